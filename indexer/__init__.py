@@ -1,0 +1,1 @@
+"""The only writer: follows the chain and keeps the tables."""

@@ -1,0 +1,214 @@
+"""What can happen: the domain facts that every profile maps contract events to.
+
+A fact is frozen and named in the past tense. `None` means that the chain did not say; it never overwrites what is
+known. `""` means that the chain said "nothing", and clears. Numbers are Python ints of any size; `Seconds` are unix
+seconds as the emitter gave them, whatever their size. Addresses are 20 bytes, hashes 32.
+
+To add one: a class here and in `Fact`, a `Kind`, a rule in a profile, a `case` in `indexer/fold.py`.
+"""
+
+from enum import IntEnum, StrEnum
+from typing import NewType
+
+from msgspec import Struct
+
+Address = NewType("Address", bytes)
+Hash = NewType("Hash", bytes)
+Seconds = NewType("Seconds", int)
+
+ZERO_ADDRESS = Address(bytes(20))
+
+
+class TestKind(StrEnum):
+    __test__ = False  # not a test class for pytest
+
+    IN_CIRCUIT = "IN_CIRCUIT"
+    MECHANICAL = "MECHANICAL"
+    QUALITY = "QUALITY"
+
+
+class DeviceMinted(Struct, frozen=True, kw_only=True, gc=False):
+    token_id: int
+    address: Address | None = None
+    manufacturer_id: int | None = None
+    hardware_license_id: int | None = None
+    serial_number: str | None = None
+    imei: str | None = None
+    manufactured_at: Seconds | None = None
+    firmware_version: str | None = None
+
+
+class DeviceTransferred(Struct, frozen=True, kw_only=True, gc=False):
+    """Sender zero is the mint, recipient zero the burn. The only source of ownership."""
+
+    token_id: int
+    sender: Address
+    recipient: Address
+
+
+class DeviceAttributeSet(Struct, frozen=True, kw_only=True, gc=False):
+    """`serialNumber`, `imei`, `devEUI`, `hardwareRevision` and `manufacturedAt` correct a field; any other name is a free attribute."""
+
+    token_id: int
+    attribute: str
+    value: str
+
+
+class DeviceAddressReset(Struct, frozen=True, kw_only=True, gc=False):
+    token_id: int
+    address: Address
+
+
+class TestRecorded(Struct, frozen=True, kw_only=True, gc=False):
+    __test__ = False
+
+    token_id: int
+    kind: TestKind
+    passed: bool
+    tested_at: Seconds | None = None
+    station: str | None = None
+    report_uri: str | None = None
+    report_hash: Hash | None = None
+
+
+class DeviceProvisioned(Struct, frozen=True, kw_only=True, gc=False):
+    token_id: int
+    provisioned_at: Seconds | None = None
+
+
+class UserAuthorized(Struct, frozen=True, kw_only=True, gc=False):
+    """A grant. `source` names the grant system, whose policy the profile gives; `scope` is a privilege id or empty."""
+
+    token_id: int
+    user: Address
+    organization: str | None = None
+    permissions: int | None = None
+    expires_at: Seconds | None = None
+    source: str = "contract"
+    scope: str = ""
+    agreement_uri: str | None = None
+
+
+class UserRevoked(Struct, frozen=True, kw_only=True, gc=False):
+    token_id: int
+    user: Address
+    source: str = "contract"
+    scope: str = ""
+
+
+class FactoryReset(Struct, frozen=True, kw_only=True, gc=False):
+    token_id: int
+    initiator: Address | None = None
+    reset_at: Seconds | None = None
+    reason: int | None = None
+    address: Address | None = None
+
+
+class FirmwareUpdated(Struct, frozen=True, kw_only=True, gc=False):
+    token_id: int
+    to_version: str
+    from_version: str | None = None
+    image_hash: Hash | None = None
+    result: int | None = None
+    applied_at: Seconds | None = None
+
+
+class EndOfLifeRecorded(Struct, frozen=True, kw_only=True, gc=False):
+    token_id: int
+    process: int
+    occurred_at: Seconds | None = None
+    facility: str | None = None
+    sanitization: int | None = None
+    evidence_uri: str | None = None
+    evidence_hash: Hash | None = None
+
+
+class ManufacturerLicensed(Struct, frozen=True, kw_only=True, gc=False):
+    manufacturer_id: int
+    account: Address | None = None
+    name: str | None = None
+    license_uri: str | None = None
+    license_hash: Hash | None = None
+    expires_at: Seconds | None = None
+
+
+class ManufacturerLicenseRevoked(Struct, frozen=True, kw_only=True, gc=False):
+    manufacturer_id: int
+    reason: str | None = None
+
+
+class HardwareLicensed(Struct, frozen=True, kw_only=True, gc=False):
+    hardware_license_id: int
+    manufacturer_id: int | None = None
+    model: str | None = None
+    hardware_revision: str | None = None
+    license_uri: str | None = None
+    license_hash: Hash | None = None
+    expires_at: Seconds | None = None
+
+
+class HardwareLicenseRevoked(Struct, frozen=True, kw_only=True, gc=False):
+    hardware_license_id: int
+    reason: str | None = None
+
+
+Fact = (
+    DeviceMinted
+    | DeviceTransferred
+    | DeviceAttributeSet
+    | DeviceAddressReset
+    | TestRecorded
+    | DeviceProvisioned
+    | UserAuthorized
+    | UserRevoked
+    | FactoryReset
+    | FirmwareUpdated
+    | EndOfLifeRecorded
+    | ManufacturerLicensed
+    | ManufacturerLicenseRevoked
+    | HardwareLicensed
+    | HardwareLicenseRevoked
+)
+
+FACT_TYPES: dict[str, type[Fact]] = {fact.__name__: fact for fact in Fact.__args__}
+
+
+class Kind(IntEnum):
+    """The number stored for each fact in `event.kind`. Never renumber: databases hold it."""
+
+    UNMAPPED = 0
+    UNDECODABLE = 1
+    DEVICE_MINTED = 2
+    DEVICE_TRANSFERRED = 3
+    DEVICE_ATTRIBUTE_SET = 4
+    DEVICE_ADDRESS_RESET = 5
+    TEST_RECORDED = 6
+    DEVICE_PROVISIONED = 7
+    USER_AUTHORIZED = 8
+    USER_REVOKED = 9
+    FACTORY_RESET = 10
+    FIRMWARE_UPDATED = 11
+    END_OF_LIFE_RECORDED = 12
+    MANUFACTURER_LICENSED = 13
+    MANUFACTURER_LICENSE_REVOKED = 14
+    HARDWARE_LICENSED = 15
+    HARDWARE_LICENSE_REVOKED = 16
+
+
+KIND_OF: dict[type[Fact], Kind] = {
+    DeviceMinted: Kind.DEVICE_MINTED,
+    DeviceTransferred: Kind.DEVICE_TRANSFERRED,
+    DeviceAttributeSet: Kind.DEVICE_ATTRIBUTE_SET,
+    DeviceAddressReset: Kind.DEVICE_ADDRESS_RESET,
+    TestRecorded: Kind.TEST_RECORDED,
+    DeviceProvisioned: Kind.DEVICE_PROVISIONED,
+    UserAuthorized: Kind.USER_AUTHORIZED,
+    UserRevoked: Kind.USER_REVOKED,
+    FactoryReset: Kind.FACTORY_RESET,
+    FirmwareUpdated: Kind.FIRMWARE_UPDATED,
+    EndOfLifeRecorded: Kind.END_OF_LIFE_RECORDED,
+    ManufacturerLicensed: Kind.MANUFACTURER_LICENSED,
+    ManufacturerLicenseRevoked: Kind.MANUFACTURER_LICENSE_REVOKED,
+    HardwareLicensed: Kind.HARDWARE_LICENSED,
+    HardwareLicenseRevoked: Kind.HARDWARE_LICENSE_REVOKED,
+}
