@@ -47,7 +47,7 @@ class DeviceTransferred(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DeviceAttributeSet(Struct, frozen=True, kw_only=True, gc=False):
-    """`serialNumber`, `imei`, `devEUI`, `hardwareRevision` and `manufacturedAt` correct a field; any other name is a free attribute."""
+    """Corrects a field (`serialNumber`, `imei`, `devEUI`, `hardwareRevision`, `manufacturedAt`) or sets a free attribute."""
 
     token_id: int
     attribute: str

@@ -1,0 +1,458 @@
+"""The tables: what the chain said, and the spans that are derived from it.
+
+Every key starts with `chain_id`. `position = block_number << 20 | log_index` is the total order of a chain's logs, and
+the id of a device, manufacturer or licence is the position of the first stored log that names it. Spans are half-open
+in position: a row holds from `valid_from` up to, not including, `valid_to`, and `OPEN` is the end that has not come.
+State after block B is `valid_from <= p AND valid_to > p` with `p = end_of_block(B)`.
+
+The truth is `block` and the raw part of `event`; all else, but the evidence of reorgs, `certindex rebuild` rewrites.
+Secondary indexes are in `schema/indexes.py`: they are built after the first backfill.
+"""
+
+from typing import Any
+
+from sqlalchemy import SmallInteger, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from schema.columns import OPEN, Bytes, CleanText, Int64, KeyText, Uint256
+
+
+def _key(sa_type: Any = Int64) -> Any:
+    return Field(primary_key=True, sa_type=sa_type, sa_column_kwargs={"autoincrement": False})
+
+
+def _int64(default: Any = ...) -> Any:
+    return Field(default, sa_type=Int64)
+
+
+def _small(default: Any = ...) -> Any:
+    return Field(default, sa_type=SmallInteger)
+
+
+def _bytes(default: Any = ...) -> Any:
+    return Field(default, sa_type=Bytes)
+
+
+def _uint256(default: Any = ...) -> Any:
+    return Field(default, sa_type=Uint256)
+
+
+def _text(default: Any = ...) -> Any:
+    return Field(default, sa_type=CleanText)
+
+
+def _text_key() -> Any:
+    return Field("", sa_type=KeyText)
+
+
+CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
+"""Keeps a table in the order of its key on SQLite: one tree instead of two."""
+
+
+# What is watched, and how far it has been read
+
+
+class Chain(SQLModel, table=True):
+    """A network: its heads, and the checkpoint that every commit of the writer compares and swaps.
+
+    `revision` rises in every transaction that can change an answer.
+    """
+
+    __tablename__ = "chain"
+
+    chain_id: int = _key()
+    profile: str = _text()
+    head_number: int | None = _int64(None)
+    head_hash: bytes | None = _bytes(None)
+    head_time: int | None = _int64(None)
+    safe_number: int | None = _int64(None)
+    finalized_number: int | None = _int64(None)
+    finalized_hash: bytes | None = _bytes(None)
+    finalized_time: int | None = _int64(None)
+    indexed_number: int = _int64()
+    indexed_hash: bytes = _bytes()
+    indexed_time: int = _int64()
+    digest: bytes = _bytes()
+    digest_number: int = _int64()
+    revision: int = _int64(0)
+    writer_epoch: int = _int64(0)
+    writer: str | None = _text(None)
+    writer_beat: int = _int64(0)
+    polled_at: int | None = _int64(None)
+    backfilled: bool = False
+    failing_since: int | None = _int64(None)
+    last_error: str | None = _text(None)
+
+
+class Contract(SQLModel, table=True):
+    """A watched contract. `whole`: watched from its first block, so that absence of an event means something."""
+
+    __tablename__ = "contract"
+
+    chain_id: int = _key()
+    role: str = _key(CleanText)
+    address: bytes = _key(Bytes)
+    start_block: int = _int64()
+    whole: bool
+
+
+class ProfileText(SQLModel, table=True):
+    """The profile by which this chain's logs were read."""
+
+    __tablename__ = "profile"
+
+    chain_id: int = _key()
+    name: str = _text()
+    text: str = _text()
+
+
+# What the chain said
+
+
+class Block(SQLModel, table=True):
+    """A canonical block that holds events, or is not yet final. `digest` is NULL where it holds none."""
+
+    __tablename__ = "block"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    number: int = _key()
+    hash: bytes = _bytes()
+    parent_hash: bytes = _bytes()
+    timestamp: int = _int64()
+    state_root: bytes = _bytes()
+    transactions_root: bytes = _bytes()
+    receipts_root: bytes = _bytes()
+    level: int = _small()
+    digest: bytes | None = _bytes(None)
+
+
+class Event(SQLModel, table=True):
+    """A log as the chain gave it; from `kind` on, what the profile and the fold read in it."""
+
+    __tablename__ = "event"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    position: int = _key()
+    address: bytes = _bytes()
+    topics: bytes = _bytes()
+    data: bytes = _bytes()
+    transaction_hash: bytes = _bytes()
+    transaction_index: int = _int64()
+    kind: int = _small()
+    device_id: int | None = _int64(None)
+    manufacturer_id: int | None = _int64(None)
+    hardware_license_id: int | None = _int64(None)
+    event_time: int | None = _int64(None)
+    biz_step: int | None = _small(None)
+    disposition: int | None = _small(None)
+    flags: int = _small(0)
+
+
+# What reorgs took back
+
+
+class Reorg(SQLModel, table=True):
+    __tablename__ = "reorg"
+
+    chain_id: int = _key()
+    reorg_no: int = _key()
+    cause: str = _text()
+    happened_at: int = _int64()
+    ancestor_number: int = _int64()
+    ancestor_hash: bytes = _bytes()
+    old_head_number: int = _int64()
+    old_head_hash: bytes = _bytes()
+
+
+class OrphanedBlock(SQLModel, table=True):
+    __tablename__ = "orphaned_block"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    reorg_no: int = _key()
+    number: int = _key()
+    hash: bytes = _bytes()
+    parent_hash: bytes = _bytes()
+    timestamp: int = _int64()
+
+
+class OrphanedEvent(SQLModel, table=True):
+    """An event as it stood. Its device may be gone too: the identity is kept here."""
+
+    __tablename__ = "orphaned_event"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    reorg_no: int = _key()
+    position: int = _key()
+    address: bytes = _bytes()
+    topics: bytes = _bytes()
+    data: bytes = _bytes()
+    transaction_hash: bytes = _bytes()
+    transaction_index: int = _int64()
+    kind: int = _small()
+    device_contract: bytes | None = _bytes(None)
+    device_token_id: int | None = _uint256(None)
+    event_time: int | None = _int64(None)
+    biz_step: int | None = _small(None)
+    disposition: int | None = _small(None)
+    flags: int = _small(0)
+
+
+# Devices
+
+
+class Device(SQLModel, table=True):
+    __tablename__ = "device"
+    __table_args__ = (UniqueConstraint("chain_id", "contract", "token_id"), CLUSTERED)
+
+    chain_id: int = _key()
+    id: int = _key()
+    contract: bytes = _bytes()
+    token_id: int = _uint256()
+
+
+class DeviceVersion(SQLModel, table=True):
+    """What seldom changes about a device."""
+
+    __tablename__ = "device_version"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    device_id: int = _key()
+    valid_from: int = _key()
+    valid_to: int = _int64(OPEN)
+    owner: bytes | None = _bytes(None)
+    address: bytes | None = _bytes(None)
+    serial_number: str | None = _text(None)
+    serial_number_key: str = _text_key()
+    imei: str | None = _text(None)
+    imei_key: str = _text_key()
+    imei_valid: int = _small()
+    dev_eui: str | None = _text(None)
+    dev_eui_key: str = _text_key()
+    hardware_revision: str | None = _text(None)
+    manufacturer_id: int | None = _int64(None)
+    hardware_license_id: int | None = _int64(None)
+    manufacturer_license_at_mint: int | None = _small(None)
+    hardware_license_at_mint: int | None = _small(None)
+    hardware_licensed_at_mint: int = _small()
+    manufactured_at: int | None = _int64(None)
+    mint_position: int | None = _int64(None)
+    minted_at: int | None = _int64(None)
+    burn_position: int | None = _int64(None)
+    initial_firmware: str | None = _text(None)
+    initial_firmware_key: str = _text_key()
+    initial_version_key: str = _text_key()
+    in_circuit_test: int = _small()
+    mechanical_test: int = _small()
+    quality_inspection: int = _small()
+    provisioned_at: int | None = _int64(None)
+    provisioned_after_quality: int = _small()
+    end_of_life_status: int = _small()
+    end_of_life_at: int | None = _int64(None)
+    facility: str | None = _text(None)
+    sanitization: int | None = _small(None)
+    sanitized_before_disposal: int = _small()
+
+
+class DeviceActivity(SQLModel, table=True):
+    """What most events change about a device. `updated_at` is the block time of `valid_from`."""
+
+    __tablename__ = "device_activity"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    device_id: int = _key()
+    valid_from: int = _key()
+    valid_to: int = _int64(OPEN)
+    updated_at: int = _int64()
+    firmware: str | None = _text(None)
+    firmware_key: str = _text_key()
+    firmware_version_key: str = _text_key()
+    firmware_image_hash: bytes | None = _bytes(None)
+    firmware_updated_at: int | None = _int64(None)
+    factory_reset_count: int = _int64(0)
+    active_after_end_of_life: bool = False
+
+
+class DeviceAttribute(SQLModel, table=True):
+    """A free attribute: one that has no column of its own."""
+
+    __tablename__ = "device_attribute"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    device_id: int = _key()
+    valid_from: int = _key()
+    valid_to: int = _int64(OPEN)
+    name: str = _text()
+    name_key: str = _text_key()
+    value: str = _text()
+
+
+class Authorization(SQLModel, table=True):
+    """A grant. `expires_at` is the first second without access, by the policy of its source; OPEN is never."""
+
+    __tablename__ = "authorization"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    device_id: int = _key()
+    valid_from: int = _key()
+    valid_to: int = _int64(OPEN)
+    user: bytes = Field(sa_type=Bytes, sa_column_kwargs={"name": "user_address"})
+    source: str = _text()
+    scope: str = _text()
+    organization: str | None = _text(None)
+    organization_key: str = _text_key()
+    permissions: int | None = _uint256(None)
+    expires_at: int = _int64()
+    agreement_uri: str | None = _text(None)
+    granted_at: int = _int64()
+    ended_at: int | None = _int64(None)
+    end_reason: int | None = _small(None)
+
+
+# Lifecycle facts, one row an event
+
+
+class TestResult(SQLModel, table=True):
+    __test__ = False
+    __tablename__ = "test_result"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    position: int = _key()
+    device_id: int = _int64()
+    kind: str = _text()
+    passed: bool
+    tested_at: int | None = _int64(None)
+    station: str | None = _text(None)
+    report_uri: str | None = _text(None)
+    report_hash: bytes | None = _bytes(None)
+
+
+class FirmwareUpdate(SQLModel, table=True):
+    __tablename__ = "firmware_update"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    position: int = _key()
+    device_id: int = _int64()
+    from_version: str | None = _text(None)
+    to_version: str = _text()
+    image_hash: bytes | None = _bytes(None)
+    result: int | None = _int64(None)
+    applied_at: int | None = _int64(None)
+
+
+class FactoryReset(SQLModel, table=True):
+    __tablename__ = "factory_reset"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    position: int = _key()
+    device_id: int = _int64()
+    initiator: bytes | None = _bytes(None)
+    reset_at: int | None = _int64(None)
+    reason: int | None = _int64(None)
+
+
+class EndOfLifeStep(SQLModel, table=True):
+    __tablename__ = "end_of_life_step"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    position: int = _key()
+    device_id: int = _int64()
+    process: int = _int64()
+    occurred_at: int | None = _int64(None)
+    facility: str | None = _text(None)
+    sanitization: int | None = _int64(None)
+    evidence_uri: str | None = _text(None)
+    evidence_hash: bytes | None = _bytes(None)
+
+
+class Transfer(SQLModel, table=True):
+    __tablename__ = "transfer"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    position: int = _key()
+    device_id: int = _int64()
+    sender: bytes = _bytes()
+    recipient: bytes = _bytes()
+
+
+# Manufacturers and hardware licences
+
+
+class Manufacturer(SQLModel, table=True):
+    __tablename__ = "manufacturer"
+    __table_args__ = (UniqueConstraint("chain_id", "contract", "token_id"), CLUSTERED)
+
+    chain_id: int = _key()
+    id: int = _key()
+    contract: bytes = _bytes()
+    token_id: int = _uint256()
+
+
+class ManufacturerVersion(SQLModel, table=True):
+    """`grant_position` NULL: never licensed. `expires_at` OPEN: never."""
+
+    __tablename__ = "manufacturer_version"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    manufacturer_id: int = _key()
+    valid_from: int = _key()
+    valid_to: int = _int64(OPEN)
+    account: bytes | None = _bytes(None)
+    name: str | None = _text(None)
+    name_key: str = _text_key()
+    license_uri: str | None = _text(None)
+    license_hash: bytes | None = _bytes(None)
+    grant_position: int | None = _int64(None)
+    granted_at: int | None = _int64(None)
+    expires_at: int = _int64(OPEN)
+    revocation_position: int | None = _int64(None)
+    revoked_at: int | None = _int64(None)
+    revocation_reason: str | None = _text(None)
+
+
+class HardwareLicense(SQLModel, table=True):
+    __tablename__ = "hardware_license"
+    __table_args__ = (UniqueConstraint("chain_id", "contract", "token_id"), CLUSTERED)
+
+    chain_id: int = _key()
+    id: int = _key()
+    contract: bytes = _bytes()
+    token_id: int = _uint256()
+
+
+class HardwareLicenseVersion(SQLModel, table=True):
+    """As `ManufacturerVersion`; `manufacturer_id` is the holder."""
+
+    __tablename__ = "hardware_license_version"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    hardware_license_id: int = _key()
+    valid_from: int = _key()
+    valid_to: int = _int64(OPEN)
+    manufacturer_id: int | None = _int64(None)
+    model: str | None = _text(None)
+    model_key: str = _text_key()
+    hardware_revision: str | None = _text(None)
+    hardware_revision_key: str = _text_key()
+    license_uri: str | None = _text(None)
+    license_hash: bytes | None = _bytes(None)
+    grant_position: int | None = _int64(None)
+    granted_at: int | None = _int64(None)
+    expires_at: int = _int64(OPEN)
+    revocation_position: int | None = _int64(None)
+    revoked_at: int | None = _int64(None)
+    revocation_reason: str | None = _text(None)
