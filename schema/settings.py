@@ -1,0 +1,154 @@
+"""Settings as data: one declaration gives the option, the environment variable, its help and its errors.
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Settings:
+        port: int = setting(whole_number(0, 65535), default="8000", help="Port to listen on.", example="8000")
+
+`port` is read from `--port`, else from `PORT`, else from its default. An empty value counts as none.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+SettingsT = TypeVar("SettingsT", bound="DataclassInstance")
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names each, its value and a right example, one a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    parse: Callable[[str], Any]
+    help: str
+    example: str
+    default: str | None
+    optional: bool
+
+
+def setting(
+    parse: Callable[[str], Any], *, help: str, example: str, default: str | None = None, optional: bool = False
+) -> Any:
+    """Declare a setting. `parse` raises ValueError saying what is wrong; optional ones without a value are None."""
+    declaration = Declaration(parse, help, example, default, optional)
+    metadata = {"setting": declaration}
+    if default is not None:
+        return field(default_factory=lambda: parse(default), metadata=metadata)
+    return field(default=None, metadata=metadata) if optional else field(default=MISSING, metadata=metadata)
+
+
+def add_options(parser: argparse.ArgumentParser, settings: "type[DataclassInstance]") -> None:
+    """Add an option for every setting, with its environment variable, default and example in the help."""
+    group = parser.add_argument_group("settings, from the environment too; an option beats it")
+    for name, declaration in _declarations(settings).items():
+        group.add_argument(_option(name), dest=name, metavar="VALUE", help=_help(name, declaration))
+
+
+def read_settings(
+    settings: type[SettingsT], options: argparse.Namespace | None, environ: Mapping[str, str]
+) -> SettingsT:
+    """Return the settings. Raises SettingsError with everything that is wrong, not only the first."""
+    values: dict[str, Any] = {}
+    errors: list[str] = []
+    for name, declaration in _declarations(settings).items():
+        try:
+            values |= _read(name, declaration, options, environ)
+        except SettingsError as error:
+            errors.append(str(error))
+    if errors:
+        raise SettingsError("\n".join(errors))
+    return settings(**values)
+
+
+def _declarations(settings: "type[DataclassInstance]") -> dict[str, Declaration]:
+    return {field.name: field.metadata["setting"] for field in fields(settings)}
+
+
+def _read(
+    name: str, declaration: Declaration, options: argparse.Namespace | None, environ: Mapping[str, str]
+) -> dict[str, Any]:
+    key = _key(name)
+    for source, separator, text in (
+        (_option(name), " ", getattr(options, name, None)),
+        (key, "=", environ.get(key)),
+    ):
+        if not text:
+            continue
+        try:
+            return {name: declaration.parse(text)}
+        except ValueError as error:
+            example = f"{source}{separator}{declaration.example}"
+            raise SettingsError(f'{source} is "{without_password(text)}": {error}. Example: {example}') from None
+    if declaration.default is None and not declaration.optional:
+        raise SettingsError(f"{key} is not set. Example: {key}={declaration.example}")
+    return {}
+
+
+def _key(name: str) -> str:
+    return name.upper()
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _help(name: str, declaration: Declaration) -> str:
+    default = f" Default: {declaration.default}." if declaration.default is not None else ""
+    required = "" if declaration.optional or default else " Required."
+    text = f"{declaration.help}{default}{required} Example: {_key(name)}={declaration.example}"
+    return text.replace("%", "%%")
+
+
+def without_password(text: str) -> str:
+    """Return the text with the passwords of its URLs hidden, for logs and errors."""
+    return re.sub(r"(://[^:/@\s]*):[^/@\s]*@", r"\1:***@", text)
+
+
+# Parsers
+
+
+def text(value: str) -> str:
+    """Take any text."""
+    return value
+
+
+def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Take a whole number from minimum to maximum."""
+
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,30}", value) or not minimum <= int(value) <= maximum:
+            raise ValueError(f"not a whole number from {minimum} to {maximum}")
+        return int(value)
+
+    return parse
+
+
+def seconds(minimum: float, maximum: float) -> Callable[[str], float]:
+    """Take a number of seconds from minimum to maximum."""
+
+    def parse(value: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", value) or not minimum <= float(value) <= maximum:
+            raise ValueError(f"not a number of seconds from {minimum:g} to {maximum:g}")
+        return float(value)
+
+    return parse
+
+
+def switch(value: str) -> bool:
+    """Take on or off."""
+    if value not in ("on", "off"):
+        raise ValueError("neither on nor off")
+    return value == "on"
+
+
+def database_url(value: str) -> str:
+    """Take the URL of a SQLite file or a PostgreSQL database."""
+    if not re.fullmatch(r"sqlite:///.+|postgres(ql)?(\+psycopg)?://.+", value, re.DOTALL):
+        raise ValueError("not a URL of SQLite (sqlite:///file.db) or PostgreSQL (postgresql://user:password@host/name)")
+    return value
