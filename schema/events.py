@@ -47,7 +47,7 @@ class DeviceTransferred(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DeviceAttributeSet(Struct, frozen=True, kw_only=True, gc=False):
-    """Corrects a field (`serialNumber`, `imei`, `devEUI`, `hardwareRevision`, `manufacturedAt`) or sets a free attribute."""
+    """Corrects serialNumber, imei, devEUI, hardwareRevision or manufacturedAt; any other name is a free attribute."""
 
     token_id: int
     attribute: str

@@ -1,0 +1,155 @@
+"""The engine from a DATABASE_URL, its migrations, and read transactions that see one state.
+
+SQLite (WAL) is the default; PostgreSQL takes any number of readers. A writer's transaction takes the write lock at its
+start, a reader's pins one snapshot until it ends.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+EXAMPLES = "sqlite:///certindex.db or postgresql://user:password@localhost/certindex"
+
+
+class DatabaseError(Exception):
+    """The database cannot be used as it is; the message says why and what to do."""
+
+
+def connect(url: str, *, read_only: bool = False) -> Engine:
+    """Returns an engine; nothing is opened yet. Raises DatabaseError for a URL of another database or none."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, read_only)
+    options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
+    engine = create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True, **options if read_only else {})
+    return engine.execution_options(postgresql_readonly=True) if read_only else engine
+
+
+def parse_url(url: str) -> URL:
+    """Returns the URL with its driver. Raises DatabaseError, without showing a password."""
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        raise DatabaseError(f"DATABASE_URL is no database URL. Example: {EXAMPLES}") from None
+    if backend == "sqlite":
+        if not parsed.database or parsed.database == ":memory:":
+            raise DatabaseError(
+                f"DATABASE_URL={url} names no file; two processes meet in the database. Example: {EXAMPLES}"
+            )
+        return parsed.set(drivername="sqlite+pysqlite")
+    if backend in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise DatabaseError(f"DATABASE_URL names {backend}: only SQLite and PostgreSQL are known. Example: {EXAMPLES}")
+
+
+def _sqlite(url: URL, read_only: bool) -> Engine:
+    path = Path(url.database or "").absolute()
+    if not path.parent.is_dir():
+        raise DatabaseError(f"DATABASE_URL={url}: there is no folder {path.parent}. Example: {EXAMPLES}")
+    mode = "ro" if read_only else "rwc"
+    engine = create_engine(
+        url.set(database=f"file:{path}", query={"mode": mode, "uri": "true"}),
+        connect_args={"timeout": 30, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # sqlite3 would open no transaction for a SELECT: we begin our own
+        cursor = connection.cursor()
+        if read_only:
+            cursor.execute("PRAGMA query_only = ON")
+        else:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute("PRAGMA wal_autocheckpoint = 20000")
+        cursor.execute("PRAGMA cache_size = -65536")
+        cursor.execute("PRAGMA temp_store = MEMORY")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # a reader pins its snapshot with the first SELECT; a writer that upgraded later could deadlock
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def migrate(engine: Engine) -> None:
+    """Brings the database to this release's tables: creates them in an empty one, applies what is missing.
+
+    Raises DatabaseError where it cannot be reached, holds something else or was written by a newer release.
+    """
+    try:
+        with engine.begin() as connection:
+            found = _revision(connection)
+            if found is None and _foreign_tables(connection):
+                raise DatabaseError(
+                    f"The database {shown(engine)} holds tables of something else "
+                    f"({', '.join(_foreign_tables(connection)[:3])}). Name an empty one in DATABASE_URL."
+                )
+            if found != head_revision():
+                _refuse_unknown(engine, found)
+                config = _config()
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+    except DBAPIError as error:
+        raise DatabaseError(f"The database {shown(engine)} does not answer: {error.orig}") from error
+
+
+def check_revision(connection: Connection) -> None:
+    """Raises DatabaseError unless the database has exactly this release's tables."""
+    found = _revision(connection)
+    if found is None:
+        raise DatabaseError(
+            f"The database {shown(connection.engine)} is empty: start the indexer (certindex run) to create its tables."
+        )
+    if found != head_revision():
+        _refuse_unknown(connection.engine, found)
+        raise DatabaseError(
+            f"The database {shown(connection.engine)} is at revision {found}, this release reads {head_revision()}: "
+            "start the indexer of this release (certindex run) to migrate it."
+        )
+
+
+def head_revision() -> str:
+    """Returns the newest revision that this release knows."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def shown(engine: Engine) -> str:
+    """Returns the database's name without its password."""
+    if engine.dialect.name == "sqlite":
+        return str(engine.url.database).removeprefix("file:")
+    return engine.url.render_as_string(hide_password=True)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _foreign_tables(connection: Connection) -> list[str]:
+    return sorted(table for table in inspect(connection).get_table_names() if table != "alembic_version")
+
+
+def _refuse_unknown(engine: Engine, found: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is not None and found not in known:
+        raise DatabaseError(
+            f"The database {shown(engine)} is at revision {found}, which this release does not know: "
+            "it was written by a newer one. Use that release, or another DATABASE_URL."
+        )

@@ -1,0 +1,63 @@
+"""Secondary indexes: built once, after the first backfill, since keeping them meanwhile would slow it.
+
+Each serves the look-ups and orders named beside it. Text is indexed by its key column only: PostgreSQL refuses an index
+entry above a third of a page, and a serial number may be longer.
+"""
+
+from typing import NamedTuple
+
+
+class SecondaryIndex(NamedTuple):
+    table: str
+    columns: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"ix_{self.table}_{'_'.join(c for c in self.columns if c not in ('chain_id', 'valid_from', 'valid_to'))}"
+
+    @property
+    def ddl(self) -> str:
+        return f'CREATE INDEX IF NOT EXISTS {self.name} ON "{self.table}" ({", ".join(self.columns)})'
+
+
+SPAN = ("valid_from", "valid_to")
+
+SECONDARY_INDEXES = (
+    # a block by its hash, a transaction's events
+    SecondaryIndex("block", ("chain_id", "hash")),
+    SecondaryIndex("block", ("chain_id", "timestamp")),
+    SecondaryIndex("event", ("chain_id", "transaction_hash")),
+    # histories; kind also counts the undecodable
+    SecondaryIndex("event", ("chain_id", "device_id", "position")),
+    SecondaryIndex("event", ("chain_id", "manufacturer_id", "position")),
+    SecondaryIndex("event", ("chain_id", "hardware_license_id", "position")),
+    SecondaryIndex("event", ("chain_id", "kind", "position")),
+    SecondaryIndex("event", ("chain_id", "event_time", "position")),
+    # look-ups and orders of devices
+    SecondaryIndex("device", ("chain_id", "token_id", "id")),
+    SecondaryIndex("device_version", ("chain_id", "owner", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "address", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "imei_key", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "dev_eui_key", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "serial_number_key", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "manufacturer_id", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "hardware_license_id", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "minted_at", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "manufactured_at", "device_id", *SPAN)),
+    SecondaryIndex("device_activity", ("chain_id", "firmware_version_key", "device_id", *SPAN)),
+    SecondaryIndex("device_activity", ("chain_id", "updated_at", "device_id", *SPAN)),
+    # grants from the user's and the organization's side
+    SecondaryIndex("authorization", ("chain_id", "user_address", "device_id", *SPAN)),
+    SecondaryIndex("authorization", ("chain_id", "organization_key", "device_id", *SPAN)),
+    # a device's lifecycle facts
+    SecondaryIndex("test_result", ("chain_id", "device_id", "kind", "position")),
+    SecondaryIndex("firmware_update", ("chain_id", "device_id", "position")),
+    SecondaryIndex("factory_reset", ("chain_id", "device_id", "position")),
+    SecondaryIndex("end_of_life_step", ("chain_id", "device_id", "position")),
+    SecondaryIndex("transfer", ("chain_id", "device_id", "position")),
+    # manufacturers and licences
+    SecondaryIndex("manufacturer_version", ("chain_id", "name_key", "manufacturer_id", *SPAN)),
+    SecondaryIndex("manufacturer_version", ("chain_id", "account", "manufacturer_id", *SPAN)),
+    SecondaryIndex("hardware_license_version", ("chain_id", "manufacturer_id", "hardware_license_id", *SPAN)),
+    SecondaryIndex("hardware_license_version", ("chain_id", "model_key", "hardware_license_id", *SPAN)),
+)

@@ -1,0 +1,96 @@
+"""The engine and the migrations, on both databases."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel
+
+from schema import tables
+from schema.database import DatabaseError, check_revision, connect, migrate
+from schema.indexes import SECONDARY_INDEXES
+
+
+def test_an_empty_database_gets_exactly_the_tables_that_the_code_declares(database_url: str) -> None:
+    engine = connect(database_url)
+    migrate(engine)
+    migrate(engine)
+    with engine.begin() as connection:
+        check_revision(connection)
+        assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+    engine.dispose()
+
+
+def test_every_secondary_index_can_be_built_and_has_a_name_of_its_own(database_url: str) -> None:
+    engine = connect(database_url)
+    migrate(engine)
+    with engine.begin() as connection:
+        for index in SECONDARY_INDEXES:
+            connection.exec_driver_sql(index.ddl)
+    assert len({index.name for index in SECONDARY_INDEXES}) == len(SECONDARY_INDEXES)
+    engine.dispose()
+
+
+def test_a_database_of_a_newer_release_is_refused_with_its_revision(database_url: str) -> None:
+    engine = connect(database_url)
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseError, match="revision 9999, which this release does not know"):
+        migrate(engine)
+    engine.dispose()
+
+
+def test_a_database_that_holds_something_else_is_refused(database_url: str) -> None:
+    engine = connect(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE orders (id INTEGER)"))
+    with pytest.raises(DatabaseError, match="something else \\(orders\\)"):
+        migrate(engine)
+    engine.dispose()
+
+
+def test_a_read_only_engine_cannot_write(database_url: str) -> None:
+    writer = connect(database_url)
+    migrate(writer)
+    reader = connect(database_url, read_only=True)
+    with reader.connect() as connection, pytest.raises(DBAPIError, match="read-?only"):
+        connection.execute(tables.Block.__table__.delete())  # type: ignore[attr-defined]  # SQLModel hides it
+    reader.dispose()
+    writer.dispose()
+
+
+def test_a_reader_of_an_empty_database_is_told_to_start_the_indexer(database_url: str) -> None:
+    engine = connect(database_url)
+    with engine.begin() as connection, pytest.raises(DatabaseError, match="start the indexer"):
+        check_revision(connection)
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "no database URL"),
+        ("certindex.db", "no database URL"),
+        ("mysql://root@localhost/x", "names mysql"),
+        ("oracle9i://localhost/x", "names oracle9i"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("sqlite:////no/such/folder/x.db", "there is no folder /no/such/folder"),
+    ],
+)
+def test_a_wrong_database_url_is_named_with_an_example(url: str, words: str) -> None:
+    with pytest.raises(DatabaseError, match=words) as error:
+        connect(url)
+    assert "sqlite:///certindex.db" in str(error.value)
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    engine = connect("postgresql://me:secret@127.0.0.1:1/certindex")
+    with pytest.raises(DatabaseError, match="does not answer") as error:
+        migrate(engine)
+    assert "secret" not in str(error.value)
+    engine.dispose()
