@@ -1,0 +1,282 @@
+"""A development chain: an anvil process, JSON-RPC to it, and contracts on it."""
+
+import http.client
+import json
+import platform
+import re
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from eth_abi.abi import decode, encode
+from eth_utils.abi import function_abi_to_4byte_selector
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+from scripts.processes import Child
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CERTIFICATE = REPOSITORY / "schema" / "contract" / "DeviceCertificate.json"
+GAS = 30_000_000
+
+
+class RpcError(Exception):
+    """The chain refused a request: its message, and the data of a revert."""
+
+    def __init__(self, method: str, error: dict[str, Any]) -> None:
+        super().__init__(f"{method}: {error.get('message')} {error.get('data', '')}".strip())
+        self.data = bytes.fromhex(data[2:]) if isinstance(data := error.get("data"), str) else b""
+
+
+class Refused(Exception):
+    """A contract reverted with a custom error: its name and arguments."""
+
+    def __init__(self, name: str, arguments: tuple[Any, ...]) -> None:
+        super().__init__(f"{name}{arguments}")
+        self.name = name
+        self.arguments = arguments
+
+
+class Anvil:
+    """A chain in a process of its own. Takes options of the anvil program; ends by `stop`, or with `with`."""
+
+    def __init__(self, *options: str, port: int = 0) -> None:
+        self._listening = threading.Event()
+        self._port = 0
+        self.child = Child([anvil_program(), "--host", "127.0.0.1", "--port", str(port), *options], heard=self._hear)
+        while not self._listening.wait(0.01):
+            if self.child.exit_status is not None:
+                self.child.stop()
+                raise RuntimeError(f"anvil ended with status {self.child.exit_status}:\n{self.child.last_words}")
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+
+    def request(self, method: str, *params: Any) -> Any:
+        """Return the result of one request. Raises RpcError."""
+        return self.batch([(method, params)])[0]
+
+    def batch(self, requests: Iterable[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Return the results of many requests sent at once, in their order. Raises RpcError for the first refused."""
+        asked = list(requests)
+        if not asked:
+            return []
+        body = [
+            {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
+            for number, (method, params) in enumerate(asked)
+        ]
+        self._connection.request("POST", "/", json.dumps(body), {"Content-Type": "application/json"})
+        answers = json.loads(self._connection.getresponse().read())
+        for answer in sorted(answers, key=lambda answer: int(answer["id"])):
+            if "error" in answer:
+                raise RpcError(asked[answer["id"]][0], answer["error"])
+        return [answer["result"] for answer in sorted(answers, key=lambda answer: int(answer["id"]))]
+
+    @cached_property
+    def accounts(self) -> list[str]:
+        """The unlocked accounts, checksummed."""
+        return [to_checksum_address(account) for account in self.request("eth_accounts")]
+
+    @property
+    def chain_id(self) -> int:
+        return int(self.request("eth_chainId"), 16)
+
+    @property
+    def block_number(self) -> int:
+        return int(self.request("eth_blockNumber"), 16)
+
+    def block(self, number: int | str = "latest") -> dict[str, Any]:
+        """Return a block with its transaction hashes, as JSON-RPC gives it."""
+        block: dict[str, Any] = self.request("eth_getBlockByNumber", _block_tag(number), False)
+        return block
+
+    def timestamp(self, number: int | str = "latest") -> int:
+        return int(self.block(number)["timestamp"], 16)
+
+    def nonce(self, account: str) -> int:
+        return int(self.request("eth_getTransactionCount", account, "pending"), 16)
+
+    def logs(self, address: str | None = None, from_block: int = 0) -> list[dict[str, Any]]:
+        """Return all logs from a block on, as JSON-RPC gives them."""
+        asked = {"fromBlock": hex(from_block), "toBlock": "latest"} | ({"address": address} if address else {})
+        logs: list[dict[str, Any]] = self.request("eth_getLogs", asked)
+        return logs
+
+    def mine(self, blocks: int = 1, *, timestamp: int | None = None) -> None:
+        """Mine blocks; the first one at `timestamp` (unix seconds)."""
+        if timestamp is not None:
+            self.set_next_timestamp(timestamp)
+        self.request("anvil_mine", hex(blocks))
+
+    def set_next_timestamp(self, timestamp: int) -> None:
+        self.request("evm_setNextBlockTimestamp", timestamp)
+
+    def set_automine(self, automine: bool) -> None:
+        self.request("evm_setAutomine", automine)
+
+    def snapshot(self) -> str:
+        """Return the name of the present state, for `revert`."""
+        return str(self.request("evm_snapshot"))
+
+    def revert(self, snapshot: str) -> None:
+        """Return to a snapshot; blocks after it are gone. A snapshot serves once."""
+        if not self.request("evm_revert", snapshot):
+            raise ValueError(f"no snapshot {snapshot} on this chain: each serves once. Take another with snapshot()")
+
+    def reorg(self, depth: int, transactions: Sequence[tuple[dict[str, Any], int]] = ()) -> None:
+        """Replace the last `depth` blocks by as many others, with (transaction, index of the new block) in them."""
+        self.request("anvil_reorg", depth, [[transaction, block] for transaction, block in transactions])
+
+    def receipt(self, transaction_hash: str) -> dict[str, Any] | None:
+        """Return a receipt as JSON-RPC gives it, None while the transaction is not in a block."""
+        receipt: dict[str, Any] | None = self.request("eth_getTransactionReceipt", transaction_hash)
+        return receipt
+
+    def stop(self) -> None:
+        self._connection.close()
+        self.child.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _hear(self, line: str) -> None:
+        if match := re.match(r"Listening on .*:(\d+)$", line):
+            self._port = int(match[1])
+            self._listening.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A compiled contract."""
+
+    abi: tuple[dict[str, Any], ...]
+    bytecode: str
+
+    @classmethod
+    def read(cls, path: Path = CERTIFICATE) -> Self:
+        compiled = json.loads(path.read_text())
+        return cls(tuple(compiled["abi"]), compiled["bytecode"])
+
+
+class Contract:
+    """A contract on a chain: calls, transactions, and its refusals by name."""
+
+    def __init__(self, chain: Anvil, address: str, abi: Iterable[dict[str, Any]]) -> None:
+        self.chain = chain
+        self.address = to_checksum_address(address)
+        entries = list(abi)
+        self._functions = {_signature(entry): entry for entry in entries if entry["type"] == "function"}
+        self._by_name: dict[str, list[str]] = {}
+        for signature, entry in self._functions.items():
+            self._by_name.setdefault(entry["name"], []).append(signature)
+        self._errors = {keccak(text=_signature(entry))[:4]: entry for entry in entries if entry["type"] == "error"}
+
+    @classmethod
+    def deploy(
+        cls, chain: Anvil, artifact: Artifact, *arguments: Any, sender: str | None = None, mine: bool = False
+    ) -> Self:
+        """Deploy with the constructor's arguments; `mine` where the chain does not mine by itself."""
+        inputs: list[dict[str, Any]] = next(
+            (entry["inputs"] for entry in artifact.abi if entry["type"] == "constructor"), []
+        )
+        data = artifact.bytecode + encode([_type(item) for item in inputs], arguments).hex()
+        transaction = {"from": sender or chain.accounts[0], "data": data, "gas": hex(GAS)}
+        sent = chain.request("eth_sendTransaction", transaction)
+        if mine:
+            chain.mine()
+        receipt = chain.receipt(sent)
+        if receipt is None or receipt["status"] != "0x1":
+            raise RuntimeError(f"the contract was not deployed: {receipt}")
+        return cls(chain, receipt["contractAddress"], artifact.abi)
+
+    def encode(self, name: str, *arguments: Any) -> str:
+        """Return calldata. `name` is a function's name, or its signature where several share the name."""
+        function = self._function(name, len(arguments))
+        types = [_type(item) for item in function["inputs"]]
+        return "0x" + (function_abi_to_4byte_selector(function) + encode(types, arguments)).hex()  # type: ignore[arg-type]  # JSON of the compiler
+
+    def call(self, name: str, *arguments: Any, sender: str | None = None, block: int | str = "latest") -> Any:
+        """Return what a function answers: one value, or a tuple. Raises Refused."""
+        transaction = {"to": self.address, "data": self.encode(name, *arguments)}
+        if sender is not None:
+            transaction["from"] = sender
+        try:
+            answer = self.chain.request("eth_call", transaction, _block_tag(block))
+        except RpcError as error:
+            raise self._refusal(error) from error
+        outputs = [_type(item) for item in self._function(name, len(arguments))["outputs"]]
+        values = decode(outputs, bytes.fromhex(answer[2:]))
+        return values[0] if len(values) == 1 else values
+
+    def transaction(self, name: str, *arguments: Any, sender: str, nonce: int | None = None) -> dict[str, Any]:
+        """Return a transaction object as eth_sendTransaction and anvil_reorg take it."""
+        transaction = {"from": sender, "to": self.address, "data": self.encode(name, *arguments), "gas": hex(GAS)}
+        return transaction | ({} if nonce is None else {"nonce": hex(nonce)})
+
+    def post(self, name: str, *arguments: Any, sender: str, nonce: int | None = None) -> str:
+        """Send without waiting for a block and return the transaction's hash."""
+        return str(
+            self.chain.request("eth_sendTransaction", self.transaction(name, *arguments, sender=sender, nonce=nonce))
+        )
+
+    def send(self, name: str, *arguments: Any, sender: str) -> dict[str, Any]:
+        """Send, on a chain that mines by itself, and return the receipt. Raises Refused, and then sends nothing."""
+        self.call(name, *arguments, sender=sender, block="pending")
+        receipt = self.chain.receipt(self.post(name, *arguments, sender=sender))
+        if receipt is None or receipt["status"] != "0x1":
+            raise RuntimeError(f"{name}{arguments} was not carried out: {receipt}")
+        return receipt
+
+    def _function(self, name: str, argument_count: int) -> dict[str, Any]:
+        if name in self._functions:
+            return self._functions[name]
+        fitting = [
+            self._functions[signature]
+            for signature in self._by_name.get(name, [])
+            if len(self._functions[signature]["inputs"]) == argument_count
+        ]
+        if len(fitting) != 1:
+            known = ", ".join(sorted(self._functions))
+            raise ValueError(f"{name} with {argument_count} arguments names {len(fitting)} functions. Known: {known}")
+        return fitting[0]
+
+    def _refusal(self, error: RpcError) -> Exception:
+        entry = self._errors.get(error.data[:4])
+        if entry is None:
+            return error
+        return Refused(entry["name"], decode([_type(item) for item in entry["inputs"]], error.data[4:]))
+
+
+def anvil_program() -> Path:
+    """Find the anvil program of this machine in node_modules. Raises FileNotFoundError."""
+    machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "amd64"
+    package = f"anvil-{sys.platform}-{machine}"  # the program itself: killing npm's launcher leaves it running
+    program = REPOSITORY / "node_modules" / "@foundry-rs" / package / "bin" / "anvil"
+    if not program.exists():
+        raise FileNotFoundError(f"no EVM node at {program}. Set it up: ./scripts/setup")
+    return program
+
+
+def _block_tag(number: int | str) -> str:
+    return hex(number) if isinstance(number, int) else number
+
+
+def _signature(entry: dict[str, Any]) -> str:
+    return f"{entry['name']}({','.join(_type(item) for item in entry['inputs'])})"
+
+
+def _type(item: dict[str, Any]) -> str:
+    """Return an ABI type with its tuples written out."""
+    kind = str(item["type"])
+    if not kind.startswith("tuple"):
+        return kind
+    return f"({','.join(_type(part) for part in item['components'])}){kind.removeprefix('tuple')}"

@@ -1,0 +1,98 @@
+"""What tests run on: a real chain, and each of the two real databases."""
+
+import os
+import secrets
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from scripts.devchain import Anvil
+from tests.postgres import PostgresServer, plain_url
+
+StartAnvil = Callable[..., Anvil]
+NewDatabase = Callable[[], str]
+
+
+@pytest.fixture
+def anvil() -> Iterator[StartAnvil]:
+    """Start chains with options of the anvil program: `anvil("--no-mining")`. All of them end with the test."""
+    started: list[Anvil] = []
+
+    def start(*options: str, port: int = 0) -> Anvil:
+        started.append(Anvil(*options, port=port))
+        return started[-1]
+
+    yield start
+    for chain in started:
+        chain.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDatabase]:
+    """Make empty databases and return their URLs, first on SQLite, then on PostgreSQL."""
+    kind: Literal["sqlite", "postgresql"] = request.param
+    if kind == "sqlite":
+        yield lambda: f"sqlite:///{tmp_path / f'{secrets.token_hex(4)}.db'}"
+        return
+    yield from _postgres_databases(request.getfixturevalue("postgres_server_url"))
+
+
+@pytest.fixture
+def database_url(new_database: NewDatabase) -> str:
+    """Return the URL of an empty database, first on SQLite, then on PostgreSQL."""
+    return new_database()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'only.db'}"
+
+
+@pytest.fixture
+def new_postgres_database(postgres_server_url: str) -> Iterator[NewDatabase]:
+    """Make empty PostgreSQL databases, for what SQLite does not have."""
+    yield from _postgres_databases(postgres_server_url)
+
+
+@pytest.fixture
+def postgres_url(new_postgres_database: NewDatabase) -> str:
+    return new_postgres_database()
+
+
+@pytest.fixture(scope="session")
+def postgres_server_url() -> Iterator[str]:
+    """The server of TEST_POSTGRES_URL, or one of our own for this worker."""
+    if given := os.environ.get("TEST_POSTGRES_URL"):
+        yield make_url(given).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+        return
+    server = PostgresServer()
+    yield server.url
+    server.stop()
+
+
+def _postgres_databases(server_url: str) -> Iterator[NewDatabase]:
+    made: list[str] = []
+    with psycopg.connect(plain_url(server_url), autocommit=True) as server:
+
+        def new_database() -> str:
+            made.append(f"certindex_test_{secrets.token_hex(6)}")
+            server.execute(f"CREATE DATABASE {made[-1]} TEMPLATE template0".encode())
+            return make_url(server_url).set(database=made[-1]).render_as_string(hide_password=False)
+
+        yield new_database
+        for name in made:
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skipped test is a failed one: what a machine lacks, setup must bring."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which this suite does not allow: {report.longrepr}"
+    return report

