@@ -1,0 +1,250 @@
+"""Decoders of logs, generated from Solidity event signatures.
+
+What fits is what eth-abi accepts with `strict=True`, in topics and data alike:
+
+- Every word is clean: no bit above a uintN or an address, no byte beyond a bytesN, a bool of 0 or 1, an intN with its
+  sign extended.
+- An offset points behind the head and inside the data. It need not be canonical: tails may overlap, be unaligned or
+  leave gaps.
+- Text and bytes are padded to whole words, with zeros. What lies behind the last tail is ignored.
+
+Different from eth-abi: bad UTF-8 and NUL become U+FFFD, where eth-abi refuses the one and keeps the other; an address
+is 20 bytes, not text; a log has exactly as many topics as its event.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from schema.abi_signature import (
+    DYNAMIC,
+    WORD,
+    Argument,
+    Event,
+    SignatureError,
+    parse_event,
+)
+
+__all__ = [
+    "Argument",
+    "DecodeError",
+    "Event",
+    "SignatureError",
+    "clean_text",
+    "compile_decoder",
+    "compile_reading",
+    "parse_event",
+    "variable",
+]
+
+
+class DecodeError(ValueError):
+    """A log whose bytes do not fit its event; the message names the argument and the place."""
+
+
+def compile_decoder(event: Event) -> Callable[[bytes, bytes], tuple[Any, ...]]:
+    """Generate `decode(topics, data)`: the arguments in order, from the topics laid end to end and the data.
+
+    Numbers are ints, addresses 20 bytes, bytesN N bytes, text is cleaned by `clean_text`; an indexed text, bytes or
+    array is its 32-byte hash. `decode` raises `DecodeError`, and nothing else, on bytes that do not fit. It does not
+    look at topic0, by which its caller has chosen it.
+    """
+    arguments = "".join(f"{variable(index)}, " for index in range(len(event.inputs)))
+    decoder: Callable[[bytes, bytes], tuple[Any, ...]] = compile_reading(
+        event, f"({arguments})", ("topics", "data"), {}
+    )
+    return decoder
+
+
+def compile_reading(
+    event: Event,
+    result: str,
+    parameters: Sequence[str],
+    names: Mapping[str, object],
+    guards: Mapping[int, str] | None = None,
+) -> Callable[..., Any]:
+    """Generate a function of `parameters`, `topics` and `data` among them, that decodes a log and returns `result`.
+
+    `result` and the guards are Python expressions over `variable(index)` of each argument, the parameters and `names`.
+    An argument with a guard is read before the others; when the guard is false the function returns None and reads no
+    further. Never put foreign text into an expression: hand it over in `names`.
+    """
+    lines = _body(event, guards or {})
+    source = "\n    ".join([f"def read({', '.join(parameters)}):", *lines, f"return {result}"])
+    scope: dict[str, Any] = {**_NAMES, "wrong_topics": _wrong_topics(event), "short_head": _short_head(event), **names}
+    exec(compile(source, f"<reading of {event.signature}>", "exec"), scope)
+    reading: Callable[..., Any] = scope["read"]
+    return reading
+
+
+def variable(index: int) -> str:
+    """Return the name that an argument has inside a generated function."""
+    return f"a{index}"
+
+
+def clean_text(raw: bytes) -> str:
+    """Decode UTF-8; bad sequences and NUL, which PostgreSQL refuses, become U+FFFD."""
+    return raw.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _body(event: Event, guards: Mapping[int, str]) -> Iterator[str]:
+    yield f"if len(topics) != {WORD * event.topic_count}: raise wrong_topics(topics)"
+    places = _places(event)
+    head_checked = False
+    for index in sorted(range(len(event.inputs)), key=lambda index: index not in guards):
+        argument = event.inputs[index]
+        if not argument.indexed and not head_checked:
+            yield "size = len(data)"
+            yield f"if size < {event.head_size}: raise short_head(size)"
+            head_checked = True
+        yield from _argument_lines(variable(index), argument, places[index], event.head_size)
+        if index in guards:
+            yield f"if not ({guards[index]}): return None"
+
+
+def _places(event: Event) -> list[int]:
+    """Return where each argument's word begins: in the topics for an indexed one, else in the data."""
+    places, topic, head = [], WORD, 0
+    for argument in event.inputs:
+        places.append(topic if argument.indexed else head)
+        topic += WORD if argument.indexed else 0
+        head += argument.head_size
+    return places
+
+
+def _argument_lines(target: str, argument: Argument, place: int, head_size: int) -> Iterator[str]:
+    source = "topics" if argument.indexed else "data"
+    label = repr(_label(argument))
+    if argument.hashed:
+        yield f"{target} = topics[{place}:{place + WORD}]"
+    elif argument.type.endswith("[]"):
+        yield from _tail_lines(place, head_size, label)
+        yield f"end = start + {WORD} * length"
+        yield f"if end > size: raise long_tail({label}, length, offset, size)"
+        yield f"{target} = elements(data, start, end, {argument.type[:-2]!r}, {label})"
+    elif argument.type.endswith("]"):
+        element = argument.type.partition("[")[0]
+        yield f"{target} = elements(data, {place}, {place + argument.head_size}, {element!r}, {label})"
+    elif argument.type in DYNAMIC:
+        yield from _tail_lines(place, head_size, label)
+        yield "end = start + length"
+        yield "padding = -length & 31"
+        yield f"if end + padding > size: raise long_tail({label}, length, offset, size)"
+        yield f"if padding and data[end:end + padding] != zeros[padding]: raise dirty_tail({label}, end)"
+        yield f"{target} = {'clean_text(data[start:end])' if argument.type == 'string' else 'data[start:end]'}"
+    else:
+        yield from _word_lines(target, argument.type, source, place, label)
+
+
+def _tail_lines(place: int, head_size: int, label: str) -> Iterator[str]:
+    yield f"offset = number(data[{place}:{place + WORD}])"
+    yield f"start = offset + {WORD}"
+    yield f"if offset < {head_size} or start > size: raise bad_offset({label}, {place}, offset, {head_size}, size)"
+    yield "length = number(data[offset:start])"
+
+
+def _word_lines(target: str, type_name: str, source: str, place: int | str, label: str) -> Iterator[str]:
+    """Write the reading of one word; `place` is a number, or the name of a variable that holds it."""
+    word = _slice(source, place, 0, WORD)
+    kind = type_name.rstrip("0123456789")
+    size = int(type_name.removeprefix(kind) or 0)
+    refusal = f"raise misfit({label}, {type_name!r}, {source!r}, {place}, {word})"
+    match kind:
+        case "uint":
+            yield f"{target} = number({word})"
+            if size < 256:
+                yield f"if {target} >> {size}: {refusal}"
+        case "int":
+            yield f"{target} = number({word}, 'big', signed=True)"
+            if size < 256:
+                yield f"if not {-(2 ** (size - 1))} <= {target} < {2 ** (size - 1)}: {refusal}"
+        case "bool":
+            yield f"{target} = number({word})"
+            yield f"if {target} > 1: {refusal}"
+            yield f"{target} = {target} == 1"
+        case "address":
+            yield f"if {_slice(source, place, 0, 12)} != zeros[12]: {refusal}"
+            yield f"{target} = {_slice(source, place, 12, WORD)}"
+        case _:
+            if size < WORD:
+                yield f"if {_slice(source, place, size, WORD)} != zeros[{WORD - size}]: {refusal}"
+            yield f"{target} = {_slice(source, place, 0, size)}"
+
+
+def _slice(source: str, place: int | str, start: int, end: int) -> str:
+    if isinstance(place, int):
+        return f"{source}[{place + start}:{place + end}]"
+    return f"{source}[{place} + {start}:{place} + {end}]"
+
+
+def _elements(data: bytes, start: int, end: int, type_name: str, label: str) -> tuple[Any, ...]:
+    read = _element_reader(type_name)
+    return tuple([read(data, place, label) for place in range(start, end, WORD)])
+
+
+@cache
+def _element_reader(type_name: str) -> Callable[[bytes, int, str], Any]:
+    lines = _word_lines("element", type_name, "data", "place", "label")
+    source = "\n    ".join(["def read(data, place, label):", *lines, "return element"])
+    scope: dict[str, Any] = dict(_NAMES)
+    exec(compile(source, f"<reading of {type_name}>", "exec"), scope)
+    reader: Callable[[bytes, int, str], Any] = scope["read"]
+    return reader
+
+
+# Refusals
+
+
+def _label(argument: Argument) -> str:
+    return argument.name or f"unnamed {argument.type}"
+
+
+def _wrong_topics(event: Event) -> Callable[[bytes], DecodeError]:
+    return lambda topics: DecodeError(
+        f"{event.name} has {event.topic_count} topics of {WORD} bytes, the log has {len(topics)} bytes of topics"
+    )
+
+
+def _short_head(event: Event) -> Callable[[int], DecodeError]:
+    def refusal(size: int) -> DecodeError:
+        missing = next(
+            (argument, place)
+            for argument, place in zip(event.inputs, _places(event), strict=True)
+            if not argument.indexed and place + argument.head_size > size
+        )
+        argument, place = missing
+        return DecodeError(f"{_label(argument)}: the data ends at byte {size}, inside its head at byte {place}")
+
+    return refusal
+
+
+def _misfit(label: str, type_name: str, source: str, place: int, word: bytes) -> DecodeError:
+    where = f"topic {place // WORD}" if source == "topics" else f"data byte {place}"
+    return DecodeError(f"{label}: 0x{word.hex()} at {where} is no {type_name}")
+
+
+def _bad_offset(label: str, place: int, offset: int, head_size: int, size: int) -> DecodeError:
+    return DecodeError(
+        f"{label}: the offset {offset} at data byte {place} points outside the tails, "
+        f"which are bytes {head_size} to {size}"
+    )
+
+
+def _long_tail(label: str, length: int, offset: int, size: int) -> DecodeError:
+    return DecodeError(f"{label}: a length of {length} at data byte {offset} runs beyond the data's end at byte {size}")
+
+
+def _dirty_tail(label: str, end: int) -> DecodeError:
+    return DecodeError(f"{label}: the padding at data byte {end} is not zero")
+
+
+_NAMES: dict[str, object] = {
+    "number": int.from_bytes,
+    "zeros": tuple(map(bytes, range(WORD))),
+    "clean_text": clean_text,
+    "elements": _elements,
+    "misfit": _misfit,
+    "bad_offset": _bad_offset,
+    "long_tail": _long_tail,
+    "dirty_tail": _dirty_tail,
+}

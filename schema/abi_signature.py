@@ -1,0 +1,186 @@
+"""Solidity event signatures: names, types and topic0 of an event from its declaration."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NoReturn
+
+from eth_utils.crypto import keccak
+
+WORD = 32
+MAX_INDEXED = 3
+
+
+class SignatureError(ValueError):
+    """An event signature that cannot be read; the message shows where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of an event. `type` is canonical; `name` is "" where the signature gives none."""
+
+    name: str
+    type: str
+    indexed: bool
+
+    @property
+    def hashed(self) -> bool:
+        """Tell whether the log holds only the keccak of the value."""
+        return self.indexed and (self.type in DYNAMIC or self.type.endswith("]"))
+
+    @property
+    def dynamic(self) -> bool:
+        return self.type in DYNAMIC or self.type.endswith("[]")
+
+    @property
+    def head_size(self) -> int:
+        """Return the bytes that the argument takes in the head of the data."""
+        if self.indexed:
+            return 0
+        array = FIXED_ARRAY.fullmatch(self.type)
+        return WORD * (int(array[2]) if array else 1)
+
+
+@dataclass(frozen=True)
+class Event:
+    name: str
+    inputs: tuple[Argument, ...]
+
+    @cached_property
+    def signature(self) -> str:
+        """Return the canonical signature, of which topic0 is the keccak."""
+        return f"{self.name}({','.join(argument.type for argument in self.inputs)})"
+
+    @cached_property
+    def topic0(self) -> bytes:
+        return keccak(text=self.signature)
+
+    @property
+    def topic_count(self) -> int:
+        return 1 + sum(argument.indexed for argument in self.inputs)
+
+    @property
+    def head_size(self) -> int:
+        return sum(argument.head_size for argument in self.inputs)
+
+
+def parse_event(signature: str) -> Event:
+    """Read a signature such as `Sold(uint256 indexed id, string note)`, with or without `event` and `;` around it.
+
+    Arrays must hold elements of one word unless they are indexed; tuples are refused. `SignatureError` shows the place.
+    """
+    tokens = _Tokens(signature)
+    if tokens.text == "event":
+        tokens.take()
+    name = tokens.identifier("the event's name")
+    tokens.expect("(")
+    inputs = _parse_arguments(tokens)
+    if tokens.text == "anonymous":
+        tokens.refuse("an anonymous event has no topic to know it by")
+    if tokens.text == ";":
+        tokens.take()
+    if tokens.text:
+        tokens.refuse(f"expected nothing after the arguments, found {tokens.text!r}")
+    return Event(name, inputs)
+
+
+DYNAMIC = frozenset({"string", "bytes"})
+ALIASES = {"uint": "uint256", "int": "int256"}
+ELEMENTARY = frozenset(
+    ["address", "bool", *DYNAMIC]
+    + [f"{sign}int{bits}" for sign in ("u", "") for bits in range(8, 257, 8)]
+    + [f"bytes{size}" for size in range(1, WORD + 1)]
+)
+FIXED_ARRAY = re.compile(r"(\w+)\[([0-9]+)\]")
+TOKEN = re.compile(r"\s*([A-Za-z_$][\w$]*|[0-9]+|[^\s\w]|$)", re.ASCII)
+ARRAY_LENGTH = re.compile("[1-9][0-9]{0,77}")
+IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
+
+
+class _Tokens:
+    """The words of a signature, one at a time, with the place of each."""
+
+    def __init__(self, signature: str) -> None:
+        self.signature = " ".join(signature.split())
+        self.end = 0
+        self.take()
+
+    def take(self) -> str:
+        """Step to the next token and return the one stepped over."""
+        taken = getattr(self, "text", "")
+        match = TOKEN.match(self.signature, self.end)
+        if match is None:
+            self.start = len(self.signature) - len(self.signature[self.end :].lstrip())
+            self.refuse(f"unexpected character {self.signature[self.start]!r}")
+        self.text, self.start, self.end = match[1], match.start(1), match.end()
+        return taken
+
+    def identifier(self, what: str) -> str:
+        if not IDENTIFIER.fullmatch(self.text):
+            self.refuse(f"expected {what}, found {self.text!r}" if self.text else f"expected {what}, found the end")
+        return self.take()
+
+    def expect(self, text: str) -> None:
+        if self.text != text:
+            self.refuse(f"expected {text!r}, found {self.text!r}" if self.text else f"expected {text!r}, found the end")
+        self.take()
+
+    def refuse(self, what: str, start: int | None = None) -> NoReturn:
+        column = self.start if start is None else start
+        raise SignatureError(f"{what} at column {column + 1}:\n  {self.signature}\n  {' ' * column}^")
+
+
+def _parse_arguments(tokens: _Tokens) -> tuple[Argument, ...]:
+    inputs: list[Argument] = []
+    while tokens.text != ")":
+        start = tokens.start
+        argument = _parse_argument(tokens)
+        if argument.name and any(argument.name == other.name for other in inputs):
+            tokens.refuse(f"a second argument {argument.name!r}", start)
+        inputs.append(argument)
+        if sum(argument.indexed for argument in inputs) > MAX_INDEXED:
+            tokens.refuse(f"more than {MAX_INDEXED} indexed arguments", start)
+        if tokens.text != ")":
+            tokens.expect(",")
+            if tokens.text == ")":
+                tokens.refuse("expected a type, found ')'")
+    tokens.expect(")")
+    return tuple(inputs)
+
+
+def _parse_argument(tokens: _Tokens) -> Argument:
+    start = tokens.start
+    type_name = _parse_type(tokens)
+    if tokens.text == "payable" and type_name == "address":
+        tokens.take()
+    indexed = tokens.text == "indexed"
+    if indexed:
+        tokens.take()
+    name = tokens.identifier("the argument's name") if tokens.text not in (",", ")") else ""
+    element, bracket, rest = type_name.partition("[")
+    if bracket and not indexed and (element in DYNAMIC or "[" in rest):
+        tokens.refuse(f"an argument of type {type_name} is not supported unless it is indexed", start)
+    return Argument(name, type_name, indexed)
+
+
+def _parse_type(tokens: _Tokens) -> str:
+    if tokens.text in ("(", "tuple"):
+        tokens.refuse("tuples are not supported")
+    start = tokens.start
+    name = tokens.identifier("a type")
+    name = ALIASES.get(name, name)
+    if name.startswith(("fixed", "ufixed")):
+        tokens.refuse(f"type {name!r} is not supported, as Solidity itself cannot assign it", start)
+    if name not in ELEMENTARY:
+        tokens.refuse(f"unknown type {name!r}; write an enum as uint8 and a contract as address", start)
+    while tokens.text == "[":
+        tokens.take()
+        length = ""
+        if tokens.text != "]":
+            length = tokens.text
+            if not ARRAY_LENGTH.fullmatch(length):
+                tokens.refuse(f"expected the array's length or ']', found {length!r}")
+            tokens.take()
+        tokens.expect("]")
+        name += f"[{length}]"
+    return name
