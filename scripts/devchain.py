@@ -15,7 +15,6 @@ from typing import Any, Self
 
 from eth_abi.abi import decode, encode
 from eth_utils.abi import function_abi_to_4byte_selector
-from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from scripts.processes import Child
@@ -23,6 +22,7 @@ from scripts.processes import Child
 REPOSITORY = Path(__file__).resolve().parent.parent
 CERTIFICATE = REPOSITORY / "schema" / "contract" / "DeviceCertificate.json"
 GAS = 30_000_000
+BLOCK_GAS = 1_000_000 * GAS  # a block takes whatever a test sends
 
 
 class RpcError(Exception):
@@ -48,7 +48,10 @@ class Anvil:
     def __init__(self, *options: str, port: int = 0) -> None:
         self._listening = threading.Event()
         self._port = 0
-        self.child = Child([anvil_program(), "--host", "127.0.0.1", "--port", str(port), *options], heard=self._hear)
+        command: list[str | Path] = [anvil_program(), "--host", "127.0.0.1", "--port", str(port), *options]
+        if "--gas-limit" not in options:
+            command += ["--gas-limit", str(BLOCK_GAS)]
+        self.child = Child(command, heard=self._hear)
         while not self._listening.wait(0.01):
             if self.child.exit_status is not None:
                 self.child.stop()
@@ -78,8 +81,8 @@ class Anvil:
 
     @cached_property
     def accounts(self) -> list[str]:
-        """The unlocked accounts, checksummed."""
-        return [to_checksum_address(account) for account in self.request("eth_accounts")]
+        """The unlocked accounts. Addresses are lower-case hex here, as JSON-RPC answers them."""
+        return [str(account).lower() for account in self.request("eth_accounts")]
 
     @property
     def chain_id(self) -> int:
@@ -172,12 +175,13 @@ class Contract:
 
     def __init__(self, chain: Anvil, address: str, abi: Iterable[dict[str, Any]]) -> None:
         self.chain = chain
-        self.address = to_checksum_address(address)
+        self.address = address.lower()
         entries = list(abi)
         self._functions = {_signature(entry): entry for entry in entries if entry["type"] == "function"}
         self._by_name: dict[str, list[str]] = {}
         for signature, entry in self._functions.items():
             self._by_name.setdefault(entry["name"], []).append(signature)
+        self._events = {keccak(text=_signature(entry)): entry for entry in entries if entry["type"] == "event"}
         self._errors = {keccak(text=_signature(entry))[:4]: entry for entry in entries if entry["type"] == "error"}
 
     @classmethod
@@ -190,17 +194,19 @@ class Contract:
         )
         data = artifact.bytecode + encode([_type(item) for item in inputs], arguments).hex()
         transaction = {"from": sender or chain.accounts[0], "data": data, "gas": hex(GAS)}
-        sent = chain.request("eth_sendTransaction", transaction)
         if mine:
+            sent = chain.request("eth_sendTransaction", transaction)
             chain.mine()
-        receipt = chain.receipt(sent)
+            receipt = chain.receipt(sent)
+        else:
+            receipt = chain.request("eth_sendTransactionSync", transaction)
         if receipt is None or receipt["status"] != "0x1":
             raise RuntimeError(f"the contract was not deployed: {receipt}")
         return cls(chain, receipt["contractAddress"], artifact.abi)
 
     def encode(self, name: str, *arguments: Any) -> str:
         """Return calldata. `name` is a function's name, or its signature where several share the name."""
-        function = self._function(name, len(arguments))
+        function = self.function(name, len(arguments))
         types = [_type(item) for item in function["inputs"]]
         return "0x" + (function_abi_to_4byte_selector(function) + encode(types, arguments)).hex()  # type: ignore[arg-type]  # JSON of the compiler
 
@@ -213,7 +219,7 @@ class Contract:
             answer = self.chain.request("eth_call", transaction, _block_tag(block))
         except RpcError as error:
             raise self._refusal(error) from error
-        outputs = [_type(item) for item in self._function(name, len(arguments))["outputs"]]
+        outputs = [_type(item) for item in self.function(name, len(arguments))["outputs"]]
         values = decode(outputs, bytes.fromhex(answer[2:]))
         return values[0] if len(values) == 1 else values
 
@@ -231,12 +237,27 @@ class Contract:
     def send(self, name: str, *arguments: Any, sender: str) -> dict[str, Any]:
         """Send, on a chain that mines by itself, and return the receipt. Raises Refused, and then sends nothing."""
         self.call(name, *arguments, sender=sender, block="pending")
-        receipt = self.chain.receipt(self.post(name, *arguments, sender=sender))
-        if receipt is None or receipt["status"] != "0x1":
+        transaction = self.transaction(name, *arguments, sender=sender)
+        receipt: dict[str, Any] = self.chain.request("eth_sendTransactionSync", transaction)
+        if receipt["status"] != "0x1":
             raise RuntimeError(f"{name}{arguments} was not carried out: {receipt}")
         return receipt
 
-    def _function(self, name: str, argument_count: int) -> dict[str, Any]:
+    def event(self, log: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the name and the arguments of one of the contract's events, from a log as JSON-RPC gives it."""
+        entry = self._events[bytes.fromhex(log["topics"][0][2:])]
+        indexed = [item for item in entry["inputs"] if item["indexed"]]
+        plain = [item for item in entry["inputs"] if not item["indexed"]]
+        topics = b"".join(bytes.fromhex(topic[2:]) for topic in log["topics"][1:])
+        values = dict(
+            zip((item["name"] for item in indexed), decode([_type(item) for item in indexed], topics), strict=True)
+        )
+        data = decode([_type(item) for item in plain], bytes.fromhex(log["data"][2:]))
+        values |= dict(zip((item["name"] for item in plain), data, strict=True))
+        return entry["name"], {item["name"]: values[item["name"]] for item in entry["inputs"]}
+
+    def function(self, name: str, argument_count: int) -> dict[str, Any]:
+        """Return a function's ABI. `name` is its name, or its signature where several share name and argument count."""
         if name in self._functions:
             return self._functions[name]
         fitting = [

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import make_url
 
 from scripts.devchain import Anvil
+from tests.chain import Factory
 from tests.postgres import PostgresServer, plain_url
 
 StartAnvil = Callable[..., Anvil]
@@ -29,6 +30,20 @@ def anvil() -> Iterator[StartAnvil]:
     yield start
     for chain in started:
         chain.stop()
+
+
+@pytest.fixture(scope="session")
+def factory_chain() -> Iterator[Factory]:
+    with Anvil() as chain:
+        yield Factory(chain)
+
+
+@pytest.fixture
+def factory(factory_chain: Factory) -> Iterator[Factory]:
+    """The reference contract with a manufacturer at work; every test begins at the same block."""
+    untouched = factory_chain.chain.snapshot()
+    yield factory_chain
+    factory_chain.chain.revert(untouched)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
