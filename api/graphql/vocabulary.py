@@ -1,11 +1,11 @@
 """The enums of the API: what each word means, in the order it is told."""
 
-from enum import Enum
 from typing import Any
 
 import strawberry
 from strawberry.types.enum import EnumValue
 
+from api.events import Finality
 from schema.events import Kind, TestKind
 from schema.vocabulary import (
     AuthorizationEndReason,
@@ -20,15 +20,6 @@ from schema.vocabulary import (
     Verdict,
     VerificationLevel,
 )
-
-
-class Finality(Enum):
-    """How far a block is from being taken back."""
-
-    UNSAFE = "UNSAFE"
-    SAFE = "SAFE"
-    FINALIZED = "FINALIZED"
-    ORPHANED = "ORPHANED"
 
 
 def _tell(enum: Any, description: str, meanings: dict[Any, str], name: str | None = None) -> None:

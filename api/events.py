@@ -1,0 +1,108 @@
+"""Recorded events: logs as the chain gave them, with their block, and what the stored profile reads in them.
+
+The history has no second copy: each page is decoded from the raw logs, by the profile that the indexer stored.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, literal_column, select
+
+from api.queries import tables
+from schema.columns import LOG_INDEX_BITS, block_of, log_index_of
+from schema.profile import Reader, Reading, parse_profile
+
+
+class Finality(Enum):
+    """How far a block is from being taken back."""
+
+    UNSAFE = "UNSAFE"
+    SAFE = "SAFE"
+    FINALIZED = "FINALIZED"
+    ORPHANED = "ORPHANED"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """A canonical log and its block. `topics` are joined, 32 bytes each; times are unix seconds."""
+
+    chain_id: int
+    position: int
+    address: bytes
+    topics: bytes
+    data: bytes
+    transaction_hash: bytes
+    transaction_index: int
+    kind: int
+    device_id: int | None
+    manufacturer_id: int | None
+    hardware_license_id: int | None
+    flags: int
+    block_hash: bytes
+    block_time: int
+    level: int
+
+    @property
+    def block_number(self) -> int:
+        return block_of(self.position)
+
+    @property
+    def log_index(self) -> int:
+        return log_index_of(self.position)
+
+    @property
+    def topic_list(self) -> list[bytes]:
+        return [self.topics[start : start + 32] for start in range(0, len(self.topics), 32)]
+
+
+EVENT, BLOCK, CONTRACT, PROFILE = tables.event, tables.block, tables.contract, tables.TABLES["profile"]
+OF_BLOCK = {"block_hash": BLOCK.c.hash, "block_time": BLOCK.c.timestamp, "level": BLOCK.c.level}
+COLUMNS = [OF_BLOCK[field.name] if field.name in OF_BLOCK else EVENT.c[field.name] for field in fields(RecordedEvent)]
+
+
+def select_events() -> Select[Any]:
+    """Return the SELECT of recorded events, without condition, order and limit; `recorded` takes its rows."""
+    number = EVENT.c.position.op(">>")(literal_column(str(LOG_INDEX_BITS)))
+    its_block = and_(BLOCK.c.chain_id == EVENT.c.chain_id, BLOCK.c.number == number)
+    return select(*COLUMNS).join_from(EVENT, BLOCK, its_block)
+
+
+def recorded(row: Sequence[Any]) -> RecordedEvent:
+    """Return the event of a row of `select_events`."""
+    return RecordedEvent(*row)
+
+
+def finality_of(block_number: int, safe: int | None, finalized: int | None) -> Finality:
+    """Return the finality of a canonical block, given the chain's safe and finalized numbers."""
+    if finalized is not None and block_number <= finalized:
+        return Finality.FINALIZED
+    return Finality.SAFE if safe is not None and block_number <= safe else Finality.UNSAFE
+
+
+def read_readers(connection: Connection) -> Mapping[int, Reader]:
+    """Return the reader of each chain, by the profile and the contracts that its rows were made with."""
+    contracts: dict[int, set[tuple[str, bytes]]] = defaultdict(set)
+    for contract in connection.execute(select(CONTRACT.c.chain_id, CONTRACT.c.role, CONTRACT.c.address)):
+        contracts[contract.chain_id].add((contract.role, contract.address))
+    profiles = connection.execute(select(PROFILE.c.chain_id, PROFILE.c.name, PROFILE.c.text)).all()
+    return {
+        profile.chain_id: _reader(profile.name, profile.text, frozenset(contracts[profile.chain_id]))
+        for profile in profiles
+    }
+
+
+def read_event(readers: Mapping[int, Reader], event: RecordedEvent) -> Reading:
+    """Return what the chain's profile reads in the event."""
+    return readers[event.chain_id].read(event.address, event.topics, event.data, event.block_number)
+
+
+@lru_cache(maxsize=32)
+def _reader(name: str, text: str, contracts: frozenset[tuple[str, bytes]]) -> Reader:
+    addresses: dict[str, list[bytes]] = defaultdict(list)
+    for role, address in sorted(contracts):
+        addresses[role].append(address)
+    return parse_profile(text, f"the stored profile {name}").compile(addresses)
