@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, literal_column, select
 
 from api.queries import tables
+from api.queries.pins import BlockPoint
 from schema.columns import LOG_INDEX_BITS, block_of, log_index_of
 from schema.profile import Reader, Reading, parse_profile
 
@@ -49,6 +50,10 @@ class RecordedEvent:
     @property
     def block_number(self) -> int:
         return block_of(self.position)
+
+    @property
+    def block(self) -> BlockPoint:
+        return BlockPoint(self.chain_id, self.block_number, self.block_hash, self.block_time)
 
     @property
     def log_index(self) -> int:

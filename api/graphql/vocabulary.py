@@ -5,7 +5,7 @@ from typing import Any
 import strawberry
 from strawberry.types.enum import EnumValue
 
-from api.events import Finality
+from api.events import Finality as Finality
 from schema.events import Kind, TestKind
 from schema.vocabulary import (
     AuthorizationEndReason,
