@@ -77,7 +77,8 @@ def test_a_burn_leaves_the_record_and_frees_the_address(factory: Factory) -> Non
     assert factory.events(receipt) == [("Transfer", {"from": factory.owner, "to": ZERO_ADDRESS, "tokenId": token})]
     assert factory.read("certificate", token)["device"] == device
     assert (factory.call("tokenOf", device), factory.call("balanceOf", factory.owner)) == (0, 0)
-    assert not factory.call("isAuthorized", token, factory.user)
+    assert [factory.call("isAuthorized", token, who) for who in (factory.owner, ZERO_ADDRESS)] == [False, False]
+    assert factory.call("isAuthorized", token, factory.user)  # a transfer ends no grant
     assert factory.mint(serial_number="SN-AGAIN") == 2
 
 

@@ -446,10 +446,11 @@ contract DeviceCertificate {
         return _grants[tokenId][user];
     }
 
-    /// @notice Answers whether a user has access now; the owner always has.
+    /// @notice Answers whether a user has access now; the owner always has. A burn, like any transfer, ends no grant.
     function isAuthorized(uint256 tokenId, address user) external view returns (bool) {
-        return _owners[tokenId] != address(0)
-            && (user == _owners[tokenId] || (_grants[tokenId][user].open && !_isPast(_grants[tokenId][user].expiresAt)));
+        if (user == address(0)) return false;
+        Grant storage grant = _grants[tokenId][user];
+        return user == _owners[tokenId] || (grant.open && !_isPast(grant.expiresAt));
     }
 
     /// @notice Answers the furthest end-of-life process, 0 while in service.
