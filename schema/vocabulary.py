@@ -68,6 +68,13 @@ class Sanitization(IntEnum):
 Code = FactoryResetReason | FirmwareUpdateResult | EndOfLifeProcess | Sanitization
 CodeT = TypeVar("CodeT", FactoryResetReason, FirmwareUpdateResult, EndOfLifeProcess, Sanitization)
 
+CODE_FIELDS: dict[type[Fact], dict[str, type[Code]]] = {
+    FactoryReset: {"reason": FactoryResetReason},
+    FirmwareUpdated: {"result": FirmwareUpdateResult},
+    EndOfLifeRecorded: {"process": EndOfLifeProcess, "sanitization": Sanitization},
+}
+"""The fields of facts that hold a code."""
+
 
 class EndOfLifeStatus(IntEnum):
     """The steps carry the numbers of `EndOfLifeProcess`, so that the furthest is the largest."""

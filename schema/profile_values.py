@@ -1,0 +1,164 @@
+"""What the fields of facts hold, and how a profile writes their values and those of event arguments."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+from eth_utils.address import is_checksum_formatted_address, to_checksum_address
+from eth_utils.crypto import keccak
+from msgspec.structs import FieldInfo, fields
+
+from schema.abi import Argument, clean_text
+from schema.events import FACT_TYPES, Address, Fact, Hash, Seconds, TestKind
+from schema.profile_errors import Place, suggestion, toml
+from schema.vocabulary import CODE_FIELDS, Code
+
+
+class Holds(StrEnum):
+    """What a field of a fact holds, in the words of a refusal."""
+
+    NUMBER = "a number"
+    CODE = "a code"
+    ADDRESS = "an address"
+    HASH = "a bytes32"
+    TEXT = "a text"
+    FLAG = "a bool"
+    TEST_KIND = "a kind of test"
+    SCOPE = "a scope"
+    SOURCE = "a grant source"
+
+
+@dataclass(frozen=True, slots=True)
+class FactField:
+    name: str
+    holds: Holds
+    required: bool
+    codes: type[Code] | None = None
+
+    def takes(self, argument: Argument) -> bool:
+        """Tell whether an argument's values are values of this field, without a map."""
+        kind = "hash" if argument.hashed else argument.type.rstrip("0123456789")
+        match self.holds:
+            case Holds.NUMBER | Holds.CODE:
+                return kind in ("uint", "int")
+            case Holds.ADDRESS:
+                return kind == "address"
+            case Holds.HASH:
+                return kind == "hash" or argument.type == "bytes32"
+            case Holds.TEXT:
+                return kind == "string"
+            case Holds.FLAG:
+                return kind == "bool"
+            case Holds.SCOPE:
+                return kind in ("uint", "string")
+            case Holds.TEST_KIND | Holds.SOURCE:
+                return False
+
+
+def _fact_field(fact_type: type[Fact], info: FieldInfo, hint: Any) -> FactField:
+    codes = CODE_FIELDS.get(fact_type, {}).get(info.name)
+    holds = Holds.CODE if codes else HOLDS_BY_NAME.get(info.name) or HOLDS_BY_TYPE[_without_none(hint)]
+    return FactField(info.name, holds, info.required, codes)
+
+
+def _without_none(hint: Any) -> Any:
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    return kinds[0] if kinds else hint
+
+
+HOLDS_BY_NAME = {"source": Holds.SOURCE, "scope": Holds.SCOPE}
+HOLDS_BY_TYPE: dict[Any, Holds] = {
+    int: Holds.NUMBER,
+    Seconds: Holds.NUMBER,
+    Address: Holds.ADDRESS,
+    Hash: Holds.HASH,
+    str: Holds.TEXT,
+    bool: Holds.FLAG,
+    TestKind: Holds.TEST_KIND,
+}
+
+FACT_FIELDS: dict[type[Fact], Mapping[str, FactField]] = {
+    fact_type: {
+        info.name: _fact_field(fact_type, info, get_type_hints(fact_type)[info.name]) for info in fields(fact_type)
+    }
+    for fact_type in FACT_TYPES.values()
+}
+
+
+def field_value(field: FactField, value: object, place: Place) -> object:
+    """Return a constant of the profile as the field holds it; a code by its number or its name."""
+    match field.holds, value:
+        case Holds.CODE, str() if field.codes is not None:
+            if value not in field.codes.__members__:
+                place.refuse(f"{toml(value)} is no {field.codes.__name__}{suggestion(value, field.codes.__members__)}")
+            return int(field.codes[value])
+        case Holds.TEST_KIND, str():
+            if value not in TestKind.__members__:
+                place.refuse(f"{toml(value)} is no kind of test{suggestion(value, TestKind.__members__)}")
+            return TestKind[value]
+        case ((Holds.TEXT | Holds.SCOPE | Holds.SOURCE), str()):
+            return clean_text(value.encode())
+        case Holds.FLAG, bool():
+            return value
+        case ((Holds.NUMBER | Holds.CODE), int()) if not isinstance(value, bool) and 0 <= value < 2**256:
+            return value
+        case Holds.ADDRESS, str():
+            return address(value, place)
+        case Holds.HASH, str():
+            return _hex(value, 32, place)
+    return place.refuse(f"{toml(value)} is not {field.holds}")
+
+
+def argument_value(argument: Argument, value: object, place: Place) -> object:
+    """Return a value of the profile as the decoder gives it; text may stand for any type, as the keys of a table do."""
+    kind = argument.type.rstrip("0123456789")
+    size = int(argument.type.removeprefix(kind) or 0) if not kind.endswith("]") else 0
+    match kind, value:
+        case "string", str():
+            return keccak(text=value) if argument.hashed else clean_text(value.encode())
+        case "bool", bool():
+            return value
+        case "bool", ("true" | "false"):
+            return value == "true"
+        case (("uint" | "int"), (int() | str())) if not isinstance(value, bool):
+            number = _number(value, place) if isinstance(value, str) else value
+            low, high = (0, 2**size) if kind == "uint" else (-(2 ** (size - 1)), 2 ** (size - 1))
+            if not low <= number < high:
+                place.refuse(f"{number} is no {argument.type}")
+            return number
+        case "address", str():
+            return address(value, place)
+        case "bytes", str():
+            raw = _hex(value, size or None, place)
+            return keccak(raw) if argument.hashed else raw
+    return place.refuse(f"{toml(value)} is no {argument.type}")
+
+
+def address(text: str, place: Place) -> Address:
+    """Return the 20 bytes of an address; one in mixed case must carry its EIP-55 checksum."""
+    raw = _hex(text, 20, place)
+    if is_checksum_formatted_address(text) and to_checksum_address(raw) != text:
+        place.refuse(
+            f"{toml(text)} has a wrong checksum: write {to_checksum_address(raw)}, if that is the contract meant"
+        )
+    return Address(raw)
+
+
+def _hex(text: str, size: int | None, place: Place) -> bytes:
+    digits = text.removeprefix("0x")
+    if text == digits or len(digits) % 2 or not set(digits) <= HEX or size not in (None, len(digits) // 2):
+        place.refuse(f"{toml(text)} is not 0x and {f'{2 * size} hex digits' if size else 'pairs of hex digits'}")
+    return bytes.fromhex(digits)
+
+
+def _number(text: str, place: Place) -> int:
+    if not NUMBER.fullmatch(text):
+        place.refuse(f"{toml(text)} is no whole number")
+    return int(text, 16 if text.startswith("0x") else 10)
+
+
+NUMBER = re.compile(r"-?[0-9]{1,78}|0x[0-9a-fA-F]{1,64}", re.ASCII)
+HEX = frozenset("0123456789abcdefABCDEF")
