@@ -1,0 +1,69 @@
+"""What a request carries: its snapshot, its loaders, and the settings that answers depend on."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import strawberry
+
+from api.events import finality_of
+from api.graphql.vocabulary import Finality
+from api.loaders import Loaders
+from api.queries.pins import Pin
+from api.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from api.graphql.devices import Device
+    from api.graphql.manufacturers import HardwareLicense, Manufacturer
+
+__all__ = ["Context", "Freshness", "Info", "Pin"]
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """When `_meta` calls a network synced: chain time behind the head, and seconds since a provider answered."""
+
+    max_lag_seconds: int = 300
+    poll_stale_seconds: int = 120
+
+
+@dataclass
+class Context:
+    """One a request. `now` is the server's clock, which nothing but `_meta` reads."""
+
+    snapshot: Snapshot
+    freshness: Freshness = Freshness()
+    now: Callable[[], float] = time.time
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.loaders = Loaders(self.snapshot)
+
+    def finality(self, chain_id: int, block_number: int) -> Finality:
+        """Returns the finality of a canonical block."""
+        chain = self.snapshot.chains[chain_id]
+        return finality_of(block_number, chain.safe_number, chain.finalized_number)
+
+    # The types import the context: they are imported when asked for.
+
+    async def device(self, pin: Pin, id: int) -> "Device":
+        """Returns the device of an id that a row names."""
+        from api.graphql.devices import load_device
+
+        return await load_device(self, pin, id)
+
+    async def manufacturer(self, pin: Pin, id: int) -> "Manufacturer":
+        """Returns the manufacturer of an id that a row names."""
+        from api.graphql.manufacturers import load_manufacturer
+
+        return await load_manufacturer(self, pin, id)
+
+    async def hardware_license(self, pin: Pin, id: int) -> "HardwareLicense":
+        """Returns the hardware licence of an id that a row names."""
+        from api.graphql.manufacturers import load_hardware_license
+
+        return await load_hardware_license(self, pin, id)
+
+
+Info = strawberry.Info[Context, None]

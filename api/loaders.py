@@ -1,0 +1,89 @@
+"""One loader a relation: what the objects of an answer ask of the database, asked once for all of them."""
+
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row
+from strawberry.dataloader import DataLoader
+
+from api.queries.authorizations import authorizations
+from api.queries.blocks import blocks
+from api.queries.devices import addresses, attributes, devices
+from api.queries.events import events
+from api.queries.keys import Key
+from api.queries.licenses import hardware_licenses, manufacturers
+from api.queries.pages import Listing, Order, Page, Window, counts, pages
+from api.queries.pins import BlockPoint, Pin, block_at_time, pin_at
+from api.snapshot import Snapshot
+
+Rows = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+
+
+class PageOf(NamedTuple):
+    """A page that many parents are asked for alike. Listings and orders are told apart by identity."""
+
+    listing: Listing
+    order: Order
+    window: Window
+    filter: Any
+
+
+class CountOf(NamedTuple):
+    listing: Listing
+    filter: Any
+
+
+class Loaders:
+    """The loaders of one request, over its snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._of_lists: dict[Hashable, DataLoader[Key, Any]] = {}
+        self.device: DataLoader[Key, Row[Any] | None] = self._loader(devices)
+        self.manufacturer: DataLoader[Key, Row[Any] | None] = self._loader(manufacturers)
+        self.hardware_license: DataLoader[Key, Row[Any] | None] = self._loader(hardware_licenses)
+        self.authorization: DataLoader[Key, Row[Any] | None] = self._loader(authorizations)
+        self.event: DataLoader[Key, Row[Any] | None] = self._loader(events)
+        self.block: DataLoader[tuple[int, int], BlockPoint | None] = self._loader(blocks)
+        self.addresses: DataLoader[Key, Sequence[Row[Any]]] = self._loader(addresses)
+        self.attributes: DataLoader[Key, Sequence[Row[Any]]] = self._loader(attributes)
+        self._instants: DataLoader[tuple[int, int], BlockPoint | None] = self._loader(_blocks_at_times)
+
+    def page(self, asked: PageOf, key: Key) -> Awaitable[Page]:
+        """Returns a page of the key's list."""
+        listing, order, window, filter = asked
+        return self._of_list(
+            asked, lambda connection, keys: pages(connection, listing, order, keys, window, filter)
+        ).load(key)
+
+    def count(self, asked: CountOf, key: Key) -> Awaitable[int]:
+        """Returns the length of the key's list."""
+        return self._of_list(
+            asked, lambda connection, keys: counts(connection, asked.listing, keys, asked.filter)
+        ).load(key)
+
+    async def pin_by(self, pin: Pin, seconds: int) -> Pin:
+        """Returns the point of an instant: what was recorded by then, and no later than the pin, by its clock."""
+        if seconds >= pin.clock and pin.block is not None and seconds >= pin.block.time:
+            return pin._replace(clock=seconds)
+        block = await self._instants.load((pin.chain_id, seconds))
+        if block is None:
+            return pin._replace(position=-1, clock=seconds)
+        then = pin_at(block, seconds)
+        return pin._replace(position=min(pin.position, then.position), clock=seconds)
+
+    def _of_list(self, asked: Hashable, rows: Rows) -> DataLoader[Key, Any]:
+        if asked not in self._of_lists:
+            self._of_lists[asked] = self._loader(rows)
+        return self._of_lists[asked]
+
+    def _loader(self, rows: Rows) -> DataLoader[Any, Any]:
+        return DataLoader(partial(self._load, rows))
+
+    async def _load(self, rows: Rows, keys: list[Any]) -> Sequence[Any]:
+        return await self._snapshot.read(rows, keys)
+
+
+def _blocks_at_times(connection: Connection, keys: Sequence[tuple[int, int]]) -> list[BlockPoint | None]:
+    return [block_at_time(connection, chain_id, seconds) for chain_id, seconds in keys]

@@ -1,0 +1,1 @@
+"""SELECTs: what the API asks the database. They know tables and positions, and nothing of GraphQL."""

@@ -1,0 +1,314 @@
+"""Devices: one row each, as it stands at a point, and what lists of them may be asked."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, func, select, union_all
+
+from api.queries import tables
+from api.queries.filters import (
+    LAST_SECOND,
+    UINT256_MAX,
+    Computed,
+    Condition,
+    Exact,
+    Fields,
+    Filter,
+    Moment,
+    Number,
+    Related,
+    Text,
+    Version,
+    matches,
+    seconds_down,
+    seconds_up,
+)
+from api.queries.pages import Listing, Order
+from api.queries.scope import Scope, first_position_from
+from schema.columns import clean_text
+from schema.events import Kind
+from schema.vocabulary import EndOfLifeStatus, LicenseStatus, Verdict, imei_key
+
+device = tables.device
+version = tables.device_version
+activity = tables.device_activity
+grant = tables.authorization
+
+WALK = device.join(
+    version, and_(version.c.chain_id == device.c.chain_id, version.c.device_id == device.c.id)
+).join(activity, and_(activity.c.chain_id == device.c.chain_id, activity.c.device_id == device.c.id))
+
+_IDENTITY = (device.c.chain_id, device.c.id, device.c.contract, device.c.token_id)
+_SPAN = ("chain_id", "device_id", "valid_from", "valid_to")
+
+
+def select_devices(scope: Scope) -> Select[Any]:
+    """Returns the SELECT of all that is told of a device, at the scope of each key; without saying which devices."""
+    return (
+        select(
+            *_IDENTITY,
+            *(column for column in version.c if column.name not in _SPAN and not column.name.endswith("_key")),
+            *(column for column in activity.c if column.name not in _SPAN and column.name != "firmware_key"),
+        )
+        .select_from(
+            scope.keys.join(device, device.c.chain_id == scope.chain_id)
+            .join(version, and_(version.c.device_id == device.c.id, scope.holds(version)))
+            .join(activity, and_(activity.c.device_id == device.c.id, scope.holds(activity)))
+        )
+    )
+
+
+def _in_list(scope: Scope) -> Condition:
+    return and_(device.c.chain_id == scope.chain_id, scope.holds(version), scope.holds(activity))
+
+
+# What a reader may ask of devices
+
+
+def devices_fitting(scope: Scope, filter: Filter) -> Select[Any]:
+    """Returns the ids of the devices of the scope's chain that fit a filter at the scope."""
+    return (
+        select(device.c.id).select_from(WALK).where(_in_list(scope), matches(scope, filter, FIELDS)).correlate(scope.keys)
+    )
+
+
+def _addresses(scope: Scope) -> Select[Any]:
+    return select(EARLIER.c.device_id).where(scope.began(EARLIER))
+
+
+EARLIER = version.alias("earlier")
+
+
+def _mint_transactions(scope: Scope, wishes: Filter) -> Condition:
+    minted = tables.event.c
+    positions = select(minted.position).where(
+        minted.chain_id == scope.chain_id,
+        minted.kind == Kind.DEVICE_MINTED,
+        Exact(minted.transaction_hash).meets(scope, wishes),
+    )
+    devices = positions.with_only_columns(minted.device_id)
+    # the second says which devices to look at, by an index; the first which of them
+    return and_(
+        version.c.mint_position.in_(positions.correlate(scope.keys)), device.c.id.in_(devices.correlate(scope.keys))
+    )
+
+
+def _resets_since(scope: Scope, wishes: Filter) -> Condition:
+    wish = dict(wishes)
+    reset = tables.factory_reset
+    count = (
+        select(func.count())
+        .select_from(reset)
+        .where(
+            reset.c.chain_id == scope.chain_id,
+            reset.c.device_id == device.c.id,
+            reset.c.position >= first_position_from(scope, seconds_up(wish["since"])),
+            reset.c.position <= scope.position,
+        )
+        .correlate(scope.keys, device)
+        .scalar_subquery()
+    )
+    return Number(count).meets(scope, wish["count"])
+
+
+def _authorized(scope: Scope, wishes: Filter) -> Condition:
+    wish = dict(wishes)
+    instant = wish.get("active_at")
+    then = scope.active_at(None if instant is None else seconds_down(instant))
+    asked = tuple((name, value) for name, value in wishes if name != "active_at")
+    grants = select(grant.c.device_id).where(in_force(then), matches(then, asked, GRANTEE_FIELDS))
+    return device.c.id.in_(grants.correlate(scope.keys))
+
+
+def in_force(scope: Scope) -> Condition:
+    """The grant is open at the position and not expired by the clock."""
+    return and_(scope.holds(grant), grant.c.expires_at > scope.clock)
+
+
+GRANTEE_FIELDS: Fields = {
+    "user": Exact(grant.c.user_address),
+    "organization": Text(grant.c.organization, grant.c.organization_key),
+}
+
+
+def _firmware(scope: Scope, wishes: Filter) -> Condition:
+    return matches(scope, wishes, FIRMWARE_FIELDS)
+
+
+FIRMWARE_FIELDS: Fields = {
+    "version": Version(activity.c.firmware, activity.c.firmware_key, order=activity.c.firmware_version_key),
+    "image_hash": Exact(activity.c.firmware_image_hash),
+}
+
+
+def _without_separators(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.replace(func.replace(text, " ", ""), "-", "")
+
+
+def _imei_key(text: str) -> str:
+    return imei_key(clean_text(text))
+
+
+IMEI = Text(_without_separators(version.c.imei), version.c.imei_key, clean=_imei_key)
+DEV_EUI = Text(version.c.dev_eui, version.c.dev_eui_key)
+SERIAL_NUMBER = Text(version.c.serial_number, version.c.serial_number_key)
+ADDRESS = Exact(version.c.address)
+TOKEN_ID = Number(device.c.token_id, most=UINT256_MAX)
+
+
+def _manufacturers(scope: Scope) -> Select[Any]:
+    return select(tables.manufacturer.c.id).where(tables.manufacturer.c.chain_id == scope.chain_id)
+
+
+def _hardware_licenses(scope: Scope) -> Select[Any]:
+    return select(tables.hardware_license.c.id).where(tables.hardware_license.c.chain_id == scope.chain_id)
+
+
+MANUFACTURER_ID = Related(
+    version.c.manufacturer_id, _manufacturers, Number(tables.manufacturer.c.token_id, most=UINT256_MAX)
+)
+
+
+def _any_key(scope: Scope, text: str) -> Condition:
+    """The text is one of the device's keys, whichever it is."""
+    keys = [_versions(scope, field.equals(text)) for field in (SERIAL_NUMBER, IMEI, DEV_EUI)]
+    if DECIMAL.fullmatch(text):
+        keys.append(_tokens(scope, TOKEN_ID.equals(int(text))))
+    elif ADDRESS_TEXT.fullmatch(text):
+        keys.append(_addresses(scope).where(EARLIER.c.address == bytes.fromhex(text[2:])))
+    elif did := parse_did(text):
+        keys.append(_tokens(scope, matches(scope, did, FIELDS)))
+    return device.c.id.in_(union_all(*(key.correlate(scope.keys) for key in keys)))
+
+
+def _versions(scope: Scope, condition: Condition) -> Select[Any]:
+    return select(version.c.device_id).where(scope.holds(version), condition)
+
+
+def _tokens(scope: Scope, condition: Condition) -> Select[Any]:
+    return select(device.c.id).where(device.c.chain_id == scope.chain_id, condition)
+
+
+def parse_did(text: str) -> Filter | None:
+    """Returns what `did:erc721:<chainId>:<contract>:<tokenId>` asks of a token, None for any other text."""
+    match = DID.fullmatch(text)
+    if match is None:
+        return None
+    chain_id, contract, token_id = match.groups()
+    return (
+        ("chain_id", (("eq", int(chain_id)),)),
+        ("contract", (("eq", bytes.fromhex(contract)),)),
+        ("token_id", (("eq", int(token_id)),)),
+    )
+
+
+DECIMAL = re.compile("[0-9]{1,78}", re.ASCII)
+ADDRESS_TEXT = re.compile("0[xX][0-9a-fA-F]{40}", re.ASCII)
+DID = re.compile("did:erc721:([0-9]{1,19}):0[xX]([0-9a-fA-F]{40}):([0-9]{1,78})", re.ASCII)
+
+
+def _held_address(scope: Scope, address: bytes) -> Condition:
+    return and_(version.c.address == address, version.c.burn_position.is_(None))
+
+
+# verdicts that are no column of their own
+_LICENSE = version.c.manufacturer_license_at_mint
+MANUFACTURER_LICENSED_AT_MINT = case(
+    (_LICENSE == LicenseStatus.VALID, int(Verdict.PASS)),
+    (_LICENSE.in_([LicenseStatus.NONE, LicenseStatus.REVOKED, LicenseStatus.EXPIRED]), int(Verdict.FAIL)),
+    else_=int(Verdict.UNKNOWN),
+)
+NO_ACTIVITY_AFTER_END_OF_LIFE = case(
+    (version.c.end_of_life_status == EndOfLifeStatus.IN_SERVICE, int(Verdict.NOT_APPLICABLE)),
+    (activity.c.active_after_end_of_life, int(Verdict.FAIL)),
+    else_=int(Verdict.PASS),
+)
+
+
+FIELDS: Fields = {
+    "any_key": Computed(_any_key),
+    "owner": Exact(version.c.owner),
+    "address": ADDRESS,
+    "ever_had_address": Related(device.c.id, _addresses, Exact(EARLIER.c.address)),
+    "manufacturer_id": MANUFACTURER_ID,
+    "hardware_license_id": Related(
+        version.c.hardware_license_id,
+        _hardware_licenses,
+        Number(tables.hardware_license.c.token_id, most=UINT256_MAX),
+    ),
+    "serial_number": SERIAL_NUMBER,
+    "imei": IMEI,
+    "dev_eui": DEV_EUI,
+    "token_id": TOKEN_ID,
+    "contract": Exact(device.c.contract),
+    "chain_id": Number(device.c.chain_id),
+    "manufactured_at": Moment(version.c.manufactured_at),
+    "minted_at": Moment(version.c.minted_at),
+    "mint_transaction_hash": Computed(_mint_transactions),
+    "provisioned_at": Moment(version.c.provisioned_at),
+    "last_updated_at": Moment(activity.c.updated_at),
+    "last_firmware_update_at": Moment(activity.c.firmware_updated_at),
+    "firmware": Computed(_firmware),
+    "initial_firmware": Version(
+        version.c.initial_firmware, version.c.initial_firmware_key, order=version.c.initial_version_key
+    ),
+    "end_of_life_status": Exact(version.c.end_of_life_status),
+    "factory_reset_count": Number(activity.c.factory_reset_count),
+    "factory_resets_since": Computed(_resets_since),
+    "authorized_user": Computed(_authorized),
+    "manufacturer_licensed_at_mint": Exact(MANUFACTURER_LICENSED_AT_MINT),
+    "no_activity_after_end_of_life": Exact(NO_ACTIVITY_AFTER_END_OF_LIFE),
+    "in_circuit_test": Exact(version.c.in_circuit_test),
+    "mechanical_test": Exact(version.c.mechanical_test),
+    "quality_inspection": Exact(version.c.quality_inspection),
+    "hardware_licensed_at_mint": Exact(version.c.hardware_licensed_at_mint),
+    "imei_valid": Exact(version.c.imei_valid),
+    "provisioned_after_quality": Exact(version.c.provisioned_after_quality),
+    "sanitized_before_disposal": Exact(version.c.sanitized_before_disposal),
+    # of look-ups alone
+    "held_address": Computed(_held_address),
+    "id": Exact(device.c.id),
+    "manufacturer": Exact(version.c.manufacturer_id),
+    "hardware_license": Exact(version.c.hardware_license_id),
+}
+
+
+# Lists of devices
+
+
+def _of_chain(scope: Scope) -> Condition:
+    return _in_list(scope)
+
+
+def _of_manufacturer(scope: Scope) -> Condition:
+    return and_(_in_list(scope), version.c.manufacturer_id == scope.id)
+
+
+def _of_hardware_license(scope: Scope) -> Condition:
+    return and_(_in_list(scope), version.c.hardware_license_id == scope.id)
+
+
+def _list(name: str, within: Callable[[Scope], Condition]) -> Listing:
+    return Listing(name, WALK, device.c.id, within, select_devices, device.c.id, FIELDS)
+
+
+DEVICES = _list("devices", _of_chain)
+DEVICES_OF_MANUFACTURER = _list("Manufacturer.devices", _of_manufacturer)
+DEVICES_OF_HARDWARE_LICENSE = _list("HardwareLicense.devices", _of_hardware_license)
+
+
+def device_order(field: str, descending: bool) -> Order:
+    """Returns an order of devices by a name of `DeviceOrderField`."""
+    key, present = ORDERS[field]
+    return Order(f"{field} {descending}", key, present, descending)
+
+
+ORDERS: dict[str, tuple[ColumnElement[Any], ColumnElement[bool] | None]] = {
+    "MINTED_AT": (version.c.minted_at, version.c.minted_at <= LAST_SECOND),
+    "TOKEN_ID": (device.c.token_id, None),
+    "SERIAL_NUMBER": (version.c.serial_number_key, version.c.serial_number_key != ""),
+    "MANUFACTURED_AT": (version.c.manufactured_at, version.c.manufactured_at <= LAST_SECOND),
+    "LAST_UPDATED_AT": (activity.c.updated_at, None),
+}
+BY_ID = Order("ID")

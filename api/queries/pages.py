@@ -1,0 +1,238 @@
+"""Pages of lists, by key: the next rows after a place in an order, never by counting from the start.
+
+A statement asks for the pages of many parents at once: for each, the database walks the index of the order and stops
+when the page is full. An order has a key that may be absent; absent keys come last in both directions, so that a list is
+two segments, present and absent, and a page at most two walks. `id` breaks every tie.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    false,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+)
+
+from api.queries.filters import Fields, Filter, matches, negate
+from api.queries.keys import Key, key_rows
+from api.queries.scope import Scope, scope_of
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """By `key` where `present`, then by id; without a key by id alone. `read` tells the key of a row's value."""
+
+    name: str
+    key: ColumnElement[Any] | None = None
+    present: ColumnElement[bool] | None = None
+    descending: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """A list that can be paged, below a parent or of a whole chain.
+
+    `walk` are the rows as filters and orders see them, `id` what names one; `within` tells which are in the list at a
+    scope, `rows` selects all that is told of those at the scopes of its keys, named by `row_id`.
+    """
+
+    name: str
+    walk: FromClause
+    id: ColumnElement[int]
+    within: Callable[[Scope], ColumnElement[bool]]
+    rows: Callable[[Scope], Select[Any]]
+    row_id: ColumnElement[int]
+    fields: Fields
+
+
+class Place(NamedTuple):
+    """Where a row stands in an order, in the rows of all chains. `key` None: absent."""
+
+    key: Any
+    chain_id: int
+    id: int
+
+
+class Window(NamedTuple):
+    """How much of a list, and which part: from the front or the back, between two places."""
+
+    size: int
+    backward: bool = False
+    after: Place | None = None
+    before: Place | None = None
+
+
+class Page(NamedTuple):
+    """Rows in the list's order. `more`: there are others, in the direction of the walk and within the places."""
+
+    rows: Sequence[Row[Any]]
+    more: bool
+
+
+def pages(
+    connection: Connection, listing: Listing, order: Order, keys: Sequence[Key], window: Window, filter: Filter = ()
+) -> list[Page]:
+    """Returns the page of each key."""
+    found: dict[int, list[Row[Any]]] = defaultdict(list)
+    for sides, places in _by_sides(keys, window).items():
+        for present in (True, False) if order.key is not None else (True,):
+            statement = _statement(connection, listing, order, [keys[place] for place in places], window, filter, present, sides)
+            if statement is not None:
+                for row in connection.execute(statement):
+                    found[places[row.place]].append(row)
+    return [_page(order, found[place], window) for place in range(len(keys))]
+
+
+def merged(order: Order, found: Sequence[Page], window: Window) -> Page:
+    """Returns one page of the pages of several chains."""
+    page = _page(order, [row for page in found for row in page.rows], window)
+    return Page(page.rows, page.more or any(part.more for part in found))
+
+
+def place_of(row: Row[Any]) -> Place:
+    """Returns where a row of a page stands."""
+    return Place(row.sort_key, row.chain_id, row.sort_id)
+
+
+def counts(connection: Connection, listing: Listing, keys: Sequence[Key], filter: Filter = ()) -> list[int]:
+    """Returns how many rows the list of each key holds."""
+    scope = scope_of(key_rows(connection, keys))
+    count = (
+        select(func.count())
+        .select_from(listing.walk)
+        .where(listing.within(scope), matches(scope, filter, listing.fields))
+        .correlate(scope.keys)
+        .scalar_subquery()
+    )
+    rows = connection.execute(select(scope.keys.c.place, count.label("total")))
+    totals = {row.place: row.total for row in rows}
+    return [totals[place] for place in range(len(keys))]
+
+
+Sides = tuple[int, int]
+
+
+def _by_sides(keys: Sequence[Key], window: Window) -> Mapping[Sides, list[int]]:
+    """Groups the keys by whether their chain lies before (-1), in (0) or behind (1) that of each end of the window."""
+    groups: dict[Sides, list[int]] = defaultdict(list)
+    for place, key in enumerate(keys):
+        groups[_side(key, window.after), _side(key, window.before)].append(place)
+    return groups
+
+
+def _side(key: Key, place: Place | None) -> int:
+    return 0 if place is None else (key.chain_id > place.chain_id) - (key.chain_id < place.chain_id)
+
+
+def _statement(
+    connection: Connection,
+    listing: Listing,
+    order: Order,
+    keys: Sequence[Key],
+    window: Window,
+    filter: Filter,
+    present: bool,
+    sides: Sides,
+) -> Select[Any] | None:
+    scope = scope_of(key_rows(connection, keys))
+    bounds = _bounds(listing, order, window, present, sides)
+    if bounds is None:
+        return None
+    walk = (
+        select(listing.id)
+        .select_from(listing.walk)
+        .where(listing.within(scope), _segment(order, present), bounds, matches(scope, filter, listing.fields))
+        .order_by(*_directions(listing, order, window, present))
+        .limit(window.size + 1)
+    )
+    sort_key = literal_column("NULL") if order.key is None or not present else order.key
+    rows = listing.rows(scope).add_columns(
+        scope.keys.c.place.label("place"), sort_key.label("sort_key"), listing.row_id.label("sort_id")
+    )
+    if connection.dialect.name == "sqlite":
+        return rows.where(listing.row_id.in_(walk.correlate(scope.keys)))
+    picked = walk.with_only_columns(listing.id.label("picked")).correlate(scope.keys).lateral("picked")
+    return rows.join_from(scope.keys, picked, true()).where(listing.row_id == picked.c.picked)
+
+
+def _segment(order: Order, present: bool) -> ColumnElement[bool]:
+    if order.present is None:
+        return true()
+    return order.present if present else negate(order.present)
+
+
+def _directions(listing: Listing, order: Order, window: Window, present: bool) -> list[ColumnElement[Any]]:
+    columns = [listing.id] if order.key is None or not present else [order.key, listing.id]
+    return [column.desc() if order.descending != window.backward else column.asc() for column in columns]
+
+
+def _bounds(
+    listing: Listing, order: Order, window: Window, present: bool, sides: Sides
+) -> ColumnElement[bool] | None:
+    """Returns the condition of the window in one segment of one chain, None where the segment lies outside of it."""
+    conditions = []
+    for place, side, behind in ((window.after, sides[0], True), (window.before, sides[1], False)):
+        if place is None:
+            continue
+        condition = _bound(listing, order, place, side, behind, present)
+        if condition is None:
+            return None
+        conditions.append(condition)
+    return and_(true(), *conditions)
+
+
+def _bound(
+    listing: Listing, order: Order, place: Place, side: int, behind: bool, present: bool
+) -> ColumnElement[bool] | None:
+    """Returns the condition of standing behind (or before) a place, None where no row of the segment can."""
+    keyed = order.key is not None
+    place_present = not keyed or place.key is not None
+    if present != place_present:
+        # all that is absent stands behind all that is present
+        return true() if behind != present else None
+    ascends = behind != order.descending
+    of_chain = side if ascends else -side
+    if not keyed or not present:
+        if of_chain:
+            return true() if of_chain > 0 else None
+        return _beyond(listing.id, literal(place.id), ascends)
+    if order.key is None:
+        raise TypeError(f"the order {order.name} has no key")
+    key = literal(place.key, order.key.type)
+    if of_chain:
+        beyond = _beyond(order.key, key, ascends)
+        return or_(beyond, order.key == key) if of_chain > 0 else beyond
+    return _beyond(tuple_(order.key, listing.id), tuple_(key, literal(place.id)), ascends)
+
+
+def _beyond(column: Any, value: Any, ascends: bool) -> ColumnElement[bool]:
+    condition: ColumnElement[bool] = column > value if ascends else column < value
+    return condition
+
+
+def _page(order: Order, rows: Sequence[Row[Any]], window: Window) -> Page:
+    """Returns the rows of all segments and chains in the list's order, cut to the window's size."""
+    absent = [row for row in rows if order.key is not None and row.sort_key is None]
+    present = [row for row in rows if order.key is None or row.sort_key is not None]
+    ordered = sorted(present, key=_rank, reverse=order.descending) + sorted(absent, key=_rank, reverse=order.descending)
+    if len(ordered) <= window.size:
+        return Page(ordered, more=False)
+    return Page(ordered[-window.size :] if window.backward and window.size else ordered[: window.size], more=True)
+
+
+def _rank(row: Row[Any]) -> tuple[Any, int, int]:
+    return (0 if row.sort_key is None else row.sort_key, row.chain_id, row.sort_id)

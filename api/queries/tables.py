@@ -1,0 +1,28 @@
+"""The tables as SQLAlchemy Core knows them: rows are read as they are, never as objects."""
+
+from sqlmodel import SQLModel
+
+from schema import tables
+
+TABLES = SQLModel.metadata.tables
+
+chain = TABLES[tables.Chain.__tablename__]
+contract = TABLES[tables.Contract.__tablename__]
+block = TABLES[tables.Block.__tablename__]
+orphaned_block = TABLES[tables.OrphanedBlock.__tablename__]
+reorg = TABLES[tables.Reorg.__tablename__]
+event = TABLES[tables.Event.__tablename__]
+device = TABLES[tables.Device.__tablename__]
+device_version = TABLES[tables.DeviceVersion.__tablename__]
+device_activity = TABLES[tables.DeviceActivity.__tablename__]
+device_attribute = TABLES[tables.DeviceAttribute.__tablename__]
+authorization = TABLES[tables.Authorization.__tablename__]
+test_result = TABLES[tables.TestResult.__tablename__]
+firmware_update = TABLES[tables.FirmwareUpdate.__tablename__]
+factory_reset = TABLES[tables.FactoryReset.__tablename__]
+end_of_life_step = TABLES[tables.EndOfLifeStep.__tablename__]
+transfer = TABLES[tables.Transfer.__tablename__]
+manufacturer = TABLES[tables.Manufacturer.__tablename__]
+manufacturer_version = TABLES[tables.ManufacturerVersion.__tablename__]
+hardware_license = TABLES[tables.HardwareLicense.__tablename__]
+hardware_license_version = TABLES[tables.HardwareLicenseVersion.__tablename__]

@@ -1,0 +1,54 @@
+"""One request reads one snapshot: one connection, one read transaction, whatever is indexed meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, Row
+
+from api.events import read_readers
+from api.queries.chains import chains, contracts
+from api.queries.pins import Pin, pin_now
+from schema.profile import Reader
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+class Snapshot:
+    """What one state of the database says. SQL runs in a thread, one statement after another."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = asyncio.Lock()
+        self.chains: Mapping[int, Row[Any]] = chains(connection)
+        self.contracts: Mapping[int, tuple[Row[Any], ...]] = contracts(connection)
+        self.readers: Mapping[int, Reader] = read_readers(connection)
+        self.pins: tuple[Pin, ...] = tuple(pin_now(chain) for chain in self.chains.values())
+
+    async def read(
+        self,
+        query: Callable[Concatenate[Connection, Arguments], Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
+        """Returns what the query reads, off the event loop."""
+        async with self._lock:
+            work = asyncio.ensure_future(asyncio.to_thread(query, self._connection, *args, **kwargs))
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                # the thread still holds the connection: nobody else may use it before it is done
+                await asyncio.wait([work])
+                raise
+
+
+@asynccontextmanager
+async def open_snapshot(engine: Engine) -> AsyncIterator[Snapshot]:
+    """Opens a read transaction and ends it with the block. The engine is one of `connect(url, read_only=True)`."""
+    connection = await asyncio.to_thread(engine.connect)
+    try:
+        yield await asyncio.to_thread(Snapshot, connection)
+    finally:
+        await asyncio.shield(asyncio.to_thread(connection.close))
