@@ -215,7 +215,10 @@ class Device(SQLModel, table=True):
 
 
 class DeviceVersion(SQLModel, table=True):
-    """What seldom changes about a device."""
+    """What seldom changes about a device. Burned: `burn_position` is set and `owner` is NULL.
+
+    `end_of_life_position` is the step that set the status, NULL where a burn did.
+    """
 
     __tablename__ = "device_version"
     __table_args__ = CLUSTERED
@@ -252,6 +255,7 @@ class DeviceVersion(SQLModel, table=True):
     provisioned_at: int | None = _int64(None)
     provisioned_after_quality: int = _small()
     end_of_life_status: int = _small()
+    end_of_life_position: int | None = _int64(None)
     end_of_life_at: int | None = _int64(None)
     facility: str | None = _text(None)
     sanitization: int | None = _small(None)

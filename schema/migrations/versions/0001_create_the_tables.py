@@ -155,6 +155,7 @@ def upgrade() -> None:
         sa.Column("provisioned_at", sa.BigInteger(), nullable=True),
         sa.Column("provisioned_after_quality", sa.SmallInteger(), nullable=False),
         sa.Column("end_of_life_status", sa.SmallInteger(), nullable=False),
+        sa.Column("end_of_life_position", sa.BigInteger(), nullable=True),
         sa.Column("end_of_life_at", sa.BigInteger(), nullable=True),
         sa.Column("facility", CleanText(), nullable=True),
         sa.Column("sanitization", sa.SmallInteger(), nullable=True),

@@ -1,0 +1,30 @@
+"""The web application inside another process: what `certindex run --serve` finds under the entry point."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import uvicorn
+
+from api.app import create_app
+from api.settings import Settings
+from schema.settings import read_settings
+
+
+class EmbeddedServer(uvicorn.Server):
+    """A server that leaves signals to the process that it lives in. Set `should_exit` to end `serve()`."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def embedded_server(database_url: str, host: str, port: int) -> EmbeddedServer:
+    """Returns a server for `await server.serve()`; all but what is given comes from the environment."""
+    settings = replace(
+        read_settings(Settings, None, os.environ | {"DATABASE_URL": database_url, "HOST": host, "PORT": str(port)}),
+        database_url=database_url,
+    )
+    config = uvicorn.Config(create_app(settings), host=host, port=port, log_level="warning", access_log=False)
+    return EmbeddedServer(config)

@@ -1,0 +1,99 @@
+"""The command line: `certindex run`, `sync`, `status`, `rebuild`, `rollback`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from sqlalchemy.exc import DBAPIError
+
+from indexer import commands
+from indexer.errors import Stop, TryAgain
+from indexer.settings import DatabaseSettings, RebuildSettings, Settings
+from schema.database import DatabaseError
+from schema.profile import ProfileError
+from schema.settings import SettingsError, add_options, read_settings, without_password
+
+USAGE_ERROR = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command and exits: 0 done, 1 failed, 2 a setting is missing or wrong."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z"
+    )
+    for chatty in ("apscheduler", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        sys.exit(_run(options))
+    except (SettingsError, ProfileError) as error:
+        _fail(str(error), USAGE_ERROR)
+    except (Stop, TryAgain, DatabaseError) as error:
+        _fail(str(error), 1)
+    except DBAPIError as error:
+        _fail(f"the database failed: {without_password(str(error.orig))}", 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _run(options: argparse.Namespace) -> int:
+    match options.command:
+        case "run":
+            return asyncio.run(commands.run(read_settings(Settings, options, os.environ), serve=options.serve))
+        case "sync":
+            return asyncio.run(commands.sync(read_settings(Settings, options, os.environ)))
+        case "status":
+            return commands.status(read_settings(DatabaseSettings, options, os.environ), as_json=options.json)
+        case "rebuild":
+            return asyncio.run(commands.rebuild(read_settings(RebuildSettings, options, os.environ)))
+        case _:
+            return asyncio.run(commands.rollback(read_settings(DatabaseSettings, options, os.environ), options.to))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="certindex", description="Follows an EVM chain and keeps the tables that answer questions about devices."
+    )
+    found = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = found.add_parser("run", help="follow the chain for ever", description="Follows the chain for ever.")
+    run.add_argument("--serve", action="store_true", help="answer GraphQL in the same process")
+    add_options(run, Settings)
+    sync = found.add_parser(
+        "sync", help="catch up to the present head and exit", description="Catches up to the present head and exits."
+    )
+    add_options(sync, Settings)
+    status = found.add_parser(
+        "status", help="tell how far each chain is indexed", description="Tells how far each chain is indexed."
+    )
+    status.add_argument("--json", action="store_true", help="as JSON")
+    add_options(status, DatabaseSettings)
+    rebuild = found.add_parser(
+        "rebuild",
+        help="rewrite all derived rows from the stored events",
+        description="Rewrites all derived rows from the stored events, without the network, in one transaction.",
+    )
+    add_options(rebuild, RebuildSettings)
+    rollback = found.add_parser(
+        "rollback", help="take back everything above a block", description="Takes back everything above a block."
+    )
+    rollback.add_argument("--to", type=_block, required=True, metavar="BLOCK", help="the last block to keep")
+    add_options(rollback, DatabaseSettings)
+    return parser
+
+
+def _block(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) < 14):
+        raise argparse.ArgumentTypeError(f'"{value}" is no block number. Example: --to 35000000')
+    return int(value)
+
+
+def _fail(message: str, exit_status: int) -> None:
+    print(f"certindex: {message}", file=sys.stderr)
+    sys.exit(exit_status)
+
+
+if __name__ == "__main__":
+    main()

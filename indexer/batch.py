@@ -1,0 +1,81 @@
+"""A batch: consecutive blocks with their logs, and what the profile reads in them."""
+
+from collections.abc import Iterable, Sequence
+
+from Crypto.Hash import keccak
+from msgspec import Struct
+from rlp import encode
+
+from indexer import rows
+from indexer.chain import Header, RawLog
+from indexer.fold import Placed
+from schema.columns import position
+from schema.events import Kind
+from schema.profile import Mapped, Reader, Undecodable
+
+
+class BlockLogs(Struct, frozen=True):
+    """A block and the watched contracts' logs in it, in order. `level` is a VerificationLevel."""
+
+    header: Header
+    logs: Sequence[RawLog]
+    level: int
+
+
+class Batch(Struct, frozen=True):
+    """What one step adds: blocks in order, and the header of the last block that the batch covers."""
+
+    blocks: Sequence[BlockLogs]
+    last: Header
+
+
+def read(reader: Reader, blocks: Iterable[BlockLogs]) -> tuple[list[rows.Event], list[Placed]]:
+    """Returns the events of all logs, and the facts that the profile finds in them, both in order of position."""
+    events: list[rows.Event] = []
+    facts: list[Placed] = []
+    for block in blocks:
+        for log in block.logs:
+            event = rows.Event(
+                position(log.block_number, log.log_index),
+                log.address,
+                log.topics,
+                log.data,
+                log.transaction_hash,
+                log.transaction_index,
+                Kind.UNMAPPED.value,
+            )
+            fact = read_event(reader, event, block.header.number, block.header.timestamp)
+            events.append(event)
+            if fact is not None:
+                facts.append(fact)
+    return events, facts
+
+
+def read_event(reader: Reader, event: rows.Event, block_number: int, block_time: int) -> Placed | None:
+    """Returns the fact in a log; where there is none, marks the event UNMAPPED or UNDECODABLE."""
+    reading = reader.read(event.address, event.topics, event.data, block_number)
+    if isinstance(reading, Mapped):
+        return Placed(
+            event.position,
+            block_time,
+            reading.fact,
+            reading.token_contract,
+            reading.manufacturer_contract,
+            reading.hardware_license_contract,
+        )
+    event.kind = Kind.UNDECODABLE.value if isinstance(reading, Undecodable) else Kind.UNMAPPED.value
+    return None
+
+
+def watch_set_digest(chain_id: int, contracts: Iterable[tuple[bytes, int]]) -> bytes:
+    """Returns what the digests of a watch set begin with; contracts as (address, start block)."""
+    return _keccak(encode([chain_id, sorted([address, start] for address, start in contracts)]))
+
+
+def block_digest(previous: bytes, block_hash: bytes, logs: Sequence[RawLog]) -> bytes:
+    """Returns the digest after a block with events: it commits to every log stored so far, in order."""
+    return _keccak(previous + block_hash + _keccak(encode([[log.address, log.topics, log.data] for log in logs])))
+
+
+def _keccak(data: bytes) -> bytes:
+    return keccak.new(digest_bits=256, data=data).digest()

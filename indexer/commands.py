@@ -1,0 +1,182 @@
+"""What each command of `certindex` does, given its settings."""
+
+import asyncio
+import gc
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+import msgspec
+
+from indexer.errors import Stop, TryAgain
+from indexer.opening import acquire, open_chain, open_database, open_store, stored_profile
+from indexer.progress import Progress
+from indexer.schedule import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Follower
+from indexer.settings import DatabaseSettings, RebuildSettings, Settings
+from indexer.status import chain_statuses
+from indexer.store.lease import BEAT_SECONDS, Lease
+from indexer.store.watch import read_watch_set
+from indexer.sync import Pace, UpToDate, step
+from schema.database import connect, migrate
+from schema.profile import load_profile
+
+ResultT = TypeVar("ResultT")
+
+ATTEMPTS = 8
+SERVER_ENTRY_POINT = "certindex.server"
+
+
+async def run(settings: Settings, *, serve: bool) -> int:
+    """Follows the chain until SIGINT or SIGTERM; with `serve`, answers GraphQL in the same process."""
+    _tune_memory()
+    opened = await _with_patience(lambda: open_chain(settings))
+    follower = Follower(opened, settings.poll_interval)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, follower.stop)
+    server = _server(settings) if serve else None
+    try:
+        if server is None:
+            await follower.run()
+        else:
+            await _run_both(follower, server)
+    finally:
+        await opened.endpoint.close()
+        opened.engine.dispose()
+    return 0
+
+
+async def sync(settings: Settings) -> int:
+    """Catches up to the head that the node has now, with a progress bar and a summary."""
+    _tune_memory()
+    opened = await _with_patience(lambda: open_chain(settings))
+    lease = Lease(opened.engine, opened.chain_id)
+    try:
+        await acquire(lease, wait=False)
+        store = opened.store(lease)
+        target = (await _with_patience(opened.chain.heads)).latest.number
+        progress = Progress(sys.stderr, store.checkpoint().number, target)
+        pace = Pace()
+        beat = asyncio.create_task(_beat(lease))
+        try:
+            while True:
+                outcome = await _with_patience(lambda: step(opened.chain, store, pace))
+                progress.show(outcome)
+                done = store.checkpoint()
+                if isinstance(outcome, UpToDate) or (done.number >= target and done.backfilled):
+                    break
+        finally:
+            beat.cancel()
+            await asyncio.to_thread(lease.release)
+        print(progress.summary(store.checkpoint().number))
+    finally:
+        await opened.endpoint.close()
+        opened.engine.dispose()
+    return 0
+
+
+def status(settings: DatabaseSettings, *, as_json: bool) -> int:
+    """Prints how far each chain of the database is indexed."""
+    engine = connect(settings.database_url)
+    migrate(engine)
+    with engine.begin() as connection:
+        statuses = chain_statuses(connection, settings.chain_id)
+    engine.dispose()
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode([status.to_json() for status in statuses]), indent=2).decode())
+    else:
+        print("\n\n".join(status.to_text() for status in statuses) or "No chain is indexed yet: certindex sync")
+    return 0
+
+
+async def rebuild(settings: RebuildSettings) -> int:
+    """Rewrites every derived row from the stored events, by the stored profile or another one."""
+    engine, chain_id = open_database(settings)
+    lease = Lease(engine, chain_id)
+    await acquire(lease, wait=False)
+    try:
+        with engine.begin() as connection:
+            contracts = read_watch_set(connection, chain_id)
+            profile = (
+                stored_profile(connection, chain_id) if settings.profile is None else load_profile(settings.profile)
+            )
+        store = open_store(engine, chain_id, profile, contracts, lease)
+        began = time.monotonic()
+        stored = await asyncio.to_thread(store.rebuild, store.checkpoint(), profile)
+        elapsed = time.monotonic() - began
+    finally:
+        lease.release()
+        engine.dispose()
+    print(f"rebuilt chain={chain_id} events={stored.events} facts={stored.facts} elapsed={elapsed:.2f}s")
+    return 0
+
+
+async def rollback(settings: DatabaseSettings, to: int) -> int:
+    """Takes back everything above a block, by an operator's will."""
+    engine, chain_id = open_database(settings)
+    lease = Lease(engine, chain_id)
+    await acquire(lease, wait=False)
+    try:
+        with engine.begin() as connection:
+            contracts = read_watch_set(connection, chain_id)
+            profile = stored_profile(connection, chain_id)
+        store = open_store(engine, chain_id, profile, contracts, lease)
+        before = store.checkpoint()
+        if to >= before.number:
+            raise Stop(f"--to {to}: chain {chain_id} is indexed to block {before.number}; nothing lies above.")
+        kept, undone = await asyncio.to_thread(store.roll_back_to, before, to)
+    finally:
+        lease.release()
+        engine.dispose()
+    print(
+        f"rolled back chain={chain_id} from={before.number} to={kept.number} events={undone.events}"
+        + ("" if kept.number == to else f" (block {kept.number} is the last kept one at or below {to})")
+    )
+    return 0
+
+
+async def _with_patience(action: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    """Returns what the action does, tried again while the node is of no use. Raises the last TryAgain."""
+    pause = FIRST_PAUSE_SECONDS
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await action()
+        except TryAgain as error:
+            print(f"again in {pause:.1f}s: {error}", file=sys.stderr)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+    return await action()
+
+
+async def _run_both(follower: Follower, server: Any) -> None:
+    """Runs indexer and server side by side; the end of one ends the other."""
+    following = asyncio.create_task(follower.run())
+    serving = asyncio.create_task(server.serve())
+    await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
+    follower.stop()
+    server.should_exit = True
+    await asyncio.gather(following, serving)
+
+
+def _server(settings: Settings) -> Any:
+    """Returns the server of the package that offers one: the indexer itself imports nothing of the API."""
+    found = list(entry_points(group=SERVER_ENTRY_POINT))
+    if not found:
+        raise Stop("--serve: the GraphQL service is not installed. Install the whole package: pip install -e .")
+    return found[0].load()(settings.database_url, settings.host, settings.port)
+
+
+async def _beat(lease: Lease) -> None:
+    while True:
+        await asyncio.sleep(BEAT_SECONDS)
+        await asyncio.to_thread(lease.beat)
+
+
+def _tune_memory() -> None:
+    # rows live for one step and have no cycles: the collector would only look at them again and again
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)

@@ -1,0 +1,169 @@
+"""From settings to a store that may be written: the one place that makes engines, endpoints and leases."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from msgspec import Struct
+from sqlalchemy import Connection, Engine, text
+
+from indexer.chain import Chain, check_chain_id
+from indexer.errors import Stop, TryAgain
+from indexer.fold import Rules
+from indexer.rpc import Endpoint, shown_url
+from indexer.settings import DatabaseSettings, Settings
+from indexer.store import Store
+from indexer.store.lease import Lease
+from indexer.store.watch import (
+    WatchedContract,
+    check_contracts,
+    check_profile,
+    read_profile_text,
+    read_watch_set,
+    register,
+)
+from schema.database import connect, migrate
+from schema.events import DeviceMinted
+from schema.licenses import HARDWARE_LICENSING, MANUFACTURER_LICENSING, history_is_whole
+from schema.profile import Profile, Reader, load_profile, parse_profile
+
+
+class Opened(Struct, frozen=True):
+    """What a command that follows the chain works with."""
+
+    engine: Engine
+    endpoint: Endpoint
+    chain: Chain
+    chain_id: int
+    profile: Profile
+    contracts: Sequence[WatchedContract]
+
+    def store(self, lease: Lease) -> Store:
+        """Returns the store, for the holder of the lease."""
+        return open_store(self.engine, self.chain_id, self.profile, self.contracts, lease)
+
+
+async def open_chain(settings: Settings) -> Opened:
+    """Checks node, profile, contracts and database against each other, and registers a new chain.
+
+    Raises Stop where they contradict each other, TryAgain where the node does not answer.
+    """
+    profile = load_profile(settings.profile)
+    engine = connect(settings.database_url)
+    migrate(engine)
+    endpoint = Endpoint(settings.rpc_urls[0])
+    try:
+        chain = Chain(endpoint, (), finality_depth=settings.finality_depth)
+        chain_id = await chain.chain_id()
+        check_chain_id(settings.chain_id, chain_id, shown_url(endpoint.url))
+        wanted = _wanted_contracts(settings, profile, chain_id)
+        profile.compile(_addresses(wanted))  # refuses unknown roles before anything is stored
+        contracts = await _watch(engine, chain, chain_id, profile, wanted)
+    except BaseException:
+        await endpoint.close()
+        engine.dispose()
+        raise
+    addresses = {contract.address for contract in contracts}
+    watching = Chain(endpoint, addresses, finality_depth=settings.finality_depth)
+    return Opened(engine, endpoint, watching, chain_id, profile, contracts)
+
+
+def open_database(settings: DatabaseSettings) -> tuple[Engine, int]:
+    """Returns the engine and the chain that is meant: CHAIN_ID's, or the only one that the database holds."""
+    engine = connect(settings.database_url)
+    migrate(engine)
+    with engine.begin() as connection:
+        known = list(connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars())
+    wanted = settings.chain_id
+    listed = ", ".join(map(str, known)) or "none"
+    if wanted is not None and wanted not in known:
+        raise Stop(f"CHAIN_ID={wanted}: the database holds no such chain (it holds: {listed}).")
+    if wanted is None and len(known) != 1:
+        raise Stop(f"The database holds {len(known)} chains ({listed}); say which is meant. Example: CHAIN_ID=137")
+    return engine, known[0] if wanted is None else wanted
+
+
+def stored_profile(connection: Connection, chain_id: int) -> Profile:
+    """Returns the profile by which the chain's rows were read."""
+    return parse_profile(read_profile_text(connection, chain_id) or "", "the stored profile")
+
+
+def open_store(
+    engine: Engine, chain_id: int, profile: Profile, contracts: Sequence[WatchedContract], lease: Lease
+) -> Store:
+    """Returns the store of a chain for the holder of its lease."""
+    reader = profile.compile(_addresses([(contract.role, contract.address) for contract in contracts]))
+    return Store(engine, chain_id, reader, _rules(profile, reader, contracts), lease.epoch)
+
+
+async def acquire(lease: Lease, *, wait: bool) -> None:
+    """Takes the lease. With `wait` stands by until the holder is gone; else raises Stop, naming a holder that lives."""
+    first = None
+    while (holder := await asyncio.to_thread(lease.try_acquire)) is not None:
+        first = first or holder
+        if not wait and holder != first:
+            raise Stop(f"Chain {lease.chain_id} is being written by {holder.writer}. Stop that indexer first.")
+        await asyncio.sleep(0.2)
+
+
+def _wanted_contracts(settings: Settings, profile: Profile, chain_id: int) -> list[tuple[str, bytes, int]]:
+    """Returns (role, address, start block) of all that the settings, or the profile for this network, name."""
+    if settings.contracts is not None:
+        return [(role, address, settings.start_block or 0) for role, address in settings.contracts]
+    known = profile.networks.get(chain_id, {})
+    if not known:
+        raise Stop(
+            f"CONTRACTS is not set, and the profile {profile.name!r} knows no contracts on chain {chain_id}. "
+            f"Example: CONTRACTS={profile.roles[0]}=0x5FbDB2315678afecb367f032d93F642f64180aa3"
+        )
+    return [
+        (role, contract.address, contract.start_block if settings.start_block is None else settings.start_block)
+        for role, found in known.items()
+        for contract in found
+    ]
+
+
+async def _watch(
+    engine: Engine, chain: Chain, chain_id: int, profile: Profile, wanted: Sequence[tuple[str, bytes, int]]
+) -> Sequence[WatchedContract]:
+    with engine.begin() as connection:
+        stored = read_watch_set(connection, chain_id)
+        stored_text = read_profile_text(connection, chain_id)
+    if stored_text is not None:
+        check_contracts(chain_id, stored, wanted)
+        check_profile(chain_id, stored_text, profile)
+        return stored
+    contracts = [
+        WatchedContract(role, address, start, await _is_whole(chain, address, start)) for role, address, start in wanted
+    ]
+    with engine.begin() as connection:
+        register(connection, chain_id, profile, contracts)
+    return contracts
+
+
+async def _is_whole(chain: Chain, address: bytes, start_block: int) -> bool:
+    """Tells whether nothing of the contract lies before the start block; not whole where the node cannot say."""
+    if start_block == 0:
+        return True
+    with suppress(TryAgain):
+        return not await chain.has_code(address, start_block - 1)
+    return False
+
+
+def _addresses(contracts: Sequence[tuple[str, bytes, int]] | Sequence[tuple[str, bytes]]) -> dict[str, list[bytes]]:
+    addresses: dict[str, list[bytes]] = {}
+    for role, address, *_ in contracts:
+        addresses.setdefault(role, []).append(address)
+    return addresses
+
+
+def _rules(profile: Profile, reader: Reader, contracts: Sequence[WatchedContract]) -> Rules:
+    whole = frozenset(contract.address for contract in contracts if contract.whole)
+    return Rules(
+        grant_policies=profile.grant_policies,
+        mints_are_whole=lambda contract: history_is_whole(reader, whole, contract, DeviceMinted),
+        manufacturer_licenses_are_whole=lambda contract: history_is_whole(
+            reader, whole, contract, *MANUFACTURER_LICENSING
+        ),
+        hardware_licenses_are_whole=lambda contract: history_is_whole(reader, whole, contract, *HARDWARE_LICENSING),
+    )

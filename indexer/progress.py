@@ -1,0 +1,64 @@
+"""What `certindex sync` shows while it works, and its summary."""
+
+import time
+from typing import TextIO
+
+from indexer.sync import Indexed, Outcome, RolledBack
+
+BAR_WIDTH = 30
+REDRAW_SECONDS = 0.1
+
+
+class Progress:
+    """A bar on a terminal; a line every few seconds elsewhere."""
+
+    def __init__(self, out: TextIO, number: int, target: int) -> None:
+        self.out = out
+        self.first = number
+        self.target = target
+        self.began = time.monotonic()
+        self.events = 0
+        self.rolled_back = 0
+        self._redraw_seconds = REDRAW_SECONDS if out.isatty() else 5.0
+        self._drawn_at = self.began
+
+    def show(self, outcome: Outcome) -> None:
+        """Counts what a step did, and draws."""
+        match outcome:
+            case Indexed(last=last, events=events, head=head):
+                self.events += events
+                self.target = max(self.target, head)
+                self._draw(last)
+            case RolledBack():
+                self.rolled_back += outcome.events
+            case _:
+                pass
+
+    def summary(self, number: int) -> str:
+        """Returns one line that tells what was done."""
+        if self.out.isatty():
+            self.out.write("\r\x1b[K")
+        elapsed = time.monotonic() - self.began
+        rate = self.events / elapsed if elapsed > 0 else 0.0
+        taken_back = f" rolled_back={self.rolled_back}" if self.rolled_back else ""
+        return (
+            f"synced block={number} blocks={max(number - self.first, 0)} events={self.events}{taken_back} "
+            f"elapsed={elapsed:.1f}s rate={rate:.0f}/s"
+        )
+
+    def _draw(self, number: int) -> None:
+        now = time.monotonic()
+        if now - self._drawn_at < self._redraw_seconds and number < self.target:
+            return
+        self._drawn_at = now
+        share = (number - self.first) / max(self.target - self.first, 1)
+        elapsed = now - self.began
+        left = elapsed / share - elapsed if share > 0 else 0.0
+        rate = self.events / elapsed if elapsed > 0 else 0.0
+        bar = "#" * int(share * BAR_WIDTH)
+        line = (
+            f"[{bar:<{BAR_WIDTH}}] {share:4.0%} block {number} of {self.target}, "
+            f"{self.events} events, {rate:.0f}/s, {left:.0f}s left"
+        )
+        self.out.write(f"\r\x1b[K{line}" if self.out.isatty() else f"{line}\n")
+        self.out.flush()

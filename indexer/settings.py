@@ -1,0 +1,108 @@
+"""What `certindex` is told at its start. Read and checked once; see `schema.settings` for options and errors."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from schema.settings import database_url, seconds, setting, text, whole_number
+
+
+def rpc_urls(value: str) -> tuple[str, ...]:
+    """Take URLs of nodes, comma-separated."""
+    urls = tuple(url.strip() for url in value.split(",") if url.strip())
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("not http:// or https:// URLs, separated by commas")
+    if not urls:
+        raise ValueError("no URL")
+    return urls
+
+
+def contracts(value: str) -> tuple[tuple[str, bytes], ...]:
+    """Take role=address pairs, comma-separated; a role may be given several addresses."""
+    found = []
+    for pair in value.split(","):
+        match = re.fullmatch(r"\s*([a-z][a-z0-9_]*)\s*=\s*0x([0-9a-fA-F]*)\s*", pair)
+        if match is None:
+            raise ValueError(f'"{pair.strip()}" is not role=0xaddress')
+        role, digits = match.groups()
+        if len(digits) != 40:
+            raise ValueError(f'the address "0x{digits}" of {role} has {len(digits)} hex digits, an address has 40')
+        found.append((role, bytes.fromhex(digits)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    database_url: str = setting(
+        database_url,
+        default="sqlite:///certindex.db",
+        help="Database to write: a SQLite file, or PostgreSQL.",
+        example="postgresql://user:password@localhost/certindex",
+    )
+    chain_id: int | None = setting(
+        whole_number(1, 2**63 - 1),
+        optional=True,
+        help="Id of the network. The node must be of it; where a database holds several, it tells which is meant.",
+        example="137",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildSettings(DatabaseSettings):
+    profile: str | None = setting(
+        text,
+        optional=True,
+        help="Profile to read the stored events by: a shipped one's name, or a TOML file. Without it: the stored one.",
+        example="./mine.toml",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(DatabaseSettings):
+    rpc_urls: tuple[str, ...] = setting(
+        rpc_urls,
+        help="JSON-RPC URLs of EVM nodes, comma-separated; the first is asked.",
+        example="http://127.0.0.1:8545",
+    )
+    profile: str = setting(
+        text,
+        default="device-certificate",
+        help="Which events mean what: the name of a shipped profile, or the path of a TOML file.",
+        example="./mine.toml",
+    )
+    contracts: tuple[tuple[str, bytes], ...] | None = setting(
+        contracts,
+        optional=True,
+        help="Contracts to watch, role=address, comma-separated; not needed on networks that the profile knows.",
+        example="certificate=0x5FbDB2315678afecb367f032d93F642f64180aa3",
+    )
+    start_block: int | None = setting(
+        whole_number(0, 2**43 - 1),
+        optional=True,
+        help="First block to index; at or before the contract's first, or answers that rest on absence are UNKNOWN. "
+        "Without it: what the profile says for the network, else 0.",
+        example="35000000",
+    )
+    finality_depth: int = setting(
+        whole_number(0, 10**6),
+        default="64",
+        help="Blocks below the head that count as final on a chain without a finalized tag.",
+        example="128",
+    )
+    poll_interval: float = setting(
+        seconds(0.01, 3600), default="2", help="Seconds between two looks for a new block.", example="0.5"
+    )
+    host: str = setting(
+        text,
+        default="127.0.0.1",
+        help="Address to serve on, with --serve; 0.0.0.0 is every network.",
+        example="0.0.0.0",
+    )
+    port: int = setting(
+        whole_number(0, 65535),
+        default="8000",
+        help="Port to serve on, with --serve; 0 is any free one.",
+        example="8000",
+    )

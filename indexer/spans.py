@@ -1,0 +1,60 @@
+"""Spans of one table in the making: what is open, what a batch opened, and which stored rows it closed."""
+
+from collections.abc import Hashable
+from copy import copy
+from typing import Generic, Protocol, TypeVar
+
+from schema.columns import LOG_INDEX_BITS
+
+
+class Span(Protocol):
+    valid_from: int
+    valid_to: int
+
+
+SpanT = TypeVar("SpanT", bound=Span)
+KeyT = TypeVar("KeyT", bound=Hashable)
+
+
+class Spans(Generic[KeyT, SpanT]):
+    """Open rows by key. A row that the batch opens is still ours to change; a stored row is only closed.
+
+    With `one_a_block`, the changes of one block make one row, begun at the last of them. `opened` are the rows to
+    insert, those that the batch closed again included; `closed` are the stored rows that now have an end.
+    """
+
+    def __init__(self, stored: dict[KeyT, SpanT], *, one_a_block: bool) -> None:
+        self.open = dict(stored)
+        self.opened: list[SpanT] = []
+        self.closed: list[SpanT] = []
+        self._stored = {id(row): row for row in stored.values()}
+        self._before: dict[KeyT, SpanT] = {}
+        self._same = LOG_INDEX_BITS if one_a_block else 0
+
+    def start(self, key: KeyT, row: SpanT) -> SpanT:
+        """Opens the row."""
+        self.open[key] = row
+        self.opened.append(row)
+        return row
+
+    def end(self, key: KeyT, position: int) -> SpanT:
+        """Closes the open row and returns it, to be given its reason."""
+        row = self.open.pop(key)
+        if id(row) in self._stored:
+            row = copy(row)  # the stored row may be in a cache that outlives a failed step
+            self.closed.append(row)
+        row.valid_to = position
+        return row
+
+    def change(self, key: KeyT, position: int) -> SpanT:
+        """Returns the row that begins at `position`, a copy of the one before, to be changed in place."""
+        row = self.open[key]
+        if row.valid_from >> self._same == position >> self._same and id(row) not in self._stored:
+            row.valid_from = position
+            if key in self._before:
+                self._before[key].valid_to = position
+            return row
+        new = copy(row)
+        new.valid_from = position
+        self._before[key] = self.end(key, position)
+        return self.start(key, new)

@@ -1,0 +1,133 @@
+"""How far each chain of a database is indexed, as `certindex status` tells it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
+from sqlalchemy import Connection, text
+
+from schema.events import Kind
+
+COLUMNS = (
+    "chain_id",
+    "profile",
+    "indexed_number",
+    "indexed_time",
+    "head_number",
+    "head_time",
+    "safe_number",
+    "finalized_number",
+    "polled_at",
+    "backfilled",
+    "writer",
+    "revision",
+    "failing_since",
+    "last_error",
+)
+
+
+class ChainStatus(Struct, frozen=True):
+    """One chain; times in unix seconds."""
+
+    chain_id: int
+    profile: str
+    indexed_number: int
+    indexed_time: int
+    head_number: int | None
+    head_time: int | None
+    safe_number: int | None
+    finalized_number: int | None
+    polled_at: int | None
+    backfilled: bool
+    writer: str | None
+    revision: int
+    failing_since: int | None
+    last_error: str | None
+    indexed_hash: str
+    digest: str
+    contracts: list[dict[str, Any]]
+    events: int
+    undecodable: int
+    reorgs: int
+
+    @property
+    def lag_blocks(self) -> int | None:
+        return None if self.head_number is None else max(self.head_number - self.indexed_number, 0)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"lag_blocks": self.lag_blocks}
+
+    def to_text(self) -> str:
+        lines = [
+            f"chain {self.chain_id} ({self.profile})",
+            f"  indexed    block {self.indexed_number} of {_shown(self.indexed_time)}, {self.indexed_hash}",
+            f"  head       block {_or_unknown(self.head_number)}, {_or_unknown(self.lag_blocks)} behind; "
+            f"safe {_or_unknown(self.safe_number)}, finalized {_or_unknown(self.finalized_number)}",
+            f"  polled     {_shown(self.polled_at)}",
+            f"  events     {self.events}, {self.undecodable} undecodable, {self.reorgs} reorgs",
+            f"  backfill   {'finished' if self.backfilled else 'under way'}",
+            f"  writer     {self.writer or 'none'}",
+            f"  digest     {self.digest}",
+        ]
+        for contract in self.contracts:
+            whole = "from its first block" if contract["whole"] else "not from its first block"
+            lines.append(
+                f"  contract   {contract['role']} {contract['address']} from block {contract['start_block']} ({whole})"
+            )
+        if self.failing_since is not None:
+            lines.append(f"  failing    since {_shown(self.failing_since)}: {self.last_error}")
+        return "\n".join(lines)
+
+
+def chain_statuses(connection: Connection, chain_id: int | None) -> list[ChainStatus]:
+    """Returns the status of one chain, or of all."""
+    rows = connection.execute(text(f"SELECT {', '.join(COLUMNS)}, indexed_hash, digest FROM chain ORDER BY chain_id"))
+    return [_status(connection, list(row)) for row in rows.all() if chain_id in (None, row[0])]
+
+
+def _status(connection: Connection, row: list[Any]) -> ChainStatus:
+    *values, indexed_hash, digest = row
+    columns = dict(zip(COLUMNS, values, strict=True))
+    columns["backfilled"] = bool(columns["backfilled"])
+    at = {"chain_id": columns["chain_id"], "undecodable": Kind.UNDECODABLE.value}
+    contracts = connection.execute(
+        text(
+            "SELECT role, address, start_block, whole FROM contract WHERE chain_id = :chain_id ORDER BY role, address"
+        ),
+        at,
+    )
+    counts = connection.execute(
+        text(
+            """SELECT (SELECT count(*) FROM event WHERE chain_id = :chain_id),
+            (SELECT count(*) FROM event WHERE chain_id = :chain_id AND kind = :undecodable),
+            (SELECT count(*) FROM reorg WHERE chain_id = :chain_id)"""
+        ),
+        at,
+    ).one()
+    events, undecodable, reorgs = counts
+    return ChainStatus(
+        **columns,
+        indexed_hash="0x" + indexed_hash.hex(),
+        digest="0x" + digest.hex(),
+        contracts=[
+            {"role": role, "address": "0x" + address.hex(), "start_block": start, "whole": bool(whole)}
+            for role, address, start, whole in contracts
+        ],
+        events=events,
+        undecodable=undecodable,
+        reorgs=reorgs,
+    )
+
+
+def _shown(seconds: int | None) -> str:
+    if seconds is None:
+        return "never"
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"second {seconds}"
+
+
+def _or_unknown(number: int | None) -> str:
+    return "unknown" if number is None else str(number)

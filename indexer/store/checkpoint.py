@@ -1,0 +1,135 @@
+"""The row of the chain: what has been indexed, and the fence that keeps a second writer out."""
+
+import time
+
+from msgspec import Struct
+from sqlalchemy import Connection, text
+
+from indexer.chain import Header, Heads
+from indexer.errors import Stop
+
+
+class Checkpoint(Struct, frozen=True):
+    """How far a chain has been indexed. `hash` is the fence: a commit names the one that it builds on."""
+
+    chain_id: int
+    number: int
+    hash: bytes
+    time: int
+    digest: bytes
+    digest_number: int
+    finalized_number: int
+    finalized_hash: bytes | None
+    revision: int
+    writer_epoch: int
+    backfilled: bool
+
+
+class KeptBlock(Struct, frozen=True):
+    """A canonical block as it is kept."""
+
+    number: int
+    hash: bytes
+    timestamp: int
+
+
+class Fenced(Stop):
+    """Another writer has moved the checkpoint or taken over; nothing of this step was stored."""
+
+
+COLUMNS = """chain_id, indexed_number, indexed_hash, indexed_time, digest, digest_number,
+    coalesce(finalized_number, -1), finalized_hash, revision, writer_epoch, backfilled"""
+
+
+def read_checkpoint(connection: Connection, chain_id: int) -> Checkpoint | None:
+    """Returns the checkpoint, None for a chain that is not in the database."""
+    row = connection.execute(text(f"SELECT {COLUMNS} FROM chain WHERE chain_id = :chain_id"), {"chain_id": chain_id})
+    found = row.one_or_none()
+    return None if found is None else Checkpoint(*found)
+
+
+def move_checkpoint(
+    connection: Connection, before: Checkpoint, after: Header | KeptBlock, digest: tuple[bytes, int]
+) -> None:
+    """Swaps the checkpoint, under the fence: first statement of every transaction that changes what is indexed."""
+    changed = connection.execute(
+        text(
+            """UPDATE chain SET indexed_number = :number, indexed_hash = :hash, indexed_time = :time, digest = :digest,
+            digest_number = :digest_number, revision = revision + 1, failing_since = NULL, last_error = NULL
+            WHERE chain_id = :chain_id AND indexed_hash = :expected AND writer_epoch = :epoch"""
+        ),
+        {
+            "number": after.number,
+            "hash": after.hash,
+            "time": after.timestamp,
+            "digest": digest[0],
+            "digest_number": digest[1],
+            "chain_id": before.chain_id,
+            "expected": before.hash,
+            "epoch": before.writer_epoch,
+        },
+    )
+    _check_fence(before, changed.rowcount)
+
+
+def hold_fence(connection: Connection, before: Checkpoint) -> None:
+    """Raises the revision, under the fence: first statement of a transaction that leaves the checkpoint."""
+    changed = connection.execute(
+        text(
+            """UPDATE chain SET revision = revision + 1
+            WHERE chain_id = :chain_id AND indexed_hash = :expected AND writer_epoch = :epoch"""
+        ),
+        {"chain_id": before.chain_id, "expected": before.hash, "epoch": before.writer_epoch},
+    )
+    _check_fence(before, changed.rowcount)
+
+
+def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> None:
+    """Stores what the provider said of its head, and when. Safe and finalized never go down."""
+    connection.execute(
+        text(
+            """UPDATE chain SET head_number = :head, head_hash = :head_hash, head_time = :head_time,
+            polled_at = :now, failing_since = NULL, last_error = NULL,
+            revision = revision + CASE WHEN :safe > coalesce(safe_number, -1)
+                OR :finalized > coalesce(finalized_number, -1) THEN 1 ELSE 0 END,
+            safe_number = CASE WHEN :safe > coalesce(safe_number, -1) THEN :safe ELSE safe_number END,
+            finalized_hash = CASE WHEN :finalized > coalesce(finalized_number, -1) THEN :finalized_hash
+                ELSE finalized_hash END,
+            finalized_time = CASE WHEN :finalized > coalesce(finalized_number, -1) THEN :finalized_time
+                ELSE finalized_time END,
+            finalized_number = CASE WHEN :finalized > coalesce(finalized_number, -1) THEN :finalized
+                ELSE finalized_number END
+            WHERE chain_id = :chain_id AND writer_epoch = :epoch"""
+        ),
+        {
+            "head": heads.latest.number,
+            "head_hash": heads.latest.hash,
+            "head_time": heads.latest.timestamp,
+            "now": int(time.time()),
+            "safe": heads.safe_number,
+            "finalized": heads.finalized.number,
+            "finalized_hash": heads.finalized.hash,
+            "finalized_time": heads.finalized.timestamp,
+            "chain_id": before.chain_id,
+            "epoch": before.writer_epoch,
+        },
+    )
+
+
+def write_failure(connection: Connection, before: Checkpoint, error: str) -> None:
+    """Stores since when, and why, the steps fail."""
+    connection.execute(
+        text(
+            """UPDATE chain SET failing_since = coalesce(failing_since, :now), last_error = :error
+            WHERE chain_id = :chain_id AND writer_epoch = :epoch"""
+        ),
+        {"now": int(time.time()), "error": error, "chain_id": before.chain_id, "epoch": before.writer_epoch},
+    )
+
+
+def _check_fence(before: Checkpoint, changed: int) -> None:
+    if changed != 1:
+        raise Fenced(
+            f"Another writer has gone on from block {before.number} of chain {before.chain_id} or taken over; "
+            "nothing of this step was stored. Run one indexer per chain."
+        )

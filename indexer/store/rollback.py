@@ -1,0 +1,102 @@
+"""Going back to the state after an earlier block, in one transaction. Its cost follows what changed since."""
+
+import time
+from enum import StrEnum
+
+from msgspec import Struct
+from sqlalchemy import Connection, text
+
+from indexer.store.checkpoint import Checkpoint
+from schema.columns import OPEN, end_of_block
+
+
+class Cause(StrEnum):
+    FORK = "FORK"
+    OPERATOR = "OPERATOR"
+
+
+class Undone(Struct, frozen=True):
+    """What a rollback took back, in rows of `block` and `event`."""
+
+    blocks: int
+    events: int
+
+
+LIFECYCLE = ("test_result", "firmware_update", "factory_reset", "end_of_life_step", "transfer")
+
+SPANS = {
+    "device_version": "device_id",
+    "device_activity": "device_id",
+    "device_attribute": "device_id",
+    "authorization": "device_id",
+    "manufacturer_version": "manufacturer_id",
+    "hardware_license_version": "hardware_license_id",
+}
+"""The tables of spans, with the column of `event` that names whose span an event may have changed."""
+
+IDENTITIES = ("device", "manufacturer", "hardware_license")
+
+
+def undo(connection: Connection, before: Checkpoint, ancestor: tuple[int, bytes], cause: Cause) -> Undone:
+    """Takes back all rows above the ancestor (number, hash); a fork's blocks and events move to the orphan tables."""
+    at = {"chain_id": before.chain_id, "ancestor": ancestor[0], "p": end_of_block(ancestor[0])}
+    if cause is Cause.FORK:
+        _keep_evidence(connection, before, ancestor, cause)
+    _reopen_spans(connection, at)
+    for table in LIFECYCLE:
+        connection.execute(text(f"DELETE FROM {table} WHERE chain_id = :chain_id AND position > :p"), at)
+    for table in IDENTITIES:
+        connection.execute(text(f"DELETE FROM {table} WHERE chain_id = :chain_id AND id > :p"), at)
+    events = connection.execute(text("DELETE FROM event WHERE chain_id = :chain_id AND position > :p"), at)
+    blocks = connection.execute(text("DELETE FROM block WHERE chain_id = :chain_id AND number > :ancestor"), at)
+    return Undone(blocks.rowcount, events.rowcount)
+
+
+def _reopen_spans(connection: Connection, at: dict[str, int]) -> None:
+    for table, owner in SPANS.items():
+        touched = f"""chain_id = :chain_id AND ({owner} > :p OR {owner} IN (SELECT {owner} FROM event
+            WHERE chain_id = :chain_id AND position > :p AND {owner} IS NOT NULL))"""
+        ended = ", ended_at = NULL, end_reason = NULL" if table == "authorization" else ""
+        connection.execute(text(f'DELETE FROM "{table}" WHERE {touched} AND valid_from > :p'), at)
+        connection.execute(
+            text(
+                f'UPDATE "{table}" SET valid_to = {OPEN}{ended} WHERE {touched} AND valid_to > :p AND valid_to < {OPEN}'
+            ),
+            at,
+        )
+
+
+def _keep_evidence(connection: Connection, before: Checkpoint, ancestor: tuple[int, bytes], cause: Cause) -> None:
+    number = connection.execute(
+        text("SELECT coalesce(max(reorg_no), 0) + 1 FROM reorg WHERE chain_id = :chain_id"),
+        {"chain_id": before.chain_id},
+    ).scalar_one()
+    at = {
+        "chain_id": before.chain_id,
+        "reorg_no": number,
+        "cause": cause.value,
+        "now": int(time.time()),
+        "ancestor": ancestor[0],
+        "ancestor_hash": ancestor[1],
+        "old_head": before.number,
+        "old_head_hash": before.hash,
+        "p": end_of_block(ancestor[0]),
+    }
+    for statement in EVIDENCE:
+        connection.execute(text(statement), at)
+
+
+EVIDENCE = (
+    """INSERT INTO reorg (chain_id, reorg_no, cause, happened_at, ancestor_number, ancestor_hash, old_head_number,
+        old_head_hash)
+    VALUES (:chain_id, :reorg_no, :cause, :now, :ancestor, :ancestor_hash, :old_head, :old_head_hash)""",
+    """INSERT INTO orphaned_block (chain_id, reorg_no, number, hash, parent_hash, timestamp)
+    SELECT chain_id, :reorg_no, number, hash, parent_hash, timestamp
+    FROM block WHERE chain_id = :chain_id AND number > :ancestor""",
+    """INSERT INTO orphaned_event (chain_id, reorg_no, position, address, topics, data, transaction_hash,
+        transaction_index, kind, device_contract, device_token_id, event_time, biz_step, disposition, flags)
+    SELECT event.chain_id, :reorg_no, position, address, topics, data, transaction_hash, transaction_index, kind,
+        device.contract, device.token_id, event_time, biz_step, disposition, flags
+    FROM event LEFT JOIN device ON device.chain_id = event.chain_id AND device.id = event.device_id
+    WHERE event.chain_id = :chain_id AND position > :p""",
+)

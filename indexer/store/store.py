@@ -1,0 +1,305 @@
+"""The store: one chain's tables, written in whole steps.
+
+A step is computed from the open rows as they are at the checkpoint, then written in one transaction whose first
+statement swaps the checkpoint. Had anyone else written meanwhile, the swap fails and nothing of the step is stored.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+from sqlalchemy import Connection, Engine, text
+
+from indexer import rows
+from indexer.batch import Batch, BlockLogs, block_digest, read, read_event
+from indexer.chain import Heads
+from indexer.errors import Stop
+from indexer.fold import Changes, Placed, Rules, fold, named_by
+from indexer.store.bulk import close, insert, update
+from indexer.store.checkpoint import (
+    Checkpoint,
+    Fenced,
+    KeptBlock,
+    hold_fence,
+    move_checkpoint,
+    read_checkpoint,
+    write_failure,
+    write_heads,
+)
+from indexer.store.open_rows import load_open_rows
+from indexer.store.rollback import IDENTITIES, LIFECYCLE, SPANS, Cause, Undone, undo
+from indexer.store.watch import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
+from schema.columns import block_of, end_of_block
+from schema.events import Kind
+from schema.indexes import SECONDARY_INDEXES
+from schema.profile import Profile, Reader
+
+REBUILD_CHUNK = 10_000
+READ_COLUMNS = (
+    "kind",
+    "device_id",
+    "manufacturer_id",
+    "hardware_license_id",
+    "event_time",
+    "biz_step",
+    "disposition",
+    "flags",
+)
+"""The columns of `event` that a rebuild writes anew."""
+
+
+class Stored(Struct, frozen=True):
+    """What a step wrote."""
+
+    blocks: int
+    events: int
+    facts: int
+
+
+class Store:
+    """Writes one chain. `reader` reads logs by the profile, `rules` say what facts mean beyond themselves.
+
+    `epoch` is this writer's, given by the lease: a checkpoint of another epoch belongs to another writer.
+    """
+
+    def __init__(self, engine: Engine, chain_id: int, reader: Reader, rules: Rules, epoch: int) -> None:
+        self.engine = engine
+        self.epoch = epoch
+        self.chain_id = chain_id
+        self.reader = reader
+        self.rules = rules
+
+    def checkpoint(self) -> Checkpoint:
+        """Returns how far the chain has been indexed."""
+        with self.engine.begin() as connection:
+            found = read_checkpoint(connection, self.chain_id)
+        if found is None:
+            raise Stop(f"Chain {self.chain_id} is not in the database. Index it first: certindex sync")
+        if found.writer_epoch != self.epoch:
+            raise Fenced(f"Another writer has taken over chain {self.chain_id}.")
+        return found
+
+    def kept_blocks(self, at_or_below: int, limit: int) -> list[KeptBlock]:
+        """Returns canonical blocks that are kept, newest first, at most `limit`."""
+        with self.engine.begin() as connection:
+            return self._kept_blocks(connection, at_or_below, limit)
+
+    def commit(self, before: Checkpoint, batch: Batch, heads: Heads) -> Stored:
+        """Stores a batch on top of the checkpoint. Raises Fenced where the checkpoint has moved."""
+        events, facts = read(self.reader, batch.blocks)
+        with self.engine.begin() as connection:
+            open_rows = load_open_rows(connection, self.chain_id, named_by(facts))
+        changes = fold(open_rows, facts, self.rules)
+        _apply_readings(events, changes)
+        blocks, digest = self._block_rows(before, batch)
+        with self.engine.begin() as connection:
+            move_checkpoint(connection, before, batch.last, digest)
+            write_heads(connection, before, heads)
+            insert(connection, self.chain_id, "block", blocks)
+            insert(connection, self.chain_id, "event", events)
+            self._write(connection, changes)
+            self._prune(connection, before, batch.last.number, heads)
+        return Stored(len(batch.blocks), len(events), len(facts))
+
+    def note_heads(self, before: Checkpoint, heads: Heads) -> None:
+        """Stores where the provider's head is, when there is nothing to index."""
+        with self.engine.begin() as connection:
+            write_heads(connection, before, heads)
+            self._prune(connection, before, before.number, heads)
+
+    def note_failure(self, error: str) -> None:
+        """Stores that steps fail, since when and why, for the API to tell."""
+        with self.engine.begin() as connection:
+            before = read_checkpoint(connection, self.chain_id)
+            if before is not None:
+                write_failure(connection, before, error)
+
+    def roll_back(self, before: Checkpoint, ancestor: KeptBlock, cause: Cause) -> Undone:
+        """Returns to the state after the ancestor; a fork leaves evidence."""
+        with self.engine.begin() as connection:
+            move_checkpoint(connection, before, ancestor, self._digest_at(connection, ancestor.number))
+            undone = undo(connection, before, (ancestor.number, ancestor.hash), cause)
+            if cause is Cause.OPERATOR:
+                _lower_finality(connection, before.chain_id, ancestor)
+        return undone
+
+    def roll_back_to(self, before: Checkpoint, number: int) -> tuple[KeptBlock, Undone]:
+        """Rolls back to the last kept block at or below `number`: the state there is the state after `number`."""
+        kept = self.kept_blocks(number, 1)
+        target = kept[0] if kept else self.origin()
+        return target, self.roll_back(before, target, Cause.OPERATOR)
+
+    def origin(self) -> KeptBlock:
+        """Returns the place before the first block that is watched, where nothing is indexed."""
+        with self.engine.begin() as connection:
+            start = first_block(read_watch_set(connection, self.chain_id))
+        return KeptBlock(start - 1, UNKNOWN_HASH, 0)
+
+    def finish_backfill(self) -> None:
+        """Builds the secondary indexes and says that the first backfill is over."""
+        for index in SECONDARY_INDEXES:
+            with self.engine.begin() as connection:
+                connection.exec_driver_sql(index.ddl)
+        with self.engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
+            connection.exec_driver_sql("ANALYZE")
+            connection.execute(
+                text("UPDATE chain SET backfilled = :yes, revision = revision + 1 WHERE chain_id = :chain_id"),
+                {"yes": True, "chain_id": self.chain_id},
+            )
+
+    def rebuild(self, before: Checkpoint, profile: Profile) -> Stored:
+        """Rewrites all derived rows from the stored events, by this profile, in one transaction."""
+        events = facts = 0
+        with self.engine.begin() as connection:
+            hold_fence(connection, before)
+            replace_profile(connection, self.chain_id, profile)
+            for table in (*SPANS, *LIFECYCLE, *IDENTITIES):
+                connection.execute(
+                    text(f'DELETE FROM "{table}" WHERE chain_id = :chain_id'), {"chain_id": self.chain_id}
+                )
+            for chunk in self._stored_events(connection):
+                placed = self._read_again(chunk)
+                changes = fold(load_open_rows(connection, self.chain_id, named_by(placed)), placed, self.rules)
+                stored = [event for event, _ in chunk]
+                _apply_readings(stored, changes)
+                update(connection, self.chain_id, "event", READ_COLUMNS, ("position",), stored)
+                self._write(connection, changes)
+                events, facts = events + len(stored), facts + len(placed)
+        return Stored(0, events, facts)
+
+    # Writing
+
+    def _write(self, connection: Connection, changes: Changes) -> None:
+        for table, closed in changes.closed.items():
+            close(connection, self.chain_id, table, closed)
+        for table, inserted in changes.inserted.items():
+            insert(connection, self.chain_id, table, inserted)
+
+    def _block_rows(self, before: Checkpoint, batch: Batch) -> tuple[list[rows.Block], tuple[bytes, int]]:
+        """Returns the rows of the batch's blocks, each with its digest, and the last digest with its block."""
+        digest, number = before.digest, before.digest_number
+        found: list[rows.Block] = []
+        for block in batch.blocks:
+            if block.logs:
+                digest, number = block_digest(digest, block.header.hash, block.logs), block.header.number
+            found.append(_block_row(block, digest if block.logs else None))
+        if not found or found[-1].number != batch.last.number:
+            found.append(_block_row(BlockLogs(batch.last, (), 0), None))
+        return found, (digest, number)
+
+    def _prune(self, connection: Connection, before: Checkpoint, indexed: int, heads: Heads) -> None:
+        """Drops headers that no reorg can ask for any more and that hold none of our events."""
+        final = max(heads.finalized.number, before.finalized_number)
+        connection.execute(
+            text(
+                """DELETE FROM block WHERE chain_id = :chain_id AND digest IS NULL
+                AND number >= :first AND number < :last AND number <> :indexed"""
+            ),
+            {
+                "chain_id": self.chain_id,
+                "first": min(before.finalized_number, before.number),
+                "last": min(final, indexed),
+                "indexed": indexed,
+            },
+        )
+
+    # Reading what is stored
+
+    def _kept_blocks(self, connection: Connection, at_or_below: int, limit: int) -> list[KeptBlock]:
+        found = connection.execute(
+            text(
+                """SELECT number, hash, timestamp FROM block WHERE chain_id = :chain_id AND number <= :number
+                ORDER BY number DESC LIMIT :limit"""
+            ),
+            {"chain_id": self.chain_id, "number": at_or_below, "limit": limit},
+        )
+        return [KeptBlock(number, bytes(hash), timestamp) for number, hash, timestamp in found]
+
+    def _digest_at(self, connection: Connection, number: int) -> tuple[bytes, int]:
+        found = connection.execute(
+            text(
+                """SELECT digest, number FROM block WHERE chain_id = :chain_id AND number <= :number
+                AND digest IS NOT NULL ORDER BY number DESC LIMIT 1"""
+            ),
+            {"chain_id": self.chain_id, "number": number},
+        ).one_or_none()
+        if found is not None:
+            return bytes(found[0]), found[1]
+        contracts = read_watch_set(connection, self.chain_id)
+        return digest_of(self.chain_id, contracts), first_block(contracts) - 1
+
+    def _stored_events(self, connection: Connection) -> Iterator[list[tuple[rows.Event, int]]]:
+        """Yields stored events with their block times, in chunks of whole blocks."""
+        after = -1
+        while True:
+            at = {"chain_id": self.chain_id, "after": after, "limit": REBUILD_CHUNK}
+            last = connection.execute(
+                text(
+                    """SELECT max(position) FROM (SELECT position FROM event
+                    WHERE chain_id = :chain_id AND position > :after ORDER BY position LIMIT :limit) AS chunk"""
+                ),
+                at,
+            ).scalar_one()
+            if last is None:
+                return
+            found = connection.execute(
+                text(
+                    """SELECT position, address, topics, data, transaction_hash, transaction_index, timestamp
+                    FROM event JOIN block ON block.chain_id = event.chain_id AND number = position >> 20
+                    WHERE event.chain_id = :chain_id AND position > :after AND position <= :last ORDER BY position"""
+                ),
+                {"chain_id": self.chain_id, "after": after, "last": end_of_block(block_of(last))},
+            )
+            chunk = [
+                (rows.Event(position, address, topics, data, hash, index, Kind.UNMAPPED.value), timestamp)
+                for position, address, topics, data, hash, index, timestamp in found
+            ]
+            after = chunk[-1][0].position
+            yield chunk
+
+    def _read_again(self, chunk: Sequence[tuple[rows.Event, int]]) -> list[Placed]:
+        facts = (read_event(self.reader, event, block_of(event.position), time) for event, time in chunk)
+        return [fact for fact in facts if fact is not None]
+
+
+def _apply_readings(events: Sequence[rows.Event], changes: Changes) -> None:
+    """Fills in the derived columns of the events that are facts."""
+    for event in events:
+        reading = changes.readings.get(event.position)
+        if reading is not None:
+            event.kind = int(reading.kind)
+            event.device_id = reading.device_id
+            event.manufacturer_id = reading.manufacturer_id
+            event.hardware_license_id = reading.hardware_license_id
+            event.event_time = reading.event_time
+            event.biz_step = reading.biz_step
+            event.disposition = reading.disposition
+            event.flags = int(reading.flags)
+
+
+def _block_row(block: BlockLogs, digest: bytes | None) -> rows.Block:
+    header = block.header
+    return rows.Block(
+        header.number,
+        header.hash,
+        header.parent_hash,
+        header.timestamp,
+        header.state_root,
+        header.transactions_root,
+        header.receipts_root,
+        block.level,
+        digest,
+    )
+
+
+def _lower_finality(connection: Connection, chain_id: int, to: KeptBlock) -> None:
+    """Forgets what was called final above the block: only an operator may say that the chain broke its word."""
+    connection.execute(
+        text(
+            """UPDATE chain SET safe_number = NULL, finalized_number = NULL, finalized_hash = NULL,
+                finalized_time = NULL
+            WHERE chain_id = :chain_id AND finalized_number > :number"""
+        ),
+        {"chain_id": chain_id, "number": to.number},
+    )

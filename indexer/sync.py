@@ -1,0 +1,220 @@
+"""The indexer in one function: `step` brings the database one batch closer to the chain, or takes back one fork.
+
+Rows and checkpoint commit together, so that after a crash at any instruction the database is at the end of some step.
+Blocks that the chain calls final come by ranges (backfill); above them, block by block along parent hashes (follow).
+Both give the same rows.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import groupby, pairwise
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from indexer.batch import Batch, BlockLogs
+from indexer.chain import Chain, Header, Heads, RawLog
+from indexer.errors import Stop, TryAgain
+from indexer.rpc import RpcError
+from indexer.store import Cause, Checkpoint, KeptBlock, Store
+from indexer.store.watch import UNKNOWN_HASH
+from schema.vocabulary import VerificationLevel
+
+ResultT = TypeVar("ResultT")
+
+FOLLOWED_BLOCKS = 64
+EVENTS_A_STEP = 10_000
+KEPT_BLOCKS = 100_000
+
+
+class Indexed(Struct, frozen=True):
+    """Blocks first to last are in the database."""
+
+    first: int
+    last: int
+    events: int
+    facts: int
+    head: int
+
+
+class RolledBack(Struct, frozen=True):
+    """A fork: everything above `ancestor` is taken back."""
+
+    ancestor: int
+    old_head: int
+    events: int
+
+
+class BackfillFinished(Struct, frozen=True):
+    """The final blocks are in the database for the first time, and the indexes for reading are built."""
+
+    number: int
+
+
+class UpToDate(Struct, frozen=True):
+    """Nothing new."""
+
+    number: int
+
+
+class Ahead(Struct, frozen=True):
+    """The node is behind what is indexed: it lags, which is no reorg."""
+
+    number: int
+    head: int
+
+
+Outcome = Indexed | RolledBack | BackfillFinished | UpToDate | Ahead
+
+
+class Pace:
+    """How many blocks a range spans: grows while ranges are thin, shrinks on the node's refusal."""
+
+    def __init__(self, blocks: int = 1_000, most: int = 100_000, side_by_side: int = 4) -> None:
+        self.blocks = blocks
+        self.most = most
+        self.side_by_side = side_by_side
+
+    def refused(self) -> None:
+        self.blocks = max(self.blocks // 2, 1)
+
+    def fetched(self, blocks: int, events: int) -> None:
+        if events > EVENTS_A_STEP:
+            self.blocks = max(blocks * EVENTS_A_STEP // (events * self.side_by_side), 1)
+        elif events < EVENTS_A_STEP // 2 and blocks >= self.blocks:
+            self.blocks = min(self.blocks * 2, self.most)
+
+
+async def step(chain: Chain, store: Store, pace: Pace) -> Outcome:
+    """Returns what it did. Raises TryAgain where the node was of no use, Stop where a person must decide."""
+    before = await _in_thread(store.checkpoint)
+    heads = await chain.heads()
+    if await _has_forked(chain, store, before, heads):
+        return await _roll_back(chain, store, before, heads)
+    if not before.backfilled and before.number >= heads.finalized.number:
+        await _in_thread(store.finish_backfill)
+        return BackfillFinished(before.number)
+    if heads.latest.number <= before.number:
+        await _in_thread(store.note_heads, before, heads)
+        behind = heads.latest.number < before.number
+        return Ahead(before.number, heads.latest.number) if behind else UpToDate(before.number)
+    if before.number < heads.finalized.number:
+        batch = await _fetch_range(chain, before, heads, pace)
+    else:
+        batch = await _fetch_next(chain, before, heads)
+    stored = await _in_thread(store.commit, before, batch, heads)
+    return Indexed(before.number + 1, batch.last.number, stored.events, stored.facts, heads.latest.number)
+
+
+# Backfill
+
+
+async def _fetch_range(chain: Chain, before: Checkpoint, heads: Heads, pace: Pace) -> Batch:
+    """Returns the next final blocks that hold events, and the last header of the range."""
+    ranges = _ranges(before.number + 1, heads.finalized.number, pace)
+    last = await _header_at(chain, ranges[-1][1], heads)
+    try:
+        found = await asyncio.gather(*(chain.range_logs(first, last) for first, last in ranges))
+    except RpcError:
+        pace.refused()
+        raise
+    logs = [log for part in found for log in part]
+    pace.fetched(last.number - before.number, len(logs))
+    blocks = await _with_headers(chain, logs)
+    if (await chain.header(last.number)).hash != last.hash:
+        raise TryAgain(f"Block {last.number} changed while its range was read; the range is read again.")
+    return Batch(blocks, last)
+
+
+def _ranges(first: int, last: int, pace: Pace) -> list[tuple[int, int]]:
+    """Returns the next ranges to ask for side by side, both ends included."""
+    starts = range(first, min(first + pace.blocks * pace.side_by_side, last + 1), pace.blocks)
+    return [(start, min(start + pace.blocks - 1, last)) for start in starts]
+
+
+async def _with_headers(chain: Chain, logs: Sequence[RawLog]) -> list[BlockLogs]:
+    by_block = [(number, list(found)) for number, found in groupby(logs, key=lambda log: log.block_number)]
+    headers = await chain.headers([number for number, _ in by_block])
+    _check_links(headers)
+    return [_block(chain, header, found) for header, (_, found) in zip(headers, by_block, strict=True)]
+
+
+# Follow
+
+
+async def _fetch_next(chain: Chain, before: Checkpoint, heads: Heads) -> Batch:
+    """Returns the next blocks on top of the checkpoint, with and without events."""
+    first, last = before.number + 1, min(before.number + FOLLOWED_BLOCKS, heads.latest.number)
+    headers = await chain.headers(range(first, last + 1))
+    if before.hash not in (headers[0].parent_hash, UNKNOWN_HASH):
+        raise TryAgain(f"Block {first} is no child of the block {before.number} that is indexed: the chain moved.")
+    _check_links(headers)
+    logs = await asyncio.gather(*map(chain.block_logs, headers))
+    return Batch([_block(chain, header, found) for header, found in zip(headers, logs, strict=True)], headers[-1])
+
+
+def _block(chain: Chain, header: Header, logs: list[RawLog]) -> BlockLogs:
+    confirmed = chain.check_against_header(header, logs)
+    return BlockLogs(header, logs, VerificationLevel.BLOOM if confirmed else VerificationLevel.RPC)
+
+
+def _check_links(headers: Sequence[Header]) -> None:
+    for parent, child in pairwise(headers):
+        if child.number == parent.number + 1 and child.parent_hash != parent.hash:
+            raise TryAgain(f"Block {child.number} is no child of block {parent.number}: the node switched branches.")
+
+
+# Reorgs
+
+
+async def _has_forked(chain: Chain, store: Store, before: Checkpoint, heads: Heads) -> bool:
+    """Tells whether the node has a different block at a height that is indexed."""
+    latest = heads.latest
+    if before.hash == UNKNOWN_HASH or (latest.number == before.number + 1 and latest.parent_hash == before.hash):
+        return False
+    if latest.number >= before.number:
+        return (await _header_at(chain, before.number, heads)).hash != before.hash
+    kept = await _in_thread(store.kept_blocks, latest.number, 1)
+    if not kept or kept[0].number != latest.number or kept[0].hash == latest.hash:
+        return False  # a lagging node, not a reorg
+    # a shorter branch: believed when it is seen twice
+    return (await chain.header(latest.number)).hash == latest.hash
+
+
+async def _roll_back(chain: Chain, store: Store, before: Checkpoint, heads: Heads) -> RolledBack:
+    kept = await _in_thread(store.kept_blocks, min(before.number, heads.latest.number), KEPT_BLOCKS)
+    shared = await _newest_shared(chain, kept)
+    ancestor = await _in_thread(store.origin) if shared is None else shared
+    if ancestor.number < before.finalized_number:
+        raise Stop(
+            f"The node's chain left ours after block {ancestor.number}, {before.number - ancestor.number} blocks below "
+            f"the indexed block {before.number}, though block {before.finalized_number} was final. If the chain really "
+            f"did that, take it back: certindex rollback --to {max(ancestor.number, 0)}. If the node is wrong, set "
+            "another in RPC_URLS."
+        )
+    if (await chain.header(heads.latest.number)).hash != heads.latest.hash:
+        raise TryAgain(f"Block {heads.latest.number} changed while a fork was looked into.")
+    undone = await _in_thread(store.roll_back, before, ancestor, Cause.FORK)
+    return RolledBack(ancestor.number, before.number, undone.events)
+
+
+async def _newest_shared(chain: Chain, kept: Sequence[KeptBlock]) -> KeptBlock | None:
+    """Returns the newest of our blocks (given newest first) that the node has too."""
+    unshared, shared = 0, len(kept)  # what lies before `unshared` is not shared, from `shared` on all is
+    while unshared < shared:
+        middle = (unshared + shared) // 2
+        if (await chain.header(kept[middle].number)).hash == kept[middle].hash:
+            shared = middle
+        else:
+            unshared = middle + 1
+    return kept[shared] if shared < len(kept) else None
+
+
+async def _header_at(chain: Chain, number: int, heads: Heads) -> Header:
+    known = {header.number: header for header in (heads.finalized, heads.latest)}
+    return known.get(number) or await chain.header(number)
+
+
+async def _in_thread(function: Callable[..., ResultT], *arguments: Any) -> ResultT:
+    # the database blocks; the event loop also serves, beats and listens for signals
+    return await asyncio.to_thread(function, *arguments)
