@@ -1,0 +1,478 @@
+"""What happens to devices, one story a device; together they show every section of a certificate, good and bad.
+
+A story says when things happen as a fraction of the device's life in the field, so that the same story fits a device
+of any age. Stories whose manufacturer acts late name manufacturers whose licence never ends.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from scripts.fleet.acts import (
+    Act,
+    Authorize,
+    Burn,
+    Correct,
+    EndLife,
+    Provision,
+    RecordTest,
+    ResetAddress,
+    ResetDevice,
+    Revoke,
+    TransferDevice,
+    UpdateFirmware,
+)
+from scripts.fleet.names import (
+    CLEAR,
+    DAY,
+    DECOMMISSIONED,
+    DESTROY,
+    DISPOSED,
+    FACILITIES,
+    FAILED,
+    IN_CIRCUIT,
+    INSPECTORS,
+    LICENSED_FOR_EVER,
+    MAKERS,
+    MANAGE_USERS,
+    MECHANICAL,
+    NONE,
+    ORGANIZATIONS,
+    OWNERS,
+    OWNERSHIP_CHANGE,
+    PURGE,
+    QUALITY,
+    READ,
+    RECYCLED,
+    RELEASES,
+    RESET,
+    ROLLED_BACK,
+    SECURITY,
+    SERVICE,
+    STATIONS,
+    SUCCEEDED,
+    UNSPECIFIED,
+    UPDATE_FIRMWARE,
+    UPDATE_SERVICE,
+    USER_REQUEST,
+    account,
+    imei,
+)
+
+ANY_MAKER = tuple(maker.number for maker in MAKERS)
+ONE, TWO = (1,), (5,)  # the two manufacturers of stories told in pairs
+
+
+@dataclass(slots=True, kw_only=True)
+class Life:
+    """One device's life while it is told. Times are unix seconds."""
+
+    number: int  # of the device in the fleet, from 0
+    round: int  # how many devices had the same story before
+    token: int
+    start: int  # of the fleet
+    minted_at: int
+    now: int
+    random: Random
+    acts: list[Act] = field(default_factory=list)
+
+    def on(self, days: float) -> int:
+        """Return an instant some days after the mint."""
+        return self.minted_at + int(days * DAY) + self.random.randrange(DAY // 3)
+
+    def field(self, fraction: float) -> int:
+        """Return an instant of the life in the field: 0 is 20 days after the mint, 1 is yesterday."""
+        begin, end = self.minted_at + 20 * DAY, self.now - 2 * DAY
+        return begin + int(fraction * (end - begin)) + self.random.randrange(DAY // 3)
+
+    def days_ago(self, days: float) -> int:
+        return self.now - int(days * DAY) + self.random.randrange(DAY // 3)
+
+    def test(self, kind: str, passed: bool, days: float, *, tested_at: int | None = None) -> None:
+        at = self.on(days)
+        station = self.random.choice(INSPECTORS if kind == QUALITY else STATIONS)
+        tested = at - 600 if tested_at is None else tested_at
+        self.acts.append(
+            RecordTest(at=at, token=self.token, kind=kind, passed=passed, station=station, tested_at=tested)
+        )
+
+    def provision(self, days: float) -> None:
+        at = self.on(days)
+        self.acts.append(Provision(at=at, token=self.token, provisioned_at=at - 300))
+
+    def made(self) -> None:
+        """Pass all tests, then be provisioned."""
+        for kind, days in ((IN_CIRCUIT, 1), (MECHANICAL, 2), (QUALITY, 3)):
+            self.test(kind, True, days)
+        self.provision(5)
+
+    def correct(self, attribute: str, value: str, days: float) -> None:
+        self.acts.append(Correct(at=self.on(days), token=self.token, attribute=attribute, value=value))
+
+    def reset_address(self, at: int, device: str) -> None:
+        self.acts.append(ResetAddress(at=at, token=self.token, device=device))
+
+    def authorize(
+        self, at: int, organization: str, *, until: int = 0, permissions: int = READ, user: str | None = None
+    ) -> str:
+        """Grant an organization access; without `until` for ever. Return the user's address."""
+        user = user or account(organization)
+        self.acts.append(
+            Authorize(
+                at=at,
+                token=self.token,
+                user=user,
+                organization=organization,
+                permissions=permissions,
+                expires_at=until,
+            )
+        )
+        return user
+
+    def revoke(self, at: int, user: str) -> None:
+        self.acts.append(Revoke(at=at, token=self.token, user=user))
+
+    def reset(self, at: int, reason: int, by: str | None = None) -> None:
+        self.acts.append(ResetDevice(at=at, token=self.token, reason=reason, by=by))
+
+    def update(self, at: int, version: str, result: int = SUCCEEDED, by: str | None = None) -> None:
+        self.acts.append(UpdateFirmware(at=at, token=self.token, to_version=version, result=result, by=by))
+
+    def transfer(self, at: int) -> None:
+        owner = account(OWNERS[(self.number + len(self.acts)) % len(OWNERS)] + " (buyer)")
+        self.acts.append(TransferDevice(at=at, token=self.token, recipient=owner))
+
+    def burn(self, at: int) -> None:
+        self.acts.append(Burn(at=at, token=self.token))
+
+    def end(self, at: int, process: int, sanitization: int) -> None:
+        facility = self.random.choice(FACILITIES)
+        self.acts.append(
+            EndLife(at=at, token=self.token, process=process, facility=facility, sanitization=sanitization)
+        )
+
+    def upkeep(self, until: float = 1.0) -> None:
+        """Be used in the field: an organization has access, and releases are installed as they come out."""
+        end = self.field(until)
+        organization = self.random.choice(ORGANIZATIONS)
+        self.authorize(
+            self.field(0.01), organization, until=self.random.choice((0, self.field(0.5), self.now + 90 * DAY))
+        )
+        for day, version in RELEASES:
+            at = self.start + day * DAY + self.random.randrange(20 * DAY)
+            if not self.minted_at + 20 * DAY < at < end or self.random.random() < 0.5:
+                continue
+            result = self.random.choices((SUCCEEDED, FAILED, ROLLED_BACK), (88, 8, 4))[0]
+            self.update(at, version, result)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A life, which manufacturers it fits, and what the factory wrote into the certificate if not the usual."""
+
+    tell: Callable[[Life], None]
+    makers: tuple[int, ...] = ANY_MAKER
+    imei: Callable[[int], str] | None = None  # of the round of the story
+    serial_number: Callable[[int], str] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.tell.__name__
+
+
+def lives_an_ordinary_life(life: Life) -> None:
+    life.made()
+    life.upkeep()
+
+
+def fails_in_circuit_and_is_repaired(life: Life) -> None:
+    life.test(IN_CIRCUIT, False, 1)
+    life.test(IN_CIRCUIT, True, 2)
+    life.test(MECHANICAL, True, 3)
+    life.test(QUALITY, True, 4)
+    life.provision(6)
+    life.upkeep()
+
+
+def ships_with_a_failed_mechanical_test(life: Life) -> None:
+    life.test(IN_CIRCUIT, True, 1)
+    life.test(MECHANICAL, True, 2)
+    life.test(MECHANICAL, False, 3)
+    life.test(QUALITY, True, 4)
+    life.provision(5)
+    life.upkeep()
+
+
+def ships_with_a_failed_inspection(life: Life) -> None:
+    life.test(IN_CIRCUIT, True, 1)
+    life.test(MECHANICAL, True, 2)
+    life.test(QUALITY, False, 3)
+    life.provision(5)
+    life.upkeep()
+
+
+def is_provisioned_before_its_inspection(life: Life) -> None:
+    life.test(IN_CIRCUIT, True, 1)
+    life.provision(2)
+    life.test(QUALITY, True, 4)
+    life.upkeep()
+
+
+def is_provisioned_without_any_test(life: Life) -> None:
+    life.provision(2)
+    life.upkeep()
+
+
+def waits_in_stock_untested(life: Life) -> None:
+    """Nothing happens to it after its mint."""
+
+
+def carries_a_wrong_imei(life: Life) -> None:
+    life.made()
+
+
+def gets_its_imei_corrected(life: Life) -> None:
+    life.correct("imei", imei("35209977", life.number), 1)
+    life.made()
+    life.upkeep()
+
+
+def has_a_dev_eui_instead_of_an_imei(life: Life) -> None:
+    life.correct("devEUI", f"70B3D57ED{life.number:07X}", 1)
+    life.made()
+
+
+def carries_nothing_but_an_address(life: Life) -> None:
+    life.made()
+
+
+def shares_its_serial_number(life: Life) -> None:
+    life.made()
+    life.upkeep()
+
+
+def shares_its_imei(life: Life) -> None:
+    life.made()
+
+
+def gets_its_papers_corrected(life: Life) -> None:
+    life.made()
+    life.correct("serialNumber", f"REL-{life.number:06}", 6)
+    life.correct("hardwareRevision", "B.2", 6.5)
+    life.correct("manufacturedAt", str(life.minted_at - 40 * DAY), 7)
+    life.correct("enclosure", "grey", 7.5)
+    life.correct("enclosure", "signal red", 8)
+    life.correct("antenna", "external", 8.5)
+    life.correct("antenna", "", 9)
+    life.correct("customs tariff", "8526.91.20", 9.5)
+
+
+def updates_to_2_9_0(life: Life) -> None:
+    life.made()
+    life.update(life.field(0.2), "2.8.1")
+    life.update(life.field(0.7), "2.9.0")
+    life.update(life.field(0.8), "2.10.0", FAILED)
+    life.update(life.field(0.9), "2.10.0", ROLLED_BACK)
+
+
+def updates_to_2_10_0_by_a_service(life: Life) -> None:
+    life.made()
+    service = life.authorize(life.field(0.05), UPDATE_SERVICE, permissions=READ | UPDATE_FIRMWARE)
+    life.update(life.field(0.4), "2.9.0", FAILED, by=service)
+    life.update(life.field(0.45), "2.9.0", by=service)
+    life.update(life.field(0.75), "2.10.0", by=service)
+
+
+def runs_firmware_of_odd_names(life: Life) -> None:
+    life.made()
+    versions = ("v3.0.1", "3.1.0-rc.1+build.7", "2.10", "nightly 2025/06/31", "3.0.0-β", "4.0.0-alpha.beta")
+    for place, version in enumerate(versions[: 1 + life.round % len(versions)]):
+        life.update(life.field(0.3 + place / 10), version)
+
+
+def reports_results_nobody_knows(life: Life) -> None:
+    life.made()
+    life.update(life.field(0.3), "2.0.0", 42)
+    life.reset(life.field(0.5), 200)
+
+
+def is_used_by_many_organizations(life: Life) -> None:
+    life.made()
+    user = life.authorize(life.field(0.05), ORGANIZATIONS[0], until=life.field(0.4))  # expired
+    life.authorize(life.field(0.1), ORGANIZATIONS[1], until=life.now + 200 * DAY)
+    life.authorize(life.field(0.15), ORGANIZATIONS[2])  # for ever
+    life.authorize(life.field(0.2), ORGANIZATIONS[3], until=life.now + 30 * DAY)
+    life.authorize(life.field(0.25), ORGANIZATIONS[4], permissions=(1 << 256) - 1)
+    life.revoke(life.field(0.5), account(ORGANIZATIONS[3]))
+    life.authorize(life.field(0.55), f"{ORGANIZATIONS[1]} Europe", until=0, user=account(ORGANIZATIONS[1]))  # replaced
+    life.authorize(life.field(0.6), ORGANIZATIONS[5], until=life.now - DAY)  # expired yesterday
+    life.authorize(life.field(0.65), ORGANIZATIONS[0], until=life.now + 5 * DAY, user=user)  # again, after expiry
+    life.authorize(life.field(0.7), "", permissions=0)
+
+
+def is_reset_by_an_authorized_user(life: Life) -> None:
+    life.made()
+    user = life.authorize(life.field(0.1), ORGANIZATIONS[6], permissions=READ | RESET | MANAGE_USERS)
+    life.reset(life.field(0.3), SERVICE, by=user)
+    life.reset(life.field(0.4), UNSPECIFIED)
+    life.revoke(life.field(0.6), user)
+
+
+def is_sold_twice(life: Life) -> None:
+    life.made()
+    life.authorize(life.field(0.05), ORGANIZATIONS[7])
+    life.reset(life.field(0.3), OWNERSHIP_CHANGE)
+    life.transfer(life.field(0.31))
+    life.reset(life.field(0.6), OWNERSHIP_CHANGE)
+    life.transfer(life.field(0.61))
+    life.update(life.field(0.9), "2.10.0")
+
+
+def is_reset_again_and_again(life: Life) -> None:
+    life.made()
+    life.reset(life.field(0.1), USER_REQUEST)
+    for days in (25, 16, 9, 4)[life.round % 2 :]:
+        life.reset(life.days_ago(days), SECURITY)
+
+
+def was_reset_long_ago(life: Life) -> None:
+    life.made()
+    life.upkeep(0.5)
+    for fraction in (0.2, 0.25, 0.3):
+        life.reset(life.field(fraction), USER_REQUEST)
+    life.reset(life.days_ago(12), SERVICE)
+
+
+def gets_a_new_secure_element(life: Life) -> None:
+    life.made()
+    life.upkeep(0.4)
+    life.reset_address(life.field(0.5), account(f"second element of {life.number}"))
+    life.reset_address(life.field(0.8), account(f"third element of {life.number}"))
+
+
+def gives_its_address_away(life: Life) -> None:
+    life.made()
+    life.reset_address(life.field(0.3), account(f"spare element {life.round}"))
+    life.reset_address(life.field(0.5), account(f"newest element of {life.number}"))
+
+
+def takes_over_an_address(life: Life) -> None:
+    life.made()
+    life.reset_address(life.days_ago(20), account(f"spare element {life.round}"))
+
+
+def is_decommissioned(life: Life) -> None:
+    life.made()
+    life.upkeep(0.5)
+    life.end(life.field(0.8), DECOMMISSIONED, life.round % 4)
+
+
+def is_recycled_after_clearing(life: Life) -> None:
+    life.made()
+    life.upkeep(0.4)
+    life.end(life.field(0.6), DECOMMISSIONED, NONE)
+    life.reset(life.field(0.65), SECURITY)
+    life.transfer(life.field(0.7))
+    life.end(life.field(0.8), RECYCLED, CLEAR)
+
+
+def is_disposed_of_properly(life: Life) -> None:
+    life.made()
+    user = life.authorize(life.field(0.1), ORGANIZATIONS[8])
+    life.end(life.field(0.5), DECOMMISSIONED, PURGE)
+    life.end(life.field(0.6), RECYCLED, NONE)
+    life.end(life.field(0.7), DISPOSED, DESTROY)
+    life.revoke(life.field(0.8), user)
+
+
+def is_disposed_of_unsanitized(life: Life) -> None:
+    life.made()
+    life.upkeep(0.3)
+    life.end(life.field(0.6), DISPOSED, NONE)
+
+
+def is_recycled_by_an_unknown_method(life: Life) -> None:
+    life.made()
+    life.end(life.field(0.7), RECYCLED, 7)
+
+
+def is_recycled_then_decommissioned(life: Life) -> None:
+    life.made()
+    life.end(life.field(0.6), RECYCLED, PURGE)
+    life.end(life.field(0.7), DECOMMISSIONED, NONE)
+
+
+def is_active_after_decommissioning(life: Life) -> None:
+    life.made()
+    life.end(life.field(0.5), DECOMMISSIONED, NONE)
+    life.update(life.field(0.6), "2.9.0")
+    life.authorize(life.field(0.7), ORGANIZATIONS[9])
+
+
+def ends_in_a_way_nobody_knows(life: Life) -> None:
+    life.made()
+    life.end(life.field(0.7), 9, CLEAR)
+
+
+def is_burned(life: Life) -> None:
+    life.made()
+    life.upkeep(0.4)
+    life.burn(life.field(0.7))
+
+
+def is_corrected_after_disposal(life: Life) -> None:
+    life.made()
+    life.end(life.field(0.5), DISPOSED, DESTROY)
+    life.acts.append(Correct(at=life.field(0.6), token=life.token, attribute="imei", value=""))
+
+
+def has_a_clock_of_its_own(life: Life) -> None:
+    life.test(IN_CIRCUIT, True, 1, tested_at=life.now + 400 * DAY)
+    life.test(QUALITY, True, 2, tested_at=(1 << 64) - 1)
+    life.acts.append(Provision(at=life.on(4), token=life.token, provisioned_at=253_402_300_800))  # the year 10000
+
+
+STORIES = (
+    Story(tell=lives_an_ordinary_life),
+    Story(tell=fails_in_circuit_and_is_repaired),
+    Story(tell=updates_to_2_9_0),
+    Story(tell=is_used_by_many_organizations),
+    Story(tell=is_decommissioned),
+    Story(tell=ships_with_a_failed_inspection),
+    Story(tell=carries_a_wrong_imei, imei=lambda round: ("49015420323751", "490154203237519", "n/a")[round % 3]),
+    Story(tell=is_sold_twice),
+    Story(tell=is_reset_again_and_again),
+    Story(tell=updates_to_2_10_0_by_a_service),
+    Story(tell=is_active_after_decommissioning),
+    Story(tell=gets_a_new_secure_element, makers=LICENSED_FOR_EVER),
+    Story(tell=is_burned),
+    Story(tell=lives_an_ordinary_life),
+    Story(tell=ships_with_a_failed_mechanical_test),
+    Story(tell=is_provisioned_before_its_inspection),
+    Story(tell=is_provisioned_without_any_test),
+    Story(tell=gets_its_imei_corrected, imei=lambda round: f"35209977 0000{round % 10}"),
+    Story(tell=shares_its_serial_number, makers=ONE, serial_number=lambda round: f"SHARED-{round:04}"),
+    Story(tell=shares_its_serial_number, makers=TWO, serial_number=lambda round: f"SHARED-{round:04}"),
+    Story(tell=shares_its_imei, imei=lambda round: imei("99000011", round)),
+    Story(tell=shares_its_imei, imei=lambda round: f"{(text := imei('99000011', round))[:8]}-{text[8:14]} {text[14:]}"),
+    Story(tell=gets_its_papers_corrected),
+    Story(tell=runs_firmware_of_odd_names),
+    Story(tell=lives_an_ordinary_life),
+    Story(tell=is_reset_by_an_authorized_user),
+    Story(tell=was_reset_long_ago),
+    Story(tell=gives_its_address_away, makers=LICENSED_FOR_EVER),
+    Story(tell=takes_over_an_address, makers=LICENSED_FOR_EVER),
+    Story(tell=is_recycled_after_clearing),
+    Story(tell=is_disposed_of_properly),
+    Story(tell=is_disposed_of_unsanitized),
+    Story(tell=lives_an_ordinary_life),
+    Story(tell=is_recycled_by_an_unknown_method),
+    Story(tell=is_recycled_then_decommissioned),
+    Story(tell=ends_in_a_way_nobody_knows),
+    Story(tell=is_corrected_after_disposal, makers=LICENSED_FOR_EVER),
+    Story(tell=reports_results_nobody_knows),
+    Story(tell=has_a_dev_eui_instead_of_an_imei, imei=lambda round: ""),
+    Story(tell=carries_nothing_but_an_address, imei=lambda round: "", serial_number=lambda round: ""),
+    Story(tell=has_a_clock_of_its_own),
+    Story(tell=waits_in_stock_untested),
+)
