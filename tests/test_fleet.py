@@ -11,8 +11,8 @@ from scripts.devchain import Contract
 from scripts.fleet import Fleet, World, start_chain
 from scripts.fleet.names import DAY, MAKERS, MODELS, YEARS_TWO, check_digit, imei_is_valid
 from scripts.fleet.plan import plan
+from scripts.fleet.records import Device
 from scripts.fleet.stories import STORIES
-from scripts.fleet.world import Device
 
 NOW = int(time.time())
 STEPS = {"IN_SERVICE": 0, "UNKNOWN": 0, "DECOMMISSIONED": 1, "RECYCLED": 2, "DISPOSED": 3}

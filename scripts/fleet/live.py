@@ -43,7 +43,8 @@ from scripts.fleet.names import (
     account,
     imei,
 )
-from scripts.fleet.world import Device, World
+from scripts.fleet.records import Device
+from scripts.fleet.world import World
 
 PRESENT_VERSION = "2.12.0"
 

@@ -14,6 +14,7 @@ from scripts.fleet.acts import (
     RevokeManufacturer,
     RevokeModel,
 )
+from scripts.fleet.life import Life
 from scripts.fleet.names import (
     DAY,
     FIRST_MINT_ON,
@@ -27,7 +28,7 @@ from scripts.fleet.names import (
     imei,
     version_on,
 )
-from scripts.fleet.stories import STORIES, Life, Story
+from scripts.fleet.stories import STORIES, Story
 
 PALLET = 20
 
