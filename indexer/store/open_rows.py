@@ -62,10 +62,12 @@ def _ids(connection: Connection, chain_id: int, table: str, keys: Iterable[Token
 def _open(
     connection: Connection, chain_id: int, row: type[RowT], table: str, key: str, ids: dict[TokenKey, int]
 ) -> list[RowT]:
-    columns = ", ".join(row.__struct_fields__)
-    statement = _in(f'SELECT {columns} FROM "{table}" WHERE chain_id = :chain_id AND valid_to = {OPEN} AND {key}')
+    columns = row.__struct_fields__
+    statement = _in(
+        f'SELECT {", ".join(columns)} FROM "{table}" WHERE chain_id = :chain_id AND valid_to = {OPEN} AND {key}'
+    )
     return [
-        row(*found)
+        row(**dict(zip(columns, found, strict=True)))
         for chunk in _chunks(sorted(ids.values()))
         for found in connection.execute(statement, {"chain_id": chain_id, "named": chunk})
     ]
