@@ -8,7 +8,7 @@ from rlp import encode
 
 from indexer import rows
 from indexer.chain import Header, RawLog
-from indexer.fold import Placed
+from indexer.ledger import Placed
 from schema.columns import position
 from schema.events import Kind
 from schema.profile import Mapped, Reader, Undecodable

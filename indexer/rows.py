@@ -159,7 +159,11 @@ class HardwareLicenseVersion(License, kw_only=True, gc=False):
     hardware_revision_key: str = ""
 
 
-class TestResult(Struct, gc=False):
+class Lifecycle(Struct, gc=False):
+    """A lifecycle fact, one row an event."""
+
+
+class TestResult(Lifecycle, gc=False):
     __test__ = False
 
     position: int
@@ -172,7 +176,7 @@ class TestResult(Struct, gc=False):
     report_hash: bytes | None
 
 
-class FirmwareUpdate(Struct, gc=False):
+class FirmwareUpdate(Lifecycle, gc=False):
     position: int
     device_id: int
     from_version: str | None
@@ -182,7 +186,7 @@ class FirmwareUpdate(Struct, gc=False):
     applied_at: int | None
 
 
-class FactoryReset(Struct, gc=False):
+class FactoryReset(Lifecycle, gc=False):
     position: int
     device_id: int
     initiator: bytes | None
@@ -190,7 +194,7 @@ class FactoryReset(Struct, gc=False):
     reason: int | None
 
 
-class EndOfLifeStep(Struct, gc=False):
+class EndOfLifeStep(Lifecycle, gc=False):
     position: int
     device_id: int
     process: int
@@ -201,7 +205,7 @@ class EndOfLifeStep(Struct, gc=False):
     evidence_hash: bytes | None
 
 
-class Transfer(Struct, gc=False):
+class Transfer(Lifecycle, gc=False):
     position: int
     device_id: int
     sender: bytes

@@ -4,7 +4,7 @@ A fact is frozen and named in the past tense. `None` means that the chain did no
 known. `""` means that the chain said "nothing", and clears. Numbers are Python ints of any size; `Seconds` are unix
 seconds as the emitter gave them, whatever their size. Addresses are 20 bytes, hashes 32.
 
-To add one: a class here and in `Fact`, a `Kind`, a rule in a profile, a `case` in `indexer/fold.py`.
+To add one: a class here and in `DeviceFact` or `LicenseFact`, a `Kind`, a rule in a profile, a `case` in the fold.
 """
 
 from enum import IntEnum, StrEnum
@@ -152,7 +152,7 @@ class HardwareLicenseRevoked(Struct, frozen=True, kw_only=True, gc=False):
     reason: str | None = None
 
 
-Fact = (
+DeviceFact = (
     DeviceMinted
     | DeviceTransferred
     | DeviceAttributeSet
@@ -164,11 +164,9 @@ Fact = (
     | FactoryReset
     | FirmwareUpdated
     | EndOfLifeRecorded
-    | ManufacturerLicensed
-    | ManufacturerLicenseRevoked
-    | HardwareLicensed
-    | HardwareLicenseRevoked
 )
+LicenseFact = ManufacturerLicensed | ManufacturerLicenseRevoked | HardwareLicensed | HardwareLicenseRevoked
+Fact = DeviceFact | LicenseFact
 
 FACT_TYPES: dict[str, type[Fact]] = {fact.__name__: fact for fact in Fact.__args__}
 

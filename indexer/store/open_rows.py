@@ -8,7 +8,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, TextClause, bindparam, text
 
 from indexer import rows
-from indexer.fold import Names, OpenRows, TokenKey
+from indexer.ledger import Names, OpenRows, TokenKey
 from schema.columns import OPEN, uint256_bytes
 
 RowT = TypeVar("RowT", bound=Struct)

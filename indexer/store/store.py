@@ -13,7 +13,8 @@ from indexer import rows
 from indexer.batch import Batch, BlockLogs, block_digest, read, read_event
 from indexer.chain import Heads
 from indexer.errors import Stop
-from indexer.fold import Changes, Placed, Rules, fold, named_by
+from indexer.fold import Changes, Rules, fold
+from indexer.ledger import Placed, named_by
 from indexer.store.bulk import close, insert, update
 from indexer.store.checkpoint import (
     Checkpoint,

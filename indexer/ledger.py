@@ -1,0 +1,152 @@
+"""The rows that a batch touches: what was open when it began, and what it opens, closes and appends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from indexer import rows
+from indexer.spans import Spans
+from schema.columns import uint256_bytes
+from schema.events import Fact
+
+TokenKey = tuple[bytes, int]
+"""The contract that numbers a thing, and its number there."""
+
+GrantKey = tuple[int, bytes, str, str]
+"""Device, user, source, scope: a grant replaces the open grant of the same key and of no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A fact, the place of its log, and the contracts that number what it names. `block_time` in unix seconds."""
+
+    position: int
+    block_time: int
+    fact: Fact
+    device_contract: bytes
+    manufacturer_contract: bytes
+    hardware_license_contract: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a batch's facts name."""
+
+    devices: frozenset[TokenKey]
+    manufacturers: frozenset[TokenKey]
+    hardware_licenses: frozenset[TokenKey]
+
+
+@dataclass(slots=True)
+class OpenRows:
+    """Ids and open rows of all that a batch names, as they are stored."""
+
+    devices: dict[TokenKey, int] = field(default_factory=dict)
+    manufacturers: dict[TokenKey, int] = field(default_factory=dict)
+    hardware_licenses: dict[TokenKey, int] = field(default_factory=dict)
+    device_versions: dict[int, rows.DeviceVersion] = field(default_factory=dict)
+    device_activities: dict[int, rows.DeviceActivity] = field(default_factory=dict)
+    device_attributes: dict[tuple[int, str], rows.DeviceAttribute] = field(default_factory=dict)
+    authorizations: dict[GrantKey, rows.Authorization] = field(default_factory=dict)
+    manufacturer_versions: dict[int, rows.ManufacturerVersion] = field(default_factory=dict)
+    hardware_license_versions: dict[int, rows.HardwareLicenseVersion] = field(default_factory=dict)
+
+
+def named_by(facts: Sequence[Placed]) -> Names:
+    """Returns what the facts name: that of which the fold needs the open rows."""
+    devices, manufacturers, hardware_licenses = set(), set(), set()
+    for placed in facts:
+        fact = placed.fact
+        if (token_id := getattr(fact, "token_id", None)) is not None:
+            devices.add((placed.device_contract, token_id))
+        if (manufacturer_id := getattr(fact, "manufacturer_id", None)) is not None:
+            manufacturers.add((placed.manufacturer_contract, manufacturer_id))
+        if (license_id := getattr(fact, "hardware_license_id", None)) is not None:
+            hardware_licenses.add((placed.hardware_license_contract, license_id))
+    return Names(frozenset(devices), frozenset(manufacturers), frozenset(hardware_licenses))
+
+
+class Ledger:
+    """Where the fold looks up and writes down. An id is the position of the first log that names a thing."""
+
+    def __init__(self, stored: OpenRows) -> None:
+        self.devices = dict(stored.devices)
+        self.manufacturers = dict(stored.manufacturers)
+        self.hardware_licenses = dict(stored.hardware_licenses)
+        self.device_versions = Spans(stored.device_versions, one_a_block=True)
+        self.device_activities = Spans(stored.device_activities, one_a_block=True)
+        self.device_attributes = Spans(stored.device_attributes, one_a_block=False)
+        self.authorizations = Spans(stored.authorizations, one_a_block=False)
+        self.manufacturer_versions = Spans(stored.manufacturer_versions, one_a_block=False)
+        self.hardware_license_versions = Spans(stored.hardware_license_versions, one_a_block=False)
+        self.grants_of: dict[int, set[GrantKey]] = {}
+        for key in stored.authorizations:
+            self.grants_of.setdefault(key[0], set()).add(key)
+        self._appended: dict[str, list[Any]] = {table: [] for table in APPENDED}
+
+    def append(self, table: str, row: rows.Lifecycle | rows.Identity) -> None:
+        self._appended[table].append(row)
+
+    def device(self, at: Placed, token_id: int) -> int:
+        """Returns the device's id; one that was never named begins here."""
+        key = (at.device_contract, token_id)
+        device = self.devices.get(key)
+        if device is None:
+            device = self.devices[key] = at.position
+            self.append("device", rows.Identity(device, at.device_contract, uint256_bytes(token_id)))
+            self.device_versions.start(device, rows.DeviceVersion(device, at.position))
+            self.device_activities.start(device, rows.DeviceActivity(device, at.position, at.block_time))
+        return device
+
+    def manufacturer(self, at: Placed, manufacturer_id: int) -> int:
+        key = (at.manufacturer_contract, manufacturer_id)
+        manufacturer = self.manufacturers.get(key)
+        if manufacturer is None:
+            manufacturer = self.manufacturers[key] = at.position
+            identity = rows.Identity(manufacturer, at.manufacturer_contract, uint256_bytes(manufacturer_id))
+            self.append("manufacturer", identity)
+            row = rows.ManufacturerVersion(manufacturer_id=manufacturer, valid_from=at.position)
+            self.manufacturer_versions.start(manufacturer, row)
+        return manufacturer
+
+    def hardware_license(self, at: Placed, hardware_license_id: int) -> int:
+        key = (at.hardware_license_contract, hardware_license_id)
+        license = self.hardware_licenses.get(key)
+        if license is None:
+            license = self.hardware_licenses[key] = at.position
+            identity = rows.Identity(license, at.hardware_license_contract, uint256_bytes(hardware_license_id))
+            self.append("hardware_license", identity)
+            row = rows.HardwareLicenseVersion(hardware_license_id=license, valid_from=at.position)
+            self.hardware_license_versions.start(license, row)
+        return license
+
+    def inserted(self) -> dict[str, list[Any]]:
+        """Returns the rows to insert, by table."""
+        return self._appended | {table: spans.opened for table, spans in self._spans().items()}
+
+    def closed(self) -> dict[str, list[Any]]:
+        """Returns the stored rows that now have an end, by table."""
+        return {table: spans.closed for table, spans in self._spans().items()}
+
+    def _spans(self) -> dict[str, Spans[Any, Any]]:
+        return {
+            "device_version": self.device_versions,
+            "device_activity": self.device_activities,
+            "device_attribute": self.device_attributes,
+            "authorization": self.authorizations,
+            "manufacturer_version": self.manufacturer_versions,
+            "hardware_license_version": self.hardware_license_versions,
+        }
+
+
+APPENDED = (
+    "device",
+    "manufacturer",
+    "hardware_license",
+    "test_result",
+    "firmware_update",
+    "factory_reset",
+    "end_of_life_step",
+    "transfer",
+)
+"""The tables whose rows are only ever appended."""
