@@ -4,17 +4,16 @@ The history has no second copy: each page is decoded from the raw logs, by the p
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any
 
-from sqlalchemy import Connection, Select, and_, literal_column, select
+from sqlalchemy import Connection, select
 
 from api.queries import tables
 from api.queries.pins import BlockPoint
-from schema.columns import LOG_INDEX_BITS, block_of, log_index_of
+from schema.columns import block_of, log_index_of
 from schema.profile import Reader, Reading, parse_profile
 
 
@@ -64,23 +63,6 @@ class RecordedEvent:
         return [self.topics[start : start + 32] for start in range(0, len(self.topics), 32)]
 
 
-EVENT, BLOCK, CONTRACT, PROFILE = tables.event, tables.block, tables.contract, tables.TABLES["profile"]
-OF_BLOCK = {"block_hash": BLOCK.c.hash, "block_time": BLOCK.c.timestamp, "level": BLOCK.c.level}
-COLUMNS = [OF_BLOCK[field.name] if field.name in OF_BLOCK else EVENT.c[field.name] for field in fields(RecordedEvent)]
-
-
-def select_events() -> Select[Any]:
-    """Return the SELECT of recorded events, without condition, order and limit; `recorded` takes its rows."""
-    number = EVENT.c.position.op(">>")(literal_column(str(LOG_INDEX_BITS)))
-    its_block = and_(BLOCK.c.chain_id == EVENT.c.chain_id, BLOCK.c.number == number)
-    return select(*COLUMNS).join_from(EVENT, BLOCK, its_block)
-
-
-def recorded(row: Sequence[Any]) -> RecordedEvent:
-    """Return the event of a row of `select_events`."""
-    return RecordedEvent(*row)
-
-
 def finality_of(block_number: int, safe: int | None, finalized: int | None) -> Finality:
     """Return the finality of a canonical block, given the chain's safe and finalized numbers."""
     if finalized is not None and block_number <= finalized:
@@ -90,14 +72,12 @@ def finality_of(block_number: int, safe: int | None, finalized: int | None) -> F
 
 def read_readers(connection: Connection) -> Mapping[int, Reader]:
     """Return the reader of each chain, by the profile and the contracts that its rows were made with."""
-    contracts: dict[int, set[tuple[str, bytes]]] = defaultdict(set)
-    for contract in connection.execute(select(CONTRACT.c.chain_id, CONTRACT.c.role, CONTRACT.c.address)):
-        contracts[contract.chain_id].add((contract.role, contract.address))
-    profiles = connection.execute(select(PROFILE.c.chain_id, PROFILE.c.name, PROFILE.c.text)).all()
-    return {
-        profile.chain_id: _reader(profile.name, profile.text, frozenset(contracts[profile.chain_id]))
-        for profile in profiles
-    }
+    contract, profile = tables.contract.c, tables.TABLES["profile"].c
+    addresses: dict[int, set[tuple[str, bytes]]] = defaultdict(set)
+    for row in connection.execute(select(contract.chain_id, contract.role, contract.address)):
+        addresses[row.chain_id].add((row.role, row.address))
+    profiles = connection.execute(select(profile.chain_id, profile.name, profile.text))
+    return {row.chain_id: _reader(row.name, row.text, frozenset(addresses[row.chain_id])) for row in profiles}
 
 
 def read_event(readers: Mapping[int, Reader], event: RecordedEvent) -> Reading:

@@ -360,8 +360,14 @@ def _int32(code: int | None) -> int | None:
 
 
 async def _manufacturer(event: LifecycleEvent, info: Info) -> "Manufacturer":
-    return await info.context.manufacturer(event.pin, event.row.manufacturer_id)
+    return await info.context.manufacturer(event.pin, _named(event.row.manufacturer_id))
 
 
 async def _hardware_license(event: LifecycleEvent, info: Info) -> "HardwareLicense":
-    return await info.context.hardware_license(event.pin, event.row.hardware_license_id)
+    return await info.context.hardware_license(event.pin, _named(event.row.hardware_license_id))
+
+
+def _named(id: int | None) -> int:
+    if id is None:
+        raise LookupError("an event of a licence names none: rebuild the database (certindex rebuild)")
+    return id

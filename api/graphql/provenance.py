@@ -1,0 +1,202 @@
+"""The auditor's questions about a device. The verdict is in its row; evidence is read only where it is asked for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+import strawberry
+
+from api import provenance
+from api.events import read_event
+from api.evidence import ADDRESS_SETTERS, MOST, SETTERS, Evidence, Fits, of_kinds, sets, sets_address_in
+from api.graphql.context import Info
+from api.graphql.events import to_event
+from api.graphql.fields import field
+from api.graphql.lifecycle_event import LifecycleEvent
+from api.provenance import Judgement
+from api.queries.events import (
+    END_OF_LIFE_STEPS,
+    HISTORY,
+    IN_CIRCUIT_TESTS,
+    MECHANICAL_TESTS,
+    QUALITY_INSPECTIONS,
+    recorded,
+)
+from api.queries.filters import Filter
+from api.queries.pages import Listing
+from api.queries.pins import Pin
+from api.queries.twins import ADDRESS_TWINS, IMEI_TWINS, SERIAL_NUMBER_TWINS
+from schema.columns import block_of
+from schema.events import EndOfLifeRecorded, Kind
+from schema.vocabulary import EndOfLifeProcess, EventFlag, Verdict, known_code
+
+Gather = Callable[[], Awaitable[Iterable[Any]]]
+
+
+@strawberry.type(description="One question of provenance, answered.")
+class Check:
+    verdict: Verdict = strawberry.field(description="The answer.")
+    reason: str = strawberry.field(description="One sentence.")
+    pin: strawberry.Private[Pin]
+    gather: strawberry.Private[Gather]
+
+    @field("The events it rests on, oldest first, at most 10.")
+    async def evidence(self, info: Info) -> list[LifecycleEvent]:
+        rows = {row.position: row for row in await self.gather()}
+        readers = info.context.snapshot.readers
+        events = [recorded(rows[position]) for position in sorted(rows)[:MOST]]
+        return [to_event(event, read_event(readers, event), self.pin) for event in events]
+
+
+@strawberry.type(description="The auditor's questions. The rule of each is in certificate.md.")
+class Provenance:
+    device: strawberry.Private[Any]
+    pin: strawberry.Private[Pin]
+
+    @field("Was the manufacturer's licence VALID at the mint?")
+    def manufacturer_licensed_at_mint(self, info: Info) -> Check:
+        evidence = self._evidence(info)
+        judgement = provenance.manufacturer_licensed_at_mint(self.device)
+        return self._check(judgement, lambda: evidence.license_at_mint(self.device, hardware=False))
+
+    @field("Was the mint's hardware licence VALID then, and the manufacturer's own?")
+    def hardware_licensed_at_mint(self, info: Info) -> Check:
+        evidence = self._evidence(info)
+        judgement = provenance.hardware_licensed_at_mint(self.device)
+        return self._check(judgement, lambda: evidence.license_at_mint(self.device, hardware=True))
+
+    @field("Is the IMEI 15 digits with a right Luhn digit? NOT_APPLICABLE to a device with only a DevEUI.")
+    def imei_valid(self, info: Info) -> Check:
+        return self._check(provenance.imei_valid(self.device), lambda: self._setters(info, _sets_imei(self.device)))
+
+    @field("Is it true that no other unburned device of the contract carries the IMEI?")
+    async def imei_unique(self, info: Info) -> Check:
+        twins = await self._twins(info, IMEI_TWINS) if self.device.imei is not None else ()
+        judgement = provenance.imei_unique(self.device, twins)
+        return self._check(judgement, lambda: self._setters(info, _sets_imei(self.device), twins))
+
+    @field("Is it true that no other device of the manufacturer carries the serial number?")
+    async def serial_unique_for_manufacturer(self, info: Info) -> Check:
+        known = self.device.serial_number is not None and self.device.manufacturer_id is not None
+        twins = await self._twins(info, SERIAL_NUMBER_TWINS) if known else ()
+        judgement = provenance.serial_unique_for_manufacturer(self.device, twins)
+        return self._check(judgement, lambda: self._setters(info, sets("serialNumber", "serial_number"), twins))
+
+    @field("Is it true that no other device held any of its addresses at the same time?")
+    async def address_unique(self, info: Info) -> Check:
+        addresses, twins = await asyncio.gather(
+            self._evidence(info).addresses(self.device.id), self._twins(info, ADDRESS_TWINS)
+        )
+        judgement = provenance.address_unique(addresses, twins)
+        return self._check(
+            judgement, lambda: self._setters(info, sets_address_in(addresses), twins, kinds=ADDRESS_SETTERS)
+        )
+
+    @field("Did the last in-circuit test pass?")
+    def in_circuit_test_passed(self, info: Info) -> Check:
+        return self._test(info, "in-circuit test", self.device.in_circuit_test, IN_CIRCUIT_TESTS)
+
+    @field("Did the last mechanical test pass?")
+    def mechanical_test_passed(self, info: Info) -> Check:
+        return self._test(info, "mechanical test", self.device.mechanical_test, MECHANICAL_TESTS)
+
+    @field("Did the last quality inspection pass?")
+    def quality_inspection_passed(self, info: Info) -> Check:
+        return self._test(info, "quality inspection", self.device.quality_inspection, QUALITY_INSPECTIONS)
+
+    @field("Did the last quality inspection before the first provisioning pass?")
+    async def provisioned_after_quality(self, info: Info) -> Check:
+        if self.device.provisioned_after_quality == Verdict.NOT_APPLICABLE:
+            return self._check(provenance.provisioned_after_quality(self.device, None, False), _nothing)
+        evidence, id = self._evidence(info), self.device.id
+        provisioned = await evidence.first(HISTORY, id, filter=of_kinds(Kind.DEVICE_PROVISIONED))
+        start = provisioned[0].position
+        before = await evidence.last(QUALITY_INSPECTIONS, id, before=start)
+
+        async def gather() -> Iterable[Any]:
+            return [*(before or await evidence.first(QUALITY_INSPECTIONS, id)), *provisioned]
+
+        return self._check(provenance.provisioned_after_quality(self.device, block_of(start), bool(before)), gather)
+
+    @field("Is it true that nothing followed the end of its life that this rules out?")
+    def no_activity_after_end_of_life(self, info: Info) -> Check:
+        evidence, id = self._evidence(info), self.device.id
+        judgement = provenance.no_activity_after_end_of_life(self.device)
+
+        async def gather() -> Iterable[Any]:
+            if judgement.verdict == Verdict.NOT_APPLICABLE:
+                return []
+            burn, steps, flagged = await asyncio.gather(
+                evidence.at(self.device.burn_position),
+                evidence.first(END_OF_LIFE_STEPS, id),
+                evidence.first(HISTORY, id, filter=AFTER_END_OF_LIFE, count=MOST - 1),
+            )
+            return [*(steps or burn), *flagged]
+
+        return self._check(judgement, gather)
+
+    @field("Did a step at or before the first RECYCLED or DISPOSED state CLEAR, PURGE or DESTROY?")
+    def sanitized_before_disposal(self, info: Info) -> Check:
+        judgement = provenance.sanitized_before_disposal(self.device)
+        evidence = self._evidence(info)
+
+        async def gather() -> Iterable[Any]:
+            if judgement.verdict == Verdict.NOT_APPLICABLE:
+                return []
+            steps = await evidence.first(END_OF_LIFE_STEPS, self.device.id, count=LONGEST_LIFE)
+            return _decisive([(row, evidence.fact(row)) for row in steps])
+
+        return self._check(judgement, gather)
+
+    def _evidence(self, info: Info) -> Evidence:
+        return Evidence(info.context.loaders, info.context.snapshot.readers, self.pin)
+
+    def _check(self, judgement: Judgement, gather: Gather) -> Check:
+        return Check(verdict=judgement.verdict, reason=judgement.reason, pin=self.pin, gather=gather)
+
+    def _test(self, info: Info, name: str, verdict: int, listing: Listing) -> Check:
+        evidence = self._evidence(info)
+        return self._check(provenance.last_test(name, Verdict(verdict)), lambda: evidence.last(listing, self.device.id))
+
+    async def _twins(self, info: Info, listing: Listing) -> Sequence[Any]:
+        return await self._evidence(info).twins(listing, self.device.id)
+
+    async def _setters(
+        self, info: Info, fits: Fits, twins: Sequence[Any] = (), kinds: tuple[Kind, ...] = SETTERS
+    ) -> Iterable[Any]:
+        """Return the events that gave this device and each of its twins what they share."""
+        evidence = self._evidence(info)
+        devices = [self.device.id, *(twin.id for twin in twins)]
+        found = await asyncio.gather(*(evidence.setter(id, kinds, fits) for id in devices))
+        return [row for rows in found for row in rows]
+
+
+AFTER_END_OF_LIFE: Filter = (("flag", (("eq", EventFlag.AFTER_END_OF_LIFE),)),)
+LONGEST_LIFE = 100
+"""Steps of the end of life that are looked at; a life has three."""
+
+
+async def _nothing() -> Iterable[Any]:
+    return []
+
+
+def _sets_imei(device: Any) -> Fits:
+    return sets("imei", "imei") if device.imei is not None or device.dev_eui is None else sets("devEUI", None)
+
+
+def _decisive(steps: list[tuple[Any, Any]]) -> list[Any]:
+    """Return the steps up to the first RECYCLED or DISPOSED, those that state a sanitization before others."""
+    stated, others = [], []
+    for row, fact in steps:
+        ends = isinstance(fact, EndOfLifeRecorded) and _is_end(fact.process)
+        if ends or fact.sanitization is not None:
+            stated.append(row)
+        else:
+            others.append(row)
+        if ends:
+            break
+    return (stated[:MOST] + others)[:MOST]
+
+
+def _is_end(process: int) -> bool:
+    return known_code(EndOfLifeProcess, process) and process >= EndOfLifeProcess.RECYCLED
