@@ -1,0 +1,186 @@
+"""GraphQL over HTTP: what a request asks, and the media type that its answer takes.
+
+After the draft of the GraphQL Foundation. Every refusal is below 500 and says what to send instead.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from api.graphql.errors import Code
+
+GRAPHQL_RESPONSE = "application/graphql-response+json"
+JSON = "application/json"
+HTML = "text/html"
+
+MAX_NESTING = 64
+"""Of the request's JSON. Filters nest four deep; a parser or a coercion that recurses must not meet thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    query: str
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = None
+    extensions: dict[str, Any] | None = None
+
+
+@dataclass
+class RequestError(Exception):
+    """A request that is no GraphQL request."""
+
+    status: int
+    message: str
+    headers: dict[str, str] = field(default_factory=dict)
+    code: Code = Code.BAD_REQUEST
+
+    def __str__(self) -> str:
+        return self.message
+
+
+async def read_request(request: Request, max_body_bytes: int) -> GraphQLRequest:
+    """Return what a GET or POST asks. Raises RequestError."""
+    if request.method != "POST":
+        return _checked(_from_url(request))
+    _check_content_type(request)
+    return _checked(parse_json(await _body(request, max_body_bytes), "The body"))
+
+
+def response_type(request: Request, offers: Sequence[str]) -> str:
+    """Return the offer that the Accept header likes best. Raises RequestError (406) when none will do."""
+    accept = ",".join(request.headers.getlist("accept")).strip()
+    if not accept:
+        return offers[0]
+    # HTML is for who names it: curl's */* means data
+    wishes = {offer: _quality(accept, offer, wildcards=offer is not HTML) for offer in offers}
+    best = max(offers, key=lambda offer: wishes[offer])
+    if wishes[best] == 0:
+        raise RequestError(406, f'Accept is "{accept[:200]}": this service answers {" or ".join(offers)}.')
+    return best
+
+
+def parse_json(body: bytes | str, name: str) -> Any:
+    """Return the value of a JSON text; whole numbers stay exact. Raises RequestError."""
+    try:
+        text = body.decode("utf-8") if isinstance(body, bytes) else body
+        # of surrogates in escapes: half a pair is no text, and no database or answer could hold it
+        value = json.loads(text, parse_constant=_refuse_constant)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise RequestError(400, f"{name} is nested too deep: {MAX_NESTING} levels are read.") from None
+    except UnicodeError as error:
+        raise RequestError(400, f"{name} is not UTF-8: {error}.") from None
+    except ValueError as error:
+        raise RequestError(400, f"{name} is not JSON: {error}.") from None
+    if _deeper_than(value, MAX_NESTING):
+        raise RequestError(400, f"{name} is nested too deep: {MAX_NESTING} levels are read.")
+    return value
+
+
+def _from_url(request: Request) -> dict[str, Any]:
+    parameters: dict[str, Any] = dict(request.query_params)
+    for name in ("variables", "extensions"):
+        if name in parameters:
+            parameters[name] = parse_json(parameters[name], f'The parameter "{name}"')
+    return parameters
+
+
+def _check_content_type(request: Request) -> None:
+    content_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    if content_type.strip().lower() != JSON:
+        raise RequestError(415, f'Content-Type is "{content_type[:100]}": send {JSON}.', {"Accept-Post": JSON})
+    charset = re.search(r'charset\s*=\s*"?([^";\s]+)', parameters, re.IGNORECASE)
+    if charset and charset[1].lower() not in ("utf-8", "utf8"):
+        raise RequestError(415, f'The charset is "{charset[1][:100]}": send utf-8.', {"Accept-Post": JSON})
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise RequestError(
+            415, "Content-Encoding is not read: send the body as it is.", {"Accept-Encoding": "identity"}
+        )
+
+
+async def _body(request: Request, max_bytes: int) -> bytes:
+    too_large = RequestError(413, f"The body is larger than {max_bytes} bytes.")
+    if int(request.headers.get("content-length", "0")) > max_bytes:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise too_large
+    return bytes(body)
+
+
+def _checked(parameters: Any) -> GraphQLRequest:
+    if not isinstance(parameters, dict):
+        raise RequestError(
+            400, f'The body is {_kind(parameters)}: send an object. Example: {{"query": "{{ _meta {{ version }} }}"}}'
+        )
+    match parameters.get("query"):
+        case str(query):
+            pass
+        case None:
+            raise RequestError(400, '"query" is missing. Example: {"query": "{ _meta { version } }"}')
+        case other:
+            raise RequestError(400, f'"query" is {_kind(other)}: send a string.')
+    return GraphQLRequest(
+        query,
+        _optional(parameters, "variables", dict),
+        _optional(parameters, "operationName", str),
+        _optional(parameters, "extensions", dict),
+    )
+
+
+def _optional(parameters: dict[str, Any], name: str, kind: type) -> Any:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise RequestError(400, f'"{name}" is {_kind(value)}: send {KINDS[kind]}.')
+    return value
+
+
+KINDS: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+def _kind(value: Any) -> str:
+    return KINDS[type(value)]
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [
+            child
+            for parent in layer
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def _quality(accept: str, offer: str, *, wildcards: bool) -> float:
+    """Return how much the header wants the offer: q of its most specific range, 0 for not at all."""
+    ranges = [offer] + ([offer.split("/")[0] + "/*", "*/*"] if wildcards else [])
+    qualities: dict[str, float] = {}
+    for part in accept.lower().split(","):
+        media_range, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
+        qualities[media_range] = float(quality) if re.fullmatch(r"[01](\.\d{0,3})?", quality, re.ASCII) else 0
+    return next((qualities[media_range] for media_range in ranges if media_range in qualities), 0)

@@ -1,0 +1,43 @@
+"""What `certindex-api` is told at its start."""
+
+from dataclasses import dataclass
+
+from schema.settings import database_url, setting, switch, text, whole_number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    database_url: str = setting(
+        database_url,
+        default="sqlite:///certindex.db",
+        help="Database that the indexer writes; it is only read here.",
+        example="postgresql://user:password@localhost/certindex",
+    )
+    host: str = setting(
+        text, default="127.0.0.1", help="Address to listen on; 0.0.0.0 is every network.", example="0.0.0.0"
+    )
+    port: int = setting(
+        whole_number(0, 65535), default="8000", help="Port to listen on; 0 is any free one.", example="8000"
+    )
+    max_lag_seconds: int = setting(
+        whole_number(0, 10**9),
+        default="300",
+        help="Chain time by which the index may lie behind the head while /readyz says ready.",
+        example="60",
+    )
+    poll_stale_seconds: int = setting(
+        whole_number(1, 10**9),
+        default="120",
+        help="How long ago the indexer may have last asked the chain while /readyz says ready.",
+        example="30",
+    )
+    graphiql: bool = setting(switch, default="on", help="Whether browsers find GraphiQL at /graphql.", example="off")
+    introspection: bool = setting(
+        switch,
+        default="on",
+        help="Whether clients may ask for the schema; GraphiQL needs it. /schema.graphql is served in any case.",
+        example="off",
+    )
+    max_body_bytes: int = setting(
+        whole_number(1024, 10**9), default="1000000", help="Largest body of a request.", example="1000000"
+    )
