@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from Crypto.Hash import keccak
 from msgspec import Struct
-from rlp import encode
 
 from indexer import rows
 from indexer.chain import Header, RawLog
@@ -69,12 +68,19 @@ def read_event(reader: Reader, event: rows.Event, block_number: int, block_time:
 
 def watch_set_digest(chain_id: int, contracts: Iterable[tuple[bytes, int]]) -> bytes:
     """Returns what the digests of a watch set begin with; contracts as (address, start block)."""
-    return _keccak(encode([chain_id, sorted([address, start] for address, start in contracts)]))
+    parts = [address + start.to_bytes(8, "big") for address, start in sorted(contracts)]
+    return _keccak(chain_id.to_bytes(32, "big") + b"".join(parts))
 
 
 def block_digest(previous: bytes, block_hash: bytes, logs: Sequence[RawLog]) -> bytes:
     """Returns the digest after a block with events: it commits to every log stored so far, in order."""
-    return _keccak(previous + block_hash + _keccak(encode([[log.address, log.topics, log.data] for log in logs])))
+    return _keccak(previous + block_hash + _keccak(b"".join(map(_committed, logs))))
+
+
+def _committed(log: RawLog) -> bytes:
+    """Returns address, topics and data with the lengths that keep them apart: 20 bytes, 1 + 32n, 8 + m."""
+    count, length = len(log.topics) // 32, len(log.data)
+    return log.address + count.to_bytes(1, "big") + log.topics + length.to_bytes(8, "big") + log.data
 
 
 def _keccak(data: bytes) -> bytes:
