@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, Row
@@ -10,6 +11,8 @@ from sqlalchemy import Connection, Engine, Row
 from api.events import read_readers
 from api.queries.chains import chains, contracts
 from api.queries.pins import Pin, pin_now
+from schema.events import Fact
+from schema.licenses import HARDWARE_LICENSING, MANUFACTURER_LICENSING, history_is_whole
 from schema.profile import Reader
 
 Result = TypeVar("Result")
@@ -26,6 +29,26 @@ class Snapshot:
         self.contracts: Mapping[int, tuple[Row[Any], ...]] = contracts(connection)
         self.readers: Mapping[int, Reader] = read_readers(connection)
         self.pins: tuple[Pin, ...] = tuple(pin_now(chain) for chain in self.chains.values())
+
+    @cached_property
+    def whole_manufacturing(self) -> frozenset[tuple[int, bytes]]:
+        """The (chain id, contract) of whose Manufacturing Licenses the whole history is indexed."""
+        return self._whole(MANUFACTURER_LICENSING)
+
+    @cached_property
+    def whole_hardware(self) -> frozenset[tuple[int, bytes]]:
+        """The (chain id, contract) of whose hardware licences the whole history is indexed."""
+        return self._whole(HARDWARE_LICENSING)
+
+    def _whole(self, fact_types: tuple[type[Fact], ...]) -> frozenset[tuple[int, bytes]]:
+        return frozenset(
+            (chain_id, row.address)
+            for chain_id, rows in self.contracts.items()
+            for row in rows
+            if history_is_whole(
+                self.readers[chain_id], {one.address for one in rows if one.whole}, row.address, *fact_types
+            )
+        )
 
     async def read(
         self,

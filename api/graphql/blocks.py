@@ -5,6 +5,7 @@ from datetime import datetime
 import strawberry
 
 from api.graphql.context import Info
+from api.graphql.fields import field
 from api.graphql.scalars import BigInt, Bytes32, block_time
 from api.graphql.vocabulary import Finality
 from api.queries.pins import BlockPoint
@@ -17,7 +18,7 @@ class Block:
     timestamp: datetime = strawberry.field(description="When it was made, by its header.")
     chain_id: BigInt = strawberry.field(description="The network, by EIP-155.")
 
-    @strawberry.field(description="How far it is from being taken back by a reorg.")
+    @field("How far it is from being taken back by a reorg.")
     def finality(self, info: Info) -> Finality:
         return info.context.finality(self.chain_id, self.number)
 

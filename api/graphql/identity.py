@@ -7,8 +7,8 @@ from schema.vocabulary import imei_key, imei_valid
 
 
 @strawberry.type(
-    description="Kept as the chain gave it. Valid: 15 digits with a right Luhn digit; 14 digits and the 16 of an IMEISV "
-    "are not. `tac` (first 8 digits) only when valid."
+    description="Kept as the chain gave it. Valid: 15 digits with a right Luhn digit; 14 digits and the 16 of an "
+    "IMEISV are not. `tac` (first 8 digits) only when valid."
 )
 class Imei:
     value: str = strawberry.field(description="As the chain gave it, spaces and all.")

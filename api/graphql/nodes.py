@@ -1,6 +1,7 @@
 """Ids: what names an object for ever. Made of chain data, so that every process and every rebuild says the same.
 
-Read under an explicit `asOf`, an id carries that block and clock, so that a client's cache keeps past and present apart.
+Read under an explicit `asOf`, an id carries that block and clock, so that a client's cache keeps past and present
+apart.
 """
 
 import base64

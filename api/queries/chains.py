@@ -1,11 +1,13 @@
 """How far each network is indexed, and what is watched in it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from api.queries import tables
+from schema.events import Kind
+from schema.vocabulary import VerificationLevel
 
 
 def chains(connection: Connection) -> Mapping[int, Row[Any]]:
@@ -21,3 +23,40 @@ def contracts(connection: Connection) -> Mapping[int, tuple[Row[Any], ...]]:
     for row in connection.execute(select(tables.contract).order_by(columns.chain_id, columns.role, columns.address)):
         found[row.chain_id] = (*found.get(row.chain_id, ()), row)
     return found
+
+
+class Tally(NamedTuple):
+    """What is counted of a network when it is asked for. `verified_through` None: not even the first block."""
+
+    undecodable_events: int
+    orphaned_blocks: int
+    verified_through: int | None
+
+
+def tallies(connection: Connection) -> Mapping[int, Tally]:
+    """Returns the counts of each network by its id."""
+    chain = tables.chain.c
+    event, orphan, block = tables.event.c, tables.orphaned_block.c, tables.block.c
+    undecodable = select(func.count()).where(event.chain_id == chain.chain_id, event.kind == Kind.UNDECODABLE)
+    orphaned = select(func.count()).where(orphan.chain_id == chain.chain_id)
+    # a block with events that is verified less: all before it are verified
+    unverified = select(func.min(block.number)).where(
+        block.chain_id == chain.chain_id, block.digest.is_not(None), block.level < int(VerificationLevel.RECEIPTS)
+    )
+    rows = connection.execute(
+        select(
+            chain.chain_id,
+            chain.indexed_number,
+            undecodable.correlate(tables.chain).scalar_subquery().label("undecodable"),
+            orphaned.correlate(tables.chain).scalar_subquery().label("orphaned"),
+            unverified.correlate(tables.chain).scalar_subquery().label("unverified"),
+        )
+    )
+    return {
+        row.chain_id: Tally(row.undecodable, row.orphaned, _through(row.indexed_number, row.unverified)) for row in rows
+    }
+
+
+def _through(indexed: int, unverified: int | None) -> int | None:
+    through = indexed if unverified is None else unverified - 1
+    return through if through >= 0 else None

@@ -1,10 +1,10 @@
 """Devices: one row each, as it stands at a point, and what lists of them may be asked."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, select, union_all
 
 from api.queries import tables
 from api.queries.filters import (
@@ -24,8 +24,9 @@ from api.queries.filters import (
     seconds_down,
     seconds_up,
 )
+from api.queries.keys import Key, key_rows, lists_by_place, rows_by_place
 from api.queries.pages import Listing, Order
-from api.queries.scope import Scope, first_position_from
+from api.queries.scope import Scope, first_position_from, scope_of
 from schema.columns import clean_text
 from schema.events import Kind
 from schema.vocabulary import EndOfLifeStatus, LicenseStatus, Verdict, imei_key
@@ -35,9 +36,9 @@ version = tables.device_version
 activity = tables.device_activity
 grant = tables.authorization
 
-WALK = device.join(
-    version, and_(version.c.chain_id == device.c.chain_id, version.c.device_id == device.c.id)
-).join(activity, and_(activity.c.chain_id == device.c.chain_id, activity.c.device_id == device.c.id))
+WALK = device.join(version, and_(version.c.chain_id == device.c.chain_id, version.c.device_id == device.c.id)).join(
+    activity, and_(activity.c.chain_id == device.c.chain_id, activity.c.device_id == device.c.id)
+)
 
 _IDENTITY = (device.c.chain_id, device.c.id, device.c.contract, device.c.token_id)
 _SPAN = ("chain_id", "device_id", "valid_from", "valid_to")
@@ -45,18 +46,69 @@ _SPAN = ("chain_id", "device_id", "valid_from", "valid_to")
 
 def select_devices(scope: Scope) -> Select[Any]:
     """Returns the SELECT of all that is told of a device, at the scope of each key; without saying which devices."""
-    return (
-        select(
-            *_IDENTITY,
-            *(column for column in version.c if column.name not in _SPAN and not column.name.endswith("_key")),
-            *(column for column in activity.c if column.name not in _SPAN and column.name != "firmware_key"),
-        )
-        .select_from(
-            scope.keys.join(device, device.c.chain_id == scope.chain_id)
-            .join(version, and_(version.c.device_id == device.c.id, scope.holds(version)))
-            .join(activity, and_(activity.c.device_id == device.c.id, scope.holds(activity)))
-        )
+    return select(
+        *_IDENTITY,
+        *(column for column in version.c if column.name not in _SPAN and not column.name.endswith("_key")),
+        *(column for column in activity.c if column.name not in _SPAN and column.name != "firmware_key"),
+    ).select_from(
+        scope.keys.join(device, device.c.chain_id == scope.chain_id)
+        .join(version, and_(version.c.device_id == device.c.id, scope.holds(version)))
+        .join(activity, and_(activity.c.device_id == device.c.id, scope.holds(activity)))
     )
+
+
+def devices(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
+    """Returns the device of each key, None where there is none at its point."""
+    scope = scope_of(key_rows(connection, keys))
+    return rows_by_place(connection, select_devices(scope).where(device.c.id == scope.id), scope, len(keys))
+
+
+MOST = 100
+"""How many addresses and attributes of one device are told."""
+
+
+def addresses(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
+    """Returns (address, since, until) of every address that a device had, newest first; `until` None while held."""
+    scope = scope_of(key_rows(connection, keys))
+    before = func.lag(version.c.address).over(partition_by=scope.keys.c.place, order_by=version.c.valid_from)
+    versions = (
+        select(scope.keys.c.place, version.c.address, version.c.valid_from, before.label("before"))
+        .select_from(scope.keys.join(version, and_(version.c.device_id == scope.id, scope.began(version))))
+        .subquery("versions")
+    )
+    # what ends one address begins the next, or none
+    changes = (
+        select(
+            versions.c.place,
+            versions.c.address,
+            versions.c.valid_from.label("since"),
+            func.lead(versions.c.valid_from)
+            .over(partition_by=versions.c.place, order_by=versions.c.valid_from)
+            .label("until"),
+        )
+        .where(versions.c.address.is_distinct_from(versions.c.before))
+        .subquery("changes")
+    )
+    held = changes.c.address.is_not(None)
+    rank = func.row_number().over(partition_by=changes.c.place, order_by=changes.c.since.desc()).label("rank")
+    ranked = select(*changes.c, rank).where(held).subquery("ranked")
+    query = select(ranked).where(ranked.c.rank <= MOST).order_by(ranked.c.place, ranked.c.rank)
+    return lists_by_place(connection, query, len(keys))
+
+
+def attributes(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
+    """Returns (name, value) of the free attributes of each device, by name."""
+    scope = scope_of(key_rows(connection, keys))
+    attribute = tables.device_attribute
+    columns = attribute.c
+    rank = func.row_number().over(partition_by=scope.keys.c.place, order_by=(columns.name_key, columns.valid_from))
+    ranked = (
+        select(scope.keys.c.place, columns.name, columns.value, rank.label("rank"))
+        .select_from(scope.keys.join(attribute, and_(columns.device_id == scope.id, scope.holds(attribute))))
+        .subquery("ranked")
+    )
+    query = select(ranked).where(ranked.c.rank <= MOST).order_by(ranked.c.place, ranked.c.rank)
+    return lists_by_place(connection, query, len(keys))
 
 
 def _in_list(scope: Scope) -> Condition:
@@ -69,7 +121,10 @@ def _in_list(scope: Scope) -> Condition:
 def devices_fitting(scope: Scope, filter: Filter) -> Select[Any]:
     """Returns the ids of the devices of the scope's chain that fit a filter at the scope."""
     return (
-        select(device.c.id).select_from(WALK).where(_in_list(scope), matches(scope, filter, FIELDS)).correlate(scope.keys)
+        select(device.c.id)
+        .select_from(WALK)
+        .where(_in_list(scope), matches(scope, filter, FIELDS))
+        .correlate(scope.keys)
     )
 
 
@@ -301,7 +356,7 @@ DEVICES_OF_HARDWARE_LICENSE = _list("HardwareLicense.devices", _of_hardware_lice
 def device_order(field: str, descending: bool) -> Order:
     """Returns an order of devices by a name of `DeviceOrderField`."""
     key, present = ORDERS[field]
-    return Order(f"{field} {descending}", key, present, descending)
+    return Order(field, key, present, descending)
 
 
 ORDERS: dict[str, tuple[ColumnElement[Any], ColumnElement[bool] | None]] = {
@@ -311,4 +366,4 @@ ORDERS: dict[str, tuple[ColumnElement[Any], ColumnElement[bool] | None]] = {
     "MANUFACTURED_AT": (version.c.manufactured_at, version.c.manufactured_at <= LAST_SECOND),
     "LAST_UPDATED_AT": (activity.c.updated_at, None),
 }
-BY_ID = Order("ID")
+BY_ID = Order("POSITION")

@@ -1,17 +1,17 @@
 """Filters: from what a reader asks of a field to a condition on columns.
 
-A filter is a tuple of (field, wish) pairs, joined by "and"; `and`, `or` and `not` hold filters again. What a field may be
-asked stands in tables of fields, one a kind of row, made of the few kinds of field below.
+A filter is a tuple of (field, wish) pairs, joined by "and"; `and`, `or` and `not` hold filters again. What a field may
+be asked stands in tables of fields, one a kind of row, made of the few kinds of field below.
 
-A comparison with an absent value is false, and `not` and `ne` are its exact opposite: `negate` therefore asks for "is not
-true", never for SQL's three-valued NOT.
+A comparison with an absent value is false, and `not` and `ne` are its exact opposite: `negate` therefore asks for "is
+not true", never for SQL's three-valued NOT.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from operator import eq, ge, gt, le, lt
+from operator import ge, gt, le, lt
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Select, and_, false, func, or_, true

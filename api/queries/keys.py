@@ -5,13 +5,16 @@ Each key brings its own position and clock, so that parts of an answer that stan
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, FromClause, bindparam, cast, func, select, type_coerce
+from sqlalchemy import BigInteger, Connection, FromClause, Row, Select, bindparam, cast, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import Subquery
 
 from api.queries.pins import Pin
+
+if TYPE_CHECKING:
+    from api.queries.scope import Scope
 
 
 class Key(NamedTuple):
@@ -37,6 +40,22 @@ def key_rows(connection: Connection, keys: Sequence[Key]) -> Subquery:
     if connection.dialect.name == "sqlite":
         return _json_rows(rows)
     return _array_rows(rows)
+
+
+def rows_by_place(connection: Connection, query: Select[Any], scope: "Scope", length: int) -> list[Row[Any] | None]:
+    """Returns the query's row for each key, None for a key without one. The query reads the scope's keys."""
+    found: list[Row[Any] | None] = [None] * length
+    for row in connection.execute(query.add_columns(scope.keys.c.place)):
+        found[row.place] = row
+    return found
+
+
+def lists_by_place(connection: Connection, query: Select[Any], length: int) -> list[list[Row[Any]]]:
+    """Returns the query's rows for each key, in the query's order; the query tells each row's `place`."""
+    found: list[list[Row[Any]]] = [[] for _ in range(length)]
+    for row in connection.execute(query):
+        found[row.place].append(row)
+    return found
 
 
 def _json_rows(rows: Sequence[tuple[int, ...]]) -> Subquery:

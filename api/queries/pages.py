@@ -1,13 +1,13 @@
 """Pages of lists, by key: the next rows after a place in an order, never by counting from the start.
 
 A statement asks for the pages of many parents at once: for each, the database walks the index of the order and stops
-when the page is full. An order has a key that may be absent; absent keys come last in both directions, so that a list is
-two segments, present and absent, and a page at most two walks. `id` breaks every tie.
+when the page is full. An order has a key that may be absent; absent keys come last in both directions, so that a list
+is two segments, present and absent, and a page at most two walks. `id` breaks every tie.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -17,7 +17,6 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
-    false,
     func,
     literal,
     literal_column,
@@ -32,31 +31,31 @@ from api.queries.keys import Key, key_rows
 from api.queries.scope import Scope, scope_of
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Order:
-    """By `key` where `present`, then by id; without a key by id alone. `read` tells the key of a row's value."""
+    """By `key` where `present`, then by id; without a key by id alone. An order is its name and direction."""
 
     name: str
-    key: ColumnElement[Any] | None = None
-    present: ColumnElement[bool] | None = None
+    key: ColumnElement[Any] | None = field(default=None, compare=False)
+    present: ColumnElement[bool] | None = field(default=None, compare=False)
     descending: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Listing:
-    """A list that can be paged, below a parent or of a whole chain.
+    """A list that can be paged, below a parent or of a whole chain. A listing is its name.
 
     `walk` are the rows as filters and orders see them, `id` what names one; `within` tells which are in the list at a
     scope, `rows` selects all that is told of those at the scopes of its keys, named by `row_id`.
     """
 
     name: str
-    walk: FromClause
-    id: ColumnElement[int]
-    within: Callable[[Scope], ColumnElement[bool]]
-    rows: Callable[[Scope], Select[Any]]
-    row_id: ColumnElement[int]
-    fields: Fields
+    walk: FromClause = field(compare=False)
+    id: ColumnElement[int] = field(compare=False)
+    within: Callable[[Scope], ColumnElement[bool]] = field(compare=False)
+    rows: Callable[[Scope], Select[Any]] = field(compare=False)
+    row_id: ColumnElement[int] = field(compare=False)
+    fields: Fields = field(compare=False)
 
 
 class Place(NamedTuple):
@@ -90,7 +89,9 @@ def pages(
     found: dict[int, list[Row[Any]]] = defaultdict(list)
     for sides, places in _by_sides(keys, window).items():
         for present in (True, False) if order.key is not None else (True,):
-            statement = _statement(connection, listing, order, [keys[place] for place in places], window, filter, present, sides)
+            statement = _statement(
+                connection, listing, order, [keys[place] for place in places], window, filter, present, sides
+            )
             if statement is not None:
                 for row in connection.execute(statement):
                     found[places[row.place]].append(row)
@@ -180,9 +181,7 @@ def _directions(listing: Listing, order: Order, window: Window, present: bool) -
     return [column.desc() if order.descending != window.backward else column.asc() for column in columns]
 
 
-def _bounds(
-    listing: Listing, order: Order, window: Window, present: bool, sides: Sides
-) -> ColumnElement[bool] | None:
+def _bounds(listing: Listing, order: Order, window: Window, present: bool, sides: Sides) -> ColumnElement[bool] | None:
     """Returns the condition of the window in one segment of one chain, None where the segment lies outside of it."""
     conditions = []
     for place, side, behind in ((window.after, sides[0], True), (window.before, sides[1], False)):

@@ -1,0 +1,75 @@
+"""`certindex-api`: serves the GraphQL API of a database that `certindex` writes."""
+
+import argparse
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+import uvicorn
+
+from api.app import create_app
+from api.graphql.schema import sdl
+from api.settings import Settings
+from schema.database import DatabaseError
+from schema.settings import SettingsError, add_options, read_settings
+
+log = logging.getLogger("certindex.api")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve, or print the schema. Exits with status 2 for a wrong setting."""
+    parser = argparse.ArgumentParser(
+        prog="certindex-api",
+        description="Serve device certificates over GraphQL, from the database that certindex writes.",
+        epilog="Example: certindex-api --database-url sqlite:///certindex.db --port 8000",
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=("serve", "schema"),
+        default="serve",
+        help="serve (default), or schema: print the GraphQL schema and exit",
+    )
+    add_options(parser, Settings)
+    options = parser.parse_args(arguments)
+    if options.command == "schema":
+        sys.stdout.write(sdl())
+        return
+    try:
+        serve(read_settings(Settings, options, os.environ))
+    except (SettingsError, DatabaseError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop. Raises DatabaseError for a URL that can never work, SettingsError for a taken port."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    app = create_app(settings)
+    with listen(settings.host, settings.port) as listener, suppress(KeyboardInterrupt):
+        log.info("serving %s", address_of(listener))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="warning", access_log=False))
+        server.run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises SettingsError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise SettingsError(
+            f"HOST={host} PORT={port} cannot be listened on: {error.strerror}. Example: HOST=127.0.0.1 PORT=8001"
+        ) from None
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the URL that a listening socket serves GraphQL on."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The web application: GraphQL, its page, and whether the service is up and fresh."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from sqlalchemy import Engine
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from api.endpoint import GraphQLEndpoint, refusal
+from api.graphql.errors import Code
+from api.graphql.schema import sdl
+from api.page import FOLDER
+from api.readiness import readiness
+from api.requests import RequestError
+from api.settings import Settings
+from schema.database import connect
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Return the application. Raises DatabaseError for a URL that can never work; the database may come later."""
+    engine = connect(settings.database_url, read_only=True)
+    return Starlette(
+        routes=[
+            Route("/", RedirectResponse("/graphql")),
+            Route("/graphql", GraphQLEndpoint(engine, settings)),
+            Route("/schema.graphql", PlainTextResponse(sdl())),
+            Route("/healthz", PlainTextResponse("ok\n")),
+            Route("/readyz", _readyz(engine, settings)),
+            Mount("/graphiql", StaticFiles(directory=FOLDER)),
+        ],
+        middleware=[
+            Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"]),
+            Middleware(GZipMiddleware, minimum_size=1024),
+        ],
+        exception_handlers={Exception: _internal_error},
+        lifespan=_disposing(engine),
+    )
+
+
+def _readyz(engine: Engine, settings: Settings) -> Callable[[Request], Awaitable[Response]]:
+    async def readyz(request: Request) -> Response:
+        found = await asyncio.to_thread(readiness, engine, settings, int(time.time()))
+        body = {"ready": found.ready, "reasons": found.reasons, "chains": found.chains}
+        return JSONResponse(body, 200 if found.ready else 503, {"Cache-Control": "no-store"})
+
+    return readyz
+
+
+async def _internal_error(request: Request, error: Exception) -> Response:
+    # Starlette raises it again, so that the server logs it; nothing of it is told
+    return refusal(RequestError(500, "The server failed; the failure is in its log.", code=Code.INTERNAL_SERVER_ERROR))
+
+
+def _disposing(engine: Engine) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        engine.dispose()
+
+    return lifespan

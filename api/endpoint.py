@@ -1,0 +1,88 @@
+"""`/graphql`: GraphQL over HTTP, and its page for browsers.
+
+With `application/graphql-response+json` a status tells of the answer: 4xx, or 5xx where the fault is ours, exactly when
+there is no data. With `application/json` a query that is wrong is answered with 200, as older clients want it.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from api.graphql.context import Context, Freshness
+from api.graphql.errors import Code
+from api.graphql.schema import build_schema, execute
+from api.page import CONTENT_SECURITY_POLICY, graphiql_page
+from api.requests import GRAPHQL_RESPONSE, HTML, JSON, RequestError, read_request, response_type
+from api.settings import Settings
+from api.snapshot import open_snapshot
+
+METHODS = ("GET", "HEAD", "POST")
+SERVER_FAULTS = {Code.INTERNAL_SERVER_ERROR.value: 500, Code.NOT_READY.value: 503, Code.TIMEOUT.value: 503}
+VARY = {"Vary": "Accept"}
+
+
+class GraphQLEndpoint:
+    """An ASGI application. One request reads one snapshot of the database."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._schema = build_schema(introspection=settings.introspection)
+        self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._respond(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        media_type = JSON
+        try:
+            if request.method not in METHODS:
+                raise RequestError(405, f"{request.method} is not answered: send GET or POST.", {"Allow": "GET, POST"})
+            media_type = response_type(request, self._offers(request))
+            if media_type == HTML:
+                page = await asyncio.to_thread(graphiql_page, self._engine)
+                return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY, **VARY})
+            asked = await read_request(request, self._settings.max_body_bytes)
+            async with open_snapshot(self._engine) as snapshot:
+                answer = await execute(self._schema, asked, Context(snapshot, self._freshness))
+        except RequestError as error:
+            return refusal(error, media_type)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        except DBAPIError:
+            return refusal(NO_DATABASE, media_type)
+        return _response(answer, _status(answer, media_type), media_type)
+
+    def _offers(self, request: Request) -> list[str]:
+        page = request.method != "POST" and self._settings.graphiql
+        return [GRAPHQL_RESPONSE, JSON, HTML] if page else [GRAPHQL_RESPONSE, JSON]
+
+
+NO_DATABASE = RequestError(503, "The database cannot be read; /readyz says why.", code=Code.NOT_READY)
+
+
+def refusal(error: RequestError, media_type: str = JSON) -> Response:
+    """Return what a request is told that got no answer."""
+    answer = {"errors": [{"message": error.message, "extensions": {"code": error.code.value}}]}
+    return _response(answer, error.status, media_type, error.headers)
+
+
+def _response(answer: Any, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
+    content_type = f"{media_type}; charset=utf-8"
+    return Response(msgspec.json.encode(answer), status, {"Content-Type": content_type, **VARY, **(headers or {})})
+
+
+def _status(answer: dict[str, Any], media_type: str) -> int:
+    if "data" in answer:
+        return 200
+    code = answer["errors"][0]["extensions"]["code"]
+    if code in SERVER_FAULTS:
+        return SERVER_FAULTS[code]
+    return 400 if media_type == GRAPHQL_RESPONSE else 200

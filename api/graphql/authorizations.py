@@ -1,0 +1,149 @@
+"""Grants: who may access and manage a device."""
+
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+from sqlalchemy import Row
+from strawberry import UNSET
+
+from api.graphql.connections import Connection, Listed, Slice, connect
+from api.graphql.context import Context, Info
+from api.graphql.fields import field
+from api.graphql.filters import AuthorizationFilter, to_filter
+from api.graphql.histories import event_at
+from api.graphql.lifecycle_event import LifecycleEvent
+from api.graphql.nodes import Node, authorization_id
+from api.graphql.orders import told
+from api.graphql.scalars import Address, BigInt, block_time, date_time
+from api.queries.authorizations import listing_of
+from api.queries.events import BY_POSITION
+from api.queries.filters import seconds_down
+from api.queries.keys import key_of
+from api.queries.pins import Pin
+from schema.columns import log_index_of
+from schema.vocabulary import AuthorizationEndReason
+
+if TYPE_CHECKING:
+    from api.graphql.devices import Device
+
+
+@strawberry.enum(description="Which grants a list holds.")
+class AuthorizationScope(Enum):
+    ACTIVE = told("ACTIVE", "In force at `activeAt`.")
+    ALL = told("ALL", "Every grant ever, ended and expired ones too.")
+
+
+AuthorizationFilterBy = Annotated[AuthorizationFilter | None, strawberry.argument(description="Which grants.")]
+ActiveAt = Annotated[
+    datetime | None,
+    strawberry.argument(
+        description="Grants in force after the last block at or before this instant (and at or before the answer's "
+        "block), not expired at it; by default at the answer's time. Of no effect with scope ALL."
+    ),
+]
+Scoped = Annotated[AuthorizationScope, strawberry.argument(description="Those in force, or every grant ever.")]
+At = Annotated[datetime | None, strawberry.argument(description="The instant to judge; nothing recorded later counts.")]
+
+
+@strawberry.type(
+    description="One grant by one grant system. A new grant to the same user by the same `source` ends the one before."
+)
+class Authorization(Node):
+    row: strawberry.Private[Row[Any]]
+    pin: strawberry.Private[Pin]
+    user: Address = strawberry.field(description="Who may access and manage the device.")
+    organization: str | None = strawberry.field(description="What the grantor wrote; identifies nobody.")
+    permissions: BigInt | None = strawberry.field(description="As the chain gave them, one bit each.")
+    permission_ids: list[int] = strawberry.field(description="The permissions' numbers, decoded by the profile's rule.")
+    source: str = strawberry.field(
+        description="The grant system, by the profile's name: contract, sacd, privilege:<number>."
+    )
+    agreement_uri: str | None = strawberry.field(
+        name="agreementURI", description="The agreement behind the grant, where the chain names one."
+    )
+    granted_at: datetime = strawberry.field(description="Block time of the grant.")
+    expires_at: datetime | None = strawberry.field(description="Null: never, or after the year 9999.")
+    revoked_at: datetime | None = strawberry.field(description="When an event ended it; expiry is none.")
+    end_reason: AuthorizationEndReason | None = strawberry.field(description="What ended it; null while nothing did.")
+
+    @field("The device.")
+    async def device(self, info: Info) -> Annotated["Device", strawberry.lazy("api.graphql.devices")]:
+        return await info.context.device(self.pin, self.row.device_id)
+
+    @field("At `at`, by default the answer's time; for a past `at`, grants and revocations recorded by then.")
+    async def active(self, info: Info, at: At = UNSET) -> bool:
+        if at is None or at is UNSET:
+            return _in_force(self.row, self.pin)
+        return _in_force(self.row, await info.context.loaders.pin_by(self.pin, seconds_down(at)))
+
+    @field("The event that granted it.")
+    async def grant(self, info: Info) -> LifecycleEvent:
+        event = await event_at(info.context, self.pin, self.row.valid_from)
+        if event is None:
+            raise LookupError(f"the grant at {self.row.valid_from} of chain {self.pin.chain_id} has no event")
+        return event
+
+    @field("The event that ended it.")
+    async def revocation(self, info: Info) -> LifecycleEvent | None:
+        return await event_at(info.context, self.pin, self.row.valid_to) if _ended(self.row, self.pin) else None
+
+
+async def connect_authorizations(
+    info: Info,
+    slice: Slice,
+    pins: tuple[Pin, ...],
+    filter_by: AuthorizationFilter | None,
+    active_at: datetime | None,
+    scope: AuthorizationScope,
+    device: int = 0,
+) -> Connection[Authorization]:
+    """Returns grants: of one device, or of all on the pins' chains."""
+    instant = None if active_at is None or active_at is UNSET else seconds_down(active_at)
+    everything = scope is AuthorizationScope.ALL
+    listing = listing_of(of_device=device != 0, everything=everything, active_at=None if everything else instant)
+    return await connect(
+        info, Listed(listing, BY_POSITION, device, to_filter(filter_by)), slice, pins, to_authorization
+    )
+
+
+def to_authorization(row: Row[Any], pin: Pin) -> Authorization:
+    """Returns the grant of a row, as it stands at the pin."""
+    ended = _ended(row, pin)
+    return Authorization(
+        row=row,
+        pin=pin,
+        id=authorization_id(row.chain_id, row.block_hash, log_index_of(row.valid_from), pin),
+        user=Address(row.user_address),
+        organization=row.organization or None,
+        permissions=None if row.permissions is None else BigInt(row.permissions),
+        permission_ids=_permission_ids(row),
+        source=row.source,
+        agreement_uri=row.agreement_uri or None,
+        granted_at=block_time(row.granted_at),
+        expires_at=date_time(row.expires_at),
+        revoked_at=block_time(row.ended_at) if ended else None,
+        end_reason=AuthorizationEndReason(row.end_reason) if ended else None,
+    )
+
+
+async def load_authorization(context: Context, pin: Pin, position: int) -> Authorization | None:
+    """Returns the grant that the log at a position gave; None where it gave none by the pin."""
+    row = await context.loaders.authorization.load(key_of(pin, position))
+    return None if row is None else to_authorization(row, pin)
+
+
+def _in_force(row: Row[Any], pin: Pin) -> bool:
+    return bool(row.valid_from <= pin.position < row.valid_to and row.expires_at > pin.clock)
+
+
+def _ended(row: Row[Any], pin: Pin) -> bool:
+    return bool(row.valid_to <= pin.position)
+
+
+def _permission_ids(row: Row[Any]) -> list[int]:
+    """Returns the scope of a grant that has one, else the places of the bits that are set."""
+    if row.scope.isascii() and row.scope.isdigit():
+        return [int(row.scope)]
+    return [bit for bit in range(256) if (row.permissions or 0) >> bit & 1]

@@ -1,0 +1,43 @@
+"""Lists of events, and single ones, as the types of the API."""
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from api.events import read_event
+from api.graphql.connections import Build
+from api.graphql.context import Context
+from api.graphql.events import to_event
+from api.graphql.lifecycle_event import LifecycleEvent
+from api.queries.events import EVENTS, EVENTS_AND_UNMAPPED, recorded
+from api.queries.filters import Filter
+from api.queries.keys import key_of
+from api.queries.pages import Listing
+from api.queries.pins import Pin
+from schema.events import Kind
+
+
+async def event_at(context: Context, pin: Pin, position: int) -> LifecycleEvent | None:
+    """Returns the event at a position; None where there is none by the pin."""
+    row = await context.loaders.event.load(key_of(pin, position))
+    return None if row is None else event_of(context, row, pin)
+
+
+def event_of(context: Context, row: Row[Any], pin: Pin) -> LifecycleEvent:
+    """Returns the event of a row; what hangs under it answers at the pin."""
+    event = recorded(row)
+    return to_event(event, read_event(context.snapshot.readers, event), pin)
+
+
+def events_of(context: Context) -> Build[Any]:
+    """Returns what makes events of the rows of a page."""
+    return lambda row, pin: event_of(context, row, pin)
+
+
+def events_listing(filter: Filter) -> Listing:
+    """Returns the list of all events; UNMAPPED logs are in it only where the filter asks for that kind."""
+    return EVENTS_AND_UNMAPPED if _asks_for_unmapped(filter) else EVENTS
+
+
+def _asks_for_unmapped(wish: object) -> bool:
+    return any(map(_asks_for_unmapped, wish)) if isinstance(wish, tuple) else wish is Kind.UNMAPPED

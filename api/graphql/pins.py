@@ -1,0 +1,125 @@
+"""`asOf`: the points at which the root fields answer."""
+
+from datetime import datetime
+
+import strawberry
+from strawberry import UNSET
+
+from api.graphql.context import Context
+from api.graphql.errors import BadUserInput, Reason
+from api.graphql.scalars import BigInt, Bytes32, block_time
+from api.queries.filters import seconds_down
+from api.queries.pins import (
+    BlockPoint,
+    Pin,
+    before_all_blocks,
+    block_at_or_below,
+    block_at_time,
+    block_with_hash,
+    is_canonical,
+    pin_at,
+    was_orphaned,
+)
+
+
+@strawberry.input(
+    one_of=True,
+    description="The point at which to answer. Without it: the newest indexed block. Beyond that block: "
+    "BAD_USER_INPUT. `block` is refused (reason AMBIGUOUS) when several networks are indexed.",
+)
+class AsOf:
+    block: BigInt | None = strawberry.field(
+        default=UNSET,
+        description="State after this block. Where its header is not kept (no event of ours in it) `Device.asOf` shows "
+        "the block that was used: the last kept one at or before it.",
+    )
+    block_hash: Bytes32 | None = strawberry.field(
+        default=UNSET,
+        description="A canonical block that is kept; one that a reorg removed is refused (reason ORPHANED).",
+    )
+    timestamp: datetime | None = strawberry.field(
+        default=UNSET,
+        description="State after the last block at or before this instant; expiry is compared with the instant itself.",
+    )
+
+
+async def pins_at(context: Context, as_of: AsOf | None) -> tuple[Pin, ...]:
+    """Returns the point of each chain that an `asOf` names; those of the snapshot without one. Raises BadUserInput."""
+    if as_of is None or as_of is UNSET:
+        return context.snapshot.pins
+    if as_of.block is not None and as_of.block is not UNSET:
+        return (await _pin_at_number(context, as_of.block),)
+    if as_of.block_hash is not None and as_of.block_hash is not UNSET:
+        return (await _pin_at_hash(context, as_of.block_hash),)
+    if as_of.timestamp is not None and as_of.timestamp is not UNSET:
+        return await _pins_at_time(context, as_of.timestamp)
+    raise BadUserInput("asOf is empty: give it a block, a blockHash or a timestamp, or leave it out.")
+
+
+async def _pin_at_number(context: Context, number: int) -> Pin:
+    pins = context.snapshot.pins
+    if len(pins) != 1:
+        raise BadUserInput(
+            f"asOf.block is {number}, and {len(pins)} networks are indexed: give a blockHash or a timestamp.",
+            Reason.AMBIGUOUS,
+        )
+    now = pins[0]
+    if now.block is None or not 0 <= number <= now.block.number:
+        raise BadUserInput(f"asOf.block is {number}: blocks 0 to {now.block.number if now.block else 0} are indexed.")
+    block = await context.snapshot.read(block_at_or_below, now.chain_id, number)
+    return before_all_blocks(now.chain_id, 0) if block is None else pin_at(block, explicit=True)
+
+
+async def _pin_at_hash(context: Context, hash: bytes) -> Pin:
+    chain_ids = list(context.snapshot.chains)
+    block = await context.snapshot.read(block_with_hash, chain_ids, hash)
+    if block is not None:
+        return pin_at(block, explicit=True)
+    for chain_id in chain_ids:
+        if await context.snapshot.read(was_orphaned, chain_id, hash):
+            raise BadUserInput(
+                f"asOf.blockHash is 0x{hash.hex()}, a block that a reorg took back: ask at its height by asOf.block.",
+                Reason.ORPHANED,
+            )
+    raise BadUserInput(
+        f"asOf.blockHash is 0x{hash.hex()}, of which nothing is kept: blocks that hold no event of ours are kept until "
+        "they are final. Ask by asOf.block or asOf.timestamp."
+    )
+
+
+async def _pins_at_time(context: Context, instant: datetime) -> tuple[Pin, ...]:
+    seconds = seconds_down(instant)
+    pins = []
+    for now in context.snapshot.pins:
+        if now.block is None or instant > block_time(now.block.time):
+            raise BadUserInput(
+                f"asOf.timestamp is {instant.isoformat().replace('+00:00', 'Z')}, later than the newest indexed block "
+                f"of chain {now.chain_id}" + (f", {block_time(now.block.time).isoformat()}." if now.block else ".")
+            )
+        block = await context.snapshot.read(block_at_time, now.chain_id, seconds)
+        pins.append(
+            before_all_blocks(now.chain_id, seconds) if block is None else pin_at(block, seconds, explicit=True)
+        )
+    return tuple(pins)
+
+
+async def check_canonical(context: Context, pins: tuple[Pin, ...]) -> None:
+    """Refuses pins whose block is no longer canonical: STALE_CURSOR."""
+    for pin in pins:
+        if pin.block is not None and not await stands(context, pin.block):
+            raise BadUserInput(
+                f"The cursor stands at block {pin.block.number} (0x{pin.block.hash.hex()}), which is no longer in the "
+                "chain: begin again without it.",
+                Reason.STALE_CURSOR,
+            )
+
+
+async def stands(context: Context, block: BlockPoint) -> bool:
+    """Tells whether a block that an id or a cursor carries is still canonical."""
+    chain = context.snapshot.chains.get(block.chain_id)
+    if chain is None:
+        return False
+    if (block.number, block.hash) == (chain.indexed_number, chain.indexed_hash):
+        return True
+    final = -1 if chain.finalized_number is None else min(chain.finalized_number, chain.indexed_number)
+    return await context.snapshot.read(is_canonical, block, final)

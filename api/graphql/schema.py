@@ -1,0 +1,115 @@
+"""The schema, and how an operation is executed: one dictionary of data, errors with codes, and where it stands."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.exceptions import MissingQueryError
+from strawberry.extensions import DisableIntrospection, SchemaExtension
+from strawberry.printer import print_schema
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types.execution import ExecutionContext, ExecutionResult
+from strawberry.types.graphql import OperationType
+
+from api.graphql.context import Context
+from api.graphql.errors import Code, mask, tell_code
+from api.graphql.events import EVENT_TYPES
+from api.graphql.query import Query
+from api.graphql.scalars import SCALARS, block_time
+from api.requests import GraphQLRequest
+
+
+class Codes(SchemaExtension):
+    """Gives the errors of parsing and validation their codes."""
+
+    def on_parse(self) -> Iterator[None]:
+        yield
+        tell_code(self.execution_context.pre_execution_errors or [], Code.GRAPHQL_PARSE_FAILED)
+
+    def on_validate(self) -> Iterator[None]:
+        yield
+        tell_code(self.execution_context.pre_execution_errors or [], Code.GRAPHQL_VALIDATION_FAILED)
+
+
+class Standing(SchemaExtension):
+    """Tells in `extensions.asOf` at which block of each network the answer stands."""
+
+    def get_results(self) -> dict[str, Any]:
+        context: Context | None = self.execution_context.context
+        if context is None:
+            return {}
+        blocks = [pin.block for pin in context.snapshot.pins if pin.block is not None]
+        return {
+            "asOf": [
+                {
+                    "chainId": str(block.chain_id),
+                    "number": str(block.number),
+                    "hash": f"0x{block.hash.hex()}",
+                    "timestamp": block_time(block.time).isoformat().replace("+00:00", "Z"),
+                }
+                for block in blocks
+            ]
+        }
+
+
+class Schema(strawberry.Schema):
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        mask(errors)
+
+
+def build_schema(*, introspection: bool = True) -> Schema:
+    """Returns the schema; without `introspection` a request that asks for it is refused."""
+    return Schema(
+        query=Query,
+        types=EVENT_TYPES,
+        extensions=[Codes, Standing, *([] if introspection else [DisableIntrospection])],
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+
+
+@cache
+def sdl() -> str:
+    """Returns the schema as SDL."""
+    return print_schema(build_schema()) + "\n"
+
+
+async def execute(schema: Schema, asked: GraphQLRequest, context: Context) -> dict[str, Any]:
+    """Returns the answer as GraphQL's response format has it; `data` is left out where nothing was executed."""
+    try:
+        result = await schema.execute(
+            asked.query,
+            asked.variables,
+            context_value=context,
+            operation_name=asked.operation_name,
+            allowed_operation_types=(OperationType.QUERY,),
+        )
+    except MissingQueryError:
+        return _refused("The query is empty.")
+    except CannotGetOperationTypeError as error:
+        return _refused(
+            "The document holds several operations: name one in operationName."
+            if error.operation_name is None
+            else f'The document holds no operation "{error.operation_name}".'
+        )
+    except InvalidOperationTypeError as error:
+        return _refused(f"A {error.operation_type.value} is not answered here: send a query.")
+    return _answer(result)
+
+
+def _refused(message: str) -> dict[str, Any]:
+    return {"errors": [{"message": message, "extensions": {"code": Code.BAD_REQUEST.value}}]}
+
+
+def _answer(result: ExecutionResult) -> dict[str, Any]:
+    answer: dict[str, Any] = {}
+    if result.errors:
+        answer["errors"] = [error.formatted for error in result.errors]
+    # an error that names no field stopped the request before any field was read
+    if result.data is not None or any(error.path for error in result.errors or ()):
+        answer["data"] = result.data
+        if result.extensions:
+            answer["extensions"] = result.extensions
+    return answer

@@ -1,0 +1,78 @@
+"""Grants: who may access and manage which device, now, at an instant, or ever."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, case, select
+
+from api.queries import tables
+from api.queries.devices import GRANTEE_FIELDS, devices_fitting, in_force
+from api.queries.filters import Computed, Condition, Fields, Filter, Moment, Plain
+from api.queries.keys import Key, key_rows, rows_by_place
+from api.queries.pages import Listing
+from api.queries.scope import Scope, block_number_of, scope_of
+from schema.columns import OPEN
+
+grant = tables.authorization
+event = tables.event
+block = tables.block
+
+SOURCE = case((grant.c.scope == "", grant.c.source), else_=grant.c.source.concat(":").concat(grant.c.scope))
+"""`privilege:2`: the grant system, with its scope where it has several."""
+
+
+def authorizations(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
+    """Returns the grant that the log at each key's id gave, None where it gave none by the key's point."""
+    scope = scope_of(key_rows(connection, keys))
+    query = select_authorizations(scope).where(event.c.position == scope.id, scope.began(grant))
+    return rows_by_place(connection, query, scope, len(keys))
+
+
+def select_authorizations(scope: Scope) -> Select[Any]:
+    """Returns the SELECT of all that is told of a grant, without saying which. The event says whose it is."""
+    return select(
+        *(column for column in grant.c if column.name not in ("source", "scope", "organization_key")),
+        grant.c.scope,
+        SOURCE.label("source"),
+        block.c.hash.label("block_hash"),
+    ).select_from(
+        scope.keys.join(event, event.c.chain_id == scope.chain_id)
+        .join(
+            grant,
+            and_(
+                grant.c.chain_id == event.c.chain_id,
+                grant.c.device_id == event.c.device_id,
+                grant.c.valid_from == event.c.position,
+            ),
+        )
+        .join(block, and_(block.c.chain_id == event.c.chain_id, block.c.number == block_number_of(event.c.position)))
+    )
+
+
+def _device(scope: Scope, filter: Filter) -> Condition:
+    return grant.c.device_id.in_(devices_fitting(scope, filter))
+
+
+FIELDS: Fields = {
+    **GRANTEE_FIELDS,
+    "source": Plain(SOURCE),
+    "granted_at": Moment(grant.c.granted_at),
+    "expires_at": Moment(grant.c.expires_at),
+    "device": Computed(_device),
+}
+
+
+def listing_of(*, of_device: bool, everything: bool, active_at: int | None) -> Listing:
+    """Returns the list of grants: of a device or of a chain; all that ever were, or those in force at an instant."""
+
+    def within(scope: Scope) -> Condition:
+        recorded = scope.began(grant) if everything else in_force(scope.active_at(active_at))
+        return and_(recorded, grant.c.device_id == scope.id) if of_device else recorded
+
+    name = f"{'Device.authorizedUsers' if of_device else 'authorizations'} {everything} {active_at}"
+    return Listing(name, grant, grant.c.valid_from, within, select_authorizations, event.c.position, FIELDS)
+
+
+def never_expires(expires_at: int) -> bool:
+    """Tells whether a grant's `expires_at` stands for no end."""
+    return expires_at == OPEN
