@@ -13,8 +13,13 @@ from msgspec import Struct
 from indexer.bloom import Bloom
 from indexer.errors import Stop, TryAgain
 from indexer.rpc import RpcError
+from schema.columns import INT64_MAX, OPEN
 
 ResultT = TypeVar("ResultT")
+
+
+LATEST_TIME = OPEN - 1
+"""Block times end here, so that what never expires has not expired at any of them."""
 
 
 class Rpc(Protocol):
@@ -199,7 +204,7 @@ def _header(found: JsonHeader) -> Header:
         _number(found.number),
         _bytes(found.hash, 32),
         _bytes(found.parent_hash, 32),
-        _number(found.timestamp),
+        min(_number(found.timestamp, 2**64 - 1), LATEST_TIME),
         _bytes(found.state_root, 32),
         _bytes(found.transactions_root, 32),
         _bytes(found.receipts_root, 32),
@@ -210,9 +215,6 @@ def _header(found: JsonHeader) -> Header:
 def _log(found: JsonLog) -> RawLog:
     if found.removed:
         raise TryAgain(f"The node gave a log that a reorg removed (block {_number(found.block_number)}).")
-    topics = bytes.fromhex("".join(topic[2:] for topic in found.topics))
-    if len(topics) != 32 * len(found.topics):
-        raise TryAgain(f"The node gave a log with a topic that is not 32 bytes: {found.topics}.")
     return RawLog(
         _number(found.block_number),
         _bytes(found.block_hash, 32),
@@ -220,16 +222,19 @@ def _log(found: JsonLog) -> RawLog:
         _bytes(found.transaction_hash, 32),
         _number(found.transaction_index),
         _bytes(found.address, 20),
-        topics,
+        b"".join([_bytes(topic, 32) for topic in found.topics]),
         _bytes(found.data),
     )
 
 
-def _number(text: str) -> int:
+def _number(text: str, largest: int = INT64_MAX) -> int:
     try:
-        return int(text, 16)
+        number = int(text, 16)
     except ValueError:
-        raise TryAgain(f"The node gave {text!r} where a number is due.") from None
+        number = -1
+    if not 0 <= number <= largest:
+        raise TryAgain(f"The node gave {text[:80]!r} where a number is due.")
+    return number
 
 
 def _bytes(text: str, length: int | None = None) -> bytes:
