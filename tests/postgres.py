@@ -26,25 +26,13 @@ class PostgresServer:
         self._installation = _installation()
         self._folder = Path(tempfile.mkdtemp(prefix="certindex-postgres-"))
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
-        self._programs = self._reachable_programs()
-        if self._user:
-            shutil.chown(self._folder, self._user)
-        subprocess.run(
-            [
-                self._programs / "initdb",
-                "--no-sync",
-                "--auth=trust",
-                "--username=postgres",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-                f"--pgdata={self._folder / 'data'}",
-            ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            user=self._user,
-            extra_groups=[] if self._user else None,
-        )
-        self._server, self.url = self._start()
+        try:
+            self._programs = self._reachable_programs()
+            self._initialize()
+            self._server, self.url = self._start()
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
 
     def stop(self) -> None:
         self._server.stop(asking=signal.SIGINT)  # fast shutdown: does not wait for clients
@@ -53,13 +41,34 @@ class PostgresServer:
     def _reachable_programs(self) -> Path:
         """Return the folder of the programs, copied to where the unprivileged user may read them if need be."""
         programs = self._installation / "bin"
-        if self._user is None:
+        if self._user is None or _readable_by_all(programs):
             return programs
-        if _readable_by_all(programs):
-            return programs
+        wheel = self._installation.parent
         self._folder.chmod(0o755)
-        shutil.copytree(self._installation, self._folder / "installation", symlinks=True)
-        return self._folder / "installation" / "bin"
+        for part in (self._installation, wheel.with_name(f"{wheel.name}.libs")):  # programs find the libraries beside
+            if part.exists():
+                shutil.copytree(part, self._folder / part.relative_to(wheel.parent), symlinks=True)
+        return self._folder / programs.relative_to(wheel.parent)
+
+    def _initialize(self) -> None:
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        command = [
+            self._programs / "initdb",
+            "--no-sync",
+            "--auth=trust",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            f"--pgdata={self._folder / 'data'}",
+        ]
+        subprocess.run(
+            command,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            user=self._user,
+            extra_groups=[] if self._user else None,
+        )
 
     def _start(self) -> tuple[Child, str]:
         for _ in range(5):  # another program may take the free port first
