@@ -34,7 +34,7 @@ from api.graphql.licenses import License, hardware_license_at_mint, manufacturin
 from api.graphql.lifecycle_event import LifecycleEvent
 from api.graphql.manufacturers import HardwareLicense, Manufacturer, load_hardware_license, load_manufacturer
 from api.graphql.nodes import Node, device_id
-from api.graphql.orders import LifecycleEventOrder, oldest_first
+from api.graphql.orders import OLDEST_FIRST, LifecycleEventOrder
 from api.graphql.provenance import Provenance
 from api.graphql.scalars import Address, BigInt, Bytes32, block_time, date_time
 from api.queries.events import (
@@ -58,7 +58,7 @@ from schema.vocabulary import EndOfLifeStatus, Sanitization, version_key
 EventT = TypeVar("EventT", bound=LifecycleEvent)
 
 HistoryFilterBy = Annotated[LifecycleEventFilter | None, strawberry.argument(description="Which events.")]
-HistoryOrderBy = Annotated[LifecycleEventOrder, strawberry.argument(description="In which order.")]
+HistoryOrderBy = Annotated[LifecycleEventOrder | None, strawberry.argument(description="In which order.")]
 
 
 @strawberry.type(description="An address that a device had, and while which blocks it did.")
@@ -257,9 +257,10 @@ class Device(Node):
         last: Last = UNSET,
         before: Before = UNSET,
         filter_by: HistoryFilterBy = UNSET,
-        order_by: HistoryOrderBy = oldest_first(),  # noqa: B008  # each request gets its own copy of a default
+        order_by: HistoryOrderBy = OLDEST_FIRST,
     ) -> Connection[LifecycleEvent]:
-        order = event_order(order_by.field.name, order_by.descends)
+        by = order_by or OLDEST_FIRST
+        order = event_order(by.field.name, by.descends)
         listed = Listed(HISTORY, order, self.row.id, to_filter(filter_by))
         return await connect(info, listed, Slice(first, after, last, before), (self.pin,), events_of(info.context))
 

@@ -14,7 +14,7 @@ from api.graphql.histories import events_of
 from api.graphql.licenses import License, hardware_device_license, manufacturing_license
 from api.graphql.lifecycle_event import LifecycleEvent
 from api.graphql.nodes import Node, hardware_license_id, manufacturer_id
-from api.graphql.orders import DeviceOrder, newest_first
+from api.graphql.orders import NEWEST_FIRST, DeviceOrder
 from api.graphql.scalars import Address, BigInt
 from api.queries.devices import DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER, device_order
 from api.queries.events import BY_POSITION, HARDWARE_LICENSE_HISTORY, MANUFACTURER_HISTORY
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Devices = Connection[Annotated["Device", strawberry.lazy("api.graphql.devices")]]
 DeviceFilterBy = Annotated[DeviceFilter | None, strawberry.argument(description="Which devices.")]
-DeviceOrderBy = Annotated[DeviceOrder, strawberry.argument(description="In which order.")]
+DeviceOrderBy = Annotated[DeviceOrder | None, strawberry.argument(description="In which order.")]
 
 
 @strawberry.type(description="Who may mint device certificates.")
@@ -70,7 +70,7 @@ class Manufacturer(Node):
         last: Last = UNSET,
         before: Before = UNSET,
         filter_by: DeviceFilterBy = UNSET,
-        order_by: DeviceOrderBy = newest_first(),  # noqa: B008  # each request gets its own copy of a default
+        order_by: DeviceOrderBy = NEWEST_FIRST,
     ) -> Devices:
         slice = Slice(first, after, last, before)
         return await _devices(info, DEVICES_OF_MANUFACTURER, self.row.id, self.pin, slice, filter_by, order_by)
@@ -116,7 +116,7 @@ class HardwareLicense(Node):
         last: Last = UNSET,
         before: Before = UNSET,
         filter_by: DeviceFilterBy = UNSET,
-        order_by: DeviceOrderBy = newest_first(),  # noqa: B008
+        order_by: DeviceOrderBy = NEWEST_FIRST,
     ) -> Devices:
         slice = Slice(first, after, last, before)
         return await _devices(info, DEVICES_OF_HARDWARE_LICENSE, self.row.id, self.pin, slice, filter_by, order_by)
@@ -141,12 +141,13 @@ async def _devices(
     pin: Pin,
     slice: Slice,
     filter_by: DeviceFilter | None,
-    order: DeviceOrder,
+    order_by: DeviceOrder | None,
 ) -> "Connection[Device]":
     # devices import this module
     from api.graphql.devices import to_device
 
-    listed = Listed(listing, device_order(order.field.name, order.descends), parent, to_filter(filter_by))
+    by = order_by or NEWEST_FIRST
+    listed = Listed(listing, device_order(by.field.name, by.descends), parent, to_filter(filter_by))
     return await connect(info, listed, slice, (pin,), to_device)
 
 

@@ -69,16 +69,6 @@ class LifecycleEventOrder:
         return self.direction is OrderDirection.DESC
 
 
-def newest_first() -> DeviceOrder:
-    """Returns the order of devices where none is asked."""
-    return DeviceOrder(field=DeviceOrderField.MINTED_AT, direction=OrderDirection.DESC)
-
-
-def by_manufacturer_id() -> ManufacturerOrder:
-    """Returns the order of manufacturers where none is asked."""
-    return ManufacturerOrder(field=ManufacturerOrderField.TOKEN_ID, direction=OrderDirection.ASC)
-
-
-def oldest_first() -> LifecycleEventOrder:
-    """Returns the order of events where none is asked."""
-    return LifecycleEventOrder(field=LifecycleEventOrderField.POSITION, direction=OrderDirection.ASC)
+NEWEST_FIRST = DeviceOrder(field=DeviceOrderField.MINTED_AT, direction=OrderDirection.DESC)
+BY_MANUFACTURER_ID = ManufacturerOrder(field=ManufacturerOrderField.TOKEN_ID, direction=OrderDirection.ASC)
+OLDEST_FIRST = LifecycleEventOrder(field=LifecycleEventOrderField.POSITION, direction=OrderDirection.ASC)

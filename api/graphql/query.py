@@ -42,7 +42,7 @@ from api.graphql.manufacturers import (
 )
 from api.graphql.meta import Meta, meta
 from api.graphql.nodes import Node
-from api.graphql.orders import ManufacturerOrder, by_manufacturer_id, newest_first, oldest_first
+from api.graphql.orders import BY_MANUFACTURER_ID, NEWEST_FIRST, OLDEST_FIRST, ManufacturerOrder
 from api.graphql.pins import AsOf, pins_at
 from api.graphql.refetch import resolve, resolve_all
 from api.graphql.scalars import BigInt
@@ -54,7 +54,7 @@ At = Annotated[
     AsOf | None, strawberry.argument(description="The point at which to answer; the newest block without it.")
 ]
 ManufacturerFilterBy = Annotated[ManufacturerFilter | None, strawberry.argument(description="Which manufacturers.")]
-ManufacturerOrderBy = Annotated[ManufacturerOrder, strawberry.argument(description="In which order.")]
+ManufacturerOrderBy = Annotated[ManufacturerOrder | None, strawberry.argument(description="In which order.")]
 HardwareLicenseFilterBy = Annotated[HardwareLicenseFilter | None, strawberry.argument(description="Which licences.")]
 
 
@@ -84,10 +84,11 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
         filter_by: DeviceFilterBy = UNSET,
-        order_by: DeviceOrderBy = newest_first(),  # noqa: B008  # each request gets its own copy of a default
+        order_by: DeviceOrderBy = NEWEST_FIRST,
         as_of: At = UNSET,
     ) -> Connection[Device]:
-        order = device_order(order_by.field.name, order_by.descends)
+        by = order_by or NEWEST_FIRST
+        order = device_order(by.field.name, by.descends)
         listed = Listed(DEVICES, order, filter=to_filter(filter_by))
         return await connect(
             info, listed, Slice(first, after, last, before), await pins_at(info.context, as_of), to_device
@@ -112,11 +113,12 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
         filter_by: ManufacturerFilterBy = UNSET,
-        order_by: ManufacturerOrderBy = by_manufacturer_id(),  # noqa: B008
+        order_by: ManufacturerOrderBy = BY_MANUFACTURER_ID,
         as_of: At = UNSET,
     ) -> Connection[Manufacturer]:
         filter = _with_whole(to_filter(filter_by), info.context.snapshot.whole_manufacturing)
-        order = manufacturer_order(order_by.field.name, order_by.descends)
+        by = order_by or BY_MANUFACTURER_ID
+        order = manufacturer_order(by.field.name, by.descends)
         pins = await pins_at(info.context, as_of)
         listed = Listed(MANUFACTURERS, order, filter=filter)
         return await connect(info, listed, Slice(first, after, last, before), pins, to_manufacturer)
@@ -175,11 +177,12 @@ class Query:
         last: Last = UNSET,
         before: Before = UNSET,
         filter_by: HistoryFilterBy = UNSET,
-        order_by: HistoryOrderBy = oldest_first(),  # noqa: B008
+        order_by: HistoryOrderBy = OLDEST_FIRST,
         as_of: At = UNSET,
     ) -> Connection[LifecycleEvent]:
         filter = to_filter(filter_by)
-        order = event_order(order_by.field.name, order_by.descends)
+        by = order_by or OLDEST_FIRST
+        order = event_order(by.field.name, by.descends)
         pins = await pins_at(info.context, as_of)
         listed = Listed(events_listing(filter), order, filter=filter)
         return await connect(info, listed, Slice(first, after, last, before), pins, events_of(info.context))
