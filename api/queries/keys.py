@@ -74,5 +74,5 @@ def _array_rows(rows: Sequence[tuple[int, ...]]) -> Subquery:
         cast(bindparam(f"keys_{name}", list(column), type_=ARRAY(BigInteger)), ARRAY(BigInteger))
         for name, column in zip(KEY_COLUMNS, columns, strict=True)
     ]
-    each: FromClause = func.unnest(*arrays).table_valued(*KEY_COLUMNS, name="each_key")
+    each: FromClause = func.unnest(*arrays).table_valued(*KEY_COLUMNS, name="each_key").render_derived()
     return select(*(type_coerce(each.c[name], BigInteger).label(name) for name in KEY_COLUMNS)).subquery("k")
