@@ -30,6 +30,7 @@ from scripts.processes import Child
 
 HOST = "127.0.0.1"
 SERVER = "the indexer and server"
+FOLDER = REPOSITORY / ".demo"
 POLL_SECONDS = 1.0
 EVENT_SECONDS = 3.0  # between two events of the living fleet
 PATIENCE_SECONDS = 120.0  # for the first answer
@@ -67,8 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(port: int, devices: int, database_url: str | None, still: bool) -> NoReturn:
     """Start everything in order, then live. Whatever ends this, the children end too, the last one first."""
     _require_free(port)
-    database_url = _fresh_file(port) if database_url is None else _empty_database(database_url)
-    with ExitStack() as children:
+    database_url = _empty_database(database_url) if database_url else f"sqlite:///{_fresh_file(port, 'db')}"
+    log_file = _fresh_file(port, "log")
+    with ExitStack() as children, log_file.open("w", buffering=1) as log:
         now = int(time.time())
         chain = children.enter_context(start_chain(now))
         _say(f"chain started at {chain.url}")
@@ -77,11 +79,14 @@ def _run(port: int, devices: int, database_url: str | None, still: bool) -> NoRe
             fleet = Fleet.build(chain, devices=devices, now=now, progress=_bar("two years of events on the chain"))
             _say(f"contract {fleet.contract.address}, {devices} devices, {sum(fleet.world.events.values())} events")
             server = Child(
-                [sys.executable, "-m", "indexer", "run", "--serve"], environment=_settings(fleet, port, database_url)
+                [sys.executable, "-m", "indexer", "run", "--serve"],
+                environment=_settings(fleet, port, database_url),
+                heard=lambda line: print(line, file=log),
             )
             children.callback(server.stop)
             parts[SERVER] = server
             _wait_until_ready(f"http://{HOST}:{port}", parts)
+            _say(f"the log of indexer and server is {log_file}")
             _welcome(f"http://{HOST}:{port}", fleet, now, still)
             _live(fleet, parts, still)
         except (ConnectionError, HTTPException):
@@ -236,14 +241,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _fresh_file(port: int) -> str:
-    """Return the URL of a database file of this port's own, emptied."""
-    folder = REPOSITORY / ".demo"
-    folder.mkdir(exist_ok=True)
-    file = folder / f"port-{port}.db"
-    for leftover in (file, *(Path(f"{file}{suffix}") for suffix in ("-wal", "-shm"))):
+def _fresh_file(port: int, kind: str) -> Path:
+    """Return a file of this port's own that is not there yet."""
+    FOLDER.mkdir(exist_ok=True)
+    file = FOLDER / f"port-{port}.{kind}"
+    for leftover in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
         leftover.unlink(missing_ok=True)
-    return f"sqlite:///{file}"
+    return file
 
 
 def _empty_database(url: str) -> str:

@@ -53,7 +53,7 @@ class PostgresServer:
     def _initialize(self) -> None:
         if self._user:
             shutil.chown(self._folder, self._user)
-        command = [
+        command: list[str | Path] = [
             self._programs / "initdb",
             "--no-sync",
             "--auth=trust",
