@@ -24,6 +24,7 @@ from schema.database import DatabaseError, connect
 from schema.settings import without_password
 from scripts.devchain import REPOSITORY
 from scripts.fleet import Done, Fleet, start_chain
+from scripts.fleet.acts import MintPallet
 from scripts.fleet.names import DAY
 from scripts.fleet.records import Device
 from scripts.processes import Child
@@ -217,6 +218,8 @@ def _told(done: Done) -> str:
     act = done.act
     words = {name: getattr(act, name) for name in type(act).__slots__ if name not in ("at", "token", "drafts")}
     token = f" device {act.token}" if hasattr(act, "token") else ""
+    if isinstance(act, MintPallet):
+        words["devices"] = len(act.drafts)
     details = " ".join(f"{name}={value}" for name, value in words.items() if value not in (None, ""))
     instant = datetime.fromtimestamp(done.block_time, UTC).strftime("%H:%M:%S")
     return f"{instant}Z block {done.block_number}: {type(act).__name__}{token} {details}"

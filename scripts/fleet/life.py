@@ -22,7 +22,6 @@ from scripts.fleet.names import (
     FACILITIES,
     FAILED,
     IN_CIRCUIT,
-    INSPECTORS,
     MECHANICAL,
     ORGANIZATIONS,
     OWNERS,
@@ -63,7 +62,7 @@ class Life:
 
     def test(self, kind: str, passed: bool, days: float, *, tested_at: int | None = None) -> None:
         at = self.on(days)
-        station = self.random.choice(INSPECTORS if kind == QUALITY else STATIONS)
+        station = self.random.choice(STATIONS[kind])
         tested = at - 600 if tested_at is None else tested_at
         self.acts.append(
             RecordTest(at=at, token=self.token, kind=kind, passed=passed, station=station, tested_at=tested)

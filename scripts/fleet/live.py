@@ -25,7 +25,6 @@ from scripts.fleet.names import (
     FACILITIES,
     FAILED,
     IN_CIRCUIT,
-    INSPECTORS,
     LICENSED_FOR_EVER,
     MECHANICAL,
     MODELS,
@@ -105,7 +104,7 @@ def _make(device: Device, random: Random, now: int) -> Act:
     missing = [kind for kind in (IN_CIRCUIT, MECHANICAL, QUALITY) if not device.tests_of(kind)]
     if not missing:
         return Provision(at=now, token=device.token, provisioned_at=now)
-    station = random.choice(INSPECTORS if missing[0] == QUALITY else STATIONS)
+    station = random.choice(STATIONS[missing[0]])
     return RecordTest(at=now, token=device.token, kind=missing[0], passed=True, station=station, tested_at=now)
 
 

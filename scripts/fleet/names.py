@@ -79,8 +79,11 @@ ORGANIZATIONS = (
     "Litware Recovery",
 )
 UPDATE_SERVICE = "Woodgrove Over-the-Air"
-STATIONS = ("ICT-1", "ICT-2", "shaker 4", "bench 7", "drop tower")
-INSPECTORS = ("M. Okafor", "L. Nguyen", "J. García", "S. Lindqvist")
+STATIONS = {
+    IN_CIRCUIT: ("ICT-1", "ICT-2", "flying probe"),
+    MECHANICAL: ("shaker 4", "drop tower", "climate chamber"),
+    QUALITY: ("M. Okafor", "L. Nguyen", "J. García", "S. Lindqvist"),
+}
 FACILITIES = ("Rotterdam Yard 3", "Ohio Recovery", "Leipzig Werkstatt", "Osaka Center")
 
 # day of release -> version; 2.9.0 goes before 2.10.0, whatever the alphabet says
