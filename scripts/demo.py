@@ -71,7 +71,7 @@ def _run(port: int, devices: int, database_url: str | None, still: bool) -> NoRe
     _require_free(port)
     database_url = _empty_database(database_url) if database_url else f"sqlite:///{_fresh_file(port, 'db')}"
     log_file = _fresh_file(port, "log")
-    with ExitStack() as children, log_file.open("w", buffering=1) as log:
+    with log_file.open("w", buffering=1) as log, ExitStack() as children:
         now = int(time.time())
         chain = children.enter_context(start_chain(now))
         _say(f"chain started at {chain.url}")
