@@ -92,7 +92,7 @@ async def step(chain: Chain, store: Store, pace: Pace) -> Outcome:
     if await _has_forked(chain, store, before, heads):
         return await _roll_back(chain, store, before, heads)
     if not before.backfilled and before.number >= heads.finalized.number:
-        await _in_thread(store.finish_backfill)
+        await _in_thread(store.finish_backfill, before)
         return BackfillFinished(before.number)
     if heads.latest.number <= before.number:
         await _in_thread(store.note_heads, before, heads)
@@ -121,8 +121,7 @@ async def _fetch_range(chain: Chain, before: Checkpoint, heads: Heads, pace: Pac
     logs = [log for part in found for log in part]
     pace.fetched(last.number - before.number, len(logs))
     blocks = await _with_headers(chain, logs)
-    if (await chain.header(last.number)).hash != last.hash:
-        raise TryAgain(f"Block {last.number} changed while its range was read; the range is read again.")
+    await _check_unchanged(chain, before, last)
     return Batch(blocks, last)
 
 
@@ -130,6 +129,14 @@ def _ranges(first: int, last: int, pace: Pace) -> list[tuple[int, int]]:
     """Returns the next ranges to ask for side by side, both ends included."""
     starts = range(first, min(first + pace.blocks * pace.side_by_side, last + 1), pace.blocks)
     return [(start, min(start + pace.blocks - 1, last)) for start in starts]
+
+
+async def _check_unchanged(chain: Chain, before: Checkpoint, last: Header) -> None:
+    """Raises TryAgain where the range that was read is not, or no longer, on top of the checkpoint."""
+    pinned = {last.number: last.hash} | ({before.number: before.hash} if before.hash != UNKNOWN_HASH else {})
+    for header in await chain.headers(list(pinned)):
+        if header.hash != pinned[header.number]:
+            raise TryAgain(f"Block {header.number} changed while its range was read; the range is read again.")
 
 
 async def _with_headers(chain: Chain, logs: Sequence[RawLog]) -> list[BlockLogs]:

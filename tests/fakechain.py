@@ -47,6 +47,7 @@ EndOfLifeRecorded(uint256 indexed tokenId, uint8 indexed process, uint64 occurre
 """  # noqa: E501  # signatures are read whole
 SIGNATURE_OF = {line.partition("(")[0]: line for line in SIGNATURES.split("\n") if line}
 
+_chain_ids = itertools.count(1_000)
 _transactions = itertools.count(1)
 
 
@@ -70,13 +71,14 @@ class FakeBlock:
     logs: tuple[Log, ...]
 
 
-def emitted(name: str, **arguments: Any) -> Log:
+def emitted(event_name: str, /, **arguments: Any) -> Log:
     """Return the log of one of the reference contract's events; what is not told is "", 0, false or zeros."""
-    event = _event(SIGNATURE_OF[name])
+    signature = SIGNATURE_OF[event_name]
+    event = _event(signature)
     unknown = arguments.keys() - {argument.name for argument in event.inputs}
-    assert not unknown, f"{name} has no {unknown}"
+    assert not unknown, f"{event_name} has no {unknown}"
     values = [arguments.get(argument.name, _nothing(argument.type)) for argument in event.inputs]
-    return emitted_by(SIGNATURE_OF[name], *values)
+    return emitted_by(signature, *values)
 
 
 def emitted_by(signature: str, *values: Any, address: bytes = CERTIFICATE) -> Log:
@@ -90,14 +92,14 @@ def new_transaction() -> bytes:
 
 
 class FakeNode:
-    """Speaks the methods that `indexer.chain` uses.
+    """Speaks the methods that `indexer.chain` uses, for a network of its own unless `chain_id` says which.
 
     `finality` blocks below the head are final (it never goes down); without `tags` the node knows no "finalized".
     `before_call` sees every request first: to count, to reorg between two, or to raise.
     """
 
-    def __init__(self, *, chain_id: int = 1337, finality: int = 64, tags: bool = True) -> None:
-        self.chain_id = chain_id
+    def __init__(self, *, chain_id: int | None = None, finality: int = 64, tags: bool = True) -> None:
+        self.chain_id = next(_chain_ids) if chain_id is None else chain_id
         self.finality = finality
         self.tags = tags
         self.has_bloom = True

@@ -1,11 +1,14 @@
 """The real step on a real database against a fake node, and what the tables hold afterwards."""
 
 import asyncio
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, event, text
+import psycopg
+import pytest
+from sqlalchemy import Engine, event, make_url, text
 
 from indexer.chain import Chain
 from indexer.opening import open_store
@@ -17,6 +20,7 @@ from schema.database import connect, migrate
 from schema.profile import Profile, load_profile
 from schema.tables import Chain as ChainTable
 from tests.fakechain import CERTIFICATE, FakeNode
+from tests.postgres import plain_url
 
 REFERENCE = load_profile("device-certificate")
 REFERENCE_CONTRACTS = (WatchedContract("certificate", CERTIFICATE, 0, True),)
@@ -109,6 +113,22 @@ def open_engine(database_url: str) -> Engine:
         event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
     migrate(engine)
     return engine
+
+
+@contextmanager
+def shared_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Return the engine of one empty database for a module's tests, each of which indexes a chain of its own in it."""
+    if request.param == "sqlite":
+        with engine_of(f"sqlite:///{tmp_path_factory.mktemp('shared') / 'shared.db'}") as engine:
+            yield engine
+        return
+    server_url = request.getfixturevalue("postgres_server_url")
+    name = f"certindex_shared_{secrets.token_hex(6)}"
+    with psycopg.connect(plain_url(server_url), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        with engine_of(make_url(server_url).set(database=name).render_as_string(hide_password=False)) as engine:
+            yield engine
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from indexer.chain import Header, Heads
 from indexer.errors import Stop
+from schema.columns import clean_text
 
 
 class Checkpoint(Struct, frozen=True):
@@ -85,8 +86,8 @@ def hold_fence(connection: Connection, before: Checkpoint) -> None:
 
 
 def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> None:
-    """Stores what the provider said of its head, and when. Safe and finalized never go down."""
-    connection.execute(
+    """Stores what the provider said of its head, and when, under the fence. Safe and finalized never go down."""
+    changed = connection.execute(
         text(
             """UPDATE chain SET head_number = :head, head_hash = :head_hash, head_time = :head_time,
             polled_at = :now, failing_since = NULL, last_error = NULL,
@@ -114,16 +115,22 @@ def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> Non
             "epoch": before.writer_epoch,
         },
     )
+    _check_fence(before, changed.rowcount)
 
 
-def write_failure(connection: Connection, before: Checkpoint, error: str) -> None:
-    """Stores since when, and why, the steps fail."""
+def write_failure(connection: Connection, chain_id: int, epoch: int, error: str) -> None:
+    """Stores since when, and why, the steps of this epoch's writer fail."""
     connection.execute(
         text(
             """UPDATE chain SET failing_since = coalesce(failing_since, :now), last_error = :error
             WHERE chain_id = :chain_id AND writer_epoch = :epoch"""
         ),
-        {"now": int(time.time()), "error": error, "chain_id": before.chain_id, "epoch": before.writer_epoch},
+        {
+            "now": int(time.time()),
+            "error": clean_text(error),
+            "chain_id": chain_id,
+            "epoch": epoch,
+        },
     )
 
 

@@ -40,6 +40,8 @@ READ_COLUMNS = (
     "device_id",
     "manufacturer_id",
     "hardware_license_id",
+    "vehicle_id",
+    "license_id",
     "event_time",
     "biz_step",
     "disposition",
@@ -110,9 +112,7 @@ class Store:
     def note_failure(self, error: str) -> None:
         """Stores that steps fail, since when and why, for the API to tell."""
         with self.engine.begin() as connection:
-            before = read_checkpoint(connection, self.chain_id)
-            if before is not None:
-                write_failure(connection, before, error)
+            write_failure(connection, self.chain_id, self.epoch, error)
 
     def roll_back(self, before: Checkpoint, ancestor: KeptBlock, cause: Cause) -> Undone:
         """Returns to the state after the ancestor; a fork leaves evidence."""
@@ -135,17 +135,18 @@ class Store:
             start = first_block(read_watch_set(connection, self.chain_id))
         return KeptBlock(start - 1, UNKNOWN_HASH, 0)
 
-    def finish_backfill(self) -> None:
+    def finish_backfill(self, before: Checkpoint) -> None:
         """Builds the secondary indexes and says that the first backfill is over."""
         for index in SECONDARY_INDEXES:
             with self.engine.begin() as connection:
                 connection.exec_driver_sql(index.ddl)
         with self.engine.begin() as connection:
+            hold_fence(connection, before)
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
             connection.exec_driver_sql("ANALYZE")
             connection.execute(
-                text("UPDATE chain SET backfilled = :yes, revision = revision + 1 WHERE chain_id = :chain_id"),
+                text("UPDATE chain SET backfilled = :yes WHERE chain_id = :chain_id"),
                 {"yes": True, "chain_id": self.chain_id},
             )
 
@@ -273,6 +274,8 @@ def _apply_readings(events: Sequence[rows.Event], changes: Changes) -> None:
             event.device_id = reading.device_id
             event.manufacturer_id = reading.manufacturer_id
             event.hardware_license_id = reading.hardware_license_id
+            event.vehicle_id = reading.vehicle_id
+            event.license_id = reading.license_id
             event.event_time = reading.event_time
             event.biz_step = reading.biz_step
             event.disposition = reading.disposition
