@@ -1,5 +1,7 @@
-"""Speaking JSON-RPC to an EVM node."""
+"""Speaking JSON-RPC to EVM nodes."""
 
-from indexer.rpc.endpoint import Endpoint, RpcError, shown_url
+from indexer.rpc.endpoint import Endpoint
+from indexer.rpc.errors import NoAnswer, RpcError, shown_url
+from indexer.rpc.pool import Pool
 
-__all__ = ["Endpoint", "RpcError", "shown_url"]
+__all__ = ["Endpoint", "NoAnswer", "Pool", "RpcError", "shown_url"]

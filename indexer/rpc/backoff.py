@@ -1,0 +1,17 @@
+"""The one retry policy: how long to wait before asking again."""
+
+import random
+from collections.abc import Callable
+
+FIRST_WAIT_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 30.0
+
+
+def wait_seconds(
+    attempt: int, *, first: float = FIRST_WAIT_SECONDS, jitter: Callable[[], float] = random.random
+) -> float:
+    """Returns the wait after failure number `attempt`, from 1: any time up to a ceiling that doubles (full jitter).
+
+    Those that failed together must not come back together.
+    """
+    return jitter() * min(first * 2.0 ** min(attempt - 1, 30), LONGEST_WAIT_SECONDS)

@@ -1,0 +1,167 @@
+"""What is known of one provider: how fast, how reliable, how far, and what it has refused.
+
+All of it is forgotten again: a plan is raised, a node catches up, an index is built.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from indexer.errors import TryAgain
+from indexer.rpc.backoff import wait_seconds
+from indexer.rpc.catalogue import METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, PARSE_ERROR, VERSION_NOT_SUPPORTED
+from indexer.rpc.endpoint import Endpoint
+from indexer.rpc.errors import RpcError
+from indexer.rpc.outcomes import ShrinkTo
+from indexer.rpc.slots import Slots
+
+ResultT = TypeVar("ResultT")
+
+WEIGHT = 0.2
+"""Of the newest sample in a moving average."""
+WEIGHT_OF_FAILURE = 5.0
+SAMPLES_AGE_SECONDS = 60.0
+NEAR_HEAD_BLOCKS = 128
+REFUSED_SECONDS = 60.0
+MEMORY_SECONDS = 600.0
+SPAN_SECONDS = 3_600.0
+DOUBT_SECONDS = 10.0
+METHOD_CODES = (METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED)
+REQUEST_CODES = (PARSE_ERROR, VERSION_NOT_SUPPORTED)
+
+
+class Exclusion(Struct):
+    """Why something is not to be asked, and until when (of the host's clock)."""
+
+    until: float
+    error: TryAgain
+
+
+class Host:
+    """One endpoint and its record. `name` is the URL as it may be shown, `site` tells who runs it."""
+
+    def __init__(self, endpoint: Endpoint, name: str, clock: Callable[[], float], jitter: Callable[[], float]) -> None:
+        self.endpoint = endpoint
+        self.name = name
+        self.site = urlsplit(endpoint.url).netloc.rpartition("@")[2]
+        self.slots = Slots()
+        self.head = -1
+        self.confirmed = False
+        self.latency: float | None = None
+        self.failing = 0.0
+        self._clock = clock
+        self._jitter = jitter
+        self._sampled_at = -SAMPLES_AGE_SECONDS
+        self._failures = 0
+        self._complained_at = -1.0
+        self._away: Exclusion | None = None
+        self._span: tuple[int, Exclusion] | None = None
+        self._pruned: tuple[int, Exclusion] | None = None
+        self._methods: dict[str, Exclusion] = {}
+
+    # What may be asked
+
+    def exclusion(self, method: str, asked: range | None) -> Exclusion | None:
+        """Returns why the host is not to be asked this now; None: ask."""
+        if self._holds(self._away):
+            return self._away
+        if self._holds(found := self._methods.get(method)):
+            return found
+        if asked is None:
+            return None
+        if self._pruned is not None and asked.start < self._pruned[0] and self._holds(self._pruned[1]):
+            return self._pruned[1]
+        if method == "eth_getLogs" and (span := self.span) is not None and len(asked) > span:
+            error = RpcError(self.endpoint.url, method, f"asked for {len(asked)} blocks, it takes {span} at once")
+            error.outcome = ShrinkTo(span)
+            return Exclusion(self._clock(), error)
+        return None
+
+    @property
+    def span(self) -> int | None:
+        """How many blocks eth_getLogs may ask for here; None: not known."""
+        return self._span[0] if self._span is not None and self._holds(self._span[1]) else None
+
+    @property
+    def away(self) -> Exclusion | None:
+        """Why the host is set aside; None: it is not."""
+        return self._away if self._holds(self._away) else None
+
+    def score(self, unknown: float) -> float:
+        """Returns seconds an answer costs, failures included; `unknown` where there is no fresh sample."""
+        fresh = self.latency is not None and self._clock() - self._sampled_at < SAMPLES_AGE_SECONDS
+        latency = self.latency if fresh and self.latency is not None else unknown
+        return latency * (1 + WEIGHT_OF_FAILURE * self.failing)
+
+    # What is learned
+
+    def answered(self, seconds: float) -> None:
+        """Notes a good answer."""
+        self.latency = seconds if self.latency is None else self.latency + WEIGHT * (seconds - self.latency)
+        self._sampled_at = self._clock()
+        self.failing -= WEIGHT * self.failing
+        self._failures = 0
+        self.slots.grow()
+
+    def failed(self, error: TryAgain) -> None:
+        """Notes a failure; from the second in a row on the host is set aside, longer each time."""
+        self.failing += WEIGHT * (1 - self.failing)
+        self._failures += 1
+        if self._failures > 1:
+            self._set_aside(wait_seconds(self._failures - 1, jitter=self._jitter), error)
+
+    def complained(self, seconds: float | None, error: TryAgain) -> None:
+        """Notes that it was asked too much; `seconds` to wait, where it said so."""
+        self._failures += 1
+        now = self._clock()
+        if now - self._complained_at >= 1.0:  # requests that were under way together complain once
+            self._complained_at = now
+            self.slots.shrink()
+        self._set_aside(wait_seconds(self._failures, jitter=self._jitter) if seconds is None else seconds, error)
+
+    def takes(self, blocks: int, asked: range, error: RpcError) -> None:
+        """Notes the longest range of eth_getLogs; a limit that the refused range kept to counts as one less."""
+        span = len(asked)
+        if span > 1:
+            known = blocks if blocks < span else span - 1 if blocks == span else span // 2
+            self._span = (known, Exclusion(self._clock() + SPAN_SECONDS, error))
+
+    def lost(self, asked: range | None, error: RpcError) -> None:
+        """Notes that blocks as old as these are gone; near the head it only has not got them yet."""
+        if asked is not None and not 0 <= self.head - asked.start < NEAR_HEAD_BLOCKS:
+            self._pruned = (asked.start + 1, Exclusion(self._clock() + MEMORY_SECONDS, error))
+
+    def gave_up(self, method: str, error: RpcError) -> None:
+        """Notes that it will not answer this method, or nothing at all."""
+        if error.code in METHOD_CODES:
+            self._methods[method] = Exclusion(self._clock() + MEMORY_SECONDS, error)
+        elif error.code in REQUEST_CODES:
+            self.failed(error)
+        else:
+            self._set_aside(REFUSED_SECONDS, error)
+
+    def doubted(self, error: TryAgain) -> None:
+        """Notes that what it said was wrong."""
+        self.failing += WEIGHT * (1 - self.failing)
+        self._set_aside(DOUBT_SECONDS, error)
+
+    def barred(self, error: TryAgain) -> None:
+        """Notes that it is not a provider for this chain."""
+        self._set_aside(SPAN_SECONDS, error)
+
+    def at(self, answer: Any, *, tag: bool) -> None:
+        """Notes how far it is, from a block that it gave; by tag it may have gone back."""
+        number = getattr(answer, "number", None)
+        if isinstance(number, str) and number.startswith("0x"):
+            found = int(number, 16)
+            self.head = found if tag else max(self.head, found)
+
+    def _set_aside(self, seconds: float, error: TryAgain) -> None:
+        until = self._clock() + seconds
+        if self._away is None or self._away.until < until:
+            self._away = Exclusion(until, error)
+
+    def _holds(self, exclusion: Exclusion | None) -> bool:
+        return exclusion is not None and exclusion.until > self._clock()

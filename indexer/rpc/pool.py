@@ -1,0 +1,322 @@
+"""Several providers as one: each request goes to the healthiest, and on to the next where that one fails.
+
+A refusal that asks for another question (a shorter range, fewer addresses) is the caller's; every other failure is
+tried elsewhere, then again after a pause, before the caller hears of it.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, assert_never
+
+import msgspec
+
+from indexer.errors import Stop, TryAgain
+from indexer.rpc.backoff import wait_seconds
+from indexer.rpc.counts import Counts
+from indexer.rpc.endpoint import REQUEST_TIMEOUT_SECONDS, Endpoint
+from indexer.rpc.errors import NoAnswer, RpcError, shown_url
+from indexer.rpc.host import Host
+from indexer.rpc.outcomes import (
+    BackOff,
+    GiveUp,
+    HalveQuery,
+    HistoryGone,
+    ShrinkTo,
+    SmallerBatch,
+    SplitAddresses,
+    Unknown,
+    UseRange,
+    WaitForHead,
+)
+from indexer.rpc.query import asked_blocks
+
+ResultT = TypeVar("ResultT")
+
+ROUNDS = 4
+PATIENCE_SECONDS = 10.0
+"""The longest wait inside a call; a longer one is the caller's, who can say why nothing moves."""
+REMEMBERED_ANSWERS = 4_096
+HABIT = 0.7
+"""What the score of the host asked last counts for: hosts that are nearly equal do not take turns."""
+LAG_BLOCKS = 8
+CENSUS_SECONDS = 15.0
+CENSUS_TIMEOUT_SECONDS = 5.0
+
+
+class Pool:
+    """Asks providers by their health.
+
+    With a `quorum` above one, `call_other` asks none twice and raises TryAgain where all have been asked.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        quorum: int = 1,
+        timeout: float = REQUEST_TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.counts = Counts()
+        self.hosts = [
+            Host(Endpoint(url, timeout=timeout), name, clock, jitter)
+            for url, name in zip(urls, _names(urls), strict=True)
+        ]
+        self._quorum = quorum
+        self._clock = clock
+        self._sleep = sleep
+        self._jitter = jitter
+        self._chain_id: int | None = None
+        self._favourite = self.hosts[0]
+        self._census_at = -CENSUS_SECONDS
+        self._answered: dict[tuple[str, bytes], list[Host]] = {}
+        sites = len({host.site for host in self.hosts})
+        if sites < quorum:
+            raise Stop(
+                f"QUORUM={quorum}: RPC_URLS names {sites} host{'s' * (sites != 1)}. Add another, or lower QUORUM."
+            )
+
+    async def chain_id(self, expected: int | None) -> int:
+        """Returns the id of the chain that all providers are of. From then on only such are asked.
+
+        Raises Stop where one is of another chain, TryAgain where none answers. One that does not answer is checked
+        when it does.
+        """
+        found = await asyncio.gather(*map(self._id_of, self.hosts), return_exceptions=True)
+        ids = {host.name: id for host, id in zip(self.hosts, found, strict=True) if isinstance(id, int)}
+        for error in found:
+            if not isinstance(error, int | TryAgain):
+                raise error
+        if not ids:
+            told = "; ".join(map(str, found))
+            hopeless = all(isinstance(error, RpcError) and isinstance(error.outcome, GiveUp) for error in found)
+            raise Stop(f"{told}. Set RPC_URLS right.") if hopeless else TryAgain(told)
+        chain_id = next(iter(ids.values())) if expected is None else expected
+        for name, id in ids.items():
+            check_chain_id(chain_id, id, name)
+        self._chain_id = chain_id
+        for host in self.hosts:
+            host.confirmed = host.name in ids
+        return chain_id
+
+    async def call(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
+        """Returns the result decoded as `result`. Raises RpcError for a refusal, TryAgain for no answer."""
+        return await self._ask(method, params, result, ())
+
+    async def call_other(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
+        """Asks another provider than those that have answered this same request; the same where there is no other."""
+        return await self._ask(method, params, result, self._answered.get(_key(method, params), ()))
+
+    def distrust(self, method: str, params: list[Any], reason: TryAgain) -> None:
+        """Sets aside the provider that answered this request last, for a while, where there is another one."""
+        answered = self._answered.get(_key(method, params), [])
+        if answered and any(host.away is None for host in self.hosts if host is not answered[-1]):
+            answered[-1].doubted(reason)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        for host in self.hosts:
+            await host.endpoint.close()
+
+    # One request
+
+    async def _ask(self, method: str, params: list[Any], result: type[ResultT], avoided: Sequence[Host]) -> ResultT:
+        asked = asked_blocks(method, params)
+        if params[:1] == ["latest"] and len(self.hosts) > 1:
+            await self._take_census()
+        failure: TryAgain | None = None
+        for attempt in range(1, ROUNDS + 1):
+            absent = False
+            for host in await self._candidates(method, asked, avoided):
+                if failure is not None:
+                    self.counts.retried(host.name, method)
+                try:
+                    answer = await self._ask_host(host, method, params, result)
+                except RpcError as error:
+                    failure = error
+                    if not _learn(host, method, asked, error):
+                        raise
+                except NoAnswer as error:
+                    failure = error
+                    host.failed(error)
+                else:
+                    if answer is not None or asked is None:
+                        self._remember(method, params, host, avoided)
+                        return answer
+                    absent = True  # no such block here: it may only be late
+            if absent:
+                return answer
+            if failure is not None and _is_final(failure):
+                raise failure
+            await self._sleep(wait_seconds(attempt, jitter=self._jitter))
+        assert failure is not None
+        raise failure
+
+    async def _ask_host(self, host: Host, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
+        async with host.slots:
+            if self._chain_id is not None and not host.confirmed:
+                await self._confirm(host, self._chain_id)
+            began = self._clock()
+            try:
+                answer = await host.endpoint.call(method, params, result)
+            except TryAgain as error:
+                self.counts.answered(host.name, method, self._clock() - began)
+                self.counts.failed(host.name, method, _kind(error))
+                raise
+            elapsed = self._clock() - began
+        self.counts.answered(host.name, method, elapsed)
+        host.answered(elapsed)
+        if method == "eth_getBlockByNumber":
+            host.at(answer, tag=params[0] == "latest")
+        return answer
+
+    async def _candidates(self, method: str, asked: range | None, avoided: Sequence[Host]) -> list[Host]:
+        """Returns whom to ask, the healthiest first; waits a little where all are set aside, or raises why."""
+        waited = False
+        while True:
+            sites = {host.site for host in avoided}
+            others = [host for host in self.hosts if host.site not in sites]
+            if not others and self._quorum > 1:
+                raise TryAgain(f"QUORUM={self._quorum}: no further provider can be asked {method}.")
+            considered = others or self.hosts
+            excluded = [(host, host.exclusion(method, asked)) for host in considered]
+            free = [host for host, exclusion in excluded if exclusion is None]
+            if free:
+                return self._ranked(free, asked)
+            if others and len(others) < len(self.hosts) and self._quorum == 1:
+                avoided = ()  # better the same provider again than none
+                continue
+            reasons = [exclusion for _, exclusion in excluded if exclusion is not None]
+            wider = [reason.error for reason in reasons if _span(reason.error) > 0]
+            if wider:
+                raise max(wider, key=_span)
+            soonest = min(reasons, key=lambda reason: reason.until)
+            seconds = soonest.until - self._clock()
+            if waited or seconds > PATIENCE_SECONDS:
+                raise soonest.error.with_traceback(None)
+            waited = True
+            await self._sleep(max(seconds, 0.0))
+
+    def _ranked(self, hosts: list[Host], asked: range | None) -> list[Host]:
+        if len(hosts) == 1:
+            return hosts
+        best_head = max(host.head for host in self.hosts)
+        wanted = best_head - LAG_BLOCKS if asked is None else asked[-1]
+        known = [host.latency for host in hosts if host.latency is not None]
+        unknown = min(known, default=0.0)
+
+        def rank(host: Host) -> tuple[bool, float]:
+            lags = 0 <= host.head < min(wanted, best_head)
+            return lags, host.score(unknown) * (HABIT if host is self._favourite else 1.0)
+
+        ranked = sorted(hosts, key=rank)
+        self._favourite = ranked[0]
+        return ranked
+
+    def _remember(self, method: str, params: list[Any], host: Host, avoided: Sequence[Host]) -> None:
+        key = _key(method, params)
+        self._answered.pop(key, None)
+        self._answered[key] = [*avoided, host]
+        if len(self._answered) > REMEMBERED_ANSWERS:
+            del self._answered[next(iter(self._answered))]
+
+    # What is asked of each
+
+    async def _id_of(self, host: Host) -> int:
+        return _id(host, await self._ask_host(host, "eth_chainId", [], str))
+
+    async def _confirm(self, host: Host, chain_id: int) -> None:
+        found = _id(host, await host.endpoint.call("eth_chainId", [], str))
+        if found != chain_id:
+            error = NoAnswer(f"{host.name} is a node of chain {found}, but chain {chain_id} is wanted.")
+            host.barred(error)
+            raise error
+        host.confirmed = True
+
+    async def _take_census(self) -> None:
+        """Asks all hosts how far they are, now and then: one that stands still would never be found out otherwise."""
+        now = self._clock()
+        if now - self._census_at < CENSUS_SECONDS:
+            return
+        self._census_at = now
+        await asyncio.gather(*(self._count_in(host) for host in self.hosts if host.away is None))
+
+    async def _count_in(self, host: Host) -> None:
+        try:
+            async with asyncio.timeout(CENSUS_TIMEOUT_SECONDS):
+                host.head = int(await self._ask_host(host, "eth_blockNumber", [], str), 16)
+        except (TryAgain, ValueError) as error:
+            host.failed(error if isinstance(error, TryAgain) else NoAnswer(f"{host.name}: {error}"))
+        except TimeoutError:
+            host.failed(NoAnswer(f"{host.name} did not answer eth_blockNumber in {CENSUS_TIMEOUT_SECONDS:g} s."))
+
+
+def check_chain_id(expected: int, found: int, name: str) -> None:
+    """Raises Stop where a node is of another network than the settings or the other nodes."""
+    if expected != found:
+        raise Stop(
+            f"{name} is a node of chain {found}, but chain {expected} is wanted. Set RPC_URLS or CHAIN_ID right."
+        )
+
+
+def _id(host: Host, found: str) -> int:
+    try:
+        return int(found, 16)
+    except ValueError:
+        raise NoAnswer(f"{host.name} gave {found!r} where the id of a chain is due.") from None
+
+
+def _learn(host: Host, method: str, asked: range | None, error: RpcError) -> bool:
+    """Notes what a refusal tells of the host. False: the caller must ask differently."""
+    match error.outcome:
+        case ShrinkTo(blocks) if asked is not None:
+            host.takes(blocks, asked, error)
+            return False
+        case UseRange() | HalveQuery() | SplitAddresses() | SmallerBatch() if method == "eth_getLogs":
+            return False
+        case BackOff(seconds):
+            host.complained(seconds, error)
+        case HistoryGone():
+            host.lost(asked, error)
+        case GiveUp():
+            host.gave_up(method, error)
+        case WaitForHead():
+            pass
+        case Unknown() | ShrinkTo() | UseRange() | HalveQuery() | SplitAddresses() | SmallerBatch():
+            host.failed(error)
+        case _ as never:
+            assert_never(never)
+    return True
+
+
+def _is_final(failure: TryAgain) -> bool:
+    """Tells whether asking again in a moment is of no use."""
+    return isinstance(failure, RpcError) and isinstance(failure.outcome, WaitForHead | HistoryGone | GiveUp)
+
+
+def _kind(error: TryAgain) -> str:
+    return type(error.outcome).__name__ if isinstance(error, RpcError) else type(error).__name__
+
+
+def _span(error: TryAgain) -> int:
+    outcome = error.outcome if isinstance(error, RpcError) else None
+    return outcome.blocks if isinstance(outcome, ShrinkTo) else 0
+
+
+def _names(urls: Sequence[str]) -> list[str]:
+    """Returns each URL as it may be shown; those that look alike are numbered."""
+    seen: Counter[str] = Counter()
+    names = []
+    for name in map(shown_url, urls):
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return names
+
+
+def _key(method: str, params: list[Any]) -> tuple[str, bytes]:
+    return method, msgspec.json.encode(params)
