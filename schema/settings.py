@@ -9,6 +9,7 @@
 
 import argparse
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,9 +46,17 @@ def setting(
 
 def add_options(parser: argparse.ArgumentParser, settings: "type[DataclassInstance]") -> None:
     """Add an option for every setting, with its environment variable, default and example in the help."""
+    parser.formatter_class = _WholeExamples
     group = parser.add_argument_group("settings, from the environment too; an option beats it")
     for name, declaration in _declarations(settings).items():
         group.add_argument(_option(name), dest=name, metavar="VALUE", help=_help(name, declaration))
+
+
+class _WholeExamples(argparse.HelpFormatter):
+    """Wraps help between words only: an example that is broken in two cannot be copied."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_long_words=False, break_on_hyphens=False)
 
 
 def read_settings(
