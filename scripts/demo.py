@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     _raise_on_signals()
     try:
-        _run(options.port or _free_port(), options.devices, options.database, options.still)
+        _run(options.port, options.devices, options.database, options.still)
     except Interrupted:
         _say("stopped")
         return 0
@@ -69,8 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(port: int, devices: int, database_url: str | None, still: bool) -> NoReturn:
     """Start everything in order, then live. Whatever ends this, the children end too, the last one first."""
     _require_free(port)
-    database_url = _empty_database(database_url) if database_url else f"sqlite:///{_fresh_file(port, 'db')}"
     log_file = _fresh_file(port, "log")
+    port = port or _free_port()
+    database_url = _empty_database(database_url) if database_url else f"sqlite:///{_fresh_file(port, 'db')}"
     with log_file.open("w", buffering=1) as log, ExitStack() as children:
         now = int(time.time())
         chain = children.enter_context(start_chain(now))
@@ -245,7 +246,7 @@ def _free_port() -> int:
 
 
 def _fresh_file(port: int, kind: str) -> Path:
-    """Return a file of this port's own that is not there yet."""
+    """Return a file of this port's own that is not there yet. Port 0 has one that the latest demo takes."""
     FOLDER.mkdir(exist_ok=True)
     file = FOLDER / f"port-{port}.{kind}"
     for leftover in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
