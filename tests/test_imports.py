@@ -18,7 +18,7 @@ FORBIDDEN = {
 # library or name -> the only places that may import it
 AT_HOME = {
     "web3": ("indexer/rpc", "indexer/chain.py"),
-    "strawberry": ("api/graphql",),
+    "strawberry": ("api/graphql", "api/loaders.py"),
     "apscheduler": ("indexer/schedule.py",),
     "sqlalchemy.insert": ("indexer/store",),
     "sqlalchemy.update": ("indexer/store",),
