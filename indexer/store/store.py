@@ -40,8 +40,6 @@ READ_COLUMNS = (
     "device_id",
     "manufacturer_id",
     "hardware_license_id",
-    "vehicle_id",
-    "license_id",
     "event_time",
     "biz_step",
     "disposition",
@@ -274,8 +272,6 @@ def _apply_readings(events: Sequence[rows.Event], changes: Changes) -> None:
             event.device_id = reading.device_id
             event.manufacturer_id = reading.manufacturer_id
             event.hardware_license_id = reading.hardware_license_id
-            event.vehicle_id = reading.vehicle_id
-            event.license_id = reading.license_id
             event.event_time = reading.event_time
             event.biz_step = reading.biz_step
             event.disposition = reading.disposition
