@@ -1,55 +1,60 @@
 """The chain as the indexer sees it: headers and logs, checked before anyone believes them.
 
 A provider may lag, prune, cut short or mix backends. What can be checked against the request or a header is checked
-here, and an answer that contradicts itself is never handed on.
+here; an answer that contradicts itself is asked of another provider, and never handed on.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
-from typing import Any, Protocol, TypeVar
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
+from indexer.answers import (
+    Header,
+    JsonHeader,
+    JsonLog,
+    JsonReceipt,
+    JsonTransactions,
+    RawLog,
+    WrongAnswer,
+    to_bytes,
+    to_header,
+    to_log,
+    to_number,
+)
 from indexer.bloom import Bloom
-from indexer.errors import Stop, TryAgain
+from indexer.errors import TryAgain
+from indexer.ranges import LogQuery, divide
 from indexer.rpc import RpcError
-from schema.columns import INT64_MAX, OPEN
+from indexer.rpc.outcomes import BackOff, HalveQuery, ShrinkTo, UseRange, WaitForHead
+from indexer.together import together
 
+__all__ = ["Chain", "Header", "Heads", "RawLog", "Rpc", "WrongAnswer"]
+
+AnswerT = TypeVar("AnswerT")
 ResultT = TypeVar("ResultT")
 
-
-LATEST_TIME = OPEN - 1
-"""Block times end here, so that what never expires has not expired at any of them."""
+TRIES = 3
+"""How often something is asked whose answers contradict a header, each other or themselves."""
+NO_SUCH_TAG = re.compile(r"\btag\b|hex string|invalid (argument|params|block)|(un|not )supported|block not found")
+INVALID_PARAMS = -32602
 
 
 class Rpc(Protocol):
     async def call(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT: ...
 
 
-class Header(Struct, frozen=True):
-    """A block without its transactions. `timestamp` in unix seconds; `logs_bloom` is None where the node gives none."""
+@runtime_checkable
+class Providers(Rpc, Protocol):
+    """Several nodes; see `indexer.rpc.Pool`."""
 
-    number: int
-    hash: bytes
-    parent_hash: bytes
-    timestamp: int
-    state_root: bytes
-    transactions_root: bytes
-    receipts_root: bytes
-    logs_bloom: bytes | None
+    async def call_other(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT: ...
 
+    def distrust(self, method: str, params: list[Any], reason: TryAgain) -> None: ...
 
-class RawLog(Struct, frozen=True, gc=False):
-    """A log as the chain gave it; `topics` are concatenated, 32 bytes each."""
-
-    block_number: int
-    block_hash: bytes
-    log_index: int
-    transaction_hash: bytes
-    transaction_index: int
-    address: bytes
-    topics: bytes
-    data: bytes
+    def answerers(self, method: str, params: list[Any]) -> Sequence[str]: ...
 
 
 class Heads(Struct, frozen=True):
@@ -61,20 +66,36 @@ class Heads(Struct, frozen=True):
 
 
 class Chain:
-    """Asks a node for what the indexer needs. Raises TryAgain for whatever does not fit together."""
+    """Asks providers for what the indexer needs. Raises TryAgain for whatever does not fit together.
 
-    def __init__(self, rpc: Rpc, addresses: Collection[bytes], *, finality_depth: int, concurrency: int = 8) -> None:
-        self.rpc = rpc
+    Logs are asked for `looks` times and must be the same each time; with a `quorum`, of so many different hosts.
+    """
+
+    def __init__(
+        self,
+        rpc: Rpc | Providers,
+        addresses: Collection[bytes],
+        *,
+        finality_depth: int,
+        concurrency: int = 8,
+        looks: int = 1,
+        quorum: int = 1,
+    ) -> None:
+        self.rpc: Providers = rpc if isinstance(rpc, Providers) else OneNode(rpc)
         self.addresses = frozenset(addresses)
         self.finality_depth = finality_depth
+        self.looks = max(looks, quorum)
+        self.quorum = quorum
         self._filter = sorted("0x" + address.hex() for address in addresses)
         self._bloom = Bloom()
         self._slots = asyncio.Semaphore(concurrency)
-        self._has_tags = True
+        self._knows_tags = False
+
+    # Heads and headers
 
     async def chain_id(self) -> int:
         """Returns the id that the node answers for."""
-        return _number(await self.rpc.call("eth_chainId", [], str))
+        return await self._believed("eth_chainId", [], str, to_number)
 
     async def has_code(self, address: bytes, block_number: int) -> bool:
         """Tells whether a contract stood at the address after the block."""
@@ -86,56 +107,102 @@ class Chain:
         latest = await self._header("latest")
         if latest is None:
             raise TryAgain("The node has no latest block: it is starting or syncing.")
-        if self._has_tags:
-            try:
-                safe, finalized = await asyncio.gather(self._header("safe"), self._header("finalized"))
-            except RpcError:
-                self._has_tags = False
-            else:
-                if finalized is not None:
-                    finalized = min(finalized, latest, key=lambda header: header.number)
-                    safe_number = finalized.number if safe is None else min(safe.number, latest.number)
-                    return Heads(latest, max(safe_number, finalized.number), finalized)
+        try:
+            safe, finalized = await together(self._header("safe"), self._header("finalized"))
+        except RpcError as error:
+            if self._knows_tags or not _knows_no_tag(error):
+                raise
+            finalized = None
+        if finalized is not None:
+            self._knows_tags = True
+            finalized = min(finalized, latest, key=lambda header: header.number)
+            safe_number = finalized.number if safe is None else min(safe.number, latest.number)
+            return Heads(latest, max(safe_number, finalized.number), finalized)
+        if self._knows_tags:
+            raise TryAgain("The node has no finalized block, though it had one before.")
         number = max(latest.number - self.finality_depth, 0)
         return Heads(latest, number, await self.header(number))
 
     async def header(self, number: int) -> Header:
         """Returns the canonical block of this height."""
-        header = await self._header(hex(number))
+        header = await self._header(hex(number), number)
         if header is None:
             raise TryAgain(f"The node has no block {number}: it lags behind what it said before.")
-        if header.number != number:
-            raise TryAgain(f"Asked for block {number}, the node gave block {header.number}.")
         return header
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """Returns the canonical blocks of these heights, asked side by side."""
-        return list(await asyncio.gather(*map(self.header, numbers)))
+        return await together(*map(self.header, numbers))
 
-    async def block_logs(self, header: Header) -> list[RawLog]:
-        """Returns the watched contracts' logs of exactly this block, by its hash."""
-        query = {"blockHash": "0x" + header.hash.hex(), "address": self._filter}
-        logs = await self._logs(query)
-        if not logs and self._may_hold_ours(header):
-            logs = await self._logs(query)  # a node that has the header before the logs says so with an empty list
-        self._check(logs, header.number, header.number)
-        self.check_against_header(header, logs)
-        return logs
+    async def _header(self, block: str, number: int | None = None) -> Header | None:
+        def read(found: JsonHeader | None) -> Header | None:
+            header = None if found is None else to_header(found)
+            if header is not None and number not in (None, header.number):
+                raise WrongAnswer(f"Asked for block {number}, the node gave block {header.number}.")
+            return header
+
+        return await self._believed("eth_getBlockByNumber", [block, False], JsonHeader | None, read)
+
+    # Logs
 
     async def range_logs(self, first: int, last: int) -> list[RawLog]:
-        """Returns the watched contracts' logs of the blocks first to last, both included, in order."""
-        logs = await self._logs({"fromBlock": hex(first), "toBlock": hex(last), "address": self._filter})
-        self._check(logs, first, last)
-        return logs
+        """Returns the watched contracts' logs of the blocks first to last, both included, in order.
+
+        A range that a provider finds too big is asked in parts, and one block too big by its receipts.
+        """
+        return self._checked(await self._query(LogQuery(first, last, self._filter)), first, last)
+
+    async def block_logs(self, header: Header) -> list[RawLog]:
+        """Returns the watched contracts' logs of exactly this block, by its hash.
+
+        None at all under a bloom that admits them is believed of two providers; of one only by the receipts.
+        """
+
+        def read(found: list[JsonLog]) -> list[RawLog]:
+            logs = self._checked(map(to_log, found), header.number, header.number)
+            self.check_against_header(header, logs)
+            return logs
+
+        query = {"blockHash": "0x" + header.hash.hex(), "address": self._filter}
+        try:
+            logs = await self._agreed(query, read)
+        except RpcError as error:
+            if not isinstance(error.outcome, TOO_BIG):
+                raise
+            return await self._logs_by_receipts(header)
+        if logs or not self.may_hold_ours(header):
+            return logs
+        logs = await self._look_again([query], read)
+        if logs or len(self.rpc.answerers("eth_getLogs", [query])) > 1:
+            return logs
+        return await self._logs_by_receipts(header)
+
+    async def check_history(self, header: Header) -> None:
+        """Raises TryAgain where the provider has forgotten this block's logs and would answer for it with none.
+
+        A bloom that is not empty says that there were some, whoever's.
+        """
+        if header.logs_bloom is None or not any(header.logs_bloom):
+            return
+        params = [{"blockHash": "0x" + header.hash.hex()}]
+        if await self._slotted(self.rpc.call, "eth_getLogs", params, list[JsonLog]):
+            return
+        by = ", ".join(self.rpc.answerers("eth_getLogs", params))
+        reason = TryAgain(
+            f"{by or 'The node'} has no logs of block {header.number}, though its bloom says that there were some: "
+            "it does not keep logs that old. Set a node with full history in RPC_URLS."
+        )
+        self.rpc.distrust("eth_getLogs", params, reason)
+        raise reason
 
     def check_against_header(self, header: Header, logs: Sequence[RawLog]) -> bool:
         """Tells whether the header's bloom confirms the logs, all of ours in that block.
 
-        Raises TryAgain where they contradict it. False: the node gave no bloom, or an empty one beside logs.
+        Raises WrongAnswer where they contradict it. False: the node gave no bloom, or an empty one beside logs.
         """
         for log in logs:
             if log.block_hash != header.hash:
-                raise TryAgain(
+                raise WrongAnswer(
                     f"Block {header.number} is 0x{header.hash.hex()}, "
                     f"but its logs came from 0x{log.block_hash.hex()}: the node answers from two branches."
                 )
@@ -143,111 +210,156 @@ class Chain:
         if bloom is None or (logs and not any(bloom)):
             return False  # some chains leave it empty
         if not all(self._bloom.admits(bloom, log.address, log.topics) for log in logs):
-            raise TryAgain(f"The node gave a log of block {header.number} that the header's bloom excludes.")
+            raise WrongAnswer(f"The node gave a log of block {header.number} that the header's bloom excludes.")
         return True
 
-    def _may_hold_ours(self, header: Header) -> bool:
+    def may_hold_ours(self, header: Header) -> bool:
+        """Tells whether the header's bloom admits a log of a watched contract."""
         bloom = header.logs_bloom
         return bloom is not None and any(self._bloom.admits(bloom, address, b"") for address in self.addresses)
 
-    async def _header(self, block: str) -> Header | None:
-        async with self._slots:
-            found = await self.rpc.call("eth_getBlockByNumber", [block, False], JsonHeader | None)  # type: ignore[arg-type]  # a union is no type[]
-        return None if found is None else _header(found)
+    async def _query(self, query: LogQuery) -> list[RawLog]:
+        def read(found: list[JsonLog]) -> list[RawLog]:
+            return self._checked(map(to_log, found), query.first, query.last)
 
-    async def _logs(self, query: dict[str, Any]) -> list[RawLog]:
-        async with self._slots:
-            found = await self.rpc.call("eth_getLogs", [query], list[JsonLog])
-        return sorted(map(_log, found), key=lambda log: (log.block_number, log.log_index))
+        try:
+            return await self._agreed(query.to_json(), read)
+        except RpcError as error:
+            parts = divide(query, error.outcome)
+            if not parts and query.blocks == 1 and isinstance(error.outcome, TOO_BIG):
+                return await self._logs_by_receipts(await self.header(query.first))
+            if not parts:
+                raise
+        return [log for part in await together(*map(self._query, parts)) for log in part]
 
-    def _check(self, logs: Sequence[RawLog], first: int, last: int) -> None:
-        """Raises TryAgain for logs that were not asked for, come twice, or of two blocks of one height."""
+    async def _agreed(self, query: dict[str, Any], read: Callable[[list[JsonLog]], list[RawLog]]) -> list[RawLog]:
+        """Returns logs that are the same at every look."""
+        params = [query]
+        disagreement = TryAgain("")
+        for _ in range(TRIES):
+            logs = await self._believed("eth_getLogs", params, list[JsonLog], read)
+            try:
+                others = [await self._look_again(params, read) for _ in range(self.looks - 1)]
+            except WrongAnswer as error:
+                disagreement = error
+                continue
+            by = self.rpc.answerers("eth_getLogs", params)
+            if len(set(by)) < self.quorum:
+                raise TryAgain(f"QUORUM={self.quorum}: logs could be asked of {', '.join(by)} only.")
+            different = [other for other in others if other != logs]
+            if not different:
+                return logs
+            disagreement = TryAgain(_difference(query, by, logs, different[0]))
+        raise disagreement
+
+    async def _look_again(self, params: list[Any], read: Callable[[list[JsonLog]], list[RawLog]]) -> list[RawLog]:
+        return read(await self._slotted(self.rpc.call_other, "eth_getLogs", params, list[JsonLog]))
+
+    async def _believed(self, method: str, params: list[Any], kind: Any, read: Callable[[AnswerT], ResultT]) -> ResultT:
+        """Returns what `read` makes of an answer; after a wrong one asks another provider."""
+        call: Callable[..., Awaitable[Any]] = self.rpc.call
+        for _ in range(TRIES):
+            answer = await self._slotted(call, method, params, kind)
+            try:
+                return read(answer)
+            except WrongAnswer as error:
+                wrong = error
+                self.rpc.distrust(method, params, wrong)
+                call = self.rpc.call_other
+        raise wrong
+
+    async def _slotted(self, call: Callable[..., Awaitable[Any]], method: str, params: list[Any], kind: Any) -> Any:
+        async with self._slots:
+            return await call(method, params, kind)
+
+    def _checked(self, logs: Iterable[RawLog], first: int, last: int) -> list[RawLog]:
+        """Returns logs in order. Raises WrongAnswer for one not asked for or there twice, and for two branches."""
         hashes: dict[int, bytes] = {}
         before = (-1, -1)
-        for log in logs:
+        ordered = sorted(logs, key=lambda log: (log.block_number, log.log_index))
+        for log in ordered:
             if not first <= log.block_number <= last:
-                raise TryAgain(f"Asked for logs of blocks {first}..{last}, the node gave one of {log.block_number}.")
+                raise WrongAnswer(f"Asked for logs of blocks {first}..{last}, the node gave one of {log.block_number}.")
             if log.address not in self.addresses:
-                raise TryAgain(f"The node gave a log of 0x{log.address.hex()}, which was not asked for.")
+                raise WrongAnswer(f"The node gave a log of 0x{log.address.hex()}, which was not asked for.")
             if (log.block_number, log.log_index) == before:
-                raise TryAgain(f"The node gave log {log.log_index} of block {log.block_number} twice.")
+                raise WrongAnswer(f"The node gave log {log.log_index} of block {log.block_number} twice.")
             if hashes.setdefault(log.block_number, log.block_hash) != log.block_hash:
-                raise TryAgain(f"The node gave logs of two blocks of height {log.block_number}.")
+                raise WrongAnswer(f"The node gave logs of two blocks of height {log.block_number}.")
             before = (log.block_number, log.log_index)
+        return ordered
+
+    # Receipts
+
+    async def _logs_by_receipts(self, header: Header) -> list[RawLog]:
+        """Returns the watched contracts' logs of a block out of all its receipts, which must make up its bloom."""
+
+        def read(receipts: list[JsonReceipt] | None) -> list[RawLog]:
+            if receipts is None:
+                raise WrongAnswer(f"The node has no receipts of block {header.number}.")
+            logs = [to_log(log) for receipt in receipts for log in receipt.logs]
+            hashes = {to_bytes(receipt.block_hash, 32) for receipt in receipts}
+            if hashes - {header.hash}:
+                raise WrongAnswer(f"The node gave receipts of another block {header.number} than its header's.")
+            bloom = header.logs_bloom
+            if bloom is not None and any(bloom) and bloom != self._bloom.of((log.address, log.topics) for log in logs):
+                raise WrongAnswer(f"The receipts of block {header.number} do not make up its bloom: some are missing.")
+            ours = self._checked((log for log in logs if log.address in self.addresses), header.number, header.number)
+            self.check_against_header(header, ours)
+            return ours
+
+        try:
+            return await self._believed("eth_getBlockReceipts", [hex(header.number)], list[JsonReceipt] | None, read)
+        except RpcError as error:
+            if isinstance(error.outcome, BackOff | WaitForHead):
+                raise
+        return read(await self._receipts_one_by_one(header))
+
+    async def _receipts_one_by_one(self, header: Header) -> list[JsonReceipt]:
+        params = ["0x" + header.hash.hex(), False]
+        block = await self._slotted(self.rpc.call, "eth_getBlockByHash", params, JsonTransactions | None)
+        if block is None:
+            raise TryAgain(f"The node has no block {header.number} of hash 0x{header.hash.hex()} any more.")
+        found = await together(
+            *(
+                self._slotted(self.rpc.call, "eth_getTransactionReceipt", [transaction], JsonReceipt | None)
+                for transaction in block.transactions
+            )
+        )
+        if None in found:
+            raise TryAgain(f"The node lacks receipts of block {header.number}.")
+        return found
 
 
-class JsonHeader(Struct, rename="camel", gc=False):
-    number: str
-    hash: str
-    parent_hash: str
-    timestamp: str
-    state_root: str
-    transactions_root: str
-    receipts_root: str
-    logs_bloom: str | None = None
+class OneNode:
+    """A node by itself, asked as several are."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        self.call = rpc.call
+        self.call_other = rpc.call
+
+    def distrust(self, method: str, params: list[Any], reason: TryAgain) -> None:
+        """Does nothing: there is no other."""
+
+    def answerers(self, method: str, params: list[Any]) -> Sequence[str]:
+        """Returns one name, of no meaning."""
+        return ("the node",)
 
 
-class JsonLog(Struct, rename="camel", gc=False):
-    address: str
-    topics: list[str]
-    data: str
-    block_number: str
-    block_hash: str
-    log_index: str
-    transaction_hash: str
-    transaction_index: str
-    removed: bool = False
+TOO_BIG = (ShrinkTo, UseRange, HalveQuery)
 
 
-def _header(found: JsonHeader) -> Header:
-    return Header(
-        _number(found.number),
-        _bytes(found.hash, 32),
-        _bytes(found.parent_hash, 32),
-        min(_number(found.timestamp, 2**64 - 1), LATEST_TIME),
-        _bytes(found.state_root, 32),
-        _bytes(found.transactions_root, 32),
-        _bytes(found.receipts_root, 32),
-        None if found.logs_bloom is None else _bytes(found.logs_bloom, 256),
+def _knows_no_tag(error: RpcError) -> bool:
+    return error.code == INVALID_PARAMS or NO_SUCH_TAG.search(error.text) is not None
+
+
+def _difference(query: dict[str, Any], by: Sequence[str], one: Sequence[RawLog], other: Sequence[RawLog]) -> str:
+    """Returns the words for two answers to one question that differ, with a log that only one of them has."""
+    told = {(log.block_number, log.log_index): log for log in one}
+    retold = {(log.block_number, log.log_index): log for log in other}
+    block, index = min(place for place in told.keys() | retold.keys() if told.get(place) != retold.get(place))
+    where = query.get("blockHash") or f"{int(query['fromBlock'], 16)}..{int(query['toBlock'], 16)}"
+    return (
+        f"Two answers differ on the logs of blocks {where}, {len(one)} logs against {len(other)} "
+        f"(asked: {', '.join(by)}); the first difference is log {index} of block {block}. Nothing was stored."
     )
-
-
-def _log(found: JsonLog) -> RawLog:
-    if found.removed:
-        raise TryAgain(f"The node gave a log that a reorg removed (block {_number(found.block_number)}).")
-    return RawLog(
-        _number(found.block_number),
-        _bytes(found.block_hash, 32),
-        _number(found.log_index),
-        _bytes(found.transaction_hash, 32),
-        _number(found.transaction_index),
-        _bytes(found.address, 20),
-        b"".join([_bytes(topic, 32) for topic in found.topics]),
-        _bytes(found.data),
-    )
-
-
-def _number(text: str, largest: int = INT64_MAX) -> int:
-    try:
-        number = int(text, 16)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= largest:
-        raise TryAgain(f"The node gave {text[:80]!r} where a number is due.")
-    return number
-
-
-def _bytes(text: str, length: int | None = None) -> bytes:
-    try:
-        found = bytes.fromhex(text[2:] if text.startswith("0x") else text)
-    except ValueError:
-        raise TryAgain(f"The node gave {text[:80]!r} where hex is due.") from None
-    if length is not None and len(found) != length:
-        raise TryAgain(f"The node gave {len(found)} bytes where {length} are due: {text[:80]!r}.")
-    return found
-
-
-def check_chain_id(expected: int | None, found: int, url: str) -> None:
-    """Raises Stop where the node is of another network than the settings or the database say."""
-    if expected is not None and expected != found:
-        raise Stop(f"{url} is a node of chain {found}, but chain {expected} is wanted. Set RPC_URLS or CHAIN_ID right.")

@@ -44,7 +44,7 @@ async def run(settings: Settings, *, serve: bool) -> int:
         else:
             await _run_both(follower, server)
     finally:
-        await opened.endpoint.close()
+        await opened.pool.close()
         opened.engine.dispose()
     return 0
 
@@ -73,7 +73,7 @@ async def sync(settings: Settings) -> int:
             await asyncio.to_thread(lease.release)
         print(progress.summary(store.checkpoint().number))
     finally:
-        await opened.endpoint.close()
+        await opened.pool.close()
         opened.engine.dispose()
     return 0
 

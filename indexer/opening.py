@@ -7,10 +7,11 @@ from contextlib import suppress
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 
-from indexer.chain import Chain, check_chain_id
+from indexer.chain import Chain
 from indexer.errors import Stop, TryAgain
 from indexer.fold import Rules
-from indexer.rpc import Endpoint, shown_url
+from indexer.networks import finality_depth
+from indexer.rpc import Pool, site_of
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
 from indexer.store.lease import Lease
@@ -32,7 +33,7 @@ class Opened(Struct, frozen=True):
     """What a command that follows the chain works with."""
 
     engine: Engine
-    endpoint: Endpoint
+    pool: Pool
     chain: Chain
     chain_id: int
     profile: Profile
@@ -51,21 +52,29 @@ async def open_chain(settings: Settings) -> Opened:
     profile = load_profile(settings.profile)
     engine = connect(settings.database_url)
     migrate(engine)
-    endpoint = Endpoint(settings.rpc_urls[0])
+    check_quorum(settings.quorum, settings.rpc_urls)
+    pool = Pool(settings.rpc_urls)
     try:
-        chain = Chain(endpoint, (), finality_depth=settings.finality_depth)
-        chain_id = await chain.chain_id()
-        check_chain_id(settings.chain_id, chain_id, shown_url(endpoint.url))
+        chain_id = await pool.chain_id(settings.chain_id)
+        depth = finality_depth(chain_id) if settings.finality_depth is None else settings.finality_depth
+        chain = Chain(pool, (), finality_depth=depth)
         wanted = _wanted_contracts(settings, profile, chain_id)
         profile.compile(_addresses(wanted))  # refuses unknown roles before anything is stored
         contracts = await _watch(engine, chain, chain_id, profile, wanted)
     except BaseException:
-        await endpoint.close()
+        await pool.close()
         engine.dispose()
         raise
     addresses = {contract.address for contract in contracts}
-    watching = Chain(endpoint, addresses, finality_depth=settings.finality_depth)
-    return Opened(engine, endpoint, watching, chain_id, profile, contracts)
+    watching = Chain(pool, addresses, finality_depth=depth, looks=settings.looks, quorum=settings.quorum)
+    return Opened(engine, pool, watching, chain_id, profile, contracts)
+
+
+def check_quorum(quorum: int, urls: Sequence[str]) -> None:
+    """Raises Stop where the URLs are of fewer hosts than must agree."""
+    sites = {site_of(url) for url in urls}
+    if len(sites) < quorum:
+        raise Stop(f"QUORUM={quorum}: RPC_URLS names {len(sites)} different hosts. Add others, or lower QUORUM.")
 
 
 def open_database(settings: DatabaseSettings) -> tuple[Engine, int]:

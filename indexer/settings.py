@@ -63,7 +63,7 @@ class RebuildSettings(DatabaseSettings):
 class Settings(DatabaseSettings):
     rpc_urls: tuple[str, ...] = setting(
         rpc_urls,
-        help="JSON-RPC URLs of EVM nodes, comma-separated; the first is asked.",
+        help="JSON-RPC URLs of EVM nodes of one network, comma-separated; the healthiest is asked.",
         example="http://127.0.0.1:8545",
     )
     profile: str = setting(
@@ -85,11 +85,24 @@ class Settings(DatabaseSettings):
         "Without it: what the profile says for the network, else 0.",
         example="35000000",
     )
-    finality_depth: int = setting(
+    finality_depth: int | None = setting(
         whole_number(0, 10**6),
-        default="64",
-        help="Blocks below the head that count as final on a chain without a finalized tag.",
+        optional=True,
+        help="Blocks below the head that count as final on a chain without a finalized tag. "
+        "Without it: what is right for the network, else 64.",
         example="128",
+    )
+    looks: int = setting(
+        whole_number(1, 9),
+        default="2",
+        help="How often logs are asked for; they are stored when all answers agree.",
+        example="1",
+    )
+    quorum: int = setting(
+        whole_number(1, 9),
+        default="1",
+        help="How many different hosts of RPC_URLS must give the same logs.",
+        example="2",
     )
     poll_interval: float = setting(
         seconds(0.01, 3600), default="2", help="Seconds between two looks for a new block.", example="0.5"

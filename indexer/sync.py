@@ -7,23 +7,24 @@ Both give the same rows.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from itertools import groupby, pairwise
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from indexer.batch import Batch, BlockLogs
-from indexer.chain import Chain, Header, Heads, RawLog
+from indexer.backfill import Pace, fetch_range
+from indexer.batch import Batch
+from indexer.chain import Chain, Header, Heads
 from indexer.errors import Stop, TryAgain
-from indexer.rpc import RpcError
+from indexer.links import check_links, with_level
 from indexer.store import Cause, Checkpoint, KeptBlock, Store
 from indexer.store.watch import UNKNOWN_HASH
-from schema.vocabulary import VerificationLevel
+from indexer.together import together
+
+__all__ = ["Ahead", "BackfillFinished", "Indexed", "Outcome", "Pace", "RolledBack", "UpToDate", "step"]
 
 ResultT = TypeVar("ResultT")
 
 FOLLOWED_BLOCKS = 64
-EVENTS_A_STEP = 10_000
 KEPT_BLOCKS = 100_000
 
 
@@ -67,29 +68,20 @@ class Ahead(Struct, frozen=True):
 Outcome = Indexed | RolledBack | BackfillFinished | UpToDate | Ahead
 
 
-class Pace:
-    """How many blocks a range spans: grows while ranges are thin, shrinks on the node's refusal."""
-
-    def __init__(self, blocks: int = 1_000, most: int = 100_000, side_by_side: int = 4) -> None:
-        self.blocks = blocks
-        self.most = most
-        self.side_by_side = side_by_side
-
-    def refused(self) -> None:
-        self.blocks = max(self.blocks // 2, 1)
-
-    def fetched(self, blocks: int, events: int) -> None:
-        if events > EVENTS_A_STEP:
-            self.blocks = max(blocks * EVENTS_A_STEP // (events * self.side_by_side), 1)
-        elif events < EVENTS_A_STEP // 2 and blocks >= self.blocks:
-            self.blocks = min(self.blocks * 2, self.most)
-
-
 async def step(chain: Chain, store: Store, pace: Pace) -> Outcome:
     """Returns what it did. Raises TryAgain where the node was of no use, Stop where a person must decide."""
+    try:
+        return await _step(chain, store, pace)
+    except BaseException:
+        pace.prefetch.forget()
+        raise
+
+
+async def _step(chain: Chain, store: Store, pace: Pace) -> Outcome:
     before = await _in_thread(store.checkpoint)
     heads = await chain.heads()
     if await _has_forked(chain, store, before, heads):
+        pace.prefetch.forget()
         return await _roll_back(chain, store, before, heads)
     if not before.backfilled and before.number >= heads.finalized.number:
         await _in_thread(store.finish_backfill, before)
@@ -99,51 +91,11 @@ async def step(chain: Chain, store: Store, pace: Pace) -> Outcome:
         behind = heads.latest.number < before.number
         return Ahead(before.number, heads.latest.number) if behind else UpToDate(before.number)
     if before.number < heads.finalized.number:
-        batch = await _fetch_range(chain, before, heads, pace)
+        batch = await fetch_range(chain, before, heads, pace)
     else:
         batch = await _fetch_next(chain, before, heads)
     stored = await _in_thread(store.commit, before, batch, heads)
     return Indexed(before.number + 1, batch.last.number, stored.events, stored.facts, heads.latest.number)
-
-
-# Backfill
-
-
-async def _fetch_range(chain: Chain, before: Checkpoint, heads: Heads, pace: Pace) -> Batch:
-    """Returns the next final blocks that hold events, and the last header of the range."""
-    ranges = _ranges(before.number + 1, heads.finalized.number, pace)
-    last = await _header_at(chain, ranges[-1][1], heads)
-    try:
-        found = await asyncio.gather(*(chain.range_logs(first, last) for first, last in ranges))
-    except RpcError:
-        pace.refused()
-        raise
-    logs = [log for part in found for log in part]
-    pace.fetched(last.number - before.number, len(logs))
-    blocks = await _with_headers(chain, logs)
-    await _check_unchanged(chain, before, last)
-    return Batch(blocks, last)
-
-
-def _ranges(first: int, last: int, pace: Pace) -> list[tuple[int, int]]:
-    """Returns the next ranges to ask for side by side, both ends included."""
-    starts = range(first, min(first + pace.blocks * pace.side_by_side, last + 1), pace.blocks)
-    return [(start, min(start + pace.blocks - 1, last)) for start in starts]
-
-
-async def _check_unchanged(chain: Chain, before: Checkpoint, last: Header) -> None:
-    """Raises TryAgain where the range that was read is not, or no longer, on top of the checkpoint."""
-    pinned = {last.number: last.hash} | ({before.number: before.hash} if before.hash != UNKNOWN_HASH else {})
-    for header in await chain.headers(list(pinned)):
-        if header.hash != pinned[header.number]:
-            raise TryAgain(f"Block {header.number} changed while its range was read; the range is read again.")
-
-
-async def _with_headers(chain: Chain, logs: Sequence[RawLog]) -> list[BlockLogs]:
-    by_block = [(number, list(found)) for number, found in groupby(logs, key=lambda log: log.block_number)]
-    headers = await chain.headers([number for number, _ in by_block])
-    _check_links(headers)
-    return [_block(chain, header, found) for header, (_, found) in zip(headers, by_block, strict=True)]
 
 
 # Follow
@@ -152,23 +104,15 @@ async def _with_headers(chain: Chain, logs: Sequence[RawLog]) -> list[BlockLogs]
 async def _fetch_next(chain: Chain, before: Checkpoint, heads: Heads) -> Batch:
     """Returns the next blocks on top of the checkpoint, with and without events."""
     first, last = before.number + 1, min(before.number + FOLLOWED_BLOCKS, heads.latest.number)
-    headers = await chain.headers(range(first, last + 1))
+    headers = await chain.headers(range(first, min(last + 1, heads.latest.number)))
+    headers += [heads.latest] if last == heads.latest.number else []
     if before.hash not in (headers[0].parent_hash, UNKNOWN_HASH):
         raise TryAgain(f"Block {first} is no child of the block {before.number} that is indexed: the chain moved.")
-    _check_links(headers)
-    logs = await asyncio.gather(*map(chain.block_logs, headers))
-    return Batch([_block(chain, header, found) for header, found in zip(headers, logs, strict=True)], headers[-1])
-
-
-def _block(chain: Chain, header: Header, logs: list[RawLog]) -> BlockLogs:
-    confirmed = chain.check_against_header(header, logs)
-    return BlockLogs(header, logs, VerificationLevel.BLOOM if confirmed else VerificationLevel.RPC)
-
-
-def _check_links(headers: Sequence[Header]) -> None:
-    for parent, child in pairwise(headers):
-        if child.number == parent.number + 1 and child.parent_hash != parent.hash:
-            raise TryAgain(f"Block {child.number} is no child of block {parent.number}: the node switched branches.")
+    check_links(headers)
+    logs = await together(*map(chain.block_logs, headers))
+    if (await chain.header(last)).hash != headers[-1].hash:
+        raise TryAgain(f"Block {last} changed while its logs were read; they are read again.")
+    return Batch([with_level(chain, header, found) for header, found in zip(headers, logs, strict=True)], headers[-1])
 
 
 # Reorgs

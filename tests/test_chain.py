@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from indexer.chain import Chain, check_chain_id
+from indexer.chain import Chain
 from indexer.errors import Stop, TryAgain
+from indexer.rpc.pool import check_chain_id
 from tests.chain import Factory
 from tests.fakechain import CERTIFICATE, GENESIS_TIME, FakeNode, emitted, logs_bloom
 from tests.fakechain import Log as FakeLog

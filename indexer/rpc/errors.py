@@ -48,6 +48,11 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{hidden}"
 
 
+def site_of(url: str) -> str:
+    """Returns host and port: what tells one provider from another."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
 def without_keys(url: str, text: str) -> str:
     """Returns the text with every part of the URL that may be a key hidden: providers like to quote it."""
     parts = urlsplit(url)

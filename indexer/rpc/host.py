@@ -5,7 +5,6 @@ All of it is forgotten again: a plan is raised, a node catches up, an index is b
 
 from collections.abc import Callable
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -13,7 +12,7 @@ from indexer.errors import TryAgain
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.catalogue import METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, PARSE_ERROR, VERSION_NOT_SUPPORTED
 from indexer.rpc.endpoint import Endpoint
-from indexer.rpc.errors import RpcError
+from indexer.rpc.errors import RpcError, site_of
 from indexer.rpc.outcomes import ShrinkTo
 from indexer.rpc.slots import Slots
 
@@ -45,7 +44,7 @@ class Host:
     def __init__(self, endpoint: Endpoint, name: str, clock: Callable[[], float], jitter: Callable[[], float]) -> None:
         self.endpoint = endpoint
         self.name = name
-        self.site = urlsplit(endpoint.url).netloc.rpartition("@")[2]
+        self.site = site_of(endpoint.url)
         self.slots = Slots()
         self.head = -1
         self.confirmed = False

@@ -47,16 +47,12 @@ CENSUS_TIMEOUT_SECONDS = 5.0
 
 
 class Pool:
-    """Asks providers by their health.
-
-    With a `quorum` above one, `call_other` asks none twice and raises TryAgain where all have been asked.
-    """
+    """Asks providers by their health."""
 
     def __init__(
         self,
         urls: Sequence[str],
         *,
-        quorum: int = 1,
         timeout: float = REQUEST_TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
@@ -67,7 +63,6 @@ class Pool:
             Host(Endpoint(url, timeout=timeout), name, clock, jitter)
             for url, name in zip(urls, _names(urls), strict=True)
         ]
-        self._quorum = quorum
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
@@ -75,11 +70,6 @@ class Pool:
         self._favourite = self.hosts[0]
         self._census_at = -CENSUS_SECONDS
         self._answered: dict[tuple[str, bytes], list[Host]] = {}
-        sites = len({host.site for host in self.hosts})
-        if sites < quorum:
-            raise Stop(
-                f"QUORUM={quorum}: RPC_URLS names {sites} host{'s' * (sites != 1)}. Add another, or lower QUORUM."
-            )
 
     async def chain_id(self, expected: int | None) -> int:
         """Returns the id of the chain that all providers are of. From then on only such are asked.
@@ -114,9 +104,15 @@ class Pool:
 
     def distrust(self, method: str, params: list[Any], reason: TryAgain) -> None:
         """Sets aside the provider that answered this request last, for a while, where there is another one."""
-        answered = self._answered.get(_key(method, params), [])
-        if answered and any(host.away is None for host in self.hosts if host is not answered[-1]):
-            answered[-1].doubted(reason)
+        answered = self._answered.get(_key(method, params))
+        if answered:
+            doubted = answered.pop()
+            if any(host.away is None for host in self.hosts if host is not doubted):
+                doubted.doubted(reason)
+
+    def answerers(self, method: str, params: list[Any]) -> Sequence[str]:
+        """Returns the sites (host and port) that have answered this request since it was last a `call`."""
+        return [host.site for host in self._answered.get(_key(method, params), ())]
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -181,14 +177,12 @@ class Pool:
         while True:
             sites = {host.site for host in avoided}
             others = [host for host in self.hosts if host.site not in sites]
-            if not others and self._quorum > 1:
-                raise TryAgain(f"QUORUM={self._quorum}: no further provider can be asked {method}.")
             considered = others or self.hosts
             excluded = [(host, host.exclusion(method, asked)) for host in considered]
             free = [host for host, exclusion in excluded if exclusion is None]
             if free:
                 return self._ranked(free, asked)
-            if others and len(others) < len(self.hosts) and self._quorum == 1:
+            if others and len(others) < len(self.hosts):
                 avoided = ()  # better the same provider again than none
                 continue
             reasons = [exclusion for _, exclusion in excluded if exclusion is not None]

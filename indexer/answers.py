@@ -1,0 +1,127 @@
+"""Headers, logs and receipts as nodes answer them, read strictly: what cannot be is never handed on."""
+
+from msgspec import Struct
+
+from indexer.errors import TryAgain
+from schema.columns import INT64_MAX, OPEN
+
+LATEST_TIME = OPEN - 1
+"""Block times end here, so that what never expires has not expired at any of them."""
+
+
+class WrongAnswer(TryAgain):
+    """The node's answer contradicts the request, a header, or itself; another node may know better."""
+
+
+class Header(Struct, frozen=True):
+    """A block without its transactions. `timestamp` in unix seconds; `logs_bloom` is None where the node gives none."""
+
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    timestamp: int
+    state_root: bytes
+    transactions_root: bytes
+    receipts_root: bytes
+    logs_bloom: bytes | None
+
+
+class RawLog(Struct, frozen=True, gc=False):
+    """A log as the chain gave it; `topics` are concatenated, 32 bytes each."""
+
+    block_number: int
+    block_hash: bytes
+    log_index: int
+    transaction_hash: bytes
+    transaction_index: int
+    address: bytes
+    topics: bytes
+    data: bytes
+
+
+class JsonHeader(Struct, rename="camel", gc=False):
+    number: str
+    hash: str
+    parent_hash: str
+    timestamp: str
+    state_root: str
+    transactions_root: str
+    receipts_root: str
+    logs_bloom: str | None = None
+
+
+class JsonLog(Struct, rename="camel", gc=False):
+    address: str
+    topics: list[str]
+    data: str
+    block_number: str
+    block_hash: str
+    log_index: str
+    transaction_hash: str
+    transaction_index: str
+    removed: bool = False
+
+
+class JsonReceipt(Struct, rename="camel", gc=False):
+    transaction_hash: str
+    block_hash: str
+    logs: list[JsonLog]
+
+
+class JsonTransactions(Struct, rename="camel", gc=False):
+    """A block of which only the transactions' hashes matter."""
+
+    hash: str
+    transactions: list[str]
+
+
+def to_header(found: JsonHeader) -> Header:
+    """Returns a header. Raises WrongAnswer."""
+    return Header(
+        to_number(found.number),
+        to_bytes(found.hash, 32),
+        to_bytes(found.parent_hash, 32),
+        min(to_number(found.timestamp, 2**64 - 1), LATEST_TIME),
+        to_bytes(found.state_root, 32),
+        to_bytes(found.transactions_root, 32),
+        to_bytes(found.receipts_root, 32),
+        None if found.logs_bloom is None else to_bytes(found.logs_bloom, 256),
+    )
+
+
+def to_log(found: JsonLog) -> RawLog:
+    """Returns a log. Raises WrongAnswer."""
+    if found.removed:
+        raise WrongAnswer(f"The node gave a log that a reorg removed (block {to_number(found.block_number)}).")
+    return RawLog(
+        to_number(found.block_number),
+        to_bytes(found.block_hash, 32),
+        to_number(found.log_index),
+        to_bytes(found.transaction_hash, 32),
+        to_number(found.transaction_index),
+        to_bytes(found.address, 20),
+        b"".join([to_bytes(topic, 32) for topic in found.topics]),
+        to_bytes(found.data),
+    )
+
+
+def to_number(text: str, largest: int = INT64_MAX) -> int:
+    """Returns a number written in hex, with leading zeros or without. Raises WrongAnswer."""
+    try:
+        number = int(text, 16)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= largest:
+        raise WrongAnswer(f"The node gave {text[:80]!r} where a number is due.")
+    return number
+
+
+def to_bytes(text: str, length: int | None = None) -> bytes:
+    """Returns bytes written in hex. Raises WrongAnswer, also for another length than is due."""
+    try:
+        found = bytes.fromhex(text[2:] if text.startswith("0x") else text)
+    except ValueError:
+        raise WrongAnswer(f"The node gave {text[:80]!r} where hex is due.") from None
+    if length is not None and len(found) != length:
+        raise WrongAnswer(f"The node gave {len(found)} bytes where {length} are due: {text[:80]!r}.")
+    return found

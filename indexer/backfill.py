@@ -1,0 +1,147 @@
+"""Reading final blocks by ranges: the next ones are fetched while the present ones are being committed."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import groupby
+from typing import Any
+
+from indexer.answers import WrongAnswer
+from indexer.batch import Batch, BlockLogs
+from indexer.chain import Chain, Header, Heads, RawLog
+from indexer.errors import TryAgain
+from indexer.links import check_links, with_level
+from indexer.rpc import RpcError
+from indexer.store import Checkpoint
+from indexer.store.watch import UNKNOWN_HASH
+from indexer.together import together
+
+EVENTS_A_STEP = 10_000
+QUICK_SECONDS = 2.0
+SLOW_SECONDS = 10.0
+
+
+class Pace:
+    """How many blocks a range spans: grows while ranges are thin and quick, shrinks where they are full or slow.
+
+    Holds what is fetched ahead, too: at most one batch.
+    """
+
+    def __init__(
+        self,
+        blocks: int = 1_000,
+        most: int = 100_000,
+        side_by_side: int = 4,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.blocks = blocks
+        self.most = most
+        self.side_by_side = side_by_side
+        self.clock = clock
+        self.prefetch = Prefetch()
+
+    def refused(self) -> None:
+        """Notes that a provider would not answer, however the range was cut."""
+        self.blocks = max(self.blocks // 2, 1)
+
+    def fetched(self, blocks: int, events: int, seconds: float) -> None:
+        """Notes how a batch went."""
+        if events > EVENTS_A_STEP:
+            self.blocks = max(blocks * EVENTS_A_STEP // (events * self.side_by_side), 1)
+        elif seconds > SLOW_SECONDS:
+            self.blocks = max(self.blocks // 2, 1)
+        elif events < EVENTS_A_STEP // 2 and seconds < QUICK_SECONDS and blocks >= self.blocks:
+            self.blocks = min(self.blocks * 2, self.most)
+
+
+class Prefetch:
+    """One batch that is being fetched ahead, to be taken by the step that needs it or forgotten."""
+
+    def __init__(self) -> None:
+        self._first = -1
+        self._task: asyncio.Task[Batch] | None = None
+
+    def begin(self, first: int, fetching: Coroutine[Any, Any, Batch]) -> None:
+        """Fetches ahead the batch that begins at a block."""
+        self.forget()
+        self._first = first
+        self._task = asyncio.create_task(fetching)
+        self._task.add_done_callback(_hear)
+
+    async def take(self, first: int) -> Batch | None:
+        """Returns the batch that begins at this block, None where another or none was fetched. Raises what it met."""
+        if self._task is None or self._first != first:
+            self.forget()
+            return None
+        task, self._task = self._task, None
+        return await task
+
+    def forget(self) -> None:
+        """Ends and drops what is fetched ahead."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+
+async def fetch_range(chain: Chain, before: Checkpoint, heads: Heads, pace: Pace) -> Batch:
+    """Returns the next final blocks that hold events, and the last header of the range; begins to fetch the next."""
+    first = before.number + 1
+    batch = await pace.prefetch.take(first) or await _read_range(chain, first, heads, pace)
+    await _check_unchanged(chain, before, batch.last)
+    following = batch.last.number + 1
+    if following <= heads.finalized.number:
+        pace.prefetch.begin(following, _read_range(chain, following, heads, pace))
+    return batch
+
+
+async def _read_range(chain: Chain, first: int, heads: Heads, pace: Pace) -> Batch:
+    ranges = _ranges(first, heads.finalized.number, pace)
+    end = ranges[-1][1]
+    last = heads.finalized if heads.finalized.number == end else await chain.header(end)
+    began = pace.clock()
+    try:
+        found = await together(*(chain.range_logs(start, stop) for start, stop in ranges))
+    except RpcError:
+        pace.refused()
+        raise
+    logs = [log for part in found for log in part]
+    pace.fetched(end - first + 1, len(logs), pace.clock() - began)
+    if not found[0]:
+        await chain.check_history(await chain.header(first))
+    blocks = await _with_headers(chain, logs)
+    await _check_last(chain, last, blocks)
+    return Batch(blocks, last)
+
+
+def _ranges(first: int, last: int, pace: Pace) -> list[tuple[int, int]]:
+    """Returns the next ranges to ask for side by side, both ends included."""
+    starts = range(first, min(first + pace.blocks * pace.side_by_side, last + 1), pace.blocks)
+    return [(start, min(start + pace.blocks - 1, last)) for start in starts]
+
+
+async def _with_headers(chain: Chain, logs: Sequence[RawLog]) -> list[BlockLogs]:
+    by_block = [(number, list(found)) for number, found in groupby(logs, key=lambda log: log.block_number)]
+    headers = await chain.headers([number for number, _ in by_block])
+    check_links(headers)
+    return [with_level(chain, header, found) for header, (_, found) in zip(headers, by_block, strict=True)]
+
+
+async def _check_last(chain: Chain, last: Header, blocks: Sequence[BlockLogs]) -> None:
+    """Raises WrongAnswer where the range left out logs of its last block, whose bloom is at hand."""
+    known = bool(blocks) and blocks[-1].header.number == last.number
+    if not known and chain.may_hold_ours(last) and await chain.block_logs(last):
+        raise WrongAnswer(f"A range up to block {last.number} came without that block's logs; it is read again.")
+
+
+async def _check_unchanged(chain: Chain, before: Checkpoint, last: Header) -> None:
+    """Raises TryAgain where the range that was read is not, or no longer, on top of the checkpoint."""
+    pinned = {last.number: last.hash} | ({before.number: before.hash} if before.hash != UNKNOWN_HASH else {})
+    for header in await chain.headers(list(pinned)):
+        if header.hash != pinned[header.number]:
+            raise TryAgain(f"Block {header.number} changed while its range was read; the range is read again.")
+
+
+def _hear(task: asyncio.Task[Batch]) -> None:
+    # a failure that nobody takes is no news: the step that failed told its own
+    if not task.cancelled():
+        task.exception()

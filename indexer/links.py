@@ -1,0 +1,22 @@
+"""What ties blocks to each other and to their logs."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from indexer.batch import BlockLogs
+from indexer.chain import Chain, Header, RawLog
+from indexer.errors import TryAgain
+from schema.vocabulary import VerificationLevel
+
+
+def check_links(headers: Sequence[Header]) -> None:
+    """Raises TryAgain where a block is not the child of the one before it."""
+    for parent, child in pairwise(headers):
+        if child.number == parent.number + 1 and child.parent_hash != parent.hash:
+            raise TryAgain(f"Block {child.number} is no child of block {parent.number}: the node switched branches.")
+
+
+def with_level(chain: Chain, header: Header, logs: list[RawLog]) -> BlockLogs:
+    """Returns a block with its logs and how far the header confirms them."""
+    confirmed = chain.check_against_header(header, logs)
+    return BlockLogs(header, logs, VerificationLevel.BLOOM if confirmed else VerificationLevel.RPC)

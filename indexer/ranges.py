@@ -1,0 +1,90 @@
+"""How a query for logs is cut when a provider refuses it. The parts cover the query exactly, or nothing is lost."""
+
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from indexer.rpc.outcomes import (
+    BackOff,
+    GiveUp,
+    HalveQuery,
+    HistoryGone,
+    Outcome,
+    ShrinkTo,
+    SmallerBatch,
+    SplitAddresses,
+    Unknown,
+    UseRange,
+    WaitForHead,
+)
+
+MOST_DOUBTS = 3
+"""How often a query is halved for a text that nobody knows: a node that is down must not be asked block by block."""
+
+
+class LogQuery(Struct, frozen=True):
+    """Blocks first to last, both included, and 0x addresses. `doubts`: how often it was cut without knowing why."""
+
+    first: int
+    last: int
+    addresses: Sequence[str]
+    doubts: int = 0
+
+    @property
+    def blocks(self) -> int:
+        return self.last - self.first + 1
+
+    def to_json(self) -> dict[str, Any]:
+        return {"fromBlock": hex(self.first), "toBlock": hex(self.last), "address": self.addresses}
+
+
+def divide(query: LogQuery, outcome: Outcome) -> list[LogQuery]:
+    """Returns the smaller queries that together ask the same, in order; none where cutting does not help."""
+    match outcome:
+        case ShrinkTo(blocks):
+            return _pieces(query, blocks) if blocks < query.blocks else _halves(query)
+        case UseRange(first, last):
+            return _around(query, first, last) or _halves(query)
+        case HalveQuery():
+            return _halves(query)
+        case SplitAddresses():
+            return _fewer_addresses(query) or _halves(query)
+        case Unknown() | SmallerBatch():
+            return [replace(part, doubts=query.doubts + 1) for part in _halves(query)] if _may_doubt(query) else []
+        case BackOff() | WaitForHead() | HistoryGone() | GiveUp():
+            return []
+        case _ as never:
+            assert_never(never)
+
+
+def _may_doubt(query: LogQuery) -> bool:
+    return query.doubts < MOST_DOUBTS
+
+
+def _pieces(query: LogQuery, blocks: int) -> list[LogQuery]:
+    starts = range(query.first, query.last + 1, blocks)
+    return [replace(query, first=start, last=min(start + blocks - 1, query.last)) for start in starts]
+
+
+def _halves(query: LogQuery) -> list[LogQuery]:
+    if query.blocks < 2:
+        return []
+    middle = (query.first + query.last) // 2
+    return [replace(query, last=middle), replace(query, first=middle + 1)]
+
+
+def _around(query: LogQuery, first: int, last: int) -> list[LogQuery]:
+    """Returns the suggested range, and what lies before and after it; none where it is not a true part."""
+    if not query.first <= first <= last <= query.last or last - first + 1 == query.blocks:
+        return []
+    parts = [(query.first, first - 1), (first, last), (last + 1, query.last)]
+    return [replace(query, first=start, last=end) for start, end in parts if start <= end]
+
+
+def _fewer_addresses(query: LogQuery) -> list[LogQuery]:
+    if len(query.addresses) < 2:
+        return []
+    middle = len(query.addresses) // 2
+    return [replace(query, addresses=part) for part in (query.addresses[:middle], query.addresses[middle:])]
