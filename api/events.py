@@ -41,6 +41,7 @@ class RecordedEvent:
     device_id: int | None
     manufacturer_id: int | None
     hardware_license_id: int | None
+    vehicle_id: int | None
     flags: int
     block_hash: bytes
     block_time: int

@@ -15,6 +15,7 @@ from api.queries.keys import Key
 from api.queries.licenses import hardware_licenses, manufacturers
 from api.queries.pages import Listing, Order, Page, Window, counts, pages
 from api.queries.pins import BlockPoint, Pin, block_at_time, pin_at
+from api.queries.vehicles import vehicles
 from api.snapshot import Snapshot
 
 Rows = Callable[[Connection, Sequence[Any]], Sequence[Any]]
@@ -43,6 +44,7 @@ class Loaders:
         self.device: DataLoader[Key, Row[Any] | None] = self._loader(devices)
         self.manufacturer: DataLoader[Key, Row[Any] | None] = self._loader(manufacturers)
         self.hardware_license: DataLoader[Key, Row[Any] | None] = self._loader(hardware_licenses)
+        self.vehicle: DataLoader[Key, Row[Any] | None] = self._loader(vehicles)
         self.authorization: DataLoader[Key, Row[Any] | None] = self._loader(authorizations)
         self.event: DataLoader[Key, Row[Any] | None] = self._loader(events)
         self.block: DataLoader[tuple[int, int], BlockPoint | None] = self._loader(blocks)

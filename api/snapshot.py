@@ -1,7 +1,7 @@
 """One request reads one snapshot: one connection, one read transaction, whatever is indexed meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -11,8 +11,7 @@ from sqlalchemy import Connection, Engine, Row
 from api.events import read_readers
 from api.queries.chains import chains, contracts
 from api.queries.pins import Pin, pin_now
-from schema.events import Fact
-from schema.licenses import HARDWARE_LICENSING, MANUFACTURER_LICENSING, history_is_whole
+from schema.licenses import hardware_licensing_is_whole, manufacturer_licensing_is_whole
 from schema.profile import Reader
 
 Result = TypeVar("Result")
@@ -33,21 +32,19 @@ class Snapshot:
     @cached_property
     def whole_manufacturing(self) -> frozenset[tuple[int, bytes]]:
         """The (chain id, contract) of whose Manufacturing Licenses the whole history is indexed."""
-        return self._whole(MANUFACTURER_LICENSING)
+        return self._whole(manufacturer_licensing_is_whole)
 
     @cached_property
     def whole_hardware(self) -> frozenset[tuple[int, bytes]]:
         """The (chain id, contract) of whose hardware licences the whole history is indexed."""
-        return self._whole(HARDWARE_LICENSING)
+        return self._whole(hardware_licensing_is_whole)
 
-    def _whole(self, fact_types: tuple[type[Fact], ...]) -> frozenset[tuple[int, bytes]]:
+    def _whole(self, is_whole: Callable[[Reader, Collection[bytes], bytes], bool]) -> frozenset[tuple[int, bytes]]:
         return frozenset(
             (chain_id, row.address)
             for chain_id, rows in self.contracts.items()
             for row in rows
-            if history_is_whole(
-                self.readers[chain_id], {one.address for one in rows if one.whole}, row.address, *fact_types
-            )
+            if is_whole(self.readers[chain_id], {one.address for one in rows if one.whole}, row.address)
         )
 
     async def read(

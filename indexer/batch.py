@@ -57,10 +57,13 @@ def read_event(reader: Reader, event: rows.Event, block_number: int, block_time:
         return Placed(
             event.position,
             block_time,
+            event.transaction_index,
             reading.fact,
             reading.token_contract,
             reading.manufacturer_contract,
             reading.hardware_license_contract,
+            reading.vehicle_contract,
+            reading.license_contract,
         )
     event.kind = Kind.UNDECODABLE.value if isinstance(reading, Undecodable) else Kind.UNMAPPED.value
     return None

@@ -5,8 +5,10 @@ from schema.events import (
     ZERO_ADDRESS,
     DeviceAddressReset,
     DeviceAttributeSet,
+    DeviceClaimed,
     DeviceFact,
     DeviceMinted,
+    DevicePaired,
     DeviceProvisioned,
     DeviceTransferred,
     EndOfLifeRecorded,
@@ -17,17 +19,25 @@ from schema.events import (
 )
 from schema.vocabulary import EndOfLifeProcess, EndOfLifeStatus, EventFlag, known_code
 
-ENDS_WITH_SERVICE = (DeviceProvisioned, FirmwareUpdated, TestRecorded, UserAuthorized, DeviceAddressReset)
+ENDS_WITH_SERVICE = (
+    DeviceProvisioned,
+    FirmwareUpdated,
+    TestRecorded,
+    UserAuthorized,
+    DeviceAddressReset,
+    DeviceClaimed,
+    DevicePaired,
+)
 """Activity that is not expected after the first step of the end of life."""
 
 
-def contradictions(fact: DeviceFact, before: DeviceVersion, *, revokes: bool, mints_are_whole: bool) -> int:
+def contradictions(fact: DeviceFact, before: DeviceVersion, *, ends: bool, mints_are_whole: bool) -> int:
     """Returns AFTER_END_OF_LIFE, BEFORE_MINT, DUPLICATE_MINT and WRONG_SENDER as they apply.
 
-    `revokes`: the fact ends a grant. `mints_are_whole`: no mint can have been missed.
+    `ends`: the fact ends a grant or a pairing. `mints_are_whole`: no mint can have been missed.
     """
     flags = 0
-    if _is_after_end_of_life(fact, before.end_of_life_status, revokes):
+    if _is_after_end_of_life(fact, before.end_of_life_status, ends):
         flags |= EventFlag.AFTER_END_OF_LIFE
     if mints_are_whole and not exists(before) and not _begins(fact):
         flags |= EventFlag.BEFORE_MINT
@@ -58,11 +68,11 @@ def _is_from_another(fact: DeviceTransferred, before: DeviceVersion) -> bool:
     return before.burn_position is not None and fact.sender != ZERO_ADDRESS
 
 
-def _is_after_end_of_life(fact: DeviceFact, status: int, revokes: bool) -> bool:
+def _is_after_end_of_life(fact: DeviceFact, status: int, ends: bool) -> bool:
     if status == EndOfLifeStatus.IN_SERVICE:
         return False
     if status == EndOfLifeStatus.DISPOSED:
-        return not revokes and not isinstance(fact, UserRevoked | DeviceAttributeSet)
+        return not ends and not isinstance(fact, UserRevoked | DeviceAttributeSet)
     if isinstance(fact, EndOfLifeRecorded):
         return known_code(EndOfLifeProcess, fact.process) and fact.process < status
-    return isinstance(fact, ENDS_WITH_SERVICE) and not revokes
+    return isinstance(fact, ENDS_WITH_SERVICE) and not ends

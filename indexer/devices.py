@@ -152,8 +152,9 @@ def end_service(
 
 
 def burn(version: DeviceVersion, position: int, block_time: int) -> None:
-    """Leaves no owner; counts as DECOMMISSIONED without a step."""
-    version.owner = None
+    """Leaves no owner, claim, beneficiary or pairing; counts as DECOMMISSIONED without a step."""
+    version.owner = version.beneficiary = None
+    version.claimed_at = version.vehicle_id = version.paired_at = None
     version.burn_position = position
     if version.end_of_life_status < EndOfLifeStatus.DECOMMISSIONED:
         version.end_of_life_status = EndOfLifeStatus.DECOMMISSIONED.value

@@ -1,39 +1,54 @@
 """What the facts mean: from the open rows of what a batch names, and its facts in order, to the rows to write.
 
 Pure: nothing is read or written here, and no clock but the block's. Each `case` is one fact; the rules that need more
-than a line are beside it in `devices`, `licensing` and `contradictions`.
+than a line are beside it in `devices`, `claims`, `grants`, `licensing`, `tokens` and `contradictions`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from indexer import devices, licensing, rows
+from indexer import claims, devices, grants, licensing, rows, tokens
 from indexer.contradictions import contradictions
-from indexer.ledger import GrantKey, Ledger, OpenRows, Placed
-from schema.columns import OPEN, saturate, text_key, uint256_bytes
+from indexer.ledger import Ledger, OpenRows, Placed
+from schema.columns import saturate, text_key
 from schema.events import (
     KIND_OF,
     ZERO_ADDRESS,
+    BeneficiarySet,
     DeviceAddressReset,
     DeviceAttributeSet,
+    DeviceBurned,
+    DeviceClaimed,
     DeviceFact,
     DeviceMinted,
+    DevicePaired,
     DeviceProvisioned,
     DeviceTransferred,
+    DeviceUnclaimed,
+    DeviceUnpaired,
     EndOfLifeRecorded,
     Fact,
     FactoryReset,
     FirmwareUpdated,
     HardwareLicensed,
     HardwareLicenseRevoked,
+    LicenseMinted,
+    LicenseRevoked,
+    LicenseTransferred,
+    ManufacturerAttributeSet,
     ManufacturerLicensed,
     ManufacturerLicenseRevoked,
+    ManufacturerMinted,
+    ManufacturerTransferred,
     TestRecorded,
     UserAuthorized,
     UserRevoked,
+    VehicleBurned,
+    VehicleMinted,
+    VehicleTransferred,
 )
-from schema.profile import GrantPolicy, ZeroExpiry
+from schema.profile import GrantPolicy
 from schema.vocabulary import (
     CODE_FIELDS,
     AuthorizationEndReason,
@@ -51,13 +66,16 @@ from schema.vocabulary import (
 class Rules:
     """What the profile and the watch set say beyond the facts: grant policies, and where absence means something.
 
-    The three functions take the contract whose ids are meant.
+    The functions take the contract whose ids are meant. `licensed_by_tokens`: a manufacturer's licence is an NFT that
+    its owner holds. `claims_provision`: no provisioning is recorded, and a claim stands for it.
     """
 
     grant_policies: Mapping[str, GrantPolicy]
     mints_are_whole: Callable[[bytes], bool]
     manufacturer_licenses_are_whole: Callable[[bytes], bool]
     hardware_licenses_are_whole: Callable[[bytes], bool]
+    licensed_by_tokens: bool
+    claims_provision: Callable[[bytes], bool]
 
 
 @dataclass(slots=True)
@@ -68,6 +86,8 @@ class Reading:
     device_id: int | None = None
     manufacturer_id: int | None = None
     hardware_license_id: int | None = None
+    vehicle_id: int | None = None
+    license_id: int | None = None
     event_time: int | None = None
     biz_step: int | None = None
     disposition: int | None = None
@@ -106,8 +126,16 @@ def _apply(ledger: Ledger, rules: Rules, at: Placed) -> Reading:
             reading.hardware_license_id = license = ledger.hardware_license(at, fact.hardware_license_id)
             held = ledger.hardware_license_versions.change(license, at.position)
             licensing.revoke(held, at.position, at.block_time, fact.reason)
+        case ManufacturerMinted() | ManufacturerTransferred() | ManufacturerAttributeSet():
+            by_tokens = rules.licensed_by_tokens
+            reading.manufacturer_id = tokens.apply_to_manufacturer(ledger, at, fact, licensed_by_tokens=by_tokens)
+        case LicenseMinted() | LicenseTransferred() | LicenseRevoked():
+            reading.license_id, reading.manufacturer_id = tokens.apply_to_license(ledger, at, fact)
+        case VehicleMinted() | VehicleTransferred() | VehicleBurned():
+            reading.vehicle_id = tokens.apply_to_vehicle(ledger, at, fact)
         case _:
             reading.device_id = device = ledger.device(at, fact.token_id)
+            reading.vehicle_id = _named_vehicle(ledger, at, fact)
             reading.flags |= _apply_to_device(ledger, rules, at, fact, device)
     return reading
 
@@ -136,7 +164,7 @@ def _apply_to_device(ledger: Ledger, rules: Rules, at: Placed, fact: DeviceFact,
     flags = contradictions(
         fact,
         ledger.device_versions.open[device],
-        revokes=isinstance(fact, UserAuthorized) and _expiry(rules, fact) is None,
+        ends=_ends(rules, fact),
         mints_are_whole=rules.mints_are_whole(at.device_contract),
     )
     activity = ledger.device_activities.change(device, at.position)
@@ -158,19 +186,51 @@ def _apply_to_device(ledger: Ledger, rules: Rules, at: Placed, fact: DeviceFact,
             happened_at = at.block_time if fact.provisioned_at is None else fact.provisioned_at
             devices.provision(ledger.device_versions.change(device, at.position), happened_at)
         case UserAuthorized():
-            _authorize(ledger, rules, at, fact, device)
+            grants.authorize(ledger, rules.grant_policies[fact.source], at, fact, device)
         case UserRevoked():
             key = (device, fact.user, fact.source, fact.scope)
-            _end_grant(ledger, key, at, AuthorizationEndReason.REVOKED)
+            grants.end_grant(ledger, key, at, AuthorizationEndReason.REVOKED)
         case FactoryReset():
             _reset(ledger, at, fact, device, activity)
         case FirmwareUpdated():
             _update_firmware(ledger, at, fact, device, activity)
         case EndOfLifeRecorded():
             _record_end_of_life(ledger, at, fact, device)
+        case DeviceClaimed():
+            provisions = rules.claims_provision(at.device_contract)
+            claims.claim(ledger.device_versions.change(device, at.position), at.block_time, provisions=provisions)
+        case DeviceUnclaimed():
+            claims.unclaim(ledger.device_versions.change(device, at.position))
+        case DevicePaired():
+            vehicle = _named_vehicle(ledger, at, fact)
+            claims.pair(ledger.device_versions.change(device, at.position), vehicle, at.block_time)
+        case DeviceUnpaired():
+            claims.pair(ledger.device_versions.change(device, at.position), None, at.block_time)
+        case BeneficiarySet():
+            claims.set_beneficiary(ledger.device_versions.change(device, at.position), fact.beneficiary)
+        case DeviceBurned():
+            pass  # the transfer to zero, which comes with it, burns
         case _:
             assert_never(fact)
     return flags
+
+
+def _ends(rules: Rules, fact: DeviceFact) -> bool:
+    """Tells whether a grant or a pairing is one in form only: it ends the one before."""
+    match fact:
+        case UserAuthorized():
+            return grants.expiry(rules.grant_policies[fact.source], fact) is None
+        case DevicePaired():
+            return not fact.vehicle_id
+        case _:
+            return False
+
+
+def _named_vehicle(ledger: Ledger, at: Placed, fact: DeviceFact) -> int | None:
+    # vehicle 0 stands for none
+    if not isinstance(fact, DevicePaired | DeviceUnpaired) or not fact.vehicle_id:
+        return None
+    return ledger.vehicle(at, fact.vehicle_id)
 
 
 def _mint(
@@ -181,6 +241,7 @@ def _mint(
     version.minted_at = at.block_time
     if fact.address is not None:
         devices.set_address(version, fact.address)
+        claims.succeed(ledger, at, device, version)
     if fact.serial_number is not None:
         devices.set_serial_number(version, fact.serial_number)
     if fact.imei is not None:
@@ -220,13 +281,14 @@ def _transfer(ledger: Ledger, rules: Rules, at: Placed, fact: DeviceTransferred,
     version = ledger.device_versions.change(device, at.position)
     burns = fact.recipient == ZERO_ADDRESS
     if burns:
+        claims.leave(ledger, at, device, version)
         devices.burn(version, at.position, at.block_time)
     else:
         devices.own(version, fact.recipient)
     reason = AuthorizationEndReason.BURNED if burns else AuthorizationEndReason.TRANSFERRED
     for key in sorted(ledger.grants_of.get(device, ())):
         if rules.grant_policies[key[2]].voided_by_transfer:
-            _end_grant(ledger, key, at, reason)
+            grants.end_grant(ledger, key, at, reason)
 
 
 def _set_attribute(ledger: Ledger, at: Placed, fact: DeviceAttributeSet, device: int) -> None:
@@ -308,53 +370,6 @@ def _record_end_of_life(ledger: Ledger, at: Placed, fact: EndOfLifeRecorded, dev
     happened_at = at.block_time if fact.occurred_at is None else fact.occurred_at
     version = ledger.device_versions.change(device, at.position)
     devices.end_service(version, at.position, fact.process, happened_at, fact.facility, fact.sanitization)
-
-
-# Grants
-
-
-def _authorize(ledger: Ledger, rules: Rules, at: Placed, fact: UserAuthorized, device: int) -> None:
-    key = (device, fact.user, fact.source, fact.scope)
-    expires_at = _expiry(rules, fact)
-    if expires_at is None:
-        _end_grant(ledger, key, at, AuthorizationEndReason.REVOKED)
-        return
-    _end_grant(ledger, key, at, AuthorizationEndReason.REPLACED)
-    row = rows.Authorization(
-        device,
-        at.position,
-        fact.user,
-        fact.source,
-        fact.scope,
-        expires_at,
-        at.block_time,
-        organization=fact.organization or None,
-        organization_key=text_key(fact.organization),
-        permissions=None if fact.permissions is None else uint256_bytes(fact.permissions),
-        agreement_uri=fact.agreement_uri or None,
-    )
-    ledger.authorizations.start(key, row)
-    ledger.grants_of.setdefault(device, set()).add(key)
-
-
-def _end_grant(ledger: Ledger, key: GrantKey, at: Placed, reason: AuthorizationEndReason) -> None:
-    if key in ledger.authorizations.open:
-        grant = ledger.authorizations.end(key, at.position)
-        grant.ended_at = at.block_time
-        grant.end_reason = reason.value
-        ledger.grants_of[key[0]].discard(key)
-
-
-def _expiry(rules: Rules, fact: UserAuthorized) -> int | None:
-    """Returns the first second without access by the policy of the grant's source; None where the grant revokes."""
-    policy = rules.grant_policies[fact.source]
-    if fact.permissions == 0 and policy.zero_permissions_revoke:
-        return None
-    if fact.expires_at is None:
-        return OPEN
-    if fact.expires_at == 0 and policy.zero_expiry is not ZeroExpiry.EXPIRED:
-        return OPEN if policy.zero_expiry is ZeroExpiry.NEVER else None
-    return saturate(fact.expires_at + policy.expiry_inclusive)
 
 
 # Licences

@@ -24,8 +24,13 @@ from indexer.store.watch import (
     register,
 )
 from schema.database import connect, migrate
-from schema.events import DeviceMinted
-from schema.licenses import HARDWARE_LICENSING, MANUFACTURER_LICENSING, history_is_whole
+from schema.events import DeviceMinted, DeviceProvisioned
+from schema.licenses import (
+    hardware_licensing_is_whole,
+    history_is_whole,
+    licensed_by_tokens,
+    manufacturer_licensing_is_whole,
+)
 from schema.profile import Profile, Reader, load_profile, parse_profile
 
 
@@ -171,8 +176,8 @@ def _rules(profile: Profile, reader: Reader, contracts: Sequence[WatchedContract
     return Rules(
         grant_policies=profile.grant_policies,
         mints_are_whole=lambda contract: history_is_whole(reader, whole, contract, DeviceMinted),
-        manufacturer_licenses_are_whole=lambda contract: history_is_whole(
-            reader, whole, contract, *MANUFACTURER_LICENSING
-        ),
-        hardware_licenses_are_whole=lambda contract: history_is_whole(reader, whole, contract, *HARDWARE_LICENSING),
+        manufacturer_licenses_are_whole=lambda contract: manufacturer_licensing_is_whole(reader, whole, contract),
+        hardware_licenses_are_whole=lambda contract: hardware_licensing_is_whole(reader, whole, contract),
+        licensed_by_tokens=licensed_by_tokens(reader),
+        claims_provision=lambda contract: not reader.has_rule_for(DeviceProvisioned, contract),
     )

@@ -33,6 +33,8 @@ class Event(Struct, gc=False):
     device_id: int | None = None
     manufacturer_id: int | None = None
     hardware_license_id: int | None = None
+    vehicle_id: int | None = None
+    license_id: int | None = None
     event_time: int | None = None
     biz_step: int | None = None
     disposition: int | None = None
@@ -40,7 +42,7 @@ class Event(Struct, gc=False):
 
 
 class Identity(Struct, gc=False):
-    """A row of `device`, `manufacturer` or `hardware_license`."""
+    """A row of `device`, `manufacturer`, `hardware_license`, `license` or `vehicle`."""
 
     id: int
     contract: bytes
@@ -84,6 +86,11 @@ class DeviceVersion(Struct, gc=False):
     facility: str | None = None
     sanitization: int | None = None
     sanitized_before_disposal: int = Verdict.NOT_APPLICABLE
+    claimed_at: int | None = None
+    beneficiary: bytes | None = None
+    vehicle_id: int | None = None
+    paired_at: int | None = None
+    predecessor_id: int | None = None
 
 
 class DeviceActivity(Struct, gc=False):
@@ -157,6 +164,26 @@ class HardwareLicenseVersion(License, kw_only=True, gc=False):
     model_key: str = ""
     hardware_revision: str | None = None
     hardware_revision_key: str = ""
+
+
+class LicenseVersion(Struct, gc=False):
+    """A licence that is an NFT."""
+
+    license_id: int
+    valid_from: int
+    valid_to: int = OPEN
+    holder: bytes | None = None
+    grant_position: int | None = None
+    granted_at: int | None = None
+    revocation_position: int | None = None
+    revoked_at: int | None = None
+
+
+class VehicleVersion(Struct, gc=False):
+    vehicle_id: int
+    valid_from: int
+    valid_to: int = OPEN
+    owner: bytes | None = None
 
 
 class Lifecycle(Struct, gc=False):

@@ -4,7 +4,7 @@ A fact is frozen and named in the past tense. `None` means that the chain did no
 known. `""` means that the chain said "nothing", and clears. Numbers are Python ints of any size; `Seconds` are unix
 seconds as the emitter gave them, whatever their size. Addresses are 20 bytes, hashes 32.
 
-To add one: a class here and in `DeviceFact` or `LicenseFact`, a `Kind`, a rule in a profile, a `case` in the fold.
+To add one: a class here and in its union below, a `Kind`, a rule in a profile, a `case` in the fold.
 """
 
 from enum import IntEnum, StrEnum
@@ -152,6 +152,109 @@ class HardwareLicenseRevoked(Struct, frozen=True, kw_only=True, gc=False):
     reason: str | None = None
 
 
+# What contracts carry whose devices are claimed by an owner, paired with a vehicle, and made by holders of NFTs
+
+
+class DeviceClaimed(Struct, frozen=True, kw_only=True, gc=False):
+    """An owner took the device into use. Ownership itself is told by the transfer."""
+
+    token_id: int
+    claimant: Address | None = None
+
+
+class DeviceUnclaimed(Struct, frozen=True, kw_only=True, gc=False):
+    """The claim ended: the device went back to its manufacturer, or an administrator cleared it."""
+
+    token_id: int
+    claimant: Address | None = None
+
+
+class DevicePaired(Struct, frozen=True, kw_only=True, gc=False):
+    """Vehicle 0 stands for none: such a pairing is an unpairing."""
+
+    token_id: int
+    vehicle_id: int
+
+
+class DeviceUnpaired(Struct, frozen=True, kw_only=True, gc=False):
+    """Ends the pairing, whatever vehicle it names."""
+
+    token_id: int
+    vehicle_id: int | None = None
+
+
+class DeviceBurned(Struct, frozen=True, kw_only=True, gc=False):
+    """Says that the certificate is gone; the transfer to zero, which comes with it, says that nobody owns it."""
+
+    token_id: int
+    former_owner: Address | None = None
+
+
+class BeneficiarySet(Struct, frozen=True, kw_only=True, gc=False):
+    """Who has the proceeds of the device; the zero address stands for its owner."""
+
+    token_id: int
+    beneficiary: Address
+
+
+class ManufacturerMinted(Struct, frozen=True, kw_only=True, gc=False):
+    """The manufacturer's own NFT was minted; its owner is told by the transfer."""
+
+    manufacturer_id: int
+    name: str | None = None
+
+
+class ManufacturerTransferred(Struct, frozen=True, kw_only=True, gc=False):
+    """The only source of who owns a manufacturer's NFT. Recipient zero is the burn."""
+
+    manufacturer_id: int
+    sender: Address
+    recipient: Address
+
+
+class ManufacturerAttributeSet(Struct, frozen=True, kw_only=True, gc=False):
+    manufacturer_id: int
+    attribute: str
+    value: str
+
+
+class LicenseMinted(Struct, frozen=True, kw_only=True, gc=False):
+    """A licence that is an NFT of its own: it licenses the manufacturers that its holder owns."""
+
+    license_id: int
+    account: Address
+
+
+class LicenseTransferred(Struct, frozen=True, kw_only=True, gc=False):
+    """Sender zero is the mint, recipient zero the burn."""
+
+    license_id: int
+    sender: Address
+    recipient: Address
+
+
+class LicenseRevoked(Struct, frozen=True, kw_only=True, gc=False):
+    license_id: int
+
+
+class VehicleMinted(Struct, frozen=True, kw_only=True, gc=False):
+    vehicle_id: int
+    owner: Address | None = None
+
+
+class VehicleTransferred(Struct, frozen=True, kw_only=True, gc=False):
+    """The only source of who owns a vehicle's NFT. Recipient zero is the burn."""
+
+    vehicle_id: int
+    sender: Address
+    recipient: Address
+
+
+class VehicleBurned(Struct, frozen=True, kw_only=True, gc=False):
+    vehicle_id: int
+    former_owner: Address | None = None
+
+
 DeviceFact = (
     DeviceMinted
     | DeviceTransferred
@@ -164,9 +267,18 @@ DeviceFact = (
     | FactoryReset
     | FirmwareUpdated
     | EndOfLifeRecorded
+    | DeviceClaimed
+    | DeviceUnclaimed
+    | DevicePaired
+    | DeviceUnpaired
+    | DeviceBurned
+    | BeneficiarySet
 )
 LicenseFact = ManufacturerLicensed | ManufacturerLicenseRevoked | HardwareLicensed | HardwareLicenseRevoked
-Fact = DeviceFact | LicenseFact
+ManufacturerFact = ManufacturerMinted | ManufacturerTransferred | ManufacturerAttributeSet
+LicenseTokenFact = LicenseMinted | LicenseTransferred | LicenseRevoked
+VehicleFact = VehicleMinted | VehicleTransferred | VehicleBurned
+Fact = DeviceFact | LicenseFact | ManufacturerFact | LicenseTokenFact | VehicleFact
 
 FACT_TYPES: dict[str, type[Fact]] = {fact.__name__: fact for fact in Fact.__args__}
 
@@ -191,6 +303,21 @@ class Kind(IntEnum):
     MANUFACTURER_LICENSE_REVOKED = 14
     HARDWARE_LICENSED = 15
     HARDWARE_LICENSE_REVOKED = 16
+    DEVICE_CLAIMED = 17
+    DEVICE_UNCLAIMED = 18
+    DEVICE_PAIRED = 19
+    DEVICE_UNPAIRED = 20
+    DEVICE_BURNED = 21
+    BENEFICIARY_SET = 22
+    MANUFACTURER_MINTED = 23
+    MANUFACTURER_TRANSFERRED = 24
+    MANUFACTURER_ATTRIBUTE_SET = 25
+    LICENSE_MINTED = 26
+    LICENSE_TRANSFERRED = 27
+    LICENSE_REVOKED = 28
+    VEHICLE_MINTED = 29
+    VEHICLE_TRANSFERRED = 30
+    VEHICLE_BURNED = 31
 
 
 KIND_OF: dict[type[Fact], Kind] = {
@@ -209,4 +336,19 @@ KIND_OF: dict[type[Fact], Kind] = {
     ManufacturerLicenseRevoked: Kind.MANUFACTURER_LICENSE_REVOKED,
     HardwareLicensed: Kind.HARDWARE_LICENSED,
     HardwareLicenseRevoked: Kind.HARDWARE_LICENSE_REVOKED,
+    DeviceClaimed: Kind.DEVICE_CLAIMED,
+    DeviceUnclaimed: Kind.DEVICE_UNCLAIMED,
+    DevicePaired: Kind.DEVICE_PAIRED,
+    DeviceUnpaired: Kind.DEVICE_UNPAIRED,
+    DeviceBurned: Kind.DEVICE_BURNED,
+    BeneficiarySet: Kind.BENEFICIARY_SET,
+    ManufacturerMinted: Kind.MANUFACTURER_MINTED,
+    ManufacturerTransferred: Kind.MANUFACTURER_TRANSFERRED,
+    ManufacturerAttributeSet: Kind.MANUFACTURER_ATTRIBUTE_SET,
+    LicenseMinted: Kind.LICENSE_MINTED,
+    LicenseTransferred: Kind.LICENSE_TRANSFERRED,
+    LicenseRevoked: Kind.LICENSE_REVOKED,
+    VehicleMinted: Kind.VEHICLE_MINTED,
+    VehicleTransferred: Kind.VEHICLE_TRANSFERRED,
+    VehicleBurned: Kind.VEHICLE_BURNED,
 }

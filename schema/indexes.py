@@ -44,6 +44,9 @@ SECONDARY_INDEXES = (
     SecondaryIndex("device_version", ("chain_id", "hardware_license_id", "device_id", *SPAN)),
     SecondaryIndex("device_version", ("chain_id", "minted_at", "device_id", *SPAN)),
     SecondaryIndex("device_version", ("chain_id", "manufactured_at", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "beneficiary", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "vehicle_id", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "predecessor_id", "device_id", *SPAN)),
     SecondaryIndex("device_activity", ("chain_id", "firmware_version_key", "device_id", *SPAN)),
     SecondaryIndex("device_activity", ("chain_id", "updated_at", "device_id", *SPAN)),
     # grants from the user's and the organization's side

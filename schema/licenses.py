@@ -6,8 +6,11 @@ from schema.events import (
     Fact,
     HardwareLicensed,
     HardwareLicenseRevoked,
+    LicenseRevoked,
+    LicenseTransferred,
     ManufacturerLicensed,
     ManufacturerLicenseRevoked,
+    ManufacturerTransferred,
 )
 from schema.profile import Reader
 from schema.vocabulary import LicenseStatus
@@ -31,7 +34,30 @@ def license_status(
 
 
 MANUFACTURER_LICENSING = (ManufacturerLicensed, ManufacturerLicenseRevoked)
+TOKEN_LICENSING = (LicenseTransferred, LicenseRevoked)
 HARDWARE_LICENSING = (HardwareLicensed, HardwareLicenseRevoked)
+
+
+def licensed_by_tokens(reader: Reader) -> bool:
+    """Tells whether a manufacturer's licence is an NFT that its owner holds, rather than a grant by its number."""
+    return reader.has_rule_for(LicenseTransferred)
+
+
+def manufacturer_licensing_is_whole(
+    reader: Reader, watched_from_first_block: Collection[bytes], contract: bytes
+) -> bool:
+    """Tells whether the absence of a licence, or of its revocation, of a contract's manufacturers means something."""
+    if not licensed_by_tokens(reader):
+        return history_is_whole(reader, watched_from_first_block, contract, *MANUFACTURER_LICENSING)
+    return history_is_whole(reader, watched_from_first_block, contract, ManufacturerTransferred) and all(
+        history_is_whole(reader, watched_from_first_block, license_contract, *TOKEN_LICENSING)
+        for license_contract in reader.contracts_of(LicenseTransferred)
+    )
+
+
+def hardware_licensing_is_whole(reader: Reader, watched_from_first_block: Collection[bytes], contract: bytes) -> bool:
+    """Tells whether the absence of a hardware licence, or of its revocation, of a contract means something."""
+    return history_is_whole(reader, watched_from_first_block, contract, *HARDWARE_LICENSING)
 
 
 def history_is_whole(

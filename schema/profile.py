@@ -17,8 +17,9 @@ fields    = { token_id = "tokenId", to_version = "toVersion", result = { arg = "
   zero: such a log does not fit, unless a map gives it another meaning.
 - `first_block` and `last_block` limit a rule, both included. `where = { argument = value }` makes it apply only to logs
   whose argument is that value, or the address of a role: `"@role"`. No two rules may claim one log.
-- `token`, `manufacturer` and `hardware_license` name the role whose ids `token_id`, `manufacturer_id` and
-  `hardware_license_id` are; without them they are the emitter's.
+- `token`, `manufacturer`, `hardware_license`, `vehicle` and `license` name the role whose ids `token_id`,
+  `manufacturer_id`, `hardware_license_id`, `vehicle_id` and `license_id` are; without them they are the emitter's.
+- `unread = ["role"]`, above the first rule, names contracts whose logs are kept though no rule reads them.
 - `[grants.<source>]` says what a grant of that source means. The source of a rule is a constant, `contract` if it gives
   none.
 """
@@ -33,7 +34,7 @@ from typing import Any
 from schema.events import Address, UserAuthorized, UserRevoked
 from schema.profile_errors import Place, ProfileError, suggestion, toml
 from schema.profile_reader import UNMAPPED, Mapped, Reader, Reading, Undecodable, Unmapped, check_addresses
-from schema.profile_rules import Constant, Rule, check_rules, parse_rule
+from schema.profile_rules import ROLE, Constant, Rule, check_rules, parse_rule
 from schema.profile_values import address
 
 __all__ = [
@@ -92,13 +93,14 @@ class Profile:
     text: str
     origin: str
     rules: tuple[Rule, ...]
+    unread: tuple[str, ...]
     grant_policies: Mapping[str, GrantPolicy]
     networks: Mapping[int, Mapping[str, tuple[KnownContract, ...]]]
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Return the roles of contracts that have rules, in the order of the file."""
-        return tuple(dict.fromkeys(rule.contract for rule in self.rules))
+        """Return the roles of contracts, those with rules first, in the order of the file."""
+        return _roles(self.rules, self.unread)
 
     def compile(self, contracts: Mapping[str, Sequence[bytes]]) -> Reader:
         """Return a reader for the 20-byte addresses of each role.
@@ -107,7 +109,7 @@ class Profile:
         contract that is not watched stays unknown. Raises `ProfileError` for an unknown role and for addresses that
         cannot be told apart.
         """
-        return Reader(self.rules, check_addresses(self.rules, contracts, Place((self.origin,))))
+        return Reader(self.rules, check_addresses(self.rules, self.roles, contracts, Place((self.origin,))))
 
 
 def load_profile(name_or_path: str) -> Profile:
@@ -136,26 +138,45 @@ def parse_profile(text: str, origin: str) -> Profile:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # tomllib lets through what int() and the stack refuse
         raise ProfileError(f"{origin}: {error}") from None
-    table = file.table(document, ("name", "event", "grants", "networks"))
+    table = file.table(document, ("name", "unread", "event", "grants", "networks"))
     name = file.text(table, "name", "my-certificate")
     events = table.get("event", [])
     if not isinstance(events, list) or not events:
         file.refuse("has no rule. Each begins with a line [[event]]")
     rules = tuple(parse_rule(event, number, file) for number, event in enumerate(events, start=1))
     check_rules(rules, file)
+    unread = _unread(table.get("unread", []), rules, file)
     return Profile(
         name=name,
         text=text,
         origin=origin,
         rules=rules,
+        unread=unread,
         grant_policies=_grant_policies(table.get("grants", {}), rules, file),
-        networks=_networks(table.get("networks", {}), rules, file),
+        networks=_networks(table.get("networks", {}), _roles(rules, unread), file),
     )
 
 
 def shipped_profiles() -> list[str]:
     """Return the names of the profiles that come with the product."""
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def _roles(rules: Sequence[Rule], unread: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*(rule.contract for rule in rules), *unread)))
+
+
+def _unread(value: object, rules: Sequence[Rule], file: Place) -> tuple[str, ...]:
+    place = file.inside("unread")
+    if not isinstance(value, list):
+        place.refuse(f'is {toml(value)}, expected a list of roles. Example: unread = ["vehicle"]')
+    read = {rule.contract for rule in rules}
+    for role in value:
+        if not isinstance(role, str) or not ROLE.fullmatch(role):
+            place.refuse(f"{toml(role)} is no role: use letters, digits, - and _")
+        if role in read:
+            place.refuse(f"the role {role!r} has rules, so its logs are read")
+    return tuple(value)
 
 
 def _grant_policies(value: object, rules: Sequence[Rule], file: Place) -> Mapping[str, GrantPolicy]:
@@ -198,9 +219,8 @@ def _grant_policy(value: object, place: Place) -> GrantPolicy:
 
 
 def _networks(
-    value: object, rules: Sequence[Rule], file: Place
+    value: object, roles: Sequence[str], file: Place
 ) -> Mapping[int, Mapping[str, tuple[KnownContract, ...]]]:
-    roles = dict.fromkeys(rule.contract for rule in rules)
     networks = {}
     for chain_id, contracts in file.inside("networks").table(value).items():
         place = file.inside(f"networks.{chain_id}")

@@ -9,7 +9,7 @@ from schema.abi import DecodeError, compile_reading, variable
 from schema.abi_signature import WORD
 from schema.events import Address, DeviceMinted, Fact
 from schema.profile_errors import Place, suggestion
-from schema.profile_rules import Binding, Constant, FromArgument, RoleAddress, Rule, Translated
+from schema.profile_rules import SUBJECT_OF_ID, Binding, Constant, FromArgument, RoleAddress, Rule, Translated
 from schema.profile_values import FACT_FIELDS, Holds
 
 
@@ -20,6 +20,8 @@ class Mapped(Struct, frozen=True, gc=False):
     token_contract: Address
     manufacturer_contract: Address
     hardware_license_contract: Address
+    vehicle_contract: Address
+    license_contract: Address
 
 
 class Unmapped(Struct, frozen=True, gc=False):
@@ -67,7 +69,7 @@ class Reader:
         self._claims = {key: tuple(found) for key, found in claims.items()}
         self._by_event = {key: tuple(found) for key, found in by_event.items()}
         self._emitters = {key: frozenset(found) for key, found in emitters.items()}
-        self.device_contracts = frozenset(contract for fact, contract in emitters if fact is DeviceMinted)
+        self.device_contracts = self.contracts_of(DeviceMinted)
         """The contracts whose tokens are devices: those that a rule for DeviceMinted names."""
 
     def read(self, address: bytes, topics: bytes, data: bytes, block_number: int) -> Reading:
@@ -88,6 +90,10 @@ class Reader:
         A history is whole when there is one, and each is watched from its first block.
         """
         return self._emitters.get((fact_type, Address(contract)), frozenset())
+
+    def contracts_of(self, fact_type: type[Fact]) -> frozenset[Address]:
+        """Return the contracts about whose ids a log can mean this fact."""
+        return frozenset(contract for fact, contract in self._emitters if fact is fact_type)
 
     def has_rule_for(self, fact_type: type[Fact], contract: bytes | None = None) -> bool:
         """Tell whether any log can mean this fact; given a contract, this fact about an id of it."""
@@ -111,9 +117,10 @@ class Reader:
         return Undecodable(f"{rule.event.name}: the log has {found}, the profile knows it with {known}", rule.fact_type)
 
 
-def check_addresses(rules: Sequence[Rule], contracts: Mapping[str, Sequence[bytes]], file: Place) -> Addresses:
+def check_addresses(
+    rules: Sequence[Rule], roles: Sequence[str], contracts: Mapping[str, Sequence[bytes]], file: Place
+) -> Addresses:
     """Return the addresses by role, each once. Raises `ProfileError` for a role or an address that cannot be."""
-    roles = {rule.contract for rule in rules}
     role_of: dict[bytes, str] = {}
     for role, addresses in contracts.items():
         if role not in roles:
@@ -149,10 +156,7 @@ def _compile_rule(rule: Rule, addresses: Addresses) -> Callable[[bytes, bytes, b
         for field, binding in rule.fields.items()
         if field not in unnamed
     )
-    subjects = ", ".join(
-        _contract_expression(rule, field, addresses, names)
-        for field in ("token_id", "manufacturer_id", "hardware_license_id")
-    )
+    subjects = ", ".join(_contract_expression(rule, field, addresses, names) for field in SUBJECT_OF_ID)
     guards = {index: _guard(index, wanted, addresses, names) for index, wanted in rule.where.items()}
     result = f"Mapped(Fact({arguments}), {subjects})"
     return compile_reading(rule.event, result, ("address", "topics", "data"), names, guards)

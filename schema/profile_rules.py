@@ -73,7 +73,15 @@ class Rule:
                 yield "where", value.role
 
 
-ID_OF_SUBJECT = {"token": "token_id", "manufacturer": "manufacturer_id", "hardware_license": "hardware_license_id"}
+ID_OF_SUBJECT = {
+    "token": "token_id",
+    "manufacturer": "manufacturer_id",
+    "hardware_license": "hardware_license_id",
+    "vehicle": "vehicle_id",
+    "license": "license_id",
+}
+"""The keys of a rule that say whose ids a field holds, in the order of the contracts of `Mapped`."""
+
 SUBJECT_OF_ID = {field: subject for subject, field in ID_OF_SUBJECT.items()}
 RULE_KEYS = ("contract", "signature", "fact", "fields", "where", "first_block", "last_block", *ID_OF_SUBJECT)
 ROLE = re.compile("[A-Za-z0-9_-]+")

@@ -144,6 +144,8 @@ class Event(SQLModel, table=True):
     device_id: int | None = _int64(None)
     manufacturer_id: int | None = _int64(None)
     hardware_license_id: int | None = _int64(None)
+    vehicle_id: int | None = _int64(None)
+    license_id: int | None = _int64(None)
     event_time: int | None = _int64(None)
     biz_step: int | None = _small(None)
     disposition: int | None = _small(None)
@@ -217,7 +219,8 @@ class Device(SQLModel, table=True):
 class DeviceVersion(SQLModel, table=True):
     """What seldom changes about a device. Burned: `burn_position` is set and `owner` is NULL.
 
-    `end_of_life_position` is the step that set the status, NULL where a burn did.
+    `end_of_life_position` is the step that set the status, NULL where a burn did. `beneficiary` NULL is the owner.
+    `predecessor_id` is the device burned in the transaction of the mint, whose address this one took over.
     """
 
     __tablename__ = "device_version"
@@ -260,6 +263,11 @@ class DeviceVersion(SQLModel, table=True):
     facility: str | None = _text(None)
     sanitization: int | None = _small(None)
     sanitized_before_disposal: int = _small()
+    claimed_at: int | None = _int64(None)
+    beneficiary: bytes | None = _bytes(None)
+    vehicle_id: int | None = _int64(None)
+    paired_at: int | None = _int64(None)
+    predecessor_id: int | None = _int64(None)
 
 
 class DeviceActivity(SQLModel, table=True):
@@ -460,3 +468,56 @@ class HardwareLicenseVersion(SQLModel, table=True):
     revocation_position: int | None = _int64(None)
     revoked_at: int | None = _int64(None)
     revocation_reason: str | None = _text(None)
+
+
+# Licences that are NFTs, and vehicles
+
+
+class License(SQLModel, table=True):
+    __tablename__ = "license"
+    __table_args__ = (UniqueConstraint("chain_id", "contract", "token_id"), CLUSTERED)
+
+    chain_id: int = _key()
+    id: int = _key()
+    contract: bytes = _bytes()
+    token_id: int = _uint256()
+
+
+class LicenseVersion(SQLModel, table=True):
+    """A licence NFT. What it is worth to the manufacturers that its holder owns is in their `ManufacturerVersion`."""
+
+    __tablename__ = "license_version"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    license_id: int = _key()
+    valid_from: int = _key()
+    valid_to: int = _int64(OPEN)
+    holder: bytes | None = _bytes(None)
+    grant_position: int | None = _int64(None)
+    granted_at: int | None = _int64(None)
+    revocation_position: int | None = _int64(None)
+    revoked_at: int | None = _int64(None)
+
+
+class Vehicle(SQLModel, table=True):
+    __tablename__ = "vehicle"
+    __table_args__ = (UniqueConstraint("chain_id", "contract", "token_id"), CLUSTERED)
+
+    chain_id: int = _key()
+    id: int = _key()
+    contract: bytes = _bytes()
+    token_id: int = _uint256()
+
+
+class VehicleVersion(SQLModel, table=True):
+    """`owner` NULL: burned, or never seen."""
+
+    __tablename__ = "vehicle_version"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    vehicle_id: int = _key()
+    valid_from: int = _key()
+    valid_to: int = _int64(OPEN)
+    owner: bytes | None = _bytes(None)

@@ -12,23 +12,38 @@ from stdnum import luhn
 
 from schema.events import (
     ZERO_ADDRESS,
+    BeneficiarySet,
     DeviceAddressReset,
     DeviceAttributeSet,
+    DeviceBurned,
+    DeviceClaimed,
     DeviceMinted,
+    DevicePaired,
     DeviceProvisioned,
     DeviceTransferred,
+    DeviceUnclaimed,
+    DeviceUnpaired,
     EndOfLifeRecorded,
     Fact,
     FactoryReset,
     FirmwareUpdated,
     HardwareLicensed,
     HardwareLicenseRevoked,
+    LicenseMinted,
+    LicenseRevoked,
+    LicenseTransferred,
+    ManufacturerAttributeSet,
     ManufacturerLicensed,
     ManufacturerLicenseRevoked,
+    ManufacturerMinted,
+    ManufacturerTransferred,
     Seconds,
     TestRecorded,
     UserAuthorized,
     UserRevoked,
+    VehicleBurned,
+    VehicleMinted,
+    VehicleTransferred,
 )
 
 
@@ -195,6 +210,8 @@ CONFORMED: EpcisWords = (EpcisAction.OBSERVE, BizStep.inspecting, Disposition.co
 NOT_CONFORMED: EpcisWords = (EpcisAction.OBSERVE, BizStep.inspecting, Disposition.non_conformant)
 PROVISIONED: EpcisWords = (EpcisAction.OBSERVE, BizStep.other, Disposition.active)
 OBSERVED: EpcisWords = (EpcisAction.OBSERVE, BizStep.other, None)
+INSTALLED: EpcisWords = (EpcisAction.OBSERVE, BizStep.installing, Disposition.active)
+REMOVED: EpcisWords = (EpcisAction.OBSERVE, BizStep.removing, Disposition.inactive)
 BURNED: EpcisWords = (EpcisAction.DELETE, BizStep.decommissioning, Disposition.inactive)
 END_OF_LIFE_WORDS: dict[int, EpcisWords] = {
     EndOfLifeProcess.DECOMMISSIONED: (EpcisAction.OBSERVE, BizStep.decommissioning, Disposition.inactive),
@@ -220,6 +237,10 @@ def _end_of_life_words(fact: EndOfLifeRecorded) -> EpcisWords:
     return END_OF_LIFE_WORDS.get(fact.process, OBSERVED)
 
 
+def _pairing_words(fact: DevicePaired) -> EpcisWords:
+    return INSTALLED if fact.vehicle_id else REMOVED
+
+
 EPCIS_WORDS: dict[type[Fact], Callable[[Any], EpcisWords]] = {
     DeviceMinted: _always(COMMISSIONED),
     DeviceTransferred: _transfer_words,
@@ -236,6 +257,21 @@ EPCIS_WORDS: dict[type[Fact], Callable[[Any], EpcisWords]] = {
     ManufacturerLicenseRevoked: _always(NO_WORDS),
     HardwareLicensed: _always(NO_WORDS),
     HardwareLicenseRevoked: _always(NO_WORDS),
+    DeviceClaimed: _always(PROVISIONED),
+    DeviceUnclaimed: _always(OBSERVED),
+    DevicePaired: _pairing_words,
+    DeviceUnpaired: _always(REMOVED),
+    DeviceBurned: _always(BURNED),
+    BeneficiarySet: _always(OBSERVED),
+    ManufacturerMinted: _always(NO_WORDS),
+    ManufacturerTransferred: _always(NO_WORDS),
+    ManufacturerAttributeSet: _always(NO_WORDS),
+    LicenseMinted: _always(NO_WORDS),
+    LicenseTransferred: _always(NO_WORDS),
+    LicenseRevoked: _always(NO_WORDS),
+    VehicleMinted: _always(NO_WORDS),
+    VehicleTransferred: _always(NO_WORDS),
+    VehicleBurned: _always(NO_WORDS),
 }
 
 

@@ -62,7 +62,7 @@ class History:
 
     def close(self) -> None:
         """Build the secondary indexes, say that the backfill is over, and let go of the database."""
-        self.store.finish_backfill()
+        self.store.finish_backfill(self.store.checkpoint())
         self.engine.dispose()
 
 

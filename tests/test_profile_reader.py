@@ -78,9 +78,7 @@ def test_a_mint_of_the_reference_contract_is_read_with_all_it_says() -> None:
             manufactured_at=Seconds(2**64 - 1),
             firmware_version="",
         ),
-        CERTIFICATE,
-        CERTIFICATE,
-        CERTIFICATE,
+        *[CERTIFICATE] * 5,
     )
 
 
@@ -156,9 +154,11 @@ def test_other_names_orders_and_contracts_are_read_by_a_profile_alone() -> None:
         token_contract=TAG,
         manufacturer_contract=ROLL,
         hardware_license_contract=REGISTRY,
+        vehicle_contract=REGISTRY,
+        license_contract=REGISTRY,
     )
     moved = read(PALLET, TAG, "Moved(uint128 indexed tag, address to, address from)", 5, ALICE, BOB)
-    assert moved == Mapped(DeviceTransferred(token_id=5, sender=BOB, recipient=ALICE), TAG, TAG, TAG)
+    assert moved == Mapped(DeviceTransferred(token_id=5, sender=BOB, recipient=ALICE), *[TAG] * 5)
     listed = read(PALLET, ROLL, "Listed(string title, uint32 maker)", "Acme", 8)
     assert fact_of(listed) == ManufacturerLicensed(manufacturer_id=8, name="Acme")
 

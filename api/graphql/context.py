@@ -16,6 +16,7 @@ from api.snapshot import Snapshot
 if TYPE_CHECKING:
     from api.graphql.devices import Device
     from api.graphql.manufacturers import HardwareLicense, Manufacturer
+    from api.graphql.vehicles import Vehicle
 
 __all__ = ["Context", "Freshness", "Info", "Pin"]
 
@@ -64,6 +65,12 @@ class Context:
         from api.graphql.manufacturers import load_hardware_license
 
         return await load_hardware_license(self, pin, id)
+
+    async def vehicle(self, pin: Pin, id: int) -> "Vehicle":
+        """Returns the vehicle of an id that a row names."""
+        from api.graphql.vehicles import load_vehicle
+
+        return await load_vehicle(self, pin, id)
 
 
 Info = strawberry.Info[Context, None]

@@ -1,6 +1,6 @@
 """The history: every recorded event as a type of its own, behind one interface.
 
-A new fact needs a class here, a `case` in `to_event`, and nothing else of the API.
+A new fact needs a class here or in `api.graphql.token_events`, a `case` in `to_event`, and nothing else of the API.
 """
 
 from datetime import datetime
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, assert_never
 import strawberry
 
 from api.events import RecordedEvent
+from api.graphql import token_events as tokens
 from api.graphql.context import Info
 from api.graphql.fields import field
 from api.graphql.identity import Imei, imei
@@ -113,6 +114,7 @@ class FactoryReset(LifecycleEvent):
     reset_at: datetime | None = strawberry.field(description="When, by its emitter.")
     reason: FactoryResetReason | None = strawberry.field(description="Null when the contract gives none.")
     reason_code: int | None = strawberry.field(description=f"The contract's number; {INT32_MAX} stands for any larger.")
+    address: Address | None = strawberry.field(description="The new address, where the reset set one.")
 
 
 @strawberry.type(description="An update over the air was tried.")
@@ -218,6 +220,7 @@ EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
     ManufacturerLicenseRevoked,
     HardwareLicensed,
     HardwareLicenseRevoked,
+    *tokens.EVENT_TYPES,
     UndecodableEvent,
     UnmappedEvent,
 )
@@ -287,6 +290,7 @@ def _of_fact(fact: Fact, base: dict[str, Any]) -> LifecycleEvent:
                 reset_at=date_time(fact.reset_at),
                 reason=None if fact.reason is None else code_of(FactoryResetReason, fact.reason),
                 reason_code=_int32(fact.reason),
+                address=_address(fact.address),
                 **base,
             )
         case facts.FirmwareUpdated():
@@ -333,6 +337,43 @@ def _of_fact(fact: Fact, base: dict[str, Any]) -> LifecycleEvent:
             )
         case facts.HardwareLicenseRevoked():
             return HardwareLicenseRevoked(reason=fact.reason or None, **base)
+        case facts.DeviceClaimed():
+            return tokens.DeviceClaimed(claimant=_address(fact.claimant), **base)
+        case facts.DeviceUnclaimed():
+            return tokens.DeviceUnclaimed(claimant=_address(fact.claimant), **base)
+        case facts.DevicePaired():
+            return tokens.DevicePaired(**base)
+        case facts.DeviceUnpaired():
+            return tokens.DeviceUnpaired(**base)
+        case facts.DeviceBurned():
+            return tokens.DeviceBurned(former_owner=_address(fact.former_owner), **base)
+        case facts.BeneficiarySet():
+            return tokens.BeneficiarySet(beneficiary=_account(fact.beneficiary), **base)
+        case facts.ManufacturerMinted():
+            return tokens.ManufacturerMinted(name=fact.name or None, **base)
+        case facts.ManufacturerTransferred():
+            return tokens.ManufacturerTransferred(
+                sender=Address(fact.sender), recipient=Address(fact.recipient), **base
+            )
+        case facts.ManufacturerAttributeSet():
+            return tokens.ManufacturerAttributeSet(attribute=fact.attribute, value=fact.value, **base)
+        case facts.LicenseMinted():
+            return tokens.LicenseMinted(license_id=BigInt(fact.license_id), account=Address(fact.account), **base)
+        case facts.LicenseTransferred():
+            return tokens.LicenseTransferred(
+                license_id=BigInt(fact.license_id),
+                sender=Address(fact.sender),
+                recipient=Address(fact.recipient),
+                **base,
+            )
+        case facts.LicenseRevoked():
+            return tokens.LicenseRevoked(license_id=BigInt(fact.license_id), **base)
+        case facts.VehicleMinted():
+            return tokens.VehicleMinted(owner=_address(fact.owner), **base)
+        case facts.VehicleTransferred():
+            return tokens.VehicleTransferred(sender=Address(fact.sender), recipient=Address(fact.recipient), **base)
+        case facts.VehicleBurned():
+            return tokens.VehicleBurned(former_owner=_address(fact.former_owner), **base)
         case _:
             assert_never(fact)
 
@@ -348,6 +389,10 @@ def _big(number: int | None) -> BigInt | None:
 
 def _address(address: bytes | None) -> Address | None:
     return None if address is None else Address(address)
+
+
+def _account(address: bytes) -> Address | None:
+    return None if address == facts.ZERO_ADDRESS else Address(address)
 
 
 def _bytes32(hash: bytes | None) -> Bytes32 | None:

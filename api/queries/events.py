@@ -151,8 +151,11 @@ def _numbers(table: Any, scope: Scope) -> Select[Any]:
     return select(table.c.id).where(table.c.chain_id == scope.chain_id)
 
 
-def _transfers_that_burn() -> Condition:
-    return and_(event.c.kind == Kind.DEVICE_TRANSFERRED, event.c.biz_step == BizStep.decommissioning)
+def _burns() -> Condition:
+    # a step of the end of life has the same business step, and is observed
+    return and_(
+        event.c.kind.in_((Kind.DEVICE_TRANSFERRED, Kind.DEVICE_BURNED)), event.c.biz_step == BizStep.decommissioning
+    )
 
 
 def _adds(scope: Scope) -> Condition:
@@ -160,7 +163,7 @@ def _adds(scope: Scope) -> Condition:
 
 
 def _deletes(scope: Scope) -> Condition:
-    return or_(event.c.biz_step == BizStep.destroying, _transfers_that_burn())
+    return or_(event.c.biz_step == BizStep.destroying, _burns())
 
 
 def _observes(scope: Scope) -> Condition:

@@ -19,6 +19,8 @@ SPAN_KEYS: dict[str, tuple[str, ...]] = {
     "authorization": ("device_id", "valid_from"),
     "manufacturer_version": ("manufacturer_id", "valid_from"),
     "hardware_license_version": ("hardware_license_id", "valid_from"),
+    "vehicle_version": ("vehicle_id", "valid_from"),
+    "license_version": ("license_id", "valid_from"),
 }
 """The tables of spans, with what names a row in its chain."""
 

@@ -31,10 +31,15 @@ SPANS = {
     "authorization": "device_id",
     "manufacturer_version": "manufacturer_id",
     "hardware_license_version": "hardware_license_id",
+    "vehicle_version": "vehicle_id",
+    "license_version": "license_id",
 }
 """The tables of spans, with the column of `event` that names whose span an event may have changed."""
 
-IDENTITIES = ("device", "manufacturer", "hardware_license")
+SMALL_SPANS = ("manufacturer_version",)
+"""Tables searched whole: the transfer of a licence changes all manufacturers that its holders own, and names one."""
+
+IDENTITIES = ("device", "manufacturer", "hardware_license", "vehicle", "license")
 
 
 def undo(connection: Connection, before: Checkpoint, ancestor: tuple[int, bytes], cause: Cause) -> Undone:
@@ -54,8 +59,10 @@ def undo(connection: Connection, before: Checkpoint, ancestor: tuple[int, bytes]
 
 def _reopen_spans(connection: Connection, at: dict[str, int]) -> None:
     for table, owner in SPANS.items():
-        touched = f"""chain_id = :chain_id AND ({owner} > :p OR {owner} IN (SELECT {owner} FROM event
-            WHERE chain_id = :chain_id AND position > :p AND {owner} IS NOT NULL))"""
+        touched = "chain_id = :chain_id"
+        if table not in SMALL_SPANS:
+            touched += f""" AND ({owner} > :p OR {owner} IN (SELECT {owner} FROM event
+                WHERE chain_id = :chain_id AND position > :p AND {owner} IS NOT NULL))"""
         ended = ", ended_at = NULL, end_reason = NULL" if table == "authorization" else ""
         connection.execute(text(f'DELETE FROM "{table}" WHERE {touched} AND valid_from > :p'), at)
         connection.execute(

@@ -160,6 +160,11 @@ def upgrade() -> None:
         sa.Column("facility", CleanText(), nullable=True),
         sa.Column("sanitization", sa.SmallInteger(), nullable=True),
         sa.Column("sanitized_before_disposal", sa.SmallInteger(), nullable=False),
+        sa.Column("claimed_at", sa.BigInteger(), nullable=True),
+        sa.Column("beneficiary", sa.LargeBinary(), nullable=True),
+        sa.Column("vehicle_id", sa.BigInteger(), nullable=True),
+        sa.Column("paired_at", sa.BigInteger(), nullable=True),
+        sa.Column("predecessor_id", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("chain_id", "device_id", "valid_from"),
         sqlite_with_rowid=False,
     )
@@ -190,6 +195,8 @@ def upgrade() -> None:
         sa.Column("device_id", sa.BigInteger(), nullable=True),
         sa.Column("manufacturer_id", sa.BigInteger(), nullable=True),
         sa.Column("hardware_license_id", sa.BigInteger(), nullable=True),
+        sa.Column("vehicle_id", sa.BigInteger(), nullable=True),
+        sa.Column("license_id", sa.BigInteger(), nullable=True),
         sa.Column("event_time", sa.BigInteger(), nullable=True),
         sa.Column("biz_step", sa.SmallInteger(), nullable=True),
         sa.Column("disposition", sa.SmallInteger(), nullable=True),
@@ -251,6 +258,30 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.Column("revocation_reason", CleanText(), nullable=True),
         sa.PrimaryKeyConstraint("chain_id", "hardware_license_id", "valid_from"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "license",
+        sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("contract", sa.LargeBinary(), nullable=False),
+        sa.Column("token_id", Uint256(), nullable=False),
+        sa.PrimaryKeyConstraint("chain_id", "id"),
+        sa.UniqueConstraint("chain_id", "contract", "token_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "license_version",
+        sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("license_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("valid_from", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("valid_to", sa.BigInteger(), nullable=False),
+        sa.Column("holder", sa.LargeBinary(), nullable=True),
+        sa.Column("grant_position", sa.BigInteger(), nullable=True),
+        sa.Column("granted_at", sa.BigInteger(), nullable=True),
+        sa.Column("revocation_position", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("chain_id", "license_id", "valid_from"),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -355,5 +386,25 @@ def upgrade() -> None:
         sa.Column("sender", sa.LargeBinary(), nullable=False),
         sa.Column("recipient", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("chain_id", "position"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "vehicle",
+        sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("contract", sa.LargeBinary(), nullable=False),
+        sa.Column("token_id", Uint256(), nullable=False),
+        sa.PrimaryKeyConstraint("chain_id", "id"),
+        sa.UniqueConstraint("chain_id", "contract", "token_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "vehicle_version",
+        sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("vehicle_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("valid_from", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("valid_to", sa.BigInteger(), nullable=False),
+        sa.Column("owner", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("chain_id", "vehicle_id", "valid_from"),
         sqlite_with_rowid=False,
     )

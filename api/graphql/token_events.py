@@ -1,0 +1,183 @@
+"""Events of devices that are claimed and paired, and of manufacturers, licences and vehicles that are NFTs."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from api.graphql.context import Info
+from api.graphql.fields import field
+from api.graphql.lifecycle_event import LifecycleEvent
+from api.graphql.scalars import Address, BigInt
+
+if TYPE_CHECKING:
+    from api.graphql.manufacturers import Manufacturer
+    from api.graphql.vehicles import Vehicle
+
+LazyManufacturer = Annotated["Manufacturer", strawberry.lazy("api.graphql.manufacturers")]
+LazyVehicle = Annotated["Vehicle", strawberry.lazy("api.graphql.vehicles")]
+
+SENDER = "The zero address: mint."
+RECIPIENT = "The zero address: burn."
+WHOSE_LICENSE = "A manufacturer whose owner holds the licence, or did till then; null when there is none."
+
+
+@strawberry.type(description="An owner took the device into use. Ownership itself is told by the transfer.")
+class DeviceClaimed(LifecycleEvent):
+    claimant: Address | None = strawberry.field(description="Who claimed it.")
+
+
+@strawberry.type(description="The claim ended: the device went back to its manufacturer, or was unclaimed.")
+class DeviceUnclaimed(LifecycleEvent):
+    claimant: Address | None = strawberry.field(description="Whose claim it was, where the event says.")
+
+
+@strawberry.type(description="The device was paired with a vehicle.")
+class DevicePaired(LifecycleEvent):
+    @field("Null: vehicle 0, which stands for none and ends the pairing.")
+    async def vehicle(self, info: Info) -> LazyVehicle | None:
+        return await _named_vehicle(self, info)
+
+
+@strawberry.type(description="The pairing ended, whatever vehicle the event names.")
+class DeviceUnpaired(LifecycleEvent):
+    @field("As the event says; null when it names none.")
+    async def vehicle(self, info: Info) -> LazyVehicle | None:
+        return await _named_vehicle(self, info)
+
+
+@strawberry.type(description="The certificate is gone. The transfer to zero, which comes with it, ends ownership.")
+class DeviceBurned(LifecycleEvent):
+    former_owner: Address | None = strawberry.field(description="Who owned it, by the event.")
+
+
+@strawberry.type(description="Who has the device's proceeds was set.")
+class BeneficiarySet(LifecycleEvent):
+    beneficiary: Address | None = strawberry.field(description="Null: the owner.")
+
+
+@strawberry.type(description="A manufacturer's own NFT was minted.")
+class ManufacturerMinted(LifecycleEvent):
+    name: str | None = strawberry.field(description="The manufacturer's name, where the event says.")
+
+    @field("Which manufacturer.")
+    async def manufacturer(self, info: Info) -> LazyManufacturer:
+        return await _manufacturer(self, info)
+
+
+@strawberry.type(description="A manufacturer's own NFT changed hands.")
+class ManufacturerTransferred(LifecycleEvent):
+    sender: Address = strawberry.field(description=SENDER)
+    recipient: Address = strawberry.field(description=RECIPIENT)
+
+    @field("Which manufacturer.")
+    async def manufacturer(self, info: Info) -> LazyManufacturer:
+        return await _manufacturer(self, info)
+
+
+@strawberry.type(description="An attribute of a manufacturer was set.")
+class ManufacturerAttributeSet(LifecycleEvent):
+    attribute: str = strawberry.field(description="As the chain gave it.")
+    value: str = strawberry.field(description="As the chain gave it.")
+
+    @field("Which manufacturer.")
+    async def manufacturer(self, info: Info) -> LazyManufacturer:
+        return await _manufacturer(self, info)
+
+
+@strawberry.type(description="A licence that is an NFT was minted.")
+class LicenseMinted(LifecycleEvent):
+    license_id: BigInt = strawberry.field(description="The licence's number in its contract.")
+    account: Address = strawberry.field(description="Who holds it.")
+
+    @field(WHOSE_LICENSE)
+    async def manufacturer(self, info: Info) -> LazyManufacturer | None:
+        return await _named_manufacturer(self, info)
+
+
+@strawberry.type(description="A licence that is an NFT changed hands.")
+class LicenseTransferred(LifecycleEvent):
+    license_id: BigInt = strawberry.field(description="The licence's number in its contract.")
+    sender: Address = strawberry.field(description=SENDER)
+    recipient: Address = strawberry.field(description=RECIPIENT)
+
+    @field(WHOSE_LICENSE)
+    async def manufacturer(self, info: Info) -> LazyManufacturer | None:
+        return await _named_manufacturer(self, info)
+
+
+@strawberry.type(description="A licence that is an NFT was revoked.")
+class LicenseRevoked(LifecycleEvent):
+    license_id: BigInt = strawberry.field(description="The licence's number in its contract.")
+
+    @field(WHOSE_LICENSE)
+    async def manufacturer(self, info: Info) -> LazyManufacturer | None:
+        return await _named_manufacturer(self, info)
+
+
+@strawberry.type(description="A vehicle's NFT was minted.")
+class VehicleMinted(LifecycleEvent):
+    owner: Address | None = strawberry.field(description="Its first owner, by the event.")
+
+    @field("Which vehicle.")
+    async def vehicle(self, info: Info) -> LazyVehicle:
+        return await _vehicle(self, info)
+
+
+@strawberry.type(description="A vehicle's NFT changed hands.")
+class VehicleTransferred(LifecycleEvent):
+    sender: Address = strawberry.field(description=SENDER)
+    recipient: Address = strawberry.field(description=RECIPIENT)
+
+    @field("Which vehicle.")
+    async def vehicle(self, info: Info) -> LazyVehicle:
+        return await _vehicle(self, info)
+
+
+@strawberry.type(description="A vehicle's NFT is gone.")
+class VehicleBurned(LifecycleEvent):
+    former_owner: Address | None = strawberry.field(description="Who owned it, by the event.")
+
+    @field("Which vehicle.")
+    async def vehicle(self, info: Info) -> LazyVehicle:
+        return await _vehicle(self, info)
+
+
+EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
+    DeviceClaimed,
+    DeviceUnclaimed,
+    DevicePaired,
+    DeviceUnpaired,
+    DeviceBurned,
+    BeneficiarySet,
+    ManufacturerMinted,
+    ManufacturerTransferred,
+    ManufacturerAttributeSet,
+    LicenseMinted,
+    LicenseTransferred,
+    LicenseRevoked,
+    VehicleMinted,
+    VehicleTransferred,
+    VehicleBurned,
+)
+
+
+async def _manufacturer(event: LifecycleEvent, info: Info) -> "Manufacturer":
+    return await info.context.manufacturer(event.pin, _named(event.row.manufacturer_id))
+
+
+async def _named_manufacturer(event: LifecycleEvent, info: Info) -> "Manufacturer | None":
+    return None if event.row.manufacturer_id is None else await _manufacturer(event, info)
+
+
+async def _vehicle(event: LifecycleEvent, info: Info) -> "Vehicle":
+    return await info.context.vehicle(event.pin, _named(event.row.vehicle_id))
+
+
+async def _named_vehicle(event: LifecycleEvent, info: Info) -> "Vehicle | None":
+    return None if event.row.vehicle_id is None else await _vehicle(event, info)
+
+
+def _named(id: int | None) -> int:
+    if id is None:
+        raise LookupError("an event names no manufacturer or vehicle: rebuild the database (certindex rebuild)")
+    return id
