@@ -72,7 +72,7 @@ REFUSALS = [
     (PROFILE, 'name = "mine"\nevent = 3', "has no rule"),
     (PROFILE, 'name = "mine"\nevent = [3]', "rule 1: expected a table, found 3"),
     (PROFILE, "a = " + "9" * 5000, "4300 digits"),
-    (PROFILE, "a = " + "[" * 5000, "recursion"),
+    (PROFILE, "a = " + "[" * 100_000, "recursion"),
     # a rule
     ('fact = "DeviceMinted"', 'fakt = "DeviceMinted"', f"{MINT_RULE}: unknown key 'fakt'; did you mean 'fact'?"),
     ('fact = "DeviceMinted"', "", f"{MINT_RULE}: 'fact' is missing"),
