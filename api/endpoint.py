@@ -23,7 +23,14 @@ from api.settings import Settings
 from api.snapshot import open_snapshot
 
 METHODS = ("GET", "HEAD", "POST")
-SERVER_FAULTS = {Code.INTERNAL_SERVER_ERROR.value: 500, Code.NOT_READY.value: 503, Code.TIMEOUT.value: 503}
+STATUSES = {
+    Code.BAD_REQUEST.value: 400,
+    Code.INTERNAL_SERVER_ERROR.value: 500,
+    Code.NOT_READY.value: 503,
+    Code.TIMEOUT.value: 503,
+}
+"""With either media type; what is not here is a query that is wrong."""
+
 VARY = {"Vary": "Accept"}
 
 
@@ -83,6 +90,6 @@ def _status(answer: dict[str, Any], media_type: str) -> int:
     if "data" in answer:
         return 200
     code = answer["errors"][0]["extensions"]["code"]
-    if code in SERVER_FAULTS:
-        return SERVER_FAULTS[code]
+    if code in STATUSES:
+        return STATUSES[code]
     return 400 if media_type == GRAPHQL_RESPONSE else 200

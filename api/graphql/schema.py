@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, OperationDefinitionNode
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import DisableIntrospection, SchemaExtension
 from strawberry.printer import print_schema
@@ -32,6 +32,23 @@ class Codes(SchemaExtension):
     def on_validate(self) -> Iterator[None]:
         yield
         tell_code(self.execution_context.pre_execution_errors or [], Code.GRAPHQL_VALIDATION_FAILED)
+
+
+class OneOperation(SchemaExtension):
+    """Refuses to choose among several operations; Strawberry would execute the first."""
+
+    def on_validate(self) -> Iterator[None]:
+        asked = self.execution_context
+        parts = asked.graphql_document.definitions if asked.graphql_document else ()
+        if (
+            asked._provided_operation_name is None
+            and sum(isinstance(part, OperationDefinitionNode) for part in parts) > 1
+        ):
+            asked.pre_execution_errors = [GraphQLError(SEVERAL, extensions={"code": Code.BAD_REQUEST.value})]
+        yield
+
+
+SEVERAL = "The document holds several operations: name one in operationName."
 
 
 class Standing(SchemaExtension):
@@ -65,7 +82,7 @@ def build_schema(*, introspection: bool = True) -> Schema:
     return Schema(
         query=Query,
         types=EVENT_TYPES,
-        extensions=[Codes, Standing, *([] if introspection else [DisableIntrospection])],
+        extensions=[Codes, OneOperation, Standing, *([] if introspection else [DisableIntrospection])],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
 
@@ -90,7 +107,7 @@ async def execute(schema: Schema, asked: GraphQLRequest, context: Context) -> di
         return _refused("The query is empty.")
     except CannotGetOperationTypeError as error:
         return _refused(
-            "The document holds several operations: name one in operationName."
+            "The document holds no operation."
             if error.operation_name is None
             else f'The document holds no operation "{error.operation_name}".'
         )

@@ -1,0 +1,53 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from api.settings import Settings
+
+
+def certindex_api(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    known = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "HOST", "PORT")}
+    return subprocess.run(
+        [sys.executable, "-m", "api", *arguments], env={**known, **environ}, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_settings_have_the_defaults_that_the_readme_promises() -> None:
+    settings = Settings()
+    assert settings.database_url == "sqlite:///certindex.db"
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.graphiql
+    assert settings.introspection
+
+
+def test_help_explains_every_setting_with_an_example() -> None:
+    told = " ".join(certindex_api("--help").stdout.split())
+    for name in ("DATABASE_URL", "HOST", "PORT", "MAX_LAG_SECONDS", "POLL_STALE_SECONDS", "GRAPHIQL", "INTROSPECTION"):
+        assert f"--{name.lower().replace('_', '-')} VALUE" in told
+        assert f"Example: {name}=" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "told"),
+    [
+        (["--port", "80x"], {}, '--port is "80x": not a whole number from 0 to 65535. Example: --port 8000'),
+        ([], {"GRAPHIQL": "maybe"}, 'GRAPHIQL is "maybe": neither on nor off. Example: GRAPHIQL=off'),
+        ([], {"DATABASE_URL": "mysql://host/name"}, 'DATABASE_URL is "mysql://host/name": not a URL of SQLite'),
+        ([], {"DATABASE_URL": "sqlite:////no/such/folder/a.db"}, "there is no folder /no/such/folder"),
+    ],
+)
+def test_a_wrong_setting_ends_the_program_with_status_2_and_no_traceback(
+    arguments: list[str], environ: dict[str, str], told: str
+) -> None:
+    ended = certindex_api(*arguments, **environ)
+    assert ended.returncode == 2
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_schema_is_printed_without_a_database() -> None:
+    printed = certindex_api("schema")
+    assert printed.returncode == 0
+    assert "type Device implements Node" in printed.stdout
