@@ -1,8 +1,9 @@
 """One loader a relation: what the objects of an answer ask of the database, asked once for all of them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Row
 from strawberry.dataloader import DataLoader
@@ -18,7 +19,21 @@ from api.queries.pins import BlockPoint, Pin, block_at_time, pin_at
 from api.queries.vehicles import vehicles
 from api.snapshot import Snapshot
 
+KeyT = TypeVar("KeyT")
+RowT = TypeVar("RowT")
 Rows = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+
+
+class Loader(Generic[KeyT, RowT]):
+    """Collects what is asked for at about the same time, and reads each thing once."""
+
+    def __init__(self, read: Callable[[list[KeyT]], Awaitable[Sequence[RowT]]]) -> None:
+        self._loader: DataLoader[KeyT, RowT] = DataLoader(read)
+
+    def load(self, key: KeyT) -> Awaitable[RowT]:
+        """Returns what the key names."""
+        # several fields wait for one future: one that is cancelled must not cancel it for the others
+        return asyncio.shield(self._loader.load(key))
 
 
 class PageOf(NamedTuple):
@@ -40,17 +55,17 @@ class Loaders:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._of_lists: dict[Hashable, DataLoader[Key, Any]] = {}
-        self.device: DataLoader[Key, Row[Any] | None] = self._loader(devices)
-        self.manufacturer: DataLoader[Key, Row[Any] | None] = self._loader(manufacturers)
-        self.hardware_license: DataLoader[Key, Row[Any] | None] = self._loader(hardware_licenses)
-        self.vehicle: DataLoader[Key, Row[Any] | None] = self._loader(vehicles)
-        self.authorization: DataLoader[Key, Row[Any] | None] = self._loader(authorizations)
-        self.event: DataLoader[Key, Row[Any] | None] = self._loader(events)
-        self.block: DataLoader[tuple[int, int], BlockPoint | None] = self._loader(blocks)
-        self.addresses: DataLoader[Key, Sequence[Row[Any]]] = self._loader(addresses)
-        self.attributes: DataLoader[Key, Sequence[Row[Any]]] = self._loader(attributes)
-        self._instants: DataLoader[tuple[int, int], BlockPoint | None] = self._loader(_blocks_at_times)
+        self._of_lists: dict[Hashable, Loader[Key, Any]] = {}
+        self.device: Loader[Key, Row[Any] | None] = self._loader(devices)
+        self.manufacturer: Loader[Key, Row[Any] | None] = self._loader(manufacturers)
+        self.hardware_license: Loader[Key, Row[Any] | None] = self._loader(hardware_licenses)
+        self.vehicle: Loader[Key, Row[Any] | None] = self._loader(vehicles)
+        self.authorization: Loader[Key, Row[Any] | None] = self._loader(authorizations)
+        self.event: Loader[Key, Row[Any] | None] = self._loader(events)
+        self.block: Loader[tuple[int, int], BlockPoint | None] = self._loader(blocks)
+        self.addresses: Loader[Key, Sequence[Row[Any]]] = self._loader(addresses)
+        self.attributes: Loader[Key, Sequence[Row[Any]]] = self._loader(attributes)
+        self._instants: Loader[tuple[int, int], BlockPoint | None] = self._loader(_blocks_at_times)
 
     def page(self, asked: PageOf, key: Key) -> Awaitable[Page]:
         """Returns a page of the key's list."""
@@ -75,13 +90,13 @@ class Loaders:
         then = pin_at(block, seconds)
         return pin._replace(position=min(pin.position, then.position), clock=seconds)
 
-    def _of_list(self, asked: Hashable, rows: Rows) -> DataLoader[Key, Any]:
+    def _of_list(self, asked: Hashable, rows: Rows) -> Loader[Key, Any]:
         if asked not in self._of_lists:
             self._of_lists[asked] = self._loader(rows)
         return self._of_lists[asked]
 
-    def _loader(self, rows: Rows) -> DataLoader[Any, Any]:
-        return DataLoader(partial(self._load, rows))
+    def _loader(self, rows: Rows) -> Loader[Any, Any]:
+        return Loader(partial(self._load, rows))
 
     async def _load(self, rows: Rows, keys: list[Any]) -> Sequence[Any]:
         return await self._snapshot.read(rows, keys)

@@ -24,6 +24,7 @@ class Snapshot:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = asyncio.Lock()
+        self._closed = False
         self.chains: Mapping[int, Row[Any]] = chains(connection)
         self.contracts: Mapping[int, tuple[Row[Any], ...]] = contracts(connection)
         self.readers: Mapping[int, Reader] = read_readers(connection)
@@ -55,6 +56,9 @@ class Snapshot:
     ) -> Result:
         """Returns what the query reads, off the event loop."""
         async with self._lock:
+            if self._closed:
+                # the answer is made, after an error perhaps: whoever still asks is not waited for
+                raise asyncio.CancelledError
             work = asyncio.ensure_future(asyncio.to_thread(query, self._connection, *args, **kwargs))
             try:
                 return await asyncio.shield(work)
@@ -63,12 +67,27 @@ class Snapshot:
                 await asyncio.wait([work])
                 raise
 
+    async def close(self) -> None:
+        """Ends the transaction, after the statement that runs."""
+        async with self._lock:
+            self._closed = True
+            await asyncio.to_thread(self._connection.close)
+
 
 @asynccontextmanager
 async def open_snapshot(engine: Engine) -> AsyncIterator[Snapshot]:
     """Opens a read transaction and ends it with the block. The engine is one of `connect(url, read_only=True)`."""
-    connection = await asyncio.to_thread(engine.connect)
+    snapshot = await asyncio.to_thread(_begin, engine)
     try:
-        yield await asyncio.to_thread(Snapshot, connection)
+        yield snapshot
     finally:
-        await asyncio.shield(asyncio.to_thread(connection.close))
+        await asyncio.shield(snapshot.close())
+
+
+def _begin(engine: Engine) -> Snapshot:
+    connection = engine.connect()
+    try:
+        return Snapshot(connection)
+    except BaseException:
+        connection.close()
+        raise

@@ -28,7 +28,14 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, read_only)
     options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
-    engine = create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True, **options if read_only else {})
+    engine = create_engine(
+        parsed,
+        pool_size=10,
+        max_overflow=20,
+        pool_pre_ping=True,
+        enable_from_linting=False,  # it takes the joins inside of LATERAL for cartesian products
+        **options if read_only else {},
+    )
     return engine.execution_options(postgresql_readonly=True) if read_only else engine
 
 

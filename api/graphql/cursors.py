@@ -16,7 +16,7 @@ from api.graphql.errors import BadUserInput, Reason
 from api.graphql.nodes import At, Int64
 from api.queries.pages import Order, Place
 from api.queries.pins import Pin
-from schema.columns import KeyText, Uint256
+from schema.columns import INT64_MAX, KEY_LENGTH, KeyText, Uint256
 
 VERSION = 1
 
@@ -29,7 +29,7 @@ class _Point(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 class _Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     version: int
     fingerprint: Annotated[bytes, Meta(min_length=8, max_length=8)]
-    key: Int64 | Annotated[str, Meta(max_length=128)] | Annotated[bytes, Meta(min_length=32, max_length=32)] | None
+    key: Any
     chain_id: Int64
     id: Int64
     points: Annotated[list[_Point], Meta(min_length=1, max_length=100)]
@@ -66,7 +66,7 @@ class CursorMaker:
         return _encode(_Cursor(VERSION, self._fingerprint, key, place.chain_id, place.id, self._points, self._explicit))
 
 
-INT64_MAX = 2**63 - 1
+UINT256_BYTES = 32
 
 
 def read_cursor(text: str, fingerprint: bytes, order: Order, argument: str) -> Bookmark:
@@ -90,13 +90,17 @@ def _fits(cursor: _Cursor, order: Order) -> bool:
     """Tells whether the key is one that the order can have."""
     if order.key is None or cursor.key is None:
         return cursor.key is None
-    match order.key.type:
-        case Uint256():
-            return isinstance(cursor.key, bytes | int)
-        case KeyText():
-            return isinstance(cursor.key, str)
+    match cursor.key:
+        case bool():
+            return False
+        case bytes():
+            return isinstance(order.key.type, Uint256) and len(cursor.key) == UINT256_BYTES
+        case str():
+            return isinstance(order.key.type, KeyText) and len(cursor.key) <= KEY_LENGTH
+        case int():
+            return not isinstance(order.key.type, KeyText) and 0 <= cursor.key <= INT64_MAX
         case _:
-            return isinstance(cursor.key, int)
+            return False
 
 
 def _encode(cursor: _Cursor) -> str:

@@ -8,8 +8,9 @@ from sqlalchemy import Connection, Row, Select, and_, case, select
 from api.queries import tables
 from api.queries.devices import GRANTEE_FIELDS, devices_fitting, in_force
 from api.queries.filters import Computed, Condition, Fields, Filter, Moment, Plain
+from api.queries.joins import Steps
 from api.queries.keys import Key, key_rows, rows_by_place
-from api.queries.pages import Listing
+from api.queries.pages import Listing, Part, always
 from api.queries.scope import Scope, block_number_of, scope_of
 from schema.columns import OPEN
 
@@ -36,8 +37,8 @@ def select_authorizations(scope: Scope) -> Select[Any]:
         SOURCE.label("source"),
         block.c.hash.label("block_hash"),
     ).select_from(
-        scope.keys.join(event, event.c.chain_id == scope.chain_id)
-        .join(
+        Steps(scope.keys, event, event.c.chain_id == scope.chain_id)
+        .step(
             grant,
             and_(
                 grant.c.chain_id == event.c.chain_id,
@@ -45,7 +46,7 @@ def select_authorizations(scope: Scope) -> Select[Any]:
                 grant.c.valid_from == event.c.position,
             ),
         )
-        .join(block, and_(block.c.chain_id == event.c.chain_id, block.c.number == block_number_of(event.c.position)))
+        .step(block, and_(block.c.chain_id == event.c.chain_id, block.c.number == block_number_of(event.c.position)))
     )
 
 
@@ -70,7 +71,8 @@ def listing_of(*, of_device: bool, everything: bool, active_at: int | None) -> L
         return and_(recorded, grant.c.device_id == scope.id) if of_device else recorded
 
     name = f"{'Device.authorizedUsers' if of_device else 'authorizations'} {everything} {active_at}"
-    return Listing(name, grant, grant.c.valid_from, within, select_authorizations, event.c.position, FIELDS)
+    parts = (Part(grant, grant.c.valid_from, always),)
+    return Listing(name, parts, within, select_authorizations, event.c.position, FIELDS)
 
 
 def never_expires(expires_at: int) -> bool:

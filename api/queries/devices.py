@@ -24,8 +24,9 @@ from api.queries.filters import (
     seconds_down,
     seconds_up,
 )
+from api.queries.joins import Steps
 from api.queries.keys import Key, key_rows, lists_by_place, rows_by_place
-from api.queries.pages import Listing, Order
+from api.queries.pages import Listing, Order, Part, always, select_ids
 from api.queries.scope import Scope, first_position_from, scope_of
 from schema.columns import clean_text
 from schema.events import Kind
@@ -35,10 +36,6 @@ device = tables.device
 version = tables.device_version
 activity = tables.device_activity
 grant = tables.authorization
-
-WALK = device.join(version, and_(version.c.chain_id == device.c.chain_id, version.c.device_id == device.c.id)).join(
-    activity, and_(activity.c.chain_id == device.c.chain_id, activity.c.device_id == device.c.id)
-)
 
 _IDENTITY = (device.c.chain_id, device.c.id, device.c.contract, device.c.token_id)
 _SPAN = ("chain_id", "device_id", "valid_from", "valid_to")
@@ -51,9 +48,9 @@ def select_devices(scope: Scope) -> Select[Any]:
         *(column for column in version.c if column.name not in _SPAN and not column.name.endswith("_key")),
         *(column for column in activity.c if column.name not in _SPAN and column.name != "firmware_key"),
     ).select_from(
-        scope.keys.join(device, device.c.chain_id == scope.chain_id)
-        .join(version, and_(version.c.device_id == device.c.id, scope.holds(version)))
-        .join(activity, and_(activity.c.device_id == device.c.id, scope.holds(activity)))
+        Steps(scope.keys, device, device.c.chain_id == scope.chain_id)
+        .step(version, and_(version.c.device_id == device.c.id, scope.holds(version)))
+        .step(activity, and_(activity.c.device_id == device.c.id, scope.holds(activity)))
     )
 
 
@@ -73,7 +70,7 @@ def addresses(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]
     before = func.lag(version.c.address).over(partition_by=scope.keys.c.place, order_by=version.c.valid_from)
     versions = (
         select(scope.keys.c.place, version.c.address, version.c.valid_from, before.label("before"))
-        .select_from(scope.keys.join(version, and_(version.c.device_id == scope.id, scope.began(version))))
+        .select_from(Steps(scope.keys, version, and_(version.c.device_id == scope.id, scope.began(version))))
         .subquery("versions")
     )
     # what ends one address begins the next, or none
@@ -104,15 +101,11 @@ def attributes(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any
     rank = func.row_number().over(partition_by=scope.keys.c.place, order_by=(columns.name_key, columns.valid_from))
     ranked = (
         select(scope.keys.c.place, columns.name, columns.value, rank.label("rank"))
-        .select_from(scope.keys.join(attribute, and_(columns.device_id == scope.id, scope.holds(attribute))))
+        .select_from(Steps(scope.keys, attribute, and_(columns.device_id == scope.id, scope.holds(attribute))))
         .subquery("ranked")
     )
     query = select(ranked).where(ranked.c.rank <= MOST).order_by(ranked.c.place, ranked.c.rank)
     return lists_by_place(connection, query, len(keys))
-
-
-def _in_list(scope: Scope) -> Condition:
-    return and_(device.c.chain_id == scope.chain_id, scope.holds(version), scope.holds(activity))
 
 
 # What a reader may ask of devices
@@ -120,12 +113,7 @@ def _in_list(scope: Scope) -> Condition:
 
 def devices_fitting(scope: Scope, filter: Filter) -> Select[Any]:
     """Returns the ids of the devices of the scope's chain that fit a filter at the scope."""
-    return (
-        select(device.c.id)
-        .select_from(WALK)
-        .where(_in_list(scope), matches(scope, filter, FIELDS))
-        .correlate(scope.keys)
-    )
+    return select_ids(DEVICES, scope, filter).correlate(scope.keys)
 
 
 def _addresses(scope: Scope) -> Select[Any]:
@@ -145,7 +133,8 @@ def _mint_transactions(scope: Scope, wishes: Filter) -> Condition:
     devices = positions.with_only_columns(minted.device_id)
     # the second says which devices to look at, by an index; the first which of them
     return and_(
-        version.c.mint_position.in_(positions.correlate(scope.keys)), device.c.id.in_(devices.correlate(scope.keys))
+        version.c.mint_position.in_(positions.correlate(scope.keys)),
+        version.c.device_id.in_(devices.correlate(scope.keys)),
     )
 
 
@@ -157,14 +146,15 @@ def _resets_since(scope: Scope, wishes: Filter) -> Condition:
         .select_from(reset)
         .where(
             reset.c.chain_id == scope.chain_id,
-            reset.c.device_id == device.c.id,
+            reset.c.device_id == version.c.device_id,
             reset.c.position >= first_position_from(scope, seconds_up(wish["since"])),
             reset.c.position <= scope.position,
         )
-        .correlate(scope.keys, device)
+        .correlate(scope.keys, version)
         .scalar_subquery()
     )
-    return Number(count).meets(scope, wish["count"])
+    # names the table outside of the subquery, so that it is walked
+    return and_(version.c.device_id.is_not(None), Number(count).meets(scope, wish["count"]))
 
 
 def _authorized(scope: Scope, wishes: Filter) -> Condition:
@@ -173,7 +163,7 @@ def _authorized(scope: Scope, wishes: Filter) -> Condition:
     then = scope.active_at(None if instant is None else seconds_down(instant))
     asked = tuple((name, value) for name, value in wishes if name != "active_at")
     grants = select(grant.c.device_id).where(in_force(then), matches(then, asked, GRANTEE_FIELDS))
-    return device.c.id.in_(grants.correlate(scope.keys))
+    return version.c.device_id.in_(grants.correlate(scope.keys))
 
 
 def in_force(scope: Scope) -> Condition:
@@ -234,7 +224,7 @@ def _any_key(scope: Scope, text: str) -> Condition:
         keys.append(_addresses(scope).where(EARLIER.c.address == bytes.fromhex(text[2:])))
     elif did := parse_did(text):
         keys.append(_tokens(scope, matches(scope, did, FIELDS)))
-    return device.c.id.in_(union_all(*(key.correlate(scope.keys) for key in keys)))
+    return version.c.device_id.in_(union_all(*(key.correlate(scope.keys) for key in keys)))
 
 
 def _versions(scope: Scope, condition: Condition) -> Select[Any]:
@@ -285,7 +275,7 @@ FIELDS: Fields = {
     "any_key": Computed(_any_key),
     "owner": Exact(version.c.owner),
     "address": ADDRESS,
-    "ever_had_address": Related(device.c.id, _addresses, Exact(EARLIER.c.address)),
+    "ever_had_address": Related(version.c.device_id, _addresses, Exact(EARLIER.c.address)),
     "manufacturer_id": MANUFACTURER_ID,
     "hardware_license_id": Related(
         version.c.hardware_license_id,
@@ -323,34 +313,39 @@ FIELDS: Fields = {
     "sanitized_before_disposal": Exact(version.c.sanitized_before_disposal),
     # of look-ups alone
     "held_address": Computed(_held_address),
-    "id": Exact(device.c.id),
-    "manufacturer": Exact(version.c.manufacturer_id),
-    "hardware_license": Exact(version.c.hardware_license_id),
 }
 
 
 # Lists of devices
 
 
-def _of_chain(scope: Scope) -> Condition:
-    return _in_list(scope)
+def _named(scope: Scope) -> Condition:
+    return and_(device.c.chain_id == scope.chain_id, device.c.id <= scope.position)
 
 
 def _of_manufacturer(scope: Scope) -> Condition:
-    return and_(_in_list(scope), version.c.manufacturer_id == scope.id)
+    return version.c.manufacturer_id == scope.id
 
 
 def _of_hardware_license(scope: Scope) -> Condition:
-    return and_(_in_list(scope), version.c.hardware_license_id == scope.id)
+    return version.c.hardware_license_id == scope.id
 
 
-def _list(name: str, within: Callable[[Scope], Condition]) -> Listing:
-    return Listing(name, WALK, device.c.id, within, select_devices, device.c.id, FIELDS)
+PARTS = (
+    Part(version, version.c.device_id, lambda scope: scope.holds(version)),
+    Part(activity, activity.c.device_id, lambda scope: scope.holds(activity)),
+    Part(device, device.c.id, _named),
+)
 
 
-DEVICES = _list("devices", _of_chain)
-DEVICES_OF_MANUFACTURER = _list("Manufacturer.devices", _of_manufacturer)
-DEVICES_OF_HARDWARE_LICENSE = _list("HardwareLicense.devices", _of_hardware_license)
+def device_list(name: str, within: Callable[[Scope], Condition]) -> Listing:
+    """Returns the list of the devices that are within something, by conditions on the tables of `PARTS`."""
+    return Listing(name, PARTS, within, select_devices, device.c.id, FIELDS)
+
+
+DEVICES = device_list("devices", always)
+DEVICES_OF_MANUFACTURER = device_list("Manufacturer.devices", _of_manufacturer)
+DEVICES_OF_HARDWARE_LICENSE = device_list("HardwareLicense.devices", _of_hardware_license)
 
 
 def device_order(field: str, descending: bool) -> Order:

@@ -27,8 +27,9 @@ from api.queries.filters import (
     negate,
     seconds_down,
 )
+from api.queries.joins import Steps
 from api.queries.keys import Key, key_rows, rows_by_place
-from api.queries.pages import Listing, Order
+from api.queries.pages import Listing, Order, Part, always
 from api.queries.scope import Scope, block_number_of, first_position_from, scope_of
 from schema.columns import MAX_BLOCK_NUMBER, end_of_block, position
 from schema.events import Kind
@@ -72,7 +73,7 @@ def select_events(scope: Scope) -> Select[Any]:
     }
     columns = [special[name] if name in special else event.c[name] for name in RECORDED]
     return select(*columns).select_from(
-        scope.keys.join(event, event.c.chain_id == scope.chain_id).join(
+        Steps(scope.keys, event, event.c.chain_id == scope.chain_id).step(
             block, and_(block.c.chain_id == event.c.chain_id, block.c.number == block_number_of(event.c.position))
         )
     )
@@ -276,7 +277,8 @@ def _of(column: ColumnElement[Any]) -> Any:
 
 
 def _list(name: str, within: Any) -> Listing:
-    return Listing(name, event, event.c.position, within, select_events, event.c.position, FIELDS)
+    parts = (Part(event, event.c.position, always),)
+    return Listing(name, parts, within, select_events, event.c.position, FIELDS)
 
 
 EVENTS = _list("lifecycleEvents", _mapped)
@@ -297,7 +299,8 @@ def _facts(name: str, table: Any, *conditions: Condition) -> Listing:
             *conditions,
         )
 
-    return Listing(f"Device.{name}", table, table.c.position, within, select_events, event.c.position, {})
+    parts = (Part(table, table.c.position, always),)
+    return Listing(f"Device.{name}", parts, within, select_events, event.c.position, {})
 
 
 def _tests(name: str, kind: str) -> Listing:

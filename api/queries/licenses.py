@@ -19,8 +19,9 @@ from api.queries.filters import (
     Text,
     negate,
 )
+from api.queries.joins import Steps
 from api.queries.keys import Key, key_rows, rows_by_place
-from api.queries.pages import Listing, Order
+from api.queries.pages import Listing, Order, Part, always
 from api.queries.scope import Scope, scope_of
 from schema.vocabulary import LicenseStatus
 
@@ -59,7 +60,7 @@ def select_hardware_licenses(scope: Scope) -> Select[Any]:
 def _select(scope: Scope, things: Table, versions: Table, thing_id: ColumnElement[int]) -> Select[Any]:
     told = (c for c in versions.c if c.name not in _SPAN and not c.name.endswith("_key") and c is not thing_id)
     return select(*things.c, *told).select_from(
-        scope.keys.join(things, things.c.chain_id == scope.chain_id).join(
+        Steps(scope.keys, things, things.c.chain_id == scope.chain_id).step(
             versions, and_(thing_id == things.c.id, scope.holds(versions))
         )
     )
@@ -128,54 +129,34 @@ HARDWARE_LICENSE_FIELDS: Fields = {
 
 # Lists
 
-MANUFACTURER_WALK = manufacturer.join(
-    manufacturer_version,
-    and_(
-        manufacturer_version.c.chain_id == manufacturer.c.chain_id,
-        manufacturer_version.c.manufacturer_id == manufacturer.c.id,
-    ),
+MANUFACTURER_PARTS = (
+    Part(manufacturer_version, manufacturer_version.c.manufacturer_id, lambda scope: scope.holds(manufacturer_version)),
+    Part(manufacturer, manufacturer.c.id, lambda scope: _named(scope, manufacturer)),
 )
-LICENSE_WALK = license.join(
-    license_version,
-    and_(license_version.c.chain_id == license.c.chain_id, license_version.c.hardware_license_id == license.c.id),
+LICENSE_PARTS = (
+    Part(license_version, license_version.c.hardware_license_id, lambda scope: scope.holds(license_version)),
+    Part(license, license.c.id, lambda scope: _named(scope, license)),
 )
 
 
-def _manufacturers_in(scope: Scope) -> Condition:
-    return and_(manufacturer.c.chain_id == scope.chain_id, scope.holds(manufacturer_version))
+def _named(scope: Scope, things: Table) -> Condition:
+    return and_(things.c.chain_id == scope.chain_id, things.c.id <= scope.position)
 
 
-def _licenses_in(scope: Scope) -> Condition:
-    return and_(license.c.chain_id == scope.chain_id, scope.holds(license_version))
-
-
-def _licenses_of_manufacturer(scope: Scope) -> Condition:
-    return and_(_licenses_in(scope), license_version.c.manufacturer_id == scope.id)
+def _of_manufacturer(scope: Scope) -> Condition:
+    return license_version.c.manufacturer_id == scope.id
 
 
 MANUFACTURERS = Listing(
-    "manufacturers",
-    MANUFACTURER_WALK,
-    manufacturer.c.id,
-    _manufacturers_in,
-    select_manufacturers,
-    manufacturer.c.id,
-    MANUFACTURER_FIELDS,
+    "manufacturers", MANUFACTURER_PARTS, always, select_manufacturers, manufacturer.c.id, MANUFACTURER_FIELDS
 )
 HARDWARE_LICENSES = Listing(
-    "hardwareLicenses",
-    LICENSE_WALK,
-    license.c.id,
-    _licenses_in,
-    select_hardware_licenses,
-    license.c.id,
-    HARDWARE_LICENSE_FIELDS,
+    "hardwareLicenses", LICENSE_PARTS, always, select_hardware_licenses, license.c.id, HARDWARE_LICENSE_FIELDS
 )
 HARDWARE_LICENSES_OF_MANUFACTURER = Listing(
     "Manufacturer.hardwareLicenses",
-    LICENSE_WALK,
-    license.c.id,
-    _licenses_of_manufacturer,
+    LICENSE_PARTS,
+    _of_manufacturer,
     select_hardware_licenses,
     license.c.id,
     HARDWARE_LICENSE_FIELDS,

@@ -42,16 +42,30 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of the tables that hold what a list is of: `id` names its row, which `holds` at a scope."""
+
+    table: FromClause
+    id: ColumnElement[int]
+    holds: Callable[[Scope], ColumnElement[bool]]
+
+
+def always(scope: Scope) -> ColumnElement[bool]:
+    """Holds for every row: of a part that its list alone restricts."""
+    return true()
+
+
+@dataclass(frozen=True)
 class Listing:
     """A list that can be paged, below a parent or of a whole chain. A listing is its name.
 
-    `walk` are the rows as filters and orders see them, `id` what names one; `within` tells which are in the list at a
-    scope, `rows` selects all that is told of those at the scopes of its keys, named by `row_id`.
+    `parts` are the rows as filters and orders see them, the main one first: a walk reads no more of them than it needs.
+    `within` tells which are in the list of a scope, `rows` selects all that is told of some at the scopes of its keys,
+    named by `row_id`.
     """
 
     name: str
-    walk: FromClause = field(compare=False)
-    id: ColumnElement[int] = field(compare=False)
+    parts: Sequence[Part] = field(compare=False)
     within: Callable[[Scope], ColumnElement[bool]] = field(compare=False)
     rows: Callable[[Scope], Select[Any]] = field(compare=False)
     row_id: ColumnElement[int] = field(compare=False)
@@ -88,7 +102,7 @@ def pages(
     """Returns the page of each key."""
     found: dict[int, list[Row[Any]]] = defaultdict(list)
     for sides, places in _by_sides(keys, window).items():
-        for present in (True, False) if order.key is not None else (True,):
+        for present in (True,) if order.present is None else (True, False):
             statement = _statement(
                 connection, listing, order, [keys[place] for place in places], window, filter, present, sides
             )
@@ -112,16 +126,17 @@ def place_of(row: Row[Any]) -> Place:
 def counts(connection: Connection, listing: Listing, keys: Sequence[Key], filter: Filter = ()) -> list[int]:
     """Returns how many rows the list of each key holds."""
     scope = scope_of(key_rows(connection, keys))
-    count = (
-        select(func.count())
-        .select_from(listing.walk)
-        .where(listing.within(scope), matches(scope, filter, listing.fields))
-        .correlate(scope.keys)
-        .scalar_subquery()
-    )
+    conditions = (listing.within(scope), matches(scope, filter, listing.fields))
+    walk, _ = _walk(listing, scope, None, conditions)
+    count = walk.with_only_columns(func.count()).correlate(scope.keys).scalar_subquery()
     rows = connection.execute(select(scope.keys.c.place, count.label("total")))
     totals = {row.place: row.total for row in rows}
     return [totals[place] for place in range(len(keys))]
+
+
+def select_ids(listing: Listing, scope: Scope, filter: Filter) -> Select[Any]:
+    """Returns the SELECT of the ids of all rows of a list that fit a filter at a scope, for use as a subquery."""
+    return _walk(listing, scope, None, (listing.within(scope), matches(scope, filter, listing.fields)))[0]
 
 
 Sides = tuple[int, int]
@@ -150,24 +165,35 @@ def _statement(
     sides: Sides,
 ) -> Select[Any] | None:
     scope = scope_of(key_rows(connection, keys))
-    bounds = _bounds(listing, order, window, present, sides)
+    conditions = (listing.within(scope), _segment(order, present), matches(scope, filter, listing.fields))
+    walk, id = _walk(listing, scope, order.key, conditions)
+    bounds = _bounds(id, order, window, present, sides)
     if bounds is None:
         return None
-    walk = (
-        select(listing.id)
-        .select_from(listing.walk)
-        .where(listing.within(scope), _segment(order, present), bounds, matches(scope, filter, listing.fields))
-        .order_by(*_directions(listing, order, window, present))
-        .limit(window.size + 1)
-    )
+    walk = walk.where(bounds).order_by(*_directions(id, order, window, present)).limit(window.size + 1)
     sort_key = literal_column("NULL") if order.key is None or not present else order.key
     rows = listing.rows(scope).add_columns(
         scope.keys.c.place.label("place"), sort_key.label("sort_key"), listing.row_id.label("sort_id")
     )
     if connection.dialect.name == "sqlite":
         return rows.where(listing.row_id.in_(walk.correlate(scope.keys)))
-    picked = walk.with_only_columns(listing.id.label("picked")).correlate(scope.keys).lateral("picked")
-    return rows.join_from(scope.keys, picked, true()).where(listing.row_id == picked.c.picked)
+    picked = walk.with_only_columns(id.label("picked")).correlate(scope.keys).lateral("picked")
+    return rows.select_from(picked).where(listing.row_id == picked.c.picked)
+
+
+def _walk(
+    listing: Listing, scope: Scope, key: ColumnElement[Any] | None, conditions: Sequence[ColumnElement[bool]]
+) -> tuple[Select[Any], ColumnElement[int]]:
+    """Returns the SELECT of the ids that fit, of the parts that key and conditions name, and the column of the ids.
+
+    The part of the key goes first, so that its index can be walked in order.
+    """
+    named = select(literal(1), *([] if key is None else [key])).where(*conditions).get_final_froms()
+    parts = [part for part in listing.parts if part.table in named] or [listing.parts[0]]
+    parts.sort(key=lambda part: key is None or getattr(key, "table", None) is not part.table)
+    first, *others = parts
+    joined = [part.id == first.id for part in others]
+    return select(first.id).where(*(part.holds(scope) for part in parts), *joined, *conditions), first.id
 
 
 def _segment(order: Order, present: bool) -> ColumnElement[bool]:
@@ -176,18 +202,20 @@ def _segment(order: Order, present: bool) -> ColumnElement[bool]:
     return order.present if present else negate(order.present)
 
 
-def _directions(listing: Listing, order: Order, window: Window, present: bool) -> list[ColumnElement[Any]]:
-    columns = [listing.id] if order.key is None or not present else [order.key, listing.id]
+def _directions(id: ColumnElement[int], order: Order, window: Window, present: bool) -> list[ColumnElement[Any]]:
+    columns = [id] if order.key is None or not present else [order.key, id]
     return [column.desc() if order.descending != window.backward else column.asc() for column in columns]
 
 
-def _bounds(listing: Listing, order: Order, window: Window, present: bool, sides: Sides) -> ColumnElement[bool] | None:
+def _bounds(
+    id: ColumnElement[int], order: Order, window: Window, present: bool, sides: Sides
+) -> ColumnElement[bool] | None:
     """Returns the condition of the window in one segment of one chain, None where the segment lies outside of it."""
     conditions = []
     for place, side, behind in ((window.after, sides[0], True), (window.before, sides[1], False)):
         if place is None:
             continue
-        condition = _bound(listing, order, place, side, behind, present)
+        condition = _bound(id, order, place, side, behind, present)
         if condition is None:
             return None
         conditions.append(condition)
@@ -195,7 +223,7 @@ def _bounds(listing: Listing, order: Order, window: Window, present: bool, sides
 
 
 def _bound(
-    listing: Listing, order: Order, place: Place, side: int, behind: bool, present: bool
+    id: ColumnElement[int], order: Order, place: Place, side: int, behind: bool, present: bool
 ) -> ColumnElement[bool] | None:
     """Returns the condition of standing behind (or before) a place, None where no row of the segment can."""
     keyed = order.key is not None
@@ -208,14 +236,14 @@ def _bound(
     if not keyed or not present:
         if of_chain:
             return true() if of_chain > 0 else None
-        return _beyond(listing.id, literal(place.id), ascends)
+        return _beyond(id, literal(place.id), ascends)
     if order.key is None:
         raise TypeError(f"the order {order.name} has no key")
     key = literal(place.key, order.key.type)
     if of_chain:
         beyond = _beyond(order.key, key, ascends)
         return or_(beyond, order.key == key) if of_chain > 0 else beyond
-    return _beyond(tuple_(order.key, listing.id), tuple_(key, literal(place.id)), ascends)
+    return _beyond(tuple_(order.key, id), tuple_(key, literal(place.id)), ascends)
 
 
 def _beyond(column: Any, value: Any, ascends: bool) -> ColumnElement[bool]:

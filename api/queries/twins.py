@@ -5,9 +5,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from api.queries import tables
-from api.queries.devices import DEVICES
+from api.queries.devices import device_list
 from api.queries.filters import Condition
-from api.queries.pages import Listing
 from api.queries.scope import Scope
 
 device = tables.device
@@ -50,11 +49,11 @@ def _of_address(scope: Scope) -> Condition:
         _unburned(held),
         _unburned(holder),
     )
-    return and_(_others(scope), device.c.id.in_(holders.correlate(scope.keys)))
+    return and_(_others(scope), version.c.device_id.in_(holders.correlate(scope.keys)))
 
 
 def _others(scope: Scope) -> Condition:
-    return and_(DEVICES.within(scope), device.c.id != scope.id)
+    return version.c.device_id != scope.id
 
 
 def _own(scope: Scope, column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -78,10 +77,6 @@ def _unburned(versions: Any) -> Condition:
     return or_(versions.c.burn_position.is_(None), versions.c.owner.is_not(None))
 
 
-def _twins(name: str, within: Any) -> Listing:
-    return Listing(name, DEVICES.walk, DEVICES.id, within, DEVICES.rows, DEVICES.row_id, DEVICES.fields)
-
-
-IMEI_TWINS = _twins("devices of the same IMEI", _of_imei)
-SERIAL_NUMBER_TWINS = _twins("devices of the same serial number", _of_serial_number)
-ADDRESS_TWINS = _twins("devices of the same address", _of_address)
+IMEI_TWINS = device_list("devices of the same IMEI", _of_imei)
+SERIAL_NUMBER_TWINS = device_list("devices of the same serial number", _of_serial_number)
+ADDRESS_TWINS = device_list("devices of the same address", _of_address)

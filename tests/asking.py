@@ -1,0 +1,72 @@
+"""Asking the API in process: the real schema over a real database, without HTTP."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from api.graphql.context import Context
+from api.graphql.schema import build_schema, execute
+from api.requests import GraphQLRequest
+from api.snapshot import open_snapshot
+from schema.database import connect
+
+SCHEMA = build_schema()
+Json = dict[str, Any]
+
+
+class Api:
+    """A database as its readers see it. `statements` are those of the last request."""
+
+    def __init__(self, url: str) -> None:
+        self.engine: Engine = connect(url, read_only=True)
+        self.statements: list[str] = []
+        event.listen(self.engine, "before_cursor_execute", self._note)
+
+    async def answer(self, query: str, **variables: Any) -> Json:
+        """Return the whole answer: data, errors, extensions."""
+        self.statements = []
+        async with open_snapshot(self.engine) as snapshot:
+            return await execute(SCHEMA, GraphQLRequest(query, variables), Context(snapshot))
+
+    async def ask(self, query: str, **variables: Any) -> Json:
+        """Return the data of an answer that has no errors."""
+        answer = await self.answer(query, **variables)
+        assert "errors" not in answer, answer["errors"]
+        data: Json = answer["data"]
+        return data
+
+    async def refusal(self, query: str, **variables: Any) -> Json:
+        """Return the one error of an answer."""
+        answer = await self.answer(query, **variables)
+        assert len(answer.get("errors", ())) == 1, answer
+        error: Json = answer["errors"][0]
+        return error
+
+    async def all_pages(self, query: str, field: str, **variables: Any) -> list[Json]:
+        """Return the edges of every page of a root field whose query takes `$after`; checks what each page tells."""
+        edges: list[Json] = []
+        after = None
+        while True:
+            page = (await self.ask(query, after=after, **variables))[field]
+            info = page["pageInfo"]
+            assert info["hasPreviousPage"] == (after is not None)
+            assert (info["startCursor"], info["endCursor"]) == (
+                (page["edges"][0]["cursor"], page["edges"][-1]["cursor"]) if page["edges"] else (None, None)
+            )
+            edges += page["edges"]
+            if not info["hasNextPage"]:
+                return edges
+            after = info["endCursor"]
+
+    def _note(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        self.statements.append(statement)
+
+
+@contextmanager
+def asking(url: str) -> Iterator[Api]:
+    """Ask until the block ends."""
+    api = Api(url)
+    yield api
+    api.engine.dispose()
