@@ -1,7 +1,7 @@
 """`/graphql`: GraphQL over HTTP, and its page for browsers.
 
-With `application/graphql-response+json` a status tells of the answer: 4xx, or 5xx where the fault is ours, exactly when
-there is no data. With `application/json` a query that is wrong is answered with 200, as older clients want it.
+A status tells of the answer: 4xx, or 5xx where the fault is ours, exactly when there is no data. Only a client that
+names `application/json` in Accept gets 200 for a query that is wrong, as older clients want it.
 """
 
 import asyncio
@@ -18,11 +18,16 @@ from api.graphql.context import Context, Freshness
 from api.graphql.errors import Code
 from api.graphql.schema import build_schema, execute
 from api.page import CONTENT_SECURITY_POLICY, graphiql_page
-from api.requests import GRAPHQL_RESPONSE, HTML, JSON, RequestError, read_request, response_type
+from api.requests import GRAPHQL_RESPONSE, HTML, JSON, MediaType, RequestError, read_request, response_type
 from api.settings import Settings
 from api.snapshot import open_snapshot
 
 METHODS = ("GET", "HEAD", "POST")
+
+SNAPSHOTS = 8
+"""Open at a time; other requests wait. Fewer than the engine's connections: nobody waits for one inside a thread, where
+it would keep those who hold one from ending."""
+
 STATUSES = {
     Code.BAD_REQUEST.value: 400,
     Code.INTERNAL_SERVER_ERROR.value: 500,
@@ -42,30 +47,31 @@ class GraphQLEndpoint:
         self._settings = settings
         self._schema = build_schema(introspection=settings.introspection)
         self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
+        self._slots = asyncio.Semaphore(SNAPSHOTS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._respond(Request(scope, receive))
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
-        media_type = JSON
+        media_type = MediaType(JSON)
         try:
             if request.method not in METHODS:
                 raise RequestError(405, f"{request.method} is not answered: send GET or POST.", {"Allow": "GET, POST"})
             media_type = response_type(request, self._offers(request))
-            if media_type == HTML:
+            if media_type.name == HTML:
                 page = await asyncio.to_thread(graphiql_page, self._engine)
                 return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY, **VARY})
             asked = await read_request(request, self._settings.max_body_bytes)
-            async with open_snapshot(self._engine) as snapshot:
+            async with self._slots, open_snapshot(self._engine) as snapshot:
                 answer = await execute(self._schema, asked, Context(snapshot, self._freshness))
         except RequestError as error:
-            return refusal(error, media_type)
+            return refusal(error, media_type.name)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         except DBAPIError:
-            return refusal(NO_DATABASE, media_type)
-        return _response(answer, _status(answer, media_type), media_type)
+            return refusal(NO_DATABASE, media_type.name)
+        return _response(answer, _status(answer, media_type), media_type.name)
 
     def _offers(self, request: Request) -> list[str]:
         page = request.method != "POST" and self._settings.graphiql
@@ -86,10 +92,10 @@ def _response(answer: Any, status: int, media_type: str, headers: dict[str, str]
     return Response(msgspec.json.encode(answer), status, {"Content-Type": content_type, **VARY, **(headers or {})})
 
 
-def _status(answer: dict[str, Any], media_type: str) -> int:
+def _status(answer: dict[str, Any], media_type: MediaType) -> int:
     if "data" in answer:
         return 200
     code = answer["errors"][0]["extensions"]["code"]
     if code in STATUSES:
         return STATUSES[code]
-    return 400 if media_type == GRAPHQL_RESPONSE else 200
+    return 200 if media_type == MediaType(JSON, named=True) else 400

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from starlette.requests import Request
 
@@ -50,17 +50,23 @@ async def read_request(request: Request, max_body_bytes: int) -> GraphQLRequest:
     return _checked(parse_json(await _body(request, max_body_bytes), "The body"))
 
 
-def response_type(request: Request, offers: Sequence[str]) -> str:
+class MediaType(NamedTuple):
+    """What to answer with; `named`: the client asked for it by name, not by a wildcard or by saying nothing."""
+
+    name: str
+    named: bool = False
+
+
+def response_type(request: Request, offers: Sequence[str]) -> MediaType:
     """Return the offer that the Accept header likes best. Raises RequestError (406) when none will do."""
     accept = ",".join(request.headers.getlist("accept")).strip()
     if not accept:
-        return offers[0]
-    # HTML is for who names it: curl's */* means data
-    wishes = {offer: _quality(accept, offer, wildcards=offer is not HTML) for offer in offers}
+        return MediaType(JSON)
+    wishes = {offer: _wish(accept, offer) for offer in offers}
     best = max(offers, key=lambda offer: wishes[offer])
-    if wishes[best] == 0:
+    if wishes[best].quality == 0:
         raise RequestError(406, f'Accept is "{accept[:200]}": this service answers {" or ".join(offers)}.')
-    return best
+    return MediaType(best, wishes[best].named)
 
 
 def parse_json(body: bytes | str, name: str) -> Any:
@@ -175,12 +181,29 @@ def _deeper_than(value: Any, levels: int) -> bool:
     return True
 
 
-def _quality(accept: str, offer: str, *, wildcards: bool) -> float:
-    """Return how much the header wants the offer: q of its most specific range, 0 for not at all."""
-    ranges = [offer] + ([offer.split("/")[0] + "/*", "*/*"] if wildcards else [])
-    qualities: dict[str, float] = {}
+class Wish(NamedTuple):
+    """How much an offer is wanted; the larger wins."""
+
+    quality: float
+    named: bool
+    preferred: bool
+
+
+def _wish(accept: str, offer: str) -> Wish:
+    qualities = _qualities(accept)
+    if offer in qualities:
+        return Wish(qualities[offer], named=True, preferred=offer == GRAPHQL_RESPONSE)
+    # a page is for who names it: curl's */* means data
+    wildcards = [] if offer == HTML else [f"{offer.split('/')[0]}/*", "*/*"]
+    quality = next((qualities[wildcard] for wildcard in wildcards if wildcard in qualities), 0)
+    return Wish(quality, named=False, preferred=offer == JSON)
+
+
+def _qualities(accept: str) -> dict[str, float]:
+    """Return the q of each media range in the header, 0 for one that is not to be had."""
+    found: dict[str, float] = {}
     for part in accept.lower().split(","):
         media_range, *parameters = (piece.strip() for piece in part.split(";"))
         quality = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
-        qualities[media_range] = float(quality) if re.fullmatch(r"[01](\.\d{0,3})?", quality, re.ASCII) else 0
-    return next((qualities[media_range] for media_range in ranges if media_range in qualities), 0)
+        found[media_range] = float(quality) if re.fullmatch(r"[01](\.\d{0,3})?", quality, re.ASCII) else 0
+    return found
