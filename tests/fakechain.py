@@ -232,7 +232,7 @@ def _json_log(block: FakeBlock, log: Log) -> dict[str, Any]:
         "blockHash": "0x" + block.hash.hex(),
         "logIndex": hex(log.index or 0),
         "transactionHash": "0x" + log.transaction.hex(),
-        "transactionIndex": hex(block.logs.index(log)),
+        "transactionIndex": hex([other.transaction for other in block.logs].index(log.transaction)),
         "removed": False,
     }
 

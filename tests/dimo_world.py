@@ -1,0 +1,113 @@
+"""What should be known of a DIMO network after each act: the simulation's own books, kept by no code of the product."""
+
+from dataclasses import dataclass, field
+
+NOBODY = "0x" + "00" * 20
+
+GrantKey = tuple[str, str, str]
+"""User, source, scope."""
+
+
+@dataclass
+class Unit:
+    """An aftermarket device. Times are block times in unix seconds."""
+
+    token: int
+    address: str
+    true_manufacturer: int
+    minted_at: int
+    manufacturer: int | None = None
+    license_at_mint: str = "UNKNOWN"
+    owner: str | None = None
+    addresses: list[str] = field(default_factory=list)
+    serial: str | None = None
+    imei: str | None = None
+    dev_eui: str | None = None
+    revision: str | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+    claimed_at: int | None = None
+    provisioned_at: int | None = None
+    beneficiary: str | None = None
+    vehicle: int | None = None
+    paired_at: int | None = None
+    burned_at: int | None = None
+    resets: int = 0
+    predecessor: int | None = None
+    privileges: dict[tuple[str, str], int] = field(default_factory=dict)
+    permissions: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+
+    def set_attribute(self, name: str, value: str) -> None:
+        if name in NAMED:
+            setattr(self, NAMED[name], value or None)
+        elif value:
+            self.attributes[name] = value
+        else:
+            self.attributes.pop(name, None)
+
+    def give(self, owner: str) -> None:
+        """Change hands: that voids privileges, not permissions."""
+        self.owner = owner
+        self.privileges.clear()
+
+    def burn(self, time: int) -> None:
+        self.owner = self.claimed_at = self.vehicle = self.paired_at = self.beneficiary = None
+        self.burned_at = time
+        self.privileges.clear()
+
+    def grants(self, clock: int) -> dict[GrantKey, int | None]:
+        """Return who may do what at an instant: permissions by user, source and scope."""
+        privileged = {
+            (user, "privilege", scope): None for (user, scope), last in self.privileges.items() if last >= clock
+        }
+        permitted = {
+            (user, "sacd", ""): permissions
+            for user, (permissions, end, _) in self.permissions.items()
+            if permissions and end > clock
+        }
+        return {**privileged, **permitted}
+
+
+NAMED = {"Serial": "serial", "IMEI": "imei", "DevEUI": "dev_eui", "HardwareRevision": "revision"}
+
+
+@dataclass
+class Maker:
+    """A manufacturer. `name` is what events told, `true_name` what the contract keeps."""
+
+    number: int
+    true_name: str
+    name: str | None = None
+    owner: str | None = None
+
+
+@dataclass
+class Paper:
+    """A licence NFT, with who held it last."""
+
+    number: int
+    holder: str
+    revoked: bool = False
+
+
+@dataclass
+class World:
+    units: dict[int, Unit] = field(default_factory=dict)
+    makers: dict[int, Maker] = field(default_factory=dict)
+    papers: dict[int, Paper] = field(default_factory=dict)
+    vehicles: dict[int, str | None] = field(default_factory=dict)
+
+    def end_block(self) -> None:
+        """Note what a block leaves: an address that comes and goes within one is in the history only."""
+        for unit in self.units.values():
+            if unit.addresses[-1:] != [unit.address]:
+                unit.addresses.append(unit.address)
+
+    def license_of(self, maker: Maker) -> str:
+        """Return what the papers of a manufacturer's owner are worth."""
+        papers = [paper for paper in self.papers.values() if maker.owner is not None and paper.holder == maker.owner]
+        if not papers:
+            return "NONE"
+        return "VALID" if any(not paper.revoked for paper in papers) else "REVOKED"
+
+    def living(self) -> list[Unit]:
+        return [unit for unit in self.units.values() if unit.burned_at is None]
