@@ -1,16 +1,20 @@
 """Asking the API in process: the real schema over a real database, without HTTP."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, event
+import psycopg
+import pytest
+from sqlalchemy import Engine, event, make_url
 
 from api.graphql.context import Context
 from api.graphql.schema import build_schema, execute
 from api.requests import GraphQLRequest
 from api.snapshot import open_snapshot
 from schema.database import connect
+from tests.postgres import plain_url
 
 SCHEMA = build_schema()
 Json = dict[str, Any]
@@ -70,3 +74,14 @@ def asking(url: str) -> Iterator[Api]:
     api = Api(url)
     yield api
     api.engine.dispose()
+
+
+def module_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the URL of an empty database of the kind that a fixture's parameter names, for all tests of a module."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('database') / 'module.db'}"
+    server_url = request.getfixturevalue("postgres_server_url")
+    name = f"certindex_module_{secrets.token_hex(6)}"
+    with psycopg.connect(plain_url(server_url), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)

@@ -6,15 +6,12 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import psycopg
 import pytest
 from eth_utils.address import to_checksum_address
-from sqlalchemy import make_url
 
 from scripts.devchain import REPOSITORY
 from scripts.fleet import Fleet, start_chain
-from tests.asking import Api, asking
-from tests.postgres import plain_url
+from tests.asking import Api, asking, module_database
 
 __all__ = ["NOW", "api", "did", "fleet", "iso"]
 
@@ -33,10 +30,7 @@ def fleet() -> Iterator[Fleet]:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def api(request: pytest.FixtureRequest, fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """Ask about the fleet, first on SQLite, then on PostgreSQL."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('fleet') / 'fleet.db'}"
-    else:
-        url = _new_postgres_database(request.getfixturevalue("postgres_server_url"))
+    url = module_database(request, tmp_path_factory)
     _sync(fleet, url)
     with asking(url) as asked:
         yield asked
@@ -67,10 +61,3 @@ def _sync(fleet: Fleet, url: str) -> None:
         [sys.executable, "-m", "indexer", "sync"], env=environment, cwd=REPOSITORY, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-
-
-def _new_postgres_database(server_url: str) -> str:
-    name = f"certindex_fleet_{os.getpid()}_{os.urandom(3).hex()}"
-    with psycopg.connect(plain_url(server_url), autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-    return make_url(server_url).set(database=name).render_as_string(hide_password=False)

@@ -186,7 +186,11 @@ def semver(version: str) -> tuple[Any, ...]:
     """Return a key of semver precedence, () for a version that is none; enough for the versions of the fleet."""
     core, _, rest = version.removeprefix("v").partition("+")[0].partition("-")
     numbers = core.split(".")
-    if len(numbers) != 3 or not all(number.isdigit() and number == str(int(number)) for number in numbers):
+    if (
+        not version.isascii()
+        or len(numbers) != 3
+        or not all(number.isdigit() and number == str(int(number)) for number in numbers)
+    ):
         return ()
     parts = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in rest.split(".")] if rest else []
     return (*map(int, numbers), not rest, parts)
