@@ -19,6 +19,8 @@ from indexer.together import together
 EVENTS_A_STEP = 10_000
 QUICK_SECONDS = 2.0
 SLOW_SECONDS = 10.0
+SAMPLED_BLOCKS = 16
+"""How many headers a step looks at where its ranges came back empty: a node that forgot its logs says so too."""
 
 
 class Pace:
@@ -106,10 +108,9 @@ async def _read_range(chain: Chain, first: int, heads: Heads, pace: Pace) -> Bat
         raise
     logs = [log for part in found for log in part]
     pace.fetched(end - first + 1, len(logs), pace.clock() - began)
-    if not found[0]:
-        await chain.check_history(await chain.header(first))
     blocks = await _with_headers(chain, logs)
-    await _check_last(chain, last, blocks)
+    empty = [place for place, part in zip(ranges, found, strict=True) if not part]
+    await _check_absence(chain, await chain.headers(_sample(empty)))
     return Batch(blocks, last)
 
 
@@ -122,15 +123,26 @@ def _ranges(first: int, last: int, pace: Pace) -> list[tuple[int, int]]:
 async def _with_headers(chain: Chain, logs: Sequence[RawLog]) -> list[BlockLogs]:
     by_block = [(number, list(found)) for number, found in groupby(logs, key=lambda log: log.block_number)]
     headers = await chain.headers([number for number, _ in by_block])
-    check_links(headers)
+    check_links(chain, headers)
     return [with_level(chain, header, found) for header, (_, found) in zip(headers, by_block, strict=True)]
 
 
-async def _check_last(chain: Chain, last: Header, blocks: Sequence[BlockLogs]) -> None:
-    """Raises WrongAnswer where the range left out logs of its last block, whose bloom is at hand."""
-    known = bool(blocks) and blocks[-1].header.number == last.number
-    if not known and chain.may_hold_ours(last) and await chain.block_logs(last):
-        raise WrongAnswer(f"A range up to block {last.number} came without that block's logs; it is read again.")
+def _sample(ranges: Sequence[tuple[int, int]]) -> list[int]:
+    """Returns blocks out of ranges, evenly: all of a few, the first and the last of many."""
+    blocks = sum(last - first + 1 for first, last in ranges)
+    stride = max(blocks // SAMPLED_BLOCKS, 1)
+    return sorted({number for first, last in ranges for number in (*range(first, last, stride), last)})
+
+
+async def _check_absence(chain: Chain, sample: Sequence[Header]) -> None:
+    """Raises WrongAnswer where blocks of ranges that came back empty tell that there are logs, or were."""
+    for header in sample:
+        if chain.may_hold_ours(header) and await chain.block_logs(header):
+            raise WrongAnswer(f"A range with block {header.number} came back empty, though that block holds logs.")
+    for header in sample:
+        if header.logs_bloom is not None and any(header.logs_bloom):
+            await chain.check_history(header)
+            return  # what is forgotten is forgotten from the oldest block on
 
 
 async def _check_unchanged(chain: Chain, before: Checkpoint, last: Header) -> None:

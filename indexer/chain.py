@@ -50,9 +50,11 @@ class Rpc(Protocol):
 class Providers(Rpc, Protocol):
     """Several nodes; see `indexer.rpc.Pool`."""
 
-    async def call_other(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT: ...
+    async def call_other(
+        self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
+    ) -> ResultT: ...
 
-    def distrust(self, method: str, params: list[Any], reason: TryAgain) -> None: ...
+    def distrust(self, method: str, params: list[Any], site: str, reason: TryAgain) -> None: ...
 
     def answerers(self, method: str, params: list[Any]) -> Sequence[str]: ...
 
@@ -134,6 +136,12 @@ class Chain:
         """Returns the canonical blocks of these heights, asked side by side."""
         return await together(*map(self.header, numbers))
 
+    def distrust_header(self, number: int, reason: TryAgain) -> None:
+        """Sets aside who gave the block of this height, where there is another provider."""
+        params = [hex(number), False]
+        for site in set(self.rpc.answerers("eth_getBlockByNumber", params)):
+            self.rpc.distrust("eth_getBlockByNumber", params, site, reason)
+
     async def _header(self, block: str, number: int | None = None) -> Header | None:
         def read(found: JsonHeader | None) -> Header | None:
             header = None if found is None else to_header(found)
@@ -173,7 +181,7 @@ class Chain:
         if logs or not self.may_hold_ours(header):
             return logs
         logs = await self._look_again([query], read)
-        if logs or len(self.rpc.answerers("eth_getLogs", [query])) > 1:
+        if logs or len(set(self.rpc.answerers("eth_getLogs", [query]))) > 1:
             return logs
         return await self._logs_by_receipts(header)
 
@@ -187,12 +195,12 @@ class Chain:
         params = [{"blockHash": "0x" + header.hash.hex()}]
         if await self._slotted(self.rpc.call, "eth_getLogs", params, list[JsonLog]):
             return
-        by = ", ".join(self.rpc.answerers("eth_getLogs", params))
-        reason = TryAgain(
-            f"{by or 'The node'} has no logs of block {header.number}, though its bloom says that there were some: "
+        by = self.rpc.answerers("eth_getLogs", params)[-1]
+        reason = WrongAnswer(
+            f"{by} has no logs of block {header.number}, though its bloom says that there were some: "
             "it does not keep logs that old. Set a node with full history in RPC_URLS."
         )
-        self.rpc.distrust("eth_getLogs", params, reason)
+        self.rpc.distrust("eth_getLogs", params, by, reason)
         raise reason
 
     def check_against_header(self, header: Header, logs: Sequence[RawLog]) -> bool:
@@ -235,25 +243,37 @@ class Chain:
     async def _agreed(self, query: dict[str, Any], read: Callable[[list[JsonLog]], list[RawLog]]) -> list[RawLog]:
         """Returns logs that are the same at every look."""
         params = [query]
-        disagreement = TryAgain("")
         for _ in range(TRIES):
-            logs = await self._believed("eth_getLogs", params, list[JsonLog], read)
-            try:
-                others = [await self._look_again(params, read) for _ in range(self.looks - 1)]
-            except WrongAnswer as error:
-                disagreement = error
-                continue
-            by = self.rpc.answerers("eth_getLogs", params)
-            if len(set(by)) < self.quorum:
-                raise TryAgain(f"QUORUM={self.quorum}: logs could be asked of {', '.join(by)} only.")
-            different = [other for other in others if other != logs]
+            answers = [await self._believed("eth_getLogs", params, list[JsonLog], read)]
+            while len(answers) < self.looks:
+                answers.append(await self._look_again(params, read))
+            different = [answer for answer in answers if answer != answers[0]]
             if not different:
-                return logs
-            disagreement = TryAgain(_difference(query, by, logs, different[0]))
+                return answers[0]
+            by = self.rpc.answerers("eth_getLogs", params)
+            disagreement = WrongAnswer(_difference(query, by, answers[0], different[0]))
+            await self._settle(params, list(zip(by, answers, strict=False)), disagreement)
         raise disagreement
 
     async def _look_again(self, params: list[Any], read: Callable[[list[JsonLog]], list[RawLog]]) -> list[RawLog]:
-        return read(await self._slotted(self.rpc.call_other, "eth_getLogs", params, list[JsonLog]))
+        strict = self.quorum > 1
+        async with self._slots:
+            found = await self.rpc.call_other("eth_getLogs", params, list[JsonLog], strict=strict)
+        try:
+            return read(found)
+        except WrongAnswer as error:
+            self.rpc.distrust("eth_getLogs", params, self.rpc.answerers("eth_getLogs", params)[-1], error)
+            raise
+
+    async def _settle(
+        self, params: list[Any], answers: Sequence[tuple[str, list[RawLog]]], disagreement: TryAgain
+    ) -> None:
+        """Finds out by the receipts of a block on which answers differ who was wrong, and distrusts that provider."""
+        number = _first_difference(answers[0][1], next(logs for _, logs in answers if logs != answers[0][1]))[0]
+        truth = await self._logs_by_receipts(await self.header(number))
+        for site, logs in answers:
+            if [log for log in logs if log.block_number == number] != truth:
+                self.rpc.distrust("eth_getLogs", params, site, disagreement)
 
     async def _believed(self, method: str, params: list[Any], kind: Any, read: Callable[[AnswerT], ResultT]) -> ResultT:
         """Returns what `read` makes of an answer; after a wrong one asks another provider."""
@@ -264,7 +284,7 @@ class Chain:
                 return read(answer)
             except WrongAnswer as error:
                 wrong = error
-                self.rpc.distrust(method, params, wrong)
+                self.rpc.distrust(method, params, self.rpc.answerers(method, params)[-1], wrong)
                 call = self.rpc.call_other
         raise wrong
 
@@ -336,14 +356,19 @@ class OneNode:
 
     def __init__(self, rpc: Rpc) -> None:
         self.call = rpc.call
-        self.call_other = rpc.call
 
-    def distrust(self, method: str, params: list[Any], reason: TryAgain) -> None:
+    async def call_other(
+        self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
+    ) -> ResultT:
+        """Asks it again."""
+        return await self.call(method, params, result)
+
+    def distrust(self, method: str, params: list[Any], site: str, reason: TryAgain) -> None:
         """Does nothing: there is no other."""
 
     def answerers(self, method: str, params: list[Any]) -> Sequence[str]:
         """Returns one name, of no meaning."""
-        return ("the node",)
+        return ("The node",)
 
 
 TOO_BIG = (ShrinkTo, UseRange, HalveQuery)
@@ -355,11 +380,15 @@ def _knows_no_tag(error: RpcError) -> bool:
 
 def _difference(query: dict[str, Any], by: Sequence[str], one: Sequence[RawLog], other: Sequence[RawLog]) -> str:
     """Returns the words for two answers to one question that differ, with a log that only one of them has."""
-    told = {(log.block_number, log.log_index): log for log in one}
-    retold = {(log.block_number, log.log_index): log for log in other}
-    block, index = min(place for place in told.keys() | retold.keys() if told.get(place) != retold.get(place))
+    block, index = _first_difference(one, other)
     where = query.get("blockHash") or f"{int(query['fromBlock'], 16)}..{int(query['toBlock'], 16)}"
     return (
         f"Two answers differ on the logs of blocks {where}, {len(one)} logs against {len(other)} "
         f"(asked: {', '.join(by)}); the first difference is log {index} of block {block}. Nothing was stored."
     )
+
+
+def _first_difference(one: Sequence[RawLog], other: Sequence[RawLog]) -> tuple[int, int]:
+    """Returns block and index of the first log that is not the same in both."""
+    told, retold = ({(log.block_number, log.log_index): log for log in logs} for logs in (one, other))
+    return min(place for place in told.keys() | retold.keys() if told.get(place) != retold.get(place))

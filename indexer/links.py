@@ -9,11 +9,13 @@ from indexer.errors import TryAgain
 from schema.vocabulary import VerificationLevel
 
 
-def check_links(headers: Sequence[Header]) -> None:
-    """Raises TryAgain where a block is not the child of the one before it."""
+def check_links(chain: Chain, headers: Sequence[Header]) -> None:
+    """Raises TryAgain where a block is not the child of the one before it, and distrusts who said so."""
     for parent, child in pairwise(headers):
         if child.number == parent.number + 1 and child.parent_hash != parent.hash:
-            raise TryAgain(f"Block {child.number} is no child of block {parent.number}: the node switched branches.")
+            broken = TryAgain(f"Block {child.number} is no child of block {parent.number}: the node switched branches.")
+            chain.distrust_header(parent.number, broken)
+            raise broken
 
 
 def with_level(chain: Chain, header: Header, logs: list[RawLog]) -> BlockLogs:

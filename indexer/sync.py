@@ -108,7 +108,7 @@ async def _fetch_next(chain: Chain, before: Checkpoint, heads: Heads) -> Batch:
     headers += [heads.latest] if last == heads.latest.number else []
     if before.hash not in (headers[0].parent_hash, UNKNOWN_HASH):
         raise TryAgain(f"Block {first} is no child of the block {before.number} that is indexed: the chain moved.")
-    check_links(headers)
+    check_links(chain, headers)
     logs = await together(*map(chain.block_logs, headers))
     if (await chain.header(last)).hash != headers[-1].hash:
         raise TryAgain(f"Block {last} changed while its logs were read; they are read again.")

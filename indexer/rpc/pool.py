@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar, assert_never
 
 import msgspec
@@ -38,6 +38,8 @@ ResultT = TypeVar("ResultT")
 ROUNDS = 4
 PATIENCE_SECONDS = 10.0
 """The longest wait inside a call; a longer one is the caller's, who can say why nothing moves."""
+ASKED_FOR_BLOCKS = ("eth_getBlockByNumber", "eth_getBlockByHash", "eth_getBlockReceipts", "eth_getTransactionReceipt")
+"""Methods that answer null for what a provider has not got, while another may have it."""
 REMEMBERED_ANSWERS = 4_096
 HABIT = 0.7
 """What the score of the host asked last counts for: hosts that are nearly equal do not take turns."""
@@ -96,19 +98,26 @@ class Pool:
 
     async def call(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
         """Returns the result decoded as `result`. Raises RpcError for a refusal, TryAgain for no answer."""
-        return await self._ask(method, params, result, ())
+        return await self._ask(method, params, result, (), strict=False)
 
-    async def call_other(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
-        """Asks another provider than those that have answered this same request; the same where there is no other."""
-        return await self._ask(method, params, result, self._answered.get(_key(method, params), ()))
+    async def call_other(
+        self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
+    ) -> ResultT:
+        """Asks another provider than those that have answered this same request.
 
-    def distrust(self, method: str, params: list[Any], reason: TryAgain) -> None:
-        """Sets aside the provider that answered this request last, for a while, where there is another one."""
-        answered = self._answered.get(_key(method, params))
-        if answered:
-            doubted = answered.pop()
-            if any(host.away is None for host in self.hosts if host is not doubted):
-                doubted.doubted(reason)
+        Where no other answers, the same one again; with `strict` raises what keeps the others from answering.
+        """
+        answered = self._answered.get(_key(method, params), [])
+        return await self._ask(method, params, result, list(answered), strict=strict)
+
+    def distrust(self, method: str, params: list[Any], site: str, reason: TryAgain) -> None:
+        """Takes back that a site has answered this request, and sets it aside for a while where there is another."""
+        answered = self._answered.get(_key(method, params), [])
+        doubted = [host for host in answered if host.site == site]
+        answered[:] = [host for host in answered if host.site != site]
+        if any(host.away is None for host in self.hosts if host.site != site):
+            for host in doubted:
+                host.doubted(reason)
 
     def answerers(self, method: str, params: list[Any]) -> Sequence[str]:
         """Returns the sites (host and port) that have answered this request since it was last a `call`."""
@@ -121,14 +130,16 @@ class Pool:
 
     # One request
 
-    async def _ask(self, method: str, params: list[Any], result: type[ResultT], avoided: Sequence[Host]) -> ResultT:
+    async def _ask(
+        self, method: str, params: list[Any], result: type[ResultT], avoided: Sequence[Host], *, strict: bool
+    ) -> ResultT:
         asked = asked_blocks(method, params)
         if params[:1] == ["latest"] and len(self.hosts) > 1:
             await self._take_census()
         failure: TryAgain | None = None
         for attempt in range(1, ROUNDS + 1):
             absent = False
-            for host in await self._candidates(method, asked, avoided):
+            for host in await self._candidates(method, asked, avoided, strict):
                 if failure is not None:
                     self.counts.retried(host.name, method)
                 try:
@@ -141,7 +152,7 @@ class Pool:
                     failure = error
                     host.failed(error)
                 else:
-                    if answer is not None or asked is None:
+                    if answer is not None or method not in ASKED_FOR_BLOCKS:
                         self._remember(method, params, host, avoided)
                         return answer
                     absent = True  # no such block here: it may only be late
@@ -171,32 +182,29 @@ class Pool:
             host.at(answer, tag=params[0] == "latest")
         return answer
 
-    async def _candidates(self, method: str, asked: range | None, avoided: Sequence[Host]) -> list[Host]:
+    async def _candidates(self, method: str, asked: range | None, avoided: Sequence[Host], strict: bool) -> list[Host]:
         """Returns whom to ask, the healthiest first; waits a little where all are set aside, or raises why."""
-        waited = False
-        while True:
-            sites = {host.site for host in avoided}
-            others = [host for host in self.hosts if host.site not in sites]
-            considered = others or self.hosts
+        sites = {host.site for host in avoided}
+        considered = [host for host in self.hosts if not (strict and host.site in sites)]
+        if not considered:
+            raise TryAgain(f"No further provider can be asked {method}.")
+        for waits in (True, False):
             excluded = [(host, host.exclusion(method, asked)) for host in considered]
             free = [host for host, exclusion in excluded if exclusion is None]
             if free:
-                return self._ranked(free, asked)
-            if others and len(others) < len(self.hosts):
-                avoided = ()  # better the same provider again than none
-                continue
+                return self._ranked(free, asked, sites)
             reasons = [exclusion for _, exclusion in excluded if exclusion is not None]
             wider = [reason.error for reason in reasons if _span(reason.error) > 0]
             if wider:
                 raise max(wider, key=_span)
             soonest = min(reasons, key=lambda reason: reason.until)
             seconds = soonest.until - self._clock()
-            if waited or seconds > PATIENCE_SECONDS:
-                raise soonest.error.with_traceback(None)
-            waited = True
+            if not waits or seconds > PATIENCE_SECONDS:
+                break
             await self._sleep(max(seconds, 0.0))
+        raise soonest.error.with_traceback(None)
 
-    def _ranked(self, hosts: list[Host], asked: range | None) -> list[Host]:
+    def _ranked(self, hosts: list[Host], asked: range | None, avoided_sites: Collection[str]) -> list[Host]:
         if len(hosts) == 1:
             return hosts
         best_head = max(host.head for host in self.hosts)
@@ -204,12 +212,14 @@ class Pool:
         known = [host.latency for host in hosts if host.latency is not None]
         unknown = min(known, default=0.0)
 
-        def rank(host: Host) -> tuple[bool, float]:
+        def rank(host: Host) -> tuple[bool, bool, float]:
             lags = 0 <= host.head < min(wanted, best_head)
-            return lags, host.score(unknown) * (HABIT if host is self._favourite else 1.0)
+            score = host.score(unknown) * (HABIT if host is self._favourite else 1.0)
+            return host.site in avoided_sites, lags, score
 
         ranked = sorted(hosts, key=rank)
-        self._favourite = ranked[0]
+        if not avoided_sites:
+            self._favourite = ranked[0]
         return ranked
 
     def _remember(self, method: str, params: list[Any], host: Host, avoided: Sequence[Host]) -> None:
