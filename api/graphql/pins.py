@@ -7,7 +7,7 @@ from strawberry import UNSET
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
-from api.graphql.scalars import BigInt, Bytes32, block_time
+from api.graphql.scalars import BigInt, Bytes32, block_time, rfc_3339
 from api.queries.filters import seconds_down
 from api.queries.pins import (
     BlockPoint,
@@ -93,8 +93,8 @@ async def _pins_at_time(context: Context, instant: datetime) -> tuple[Pin, ...]:
     for now in context.snapshot.pins:
         if now.block is None or instant > block_time(now.block.time):
             raise BadUserInput(
-                f"asOf.timestamp is {instant.isoformat().replace('+00:00', 'Z')}, later than the newest indexed block "
-                f"of chain {now.chain_id}" + (f", {block_time(now.block.time).isoformat()}." if now.block else ".")
+                f"asOf.timestamp is {rfc_3339(instant)}, later than the newest indexed block of chain {now.chain_id}"
+                + (f", {rfc_3339(block_time(now.block.time))}." if now.block else ".")
             )
         block = await context.snapshot.read(block_at_time, now.chain_id, seconds)
         pins.append(

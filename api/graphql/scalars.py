@@ -99,7 +99,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
 
 
-def _tell_date_time(value: datetime) -> str:
+def rfc_3339(value: datetime) -> str:
+    """Returns a time in UTC as it is written in answers."""
     return value.isoformat().replace("+00:00", "Z")
 
 
@@ -146,7 +147,7 @@ SCALARS: dict[object, ScalarDefinition] = {
             "`eventTimeSeconds` and the raw log."
         ),
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
-        serialize=_tell_date_time,
+        serialize=rfc_3339,
         parse_value=_parse_date_time,
     ),
 }

@@ -18,7 +18,7 @@ from api.graphql.context import Context
 from api.graphql.errors import Code, mask, tell_code
 from api.graphql.events import EVENT_TYPES
 from api.graphql.query import Query
-from api.graphql.scalars import SCALARS, block_time
+from api.graphql.scalars import SCALARS, block_time, rfc_3339
 from api.requests import GraphQLRequest
 
 
@@ -65,7 +65,7 @@ class Standing(SchemaExtension):
                     "chainId": str(block.chain_id),
                     "number": str(block.number),
                     "hash": f"0x{block.hash.hex()}",
-                    "timestamp": block_time(block.time).isoformat().replace("+00:00", "Z"),
+                    "timestamp": rfc_3339(block_time(block.time)),
                 }
                 for block in blocks
             ]
