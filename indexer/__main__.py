@@ -1,4 +1,4 @@
-"""The command line: `certindex run`, `sync`, `status`, `rebuild`, `rollback`."""
+"""The command line: `certindex run`, `sync`, `status`, `rebuild`, `rollback`, and the commands that prove."""
 
 import argparse
 import asyncio
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from sqlalchemy.exc import DBAPIError
 
-from indexer import commands
+from indexer import commands, proof_commands
 from indexer.errors import Stop, TryAgain
-from indexer.settings import DatabaseSettings, RebuildSettings, Settings
+from indexer.settings import DatabaseSettings, ProofSettings, RebuildSettings, Settings
 from schema.database import DatabaseError
 from schema.profile import ProfileError
 from schema.settings import SettingsError, add_options, read_settings, without_password
@@ -49,6 +49,9 @@ def _run(options: argparse.Namespace) -> int:
             return commands.status(read_settings(DatabaseSettings, options, os.environ), as_json=options.json)
         case "rebuild":
             return asyncio.run(commands.rebuild(read_settings(RebuildSettings, options, os.environ)))
+        case "verify":
+            settings = read_settings(ProofSettings, options, os.environ)
+            return asyncio.run(proof_commands.verify(settings, options.first, options.last))
         case _:
             return asyncio.run(commands.rollback(read_settings(DatabaseSettings, options, os.environ), options.to))
 
@@ -81,6 +84,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     rollback.add_argument("--to", type=_block, required=True, metavar="BLOCK", help="the last block to keep")
     add_options(rollback, DatabaseSettings)
+    verify = found.add_parser(
+        "verify",
+        help="rebuild the receipts of blocks with events now",
+        description="Rebuilds receipts root, bloom and header hash of blocks with events, and finds the logs there.",
+    )
+    verify.add_argument("--from", dest="first", type=_block, metavar="BLOCK", help="first block; without it: the first")
+    verify.add_argument(
+        "--to", dest="last", type=_block, metavar="BLOCK", help="last block; without it: the last final"
+    )
+    add_options(verify, ProofSettings)
     return parser
 
 

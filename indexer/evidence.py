@@ -52,6 +52,14 @@ class Witness:
         header = await self.header("0x" + block_hash.hex(), other=other)
         return await self.complete(header, other=other)
 
+    def told_by(self, evidence: Evidence) -> str:
+        """Returns who told this evidence, as far as it is known: host and port of each."""
+        block, number = evidence.header.get("hash"), evidence.header.get("number")
+        asked = (("eth_getBlockByHash", [block, False]), ("eth_getBlockReceipts", [number]))
+        return " and ".join(
+            dict.fromkeys(sites[-1] for method, params in asked if (sites := self._providers.answerers(method, params)))
+        )
+
     async def complete(self, header: Mapping[str, object], *, other: bool = False) -> Evidence:
         """Returns the evidence for a block whose header is at hand."""
         told = header.get("transactions")

@@ -9,12 +9,14 @@ from sqlalchemy import Connection, Engine, text
 
 from indexer.chain import Chain
 from indexer.errors import Stop, TryAgain
+from indexer.evidence import Witness
 from indexer.fold import Rules
 from indexer.networks import finality_depth
 from indexer.rpc import Pool, site_of
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
 from indexer.store.lease import Lease
+from indexer.store.levels import Levels
 from indexer.store.watch import (
     WatchedContract,
     check_contracts,
@@ -23,8 +25,10 @@ from indexer.store.watch import (
     read_watch_set,
     register,
 )
+from indexer.verifier import Verifier
+from indexer.verify import Judge
 from schema.database import connect, migrate
-from schema.events import DeviceMinted, DeviceProvisioned
+from schema.events import DeviceMinted
 from schema.licenses import (
     hardware_licensing_is_whole,
     history_is_whole,
@@ -43,6 +47,11 @@ class Opened(Struct, frozen=True):
     chain_id: int
     profile: Profile
     contracts: Sequence[WatchedContract]
+
+    def verifier(self, lease: Lease, *, keep_proofs: bool) -> Verifier:
+        """Returns the verifier, for the holder of the lease."""
+        levels = Levels(self.engine, self.chain_id, epoch=lease.epoch, keep_proofs=keep_proofs)
+        return open_verifier(self.pool, levels, self.contracts)
 
     def store(self, lease: Lease) -> Store:
         """Returns the store, for the holder of the lease."""
@@ -108,6 +117,12 @@ def open_store(
     """Returns the store of a chain for the holder of its lease."""
     reader = profile.compile(_addresses([(contract.role, contract.address) for contract in contracts]))
     return Store(engine, chain_id, reader, _rules(profile, reader, contracts), lease.epoch)
+
+
+def open_verifier(pool: Pool, levels: Levels, contracts: Sequence[WatchedContract]) -> Verifier:
+    """Returns the verifier of a chain."""
+    judge = Judge(levels.chain_id, {contract.address for contract in contracts}, form_is_known=levels.knows_headers())
+    return Verifier(Witness(pool), judge, levels, providers=len(pool.hosts))
 
 
 async def acquire(lease: Lease, *, wait: bool) -> None:
@@ -179,5 +194,5 @@ def _rules(profile: Profile, reader: Reader, contracts: Sequence[WatchedContract
         manufacturer_licenses_are_whole=lambda contract: manufacturer_licensing_is_whole(reader, whole, contract),
         hardware_licenses_are_whole=lambda contract: hardware_licensing_is_whole(reader, whole, contract),
         licensed_by_tokens=licensed_by_tokens(reader),
-        claims_provision=lambda contract: not reader.has_rule_for(DeviceProvisioned, contract),
+        claims_provision=reader.claims_provision,
     )

@@ -1,4 +1,4 @@
-"""Following the chain for ever: apscheduler wakes the loop, the loop takes steps until nothing is new.
+"""Following the chain for ever: apscheduler wakes the loops, one takes steps until nothing is new, one verifies.
 
 The one place that logs and retries. A step that fails leaves the database as it was; it is taken again after a pause
 that grows, and meanwhile the database says since when and why.
@@ -16,22 +16,29 @@ from indexer.opening import Opened, acquire
 from indexer.store import Fenced, Store
 from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.sync import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
+from indexer.verifier import Tally
 
 log = logging.getLogger("certindex")
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+REST = 9.0
+"""While there is something to index, verifying rests so many times as long as it worked."""
 
 
 class Follower:
-    """Follows one chain until it is told to stop."""
+    """Follows one chain until it is told to stop; with `verify` raises what is final to RECEIPTS meanwhile."""
 
-    def __init__(self, opened: Opened, poll_interval: float) -> None:
+    def __init__(self, opened: Opened, poll_interval: float, *, verify: bool, keep_proofs: bool) -> None:
         self.opened = opened
         self.poll_interval = poll_interval
+        self.verify = verify
+        self.keep_proofs = keep_proofs
         self.lease = Lease(opened.engine, opened.chain_id)
         self._wake = asyncio.Event()
+        self._verify_wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._is_idle = False
         self._pause = FIRST_PAUSE_SECONDS
 
     def stop(self) -> None:
@@ -43,12 +50,13 @@ class Follower:
         """Follows the chain; stands by while another indexer does."""
         scheduler = AsyncIOScheduler(timezone="UTC")
         scheduler.add_job(self._wake.set, "interval", seconds=self.poll_interval, coalesce=True, max_instances=1)
+        scheduler.add_job(self._verify_wake.set, "interval", seconds=self.poll_interval, coalesce=True, max_instances=1)
         scheduler.add_job(self._beat, "interval", seconds=BEAT_SECONDS, coalesce=True, max_instances=1)
         scheduler.start()
         try:
             while not self._stopping.is_set():
                 if await self._stand_by():
-                    await self._follow(self.opened.store(self.lease))
+                    await self._work()
         finally:
             scheduler.shutdown(wait=False)
             if self.lease.epoch >= 0:
@@ -71,6 +79,20 @@ class Follower:
         acquiring.result()
         return True
 
+    async def _work(self) -> None:
+        """Indexes and verifies side by side, for as long as the lease is ours."""
+        following = asyncio.create_task(self._follow(self.opened.store(self.lease)))
+        tasks = {following, asyncio.create_task(self._verify_behind())} if self.verify else {following}
+        try:
+            while not following.done():
+                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _follow(self, store: Store) -> None:
         pace = Pace()
         while not self._stopping.is_set():
@@ -87,7 +109,30 @@ class Follower:
             self._pause = FIRST_PAUSE_SECONDS
             log_outcome(outcome, time.monotonic() - began)
             if isinstance(outcome, UpToDate | Ahead):
+                self._is_idle = True
                 await self._wake.wait()
+                self._is_idle = False
+
+    async def _verify_behind(self) -> None:
+        verifier = await asyncio.to_thread(self.opened.verifier, self.lease, keep_proofs=self.keep_proofs)
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            self._verify_wake.clear()
+            try:
+                tally = await verifier.advance()
+            except Fenced:
+                return
+            except TryAgain as error:
+                log.warning("verification failed, again in %.1fs: %s", pause, error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                continue
+            pause = FIRST_PAUSE_SECONDS
+            if tally is None:
+                await self._verify_wake.wait()
+                continue
+            log_tally(tally)
+            await asyncio.sleep(0 if self._is_idle else tally.seconds * REST)
 
     async def _fail(self, store: Store, error: TryAgain | Stop) -> None:
         level = logging.ERROR if isinstance(error, Stop) else logging.WARNING
@@ -100,6 +145,19 @@ class Follower:
     async def _beat(self) -> None:
         if self.lease.epoch >= 0:
             await asyncio.to_thread(self.lease.beat)
+
+
+def log_tally(tally: Tally) -> None:
+    """Writes one line for blocks that were judged."""
+    if tally.blocks:
+        log.info(
+            "verified blocks=%d events=%d unverifiable=%d alarms=%d elapsed=%.2fs",
+            tally.verified,
+            tally.events,
+            tally.unverifiable,
+            tally.alarms,
+            tally.seconds,
+        )
 
 
 def log_outcome(outcome: Outcome, elapsed: float) -> None:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from schema.settings import database_url, seconds, setting, text, whole_number
+from schema.settings import database_url, seconds, setting, switch, text, whole_number
 
 
 def rpc_urls(value: str) -> tuple[str, ...]:
@@ -31,6 +31,14 @@ def contracts(value: str) -> tuple[tuple[str, bytes], ...]:
             raise ValueError(f'the address "0x{digits}" of {role} has {len(digits)} hex digits, an address has 40')
         found.append((role, bytes.fromhex(digits)))
     return tuple(found)
+
+
+keep_proofs = setting(
+    switch,
+    default="on",
+    help="Store the proof of each verified event, 1 to 4 KB a transaction; off: `certindex prove` asks for it again.",
+    example="off",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +68,21 @@ class RebuildSettings(DatabaseSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(DatabaseSettings):
+class NodeSettings(DatabaseSettings):
     rpc_urls: tuple[str, ...] = setting(
         rpc_urls,
         help="JSON-RPC URLs of EVM nodes of one network, comma-separated; the healthiest is asked.",
         example="http://127.0.0.1:8545",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofSettings(NodeSettings):
+    keep_proofs: bool = keep_proofs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(NodeSettings):
     profile: str = setting(
         text,
         default="device-certificate",
@@ -107,6 +124,13 @@ class Settings(DatabaseSettings):
     poll_interval: float = setting(
         seconds(0.01, 3600), default="2", help="Seconds between two looks for a new block.", example="0.5"
     )
+    verify: bool = setting(
+        switch,
+        default="on",
+        help="Rebuild the receipts of final blocks with events, and so verify what providers said; on or off.",
+        example="off",
+    )
+    keep_proofs: bool = keep_proofs
     host: str = setting(
         text,
         default="127.0.0.1",

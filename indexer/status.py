@@ -7,7 +7,9 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import Connection, text
 
+from schema.columns import MAX_BLOCK_NUMBER
 from schema.events import Kind
+from schema.vocabulary import ALARMS, FailureCause
 
 COLUMNS = (
     "chain_id",
@@ -25,6 +27,17 @@ COLUMNS = (
     "failing_since",
     "last_error",
 )
+
+
+SHOWN_FAILURES = 5
+
+
+class VerificationFailure(Struct, frozen=True):
+    """A block that could not be verified, and why."""
+
+    number: int
+    cause: FailureCause
+    reason: str
 
 
 class ChainStatus(Struct, frozen=True):
@@ -50,6 +63,10 @@ class ChainStatus(Struct, frozen=True):
     events: int
     undecodable: int
     reorgs: int
+    judged_number: int
+    alarms: int
+    unverified: int
+    failures: list[VerificationFailure]
 
     @property
     def lag_blocks(self) -> int | None:
@@ -69,6 +86,11 @@ class ChainStatus(Struct, frozen=True):
             f"  backfill   {'finished' if self.backfilled else 'under way'}",
             f"  writer     {self.writer or 'none'}",
             f"  digest     {self.digest}",
+            f"  verified   to block {self.judged_number}, {self.alarms} alarms, {self.unverified} not verifiable",
+        ]
+        lines += [
+            f"  {'alarm' if failure.cause in ALARMS else 'unverified':10} block {failure.number}: {failure.reason}"
+            for failure in self.failures
         ]
         for contract in self.contracts:
             whole = "from its first block" if contract["whole"] else "not from its first block"
@@ -90,7 +112,7 @@ def _status(connection: Connection, row: list[Any]) -> ChainStatus:
     *values, indexed_hash, digest = row
     columns = dict(zip(COLUMNS, values, strict=True))
     columns["backfilled"] = bool(columns["backfilled"])
-    at = {"chain_id": columns["chain_id"], "undecodable": Kind.UNDECODABLE.value}
+    at = {"chain_id": columns["chain_id"], "undecodable": Kind.UNDECODABLE.value, "alarm": min(ALARMS)}
     contracts = connection.execute(
         text(
             "SELECT role, address, start_block, whole FROM contract WHERE chain_id = :chain_id ORDER BY role, address"
@@ -101,11 +123,14 @@ def _status(connection: Connection, row: list[Any]) -> ChainStatus:
         text(
             """SELECT (SELECT count(*) FROM event WHERE chain_id = :chain_id),
             (SELECT count(*) FROM event WHERE chain_id = :chain_id AND kind = :undecodable),
-            (SELECT count(*) FROM reorg WHERE chain_id = :chain_id)"""
+            (SELECT count(*) FROM reorg WHERE chain_id = :chain_id),
+            (SELECT judged_number FROM chain WHERE chain_id = :chain_id),
+            (SELECT count(*) FROM verification_failure WHERE chain_id = :chain_id AND cause >= :alarm),
+            (SELECT count(*) FROM verification_failure WHERE chain_id = :chain_id AND cause < :alarm)"""
         ),
         at,
     ).one()
-    events, undecodable, reorgs = counts
+    events, undecodable, reorgs, judged, alarms, unverified = counts
     return ChainStatus(
         **columns,
         indexed_hash="0x" + indexed_hash.hex(),
@@ -117,7 +142,26 @@ def _status(connection: Connection, row: list[Any]) -> ChainStatus:
         events=events,
         undecodable=undecodable,
         reorgs=reorgs,
+        judged_number=judged,
+        alarms=alarms,
+        unverified=unverified,
+        failures=verification_failures(connection, columns["chain_id"], 0, MAX_BLOCK_NUMBER, SHOWN_FAILURES),
     )
+
+
+def verification_failures(
+    connection: Connection, chain_id: int, first: int, last: int, limit: int
+) -> list[VerificationFailure]:
+    """Returns the blocks from first to last that could not be verified, alarms first."""
+    found = connection.execute(
+        text(
+            """SELECT number, cause, reason FROM verification_failure
+            WHERE chain_id = :chain_id AND number >= :first AND number <= :last
+            ORDER BY cause DESC, number LIMIT :limit"""
+        ),
+        {"chain_id": chain_id, "first": first, "last": last, "limit": limit},
+    )
+    return [VerificationFailure(number, FailureCause(cause), reason) for number, cause, reason in found]
 
 
 def _shown(seconds: int | None) -> str:

@@ -72,6 +72,12 @@ class Unverifiable(Struct, frozen=True):
     reason: str
 
 
+class Untold(Struct, frozen=True):
+    """No provider gave the evidence: receipts that old may be gone."""
+
+    reason: str
+
+
 class Contradicted(Struct, frozen=True):
     """What the provider told does not fit together, or not with the block's hash. Another one may do better."""
 
@@ -84,7 +90,8 @@ class Wrong(Struct, frozen=True):
     reason: str
 
 
-Outcome = Verified | Unverifiable | Contradicted | Wrong
+Failure = Unverifiable | Untold | Contradicted | Wrong
+Outcome = Verified | Failure
 
 
 class Judge:

@@ -55,7 +55,8 @@ CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
 class Chain(SQLModel, table=True):
     """A network: its heads, and the checkpoint that every commit of the writer compares and swaps.
 
-    `revision` rises in every transaction that can change an answer.
+    `revision` rises in every transaction that can change an answer. `judged_number`: every block with events up to it is
+    verified, or is in `verification_failure`.
     """
 
     __tablename__ = "chain"
@@ -80,6 +81,7 @@ class Chain(SQLModel, table=True):
     writer_beat: int = _int64(0)
     polled_at: int | None = _int64(None)
     backfilled: bool = False
+    judged_number: int = _int64(-1)
     failing_since: int | None = _int64(None)
     last_error: str | None = _text(None)
 
@@ -150,6 +152,50 @@ class Event(SQLModel, table=True):
     biz_step: int | None = _small(None)
     disposition: int | None = _small(None)
     flags: int = _small(0)
+
+
+# What was verified
+
+
+class VerifiedHeader(SQLModel, table=True):
+    """The RLP of a block's header, whose hash is the block's, once its receipts were rebuilt."""
+
+    __tablename__ = "verified_header"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    number: int = _key()
+    rlp: bytes = _bytes()
+
+
+class ReceiptProof(SQLModel, table=True):
+    """The proof of a receipt that holds events: the RLP of the list of nodes from the receipts root, root first.
+
+    `first_log_index` is the index in the block of the receipt's first log.
+    """
+
+    __tablename__ = "receipt_proof"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    block_number: int = _key()
+    transaction_index: int = _key()
+    first_log_index: int = _int64()
+    nodes: bytes = _bytes()
+
+
+class VerificationFailure(SQLModel, table=True):
+    """A block with events that could not be verified. `cause` is a FailureCause."""
+
+    __tablename__ = "verification_failure"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    number: int = _key()
+    cause: int = _small()
+    reason: str = _text()
+    failed_at: int = _int64()
+    tries: int = _int64()
 
 
 # What reorgs took back

@@ -122,6 +122,18 @@ class VerificationLevel(IntEnum):
     RECEIPTS = 2
 
 
+class FailureCause(IntEnum):
+    """Why a block could not be verified. The last two are alarms: what was told, or what is stored, is wrong."""
+
+    UNKNOWN_FORM = 0
+    NO_EVIDENCE = 1
+    CONTRADICTED = 2
+    WRONGLY_STORED = 3
+
+
+ALARMS = (FailureCause.CONTRADICTED, FailureCause.WRONGLY_STORED)
+
+
 class AuthorizationEndReason(IntEnum):
     REVOKED = 1
     REPLACED = 2

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import make_url
 
 from scripts.devchain import Anvil
+from tests.certindex import Certindex, runner
 from tests.chain import Factory
 from tests.postgres import PostgresServer, plain_url
 
@@ -56,6 +57,16 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[New
     yield from _postgres_databases(request.getfixturevalue("postgres_server_url"))
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def module_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a database that the tests of a module share, first on SQLite, then on PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'shared.db'}"
+        return
+    for new_database in _postgres_databases(request.getfixturevalue("postgres_server_url")):
+        yield new_database()
+
+
 @pytest.fixture
 def database_url(new_database: NewDatabase) -> str:
     """Return the URL of an empty database, first on SQLite, then on PostgreSQL."""
@@ -87,6 +98,12 @@ def postgres_server_url() -> Iterator[str]:
     server = PostgresServer()
     yield server.url
     server.stop()
+
+
+@pytest.fixture
+def certindex(capsys: pytest.CaptureFixture[str]) -> Certindex:
+    """Run commands of `certindex` in this process: `certindex("status", database_url=url).out`."""
+    return runner(capsys)
 
 
 def _postgres_databases(server_url: str) -> Iterator[NewDatabase]:

@@ -44,16 +44,18 @@ class Nodes:
             answer = lie(method, answer)
         return msgspec.convert(answer, result)
 
-    async def call_other(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
+    async def call_other(
+        self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
+    ) -> ResultT:
         if self.count == 1:
             return await self.call(method, params, result)
         return msgspec.convert(self._ask(method, params), result)
 
-    def distrust(self, method: str, params: list[Any], reason: Exception) -> None:
+    def distrust(self, method: str, params: list[Any], site: str, reason: Exception) -> None:
         pass
 
     def answerers(self, method: str, params: list[Any]) -> Sequence[str]:
-        return ["http://node"] * self.count
+        return ["node:8545"] * self.count
 
     def _ask(self, method: str, params: list[Any]) -> Any:
         self.asked.append(method)

@@ -41,6 +41,9 @@ SMALL_SPANS = ("manufacturer_version",)
 
 IDENTITIES = ("device", "manufacturer", "hardware_license", "vehicle", "license")
 
+VERIFICATION = {"verified_header": "number", "receipt_proof": "block_number", "verification_failure": "number"}
+"""What was found out about blocks, with the column of the block's number."""
+
 
 def undo(connection: Connection, before: Checkpoint, ancestor: tuple[int, bytes], cause: Cause) -> Undone:
     """Takes back all rows above the ancestor (number, hash); a fork's blocks and events move to the orphan tables."""
@@ -52,6 +55,10 @@ def undo(connection: Connection, before: Checkpoint, ancestor: tuple[int, bytes]
         connection.execute(text(f"DELETE FROM {table} WHERE chain_id = :chain_id AND position > :p"), at)
     for table in IDENTITIES:
         connection.execute(text(f"DELETE FROM {table} WHERE chain_id = :chain_id AND id > :p"), at)
+    for table, number in VERIFICATION.items():
+        connection.execute(text(f"DELETE FROM {table} WHERE chain_id = :chain_id AND {number} > :ancestor"), at)
+    judged = "UPDATE chain SET judged_number = :ancestor WHERE chain_id = :chain_id AND judged_number > :ancestor"
+    connection.execute(text(judged), at)
     events = connection.execute(text("DELETE FROM event WHERE chain_id = :chain_id AND position > :p"), at)
     blocks = connection.execute(text("DELETE FROM block WHERE chain_id = :chain_id AND number > :ancestor"), at)
     return Undone(blocks.rowcount, events.rowcount)

@@ -69,6 +69,7 @@ def upgrade() -> None:
         sa.Column("writer_beat", sa.BigInteger(), nullable=False),
         sa.Column("polled_at", sa.BigInteger(), nullable=True),
         sa.Column("backfilled", sa.Boolean(), nullable=False),
+        sa.Column("judged_number", sa.BigInteger(), nullable=False),
         sa.Column("failing_since", sa.BigInteger(), nullable=True),
         sa.Column("last_error", CleanText(), nullable=True),
         sa.PrimaryKeyConstraint("chain_id"),
@@ -353,6 +354,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("chain_id"),
     )
     op.create_table(
+        "receipt_proof",
+        sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("block_number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("transaction_index", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("first_log_index", sa.BigInteger(), nullable=False),
+        sa.Column("nodes", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("chain_id", "block_number", "transaction_index"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "reorg",
         sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("reorg_no", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -406,5 +417,24 @@ def upgrade() -> None:
         sa.Column("valid_to", sa.BigInteger(), nullable=False),
         sa.Column("owner", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("chain_id", "vehicle_id", "valid_from"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "verification_failure",
+        sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("cause", sa.SmallInteger(), nullable=False),
+        sa.Column("reason", CleanText(), nullable=False),
+        sa.Column("failed_at", sa.BigInteger(), nullable=False),
+        sa.Column("tries", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("chain_id", "number"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "verified_header",
+        sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("rlp", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("chain_id", "number"),
         sqlite_with_rowid=False,
     )

@@ -1,0 +1,35 @@
+"""The command line in this process: starting Python anew for each command would take most of a test's time."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import pytest
+
+from indexer.__main__ import main
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended, and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Certindex(Protocol):
+    def __call__(self, *arguments: str, database_url: str | None = None) -> Done: ...
+
+
+def runner(capsys: pytest.CaptureFixture[str]) -> Certindex:
+    """Return what runs a command as `certindex` does, with the database as an option."""
+
+    def run(*arguments: str, database_url: str | None = None) -> Done:
+        capsys.readouterr()
+        database = () if database_url is None else ("--database-url", database_url)
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, *database])
+        said = capsys.readouterr()
+        return Done(int(ended.value.code or 0), said.out, said.err)
+
+    return run
