@@ -42,11 +42,11 @@ def checksummed(address: bytes) -> str:
 
 
 def _parse_big_int(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**MAX_DIGITS:
         return value
     if isinstance(value, str) and len(value) <= MAX_DIGITS and DECIMAL.fullmatch(value):
         return int(value)
-    raise _misfit("BigInt", value, 'a whole number as a decimal string. Example: "42"')
+    raise _misfit("BigInt", value, f'a whole number as a decimal string of at most {MAX_DIGITS} digits. Example: "42"')
 
 
 def _parse_address(value: Any) -> bytes:
@@ -91,12 +91,10 @@ RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d{1,30})?(?
 
 
 def _misfit(scalar: str, value: Any, wanted: str) -> GraphQLError:
-    shown = f'"{value}"' if isinstance(value, str) else repr(value)
-    return GraphQLError(f"{scalar} cannot be {_cut(shown)}: write {wanted}")
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
+    text = value if isinstance(value, str) else repr(value)
+    shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
+    told = f'"{shown}"' if isinstance(value, str) else shown
+    return GraphQLError(f"{scalar} cannot be {told}: write {wanted}")
 
 
 def rfc_3339(value: datetime) -> str:
