@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,7 +23,8 @@ TUNING = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared
 class PostgresServer:
     """A server on a free local port with its data in a folder of its own. `url` names its `postgres` database."""
 
-    def __init__(self) -> None:
+    def __init__(self, tuning: Sequence[str] = TUNING) -> None:
+        self._tuning = tuning
         self._installation = _installation()
         self._folder = Path(tempfile.mkdtemp(prefix="certindex-postgres-"))
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
@@ -33,6 +35,10 @@ class PostgresServer:
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
+
+    @property
+    def pid(self) -> int:
+        return self._server.pid
 
     def stop(self) -> None:
         self._server.stop(asking=signal.SIGINT)  # fast shutdown: does not wait for clients
@@ -77,7 +83,7 @@ class PostgresServer:
                 [
                     self._programs / "postgres",
                     *("-D", self._folder / "data", "-h", "127.0.0.1", "-p", str(port), "-k", ""),
-                    *(part for setting in TUNING for part in ("-c", setting)),
+                    *(part for setting in self._tuning for part in ("-c", setting)),
                 ],
                 user=self._user,
             )

@@ -1,0 +1,1 @@
+"""The benchmark: a synthetic chain over real HTTP, the indexer and the API on it, and an ordinary indexer beside it."""

@@ -1,0 +1,84 @@
+"""The databases that the benchmark fills: a SQLite file, and PostgreSQL with its usual care for durability."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import make_url
+
+from tests.postgres import PostgresServer, plain_url
+
+TUNING = ("shared_buffers=256MB", "max_wal_size=4GB", "max_connections=60")
+KINDS = ("sqlite", "postgresql")
+
+
+class Databases:
+    """Makes empty databases of one kind. Use it by `with`; what it made is gone afterwards."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.kind = kind
+        self._folder = folder
+        self._made = ExitStack()
+        self._server_url = ""
+        self._server_pid: int | None = None
+
+    def __enter__(self) -> "Databases":
+        if self.kind == "postgresql":
+            self._server_url = os.environ.get("TEST_POSTGRES_URL", "")
+            if not self._server_url:
+                server = PostgresServer(TUNING)
+                self._made.callback(server.stop)
+                self._server_url, self._server_pid = server.url, server.pid
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._made.close()
+
+    @contextmanager
+    def new(self) -> Iterator[str]:
+        """Gives the URL of an empty database, dropped at the end of the block."""
+        name = f"certindex_bench_{secrets.token_hex(4)}"
+        if self.kind == "sqlite":
+            yield f"sqlite:///{self._folder / name}.db"
+            for file in self._folder.glob(f"{name}.db*"):
+                file.unlink()
+            return
+        with psycopg.connect(plain_url(self._server_url), autocommit=True) as server:
+            server.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+            yield make_url(self._server_url).set(database=name).render_as_string(hide_password=False)
+            server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+    def server_cpu_seconds(self) -> float:
+        """Returns the CPU that the database server has taken so far; 0 where it is SQLite, or not ours to look at."""
+        if self._server_pid is None or not Path("/proc").exists():
+            return 0.0
+        return _cpu_of_family(self._server_pid)
+
+
+def size(url: str) -> int:
+    """Returns the bytes that a database takes."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return sum(Path(f"{parsed.database}{end}").stat().st_size for end in ("",))
+    with psycopg.connect(plain_url(url)) as connection:
+        found = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+    return 0 if found is None else int(found[0])
+
+
+def _cpu_of_family(pid: int) -> float:
+    """Returns CPU seconds of a process, of its children, and of those that have ended."""
+    total = 0
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # gone meanwhile
+        own, ended = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
+        if int(status.parent.name) == pid:
+            total += own + ended
+        elif int(fields[1]) == pid:
+            total += own
+    return total / os.sysconf("SC_CLK_TCK")

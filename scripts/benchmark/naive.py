@@ -1,0 +1,211 @@
+"""An ordinary indexer to compare with: web3.py's get_logs and process_log, and session.add for every row.
+
+It asks for logs by ranges of 1,000 blocks and for the header of every block that has any, checks nothing, folds facts
+by our own fold, so that it ends with the same rows, and builds the indexes last. It is naive in every other way.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlmodel import Session, SQLModel
+from web3 import HTTPProvider, Web3
+
+from indexer.batch import block_digest
+from indexer.chain import Header, RawLog
+from indexer.fold import Changes, fold
+from indexer.ledger import Placed, named_by
+from indexer.opening import open_store
+from indexer.store.bulk import SPAN_ENDS, SPAN_KEYS
+from indexer.store.lease import Lease
+from indexer.store.open_rows import load_open_rows
+from indexer.store.watch import WatchedContract, digest_of, register
+from schema import tables
+from schema.columns import Uint256, position
+from schema.database import connect, migrate
+from schema.events import Fact
+from schema.indexes import SECONDARY_INDEXES
+from schema.profile import load_profile
+from schema.profile_rules import Constant, FromArgument, Rule
+from schema.vocabulary import VerificationLevel
+from scripts.benchmark.recording import CHAIN_ID, CONTRACT
+
+RANGE_BLOCKS = 1_000
+PROFILE = load_profile("device-certificate")
+WATCHED = WatchedContract("certificate", bytes.fromhex(CONTRACT), 0, True)
+MODELS: dict[str, type[SQLModel]] = {
+    str(mapper.class_.__tablename__): mapper.class_ for mapper in SQLModel._sa_registry.mappers
+}
+ATTRIBUTES = {
+    name: [(attribute.key, attribute.columns[0].name) for attribute in inspect(model).column_attrs]
+    for name, model in MODELS.items()
+}
+
+
+def index(rpc_url: str, database_url: str) -> int:
+    """Indexes the whole chain into an empty database; returns the number of events."""
+    engine = connect(database_url)
+    migrate(engine)
+    with engine.begin() as connection:
+        register(connection, CHAIN_ID, PROFILE, [WATCHED])
+    lease = Lease(engine, CHAIN_ID)
+    lease.try_acquire()
+    rules = open_store(engine, CHAIN_ID, PROFILE, [WATCHED], lease).rules
+    web3 = Web3(HTTPProvider(rpc_url))
+    head, events = web3.eth.block_number, 0
+    digest = digest_of(CHAIN_ID, [WATCHED])
+    contract = web3.eth.contract(address=Web3.to_checksum_address("0x" + CONTRACT), abi=_abi(PROFILE.rules))
+    by_topic = {rule.event.topic0: (rule, contract.events[rule.event.name]()) for rule in PROFILE.rules}
+    for start in range(0, head + 1, RANGE_BLOCKS):
+        end = min(start + RANGE_BLOCKS - 1, head)
+        query: Any = {"fromBlock": start, "toBlock": end, "address": contract.address}
+        found = web3.eth.get_logs(query)
+        facts: list[Placed] = []
+        with Session(engine) as session:
+            for number, group in groupby(found, key=lambda log: log["blockNumber"]):
+                logs, header = list(group), _header(web3.eth.get_block(number))
+                digest = block_digest(digest, header.hash, [_raw(log) for log in logs])
+                session.add(_block(header, digest))
+                facts += [_placed(log, header, *by_topic[bytes(log["topics"][0])]) for log in logs]
+                events += len(logs)
+            changes = fold(load_open_rows(session.connection(), CHAIN_ID, named_by(facts)), facts, rules)
+            session.add_all(_event(log, changes) for log in found)
+            _write(session, changes)
+            session.commit()
+    with engine.begin() as connection:
+        for secondary in SECONDARY_INDEXES:
+            connection.exec_driver_sql(secondary.ddl)
+        connection.exec_driver_sql("ANALYZE")
+    engine.dispose()
+    return events
+
+
+def _abi(rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "event",
+            "name": rule.event.name,
+            "anonymous": False,
+            "inputs": [{"name": part.name, "type": part.type, "indexed": part.indexed} for part in rule.event.inputs],
+        }
+        for rule in rules
+    ]
+
+
+def _placed(log: Any, header: Header, rule: Rule, event: Any) -> Placed:
+    arguments = event.process_log(log)["args"]
+    fact: Fact = rule.fact_type(**{field: _value(rule, binding, arguments) for field, binding in rule.fields.items()})
+    contract = bytes.fromhex(CONTRACT)
+    place = position(log["blockNumber"], log["logIndex"])
+    return Placed(place, header.timestamp, log["transactionIndex"], fact, *[contract] * 5)
+
+
+def _value(rule: Rule, binding: object, arguments: Mapping[str, Any]) -> Any:
+    match binding:
+        case Constant(value):
+            return value
+        case FromArgument(index):
+            argument = rule.event.inputs[index]
+            value = arguments[argument.name]
+            return bytes.fromhex(value[2:]) if argument.type == "address" else value
+        case _:
+            raise ValueError(f"{rule.event.name}: the naive indexer knows no {binding}")
+
+
+# Rows, one object each
+
+
+def _write(session: Session, changes: Changes) -> None:
+    for table, closed in changes.closed.items():
+        for row in closed:
+            key = (CHAIN_ID, *(getattr(row, column) for column in SPAN_KEYS[table]))
+            stored = session.get(MODELS[table], key)
+            for column in SPAN_ENDS.get(table, ("valid_to",)):
+                setattr(stored, column, getattr(row, column))
+    for table, inserted in changes.inserted.items():
+        session.add_all(_models(table, inserted))
+
+
+def _models(table: str, rows: Sequence[Any]) -> Iterator[SQLModel]:
+    for row in rows:
+        values = {key: getattr(row, column) for key, column in ATTRIBUTES[table] if column != "chain_id"}
+        yield MODELS[table](chain_id=CHAIN_ID, **_plain(table, values))
+
+
+def _plain(table: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Returns values as a model takes them: numbers where the fold's rows have their bytes."""
+    columns = MODELS[table].__table__.c  # type: ignore[attr-defined]  # SQLModel declares it on tables only
+    return {
+        key: int.from_bytes(value, "big") if isinstance(value, bytes) and _is_number(columns, key) else value
+        for key, value in values.items()
+    }
+
+
+def _is_number(columns: Any, key: str) -> bool:
+    return key in columns and isinstance(columns[key].type, Uint256)
+
+
+def _event(log: Any, changes: Changes) -> tables.Event:
+    place = position(log["blockNumber"], log["logIndex"])
+    reading = changes.readings[place]
+    return tables.Event(
+        chain_id=CHAIN_ID,
+        position=place,
+        address=bytes.fromhex(log["address"][2:]),
+        topics=b"".join(log["topics"]),
+        data=bytes(log["data"]),
+        transaction_hash=bytes(log["transactionHash"]),
+        transaction_index=log["transactionIndex"],
+        kind=reading.kind,
+        device_id=reading.device_id,
+        manufacturer_id=reading.manufacturer_id,
+        hardware_license_id=reading.hardware_license_id,
+        vehicle_id=reading.vehicle_id,
+        license_id=reading.license_id,
+        event_time=reading.event_time,
+        biz_step=reading.biz_step,
+        disposition=reading.disposition,
+        flags=reading.flags,
+    )
+
+
+def _block(header: Header, digest: bytes) -> tables.Block:
+    return tables.Block(
+        chain_id=CHAIN_ID,
+        number=header.number,
+        hash=header.hash,
+        parent_hash=header.parent_hash,
+        timestamp=header.timestamp,
+        state_root=header.state_root,
+        transactions_root=header.transactions_root,
+        receipts_root=header.receipts_root,
+        level=VerificationLevel.RPC.value,
+        digest=digest,
+    )
+
+
+def _header(block: Any) -> Header:
+    return Header(
+        block["number"],
+        bytes(block["hash"]),
+        bytes(block["parentHash"]),
+        block["timestamp"],
+        bytes(block["stateRoot"]),
+        bytes(block["transactionsRoot"]),
+        bytes(block["receiptsRoot"]),
+        None,
+    )
+
+
+def _raw(log: Any) -> RawLog:
+    return RawLog(
+        log["blockNumber"],
+        bytes(log["blockHash"]),
+        log["logIndex"],
+        bytes(log["transactionHash"]),
+        log["transactionIndex"],
+        bytes.fromhex(log["address"][2:]),
+        b"".join(log["topics"]),
+        bytes(log["data"]),
+    )
