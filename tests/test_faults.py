@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from indexer.chain import Chain
-from indexer.errors import TryAgain
+from indexer.errors import Stop, TryAgain
 from indexer.opening import open_store
 from indexer.rpc import Pool
 from indexer.store.lease import Lease
@@ -15,7 +15,7 @@ from indexer.store.watch import WatchedContract, register
 from indexer.sync import Ahead, Pace, UpToDate, step
 from tests import faultproxy as faults
 from tests.chain import Anvil, Factory
-from tests.faultproxy import Fault, FaultProxy, Upstream, of_node
+from tests.faultproxy import Exchange, Fault, FaultProxy, Upstream, of_node
 from tests.indexing import REFERENCE, engine_of, read_tables
 
 Tables = dict[str, list[dict[str, Any]]]
@@ -184,6 +184,114 @@ async def test_a_provider_that_fails_for_ever_is_left_for_another(
         await pool.chain_id(world.chain.chain_id)
         bad.inject(fault)
         assert await index([], world, sqlite_url, pool=pool) == undisturbed
+
+
+# A block too big for any answer
+
+
+def block_too_big(number: int) -> Fault:
+    """Return the fault that every query for logs with this block in it is too big, even of the block alone."""
+
+    def refuse(exchange: Exchange) -> bool:
+        blocks = exchange.range or (0, 0)
+        by_hash = exchange.query.get("blockHash") if exchange.method == "eth_getLogs" else None
+        if not blocks[0] <= number <= blocks[1] and by_hash is None:
+            return False
+        exchange.refuse("query returned more than 10000 results", code=-32005)
+        return True
+
+    return refuse
+
+
+@pytest.mark.parametrize("also", [None, faults.no_block_receipts, faults.short_receipts])
+async def test_a_block_too_big_for_any_answer_is_read_by_its_receipts(
+    also: Fault | None, world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as proxy:
+        proxy.inject(block_too_big(6))
+        if also is not None:
+            proxy.inject(also, times=1)
+        assert await index([proxy.url], world, sqlite_url) == undisturbed
+        assert "eth_getBlockReceipts" in proxy.calls
+        assert ("eth_getTransactionReceipt" in proxy.calls) == (also is faults.no_block_receipts)
+
+
+async def test_receipts_that_are_never_whole_stop_the_indexer(world: Factory, node: Upstream, sqlite_url: str) -> None:
+    async with FaultProxy(node) as proxy:
+        proxy.inject(block_too_big(6))
+        proxy.inject(faults.short_receipts)
+        with pytest.raises(TryAgain, match="receipts of block 6 do not make up its bloom"):
+            await index([proxy.url], world, sqlite_url, tries=1)
+
+
+# Networks and quorum
+
+
+async def test_a_provider_of_another_network_is_refused_with_both_ids(node: Upstream) -> None:
+    async with FaultProxy(node) as bad, FaultProxy(node) as good:
+        bad.inject(faults.wrong_chain_id)
+        for expected in (None, 31337):
+            pool = patient_pool([good.url, bad.url])
+            with pytest.raises(Stop, match="is a node of chain 5, but chain 31337 is wanted"):
+                await pool.chain_id(expected)
+            await pool.close()
+
+
+async def test_a_provider_that_wakes_up_on_another_network_is_never_asked(
+    world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as bad, FaultProxy(node) as good:
+        down = bad.inject(faults.unavailable, times=1)
+        bad.inject(faults.wrong_chain_id)
+        pool = patient_pool([bad.url, good.url])
+        assert await pool.chain_id(None) == 31337
+        assert down.struck == 1
+        assert await index([], world, sqlite_url, pool=pool) == undisturbed
+        assert set(bad.calls) == {"eth_chainId"}
+
+
+async def test_with_a_quorum_ranges_are_asked_of_different_hosts(
+    world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as one, FaultProxy(node) as other:
+        pool = patient_pool([one.url, other.url])
+        assert await index([], world, sqlite_url, pool=pool, looks=1, quorum=2) == undisturbed
+        assert one.calls.count("eth_getLogs") == other.calls.count("eth_getLogs") > 0
+
+
+@pytest.mark.parametrize("fault", [faults.short_log_list, faults.empty_log_list, faults.rate_limited])
+async def test_without_a_quorum_nothing_is_stored(
+    fault: Fault, world: Factory, node: Upstream, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as one, FaultProxy(node) as other:
+        other.inject(fault)
+        pool = patient_pool([one.url, other.url])
+        with pytest.raises(TryAgain, match=r"Two answers differ on the logs|further provider|HTTP 429"):
+            await index([], world, sqlite_url, pool=pool, quorum=2, tries=1)
+    with engine_of(sqlite_url) as engine:
+        assert read_tables(engine, world.chain.chain_id)["event"] == []
+
+
+async def test_a_host_with_a_narrow_limit_still_counts_for_the_quorum(
+    world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as wide, FaultProxy(node) as narrow:
+        narrow.inject(faults.range_hint_with_status_400)
+        pool = patient_pool([wide.url, narrow.url])
+        assert await index([], world, sqlite_url, pool=pool, quorum=2) == undisturbed
+
+
+# All at once
+
+
+async def test_with_one_answer_in_twenty_spoilt_the_database_is_that_of_a_clean_run(
+    world: Factory, node: Upstream, undisturbed: Tables, database_url: str
+) -> None:
+    passing = [fault for fault in PASSING if fault is not faults.slow_body]
+    async with FaultProxy(node, seed=1) as one, FaultProxy(node, seed=2) as other:
+        struck = [proxy.inject_one_of(passing, share=0.05) for proxy in (one, other)]
+        assert await index([one.url, other.url], world, database_url) == undisturbed
+        assert min(injection.struck for injection in struck) > 0
 
 
 # Helpers

@@ -21,12 +21,15 @@ ResultT = TypeVar("ResultT")
 WEIGHT = 0.2
 """Of the newest sample in a moving average."""
 WEIGHT_OF_FAILURE = 5.0
+SECONDS_OF_FAILURE = 0.1
 SAMPLES_AGE_SECONDS = 60.0
+CURIOSITY = 0.5
+"""What the best latency counts for where a host's own is not known any more; below the pool's HABIT."""
 NEAR_HEAD_BLOCKS = 128
 REFUSED_SECONDS = 60.0
 MEMORY_SECONDS = 600.0
 SPAN_SECONDS = 3_600.0
-DOUBT_SECONDS = 10.0
+DOUBT_SECONDS = 30.0
 METHOD_CODES = (METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED)
 REQUEST_CODES = (PARSE_ERROR, VERSION_NOT_SUPPORTED)
 
@@ -52,7 +55,8 @@ class Host:
         self.failing = 0.0
         self._clock = clock
         self._jitter = jitter
-        self._sampled_at = -SAMPLES_AGE_SECONDS
+        self._asked = False
+        self._sampled_at = 0.0
         self._failures = 0
         self._complained_at = -1.0
         self._away: Exclusion | None = None
@@ -88,24 +92,31 @@ class Host:
         """Why the host is set aside; None: it is not."""
         return self._away if self._holds(self._away) else None
 
-    def score(self, unknown: float) -> float:
-        """Returns seconds an answer costs, failures included; `unknown` where there is no fresh sample."""
-        fresh = self.latency is not None and self._clock() - self._sampled_at < SAMPLES_AGE_SECONDS
-        latency = self.latency if fresh and self.latency is not None else unknown
-        return latency * (1 + WEIGHT_OF_FAILURE * self.failing)
+    def score(self, best: float) -> float:
+        """Returns seconds that an answer costs, failures included, where the `best` host needs so many.
+
+        Low for a host that was not asked for long, lowest for one never asked: each is tried again now and then.
+        """
+        if not self._asked:
+            return 0.0
+        if self._clock() - self._sampled_at >= SAMPLES_AGE_SECONDS:
+            return best * CURIOSITY
+        latency = best if self.latency is None else self.latency
+        return latency * (1 + WEIGHT_OF_FAILURE * self.failing) + self.failing * SECONDS_OF_FAILURE
 
     # What is learned
 
     def answered(self, seconds: float) -> None:
         """Notes a good answer."""
+        self._sample()
         self.latency = seconds if self.latency is None else self.latency + WEIGHT * (seconds - self.latency)
-        self._sampled_at = self._clock()
         self.failing -= WEIGHT * self.failing
         self._failures = 0
         self.slots.grow()
 
     def failed(self, error: TryAgain) -> None:
         """Notes a failure; from the second in a row on the host is set aside, longer each time."""
+        self._sample()
         self.failing += WEIGHT * (1 - self.failing)
         self._failures += 1
         if self._failures > 1:
@@ -156,6 +167,10 @@ class Host:
         if isinstance(number, str) and number.startswith("0x"):
             found = int(number, 16)
             self.head = found if tag else max(self.head, found)
+
+    def _sample(self) -> None:
+        self._asked = True
+        self._sampled_at = self._clock()
 
     def _set_aside(self, seconds: float, error: TryAgain) -> None:
         until = self._clock() + seconds

@@ -209,12 +209,11 @@ class Pool:
             return hosts
         best_head = max(host.head for host in self.hosts)
         wanted = best_head - LAG_BLOCKS if asked is None else asked[-1]
-        known = [host.latency for host in hosts if host.latency is not None]
-        unknown = min(known, default=0.0)
+        best = min((host.latency for host in hosts if host.latency is not None), default=0.0)
 
         def rank(host: Host) -> tuple[bool, bool, float]:
             lags = 0 <= host.head < min(wanted, best_head)
-            score = host.score(unknown) * (HABIT if host is self._favourite else 1.0)
+            score = host.score(best) * (HABIT if host is self._favourite else 1.0)
             return host.site in avoided_sites, lags, score
 
         ranked = sorted(hosts, key=rank)

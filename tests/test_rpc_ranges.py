@@ -1,0 +1,88 @@
+"""How a refused query is cut: whatever a provider says, the parts ask for exactly the same."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.ranges import MOST_DOUBTS, LogQuery, divide
+from indexer.rpc.outcomes import (
+    BackOff,
+    GiveUp,
+    HalveQuery,
+    HistoryGone,
+    Outcome,
+    ShrinkTo,
+    SmallerBatch,
+    SplitAddresses,
+    Unknown,
+    UseRange,
+    WaitForHead,
+)
+
+numbers = st.integers(0, 400)
+outcomes = st.one_of(
+    st.builds(ShrinkTo, st.integers(1, 500)),
+    st.builds(UseRange, numbers, numbers),
+    st.sampled_from([HalveQuery(), SplitAddresses(), SmallerBatch(), Unknown()]),
+)
+queries = st.builds(
+    lambda first, blocks, addresses: LogQuery(
+        first, first + blocks, [f"0x{number:040x}" for number in range(addresses)]
+    ),
+    numbers,
+    st.integers(0, 300),
+    st.integers(1, 5),
+)
+
+
+@given(query=queries, outcome=outcomes)
+def test_the_parts_ask_for_exactly_the_same_and_each_for_less(query: LogQuery, outcome: Outcome) -> None:
+    parts = divide(query, outcome)
+    asked = [
+        (block, address) for part in parts for block in range(part.first, part.last + 1) for address in part.addresses
+    ]
+    whole = [(block, address) for block in range(query.first, query.last + 1) for address in query.addresses]
+    assert not parts or sorted(asked) == sorted(whole)
+    assert all(part.blocks * len(part.addresses) < len(whole) for part in parts)
+
+
+@given(query=queries, outcome=outcomes)
+def test_a_query_is_cut_to_the_end_or_not_at_all(query: LogQuery, outcome: Outcome) -> None:
+    pending, rounds = [query], 0
+    while pending:
+        pending = [part for asked in pending[:3] for part in divide(asked, outcome)]
+        rounds += 1
+        assert rounds < 500
+
+
+def test_a_limit_of_so_many_blocks_counts_both_ends() -> None:
+    parts = divide(LogQuery(100, 124, []), ShrinkTo(10))
+    assert [(part.first, part.last) for part in parts] == [(100, 109), (110, 119), (120, 124)]
+
+
+def test_a_suggested_range_is_used_as_it_is() -> None:
+    parts = divide(LogQuery(100, 124, []), UseRange(100, 106))
+    assert [(part.first, part.last) for part in parts] == [(100, 106), (107, 124)]
+    parts = divide(LogQuery(100, 124, []), UseRange(110, 111))
+    assert [(part.first, part.last) for part in parts] == [(100, 109), (110, 111), (112, 124)]
+
+
+def test_a_suggestion_of_other_blocks_is_no_help() -> None:
+    for outside in (UseRange(0, 50), UseRange(100, 124), UseRange(120, 130)):
+        assert [(part.first, part.last) for part in divide(LogQuery(100, 124, []), outside)] == [(100, 112), (113, 124)]
+
+
+def test_addresses_are_split_before_blocks() -> None:
+    parts = divide(LogQuery(1, 9, ["a", "b", "c"]), SplitAddresses())
+    assert [(part.first, part.last, part.addresses) for part in parts] == [(1, 9, ["a"]), (1, 9, ["b", "c"])]
+
+
+def test_for_words_that_nobody_knows_a_query_is_halved_a_few_times_only() -> None:
+    query, halvings = LogQuery(0, 10_000, []), 0
+    while parts := divide(query, Unknown()):
+        query, halvings = parts[0], halvings + 1
+    assert halvings == MOST_DOUBTS
+
+
+def test_what_time_or_another_provider_must_mend_is_not_cut() -> None:
+    for outcome in (BackOff(), WaitForHead(), HistoryGone(), GiveUp()):
+        assert divide(LogQuery(0, 10_000, ["a", "b"]), outcome) == []
