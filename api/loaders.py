@@ -5,17 +5,20 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, Table
 from strawberry.dataloader import DataLoader
 
+from api.queries import tables
 from api.queries.authorizations import authorizations
 from api.queries.blocks import blocks
-from api.queries.devices import addresses, attributes, devices
+from api.queries.devices import addresses, attributes, devices, successors
 from api.queries.events import events
 from api.queries.keys import Key
 from api.queries.licenses import hardware_licenses, manufacturers
 from api.queries.pages import Listing, Order, Page, Window, counts, pages
-from api.queries.pins import BlockPoint, Pin, block_at_time, pin_at
+from api.queries.pins import BlockPoint, Pin, are_canonical, block_at_time, blocks_with_hashes, pin_at, were_orphaned
+from api.queries.tokens import Token, token_ids
+from api.queries.twins import address_twins, imei_twins, serial_number_twins
 from api.queries.vehicles import vehicles
 from api.snapshot import Snapshot
 
@@ -59,12 +62,22 @@ class Loaders:
         self.device: Loader[Key, Row[Any] | None] = self._loader(devices)
         self.manufacturer: Loader[Key, Row[Any] | None] = self._loader(manufacturers)
         self.hardware_license: Loader[Key, Row[Any] | None] = self._loader(hardware_licenses)
+        self.successor: Loader[Key, Row[Any] | None] = self._loader(successors)
         self.vehicle: Loader[Key, Row[Any] | None] = self._loader(vehicles)
         self.authorization: Loader[Key, Row[Any] | None] = self._loader(authorizations)
         self.event: Loader[Key, Row[Any] | None] = self._loader(events)
         self.block: Loader[tuple[int, int], BlockPoint | None] = self._loader(blocks)
         self.addresses: Loader[Key, Sequence[Row[Any]]] = self._loader(addresses)
         self.attributes: Loader[Key, Sequence[Row[Any]]] = self._loader(attributes)
+        self.imei_twins: Loader[Key, Sequence[Row[Any]]] = self._loader(imei_twins)
+        self.serial_number_twins: Loader[Key, Sequence[Row[Any]]] = self._loader(serial_number_twins)
+        self.address_twins: Loader[Key, Sequence[Row[Any]]] = self._loader(address_twins)
+        self.block_with_hash: Loader[tuple[int, bytes], BlockPoint | None] = self._loader(blocks_with_hashes)
+        self.was_orphaned: Loader[tuple[int, bytes], bool] = self._loader(were_orphaned)
+        self.is_canonical: Loader[BlockPoint, bool] = self._loader(self._are_canonical)
+        self.device_id = self._tokens(tables.device)
+        self.manufacturer_id = self._tokens(tables.manufacturer)
+        self.hardware_license_id = self._tokens(tables.hardware_license)
         self._instants: Loader[tuple[int, int], BlockPoint | None] = self._loader(_blocks_at_times)
 
     def page(self, asked: PageOf, key: Key) -> Awaitable[Page]:
@@ -94,6 +107,12 @@ class Loaders:
         if asked not in self._of_lists:
             self._of_lists[asked] = self._loader(rows)
         return self._of_lists[asked]
+
+    def _tokens(self, table: Table) -> Loader[Token, int | None]:
+        return self._loader(lambda connection, names: token_ids(connection, table, names))
+
+    def _are_canonical(self, connection: Connection, blocks: Sequence[BlockPoint]) -> list[bool]:
+        return are_canonical(connection, self._snapshot.final_numbers, blocks)
 
     def _loader(self, rows: Rows) -> Loader[Any, Any]:
         return Loader(partial(self._load, rows))

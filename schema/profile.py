@@ -70,13 +70,14 @@ class GrantPolicy:
     """How the grants of one source end.
 
     `expiry_inclusive`: the second of the expiry is still inside. `zero_permissions_revoke`: a grant of no permissions
-    ends the grant before it.
+    ends the grant before it. `permission_bits`: a permission is granted where this many bits, side by side, are set.
     """
 
     zero_expiry: ZeroExpiry
     expiry_inclusive: bool
     zero_permissions_revoke: bool
     voided_by_transfer: bool
+    permission_bits: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,9 @@ class Profile:
         contract that is not watched stays unknown. Raises `ProfileError` for an unknown role and for addresses that
         cannot be told apart.
         """
-        return Reader(self.rules, check_addresses(self.rules, self.roles, contracts, Place((self.origin,))))
+        addresses = check_addresses(self.rules, self.roles, contracts, Place((self.origin,)))
+        bits = {source: policy.permission_bits for source, policy in self.grant_policies.items()}
+        return Reader(self.rules, addresses, bits)
 
 
 def load_profile(name_or_path: str) -> Profile:
@@ -205,7 +208,7 @@ def _source(rule: Rule) -> str:
 
 
 def _grant_policy(value: object, place: Place) -> GrantPolicy:
-    keys = ("zero_expiry", "expiry_inclusive", "zero_permissions_revoke", "voided_by_transfer")
+    keys = ("zero_expiry", "expiry_inclusive", "zero_permissions_revoke", "voided_by_transfer", "permission_bits")
     table = place.table(value, keys)
     zero_expiry = place.text(table, "zero_expiry", "never")
     if zero_expiry not in list(ZeroExpiry):
@@ -215,7 +218,14 @@ def _grant_policy(value: object, place: Place) -> GrantPolicy:
         expiry_inclusive=place.flag(table, "expiry_inclusive"),
         zero_permissions_revoke=place.flag(table, "zero_permissions_revoke"),
         voided_by_transfer=place.flag(table, "voided_by_transfer"),
+        permission_bits=_permission_bits(table.get("permission_bits", 1), place),
     )
+
+
+def _permission_bits(value: object, place: Place) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 256:
+        place.refuse(f"permission_bits is {toml(value)}, expected a number of bits from 1 to 256")
+    return value
 
 
 def _networks(

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from schema.abi import DecodeError, compile_reading, variable
 from schema.abi_signature import WORD
-from schema.events import Address, DeviceMinted, Fact
+from schema.events import Address, DeviceMinted, DeviceProvisioned, Fact
 from schema.profile_errors import Place, suggestion
 from schema.profile_rules import SUBJECT_OF_ID, Binding, Constant, FromArgument, RoleAddress, Rule, Translated
 from schema.profile_values import FACT_FIELDS, Holds
@@ -53,7 +53,10 @@ class Claim(Struct, frozen=True, gc=False):
 class Reader:
     """Reads the logs of the contracts that a profile was compiled for."""
 
-    def __init__(self, rules: Sequence[Rule], addresses: Addresses) -> None:
+    def __init__(self, rules: Sequence[Rule], addresses: Addresses, permission_bits: Mapping[str, int]) -> None:
+        self.permission_bits = permission_bits
+        """By grant source: how many bits of the permissions stand for one."""
+
         claims: dict[tuple[bytes, bytes, int], list[Claim]] = defaultdict(list)
         by_event: dict[tuple[bytes, bytes], list[Claim]] = defaultdict(list)
         emitters: dict[tuple[type[Fact], Address], set[Address]] = defaultdict(set)
@@ -100,6 +103,10 @@ class Reader:
         if contract is not None:
             return bool(self.emitters_of(fact_type, contract))
         return any(fact is fact_type for fact, _ in self._emitters)
+
+    def claims_provision(self, contract: bytes) -> bool:
+        """Tell whether a claim stands for the provisioning of a contract's devices, as none is recorded."""
+        return not self.has_rule_for(DeviceProvisioned, contract)
 
     def _unclaimed(self, address: bytes, topics: bytes, block_number: int) -> Reading:
         """Tell a log that means nothing to the profile from one of a known event in a shape that no rule reads."""

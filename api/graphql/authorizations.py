@@ -1,5 +1,6 @@
 """Grants: who may access and manage a device."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,7 +57,6 @@ class Authorization(Node):
     user: Address = strawberry.field(description="Who may access and manage the device.")
     organization: str | None = strawberry.field(description="What the grantor wrote; identifies nobody.")
     permissions: BigInt | None = strawberry.field(description="As the chain gave them, one bit each.")
-    permission_ids: list[int] = strawberry.field(description="The permissions' numbers, decoded by the profile's rule.")
     source: str = strawberry.field(
         description="The grant system, by the profile's name: contract, sacd, privilege:<number>."
     )
@@ -67,6 +67,10 @@ class Authorization(Node):
     expires_at: datetime | None = strawberry.field(description="Null: never, or after the year 9999.")
     revoked_at: datetime | None = strawberry.field(description="When an event ended it; expiry is none.")
     end_reason: AuthorizationEndReason | None = strawberry.field(description="What ended it; null while nothing did.")
+
+    @field("The permissions' numbers, decoded by the profile's rule.")
+    def permission_ids(self, info: Info) -> list[int]:
+        return _permission_ids(self.row, info.context.snapshot.readers[self.row.chain_id].permission_bits)
 
     @field("The device.")
     async def device(self, info: Info) -> Annotated["Device", strawberry.lazy("api.graphql.devices")]:
@@ -118,7 +122,6 @@ def to_authorization(row: Row[Any], pin: Pin) -> Authorization:
         user=Address(row.user_address),
         organization=row.organization or None,
         permissions=None if row.permissions is None else BigInt(row.permissions),
-        permission_ids=_permission_ids(row),
         source=row.source,
         agreement_uri=row.agreement_uri or None,
         granted_at=block_time(row.granted_at),
@@ -142,8 +145,10 @@ def _ended(row: Row[Any], pin: Pin) -> bool:
     return bool(row.valid_to <= pin.position)
 
 
-def _permission_ids(row: Row[Any]) -> list[int]:
-    """Returns the scope of a grant that has one, else the places of the bits that are set."""
+def _permission_ids(row: Row[Any], permission_bits: Mapping[str, int]) -> list[int]:
+    """Returns the scope of a grant that has one, else the places of the permissions whose bits are all set."""
     if row.scope.isascii() and row.scope.isdigit():
         return [int(row.scope)]
-    return [bit for bit in range(256) if (row.permissions or 0) >> bit & 1]
+    bits = permission_bits[row.grant_system]
+    granted = (1 << bits) - 1
+    return [number for number in range(256 // bits) if (row.permissions or 0) >> number * bits & granted == granted]

@@ -1,7 +1,7 @@
 """The device: every section of its certificate, as it stands at the answer's block."""
 
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Optional, TypeVar
 
 import strawberry
 from sqlalchemy import Row
@@ -37,6 +37,8 @@ from api.graphql.nodes import Node, device_id
 from api.graphql.orders import OLDEST_FIRST, LifecycleEventOrder
 from api.graphql.provenance import Provenance
 from api.graphql.scalars import Address, BigInt, Bytes32, block_time, date_time
+from api.graphql.sources import DeviceField, ValueSource, source_of
+from api.graphql.vehicles import Vehicle, load_vehicle
 from api.queries.events import (
     BY_POSITION,
     END_OF_LIFE_STEPS,
@@ -57,6 +59,7 @@ from schema.vocabulary import EndOfLifeStatus, Sanitization, version_key
 
 EventT = TypeVar("EventT", bound=LifecycleEvent)
 
+SourceField = Annotated[DeviceField, strawberry.argument(description="Which field.")]
 HistoryFilterBy = Annotated[LifecycleEventFilter | None, strawberry.argument(description="Which events.")]
 HistoryOrderBy = Annotated[LifecycleEventOrder | None, strawberry.argument(description="In which order.")]
 
@@ -128,7 +131,12 @@ class Device(Node):
     hardware_revision: str | None = strawberry.field(description="Revision of the hardware, where it was set.")
     manufactured_at: datetime | None = strawberry.field(description="Manufacturing date, by the manufacturer.")
     minted_at: datetime | None = strawberry.field(description="Block time of the mint; null when it was not seen.")
-    provisioned_at: datetime | None = strawberry.field(description="When it was provisioned.")
+    provisioned_at: datetime | None = strawberry.field(
+        description="When it was provisioned; where the contract records none, when it was last claimed (`sourceOf`)."
+    )
+    claimed_at: datetime | None = strawberry.field(description="Block time of the claim; null while it is not claimed.")
+    beneficiary: Address | None = strawberry.field(description="Who has its proceeds; null: the owner.")
+    paired_at: datetime | None = strawberry.field(description="Block time of the pairing with `pairedVehicle`.")
     initial_firmware: str | None = strawberry.field(description="The firmware it was made with.")
     last_updated_at: datetime | None = strawberry.field(description="Block time of its latest event.")
 
@@ -172,6 +180,25 @@ class Device(Node):
         position = self.row.mint_position
         event = None if position is None else await event_at(info.context, self.pin, position)
         return event if isinstance(event, DeviceMinted) else None
+
+    @field("The vehicle that it is paired with.")
+    async def paired_vehicle(self, info: Info) -> Vehicle | None:
+        id = self.row.vehicle_id
+        return None if id is None else await load_vehicle(info.context, self.pin, id)
+
+    @field("The burned device whose address this one took over in the same transaction.")
+    async def predecessor(self, info: Info) -> Optional["Device"]:
+        id = self.row.predecessor_id
+        return None if id is None else await load_device(info.context, self.pin, id)
+
+    @field("The device that took over the address of this one in the transaction that burned it.")
+    async def successor(self, info: Info) -> Optional["Device"]:
+        found = await info.context.loaders.successor.load(key_of(self.pin, self.row.id))
+        return None if found is None else await load_device(info.context, self.pin, found.device_id)
+
+    @field("Where the present value of one field comes from: the log that set it, a contract call, or a rule.")
+    async def source_of(self, info: Info, field: SourceField) -> ValueSource:
+        return await source_of(info.context, self.row, self.pin, field)
 
     @field("Current: the initial one, then each SUCCEEDED update in order of record.")
     def firmware(self) -> Firmware | None:
@@ -297,6 +324,9 @@ def to_device(row: Row[Any], pin: Pin) -> Device:
         manufactured_at=date_time(row.manufactured_at),
         minted_at=None if row.minted_at is None else block_time(row.minted_at),
         provisioned_at=date_time(row.provisioned_at),
+        claimed_at=date_time(row.claimed_at),
+        beneficiary=None if row.beneficiary is None else Address(row.beneficiary),
+        paired_at=date_time(row.paired_at),
         initial_firmware=row.initial_firmware or None,
         last_updated_at=block_time(row.updated_at),
     )

@@ -227,6 +227,9 @@ class DeviceFilter:
     minted_at: DateTimeFilter | None = asked("Block time of the mint.")
     mint_transaction_hash: Bytes32Filter | None = asked("One transaction mints a batch.")
     provisioned_at: DateTimeFilter | None = asked("When it was provisioned.")
+    claimed_at: DateTimeFilter | None = asked("Block time of its claim; absent while it is not claimed.")
+    beneficiary: AddressFilter | None = asked("Who has its proceeds; absent where the owner does.")
+    paired_vehicle_id: BigIntFilter | None = asked("The vehicle that it is paired with.")
     last_updated_at: DateTimeFilter | None = asked("Block time of its latest event.")
     last_firmware_update_at: DateTimeFilter | None = asked(
         "Of the last SUCCEEDED update by block time; absent when there was none."

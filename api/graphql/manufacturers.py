@@ -11,6 +11,7 @@ from api.graphql.context import Context, Info
 from api.graphql.fields import field
 from api.graphql.filters import DeviceFilter, to_filter
 from api.graphql.histories import events_of
+from api.graphql.identity import token_did
 from api.graphql.licenses import License, hardware_device_license, manufacturing_license
 from api.graphql.lifecycle_event import LifecycleEvent
 from api.graphql.nodes import Node, hardware_license_id, manufacturer_id
@@ -22,6 +23,7 @@ from api.queries.keys import key_of
 from api.queries.licenses import BY_ID, HARDWARE_LICENSES_OF_MANUFACTURER
 from api.queries.pages import Listing
 from api.queries.pins import Pin
+from schema.events import ManufacturerTransferred
 
 if TYPE_CHECKING:
     from api.graphql.devices import Device
@@ -42,8 +44,10 @@ class Manufacturer(Node):
     owner: Address | None = strawberry.field(description="The licensed account, or the NFT's owner.")
 
     @field("Name across networks; null where manufacturers are no NFTs.", name="tokenDID")
-    def token_did(self) -> str | None:
-        return None
+    def token_did(self, info: Info) -> str | None:
+        row = self.row
+        is_token = info.context.snapshot.readers[row.chain_id].has_rule_for(ManufacturerTransferred, row.contract)
+        return token_did(row.chain_id, row.contract, row.token_id) if is_token else None
 
     @field("The Manufacturing License, now.")
     def license(self, info: Info) -> License:

@@ -23,9 +23,9 @@ from api.queries.events import (
     recorded,
 )
 from api.queries.filters import Filter
+from api.queries.keys import Key, key_of
 from api.queries.pages import Listing
 from api.queries.pins import Pin
-from api.queries.twins import ADDRESS_TWINS, IMEI_TWINS, SERIAL_NUMBER_TWINS
 from schema.columns import block_of
 from schema.events import EndOfLifeRecorded, Kind
 from schema.vocabulary import EndOfLifeProcess, EventFlag, Verdict, known_code
@@ -71,21 +71,21 @@ class Provenance:
 
     @field("Is it true that no other unburned device of the contract carries the IMEI?")
     async def imei_unique(self, info: Info) -> Check:
-        twins = await self._twins(info, IMEI_TWINS) if self.device.imei is not None else ()
+        twins = await info.context.loaders.imei_twins.load(self._key()) if self.device.imei is not None else ()
         judgement = provenance.imei_unique(self.device, twins)
         return self._check(judgement, lambda: self._setters(info, _sets_imei(self.device), twins))
 
     @field("Is it true that no other device of the manufacturer carries the serial number?")
     async def serial_unique_for_manufacturer(self, info: Info) -> Check:
         known = self.device.serial_number is not None and self.device.manufacturer_id is not None
-        twins = await self._twins(info, SERIAL_NUMBER_TWINS) if known else ()
+        twins = await info.context.loaders.serial_number_twins.load(self._key()) if known else ()
         judgement = provenance.serial_unique_for_manufacturer(self.device, twins)
         return self._check(judgement, lambda: self._setters(info, sets("serialNumber", "serial_number"), twins))
 
     @field("Is it true that no other device held any of its addresses at the same time?")
     async def address_unique(self, info: Info) -> Check:
         addresses, twins = await asyncio.gather(
-            self._evidence(info).addresses(self.device.id), self._twins(info, ADDRESS_TWINS)
+            self._evidence(info).addresses(self.device.id), info.context.loaders.address_twins.load(self._key())
         )
         judgement = provenance.address_unique(addresses, twins)
         return self._check(
@@ -109,7 +109,9 @@ class Provenance:
         if self.device.provisioned_after_quality == Verdict.NOT_APPLICABLE:
             return self._check(provenance.provisioned_after_quality(self.device, None, False), _nothing)
         evidence, id = self._evidence(info), self.device.id
-        provisioned = await evidence.first(HISTORY, id, filter=of_kinds(Kind.DEVICE_PROVISIONED))
+        claims_provision = info.context.snapshot.readers[self.pin.chain_id].claims_provision(self.device.contract)
+        kind = Kind.DEVICE_CLAIMED if claims_provision else Kind.DEVICE_PROVISIONED
+        provisioned = await evidence.first(HISTORY, id, filter=of_kinds(kind))
         start = provisioned[0].position
         before = await evidence.last(QUALITY_INSPECTIONS, id, before=start)
 
@@ -151,15 +153,15 @@ class Provenance:
     def _evidence(self, info: Info) -> Evidence:
         return Evidence(info.context.loaders, info.context.snapshot.readers, self.pin)
 
+    def _key(self) -> Key:
+        return key_of(self.pin, self.device.id)
+
     def _check(self, judgement: Judgement, gather: Gather) -> Check:
         return Check(verdict=judgement.verdict, reason=judgement.reason, pin=self.pin, gather=gather)
 
     def _test(self, info: Info, name: str, verdict: int, listing: Listing) -> Check:
         evidence = self._evidence(info)
         return self._check(provenance.last_test(name, Verdict(verdict)), lambda: evidence.last(listing, self.device.id))
-
-    async def _twins(self, info: Info, listing: Listing) -> Sequence[Any]:
-        return await self._evidence(info).twins(listing, self.device.id)
 
     async def _setters(
         self, info: Info, fits: Fits, twins: Sequence[Any] = (), kinds: tuple[Kind, ...] = SETTERS

@@ -34,6 +34,7 @@ def select_authorizations(scope: Scope) -> Select[Any]:
     return select(
         *(column for column in grant.c if column.name not in ("source", "scope", "organization_key")),
         grant.c.scope,
+        grant.c.source.label("grant_system"),
         SOURCE.label("source"),
         block.c.hash.label("block_hash"),
     ).select_from(

@@ -60,6 +60,15 @@ def devices(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None
     return rows_by_place(connection, select_devices(scope).where(device.c.id == scope.id), scope, len(keys))
 
 
+def successors(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
+    """Returns (device_id) of the device that took over the address of each key's burned one, None where none did."""
+    scope = scope_of(key_rows(connection, keys))
+    query = select(version.c.device_id).select_from(
+        Steps(scope.keys, version, and_(version.c.predecessor_id == scope.id, scope.holds(version)))
+    )
+    return rows_by_place(connection, query, scope, len(keys))
+
+
 MOST = 100
 """How many addresses and attributes of one device are told."""
 
@@ -215,6 +224,10 @@ MANUFACTURER_ID = Related(
 )
 
 
+def _vehicles(scope: Scope) -> Select[Any]:
+    return select(tables.vehicle.c.id).where(tables.vehicle.c.chain_id == scope.chain_id)
+
+
 def _any_key(scope: Scope, text: str) -> Condition:
     """The text is one of the device's keys, whichever it is."""
     keys = [_versions(scope, field.equals(text)) for field in (SERIAL_NUMBER, IMEI, DEV_EUI)]
@@ -292,6 +305,9 @@ FIELDS: Fields = {
     "minted_at": Moment(version.c.minted_at),
     "mint_transaction_hash": Computed(_mint_transactions),
     "provisioned_at": Moment(version.c.provisioned_at),
+    "claimed_at": Moment(version.c.claimed_at),
+    "beneficiary": Exact(version.c.beneficiary),
+    "paired_vehicle_id": Related(version.c.vehicle_id, _vehicles, Number(tables.vehicle.c.token_id, most=UINT256_MAX)),
     "last_updated_at": Moment(activity.c.updated_at),
     "last_firmware_update_at": Moment(activity.c.firmware_updated_at),
     "firmware": Computed(_firmware),

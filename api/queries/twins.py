@@ -1,82 +1,135 @@
-"""Other devices that carry what should be one device's own: its IMEI, its serial number, its address."""
+"""Other devices that carry what should be one device's own: its IMEI, its serial number, its address.
 
+Each statement goes from the devices asked for to their values, and from the values by an index to whoever carries
+them; CTEs keep a planner from turning it round. A value that thousands share is read once, whoever asks for it.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import CTE, ColumnElement, Connection, FromClause, Row, Select, and_, func, or_, select, true
 
 from api.queries import tables
-from api.queries.devices import device_list
 from api.queries.filters import Condition
-from api.queries.scope import Scope
+from api.queries.keys import Key, key_rows, lists_by_place
+from api.queries.scope import scope_of
 
 device = tables.device
 version = tables.device_version
-own_device = device.alias("own_device")
-own = version.alias("own")
-held = version.alias("held")
-holder = version.alias("holder")
+
+MOST = 9
+"""Twins that are told of a device."""
+
+KIN = 3
+"""Carriers that are no twins: the device itself, whom it took over from, and who took over from it."""
+
+Values = Mapping[str, ColumnElement[Any]]
 
 
-def _of_imei(scope: Scope) -> Condition:
-    return and_(
-        _others(scope),
-        device.c.contract == _own_contract(scope),
-        version.c.imei_key == _own(scope, own.c.imei_key),
-        _compared(version.c.imei) == _own(scope, _compared(own.c.imei)),
-        _unburned(version),
+def imei_twins(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
+    """Returns (id, token_id) of other unburned devices of the contract that carry the device's IMEI, at most nine."""
+    values = {
+        "contract": device.c.contract,
+        "key": version.c.imei_key,
+        "text": func.replace(func.replace(version.c.imei, " ", ""), "-", ""),
+    }
+    return _alike(connection, keys, values, _unburned(version))
+
+
+def serial_number_twins(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
+    """Returns (id, token_id) of the manufacturer's other devices that carry the same serial number, at most nine."""
+    values = {
+        "manufacturer": version.c.manufacturer_id,
+        "key": version.c.serial_number_key,
+        "text": version.c.serial_number,
+    }
+    return _alike(connection, keys, values, true())
+
+
+def address_twins(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
+    """Returns (id, token_id) of other devices that held an address of the device while it did, at most nine."""
+    scope = scope_of(key_rows(connection, keys))
+    held = _materialized(
+        select(*scope.keys.c, *(version.c[name] for name in ("address", "valid_from", "valid_to")))
+        .select_from(scope.keys.join(version, version.c.device_id == scope.id))
+        .where(scope.began(version), version.c.address.is_not(None), _unburned(version)),
+        "held",
     )
-
-
-def _of_serial_number(scope: Scope) -> Condition:
-    return and_(
-        _others(scope),
-        version.c.manufacturer_id == _own(scope, own.c.manufacturer_id),
-        version.c.serial_number_key == _own(scope, own.c.serial_number_key),
-        version.c.serial_number == _own(scope, own.c.serial_number),
-    )
-
-
-def _of_address(scope: Scope) -> Condition:
-    """Another device held one of the addresses while this one did."""
-    holders = select(holder.c.device_id).where(
-        held.c.device_id == scope.id,
-        scope.began(held),
-        scope.began(holder),
+    holder = version.alias("holder")
+    meets = and_(
+        holder.c.chain_id == held.c.chain_id,
         holder.c.address == held.c.address,
-        holder.c.device_id != held.c.device_id,
+        holder.c.device_id != held.c.id,
+        holder.c.valid_from <= held.c.position,
         holder.c.valid_from < held.c.valid_to,
         held.c.valid_from < holder.c.valid_to,
-        _unburned(held),
         _unburned(holder),
     )
-    return and_(_others(scope), version.c.device_id.in_(holders.correlate(scope.keys)))
+    found = select(held.c.place, holder.c.chain_id, holder.c.device_id).distinct().join_from(held, holder, meets)
+    return _told(connection, found.subquery("found"), len(keys))
 
 
-def _others(scope: Scope) -> Condition:
-    return version.c.device_id != scope.id
+def _alike(connection: Connection, keys: Sequence[Key], values: Values, condition: Condition) -> list[list[Row[Any]]]:
+    """Returns the other devices with the same values as each key's device."""
+    asked = key_rows(connection, keys)
+    labelled = [value.label(name) for name, value in values.items()]
+    own = _materialized(
+        _devices(asked, version.c.device_id == asked.c.id).add_columns(
+            asked.c.place, asked.c.position, version.c.predecessor_id, *labelled
+        ),
+        "own",
+    )
+    group = [own.c.chain_id, own.c.position, *(own.c[name] for name in values)]
+    wanted = _materialized(select(*group).distinct(), "wanted")
+    rank = func.row_number().over(partition_by=list(wanted.c), order_by=version.c.device_id)
+    carriers = (
+        _devices(wanted, and_(*(values[name] == wanted.c[name] for name in values)), condition)
+        .add_columns(*(column.label(column.name) for column in wanted.c if column.name != "chain_id"))
+        .add_columns(version.c.predecessor_id, rank.label("rank"))
+        .subquery("carriers")
+    )
+    same = and_(*(carriers.c[column.name] == column for column in group))
+    found = (
+        select(own.c.place, carriers.c.chain_id, carriers.c.device_id)
+        .join_from(own, carriers, same)
+        .where(carriers.c.rank <= MOST + KIN, _are_strangers(own, carriers))
+    )
+    return _told(connection, found.subquery("found"), len(keys))
 
 
-def _own(scope: Scope, column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return _scalar(scope, select(column).where(own.c.device_id == scope.id, scope.holds(own)))
+def _are_strangers(own: FromClause, other: FromClause) -> Condition:
+    """They are two devices, and neither took over from the other."""
+    return and_(
+        other.c.device_id != own.c.device_id,
+        other.c.device_id.is_distinct_from(own.c.predecessor_id),
+        other.c.predecessor_id.is_distinct_from(own.c.device_id),
+    )
 
 
-def _own_contract(scope: Scope) -> ColumnElement[bytes]:
-    mine = and_(own_device.c.chain_id == scope.chain_id, own_device.c.id == scope.id)
-    return _scalar(scope, select(own_device.c.contract).where(mine))
+def _devices(at: FromClause, *conditions: Condition) -> Select[Any]:
+    """Returns the devices as they stand at the chain and position of each row of `at`."""
+    in_force = and_(
+        version.c.chain_id == at.c.chain_id, version.c.valid_from <= at.c.position, version.c.valid_to > at.c.position
+    )
+    of_device = and_(device.c.chain_id == version.c.chain_id, device.c.id == version.c.device_id)
+    return (
+        select(version.c.chain_id, version.c.device_id)
+        .select_from(at.join(version, in_force).join(device, of_device))
+        .where(*conditions)
+    )
 
 
-def _scalar(scope: Scope, query: Select[Any]) -> ColumnElement[Any]:
-    return query.correlate(scope.keys).scalar_subquery()
-
-
-def _compared(imei: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.replace(func.replace(imei, " ", ""), "-", "")
-
-
-def _unburned(versions: Any) -> Condition:
+def _unburned(versions: FromClause) -> Condition:
     return or_(versions.c.burn_position.is_(None), versions.c.owner.is_not(None))
 
 
-IMEI_TWINS = device_list("devices of the same IMEI", _of_imei)
-SERIAL_NUMBER_TWINS = device_list("devices of the same serial number", _of_serial_number)
-ADDRESS_TWINS = device_list("devices of the same address", _of_address)
+def _materialized(query: Select[Any], name: str) -> CTE:
+    return query.cte(name).prefix_with("MATERIALIZED")
+
+
+def _told(connection: Connection, found: FromClause, length: int) -> list[list[Row[Any]]]:
+    of_device = and_(device.c.chain_id == found.c.chain_id, device.c.id == found.c.device_id)
+    rank = func.row_number().over(partition_by=found.c.place, order_by=found.c.device_id).label("rank")
+    ranked = select(found.c.place, device.c.id, device.c.token_id, rank).join_from(found, device, of_device).subquery()
+    query = select(ranked).where(ranked.c.rank <= MOST).order_by(ranked.c.place, ranked.c.rank)
+    return lists_by_place(connection, query, length)
