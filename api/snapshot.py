@@ -31,6 +31,14 @@ class Snapshot:
         self.pins: tuple[Pin, ...] = tuple(pin_now(chain) for chain in self.chains.values())
 
     @cached_property
+    def final_numbers(self) -> Mapping[int, int]:
+        """The last block of each chain that no reorg takes back; -1 where none is known."""
+        return {
+            id: -1 if chain.finalized_number is None else min(chain.finalized_number, chain.indexed_number)
+            for id, chain in self.chains.items()
+        }
+
+    @cached_property
     def whole_manufacturing(self) -> frozenset[tuple[int, bytes]]:
         """The (chain id, contract) of whose Manufacturing Licenses the whole history is indexed."""
         return self._whole(manufacturer_licensing_is_whole)

@@ -1,7 +1,7 @@
 """Look-ups: one object by one of its keys. Unknown is null; what several carry is refused with their names."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import strawberry
 from sqlalchemy import Row
@@ -69,6 +69,7 @@ class HardwareLicenseBy:
 
 
 Found = tuple[Row[Any], Pin]
+NameT = TypeVar("NameT", DeviceName, ManufacturerName, HardwareLicenseName)
 NOWHERE: Filter = (("chain_id", (("in", ()),)),)
 
 
@@ -76,7 +77,7 @@ async def find_device(context: Context, by: DeviceBy, as_of: AsOf | None) -> Fou
     """Returns the row of the device with a key, and the point it is read at. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
-        return await _find_named(context, DEVICES, parse_id(value), DeviceName, as_of)
+        return await _find_named(context, parse_id(value), DeviceName, named_device, as_of)
     return await _find(context, DEVICES, DEVICE_KEYS[name](value), as_of, f"The {SHOWN.get(name, name)}")
 
 
@@ -84,7 +85,7 @@ async def find_manufacturer(context: Context, by: ManufacturerBy, as_of: AsOf | 
     """Returns the row of the manufacturer with a key, and the point it is read at. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
-        return await _find_named(context, MANUFACTURERS, parse_id(value), ManufacturerName, as_of)
+        return await _find_named(context, parse_id(value), ManufacturerName, named_manufacturer, as_of)
     # the manufacturers of this release's profiles are no NFTs: no DID names one
     filter = NOWHERE if name == "token_did" else _equal(name)(value)
     return await _find(context, MANUFACTURERS, filter, as_of, f"The {SHOWN.get(name, name)}")
@@ -94,17 +95,26 @@ async def find_hardware_license(context: Context, by: HardwareLicenseBy, as_of: 
     """Returns the row of the licence with a key, and the point it is read at. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
-        return await _find_named(context, HARDWARE_LICENSES, parse_id(value), HardwareLicenseName, as_of)
+        return await _find_named(context, parse_id(value), HardwareLicenseName, named_hardware_license, as_of)
     return await _find(context, HARDWARE_LICENSES, _equal(name)(value), as_of, f"The {SHOWN.get(name, name)}")
 
 
-async def find_token(context: Context, listing: Listing, name: Any, pin: Pin) -> Row[Any] | None:
-    """Returns the row that a node id names, at a pin."""
-    number = "hardware_license_id" if listing is HARDWARE_LICENSES else "token_id"
-    filter: Filter = (("contract", (("eq", name.contract),)), (number, (("eq", name.token_id),)))
-    asked = PageOf(listing, BY_ID, Window(1), filter)
-    page = await context.loaders.page(asked, key_of(pin))
-    return page.rows[0] if page.rows else None
+async def named_device(context: Context, name: DeviceName, pin: Pin) -> Row[Any] | None:
+    """Returns the row of the device that a node id names, at a pin."""
+    id = await context.loaders.device_id.load((name.chain_id, name.contract, name.token_id))
+    return None if id is None else await context.loaders.device.load(key_of(pin, id))
+
+
+async def named_manufacturer(context: Context, name: ManufacturerName, pin: Pin) -> Row[Any] | None:
+    """Returns the row of the manufacturer that a node id names, at a pin."""
+    id = await context.loaders.manufacturer_id.load((name.chain_id, name.contract, name.token_id))
+    return None if id is None else await context.loaders.manufacturer.load(key_of(pin, id))
+
+
+async def named_hardware_license(context: Context, name: HardwareLicenseName, pin: Pin) -> Row[Any] | None:
+    """Returns the row of the hardware licence that a node id names, at a pin."""
+    id = await context.loaders.hardware_license_id.load((name.chain_id, name.contract, name.token_id))
+    return None if id is None else await context.loaders.hardware_license.load(key_of(pin, id))
 
 
 async def pin_of(context: Context, name: NodeName) -> Pin | None:
@@ -165,16 +175,19 @@ SHOWN = {
 
 
 async def _find_named(
-    context: Context, listing: Listing, name: NodeName | None, kind: type, as_of: AsOf | None
+    context: Context,
+    name: NodeName | None,
+    kind: type[NameT],
+    row_of: Callable[[Context, NameT, Pin], Awaitable[Row[Any] | None]],
+    as_of: AsOf | None,
 ) -> Found | None:
     if not isinstance(name, kind):
         return None
-    assert name is not None
     if as_of is None or as_of is UNSET:
         pin = await pin_of(context, name)
     else:
         pin = next((pin for pin in await pins_at(context, as_of) if pin.chain_id == name.chain_id), None)
-    row = None if pin is None else await find_token(context, listing, name, pin)
+    row = None if pin is None else await row_of(context, name, pin)
     return None if row is None or pin is None else (row, pin)
 
 

@@ -15,10 +15,7 @@ from api.queries.pins import (
     before_all_blocks,
     block_at_or_below,
     block_at_time,
-    block_with_hash,
-    is_canonical,
     pin_at,
-    was_orphaned,
 )
 
 
@@ -72,11 +69,12 @@ async def _pin_at_number(context: Context, number: int) -> Pin:
 
 async def _pin_at_hash(context: Context, hash: bytes) -> Pin:
     chain_ids = list(context.snapshot.chains)
-    block = await context.snapshot.read(block_with_hash, chain_ids, hash)
-    if block is not None:
-        return pin_at(block, explicit=True)
     for chain_id in chain_ids:
-        if await context.snapshot.read(was_orphaned, chain_id, hash):
+        block = await context.loaders.block_with_hash.load((chain_id, hash))
+        if block is not None:
+            return pin_at(block, explicit=True)
+    for chain_id in chain_ids:
+        if await context.loaders.was_orphaned.load((chain_id, hash)):
             raise BadUserInput(
                 f"asOf.blockHash is 0x{hash.hex()}, a block that a reorg took back: ask at its height by asOf.block.",
                 Reason.ORPHANED,
@@ -121,5 +119,4 @@ async def stands(context: Context, block: BlockPoint) -> bool:
         return False
     if (block.number, block.hash) == (chain.indexed_number, chain.indexed_hash):
         return True
-    final = -1 if chain.finalized_number is None else min(chain.finalized_number, chain.indexed_number)
-    return await context.snapshot.read(is_canonical, block, final)
+    return await context.loaders.is_canonical.load(block)

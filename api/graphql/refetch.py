@@ -9,7 +9,7 @@ from api.graphql.context import Context
 from api.graphql.devices import to_device
 from api.graphql.errors import BadUserInput
 from api.graphql.histories import event_at
-from api.graphql.lookups import find_token, pin_of
+from api.graphql.lookups import named_device, named_hardware_license, named_manufacturer, pin_of
 from api.graphql.manufacturers import to_hardware_license, to_manufacturer
 from api.graphql.nodes import (
     AuthorizationName,
@@ -21,9 +21,7 @@ from api.graphql.nodes import (
     NodeName,
     parse_id,
 )
-from api.queries.devices import DEVICES
-from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURERS
-from api.queries.pins import Pin, block_with_hash
+from api.queries.pins import Pin
 from schema.columns import position
 
 MAX_IDS = 100
@@ -46,13 +44,13 @@ async def resolve(context: Context, id: str) -> Node | None:
 async def _node(context: Context, name: NodeName, pin: Pin) -> Node | None:
     match name:
         case DeviceName():
-            row = await find_token(context, DEVICES, name, pin)
+            row = await named_device(context, name, pin)
             return None if row is None else to_device(row, pin)
         case ManufacturerName():
-            row = await find_token(context, MANUFACTURERS, name, pin)
+            row = await named_manufacturer(context, name, pin)
             return None if row is None else to_manufacturer(row, pin)
         case HardwareLicenseName():
-            row = await find_token(context, HARDWARE_LICENSES, name, pin)
+            row = await named_hardware_license(context, name, pin)
             return None if row is None else to_hardware_license(row, pin)
         case EventName():
             at = await _position(context, name)
@@ -65,5 +63,5 @@ async def _node(context: Context, name: NodeName, pin: Pin) -> Node | None:
 
 
 async def _position(context: Context, name: EventName | AuthorizationName) -> int | None:
-    block = await context.snapshot.read(block_with_hash, (name.chain_id,), name.block_hash)
+    block = await context.loaders.block_with_hash.load((name.chain_id, name.block_hash))
     return None if block is None else position(block.number, name.log_index)

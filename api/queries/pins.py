@@ -4,7 +4,7 @@ Position and clock are one thing for "now", for a block and for an instant: `val
 position` and `expires_at > clock` read all three.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select
@@ -56,51 +56,57 @@ def block_at_or_below(connection: Connection, chain_id: int, number: int) -> Blo
     """Returns the last kept block up to a number."""
     return _block(
         connection,
-        select_blocks(chain_id).where(BLOCK.number <= number).order_by(BLOCK.number.desc()).limit(1),
+        SELECT_BLOCKS.where(BLOCK.chain_id == chain_id, BLOCK.number <= number).order_by(BLOCK.number.desc()).limit(1),
     )
 
 
-def block_with_hash(connection: Connection, chain_ids: Iterable[int], hash: bytes) -> BlockPoint | None:
-    """Returns the canonical block of a hash in whichever of the chains has it."""
-    found = (_block(connection, select_blocks(chain_id).where(BLOCK.hash == hash)) for chain_id in chain_ids)
-    return next((block for block in found if block is not None), None)
+def blocks_with_hashes(connection: Connection, names: Sequence[tuple[int, bytes]]) -> list[BlockPoint | None]:
+    """Returns the canonical block of each (chain id, hash), None for one that is not kept."""
+    chain_ids, hashes = {chain_id for chain_id, _ in names}, {hash for _, hash in names}
+    rows = connection.execute(SELECT_BLOCKS.where(BLOCK.chain_id.in_(chain_ids), BLOCK.hash.in_(hashes)))
+    found = {(row.chain_id, row.hash): BlockPoint(*row) for row in rows}
+    return [found.get(name) for name in names]
 
 
 def block_at_time(connection: Connection, chain_id: int, seconds: int) -> BlockPoint | None:
     """Returns the last kept block at or before an instant."""
     return _block(
         connection,
-        select_blocks(chain_id)
-        .where(BLOCK.timestamp <= seconds)
+        SELECT_BLOCKS.where(BLOCK.chain_id == chain_id, BLOCK.timestamp <= seconds)
         .order_by(BLOCK.timestamp.desc(), BLOCK.number.desc())
         .limit(1),
     )
 
 
-def was_orphaned(connection: Connection, chain_id: int, hash: bytes) -> bool:
-    """Tells whether a reorg took the block back."""
-    orphans = tables.orphaned_block.c
-    query = select(orphans.number).where(orphans.chain_id == chain_id, orphans.hash == hash).limit(1)
-    return connection.execute(query).first() is not None
+def were_orphaned(connection: Connection, names: Sequence[tuple[int, bytes]]) -> list[bool]:
+    """Tells of each (chain id, hash) whether a reorg took that block back."""
+    orphan = tables.orphaned_block.c
+    chain_ids, hashes = {chain_id for chain_id, _ in names}, {hash for _, hash in names}
+    query = select(orphan.chain_id, orphan.hash).where(orphan.chain_id.in_(chain_ids), orphan.hash.in_(hashes))
+    found = {(row.chain_id, row.hash) for row in connection.execute(query)}
+    return [name in found for name in names]
 
 
-def is_canonical(connection: Connection, block: BlockPoint, final_number: int) -> bool:
-    """Tells whether a block that once was indexed still is.
+def are_canonical(connection: Connection, final_numbers: Mapping[int, int], blocks: Sequence[BlockPoint]) -> list[bool]:
+    """Tells of each block that once was indexed whether it still is.
 
-    At or below `final_number` only headers with events are kept: a block without a row and without an orphan's record
-    is taken at its word there.
+    At or below a chain's final number only headers with events are kept: a block without a row and without an orphan's
+    record is taken at its word there.
     """
-    row = connection.execute(select_blocks(block.chain_id).where(BLOCK.number == block.number)).first()
-    if row is not None:
-        return bool(row.hash == block.hash)
-    return block.number <= final_number and not was_orphaned(connection, block.chain_id, block.hash)
+    chain_ids, numbers = {block.chain_id for block in blocks}, {block.number for block in blocks}
+    rows = connection.execute(SELECT_BLOCKS.where(BLOCK.chain_id.in_(chain_ids), BLOCK.number.in_(numbers)))
+    kept = {(row.chain_id, row.number): row.hash for row in rows}
+    orphaned = were_orphaned(connection, [(block.chain_id, block.hash) for block in blocks])
+    return [
+        kept[block.chain_id, block.number] == block.hash
+        if (block.chain_id, block.number) in kept
+        else block.number <= final_numbers[block.chain_id] and not gone
+        for block, gone in zip(blocks, orphaned, strict=True)
+    ]
 
 
 BLOCK = tables.block.c
-
-
-def select_blocks(chain_id: int) -> Any:
-    return select(BLOCK.chain_id, BLOCK.number, BLOCK.hash, BLOCK.timestamp).where(BLOCK.chain_id == chain_id)
+SELECT_BLOCKS = select(BLOCK.chain_id, BLOCK.number, BLOCK.hash, BLOCK.timestamp)
 
 
 def _block(connection: Connection, query: Any) -> BlockPoint | None:

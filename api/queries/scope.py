@@ -14,7 +14,6 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.sql.selectable import Subquery
 
 from api.queries import tables
 from schema.columns import INT64_MAX, LOG_INDEX_BITS
@@ -23,7 +22,7 @@ from schema.columns import INT64_MAX, LOG_INDEX_BITS
 class Scope(NamedTuple):
     """Whose row it is (`keys`), and where it reads: a chain, up to a position, by a clock in unix seconds."""
 
-    keys: Subquery
+    keys: FromClause
     chain_id: ColumnElement[int]
     id: ColumnElement[int]
     position: ColumnElement[int]
@@ -49,7 +48,7 @@ class Scope(NamedTuple):
         )
 
 
-def scope_of(keys: Subquery) -> Scope:
+def scope_of(keys: FromClause) -> Scope:
     """Returns the scope that each row of the keys is for itself."""
     return Scope(keys, keys.c.chain_id, keys.c.id, keys.c.position, keys.c.clock)
 
