@@ -195,12 +195,12 @@ class Chain:
         params = [{"blockHash": "0x" + header.hash.hex()}]
         if await self._slotted(self.rpc.call, "eth_getLogs", params, list[JsonLog]):
             return
-        by = self.rpc.answerers("eth_getLogs", params)[-1]
+        by = ", ".join(self.rpc.answerers("eth_getLogs", params)[-1:]) or "The node"
         reason = WrongAnswer(
             f"{by} has no logs of block {header.number}, though its bloom says that there were some: "
             "it does not keep logs that old. Set a node with full history in RPC_URLS."
         )
-        self.rpc.distrust("eth_getLogs", params, by, reason)
+        self._distrust_last("eth_getLogs", params, reason)
         raise reason
 
     def check_against_header(self, header: Header, logs: Sequence[RawLog]) -> bool:
@@ -247,12 +247,13 @@ class Chain:
             answers = [await self._believed("eth_getLogs", params, list[JsonLog], read)]
             while len(answers) < self.looks:
                 answers.append(await self._look_again(params, read))
-            different = [answer for answer in answers if answer != answers[0]]
-            if not different:
+            other = next((answer for answer in answers if answer != answers[0]), None)
+            if other is None:
                 return answers[0]
             by = self.rpc.answerers("eth_getLogs", params)
-            disagreement = WrongAnswer(_difference(query, by, answers[0], different[0]))
-            await self._settle(params, list(zip(by, answers, strict=False)), disagreement)
+            disagreement = WrongAnswer(_difference(query, by, answers[0], other))
+            place = _first_difference(answers[0], other)
+            await self._settle(params, place[0], list(zip(by, answers, strict=False)), disagreement)
         raise disagreement
 
     async def _look_again(self, params: list[Any], read: Callable[[list[JsonLog]], list[RawLog]]) -> list[RawLog]:
@@ -262,18 +263,24 @@ class Chain:
         try:
             return read(found)
         except WrongAnswer as error:
-            self.rpc.distrust("eth_getLogs", params, self.rpc.answerers("eth_getLogs", params)[-1], error)
+            self._distrust_last("eth_getLogs", params, error)
             raise
 
     async def _settle(
-        self, params: list[Any], answers: Sequence[tuple[str, list[RawLog]]], disagreement: TryAgain
+        self, params: list[Any], number: int, answers: Sequence[tuple[str, list[RawLog]]], disagreement: TryAgain
     ) -> None:
         """Finds out by the receipts of a block on which answers differ who was wrong, and distrusts that provider."""
-        number = _first_difference(answers[0][1], next(logs for _, logs in answers if logs != answers[0][1]))[0]
-        truth = await self._logs_by_receipts(await self.header(number))
+        try:
+            truth = await self._logs_by_receipts(await self.header(number))
+        except TryAgain:
+            raise disagreement from None
         for site, logs in answers:
             if [log for log in logs if log.block_number == number] != truth:
                 self.rpc.distrust("eth_getLogs", params, site, disagreement)
+
+    def _distrust_last(self, method: str, params: list[Any], reason: TryAgain) -> None:
+        for site in self.rpc.answerers(method, params)[-1:]:
+            self.rpc.distrust(method, params, site, reason)
 
     async def _believed(self, method: str, params: list[Any], kind: Any, read: Callable[[AnswerT], ResultT]) -> ResultT:
         """Returns what `read` makes of an answer; after a wrong one asks another provider."""
@@ -284,7 +291,7 @@ class Chain:
                 return read(answer)
             except WrongAnswer as error:
                 wrong = error
-                self.rpc.distrust(method, params, self.rpc.answerers(method, params)[-1], wrong)
+                self._distrust_last(method, params, wrong)
                 call = self.rpc.call_other
         raise wrong
 
