@@ -18,6 +18,8 @@ from schema.database import connect
 from schema.events import Kind
 from schema.settings import read_settings
 from scripts.devchain import Anvil
+from tests.asking import Api
+from tests.dimo_api import asked_devices, asked_makers, asked_successors
 from tests.dimo_network import YEARS, Network
 from tests.dimo_stage import Stage
 from tests.dimo_tables import stored_devices, stored_makers, stored_vehicles, told_devices, told_makers
@@ -131,6 +133,15 @@ def engine(request: pytest.FixtureRequest, history: History) -> Iterator[Engine]
 
 
 @pytest.fixture
+def api(history: History, engine: Engine) -> Iterator[Api]:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ANALYZE")  # as a server does by itself, but not within seconds
+    api = Api(history.urls[engine.dialect.name])
+    yield api
+    api.engine.dispose()
+
+
+@pytest.fixture
 def tables(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
         yield connection
@@ -152,6 +163,21 @@ def test_the_tables_say_of_every_maker_and_vehicle_what_was_true(history: Histor
     for number, (_, world) in history.points.items():
         assert stored_makers(tables, end_of_block(number)) == told_makers(world)
         assert stored_vehicles(tables, end_of_block(number)) == world.vehicles
+
+
+async def test_the_api_says_of_every_device_what_was_true_at_ten_points_in_time(history: History, api: Api) -> None:
+    for number, (clock, world) in history.points.items():
+        told, asked = told_devices(world, clock), await asked_devices(api, number)
+        assert asked.keys() == told.keys()
+        for token, said in told.items():
+            assert asked[token] == said, f"device {token} after block {number}"
+
+
+async def test_the_api_says_of_every_maker_and_succession_what_was_true(history: History, api: Api) -> None:
+    for number, (_, world) in history.points.items():
+        assert await asked_makers(api, number) == told_makers(world)
+    successors = {unit.predecessor: unit.token for unit in world.units.values() if unit.predecessor is not None}
+    assert await asked_successors(api, number) == {old: new for old, new in successors.items() if old <= 100}
 
 
 def test_the_history_shows_every_flow(history: History) -> None:

@@ -50,7 +50,7 @@ def address_twins(connection: Connection, keys: Sequence[Key]) -> list[list[Row[
     """Returns (id, token_id) of other devices that held an address of the device while it did, at most nine."""
     scope = scope_of(key_rows(connection, keys))
     held = _materialized(
-        select(*scope.keys.c, *(version.c[name] for name in ("address", "valid_from", "valid_to")))
+        select(*scope.keys.c, *(version.c[name] for name in ("address", "valid_from", "valid_to", "predecessor_id")))
         .select_from(scope.keys.join(version, version.c.device_id == scope.id))
         .where(scope.began(version), version.c.address.is_not(None), _unburned(version)),
         "held",
@@ -60,6 +60,8 @@ def address_twins(connection: Connection, keys: Sequence[Key]) -> list[list[Row[
         holder.c.chain_id == held.c.chain_id,
         holder.c.address == held.c.address,
         holder.c.device_id != held.c.id,
+        holder.c.device_id.is_distinct_from(held.c.predecessor_id),
+        holder.c.predecessor_id.is_distinct_from(held.c.id),
         holder.c.valid_from <= held.c.position,
         holder.c.valid_from < held.c.valid_to,
         held.c.valid_from < holder.c.valid_to,
