@@ -58,6 +58,8 @@ class Loaders:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
+        self.rows = 0
+        """How many rows have been read for the answer."""
         self._of_lists: dict[Hashable, Loader[Key, Any]] = {}
         self.device: Loader[Key, Row[Any] | None] = self._loader(devices)
         self.manufacturer: Loader[Key, Row[Any] | None] = self._loader(manufacturers)
@@ -118,7 +120,16 @@ class Loaders:
         return Loader(partial(self._load, rows))
 
     async def _load(self, rows: Rows, keys: list[Any]) -> Sequence[Any]:
-        return await self._snapshot.read(rows, keys)
+        found = await self._snapshot.read(rows, keys)
+        self.rows += sum(map(_rows_in, found))
+        return found
+
+
+def _rows_in(found: Any) -> int:
+    """Returns how many rows one key was answered with: a page's, a list's, one, or none; a count is one."""
+    if isinstance(found, Page):
+        return len(found.rows)
+    return len(found) if isinstance(found, list) else int(found is not None)
 
 
 def _blocks_at_times(connection: Connection, keys: Sequence[tuple[int, int]]) -> list[BlockPoint | None]:

@@ -17,6 +17,7 @@ from strawberry.types.graphql import OperationType
 from api.graphql.context import Context
 from api.graphql.errors import Code, mask, tell_code
 from api.graphql.events import EVENT_TYPES
+from api.graphql.limits import Limits, Price, operation_of, price, refuse_beyond
 from api.graphql.query import Query
 from api.graphql.scalars import SCALARS, block_time, rfc_3339
 from api.requests import GraphQLRequest
@@ -51,6 +52,33 @@ class OneOperation(SchemaExtension):
 SEVERAL = "The document holds several operations: name one in operationName."
 
 
+class Limited(SchemaExtension):
+    """Prices a valid request before any SQL, refuses it beyond the limits, and tells its cost in the answer."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.priced: Price | None = None
+
+    def on_operation(self) -> Iterator[None]:
+        self.execution_context.parse_options["max_tokens"] = self.limits.tokens
+        yield
+
+    def on_execute(self) -> Iterator[None]:
+        asked = self.execution_context
+        operation = operation_of(asked.graphql_document, asked._provided_operation_name)
+        if asked.graphql_document is not None and operation is not None:
+            self.priced = price(asked.schema._schema, asked.graphql_document, operation, asked.variables or {})
+            refuse_beyond(self.limits, self.priced, asked.graphql_document)
+        yield
+
+    def get_results(self) -> dict[str, Any]:
+        if self.priced is None:
+            return {}
+        context: Context | None = self.execution_context.context
+        cost = {"requestedQueryCost": self.priced.cost, "maximumAvailable": self.limits.cost}
+        return {"cost": cost if context is None else {"actualQueryCost": context.loaders.rows, **cost}}
+
+
 class Standing(SchemaExtension):
     """Tells in `extensions.asOf` at which block of each network the answer stands."""
 
@@ -77,12 +105,19 @@ class Schema(strawberry.Schema):
         mask(errors)
 
 
-def build_schema(*, introspection: bool = True) -> Schema:
+def build_schema(*, introspection: bool = True, limits: Limits | None = None) -> Schema:
     """Returns the schema; without `introspection` a request that asks for it is refused."""
+    limited = limits or Limits()
     return Schema(
         query=Query,
         types=EVENT_TYPES,
-        extensions=[Codes, OneOperation, Standing, *([] if introspection else [DisableIntrospection])],
+        extensions=[
+            Codes,
+            OneOperation,
+            lambda: Limited(limited),
+            Standing,
+            *([] if introspection else [DisableIntrospection]),
+        ],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
 

@@ -1,0 +1,234 @@
+"""What a request may cost, told before any SQL.
+
+The cost is the number of rows that a request promises: an object 1, a connection 1 and its page size, a list 1, a
+`totalCount` 10, a scalar 0, each times the number of its parents. Page sizes given by variables count as they are.
+A fragment is priced once, however often it is spread: the work is linear in the document.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    ListValueNode,
+    Node,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    ValueNode,
+    VariableNode,
+    get_named_type,
+    get_nullable_type,
+    is_composite_type,
+    is_list_type,
+)
+
+from api.graphql.errors import Code, Refusal
+
+DEFAULT_PAGE = 20
+COUNT_COST = 10
+IN_A_CONNECTION = frozenset({"edges", "nodes", "node", "pageInfo"})
+"""What a connection is made of: its rows are priced with the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    cost: int = 10_000
+    depth: int = 12
+    aliases: int = 100
+    tokens: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a selection costs for one parent, and how many levels of fields it holds."""
+
+    cost: int = 0
+    depth: int = 0
+
+
+class MaxCostExceeded(Refusal):
+    code = Code.MAX_COST_EXCEEDED
+
+    def __init__(self, message: str, cost: int, limit: int) -> None:
+        super().__init__(message)
+        self.cost, self.limit = cost, limit
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        return {**super().extensions, "cost": {"requestedQueryCost": self.cost, "maximumAvailable": self.limit}}
+
+
+class MaxDepthExceeded(Refusal):
+    code = Code.MAX_DEPTH_EXCEEDED
+
+
+def price(
+    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
+) -> Price:
+    """Returns what an operation of a valid document costs."""
+    root = schema.get_root_type(OperationType(operation.operation))
+    assert root is not None  # a valid operation has a root type
+    return _Pricing(schema, document, _with_defaults(operation, variables)).selection(operation.selection_set, root)
+
+
+def operation_of(document: DocumentNode | None, name: str | None) -> OperationDefinitionNode | None:
+    """Returns the operation that is asked for; None where none, or no single one, is."""
+    operations = (
+        [part for part in document.definitions if isinstance(part, OperationDefinitionNode)] if document else []
+    )
+    named = [operation for operation in operations if name in (None, operation.name.value if operation.name else None)]
+    return named[0] if len(named) == 1 else None
+
+
+def refuse_beyond(limits: Limits, price: Price, document: DocumentNode) -> None:
+    """Raises a Refusal that names what was asked and what is allowed."""
+    aliases = sum(1 for node in _nodes(document) if isinstance(node, FieldNode) and node.alias is not None)
+    if aliases > limits.aliases:
+        raise MaxCostExceeded(
+            f"The document has {aliases} aliases, at most {limits.aliases} are answered: send several requests.",
+            price.cost,
+            limits.cost,
+        )
+    if price.depth > limits.depth:
+        raise MaxDepthExceeded(
+            f"The query is {price.depth} fields deep, at most {limits.depth} are answered: ask for the inner objects "
+            "by their ids."
+        )
+    if price.cost > limits.cost:
+        raise MaxCostExceeded(
+            f"The query costs {price.cost} rows, at most {limits.cost} are answered: ask for smaller pages.",
+            price.cost,
+            limits.cost,
+        )
+
+
+class _Pricing:
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any]) -> None:
+        self.schema = schema
+        self.variables = variables
+        self.fragments = {
+            part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)
+        }
+        self.priced: dict[str, Price] = {}
+        self.counts: dict[str, int] = {}
+
+    def selection(self, selected: SelectionSetNode | None, parent: GraphQLNamedType) -> Price:
+        cost = depth = 0
+        for part in selected.selections if selected else ():
+            if isinstance(part, FieldNode):
+                found = self.field(part, parent)
+            elif isinstance(part, InlineFragmentNode):
+                condition = part.type_condition
+                inner = self.schema.type_map[condition.name.value] if condition else parent
+                found = self.selection(part.selection_set, inner)
+            else:
+                assert isinstance(part, FragmentSpreadNode)
+                found = self.fragment(part.name.value)
+            cost += found.cost
+            depth = max(depth, found.depth)
+        return Price(cost, depth)
+
+    def fragment(self, name: str) -> Price:
+        if name not in self.priced:
+            fragment = self.fragments[name]
+            inner = self.schema.type_map[fragment.type_condition.name.value]
+            self.priced[name] = self.selection(fragment.selection_set, inner)
+        return self.priced[name]
+
+    def field(self, node: FieldNode, parent: GraphQLNamedType) -> Price:
+        name = node.name.value
+        connects = parent.name.endswith("Connection")
+        if connects and name == "totalCount":
+            return Price(COUNT_COST, 1)
+        definition = self.schema.get_field(parent, name)  # type: ignore[arg-type]  # composite, as the document is valid
+        if definition is None:
+            return Price(0, 1)
+        of = get_named_type(definition.type)
+        if not is_composite_type(of):
+            return Price(0, 1)
+        inside = self.selection(node.selection_set, of)
+        if name.startswith("__"):
+            return Price(0, 1)  # of the schema, not of rows; graphql-core bounds its nesting
+        if connects or (parent.name.endswith("Edge") and name in IN_A_CONNECTION):
+            return Price(inside.cost, inside.depth + 1)
+        if isinstance(of, GraphQLObjectType) and of.name.endswith("Connection"):
+            page = self.page_size(node)
+            # totalCount is one for the connection, all else is one for each row
+            counts = COUNT_COST * self.counted(node.selection_set)
+            return Price(1 + page + counts + page * (inside.cost - counts), inside.depth + 1)
+        asked = self.list_length(node) if is_list_type(get_nullable_type(definition.type)) else 1
+        return Price(asked * (1 + inside.cost), inside.depth + 1)
+
+    def counted(self, selected: SelectionSetNode | None) -> int:
+        """Returns how often a connection's own selection asks for its totalCount."""
+        count = 0
+        for part in selected.selections if selected else ():
+            if isinstance(part, FieldNode):
+                count += part.name.value == "totalCount"
+            elif isinstance(part, InlineFragmentNode):
+                count += self.counted(part.selection_set)
+            else:
+                assert isinstance(part, FragmentSpreadNode)
+                count += self.counted_in_fragment(part.name.value)
+        return count
+
+    def counted_in_fragment(self, name: str) -> int:
+        if name not in self.counts:
+            self.counts[name] = self.counted(self.fragments[name].selection_set)
+        return self.counts[name]
+
+    def page_size(self, node: FieldNode) -> int:
+        sizes = [
+            self.number(argument.value) for argument in node.arguments or () if argument.name.value in ("first", "last")
+        ]
+        given = [size for size in sizes if size is not None]
+        return max(given) if given else DEFAULT_PAGE
+
+    def number(self, value: ValueNode) -> int | None:
+        if isinstance(value, IntValueNode):
+            return max(int(value.value), 0) if len(value.value) < 12 else None
+        found = self.variables.get(value.name.value) if isinstance(value, VariableNode) else None
+        return max(found, 0) if isinstance(found, int) else None
+
+    def list_length(self, node: FieldNode) -> int:
+        """Returns how many ids a look-up by ids names, 1 for any other list."""
+        for argument in node.arguments or ():
+            if argument.name.value == "ids":
+                value = argument.value
+                found = self.variables.get(value.name.value) if isinstance(value, VariableNode) else None
+                ids = value.values if isinstance(value, ListValueNode) else found
+                return len(ids) if isinstance(ids, list | tuple) else 1
+        return 1
+
+
+def _with_defaults(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = {
+        definition.variable.name.value: int(definition.default_value.value)
+        for definition in operation.variable_definitions or ()
+        if isinstance(definition.default_value, IntValueNode) and len(definition.default_value.value) < 12
+    }
+    return defaults | dict(variables)
+
+
+def _nodes(node: Node) -> Iterator[Node]:
+    """Yields a node and all that it holds, without recursion: a document may be deep."""
+    waiting = [node]
+    while waiting:
+        found = waiting.pop()
+        yield found
+        for key in found.keys:
+            value = getattr(found, key, None)
+            if isinstance(value, Node):
+                waiting.append(value)
+            elif isinstance(value, list | tuple):
+                waiting.extend(item for item in value if isinstance(item, Node))
