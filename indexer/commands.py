@@ -8,11 +8,13 @@ import time
 from collections.abc import Awaitable, Callable
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
+from wsgiref.simple_server import WSGIServer
 
 import msgspec
 
 from indexer.errors import Stop, TryAgain
-from indexer.opening import acquire, open_chain, open_database, open_store, stored_profile
+from indexer.metrics import ChainCollector, serve_metrics
+from indexer.opening import Opened, acquire, open_chain, open_database, open_store, stored_profile
 from indexer.progress import Progress
 from indexer.schedule import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Follower
 from indexer.settings import DatabaseSettings, RebuildSettings, Settings
@@ -38,12 +40,16 @@ async def run(settings: Settings, *, serve: bool) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, follower.stop)
     server = _server(settings) if serve else None
+    metrics = _metrics(settings, opened, follower)
     try:
         if server is None:
             await follower.run()
         else:
             await _run_both(follower, server)
     finally:
+        if metrics is not None:
+            metrics.shutdown()
+            metrics.server_close()
         await opened.pool.close()
         opened.engine.dispose()
     return 0
@@ -149,6 +155,14 @@ async def _with_patience(action: Callable[[], Awaitable[ResultT]]) -> ResultT:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
     return await action()
+
+
+def _metrics(settings: Settings, opened: Opened, follower: Follower) -> WSGIServer | None:
+    """Returns the server of /metrics, None where no port is set for it."""
+    if settings.metrics_port is None:
+        return None
+    collector = ChainCollector(opened.engine, opened.chain_id, opened.pool, follower.record)
+    return serve_metrics(collector, settings.host, settings.metrics_port)
 
 
 async def _run_both(follower: Follower, server: Any) -> None:

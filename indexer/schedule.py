@@ -13,6 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from indexer.errors import Stop, TryAgain
 from indexer.opening import Opened, acquire
+from indexer.record import Record
 from indexer.store import Fenced, Store
 from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.sync import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
@@ -34,6 +35,7 @@ class Follower:
         self.poll_interval = poll_interval
         self.verify = verify
         self.keep_proofs = keep_proofs
+        self.record = Record()
         self.lease = Lease(opened.engine, opened.chain_id)
         self._wake = asyncio.Event()
         self._verify_wake = asyncio.Event()
@@ -104,10 +106,13 @@ class Follower:
                 log.warning("%s", error)
                 return
             except (TryAgain, Stop) as error:
+                self.record.failed(error, time.monotonic() - began)
                 await self._fail(store, error)
                 continue
             self._pause = FIRST_PAUSE_SECONDS
-            log_outcome(outcome, time.monotonic() - began)
+            elapsed = time.monotonic() - began
+            self.record.stepped(outcome, elapsed, pace.blocks)
+            log_outcome(outcome, elapsed)
             if isinstance(outcome, UpToDate | Ahead):
                 self._is_idle = True
                 await self._wake.wait()

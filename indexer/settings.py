@@ -77,8 +77,18 @@ class NodeSettings(DatabaseSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProofSettings(NodeSettings):
+class VerifySettings(NodeSettings):
     keep_proofs: bool = keep_proofs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProveSettings(DatabaseSettings):
+    rpc_urls: tuple[str, ...] | None = setting(
+        rpc_urls,
+        optional=True,
+        help="JSON-RPC URLs of EVM nodes, comma-separated; asked only for what is not proven yet.",
+        example="http://127.0.0.1:8545",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,4 +152,10 @@ class Settings(NodeSettings):
         default="8000",
         help="Port to serve on, with --serve; 0 is any free one.",
         example="8000",
+    )
+    metrics_port: int | None = setting(
+        whole_number(0, 65535),
+        optional=True,
+        help="Port to serve Prometheus metrics on, at HOST, with certindex run; without it they are not served.",
+        example="9100",
     )

@@ -1,0 +1,55 @@
+"""What the steps of this process did: plain numbers for metrics to read."""
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from indexer.sync import Ahead, BackfillFinished, Indexed, Outcome, RolledBack, UpToDate
+
+STEP_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Upper bounds of the histogram of steps; a last bucket holds what took longer."""
+REORG_BLOCKS = (1, 2, 3, 5, 10, 20, 50, 100, 500)
+"""Upper bounds of the histogram of reorgs."""
+
+
+@dataclass(slots=True)
+class Record:
+    """Counts since the process began. `steps` by the name of the outcome, `range_blocks` as the last step left it."""
+
+    steps: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    duration: list[int] = field(default_factory=lambda: [0] * (len(STEP_SECONDS) + 1))
+    blocks: int = 0
+    events: int = 0
+    facts: int = 0
+    depth: list[int] = field(default_factory=lambda: [0] * (len(REORG_BLOCKS) + 1))
+    depths: int = 0
+    rolled_back_events: int = 0
+    range_blocks: int = 0
+
+    def stepped(self, outcome: Outcome, seconds: float, range_blocks: int) -> None:
+        """Counts a step that ended well."""
+        self._count(type(outcome).__name__, seconds)
+        self.range_blocks = range_blocks
+        match outcome:
+            case Indexed(first, last, events, facts):
+                self.blocks += last - first + 1
+                self.events += events
+                self.facts += facts
+            case RolledBack(ancestor, old_head, events):
+                self.depth[bisect_left(REORG_BLOCKS, old_head - ancestor)] += 1
+                self.depths += old_head - ancestor
+                self.rolled_back_events += events
+            case BackfillFinished() | UpToDate() | Ahead():
+                pass
+            case _ as never:
+                assert_never(never)
+
+    def failed(self, error: Exception, seconds: float) -> None:
+        """Counts a step that failed."""
+        self._count(type(error).__name__, seconds)
+
+    def _count(self, outcome: str, seconds: float) -> None:
+        self.steps[outcome] = self.steps.get(outcome, 0) + 1
+        self.seconds += seconds
+        self.duration[bisect_left(STEP_SECONDS, seconds)] += 1
