@@ -9,7 +9,6 @@ from typing import Any
 
 from api.events import read_event
 from api.loaders import Loaders, PageOf
-from api.queries.devices import BY_ID
 from api.queries.events import BY_POSITION, HISTORY, recorded
 from api.queries.filters import Filter
 from api.queries.keys import Key, key_of
@@ -65,11 +64,6 @@ class Evidence:
                     return [row]
             before = rows[0].position
         return []
-
-    async def twins(self, listing: Listing, device_id: int) -> Sequence[Any]:
-        """Return rows of other devices that carry the same, at most nine."""
-        page = await self._loaders.page(PageOf(listing, BY_ID, Window(MOST - 1), ()), key_of(self._pin, device_id))
-        return page.rows
 
     async def addresses(self, device_id: int) -> list[bytes]:
         """Return the addresses that a device ever had, newest first."""
