@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from indexer.rows import DeviceActivity, DeviceVersion
-from schema.columns import saturate, text_key
 from schema.events import ZERO_ADDRESS, TestKind
+from schema.values import saturate, text_key
 from schema.vocabulary import (
     EndOfLifeProcess,
     EndOfLifeStatus,

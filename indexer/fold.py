@@ -11,7 +11,6 @@ from typing import Any, assert_never
 from indexer import claims, devices, grants, licensing, rows, tokens
 from indexer.contradictions import contradictions
 from indexer.ledger import Ledger, OpenRows, Placed
-from schema.columns import saturate, text_key
 from schema.events import (
     KIND_OF,
     ZERO_ADDRESS,
@@ -49,6 +48,7 @@ from schema.events import (
     VehicleTransferred,
 )
 from schema.profile import GrantPolicy
+from schema.values import saturate, text_key
 from schema.vocabulary import (
     CODE_FIELDS,
     AuthorizationEndReason,

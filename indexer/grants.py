@@ -2,9 +2,9 @@
 
 from indexer import rows
 from indexer.ledger import GrantKey, Ledger, Placed
-from schema.columns import OPEN, saturate, text_key, uint256_bytes
 from schema.events import UserAuthorized
 from schema.profile import GrantPolicy, ZeroExpiry
+from schema.values import OPEN, saturate, text_key, uint256_bytes
 from schema.vocabulary import AuthorizationEndReason
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from indexer import rows
 from indexer.spans import Spans
-from schema.columns import block_of, uint256_bytes
 from schema.events import Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred
+from schema.values import block_of, uint256_bytes
 
 TokenKey = tuple[bytes, int]
 """The contract that numbers a thing, and its number there."""

@@ -1,9 +1,9 @@
 """Licences: grants, revocations, and what a mint finds them to be worth."""
 
 from indexer.rows import License
-from schema.columns import OPEN, saturate
 from schema.events import HardwareLicensed, ManufacturerLicensed
 from schema.licenses import license_status
+from schema.values import OPEN, saturate
 from schema.vocabulary import LicenseStatus, Verdict
 
 NOT_LICENSED = (LicenseStatus.NONE, LicenseStatus.REVOKED, LicenseStatus.EXPIRED)

@@ -7,8 +7,8 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import Connection, text
 
-from schema.columns import MAX_BLOCK_NUMBER
 from schema.events import Kind
+from schema.values import MAX_BLOCK_NUMBER
 from schema.vocabulary import ALARMS, FailureCause
 
 COLUMNS = (

@@ -4,7 +4,6 @@ from typing import assert_never
 
 from indexer.ledger import Ledger, Placed
 from indexer.rows import LicenseVersion
-from schema.columns import text_key
 from schema.events import (
     ZERO_ADDRESS,
     LicenseMinted,
@@ -18,6 +17,7 @@ from schema.events import (
     VehicleFact,
     VehicleTransferred,
 )
+from schema.values import text_key
 
 # Manufacturers
 

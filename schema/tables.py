@@ -55,7 +55,7 @@ CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
 class Chain(SQLModel, table=True):
     """A network: its heads, and the checkpoint that every commit of the writer compares and swaps.
 
-    `revision` rises in every transaction that can change an answer. `judged_number`: every block with events up to it is
+    `revision` rises in every transaction that can change an answer. Every block with events up to `judged_number` is
     verified, or is in `verification_failure`.
     """
 

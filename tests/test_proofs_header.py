@@ -9,7 +9,7 @@ import rlp
 
 from indexer.proof.hashing import keccak256
 from indexer.proof.header import FIELDS, decode_header, encode_header
-from indexer.proof.rlp import RlpError
+from schema.rlp import RlpError
 from scripts.devchain import Anvil
 
 PUBLIC: list[dict[str, Any]] = json.loads((Path(__file__).parent / "headers" / "public.json").read_text())

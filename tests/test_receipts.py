@@ -16,8 +16,8 @@ from indexer.proof.receipt import (
     decode_receipt,
     encode_receipt,
 )
-from indexer.proof.rlp import RlpError
 from indexer.proof.trie import Trie
+from schema.rlp import RlpError
 
 ERC20_TRANSFER = Log(
     bytes.fromhex("9c76c6304885661cdb97f3984b13114b6d4b5248"),

@@ -10,7 +10,6 @@ import pytest
 from indexer.errors import TryAgain
 from indexer.opening import open_chain
 from indexer.proof.inclusion import Inclusion, prove_log
-from indexer.proof.rlp import decode
 from indexer.rpc import NoAnswer
 from indexer.schedule import Follower
 from indexer.store import Fenced
@@ -18,6 +17,7 @@ from indexer.store.levels import Levels
 from indexer.verifier import Verifier
 from indexer.verify import Contradicted, Verified
 from schema.columns import block_of, log_index_of
+from schema.rlp import decode
 from schema.vocabulary import FailureCause, VerificationLevel
 from tests.certindex import Certindex
 from tests.chain import Factory, mint_request

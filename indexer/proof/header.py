@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from indexer.proof.hashing import keccak256
-from indexer.proof.rlp import RlpError, decode, encode_bytes, encode_list, integer, items, number, string
+from schema.rlp import RlpError, decode, encode_bytes, encode_list, integer, items, number, string
 
 NUMBER = 0
 ANY_BYTES = -1

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Struct
 
 from indexer.bloom import BLOOM_BITS, bloom_mask
-from indexer.proof.rlp import (
+from schema.rlp import (
     Item,
     RlpError,
     decode,

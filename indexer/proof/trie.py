@@ -10,7 +10,7 @@ from itertools import groupby
 from msgspec import Struct
 
 from indexer.proof.hashing import keccak256
-from indexer.proof.rlp import Item, RlpError, decode, encode_bytes, encode_list, integer, items, string
+from schema.rlp import Item, RlpError, decode, encode_bytes, encode_list, integer, items, string
 
 NO_CHILD = b"\x80"
 EMPTY_ROOT = keccak256(NO_CHILD)

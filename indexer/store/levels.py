@@ -11,7 +11,6 @@ from itertools import groupby
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 
-from indexer.proof.rlp import encode
 from indexer.store.bulk import insert
 from indexer.store.checkpoint import Fenced
 from indexer.store.rollback import VERIFICATION
@@ -26,7 +25,8 @@ from indexer.verify import (
     Verified,
     Wrong,
 )
-from schema.columns import block_of, end_of_block, log_index_of, position
+from schema.rlp import encode
+from schema.values import block_of, end_of_block, log_index_of, position
 from schema.vocabulary import FailureCause, VerificationLevel
 
 FIRST_RETRY_SECONDS = 60
