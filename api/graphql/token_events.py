@@ -90,7 +90,7 @@ class LicenseMinted(LifecycleEvent):
     account: Address = strawberry.field(description="Who holds it.")
 
     @field(WHOSE_LICENSE)
-    async def manufacturer(self, info: Info) -> LazyManufacturer | None:
+    async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
         return await _named_manufacturer(self, info)
 
 
@@ -101,7 +101,7 @@ class LicenseTransferred(LifecycleEvent):
     recipient: Address = strawberry.field(description=RECIPIENT)
 
     @field(WHOSE_LICENSE)
-    async def manufacturer(self, info: Info) -> LazyManufacturer | None:
+    async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
         return await _named_manufacturer(self, info)
 
 
@@ -110,7 +110,7 @@ class LicenseRevoked(LifecycleEvent):
     license_id: BigInt = strawberry.field(description="The licence's number in its contract.")
 
     @field(WHOSE_LICENSE)
-    async def manufacturer(self, info: Info) -> LazyManufacturer | None:
+    async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
         return await _named_manufacturer(self, info)
 
 
@@ -118,8 +118,8 @@ class LicenseRevoked(LifecycleEvent):
 class VehicleMinted(LifecycleEvent):
     owner: Address | None = strawberry.field(description="Its first owner, by the event.")
 
-    @field("Which vehicle.")
-    async def vehicle(self, info: Info) -> LazyVehicle:
+    @field("Which vehicle; never null here.")
+    async def vehicle(self, info: Info) -> LazyVehicle | None:
         return await _vehicle(self, info)
 
 
@@ -128,8 +128,8 @@ class VehicleTransferred(LifecycleEvent):
     sender: Address = strawberry.field(description=SENDER)
     recipient: Address = strawberry.field(description=RECIPIENT)
 
-    @field("Which vehicle.")
-    async def vehicle(self, info: Info) -> LazyVehicle:
+    @field("Which vehicle; never null here.")
+    async def vehicle(self, info: Info) -> LazyVehicle | None:
         return await _vehicle(self, info)
 
 
@@ -137,8 +137,8 @@ class VehicleTransferred(LifecycleEvent):
 class VehicleBurned(LifecycleEvent):
     former_owner: Address | None = strawberry.field(description="Who owned it, by the event.")
 
-    @field("Which vehicle.")
-    async def vehicle(self, info: Info) -> LazyVehicle:
+    @field("Which vehicle; never null here.")
+    async def vehicle(self, info: Info) -> LazyVehicle | None:
         return await _vehicle(self, info)
 
 
@@ -169,6 +169,7 @@ async def _named_manufacturer(event: LifecycleEvent, info: Info) -> "Manufacture
     return None if event.row.manufacturer_id is None else await _manufacturer(event, info)
 
 
+# nullable wherever it is told, so that one query may ask it of all: GraphQL merges no fields that differ in this
 async def _vehicle(event: LifecycleEvent, info: Info) -> "Vehicle":
     return await info.context.vehicle(event.pin, _named(event.row.vehicle_id))
 
