@@ -173,7 +173,7 @@ class Chain:
 
         query = {"blockHash": "0x" + header.hash.hex(), "address": self._filter}
         try:
-            logs = await self._agreed(query, read)
+            logs = await self._agreed(query, read, looks=self.quorum if self._excludes_ours(header) else self.looks)
         except RpcError as error:
             if not isinstance(error.outcome, TOO_BIG):
                 raise
@@ -226,12 +226,16 @@ class Chain:
         bloom = header.logs_bloom
         return bloom is not None and any(self._bloom.admits(bloom, address, b"") for address in self.addresses)
 
+    def _excludes_ours(self, header: Header) -> bool:
+        """Tells whether the bloom says that there is nothing to look for; an empty one says nothing."""
+        return header.logs_bloom is not None and any(header.logs_bloom) and not self.may_hold_ours(header)
+
     async def _query(self, query: LogQuery) -> list[RawLog]:
         def read(found: list[JsonLog]) -> list[RawLog]:
             return self._checked(map(to_log, found), query.first, query.last)
 
         try:
-            return await self._agreed(query.to_json(), read)
+            return await self._agreed(query.to_json(), read, looks=self.looks)
         except RpcError as error:
             parts = divide(query, error.outcome)
             if not parts and query.blocks == 1 and isinstance(error.outcome, TOO_BIG):
@@ -240,12 +244,14 @@ class Chain:
                 raise
         return [log for part in await together(*map(self._query, parts)) for log in part]
 
-    async def _agreed(self, query: dict[str, Any], read: Callable[[list[JsonLog]], list[RawLog]]) -> list[RawLog]:
+    async def _agreed(
+        self, query: dict[str, Any], read: Callable[[list[JsonLog]], list[RawLog]], *, looks: int
+    ) -> list[RawLog]:
         """Returns logs that are the same at every look."""
         params = [query]
         for _ in range(TRIES):
             answers = [await self._believed("eth_getLogs", params, list[JsonLog], read)]
-            while len(answers) < self.looks:
+            while len(answers) < looks:
                 answers.append(await self._look_again(params, read))
             other = next((answer for answer in answers if answer != answers[0]), None)
             if other is None:

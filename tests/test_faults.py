@@ -1,7 +1,8 @@
 """Every fault of a provider, alone: the rows are those of an undisturbed run, or the indexer stops and says why."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.indexing import REFERENCE, engine_of, read_tables
 
 Tables = dict[str, list[dict[str, Any]]]
 
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "faults.md"
 MINTED = 12
 TRIES = 60
 
@@ -292,6 +294,29 @@ async def test_with_one_answer_in_twenty_spoilt_the_database_is_that_of_a_clean_
         struck = [proxy.inject_one_of(passing, share=0.05) for proxy in (one, other)]
         assert await index([one.url, other.url], world, database_url) == undisturbed
         assert min(injection.struck for injection in struck) > 0
+
+
+# The document
+
+
+def test_the_document_tells_of_every_fault_and_of_its_tests() -> None:
+    assert fault_table() in DOCUMENT.read_text(), f"put this into {DOCUMENT.name}:\n{fault_table()}"
+
+
+def fault_table() -> str:
+    """Return the Markdown table of docs/faults.md: what each fault is, and where it is injected."""
+    lasting = {fault for fault, _ in LASTING}
+    groups: Sequence[tuple[str, Collection[Fault]]] = (
+        ("passes", PASSING),
+        ("lasts, harmless", HARMLESS),
+        ("lasts, stop", lasting),
+        ("lasts, beside another provider", lasting),
+    )
+    lines = ["| fault | what the provider does | injected |", "| --- | --- | --- |"]
+    for fault in sorted({*PASSING, *HARMLESS, *lasting}, key=lambda fault: fault.__name__):
+        where = "; ".join(name for name, group in groups if fault in group)
+        lines.append(f"| `{fault.__name__}` | {fault.__doc__} | {where} |")
+    return "\n".join(lines)
 
 
 # Helpers
