@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, and_, case, exists, literal, select
 from sqlalchemy.exc import DBAPIError
 
 from api.graphql.identity import token_did
+from api.graphql.scalars import LAST_SECOND
 from api.queries import tables
-from schema.columns import block_of
+from schema.columns import OPEN, block_of
 
 FOLDER = Path(__file__).parent / "graphiql"
 YEAR = 365 * 24 * 3600
@@ -54,8 +55,8 @@ def _tabs(example: Example) -> list[dict[str, str]]:
 
 
 def read_example(connection: Connection) -> Example | None:
-    """Return a device whose life is over, so that every section has something to show; else the first; else none."""
-    found = connection.execute(_ended_device()).first() or connection.execute(_first_device()).first()
+    """Return a device with something to show in every section, as far as a short look finds one; None without any."""
+    found = connection.execute(_richest_device()).first() or connection.execute(_first_device()).first()
     if found is None:
         return None
     chain, block = tables.chain.c, tables.block.c
@@ -64,17 +65,35 @@ def read_example(connection: Connection) -> Example | None:
     then = max(connection.execute(now).scalar_one() - YEAR, connection.execute(first_seen).scalar_one())
     return Example(
         token_did(found.chain_id, found.contract, found.token_id),
-        datetime.fromtimestamp(then, UTC).isoformat().replace("+00:00", "Z"),
+        datetime.fromtimestamp(min(then, LAST_SECOND), UTC).isoformat().replace("+00:00", "Z"),
     )
+
+
+LOOKED_AT = 200
+"""Ends of life, the oldest of the first chain: the page must load as fast on a large database."""
 
 
 def _first_device() -> Select[Any]:
     device = tables.device.c
-    columns = (device.chain_id, device.id, device.contract, device.token_id)
-    return select(*columns).order_by(device.chain_id, device.id).limit(1)
+    return select(*_IDENTITY).order_by(device.chain_id, device.id).limit(1)
 
 
-def _ended_device() -> Select[Any]:
+def _richest_device() -> Select[Any]:
+    """Returns, of devices whose life is over, the one with most kinds of facts."""
     device, step = tables.device.c, tables.end_of_life_step.c
-    first_step = select(step.chain_id, step.device_id).order_by(step.chain_id, step.position).limit(1).subquery()
-    return _first_device().where(device.chain_id == first_step.c.chain_id, device.id == first_step.c.device_id)
+    ended = select(step.chain_id, step.device_id).order_by(step.chain_id, step.position).limit(LOOKED_AT).subquery()
+    facts = [
+        exists().where(table.c.chain_id == device.chain_id, table.c.device_id == device.id, *conditions)
+        for table, *conditions in (
+            (tables.factory_reset,),
+            (tables.firmware_update,),
+            (tables.test_result,),
+            (tables.authorization, tables.authorization.c.valid_to == OPEN),
+        )
+    ]
+    richness = sum((case((fact, 1), else_=0) for fact in facts), literal(0))
+    is_ended = and_(device.chain_id == ended.c.chain_id, device.id == ended.c.device_id)
+    return select(*_IDENTITY).join(ended, is_ended).order_by(richness.desc(), device.chain_id, device.id).limit(1)
+
+
+_IDENTITY = [tables.device.c[name] for name in ("chain_id", "id", "contract", "token_id")]
