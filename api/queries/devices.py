@@ -336,7 +336,8 @@ FIELDS: Fields = {
 
 
 def _named(scope: Scope) -> Condition:
-    return and_(device.c.chain_id == scope.chain_id, device.c.id <= scope.position)
+    # + 0: no range of ids to walk, so that the order of token ids is walked
+    return and_(device.c.chain_id == scope.chain_id, device.c.id + 0 <= scope.position)
 
 
 def _of_manufacturer(scope: Scope) -> Condition:
