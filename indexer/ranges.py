@@ -12,6 +12,7 @@ from indexer.rpc.outcomes import (
     HalveQuery,
     HistoryGone,
     Outcome,
+    Reverted,
     ShrinkTo,
     SmallerBatch,
     SplitAddresses,
@@ -53,7 +54,7 @@ def divide(query: LogQuery, outcome: Outcome) -> list[LogQuery]:
             return _fewer_addresses(query) or _halves(query)
         case Unknown() | SmallerBatch():
             return [replace(part, doubts=query.doubts + 1) for part in _halves(query)] if _may_doubt(query) else []
-        case BackOff() | WaitForHead() | HistoryGone() | GiveUp():
+        case BackOff() | WaitForHead() | HistoryGone() | GiveUp() | Reverted():
             return []
         case _ as never:
             assert_never(never)

@@ -13,6 +13,7 @@ from indexer.rpc.outcomes import (
     HalveQuery,
     HistoryGone,
     Outcome,
+    Reverted,
     ShrinkTo,
     SmallerBatch,
     SplitAddresses,
@@ -168,12 +169,18 @@ HOPELESS: list[Row] = [
     ("Infura", -32000, "invalid api key", None, GiveUp()),
     ("Ankr", -32000, "Unauthorized: you must authenticate your request", None, GiveUp()),
 ]
+REVERTED: list[Row] = [
+    ("geth", 3, "execution reverted: limit exceeded", "0x08c379a0", Reverted()),
+    ("anvil", 3, "execution reverted", "0xceea21b6", Reverted()),
+    ("Hardhat", -32603, "Error: VM Exception while processing transaction: reverted with an unrecognized custom error",
+     None, Reverted()),
+]
 NEVER_SEEN: list[Row] = [
     ("a bug", -32603, "Internal error", None, Unknown()),
     ("a new text", -32000, "the moon is in the wrong house", None, Unknown()),
     ("a range of no blocks", -32000, "Max range: 0", None, Unknown()),
 ]
-ROWS = SPANS + RANGES + RESULTS + ADDRESSES + RATES + LATE + GONE + BATCHES + HOPELESS + NEVER_SEEN
+ROWS = SPANS + RANGES + RESULTS + ADDRESSES + RATES + LATE + GONE + BATCHES + HOPELESS + REVERTED + NEVER_SEEN
 
 
 URL = "https://rpc.example/v2/a-secret-key"

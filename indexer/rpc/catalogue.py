@@ -15,6 +15,7 @@ from indexer.rpc.outcomes import (
     HalveQuery,
     HistoryGone,
     Outcome,
+    Reverted,
     ShrinkTo,
     SmallerBatch,
     SplitAddresses,
@@ -114,6 +115,8 @@ BLOCKS = r"(\d[\d,.]*k?)"
 RANGE = r"\[\s*(0x[0-9a-f]+)\s*,\s*(0x[0-9a-f]+)\s*\]"
 
 CATALOGUE: tuple[Said, ...] = (
+    # What a contract says may hold any of the words below
+    _says(r"execution reverted|vm exception while processing transaction: revert", Reverted(), "geth, Hardhat"),
     # A plan's span, told beside a range that works: without the first words, the range is about the answer's size
     _says(rf"^(?!.*response size).*up to an? {BLOCKS} block range", _shrink, "Alchemy, Aurora, World Chain"),
     # A range that works

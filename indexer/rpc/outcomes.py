@@ -46,6 +46,10 @@ class GiveUp(Struct, frozen=True):
     """Asking this provider the same again will never help."""
 
 
+class Reverted(Struct, frozen=True):
+    """The contract refused the call: the provider did all that it could."""
+
+
 class Unknown(Struct, frozen=True):
     """Nobody has seen this text: halve, then back off, then report it."""
 
@@ -60,5 +64,6 @@ Outcome = (
     | HistoryGone
     | SmallerBatch
     | GiveUp
+    | Reverted
     | Unknown
 )

@@ -24,6 +24,7 @@ from indexer.rpc.outcomes import (
     GiveUp,
     HalveQuery,
     HistoryGone,
+    Reverted,
     ShrinkTo,
     SmallerBatch,
     SplitAddresses,
@@ -290,6 +291,8 @@ def _learn(host: Host, method: str, asked: range | None, error: RpcError) -> boo
             host.gave_up(method, error)
         case WaitForHead():
             pass
+        case Reverted():
+            return False
         case Unknown() | ShrinkTo() | UseRange() | HalveQuery() | SplitAddresses() | SmallerBatch():
             host.failed(error)
         case _ as never:
