@@ -336,8 +336,7 @@ FIELDS: Fields = {
 
 
 def _named(scope: Scope) -> Condition:
-    # + 0: no range of ids to walk, so that the order of token ids is walked
-    return and_(device.c.chain_id == scope.chain_id, device.c.id + 0 <= scope.position)
+    return and_(device.c.chain_id == scope.chain_id, device.c.id <= scope.position)
 
 
 def _of_manufacturer(scope: Scope) -> Condition:

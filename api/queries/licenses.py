@@ -140,8 +140,7 @@ LICENSE_PARTS = (
 
 
 def _named(scope: Scope, things: Table) -> Condition:
-    # + 0: no range of ids to walk, so that the order of token ids is walked
-    return and_(things.c.chain_id == scope.chain_id, things.c.id + 0 <= scope.position)
+    return and_(things.c.chain_id == scope.chain_id, things.c.id <= scope.position)
 
 
 def _of_manufacturer(scope: Scope) -> Condition:
