@@ -26,13 +26,14 @@ class Api:
     def __init__(self, url: str) -> None:
         self.engine: Engine = connect(url, read_only=True)
         self.statements: list[str] = []
+        self.schema = SCHEMA
         event.listen(self.engine, "before_cursor_execute", self._note)
 
     async def answer(self, query: str, **variables: Any) -> Json:
         """Return the whole answer: data, errors, extensions."""
         self.statements = []
         async with open_snapshot(self.engine) as snapshot:
-            return await execute(SCHEMA, GraphQLRequest(query, variables), Context(snapshot))
+            return await execute(self.schema, GraphQLRequest(query, variables), Context(snapshot))
 
     async def ask(self, query: str, **variables: Any) -> Json:
         """Return the data of an answer that has no errors."""
