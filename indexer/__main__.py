@@ -6,15 +6,11 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError
-
-from indexer import commands, proof_commands
-from indexer.errors import Stop, TryAgain
-from indexer.settings import DatabaseSettings, ProofSettings, RebuildSettings, Settings
-from schema.database import DatabaseError
-from schema.profile import ProfileError
-from schema.settings import SettingsError, add_options, read_settings, without_password
+from indexer.check import __main__ as offline
+from indexer.settings import DatabaseSettings, NodeSettings, ProveSettings, RebuildSettings, Settings, VerifySettings
+from schema.settings import add_options, read_settings, without_password
 
 USAGE_ERROR = 2
 
@@ -22,24 +18,40 @@ USAGE_ERROR = 2
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits: 0 done, 1 failed, 2 a setting is missing or wrong."""
     options = _parser().parse_args(arguments)
+    if options.command == "check":
+        sys.exit(offline.run(options))
+    sys.exit(_run_online(options))
+
+
+def _run_online(options: argparse.Namespace) -> int:
+    # what reads databases and networks is imported only now: the check must do without
+    from sqlalchemy.exc import DBAPIError
+
+    from indexer.errors import Stop, TryAgain
+    from schema.database import DatabaseError
+    from schema.profile import ProfileError
+    from schema.settings import SettingsError
+
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z"
     )
     for chatty in ("apscheduler", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        sys.exit(_run(options))
+        return _run(options)
     except (SettingsError, ProfileError) as error:
-        _fail(str(error), USAGE_ERROR)
+        return _failed(str(error), USAGE_ERROR)
     except (Stop, TryAgain, DatabaseError) as error:
-        _fail(str(error), 1)
+        return _failed(str(error), 1)
     except DBAPIError as error:
-        _fail(f"the database failed: {without_password(str(error.orig))}", 1)
+        return _failed(f"the database failed: {without_password(str(error.orig))}", 1)
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
 
 
 def _run(options: argparse.Namespace) -> int:
+    from indexer import commands, proof_commands, reconcile
+
     match options.command:
         case "run":
             return asyncio.run(commands.run(read_settings(Settings, options, os.environ), serve=options.serve))
@@ -49,9 +61,16 @@ def _run(options: argparse.Namespace) -> int:
             return commands.status(read_settings(DatabaseSettings, options, os.environ), as_json=options.json)
         case "rebuild":
             return asyncio.run(commands.rebuild(read_settings(RebuildSettings, options, os.environ)))
+        case "reconcile":
+            node = read_settings(NodeSettings, options, os.environ)
+            done = reconcile.complete(node) if options.complete else reconcile.reconcile(node, sample=options.sample)
+            return asyncio.run(done)
         case "verify":
-            settings = read_settings(ProofSettings, options, os.environ)
+            settings = read_settings(VerifySettings, options, os.environ)
             return asyncio.run(proof_commands.verify(settings, options.first, options.last))
+        case "prove":
+            wanted = read_settings(ProveSettings, options, os.environ)
+            return asyncio.run(proof_commands.prove(wanted, options.device, options.out))
         case _:
             return asyncio.run(commands.rollback(read_settings(DatabaseSettings, options, os.environ), options.to))
 
@@ -84,6 +103,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     rollback.add_argument("--to", type=_block, required=True, metavar="BLOCK", help="the last block to keep")
     add_options(rollback, DatabaseSettings)
+    reconcile = found.add_parser(
+        "reconcile",
+        help="compare what is indexed with what the contracts answer",
+        description="Compares owner, address, manufacturer and claim of devices with what the contracts answer at the "
+        "indexed block.",
+    )
+    how = reconcile.add_mutually_exclusive_group()
+    how.add_argument("--sample", type=_count, metavar="N", help="compare N devices, chosen at random; else all")
+    how.add_argument(
+        "--complete", action="store_true", help="ask for what old events leave out, store it, fold all events again"
+    )
+    add_options(reconcile, NodeSettings)
     verify = found.add_parser(
         "verify",
         help="rebuild the receipts of blocks with events now",
@@ -93,7 +124,21 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--to", dest="last", type=_block, metavar="BLOCK", help="last block; without it: the last final"
     )
-    add_options(verify, ProofSettings)
+    add_options(verify, VerifySettings)
+    prove = found.add_parser(
+        "prove",
+        help="write the audit bundle of a device",
+        description="Writes the audit bundle of a device: events, proofs, state. Proves first what is not proven yet.",
+    )
+    prove.add_argument("device", metavar="DEVICE", help="its token id, or its DID")
+    prove.add_argument("-o", dest="out", type=Path, metavar="FILE", help="the file; without it: standard output")
+    add_options(prove, ProveSettings)
+    check = found.add_parser(
+        "check",
+        help="check an audit bundle, without database or network",
+        description="Checks an audit bundle: no database, no network unless --rpc-url is given.",
+    )
+    offline.add_arguments(check)
     return parser
 
 
@@ -103,9 +148,15 @@ def _block(value: str) -> int:
     return int(value)
 
 
-def _fail(message: str, exit_status: int) -> None:
+def _count(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and 0 < int(value[:10]) and len(value) < 10):
+        raise argparse.ArgumentTypeError(f'"{value}" is no number of devices. Example: --sample 100')
+    return int(value)
+
+
+def _failed(message: str, exit_status: int) -> int:
     print(f"certindex: {message}", file=sys.stderr)
-    sys.exit(exit_status)
+    return exit_status
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Engine, text
 from indexer.chain import Chain
 from indexer.errors import Stop, TryAgain
 from indexer.evidence import Witness
-from indexer.fold import Rules
 from indexer.networks import finality_depth
 from indexer.rpc import Pool, site_of
+from indexer.rules import rules_of
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
 from indexer.store.lease import Lease
@@ -28,14 +28,7 @@ from indexer.store.watch import (
 from indexer.verifier import Verifier
 from indexer.verify import Judge
 from schema.database import connect, migrate
-from schema.events import DeviceMinted
-from schema.licenses import (
-    hardware_licensing_is_whole,
-    history_is_whole,
-    licensed_by_tokens,
-    manufacturer_licensing_is_whole,
-)
-from schema.profile import Profile, Reader, load_profile, parse_profile
+from schema.profile import Profile, load_profile, parse_profile
 
 
 class Opened(Struct, frozen=True):
@@ -116,7 +109,8 @@ def open_store(
 ) -> Store:
     """Returns the store of a chain for the holder of its lease."""
     reader = profile.compile(_addresses([(contract.role, contract.address) for contract in contracts]))
-    return Store(engine, chain_id, reader, _rules(profile, reader, contracts), lease.epoch)
+    whole = frozenset(contract.address for contract in contracts if contract.whole)
+    return Store(engine, chain_id, reader, rules_of(profile, reader, whole), lease.epoch)
 
 
 def open_verifier(pool: Pool, levels: Levels, contracts: Sequence[WatchedContract]) -> Verifier:
@@ -184,15 +178,3 @@ def _addresses(contracts: Sequence[tuple[str, bytes, int]] | Sequence[tuple[str,
     for role, address, *_ in contracts:
         addresses.setdefault(role, []).append(address)
     return addresses
-
-
-def _rules(profile: Profile, reader: Reader, contracts: Sequence[WatchedContract]) -> Rules:
-    whole = frozenset(contract.address for contract in contracts if contract.whole)
-    return Rules(
-        grant_policies=profile.grant_policies,
-        mints_are_whole=lambda contract: history_is_whole(reader, whole, contract, DeviceMinted),
-        manufacturer_licenses_are_whole=lambda contract: manufacturer_licensing_is_whole(reader, whole, contract),
-        hardware_licenses_are_whole=lambda contract: hardware_licensing_is_whole(reader, whole, contract),
-        licensed_by_tokens=licensed_by_tokens(reader),
-        claims_provision=reader.claims_provision,
-    )

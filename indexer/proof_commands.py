@@ -1,20 +1,27 @@
 """What the commands that prove do: `verify`, `prove`, `check`, `attest`, `digest`."""
 
 import asyncio
+import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from msgspec import Struct
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, text
 
+from indexer.check import Failed, check
+from indexer.errors import Stop
 from indexer.opening import open_database, open_verifier
 from indexer.rpc import Pool
-from indexer.settings import NodeSettings, ProofSettings
+from indexer.settings import DatabaseSettings, ProveSettings, VerifySettings
 from indexer.status import verification_failures
 from indexer.store.levels import Levels
 from indexer.store.watch import WatchedContract, read_watch_set
 from indexer.verifier import Tally
+from schema.bundle.document import to_json
+from schema.bundle.making import make_bundle, unproven_blocks
+from schema.values import uint256_bytes
 
 SHOWN_FAILURES = 20
 
@@ -28,9 +35,9 @@ class OpenedNode(Struct, frozen=True):
     contracts: list[WatchedContract]
 
 
-async def verify(settings: ProofSettings, first: int | None, last: int | None) -> int:
+async def verify(settings: VerifySettings, first: int | None, last: int | None) -> int:
     """Verifies the blocks with events from first to last now; without them, all that are indexed and final."""
-    async with opened_node(settings) as node:
+    async with opened_node(settings, settings.rpc_urls) as node:
         levels = Levels(node.engine, node.chain_id, keep_proofs=settings.keep_proofs)
         verifier = open_verifier(node.pool, levels, node.contracts)
         start = 0 if first is None else first
@@ -50,11 +57,89 @@ async def verify(settings: ProofSettings, first: int | None, last: int | None) -
     return 0 if total.verified == total.blocks else 1
 
 
+async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
+    """Writes a device's bundle; what is not proven yet is asked of a node and verified first."""
+    engine, chain_id = open_database(settings)
+    try:
+        with engine.begin() as connection:
+            contract, token_id = find_device(connection, chain_id, device)
+            bundle = make_bundle(connection, chain_id, contract, token_id)
+        assert bundle is not None
+        missing = unproven_blocks(bundle)
+        if missing:
+            await _verify_blocks(settings, missing)
+            with engine.begin() as connection:
+                bundle = make_bundle(connection, chain_id, contract, token_id)
+        assert bundle is not None
+    finally:
+        engine.dispose()
+    data = to_json(bundle)
+    try:
+        checked = check(data, {})
+    except Failed as failure:
+        raise Stop(f"The bundle of {device} would not pass its own check: {failure}") from None
+    _write(data + b"\n", out)
+    if out is not None:
+        print(f"{out}: {checked.did}, {checked.events} events in {checked.blocks} blocks, {len(data)} bytes")
+    return 0
+
+
+def _write(data: bytes, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.buffer.write(data)
+        return
+    try:
+        out.write_bytes(data)
+    except OSError as error:
+        raise Stop(f"{out} cannot be written: {error.strerror}") from None
+
+
+async def _verify_blocks(settings: ProveSettings, numbers: Sequence[int]) -> None:
+    """Verifies these blocks and stores their proofs. Raises Stop for one that cannot be verified."""
+    if settings.rpc_urls is None:
+        raise Stop(
+            f"{len(numbers)} blocks with events of the device are not proven yet, block {numbers[0]} first, and there "
+            "is no node to ask for their receipts. Example: RPC_URLS=http://127.0.0.1:8545"
+        )
+    async with opened_node(settings, settings.rpc_urls) as node:
+        verifier = open_verifier(node.pool, Levels(node.engine, node.chain_id), node.contracts)
+        for number in numbers:
+            async for _, tally in verifier.verify(number, number):
+                if tally.verified:
+                    continue
+                with node.engine.begin() as connection:
+                    (failure,) = verification_failures(connection, node.chain_id, number, number, 1)
+                raise Stop(f"Block {number} holds an event of the device and cannot be proven: {failure.reason}")
+
+
+def find_device(connection: Connection, chain_id: int, named: str) -> tuple[bytes, int]:
+    """Returns contract and token id of a device that is named by its DID or its token id. Raises Stop."""
+    did = re.fullmatch(r"did:erc721:([0-9]{1,19}):0x([0-9a-fA-F]{40}):([0-9]{1,78})", named)
+    if did is None and not re.fullmatch("[0-9]{1,78}", named):
+        raise Stop(f'"{named}" names no device. Example: 42, or did:erc721:137:0x{"ab" * 20}:42')
+    if did is not None and int(did[1]) != chain_id:
+        raise Stop(f"{named} is of chain {int(did[1])}, the database's chain is {chain_id}. Set CHAIN_ID.")
+    token_id = int(named if did is None else did[3])
+    found = connection.execute(
+        text("SELECT contract FROM device WHERE chain_id = :chain_id AND token_id = :token_id ORDER BY contract"),
+        {"chain_id": chain_id, "token_id": uint256_bytes(token_id) if token_id < 2**256 else b""},
+    )
+    contracts = [bytes(contract) for (contract,) in found]
+    if did is not None:
+        contracts = [contract for contract in contracts if contract == bytes.fromhex(did[2])]
+    if not contracts:
+        raise Stop(f"Chain {chain_id} has no device {named}, as far as it is indexed.")
+    if len(contracts) > 1:
+        dids = ", ".join(f"did:erc721:{chain_id}:0x{contract.hex()}:{token_id}" for contract in contracts)
+        raise Stop(f"Token {token_id} is a device of several contracts; name one: {dids}")
+    return contracts[0], token_id
+
+
 @asynccontextmanager
-async def opened_node(settings: NodeSettings) -> AsyncIterator[OpenedNode]:
+async def opened_node(settings: DatabaseSettings, urls: Sequence[str]) -> AsyncIterator[OpenedNode]:
     """Opens the database and the providers, which must be of its chain, and closes both."""
     engine, chain_id = open_database(settings)
-    pool = Pool(settings.rpc_urls)
+    pool = Pool(urls)
     try:
         await pool.chain_id(chain_id)
         with engine.begin() as connection:

@@ -31,6 +31,7 @@ SECONDARY_INDEXES = (
     SecondaryIndex("event", ("chain_id", "device_id", "position")),
     SecondaryIndex("event", ("chain_id", "manufacturer_id", "position")),
     SecondaryIndex("event", ("chain_id", "hardware_license_id", "position")),
+    SecondaryIndex("event", ("chain_id", "license_id", "position")),
     SecondaryIndex("event", ("chain_id", "kind", "position")),
     SecondaryIndex("event", ("chain_id", "event_time", "position")),
     # look-ups and orders of devices

@@ -1,0 +1,9 @@
+"""The offline check of an audit bundle, for someone who does not trust whoever made it.
+
+It needs no database and no network. `certindex check bundle.json`, or `python -m indexer.check bundle.json`; the format
+is in docs/bundle.md. Read `bundle.py` first.
+"""
+
+from indexer.check.bundle import Checked, Failed, check
+
+__all__ = ["Checked", "Failed", "check"]

@@ -1,0 +1,129 @@
+"""The command: prints PASS or FAIL with the first difference, and what could not be established."""
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from indexer.check.bundle import Checked, Failed, check
+
+USAGE_ERROR = 2
+SHOWN_BLOCKS = 6
+
+NOT_ESTABLISHED = (
+    "that no other event about the device exists, outside of the transactions that are included: see certindex attest",
+    "what the indexer tells and receipts do not hold: transaction hashes, log numbers, contracts watched from their "
+    "first block, and that block {as_of} was the last one indexed",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Checks the bundle that is named and exits: 0 it fits, 1 it does not, 2 it could not be checked."""
+    options = parser().parse_args(arguments)
+    sys.exit(run(options))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the command's options."""
+    found = argparse.ArgumentParser(
+        prog="certindex check", description="Checks an audit bundle: no database, no network unless --rpc-url is given."
+    )
+    add_arguments(found)
+    return found
+
+
+def add_arguments(found: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    found.add_argument("bundle", metavar="BUNDLE", help="the file; - is standard input")
+    found.add_argument(
+        "--block-hash",
+        dest="hashes",
+        action="append",
+        default=[],
+        type=_given_hash,
+        metavar="N=0x...",
+        help="the hash of block N from a source that you trust; may be given several times",
+    )
+    found.add_argument("--rpc-url", metavar="URL", help="a node that you trust, asked for the hashes of the blocks")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Checks the bundle and prints what was found; returns the exit status."""
+    try:
+        data = sys.stdin.buffer.read() if options.bundle == "-" else Path(options.bundle).read_bytes()
+        trusted = _trusted(data, dict(options.hashes), options.rpc_url)
+    except OSError as error:
+        print(f"certindex check: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    try:
+        checked = check(data, trusted)
+    except Failed as failure:
+        print(f"FAIL {failure}")
+        return 1
+    print(report(checked))
+    return 0
+
+
+def report(checked: Checked) -> str:
+    """Returns PASS, and below it what could not be established."""
+    lines = [f"PASS {checked.did}: {checked.events} events in {checked.blocks} blocks, up to block {checked.as_of}"]
+    if checked.trusted:
+        lines.append(f"  established: {_blocks(checked.trusted)} of the chain that you trust")
+    if checked.untrusted:
+        lines.append(
+            f"  not established: that {_blocks(checked.untrusted)} of the real chain; the events are proven to be in "
+            "blocks with the hashes that the bundle gives, not that these blocks are canonical. "
+            "Give --block-hash or --rpc-url"
+        )
+    if checked.profile is None:
+        lines.append("  not established: that the profile reads events rightly; it comes with no release: read it")
+    else:
+        lines.append(f"  established: the events are read by the profile {checked.profile} of this release")
+    lines += [f"  not established: {text.format(as_of=checked.as_of)}" for text in NOT_ESTABLISHED]
+    lines += [f"  not used: the hash of block {number}, which the bundle does not hold" for number in checked.unused]
+    return "\n".join(lines)
+
+
+def _trusted(data: bytes, given: Mapping[int, bytes], url: str | None) -> Mapping[int, bytes]:
+    if url is None:
+        return given
+    from indexer.check.trusted import asked_hashes  # the network, only when it is asked for
+
+    head = _head(data)
+    return {**asked_hashes(url, head.chain_id, sorted({block.number for block in head.blocks})), **given}
+
+
+class _Block(msgspec.Struct):
+    number: int
+
+
+class _Head(msgspec.Struct, rename="camel"):
+    chain_id: int
+    blocks: list[_Block]
+
+
+def _head(data: bytes) -> _Head:
+    """Returns what must be known to ask a node; a document that is none fails its check and asks nothing."""
+    try:
+        return msgspec.json.decode(data, type=_Head)
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError):
+        return _Head(0, [])
+
+
+def _blocks(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:SHOWN_BLOCKS])) + (", ..." if len(numbers) > SHOWN_BLOCKS else "")
+    return f"block {shown} is" if len(numbers) == 1 else f"the {len(numbers)} blocks {shown} are"
+
+
+def _given_hash(text: str) -> tuple[int, bytes]:
+    match = re.fullmatch(r"([0-9]{1,13})=0x([0-9a-fA-F]{64})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f'"{text}" is no block hash. Example: 35000000=0x{"ab" * 32}')
+    return int(match[1]), bytes.fromhex(match[2])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Reading and folding a bundle's events from nothing, by the profile that the bundle holds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from indexer.fold import Changes, fold
+from indexer.ledger import OpenRows, Placed
+from indexer.proof.header import ProvenHeader
+from indexer.proof.receipt import Log
+from indexer.rules import rules_of
+from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role
+from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, hexed, place, shown_reading, shown_rows
+from schema.profile import Mapped, ProfileError, Reader, parse_profile
+from schema.values import OPEN, position
+
+LATEST_TIME = OPEN - 1
+"""Where block times end in the tables."""
+
+
+class Refolded(Struct, frozen=True):
+    """What the events come to: readings in the order of the events, and the state."""
+
+    readings: Sequence[Reading]
+    state: State
+    reader: Reader
+    contract: bytes
+    token_id: int
+
+    def is_about_the_device(self, log: Log, block_number: int) -> bool:
+        """Tells whether a log is a fact about the bundle's device."""
+        reading = self.reader.read(log.address, log.topics, log.data, block_number)
+        if not isinstance(reading, Mapped):
+            return False
+        named = getattr(reading.fact, "token_id", None)
+        return named == self.token_id and reading.token_contract == self.contract
+
+
+def refold(bundle: Bundle, headers: Mapping[int, ProvenHeader]) -> Refolded:
+    """Returns what the events come to. Raises ValueError with the first thing that cannot be."""
+    try:
+        profile = parse_profile(bundle.profile.text, "the bundle's profile")
+        reader = profile.compile(addresses_by_role(bundle.contracts))
+    except ProfileError as error:
+        raise ValueError(f"the profile cannot be used: {error}") from None
+    if profile.name != bundle.profile.name:
+        raise ValueError(f"the profile is named {bundle.profile.name!r}, its text says {profile.name!r}")
+    contract, token_id = bytes.fromhex(bundle.device.contract[2:]), int(bundle.device.token_id)
+    did = f"did:erc721:{bundle.chain_id}:{bundle.device.contract}:{token_id}"
+    if bundle.device.did != did:
+        raise ValueError(f"the device is called {bundle.device.did}, but its contract and token make {did}")
+    whole = {bytes.fromhex(one.address[2:]) for one in bundle.contracts if one.whole}
+    facts = [_placed(reader, event, headers) for event in bundle.events]
+    changes = fold(OpenRows(), facts, rules_of(profile, reader, whole))
+    device = _id_of(changes, "device", contract, token_id)
+    if device is None:
+        raise ValueError(f"no event is about the device {did}")
+    readings = [_reading(changes, placed, device) for placed in facts]
+    return Refolded(readings, _state(changes, device), reader, contract, token_id)
+
+
+def _placed(reader: Reader, event: Event, headers: Mapping[int, ProvenHeader]) -> Placed:
+    topics = bytes.fromhex("".join(topic[2:] for topic in event.topics))
+    read = reader.read(bytes.fromhex(event.address[2:]), topics, bytes.fromhex(event.data[2:]), event.block_number)
+    where = f"event {event.log_index} of block {event.block_number}"
+    if not isinstance(read, Mapped):
+        raise ValueError(f"{where}: by the profile it means nothing")
+    try:
+        at = position(event.block_number, event.log_index)
+    except OverflowError as error:
+        raise ValueError(f"{where}: {error}") from None
+    return Placed(
+        at,
+        min(headers[event.block_number].timestamp, LATEST_TIME),
+        event.transaction_index,
+        read.fact,
+        read.token_contract,
+        read.manufacturer_contract,
+        read.hardware_license_contract,
+        read.vehicle_contract,
+        read.license_contract,
+    )
+
+
+def _reading(changes: Changes, placed: Placed, device: int) -> Reading:
+    found = changes.readings[placed.position]
+    flags = int(found.flags) if found.device_id == device else int(found.flags) & FACT_FLAGS
+    return shown_reading(placed.fact, found.event_time, found.biz_step, found.disposition, flags)
+
+
+def _state(changes: Changes, device: int) -> State:
+    rows = {table: _rows(changes, table, "device_id", device) for table in DEVICE_TABLES}
+    licenses = {row.hardware_license_id for row in changes.inserted["device_version"] if row.device_id == device}
+    held = {
+        row.manufacturer_id
+        for row in changes.inserted["hardware_license_version"]
+        if row.hardware_license_id in licenses
+    }
+    made = {row.manufacturer_id for row in changes.inserted["device_version"] if row.device_id == device}
+    return State(
+        device=rows,
+        manufacturers=_licensed(changes, "manufacturer", made | held),
+        hardware_licenses=_licensed(changes, "hardware_license", licenses),
+    )
+
+
+def _licensed(changes: Changes, kind: str, ids: set[int | None]) -> list[Licensed]:
+    return [
+        Licensed(
+            id=place(row.id),
+            contract=hexed(row.contract),
+            token_id=str(int.from_bytes(row.token_id, "big")),
+            versions=_rows(changes, f"{kind}_version", f"{kind}_id", row.id),
+        )
+        for row in sorted(changes.inserted[kind], key=lambda row: row.id)
+        if row.id in ids
+    ]
+
+
+def _rows(changes: Changes, table: str, owner: str, id: int) -> list[Row]:
+    # nothing was stored before, so every row is an inserted one
+    return shown_rows(asdict(row) for row in changes.inserted[table] if getattr(row, owner) == id)
+
+
+def _id_of(changes: Changes, kind: str, contract: bytes, token_id: int) -> int | None:
+    found: list[Any] = changes.inserted[kind]
+    number = token_id.to_bytes(32, "big") if token_id < 2**256 else b""
+    return next((row.id for row in found if (row.contract, row.token_id) == (contract, number)), None)

@@ -1,0 +1,203 @@
+"""The bundle's document: its parts, their types, and the manifest over them. `bundle.schema.json` is made of this.
+
+Numbers that may exceed 2**53 are decimal text; bytes are lower-case hex with 0x; a position in the chain is
+"block:log". Every part is evidence, or a claim that the trust statement names as one.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from Crypto.Hash import keccak
+from msgspec import Meta, Struct
+
+FORMAT: Final = "certindex-bundle/1"
+
+Hex = Annotated[str, Meta(pattern="^0x([0-9a-f]{2})*$")]
+Hash = Annotated[str, Meta(pattern="^0x[0-9a-f]{64}$")]
+Address = Annotated[str, Meta(pattern="^0x[0-9a-f]{40}$")]
+Decimal = Annotated[str, Meta(pattern="^(0|[1-9][0-9]*)$")]
+Position = Annotated[str, Meta(pattern="^[0-9]{1,13}:[0-9]{1,7}$")]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+Row = dict[str, bool | int | str | None]
+"""A row of the indexer's tables, by column."""
+
+
+class Part(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A part of the document."""
+
+
+class Manifest(Part, frozen=True, kw_only=True):
+    """`hash` is the keccak-256 of the rest of the document in canonical form (RFC 8785)."""
+
+    hash: Hash
+    events: Count
+    receipts: Count
+    blocks: Count
+
+
+class Subject(Part, frozen=True, kw_only=True):
+    """The device: a token of a contract."""
+
+    did: str
+    contract: Address
+    token_id: Decimal
+
+
+class BlockPoint(Part, frozen=True, kw_only=True):
+    """The block after which the state holds: a claim. `timestamp` in unix seconds."""
+
+    number: Count
+    hash: Hash
+    timestamp: Count
+
+
+class ProfileText(Part, frozen=True, kw_only=True):
+    """The profile by which the events are read: TOML."""
+
+    name: str
+    text: str
+
+
+class Contract(Part, frozen=True, kw_only=True):
+    """A watched contract. That it is watched from its first block (`whole`) is a claim."""
+
+    role: str
+    address: Address
+    start_block: Count
+    whole: bool
+
+
+class Block(Part, frozen=True, kw_only=True):
+    """A block with events. `header` is its RLP, whose keccak-256 is `hash`; null where it is not verified yet."""
+
+    number: Count
+    hash: Hash
+    header: Hex | None
+
+
+class Receipt(Part, frozen=True, kw_only=True):
+    """The proof that a receipt is in its block: the nodes of the receipts trie, root first.
+
+    That its first log has the index `first_log_index` in the block is a claim.
+    """
+
+    block_number: Count
+    transaction_index: Count
+    first_log_index: Count
+    nodes: list[Hex]
+
+
+class Reading(Part, frozen=True, kw_only=True):
+    """What the profile and the fold read in an event. `fields` are those of the fact, numbers as decimal text.
+
+    `event_time` in unix seconds, as the emitter gave it; null where it gave none, or one beyond 2**63 - 2.
+    """
+
+    kind: str
+    fields: dict[str, bool | str | None]
+    event_time: Count | None
+    biz_step: str | None
+    disposition: str | None
+    flags: list[str]
+
+
+class Event(Part, frozen=True, kw_only=True):
+    """A log as the chain gave it, and its reading. The hash of its transaction is a claim: receipts do not hold it."""
+
+    block_number: Count
+    log_index: Count
+    transaction_index: Count
+    transaction_hash: Hash
+    address: Address
+    topics: list[Hash]
+    data: Hex
+    reading: Reading
+
+
+class Licensed(Part, frozen=True, kw_only=True):
+    """A manufacturer or a hardware licence that the device's state names: `id` is the position of its first event."""
+
+    id: Position
+    contract: Address
+    token_id: Decimal
+    versions: list[Row]
+
+
+class State(Part, frozen=True, kw_only=True):
+    """What the events come to: the device's rows by table, and those of its manufacturers and hardware licences."""
+
+    device: dict[str, list[Row]]
+    manufacturers: list[Licensed]
+    hardware_licenses: list[Licensed]
+
+
+class Contents(Part, frozen=True, kw_only=True):
+    """The document without its manifest."""
+
+    format: Literal["certindex-bundle/1"]
+    trust: str
+    chain_id: Count
+    device: Subject
+    as_of: BlockPoint
+    profile: ProfileText
+    contracts: list[Contract]
+    blocks: list[Block]
+    receipts: list[Receipt]
+    events: list[Event]
+    state: State
+
+
+class Bundle(Contents, frozen=True, kw_only=True):
+    """The document."""
+
+    manifest: Manifest
+
+
+def seal(contents: Contents) -> Bundle:
+    """Returns the document with its manifest."""
+    parts = {name: getattr(contents, name) for name in Contents.__struct_fields__}
+    return Bundle(**parts, manifest=manifest_of(contents))
+
+
+def manifest_of(contents: Contents) -> Manifest:
+    """Returns the manifest over the contents; of a bundle, over all but the manifest that it has."""
+    document: dict[str, Any] = msgspec.to_builtins(contents)
+    document.pop("manifest", None)
+    digest = keccak.new(digest_bits=256, data=canonical(document)).hexdigest()
+    return Manifest(
+        hash=f"0x{digest}",
+        events=len(contents.events),
+        receipts=len(contents.receipts),
+        blocks=len(contents.blocks),
+    )
+
+
+def addresses_by_role(contracts: Iterable[Contract]) -> dict[str, list[bytes]]:
+    """Returns the addresses of each role, for the profile to be compiled with."""
+    addresses: dict[str, list[bytes]] = {}
+    for contract in contracts:
+        addresses.setdefault(contract.role, []).append(bytes.fromhex(contract.address[2:]))
+    return addresses
+
+
+def canonical(document: Any) -> bytes:
+    """Returns JSON in the one form that is hashed: keys sorted, no spaces, UTF-8 (RFC 8785; no fractions occur)."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def to_json(bundle: Bundle) -> bytes:
+    """Returns the document as it is written to a file."""
+    return msgspec.json.encode(bundle)
+
+
+def json_schema() -> dict[str, Any]:
+    """Returns the JSON Schema of the document."""
+    schema = msgspec.json.schema(Bundle)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Audit bundle of a device",
+        **schema,
+    }

@@ -1,0 +1,263 @@
+"""Making a device's bundle from a database: SELECTs only, in the transaction of whoever asks."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, select, text
+
+from schema.bundle import document
+from schema.bundle.document import Bundle, Contents, addresses_by_role, seal
+from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, hexed, place, shown_reading, shown_rows
+from schema.bundle.trust import TRUST
+from schema.events import Kind
+from schema.profile import Mapped, Reader, parse_profile
+from schema.rlp import decode, items, string
+from schema.tables import Chain
+from schema.values import block_of, log_index_of
+
+TABLES = Chain.metadata.tables
+
+MANUFACTURER_KINDS = (
+    Kind.MANUFACTURER_LICENSED,
+    Kind.MANUFACTURER_LICENSE_REVOKED,
+    Kind.MANUFACTURER_MINTED,
+    Kind.MANUFACTURER_TRANSFERRED,
+    Kind.MANUFACTURER_ATTRIBUTE_SET,
+)
+"""The events that change a manufacturer; a hardware licence only names it."""
+
+CHUNK = 500
+
+
+class Rests(NamedTuple):
+    """What a device's state rests on, by id: the position of the first event that names it.
+
+    `licenses` are those that are NFTs and that accounts of the manufacturers held; `predecessors` are devices.
+    """
+
+    manufacturers: Sequence[int]
+    hardware_licenses: Sequence[int]
+    licenses: Sequence[int]
+    predecessors: Sequence[int]
+    vehicles: Sequence[int]
+
+    @property
+    def named(self) -> Sequence[int]:
+        return sorted({*self.manufacturers, *self.hardware_licenses, *self.predecessors, *self.vehicles})
+
+
+def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id: int) -> Bundle | None:
+    """Returns the bundle of a device as it is indexed, None for one that is not there."""
+    device = TABLES["device"]
+    id = connection.execute(
+        select(device.c.id).where(
+            device.c.chain_id == chain_id, device.c.contract == contract, device.c.token_id == token_id
+        )
+    ).scalar_one_or_none()
+    if id is None:
+        return None
+    rests = _rests(connection, chain_id, id)
+    events = _events(connection, chain_id, id, rests)
+    chain = connection.execute(select(TABLES["chain"]).where(TABLES["chain"].c.chain_id == chain_id)).one()
+    profile = connection.execute(select(TABLES["profile"]).where(TABLES["profile"].c.chain_id == chain_id)).one()
+    contracts = _contracts(connection, chain_id)
+    reader = parse_profile(profile.text, "the stored profile").compile(addresses_by_role(contracts))
+    return seal(
+        Contents(
+            format=document.FORMAT,
+            trust=TRUST,
+            chain_id=chain_id,
+            device=document.Subject(
+                did=f"did:erc721:{chain_id}:{hexed(contract)}:{token_id}",
+                contract=hexed(contract),
+                token_id=str(token_id),
+            ),
+            as_of=document.BlockPoint(
+                number=chain.indexed_number, hash=hexed(chain.indexed_hash), timestamp=chain.indexed_time
+            ),
+            profile=document.ProfileText(name=profile.name, text=profile.text),
+            contracts=contracts,
+            blocks=_blocks(connection, chain_id, sorted({block_of(event.position) for event in events})),
+            receipts=_receipts(
+                connection, chain_id, {(block_of(event.position), event.transaction_index) for event in events}
+            ),
+            events=[_event(reader, event, id) for event in events],
+            state=document.State(
+                device=_device_rows(connection, chain_id, id),
+                manufacturers=_licensed(connection, chain_id, "manufacturer", rests.manufacturers),
+                hardware_licenses=_licensed(connection, chain_id, "hardware_license", rests.hardware_licenses),
+            ),
+        )
+    )
+
+
+def unproven_blocks(bundle: Bundle) -> list[int]:
+    """Returns the blocks whose events the bundle cannot prove, as they are not verified or their proofs not kept."""
+    proven = {(receipt.block_number, receipt.transaction_index) for receipt in bundle.receipts}
+    headed = {block.number for block in bundle.blocks if block.header is not None}
+    return sorted(
+        {
+            event.block_number
+            for event in bundle.events
+            if event.block_number not in headed or (event.block_number, event.transaction_index) not in proven
+        }
+    )
+
+
+# What the state rests on
+
+
+def _rests(connection: Connection, chain_id: int, device: int) -> Rests:
+    version = TABLES["device_version"].c
+    named = connection.execute(
+        select(version.manufacturer_id, version.hardware_license_id, version.vehicle_id, version.predecessor_id).where(
+            version.chain_id == chain_id, version.device_id == device
+        )
+    ).all()
+    hardware_licenses = _ids(row.hardware_license_id for row in named)
+    holder = TABLES["hardware_license_version"].c
+    manufacturers = _ids(
+        [
+            *(row.manufacturer_id for row in named),
+            *_column(connection, chain_id, holder.manufacturer_id, holder.hardware_license_id, hardware_licenses),
+        ]
+    )
+    maker = TABLES["manufacturer_version"].c
+    accounts = set(_column(connection, chain_id, maker.account, maker.manufacturer_id, manufacturers)) - {None}
+    held = TABLES["license_version"].c
+    licenses = _ids(_column(connection, chain_id, held.license_id, held.holder, sorted(accounts)))
+    return Rests(
+        manufacturers,
+        hardware_licenses,
+        licenses,
+        _ids(row.predecessor_id for row in named),
+        _ids(row.vehicle_id for row in named),
+    )
+
+
+def _events(connection: Connection, chain_id: int, device: int, rests: Rests) -> list[Row[Any]]:
+    """Returns the events of the device and of what its state rests on, and the first that names each of those."""
+    event = TABLES["event"].c
+    found: dict[int, Row[Any]] = {}
+    for column, ids in (
+        (event.device_id, [device, *rests.predecessors]),
+        (event.hardware_license_id, rests.hardware_licenses),
+        (event.license_id, rests.licenses),
+        (event.manufacturer_id, rests.manufacturers),
+        (event.position, rests.named),
+    ):
+        for chunk in _chunks(ids):
+            query = select(TABLES["event"]).where(event.chain_id == chain_id, column.in_(chunk))
+            if column is event.manufacturer_id:
+                query = query.where(event.kind.in_([kind.value for kind in MANUFACTURER_KINDS]))
+            found |= {row.position: row for row in connection.execute(query)}
+    return [found[position] for position in sorted(found)]
+
+
+# The parts
+
+
+def _contracts(connection: Connection, chain_id: int) -> list[document.Contract]:
+    contract = TABLES["contract"].c
+    query = select(contract.role, contract.address, contract.start_block, contract.whole)
+    found = connection.execute(query.where(contract.chain_id == chain_id).order_by(contract.role, contract.address))
+    return [
+        document.Contract(role=row.role, address=hexed(row.address), start_block=row.start_block, whole=row.whole)
+        for row in found
+    ]
+
+
+def _blocks(connection: Connection, chain_id: int, numbers: Sequence[int]) -> list[document.Block]:
+    block, header = TABLES["block"].c, TABLES["verified_header"].c
+    tables = TABLES["block"].outerjoin(
+        TABLES["verified_header"], (header.chain_id == block.chain_id) & (header.number == block.number)
+    )
+    query = select(block.number, block.hash, header.rlp).select_from(tables).where(block.chain_id == chain_id)
+    return [
+        document.Block(number=row.number, hash=hexed(row.hash), header=None if row.rlp is None else hexed(row.rlp))
+        for chunk in _chunks(numbers)
+        for row in connection.execute(query.where(block.number.in_(chunk)).order_by(block.number))
+    ]
+
+
+def _receipts(connection: Connection, chain_id: int, places: set[tuple[int, int]]) -> list[document.Receipt]:
+    proof = TABLES["receipt_proof"].c
+    query = select(TABLES["receipt_proof"]).where(proof.chain_id == chain_id)
+    return [
+        document.Receipt(
+            block_number=row.block_number,
+            transaction_index=row.transaction_index,
+            first_log_index=row.first_log_index,
+            nodes=[hexed(string(node)) for node in items(decode(row.nodes))],
+        )
+        for chunk in _chunks(sorted({number for number, _ in places}))
+        for row in connection.execute(
+            query.where(proof.block_number.in_(chunk)).order_by(proof.block_number, proof.transaction_index)
+        )
+        if (row.block_number, row.transaction_index) in places
+    ]
+
+
+def _event(reader: Reader, event: Row[Any], device: int) -> document.Event:
+    reading = reader.read(event.address, event.topics, event.data, block_of(event.position))
+    if not isinstance(reading, Mapped):
+        raise ValueError(
+            f"The event at block {block_of(event.position)}, log {log_index_of(event.position)} is not read as it was "
+            "stored. Read all events again: certindex rebuild"
+        )
+    flags = event.flags if event.device_id == device else event.flags & FACT_FLAGS
+    return document.Event(
+        block_number=block_of(event.position),
+        log_index=log_index_of(event.position),
+        transaction_index=event.transaction_index,
+        transaction_hash=hexed(event.transaction_hash),
+        address=hexed(event.address),
+        topics=[hexed(event.topics[start : start + 32]) for start in range(0, len(event.topics), 32)],
+        data=hexed(event.data),
+        reading=shown_reading(reading.fact, event.event_time, event.biz_step, event.disposition, flags),
+    )
+
+
+def _device_rows(connection: Connection, chain_id: int, device: int) -> dict[str, list[document.Row]]:
+    return {name: _rows(connection, chain_id, name, "device_id", device) for name in DEVICE_TABLES}
+
+
+def _licensed(connection: Connection, chain_id: int, kind: str, ids: Sequence[int]) -> list[document.Licensed]:
+    identity = TABLES[kind].c
+    query = select(identity.id, identity.contract, identity.token_id).where(identity.chain_id == chain_id)
+    return [
+        document.Licensed(
+            id=place(row.id),
+            contract=hexed(row.contract),
+            token_id=str(row.token_id),
+            versions=_rows(connection, chain_id, f"{kind}_version", f"{kind}_id", row.id),
+        )
+        for chunk in _chunks(ids)
+        for row in connection.execute(query.where(identity.id.in_(chunk)).order_by(identity.id))
+    ]
+
+
+def _rows(connection: Connection, chain_id: int, name: str, owner: str, id: int) -> list[document.Row]:
+    # the text has no column types: rows come in the encoding of the database, as the fold's rows are
+    columns = ", ".join(column.name for column in TABLES[name].columns)
+    query = text(f'SELECT {columns} FROM "{name}" WHERE chain_id = :chain_id AND {owner} = :id')
+    found = connection.execute(query, {"chain_id": chain_id, "id": id})
+    return shown_rows(row._mapping for row in found)
+
+
+def _column(connection: Connection, chain_id: int, wanted: Any, key: Any, keys: Sequence[Any]) -> list[Any]:
+    chain = wanted.table.c.chain_id
+    return [
+        found
+        for chunk in _chunks(keys)
+        for found in connection.execute(select(wanted).where(chain == chain_id, key.in_(chunk))).scalars()
+    ]
+
+
+def _ids(found: Iterable[int | None]) -> list[int]:
+    return sorted({id for id in found if id is not None})
+
+
+def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]
