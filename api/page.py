@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine, Select, and_, case, exists, literal, 
 from sqlalchemy.exc import DBAPIError
 
 from api.graphql.identity import token_did
-from api.graphql.scalars import LAST_SECOND
 from api.queries import tables
+from api.queries.filters import LAST_SECOND
 from schema.columns import OPEN, block_of
 
 FOLDER = Path(__file__).parent / "graphiql"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -173,3 +174,44 @@ def ordered(field: str, descending: bool) -> Json:
 
 def names(page: Json) -> list[tuple[str, str]]:
     return [(edge["node"]["chainId"], edge["node"]["tokenId"]) for edge in page["edges"]]
+
+
+# Two networks in one database
+
+
+async def test_a_number_of_two_networks_is_refused_with_both_names(asked: "Asked") -> None:
+    error = await asked.api.refusal("{ device(by: {tokenId: 3}) { id } }")
+    assert error["extensions"]["reason"] == "AMBIGUOUS"
+    names = error["extensions"]["candidates"]
+    assert sorted(name.split(":")[2] for name in names) == ["1337", "7331"]
+    for name in names:
+        found = await asked.api.ask("query ($did: String!) { device(by: {tokenDID: $did}) { tokenDID id } }", did=name)
+        assert found["device"]["tokenDID"] == name
+        node = await asked.api.ask(
+            "query ($id: ID!) { node(id: $id) { ... on Device { tokenDID } } }", id=found["device"]["id"]
+        )
+        assert node["node"] == {"tokenDID": name}
+
+
+async def test_a_height_means_nothing_where_there_are_two_networks(asked: "Asked") -> None:
+    error = await asked.api.refusal("{ devices(asOf: {block: 1}) { totalCount } }")
+    assert error["extensions"] == {"code": "BAD_USER_INPUT", "reason": "AMBIGUOUS"}
+
+
+async def test_each_network_is_told_of_and_can_be_asked_alone(asked: "Asked") -> None:
+    answer = await asked.api.answer("""{ devices(filterBy: {chainId: {eq: 7331}}) { totalCount }
+      _meta { chains { chainId } } one: _meta(chainId: 7331) { chains { chainId indexed { number } } } }""")
+    assert answer["data"]["devices"] == {"totalCount": SIZE}
+    assert answer["data"]["_meta"]["chains"] == [{"chainId": "1337"}, {"chainId": "7331"}]
+    (one,) = answer["data"]["one"]["chains"]
+    assert {"chainId": "7331", "number": one["indexed"]["number"]} == {
+        key: answer["extensions"]["asOf"][1][key] for key in ("chainId", "number")
+    }
+
+
+async def test_an_instant_is_one_point_of_each_network(asked: "Asked") -> None:
+    query = "query ($asOf: AsOf) { devices(first: 100, asOf: $asOf) { totalCount nodes { id } } }"
+    times = sorted({device.updated_at for device in asked.fleet.devices})
+    instant = f"{datetime.fromtimestamp(times[3], UTC):%Y-%m-%dT%H:%M:%SZ}"
+    told = (await asked.api.ask(query, asOf={"timestamp": instant}))["devices"]
+    assert told["totalCount"] == sum(device.updated_at <= times[3] for device in asked.fleet.devices)

@@ -68,14 +68,6 @@ class BadUserInput(Refusal):
         return told
 
 
-class NotReady(Refusal):
-    code = Code.NOT_READY
-
-
-class TimedOut(Refusal):
-    code = Code.TIMEOUT
-
-
 def tell_code(errors: list[GraphQLError], code: Code) -> None:
     """Gives each error the code, in place, where it has none."""
     for error in errors:

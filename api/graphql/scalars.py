@@ -10,13 +10,12 @@ from eth_utils.address import to_checksum_address
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
+from api.queries.filters import LAST_SECOND
+
 BigInt = NewType("BigInt", int)
 Address = NewType("Address", bytes)
 Bytes = NewType("Bytes", bytes)
 Bytes32 = NewType("Bytes32", bytes)
-
-LAST_SECOND = 253402300799
-"""9999-12-31T23:59:59Z: a later time has no RFC 3339 form and is served as null."""
 
 MAX_DIGITS = 100
 SHOWN = 80

@@ -12,7 +12,6 @@ from api.queries.joins import Steps
 from api.queries.keys import Key, key_rows, rows_by_place
 from api.queries.pages import Listing, Part, always
 from api.queries.scope import Scope, block_number_of, scope_of
-from schema.columns import OPEN
 
 grant = tables.authorization
 event = tables.event
@@ -74,8 +73,3 @@ def listing_of(*, of_device: bool, everything: bool, active_at: int | None) -> L
     name = f"{'Device.authorizedUsers' if of_device else 'authorizations'} {everything} {active_at}"
     parts = (Part(grant, grant.c.valid_from, always),)
     return Listing(name, parts, within, select_authorizations, event.c.position, FIELDS)
-
-
-def never_expires(expires_at: int) -> bool:
-    """Tells whether a grant's `expires_at` stands for no end."""
-    return expires_at == OPEN

@@ -12,6 +12,7 @@ from api.queries import tables
 from api.queries.devices import devices_fitting
 from api.queries.filters import (
     COMPARISONS,
+    LAST_SECOND,
     UINT256_MAX,
     Cases,
     Comparable,
@@ -39,7 +40,6 @@ event = tables.event
 block = tables.block
 later = event.alias("later")
 
-LAST_SECOND = 253402300799
 DUPLICATE = int(EventFlag.DUPLICATE_MINT)
 
 

@@ -24,7 +24,7 @@ Condition = ColumnElement[bool]
 
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {"lt": lt, "lte": le, "gt": gt, "gte": ge}
 LAST_SECOND = 253402300799
-"""Later times are served as null, and so they are absent here too."""
+"""9999-12-31T23:59:59Z: a later time has no RFC 3339 form. It is served as null, and so it is absent here too."""
 
 
 class Field(Protocol):
