@@ -5,6 +5,7 @@ names `application/json` in Accept gets 200 for a query that is wrong, as older 
 """
 
 import asyncio
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.graphql.context import Context, Freshness
 from api.graphql.errors import Code
+from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, execute
 from api.page import CONTENT_SECURITY_POLICY, graphiql_page
 from api.requests import GRAPHQL_RESPONSE, HTML, JSON, MediaType, RequestError, read_request, response_type
@@ -45,7 +47,8 @@ class GraphQLEndpoint:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
-        self._schema = build_schema(introspection=settings.introspection)
+        limits = Limits(settings.max_cost, settings.max_depth, settings.max_aliases, settings.max_tokens)
+        self._schema = build_schema(introspection=settings.introspection, limits=limits)
         self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
         self._slots = asyncio.Semaphore(SNAPSHOTS)
 
@@ -63,15 +66,19 @@ class GraphQLEndpoint:
                 page = await asyncio.to_thread(graphiql_page, self._engine)
                 return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY, **VARY})
             asked = await read_request(request, self._settings.max_body_bytes)
-            async with self._slots, open_snapshot(self._engine) as snapshot:
-                answer = await execute(self._schema, asked, Context(snapshot, self._freshness))
+            async with asyncio.timeout(self._settings.max_seconds):
+                async with self._slots, open_snapshot(self._engine) as snapshot:
+                    answer = await execute(self._schema, asked, Context(snapshot, self._freshness))
         except RequestError as error:
             return refusal(error, media_type.name)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
+        except TimeoutError:
+            return refusal(_too_slow(self._settings.max_seconds), media_type.name)
         except DBAPIError:
             return refusal(NO_DATABASE, media_type.name)
-        return _response(answer, _status(answer, media_type), media_type.name)
+        response = _response(answer, _status(answer, media_type), media_type.name)
+        return _unless_known(request, response) if request.method != "POST" else response
 
     def _offers(self, request: Request) -> list[str]:
         page = request.method != "POST" and self._settings.graphiql
@@ -79,6 +86,23 @@ class GraphQLEndpoint:
 
 
 NO_DATABASE = RequestError(503, "The database cannot be read; /readyz says why.", code=Code.NOT_READY)
+
+
+def _too_slow(seconds: float) -> RequestError:
+    message = f"The answer took more than {seconds:g} s and was given up: ask for smaller pages or a narrower filter."
+    return RequestError(503, message, code=Code.TIMEOUT)
+
+
+def _unless_known(request: Request, response: Response) -> Response:
+    """Return the response with its ETag, or 304 to a client that has it. Weak, as compression changes the bytes."""
+    if response.status_code != 200:
+        return response
+    tag = f'W/"{sha256(bytes(response.body)).hexdigest()[:32]}"'
+    known = [given.strip() for given in request.headers.get("if-none-match", "").split(",")]
+    if tag in known or "*" in known:
+        return Response(status_code=304, headers={"ETag": tag, **VARY})
+    response.headers["ETag"] = tag
+    return response
 
 
 def refusal(error: RequestError, media_type: str = JSON) -> Response:

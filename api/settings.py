@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schema.settings import database_url, setting, switch, text, whole_number
+from schema.settings import database_url, seconds, setting, switch, text, whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,4 +40,19 @@ class Settings:
     )
     max_body_bytes: int = setting(
         whole_number(1024, 10**9), default="1000000", help="Largest body of a request.", example="1000000"
+    )
+    max_seconds: float = setting(
+        seconds(0.1, 3600), default="10", help="Longest time for one answer; its SQL is cancelled then.", example="30"
+    )
+    max_cost: int = setting(
+        whole_number(1, 10**9), default="10000", help="Rows that one request may promise.", example="20000"
+    )
+    max_depth: int = setting(
+        whole_number(1, 1000), default="12", help="Levels of fields that one request may nest.", example="15"
+    )
+    max_aliases: int = setting(
+        whole_number(0, 10**6), default="100", help="Aliases that one document may have.", example="200"
+    )
+    max_tokens: int = setting(
+        whole_number(100, 10**6), default="10000", help="Tokens that one document may have.", example="20000"
     )

@@ -72,6 +72,7 @@ class Snapshot:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
                 # the thread still holds the connection: nobody else may use it before it is done
+                await asyncio.to_thread(_interrupt, self._connection)
                 await asyncio.wait([work])
                 raise
 
@@ -80,6 +81,15 @@ class Snapshot:
         async with self._lock:
             self._closed = True
             await asyncio.to_thread(self._connection.close)
+
+
+def _interrupt(connection: Connection) -> None:
+    """Ends the statement that another thread runs on the connection."""
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        driver.interrupt()
+    else:
+        driver.cancel_safe(timeout=5)
 
 
 @asynccontextmanager

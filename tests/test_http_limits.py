@@ -1,0 +1,80 @@
+"""What a request may take of the server's time, and what a client that has the answer is spared."""
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Connection, text
+
+from api import endpoint
+from api.graphql import schema
+from api.settings import Settings
+from api.snapshot import open_snapshot
+from schema.database import connect, migrate
+from tests.server import serving
+
+ENDLESS = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
+    "postgresql": "SELECT pg_sleep(600)",
+}
+TYPENAME = {"query": "{ __typename }"}
+
+
+def run_for_ever(connection: Connection) -> Any:
+    return connection.execute(text(ENDLESS[connection.dialect.name])).all()
+
+
+async def test_a_request_that_is_given_up_ends_its_sql(database_url: str) -> None:
+    writer = connect(database_url)
+    migrate(writer)
+    engine = connect(database_url, read_only=True)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2), open_snapshot(engine) as snapshot:
+            await snapshot.read(run_for_ever)
+    assert time.monotonic() - began < 60
+    async with open_snapshot(engine) as snapshot:
+        assert await snapshot.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1
+    engine.dispose()
+    writer.dispose()
+
+
+def test_an_answer_that_takes_too_long_is_a_timeout_and_the_next_is_answered(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = connect(database_url)
+    migrate(writer)
+    writer.dispose()
+    answered = schema.execute
+
+    async def never(_: Any, asked: Any, context: Any) -> Any:
+        return await context.snapshot.read(run_for_ever)
+
+    with serving(Settings(database_url=database_url, max_seconds=1.0)) as url:
+        monkeypatch.setattr(endpoint, "execute", never)
+        slow = httpx.post(f"{url}/graphql", json=TYPENAME, timeout=60)
+        monkeypatch.setattr(endpoint, "execute", answered)
+        assert httpx.post(f"{url}/graphql", json=TYPENAME, timeout=60).status_code == 200
+    assert slow.status_code == 503
+    assert slow.json()["errors"][0]["extensions"]["code"] == "TIMEOUT"
+    assert "more than 1 s" in slow.json()["errors"][0]["message"]
+
+
+def test_a_client_that_has_the_answer_is_told_so(sqlite_url: str) -> None:
+    writer = connect(sqlite_url)
+    migrate(writer)
+    writer.dispose()
+    with serving(Settings(database_url=sqlite_url)) as url:
+        first = httpx.get(f"{url}/graphql", params=TYPENAME)
+        again = httpx.get(f"{url}/graphql", params=TYPENAME, headers={"If-None-Match": f'"x", {first.headers["etag"]}'})
+        other = httpx.get(
+            f"{url}/graphql", params={"query": "{ a: __typename }"}, headers={"If-None-Match": first.headers["etag"]}
+        )
+        wrong = httpx.get(f"{url}/graphql", params={"query": "{ nothing }"})
+    assert (first.status_code, again.status_code, other.status_code) == (200, 304, 200)
+    assert again.content == b""
+    assert again.headers["etag"] == first.headers["etag"] != other.headers["etag"]
+    assert "accept" in again.headers["vary"].lower()
+    assert "etag" not in wrong.headers
