@@ -4,8 +4,9 @@ Each statement goes from the devices asked for to their values, and from the val
 them; CTEs keep a planner from turning it round. A value that thousands share is read once, whoever asks for it.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import CTE, ColumnElement, Connection, FromClause, Row, Select, and_, func, or_, select, true
 
@@ -24,6 +25,11 @@ KIN = 3
 """Carriers that are no twins: the device itself, whom it took over from, and who took over from it."""
 
 Values = Mapping[str, ColumnElement[Any]]
+
+
+class Twin(NamedTuple):
+    id: int
+    token_id: int
 
 
 def imei_twins(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
@@ -46,29 +52,61 @@ def serial_number_twins(connection: Connection, keys: Sequence[Key]) -> list[lis
     return _alike(connection, keys, values, true())
 
 
-def address_twins(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
-    """Returns (id, token_id) of other devices that held an address of the device while it did, at most nine."""
+def address_twins(connection: Connection, keys: Sequence[Key]) -> list[list[Twin]]:
+    """Returns other devices that held an address of the device while it did, at most nine."""
     scope = scope_of(key_rows(connection, keys))
-    held = _materialized(
-        select(*scope.keys.c, *(version.c[name] for name in ("address", "valid_from", "valid_to", "predecessor_id")))
+    held = (
+        select(
+            *(scope.keys.c[name] for name in ("place", "chain_id", "id", "position")),
+            *(version.c[name] for name in ("address", "valid_from", "valid_to", "predecessor_id")),
+        )
         .select_from(scope.keys.join(version, version.c.device_id == scope.id))
-        .where(scope.began(version), version.c.address.is_not(None), _unburned(version)),
-        "held",
+        .where(scope.began(version), version.c.address.is_not(None), _unburned(version))
+        .order_by(scope.keys.c.place, version.c.valid_from)
     )
-    holder = version.alias("holder")
-    meets = and_(
-        holder.c.chain_id == held.c.chain_id,
-        holder.c.address == held.c.address,
-        holder.c.device_id != held.c.id,
-        holder.c.device_id.is_distinct_from(held.c.predecessor_id),
-        holder.c.predecessor_id.is_distinct_from(held.c.id),
-        holder.c.valid_from <= held.c.position,
-        holder.c.valid_from < held.c.valid_to,
-        held.c.valid_from < holder.c.valid_to,
-        _unburned(holder),
+    holders = _holders(connection, held)
+    found: list[dict[int, Twin]] = [{} for _ in keys]
+    # here and not in SQL: whoever holds an address is read once, and a search ends with the ninth twin
+    for span in connection.execute(held):
+        twins = found[span.place]
+        for holder in holders[span.chain_id, span.address]:
+            if len(twins) == MOST:
+                break
+            if _met(span, holder):
+                twins[holder.device_id] = Twin(holder.device_id, holder.token_id)
+    return [sorted(twins.values()) for twins in found]
+
+
+def _holders(connection: Connection, held: Select[Any]) -> Mapping[tuple[int, bytes], Sequence[Row[Any]]]:
+    """Returns the spans of all who ever held one of the addresses, by chain and address, in order of device."""
+    spans = held.order_by(None).subquery("spans")
+    wanted = _materialized(select(spans.c.chain_id, spans.c.address).distinct(), "wanted")
+    of_address = and_(version.c.chain_id == wanted.c.chain_id, version.c.address == wanted.c.address)
+    of_device = and_(device.c.chain_id == version.c.chain_id, device.c.id == version.c.device_id)
+    query = (
+        select(device.c.token_id, *(version.c[name] for name in HELD))
+        .select_from(wanted.join(version, of_address).join(device, of_device))
+        .where(_unburned(version))
+        .order_by(version.c.device_id, version.c.valid_from)
     )
-    found = select(held.c.place, holder.c.chain_id, holder.c.device_id).distinct().join_from(held, holder, meets)
-    return _told(connection, found.subquery("found"), len(keys))
+    holders: dict[tuple[int, bytes], list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(query):
+        holders[row.chain_id, row.address].append(row)
+    return holders
+
+
+HELD = ("chain_id", "device_id", "address", "valid_from", "valid_to", "predecessor_id")
+
+
+def _met(span: Row[Any], holder: Row[Any]) -> bool:
+    """Tells whether another device, and none that took over from it or it from that, held the address meanwhile."""
+    return (
+        holder.valid_from <= span.position
+        and holder.valid_from < span.valid_to
+        and span.valid_from < holder.valid_to
+        and holder.device_id not in (span.id, span.predecessor_id)
+        and holder.predecessor_id != span.id
+    )
 
 
 def _alike(connection: Connection, keys: Sequence[Key], values: Values, condition: Condition) -> list[list[Row[Any]]]:
