@@ -96,18 +96,22 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a batch changes: readings by position, rows to insert by table, stored rows to close by table."""
+    """What a batch changes: readings by position, rows to insert by table, stored rows to close by table.
+
+    `open` is what is open when that is done, of all that the batch names.
+    """
 
     readings: dict[int, Reading]
     inserted: dict[str, list[Any]]
     closed: dict[str, list[Any]]
+    open: OpenRows
 
 
 def fold(open_rows: OpenRows, facts: Sequence[Placed], rules: Rules) -> Changes:
     """Returns what the facts, in order of position, change."""
     ledger = Ledger(open_rows)
     readings = {placed.position: _apply(ledger, rules, placed) for placed in facts}
-    return Changes(readings, ledger.inserted(), ledger.closed())
+    return Changes(readings, ledger.inserted(), ledger.closed(), ledger.open())
 
 
 def _apply(ledger: Ledger, rules: Rules, at: Placed) -> Reading:

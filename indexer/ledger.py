@@ -182,6 +182,24 @@ class Ledger:
         """Returns the rows to insert, by table."""
         return self._appended | {table: spans.opened for table, spans in self._spans().items()}
 
+    def open(self) -> OpenRows:
+        """Returns all that is open now: ids and rows of what was stored and of what the batch began."""
+        return OpenRows(
+            devices=self.devices,
+            manufacturers=self.manufacturers,
+            hardware_licenses=self.hardware_licenses,
+            vehicles=self.vehicles,
+            licenses=self.licenses,
+            device_versions=self.device_versions.open,
+            device_activities=self.device_activities.open,
+            device_attributes=self.device_attributes.open,
+            authorizations=self.authorizations.open,
+            manufacturer_versions=self.manufacturer_versions.open,
+            hardware_license_versions=self.hardware_license_versions.open,
+            vehicle_versions=self.vehicle_versions.open,
+            license_versions=self.license_versions.open,
+        )
+
     def closed(self) -> dict[str, list[Any]]:
         """Returns the stored rows that now have an end, by table."""
         return {table: spans.closed for table, spans in self._spans().items()}

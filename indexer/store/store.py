@@ -27,6 +27,7 @@ from indexer.store.checkpoint import (
     write_heads,
 )
 from indexer.store.open_rows import load_open_rows
+from indexer.store.recent import Recent
 from indexer.store.rollback import IDENTITIES, LIFECYCLE, SPANS, Cause, Undone, undo
 from indexer.store.watch import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
 from schema.columns import block_of, end_of_block
@@ -68,6 +69,7 @@ class Store:
         self.chain_id = chain_id
         self.reader = reader
         self.rules = rules
+        self.recent = Recent()
 
     def checkpoint(self) -> Checkpoint:
         """Returns how far the chain has been indexed."""
@@ -86,9 +88,10 @@ class Store:
 
     def commit(self, before: Checkpoint, batch: Batch, heads: Heads) -> Stored:
         """Stores a batch on top of the checkpoint. Raises Fenced where the checkpoint has moved."""
+        recent, self.recent = self.recent.at(before.hash), Recent()  # a step that fails drops it
         events, facts = read(self.reader, batch.blocks)
         with self.engine.begin() as connection:
-            open_rows = load_open_rows(connection, self.chain_id, named_by(facts))
+            open_rows = load_open_rows(connection, self.chain_id, named_by(facts), recent)
         changes = fold(open_rows, facts, self.rules)
         _apply_readings(events, changes)
         blocks, digest = self._block_rows(before, batch)
@@ -99,6 +102,8 @@ class Store:
             insert(connection, self.chain_id, "event", events)
             self._write(connection, changes)
             self._prune(connection, before, batch.last.number, heads)
+        recent.note(batch.last.hash, changes.open)
+        self.recent = recent
         return Stored(len(batch.blocks), len(events), len(facts))
 
     def note_heads(self, before: Checkpoint, heads: Heads) -> None:
@@ -114,6 +119,7 @@ class Store:
 
     def roll_back(self, before: Checkpoint, ancestor: KeptBlock, cause: Cause) -> Undone:
         """Returns to the state after the ancestor; a fork leaves evidence."""
+        self.recent = Recent()
         with self.engine.begin() as connection:
             move_checkpoint(connection, before, ancestor, self._digest_at(connection, ancestor.number))
             undone = undo(connection, before, (ancestor.number, ancestor.hash), cause)
@@ -151,6 +157,7 @@ class Store:
     def rebuild(self, before: Checkpoint, profile: Profile) -> Stored:
         """Rewrites all derived rows from the stored events, by this profile, in one transaction."""
         events = facts = 0
+        recent, self.recent = Recent(), Recent()
         with self.engine.begin() as connection:
             hold_fence(connection, before)
             replace_profile(connection, self.chain_id, profile)
@@ -160,7 +167,9 @@ class Store:
                 )
             for chunk in self._stored_events(connection):
                 placed = self._read_again(chunk)
-                changes = fold(load_open_rows(connection, self.chain_id, named_by(placed)), placed, self.rules)
+                open_rows = load_open_rows(connection, self.chain_id, named_by(placed), recent)
+                changes = fold(open_rows, placed, self.rules)
+                recent.note(before.hash, changes.open)
                 stored = [event for event, _ in chunk]
                 _apply_readings(stored, changes)
                 update(connection, self.chain_id, "event", READ_COLUMNS, ("position",), stored)

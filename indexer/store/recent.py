@@ -1,0 +1,83 @@
+"""Open rows of the devices that were written last, as they were committed: most events are of such a device.
+
+The one state that outlives a step. It holds for the checkpoint at which it was noted and no other, and a step that
+fails, a rollback and a rebuild drop it. The rows are never changed: the ledger copies what it changes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from indexer import rows
+from indexer.ledger import OpenRows, TokenKey
+
+MOST_ROWS = 60_000
+"""About 20,000 devices and 40 MB."""
+
+
+class DeviceRows(Struct, gc=False):
+    """All that is open of a device. Rows of one device are forgotten together."""
+
+    id: int
+    version: rows.DeviceVersion
+    activity: rows.DeviceActivity
+    attributes: list[rows.DeviceAttribute]
+    grants: list[rows.Authorization]
+
+    @property
+    def count(self) -> int:
+        return 2 + len(self.attributes) + len(self.grants)
+
+
+class Recent:
+    """Devices by token, those written last at the end."""
+
+    def __init__(self, most_rows: int = MOST_ROWS) -> None:
+        self.most_rows = most_rows
+        self._devices: OrderedDict[TokenKey, DeviceRows] = OrderedDict()
+        self._rows = 0
+        self._checkpoint = b""
+
+    def at(self, checkpoint: bytes) -> "Recent":
+        """Returns this where it was noted at the checkpoint of this block hash, else one that knows nothing."""
+        return self if checkpoint == self._checkpoint else Recent(self.most_rows)
+
+    def recall(self, named: Iterable[TokenKey]) -> tuple[OpenRows, set[TokenKey]]:
+        """Returns what is known of the devices named, and those of which nothing is known."""
+        found = OpenRows()
+        unknown: set[TokenKey] = set()
+        for key in named:
+            device = self._devices.get(key)
+            if device is None:
+                unknown.add(key)
+                continue
+            found.devices[key] = device.id
+            found.device_versions[device.id] = device.version
+            found.device_activities[device.id] = device.activity
+            for attribute in device.attributes:
+                found.device_attributes[device.id, attribute.name] = attribute
+            for grant in device.grants:
+                found.authorizations[device.id, grant.user_address, grant.source, grant.scope] = grant
+        return found, unknown
+
+    def note(self, checkpoint: bytes, after: OpenRows) -> None:
+        """Notes what is open of the devices of a batch, now that it is committed."""
+        devices = {
+            id: (key, DeviceRows(id, after.device_versions[id], after.device_activities[id], [], []))
+            for key, id in after.devices.items()
+        }
+        for attribute in after.device_attributes.values():
+            devices[attribute.device_id][1].attributes.append(attribute)
+        for grant in after.authorizations.values():
+            devices[grant.device_id][1].grants.append(grant)
+        for key, device in devices.values():
+            before = self._devices.pop(key, None)
+            self._rows += device.count - (0 if before is None else before.count)
+            self._devices[key] = device
+        self._checkpoint = checkpoint
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        while self._rows > self.most_rows:
+            self._rows -= self._devices.popitem(last=False)[1].count
