@@ -149,7 +149,7 @@ def _block(value: str) -> int:
 
 
 def _count(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and 0 < int(value[:10]) and len(value) < 10):
+    if not (value.isascii() and value.isdigit() and int(value[:10]) > 0 and len(value) < 10):
         raise argparse.ArgumentTypeError(f'"{value}" is no number of devices. Example: --sample 100')
     return int(value)
 

@@ -41,6 +41,13 @@ class Event(Struct, gc=False):
     flags: int = 0
 
 
+class Call(Struct, gc=False):
+    to_address: bytes
+    data: bytes
+    block_number: int
+    result: bytes
+
+
 class Identity(Struct, gc=False):
     """A row of `device`, `manufacturer`, `hardware_license`, `license` or `vehicle`."""
 

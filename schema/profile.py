@@ -20,6 +20,7 @@ fields    = { token_id = "tokenId", to_version = "toVersion", result = { arg = "
 - `token`, `manufacturer`, `hardware_license`, `vehicle` and `license` name the role whose ids `token_id`,
   `manufacturer_id`, `hardware_license_id`, `vehicle_id` and `license_id` are; without them they are the emitter's.
 - `unread = ["role"]`, above the first rule, names contracts whose logs are kept though no rule reads them.
+- `[[call]]` tells of functions that say more than the events do: see `schema.profile_calls`.
 - `[grants.<source>]` says what a grant of that source means. The source of a rule is a constant, `contract` if it gives
   none.
 """
@@ -32,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from schema.events import Address, UserAuthorized, UserRevoked
+from schema.profile_calls import Call, check_calls, compile_calls, parse_calls
 from schema.profile_errors import Place, ProfileError, suggestion, toml
 from schema.profile_reader import UNMAPPED, Mapped, Reader, Reading, Undecodable, Unmapped, check_addresses
 from schema.profile_rules import ROLE, Constant, Rule, check_rules, parse_rule
@@ -97,6 +99,7 @@ class Profile:
     unread: tuple[str, ...]
     grant_policies: Mapping[str, GrantPolicy]
     networks: Mapping[int, Mapping[str, tuple[KnownContract, ...]]]
+    calls: tuple[Call, ...]
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -112,7 +115,7 @@ class Profile:
         """
         addresses = check_addresses(self.rules, self.roles, contracts, Place((self.origin,)))
         bits = {source: policy.permission_bits for source, policy in self.grant_policies.items()}
-        return Reader(self.rules, addresses, bits)
+        return Reader(self.rules, addresses, bits, compile_calls(self.calls, addresses))
 
 
 def load_profile(name_or_path: str) -> Profile:
@@ -141,7 +144,7 @@ def parse_profile(text: str, origin: str) -> Profile:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # tomllib lets through what int() and the stack refuse
         raise ProfileError(f"{origin}: {error}") from None
-    table = file.table(document, ("name", "unread", "event", "grants", "networks"))
+    table = file.table(document, ("name", "unread", "event", "call", "grants", "networks"))
     name = file.text(table, "name", "my-certificate")
     events = table.get("event", [])
     if not isinstance(events, list) or not events:
@@ -149,6 +152,8 @@ def parse_profile(text: str, origin: str) -> Profile:
     rules = tuple(parse_rule(event, number, file) for number, event in enumerate(events, start=1))
     check_rules(rules, file)
     unread = _unread(table.get("unread", []), rules, file)
+    calls = parse_calls(table.get("call", []), file)
+    check_calls(calls, _roles(rules, unread), file)
     return Profile(
         name=name,
         text=text,
@@ -157,6 +162,7 @@ def parse_profile(text: str, origin: str) -> Profile:
         unread=unread,
         grant_policies=_grant_policies(table.get("grants", {}), rules, file),
         networks=_networks(table.get("networks", {}), _roles(rules, unread), file),
+        calls=calls,
     )
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from schema.abi import DecodeError, compile_reading, variable
 from schema.abi_signature import WORD
 from schema.events import Address, DeviceMinted, DeviceProvisioned, Fact
+from schema.profile_calls import CompiledCall, Tells
 from schema.profile_errors import Place, suggestion
 from schema.profile_rules import SUBJECT_OF_ID, Binding, Constant, FromArgument, RoleAddress, Rule, Translated
 from schema.profile_values import FACT_FIELDS, Holds
@@ -53,7 +54,14 @@ class Claim(Struct, frozen=True, gc=False):
 class Reader:
     """Reads the logs of the contracts that a profile was compiled for."""
 
-    def __init__(self, rules: Sequence[Rule], addresses: Addresses, permission_bits: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        addresses: Addresses,
+        permission_bits: Mapping[str, int],
+        calls: Mapping[Tells, CompiledCall],
+    ) -> None:
+        self.calls = calls
         self.permission_bits = permission_bits
         """By grant source: how many bits of the permissions stand for one."""
 

@@ -5,8 +5,8 @@ the id of a device, manufacturer or licence is the position of the first stored 
 in position: a row holds from `valid_from` up to, not including, `valid_to`, and `OPEN` is the end that has not come.
 State after block B is `valid_from <= p AND valid_to > p` with `p = end_of_block(B)`.
 
-The truth is `block` and the raw part of `event`; all else, but the evidence of reorgs, `certindex rebuild` rewrites.
-Secondary indexes are in `schema/indexes.py`: they are built after the first backfill.
+The truth is `block`, `call` and the raw part of `event`; all else, but the evidence of reorgs and of verification,
+`certindex rebuild` rewrites. Secondary indexes are in `schema/indexes.py`: they are built after the first backfill.
 """
 
 from typing import Any
@@ -196,6 +196,19 @@ class VerificationFailure(SQLModel, table=True):
     reason: str = _text()
     failed_at: int = _int64()
     tries: int = _int64()
+
+
+class Call(SQLModel, table=True):
+    """What a contract answered to an eth_call at a block, which completes what its events leave out."""
+
+    __tablename__ = "call"
+    __table_args__ = CLUSTERED
+
+    chain_id: int = _key()
+    to_address: bytes = _key(Bytes)
+    data: bytes = _key(Bytes)
+    block_number: int = _key()
+    result: bytes = _bytes()
 
 
 # What reorgs took back

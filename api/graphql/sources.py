@@ -11,10 +11,12 @@ from api.graphql.context import Context
 from api.graphql.histories import event_of
 from api.graphql.lifecycle_event import LifecycleEvent
 from api.graphql.orders import told
+from api.queries.answers import answered_at
 from api.queries.pins import Pin
 from schema import events as facts
 from schema.events import ZERO_ADDRESS, Fact, Kind
 from schema.profile import Reader
+from schema.profile_calls import Tells
 from schema.vocabulary import FirmwareUpdateResult
 
 
@@ -70,7 +72,7 @@ async def source_of(context: Context, device: Any, pin: Pin, field: DeviceField)
     if rows:
         return _from_event(context, rows, pin, field)
     if field is DeviceField.MANUFACTURER and device.manufacturer_id is not None:
-        return ValueSource(origin=ValueOrigin.CALL, event=None, reason=CALLED)
+        return await _of_call(context, device, pin)
     return ValueSource(origin=ValueOrigin.NOT_ON_CHAIN, event=None, reason=NOT_TOLD)
 
 
@@ -88,11 +90,17 @@ async def _of_burn(context: Context, evidence: Evidence, device: Any, pin: Pin) 
     return ValueSource(origin=ValueOrigin.DERIVED, event=event_of(context, rows[-1], pin), reason=BURNED)
 
 
+async def _of_call(context: Context, device: Any, pin: Pin) -> ValueSource:
+    call = context.snapshot.readers[pin.chain_id].calls[Tells.MANUFACTURER]
+    block = await context.snapshot.read(answered_at, pin.chain_id, call.to, call.data(device.token_id))
+    reason = f"No event carries it: {call.name} answered it by eth_call at block {block} (certindex reconcile)."
+    return ValueSource(origin=ValueOrigin.CALL, event=None, reason=reason)
+
+
 TOLD = "The last event that sets it."
 CLAIMED = "The contract records no provisioning: the time of the last claim stands for it."
 BURNED = "No step of the end of life is recorded: the burn of the certificate counts as DECOMMISSIONED."
 IN_SERVICE = "No step of the end of life is recorded, and no burn."
-CALLED = "No event carries it: the contract was asked by eth_call (certindex reconcile --complete)."
 NOT_TOLD = "No event recorded so far carries it."
 
 

@@ -15,6 +15,7 @@ from indexer.chain import Heads
 from indexer.errors import Stop
 from indexer.fold import Changes, Rules, fold
 from indexer.ledger import Placed, named_by
+from indexer.store.answers import completed
 from indexer.store.bulk import close, insert, update
 from indexer.store.checkpoint import (
     Checkpoint,
@@ -41,6 +42,8 @@ READ_COLUMNS = (
     "device_id",
     "manufacturer_id",
     "hardware_license_id",
+    "vehicle_id",
+    "license_id",
     "event_time",
     "biz_step",
     "disposition",
@@ -91,6 +94,7 @@ class Store:
         recent, self.recent = self.recent.at(before.hash), Recent()  # a step that fails drops it
         events, facts = read(self.reader, batch.blocks)
         with self.engine.begin() as connection:
+            facts = completed(connection, self.chain_id, self.reader.calls, facts)
             open_rows = load_open_rows(connection, self.chain_id, named_by(facts), recent)
         changes = fold(open_rows, facts, self.rules)
         _apply_readings(events, changes)
@@ -154,19 +158,23 @@ class Store:
                 {"yes": True, "chain_id": self.chain_id},
             )
 
-    def rebuild(self, before: Checkpoint, profile: Profile) -> Stored:
-        """Rewrites all derived rows from the stored events, by this profile, in one transaction."""
+    def rebuild(self, before: Checkpoint, profile: Profile, answers: Sequence[rows.Call] = ()) -> Stored:
+        """Rewrites all derived rows from the stored events, by this profile, in one transaction.
+
+        `answers` are stored first, and complete what the events leave out.
+        """
         events = facts = 0
         recent, self.recent = Recent(), Recent()
         with self.engine.begin() as connection:
             hold_fence(connection, before)
+            insert(connection, self.chain_id, "call", answers)
             replace_profile(connection, self.chain_id, profile)
             for table in (*SPANS, *LIFECYCLE, *IDENTITIES):
                 connection.execute(
                     text(f'DELETE FROM "{table}" WHERE chain_id = :chain_id'), {"chain_id": self.chain_id}
                 )
             for chunk in self._stored_events(connection):
-                placed = self._read_again(chunk)
+                placed = completed(connection, self.chain_id, self.reader.calls, self._read_again(chunk))
                 open_rows = load_open_rows(connection, self.chain_id, named_by(placed), recent)
                 changes = fold(open_rows, placed, self.rules)
                 recent.note(before.hash, changes.open)
@@ -281,6 +289,8 @@ def _apply_readings(events: Sequence[rows.Event], changes: Changes) -> None:
             event.device_id = reading.device_id
             event.manufacturer_id = reading.manufacturer_id
             event.hardware_license_id = reading.hardware_license_id
+            event.vehicle_id = reading.vehicle_id
+            event.license_id = reading.license_id
             event.event_time = reading.event_time
             event.biz_step = reading.biz_step
             event.disposition = reading.disposition

@@ -124,6 +124,11 @@ contract DimoEmitter {
         if (owner == address(0)) revert NoSuchToken(tokenId);
     }
 
+    /// A contract that changes with no event, as none should.
+    function forgetOwner(uint256 tokenId) external {
+        delete owners[tokenId];
+    }
+
     function setPrivilege(uint256 tokenId, uint256 version, uint256 privId, address user, uint256 expires) external {
         emit Today.PrivilegeSet(tokenId, version, privId, user, expires);
     }

@@ -48,6 +48,16 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "call",
+        sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("to_address", sa.LargeBinary(), autoincrement=False, nullable=False),
+        sa.Column("data", sa.LargeBinary(), autoincrement=False, nullable=False),
+        sa.Column("block_number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("result", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("chain_id", "to_address", "data", "block_number"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "chain",
         sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("profile", CleanText(), nullable=False),

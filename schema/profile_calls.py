@@ -1,0 +1,170 @@
+"""Calls of contracts that a profile tells of: what completes a fact that leaves something out, and what to compare.
+
+```toml
+[[call]]
+contract  = "registry"
+function  = "getParentNode(address idProxy, uint256 tokenId) returns (uint256)"
+tells     = "manufacturer"
+arguments = ["@aftermarket_device", "id"]
+manufacturer = "manufacturer"
+```
+
+`tells` is `owner`, `address`, `claimed` or `manufacturer` of a device, or the `manufacturer_name` of a manufacturer. An
+argument is the `id` of that device or manufacturer, or the address of a role. `manufacturer` names the role whose ids a
+manufacturer is given by; without it they are the called contract's. What a mint leaves out is completed by
+`manufacturer` and `manufacturer_name`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from schema.abi import DecodeError, Event, SignatureError, compile_decoder, parse_event
+from schema.abi_signature import WORD
+from schema.events import Address
+from schema.profile_errors import Place, suggestion, toml
+from schema.profile_rules import RoleAddress
+
+ID = "id"
+KEYS = ("contract", "function", "tells", "arguments", "manufacturer")
+FUNCTION = re.compile(r"\s*(?:function\s+)?(\w+\s*\(.*\))\s*returns\s*\((.*)\)\s*", re.DOTALL)
+EXAMPLE = "ownerOf(uint256 tokenId) returns (address)"
+
+
+class Tells(StrEnum):
+    """What a call says of its device or manufacturer."""
+
+    OWNER = "owner"
+    ADDRESS = "address"
+    CLAIMED = "claimed"
+    MANUFACTURER = "manufacturer"
+    MANUFACTURER_NAME = "manufacturer_name"
+
+
+TYPES: dict[Tells, str] = {
+    Tells.OWNER: "address",
+    Tells.ADDRESS: "address",
+    Tells.CLAIMED: "bool",
+    Tells.MANUFACTURER: "uint256",
+    Tells.MANUFACTURER_NAME: "string",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as the profile gives it. An argument of None is the id."""
+
+    contract: str
+    tells: Tells
+    function: Event
+    answer: Event
+    arguments: tuple[RoleAddress | None, ...]
+    manufacturer: str
+
+    def roles(self) -> list[str]:
+        """Return the roles that it names."""
+        return [self.contract, self.manufacturer, *(argument.role for argument in self.arguments if argument)]
+
+
+class CompiledCall:
+    """A call for the addresses of one chain: calldata from an id, and the value in an answer."""
+
+    def __init__(self, call: Call, addresses: Mapping[str, Sequence[Address]]) -> None:
+        self.tells = call.tells
+        self.name = call.function.name
+        self.to = addresses[call.contract][0]
+        self.manufacturer_contract = addresses.get(call.manufacturer, (self.to,))[0]
+        self._words = [
+            None if argument is None else addresses[argument.role][0].rjust(WORD, b"\0") for argument in call.arguments
+        ]
+        # a function's selector begins the same hash that is an event's topic0
+        self._selector = call.function.topic0[:4]
+        self._decode = compile_decoder(call.answer)
+        self._topic0 = call.answer.topic0
+
+    def data(self, id: int) -> bytes:
+        """Return the calldata that asks about an id."""
+        own = id.to_bytes(WORD, "big")
+        return self._selector + b"".join(own if word is None else word for word in self._words)
+
+    def value(self, answer: bytes) -> Any:
+        """Return what an answer says; None for none: zero, nothing, or bytes that do not fit."""
+        try:
+            (value,) = self._decode(self._topic0, answer)
+        except DecodeError:
+            return None
+        if self.tells is Tells.CLAIMED:
+            return value
+        return value if value and value != bytes(20) else None
+
+
+def parse_calls(value: object, file: Place) -> tuple[Call, ...]:
+    """Read and check `[[call]]`. Raises `ProfileError` with the call's number and key."""
+    if not isinstance(value, list):
+        file.inside("call").refuse("each call begins with a line [[call]]")
+    calls = tuple(_parse(table, file.inside(f"call {number}")) for number, table in enumerate(value, start=1))
+    for number, call in enumerate(calls, start=1):
+        if call.tells in (earlier.tells for earlier in calls[: number - 1]):
+            file.inside(f"call {number}").refuse(f"an earlier call tells {call.tells.value!r} already")
+    return calls
+
+
+def check_calls(calls: Sequence[Call], roles: Sequence[str], file: Place) -> None:
+    """Refuse references to roles that the profile does not have."""
+    for number, call in enumerate(calls, start=1):
+        for role in call.roles():
+            if role not in roles:
+                file.inside(f"call {number}").refuse(f"unknown role {role!r}{suggestion(role, roles)}")
+
+
+def compile_calls(calls: Sequence[Call], addresses: Mapping[str, Sequence[Address]]) -> Mapping[Tells, CompiledCall]:
+    """Return the calls that can be made, by what they tell: those whose roles have addresses."""
+    return {
+        call.tells: CompiledCall(call, addresses) for call in calls if all(addresses.get(role) for role in call.roles())
+    }
+
+
+def _parse(table: object, place: Place) -> Call:
+    values = place.table(table, KEYS)
+    contract = place.text(values, "contract", "registry")
+    tells = place.text(values, "tells", "owner")
+    if tells not in list(Tells):
+        place.refuse(f"tells is {toml(tells)}{suggestion(tells, Tells)}")
+    function, answer = _signature(place.text(values, "function", EXAMPLE), Tells(tells), place)
+    arguments = values.get("arguments", [ID])
+    if not isinstance(arguments, list) or len(arguments) != len(function.inputs):
+        place.refuse(f"arguments is {toml(arguments)}, expected a list of {len(function.inputs)}")
+    return Call(
+        contract,
+        Tells(tells),
+        function,
+        answer,
+        tuple(
+            _argument(argument, declared.type, place)
+            for argument, declared in zip(arguments, function.inputs, strict=True)
+        ),
+        place.text(values, "manufacturer", "manufacturer") if "manufacturer" in values else contract,
+    )
+
+
+def _signature(text: str, tells: Tells, place: Place) -> tuple[Event, Event]:
+    match = FUNCTION.fullmatch(text)
+    if match is None:
+        place.refuse(f"function is {toml(text)}. Example: {EXAMPLE}")
+    try:
+        function, answer = parse_event(match[1]), parse_event(f"answer({match[2]})")
+    except SignatureError as error:
+        place.refuse(f"function: {error}")
+    if [argument.type for argument in answer.inputs] != [TYPES[tells]] or answer.inputs[0].indexed:
+        place.refuse(f"{tells.value!r} is told by one {TYPES[tells]}, the function returns ({match[2]})")
+    return function, answer
+
+
+def _argument(argument: object, type: str, place: Place) -> RoleAddress | None:
+    if argument == ID and type == "uint256":
+        return None
+    if isinstance(argument, str) and argument.startswith("@") and type == "address":
+        return RoleAddress(argument[1:])
+    return place.refuse(f'the argument {toml(argument)} is no {type}: write "id" for a uint256, "@role" for an address')
