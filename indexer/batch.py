@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from indexer import rows
 from indexer.chain import Header, RawLog
+from indexer.errors import Stop
 from indexer.ledger import Placed
 from schema.columns import position
 from schema.events import Kind
@@ -35,7 +36,7 @@ def read(reader: Reader, blocks: Iterable[BlockLogs]) -> tuple[list[rows.Event],
     for block in blocks:
         for log in block.logs:
             event = rows.Event(
-                position(log.block_number, log.log_index),
+                _position(log),
                 log.address,
                 log.topics,
                 log.data,
@@ -48,6 +49,13 @@ def read(reader: Reader, blocks: Iterable[BlockLogs]) -> tuple[list[rows.Event],
             if fact is not None:
                 facts.append(fact)
     return events, facts
+
+
+def _position(log: RawLog) -> int:
+    try:
+        return position(log.block_number, log.log_index)
+    except OverflowError as error:
+        raise Stop(f"{str(error).capitalize()}. This release cannot index such a chain.") from None
 
 
 def read_event(reader: Reader, event: rows.Event, block_number: int, block_time: int) -> Placed | None:
