@@ -158,7 +158,7 @@ def burn(version: DeviceVersion, position: int, block_time: int) -> None:
     version.burn_position = position
     if version.end_of_life_status < EndOfLifeStatus.DECOMMISSIONED:
         version.end_of_life_status = EndOfLifeStatus.DECOMMISSIONED.value
-        version.end_of_life_position = None
+        version.end_of_life_position = version.facility = None
         version.end_of_life_at = block_time
 
 

@@ -109,7 +109,7 @@ def random_fact(random: Random) -> Fact:
     return Fact(name, {argument: random.choice(values) for argument, values in EVENTS[name].items()})
 
 
-FREQUENT = (*EVENTS, "Transfer", "CertificateMinted", "UserAuthorized", "EndOfLifeRecorded", "CertificateCorrected")
+FREQUENT = (*EVENTS, *("Transfer", "CertificateMinted", "UserAuthorized", "UserRevoked", "EndOfLifeRecorded") * 2)
 
 BLOCKS = st.builds(random_block, st.integers(0, 10**6))
 """Blocks by their seed: drawing each argument would take longer than indexing them."""
