@@ -71,6 +71,13 @@ def _run(options: argparse.Namespace) -> int:
         case "prove":
             wanted = read_settings(ProveSettings, options, os.environ)
             return asyncio.run(proof_commands.prove(wanted, options.device, options.out))
+        case "attest":
+            node = read_settings(NodeSettings, options, os.environ)
+            given = options.hashes[-1] if options.hashes else None
+            return asyncio.run(proof_commands.attest(node, options.first, options.last, given, options.out))
+        case "digest":
+            database = read_settings(DatabaseSettings, options, os.environ)
+            return proof_commands.digest(database, options.last, recompute=not options.stored)
         case _:
             return asyncio.run(commands.rollback(read_settings(DatabaseSettings, options, os.environ), options.to))
 
@@ -121,9 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Rebuilds receipts root, bloom and header hash of blocks with events, and finds the logs there.",
     )
     verify.add_argument("--from", dest="first", type=_block, metavar="BLOCK", help="first block; without it: the first")
-    verify.add_argument(
-        "--to", dest="last", type=_block, metavar="BLOCK", help="last block; without it: the last final"
-    )
+    verify.add_argument("--to", dest="last", type=_block, metavar="BLOCK", help="last block; without it: the final one")
     add_options(verify, VerifySettings)
     prove = found.add_parser(
         "prove",
@@ -139,6 +144,24 @@ def _parser() -> argparse.ArgumentParser:
         description="Checks an audit bundle: no database, no network unless --rpc-url is given.",
     )
     offline.add_arguments(check)
+    attest = found.add_parser(
+        "attest",
+        help="attest that the stored events of a range are all there are",
+        description="Attests that the stored events of a range of blocks are all that the watched contracts emitted.",
+    )
+    attest.add_argument("--from", dest="first", type=_block, metavar="BLOCK", help="first block; without it: the first")
+    attest.add_argument("--to", dest="last", type=_block, metavar="BLOCK", help="last block; without it: the final one")
+    attest.add_argument("-o", dest="out", type=Path, metavar="FILE", help="the file; without it: standard output")
+    offline.add_block_hash(attest, "the hash of the last block, or of one after it, from a source that you trust")
+    add_options(attest, NodeSettings)
+    digest = found.add_parser(
+        "digest",
+        help="tell the digest of all events, to compare two deployments",
+        description="Tells the digest of all stored events, recomputed from them. Equal digests are equal events.",
+    )
+    digest.add_argument("--to", dest="last", type=_block, metavar="BLOCK", help="as of a block; without it: as indexed")
+    digest.add_argument("--stored", action="store_true", help="as it is stored, without recomputing it")
+    add_options(digest, DatabaseSettings)
     return parser
 
 

@@ -1,6 +1,7 @@
 """A batch: consecutive blocks with their logs, and what the profile reads in them."""
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from Crypto.Hash import keccak
 from msgspec import Struct
@@ -83,12 +84,23 @@ def watch_set_digest(chain_id: int, contracts: Iterable[tuple[bytes, int]]) -> b
     return _keccak(chain_id.to_bytes(32, "big") + b"".join(parts))
 
 
-def block_digest(previous: bytes, block_hash: bytes, logs: Sequence[RawLog]) -> bytes:
+class CommittedLog(Protocol):
+    """What a digest commits to of a log."""
+
+    @property
+    def address(self) -> bytes: ...
+    @property
+    def topics(self) -> bytes: ...
+    @property
+    def data(self) -> bytes: ...
+
+
+def block_digest(previous: bytes, block_hash: bytes, logs: Sequence[CommittedLog]) -> bytes:
     """Returns the digest after a block with events: it commits to every log stored so far, in order."""
     return _keccak(previous + block_hash + _keccak(b"".join(map(_committed, logs))))
 
 
-def _committed(log: RawLog) -> bytes:
+def _committed(log: CommittedLog) -> bytes:
     """Returns address, topics and data with the lengths that keep them apart: 20 bytes, 1 + 32n, 8 + m."""
     count, length = len(log.topics) // 32, len(log.data)
     return log.address + count.to_bytes(1, "big") + log.topics + length.to_bytes(8, "big") + log.data

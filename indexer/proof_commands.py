@@ -3,27 +3,33 @@
 import asyncio
 import re
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 
+from indexer.attest import Anchor, Attester, Unattestable, attestation, recomputed_digests
 from indexer.check import Failed, check
 from indexer.errors import Stop
+from indexer.evidence import Witness
 from indexer.opening import open_database, open_verifier
 from indexer.rpc import Pool
-from indexer.settings import DatabaseSettings, ProveSettings, VerifySettings
+from indexer.settings import DatabaseSettings, NodeSettings, ProveSettings, VerifySettings
 from indexer.status import verification_failures
 from indexer.store.levels import Levels
-from indexer.store.watch import WatchedContract, read_watch_set
+from indexer.store.stored import Stored
+from indexer.store.watch import WatchedContract, first_block, read_watch_set
 from indexer.verifier import Tally
 from schema.bundle.document import to_json
 from schema.bundle.making import make_bundle, unproven_blocks
 from schema.values import uint256_bytes
 
 SHOWN_FAILURES = 20
+ANCHOR_DISTANCE = 256
 
 
 class OpenedNode(Struct, frozen=True):
@@ -133,6 +139,92 @@ def find_device(connection: Connection, chain_id: int, named: str) -> tuple[byte
         dids = ", ".join(f"did:erc721:{chain_id}:0x{contract.hex()}:{token_id}" for contract in contracts)
         raise Stop(f"Token {token_id} is a device of several contracts; name one: {dids}")
     return contracts[0], token_id
+
+
+async def attest(
+    settings: NodeSettings, first: int | None, last: int | None, given: tuple[int, bytes] | None, out: Path | None
+) -> int:
+    """Writes the attestation of a range; without one, of all that is indexed and final."""
+    async with opened_node(settings, settings.rpc_urls) as node:
+        levels, stored = Levels(node.engine, node.chain_id), Stored(node.engine, node.chain_id)
+        final = levels.mark().final
+        start = first_block(node.contracts) if first is None else first
+        end = final if last is None else last
+        _check_range(node.contracts, start, end, final, given)
+        before = stored.digest_before(start)
+        verifier = open_verifier(node.pool, levels, node.contracts)
+        attester = Attester(
+            Witness(node.pool),
+            verifier,
+            stored,
+            [contract.address for contract in node.contracts],
+            providers=len(node.pool.hosts),
+        )
+        try:
+            found, anchor = await attester.attest(start, end, _anchor(stored, end, given))
+        except Unattestable as error:
+            print(f"FAIL blocks {start} to {end} of chain {node.chain_id}: {error}")
+            return 1
+        document = attestation(node.chain_id, node.contracts, found, anchor, before, int(time.time()))
+    _write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n", out)
+    if out is not None:
+        print(
+            f"PASS blocks {start} to {end} of chain {node.chain_id}: {found.events} events, all there are; "
+            f"{found.excluded} blocks excluded by their bloom, {found.rebuilt} rebuilt. Written to {out}"
+        )
+    return 0
+
+
+def digest(settings: DatabaseSettings, to: int | None, *, recompute: bool) -> int:
+    """Prints the digest of all events, recomputed from them; two deployments compare theirs."""
+    engine, chain_id = open_database(settings)
+    try:
+        stored = Stored(engine, chain_id)
+        with engine.begin() as connection:
+            indexed = connection.execute(
+                text("SELECT indexed_number FROM chain WHERE chain_id = :chain_id"), {"chain_id": chain_id}
+            ).scalar_one()
+            first = first_block(read_watch_set(connection, chain_id))
+        last = indexed if to is None else to
+        if last > indexed:
+            raise Stop(f"--to {last}: chain {chain_id} is indexed to block {indexed}.")
+        if recompute:
+            for number, kept, made in recomputed_digests(stored, first, last):
+                if kept != made:
+                    print(
+                        f"FAIL block {number}: its stored digest is 0x{kept.hex()}, the stored events make it "
+                        f"0x{made.hex()}: events of it, or of a block before it, were changed"
+                    )
+                    return 1
+        print(f"chain={chain_id} block={last} digest=0x{stored.digest_before(last + 1).hex()}")
+    except Unattestable as error:
+        print(f"FAIL {error}")
+        return 1
+    finally:
+        engine.dispose()
+    return 0
+
+
+def _check_range(
+    contracts: Sequence[WatchedContract], first: int, last: int, final: int, given: tuple[int, bytes] | None
+) -> None:
+    start = first_block(contracts)
+    if first < start:
+        raise Stop(f"--from {first}: the contracts are watched from block {start} on. Set --from {start}.")
+    if last > final:
+        raise Stop(f"--to {last}: block {final} is the last one that is indexed and final. Set --to {final}.")
+    if first > last:
+        raise Stop(f"--from {first} lies after --to {last}.")
+    if given is not None and given[0] < last:
+        raise Stop(f"--block-hash is of block {given[0]}: it must be of block {last}, or of one after it.")
+
+
+def _anchor(stored: Stored, last: int, given: tuple[int, bytes] | None) -> Anchor | None:
+    """Returns the block that the headers must lead to: the one given, or the next that is stored and not far."""
+    if given is not None:
+        return Anchor(given[0], given[1], "given")
+    near = stored.hash_at_or_after(last, last + ANCHOR_DISTANCE)
+    return None if near is None else Anchor(near[0], near[1], "stored")
 
 
 @asynccontextmanager

@@ -38,16 +38,15 @@ def parser() -> argparse.ArgumentParser:
 def add_arguments(found: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     found.add_argument("bundle", metavar="BUNDLE", help="the file; - is standard input")
-    found.add_argument(
-        "--block-hash",
-        dest="hashes",
-        action="append",
-        default=[],
-        type=_given_hash,
-        metavar="N=0x...",
-        help="the hash of block N from a source that you trust; may be given several times",
-    )
+    add_block_hash(found, "the hash of block N from a source that you trust; may be given several times")
     found.add_argument("--rpc-url", metavar="URL", help="a node that you trust, asked for the hashes of the blocks")
+
+
+def add_block_hash(found: argparse.ArgumentParser, help: str) -> None:
+    """Adds the option by which a reader gives a hash that they trust."""
+    found.add_argument(
+        "--block-hash", dest="hashes", action="append", default=[], type=_given_hash, metavar="N=0x...", help=help
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ and hash: a rollback meanwhile leaves it without effect.
 
 import time
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
@@ -14,19 +13,18 @@ from sqlalchemy import Connection, Engine, text
 from indexer.store.bulk import insert
 from indexer.store.checkpoint import Fenced
 from indexer.store.rollback import VERIFICATION
+from indexer.store.stored import read_range
 from indexer.verify import (
     Contradicted,
     Failure,
     Outcome,
     StoredBlock,
-    StoredLog,
     Untold,
     Unverifiable,
     Verified,
     Wrong,
 )
 from schema.rlp import encode
-from schema.values import block_of, end_of_block, log_index_of, position
 from schema.vocabulary import FailureCause, VerificationLevel
 
 FIRST_RETRY_SECONDS = 60
@@ -105,10 +103,10 @@ class Levels:
             )
             return found.one_or_none() is not None
 
-    def blocks(self, first: int, last: int, limit: int) -> list[StoredBlock]:
+    def blocks(self, first: int, last: int, limit: int) -> Sequence[StoredBlock]:
         """Returns the next blocks with events from first to last."""
         with self.engine.begin() as connection:
-            return read_blocks(connection, self.chain_id, first, last, limit)
+            return read_range(connection, self.chain_id, first, last, limit).blocks
 
     def due_failures(self, limit: int) -> list[StoredBlock]:
         """Returns blocks that another try may verify, each after twice the time that it waited before."""
@@ -123,7 +121,9 @@ class Levels:
             now = int(time.time())
             due = [number for number, failed_at, tries in found if failed_at + _patience(tries) <= now]
             return [
-                block for number in due[:limit] for block in read_blocks(connection, self.chain_id, number, number, 1)
+                block
+                for number in due[:limit]
+                for block in read_range(connection, self.chain_id, number, number, 1).blocks
             ]
 
     def record(self, judged: Iterable[Judged], *, through: int | None = None) -> None:
@@ -197,51 +197,6 @@ class Levels:
                 text(f"DELETE FROM {table} WHERE chain_id = :chain_id AND {column} = :number"),
                 {"chain_id": self.chain_id, "number": number},
             )
-
-
-def read_blocks(connection: Connection, chain_id: int, first: int, last: int, limit: int) -> list[StoredBlock]:
-    """Returns the blocks with events from first to last, at most `limit`, in order."""
-    found = connection.execute(
-        text(
-            """SELECT number, hash, parent_hash, timestamp, state_root, transactions_root, receipts_root FROM block
-            WHERE chain_id = :chain_id AND digest IS NOT NULL AND number >= :first AND number <= :last
-            ORDER BY number LIMIT :limit"""
-        ),
-        {"chain_id": chain_id, "first": first, "last": last, "limit": limit},
-    ).all()
-    if not found:
-        return []
-    logs = _logs(connection, chain_id, found[0].number, found[-1].number)
-    return [
-        StoredBlock(
-            number,
-            bytes(hash),
-            bytes(parent_hash),
-            timestamp,
-            bytes(state_root),
-            bytes(transactions_root),
-            bytes(receipts_root),
-            logs.get(number, ()),
-        )
-        for number, hash, parent_hash, timestamp, state_root, transactions_root, receipts_root in found
-    ]
-
-
-def _logs(connection: Connection, chain_id: int, first: int, last: int) -> dict[int, Sequence[StoredLog]]:
-    found = connection.execute(
-        text(
-            """SELECT position, transaction_index, transaction_hash, address, topics, data FROM event
-            WHERE chain_id = :chain_id AND position >= :first AND position <= :last ORDER BY position"""
-        ),
-        {"chain_id": chain_id, "first": position(first, 0), "last": end_of_block(last)},
-    )
-    return {
-        number: [
-            StoredLog(log_index_of(place), index, bytes(hash), bytes(address), bytes(topics), bytes(data))
-            for place, index, hash, address, topics, data in rows
-        ]
-        for number, rows in groupby(found, key=lambda row: block_of(row.position))
-    }
 
 
 def _patience(tries: int) -> int:
