@@ -49,7 +49,7 @@ def test_every_command_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     printed = capsys.readouterr().out
-    commands = re.findall(r"^    (\w+) ", printed, re.MULTILINE)
+    commands = re.findall(r"^    (\w+)(?: |$)", printed, re.MULTILINE)
     listed = re.findall(r"`certindex (\w+)", "\n".join(first_column(TEXT, "command")))
     assert sorted(listed) == sorted(commands)
 
