@@ -138,7 +138,7 @@ SANITIZED = {
 def _license(whose: str, status: LicenseStatus) -> str:
     match status:
         case LicenseStatus.NONE:
-            return f"No {whose} licence was ever granted"
+            return f"There was no {whose} licence"
         case LicenseStatus.UNKNOWN:
             return f"The history is not whole, so it is not known what the {whose} licence was worth"
         case _:

@@ -10,17 +10,24 @@ Json = dict[str, Any]
 
 DEVICES = """
 query Devices($block: BigInt!, $after: String) {
-  devices(first: 100, after: $after, orderBy: {field: TOKEN_ID, direction: ASC}, asOf: {block: $block}) {
+  devices(first: 50, after: $after, orderBy: {field: TOKEN_ID, direction: ASC}, asOf: {block: $block}) {
     nodes {
       tokenId owner address addresses { address } serialNumber imei { value } devEUI hardwareRevision
       attributes { name value }
       manufacturer { tokenId } manufacturerLicenseAtMint { status }
       mintedAt claimedAt provisionedAt beneficiary pairedVehicle { tokenId owner } pairedAt
       endOfLife { status occurredAt } factoryResets { totalCount }
-      predecessor { tokenId } successor { tokenId }
-      authorizedUsers(first: 100) { nodes { user source permissions } }
+      predecessor { tokenId }
+      authorizedUsers(first: 50) { nodes { user source permissions } }
     }
     pageInfo { endCursor hasNextPage }
+  }
+}
+"""
+SUCCESSORS = """
+query Successors($block: BigInt!) {
+  devices(first: 100, orderBy: {field: TOKEN_ID, direction: ASC}, asOf: {block: $block}) {
+    nodes { tokenId successor { tokenId } }
   }
 }
 """
@@ -32,7 +39,7 @@ query Makers($block: BigInt!) {
 
 
 async def asked_devices(api: Api, block: int) -> Said:
-    """Return what the API says of each device, a page of 100 after the other."""
+    """Return what the API says of each device, a page after the other."""
     found: Said = {}
     after, more = None, True
     while more:
@@ -56,9 +63,9 @@ async def asked_makers(api: Api, block: int) -> Said:
 
 
 async def asked_successors(api: Api, block: int) -> dict[int, int]:
-    """Return the token that took over, by the token that it took over from."""
-    page = (await api.ask(DEVICES, block=str(block), after=None))["devices"]
-    pairs = {int(node["tokenId"]): _token(node["successor"]) for node in page["nodes"]}
+    """Return the token that took over, by the token that it took over from, of the first hundred tokens."""
+    nodes = (await api.ask(SUCCESSORS, block=str(block)))["devices"]["nodes"]
+    pairs = {int(node["tokenId"]): _token(node["successor"]) for node in nodes}
     return {old: new for old, new in pairs.items() if new is not None}
 
 

@@ -118,7 +118,7 @@ def test_an_expired_licence_and_none_at_all_fail(judge: Judge) -> None:
     found = judge("manufacturerLicensedAtMint", [], [mint()])
     assert found == {
         "verdict": "FAIL",
-        "reason": "No manufacturer licence was ever granted at the mint in block 2.",
+        "reason": "There was no manufacturer licence at the mint in block 2.",
         "evidence": [("DEVICE_MINTED", 2)],
     }
 
