@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
@@ -32,6 +33,7 @@ def insert(connection: Connection, chain_id: int, table: str, rows: Sequence[Str
     """Inserts rows of one kind. An existing key is an error: nothing is ever written twice."""
     if not rows:
         return
+    rows = _in_order(table, rows)
     columns = rows[0].__struct_fields__
     if connection.dialect.name == "postgresql":
         _copy(connection, chain_id, table, columns, rows)
@@ -46,7 +48,7 @@ def close(connection: Connection, chain_id: int, table: str, rows: Sequence[Stru
     if not rows:
         return
     ends = SPAN_ENDS.get(table, ("valid_to",))
-    update(connection, chain_id, table, ends, SPAN_KEYS[table], rows)
+    update(connection, chain_id, table, ends, SPAN_KEYS[table], _in_order(table, rows))
 
 
 def update(
@@ -70,6 +72,12 @@ def update(
             f"The tables contradict each other: {len(rows)} rows of {table} were to be changed, "
             f"{result.rowcount} are there. Rewrite them from the stored events: certindex rebuild"
         )
+
+
+def _in_order(table: str, rows: Sequence[Struct]) -> Sequence[Struct]:
+    """Returns spans in the order of their key: neighbours share a page, and a batch is spread over many."""
+    key = SPAN_KEYS.get(table)
+    return rows if key is None else sorted(rows, key=attrgetter(*key))
 
 
 def _copy(connection: Connection, chain_id: int, table: str, columns: Sequence[str], rows: Sequence[Struct]) -> None:
