@@ -119,13 +119,13 @@ def _apply(ledger: Ledger, rules: Rules, at: Placed) -> Reading:
     reading = _read(fact, at.block_time)
     match fact:
         case ManufacturerLicensed():
-            reading.manufacturer_id = _license_manufacturer(ledger, at, fact)
+            reading.manufacturer_id = licensing.license_manufacturer(ledger, at, fact)
         case ManufacturerLicenseRevoked():
             reading.manufacturer_id = manufacturer = ledger.manufacturer(at, fact.manufacturer_id)
             version = ledger.manufacturer_versions.change(manufacturer, at.position)
             licensing.revoke(version, at.position, at.block_time, fact.reason)
         case HardwareLicensed():
-            reading.hardware_license_id, reading.manufacturer_id = _license_hardware(ledger, at, fact)
+            reading.hardware_license_id, reading.manufacturer_id = licensing.license_hardware(ledger, at, fact)
         case HardwareLicenseRevoked():
             reading.hardware_license_id = license = ledger.hardware_license(at, fact.hardware_license_id)
             held = ledger.hardware_license_versions.change(license, at.position)
@@ -374,37 +374,6 @@ def _record_end_of_life(ledger: Ledger, at: Placed, fact: EndOfLifeRecorded, dev
     happened_at = at.block_time if fact.occurred_at is None else fact.occurred_at
     version = ledger.device_versions.change(device, at.position)
     devices.end_service(version, at.position, fact.process, happened_at, fact.facility, fact.sanitization)
-
-
-# Licences
-
-
-def _license_manufacturer(ledger: Ledger, at: Placed, fact: ManufacturerLicensed) -> int:
-    manufacturer = ledger.manufacturer(at, fact.manufacturer_id)
-    version = ledger.manufacturer_versions.change(manufacturer, at.position)
-    if fact.account is not None:
-        version.account = None if fact.account == ZERO_ADDRESS else fact.account
-    if fact.name is not None:
-        version.name = fact.name or None
-        version.name_key = text_key(fact.name)
-    licensing.grant(version, at.position, at.block_time, fact)
-    return manufacturer
-
-
-def _license_hardware(ledger: Ledger, at: Placed, fact: HardwareLicensed) -> tuple[int, int | None]:
-    license = ledger.hardware_license(at, fact.hardware_license_id)
-    maker = None if fact.manufacturer_id is None else ledger.manufacturer(at, fact.manufacturer_id)
-    version = ledger.hardware_license_versions.change(license, at.position)
-    if maker is not None:
-        version.manufacturer_id = maker
-    if fact.model is not None:
-        version.model = fact.model or None
-        version.model_key = text_key(fact.model)
-    if fact.hardware_revision is not None:
-        version.hardware_revision = fact.hardware_revision or None
-        version.hardware_revision_key = text_key(fact.hardware_revision)
-    licensing.grant(version, at.position, at.block_time, fact)
-    return license, maker
 
 
 def _int64(number: int | None) -> int | None:

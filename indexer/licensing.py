@@ -1,12 +1,43 @@
 """Licences: grants, revocations, and what a mint finds them to be worth."""
 
+from indexer.ledger import Ledger, Placed
 from indexer.rows import License
-from schema.events import HardwareLicensed, ManufacturerLicensed
+from schema.events import ZERO_ADDRESS, HardwareLicensed, ManufacturerLicensed
 from schema.licenses import license_status
-from schema.values import OPEN, saturate
+from schema.values import OPEN, saturate, text_key
 from schema.vocabulary import LicenseStatus, Verdict
 
 NOT_LICENSED = (LicenseStatus.NONE, LicenseStatus.REVOKED, LicenseStatus.EXPIRED)
+
+
+def license_manufacturer(ledger: Ledger, at: Placed, fact: ManufacturerLicensed) -> int:
+    """Applies the fact and returns the manufacturer."""
+    manufacturer = ledger.manufacturer(at, fact.manufacturer_id)
+    version = ledger.manufacturer_versions.change(manufacturer, at.position)
+    if fact.account is not None:
+        version.account = None if fact.account == ZERO_ADDRESS else fact.account
+    if fact.name is not None:
+        version.name = fact.name or None
+        version.name_key = text_key(fact.name)
+    grant(version, at.position, at.block_time, fact)
+    return manufacturer
+
+
+def license_hardware(ledger: Ledger, at: Placed, fact: HardwareLicensed) -> tuple[int, int | None]:
+    """Applies the fact and returns the licence, and the manufacturer where the fact names one."""
+    license = ledger.hardware_license(at, fact.hardware_license_id)
+    maker = None if fact.manufacturer_id is None else ledger.manufacturer(at, fact.manufacturer_id)
+    version = ledger.hardware_license_versions.change(license, at.position)
+    if maker is not None:
+        version.manufacturer_id = maker
+    if fact.model is not None:
+        version.model = fact.model or None
+        version.model_key = text_key(fact.model)
+    if fact.hardware_revision is not None:
+        version.hardware_revision = fact.hardware_revision or None
+        version.hardware_revision_key = text_key(fact.hardware_revision)
+    grant(version, at.position, at.block_time, fact)
+    return license, maker
 
 
 def grant(version: License, position: int, block_time: int, fact: ManufacturerLicensed | HardwareLicensed) -> None:
