@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from api.bundle import bundle_route
 from api.endpoint import GraphQLEndpoint, refusal
 from api.graphql.errors import Code
 from api.graphql.schema import sdl
@@ -32,6 +33,7 @@ def create_app(settings: Settings) -> Starlette:
         routes=[
             Route("/", RedirectResponse("/graphql")),
             Route("/graphql", GraphQLEndpoint(engine, settings)),
+            Route("/devices/{did}/bundle.json", bundle_route(engine, settings)),
             Route("/schema.graphql", PlainTextResponse(sdl())),
             Route("/healthz", PlainTextResponse("ok\n")),
             Route("/readyz", _readyz(engine, settings)),

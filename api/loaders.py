@@ -17,6 +17,7 @@ from api.queries.keys import Key
 from api.queries.licenses import hardware_licenses, manufacturers
 from api.queries.pages import Listing, Order, Page, Window, counts, pages
 from api.queries.pins import BlockPoint, Pin, are_canonical, block_at_time, blocks_with_hashes, pin_at, were_orphaned
+from api.queries.proofs import Proof, proofs, verification_notes
 from api.queries.tokens import Token, token_ids
 from api.queries.twins import address_twins, imei_twins, serial_number_twins
 from api.queries.vehicles import vehicles
@@ -69,6 +70,8 @@ class Loaders:
         self.authorization: Loader[Key, Row[Any] | None] = self._loader(authorizations)
         self.event: Loader[Key, Row[Any] | None] = self._loader(events)
         self.block: Loader[tuple[int, int], BlockPoint | None] = self._loader(blocks)
+        self.proof: Loader[tuple[int, int, int], Proof | None] = self._loader(proofs)
+        self.verification_note: Loader[tuple[int, int], str | None] = self._loader(verification_notes)
         self.addresses: Loader[Key, Sequence[Row[Any]]] = self._loader(addresses)
         self.attributes: Loader[Key, Sequence[Row[Any]]] = self._loader(attributes)
         self.imei_twins: Loader[Key, Sequence[Row[Any]]] = self._loader(imei_twins)

@@ -10,6 +10,7 @@ from api.graphql.blocks import Block, to_block
 from api.graphql.context import Info
 from api.graphql.fields import field
 from api.graphql.nodes import Node
+from api.graphql.proofs import InclusionProof, to_proof
 from api.graphql.scalars import Address, BigInt, Bytes, Bytes32, block_time, date_time
 from api.queries.pins import Pin
 from schema.events import Kind
@@ -100,6 +101,15 @@ class LifecycleEvent(Node):
     @field("How well it is proved that the log is in its block.")
     def verification(self) -> VerificationLevel:
         return VerificationLevel(self.row.level)
+
+    @field("Why verification stopped short of RECEIPTS, where it cannot go on.")
+    async def verification_note(self, info: Info) -> str | None:
+        return await info.context.loaders.verification_note.load((self.row.chain_id, self.row.block_number))
+
+    @field("Null below RECEIPTS, and where proofs are not kept.")
+    async def proof(self, info: Info) -> InclusionProof | None:
+        place = (self.row.chain_id, self.row.block_number, self.row.transaction_index)
+        return to_proof(self.row, await info.context.loaders.proof.load(place))
 
     @field("How far its block is from being taken back.")
     def finality(self, info: Info) -> Finality:
