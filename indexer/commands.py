@@ -102,8 +102,8 @@ async def rebuild(settings: RebuildSettings) -> int:
     """Rewrites every derived row from the stored events, by the stored profile or another one."""
     engine, chain_id = open_database(settings)
     lease = Lease(engine, chain_id)
-    await acquire(lease, wait=False)
     try:
+        await acquire(lease, wait=False)
         with engine.begin() as connection:
             contracts = read_watch_set(connection, chain_id)
             profile = (
@@ -124,8 +124,8 @@ async def rollback(settings: DatabaseSettings, to: int) -> int:
     """Takes back everything above a block, by an operator's will."""
     engine, chain_id = open_database(settings)
     lease = Lease(engine, chain_id)
-    await acquire(lease, wait=False)
     try:
+        await acquire(lease, wait=False)
         with engine.begin() as connection:
             contracts = read_watch_set(connection, chain_id)
             profile = stored_profile(connection, chain_id)

@@ -87,16 +87,23 @@ def check_quorum(quorum: int, urls: Sequence[str]) -> None:
 def open_database(settings: DatabaseSettings) -> tuple[Engine, int]:
     """Returns the engine and the chain that is meant: CHAIN_ID's, or the only one that the database holds."""
     engine = connect(settings.database_url)
-    migrate(engine)
-    with engine.begin() as connection:
-        known = list(connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars())
-    wanted = settings.chain_id
+    try:
+        migrate(engine)
+        with engine.begin() as connection:
+            known = list(connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars())
+        return engine, _meant_chain(settings.chain_id, known)
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+def _meant_chain(wanted: int | None, known: Sequence[int]) -> int:
     listed = ", ".join(map(str, known)) or "none"
     if wanted is not None and wanted not in known:
         raise Stop(f"CHAIN_ID={wanted}: the database holds no such chain (it holds: {listed}).")
     if wanted is None and len(known) != 1:
         raise Stop(f"The database holds {len(known)} chains ({listed}); say which is meant. Example: CHAIN_ID=137")
-    return engine, known[0] if wanted is None else wanted
+    return known[0] if wanted is None else wanted
 
 
 def stored_profile(connection: Connection, chain_id: int) -> Profile:
@@ -132,7 +139,7 @@ async def acquire(lease: Lease, *, wait: bool) -> None:
 def _wanted_contracts(settings: Settings, profile: Profile, chain_id: int) -> list[tuple[str, bytes, int]]:
     """Returns (role, address, start block) of all that the settings, or the profile for this network, name."""
     if settings.contracts is not None:
-        return [(role, address, settings.start_block or 0) for role, address in settings.contracts]
+        return [(role, address, settings.start_block or 0) for role, address in dict.fromkeys(settings.contracts)]
     known = profile.networks.get(chain_id, {})
     if not known:
         raise Stop(

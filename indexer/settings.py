@@ -12,11 +12,25 @@ def rpc_urls(value: str) -> tuple[str, ...]:
     urls = tuple(url.strip() for url in value.split(",") if url.strip())
     for url in urls:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("not http:// or https:// URLs, separated by commas")
     if not urls:
         raise ValueError("no URL")
     return urls
+
+
+def without_keys(value: str) -> str:
+    """Return URLs without what may be a key: of each the scheme, the host and the port."""
+    return ",".join(map(_without_key, value.split(",")))
+
+
+def _without_key(url: str) -> str:
+    return re.sub(r"(?is)^(\s*(?:[a-z]+://)?)(?:[^/?#]*@)?([^/?#\s]*)(.*)$", _start_of_url, url)
+
+
+def _start_of_url(url: re.Match[str]) -> str:
+    start, host, rest = url.groups()
+    return f"{start}{host}{'/...' if rest.strip('/ ') else ''}"
 
 
 def contracts(value: str) -> tuple[tuple[str, bytes], ...]:
@@ -73,6 +87,7 @@ class NodeSettings(DatabaseSettings):
         rpc_urls,
         help="JSON-RPC URLs of EVM nodes of one network, comma-separated; the healthiest is asked.",
         example="http://127.0.0.1:8545",
+        shown=without_keys,
     )
 
 
@@ -88,6 +103,7 @@ class ProveSettings(DatabaseSettings):
         optional=True,
         help="JSON-RPC URLs of EVM nodes, comma-separated; asked only for what is not proven yet.",
         example="http://127.0.0.1:8545",
+        shown=without_keys,
     )
 
 

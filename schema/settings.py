@@ -31,13 +31,23 @@ class Declaration:
     example: str
     default: str | None
     optional: bool
+    shown: Callable[[str], str]
 
 
 def setting(
-    parse: Callable[[str], Any], *, help: str, example: str, default: str | None = None, optional: bool = False
+    parse: Callable[[str], Any],
+    *,
+    help: str,
+    example: str,
+    default: str | None = None,
+    optional: bool = False,
+    shown: Callable[[str], str] | None = None,
 ) -> Any:
-    """Declare a setting. `parse` raises ValueError saying what is wrong; optional ones without a value are None."""
-    declaration = Declaration(parse, help, example, default, optional)
+    """Declare a setting. `parse` raises ValueError saying what is wrong; optional ones without a value are None.
+
+    `shown` returns a wrong value as an error may tell it: without its secrets, by default without passwords.
+    """
+    declaration = Declaration(parse, help, example, default, optional, shown or without_password)
     metadata = {"setting": declaration}
     if default is not None:
         return field(default_factory=lambda: parse(default), metadata=metadata)
@@ -93,7 +103,7 @@ def _read(
             return {name: declaration.parse(text)}
         except ValueError as error:
             example = f"{source}{separator}{declaration.example}"
-            raise SettingsError(f'{source} is "{without_password(text)}": {error}. Example: {example}') from None
+            raise SettingsError(f'{source} is "{declaration.shown(text)}": {error}. Example: {example}') from None
     if declaration.default is None and not declaration.optional:
         raise SettingsError(f"{key} is not set. Example: {key}={declaration.example}")
     return {}

@@ -1,0 +1,428 @@
+"""The commands, as a person types them: what they print, how they end, and what they refuse."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from indexer.settings import Settings
+from schema.profile import SHIPPED
+from scripts.processes import Child
+from tests.certindex import Certindex, runner
+from tests.chain import Factory, report
+from tests.conftest import StartAnvil
+from tests.indexing import read_tables
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CHAIN_ID = 31337
+SECRET = "s3cretk3y"
+NEVER_ASKED = "http://127.0.0.1:1"
+SETTINGS = [name.upper() for name in Settings.__dataclass_fields__]
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def certindex(capsys: pytest.CaptureFixture[str]) -> Certindex:
+    return runner(capsys)
+
+
+@pytest.fixture
+def devices(factory: Factory) -> Factory:
+    """Three devices with something to tell."""
+    for number in (1, 2, 3):
+        factory.mint(number=number)
+    factory.send("recordQualityInspection", 1, report(), sender=factory.maker)
+    factory.send("factoryReset", 2, 1_700_000_300, 1)
+    return factory
+
+
+@pytest.fixture
+def start(devices: Factory, tmp_path: Path) -> Iterator[Callable[..., Child]]:
+    """Start commands on the devices' chain in processes of their own; all of them end with the test."""
+    started: list[Child] = []
+
+    def start(*arguments: str, **environment: str) -> Child:
+        started.append(Child(command(*arguments), environment=os.environ | settings_of(devices) | environment))
+        return started[-1]
+
+    yield start
+    for child in started:
+        child.stop()
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "indexer", *arguments]
+
+
+def settings_of(factory: Factory) -> dict[str, str]:
+    return {"RPC_URLS": factory.chain.url, "CONTRACTS": f"certificate={factory.contract.address}"}
+
+
+def options_of(factory: Factory) -> list[str]:
+    return ["--rpc-urls", factory.chain.url, "--contracts", f"certificate={factory.contract.address}"]
+
+
+def run_command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        env=os.environ | environment,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def wait_until(condition: Callable[[], Any], what: str, patience: float = 30) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.05)
+
+
+def tables(database_url: str) -> dict[str, Any]:
+    engine = create_engine(database_url)
+    try:
+        return read_tables(engine, CHAIN_ID)
+    finally:
+        engine.dispose()
+
+
+def writer(database_url: str) -> str | None:
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        found: str | None = connection.execute(text("SELECT writer FROM chain")).scalar_one_or_none()
+    engine.dispose()
+    return found
+
+
+# What they do
+
+
+def test_sync_catches_up_and_status_tells_how_far(devices: Factory, database_url: str) -> None:
+    head = devices.chain.block_number
+    done = run_command("sync", **settings_of(devices), DATABASE_URL=database_url)
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    assert re.fullmatch(rf"synced block={head} blocks={head + 1} events=\d+ elapsed=\S+s rate=\d+/s\n", done.stdout), (
+        done.stdout
+    )
+    assert f"block {head} of {head}" in done.stderr
+    status = run_command("status", "--json", DATABASE_URL=database_url)
+    [told] = json.loads(status.stdout)
+    logs = devices.chain.logs(devices.contract.address)
+    assert (status.returncode, told["chain_id"], told["indexed_number"], told["lag_blocks"]) == (0, CHAIN_ID, head, 0)
+    assert (told["events"], told["undecodable"], told["reorgs"]) == (len(logs), 0, 0)
+    assert told["indexed_hash"] == devices.chain.block(head)["hash"]
+    assert told["contracts"][0]["address"] == devices.contract.address
+    assert (told["backfilled"], told["writer"]) == (True, None)
+
+
+def test_status_is_told_in_words_too(devices: Factory, sqlite_url: str, certindex: Certindex) -> None:
+    assert "No chain is indexed yet: certindex sync" in certindex("status", database_url=sqlite_url).out
+    certindex("sync", *options_of(devices), database_url=sqlite_url)
+    told = certindex("status", database_url=sqlite_url)
+    assert told.status == 0
+    assert f"chain {CHAIN_ID} (device-certificate)" in told.out
+    assert f"indexed    block {devices.chain.block_number} of 20" in told.out
+    assert f"certificate {devices.contract.address} from block 0 (from its first block)" in told.out
+
+
+def test_sync_goes_on_from_where_it_stopped(devices: Factory, sqlite_url: str, certindex: Certindex) -> None:
+    first = certindex("sync", *options_of(devices), database_url=sqlite_url)
+    again = certindex("sync", *options_of(devices), database_url=sqlite_url)
+    assert (first.status, again.status) == (0, 0)
+    assert "blocks=0 events=0" in again.out
+    devices.mint(number=4)
+    assert "blocks=1 events=2" in certindex("sync", *options_of(devices), database_url=sqlite_url).out
+
+
+def test_rebuild_rewrites_the_same_rows(devices: Factory, database_url: str, certindex: Certindex) -> None:
+    certindex("sync", *options_of(devices), database_url=database_url)
+    before = tables(database_url)
+    done = certindex("rebuild", database_url=database_url)
+    assert done.status == 0
+    assert re.fullmatch(rf"rebuilt chain={CHAIN_ID} events=(\d+) facts=\1 elapsed=\S+s\n", done.out)
+    assert tables(database_url) == before
+
+
+def test_rebuild_reads_the_events_by_another_profile_which_sync_then_wants(
+    devices: Factory, database_url: str, certindex: Certindex, tmp_path: Path
+) -> None:
+    options = options_of(devices)
+    certindex("sync", *options, database_url=database_url)
+    shipped = (SHIPPED / "device_certificate.toml").read_text()
+    mine = tmp_path / "mine.toml"
+    mine.write_text(shipped.replace('"device-certificate"', '"mine"').replace('serial_number = "serialNumber"\n', ""))
+    assert certindex("rebuild", "--profile", str(mine), database_url=database_url).status == 0
+    rows = tables(database_url)["device_version"]
+    assert {row["serial_number"] for row in rows} == {None}
+    refused = certindex("sync", *options, database_url=database_url)
+    assert refused.status == 1
+    assert "read by another text of a profile than 'device-certificate'" in refused.err
+    assert "certindex rebuild" in refused.err
+    assert certindex("sync", *options, "--profile", str(mine), database_url=database_url).status == 0
+    assert certindex("rebuild", "--profile", "device-certificate", database_url=database_url).status == 0
+    assert {row["serial_number"] for row in tables(database_url)["device_version"]} != {None}
+
+
+def test_rebuild_without_a_profile_keeps_the_stored_one(
+    devices: Factory, sqlite_url: str, certindex: Certindex, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text((SHIPPED / "device_certificate.toml").read_text().replace('"device-certificate"', '"mine"'))
+    certindex("sync", *options_of(devices), "--profile", str(mine), database_url=sqlite_url)
+    mine.unlink()
+    assert certindex("rebuild", database_url=sqlite_url).status == 0
+    assert "chain 31337 (mine)" in certindex("status", database_url=sqlite_url).out
+
+
+def test_a_rebuild_by_a_profile_of_other_roles_is_refused_and_changes_nothing(
+    devices: Factory, sqlite_url: str, certindex: Certindex, tmp_path: Path
+) -> None:
+    certindex("sync", *options_of(devices), database_url=sqlite_url)
+    before = tables(sqlite_url)
+    other = tmp_path / "other.toml"
+    shipped = (SHIPPED / "device_certificate.toml").read_text()
+    other.write_text(shipped.replace('contract = "certificate"', 'contract = "passport"'))
+    refused = certindex("rebuild", "--profile", str(other), database_url=sqlite_url)
+    assert refused.status == 2
+    assert "unknown role 'certificate'" in refused.err
+    assert (tables(sqlite_url), writer(sqlite_url)) == (before, None)
+
+
+def test_rollback_takes_back_what_lies_above_and_sync_brings_it_again(
+    devices: Factory, database_url: str, certindex: Certindex
+) -> None:
+    certindex("sync", *options_of(devices), database_url=database_url)
+    before, head = tables(database_url), devices.chain.block_number
+    done = certindex("rollback", "--to", str(head - 2), database_url=database_url)
+    assert (done.status, done.out) == (0, f"rolled back chain={CHAIN_ID} from={head} to={head - 2} events=2\n")
+    assert tables(database_url)["block"][-1]["number"] == head - 2
+    certindex("sync", *options_of(devices), database_url=database_url)
+    assert tables(database_url) == before
+
+
+def test_a_rollback_to_no_block_below_is_refused(devices: Factory, sqlite_url: str, certindex: Certindex) -> None:
+    certindex("sync", *options_of(devices), database_url=sqlite_url)
+    head = devices.chain.block_number
+    refused = certindex("rollback", "--to", str(head), database_url=sqlite_url)
+    assert refused.status == 1
+    assert f"--to {head}: chain {CHAIN_ID} is indexed to block {head}; nothing lies above." in refused.err
+    for wrong in ("yesterday", "-1", "1e3"):
+        refused = certindex("rollback", f"--to={wrong}", database_url=sqlite_url)
+        assert refused.status == 2
+        assert f'"{wrong}" is no block number. Example: --to 35000000' in refused.err
+
+
+def test_run_follows_the_chain_until_it_is_asked_to_stop(
+    devices: Factory, database_url: str, start: Callable[..., Child], certindex: Certindex
+) -> None:
+    follower = start("run", DATABASE_URL=database_url, POLL_INTERVAL="0.05")
+    wait_until(lambda: "backfill finished" in follower.last_words, "the backfill")
+    devices.mint(number=4)
+    wait_until(lambda: len(tables(database_url)["device"]) == 4, "the new device")
+    devices.chain.reorg(1)
+    wait_until(lambda: len(tables(database_url)["device"]) == 3, "the reorg")
+    for refused in (
+        certindex("rebuild", database_url=database_url),
+        certindex("rollback", "--to", "1", database_url=database_url),
+        certindex("sync", *options_of(devices), database_url=database_url),
+    ):
+        assert refused.status == 1
+        assert f"Chain {CHAIN_ID} is being written by {socket.gethostname()}:{follower.pid}:" in refused.err
+        assert "Stop that indexer first" in refused.err
+    follower.stop()
+    assert (follower.exit_status, "Traceback" in follower.last_words) == (0, False), follower.last_words
+    assert writer(database_url) is None
+    assert certindex("rollback", "--to", "1", database_url=database_url).status == 0
+
+
+def test_a_second_run_stands_by_and_takes_over_from_one_that_was_killed(
+    devices: Factory, database_url: str, start: Callable[..., Child]
+) -> None:
+    first = start("run", DATABASE_URL=database_url, POLL_INTERVAL="0.05")
+    wait_until(lambda: "backfill finished" in first.last_words, "the first")
+    second = start("run", DATABASE_URL=database_url, POLL_INTERVAL="0.05")
+    wait_until(lambda: "standing by: another indexer writes" in second.last_words, "the second to stand by")
+    first.kill()
+    devices.mint(number=4)
+    wait_until(lambda: len(tables(database_url)["device"]) == 4, "the second to take over")
+    second.stop(asking=signal.SIGINT)
+    assert second.exit_status == 0
+
+
+# What they refuse
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("rpc-urls", "", "RPC_URLS is not set. Example: RPC_URLS=http"),
+        (
+            "rpc-urls",
+            "ftp://node",
+            '--rpc-urls is "ftp://node": not http:// or https:// URLs.*Example: --rpc-urls http',
+        ),
+        ("rpc-urls", "http://node:99999", '--rpc-urls is "http://node:99999": .*Example: --rpc-urls http'),
+        ("rpc-urls", "http://[::1", '--rpc-urls is "http://.*Example: --rpc-urls http'),
+        ("rpc-urls", ",", '--rpc-urls is ",": no URL'),
+        ("contracts", "certificate", '--contracts is "certificate": .*not role=0xaddress.*Example: --contracts certif'),
+        ("contracts", "certificate=0x12", '--contracts is .*"0x12" of certificate has 2 hex digits, an address has 40'),
+        ("start-block", "-1", '--start-block is "-1": not a whole number from 0'),
+        ("start-block", "genesis", '--start-block is "genesis": not a whole number.*Example: --start-block 35000000'),
+        ("chain-id", "0", '--chain-id is "0": not a whole number from 1.*Example: --chain-id 137'),
+        ("finality-depth", "many", '--finality-depth is "many": .*Example: --finality-depth 128'),
+        ("poll-interval", "0", '--poll-interval is "0": not a number of seconds.*Example: --poll-interval 0.5'),
+        ("port", "65536", '--port is "65536": not a whole number from 0 to 65535. Example: --port 8000'),
+        ("looks", "0", '--looks is "0": not a whole number'),
+        ("quorum", "0", '--quorum is "0": not a whole number'),
+        ("database-url", "mysql://here/x", '--database-url is "mysql://here/x": not a URL of SQLite.*Example: --data'),
+        ("profile", "nonesuch", "no profile 'nonesuch' is shipped, only device.certificate"),
+        ("profile", "./nonesuch.toml", "nonesuch.toml"),
+    ],
+)
+def test_a_bad_setting_is_refused_by_name_with_its_value_and_an_example(
+    sqlite_url: str, certindex: Certindex, option: str, value: str, words: str
+) -> None:
+    options = {"rpc-urls": NEVER_ASKED, "database-url": sqlite_url} | {option: value}
+    refused = certindex("sync", *(part for name, text in options.items() for part in (f"--{name}", text)))
+    assert refused.status == 2
+    assert re.search(words, refused.err, re.DOTALL), refused.err
+
+
+def test_every_bad_setting_of_the_environment_is_told_at_once_without_a_traceback() -> None:
+    refused = run_command("run", RPC_URLS="nowhere", START_BLOCK="first", POLL_INTERVAL="2s")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    for key in ("RPC_URLS", "START_BLOCK", "POLL_INTERVAL"):
+        assert re.search(rf'{key} is ".+": .+ Example: {key}=\S', refused.stderr), refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"contracts": "passport=0x" + "11" * 20}, "unknown role 'passport' among the contracts"),
+        ({"contracts": "certificate=0x" + "11" * 20}, "CONTRACTS names certificate=0x1111.*another DATABASE_URL"),
+        ({"chain-id": "137"}, "is a node of chain 31337, but chain 137 is wanted. Set RPC_URLS or CHAIN_ID"),
+        ({"start-block": "0"}, "START_BLOCK=0 lies before block 2.*START_BLOCK=2"),
+    ],
+)
+def test_settings_that_contradict_what_is_indexed_are_refused(
+    devices: Factory, sqlite_url: str, certindex: Certindex, changes: dict[str, str], words: str
+) -> None:
+    options = [*options_of(devices), "--start-block", "2"]
+    assert certindex("sync", *options, database_url=sqlite_url).status == 0
+    before = tables(sqlite_url)
+    changed = [part for name, value in changes.items() for part in (f"--{name}", value)]
+    refused = certindex("sync", *options, *changed, database_url=sqlite_url)
+    assert refused.status in (1, 2)
+    assert re.search(words, refused.err, re.DOTALL), refused.err
+    assert tables(sqlite_url) == before
+
+
+def test_contracts_that_are_left_out_are_named(devices: Factory, sqlite_url: str, certindex: Certindex) -> None:
+    both = f"certificate={devices.contract.address},certificate=0x{'11' * 20}"
+    done = certindex("sync", *options_of(devices), "--contracts", both, database_url=sqlite_url)
+    assert done.status == 0, done.err
+    refused = certindex("sync", *options_of(devices), database_url=sqlite_url)
+    assert refused.status == 1
+    assert f"CONTRACTS leaves out certificate=0x{'11' * 20}" in refused.err
+
+
+def test_a_contract_that_is_named_twice_is_watched_once(
+    devices: Factory, sqlite_url: str, certindex: Certindex
+) -> None:
+    twice = ",".join(2 * [f"certificate={devices.contract.address}"])
+    done = certindex("sync", *options_of(devices), "--contracts", twice, database_url=sqlite_url)
+    assert done.status == 0, done.err
+
+
+def test_without_contracts_the_profile_must_know_the_network(
+    devices: Factory, sqlite_url: str, certindex: Certindex
+) -> None:
+    refused = certindex("sync", "--rpc-urls", devices.chain.url, database_url=sqlite_url)
+    assert refused.status in (1, 2)
+    assert "CONTRACTS is not set" in refused.err
+    assert "Example: CONTRACTS=certificate=0x" in refused.err
+
+
+def test_a_node_that_does_not_answer_is_waited_for(anvil: StartAnvil, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    waiting = Child(
+        command("sync"),
+        environment=os.environ
+        | {
+            "RPC_URLS": f"http://user:{SECRET}@127.0.0.1:{port}/?key={SECRET}",
+            "CONTRACTS": "certificate=0x" + "11" * 20,
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'waiting.db'}",
+        },
+    )
+    try:
+        wait_until(lambda: "again in" in waiting.last_words, "the first failure")
+        assert f"http://127.0.0.1:{port}/... did not answer" in waiting.last_words
+        anvil(port=port).mine(3)
+        wait_until(lambda: waiting.exit_status is not None, "the end")
+    finally:
+        waiting.stop()
+    assert waiting.exit_status == 0, waiting.last_words
+    assert "synced block=3" in waiting.last_words
+    assert SECRET not in waiting.last_words
+
+
+@pytest.mark.parametrize(
+    "url", [f"ftp://node/v3/{SECRET}", f"http://u:{SECRET}@node:99999/", f"htp://node/?k={SECRET}", f"node/{SECRET}"]
+)
+def test_a_key_in_a_bad_url_is_not_told(sqlite_url: str, certindex: Certindex, url: str) -> None:
+    refused = certindex("sync", "--rpc-urls", url, database_url=sqlite_url)
+    assert refused.status == 2
+    assert "--rpc-urls is " in refused.err
+    assert SECRET not in refused.err
+
+
+def test_a_database_that_cannot_be_used_is_named(certindex: Certindex, tmp_path: Path) -> None:
+    for command_name in ("status", "rebuild"):
+        refused = certindex(command_name, database_url=f"sqlite:///{tmp_path}/no/such/folder.db")
+        assert refused.status == 1
+        assert "there is no folder" in refused.err
+    refused = certindex("status", database_url=f"postgresql://me:{SECRET}@127.0.0.1:1/x")
+    assert (refused.status, SECRET in refused.err) == (1, False)
+    assert "does not answer" in refused.err
+
+
+@pytest.mark.parametrize("command_name", ["rebuild", "rollback"])
+def test_a_command_on_a_database_without_the_chain_says_what_it_holds(
+    sqlite_url: str, certindex: Certindex, command_name: str
+) -> None:
+    to = ("--to", "1") if command_name == "rollback" else ()
+    refused = certindex(command_name, *to, database_url=sqlite_url)
+    assert refused.status == 1
+    assert "The database holds 0 chains (none)" in refused.err
+    refused = certindex(command_name, *to, "--chain-id", "5", database_url=sqlite_url)
+    assert "CHAIN_ID=5: the database holds no such chain" in refused.err
+
+
+def test_help_explains_every_setting_with_an_example(certindex: Certindex) -> None:
+    told = certindex("run", "--help")
+    assert told.status == 0
+    said = " ".join(told.out.split())
+    for name in SETTINGS:
+        assert f"--{name.lower().replace('_', '-')}" in said
+        assert re.search(rf"Example: {name}=\S", said), name
