@@ -21,6 +21,7 @@ from indexer.errors import Stop
 from indexer.record import REORG_BLOCKS, STEP_SECONDS, Record
 from indexer.rpc import Pool
 from indexer.rpc.counts import LATENCY_SECONDS
+from schema.vocabulary import FailureCause
 
 KINDS = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
 
@@ -47,6 +48,10 @@ METRICS = (
     Described("certindex_polled_seconds", "gauge", "Seconds since a provider last told its head."),
     Described("certindex_failing_seconds", "gauge", "Seconds since steps fail; 0 while they succeed."),
     Described("certindex_backfilled", "gauge", "1 when the final blocks were all read once and answers are served."),
+    Described("certindex_judged_block", "gauge", "Every block with events up to it was verified, or tried to be."),
+    Described("certindex_unverified_blocks", "gauge",
+              "Blocks that could not be verified, by cause; CONTRADICTED and WRONGLY_STORED are alarms.",
+              ("chain", "cause")),
     Described("certindex_range_blocks", "gauge", "Blocks that a query for logs spans now, in backfill."),
     Described("certindex_blocks_total", "counter", "Blocks indexed by this process."),
     Described("certindex_events_total", "counter", "Logs stored by this process, of every kind."),
@@ -97,12 +102,17 @@ class ChainCollector(Collector):
             row = connection.execute(
                 text(
                     """SELECT indexed_number, indexed_time, head_number, safe_number, finalized_number, polled_at,
-                        failing_since, backfilled
+                        failing_since, backfilled, judged_number
                     FROM chain WHERE chain_id = :chain_id"""
                 ),
                 {"chain_id": self.chain_id},
             ).one()
-        indexed, indexed_time, head, safe, finalized, polled_at, failing_since, backfilled = row
+            failures = connection.execute(
+                text("SELECT cause, count(*) FROM verification_failure WHERE chain_id = :chain_id GROUP BY cause"),
+                {"chain_id": self.chain_id},
+            )
+            unverified = {row[0]: row[1] for row in failures}
+        indexed, indexed_time, head, safe, finalized, polled_at, failing_since, backfilled, judged = row
         now = int(time.time())
         return {
             "certindex_indexed_block": _one(indexed),
@@ -114,6 +124,8 @@ class ChainCollector(Collector):
             "certindex_polled_seconds": _one(None if polled_at is None else max(now - polled_at, 0)),
             "certindex_failing_seconds": _one(0 if failing_since is None else max(now - failing_since, 0)),
             "certindex_backfilled": _one(int(backfilled)),
+            "certindex_judged_block": _one(judged),
+            "certindex_unverified_blocks": [([cause.name], unverified.get(cause, 0)) for cause in FailureCause],
         }
 
     def _of_record(self) -> Samples:

@@ -115,7 +115,7 @@ def test_a_bundle_of_unverified_events_is_served_and_fails_its_check_with_the_wa
     with serving(Settings(database_url=sqlite_url)) as address:
         answer = httpx.get(f"{address}/devices/{did(factory)}/bundle.json")
     assert answer.status_code == 200
-    with pytest.raises(Failed, match="it was not verified yet .*, or make it with certindex prove"):
+    with pytest.raises(Failed, match=r"it was not verified yet .*, or make it with certindex prove"):
         check(answer.content, {})
 
 

@@ -61,7 +61,7 @@ async def told_by(engine: Engine, record: Record) -> Told:
 
 
 def place(label: tuple[str, str]) -> int:
-    return ("host", "method", "error", "outcome", "le").index(label[0])
+    return ("host", "method", "error", "outcome", "cause", "le").index(label[0])
 
 
 def read(url: str) -> str:
@@ -84,6 +84,7 @@ async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(engine: Eng
         "certindex_behind_blocks": 0,
         "certindex_failing_seconds": 0,
         "certindex_backfilled": 1,
+        "certindex_judged_block": -1,
         "certindex_range_blocks": 2_000,
         "certindex_blocks_total": 10,
         "certindex_events_total": 7,
@@ -94,6 +95,8 @@ async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(engine: Eng
         "certindex_reorg_blocks_sum": 2,
     }
     assert {name: told[name][""] for name in expected} == expected
+    causes = ("UNKNOWN_FORM", "NO_EVIDENCE", "CONTRADICTED", "WRONGLY_STORED")
+    assert told["certindex_unverified_blocks"] == dict.fromkeys(causes, 0)
     assert told["certindex_steps_total"] == {"Indexed": 1, "RolledBack": 1, "UpToDate": 1, "TryAgain": 1}
     assert told["certindex_step_seconds_bucket"]["300.0"] == 3
     host = "https://rpc.example/..."
