@@ -1,7 +1,6 @@
 """Facts completed by what a contract answered: an old event leaves out what the contract knows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import msgspec
@@ -53,6 +52,6 @@ def _completed(calls: Calls, placed: Placed, answers: Answers) -> Placed:
     if isinstance(placed.fact, DeviceMinted):
         call = calls[Tells.MANUFACTURER]
         fact = msgspec.structs.replace(placed.fact, manufacturer_id=call.value(answer))
-        return replace(placed, fact=fact, manufacturer_contract=call.manufacturer_contract)
+        return msgspec.structs.replace(placed, fact=fact, manufacturer_contract=call.manufacturer_contract)
     name = calls[Tells.MANUFACTURER_NAME].value(answer)
-    return replace(placed, fact=msgspec.structs.replace(placed.fact, name=name))
+    return msgspec.structs.replace(placed, fact=msgspec.structs.replace(placed.fact, name=name))

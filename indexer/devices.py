@@ -1,6 +1,7 @@
 """How facts change a device's row: attributes, firmware, tests, end of life. Each function edits the row in place."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from indexer.rows import DeviceActivity, DeviceVersion
 from schema.events import ZERO_ADDRESS, TestKind
@@ -89,6 +90,7 @@ def set_firmware(activity: DeviceActivity, value: str) -> None:
     activity.firmware_version_key = stored_version_key(value)
 
 
+@lru_cache(4096)  # a fleet runs few versions
 def stored_version_key(value: str) -> str:
     """Returns the semver sort key; a version too long for an index is one that cannot be ordered."""
     key = version_key(value)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from indexer import rows
 from indexer.spans import Spans
 from schema.events import Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred
@@ -19,8 +21,7 @@ GrantKey = tuple[int, bytes, str, str]
 """Device, user, source, scope: a grant replaces the open grant of the same key and of no other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(Struct, frozen=True, gc=False):
     """A fact, the place of its log, and the contracts that number what it names. `block_time` in unix seconds."""
 
     position: int

@@ -1,6 +1,7 @@
 """What the profile and the watch set say beyond the facts, put together for the fold."""
 
 from collections.abc import Collection
+from functools import cache
 
 from indexer.fold import Rules
 from schema.events import DeviceMinted
@@ -17,9 +18,11 @@ def rules_of(profile: Profile, reader: Reader, whole: Collection[bytes]) -> Rule
     """Returns the rules. `whole`: the contracts that are watched from their first block."""
     return Rules(
         grant_policies=profile.grant_policies,
-        mints_are_whole=lambda contract: history_is_whole(reader, whole, contract, DeviceMinted),
-        manufacturer_licenses_are_whole=lambda contract: manufacturer_licensing_is_whole(reader, whole, contract),
-        hardware_licenses_are_whole=lambda contract: hardware_licensing_is_whole(reader, whole, contract),
+        mints_are_whole=cache(lambda contract: history_is_whole(reader, whole, contract, DeviceMinted)),
+        manufacturer_licenses_are_whole=cache(
+            lambda contract: manufacturer_licensing_is_whole(reader, whole, contract)
+        ),
+        hardware_licenses_are_whole=cache(lambda contract: hardware_licensing_is_whole(reader, whole, contract)),
         licensed_by_tokens=licensed_by_tokens(reader),
         claims_provision=reader.claims_provision,
     )
