@@ -74,6 +74,7 @@ async def sync(settings: Settings) -> int:
                 done = store.checkpoint()
                 if isinstance(outcome, UpToDate) or (done.number >= target and done.backfilled):
                     break
+            await asyncio.to_thread(store.maintain)
         finally:
             beat.cancel()
             await asyncio.to_thread(lease.release)

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from sqlalchemy.exc import DBAPIError
 
 from indexer.errors import Stop, TryAgain
 from indexer.opening import Opened, acquire
@@ -23,6 +24,7 @@ log = logging.getLogger("certindex")
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+MAINTENANCE_SECONDS = 600.0
 REST = 9.0
 """While there is something to index, verifying rests so many times as long as it worked."""
 
@@ -54,6 +56,7 @@ class Follower:
         scheduler.add_job(self._wake.set, "interval", seconds=self.poll_interval, coalesce=True, max_instances=1)
         scheduler.add_job(self._verify_wake.set, "interval", seconds=self.poll_interval, coalesce=True, max_instances=1)
         scheduler.add_job(self._beat, "interval", seconds=BEAT_SECONDS, coalesce=True, max_instances=1)
+        scheduler.add_job(self._maintain, "interval", seconds=MAINTENANCE_SECONDS, coalesce=True, max_instances=1)
         scheduler.start()
         try:
             while not self._stopping.is_set():
@@ -105,7 +108,7 @@ class Follower:
             except Fenced as error:
                 log.warning("%s", error)
                 return
-            except (TryAgain, Stop) as error:
+            except (TryAgain, Stop, DBAPIError) as error:
                 self.record.failed(error, time.monotonic() - began)
                 await self._fail(store, error)
                 continue
@@ -139,13 +142,19 @@ class Follower:
             log_tally(tally)
             await asyncio.sleep(0 if self._is_idle else tally.seconds * REST)
 
-    async def _fail(self, store: Store, error: TryAgain | Stop) -> None:
-        level = logging.ERROR if isinstance(error, Stop) else logging.WARNING
-        log.log(level, "step failed, again in %.1fs: %s", self._pause, error)
-        await asyncio.to_thread(store.note_failure, str(error))
+    async def _fail(self, store: Store, error: TryAgain | Stop | DBAPIError) -> None:
+        level = logging.WARNING if isinstance(error, TryAgain) else logging.ERROR
+        said = f"the database failed: {error.orig}" if isinstance(error, DBAPIError) else str(error)
+        log.log(level, "step failed, again in %.1fs: %s", self._pause, said)
+        with suppress(DBAPIError):  # a database that is away cannot be told
+            await asyncio.to_thread(store.note_failure, said)
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _maintain(self) -> None:
+        if self.lease.epoch >= 0:
+            await asyncio.to_thread(self.opened.store(self.lease).maintain)
 
     async def _beat(self) -> None:
         if self.lease.epoch >= 0:

@@ -158,6 +158,16 @@ class Store:
                 {"yes": True, "chain_id": self.chain_id},
             )
 
+    def maintain(self) -> None:
+        """Brings the planner's statistics up to date on SQLite; PostgreSQL does so by itself.
+
+        Statistics of a database that was nearly empty lead look-ups past their index.
+        """
+        if self.engine.dialect.name == "sqlite":
+            with self.engine.begin() as connection:
+                connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
+                connection.exec_driver_sql("ANALYZE")  # a thousand rows of each index, however many there are
+
     def rebuild(self, before: Checkpoint, profile: Profile, answers: Sequence[rows.Call] = ()) -> Stored:
         """Rewrites all derived rows from the stored events, by this profile, in one transaction.
 

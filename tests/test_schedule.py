@@ -1,0 +1,73 @@
+"""The loop that follows the chain for ever: it outlives what passes, and keeps the statistics fresh."""
+
+import asyncio
+import sqlite3
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from indexer.opening import open_chain
+from indexer.schedule import Follower
+from indexer.store import Store
+from schema.database import connect
+from tests.chain import Factory
+from tests.verifying import settings_for
+
+
+async def test_an_indexer_outlives_a_database_that_is_away_for_a_while(
+    factory: Factory, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Store.commit
+    failures = iter([OperationalError("COMMIT", None, sqlite3.OperationalError("the disk is away"))] * 2)
+
+    def commits_at_last(store: Store, *arguments: object) -> object:
+        for error in failures:
+            raise error
+        return commit(store, *arguments)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(Store, "commit", commits_at_last)
+    opened = await open_chain(settings_for(factory, database_url))
+    follower = Follower(opened, 0.1, verify=False, keep_proofs=False)
+    running = asyncio.create_task(follower.run())
+    try:
+        async with asyncio.timeout(60):
+            while await asyncio.to_thread(events, database_url) == 0:
+                assert not running.done(), running.result()
+                await asyncio.sleep(0.05)
+    finally:
+        follower.stop()
+        await running
+        await opened.pool.close()
+        opened.engine.dispose()
+    assert next(failures, None) is None
+
+
+async def test_maintenance_gives_the_planner_the_statistics_of_a_grown_table(factory: Factory, sqlite_url: str) -> None:
+    opened = await open_chain(settings_for(factory, sqlite_url))
+    follower = Follower(opened, 0.1, verify=False, keep_proofs=False)
+    running = asyncio.create_task(follower.run())
+    try:
+        async with asyncio.timeout(60):
+            while await asyncio.to_thread(events, sqlite_url) == 0:
+                assert not running.done(), running.result()
+                await asyncio.sleep(0.05)
+    finally:
+        follower.stop()
+        await running
+    with opened.engine.begin() as connection:
+        connection.execute(text("DELETE FROM sqlite_stat1"))
+    opened.store(follower.lease).maintain()
+    with opened.engine.begin() as connection:
+        told = connection.execute(text("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'event'")).scalar_one()
+    await opened.pool.close()
+    opened.engine.dispose()
+    assert told > 0
+
+
+def events(database_url: str) -> int:
+    engine = connect(database_url)
+    with engine.begin() as connection:
+        found: int = connection.execute(text("SELECT count(*) FROM event")).scalar_one()
+    engine.dispose()
+    return found
