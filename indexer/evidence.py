@@ -1,6 +1,7 @@
 """What a provider tells of one block for its verification: header, transactions, all receipts. Nothing is believed."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,8 @@ class Witness:
         self._providers = providers
         self._slots = asyncio.Semaphore(concurrency)
         self._has_block_receipts = True
+        self.seconds = 0.0
+        """How long reading answers took, apart from waiting for them."""
 
     async def header(self, block: str, *, other: bool = False) -> Mapping[str, object]:
         """Returns the header of a block, by its hash or its number in hex, with the hashes of its transactions."""
@@ -66,7 +69,11 @@ class Witness:
         if not isinstance(told, list) or not all(isinstance(hash, str) for hash in told):
             raise WrongAnswer("The provider gave a block without the hashes of its transactions.")
         receipts = await self._receipts(str(header.get("number")), told, other) if told else []
-        return Evidence(header, [to_bytes(hash, 32) for hash in told], [_receipt(receipt) for receipt in receipts])
+        began = time.perf_counter()
+        try:
+            return Evidence(header, [to_bytes(hash, 32) for hash in told], list(map(_receipt, receipts)))
+        finally:
+            self.seconds += time.perf_counter() - began
 
     async def _receipts(self, number: str, transactions: Sequence[str], other: bool) -> "list[JsonReceipt]":
         """Returns all receipts: in one answer, or one by one where the provider knows no such method."""

@@ -117,7 +117,7 @@ class Verifier:
 
     async def _outcomes(self, blocks: Sequence[StoredBlock], *, patience: int) -> list[Outcome | None]:
         """Returns the outcomes, None for a block that was not asked for in vain `patience` times yet."""
-        self._seconds = 0.0
+        self._seconds = -self._witness.seconds
         return await together(*(self._patiently(block, patience) for block in blocks))
 
     async def _patiently(self, block: StoredBlock, patience: int) -> Outcome | None:
@@ -144,7 +144,8 @@ class Verifier:
         return self._tally(judged)
 
     def _tally(self, judged: Sequence[Judged]) -> Tally:
-        tally = Tally(events=sum(len(block.logs) for block, _ in judged), seconds=self._seconds)
+        seconds = self._seconds + self._witness.seconds
+        tally = Tally(events=sum(len(block.logs) for block, _ in judged), seconds=seconds)
         for block, outcome in judged:
             match outcome:
                 case Verified():

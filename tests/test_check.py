@@ -23,7 +23,9 @@ from indexer.store.rollback import LIFECYCLE, SPANS
 from schema.bundle.document import Bundle, canonical, json_schema, manifest_of, to_json
 from schema.bundle.making import make_bundle
 from schema.bundle.state import DEVICE_TABLES
+from schema.bundle.trust import TRUST
 from schema.tables import Chain
+from schema.vocabulary import FailureCause
 from scripts.devchain import REPOSITORY, Anvil
 from tests.certindex import Certindex
 from tests.chain import HASH, Factory, end_of_life_step, mint_request
@@ -543,3 +545,12 @@ def _resealed(document: Document) -> bytes:
     counts = {name: len(document[name]) for name in ("events", "receipts", "blocks")}
     digest = f"0x{keccak256(canonical(document)).hex()}"
     return canonical(document | {"manifest": {"hash": digest, **counts}})
+
+
+def test_the_documents_quote_the_trust_statement_and_name_every_part() -> None:
+    page = (REPOSITORY / "docs" / "verification.md").read_text()
+    quoted = page.partition("<!-- trust -->")[2].partition("<!-- end -->")[0]
+    assert quoted.replace(">", " ").split() == TRUST.split()
+    assert all(f"`{cause.name}`" in page for cause in FailureCause)
+    format_page = (REPOSITORY / "docs" / "bundle.md").read_text()
+    assert all(f"| `{part}` |" in format_page for part in json_schema()["$defs"]["Bundle"]["properties"])

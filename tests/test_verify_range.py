@@ -3,6 +3,7 @@
 import asyncio
 import json
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from indexer.verify import Contradicted, Verified
 from schema.columns import block_of, log_index_of
 from schema.rlp import decode
 from schema.vocabulary import FailureCause, VerificationLevel
+from scripts.benchmark.verification import verification
 from tests.certindex import Certindex
 from tests.chain import Factory, mint_request
 from tests.evidence import Nodes, altering
@@ -334,3 +336,10 @@ def test_ten_thousand_events_are_verified_in_bounded_memory(factory: Factory, sq
         tracemalloc.stop()
         assert set(chain.level_of_events()) == {RECEIPTS}
         assert peak < 20_000_000
+
+
+def test_the_benchmark_measures_what_verification_costs(tmp_path: Path) -> None:
+    measured = verification(tmp_path, devices=4)
+    assert measured.events > measured.blocks > 0
+    assert measured.proof_bytes > 32 * measured.blocks
+    assert measured.seconds > 0

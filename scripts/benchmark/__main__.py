@@ -15,6 +15,7 @@ from scripts.benchmark.databases import KINDS, Databases
 from scripts.benchmark.recording import Shape
 from scripts.benchmark.report import Results, plot, table
 from scripts.benchmark.runs import backfill, ceiling, node, rebuild
+from scripts.benchmark.verification import verification
 from scripts.devchain import REPOSITORY
 
 FOLDER = REPOSITORY / ".bench"
@@ -23,6 +24,7 @@ EVENTS, BLOCKS = 200_000, 20_000
 LATENCIES = (0.005, 0.05)
 CAP_BLOCKS = 2_000
 CAP_RESULTS = 10_000
+VERIFIED_DEVICES = 200
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +61,8 @@ def _run(options: argparse.Namespace, scratch: Path) -> Results:
             for kind in options.databases:
                 with Databases(kind, scratch) as databases:
                     _backfill("sparse", url, databases, blocks, results, rewrite=False)
+    _say(f"verification of a fleet of {VERIFIED_DEVICES} devices")
+    results.verification = verification(scratch, devices=VERIFIED_DEVICES)
     return results
 
 

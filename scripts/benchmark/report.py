@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from scripts.benchmark.runs import Backfill, Ceiling, Rewritten
+from scripts.benchmark.verification import Verification
 
 STAGES = ("fetch", "parse", "decode", "load", "fold", "digest", "write", "index")
 COLOURS = ("#3366cc", "#dc3912", "#ff9900", "#109618", "#990099", "#0099c6", "#dd4477", "#66aa00")
@@ -19,6 +20,7 @@ class Results(msgspec.Struct):
     ceiling: Ceiling
     backfills: list[Backfill] = []
     rebuilds: list[Rewritten] = []
+    verification: Verification | None = None
 
 
 def table(results: Results) -> str:
@@ -34,6 +36,8 @@ def table(results: Results) -> str:
     if results.rebuilds:
         lines += ["", "certindex rebuild"]
         lines += [_rebuild(run) for run in results.rebuilds]
+    if results.verification is not None:
+        lines += ["", "certindex verify, of a real chain", _verification(results.verification)]
     return "\n".join(lines)
 
 
@@ -66,6 +70,13 @@ def _rebuild(run: Rewritten) -> str:
     return (
         f"{run.database:<40} {run.events:>9,} {run.rate:>9,.0f} {'':>9} {_cpu(measured.cpu_seconds, run.events)} "
         f"{'':>7} {measured.memory_bytes / MEGA:>7.0f}"
+    )
+
+
+def _verification(run: Verification) -> str:
+    return (
+        f"{'sqlite':<40} {run.events:>9,} {run.events / run.seconds:>9,.0f} {run.blocks / run.seconds:>9,.0f} "
+        f"{_cpu(run.cpu_seconds, run.events)}   proofs: {run.proof_bytes / max(run.events, 1):,.0f} bytes an event"
     )
 
 

@@ -1,0 +1,63 @@
+"""What verification costs: the blocks of a real chain, verified as `certindex verify` does."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import msgspec
+
+from indexer.commands import sync
+from indexer.opening import open_database, open_verifier
+from indexer.rpc import Pool
+from indexer.settings import Settings
+from indexer.store.levels import Levels
+from indexer.store.watch import read_watch_set
+from indexer.verifier import Tally
+from scripts.fleet import Fleet, start_chain
+
+FINALITY = 64
+"""A development chain calls final what lies so many blocks below its head."""
+
+
+class Verification(msgspec.Struct):
+    """Seconds on the clock, and of this process's CPU; `proof_bytes` is what the proofs add to the database."""
+
+    blocks: int
+    events: int
+    seconds: float
+    cpu_seconds: float
+    proof_bytes: int
+
+
+def verification(scratch: Path, *, devices: int) -> Verification:
+    """Builds a fleet on a development chain, indexes it on SQLite, and verifies all of it."""
+    url = f"sqlite:///{scratch / 'verified.db'}"
+    with start_chain(int(time.time())) as chain:
+        fleet = Fleet.build(chain, devices=devices, now=int(time.time()))
+        chain.mine(FINALITY)
+        contract = ("certificate", bytes.fromhex(fleet.contract.address[2:]))
+        asyncio.run(sync(Settings(database_url=url, rpc_urls=(chain.url,), contracts=(contract,))))
+        return asyncio.run(_verify(url, chain.url))
+
+
+async def _verify(url: str, node_url: str) -> Verification:
+    engine, chain_id = open_database(Settings(database_url=url, rpc_urls=(node_url,)))
+    pool = Pool((node_url,))
+    try:
+        with engine.begin() as connection:
+            contracts = read_watch_set(connection, chain_id)
+        levels = Levels(engine, chain_id)
+        verifier = open_verifier(pool, levels, contracts)
+        total = Tally()
+        began, cpu = time.perf_counter(), time.process_time()
+        async for _, tally in verifier.verify(0, levels.mark().final):
+            total.add(tally)
+        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
+        if total.verified != total.blocks:
+            raise RuntimeError(f"{total.blocks - total.verified} blocks of the benchmark's chain were not verified")
+        with engine.begin() as connection:
+            kept = connection.exec_driver_sql("SELECT sum(length(nodes)) FROM receipt_proof").scalar_one()
+    finally:
+        await pool.close()
+        engine.dispose()
+    return Verification(total.blocks, total.events, seconds, cpu_seconds, int(kept))
