@@ -24,8 +24,9 @@ from indexer.store.levels import Levels
 from indexer.store.stored import Stored
 from indexer.store.watch import WatchedContract, first_block, read_watch_set
 from indexer.verifier import Tally
-from schema.bundle.document import to_json
-from schema.bundle.making import make_bundle, unproven_blocks
+from schema.bundle.document import Bundle, to_json
+from schema.bundle.making import Unreadable, make_bundle, unproven_blocks
+from schema.database import connect
 from schema.values import uint256_bytes
 
 SHOWN_FAILURES = 20
@@ -65,29 +66,40 @@ async def verify(settings: VerifySettings, first: int | None, last: int | None) 
 
 async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
     """Writes a device's bundle; what is not proven yet is asked of a node and verified first."""
-    engine, chain_id = open_database(settings)
-    try:
-        with engine.begin() as connection:
-            contract, token_id = find_device(connection, chain_id, device)
-            bundle = make_bundle(connection, chain_id, contract, token_id)
-        assert bundle is not None
-        missing = unproven_blocks(bundle)
-        if missing:
-            await _verify_blocks(settings, missing)
-            with engine.begin() as connection:
-                bundle = make_bundle(connection, chain_id, contract, token_id)
-        assert bundle is not None
-    finally:
-        engine.dispose()
+    opened, chain_id = open_database(settings)
+    opened.dispose()
+    bundle = _make(settings.database_url, chain_id, device)
+    missing = unproven_blocks(bundle)
+    if missing:
+        await _verify_blocks(settings, missing)
+        bundle = _make(settings.database_url, chain_id, device)
     data = to_json(bundle)
     try:
         checked = check(data, {})
     except Failed as failure:
-        raise Stop(f"The bundle of {device} would not pass its own check: {failure}") from None
+        raise Stop(
+            f"The bundle of {device} would not pass its own check: {failure}. The derived rows are not what the events "
+            "come to; write them anew: certindex rebuild"
+        ) from None
     _write(data + b"\n", out)
     if out is not None:
         print(f"{out}: {checked.did}, {checked.events} events in {checked.blocks} blocks, {len(data)} bytes")
     return 0
+
+
+def _make(database_url: str, chain_id: int, device: str) -> Bundle:
+    """Returns a device's bundle, of one state of the database. Raises Stop."""
+    engine = connect(database_url, read_only=True)
+    try:
+        with engine.connect() as connection:
+            contract, token_id = find_device(connection, chain_id, device)
+            bundle = make_bundle(connection, chain_id, contract, token_id)
+    except Unreadable as error:
+        raise Stop(str(error)) from None
+    finally:
+        engine.dispose()
+    assert bundle is not None
+    return bundle
 
 
 def _write(data: bytes, out: Path | None) -> None:

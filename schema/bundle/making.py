@@ -29,6 +29,10 @@ MANUFACTURER_KINDS = (
 CHUNK = 500
 
 
+class Unreadable(Exception):
+    """The stored events do not mean what the stored rows say; the message names the first, and the way out."""
+
+
 class Rests(NamedTuple):
     """What a device's state rests on, by id: the position of the first event that names it.
 
@@ -47,7 +51,7 @@ class Rests(NamedTuple):
 
 
 def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id: int) -> Bundle | None:
-    """Returns the bundle of a device as it is indexed, None for one that is not there."""
+    """Returns the bundle of a device as it is indexed, None for one that is not there. Raises Unreadable."""
     device = TABLES["device"]
     id = connection.execute(
         select(device.c.id).where(
@@ -201,7 +205,7 @@ def _receipts(connection: Connection, chain_id: int, places: set[tuple[int, int]
 def _event(reader: Reader, event: Row[Any], device: int) -> document.Event:
     reading = reader.read(event.address, event.topics, event.data, block_of(event.position))
     if not isinstance(reading, Mapped):
-        raise ValueError(
+        raise Unreadable(
             f"The event at block {block_of(event.position)}, log {log_index_of(event.position)} is not read as it was "
             "stored. Read all events again: certindex rebuild"
         )
