@@ -28,7 +28,10 @@ class Finality(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """A canonical log and its block. `topics` are joined, 32 bytes each; times are unix seconds."""
+    """A log and its block. `topics` are joined, 32 bytes each; times are unix seconds.
+
+    `orphaned`: a reorg took it back; the ids of what it names are those that canonical rows have, if any.
+    """
 
     chain_id: int
     position: int
@@ -46,6 +49,7 @@ class RecordedEvent:
     block_hash: bytes
     block_time: int
     level: int
+    orphaned: bool = False
 
     @property
     def block_number(self) -> int:

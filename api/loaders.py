@@ -83,6 +83,7 @@ class Loaders:
         self.device_id = self._tokens(tables.device)
         self.manufacturer_id = self._tokens(tables.manufacturer)
         self.hardware_license_id = self._tokens(tables.hardware_license)
+        self.vehicle_id = self._tokens(tables.vehicle)
         self._instants: Loader[tuple[int, int], BlockPoint | None] = self._loader(_blocks_at_times)
 
     def page(self, asked: PageOf, key: Key) -> Awaitable[Page]:

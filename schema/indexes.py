@@ -27,6 +27,9 @@ SECONDARY_INDEXES = (
     SecondaryIndex("block", ("chain_id", "hash")),
     SecondaryIndex("block", ("chain_id", "timestamp")),
     SecondaryIndex("event", ("chain_id", "transaction_hash")),
+    # what reorgs took back: by the hash that a cursor or an id holds, and latest first
+    SecondaryIndex("orphaned_block", ("chain_id", "hash")),
+    SecondaryIndex("reorg", ("happened_at", "chain_id", "reorg_no")),
     # histories; kind also counts the undecodable
     SecondaryIndex("event", ("chain_id", "device_id", "position")),
     SecondaryIndex("event", ("chain_id", "manufacturer_id", "position")),

@@ -240,7 +240,7 @@ class OrphanedBlock(SQLModel, table=True):
 
 
 class OrphanedEvent(SQLModel, table=True):
-    """An event as it stood. Its device may be gone too: the identity is kept here."""
+    """An event as it stood. What it names may be gone too: the numbers are kept here."""
 
     __tablename__ = "orphaned_event"
     __table_args__ = CLUSTERED
@@ -256,6 +256,8 @@ class OrphanedEvent(SQLModel, table=True):
     kind: int = _small()
     device_contract: bytes | None = _bytes(None)
     device_token_id: int | None = _uint256(None)
+    manufacturer_token_id: int | None = _uint256(None)
+    hardware_license_token_id: int | None = _uint256(None)
     event_time: int | None = _int64(None)
     biz_step: int | None = _small(None)
     disposition: int | None = _small(None)

@@ -24,6 +24,7 @@ class Api:
     """A database as its readers see it. `statements` are those of the last request."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self.engine: Engine = connect(url, read_only=True)
         self.statements: list[str] = []
         self.schema = SCHEMA

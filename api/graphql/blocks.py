@@ -11,8 +11,9 @@ from api.graphql.vocabulary import Finality
 from api.queries.pins import BlockPoint
 
 
-@strawberry.type(description="A block that is canonical at the answer's snapshot.")
+@strawberry.type(description="A block; that of an event which a reorg took back is ORPHANED, all others canonical.")
 class Block:
+    orphaned: strawberry.Private[bool]
     number: BigInt = strawberry.field(description="Height, from 0.")
     hash: Bytes32 = strawberry.field(description="Names the block on every branch.")
     timestamp: datetime = strawberry.field(description="When it was made, by its header.")
@@ -20,12 +21,13 @@ class Block:
 
     @field("How far it is from being taken back by a reorg.")
     def finality(self, info: Info) -> Finality:
-        return info.context.finality(self.chain_id, self.number)
+        return Finality.ORPHANED if self.orphaned else info.context.finality(self.chain_id, self.number)
 
 
-def to_block(block: BlockPoint) -> Block:
+def to_block(block: BlockPoint, *, orphaned: bool = False) -> Block:
     """Returns the block of a pin or of a row."""
     return Block(
+        orphaned=orphaned,
         number=BigInt(block.number),
         hash=Bytes32(block.hash),
         timestamp=block_time(block.time),

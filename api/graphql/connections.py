@@ -97,7 +97,7 @@ PAGE_FIELDS = frozenset({"edges", "nodes", "pageInfo"})
 
 
 def _window(slice: Slice, mark: bytes, order: Order) -> tuple[Window, list[Bookmark]]:
-    first, last = _size(slice.first, "first"), _size(slice.last, "last")
+    first, last = page_size(slice.first, "first"), page_size(slice.last, "last")
     if first is not None and last is not None:
         raise BadUserInput("first and last are both given: a page is taken from one end, leave one out.")
     ends = [
@@ -110,7 +110,8 @@ def _window(slice: Slice, mark: bytes, order: Order) -> tuple[Window, list[Bookm
     return Window(size, backward, after, before), [end for end in ends if end is not None]
 
 
-def _size(size: int | None, name: str) -> int | None:
+def page_size(size: int | None, name: str) -> int | None:
+    """Returns the size of a page that was asked for, None where none was. Raises BadUserInput."""
     if size is None or size is UNSET:
         return None
     if not 0 <= size <= MAX_SIZE:

@@ -14,6 +14,7 @@ from api.graphql.context import Info
 from api.graphql.fields import field
 from api.graphql.identity import Imei, imei
 from api.graphql.lifecycle_event import LifecycleEvent
+from api.graphql.named import hardware_license_of, manufacturer_of, names
 from api.graphql.nodes import event_id
 from api.graphql.scalars import Address, BigInt, Bytes32, date_time
 from api.queries.pins import Pin
@@ -153,7 +154,7 @@ class ManufacturerLicensed(LifecycleEvent):
 
     @field("Whose licence.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
-        return await _manufacturer(self, info)
+        return await manufacturer_of(self, info)
 
 
 @strawberry.type(description="A Manufacturing License was revoked.")
@@ -162,7 +163,7 @@ class ManufacturerLicenseRevoked(LifecycleEvent):
 
     @field("Whose licence.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
-        return await _manufacturer(self, info)
+        return await manufacturer_of(self, info)
 
 
 @strawberry.type(description="A Hardware Device License was granted or renewed.")
@@ -175,11 +176,11 @@ class HardwareLicensed(LifecycleEvent):
 
     @field("The licence.")
     async def hardware_license(self, info: Info) -> LazyHardwareLicense:
-        return await _hardware_license(self, info)
+        return await hardware_license_of(self, info)
 
     @field("Whose licence; null when the contract does not say.")
     async def manufacturer(self, info: Info) -> LazyManufacturer | None:
-        return None if self.row.manufacturer_id is None else await _manufacturer(self, info)
+        return await manufacturer_of(self, info) if names(self, "manufacturer_id") else None
 
 
 @strawberry.type(description="A Hardware Device License was revoked.")
@@ -188,7 +189,7 @@ class HardwareLicenseRevoked(LifecycleEvent):
 
     @field("The licence.")
     async def hardware_license(self, info: Info) -> LazyHardwareLicense:
-        return await _hardware_license(self, info)
+        return await hardware_license_of(self, info)
 
 
 @strawberry.type(description="A log of a watched contract that could not be read; kept raw.")
@@ -402,17 +403,3 @@ def _bytes32(hash: bytes | None) -> Bytes32 | None:
 def _int32(code: int | None) -> int | None:
     # a foreign contract may number its codes by uint256, GraphQL's Int ends at 2**31 - 1
     return None if code is None else min(code, INT32_MAX)
-
-
-async def _manufacturer(event: LifecycleEvent, info: Info) -> "Manufacturer":
-    return await info.context.manufacturer(event.pin, _named(event.row.manufacturer_id))
-
-
-async def _hardware_license(event: LifecycleEvent, info: Info) -> "HardwareLicense":
-    return await info.context.hardware_license(event.pin, _named(event.row.hardware_license_id))
-
-
-def _named(id: int | None) -> int:
-    if id is None:
-        raise LookupError("an event of a licence names none: rebuild the database (certindex rebuild)")
-    return id

@@ -36,8 +36,9 @@ def events_of(context: Context) -> Build[Any]:
 
 def events_listing(filter: Filter) -> Listing:
     """Returns the list of all events; UNMAPPED logs are in it only where the filter asks for that kind."""
-    return EVENTS_AND_UNMAPPED if _asks_for_unmapped(filter) else EVENTS
+    return EVENTS_AND_UNMAPPED if asks_for_unmapped(filter) else EVENTS
 
 
-def _asks_for_unmapped(wish: object) -> bool:
-    return any(map(_asks_for_unmapped, wish)) if isinstance(wish, tuple) else wish is Kind.UNMAPPED
+def asks_for_unmapped(wish: object) -> bool:
+    """Tells whether a filter names the kind UNMAPPED."""
+    return any(map(asks_for_unmapped, wish)) if isinstance(wish, tuple) else wish is Kind.UNMAPPED

@@ -80,7 +80,7 @@ class LifecycleEvent(Node):
 
     @field("The block that holds it.")
     def block(self) -> Block:
-        return to_block(self.row.block)
+        return to_block(self.row.block, orphaned=self.row.orphaned)
 
     @field("The transaction that emitted it.")
     def transaction_hash(self) -> Bytes32:
@@ -113,6 +113,8 @@ class LifecycleEvent(Node):
 
     @field("How far its block is from being taken back.")
     def finality(self, info: Info) -> Finality:
+        if self.row.orphaned:
+            return Finality.ORPHANED
         return info.context.finality(self.row.chain_id, self.row.block_number)
 
     @field("The log, for readers who decode it themselves.")

@@ -13,6 +13,7 @@ from api.graphql.authorizations import (
     Scoped,
     connect_authorizations,
 )
+from api.graphql.changes import ChangePage, FeedAfter, FeedFilterBy, LeastFinality, changes
 from api.graphql.connections import After, Before, Connection, First, Last, Listed, Slice, connect
 from api.graphql.context import Info
 from api.graphql.devices import Device, HistoryFilterBy, HistoryOrderBy, to_device
@@ -43,9 +44,12 @@ from api.graphql.manufacturers import (
 from api.graphql.meta import Meta, meta
 from api.graphql.nodes import Node
 from api.graphql.orders import BY_MANUFACTURER_ID, NEWEST_FIRST, OLDEST_FIRST, ManufacturerOrder
+from api.graphql.orphans import OrphanedEvent, orphaned_events
 from api.graphql.pins import AsOf, pins_at
 from api.graphql.refetch import resolve, resolve_all
-from api.graphql.scalars import BigInt
+from api.graphql.scalars import BigInt, Bytes32
+from api.graphql.transactions import IndexedTransaction, find_transaction
+from api.graphql.vocabulary import Finality
 from api.queries.devices import DEVICES, device_order
 from api.queries.events import event_order
 from api.queries.licenses import BY_ID, HARDWARE_LICENSES, MANUFACTURERS, manufacturer_order
@@ -186,6 +190,41 @@ class Query:
         pins = await pins_at(info.context, as_of)
         listed = Listed(events_listing(filter), order, filter=filter)
         return await connect(info, listed, Slice(first, after, last, before), pins, events_of(info.context))
+
+    @field(
+        "The change feed, oldest first, for programs that keep a copy: what the subscription pushes, by pull, with the "
+        "same cursors. Not pinned: ask again with `endCursor`. Without `after`: from the first event."
+    )
+    async def changes(
+        self,
+        info: Info,
+        after: FeedAfter = UNSET,
+        first: First = UNSET,
+        filter_by: FeedFilterBy = UNSET,
+        finality: LeastFinality = Finality.UNSAFE,
+    ) -> ChangePage:
+        return await changes(info.context, after, first, filter_by, finality)
+
+    @field("What reorgs took back, latest first.")
+    async def orphaned_events(
+        self,
+        info: Info,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+        filter_by: HistoryFilterBy = UNSET,
+    ) -> Connection[OrphanedEvent]:
+        return await orphaned_events(info, Slice(first, after, last, before), filter_by)
+
+    @field("A transaction that holds at least one of our events; null when none is indexed (yet).")
+    async def transaction(
+        self,
+        info: Info,
+        hash: Annotated[Bytes32, strawberry.argument(description="The transaction's hash.")],
+        chain_id: Annotated[BigInt | None, strawberry.argument(description="One network; all without it.")] = UNSET,
+    ) -> IndexedTransaction | None:
+        return await find_transaction(info.context, hash, None if chain_id is UNSET else chain_id)
 
     @field("An id read under `asOf` carries its block and answers there again; a malformed or unknown id is null.")
     async def node(

@@ -7,6 +7,7 @@ import strawberry
 from api.graphql.context import Info
 from api.graphql.fields import field
 from api.graphql.lifecycle_event import LifecycleEvent
+from api.graphql.named import manufacturer_of, names, vehicle_of
 from api.graphql.scalars import Address, BigInt
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ class DeviceUnclaimed(LifecycleEvent):
 class DevicePaired(LifecycleEvent):
     @field("Null: vehicle 0, which stands for none and ends the pairing.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:
-        return await _named_vehicle(self, info)
+        return await vehicle_of(self, info) if names(self, "vehicle_id") else None
 
 
 @strawberry.type(description="The pairing ended, whatever vehicle the event names.")
 class DeviceUnpaired(LifecycleEvent):
     @field("As the event says; null when it names none.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:
-        return await _named_vehicle(self, info)
+        return await vehicle_of(self, info) if names(self, "vehicle_id") else None
 
 
 @strawberry.type(description="The certificate is gone. The transfer to zero, which comes with it, ends ownership.")
@@ -61,7 +62,7 @@ class ManufacturerMinted(LifecycleEvent):
 
     @field("Which manufacturer.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
-        return await _manufacturer(self, info)
+        return await manufacturer_of(self, info)
 
 
 @strawberry.type(description="A manufacturer's own NFT changed hands.")
@@ -71,7 +72,7 @@ class ManufacturerTransferred(LifecycleEvent):
 
     @field("Which manufacturer.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
-        return await _manufacturer(self, info)
+        return await manufacturer_of(self, info)
 
 
 @strawberry.type(description="An attribute of a manufacturer was set.")
@@ -81,7 +82,7 @@ class ManufacturerAttributeSet(LifecycleEvent):
 
     @field("Which manufacturer.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
-        return await _manufacturer(self, info)
+        return await manufacturer_of(self, info)
 
 
 @strawberry.type(description="A licence that is an NFT was minted.")
@@ -91,7 +92,7 @@ class LicenseMinted(LifecycleEvent):
 
     @field(WHOSE_LICENSE)
     async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
-        return await _named_manufacturer(self, info)
+        return await manufacturer_of(self, info) if names(self, "manufacturer_id") else None
 
 
 @strawberry.type(description="A licence that is an NFT changed hands.")
@@ -102,7 +103,7 @@ class LicenseTransferred(LifecycleEvent):
 
     @field(WHOSE_LICENSE)
     async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
-        return await _named_manufacturer(self, info)
+        return await manufacturer_of(self, info) if names(self, "manufacturer_id") else None
 
 
 @strawberry.type(description="A licence that is an NFT was revoked.")
@@ -111,7 +112,7 @@ class LicenseRevoked(LifecycleEvent):
 
     @field(WHOSE_LICENSE)
     async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
-        return await _named_manufacturer(self, info)
+        return await manufacturer_of(self, info) if names(self, "manufacturer_id") else None
 
 
 @strawberry.type(description="A vehicle's NFT was minted.")
@@ -120,7 +121,7 @@ class VehicleMinted(LifecycleEvent):
 
     @field("Which vehicle; never null here.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:
-        return await _vehicle(self, info)
+        return await vehicle_of(self, info)
 
 
 @strawberry.type(description="A vehicle's NFT changed hands.")
@@ -130,7 +131,7 @@ class VehicleTransferred(LifecycleEvent):
 
     @field("Which vehicle; never null here.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:
-        return await _vehicle(self, info)
+        return await vehicle_of(self, info)
 
 
 @strawberry.type(description="A vehicle's NFT is gone.")
@@ -139,7 +140,7 @@ class VehicleBurned(LifecycleEvent):
 
     @field("Which vehicle; never null here.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:
-        return await _vehicle(self, info)
+        return await vehicle_of(self, info)
 
 
 EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
@@ -159,26 +160,3 @@ EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
     VehicleTransferred,
     VehicleBurned,
 )
-
-
-async def _manufacturer(event: LifecycleEvent, info: Info) -> "Manufacturer":
-    return await info.context.manufacturer(event.pin, _named(event.row.manufacturer_id))
-
-
-async def _named_manufacturer(event: LifecycleEvent, info: Info) -> "Manufacturer | None":
-    return None if event.row.manufacturer_id is None else await _manufacturer(event, info)
-
-
-# nullable wherever it is told, so that one query may ask it of all: GraphQL merges no fields that differ in this
-async def _vehicle(event: LifecycleEvent, info: Info) -> "Vehicle":
-    return await info.context.vehicle(event.pin, _named(event.row.vehicle_id))
-
-
-async def _named_vehicle(event: LifecycleEvent, info: Info) -> "Vehicle | None":
-    return None if event.row.vehicle_id is None else await _vehicle(event, info)
-
-
-def _named(id: int | None) -> int:
-    if id is None:
-        raise LookupError("an event names no manufacturer or vehicle: rebuild the database (certindex rebuild)")
-    return id

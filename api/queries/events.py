@@ -1,11 +1,24 @@
 """The history: every log of a watched contract, in the order of the chain."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, false, func, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    case,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from api.events import RecordedEvent
 from api.queries import tables
@@ -79,7 +92,7 @@ def select_events(scope: Scope) -> Select[Any]:
     )
 
 
-RECORDED = [field.name for field in fields(RecordedEvent)]
+RECORDED = [field.name for field in fields(RecordedEvent) if field.name != "orphaned"]
 
 
 def recorded(row: Row[Any]) -> RecordedEvent:
@@ -97,22 +110,25 @@ def events(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]
 # What a reader may ask of events
 
 
+@dataclass(frozen=True)
 class BlockNumber(Comparable):
-    """The number of the event's block, asked of its position."""
+    """The number of an event's block, asked of its position."""
+
+    position: ColumnElement[int]
 
     def equals(self, value: int) -> Condition:
         if not 0 <= value <= MAX_BLOCK_NUMBER:
             return false()
-        return event.c.position.between(position(value, 0), end_of_block(value))
+        return self.position.between(position(value, 0), end_of_block(value))
 
     def present(self) -> Condition:
-        return event.c.position.is_not(None)
+        return self.position.is_not(None)
 
     def compare(self, operator: str, value: int) -> Condition:
         if not 0 <= value <= MAX_BLOCK_NUMBER:
             return self.present() if COMPARISONS[operator](0, value) else false()
         edge = end_of_block(value) if operator in ("gt", "lte") else position(value, 0)
-        condition: Condition = COMPARISONS[operator](event.c.position, edge)
+        condition: Condition = COMPARISONS[operator](self.position, edge)
         return condition
 
 
@@ -152,26 +168,23 @@ def _numbers(table: Any, scope: Scope) -> Select[Any]:
     return select(table.c.id).where(table.c.chain_id == scope.chain_id)
 
 
-def _burns() -> Condition:
-    # a step of the end of life has the same business step, and is observed
-    return and_(
-        event.c.kind.in_((Kind.DEVICE_TRANSFERRED, Kind.DEVICE_BURNED)), event.c.biz_step == BizStep.decommissioning
-    )
+def actions(rows: FromClause) -> Cases:
+    """Returns the field of the EPCIS action of rows of events, canonical or not."""
+    step = rows.c.biz_step
+    # a step of the end of life has the same business step as a burn, and is observed
+    burns = and_(rows.c.kind.in_((Kind.DEVICE_TRANSFERRED, Kind.DEVICE_BURNED)), step == BizStep.decommissioning)
+    adds = step == BizStep.commissioning
+    deletes = or_(step == BizStep.destroying, burns)
+    conditions = {
+        EpcisAction.ADD: adds,
+        EpcisAction.OBSERVE: and_(step.is_not(None), negate(or_(adds, deletes))),
+        EpcisAction.DELETE: deletes,
+    }
+    return Cases({action: _always(condition) for action, condition in conditions.items()})
 
 
-def _adds(scope: Scope) -> Condition:
-    return event.c.biz_step == BizStep.commissioning
-
-
-def _deletes(scope: Scope) -> Condition:
-    return or_(event.c.biz_step == BizStep.destroying, _burns())
-
-
-def _observes(scope: Scope) -> Condition:
-    return and_(event.c.biz_step.is_not(None), negate(or_(_adds(scope), _deletes(scope))))
-
-
-ACTIONS = {EpcisAction.ADD: _adds, EpcisAction.OBSERVE: _observes, EpcisAction.DELETE: _deletes}
+def _always(condition: Condition) -> Callable[[Scope], Condition]:
+    return lambda scope: condition
 
 
 def _level(scope: Scope) -> ColumnElement[int]:
@@ -248,10 +261,10 @@ FIELDS: Fields = {
     ),
     "event_time": Moment(event.c.event_time),
     "record_time": Computed(_record_time),
-    "action": Cases(ACTIONS),
+    "action": actions(event),
     "biz_step": Words(event.c.biz_step, BIZ_STEPS),
     "disposition": Words(event.c.disposition, DISPOSITIONS),
-    "block": BlockNumber(),
+    "block": BlockNumber(event.c.position),
     "transaction_hash": Exact(event.c.transaction_hash),
     "contract": Exact(event.c.address),
     "chain_id": Number(event.c.chain_id),

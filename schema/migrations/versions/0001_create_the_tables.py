@@ -349,6 +349,8 @@ def upgrade() -> None:
         sa.Column("kind", sa.SmallInteger(), nullable=False),
         sa.Column("device_contract", sa.LargeBinary(), nullable=True),
         sa.Column("device_token_id", Uint256(), nullable=True),
+        sa.Column("manufacturer_token_id", Uint256(), nullable=True),
+        sa.Column("hardware_license_token_id", Uint256(), nullable=True),
         sa.Column("event_time", sa.BigInteger(), nullable=True),
         sa.Column("biz_step", sa.SmallInteger(), nullable=True),
         sa.Column("disposition", sa.SmallInteger(), nullable=True),
