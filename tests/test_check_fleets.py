@@ -1,9 +1,12 @@
 """The bundle of every device of two whole networks passes its check: the demo's fleet, and a DIMO network."""
 
 import asyncio
+from random import Random
 
+import pytest
 from sqlalchemy import select
 
+from indexer.attest import Unattestable
 from indexer.check import check
 from indexer.commands import sync
 from indexer.settings import Settings
@@ -12,12 +15,13 @@ from schema.bundle.making import make_bundle
 from schema.database import connect
 from schema.settings import read_settings
 from schema.tables import Chain
+from schema.values import block_of
 from scripts.devchain import Anvil
 from scripts.fleet import Fleet, start_chain
 from tests.dimo_network import YEARS, Network
 from tests.dimo_stage import Stage
 from tests.evidence import Nodes
-from tests.verifying import FINALITY, Indexed
+from tests.verifying import FINALITY, Indexed, attest
 
 NOW = 1_763_800_000
 BEGAN = 1_667_300_000
@@ -29,6 +33,26 @@ def test_every_device_of_the_demo_has_a_bundle_that_passes(sqlite_url: str) -> N
         fleet = Fleet.build(chain, devices=DEVICES, now=NOW)
         _index(chain, sqlite_url, "device-certificate", f"certificate={fleet.contract.address}")
         assert _check_all(chain, sqlite_url) >= DEVICES
+
+
+def test_the_demos_whole_chain_is_attested_and_no_deleted_log_goes_unnoticed(sqlite_url: str) -> None:
+    with start_chain(NOW) as chain:
+        fleet = Fleet.build(chain, devices=20, now=NOW)
+        _index(chain, sqlite_url, "device-certificate", f"certificate={fleet.contract.address}")
+        database = Indexed(connect(sqlite_url), chain.chain_id)
+        attested = asyncio.run(attest(database, Nodes(chain)))
+        columns = ", ".join(column.name for column in Chain.metadata.tables["event"].columns)
+        events = database.rows(f"SELECT {columns} FROM event")
+        assert attested.events == len(events) > 100
+        database.execute("CREATE TABLE kept AS SELECT * FROM event")
+        for event in Random(1).sample(events, 12):
+            position = event[columns.split(", ").index("position")]
+            database.execute("DELETE FROM event WHERE position = :position", position=position)
+            with pytest.raises(Unattestable, match=f"block {block_of(position)}: log .* is not stored"):
+                asyncio.run(attest(database, Nodes(chain)))
+            database.execute("INSERT INTO event SELECT * FROM kept WHERE position = :position", position=position)
+        asyncio.run(attest(database, Nodes(chain)))
+        database.engine.dispose()
 
 
 def test_every_device_of_a_dimo_network_has_a_bundle_that_passes(sqlite_url: str) -> None:

@@ -8,17 +8,15 @@ from typing import Any
 
 import pytest
 
-from indexer.attest import Anchor, Attested, Attester, Unattestable
+from indexer.attest import Anchor, Unattestable
 from indexer.errors import TryAgain
-from indexer.evidence import Witness
-from indexer.store.stored import Stored
 from schema.values import block_of
 from scripts.devchain import Anvil
 from tests.certindex import Certindex
 from tests.chain import Factory, end_of_life_step
 from tests.chain import report as passing
 from tests.evidence import Nodes, altering
-from tests.verifying import FINALITY, Indexed, index, indexed
+from tests.verifying import FINALITY, attest, index, indexed
 
 RECEIPTS = "eth_getBlockReceipts"
 HEADER = "eth_getBlockByNumber"
@@ -36,22 +34,6 @@ def lived(factory: Factory) -> Factory:
     factory.send("recordInCircuitTest", 2, passing(), sender=factory.maker)
     factory.send("recordEndOfLife", 3, end_of_life_step(1), sender=factory.owner)
     return factory
-
-
-async def attest(database: Indexed, nodes: Nodes, *, anchor: Anchor | None = None) -> Attested:
-    stored = Stored(database.engine, database.chain_id)
-    addresses = [address for (address,) in database.rows("SELECT address FROM contract")]
-    verifier = database.verifier(nodes, count=nodes.count)
-    attester = Attester(Witness(nodes), verifier, stored, addresses, providers=nodes.count)
-    last = database.levels.mark().final
-    found, _ = await attester.attest(0, last, anchor or Anchor(*_known(stored, last), "stored"))
-    return found
-
-
-def _known(stored: Stored, last: int) -> tuple[int, bytes]:
-    known = stored.hash_at_or_after(last, last + 1_000)
-    assert known is not None
-    return known
 
 
 def test_a_range_whose_events_are_all_there_is_attested(lived: Factory, database_url: str) -> None:

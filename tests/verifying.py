@@ -8,15 +8,18 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from indexer import commands
+from indexer.attest import Anchor, Attested, Attester
 from indexer.chain import Providers
 from indexer.evidence import Witness
 from indexer.opening import open_database
 from indexer.settings import Settings
 from indexer.store.levels import Levels
+from indexer.store.stored import Stored
 from indexer.store.watch import read_watch_set
 from indexer.verifier import Verifier
 from indexer.verify import Judge
 from tests.chain import Factory
+from tests.evidence import Nodes
 
 FINALITY = 64
 """A development chain calls final what lies so many blocks below its head."""
@@ -77,3 +80,20 @@ def indexed(factory: Factory, url: str) -> Iterator[Indexed]:
         yield Indexed(engine, chain_id)
     finally:
         engine.dispose()
+
+
+async def attest(database: Indexed, nodes: Nodes, *, anchor: Anchor | None = None) -> Attested:
+    """Attest all that is final, up to a stored block or the one given. Raises Unattestable."""
+    stored = Stored(database.engine, database.chain_id)
+    addresses = [address for (address,) in database.rows("SELECT address FROM contract")]
+    verifier = database.verifier(nodes, count=nodes.count)
+    attester = Attester(Witness(nodes), verifier, stored, addresses, providers=nodes.count)
+    last = database.levels.mark().final
+    found, _ = await attester.attest(0, last, anchor or Anchor(*_known(stored, last), "stored"))
+    return found
+
+
+def _known(stored: Stored, last: int) -> tuple[int, bytes]:
+    known = stored.hash_at_or_after(last, last + 1_000)
+    assert known is not None
+    return known
