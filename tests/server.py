@@ -5,10 +5,14 @@ from contextlib import contextmanager
 from threading import Thread
 from time import sleep
 
+import httpx
 import uvicorn
 
 from api.app import create_app
 from api.settings import Settings
+
+CLIENT = httpx.Client(timeout=60)
+"""Waits longer than httpx does unasked: the machine may be busy."""
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
 import rlp
 
@@ -14,7 +13,7 @@ from tests.asking import Api, asking
 from tests.chain import Factory
 from tests.chain import report as passing
 from tests.evidence import Nodes, altering
-from tests.server import serving
+from tests.server import CLIENT, serving
 from tests.verifying import index, indexed
 
 HISTORY = """
@@ -95,17 +94,17 @@ def test_the_bundle_that_is_served_passes_the_offline_check(factory: Factory, sq
     live(factory, sqlite_url)
     verify(factory, sqlite_url)
     with serving(Settings(database_url=sqlite_url)) as address:
-        answer = httpx.get(f"{address}/devices/{did(factory)}/bundle.json")
+        answer = CLIENT.get(f"{address}/devices/{did(factory)}/bundle.json")
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
         checked = check(answer.content, {})
         assert (checked.did, checked.events) == (did(factory), 5)
         assert "device-1.bundle.json" in answer.headers["Content-Disposition"]
-        again = httpx.get(
+        again = CLIENT.get(
             f"{address}/devices/{did(factory)}/bundle.json", headers={"If-None-Match": answer.headers["ETag"]}
         )
         assert (again.status_code, again.content) == (304, b"")
         upper = did(factory).replace(factory.contract.address[2:], factory.contract.address[2:].upper())
-        assert httpx.get(f"{address}/devices/{upper}/bundle.json").content == answer.content
+        assert CLIENT.get(f"{address}/devices/{upper}/bundle.json").content == answer.content
 
 
 def test_a_bundle_of_unverified_events_is_served_and_fails_its_check_with_the_way_out(
@@ -113,7 +112,7 @@ def test_a_bundle_of_unverified_events_is_served_and_fails_its_check_with_the_wa
 ) -> None:
     live(factory, sqlite_url)
     with serving(Settings(database_url=sqlite_url)) as address:
-        answer = httpx.get(f"{address}/devices/{did(factory)}/bundle.json")
+        answer = CLIENT.get(f"{address}/devices/{did(factory)}/bundle.json")
     assert answer.status_code == 200
     with pytest.raises(Failed, match=r"it was not verified yet .*, or make it with certindex prove"):
         check(answer.content, {})
@@ -129,12 +128,12 @@ def test_bundles_of_nothing_are_refused_with_a_right_example(factory: Factory, s
             (f"did:erc721:31337:{factory.contract.address}:{2**256}", 400, "is no DID of a device"),
             ("did:erc721:99999999999999999999:0x00:1", 400, "is no DID of a device"),
         ):
-            answer = httpx.get(f"{address}/devices/{name}/bundle.json")
+            answer = CLIENT.get(f"{address}/devices/{name}/bundle.json")
             assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
 
 
 def test_a_bundle_of_an_empty_database_is_no_failure_of_the_server(sqlite_url: str) -> None:
     with serving(Settings(database_url=sqlite_url)) as address:
-        answer = httpx.get(f"{address}/devices/did:erc721:1:0x{'11' * 20}:1/bundle.json")
+        answer = CLIENT.get(f"{address}/devices/did:erc721:1:0x{'11' * 20}:1/bundle.json")
     assert answer.status_code == 503
     assert "Ask again later" in answer.json()["error"]

@@ -48,7 +48,7 @@ def test_a_database_that_holds_something_else_is_refused(database_url: str) -> N
     engine = connect(database_url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE orders (id INTEGER)"))
-    with pytest.raises(DatabaseError, match="something else \\(orders\\)"):
+    with pytest.raises(DatabaseError, match=r"something else \(orders\)"):
         migrate(engine)
     engine.dispose()
 
@@ -57,7 +57,7 @@ def test_a_read_only_engine_cannot_write(database_url: str) -> None:
     writer = connect(database_url)
     migrate(writer)
     reader = connect(database_url, read_only=True)
-    with reader.connect() as connection, pytest.raises(DBAPIError, match="read-?only"):
+    with reader.connect() as connection, pytest.raises(DBAPIError, match=r"read-?only"):
         connection.execute(tables.Block.__table__.delete())  # type: ignore[attr-defined]  # SQLModel hides it
     reader.dispose()
     writer.dispose()

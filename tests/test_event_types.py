@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import httpx
 import pytest
 
 from api.events import RecordedEvent
@@ -15,7 +14,7 @@ from schema.events import EndOfLifeRecorded as Fact
 from schema.profile import Mapped
 from tests.conftest import NewDatabase
 from tests.history import BEGAN, History, Log, block_time, log
-from tests.server import serving
+from tests.server import CLIENT, serving
 
 MAKER, OWNER, ZERO = ("0x" + byte * 20 for byte in ("aa", "0e", "00"))
 HASH = bytes(range(32))
@@ -63,7 +62,7 @@ def told(url: str, *logs: Log) -> list[dict[str, Any]]:
 
 def ask(url: str, query: str) -> dict[str, Any]:
     with serving(Settings(database_url=url)) as address:
-        answer = httpx.post(f"{address}/graphql", json={"query": query}).json()
+        answer = CLIENT.post(f"{address}/graphql", json={"query": query}).json()
     assert "errors" not in answer, answer
     data: dict[str, Any] = answer["data"]
     return data

@@ -12,7 +12,7 @@ import pytest
 from api.settings import Settings
 from tests.conftest import NewDatabase
 from tests.history import History, log
-from tests.server import serving
+from tests.server import CLIENT, serving
 
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
@@ -44,7 +44,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def post(url: str, body: Any, **headers: str) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx.post(url, content=content, headers={"content-type": JSON, "accept": GRAPHQL_RESPONSE, **headers})
+    return CLIENT.post(url, content=content, headers={"content-type": JSON, "accept": GRAPHQL_RESPONSE, **headers})
 
 
 def code(response: httpx.Response) -> str:
@@ -54,7 +54,7 @@ def code(response: httpx.Response) -> str:
 def test_a_query_is_answered_by_post_and_by_get(new_database: NewDatabase) -> None:
     with serving(Settings(database_url=told(new_database()))) as address:
         url = f"{address}/graphql"
-        for answer in (post(url, {"query": QUERY}), httpx.get(url, params={"query": QUERY})):
+        for answer in (post(url, {"query": QUERY}), CLIENT.get(url, params={"query": QUERY})):
             assert answer.status_code == 200
             assert answer.json()["data"] == {"device": {"serialNumber": "SN-7"}}
             assert answer.headers["vary"].startswith("Accept")
@@ -77,7 +77,7 @@ def test_variables_keep_whole_numbers_of_any_size(url: str, method: str) -> None
     if method == "POST":
         answer = post(url, {"query": query, "variables": {"id": number}})
     else:
-        answer = httpx.get(url, params={"query": query, "variables": json.dumps({"id": number})})
+        answer = CLIENT.get(url, params={"query": query, "variables": json.dumps({"id": number})})
     assert answer.json()["data"] == {"device": None}
     assert answer.status_code == 200
 
@@ -211,7 +211,7 @@ def test_a_body_that_is_too_large_is_413_whether_or_not_its_length_is_told(url: 
     body = json.dumps({"query": QUERY + " " * 1_000_001}).encode()
     assert post(url, body).status_code == 413
     chunks = (body[start : start + 65536] for start in range(0, len(body), 65536))
-    answer = httpx.post(url, content=chunks, headers={"content-type": JSON})
+    answer = CLIENT.post(url, content=chunks, headers={"content-type": JSON})
     assert answer.status_code == 413
     assert code(answer) == "BAD_REQUEST"
 
@@ -230,20 +230,20 @@ def test_a_client_that_hangs_up_in_the_middle_harms_nobody(url: str) -> None:
     [{}, {"query": QUERY, "variables": "{"}, {"query": QUERY, "variables": "5"}, {"query": QUERY, "extensions": "[]"}],
 )
 def test_a_url_that_is_no_graphql_request_is_400(url: str, parameters: dict[str, str]) -> None:
-    answer = httpx.get(url, params=parameters)
+    answer = CLIENT.get(url, params=parameters)
     assert answer.status_code == 400
     assert code(answer) == "BAD_REQUEST"
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_other_methods_are_405_and_told_which_are_answered(url: str, method: str) -> None:
-    answer = httpx.request(method, url)
+    answer = CLIENT.request(method, url)
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, POST"
 
 
 def test_head_is_get_without_a_body(url: str) -> None:
-    answer = httpx.head(url, params={"query": QUERY})
+    answer = CLIENT.head(url, params={"query": QUERY})
     assert answer.status_code == 200
     assert answer.content == b""
 
@@ -271,4 +271,4 @@ def test_introspection_can_be_switched_off(sqlite_url: str) -> None:
         refused = post(f"{address}/graphql", query)
         assert refused.status_code == 400
         assert code(refused) == "GRAPHQL_VALIDATION_FAILED"
-        assert httpx.get(f"{address}/schema.graphql").status_code == 200
+        assert CLIENT.get(f"{address}/schema.graphql").status_code == 200

@@ -4,7 +4,6 @@ import asyncio
 import time
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import Connection, text
 
@@ -13,7 +12,7 @@ from api.graphql import schema
 from api.settings import Settings
 from api.snapshot import open_snapshot
 from schema.database import connect, migrate
-from tests.server import serving
+from tests.server import CLIENT, serving
 
 ENDLESS = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
@@ -54,9 +53,9 @@ def test_an_answer_that_takes_too_long_is_a_timeout_and_the_next_is_answered(
 
     with serving(Settings(database_url=database_url, max_seconds=1.0)) as url:
         monkeypatch.setattr(endpoint, "execute", never)
-        slow = httpx.post(f"{url}/graphql", json=TYPENAME, timeout=60)
+        slow = CLIENT.post(f"{url}/graphql", json=TYPENAME, timeout=60)
         monkeypatch.setattr(endpoint, "execute", answered)
-        assert httpx.post(f"{url}/graphql", json=TYPENAME, timeout=60).status_code == 200
+        assert CLIENT.post(f"{url}/graphql", json=TYPENAME, timeout=60).status_code == 200
     assert slow.status_code == 503
     assert slow.json()["errors"][0]["extensions"]["code"] == "TIMEOUT"
     assert "more than 1 s" in slow.json()["errors"][0]["message"]
@@ -67,12 +66,14 @@ def test_a_client_that_has_the_answer_is_told_so(sqlite_url: str) -> None:
     migrate(writer)
     writer.dispose()
     with serving(Settings(database_url=sqlite_url)) as url:
-        first = httpx.get(f"{url}/graphql", params=TYPENAME)
-        again = httpx.get(f"{url}/graphql", params=TYPENAME, headers={"If-None-Match": f'"x", {first.headers["etag"]}'})
-        other = httpx.get(
+        first = CLIENT.get(f"{url}/graphql", params=TYPENAME)
+        again = CLIENT.get(
+            f"{url}/graphql", params=TYPENAME, headers={"If-None-Match": f'"x", {first.headers["etag"]}'}
+        )
+        other = CLIENT.get(
             f"{url}/graphql", params={"query": "{ a: __typename }"}, headers={"If-None-Match": first.headers["etag"]}
         )
-        wrong = httpx.get(f"{url}/graphql", params={"query": "{ nothing }"})
+        wrong = CLIENT.get(f"{url}/graphql", params={"query": "{ nothing }"})
     assert (first.status_code, again.status_code, other.status_code) == (200, 304, 200)
     assert again.content == b""
     assert again.headers["etag"] == first.headers["etag"] != other.headers["etag"]

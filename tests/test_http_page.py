@@ -4,12 +4,10 @@ import json
 import re
 from typing import Any
 
-import httpx
-
 from api.settings import Settings
 from tests.conftest import NewDatabase
 from tests.history import BEGAN, History, log
-from tests.server import serving
+from tests.server import CLIENT, serving
 
 MAKER = "0x" + "aa" * 20
 HASH = bytes(32)
@@ -40,11 +38,11 @@ def test_the_first_click_on_each_tab_answers_about_a_device_that_is_there(new_da
     history.block(log("FactoryReset", 7, MAKER, BEGAN, 1))
     history.close()
     with serving(Settings(database_url=url)) as address:
-        page = httpx.get(f"{address}/", headers=BROWSER, follow_redirects=True)
+        page = CLIENT.get(f"{address}/", headers=BROWSER, follow_redirects=True)
         assert str(page.url) == f"{address}/graphql"
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         device, fleet, past = tabs(page.text)
-        answers = [httpx.post(f"{address}/graphql", json=tab).json() for tab in (device, fleet, past)]
+        answers = [CLIENT.post(f"{address}/graphql", json=tab).json() for tab in (device, fleet, past)]
     assert [answer.get("errors") for answer in answers] == [None, None, None]
     assert answers[0]["data"]["device"]["serialNumber"] == "SN-7"
     assert answers[0]["data"]["device"]["factoryResets"]["totalCount"] == 1
@@ -63,14 +61,14 @@ def test_the_first_click_on_each_tab_answers_about_a_device_that_is_there(new_da
 
 def test_the_page_loads_while_there_is_no_database(new_database: NewDatabase) -> None:
     with serving(Settings(database_url=new_database())) as address:
-        page = httpx.get(f"{address}/graphql", headers=BROWSER)
+        page = CLIENT.get(f"{address}/graphql", headers=BROWSER)
         assert page.status_code == 200
         assert tabs(page.text)[0]["variables"] == {"device": ""}
 
 
 def test_nothing_of_the_page_comes_from_elsewhere(sqlite_url: str) -> None:
     with serving(Settings(database_url=sqlite_url)) as address:
-        page = httpx.get(f"{address}/graphql", headers=BROWSER)
+        page = CLIENT.get(f"{address}/graphql", headers=BROWSER)
         assert page.headers["content-security-policy"].startswith("default-src 'self';")
         assert "Accept" in page.headers["vary"].split(", ")
         sources = re.findall(r'(?:src|href)="([^"]+)"', page.text)
@@ -78,18 +76,18 @@ def test_nothing_of_the_page_comes_from_elsewhere(sqlite_url: str) -> None:
         for source in sources:
             assert source.startswith(("/", "data:")), source
             if source.startswith("/graphiql/"):
-                assert httpx.get(f"{address}{source}").status_code == 200
+                assert CLIENT.get(f"{address}{source}").status_code == 200
 
 
 def test_the_page_can_be_switched_off(sqlite_url: str) -> None:
     with serving(Settings(database_url=sqlite_url, graphiql=False)) as address:
-        answer = httpx.get(f"{address}/graphql", headers=BROWSER)
+        answer = CLIENT.get(f"{address}/graphql", headers=BROWSER)
         assert answer.status_code == 400
         assert answer.headers["content-type"] == "application/json; charset=utf-8"
 
 
 def test_the_schema_is_served_as_text(sqlite_url: str) -> None:
     with serving(Settings(database_url=sqlite_url)) as address:
-        answer = httpx.get(f"{address}/schema.graphql")
+        answer = CLIENT.get(f"{address}/schema.graphql")
         assert answer.headers["content-type"] == "text/plain; charset=utf-8"
         assert "type Device implements Node" in answer.text

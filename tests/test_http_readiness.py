@@ -10,25 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 from sqlalchemy import text
 
 from api.settings import Settings
 from schema.database import connect, migrate
 from tests.conftest import NewDatabase
 from tests.history import History, block_time
-from tests.server import serving
+from tests.server import CLIENT, serving
 
 
 @contextmanager
 def probing(database_url: str, **settings: Any) -> Iterator[str]:
     with serving(Settings(database_url=database_url, **settings)) as address:
-        assert httpx.get(f"{address}/healthz").text == "ok\n"
+        assert CLIENT.get(f"{address}/healthz").text == "ok\n"
         yield address
 
 
 def probe(address: str) -> tuple[int, list[str]]:
-    answer = httpx.get(f"{address}/readyz")
+    answer = CLIENT.get(f"{address}/readyz")
     assert answer.headers["cache-control"] == "no-store"
     assert answer.json()["ready"] == (answer.status_code == 200)
     return answer.status_code, answer.json()["reasons"]
@@ -48,7 +47,7 @@ def test_a_database_that_comes_later_is_waited_for(new_database: NewDatabase) ->
         status, reasons = probe(address)
         assert status == 503
         assert "certindex run" in reasons[0] or "does not answer" in reasons[0]
-        refused = httpx.post(f"{address}/graphql", json={"query": "{ devices { totalCount } }"})
+        refused = CLIENT.post(f"{address}/graphql", json={"query": "{ devices { totalCount } }"})
         assert refused.status_code == 503
         assert refused.json()["errors"][0]["extensions"]["code"] == "NOT_READY"
         engine = connect(database_url)
@@ -117,7 +116,7 @@ def test_a_database_server_that_is_down_is_a_reason_without_its_password() -> No
         assert status == 503
         assert "does not answer" in reasons[0]
         assert "s3cret" not in reasons[0]
-        refused = httpx.post(f"{address}/graphql", json={"query": "{ devices { totalCount } }"})
+        refused = CLIENT.post(f"{address}/graphql", json={"query": "{ devices { totalCount } }"})
         assert refused.status_code == 503
         assert "s3cret" not in refused.text
 
@@ -131,7 +130,7 @@ def test_the_program_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     try:
         assert program.stderr is not None
         graphql = next(line.split()[-1] for line in program.stderr if "serving" in line)
-        assert httpx.get(graphql, params={"query": "{ __typename }"}).json()["data"] == {"__typename": "Query"}
+        assert CLIENT.get(graphql, params={"query": "{ __typename }"}).json()["data"] == {"__typename": "Query"}
         program.terminate()
         _, said = program.communicate(timeout=10)
         assert program.returncode in (0, -signal.SIGTERM)

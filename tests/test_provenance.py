@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy import event as hooks
@@ -12,7 +11,7 @@ from sqlalchemy import event as hooks
 from api.settings import Settings
 from tests.conftest import NewDatabase
 from tests.history import CHAIN_ID, CONTRACT, History, Log, block_time, log
-from tests.server import serving
+from tests.server import CLIENT, serving
 
 MAKER, OWNER, ZERO = ("0x" + byte * 20 for byte in ("aa", "0e", "00"))
 HASH = bytes(32)
@@ -59,7 +58,7 @@ def ask(address: str, chain_id: int, selection: str, point: str = "") -> dict[st
     """Return the provenance of token 1 of a chain."""
     device = f'tokenDID: "did:erc721:{chain_id}:0x{CONTRACT.hex()}:1"'
     query = f"{{ device(by: {{{device}}}{point}) {{ provenance {{ {selection} }} }} }}"
-    answer = httpx.post(f"{address}/graphql", json={"query": query}).json()
+    answer = CLIENT.post(f"{address}/graphql", json={"query": query}).json()
     assert "errors" not in answer, answer
     provenance: dict[str, Any] = answer["data"]["device"]["provenance"]
     return provenance
@@ -301,7 +300,7 @@ def test_fifty_devices_cost_as_many_statements_as_five(server: tuple[str, str]) 
         query = f'{{ devices(first: {devices}, filterBy: {{chainId: {{eq: "{chain_id}"}}}}) {{ {nodes} }} }}'
         hooks.listen(Engine, "before_cursor_execute", count_one)
         try:
-            answer = httpx.post(f"{address}/graphql", json={"query": query}, timeout=30).json()
+            answer = CLIENT.post(f"{address}/graphql", json={"query": query}, timeout=30).json()
         finally:
             hooks.remove(Engine, "before_cursor_execute", count_one)
         assert len(answer["data"]["devices"]["nodes"]) == devices

@@ -172,8 +172,13 @@ HOPELESS: list[Row] = [
 REVERTED: list[Row] = [
     ("geth", 3, "execution reverted: limit exceeded", "0x08c379a0", Reverted()),
     ("anvil", 3, "execution reverted", "0xceea21b6", Reverted()),
-    ("Hardhat", -32603, "Error: VM Exception while processing transaction: reverted with an unrecognized custom error",
-     None, Reverted()),
+    (
+        "Hardhat",
+        -32603,
+        "Error: VM Exception while processing transaction: reverted with an unrecognized custom error",
+        None,
+        Reverted(),
+    ),
 ]
 NEVER_SEEN: list[Row] = [
     ("a bug", -32603, "Internal error", None, Unknown()),
