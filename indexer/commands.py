@@ -21,7 +21,7 @@ from indexer.settings import DatabaseSettings, RebuildSettings, Settings
 from indexer.status import chain_statuses
 from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.store.watch import read_watch_set
-from indexer.sync import Pace, UpToDate, step
+from indexer.sync import Ahead, Pace, UpToDate, step
 from schema.database import connect, migrate
 from schema.profile import load_profile
 
@@ -74,6 +74,8 @@ async def sync(settings: Settings) -> int:
                 done = store.checkpoint()
                 if isinstance(outcome, UpToDate) or (done.number >= target and done.backfilled):
                     break
+                if isinstance(outcome, Ahead):  # the node lags behind what it said before
+                    await asyncio.sleep(settings.poll_interval)
             await asyncio.to_thread(store.maintain)
         finally:
             beat.cancel()

@@ -7,6 +7,7 @@ that grows, and meanwhile the database says since when and why.
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -18,7 +19,7 @@ from indexer.record import Record
 from indexer.store import Fenced, Store
 from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.sync import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
-from indexer.verifier import Tally
+from indexer.verifier import Tally, Verifier
 
 log = logging.getLogger("certindex")
 
@@ -42,6 +43,7 @@ class Follower:
         self._wake = asyncio.Event()
         self._verify_wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._tending = asyncio.Lock()
         self._is_idle = False
         self._pause = FIRST_PAUSE_SECONDS
 
@@ -53,8 +55,7 @@ class Follower:
     async def run(self) -> None:
         """Follows the chain; stands by while another indexer does."""
         scheduler = AsyncIOScheduler(timezone="UTC")
-        scheduler.add_job(self._wake.set, "interval", seconds=self.poll_interval, coalesce=True, max_instances=1)
-        scheduler.add_job(self._verify_wake.set, "interval", seconds=self.poll_interval, coalesce=True, max_instances=1)
+        scheduler.add_job(self._wake_up, "interval", seconds=self.poll_interval, coalesce=True, max_instances=1)
         scheduler.add_job(self._beat, "interval", seconds=BEAT_SECONDS, coalesce=True, max_instances=1)
         scheduler.add_job(self._maintain, "interval", seconds=MAINTENANCE_SECONDS, coalesce=True, max_instances=1)
         scheduler.start()
@@ -63,12 +64,16 @@ class Follower:
                 if await self._stand_by():
                     await self._work()
         finally:
-            scheduler.shutdown(wait=False)
+            scheduler.pause()
+            await asyncio.sleep(0)  # what is due begins
+            async with self._tending:  # a job that is cut short would be told as an error
+                scheduler.shutdown(wait=False)
             if self.lease.epoch >= 0:
-                await asyncio.to_thread(self.lease.release)
+                with suppress(DBAPIError):  # the next writer then waits until the beat has stood still
+                    await asyncio.to_thread(self.lease.release)
 
     async def _stand_by(self) -> bool:
-        """Waits for the lease. False: told to stop meanwhile."""
+        """Waits for the lease. False: told to stop meanwhile, or the database failed."""
         acquiring = asyncio.create_task(acquire(self.lease, wait=True))
         stopping = asyncio.create_task(self._stopping.wait())
         done, _ = await asyncio.wait({acquiring, stopping}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
@@ -81,7 +86,12 @@ class Follower:
             with suppress(asyncio.CancelledError):
                 await acquiring
             return False
-        acquiring.result()
+        try:
+            acquiring.result()
+        except DBAPIError as error:
+            log.warning("standing by, again in %.1fs: the database failed: %s", FIRST_PAUSE_SECONDS, error.orig)
+            await asyncio.sleep(FIRST_PAUSE_SECONDS)
+            return False
         return True
 
     async def _work(self) -> None:
@@ -122,16 +132,17 @@ class Follower:
                 self._is_idle = False
 
     async def _verify_behind(self) -> None:
-        verifier = await asyncio.to_thread(self.opened.verifier, self.lease, keep_proofs=self.keep_proofs)
+        verifier = None
         pause = FIRST_PAUSE_SECONDS
         while True:
             self._verify_wake.clear()
             try:
+                verifier = verifier or await self._open_verifier()
                 tally = await verifier.advance()
             except Fenced:
                 return
-            except TryAgain as error:
-                log.warning("verification failed, again in %.1fs: %s", pause, error)
+            except (TryAgain, DBAPIError) as error:
+                log.warning("verification failed, again in %.1fs: %s", pause, _said(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
                 continue
@@ -144,7 +155,7 @@ class Follower:
 
     async def _fail(self, store: Store, error: TryAgain | Stop | DBAPIError) -> None:
         level = logging.WARNING if isinstance(error, TryAgain) else logging.ERROR
-        said = f"the database failed: {error.orig}" if isinstance(error, DBAPIError) else str(error)
+        said = _said(error)
         log.log(level, "step failed, again in %.1fs: %s", self._pause, said)
         with suppress(DBAPIError):  # a database that is away cannot be told
             await asyncio.to_thread(store.note_failure, said)
@@ -152,13 +163,30 @@ class Follower:
             await asyncio.wait_for(self._stopping.wait(), self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
 
+    async def _open_verifier(self) -> Verifier:
+        return await asyncio.to_thread(self.opened.verifier, self.lease, keep_proofs=self.keep_proofs)
+
+    # What the scheduler does; coroutines all, since it runs functions in threads, where events may not be set
+
+    async def _wake_up(self) -> None:
+        self._wake.set()
+        self._verify_wake.set()
+
     async def _maintain(self) -> None:
-        if self.lease.epoch >= 0:
-            await asyncio.to_thread(self.opened.store(self.lease).maintain)
+        await self._tend(lambda: self.opened.store(self.lease).maintain())
 
     async def _beat(self) -> None:
-        if self.lease.epoch >= 0:
-            await asyncio.to_thread(self.lease.beat)
+        await self._tend(self.lease.beat)
+
+    async def _tend(self, job: Callable[[], None]) -> None:
+        async with self._tending:
+            if self.lease.epoch >= 0:
+                with suppress(DBAPIError):  # the next step says so
+                    await asyncio.to_thread(job)
+
+
+def _said(error: Exception) -> str:
+    return f"the database failed: {error.orig}" if isinstance(error, DBAPIError) else str(error)
 
 
 def log_tally(tally: Tally) -> None:

@@ -9,19 +9,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
+from indexer import commands
 from indexer.settings import Settings
 from schema.profile import SHIPPED
 from scripts.processes import Child
 from tests.certindex import Certindex, runner
 from tests.chain import Factory, report
 from tests.conftest import StartAnvil
+from tests.fakechain import CERTIFICATE, FakeNode
+from tests.faultproxy import Exchange, FaultProxy, of_fake
 from tests.indexing import read_tables
+from tests.postgres import plain_url
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHAIN_ID = 31337
@@ -152,6 +159,31 @@ def test_sync_goes_on_from_where_it_stopped(devices: Factory, sqlite_url: str, c
     assert "blocks=1 events=2" in certindex("sync", *options_of(devices), database_url=sqlite_url).out
 
 
+async def test_sync_waits_for_a_node_that_lags_behind_what_it_said(sqlite_url: str) -> None:
+    node = FakeNode(finality=1)
+    node.mine_blocks(5)
+    heads: list[float] = []
+
+    def lag(exchange: Exchange) -> bool:
+        if exchange.asked_tag != "latest":
+            return False
+        heads.append(time.monotonic())
+        if 2 <= len(heads) <= 4:  # once the target is known
+            exchange.result = node.answer("eth_getBlockByNumber", ["0x3", False])
+        return True
+
+    async with FaultProxy(of_fake(node)) as proxy:
+        settings = Settings(
+            rpc_urls=(proxy.url,), database_url=sqlite_url, contracts=(("certificate", CERTIFICATE),), poll_interval=0.2
+        )
+        assert await commands.sync(settings) == 0
+        node.mine()
+        proxy.inject(lag)
+        assert await commands.sync(settings) == 0
+    pauses = [later - before for before, later in pairwise(heads)]
+    assert [pause >= 0.2 for pause in pauses] == [False, True, True, True], pauses
+
+
 def test_rebuild_rewrites_the_same_rows(devices: Factory, database_url: str, certindex: Certindex) -> None:
     certindex("sync", *options_of(devices), database_url=database_url)
     before = tables(database_url)
@@ -265,6 +297,30 @@ def test_a_second_run_stands_by_and_takes_over_from_one_that_was_killed(
     wait_until(lambda: len(tables(database_url)["device"]) == 4, "the second to take over")
     second.stop(asking=signal.SIGINT)
     assert second.exit_status == 0
+
+
+def test_run_outlives_an_outage_of_its_database(
+    devices: Factory, postgres_url: str, start: Callable[..., Child]
+) -> None:
+    follower = start("run", DATABASE_URL=postgres_url, POLL_INTERVAL="0.05")
+    wait_until(lambda: "backfill finished" in follower.last_words, "the backfill")
+    with closed(postgres_url):
+        devices.mint(number=4)
+        wait_until(lambda: "again in 1.0s: the database failed" in follower.last_words, "two failures")
+    wait_until(lambda: len(tables(postgres_url)["device"]) == 4, "the new device")
+    follower.stop()
+    assert (follower.exit_status, "Traceback" in follower.last_words) == (0, False), follower.last_words
+
+
+@contextmanager
+def closed(database_url: str) -> Iterator[None]:
+    """Refuse connections to a database, and end those that are open."""
+    url = make_url(database_url)
+    with psycopg.connect(plain_url(str(url.set(database="postgres"))), autocommit=True) as server:
+        server.execute(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS false".encode())
+        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [url.database])
+        yield
+        server.execute(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS true".encode())
 
 
 # What they refuse
