@@ -15,7 +15,9 @@ from indexer.rpc import NoAnswer
 from indexer.schedule import Follower
 from indexer.store import Fenced
 from indexer.store.levels import Levels
-from indexer.verifier import Verifier
+from indexer.sync import Indexed as IndexedBlocks
+from indexer.sync import Outcome, UpToDate
+from indexer.verifier import Tally, Verifier
 from indexer.verify import Contradicted, Verified
 from schema.columns import block_of, log_index_of
 from schema.rlp import decode
@@ -321,6 +323,38 @@ async def test_a_verification_that_breaks_ends_the_indexer_loudly(
         await Follower(opened, 0.1, verify=True, keep_proofs=True).run()
     await opened.pool.close()
     opened.engine.dispose()
+
+
+@pytest.mark.parametrize("busy", [True, False])
+async def test_while_there_is_something_to_index_verifying_works_a_tenth_of_the_time(
+    factory: Factory, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, busy: bool
+) -> None:
+    factory.chain.mine(FINALITY)
+    opened = await open_chain(settings_for(factory, sqlite_url))
+    follower = Follower(opened, 60, verify=True, keep_proofs=True)
+    worked = 0.0
+
+    async def indexes(*_: object) -> Outcome:
+        await asyncio.sleep(0.005)
+        return IndexedBlocks(1, 1, 0, 0, 9) if busy else UpToDate(9)
+
+    async def works(_: Verifier) -> Tally:
+        nonlocal worked
+        await asyncio.sleep(0.02)
+        worked += 0.02
+        return Tally(seconds=0.02)
+
+    monkeypatch.setattr("indexer.schedule.step", indexes)
+    monkeypatch.setattr(Verifier, "advance", works)
+    began = asyncio.get_running_loop().time()
+    running = asyncio.create_task(follower.run())
+    await asyncio.sleep(1.5)
+    share = worked / (asyncio.get_running_loop().time() - began)
+    follower.stop()
+    await running
+    await opened.pool.close()
+    opened.engine.dispose()
+    assert (share < 0.12) if busy else (share > 0.3), f"it worked {share:.0%} of the time"
 
 
 def test_ten_thousand_events_are_verified_in_bounded_memory(factory: Factory, sqlite_url: str) -> None:
