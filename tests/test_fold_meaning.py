@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from schema.columns import end_of_block, position
 from tests import model
-from tests.fakechain import FakeNode
-from tests.histories import BLOCKS, Block
+from tests.fakechain import GENESIS_TIME, FakeNode
+from tests.histories import BLOCKS, EVENTS, Block, Fact
 from tests.indexing import index_afresh, shared_engine
 
 EXPLORED = os.environ.get("EXPLORED_EXAMPLES")
@@ -25,7 +25,26 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield engine
 
 
+def fact(event_name: str, /, **said: Any) -> Fact:
+    return Fact(event_name, {argument: values[0] for argument, values in EVENTS[event_name].items()} | said)
+
+
+PROVISIONED_FIRST = [Block(12, [fact("DeviceProvisioned"), fact("QualityInspectionRecorded", passed=True)])]
+UNREADABLE_AFTER_NONE = [
+    Block(12, [fact("EndOfLifeRecorded", process=1, sanitization=0)]),
+    Block(12, [fact("EndOfLifeRecorded", process=2, sanitization=255)]),
+]
+EXPIRED_AT_THE_SECOND_OF_THE_MINT = [
+    Block(1, [fact("ManufacturerLicensed", expiresAt=GENESIS_TIME + 13)]),
+    Block(12, [fact("CertificateMinted")]),
+]
+"""Histories that chance seldom tells."""
+
+
 @given(blocks=st.lists(BLOCKS, min_size=1, max_size=10))
+@example(blocks=PROVISIONED_FIRST)
+@example(blocks=UNREADABLE_AFTER_NONE)
+@example(blocks=EXPIRED_AT_THE_SECOND_OF_THE_MINT)
 @settings(max_examples=int(EXPLORED or 40), derandomize=EXPLORED is None, deadline=None, print_blob=True, database=None)
 def test_as_of_every_block_the_tables_say_what_the_facts_up_to_it_mean(engine: Engine, blocks: list[Block]) -> None:
     node = FakeNode(finality=4)
