@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import signal
 import sys
 import time
@@ -34,7 +35,7 @@ SERVER_ENTRY_POINT = "certindex.server"
 async def run(settings: Settings, *, serve: bool) -> int:
     """Follows the chain until SIGINT or SIGTERM; with `serve`, answers GraphQL in the same process."""
     _tune_memory()
-    opened = await _with_patience(lambda: open_chain(settings))
+    opened = await _with_patience(lambda: open_chain(settings), attempts=math.inf)
     follower = Follower(opened, settings.poll_interval, verify=settings.verify, keep_proofs=settings.keep_proofs)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -147,17 +148,20 @@ async def rollback(settings: DatabaseSettings, to: int) -> int:
     return 0
 
 
-async def _with_patience(action: Callable[[], Awaitable[ResultT]]) -> ResultT:
+async def _with_patience(action: Callable[[], Awaitable[ResultT]], *, attempts: float = ATTEMPTS) -> ResultT:
     """Returns what the action does, tried again while the node is of no use. Raises the last TryAgain."""
     pause = FIRST_PAUSE_SECONDS
-    for _ in range(ATTEMPTS - 1):
+    attempt = 1
+    while True:
         try:
             return await action()
         except TryAgain as error:
+            if attempt >= attempts:
+                raise
             print(f"again in {pause:.1f}s: {error}", file=sys.stderr)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-    return await action()
+            attempt += 1
 
 
 def _metrics(settings: Settings, opened: Opened, follower: Follower) -> WSGIServer | None:

@@ -1,7 +1,12 @@
 """The loop that follows the chain for ever: it outlives what passes, and keeps the statistics fresh."""
 
 import asyncio
+import os
+import re
+import socket
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from sqlalchemy import text
@@ -11,7 +16,9 @@ from indexer.opening import open_chain
 from indexer.schedule import Follower
 from indexer.store import Store
 from schema.database import connect
+from scripts.devchain import REPOSITORY
 from tests.chain import Factory
+from tests.conftest import StartAnvil
 from tests.verifying import settings_for
 
 
@@ -63,6 +70,27 @@ async def test_maintenance_gives_the_planner_the_statistics_of_a_grown_table(fac
     await opened.pool.close()
     opened.engine.dispose()
     assert told > 0
+
+
+def test_an_indexer_waits_for_a_node_that_is_not_there_yet(anvil: StartAnvil, sqlite_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    first = Factory(anvil())  # the same deeds on any new chain give the contract the same address
+    environment = os.environ | {
+        "DATABASE_URL": sqlite_url,
+        "RPC_URLS": f"http://127.0.0.1:{port}",
+        "CONTRACTS": f"certificate={first.contract.address}",
+    }
+    command = [sys.executable, "-m", "indexer", "run"]
+    with subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True) as indexer:
+        assert indexer.stderr is not None
+        assert "again in" in indexer.stderr.readline()
+        Factory(anvil(port=port))
+        assert any(re.search("events=[1-9]", line) for line in indexer.stderr)
+        indexer.terminate()
+        indexer.stderr.read()
+    assert indexer.returncode == 0
+    assert events(sqlite_url) > 0
 
 
 def events(database_url: str) -> int:
