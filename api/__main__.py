@@ -10,13 +10,16 @@ from contextlib import suppress
 
 import uvicorn
 
-from api.app import create_app
 from api.graphql.schema import sdl
+from api.serving import server_config
 from api.settings import Settings
 from schema.database import DatabaseError
 from schema.settings import SettingsError, add_options, read_settings
 
 log = logging.getLogger("certindex.api")
+
+
+STUCK_MILLISECONDS = 60_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,10 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def serve(settings: Settings) -> None:
     """Serve until told to stop. Raises DatabaseError for a URL that can never work, SettingsError for a taken port."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    app = create_app(settings)
+    config = server_config(settings, log_config=None)
     with listen(settings.host, settings.port) as listener, suppress(KeyboardInterrupt):
         log.info("serving %s", address_of(listener))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="warning", access_log=False))
+        server = uvicorn.Server(config)
         server.run(sockets=[listener])
 
 
@@ -58,11 +61,15 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raises SettingsError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise SettingsError(
             f"HOST={host} PORT={port} cannot be listened on: {error.strerror}. Example: HOST=127.0.0.1 PORT=8001"
         ) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # connections inherit it: one whose client reads nothing is not kept for ever behind a close
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MILLISECONDS)
+    return listener
 
 
 def address_of(listener: socket.socket) -> str:

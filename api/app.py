@@ -12,27 +12,33 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from api.bundle import bundle_route
 from api.endpoint import GraphQLEndpoint, refusal
 from api.graphql.errors import Code
 from api.graphql.schema import sdl
+from api.live import Live
 from api.page import FOLDER
 from api.readiness import readiness
 from api.requests import RequestError
 from api.settings import Settings
+from api.sockets import WebSocketEndpoint
+from api.streams import StreamEndpoint
 from schema.database import connect
 
 
 def create_app(settings: Settings) -> Starlette:
     """Return the application. Raises DatabaseError for a URL that can never work; the database may come later."""
     engine = connect(settings.database_url, read_only=True)
+    graphql = GraphQLEndpoint(engine, settings)
     return Starlette(
         routes=[
             Route("/", RedirectResponse("/graphql")),
-            Route("/graphql", GraphQLEndpoint(engine, settings)),
+            Route("/graphql", graphql),
+            Route("/graphql/stream", StreamEndpoint(graphql.live)),
+            WebSocketRoute("/graphql", WebSocketEndpoint(graphql.live)),
             Route("/devices/{did}/bundle.json", bundle_route(engine, settings)),
             Route("/schema.graphql", PlainTextResponse(sdl())),
             Route("/healthz", PlainTextResponse("ok\n")),
@@ -44,7 +50,7 @@ def create_app(settings: Settings) -> Starlette:
             Middleware(GZipMiddleware, minimum_size=1024),
         ],
         exception_handlers={Exception: _internal_error},
-        lifespan=_disposing(engine),
+        lifespan=_disposing(engine, graphql.live),
     )
 
 
@@ -62,10 +68,11 @@ async def _internal_error(request: Request, error: Exception) -> Response:
     return refusal(RequestError(500, "The server failed; the failure is in its log.", code=Code.INTERNAL_SERVER_ERROR))
 
 
-def _disposing(engine: Engine) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _disposing(engine: Engine, live: Live) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
+        await live.pulse.close()
         engine.dispose()
 
     return lifespan

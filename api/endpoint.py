@@ -19,10 +19,21 @@ from api.graphql.context import Context, Freshness
 from api.graphql.errors import Code
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, execute
+from api.live import Live
 from api.page import CONTENT_SECURITY_POLICY, graphiql_page
-from api.requests import GRAPHQL_RESPONSE, HTML, JSON, MediaType, RequestError, read_request, response_type
+from api.requests import (
+    EVENT_STREAM,
+    GRAPHQL_RESPONSE,
+    HTML,
+    JSON,
+    MediaType,
+    RequestError,
+    read_request,
+    response_type,
+)
 from api.settings import Settings
 from api.snapshot import open_snapshot
+from api.streams import EventStream
 
 METHODS = ("GET", "HEAD", "POST")
 
@@ -51,12 +62,13 @@ class GraphQLEndpoint:
         self._schema = build_schema(introspection=settings.introspection, limits=limits)
         self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
         self._slots = asyncio.Semaphore(SNAPSHOTS)
+        self.live = Live(engine, settings, self._schema)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._respond(Request(scope, receive))
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> Response:
+    async def _respond(self, request: Request) -> Response | EventStream:
         media_type = MediaType(JSON)
         try:
             if request.method not in METHODS:
@@ -66,6 +78,8 @@ class GraphQLEndpoint:
                 page = await asyncio.to_thread(graphiql_page, self._engine)
                 return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY, **VARY})
             asked = await read_request(request, self._settings.max_body_bytes)
+            if media_type.name == EVENT_STREAM:
+                return EventStream(self.live, asked)
             async with asyncio.timeout(self._settings.max_seconds):
                 async with self._slots, open_snapshot(self._engine) as snapshot:
                     answer = await execute(self._schema, asked, Context(snapshot, self._freshness))
@@ -82,7 +96,8 @@ class GraphQLEndpoint:
 
     def _offers(self, request: Request) -> list[str]:
         page = request.method != "POST" and self._settings.graphiql
-        return [GRAPHQL_RESPONSE, JSON, HTML] if page else [GRAPHQL_RESPONSE, JSON]
+        # who names several alike gets an answer: a stream is for who wants one
+        return [GRAPHQL_RESPONSE, JSON, *([HTML] if page else []), EVENT_STREAM]
 
 
 NO_DATABASE = RequestError(503, "The database cannot be read; /readyz says why.", code=Code.NOT_READY)

@@ -16,6 +16,7 @@ from api.graphql.errors import Code
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
 HTML = "text/html"
+EVENT_STREAM = "text/event-stream"
 
 MAX_NESTING = 64
 """Of the request's JSON. Filters nest four deep; a parser or a coercion that recurses must not meet thousands."""
@@ -45,9 +46,9 @@ class RequestError(Exception):
 async def read_request(request: Request, max_body_bytes: int) -> GraphQLRequest:
     """Return what a GET or POST asks. Raises RequestError."""
     if request.method != "POST":
-        return _checked(_from_url(request))
+        return graphql_request(_from_url(request))
     _check_content_type(request)
-    return _checked(parse_json(await _body(request, max_body_bytes), "The body"))
+    return graphql_request(parse_json(await _body(request, max_body_bytes), "The body"))
 
 
 class MediaType(NamedTuple):
@@ -121,10 +122,11 @@ async def _body(request: Request, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _checked(parameters: Any) -> GraphQLRequest:
+def graphql_request(parameters: Any, name: str = "The body") -> GraphQLRequest:
+    """Return what the parameters of a request ask. Raises RequestError."""
     if not isinstance(parameters, dict):
         raise RequestError(
-            400, f'The body is {_kind(parameters)}: send an object. Example: {{"query": "{{ _meta {{ version }} }}"}}'
+            400, f'{name} is {_kind(parameters)}: send an object. Example: {{"query": "{{ _meta {{ version }} }}"}}'
         )
     match parameters.get("query"):
         case str(query):
@@ -193,8 +195,8 @@ def _wish(accept: str, offer: str) -> Wish:
     qualities = _qualities(accept)
     if offer in qualities:
         return Wish(qualities[offer], named=True, preferred=offer == GRAPHQL_RESPONSE)
-    # a page is for who names it: curl's */* means data
-    wildcards = [] if offer == HTML else [f"{offer.split('/')[0]}/*", "*/*"]
+    # a page and a stream are for who names them: curl's */* means data
+    wildcards = [] if offer in (HTML, EVENT_STREAM) else [f"{offer.split('/')[0]}/*", "*/*"]
     quality = next((qualities[wildcard] for wildcard in wildcards if wildcard in qualities), 0)
     return Wish(quality, named=False, preferred=offer == JSON)
 

@@ -4,12 +4,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import uvicorn
 
 from api.app import create_app
 from api.settings import Settings
 from schema.settings import read_settings
+
+GRACE_SECONDS = 2
 
 
 class EmbeddedServer(uvicorn.Server):
@@ -26,5 +29,21 @@ def embedded_server(database_url: str, host: str, port: int) -> EmbeddedServer:
         read_settings(Settings, None, os.environ | {"DATABASE_URL": database_url, "HOST": host, "PORT": str(port)}),
         database_url=database_url,
     )
-    config = uvicorn.Config(create_app(settings), host=host, port=port, log_level="warning", access_log=False)
-    return EmbeddedServer(config)
+    return EmbeddedServer(server_config(settings, host=host, port=port))
+
+
+def server_config(settings: Settings, **options: Any) -> uvicorn.Config:
+    """Returns how the application is served. Raises DatabaseError for a URL that can never work."""
+    return uvicorn.Config(
+        create_app(settings),
+        **{
+            "log_level": "warning",
+            "access_log": False,
+            "ws_max_size": settings.max_body_bytes,
+            # a compressor takes 300 kB a connection
+            "ws_per_message_deflate": False,
+            # an event stream never ends by itself
+            "timeout_graceful_shutdown": GRACE_SECONDS,
+            **options,
+        },
+    )

@@ -56,3 +56,15 @@ class Settings:
     max_tokens: int = setting(
         whole_number(100, 10**6), default="10000", help="Tokens that one document may have.", example="20000"
     )
+    max_connections: int = setting(
+        whole_number(1, 10**6), default="1000", help="WebSockets and event streams at a time.", example="5000"
+    )
+    max_subscriptions: int = setting(
+        whole_number(1, 10**6), default="50", help="Operations at a time on one WebSocket.", example="100"
+    )
+    send_seconds: float = setting(
+        seconds(0.1, 3600),
+        default="10",
+        help="How long a client may take to receive one message of a subscription before it is cut off.",
+        example="30",
+    )

@@ -95,7 +95,15 @@ def _interrupt(connection: Connection) -> None:
 @asynccontextmanager
 async def open_snapshot(engine: Engine) -> AsyncIterator[Snapshot]:
     """Opens a read transaction and ends it with the block. The engine is one of `connect(url, read_only=True)`."""
-    snapshot = await asyncio.to_thread(_begin, engine)
+    opening = asyncio.ensure_future(asyncio.to_thread(_begin, engine))
+    try:
+        snapshot = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        # the thread goes on: what it opens must be closed
+        await asyncio.wait([opening])
+        if opening.exception() is None:
+            await opening.result().close()
+        raise
     try:
         yield snapshot
     finally:

@@ -8,7 +8,7 @@ from time import sleep
 import httpx
 import uvicorn
 
-from api.app import create_app
+from api.serving import server_config
 from api.settings import Settings
 
 CLIENT = httpx.Client(timeout=60)
@@ -18,8 +18,7 @@ CLIENT = httpx.Client(timeout=60)
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """Serve until the block ends; gives the address, without a slash at its end."""
-    config = uvicorn.Config(create_app(settings), port=0, log_level="error", ws="none")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(settings, port=0, log_level="error"))
     thread = Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from api.graphql.devices import Device
     from api.graphql.manufacturers import HardwareLicense, Manufacturer
     from api.graphql.vehicles import Vehicle
+    from api.turns import Turns
 
 __all__ = ["Context", "Freshness", "Info", "Pin"]
 
@@ -31,11 +32,15 @@ class Freshness:
 
 @dataclass
 class Context:
-    """One a request. `now` is the server's clock, which nothing but `_meta` reads."""
+    """One a request. `now` is the server's clock, which nothing but `_meta` reads.
+
+    That of a subscription has `turns`: each of them brings another snapshot.
+    """
 
     snapshot: Snapshot
     freshness: Freshness = Freshness()
     now: Callable[[], float] = time.time
+    turns: "Turns | None" = None
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

@@ -68,6 +68,12 @@ class BadUserInput(Refusal):
         return told
 
 
+class NotReady(Refusal):
+    """What is asked cannot be answered yet; later it can."""
+
+    code = Code.NOT_READY
+
+
 def tell_code(errors: list[GraphQLError], code: Code) -> None:
     """Gives each error the code, in place, where it has none."""
     for error in errors:

@@ -1,4 +1,4 @@
-"""A field with a resolver, as the type checker may know it: `strawberry.field` as a decorator is untyped."""
+"""A field with a resolver, as the type checker may know it: Strawberry's decorators are untyped."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -13,5 +13,14 @@ def field(description: str, *, name: str | None = None) -> Callable[[ResolverT],
 
     def decorate(resolver: ResolverT) -> ResolverT:
         return cast(ResolverT, strawberry.field(resolver, description=description, name=name))
+
+    return decorate
+
+
+def subscription(description: str) -> Callable[[ResolverT], ResolverT]:
+    """Make a method that yields events the source of a subscription with this description."""
+
+    def decorate(resolver: ResolverT) -> ResolverT:
+        return cast(ResolverT, strawberry.subscription(resolver, description=description))
 
     return decorate

@@ -166,6 +166,8 @@ class _Pricing:
             # totalCount is one for the connection, all else is one for each row
             counts = COUNT_COST * self.counted(node.selection_set)
             return Price(1 + page + counts + page * (inside.cost - counts), inside.depth + 1)
+        if of.name == "ChangePage":
+            return Price(1 + self.page_size(node) * inside.cost, inside.depth + 1)
         asked = self.list_length(node) if is_list_type(get_nullable_type(definition.type)) else 1
         return Price(asked * (1 + inside.cost), inside.depth + 1)
 

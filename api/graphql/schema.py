@@ -1,11 +1,13 @@
 """The schema, and how an operation is executed: one dictionary of data, errors with codes, and where it stands."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from functools import cache
 from typing import Any
 
 import strawberry
-from graphql import GraphQLError, OperationDefinitionNode
+from graphql import GraphQLError, OperationDefinitionNode, parse
+from graphql import OperationType as OperationTypeNode
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import DisableIntrospection, SchemaExtension
 from strawberry.printer import print_schema
@@ -20,6 +22,7 @@ from api.graphql.events import EVENT_TYPES
 from api.graphql.limits import Limits, Price, operation_of, price, refuse_beyond
 from api.graphql.query import Query
 from api.graphql.scalars import SCALARS, block_time, rfc_3339
+from api.graphql.subscriptions import Subscription
 from api.requests import GraphQLRequest
 
 
@@ -110,6 +113,7 @@ def build_schema(*, introspection: bool = True, limits: Limits | None = None) ->
     limited = limits or Limits()
     return Schema(
         query=Query,
+        subscription=Subscription,
         types=EVENT_TYPES,
         extensions=[
             Codes,
@@ -147,8 +151,30 @@ async def execute(schema: Schema, asked: GraphQLRequest, context: Context) -> di
             else f'The document holds no operation "{error.operation_name}".'
         )
     except InvalidOperationTypeError as error:
-        return _refused(f"A {error.operation_type.value} is not answered here: send a query.")
+        return _refused(
+            f"A {error.operation_type.value} is not answered here: send a query; subscribe over WebSocket "
+            "(graphql-transport-ws) or with Accept: text/event-stream."
+        )
     return _answer(result)
+
+
+async def subscribe(schema: Schema, asked: GraphQLRequest, context: Context) -> AsyncGenerator[dict[str, Any], None]:
+    """Yields the answers of a subscription. One without `data` is the last."""
+    results = await schema.subscribe(
+        asked.query, asked.variables, context_value=context, operation_name=asked.operation_name
+    )
+    async with aclosing(results):
+        async for result in results:
+            yield _answer(result)
+
+
+def is_subscription(asked: GraphQLRequest, max_tokens: int) -> bool:
+    """Tells whether the operation asked for is a subscription; not of a document that cannot be read."""
+    try:
+        operation = operation_of(parse(asked.query, max_tokens=max_tokens), asked.operation_name)
+    except GraphQLError:
+        return False
+    return operation is not None and operation.operation is OperationTypeNode.SUBSCRIPTION
 
 
 def _refused(message: str) -> dict[str, Any]:

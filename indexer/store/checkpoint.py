@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from indexer.chain import Header, Heads
 from indexer.errors import Stop
 from schema.columns import clean_text
+from schema.notices import CHANNEL
 
 
 class Checkpoint(Struct, frozen=True):
@@ -71,6 +72,7 @@ def move_checkpoint(
         },
     )
     _check_fence(before, changed.rowcount)
+    _tell_readers(connection)
 
 
 def hold_fence(connection: Connection, before: Checkpoint) -> None:
@@ -83,6 +85,7 @@ def hold_fence(connection: Connection, before: Checkpoint) -> None:
         {"chain_id": before.chain_id, "expected": before.hash, "epoch": before.writer_epoch},
     )
     _check_fence(before, changed.rowcount)
+    _tell_readers(connection)
 
 
 def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> None:
@@ -116,6 +119,7 @@ def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> Non
         },
     )
     _check_fence(before, changed.rowcount)
+    _tell_readers(connection)
 
 
 def write_failure(connection: Connection, chain_id: int, epoch: int, error: str) -> None:
@@ -132,6 +136,12 @@ def write_failure(connection: Connection, chain_id: int, epoch: int, error: str)
             "epoch": epoch,
         },
     )
+
+
+def _tell_readers(connection: Connection) -> None:
+    """Wakes who listens, when this transaction commits."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"NOTIFY {CHANNEL}"))
 
 
 def _check_fence(before: Checkpoint, changed: int) -> None:

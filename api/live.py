@@ -1,0 +1,108 @@
+"""What is answered over a connection that stays: queries once, subscriptions as long as the client listens."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from api.graphql.context import Context, Freshness
+from api.graphql.errors import Code, NotReady
+from api.graphql.schema import Schema, execute, is_subscription, subscribe
+from api.pulse import Pulse
+from api.requests import GraphQLRequest
+from api.settings import Settings
+from api.snapshot import open_snapshot
+from api.turns import Turns
+
+SNAPSHOTS = 4
+"""Open at a time for all that is live, beside those of requests."""
+
+BATCH_BYTES = 1_000_000
+"""A batch that has grown so large is sent; the rest of it is read again."""
+
+
+class Answer(NamedTuple):
+    """An answer as JSON. `errors` where it has no data and is the last of its operation."""
+
+    body: bytes
+    errors: list[dict[str, Any]] | None = None
+
+
+class TooMany(Exception):
+    """No further connection is taken."""
+
+
+class Live:
+    """Answers the operations of WebSockets and event streams. Belongs to one event loop."""
+
+    def __init__(self, engine: Engine, settings: Settings, schema: Schema) -> None:
+        self.settings = settings
+        self.pulse = Pulse(engine)
+        self._engine = engine
+        self._schema = schema
+        self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
+        self._slots = asyncio.Semaphore(SNAPSHOTS)
+        self._connections = 0
+
+    @contextmanager
+    def connection(self) -> Iterator[None]:
+        """Counts a connection for as long as it lives. Raises TooMany."""
+        if self._connections >= self.settings.max_connections:
+            raise TooMany
+        self._connections += 1
+        try:
+            yield
+        finally:
+            self._connections -= 1
+
+    async def answers(self, asked: GraphQLRequest) -> AsyncGenerator[list[Answer], None]:
+        """Yields answers in batches. Nothing is open while a batch is out: it may be sent as slowly as it takes."""
+        try:
+            if not is_subscription(asked, self.settings.max_tokens):
+                yield [await self._answer(asked)]
+                return
+            async with asyncio.timeout(None) as deadline:
+                async with aclosing(self._turns(asked, deadline)) as batches:
+                    async for batch in batches:
+                        yield batch
+        except TimeoutError:
+            seconds = self.settings.max_seconds
+            yield [_refused(f"The answer took more than {seconds:g} s and was given up: ask for less.", Code.TIMEOUT)]
+        except (DBAPIError, NotReady):
+            yield [_refused("The database cannot be read; /readyz says why.", Code.NOT_READY)]
+
+    async def _answer(self, asked: GraphQLRequest) -> Answer:
+        async with asyncio.timeout(self.settings.max_seconds):
+            async with self._slots, open_snapshot(self._engine) as snapshot:
+                return _encoded(await execute(self._schema, asked, Context(snapshot, self._freshness)))
+
+    async def _turns(self, asked: GraphQLRequest, deadline: asyncio.Timeout) -> AsyncGenerator[list[Answer], None]:
+        turns = Turns(self._engine, self._slots, self.pulse, deadline, self.settings.max_seconds)
+        try:
+            context = await turns.context(self._freshness)
+            batch: list[Answer] = []
+            async with aclosing(subscribe(self._schema, asked, context)) as answers:
+                async for answer in answers:
+                    batch.append(_encoded(answer))
+                    failed = batch[-1].errors is not None
+                    if failed or not turns.left or sum(len(one.body) for one in batch) >= BATCH_BYTES:
+                        await turns.end()
+                        yield batch
+                        batch = []
+                    if failed:
+                        return
+        finally:
+            await turns.end()
+
+
+def _encoded(answer: dict[str, Any]) -> Answer:
+    failed = answer.get("data") is None and "errors" in answer
+    return Answer(msgspec.json.encode(answer), answer["errors"] if failed else None)
+
+
+def _refused(message: str, code: Code) -> Answer:
+    return _encoded({"errors": [{"message": message, "extensions": {"code": code.value}}]})

@@ -1,0 +1,143 @@
+"""When the database has changed: one poller a process, however many wait for it.
+
+Every commit that can change an answer raises a revision. They are read twice a second while somebody waits. The indexer
+also notifies on PostgreSQL: where the server lets us listen (a replica does not), we wake at once and poll seldom.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
+
+from api.queries import tables
+from schema.notices import CHANNEL
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+LISTENING_POLL_SECONDS = 5.0
+"""A notification can be lost on the way: through a pooler, or while the connection is made anew."""
+
+LINGER_SECONDS = 10.0
+"""A reader that was woken reads and waits again: the poller outlives its pauses."""
+
+Revisions = Mapping[int, int]
+"""By chain id."""
+
+
+class Pulse:
+    """Wakes those who wait for a change. Belongs to one event loop."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._revisions: Revisions | None = None
+        self._next = asyncio.Event()
+        self._waiting = 0
+        self._left_at = 0.0
+        self._watching: asyncio.Task[None] | None = None
+
+    async def changed(self, seen: Revisions) -> None:
+        """Returns when some revision is another than the one seen: greater, or of another database."""
+        if self._watching is None or self._watching.done():
+            self._revisions = None
+            self._watching = asyncio.create_task(self._watch())
+        self._waiting += 1
+        try:
+            while not self._tells_more(seen):
+                await self._next.wait()
+        finally:
+            self._waiting -= 1
+            self._left_at = time.monotonic()
+
+    async def close(self) -> None:
+        """Ends the poller; who waits is told nothing more."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+
+    @property
+    def _is_wanted(self) -> bool:
+        return self._waiting > 0 or time.monotonic() - self._left_at < LINGER_SECONDS
+
+    def _tells_more(self, seen: Revisions) -> bool:
+        told = self._revisions
+        # a poll may be older than the snapshot that was read
+        return told is not None and (told.keys() != seen.keys() or any(told[id] > seen[id] for id in seen))
+
+    async def _watch(self) -> None:
+        listener: Listener | None = None
+        try:
+            while self._is_wanted:
+                if listener is None:
+                    listener = await listen(self._engine)
+                await self._poll()
+                if listener is None:
+                    await asyncio.sleep(POLL_SECONDS)
+                elif not await listener.wait(LISTENING_POLL_SECONDS):
+                    await listener.close()
+                    listener = None
+        finally:
+            if listener is not None:
+                await listener.close()
+
+    async def _poll(self) -> None:
+        try:
+            found = await asyncio.to_thread(_read, self._engine)
+        except DBAPIError as error:
+            log.warning("the revisions cannot be read: %s", " ".join(str(error.orig).split()))
+            return
+        if found != self._revisions:
+            self._revisions = found
+            self._next.set()
+            self._next = asyncio.Event()
+
+
+def _read(engine: Engine) -> Revisions:
+    chain = tables.chain.c
+    with engine.connect() as connection:
+        return {row.chain_id: row.revision for row in connection.execute(select(chain.chain_id, chain.revision))}
+
+
+class Listener:
+    """A connection of its own that hears what the indexer notifies."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection = connection
+
+    async def wait(self, seconds: float) -> bool:
+        """Returns after a notification or so many seconds. False: the connection is gone."""
+        try:
+            async for _ in self._connection.notifies(timeout=seconds, stop_after=1):
+                pass
+        except psycopg.Error:
+            return False
+        return True
+
+    async def close(self) -> None:
+        with suppress(psycopg.Error):
+            await self._connection.close()
+
+
+async def listen(engine: Engine) -> Listener | None:
+    """Returns a listener, None where the database has none to offer."""
+    if engine.dialect.name != "postgresql":
+        return None
+    _, options = engine.dialect.create_connect_args(engine.url)
+    try:
+        connection = await psycopg.AsyncConnection.connect(**options, autocommit=True)
+    except psycopg.Error:
+        return None
+    try:
+        await connection.execute(f"LISTEN {CHANNEL}")
+    except BaseException as error:
+        await connection.close()
+        if isinstance(error, psycopg.Error):
+            return None
+        raise
+    return Listener(connection)
