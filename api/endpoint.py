@@ -15,8 +15,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from api.documents import PersistedQueries
 from api.graphql.context import Context, Freshness
-from api.graphql.errors import Code
+from api.graphql.errors import Code, Refusal, refused
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, execute
 from api.live import Live
@@ -51,6 +52,9 @@ STATUSES = {
 
 VARY = {"Vary": "Accept"}
 
+REVALIDATE = {"Cache-Control": "no-cache"}
+"""A cache may keep an answer, and asks before it gives it: the next block may change it."""
+
 
 class GraphQLEndpoint:
     """An ASGI application. One request reads one snapshot of the database."""
@@ -62,7 +66,8 @@ class GraphQLEndpoint:
         self._schema = build_schema(introspection=settings.introspection, limits=limits)
         self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
         self._slots = asyncio.Semaphore(SNAPSHOTS)
-        self.live = Live(engine, settings, self._schema)
+        self._documents = PersistedQueries()
+        self.live = Live(engine, settings, self._schema, self._documents)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._respond(Request(scope, receive))
@@ -80,11 +85,14 @@ class GraphQLEndpoint:
             asked = await read_request(request, self._settings.max_body_bytes)
             if media_type.name == EVENT_STREAM:
                 return EventStream(self.live, asked)
+            asked = self._documents.resolve(asked)
             async with asyncio.timeout(self._settings.max_seconds):
                 async with self._slots, open_snapshot(self._engine) as snapshot:
                     answer = await execute(self._schema, asked, Context(snapshot, self._freshness))
         except RequestError as error:
             return refusal(error, media_type.name)
+        except Refusal as error:
+            answer = refused(error)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         except TimeoutError:
@@ -92,7 +100,10 @@ class GraphQLEndpoint:
         except DBAPIError:
             return refusal(NO_DATABASE, media_type.name)
         response = _response(answer, _status(answer, media_type), media_type.name)
-        return _unless_known(request, response) if request.method != "POST" else response
+        if "data" not in answer:
+            response.headers["Cache-Control"] = "no-store"
+            return response
+        return response if request.method == "POST" else _unless_known(request, response)
 
     def _offers(self, request: Request) -> list[str]:
         page = request.method != "POST" and self._settings.graphiql
@@ -110,13 +121,11 @@ def _too_slow(seconds: float) -> RequestError:
 
 def _unless_known(request: Request, response: Response) -> Response:
     """Return the response with its ETag, or 304 to a client that has it. Weak, as compression changes the bytes."""
-    if response.status_code != 200:
-        return response
     tag = f'W/"{sha256(bytes(response.body)).hexdigest()[:32]}"'
     known = [given.strip() for given in request.headers.get("if-none-match", "").split(",")]
     if tag in known or "*" in known:
-        return Response(status_code=304, headers={"ETag": tag, **VARY})
-    response.headers["ETag"] = tag
+        return Response(status_code=304, headers={"ETag": tag, **REVALIDATE, **VARY})
+    response.headers.update({"ETag": tag, **REVALIDATE})
     return response
 
 
@@ -135,6 +144,8 @@ def _status(answer: dict[str, Any], media_type: MediaType) -> int:
     if "data" in answer:
         return 200
     code = answer["errors"][0]["extensions"]["code"]
+    if code == Code.PERSISTED_QUERY_NOT_FOUND.value and media_type.name == JSON:
+        return 200  # a step of the protocol; some clients read no other
     if code in STATUSES:
         return STATUSES[code]
     return 200 if media_type == MediaType(JSON, named=True) else 400

@@ -9,8 +9,9 @@ import msgspec
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from api.documents import PersistedQueries
 from api.graphql.context import Context, Freshness
-from api.graphql.errors import Code, NotReady
+from api.graphql.errors import Code, NotReady, Refusal, refused
 from api.graphql.schema import Schema, execute, is_subscription, subscribe
 from api.pulse import Pulse
 from api.requests import GraphQLRequest
@@ -39,11 +40,12 @@ class TooMany(Exception):
 class Live:
     """Answers the operations of WebSockets and event streams. Belongs to one event loop."""
 
-    def __init__(self, engine: Engine, settings: Settings, schema: Schema) -> None:
+    def __init__(self, engine: Engine, settings: Settings, schema: Schema, documents: PersistedQueries) -> None:
         self.settings = settings
         self.pulse = Pulse(engine)
         self._engine = engine
         self._schema = schema
+        self._documents = documents
         self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
         self._slots = asyncio.Semaphore(SNAPSHOTS)
         self._connections = 0
@@ -62,6 +64,7 @@ class Live:
     async def answers(self, asked: GraphQLRequest) -> AsyncGenerator[list[Answer], None]:
         """Yields answers in batches. Nothing is open while a batch is out: it may be sent as slowly as it takes."""
         try:
+            asked = self._documents.resolve(asked)
             if not is_subscription(asked, self.settings.max_tokens):
                 yield [await self._answer(asked)]
                 return
@@ -74,6 +77,8 @@ class Live:
             yield [_refused(f"The answer took more than {seconds:g} s and was given up: ask for less.", Code.TIMEOUT)]
         except (DBAPIError, NotReady):
             yield [_refused("The database cannot be read; /readyz says why.", Code.NOT_READY)]
+        except Refusal as error:
+            yield [_encoded(refused(error))]
 
     async def _answer(self, asked: GraphQLRequest) -> Answer:
         async with asyncio.timeout(self.settings.max_seconds):

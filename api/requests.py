@@ -24,10 +24,12 @@ MAX_NESTING = 64
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
+    """`hash`: SHA-256 of the document, in lower-case hex; with it the query may be empty, for us to know it."""
+
     query: str
     variables: dict[str, Any] | None = None
     operation_name: str | None = None
-    extensions: dict[str, Any] | None = None
+    hash: str | None = None
 
 
 @dataclass
@@ -128,19 +130,29 @@ def graphql_request(parameters: Any, name: str = "The body") -> GraphQLRequest:
         raise RequestError(
             400, f'{name} is {_kind(parameters)}: send an object. Example: {{"query": "{{ _meta {{ version }} }}"}}'
         )
-    match parameters.get("query"):
-        case str(query):
-            pass
-        case None:
-            raise RequestError(400, '"query" is missing. Example: {"query": "{ _meta { version } }"}')
-        case other:
-            raise RequestError(400, f'"query" is {_kind(other)}: send a string.')
+    query = _optional(parameters, "query", str)
+    hash = _persisted_hash(_optional(parameters, "extensions", dict) or {})
+    if query is None and hash is None:
+        raise RequestError(400, '"query" is missing. Example: {"query": "{ _meta { version } }"}')
     return GraphQLRequest(
-        query,
-        _optional(parameters, "variables", dict),
-        _optional(parameters, "operationName", str),
-        _optional(parameters, "extensions", dict),
+        query or "", _optional(parameters, "variables", dict), _optional(parameters, "operationName", str), hash
     )
+
+
+def _persisted_hash(extensions: dict[str, Any]) -> str | None:
+    asked = extensions.get("persistedQuery")
+    if asked is None:
+        return None
+    hash = asked.get("sha256Hash") if isinstance(asked, dict) else None
+    if not isinstance(hash, str) or not re.fullmatch("[0-9a-fA-F]{64}", hash) or asked.get("version") != 1:
+        told = json.dumps(asked)[:200]
+        raise RequestError(
+            400,
+            f"extensions.persistedQuery is {told}: send version 1 and the SHA-256 of the document in hex. "
+            'Example: {"version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38"}',
+            code=Code.BAD_USER_INPUT,
+        )
+    return hash.lower()
 
 
 def _optional(parameters: dict[str, Any], name: str, kind: type) -> Any:
