@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Engine, Row, bindparam, select
 from sqlalchemy.exc import DBAPIError
 
 from api.queries import tables
 from api.settings import Settings
 from schema.database import DatabaseError, check_revision, shown
+from schema.notices import STANDBY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ def readiness(engine: Engine, settings: Settings, now: int) -> Readiness:
         with engine.connect() as connection:
             check_revision(connection)
             chains = connection.execute(CHAINS).all()
+            standbys = connection.execute(STANDBYS, {"recent": now - STANDBY_SECONDS}).all()
     except DatabaseError as error:
         return Readiness((str(error),))
     except DBAPIError as error:
@@ -40,7 +42,8 @@ def readiness(engine: Engine, settings: Settings, now: int) -> Readiness:
     if not chains:
         return Readiness((f"The database {shown(engine)} holds no chain yet: start the indexer (certindex run).",))
     reasons = [reason for chain in chains for reason in _reasons(chain, settings, now)]
-    return Readiness(tuple(reasons), tuple(_told(chain) for chain in chains))
+    waiting = {chain.chain_id: [row.name for row in standbys if row.chain_id == chain.chain_id] for chain in chains}
+    return Readiness(tuple(reasons), tuple(_told(chain, waiting[chain.chain_id]) for chain in chains))
 
 
 CHAIN = tables.chain.c
@@ -52,7 +55,17 @@ CHAINS = select(
     CHAIN.indexed_time,
     CHAIN.polled_at,
     CHAIN.backfilled,
+    CHAIN.writer,
+    CHAIN.failing_since,
+    CHAIN.last_error,
+    CHAIN.stopped,
 ).order_by(CHAIN.chain_id)
+STANDBY = tables.standby.c
+STANDBYS = (
+    select(STANDBY.chain_id, STANDBY.name)
+    .where(STANDBY.seen_at >= bindparam("recent"))
+    .order_by(STANDBY.since, STANDBY.name)
+)
 
 
 def _reasons(chain: Row[*tuple[Any, ...]], settings: Settings, now: int) -> Iterator[str]:
@@ -64,6 +77,13 @@ def _reasons(chain: Row[*tuple[Any, ...]], settings: Settings, now: int) -> Iter
         yield (
             f"{name}: the index lies {lag} s of chain time behind the head, "
             f"more than MAX_LAG_SECONDS={settings.max_lag_seconds}."
+        )
+    if chain.stopped:
+        yield f"{name}: indexing stopped at block {_failing_block(chain)} until a person decides: {chain.last_error}"
+    elif chain.failing_since is not None and now - chain.failing_since > settings.poll_stale_seconds:
+        yield (
+            f"{name}: block {_failing_block(chain)} could not be indexed for {now - chain.failing_since} s, more than "
+            f"POLL_STALE_SECONDS={settings.poll_stale_seconds}: {chain.last_error}"
         )
     if chain.polled_at is None:
         yield f"{name}: no provider has answered yet."
@@ -79,7 +99,7 @@ def lag_seconds(head_time: int | None, indexed_time: int) -> int:
     return max(0, (head_time or indexed_time) - indexed_time)
 
 
-def _told(chain: Row[*tuple[Any, ...]]) -> dict[str, Any]:
+def _told(chain: Row[*tuple[Any, ...]], standbys: list[str]) -> dict[str, Any]:
     return {
         "chainId": str(chain.chain_id),
         "head": None if chain.head_number is None else str(chain.head_number),
@@ -87,4 +107,14 @@ def _told(chain: Row[*tuple[Any, ...]]) -> dict[str, Any]:
         "lagSeconds": lag_seconds(chain.head_time, chain.indexed_time),
         "polledAt": chain.polled_at,
         "backfilled": chain.backfilled,
+        "writer": chain.writer,
+        "standbys": standbys,
+        "failingSince": chain.failing_since,
+        "failingBlock": None if chain.failing_since is None else str(_failing_block(chain)),
+        "lastError": chain.last_error,
+        "stopped": chain.stopped,
     }
+
+
+def _failing_block(chain: Row[*tuple[Any, ...]]) -> int:
+    return int(chain.indexed_number) + 1

@@ -21,6 +21,7 @@ from indexer.errors import Stop
 from indexer.record import REORG_BLOCKS, STEP_SECONDS, Record
 from indexer.rpc import Pool
 from indexer.rpc.counts import LATENCY_SECONDS
+from schema.notices import STANDBY_SECONDS
 from schema.vocabulary import FailureCause
 
 KINDS = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
@@ -35,6 +36,7 @@ class Described(Struct, frozen=True):
     labels: tuple[str, ...] = ("chain",)
 
 
+SHOWN_ERROR = 300
 BY_HOST = ("chain", "host")
 BY_METHOD = ("chain", "host", "method")
 
@@ -47,6 +49,13 @@ METRICS = (
     Described("certindex_behind_seconds", "gauge", "Age of the newest indexed block."),
     Described("certindex_polled_seconds", "gauge", "Seconds since a provider last told its head."),
     Described("certindex_failing_seconds", "gauge", "Seconds since steps fail; 0 while they succeed."),
+    Described("certindex_failing_block", "gauge", "Block that cannot be indexed; absent while steps succeed."),
+    Described("certindex_failing", "gauge",
+              "1 while steps fail, with the reason; absent while they succeed. `stopped`: until a person decides.",
+              ("chain", "stopped", "error")),
+    Described("certindex_writing", "gauge", "1 while this process writes the chain; 0 while it stands by."),
+    Described("certindex_standbys", "gauge", "Indexers that stand by for the chain."),
+    Described("certindex_leases_total", "counter", "How often this process became the writer of the chain."),
     Described("certindex_backfilled", "gauge", "1 when the final blocks were all read once and answers are served."),
     Described("certindex_judged_block", "gauge", "Every block with events up to it was verified, or tried to be."),
     Described("certindex_unverified_blocks", "gauge",
@@ -98,22 +107,25 @@ class ChainCollector(Collector):
             yield family
 
     def _of_row(self) -> Samples:
+        now = int(time.time())
         with self.engine.begin() as connection:
             row = connection.execute(
                 text(
                     """SELECT indexed_number, indexed_time, head_number, safe_number, finalized_number, polled_at,
-                        failing_since, backfilled, judged_number
+                        failing_since, backfilled, judged_number, last_error, stopped,
+                        (SELECT count(*) FROM standby WHERE chain_id = :chain_id AND seen_at >= :recent)
                     FROM chain WHERE chain_id = :chain_id"""
                 ),
-                {"chain_id": self.chain_id},
+                {"chain_id": self.chain_id, "recent": now - STANDBY_SECONDS},
             ).one()
             failures = connection.execute(
                 text("SELECT cause, count(*) FROM verification_failure WHERE chain_id = :chain_id GROUP BY cause"),
                 {"chain_id": self.chain_id},
             )
             unverified = {row[0]: row[1] for row in failures}
-        indexed, indexed_time, head, safe, finalized, polled_at, failing_since, backfilled, judged = row
-        now = int(time.time())
+        indexed, indexed_time, head, safe, finalized, polled_at, failing_since, backfilled, judged, *more = row
+        error, stopped, standbys = more
+        is_failing = failing_since is not None
         return {
             "certindex_indexed_block": _one(indexed),
             "certindex_head_block": _one(head),
@@ -122,7 +134,10 @@ class ChainCollector(Collector):
             "certindex_behind_blocks": _one(None if head is None else max(head - indexed, 0)),
             "certindex_behind_seconds": _one(max(now - indexed_time, 0)),
             "certindex_polled_seconds": _one(None if polled_at is None else max(now - polled_at, 0)),
-            "certindex_failing_seconds": _one(0 if failing_since is None else max(now - failing_since, 0)),
+            "certindex_failing_seconds": _one(max(now - failing_since, 0) if is_failing else 0),
+            "certindex_failing_block": _one(indexed + 1 if is_failing else None),
+            "certindex_failing": [(["yes" if stopped else "no", error[:SHOWN_ERROR]], 1)] if is_failing else [],
+            "certindex_standbys": _one(standbys),
             "certindex_backfilled": _one(int(backfilled)),
             "certindex_judged_block": _one(judged),
             "certindex_unverified_blocks": [([cause.name], unverified.get(cause, 0)) for cause in FailureCause],
@@ -131,6 +146,8 @@ class ChainCollector(Collector):
     def _of_record(self) -> Samples:
         record = self.record
         return {
+            "certindex_writing": _one(int(record.is_writing)),
+            "certindex_leases_total": _one(record.leases),
             "certindex_range_blocks": _one(record.range_blocks),
             "certindex_blocks_total": _one(record.blocks),
             "certindex_events_total": _one(record.events),

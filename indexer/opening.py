@@ -1,11 +1,14 @@
 """From settings to a store that may be written: the one place that makes engines, endpoints and leases."""
 
 import asyncio
+import math
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from indexer.chain import Chain
 from indexer.errors import Stop, TryAgain
@@ -15,7 +18,7 @@ from indexer.rpc import Pool, site_of
 from indexer.rules import rules_of
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
-from indexer.store.lease import Lease
+from indexer.store.lease import BEAT_SECONDS, LOOK_SECONDS, Lease
 from indexer.store.levels import Levels
 from indexer.store.watch import (
     WatchedContract,
@@ -129,11 +132,19 @@ def open_verifier(pool: Pool, levels: Levels, contracts: Sequence[WatchedContrac
 async def acquire(lease: Lease, *, wait: bool) -> None:
     """Takes the lease. With `wait` stands by until the holder is gone; else raises Stop, naming a holder that lives."""
     first = None
-    while (holder := await asyncio.to_thread(lease.try_acquire)) is not None:
-        first = first or holder
-        if not wait and holder != first:
-            raise Stop(f"Chain {lease.chain_id} is being written by {holder.writer}. Stop that indexer first.")
-        await asyncio.sleep(0.2)
+    told_at = -math.inf
+    try:
+        while (holder := await asyncio.to_thread(lease.try_acquire)) is not None:
+            first = first or holder
+            if not wait and holder != first:
+                raise Stop(f"Chain {lease.chain_id} is being written by {holder.writer}. Stop that indexer first.")
+            if wait and time.monotonic() - told_at >= BEAT_SECONDS:
+                await asyncio.to_thread(lease.stand_by)
+                told_at = time.monotonic()
+            await asyncio.sleep(LOOK_SECONDS)
+    finally:
+        with suppress(DBAPIError):  # it is forgotten after a while
+            await asyncio.to_thread(lease.leave_line)
 
 
 def _wanted_contracts(settings: Settings, profile: Profile, chain_id: int) -> list[tuple[str, bytes, int]]:
@@ -166,8 +177,11 @@ async def _watch(
     contracts = [
         WatchedContract(role, address, start, await _is_whole(chain, address, start)) for role, address, start in wanted
     ]
-    with engine.begin() as connection:
-        register(connection, chain_id, profile, contracts)
+    try:
+        with engine.begin() as connection:
+            register(connection, chain_id, profile, contracts)
+    except IntegrityError:  # another indexer began at the same moment: what it stored counts
+        return await _watch(engine, chain, chain_id, profile, wanted)
     return contracts
 
 

@@ -14,8 +14,13 @@ REORG_BLOCKS = (1, 2, 3, 5, 10, 20, 50, 100, 500)
 
 @dataclass(slots=True)
 class Record:
-    """Counts since the process began. `steps` by the name of the outcome, `range_blocks` as the last step left it."""
+    """Counts since the process began. `steps` by the name of the outcome, `range_blocks` as the last step left it.
 
+    `leases`: how often the process became the writer.
+    """
+
+    is_writing: bool = False
+    leases: int = 0
     steps: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     duration: list[int] = field(default_factory=lambda: [0] * (len(STEP_SECONDS) + 1))

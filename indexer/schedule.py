@@ -62,7 +62,10 @@ class Follower:
         try:
             while not self._stopping.is_set():
                 if await self._stand_by():
+                    self.record.leases += 1
+                    self.record.is_writing = True
                     await self._work()
+                    self.record.is_writing = False
         finally:
             scheduler.pause()
             await asyncio.sleep(0)  # what is due begins
@@ -78,8 +81,11 @@ class Follower:
         stopping = asyncio.create_task(self._stopping.wait())
         done, _ = await asyncio.wait({acquiring, stopping}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
         if not done:
+            began = time.monotonic()
             log.info("standing by: another indexer writes chain %d", self.opened.chain_id)
             await asyncio.wait({acquiring, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if acquiring.done() and acquiring.exception() is None:
+                log.info("took over chain=%d stood_by=%.1fs", self.opened.chain_id, time.monotonic() - began)
         stopping.cancel()
         if not acquiring.done():
             acquiring.cancel()
@@ -158,7 +164,7 @@ class Follower:
         said = _said(error)
         log.log(level, "step failed, again in %.1fs: %s", self._pause, said)
         with suppress(DBAPIError):  # a database that is away cannot be told
-            await asyncio.to_thread(store.note_failure, said)
+            await asyncio.to_thread(store.note_failure, said, stopped=isinstance(error, Stop))
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)

@@ -1,5 +1,6 @@
 """How far each chain of a database is indexed, as `certindex status` tells it."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection, text
 
 from schema.events import Kind
+from schema.notices import STANDBY_SECONDS
 from schema.values import MAX_BLOCK_NUMBER
 from schema.vocabulary import ALARMS, FailureCause
 
@@ -26,6 +28,7 @@ COLUMNS = (
     "revision",
     "failing_since",
     "last_error",
+    "stopped",
 )
 
 
@@ -38,6 +41,14 @@ class VerificationFailure(Struct, frozen=True):
     number: int
     cause: FailureCause
     reason: str
+
+
+class Waiting(Struct, frozen=True):
+    """An indexer that stands by; times in unix seconds."""
+
+    name: str
+    since: int
+    seen_at: int
 
 
 class ChainStatus(Struct, frozen=True):
@@ -57,6 +68,8 @@ class ChainStatus(Struct, frozen=True):
     revision: int
     failing_since: int | None
     last_error: str | None
+    stopped: bool
+    standbys: list[Waiting]
     indexed_hash: str
     digest: str
     contracts: list[dict[str, Any]]
@@ -72,8 +85,13 @@ class ChainStatus(Struct, frozen=True):
     def lag_blocks(self) -> int | None:
         return None if self.head_number is None else max(self.head_number - self.indexed_number, 0)
 
+    @property
+    def failing_block(self) -> int | None:
+        """The block that cannot be indexed."""
+        return None if self.failing_since is None else self.indexed_number + 1
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"lag_blocks": self.lag_blocks}
+        return asdict(self) | {"lag_blocks": self.lag_blocks, "failing_block": self.failing_block}
 
     def to_text(self) -> str:
         lines = [
@@ -85,6 +103,10 @@ class ChainStatus(Struct, frozen=True):
             f"  events     {self.events}, {self.undecodable} undecodable, {self.reorgs} reorgs",
             f"  backfill   {'finished' if self.backfilled else 'under way'}",
             f"  writer     {self.writer or 'none'}",
+            *(
+                f"  standby    {standby.name} since {_shown(standby.since)}, seen {_shown(standby.seen_at)}"
+                for standby in self.standbys
+            ),
             f"  digest     {self.digest}",
             f"  verified   to block {self.judged_number}, {self.alarms} alarms, {self.unverified} not verifiable",
         ]
@@ -98,7 +120,10 @@ class ChainStatus(Struct, frozen=True):
                 f"  contract   {contract['role']} {contract['address']} from block {contract['start_block']} ({whole})"
             )
         if self.failing_since is not None:
-            lines.append(f"  failing    since {_shown(self.failing_since)}: {self.last_error}")
+            word = "stopped" if self.stopped else "failing"
+            lines.append(
+                f"  {word:10} at block {self.failing_block} since {_shown(self.failing_since)}: {self.last_error}"
+            )
         return "\n".join(lines)
 
 
@@ -111,7 +136,8 @@ def chain_statuses(connection: Connection, chain_id: int | None) -> list[ChainSt
 def _status(connection: Connection, row: list[Any]) -> ChainStatus:
     *values, indexed_hash, digest = row
     columns = dict(zip(COLUMNS, values, strict=True))
-    columns["backfilled"] = bool(columns["backfilled"])
+    for name in ("backfilled", "stopped"):
+        columns[name] = bool(columns[name])
     at = {"chain_id": columns["chain_id"], "undecodable": Kind.UNDECODABLE.value, "alarm": min(ALARMS)}
     contracts = connection.execute(
         text(
@@ -131,8 +157,16 @@ def _status(connection: Connection, row: list[Any]) -> ChainStatus:
         at,
     ).one()
     events, undecodable, reorgs, judged, alarms, unverified = counts
+    standbys = connection.execute(
+        text(
+            """SELECT name, since, seen_at FROM standby
+            WHERE chain_id = :chain_id AND seen_at >= :recent ORDER BY since, name"""
+        ),
+        {"chain_id": columns["chain_id"], "recent": int(time.time()) - STANDBY_SECONDS},
+    )
     return ChainStatus(
         **columns,
+        standbys=[Waiting(*row) for row in standbys],
         indexed_hash="0x" + indexed_hash.hex(),
         digest="0x" + digest.hex(),
         contracts=[

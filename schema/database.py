@@ -17,6 +17,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 EXAMPLES = "sqlite:///certindex.db or postgresql://user:password@localhost/certindex"
 
+MIGRATION_LOCK = 7_211_309_640_110_083_956
+"""Any number that other programs on the database will not choose."""
+
 
 class DatabaseError(Exception):
     """The database cannot be used as it is; the message says why and what to do."""
@@ -96,6 +99,8 @@ def migrate(engine: Engine) -> None:
     """
     try:
         with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":  # of two that begin at once, one waits; SQLite locks by itself
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
             found = _revision(connection)
             if found is None and _foreign_tables(connection):
                 raise DatabaseError(

@@ -56,7 +56,7 @@ class Chain(SQLModel, table=True):
     """A network: its heads, and the checkpoint that every commit of the writer compares and swaps.
 
     `revision` rises in every transaction that can change an answer. Every block with events up to `judged_number` is
-    verified, or is in `verification_failure`.
+    verified, or is in `verification_failure`. `stopped`: the step after `indexed_number` fails until a person decides.
     """
 
     __tablename__ = "chain"
@@ -84,6 +84,18 @@ class Chain(SQLModel, table=True):
     judged_number: int = _int64(-1)
     failing_since: int | None = _int64(None)
     last_error: str | None = _text(None)
+    stopped: bool = False
+
+
+class Standby(SQLModel, table=True):
+    """An indexer that waits to take over. `seen_at`: when it last said so, in unix seconds of its own clock."""
+
+    __tablename__ = "standby"
+
+    chain_id: int = _key()
+    name: str = _key(CleanText)
+    since: int = _int64()
+    seen_at: int = _int64()
 
 
 class Contract(SQLModel, table=True):

@@ -14,6 +14,7 @@ from indexer.errors import Stop, TryAgain
 from indexer.opening import open_store
 from indexer.rpc import RpcError
 from indexer.store import Cause, Fenced
+from indexer.store.checkpoint import KeptBlock, move_checkpoint
 from indexer.store.lease import Lease
 from indexer.store.watch import WatchedContract
 from indexer.sync import Ahead, BackfillFinished, Indexed, Pace, RolledBack, UpToDate
@@ -494,16 +495,51 @@ async def test_a_lease_whose_beat_stands_still_is_taken_over(
 
 
 def test_a_lease_of_a_process_of_this_machine_that_is_gone_is_free_at_once(engine: Engine, node: FakeNode) -> None:
-    Indexer(engine, node)
+    machine = Indexer(engine, node).lease.name.split(":")[2].split("-")[0]
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
     update = text(f"UPDATE chain SET writer = :writer WHERE chain_id = {node.chain_id}")
     with engine.begin() as connection:
-        connection.execute(update, {"writer": f"{socket.gethostname()}:{gone.pid}:00"})
+        connection.execute(update, {"writer": f"{socket.gethostname()}:{gone.pid}:{machine}-00"})
     assert Lease(engine, node.chain_id).try_acquire() is None
-    with engine.begin() as connection:
-        connection.execute(update, {"writer": f"another-host:{gone.pid}:00"})
-    assert Lease(engine, node.chain_id).try_acquire() is not None
+    for elsewhere in (f"another-host:{gone.pid}:{machine}-00", f"{socket.gethostname()}:{gone.pid}:another-00"):
+        with engine.begin() as connection:
+            connection.execute(update, {"writer": elsewhere})
+        assert Lease(engine, node.chain_id).try_acquire() is not None
+
+
+async def test_a_writer_in_the_midst_of_a_long_commit_is_not_taken_for_dead(
+    engine: Engine, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("indexer.store.lease.time.monotonic", lambda: clock[0])
+    indexer = Indexer(engine, node)
+    await indexer.step()
+    other = Lease(engine, node.chain_id)
+    assert other.try_acquire() is not None
+    clock[0] += 6
+    await indexer.step()  # no beat came through meanwhile, a commit did
+    assert other.try_acquire() is not None
+    if engine.dialect.name == "postgresql":  # SQLite locks the whole database
+        clock[0] += 6
+        with engine.begin() as connection:
+            connection.execute(text(f"UPDATE chain SET writer_beat = writer_beat WHERE chain_id = {node.chain_id}"))
+            assert other.try_acquire() is not None
+
+
+def test_a_writer_that_vanishes_in_the_midst_of_a_commit_keeps_nobody_out(
+    new_postgres_database: NewDatabase, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.store.checkpoint.VANISHED_SECONDS", 1)
+    with engine_of(new_postgres_database()) as engine:
+        indexer = Indexer(engine, node)
+        before = indexer.store.checkpoint()
+        connection = engine.connect()
+        move_checkpoint(connection, before, KeptBlock(3, b"3" * 32, 3), (b"", 0))  # and nothing more is heard
+        indexer.lease.beat()  # waits for the server to end the transaction
+        assert indexer.store.checkpoint().number == before.number
+        connection.invalidate()
+        connection.close()
 
 
 # What is told

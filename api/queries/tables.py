@@ -7,6 +7,7 @@ from schema import tables
 TABLES = SQLModel.metadata.tables
 
 chain = TABLES[tables.Chain.__tablename__]
+standby = TABLES[tables.Standby.__tablename__]
 contract = TABLES[tables.Contract.__tablename__]
 block = TABLES[tables.Block.__tablename__]
 orphaned_block = TABLES[tables.OrphanedBlock.__tablename__]

@@ -43,6 +43,11 @@ COLUMNS = """chain_id, indexed_number, indexed_hash, indexed_time, digest, diges
     coalesce(finalized_number, -1), finalized_hash, revision, writer_epoch, backfilled"""
 
 
+NOT_FAILING = "failing_since = NULL, last_error = NULL, stopped = false"
+VANISHED_SECONDS = 8
+"""PostgreSQL ends the transaction of a step whose writer says nothing for so long: it would keep the next one out."""
+
+
 def read_checkpoint(connection: Connection, chain_id: int) -> Checkpoint | None:
     """Returns the checkpoint, None for a chain that is not in the database."""
     row = connection.execute(text(f"SELECT {COLUMNS} FROM chain WHERE chain_id = :chain_id"), {"chain_id": chain_id})
@@ -56,8 +61,8 @@ def move_checkpoint(
     """Swaps the checkpoint, under the fence: first statement of every transaction that changes what is indexed."""
     changed = connection.execute(
         text(
-            """UPDATE chain SET indexed_number = :number, indexed_hash = :hash, indexed_time = :time, digest = :digest,
-            digest_number = :digest_number, revision = revision + 1, failing_since = NULL, last_error = NULL
+            f"""UPDATE chain SET indexed_number = :number, indexed_hash = :hash, indexed_time = :time, digest = :digest,
+            digest_number = :digest_number, revision = revision + 1, writer_beat = writer_beat + 1, {NOT_FAILING}
             WHERE chain_id = :chain_id AND indexed_hash = :expected AND writer_epoch = :epoch"""
         ),
         {
@@ -73,13 +78,14 @@ def move_checkpoint(
     )
     _check_fence(before, changed.rowcount)
     _tell_readers(connection)
+    _end_if_silent(connection)
 
 
 def hold_fence(connection: Connection, before: Checkpoint) -> None:
     """Raises the revision, under the fence: first statement of a transaction that leaves the checkpoint."""
     changed = connection.execute(
         text(
-            """UPDATE chain SET revision = revision + 1
+            """UPDATE chain SET revision = revision + 1, writer_beat = writer_beat + 1
             WHERE chain_id = :chain_id AND indexed_hash = :expected AND writer_epoch = :epoch"""
         ),
         {"chain_id": before.chain_id, "expected": before.hash, "epoch": before.writer_epoch},
@@ -92,8 +98,8 @@ def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> Non
     """Stores what the provider said of its head, and when, under the fence. Safe and finalized never go down."""
     changed = connection.execute(
         text(
-            """UPDATE chain SET head_number = :head, head_hash = :head_hash, head_time = :head_time,
-            polled_at = :now, failing_since = NULL, last_error = NULL,
+            f"""UPDATE chain SET head_number = :head, head_hash = :head_hash, head_time = :head_time,
+            polled_at = :now, writer_beat = writer_beat + 1, {NOT_FAILING},
             revision = revision + CASE WHEN :safe > coalesce(safe_number, -1)
                 OR :finalized > coalesce(finalized_number, -1) THEN 1 ELSE 0 END,
             safe_number = CASE WHEN :safe > coalesce(safe_number, -1) THEN :safe ELSE safe_number END,
@@ -120,18 +126,21 @@ def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> Non
     )
     _check_fence(before, changed.rowcount)
     _tell_readers(connection)
+    _end_if_silent(connection)
 
 
-def write_failure(connection: Connection, chain_id: int, epoch: int, error: str) -> None:
-    """Stores since when, and why, the steps of this epoch's writer fail."""
+def write_failure(connection: Connection, chain_id: int, epoch: int, error: str, *, stopped: bool) -> None:
+    """Stores since when, and why, the steps of this epoch's writer fail; `stopped`: until a person decides."""
     connection.execute(
         text(
-            """UPDATE chain SET failing_since = coalesce(failing_since, :now), last_error = :error
+            """UPDATE chain SET failing_since = coalesce(failing_since, :now), last_error = :error,
+            stopped = :stopped
             WHERE chain_id = :chain_id AND writer_epoch = :epoch"""
         ),
         {
             "now": int(time.time()),
             "error": clean_text(error),
+            "stopped": stopped,
             "chain_id": chain_id,
             "epoch": epoch,
         },
@@ -142,6 +151,12 @@ def _tell_readers(connection: Connection) -> None:
     """Wakes who listens, when this transaction commits."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def _end_if_silent(connection: Connection) -> None:
+    """Lets the server end this transaction when its client is suspended, or its machine gone."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{VANISHED_SECONDS}s'"))
 
 
 def _check_fence(before: Checkpoint, changed: int) -> None:

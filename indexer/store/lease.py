@@ -8,12 +8,20 @@ import os
 import secrets
 import socket
 import time
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 
 from msgspec import Struct
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
+
+from schema.notices import STANDBY_SECONDS
 
 DEAD_AFTER_SECONDS = 5.0
 BEAT_SECONDS = 1.0
+LOOK_SECONDS = 0.2
+"""How often a standby looks. It takes over within BEAT_SECONDS + DEAD_AFTER_SECONDS + LOOK_SECONDS of a death."""
 
 
 class Holder(Struct, frozen=True):
@@ -30,8 +38,9 @@ class Lease:
     def __init__(self, engine: Engine, chain_id: int) -> None:
         self.engine = engine
         self.chain_id = chain_id
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{_machine()}-{secrets.token_hex(4)}"
         self.epoch = -1
+        self._standing_since: int | None = None
         self._seen: Holder | None = None
         self._seen_at = 0.0
 
@@ -48,12 +57,31 @@ class Lease:
     def beat(self) -> None:
         """Shows others that we live."""
         with self.engine.begin() as connection:
+            show_life(connection, self.chain_id, self.epoch)
+
+    def stand_by(self) -> None:
+        """Tells readers that we wait; to be said again and again."""
+        now = int(time.time())
+        self._standing_since = self._standing_since or now
+        with self.engine.begin() as connection:
             connection.execute(
-                text(
-                    """UPDATE chain SET writer_beat = writer_beat + 1
-                    WHERE chain_id = :chain_id AND writer_epoch = :epoch"""
-                ),
-                {"chain_id": self.chain_id, "epoch": self.epoch},
+                text("DELETE FROM standby WHERE chain_id = :chain_id AND (name = :name OR seen_at < :forgotten)"),
+                {"chain_id": self.chain_id, "name": self.name, "forgotten": now - STANDBY_SECONDS},
+            )
+            connection.execute(
+                text("INSERT INTO standby (chain_id, name, since, seen_at) VALUES (:chain_id, :name, :since, :now)"),
+                {"chain_id": self.chain_id, "name": self.name, "since": self._standing_since, "now": now},
+            )
+
+    def leave_line(self) -> None:
+        """Takes back that we wait."""
+        if self._standing_since is None:
+            return
+        self._standing_since = None
+        with self.engine.begin() as connection:
+            connection.execute(
+                text("DELETE FROM standby WHERE chain_id = :chain_id AND name = :name"),
+                {"chain_id": self.chain_id, "name": self.name},
             )
 
     def release(self) -> None:
@@ -74,10 +102,14 @@ class Lease:
 
     def _take(self, holder: Holder) -> bool:
         with self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # a row that is locked is being written: that is no silence
+                free = "AND chain_id IN (SELECT chain_id FROM chain WHERE chain_id = :chain_id FOR UPDATE SKIP LOCKED)"
+            else:
+                free = ""
             taken = connection.execute(
                 text(
-                    """UPDATE chain SET writer = :name, writer_epoch = writer_epoch + 1, writer_beat = writer_beat + 1
-                    WHERE chain_id = :chain_id AND writer_epoch = :epoch AND writer_beat = :beat"""
+                    f"""UPDATE chain SET writer = :name, writer_epoch = writer_epoch + 1, writer_beat = writer_beat + 1
+                    WHERE chain_id = :chain_id AND writer_epoch = :epoch AND writer_beat = :beat {free}"""
                 ),
                 {"name": self.name, "chain_id": self.chain_id, "epoch": holder.epoch, "beat": holder.beat},
             )
@@ -86,15 +118,33 @@ class Lease:
         return taken.rowcount == 1
 
 
+def show_life(connection: Connection, chain_id: int, epoch: int) -> None:
+    """Moves the beat of this epoch's writer."""
+    connection.execute(
+        text("UPDATE chain SET writer_beat = writer_beat + 1 WHERE chain_id = :chain_id AND writer_epoch = :epoch"),
+        {"chain_id": chain_id, "epoch": epoch},
+    )
+
+
 def _is_gone(writer: str) -> bool:
     """Tells whether the writer was a process of this machine that no longer runs."""
-    host, _, rest = writer.rpartition(":")[0].rpartition(":")
-    if host != socket.gethostname() or not rest.isdigit():
+    host, _, rest = writer.partition(":")
+    pid, _, machine = rest.partition(":")
+    if host != socket.gethostname() or not machine.startswith(f"{_machine()}-") or not pid.isdigit():
         return False
     try:
-        os.kill(int(rest), 0)
+        os.kill(int(pid), 0)
     except ProcessLookupError:
         return True
     except PermissionError:
         return False
     return False
+
+
+@cache
+def _machine() -> str:
+    """Returns what process ids are unique in: a container has its own, and two may share a host's name."""
+    seen = []
+    with suppress(OSError):  # of Linux
+        seen = [Path("/proc/sys/kernel/random/boot_id").read_text(), str(Path("/proc/self/ns/pid").readlink())]
+    return sha256("".join(seen).encode()).hexdigest()[:8]

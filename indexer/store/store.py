@@ -27,6 +27,7 @@ from indexer.store.checkpoint import (
     write_failure,
     write_heads,
 )
+from indexer.store.lease import show_life
 from indexer.store.open_rows import load_open_rows
 from indexer.store.recent import Recent
 from indexer.store.rollback import IDENTITIES, LIFECYCLE, SPANS, Cause, Undone, undo
@@ -116,10 +117,10 @@ class Store:
             write_heads(connection, before, heads)
             self._prune(connection, before, before.number, heads)
 
-    def note_failure(self, error: str) -> None:
-        """Stores that steps fail, since when and why, for the API to tell."""
+    def note_failure(self, error: str, *, stopped: bool = False) -> None:
+        """Stores that steps fail, since when and why, for the API to tell; `stopped`: until a person decides."""
         with self.engine.begin() as connection:
-            write_failure(connection, self.chain_id, self.epoch, error)
+            write_failure(connection, self.chain_id, self.epoch, error, stopped=stopped)
 
     def roll_back(self, before: Checkpoint, ancestor: KeptBlock, cause: Cause) -> Undone:
         """Returns to the state after the ancestor; a fork leaves evidence."""
@@ -147,6 +148,8 @@ class Store:
         """Builds the secondary indexes and says that the first backfill is over."""
         for index in SECONDARY_INDEXES:
             with self.engine.begin() as connection:
+                if connection.dialect.name == "sqlite":
+                    show_life(connection, self.chain_id, self.epoch)  # the beat cannot, while the database is locked
                 connection.exec_driver_sql(index.ddl)
         with self.engine.begin() as connection:
             hold_fence(connection, before)

@@ -54,8 +54,8 @@ def register(connection: Connection, chain_id: int, profile: Profile, contracts:
     connection.execute(
         text(
             """INSERT INTO chain (chain_id, profile, indexed_number, indexed_hash, indexed_time, digest, digest_number,
-                revision, writer_epoch, writer_beat, backfilled, judged_number)
-            VALUES (:chain_id, :profile, :number, :hash, 0, :digest, :number, 0, 0, 0, :no, :number)"""
+                revision, writer_epoch, writer_beat, backfilled, judged_number, stopped)
+            VALUES (:chain_id, :profile, :number, :hash, 0, :digest, :number, 0, 0, 0, :no, :number, :no)"""
         ),
         {
             "chain_id": chain_id,

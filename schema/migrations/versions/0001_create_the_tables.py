@@ -82,6 +82,7 @@ def upgrade() -> None:
         sa.Column("judged_number", sa.BigInteger(), nullable=False),
         sa.Column("failing_since", sa.BigInteger(), nullable=True),
         sa.Column("last_error", CleanText(), nullable=True),
+        sa.Column("stopped", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("chain_id"),
     )
     op.create_table(
@@ -386,6 +387,14 @@ def upgrade() -> None:
         sa.Column("old_head_number", sa.BigInteger(), nullable=False),
         sa.Column("old_head_hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("chain_id", "reorg_no"),
+    )
+    op.create_table(
+        "standby",
+        sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", CleanText(), autoincrement=False, nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("chain_id", "name"),
     )
     op.create_table(
         "test_result",
