@@ -5,6 +5,7 @@ here; an answer that contradicts itself is asked of another provider, and never 
 """
 
 import asyncio
+import itertools
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -25,6 +26,7 @@ from indexer.answers import (
     to_number,
 )
 from indexer.bloom import Bloom
+from indexer.disagreements import Answer, Disagreement, difference, disagreement
 from indexer.errors import TryAgain
 from indexer.ranges import LogQuery, divide
 from indexer.rpc import RpcError
@@ -71,6 +73,7 @@ class Chain:
     """Asks providers for what the indexer needs. Raises TryAgain for whatever does not fit together.
 
     Logs are asked for `looks` times and must be the same each time; with a `quorum`, of so many different hosts.
+    What two hosts said differently of final blocks is kept in `disagreements`, until a step has stored it.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Chain:
         self.finality_depth = finality_depth
         self.looks = max(looks, quorum)
         self.quorum = quorum
+        self.disagreements: list[Disagreement] = []
         self._filter = sorted("0x" + address.hex() for address in addresses)
         self._bloom = Bloom()
         self._slots = asyncio.Semaphore(concurrency)
@@ -253,14 +257,16 @@ class Chain:
             answers = [await self._believed("eth_getLogs", params, list[JsonLog], read)]
             while len(answers) < looks:
                 answers.append(await self._look_again(params, read))
-            other = next((answer for answer in answers if answer != answers[0]), None)
+            hosts = itertools.chain(self.rpc.answerers("eth_getLogs", params), itertools.repeat("the same node"))
+            told = [Answer(host, logs) for host, logs in zip(hosts, answers, strict=False)]
+            other = next((answer for answer in told if answer.logs != told[0].logs), None)
             if other is None:
                 return answers[0]
-            by = self.rpc.answerers("eth_getLogs", params)
-            disagreement = WrongAnswer(_difference(query, by, answers[0], other))
-            place = _first_difference(answers[0], other)
-            await self._settle(params, place[0], list(zip(by, answers, strict=False)), disagreement)
-        raise disagreement
+            wrong = WrongAnswer(_told_of(query, told[0], other))
+            if "fromBlock" in query and other.host != told[0].host:
+                self.disagreements.append(disagreement(told[0], other))
+            await self._settle(params, difference(told[0], other)[0], told, wrong)
+        raise wrong
 
     async def _look_again(self, params: list[Any], read: Callable[[list[JsonLog]], list[RawLog]]) -> list[RawLog]:
         strict = self.quorum > 1
@@ -272,17 +278,15 @@ class Chain:
             self._distrust_last("eth_getLogs", params, error)
             raise
 
-    async def _settle(
-        self, params: list[Any], number: int, answers: Sequence[tuple[str, list[RawLog]]], disagreement: TryAgain
-    ) -> None:
+    async def _settle(self, params: list[Any], number: int, told: Sequence[Answer], wrong: TryAgain) -> None:
         """Finds out by the receipts of a block on which answers differ who was wrong, and distrusts that provider."""
         try:
             truth = await self._logs_by_receipts(await self.header(number))
         except TryAgain:
-            raise disagreement from None
-        for site, logs in answers:
-            if [log for log in logs if log.block_number == number] != truth:
-                self.rpc.distrust("eth_getLogs", params, site, disagreement)
+            raise wrong from None
+        for answer in told:
+            if answer.of(number, number).logs != truth:
+                self.rpc.distrust("eth_getLogs", params, answer.host, wrong)
 
     def _distrust_last(self, method: str, params: list[Any], reason: TryAgain) -> None:
         for site in self.rpc.answerers(method, params)[-1:]:
@@ -391,17 +395,12 @@ def _knows_no_tag(error: RpcError) -> bool:
     return error.code == INVALID_PARAMS or NO_SUCH_TAG.search(error.text) is not None
 
 
-def _difference(query: dict[str, Any], by: Sequence[str], one: Sequence[RawLog], other: Sequence[RawLog]) -> str:
-    """Returns the words for two answers to one question that differ, with a log that only one of them has."""
-    block, index = _first_difference(one, other)
+def _told_of(query: dict[str, Any], one: Answer, other: Answer) -> str:
+    """Returns the words for two answers to one question that differ."""
+    block, index = difference(one, other)
     where = query.get("blockHash") or f"{int(query['fromBlock'], 16)}..{int(query['toBlock'], 16)}"
     return (
-        f"Two answers differ on the logs of blocks {where}, {len(one)} logs against {len(other)} "
-        f"(asked: {', '.join(by)}); the first difference is log {index} of block {block}. Nothing was stored."
+        f"Two answers differ on the logs of blocks {where}: {len(one.logs)} logs from {one.host} against "
+        f"{len(other.logs)} from {other.host}; the first difference is log {index} of block {block}. "
+        "Nothing was stored."
     )
-
-
-def _first_difference(one: Sequence[RawLog], other: Sequence[RawLog]) -> tuple[int, int]:
-    """Returns block and index of the first log that is not the same in both."""
-    told, retold = ({(log.block_number, log.log_index): log for log in logs} for logs in (one, other))
-    return min(place for place in told.keys() | retold.keys() if told.get(place) != retold.get(place))

@@ -61,6 +61,9 @@ METRICS = (
     Described("certindex_unverified_blocks", "gauge",
               "Blocks that could not be verified, by cause; CONTRADICTED and WRONGLY_STORED are alarms.",
               ("chain", "cause")),
+    Described("certindex_disagreements", "gauge",
+              "Finalized ranges on which providers gave different logs; open: not indexed for it.",
+              ("chain", "state")),
     Described("certindex_range_blocks", "gauge", "Blocks that a query for logs spans now, in backfill."),
     Described("certindex_blocks_total", "counter", "Blocks indexed by this process."),
     Described("certindex_events_total", "counter", "Logs stored by this process, of every kind."),
@@ -123,6 +126,10 @@ class ChainCollector(Collector):
                 {"chain_id": self.chain_id},
             )
             unverified = {row[0]: row[1] for row in failures}
+            seen, resolved = connection.execute(
+                text("SELECT count(*), count(resolved_at) FROM disagreement WHERE chain_id = :chain_id"),
+                {"chain_id": self.chain_id},
+            ).one()
         indexed, indexed_time, head, safe, finalized, polled_at, failing_since, backfilled, judged, *more = row
         error, stopped, standbys = more
         is_failing = failing_since is not None
@@ -141,6 +148,7 @@ class ChainCollector(Collector):
             "certindex_backfilled": _one(int(backfilled)),
             "certindex_judged_block": _one(judged),
             "certindex_unverified_blocks": [([cause.name], unverified.get(cause, 0)) for cause in FailureCause],
+            "certindex_disagreements": [(["open"], seen - resolved), (["resolved"], resolved)],
         }
 
     def _of_record(self) -> Samples:

@@ -51,6 +51,19 @@ class Waiting(Struct, frozen=True):
     seen_at: int
 
 
+class OpenDisagreement(Struct, frozen=True):
+    """Final blocks on which two hosts gave different logs, and that are not stored for it."""
+
+    first_block: int
+    last_block: int
+    host: str
+    log_count: int
+    other_host: str
+    other_log_count: int
+    first_seen_at: int
+    last_seen_at: int
+
+
 class ChainStatus(Struct, frozen=True):
     """One chain; times in unix seconds."""
 
@@ -80,6 +93,8 @@ class ChainStatus(Struct, frozen=True):
     alarms: int
     unverified: int
     failures: list[VerificationFailure]
+    disagreements: int
+    open_disagreements: list[OpenDisagreement]
 
     @property
     def lag_blocks(self) -> int | None:
@@ -109,6 +124,12 @@ class ChainStatus(Struct, frozen=True):
             ),
             f"  digest     {self.digest}",
             f"  verified   to block {self.judged_number}, {self.alarms} alarms, {self.unverified} not verifiable",
+            f"  providers  disagreed {self.disagreements} times on final blocks",
+        ]
+        lines += [
+            f"  disagree   on blocks {each.first_block}..{each.last_block} since {_shown(each.first_seen_at)}: "
+            f"{each.host} gave {each.log_count} logs, {each.other_host} {each.other_log_count}"
+            for each in self.open_disagreements
         ]
         lines += [
             f"  {'alarm' if failure.cause in ALARMS else 'unverified':10} block {failure.number}: {failure.reason}"
@@ -152,11 +173,12 @@ def _status(connection: Connection, row: list[Any]) -> ChainStatus:
             (SELECT count(*) FROM reorg WHERE chain_id = :chain_id),
             (SELECT judged_number FROM chain WHERE chain_id = :chain_id),
             (SELECT count(*) FROM verification_failure WHERE chain_id = :chain_id AND cause >= :alarm),
-            (SELECT count(*) FROM verification_failure WHERE chain_id = :chain_id AND cause < :alarm)"""
+            (SELECT count(*) FROM verification_failure WHERE chain_id = :chain_id AND cause < :alarm),
+            (SELECT count(*) FROM disagreement WHERE chain_id = :chain_id)"""
         ),
         at,
     ).one()
-    events, undecodable, reorgs, judged, alarms, unverified = counts
+    events, undecodable, reorgs, judged, alarms, unverified, disagreements = counts
     standbys = connection.execute(
         text(
             """SELECT name, since, seen_at FROM standby
@@ -180,7 +202,20 @@ def _status(connection: Connection, row: list[Any]) -> ChainStatus:
         alarms=alarms,
         unverified=unverified,
         failures=verification_failures(connection, columns["chain_id"], 0, MAX_BLOCK_NUMBER, SHOWN_FAILURES),
+        disagreements=disagreements,
+        open_disagreements=_open_disagreements(connection, columns["chain_id"]),
     )
+
+
+def _open_disagreements(connection: Connection, chain_id: int) -> list[OpenDisagreement]:
+    found = connection.execute(
+        text(
+            f"""SELECT {", ".join(OpenDisagreement.__struct_fields__)} FROM disagreement
+            WHERE chain_id = :chain_id AND resolved_at IS NULL ORDER BY disagreement_no LIMIT :limit"""
+        ),
+        {"chain_id": chain_id, "limit": SHOWN_FAILURES},
+    )
+    return [OpenDisagreement(*row) for row in found]
 
 
 def verification_failures(

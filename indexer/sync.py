@@ -71,10 +71,16 @@ Outcome = Indexed | RolledBack | BackfillFinished | UpToDate | Ahead
 async def step(chain: Chain, store: Store, pace: Pace) -> Outcome:
     """Returns what it did. Raises TryAgain where the node was of no use, Stop where a person must decide."""
     try:
-        return await _step(chain, store, pace)
+        outcome = await _step(chain, store, pace)
+    except TryAgain:
+        pace.prefetch.forget()
+        await _note_disagreements(chain, store)
+        raise
     except BaseException:
         pace.prefetch.forget()
         raise
+    await _note_disagreements(chain, store)
+    return outcome
 
 
 async def _step(chain: Chain, store: Store, pace: Pace) -> Outcome:
@@ -96,6 +102,12 @@ async def _step(chain: Chain, store: Store, pace: Pace) -> Outcome:
         batch = await _fetch_next(chain, before, heads)
     stored = await _in_thread(store.commit, before, batch, heads)
     return Indexed(before.number + 1, batch.last.number, stored.events, stored.facts, heads.latest.number)
+
+
+async def _note_disagreements(chain: Chain, store: Store) -> None:
+    if found := list(chain.disagreements):
+        await _in_thread(store.note_disagreements, found)
+        del chain.disagreements[: len(found)]
 
 
 # Follow

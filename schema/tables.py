@@ -5,8 +5,9 @@ the id of a device, manufacturer or licence is the position of the first stored 
 in position: a row holds from `valid_from` up to, not including, `valid_to`, and `OPEN` is the end that has not come.
 State after block B is `valid_from <= p AND valid_to > p` with `p = end_of_block(B)`.
 
-The truth is `block`, `call` and the raw part of `event`; all else, but the evidence of reorgs and of verification,
-`certindex rebuild` rewrites. Secondary indexes are in `schema/indexes.py`: they are built after the first backfill.
+The truth is `block`, `call` and the raw part of `event`; all else, but the evidence of reorgs, verification and
+disagreements, `certindex rebuild` rewrites. Secondary indexes are in `schema/indexes.py`: they are built after the
+first backfill.
 """
 
 from typing import Any
@@ -208,6 +209,31 @@ class VerificationFailure(SQLModel, table=True):
     reason: str = _text()
     failed_at: int = _int64()
     tries: int = _int64()
+
+
+class Disagreement(SQLModel, table=True):
+    """Two hosts that gave different logs of the final blocks first to last: both answers as JSON, and their keccak-256.
+
+    Resolved when the blocks are stored: as many hosts as must be gave the same. The newest thousand are kept.
+    """
+
+    __tablename__ = "disagreement"
+
+    chain_id: int = _key()
+    disagreement_no: int = _key()
+    first_block: int = _int64()
+    last_block: int = _int64()
+    host: str = _text()
+    other_host: str = _text()
+    logs: str = _text()
+    other_logs: str = _text()
+    log_count: int = _int64()
+    other_log_count: int = _int64()
+    digest: bytes = _bytes()
+    other_digest: bytes = _bytes()
+    first_seen_at: int = _int64()
+    last_seen_at: int = _int64()
+    resolved_at: int | None = _int64(None)
 
 
 class Call(SQLModel, table=True):

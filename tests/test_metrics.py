@@ -61,7 +61,7 @@ async def told_by(engine: Engine, record: Record) -> Told:
 
 
 def place(label: tuple[str, str]) -> int:
-    return ("host", "method", "error", "outcome", "cause", "le").index(label[0])
+    return ("host", "method", "error", "outcome", "cause", "state", "le").index(label[0])
 
 
 def read(url: str) -> str:
@@ -97,6 +97,7 @@ async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(engine: Eng
     assert {name: told[name][""] for name in expected} == expected
     causes = ("UNKNOWN_FORM", "NO_EVIDENCE", "CONTRADICTED", "WRONGLY_STORED")
     assert told["certindex_unverified_blocks"] == dict.fromkeys(causes, 0)
+    assert told["certindex_disagreements"] == {"open": 0, "resolved": 0}
     assert told["certindex_steps_total"] == {"Indexed": 1, "RolledBack": 1, "UpToDate": 1, "TryAgain": 1}
     assert told["certindex_step_seconds_bucket"]["300.0"] == 3
     host = "https://rpc.example/..."

@@ -1,6 +1,7 @@
 """`_meta`: how fresh, how final and how well verified the answers are."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -10,12 +11,13 @@ from sqlalchemy import Row
 from api.graphql.blocks import Block, to_block
 from api.graphql.context import Context
 from api.graphql.scalars import Address, BigInt, Bytes32, date_time
-from api.queries.chains import Tally, tallies
+from api.queries.chains import Tally, disagreements, tallies
 from api.queries.pins import BlockPoint
 from api.readiness import lag_seconds
 
 VERSION = version("certindex")
 MOST_CONTRACTS = 100
+LATEST_DISAGREEMENTS = 10
 INT32_MAX = 2**31 - 1
 
 
@@ -24,6 +26,25 @@ class WatchedContract:
     address: Address = strawberry.field(description="Where it is.")
     role: str = strawberry.field(description="What the profile calls it.")
     start_block: BigInt = strawberry.field(description="The first block that is indexed.")
+
+
+@strawberry.type(description="What one provider answered of the blocks of a disagreement.")
+class ProviderAnswer:
+    host: str = strawberry.field(description="Host and port of the provider.")
+    log_count: BigInt = strawberry.field(description="How many logs it gave; the database holds them.")
+    digest: Bytes32 = strawberry.field(description="Keccak-256 of the logs.")
+
+
+@strawberry.type(description="A finalized range on which two providers gave different logs.")
+class Disagreement:
+    first_block: BigInt = strawberry.field(description="The first block on which they differ.")
+    last_block: BigInt = strawberry.field(description="The last block on which they differ.")
+    answers: list[ProviderAnswer] = strawberry.field(description="Both answers.")
+    first_seen_at: datetime = strawberry.field(description="When it was found.")
+    last_seen_at: datetime = strawberry.field(description="When it was found again.")
+    resolved_at: datetime | None = strawberry.field(
+        description="When enough providers gave the same and the blocks were stored; null: they are not."
+    )
 
 
 @strawberry.type(description="How far one network is indexed.")
@@ -47,6 +68,8 @@ class ChainStatus:
     )
     undecodable_events: BigInt = strawberry.field(description="Logs that a rule claims and whose bytes do not fit.")
     orphaned_blocks: BigInt = strawberry.field(description="Blocks that reorgs took back.")
+    disagreements: BigInt = strawberry.field(description="Finalized ranges on which providers gave different logs.")
+    latest_disagreements: list[Disagreement] = strawberry.field(description="The newest ten of them, newest first.")
     failing_since: datetime | None = strawberry.field(description="Since when indexing fails; null while it does not.")
     last_error: str | None = strawberry.field(description="What it fails with.")
     digest: Bytes32 | None = strawberry.field(
@@ -64,11 +87,17 @@ class Meta:
 async def meta(context: Context, chain_id: int | None) -> Meta:
     """Returns the state of each network, or of one. Depends on the clock: never cached."""
     found = await context.snapshot.read(tallies)
+    disputed = await context.snapshot.read(disagreements, LATEST_DISAGREEMENTS)
     chains = [chain for id, chain in context.snapshot.chains.items() if chain_id is None or id == chain_id]
-    return Meta(version=VERSION, chains=[_status(context, chain, found[chain.chain_id]) for chain in chains[:100]])
+    return Meta(
+        version=VERSION,
+        chains=[
+            _status(context, chain, found[chain.chain_id], disputed.get(chain.chain_id, ())) for chain in chains[:100]
+        ],
+    )
 
 
-def _status(context: Context, chain: Row[Any], tally: Tally) -> ChainStatus:
+def _status(context: Context, chain: Row[Any], tally: Tally, disputed: Sequence[Row[Any]]) -> ChainStatus:
     contracts = context.snapshot.contracts.get(chain.chain_id, ())
     head_known = chain.head_number is not None
     return ChainStatus(
@@ -88,10 +117,28 @@ def _status(context: Context, chain: Row[Any], tally: Tally) -> ChainStatus:
         verified_through=None if tally.verified_through is None else BigInt(tally.verified_through),
         undecodable_events=BigInt(tally.undecodable_events),
         orphaned_blocks=BigInt(tally.orphaned_blocks),
+        disagreements=BigInt(tally.disagreements),
+        latest_disagreements=list(map(_disagreement, disputed)),
         failing_since=date_time(chain.failing_since),
         last_error=chain.last_error,
         digest=Bytes32(chain.digest) if chain.digest else None,
         digest_through=BigInt(chain.digest_number),
+    )
+
+
+def _disagreement(row: Row[Any]) -> Disagreement:
+    return Disagreement(
+        first_block=BigInt(row.first_block),
+        last_block=BigInt(row.last_block),
+        answers=[
+            ProviderAnswer(host=row.host, log_count=BigInt(row.log_count), digest=Bytes32(row.digest)),
+            ProviderAnswer(
+                host=row.other_host, log_count=BigInt(row.other_log_count), digest=Bytes32(row.other_digest)
+            ),
+        ],
+        first_seen_at=datetime.fromtimestamp(row.first_seen_at, UTC),
+        last_seen_at=datetime.fromtimestamp(row.last_seen_at, UTC),
+        resolved_at=date_time(row.resolved_at),
     )
 
 

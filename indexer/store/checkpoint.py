@@ -94,6 +94,17 @@ def hold_fence(connection: Connection, before: Checkpoint) -> None:
     _tell_readers(connection)
 
 
+def hold_epoch(connection: Connection, chain_id: int, epoch: int) -> None:
+    """As `hold_fence`, for evidence that belongs to no checkpoint: whoever writes next must only be this writer."""
+    changed = connection.execute(
+        text("UPDATE chain SET revision = revision + 1 WHERE chain_id = :chain_id AND writer_epoch = :epoch"),
+        {"chain_id": chain_id, "epoch": epoch},
+    )
+    if changed.rowcount != 1:
+        raise Fenced(f"Another writer has taken over chain {chain_id}.")
+    _tell_readers(connection)
+
+
 def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> None:
     """Stores what the provider said of its head, and when, under the fence. Safe and finalized never go down."""
     changed = connection.execute(

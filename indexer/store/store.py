@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from indexer import rows
 from indexer.batch import Batch, BlockLogs, block_digest, read, read_event
 from indexer.chain import Heads
+from indexer.disagreements import Disagreement
 from indexer.errors import Stop
 from indexer.fold import Changes, Rules, fold
 from indexer.ledger import Placed, named_by
@@ -27,6 +28,7 @@ from indexer.store.checkpoint import (
     write_failure,
     write_heads,
 )
+from indexer.store.disagreements import resolve_disagreements, write_disagreements
 from indexer.store.lease import show_life
 from indexer.store.open_rows import load_open_rows
 from indexer.store.recent import Recent
@@ -107,6 +109,7 @@ class Store:
             insert(connection, self.chain_id, "event", events)
             self._write(connection, changes)
             self._prune(connection, before, batch.last.number, heads)
+            resolve_disagreements(connection, self.chain_id)
         recent.note(batch.last.hash, changes.open)
         self.recent = recent
         return Stored(len(batch.blocks), len(events), len(facts))
@@ -121,6 +124,12 @@ class Store:
         """Stores that steps fail, since when and why, for the API to tell; `stopped`: until a person decides."""
         with self.engine.begin() as connection:
             write_failure(connection, self.chain_id, self.epoch, error, stopped=stopped)
+
+    def note_disagreements(self, found: Sequence[Disagreement]) -> None:
+        """Stores what hosts said differently. Raises Fenced where another writer has taken over."""
+        with self.engine.begin() as connection:
+            write_disagreements(connection, self.chain_id, self.epoch, found)
+            resolve_disagreements(connection, self.chain_id)
 
     def roll_back(self, before: Checkpoint, ancestor: KeptBlock, cause: Cause) -> Undone:
         """Returns to the state after the ancestor; a fork leaves evidence."""

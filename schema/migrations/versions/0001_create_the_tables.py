@@ -181,6 +181,25 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "disagreement",
+        sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("disagreement_no", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("first_block", sa.BigInteger(), nullable=False),
+        sa.Column("last_block", sa.BigInteger(), nullable=False),
+        sa.Column("host", CleanText(), nullable=False),
+        sa.Column("other_host", CleanText(), nullable=False),
+        sa.Column("logs", CleanText(), nullable=False),
+        sa.Column("other_logs", CleanText(), nullable=False),
+        sa.Column("log_count", sa.BigInteger(), nullable=False),
+        sa.Column("other_log_count", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("other_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("first_seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("resolved_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("chain_id", "disagreement_no"),
+    )
+    op.create_table(
         "end_of_life_step",
         sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
