@@ -1,0 +1,164 @@
+"""What the judges look at: a chain with a fleet, its indexer, and the API in a process of its own, all real.
+
+The judges are other programs. What they want to happen they ask of `Stage.address`, by POST: `/grow?blocks=2`,
+`/reorg?depth=2` or `/restart`, each answered when it is done.
+"""
+
+import json
+import os
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from random import Random
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from scripts.fleet import Fleet, start_chain
+from scripts.fleet.names import SUCCEEDED, digest
+from scripts.processes import Child
+
+HOST = "127.0.0.1"
+DEVICES = 120
+"""More than one page of the largest size."""
+
+PATIENCE_SECONDS = 120.0
+
+
+class Stage:
+    """`url` is where GraphQL is served. Ends with `with`."""
+
+    def __init__(self, fleet: Fleet, folder: Path, parts: ExitStack) -> None:
+        self.port = _free_port()
+        self.url = f"http://{HOST}:{self.port}/graphql"
+        self._fleet = fleet
+        self._folder = folder
+        self._random = Random(1)
+        self._indexer = self._start("indexer", "run")
+        parts.callback(lambda: self._indexer.stop())
+        self._api = self._start("api")
+        parts.callback(lambda: self._api.stop())
+        self._wait("readyz")
+
+    # What may happen
+
+    def grow(self, blocks: int = 1) -> dict[str, Any]:
+        """Let a firmware update happen in each of as many blocks; returns the new head."""
+        for _ in range(blocks):
+            self._fleet.chain.request("eth_sendTransaction", self._update())
+            self._fleet.chain.mine()
+        return self._head()
+
+    def reorg(self, depth: int = 1) -> dict[str, Any]:
+        """Replace the last blocks by others with other updates, and let one more follow; returns the new head."""
+        self._fleet.chain.request("anvil_rollback", depth)
+        return self.grow(depth + 1)
+
+    def restart(self) -> dict[str, Any]:
+        """Kill the API as a crash would, and start it again at the same port."""
+        self._api.kill()
+        self._api = self._start("api")
+        self._wait("healthz")
+        return self._head()
+
+    def last_words(self) -> str:
+        """Return what indexer and API said last, for a judge that was not content."""
+        return f"the indexer:\n{self._indexer.last_words}\nthe API:\n{self._api.last_words}"
+
+    # How
+
+    def _update(self) -> dict[str, Any]:
+        in_service = [device for device in self._fleet.world.devices.values() if device.end_of_life == "IN_SERVICE"]
+        device = self._random.choice(in_service)
+        version = f"3.0.{self._random.randrange(10**9)}"
+        told = (device.token, version, digest(version), SUCCEEDED, self._fleet.chain.timestamp())
+        return self._fleet.contract.transaction("updateFirmware", *told, sender=str(device.owner))
+
+    def _head(self) -> dict[str, Any]:
+        block = self._fleet.chain.block()
+        return {"number": str(int(block["number"], 16)), "hash": block["hash"]}
+
+    def _start(self, module: str, *arguments: str) -> Child:
+        chain = self._fleet.chain
+        environment = {
+            **os.environ,
+            "DATABASE_URL": f"sqlite:///{self._folder / 'judged.db'}",
+            "RPC_URLS": chain.url,
+            "CHAIN_ID": str(chain.chain_id),
+            "PROFILE": "device_certificate",
+            "CONTRACTS": f"certificate={self._fleet.contract.address}",
+            "START_BLOCK": str(self._fleet.start_block),
+            "POLL_INTERVAL": "0.2",
+            "HOST": HOST,
+            "PORT": str(self.port),
+        }
+        return Child([sys.executable, "-m", module, *arguments], environment=environment)
+
+    def _wait(self, path: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not _answers(f"http://{HOST}:{self.port}/{path}"):
+            for child in (self._indexer, self._api):
+                if child.exit_status is not None:
+                    raise RuntimeError(f"{' '.join(child.command)} ended:\n{child.last_words}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"/{path} did not answer 200 in {PATIENCE_SECONDS:.0f} s.\n{self.last_words()}")
+            time.sleep(0.05)
+
+
+@contextmanager
+def set_stage(folder: Path) -> Iterator[tuple[Stage, str]]:
+    """Build everything, its database in a folder; gives the stage, and the address at which judges ask of it."""
+    now = int(time.time())
+    with ExitStack() as parts:
+        chain = parts.enter_context(start_chain(now))
+        stage = Stage(Fleet.build(chain, devices=DEVICES, now=now), folder, parts)
+        # one thread that stays: a child ends with the thread that started it
+        server = HTTPServer((HOST, 0), _handler(stage))
+        Thread(target=server.serve_forever, daemon=True).start()
+        parts.callback(server.shutdown)
+        yield stage, f"http://{HOST}:{server.server_port}"
+
+
+def _handler(stage: Stage) -> type[BaseHTTPRequestHandler]:
+    deeds = {"/grow": stage.grow, "/reorg": stage.reorg, "/restart": stage.restart}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = urlsplit(self.path)
+            numbers = {name: int(values[0]) for name, values in parse_qs(asked.query).items()}
+            try:
+                self._answer(200, deeds[asked.path](**numbers))
+            except Exception as error:
+                self._answer(500, {"error": repr(error)})
+
+        def _answer(self, status: int, found: Mapping[str, Any]) -> None:
+            body = json.dumps(found).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    return Handler
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
