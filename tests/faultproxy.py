@@ -11,8 +11,10 @@ import asyncio
 import copy
 import json
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 from aiohttp import ClientSession, web
@@ -40,6 +42,7 @@ class Exchange:
     body: bytes | None = None
     delay: float = 0.0
     truncated: bool = False
+    spoilt_by: str = ""
 
     @property
     def result(self) -> Any:
@@ -70,7 +73,7 @@ class Exchange:
     def mend(self, reply: dict[str, Any]) -> None:
         """Take back all that was spoilt."""
         self.reply, self.status, self.headers, self.body = reply, 200, {}, None
-        self.delay, self.truncated = 0.0, False
+        self.delay, self.truncated, self.spoilt_by = 0.0, False, ""
 
     def refuse(self, message: str, *, code: int = -32000, status: int = 200, data: Any = None) -> None:
         self.reply = {"error": {"code": code, "message": message} | ({} if data is None else {"data": data})}
@@ -106,12 +109,16 @@ class Injection:
 
 
 class FaultProxy:
-    """A server on a free port. `calls` are the methods that were asked, `url` has a key in its path."""
+    """A server on a free port. `calls` are the methods that were asked, `url` has a key in its path.
+
+    `struck` counts the answers that were spoilt, by the name of the fault.
+    """
 
     def __init__(self, upstream: Upstream, *, seed: int = 0) -> None:
         self.upstream = upstream
         self.injections: list[Injection] = []
         self.calls: list[str] = []
+        self.struck: Counter[str] = Counter()
         self.url = ""
         self._random = random.Random(seed)
         self._runner: web.AppRunner | None = None
@@ -154,6 +161,8 @@ class FaultProxy:
         exchange.reply = await self.upstream(exchange.method, exchange.params)
         for injection in self.injections:
             await injection.strike(exchange, self._random)
+        if exchange.spoilt_by:
+            self.struck[exchange.spoilt_by] += 1
         if exchange.delay:
             await asyncio.sleep(exchange.delay)
         body = exchange.body
@@ -166,8 +175,11 @@ class FaultProxy:
 
 
 async def _strike(fault: Fault, exchange: Exchange) -> bool:
-    struck = fault(exchange)
-    return struck if isinstance(struck, bool) else await struck
+    found = fault(exchange)
+    struck = found if isinstance(found, bool) else await found
+    if struck and not exchange.spoilt_by:
+        exchange.spoilt_by = fault.__name__
+    return struck
 
 
 async def _cut_off(http: web.Request, body: bytes) -> web.StreamResponse:
@@ -190,6 +202,11 @@ def of_node(url: str) -> Upstream:
         return copy.deepcopy(known[question])
 
     return answer
+
+
+def of_living_node(url: str) -> Upstream:
+    """Return the upstream that is a node of this URL, asked anew each time."""
+    return partial(_ask, url)
 
 
 async def _ask(url: str, method: str, params: list[Any]) -> dict[str, Any]:

@@ -58,9 +58,9 @@ def indexers(database_url: str, **settings: str) -> Iterator[Callable[..., Child
         "VERIFY": "off",
     }
 
-    def start(**more: str) -> Child:
+    def start(heard: Callable[[str], None] = lambda line: None, **more: str) -> Child:
         command = [sys.executable, "-m", "indexer", "run"]
-        started.append(Child(command, environment=os.environ | common | settings | more))
+        started.append(Child(command, heard=heard, environment=os.environ | common | settings | more))
         return started[-1]
 
     try:

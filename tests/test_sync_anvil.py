@@ -1,28 +1,24 @@
 """A real chain that reorgs blocks with transactions, and an indexer that is killed at any moment."""
 
 import os
-import random
 import sys
 import threading
 import time
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, NoResultFound
 
-from scripts.devchain import Anvil
 from scripts.processes import Child
 from tests.certindex import Certindex, runner
-from tests.chain import Factory, Refused, mint_request, report
+from tests.chain import Factory
 from tests.conftest import NewDatabase, StartAnvil
 from tests.indexing import read_table, read_tables
+from tests.life import FINALITY, Life
 
 CHAIN_ID = 31337
 LIVES = 5
-FINALITY = 12
-"""Reorgs reach less far than anvil's finalized block, which this many slots set."""
 
 
 @pytest.fixture
@@ -33,54 +29,6 @@ def certindex(capsys: pytest.CaptureFixture[str]) -> Certindex:
 @pytest.fixture
 def factory(anvil: StartAnvil) -> Factory:
     return Factory(anvil("--slots-in-an-epoch", str(FINALITY // 2)))
-
-
-class Life:
-    """What happens at the factory: random events in blocks of their own, and reorgs that keep some of them."""
-
-    def __init__(self, factory: Factory, seed: int) -> None:
-        self.factory = factory
-        self.chain: Anvil = factory.chain
-        self.random = random.Random(seed)
-        self.devices = 0
-
-    def go_on(self, blocks: int) -> None:
-        for _ in range(blocks):
-            sender, name, arguments = self._next_event()
-            with suppress(Refused):  # its device may have been lost in a reorg
-                self.factory.send(name, *arguments, sender=sender)
-
-    def reorg(self, depth: int) -> None:
-        """Replace blocks: of their transactions most come again, in other blocks; some are lost."""
-        height = self.chain.block_number
-        lost = [
-            transaction
-            for number in range(height - depth + 1, height + 1)
-            for transaction in self.chain.request("eth_getBlockByNumber", hex(number), True)["transactions"]
-        ]
-        kept = [again(transaction) for transaction in lost if self.random.random() < 0.7]
-        self.chain.reorg(depth, [(transaction, self.random.randrange(depth)) for transaction in kept])
-
-    def _next_event(self) -> tuple[str, str, tuple[Any, ...]]:
-        """Return the sender, the function and its arguments."""
-        factory, token = self.factory, self.random.randint(1, max(self.devices, 1))
-        if self.devices < 3 or self.random.random() < 0.2:
-            self.devices += 1
-            return factory.maker, "mint", (1, factory.owner, mint_request(number=self.devices))
-        return self.random.choice(
-            [
-                (factory.maker, "recordQualityInspection", (token, report(self.random.random() < 0.5))),
-                (factory.owner, "authorizeUser", (token, factory.user, "Depot", 3, 0)),
-                (factory.owner, "revokeUser", (token, factory.user)),
-                (factory.owner, "factoryReset", (token, 1_700_000_300, 1)),
-                (factory.owner, "transferFrom", (factory.owner, factory.owner, token)),
-                (factory.maker, "correct", (token, "colour", self.random.choice(("red", "blue", "")))),
-            ]
-        )
-
-
-def again(transaction: dict[str, Any]) -> dict[str, Any]:
-    return {key: transaction[key] for key in ("from", "to", "gas")} | {"data": transaction["input"]}
 
 
 def test_killed_at_any_moment_and_started_again_it_ends_with_the_rows_of_the_final_chain(
