@@ -103,11 +103,6 @@ class Chain:
         """Returns the id that the node answers for."""
         return await self._believed("eth_chainId", [], str, to_number)
 
-    async def has_code(self, address: bytes, block_number: int) -> bool:
-        """Tells whether a contract stood at the address after the block."""
-        code = await self.rpc.call("eth_getCode", ["0x" + address.hex(), hex(block_number)], str)
-        return code not in ("0x", "")
-
     async def heads(self) -> Heads:
         """Returns the newest, safe and finalized blocks; by depth where the chain knows no such tags."""
         latest = await self._header("latest")

@@ -1,9 +1,10 @@
 """From settings to a store that may be written: the one place that makes engines, endpoints and leases."""
 
 import asyncio
+import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from indexer.chain import Chain
+from indexer.deployment import find_start_block, has_code
 from indexer.errors import Stop, TryAgain
 from indexer.evidence import Witness
 from indexer.networks import finality_depth
@@ -21,6 +23,7 @@ from indexer.store import Store
 from indexer.store.lease import BEAT_SECONDS, LOOK_SECONDS, Lease
 from indexer.store.levels import Levels
 from indexer.store.watch import (
+    WantedContract,
     WatchedContract,
     check_contracts,
     check_profile,
@@ -32,6 +35,8 @@ from indexer.verifier import Verifier
 from indexer.verify import Judge
 from schema.database import connect, migrate
 from schema.profile import Profile, load_profile, parse_profile
+
+log = logging.getLogger("certindex")
 
 
 class Opened(Struct, frozen=True):
@@ -118,7 +123,7 @@ def open_store(
     engine: Engine, chain_id: int, profile: Profile, contracts: Sequence[WatchedContract], lease: Lease
 ) -> Store:
     """Returns the store of a chain for the holder of its lease."""
-    reader = profile.compile(_addresses([(contract.role, contract.address) for contract in contracts]))
+    reader = profile.compile(_addresses(contracts))
     whole = frozenset(contract.address for contract in contracts if contract.whole)
     return Store(engine, chain_id, reader, rules_of(profile, reader, whole), lease.epoch)
 
@@ -147,10 +152,11 @@ async def acquire(lease: Lease, *, wait: bool) -> None:
             await asyncio.to_thread(lease.leave_line)
 
 
-def _wanted_contracts(settings: Settings, profile: Profile, chain_id: int) -> list[tuple[str, bytes, int]]:
-    """Returns (role, address, start block) of all that the settings, or the profile for this network, name."""
+def _wanted_contracts(settings: Settings, profile: Profile, chain_id: int) -> list[WantedContract]:
+    """Returns all that the settings, or the profile for this network, name."""
     if settings.contracts is not None:
-        return [(role, address, settings.start_block or 0) for role, address in dict.fromkeys(settings.contracts)]
+        start = _start_block(settings, 0)
+        return [WantedContract(role, address, start) for role, address in dict.fromkeys(settings.contracts)]
     known = profile.networks.get(chain_id, {})
     if not known:
         raise Stop(
@@ -158,14 +164,25 @@ def _wanted_contracts(settings: Settings, profile: Profile, chain_id: int) -> li
             f"Example: CONTRACTS={profile.roles[0]}=0x5FbDB2315678afecb367f032d93F642f64180aa3"
         )
     return [
-        (role, contract.address, contract.start_block if settings.start_block is None else settings.start_block)
+        WantedContract(role, contract.address, _start_block(settings, contract.start_block))
         for role, found in known.items()
         for contract in found
     ]
 
 
+def _start_block(settings: Settings, known: int) -> int | None:
+    """Returns where a contract is to be indexed from; None: from its first block, which is to be found."""
+    match settings.start_block:
+        case "auto":
+            return None
+        case None:
+            return known
+        case number:
+            return number
+
+
 async def _watch(
-    engine: Engine, chain: Chain, chain_id: int, profile: Profile, wanted: Sequence[tuple[str, bytes, int]]
+    engine: Engine, chain: Chain, chain_id: int, profile: Profile, wanted: Sequence[WantedContract]
 ) -> Sequence[WatchedContract]:
     with engine.begin() as connection:
         stored = read_watch_set(connection, chain_id)
@@ -173,10 +190,9 @@ async def _watch(
     if stored_text is not None:
         check_contracts(chain_id, stored, wanted)
         check_profile(chain_id, stored_text, profile)
+        _tell_of_late_starts(stored, wanted)
         return stored
-    contracts = [
-        WatchedContract(role, address, start, await _is_whole(chain, address, start)) for role, address, start in wanted
-    ]
+    contracts = [await _watched(chain, contract) for contract in wanted]
     try:
         with engine.begin() as connection:
             register(connection, chain_id, profile, contracts)
@@ -185,17 +201,41 @@ async def _watch(
     return contracts
 
 
+async def _watched(chain: Chain, wanted: WantedContract) -> WatchedContract:
+    """Returns a contract with its start block, and whether nothing of it lies before."""
+    role, address, start = wanted
+    if start is not None:
+        return WatchedContract(role, address, start, await _is_whole(chain, address, start))
+    final = (await chain.heads()).finalized.number
+    found = await find_start_block(chain.rpc, role, address, final)
+    log.info("START_BLOCK=auto: %s=0x%s begins at block %d", role, address.hex(), found)
+    return WatchedContract(role, address, found, whole=True)
+
+
 async def _is_whole(chain: Chain, address: bytes, start_block: int) -> bool:
     """Tells whether nothing of the contract lies before the start block; not whole where the node cannot say."""
     if start_block == 0:
         return True
     with suppress(TryAgain):
-        return not await chain.has_code(address, start_block - 1)
+        return not await has_code(chain.rpc, address, hex(start_block - 1))
     return False
 
 
-def _addresses(contracts: Sequence[tuple[str, bytes, int]] | Sequence[tuple[str, bytes]]) -> dict[str, list[bytes]]:
+def _tell_of_late_starts(stored: Sequence[WatchedContract], wanted: Sequence[WantedContract]) -> None:
+    searched = {(contract.role, contract.address) for contract in wanted if contract.start_block is None}
+    for contract in stored:
+        if (contract.role, contract.address) in searched and not contract.whole:
+            log.warning(
+                "START_BLOCK=auto: %s=0x%s is indexed from block %d, not from its first block, and stays so; "
+                "to have all of it, index into a new database (DATABASE_URL)",
+                contract.role,
+                contract.address.hex(),
+                contract.start_block,
+            )
+
+
+def _addresses(contracts: Iterable[WatchedContract | WantedContract]) -> dict[str, list[bytes]]:
     addresses: dict[str, list[bytes]] = {}
-    for role, address, *_ in contracts:
-        addresses.setdefault(role, []).append(address)
+    for contract in contracts:
+        addresses.setdefault(contract.role, []).append(contract.address)
     return addresses

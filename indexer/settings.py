@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 from schema.settings import database_url, seconds, setting, switch, text, whole_number
@@ -45,6 +46,14 @@ def contracts(value: str) -> tuple[tuple[str, bytes], ...]:
             raise ValueError(f'the address "0x{digits}" of {role} has {len(digits)} hex digits, an address has 40')
         found.append((role, bytes.fromhex(digits)))
     return tuple(found)
+
+
+def start_block(value: str) -> int | Literal["auto"]:
+    """Take the number of a block, or auto."""
+    try:
+        return "auto" if value == "auto" else whole_number(0, 2**43 - 1)(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, nor auto") from None
 
 
 keep_proofs = setting(
@@ -121,11 +130,12 @@ class Settings(NodeSettings):
         help="Contracts to watch, role=address, comma-separated; not needed on networks that the profile knows.",
         example="certificate=0x5FbDB2315678afecb367f032d93F642f64180aa3",
     )
-    start_block: int | None = setting(
-        whole_number(0, 2**43 - 1),
+    start_block: int | Literal["auto"] | None = setting(
+        start_block,
         optional=True,
         help="First block to index; at or before the contract's first, or answers that rest on absence are UNKNOWN. "
-        "Without it: what the profile says for the network, else 0.",
+        "auto: search for the block of each contract's creation, once; the node must keep old states (an archive node)."
+        " Without it: what the profile says for the network, else 0.",
         example="35000000",
     )
     finality_depth: int | None = setting(

@@ -151,6 +151,8 @@ GONE: list[Row] = [
     ("Sei", -32000, "height is not available (requested height: 100, base height: 5000)", None, HistoryGone()),
     ("geth", -32000, "missing trie node 7e1f (path ) state 0x7e1f is not available", None, HistoryGone()),
     ("geth", -32000, "header not found", None, HistoryGone()),
+    ("geth", -32000, "required historical state unavailable (reexec=128)", None, HistoryGone()),
+    ("Nethermind", -32002, "No state available for block 0x1b4", None, HistoryGone()),
     ("geth", 4444, "pruned history unavailable", None, HistoryGone()),
     ("Erigon", -32000, "old data not available due to pruning", None, HistoryGone()),
     ("reth", -32000, "state at block #12 is pruned", None, HistoryGone()),

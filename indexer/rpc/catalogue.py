@@ -180,6 +180,7 @@ CATALOGUE: tuple[Said, ...] = (
     _says(r"height is not available.*base height", HistoryGone(), "Sei"),
     _says(r"missing trie node|header not found", HistoryGone(), "geth"),
     _says(r"\bprun(ed|ing)\b|historical state .*not available", HistoryGone(), "geth, Erigon, reth"),
+    _says(r"historical state unavailable|no state available for block", HistoryGone(), "geth, Nethermind"),
     # A body too big
     _says(r"batch size (is too large|limit exceeded)", SmallerBatch(), "OnFinality"),
     _says(r"request entity too large|failed to buffer the request body", SmallerBatch(), "proxies"),

@@ -30,6 +30,8 @@ REFUSED_SECONDS = 60.0
 MEMORY_SECONDS = 600.0
 SPAN_SECONDS = 3_600.0
 DOUBT_SECONDS = 30.0
+STATE_METHODS = ("eth_call", "eth_getCode", "eth_getTransactionCount")
+"""Full nodes keep all blocks and logs, and of states only the newest."""
 METHOD_CODES = (METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED)
 REQUEST_CODES = (PARSE_ERROR, VERSION_NOT_SUPPORTED)
 
@@ -61,7 +63,7 @@ class Host:
         self._complained_at = -1.0
         self._away: Exclusion | None = None
         self._span: tuple[int, Exclusion] | None = None
-        self._pruned: tuple[int, Exclusion] | None = None
+        self._pruned: dict[bool, tuple[int, Exclusion]] = {}
         self._methods: dict[str, Exclusion] = {}
 
     # What may be asked
@@ -74,8 +76,9 @@ class Host:
             return found
         if asked is None:
             return None
-        if self._pruned is not None and asked.start < self._pruned[0] and self._holds(self._pruned[1]):
-            return self._pruned[1]
+        first, pruned = self._pruned.get(method in STATE_METHODS, (0, None))
+        if asked.start < first and self._holds(pruned):
+            return pruned
         if method == "eth_getLogs" and (span := self.span) is not None and len(asked) > span:
             error = RpcError(self.endpoint.url, method, f"asked for {len(asked)} blocks, it takes {span} at once")
             error.outcome = ShrinkTo(span)
@@ -138,10 +141,10 @@ class Host:
             known = blocks if blocks < span else span - 1 if blocks == span else span // 2
             self._span = (known, Exclusion(self._clock() + SPAN_SECONDS, error))
 
-    def lost(self, asked: range | None, error: RpcError) -> None:
-        """Notes that blocks as old as these are gone; near the head it only has not got them yet."""
+    def lost(self, method: str, asked: range | None, error: RpcError) -> None:
+        """Notes that blocks, or states, as old as these are gone; near the head it only has not got them yet."""
         if asked is not None and not 0 <= self.head - asked.start < NEAR_HEAD_BLOCKS:
-            self._pruned = (asked.start + 1, Exclusion(self._clock() + MEMORY_SECONDS, error))
+            self._pruned[method in STATE_METHODS] = (asked.start + 1, Exclusion(self._clock() + MEMORY_SECONDS, error))
 
     def gave_up(self, method: str, error: RpcError) -> None:
         """Notes that it will not answer this method, or nothing at all."""

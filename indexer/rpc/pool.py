@@ -286,7 +286,7 @@ def _learn(host: Host, method: str, asked: range | None, error: RpcError) -> boo
         case BackOff(seconds):
             host.complained(seconds, error)
         case HistoryGone():
-            host.lost(asked, error)
+            host.lost(method, asked, error)
         case GiveUp():
             host.gave_up(method, error)
         case WaitForHead():

@@ -21,6 +21,7 @@ PLACE_OF_BLOCK = {
     "eth_getBlockReceipts": 0,
     "eth_getLogs": 0,
     "eth_getCode": 1,
+    "eth_getTransactionCount": 1,
     "eth_call": 1,
 }
 LONGEST_NUMBER = 18

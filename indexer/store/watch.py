@@ -1,6 +1,7 @@
 """The watch set: which contracts a chain's rows came from, and by which profile they were read."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 from sqlalchemy import Connection, text
@@ -95,8 +96,16 @@ def replace_profile(connection: Connection, chain_id: int, profile: Profile) -> 
     connection.execute(text("UPDATE chain SET profile = :name WHERE chain_id = :chain_id"), at)
 
 
-def check_contracts(chain_id: int, stored: Sequence[WatchedContract], wanted: Sequence[tuple[str, bytes, int]]) -> None:
-    """Raises Stop where the settings name other contracts or start blocks than the stored; (role, address, start)."""
+class WantedContract(NamedTuple):
+    """What the settings name. `start_block` None: from its first block, wherever that is."""
+
+    role: str
+    address: bytes
+    start_block: int | None
+
+
+def check_contracts(chain_id: int, stored: Sequence[WatchedContract], wanted: Sequence[WantedContract]) -> None:
+    """Raises Stop where the settings name other contracts or earlier start blocks than the stored."""
     known = {(contract.role, contract.address): contract.start_block for contract in stored}
     for role, address, start in wanted:
         if (role, address) not in known:
@@ -104,7 +113,7 @@ def check_contracts(chain_id: int, stored: Sequence[WatchedContract], wanted: Se
                 f"CONTRACTS names {role}=0x{address.hex()}, which the rows of chain {chain_id} do not come from "
                 f"({_listed(stored)}). Index it into a database of its own: set another DATABASE_URL."
             )
-        if start < known[role, address]:
+        if start is not None and start < known[role, address]:
             raise Stop(
                 f"START_BLOCK={start} lies before block {known[role, address]}, from which {role}=0x{address.hex()} "
                 f"of chain {chain_id} is indexed. Index it into a new database (DATABASE_URL), or set "
