@@ -52,6 +52,8 @@ class Rpc(Protocol):
 class Providers(Rpc, Protocol):
     """Several nodes; see `indexer.rpc.Pool`."""
 
+    async def call_each(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT]: ...
+
     async def call_other(
         self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
     ) -> ResultT: ...
@@ -132,8 +134,14 @@ class Chain:
         return header
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
-        """Returns the canonical blocks of these heights, asked side by side."""
-        return await together(*map(self.header, numbers))
+        """Returns the canonical blocks of these heights, asked by many at a time."""
+        params = [[hex(number), False] for number in numbers]
+        kind: Any = JsonHeader | None
+        answers = await self.rpc.call_each("eth_getBlockByNumber", params, kind) if params else []
+        return [
+            _right_header(answer, number) or await self.header(number)
+            for answer, number in zip(answers, numbers, strict=True)
+        ]
 
     def distrust_header(self, number: int, reason: TryAgain) -> None:
         """Sets aside who gave the block of this height, where there is another provider."""
@@ -143,10 +151,7 @@ class Chain:
 
     async def _header(self, block: str, number: int | None = None) -> Header | None:
         def read(found: JsonHeader | None) -> Header | None:
-            header = None if found is None else to_header(found)
-            if header is not None and number not in (None, header.number):
-                raise WrongAnswer(f"Asked for block {number}, the node gave block {header.number}.")
-            return header
+            return None if found is None else _checked_header(found, number)
 
         return await self._believed("eth_getBlockByNumber", [block, False], JsonHeader | None, read)
 
@@ -369,6 +374,10 @@ class OneNode:
     def __init__(self, rpc: Rpc) -> None:
         self.call = rpc.call
 
+    async def call_each(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT]:
+        """Asks it side by side."""
+        return await together(*(self.call(method, one, result) for one in params))
+
     async def call_other(
         self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
     ) -> ResultT:
@@ -381,6 +390,21 @@ class OneNode:
     def answerers(self, method: str, params: list[Any]) -> Sequence[str]:
         """Returns one name, of no meaning."""
         return ("The node",)
+
+
+def _right_header(found: JsonHeader | None, number: int) -> Header | None:
+    """Returns the header, None where it is missing or wrong."""
+    try:
+        return None if found is None else _checked_header(found, number)
+    except WrongAnswer:
+        return None
+
+
+def _checked_header(found: JsonHeader, number: int | None) -> Header:
+    header = to_header(found)
+    if number not in (None, header.number):
+        raise WrongAnswer(f"Asked for block {number}, the node gave block {header.number}.")
+    return header
 
 
 TOO_BIG = (ShrinkTo, UseRange, HalveQuery)

@@ -44,6 +44,9 @@ class Nodes:
             answer = lie(method, answer)
         return msgspec.convert(answer, result)
 
+    async def call_each(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT]:
+        return [await self.call(method, one, result) for one in params]
+
     async def call_other(
         self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
     ) -> ResultT:

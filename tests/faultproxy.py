@@ -112,6 +112,7 @@ class FaultProxy:
     """A server on a free port. `calls` are the methods that were asked, `url` has a key in its path.
 
     `struck` counts the answers that were spoilt, by the name of the fault.
+    `batches` are the sizes of the batches that came, `largest_batch` what is taken of them: 0 is none.
     """
 
     def __init__(self, upstream: Upstream, *, seed: int = 0) -> None:
@@ -119,6 +120,8 @@ class FaultProxy:
         self.injections: list[Injection] = []
         self.calls: list[str] = []
         self.struck: Counter[str] = Counter()
+        self.batches: list[int] = []
+        self.largest_batch = 1_000
         self.url = ""
         self._random = random.Random(seed)
         self._runner: web.AppRunner | None = None
@@ -156,13 +159,9 @@ class FaultProxy:
 
     async def _serve(self, http: web.Request) -> web.StreamResponse:
         request = json.loads(await http.read())
-        exchange = Exchange(request["method"], request["params"], {}, self.upstream)
-        self.calls.append(exchange.method)
-        exchange.reply = await self.upstream(exchange.method, exchange.params)
-        for injection in self.injections:
-            await injection.strike(exchange, self._random)
-        if exchange.spoilt_by:
-            self.struck[exchange.spoilt_by] += 1
+        if isinstance(request, list):
+            return await self._serve_batch(request)
+        exchange = await self._exchange(request)
         if exchange.delay:
             await asyncio.sleep(exchange.delay)
         body = exchange.body
@@ -172,6 +171,30 @@ class FaultProxy:
             return await _cut_off(http, body)
         headers = {"Content-Type": "application/json"} | exchange.headers
         return web.Response(status=exchange.status, body=body, headers=headers)
+
+    async def _serve_batch(self, requests: list[dict[str, Any]]) -> web.StreamResponse:
+        """Answer a batch as one exchange that is spoilt as a whole, or as many that are spoilt each."""
+        self.batches.append(len(requests))
+        if len(requests) > self.largest_batch:
+            refusal = {"code": -32600, "message": f"batch of {len(requests)} is too large"}
+            return web.json_response({"jsonrpc": "2.0", "id": None, "error": refusal})
+        replies = []
+        for request in requests:
+            exchange = await self._exchange(request)
+            if exchange.body is not None or exchange.truncated or exchange.status != 200:
+                return web.Response(status=exchange.status, body=exchange.body or b"{}")
+            replies.append({"jsonrpc": "2.0", "id": request["id"]} | exchange.reply)
+        return web.json_response(replies[::-1])  # providers promise no order
+
+    async def _exchange(self, request: dict[str, Any]) -> Exchange:
+        exchange = Exchange(request["method"], request["params"], {}, self.upstream)
+        self.calls.append(exchange.method)
+        exchange.reply = await self.upstream(exchange.method, exchange.params)
+        for injection in self.injections:
+            await injection.strike(exchange, self._random)
+        if exchange.spoilt_by:
+            self.struck[exchange.spoilt_by] += 1
+        return exchange
 
 
 async def _strike(fault: Fault, exchange: Exchange) -> bool:

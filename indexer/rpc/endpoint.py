@@ -5,6 +5,7 @@ retries by itself. Here the body is read on any status, connections are kept, an
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,7 +13,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from web3 import AsyncHTTPProvider
 
 from indexer.rpc.errors import NoAnswer, shown_url, without_keys
-from indexer.rpc.reply import UNREADABLE, Reply, Request, result_of, start
+from indexer.rpc.reply import UNREADABLE, Reply, Request, result_of, results_of, start
 
 ResultT = TypeVar("ResultT")
 
@@ -36,20 +37,36 @@ class Endpoint(AsyncHTTPProvider):
         request = Request(next(self._ids), method, params)
         reply = await self._post(method, msgspec.json.encode(request))
         found = result_of(self.url, request, reply)
-        decoder = self._decoders.get(result)
-        if decoder is None:
-            decoder = self._decoders[result] = msgspec.json.Decoder(result)
         try:
-            decoded: ResultT = decoder.decode(found)
+            decoded: ResultT = self._decoder(result).decode(found)
         except UNREADABLE as error:
             said = start(self.url, reply)
             raise NoAnswer(f"{shown_url(self.url)} answered {method} with {said}: {error}") from None
         return decoded
 
+    async def call_batch(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT | None]:
+        """Returns the results of several requests that go out as one; None for each that was not answered well.
+
+        Raises NoAnswer where the node gave no batch.
+        """
+        requests = [Request(next(self._ids), method, one) for one in params]
+        reply = await self._post(method, msgspec.json.encode(requests))
+        decoder = self._decoder(result)
+        try:
+            return [None if found is None else decoder.decode(found) for found in results_of(self.url, requests, reply)]
+        except UNREADABLE as error:
+            raise NoAnswer(f"{shown_url(self.url)} answered a batch of {method} oddly: {error}") from None
+
     async def close(self) -> None:
         """Closes the connections."""
         if self._session is not None:
             await self._session.close()
+
+    def _decoder(self, result: type[ResultT]) -> msgspec.json.Decoder[ResultT]:
+        decoder = self._decoders.get(result)
+        if decoder is None:
+            decoder = self._decoders[result] = msgspec.json.Decoder(result)
+        return decoder
 
     async def _make_request(self, method: Any, request_data: bytes) -> bytes:
         # what AsyncWeb3 calls, for requests off the hot path; it reads the answer itself

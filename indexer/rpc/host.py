@@ -27,6 +27,7 @@ CURIOSITY = 0.5
 """What the best latency counts for where a host's own is not known any more; below the pool's HABIT."""
 NEAR_HEAD_BLOCKS = 128
 REFUSED_SECONDS = 60.0
+BATCH_REQUESTS = 64
 MEMORY_SECONDS = 600.0
 SPAN_SECONDS = 3_600.0
 DOUBT_SECONDS = 30.0
@@ -65,6 +66,8 @@ class Host:
         self._span: tuple[int, Exclusion] | None = None
         self._pruned: dict[bool, tuple[int, Exclusion]] = {}
         self._methods: dict[str, Exclusion] = {}
+        self._batch = BATCH_REQUESTS
+        self._batch_until = 0.0
 
     # What may be asked
 
@@ -89,6 +92,11 @@ class Host:
     def span(self) -> int | None:
         """How many blocks eth_getLogs may ask for here; None: not known."""
         return self._span[0] if self._span is not None and self._holds(self._span[1]) else None
+
+    @property
+    def batch(self) -> int:
+        """How many requests may go out as one; 1: the host takes no batch."""
+        return self._batch if self._batch_until > self._clock() else BATCH_REQUESTS
 
     @property
     def away(self) -> Exclusion | None:
@@ -140,6 +148,11 @@ class Host:
         if span > 1:
             known = blocks if blocks < span else span - 1 if blocks == span else span // 2
             self._span = (known, Exclusion(self._clock() + SPAN_SECONDS, error))
+
+    def refused_batch(self, requests: int) -> None:
+        """Notes that it gave nothing for a batch of so many, and all of them alone: a quarter may do."""
+        self._batch = min(self.batch, max(requests // 4, 1))
+        self._batch_until = self._clock() + REFUSED_SECONDS
 
     def lost(self, method: str, asked: range | None, error: RpcError) -> None:
         """Notes that blocks, or states, as old as these are gone; near the head it only has not got them yet."""

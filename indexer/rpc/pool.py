@@ -33,6 +33,7 @@ from indexer.rpc.outcomes import (
     WaitForHead,
 )
 from indexer.rpc.query import asked_blocks
+from indexer.together import together
 
 ResultT = TypeVar("ResultT")
 
@@ -100,6 +101,23 @@ class Pool:
     async def call(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
         """Returns the result decoded as `result`. Raises RpcError for a refusal, TryAgain for no answer."""
         return await self._ask(method, params, result, (), strict=False)
+
+    async def call_each(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT]:
+        """Returns the results of many requests. They go out in batches; what those leave unanswered is asked alone."""
+        asked = _spanned([asked_blocks(method, one) for one in params])
+        host = (await self._candidates(method, asked, (), strict=False))[0]
+        size = host.batch if len(params) > 1 else 1
+        parts = [params[start : start + size] for start in range(0, len(params), size)] if size > 1 else []
+        batches = await together(*(self._ask_batch(host, method, part, result) for part in parts))
+        answers: list[Any] = [answer for batch in batches for answer in batch] or [None] * len(params)
+        missing = [place for place, answer in enumerate(answers) if answer is None]
+        alone = await together(*(self.call(method, params[place], result) for place in missing))
+        for place, answer in zip(missing, alone, strict=True):
+            answers[place] = answer
+        for part, batch in zip(parts, batches, strict=True):
+            if None not in alone and all(answer is None for answer in batch):
+                host.refused_batch(len(part))
+        return answers
 
     async def call_other(
         self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
@@ -182,6 +200,28 @@ class Pool:
         if method == "eth_getBlockByNumber":
             host.at(answer, tag=params[0] == "latest")
         return answer
+
+    async def _ask_batch(
+        self, host: Host, method: str, params: Sequence[list[Any]], result: type[ResultT]
+    ) -> Sequence[ResultT | None]:
+        """Returns what a batch was answered; None for each where the host takes no batch, or fails."""
+        async with host.slots:
+            began = self._clock()
+            try:
+                if self._chain_id is not None and not host.confirmed:
+                    await self._confirm(host, self._chain_id)
+                answers = await host.endpoint.call_batch(method, params, result)
+            except TryAgain as error:
+                self.counts.failed(host.name, method, _kind(error))
+                return [None] * len(params)
+            elapsed = self._clock() - began
+        for one, answer in zip(params, answers, strict=True):
+            self.counts.answered(host.name, method, elapsed)
+            if answer is not None:
+                self._remember(method, one, host, ())
+        if any(answer is not None for answer in answers):
+            host.answered(elapsed)
+        return answers
 
     async def _candidates(self, method: str, asked: range | None, avoided: Sequence[Host], strict: bool) -> list[Host]:
         """Returns whom to ask, the healthiest first; waits a little where all are set aside, or raises why."""
@@ -303,6 +343,11 @@ def _learn(host: Host, method: str, asked: range | None, error: RpcError) -> boo
 def _is_final(failure: TryAgain) -> bool:
     """Tells whether asking again in a moment is of no use."""
     return isinstance(failure, RpcError) and isinstance(failure.outcome, WaitForHead | HistoryGone | GiveUp)
+
+
+def _spanned(asked: Sequence[range | None]) -> range | None:
+    known = [blocks for blocks in asked if blocks is not None]
+    return range(min(one.start for one in known), max(one.stop for one in known)) if known else None
 
 
 def _kind(error: TryAgain) -> str:

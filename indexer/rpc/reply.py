@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from time import time
@@ -46,6 +46,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for JSON that is none, is not UTF-8, or is nested without end."""
 
 _answers = msgspec.json.Decoder(Answer)
+_batches = msgspec.json.Decoder(list[Answer])
 
 
 def result_of(url: str, request: Request, reply: Reply) -> msgspec.Raw:
@@ -65,10 +66,28 @@ def result_of(url: str, request: Request, reply: Reply) -> msgspec.Raw:
     return answer.result
 
 
+def results_of(url: str, requests: Sequence[Request], reply: Reply) -> list[msgspec.Raw | None]:
+    """Returns the results of a batch, in order; None for one that was refused or is not there.
+
+    Raises NoAnswer where the reply is no batch: not every provider takes one.
+    """
+    try:
+        answers = {str(answer.id): answer for answer in _batches.decode(reply.body)}
+    except UNREADABLE:
+        raise NoAnswer(f"{shown_url(url)} answered a batch of {len(requests)} with {start(url, reply)}") from None
+    return [_granted(answers.get(str(request.id))) for request in requests]
+
+
 def start(url: str, reply: Reply) -> str:
     """Returns how the body begins, to be shown."""
     shown = without_keys(url, _text(reply.body[:SHOWN_BODY]))
     return f"{shown!r}{'...' if len(reply.body) > SHOWN_BODY else ''}"
+
+
+def _granted(answer: Answer | None) -> msgspec.Raw | None:
+    if answer is None or not answer.result or (answer.error and answer.error != b"null"):
+        return None
+    return answer.result
 
 
 def _refusal(url: str, request: Request, reply: Reply, error: Any) -> RpcError | NoAnswer:
