@@ -19,7 +19,6 @@ from api.bundle import bundle_route
 from api.endpoint import GraphQLEndpoint, refusal
 from api.graphql.errors import Code
 from api.graphql.schema import sdl
-from api.live import Live
 from api.page import FOLDER
 from api.readiness import readiness
 from api.requests import RequestError
@@ -47,10 +46,10 @@ def create_app(settings: Settings) -> Starlette:
         ],
         middleware=[
             Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"]),
-            Middleware(GZipMiddleware, minimum_size=1024),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
         ],
         exception_handlers={Exception: _internal_error},
-        lifespan=_disposing(engine, graphql.live),
+        lifespan=_disposing(engine, graphql),
     )
 
 
@@ -68,11 +67,12 @@ async def _internal_error(request: Request, error: Exception) -> Response:
     return refusal(RequestError(500, "The server failed; the failure is in its log.", code=Code.INTERNAL_SERVER_ERROR))
 
 
-def _disposing(engine: Engine, live: Live) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+def _disposing(engine: Engine, graphql: GraphQLEndpoint) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        await live.pulse.close()
+        await graphql.live.pulse.close()
+        await graphql.answers.close()
         engine.dispose()
 
     return lifespan

@@ -6,20 +6,18 @@ names `application/json` in Accept gets 200 for a query that is wrong, as older 
 
 import asyncio
 from hashlib import sha256
-from typing import Any
 
-import msgspec
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from api.answers import Answer, Answers, encode, refused
 from api.documents import PersistedQueries
-from api.graphql.context import Context, Freshness
-from api.graphql.errors import Code, Refusal, refused
+from api.graphql.errors import Code, Refusal
 from api.graphql.limits import Limits
-from api.graphql.schema import build_schema, execute
+from api.graphql.schema import build_schema
 from api.live import Live
 from api.page import CONTENT_SECURITY_POLICY, graphiql_page
 from api.requests import (
@@ -33,7 +31,6 @@ from api.requests import (
     response_type,
 )
 from api.settings import Settings
-from api.snapshot import open_snapshot
 from api.streams import EventStream
 
 METHODS = ("GET", "HEAD", "POST")
@@ -63,11 +60,11 @@ class GraphQLEndpoint:
         self._engine = engine
         self._settings = settings
         limits = Limits(settings.max_cost, settings.max_depth, settings.max_aliases, settings.max_tokens)
-        self._schema = build_schema(introspection=settings.introspection, limits=limits)
-        self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
+        schema = build_schema(introspection=settings.introspection, limits=limits)
         self._slots = asyncio.Semaphore(SNAPSHOTS)
         self._documents = PersistedQueries()
-        self.live = Live(engine, settings, self._schema, self._documents)
+        self.answers = Answers(engine, settings, schema)
+        self.live = Live(engine, settings, schema, self._documents, self.answers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._respond(Request(scope, receive))
@@ -87,8 +84,7 @@ class GraphQLEndpoint:
                 return EventStream(self.live, asked)
             asked = self._documents.resolve(asked)
             async with asyncio.timeout(self._settings.max_seconds):
-                async with self._slots, open_snapshot(self._engine) as snapshot:
-                    answer = await execute(self._schema, asked, Context(snapshot, self._freshness))
+                answer = await self.answers.answer(asked, self._slots)
         except RequestError as error:
             return refusal(error, media_type.name)
         except Refusal as error:
@@ -99,8 +95,8 @@ class GraphQLEndpoint:
             return refusal(_too_slow(self._settings.max_seconds), media_type.name)
         except DBAPIError:
             return refusal(NO_DATABASE, media_type.name)
-        response = _response(answer, _status(answer, media_type), media_type.name)
-        if "data" not in answer:
+        response = _response(answer.body, _status(answer, media_type), media_type.name)
+        if not answer.executed:
             response.headers["Cache-Control"] = "no-store"
             return response
         return response if request.method == "POST" else _unless_known(request, response)
@@ -131,19 +127,19 @@ def _unless_known(request: Request, response: Response) -> Response:
 
 def refusal(error: RequestError, media_type: str = JSON) -> Response:
     """Return what a request is told that got no answer."""
-    answer = {"errors": [{"message": error.message, "extensions": {"code": error.code.value}}]}
-    return _response(answer, error.status, media_type, error.headers)
+    answer = encode({"errors": [{"message": error.message, "extensions": {"code": error.code.value}}]})
+    return _response(answer.body, error.status, media_type, error.headers)
 
 
-def _response(answer: Any, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
+def _response(body: bytes, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
     content_type = f"{media_type}; charset=utf-8"
-    return Response(msgspec.json.encode(answer), status, {"Content-Type": content_type, **VARY, **(headers or {})})
+    return Response(body, status, {"Content-Type": content_type, **VARY, **(headers or {})})
 
 
-def _status(answer: dict[str, Any], media_type: MediaType) -> int:
-    if "data" in answer:
+def _status(answer: Answer, media_type: MediaType) -> int:
+    if answer.executed or not answer.errors:
         return 200
-    code = answer["errors"][0]["extensions"]["code"]
+    code = answer.errors[0]["extensions"]["code"]
     if code == Code.PERSISTED_QUERY_NOT_FOUND.value and media_type.name == JSON:
         return 200  # a step of the protocol; some clients read no other
     if code in STATUSES:

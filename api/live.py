@@ -3,20 +3,18 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from api.answers import Answer, Answers, encode, refused
 from api.documents import PersistedQueries
-from api.graphql.context import Context, Freshness
-from api.graphql.errors import Code, NotReady, Refusal, refused
-from api.graphql.schema import Schema, execute, is_subscription, subscribe
+from api.graphql.context import Freshness
+from api.graphql.errors import Code, NotReady, Refusal
+from api.graphql.schema import Schema, is_subscription, subscribe
 from api.pulse import Pulse
 from api.requests import GraphQLRequest
 from api.settings import Settings
-from api.snapshot import open_snapshot
 from api.turns import Turns
 
 SNAPSHOTS = 4
@@ -26,13 +24,6 @@ BATCH_BYTES = 1_000_000
 """A batch that has grown so large is sent; the rest of it is read again."""
 
 
-class Answer(NamedTuple):
-    """An answer as JSON. `errors` where it has no data and is the last of its operation."""
-
-    body: bytes
-    errors: list[dict[str, Any]] | None = None
-
-
 class TooMany(Exception):
     """No further connection is taken."""
 
@@ -40,12 +31,15 @@ class TooMany(Exception):
 class Live:
     """Answers the operations of WebSockets and event streams. Belongs to one event loop."""
 
-    def __init__(self, engine: Engine, settings: Settings, schema: Schema, documents: PersistedQueries) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, schema: Schema, documents: PersistedQueries, answers: Answers
+    ) -> None:
         self.settings = settings
         self.pulse = Pulse(engine)
         self._engine = engine
         self._schema = schema
         self._documents = documents
+        self._answers = answers
         self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
         self._slots = asyncio.Semaphore(SNAPSHOTS)
         self._connections = 0
@@ -78,12 +72,11 @@ class Live:
         except (DBAPIError, NotReady):
             yield [_refused("The database cannot be read; /readyz says why.", Code.NOT_READY)]
         except Refusal as error:
-            yield [_encoded(refused(error))]
+            yield [refused(error)]
 
     async def _answer(self, asked: GraphQLRequest) -> Answer:
         async with asyncio.timeout(self.settings.max_seconds):
-            async with self._slots, open_snapshot(self._engine) as snapshot:
-                return _encoded(await execute(self._schema, asked, Context(snapshot, self._freshness)))
+            return await self._answers.answer(asked, self._slots)
 
     async def _turns(self, asked: GraphQLRequest, deadline: asyncio.Timeout) -> AsyncGenerator[list[Answer], None]:
         turns = Turns(self._engine, self._slots, self.pulse, deadline, self.settings.max_seconds)
@@ -92,7 +85,7 @@ class Live:
             batch: list[Answer] = []
             async with aclosing(subscribe(self._schema, asked, context)) as answers:
                 async for answer in answers:
-                    batch.append(_encoded(answer))
+                    batch.append(encode(answer))
                     failed = batch[-1].errors is not None
                     if failed or not turns.left or sum(len(one.body) for one in batch) >= BATCH_BYTES:
                         await turns.end()
@@ -104,10 +97,5 @@ class Live:
             await turns.end()
 
 
-def _encoded(answer: dict[str, Any]) -> Answer:
-    failed = answer.get("data") is None and "errors" in answer
-    return Answer(msgspec.json.encode(answer), answer["errors"] if failed else None)
-
-
 def _refused(message: str, code: Code) -> Answer:
-    return _encoded({"errors": [{"message": message, "extensions": {"code": code.value}}]})
+    return encode({"errors": [{"message": message, "extensions": {"code": code.value}}]})

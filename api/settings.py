@@ -56,6 +56,12 @@ class Settings:
     max_tokens: int = setting(
         whole_number(100, 10**6), default="10000", help="Tokens that one document may have.", example="20000"
     )
+    cache_bytes: int = setting(
+        whole_number(0, 10**12),
+        default="64000000",
+        help="Bytes of answers to keep while the database says the same; 0 keeps none.",
+        example="0",
+    )
     max_connections: int = setting(
         whole_number(1, 10**6), default="1000", help="WebSockets and event streams at a time.", example="5000"
     )

@@ -13,8 +13,9 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from api.answers import Answer
 from api.graphql.errors import Code
-from api.live import Answer, Live, TooMany
+from api.live import Live, TooMany
 from api.outlet import Outlet, TooSlow
 from api.requests import GraphQLRequest, RequestError, graphql_request, parse_json
 

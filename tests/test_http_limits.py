@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from api import endpoint
+from api import answers
 from api.graphql import schema
 from api.settings import Settings
 from api.snapshot import open_snapshot
@@ -52,9 +52,9 @@ def test_an_answer_that_takes_too_long_is_a_timeout_and_the_next_is_answered(
         return await context.snapshot.read(run_for_ever)
 
     with serving(Settings(database_url=database_url, max_seconds=1.0)) as url:
-        monkeypatch.setattr(endpoint, "execute", never)
+        monkeypatch.setattr(answers, "execute", never)
         slow = CLIENT.post(f"{url}/graphql", json=TYPENAME, timeout=60)
-        monkeypatch.setattr(endpoint, "execute", answered)
+        monkeypatch.setattr(answers, "execute", answered)
         assert CLIENT.post(f"{url}/graphql", json=TYPENAME, timeout=60).status_code == 200
     assert slow.status_code == 503
     assert slow.json()["errors"][0]["extensions"]["code"] == "TIMEOUT"

@@ -9,6 +9,7 @@ from contextlib import aclosing
 import httpx
 import pytest
 
+from api.answers import Answers
 from api.documents import PersistedQueries
 from api.graphql.schema import build_schema
 from api.live import Live
@@ -193,9 +194,12 @@ async def read_to_the_end(response: httpx.Response) -> None:
 async def live(database_url: str) -> AsyncIterator[tuple[Moving, Live]]:
     moving = Moving(database_url)
     engine = connect(database_url, read_only=True)
-    live = Live(engine, Settings(database_url=database_url), build_schema(), PersistedQueries())
+    settings, schema = Settings(database_url=database_url), build_schema()
+    answers = Answers(engine, settings, schema)
+    live = Live(engine, settings, schema, PersistedQueries(), answers)
     yield moving, live
     await live.pulse.close()
+    await answers.close()
     engine.dispose()
     moving.close()
 

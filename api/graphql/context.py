@@ -34,13 +34,15 @@ class Freshness:
 class Context:
     """One a request. `now` is the server's clock, which nothing but `_meta` reads.
 
-    That of a subscription has `turns`: each of them brings another snapshot.
+    `is_volatile` is set by what changes without a revision: the answer may not be kept. The context of a subscription
+    has `turns`: each of them brings another snapshot.
     """
 
     snapshot: Snapshot
     freshness: Freshness = Freshness()
     now: Callable[[], float] = time.time
     turns: "Turns | None" = None
+    is_volatile: bool = False
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

@@ -74,11 +74,6 @@ class NotReady(Refusal):
     code = Code.NOT_READY
 
 
-def refused(refusal: Refusal) -> dict[str, Any]:
-    """Returns the answer to a request that was refused before it was executed."""
-    return {"errors": [{"message": str(refusal), "extensions": refusal.extensions}]}
-
-
 def tell_code(errors: list[GraphQLError], code: Code) -> None:
     """Gives each error the code, in place, where it has none."""
     for error in errors:
