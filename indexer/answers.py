@@ -1,6 +1,9 @@
 """Headers, logs and receipts as nodes answer them, read strictly: what cannot be is never handed on."""
 
-from msgspec import Struct
+from collections.abc import Callable, Iterable
+
+from msgspec import DecodeError, Raw, Struct
+from msgspec.json import Decoder
 
 from indexer.errors import TryAgain
 from schema.columns import INT64_MAX, OPEN
@@ -75,6 +78,10 @@ class JsonTransactions(Struct, rename="camel", gc=False):
     transactions: list[str]
 
 
+_logs = Decoder(list[JsonLog])
+DECODE_ERRORS = (DecodeError, UnicodeDecodeError, RecursionError)
+
+
 def to_header(found: JsonHeader) -> Header:
     """Returns a header. Raises WrongAnswer."""
     return Header(
@@ -103,6 +110,28 @@ def to_log(found: JsonLog) -> RawLog:
         b"".join([to_bytes(topic, 32) for topic in found.topics]),
         to_bytes(found.data),
     )
+
+
+class LogReader:
+    """Reads logs out of answers; one that is byte for byte like the answer before is not read twice.
+
+    Nearly every second look is. `check` returns the logs that may be believed. Raises WrongAnswer.
+    """
+
+    def __init__(self, check: Callable[[Iterable[RawLog]], list[RawLog]]) -> None:
+        self._check = check
+        self._answer = b""
+        self._logs: list[RawLog] = []
+
+    def __call__(self, found: Raw) -> list[RawLog]:
+        answer = bytes(found)
+        if answer != self._answer:
+            try:
+                logs = _logs.decode(found)
+            except DECODE_ERRORS as error:
+                raise WrongAnswer(f"The node gave {answer[:80]!r} where logs are due: {error}.") from None
+            self._logs, self._answer = self._check(map(to_log, logs)), answer
+        return self._logs
 
 
 def to_number(text: str, largest: int = INT64_MAX) -> int:

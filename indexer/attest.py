@@ -174,7 +174,7 @@ class Attester:
                 )
 
     def _may_hold_ours(self, header: ProvenHeader) -> bool:
-        return any(self._bloom.admits(header.logs_bloom, address, b"") for address in self._addresses)
+        return any(self._bloom.admits(header.logs_bloom, [(address, b"")]) for address in self._addresses)
 
 
 def attestation(

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from Crypto.Hash import keccak
 from msgspec import Struct
 
 from indexer import rows
@@ -12,6 +11,7 @@ from indexer.errors import Stop
 from indexer.ledger import Placed
 from schema.columns import position
 from schema.events import Kind
+from schema.keccak import keccak256
 from schema.profile import Mapped, Reader, Undecodable
 
 
@@ -81,7 +81,7 @@ def read_event(reader: Reader, event: rows.Event, block_number: int, block_time:
 def watch_set_digest(chain_id: int, contracts: Iterable[tuple[bytes, int]]) -> bytes:
     """Returns what the digests of a watch set begin with; contracts as (address, start block)."""
     parts = [address + start.to_bytes(8, "big") for address, start in sorted(contracts)]
-    return _keccak(chain_id.to_bytes(32, "big") + b"".join(parts))
+    return keccak256(chain_id.to_bytes(32, "big") + b"".join(parts))
 
 
 class CommittedLog(Protocol):
@@ -97,14 +97,10 @@ class CommittedLog(Protocol):
 
 def block_digest(previous: bytes, block_hash: bytes, logs: Sequence[CommittedLog]) -> bytes:
     """Returns the digest after a block with events: it commits to every log stored so far, in order."""
-    return _keccak(previous + block_hash + _keccak(b"".join(map(_committed, logs))))
+    return keccak256(previous + block_hash + keccak256(b"".join(map(_committed, logs))))
 
 
 def _committed(log: CommittedLog) -> bytes:
     """Returns address, topics and data with the lengths that keep them apart: 20 bytes, 1 + 32n, 8 + m."""
     count, length = len(log.topics) // 32, len(log.data)
     return log.address + count.to_bytes(1, "big") + log.topics + length.to_bytes(8, "big") + log.data
-
-
-def _keccak(data: bytes) -> bytes:
-    return keccak.new(digest_bits=256, data=data).digest()

@@ -3,38 +3,38 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from Crypto.Hash import keccak
+from schema.keccak import keccak256
 
 BLOOM_BITS = 2048
 
 
 class Bloom:
-    """Asks headers' blooms, remembering what each address and topic sets."""
+    """Asks headers' blooms, remembering what each address and topic sets: about 400 bytes each."""
 
-    def __init__(self, remembered: int = 65_536) -> None:
+    def __init__(self, remembered: int = 16_384) -> None:
         self.mask = lru_cache(remembered)(bloom_mask)
 
-    def admits(self, bloom: bytes, address: bytes, topics: bytes) -> bool:
-        """Tells whether a log of this address with these topics (concatenated) may be in a block with this bloom."""
-        bits = int.from_bytes(bloom, "big")
-        wanted = self.mask(address)
-        for start in range(0, len(topics), 32):
-            wanted |= self.mask(topics[start : start + 32])
-        return bits & wanted == wanted
+    def admits(self, bloom: bytes, logs: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Tells whether logs, as (address, topics end to end), may all be in a block with this bloom."""
+        wanted = self._bits(logs)
+        return int.from_bytes(bloom, "big") & wanted == wanted
 
     def of(self, logs: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """Returns the bloom of a block with just these logs, as (address, topics)."""
-        bits = 0
+        """Returns the bloom of a block with just these logs."""
+        return self._bits(logs).to_bytes(BLOOM_BITS // 8, "big")
+
+    def _bits(self, logs: Iterable[tuple[bytes, bytes]]) -> int:
+        mask, bits = self.mask, 0
         for address, topics in logs:
-            bits |= self.mask(address)
+            bits |= mask(address)
             for start in range(0, len(topics), 32):
-                bits |= self.mask(topics[start : start + 32])
-        return bits.to_bytes(BLOOM_BITS // 8, "big")
+                bits |= mask(topics[start : start + 32])
+        return bits
 
 
 def bloom_mask(item: bytes) -> int:
     """Returns the bits that an address or a topic sets."""
-    digest = keccak.new(digest_bits=256, data=item).digest()
+    digest = keccak256(item)
     mask = 0
     for start in (0, 2, 4):
         mask |= 1 << (int.from_bytes(digest[start : start + 2], "big") % BLOOM_BITS)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from indexer.answers import (
     Header,
@@ -18,6 +18,7 @@ from indexer.answers import (
     JsonLog,
     JsonReceipt,
     JsonTransactions,
+    LogReader,
     RawLog,
     WrongAnswer,
     to_bytes,
@@ -162,7 +163,7 @@ class Chain:
 
         A range that a provider finds too big is asked in parts, and one block too big by its receipts.
         """
-        return self._checked(await self._query(LogQuery(first, last, self._filter)), first, last)
+        return await self._query(LogQuery(first, last, self._filter))
 
     async def block_logs(self, header: Header) -> list[RawLog]:
         """Returns the watched contracts' logs of exactly this block, by its hash.
@@ -170,11 +171,12 @@ class Chain:
         None at all under a bloom that admits them is believed of two providers; of one only by the receipts.
         """
 
-        def read(found: list[JsonLog]) -> list[RawLog]:
-            logs = self._checked(map(to_log, found), header.number, header.number)
+        def check(found: Iterable[RawLog]) -> list[RawLog]:
+            logs = self._checked(found, header.number, header.number)
             self.check_against_header(header, logs)
             return logs
 
+        read = LogReader(check)
         query = {"blockHash": "0x" + header.hash.hex(), "address": self._filter}
         try:
             logs = await self._agreed(query, read, looks=self.quorum if self._excludes_ours(header) else self.looks)
@@ -221,40 +223,38 @@ class Chain:
         bloom = header.logs_bloom
         if bloom is None or (logs and not any(bloom)):
             return False  # some chains leave it empty
-        if not all(self._bloom.admits(bloom, log.address, log.topics) for log in logs):
+        if not self._bloom.admits(bloom, ((log.address, log.topics) for log in logs)):
             raise WrongAnswer(f"The node gave a log of block {header.number} that the header's bloom excludes.")
         return True
 
     def may_hold_ours(self, header: Header) -> bool:
         """Tells whether the header's bloom admits a log of a watched contract."""
         bloom = header.logs_bloom
-        return bloom is not None and any(self._bloom.admits(bloom, address, b"") for address in self.addresses)
+        return bloom is not None and any(self._bloom.admits(bloom, [(address, b"")]) for address in self.addresses)
 
     def _excludes_ours(self, header: Header) -> bool:
         """Tells whether the bloom says that there is nothing to look for; an empty one says nothing."""
         return header.logs_bloom is not None and any(header.logs_bloom) and not self.may_hold_ours(header)
 
     async def _query(self, query: LogQuery) -> list[RawLog]:
-        def read(found: list[JsonLog]) -> list[RawLog]:
-            return self._checked(map(to_log, found), query.first, query.last)
+        def check(found: Iterable[RawLog]) -> list[RawLog]:
+            return self._checked(found, query.first, query.last)
 
         try:
-            return await self._agreed(query.to_json(), read, looks=self.looks)
+            return await self._agreed(query.to_json(), LogReader(check), looks=self.looks)
         except RpcError as error:
             parts = divide(query, error.outcome)
             if not parts and query.blocks == 1 and isinstance(error.outcome, TOO_BIG):
                 return await self._logs_by_receipts(await self.header(query.first))
             if not parts:
                 raise
-        return [log for part in await together(*map(self._query, parts)) for log in part]
+        return check(log for part in await together(*map(self._query, parts)) for log in part)
 
-    async def _agreed(
-        self, query: dict[str, Any], read: Callable[[list[JsonLog]], list[RawLog]], *, looks: int
-    ) -> list[RawLog]:
+    async def _agreed(self, query: dict[str, Any], read: LogReader, *, looks: int) -> list[RawLog]:
         """Returns logs that are the same at every look."""
         params = [query]
         for _ in range(TRIES):
-            answers = [await self._believed("eth_getLogs", params, list[JsonLog], read)]
+            answers = [await self._believed("eth_getLogs", params, Raw, read)]
             while len(answers) < looks:
                 answers.append(await self._look_again(params, read))
             hosts = itertools.chain(self.rpc.answerers("eth_getLogs", params), itertools.repeat("the same node"))
@@ -268,10 +268,10 @@ class Chain:
             await self._settle(params, difference(told[0], other)[0], told, wrong)
         raise wrong
 
-    async def _look_again(self, params: list[Any], read: Callable[[list[JsonLog]], list[RawLog]]) -> list[RawLog]:
+    async def _look_again(self, params: list[Any], read: LogReader) -> list[RawLog]:
         strict = self.quorum > 1
         async with self._slots:
-            found = await self.rpc.call_other("eth_getLogs", params, list[JsonLog], strict=strict)
+            found = await self.rpc.call_other("eth_getLogs", params, Raw, strict=strict)
         try:
             return read(found)
         except WrongAnswer as error:

@@ -5,10 +5,10 @@ from itertools import groupby
 from typing import Any
 
 import msgspec
-from Crypto.Hash import keccak
 
 from indexer.answers import RawLog
 from schema.columns import INT64_MAX
+from schema.keccak import keccak256
 
 MOST_LOGS = 1_000
 """Logs that are kept of one answer; those of the first block that differs are kept whole in any case."""
@@ -58,7 +58,7 @@ def difference(one: Answer, other: Answer) -> tuple[int, int]:
 
 def digest(logs: bytes) -> bytes:
     """Returns what an answer is compared by: keccak-256 of its JSON."""
-    return keccak.new(digest_bits=256, data=logs).digest()
+    return keccak256(logs)
 
 
 def _by_block(one: Answer, other: Answer) -> dict[int, tuple[list[RawLog], list[RawLog]]]:

@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from indexer.bloom import Bloom
 from indexer.evidence import Evidence, ToldReceipt
-from indexer.proof.hashing import keccak256
 from indexer.proof.header import ProvenHeader, decode_header, encode_header
 from indexer.proof.receipt import UnknownReceipt, bloom, encode_receipt
 from indexer.proof.trie import Trie
+from schema.keccak import keccak256
 from schema.rlp import RlpError
 from schema.values import OPEN
 

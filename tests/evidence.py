@@ -5,7 +5,6 @@ from functools import cache
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
-import msgspec
 from eth_account import Account
 from eth_account.typed_transactions import base
 from eth_utils.address import to_checksum_address
@@ -16,6 +15,7 @@ from indexer.verify import StoredBlock, StoredLog
 from scripts import devchain
 from scripts.devchain import Anvil, Contract
 from tests.chain import HASH, Factory
+from tests.fakechain import as_asked
 
 ResultT = TypeVar("ResultT")
 
@@ -42,7 +42,7 @@ class Nodes:
         answer = self._ask(method, params)
         for lie in self.lies:
             answer = lie(method, answer)
-        return msgspec.convert(answer, result)
+        return as_asked(answer, result)
 
     async def call_each(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT]:
         return [await self.call(method, one, result) for one in params]
@@ -52,7 +52,7 @@ class Nodes:
     ) -> ResultT:
         if self.count == 1:
             return await self.call(method, params, result)
-        return msgspec.convert(self._ask(method, params), result)
+        return as_asked(self._ask(method, params), result)
 
     def distrust(self, method: str, params: list[Any], site: str, reason: Exception) -> None:
         pass

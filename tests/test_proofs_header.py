@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import rlp
 
-from indexer.proof.hashing import keccak256
 from indexer.proof.header import FIELDS, decode_header, encode_header
+from schema.keccak import keccak256
 from schema.rlp import RlpError
 from scripts.devchain import Anvil
 

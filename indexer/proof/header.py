@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from indexer.proof.hashing import keccak256
+from schema.keccak import keccak256
 from schema.rlp import RlpError, decode, encode_bytes, encode_list, integer, items, number, string
 
 NUMBER = 0

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from indexer.proof.hashing import keccak256
+from schema.keccak import keccak256
 from schema.rlp import Item, RlpError, decode, encode_bytes, encode_list, integer, items, string
 
 NO_CHILD = b"\x80"

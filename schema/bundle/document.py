@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from Crypto.Hash import keccak
 from msgspec import Meta, Struct
+
+from schema.keccak import keccak256
 
 FORMAT: Final = "certindex-bundle/1"
 
@@ -166,7 +167,7 @@ def manifest_of(contents: Contents) -> Manifest:
     """Returns the manifest over the contents; of a bundle, over all but the manifest that it has."""
     document: dict[str, Any] = msgspec.to_builtins(contents)
     document.pop("manifest", None)
-    digest = keccak.new(digest_bits=256, data=canonical(document)).hexdigest()
+    digest = keccak256(canonical(document)).hex()
     return Manifest(
         hash=f"0x{digest}",
         events=len(contents.events),

@@ -2,9 +2,8 @@
 
 from functools import lru_cache
 
-from Crypto.Hash import keccak
-
 from schema.abi import Event
+from schema.keccak import keccak256
 from schema.profile import load_profile
 from scripts.benchmark.story import Emitted
 
@@ -38,7 +37,7 @@ def _word(value: int | bytes) -> str:
 @lru_cache(200_000)
 def bloom_bits(item: str) -> int:
     """Returns the three bits that an address or a topic, in hex, sets in a block's bloom."""
-    digest = keccak.new(digest_bits=256, data=bytes.fromhex(item)).digest()
+    digest = keccak256(bytes.fromhex(item))
     bits = 0
     for start in (0, 2, 4):
         bits |= 1 << (int.from_bytes(digest[start : start + 2], "big") & (BLOOM_BITS - 1))

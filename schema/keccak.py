@@ -1,8 +1,9 @@
 """Keccak-256, the hash of Ethereum."""
 
-from Crypto.Hash import keccak
+from sha3 import keccak_256
 
 
 def keccak256(data: bytes) -> bytes:
     """Returns the 32 bytes of the hash."""
-    return keccak.new(digest_bits=256, data=data).digest()
+    digest: bytes = keccak_256(data).digest()
+    return digest
