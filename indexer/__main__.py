@@ -35,7 +35,7 @@ def _run_online(options: argparse.Namespace) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z"
     )
-    for chatty in ("apscheduler", "alembic"):
+    for chatty in ("apscheduler", "alembic", "websockets"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         return _run(options)

@@ -36,7 +36,13 @@ async def run(settings: Settings, *, serve: bool) -> int:
     """Follows the chain until SIGINT or SIGTERM; with `serve`, answers GraphQL in the same process."""
     _tune_memory()
     opened = await _with_patience(lambda: open_chain(settings), attempts=math.inf)
-    follower = Follower(opened, settings.poll_interval, verify=settings.verify, keep_proofs=settings.keep_proofs)
+    follower = Follower(
+        opened,
+        settings.poll_interval,
+        verify=settings.verify,
+        keep_proofs=settings.keep_proofs,
+        ws_url=settings.ws_url,
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, follower.stop)

@@ -73,6 +73,9 @@ METRICS = (
     Described("certindex_step_seconds", "histogram", "Time that a step took, good or bad."),
     Described("certindex_reorg_blocks", "histogram", "Blocks that a reorg took back; its count is that of reorgs."),
     Described("certindex_rolled_back_events_total", "counter", "Logs that reorgs took back."),
+    Described("certindex_socket_connected", "gauge", "1 while new heads come over WS_URL; absent without one."),
+    Described("certindex_socket_heads_total", "counter", "New heads that were announced over WS_URL."),
+    Described("certindex_socket_drops_total", "counter", "How often WS_URL was lost, silent or refused."),
     Described("certindex_rpc_requests_total", "counter", "Requests to providers.", BY_METHOD),
     Described("certindex_rpc_errors_total", "counter", "Requests that failed, by what the failure asks for.",
               (*BY_METHOD, "error")),
@@ -153,6 +156,7 @@ class ChainCollector(Collector):
 
     def _of_record(self) -> Samples:
         record = self.record
+        listening = record.socket_connected
         return {
             "certindex_writing": _one(int(record.is_writing)),
             "certindex_leases_total": _one(record.leases),
@@ -164,6 +168,9 @@ class ChainCollector(Collector):
             "certindex_step_seconds": _one((STEP_SECONDS, record.duration, record.seconds)),
             "certindex_reorg_blocks": _one((REORG_BLOCKS, record.depth, record.depths)),
             "certindex_rolled_back_events_total": _one(record.rolled_back_events),
+            "certindex_socket_connected": _one(None if listening is None else int(listening)),
+            "certindex_socket_heads_total": _one(record.announced_heads),
+            "certindex_socket_drops_total": _one(record.socket_drops),
         }
 
     def _of_pool(self) -> Samples:

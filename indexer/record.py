@@ -16,7 +16,7 @@ REORG_BLOCKS = (1, 2, 3, 5, 10, 20, 50, 100, 500)
 class Record:
     """Counts since the process began. `steps` by the name of the outcome, `range_blocks` as the last step left it.
 
-    `leases`: how often the process became the writer.
+    `leases`: how often the process became the writer. `socket_connected` is None without a WS_URL.
     """
 
     is_writing: bool = False
@@ -31,6 +31,9 @@ class Record:
     depths: int = 0
     rolled_back_events: int = 0
     range_blocks: int = 0
+    socket_connected: bool | None = None
+    socket_drops: int = 0
+    announced_heads: int = 0
 
     def stepped(self, outcome: Outcome, seconds: float, range_blocks: int) -> None:
         """Counts a step that ended well."""

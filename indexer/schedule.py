@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from indexer.errors import Stop, TryAgain
 from indexer.opening import Opened, acquire
 from indexer.record import Record
+from indexer.rpc import HeadSocket
 from indexer.store import Fenced, Store
 from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.sync import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
@@ -26,6 +27,8 @@ log = logging.getLogger("certindex")
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 MAINTENANCE_SECONDS = 600.0
+FIRST_EARLY_SECONDS = 0.1
+MOST_EARLY_LOOKS = 8
 REST = 9.0
 """While there is something to index, verifying rests so many times as long as it worked."""
 
@@ -33,8 +36,11 @@ REST = 9.0
 class Follower:
     """Follows one chain until it is told to stop; with `verify` raises what is final to RECEIPTS meanwhile."""
 
-    def __init__(self, opened: Opened, poll_interval: float, *, verify: bool, keep_proofs: bool) -> None:
+    def __init__(
+        self, opened: Opened, poll_interval: float, *, verify: bool, keep_proofs: bool, ws_url: str | None = None
+    ) -> None:
         self.opened = opened
+        self.ws_url = ws_url
         self.poll_interval = poll_interval
         self.verify = verify
         self.keep_proofs = keep_proofs
@@ -46,6 +52,9 @@ class Follower:
         self._tending = asyncio.Lock()
         self._is_idle = False
         self._pause = FIRST_PAUSE_SECONDS
+        self._socket: HeadSocket | None = None
+        self._promised = -1
+        self._early = 0
 
     def stop(self) -> None:
         """Ends `run` after the step under way."""
@@ -101,9 +110,12 @@ class Follower:
         return True
 
     async def _work(self) -> None:
-        """Indexes and verifies side by side, for as long as the lease is ours."""
-        following = asyncio.create_task(self._follow(self.opened.store(self.lease)))
-        tasks = {following, asyncio.create_task(self._verify_behind())} if self.verify else {following}
+        """Indexes, verifies and listens for heads side by side, for as long as the lease is ours."""
+        store = self.opened.store(self.lease)
+        following = asyncio.create_task(self._follow(store))
+        tasks = {following, asyncio.create_task(self._listen(store))}
+        if self.verify:
+            tasks.add(asyncio.create_task(self._verify_behind()))
         try:
             while not following.done():
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -132,10 +144,53 @@ class Follower:
             elapsed = time.monotonic() - began
             self.record.stepped(outcome, elapsed, pace.blocks)
             log_outcome(outcome, elapsed)
+            if self._socket is not None and isinstance(outcome, Indexed | UpToDate):
+                self._socket.expect(outcome.head if isinstance(outcome, Indexed) else outcome.number)
             if isinstance(outcome, UpToDate | Ahead):
                 self._is_idle = True
-                await self._wake.wait()
+                await self._rest(outcome.number)
                 self._is_idle = False
+
+    async def _rest(self, indexed: int) -> None:
+        """Waits to be woken; not for long where a head was announced that the provider polled has not got yet."""
+        if self._promised <= indexed or self._early >= MOST_EARLY_LOOKS:
+            await self._wake.wait()
+            return
+        self._early += 1
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), FIRST_EARLY_SECONDS * 2**self._early)
+
+    # Heads over WebSocket
+
+    async def _listen(self, store: Store) -> None:
+        await self._tell_socket(store, None)
+        if self.ws_url is not None:
+            self._socket = HeadSocket(
+                self.ws_url,
+                self.opened.chain_id,
+                announced=self._announced,
+                told=lambda connected, said: self._socket_is(store, connected, said),
+            )
+            await self._socket.listen()
+
+    def _announced(self, number: int) -> None:
+        if number >= 0:
+            self.record.announced_heads += 1
+            self._promised, self._early = number, 0
+        self._wake.set()
+
+    async def _socket_is(self, store: Store, connected: bool, said: str) -> None:
+        self.record.socket_connected = connected
+        if connected:
+            log.info("new heads come over WebSocket from %s", said)
+        else:
+            self.record.socket_drops += 1
+            log.warning("no heads over WebSocket, polling goes on: %s", said)
+        await self._tell_socket(store, f"from {said}" if connected else f"by polling; {said}")
+
+    async def _tell_socket(self, store: Store, said: str | None) -> None:
+        with suppress(DBAPIError):
+            await asyncio.to_thread(store.note_head_source, said)
 
     async def _verify_behind(self) -> None:
         verifier = None

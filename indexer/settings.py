@@ -20,6 +20,14 @@ def rpc_urls(value: str) -> tuple[str, ...]:
     return urls
 
 
+def ws_url(value: str) -> str:
+    """Take the WebSocket URL of a node."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.port == 0:
+        raise ValueError("not a ws:// or wss:// URL")
+    return value
+
+
 def without_keys(value: str) -> str:
     """Return URLs without what may be a key: of each the scheme, the host and the port."""
     return ",".join(map(_without_key, value.split(",")))
@@ -118,6 +126,14 @@ class ProveSettings(DatabaseSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(NodeSettings):
+    ws_url: str | None = setting(
+        ws_url,
+        optional=True,
+        help="WebSocket URL of a node of the network: certindex run looks at once when it announces a block, and polls "
+        "as ever while it fails.",
+        example="ws://127.0.0.1:8545",
+        shown=without_keys,
+    )
     profile: str = setting(
         text,
         default="device-certificate",

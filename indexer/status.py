@@ -28,6 +28,7 @@ COLUMNS = (
     "revision",
     "failing_since",
     "last_error",
+    "head_source",
     "stopped",
 )
 
@@ -81,6 +82,7 @@ class ChainStatus(Struct, frozen=True):
     revision: int
     failing_since: int | None
     last_error: str | None
+    head_source: str | None
     stopped: bool
     standbys: list[Waiting]
     indexed_hash: str
@@ -115,6 +117,7 @@ class ChainStatus(Struct, frozen=True):
             f"  head       block {_or_unknown(self.head_number)}, {_or_unknown(self.lag_blocks)} behind; "
             f"safe {_or_unknown(self.safe_number)}, finalized {_or_unknown(self.finalized_number)}",
             f"  polled     {_shown(self.polled_at)}",
+            *([] if self.head_source is None or self.writer is None else [f"  new heads  {self.head_source}"]),
             f"  events     {self.events}, {self.undecodable} undecodable, {self.reorgs} reorgs",
             f"  backfill   {'finished' if self.backfilled else 'under way'}",
             f"  writer     {self.writer or 'none'}",

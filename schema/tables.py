@@ -58,6 +58,7 @@ class Chain(SQLModel, table=True):
 
     `revision` rises in every transaction that can change an answer. Every block with events up to `judged_number` is
     verified, or is in `verification_failure`. `stopped`: the step after `indexed_number` fails until a person decides.
+    `head_source`: how new heads become known where WS_URL is set.
     """
 
     __tablename__ = "chain"
@@ -86,6 +87,7 @@ class Chain(SQLModel, table=True):
     failing_since: int | None = _int64(None)
     last_error: str | None = _text(None)
     stopped: bool = False
+    head_source: str | None = _text(None)
 
 
 class Standby(SQLModel, table=True):

@@ -2,6 +2,7 @@
 
 from indexer.rpc.endpoint import Endpoint
 from indexer.rpc.errors import NoAnswer, RpcError, shown_url, site_of
+from indexer.rpc.head_socket import HeadSocket
 from indexer.rpc.pool import Pool
 
-__all__ = ["Endpoint", "NoAnswer", "Pool", "RpcError", "shown_url", "site_of"]
+__all__ = ["Endpoint", "HeadSocket", "NoAnswer", "Pool", "RpcError", "shown_url", "site_of"]

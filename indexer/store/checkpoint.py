@@ -158,6 +158,14 @@ def write_failure(connection: Connection, chain_id: int, epoch: int, error: str,
     )
 
 
+def write_head_source(connection: Connection, chain_id: int, epoch: int, said: str | None) -> None:
+    """Stores how this epoch's writer comes to know of new heads."""
+    connection.execute(
+        text("UPDATE chain SET head_source = :said WHERE chain_id = :chain_id AND writer_epoch = :epoch"),
+        {"said": None if said is None else clean_text(said), "chain_id": chain_id, "epoch": epoch},
+    )
+
+
 def _tell_readers(connection: Connection) -> None:
     """Wakes who listens, when this transaction commits."""
     if connection.dialect.name == "postgresql":

@@ -26,6 +26,7 @@ from indexer.store.checkpoint import (
     move_checkpoint,
     read_checkpoint,
     write_failure,
+    write_head_source,
     write_heads,
 )
 from indexer.store.disagreements import resolve_disagreements, write_disagreements
@@ -124,6 +125,11 @@ class Store:
         """Stores that steps fail, since when and why, for the API to tell; `stopped`: until a person decides."""
         with self.engine.begin() as connection:
             write_failure(connection, self.chain_id, self.epoch, error, stopped=stopped)
+
+    def note_head_source(self, said: str | None) -> None:
+        """Stores how new heads become known; None: by polling, as nothing else was asked for."""
+        with self.engine.begin() as connection:
+            write_head_source(connection, self.chain_id, self.epoch, said)
 
     def note_disagreements(self, found: Sequence[Disagreement]) -> None:
         """Stores what hosts said differently. Raises Fenced where another writer has taken over."""

@@ -83,6 +83,7 @@ def upgrade() -> None:
         sa.Column("failing_since", sa.BigInteger(), nullable=True),
         sa.Column("last_error", CleanText(), nullable=True),
         sa.Column("stopped", sa.Boolean(), nullable=False),
+        sa.Column("head_source", CleanText(), nullable=True),
         sa.PrimaryKeyConstraint("chain_id"),
     )
     op.create_table(

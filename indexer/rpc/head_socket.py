@@ -1,0 +1,142 @@
+"""New heads over WebSocket (WS_URL): each wakes whoever polls. Whatever happens here, polling goes on without it.
+
+The `websockets` library is used by itself, which uvicorn serves by anyway: web3's WebSocket provider would bring its
+own caches, retries and error texts for what are two requests and one notice.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+
+from indexer.rpc.backoff import wait_seconds
+from indexer.rpc.errors import NoAnswer, shown_url, without_keys
+from indexer.rpc.reply import UNREADABLE, Request
+from schema.values import MAX_BLOCK_NUMBER
+
+SILENCE_SECONDS = 30.0
+"""How long a head may be known elsewhere before the socket that does not announce it is given up."""
+ANSWER_SECONDS = 10.0
+FIRST_WAIT_SECONDS = 0.5
+SHOWN_MESSAGE = 80
+
+
+class Head(msgspec.Struct):
+    number: str
+
+
+class Notice(msgspec.Struct):
+    subscription: str
+    result: Head
+
+
+class Message(msgspec.Struct):
+    """A reply to a request, or a notice of a subscription."""
+
+    id: int | str | None = None
+    result: str | None = None
+    error: Any = None
+    method: str | None = None
+    params: Notice | None = None
+
+
+class HeadSocket:
+    """Listens to one node. `announced` hears each head's number, `told` how it stands: connected or not, and why."""
+
+    def __init__(
+        self,
+        url: str,
+        chain_id: int,
+        *,
+        announced: Callable[[int], None],
+        told: Callable[[bool, str], Awaitable[None]],
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.url = url
+        self.chain_id = chain_id
+        self._announced = announced
+        self._told = told
+        self._jitter = jitter
+        self._newest = -1
+        self._missing: tuple[int, float] | None = None
+        self._failures = 0
+
+    def expect(self, number: int) -> None:
+        """Notes that a head is known elsewhere: a socket that works announces it, too."""
+        if self._newest < 0:  # it may be older than the subscription
+            self._newest = number
+        elif number > self._newest and self._missing is None:
+            self._missing = number, time.monotonic()
+
+    async def listen(self) -> NoReturn:
+        """Listens, and connects again after each failure, later each time."""
+        while True:
+            try:
+                await self._listen()
+            except Exception as error:  # none may end the indexer, which does without
+                self._failures += 1
+                pause = wait_seconds(self._failures, first=FIRST_WAIT_SECONDS, jitter=self._jitter)
+                await self._told(False, self._reason(error))
+                await asyncio.sleep(pause)
+
+    async def _listen(self) -> NoReturn:
+        async with connect(self.url, open_timeout=ANSWER_SECONDS, close_timeout=1) as socket:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                chain_id = self._number(await self._ask(socket, 1, "eth_chainId"))
+                if chain_id != self.chain_id:
+                    raise NoAnswer(f"it is a node of chain {chain_id}, but chain {self.chain_id} is wanted")
+                subscription = await self._ask(socket, 2, "eth_subscribe", "newHeads")
+            self._newest, self._missing = -1, None
+            await self._told(True, shown_url(self.url))
+            self._announced(-1)  # what came before the subscription was not announced
+            while True:
+                await self._hear(socket, subscription)
+
+    async def _ask(self, socket: ClientConnection, id: int, method: str, *params: str) -> str:
+        await socket.send(msgspec.json.encode(Request(id, method, list(params))).decode())
+        while str((reply := self._read(await socket.recv())).id) != str(id):
+            pass
+        if reply.result is None:
+            raise NoAnswer(f"it refused {method}: {reply.error}")
+        return reply.result
+
+    async def _hear(self, socket: ClientConnection, subscription: str) -> None:
+        """Waits for one head, or for as long as silence may last."""
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS / 2):
+                message = self._read(await socket.recv())
+        except TimeoutError:
+            if self._missing is not None and time.monotonic() - self._missing[1] >= SILENCE_SECONDS:
+                raise NoAnswer(f"it did not announce block {self._missing[0]}") from None
+            return
+        if message.params is None or message.params.subscription != subscription:
+            raise NoAnswer("it sent what was not asked for")
+        number = self._number(message.params.result.number)
+        self._newest = number
+        if self._missing is not None and number >= self._missing[0]:
+            self._missing = None
+        self._failures = 0
+        self._announced(number)
+
+    def _read(self, data: str | bytes) -> Message:
+        try:
+            return msgspec.json.decode(data, type=Message)
+        except UNREADABLE:
+            raise NoAnswer(f"it sent {data[:SHOWN_MESSAGE]!r}, which is no message of a node") from None
+
+    def _number(self, text: str) -> int:
+        try:
+            number = int(text, 16)
+        except ValueError:
+            number = -1
+        if not 0 <= number <= MAX_BLOCK_NUMBER:
+            raise NoAnswer(f"it sent {text[:SHOWN_MESSAGE]!r} where a number is due")
+        return number
+
+    def _reason(self, error: Exception) -> str:
+        said = str(error) or ("it did not answer" if isinstance(error, TimeoutError) else type(error).__name__)
+        return f"{shown_url(self.url)}: {without_keys(self.url, said)}"
