@@ -13,23 +13,33 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
-from scripts.judges.stage import set_stage
+from scripts.devchain import REPOSITORY
+from scripts.judges.stage import Stage, set_stage
 
 FOLDER = Path(__file__).parent
 PATIENCE_SECONDS = 300
 LAST_LINES = 60
+TOOL = "node_modules/.bin"
+LINTING = ("--config", f"{FOLDER}/eslint.config.js", "--format", f"{FOLDER}/eslint-format.js")
+LINTED = ("schema", "tests", "scripts/judges/operations")
+FUZZING = ("--mode", "positive", "--continue-on-failure", "--max-examples", "15", "--seed", "1")
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A command, run in this folder. `count` finds in what it says how many checks it made, at least `least`."""
+    """A command, which may name variables of the environment.
+
+    `count` finds in what it says how many checks it made, at least `least`.
+    """
 
     name: str
     command: tuple[str, ...]
     count: str
     what: str
     least: int = 1
+    cwd: Path = FOLDER
 
 
 def client(name: str, script: str, what: str, least: int) -> Judge:
@@ -39,17 +49,16 @@ def client(name: str, script: str, what: str, least: int) -> Judge:
 
 
 TOOLS = (
+    Judge("graphql-codegen", (f"{TOOL}/graphql-codegen", "--config", "codegen.yml"), r"✔ (Generate) to", "schema"),
+    Judge("tsc", (f"{TOOL}/tsc", "--listFiles"), r"^.*/(?:src|build/graphql)/\S+\.ts$", "files that use its types", 12),
+    Judge("relay-compiler", (f"{TOOL}/relay-compiler",), r"(\d+) operation text", "documents of Relay", 9),
     Judge(
-        "graphql-codegen",
-        ("node_modules/.bin/graphql-codegen", "--config", "codegen.yml"),
-        r"✔ (Generate) to",
-        "schema",
-    ),
-    Judge(
-        "tsc",
-        ("node_modules/.bin/tsc", "--listFiles"),
-        r"^.*/(?:src|build/graphql)/\w+\.ts$",
-        "files typed by the schema",
+        "@graphql-eslint",
+        (f"{FOLDER}/{TOOL}/eslint", *LINTING, *LINTED),
+        r"^(\d+) files read$",
+        "files of schema and operations",
+        5,
+        cwd=REPOSITORY,
     ),
 )
 """They look at the schema and the operations, and make what the clients run on."""
@@ -58,7 +67,20 @@ CLIENTS = (
     client("graphql-http", "http", "audits of GraphQL over HTTP", 61),
     client("graphql-ws", "sockets", "ways to subscribe over WebSocket", 11),
     client("graphql-sse", "streams", "ways to subscribe by server-sent events", 9),
+    client("graphql-request", "graphql-request", "ways to read pages and errors", 6),
+    client("urql", "urql", "ways to page, subscribe and persist", 7),
+    client("apollo", "apollo", "ways to page, subscribe and persist", 5),
+    client("relay", "relay", "ways to page, refetch and subscribe", 3),
+    Judge(
+        "schemathesis",
+        ("python", "-m", "schemathesis.cli", "run", "$JUDGED_URL", "-c", "every_refusal_has_a_code", *FUZZING),
+        r"(\d+) generated, \1 passed",
+        "queries that no person would write",
+        200,
+        cwd=FOLDER / "build",
+    ),
 )
+"""They ask the running service."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,12 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [judge.name for judge in (*TOOLS, *CLIENTS)]
     if unknown := set(only or ()) - set(names):
         parser.error(f"--only {', '.join(unknown)}: no such judge. There are {', '.join(names)}")
+    (FOLDER / "build" / "relay").mkdir(parents=True, exist_ok=True)
+    (FOLDER / "build" / "relay" / "package.json").write_text('{"type": "commonjs"}\n')  # of what relay-compiler makes
     # what the clients run on is made by the tools
     verdicts = [_is_content(judge, os.environ) for judge in TOOLS]
     chosen = [judge for judge in CLIENTS if not only or judge.name in only]
     if all(verdicts) and chosen:
         with tempfile.TemporaryDirectory() as folder, set_stage(Path(folder)) as (stage, address):
-            environment = {**os.environ, "JUDGED_URL": stage.url, "STAGE_URL": address}
+            environment = _environment(stage, address)
             for judge in chosen:
                 verdicts.append(_is_content(judge, environment))
                 if not verdicts[-1]:
@@ -84,12 +108,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(sum(verdicts) < asked)
 
 
+def _environment(stage: Stage, address: str) -> dict[str, str]:
+    """Return what the clients learn of the service. The judges in Python are installed apart."""
+    return {
+        **os.environ,
+        "JUDGED_URL": stage.url,
+        "JUDGED_DEVICES": str(stage.devices),
+        "STAGE_URL": address,
+        "PYTHONPATH": f"{sys.prefix}/judges{os.pathsep}{FOLDER}",
+        "SCHEMATHESIS_HOOKS": "fuzz",
+    }
+
+
 def _is_content(judge: Judge, environment: Mapping[str, str]) -> bool:
     """Ask one judge and print its line; what it said only where it is not content."""
     began = time.monotonic()
     done = subprocess.run(
-        judge.command,
-        cwd=FOLDER,
+        [Template(part).safe_substitute(environment) for part in judge.command],
+        cwd=judge.cwd,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -46,6 +46,11 @@ class Stage:
         parts.callback(lambda: self._api.stop())
         self._wait("readyz")
 
+    @property
+    def devices(self) -> int:
+        """How many devices were ever minted."""
+        return len(self._fleet.world.devices)
+
     # What may happen
 
     def grow(self, blocks: int = 1) -> dict[str, Any]:

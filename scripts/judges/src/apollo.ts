@@ -1,0 +1,122 @@
+// Pages in a cache, subscriptions and persisted queries, by Apollo Client.
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { ApolloClient, ApolloLink, CombinedGraphQLErrors, gql, HttpLink, InMemoryCache } from "@apollo/client";
+import { PersistedQueryLink } from "@apollo/client/link/persisted-queries";
+import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
+import { relayStylePagination } from "@apollo/client/utilities";
+import { createClient } from "graphql-ws";
+import { WebSocket } from "ws";
+import {
+  DevicePagesDocument,
+  FeedDocument,
+  type DevicePagesQuery,
+  type DevicesOfOwnerQuery,
+} from "../build/graphql/graphql.js";
+import { Copy } from "./copy.js";
+import { fleet, PAGE } from "./pages.js";
+import { grow, reorg, SOCKET_URL, until, URL } from "./stage.js";
+
+function apollo(link: ApolloLink = new HttpLink({ uri: URL })): ApolloClient {
+  const devices = relayStylePagination(["filterBy", "orderBy", "asOf"]);
+  return new ApolloClient({ link, cache: new InMemoryCache({ typePolicies: { Query: { fields: { devices } } } }) });
+}
+
+test("fetches more, forward to the end, while blocks come", async () => {
+  const wanted = await fleet();
+  const client = apollo();
+  const pages = client.watchQuery({ query: DevicePagesDocument, variables: { first: PAGE } });
+  const watching = pages.subscribe(() => {});
+  const shown = () => pages.getCurrentResult().data?.devices;
+  await until(() => shown() !== undefined, "the first page");
+  for (let page = shown()!; page.pageInfo?.hasNextPage; await grow()) {
+    const { data } = await pages.fetchMore({ variables: { after: page.pageInfo.endCursor } });
+    page = data!.devices;
+  }
+  await until(() => shown()!.edges!.length === wanted.length, "all pages");
+  assert.deepEqual(ids(client.readQuery({ query: DevicePagesDocument, variables: { first: PAGE } })), wanted);
+  watching.unsubscribe();
+  client.stop();
+});
+
+test("fetches more, backward to the beginning, while blocks come", async () => {
+  const wanted = await fleet();
+  const client = apollo();
+  const pages = client.watchQuery({ query: DevicePagesDocument, variables: { last: PAGE } });
+  const watching = pages.subscribe(() => {});
+  const shown = () => pages.getCurrentResult().data?.devices;
+  await until(() => shown() !== undefined, "the last page");
+  for (let page = shown()!; page.pageInfo?.hasPreviousPage; await grow()) {
+    const { data } = await pages.fetchMore({ variables: { before: page.pageInfo.startCursor } });
+    page = data!.devices;
+  }
+  await until(() => shown()!.edges!.length === wanted.length, "all pages");
+  assert.deepEqual(ids(client.readQuery({ query: DevicePagesDocument, variables: { last: PAGE } })), wanted);
+  watching.unsubscribe();
+  client.stop();
+});
+
+test("subscribes over WebSocket, through a reorg", async () => {
+  const socket = createClient({ url: SOCKET_URL, webSocketImpl: WebSocket });
+  const client = apollo(new GraphQLWsLink(socket));
+  await grow(2);
+  const copy = await Copy.now();
+  const failures: unknown[] = [];
+  const feed = client
+    .subscribe({ query: FeedDocument, variables: { after: copy.cursor }, fetchPolicy: "no-cache" })
+    .subscribe(({ data, error }) => {
+      if (error) failures.push(error);
+      else copy.apply(data!.lifecycleEvents);
+    });
+  await copy.becomes(await grow(2));
+  await copy.becomes(await reorg(3));
+  assert.equal(copy.retractions, 3);
+  assert.deepEqual(failures, []);
+  feed.unsubscribe();
+  client.stop();
+  await socket.dispose();
+});
+
+test("sends a document once, then only its hash", async () => {
+  const asked: string[] = [];
+  const counting: typeof fetch = (input, init) => {
+    asked.push(`${init?.method} ${String(input).includes("query=") || String(init?.body).includes('"query":')}`);
+    return fetch(input, init);
+  };
+  const hashed = new PersistedQueryLink({
+    sha256: (text) => createHash("sha256").update(text).digest("hex"),
+    useGETForHashedQueries: true,
+  });
+  const client = apollo(hashed.concat(new HttpLink({ uri: URL, fetch: counting })));
+  const query = gql`
+    query Persisted${process.pid}($first: Int!) {
+      devices(first: $first) {
+        nodes {
+          id
+        }
+      }
+    }
+  `;
+  for (const first of [3, 4]) {
+    const { data } = await client.query<DevicesOfOwnerQuery>({ query, variables: { first }, fetchPolicy: "no-cache" });
+    assert.equal(data!.devices.nodes.length, first);
+  }
+  assert.deepEqual(asked, ["GET false", "POST true", "GET false"]);
+  client.stop();
+});
+
+test("is told what is wrong with its code", async () => {
+  const client = apollo();
+  const refused = client.query({ query: DevicePagesDocument, variables: { first: 101 } });
+  await assert.rejects(refused, (error) => {
+    assert.ok(CombinedGraphQLErrors.is(error));
+    assert.equal(error.errors[0]!.extensions!["code"], "BAD_USER_INPUT");
+    return true;
+  });
+  client.stop();
+});
+
+function ids(read: DevicePagesQuery | null): string[] {
+  return read!.devices.edges.map(({ node }) => node.id);
+}

@@ -1,0 +1,138 @@
+// Pages in a normalised cache, subscriptions and persisted queries, by urql with Graphcache.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Client, fetchExchange, gql, subscriptionExchange, type Exchange, type ClientOptions } from "@urql/core";
+import { cacheExchange } from "@urql/exchange-graphcache";
+import { relayPagination } from "@urql/exchange-graphcache/extras";
+import { persistedExchange } from "@urql/exchange-persisted";
+import { createClient } from "graphql-ws";
+import { getIntrospectionQuery, type IntrospectionQuery } from "graphql";
+import { WebSocket } from "ws";
+import { DevicePagesDocument, FeedDocument, Q26RefetchDocument } from "../build/graphql/graphql.js";
+import { Copy } from "./copy.js";
+import { fleet, PAGE } from "./pages.js";
+import { grow, reorg, SOCKET_URL, URL } from "./stage.js";
+
+async function introspection(): Promise<IntrospectionQuery> {
+  const client = urql();
+  const { data, error } = await client.query<IntrospectionQuery>(gql(getIntrospectionQuery()), {});
+  assert.equal(error, undefined);
+  return data!;
+}
+
+function urql(...exchanges: Exchange[]): Client {
+  return configured({ exchanges: [...exchanges, fetchExchange] });
+}
+
+function configured(options: Pick<ClientOptions, "exchanges" | "fetchSubscriptions" | "fetch">): Client {
+  return new Client({ url: URL, preferGetMethod: false, ...options });
+}
+
+async function cache(): Promise<Exchange> {
+  return cacheExchange({
+    schema: await introspection(),
+    resolvers: { Query: { devices: relayPagination() } },
+    keys: new Proxy({}, { get: () => (data: { id?: string }) => data.id ?? null, has: () => true }),
+  });
+}
+
+test("collects pages to the end in its cache, knowing the schema", async () => {
+  const wanted = await fleet();
+  const client = urql(await cache());
+  let merged: string[] = [];
+  for (let after: string | null | undefined, more = true; more; await grow()) {
+    const { data, error } = await client.query(DevicePagesDocument, { first: PAGE, after });
+    assert.equal(error, undefined);
+    merged = data!.devices.edges.map(({ node }) => node.id);
+    after = data!.devices.pageInfo.endCursor;
+    more = data!.devices.pageInfo.hasNextPage;
+  }
+  assert.deepEqual(merged, wanted);
+});
+
+test("collects pages back to the beginning in its cache", async () => {
+  const wanted = await fleet();
+  const client = urql(await cache());
+  let merged: string[] = [];
+  for (let before: string | null | undefined, more = true; more; await grow()) {
+    const { data, error } = await client.query(DevicePagesDocument, { last: PAGE, before });
+    assert.equal(error, undefined);
+    merged = data!.devices.edges.map(({ node }) => node.id);
+    before = data!.devices.pageInfo.startCursor;
+    more = data!.devices.pageInfo.hasPreviousPage;
+  }
+  assert.deepEqual(merged, wanted);
+});
+
+test("reads on in the history of a device by its id", async () => {
+  const [id] = await fleet();
+  const client = urql(await cache());
+  const seen = new Set<string>();
+  for (let cursor: string | null | undefined, more = true; more; ) {
+    const { data, error } = await client.query(Q26RefetchDocument, { id: id!, count: 2, cursor });
+    assert.equal(error, undefined);
+    const node = data!.node;
+    assert.ok(node?.__typename === "Device");
+    for (const edge of node.history.edges) seen.add(edge.node.id);
+    cursor = node.history.pageInfo.endCursor;
+    more = node.history.pageInfo.hasNextPage;
+  }
+  assert.ok(seen.size > 2);
+});
+
+const TRANSPORTS = {
+  "over WebSocket": () => {
+    const socket = createClient({ url: SOCKET_URL, webSocketImpl: WebSocket });
+    const forwarding = subscriptionExchange({
+      forwardSubscription: (request) => ({
+        subscribe: (sink) => ({ unsubscribe: socket.subscribe({ ...request, query: request.query! }, sink) }),
+      }),
+    });
+    return { client: configured({ exchanges: [fetchExchange, forwarding] }), end: () => socket.dispose() };
+  },
+  "by server-sent events, as its own fetch reads them": () => ({
+    client: configured({ exchanges: [fetchExchange], fetchSubscriptions: true }),
+    end: () => {},
+  }),
+};
+
+for (const [how, transport] of Object.entries(TRANSPORTS)) {
+  test(`subscribes ${how}, through a reorg`, async () => {
+    const { client, end } = transport();
+    await grow(2);
+    const copy = await Copy.now();
+    const failures: unknown[] = [];
+    const feed = client.subscription(FeedDocument, { after: copy.cursor }).subscribe(({ data, error }) => {
+      if (error) failures.push(error);
+      else copy.apply(data!.lifecycleEvents);
+    });
+    await copy.becomes(await grow(2));
+    await copy.becomes(await reorg(3));
+    assert.equal(copy.retractions, 3);
+    assert.deepEqual(failures, []);
+    feed.unsubscribe();
+    await end();
+  });
+}
+
+test("sends a document once, then only its hash", async () => {
+  const asked: string[] = [];
+  const client = configured({
+    exchanges: [persistedExchange({ preferGetForPersistedQueries: true }), fetchExchange],
+    fetch: (input, init) => {
+      asked.push(`${init?.method} ${String(input).includes("query=") || String(init?.body).includes('"query":')}`);
+      return fetch(input, init);
+    },
+  });
+  for (const first of [3, 4]) {
+    const { data, error } = await client.query(DevicePagesDocument, { first, after: undefined });
+    assert.equal(error, undefined);
+    assert.equal(data!.devices.edges.length, first);
+  }
+  assert.equal(asked.at(-1), "GET false");
+});
+
+test("is told what is wrong with its code", async () => {
+  const { error } = await urql().query(DevicePagesDocument, { first: 101 });
+  assert.equal(error?.graphQLErrors[0]?.extensions["code"], "BAD_USER_INPUT");
+});
