@@ -60,7 +60,7 @@ class GraphQLEndpoint:
         self._engine = engine
         self._settings = settings
         limits = Limits(settings.max_cost, settings.max_depth, settings.max_aliases, settings.max_tokens)
-        schema = build_schema(introspection=settings.introspection, limits=limits)
+        schema = build_schema(introspection=settings.introspection, limits=limits, compiled=settings.compiled)
         self._slots = asyncio.Semaphore(SNAPSHOTS)
         self._documents = PersistedQueries()
         self.answers = Answers(engine, settings, schema)

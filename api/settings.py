@@ -38,6 +38,12 @@ class Settings:
         help="Whether clients may ask for the schema; GraphiQL needs it. /schema.graphql is served in any case.",
         example="off",
     )
+    compiled: bool = setting(
+        switch,
+        default="on",
+        help="Whether documents that come again are compiled; the answers are the same, sooner.",
+        example="off",
+    )
     max_body_bytes: int = setting(
         whole_number(1024, 10**9), default="1000000", help="Largest body of a request.", example="1000000"
     )

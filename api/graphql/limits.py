@@ -90,9 +90,13 @@ def operation_of(document: DocumentNode | None, name: str | None) -> OperationDe
     return named[0] if len(named) == 1 else None
 
 
-def refuse_beyond(limits: Limits, price: Price, document: DocumentNode) -> None:
+def count_aliases(document: DocumentNode) -> int:
+    """Returns how many aliases a document holds, in all its operations and fragments."""
+    return sum(1 for node in each_node(document) if isinstance(node, FieldNode) and node.alias is not None)
+
+
+def refuse_beyond(limits: Limits, price: Price, aliases: int) -> None:
     """Raises a Refusal that names what was asked and what is allowed."""
-    aliases = sum(1 for node in _nodes(document) if isinstance(node, FieldNode) and node.alias is not None)
     if aliases > limits.aliases:
         raise MaxCostExceeded(
             f"The document has {aliases} aliases, at most {limits.aliases} are answered: send several requests.",
@@ -222,7 +226,7 @@ def _with_defaults(operation: OperationDefinitionNode, variables: Mapping[str, A
     return defaults | dict(variables)
 
 
-def _nodes(node: Node) -> Iterator[Node]:
+def each_node(node: Node) -> Iterator[Node]:
     """Yields a node and all that it holds, without recursion: a document may be deep."""
     waiting = [node]
     while waiting:

@@ -1,5 +1,6 @@
 """The schema, and how an operation is executed: one dictionary of data, errors with codes, and where it stands."""
 
+import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from functools import cache
@@ -16,14 +17,18 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types.execution import ExecutionContext, ExecutionResult
 from strawberry.types.graphql import OperationType
 
+from api.graphql.compiled.documents import Document, Documents
 from api.graphql.context import Context
 from api.graphql.errors import Code, mask, tell_code
 from api.graphql.events import EVENT_TYPES
-from api.graphql.limits import Limits, Price, operation_of, price, refuse_beyond
+from api.graphql.limits import Limits, Price, count_aliases, operation_of, price, refuse_beyond
 from api.graphql.query import Query
 from api.graphql.scalars import SCALARS, block_time, rfc_3339
 from api.graphql.subscriptions import Subscription
+from api.loaders import Loaders
 from api.requests import GraphQLRequest
+
+log = logging.getLogger(__name__)
 
 
 class Codes(SchemaExtension):
@@ -36,6 +41,32 @@ class Codes(SchemaExtension):
     def on_validate(self) -> Iterator[None]:
         yield
         tell_code(self.execution_context.pre_execution_errors or [], Code.GRAPHQL_VALIDATION_FAILED)
+
+
+def _documents(asked: ExecutionContext) -> Documents:
+    assert isinstance(asked.schema, Schema)  # no other has these extensions
+    return asked.schema.documents
+
+
+class Known(SchemaExtension):
+    """Reads and validates a document once, and keeps the valid."""
+
+    def on_parse(self) -> Iterator[None]:
+        asked = self.execution_context
+        known = _documents(asked).find(asked.query or "")
+        if known is not None:
+            asked.graphql_document = known.node
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        asked = self.execution_context
+        documents, text = _documents(asked), asked.query or ""
+        known = documents.find(text)
+        if known is not None:
+            asked.pre_execution_errors = []
+        yield
+        if known is None and asked.graphql_document is not None and not asked.pre_execution_errors:
+            documents.keep(text, Document(asked.schema, asked.graphql_document))
 
 
 class OneOperation(SchemaExtension):
@@ -71,15 +102,12 @@ class Limited(SchemaExtension):
         operation = operation_of(asked.graphql_document, asked._provided_operation_name)
         if asked.graphql_document is not None and operation is not None:
             self.priced = price(asked.schema._schema, asked.graphql_document, operation, asked.variables or {})
-            refuse_beyond(self.limits, self.priced, asked.graphql_document)
+            refuse_beyond(self.limits, self.priced, count_aliases(asked.graphql_document))
         yield
 
     def get_results(self) -> dict[str, Any]:
-        if self.priced is None:
-            return {}
         context: Context | None = self.execution_context.context
-        cost = {"requestedQueryCost": self.priced.cost, "maximumAvailable": self.limits.cost}
-        return {"cost": cost if context is None else {"actualQueryCost": context.loaders.rows, **cost}}
+        return {} if self.priced is None or context is None else cost_of(self.limits, self.priced, context)
 
 
 class Standing(SchemaExtension):
@@ -87,36 +115,57 @@ class Standing(SchemaExtension):
 
     def get_results(self) -> dict[str, Any]:
         context: Context | None = self.execution_context.context
-        if context is None:
-            return {}
-        blocks = [pin.block for pin in context.snapshot.pins if pin.block is not None]
-        return {
-            "asOf": [
-                {
-                    "chainId": str(block.chain_id),
-                    "number": str(block.number),
-                    "hash": f"0x{block.hash.hex()}",
-                    "timestamp": rfc_3339(block_time(block.time)),
-                }
-                for block in blocks
-            ]
+        return {} if context is None else standing_of(context)
+
+
+def cost_of(limits: Limits, priced: Price, context: Context) -> dict[str, Any]:
+    """Returns `extensions.cost`: what was promised, what was read, what is allowed."""
+    return {
+        "cost": {
+            "actualQueryCost": context.loaders.rows,
+            "requestedQueryCost": priced.cost,
+            "maximumAvailable": limits.cost,
         }
+    }
+
+
+def standing_of(context: Context) -> dict[str, Any]:
+    """Returns `extensions.asOf`: the block of each network that the answer stands at."""
+    return {
+        "asOf": [
+            {
+                "chainId": str(pin.block.chain_id),
+                "number": str(pin.block.number),
+                "hash": f"0x{pin.block.hash.hex()}",
+                "timestamp": rfc_3339(block_time(pin.block.time)),
+            }
+            for pin in context.snapshot.pins
+            if pin.block is not None
+        ]
+    }
 
 
 class Schema(strawberry.Schema):
+    """`compiles`: documents that come again are executed by `api.graphql.compiled`."""
+
+    limits: Limits
+    documents: Documents
+    compiles: bool
+
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         mask(errors)
 
 
-def build_schema(*, introspection: bool = True, limits: Limits | None = None) -> Schema:
+def build_schema(*, introspection: bool = True, limits: Limits | None = None, compiled: bool = True) -> Schema:
     """Returns the schema; without `introspection` a request that asks for it is refused."""
     limited = limits or Limits()
-    return Schema(
+    schema = Schema(
         query=Query,
         subscription=Subscription,
         types=EVENT_TYPES,
         extensions=[
             Codes,
+            Known,
             OneOperation,
             lambda: Limited(limited),
             Standing,
@@ -124,6 +173,8 @@ def build_schema(*, introspection: bool = True, limits: Limits | None = None) ->
         ],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
+    schema.limits, schema.documents, schema.compiles = limited, Documents(), compiled
+    return schema
 
 
 @cache
@@ -134,6 +185,34 @@ def sdl() -> str:
 
 async def execute(schema: Schema, asked: GraphQLRequest, context: Context) -> dict[str, Any]:
     """Returns the answer as GraphQL's response format has it; `data` is left out where nothing was executed."""
+    if schema.compiles:
+        answer = await execute_compiled(schema, asked, context)
+        if answer is not None:
+            return answer
+    return await execute_ordinary(schema, asked, context)
+
+
+async def execute_compiled(schema: Schema, asked: GraphQLRequest, context: Context) -> dict[str, Any] | None:
+    """Returns the answer of a query that was asked before; None where graphql-core is to answer."""
+    document = schema.documents.find(asked.query)
+    query = None if document is None else document.query(asked.operation_name)
+    if query is None:
+        return None
+    variables = asked.variables or {}
+    try:
+        priced = query.price(variables)
+        refuse_beyond(schema.limits, priced, query.aliases)
+        data = await query.execute(context, variables)
+    except Exception as error:
+        # graphql-core answers: what it says of an error is exact, and what it reads is counted from the start
+        log.debug("not answered by the plan", exc_info=error)
+        context.loaders = Loaders(context.snapshot)
+        return None
+    return {"data": data, "extensions": cost_of(schema.limits, priced, context) | standing_of(context)}
+
+
+async def execute_ordinary(schema: Schema, asked: GraphQLRequest, context: Context) -> dict[str, Any]:
+    """Returns the answer of graphql-core and Strawberry, which says what is right."""
     try:
         result = await schema.execute(
             asked.query,

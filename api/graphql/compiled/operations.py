@@ -1,0 +1,79 @@
+"""An operation of a valid document, with what of it is the same in every request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import DirectiveNode, DocumentNode, FieldNode, OperationDefinitionNode, VariableNode
+from graphql.execution.values import get_variable_values
+from strawberry import Schema
+
+from api.graphql.compiled.compiler import compile_plan
+from api.graphql.compiled.execution import NotAnswered, Plan, run_plan
+from api.graphql.context import Context
+from api.graphql.limits import Price, count_aliases, each_node, price
+
+MAX_VARIANTS = 16
+"""Of the prices and of the plans that are kept of one operation."""
+
+
+class Operation:
+    """A query. Prices and plans are kept, the latest of each."""
+
+    def __init__(self, schema: Schema, document: DocumentNode, node: OperationDefinitionNode) -> None:
+        self._node = node
+        self.aliases = count_aliases(document)
+        self._schema = schema
+        self._document = document
+        self._sizes = _variables_of(document, FieldNode, {"first", "last", "ids"})
+        self._conditions = _variables_of(document, DirectiveNode, {"if"})
+        self._prices: dict[Any, Price] = {}
+        self._plans: dict[Any, Plan | None] = {}
+
+    def price(self, variables: Mapping[str, Any]) -> Price:
+        """Returns what the operation costs with these variables, as they came."""
+        key = tuple(_size(variables.get(name)) for name in self._sizes)
+        if key not in self._prices:
+            _make_room(self._prices)
+            self._prices[key] = price(self._schema._schema, self._document, self._node, variables)
+        return self._prices[key]
+
+    async def execute(self, context: Context, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the data of an answer without errors. Raises where there is another answer: ask graphql-core."""
+        given = get_variable_values(self._schema._schema, self._node.variable_definitions or (), dict(variables), 1)
+        if isinstance(given, list):
+            raise NotAnswered("the variables do not fit")
+        plan = self._plan(given.coerced)
+        if plan is None:
+            raise NotAnswered("the operation cannot be compiled")
+        return await run_plan(plan, context, given)
+
+    def _plan(self, variables: Mapping[str, Any]) -> Plan | None:
+        conditions = {name: variables[name] for name in self._conditions if name in variables}
+        key = tuple(conditions.items())
+        if key not in self._plans:
+            _make_room(self._plans)
+            self._plans[key] = compile_plan(self._schema, self._document, self._node, conditions)
+        return self._plans[key]
+
+
+def _variables_of(document: DocumentNode, owner: type[FieldNode | DirectiveNode], arguments: set[str]) -> list[str]:
+    """Returns the names of the variables that are given as one of these arguments, sorted."""
+    return sorted(
+        {
+            argument.value.name.value
+            for node in each_node(document)
+            if isinstance(node, owner)
+            for argument in node.arguments or ()
+            if argument.name.value in arguments and isinstance(argument.value, VariableNode)
+        }
+    )
+
+
+def _size(value: Any) -> int | None:
+    """Returns what of a variable's value bears on the price: a number, or the length of a list."""
+    return len(value) if isinstance(value, list) else value if isinstance(value, int) else None
+
+
+def _make_room(kept: dict[Any, Any]) -> None:
+    if len(kept) >= MAX_VARIANTS:
+        del kept[next(iter(kept))]
