@@ -11,11 +11,11 @@ from indexer.batch import Batch, BlockLogs
 from indexer.chain import Chain, Header, Heads, RawLog
 from indexer.errors import TryAgain
 from indexer.links import check_links, with_level
-from indexer.rpc import RpcError
 from indexer.store import Checkpoint
 from indexer.store.watch import UNKNOWN_HASH
 from indexer.together import together
 
+FOLLOWED_BLOCKS = 64
 EVENTS_A_STEP = 10_000
 QUICK_SECONDS = 2.0
 SLOW_SECONDS = 10.0
@@ -26,7 +26,8 @@ SAMPLED_BLOCKS = 16
 class Pace:
     """How many blocks a range spans: grows while ranges are thin and quick, shrinks where they are full or slow.
 
-    Holds what is fetched ahead, too: at most one batch.
+    A step that fails is tried with less: of many answers one may always be spoilt, and a step needs all of them.
+    Above the final blocks, `followed` are read in one step. Holds what is fetched ahead, too: at most one batch.
     """
 
     def __init__(
@@ -37,14 +38,20 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.blocks = blocks
+        self.followed = FOLLOWED_BLOCKS
         self.most = most
         self.side_by_side = side_by_side
         self.clock = clock
         self.prefetch = Prefetch()
 
-    def refused(self) -> None:
-        """Notes that a provider would not answer, however the range was cut."""
-        self.blocks = max(self.blocks // 2, 1)
+    def failed(self) -> None:
+        """Notes that a step got no good answers."""
+        self.blocks = max(self.blocks // 4, 1)
+        self.followed = max(self.followed // 4, 1)
+
+    def went_on(self) -> None:
+        """Notes a step above the final blocks that went well."""
+        self.followed = min(self.followed * 2, FOLLOWED_BLOCKS)
 
     def fetched(self, blocks: int, events: int, seconds: float) -> None:
         """Notes how a batch went."""
@@ -101,11 +108,7 @@ async def _read_range(chain: Chain, first: int, heads: Heads, pace: Pace) -> Bat
     end = ranges[-1][1]
     last = heads.finalized if heads.finalized.number == end else await chain.header(end)
     began = pace.clock()
-    try:
-        found = await together(*(chain.range_logs(start, stop) for start, stop in ranges))
-    except RpcError:
-        pace.refused()
-        raise
+    found = await together(*(chain.range_logs(start, stop) for start, stop in ranges))
     logs = [log for part in found for log in part]
     pace.fetched(end - first + 1, len(logs), pace.clock() - began)
     blocks = await _with_headers(chain, logs)

@@ -108,11 +108,11 @@ class Chain:
 
     async def heads(self) -> Heads:
         """Returns the newest, safe and finalized blocks; by depth where the chain knows no such tags."""
-        latest = await self._header("latest")
+        latest = await self._tagged("latest")
         if latest is None:
             raise TryAgain("The node has no latest block: it is starting or syncing.")
         try:
-            safe, finalized = await together(self._header("safe"), self._header("finalized"))
+            safe, finalized = await together(self._tagged("safe"), self._tagged("finalized"))
         except RpcError as error:
             if self._knows_tags or not _knows_no_tag(error):
                 raise
@@ -129,10 +129,13 @@ class Chain:
 
     async def header(self, number: int) -> Header:
         """Returns the canonical block of this height."""
-        header = await self._header(hex(number), number)
-        if header is None:
-            raise TryAgain(f"The node has no block {number}: it lags behind what it said before.")
-        return header
+
+        def read(found: JsonHeader | None) -> Header:
+            if found is None:
+                raise WrongAnswer(f"The node has no block {number}: it lags behind what it said before.")
+            return _checked_header(found, number)
+
+        return await self._believed("eth_getBlockByNumber", [hex(number), False], JsonHeader | None, read)
 
     async def headers(self, numbers: Sequence[int]) -> list[Header]:
         """Returns the canonical blocks of these heights, asked by many at a time."""
@@ -150,11 +153,11 @@ class Chain:
         for site in set(self.rpc.answerers("eth_getBlockByNumber", params)):
             self.rpc.distrust("eth_getBlockByNumber", params, site, reason)
 
-    async def _header(self, block: str, number: int | None = None) -> Header | None:
+    async def _tagged(self, tag: str) -> Header | None:
         def read(found: JsonHeader | None) -> Header | None:
-            return None if found is None else _checked_header(found, number)
+            return None if found is None else to_header(found)
 
-        return await self._believed("eth_getBlockByNumber", [block, False], JsonHeader | None, read)
+        return await self._believed("eth_getBlockByNumber", [tag, False], JsonHeader | None, read)
 
     # Logs
 
@@ -400,9 +403,9 @@ def _right_header(found: JsonHeader | None, number: int) -> Header | None:
         return None
 
 
-def _checked_header(found: JsonHeader, number: int | None) -> Header:
+def _checked_header(found: JsonHeader, number: int) -> Header:
     header = to_header(found)
-    if number not in (None, header.number):
+    if header.number != number:
         raise WrongAnswer(f"Asked for block {number}, the node gave block {header.number}.")
     return header
 

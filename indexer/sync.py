@@ -24,7 +24,6 @@ __all__ = ["Ahead", "BackfillFinished", "Indexed", "Outcome", "Pace", "RolledBac
 
 ResultT = TypeVar("ResultT")
 
-FOLLOWED_BLOCKS = 64
 KEPT_BLOCKS = 100_000
 
 
@@ -96,10 +95,15 @@ async def _step(chain: Chain, store: Store, pace: Pace) -> Outcome:
         await _in_thread(store.note_heads, before, heads)
         behind = heads.latest.number < before.number
         return Ahead(before.number, heads.latest.number) if behind else UpToDate(before.number)
-    if before.number < heads.finalized.number:
-        batch = await fetch_range(chain, before, heads, pace)
-    else:
-        batch = await _fetch_next(chain, before, heads)
+    try:
+        if before.number < heads.finalized.number:
+            batch = await fetch_range(chain, before, heads, pace)
+        else:
+            batch = await _fetch_next(chain, before, heads, pace.followed)
+            pace.went_on()
+    except TryAgain:
+        pace.failed()
+        raise
     stored = await _in_thread(store.commit, before, batch, heads)
     return Indexed(before.number + 1, batch.last.number, stored.events, stored.facts, heads.latest.number)
 
@@ -113,9 +117,9 @@ async def _note_disagreements(chain: Chain, store: Store) -> None:
 # Follow
 
 
-async def _fetch_next(chain: Chain, before: Checkpoint, heads: Heads) -> Batch:
+async def _fetch_next(chain: Chain, before: Checkpoint, heads: Heads, most: int) -> Batch:
     """Returns the next blocks on top of the checkpoint, with and without events."""
-    first, last = before.number + 1, min(before.number + FOLLOWED_BLOCKS, heads.latest.number)
+    first, last = before.number + 1, min(before.number + most, heads.latest.number)
     headers = await chain.headers(range(first, min(last + 1, heads.latest.number)))
     headers += [heads.latest] if last == heads.latest.number else []
     if before.hash not in (headers[0].parent_hash, UNKNOWN_HASH):

@@ -110,7 +110,7 @@ class Soak:
                         due[what] = now + self.random.uniform(5, 15)
                     case "kill":
                         self._kill(start)
-                        due[what] = now + self.random.uniform(6, 14)
+                        due[what] = now + self.random.uniform(10, 25)
                     case "suspension":
                         self._suspend(now)
                         due[what] = now + self.random.uniform(40, 80)

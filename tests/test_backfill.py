@@ -1,6 +1,7 @@
 """Reading final blocks by ranges: what is fetched ahead, what is dropped, and how the ranges grow and shrink."""
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +11,10 @@ from sqlalchemy import Engine
 from indexer.backfill import EVENTS_A_STEP, SLOW_SECONDS, Pace
 from indexer.errors import TryAgain
 from indexer.rpc import RpcError
-from indexer.sync import Indexed
+from indexer.sync import Indexed, UpToDate
 from indexer.together import together
 from tests.fakechain import FakeNode, emitted
+from tests.histories import random_block
 from tests.indexing import Indexer, engine_of
 
 
@@ -136,13 +138,40 @@ def test_ranges_do_not_grow_where_the_chain_ended_first() -> None:
     assert pace.blocks == 1_000
 
 
-def test_ranges_shrink_when_answers_are_slow_or_refused_but_never_to_nothing() -> None:
-    pace = Pace(blocks=4)
-    pace.fetched(16, 10, SLOW_SECONDS + 1)
-    assert pace.blocks == 2
-    for _ in range(3):
-        pace.refused()
-    assert pace.blocks == 1
+def test_steps_shrink_when_answers_are_slow_or_bad_but_never_to_nothing() -> None:
+    pace = Pace(blocks=16)
+    pace.fetched(64, 10, SLOW_SECONDS + 1)
+    assert (pace.blocks, pace.followed) == (8, 64)
+    for expected in ((2, 16), (1, 4), (1, 1), (1, 1)):
+        pace.failed()
+        assert (pace.blocks, pace.followed) == expected
+    for expected_followed in (2, 4, 8, 16, 32, 64, 64):
+        pace.went_on()
+        assert pace.followed == expected_followed
+
+
+@pytest.mark.parametrize("finality", [4, 400])
+async def test_a_node_that_fails_now_and_then_for_ever_is_read_in_smaller_steps(engine: Engine, finality: int) -> None:
+    node = FakeNode(finality=finality)
+    for seed in range(200):
+        random_block(seed).mine(node)
+    indexer = Indexer(engine, node)
+    calls = itertools.count(1)
+
+    def fail_now_and_then(_method: str) -> None:
+        if next(calls) % 50 == 0:
+            raise TryAgain("not now")
+
+    node.before_call = fail_now_and_then
+    failures = 0
+    while True:
+        try:
+            if isinstance(await indexer.step(), UpToDate):
+                break
+        except TryAgain:
+            failures += 1
+            assert failures < 100
+    assert failures > 2
 
 
 def test_ranges_shrink_to_what_a_step_can_hold() -> None:

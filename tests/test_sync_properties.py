@@ -152,8 +152,9 @@ def test_backfilled_or_followed_in_parts_of_any_size_the_rows_are_the_same(
 
 async def live_through(engine: Engine, node: FakeNode, turns: list[Turn], pace: Pace, followed: int) -> Indexer:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("indexer.sync.FOLLOWED_BLOCKS", followed)
+        patch.setattr("indexer.backfill.FOLLOWED_BLOCKS", followed)
         patch.setattr("indexer.store.store.REBUILD_CHUNK", 3)
+        pace.followed = followed
         indexer = Indexer(engine, node, pace=pace)
         for turn in turns:
             if turn.restart:

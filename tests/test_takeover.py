@@ -3,15 +3,11 @@
 import asyncio
 import os
 import signal
-import socket
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
-import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -26,10 +22,9 @@ from tests.fakechain import FakeNode
 from tests.faultproxy import Exchange, of_fake
 from tests.histories import random_block
 from tests.indexing import engine_of, index_afresh, read_tables
+from tests.processes import PATIENCE, caught_up, free_ports, metric, until
 from tests.provider import Provider, indexers
 from tests.server import serving
-
-PATIENCE = 60.0
 
 
 def test_a_suspended_writer_is_replaced_writes_nothing_when_it_wakes_and_takes_over_in_its_turn(
@@ -41,12 +36,12 @@ def test_a_suspended_writer_is_replaced_writes_nothing_when_it_wakes_and_takes_o
     ports = free_ports(2)
     with Provider(of_fake(node)) as provider, indexers(database_url, RPC_URLS=provider.url) as start:
         both = {child.pid: child for child in (start(METRICS_PORT=str(port)) for port in ports)}
-        until(lambda: caught_up(database_url, node), "the first index", both.values())
+        until(lambda: caught_up(database_url, node), "the first index", *both.values())
         writer, standby = in_their_roles(database_url, both)
         says_who_writes(database_url, certindex, both, ports)
 
         suspend_in_the_midst_of_a_step(writer, provider, node, database_url)
-        until(lambda: caught_up(database_url, node), "the standby to take over", both.values())
+        until(lambda: caught_up(database_url, node), "the standby to take over", *both.values())
         assert "took over chain=" in standby.last_words
         rows = tables(database_url, node)
         os.kill(writer.pid, signal.SIGCONT)
@@ -56,7 +51,7 @@ def test_a_suspended_writer_is_replaced_writes_nothing_when_it_wakes_and_takes_o
 
         standby.kill()
         provider.do(lambda: random_block(100).mine(node))
-        until(lambda: caught_up(database_url, node), "it to take over in its turn", [writer])
+        until(lambda: caught_up(database_url, node), "it to take over in its turn", writer)
         assert tables(database_url, node) == clean(new_database, node)
         assert "Traceback" not in writer.last_words + standby.last_words
 
@@ -129,17 +124,6 @@ def says_who_writes(database_url: str, certindex: Certindex, both: dict[int, Chi
     assert {metric(port, "certindex_standbys") for port in ports} == {1}
 
 
-def metric(port: int, name: str) -> float:
-    told = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-    [value] = [
-        sample.value
-        for family in text_string_to_metric_families(told)
-        for sample in family.samples
-        if sample.name == name
-    ]
-    return float(value)
-
-
 def in_their_roles(database_url: str, both: dict[int, Child]) -> tuple[Child, Child]:
     """Return the writer, and the other one."""
     holder = status(database_url).writer
@@ -162,18 +146,6 @@ def status(database_url: str) -> ChainStatus:
 # Rows
 
 
-def caught_up(database_url: str, node: FakeNode) -> bool:
-    engine = connect(database_url)
-    try:
-        with engine.begin() as connection:
-            found = connection.execute(text("SELECT indexed_hash FROM chain WHERE backfilled")).scalar_one_or_none()
-    except DBAPIError:
-        return False  # not even begun
-    finally:
-        engine.dispose()
-    return found is not None and bytes(found) == node.head.hash
-
-
 def tables(database_url: str, node: FakeNode) -> dict[str, Any]:
     with engine_of(database_url) as engine:
         return read_tables(engine, node.chain_id)
@@ -184,21 +156,3 @@ def clean(new_database: NewDatabase, node: FakeNode) -> dict[str, Any]:
     with engine_of(new_database()) as engine:
         migrate(engine)
         return index_afresh(engine, node)
-
-
-def until(condition: Callable[[], Any], what: str, children: Any = ()) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        for child in children:
-            assert child.exit_status is None, child.last_words
-        if time.monotonic() > deadline:
-            pytest.fail(f"waited in vain for {what}:\n" + "\n--\n".join(child.last_words for child in children))
-        time.sleep(0.05)
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

@@ -71,7 +71,8 @@ class ChainStatus:
     disagreements: BigInt = strawberry.field(description="Finalized ranges on which providers gave different logs.")
     latest_disagreements: list[Disagreement] = strawberry.field(description="The newest ten of them, newest first.")
     failing_since: datetime | None = strawberry.field(description="Since when indexing fails; null while it does not.")
-    last_error: str | None = strawberry.field(description="What it fails with.")
+    failing_block: BigInt | None = strawberry.field(description="The block that cannot be indexed, while it fails.")
+    last_error: str | None = strawberry.field(description="What it fails with, in the words of the provider.")
     digest: Bytes32 | None = strawberry.field(
         description="Commits to every event from the first start block to `digestThrough`."
     )
@@ -121,6 +122,7 @@ def _status(context: Context, chain: Row[Any], tally: Tally, disputed: Sequence[
         disagreements=BigInt(tally.disagreements),
         latest_disagreements=list(map(_disagreement, disputed)),
         failing_since=date_time(chain.failing_since),
+        failing_block=None if chain.failing_since is None else BigInt(chain.indexed_number + 1),
         last_error=chain.last_error,
         digest=Bytes32(chain.digest) if chain.digest else None,
         digest_through=BigInt(chain.digest_number),
