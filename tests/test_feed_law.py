@@ -4,7 +4,7 @@ Each page is held against what it must say: the shortest way from what the copy 
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
@@ -26,7 +26,7 @@ from api.snapshot import open_snapshot
 from schema.events import Kind
 from tests.asking import Api, Json, asking
 from tests.fakechain import FakeBlock, FakeNode, Log, emitted
-from tests.feeding import BUYER, OWNER, Copy, Fits, Moving, minted, sold, updated
+from tests.feeding import BUYER, OWNER, Copy, Moving, minted, sold, updated
 from tests.indexing import Indexer, open_engine
 
 
@@ -132,14 +132,14 @@ TRANSFER, MINTED, APPROVAL, LICENSED = (
 
 
 class Client:
-    """A reader of one feed, that may begin again from wherever it stood.
+    """A reader of one feed, that may begin again from wherever it stood. `fits` takes an event and whether it is owned.
 
     Lax: the filter asks for the state of devices, so that a retraction may name an event that was never told.
     """
 
     def __init__(
         self,
-        fits: Fits,
+        fits: Callable[[Log, bool], bool],
         filter: LifecycleEventFilter | None = None,
         *,
         finality: Finality = Finality.UNSAFE,
@@ -158,22 +158,21 @@ class Client:
 
 
 def clients() -> list[Client]:
-    """Return readers of all, of a kind, of a device and its opposite, of an owner, of noise, and of what is final."""
+    """Return readers of all, of a kind, a device, an owner, of their opposites, of noise, and of what is final."""
     transfers = LifecycleEventFilter(kind=KindFilter(eq=Kind.DEVICE_TRANSFERRED))
     device = LifecycleEventFilter(device=DeviceFilter(token_id=BigIntFilter(eq=BigInt(1))))
-    owned = LifecycleEventFilter(
-        device=DeviceFilter(owner=AddressFilter(eq=Address(bytes.fromhex(OWNER[2:])))),
-        kind=KindFilter(ne=Kind.DEVICE_MINTED),
-    )
+    owned = LifecycleEventFilter(device=DeviceFilter(owner=AddressFilter(eq=Address(bytes.fromhex(OWNER[2:])))))
+    kept = LifecycleEventFilter(and_=[owned, LifecycleEventFilter(kind=KindFilter(ne=Kind.DEVICE_MINTED))])
     noise = LifecycleEventFilter(kind=KindFilter(eq=Kind.UNMAPPED))
     return [
-        Client(lambda block, log: not is_noise(log)),
-        Client(lambda block, log: log.topics.startswith(TRANSFER), transfers),
-        Client(lambda block, log: token_of(log) == 1, device),
-        Client(lambda block, log: token_of(log) != 1 and not is_noise(log), LifecycleEventFilter(not_=device)),
-        Client(_never, owned, lax=True),
-        Client(lambda block, log: is_noise(log), noise),
-        Client(lambda block, log: not is_noise(log), finality=Finality.FINALIZED),
+        Client(lambda log, owned: not is_noise(log)),
+        Client(lambda log, owned: log.topics.startswith(TRANSFER), transfers),
+        Client(lambda log, owned: token_of(log) == 1, device),
+        Client(lambda log, owned: token_of(log) != 1 and not is_noise(log), LifecycleEventFilter(not_=device)),
+        Client(lambda log, owned: owned and not log.topics.startswith(MINTED), kept, lax=True),
+        Client(lambda log, owned: not owned and not is_noise(log), LifecycleEventFilter(not_=owned), lax=True),
+        Client(lambda log, owned: is_noise(log), noise),
+        Client(lambda log, owned: not is_noise(log), finality=Finality.FINALIZED),
     ]
 
 
@@ -185,10 +184,6 @@ def token_of(log: Log) -> int | None:
     if is_noise(log) or log.topics.startswith(LICENSED):
         return None
     return int.from_bytes(log.topics[96:128] if log.topics.startswith(TRANSFER) else log.topics[32:64])
-
-
-def _never(block: FakeBlock, log: Log) -> bool:
-    return False
 
 
 @pytest.fixture
@@ -378,11 +373,11 @@ class World:
 
     def _canonical(self, client: Client) -> tuple[list[str], list[str]]:
         """Return the ids of the indexed events that the client asks for, and of those which may be told."""
-        fitting = self._of_the_owner() if client.lax else None
+        owned = self._of_the_owner()
         logs = [
             (block.number, str(event_id(self.node.chain_id, block.hash, index)))
             for block, index, log in self._logs()
-            if ((block.hash, index) in fitting if fitting is not None else client.fits(block, log))
+            if client.fits(log, (block.hash, index) in owned)
         ]
         ids = [id for _, id in logs]
         return ids, [
@@ -390,7 +385,7 @@ class World:
         ] if client.finality is Finality.FINALIZED else ids
 
     def _of_the_owner(self) -> set[tuple[bytes, int]]:
-        """Return the events, mints aside, of devices that the owner has at the end of the event's block."""
+        """Return the events of devices that the owner has at the end of the event's block."""
         owner: dict[int | None, str] = {}
         found: set[tuple[bytes, int]] = set()
         for block in self.indexed:
@@ -398,7 +393,7 @@ class World:
                 if log.topics.startswith(TRANSFER):
                     owner[token_of(log)] = "0x" + log.topics[76:96].hex()
             for log in block.logs:
-                if owner.get(token_of(log)) == OWNER and not log.topics.startswith(MINTED):
+                if owner.get(token_of(log)) == OWNER:
                     found.add((block.hash, log.index or 0))
         return found
 
