@@ -18,6 +18,7 @@ from api.queries.licenses import hardware_licenses, manufacturers
 from api.queries.pages import Listing, Order, Page, Window, counts, pages
 from api.queries.pins import BlockPoint, Pin, are_canonical, block_at_time, blocks_with_hashes, pin_at, were_orphaned
 from api.queries.proofs import Proof, proofs, verification_notes
+from api.queries.statistics import Grouping, device_groups
 from api.queries.tokens import Token, token_ids
 from api.queries.twins import address_twins, imei_twins, serial_number_twins
 from api.queries.vehicles import vehicles
@@ -97,6 +98,12 @@ class Loaders:
         """Returns the length of the key's list."""
         return self._of_list(
             asked, lambda connection, keys: counts(connection, asked.listing, keys, asked.filter)
+        ).load(key)
+
+    def groups(self, grouping: Grouping, limit: int, key: Key) -> Awaitable[list[Row[Any]]]:
+        """Returns the groups of the key's devices, at most `limit`."""
+        return self._of_list(
+            (grouping, limit), lambda connection, keys: device_groups(connection, grouping, keys, limit)
         ).load(key)
 
     async def pin_by(self, pin: Pin, seconds: int) -> Pin:

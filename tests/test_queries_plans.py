@@ -149,3 +149,18 @@ async def test_an_equality_is_found_by_its_index_or_on_the_way_of_the_order(api:
     plans = await api.plans_of(f"{{ {field} {{ nodes {{ id }} }} }}")
     assert [line for plan in plans for line in plan if FILTERS[field] in line], plans
     assert [scanned(plan) for plan in plans if scanned(plan)] == []
+
+
+STATISTICS = {
+    "groupBy: [MODEL, MANUFACTURER, FIRMWARE]": "device_version",
+    f'groupBy: [FIRMWARE, MINTED_MONTH], filterBy: {{owner: {{eq: "{OWNER}"}}}}': "ix_device_version_owner_device_id",
+    "groupBy: [CONTRACT], filterBy: {hardwareLicenseId: {eq: 7}}": "ix_device_version_hardware_license_id_device_id",
+}
+
+
+@pytest.mark.parametrize("asked", STATISTICS)
+async def test_groups_are_counted_in_one_walk_from_the_rows_that_the_filter_names(api: Explaining, asked: str) -> None:
+    plans = await api.plans_of(f"{{ deviceStatistics({asked}) {{ count }} }}")
+    (plan,) = [plan for plan in plans if any("device_version" in line for line in plan)]
+    assert [line for line in plan if STATISTICS[asked] in line], plan
+    assert scanned(plan) == []

@@ -1,7 +1,8 @@
 """What a request may cost, told before any SQL.
 
 The cost is the number of rows that a request promises: an object 1, a connection 1 and its page size, a list 1, a
-`totalCount` 10, a scalar 0, each times the number of its parents. Page sizes given by variables count as they are.
+`totalCount` 10, `deviceStatistics` the most groups that it may have, a scalar 0, each times the number of its parents.
+Page sizes given by variables count as they are.
 A fragment is priced once, however often it is spread: the work is linear in the document.
 """
 
@@ -36,6 +37,9 @@ from api.graphql.errors import Code, Refusal
 
 DEFAULT_PAGE = 20
 COUNT_COST = 10
+MOST_GROUPS = 1_000
+"""Of `deviceStatistics`."""
+
 IN_A_CONNECTION = frozenset({"edges", "nodes", "node", "pageInfo"})
 """What a connection is made of: its rows are priced with the connection."""
 
@@ -207,7 +211,9 @@ class _Pricing:
         return max(found, 0) if isinstance(found, int) else None
 
     def list_length(self, node: FieldNode) -> int:
-        """Returns how many ids a look-up by ids names, 1 for any other list."""
+        """Returns how many ids a look-up by ids names, how many groups there may be, 1 for any other list."""
+        if node.name.value == "deviceStatistics":
+            return MOST_GROUPS
         for argument in node.arguments or ():
             if argument.name.value == "ids":
                 value = argument.value

@@ -48,6 +48,7 @@ from api.graphql.orphans import OrphanedEvent, orphaned_events
 from api.graphql.pins import AsOf, pins_at
 from api.graphql.refetch import resolve, resolve_all
 from api.graphql.scalars import BigInt, Bytes32
+from api.graphql.statistics import DeviceDimension, DeviceStatistic, device_statistics
 from api.graphql.transactions import IndexedTransaction, find_transaction
 from api.graphql.vocabulary import Finality
 from api.queries.devices import DEVICES, device_order
@@ -225,6 +226,19 @@ class Query:
         chain_id: Annotated[BigInt | None, strawberry.argument(description="One network; all without it.")] = UNSET,
     ) -> IndexedTransaction | None:
         return await find_transaction(info.context, hash, None if chain_id is UNSET else chain_id)
+
+    @field("Counts of devices, largest first; at most 1,000 groups, more are refused.")
+    async def device_statistics(
+        self,
+        info: Info,
+        group_by: Annotated[
+            list[DeviceDimension],
+            strawberry.argument(description="One to three dimensions: a group for each combination that there is."),
+        ],
+        filter_by: DeviceFilterBy = UNSET,
+        as_of: At = UNSET,
+    ) -> list[DeviceStatistic]:
+        return await device_statistics(info.context, group_by, filter_by, as_of)
 
     @field("An id read under `asOf` carries its block and answers there again; a malformed or unknown id is null.")
     async def node(

@@ -127,8 +127,7 @@ def counts(connection: Connection, listing: Listing, keys: Sequence[Key], filter
     """Returns how many rows the list of each key holds."""
     scope = scope_of(key_rows(connection, keys))
     conditions = (listing.within(scope), matches(scope, filter, listing.fields))
-    walk, _ = _walk(listing, scope, None, conditions)
-    count = walk.with_only_columns(func.count()).correlate(scope.keys).scalar_subquery()
+    count = walk(listing, scope, conditions).with_only_columns(func.count()).correlate(scope.keys).scalar_subquery()
     rows = connection.execute(select(scope.keys.c.place, count.label("total")))
     totals = {row.place: row.total for row in rows}
     return [totals[place] for place in range(len(keys))]
@@ -136,7 +135,17 @@ def counts(connection: Connection, listing: Listing, keys: Sequence[Key], filter
 
 def select_ids(listing: Listing, scope: Scope, filter: Filter) -> Select[Any]:
     """Returns the SELECT of the ids of all rows of a list that fit a filter at a scope, for use as a subquery."""
-    return _walk(listing, scope, None, (listing.within(scope), matches(scope, filter, listing.fields)))[0]
+    return walk(listing, scope, (listing.within(scope), matches(scope, filter, listing.fields)))
+
+
+def walk(
+    listing: Listing,
+    scope: Scope,
+    conditions: Sequence[ColumnElement[bool]],
+    told: Sequence[ColumnElement[Any]] = (),
+) -> Select[Any]:
+    """Returns the SELECT of the ids that fit, in no order, of the parts that conditions and `told` columns name."""
+    return _walk(listing, scope, None, conditions, told)[0]
 
 
 Sides = tuple[int, int]
@@ -166,29 +175,33 @@ def _statement(
 ) -> Select[Any] | None:
     scope = scope_of(key_rows(connection, keys))
     conditions = (listing.within(scope), _segment(order, present), matches(scope, filter, listing.fields))
-    walk, id = _walk(listing, scope, order.key, conditions)
+    walked, id = _walk(listing, scope, order.key, conditions)
     bounds = _bounds(id, order, window, present, sides)
     if bounds is None:
         return None
-    walk = walk.where(bounds).order_by(*_directions(id, order, window, present)).limit(window.size + 1)
+    walked = walked.where(bounds).order_by(*_directions(id, order, window, present)).limit(window.size + 1)
     sort_key = literal_column("NULL") if order.key is None or not present else order.key
     rows = listing.rows(scope).add_columns(
         scope.keys.c.place.label("place"), sort_key.label("sort_key"), listing.row_id.label("sort_id")
     )
     if connection.dialect.name == "sqlite":
-        return rows.where(listing.row_id.in_(walk.correlate(scope.keys)))
-    picked = walk.with_only_columns(id.label("picked")).correlate(scope.keys).lateral("picked")
+        return rows.where(listing.row_id.in_(walked.correlate(scope.keys)))
+    picked = walked.with_only_columns(id.label("picked")).correlate(scope.keys).lateral("picked")
     return rows.select_from(picked).where(listing.row_id == picked.c.picked)
 
 
 def _walk(
-    listing: Listing, scope: Scope, key: ColumnElement[Any] | None, conditions: Sequence[ColumnElement[bool]]
+    listing: Listing,
+    scope: Scope,
+    key: ColumnElement[Any] | None,
+    conditions: Sequence[ColumnElement[bool]],
+    told: Sequence[ColumnElement[Any]] = (),
 ) -> tuple[Select[Any], ColumnElement[int]]:
-    """Returns the SELECT of the ids that fit, of the parts that key and conditions name, and the column of the ids.
+    """Returns the SELECT of the ids that fit, of the parts that key, conditions and `told` name, and the ids' column.
 
     The part of the key goes first, so that its index can be walked in order.
     """
-    named = select(literal(1), *([] if key is None else [key])).where(*conditions).get_final_froms()
+    named = select(literal(1), *([] if key is None else [key]), *told).where(*conditions).get_final_froms()
     parts = [part for part in listing.parts if part.table in named] or [listing.parts[0]]
     parts.sort(key=lambda part: key is None or getattr(key, "table", None) is not part.table)
     first, *others = parts
