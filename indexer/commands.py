@@ -33,9 +33,37 @@ SERVER_ENTRY_POINT = "certindex.server"
 
 
 async def run(settings: Settings, *, serve: bool) -> int:
-    """Follows the chain until SIGINT or SIGTERM; with `serve`, answers GraphQL in the same process."""
+    """Follows the chain until SIGINT or SIGTERM; with `serve`, answers GraphQL in the same process from the start."""
     _tune_memory()
-    opened = await _with_patience(lambda: open_chain(settings), attempts=math.inf)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    if not serve:
+        await _follow(settings, stopping)
+        return 0
+    server = _server(settings)
+    following = asyncio.create_task(_follow(settings, stopping))
+    serving = asyncio.create_task(server.serve())
+    await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()  # the end of one ends the other
+    server.should_exit = True
+    await asyncio.wait({following, serving})
+    following.result()
+    serving.result()
+    return 0
+
+
+async def _follow(settings: Settings, stopping: asyncio.Event) -> None:
+    """Waits for the node, then follows the chain, until it is told to stop."""
+    told_to_stop = asyncio.create_task(stopping.wait())
+    opening = asyncio.create_task(_with_patience(lambda: open_chain(settings), attempts=math.inf))
+    await asyncio.wait({opening, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
+    if not opening.done():
+        opening.cancel()
+        await asyncio.wait({opening})
+        return
+    opened = opening.result()
     follower = Follower(
         opened,
         settings.poll_interval,
@@ -43,23 +71,18 @@ async def run(settings: Settings, *, serve: bool) -> int:
         keep_proofs=settings.keep_proofs,
         ws_url=settings.ws_url,
     )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, follower.stop)
-    server = _server(settings) if serve else None
-    metrics = _metrics(settings, opened, follower)
+    told_to_stop.add_done_callback(lambda _: follower.stop())
+    metrics = None
     try:
-        if server is None:
-            await follower.run()
-        else:
-            await _run_both(follower, server)
+        metrics = _metrics(settings, opened, follower)
+        await follower.run()
     finally:
+        told_to_stop.cancel()
         if metrics is not None:
             metrics.shutdown()
             metrics.server_close()
         await opened.pool.close()
         opened.engine.dispose()
-    return 0
 
 
 async def sync(settings: Settings) -> int:
@@ -176,16 +199,6 @@ def _metrics(settings: Settings, opened: Opened, follower: Follower) -> WSGIServ
         return None
     collector = ChainCollector(opened.engine, opened.chain_id, opened.pool, follower.record)
     return serve_metrics(collector, settings.host, settings.metrics_port)
-
-
-async def _run_both(follower: Follower, server: Any) -> None:
-    """Runs indexer and server side by side; the end of one ends the other."""
-    following = asyncio.create_task(follower.run())
-    serving = asyncio.create_task(server.serve())
-    await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
-    follower.stop()
-    server.should_exit = True
-    await asyncio.gather(following, serving)
 
 
 def _server(settings: Settings) -> Any:

@@ -1,0 +1,105 @@
+"""`certindex run --serve`: what is indexed is answered from the start, whether a node answers or not."""
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from indexer import commands
+from scripts.processes import Child
+from tests.chain import Factory
+from tests.faultproxy import FaultProxy, of_node, unavailable, wrong_chain_id
+from tests.verifying import settings_for
+
+COUNT = {"query": "{ devices { totalCount } }"}
+
+
+class Service:
+    """The command in a process of its own."""
+
+    def __init__(self, child: Child, address: str) -> None:
+        self.child = child
+        self.address = address
+
+    def ask(self, path: str, **options: Any) -> httpx.Response | None:
+        """Return an answer, None while nobody listens."""
+        try:
+            return httpx.request("POST" if options else "GET", self.address + path, timeout=30, **options)
+        except httpx.TransportError:
+            return None
+
+    def reasons(self) -> list[str]:
+        answer = self.ask("/readyz")
+        return [] if answer is None else list(answer.json()["reasons"])
+
+    def devices(self) -> int:
+        answer = self.ask("/graphql", json=COUNT)
+        return -1 if answer is None or "data" not in answer.json() else answer.json()["data"]["devices"]["totalCount"]
+
+    async def until(self, condition: Callable[[], Any], *, ends: bool = False) -> None:
+        deadline = time.monotonic() + 60
+        while not await asyncio.to_thread(condition):
+            assert ends or self.child.exit_status is None, self.child.last_words
+            assert time.monotonic() < deadline, self.child.last_words
+            await asyncio.sleep(0.05)
+
+
+@contextmanager
+def service(factory: Factory, database_url: str, rpc_url: str, **environment: str) -> Iterator[Service]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    given = {
+        "DATABASE_URL": database_url,
+        "RPC_URLS": rpc_url,
+        "CONTRACTS": f"certificate={factory.contract.address}",
+        "POLL_INTERVAL": "0.1",
+        "PORT": str(port),
+    }
+    command = [sys.executable, "-m", "indexer", "run", "--serve"]
+    child = Child(command, environment=os.environ | given | environment)
+    try:
+        yield Service(child, f"http://127.0.0.1:{port}")
+    finally:
+        child.stop()
+    assert "Traceback" not in child.last_words
+
+
+async def test_what_is_indexed_is_answered_before_the_node_answers(factory: Factory, sqlite_url: str) -> None:
+    factory.mint()
+    await commands.sync(settings_for(factory, sqlite_url))
+    factory.mint(number=2)
+    async with FaultProxy(of_node(factory.chain.url)) as proxy:
+        proxy.inject(unavailable)
+        with service(factory, sqlite_url, proxy.url, POLL_STALE_SECONDS="1") as running:
+            await running.until(lambda: running.devices() == 1)
+            await running.until(lambda: any("a provider last answered" in reason for reason in running.reasons()))
+            proxy.injections.clear()
+            await running.until(lambda: running.devices() == 2)
+            await running.until(lambda: (answer := running.ask("/readyz")) and answer.status_code == 200)
+
+
+async def test_an_empty_database_says_why_it_is_not_ready_while_the_node_is_waited_for(
+    factory: Factory, sqlite_url: str
+) -> None:
+    async with FaultProxy(of_node(factory.chain.url)) as proxy:
+        proxy.inject(unavailable)
+        with service(factory, sqlite_url, proxy.url) as running:
+            await running.until(lambda: any("holds no chain yet" in reason for reason in running.reasons()))
+            running.child.stop()
+            assert running.child.exit_status == 0, running.child.last_words
+
+
+async def test_a_start_that_is_refused_ends_the_service_too(factory: Factory, sqlite_url: str) -> None:
+    await commands.sync(settings_for(factory, sqlite_url))
+    async with FaultProxy(of_node(factory.chain.url)) as proxy:
+        proxy.inject(wrong_chain_id)
+        with service(factory, sqlite_url, proxy.url, CHAIN_ID="31337") as running:
+            await running.until(lambda: running.child.exit_status is not None, ends=True)
+            assert running.child.exit_status == 1
+            assert "is a node of chain 5, but chain 31337 is wanted" in running.child.last_words
