@@ -29,7 +29,10 @@ from schema.database import connect
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Return the application. Raises DatabaseError for a URL that can never work; the database may come later."""
+    """Return the application. The database may come later.
+
+    Raises DatabaseError for a URL that can never work, SettingsError for a wrong manifest of trusted documents.
+    """
     engine = connect(settings.database_url, read_only=True)
     graphql = GraphQLEndpoint(engine, settings)
     return Starlette(

@@ -6,6 +6,7 @@ it, the client sends hash and document once, and from then on the hash alone wil
 
 from dataclasses import replace
 from hashlib import sha256
+from typing import Protocol
 
 from cachetools import LRUCache
 
@@ -22,9 +23,16 @@ ENTRY_BYTES = 200
 class PersistedQueryNotFound(Refusal):
     code = Code.PERSISTED_QUERY_NOT_FOUND
 
-    def __init__(self) -> None:
+    def __init__(self, message: str = "PersistedQueryNotFound") -> None:
         # clients compare this text
-        super().__init__("PersistedQueryNotFound")
+        super().__init__(message)
+
+
+class Documents(Protocol):
+    """Finds the documents of requests."""
+
+    def resolve(self, asked: GraphQLRequest) -> GraphQLRequest:
+        """Returns the request with its document. Raises Refusal."""
 
 
 class PersistedQueries:
@@ -36,6 +44,8 @@ class PersistedQueries:
     def resolve(self, asked: GraphQLRequest) -> GraphQLRequest:
         """Returns the request with its document. Raises PersistedQueryNotFound, BadUserInput."""
         if asked.hash is None:
+            if asked.document_id is not None and not asked.query:
+                raise PersistedQueryNotFound("documentId: this service has no trusted documents; send the query.")
             return asked
         if asked.query:
             self._remember(asked.hash, asked.query.encode())

@@ -6,6 +6,7 @@ names `application/json` in Accept gets 200 for a query that is wrong, as older 
 
 import asyncio
 from hashlib import sha256
+from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -14,10 +15,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from api.answers import Answer, Answers, encode, refused
-from api.documents import PersistedQueries
+from api.documents import Documents, PersistedQueries
 from api.graphql.errors import Code, Refusal
 from api.graphql.limits import Limits
-from api.graphql.schema import build_schema
+from api.graphql.schema import Schema, build_schema
 from api.live import Live
 from api.page import CONTENT_SECURITY_POLICY, graphiql_page
 from api.requests import (
@@ -32,6 +33,7 @@ from api.requests import (
 )
 from api.settings import Settings
 from api.streams import EventStream
+from api.trusted import load_trusted
 
 METHODS = ("GET", "HEAD", "POST")
 
@@ -54,7 +56,10 @@ REVALIDATE = {"Cache-Control": "no-cache"}
 
 
 class GraphQLEndpoint:
-    """An ASGI application. One request reads one snapshot of the database."""
+    """An ASGI application. One request reads one snapshot of the database.
+
+    Raises SettingsError for a manifest of trusted documents that is wrong.
+    """
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
@@ -62,7 +67,7 @@ class GraphQLEndpoint:
         limits = Limits(settings.max_cost, settings.max_depth, settings.max_aliases, settings.max_tokens)
         schema = build_schema(introspection=settings.introspection, limits=limits, compiled=settings.compiled)
         self._slots = asyncio.Semaphore(SNAPSHOTS)
-        self._documents = PersistedQueries()
+        self._documents = _documents(settings, schema)
         self.answers = Answers(engine, settings, schema)
         self.live = Live(engine, settings, schema, self._documents, self.answers)
 
@@ -102,9 +107,16 @@ class GraphQLEndpoint:
         return response if request.method == "POST" else _unless_known(request, response)
 
     def _offers(self, request: Request) -> list[str]:
-        page = request.method != "POST" and self._settings.graphiql
+        # GraphiQL sends what its user writes, which is no trusted document
+        page = request.method != "POST" and self._settings.graphiql and not self._settings.trusted_documents
         # who names several alike gets an answer: a stream is for who wants one
         return [GRAPHQL_RESPONSE, JSON, *([HTML] if page else []), EVENT_STREAM]
+
+
+def _documents(settings: Settings, schema: Schema) -> Documents:
+    if settings.trusted_documents is None:
+        return PersistedQueries()
+    return load_trusted(Path(settings.trusted_documents), schema._schema)
 
 
 NO_DATABASE = RequestError(503, "The database cannot be read; /readyz says why.", code=Code.NOT_READY)

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from api.answers import Answer, Answers, encode, refused
-from api.documents import PersistedQueries
+from api.documents import Documents
 from api.graphql.context import Freshness
 from api.graphql.errors import Code, NotReady, Refusal
 from api.graphql.schema import Schema, is_subscription, subscribe
@@ -32,7 +32,7 @@ class Live:
     """Answers the operations of WebSockets and event streams. Belongs to one event loop."""
 
     def __init__(
-        self, engine: Engine, settings: Settings, schema: Schema, documents: PersistedQueries, answers: Answers
+        self, engine: Engine, settings: Settings, schema: Schema, documents: Documents, answers: Answers
     ) -> None:
         self.settings = settings
         self.pulse = Pulse(engine)

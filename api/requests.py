@@ -24,12 +24,13 @@ MAX_NESTING = 64
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """`hash`: SHA-256 of the document, in lower-case hex; with it the query may be empty, for us to know it."""
+    """`hash` (SHA-256, lower-case hex) and `document_id` name the document: with one of them the query may be empty."""
 
     query: str
     variables: dict[str, Any] | None = None
     operation_name: str | None = None
     hash: str | None = None
+    document_id: str | None = None
 
 
 @dataclass
@@ -132,10 +133,15 @@ def graphql_request(parameters: Any, name: str = "The body") -> GraphQLRequest:
         )
     query = _optional(parameters, "query", str)
     hash = _persisted_hash(_optional(parameters, "extensions", dict) or {})
-    if query is None and hash is None:
+    document_id = _optional(parameters, "documentId", str)
+    if query is None and hash is None and document_id is None:
         raise RequestError(400, '"query" is missing. Example: {"query": "{ _meta { version } }"}')
     return GraphQLRequest(
-        query or "", _optional(parameters, "variables", dict), _optional(parameters, "operationName", str), hash
+        query or "",
+        _optional(parameters, "variables", dict),
+        _optional(parameters, "operationName", str),
+        hash,
+        document_id,
     )
 
 

@@ -44,6 +44,13 @@ class Settings:
         help="Whether documents that come again are compiled; the answers are the same, sooner.",
         example="off",
     )
+    trusted_documents: str | None = setting(
+        text,
+        optional=True,
+        help="Manifest of the documents that alone are executed: a JSON file of ids and documents, or a folder of "
+        "such; without it all are. It switches GraphiQL off.",
+        example="./documents.json",
+    )
     max_body_bytes: int = setting(
         whole_number(1024, 10**9), default="1000000", help="Largest body of a request.", example="1000000"
     )
