@@ -6,7 +6,7 @@ an answer raises one. What is not, tells its context that it is volatile.
 
 import asyncio
 import json
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -43,8 +43,11 @@ class Answers:
         self._revisions = Revisions(engine)
         self._kept: LRUCache[Hashable, Kept] = LRUCache(settings.cache_bytes, lambda kept: kept.bytes)
 
-    async def answer(self, asked: GraphQLRequest, slots: asyncio.Semaphore) -> Answer:
-        """Returns what the database says, at the earliest as it was at this call. A slot is taken to read it."""
+    async def answer(self, asked: GraphQLRequest, slots: asyncio.Semaphore, charge: Callable[[int], None]) -> Answer:
+        """Returns what the database says, at the earliest as it was at this call.
+
+        To read it, a slot is taken and the cost is charged.
+        """
         variables = json.dumps(asked.variables, sort_keys=True)
         question = (asked.query, asked.operation_name, variables)
         if self._kept.maxsize > 0:
@@ -52,7 +55,7 @@ class Answers:
             if kept is not None:
                 return kept.answer
         async with slots, open_snapshot(self._engine) as snapshot:
-            context = Context(snapshot, self._freshness)
+            context = Context(snapshot, self._freshness, take_cost=charge)
             answer = await execute(self._schema, asked, context)
         encoded = encode(answer)
         if "errors" not in answer and not context.is_volatile:

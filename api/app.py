@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/graphql", graphql),
             Route("/graphql/stream", StreamEndpoint(graphql.live)),
             WebSocketRoute("/graphql", WebSocketEndpoint(graphql.live)),
-            Route("/devices/{did}/bundle.json", bundle_route(engine, settings)),
+            Route("/devices/{did}/bundle.json", bundle_route(engine, settings, graphql.live.rates)),
             Route("/schema.graphql", PlainTextResponse(sdl())),
             Route("/healthz", PlainTextResponse("ok\n")),
             Route("/readyz", _readyz(engine, settings)),

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from api.rates import RateLimited, Rates
 from api.settings import Settings
 from api.snapshot import open_snapshot
 from schema.bundle.document import Bundle, to_json
@@ -22,7 +23,7 @@ AT_A_TIME = 2
 """A bundle reads a device's whole history: few are made side by side, others wait."""
 
 
-def bundle_route(engine: Engine, settings: Settings) -> Callable[[Request], Awaitable[Response]]:
+def bundle_route(engine: Engine, settings: Settings, rates: Rates) -> Callable[[Request], Awaitable[Response]]:
     """Return what answers requests for bundles."""
     slots = asyncio.Semaphore(AT_A_TIME)
 
@@ -31,6 +32,12 @@ def bundle_route(engine: Engine, settings: Settings) -> Callable[[Request], Awai
         named = DID.fullmatch(did)
         if named is None or int(named[3]) >= 2**256 or int(named[1]) >= 2**63:
             return _refusal(400, f'"{did[:200]}" is no DID of a device. Example: {EXAMPLE}')
+        try:
+            rates.client(request.scope).take_request()
+        except RateLimited as error:
+            refused = _refusal(429, str(error))
+            refused.headers["Retry-After"] = str(error.retry_after)
+            return refused
         chain_id, contract, token_id = int(named[1]), bytes.fromhex(named[2]), int(named[3])
         try:
             async with asyncio.timeout(settings.max_seconds), slots, open_snapshot(engine) as snapshot:

@@ -21,6 +21,7 @@ from api.graphql.limits import Limits
 from api.graphql.schema import Schema, build_schema
 from api.live import Live
 from api.page import CONTENT_SECURITY_POLICY, graphiql_page
+from api.rates import RateLimited
 from api.requests import (
     EVENT_STREAM,
     GRAPHQL_RESPONSE,
@@ -45,6 +46,7 @@ STATUSES = {
     Code.BAD_REQUEST.value: 400,
     Code.INTERNAL_SERVER_ERROR.value: 500,
     Code.NOT_READY.value: 503,
+    Code.RATE_LIMITED.value: 429,
     Code.TIMEOUT.value: 503,
 }
 """With either media type; what is not here is a query that is wrong."""
@@ -84,12 +86,14 @@ class GraphQLEndpoint:
             if media_type.name == HTML:
                 page = await asyncio.to_thread(graphiql_page, self._engine)
                 return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY, **VARY})
+            client = self.live.rates.client(request.scope)
+            client.take_request()
             asked = await read_request(request, self._settings.max_body_bytes)
             if media_type.name == EVENT_STREAM:
-                return EventStream(self.live, asked)
+                return EventStream(self.live, asked, client)
             asked = self._documents.resolve(asked)
             async with asyncio.timeout(self._settings.max_seconds):
-                answer = await self.answers.answer(asked, self._slots)
+                answer = await self.answers.answer(asked, self._slots, client.take_cost)
         except RequestError as error:
             return refusal(error, media_type.name)
         except Refusal as error:
@@ -102,7 +106,7 @@ class GraphQLEndpoint:
             return refusal(NO_DATABASE, media_type.name)
         response = _response(answer.body, _status(answer, media_type), media_type.name)
         if not answer.executed:
-            response.headers["Cache-Control"] = "no-store"
+            response.headers.update({"Cache-Control": "no-store", **_retry_after(answer)})
             return response
         return response if request.method == "POST" else _unless_known(request, response)
 
@@ -141,6 +145,16 @@ def refusal(error: RequestError, media_type: str = JSON) -> Response:
     """Return what a request is told that got no answer."""
     answer = encode({"errors": [{"message": error.message, "extensions": {"code": error.code.value}}]})
     return _response(answer.body, error.status, media_type, error.headers)
+
+
+def too_many(error: RateLimited) -> RequestError:
+    """Return how a request is refused of which its client has sent too many."""
+    return RequestError(429, str(error), {"Retry-After": str(error.retry_after)}, Code.RATE_LIMITED)
+
+
+def _retry_after(answer: Answer) -> dict[str, str]:
+    seconds = answer.errors[0]["extensions"].get("retryAfter") if answer.errors else None
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def _response(body: bytes, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:

@@ -13,6 +13,7 @@ from api.graphql.context import Freshness
 from api.graphql.errors import Code, NotReady, Refusal
 from api.graphql.schema import Schema, is_subscription, subscribe
 from api.pulse import Pulse
+from api.rates import Client, Rates
 from api.requests import GraphQLRequest
 from api.settings import Settings
 from api.turns import Turns
@@ -35,6 +36,7 @@ class Live:
         self, engine: Engine, settings: Settings, schema: Schema, documents: Documents, answers: Answers
     ) -> None:
         self.settings = settings
+        self.rates = Rates(settings)
         self.pulse = Pulse(engine)
         self._engine = engine
         self._schema = schema
@@ -55,15 +57,15 @@ class Live:
         finally:
             self._connections -= 1
 
-    async def answers(self, asked: GraphQLRequest) -> AsyncGenerator[list[Answer], None]:
+    async def answers(self, asked: GraphQLRequest, client: Client) -> AsyncGenerator[list[Answer], None]:
         """Yields answers in batches. Nothing is open while a batch is out: it may be sent as slowly as it takes."""
         try:
             asked = self._documents.resolve(asked)
             if not is_subscription(asked, self.settings.max_tokens):
-                yield [await self._answer(asked)]
+                yield [await self._answer(asked, client)]
                 return
             async with asyncio.timeout(None) as deadline:
-                async with aclosing(self._turns(asked, deadline)) as batches:
+                async with aclosing(self._turns(asked, client, deadline)) as batches:
                     async for batch in batches:
                         yield batch
         except TimeoutError:
@@ -74,14 +76,17 @@ class Live:
         except Refusal as error:
             yield [refused(error)]
 
-    async def _answer(self, asked: GraphQLRequest) -> Answer:
+    async def _answer(self, asked: GraphQLRequest, client: Client) -> Answer:
         async with asyncio.timeout(self.settings.max_seconds):
-            return await self._answers.answer(asked, self._slots)
+            return await self._answers.answer(asked, self._slots, client.take_cost)
 
-    async def _turns(self, asked: GraphQLRequest, deadline: asyncio.Timeout) -> AsyncGenerator[list[Answer], None]:
+    async def _turns(
+        self, asked: GraphQLRequest, client: Client, deadline: asyncio.Timeout
+    ) -> AsyncGenerator[list[Answer], None]:
         turns = Turns(self._engine, self._slots, self.pulse, deadline, self.settings.max_seconds)
         try:
             context = await turns.context(self._freshness)
+            context.take_cost = client.take_cost
             batch: list[Answer] = []
             async with aclosing(subscribe(self._schema, asked, context)) as answers:
                 async for answer in answers:

@@ -39,6 +39,9 @@ def server_config(settings: Settings, **options: Any) -> uvicorn.Config:
         **{
             "log_level": "warning",
             "access_log": False,
+            # none is believed unasked: whoever connects could name himself
+            "proxy_headers": settings.trusted_proxies is not None,
+            "forwarded_allow_ips": settings.trusted_proxies,
             "ws_max_size": settings.max_body_bytes,
             # a compressor takes 300 kB a connection
             "ws_per_message_deflate": False,

@@ -1,8 +1,30 @@
 """What `certindex-api` is told at its start."""
 
 from dataclasses import dataclass
+from ipaddress import ip_network
+
+from limits import parse_many
 
 from schema.settings import database_url, seconds, setting, switch, text, whole_number
+
+
+def rate(value: str) -> str:
+    """Take a number for a time."""
+    try:
+        (_,) = parse_many(value)
+    except ValueError:
+        raise ValueError("not a number for a second, minute, hour or day") from None
+    return value
+
+
+def networks(value: str) -> str:
+    """Take addresses and networks, comma-separated."""
+    for part in value.split(","):
+        try:
+            ip_network(part.strip())
+        except ValueError as error:
+            raise ValueError(str(error)) from None
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +96,26 @@ class Settings:
         default="64000000",
         help="Bytes of answers to keep while the database says the same; 0 keeps none.",
         example="0",
+    )
+    request_rate: str | None = setting(
+        rate,
+        optional=True,
+        help="Requests that one client may send in a time, operations over WebSocket too; without it any number.",
+        example="600/minute",
+    )
+    cost_rate: str | None = setting(
+        rate,
+        optional=True,
+        help="Rows that the requests of one client may promise in a time, at least MAX_COST; without it any number. "
+        "Answers that are kept cost nothing.",
+        example="200000/minute",
+    )
+    trusted_proxies: str | None = setting(
+        networks,
+        optional=True,
+        help="Addresses and networks of proxies, comma-separated, whose X-Forwarded-For tells who the client is; "
+        "without it the client is who connects.",
+        example="10.0.0.0/8,127.0.0.1",
     )
     max_connections: int = setting(
         whole_number(1, 10**6), default="1000", help="WebSockets and event streams at a time.", example="5000"

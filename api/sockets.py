@@ -13,10 +13,11 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from api.answers import Answer
+from api.answers import Answer, refused
 from api.graphql.errors import Code
 from api.live import Live, TooMany
 from api.outlet import Outlet, TooSlow
+from api.rates import RateLimited
 from api.requests import GraphQLRequest, RequestError, graphql_request, parse_json
 
 PROTOCOL = "graphql-transport-ws"
@@ -82,6 +83,7 @@ class Conversation:
     def __init__(self, socket: WebSocket, live: Live) -> None:
         self._socket = socket
         self._live = live
+        self._client = live.rates.client(socket.scope)
         self._outlet = Outlet(live.settings.send_seconds)
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._ended: set[asyncio.Task[None]] = set()
@@ -169,6 +171,11 @@ class Conversation:
             extensions = {"code": Code.RATE_LIMITED.value}
             await self._say({"id": id, "type": "error", "payload": [{"message": told, "extensions": extensions}]})
             return
+        try:
+            self._client.take_request()
+        except RateLimited as error:
+            await self._say({"id": id, "type": "error", "payload": refused(error).errors})
+            return
         self._operations[id] = asyncio.create_task(self._operate(id, asked))
 
     def _complete(self, id: str) -> None:
@@ -182,7 +189,7 @@ class Conversation:
 
     async def _operate(self, id: str, asked: GraphQLRequest) -> None:
         try:
-            async for batch in self._live.answers(asked):
+            async for batch in self._live.answers(asked, self._client):
                 for answer in batch:
                     await self._tell(id, answer)
             if self._forget(id):

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from api.graphql.errors import Code
 from api.live import Live, TooMany
 from api.outlet import Outlet, TooSlow
+from api.rates import Client, RateLimited
 from api.requests import EVENT_STREAM, GraphQLRequest, RequestError, read_request, response_type
 
 log = logging.getLogger(__name__)
@@ -43,16 +44,20 @@ class StreamEndpoint:
 
     async def _respond(self, request: Request) -> "Response | EventStream":
         # the endpoint imports this module
-        from api.endpoint import refusal
+        from api.endpoint import refusal, too_many
 
         try:
             if request.method not in ("GET", "POST"):
                 raise RequestError(405, f"{request.method} is not answered: send GET or POST.", {"Allow": "GET, POST"})
             if request.headers.get("accept"):
                 response_type(request, [EVENT_STREAM])
-            return EventStream(self._live, await read_request(request, self._live.settings.max_body_bytes))
+            client = self._live.rates.client(request.scope)
+            client.take_request()
+            return EventStream(self._live, await read_request(request, self._live.settings.max_body_bytes), client)
         except RequestError as error:
             return refusal(error)
+        except RateLimited as error:
+            return refusal(too_many(error))
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
 
@@ -60,9 +65,10 @@ class StreamEndpoint:
 class EventStream:
     """The response to one operation. Ends without `complete` when the client is too slow: it may resume."""
 
-    def __init__(self, live: Live, asked: GraphQLRequest) -> None:
+    def __init__(self, live: Live, asked: GraphQLRequest, client: Client) -> None:
         self._live = live
         self._asked = asked
+        self._client = client
         self._outlet = Outlet(live.settings.send_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,7 +100,7 @@ class EventStream:
 
     async def _tell(self, send: Send) -> None:
         await self._send(send, COMMENT)
-        async for batch in self._live.answers(self._asked):
+        async for batch in self._live.answers(self._asked, self._client):
             for answer in batch:
                 await self._send(send, b"event: next\ndata: " + answer.body + b"\n\n")
         await self._send(send, COMPLETE)

@@ -13,6 +13,7 @@ from api.answers import Answers
 from api.documents import PersistedQueries
 from api.graphql.schema import build_schema
 from api.live import Live
+from api.rates import Rates
 from api.requests import GraphQLRequest
 from api.settings import Settings
 from indexer.sync import Pace
@@ -204,11 +205,14 @@ async def live(database_url: str) -> AsyncIterator[tuple[Moving, Live]]:
     moving.close()
 
 
+ANYONE = Rates(Settings()).client({})
+
+
 async def test_a_subscription_that_waits_holds_no_snapshot(live: tuple[Moving, Live]) -> None:
     moving, answering = live
     await moving.mine(*minted(1))
     query = "subscription { lifecycleEvents { event { kind } } }"
-    async with aclosing(answering.answers(GraphQLRequest(query))) as answers:
+    async with aclosing(answering.answers(GraphQLRequest(query), ANYONE)) as answers:
         waiting = asyncio.ensure_future(anext(answers))
         await asyncio.sleep(0.5)
         assert answering._slots._value == 4
@@ -227,11 +231,11 @@ async def test_a_large_batch_is_cut_and_nothing_of_it_is_lost(
     moving, answering = live
     for _ in range(6):
         await moving.mine(*[updated(1)] * 10)
-    first = await answering._answer(GraphQLRequest("{ changes(first: 1) { endCursor } }"))
+    first = await answering._answer(GraphQLRequest("{ changes(first: 1) { endCursor } }"), ANYONE)
     after = first.body.split(b'"endCursor":"')[1].split(b'"')[0].decode()
     query = f'subscription {{ lifecycleEvents(after: "{after}") {{ cursor retracted event {{ id }} }} }}'
     copy, batches = Copy(), []
-    async with aclosing(answering.answers(GraphQLRequest(query))) as answers:
+    async with aclosing(answering.answers(GraphQLRequest(query), ANYONE)) as answers:
         async for batch in answers:
             batches.append(sum(len(answer.body) for answer in batch))
             copy.apply([_message(answer.body) for answer in batch])
@@ -255,7 +259,7 @@ async def test_a_turn_that_takes_too_long_ends_the_subscription(
     object.__setattr__(answering.settings, "max_seconds", 0.3)
     monkeypatch.setattr("api.graphql.changes.read_feed", lambda *_: time.sleep(1.0))
     query = "subscription { lifecycleEvents { cursor } }"
-    async with aclosing(answering.answers(GraphQLRequest(query))) as answers:
+    async with aclosing(answering.answers(GraphQLRequest(query), ANYONE)) as answers:
         (answer,) = await anext(answers)
         assert answer.errors is not None
         assert answer.errors[0]["extensions"]["code"] == "TIMEOUT"

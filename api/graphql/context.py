@@ -30,12 +30,17 @@ class Freshness:
     poll_stale_seconds: int = 120
 
 
+def _free(cost: int) -> None:
+    pass
+
+
 @dataclass
 class Context:
     """One a request. `now` is the server's clock, which nothing but `_meta` reads.
 
-    `is_volatile` is set by what changes without a revision: the answer may not be kept. The context of a subscription
-    has `turns`: each of them brings another snapshot.
+    `take_cost` is told the cost before any field is read, and may raise a Refusal. `is_volatile` is set by what
+    changes without a revision: the answer may not be kept. The context of a subscription has `turns`: each of them
+    brings another snapshot.
     """
 
     snapshot: Snapshot
@@ -43,10 +48,18 @@ class Context:
     now: Callable[[], float] = time.time
     turns: "Turns | None" = None
     is_volatile: bool = False
+    take_cost: Callable[[int], None] = _free
     loaders: Loaders = field(init=False)
+    _is_charged: bool = False
 
     def __post_init__(self) -> None:
         self.loaders = Loaders(self.snapshot)
+
+    def charge(self, cost: int) -> None:
+        """Charges the client, once, however often the request is begun anew. Raises RateLimited."""
+        if not self._is_charged:
+            self.take_cost(cost)
+            self._is_charged = True
 
     def finality(self, chain_id: int, block_number: int) -> Finality:
         """Returns the finality of a canonical block."""

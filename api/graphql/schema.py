@@ -103,6 +103,8 @@ class Limited(SchemaExtension):
         if asked.graphql_document is not None and operation is not None:
             self.priced = price(asked.schema._schema, asked.graphql_document, operation, asked.variables or {})
             refuse_beyond(self.limits, self.priced, count_aliases(asked.graphql_document))
+            if asked.context is not None:
+                asked.context.charge(self.priced.cost)
         yield
 
     def get_results(self) -> dict[str, Any]:
@@ -202,6 +204,7 @@ async def execute_compiled(schema: Schema, asked: GraphQLRequest, context: Conte
     try:
         priced = query.price(variables)
         refuse_beyond(schema.limits, priced, query.aliases)
+        context.charge(priced.cost)
         data = await query.execute(context, variables)
     except Exception as error:
         # graphql-core answers: what it says of an error is exact, and what it reads is counted from the start
