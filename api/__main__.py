@@ -14,6 +14,7 @@ from api.graphql.schema import sdl
 from api.serving import server_config
 from api.settings import Settings
 from schema.database import DatabaseError
+from schema.logs import configure, tell
 from schema.settings import SettingsError, add_options, read_settings
 
 log = logging.getLogger("certindex.api")
@@ -49,10 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop. Raises DatabaseError for a URL that can never work, SettingsError for a taken port."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    config = server_config(settings, log_config=None)
+    configure(settings.log_format)
+    config = server_config(settings)
     with listen(settings.host, settings.port) as listener, suppress(KeyboardInterrupt):
-        log.info("serving %s", address_of(listener))
+        tell(log, logging.INFO, "serving", " {address}", address=address_of(listener))
         server = uvicorn.Server(config)
         server.run(sockets=[listener])
 

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from api.queries import tables
+from schema.logs import tell
 from schema.notices import CHANNEL
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,8 @@ class Pulse:
         try:
             found = await asyncio.to_thread(_read, self._engine)
         except DBAPIError as error:
-            log.warning("the revisions cannot be read: %s", " ".join(str(error.orig).split()))
+            said = " ".join(str(error.orig).split())
+            tell(log, logging.WARNING, "the revisions cannot be read", ": {error}", error=said)
             return
         if found != self._revisions:
             self._revisions = found

@@ -38,6 +38,7 @@ def server_config(settings: Settings, **options: Any) -> uvicorn.Config:
         create_app(settings),
         **{
             "log_level": "warning",
+            "log_config": None,  # what this process logs, it logs in one format
             "access_log": False,
             # none is believed unasked: whoever connects could name himself
             "proxy_headers": settings.trusted_proxies is not None,

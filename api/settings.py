@@ -5,7 +5,7 @@ from ipaddress import ip_network
 
 from limits import parse_many
 
-from schema.settings import database_url, seconds, setting, switch, text, whole_number
+from schema.settings import database_url, log_format, seconds, setting, switch, text, whole_number
 
 
 def rate(value: str) -> str:
@@ -129,3 +129,4 @@ class Settings:
         help="How long a client may take to receive one message of a subscription before it is cut off.",
         example="30",
     )
+    log_format: str = log_format

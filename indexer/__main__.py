@@ -7,10 +7,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from indexer.check import __main__ as offline
 from indexer.settings import DatabaseSettings, NodeSettings, ProveSettings, RebuildSettings, Settings, VerifySettings
 from schema.settings import add_options, read_settings, without_password
+
+SettingsT = TypeVar("SettingsT", bound=DatabaseSettings)
 
 USAGE_ERROR = 2
 
@@ -32,11 +35,6 @@ def _run_online(options: argparse.Namespace) -> int:
     from schema.profile import ProfileError
     from schema.settings import SettingsError
 
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S%z"
-    )
-    for chatty in ("apscheduler", "alembic", "websockets"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         return _run(options)
     except (SettingsError, ProfileError) as error:
@@ -54,32 +52,49 @@ def _run(options: argparse.Namespace) -> int:
 
     match options.command:
         case "run":
-            return asyncio.run(commands.run(read_settings(Settings, options, os.environ), serve=options.serve))
+            return asyncio.run(commands.run(_read(Settings, options), serve=options.serve))
         case "sync":
-            return asyncio.run(commands.sync(read_settings(Settings, options, os.environ)))
+            return asyncio.run(commands.sync(_read(Settings, options)))
         case "status":
-            return commands.status(read_settings(DatabaseSettings, options, os.environ), as_json=options.json)
+            return commands.status(_read(DatabaseSettings, options), as_json=options.json)
         case "rebuild":
-            return asyncio.run(commands.rebuild(read_settings(RebuildSettings, options, os.environ)))
+            return asyncio.run(commands.rebuild(_read(RebuildSettings, options)))
         case "reconcile":
-            node = read_settings(NodeSettings, options, os.environ)
+            node = _read(NodeSettings, options)
             done = reconcile.complete(node) if options.complete else reconcile.reconcile(node, sample=options.sample)
             return asyncio.run(done)
         case "verify":
-            settings = read_settings(VerifySettings, options, os.environ)
+            settings = _read(VerifySettings, options)
             return asyncio.run(proof_commands.verify(settings, options.first, options.last))
         case "prove":
-            wanted = read_settings(ProveSettings, options, os.environ)
+            wanted = _read(ProveSettings, options)
             return asyncio.run(proof_commands.prove(wanted, options.device, options.out))
         case "attest":
-            node = read_settings(NodeSettings, options, os.environ)
+            node = _read(NodeSettings, options)
             given = options.hashes[-1] if options.hashes else None
             return asyncio.run(proof_commands.attest(node, options.first, options.last, given, options.out))
         case "digest":
-            database = read_settings(DatabaseSettings, options, os.environ)
+            database = _read(DatabaseSettings, options)
             return proof_commands.digest(database, options.last, recompute=not options.stored)
         case _:
-            return asyncio.run(commands.rollback(read_settings(DatabaseSettings, options, os.environ), options.to))
+            return asyncio.run(commands.rollback(_read(DatabaseSettings, options), options.to))
+
+
+def _read(kind: type[SettingsT], options: argparse.Namespace) -> SettingsT:
+    """Returns the settings of a command, and lets it log as they say, without what they keep secret."""
+    from indexer.rpc.errors import without_keys
+    from schema.logs import configure
+
+    settings = read_settings(kind, options, os.environ)
+    urls = [*(getattr(settings, "rpc_urls", None) or ()), *filter(None, [getattr(settings, "ws_url", None)])]
+
+    def hide(text: str) -> str:
+        for url in urls:
+            text = without_keys(url, text)
+        return without_password(text)
+
+    configure(settings.log_format, hide)
+    return settings
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -178,7 +193,12 @@ def _count(value: str) -> int:
 
 
 def _failed(message: str, exit_status: int) -> int:
-    print(f"certindex: {message}", file=sys.stderr)
+    from schema.logs import is_json, tell
+
+    if is_json():
+        tell(logging.getLogger("certindex"), logging.CRITICAL, "failed", error=message, exit_status=exit_status)
+    else:
+        print(f"certindex: {message}", file=sys.stderr)
     return exit_status
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import math
 import signal
 import sys
@@ -17,16 +18,19 @@ from indexer.errors import Stop, TryAgain
 from indexer.metrics import ChainCollector, serve_metrics
 from indexer.opening import Opened, acquire, open_chain, open_database, open_store, stored_profile
 from indexer.progress import Progress
-from indexer.schedule import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Follower
+from indexer.schedule import AGAIN, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Follower
 from indexer.settings import DatabaseSettings, RebuildSettings, Settings
 from indexer.status import chain_statuses
 from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.store.watch import read_watch_set
 from indexer.sync import Ahead, Pace, UpToDate, step
 from schema.database import connect, migrate
+from schema.logs import tell
 from schema.profile import load_profile
 
 ResultT = TypeVar("ResultT")
+
+log = logging.getLogger("certindex")
 
 ATTEMPTS = 8
 SERVER_ENTRY_POINT = "certindex.server"
@@ -187,7 +191,7 @@ async def _with_patience(action: Callable[[], Awaitable[ResultT]], *, attempts: 
         except TryAgain as error:
             if attempt >= attempts:
                 raise
-            print(f"again in {pause:.1f}s: {error}", file=sys.stderr)
+            tell(log, logging.WARNING, "not begun", AGAIN, pause=pause, error=str(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             attempt += 1

@@ -9,8 +9,10 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from logging import ERROR, INFO, WARNING
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from msgspec.structs import asdict
 from sqlalchemy.exc import DBAPIError
 
 from indexer.errors import Stop, TryAgain
@@ -21,9 +23,11 @@ from indexer.store import Fenced, Store
 from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.sync import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
 from indexer.verifier import Tally, Verifier
+from schema.logs import tell
 
 log = logging.getLogger("certindex")
 
+AGAIN = ", again in {pause:.1f}s: {error}"
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 MAINTENANCE_SECONDS = 600.0
@@ -91,10 +95,12 @@ class Follower:
         done, _ = await asyncio.wait({acquiring, stopping}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
         if not done:
             began = time.monotonic()
-            log.info("standing by: another indexer writes chain %d", self.opened.chain_id)
+            chain = self.opened.chain_id
+            tell(log, INFO, "standing by", ": another indexer writes chain {chain}", chain=chain)
             await asyncio.wait({acquiring, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if acquiring.done() and acquiring.exception() is None:
-                log.info("took over chain=%d stood_by=%.1fs", self.opened.chain_id, time.monotonic() - began)
+                stood_by = time.monotonic() - began
+                tell(log, INFO, "took over", " chain={chain} stood_by={stood_by:.1f}s", chain=chain, stood_by=stood_by)
         stopping.cancel()
         if not acquiring.done():
             acquiring.cancel()
@@ -104,8 +110,9 @@ class Follower:
         try:
             acquiring.result()
         except DBAPIError as error:
-            log.warning("standing by, again in %.1fs: the database failed: %s", FIRST_PAUSE_SECONDS, error.orig)
-            await asyncio.sleep(FIRST_PAUSE_SECONDS)
+            pause = FIRST_PAUSE_SECONDS
+            tell(log, WARNING, "standing by", AGAIN, pause=pause, error=_said(error))
+            await asyncio.sleep(pause)
             return False
         return True
 
@@ -134,7 +141,7 @@ class Follower:
             try:
                 outcome = await step(self.opened.chain, store, pace)
             except Fenced as error:
-                log.warning("%s", error)
+                tell(log, WARNING, "fenced off", ": {error}", error=str(error))
                 return
             except (TryAgain, Stop, DBAPIError) as error:
                 self.record.failed(error, time.monotonic() - began)
@@ -182,10 +189,10 @@ class Follower:
     async def _socket_is(self, store: Store, connected: bool, said: str) -> None:
         self.record.socket_connected = connected
         if connected:
-            log.info("new heads come over WebSocket from %s", said)
+            tell(log, INFO, "new heads come over WebSocket", " from {source}", source=said)
         else:
             self.record.socket_drops += 1
-            log.warning("no heads over WebSocket, polling goes on: %s", said)
+            tell(log, WARNING, "no heads over WebSocket", ", polling goes on: {error}", error=said)
         await self._tell_socket(store, f"from {said}" if connected else f"by polling; {said}")
 
     async def _tell_socket(self, store: Store, said: str | None) -> None:
@@ -203,7 +210,14 @@ class Follower:
             except Fenced:
                 return
             except (TryAgain, DBAPIError) as error:
-                log.warning("verification failed, again in %.1fs: %s", pause, _said(error))
+                tell(
+                    log,
+                    WARNING,
+                    "verification failed",
+                    ", again in {pause:.1f}s: {error}",
+                    pause=pause,
+                    error=_said(error),
+                )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
                 continue
@@ -215,9 +229,9 @@ class Follower:
             await asyncio.sleep(0 if self._is_idle else tally.seconds * REST)
 
     async def _fail(self, store: Store, error: TryAgain | Stop | DBAPIError) -> None:
-        level = logging.WARNING if isinstance(error, TryAgain) else logging.ERROR
-        said = _said(error)
-        log.log(level, "step failed, again in %.1fs: %s", self._pause, said)
+        level = WARNING if isinstance(error, TryAgain) else ERROR
+        said, kind = _said(error), type(error).__name__
+        tell(log, level, "step failed", AGAIN, pause=self._pause, error=said, kind=kind)
         with suppress(DBAPIError):  # a database that is away cannot be told
             await asyncio.to_thread(store.note_failure, said, stopped=isinstance(error, Stop))
         with suppress(asyncio.TimeoutError):
@@ -253,34 +267,32 @@ def _said(error: Exception) -> str:
 def log_tally(tally: Tally) -> None:
     """Writes one line for blocks that were judged."""
     if tally.blocks:
-        log.info(
-            "verified blocks=%d events=%d unverifiable=%d alarms=%d elapsed=%.2fs",
-            tally.verified,
-            tally.events,
-            tally.unverifiable,
-            tally.alarms,
-            tally.seconds,
+        tell(
+            log,
+            INFO,
+            "verified",
+            " blocks={blocks} events={events} unverifiable={unverifiable} alarms={alarms} elapsed={elapsed:.2f}s",
+            blocks=tally.verified,
+            events=tally.events,
+            unverifiable=tally.unverifiable,
+            alarms=tally.alarms,
+            elapsed=tally.seconds,
         )
 
 
 def log_outcome(outcome: Outcome, elapsed: float) -> None:
     """Writes one line for a step that did something. `elapsed` in seconds."""
     match outcome:
-        case Indexed(first, last, events, facts, head):
-            log.info(
-                "indexed blocks=%d..%d events=%d facts=%d head=%d elapsed=%.2fs",
-                first,
-                last,
-                events,
-                facts,
-                head,
-                elapsed,
-            )
-        case RolledBack(ancestor, old_head, events):
-            log.warning("rolled back to=%d from=%d events=%d elapsed=%.2fs", ancestor, old_head, events, elapsed)
+        case Indexed(first, last):
+            details = " blocks={first}..{last} events={events} facts={facts} head={head} elapsed={elapsed:.2f}s"
+            tell(log, INFO, "indexed", details, **asdict(outcome), blocks=last - first + 1, elapsed=elapsed)
+        case RolledBack():
+            details = " to={ancestor} from={old_head} events={events} elapsed={elapsed:.2f}s"
+            tell(log, WARNING, "rolled back", details, **asdict(outcome), elapsed=elapsed)
         case BackfillFinished(number):
-            log.info("backfill finished block=%d indexes=built elapsed=%.2fs", number, elapsed)
+            details = " block={number} indexes=built elapsed={elapsed:.2f}s"
+            tell(log, INFO, "backfill finished", details, number=number, elapsed=elapsed)
         case Ahead(number, head):
-            log.info("node lags block=%d head=%d", number, head)
+            tell(log, INFO, "node lags", " block={number} head={head}", number=number, head=head)
         case UpToDate():
             pass

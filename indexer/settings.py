@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from schema.settings import database_url, seconds, setting, switch, text, whole_number
+from schema.settings import database_url, log_format, seconds, setting, switch, text, whole_number
 
 
 def rpc_urls(value: str) -> tuple[str, ...]:
@@ -86,6 +86,7 @@ class DatabaseSettings:
         help="Id of the network. The node must be of it; where a database holds several, it tells which is meant.",
         example="137",
     )
+    log_format: str = log_format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

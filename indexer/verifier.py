@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
+from logging import ERROR
 
 from msgspec import Struct
 
@@ -14,6 +15,7 @@ from indexer.rpc import NoAnswer
 from indexer.store.levels import Judged, Levels
 from indexer.together import together
 from indexer.verify import Contradicted, Judge, Outcome, StoredBlock, Untold, Unverifiable, Verified, Wrong
+from schema.logs import tell
 
 log = logging.getLogger("certindex")
 
@@ -152,10 +154,18 @@ class Verifier:
                     tally.verified += 1
                 case Unverifiable(reason) | Untold(reason):
                     tally.unverifiable += 1
-                    log.warning("not verifiable block=%d: %s", block.number, reason)
+                    tell(
+                        log,
+                        logging.WARNING,
+                        "not verifiable",
+                        " block={block}: {reason}",
+                        block=block.number,
+                        reason=reason,
+                    )
                 case Contradicted() | Wrong():
                     tally.alarms += 1
-                    log.error("%s", alarm_text(block.number, outcome))
+                    said = alarm_text(block.number, outcome)
+                    tell(log, ERROR, "alarm", " block={block}: {reason}", block=block.number, reason=said)
         return tally
 
 

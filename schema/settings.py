@@ -166,6 +166,25 @@ def switch(value: str) -> bool:
     return value == "on"
 
 
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Take one of a few words."""
+
+    def parse(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"none of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+log_format: str = setting(
+    one_of("console", "json"),
+    default="console",
+    help="How to log, to standard error: console, lines for people; json, one object a line.",
+    example="json",
+)
+
+
 def database_url(value: str) -> str:
     """Take the URL of a SQLite file or a PostgreSQL database."""
     if not re.fullmatch(r"sqlite:///.+|postgres(ql)?(\+psycopg)?://.+", value, re.DOTALL):

@@ -90,7 +90,7 @@ def mask(errors: list[GraphQLError]) -> None:
             # of graphql-core: a variable or an argument that does not fit its type
             tell_code([error], Code.BAD_USER_INPUT)
             continue
-        log.error("unexpected error at %s", error.path, exc_info=cause)
+        log.error("unexpected error at %s", error.path, exc_info=cause, extra={"fields": {"path": error.path}})
         errors[index] = GraphQLError(
             "The server failed on this field; the failure is in its log.",
             nodes=error.nodes,
