@@ -51,8 +51,8 @@ class Revisions:
             with suppress(self._engine.dialect.loaded_dbapi.Error):
                 return self._execute()
             self._disconnect()  # it may have ended while nobody asked
-        self._connect()
         try:
+            self._connect()
             return self._execute()
         except self._engine.dialect.loaded_dbapi.Error as error:
             self._disconnect()
