@@ -44,6 +44,7 @@ def _tabs(example: Example) -> list[dict[str, str]]:
         "device": {"device": example.device},
         "fleet": {},
         "past": {"device": example.device, "then": example.then},
+        "live": {},
     }
     return [
         {

@@ -4,11 +4,15 @@ import json
 import re
 from typing import Any
 
+from graphql import build_schema, parse, validate
+
+from api.graphql.schema import sdl
 from api.settings import Settings
 from tests.conftest import NewDatabase
 from tests.history import BEGAN, History, log
 from tests.server import CLIENT, serving
 
+SCHEMA = build_schema(sdl())
 MAKER = "0x" + "aa" * 20
 HASH = bytes(32)
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -41,9 +45,10 @@ def test_the_first_click_on_each_tab_answers_about_a_device_that_is_there(new_da
         page = CLIENT.get(f"{address}/", headers=BROWSER, follow_redirects=True)
         assert str(page.url) == f"{address}/graphql"
         assert page.headers["content-type"] == "text/html; charset=utf-8"
-        device, fleet, past = tabs(page.text)
+        device, fleet, past, live = tabs(page.text)
         answers = [CLIENT.post(f"{address}/graphql", json=tab).json() for tab in (device, fleet, past)]
     assert [answer.get("errors") for answer in answers] == [None, None, None]
+    assert not validate(SCHEMA, parse(live["query"]))
     assert answers[0]["data"]["device"]["serialNumber"] == "SN-7"
     assert answers[0]["data"]["device"]["factoryResets"]["totalCount"] == 1
     assert {name: found["totalCount"] for name, found in answers[1]["data"].items()} == {

@@ -1,17 +1,21 @@
 // The page at /graphql: GraphiQL with the tabs that the server put into the document.
 import React from "react";
 import { createRoot } from "react-dom/client";
+import { createGraphiQLFetcher } from "@graphiql/toolkit";
 import { GraphiQL } from "graphiql";
+import { createClient } from "graphql-ws";
 import "graphiql/graphiql.css";
 
 const tabs = JSON.parse(document.getElementById("tabs").textContent);
-const headers = { accept: "application/graphql-response+json", "content-type": "application/json" };
+const url = window.location.origin + window.location.pathname;
 
-async function fetcher({ query, variables, operationName }) {
-  const body = JSON.stringify({ query, variables, operationName });
-  const response = await fetch(window.location.pathname, { method: "POST", headers, body });
-  return response.json();
-}
+const fetcher = createGraphiQLFetcher({
+  url,
+  headers: { accept: "application/graphql-response+json" },
+  // connects when a subscription is run
+  wsClient: createClient({ url: url.replace(/^http/, "ws") }),
+  enableIncrementalDelivery: false,
+});
 
 createRoot(document.getElementById("graphiql")).render(
   <GraphiQL

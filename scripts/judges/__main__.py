@@ -71,6 +71,7 @@ CLIENTS = (
     client("urql", "urql", "ways to page, subscribe and persist", 7),
     client("apollo", "apollo", "ways to page, subscribe and persist", 5),
     client("relay", "relay", "ways to page, refetch and subscribe", 3),
+    client("chromium", "page", "things that the page at /graphql can do", 8),
     Judge(
         "schemathesis",
         ("python", "-m", "schemathesis.cli", "run", "$JUDGED_URL", "-c", "every_refusal_has_a_code", *FUZZING),
