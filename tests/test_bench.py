@@ -5,18 +5,26 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
 from schema.abi import compile_decoder
 from schema.database import connect
 from scripts.benchmark import naive
+from scripts.benchmark.__main__ import main
 from scripts.benchmark.asking import call
 from scripts.benchmark.encoding import EVENTS, encode
+from scripts.benchmark.fleets import write_fleet
+from scripts.benchmark.plot import plot
+from scripts.benchmark.questions import questions
 from scripts.benchmark.recording import CHAIN_ID, CONTRACT, Recording, Shape, record
+from scripts.benchmark.report import table
 from scripts.benchmark.runs import node, work
-from scripts.benchmark.story import tell
+from scripts.benchmark.sections import Bench, Results, Scale, measure_api, measure_backfill, measure_follow
+from scripts.benchmark.story import tell, tell_fleet
 from tests.abi_log import abi_log
 from tests.fakechain import Log, logs_bloom
 from tests.indexing import DERIVED, read_table
@@ -114,8 +122,8 @@ def test_the_naive_indexer_and_ours_end_with_the_same_rows(url: str, tmp_path: P
     ours, theirs = (f"sqlite:///{tmp_path / name}.db" for name in ("ours", "theirs"))
     assert sum(events for _, events in work("sync", url, ours).steps) == EVENT_COUNT
     assert naive.index(url, theirs) == EVENT_COUNT
-    for table in ("event", *DERIVED):
-        assert rows(ours, table) == rows(theirs, table), table
+    for name in ("event", *DERIVED):
+        assert rows(ours, name) == rows(theirs, name), name
     assert digests(ours) == digests(theirs)
 
 
@@ -124,6 +132,76 @@ def test_what_is_measured_covers_the_run(url: str, tmp_path: Path) -> None:
     assert 0 < sum(measured.stages_cpu.values()) < measured.cpu_seconds
     assert set(measured.stages_cpu) == {"parse", "decode", "load", "fold", "digest", "write", "index"}
     assert measured.steps[-1][0] <= measured.seconds
+
+
+SCALE = Scale(
+    events=EVENT_COUNT,
+    blocks=BLOCK_COUNT,
+    naive_events=100,
+    conditions=False,
+    more_events=0,
+    devices=(),
+    seconds=0.05,
+    followed_blocks=3,
+    depths=(1, 20),
+    connections=2,
+)
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    bench = Bench(Results("a test"), SCALE, ["sqlite"], folder, tmp_path_factory.mktemp("scratch"))
+    for measure in (measure_backfill, measure_follow, measure_api):
+        measure(bench)
+    return bench.results
+
+
+def test_a_run_measures_every_condition_on_a_whole_chain(found: Results) -> None:
+    naive, *ours = found.backfills
+    assert (naive.label, naive.events) == ("naive", 100)
+    assert [run.label for run in ours] == ["dense", "one core", "50 ms, 2,000 blocks"]
+    assert {run.events for run in ours} == {run.events for run in found.rebuilds} == {EVENT_COUNT}
+    assert all(run.provider_rate > 0 and run.database_bytes > 0 for run in ours)
+    assert ours[0].requests["eth_getLogs"] >= 2
+
+
+def test_following_sees_every_new_block_and_every_fork(found: Results) -> None:
+    (followed,) = found.follows
+    assert 0 < followed.poll_p50 <= followed.poll_p99
+    assert followed.poll_p50 <= followed.arrival_p50
+    assert [reorg.depth for reorg in found.reorgs] == [1, 20]
+
+
+def test_every_question_is_answered_with_the_compiled_executor_and_without(found: Results) -> None:
+    for run in found.served:
+        assert run.load.requests > 0
+        assert 0 < run.load.p50 <= run.load.p99
+    asked = [(run.letter, run.compiled, run.cached) for run in found.served]
+    assert asked == [(letter, on, False) for on in (True, False) for letter in "abcde"] + [("d", True, True)]
+    assert [started.seconds > 0 for started in found.starts] == [True]
+
+
+def test_the_table_and_the_plot_tell_what_was_found(found: Results) -> None:
+    told = table(found)
+    for part in ("backfill", "rebuild", "follow", "reorg", "API", "certindex-api", "against the naive indexer"):
+        assert part in told
+    assert ElementTree.fromstring(plot(found)).findall("{http://www.w3.org/2000/svg}polyline")
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Results) == found
+
+
+def test_a_fleet_has_so_many_devices_of_which_some_are_long_in_use(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'fleet.db'}"
+    assert write_fleet(url, 2_000) == sum(len(transaction.events) for transaction in tell_fleet(2_000))
+    asked = {question.letter: question.bodies for question in questions(url)}
+    assert len(rows(url, "device")) == 2_000
+    assert all(asked[letter] for letter in "abcde")
+
+
+def test_a_part_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in (["--only", "everything"], ["--databases", "oracle"], ["--events", "-5"], ["--quick", "--long"]):
+        with pytest.raises(SystemExit):
+            main(wrong)
+        assert wrong[-1] in capsys.readouterr().err
 
 
 def logs_of(chain: Recording, number: int) -> list[dict[str, Any]]:

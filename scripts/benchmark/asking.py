@@ -1,10 +1,13 @@
 """HTTP from the benchmark's side: one connection, kept open, at as little cost as Python allows."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
+
+ResultT = TypeVar("ResultT")
 
 
 class Wire:
@@ -48,11 +51,17 @@ class Wire:
 def call(url: str, method: str, *params: Any) -> Any:
     """Asks once."""
 
-    async def ask() -> Any:
-        wire = Wire(url)
-        try:
-            return await wire.call(method, *params)
-        finally:
-            wire.close()
+    return asyncio.run(_once(url, lambda wire: wire.call(method, *params)))
 
-    return asyncio.run(ask())
+
+def post(url: str, body: bytes) -> bytes:
+    """Sends a body once and returns the answer's."""
+    return asyncio.run(_once(url, lambda wire: wire.post(body)))
+
+
+async def _once(url: str, ask: Callable[[Wire], Awaitable[ResultT]]) -> ResultT:
+    wire = Wire(url)
+    try:
+        return await ask(wire)
+    finally:
+        wire.close()

@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, Queue
+from typing import Any
 
 import msgspec
 
@@ -19,11 +20,15 @@ from scripts.benchmark.worker import Measured
 from scripts.processes import Child
 
 CEILING_BLOCKS = 500
-CEILING_CONNECTIONS = 4
+CEILING_BATCH = 64
+CEILING_CONNECTIONS = 8
 
 
 class Backfill(msgspec.Struct):
-    """One run. `server_cpu_seconds` is the database server's; `requests` by method."""
+    """One run. `server_cpu_seconds` is the database server's; `requests` by method.
+
+    `provider_rate` is how many events a second a client would get that throws away all that it is given.
+    """
 
     label: str
     database: str
@@ -34,6 +39,7 @@ class Backfill(msgspec.Struct):
     database_bytes: int
     requests: dict[str, int]
     received_bytes: int
+    provider_rate: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -58,11 +64,18 @@ class Rewritten(msgspec.Struct):
 
 
 class Ceiling(msgspec.Struct):
-    """What the node itself can give a client that throws everything away."""
+    """What the node gives a client that throws everything away: all logs, and `headers` headers by batches."""
 
-    events_a_second: float
-    bytes_a_second: float
-    headers_a_second: float
+    events: int
+    headers: int
+    log_bytes: int
+    log_seconds: float
+    header_seconds: float
+
+    @property
+    def all_a_second(self) -> float:
+        """Returns events a second where every range is asked twice, and every header once."""
+        return self.events / (2 * self.log_seconds + self.header_seconds)
 
 
 @contextmanager
@@ -86,47 +99,52 @@ def _first_line(child: Child, lines: "Queue[str]") -> str:
                 raise RuntimeError(f"the node ended before it served:\n{child.last_words}") from None
 
 
-def ceiling(url: str, *, events: int, blocks: int) -> Ceiling:
-    """Measures how fast the node gives all its logs, and headers one by one."""
+def ceiling(url: str, *, events: int, blocks: int, stride: int = 1) -> Ceiling:
+    """Measures how fast the node gives all its logs, and the headers of every `stride`th block."""
+    starts = range(0, blocks + 1, CEILING_BLOCKS)
+    queries = [{"fromBlock": hex(start), "toBlock": hex(min(start + CEILING_BLOCKS - 1, blocks))} for start in starts]
+    headers = range(0, blocks + 1, stride)
+    batches = [headers[start : start + CEILING_BATCH] for start in range(0, len(headers), CEILING_BATCH)]
+    received, log_seconds = asyncio.run(_read_all(url, [_request("eth_getLogs", query) for query in queries]))
+    asked = [[_request("eth_getBlockByNumber", hex(number), False) for number in batch] for batch in batches]
+    _, header_seconds = asyncio.run(_read_all(url, asked))
+    return Ceiling(events, len(headers), received, log_seconds, header_seconds)
 
-    async def measure() -> Ceiling:
-        wires = [Wire(url) for _ in range(CEILING_CONNECTIONS)]
-        starts = iter(range(0, blocks + 1, CEILING_BLOCKS))
 
-        async def read_logs(wire: Wire) -> int:
-            received = 0
-            for start in starts:
-                query = {"fromBlock": hex(start), "toBlock": hex(min(start + CEILING_BLOCKS - 1, blocks))}
-                request = {"jsonrpc": "2.0", "id": 1, "method": "eth_getLogs", "params": [query]}
-                received += len(await wire.post(msgspec.json.encode(request)))
-            return received
+def _request(method: str, *params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
 
-        async def read_headers(wire: Wire) -> None:
-            for number in range(500):
-                await wire.post(
-                    b'{"jsonrpc":"2.0","id":1,"method":"eth_getBlockByNumber","params":["0x%x",false]}' % number
-                )
 
-        began = time.perf_counter()
-        received = sum(await asyncio.gather(*map(read_logs, wires)))
-        elapsed = time.perf_counter() - began
-        began = time.perf_counter()
-        await asyncio.gather(*map(read_headers, wires))
-        headers = 500 * CEILING_CONNECTIONS / (time.perf_counter() - began)
-        for wire in wires:
-            wire.close()
-        return Ceiling(events / elapsed, received / elapsed, headers)
+async def _read_all(url: str, requests: Sequence[Any]) -> tuple[int, float]:
+    """Returns the bytes and the seconds that all answers take."""
+    wires = [Wire(url) for _ in range(CEILING_CONNECTIONS)]
+    waiting = iter(list(map(msgspec.json.encode, requests)))
 
-    return asyncio.run(measure())
+    async def read(wire: Wire) -> int:
+        return sum([len(await wire.post(request)) for request in waiting])
+
+    began = time.perf_counter()
+    received = sum(await asyncio.gather(*map(read, wires)))
+    elapsed = time.perf_counter() - began
+    for wire in wires:
+        wire.close()
+    return received, elapsed
 
 
 def backfill(
-    label: str, rpc_url: str, database_url: str, databases: Databases, *, command: str = "sync", blocks: int
+    label: str,
+    rpc_url: str,
+    database_url: str,
+    databases: Databases,
+    *,
+    command: str = "sync",
+    blocks: int,
+    cores: int = 0,
 ) -> Backfill:
-    """Runs `certindex sync`, or the naive indexer, to the node's head."""
+    """Runs `certindex sync`, or the naive indexer, to the node's head; on so many cores, 0: on all."""
     call(rpc_url, "bench_counts")
     server_cpu = databases.server_cpu_seconds()
-    measured = work(command, rpc_url, database_url)
+    measured = work(command, rpc_url, database_url, cores=cores)
     counts = call(rpc_url, "bench_counts")
     return Backfill(
         label=label,
@@ -146,10 +164,10 @@ def rebuild(database_url: str, kind: str, events: int) -> Rewritten:
     return Rewritten(kind, events, work("rebuild", "http://127.0.0.1:1", database_url))
 
 
-def work(command: str, rpc_url: str, database_url: str) -> Measured:
+def work(command: str, rpc_url: str, database_url: str, *, cores: int = 0) -> Measured:
     """Runs a command of the worker and returns what it measured. Raises RuntimeError where it fails."""
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.benchmark.worker", command],
+        [sys.executable, "-m", "scripts.benchmark.worker", command, str(cores)],
         env=environment(rpc_url, database_url),
         capture_output=True,
         text=True,

@@ -16,6 +16,8 @@ PALLET = 10
 EVENTS_A_DEVICE = 16
 OWNERS_SHARE = 100
 """Devices an owner holds on average."""
+LIVING_STRIDE = 50
+OWNED_IN_A_FLEET = 75
 
 ZERO = bytes(20)
 MAKERS = 5
@@ -42,10 +44,24 @@ class Transaction(NamedTuple):
 
 def tell(events: int, seed: int = 1) -> Iterator[Transaction]:
     """Yields transactions in order of time until they hold so many events; the last one is cut short."""
-    for transaction in _unending(events, Random(seed)):
+    pallets = max(events // EVENTS_A_DEVICE // PALLET, 1)
+    owners = max(pallets * PALLET // OWNERS_SHARE, 10)
+    for transaction in _interleaved(pallets, owners, 1, Random(seed)):
         yield transaction._replace(events=transaction.events[:events])
         events -= len(transaction.events)
         if events <= 0:
+            return
+
+
+def tell_fleet(devices: int, seed: int = 1) -> Iterator[Transaction]:
+    """Yields two years of so many devices, of which one in fifty is sold and used, the others wait in stock."""
+    pallets = max(devices // PALLET, 1)
+    owners = max(devices // LIVING_STRIDE // OWNED_IN_A_FLEET, 1)
+    minted = 0
+    for transaction in _interleaved(pallets, owners, LIVING_STRIDE, Random(seed)):
+        yield transaction
+        minted += len(transaction.events) // 2 if transaction.events[-1].name == "CertificateMinted" else 0
+        if minted >= devices:
             return
 
 
@@ -54,13 +70,11 @@ def address(kind: str, number: int) -> bytes:
     return sha3_256(f"{kind} {number}".encode()).digest()[:20]
 
 
-def _unending(events: int, random: Random) -> Iterator[Transaction]:
-    """Interleaves the factory's pallets and the lives of all devices."""
-    pallets = max(events // EVENTS_A_DEVICE // PALLET, 1)
-    owners = max(pallets * PALLET // OWNERS_SHARE, 10)
+def _interleaved(pallets: int, owners: int, stride: int, random: Random) -> Iterator[Transaction]:
+    """Interleaves the factory's pallets, so many in two years, and the lives of every `stride`th device; for ever."""
     yield from _licenses()
     waiting: list[Waiting] = []
-    factory = _factory(random, DAYS * DAY // pallets, owners, waiting)
+    factory = _factory(random, DAYS * DAY // pallets, owners, stride, waiting)
     upcoming = next(factory)
     while True:
         while waiting and waiting[0][0] <= upcoming.time:
@@ -89,7 +103,7 @@ def _licenses() -> Iterator[Transaction]:
             yield Transaction(BEGAN, (Emitted("HardwareLicensed", held),))
 
 
-def _factory(random: Random, pause: int, owners: int, waiting: list[Waiting]) -> Iterator[Transaction]:
+def _factory(random: Random, pause: int, owners: int, stride: int, waiting: list[Waiting]) -> Iterator[Transaction]:
     """Mints a pallet every `pause` seconds and puts its devices among those that wait for what happens next."""
     first = 1
     time = BEGAN + DAY
@@ -100,6 +114,8 @@ def _factory(random: Random, pause: int, owners: int, waiting: list[Waiting]) ->
         for token in range(first, first + PALLET):
             minted.append(Emitted("Transfer", (ZERO, owner, token)))
             minted.append(Emitted("CertificateMinted", _certificate(random, token, maker, time)))
+            if token % stride:
+                continue
             life = _live(random, token, owner, owners, time + random.randint(DAY // 4, DAY // 2))
             begins = next(life)
             heapq.heappush(waiting, (begins.time, token, begins, life))

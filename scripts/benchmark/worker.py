@@ -1,6 +1,7 @@
-"""One command of the indexer in a process of its own, measured: python -m scripts.benchmark.worker sync|rebuild|naive.
+"""One command of the indexer in a process of its own, measured: python -m scripts.benchmark.worker sync 0.
 
-Settings come from the environment, as for `certindex`. The last line of output is what was measured, as JSON.
+The command is sync, rebuild or naive; the number is of cores, 0 for all. Settings come from the environment, as for
+`certindex`. The last line of output is what was measured, as JSON.
 """
 
 import asyncio
@@ -36,7 +37,9 @@ class Measured(msgspec.Struct):
 def main() -> None:
     stopwatch = Stopwatch()
     stopwatch.install()
-    command = COMMANDS[sys.argv[1]]
+    command, cores = COMMANDS[sys.argv[1]], int(sys.argv[2])
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, range(cores))
     steps: Steps = []
     began, cpu = time.perf_counter(), time.process_time()
     _note_steps(steps, began)

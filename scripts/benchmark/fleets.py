@@ -1,0 +1,85 @@
+"""A database of very many devices, written by the indexer's own store, without a node in between."""
+
+from collections.abc import Iterator
+from hashlib import sha3_256
+from itertools import islice
+
+from indexer.batch import Batch, BlockLogs
+from indexer.chain import Header, Heads, RawLog
+from indexer.opening import open_store
+from indexer.store import Store
+from indexer.store.lease import Lease
+from indexer.store.watch import register
+from schema.database import connect, migrate
+from schema.vocabulary import VerificationLevel
+from scripts.benchmark.encoding import encode
+from scripts.benchmark.naive import PROFILE, WATCHED
+from scripts.benchmark.recording import CHAIN_ID
+from scripts.benchmark.story import BEGAN, Transaction, tell_fleet
+
+EVENTS_A_BLOCK = 100
+BLOCKS_A_BATCH = 100
+
+
+def write_fleet(database_url: str, devices: int) -> int:
+    """Fills an empty database with so many devices, indexes included; returns the number of events."""
+    engine = connect(database_url)
+    migrate(engine)
+    with engine.begin() as connection:
+        register(connection, CHAIN_ID, PROFILE, [WATCHED])
+    lease = Lease(engine, CHAIN_ID)
+    lease.try_acquire()
+    events = _write(open_store(engine, CHAIN_ID, PROFILE, [WATCHED], lease), devices)
+    lease.release()
+    engine.dispose()
+    return events
+
+
+def _write(store: Store, devices: int) -> int:
+    blocks = _blocks(tell_fleet(devices))
+    events = 0
+    while batch := list(islice(blocks, BLOCKS_A_BATCH)):
+        last = batch[-1].header
+        events += store.commit(store.checkpoint(), Batch(batch, last), Heads(last, last.number, last)).events
+    store.finish_backfill(store.checkpoint())
+    store.maintain()
+    return events
+
+
+def _blocks(story: Iterator[Transaction]) -> Iterator[BlockLogs]:
+    number, time, parent = 0, BEGAN, bytes(32)
+    waiting: list[Transaction] = []
+    for transaction in story:
+        waiting.append(transaction)
+        if sum(len(one.events) for one in waiting) >= EVENTS_A_BLOCK:
+            time = max(time + 1, waiting[-1].time)
+            yield (block := _block(number, time, parent, waiting))
+            number, parent, waiting = number + 1, block.header.hash, []
+    if waiting:
+        yield _block(number, max(time + 1, waiting[-1].time), parent, waiting)
+
+
+def _block(number: int, time: int, parent: bytes, transactions: list[Transaction]) -> BlockLogs:
+    hash = _digest(f"{parent.hex()} {number}")
+    header = Header(number, hash, parent, time, _digest("state"), _digest("transactions"), _digest("receipts"), None)
+    logs: list[RawLog] = []
+    for place, transaction in enumerate(transactions):
+        for event in transaction.events:
+            topics, data = encode(event)
+            logs.append(
+                RawLog(
+                    number,
+                    hash,
+                    len(logs),
+                    _digest(f"{hash.hex()} {place}"),
+                    place,
+                    WATCHED.address,
+                    bytes.fromhex("".join(topics)),
+                    bytes.fromhex(data),
+                )
+            )
+    return BlockLogs(header, logs, VerificationLevel.RPC)
+
+
+def _digest(text: str) -> bytes:
+    return sha3_256(text.encode()).digest()

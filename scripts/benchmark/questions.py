@@ -1,0 +1,123 @@
+"""What the API is asked: five questions, each about devices that are picked out of the database."""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from schema.database import connect
+
+PICKED = 1_000
+HISTORY = 20
+OWNED = 50
+ALIASES = 100
+
+DEVICE = """query Device($token: BigInt!) { device(by: {tokenId: $token}) {
+  tokenId tokenDID owner address serialNumber imei { value valid } mintedAt
+  manufacturer { name } firmware { version } endOfLife { status }
+  history(first: 20) { nodes { kind eventTime recordTime bizStep flags block { number } transactionHash logIndex finality } }
+  authorizedUsers(first: 10) { totalCount nodes { user organization permissions grantedAt expiresAt } }
+} }"""  # noqa: E501  # as a person would write it
+FLEET = """query Fleet($owner: Address!) { devices(first: 50, filterBy: {owner: {eq: $owner}}) { nodes {
+  tokenId serialNumber firmware { version }
+  authorizedUsers(first: 5) { nodes { user organization permissions expiresAt } }
+} } }"""
+PAST = """query Past($block: BigInt!, $owner: Address!) {
+  devices(first: 20, asOf: {block: $block}, filterBy: {owner: {eq: $owner}}) {
+    totalCount nodes { tokenId owner firmware { version } endOfLife { status } }
+  }
+}"""
+
+
+class Question(NamedTuple):
+    """`cached`: whether the API may keep its answers. Bodies differ, so that no answer is asked for twice in a row."""
+
+    letter: str
+    what: str
+    cached: bool
+    bodies: Sequence[bytes]
+
+
+class Picked(NamedTuple):
+    """`tokens` are devices with at least 20 events, `owners` have at least 50 devices where there are such."""
+
+    tokens: Sequence[int]
+    owners: Sequence[bytes]
+    head: int
+
+
+def questions(database_url: str, seed: int = 1) -> list[Question]:
+    """Returns the questions about a database."""
+    engine = connect(database_url, read_only=True)
+    with engine.begin() as connection:
+        picked = _pick(connection)
+    engine.dispose()
+    random = Random(seed)
+    return [make(picked, random) for make in QUESTIONS]
+
+
+def _pick(connection: Connection) -> Picked:
+    tokens = connection.execute(
+        text(
+            """SELECT token_id FROM device WHERE id IN (SELECT device_id FROM event WHERE device_id IS NOT NULL
+            GROUP BY device_id HAVING count(*) >= :history) ORDER BY id LIMIT :picked"""
+        ),
+        {"history": HISTORY, "picked": PICKED},
+    )
+    owners = connection.execute(
+        text(
+            """SELECT owner FROM (SELECT owner, count(*) AS owned FROM device_version
+            WHERE valid_to = :open AND owner IS NOT NULL GROUP BY owner) AS held
+            ORDER BY abs(owned - :owned), owner LIMIT 50"""
+        ),
+        {"open": 2**63 - 1, "owned": OWNED + OWNED // 2},
+    )
+    head = connection.execute(text("SELECT max(indexed_number) FROM chain")).scalar_one()
+    numbers = [int.from_bytes(row.token_id, "big") for row in tokens]
+    return Picked(numbers, [bytes(row.owner) for row in owners], head)
+
+
+def _device(picked: Picked, random: Random) -> Question:
+    bodies = [_body(DEVICE, token=str(token)) for token in picked.tokens]
+    return Question("a", "a device, 20 events, its users", False, bodies)
+
+
+def _fleet(picked: Picked, random: Random) -> Question:
+    bodies = [_body(FLEET, owner=_hex(owner)) for owner in picked.owners]
+    return Question("b", "50 devices of an owner, their users", False, bodies)
+
+
+def _past(picked: Picked, random: Random) -> Question:
+    bodies = [
+        _body(PAST, owner=_hex(random.choice(picked.owners)), block=str(random.randint(picked.head // 2, picked.head)))
+        for _ in range(PICKED)
+    ]
+    return Question("c", "a list as of a block", False, bodies)
+
+
+def _repeated(picked: Picked, random: Random) -> Question:
+    return Question("d", "(a), the same again and again", True, [_body(DEVICE, token=str(picked.tokens[0]))])
+
+
+def _aliased(picked: Picked, random: Random) -> Question:
+    bodies = []
+    for _ in range(20):
+        fields = " ".join(
+            f'd{place}: device(by: {{tokenId: "{random.choice(picked.tokens)}"}}) {{ serialNumber owner }}'
+            for place in range(ALIASES)
+        )
+        bodies.append(_body(f"{{ {fields} }}"))
+    return Question("e", "100 aliased look-ups", False, bodies)
+
+
+QUESTIONS: Sequence[Callable[[Picked, Random], Question]] = (_device, _fleet, _past, _repeated, _aliased)
+
+
+def _body(query: str, **variables: Any) -> bytes:
+    return msgspec.json.encode({"query": query, "variables": variables})
+
+
+def _hex(address: bytes) -> str:
+    return "0x" + address.hex()

@@ -1,0 +1,210 @@
+"""What the benchmark runs, section by section; each adds what it measured to the results."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import text
+
+from schema.database import connect
+from scripts.benchmark.asking import call
+from scripts.benchmark.databases import Databases
+from scripts.benchmark.fleets import write_fleet
+from scripts.benchmark.following import Followed, Reorganized, follow, follower
+from scripts.benchmark.loading import CONNECTIONS
+from scripts.benchmark.recording import SPARSE_STRIDE, Shape
+from scripts.benchmark.runs import Backfill, Ceiling, Rewritten, backfill, ceiling, node, rebuild, work
+from scripts.benchmark.serving import Served, Started, served
+from scripts.benchmark.verification import Verification, verification
+
+LATENCIES = (0.005, 0.05)
+CAP_BLOCKS = 2_000
+CAP_RESULTS = 10_000
+VERIFIED_DEVICES = 200
+FINALITY = 1_200
+"""Blocks below the head that are not final while reorgs are measured: more than the deepest."""
+
+
+class Scale(msgspec.Struct, frozen=True):
+    """How much is run. `seconds` of load a question; `more_events` is a second, longer chain, 0 for none."""
+
+    events: int
+    blocks: int
+    naive_events: int
+    conditions: bool
+    more_events: int
+    devices: tuple[int, ...]
+    seconds: float
+    followed_blocks: int
+    depths: tuple[int, ...]
+    connections: int = CONNECTIONS
+
+
+USUAL = Scale(200_000, 20_000, 10_000, True, 0, (10_000, 100_000), 4.0, 200, (1, 64, 1_000))
+QUICK = Scale(50_000, 5_000, 4_000, False, 0, (10_000,), 1.5, 50, (1, 64, 1_000))
+LONG = msgspec.structs.replace(USUAL, more_events=1_000_000, devices=(10_000, 100_000, 1_000_000))
+
+
+class Results(msgspec.Struct):
+    """All that one run of the benchmark found out. `machine` says where."""
+
+    machine: str
+    ceiling: Ceiling | None = None
+    backfills: list[Backfill] = []
+    rebuilds: list[Rewritten] = []
+    follows: list[Followed] = []
+    reorgs: list[Reorganized] = []
+    starts: list[Started] = []
+    served: list[Served] = []
+    verification: Verification | None = None
+
+
+class Bench(msgspec.Struct):
+    """A run: what it has found so far, and where it may write."""
+
+    results: Results
+    scale: Scale
+    databases: Sequence[str]
+    chains: Path
+    scratch: Path
+
+
+def measure_backfill(bench: Bench) -> None:
+    """The naive indexer, ours under all conditions, and rebuild."""
+    scale, results = bench.scale, bench.results
+    with node(bench.chains, events=scale.events, blocks=scale.blocks) as url:
+        results.ceiling = ceiling(url, events=scale.events, blocks=scale.blocks)
+        for kind in bench.databases:
+            with Databases(kind, bench.scratch) as databases:
+                _naive(bench, url, databases)
+                for label, conditions in _conditions(scale):
+                    _set(url, scale.blocks, conditions)
+                    _backfill(bench, label, url, databases, scale.events, rewrite=label == "dense")
+    if scale.conditions:
+        _on_another_chain(bench, "sparse", scale.events, Shape.SPARSE)
+    if scale.more_events:
+        _on_another_chain(bench, "dense", scale.more_events, Shape.DENSE)
+
+
+def measure_follow(bench: Bench) -> None:
+    """New blocks and reorgs, to the API's answer."""
+    scale = bench.scale
+    first = scale.blocks - scale.followed_blocks - len(scale.depths) - 1
+    for kind in bench.databases:
+        with (
+            Databases(kind, bench.scratch) as databases,
+            databases.new() as database_url,
+            node(bench.chains, events=scale.events, blocks=scale.blocks) as url,
+        ):
+            _say(f"{kind}: follow, {scale.followed_blocks} blocks, reorgs of {', '.join(map(str, scale.depths))}")
+            _set(url, first, {"finality": FINALITY})
+            work("sync", url, database_url)
+            with follower(url, database_url) as api_url:
+                followed, reorgs = follow(
+                    url, api_url, kind, first=first, blocks=scale.followed_blocks, depths=scale.depths
+                )
+            bench.results.follows.append(followed)
+            bench.results.reorgs += reorgs
+
+
+def measure_api(bench: Bench) -> None:
+    """The API on the chain's database, and on fleets of growing size."""
+    scale = bench.scale
+    for kind in bench.databases:
+        with Databases(kind, bench.scratch) as databases:
+            with (
+                databases.new() as database_url,
+                node(bench.chains, events=scale.events, blocks=scale.blocks) as url,
+            ):
+                work("sync", url, database_url)
+                _serve(bench, kind, database_url, f"{scale.events:,} events")
+            for devices in scale.devices:
+                with databases.new() as database_url:
+                    write_fleet(database_url, devices)
+                    _serve(bench, kind, database_url, f"{devices:,} devices")
+
+
+def measure_verification(bench: Bench) -> None:
+    """`certindex verify` of a real chain."""
+    _say(f"verification of a fleet of {VERIFIED_DEVICES} devices")
+    bench.results.verification = verification(bench.scratch, devices=VERIFIED_DEVICES)
+
+
+SECTIONS: Mapping[str, Callable[[Bench], None]] = {
+    "backfill": measure_backfill,
+    "follow": measure_follow,
+    "api": measure_api,
+    "verification": measure_verification,
+}
+
+
+def _conditions(scale: Scale) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yields the provider's habits, with what each run is called."""
+    yield "dense", {}
+    yield "one core", {}
+    for latency in LATENCIES if scale.conditions else LATENCIES[-1:]:
+        yield f"{latency * 1000:.0f} ms, {CAP_BLOCKS:,} blocks", {"latency": latency, "block_cap": CAP_BLOCKS}
+    if scale.conditions:
+        yield f"{CAP_RESULTS:,} results", {"result_cap": CAP_RESULTS}
+
+
+def _naive(bench: Bench, url: str, databases: Databases) -> None:
+    scale = bench.scale
+    blocks = max(scale.blocks * scale.naive_events // scale.events, 1)
+    _set(url, blocks, {})
+    _say(f"{databases.kind}: the naive indexer, {blocks:,} blocks")
+    with databases.new() as database_url:
+        run = backfill("naive", url, database_url, databases, command="naive", blocks=blocks)
+        bench.results.backfills.append(run)
+
+
+def _on_another_chain(bench: Bench, label: str, events: int, shape: Shape) -> None:
+    with node(bench.chains, events=events, blocks=bench.scale.blocks, shape=shape) as url:
+        for kind in bench.databases:
+            with Databases(kind, bench.scratch) as databases:
+                stride = SPARSE_STRIDE if shape is Shape.SPARSE else 1
+                rewrite = events == bench.scale.more_events
+                _backfill(bench, label, url, databases, events, rewrite=rewrite, stride=stride)
+
+
+def _backfill(
+    bench: Bench, label: str, url: str, databases: Databases, events: int, *, rewrite: bool, stride: int = 1
+) -> None:
+    _say(f"{databases.kind}: backfill, {label}, {events:,} events")
+    blocks = bench.scale.blocks
+    limit = ceiling(url, events=events, blocks=blocks, stride=stride).all_a_second
+    with databases.new() as database_url:
+        run = backfill(label, url, database_url, databases, blocks=blocks, cores=1 if label == "one core" else 0)
+        run.provider_rate = limit
+        bench.results.backfills.append(run)
+        if rewrite:
+            _say(f"{databases.kind}: rebuild")
+            bench.results.rebuilds.append(rebuild(database_url, databases.kind, run.events))
+
+
+def _serve(bench: Bench, kind: str, database_url: str, size: str) -> None:
+    _say(f"{kind}: the API on {size}")
+    scale = bench.scale
+    for found in served(database_url, kind, _devices(database_url), scale.seconds, scale.connections):
+        if isinstance(found, Started):
+            bench.results.starts.append(found)
+        else:
+            bench.results.served.append(found)
+
+
+def _devices(database_url: str) -> int:
+    engine = connect(database_url, read_only=True)
+    with engine.begin() as connection:
+        found: int = connection.execute(text("SELECT count(*) FROM device")).scalar_one()
+    engine.dispose()
+    return found
+
+
+def _set(url: str, head: int, conditions: Mapping[str, float]) -> None:
+    usual = {"latency": 0.0, "block_cap": 0, "result_cap": 0, "finality": 64, "head": head}
+    call(url, "bench_set", {**usual, **conditions})
+
+
+def _say(what: str) -> None:
+    print(f"bench: {what}", file=sys.stderr, flush=True)
