@@ -39,7 +39,8 @@ SECONDARY_INDEXES = (
     SecondaryIndex("event", ("chain_id", "event_time", "position")),
     # look-ups and orders of devices
     SecondaryIndex("device", ("chain_id", "token_id", "id")),
-    SecondaryIndex("device_version", ("chain_id", "owner", "device_id", *SPAN)),
+    # an owner's newest devices first: SQLite takes an index of the order for the better one, whoever owns how many
+    SecondaryIndex("device_version", ("chain_id", "owner", "minted_at", "device_id", *SPAN)),
     SecondaryIndex("device_version", ("chain_id", "address", "device_id", *SPAN)),
     SecondaryIndex("device_version", ("chain_id", "imei_key", "device_id", *SPAN)),
     SecondaryIndex("device_version", ("chain_id", "dev_eui_key", "device_id", *SPAN)),

@@ -16,6 +16,7 @@ from tests.indexing import Indexer, open_engine
 
 OWNER, USER = "0x" + "11" * 20, "0x" + "33" * 20
 HASH = "0x" + "ab" * 32
+OWNER_INDEX = "ix_device_version_owner_minted_at_device_id"
 BIG = ("event", "device", "device_version", "device_activity", "device_attribute", "authorization", "test_result")
 
 
@@ -24,20 +25,20 @@ class Explaining(Api):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self.plans: list[list[str]] = []
+        self.plans: dict[str, list[str]] = {}
         event.listen(self.engine, "before_cursor_execute", self._explain)
 
     async def plans_of(self, query: str) -> list[list[str]]:
-        self.plans = []
+        self.plans = {}
         await self.ask(query)
-        return self.plans
+        return list(self.plans.values())
 
     def _explain(self, connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         if statement.startswith(("SELECT", "WITH")):
             # in the thread of the statement, on a connection of its own
             with sqlite3.connect(self.engine.url.database or "", uri=True) as file:
                 rows = file.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
-            self.plans.append([row[3] for row in rows])
+            self.plans[statement] = [row[3] for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ async def test_a_look_up_goes_by_the_index_of_its_key(api: Explaining, key: str)
 
 
 FILTERS = {
-    f'devices(filterBy: {{owner: {{eq: "{OWNER}"}}}})': "ix_device_version_owner_device_id",
+    f'devices(filterBy: {{owner: {{eq: "{OWNER}"}}}})': OWNER_INDEX,
     'devices(filterBy: {serialNumber: {startsWith: "A"}})': "ix_device_version_serial_number_key_device_id",
     "devices(filterBy: {manufacturerId: {eq: 1}})": "ix_device_version_manufacturer_id_device_id",
     "devices(filterBy: {hardwareLicenseId: {eq: 7}})": "ix_device_version_hardware_license_id_device_id",
@@ -153,7 +154,7 @@ async def test_an_equality_is_found_by_its_index_or_on_the_way_of_the_order(api:
 
 STATISTICS = {
     "groupBy: [MODEL, MANUFACTURER, FIRMWARE]": "device_version",
-    f'groupBy: [FIRMWARE, MINTED_MONTH], filterBy: {{owner: {{eq: "{OWNER}"}}}}': "ix_device_version_owner_device_id",
+    f'groupBy: [FIRMWARE, MINTED_MONTH], filterBy: {{owner: {{eq: "{OWNER}"}}}}': OWNER_INDEX,
     "groupBy: [CONTRACT], filterBy: {hardwareLicenseId: {eq: 7}}": "ix_device_version_hardware_license_id_device_id",
 }
 

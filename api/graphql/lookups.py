@@ -146,10 +146,6 @@ def _serial_number(key: SerialNumberKey) -> Filter:
     return number + _equal("manufacturer_id")(key.manufacturer_id)
 
 
-def _held_address(address: bytes) -> Filter:
-    return (("held_address", address),)
-
-
 def _token_did(text: str) -> Filter:
     return parse_did(text) or NOWHERE
 
@@ -157,7 +153,7 @@ def _token_did(text: str) -> Filter:
 DEVICE_KEYS: dict[str, Callable[[Any], Filter]] = {
     "token_did": _token_did,
     "token_id": _equal("token_id"),
-    "address": _held_address,
+    "address": _equal("held_address"),
     "ever_had_address": _equal("ever_had_address"),
     "imei": _equal("imei"),
     "dev_eui": _equal("dev_eui"),

@@ -9,9 +9,9 @@ from api.queries import tables
 from api.queries.devices import GRANTEE_FIELDS, devices_fitting, in_force
 from api.queries.filters import Computed, Condition, Fields, Filter, Moment, Plain
 from api.queries.joins import Steps
-from api.queries.keys import Key, key_rows, rows_by_place
+from api.queries.keys import Key, rows_by_key
 from api.queries.pages import Listing, Part, always
-from api.queries.scope import Scope, block_number_of, scope_of
+from api.queries.scope import Scope, block_number_of
 
 grant = tables.authorization
 event = tables.event
@@ -23,9 +23,11 @@ SOURCE = case((grant.c.scope == "", grant.c.source), else_=grant.c.source.concat
 
 def authorizations(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
     """Returns the grant that the log at each key's id gave, None where it gave none by the key's point."""
-    scope = scope_of(key_rows(connection, keys))
-    query = select_authorizations(scope).where(event.c.position == scope.id, scope.began(grant))
-    return rows_by_place(connection, query, scope, len(keys))
+    return rows_by_key(connection, _authorizations, keys)
+
+
+def _authorizations(scope: Scope) -> Select[Any]:
+    return select_authorizations(scope).where(event.c.position == scope.id, scope.began(grant))
 
 
 def select_authorizations(scope: Scope) -> Select[Any]:

@@ -25,7 +25,7 @@ from api.queries.filters import (
     seconds_up,
 )
 from api.queries.joins import Steps
-from api.queries.keys import Key, key_rows, lists_by_place, rows_by_place
+from api.queries.keys import Key, key_rows, lists_by_place, rows_by_key
 from api.queries.pages import Listing, Order, Part, always, select_ids
 from api.queries.scope import Scope, first_position_from, scope_of
 from schema.columns import clean_text
@@ -56,17 +56,21 @@ def select_devices(scope: Scope) -> Select[Any]:
 
 def devices(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
     """Returns the device of each key, None where there is none at its point."""
-    scope = scope_of(key_rows(connection, keys))
-    return rows_by_place(connection, select_devices(scope).where(device.c.id == scope.id), scope, len(keys))
+    return rows_by_key(connection, _devices, keys)
+
+
+def _devices(scope: Scope) -> Select[Any]:
+    return select_devices(scope).where(device.c.id == scope.id)
 
 
 def successors(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
     """Returns (device_id) of the device that took over the address of each key's burned one, None where none did."""
-    scope = scope_of(key_rows(connection, keys))
-    query = select(version.c.device_id).select_from(
-        Steps(scope.keys, version, and_(version.c.predecessor_id == scope.id, scope.holds(version)))
-    )
-    return rows_by_place(connection, query, scope, len(keys))
+    return rows_by_key(connection, _successors, keys)
+
+
+def _successors(scope: Scope) -> Select[Any]:
+    succeeds = and_(version.c.predecessor_id == scope.id, scope.holds(version))
+    return select(version.c.device_id).select_from(Steps(scope.keys, version, succeeds))
 
 
 MOST = 100
@@ -266,8 +270,11 @@ ADDRESS_TEXT = re.compile("0[xX][0-9a-fA-F]{40}", re.ASCII)
 DID = re.compile("did:erc721:([0-9]{1,19}):0[xX]([0-9a-fA-F]{40}):([0-9]{1,78})", re.ASCII)
 
 
-def _held_address(scope: Scope, address: bytes) -> Condition:
-    return and_(version.c.address == address, version.c.burn_position.is_(None))
+class _HeldAddress(Exact):
+    """The address of a device that is not burned."""
+
+    def equals(self, value: Any) -> Condition:
+        return and_(super().equals(value), version.c.burn_position.is_(None))
 
 
 # verdicts that are no column of their own
@@ -328,7 +335,7 @@ FIELDS: Fields = {
     "provisioned_after_quality": Exact(version.c.provisioned_after_quality),
     "sanitized_before_disposal": Exact(version.c.sanitized_before_disposal),
     # of look-ups alone
-    "held_address": Computed(_held_address),
+    "held_address": _HeldAddress(version.c.address),
 }
 
 

@@ -42,9 +42,9 @@ from api.queries.filters import (
     seconds_down,
 )
 from api.queries.joins import Steps
-from api.queries.keys import Key, key_rows, rows_by_place
+from api.queries.keys import Key, rows_by_key
 from api.queries.pages import Listing, Order, Part, always
-from api.queries.scope import Scope, block_number_of, first_position_from, scope_of
+from api.queries.scope import Scope, block_number_of, first_position_from
 from schema.columns import MAX_BLOCK_NUMBER, end_of_block, position
 from schema.events import Kind
 from schema.vocabulary import BIZ_STEPS, DISPOSITIONS, BizStep, EpcisAction, EventFlag, VerificationLevel
@@ -102,9 +102,11 @@ def recorded(row: Row[Any]) -> RecordedEvent:
 
 def events(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
     """Returns the event whose position is each key's id, None where there is none by the key's point."""
-    scope = scope_of(key_rows(connection, keys))
-    query = select_events(scope).where(event.c.position == scope.id, event.c.position <= scope.position)
-    return rows_by_place(connection, query, scope, len(keys))
+    return rows_by_key(connection, _events, keys)
+
+
+def _events(scope: Scope) -> Select[Any]:
+    return select_events(scope).where(event.c.position == scope.id, event.c.position <= scope.position)
 
 
 # What a reader may ask of events

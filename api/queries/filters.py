@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from operator import ge, gt, le, lt
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, or_, true
+from sqlalchemy import ColumnElement, Select, and_, bindparam, false, func, or_, true
 
 from api.queries.scope import Scope
 from schema.columns import INT64_MAX, KEY_LENGTH, clean_text
@@ -60,8 +60,46 @@ def negate(condition: Condition) -> Condition:
     return condition.is_not(true())
 
 
+class Slot(NamedTuple):
+    """Stands in a filter for a value that comes when the statement is executed."""
+
+    name: str
+
+
+def _sql(value: Any, column: ColumnElement[Any]) -> Any:
+    """Returns what a column is compared with."""
+    if isinstance(value, Slot):
+        return bindparam(value.name, type_=column.type)
+    return int(value) if isinstance(value, IntEnum) else value
+
+
+def with_slots(filter: Filter, fields: Fields) -> tuple[Filter, dict[str, Any]]:
+    """Returns the filter with slots for the values that it asks to be equal, as far as that may be, and the values."""
+    values: dict[str, Any] = {}
+
+    def slot(field: "Comparable | Related", operator: str, value: Any) -> Any:
+        parameter = field.parameter(value) if operator == "eq" else None
+        if parameter is None:
+            return value
+        name = f"wish_{len(values)}"
+        values[name] = parameter
+        return Slot(name)
+
+    def wish(name: str, asked: Any) -> Any:
+        field = fields.get(name)
+        if not isinstance(field, Comparable | Related):
+            return asked
+        return tuple((operator, slot(field, operator, value)) for operator, value in asked)
+
+    return tuple((name, wish(name, asked)) for name, asked in filter), values
+
+
 class Comparable:
     """A field with one value: tells which of the operators it answers, by `equals`, `present` and `compare`."""
+
+    def parameter(self, value: Any) -> Any:
+        """Returns a value as `equals` gives it to SQL; None where it depends on the value what SQL is asked."""
+        return None
 
     def meets(self, scope: Scope, wishes: Filter) -> Condition:
         return and_(true(), *(self._wish(operator, value) for operator, value in wishes))
@@ -100,8 +138,12 @@ class Exact(Comparable):
 
     column: ColumnElement[Any]
 
+    def parameter(self, value: Any) -> Any:
+        return _sql(value, self.column)
+
     def equals(self, value: Any) -> Condition:
-        return self.column == (int(value) if isinstance(value, IntEnum) else value)
+        condition: Condition = self.column == _sql(value, self.column)
+        return condition
 
     def among(self, values: Iterable[Any]) -> Condition:
         return self.column.in_([int(value) if isinstance(value, IntEnum) else value for value in values])
@@ -118,22 +160,28 @@ class Number(Comparable):
     least: int = 0
     most: int = INT64_MAX
 
-    def equals(self, value: int) -> Condition:
-        return self.column == value if self.least <= value <= self.most else false()
+    def parameter(self, value: int) -> Any:
+        return value if self._holds(value) else None
+
+    def equals(self, value: int | Slot) -> Condition:
+        return self.column == _sql(value, self.column) if isinstance(value, Slot) or self._holds(value) else false()
 
     def among(self, values: Iterable[int]) -> Condition:
-        return self.column.in_([value for value in values if self.least <= value <= self.most])
+        return self.column.in_([value for value in values if self._holds(value)])
 
     def present(self) -> Condition:
         return self.column.is_not(None)
 
     def compare(self, operator: str, value: int) -> Condition:
         compare = COMPARISONS[operator]
-        if self.least <= value <= self.most:
+        if self._holds(value):
             condition: Condition = compare(self.column, value)
             return condition
         # all that the column can hold lies on one side of it
         return self.present() if compare(self.least, value) else false()
+
+    def _holds(self, value: int) -> bool:
+        return self.least <= value <= self.most
 
 
 UINT256_MAX = 2**256 - 1
@@ -178,7 +226,14 @@ class Text(Comparable):
     key: ColumnElement[str]
     clean: Callable[[str], str] = clean_text
 
-    def equals(self, value: str) -> Condition:
+    def parameter(self, value: str) -> Any:
+        wanted = self.clean(value)
+        return wanted if 0 < len(wanted) < KEY_LENGTH else None
+
+    def equals(self, value: str | Slot) -> Condition:
+        if isinstance(value, Slot):
+            asked: Condition = self.key == _sql(value, self.key)
+            return asked
         wanted = self.clean(value)
         if not wanted:
             return false()
@@ -305,6 +360,9 @@ class Related:
     column: ColumnElement[Any]
     rows: Callable[[Scope], Select[Any]]
     field: Comparable
+
+    def parameter(self, value: Any) -> Any:
+        return self.field.parameter(value)
 
     def meets(self, scope: Scope, wishes: Filter) -> Condition:
         return and_(true(), *(self._wish(scope, operator, value) for operator, value in wishes))

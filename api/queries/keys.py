@@ -4,17 +4,28 @@ Each key brings its own position and clock, so that parts of an answer that stan
 """
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, FromClause, Row, Select, bindparam, cast, func, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    String,
+    bindparam,
+    cast,
+    func,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.selectable import Subquery
 
 from api.queries.pins import Pin
-
-if TYPE_CHECKING:
-    from api.queries.scope import Scope
+from api.queries.scope import Scope, scope_of
 
 
 class Key(NamedTuple):
@@ -32,22 +43,46 @@ def key_of(pin: Pin, id: int = 0) -> Key:
 
 
 KEY_COLUMNS = ("place", *Key._fields)
+ARRAYS = tuple(f"keys_{name}" for name in KEY_COLUMNS)
 
 
 def key_rows(connection: Connection, keys: Sequence[Key]) -> Subquery:
     """Returns the keys as a table: `place` (from 0), chain_id, id, position, clock."""
+    values = key_values(connection, keys)
+    return _json_table(values) if connection.dialect.name == "sqlite" else _array_table(values)
+
+
+def key_table(dialect: str) -> Subquery:
+    """Returns the same table without keys: they come when the statement is executed, as `key_values`."""
+    return _json_table({"keys": None}) if dialect == "sqlite" else _array_table(dict.fromkeys(ARRAYS))
+
+
+def key_values(connection: Connection, keys: Sequence[Key]) -> dict[str, Any]:
+    """Returns the parameters that keys are in a statement."""
     rows = [(place, *key) for place, key in enumerate(keys)]
     if connection.dialect.name == "sqlite":
-        return _json_rows(rows)
-    return _array_rows(rows)
+        return {"keys": json.dumps(rows)}
+    columns = list(zip(*rows, strict=True)) or [()] * len(ARRAYS)
+    return {name: list(column) for name, column in zip(ARRAYS, columns, strict=True)}
 
 
-def rows_by_place(connection: Connection, query: Select[Any], scope: "Scope", length: int) -> list[Row[Any] | None]:
-    """Returns the query's row for each key, None for a key without one. The query reads the scope's keys."""
-    found: list[Row[Any] | None] = [None] * length
-    for row in connection.execute(query.add_columns(scope.keys.c.place)):
+Build = Callable[[Scope], Select[Any]]
+
+
+def rows_by_key(connection: Connection, build: Build, keys: Sequence[Key]) -> list[Row[Any] | None]:
+    """Returns the row for each key, None for a key without one. `build` is asked once for the query, at the scope of
+    each key."""
+    found: list[Row[Any] | None] = [None] * len(keys)
+    for row in connection.execute(_built(build, connection.dialect.name), key_values(connection, keys)):
         found[row.place] = row
     return found
+
+
+@cache
+def _built(build: Build, dialect: str) -> Select[Any]:
+    # making a statement takes many times as long as executing it
+    scope = scope_of(key_table(dialect))
+    return build(scope).add_columns(scope.keys.c.place)
 
 
 def lists_by_place(connection: Connection, query: Select[Any], length: int) -> list[list[Row[Any]]]:
@@ -58,9 +93,9 @@ def lists_by_place(connection: Connection, query: Select[Any], length: int) -> l
     return found
 
 
-def _json_rows(rows: Sequence[tuple[int, ...]]) -> Subquery:
+def _json_table(values: Mapping[str, Any]) -> Subquery:
     # one parameter, so that the statement is the same for any number of keys
-    each: Any = func.json_each(bindparam("keys", json.dumps(rows))).table_valued("value")
+    each: Any = func.json_each(bindparam("keys", values["keys"], type_=String)).table_valued("value")
     columns = [
         type_coerce(func.json_extract(each.c.value, f"$[{index}]"), BigInteger).label(name)
         for index, name in enumerate(KEY_COLUMNS)
@@ -68,11 +103,7 @@ def _json_rows(rows: Sequence[tuple[int, ...]]) -> Subquery:
     return select(*columns).select_from(each).subquery("k")
 
 
-def _array_rows(rows: Sequence[tuple[int, ...]]) -> Subquery:
-    columns = list(zip(*rows, strict=True)) or [()] * len(KEY_COLUMNS)
-    arrays = [
-        cast(bindparam(f"keys_{name}", list(column), type_=ARRAY(BigInteger)), ARRAY(BigInteger))
-        for name, column in zip(KEY_COLUMNS, columns, strict=True)
-    ]
+def _array_table(values: Mapping[str, Any]) -> Subquery:
+    arrays = [cast(bindparam(name, values[name], type_=ARRAY(BigInteger)), ARRAY(BigInteger)) for name in ARRAYS]
     each: FromClause = func.unnest(*arrays).table_valued(*KEY_COLUMNS, name="each_key").render_derived()
     return select(*(type_coerce(each.c[name], BigInteger).label(name) for name in KEY_COLUMNS)).subquery("k")

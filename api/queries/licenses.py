@@ -20,9 +20,9 @@ from api.queries.filters import (
     negate,
 )
 from api.queries.joins import Steps
-from api.queries.keys import Key, key_rows, rows_by_place
+from api.queries.keys import Key, rows_by_key
 from api.queries.pages import Listing, Order, Part, always
-from api.queries.scope import Scope, scope_of
+from api.queries.scope import Scope
 from schema.vocabulary import LicenseStatus
 
 manufacturer = tables.manufacturer
@@ -35,16 +35,20 @@ _SPAN = ("chain_id", "valid_from", "valid_to")
 
 def manufacturers(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
     """Returns the manufacturer of each key as it stands at its point; None where it is not yet named."""
-    scope = scope_of(key_rows(connection, keys))
-    query = select_manufacturers(scope).where(manufacturer.c.id == scope.id)
-    return rows_by_place(connection, query, scope, len(keys))
+    return rows_by_key(connection, _manufacturers, keys)
 
 
 def hardware_licenses(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
     """Returns the hardware licence of each key as it stands at its point; None where it is not yet named."""
-    scope = scope_of(key_rows(connection, keys))
-    query = select_hardware_licenses(scope).where(license.c.id == scope.id)
-    return rows_by_place(connection, query, scope, len(keys))
+    return rows_by_key(connection, _hardware_licenses, keys)
+
+
+def _manufacturers(scope: Scope) -> Select[Any]:
+    return select_manufacturers(scope).where(manufacturer.c.id == scope.id)
+
+
+def _hardware_licenses(scope: Scope) -> Select[Any]:
+    return select_hardware_licenses(scope).where(license.c.id == scope.id)
 
 
 def select_manufacturers(scope: Scope) -> Select[Any]:

@@ -8,15 +8,19 @@ is two segments, present and absent, and a page at most two walks. `id` breaks e
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
     Row,
     Select,
     and_,
+    bindparam,
     func,
     literal,
     literal_column,
@@ -26,9 +30,11 @@ from sqlalchemy import (
     tuple_,
 )
 
-from api.queries.filters import Fields, Filter, matches, negate
-from api.queries.keys import Key, key_rows
+from api.queries.filters import Fields, Filter, matches, negate, with_slots
+from api.queries.keys import Key, key_table, key_values
 from api.queries.scope import Scope, scope_of
+
+KEPT_STATEMENTS = 256
 
 
 @dataclass(frozen=True)
@@ -100,16 +106,30 @@ def pages(
     connection: Connection, listing: Listing, order: Order, keys: Sequence[Key], window: Window, filter: Filter = ()
 ) -> list[Page]:
     """Returns the page of each key."""
-    found: dict[int, list[Row[Any]]] = defaultdict(list)
+    asked, values = with_slots(filter, listing.fields)
+    values |= {
+        "size": window.size + 1,
+        **_place_values("after", window.after),
+        **_place_values("before", window.before),
+    }
+    found: list[list[Row[Any]]] = [[] for _ in keys]
     for sides, places in _by_sides(keys, window).items():
-        for present in (True,) if order.present is None else (True, False):
-            statement = _statement(
-                connection, listing, order, [keys[place] for place in places], window, filter, present, sides
-            )
-            if statement is not None:
-                for row in connection.execute(statement):
-                    found[places[row.place]].append(row)
-    return [_page(order, found[place], window) for place in range(len(keys))]
+        left = places
+        for present in _segments(order, window.backward):
+            walk = Walk(window.backward, _edge(window.after), _edge(window.before), sides, present)
+            statement = _statement(connection.dialect.name, listing, order, asked, walk)
+            if statement is not None and left:
+                for row in connection.execute(statement, values | key_values(connection, [keys[at] for at in left])):
+                    found[left[row.place]].append(row)
+                left = [place for place in left if len(found[place]) <= window.size]
+    return [_page(order, rows, window) for rows in found]
+
+
+def _segments(order: Order, backward: bool) -> tuple[bool, ...]:
+    """Returns the segments, the present and the absent, as a walk comes to them."""
+    if order.present is None:
+        return (True,)
+    return (False, True) if backward else (True, False)
 
 
 def merged(order: Order, found: Sequence[Page], window: Window) -> Page:
@@ -125,12 +145,19 @@ def place_of(row: Row[Any]) -> Place:
 
 def counts(connection: Connection, listing: Listing, keys: Sequence[Key], filter: Filter = ()) -> list[int]:
     """Returns how many rows the list of each key holds."""
-    scope = scope_of(key_rows(connection, keys))
-    conditions = (listing.within(scope), matches(scope, filter, listing.fields))
-    count = walk(listing, scope, conditions).with_only_columns(func.count()).correlate(scope.keys).scalar_subquery()
-    rows = connection.execute(select(scope.keys.c.place, count.label("total")))
+    asked, values = with_slots(filter, listing.fields)
+    statement = _count_statement(connection.dialect.name, listing, asked)
+    rows = connection.execute(statement, values | key_values(connection, keys))
     totals = {row.place: row.total for row in rows}
     return [totals[place] for place in range(len(keys))]
+
+
+@lru_cache(KEPT_STATEMENTS)
+def _count_statement(dialect: str, listing: Listing, filter: Filter) -> Select[Any]:
+    scope = scope_of(key_table(dialect))
+    conditions = (listing.within(scope), matches(scope, filter, listing.fields))
+    count = walk(listing, scope, conditions).with_only_columns(func.count()).correlate(scope.keys).scalar_subquery()
+    return select(scope.keys.c.place, count.label("total"))
 
 
 def select_ids(listing: Listing, scope: Scope, filter: Filter) -> Select[Any]:
@@ -151,6 +178,27 @@ def walk(
 Sides = tuple[int, int]
 
 
+class Walk(NamedTuple):
+    """What of a window makes a statement another one; all else of it are parameters.
+
+    `after` and `before`: whether there is such a place, and whether it has a key. `present`: the segment.
+    """
+
+    backward: bool
+    after: bool | None
+    before: bool | None
+    sides: Sides
+    present: bool
+
+
+def _edge(place: Place | None) -> bool | None:
+    return None if place is None else place.key is not None
+
+
+def _place_values(name: str, place: Place | None) -> dict[str, Any]:
+    return {} if place is None else {f"{name}_key": place.key, f"{name}_id": place.id}
+
+
 def _by_sides(keys: Sequence[Key], window: Window) -> Mapping[Sides, list[int]]:
     """Groups the keys by whether their chain lies before (-1), in (0) or behind (1) that of each end of the window."""
     groups: dict[Sides, list[int]] = defaultdict(list)
@@ -163,28 +211,26 @@ def _side(key: Key, place: Place | None) -> int:
     return 0 if place is None else (key.chain_id > place.chain_id) - (key.chain_id < place.chain_id)
 
 
-def _statement(
-    connection: Connection,
-    listing: Listing,
-    order: Order,
-    keys: Sequence[Key],
-    window: Window,
-    filter: Filter,
-    present: bool,
-    sides: Sides,
-) -> Select[Any] | None:
-    scope = scope_of(key_rows(connection, keys))
-    conditions = (listing.within(scope), _segment(order, present), matches(scope, filter, listing.fields))
+@lru_cache(KEPT_STATEMENTS)
+def _statement(dialect: str, listing: Listing, order: Order, filter: Filter, walk: Walk) -> Select[Any] | None:
+    """Returns the SELECT of the pages of any keys in one segment, None where the segment lies outside of the window.
+
+    Making it takes many times as long as executing it.
+    """
+    scope = scope_of(key_table(dialect))
+    conditions = (listing.within(scope), _segment(order, walk.present), matches(scope, filter, listing.fields))
     walked, id = _walk(listing, scope, order.key, conditions)
-    bounds = _bounds(id, order, window, present, sides)
+    bounds = _bounds(id, order, walk)
     if bounds is None:
         return None
-    walked = walked.where(bounds).order_by(*_directions(id, order, window, present)).limit(window.size + 1)
+    present = walk.present
+    size = bindparam("size", type_=Integer)
+    walked = walked.where(bounds).order_by(*_directions(id, order, walk.backward, present)).limit(size)
     sort_key = literal_column("NULL") if order.key is None or not present else order.key
     rows = listing.rows(scope).add_columns(
         scope.keys.c.place.label("place"), sort_key.label("sort_key"), listing.row_id.label("sort_id")
     )
-    if connection.dialect.name == "sqlite":
+    if dialect == "sqlite":
         return rows.where(listing.row_id.in_(walked.correlate(scope.keys)))
     picked = walked.with_only_columns(id.label("picked")).correlate(scope.keys).lateral("picked")
     return rows.select_from(picked).where(listing.row_id == picked.c.picked)
@@ -215,20 +261,21 @@ def _segment(order: Order, present: bool) -> ColumnElement[bool]:
     return order.present if present else negate(order.present)
 
 
-def _directions(id: ColumnElement[int], order: Order, window: Window, present: bool) -> list[ColumnElement[Any]]:
+def _directions(id: ColumnElement[int], order: Order, backward: bool, present: bool) -> list[ColumnElement[Any]]:
     columns = [id] if order.key is None or not present else [order.key, id]
-    return [column.desc() if order.descending != window.backward else column.asc() for column in columns]
+    return [column.desc() if order.descending != backward else column.asc() for column in columns]
 
 
-def _bounds(
-    id: ColumnElement[int], order: Order, window: Window, present: bool, sides: Sides
-) -> ColumnElement[bool] | None:
+def _bounds(id: ColumnElement[int], order: Order, walk: Walk) -> ColumnElement[bool] | None:
     """Returns the condition of the window in one segment of one chain, None where the segment lies outside of it."""
     conditions = []
-    for place, side, behind in ((window.after, sides[0], True), (window.before, sides[1], False)):
-        if place is None:
+    for name, keyed, side, behind in (
+        ("after", walk.after, walk.sides[0], True),
+        ("before", walk.before, walk.sides[1], False),
+    ):
+        if keyed is None:
             continue
-        condition = _bound(id, order, place, side, behind, present)
+        condition = _bound(id, order, name, keyed, side, behind, walk.present)
         if condition is None:
             return None
         conditions.append(condition)
@@ -236,27 +283,28 @@ def _bounds(
 
 
 def _bound(
-    id: ColumnElement[int], order: Order, place: Place, side: int, behind: bool, present: bool
+    id: ColumnElement[int], order: Order, name: str, place_keyed: bool, side: int, behind: bool, present: bool
 ) -> ColumnElement[bool] | None:
     """Returns the condition of standing behind (or before) a place, None where no row of the segment can."""
     keyed = order.key is not None
-    place_present = not keyed or place.key is not None
+    place_present = not keyed or place_keyed
     if present != place_present:
         # all that is absent stands behind all that is present
         return true() if behind != present else None
     ascends = behind != order.descending
     of_chain = side if ascends else -side
+    place_id = bindparam(f"{name}_id", type_=BigInteger)
     if not keyed or not present:
         if of_chain:
             return true() if of_chain > 0 else None
-        return _beyond(id, literal(place.id), ascends)
+        return _beyond(id, place_id, ascends)
     if order.key is None:
         raise TypeError(f"the order {order.name} has no key")
-    key = literal(place.key, order.key.type)
+    key = bindparam(f"{name}_key", type_=order.key.type)
     if of_chain:
         beyond = _beyond(order.key, key, ascends)
         return or_(beyond, order.key == key) if of_chain > 0 else beyond
-    return _beyond(tuple_(order.key, id), tuple_(key, literal(place.id)), ascends)
+    return _beyond(tuple_(order.key, id), tuple_(key, place_id), ascends)
 
 
 def _beyond(column: Any, value: Any, ascends: bool) -> ColumnElement[bool]:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import Connection, Row, Select, and_, select
 
 from api.queries import tables
-from api.queries.keys import Key, key_rows, rows_by_place
-from api.queries.scope import scope_of
+from api.queries.keys import Key, rows_by_key
+from api.queries.scope import Scope
 
 vehicle = tables.vehicle
 version = tables.vehicle_version
@@ -15,11 +15,13 @@ version = tables.vehicle_version
 
 def vehicles(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
     """Returns the vehicle of each key as it stands at its point; None where it is not yet named."""
-    scope = scope_of(key_rows(connection, keys))
+    return rows_by_key(connection, _vehicles, keys)
+
+
+def _vehicles(scope: Scope) -> Select[Any]:
     owned = and_(version.c.vehicle_id == vehicle.c.id, scope.holds(version))
-    query = (
+    return (
         select(*vehicle.c, version.c.owner)
         .select_from(scope.keys.join(vehicle, vehicle.c.chain_id == scope.chain_id).join(version, owned))
         .where(vehicle.c.id == scope.id)
     )
-    return rows_by_place(connection, query, scope, len(keys))
