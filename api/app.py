@@ -74,7 +74,6 @@ def _disposing(engine: Engine, graphql: GraphQLEndpoint) -> Callable[[Starlette]
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        await graphql.live.pulse.close()
         await graphql.answers.close()
         engine.dispose()
 

@@ -10,9 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from api.answers import Answer, Answers, encode, refused
 from api.documents import Documents
 from api.graphql.context import Freshness
-from api.graphql.errors import Code, NotReady, Refusal
+from api.graphql.errors import Code, Refusal
 from api.graphql.schema import Schema, is_subscription, subscribe
-from api.pulse import Pulse
 from api.rates import Client, Rates
 from api.requests import GraphQLRequest
 from api.settings import Settings
@@ -37,7 +36,7 @@ class Live:
     ) -> None:
         self.settings = settings
         self.rates = Rates(settings)
-        self.pulse = Pulse(engine)
+        self.pulse = answers.pulse
         self._engine = engine
         self._schema = schema
         self._documents = documents
@@ -71,7 +70,7 @@ class Live:
         except TimeoutError:
             seconds = self.settings.max_seconds
             yield [_refused(f"The answer took more than {seconds:g} s and was given up: ask for less.", Code.TIMEOUT)]
-        except (DBAPIError, NotReady):
+        except DBAPIError:
             yield [_refused("The database cannot be read; /readyz says why.", Code.NOT_READY)]
         except Refusal as error:
             yield [refused(error)]

@@ -7,7 +7,7 @@ also notifies on PostgreSQL: where the server lets us listen (a replica does not
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -38,6 +38,7 @@ class Pulse:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._revisions: Revisions | None = None
+        self._indexed: Mapping[int, int] = {}
         self._next = asyncio.Event()
         self._waiting = 0
         self._left_at = 0.0
@@ -45,22 +46,29 @@ class Pulse:
 
     async def changed(self, seen: Revisions) -> None:
         """Returns when some revision is another than the one seen: greater, or of another database."""
-        if self._watching is None or self._watching.done():
-            self._revisions = None
-            self._watching = asyncio.create_task(self._watch())
-        self._waiting += 1
-        try:
-            while not self._tells_more(seen):
-                await self._next.wait()
-        finally:
-            self._waiting -= 1
-            self._left_at = time.monotonic()
+        await self._until(lambda: self._tells_more(seen))
+
+    async def reached(self, seen: Revisions, chain_id: int, number: int) -> None:
+        """Returns when that is so and a chain is indexed up to a block."""
+        await self._until(lambda: self._tells_more(seen) and self._indexed.get(chain_id, -1) >= number)
 
     async def close(self) -> None:
         """Ends the poller; who waits is told nothing more."""
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+
+    async def _until(self, told: Callable[[], bool]) -> None:
+        if self._watching is None or self._watching.done():
+            self._revisions = None
+            self._watching = asyncio.create_task(self._watch())
+        self._waiting += 1
+        try:
+            while not told():
+                await self._next.wait()
+        finally:
+            self._waiting -= 1
+            self._left_at = time.monotonic()
 
     @property
     def _is_wanted(self) -> bool:
@@ -94,16 +102,20 @@ class Pulse:
             said = " ".join(str(error.orig).split())
             tell(log, logging.WARNING, "the revisions cannot be read", ": {error}", error=said)
             return
-        if found != self._revisions:
-            self._revisions = found
+        revisions = {id: revision for id, (revision, _) in found.items()}
+        if revisions != self._revisions:
+            self._revisions = revisions
+            self._indexed = {id: number for id, (_, number) in found.items()}
             self._next.set()
             self._next = asyncio.Event()
 
 
-def _read(engine: Engine) -> Revisions:
+def _read(engine: Engine) -> Mapping[int, tuple[int, int]]:
+    """Returns the revision of each chain, and the number of its newest indexed block."""
     chain = tables.chain.c
+    query = select(chain.chain_id, chain.revision, chain.indexed_number)
     with engine.connect() as connection:
-        return {row.chain_id: row.revision for row in connection.execute(select(chain.chain_id, chain.revision))}
+        return {row.chain_id: (row.revision, row.indexed_number) for row in connection.execute(query)}
 
 
 class Listener:

@@ -6,12 +6,13 @@ After the draft of the GraphQL Foundation. Every refusal is below 500 and says w
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, NoReturn
 
 from starlette.requests import Request
 
-from api.graphql.errors import Code
+from api.graphql.errors import BadUserInput, Code
+from api.graphql.min_block import HEADER, MinBlock, parse_min_block
 
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
@@ -24,13 +25,17 @@ MAX_NESTING = 64
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """`hash` (SHA-256, lower-case hex) and `document_id` name the document: with one of them the query may be empty."""
+    """`hash` (SHA-256, lower-case hex) and `document_id` name the document: with one of them the query may be empty.
+
+    `min_block` is to be indexed before it is answered.
+    """
 
     query: str
     variables: dict[str, Any] | None = None
     operation_name: str | None = None
     hash: str | None = None
     document_id: str | None = None
+    min_block: MinBlock | None = None
 
 
 @dataclass
@@ -49,9 +54,19 @@ class RequestError(Exception):
 async def read_request(request: Request, max_body_bytes: int) -> GraphQLRequest:
     """Return what a GET or POST asks. Raises RequestError."""
     if request.method != "POST":
-        return graphql_request(_from_url(request))
-    _check_content_type(request)
-    return graphql_request(parse_json(await _body(request, max_body_bytes), "The body"))
+        asked = graphql_request(_from_url(request))
+    else:
+        _check_content_type(request)
+        asked = graphql_request(parse_json(await _body(request, max_body_bytes), "The body"))
+    return replace(asked, min_block=_min_block(request))
+
+
+def _min_block(request: Request) -> MinBlock | None:
+    text = request.headers.get(HEADER)
+    try:
+        return None if text is None else parse_min_block(text)
+    except BadUserInput as error:
+        raise RequestError(400, str(error), code=Code.BAD_USER_INPUT) from None
 
 
 class MediaType(NamedTuple):

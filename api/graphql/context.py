@@ -39,8 +39,8 @@ class Context:
     """One a request. `now` is the server's clock, which nothing but `_meta` reads.
 
     `take_cost` is told the cost before any field is read, and may raise a Refusal. `is_volatile` is set by what
-    changes without a revision: the answer may not be kept. The context of a subscription has `turns`: each of them
-    brings another snapshot.
+    changes without a revision: the answer may not be kept. `awaited` is a block, by chain id and number, that the
+    request wants indexed first. The context of a subscription has `turns`: each of them brings another snapshot.
     """
 
     snapshot: Snapshot
@@ -49,6 +49,7 @@ class Context:
     turns: "Turns | None" = None
     is_volatile: bool = False
     take_cost: Callable[[int], None] = _free
+    awaited: tuple[int, int] | None = None
     loaders: Loaders = field(init=False)
     _is_charged: bool = False
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import strawberry
 from sqlalchemy import Row
+from strawberry import UNSET
 
 from api.graphql.blocks import Block, to_block
 from api.graphql.context import Context
+from api.graphql.errors import NotReady
+from api.graphql.min_block import MinBlock, awaited_of
 from api.graphql.scalars import Address, BigInt, Bytes32, date_time
 from api.queries.chains import Tally, disagreements, tallies
 from api.queries.pins import BlockPoint
@@ -97,6 +100,17 @@ async def meta(context: Context, chain_id: int | None) -> Meta:
             _status(context, chain, found[chain.chain_id], disputed.get(chain.chain_id, ())) for chain in chains[:100]
         ],
     )
+
+
+def await_block(context: Context, min_block: int | None, chain_id: int | None) -> None:
+    """Has the request wait for a block that is not indexed yet. Raises NotReady then; BadUserInput."""
+    if min_block is None or min_block is UNSET:
+        return
+    wanted = MinBlock(min_block, None if chain_id is UNSET else chain_id, "minBlock")
+    awaited = awaited_of(context.snapshot.chains, wanted)
+    if awaited is not None:
+        context.awaited = awaited
+        raise NotReady(f"Block {awaited[1]} of chain {awaited[0]} is not indexed yet.")
 
 
 def _status(context: Context, chain: Row[Any], tally: Tally, disputed: Sequence[Row[Any]]) -> ChainStatus:

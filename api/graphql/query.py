@@ -41,7 +41,7 @@ from api.graphql.manufacturers import (
     to_hardware_license,
     to_manufacturer,
 )
-from api.graphql.meta import Meta, meta
+from api.graphql.meta import Meta, await_block, meta
 from api.graphql.nodes import Node
 from api.graphql.orders import BY_MANUFACTURER_ID, NEWEST_FIRST, OLDEST_FIRST, ManufacturerOrder
 from api.graphql.orphans import OrphanedEvent, orphaned_events
@@ -255,13 +255,20 @@ class Query:
         return await resolve_all(info.context, ids)
 
     @field(
-        "How fresh, how final and how well verified the answers are. Depends on the clock: never cached.", name="_meta"
+        "How fresh, how final and how well verified the answers are. Depends on the clock: never cached. With "
+        "`minBlock` the whole request first waits, at most 3 s, until that block is indexed (then NOT_READY; more than "
+        "64 past the head: BAD_USER_INPUT at once).",
+        name="_meta",
     )
     async def meta(
         self,
         info: Info,
+        min_block: Annotated[
+            BigInt | None, strawberry.argument(description="The least block to answer at, of `chainId`.")
+        ] = UNSET,
         chain_id: Annotated[BigInt | None, strawberry.argument(description="One network; all without it.")] = UNSET,
     ) -> Meta:
+        await_block(info.context, min_block, chain_id)
         return await meta(info.context, None if chain_id is UNSET else chain_id)
 
 

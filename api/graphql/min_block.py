@@ -1,0 +1,64 @@
+"""The least block that an answer may stand at: for a program that has just sent a transaction."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row
+
+from api.graphql.errors import BadUserInput, Reason
+
+MOST_PAST_HEAD = 64
+"""Blocks past the newest that a provider told of. What lies further is waited for by nobody: it is a mistake."""
+
+HEADER = "X-Min-Block"
+FORM = re.compile("(?:([0-9]{1,19}):)?([0-9]{1,19})", re.ASCII)
+
+
+class MinBlock(NamedTuple):
+    """A block by its number; of the one network that is indexed where `chain_id` is None. `name` is where it stood."""
+
+    number: int
+    chain_id: int | None
+    name: str
+
+
+def parse_min_block(text: str) -> MinBlock:
+    """Returns what the header asks. Raises BadUserInput."""
+    match = FORM.fullmatch(text.strip())
+    if match is None:
+        raise BadUserInput(f'{HEADER} is "{text[:80]}": send a block number, or chain id and number. Example: 137:42')
+    chain_id, number = match.groups()
+    return MinBlock(int(number), None if chain_id is None else int(chain_id), HEADER)
+
+
+def awaited_of(chains: Mapping[int, Row[Any]], wanted: MinBlock) -> tuple[int, int] | None:
+    """Returns the chain id and the number of a block that is still to be indexed, None of one that is.
+
+    Raises BadUserInput for a block that cannot come soon.
+    """
+    chain = _chain(chains, wanted)
+    newest = max(chain.indexed_number, -1 if chain.head_number is None else chain.head_number)
+    if wanted.number < 0:
+        raise BadUserInput(f"{wanted.name} is {wanted.number}: blocks are numbered from 0.")
+    if chain.head_number is not None and wanted.number > newest + MOST_PAST_HEAD:
+        raise BadUserInput(
+            f"{wanted.name} is {wanted.number}, and block {newest} is the newest of chain {chain.chain_id}: blocks up "
+            f"to {newest + MOST_PAST_HEAD} are waited for."
+        )
+    return None if chain.indexed_number >= wanted.number else (chain.chain_id, wanted.number)
+
+
+def _chain(chains: Mapping[int, Row[Any]], wanted: MinBlock) -> Row[Any]:
+    indexed = ", ".join(map(str, chains)) or "none"
+    if wanted.chain_id is None:
+        if len(chains) != 1:
+            raise BadUserInput(
+                f"{wanted.name} is {wanted.number}, and {len(chains)} networks are indexed: say of which chain "
+                f"({indexed}).",
+                Reason.AMBIGUOUS,
+            )
+        return next(iter(chains.values()))
+    if wanted.chain_id not in chains:
+        raise BadUserInput(f"{wanted.name} is of chain {wanted.chain_id}, which is not indexed here ({indexed} is).")
+    return chains[wanted.chain_id]
