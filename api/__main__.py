@@ -5,16 +5,17 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import uvicorn
 
 from api.graphql.schema import sdl
-from api.serving import server_config
+from api.serving import metrics_of, server_config
 from api.settings import Settings
 from schema.database import DatabaseError
 from schema.logs import configure, tell
+from schema.metrics import serve_metrics
 from schema.settings import SettingsError, add_options, read_settings
 
 log = logging.getLogger("certindex.api")
@@ -52,10 +53,22 @@ def serve(settings: Settings) -> None:
     """Serve until told to stop. Raises DatabaseError for a URL that can never work, SettingsError for a taken port."""
     configure(settings.log_format)
     config = server_config(settings)
-    with listen(settings.host, settings.port) as listener, suppress(KeyboardInterrupt):
+    with listen(settings.host, settings.port) as listener, _metrics(settings, config), suppress(KeyboardInterrupt):
         tell(log, logging.INFO, "serving", " {address}", address=address_of(listener))
         server = uvicorn.Server(config)
         server.run(sockets=[listener])
+
+
+@contextmanager
+def _metrics(settings: Settings, config: uvicorn.Config) -> Iterator[None]:
+    """Serves /metrics meanwhile, where a port is set for it. Raises SettingsError."""
+    if settings.metrics_port is None:
+        yield
+        return
+    server = serve_metrics([metrics_of(config)], settings.metrics_host, settings.metrics_port)
+    yield
+    server.shutdown()
+    server.server_close()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -6,6 +6,7 @@ an answer raises one. What is not, tells its context that it is volatile.
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
@@ -39,7 +40,10 @@ class Answer(NamedTuple):
 
 
 class Answers:
-    """Answers queries. Belongs to one event loop."""
+    """Answers queries. Belongs to one event loop.
+
+    `errors` counts those in answers by their code, `looked_up` the queries that the cache had or had not.
+    """
 
     def __init__(self, engine: Engine, settings: Settings, schema: Schema) -> None:
         self._engine = engine
@@ -47,6 +51,8 @@ class Answers:
         self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
         self._revisions = Revisions(engine)
         self.pulse = Pulse(engine)
+        self.errors: Counter[str] = Counter()
+        self.looked_up: Counter[str] = Counter()
         self._kept: LRUCache[Hashable, Kept] = LRUCache(settings.cache_bytes, lambda kept: kept.bytes)
 
     async def answer(self, asked: GraphQLRequest, slots: asyncio.Semaphore, charge: Callable[[int], None]) -> Answer:
@@ -80,6 +86,7 @@ class Answers:
         question = (asked.query, asked.operation_name, variables)
         if self._kept.maxsize > 0 and asked.min_block is None:
             kept = self._kept.get((question, await self._revisions.now()))
+            self.looked_up["miss" if kept is None else "hit"] += 1
             if kept is not None:
                 return kept.answer
         async with slots, open_snapshot(self._engine) as snapshot:
@@ -89,6 +96,7 @@ class Answers:
             answer = {} if context.awaited else await execute(self._schema, asked, context)
         if context.awaited is not None:
             return Awaited({id: chain.revision for id, chain in snapshot.chains.items()}, *context.awaited)
+        self.errors.update(error["extensions"]["code"] for error in answer.get("errors", ()))
         encoded = encode(answer)
         if "errors" not in answer and not context.is_volatile:
             size = ENTRY_BYTES + len(asked.query) + len(variables) + len(encoded.body)

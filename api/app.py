@@ -19,6 +19,7 @@ from api.bundle import bundle_route
 from api.endpoint import GraphQLEndpoint, refusal
 from api.graphql.errors import Code
 from api.graphql.schema import sdl
+from api.metrics import ApiMetrics, CountRequests
 from api.page import FOLDER
 from api.readiness import readiness
 from api.requests import RequestError
@@ -29,13 +30,14 @@ from schema.database import connect
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Return the application. The database may come later.
+    """Return the application, with its metrics in `state.metrics`. The database may come later.
 
     Raises DatabaseError for a URL that can never work, SettingsError for a wrong manifest of trusted documents.
     """
     engine = connect(settings.database_url, read_only=True)
     graphql = GraphQLEndpoint(engine, settings)
-    return Starlette(
+    metrics = ApiMetrics(engine, graphql)
+    app = Starlette(
         routes=[
             Route("/", RedirectResponse("/graphql")),
             Route("/graphql", graphql),
@@ -48,12 +50,15 @@ def create_app(settings: Settings) -> Starlette:
             Mount("/graphiql", StaticFiles(directory=FOLDER)),
         ],
         middleware=[
+            Middleware(CountRequests, metrics),
             Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"]),
             Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
         ],
         exception_handlers={Exception: _internal_error},
         lifespan=_disposing(engine, graphql),
     )
+    app.state.metrics = metrics
+    return app
 
 
 def _readyz(engine: Engine, settings: Settings) -> Callable[[Request], Awaitable[Response]]:

@@ -33,6 +33,7 @@ from api.requests import (
     response_type,
 )
 from api.settings import Settings
+from api.slots import Slots
 from api.streams import EventStream
 from api.trusted import load_trusted
 
@@ -68,7 +69,7 @@ class GraphQLEndpoint:
         self._settings = settings
         limits = Limits(settings.max_cost, settings.max_depth, settings.max_aliases, settings.max_tokens)
         schema = build_schema(introspection=settings.introspection, limits=limits, compiled=settings.compiled)
-        self._slots = asyncio.Semaphore(SNAPSHOTS)
+        self.slots = Slots(SNAPSHOTS)
         self._documents = _documents(settings, schema)
         self.answers = Answers(engine, settings, schema)
         self.live = Live(engine, settings, schema, self._documents, self.answers)
@@ -93,7 +94,7 @@ class GraphQLEndpoint:
                 return EventStream(self.live, asked, client)
             asked = self._documents.resolve(asked)
             async with asyncio.timeout(self._settings.max_seconds):
-                answer = await self.answers.answer(asked, self._slots, client.take_cost)
+                answer = await self.answers.answer(asked, self.slots, client.take_cost)
         except RequestError as error:
             return refusal(error, media_type.name)
         except Refusal as error:

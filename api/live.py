@@ -15,6 +15,7 @@ from api.graphql.schema import Schema, is_subscription, subscribe
 from api.rates import Client, Rates
 from api.requests import GraphQLRequest
 from api.settings import Settings
+from api.slots import Slots
 from api.turns import Turns
 
 SNAPSHOTS = 4
@@ -42,19 +43,20 @@ class Live:
         self._documents = documents
         self._answers = answers
         self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
-        self._slots = asyncio.Semaphore(SNAPSHOTS)
-        self._connections = 0
+        self.slots = Slots(SNAPSHOTS)
+        self.connections = 0
+        self.subscriptions = 0
 
     @contextmanager
     def connection(self) -> Iterator[None]:
         """Counts a connection for as long as it lives. Raises TooMany."""
-        if self._connections >= self.settings.max_connections:
+        if self.connections >= self.settings.max_connections:
             raise TooMany
-        self._connections += 1
+        self.connections += 1
         try:
             yield
         finally:
-            self._connections -= 1
+            self.connections -= 1
 
     async def answers(self, asked: GraphQLRequest, client: Client) -> AsyncGenerator[list[Answer], None]:
         """Yields answers in batches. Nothing is open while a batch is out: it may be sent as slowly as it takes."""
@@ -63,10 +65,14 @@ class Live:
             if not is_subscription(asked, self.settings.max_tokens):
                 yield [await self._answer(asked, client)]
                 return
-            async with asyncio.timeout(None) as deadline:
-                async with aclosing(self._turns(asked, client, deadline)) as batches:
-                    async for batch in batches:
-                        yield batch
+            self.subscriptions += 1
+            try:
+                async with asyncio.timeout(None) as deadline:
+                    async with aclosing(self._turns(asked, client, deadline)) as batches:
+                        async for batch in batches:
+                            yield batch
+            finally:
+                self.subscriptions -= 1
         except TimeoutError:
             seconds = self.settings.max_seconds
             yield [_refused(f"The answer took more than {seconds:g} s and was given up: ask for less.", Code.TIMEOUT)]
@@ -77,12 +83,12 @@ class Live:
 
     async def _answer(self, asked: GraphQLRequest, client: Client) -> Answer:
         async with asyncio.timeout(self.settings.max_seconds):
-            return await self._answers.answer(asked, self._slots, client.take_cost)
+            return await self._answers.answer(asked, self.slots, client.take_cost)
 
     async def _turns(
         self, asked: GraphQLRequest, client: Client, deadline: asyncio.Timeout
     ) -> AsyncGenerator[list[Answer], None]:
-        turns = Turns(self._engine, self._slots, self.pulse, deadline, self.settings.max_seconds)
+        turns = Turns(self._engine, self.slots, self.pulse, deadline, self.settings.max_seconds)
         try:
             context = await turns.context(self._freshness)
             context.take_cost = client.take_cost

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import uvicorn
+from prometheus_client.registry import Collector
 
 from api.app import create_app
 from api.settings import Settings
@@ -17,6 +18,11 @@ GRACE_SECONDS = 2
 
 class EmbeddedServer(uvicorn.Server):
     """A server that leaves signals to the process that it lives in. Set `should_exit` to end `serve()`."""
+
+    @property
+    def metrics(self) -> Collector:
+        """What there is to tell of it."""
+        return metrics_of(self.config)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -30,6 +36,13 @@ def embedded_server(database_url: str, host: str, port: int) -> EmbeddedServer:
         database_url=database_url,
     )
     return EmbeddedServer(server_config(settings, host=host, port=port))
+
+
+def metrics_of(config: uvicorn.Config) -> Collector:
+    """Returns the metrics of the application that is served so."""
+    app: Any = config.app
+    found: Collector = app.state.metrics
+    return found
 
 
 def server_config(settings: Settings, **options: Any) -> uvicorn.Config:

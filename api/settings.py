@@ -5,7 +5,17 @@ from ipaddress import ip_network
 
 from limits import parse_many
 
-from schema.settings import database_url, log_format, seconds, setting, switch, text, whole_number
+from schema.settings import (
+    database_url,
+    log_format,
+    metrics_host,
+    metrics_port,
+    seconds,
+    setting,
+    switch,
+    text,
+    whole_number,
+)
 
 
 def rate(value: str) -> str:
@@ -130,3 +140,5 @@ class Settings:
         example="30",
     )
     log_format: str = log_format
+    metrics_host: str = metrics_host
+    metrics_port: int | None = metrics_port

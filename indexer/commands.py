@@ -7,15 +7,16 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 from wsgiref.simple_server import WSGIServer
 
 import msgspec
+from prometheus_client.registry import Collector
 
 from indexer.errors import Stop, TryAgain
-from indexer.metrics import ChainCollector, serve_metrics
+from indexer.metrics import ChainCollector
 from indexer.opening import Opened, acquire, open_chain, open_database, open_store, stored_profile
 from indexer.progress import Progress
 from indexer.schedule import AGAIN, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Follower
@@ -26,6 +27,7 @@ from indexer.store.watch import read_watch_set
 from indexer.sync import Ahead, Pace, UpToDate, step
 from schema.database import connect, migrate
 from schema.logs import tell
+from schema.metrics import serve_metrics
 from schema.profile import load_profile
 
 ResultT = TypeVar("ResultT")
@@ -47,7 +49,7 @@ async def run(settings: Settings, *, serve: bool) -> int:
         await _follow(settings, stopping)
         return 0
     server = _server(settings)
-    following = asyncio.create_task(_follow(settings, stopping))
+    following = asyncio.create_task(_follow(settings, stopping, [server.metrics]))
     serving = asyncio.create_task(server.serve())
     await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
     stopping.set()  # the end of one ends the other
@@ -58,8 +60,8 @@ async def run(settings: Settings, *, serve: bool) -> int:
     return 0
 
 
-async def _follow(settings: Settings, stopping: asyncio.Event) -> None:
-    """Waits for the node, then follows the chain, until it is told to stop."""
+async def _follow(settings: Settings, stopping: asyncio.Event, others: Sequence[Collector] = ()) -> None:
+    """Waits for the node, then follows the chain, until it is told to stop. `others` are more metrics to serve."""
     told_to_stop = asyncio.create_task(stopping.wait())
     opening = asyncio.create_task(_with_patience(lambda: open_chain(settings), attempts=math.inf))
     await asyncio.wait({opening, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -78,7 +80,7 @@ async def _follow(settings: Settings, stopping: asyncio.Event) -> None:
     told_to_stop.add_done_callback(lambda _: follower.stop())
     metrics = None
     try:
-        metrics = _metrics(settings, opened, follower)
+        metrics = _metrics(settings, opened, follower, others)
         await follower.run()
     finally:
         told_to_stop.cancel()
@@ -197,12 +199,12 @@ async def _with_patience(action: Callable[[], Awaitable[ResultT]], *, attempts: 
             attempt += 1
 
 
-def _metrics(settings: Settings, opened: Opened, follower: Follower) -> WSGIServer | None:
+def _metrics(settings: Settings, opened: Opened, follower: Follower, others: Sequence[Collector]) -> WSGIServer | None:
     """Returns the server of /metrics, None where no port is set for it."""
     if settings.metrics_port is None:
         return None
     collector = ChainCollector(opened.engine, opened.chain_id, opened.pool, follower.record)
-    return serve_metrics(collector, settings.host, settings.metrics_port)
+    return serve_metrics([collector, *others], settings.metrics_host, settings.metrics_port)
 
 
 def _server(settings: Settings) -> Any:

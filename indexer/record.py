@@ -1,10 +1,11 @@
 """What the steps of this process did: plain numbers for metrics to read."""
 
-from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from indexer.store.work import Work
 from indexer.sync import Ahead, BackfillFinished, Indexed, Outcome, RolledBack, UpToDate
+from schema.metrics import Histogram
 
 STEP_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds of the histogram of steps; a last bucket holds what took longer."""
@@ -22,13 +23,11 @@ class Record:
     is_writing: bool = False
     leases: int = 0
     steps: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-    duration: list[int] = field(default_factory=lambda: [0] * (len(STEP_SECONDS) + 1))
+    duration: Histogram = field(default_factory=lambda: Histogram(STEP_SECONDS))
+    work: Work = field(default_factory=Work)
     blocks: int = 0
-    events: int = 0
     facts: int = 0
-    depth: list[int] = field(default_factory=lambda: [0] * (len(REORG_BLOCKS) + 1))
-    depths: int = 0
+    depth: Histogram = field(default_factory=lambda: Histogram(REORG_BLOCKS))
     rolled_back_events: int = 0
     range_blocks: int = 0
     socket_connected: bool | None = None
@@ -40,13 +39,11 @@ class Record:
         self._count(type(outcome).__name__, seconds)
         self.range_blocks = range_blocks
         match outcome:
-            case Indexed(first, last, events, facts):
+            case Indexed(first, last, facts=facts):
                 self.blocks += last - first + 1
-                self.events += events
                 self.facts += facts
             case RolledBack(ancestor, old_head, events):
-                self.depth[bisect_left(REORG_BLOCKS, old_head - ancestor)] += 1
-                self.depths += old_head - ancestor
+                self.depth.observe(old_head - ancestor)
                 self.rolled_back_events += events
             case BackfillFinished() | UpToDate() | Ahead():
                 pass
@@ -59,5 +56,4 @@ class Record:
 
     def _count(self, outcome: str, seconds: float) -> None:
         self.steps[outcome] = self.steps.get(outcome, 0) + 1
-        self.seconds += seconds
-        self.duration[bisect_left(STEP_SECONDS, seconds)] += 1
+        self.duration.observe(seconds)

@@ -119,6 +119,7 @@ class Follower:
     async def _work(self) -> None:
         """Indexes, verifies and listens for heads side by side, for as long as the lease is ours."""
         store = self.opened.store(self.lease)
+        store.work = self.record.work
         following = asyncio.create_task(self._follow(store))
         tasks = {following, asyncio.create_task(self._listen(store))}
         if self.verify:

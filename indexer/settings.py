@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from schema.settings import database_url, log_format, seconds, setting, switch, text, whole_number
+from schema.settings import (
+    database_url,
+    log_format,
+    metrics_host,
+    metrics_port,
+    seconds,
+    setting,
+    switch,
+    text,
+    whole_number,
+)
 
 
 def rpc_urls(value: str) -> tuple[str, ...]:
@@ -196,9 +206,5 @@ class Settings(NodeSettings):
         help="Port to serve on, with --serve; 0 is any free one.",
         example="8000",
     )
-    metrics_port: int | None = setting(
-        whole_number(0, 65535),
-        optional=True,
-        help="Port to serve Prometheus metrics on, at HOST, with certindex run; without it they are not served.",
-        example="9100",
-    )
+    metrics_host: str = metrics_host
+    metrics_port: int | None = metrics_port

@@ -87,9 +87,15 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # a reader pins its snapshot with the first SELECT; a writer that upgraded later could deadlock
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        only_reads = read_only or connection.get_execution_options().get("only_reads", False)
+        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def reading(engine: Engine) -> Engine:
+    """Returns a writer's engine for transactions that only read: they wait for no writer."""
+    return engine.execution_options(only_reads=True)
 
 
 def migrate(engine: Engine) -> None:

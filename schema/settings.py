@@ -184,6 +184,19 @@ log_format: str = setting(
     example="json",
 )
 
+metrics_host: str = setting(
+    text,
+    default="127.0.0.1",
+    help="Address to serve metrics on; they are for operators, not for the public.",
+    example="0.0.0.0",
+)
+metrics_port: int | None = setting(
+    whole_number(0, 65535),
+    optional=True,
+    help="Port to serve Prometheus metrics on, at METRICS_HOST; without it they are not served.",
+    example="9100",
+)
+
 
 def database_url(value: str) -> str:
     """Take the URL of a SQLite file or a PostgreSQL database."""

@@ -49,6 +49,12 @@ def metric(port: int, name: str) -> float:
     return float(value)
 
 
+def samples(port: int, name: str) -> dict[str, float]:
+    """Return the values of a metric by their labels, in the order of the description."""
+    found = [sample for family in _scraped(port) for sample in family.samples if sample.name == name]
+    return {" ".join(sample.labels.values()): sample.value for sample in found}
+
+
 def labels(port: int, name: str) -> list[dict[str, str]]:
     """Return the labels of each value that a metric has."""
     return [sample.labels for family in _scraped(port) for sample in family.samples if sample.name == name]

@@ -58,8 +58,8 @@ def indexers(database_url: str, **settings: str) -> Iterator[Callable[..., Child
         "VERIFY": "off",
     }
 
-    def start(heard: Callable[[str], None] = lambda line: None, **more: str) -> Child:
-        command = [sys.executable, "-m", "indexer", "run"]
+    def start(*options: str, heard: Callable[[str], None] = lambda line: None, **more: str) -> Child:
+        command = [sys.executable, "-m", "indexer", "run", *options]
         started.append(Child(command, heard=heard, environment=os.environ | common | settings | more))
         return started[-1]
 

@@ -167,7 +167,7 @@ class Soak:
 
     def _start(self, start: Callable[..., Child]) -> Child:
         self.did["lives"] += 1
-        return start(self._hear)
+        return start(heard=self._hear)
 
     def _hear(self, line: str) -> None:
         for words, name in HEARD:

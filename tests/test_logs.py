@@ -31,7 +31,7 @@ def test_every_line_of_the_indexer_is_json_with_the_fields_of_its_event_and_with
     for seed in range(6):
         random_block(seed).mine(node)
     with Provider(of_fake(node)) as provider, indexers(sqlite_url, LOG_FORMAT="json", RPC_URLS=provider.url) as start:
-        indexer = start(lines.append)
+        indexer = start(heard=lines.append)
         until(lambda: caught_up(sqlite_url, node), "the first index", indexer)
         provider.proxy.inject(archive_on_fire)
         provider.do(lambda: random_block(7).mine(node))
@@ -59,7 +59,7 @@ def test_lines_for_people_have_the_same_fields(sqlite_url: str) -> None:
     node, lines = FakeNode(finality=2), Lines()
     node.mine_blocks(5)
     with Provider(of_fake(node)) as provider, indexers(sqlite_url, RPC_URLS=provider.url) as start:
-        until(lambda: caught_up(sqlite_url, node), "the index", start(lines.append))
+        until(lambda: caught_up(sqlite_url, node), "the index", start(heard=lines.append))
     assert any(" INFO indexed blocks=0..3 events=0 facts=0 head=5 elapsed=" in line for line in lines), lines
 
 

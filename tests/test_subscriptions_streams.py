@@ -215,13 +215,13 @@ async def test_a_subscription_that_waits_holds_no_snapshot(live: tuple[Moving, L
     async with aclosing(answering.answers(GraphQLRequest(query), ANYONE)) as answers:
         waiting = asyncio.ensure_future(anext(answers))
         await asyncio.sleep(0.5)
-        assert answering._slots._value == 4
+        assert answering.slots._value == 4
         opened = answering._engine.pool.checkedout()  # type: ignore[attr-defined]  # of every pool but the abstract one
         assert opened == 0
         await moving.mine(updated(1))
         batch = await asyncio.wait_for(waiting, PATIENCE)
         assert len(batch) == 1
-        assert answering._slots._value == 4
+        assert answering.slots._value == 4
 
 
 async def test_a_large_batch_is_cut_and_nothing_of_it_is_lost(
@@ -263,7 +263,7 @@ async def test_a_turn_that_takes_too_long_ends_the_subscription(
         (answer,) = await anext(answers)
         assert answer.errors is not None
         assert answer.errors[0]["extensions"]["code"] == "TIMEOUT"
-    assert answering._slots._value == 4
+    assert answering.slots._value == 4
 
 
 async def test_postgresql_wakes_its_listeners_at_the_commit(

@@ -1,7 +1,8 @@
 """What was asked of which host, and how it went: plain numbers for metrics to read."""
 
-from bisect import bisect_left
 from dataclasses import dataclass, field
+
+from schema.metrics import Histogram
 
 LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the latency histogram; a last bucket holds what took longer."""
@@ -9,13 +10,12 @@ LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 
 @dataclass(slots=True)
 class Tally:
-    """One method at one host. `errors` by the name of the outcome, `seconds` in all, `latency` a count a bucket."""
+    """One method at one host. `errors` by the name of the outcome, `latency` in seconds."""
 
     requests: int = 0
     retries: int = 0
-    seconds: float = 0.0
     errors: dict[str, int] = field(default_factory=dict)
-    latency: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_SECONDS) + 1))
+    latency: Histogram = field(default_factory=lambda: Histogram(LATENCY_SECONDS))
 
 
 class Counts:
@@ -28,8 +28,7 @@ class Counts:
         """Counts a request and the time until its answer, good or bad."""
         tally = self._tally(host, method)
         tally.requests += 1
-        tally.seconds += seconds
-        tally.latency[bisect_left(LATENCY_SECONDS, seconds)] += 1
+        tally.latency.observe(seconds)
 
     def failed(self, host: str, method: str, error: str) -> None:
         """Counts the failure of a request that `answered` has counted."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 
+from schema.database import reading
 from schema.notices import STANDBY_SECONDS
 
 DEAD_AFTER_SECONDS = 5.0
@@ -93,7 +94,7 @@ class Lease:
             )
 
     def _read(self) -> Holder:
-        with self.engine.begin() as connection:
+        with reading(self.engine).begin() as connection:
             row = connection.execute(
                 text("SELECT writer, writer_beat, writer_epoch FROM chain WHERE chain_id = :chain_id"),
                 {"chain_id": self.chain_id},

@@ -20,6 +20,7 @@ class Undone(Struct, frozen=True):
 
     blocks: int
     events: int
+    rows: int
 
 
 LIFECYCLE = ("test_result", "firmware_update", "factory_reset", "end_of_life_step", "transfer")
@@ -50,34 +51,36 @@ def undo(connection: Connection, before: Checkpoint, ancestor: tuple[int, bytes]
     at = {"chain_id": before.chain_id, "ancestor": ancestor[0], "p": end_of_block(ancestor[0])}
     if cause is Cause.FORK:
         _keep_evidence(connection, before, ancestor, cause)
-    _reopen_spans(connection, at)
-    for table in LIFECYCLE:
-        connection.execute(text(f"DELETE FROM {table} WHERE chain_id = :chain_id AND position > :p"), at)
-    for table in IDENTITIES:
-        connection.execute(text(f"DELETE FROM {table} WHERE chain_id = :chain_id AND id > :p"), at)
-    for table, number in VERIFICATION.items():
-        connection.execute(text(f"DELETE FROM {table} WHERE chain_id = :chain_id AND {number} > :ancestor"), at)
+    rows = _reopen_spans(connection, at)
+    above = dict.fromkeys(LIFECYCLE, "position > :p") | dict.fromkeys(IDENTITIES, "id > :p")
+    above |= {table: f"{number} > :ancestor" for table, number in VERIFICATION.items()}
+    for table, condition in above.items():
+        rows += connection.execute(text(f"DELETE FROM {table} WHERE chain_id = :chain_id AND {condition}"), at).rowcount
     judged = "UPDATE chain SET judged_number = :ancestor WHERE chain_id = :chain_id AND judged_number > :ancestor"
     connection.execute(text(judged), at)
     events = connection.execute(text("DELETE FROM event WHERE chain_id = :chain_id AND position > :p"), at)
     blocks = connection.execute(text("DELETE FROM block WHERE chain_id = :chain_id AND number > :ancestor"), at)
-    return Undone(blocks.rowcount, events.rowcount)
+    return Undone(blocks.rowcount, events.rowcount, rows + blocks.rowcount + events.rowcount)
 
 
-def _reopen_spans(connection: Connection, at: dict[str, int]) -> None:
+def _reopen_spans(connection: Connection, at: dict[str, int]) -> int:
+    """Returns how many rows are deleted or open again."""
+    rows = 0
     for table, owner in SPANS.items():
         touched = "chain_id = :chain_id"
         if table not in SMALL_SPANS:
             touched += f""" AND ({owner} > :p OR {owner} IN (SELECT {owner} FROM event
                 WHERE chain_id = :chain_id AND position > :p AND {owner} IS NOT NULL))"""
         ended = ", ended_at = NULL, end_reason = NULL" if table == "authorization" else ""
-        connection.execute(text(f'DELETE FROM "{table}" WHERE {touched} AND valid_from > :p'), at)
-        connection.execute(
+        deleted = connection.execute(text(f'DELETE FROM "{table}" WHERE {touched} AND valid_from > :p'), at)
+        reopened = connection.execute(
             text(
                 f'UPDATE "{table}" SET valid_to = {OPEN}{ended} WHERE {touched} AND valid_to > :p AND valid_to < {OPEN}'
             ),
             at,
         )
+        rows += deleted.rowcount + reopened.rowcount
+    return rows
 
 
 def _keep_evidence(connection: Connection, before: Checkpoint, ancestor: tuple[int, bytes], cause: Cause) -> None:

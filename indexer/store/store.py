@@ -35,6 +35,7 @@ from indexer.store.open_rows import load_open_rows
 from indexer.store.recent import Recent
 from indexer.store.rollback import IDENTITIES, LIFECYCLE, SPANS, Cause, Undone, undo
 from indexer.store.watch import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
+from indexer.store.work import Work
 from schema.columns import block_of, end_of_block
 from schema.events import Kind
 from schema.indexes import SECONDARY_INDEXES
@@ -77,6 +78,7 @@ class Store:
         self.reader = reader
         self.rules = rules
         self.recent = Recent()
+        self.work = Work()
 
     def checkpoint(self) -> Checkpoint:
         """Returns how far the chain has been indexed."""
@@ -97,13 +99,13 @@ class Store:
         """Stores a batch on top of the checkpoint. Raises Fenced where the checkpoint has moved."""
         recent, self.recent = self.recent.at(before.hash), Recent()  # a step that fails drops it
         events, facts = read(self.reader, batch.blocks)
-        with self.engine.begin() as connection:
+        with self.work.timed("read"), self.engine.begin() as connection:
             facts = completed(connection, self.chain_id, self.reader.calls, facts)
             open_rows = load_open_rows(connection, self.chain_id, named_by(facts), recent)
         changes = fold(open_rows, facts, self.rules)
         _apply_readings(events, changes)
         blocks, digest = self._block_rows(before, batch)
-        with self.engine.begin() as connection:
+        with self.work.timed("commit"), self.engine.begin() as connection:
             move_checkpoint(connection, before, batch.last, digest)
             write_heads(connection, before, heads)
             insert(connection, self.chain_id, "block", blocks)
@@ -113,6 +115,7 @@ class Store:
             resolve_disagreements(connection, self.chain_id)
         recent.note(batch.last.hash, changes.open)
         self.recent = recent
+        self.work.stored(events)
         return Stored(len(batch.blocks), len(events), len(facts))
 
     def note_heads(self, before: Checkpoint, heads: Heads) -> None:
@@ -140,11 +143,12 @@ class Store:
     def roll_back(self, before: Checkpoint, ancestor: KeptBlock, cause: Cause) -> Undone:
         """Returns to the state after the ancestor; a fork leaves evidence."""
         self.recent = Recent()
-        with self.engine.begin() as connection:
+        with self.work.timed("rollback"), self.engine.begin() as connection:
             move_checkpoint(connection, before, ancestor, self._digest_at(connection, ancestor.number))
             undone = undo(connection, before, (ancestor.number, ancestor.hash), cause)
             if cause is Cause.OPERATOR:
                 _lower_finality(connection, before.chain_id, ancestor)
+        self.work.undone += undone.rows
         return undone
 
     def roll_back_to(self, before: Checkpoint, number: int) -> tuple[KeptBlock, Undone]:
