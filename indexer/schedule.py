@@ -9,9 +9,11 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, timedelta
 from logging import ERROR, INFO, WARNING
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
 from msgspec.structs import asdict
 from sqlalchemy.exc import DBAPIError
 
@@ -35,6 +37,16 @@ FIRST_EARLY_SECONDS = 0.1
 MOST_EARLY_LOOKS = 8
 REST = 9.0
 """While there is something to index, verifying rests so many times as long as it worked."""
+
+
+class Every(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
+    """Fires so many seconds after it fired last: once, however far the clock was put forward meanwhile."""
+
+    def __init__(self, seconds: float) -> None:
+        self.interval = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        return now + self.interval
 
 
 class Follower:
@@ -68,10 +80,10 @@ class Follower:
     async def run(self) -> None:
         """Follows the chain; stands by while another indexer does."""
         scheduler = AsyncIOScheduler(timezone="UTC")
-        scheduler.add_job(self._wake_up, "interval", seconds=self.poll_interval, coalesce=True, max_instances=1)
-        scheduler.add_job(self._beat, "interval", seconds=BEAT_SECONDS, coalesce=True, max_instances=1)
-        scheduler.add_job(self._maintain, "interval", seconds=MAINTENANCE_SECONDS, coalesce=True, max_instances=1)
+        for job, seconds in ((self._wake_up, self.poll_interval), (self._maintain, MAINTENANCE_SECONDS)):
+            scheduler.add_job(job, Every(seconds), max_instances=1, misfire_grace_time=None)
         scheduler.start()
+        beating = asyncio.create_task(self._beat(scheduler))
         try:
             while not self._stopping.is_set():
                 if await self._stand_by():
@@ -84,6 +96,7 @@ class Follower:
             await asyncio.sleep(0)  # what is due begins
             async with self._tending:  # a job that is cut short would be told as an error
                 scheduler.shutdown(wait=False)
+                beating.cancel()
             if self.lease.epoch >= 0:
                 with suppress(DBAPIError):  # the next writer then waits until the beat has stood still
                     await asyncio.to_thread(self.lease.release)
@@ -251,8 +264,17 @@ class Follower:
     async def _maintain(self) -> None:
         await self._tend(lambda: self.opened.store(self.lease).maintain())
 
-    async def _beat(self) -> None:
-        await self._tend(self.lease.beat)
+    async def _beat(self, scheduler: AsyncIOScheduler) -> None:
+        """Shows others that we live, by a clock that nobody sets, and minds the one that the scheduler goes by."""
+        before = time.time()
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            await self._tend(self.lease.beat)
+            now = time.time()
+            if now < before:  # jobs would wait until the clock has caught up
+                for job in scheduler.get_jobs():
+                    job.reschedule(job.trigger)
+            before = now
 
     async def _tend(self, job: Callable[[], None]) -> None:
         async with self._tending:
