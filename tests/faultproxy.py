@@ -42,6 +42,8 @@ class Exchange:
     body: bytes | None = None
     delay: float = 0.0
     truncated: bool = False
+    in_batch: bool = False
+    left_out: bool = False
     spoilt_by: str = ""
 
     @property
@@ -73,7 +75,7 @@ class Exchange:
     def mend(self, reply: dict[str, Any]) -> None:
         """Take back all that was spoilt."""
         self.reply, self.status, self.headers, self.body = reply, 200, {}, None
-        self.delay, self.truncated, self.spoilt_by = 0.0, False, ""
+        self.delay, self.truncated, self.left_out, self.spoilt_by = 0.0, False, False, ""
 
     def refuse(self, message: str, *, code: int = -32000, status: int = 200, data: Any = None) -> None:
         self.reply = {"error": {"code": code, "message": message} | ({} if data is None else {"data": data})}
@@ -180,14 +182,16 @@ class FaultProxy:
             return web.json_response({"jsonrpc": "2.0", "id": None, "error": refusal})
         replies = []
         for request in requests:
-            exchange = await self._exchange(request)
+            exchange = await self._exchange(request, in_batch=True)
             if exchange.body is not None or exchange.truncated or exchange.status != 200:
                 return web.Response(status=exchange.status, body=exchange.body or b"{}")
+            if exchange.left_out:
+                continue
             replies.append({"jsonrpc": "2.0", "id": request["id"]} | exchange.reply)
         return web.json_response(replies[::-1])  # providers promise no order
 
-    async def _exchange(self, request: dict[str, Any]) -> Exchange:
-        exchange = Exchange(request["method"], request["params"], {}, self.upstream)
+    async def _exchange(self, request: dict[str, Any], *, in_batch: bool = False) -> Exchange:
+        exchange = Exchange(request["method"], request["params"], {}, self.upstream, in_batch=in_batch)
         self.calls.append(exchange.method)
         exchange.reply = await self.upstream(exchange.method, exchange.params)
         for injection in self.injections:
@@ -467,6 +471,19 @@ def batch_reply(exchange: Exchange) -> bool:
     """A list of answers to one request."""
     exchange.body = json.dumps([{"jsonrpc": "2.0", "id": 1} | exchange.reply]).encode()
     return True
+
+
+def left_out_of_a_batch(exchange: Exchange) -> bool:
+    """An answer of a batch is missing; the others come in another order than they were asked for."""
+    exchange.left_out = exchange.in_batch
+    return exchange.in_batch
+
+
+def batch_answered_by_one(exchange: Exchange) -> bool:
+    """One answer to a batch of requests."""
+    if exchange.in_batch:
+        exchange.body = json.dumps({"jsonrpc": "2.0", "id": 1} | exchange.reply).encode()
+    return exchange.in_batch
 
 
 def answer_to_another_request(exchange: Exchange) -> bool:

@@ -1,6 +1,7 @@
 """Every fault of a provider, alone: the rows are those of an undisturbed run, or the indexer stops and says why."""
 
 import asyncio
+import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,8 @@ PASSING: Sequence[Fault] = [
     faults.unavailable,
     faults.html_with_status_200,
     faults.batch_reply,
+    faults.left_out_of_a_batch,
+    faults.batch_answered_by_one,
     faults.answer_to_another_request,
     faults.invalid_utf8,
     faults.truncated_body,
@@ -111,6 +114,8 @@ async def test_a_fault_that_passes_leaves_no_trace(
 
 
 HARMLESS: Sequence[Fault] = [
+    faults.left_out_of_a_batch,
+    faults.batch_answered_by_one,
     faults.missing_logs_bloom,
     faults.hex_with_leading_zeros,
     faults.upper_case_hex,
@@ -301,6 +306,19 @@ async def test_with_one_answer_in_twenty_spoilt_the_database_is_that_of_a_clean_
 
 def test_the_document_tells_of_every_fault_and_of_its_tests() -> None:
     assert fault_table() in DOCUMENT.read_text(), f"put this into {DOCUMENT.name}:\n{fault_table()}"
+
+
+def test_every_test_and_fault_that_the_document_names_is_there() -> None:
+    told = DOCUMENT.read_text()
+    begin, end = told.index("| fault | tested by |"), told.index("## The faults of a provider")
+    _, _, *rows = [line for line in told[begin:end].splitlines() if line]
+    injected = {fault.__name__ for fault in (*PASSING, *HARMLESS, *(fault for fault, _ in LASTING))}
+    for row in rows:
+        places = re.findall("`([^`]+)`", row.split("|")[2])
+        assert places, f"no test is named: {row}"
+        for file, _, test in (place.rpartition("::") for place in places):
+            known = test in injected if not file else f"def {test}(" in (Path(__file__).parent / file).read_text()
+            assert known, f"{test} is not there: {row}"
 
 
 def fault_table() -> str:
