@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.answers import WrongAnswer
 from indexer.errors import Stop, TryAgain
 from indexer.rpc import NoAnswer, Pool, RpcError
 from indexer.rpc.backoff import LONGEST_WAIT_SECONDS, wait_seconds
@@ -345,6 +346,21 @@ async def test_a_provider_that_said_something_wrong_is_left_for_another_for_a_wh
         assert (len(liar.calls), len(honest.calls)) == (1, 3)
         clock.now += 31
         assert all(host.away is None for host in pool.hosts)
+
+
+async def test_a_wrong_answer_is_never_told_as_the_answer_to_another_question() -> None:
+    clock = Clock()
+    async with pool_of(2, clock) as (pool, proxies):
+        params = [{}, "0x1"]
+        await pool.call("eth_call", params, str)
+        pool.distrust("eth_call", params, pool.answerers("eth_call", params)[0], WrongAnswer("a removed log"))
+        for proxy in proxies:
+            proxy.inject(told_to_wait(600))
+        for _ in range(2):
+            with pytest.raises(TryAgain) as told:
+                await pool.call("eth_chainId", [], str)
+        assert not isinstance(told.value, WrongAnswer)
+        assert "is not asked for a while: a removed log" in str(told.value)
 
 
 async def test_the_only_provider_is_not_set_aside_for_a_wrong_answer() -> None:

@@ -12,7 +12,7 @@ from indexer.errors import TryAgain
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.catalogue import METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, PARSE_ERROR, VERSION_NOT_SUPPORTED
 from indexer.rpc.endpoint import Endpoint
-from indexer.rpc.errors import RpcError, site_of
+from indexer.rpc.errors import NoAnswer, RpcError, site_of
 from indexer.rpc.outcomes import ShrinkTo
 from indexer.rpc.slots import Slots
 
@@ -171,7 +171,8 @@ class Host:
     def doubted(self, error: TryAgain) -> None:
         """Notes that what it said was wrong."""
         self.failing += WEIGHT * (1 - self.failing)
-        self._set_aside(DOUBT_SECONDS, error)
+        # who asks something else meanwhile must not take this for an answer to it
+        self._set_aside(DOUBT_SECONDS, NoAnswer(f"{self.name} is not asked for a while: {error}"))
 
     def barred(self, error: TryAgain) -> None:
         """Notes that it is not a provider for this chain."""
