@@ -39,13 +39,13 @@ def create_app(settings: Settings) -> Starlette:
     metrics = ApiMetrics(engine, graphql)
     app = Starlette(
         routes=[
-            Route("/", RedirectResponse("/graphql")),
+            Route("/", RedirectResponse("/graphql"), methods=["GET"]),
             Route("/graphql", graphql),
             Route("/graphql/stream", StreamEndpoint(graphql.live)),
             WebSocketRoute("/graphql", WebSocketEndpoint(graphql.live)),
             Route("/devices/{did}/bundle.json", bundle_route(engine, settings, graphql.live.rates)),
-            Route("/schema.graphql", PlainTextResponse(sdl())),
-            Route("/healthz", PlainTextResponse("ok\n")),
+            Route("/schema.graphql", PlainTextResponse(sdl()), methods=["GET"]),
+            Route("/healthz", PlainTextResponse("ok\n"), methods=["GET"]),
             Route("/readyz", _readyz(engine, settings)),
             Mount("/graphiql", StaticFiles(directory=FOLDER)),
         ],

@@ -3,6 +3,7 @@
 After the draft of the GraphQL Foundation. Every refusal is below 500 and says what to send instead.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Sequence
@@ -18,6 +19,9 @@ GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
 HTML = "text/html"
 EVENT_STREAM = "text/event-stream"
+
+BODY_SECONDS = 30.0
+"""For all of the request's body."""
 
 MAX_NESTING = 64
 """Of the request's JSON. Filters nest four deep; a parser or a coercion that recurses must not meet thousands."""
@@ -101,7 +105,8 @@ def parse_json(body: bytes | str, name: str) -> Any:
     except UnicodeError as error:
         raise RequestError(400, f"{name} is not UTF-8: {error}.") from None
     except ValueError as error:
-        raise RequestError(400, f"{name} is not JSON: {error}.") from None
+        # what follows a semicolon tells how to change Python
+        raise RequestError(400, f"{name} is not JSON: {str(error).partition(';')[0]}.") from None
     if _deeper_than(value, MAX_NESTING):
         raise RequestError(400, f"{name} is nested too deep: {MAX_NESTING} levels are read.")
     return value
@@ -133,10 +138,14 @@ async def _body(request: Request, max_bytes: int) -> bytes:
     if int(request.headers.get("content-length", "0")) > max_bytes:
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise too_large
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise too_large
+    except TimeoutError:
+        raise RequestError(408, f"The body took more than {BODY_SECONDS:g} s.", {"Connection": "close"}) from None
     return bytes(body)
 
 

@@ -10,6 +10,7 @@ import uvicorn
 from prometheus_client.registry import Collector
 
 from api.app import create_app
+from api.protocol import BoundedProtocol
 from api.settings import Settings
 from schema.settings import read_settings
 
@@ -53,6 +54,7 @@ def server_config(settings: Settings, **options: Any) -> uvicorn.Config:
             "log_level": "warning",
             "log_config": None,  # what this process logs, it logs in one format
             "access_log": False,
+            "http": BoundedProtocol,
             # none is believed unasked: whoever connects could name himself
             "proxy_headers": settings.trusted_proxies is not None,
             "forwarded_allow_ips": settings.trusted_proxies,
