@@ -106,7 +106,7 @@ async def sync(settings: Settings) -> int:
         try:
             while True:
                 outcome = await _with_patience(lambda: step(opened.chain, store, pace))
-                progress.show(outcome)
+                progress.show(outcome, pace.blocks)
                 done = store.checkpoint()
                 if isinstance(outcome, UpToDate) or (done.number >= target and done.backfilled):
                     break

@@ -1,6 +1,7 @@
 """What `certindex sync` shows while it works, and its summary."""
 
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 from indexer.sync import Indexed, Outcome, RolledBack
@@ -12,23 +13,24 @@ REDRAW_SECONDS = 0.1
 class Progress:
     """A bar on a terminal; a line every few seconds elsewhere."""
 
-    def __init__(self, out: TextIO, number: int, target: int) -> None:
+    def __init__(self, out: TextIO, number: int, target: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.out = out
+        self.clock = clock
         self.first = number
         self.target = target
-        self.began = time.monotonic()
+        self.began = self.clock()
         self.events = 0
         self.rolled_back = 0
         self._redraw_seconds = REDRAW_SECONDS if out.isatty() else 5.0
         self._drawn_at = self.began
 
-    def show(self, outcome: Outcome) -> None:
-        """Counts what a step did, and draws."""
+    def show(self, outcome: Outcome, range_blocks: int) -> None:
+        """Counts what a step did, and draws; `range_blocks` are those that a query for logs spans now."""
         match outcome:
             case Indexed(last=last, events=events, head=head):
                 self.events += events
                 self.target = max(self.target, head)
-                self._draw(last)
+                self._draw(last, range_blocks)
             case RolledBack():
                 self.rolled_back += outcome.events
             case _:
@@ -38,7 +40,7 @@ class Progress:
         """Returns one line that tells what was done."""
         if self.out.isatty():
             self.out.write("\r\x1b[K")
-        elapsed = time.monotonic() - self.began
+        elapsed = self.clock() - self.began
         rate = self.events / elapsed if elapsed > 0 else 0.0
         taken_back = f" rolled_back={self.rolled_back}" if self.rolled_back else ""
         return (
@@ -46,19 +48,20 @@ class Progress:
             f"elapsed={elapsed:.1f}s rate={rate:.0f}/s"
         )
 
-    def _draw(self, number: int) -> None:
-        now = time.monotonic()
+    def _draw(self, number: int, range_blocks: int) -> None:
+        now = self.clock()
         if now - self._drawn_at < self._redraw_seconds and number < self.target:
             return
         self._drawn_at = now
-        share = (number - self.first) / max(self.target - self.first, 1)
+        done = max(number - self.first, 0)  # a rollback may have gone to where nothing was before
+        share = done / max(self.target - self.first, 1)
         elapsed = now - self.began
-        left = elapsed / share - elapsed if share > 0 else 0.0
-        rate = self.events / elapsed if elapsed > 0 else 0.0
+        left = f"{elapsed / share - elapsed:.0f}s" if share > 0 else "unknown"
+        blocks, events = (count / elapsed if elapsed > 0 else 0.0 for count in (done, self.events))
         bar = "#" * int(share * BAR_WIDTH)
         line = (
-            f"[{bar:<{BAR_WIDTH}}] {share:4.0%} block {number} of {self.target}, "
-            f"{self.events} events, {rate:.0f}/s, {left:.0f}s left"
+            f"[{bar:<{BAR_WIDTH}}] {share:4.0%} block {number} of {self.target}, {self.events} events, "
+            f"{blocks:.0f} blocks/s, {events:.0f} events/s, range {range_blocks} blocks, {left} left"
         )
         self.out.write(f"\r\x1b[K{line}" if self.out.isatty() else f"{line}\n")
         self.out.flush()
