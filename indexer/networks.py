@@ -1,29 +1,50 @@
-"""What is known of networks: when a block is final where the chain itself does not say so."""
+"""What is known of networks: when a block is final where the chain itself does not say so.
+
+Only for nodes that know no `finalized` tag, and cautious for that: each number is our choice, at or above what the
+named source says. FINALITY_DEPTH sets another. Networks whose blocks are said to be final at once have the default.
+"""
 
 DEFAULT_DEPTH = 64
 
+ETHEREUM = 96
+"""Three epochs of 32 slots (consensus-specs, presets/mainnet): late in an epoch, what is final is nearly that old."""
+
+GNOSIS = 48
+"""Three epochs of 16 slots (docs.gnosischain.com/about/networks/mainnet)."""
+
+POLYGON = 512
+"""A checkpoint on Ethereum, about so many blocks (PIP-11); milestones, which are quicker, are what the tag follows."""
+
+BNB = 240
+"""Without fast finality a majority of 21 validators, each with turns of 8 blocks (docs.bnbchain.org, "Finality API"):
+fifteen of them take 120 blocks. Doubled, since turns have grown before."""
+
+ETHEREUM_CLASSIC = 10_000
+"""Proof of work: 3,693 blocks were reorganized on 1 August 2020 (bitquery.io, "Ethereum Classic 51% Chain Attack")."""
+
+ROLLUP_SECONDS = 3_600
+"""Final when the data is in a final block of Ethereum: 20 to 30 minutes (ethereum-optimism/docs, transaction-finality),
+minutes once the batch is posted (docs.arbitrum.io, orbit-chain-finality). An hour, for days of late batches."""
+
 FINALITY_DEPTHS: dict[int, int] = {
-    1: 64,  # Ethereum: two epochs
-    10: 1_800,  # OP Mainnet: an hour of 2 s blocks, until Ethereum has made the batch final
-    56: 15,  # BNB Smart Chain: two thirds of the validators
-    61: 10_000,  # Ethereum Classic: proof of work, reorgs of thousands of blocks have been mined
-    100: 32,  # Gnosis: two epochs
-    137: 500,  # Polygon: reorgs of more than a hundred blocks have been seen
-    250: 1,  # Fantom: final at once
-    1101: 500,  # Polygon zkEVM
-    8453: 1_800,  # Base, as OP Mainnet
-    42161: 3_600,  # Arbitrum One: 15 minutes of quarter-second blocks
-    42220: 1,  # Celo
-    43113: 1,  # Avalanche Fuji
-    43114: 1,  # Avalanche C-Chain: what is accepted is final
-    59144: 1_800,  # Linea
-    80002: 500,  # Polygon Amoy
-    84532: 1_800,  # Base Sepolia
-    421614: 3_600,  # Arbitrum Sepolia
-    11155111: 64,  # Sepolia
-    11155420: 1_800,  # OP Sepolia
+    1: ETHEREUM,
+    10: ROLLUP_SECONDS // 2,  # OP Mainnet: blocks of 2 s
+    56: BNB,
+    61: ETHEREUM_CLASSIC,
+    100: GNOSIS,
+    137: POLYGON,
+    1101: ROLLUP_SECONDS,  # Polygon zkEVM: no source found
+    8453: ROLLUP_SECONDS // 2,  # Base: as OP Mainnet
+    42161: ROLLUP_SECONDS * 4,  # Arbitrum One: blocks of a quarter of a second
+    42220: ROLLUP_SECONDS,  # Celo: on the OP Stack since March 2025, blocks of 1 s (docs.celo.org/specs/deployments)
+    59144: ROLLUP_SECONDS * 8,  # Linea: 1 s (docs.linea.build, "Transaction finality"); its proofs take longer
+    80002: POLYGON,  # Amoy
+    84532: ROLLUP_SECONDS // 2,  # Base Sepolia
+    421614: ROLLUP_SECONDS * 4,  # Arbitrum Sepolia
+    11155111: ETHEREUM,  # Sepolia
+    11155420: ROLLUP_SECONDS // 2,  # OP Sepolia
 }
-"""Blocks below the head by chain id: used where a node knows no `finalized` tag, and on the safe side of it."""
+"""Blocks below the head by chain id."""
 
 
 def finality_depth(chain_id: int) -> int:

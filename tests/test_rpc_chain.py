@@ -67,9 +67,9 @@ async def test_a_chain_that_had_tags_does_not_lose_them() -> None:
 
 
 def test_where_nobody_says_what_is_final_the_network_has_a_depth() -> None:
-    assert finality_depth(137) == FINALITY_DEPTHS[137] == 500
+    assert finality_depth(137) == FINALITY_DEPTHS[137] == 512
     assert finality_depth(31337) == DEFAULT_DEPTH
-    assert all(depth >= 1 for depth in FINALITY_DEPTHS.values())
+    assert all(48 <= depth <= 30_000 for depth in FINALITY_DEPTHS.values())
 
 
 # Absence
