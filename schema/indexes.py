@@ -6,6 +6,8 @@ entry above a third of a page, and a serial number may be longer.
 
 from typing import NamedTuple
 
+SPAN = ("valid_from", "valid_to")
+
 
 class SecondaryIndex(NamedTuple):
     table: str
@@ -13,14 +15,13 @@ class SecondaryIndex(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"ix_{self.table}_{'_'.join(c for c in self.columns if c not in ('chain_id', 'valid_from', 'valid_to'))}"
+        named = [column for column in self.columns if column not in ("chain_id", *SPAN)] or self.columns[1:]
+        return f"ix_{self.table}_{'_'.join(named)}"
 
     @property
     def ddl(self) -> str:
         return f'CREATE INDEX IF NOT EXISTS {self.name} ON "{self.table}" ({", ".join(self.columns)})'
 
-
-SPAN = ("valid_from", "valid_to")
 
 SECONDARY_INDEXES = (
     # a block by its hash, a transaction's events
@@ -57,6 +58,8 @@ SECONDARY_INDEXES = (
     # grants from the user's and the organization's side
     SecondaryIndex("authorization", ("chain_id", "user_address", "device_id", *SPAN)),
     SecondaryIndex("authorization", ("chain_id", "organization_key", "device_id", *SPAN)),
+    # all of a chain, in the order of their making
+    SecondaryIndex("authorization", ("chain_id", "valid_from")),
     # a device's lifecycle facts
     SecondaryIndex("test_result", ("chain_id", "device_id", "kind", "position")),
     SecondaryIndex("firmware_update", ("chain_id", "device_id", "position")),

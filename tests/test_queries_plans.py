@@ -97,6 +97,8 @@ ORDERS = [
     for field in ("MINTED_AT", "TOKEN_ID", "SERIAL_NUMBER", "MANUFACTURED_AT", "LAST_UPDATED_AT")
     for direction in ("ASC", "DESC")
 ] + [
+    "authorizations { nodes { id } }",
+    "authorizations(last: 5, scope: ALL) { nodes { id } }",
     "lifecycleEvents { nodes { id } }",
     "lifecycleEvents(last: 5, orderBy: {field: EVENT_TIME, direction: ASC}) { nodes { id } }",
     "device(by: {tokenId: 1}) { history { nodes { id } } }",

@@ -160,7 +160,7 @@ def _disagreement(row: Row[Any]) -> Disagreement:
 
 
 def _block(chain: Row[Any], number: int | None, hash: bytes | None, time: int | None) -> Block | None:
-    if number is None or not hash or time is None:
+    if number is None or number < 0 or not hash or time is None:
         return None
     return to_block(BlockPoint(chain.chain_id, number, hash, time))
 

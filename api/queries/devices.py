@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, or_, select, union_all
 
 from api.queries import tables
 from api.queries.filters import (
@@ -274,7 +274,9 @@ class _HeldAddress(Exact):
     """The address of a device that is not burned."""
 
     def equals(self, value: Any) -> Condition:
-        return and_(super().equals(value), version.c.burn_position.is_(None))
+        # a token that was burned may have come back
+        unburned = or_(version.c.burn_position.is_(None), version.c.owner.is_not(None))
+        return and_(super().equals(value), unburned)
 
 
 # verdicts that are no column of their own

@@ -37,7 +37,9 @@ class Pin(NamedTuple):
 
 
 def pin_now(chain: Row[Any]) -> Pin:
-    """Returns the newest indexed block and its time, from the chain's row."""
+    """Returns the newest indexed block and its time, from the chain's row; where none is, the point before all."""
+    if chain.indexed_number < 0:
+        return Pin(chain.chain_id, -1, 0, None)
     block = BlockPoint(chain.chain_id, chain.indexed_number, chain.indexed_hash, chain.indexed_time)
     return pin_at(block)
 
