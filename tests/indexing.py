@@ -24,6 +24,8 @@ from tests.postgres import plain_url
 
 REFERENCE = load_profile("device-certificate")
 REFERENCE_CONTRACTS = (WatchedContract("certificate", CERTIFICATE, 0, True),)
+Tables = dict[str, list[dict[str, Any]]]
+
 MANY_STEPS = 1_000
 
 DERIVED = (
