@@ -67,6 +67,12 @@ def module_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest
         yield new_database()
 
 
+@pytest.fixture(scope="module")
+def module_postgres_url(postgres_server_url: str) -> Iterator[str]:
+    for new_database in _postgres_databases(postgres_server_url):
+        yield new_database()
+
+
 @pytest.fixture
 def database_url(new_database: NewDatabase) -> str:
     """Return the URL of an empty database, first on SQLite, then on PostgreSQL."""
