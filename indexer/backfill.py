@@ -32,7 +32,7 @@ class Pace:
 
     def __init__(
         self,
-        blocks: int = 1_000,
+        blocks: int = 100,
         most: int = 100_000,
         side_by_side: int = 4,
         clock: Callable[[], float] = time.monotonic,

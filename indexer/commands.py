@@ -1,6 +1,7 @@
 """What each command of `certindex` does, given its settings."""
 
 import asyncio
+import ctypes
 import gc
 import logging
 import math
@@ -35,6 +36,7 @@ ResultT = TypeVar("ResultT")
 log = logging.getLogger("certindex")
 
 ATTEMPTS = 8
+M_ARENA_MAX = -8
 SERVER_ENTRY_POINT = "certindex.server"
 
 
@@ -226,3 +228,6 @@ def _tune_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(M_ARENA_MAX, 1)  # glibc keeps a heap for each thread, and gives none of them back

@@ -20,6 +20,15 @@ EXAMPLES = "sqlite:///certindex.db or postgresql://user:password@localhost/certi
 MIGRATION_LOCK = 7_211_309_640_110_083_956
 """Any number that other programs on the database will not choose."""
 
+READER = ("query_only = ON", "cache_size = -65536", "temp_store = MEMORY")
+WRITER = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "wal_autocheckpoint = 20000",
+    "cache_size = -65536",
+    "threads = 2",  # to sort by
+)
+
 
 class DatabaseError(Exception):
     """The database cannot be used as it is; the message says why and what to do."""
@@ -74,14 +83,8 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # sqlite3 would open no transaction for a SELECT: we begin our own
         cursor = connection.cursor()
-        if read_only:
-            cursor.execute("PRAGMA query_only = ON")
-        else:
-            cursor.execute("PRAGMA journal_mode = WAL")
-            cursor.execute("PRAGMA synchronous = FULL")
-            cursor.execute("PRAGMA wal_autocheckpoint = 20000")
-        cursor.execute("PRAGMA cache_size = -65536")
-        cursor.execute("PRAGMA temp_store = MEMORY")
+        for pragma in READER if read_only else WRITER:
+            cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
     @event.listens_for(engine, "begin")

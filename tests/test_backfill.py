@@ -196,3 +196,8 @@ async def test_when_one_thing_fails_the_others_end_before_the_failure_is_told() 
     with pytest.raises(TryAgain, match="no"):
         await together(last(), fails(), last())
     assert ended == ["last", "last"]
+
+
+def test_the_first_batch_of_a_chain_that_is_full_of_events_is_no_bigger_than_others() -> None:
+    pace = Pace()
+    assert pace.blocks * pace.side_by_side * 25 <= EVENTS_A_STEP

@@ -94,3 +94,13 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path:
         migrate(engine)
     assert "secret" not in str(error.value)
     engine.dispose()
+
+
+def test_a_writer_sorts_by_threads_and_on_disk_and_a_reader_in_memory(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'sorting.db'}"
+    for read_only, expected in ((False, (2, 0)), (True, (0, 2))):
+        engine = connect(url, read_only=read_only)
+        with engine.begin() as connection:
+            found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("threads", "temp_store")]
+        engine.dispose()
+        assert tuple(found) == expected

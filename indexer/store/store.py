@@ -42,6 +42,8 @@ from schema.indexes import SECONDARY_INDEXES
 from schema.profile import Profile, Reader
 
 REBUILD_CHUNK = 10_000
+SORT_MEMORY = "PRAGMA cache_size = -8192"
+"""On SQLite every thread that sorts takes as much memory as the cache may; what is more goes to disk."""
 READ_COLUMNS = (
     "kind",
     "device_id",
@@ -165,10 +167,12 @@ class Store:
 
     def finish_backfill(self, before: Checkpoint) -> None:
         """Builds the secondary indexes and says that the first backfill is over."""
+        self.recent = Recent()
         for index in SECONDARY_INDEXES:
             with self.engine.begin() as connection:
                 if connection.dialect.name == "sqlite":
                     show_life(connection, self.chain_id, self.epoch)  # the beat cannot, while the database is locked
+                    connection.exec_driver_sql(SORT_MEMORY)
                 connection.exec_driver_sql(index.ddl)
         with self.engine.begin() as connection:
             hold_fence(connection, before)
