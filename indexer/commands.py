@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from indexer.errors import Stop, TryAgain
 from indexer.metrics import ChainCollector
-from indexer.opening import Opened, acquire, open_chain, open_database, open_store, stored_profile
+from indexer.opening import Opened, acquire, note_waiting, open_chain, open_database, open_store, stored_profile
 from indexer.progress import Progress
 from indexer.schedule import AGAIN, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Follower
 from indexer.settings import DatabaseSettings, RebuildSettings, Settings
@@ -65,7 +65,11 @@ async def run(settings: Settings, *, serve: bool) -> int:
 async def _follow(settings: Settings, stopping: asyncio.Event, others: Sequence[Collector] = ()) -> None:
     """Waits for the node, then follows the chain, until it is told to stop. `others` are more metrics to serve."""
     told_to_stop = asyncio.create_task(stopping.wait())
-    opening = asyncio.create_task(_with_patience(lambda: open_chain(settings), attempts=math.inf))
+    opening = asyncio.create_task(
+        _with_patience(
+            lambda: open_chain(settings), attempts=math.inf, failed=lambda error: note_waiting(settings, error)
+        )
+    )
     await asyncio.wait({opening, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
     if not opening.done():
         opening.cancel()
@@ -185,8 +189,16 @@ async def rollback(settings: DatabaseSettings, to: int) -> int:
     return 0
 
 
-async def _with_patience(action: Callable[[], Awaitable[ResultT]], *, attempts: float = ATTEMPTS) -> ResultT:
-    """Returns what the action does, tried again while the node is of no use. Raises the last TryAgain."""
+async def _with_patience(
+    action: Callable[[], Awaitable[ResultT]],
+    *,
+    attempts: float = ATTEMPTS,
+    failed: Callable[[str], None] = lambda error: None,
+) -> ResultT:
+    """Returns what the action does, tried again while the node is of no use. Raises the last TryAgain.
+
+    `failed` hears of each other one, in a thread.
+    """
     pause = FIRST_PAUSE_SECONDS
     attempt = 1
     while True:
@@ -196,6 +208,7 @@ async def _with_patience(action: Callable[[], Awaitable[ResultT]], *, attempts: 
             if attempt >= attempts:
                 raise
             tell(log, logging.WARNING, "not begun", AGAIN, pause=pause, error=str(error))
+            await asyncio.to_thread(failed, str(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             attempt += 1

@@ -20,6 +20,7 @@ from indexer.rpc import Pool, site_of
 from indexer.rules import rules_of
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
+from indexer.store.checkpoint import write_failure
 from indexer.store.lease import BEAT_SECONDS, LOOK_SECONDS, Lease
 from indexer.store.levels import Levels
 from indexer.store.watch import (
@@ -33,7 +34,7 @@ from indexer.store.watch import (
 )
 from indexer.verifier import Verifier
 from indexer.verify import Judge
-from schema.database import connect, migrate
+from schema.database import DatabaseError, connect, migrate
 from schema.profile import Profile, load_profile, parse_profile
 
 log = logging.getLogger("certindex")
@@ -83,6 +84,20 @@ async def open_chain(settings: Settings) -> Opened:
     addresses = {contract.address for contract in contracts}
     watching = Chain(pool, addresses, finality_depth=depth, looks=settings.looks, quorum=settings.quorum)
     return Opened(engine, pool, watching, chain_id, profile, contracts)
+
+
+def note_waiting(settings: DatabaseSettings, error: str) -> None:
+    """Stores since when, and why, nobody follows a chain that is known: the node is waited for at the start."""
+    with suppress(Stop, DatabaseError, DBAPIError):  # the log says it in any case
+        engine, chain_id = open_database(settings)
+        lease = Lease(engine, chain_id)
+        try:
+            if lease.try_acquire() is None:
+                with engine.begin() as connection:
+                    write_failure(connection, chain_id, lease.epoch, error, stopped=False)
+                lease.release()
+        finally:
+            engine.dispose()
 
 
 def check_quorum(quorum: int, urls: Sequence[str]) -> None:

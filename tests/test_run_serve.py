@@ -17,6 +17,8 @@ from tests.chain import Factory
 from tests.faultproxy import FaultProxy, of_node, unavailable, wrong_chain_id
 from tests.verifying import settings_for
 
+KEY = "a-secret-key"
+FAILURE = {"query": "{ _meta { chains { failingSince lastError } } }"}
 COUNT = {"query": "{ devices { totalCount } }"}
 
 
@@ -42,8 +44,15 @@ class Service:
         answer = self.ask("/graphql", json=COUNT)
         return -1 if answer is None or "data" not in answer.json() else answer.json()["data"]["devices"]["totalCount"]
 
+    def failure(self) -> str:
+        """Return since when, and why, nothing is indexed; empty while it is."""
+        answer = self.ask("/graphql", json=FAILURE)
+        assert answer is not None
+        [chain] = answer.json()["data"]["_meta"]["chains"]
+        return f"{chain['failingSince']}: {chain['lastError']}" if chain["failingSince"] else ""
+
     async def until(self, condition: Callable[[], Any], *, ends: bool = False) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not await asyncio.to_thread(condition):
             assert ends or self.child.exit_status is None, self.child.last_words
             assert time.monotonic() < deadline, self.child.last_words
@@ -79,8 +88,11 @@ async def test_what_is_indexed_is_answered_before_the_node_answers(factory: Fact
         with service(factory, sqlite_url, proxy.url, POLL_STALE_SECONDS="1") as running:
             await running.until(lambda: running.devices() == 1)
             await running.until(lambda: any("a provider last answered" in reason for reason in running.reasons()))
+            assert "503 Service Temporarily Unavailable" in running.failure()
+            assert KEY not in running.failure()
             proxy.injections.clear()
             await running.until(lambda: running.devices() == 2)
+            await running.until(lambda: not running.failure())
             await running.until(lambda: (answer := running.ask("/readyz")) and answer.status_code == 200)
 
 
