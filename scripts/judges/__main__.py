@@ -50,8 +50,15 @@ def client(name: str, script: str, what: str, least: int) -> Judge:
 
 TOOLS = (
     Judge("graphql-codegen", (f"{TOOL}/graphql-codegen", "--config", "codegen.yml"), r"✔ (Generate) to", "schema"),
-    Judge("tsc", (f"{TOOL}/tsc", "--listFiles"), r"^.*/(?:src|build/graphql)/\S+\.ts$", "files that use its types", 12),
+    Judge("tsc", (f"{TOOL}/tsc", "--listFiles"), r"^.*/(?:src|build/graphql)/\S+\.ts$", "files that use its types", 15),
     Judge("relay-compiler", (f"{TOOL}/relay-compiler",), r"(\d+) operation text", "documents of Relay", 9),
+    Judge(
+        "relay-compiler",
+        ("node", "build/js/src/questions.js"),
+        r"(\d+) normalization",
+        "of the thirty questions",
+        28,
+    ),
     Judge(
         "@graphql-eslint",
         (f"{FOLDER}/{TOOL}/eslint", *LINTING, *LINTED),
