@@ -131,25 +131,33 @@ def _environment(stage: Stage, address: str) -> dict[str, str]:
 def _is_content(judge: Judge, environment: Mapping[str, str]) -> bool:
     """Ask one judge and print its line; what it said only where it is not content."""
     began = time.monotonic()
-    done = subprocess.run(
-        [Template(part).safe_substitute(environment) for part in judge.command],
-        cwd=judge.cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=PATIENCE_SECONDS,
-    )
-    count = _count(judge, done.stdout)
-    content = done.returncode == 0 and count >= judge.least
+    status, said = _asked(judge, environment)
+    count = _count(judge, said)
+    content = status == 0 and count >= judge.least
     verdict = "ok  " if content else "FAIL"
     print(f"{verdict} {judge.name:18} {count:4} {judge.what:42} {time.monotonic() - began:6.1f} s", flush=True)
     if not content:
-        print("\n".join(done.stdout.splitlines()[-LAST_LINES:]), file=sys.stderr)
-        print(f"{judge.name} ended with status {done.returncode}; {count} of {judge.least} or more", file=sys.stderr)
+        print("\n".join(said.splitlines()[-LAST_LINES:]), file=sys.stderr)
+        ended = f"did not end in {PATIENCE_SECONDS} s" if status is None else f"ended with status {status}"
+        print(f"{judge.name} {ended}; {count} of {judge.least} or more", file=sys.stderr)
     return content
+
+
+def _asked(judge: Judge, environment: Mapping[str, str]) -> tuple[int | None, str]:
+    """Return how the judge ended, None where it did not, and what it said."""
+    try:
+        done = subprocess.run(
+            [Template(part).safe_substitute(environment) for part in judge.command],
+            cwd=judge.cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE_SECONDS,
+        )
+    except subprocess.TimeoutExpired as late:
+        return None, (late.stdout or b"").decode(errors="replace")
+    return done.returncode, done.stdout.decode(errors="replace")
 
 
 def _count(judge: Judge, said: str) -> int:

@@ -26,7 +26,7 @@ before(async () => {
   const asRoot = process.getuid?.() === 0;
   browser = await chromium.launch({ executablePath: installed(), args: FLAGS, chromiumSandbox: !asRoot });
   page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) complaints.push(message.text());
   });
@@ -125,7 +125,7 @@ async function open(tab: string): Promise<void> {
 
 async function isRead(operation: string): Promise<void> {
   await page.locator(".graphiql-query-editor .cm-def", { hasText: operation }).waitFor();
-  await new Promise((resolve) => setTimeout(resolve, 500)); // GraphiQL reads a new document after 100 ms
+  await new Promise((resolve) => setTimeout(resolve, 1_000)); // GraphiQL reads a new document after 100 ms
 }
 
 async function answerShown(): Promise<string> {

@@ -29,9 +29,9 @@ export async function plain<Data, Variables>(
 }
 
 export async function until(met: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 60_000;
   while (!(await met())) {
-    if (Date.now() > deadline) throw new Error(`waited 30 s in vain for ${what}`);
+    if (Date.now() > deadline) throw new Error(`waited 60 s in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }
