@@ -47,6 +47,21 @@ def undocumented(type: GraphQLNamedType) -> list[str]:
     return found
 
 
+def test_what_is_not_documented_is_found() -> None:
+    bare = build_schema(
+        '''type Bare { field(argument: Int): Int }
+        """Told.""" type Device { """Told.""" told(bare: Int): Int, bare: Int }
+        """Told.""" enum Kind { """Told.""" TOLD BARE }
+        """Told.""" input Filter { bare: Int }'''
+    )
+    assert {name: undocumented(bare.type_map[name]) for name in ("Bare", "Device", "Kind", "Filter")} == {
+        "Bare": ["Bare", "Bare.field", "Bare.field(argument:)"],
+        "Device": ["Device.told(bare:)", "Device.bare"],
+        "Kind": ["Kind.BARE"],
+        "Filter": ["Filter.bare"],
+    }
+
+
 def test_no_argument_and_no_input_field_defaults_to_null() -> None:
     assert "= null" not in sdl()
 
