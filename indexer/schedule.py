@@ -69,6 +69,7 @@ class Follower:
         self._is_idle = False
         self._pause = FIRST_PAUSE_SECONDS
         self._socket: HeadSocket | None = None
+        self._head_source: str | None = None
         self._promised = -1
         self._early = 0
 
@@ -184,7 +185,7 @@ class Follower:
     # Heads over WebSocket
 
     async def _listen(self, store: Store) -> None:
-        await self._tell_socket(store, None)
+        await self._tell_head_source(store, None)
         if self.ws_url is not None:
             self._socket = HeadSocket(
                 self.ws_url,
@@ -202,16 +203,20 @@ class Follower:
 
     async def _socket_is(self, store: Store, connected: bool, said: str) -> None:
         self.record.socket_connected = connected
+        self.record.socket_drops += not connected
+        source = f"from {said}" if connected else f"by polling; {said}"
+        if source == self._head_source:
+            return  # one that is down for a day is told once
         if connected:
             tell(log, INFO, "new heads come over WebSocket", " from {source}", source=said)
         else:
-            self.record.socket_drops += 1
             tell(log, WARNING, "no heads over WebSocket", ", polling goes on: {error}", error=said)
-        await self._tell_socket(store, f"from {said}" if connected else f"by polling; {said}")
+        await self._tell_head_source(store, source)
 
-    async def _tell_socket(self, store: Store, said: str | None) -> None:
+    async def _tell_head_source(self, store: Store, source: str | None) -> None:
         with suppress(DBAPIError):
-            await asyncio.to_thread(store.note_head_source, said)
+            await asyncio.to_thread(store.note_head_source, source)
+            self._head_source = source
 
     async def _verify_behind(self) -> None:
         verifier = None

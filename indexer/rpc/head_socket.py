@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.errors import NoAnswer, shown_url, without_keys
 from indexer.rpc.reply import UNREADABLE, Request
-from schema.values import MAX_BLOCK_NUMBER
+from schema.values import INT64_MAX, MAX_BLOCK_NUMBER
 
 SILENCE_SECONDS = 30.0
 """How long a head may be known elsewhere before the socket that does not announce it is given up."""
@@ -86,7 +86,7 @@ class HeadSocket:
     async def _listen(self) -> NoReturn:
         async with connect(self.url, open_timeout=ANSWER_SECONDS, close_timeout=1) as socket:
             async with asyncio.timeout(ANSWER_SECONDS):
-                chain_id = self._number(await self._ask(socket, 1, "eth_chainId"))
+                chain_id = self._number(await self._ask(socket, 1, "eth_chainId"), INT64_MAX)
                 if chain_id != self.chain_id:
                     raise NoAnswer(f"it is a node of chain {chain_id}, but chain {self.chain_id} is wanted")
                 subscription = await self._ask(socket, 2, "eth_subscribe", "newHeads")
@@ -128,12 +128,12 @@ class HeadSocket:
         except UNREADABLE:
             raise NoAnswer(f"it sent {data[:SHOWN_MESSAGE]!r}, which is no message of a node") from None
 
-    def _number(self, text: str) -> int:
+    def _number(self, text: str, largest: int = MAX_BLOCK_NUMBER) -> int:
         try:
             number = int(text, 16)
         except ValueError:
             number = -1
-        if not 0 <= number <= MAX_BLOCK_NUMBER:
+        if not 0 <= number <= largest:
             raise NoAnswer(f"it sent {text[:SHOWN_MESSAGE]!r} where a number is due")
         return number
 
