@@ -111,9 +111,16 @@ class Answers:
 
 
 def _once(charge: Callable[[int], None]) -> Callable[[int], None]:
-    """Returns what charges the first time it is told a cost: a request that is executed again has paid."""
-    charges = iter([charge])
-    return lambda cost: next(charges, lambda _: None)(cost)
+    """Returns what charges until it is paid once: a request that is executed again has paid, one refused has not."""
+    paid = False
+
+    def charge_once(cost: int) -> None:
+        nonlocal paid
+        if not paid:
+            charge(cost)
+            paid = True
+
+    return charge_once
 
 
 class Awaited(NamedTuple):

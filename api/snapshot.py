@@ -1,10 +1,11 @@
 """One request reads one snapshot: one connection, one read transaction, whatever is indexed meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, Row
 
@@ -26,8 +27,7 @@ class Snapshot:
         self._lock = asyncio.Lock()
         self._closed = False
         self.chains: Mapping[int, Row[Any]] = chains(connection)
-        self.contracts: Mapping[int, tuple[Row[Any], ...]] = contracts(connection)
-        self.readers: Mapping[int, Reader] = read_readers(connection)
+        self.contracts, self.readers = _watched(connection, self.chains)
         self.pins: tuple[Pin, ...] = tuple(pin_now(chain) for chain in self.chains.values())
 
     @cached_property
@@ -81,6 +81,27 @@ class Snapshot:
         async with self._lock:
             self._closed = True
             await asyncio.to_thread(self._connection.close)
+
+
+class Watched(NamedTuple):
+    """What is watched on each chain, and what reads its logs."""
+
+    contracts: Mapping[int, tuple[Row[Any], ...]]
+    readers: Mapping[int, Reader]
+
+
+_WATCHED: WeakKeyDictionary[Engine, tuple[Hashable, Watched]] = WeakKeyDictionary()
+"""Of each database as it was last seen: it seldom changes, and every request needs it."""
+
+
+def _watched(connection: Connection, chains: Mapping[int, Row[Any]]) -> Watched:
+    # the hash tells a database that was restored from a backup, and counts again, from what it was
+    seen = tuple((chain.chain_id, chain.revision, chain.indexed_hash) for chain in chains.values())
+    last, watched = _WATCHED.get(connection.engine, (None, None))
+    if watched is None or last != seen:
+        watched = Watched(contracts(connection), read_readers(connection))
+        _WATCHED[connection.engine] = seen, watched
+    return watched
 
 
 def _interrupt(connection: Connection) -> None:

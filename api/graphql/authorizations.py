@@ -151,4 +151,6 @@ def _permission_ids(row: Row[Any], permission_bits: Mapping[str, int]) -> list[i
         return [int(row.scope)]
     bits = permission_bits[row.grant_system]
     granted = (1 << bits) - 1
-    return [number for number in range(256 // bits) if (row.permissions or 0) >> number * bits & granted == granted]
+    permissions: int = row.permissions or 0
+    numbers = range(-(-permissions.bit_length() // bits))
+    return [number for number in numbers if permissions >> number * bits & granted == granted]

@@ -1,6 +1,5 @@
 """Connections, by Relay: pages of a list that stays at its block while the index moves on."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
@@ -86,10 +85,15 @@ async def connect(
     if bookmarks:
         pins = await _pins_of(context, bookmarks, pins)
     wanted = selected(info)
-    page, total = await asyncio.gather(
-        _page(context, listed, window, pins) if wanted & PAGE_FIELDS else _no_page(),
-        _total(context, listed, pins) if "totalCount" in wanted else _no_total(),
-    )
+    keys = [key_of(pin, listed.parent) for pin in pins]
+    asked = PageOf(listed.listing, listed.order, window, listed.filter)
+    counted = CountOf(listed.listing, listed.filter)
+    # all are asked for before one is awaited, so that they are read together
+    pages = [context.loaders.page(asked, key) for key in keys] if wanted & PAGE_FIELDS else []
+    counts = [context.loaders.count(counted, key) for key in keys] if "totalCount" in wanted else []
+    found = [await page for page in pages]
+    total = sum([await count for count in counts])
+    page = found[0] if len(found) == 1 else merged(listed.order, found, window)
     return _connection(page, total, window, CursorMaker(mark, pins), {pin.chain_id: pin for pin in pins}, build, wanted)
 
 
@@ -135,25 +139,6 @@ async def _pins_of(context: Context, bookmarks: list[Bookmark], asked: tuple[Pin
         raise BadUserInput("The cursor is of a network that is not indexed here: begin again without it.")
     await check_canonical(context, pins)
     return tuple(pin._replace(explicit=explicit) for pin in pins)
-
-
-async def _page(context: Context, listed: Listed, window: Window, pins: tuple[Pin, ...]) -> Page:
-    asked = PageOf(listed.listing, listed.order, window, listed.filter)
-    found = await asyncio.gather(*(context.loaders.page(asked, key_of(pin, listed.parent)) for pin in pins))
-    return found[0] if len(found) == 1 else merged(listed.order, found, window)
-
-
-async def _total(context: Context, listed: Listed, pins: tuple[Pin, ...]) -> int:
-    asked = CountOf(listed.listing, listed.filter)
-    return sum(await asyncio.gather(*(context.loaders.count(asked, key_of(pin, listed.parent)) for pin in pins)))
-
-
-async def _no_page() -> Page:
-    return Page((), more=False)
-
-
-async def _no_total() -> int:
-    return 0
 
 
 def _connection(

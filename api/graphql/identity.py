@@ -2,6 +2,7 @@
 
 import strawberry
 
+from api.graphql.fields import field
 from api.graphql.scalars import checksummed
 from schema.vocabulary import imei_key, imei_valid
 
@@ -12,18 +13,19 @@ from schema.vocabulary import imei_key, imei_valid
 )
 class Imei:
     value: str = strawberry.field(description="As the chain gave it, spaces and all.")
-    valid: bool = strawberry.field(
-        description="Whether it is 15 digits, spaces and hyphens aside, and its check digit fits."
-    )
-    tac: str | None = strawberry.field(description="Type Allocation Code: maker and model, by the GSMA's list.")
+
+    @field("Whether it is 15 digits, spaces and hyphens aside, and its check digit fits.")
+    def valid(self) -> bool:
+        return imei_valid(self.value)
+
+    @field("Type Allocation Code: maker and model, by the GSMA's list.")
+    def tac(self) -> str | None:
+        return imei_key(self.value)[:8] if imei_valid(self.value) else None
 
 
 def imei(text: str | None) -> Imei | None:
     """Returns an IMEI as it is told of; None where there is none or it was cleared."""
-    if not text:
-        return None
-    valid = imei_valid(text)
-    return Imei(value=text, valid=valid, tac=imei_key(text)[:8] if valid else None)
+    return Imei(value=text) if text else None
 
 
 def token_did(chain_id: int, contract: bytes, token_id: int) -> str:

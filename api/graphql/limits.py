@@ -232,9 +232,9 @@ def _with_defaults(operation: OperationDefinitionNode, variables: Mapping[str, A
     return defaults | dict(variables)
 
 
-def each_node(node: Node) -> Iterator[Node]:
-    """Yields a node and all that it holds, without recursion: a document may be deep."""
-    waiting = [node]
+def each_node(*nodes: Node) -> Iterator[Node]:
+    """Yields nodes and all that they hold, without recursion: a document may be deep."""
+    waiting = list(nodes)
     while waiting:
         found = waiting.pop()
         yield found

@@ -18,16 +18,19 @@ from graphql import (
     GraphQLOutputType,
     GraphQLResolveInfo,
     OperationDefinitionNode,
+    VariableNode,
     is_leaf_type,
 )
 from graphql.execution.collect_fields import FieldDetailsList, FragmentDetails, collect_fields, collect_subfields
 from graphql.execution.values import VariableValues, get_argument_values
 from strawberry import Schema
-from strawberry.schema.schema_converter import CustomGraphQLEnumType, GraphQLCoreConverter, get_arguments
+from strawberry.schema.schema_converter import CustomGraphQLEnumType, GraphQLCoreConverter
+from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from api.graphql.compiled.execution import Complete, NotAnswered, Plan, Run, Select, Step, Waiting
 from api.graphql.context import Context
+from api.graphql.limits import each_node
 
 Infos = Callable[[Run], GraphQLResolveInfo[Context]]
 """Returns the info of a field, the same for every object of a request."""
@@ -114,22 +117,18 @@ class _Compiler:
         if resolver.self_parameter is None or resolver.parent_parameter or resolver.root_parameter:
             raise NotCompiled(f"the resolver of {field.name} does not take self")
         function: Any = resolver.wrapped_func
-        bare = not definition.args and resolver.info_parameter is None
+        info_name = resolver.info_parameter.name if resolver.info_parameter else None
+        bare = not definition.args and info_name is None
+        varies = any(isinstance(part, VariableNode) for part in each_node(*(node.arguments or ())))
+        constant = None if varies else self._given(field, definition, node, VariableValues({}, {}))
 
         def arguments(run: Run) -> dict[str, Any]:
             """Returns what the resolver is called with, the same for every object of a request."""
             found = run.arguments.get(arguments)
             if found is None:
-                info = self._strawberry.config.info_class(_raw_info=infos(run), _field=field)
-                given = get_argument_values(definition, node, run.variables) if definition.args else {}
-                _, found = get_arguments(
-                    field=field,
-                    source=None,
-                    info=info,
-                    kwargs=given,
-                    config=self._strawberry.config,
-                    scalar_registry=self._strawberry.schema_converter.scalar_registry,
-                )
+                found = self._given(field, definition, node, run.variables) if constant is None else dict(constant)
+                if info_name is not None:
+                    found[info_name] = self._strawberry.config.info_class(_raw_info=infos(run), _field=field)
                 run.arguments[arguments] = found
             return found
 
@@ -146,6 +145,17 @@ class _Compiler:
         if field.is_async:
             return waits
         return plain if bare else with_arguments
+
+    def _given(
+        self, field: StrawberryField, definition: GraphQLField, node: FieldNode, variables: VariableValues
+    ) -> dict[str, Any]:
+        """Returns the arguments as the resolver takes them. Raises for what does not fit."""
+        return convert_arguments(
+            get_argument_values(definition, node, variables) if definition.args else {},
+            field.arguments,
+            scalar_registry=self._strawberry.schema_converter.scalar_registry,
+            config=self._strawberry.config,
+        )
 
     def _infos(self, parent: GraphQLObjectType, definition: GraphQLField, details: FieldDetailsList) -> Infos:
         """Returns what makes the info of a field, for all objects of a request."""
