@@ -67,12 +67,14 @@ class Indexer:
         profile: Profile = REFERENCE,
         contracts: Sequence[WatchedContract] = REFERENCE_CONTRACTS,
         pace: Pace | None = None,
+        concurrency: int = 8,
     ) -> None:
         self.engine = engine
         self.node = node
         self.profile = profile
         self.contracts = contracts
         self.pace = pace or Pace()
+        self.concurrency = concurrency
         with engine.begin() as connection:
             register(connection, node.chain_id, profile, contracts)
         self.begin_life()
@@ -83,7 +85,7 @@ class Indexer:
         assert self.lease.try_acquire() is None, "another indexer lives"
         self.store: Store = open_store(self.engine, self.node.chain_id, self.profile, self.contracts, self.lease)
         addresses = {contract.address for contract in self.contracts}
-        self.chain = Chain(self.node, addresses, finality_depth=self.node.finality)
+        self.chain = Chain(self.node, addresses, finality_depth=self.node.finality, concurrency=self.concurrency)
 
     def restart(self) -> None:
         """End this life, as if the process were gone, and begin the next."""

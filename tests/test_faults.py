@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from indexer import commands
 from indexer.chain import Chain
 from indexer.errors import Stop, TryAgain
 from indexer.opening import open_store
 from indexer.rpc import Pool
+from indexer.settings import Settings
 from indexer.store.lease import Lease
 from indexer.store.watch import WatchedContract, register
 from indexer.sync import Ahead, Pace, UpToDate, step
@@ -299,6 +301,25 @@ async def test_with_one_answer_in_twenty_spoilt_the_database_is_that_of_a_clean_
         struck = [proxy.inject_one_of(passing, share=0.05) for proxy in (one, other)]
         assert await index([one.url, other.url], world, database_url) == undisturbed
         assert min(injection.struck for injection in struck) > 0
+
+
+async def test_certindex_sync_with_one_answer_in_twenty_spoilt_ends_with_the_rows_of_a_clean_run(
+    world: Factory, node: Upstream, undisturbed: Tables, database_url: str
+) -> None:
+    passing = [fault for fault in PASSING if fault is not faults.slow_body]
+    async with FaultProxy(node, seed=3) as one, FaultProxy(node, seed=4) as other:
+        struck = [proxy.inject_one_of(passing, share=0.05) for proxy in (one, other)]
+        address = bytes.fromhex(world.contract.address[2:])
+        settings = Settings(
+            rpc_urls=(one.url, other.url),
+            database_url=database_url,
+            contracts=(("certificate", address),),
+            start_block=1,
+        )
+        assert await commands.sync(settings) == 0
+        assert sum(injection.struck for injection in struck) > 0
+    with engine_of(database_url) as engine:
+        assert read_tables(engine, world.chain.chain_id) == undisturbed
 
 
 # The document

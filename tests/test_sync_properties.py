@@ -138,15 +138,21 @@ def test_whatever_happened_on_the_way_the_rows_are_those_of_the_final_chain(
     assert live.tables() == rows
 
 
-@given(blocks=st.lists(BLOCKS, max_size=14), pace_blocks=st.integers(1, 6), side_by_side=st.integers(1, 3))
+@given(
+    blocks=st.lists(BLOCKS, max_size=14),
+    pace_blocks=st.integers(1, 6),
+    side_by_side=st.integers(1, 3),
+    concurrency=st.integers(1, 8),
+)
 @tries
-def test_backfilled_or_followed_in_parts_of_any_size_the_rows_are_the_same(
-    engines: Engines, blocks: list[Block], pace_blocks: int, side_by_side: int
+def test_backfilled_or_followed_in_parts_of_any_size_with_any_concurrency_the_rows_are_the_same(
+    engines: Engines, blocks: list[Block], pace_blocks: int, side_by_side: int, concurrency: int
 ) -> None:
     node = FakeNode(finality=FINALITY)
     for block in blocks:
         block.mine(node)
-    rows = index_afresh(engines.live, node, pace=Pace(pace_blocks, most=pace_blocks, side_by_side=side_by_side))
+    pace = Pace(pace_blocks, most=pace_blocks, side_by_side=side_by_side)
+    rows = index_afresh(engines.live, node, pace=pace, concurrency=concurrency)
     assert rows == asyncio.run(follow_from_genesis(engines.fresh, node))
 
 
