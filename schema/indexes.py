@@ -10,13 +10,20 @@ SPAN = ("valid_from", "valid_to")
 
 
 class SecondaryIndex(NamedTuple):
+    """`rows_each`: how many of a million rows have the same value, of what the index is of."""
+
     table: str
     columns: tuple[str, ...]
+    rows_each: int = 20
 
     @property
     def name(self) -> str:
         named = [column for column in self.columns if column not in ("chain_id", *SPAN)] or self.columns[1:]
         return f"ix_{self.table}_{'_'.join(named)}"
+
+    @property
+    def has_spans(self) -> bool:
+        return self.columns[-2:] == SPAN
 
     @property
     def ddl(self) -> str:
@@ -25,41 +32,41 @@ class SecondaryIndex(NamedTuple):
 
 SECONDARY_INDEXES = (
     # a block by its hash, a transaction's events
-    SecondaryIndex("block", ("chain_id", "hash")),
-    SecondaryIndex("block", ("chain_id", "timestamp")),
+    SecondaryIndex("block", ("chain_id", "hash"), rows_each=1),
+    SecondaryIndex("block", ("chain_id", "timestamp"), rows_each=1),
     SecondaryIndex("event", ("chain_id", "transaction_hash")),
     # what reorgs took back: by the hash that a cursor or an id holds, and latest first
-    SecondaryIndex("orphaned_block", ("chain_id", "hash")),
+    SecondaryIndex("orphaned_block", ("chain_id", "hash"), rows_each=1),
     SecondaryIndex("reorg", ("happened_at", "chain_id", "reorg_no")),
     # histories; kind also counts the undecodable
     SecondaryIndex("event", ("chain_id", "device_id", "position")),
     SecondaryIndex("event", ("chain_id", "manufacturer_id", "position")),
     SecondaryIndex("event", ("chain_id", "hardware_license_id", "position")),
     SecondaryIndex("event", ("chain_id", "license_id", "position")),
-    SecondaryIndex("event", ("chain_id", "kind", "position")),
-    SecondaryIndex("event", ("chain_id", "event_time", "position")),
+    SecondaryIndex("event", ("chain_id", "kind", "position"), rows_each=50000),
+    SecondaryIndex("event", ("chain_id", "event_time", "position"), rows_each=2),
     # look-ups and orders of devices
-    SecondaryIndex("device", ("chain_id", "token_id", "id")),
+    SecondaryIndex("device", ("chain_id", "token_id", "id"), rows_each=1),
     # an owner's newest devices first: SQLite takes an index of the order for the better one, whoever owns how many
     SecondaryIndex("device_version", ("chain_id", "owner", "minted_at", "device_id", *SPAN)),
-    SecondaryIndex("device_version", ("chain_id", "address", "device_id", *SPAN)),
-    SecondaryIndex("device_version", ("chain_id", "imei_key", "device_id", *SPAN)),
-    SecondaryIndex("device_version", ("chain_id", "dev_eui_key", "device_id", *SPAN)),
-    SecondaryIndex("device_version", ("chain_id", "serial_number_key", "device_id", *SPAN)),
-    SecondaryIndex("device_version", ("chain_id", "manufacturer_id", "device_id", *SPAN)),
-    SecondaryIndex("device_version", ("chain_id", "hardware_license_id", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "address", "device_id", *SPAN), rows_each=3),
+    SecondaryIndex("device_version", ("chain_id", "imei_key", "device_id", *SPAN), rows_each=3),
+    SecondaryIndex("device_version", ("chain_id", "dev_eui_key", "device_id", *SPAN), rows_each=3),
+    SecondaryIndex("device_version", ("chain_id", "serial_number_key", "device_id", *SPAN), rows_each=3),
+    SecondaryIndex("device_version", ("chain_id", "manufacturer_id", "device_id", *SPAN), rows_each=5000),
+    SecondaryIndex("device_version", ("chain_id", "hardware_license_id", "device_id", *SPAN), rows_each=1000),
     SecondaryIndex("device_version", ("chain_id", "minted_at", "device_id", *SPAN)),
     SecondaryIndex("device_version", ("chain_id", "manufactured_at", "device_id", *SPAN)),
     SecondaryIndex("device_version", ("chain_id", "beneficiary", "device_id", *SPAN)),
-    SecondaryIndex("device_version", ("chain_id", "vehicle_id", "device_id", *SPAN)),
-    SecondaryIndex("device_version", ("chain_id", "predecessor_id", "device_id", *SPAN)),
-    SecondaryIndex("device_activity", ("chain_id", "firmware_version_key", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "vehicle_id", "device_id", *SPAN), rows_each=3),
+    SecondaryIndex("device_version", ("chain_id", "predecessor_id", "device_id", *SPAN), rows_each=3),
+    SecondaryIndex("device_activity", ("chain_id", "firmware_version_key", "device_id", *SPAN), rows_each=5000),
     SecondaryIndex("device_activity", ("chain_id", "updated_at", "device_id", *SPAN)),
     # grants from the user's and the organization's side
     SecondaryIndex("authorization", ("chain_id", "user_address", "device_id", *SPAN)),
-    SecondaryIndex("authorization", ("chain_id", "organization_key", "device_id", *SPAN)),
+    SecondaryIndex("authorization", ("chain_id", "organization_key", "device_id", *SPAN), rows_each=500),
     # all of a chain, in the order of their making
-    SecondaryIndex("authorization", ("chain_id", "valid_from")),
+    SecondaryIndex("authorization", ("chain_id", "valid_from"), rows_each=1),
     # a device's lifecycle facts
     SecondaryIndex("test_result", ("chain_id", "device_id", "kind", "position")),
     SecondaryIndex("firmware_update", ("chain_id", "device_id", "position")),

@@ -8,7 +8,6 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func,
 
 from api.queries import tables
 from api.queries.filters import (
-    LAST_SECOND,
     UINT256_MAX,
     Computed,
     Condition,
@@ -26,7 +25,7 @@ from api.queries.filters import (
 )
 from api.queries.joins import Steps
 from api.queries.keys import Key, key_rows, lists_by_place, rows_by_key
-from api.queries.pages import Listing, Order, Part, always, select_ids
+from api.queries.pages import Listing, Order, Part, always, by_text, by_time, select_ids
 from api.queries.scope import Scope, first_position_from, scope_of
 from schema.columns import clean_text
 from schema.events import Kind
@@ -375,15 +374,19 @@ DEVICES_OF_HARDWARE_LICENSE = device_list("HardwareLicense.devices", _of_hardwar
 
 def device_order(field: str, descending: bool) -> Order:
     """Returns an order of devices by a name of `DeviceOrderField`."""
-    key, present = ORDERS[field]
-    return Order(field, key, present, descending)
+    make, key = ORDERS[field]
+    return make(field, key, descending)
 
 
-ORDERS: dict[str, tuple[ColumnElement[Any], ColumnElement[bool] | None]] = {
-    "MINTED_AT": (version.c.minted_at, version.c.minted_at <= LAST_SECOND),
-    "TOKEN_ID": (device.c.token_id, None),
-    "SERIAL_NUMBER": (version.c.serial_number_key, version.c.serial_number_key != ""),
-    "MANUFACTURED_AT": (version.c.manufactured_at, version.c.manufactured_at <= LAST_SECOND),
-    "LAST_UPDATED_AT": (activity.c.updated_at, None),
+def _always_there(name: str, key: ColumnElement[Any], descending: bool) -> Order:
+    return Order(name, key, descending=descending)
+
+
+ORDERS: dict[str, tuple[Callable[[str, ColumnElement[Any], bool], Order], ColumnElement[Any]]] = {
+    "MINTED_AT": (by_time, version.c.minted_at),
+    "TOKEN_ID": (_always_there, device.c.token_id),
+    "SERIAL_NUMBER": (by_text, version.c.serial_number_key),
+    "MANUFACTURED_AT": (by_time, version.c.manufactured_at),
+    "LAST_UPDATED_AT": (_always_there, activity.c.updated_at),
 }
 BY_ID = Order("POSITION")

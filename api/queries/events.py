@@ -25,7 +25,6 @@ from api.queries import tables
 from api.queries.devices import devices_fitting
 from api.queries.filters import (
     COMPARISONS,
-    LAST_SECOND,
     UINT256_MAX,
     Cases,
     Comparable,
@@ -43,7 +42,7 @@ from api.queries.filters import (
 )
 from api.queries.joins import Steps
 from api.queries.keys import Key, rows_by_key
-from api.queries.pages import Listing, Order, Part, always
+from api.queries.pages import Listing, Order, Part, always, by_time
 from api.queries.scope import Scope, block_number_of, first_position_from
 from schema.columns import MAX_BLOCK_NUMBER, end_of_block, position
 from schema.events import Kind
@@ -337,4 +336,4 @@ def event_order(field: str, descending: bool) -> Order:
     """Returns an order of events by a name of `LifecycleEventOrderField`."""
     if field == "POSITION":
         return Order(field, descending=descending)
-    return Order(field, event.c.event_time, event.c.event_time <= LAST_SECOND, descending)
+    return by_time(field, event.c.event_time, descending)

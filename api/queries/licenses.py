@@ -21,7 +21,7 @@ from api.queries.filters import (
 )
 from api.queries.joins import Steps
 from api.queries.keys import Key, rows_by_key
-from api.queries.pages import Listing, Order, Part, always
+from api.queries.pages import Listing, Order, Part, always, by_text
 from api.queries.scope import Scope
 from schema.vocabulary import LicenseStatus
 
@@ -170,8 +170,8 @@ HARDWARE_LICENSES_OF_MANUFACTURER = Listing(
 def manufacturer_order(field: str, descending: bool) -> Order:
     """Returns an order of manufacturers by a name of `ManufacturerOrderField`."""
     if field == "TOKEN_ID":
-        return Order(field, manufacturer.c.token_id, None, descending)
-    return Order(field, manufacturer_version.c.name_key, manufacturer_version.c.name_key != "", descending)
+        return Order(field, manufacturer.c.token_id, descending=descending)
+    return by_text(field, manufacturer_version.c.name_key, descending)
 
 
 BY_ID = Order("POSITION")

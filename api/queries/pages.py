@@ -2,7 +2,7 @@
 
 A statement asks for the pages of many parents at once: for each, the database walks the index of the order and stops
 when the page is full. An order has a key that may be absent; absent keys come last in both directions, so that a list
-is two segments, present and absent, and a page at most two walks. `id` breaks every tie.
+is the present and the absent, and a page some walks: one for each condition that an index finds. `id` breaks every tie.
 """
 
 from collections import defaultdict
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    BinaryExpression,
     ColumnElement,
     Connection,
     FromClause,
@@ -29,8 +30,9 @@ from sqlalchemy import (
     true,
     tuple_,
 )
+from sqlalchemy.sql import operators
 
-from api.queries.filters import Fields, Filter, matches, negate, with_slots
+from api.queries.filters import LAST_SECOND, Fields, Filter, matches, with_slots
 from api.queries.keys import Key, key_table, key_values
 from api.queries.scope import Scope, scope_of
 
@@ -39,11 +41,15 @@ KEPT_STATEMENTS = 256
 
 @dataclass(frozen=True)
 class Order:
-    """By `key` where `present`, then by id; without a key by id alone. An order is its name and direction."""
+    """By `key` where `present`, then by id; without a key by id alone. An order is its name and direction.
+
+    `absent` are the conditions of which one holds where the key is not present, each found by an index.
+    """
 
     name: str
     key: ColumnElement[Any] | None = field(default=None, compare=False)
     present: ColumnElement[bool] | None = field(default=None, compare=False)
+    absent: Sequence[ColumnElement[bool]] = field(default=(), compare=False)
     descending: bool = False
 
 
@@ -54,6 +60,16 @@ class Part:
     table: FromClause
     id: ColumnElement[int]
     holds: Callable[[Scope], ColumnElement[bool]]
+
+
+def by_time(name: str, key: ColumnElement[Any], descending: bool) -> Order:
+    """Returns an order by a time, which is absent where it has no RFC 3339 form. Of those few the ids are sorted."""
+    return Order(name, key, key <= LAST_SECOND, (key.is_(None), key > LAST_SECOND), descending)
+
+
+def by_text(name: str, key: ColumnElement[Any], descending: bool) -> Order:
+    """Returns an order by a key of a text, which is absent where it is empty."""
+    return Order(name, key, key > "", (key == "",), descending)
 
 
 def always(scope: Scope) -> ColumnElement[bool]:
@@ -115,21 +131,25 @@ def pages(
     found: list[list[Row[Any]]] = [[] for _ in keys]
     for sides, places in _by_sides(keys, window).items():
         left = places
-        for present in _segments(order, window.backward):
-            walk = Walk(window.backward, _edge(window.after), _edge(window.before), sides, present)
-            statement = _statement(connection.dialect.name, listing, order, asked, walk)
-            if statement is not None and left:
+        for segments in _segments(order, window.backward):
+            for segment in segments:
+                walk = Walk(window.backward, _edge(window.after), _edge(window.before), sides, segment)
+                statement = _statement(connection.dialect.name, listing, order, asked, walk)
+                if statement is None or not left:
+                    continue
                 for row in connection.execute(statement, values | key_values(connection, [keys[at] for at in left])):
                     found[left[row.place]].append(row)
-                left = [place for place in left if len(found[place]) <= window.size]
+            left = [place for place in left if len(found[place]) <= window.size]
     return [_page(order, rows, window) for rows in found]
 
 
-def _segments(order: Order, backward: bool) -> tuple[bool, ...]:
-    """Returns the segments, the present and the absent, as a walk comes to them."""
-    if order.present is None:
-        return (True,)
-    return (False, True) if backward else (True, False)
+PRESENT = 0
+
+
+def _segments(order: Order, backward: bool) -> tuple[Sequence[int], ...]:
+    """Returns the segments as a walk comes to them: the present, and all that is absent, in no order yet."""
+    present, absent = (PRESENT,), range(1, 1 + len(order.absent))
+    return (absent, present) if backward else (present, absent)
 
 
 def merged(order: Order, found: Sequence[Page], window: Window) -> Page:
@@ -181,14 +201,19 @@ Sides = tuple[int, int]
 class Walk(NamedTuple):
     """What of a window makes a statement another one; all else of it are parameters.
 
-    `after` and `before`: whether there is such a place, and whether it has a key. `present`: the segment.
+    `after` and `before`: whether there is such a place, and whether it has a key. `segment`: PRESENT, or the number
+    of a condition of absence.
     """
 
     backward: bool
     after: bool | None
     before: bool | None
     sides: Sides
-    present: bool
+    segment: int
+
+    @property
+    def present(self) -> bool:
+        return self.segment == PRESENT
 
 
 def _edge(place: Place | None) -> bool | None:
@@ -218,14 +243,14 @@ def _statement(dialect: str, listing: Listing, order: Order, filter: Filter, wal
     Making it takes many times as long as executing it.
     """
     scope = scope_of(key_table(dialect))
-    conditions = (listing.within(scope), _segment(order, walk.present), matches(scope, filter, listing.fields))
+    conditions = (listing.within(scope), _segment(order, walk.segment), matches(scope, filter, listing.fields))
     walked, id = _walk(listing, scope, order.key, conditions)
     bounds = _bounds(id, order, walk)
     if bounds is None:
         return None
     present = walk.present
     size = bindparam("size", type_=Integer)
-    walked = walked.where(bounds).order_by(*_directions(id, order, walk.backward, present)).limit(size)
+    walked = walked.where(bounds).order_by(*_directions(id, order, walk)).limit(size)
     sort_key = literal_column("NULL") if order.key is None or not present else order.key
     rows = listing.rows(scope).add_columns(
         scope.keys.c.place.label("place"), sort_key.label("sort_key"), listing.row_id.label("sort_id")
@@ -255,15 +280,25 @@ def _walk(
     return select(first.id).where(*(part.holds(scope) for part in parts), *joined, *conditions), first.id
 
 
-def _segment(order: Order, present: bool) -> ColumnElement[bool]:
-    if order.present is None:
-        return true()
-    return order.present if present else negate(order.present)
+def _segment(order: Order, segment: int) -> ColumnElement[bool]:
+    if segment != PRESENT:
+        return order.absent[segment - 1]
+    return true() if order.present is None else order.present
 
 
-def _directions(id: ColumnElement[int], order: Order, backward: bool, present: bool) -> list[ColumnElement[Any]]:
-    columns = [id] if order.key is None or not present else [order.key, id]
-    return [column.desc() if order.descending != backward else column.asc() for column in columns]
+def _directions(id: ColumnElement[int], order: Order, walk: Walk) -> list[ColumnElement[Any]]:
+    if order.key is None:
+        columns = [id]
+    elif walk.present or _is_equality(order.absent[walk.segment - 1]):
+        columns = [order.key, id]
+    else:
+        # a walk along an index of ids, past all that is present, would find the few that are absent last
+        columns = [id + literal_column("0")]
+    return [column.desc() if order.descending != walk.backward else column.asc() for column in columns]
+
+
+def _is_equality(condition: ColumnElement[bool]) -> bool:
+    return isinstance(condition, BinaryExpression) and condition.operator in (operators.eq, operators.is_)
 
 
 def _bounds(id: ColumnElement[int], order: Order, walk: Walk) -> ColumnElement[bool] | None:

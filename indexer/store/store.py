@@ -34,6 +34,7 @@ from indexer.store.lease import show_life
 from indexer.store.open_rows import load_open_rows
 from indexer.store.recent import Recent
 from indexer.store.rollback import IDENTITIES, LIFECYCLE, SPANS, Cause, Undone, undo
+from indexer.store.statistics import tell_statistics
 from indexer.store.watch import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
 from indexer.store.work import Work
 from schema.columns import block_of, end_of_block
@@ -168,6 +169,7 @@ class Store:
     def finish_backfill(self, before: Checkpoint) -> None:
         """Builds the secondary indexes and says that the first backfill is over."""
         self.recent = Recent()
+        self.maintain()
         for index in SECONDARY_INDEXES:
             with self.engine.begin() as connection:
                 if connection.dialect.name == "sqlite":
@@ -176,23 +178,18 @@ class Store:
                 connection.exec_driver_sql(index.ddl)
         with self.engine.begin() as connection:
             hold_fence(connection, before)
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
-            connection.exec_driver_sql("ANALYZE")
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("ANALYZE")
             connection.execute(
                 text("UPDATE chain SET backfilled = :yes WHERE chain_id = :chain_id"),
                 {"yes": True, "chain_id": self.chain_id},
             )
 
     def maintain(self) -> None:
-        """Brings the planner's statistics up to date on SQLite; PostgreSQL does so by itself.
-
-        Statistics of a database that was nearly empty lead look-ups past their index.
-        """
+        """Tells SQLite's planner how large indexes look; PostgreSQL finds out by itself."""
         if self.engine.dialect.name == "sqlite":
             with self.engine.begin() as connection:
-                connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
-                connection.exec_driver_sql("ANALYZE")  # a thousand rows of each index, however many there are
+                tell_statistics(connection)
 
     def rebuild(self, before: Checkpoint, profile: Profile, answers: Sequence[rows.Call] = ()) -> Stored:
         """Rewrites all derived rows from the stored events, by this profile, in one transaction.
