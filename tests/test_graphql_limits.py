@@ -113,3 +113,18 @@ async def test_an_answer_tells_what_it_cost(api: Api, fleet: Fleet) -> None:
     cost = answer["extensions"]["cost"]
     assert (cost["requestedQueryCost"], cost["maximumAvailable"]) == (1 + 1 + 3 + 10, 10_000)
     assert 4 <= cost["actualQueryCost"] <= 15
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ " + "devices(first: 1) { nodes { id } } " * 51 + "}",
+        "{ " + "... { __typename } " * 51 + "}",
+        "{ devices { nodes { " + "...F " * 51 + "} } } fragment F on Device { id }",
+        "{ ... { " + "__typename " * 30 + "} " + "__typename " * 30 + "}",
+    ],
+)
+async def test_what_validation_would_compare_each_with_each_is_refused_before_it(api: Api, query: str) -> None:
+    error = await api.refusal(query)
+    assert error["extensions"]["code"] == "MAX_COST_EXCEEDED"
+    assert "at most 50" in error["message"]

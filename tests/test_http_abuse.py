@@ -1,134 +1,117 @@
-"""Connections that keep the server waiting, or make it keep things: they are cut off, and the next one is answered."""
+"""Abuse: what asks for too much is refused, and leaves a server that is as quick and as small as before."""
 
-import socket
+import json
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 import httpx
-import pytest
 
-from api.settings import Settings
-from tests.history import History
-from tests.server import CLIENT, serving
+from scripts.devchain import REPOSITORY
+from tests.server import CLIENT
+from tests.test_http import GRAPHQL_RESPONSE, JSON, told
 
-ASKED = b'{"query": "{ __typename }"}'
-HEAD = b"POST /graphql HTTP/1.1\r\nHost: it\r\nContent-Type: application/json\r\n"
-WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(ASKED) + ASKED
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    url = f"sqlite:///{tmp_path_factory.mktemp('abuse') / 'a.db'}"
-    history = History(url)
-    history.block()
-    history.close()
-    with serving(Settings(database_url=url)) as address:
-        yield address
-
-
-@pytest.fixture
-def address(server: str) -> Iterator[str]:
-    yield server
-    assert CLIENT.get(f"{server}/healthz").text == "ok\n"
-
-
-def send(address: str, *pieces: bytes) -> bytes:
-    """Return all that is answered until the server closes the connection."""
-    url = httpx.URL(address)
-    with closing(socket.create_connection((url.host, url.port), timeout=30)) as connection:
-        with suppress(OSError):  # cut off while it sends
-            for piece in pieces:
-                connection.sendall(piece)
-        return heard(connection)
-
-
-def heard(connection: socket.socket) -> bytes:
-    found = b""
-    with suppress(ConnectionResetError):
-        while piece := connection.recv(65_536):
-            found += piece
-    return found
-
-
-@pytest.mark.parametrize(
-    "beginning",
-    [
-        pytest.param(b"GET /", id="address"),
-        pytest.param(b"GET / HTTP/1.1\r\nX", id="name of a header"),
-        pytest.param(b"GET / HTTP/1.1\r\nX: ", id="header"),
-        pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;", id="extension of a chunk"),
-        pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{    \r\n0\r\nX: ", id="trailer"),
-    ],
-)
-def test_what_has_no_end_is_cut_off(address: str, beginning: bytes) -> None:
-    began = time.process_time()
-    answer = send(address, beginning, *[b"a" * 50_000] * 100)
-    assert answer == b"" or answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 ")), answer
-    assert time.process_time() - began < 5, "the server must not read it again and again"
+NORMAL = b'{"query": "{ device(by: {tokenId: 7}) { serialNumber history { nodes { kind } } } _meta { version } }"}'
+PAGE = "devices(first: 100) { nodes { history(first: 100) { nodes { device { authorizedUsers { totalCount } } } } } }"
+DOUBLING = " ".join(f"fragment F{i} on Device {{ ...F{i + 1} ...F{i + 1} }}" for i in range(60))
+FRAGMENTS = " ".join(f"fragment F{i} on Query {{ f{i}: __typename }}" for i in range(900))
+CODES = {
+    "BAD_REQUEST",
+    "BAD_USER_INPUT",
+    "GRAPHQL_PARSE_FAILED",
+    "GRAPHQL_VALIDATION_FAILED",
+    "MAX_COST_EXCEEDED",
+    "MAX_DEPTH_EXCEEDED",
+}
+ABUSES: dict[str, str | bytes] = {
+    "nested pages": "{ " + " ".join(f"a{i}: {PAGE}" for i in range(12)) + " }",
+    "101 aliases": "{ " + " ".join(f"a{i}: device(by: {{tokenId: {i}}}) {{ id }}" for i in range(101)) + " }",
+    "nested fields": "{ device(by: {tokenId: 7}) " + "{ mint { device " * 500 + "{ id }" + " } }" * 500 + " }",
+    "open braces": "{ a " * 3_000,
+    "nested lists": "{ nodes(ids: " + "[" * 3_000 + "]" * 3_000 + ") { id } }",
+    "many tokens": "{ " + "__typename " * 80_000 + "}",
+    "doubling fragments": "{ device(by: {tokenId: 7}) { ...F0 } } "
+    + DOUBLING
+    + " fragment F60 on Device { mint { id } }",
+    "a fragment in itself": "{ device(by: {tokenId: 7}) { ...F } } fragment F on Device { mint { device { ...F } } }",
+    "many directives": "{ __typename " + "@skip(if: false) " * 2_000 + "}",
+    "many fields alike": "{ " + " ".join(f"devices(first: {i % 100}) {{ nodes {{ id }} }}" for i in range(800)) + " }",
+    "many fragments": "{ " + " ".join(f"...F{i}" for i in range(900)) + " } " + FRAGMENTS,
+    "101 ids": "{ nodes(ids: " + json.dumps(["x"] * 101) + ") { id } }",
+    "nested filters": "{ devices(filterBy: " + "{not: " * 40 + "{}" + "}" * 40 + ") { totalCount } }",
+    "a long string": '{ devices(filterBy: {tokenId: {eq: "' + "9" * 500_000 + '"}}) { totalCount } }',
+    "a body of more than 1 MB": b'{"query": "{ __typename }", "x": "' + b"x" * 1_000_001 + b'"}',
+    "bad UTF-8": b'{"query": "{ \xff\xfe }"}',
+    "nested JSON": b'{"query": "{ __typename }", "variables": {"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
+    "half a surrogate": b'{"query": "{ \\ud800 }"}',
+    "no JSON": b"\x00" * 1000,
+}
+ROUNDS = 2
+MOST_BYTES = 48_000_000
+"""By which the server may be larger after further rounds: far less than it would keep of what was sent."""
 
 
-def test_many_headers_are_cut_off(address: str) -> None:
-    answer = send(address, b"GET / HTTP/1.1\r\n", *[b"X: a\r\n" * 1000] * 100)
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 431 "), answer
+class Server(NamedTuple):
+    url: str
+    pid: int
+
+    def ask(self, body: bytes) -> httpx.Response:
+        headers = {"content-type": JSON, "accept": GRAPHQL_RESPONSE}
+        return CLIENT.post(f"{self.url}", content=body, headers=headers)
+
+    def abuse(self) -> dict[str, tuple[int, str]]:
+        """Return status and code of the answer to each abuse."""
+        found = {}
+        for name, sent in ABUSES.items():
+            answer = self.ask(sent if isinstance(sent, bytes) else json.dumps({"query": sent}).encode())
+            found[name] = (answer.status_code, answer.json()["errors"][0]["extensions"]["code"])
+        return found
+
+    def seconds(self) -> float:
+        """Return how long a normal request takes at best."""
+        times = []
+        for _ in range(20):
+            began = time.perf_counter()
+            answer = self.ask(NORMAL)
+            times.append(time.perf_counter() - began)
+            assert answer.json()["data"]["device"]["serialNumber"] == "SN-7"
+        return min(times)
+
+    def bytes(self) -> int:
+        """Return how much memory the server holds."""
+        held = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
+        assert held is not None
+        return 1024 * int(held[1])
 
 
-@pytest.mark.parametrize("beginning", [b"", b"GET /graph", b"GET / HTTP/1.1\r\nHost: it\r\n"])
-def test_a_request_that_does_not_come_is_not_waited_for(
-    address: str, beginning: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.protocol.HEAD_SECONDS", 0.3)
-    assert send(address, beginning).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+@contextmanager
+def process(database_url: str) -> Iterator[Server]:
+    command = [sys.executable, "-m", "api", "--database-url", database_url, "--port", "0"]
+    with subprocess.Popen(command, cwd=REPOSITORY, env=os.environ, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        line = running.stderr.readline()
+        while "serving http" not in line:
+            assert line, "the server ended"
+            line = running.stderr.readline()
+        yield Server(line.split()[-1], running.pid)
+        running.terminate()
 
 
-def test_bytes_that_begin_no_request_do_not_keep_a_connection(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.protocol.HEAD_SECONDS", 0.3)
-    url = httpx.URL(address)
-    with closing(socket.create_connection((url.host, url.port), timeout=30)) as connection:
-        connection.sendall(WHOLE)
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 OK")
-        connection.sendall(b"\r\n")
-        assert heard(connection).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-
-
-def test_a_body_that_does_not_come_is_not_waited_for(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.requests.BODY_SECONDS", 0.5)
-    answer = send(address, HEAD + b"Content-Length: 100\r\n\r\n{")
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b'"message":"The body took more than 0.5 s."' in answer
-
-
-def test_one_connection_asks_often_and_much(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.protocol.HEAD_SECONDS", 1.0)
-    large = ASKED + b" " * 900_000
-    chunked = b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(b"5dc\r\n" + b" " * 1500 + b"\r\n" for _ in range(500))
-    pieces = [
-        WHOLE * 3,
-        HEAD + b"Content-Length: %d\r\n\r\n" % len(large) + large,
-        HEAD + chunked + b"1b\r\n" + ASKED + b"\r\n0\r\n\r\n",
-        WHOLE.replace(b"Host: it", b"Connection: close"),
-    ]
-    assert send(address, *pieces).count(b"HTTP/1.1 200 OK") == 6
-
-
-def test_a_slow_answer_outlives_the_time_of_a_head(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.protocol.HEAD_SECONDS", 0.2)
-    monkeypatch.setattr("api.streams.SILENCE_SECONDS", 0.4)
-    asked = {"query": "subscription { blockIndexed { number } }"}
-    wanted = {"accept": "text/event-stream"}
-    with CLIENT.stream("POST", f"{address}/graphql", json=asked, headers=wanted) as stream:
-        comments = stream.iter_raw()
-        assert [next(comments) for _ in range(3)] == [b":\n\n"] * 3
-
-
-@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/schema.graphql", "/graphiql/graphiql.js"])
-def test_what_is_only_read_cannot_be_written(address: str, path: str) -> None:
-    for method in ("POST", "PUT", "DELETE", "PATCH"):
-        assert CLIENT.request(method, address + path).status_code == 405
-
-
-def test_a_number_beyond_reason_is_refused_in_the_words_of_the_service(address: str) -> None:
-    body = b'{"query": "{ __typename }", "variables": {"a": %s}}' % (b"9" * 5000)
-    answer = CLIENT.post(f"{address}/graphql", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code == 400
-    assert "sys." not in answer.text
+def test_abuse_is_refused_below_500_and_leaves_the_server_as_quick_and_as_small_as_before(sqlite_url: str) -> None:
+    with process(told(sqlite_url)) as server:
+        answers = server.abuse()
+        before, at_best = server.bytes(), server.seconds()
+        for _ in range(ROUNDS):
+            assert server.abuse() == answers
+        after = server.seconds()
+        grown = server.bytes() - before
+    assert {name: found for name, found in answers.items() if found[0] >= 500} == {}
+    assert {code for _, code in answers.values()} <= CODES
+    assert grown < MOST_BYTES
+    assert after < 5 * at_best + 0.05

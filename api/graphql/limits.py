@@ -6,6 +6,7 @@ Page sizes given by variables count as they are.
 A fragment is priced once, however often it is spread: the work is linear in the document.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -97,6 +98,29 @@ def operation_of(document: DocumentNode | None, name: str | None) -> OperationDe
 def count_aliases(document: DocumentNode) -> int:
     """Returns how many aliases a document holds, in all its operations and fragments."""
     return sum(1 for node in each_node(document) if isinstance(node, FieldNode) and node.alias is not None)
+
+
+MOST_ALIKE = 50
+"""Fields of one response name, or fragments, in one selection: validation compares each with each."""
+
+
+def most_alike(document: DocumentNode) -> int:
+    """Returns how many fields of one response name, or fragments, a selection of the document holds at most."""
+    return max((_alike(node) for node in each_node(document) if isinstance(node, SelectionSetNode)), default=0)
+
+
+def _alike(selection: SelectionSetNode) -> int:
+    counts: Counter[str] = Counter()
+    waiting = list(selection.selections)
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, FieldNode):
+            counts[(part.alias or part.name).value] += 1
+            continue
+        counts["..."] += 1
+        if isinstance(part, InlineFragmentNode):
+            waiting.extend(part.selection_set.selections)
+    return max(counts.values(), default=0)
 
 
 def refuse_beyond(limits: Limits, price: Price, aliases: int) -> None:

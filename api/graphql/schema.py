@@ -21,7 +21,16 @@ from api.graphql.compiled.documents import Document, Documents
 from api.graphql.context import Context
 from api.graphql.errors import Code, mask, tell_code
 from api.graphql.events import EVENT_TYPES
-from api.graphql.limits import Limits, Price, count_aliases, operation_of, price, refuse_beyond
+from api.graphql.limits import (
+    MOST_ALIKE,
+    Limits,
+    Price,
+    count_aliases,
+    most_alike,
+    operation_of,
+    price,
+    refuse_beyond,
+)
 from api.graphql.query import Query
 from api.graphql.scalars import SCALARS, block_time, rfc_3339
 from api.graphql.subscriptions import Subscription
@@ -95,6 +104,16 @@ class Limited(SchemaExtension):
 
     def on_operation(self) -> Iterator[None]:
         self.execution_context.parse_options["max_tokens"] = self.limits.tokens
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        asked = self.execution_context
+        if asked.pre_execution_errors is None and asked.graphql_document is not None:
+            alike = most_alike(asked.graphql_document)
+            if alike > MOST_ALIKE:
+                told = f"A selection holds one field or fragments {alike} times, at most {MOST_ALIKE} are read."
+                code = {"code": Code.MAX_COST_EXCEEDED.value}
+                asked.pre_execution_errors = [GraphQLError(told, extensions=code)]
         yield
 
     def on_execute(self) -> Iterator[None]:
