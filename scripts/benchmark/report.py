@@ -29,7 +29,7 @@ def _backfills(results: Results) -> Iterator[str]:
     yield from map(_backfill, runs)
     yield from ("", "CPU of the indexer in us an event, by stage (fetch is what no other stage claims)", _STAGE_HEAD)
     yield from (_stages(run) for run in runs if run.label != "naive")
-    yield from ("", f"events/s over the first and the last {ENDS:,} events, without the indexes", _ENDS_HEAD)
+    yield from ("", f"events/s over the first and the last {ENDS:,} events, the indexes in the last", _ENDS_HEAD)
     yield from (f"{name(run):<40} {first:>9,.0f} {last:>9,.0f}" for run, first, last in _rates(runs))
     yield from ("", "against the naive indexer of the same run: times its rate, and its CPU an event over ours")
     yield from (f"{name(run):<40} {rate:>9.1f} {cpu:>9.1f}" for run, rate, cpu in _ratios(runs))
