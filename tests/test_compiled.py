@@ -18,6 +18,7 @@ from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, Document, Docume
 from api.graphql.context import Context
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, execute, execute_compiled, execute_ordinary
+from api.queries import pages
 from api.requests import GraphQLRequest
 from api.snapshot import open_snapshot
 from schema.database import connect
@@ -287,3 +288,21 @@ def test_what_is_kept_is_bounded() -> None:
     assert (documents.find("0"), documents.find("299")) == (None, document)
     documents.keep("long", Document(SCHEMA, parse("{" + " __typename" * MAX_DOCUMENT_TOKENS + "}")))
     assert documents.find("long") is None
+
+
+async def test_a_statement_is_made_once_whatever_is_asked_for(database: Engine, values: Values) -> None:
+    text = """query Q($id: BigInt!, $owner: Address!, $first: Int!) {
+      device(by: {tokenId: $id}) { tokenId history(first: $first) { totalCount nodes { id } } }
+      devices(first: $first, filterBy: {owner: {eq: $owner}}) { nodes { tokenId owner } }
+    }"""
+    pages._statement.cache_clear()
+    made: list[int] = []
+    for number, id in enumerate(values["tokenId"]):
+        owner = values["Address"][number % 2]
+        ordinary, compiled = await both(database, Query(text, {"id": id, "owner": owner, "first": number}))
+        assert same(ordinary, compiled)
+        assert ordinary["data"]["device"]["tokenId"] == id
+        assert {node["owner"].lower() for node in ordinary["data"]["devices"]["nodes"]} <= {owner.lower()}
+        made.append(pages._statement.cache_info().misses)
+    assert len(made) > 1
+    assert len(set(made[1:])) == 1

@@ -7,8 +7,8 @@ from strawberry import Schema
 from api.graphql.compiled.operations import Operation
 from api.graphql.limits import operation_of
 
-MAX_TOKENS = 200_000
-"""Of all documents that are kept, each with its plans: at the worst 200 MB."""
+MAX_TOKENS = 100_000
+"""Of all documents that are kept. A token takes up to 1 kB, with its part of a plan."""
 
 MAX_DOCUMENT_TOKENS = 5_000
 """A longer document is read anew each time."""
