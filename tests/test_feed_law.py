@@ -126,6 +126,11 @@ FORKS_AROUND_SALES = example(
     finality=4,
 )
 
+FORKS_BEHIND_NOISE = example(
+    acts=[Act(Grow(["mints", "noise", "update"])), Act(Fork(1, ["sale"]), reads=[Read(1, 1), Read(100, 9)])],
+    finality=64,
+)
+
 TRANSFER, MINTED, APPROVAL, LICENSED = (
     log.topics[:32] for log in (sold(1), minted(1)[1], LOGS["noise"][0], LOGS["licence"][0])
 )
@@ -206,6 +211,7 @@ def _api_of(url: str) -> Iterator[Api]:
 @given(acts=ACTS, finality=FINALITY)
 @FORKS_THAT_RETURN
 @FORKS_AROUND_SALES
+@FORKS_BEHIND_NOISE
 def test_a_client_that_applies_every_message_has_the_canonical_chain(
     sqlite_api: Api, acts: Sequence[Act], finality: int
 ) -> None:
@@ -216,6 +222,7 @@ def test_a_client_that_applies_every_message_has_the_canonical_chain(
 @given(acts=ACTS, finality=FINALITY)
 @FORKS_THAT_RETURN
 @FORKS_AROUND_SALES
+@FORKS_BEHIND_NOISE
 def test_a_client_of_postgresql_has_the_canonical_chain(
     postgresql_api: Api, acts: Sequence[Act], finality: int
 ) -> None:

@@ -33,6 +33,9 @@ orphan = tables.orphaned_event
 SCANNED = 1_000
 """Events that a filter judges in one statement."""
 
+LOOKED_BACK = 100
+"""Logs among which the event before a retracted one is looked for."""
+
 SCANS = 8
 """Statements of one read: a filter that fits little gets empty pages that go on, never a long wait."""
 
@@ -257,7 +260,9 @@ def _lost(connection: Connection, reached: Reached, part: LostPart, wanted: Want
 
 def _last_kept(connection: Connection, chain_id: int, up_to: int, wanted: Wanted) -> Reached | None:
     """Returns the place of the last event of the feed that stays; where that is far, of some event behind it."""
-    candidates = _candidates(connection, chain_id, -1, up_to, SCANNED if wanted.filter else 1, backward=True)
+    # without a filter only UNMAPPED logs are passed over
+    chunk = SCANNED if wanted.filter else LOOKED_BACK
+    candidates = _candidates(connection, chain_id, -1, up_to, chunk, backward=True)
     fitting = _fitting(connection, chain_id, candidates, wanted, 1, backward=True)
     if fitting:
         return _place_of(fitting[0])
