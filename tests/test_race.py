@@ -50,6 +50,8 @@ class Case(NamedTuple):
     """The first branch is indexed up to here before the race begins; -1: nothing."""
     seen: int = 0
     """The branch that the node is on when the race begins; it switches to the other one."""
+    followed: int = 64
+    """How many blocks one step takes above the final ones."""
 
 
 CASES = {
@@ -57,6 +59,7 @@ CASES = {
     "following": Case(Branches.parting_at(6), indexed=4),
     "following to a shorter branch": Case(Branches.parting_at(6, height=6), indexed=4),
     "the checkpoint itself goes": Case(Branches.parting_at(5), indexed=6),
+    "the checkpoint itself goes, block by block": Case(Branches.parting_at(5), indexed=5, followed=1),
     "a rollback, and back to the first branch": Case(Branches.parting_at(5), indexed=7, seen=1),
 }
 
@@ -75,8 +78,9 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def test_a_branch_switch_before_any_request_leaves_no_row_of_the_branch_that_was_left(
-    sqlite: Engine, case: Case
+    sqlite: Engine, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("indexer.backfill.FOLLOWED_BLOCKS", case.followed)
     expected = await asyncio.to_thread(undisturbed, sqlite, case)
     for call in range(MOST_CALLS):
         indexer, node = await begun(sqlite, case)
