@@ -299,10 +299,10 @@ async def test_a_statement_is_made_once_whatever_is_asked_for(database: Engine, 
     made: list[int] = []
     for number, id in enumerate(values["tokenId"]):
         owner = values["Address"][number % 2]
-        ordinary, compiled = await both(database, Query(text, {"id": id, "owner": owner, "first": number}))
+        ordinary, compiled = await both(database, Query(text, {"id": id, "owner": owner, "first": 100}))
         assert same(ordinary, compiled)
         assert ordinary["data"]["device"]["tokenId"] == id
         assert {node["owner"].lower() for node in ordinary["data"]["devices"]["nodes"]} <= {owner.lower()}
         made.append(pages._statement.cache_info().misses)
     assert len(made) > 1
-    assert len(set(made[1:])) == 1
+    assert len(set(made)) == 1
