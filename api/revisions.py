@@ -36,7 +36,9 @@ class Revisions:
         return await asyncio.shield(self._next)
 
     async def close(self) -> None:
-        """Ends the connection."""
+        """Ends the connection. Look-ups that are under way end before it."""
+        while running := [each for each in (self._running, self._next) if each is not None and not each.done()]:
+            await asyncio.wait(running)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 

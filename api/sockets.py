@@ -5,6 +5,7 @@ itself. One that takes no message for a while is cut off; with the cursor of its
 """
 
 import asyncio
+import logging
 from contextlib import suppress
 from enum import IntEnum
 from typing import Any
@@ -20,11 +21,14 @@ from api.outlet import Outlet, TooSlow
 from api.rates import RateLimited
 from api.requests import GraphQLRequest, RequestError, graphql_request, parse_json
 
+log = logging.getLogger(__name__)
+
 PROTOCOL = "graphql-transport-ws"
 INIT_SECONDS = 3.0
 FAREWELL_SECONDS = 2.0
 """How long a close may take: it waits behind what a slow client has not read."""
 
+TOO_SLOW = "Too slow: a message was not taken in time. Resume with the last cursor."
 MAX_REASON_BYTES = 123
 MAX_ID = 256
 
@@ -224,9 +228,12 @@ class Conversation:
         await self._outlet.send(lambda: self._socket.send_text(message.decode()))
 
     def _cut_off(self, error: Exception) -> None:
-        if not self._end.done():
-            reason = "Too slow: a message was not taken in time. Resume with the last cursor."
-            self._end.set_exception(Closed(CloseCode.TIMEOUT, reason) if isinstance(error, TooSlow) else error)
+        if self._end.done():
+            return
+        if isinstance(error, TooSlow):
+            log.warning("a client of a WebSocket was too slow and was cut off")
+            error = Closed(CloseCode.TIMEOUT, TOO_SLOW)
+        self._end.set_exception(error)
 
 
 def _id_of(message: dict[str, Any]) -> str:

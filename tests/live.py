@@ -120,6 +120,23 @@ async def acknowledged(address: str, **options: Any) -> AsyncIterator[Socket]:
         yield socket
 
 
+async def has_room(address: str) -> None:
+    """Wait until a server of few connections takes one more."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with suppress(ConnectionClosed):
+                async with acknowledged(address):
+                    return
+            await asyncio.sleep(0.05)
+
+
+async def cut_off(caplog: pytest.LogCaptureFixture) -> None:
+    """Wait until a server of this process has given a slow client up."""
+    async with asyncio.timeout(PATIENCE):
+        while "was too slow and was cut off" not in caplog.text:  # noqa: ASYNC110  # a log has no event
+            await asyncio.sleep(0.05)
+
+
 class Stream:
     """The events of one response, as they come."""
 

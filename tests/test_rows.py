@@ -15,7 +15,7 @@ from schema import tables
 IDENTITIES = ("device", "manufacturer", "hardware_license", "vehicle", "license")
 NOT_WRITTEN_AS_ROWS = {
     *("chain", "contract", "profile", "reorg", "orphaned_block", "orphaned_event"),
-    *("verified_header", "receipt_proof", "verification_failure"),
+    *("verified_header", "receipt_proof", "verification_failure", "standby", "disagreement"),
 }
 """Tables that the store and the verifier write with statements of their own."""
 

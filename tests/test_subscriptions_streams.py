@@ -21,7 +21,7 @@ from schema.database import connect
 from tests.asking import Json
 from tests.conftest import NewDatabase
 from tests.feeding import Copy, Moving, minted, sold, updated
-from tests.live import EVENTS, PATIENCE, acknowledged, streamed
+from tests.live import EVENTS, PATIENCE, acknowledged, cut_off, streamed
 from tests.server import serving
 
 END = "{ changes(first: 100) { endCursor hasMore } }"
@@ -167,7 +167,9 @@ async def test_silence_is_broken_by_comments(moving: Moving, address: str, monke
         assert [await anext(chunks) for _ in range(3)] == [b":\n\n"] * 3
 
 
-async def test_a_client_of_a_stream_that_reads_nothing_is_told_no_end(moving: Moving) -> None:
+async def test_a_client_of_a_stream_that_reads_nothing_is_told_no_end(
+    moving: Moving, caplog: pytest.LogCaptureFixture
+) -> None:
     await moving.mine(*[updated(1, "1" * 60_000)] * 100)
     await moving.mine(*[updated(1, "1" * 60_000)] * 100)
     with serving(Settings(database_url=moving.url, send_seconds=0.3)) as address:
@@ -178,7 +180,7 @@ async def test_a_client_of_a_stream_that_reads_nothing_is_told_no_end(moving: Mo
             body = {"query": query, "variables": {"after": first["endCursor"]}}
             headers = {"accept": "text/event-stream"}
             async with client.stream("POST", f"{address}/graphql", json=body, headers=headers) as response:
-                await asyncio.sleep(1.5)
+                await cut_off(caplog)
                 with pytest.raises(httpx.RemoteProtocolError):
                     await read_to_the_end(response)
 
