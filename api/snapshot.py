@@ -1,7 +1,7 @@
 """One request reads one snapshot: one connection, one read transaction, whatever is indexed meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Hashable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
@@ -120,15 +120,33 @@ async def open_snapshot(engine: Engine) -> AsyncIterator[Snapshot]:
     try:
         snapshot = await asyncio.shield(opening)
     except asyncio.CancelledError:
-        # the thread goes on: what it opens must be closed
-        await asyncio.wait([opening])
-        if opening.exception() is None:
-            await opening.result().close()
+        await _to_the_end(_close_once_open(opening))
         raise
     try:
         yield snapshot
     finally:
-        await asyncio.shield(snapshot.close())
+        await _to_the_end(snapshot.close())
+
+
+async def _close_once_open(opening: asyncio.Future[Snapshot]) -> None:
+    # the thread goes on: what it opens must be closed
+    await asyncio.wait([opening])
+    if opening.exception() is None:
+        await opening.result().close()
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Waits until the work is done, and only then lets itself be cancelled: what comes next may end the engine."""
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
 
 
 def _begin(engine: Engine) -> Snapshot:
