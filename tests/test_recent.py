@@ -56,12 +56,13 @@ def test_what_is_remembered_is_what_the_database_holds(engine: Engine) -> None:
         emitted("UserAuthorized", tokenId=1, user=ALICE, permissions=1),
         emitted("CertificateCorrected", tokenId=1, attribute="colour", value="black"),
     )
+    indexer = Indexer(engine, node, pace=Pace(1, most=1, side_by_side=1))
+    asyncio.run(indexer.catch_up())
     node.mine(
         emitted("UserRevoked", tokenId=1, user=BOB),
         emitted("CertificateCorrected", tokenId=1, attribute="colour", value="red"),
         emitted("CertificateCorrected", tokenId=1, attribute="mounting", value="roof"),
     )
-    indexer = Indexer(engine, node, pace=Pace(1, most=1, side_by_side=1))
     asyncio.run(indexer.catch_up())
     key = (next(iter(indexer.chain.addresses)), 1)
     remembered, unknown = indexer.store.recent.recall([key])
@@ -79,6 +80,8 @@ def test_a_step_that_fails_leaves_nothing_remembered(engine: Engine) -> None:
     indexer = Indexer(engine, node)
     asyncio.run(indexer.catch_up())
     node.mine(emitted("Transfer", **{"from": ALICE}, to=BOB, tokenId=1))
+    asyncio.run(indexer.catch_up())
+    node.mine(emitted("Transfer", **{"from": BOB}, to=ALICE, tokenId=1))
     with engine.begin() as connection:  # the tables contradict each other: closing the owner's span must fail
         connection.execute(text("DELETE FROM device_version WHERE chain_id = :id"), {"id": node.chain_id})
     with pytest.raises(Stop, match="certindex rebuild"):
