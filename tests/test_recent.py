@@ -89,6 +89,19 @@ def test_a_step_that_fails_leaves_nothing_remembered(engine: Engine) -> None:
     assert indexer.store.recent.recall([(next(iter(indexer.chain.addresses)), 1)])[0] == OpenRows()
 
 
+def test_tables_that_contradict_each_other_stop_a_step_that_remembers_nothing(engine: Engine) -> None:
+    node = FakeNode(finality=0)
+    node.mine(emitted("Transfer", to=ALICE, tokenId=1))
+    indexer = Indexer(engine, node)
+    asyncio.run(indexer.catch_up())
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM device_activity WHERE chain_id = :id"), {"id": node.chain_id})
+    indexer.restart()
+    node.mine(emitted("Transfer", **{"from": ALICE}, to=BOB, tokenId=1))
+    with pytest.raises(Stop, match=r"1 open rows of device_activity .* certindex rebuild"):
+        asyncio.run(indexer.catch_up())
+
+
 def test_what_was_noted_at_another_checkpoint_is_not_believed() -> None:
     recent = Recent()
     recent.note(b"one", _device(1))

@@ -8,6 +8,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from indexer import rows
+from indexer.errors import Stop
 from indexer.ledger import Names, OpenRows, TokenKey
 from indexer.store.recent import Recent
 from schema.columns import OPEN, uint256_bytes
@@ -25,19 +26,19 @@ def load_open_rows(connection: Connection, chain_id: int, names: Names, recent: 
     manufacturers = _ids(connection, chain_id, "manufacturer", names.manufacturers)
     vehicles = _ids(connection, chain_id, "vehicle", names.vehicles)
     tokens = _ids(connection, chain_id, "license", names.licenses)
-    versions = _open(connection, chain_id, rows.DeviceVersion, "device_version", "device_id", devices)
-    activities = _open(connection, chain_id, rows.DeviceActivity, "device_activity", "device_id", devices)
+    versions = _one_each(connection, chain_id, rows.DeviceVersion, "device_version", "device_id", devices)
+    activities = _one_each(connection, chain_id, rows.DeviceActivity, "device_activity", "device_id", devices)
     attributes = _open(connection, chain_id, rows.DeviceAttribute, "device_attribute", "device_id", devices)
     grants = _open(connection, chain_id, rows.Authorization, "authorization", "device_id", devices)
-    makers = _open(
+    makers = _one_each(
         connection, chain_id, rows.ManufacturerVersion, "manufacturer_version", "manufacturer_id", manufacturers
     )
-    owned = _open(connection, chain_id, rows.VehicleVersion, "vehicle_version", "vehicle_id", vehicles)
-    licenses_held = _open(connection, chain_id, rows.LicenseVersion, "license_version", "license_id", tokens)
+    owned = _one_each(connection, chain_id, rows.VehicleVersion, "vehicle_version", "vehicle_id", vehicles)
+    licenses_held = _one_each(connection, chain_id, rows.LicenseVersion, "license_version", "license_id", tokens)
     holders = sorted(names.accounts | {row.holder for row in licenses_held if row.holder is not None})
     makers += _of(connection, chain_id, rows.ManufacturerVersion, "manufacturer_version", "account", holders)
     licenses_held += _of(connection, chain_id, rows.LicenseVersion, "license_version", "holder", holders)
-    held = _open(
+    held = _one_each(
         connection, chain_id, rows.HardwareLicenseVersion, "hardware_license_version", "hardware_license_id", licenses
     )
     known.devices.update(devices)
@@ -71,6 +72,19 @@ def _ids(connection: Connection, chain_id: int, table: str, keys: Iterable[Token
             token_ids,
         )
     }
+
+
+def _one_each(
+    connection: Connection, chain_id: int, row: type[RowT], table: str, key: str, ids: dict[TokenKey, int]
+) -> list[RowT]:
+    """Returns the open row of each id. Raises Stop where one has none."""
+    found = _open(connection, chain_id, row, table, key, ids)
+    if len(found) != len(ids):
+        raise Stop(
+            f"The tables contradict each other: {len(ids)} open rows of {table} were to be read, {len(found)} are "
+            "there. Rewrite them from the stored events: certindex rebuild"
+        )
+    return found
 
 
 def _open(
