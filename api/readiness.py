@@ -68,10 +68,14 @@ STANDBYS = (
 )
 
 
+def _progress(indexed: int, head: int | None) -> str:
+    return "no node has told its head yet." if head is None else f"block {indexed} of {head} is indexed."
+
+
 def _reasons(chain: Row[*tuple[Any, ...]], settings: Settings, now: int) -> Iterator[str]:
     name = f"Chain {chain.chain_id}"
     if not chain.backfilled:
-        yield f"{name}: the first backfill is not done: block {chain.indexed_number} of {chain.head_number} is indexed."
+        yield f"{name}: the first backfill is not done: {_progress(chain.indexed_number, chain.head_number)}"
     lag = lag_seconds(chain.head_time, chain.indexed_time)
     if lag > settings.max_lag_seconds:
         yield (
