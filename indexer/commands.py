@@ -18,14 +18,24 @@ from prometheus_client.registry import Collector
 
 from indexer.errors import Stop, TryAgain
 from indexer.metrics import ChainCollector
-from indexer.opening import Opened, acquire, note_waiting, open_chain, open_database, open_store, stored_profile
+from indexer.opening import (
+    acquire,
+    open_chain,
+    open_database,
+    open_prepared,
+    open_store,
+    prepare,
+    stored_profile,
+)
 from indexer.progress import Progress
+from indexer.record import Record
 from indexer.schedule import AGAIN, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Follower
 from indexer.settings import DatabaseSettings, RebuildSettings, Settings
 from indexer.status import chain_statuses
 from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.store.watch import read_watch_set
 from indexer.sync import Ahead, Pace, UpToDate, step
+from indexer.waiting import Waiting
 from schema.database import connect, migrate
 from schema.logs import tell
 from schema.metrics import serve_metrics
@@ -63,38 +73,41 @@ async def run(settings: Settings, *, serve: bool) -> int:
 
 
 async def _follow(settings: Settings, stopping: asyncio.Event, others: Sequence[Collector] = ()) -> None:
-    """Waits for the node, then follows the chain, until it is told to stop. `others` are more metrics to serve."""
+    """Waits for a provider, then follows the chain, until it is told to stop. `others` are more metrics to serve."""
+    prepared = prepare(settings)
     told_to_stop = asyncio.create_task(stopping.wait())
-    opening = asyncio.create_task(
-        _with_patience(
-            lambda: open_chain(settings), attempts=math.inf, failed=lambda error: note_waiting(settings, error)
-        )
-    )
-    await asyncio.wait({opening, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
-    if not opening.done():
-        opening.cancel()
-        await asyncio.wait({opening})
-        return
-    opened = opening.result()
-    follower = Follower(
-        opened,
-        settings.poll_interval,
-        verify=settings.verify,
-        keep_proofs=settings.keep_proofs,
-        ws_url=settings.ws_url,
-    )
-    told_to_stop.add_done_callback(lambda _: follower.stop())
+    record = Record()
+    waiting = Waiting(prepared.engine, settings.chain_id)
     metrics = None
     try:
-        metrics = _metrics(settings, opened, follower, others)
+        collector = ChainCollector(prepared.engine, None, prepared.pool, record, waiting)
+        metrics = _serve_metrics(settings, [collector, *others])
+        opening = asyncio.create_task(
+            _with_patience(lambda: open_prepared(prepared), attempts=math.inf, failed=waiting.failed)
+        )
+        await asyncio.wait({opening, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            opening.cancel()
+            await asyncio.wait({opening})
+            return
+        opened = opening.result()
+        collector.begin(opened.chain_id)
+        follower = Follower(
+            opened,
+            settings.poll_interval,
+            verify=settings.verify,
+            keep_proofs=settings.keep_proofs,
+            ws_url=settings.ws_url,
+            record=record,
+        )
+        told_to_stop.add_done_callback(lambda _: follower.stop())
         await follower.run()
     finally:
         told_to_stop.cancel()
         if metrics is not None:
             metrics.shutdown()
             metrics.server_close()
-        await opened.pool.close()
-        opened.engine.dispose()
+        await prepared.close()
 
 
 async def sync(settings: Settings) -> int:
@@ -214,12 +227,11 @@ async def _with_patience(
             attempt += 1
 
 
-def _metrics(settings: Settings, opened: Opened, follower: Follower, others: Sequence[Collector]) -> WSGIServer | None:
+def _serve_metrics(settings: Settings, collectors: Sequence[Collector]) -> WSGIServer | None:
     """Returns the server of /metrics, None where no port is set for it."""
     if settings.metrics_port is None:
         return None
-    collector = ChainCollector(opened.engine, opened.chain_id, opened.pool, follower.record)
-    return serve_metrics([collector, *others], settings.metrics_host, settings.metrics_port)
+    return serve_metrics(collectors, settings.metrics_host, settings.metrics_port)
 
 
 def _server(settings: Settings) -> Any:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, text
 
 from indexer.record import Record
 from indexer.rpc import Pool
+from indexer.waiting import Waiting
 from schema.database import reading
 from schema.events import Kind
 from schema.metrics import Described, families
@@ -17,6 +18,8 @@ from schema.notices import STANDBY_SECONDS
 from schema.vocabulary import FailureCause
 
 SHOWN_ERROR = 300
+UNKNOWN_CHAIN = "unknown"
+"""For `chain` while no provider has answered, and neither the settings nor the database say which is meant."""
 
 
 def _of_chain(name: str, kind: str, help: str, *labels: str) -> Described:
@@ -31,11 +34,17 @@ METRICS = (
     _of_chain("certindex_behind_blocks", "gauge", "Blocks of the head that are not indexed yet."),
     _of_chain("certindex_behind_seconds", "gauge", "Age of the newest indexed block."),
     _of_chain("certindex_polled_seconds", "gauge", "Seconds since a provider last told its head."),
-    _of_chain("certindex_failing_seconds", "gauge", "Seconds since steps fail; 0 while they succeed."),
+    _of_chain("certindex_failing_seconds", "gauge",
+              "Seconds since steps fail, or no provider is of use at the start; 0 while they succeed."),
     _of_chain("certindex_failing_block", "gauge", "Block that cannot be indexed; absent while steps succeed."),
     _of_chain("certindex_failing", "gauge",
-              "1 while steps fail, with the reason; absent while they succeed. `stopped`: until a person decides.",
+              "1 while `certindex_failing_seconds` counts, with the reason; else absent. "
+              "`stopped`: until a person decides.",
               "stopped", "error"),
+    _of_chain("certindex_waiting", "gauge",
+              "1 while this process waits at its start for a provider that is of use; absent afterwards. "
+              "`untold`: why the database's readers are not told; empty where they are.",
+              "untold"),
     _of_chain("certindex_writing", "gauge", "1 while this process writes the chain; 0 while it stands by."),
     _of_chain("certindex_standbys", "gauge", "Indexers that stand by for the chain."),
     _of_chain("certindex_leases_total", "counter", "How often this process became the writer of the chain."),
@@ -84,23 +93,38 @@ _Samples = dict[str, list[tuple[Sequence[str], Any]]]
 
 
 class ChainCollector(Collector):
-    """Collects at each scrape, so that nothing is kept twice."""
+    """Collects at each scrape, so that nothing is kept twice.
 
-    def __init__(self, engine: Engine, chain_id: int, pool: Pool, record: Record) -> None:
+    While it is `waiting` for a provider the chain may be unknown, or not in the database yet.
+    """
+
+    def __init__(
+        self, engine: Engine, chain_id: int | None, pool: Pool, record: Record, waiting: Waiting | None = None
+    ) -> None:
         self.engine = engine
         self.chain_id = chain_id
         self.pool = pool
         self.record = record
+        self.waiting = waiting
+
+    def begin(self, chain_id: int) -> None:
+        """Ends the waiting: a provider has answered for this chain, which is registered."""
+        self.chain_id, self.waiting = chain_id, None
 
     def collect(self) -> Iterator[Metric]:
         """Yields every metric of the table, also those without a sample yet."""
-        samples = self._of_row() | self._of_record() | self._of_pool()
-        chain = str(self.chain_id)
+        waiting = self.waiting
+        chain_id = self.chain_id if waiting is None else waiting.chain_id
+        samples: _Samples = {each.name: [] for each in METRICS}
+        samples |= {} if chain_id is None else self._of_row(chain_id)
+        samples |= {} if waiting is None else _of_waiting(waiting)
+        samples |= self._of_record() | self._of_pool()
+        chain = UNKNOWN_CHAIN if chain_id is None else str(chain_id)
         return families(
             METRICS, {name: [((chain, *labels), value) for labels, value in found] for name, found in samples.items()}
         )
 
-    def _of_row(self) -> _Samples:
+    def _of_row(self, chain_id: int) -> _Samples:
         now = int(time.time())
         with reading(self.engine).begin() as connection:
             row = connection.execute(
@@ -110,18 +134,20 @@ class ChainCollector(Collector):
                         (SELECT count(*) FROM standby WHERE chain_id = :chain_id AND seen_at >= :recent)
                     FROM chain WHERE chain_id = :chain_id"""
                 ),
-                {"chain_id": self.chain_id, "recent": now - STANDBY_SECONDS},
-            ).one()
+                {"chain_id": chain_id, "recent": now - STANDBY_SECONDS},
+            ).one_or_none()
+            if row is None:  # its first provider has not answered yet
+                return {}
             failures = connection.execute(
                 text("SELECT cause, count(*) FROM verification_failure WHERE chain_id = :chain_id GROUP BY cause"),
-                {"chain_id": self.chain_id},
+                {"chain_id": chain_id},
             )
-            unverified = {row[0]: row[1] for row in failures}
+            unverified = {failure[0]: failure[1] for failure in failures}
             seen, resolved = connection.execute(
                 text("SELECT count(*), count(resolved_at) FROM disagreement WHERE chain_id = :chain_id"),
-                {"chain_id": self.chain_id},
+                {"chain_id": chain_id},
             ).one()
-            undecodable = self._undecodable(connection) if row.backfilled else None
+            undecodable = _undecodable(connection, chain_id) if row.backfilled else None
         indexed, indexed_time, head, safe, finalized, polled_at, failing_since, backfilled, judged, *more = row
         error, stopped, standbys = more
         is_failing = failing_since is not None
@@ -143,13 +169,6 @@ class ChainCollector(Collector):
             "certindex_unverified_blocks": [([cause.name], unverified.get(cause, 0)) for cause in FailureCause],
             "certindex_disagreements": [(["open"], seen - resolved), (["resolved"], resolved)],
         }
-
-    def _undecodable(self, connection: Connection) -> int:
-        found: int = connection.execute(
-            text("SELECT count(*) FROM event WHERE chain_id = :chain_id AND kind = :kind"),
-            {"chain_id": self.chain_id, "kind": Kind.UNDECODABLE.value},
-        ).scalar_one()
-        return found
 
     def _of_record(self) -> _Samples:
         record = self.record
@@ -186,6 +205,24 @@ class ChainCollector(Collector):
             "certindex_rpc_away": [([host.name], int(host.away is not None)) for host in hosts],
             "certindex_rpc_head_block": [([host.name], host.head) for host in hosts if host.head >= 0],
         }
+
+
+def _undecodable(connection: Connection, chain_id: int) -> int:
+    found: int = connection.execute(
+        text("SELECT count(*) FROM event WHERE chain_id = :chain_id AND kind = :kind"),
+        {"chain_id": chain_id, "kind": Kind.UNDECODABLE.value},
+    ).scalar_one()
+    return found
+
+
+def _of_waiting(waiting: Waiting) -> _Samples:
+    """Returns what the database does not tell of it."""
+    failure = waiting.failure
+    told: _Samples = {"certindex_waiting": [([waiting.untold], 1)]}
+    if failure is not None and waiting.untold:
+        told["certindex_failing_seconds"] = _one(max(int(time.time()) - failure.since, 0))
+        told["certindex_failing"] = [(["no", failure.error[:SHOWN_ERROR]], 1)]
+    return told
 
 
 def _one(value: Any) -> list[tuple[Sequence[str], Any]]:

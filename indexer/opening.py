@@ -20,7 +20,6 @@ from indexer.rpc import Pool, site_of
 from indexer.rules import rules_of
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
-from indexer.store.checkpoint import write_failure
 from indexer.store.lease import BEAT_SECONDS, LOOK_SECONDS, Lease
 from indexer.store.levels import Levels
 from indexer.store.watch import (
@@ -34,10 +33,24 @@ from indexer.store.watch import (
 )
 from indexer.verifier import Verifier
 from indexer.verify import Judge
-from schema.database import DatabaseError, connect, migrate
+from schema.database import connect, migrate
 from schema.profile import Profile, load_profile, parse_profile
 
 log = logging.getLogger("certindex")
+
+
+class Prepared(Struct, frozen=True):
+    """What is at hand before a provider has answered."""
+
+    settings: Settings
+    profile: Profile
+    engine: Engine
+    pool: Pool
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self.pool.close()
+        self.engine.dispose()
 
 
 class Opened(Struct, frozen=True):
@@ -65,39 +78,34 @@ async def open_chain(settings: Settings) -> Opened:
 
     Raises Stop where they contradict each other, TryAgain where the node does not answer.
     """
+    prepared = prepare(settings)
+    try:
+        return await open_prepared(prepared)
+    except BaseException:
+        await prepared.close()
+        raise
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Checks what can be checked without a provider, and opens the database. Raises Stop."""
     profile = load_profile(settings.profile)
+    check_quorum(settings.quorum, settings.rpc_urls)
     engine = connect(settings.database_url)
     migrate(engine)
-    check_quorum(settings.quorum, settings.rpc_urls)
-    pool = Pool(settings.rpc_urls)
-    try:
-        chain_id = await pool.chain_id(settings.chain_id)
-        depth = finality_depth(chain_id) if settings.finality_depth is None else settings.finality_depth
-        chain = Chain(pool, (), finality_depth=depth)
-        wanted = _wanted_contracts(settings, profile, chain_id)
-        profile.compile(_addresses(wanted))  # refuses unknown roles before anything is stored
-        contracts = await _watch(engine, chain, chain_id, profile, wanted)
-    except BaseException:
-        await pool.close()
-        engine.dispose()
-        raise
+    return Prepared(settings, profile, engine, Pool(settings.rpc_urls))
+
+
+async def open_prepared(prepared: Prepared) -> Opened:
+    """Does the rest of `open_chain`; to be called again after TryAgain."""
+    settings, profile, engine, pool = prepared.settings, prepared.profile, prepared.engine, prepared.pool
+    chain_id = await pool.chain_id(settings.chain_id)
+    depth = finality_depth(chain_id) if settings.finality_depth is None else settings.finality_depth
+    wanted = _wanted_contracts(settings, profile, chain_id)
+    profile.compile(_addresses(wanted))  # refuses unknown roles before anything is stored
+    contracts = await _watch(engine, Chain(pool, (), finality_depth=depth), chain_id, profile, wanted)
     addresses = {contract.address for contract in contracts}
-    watching = Chain(pool, addresses, finality_depth=depth, looks=settings.looks, quorum=settings.quorum)
-    return Opened(engine, pool, watching, chain_id, profile, contracts)
-
-
-def note_waiting(settings: DatabaseSettings, error: str) -> None:
-    """Stores since when, and why, nobody follows a chain that is known: the node is waited for at the start."""
-    with suppress(Stop, DatabaseError, DBAPIError):  # the log says it in any case
-        engine, chain_id = open_database(settings)
-        lease = Lease(engine, chain_id)
-        try:
-            if lease.try_acquire() is None:
-                with engine.begin() as connection:
-                    write_failure(connection, chain_id, lease.epoch, error, stopped=False)
-                lease.release()
-        finally:
-            engine.dispose()
+    chain = Chain(pool, addresses, finality_depth=depth, looks=settings.looks, quorum=settings.quorum)
+    return Opened(engine, pool, chain, chain_id, profile, contracts)
 
 
 def check_quorum(quorum: int, urls: Sequence[str]) -> None:
@@ -112,19 +120,22 @@ def open_database(settings: DatabaseSettings) -> tuple[Engine, int]:
     engine = connect(settings.database_url)
     try:
         migrate(engine)
-        with engine.begin() as connection:
-            known = list(connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars())
-        return engine, _meant_chain(settings.chain_id, known)
+        return engine, find_chain(engine, settings.chain_id)
     except BaseException:
         engine.dispose()
         raise
 
 
-def _meant_chain(wanted: int | None, known: Sequence[int]) -> int:
+def find_chain(engine: Engine, wanted: int | None) -> int:
+    """Returns the chain that is meant: the one wanted, or the only one that the database holds. Raises Stop."""
+    with engine.begin() as connection:
+        known = list(connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars())
     listed = ", ".join(map(str, known)) or "none"
     if wanted is not None and wanted not in known:
         raise Stop(f"CHAIN_ID={wanted}: the database holds no such chain (it holds: {listed}).")
-    if wanted is None and len(known) != 1:
+    if not known:
+        raise Stop("The database holds no chain yet: certindex sync")
+    if wanted is None and len(known) > 1:
         raise Stop(f"The database holds {len(known)} chains ({listed}); say which is meant. Example: CHAIN_ID=137")
     return known[0] if wanted is None else wanted
 

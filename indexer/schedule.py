@@ -53,14 +53,21 @@ class Follower:
     """Follows one chain until it is told to stop; with `verify` raises what is final to RECEIPTS meanwhile."""
 
     def __init__(
-        self, opened: Opened, poll_interval: float, *, verify: bool, keep_proofs: bool, ws_url: str | None = None
+        self,
+        opened: Opened,
+        poll_interval: float,
+        *,
+        verify: bool,
+        keep_proofs: bool,
+        ws_url: str | None = None,
+        record: Record | None = None,
     ) -> None:
         self.opened = opened
         self.ws_url = ws_url
         self.poll_interval = poll_interval
         self.verify = verify
         self.keep_proofs = keep_proofs
-        self.record = Record()
+        self.record = record or Record()
         self.lease = Lease(opened.engine, opened.chain_id)
         self._wake = asyncio.Event()
         self._verify_wake = asyncio.Event()

@@ -111,14 +111,15 @@ class Injection:
 
 
 class FaultProxy:
-    """A server on a free port. `calls` are the methods that were asked, `url` has a key in its path.
+    """A server on the given port, or a free one. `calls` are the methods that were asked, `url` has a key in its path.
 
     `struck` counts the answers that were spoilt, by the name of the fault.
     `batches` are the sizes of the batches that came, `largest_batch` what is taken of them: 0 is none.
     """
 
-    def __init__(self, upstream: Upstream, *, seed: int = 0) -> None:
+    def __init__(self, upstream: Upstream, *, seed: int = 0, port: int = 0) -> None:
         self.upstream = upstream
+        self.port = port
         self.injections: list[Injection] = []
         self.calls: list[str] = []
         self.struck: Counter[str] = Counter()
@@ -149,7 +150,7 @@ class FaultProxy:
         app.router.add_post("/{key:.*}", self._serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
         port = self._runner.addresses[0][1]
         self.url = f"http://127.0.0.1:{port}/v2/a-secret-key"

@@ -18,8 +18,8 @@ ResultT = TypeVar("ResultT")
 class Provider:
     """A fault proxy, and a way to change what it serves in between two answers."""
 
-    def __init__(self, upstream: Upstream, *, seed: int = 0) -> None:
-        self.proxy = FaultProxy(upstream, seed=seed)
+    def __init__(self, upstream: Upstream, *, seed: int = 0, port: int = 0) -> None:
+        self.proxy = FaultProxy(upstream, seed=seed, port=port)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
