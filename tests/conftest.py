@@ -126,6 +126,13 @@ def _postgres_databases(server_url: str) -> Iterator[NewDatabase]:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests that were told to explore take as long as that takes."""
+    if os.environ.get("EXPLORED_EXAMPLES"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A skipped test is a failed one: what a machine lacks, setup must bring."""
