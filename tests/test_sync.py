@@ -1,21 +1,14 @@
-"""Following a chain: what a reorg takes back, what is no reorg, when to stop, and who may write."""
+"""Following a chain: what a reorg takes back, what is no reorg, when to stop, and what is told."""
 
-import socket
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
-from indexer.batch import Batch, BlockLogs
 from indexer.errors import Stop, TryAgain
-from indexer.opening import open_store
 from indexer.rpc import RpcError
-from indexer.store import Cause, Fenced
-from indexer.store.checkpoint import KeptBlock, move_checkpoint
-from indexer.store.lease import Lease
 from indexer.store.watch import WatchedContract
 from indexer.sync import Ahead, BackfillFinished, Indexed, Pace, RolledBack, UpToDate
 from schema.columns import OPEN, position
@@ -173,6 +166,39 @@ async def test_a_range_on_another_branch_than_the_checkpoint_is_not_put_on_top_o
         await indexer.step()
     with pytest.raises(Stop, match="left ours"):
         await indexer.catch_up()
+
+
+async def test_a_log_of_a_followed_block_is_not_lost_while_the_chain_leaves_that_block_and_returns(
+    engine: Engine,
+) -> None:
+    class WithoutBlooms(FakeNode):
+        """Some nodes answer with no logs for the hash of a block that they have left."""
+
+        def _asked(self, query: dict[str, Any]) -> Any:
+            try:
+                return super()._asked(query)
+            except RpcError:
+                return []
+
+    node = WithoutBlooms(finality=4)
+    node.has_bloom = False
+    node.mine_blocks(2)
+    indexer = Indexer(engine, node)
+    await indexer.catch_up()
+    node.mine(*minted(1))
+    first = list(node.blocks)
+
+    def reorg_once(method: str) -> None:
+        if method == "eth_getLogs":
+            node.before_call = node.calls.append
+            node.reorg(1)
+
+    node.before_call = reorg_once
+    with pytest.raises(TryAgain, match="Block 3 changed while its logs were read"):
+        await indexer.step()
+    node.switch_to(first)
+    await indexer.catch_up()
+    assert owners(indexer) == {1: ALICE}
 
 
 # Reorgs
@@ -416,130 +442,6 @@ async def test_a_rollback_goes_to_the_last_block_that_is_kept_at_or_below(engine
     assert (kept.number, undone.events) == (-1, 4)
     await indexer.catch_up()
     assert indexer.tables() == before
-
-
-# Writers
-
-
-async def test_a_second_writer_is_fenced_and_writes_nothing(engine: Engine, node: FakeNode) -> None:
-    indexer = Indexer(engine, node)
-    await indexer.step()
-    slow, before = indexer.store, indexer.store.checkpoint()
-    indexer.restart()  # another process takes over while the first one is about to commit
-    await indexer.catch_up()
-    tables, chain = indexer.tables(), chain_row(indexer)
-    heads = await indexer.chain.heads()
-    header = await indexer.chain.header(2)
-    batch = Batch([BlockLogs(header, await indexer.chain.block_logs(header), 0)], header)
-    ancestor = slow.origin()
-    for write in (
-        lambda: slow.checkpoint(),
-        lambda: slow.commit(before, batch, heads),
-        lambda: slow.note_heads(before, heads),
-        lambda: slow.finish_backfill(before),
-        lambda: slow.roll_back(before, ancestor, Cause.FORK),
-        lambda: slow.rebuild(before, indexer.profile),
-    ):
-        with pytest.raises(Fenced):
-            write()
-    slow.note_failure("the node is gone")
-    assert (indexer.tables(), chain_row(indexer)) == (tables, chain)
-
-
-async def test_of_two_writers_with_one_epoch_the_slower_is_fenced_by_the_checkpoint(
-    engine: Engine, node: FakeNode
-) -> None:
-    indexer = Indexer(engine, node)
-    await indexer.step()
-    await indexer.step()
-    twin = open_store(engine, node.chain_id, indexer.profile, indexer.contracts, indexer.lease)
-    before = twin.checkpoint()
-    await indexer.step()
-    tables = indexer.tables()
-    header = await indexer.chain.header(2)
-    with pytest.raises(Fenced, match=f"gone on from block 1 of chain {node.chain_id} or taken over"):
-        twin.commit(before, Batch([], header), await indexer.chain.heads())
-    assert indexer.tables() == tables
-
-
-async def test_a_lease_is_refused_while_its_holder_lives_and_free_when_it_lets_go(
-    engine: Engine, node: FakeNode
-) -> None:
-    indexer = Indexer(engine, node)
-    other = Lease(engine, node.chain_id)
-    holder = other.try_acquire()
-    assert holder is not None
-    assert holder.writer == indexer.lease.name
-    indexer.lease.release()
-    assert other.try_acquire() is None
-    assert other.epoch == indexer.lease.epoch + 1
-    indexer.lease.beat()
-    indexer.lease.release()  # late: the lease is another's by now
-    assert chain_row(indexer)["writer"] == other.name
-
-
-async def test_a_lease_whose_beat_stands_still_is_taken_over(
-    engine: Engine, node: FakeNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [100.0]
-    monkeypatch.setattr("indexer.store.lease.time.monotonic", lambda: clock[0])
-    indexer = Indexer(engine, node)
-    other = Lease(engine, node.chain_id)
-    for _ in range(3):
-        indexer.lease.beat()
-        assert other.try_acquire() is not None
-        clock[0] += 4
-    assert other.try_acquire() is not None  # 4 seconds without a beat
-    clock[0] += 1
-    assert other.try_acquire() is None
-
-
-def test_a_lease_of_a_process_of_this_machine_that_is_gone_is_free_at_once(engine: Engine, node: FakeNode) -> None:
-    machine = Indexer(engine, node).lease.name.split(":")[2].split("-")[0]
-    with subprocess.Popen(["true"]) as gone:
-        gone.wait()
-    update = text(f"UPDATE chain SET writer = :writer WHERE chain_id = {node.chain_id}")
-    with engine.begin() as connection:
-        connection.execute(update, {"writer": f"{socket.gethostname()}:{gone.pid}:{machine}-00"})
-    assert Lease(engine, node.chain_id).try_acquire() is None
-    for elsewhere in (f"another-host:{gone.pid}:{machine}-00", f"{socket.gethostname()}:{gone.pid}:another-00"):
-        with engine.begin() as connection:
-            connection.execute(update, {"writer": elsewhere})
-        assert Lease(engine, node.chain_id).try_acquire() is not None
-
-
-async def test_a_writer_in_the_midst_of_a_long_commit_is_not_taken_for_dead(
-    engine: Engine, node: FakeNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [100.0]
-    monkeypatch.setattr("indexer.store.lease.time.monotonic", lambda: clock[0])
-    indexer = Indexer(engine, node)
-    await indexer.step()
-    other = Lease(engine, node.chain_id)
-    assert other.try_acquire() is not None
-    clock[0] += 6
-    await indexer.step()  # no beat came through meanwhile, a commit did
-    assert other.try_acquire() is not None
-    if engine.dialect.name == "postgresql":  # SQLite locks the whole database
-        clock[0] += 6
-        with engine.begin() as connection:
-            connection.execute(text(f"UPDATE chain SET writer_beat = writer_beat WHERE chain_id = {node.chain_id}"))
-            assert other.try_acquire() is not None
-
-
-def test_a_writer_that_vanishes_in_the_midst_of_a_commit_keeps_nobody_out(
-    new_postgres_database: NewDatabase, node: FakeNode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("indexer.store.checkpoint.VANISHED_SECONDS", 1)
-    with engine_of(new_postgres_database()) as engine:
-        indexer = Indexer(engine, node)
-        before = indexer.store.checkpoint()
-        connection = engine.connect()
-        move_checkpoint(connection, before, KeptBlock(3, b"3" * 32, 3), (b"", 0))  # and nothing more is heard
-        indexer.lease.beat()  # waits for the server to end the transaction
-        assert indexer.store.checkpoint().number == before.number
-        connection.invalidate()
-        connection.close()
 
 
 # What is told
