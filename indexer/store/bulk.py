@@ -1,7 +1,8 @@
 """Writing many rows at once: one prepared statement on SQLite, binary COPY on PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -28,6 +29,9 @@ SPAN_KEYS: dict[str, tuple[str, ...]] = {
 SPAN_ENDS: dict[str, tuple[str, ...]] = {"authorization": ("valid_to", "ended_at", "end_reason")}
 """What closing a row sets, where it is more than `valid_to`."""
 
+ROWS_A_STATEMENT = 50
+"""On SQLite. Python's lock is given away once a statement: with a row each, two threads would only pass it around."""
+
 
 def insert(connection: Connection, chain_id: int, table: str, rows: Sequence[Struct]) -> None:
     """Inserts rows of one kind. An existing key is an error: nothing is ever written twice."""
@@ -39,8 +43,10 @@ def insert(connection: Connection, chain_id: int, table: str, rows: Sequence[Str
         _copy(connection, chain_id, table, columns, rows)
         return
     names = ", ".join(("chain_id", *columns))
-    marks = ", ".join((str(chain_id), *("?" for _ in columns)))
-    connection.exec_driver_sql(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', [astuple(row) for row in rows])
+    marks = f"({chain_id}, {', '.join('?' * len(columns))})"
+    for together, found in _by_statements(rows):
+        values = ", ".join([marks] * together)
+        connection.exec_driver_sql(f'INSERT INTO "{table}" ({names}) VALUES {values}', found)
 
 
 def close(connection: Connection, chain_id: int, table: str, rows: Sequence[Struct]) -> None:
@@ -80,15 +86,26 @@ def _in_order(table: str, rows: Sequence[Struct]) -> Sequence[Struct]:
     return rows if key is None else sorted(rows, key=attrgetter(*key))
 
 
+def _by_statements(rows: Sequence[Struct]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    """Yields how many rows a statement takes, and the values of each statement: of many rows, then of those left."""
+    values = list(map(astuple, rows))
+    whole = len(values) - len(values) % ROWS_A_STATEMENT
+    starts = range(0, whole, ROWS_A_STATEMENT)
+    if whole:
+        yield ROWS_A_STATEMENT, [tuple(chain.from_iterable(values[at : at + ROWS_A_STATEMENT])) for at in starts]
+    if whole < len(values):
+        yield 1, values[whole:]
+
+
 def _copy(connection: Connection, chain_id: int, table: str, columns: Sequence[str], rows: Sequence[Struct]) -> None:
     names = ("chain_id", *columns)
     statement = f'COPY "{table}" ({", ".join(names)}) FROM STDIN (FORMAT BINARY)'
-    chain = (chain_id,)
+    of_chain = (chain_id,)
     cursor: Any = connection.connection.cursor()
     with cursor, cursor.copy(statement) as copy:
         copy.set_types(_types(table, names))
         for row in rows:
-            copy.write_row(chain + astuple(row))
+            copy.write_row(of_chain + astuple(row))
 
 
 @cache
