@@ -3,8 +3,7 @@
 What varies from device to device is in the keys alone, so that fifty devices cost as many statements as one.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from api.events import read_event
@@ -14,8 +13,9 @@ from api.queries.filters import Filter
 from api.queries.keys import Key, key_of
 from api.queries.pages import Listing, Window
 from api.queries.pins import Pin
+from api.reading import Reading
 from schema.events import DeviceAddressReset, DeviceAttributeSet, DeviceMinted, Fact, FactoryReset, Kind
-from schema.profile import Mapped, Reader
+from schema.profile import Mapped
 
 Fits = Callable[[Fact], bool]
 
@@ -26,15 +26,15 @@ LOOKED_AT = 50
 class Evidence:
     """Finds events of devices as of a pin."""
 
-    def __init__(self, loaders: Loaders, readers: Mapping[int, Reader], pin: Pin) -> None:
+    def __init__(self, reading: Reading, loaders: Loaders, pin: Pin) -> None:
+        self._reading = reading
         self._loaders = loaders
-        self._readers = readers
         self._pin = pin
 
     async def at(self, *positions: int | None) -> list[Any]:
         """Return the events at these positions; None stands for no event."""
         keys = [key_of(self._pin, position) for position in positions if position is not None]
-        rows = await asyncio.gather(*map(self._loaders.event.load, keys))
+        rows = await self._reading.together(*map(self._loaders.event.load, keys))
         return [row for row in rows if row is not None]
 
     async def first(self, listing: Listing, device_id: int, *, filter: Filter = (), count: int = 1) -> Sequence[Any]:
@@ -82,7 +82,7 @@ class Evidence:
 
     def fact(self, row: Any) -> Fact | None:
         """Return what the event recorded; None for one that cannot be read."""
-        reading = read_event(self._readers, recorded(row))
+        reading = read_event(self._reading.snapshot.readers, recorded(row))
         return reading.fact if isinstance(reading, Mapped) else None
 
 

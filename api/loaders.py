@@ -1,12 +1,10 @@
 """One loader a relation: what the objects of an answer ask of the database, asked once for all of them."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Hashable, Sequence
+from functools import cached_property, partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Row, Table
-from strawberry.dataloader import DataLoader
+from sqlalchemy import Connection, Row
 
 from api.queries import tables
 from api.queries.authorizations import authorizations
@@ -16,29 +14,16 @@ from api.queries.events import events
 from api.queries.keys import Key
 from api.queries.licenses import hardware_licenses, manufacturers
 from api.queries.pages import Listing, Order, Page, Window, counts, pages
-from api.queries.pins import BlockPoint, Pin, are_canonical, block_at_time, blocks_with_hashes, pin_at, were_orphaned
+from api.queries.pins import BlockPoint, Pin, are_canonical, blocks_at_times, blocks_with_hashes, pin_at, were_orphaned
 from api.queries.proofs import Proof, proofs, verification_notes
 from api.queries.statistics import Grouping, device_groups
-from api.queries.tokens import Token, token_ids
+from api.queries.tokens import Token, ids_of_numbers, token_ids
 from api.queries.twins import address_twins, imei_twins, serial_number_twins
 from api.queries.vehicles import vehicles
-from api.snapshot import Snapshot
+from api.reading import Loader, Reading, Rows
 
-KeyT = TypeVar("KeyT")
+KeyT = TypeVar("KeyT", bound=Hashable)
 RowT = TypeVar("RowT")
-Rows = Callable[[Connection, Sequence[Any]], Sequence[Any]]
-
-
-class Loader(Generic[KeyT, RowT]):
-    """Collects what is asked for at about the same time, and reads each thing once."""
-
-    def __init__(self, read: Callable[[list[KeyT]], Awaitable[Sequence[RowT]]]) -> None:
-        self._loader: DataLoader[KeyT, RowT] = DataLoader(read)
-
-    def load(self, key: KeyT) -> Awaitable[RowT]:
-        """Returns what the key names."""
-        # several fields wait for one future: one that is cancelled must not cancel it for the others
-        return asyncio.shield(self._loader.load(key))
 
 
 class PageOf(NamedTuple):
@@ -55,37 +40,57 @@ class CountOf(NamedTuple):
     filter: Any
 
 
-class Loaders:
-    """The loaders of one request, over its snapshot."""
+class Relation(Generic[KeyT, RowT]):
+    """A loader of a request, made when it is asked for first."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, loaders: "Loaders", owner: type) -> Loader[KeyT, RowT]:
+        loader: Loader[KeyT, RowT] = loaders.loader(self._rows)
+        loaders.__dict__[self._name] = loader
+        return loader
+
+
+class Loaders:
+    """The loaders of one request, over its snapshot. `rows` is how many have been read for the answer."""
+
+    device = Relation[Key, Row[Any] | None](devices)
+    manufacturer = Relation[Key, Row[Any] | None](manufacturers)
+    hardware_license = Relation[Key, Row[Any] | None](hardware_licenses)
+    successor = Relation[Key, Row[Any] | None](successors)
+    vehicle = Relation[Key, Row[Any] | None](vehicles)
+    authorization = Relation[Key, Row[Any] | None](authorizations)
+    event = Relation[Key, Row[Any] | None](events)
+    block = Relation[tuple[int, int], BlockPoint | None](blocks)
+    proof = Relation[tuple[int, int, int], Proof | None](proofs)
+    verification_note = Relation[tuple[int, int], str | None](verification_notes)
+    addresses = Relation[Key, Sequence[Row[Any]]](addresses)
+    attributes = Relation[Key, Sequence[Row[Any]]](attributes)
+    imei_twins = Relation[Key, Sequence[Row[Any]]](imei_twins)
+    serial_number_twins = Relation[Key, Sequence[Row[Any]]](serial_number_twins)
+    address_twins = Relation[Key, Sequence[Row[Any]]](address_twins)
+    block_with_hash = Relation[tuple[int, bytes], BlockPoint | None](blocks_with_hashes)
+    was_orphaned = Relation[tuple[int, bytes], bool](were_orphaned)
+    device_id = Relation[Token, int | None](partial(token_ids, table=tables.device))
+    device_ids = Relation[tuple[int, int], Sequence[int]](partial(ids_of_numbers, table=tables.device))
+    manufacturer_id = Relation[Token, int | None](partial(token_ids, table=tables.manufacturer))
+    hardware_license_id = Relation[Token, int | None](partial(token_ids, table=tables.hardware_license))
+    vehicle_id = Relation[Token, int | None](partial(token_ids, table=tables.vehicle))
+    _instants = Relation[tuple[int, int], BlockPoint | None](blocks_at_times)
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
         self.rows = 0
-        """How many rows have been read for the answer."""
         self._of_lists: dict[Hashable, Loader[Key, Any]] = {}
-        self.device: Loader[Key, Row[Any] | None] = self._loader(devices)
-        self.manufacturer: Loader[Key, Row[Any] | None] = self._loader(manufacturers)
-        self.hardware_license: Loader[Key, Row[Any] | None] = self._loader(hardware_licenses)
-        self.successor: Loader[Key, Row[Any] | None] = self._loader(successors)
-        self.vehicle: Loader[Key, Row[Any] | None] = self._loader(vehicles)
-        self.authorization: Loader[Key, Row[Any] | None] = self._loader(authorizations)
-        self.event: Loader[Key, Row[Any] | None] = self._loader(events)
-        self.block: Loader[tuple[int, int], BlockPoint | None] = self._loader(blocks)
-        self.proof: Loader[tuple[int, int, int], Proof | None] = self._loader(proofs)
-        self.verification_note: Loader[tuple[int, int], str | None] = self._loader(verification_notes)
-        self.addresses: Loader[Key, Sequence[Row[Any]]] = self._loader(addresses)
-        self.attributes: Loader[Key, Sequence[Row[Any]]] = self._loader(attributes)
-        self.imei_twins: Loader[Key, Sequence[Row[Any]]] = self._loader(imei_twins)
-        self.serial_number_twins: Loader[Key, Sequence[Row[Any]]] = self._loader(serial_number_twins)
-        self.address_twins: Loader[Key, Sequence[Row[Any]]] = self._loader(address_twins)
-        self.block_with_hash: Loader[tuple[int, bytes], BlockPoint | None] = self._loader(blocks_with_hashes)
-        self.was_orphaned: Loader[tuple[int, bytes], bool] = self._loader(were_orphaned)
-        self.is_canonical: Loader[BlockPoint, bool] = self._loader(self._are_canonical)
-        self.device_id = self._tokens(tables.device)
-        self.manufacturer_id = self._tokens(tables.manufacturer)
-        self.hardware_license_id = self._tokens(tables.hardware_license)
-        self.vehicle_id = self._tokens(tables.vehicle)
-        self._instants: Loader[tuple[int, int], BlockPoint | None] = self._loader(_blocks_at_times)
+
+    @cached_property
+    def is_canonical(self) -> Loader[BlockPoint, bool]:
+        final_numbers = self._reading.snapshot.final_numbers
+        return self.loader(lambda connection, blocks: are_canonical(connection, final_numbers, blocks))
 
     def page(self, asked: PageOf, key: Key) -> Awaitable[Page]:
         """Returns a page of the key's list."""
@@ -118,22 +123,18 @@ class Loaders:
 
     def _of_list(self, asked: Hashable, rows: Rows) -> Loader[Key, Any]:
         if asked not in self._of_lists:
-            self._of_lists[asked] = self._loader(rows)
+            self._of_lists[asked] = self.loader(rows)
         return self._of_lists[asked]
 
-    def _tokens(self, table: Table) -> Loader[Token, int | None]:
-        return self._loader(lambda connection, names: token_ids(connection, table, names))
+    def loader(self, rows: Rows) -> Loader[Any, Any]:
+        """Returns a loader whose rows are counted."""
 
-    def _are_canonical(self, connection: Connection, blocks: Sequence[BlockPoint]) -> list[bool]:
-        return are_canonical(connection, self._snapshot.final_numbers, blocks)
+        def counted(connection: Connection, keys: Sequence[Any]) -> Sequence[Any]:
+            found = rows(connection, keys)
+            self.rows += sum(map(_rows_in, found))
+            return found
 
-    def _loader(self, rows: Rows) -> Loader[Any, Any]:
-        return Loader(partial(self._load, rows))
-
-    async def _load(self, rows: Rows, keys: list[Any]) -> Sequence[Any]:
-        found = await self._snapshot.read(rows, keys)
-        self.rows += sum(map(_rows_in, found))
-        return found
+        return self._reading.loader(counted)
 
 
 def _rows_in(found: Any) -> int:
@@ -141,7 +142,3 @@ def _rows_in(found: Any) -> int:
     if isinstance(found, Page):
         return len(found.rows)
     return len(found) if isinstance(found, list) else int(found is not None)
-
-
-def _blocks_at_times(connection: Connection, keys: Sequence[tuple[int, int]]) -> list[BlockPoint | None]:
-    return [block_at_time(connection, chain_id, seconds) for chain_id, seconds in keys]

@@ -1,8 +1,8 @@
 """One request reads one snapshot: one connection, one read transaction, whatever is indexed meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Hashable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Hashable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
@@ -19,13 +19,22 @@ Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 
 
+AGAIN_SECONDS = 0.05
+"""Until a statement is ended once more: it may have begun just after the last time."""
+
+
+class Interrupted(Exception):
+    """Nobody waits for the answer any more."""
+
+
 class Snapshot:
-    """What one state of the database says. SQL runs in a thread, one statement after another."""
+    """What one state of the database says. SQL runs one statement after another."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = asyncio.Lock()
         self._closed = False
+        self.is_interrupted = False
         self.chains: Mapping[int, Row[Any]] = chains(connection)
         self.contracts, self.readers = _watched(connection, self.chains)
         self.pins: tuple[Pin, ...] = tuple(pin_now(chain) for chain in self.chains.values())
@@ -76,11 +85,39 @@ class Snapshot:
                 await asyncio.wait([work])
                 raise
 
+    def read_now(
+        self,
+        query: Callable[Concatenate[Connection, Arguments], Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
+        """Returns what the query reads, in the thread that has the snapshot to itself. Raises Interrupted."""
+        if self.is_interrupted:
+            raise Interrupted
+        return query(self._connection, *args, **kwargs)
+
+    def interrupt(self) -> None:
+        """Ends the statement that another thread runs, and lets it begin none: may be called again and again."""
+        self.is_interrupted = True
+        _interrupt(self._connection)
+
     async def close(self) -> None:
-        """Ends the transaction, after the statement that runs."""
-        async with self._lock:
-            self._closed = True
-            await asyncio.to_thread(self._connection.close)
+        """Ends the transaction. A statement that still runs is ended: nobody waits for it."""
+        self._closed = True
+        waiting = asyncio.ensure_future(self._lock.acquire())
+        while self._lock.locked() and not waiting.done():
+            await asyncio.to_thread(_interrupt, self._connection)
+            await asyncio.wait([waiting], timeout=AGAIN_SECONDS)
+        await waiting
+        await asyncio.to_thread(self.end)
+
+    def end(self) -> None:
+        """Ends the transaction, in the thread that has the snapshot to itself."""
+        try:
+            # not by a rollback: psycopg forgets with it the statements that the server has planned for good
+            self._connection.commit()
+        finally:
+            self._connection.close()
 
 
 class Watched(NamedTuple):
@@ -105,7 +142,7 @@ def _watched(connection: Connection, chains: Mapping[int, Row[Any]]) -> Watched:
 
 
 def _interrupt(connection: Connection) -> None:
-    """Ends the statement that another thread runs on the connection."""
+    """Ends the statement that another thread runs on the connection, if one does."""
     driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
         driver.interrupt()
@@ -120,12 +157,22 @@ async def open_snapshot(engine: Engine) -> AsyncIterator[Snapshot]:
     try:
         snapshot = await asyncio.shield(opening)
     except asyncio.CancelledError:
-        await _to_the_end(_close_once_open(opening))
+        await to_the_end(_close_once_open(opening))
         raise
     try:
         yield snapshot
     finally:
-        await _to_the_end(snapshot.close())
+        await to_the_end(snapshot.close())
+
+
+@contextmanager
+def open_snapshot_now(engine: Engine) -> Iterator[Snapshot]:
+    """Opens a read transaction for the thread that calls, and ends it with the block."""
+    snapshot = _begin(engine)
+    try:
+        yield snapshot
+    finally:
+        snapshot.end()
 
 
 async def _close_once_open(opening: asyncio.Future[Snapshot]) -> None:
@@ -135,7 +182,7 @@ async def _close_once_open(opening: asyncio.Future[Snapshot]) -> None:
         await opening.result().close()
 
 
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
     """Waits until the work is done, and only then lets itself be cancelled: what comes next may end the engine."""
     task = asyncio.create_task(work)
     cancelled: asyncio.CancelledError | None = None
@@ -152,6 +199,7 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
 def _begin(engine: Engine) -> Snapshot:
     connection = engine.connect()
     try:
+        connection.begin()
         return Snapshot(connection)
     except BaseException:
         connection.close()

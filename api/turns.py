@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from api.graphql.context import Context, Freshness
 from api.graphql.errors import NotReady
-from api.loaders import Loaders
 from api.pulse import Pulse
+from api.reading import ReadingOnLoop
 from api.snapshot import Snapshot, open_snapshot
 
 
@@ -40,13 +40,12 @@ class Turns:
 
     async def context(self, freshness: Freshness) -> Context:
         """Returns the context of the subscription, in its first turn. Raises NotReady."""
-        return Context(await self._open(), freshness, turns=self)
+        return Context(ReadingOnLoop(await self._open()), freshness, turns=self)
 
     async def begin(self, context: Context) -> None:
         """Begins a turn of the context, unless one is open. Raises NotReady."""
         if not self.is_open:
-            context.snapshot = await self._open()
-            context.loaders = Loaders(context.snapshot)
+            context.begin(ReadingOnLoop(await self._open()))
 
     async def end(self) -> None:
         """Ends the turn, if one is open."""

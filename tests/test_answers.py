@@ -1,84 +1,135 @@
-"""Answers of nodes are read strictly, and no more often than they differ."""
+"""What a request makes the database do: nothing where it is refused, once where many ask the same."""
 
-from collections.abc import Iterable
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from eth_utils.crypto import keccak
-from hypothesis import given
-from hypothesis import strategies as st
-from msgspec import Raw
+from sqlalchemy import Engine, event
 
-from indexer.answers import LogReader, RawLog, WrongAnswer
-from indexer.bloom import Bloom
-from schema.keccak import keccak256
+from api.answers import Answers
+from api.graphql.limits import Limits
+from api.graphql.schema import build_schema
+from api.requests import GraphQLRequest
+from api.settings import Settings
+from schema.database import connect
+from tests.feeding import Moving, minted
 
-LOG = (
-    b'{"address":"0x%s","topics":["0x%s"],"data":"0x01","blockNumber":"0x5","blockHash":"0x%s","logIndex":"%s",'
-    b'"transactionHash":"0x%s","transactionIndex":"0x0","removed":false}'
+DEVICES = 5
+LIMITS = Limits(cost=100, depth=5, aliases=3)
+
+
+class Asked:
+    """Answers over a database; `statements` and `checkouts` of connections are counted."""
+
+    def __init__(self, engine: Engine, **settings: Any) -> None:
+        self.statements: list[str] = []
+        self.checkouts = 0
+        self.answers = Answers(engine, Settings(**settings), build_schema(limits=LIMITS))
+        self._slots = asyncio.Semaphore(4)
+        event.listen(engine, "before_cursor_execute", lambda *given: self.statements.append(given[2]))
+        event.listen(engine, "checkout", self._note)
+
+    async def ask(self, query: str, **variables: Any) -> Any:
+        asked = GraphQLRequest(query, variables)
+        return json.loads((await self.answers.answer(asked, self._slots, lambda cost: None)).body)
+
+    def forget(self) -> None:
+        self.statements.clear()
+        self.checkouts = 0
+
+    def _note(self, *_: Any) -> None:
+        self.checkouts += 1
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    url = f"sqlite:///{tmp_path / 'devices.db'}"
+    moving = Moving(url)
+    await moving.mine(*(log for token in range(1, DEVICES + 1) for log in minted(token)))
+    moving.close()
+    engine = connect(url, read_only=True)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("{ devices(first: 99) { nodes { history { nodes { kind } } } } }", "MAX_COST_EXCEEDED"),
+        ("{ a: __typename b: __typename c: __typename d: __typename }", "MAX_COST_EXCEEDED"),
+        (
+            "{ devices(first: 1) { nodes { manufacturer { devices(first: 1) { nodes { id } } } } } }",
+            "MAX_DEPTH_EXCEEDED",
+        ),
+        ("{ nothing }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{", "GRAPHQL_PARSE_FAILED"),
+    ],
 )
+async def test_what_is_refused_asks_nothing_of_the_database(engine: Engine, query: str, code: str) -> None:
+    asked = Asked(engine)
+    for _ in range(3):
+        answer = await asked.ask(query)
+        assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
+    assert (asked.checkouts, asked.statements) == (0, [])
+    await asked.answers.close()
 
 
-def answer(*indexes: str) -> Raw:
-    logs = (LOG % (b"aa" * 20, b"bb" * 32, b"cc" * 32, index.encode(), b"dd" * 32) for index in indexes)
-    return Raw(b"[" + b",".join(logs) + b"]")
+async def test_what_is_not_kept_is_not_looked_up(engine: Engine) -> None:
+    asked = Asked(engine)
+    query = "query Q($id: BigInt!) { device(by: {tokenId: $id}) { tokenId } }"
+    for id in range(1, DEVICES + 1):
+        assert (await asked.ask(query, id=id))["data"] == {"device": {"tokenId": str(id)}}
+    assert asked.checkouts == DEVICES  # one snapshot each
+    await asked.ask(query, id=1)
+    assert asked.checkouts == DEVICES + 1  # of the look-up of revisions
+    await asked.answers.close()
 
 
-class Counting:
-    """Believes all logs, and counts how often it was asked to."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def __call__(self, logs: Iterable[RawLog]) -> list[RawLog]:
-        self.asked += 1
-        return list(logs)
-
-
-def test_a_second_look_that_says_the_same_is_not_read_again() -> None:
-    check = Counting()
-    read = LogReader(check)
-    first = read(answer("0x0", "0x1"))
-    assert read(answer("0x0", "0x1")) == first
-    assert check.asked == 1
-
-
-def test_a_second_look_that_says_something_else_is_read() -> None:
-    check = Counting()
-    read = LogReader(check)
-    assert [len(read(answer(*indexes))) for indexes in (("0x0", "0x1"), ("0x0",), ("0x0", "0x1"))] == [2, 1, 2]
-    assert check.asked == 3
-
-
-def test_an_answer_that_was_not_believed_is_no_more_believed_when_it_comes_again() -> None:
-    def refuse(logs: Iterable[RawLog]) -> list[RawLog]:
-        raise WrongAnswer("never")
-
-    read = LogReader(refuse)
+async def test_of_many_who_ask_the_same_at_once_one_reads(engine: Engine) -> None:
+    asked = Asked(engine)
+    query = "{ devices { totalCount } }"
     for _ in range(2):
-        with pytest.raises(WrongAnswer, match="never"):
-            read(answer("0x0"))
+        await asked.ask(f"{query} # known")
+    asked.forget()
+    answers = await asyncio.gather(*(asked.ask(query) for _ in range(20)))
+    assert answers == [answers[0]] * 20
+    assert answers[0]["data"] == {"devices": {"totalCount": DEVICES}}
+    assert sum("count(*)" in statement for statement in asked.statements) == 1
+    await asked.answers.close()
 
 
-@pytest.mark.parametrize("text", [b"null", b'"logs"', b"[1]", b"[{}]", b"[null]", b'[{"address":5}]'])
-def test_what_is_no_list_of_logs_is_a_wrong_answer(text: bytes) -> None:
-    with pytest.raises(WrongAnswer, match="where logs are due"):
-        LogReader(Counting())(Raw(text))
+async def test_who_waits_for_another_is_answered_when_that_one_leaves(engine: Engine) -> None:
+    asked = Asked(engine)
+    query = "{ devices { totalCount } }"
+    first = asyncio.create_task(asked.ask(query))
+    others = [asyncio.create_task(asked.ask(query)) for _ in range(5)]
+    await asyncio.sleep(0)
+    first.cancel()
+    for other in others:
+        assert (await other)["data"] == {"devices": {"totalCount": DEVICES}}
+    await asked.answers.close()
 
 
-@given(st.binary(max_size=300))
-def test_the_hash_is_ethereum_s(data: bytes) -> None:
-    assert keccak256(data) == keccak(data)
+async def test_what_depends_on_the_clock_is_read_by_each(engine: Engine) -> None:
+    asked = Asked(engine)
+    answers = await asyncio.gather(*(asked.ask("{ _meta { chains { chainId } } }") for _ in range(5)))
+    assert all("errors" not in answer for answer in answers)
+    assert asked.checkouts == len(answers)
+    await asked.answers.close()
 
 
-LOGS = st.lists(st.tuples(st.binary(min_size=20, max_size=20), st.binary(min_size=32, max_size=32)), max_size=4)
-
-
-@given(LOGS, LOGS)
-def test_a_bloom_admits_the_logs_that_made_it_and_none_whose_bits_it_lacks(
-    logs: list[tuple[bytes, bytes]], others: list[tuple[bytes, bytes]]
-) -> None:
-    bloom = Bloom()
-    made = bloom.of(logs)
-    bits, wanted = (int.from_bytes(bloom.of(found), "big") for found in (logs, others))
-    assert bloom.admits(made, logs)
-    assert bloom.admits(made, others) == (bits & wanted == wanted)
+async def test_look_ups_by_token_id_share_their_statements(engine: Engine) -> None:
+    asked = Asked(engine, cache_bytes=0)
+    query = (
+        "{ a: device(by: {tokenId: 1}) { id } b: device(by: {tokenId: 2}) { id } c: device(by: {tokenId: 9}) { id } }"
+    )
+    for _ in range(2):
+        asked.forget()
+        answer = await asked.ask(query)
+        assert [answer["data"][name] is None for name in "abc"] == [False, False, True]
+        # one for the ids, one for the devices
+        assert len([statement for statement in asked.statements if "device" in statement]) == 2
+    await asked.answers.close()

@@ -17,16 +17,17 @@ from api.graphql.compiled import operations
 from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, Document, Documents
 from api.graphql.context import Context
 from api.graphql.limits import Limits
-from api.graphql.schema import build_schema, execute, execute_compiled, execute_ordinary
+from api.graphql.schema import build_schema, execute_ordinary
 from api.queries import pages
+from api.reading import ReadingOnLoop
 from api.requests import GraphQLRequest
 from api.snapshot import open_snapshot
 from schema.database import connect
+from tests.asking import answer_compiled, execute
 from tests.fakechain import FakeNode
 from tests.histories import random_block
 from tests.indexing import Indexer, engine_of
 from tests.random_queries import Query, Values, random_query
-from tests.test_http_limits import run_for_ever
 
 SCHEMA = build_schema(limits=Limits(cost=10**12, depth=50, aliases=1000))
 GRAPHQL: GraphQLSchema = SCHEMA._schema
@@ -97,8 +98,8 @@ async def both(engine: Engine, query: Query, operation: str | None = None) -> tu
     """Return the ordinary answer and the compiled one, None where that is left to the ordinary."""
     asked = GraphQLRequest(query.text, query.variables, operation)
     async with open_snapshot(engine) as snapshot:
-        ordinary = await execute_ordinary(SCHEMA, asked, Context(snapshot, now=lambda: NOW))
-        compiled = await execute_compiled(SCHEMA, asked, Context(snapshot, now=lambda: NOW))
+        ordinary = await execute_ordinary(SCHEMA, asked, Context(ReadingOnLoop(snapshot), now=lambda: NOW))
+        compiled = answer_compiled(SCHEMA, asked, snapshot, now=lambda: NOW)
     return ordinary, compiled
 
 
@@ -194,8 +195,7 @@ async def test_what_is_out_of_the_ordinary_is_left_to_the_ordinary_executor(
 ) -> None:
     ordinary, compiled = await both(database, Query(text, variables), operation)
     assert compiled is None
-    async with open_snapshot(database) as snapshot:
-        answer = await execute(SCHEMA, GraphQLRequest(text, variables, operation), Context(snapshot, now=lambda: NOW))
+    answer = await execute(SCHEMA, GraphQLRequest(text, variables, operation), database, now=lambda: NOW)
     assert same(answer, ordinary)
 
 
@@ -216,8 +216,7 @@ async def test_a_resolver_that_fails_is_told_as_ever_and_its_rows_are_counted_on
     asked = GraphQLRequest(query.text)
     answers = []
     for _ in range(3):
-        async with open_snapshot(database) as snapshot:
-            answers.append(await execute(schema, asked, Context(snapshot)))
+        answers.append(await execute(schema, asked, database))
     assert [error["path"][-1] for error in answers[0]["errors"]] == ["firmware"]
     assert "a defect" not in str(answers[0])
     assert answers[0]["data"]["devices"]["nodes"] == [
@@ -233,9 +232,8 @@ async def test_a_document_is_validated_and_compiled_once(database: Engine, monke
     count_calls(monkeypatch, calls, strawberry.schema.schema, "parse")
     count_calls(monkeypatch, calls, operations, "compile_plan")
     for block in range(5):
-        async with open_snapshot(database) as snapshot:
-            asked = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True, "at": {"block": block}})
-            assert "errors" not in await execute(schema, asked, Context(snapshot))
+        asked = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True, "at": {"block": block}})
+        assert "errors" not in await execute(schema, asked, database)
     assert calls == {"parse": 1, "validate_document": 1, "compile_plan": 1}
 
 
@@ -247,8 +245,7 @@ async def test_the_ordinary_executor_alone_validates_once_as_well(
     count_calls(monkeypatch, calls, strawberry.schema.schema, "validate_document")
     count_calls(monkeypatch, calls, operations, "compile_plan")
     for _ in range(3):
-        async with open_snapshot(database) as snapshot:
-            await execute(schema, GraphQLRequest("{ devices { totalCount } }"), Context(snapshot))
+        await execute(schema, GraphQLRequest("{ devices { totalCount } }"), database)
     assert calls == {"validate_document": 1}
 
 
@@ -260,24 +257,6 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, calls: Counter[str], module: An
         return original(*args, **kwargs)
 
     monkeypatch.setattr(module, name, counted)
-
-
-async def test_a_compiled_query_that_is_given_up_ends_its_sql(
-    database: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    query = Query("{ device(by: {tokenId: 1}) { id } other: device(by: {tokenId: 2}) { id } }", {})
-    ordinary, compiled = await both(database, query)
-    assert same(ordinary, compiled)
-
-    async def find_for_ever(context: Context, *_: Any) -> Any:
-        return await context.snapshot.read(run_for_ever)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("api.graphql.query.find_device", find_for_ever)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3), open_snapshot(database) as snapshot:
-                await execute(SCHEMA, GraphQLRequest(query.text), Context(snapshot))
-    assert same((await both(database, query))[0], ordinary)
 
 
 def test_what_is_kept_is_bounded() -> None:

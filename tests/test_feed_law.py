@@ -22,6 +22,7 @@ from api.graphql.filters import AddressFilter, BigIntFilter, DeviceFilter, Lifec
 from api.graphql.filters import LifecycleEventKindFilter as KindFilter
 from api.graphql.nodes import event_id
 from api.graphql.scalars import Address, BigInt
+from api.reading import ReadingOnLoop
 from api.snapshot import open_snapshot
 from schema.events import Kind
 from tests.asking import Api, Json, asking
@@ -353,7 +354,9 @@ class World:
     async def _page(self, client: Client, first: int) -> ChangePage:
         """Return what `changes` answers, without the time that GraphQL takes."""
         async with open_snapshot(self.api.engine) as snapshot:
-            return await changes(Context(snapshot), client.copy.cursor, first, client.filter, client.finality)
+            return await changes(
+                Context(ReadingOnLoop(snapshot)), client.copy.cursor, first, client.filter, client.finality
+            )
 
     def _check(self, client: Client, page: ChangePage, first: int) -> None:
         """A page says what brings the copy to the canonical events by the shortest way, and nothing else."""

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from api.graphql.context import Context
 from api.graphql.limits import Limits
-from api.graphql.schema import build_schema, execute
+from api.graphql.schema import build_schema
 from api.requests import GraphQLRequest
-from api.snapshot import open_snapshot
+from tests.asking import execute
 from tests.fakechain import FakeNode
 from tests.hostile import HOSTILE, Hostile
 from tests.indexing import Indexer, shared_engine
@@ -76,9 +75,7 @@ async def test_whatever_a_chain_carries_is_answered(engine: Engine, hostile: Hos
 
 
 async def ask(engine: Engine, chain_id: int) -> dict[str, Any]:
-    async with open_snapshot(engine) as snapshot:
-        request = GraphQLRequest(QUERY, {"chain": str(chain_id)})
-        answer = await execute(SCHEMA, request, Context(snapshot))
+    answer = await execute(SCHEMA, GraphQLRequest(QUERY, {"chain": str(chain_id)}), engine)
     assert "errors" not in answer, answer["errors"]
     data: dict[str, Any] = answer["data"]
     return data

@@ -17,7 +17,7 @@ from sqlmodel import SQLModel
 
 from api import answers as module
 from api.answers import Answers
-from api.graphql.schema import execute
+from api.graphql.schema import execute_compiled, execute_ordinary
 from api.requests import GraphQLRequest
 from api.revisions import Revisions
 from api.settings import Settings
@@ -55,13 +55,18 @@ class Asked:
 async def asked_of(url: str, monkeypatch: pytest.MonkeyPatch, cache_bytes: int = 10**6) -> AsyncIterator[Asked]:
     engine = connect(url, read_only=True)
     asked = Asked(Answers(engine, Settings(cache_bytes=cache_bytes), SCHEMA))
-    executes = execute
 
-    async def counting(schema: Any, request: GraphQLRequest, context: Any) -> Any:
+    async def by_graphql_core(schema: Any, request: GraphQLRequest, context: Any) -> Any:
         asked.executed[request.query] += 1
-        return await executes(schema, request, context)
+        return await execute_ordinary(schema, request, context)
 
-    monkeypatch.setattr(module, "execute", counting)
+    def by_a_plan(schema: Any, ready: Any, request: GraphQLRequest, context: Any) -> Any:
+        answer = execute_compiled(schema, ready, request, context)
+        asked.executed[request.query] += answer is not None
+        return answer
+
+    monkeypatch.setattr(module, "execute_ordinary", by_graphql_core)
+    monkeypatch.setattr(module, "execute_compiled", by_a_plan)
     yield asked
     await asked.answers.close()
     engine.dispose()

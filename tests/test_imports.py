@@ -20,7 +20,7 @@ FORBIDDEN = {
 # library or name -> the only places that may import it
 AT_HOME = {
     "web3": ("indexer/rpc", "indexer/chain.py"),
-    "strawberry": ("api/graphql", "api/loaders.py"),
+    "strawberry": ("api/graphql", "api/reading.py"),
     "apscheduler": ("indexer/schedule.py",),
     "sqlalchemy.insert": ("indexer/store",),
     "sqlalchemy.update": ("indexer/store",),

@@ -18,6 +18,7 @@ from sqlalchemy import event
 
 from api.graphql.context import Context
 from api.graphql.schema import execute_ordinary
+from api.reading import ReadingOnLoop
 from api.requests import GraphQLRequest
 from api.snapshot import open_snapshot
 from tests.asking import SCHEMA, Api, module_database
@@ -62,7 +63,7 @@ class Explaining(Api):
     async def walks_of(self, query: str) -> list[Walk]:
         self.walks = []
         async with open_snapshot(self.engine) as snapshot:
-            answer = await execute_ordinary(self.schema, GraphQLRequest(query), Context(snapshot))
+            answer = await execute_ordinary(self.schema, GraphQLRequest(query), Context(ReadingOnLoop(snapshot)))
         assert "errors" not in answer, answer["errors"]
         return self.walks
 

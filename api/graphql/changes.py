@@ -110,7 +110,7 @@ async def changes(
 
 async def cursors_of(context: Context, feed: Feed) -> FeedCursors:
     """Returns what writes and reads the cursors of a feed, at the context's snapshot."""
-    marks = await context.snapshot.read(watch_set_marks, context.snapshot.contracts)
+    marks = await context.reading.read(watch_set_marks, context.snapshot.contracts)
     return FeedCursors(feed.filter, marks)
 
 
@@ -133,7 +133,7 @@ async def read_batch(context: Context, feed: Feed, stands: Stands, size: int) ->
     """Returns at most `size` messages behind a place, all networks' by block time. Raises BadUserInput."""
     chains = context.snapshot.chains
     try:
-        stretches = await context.snapshot.read(_stretches, chains, feed, stands, size)
+        stretches = await context.reading.read(_stretches, chains, feed, stands, size)
     except UnknownBranch as error:
         at = error.reached
         raise BadUserInput(
@@ -153,7 +153,7 @@ async def read_batch(context: Context, feed: Feed, stands: Stands, size: int) ->
 
 async def newest_stands(context: Context, feed: Feed) -> Stands:
     """Returns the place behind all that the feed has told so far."""
-    return await context.snapshot.read(_newest_stands, context.snapshot.chains, feed)
+    return await context.reading.read(_newest_stands, context.snapshot.chains, feed)
 
 
 def message_of(context: Context, item: Item, cursors: FeedCursors) -> LifecycleEventMessage:

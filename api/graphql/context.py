@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING
 
 import strawberry
@@ -11,6 +12,7 @@ from api.events import finality_of
 from api.graphql.vocabulary import Finality
 from api.loaders import Loaders
 from api.queries.pins import Pin
+from api.reading import Reading
 from api.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -38,23 +40,36 @@ def _free(cost: int) -> None:
 class Context:
     """One a request. `now` is the server's clock, which nothing but `_meta` reads.
 
-    `take_cost` is told the cost before any field is read, and may raise a Refusal. `is_volatile` is set by what
-    changes without a revision: the answer may not be kept. `awaited` is a block, by chain id and number, that the
-    request wants indexed first. The context of a subscription has `turns`: each of them brings another snapshot.
+    `reading` is how it reads the database, from the start or, begun by `opening`, once the request is known to be
+    within its limits. `take_cost` is told the cost before any field is read, and may raise a Refusal. `is_volatile` is
+    set by what changes without a revision: the answer may not be kept. `awaited` is a block, by chain id and number,
+    that the request wants indexed first. The context of a subscription has `turns`: each brings another snapshot.
     """
 
-    snapshot: Snapshot
+    given: InitVar[Reading | None]
     freshness: Freshness = Freshness()
     now: Callable[[], float] = time.time
     turns: "Turns | None" = None
     is_volatile: bool = False
     take_cost: Callable[[int], None] = _free
+    opening: "Callable[[Context], AbstractAsyncContextManager[None]] | None" = None
     awaited: tuple[int, int] | None = None
+    is_open: bool = False
+    reading: Reading = field(init=False)
+    snapshot: Snapshot = field(init=False)
     loaders: Loaders = field(init=False)
     _is_charged: bool = False
 
-    def __post_init__(self) -> None:
-        self.loaders = Loaders(self.snapshot)
+    def __post_init__(self, given: Reading | None) -> None:
+        if given is not None:
+            self.begin(given)
+
+    def begin(self, reading: Reading) -> None:
+        """Reads from now on in this way, with fresh loaders."""
+        self.is_open = True
+        self.reading = reading
+        self.snapshot = reading.snapshot
+        self.loaders = Loaders(reading)
 
     def charge(self, cost: int) -> None:
         """Charges the client, once, however often the request is begun anew. Raises RateLimited."""

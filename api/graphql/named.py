@@ -12,9 +12,9 @@ from api.graphql.context import Info
 from api.graphql.identity import token_did
 from api.graphql.lifecycle_event import LifecycleEvent
 from api.graphql.scalars import BigInt
-from api.loaders import Loader
 from api.queries import tables
 from api.queries.tokens import Token
+from api.reading import Loader
 from schema.profile import Mapped
 
 if TYPE_CHECKING:

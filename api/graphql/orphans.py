@@ -1,6 +1,5 @@
 """`orphanedEvents`: what reorgs took back."""
 
-import asyncio
 import base64
 import binascii
 from collections.abc import Sequence
@@ -26,7 +25,6 @@ from api.graphql.histories import asks_for_unmapped
 from api.graphql.lifecycle_event import LifecycleEvent
 from api.graphql.nodes import Int64
 from api.graphql.scalars import block_time
-from api.queries.filters import Filter
 from api.queries.orphans import OrphanPlace, OrphanWindow, count_orphans, orphans, place_of, taken_back
 from api.queries.pins import Pin
 
@@ -64,10 +62,9 @@ async def orphaned_events(
     mark = fingerprint("orphanedEvents", filter)
     window = _window(slice, mark)
     wanted = selected(info)
-    rows, total = await asyncio.gather(
-        _rows(context, filter, window) if wanted - {"totalCount"} else _no_rows(),
-        _total(context, filter) if "totalCount" in wanted else _no_total(),
-    )
+    asked = (context.snapshot.pins, filter, asks_for_unmapped(filter))
+    rows = await context.reading.read(orphans, *asked, window) if wanted - {"totalCount"} else ()
+    total = await context.reading.read(count_orphans, *asked) if "totalCount" in wanted else 0
     return _connection(context, rows, total, window, mark)
 
 
@@ -77,22 +74,6 @@ def _window(slice: Slice, mark: bytes) -> OrphanWindow:
         raise BadUserInput("first and last are both given: a page is taken from one end, leave one out.")
     size = last if last is not None else DEFAULT_SIZE if first is None else first
     return OrphanWindow(size, last is not None, _read(slice.after, mark, "after"), _read(slice.before, mark, "before"))
-
-
-async def _rows(context: Context, filter: Filter, window: OrphanWindow) -> Sequence[Row[Any]]:
-    return await context.snapshot.read(orphans, context.snapshot.pins, filter, asks_for_unmapped(filter), window)
-
-
-async def _no_rows() -> Sequence[Row[Any]]:
-    return ()
-
-
-async def _total(context: Context, filter: Filter) -> int:
-    return await context.snapshot.read(count_orphans, context.snapshot.pins, filter, asks_for_unmapped(filter))
-
-
-async def _no_total() -> int:
-    return 0
 
 
 def _connection(

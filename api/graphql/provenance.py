@@ -1,6 +1,5 @@
 """The auditor's questions about a device. The verdict is in its row; evidence is read only where it is asked for."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
@@ -84,9 +83,10 @@ class Provenance:
 
     @field("Is it true that no other device held any of its addresses at the same time?")
     async def address_unique(self, info: Info) -> Check:
-        addresses, twins = await asyncio.gather(
-            self._evidence(info).addresses(self.device.id), info.context.loaders.address_twins.load(self._key())
-        )
+        # both are asked for before one is awaited, so that they are read together
+        asked = info.context.loaders.address_twins.load(self._key())
+        addresses = await self._evidence(info).addresses(self.device.id)
+        twins = await asked
         judgement = provenance.address_unique(addresses, twins)
         return self._check(
             judgement, lambda: self._setters(info, sets_address_in(addresses), twins, kinds=ADDRESS_SETTERS)
@@ -128,7 +128,7 @@ class Provenance:
         async def gather() -> Iterable[Any]:
             if judgement.verdict == Verdict.NOT_APPLICABLE:
                 return []
-            burn, steps, flagged = await asyncio.gather(
+            burn, steps, flagged = await info.context.reading.together(
                 evidence.at(self.device.burn_position),
                 evidence.first(END_OF_LIFE_STEPS, id),
                 evidence.first(HISTORY, id, filter=AFTER_END_OF_LIFE, count=MOST - 1),
@@ -151,7 +151,7 @@ class Provenance:
         return self._check(judgement, gather)
 
     def _evidence(self, info: Info) -> Evidence:
-        return Evidence(info.context.loaders, info.context.snapshot.readers, self.pin)
+        return Evidence(info.context.reading, info.context.loaders, self.pin)
 
     def _key(self) -> Key:
         return key_of(self.pin, self.device.id)
@@ -169,7 +169,7 @@ class Provenance:
         """Return the events that gave this device and each of its twins what they share."""
         evidence = self._evidence(info)
         devices = [self.device.id, *(twin.id for twin in twins)]
-        found = await asyncio.gather(*(evidence.setter(id, kinds, fits) for id in devices))
+        found = await info.context.reading.together(*(evidence.setter(id, kinds, fits) for id in devices))
         return [row for rows in found for row in rows]
 
 

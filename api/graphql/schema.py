@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import strawberry
 from graphql import GraphQLError, OperationDefinitionNode, parse
@@ -18,6 +18,7 @@ from strawberry.types.execution import ExecutionContext, ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from api.graphql.compiled.documents import Document, Documents
+from api.graphql.compiled.operations import Operation
 from api.graphql.context import Context
 from api.graphql.errors import Code, mask, tell_code
 from api.graphql.events import EVENT_TYPES
@@ -34,7 +35,6 @@ from api.graphql.limits import (
 from api.graphql.query import Query
 from api.graphql.scalars import SCALARS, block_time, rfc_3339
 from api.graphql.subscriptions import Subscription
-from api.loaders import Loaders
 from api.requests import GraphQLRequest
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,21 @@ class Limited(SchemaExtension):
 
     def get_results(self) -> dict[str, Any]:
         context: Context | None = self.execution_context.context
-        return {} if self.priced is None or context is None else cost_of(self.limits, self.priced, context)
+        if self.priced is None or context is None or not context.is_open:
+            return {}
+        return cost_of(self.limits, self.priced, context)
+
+
+class Opening(SchemaExtension):
+    """Begins to read the database, for a request that may be executed: one that is refused asks nothing of it."""
+
+    async def on_execute(self) -> AsyncGenerator[None, None]:
+        context: Context | None = self.execution_context.context
+        if context is None or context.opening is None:
+            yield
+            return
+        async with context.opening(context):
+            yield
 
 
 class Standing(SchemaExtension):
@@ -136,7 +150,7 @@ class Standing(SchemaExtension):
 
     def get_results(self) -> dict[str, Any]:
         context: Context | None = self.execution_context.context
-        return {} if context is None else standing_of(context)
+        return standing_of(context) if context is not None and context.is_open else {}
 
 
 def cost_of(limits: Limits, priced: Price, context: Context) -> dict[str, Any]:
@@ -189,6 +203,7 @@ def build_schema(*, introspection: bool = True, limits: Limits | None = None, co
             Known,
             OneOperation,
             lambda: Limited(limited),
+            Opening,
             Standing,
             *([] if introspection else [DisableIntrospection]),
         ],
@@ -204,33 +219,37 @@ def sdl() -> str:
     return print_schema(build_schema()) + "\n"
 
 
-async def execute(schema: Schema, asked: GraphQLRequest, context: Context) -> dict[str, Any]:
-    """Returns the answer as GraphQL's response format has it; `data` is left out where nothing was executed."""
-    if schema.compiles:
-        answer = await execute_compiled(schema, asked, context)
-        if answer is not None:
-            return answer
-    return await execute_ordinary(schema, asked, context)
+class Ready(NamedTuple):
+    """A query that was asked before, with what it costs this time."""
+
+    operation: Operation
+    priced: Price
 
 
-async def execute_compiled(schema: Schema, asked: GraphQLRequest, context: Context) -> dict[str, Any] | None:
-    """Returns the answer of a query that was asked before; None where graphql-core is to answer."""
-    document = schema.documents.find(asked.query)
-    query = None if document is None else document.query(asked.operation_name)
-    if query is None:
+def find_ready(schema: Schema, asked: GraphQLRequest) -> Ready | None:
+    """Returns what `execute_compiled` answers; None where graphql-core is to answer, or to tell what is wrong."""
+    document = schema.documents.find(asked.query) if schema.compiles else None
+    operation = None if document is None else document.query(asked.operation_name)
+    if operation is None:
         return None
-    variables = asked.variables or {}
     try:
-        priced = query.price(variables)
-        refuse_beyond(schema.limits, priced, query.aliases)
-        context.charge(priced.cost)
-        data = await query.execute(context, variables)
+        priced = operation.price(asked.variables or {})
+        refuse_beyond(schema.limits, priced, operation.aliases)
+    except Exception as error:
+        log.debug("not answered by the plan", exc_info=error)
+        return None
+    return Ready(operation, priced)
+
+
+def execute_compiled(schema: Schema, ready: Ready, asked: GraphQLRequest, context: Context) -> dict[str, Any] | None:
+    """Returns the answer of a query; None where graphql-core is to answer. The context reads in this very thread."""
+    try:
+        data = ready.operation.execute(context, asked.variables or {})
     except Exception as error:
         # graphql-core answers: what it says of an error is exact, and what it reads is counted from the start
         log.debug("not answered by the plan", exc_info=error)
-        context.loaders = Loaders(context.snapshot)
         return None
-    return {"data": data, "extensions": cost_of(schema.limits, priced, context) | standing_of(context)}
+    return {"data": data, "extensions": cost_of(schema.limits, ready.priced, context) | standing_of(context)}
 
 
 async def execute_ordinary(schema: Schema, asked: GraphQLRequest, context: Context) -> dict[str, Any]:

@@ -6,16 +6,17 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, func, select
 
 from api.queries import tables
+from api.queries.statements import fetch
 from schema.events import Kind
 from schema.vocabulary import VerificationLevel
 
+CHAINS = select(tables.chain).order_by(tables.chain.c.chain_id)
 LOGS = {tables.disagreement.c.logs, tables.disagreement.c.other_logs}
 
 
 def chains(connection: Connection) -> Mapping[int, Row[Any]]:
     """Returns the row of each network by its id."""
-    rows = connection.execute(select(tables.chain).order_by(tables.chain.c.chain_id))
-    return {row.chain_id: row for row in rows}
+    return {row.chain_id: row for row in fetch(connection, CHAINS, {})}
 
 
 def contracts(connection: Connection) -> Mapping[int, tuple[Row[Any], ...]]:

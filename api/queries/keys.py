@@ -26,6 +26,7 @@ from sqlalchemy.sql.selectable import Subquery
 
 from api.queries.pins import Pin
 from api.queries.scope import Scope, scope_of
+from api.queries.statements import fetch
 
 
 class Key(NamedTuple):
@@ -73,7 +74,7 @@ def rows_by_key(connection: Connection, build: Build, keys: Sequence[Key]) -> li
     """Returns the row for each key, None for a key without one. `build` is asked once for the query, at the scope of
     each key."""
     found: list[Row[Any] | None] = [None] * len(keys)
-    for row in connection.execute(_built(build, connection.dialect.name), key_values(connection, keys)):
+    for row in fetch(connection, _built(build, connection.dialect.name), key_values(connection, keys)):
         found[row.place] = row
     return found
 

@@ -35,6 +35,7 @@ from sqlalchemy.sql import operators
 from api.queries.filters import LAST_SECOND, Fields, Filter, matches, with_slots
 from api.queries.keys import Key, key_table, key_values
 from api.queries.scope import Scope, scope_of
+from api.queries.statements import fetch
 
 KEPT_STATEMENTS = 256
 
@@ -137,7 +138,7 @@ def pages(
                 statement = _statement(connection.dialect.name, listing, order, asked, walk)
                 if statement is None or not left:
                     continue
-                for row in connection.execute(statement, values | key_values(connection, [keys[at] for at in left])):
+                for row in fetch(connection, statement, values | key_values(connection, [keys[at] for at in left])):
                     found[left[row.place]].append(row)
             left = [place for place in left if len(found[place]) <= window.size]
     return [_page(order, rows, window) for rows in found]
@@ -167,7 +168,7 @@ def counts(connection: Connection, listing: Listing, keys: Sequence[Key], filter
     """Returns how many rows the list of each key holds."""
     asked, values = with_slots(filter, listing.fields)
     statement = _count_statement(connection.dialect.name, listing, asked)
-    rows = connection.execute(statement, values | key_values(connection, keys))
+    rows = fetch(connection, statement, values | key_values(connection, keys))
     totals = {row.place: row.total for row in rows}
     return [totals[place] for place in range(len(keys))]
 

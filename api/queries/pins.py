@@ -80,6 +80,11 @@ def block_at_time(connection: Connection, chain_id: int, seconds: int) -> BlockP
     )
 
 
+def blocks_at_times(connection: Connection, keys: Sequence[tuple[int, int]]) -> list[BlockPoint | None]:
+    """Returns the last kept block of each (chain id, instant) at or before it."""
+    return [block_at_time(connection, chain_id, seconds) for chain_id, seconds in keys]
+
+
 def were_orphaned(connection: Connection, names: Sequence[tuple[int, bytes]]) -> list[bool]:
     """Tells of each (chain id, hash) whether a reorg took that block back."""
     orphan = tables.orphaned_block.c

@@ -9,8 +9,9 @@ fields below. All of that is the same for every request with the same document. 
    attribute or calls the same Strawberry resolver, and completes the value by its type. Fields are collected by
    graphql-core's own `collect_fields`, so that fragments, merged fields and their order are its doing; `@skip` and
    `@include` are settled then, and a plan holds for the values of the variables that they read.
-3. `execution` runs a plan in waves: all that need not wait is answered at once, all coroutines of a level run
-   together, so that the loaders see every key of a level in one batch; then the level below.
+3. `execution` runs a plan in waves, in one thread: all that need not wait is answered at once; the coroutines of a
+   level run by turns, each until it waits for a loader, and when all wait, what they asked for is read, one statement a
+   loader (`api.reading`); then the level below. There is no event loop and no task.
 
 It answers only what has no errors. Whatever is out of the ordinary is left to graphql-core, which begins again with
 fresh loaders: what the compiler does not know (introspection, field extensions, resolvers with unusual parameters),
@@ -18,5 +19,6 @@ variables that do not fit, a limit that is passed, a resolver that raises, a nul
 are exact, and they alone pay for it.
 
 What it asks of resolvers: `info.path` is not told (a plan knows no list indexes), arguments are not changed in place
-(they are made once a request, not once an object), a list is a list or a tuple, and only `async def` is awaited.
+(they are made once a request, not once an object), a list is a list or a tuple, only `async def` is awaited, and a resolver awaits
+nothing but loaders and `Context.reading`.
 """

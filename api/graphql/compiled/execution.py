@@ -1,12 +1,12 @@
 """A plan, run: in waves, from the root of the answer to its leaves."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from graphql.execution.values import VariableValues
 
 from api.graphql.context import Context
+from api.reading import ReadingInThread
 
 
 class NotAnswered(Exception):
@@ -47,18 +47,20 @@ Plan = Select
 """What is selected of the root."""
 
 
-async def run_plan(plan: Plan, context: Context, variables: VariableValues) -> dict[str, Any]:
-    """Returns the data of an answer without errors. Raises whatever a resolver raises, and NotAnswered."""
+def run_plan(plan: Plan, context: Context, variables: VariableValues) -> dict[str, Any]:
+    """Returns the data of an answer without errors. Raises whatever a resolver raises, and NotAnswered.
+
+    The context reads in the thread that calls.
+    """
+    reading = context.reading
+    assert isinstance(reading, ReadingInThread)  # no other is completed by a plain call
     run = Run(context, variables)
     try:
         data = plan(None, run)
         while run.waiting:
             wave, run.waiting = run.waiting, []
-            # all are waited for, failed or not: none may hold the snapshot when graphql-core begins again
-            values = await asyncio.gather(*(field.value for field in wave), return_exceptions=True)
+            values = reading.complete([field.value for field in wave])
             for field, value in zip(wave, values, strict=True):
-                if isinstance(value, BaseException):
-                    raise value
                 field.answer[field.key] = field.complete(value, run)
         return data
     finally:

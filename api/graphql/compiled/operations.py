@@ -37,7 +37,7 @@ class Operation:
             self._prices[key] = price(self._schema._schema, self._document, self._node, variables)
         return self._prices[key]
 
-    async def execute(self, context: Context, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def execute(self, context: Context, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the data of an answer without errors. Raises where there is another answer: ask graphql-core."""
         given = get_variable_values(self._schema._schema, self._node.variable_definitions or (), dict(variables), 1)
         if isinstance(given, list):
@@ -45,7 +45,7 @@ class Operation:
         plan = self._plan(given.coerced)
         if plan is None:
             raise NotAnswered("the operation cannot be compiled")
-        return await run_plan(plan, context, given)
+        return run_plan(plan, context, given)
 
     def _plan(self, variables: Mapping[str, Any]) -> Plan | None:
         conditions = {name: variables[name] for name in self._conditions if name in variables}
