@@ -1,6 +1,6 @@
 """Look-ups: one object by one of its keys. Unknown is null; what several carry is refused with their names."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import strawberry
@@ -78,6 +78,8 @@ async def find_device(context: Context, by: DeviceBy, as_of: AsOf | None) -> Fou
     name, value = _key(by)
     if name == "id":
         return await _find_named(context, parse_id(value), DeviceName, named_device, as_of)
+    if name == "token_id":
+        return await _find_numbered(context, value, as_of)
     return await _find(context, DEVICES, DEVICE_KEYS[name](value), as_of, f"The {SHOWN.get(name, name)}")
 
 
@@ -152,7 +154,6 @@ def _token_did(text: str) -> Filter:
 
 DEVICE_KEYS: dict[str, Callable[[Any], Filter]] = {
     "token_did": _token_did,
-    "token_id": _equal("token_id"),
     "address": _equal("held_address"),
     "ever_had_address": _equal("ever_had_address"),
     "imei": _equal("imei"),
@@ -191,7 +192,20 @@ async def _find(context: Context, listing: Listing, filter: Filter, as_of: AsOf 
     pins = {pin.chain_id: pin for pin in await pins_at(context, as_of)}
     asked = PageOf(listing, BY_ID, Window(CANDIDATES), filter)
     found = [await context.loaders.page(asked, key_of(pin)) for pin in pins.values()]
-    rows = merged(BY_ID, found, asked.window).rows
+    return _one(merged(BY_ID, found, asked.window).rows, pins, what)
+
+
+async def _find_numbered(context: Context, token_id: int, as_of: AsOf | None) -> Found | None:
+    """Finds the device of a token id, which it keeps for life: a document's look-ups share their statements."""
+    pins = {pin.chain_id: pin for pin in await pins_at(context, as_of)}
+    loaders = context.loaders
+    ids = await context.reading.together(*(loaders.device_ids.load((chain_id, token_id)) for chain_id in pins))
+    keys = [key_of(pin, id) for pin, found in zip(pins.values(), ids, strict=True) for id in found]
+    rows = await context.reading.together(*map(loaders.device.load, keys))
+    return _one([row for row in rows if row is not None][:CANDIDATES], pins, "The token id")
+
+
+def _one(rows: Sequence[Row[Any]], pins: Mapping[int, Pin], what: str) -> Found | None:
     if len(rows) > 1:
         names = [token_did(row.chain_id, row.contract, row.token_id) for row in rows]
         raise BadUserInput(
