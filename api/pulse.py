@@ -8,16 +8,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
-import psycopg
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from api.queries import tables
 from schema.logs import tell
-from schema.notices import CHANNEL
+
+if TYPE_CHECKING:
+    from api.listener import Listener
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Pulse:
         try:
             while self._is_wanted:
                 if listener is None:
-                    listener = await listen(self._engine)
+                    listener = await _listen(self._engine)
                 await self._poll()
                 if listener is None:
                     await asyncio.sleep(POLL_SECONDS)
@@ -118,40 +118,10 @@ def _read(engine: Engine) -> Mapping[int, tuple[int, int]]:
         return {row.chain_id: (row.revision, row.indexed_number) for row in connection.execute(query)}
 
 
-class Listener:
-    """A connection of its own that hears what the indexer notifies."""
-
-    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        self._connection = connection
-
-    async def wait(self, seconds: float) -> bool:
-        """Returns after a notification or so many seconds. False: the connection is gone."""
-        try:
-            async for _ in self._connection.notifies(timeout=seconds, stop_after=1):
-                pass
-        except psycopg.Error:
-            return False
-        return True
-
-    async def close(self) -> None:
-        with suppress(psycopg.Error):
-            await self._connection.close()
-
-
-async def listen(engine: Engine) -> Listener | None:
+async def _listen(engine: Engine) -> "Listener | None":
     """Returns a listener, None where the database has none to offer."""
     if engine.dialect.name != "postgresql":
         return None
-    _, options = engine.dialect.create_connect_args(engine.url)
-    try:
-        connection = await psycopg.AsyncConnection.connect(**options, autocommit=True)
-    except psycopg.Error:
-        return None
-    try:
-        await connection.execute(f"LISTEN {CHANNEL}")
-    except BaseException as error:
-        await connection.close()
-        if isinstance(error, psycopg.Error):
-            return None
-        raise
-    return Listener(connection)
+    from api.listener import listen  # with it comes psycopg: a twelfth of the modules, of no use for SQLite
+
+    return await listen(engine)

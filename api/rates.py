@@ -7,16 +7,17 @@ itself, in windows that begin with a client's first request.
 import math
 import time
 from ipaddress import IPv6Address, IPv6Network, ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 from starlette.types import Scope
 
 from api.graphql.errors import Code, Refusal
 from api.settings import Settings
 from schema.settings import SettingsError
+
+if TYPE_CHECKING:
+    from limits import RateLimitItem
+    from limits.strategies import FixedWindowRateLimiter
 
 
 class RateLimited(Refusal):
@@ -37,8 +38,19 @@ class Rates:
     """Counts what clients ask. Raises SettingsError for a rate below what one request may cost."""
 
     def __init__(self, settings: Settings) -> None:
-        self.requests = settings.request_rate and parse(settings.request_rate)
-        self.cost = settings.cost_rate and parse(settings.cost_rate)
+        self.requests: RateLimitItem | None = None
+        self.cost: RateLimitItem | None = None
+        self._limiter: FixedWindowRateLimiter
+        if settings.request_rate or settings.cost_rate:
+            self._limit(settings)
+
+    def _limit(self, settings: Settings) -> None:
+        from limits import parse  # with all its storages: of use only where a rate is set
+        from limits.storage import MemoryStorage
+        from limits.strategies import FixedWindowRateLimiter
+
+        self.requests = parse(settings.request_rate) if settings.request_rate else None
+        self.cost = parse(settings.cost_rate) if settings.cost_rate else None
         if self.cost and self.cost.amount < settings.max_cost:
             raise SettingsError(
                 f"COST_RATE allows {self.cost.amount} rows, but MAX_COST lets one request promise {settings.max_cost}: "
@@ -50,7 +62,7 @@ class Rates:
         """Returns the client of a connection."""
         return Client(self, _key(scope["client"][0] if scope.get("client") else ""))
 
-    def take(self, rate: RateLimitItem, key: str, count: int, what: str) -> None:
+    def take(self, rate: "RateLimitItem", key: str, count: int, what: str) -> None:
         """Takes so much of what a client has left. Raises RateLimited, and then nothing is taken."""
         # of one event loop: nothing comes between
         if self._limiter.test(rate, what, key, cost=count):

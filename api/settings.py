@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from limits import parse_many
-
 from schema.settings import (
     database_url,
     log_format,
@@ -20,6 +18,8 @@ from schema.settings import (
 
 def rate(value: str) -> str:
     """Take a number for a time."""
+    from limits import parse_many  # with all its storages: of use only where a rate is set
+
     try:
         (_,) = parse_many(value)
     except ValueError:

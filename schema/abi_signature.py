@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
 
-from eth_utils.crypto import keccak
+from schema.keccak import keccak256
 
 WORD = 32
 MAX_INDEXED = 3
@@ -53,7 +53,7 @@ class Event:
 
     @cached_property
     def topic0(self) -> bytes:
-        return keccak(text=self.signature)
+        return keccak256(self.signature.encode())
 
     @property
     def topic_count(self) -> int:

@@ -7,12 +7,11 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
-from eth_utils.address import is_checksum_formatted_address, to_checksum_address
-from eth_utils.crypto import keccak
 from msgspec.structs import FieldInfo, fields
 
 from schema.abi import Argument, clean_text
 from schema.events import FACT_TYPES, Address, Fact, Hash, Seconds, TestKind
+from schema.keccak import checksummed, keccak256
 from schema.profile_errors import Place, suggestion, toml
 from schema.vocabulary import CODE_FIELDS, Code
 
@@ -118,7 +117,7 @@ def argument_value(argument: Argument, value: object, place: Place) -> object:
     size = int(argument.type.removeprefix(kind) or 0) if not kind.endswith("]") else 0
     match kind, value:
         case "string", str():
-            return keccak(text=value) if argument.hashed else clean_text(value.encode())
+            return keccak256(value.encode()) if argument.hashed else clean_text(value.encode())
         case "bool", bool():
             return value
         case "bool", ("true" | "false"):
@@ -133,17 +132,16 @@ def argument_value(argument: Argument, value: object, place: Place) -> object:
             return address(value, place)
         case "bytes", str():
             raw = _hex(value, size or None, place)
-            return keccak(raw) if argument.hashed else raw
+            return keccak256(raw) if argument.hashed else raw
     return place.refuse(f"{toml(value)} is no {argument.type}")
 
 
 def address(text: str, place: Place) -> Address:
     """Return the 20 bytes of an address; one in mixed case must carry its EIP-55 checksum."""
     raw = _hex(text, 20, place)
-    if is_checksum_formatted_address(text) and to_checksum_address(raw) != text:
-        place.refuse(
-            f"{toml(text)} has a wrong checksum: write {to_checksum_address(raw)}, if that is the contract meant"
-        )
+    digits = text.removeprefix("0x")
+    if digits not in (digits.lower(), digits.upper()) and text != checksummed(raw):
+        place.refuse(f"{toml(text)} has a wrong checksum: write {checksummed(raw)}, if that is the contract meant")
     return Address(raw)
 
 

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 from schema import tables
-from schema.database import DatabaseError, check_revision, connect, migrate
+from schema.database import REVISION, DatabaseError, _config, check_revision, connect, migrate
 from schema.indexes import SECONDARY_INDEXES
 
 
@@ -22,6 +23,10 @@ def test_an_empty_database_gets_exactly_the_tables_that_the_code_declares(databa
         check_revision(connection)
         assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
     engine.dispose()
+
+
+def test_the_revision_that_this_release_reads_is_its_newest_migration() -> None:
+    assert ScriptDirectory.from_config(_config()).get_current_head() == REVISION
 
 
 def test_every_secondary_index_can_be_built_and_has_a_name_of_its_own(database_url: str) -> None:

@@ -3,7 +3,7 @@
 import strawberry
 
 from api.graphql.fields import field
-from api.graphql.scalars import checksummed
+from schema.keccak import checksummed
 from schema.vocabulary import imei_key, imei_valid
 
 

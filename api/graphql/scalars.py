@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, NewType
 
 import strawberry
@@ -10,7 +9,7 @@ from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
 from api.queries.filters import LAST_SECOND
-from schema.keccak import keccak256
+from schema.keccak import checksummed
 
 BigInt = NewType("BigInt", int)
 Address = NewType("Address", bytes)
@@ -32,14 +31,6 @@ def block_time(seconds: int) -> datetime:
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@lru_cache(maxsize=65536)
-def checksummed(address: bytes) -> str:
-    """Returns an address of 20 bytes with the checksum of EIP-55."""
-    text = address.hex()
-    digest = keccak256(text.encode()).hex()
-    return "0x" + "".join(letter.upper() if by >= "8" else letter for letter, by in zip(text, digest, strict=False))
 
 
 def _parse_big_int(value: Any) -> int:

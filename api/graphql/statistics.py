@@ -14,9 +14,9 @@ from api.graphql.filters import DeviceFilter, to_filter
 from api.graphql.limits import MOST_GROUPS
 from api.graphql.orders import told
 from api.graphql.pins import AsOf, pins_at
-from api.graphql.scalars import checksummed
 from api.queries.keys import key_of
 from api.queries.statistics import Grouping
+from schema.keccak import checksummed
 from schema.vocabulary import EndOfLifeStatus, Verdict
 
 MOST_DIMENSIONS = 3

@@ -1,0 +1,95 @@
+"""What `certindex-api` does, given its arguments."""
+
+import argparse
+import gc
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import uvicorn
+
+from api.graphql.schema import sdl
+from api.serving import metrics_of, server_config
+from api.settings import Settings
+from schema.database import DatabaseError
+from schema.logs import configure, tell
+from schema.metrics import serve_metrics
+from schema.settings import SettingsError, add_options, read_settings
+
+log = logging.getLogger("certindex.api")
+
+
+STUCK_MILLISECONDS = 60_000
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Serve, or print the schema. Exits with status 2 for a wrong setting."""
+    parser = argparse.ArgumentParser(
+        prog="certindex-api",
+        description="Serve device certificates over GraphQL, from the database that certindex writes.",
+        epilog="Example: certindex-api --database-url sqlite:///certindex.db --port 8000",
+    )
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=("serve", "schema"),
+        default="serve",
+        help="serve (default), or schema: print the GraphQL schema and exit",
+    )
+    add_options(parser, Settings)
+    options = parser.parse_args(arguments)
+    if options.command == "schema":
+        sys.stdout.write(sdl())
+        return
+    try:
+        serve(read_settings(Settings, options, os.environ))
+    except (SettingsError, DatabaseError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop. Raises DatabaseError for a URL that can never work, SettingsError for a taken port."""
+    configure(settings.log_format)
+    config = server_config(settings)
+    gc.freeze()  # what a server is made of stays: no collection need look at it
+    gc.enable()
+    with listen(settings.host, settings.port) as listener, _metrics(settings, config), suppress(KeyboardInterrupt):
+        tell(log, logging.INFO, "serving", " {address}", address=address_of(listener))
+        server = uvicorn.Server(config)
+        server.run(sockets=[listener])
+
+
+@contextmanager
+def _metrics(settings: Settings, config: uvicorn.Config) -> Iterator[None]:
+    """Serves /metrics meanwhile, where a port is set for it. Raises SettingsError."""
+    if settings.metrics_port is None:
+        yield
+        return
+    server = serve_metrics([metrics_of(config)], settings.metrics_host, settings.metrics_port)
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raises SettingsError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise SettingsError(
+            f"HOST={host} PORT={port} cannot be listened on: {error.strerror}. Example: HOST=127.0.0.1 PORT=8001"
+        ) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # connections inherit it: one whose client reads nothing is not kept for ever behind a close
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MILLISECONDS)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the URL that a listening socket serves GraphQL on."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql"
