@@ -1,4 +1,4 @@
-"""The race, all of it: a branch switch before every single request of an indexer, and a crash at every statement.
+"""The race, all of it: a branch switch before every single request of an indexer, and a crash at every write.
 
 Nothing of the branch that was left stays, whenever it was left: after each step all blocks that are stored are of the
 branch that the checkpoint is on, and in the end all rows are those of a fresh index.
@@ -21,6 +21,7 @@ from tests.indexing import Indexer, Tables, engine_of, index_afresh, shared_engi
 FINALITY = 3
 HEIGHT = 7
 MOST_CALLS = 400
+WRITING = ("INSERT", "UPDATE", "DELETE")
 OF_THE_CHAIN = {"chain_id", "digest"}
 """What differs between two chains with the same blocks."""
 
@@ -62,12 +63,12 @@ CASES = {
     "the checkpoint itself goes, block by block": Case(Branches.parting_at(5), indexed=5, followed=1),
     "a rollback, and back to the first branch": Case(Branches.parting_at(5), indexed=7, seen=1),
 }
-
-
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with engine_of(f"sqlite:///{tmp_path_factory.mktemp('race') / 'shared.db'}") as engine:
-        yield engine
+TAKING_BACK = (
+    "following to a shorter branch",
+    "the checkpoint itself goes",
+    "a rollback, and back to the first branch",
+)
+"""What is tried on PostgreSQL too, where a life takes several times as long."""
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -76,14 +77,38 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield engine
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.fixture(scope="module")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with engine_of(f"sqlite:///{tmp_path_factory.mktemp('race') / 'shared.db'}") as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def postgresql(module_postgres_url: str) -> Iterator[Engine]:
+    with engine_of(module_postgres_url) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("name", CASES)
 async def test_a_branch_switch_before_any_request_leaves_no_row_of_the_branch_that_was_left(
-    sqlite: Engine, case: Case, monkeypatch: pytest.MonkeyPatch
+    sqlite: Engine, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await race(sqlite, CASES[name], monkeypatch)
+
+
+@pytest.mark.parametrize("name", TAKING_BACK)
+async def test_on_postgresql_too_a_branch_switch_leaves_no_row_of_the_branch_that_was_left(
+    postgresql: Engine, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await race(postgresql, CASES[name], monkeypatch)
+
+
+async def race(engine: Engine, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a life go by for each request before which the node may switch to the other branch."""
     monkeypatch.setattr("indexer.backfill.FOLLOWED_BLOCKS", case.followed)
-    expected = await asyncio.to_thread(undisturbed, sqlite, case)
+    expected = await asyncio.to_thread(undisturbed, engine, case)
     for call in range(MOST_CALLS):
-        indexer, node = await begun(sqlite, case)
+        indexer, node = await begun(engine, case)
         switched = at_call(node, call, lambda: see(node, case, 1 - case.seen))  # noqa: B023  # called in this round
         await live(indexer, case)
         if not switched():
@@ -94,26 +119,26 @@ async def test_a_branch_switch_before_any_request_leaves_no_row_of_the_branch_th
     raise AssertionError("there is no end of requests")
 
 
-async def test_a_crash_at_any_statement_of_a_reorg_and_of_what_follows_leaves_the_end_of_a_step(
+async def test_a_crash_at_any_write_of_a_reorg_and_of_what_follows_leaves_the_end_of_a_step(
     engine: Engine,
 ) -> None:
     case = CASES["the checkpoint itself goes"]
     expected = await asyncio.to_thread(undisturbed, engine, case)
-    for statement in range(MOST_CALLS):
+    for write in range(MOST_CALLS):
         indexer, node = await begun(engine, case)
         see(node, case, 1)
-        with at_statement(engine, statement) as crashed:
+        with at_write(engine, write) as crashed:
             try:
                 await live(indexer, case)
             except Crash:
                 indexer.restart()
                 consistent(indexer, case)
                 await live(indexer, case)
-        assert without_chain(indexer.tables()) == expected, f"crashed at statement {statement}"
+        assert without_chain(indexer.tables()) == expected, f"crashed at write {write}"
         if not crashed():
-            assert statement > 20
+            assert write > 20
             return
-    raise AssertionError("there is no end of statements")
+    raise AssertionError("there is no end of writes")
 
 
 class Crash(Exception):
@@ -187,8 +212,11 @@ def at_call(node: FakeNode, number: int, happens: Callable[[], Any]) -> Callable
 
 
 @contextmanager
-def at_statement(engine: Engine, number: int) -> Iterator[Callable[[], bool]]:
-    """Let the process die before the statement of this number, a commit being one; gives what tells whether it did."""
+def at_write(engine: Engine, number: int) -> Iterator[Callable[[], bool]]:
+    """Let the process die before the write of this number, a commit being one; gives what tells whether it did.
+
+    A crash at what lies between two writes leaves the same as one at the second.
+    """
     left = [number]
 
     def count(*_: Any) -> None:
@@ -196,8 +224,12 @@ def at_statement(engine: Engine, number: int) -> Iterator[Callable[[], bool]]:
         if left[0] == -1:
             raise Crash
 
-    for name in ("before_cursor_execute", "commit"):
-        event.listen(engine, name, count)
+    def count_writes(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.lstrip().startswith(WRITING):
+            count()
+
+    event.listen(engine, "before_cursor_execute", count_writes)
+    event.listen(engine, "commit", count)
     yield lambda: left[0] < 0
-    for name in ("before_cursor_execute", "commit"):
-        event.remove(engine, name, count)
+    event.remove(engine, "before_cursor_execute", count_writes)
+    event.remove(engine, "commit", count)

@@ -34,7 +34,7 @@ from indexer.store.lease import show_life
 from indexer.store.open_rows import load_open_rows
 from indexer.store.recent import Recent
 from indexer.store.rollback import IDENTITIES, LIFECYCLE, SPANS, Cause, Undone, undo
-from indexer.store.statistics import tell_statistics
+from indexer.store.statistics import ANALYZE, tell_statistics
 from indexer.store.watch import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
 from indexer.store.work import Work
 from schema.columns import block_of, end_of_block
@@ -179,7 +179,7 @@ class Store:
         with self.engine.begin() as connection:
             hold_fence(connection, before)
             if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql("ANALYZE")
+                connection.exec_driver_sql(ANALYZE)
             connection.execute(
                 text("UPDATE chain SET backfilled = :yes WHERE chain_id = :chain_id"),
                 {"yes": True, "chain_id": self.chain_id},
