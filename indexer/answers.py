@@ -1,6 +1,8 @@
 """Headers, logs and receipts as nodes answer them, read strictly: what cannot be is never handed on."""
 
+from binascii import unhexlify
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
@@ -101,13 +103,13 @@ def to_log(found: JsonLog) -> RawLog:
     if found.removed:
         raise WrongAnswer(f"The node gave a log that a reorg removed (block {to_number(found.block_number)}).")
     return RawLog(
-        to_number(found.block_number),
-        to_bytes(found.block_hash, 32),
-        to_number(found.log_index),
-        to_bytes(found.transaction_hash, 32),
-        to_number(found.transaction_index),
-        to_bytes(found.address, 20),
-        b"".join([to_bytes(topic, 32) for topic in found.topics]),
+        _known_number(found.block_number),
+        _known_word(found.block_hash),
+        _known_number(found.log_index),
+        _known_word(found.transaction_hash),
+        _known_number(found.transaction_index),
+        _known_address(found.address),
+        b"".join(map(_known_word, found.topics)),
         to_bytes(found.data),
     )
 
@@ -148,9 +150,25 @@ def to_number(text: str, largest: int = INT64_MAX) -> int:
 def to_bytes(text: str, length: int | None = None) -> bytes:
     """Returns bytes written in hex. Raises WrongAnswer, also for another length than is due."""
     try:
-        found = bytes.fromhex(text[2:] if text.startswith("0x") else text)
+        found = unhexlify(text[2:] if text[:2] == "0x" else text)  # three times as fast as bytes.fromhex
     except ValueError:
         raise WrongAnswer(f"The node gave {text[:80]!r} where hex is due.") from None
     if length is not None and len(found) != length:
         raise WrongAnswer(f"The node gave {len(found)} bytes where {length} are due: {text[:80]!r}.")
     return found
+
+
+@lru_cache(1024)
+def _known_number(text: str) -> int:
+    return to_number(text)
+
+
+@lru_cache(8192)
+def _known_word(text: str) -> bytes:
+    """Returns 32 bytes that many logs repeat: their block's and transaction's hash, what their topics name."""
+    return to_bytes(text, 32)
+
+
+@lru_cache(1024)
+def _known_address(text: str) -> bytes:
+    return to_bytes(text, 20)

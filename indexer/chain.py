@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Raw, Struct
@@ -314,19 +315,20 @@ class Chain:
 
     def _checked(self, logs: Iterable[RawLog], first: int, last: int) -> list[RawLog]:
         """Returns logs in order. Raises WrongAnswer for one not asked for or there twice, and for two branches."""
-        hashes: dict[int, bytes] = {}
-        before = (-1, -1)
-        ordered = sorted(logs, key=lambda log: (log.block_number, log.log_index))
+        ordered = sorted(logs, key=attrgetter("block_number", "log_index"))
+        before: RawLog | None = None
         for log in ordered:
-            if not first <= log.block_number <= last:
-                raise WrongAnswer(f"Asked for logs of blocks {first}..{last}, the node gave one of {log.block_number}.")
             if log.address not in self.addresses:
                 raise WrongAnswer(f"The node gave a log of 0x{log.address.hex()}, which was not asked for.")
-            if (log.block_number, log.log_index) == before:
+            if before is None or log.block_number != before.block_number:
+                if not first <= log.block_number <= last:
+                    asked = f"blocks {first}..{last}"
+                    raise WrongAnswer(f"Asked for logs of {asked}, the node gave one of {log.block_number}.")
+            elif log.log_index == before.log_index:
                 raise WrongAnswer(f"The node gave log {log.log_index} of block {log.block_number} twice.")
-            if hashes.setdefault(log.block_number, log.block_hash) != log.block_hash:
+            elif log.block_hash != before.block_hash:
                 raise WrongAnswer(f"The node gave logs of two blocks of height {log.block_number}.")
-            before = (log.block_number, log.log_index)
+            before = log
         return ordered
 
     # Receipts
