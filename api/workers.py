@@ -1,10 +1,10 @@
 """Threads that make answers: one reads and makes a whole answer, so that nothing is handed to and fro meanwhile."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
-from typing import Any, Generic, TypeVar
+from threading import Lock, Semaphore
+from typing import Generic, TypeVar
 
 from sqlalchemy import Engine
 
@@ -16,8 +16,8 @@ TURNS = {"sqlite": 1, "postgresql": 4}
 """How many work side by side. Two that compute take Python's lock from each other at every row that SQLite finds;
 PostgreSQL is waited for."""
 
-TURN_SECONDS = 0.02
-"""How long a turn is: who works longer goes on beside others."""
+TURN_SECONDS = 0.1
+"""How long a turn is waited for: behind one who works so long others go on beside him."""
 
 
 class Workers:
@@ -26,31 +26,33 @@ class Workers:
     def __init__(self, engine: Engine, count: int) -> None:
         self._engine = engine
         self._threads = ThreadPoolExecutor(count, "answers")
-        self._turns = asyncio.Semaphore(TURNS[engine.dialect.name])
+        self._turns = Semaphore(TURNS[engine.dialect.name])
 
     async def run(self, work: Callable[[Snapshot], Result]) -> Result:
         """Returns what the work makes of a snapshot. Raises what it raises, and DBAPIError.
 
         When cancelled, its SQL is ended, and its snapshot is closed before this returns.
         """
-        async with self._turns:
-            job = _Job(self._engine, work)
-            running = asyncio.get_running_loop().run_in_executor(self._threads, job.do)
-            await _ended(job, running, asyncio.wait([running], timeout=TURN_SECONDS))
-        await _ended(job, running, asyncio.wait([running]))
-        return running.result()
+        job = _Job(self._engine, work)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, self._in_turn, job)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await to_the_end(job.end(running))
+            raise
+
+    def _in_turn(self, job: "_Job[Result]") -> Result:
+        # taken in the thread: the next one begins when this one ends, whatever the event loop does
+        has_turn = self._turns.acquire(timeout=TURN_SECONDS)
+        try:
+            return job.do()
+        finally:
+            if has_turn:
+                self._turns.release()
 
     def close(self) -> None:
         """Ends the threads; no work is under way."""
         self._threads.shutdown()
-
-
-async def _ended(job: "_Job[Any]", running: asyncio.Future[Any], waiting: Awaitable[Any]) -> None:
-    try:
-        await waiting
-    except asyncio.CancelledError:
-        await to_the_end(job.end(running))
-        raise
 
 
 class _Job(Generic[Result]):

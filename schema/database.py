@@ -53,6 +53,7 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
         pool_size=10,
         max_overflow=20,
         pool_pre_ping=True,
+        pool_use_lifo=True,  # what a connection has cached, or the server planned for it, is asked for again
         enable_from_linting=False,  # it takes the joins inside of LATERAL for cartesian products
         **options if read_only else {},
     )
@@ -85,6 +86,7 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
     engine = create_engine(
         url.set(database=f"file:{path}", query={"mode": mode, "uri": "true"}),
         connect_args={"timeout": 30, "check_same_thread": False},
+        pool_use_lifo=True,  # the pages that a connection has cached are asked for again
     )
 
     @event.listens_for(engine, "connect")

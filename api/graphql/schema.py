@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import strawberry
@@ -14,6 +14,7 @@ from strawberry.extensions import DisableIntrospection, SchemaExtension
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.schema.name_converter import NameConverter
 from strawberry.types.execution import ExecutionContext, ExecutionResult
 from strawberry.types.graphql import OperationType
 
@@ -180,6 +181,14 @@ def standing_of(context: Context) -> dict[str, Any]:
     }
 
 
+class Names(NameConverter):
+    """Remembers what a name of Python is in GraphQL: it is asked for each argument of each request."""
+
+    @lru_cache  # noqa: B019  # one lives, as long as the process
+    def apply_naming_config(self, name: str) -> str:
+        return super().apply_naming_config(name)
+
+
 class Schema(strawberry.Schema):
     """`compiles`: documents that come again are executed by `api.graphql.compiled`."""
 
@@ -207,7 +216,7 @@ def build_schema(*, introspection: bool = True, limits: Limits | None = None, co
             Standing,
             *([] if introspection else [DisableIntrospection]),
         ],
-        config=StrawberryConfig(scalar_map=SCALARS),
+        config=StrawberryConfig(scalar_map=SCALARS, name_converter=Names()),
     )
     schema.limits, schema.documents, schema.compiles = limited, Documents(), compiled
     return schema

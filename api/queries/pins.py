@@ -7,9 +7,10 @@ position` and `expires_at > clock` read all three.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from api.queries import tables
+from api.queries.statements import fetch
 from schema.columns import end_of_block
 
 
@@ -56,10 +57,7 @@ def before_all_blocks(chain_id: int, clock: int) -> Pin:
 
 def block_at_or_below(connection: Connection, chain_id: int, number: int) -> BlockPoint | None:
     """Returns the last kept block up to a number."""
-    return _block(
-        connection,
-        SELECT_BLOCKS.where(BLOCK.chain_id == chain_id, BLOCK.number <= number).order_by(BLOCK.number.desc()).limit(1),
-    )
+    return _block(connection, AT_OR_BELOW, {"chain_id": chain_id, "number": number})
 
 
 def blocks_with_hashes(connection: Connection, names: Sequence[tuple[int, bytes]]) -> list[BlockPoint | None]:
@@ -72,12 +70,7 @@ def blocks_with_hashes(connection: Connection, names: Sequence[tuple[int, bytes]
 
 def block_at_time(connection: Connection, chain_id: int, seconds: int) -> BlockPoint | None:
     """Returns the last kept block at or before an instant."""
-    return _block(
-        connection,
-        SELECT_BLOCKS.where(BLOCK.chain_id == chain_id, BLOCK.timestamp <= seconds)
-        .order_by(BLOCK.timestamp.desc(), BLOCK.number.desc())
-        .limit(1),
-    )
+    return _block(connection, AT_TIME, {"chain_id": chain_id, "seconds": seconds})
 
 
 def blocks_at_times(connection: Connection, keys: Sequence[tuple[int, int]]) -> list[BlockPoint | None]:
@@ -116,6 +109,13 @@ BLOCK = tables.block.c
 SELECT_BLOCKS = select(BLOCK.chain_id, BLOCK.number, BLOCK.hash, BLOCK.timestamp)
 
 
-def _block(connection: Connection, query: Any) -> BlockPoint | None:
-    row = connection.execute(query).first()
-    return None if row is None else BlockPoint(*row)
+OF_CHAIN = SELECT_BLOCKS.where(BLOCK.chain_id == bindparam("chain_id", type_=BLOCK.chain_id.type)).limit(1)
+AT_OR_BELOW = OF_CHAIN.where(BLOCK.number <= bindparam("number", type_=BLOCK.number.type)).order_by(BLOCK.number.desc())
+AT_TIME = OF_CHAIN.where(BLOCK.timestamp <= bindparam("seconds", type_=BLOCK.timestamp.type)).order_by(
+    BLOCK.timestamp.desc(), BLOCK.number.desc()
+)
+
+
+def _block(connection: Connection, query: Select[Any], values: dict[str, int]) -> BlockPoint | None:
+    rows = fetch(connection, query, values)
+    return BlockPoint._make(rows[0]) if rows else None
