@@ -51,7 +51,13 @@ def create_app(settings: Settings) -> Starlette:
         ],
         middleware=[
             Middleware(CountRequests, metrics),
-            Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"], allow_headers=["*"]),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=["*"],
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=["ETag", "Retry-After"],
+            ),
             Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
         ],
         exception_handlers={Exception: _internal_error},

@@ -1,6 +1,7 @@
 """Refusals: what a client did that cannot be answered, by type, each with its `extensions.code`.
 
-An exception of another type is a defect of ours: it is logged with its traceback and told as INTERNAL_SERVER_ERROR.
+An exception of another type is a defect of ours, or the database fails: it is logged with its traceback, and told
+without its text.
 """
 
 import logging
@@ -9,6 +10,7 @@ from enum import Enum
 from typing import Any, ClassVar
 
 from graphql import GraphQLError
+from sqlalchemy.exc import DBAPIError
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +93,9 @@ def mask(errors: list[GraphQLError]) -> None:
             tell_code([error], Code.BAD_USER_INPUT)
             continue
         log.error("unexpected error at %s", error.path, exc_info=cause, extra={"fields": {"path": error.path}})
-        errors[index] = GraphQLError(
-            "The server failed on this field; the failure is in its log.",
-            nodes=error.nodes,
-            path=error.path,
-            extensions={"code": Code.INTERNAL_SERVER_ERROR.value},
-        )
+        message, code = DATABASE_FAILED if isinstance(cause, DBAPIError) else FAILED
+        errors[index] = GraphQLError(message, nodes=error.nodes, path=error.path, extensions={"code": code.value})
+
+
+FAILED = ("The server failed on this field; the failure is in its log.", Code.INTERNAL_SERVER_ERROR)
+DATABASE_FAILED = ("The database failed on this field: try again later; /readyz says more.", Code.NOT_READY)
