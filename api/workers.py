@@ -12,7 +12,7 @@ from api.snapshot import AGAIN_SECONDS, Interrupted, Snapshot, open_snapshot_now
 
 Result = TypeVar("Result")
 
-TURNS = {"sqlite": 1, "postgresql": 4}
+TURNS = {"sqlite": 1, "postgresql": 3}
 """How many work side by side. Two that compute take Python's lock from each other at every row that SQLite finds;
 PostgreSQL is waited for."""
 
