@@ -20,7 +20,7 @@ from api.graphql.changes import LifecycleEventMessage as Message
 from api.graphql.context import Context
 from api.graphql.filters import AddressFilter, BigIntFilter, DeviceFilter, LifecycleEventFilter
 from api.graphql.filters import LifecycleEventKindFilter as KindFilter
-from api.graphql.nodes import event_id
+from api.graphql.nodes import EventName, id_of
 from api.graphql.scalars import Address, BigInt
 from api.reading import ReadingOnLoop
 from api.snapshot import open_snapshot
@@ -363,7 +363,7 @@ class World:
         messages = self._without_doubtful(client, page.messages) if client.lax else page.messages
         canonical, told = self._canonical(client)
         expected = _way(client.copy.ids, canonical, told)
-        said = [(str(message.event.id), message.retracted) for message in messages]
+        said = [(str(message.event.id()), message.retracted) for message in messages]
         assert said == expected[: len(said)], client
         assert page.has_more or len(said) == len(expected), client
         assert len(page.messages) <= first
@@ -374,10 +374,10 @@ class World:
         """Leave out retractions of what the copy does not have: they name events that are gone, newest first."""
         gone = [message.event for message in messages if message.retracted]
         assert all(newer.row.position > older.row.position for newer, older in pairwise(gone))
-        canonical = {event_id(self.node.chain_id, block.hash, index) for block, index, _ in self._logs()}
-        assert not canonical & {event.id for event in gone}
+        canonical = {id_of(EventName(self.node.chain_id, block.hash, index, None)) for block, index, _ in self._logs()}
+        assert not canonical & {event.id() for event in gone}
         held = set(client.copy.ids)
-        return [message for message in messages if not message.retracted or message.event.id in held]
+        return [message for message in messages if not message.retracted or message.event.id() in held]
 
     # What is true
 
@@ -385,7 +385,7 @@ class World:
         """Return the ids of the indexed events that the client asks for, and of those which may be told."""
         owned = self._of_the_owner()
         logs = [
-            (block.number, str(event_id(self.node.chain_id, block.hash, index)))
+            (block.number, str(id_of(EventName(self.node.chain_id, block.hash, index, None))))
             for block, index, log in self._logs()
             if client.fits(log, (block.hash, index) in owned)
         ]
@@ -422,4 +422,4 @@ def _way(held: Sequence[str], canonical: Sequence[str], told: Sequence[str]) -> 
 
 
 def _json(message: Message) -> Json:
-    return {"cursor": message.cursor, "retracted": message.retracted, "event": {"id": str(message.event.id)}}
+    return {"cursor": message.cursor, "retracted": message.retracted, "event": {"id": str(message.event.id())}}

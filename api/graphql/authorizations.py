@@ -15,7 +15,7 @@ from api.graphql.fields import field
 from api.graphql.filters import AuthorizationFilter, to_filter
 from api.graphql.histories import event_at
 from api.graphql.lifecycle_event import LifecycleEvent
-from api.graphql.nodes import Node, authorization_id
+from api.graphql.nodes import AuthorizationName, Node, at
 from api.graphql.orders import told
 from api.graphql.scalars import Address, BigInt, block_time, date_time
 from api.queries.authorizations import listing_of
@@ -68,6 +68,10 @@ class Authorization(Node):
     revoked_at: datetime | None = strawberry.field(description="When an event ended it; expiry is none.")
     end_reason: AuthorizationEndReason | None = strawberry.field(description="What ended it; null while nothing did.")
 
+    def node_name(self) -> AuthorizationName:
+        row = self.row
+        return AuthorizationName(row.chain_id, row.block_hash, log_index_of(row.valid_from), at(self.pin))
+
     @field("The permissions' numbers, decoded by the profile's rule.")
     def permission_ids(self, info: Info) -> list[int]:
         return _permission_ids(self.row, info.context.snapshot.readers[self.row.chain_id].permission_bits)
@@ -118,7 +122,6 @@ def to_authorization(row: Row[Any], pin: Pin) -> Authorization:
     return Authorization(
         row=row,
         pin=pin,
-        id=authorization_id(row.chain_id, row.block_hash, log_index_of(row.valid_from), pin),
         user=Address(row.user_address),
         organization=row.organization or None,
         permissions=None if row.permissions is None else BigInt(row.permissions),

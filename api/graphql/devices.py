@@ -33,7 +33,7 @@ from api.graphql.identity import Imei, imei, token_did
 from api.graphql.licenses import License, hardware_license_at_mint, manufacturing_license_at_mint
 from api.graphql.lifecycle_event import LifecycleEvent
 from api.graphql.manufacturers import HardwareLicense, Manufacturer, load_hardware_license, load_manufacturer
-from api.graphql.nodes import Node, device_id
+from api.graphql.nodes import DeviceName, Node
 from api.graphql.orders import OLDEST_FIRST, LifecycleEventOrder
 from api.graphql.provenance import Provenance
 from api.graphql.scalars import Address, BigInt, Bytes32, block_time, date_time
@@ -139,6 +139,9 @@ class Device(Node):
     paired_at: datetime | None = strawberry.field(description="Block time of the pairing with `pairedVehicle`.")
     initial_firmware: str | None = strawberry.field(description="The firmware it was made with.")
     last_updated_at: datetime | None = strawberry.field(description="Block time of its latest event.")
+
+    def node_name(self) -> DeviceName:
+        return DeviceName.of_token(self.row, self.pin)
 
     @field("Every address it ever had, newest first, at most 100; the rest are in `history`.")
     async def addresses(self, info: Info) -> list[DeviceAddress]:
@@ -310,7 +313,6 @@ def to_device(row: Row[Any], pin: Pin) -> Device:
     return Device(
         row=row,
         pin=pin,
-        id=device_id(row.chain_id, row.contract, row.token_id, pin),
         token_id=BigInt(row.token_id),
         token_did=token_did(row.chain_id, row.contract, row.token_id),
         chain_id=BigInt(row.chain_id),

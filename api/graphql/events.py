@@ -15,7 +15,6 @@ from api.graphql.fields import field
 from api.graphql.identity import Imei, imei
 from api.graphql.lifecycle_event import LifecycleEvent
 from api.graphql.named import hardware_license_of, manufacturer_of, names
-from api.graphql.nodes import event_id
 from api.graphql.scalars import Address, BigInt, Bytes32, date_time
 from api.queries.pins import Pin
 from schema import events as facts
@@ -230,8 +229,7 @@ EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
 
 def to_event(row: RecordedEvent, reading: Reading, pin: Pin) -> LifecycleEvent:
     """Return the typed event of a log; what hangs under it answers at the pin."""
-    id = event_id(row.chain_id, row.block_hash, row.log_index, pin)
-    base: dict[str, Any] = {"id": id, "row": row, "reading": reading, "pin": pin}
+    base: dict[str, Any] = {"row": row, "reading": reading, "pin": pin}
     match reading:
         case Mapped():
             return _of_fact(reading.fact, base)

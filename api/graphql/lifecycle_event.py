@@ -9,7 +9,7 @@ from api.events import Finality, RecordedEvent
 from api.graphql.blocks import Block, to_block
 from api.graphql.context import Info
 from api.graphql.fields import field
-from api.graphql.nodes import Node
+from api.graphql.nodes import EventName, Node, at
 from api.graphql.proofs import InclusionProof, to_proof
 from api.graphql.scalars import Address, BigInt, Bytes, Bytes32, block_time, date_time
 from api.queries.pins import Pin
@@ -36,6 +36,9 @@ class LifecycleEvent(Node):
     row: strawberry.Private[RecordedEvent]
     reading: strawberry.Private[Reading]
     pin: strawberry.Private[Pin]
+
+    def node_name(self) -> EventName:
+        return EventName(self.row.chain_id, self.row.block_hash, self.row.log_index, at(self.pin))
 
     @field("What it recorded.")
     def kind(self) -> Kind:

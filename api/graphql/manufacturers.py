@@ -14,7 +14,7 @@ from api.graphql.histories import events_of
 from api.graphql.identity import token_did
 from api.graphql.licenses import License, hardware_device_license, manufacturing_license
 from api.graphql.lifecycle_event import LifecycleEvent
-from api.graphql.nodes import Node, hardware_license_id, manufacturer_id
+from api.graphql.nodes import HardwareLicenseName, ManufacturerName, Node
 from api.graphql.orders import NEWEST_FIRST, DeviceOrder
 from api.graphql.scalars import Address, BigInt
 from api.queries.devices import DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER, device_order
@@ -42,6 +42,9 @@ class Manufacturer(Node):
     contract: Address = strawberry.field(description="The contract that numbers it.")
     name: str | None = strawberry.field(description="As the registrar wrote it.")
     owner: Address | None = strawberry.field(description="The licensed account, or the NFT's owner.")
+
+    def node_name(self) -> ManufacturerName:
+        return ManufacturerName.of_token(self.row, self.pin)
 
     @field("Name across networks; null where manufacturers are no NFTs.", name="tokenDID")
     def token_did(self, info: Info) -> str | None:
@@ -102,6 +105,9 @@ class HardwareLicense(Node):
     model: str | None = strawberry.field(description="The licensed model.")
     hardware_revision: str | None = strawberry.field(description="The licensed revision.")
 
+    def node_name(self) -> HardwareLicenseName:
+        return HardwareLicenseName.of_token(self.row, self.pin)
+
     @field("Whose licence it is.")
     async def manufacturer(self, info: Info) -> Manufacturer | None:
         id = self.row.manufacturer_id
@@ -160,7 +166,6 @@ def to_manufacturer(row: Row[Any], pin: Pin) -> Manufacturer:
     return Manufacturer(
         row=row,
         pin=pin,
-        id=manufacturer_id(row.chain_id, row.contract, row.token_id, pin),
         token_id=BigInt(row.token_id),
         chain_id=BigInt(row.chain_id),
         contract=Address(row.contract),
@@ -174,7 +179,6 @@ def to_hardware_license(row: Row[Any], pin: Pin) -> HardwareLicense:
     return HardwareLicense(
         row=row,
         pin=pin,
-        id=hardware_license_id(row.chain_id, row.contract, row.token_id, pin),
         hardware_license_id=BigInt(row.token_id),
         chain_id=BigInt(row.chain_id),
         contract=Address(row.contract),

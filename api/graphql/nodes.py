@@ -6,12 +6,13 @@ apart.
 
 import base64
 import binascii
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 import msgspec
 import strawberry
 from msgspec import Meta, Struct
 
+from api.graphql.fields import field
 from api.queries.pins import BlockPoint, Pin, pin_at
 
 
@@ -20,7 +21,13 @@ from api.queries.pins import BlockPoint, Pin, pin_at
     "that a client's cache keeps past and present apart; compare devices by `tokenDID`."
 )
 class Node:
-    id: strawberry.ID = strawberry.field(description="Names this object, for `node` and for caches. Opaque.")
+    @field("Names this object, for `node` and for caches. Opaque.")
+    def id(self) -> strawberry.ID:
+        return id_of(self.node_name())
+
+    def node_name(self) -> "NodeName":
+        """Returns what the id holds."""
+        raise NotImplementedError
 
 
 Int64 = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -45,6 +52,11 @@ class _Token(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     contract: Address
     token: Bytes32
     at: At | None
+
+    @classmethod
+    def of_token(cls, row: Any, pin: Pin) -> Self:
+        """Returns the name of a row's token, as of the pin."""
+        return cls(row.chain_id, row.contract, row.token_id.to_bytes(32), at(pin))
 
     @property
     def token_id(self) -> int:
@@ -87,39 +99,16 @@ def parse_id(text: str) -> NodeName | None:
         name = msgspec.msgpack.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=NodeName)
     except (msgspec.DecodeError, msgspec.ValidationError, binascii.Error, ValueError):
         return None
-    return name if _text(name) == text else None
+    return name if id_of(name) == text else None
 
 
-def device_id(chain_id: int, contract: bytes, token_id: int, pin: Pin) -> strawberry.ID:
-    """Returns the id of a device, as of the pin."""
-    return _text(DeviceName(chain_id, contract, token_id.to_bytes(32), _at(pin)))
-
-
-def manufacturer_id(chain_id: int, contract: bytes, token_id: int, pin: Pin) -> strawberry.ID:
-    """Returns the id of a manufacturer, as of the pin."""
-    return _text(ManufacturerName(chain_id, contract, token_id.to_bytes(32), _at(pin)))
-
-
-def hardware_license_id(chain_id: int, contract: bytes, token_id: int, pin: Pin) -> strawberry.ID:
-    """Returns the id of a hardware licence, as of the pin."""
-    return _text(HardwareLicenseName(chain_id, contract, token_id.to_bytes(32), _at(pin)))
-
-
-def event_id(chain_id: int, block_hash: bytes, log_index: int, pin: Pin | None = None) -> strawberry.ID:
-    """Returns the id of one log of one branch; with what hangs under it as of the pin."""
-    return _text(EventName(chain_id, block_hash, log_index, None if pin is None else _at(pin)))
-
-
-def authorization_id(chain_id: int, block_hash: bytes, log_index: int, pin: Pin) -> strawberry.ID:
-    """Returns the id of the grant that one log of one branch gave, as of the pin."""
-    return _text(AuthorizationName(chain_id, block_hash, log_index, _at(pin)))
-
-
-def _at(pin: Pin) -> At | None:
+def at(pin: Pin) -> At | None:
+    """Returns what an id carries of the point that an object is read at."""
     if not pin.explicit or pin.block is None:
         return None
     return At(pin.block.number, pin.block.hash, pin.block.time, pin.clock)
 
 
-def _text(name: NodeName) -> strawberry.ID:
+def id_of(name: NodeName) -> strawberry.ID:
+    """Returns the id that names an object."""
     return strawberry.ID(base64.urlsafe_b64encode(msgspec.msgpack.encode(name)).decode().rstrip("="))
