@@ -23,7 +23,7 @@ FIRST_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
 """The key of a development chain's first account, which everyone knows."""
 
 # loading takes seconds, and one transaction with a blob does it three times
-base.load_trusted_setup = cache(base.load_trusted_setup)  # type: ignore[attr-defined]
+base.load_trusted_setup = cache(base.load_trusted_setup)  # type: ignore[attr-defined]  # imported there
 
 Lie = Callable[[str, Any], Any]
 """What a liar makes of the method and its true answer."""

@@ -210,7 +210,8 @@ async def test_a_resolver_that_fails_is_told_as_ever_and_its_rows_are_counted_on
         if self.row.token_id == 2:
             raise RuntimeError("a defect")
 
-    resolver = GRAPHQL.type_map["Device"].fields["firmware"].extensions["strawberry-definition"].base_resolver  # type: ignore[attr-defined]
+    device: Any = GRAPHQL.type_map["Device"]
+    resolver = device.fields["firmware"].extensions["strawberry-definition"].base_resolver
     monkeypatch.setattr(resolver, "wrapped_func", fails)
     schema = build_schema()
     asked = GraphQLRequest(query.text)

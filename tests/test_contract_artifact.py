@@ -29,7 +29,7 @@ UserRevoked(uint256 indexed tokenId, address indexed user)
 FactoryReset(uint256 indexed tokenId, address indexed initiator, uint64 resetAt, uint8 reason)
 FirmwareUpdated(uint256 indexed tokenId, string fromVersion, string toVersion, bytes32 imageHash, uint8 result, uint64 appliedAt)
 EndOfLifeRecorded(uint256 indexed tokenId, uint8 indexed process, uint64 occurredAt, string facility, uint8 sanitization, string evidenceURI, bytes32 evidenceHash)
-"""  # noqa: E501 - a signature is one line
+"""  # noqa: E501  # a signature is one line
 ERC721_SIGNATURES = """
 Approval(address indexed owner, address indexed approved, uint256 indexed tokenId)
 ApprovalForAll(address indexed owner, address indexed operator, bool approved)

@@ -118,6 +118,7 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     engine.dispose()
 
 
+QUERIES: Any = SCHEMA._schema.query_type and SCHEMA._schema.query_type.fields
 LISTS = ("devices", "manufacturers", "hardwareLicenses", "authorizations", "lifecycleEvents")
 NUMBER = str(int.from_bytes(b"0" * 30 + b"77"))
 SAMPLES = {
@@ -134,7 +135,7 @@ OPERATORS = ("eq", "lt", "gte", "startsWith")
 
 def orders() -> Iterator[str]:
     for name in LISTS:
-        arguments = SCHEMA._schema.query_type.fields[name].args  # type: ignore[union-attr]  # there is a query type
+        arguments = QUERIES[name].args
         by = arguments.get("orderBy")
         asked = (
             [""]
@@ -151,8 +152,7 @@ def orders() -> Iterator[str]:
 
 def filters() -> Iterator[str]:
     for name in LISTS:
-        fields = SCHEMA._schema.query_type.fields  # type: ignore[union-attr]  # there is a query type
-        for wish in wishes(get_named_type(fields[name].args["filterBy"].type)):
+        for wish in wishes(get_named_type(QUERIES[name].args["filterBy"].type)):
             yield f"{name}(filterBy: {{{wish}}})"
 
 

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -28,10 +29,10 @@ async def test_an_indexer_outlives_a_database_that_is_away_for_a_while(
     commit = Store.commit
     failures = iter([OperationalError("COMMIT", None, sqlite3.OperationalError("the disk is away"))] * 2)
 
-    def commits_at_last(store: Store, *arguments: object) -> object:
+    def commits_at_last(store: Store, *arguments: Any) -> object:
         for error in failures:
             raise error
-        return commit(store, *arguments)  # type: ignore[arg-type]  # passed on as they came
+        return commit(store, *arguments)
 
     monkeypatch.setattr(Store, "commit", commits_at_last)
     opened = await open_chain(settings_for(factory, database_url))

@@ -11,7 +11,7 @@ from eth_utils.address import to_checksum_address
 from scripts.fleet import Fleet, World
 from scripts.fleet.records import Device
 from tests.asking import Api, Json, asking
-from tests.fleet_index import api, fleet, iso  # noqa: F401
+from tests.fleet_index import api, fleet, iso  # noqa: F401  # fixtures
 from tests.history import History, log
 
 STATISTICS = """query ($by: [DeviceDimension!]!, $filter: DeviceFilter, $asOf: AsOf) {

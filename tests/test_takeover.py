@@ -94,7 +94,9 @@ def is_free(database_url: str) -> bool:
             if engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT 1 FROM chain FOR UPDATE NOWAIT"))
             else:
-                connection.connection.driver_connection.execute("PRAGMA busy_timeout = 0")  # type: ignore[union-attr]
+                # beside SQLAlchemy, which would begin, and wait, before it
+                sqlite: Any = connection.connection.driver_connection
+                sqlite.execute("PRAGMA busy_timeout = 0")
                 connection.execute(text("SELECT 1 FROM chain"))
     except DBAPIError:
         return False

@@ -249,8 +249,8 @@ class DeviceFilter:
     provisioned_after_quality: VerdictFilter | None = asked("As in `Provenance`.")
     no_activity_after_end_of_life: VerdictFilter | None = asked("As in `Provenance`.")
     sanitized_before_disposal: VerdictFilter | None = asked("As in `Provenance`.")
-    and_: Optional[list["DeviceFilter"]] = asked(AND, "and")  # noqa: UP045  # a string cannot be joined by |
-    or_: Optional[list["DeviceFilter"]] = asked(OR, "or")  # noqa: UP045
+    and_: list["DeviceFilter"] | None = asked(AND, "and")
+    or_: list["DeviceFilter"] | None = asked(OR, "or")
     not_: Optional["DeviceFilter"] = asked(NOT, "not")
 
 
@@ -283,8 +283,8 @@ class AuthorizationFilter:
     granted_at: DateTimeFilter | None = asked("Block time of the grant.")
     expires_at: DateTimeFilter | None = asked("First instant without access; absent: never.")
     device: DeviceFilter | None = asked("Grants on devices that match at the answer's block.")
-    and_: Optional[list["AuthorizationFilter"]] = asked(AND, "and")  # noqa: UP045
-    or_: Optional[list["AuthorizationFilter"]] = asked(OR, "or")  # noqa: UP045
+    and_: list["AuthorizationFilter"] | None = asked(AND, "and")
+    or_: list["AuthorizationFilter"] | None = asked(OR, "or")
     not_: Optional["AuthorizationFilter"] = asked(NOT, "not")
 
 
@@ -308,8 +308,8 @@ class LifecycleEventFilter:
     verification: VerificationLevelFilter | None = asked("How well it is verified.")
     finality: FinalityFilter | None = asked("How far it is from being taken back.")
     flag: EventFlagFilter | None = asked("What it contradicts.")
-    and_: Optional[list["LifecycleEventFilter"]] = asked(AND, "and")  # noqa: UP045
-    or_: Optional[list["LifecycleEventFilter"]] = asked(OR, "or")  # noqa: UP045
+    and_: list["LifecycleEventFilter"] | None = asked(AND, "and")
+    or_: list["LifecycleEventFilter"] | None = asked(OR, "or")
     not_: Optional["LifecycleEventFilter"] = asked(NOT, "not")
 
 
