@@ -1,15 +1,12 @@
 """Asking the API in process: the real schema over a real database, without HTTP."""
 
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-import psycopg
-import pytest
-from sqlalchemy import Engine, event, make_url
+from sqlalchemy import Engine, event
 
 from api.graphql.context import Context
 from api.graphql.schema import Schema, build_schema, execute_compiled, execute_ordinary, find_ready
@@ -17,7 +14,6 @@ from api.reading import ReadingInThread, ReadingOnLoop
 from api.requests import GraphQLRequest
 from api.snapshot import Snapshot, open_snapshot
 from schema.database import connect
-from tests.postgres import plain_url
 
 SCHEMA = build_schema()
 Json = dict[str, Any]
@@ -106,14 +102,3 @@ def asking(url: str) -> Iterator[Api]:
     api = Api(url)
     yield api
     api.engine.dispose()
-
-
-def module_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the URL of an empty database of the kind that a fixture's parameter names, for all tests of a module."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path_factory.mktemp('database') / 'module.db'}"
-    server_url = request.getfixturevalue("postgres_server_url")
-    name = f"certindex_module_{secrets.token_hex(6)}"
-    with psycopg.connect(plain_url(server_url), autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-    return make_url(server_url).set(database=name).render_as_string(hide_password=False)

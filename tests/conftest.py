@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +12,11 @@ import pytest
 from sqlalchemy import make_url
 
 from scripts.devchain import Anvil
+from scripts.fleet import Fleet
 from tests.certindex import Certindex, runner
 from tests.chain import Factory
+from tests.databases import lasting_database
+from tests.fleet_index import build_fleet, index_fleet
 from tests.postgres import PostgresServer, plain_url
 
 StartAnvil = Callable[..., Anvil]
@@ -104,6 +108,28 @@ def postgres_server_url() -> Iterator[str]:
     server = PostgresServer()
     yield server.url
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Iterator[Fleet]:
+    """The demo fleet, for tests that only read."""
+    with build_fleet() as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="session")
+def fleet_database(
+    request: pytest.FixtureRequest, fleet: Fleet, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], str]:
+    """Return the URL of the fleet's database of a kind; it is indexed when it is first asked for."""
+
+    @cache
+    def url_of(kind: str) -> str:
+        url = lasting_database(kind, request, tmp_path_factory)
+        index_fleet(fleet, url)
+        return url
+
+    return url_of
 
 
 @pytest.fixture

@@ -1,19 +1,16 @@
-"""The demo fleet on a real chain, indexed by the real program into both databases. Import its fixtures to use them."""
+"""The demo fleet on a real chain, indexed by the real program: the fixtures `fleet` and `fleet_database`."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
-import pytest
 from eth_utils.address import to_checksum_address
 
 from scripts.devchain import REPOSITORY
 from scripts.fleet import Fleet, start_chain
-from tests.asking import Api, asking, module_database
-
-__all__ = ["NOW", "api", "did", "fleet", "iso"]
 
 NOW = 1_763_800_000
 """When the story of the fleet ends, in unix seconds: 2025-11-22T08:26:40Z."""
@@ -21,19 +18,10 @@ NOW = 1_763_800_000
 YEAR_10000 = 253_402_300_800
 
 
-@pytest.fixture(scope="module")
-def fleet() -> Iterator[Fleet]:
+@contextmanager
+def build_fleet() -> Iterator[Fleet]:
     with start_chain(NOW) as chain:
         yield Fleet.build(chain, devices=200, now=NOW)
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def api(request: pytest.FixtureRequest, fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """Ask about the fleet, first on SQLite, then on PostgreSQL."""
-    url = module_database(request, tmp_path_factory)
-    _sync(fleet, url)
-    with asking(url) as asked:
-        yield asked
 
 
 def did(fleet: Fleet, token: int) -> str:
@@ -47,7 +35,8 @@ def iso(seconds: int | None) -> str | None:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
-def _sync(fleet: Fleet, url: str) -> None:
+def index_fleet(fleet: Fleet, url: str) -> None:
+    """Index it in a database, by the command."""
     environment = {
         **os.environ,
         "DATABASE_URL": url,

@@ -10,7 +10,8 @@ import pytest
 from graphql import GraphQLObjectType, build_schema, get_named_type
 
 from api.graphql.schema import sdl
-from tests.asking import Api, Json, asking, module_database
+from tests.asking import Api, Json, asking
+from tests.databases import module_database
 from tests.fakechain import FakeNode, Log, emitted, new_transaction
 from tests.indexing import Indexer, open_engine
 from tests.test_same_answers import OWNERS, USERS, licences, life

@@ -12,7 +12,8 @@ from scripts.fleet.names import DAY, imei_is_valid
 from scripts.fleet.records import SANITIZATIONS, Device, License
 from scripts.fleet.world import World
 from tests.asking import Api
-from tests.fleet_index import NOW, api, did, fleet, iso  # noqa: F401  # fixtures
+from tests.fleet_api import api  # noqa: F401  # a fixture
+from tests.fleet_index import NOW, did, iso
 
 UNLIMITED = build_schema(limits=Limits(cost=10**6))
 """Whole certificates by the page are more than a client may ask for at once."""

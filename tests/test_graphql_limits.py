@@ -9,9 +9,10 @@ from graphql import get_introspection_query, parse, validate
 from api.graphql.limits import operation_of, price
 from scripts.fleet import Fleet
 from tests.asking import SCHEMA, Api
-from tests.fleet_index import api, did, fleet
+from tests.fleet_api import api
+from tests.fleet_index import did
 
-__all__ = ["api", "fleet"]
+__all__ = ["api"]
 
 
 def cost_of(query: str, **variables: Any) -> int:

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from tests.asking import Api, Json, asking, module_database
+from tests.asking import Api, Json, asking
+from tests.databases import module_database
 from tests.fakechain import FakeNode, Log, emitted
 from tests.indexing import Indexer, open_engine
 

@@ -12,7 +12,8 @@ from scripts.fleet.acts import MintPallet
 from scripts.fleet.names import DAY
 from scripts.fleet.records import Device
 from tests.asking import Api, Json
-from tests.fleet_index import NOW, api, did, fleet, iso  # noqa: F401  # fixtures
+from tests.fleet_api import api  # noqa: F401  # a fixture
+from tests.fleet_index import NOW, did, iso
 
 TOKENS = """query ($filter: DeviceFilter, $after: String) {
   devices(first: 100, after: $after, filterBy: $filter, orderBy: {field: TOKEN_ID, direction: ASC}) {

@@ -24,7 +24,8 @@ from api.settings import Settings
 from indexer.store.levels import Levels
 from indexer.verify import Untold, Verified
 from schema.database import connect
-from tests.asking import SCHEMA, module_database
+from tests.asking import SCHEMA
+from tests.databases import module_database
 from tests.fakechain import FakeBlock
 from tests.feeding import Moving, minted, sold, updated
 from tests.indexing import open_engine

@@ -4,7 +4,7 @@
 from graphql import parse, validate
 
 from tests.asking import SCHEMA, Api
-from tests.fleet_index import api, fleet  # noqa: F401  # fixtures
+from tests.fleet_api import api  # noqa: F401  # a fixture
 from tests.operations import FILE, OPERATIONS, REFUSED, samples
 
 

@@ -21,8 +21,9 @@ from api.graphql.schema import execute_ordinary
 from api.reading import ReadingOnLoop
 from api.requests import GraphQLRequest
 from api.snapshot import open_snapshot
-from tests.asking import SCHEMA, Api, module_database
+from tests.asking import SCHEMA, Api
 from tests.big_index import build
+from tests.databases import module_database
 from tests.postgres import plain_url
 
 BIG = {

@@ -12,9 +12,9 @@ from schema.vocabulary import EventFlag
 from scripts.devchain import REPOSITORY
 from scripts.readme import README, with_tables
 from tests.asking import Api
-from tests.fleet_index import api, fleet
+from tests.fleet_api import api
 
-__all__ = ["api", "fleet"]
+__all__ = ["api"]
 
 TEXT = README.read_text()
 MEANING = (REPOSITORY / "docs" / "meaning.md").read_text()

@@ -11,7 +11,8 @@ from eth_utils.address import to_checksum_address
 from scripts.fleet import Fleet, World
 from scripts.fleet.records import Device
 from tests.asking import Api, Json, asking
-from tests.fleet_index import api, fleet, iso  # noqa: F401  # fixtures
+from tests.fleet_api import api  # noqa: F401  # a fixture
+from tests.fleet_index import iso
 from tests.history import History, log
 
 STATISTICS = """query ($by: [DeviceDimension!]!, $filter: DeviceFilter, $asOf: AsOf) {

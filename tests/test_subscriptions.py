@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from api.settings import Settings
 from indexer.sync import Pace
-from tests.asking import module_database
+from tests.databases import module_database
 from tests.feeding import Copy, Moving, minted, sold, updated
 from tests.live import BLOCKS, EVENTS, PATIENCE, PROTOCOL, Socket, acknowledged, cut_off, has_room, opened
 from tests.server import serving

@@ -12,7 +12,8 @@ from scripts.fleet.acts import MintPallet
 from scripts.fleet.names import DAY
 from scripts.fleet.records import Device
 from tests.asking import Api, Json
-from tests.fleet_index import NOW, api, did, fleet, iso  # noqa: F401  # fixtures
+from tests.fleet_api import api  # noqa: F401  # a fixture
+from tests.fleet_index import NOW, did, iso
 from tests.operations import OPERATIONS
 from tests.test_graphql_questions import semver
 
