@@ -122,9 +122,10 @@ class Loaders:
         return pin._replace(position=min(pin.position, then.position), clock=seconds)
 
     def _of_list(self, asked: Hashable, rows: Rows) -> Loader[Key, Any]:
-        if asked not in self._of_lists:
-            self._of_lists[asked] = self.loader(rows)
-        return self._of_lists[asked]
+        found = self._of_lists.get(asked)
+        if found is None:
+            found = self._of_lists[asked] = self.loader(rows)
+        return found
 
     def loader(self, rows: Rows) -> Loader[Any, Any]:
         """Returns a loader whose rows are counted."""

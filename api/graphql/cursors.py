@@ -6,6 +6,7 @@ the list, its order and its filter. Opaque and versioned: clients keep them for 
 
 import base64
 import binascii
+from functools import cached_property
 from hashlib import blake2b
 from typing import Annotated, Any, NamedTuple
 
@@ -53,12 +54,16 @@ class CursorMaker:
 
     def __init__(self, fingerprint: bytes, pins: tuple[Pin, ...]) -> None:
         self._fingerprint = fingerprint
-        self._points = [
+        self._pins = pins
+        self._explicit = any(pin.explicit for pin in pins)
+
+    @cached_property
+    def _points(self) -> list[_Point]:
+        return [
             _Point(pin.chain_id, At(pin.block.number, pin.block.hash, pin.block.time, pin.clock))
-            for pin in pins
+            for pin in self._pins
             if pin.block is not None
         ]
-        self._explicit = any(pin.explicit for pin in pins)
 
     def cursor(self, place: Place) -> str:
         """Returns the cursor of a row's place."""

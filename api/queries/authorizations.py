@@ -1,6 +1,7 @@
 """Grants: who may access and manage which device, now, at an instant, or ever."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, case, select
@@ -65,6 +66,7 @@ FIELDS: Fields = {
 }
 
 
+@lru_cache(256)
 def listing_of(*, of_device: bool, everything: bool, active_at: int | None) -> Listing:
     """Returns the list of grants: of a device or of a chain; all that ever were, or those in force at an instant."""
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, or_, select, union_all
@@ -372,6 +373,7 @@ DEVICES_OF_MANUFACTURER = device_list("Manufacturer.devices", _of_manufacturer)
 DEVICES_OF_HARDWARE_LICENSE = device_list("HardwareLicense.devices", _of_hardware_license)
 
 
+@cache
 def device_order(field: str, descending: bool) -> Order:
     """Returns an order of devices by a name of `DeviceOrderField`."""
     make, key = ORDERS[field]

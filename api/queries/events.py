@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -332,6 +332,7 @@ TRANSFERS = _facts("transfers", tables.transfer)
 BY_POSITION = Order("POSITION")
 
 
+@cache
 def event_order(field: str, descending: bool) -> Order:
     """Returns an order of events by a name of `LifecycleEventOrderField`."""
     if field == "POSITION":

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, case, false, or_, select, true
@@ -167,6 +168,7 @@ HARDWARE_LICENSES_OF_MANUFACTURER = Listing(
 )
 
 
+@cache
 def manufacturer_order(field: str, descending: bool) -> Order:
     """Returns an order of manufacturers by a name of `ManufacturerOrderField`."""
     if field == "TOKEN_ID":
