@@ -145,15 +145,17 @@ class Device(Node):
 
     @field("Every address it ever had, newest first, at most 100; the rest are in `history`.")
     async def addresses(self, info: Info) -> list[DeviceAddress]:
-        rows = await info.context.loaders.addresses.load(key_of(self.pin, self.row.id))
-        return [
-            DeviceAddress(
+        context, chain_id = info.context, self.row.chain_id
+
+        async def held(row: Row[Any]) -> DeviceAddress:
+            return DeviceAddress(
                 address=Address(row.address),
-                from_=await _block(info.context, self.row.chain_id, row.since),
-                until=None if row.until is None else await _block(info.context, self.row.chain_id, row.until),
+                from_=await _block(context, chain_id, row.since),
+                until=None if row.until is None else await _block(context, chain_id, row.until),
             )
-            for row in rows
-        ]
+
+        rows = await context.loaders.addresses.load(key_of(self.pin, self.row.id))
+        return await context.reading.together(*map(held, rows))
 
     @field("Attributes that have no field of their own, by name, at most 100.")
     async def attributes(self, info: Info) -> list[Attribute]:
