@@ -388,12 +388,9 @@ async def test_the_number_of_statements_does_not_depend_on_the_size_of_the_page(
             emitted("UserAuthorized", tokenId=token, user=USER),
             emitted("QualityInspectionRecorded", tokenId=token, passed=True),
             emitted("HardwareLicensed", hardwareLicenseId=token, manufacturerId=1 + token % 3, model="T"),
-            *(
-                emitted("DeviceAddressReset", tokenId=token, device=device_address(token, number))
-                for number in range(token % 4)
-            ),
         )
-        await moving.mine(emitted("DeviceAddressReset", tokenId=token, device=device_address(token, 9)))
+        for number in range(1 if token > 20 else 4):
+            await moving.mine(emitted("DeviceAddressReset", tokenId=token, device=device_address(token, number)))
     query = """query ($first: Int) { devices(first: $first) { totalCount nodes {
       manufacturer { name license { status } devices(first: 2) { totalCount nodes { id } } }
       manufacturerLicenseAtMint { status }
