@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.fakechain import emitted
+from tests.fakechain import FakeBlock, emitted
 from tests.feeding import BUYER, CHANGES, OWNER, Api, Copy, Moving, asking, minted, sold, updated
 
 DEVICE_1 = {"device": {"tokenId": {"eq": "1"}}}
@@ -63,6 +63,8 @@ async def test_pages_of_any_size_give_the_same_messages(moving: Moving, api: Api
     assert [id for id, _ in copies[0]] == moving.ids()
     none = await changes(api, first=0)
     assert (none["messages"], none["hasMore"]) == ([], True)
+    count = len(moving.ids())
+    assert [(await changes(api, first=first))["hasMore"] for first in (count - 1, count)] == [True, False]
 
 
 async def test_a_reorg_is_told_newest_first_and_then_the_new_branch(moving: Moving, api: Api) -> None:
@@ -130,6 +132,71 @@ async def test_blocks_that_come_again_are_not_retracted(moving: Moving, api: Api
     ]
     copy.apply(page["messages"])
     assert copy.ids == moving.ids()
+
+
+async def test_of_several_blocks_that_come_again_none_is_retracted(moving: Moving, api: Api) -> None:
+    await moving.mine(*minted(1))
+    for number in (2, 3, 4):
+        await moving.mine(updated(1, f"{number}.0.0"))
+    branch = list(moving.node.blocks)
+    copy = Copy()
+    await copy.catch_up(api)
+    await moving.reorg(3, [updated(1, "5.0.0")])
+    moving.node.switch_to(branch[:-1])
+    await moving.mine(updated(1, "6.0.0"))
+    page = await changes(api, after=copy.cursor)
+    assert [(message["retracted"], message["event"]["block"]["number"]) for message in page["messages"]] == [
+        (True, "4"),
+        (False, "4"),
+    ]
+
+
+async def test_a_branch_is_known_also_where_its_empty_ancestor_is_final_and_dropped(database_url: str) -> None:
+    moving = Moving(database_url, finality=4)
+    with asking(database_url) as api:
+        await moving.mine(*minted(1))
+        await moving.mine()
+        await moving.mine(updated(1, "3.0.0"))
+        branch = list(moving.node.blocks)
+        first = Copy()
+        await first.catch_up(api)
+        await moving.reorg(2, [], [updated(1, "4.0.0")], [])
+        await returned(moving, branch)
+        await moving.reorg(2, [updated(1, "5.0.0")], [])
+        second = Copy()
+        await second.catch_up(api)
+        await returned(moving, branch)
+        for _ in range(8):
+            await moving.mine(updated(1, "6.0.0"))
+        with api.engine.begin() as connection:
+            kept = connection.execute(text("SELECT number FROM block ORDER BY number")).scalars().all()
+        assert branch[2].number not in kept
+        for copy in (first, second):
+            await copy.catch_up(api)
+            assert copy.ids == moving.ids()
+    moving.close()
+
+
+async def returned(moving: Moving, branch: list[FakeBlock]) -> None:
+    """Let a branch win again, by an empty block."""
+    height = moving.node.head.number
+    moving.node.switch_to(branch)
+    moving.node.mine_blocks(max(1, height - moving.node.head.number))
+    await moving.indexer.catch_up()
+
+
+async def test_the_event_before_a_retracted_one_is_found_however_far_it_is(
+    moving: Moving, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.queries.feed.SCANNED", 3)
+    await moving.mine(*minted(1))
+    await moving.mine(*[updated(2)] * 7)
+    await moving.mine(updated(1))
+    copy = Copy(strict=False)
+    await copy.catch_up(api, filter=DEVICE_1)
+    await moving.reorg(1, [])
+    await copy.catch_up(api, filter=DEVICE_1)
+    assert len(copy.events) == 2
 
 
 async def test_a_reorg_of_empty_blocks_is_none_to_the_feed(moving: Moving, api: Api) -> None:
@@ -356,11 +423,20 @@ async def test_two_networks_are_told_in_the_order_of_time_and_each_keeps_its_own
         await other.reorg(2, [updated(2, "9.0.0")])
         await moving.mine(updated(1, "7.0.0"))
         await moving.reorg(3, [updated(1, "8.0.0")])
+        retracted = [message["retracted"] for message in (await changes(api, after=copy.cursor))["messages"]]
+        assert retracted == [True] * 4 + [False] * 2
         await copy.catch_up(api, first=2)
         assert sorted(copy.ids) == sorted(moving.ids() + other.ids())
         page = await changes(api, first=100)
-        numbers = [message["event"]["block"]["number"] for message in page["messages"]]
-        assert numbers == sorted(numbers)
+        times = {
+            id: (block.timestamp, each.node.chain_id)
+            for each in (moving, other)
+            for block in each.node.blocks
+            for id in each.ids(up_to=block.number)[len(each.ids(up_to=block.number - 1)) :]
+        }
+        order = [times[message["event"]["id"]] for message in page["messages"]]
+        assert order == sorted(order)
+        assert len({time for time, _ in order}) < len(order)
     moving.close()
     other.close()
 
