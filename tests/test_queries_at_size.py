@@ -182,6 +182,9 @@ def value(kind: Any) -> str:
     return list(compared.values)[-1] if isinstance(compared, GraphQLEnumType) else json.dumps(SAMPLES[kind.name])
 
 
+FLEETS = get_named_type(QUERIES["deviceStatistics"].args["filterBy"].type)
+
+
 @pytest.mark.parametrize("asked", list(orders()))
 async def test_an_order_is_walked_by_its_index_without_a_sort(api: Explaining, asked: str) -> None:
     for walk in await api.walks_of(f"{{ {asked} {{ nodes {{ __typename }} }} }}"):
@@ -195,6 +198,13 @@ async def test_a_filter_reads_no_table_from_end_to_end(api: Explaining, asked: s
         assert walk.scanned == [] or (api.judges_by_rows and JUDGED.search(asked)), walk.plan
 
 
+@pytest.mark.parametrize("wish", list(wishes(FLEETS, ["eq"])))
+async def test_statistics_of_some_devices_read_no_table_from_end_to_end(api: Explaining, wish: str) -> None:
+    asked = f"deviceStatistics(groupBy: [FIRMWARE, MODEL], filterBy: {{{wish}}})"
+    for walk in await api.walks_of(f"{{ {asked} {{ count }} }}"):
+        assert walk.scanned == [] or (api.judges_by_rows and (JUDGED.search(wish) or JOINED.search(wish))), walk.plan
+
+
 TIMES_WITHOUT_A_FORM = " + 0 "
 """Few rows: those after the year 9999, sorted by their ids."""
 
@@ -204,3 +214,6 @@ JUDGED = re.compile(
     r"source|grantedAt|expiresAt|contract"
 )
 """What has no index of its own, and is judged row by row. Where few rows can fit, PostgreSQL reads them as they lie."""
+
+JOINED = re.compile(r"authorizedUser|everHadAddress")
+"""What other rows than the devices' own tell: PostgreSQL reads all versions once and joins them by hash."""
