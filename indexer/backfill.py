@@ -127,7 +127,7 @@ async def _with_headers(chain: Chain, logs: Sequence[RawLog]) -> list[BlockLogs]
     by_block = [(number, list(found)) for number, found in groupby(logs, key=lambda log: log.block_number)]
     headers = await chain.headers([number for number, _ in by_block])
     check_links(chain, headers)
-    return [with_level(chain, header, found) for header, (_, found) in zip(headers, by_block, strict=True)]
+    return [await with_level(chain, header, found) for header, (_, found) in zip(headers, by_block, strict=True)]
 
 
 def _sample(ranges: Sequence[tuple[int, int]]) -> list[int]:

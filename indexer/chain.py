@@ -148,6 +148,21 @@ class Chain:
             for answer, number in zip(answers, numbers, strict=True)
         ]
 
+    async def second_header(self, header: Header, wrong: WrongAnswer) -> Header:
+        """Returns the same block as another provider gives it, and distrusts who gave it first.
+
+        Raises `wrong`, what is said against the header, where no other is given.
+        """
+        params, kind = [hex(header.number), False], JsonHeader | None
+        first = self.rpc.answerers("eth_getBlockByNumber", params)
+        found = await self._slotted(self.rpc.call_other, "eth_getBlockByNumber", params, kind)
+        second = _right_header(found, header.number)
+        if second is None or second == header or second.hash != header.hash:
+            raise wrong
+        for site in set(first):
+            self.rpc.distrust("eth_getBlockByNumber", params, site, wrong)
+        return second
+
     def distrust_header(self, number: int, reason: TryAgain) -> None:
         """Sets aside who gave the block of this height, where there is another provider."""
         params = [hex(number), False]

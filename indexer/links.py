@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from indexer.batch import BlockLogs
-from indexer.chain import Chain, Header, RawLog
+from indexer.chain import Chain, Header, RawLog, WrongAnswer
 from indexer.errors import TryAgain
 from schema.vocabulary import VerificationLevel
 
@@ -18,7 +18,14 @@ def check_links(chain: Chain, headers: Sequence[Header]) -> None:
             raise broken
 
 
-def with_level(chain: Chain, header: Header, logs: list[RawLog]) -> BlockLogs:
-    """Returns a block with its logs and how far the header confirms them."""
-    confirmed = chain.check_against_header(header, logs)
+async def with_level(chain: Chain, header: Header, logs: list[RawLog]) -> BlockLogs:
+    """Returns a block with its logs and how far the header confirms them.
+
+    A header that contradicts them is asked of another provider. Raises WrongAnswer where that one does too.
+    """
+    try:
+        confirmed = chain.check_against_header(header, logs)
+    except WrongAnswer as wrong:
+        header = await chain.second_header(header, wrong)
+        confirmed = chain.check_against_header(header, logs)
     return BlockLogs(header, logs, VerificationLevel.BLOOM if confirmed else VerificationLevel.RPC)

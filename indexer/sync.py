@@ -128,7 +128,8 @@ async def _fetch_next(chain: Chain, before: Checkpoint, heads: Heads, most: int)
     logs = await together(*map(chain.block_logs, headers))
     if (await chain.header(last)).hash != headers[-1].hash:
         raise TryAgain(f"Block {last} changed while its logs were read; they are read again.")
-    return Batch([with_level(chain, header, found) for header, found in zip(headers, logs, strict=True)], headers[-1])
+    blocks = [await with_level(chain, header, found) for header, found in zip(headers, logs, strict=True)]
+    return Batch(blocks, headers[-1])
 
 
 # Reorgs

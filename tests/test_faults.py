@@ -195,6 +195,21 @@ async def test_a_provider_that_fails_for_ever_is_left_for_another(
         assert await index([], world, sqlite_url, pool=pool) == undisturbed
 
 
+async def test_a_header_that_contradicts_its_logs_is_asked_of_another_provider_however_slow_that_one_is(
+    world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async def late(exchange: Exchange) -> bool:
+        await asyncio.sleep(0.05)
+        return False
+
+    async with FaultProxy(node) as bad, FaultProxy(node) as good:
+        pool = patient_pool([bad.url, good.url])
+        await pool.chain_id(world.chain.chain_id)
+        bad.inject(faults.foreign_bloom)
+        good.inject(late)
+        assert await index([], world, sqlite_url, tries=4, pool=pool) == undisturbed
+
+
 # A block too big for any answer
 
 
