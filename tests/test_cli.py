@@ -20,6 +20,8 @@ from sqlalchemy import create_engine, make_url, text
 
 from indexer import commands
 from indexer.settings import Settings
+from schema.database import connect
+from schema.indexes import SECONDARY_INDEXES
 from schema.profile import SHIPPED
 from scripts.processes import Child
 from tests.certindex import Certindex, runner
@@ -191,6 +193,31 @@ def test_rebuild_rewrites_the_same_rows(devices: Factory, database_url: str, cer
     assert done.status == 0
     assert re.fullmatch(rf"rebuilt chain={CHAIN_ID} events=(\d+) facts=\1 elapsed=\S+s\n", done.out)
     assert tables(database_url) == before
+
+
+def test_rebuild_finds_again_what_was_read_in_the_events_and_keeps_all_indexes(
+    devices: Factory, database_url: str, certindex: Certindex
+) -> None:
+    certindex("sync", *options_of(devices), database_url=database_url)
+    before, indexes = tables(database_url), indexes_of(database_url)
+    engine = connect(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE event SET kind = 0, device_id = NULL, flags = 64 WHERE position % 2 = 0"))
+    engine.dispose()
+    assert tables(database_url) != before
+    assert certindex("rebuild", database_url=database_url).status == 0
+    assert tables(database_url) == before
+    assert indexes_of(database_url) == indexes > {index.name for index in SECONDARY_INDEXES}
+
+
+def indexes_of(database_url: str) -> set[str | None]:
+    engine = connect(database_url)
+    with engine.begin() as connection:
+        catalogue = "pg_indexes" if engine.dialect.name == "postgresql" else "sqlite_master WHERE type = 'index'"
+        name = "indexname" if engine.dialect.name == "postgresql" else "name"
+        found = set(connection.execute(text(f"SELECT {name} FROM {catalogue}")).scalars())
+    engine.dispose()
+    return found
 
 
 def test_rebuild_reads_the_events_by_another_profile_which_sync_then_wants(

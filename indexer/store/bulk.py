@@ -51,8 +51,6 @@ def insert(connection: Connection, chain_id: int, table: str, rows: Sequence[Str
 
 def close(connection: Connection, chain_id: int, table: str, rows: Sequence[Struct]) -> None:
     """Writes the ends of stored spans. Raises Stop where a row is not there: the tables contradict each other."""
-    if not rows:
-        return
     ends = SPAN_ENDS.get(table, ("valid_to",))
     update(connection, chain_id, table, ends, SPAN_KEYS[table], _in_order(table, rows))
 
@@ -66,6 +64,8 @@ def update(
     rows: Sequence[Struct],
 ) -> None:
     """Sets the columns `changed` of the rows named by `key`."""
+    if not rows:
+        return
     mark = "%s" if connection.dialect.name == "postgresql" else "?"
     sets = ", ".join(f"{column} = {mark}" for column in changed)
     where = " AND ".join(f"{column} = {mark}" for column in key)
@@ -81,9 +81,9 @@ def update(
 
 
 def _in_order(table: str, rows: Sequence[Struct]) -> Sequence[Struct]:
-    """Returns spans in the order of their key: neighbours share a page, and a batch is spread over many."""
+    """Returns spans, which come by position, by what they are of: neighbours share a page, a batch has many."""
     key = SPAN_KEYS.get(table)
-    return rows if key is None else sorted(rows, key=attrgetter(*key))
+    return rows if key is None else sorted(rows, key=attrgetter(key[0]))
 
 
 def _by_statements(rows: Sequence[Struct]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:

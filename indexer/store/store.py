@@ -5,6 +5,8 @@ statement swaps the checkpoint. Had anyone else written meanwhile, the swap fail
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from operator import attrgetter
 
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
@@ -45,6 +47,8 @@ from schema.profile import Profile, Reader
 REBUILD_CHUNK = 10_000
 SORT_MEMORY = "PRAGMA cache_size = -8192"
 """On SQLite every thread that sorts takes as much memory as the cache may; what is more goes to disk."""
+DERIVED = (*SPANS, *LIFECYCLE, *IDENTITIES)
+"""The tables that a rebuild writes anew, row by row."""
 READ_COLUMNS = (
     "kind",
     "device_id",
@@ -57,7 +61,7 @@ READ_COLUMNS = (
     "disposition",
     "flags",
 )
-"""The columns of `event` that a rebuild writes anew."""
+"""The columns of `event` that a rebuild finds anew, and writes where they are others."""
 
 
 class Stored(Struct, frozen=True):
@@ -66,6 +70,17 @@ class Stored(Struct, frozen=True):
     blocks: int
     events: int
     facts: int
+
+
+_read_columns = attrgetter(*READ_COLUMNS)
+
+
+class StoredEvent(Struct, frozen=True):
+    """An event to be read again, its block's time, and what is stored of the last reading: READ_COLUMNS."""
+
+    event: rows.Event
+    block_time: int
+    read: tuple[int | None, ...]
 
 
 class Store:
@@ -198,11 +213,11 @@ class Store:
         """
         events = facts = 0
         recent, self.recent = Recent(), Recent()
-        with self.engine.begin() as connection:
+        with self.engine.begin() as connection, _indexes_built_last(connection, before):
             hold_fence(connection, before)
             insert(connection, self.chain_id, "call", answers)
             replace_profile(connection, self.chain_id, profile)
-            for table in (*SPANS, *LIFECYCLE, *IDENTITIES):
+            for table in DERIVED:
                 connection.execute(
                     text(f'DELETE FROM "{table}" WHERE chain_id = :chain_id'), {"chain_id": self.chain_id}
                 )
@@ -211,11 +226,11 @@ class Store:
                 open_rows = load_open_rows(connection, self.chain_id, named_by(placed), recent)
                 changes = fold(open_rows, placed, self.rules)
                 recent.note(before.hash, changes.open)
-                stored = [event for event, _ in chunk]
-                _apply_readings(stored, changes)
-                update(connection, self.chain_id, "event", READ_COLUMNS, ("position",), stored)
+                _apply_readings([stored.event for stored in chunk], changes)
+                changed = [stored.event for stored in chunk if _read_columns(stored.event) != stored.read]
+                update(connection, self.chain_id, "event", READ_COLUMNS, ("position",), changed)
                 self._write(connection, changes)
-                events, facts = events + len(stored), facts + len(placed)
+                events, facts = events + len(chunk), facts + len(placed)
         return Stored(0, events, facts)
 
     # Writing
@@ -279,8 +294,8 @@ class Store:
         contracts = read_watch_set(connection, self.chain_id)
         return digest_of(self.chain_id, contracts), first_block(contracts) - 1
 
-    def _stored_events(self, connection: Connection) -> Iterator[list[tuple[rows.Event, int]]]:
-        """Yields stored events with their block times, in chunks of whole blocks."""
+    def _stored_events(self, connection: Connection) -> Iterator[list[StoredEvent]]:
+        """Yields stored events in chunks of whole blocks."""
         after = -1
         while True:
             at = {"chain_id": self.chain_id, "after": after, "limit": REBUILD_CHUNK}
@@ -295,22 +310,45 @@ class Store:
                 return
             found = connection.execute(
                 text(
-                    """SELECT position, address, topics, data, transaction_hash, transaction_index, timestamp
+                    f"""SELECT timestamp, position, address, topics, data, transaction_hash, transaction_index,
+                        {", ".join(READ_COLUMNS)}
                     FROM event JOIN block ON block.chain_id = event.chain_id AND number = position >> 20
                     WHERE event.chain_id = :chain_id AND position > :after AND position <= :last ORDER BY position"""
                 ),
                 {"chain_id": self.chain_id, "after": after, "last": end_of_block(block_of(last))},
             )
             chunk = [
-                (rows.Event(position, address, topics, data, hash, index, Kind.UNMAPPED.value), timestamp)
-                for position, address, topics, data, hash, index, timestamp in found
+                StoredEvent(
+                    rows.Event(position, address, topics, data, hash, index, Kind.UNMAPPED.value),
+                    block_time,
+                    tuple(read),
+                )
+                for block_time, position, address, topics, data, hash, index, *read in found
             ]
-            after = chunk[-1][0].position
+            after = chunk[-1].event.position
             yield chunk
 
-    def _read_again(self, chunk: Sequence[tuple[rows.Event, int]]) -> list[Placed]:
-        facts = (read_event(self.reader, event, block_of(event.position), time) for event, time in chunk)
+    def _read_again(self, chunk: Sequence[StoredEvent]) -> list[Placed]:
+        facts = (
+            read_event(self.reader, stored.event, block_of(stored.event.position), stored.block_time)
+            for stored in chunk
+        )
         return [fact for fact in facts if fact is not None]
+
+
+@contextmanager
+def _indexes_built_last(connection: Connection, before: Checkpoint) -> Iterator[None]:
+    """Takes the indexes of the derived tables away, and builds them when their rows are written."""
+    if connection.dialect.name != "sqlite" or not before.backfilled:
+        yield  # on PostgreSQL nobody could read meanwhile
+        return
+    indexes = [index for index in SECONDARY_INDEXES if index.table in DERIVED]
+    for index in indexes:
+        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {index.name}")
+    yield
+    connection.exec_driver_sql(SORT_MEMORY)
+    for index in indexes:
+        connection.exec_driver_sql(index.ddl)
 
 
 def _apply_readings(events: Sequence[rows.Event], changes: Changes) -> None:
