@@ -31,6 +31,7 @@ WRITER = (
     "wal_autocheckpoint = 20000",
     "cache_size = -65536",
     "threads = 2",  # to sort by
+    "secure_delete = OFF",  # Debian's SQLite overwrites with zeros what goes, unless it is told not to
 )
 
 # sqlite3 looks for an adapter for every bytes and None, and makes an AttributeError where it finds none: 0.4 us each
