@@ -301,6 +301,12 @@ async def test_unmapped_logs_are_told_only_when_asked_for(moving: Moving, api: A
     assert copy.events == []
 
 
+async def test_a_page_is_filled_over_logs_that_are_not_told(moving: Moving, api: Api) -> None:
+    approved = emitted("Approval", owner=OWNER, approved=BUYER, tokenId=1)
+    await moving.mine(approved, approved, approved, *minted(1))
+    assert told(await changes(api, first=1)) == [("DEVICE_TRANSFERRED", False)]
+
+
 async def test_a_rare_event_is_found_by_empty_pages_that_go_on(
     moving: Moving, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
