@@ -196,7 +196,9 @@ async def test_the_event_before_a_retracted_one_is_found_however_far_it_is(
     await copy.catch_up(api, filter=DEVICE_1)
     await moving.reorg(1, [])
     await copy.catch_up(api, filter=DEVICE_1)
-    assert len(copy.events) == 2
+    await moving.mine(updated(1, "3.0.0"))
+    await copy.catch_up(api, filter=DEVICE_1)
+    assert len(copy.events) == 3
 
 
 async def test_a_reorg_of_empty_blocks_is_none_to_the_feed(moving: Moving, api: Api) -> None:
