@@ -9,7 +9,7 @@ import itertools
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from operator import attrgetter
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 from msgspec import Raw, Struct
 
@@ -28,14 +28,15 @@ from indexer.answers import (
     to_number,
 )
 from indexer.bloom import Bloom
-from indexer.disagreements import Answer, Disagreement, difference, disagreement
+from indexer.disagreements import Answer, Disagreement, difference, disagreement, in_words
 from indexer.errors import TryAgain
+from indexer.providers import OneNode, Providers, Rpc
 from indexer.ranges import LogQuery, divide
 from indexer.rpc import RpcError
 from indexer.rpc.outcomes import BackOff, HalveQuery, ShrinkTo, UseRange, WaitForHead
 from indexer.together import together
 
-__all__ = ["Chain", "Header", "Heads", "RawLog", "Rpc", "WrongAnswer"]
+__all__ = ["Chain", "Header", "Heads", "RawLog", "WrongAnswer"]
 
 AnswerT = TypeVar("AnswerT")
 ResultT = TypeVar("ResultT")
@@ -44,25 +45,6 @@ TRIES = 3
 """How often something is asked whose answers contradict a header, each other or themselves."""
 NO_SUCH_TAG = re.compile(r"\btag\b|hex string|invalid (argument|params|block)|(un|not )supported|block not found")
 INVALID_PARAMS = -32602
-
-
-class Rpc(Protocol):
-    async def call(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT: ...
-
-
-@runtime_checkable
-class Providers(Rpc, Protocol):
-    """Several nodes; see `indexer.rpc.Pool`."""
-
-    async def call_each(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT]: ...
-
-    async def call_other(
-        self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
-    ) -> ResultT: ...
-
-    def distrust(self, method: str, params: list[Any], site: str, reason: TryAgain) -> None: ...
-
-    def answerers(self, method: str, params: list[Any]) -> Sequence[str]: ...
 
 
 class Heads(Struct, frozen=True):
@@ -281,7 +263,7 @@ class Chain:
             other = next((answer for answer in told if answer.logs != told[0].logs), None)
             if other is None:
                 return answers[0]
-            wrong = WrongAnswer(_told_of(query, told[0], other))
+            wrong = WrongAnswer(in_words(query, told[0], other))
             if "fromBlock" in query and other.host != told[0].host:
                 self.disagreements.append(disagreement(told[0], other))
             await self._settle(params, difference(told[0], other)[0], told, wrong)
@@ -388,30 +370,6 @@ class Chain:
         return found
 
 
-class OneNode:
-    """A node by itself, asked as several are."""
-
-    def __init__(self, rpc: Rpc) -> None:
-        self.call = rpc.call
-
-    async def call_each(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT]:
-        """Asks it side by side."""
-        return await together(*(self.call(method, one, result) for one in params))
-
-    async def call_other(
-        self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
-    ) -> ResultT:
-        """Asks it again."""
-        return await self.call(method, params, result)
-
-    def distrust(self, method: str, params: list[Any], site: str, reason: TryAgain) -> None:
-        """Does nothing: there is no other."""
-
-    def answerers(self, method: str, params: list[Any]) -> Sequence[str]:
-        """Returns one name, of no meaning."""
-        return ("The node",)
-
-
 def _right_header(found: JsonHeader | None, number: int) -> Header | None:
     """Returns the header, None where it is missing or wrong."""
     try:
@@ -432,14 +390,3 @@ TOO_BIG = (ShrinkTo, UseRange, HalveQuery)
 
 def _knows_no_tag(error: RpcError) -> bool:
     return error.code == INVALID_PARAMS or NO_SUCH_TAG.search(error.text) is not None
-
-
-def _told_of(query: dict[str, Any], one: Answer, other: Answer) -> str:
-    """Returns the words for two answers to one question that differ."""
-    block, index = difference(one, other)
-    where = query.get("blockHash") or f"{int(query['fromBlock'], 16)}..{int(query['toBlock'], 16)}"
-    return (
-        f"Two answers differ on the logs of blocks {where}: {len(one.logs)} logs from {one.host} against "
-        f"{len(other.logs)} from {other.host}; the first difference is log {index} of block {block}. "
-        "Nothing was stored."
-    )

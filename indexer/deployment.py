@@ -7,8 +7,8 @@ nothing, or the newest state for any block: the nonce of an old transaction's se
 from msgspec import Struct
 
 from indexer.answers import to_number
-from indexer.chain import Rpc
 from indexer.errors import Stop
+from indexer.providers import Rpc
 from indexer.rpc import RpcError
 from indexer.rpc.outcomes import HistoryGone
 

@@ -56,6 +56,17 @@ def difference(one: Answer, other: Answer) -> tuple[int, int]:
     return min(place for place in told.keys() | retold.keys() if told.get(place) != retold.get(place))
 
 
+def in_words(query: dict[str, Any], one: Answer, other: Answer) -> str:
+    """Returns the words for two answers to one question that differ."""
+    block, index = difference(one, other)
+    where = query.get("blockHash") or f"{int(query['fromBlock'], 16)}..{int(query['toBlock'], 16)}"
+    return (
+        f"Two answers differ on the logs of blocks {where}: {len(one.logs)} logs from {one.host} against "
+        f"{len(other.logs)} from {other.host}; the first difference is log {index} of block {block}. "
+        "Nothing was stored."
+    )
+
+
 def digest(logs: bytes) -> bytes:
     """Returns what an answer is compared by: keccak-256 of its JSON."""
     return keccak256(logs)

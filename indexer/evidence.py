@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import Struct
 
 from indexer.answers import WrongAnswer, to_bytes, to_number
-from indexer.chain import Providers
 from indexer.errors import TryAgain
 from indexer.proof.receipt import FAILURE, SUCCESS, Log, Receipt
+from indexer.providers import Providers
 from indexer.rpc import RpcError
 from indexer.rpc.outcomes import GiveUp
 

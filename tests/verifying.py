@@ -9,9 +9,9 @@ from sqlalchemy import Engine, text
 
 from indexer import commands
 from indexer.attest import Anchor, Attested, Attester
-from indexer.chain import Providers
 from indexer.evidence import Witness
 from indexer.opening import open_database
+from indexer.providers import Providers
 from indexer.settings import Settings
 from indexer.store.levels import Levels
 from indexer.store.stored import Stored
