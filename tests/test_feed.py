@@ -177,6 +177,24 @@ async def test_a_branch_is_known_also_where_its_empty_ancestor_is_final_and_drop
     moving.close()
 
 
+async def test_a_reorg_is_told_also_where_the_empty_block_below_it_is_final_and_dropped(database_url: str) -> None:
+    moving = Moving(database_url, finality=4)
+    with asking(database_url) as api:
+        await moving.mine(*minted(1))
+        empty = await moving.mine()
+        await moving.mine(updated(1, "3.0.0"))
+        copy = Copy()
+        await copy.catch_up(api)
+        await moving.reorg(1, [updated(1, "4.0.0")])
+        for _ in range(8):
+            await moving.mine(updated(1, "5.0.0"))
+        with api.engine.begin() as connection:
+            assert empty.number not in connection.execute(text("SELECT number FROM block")).scalars().all()
+        await copy.catch_up(api)
+        assert copy.ids == moving.ids()
+    moving.close()
+
+
 async def returned(moving: Moving, branch: list[FakeBlock]) -> None:
     """Let a branch win again, by an empty block."""
     height = moving.node.head.number
