@@ -5,23 +5,22 @@ branch that the checkpoint is on, and in the end all rows are those of a fresh i
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from indexer.errors import TryAgain
 from indexer.sync import Ahead, Pace, UpToDate
 from tests.fakechain import FakeBlock, FakeNode
 from tests.histories import random_block
 from tests.indexing import Indexer, Tables, engine_of, index_afresh, shared_engine
+from tests.interruptions import Crash, at_call, at_write, crash
 
 FINALITY = 3
 HEIGHT = 7
 MOST_CALLS = 400
-WRITING = ("INSERT", "UPDATE", "DELETE")
 OF_THE_CHAIN = {"chain_id", "digest"}
 """What differs between two chains with the same blocks."""
 
@@ -109,8 +108,8 @@ async def race(engine: Engine, case: Case, monkeypatch: pytest.MonkeyPatch) -> N
     expected = await asyncio.to_thread(undisturbed, engine, case)
     for call in range(MOST_CALLS):
         indexer, node = await begun(engine, case)
-        switched = at_call(node, call, lambda: see(node, case, 1 - case.seen))  # noqa: B023  # called in this round
-        await live(indexer, case)
+        with at_call(node, call, lambda: see(node, case, 1 - case.seen)) as switched:  # noqa: B023  # called in this round
+            await live(indexer, case)
         if not switched():
             assert call > 5
             return
@@ -127,7 +126,7 @@ async def test_a_crash_at_any_write_of_a_reorg_and_of_what_follows_leaves_the_en
     for write in range(MOST_CALLS):
         indexer, node = await begun(engine, case)
         see(node, case, 1)
-        with at_write(engine, write) as crashed:
+        with at_write(engine, write, crash) as crashed:
             try:
                 await live(indexer, case)
             except Crash:
@@ -139,10 +138,6 @@ async def test_a_crash_at_any_write_of_a_reorg_and_of_what_follows_leaves_the_en
             assert write > 20
             return
     raise AssertionError("there is no end of writes")
-
-
-class Crash(Exception):
-    pass
 
 
 async def begun(engine: Engine, case: Case) -> tuple[Indexer, FakeNode]:
@@ -196,40 +191,3 @@ def without_chain(tables: Tables) -> Tables:
         name: [{key: value for key, value in row.items() if key not in OF_THE_CHAIN} for row in rows]
         for name, rows in tables.items()
     }
-
-
-def at_call(node: FakeNode, number: int, happens: Callable[[], Any]) -> Callable[[], bool]:
-    """Let something happen before the request of this number; the answer tells whether it did."""
-    left = [number]
-
-    def count(_method: str) -> None:
-        left[0] -= 1
-        if left[0] == -1:
-            happens()
-
-    node.before_call = count
-    return lambda: left[0] < 0
-
-
-@contextmanager
-def at_write(engine: Engine, number: int) -> Iterator[Callable[[], bool]]:
-    """Let the process die before the write of this number, a commit being one; gives what tells whether it did.
-
-    A crash at what lies between two writes leaves the same as one at the second.
-    """
-    left = [number]
-
-    def count(*_: Any) -> None:
-        left[0] -= 1
-        if left[0] == -1:
-            raise Crash
-
-    def count_writes(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if statement.lstrip().startswith(WRITING):
-            count()
-
-    event.listen(engine, "before_cursor_execute", count_writes)
-    event.listen(engine, "commit", count)
-    yield lambda: left[0] < 0
-    event.remove(engine, "before_cursor_execute", count_writes)
-    event.remove(engine, "commit", count)

@@ -3,20 +3,20 @@
 import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, assert_never
 
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from indexer.errors import TryAgain
 from indexer.sync import Pace
 from tests.fakechain import FakeNode
 from tests.histories import BLOCKS, Block
 from tests.indexing import Indexer, index_afresh, shared_engine
+from tests.interruptions import Crash, at_call, at_write, crash
 
 FINALITY = 4
 EXPLORED = os.environ.get("EXPLORED_EXAMPLES")
@@ -80,10 +80,10 @@ class CrashAtCall:
 
 
 @dataclass(frozen=True)
-class CrashAtStatement:
-    """The process dies inside a step at a statement; a commit is one."""
+class CrashAtWrite:
+    """The process dies inside a step at a write; a commit is one."""
 
-    statement: int
+    write: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Rebuild:
 
 
 Change = Mine | Reorg
-Work = Step | CatchUp | StepDuringReorg | CrashAtCall | CrashAtStatement | Rebuild
+Work = Step | CatchUp | StepDuringReorg | CrashAtCall | CrashAtWrite | Rebuild
 
 
 class Turn(NamedTuple):
@@ -115,14 +115,10 @@ TURNS = st.builds(
         st.builds(Step),
         st.builds(StepDuringReorg, st.integers(0, 12), REORGS),
         st.builds(CrashAtCall, st.integers(0, 12)),
-        st.builds(CrashAtStatement, st.integers(0, 30)),
+        st.builds(CrashAtWrite, st.integers(0, 30)),
         st.builds(Rebuild),
     ),
 )
-
-
-class Crash(Exception):
-    pass
 
 
 @given(turns=st.lists(TURNS, min_size=3, max_size=12), pace_blocks=st.integers(1, 6), followed=st.integers(1, 4))
@@ -205,8 +201,8 @@ async def work(indexer: Indexer, what: Work) -> None:
             with at_call(node, call, crash):
                 await step_or_crash(indexer)
             indexer.restart()
-        case CrashAtStatement(statement):
-            with at_statement(indexer.engine, statement, crash):
+        case CrashAtWrite(write):
+            with at_write(indexer.engine, write, crash):
                 await step_or_crash(indexer)
             indexer.restart()
         case Rebuild():
@@ -227,39 +223,3 @@ async def step_or_crash(indexer: Indexer) -> None:
         await indexer.step()
     except Crash:
         note("crashed")
-
-
-def crash() -> None:
-    raise Crash
-
-
-@contextmanager
-def at_call(node: FakeNode, number: int, happens: Any) -> Iterator[None]:
-    """Let something happen once, before the node answers its call of this number."""
-    remaining = [number]
-
-    def count(_method: str) -> None:
-        remaining[0] -= 1
-        if remaining[0] == -1:
-            happens()
-
-    node.before_call = count
-    yield
-    node.before_call = node.calls.append
-
-
-@contextmanager
-def at_statement(engine: Engine, number: int, happens: Any) -> Iterator[None]:
-    """Let something happen once, before a writer's statement of this number, a commit being one."""
-    remaining = [number]
-
-    def count(*_: Any) -> None:
-        remaining[0] -= 1
-        if remaining[0] == -1:
-            happens()
-
-    for name in ("before_cursor_execute", "commit"):
-        event.listen(engine, name, count)
-    yield
-    for name in ("before_cursor_execute", "commit"):
-        event.remove(engine, name, count)
