@@ -18,6 +18,7 @@ FORBIDDEN = {
 # library or name -> the only places that may import it
 AT_HOME = {
     "aiohttp": ("indexer/rpc",),
+    "web3": ("indexer/rpc",),
     "strawberry": ("api/graphql", "api/reading.py"),
     "apscheduler": ("indexer/schedule.py",),
     "sqlalchemy.insert": ("indexer/store",),

@@ -31,7 +31,8 @@ LIBRARIES = {
 }
 READS_TABLES = {"sqlalchemy", "sqlmodel", "pydantic"}
 ANSWERS = READS_TABLES | {"starlette", "strawberry", "uvicorn", "websockets"}
-FOLLOWS = READS_TABLES | {"aiohttp", "apscheduler", "websockets"}
+ASKS_NODES = {"aiohttp", "web3", "eth_abi", "eth_utils", "websockets"}
+FOLLOWS = READS_TABLES | ASKS_NODES | {"apscheduler"}
 
 
 def test_the_api_answers_from_sqlite_without_what_migrates_counts_or_speaks_to_postgresql(sqlite_url: str) -> None:
@@ -55,7 +56,7 @@ asyncio.run(ask())
     assert loaded_by(ask) <= ANSWERS
 
 
-def test_the_indexer_reads_a_chain_without_what_serves_and_without_web3(sqlite_url: str) -> None:
+def test_the_indexer_reads_a_chain_without_what_serves(sqlite_url: str) -> None:
     node = FakeNode(finality=2)
     node.mine(emitted("Transfer", to=b"\x0a" * 20, tokenId=7))
     node.mine_blocks(4)
