@@ -1,0 +1,29 @@
+"""One RPC URL is a provider of web3's: what a program asks by web3 may go through it."""
+
+import pytest
+from web3 import AsyncWeb3
+from web3.exceptions import Web3RPCError
+
+from indexer.rpc.endpoint import Endpoint
+from indexer.rpc.errors import NoAnswer
+from tests.conftest import StartAnvil
+
+
+async def test_web3_asks_through_an_endpoint(anvil: StartAnvil) -> None:
+    endpoint = Endpoint(anvil().url)
+    w3 = AsyncWeb3(endpoint)
+    try:
+        block = await w3.eth.get_block("latest")
+        assert block["number"] == await w3.eth.block_number
+        assert await w3.eth.chain_id == 31337
+        with pytest.raises(Web3RPCError, match="block height is 0"):
+            await w3.eth.get_balance(w3.to_checksum_address("0x" + "12" * 20), 4660)
+    finally:
+        await endpoint.close()
+
+
+async def test_web3_is_told_of_a_node_that_is_not_there() -> None:
+    endpoint = Endpoint("http://127.0.0.1:1", timeout=2)
+    with pytest.raises(NoAnswer, match=r"127\.0\.0\.1:1"):
+        await AsyncWeb3(endpoint).eth.block_number
+    await endpoint.close()
