@@ -31,6 +31,7 @@ from tests.fakechain import CERTIFICATE, FakeNode
 from tests.faultproxy import Exchange, FaultProxy, of_fake
 from tests.indexing import read_tables
 from tests.postgres import plain_url
+from tests.processes import until
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHAIN_ID = 31337
@@ -96,13 +97,6 @@ def run_command(*arguments: str, **environment: str) -> subprocess.CompletedProc
         check=False,
         timeout=60,
     )
-
-
-def wait_until(condition: Callable[[], Any], what: str, patience: float = 30) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.05)
 
 
 def tables(database_url: str) -> dict[str, Any]:
@@ -293,11 +287,11 @@ def test_run_follows_the_chain_until_it_is_asked_to_stop(
     devices: Factory, database_url: str, start: Callable[..., Child], certindex: Certindex
 ) -> None:
     follower = start("run", DATABASE_URL=database_url, POLL_INTERVAL="0.05")
-    wait_until(lambda: "backfill finished" in follower.last_words, "the backfill")
+    until(lambda: "backfill finished" in follower.last_words, "the backfill")
     devices.mint(number=4)
-    wait_until(lambda: len(tables(database_url)["device"]) == 4, "the new device")
+    until(lambda: len(tables(database_url)["device"]) == 4, "the new device")
     devices.chain.reorg(1)
-    wait_until(lambda: len(tables(database_url)["device"]) == 3, "the reorg")
+    until(lambda: len(tables(database_url)["device"]) == 3, "the reorg")
     for refused in (
         certindex("rebuild", database_url=database_url),
         certindex("rollback", "--to", "1", database_url=database_url),
@@ -316,12 +310,12 @@ def test_a_second_run_stands_by_and_takes_over_from_one_that_was_killed(
     devices: Factory, database_url: str, start: Callable[..., Child]
 ) -> None:
     first = start("run", DATABASE_URL=database_url, POLL_INTERVAL="0.05")
-    wait_until(lambda: "backfill finished" in first.last_words, "the first")
+    until(lambda: "backfill finished" in first.last_words, "the first")
     second = start("run", DATABASE_URL=database_url, POLL_INTERVAL="0.05")
-    wait_until(lambda: "standing by: another indexer writes" in second.last_words, "the second to stand by")
+    until(lambda: "standing by: another indexer writes" in second.last_words, "the second to stand by")
     first.kill()
     devices.mint(number=4)
-    wait_until(lambda: len(tables(database_url)["device"]) == 4, "the second to take over")
+    until(lambda: len(tables(database_url)["device"]) == 4, "the second to take over")
     second.stop(asking=signal.SIGINT)
     assert second.exit_status == 0
 
@@ -330,11 +324,11 @@ def test_run_outlives_an_outage_of_its_database(
     devices: Factory, postgres_url: str, start: Callable[..., Child]
 ) -> None:
     follower = start("run", DATABASE_URL=postgres_url, POLL_INTERVAL="0.05")
-    wait_until(lambda: "backfill finished" in follower.last_words, "the backfill")
+    until(lambda: "backfill finished" in follower.last_words, "the backfill")
     with closed(postgres_url):
         devices.mint(number=4)
-        wait_until(lambda: "again in 1.0s: the database failed" in follower.last_words, "two failures")
-    wait_until(lambda: len(tables(postgres_url)["device"]) == 4, "the new device")
+        until(lambda: "again in 1.0s: the database failed" in follower.last_words, "two failures")
+    until(lambda: len(tables(postgres_url)["device"]) == 4, "the new device")
     follower.stop()
     assert (follower.exit_status, "Traceback" in follower.last_words) == (0, False), follower.last_words
 
@@ -459,10 +453,10 @@ def test_a_node_that_does_not_answer_is_waited_for(anvil: StartAnvil, tmp_path: 
         },
     )
     try:
-        wait_until(lambda: "again in" in waiting.last_words, "the first failure")
+        until(lambda: "again in" in waiting.last_words, "the first failure")
         assert f"http://127.0.0.1:{port}/... did not answer" in waiting.last_words
         anvil(port=port).mine(3)
-        wait_until(lambda: waiting.exit_status is not None, "the end")
+        until(lambda: waiting.exit_status is not None, "the end")
     finally:
         waiting.stop()
     assert waiting.exit_status == 0, waiting.last_words

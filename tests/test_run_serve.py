@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from indexer import commands
 from scripts.processes import Child
 from tests.chain import Factory
 from tests.faultproxy import FaultProxy, of_node, unavailable, wrong_chain_id
+from tests.processes import until
 from tests.verifying import settings_for
 
 KEY = "a-secret-key"
@@ -52,11 +52,7 @@ class Service:
         return f"{chain['failingSince']}: {chain['lastError']}" if chain["failingSince"] else ""
 
     async def until(self, condition: Callable[[], Any], *, ends: bool = False) -> None:
-        deadline = time.monotonic() + 120
-        while not await asyncio.to_thread(condition):
-            assert ends or self.child.exit_status is None, self.child.last_words
-            assert time.monotonic() < deadline, self.child.last_words
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(until, condition, "the service", *(() if ends else (self.child,)))
 
 
 @contextmanager
