@@ -104,12 +104,12 @@ def to_log(found: JsonLog) -> RawLog:
         raise WrongAnswer(f"The node gave a log that a reorg removed (block {to_number(found.block_number)}).")
     return RawLog(
         _known_number(found.block_number),
-        _known_word(found.block_hash),
+        to_bytes(found.block_hash, 32),
         _known_number(found.log_index),
-        _known_word(found.transaction_hash),
+        to_bytes(found.transaction_hash, 32),
         _known_number(found.transaction_index),
         _known_address(found.address),
-        b"".join(map(_known_word, found.topics)),
+        b"".join([to_bytes(topic, 32) for topic in found.topics]),
         to_bytes(found.data),
     )
 
@@ -161,12 +161,6 @@ def to_bytes(text: str, length: int | None = None) -> bytes:
 @lru_cache(1024)
 def _known_number(text: str) -> int:
     return to_number(text)
-
-
-@lru_cache(8192)
-def _known_word(text: str) -> bytes:
-    """Returns 32 bytes that many logs repeat: their block's and transaction's hash, what their topics name."""
-    return to_bytes(text, 32)
 
 
 @lru_cache(1024)

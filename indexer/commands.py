@@ -253,7 +253,7 @@ def _tune_memory() -> None:
     # rows live for one step and have no cycles: the collector would only look at them again and again
     gc.collect()
     gc.freeze()
-    gc.set_threshold(400_000, 50, 50)
+    gc.set_threshold(100_000, 50, 50)
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(M_ARENA_MAX, 1)  # glibc keeps a heap for each thread, and gives none of them back
