@@ -188,7 +188,7 @@ class Answers:
         """Lets go of the database."""
         await self.pulse.close()
         await self._revisions.close()
-        self._workers.close()
+        await self._workers.close()
 
 
 def _once(charge: Callable[[int], None]) -> Callable[[int], None]:

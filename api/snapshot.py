@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Hashable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from functools import cached_property
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import cached_property, partial
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,12 @@ Arguments = ParamSpec("Arguments")
 AGAIN_SECONDS = 0.05
 """Until a statement is ended once more: it may have begun just after the last time."""
 
+_STATEMENTS = ThreadPoolExecutor(16, "statements")
+"""Read for event loops. No fewer than there may be snapshots, of requests, of what is live and of bundles."""
+
+_ENDINGS = ThreadPoolExecutor(4, "endings")
+"""Threads that nothing else takes: what ends a statement must not wait behind statements."""
+
 
 class Interrupted(Exception):
     """Nobody waits for the answer any more."""
@@ -32,6 +39,7 @@ class Snapshot:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._driver: Any = connection.connection.driver_connection
         self._lock = asyncio.Lock()
         self._closed = False
         self.is_interrupted = False
@@ -76,13 +84,12 @@ class Snapshot:
             if self._closed:
                 # the answer is made, after an error perhaps: whoever still asks is not waited for
                 raise asyncio.CancelledError
-            work = asyncio.ensure_future(asyncio.to_thread(query, self._connection, *args, **kwargs))
+            work = _in_thread(partial(query, self._connection, *args, **kwargs))
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
                 # the thread still holds the connection: nobody else may use it before it is done
-                await asyncio.to_thread(_interrupt, self._connection)
-                await asyncio.wait([work])
+                await to_the_end(end_work(work, self._interrupt))
                 raise
 
     def read_now(
@@ -99,23 +106,30 @@ class Snapshot:
     def interrupt(self) -> None:
         """Ends the statement that another thread runs, and lets it begin none: may be called again and again."""
         self.is_interrupted = True
-        _interrupt(self._connection)
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        # a connection that was lost runs nothing, and a server that does not answer is asked again
+        with suppress(self._connection.dialect.loaded_dbapi.Error):
+            if self._connection.dialect.name == "sqlite":
+                self._driver.interrupt()
+            else:
+                self._driver.cancel_safe(timeout=5)
 
     async def close(self) -> None:
         """Ends the transaction. A statement that still runs is ended: nobody waits for it."""
         self._closed = True
-        waiting = asyncio.ensure_future(self._lock.acquire())
-        while self._lock.locked() and not waiting.done():
-            await asyncio.to_thread(_interrupt, self._connection)
-            await asyncio.wait([waiting], timeout=AGAIN_SECONDS)
-        await waiting
-        await asyncio.to_thread(self.end)
+        if self._lock.locked():
+            waiting = asyncio.ensure_future(self._lock.acquire())
+            await end_work(waiting, self._interrupt)
+        await _in_thread(self.end)
 
     def end(self) -> None:
         """Ends the transaction, in the thread that has the snapshot to itself."""
         try:
-            # not by a rollback: psycopg forgets with it the statements that the server has planned for good
-            self._connection.commit()
+            if not self._connection.invalidated:  # lost: the statement that found it out has told
+                # not by a rollback: psycopg forgets with it the statements that the server has planned for good
+                self._connection.commit()
         finally:
             self._connection.close()
 
@@ -141,19 +155,23 @@ def _watched(connection: Connection, chains: Mapping[int, Row[Any]]) -> Watched:
     return watched
 
 
-def _interrupt(connection: Connection) -> None:
-    """Ends the statement that another thread runs on the connection, if one does."""
-    driver: Any = connection.connection.driver_connection
-    if connection.dialect.name == "sqlite":
-        driver.interrupt()
-    else:
-        driver.cancel_safe(timeout=5)
+def _in_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
+    return asyncio.get_running_loop().run_in_executor(_STATEMENTS, work)
+
+
+async def end_work(work: asyncio.Future[Any], interrupt: Callable[[], None]) -> None:
+    """Returns once the work is over, its statements ended: again and again, as one may begin just then."""
+    while not work.done():
+        await asyncio.get_running_loop().run_in_executor(_ENDINGS, interrupt)
+        await asyncio.wait([work], timeout=AGAIN_SECONDS)
+    if not work.cancelled():
+        work.exception()  # nobody else hears it
 
 
 @asynccontextmanager
 async def open_snapshot(engine: Engine) -> AsyncIterator[Snapshot]:
     """Opens a read transaction and ends it with the block. The engine is one of `connect(url, read_only=True)`."""
-    opening = asyncio.ensure_future(asyncio.to_thread(_begin, engine))
+    opening = _in_thread(partial(_begin, engine))
     try:
         snapshot = await asyncio.shield(opening)
     except asyncio.CancelledError:

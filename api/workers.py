@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy import Engine
 
-from api.snapshot import AGAIN_SECONDS, Interrupted, Snapshot, open_snapshot_now, to_the_end
+from api.snapshot import Interrupted, Snapshot, end_work, open_snapshot_now, to_the_end
 
 Result = TypeVar("Result")
 
@@ -38,7 +38,7 @@ class Workers:
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            await to_the_end(job.end(running))
+            await to_the_end(end_work(running, job.interrupt))
             raise
 
     def _in_turn(self, job: "_Job[Result]") -> Result:
@@ -50,9 +50,9 @@ class Workers:
             if has_turn:
                 self._turns.release()
 
-    def close(self) -> None:
-        """Ends the threads; no work is under way."""
-        self._threads.shutdown()
+    async def close(self) -> None:
+        """Ends the threads once all work is over: what was cancelled is still being ended, on this event loop."""
+        await asyncio.to_thread(self._threads.shutdown)
 
 
 class _Job(Generic[Result]):
@@ -73,21 +73,14 @@ class _Job(Generic[Result]):
             finally:
                 self._hold(None)
 
-    async def end(self, running: asyncio.Future[Result]) -> None:
-        """Returns once the work is over, its statements ended: again and again, as one may begin just then."""
-        while not running.done():
-            await asyncio.to_thread(self._interrupt)
-            await asyncio.wait([running], timeout=AGAIN_SECONDS)
-        if not running.cancelled():
-            running.exception()  # nobody else hears it
-
     def _hold(self, snapshot: Snapshot | None) -> None:
         with self._lock:
             if snapshot is not None and self._is_ended:
                 raise Interrupted
             self._snapshot = snapshot
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
+        """Ends the statement that runs, and lets the work begin none."""
         with self._lock:
             self._is_ended = True
             if self._snapshot is not None:

@@ -30,7 +30,7 @@ async def engine(database_url: str) -> AsyncIterator[Engine]:
 async def workers(engine: Engine) -> AsyncIterator[Workers]:
     workers = Workers(engine, COUNT)
     yield workers
-    workers.close()
+    await workers.close()
 
 
 def one(connection: Connection) -> int:
