@@ -87,8 +87,11 @@ class _LoaderOnLoop(Generic[KeyT, RowT]):
         self._loader: DataLoader[KeyT, RowT] = DataLoader(load)
 
     def load(self, key: KeyT) -> Awaitable[RowT]:
+        loading = asyncio.ensure_future(self._loader.load(key))
+        # those who asked may all be gone
+        loading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         # several fields wait for one future: one that is cancelled must not cancel it for the others
-        return asyncio.shield(self._loader.load(key))
+        return asyncio.shield(loading)
 
 
 # In a thread

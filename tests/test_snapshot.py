@@ -1,7 +1,8 @@
 """A snapshot of the API: its connection is given back whatever becomes of the request."""
 
 import asyncio
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from threading import Event
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from api.reading import ReadingOnLoop
 from api.snapshot import Snapshot, open_snapshot
 from schema.database import connect, migrate
 from tests.postgres import plain_url
@@ -104,6 +106,23 @@ async def test_a_statement_that_is_given_up_again_and_again_is_over_before_its_r
         with pytest.raises(asyncio.CancelledError):
             await reading
         assert over.is_set()
+
+
+@pytest.mark.timeout(60)
+async def test_what_a_loader_reads_for_nobody_any_more_fails_without_a_word(engine: Engine) -> None:
+    told = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+
+    def read(connection: Connection, keys: Sequence[int]) -> Sequence[int]:
+        run_for_ever(connection)
+        return keys
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3), open_snapshot(engine) as snapshot:
+            await ReadingOnLoop(snapshot).loader(read).load(1)
+    await asyncio.sleep(0.05)
+    gc.collect()
+    assert told == []
 
 
 async def test_a_statement_whose_connection_is_lost_meanwhile_fails_as_one_of_the_database(postgres_url: str) -> None:
