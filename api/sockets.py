@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected, WebSocketState
 
 from api.answers import Answer, refused
 from api.graphql.errors import Code
@@ -225,7 +225,10 @@ class Conversation:
             self._cut_off(error)
 
     async def _send(self, message: bytes) -> None:
-        await self._outlet.send(lambda: self._socket.send_text(message.decode()))
+        try:
+            await self._outlet.send(lambda: self._socket.send_text(message.decode()))
+        except WebSocketDisconnected:  # another message has found it out
+            raise WebSocketDisconnect(1006) from None
 
     def _cut_off(self, error: Exception) -> None:
         if self._end.done():
