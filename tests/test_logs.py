@@ -70,7 +70,7 @@ def test_a_command_that_fails_says_so_in_json_too(sqlite_url: str) -> None:
     [line] = done.stderr.splitlines()
     told = json.loads(line)
     assert (done.returncode, told["level"], told["event"], told["exit_status"]) == (1, "critical", "failed", 1)
-    assert "The database holds 0 chains" in told["error"]
+    assert "The database holds no chain yet" in told["error"]
 
 
 def test_every_line_of_the_api_is_json_also_those_of_its_server(sqlite_url: str) -> None:
