@@ -110,7 +110,7 @@ def is_free(database_url: str) -> bool:
 
 def says_who_writes(database_url: str, certindex: Certindex, both: dict[int, Child], ports: list[int]) -> None:
     writer, standby = in_their_roles(database_url, both)
-    until(lambda: status(database_url).standbys, "the standby to say so")
+    until(lambda: status(database_url).standbys, "the standby to say so", writer, standby)
     [waiting] = status(database_url).standbys
     assert f":{standby.pid}:" in waiting.name
     told = certindex("status", database_url=database_url).out
