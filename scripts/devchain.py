@@ -58,6 +58,7 @@ class Anvil:
                 raise RuntimeError(f"anvil ended with status {self.child.exit_status}:\n{self.child.last_words}")
         self.url = f"http://127.0.0.1:{self._port}"
         self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        self._asking = threading.Lock()  # one connection, asked from an event loop and from threads beside it
 
     def request(self, method: str, *params: Any) -> Any:
         """Return the result of one request. Raises RpcError."""
@@ -72,8 +73,9 @@ class Anvil:
             {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
             for number, (method, params) in enumerate(asked)
         ]
-        self._connection.request("POST", "/", json.dumps(body), {"Content-Type": "application/json"})
-        answers = json.loads(self._connection.getresponse().read())
+        with self._asking:
+            self._connection.request("POST", "/", json.dumps(body), {"Content-Type": "application/json"})
+            answers = json.loads(self._connection.getresponse().read())
         for answer in sorted(answers, key=lambda answer: int(answer["id"])):
             if "error" in answer:
                 raise RpcError(asked[answer["id"]][0], answer["error"])
