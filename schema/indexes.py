@@ -1,7 +1,8 @@
 """Secondary indexes: built once, after the first backfill, since keeping them meanwhile would slow it.
 
 Each serves the look-ups and orders named beside it. Text is indexed by its key column only: PostgreSQL refuses an index
-entry above a third of a page, and a serial number may be longer.
+entry above a third of a page, and a serial number may be longer. Of a column that few rows have only those are indexed,
+and from the beginning: a look-up names a value, and building the index would read the whole table to find few.
 """
 
 from typing import NamedTuple
@@ -10,11 +11,12 @@ SPAN = ("valid_from", "valid_to")
 
 
 class SecondaryIndex(NamedTuple):
-    """`rows_each`: how many of a million rows have the same value, of what the index is of."""
+    """`rows_each`: how many of a million rows have the same value, of what the index is of; `sparse`: few have any."""
 
     table: str
     columns: tuple[str, ...]
     rows_each: int = 20
+    sparse: bool = False
 
     @property
     def name(self) -> str:
@@ -27,7 +29,8 @@ class SecondaryIndex(NamedTuple):
 
     @property
     def ddl(self) -> str:
-        return f'CREATE INDEX IF NOT EXISTS {self.name} ON "{self.table}" ({", ".join(self.columns)})'
+        where = f" WHERE {self.columns[1]} IS NOT NULL" if self.sparse else ""
+        return f'CREATE INDEX IF NOT EXISTS {self.name} ON "{self.table}" ({", ".join(self.columns)}){where}'
 
 
 SECONDARY_INDEXES = (
@@ -40,9 +43,9 @@ SECONDARY_INDEXES = (
     SecondaryIndex("reorg", ("happened_at", "chain_id", "reorg_no")),
     # histories; kind also counts the undecodable
     SecondaryIndex("event", ("chain_id", "device_id", "position")),
-    SecondaryIndex("event", ("chain_id", "manufacturer_id", "position")),
-    SecondaryIndex("event", ("chain_id", "hardware_license_id", "position")),
-    SecondaryIndex("event", ("chain_id", "license_id", "position")),
+    SecondaryIndex("event", ("chain_id", "manufacturer_id", "position"), sparse=True),
+    SecondaryIndex("event", ("chain_id", "hardware_license_id", "position"), sparse=True),
+    SecondaryIndex("event", ("chain_id", "license_id", "position"), sparse=True),
     SecondaryIndex("event", ("chain_id", "kind", "position"), rows_each=50000),
     SecondaryIndex("event", ("chain_id", "event_time", "position"), rows_each=2),
     # look-ups and orders of devices
@@ -57,9 +60,9 @@ SECONDARY_INDEXES = (
     SecondaryIndex("device_version", ("chain_id", "hardware_license_id", "device_id", *SPAN), rows_each=1000),
     SecondaryIndex("device_version", ("chain_id", "minted_at", "device_id", *SPAN)),
     SecondaryIndex("device_version", ("chain_id", "manufactured_at", "device_id", *SPAN)),
-    SecondaryIndex("device_version", ("chain_id", "beneficiary", "device_id", *SPAN)),
+    SecondaryIndex("device_version", ("chain_id", "beneficiary", "device_id", *SPAN), sparse=True),
     SecondaryIndex("device_version", ("chain_id", "vehicle_id", "device_id", *SPAN), rows_each=3),
-    SecondaryIndex("device_version", ("chain_id", "predecessor_id", "device_id", *SPAN), rows_each=3),
+    SecondaryIndex("device_version", ("chain_id", "predecessor_id", "device_id", *SPAN), rows_each=3, sparse=True),
     SecondaryIndex("device_activity", ("chain_id", "firmware_version_key", "device_id", *SPAN), rows_each=5000),
     SecondaryIndex("device_activity", ("chain_id", "updated_at", "device_id", *SPAN)),
     # grants from the user's and the organization's side

@@ -10,9 +10,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
+from indexer.store.watch import WatchedContract, register
 from schema import tables
 from schema.database import REVISION, DatabaseError, _config, check_revision, connect, migrate
 from schema.indexes import SECONDARY_INDEXES
+from schema.profile import load_profile
+
+USER = bytes(20)
 
 
 def test_an_empty_database_gets_exactly_the_tables_that_the_code_declares(database_url: str) -> None:
@@ -36,6 +40,25 @@ def test_every_secondary_index_can_be_built_and_has_a_name_of_its_own(database_u
         for index in SECONDARY_INDEXES:
             connection.exec_driver_sql(index.ddl)
     assert len({index.name for index in SECONDARY_INDEXES}) == len(SECONDARY_INDEXES)
+    engine.dispose()
+
+
+def test_a_sparse_index_is_there_from_the_beginning_and_finds_a_value(database_url: str) -> None:
+    engine = connect(database_url)
+    migrate(engine)
+    sparse = [index for index in SECONDARY_INDEXES if index.sparse]
+    with engine.begin() as connection:
+        register(connection, 1, load_profile("device_certificate"), [WatchedContract("certificate", USER, 0, True)])
+        explain, mark = "EXPLAIN QUERY PLAN", "?"
+        if engine.dialect.name == "postgresql":
+            explain, mark = "EXPLAIN", "%s"
+            connection.exec_driver_sql("SET enable_seqscan = off")  # the tables are empty
+        for index in sparse:
+            _, column, ordered, *_ = index.columns
+            asked = f'SELECT {ordered} FROM "{index.table}" WHERE chain_id = 1 AND {column} = {mark} ORDER BY {ordered}'
+            value = USER if column == "beneficiary" else 1
+            assert index.name in str(connection.exec_driver_sql(f"{explain} {asked}", (value,)).all())
+    assert sparse
     engine.dispose()
 
 

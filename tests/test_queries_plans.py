@@ -107,12 +107,15 @@ FILTERS = {
     'devices(filterBy: {serialNumber: {startsWith: "A"}})': "ix_device_version_serial_number_key_device_id",
     "devices(filterBy: {manufacturerId: {eq: 1}})": "ix_device_version_manufacturer_id_device_id",
     "devices(filterBy: {hardwareLicenseId: {eq: 7}})": "ix_device_version_hardware_license_id_device_id",
+    f'devices(filterBy: {{beneficiary: {{eq: "{USER}"}}}})': "ix_device_version_beneficiary_device_id",
     f'devices(filterBy: {{mintTransactionHash: {{eq: "{HASH}"}}}})': "ix_event_transaction_hash",
     f'devices(filterBy: {{authorizedUser: {{user: {{eq: "{USER}"}}}}}})': "ix_authorization_user_address_device_id",
     'authorizations(filterBy: {organization: {eq: "O"}})': "ix_authorization_organization_key_device_id",
     f'authorizations(filterBy: {{user: {{eq: "{USER}"}}}})': "ix_authorization_user_address_device_id",
     f'lifecycleEvents(filterBy: {{transactionHash: {{eq: "{HASH}"}}}})': "ix_event_transaction_hash",
     "lifecycleEvents(filterBy: {kind: {eq: FACTORY_RESET}})": "ix_event_kind_position",
+    "lifecycleEvents(filterBy: {manufacturerId: {eq: 1}})": "ix_event_manufacturer_id_position",
+    "lifecycleEvents(filterBy: {hardwareLicenseId: {eq: 7}})": "ix_event_hardware_license_id_position",
     'manufacturers(filterBy: {name: {eq: "Acme"}})': "ix_manufacturer_version_name_key_manufacturer_id",
 }
 

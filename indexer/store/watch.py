@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from indexer.batch import watch_set_digest
 from indexer.errors import Stop
+from schema.indexes import SECONDARY_INDEXES
 from schema.profile import Profile
 
 UNKNOWN_HASH = bytes(32)
@@ -51,6 +52,9 @@ def first_block(contracts: Sequence[WatchedContract]) -> int:
 
 def register(connection: Connection, chain_id: int, profile: Profile, contracts: Sequence[WatchedContract]) -> None:
     """Stores a new chain with its watch set; the checkpoint stands before the first start block."""
+    for index in SECONDARY_INDEXES:
+        if index.sparse:
+            connection.exec_driver_sql(index.ddl)
     start = first_block(contracts)
     connection.execute(
         text(
