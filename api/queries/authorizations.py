@@ -15,7 +15,6 @@ from api.queries.pages import Listing, Part, always
 from api.queries.scope import Scope, block_number_of
 
 grant = tables.authorization
-event = tables.event
 block = tables.block
 
 SOURCE = case((grant.c.scope == "", grant.c.source), else_=grant.c.source.concat(":").concat(grant.c.scope))
@@ -28,11 +27,11 @@ def authorizations(connection: Connection, keys: Sequence[Key]) -> list[Row[Any]
 
 
 def _authorizations(scope: Scope) -> Select[Any]:
-    return select_authorizations(scope).where(event.c.position == scope.id, scope.began(grant))
+    return select_authorizations(scope).where(grant.c.valid_from == scope.id, scope.began(grant))
 
 
 def select_authorizations(scope: Scope) -> Select[Any]:
-    """Returns the SELECT of all that is told of a grant, without saying which. The event says whose it is."""
+    """Returns the SELECT of all that is told of a grant, without saying which. A log gives at most one."""
     return select(
         *(column for column in grant.c if column.name not in ("source", "scope", "organization_key")),
         grant.c.scope,
@@ -40,16 +39,9 @@ def select_authorizations(scope: Scope) -> Select[Any]:
         SOURCE.label("source"),
         block.c.hash.label("block_hash"),
     ).select_from(
-        Steps(scope.keys, event, event.c.chain_id == scope.chain_id)
-        .step(
-            grant,
-            and_(
-                grant.c.chain_id == event.c.chain_id,
-                grant.c.device_id == event.c.device_id,
-                grant.c.valid_from == event.c.position,
-            ),
+        Steps(scope.keys, grant, grant.c.chain_id == scope.chain_id).step(
+            block, and_(block.c.chain_id == grant.c.chain_id, block.c.number == block_number_of(grant.c.valid_from))
         )
-        .step(block, and_(block.c.chain_id == event.c.chain_id, block.c.number == block_number_of(event.c.position)))
     )
 
 
@@ -76,4 +68,4 @@ def listing_of(*, of_device: bool, everything: bool, active_at: int | None) -> L
 
     name = f"{'Device.authorizedUsers' if of_device else 'authorizations'} {everything} {active_at}"
     parts = (Part(grant, grant.c.valid_from, always),)
-    return Listing(name, parts, within, select_authorizations, event.c.position, FIELDS)
+    return Listing(name, parts, within, select_authorizations, grant.c.valid_from, FIELDS)

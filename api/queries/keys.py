@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
+    literal_column,
     select,
     type_coerce,
 )
@@ -101,7 +102,8 @@ def _json_table(values: Mapping[str, Any]) -> Subquery:
         type_coerce(func.json_extract(each.c.value, f"$[{index}]"), BigInteger).label(name)
         for index, name in enumerate(KEY_COLUMNS)
     ]
-    return select(*columns).select_from(each).subquery("k")
+    # with a limit SQLite takes each key apart once, else again wherever a column is used: this one is none
+    return select(*columns).select_from(each).limit(literal_column("-1")).subquery("k")
 
 
 def _array_table(values: Mapping[str, Any]) -> Subquery:
