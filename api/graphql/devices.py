@@ -55,7 +55,7 @@ from api.queries.keys import key_of
 from api.queries.pages import Listing
 from api.queries.pins import BlockPoint, Pin
 from schema.columns import block_of
-from schema.vocabulary import EndOfLifeStatus, Sanitization, version_key
+from schema.vocabulary import EndOfLifeStatus, Sanitization
 
 EventT = TypeVar("EventT", bound=LifecycleEvent)
 
@@ -212,7 +212,7 @@ class Device(Node):
             return None
         return Firmware(
             version=row.firmware,
-            semver=bool(version_key(row.firmware)),
+            semver=bool(row.firmware_version_key),
             image_hash=None if row.firmware_image_hash is None else Bytes32(row.firmware_image_hash),
             applied_at=date_time(row.firmware_updated_at),
         )
