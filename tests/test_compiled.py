@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+import api.graphql.devices
 from api.graphql.compiled import operations
 from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, Document, Documents
 from api.graphql.context import Context
@@ -236,6 +237,15 @@ async def test_a_document_is_validated_and_compiled_once(database: Engine, monke
         asked = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True, "at": {"block": block}})
         assert "errors" not in await execute(schema, asked, database)
     assert calls == {"parse": 1, "validate_document": 1, "compile_plan": 1}
+
+
+async def test_a_value_is_made_for_who_selects_it_alone(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Counter[str] = Counter()
+    count_calls(monkeypatch, calls, api.graphql.devices, "imei")
+    await both(database, Query("{ devices(first: 3) { nodes { tokenId } } }", {}))
+    assert calls["imei"] == 0
+    await both(database, Query("{ devices(first: 3) { nodes { tokenId imei { value } } } }", {}))
+    assert calls["imei"] == 2 * 3
 
 
 async def test_the_ordinary_executor_alone_validates_once_as_well(

@@ -139,7 +139,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise ZeroDivisionError(SECRET)
 
-    monkeypatch.setattr("api.graphql.devices.imei", fail)
+    monkeypatch.setattr("api.graphql.query.to_device", fail)
 
 
 def told_of(answer: Any) -> Any:

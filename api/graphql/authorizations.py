@@ -11,7 +11,7 @@ from strawberry import UNSET
 
 from api.graphql.connections import Connection, Listed, Slice, connect
 from api.graphql.context import Context, Info
-from api.graphql.fields import field
+from api.graphql.fields import attribute, field
 from api.graphql.filters import AuthorizationFilter, to_filter
 from api.graphql.histories import event_at
 from api.graphql.lifecycle_event import LifecycleEvent
@@ -54,19 +54,38 @@ At = Annotated[datetime | None, strawberry.argument(description="The instant to 
 class Authorization(Node):
     row: strawberry.Private[Row[Any]]
     pin: strawberry.Private[Pin]
-    user: Address = strawberry.field(description="Who may access and manage the device.")
-    organization: str | None = strawberry.field(description="What the grantor wrote; identifies nobody.")
-    permissions: BigInt | None = strawberry.field(description="As the chain gave them, one bit each.")
-    source: str = strawberry.field(
-        description="The grant system, by the profile's name: contract, sacd, privilege:<number>."
+    user: Address = attribute("Who may access and manage the device.", lambda grant: Address(grant.row.user_address))
+    organization: str | None = attribute(
+        "What the grantor wrote; identifies nobody.", lambda grant: grant.row.organization or None
     )
-    agreement_uri: str | None = strawberry.field(
-        name="agreementURI", description="The agreement behind the grant, where the chain names one."
+    permissions: BigInt | None = attribute(
+        "As the chain gave them, one bit each.",
+        lambda grant: None if grant.row.permissions is None else BigInt(grant.row.permissions),
     )
-    granted_at: datetime = strawberry.field(description="Block time of the grant.")
-    expires_at: datetime | None = strawberry.field(description="Null: never, or after the year 9999.")
-    revoked_at: datetime | None = strawberry.field(description="When an event ended it; expiry is none.")
-    end_reason: AuthorizationEndReason | None = strawberry.field(description="What ended it; null while nothing did.")
+    source: str = attribute(
+        "The grant system, by the profile's name: contract, sacd, privilege:<number>.", lambda grant: grant.row.source
+    )
+    agreement_uri: str | None = attribute(
+        "The agreement behind the grant, where the chain names one.",
+        lambda grant: grant.row.agreement_uri or None,
+        name="agreementURI",
+    )
+    granted_at: datetime = attribute("Block time of the grant.", lambda grant: block_time(grant.row.granted_at))
+    expires_at: datetime | None = attribute(
+        "Null: never, or after the year 9999.", lambda grant: date_time(grant.row.expires_at)
+    )
+    revoked_at: datetime | None = attribute(
+        "When an event ended it; expiry is none.",
+        lambda grant: block_time(grant.row.ended_at) if grant.is_ended else None,
+    )
+    end_reason: AuthorizationEndReason | None = attribute(
+        "What ended it; null while nothing did.",
+        lambda grant: AuthorizationEndReason(grant.row.end_reason) if grant.is_ended else None,
+    )
+
+    @property
+    def is_ended(self) -> bool:
+        return bool(self.row.valid_to <= self.pin.position)
 
     def node_name(self) -> AuthorizationName:
         row = self.row
@@ -95,7 +114,7 @@ class Authorization(Node):
 
     @field("The event that ended it.")
     async def revocation(self, info: Info) -> LifecycleEvent | None:
-        return await event_at(info.context, self.pin, self.row.valid_to) if _ended(self.row, self.pin) else None
+        return await event_at(info.context, self.pin, self.row.valid_to) if self.is_ended else None
 
 
 async def connect_authorizations(
@@ -118,20 +137,7 @@ async def connect_authorizations(
 
 def to_authorization(row: Row[Any], pin: Pin) -> Authorization:
     """Returns the grant of a row, as it stands at the pin."""
-    ended = _ended(row, pin)
-    return Authorization(
-        row=row,
-        pin=pin,
-        user=Address(row.user_address),
-        organization=row.organization or None,
-        permissions=None if row.permissions is None else BigInt(row.permissions),
-        source=row.source,
-        agreement_uri=row.agreement_uri or None,
-        granted_at=block_time(row.granted_at),
-        expires_at=date_time(row.expires_at),
-        revoked_at=block_time(row.ended_at) if ended else None,
-        end_reason=AuthorizationEndReason(row.end_reason) if ended else None,
-    )
+    return Authorization(row=row, pin=pin)
 
 
 async def load_authorization(context: Context, pin: Pin, position: int) -> Authorization | None:
@@ -142,10 +148,6 @@ async def load_authorization(context: Context, pin: Pin, position: int) -> Autho
 
 def _in_force(row: Row[Any], pin: Pin) -> bool:
     return bool(row.valid_from <= pin.position < row.valid_to and row.expires_at > pin.clock)
-
-
-def _ended(row: Row[Any], pin: Pin) -> bool:
-    return bool(row.valid_to <= pin.position)
 
 
 def _permission_ids(row: Row[Any], permission_bits: Mapping[str, int]) -> list[int]:

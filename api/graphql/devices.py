@@ -26,7 +26,7 @@ from api.graphql.events import (
     FirmwareUpdated,
     TestRecorded,
 )
-from api.graphql.fields import field
+from api.graphql.fields import attribute, field
 from api.graphql.filters import LifecycleEventFilter, to_filter
 from api.graphql.histories import event_at, events_of
 from api.graphql.identity import Imei, imei, token_did
@@ -117,28 +117,57 @@ class EndOfLife:
 class Device(Node):
     row: strawberry.Private[Row[Any]]
     pin: strawberry.Private[Pin]
-    token_id: BigInt = strawberry.field(description="Its number in its contract.")
-    token_did: str = strawberry.field(
-        name="tokenDID", description="The device's name across networks, the same at every block."
+    token_id: BigInt = attribute("Its number in its contract.", lambda device: BigInt(device.row.token_id))
+    token_did: str = attribute(
+        "The device's name across networks, the same at every block.",
+        lambda device: token_did(device.row.chain_id, device.row.contract, device.row.token_id),
+        name="tokenDID",
     )
-    chain_id: BigInt = strawberry.field(description="The network, by EIP-155.")
-    contract: Address = strawberry.field(description="The contract of the token.")
-    owner: Address | None = strawberry.field(description="By Transfer alone; null when burned or never seen.")
-    address: Address | None = strawberry.field(description="The device's own address, now.")
-    serial_number: str | None = strawberry.field(description="As the manufacturer wrote it.")
-    imei: Imei | None = strawberry.field(description="International Mobile Equipment Identity.")
-    dev_eui: str | None = strawberry.field(name="devEUI", description="LoRaWAN identifier.")
-    hardware_revision: str | None = strawberry.field(description="Revision of the hardware, where it was set.")
-    manufactured_at: datetime | None = strawberry.field(description="Manufacturing date, by the manufacturer.")
-    minted_at: datetime | None = strawberry.field(description="Block time of the mint; null when it was not seen.")
-    provisioned_at: datetime | None = strawberry.field(
-        description="When it was provisioned; where the contract records none, when it was last claimed (`sourceOf`)."
+    chain_id: BigInt = attribute("The network, by EIP-155.", lambda device: BigInt(device.row.chain_id))
+    contract: Address = attribute("The contract of the token.", lambda device: Address(device.row.contract))
+    owner: Address | None = attribute(
+        "By Transfer alone; null when burned or never seen.",
+        lambda device: None if device.row.owner is None else Address(device.row.owner),
     )
-    claimed_at: datetime | None = strawberry.field(description="Block time of the claim; null while it is not claimed.")
-    beneficiary: Address | None = strawberry.field(description="Who has its proceeds; null: the owner.")
-    paired_at: datetime | None = strawberry.field(description="Block time of the pairing with `pairedVehicle`.")
-    initial_firmware: str | None = strawberry.field(description="The firmware it was made with.")
-    last_updated_at: datetime | None = strawberry.field(description="Block time of its latest event.")
+    address: Address | None = attribute(
+        "The device's own address, now.",
+        lambda device: None if device.row.address is None else Address(device.row.address),
+    )
+    serial_number: str | None = attribute(
+        "As the manufacturer wrote it.", lambda device: device.row.serial_number or None
+    )
+    imei: Imei | None = attribute("International Mobile Equipment Identity.", lambda device: imei(device.row.imei))
+    dev_eui: str | None = attribute("LoRaWAN identifier.", lambda device: device.row.dev_eui or None, name="devEUI")
+    hardware_revision: str | None = attribute(
+        "Revision of the hardware, where it was set.", lambda device: device.row.hardware_revision or None
+    )
+    manufactured_at: datetime | None = attribute(
+        "Manufacturing date, by the manufacturer.", lambda device: date_time(device.row.manufactured_at)
+    )
+    minted_at: datetime | None = attribute(
+        "Block time of the mint; null when it was not seen.",
+        lambda device: None if device.row.minted_at is None else block_time(device.row.minted_at),
+    )
+    provisioned_at: datetime | None = attribute(
+        "When it was provisioned; where the contract records none, when it was last claimed (`sourceOf`).",
+        lambda device: date_time(device.row.provisioned_at),
+    )
+    claimed_at: datetime | None = attribute(
+        "Block time of the claim; null while it is not claimed.", lambda device: date_time(device.row.claimed_at)
+    )
+    beneficiary: Address | None = attribute(
+        "Who has its proceeds; null: the owner.",
+        lambda device: None if device.row.beneficiary is None else Address(device.row.beneficiary),
+    )
+    paired_at: datetime | None = attribute(
+        "Block time of the pairing with `pairedVehicle`.", lambda device: date_time(device.row.paired_at)
+    )
+    initial_firmware: str | None = attribute(
+        "The firmware it was made with.", lambda device: device.row.initial_firmware or None
+    )
+    last_updated_at: datetime | None = attribute(
+        "Block time of its latest event.", lambda device: block_time(device.row.updated_at)
+    )
 
     def node_name(self) -> DeviceName:
         return DeviceName.of_token(self.row, self.pin)
@@ -312,28 +341,7 @@ class Device(Node):
 
 def to_device(row: Row[Any], pin: Pin) -> Device:
     """Returns the device of a row, as it stands at the pin."""
-    return Device(
-        row=row,
-        pin=pin,
-        token_id=BigInt(row.token_id),
-        token_did=token_did(row.chain_id, row.contract, row.token_id),
-        chain_id=BigInt(row.chain_id),
-        contract=Address(row.contract),
-        owner=None if row.owner is None else Address(row.owner),
-        address=None if row.address is None else Address(row.address),
-        serial_number=row.serial_number or None,
-        imei=imei(row.imei),
-        dev_eui=row.dev_eui or None,
-        hardware_revision=row.hardware_revision or None,
-        manufactured_at=date_time(row.manufactured_at),
-        minted_at=None if row.minted_at is None else block_time(row.minted_at),
-        provisioned_at=date_time(row.provisioned_at),
-        claimed_at=date_time(row.claimed_at),
-        beneficiary=None if row.beneficiary is None else Address(row.beneficiary),
-        paired_at=date_time(row.paired_at),
-        initial_firmware=row.initial_firmware or None,
-        last_updated_at=block_time(row.updated_at),
-    )
+    return Device(row=row, pin=pin)
 
 
 async def load_device(context: Context, pin: Pin, id: int) -> Device:
