@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -37,6 +38,9 @@ WRITER = (
 # sqlite3 looks for an adapter for every bytes and None, and makes an AttributeError where it finds none: 0.4 us each
 sqlite3.register_adapter(bytes, bytes.__bytes__)
 sqlite3.register_adapter(type(None), lambda none: none)
+
+
+SQLITE_ARGUMENTS = {"timeout": 30, "check_same_thread": False}
 
 
 class DatabaseError(Exception):
@@ -84,12 +88,12 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
     if not path.parent.is_dir():
         raise DatabaseError(f"DATABASE_URL={url}: there is no folder {path.parent}. Example: {EXAMPLES}")
     mode = "ro" if read_only else "rwc"
-    engine = create_engine(
-        url.set(database=f"file:{path}", query={"mode": mode, "uri": "true"}),
-        connect_args={"timeout": 30, "check_same_thread": False},
-        pool_use_lifo=True,  # the pages that a connection has cached are asked for again
-    )
+    file = url.set(database=f"file:{path}", query={"mode": mode, "uri": "true"})
+    # last in, first out: the pages that a connection has cached are asked for again
+    return _prepared(create_engine(file, connect_args=SQLITE_ARGUMENTS, pool_use_lifo=True), read_only)
 
+
+def _prepared(engine: Engine, read_only: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # sqlite3 would open no transaction for a SELECT: we begin our own
@@ -105,6 +109,16 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
         connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def beside(engine: Engine) -> Engine:
+    """Returns a writer's engine for a statement now and then, while another connection writes much.
+
+    On SQLite every connection has a cache of its own. Out of one pool the two would take turns, and fill both.
+    """
+    if engine.dialect.name != "sqlite":
+        return engine
+    return _prepared(create_engine(engine.url, connect_args=SQLITE_ARGUMENTS, poolclass=NullPool), read_only=False)
 
 
 def reading(engine: Engine) -> Engine:

@@ -16,7 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 
-from schema.database import reading
+from schema.database import beside, reading
 from schema.notices import STANDBY_SECONDS
 
 DEAD_AFTER_SECONDS = 5.0
@@ -37,7 +37,7 @@ class Lease:
     """This process's claim on a chain. `epoch` is set once it is ours."""
 
     def __init__(self, engine: Engine, chain_id: int) -> None:
-        self.engine = engine
+        self.engine = beside(engine)
         self.chain_id = chain_id
         self.name = f"{socket.gethostname()}:{os.getpid()}:{_machine()}-{secrets.token_hex(4)}"
         self.epoch = -1
