@@ -1,6 +1,6 @@
 """Grants: who may access and manage a device."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -117,7 +117,7 @@ class Authorization(Node):
         return await event_at(info.context, self.pin, self.row.valid_to) if self.is_ended else None
 
 
-async def connect_authorizations(
+def connect_authorizations(
     info: Info,
     slice: Slice,
     pins: tuple[Pin, ...],
@@ -125,14 +125,12 @@ async def connect_authorizations(
     active_at: datetime | None,
     scope: AuthorizationScope,
     device: int = 0,
-) -> Connection[Authorization]:
+) -> Awaitable[Connection[Authorization]]:
     """Returns grants: of one device, or of all on the pins' chains."""
     instant = None if active_at is None or active_at is UNSET else seconds_down(active_at)
     everything = scope is AuthorizationScope.ALL
     listing = listing_of(of_device=device != 0, everything=everything, active_at=None if everything else instant)
-    return await connect(
-        info, Listed(listing, BY_POSITION, device, to_filter(filter_by)), slice, pins, to_authorization
-    )
+    return connect(info, Listed(listing, BY_POSITION, device, to_filter(filter_by)), slice, pins, to_authorization)
 
 
 def to_authorization(row: Row[Any], pin: Pin) -> Authorization:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row
 from strawberry import UNSET
 
 from api.events import Finality, read_event
-from api.graphql.connections import DEFAULT_SIZE, page_size
+from api.graphql.connections import page_size
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
 from api.graphql.events import to_event
@@ -99,11 +99,11 @@ async def changes(
     context: Context, after: str | None, first: int | None, filter_by: LifecycleEventFilter | None, finality: Finality
 ) -> ChangePage:
     """Returns the stretch of the feed behind a cursor. Raises BadUserInput."""
-    size = page_size(first, "first")
+    size, _ = page_size(first, None)
     feed = feed_of(filter_by, finality)
     cursors = await cursors_of(context, feed)
     stands = {} if after is None or after is UNSET else cursors.read(after)
-    batch = await read_batch(context, feed, stands, DEFAULT_SIZE if size is None else size)
+    batch = await read_batch(context, feed, stands, size)
     messages = [message_of(context, item, cursors) for item in batch.items]
     return ChangePage(messages=messages, end_cursor=cursors.write(batch.end), has_more=batch.more)
 

@@ -1,6 +1,7 @@
 """Connections, by Relay: pages of a list that stays at its block while the index moves on."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import strawberry
@@ -61,6 +62,10 @@ class Slice(NamedTuple):
     last: int | None = UNSET
     before: str | None = UNSET
 
+    @property
+    def has_cursor(self) -> bool:
+        return not (self.after is None or self.after is UNSET) or not (self.before is None or self.before is UNSET)
+
 
 class Listed(NamedTuple):
     """What list a field is: whose (0: of no parent), in which order, and which rows of it."""
@@ -78,44 +83,58 @@ async def connect(
     info: Info, listed: Listed, slice: Slice, pins: tuple[Pin, ...], build: Build[NodeT]
 ) -> Connection[NodeT]:
     """Returns the asked page of a list, of the chains of the pins. Raises BadUserInput."""
-    context = info.context
-    parent = (pins[0].chain_id, listed.parent) if listed.parent and pins else None
-    mark = fingerprint(listed.listing.name, parent, listed.order.name, listed.order.descending, listed.filter)
+    context, wanted = info.context, selected(info)
+    # only a cursor that was given, or is told, holds the list's fingerprint
+    mark = _mark(listed, pins) if wanted & CURSOR_FIELDS or slice.has_cursor else b""
     window, bookmarks = _window(slice, mark, listed.order)
     if bookmarks:
         pins = await _pins_of(context, bookmarks, pins)
-    wanted = selected(info)
     keys = [key_of(pin, listed.parent) for pin in pins]
-    asked = PageOf(listed.listing, listed.order, window, listed.filter)
-    counted = CountOf(listed.listing, listed.filter)
+    pages, counts = [], []
     # all are asked for before one is awaited, so that they are read together
-    pages = [context.loaders.page(asked, key) for key in keys] if wanted & PAGE_FIELDS else []
-    counts = [context.loaders.count(counted, key) for key in keys] if "totalCount" in wanted else []
+    if wanted & PAGE_FIELDS:
+        asked = PageOf(listed.listing, listed.order, window, listed.filter)
+        pages = [context.loaders.page(asked, key) for key in keys]
+    if "totalCount" in wanted:
+        counted = CountOf(listed.listing, listed.filter)
+        counts = [context.loaders.count(counted, key) for key in keys]
     found = [await page for page in pages]
     total = sum([await count for count in counts])
     page = found[0] if len(found) == 1 else merged(listed.order, found, window)
     return _connection(page, total, window, CursorMaker(mark, pins), {pin.chain_id: pin for pin in pins}, build, wanted)
 
 
-PAGE_FIELDS = frozenset({"edges", "nodes", "pageInfo"})
+CURSOR_FIELDS = frozenset({"edges", "pageInfo"})
+PAGE_FIELDS = CURSOR_FIELDS | {"nodes"}
+
+
+def _mark(listed: Listed, pins: tuple[Pin, ...]) -> bytes:
+    parent = (pins[0].chain_id, listed.parent) if listed.parent and pins else None
+    return fingerprint(listed.listing.name, parent, listed.order.name, listed.order.descending, listed.filter)
 
 
 def _window(slice: Slice, mark: bytes, order: Order) -> tuple[Window, list[Bookmark]]:
-    first, last = page_size(slice.first, "first"), page_size(slice.last, "last")
-    if first is not None and last is not None:
-        raise BadUserInput("first and last are both given: a page is taken from one end, leave one out.")
+    size, backward = page_size(slice.first, slice.last)
+    if not slice.has_cursor:
+        return Window(size, backward), []
     ends = [
         read_cursor(text, mark, order, name) if text is not None and text is not UNSET else None
         for name, text in (("after", slice.after), ("before", slice.before))
     ]
     after, before = (None if end is None else end.place for end in ends)
-    backward = last is not None
-    size = last if last is not None else DEFAULT_SIZE if first is None else first
     return Window(size, backward, after, before), [end for end in ends if end is not None]
 
 
-def page_size(size: int | None, name: str) -> int | None:
-    """Returns the size of a page that was asked for, None where none was. Raises BadUserInput."""
+@cache
+def page_size(first: int | None, last: int | None) -> tuple[int, bool]:
+    """Returns how many rows are asked for, and whether from the list's end. Raises BadUserInput."""
+    first, last = _size(first, "first"), _size(last, "last")
+    if first is not None and last is not None:
+        raise BadUserInput("first and last are both given: a page is taken from one end, leave one out.")
+    return (DEFAULT_SIZE if first is None else first, False) if last is None else (last, True)
+
+
+def _size(size: int | None, name: str) -> int | None:
     if size is None or size is UNSET:
         return None
     if not 0 <= size <= MAX_SIZE:
@@ -157,17 +176,22 @@ def _connection(
         if "edges" in wanted
         else []
     )
-    ends = (
-        [cursors.cursor(place_of(row)) for row in (rows[0], rows[-1])] if rows and "pageInfo" in wanted else [None] * 2
-    )
+    info = _page_info(page, window, cursors) if "pageInfo" in wanted else NOT_SELECTED
+    return Connection(edges=edges, nodes=nodes, page_info=info, total_count=total)
+
+
+NOT_SELECTED = PageInfo(has_next_page=False, has_previous_page=False, start_cursor=None, end_cursor=None)
+
+
+def _page_info(page: Page, window: Window, cursors: CursorMaker) -> PageInfo:
+    ends = [cursors.cursor(place_of(row)) for row in (page.rows[0], page.rows[-1])] if page.rows else [None, None]
     # a cursor names a row of this very list: there is one on its other side
-    info = PageInfo(
+    return PageInfo(
         has_next_page=window.before is not None if window.backward else page.more or window.before is not None,
         has_previous_page=page.more or window.after is not None if window.backward else window.after is not None,
         start_cursor=ends[0],
         end_cursor=ends[1],
     )
-    return Connection(edges=edges, nodes=nodes, page_info=info, total_count=total)
 
 
 def selected(info: Info) -> frozenset[str]:

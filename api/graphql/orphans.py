@@ -14,7 +14,7 @@ from strawberry import UNSET
 
 from api.events import read_event
 from api.graphql.blocks import Block, to_block
-from api.graphql.connections import DEFAULT_SIZE, Connection, Edge, PageInfo, Slice, page_size, selected
+from api.graphql.connections import Connection, Edge, PageInfo, Slice, page_size, selected
 from api.graphql.context import Context, Info
 from api.graphql.cursors import fingerprint
 from api.graphql.errors import BadUserInput
@@ -69,11 +69,8 @@ async def orphaned_events(
 
 
 def _window(slice: Slice, mark: bytes) -> OrphanWindow:
-    first, last = page_size(slice.first, "first"), page_size(slice.last, "last")
-    if first is not None and last is not None:
-        raise BadUserInput("first and last are both given: a page is taken from one end, leave one out.")
-    size = last if last is not None else DEFAULT_SIZE if first is None else first
-    return OrphanWindow(size, last is not None, _read(slice.after, mark, "after"), _read(slice.before, mark, "before"))
+    size, backward = page_size(slice.first, slice.last)
+    return OrphanWindow(size, backward, _read(slice.after, mark, "after"), _read(slice.before, mark, "before"))
 
 
 def _connection(
