@@ -1,5 +1,7 @@
 """What a fact contradicts: the flags that it gets, by what was recorded of its device before it."""
 
+from collections.abc import Callable
+
 from indexer.rows import DeviceVersion
 from schema.events import (
     ZERO_ADDRESS,
@@ -31,19 +33,19 @@ ENDS_WITH_SERVICE = (
 """Activity that is not expected after the first step of the end of life."""
 
 
-def contradictions(fact: DeviceFact, before: DeviceVersion, *, ends: bool, mints_are_whole: bool) -> int:
+def contradictions(fact: DeviceFact, before: DeviceVersion, *, ends: Callable[[], bool], mints_are_whole: bool) -> int:
     """Returns AFTER_END_OF_LIFE, BEFORE_MINT, DUPLICATE_MINT and WRONG_SENDER as they apply.
 
-    `ends`: the fact ends a grant or a pairing. `mints_are_whole`: no mint can have been missed.
+    `ends` tells whether the fact ends a grant or a pairing. `mints_are_whole`: no mint can have been missed.
     """
     flags = 0
     if _is_after_end_of_life(fact, before.end_of_life_status, ends):
         flags |= EventFlag.AFTER_END_OF_LIFE
     if mints_are_whole and not exists(before) and not _begins(fact):
         flags |= EventFlag.BEFORE_MINT
-    if isinstance(fact, DeviceMinted) and _is_minted(before):
+    if type(fact) is DeviceMinted and _is_minted(before):
         flags |= EventFlag.DUPLICATE_MINT
-    if isinstance(fact, DeviceTransferred) and _is_from_another(fact, before):
+    if type(fact) is DeviceTransferred and _is_from_another(fact, before):
         flags |= EventFlag.WRONG_SENDER
     return flags
 
@@ -68,11 +70,11 @@ def _is_from_another(fact: DeviceTransferred, before: DeviceVersion) -> bool:
     return before.burn_position is not None and fact.sender != ZERO_ADDRESS
 
 
-def _is_after_end_of_life(fact: DeviceFact, status: int, ends: bool) -> bool:
+def _is_after_end_of_life(fact: DeviceFact, status: int, ends: Callable[[], bool]) -> bool:
     if status == EndOfLifeStatus.IN_SERVICE:
         return False
     if status == EndOfLifeStatus.DISPOSED:
-        return not ends and not isinstance(fact, UserRevoked | DeviceAttributeSet)
+        return not isinstance(fact, UserRevoked | DeviceAttributeSet) and not ends()
     if isinstance(fact, EndOfLifeRecorded):
         return known_code(EndOfLifeProcess, fact.process) and fact.process < status
-    return isinstance(fact, ENDS_WITH_SERVICE) and not ends
+    return isinstance(fact, ENDS_WITH_SERVICE) and not ends()

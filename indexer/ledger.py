@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from indexer import rows
 from indexer.spans import Spans
-from schema.events import Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred
+from schema.events import Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred, OfDevice
 from schema.values import block_of, uint256_bytes
 
 TokenKey = tuple[bytes, int]
@@ -77,8 +77,12 @@ def named_by(facts: Sequence[Placed]) -> Names:
     vehicles, licenses, accounts = set(), set(), set()
     for placed in facts:
         fact = placed.fact
-        if (token_id := getattr(fact, "token_id", None)) is not None:
-            devices.add((placed.device_contract, token_id))
+        if isinstance(fact, OfDevice):
+            devices.add((placed.device_contract, fact.token_id))
+        elif isinstance(fact, LicenseMinted):
+            accounts.add(fact.account)
+        elif isinstance(fact, LicenseTransferred | ManufacturerTransferred):
+            accounts |= {fact.sender, fact.recipient}
         if (manufacturer_id := getattr(fact, "manufacturer_id", None)) is not None:
             manufacturers.add((placed.manufacturer_contract, manufacturer_id))
         if (license_id := getattr(fact, "hardware_license_id", None)) is not None:
@@ -87,11 +91,6 @@ def named_by(facts: Sequence[Placed]) -> Names:
             vehicles.add((placed.vehicle_contract, vehicle_id))
         if (token_license_id := getattr(fact, "license_id", None)) is not None:
             licenses.add((placed.license_contract, token_license_id))
-        match fact:
-            case LicenseMinted():
-                accounts.add(fact.account)
-            case LicenseTransferred() | ManufacturerTransferred():
-                accounts |= {fact.sender, fact.recipient}
     return Names(
         devices=frozenset(devices),
         manufacturers=frozenset(manufacturers),

@@ -27,8 +27,13 @@ class TestKind(StrEnum):
     QUALITY = "QUALITY"
 
 
-class DeviceMinted(Struct, frozen=True, kw_only=True, gc=False):
+class OfDevice(Struct, frozen=True, kw_only=True, gc=False):
+    """A fact about a device: the number of its token, in the contract that numbers devices."""
+
     token_id: int
+
+
+class DeviceMinted(OfDevice, frozen=True, kw_only=True, gc=False):
     address: Address | None = None
     manufacturer_id: int | None = None
     hardware_license_id: int | None = None
@@ -38,31 +43,27 @@ class DeviceMinted(Struct, frozen=True, kw_only=True, gc=False):
     firmware_version: str | None = None
 
 
-class DeviceTransferred(Struct, frozen=True, kw_only=True, gc=False):
+class DeviceTransferred(OfDevice, frozen=True, kw_only=True, gc=False):
     """Sender zero is the mint, recipient zero the burn. The only source of ownership."""
 
-    token_id: int
     sender: Address
     recipient: Address
 
 
-class DeviceAttributeSet(Struct, frozen=True, kw_only=True, gc=False):
+class DeviceAttributeSet(OfDevice, frozen=True, kw_only=True, gc=False):
     """Corrects serialNumber, imei, devEUI, hardwareRevision or manufacturedAt; any other name is a free attribute."""
 
-    token_id: int
     attribute: str
     value: str
 
 
-class DeviceAddressReset(Struct, frozen=True, kw_only=True, gc=False):
-    token_id: int
+class DeviceAddressReset(OfDevice, frozen=True, kw_only=True, gc=False):
     address: Address
 
 
-class TestRecorded(Struct, frozen=True, kw_only=True, gc=False):
+class TestRecorded(OfDevice, frozen=True, kw_only=True, gc=False):
     __test__ = False
 
-    token_id: int
     kind: TestKind
     passed: bool
     tested_at: Seconds | None = None
@@ -71,15 +72,13 @@ class TestRecorded(Struct, frozen=True, kw_only=True, gc=False):
     report_hash: Hash | None = None
 
 
-class DeviceProvisioned(Struct, frozen=True, kw_only=True, gc=False):
-    token_id: int
+class DeviceProvisioned(OfDevice, frozen=True, kw_only=True, gc=False):
     provisioned_at: Seconds | None = None
 
 
-class UserAuthorized(Struct, frozen=True, kw_only=True, gc=False):
+class UserAuthorized(OfDevice, frozen=True, kw_only=True, gc=False):
     """A grant. `source` names the grant system, whose policy the profile gives; `scope` is a privilege id or empty."""
 
-    token_id: int
     user: Address
     organization: str | None = None
     permissions: int | None = None
@@ -89,23 +88,20 @@ class UserAuthorized(Struct, frozen=True, kw_only=True, gc=False):
     agreement_uri: str | None = None
 
 
-class UserRevoked(Struct, frozen=True, kw_only=True, gc=False):
-    token_id: int
+class UserRevoked(OfDevice, frozen=True, kw_only=True, gc=False):
     user: Address
     source: str = "contract"
     scope: str = ""
 
 
-class FactoryReset(Struct, frozen=True, kw_only=True, gc=False):
-    token_id: int
+class FactoryReset(OfDevice, frozen=True, kw_only=True, gc=False):
     initiator: Address | None = None
     reset_at: Seconds | None = None
     reason: int | None = None
     address: Address | None = None
 
 
-class FirmwareUpdated(Struct, frozen=True, kw_only=True, gc=False):
-    token_id: int
+class FirmwareUpdated(OfDevice, frozen=True, kw_only=True, gc=False):
     to_version: str
     from_version: str | None = None
     image_hash: Hash | None = None
@@ -113,8 +109,7 @@ class FirmwareUpdated(Struct, frozen=True, kw_only=True, gc=False):
     applied_at: Seconds | None = None
 
 
-class EndOfLifeRecorded(Struct, frozen=True, kw_only=True, gc=False):
-    token_id: int
+class EndOfLifeRecorded(OfDevice, frozen=True, kw_only=True, gc=False):
     process: int
     occurred_at: Seconds | None = None
     facility: str | None = None
@@ -155,45 +150,39 @@ class HardwareLicenseRevoked(Struct, frozen=True, kw_only=True, gc=False):
 # What contracts carry whose devices are claimed by an owner, paired with a vehicle, and made by holders of NFTs
 
 
-class DeviceClaimed(Struct, frozen=True, kw_only=True, gc=False):
+class DeviceClaimed(OfDevice, frozen=True, kw_only=True, gc=False):
     """An owner took the device into use. Ownership itself is told by the transfer."""
 
-    token_id: int
     claimant: Address | None = None
 
 
-class DeviceUnclaimed(Struct, frozen=True, kw_only=True, gc=False):
+class DeviceUnclaimed(OfDevice, frozen=True, kw_only=True, gc=False):
     """The claim ended: the device went back to its manufacturer, or an administrator cleared it."""
 
-    token_id: int
     claimant: Address | None = None
 
 
-class DevicePaired(Struct, frozen=True, kw_only=True, gc=False):
+class DevicePaired(OfDevice, frozen=True, kw_only=True, gc=False):
     """Vehicle 0 stands for none: such a pairing is an unpairing."""
 
-    token_id: int
     vehicle_id: int
 
 
-class DeviceUnpaired(Struct, frozen=True, kw_only=True, gc=False):
+class DeviceUnpaired(OfDevice, frozen=True, kw_only=True, gc=False):
     """Ends the pairing, whatever vehicle it names."""
 
-    token_id: int
     vehicle_id: int | None = None
 
 
-class DeviceBurned(Struct, frozen=True, kw_only=True, gc=False):
+class DeviceBurned(OfDevice, frozen=True, kw_only=True, gc=False):
     """Says that the certificate is gone; the transfer to zero, which comes with it, says that nobody owns it."""
 
-    token_id: int
     former_owner: Address | None = None
 
 
-class BeneficiarySet(Struct, frozen=True, kw_only=True, gc=False):
+class BeneficiarySet(OfDevice, frozen=True, kw_only=True, gc=False):
     """Who has the proceeds of the device; the zero address stands for its owner."""
 
-    token_id: int
     beneficiary: Address
 
 
