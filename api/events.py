@@ -5,9 +5,9 @@ The history has no second copy: each page is decoded from the raw logs, by the p
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -26,8 +26,7 @@ class Finality(Enum):
     ORPHANED = "ORPHANED"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedEvent:
+class RecordedEvent(NamedTuple):
     """A log and its block. `topics` are joined, 32 bytes each; times are unix seconds.
 
     `orphaned`: a reorg took it back; the ids of what it names are those that canonical rows have, if any.

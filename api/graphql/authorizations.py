@@ -11,7 +11,7 @@ from strawberry import UNSET
 
 from api.graphql.connections import Connection, Listed, Slice, connect
 from api.graphql.context import Context, Info
-from api.graphql.fields import attribute, field
+from api.graphql.fields import derived, field
 from api.graphql.filters import AuthorizationFilter, to_filter
 from api.graphql.histories import event_at
 from api.graphql.lifecycle_event import LifecycleEvent
@@ -54,31 +54,31 @@ At = Annotated[datetime | None, strawberry.argument(description="The instant to 
 class Authorization(Node):
     row: strawberry.Private[Row[Any]]
     pin: strawberry.Private[Pin]
-    user: Address = attribute("Who may access and manage the device.", lambda grant: Address(grant.row.user_address))
-    organization: str | None = attribute(
+    user: Address = derived("Who may access and manage the device.", lambda grant: Address(grant.row.user_address))
+    organization: str | None = derived(
         "What the grantor wrote; identifies nobody.", lambda grant: grant.row.organization or None
     )
-    permissions: BigInt | None = attribute(
+    permissions: BigInt | None = derived(
         "As the chain gave them, one bit each.",
         lambda grant: None if grant.row.permissions is None else BigInt(grant.row.permissions),
     )
-    source: str = attribute(
+    source: str = derived(
         "The grant system, by the profile's name: contract, sacd, privilege:<number>.", lambda grant: grant.row.source
     )
-    agreement_uri: str | None = attribute(
+    agreement_uri: str | None = derived(
         "The agreement behind the grant, where the chain names one.",
         lambda grant: grant.row.agreement_uri or None,
         name="agreementURI",
     )
-    granted_at: datetime = attribute("Block time of the grant.", lambda grant: block_time(grant.row.granted_at))
-    expires_at: datetime | None = attribute(
+    granted_at: datetime = derived("Block time of the grant.", lambda grant: block_time(grant.row.granted_at))
+    expires_at: datetime | None = derived(
         "Null: never, or after the year 9999.", lambda grant: date_time(grant.row.expires_at)
     )
-    revoked_at: datetime | None = attribute(
+    revoked_at: datetime | None = derived(
         "When an event ended it; expiry is none.",
         lambda grant: block_time(grant.row.ended_at) if grant.is_ended else None,
     )
-    end_reason: AuthorizationEndReason | None = attribute(
+    end_reason: AuthorizationEndReason | None = derived(
         "What ended it; null while nothing did.",
         lambda grant: AuthorizationEndReason(grant.row.end_reason) if grant.is_ended else None,
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 import strawberry
 
 from api.graphql.context import Info
-from api.graphql.fields import attribute, field
+from api.graphql.fields import derived, field
 from api.graphql.scalars import BigInt, Bytes32, block_time
 from api.graphql.vocabulary import Finality
 from api.queries.pins import BlockPoint
@@ -15,10 +15,10 @@ from api.queries.pins import BlockPoint
 class Block:
     block: strawberry.Private[BlockPoint]
     orphaned: strawberry.Private[bool]
-    number: BigInt = attribute("Height, from 0.", lambda self: BigInt(self.block.number))
-    hash: Bytes32 = attribute("Names the block on every branch.", lambda self: Bytes32(self.block.hash))
-    timestamp: datetime = attribute("When it was made, by its header.", lambda self: block_time(self.block.time))
-    chain_id: BigInt = attribute("The network, by EIP-155.", lambda self: BigInt(self.block.chain_id))
+    number: BigInt = derived("Height, from 0.", lambda self: BigInt(self.block.number))
+    hash: Bytes32 = derived("Names the block on every branch.", lambda self: Bytes32(self.block.hash))
+    timestamp: datetime = derived("When it was made, by its header.", lambda self: block_time(self.block.time))
+    chain_id: BigInt = derived("The network, by EIP-155.", lambda self: BigInt(self.block.chain_id))
 
     @field("How far it is from being taken back by a reorg.")
     def finality(self, info: Info) -> Finality:

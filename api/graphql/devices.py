@@ -26,7 +26,7 @@ from api.graphql.events import (
     FirmwareUpdated,
     TestRecorded,
 )
-from api.graphql.fields import attribute, field
+from api.graphql.fields import derived, field
 from api.graphql.filters import LifecycleEventFilter, to_filter
 from api.graphql.histories import event_at, events_of
 from api.graphql.identity import Imei, imei, token_did
@@ -117,55 +117,55 @@ class EndOfLife:
 class Device(Node):
     row: strawberry.Private[Row[Any]]
     pin: strawberry.Private[Pin]
-    token_id: BigInt = attribute("Its number in its contract.", lambda device: BigInt(device.row.token_id))
-    token_did: str = attribute(
+    token_id: BigInt = derived("Its number in its contract.", lambda device: BigInt(device.row.token_id))
+    token_did: str = derived(
         "The device's name across networks, the same at every block.",
         lambda device: token_did(device.row.chain_id, device.row.contract, device.row.token_id),
         name="tokenDID",
     )
-    chain_id: BigInt = attribute("The network, by EIP-155.", lambda device: BigInt(device.row.chain_id))
-    contract: Address = attribute("The contract of the token.", lambda device: Address(device.row.contract))
-    owner: Address | None = attribute(
+    chain_id: BigInt = derived("The network, by EIP-155.", lambda device: BigInt(device.row.chain_id))
+    contract: Address = derived("The contract of the token.", lambda device: Address(device.row.contract))
+    owner: Address | None = derived(
         "By Transfer alone; null when burned or never seen.",
         lambda device: None if device.row.owner is None else Address(device.row.owner),
     )
-    address: Address | None = attribute(
+    address: Address | None = derived(
         "The device's own address, now.",
         lambda device: None if device.row.address is None else Address(device.row.address),
     )
-    serial_number: str | None = attribute(
+    serial_number: str | None = derived(
         "As the manufacturer wrote it.", lambda device: device.row.serial_number or None
     )
-    imei: Imei | None = attribute("International Mobile Equipment Identity.", lambda device: imei(device.row.imei))
-    dev_eui: str | None = attribute("LoRaWAN identifier.", lambda device: device.row.dev_eui or None, name="devEUI")
-    hardware_revision: str | None = attribute(
+    imei: Imei | None = derived("International Mobile Equipment Identity.", lambda device: imei(device.row.imei))
+    dev_eui: str | None = derived("LoRaWAN identifier.", lambda device: device.row.dev_eui or None, name="devEUI")
+    hardware_revision: str | None = derived(
         "Revision of the hardware, where it was set.", lambda device: device.row.hardware_revision or None
     )
-    manufactured_at: datetime | None = attribute(
+    manufactured_at: datetime | None = derived(
         "Manufacturing date, by the manufacturer.", lambda device: date_time(device.row.manufactured_at)
     )
-    minted_at: datetime | None = attribute(
+    minted_at: datetime | None = derived(
         "Block time of the mint; null when it was not seen.",
         lambda device: None if device.row.minted_at is None else block_time(device.row.minted_at),
     )
-    provisioned_at: datetime | None = attribute(
+    provisioned_at: datetime | None = derived(
         "When it was provisioned; where the contract records none, when it was last claimed (`sourceOf`).",
         lambda device: date_time(device.row.provisioned_at),
     )
-    claimed_at: datetime | None = attribute(
+    claimed_at: datetime | None = derived(
         "Block time of the claim; null while it is not claimed.", lambda device: date_time(device.row.claimed_at)
     )
-    beneficiary: Address | None = attribute(
+    beneficiary: Address | None = derived(
         "Who has its proceeds; null: the owner.",
         lambda device: None if device.row.beneficiary is None else Address(device.row.beneficiary),
     )
-    paired_at: datetime | None = attribute(
+    paired_at: datetime | None = derived(
         "Block time of the pairing with `pairedVehicle`.", lambda device: date_time(device.row.paired_at)
     )
-    initial_firmware: str | None = attribute(
+    initial_firmware: str | None = derived(
         "The firmware it was made with.", lambda device: device.row.initial_firmware or None
     )
-    last_updated_at: datetime | None = attribute(
+    last_updated_at: datetime | None = derived(
         "Block time of its latest event.", lambda device: block_time(device.row.updated_at)
     )
 

@@ -18,7 +18,7 @@ def field(description: str, *, name: str | None = None) -> Callable[[ResolverT],
     return decorate
 
 
-def attribute(description: str, read: Callable[[Any], ValueT], *, name: str | None = None) -> ValueT:
+def derived(description: str, read: Callable[[Any], ValueT], *, name: str | None = None) -> ValueT:
     """Make a field of what is read of its object: cheaper than a resolver, and of no cost where it is not selected."""
     made: Any = strawberry.field(default=property(read), description=description, name=name)
     made.init = False

@@ -1,7 +1,8 @@
 """What every recorded event tells, whatever it recorded."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
@@ -36,6 +37,11 @@ class LifecycleEvent(Node):
     row: strawberry.Private[RecordedEvent]
     reading: strawberry.Private[Reading]
     pin: strawberry.Private[Pin]
+
+    @property
+    def fact(self) -> Any:
+        """What it recorded, where that can be read."""
+        return self.reading.fact if isinstance(self.reading, Mapped) else None
 
     def node_name(self) -> EventName:
         return EventName(self.row.chain_id, self.row.block_hash, self.row.log_index, at(self.pin))
@@ -79,7 +85,7 @@ class LifecycleEvent(Node):
 
     @field("What it contradicts.")
     def flags(self) -> list[EventFlag]:
-        return list(EventFlag(self.row.flags))
+        return flags_of(self.row.flags)
 
     @field("The block that holds it.")
     def block(self) -> Block:
@@ -123,6 +129,12 @@ class LifecycleEvent(Node):
     @field("The log, for readers who decode it themselves.")
     def raw(self) -> RawLog:
         return RawLog(topics=[Bytes32(topic) for topic in self.row.topic_list], data=Bytes(self.row.data))
+
+
+@cache
+def flags_of(bits: int) -> list[EventFlag]:
+    """Returns the flags of an event, as they are stored."""
+    return list(EventFlag(bits))
 
 
 def _seconds(reading: Reading) -> int | None:

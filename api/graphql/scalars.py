@@ -33,6 +33,21 @@ def block_time(seconds: int) -> datetime:
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def big_int(number: int | None) -> BigInt | None:
+    """Returns a number where there is one."""
+    return None if number is None else BigInt(number)
+
+
+def address(value: bytes | None) -> Address | None:
+    """Returns an address where there is one."""
+    return None if value is None else Address(value)
+
+
+def bytes32(value: bytes | None) -> Bytes32 | None:
+    """Returns 32 bytes where there are some."""
+    return None if value is None else Bytes32(value)
+
+
 def _parse_big_int(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**MAX_DIGITS:
         return value

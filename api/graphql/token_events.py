@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from api.graphql.context import Info
-from api.graphql.fields import field
+from api.graphql.fields import derived, field
 from api.graphql.lifecycle_event import LifecycleEvent
 from api.graphql.named import manufacturer_of, names, vehicle_of
-from api.graphql.scalars import Address, BigInt
+from api.graphql.scalars import Address, BigInt, address
+from schema.events import ZERO_ADDRESS
 
 if TYPE_CHECKING:
     from api.graphql.manufacturers import Manufacturer
@@ -24,12 +25,14 @@ WHOSE_LICENSE = "A manufacturer whose owner holds the licence, or did till then;
 
 @strawberry.type(description="An owner took the device into use. Ownership itself is told by the transfer.")
 class DeviceClaimed(LifecycleEvent):
-    claimant: Address | None = strawberry.field(description="Who claimed it.")
+    claimant: Address | None = derived("Who claimed it.", lambda event: address(event.fact.claimant))
 
 
 @strawberry.type(description="The claim ended: the device went back to its manufacturer, or was unclaimed.")
 class DeviceUnclaimed(LifecycleEvent):
-    claimant: Address | None = strawberry.field(description="Whose claim it was, where the event says.")
+    claimant: Address | None = derived(
+        "Whose claim it was, where the event says.", lambda event: address(event.fact.claimant)
+    )
 
 
 @strawberry.type(description="The device was paired with a vehicle.")
@@ -48,17 +51,22 @@ class DeviceUnpaired(LifecycleEvent):
 
 @strawberry.type(description="The certificate is gone. The transfer to zero, which comes with it, ends ownership.")
 class DeviceBurned(LifecycleEvent):
-    former_owner: Address | None = strawberry.field(description="Who owned it, by the event.")
+    former_owner: Address | None = derived(
+        "Who owned it, by the event.", lambda event: address(event.fact.former_owner)
+    )
 
 
 @strawberry.type(description="Who has the device's proceeds was set.")
 class BeneficiarySet(LifecycleEvent):
-    beneficiary: Address | None = strawberry.field(description="Null: the owner.")
+    beneficiary: Address | None = derived(
+        "Null: the owner.",
+        lambda event: None if event.fact.beneficiary == ZERO_ADDRESS else Address(event.fact.beneficiary),
+    )
 
 
 @strawberry.type(description="A manufacturer's own NFT was minted.")
 class ManufacturerMinted(LifecycleEvent):
-    name: str | None = strawberry.field(description="The manufacturer's name, where the event says.")
+    name: str | None = derived("The manufacturer's name, where the event says.", lambda event: event.fact.name or None)
 
     @field("Which manufacturer.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
@@ -67,8 +75,8 @@ class ManufacturerMinted(LifecycleEvent):
 
 @strawberry.type(description="A manufacturer's own NFT changed hands.")
 class ManufacturerTransferred(LifecycleEvent):
-    sender: Address = strawberry.field(description=SENDER)
-    recipient: Address = strawberry.field(description=RECIPIENT)
+    sender: Address = derived(SENDER, lambda event: Address(event.fact.sender))
+    recipient: Address = derived(RECIPIENT, lambda event: Address(event.fact.recipient))
 
     @field("Which manufacturer.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
@@ -77,8 +85,8 @@ class ManufacturerTransferred(LifecycleEvent):
 
 @strawberry.type(description="An attribute of a manufacturer was set.")
 class ManufacturerAttributeSet(LifecycleEvent):
-    attribute: str = strawberry.field(description="As the chain gave it.")
-    value: str = strawberry.field(description="As the chain gave it.")
+    attribute: str = derived("As the chain gave it.", lambda event: event.fact.attribute)
+    value: str = derived("As the chain gave it.", lambda event: event.fact.value)
 
     @field("Which manufacturer.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
@@ -87,8 +95,8 @@ class ManufacturerAttributeSet(LifecycleEvent):
 
 @strawberry.type(description="A licence that is an NFT was minted.")
 class LicenseMinted(LifecycleEvent):
-    license_id: BigInt = strawberry.field(description="The licence's number in its contract.")
-    account: Address = strawberry.field(description="Who holds it.")
+    license_id: BigInt = derived("The licence's number in its contract.", lambda event: BigInt(event.fact.license_id))
+    account: Address = derived("Who holds it.", lambda event: Address(event.fact.account))
 
     @field(WHOSE_LICENSE)
     async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
@@ -97,9 +105,9 @@ class LicenseMinted(LifecycleEvent):
 
 @strawberry.type(description="A licence that is an NFT changed hands.")
 class LicenseTransferred(LifecycleEvent):
-    license_id: BigInt = strawberry.field(description="The licence's number in its contract.")
-    sender: Address = strawberry.field(description=SENDER)
-    recipient: Address = strawberry.field(description=RECIPIENT)
+    license_id: BigInt = derived("The licence's number in its contract.", lambda event: BigInt(event.fact.license_id))
+    sender: Address = derived(SENDER, lambda event: Address(event.fact.sender))
+    recipient: Address = derived(RECIPIENT, lambda event: Address(event.fact.recipient))
 
     @field(WHOSE_LICENSE)
     async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
@@ -108,7 +116,7 @@ class LicenseTransferred(LifecycleEvent):
 
 @strawberry.type(description="A licence that is an NFT was revoked.")
 class LicenseRevoked(LifecycleEvent):
-    license_id: BigInt = strawberry.field(description="The licence's number in its contract.")
+    license_id: BigInt = derived("The licence's number in its contract.", lambda event: BigInt(event.fact.license_id))
 
     @field(WHOSE_LICENSE)
     async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
@@ -117,7 +125,7 @@ class LicenseRevoked(LifecycleEvent):
 
 @strawberry.type(description="A vehicle's NFT was minted.")
 class VehicleMinted(LifecycleEvent):
-    owner: Address | None = strawberry.field(description="Its first owner, by the event.")
+    owner: Address | None = derived("Its first owner, by the event.", lambda event: address(event.fact.owner))
 
     @field("Which vehicle; never null here.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:
@@ -126,8 +134,8 @@ class VehicleMinted(LifecycleEvent):
 
 @strawberry.type(description="A vehicle's NFT changed hands.")
 class VehicleTransferred(LifecycleEvent):
-    sender: Address = strawberry.field(description=SENDER)
-    recipient: Address = strawberry.field(description=RECIPIENT)
+    sender: Address = derived(SENDER, lambda event: Address(event.fact.sender))
+    recipient: Address = derived(RECIPIENT, lambda event: Address(event.fact.recipient))
 
     @field("Which vehicle; never null here.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:
@@ -136,7 +144,9 @@ class VehicleTransferred(LifecycleEvent):
 
 @strawberry.type(description="A vehicle's NFT is gone.")
 class VehicleBurned(LifecycleEvent):
-    former_owner: Address | None = strawberry.field(description="Who owned it, by the event.")
+    former_owner: Address | None = derived(
+        "Who owned it, by the event.", lambda event: address(event.fact.former_owner)
+    )
 
     @field("Which vehicle; never null here.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:

@@ -1,7 +1,7 @@
 """The history: every log of a watched contract, in the order of the chain."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -91,7 +91,7 @@ def select_events(scope: Scope) -> Select[Any]:
     )
 
 
-RECORDED = [field.name for field in fields(RecordedEvent) if field.name != "orphaned"]
+RECORDED = [name for name in RecordedEvent._fields if name != "orphaned"]
 
 
 def recorded(row: Row[Any]) -> RecordedEvent:

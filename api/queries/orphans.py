@@ -1,7 +1,6 @@
 """What reorgs took back: events as they stood, in the order of the reorgs, and what may be asked of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -81,7 +80,7 @@ def select_orphans() -> Select[Any]:
 
 def taken_back(row: Row[Any]) -> RecordedEvent:
     """Returns the event of a row of `select_orphans`, whatever stands behind its columns."""
-    return replace(recorded(row), orphaned=True)
+    return recorded(row)._replace(orphaned=True)
 
 
 # What a reader may ask of them
