@@ -88,13 +88,16 @@ def _in_order(table: str, rows: Sequence[Struct]) -> Sequence[Struct]:
 
 def _by_statements(rows: Sequence[Struct]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
     """Yields how many rows a statement takes, and the values of each statement: of many rows, then of those left."""
-    values = list(map(astuple, rows))
-    whole = len(values) - len(values) % ROWS_A_STATEMENT
+    whole = len(rows) - len(rows) % ROWS_A_STATEMENT
     starts = range(0, whole, ROWS_A_STATEMENT)
     if whole:
-        yield ROWS_A_STATEMENT, [tuple(chain.from_iterable(values[at : at + ROWS_A_STATEMENT])) for at in starts]
-    if whole < len(values):
-        yield 1, values[whole:]
+        yield ROWS_A_STATEMENT, [_end_to_end(rows[at : at + ROWS_A_STATEMENT]) for at in starts]
+    if whole < len(rows):
+        yield 1, list(map(astuple, rows[whole:]))
+
+
+def _end_to_end(rows: Sequence[Struct]) -> tuple[Any, ...]:
+    return tuple(chain.from_iterable(map(astuple, rows)))
 
 
 def _copy(connection: Connection, chain_id: int, table: str, columns: Sequence[str], rows: Sequence[Struct]) -> None:
