@@ -1,6 +1,7 @@
 """One loader a relation: what the objects of an answer ask of the database, asked once for all of them."""
 
 from collections.abc import Awaitable, Hashable, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -56,7 +57,7 @@ class Relation(Generic[KeyT, RowT]):
 
 
 class Loaders:
-    """The loaders of one request, over its snapshot. `rows` is how many have been read for the answer."""
+    """The loaders of one request, over its snapshot."""
 
     device = Relation[Key, Row[Any] | None](devices)
     manufacturer = Relation[Key, Row[Any] | None](manufacturers)
@@ -84,7 +85,7 @@ class Loaders:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self.rows = 0
+        self._tally = _Tally()
         self._of_lists: dict[Hashable, Loader[Key, Any]] = {}
 
     @cached_property
@@ -129,13 +130,24 @@ class Loaders:
 
     def loader(self, rows: Rows) -> Loader[Any, Any]:
         """Returns a loader whose rows are counted."""
+        tally = self._tally  # not these loaders: in a cycle with them all that was read would lie until it is collected
 
         def counted(connection: Connection, keys: Sequence[Any]) -> Sequence[Any]:
             found = rows(connection, keys)
-            self.rows += sum(map(_rows_in, found))
+            tally.rows += sum(map(_rows_in, found))
             return found
 
         return self._reading.loader(counted)
+
+    @property
+    def rows(self) -> int:
+        """How many have been read for the answer."""
+        return self._tally.rows
+
+
+@dataclass
+class _Tally:
+    rows: int = 0
 
 
 def _rows_in(found: Any) -> int:

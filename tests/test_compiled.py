@@ -1,6 +1,8 @@
 """The compiled executor says what the ordinary one says, byte for byte; what it does not know it leaves to that."""
 
 import asyncio
+import gc
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -18,9 +20,9 @@ from api.graphql.compiled import operations
 from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, Document, Documents
 from api.graphql.context import Context
 from api.graphql.limits import Limits
-from api.graphql.schema import build_schema, execute_ordinary
+from api.graphql.schema import build_schema, execute_compiled, execute_ordinary, find_ready
 from api.queries import pages
-from api.reading import ReadingOnLoop
+from api.reading import ReadingInThread, ReadingOnLoop
 from api.requests import GraphQLRequest
 from api.snapshot import open_snapshot
 from schema.database import connect
@@ -237,6 +239,25 @@ async def test_a_document_is_validated_and_compiled_once(database: Engine, monke
         asked = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True, "at": {"block": block}})
         assert "errors" not in await execute(schema, asked, database)
     assert calls == {"parse": 1, "validate_document": 1, "compile_plan": 1}
+
+
+async def test_what_was_read_is_let_go_with_the_answer(database: Engine) -> None:
+    asked = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True})
+    schema = build_schema()
+    async with open_snapshot(database) as snapshot:
+        await execute_ordinary(schema, asked, Context(ReadingOnLoop(snapshot)))
+        ready = find_ready(schema, asked)
+        assert ready is not None
+        context = Context(ReadingInThread(snapshot))
+        loaders = weakref.ref(context.loaders)
+        gc.disable()  # what lies in a cycle stays until it is collected
+        try:
+            answer = execute_compiled(schema, ready, asked, context)
+            del context
+            assert answer is not None
+            assert loaders() is None
+        finally:
+            gc.enable()
 
 
 async def test_a_value_is_made_for_who_selects_it_alone(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,11 @@
 Each key brings its own position and clock, so that parts of an answer that stand at different points share a statement.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -63,7 +63,7 @@ def key_values(connection: Connection, keys: Sequence[Key]) -> dict[str, Any]:
     """Returns the parameters that keys are in a statement."""
     rows = [(place, *key) for place, key in enumerate(keys)]
     if connection.dialect.name == "sqlite":
-        return {"keys": json.dumps(rows)}
+        return {"keys": msgspec.json.encode(rows).decode()}
     columns = list(zip(*rows, strict=True)) or [()] * len(ARRAYS)
     return {name: list(column) for name, column in zip(ARRAYS, columns, strict=True)}
 
