@@ -134,7 +134,7 @@ def find_chain(engine: Engine, wanted: int | None) -> int:
     if wanted is not None and wanted not in known:
         raise Stop(f"CHAIN_ID={wanted}: the database holds no such chain (it holds: {listed}).")
     if not known:
-        raise Stop("The database holds no chain yet: certindex sync")
+        raise Stop("The database holds no chain yet: certindex run or sync begins one")
     if wanted is None and len(known) > 1:
         raise Stop(f"The database holds {len(known)} chains ({listed}); say which is meant. Example: CHAIN_ID=137")
     return known[0] if wanted is None else wanted

@@ -491,7 +491,7 @@ def test_a_command_on_a_database_without_the_chain_says_what_it_holds(
     to = ("--to", "1") if command_name == "rollback" else ()
     refused = certindex(command_name, *to, database_url=sqlite_url)
     assert refused.status == 1
-    assert "The database holds no chain yet: certindex sync" in refused.err
+    assert "The database holds no chain yet: certindex run or sync begins one" in refused.err
     refused = certindex(command_name, *to, "--chain-id", "5", database_url=sqlite_url)
     assert "CHAIN_ID=5: the database holds no such chain" in refused.err
 

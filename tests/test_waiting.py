@@ -55,7 +55,7 @@ def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_o
         assert f"127.0.0.1:{dead}/... did not answer eth_chainId" in failing["error"]
         assert metric(metrics, "certindex_failing_seconds") >= 0
         assert labels(metrics, "certindex_waiting") == [
-            {"chain": "unknown", "untold": "The database holds no chain yet: certindex sync"}
+            {"chain": "unknown", "untold": "The database holds no chain yet: certindex run or sync begins one"}
         ]
         assert "readers are not told that a provider is waited for: The database holds no chain" in indexer.last_words
         assert metric(metrics, "certindex_writing") == 0
