@@ -106,10 +106,8 @@ class UserAuthorized(LifecycleEvent):
     )
     permissions: BigInt | None = derived("As the contract gave them.", lambda event: big_int(event.fact.permissions))
     expires_at: datetime | None = derived(
-        (
-            "As the contract gave it; null: not given, 0 or after the year 9999. "
-            "`Authorization.expiresAt` says what holds."
-        ),
+        "As the contract gave it; null: not given, 0 or after the year 9999. "
+        "`Authorization.expiresAt` says what holds.",
         lambda event: date_time(event.fact.expires_at or None),
     )
     source: str = derived(
