@@ -30,7 +30,7 @@ WRITER = (
     "journal_mode = WAL",
     "synchronous = FULL",
     "wal_autocheckpoint = 20000",
-    "cache_size = -65536",
+    "cache_size = -49152",
     "threads = 2",  # to sort by
     "secure_delete = OFF",  # Debian's SQLite overwrites with zeros what goes, unless it is told not to
 )
