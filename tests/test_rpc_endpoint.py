@@ -1,5 +1,8 @@
 """One RPC URL is a provider of web3's: what a program asks by web3 may go through it."""
 
+import subprocess
+import sys
+
 import pytest
 from web3 import AsyncWeb3
 from web3.exceptions import Web3RPCError
@@ -27,3 +30,23 @@ async def test_web3_is_told_of_a_node_that_is_not_there() -> None:
     with pytest.raises(NoAnswer, match=r"127\.0\.0\.1:1"):
         await AsyncWeb3(endpoint).eth.block_number
     await endpoint.close()
+
+
+# in a process of its own: where it fails, the process is gone
+NESTED = """
+from indexer.rpc import endpoint
+from indexer.rpc.errors import RpcError
+from indexer.rpc.reply import Reply, Request, result_of
+
+for depth in (50, 900, 60_000):
+    error = b'{"error":' + b"[" * depth + b'"why"' + b"]" * depth + b"}"
+    try:
+        result_of("http://node", Request(1, "eth_chainId", []), Reply(400, error))
+    except RpcError as refusal:
+        print(depth, "why" in str(refusal))
+"""
+
+
+def test_an_error_that_is_nested_without_end_does_not_end_the_process() -> None:
+    ended = subprocess.run([sys.executable, "-c", NESTED], capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.returncode) == ("50 True\n900 True\n60000 False\n", 0), ended.stderr

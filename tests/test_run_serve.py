@@ -111,3 +111,17 @@ async def test_a_start_that_is_refused_ends_the_service_too(factory: Factory, sq
             await running.until(lambda: running.child.exit_status is not None, ends=True)
             assert running.child.exit_status == 1
             assert "is a node of chain 5, but chain 31337 is wanted" in running.child.last_words
+
+
+async def test_a_body_that_is_nested_without_end_is_refused_and_indexing_goes_on(
+    factory: Factory, sqlite_url: str
+) -> None:
+    with service(factory, sqlite_url, factory.chain.url) as served:
+        await served.until(lambda: served.devices() == 0)
+        for nested in (b"[" * 500_000, b'{"variables": ' * 50_000):
+            refused = served.ask("/graphql", content=nested, headers={"Content-Type": "application/json"})
+            assert refused is not None
+            assert refused.status_code == 400
+            assert "nested too deep" in refused.text
+        factory.mint()
+        await served.until(lambda: served.devices() == 1)

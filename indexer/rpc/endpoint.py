@@ -6,6 +6,7 @@ Any AsyncWeb3 may be given one.
 """
 
 import itertools
+import sys
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -17,6 +18,10 @@ from indexer.rpc.errors import NoAnswer, shown_url, without_keys
 from indexer.rpc.reply import UNREADABLE, Reply, Request, result_of, results_of, start
 
 ResultT = TypeVar("ResultT")
+
+DEEPEST_RECURSION = 1_000
+# web3 loads py_ecc, which allows 100,000: JSON that deep, a node's or a client's, ends the process at the stack's end
+sys.setrecursionlimit(min(sys.getrecursionlimit(), DEEPEST_RECURSION))
 
 REQUEST_TIMEOUT_SECONDS = 60.0
 CONNECT_TIMEOUT_SECONDS = 10.0
