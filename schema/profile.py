@@ -25,6 +25,7 @@ fields    = { token_id = "tokenId", to_version = "toVersion", result = { arg = "
   none.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ __all__ = [
 ]
 
 SHIPPED = Path(__file__).parent / "profiles"
+CHAIN_ID = re.compile("[1-9][0-9]{0,18}", re.ASCII)
 
 
 class ZeroExpiry(StrEnum):
@@ -129,7 +131,7 @@ def load_profile(name_or_path: str) -> Profile:
                 "one of your own is given by the path of its file, such as ./mine.toml"
             )
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark of its byte order
     except OSError as error:
         raise ProfileError(f"{name_or_path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -146,6 +148,8 @@ def parse_profile(text: str, origin: str) -> Profile:
         raise ProfileError(f"{origin}: {error}") from None
     table = file.table(document, ("name", "unread", "event", "call", "grants", "networks"))
     name = file.text(table, "name", "my-certificate")
+    if not name.isprintable():
+        file.refuse(f"'name' is {name!r}, which cannot be shown. Example: name = \"my-certificate\"")
     events = table.get("event", [])
     if not isinstance(events, list) or not events:
         file.refuse("has no rule. Each begins with a line [[event]]")
@@ -240,7 +244,7 @@ def _networks(
     networks = {}
     for chain_id, contracts in file.inside("networks").table(value).items():
         place = file.inside(f"networks.{chain_id}")
-        if not chain_id.isascii() or not chain_id.isdigit():
+        if not CHAIN_ID.fullmatch(chain_id):
             place.refuse(f"{chain_id!r} is no chain id. Example: [networks.137]")
         networks[int(chain_id)] = {
             role: _known_contracts(written, place.inside(role))

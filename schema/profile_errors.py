@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+LAST_BLOCK = 2**43 - 1
+"""The highest block for which the database has room."""
+
 
 class ProfileError(ValueError):
     """A profile, or the contracts it is compiled for, that cannot be right. The message names the place."""
@@ -43,7 +46,7 @@ class Place:
     def count(self, table: Mapping[str, Any], key: str, default: int) -> int:
         """Return a block number, `default` where the key is absent."""
         value = table.get(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LAST_BLOCK:
             self.refuse(f"{key!r} is {toml(value)}, expected a block number")
         return value
 

@@ -8,10 +8,8 @@ from typing import Any
 
 from schema.abi import Argument, Event, SignatureError, parse_event
 from schema.events import FACT_TYPES, Fact
-from schema.profile_errors import Place, suggestion, toml
+from schema.profile_errors import LAST_BLOCK, Place, suggestion, toml
 from schema.profile_values import FACT_FIELDS, FactField, Holds, argument_value, field_value
-
-LAST_BLOCK = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)

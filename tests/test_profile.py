@@ -68,6 +68,7 @@ REFUSALS = [
     ('name = "mine"', "nam = 'mine'", "unknown key 'nam'; did you mean 'name'?"),
     ('name = "mine"', "", "'name' is missing. Example: name = \"my-certificate\""),
     ('name = "mine"', "name = 7", "'name' is 7, expected a text"),
+    ('name = "mine"', 'name = "mi\\u0000ne"', r"'name' is 'mi\x00ne', which cannot be shown"),
     (PROFILE, 'name = "mine"', "has no rule. Each begins with a line [[event]]"),
     (PROFILE, 'name = "mine"\nevent = 3', "has no rule"),
     (PROFILE, 'name = "mine"\nevent = [3]', "rule 1: expected a table, found 3"),
@@ -148,7 +149,9 @@ REFUSALS = [
     ("[networks.137]", "[networks.polygon]", "networks.polygon: 'polygon' is no chain id. Example: [networks.137]"),
     ("certificate = {", "certificates = {", "networks.137: unknown key 'certificates'; did you mean 'certificate'?"),
     ("start_block = 7", "start = 7", "networks.137: certificate: unknown key 'start'"),
+    ("[networks.137]", f"[networks.{'1' * 5000}]", "is no chain id. Example: [networks.137]"),
     (", start_block = 7", "", "'start_block' is missing"),
+    ("start_block = 7", f"start_block = {2**43}", f"'start_block' is {2**43}, expected a block number"),
     ("0x9c94C395", "0x9C94C395", "has a wrong checksum: write 0x9c94C395cBcBDe662235E0A9d3bB87Ad708561BA"),
     # two rules for one log
     (PROFILE, PROFILE + PROFILE[PROFILE.index("[[event]]") :], "rule 3 (Minted(uint256 indexed id, address device,"),
@@ -300,6 +303,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
     with pytest.raises(ProfileError, match=r"latin\.toml: byte 8 is not UTF-8"):
         load_profile(str(tmp_path / "latin.toml"))
+
+
+def test_a_file_may_begin_with_a_mark_of_its_byte_order(tmp_path: Path) -> None:
+    (tmp_path / "marked.toml").write_bytes(b"\xef\xbb\xbf" + PROFILE.encode())
+    assert load_profile(str(tmp_path / "marked.toml")).text == PROFILE
 
 
 def test_a_profile_of_ones_own_is_loaded_by_its_path(tmp_path: Path) -> None:
