@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock, Semaphore
+from threading import Lock
 from typing import Generic, TypeVar
 
 from sqlalchemy import Engine
@@ -25,8 +25,8 @@ class Workers:
 
     def __init__(self, engine: Engine, count: int) -> None:
         self._engine = engine
-        self._threads = ThreadPoolExecutor(count, "answers")
-        self._turns = Semaphore(TURNS[engine.dialect.name])
+        self._in_turn = ThreadPoolExecutor(TURNS[engine.dialect.name], "answers")
+        self._beside = ThreadPoolExecutor(count, "beside")
 
     async def run(self, work: Callable[[Snapshot], Result]) -> Result:
         """Returns what the work makes of a snapshot. Raises what it raises, and DBAPIError.
@@ -34,25 +34,24 @@ class Workers:
         When cancelled, its SQL is ended, and its snapshot is closed before this returns.
         """
         job = _Job(self._engine, work)
-        running = asyncio.get_running_loop().run_in_executor(self._threads, self._in_turn, job)
+        # a thread that ends one takes the next: it is not woken for it, whatever the event loop does
+        waiting = self._in_turn.submit(job.do)
+        running = asyncio.wrap_future(waiting)
         try:
+            await asyncio.wait([running], timeout=TURN_SECONDS)
+            if waiting.cancel():
+                waiting = self._beside.submit(job.do)
+                running = asyncio.wrap_future(waiting)
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            await to_the_end(end_work(running, job.interrupt))
+            if not waiting.cancel():
+                await to_the_end(end_work(running, job.interrupt))
             raise
-
-    def _in_turn(self, job: "_Job[Result]") -> Result:
-        # taken in the thread: the next one begins when this one ends, whatever the event loop does
-        has_turn = self._turns.acquire(timeout=TURN_SECONDS)
-        try:
-            return job.do()
-        finally:
-            if has_turn:
-                self._turns.release()
 
     async def close(self) -> None:
         """Ends the threads once all work is over: what was cancelled is still being ended, on this event loop."""
-        await asyncio.to_thread(self._threads.shutdown)
+        for threads in (self._in_turn, self._beside):
+            await asyncio.to_thread(threads.shutdown)
 
 
 class _Job(Generic[Result]):

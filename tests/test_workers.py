@@ -110,6 +110,23 @@ async def test_long_work_holds_nobody_up(workers: Workers) -> None:
     assert await asyncio.gather(*long) == [True] * len(long)
 
 
+@pytest.mark.timeout(120)
+async def test_work_that_has_not_begun_is_given_up_at_once_and_never_begins(workers: Workers) -> None:
+    may_end, begun = Event(), list[int]()
+    long = [asyncio.create_task(workers.run(lambda snapshot: may_end.wait(60))) for _ in range(COUNT - 1)]
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(workers.run(lambda snapshot: begun.append(read_one(snapshot))))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not any(task.done() for task in long)
+    may_end.set()
+    await asyncio.gather(*long)
+    assert await workers.run(read_one) == 1
+    assert begun == []
+
+
 async def test_what_the_work_raises_is_raised(workers: Workers) -> None:
     def fail(snapshot: Snapshot) -> None:
         raise LookupError("nothing")
