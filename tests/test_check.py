@@ -3,9 +3,12 @@
 import asyncio
 import json
 import re
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -325,6 +328,10 @@ def _unwatched(document: Document) -> None:
     document["contracts"][0]["address"] = "0x" + "11" * 20
 
 
+def _watched_twice(document: Document) -> None:
+    document["contracts"].append({**document["contracts"][0], "whole": False})
+
+
 def _no_row(document: Document) -> None:
     document["state"]["device"]["firmware_update"].pop()
 
@@ -384,6 +391,7 @@ def _other_words_of_trust(document: Document) -> None:
         (_other_rule, "its reading says fields"),
         (_broken_profile, "the profile cannot be used: "),
         (_unwatched, "is none of the watched ones"),
+        (_watched_twice, "the contracts: one address comes twice"),
         (_no_row, "state, firmware_update: 1 rows are told, the events make 2"),
         (_row_more, "state, factory_reset: 2 rows are told, the events make 1"),
         (_no_table, "state, transfer: it is missing"),
@@ -455,7 +463,10 @@ def test_the_command_prints_pass_or_the_first_difference(case: Case, certindex: 
     done = certindex("check", str(good), "--block-hash", f"{block['number']}={block['hash']}")
     assert f"established: block {block['number']} is of the chain that you trust" in done.out
     done = certindex("check", str(tmp_path / "none.json"))
-    assert (done.status, "none.json" in done.err) == (2, True)
+    assert (done.status, done.err) == (
+        2,
+        f"certindex check: {tmp_path}/none.json cannot be read: No such file or directory\n",
+    )
     done = certindex("check", str(good), "--block-hash", "7")
     assert done.status == 2
     assert '"7" is no block hash. Example: 35000000=0xabab' in done.err
@@ -481,11 +492,64 @@ def test_a_node_of_the_readers_choice_vouches_for_the_blocks(case: Case, certind
     assert (done.status, "http://127.0.0.1:1 did not answer" in done.err, "secret" in done.err) == (2, True, False)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000,
+        b"HTTP/1.1 200 OK\r\n\r\n\xff",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}",
+        b"",
+    ],
+)
+def test_what_is_no_node_is_named(case: Case, certindex: Certindex, tmp_path: Path, answer: bytes) -> None:
+    path = tmp_path / "bundle.json"
+    path.write_bytes(case.data)
+    with listening(answer) as url:
+        done = certindex("check", str(path), "--rpc-url", f"{url}/secret-key")
+    assert done.status == 2
+    assert done.err.startswith(f"certindex check: {url} did not answer eth_chainId: ")
+    assert "secret" not in done.err
+
+
+@contextmanager
+def listening(answer: bytes) -> Iterator[str]:
+    """Give the URL of a server that says the same to everybody."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            self.wfile.write(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "url", ["foo", "127.0.0.1:8545", "ws://a", "http://", "http://a:99999", "http://[::1", "http://a:b"]
+)
+def test_what_is_no_url_is_refused_as_it_was_given(certindex: Certindex, url: str) -> None:
+    done = certindex("check", "bundle.json", "--rpc-url", url)
+    assert done.status == 2
+    assert f'"{url}" is no http:// or https:// URL. Example: http://127.0.0.1:8545' in done.err
+
+
+@pytest.mark.parametrize("data", [b"name = 1", b"[" * 100_000, b"{}"])
+def test_a_node_is_not_asked_about_what_is_no_bundle(certindex: Certindex, tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "bundle.json"
+    path.write_bytes(data)
+    done = certindex("check", str(path), "--rpc-url", "http://127.0.0.1:1")
+    assert (done.status, done.out[:24]) == (1, "FAIL the file is no bund")
+
+
 def test_the_check_runs_without_database_and_network(case: Case, tmp_path: Path) -> None:
     path = tmp_path / "bundle.json"
     path.write_bytes(case.data)
     program = f"""
 import sys
+import threading
 def refuse(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.bind", "sqlite3.connect"):
         raise AssertionError(f"the check used {{event}}")

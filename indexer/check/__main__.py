@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -39,7 +40,9 @@ def add_arguments(found: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     found.add_argument("bundle", metavar="BUNDLE", help="the file; - is standard input")
     add_block_hash(found, "the hash of block N from a source that you trust; may be given several times")
-    found.add_argument("--rpc-url", metavar="URL", help="a node that you trust, asked for the hashes of the blocks")
+    found.add_argument(
+        "--rpc-url", type=_node_url, metavar="URL", help="a node that you trust, asked for the hashes of the blocks"
+    )
 
 
 def add_block_hash(found: argparse.ArgumentParser, help: str) -> None:
@@ -55,7 +58,8 @@ def run(options: argparse.Namespace) -> int:
         data = sys.stdin.buffer.read() if options.bundle == "-" else Path(options.bundle).read_bytes()
         trusted = _trusted(data, dict(options.hashes), options.rpc_url)
     except OSError as error:
-        print(f"certindex check: {error}", file=sys.stderr)
+        reason = error if error.filename is None else f"{error.filename} cannot be read: {error.strerror}"
+        print(f"certindex check: {reason}", file=sys.stderr)
         return USAGE_ERROR
     try:
         checked = check(data, trusted)
@@ -92,6 +96,8 @@ def _trusted(data: bytes, given: Mapping[int, bytes], url: str | None) -> Mappin
     from indexer.check.trusted import asked_hashes  # the network, only when it is asked for
 
     head = _head(data)
+    if head is None:
+        return given
     return {**asked_hashes(url, head.chain_id, sorted({block.number for block in head.blocks})), **given}
 
 
@@ -104,12 +110,12 @@ class _Head(msgspec.Struct, rename="camel"):
     blocks: list[_Block]
 
 
-def _head(data: bytes) -> _Head:
-    """Returns what must be known to ask a node; a document that is none fails its check and asks nothing."""
+def _head(data: bytes) -> _Head | None:
+    """Returns what must be known to ask a node; None of what is no bundle: it fails its check, and asks nothing."""
     try:
         return msgspec.json.decode(data, type=_Head)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError):
-        return _Head(0, [])
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _blocks(numbers: Sequence[int]) -> str:
@@ -122,6 +128,16 @@ def _given_hash(text: str) -> tuple[int, bytes]:
     if match is None:
         raise argparse.ArgumentTypeError(f'"{text}" is no block hash. Example: 35000000=0x{"ab" * 32}')
     return int(match[1]), bytes.fromhex(match[2])
+
+
+def _node_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return text
+    except ValueError:  # a port or an IPv6 address that is none
+        pass
+    raise argparse.ArgumentTypeError(f'"{text}" is no http:// or https:// URL. Example: http://127.0.0.1:8545')
 
 
 if __name__ == "__main__":

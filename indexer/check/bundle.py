@@ -143,6 +143,8 @@ def _check_events(bundle: Bundle, logs: Logs) -> None:
     """Each event is the log of a proven receipt, as it stands there."""
     first = {(receipt.block_number, receipt.transaction_index): receipt.first_log_index for receipt in bundle.receipts}
     watched = {contract.address for contract in bundle.contracts}
+    if len(watched) < len(bundle.contracts):
+        raise Failed("the contracts: one address comes twice")
     before = (-1, -1)
     for event in bundle.events:
         where = _where(event)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
-from urllib.error import URLError
+from http.client import HTTPException
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -29,14 +29,12 @@ def asked_hashes(url: str, chain_id: int, numbers: Iterable[int]) -> dict[int, b
 
 
 def _ask(url: str, method: str, params: list[object]) -> object:
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise Untold(f"{_shown(url)} is no http:// or https:// URL")
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     request = Request(url, body, {"Content-Type": "application/json", "User-Agent": "certindex"})
     try:
         with urlopen(request, timeout=TIMEOUT_SECONDS) as response:
             answer = json.load(response)
-    except (URLError, OSError, ValueError) as error:
+    except (OSError, HTTPException, ValueError, RecursionError) as error:
         raise Untold(f"{_shown(url)} did not answer {method}: {error}") from None
     if not isinstance(answer, dict) or "result" not in answer:
         raise Untold(f"{_shown(url)} answered {method} with {str(answer)[:200]}")
