@@ -107,6 +107,7 @@ def test_a_bundle_of_a_whole_life_passes_and_says_what_it_cannot_establish(case:
     assert said.startswith(f"PASS {checked.did}")
     assert "not that these blocks are canonical" in said
     assert "no other event about the device" in said
+    assert f"are the right ones to watch: certificate {case.document['device']['contract']}\n" in said
     assert "established: the events are read by the profile device_certificate of this release" in said
 
 

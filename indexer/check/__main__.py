@@ -16,6 +16,7 @@ SHOWN_BLOCKS = 6
 
 NOT_ESTABLISHED = (
     "that no other event about the device exists, outside of the transactions that are included: see certindex attest",
+    "that these contracts are the right ones to watch: {contracts}",
     "what the indexer tells and receipts do not hold: transaction hashes, log numbers, contracts watched from their "
     "first block, and that block {as_of} was the last one indexed",
 )
@@ -85,7 +86,8 @@ def report(checked: Checked) -> str:
         lines.append("  not established: that the profile reads events rightly; it comes with no release: read it")
     else:
         lines.append(f"  established: the events are read by the profile {checked.profile} of this release")
-    lines += [f"  not established: {text.format(as_of=checked.as_of)}" for text in NOT_ESTABLISHED]
+    contracts = ", ".join(checked.contracts)
+    lines += [f"  not established: {text.format(as_of=checked.as_of, contracts=contracts)}" for text in NOT_ESTABLISHED]
     lines += [f"  not used: the hash of block {number}, which the bundle does not hold" for number in checked.unused]
     return "\n".join(lines)
 

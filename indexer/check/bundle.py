@@ -25,7 +25,7 @@ class Failed(Exception):
 
 
 class Checked(Struct, frozen=True):
-    """A bundle that fits. `untrusted`: the blocks whose hashes nobody vouched for.
+    """A bundle that fits. `untrusted`: the blocks whose hashes nobody vouched for. `contracts`: role and address.
 
     `profile`: the name of the shipped profile that the bundle's is, None for another one.
     """
@@ -38,6 +38,7 @@ class Checked(Struct, frozen=True):
     untrusted: Sequence[int]
     unused: Sequence[int]
     profile: str | None
+    contracts: Sequence[str]
 
 
 def check(data: bytes, trusted: Mapping[int, bytes]) -> Checked:
@@ -258,6 +259,7 @@ def _summary(bundle: Bundle, trusted: Mapping[int, bytes]) -> Checked:
         [number for number in numbers if number not in trusted],
         sorted(trusted.keys() - set(numbers)),
         _shipped_as(bundle.profile.text),
+        [f"{contract.role} {contract.address}" for contract in bundle.contracts],
     )
 
 

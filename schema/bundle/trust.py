@@ -19,8 +19,9 @@ NOT PROVEN: that nothing is missing. The document cannot show that no other even
 transactions. The indexer's operator can attest it for a range of blocks (certindex attest), and so can anyone who \
 runs the indexer. Everything that rests on absence (never revoked, never reset, not licensed) rests on this too.
 
-NOT PROVEN, told by the indexer: the block up to which it had read, transaction hashes, the number of a log within its \
-block, and that a contract was watched from its first block.
+NOT PROVEN, told by the indexer: which contracts are the right ones to watch, and which role each plays; that a \
+contract was watched from its first block; the block up to which it had read, transaction hashes, and the number of a \
+log within its block.
 
 OUTSIDE of all this: that the people who wrote to the blockchain told the truth. A test result is what the holder of a \
 key recorded. The contents of documents behind links are not included; where the chain holds their fingerprint, \
