@@ -4,7 +4,6 @@ import argparse
 import gc
 import logging
 import os
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,7 +11,7 @@ from contextlib import contextmanager, suppress
 import uvicorn
 
 from api.graphql.schema import sdl
-from api.serving import metrics_of, server_config
+from api.serving import address_of, listen, metrics_of, server_config
 from api.settings import Settings
 from schema.database import DatabaseError
 from schema.logs import configure, tell
@@ -21,8 +20,6 @@ from schema.settings import SettingsError, add_options, read_settings
 
 log = logging.getLogger("certindex.api")
 
-
-STUCK_MILLISECONDS = 60_000
 
 GARBAGE = 10_000
 """Objects until Python looks for cycles among them: one request holds thousands at a time, and leaves no cycles."""
@@ -76,24 +73,3 @@ def _metrics(settings: Settings, config: uvicorn.Config) -> Iterator[None]:
     yield
     server.shutdown()
     server.server_close()
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises SettingsError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise SettingsError(
-            f"HOST={host} PORT={port} cannot be listened on: {error.strerror}. Example: HOST=127.0.0.1 PORT=8001"
-        ) from None
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # connections inherit it: one whose client reads nothing is not kept for ever behind a close
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MILLISECONDS)
-    return listener
-
-
-def address_of(listener: socket.socket) -> str:
-    """Return the URL that a listening socket serves GraphQL on."""
-    host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql"

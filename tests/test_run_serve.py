@@ -113,6 +113,23 @@ async def test_a_start_that_is_refused_ends_the_service_too(factory: Factory, sq
             assert "is a node of chain 5, but chain 31337 is wanted" in running.child.last_words
 
 
+async def test_a_port_that_is_taken_is_told_with_the_way_out(factory: Factory, sqlite_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with service(factory, sqlite_url, factory.chain.url, PORT=port) as refused:
+            await refused.until(lambda: refused.child.exit_status is not None, ends=True)
+            assert refused.child.exit_status == 2
+            assert f"certindex: HOST=127.0.0.1 PORT={port} cannot be listened on" in refused.child.last_words
+
+
+async def test_where_it_serves_is_told(factory: Factory, sqlite_url: str) -> None:
+    with service(factory, sqlite_url, factory.chain.url, PORT="0") as served:
+        await served.until(lambda: "INFO serving http://127.0.0.1:" in served.child.last_words)
+        address = served.child.last_words.split("serving ")[1].split()[0]
+        answer = await asyncio.to_thread(httpx.post, address, json=COUNT, timeout=30)
+        assert answer.status_code in (200, 503)
+
+
 async def test_a_body_that_is_nested_without_end_is_refused_and_indexing_goes_on(
     factory: Factory, sqlite_url: str
 ) -> None:
