@@ -49,6 +49,11 @@ async def verify(settings: VerifySettings, first: int | None, last: int | None) 
         verifier = open_verifier(node.pool, levels, node.contracts)
         start = 0 if first is None else first
         end = (await asyncio.to_thread(levels.mark)).final if last is None else last
+        _check_indexed(node.chain_id, end, await asyncio.to_thread(_indexed, node.engine, node.chain_id))
+        if first is not None and first > end:
+            raise Stop(
+                f"--from {first} lies after {f'block {end}, the last final one' if last is None else f'--to {last}'}."
+            )
         total = Tally()
         async for number, tally in verifier.verify(start, end):
             total.add(tally)
@@ -192,14 +197,11 @@ def digest(settings: DatabaseSettings, to: int | None, *, recompute: bool) -> in
     engine, chain_id = open_database(settings)
     try:
         stored = Stored(engine, chain_id)
+        indexed = _indexed(engine, chain_id)
         with engine.begin() as connection:
-            indexed = connection.execute(
-                text("SELECT indexed_number FROM chain WHERE chain_id = :chain_id"), {"chain_id": chain_id}
-            ).scalar_one()
             first = first_block(read_watch_set(connection, chain_id))
         last = indexed if to is None else to
-        if last > indexed:
-            raise Stop(f"--to {last}: chain {chain_id} is indexed to block {indexed}.")
+        _check_indexed(chain_id, last, indexed)
         if recompute:
             for number, kept, made in recomputed_digests(stored, first, last):
                 if kept != made:
@@ -215,6 +217,19 @@ def digest(settings: DatabaseSettings, to: int | None, *, recompute: bool) -> in
     finally:
         engine.dispose()
     return 0
+
+
+def _indexed(engine: Engine, chain_id: int) -> int:
+    with engine.begin() as connection:
+        found = connection.execute(
+            text("SELECT indexed_number FROM chain WHERE chain_id = :chain_id"), {"chain_id": chain_id}
+        )
+        return int(found.scalar_one())
+
+
+def _check_indexed(chain_id: int, last: int, indexed: int) -> None:
+    if last > indexed:
+        raise Stop(f"--to {last}: chain {chain_id} is indexed to block {indexed}.")
 
 
 def _check_range(

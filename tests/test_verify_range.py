@@ -280,6 +280,24 @@ def test_the_command_verifies_a_range_and_tells_what_failed(
     assert f"alarm      block {wrong}: log 0 is stored with another data" in shown
 
 
+def test_the_command_refuses_a_range_that_holds_nothing(
+    factory: Factory, sqlite_url: str, certindex: Certindex
+) -> None:
+    factory.mint()
+    index(factory, sqlite_url)
+    url = ("--rpc-urls", factory.chain.url)
+    with indexed(factory, sqlite_url) as chain:
+        final = chain.levels.mark().final
+        head = chain.rows("SELECT indexed_number FROM chain")[0][0]
+    for asked, told in (
+        (("--from", "3", "--to", "2"), "--from 3 lies after --to 2."),
+        (("--from", str(final + 1)), f"--from {final + 1} lies after block {final}, the last final one."),
+        (("--to", str(head + 1)), f"--to {head + 1}: chain 31337 is indexed to block {head}."),
+    ):
+        done = certindex("verify", *asked, *url, database_url=sqlite_url)
+        assert (done.status, done.err) == (1, f"certindex: {told}\n")
+
+
 async def test_a_running_indexer_verifies_behind_its_head(factory: Factory, sqlite_url: str) -> None:
     factory.mint()
     factory.chain.mine(FINALITY)
