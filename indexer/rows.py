@@ -56,7 +56,7 @@ class Identity(Struct, gc=False):
     token_id: bytes
 
 
-class DeviceVersion(Struct, gc=False):
+class DeviceVersion(Struct, gc=False, array_like=True):
     device_id: int
     valid_from: int
     valid_to: int = OPEN
@@ -100,7 +100,7 @@ class DeviceVersion(Struct, gc=False):
     predecessor_id: int | None = None
 
 
-class DeviceActivity(Struct, gc=False):
+class DeviceActivity(Struct, gc=False, array_like=True):
     device_id: int
     valid_from: int
     updated_at: int
@@ -111,10 +111,11 @@ class DeviceActivity(Struct, gc=False):
     firmware_image_hash: bytes | None = None
     firmware_updated_at: int | None = None
     factory_reset_count: int = 0
-    active_after_end_of_life: bool = False
+    active_after_end_of_life: bool | int = False
+    """SQLite gives a number."""
 
 
-class DeviceAttribute(Struct, gc=False):
+class DeviceAttribute(Struct, gc=False, array_like=True):
     device_id: int
     valid_from: int
     name: str
@@ -123,7 +124,7 @@ class DeviceAttribute(Struct, gc=False):
     valid_to: int = OPEN
 
 
-class Authorization(Struct, gc=False):
+class Authorization(Struct, gc=False, array_like=True):
     device_id: int
     valid_from: int
     user_address: bytes

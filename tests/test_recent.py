@@ -20,6 +20,19 @@ from tests.indexing import Indexer, engine_of, index_afresh, shared_engine
 
 CONTRACT = b"\xce" * 20
 ALICE, BOB = b"\xa1" * 20, b"\xb0" * 20
+HISTORY = (
+    (
+        emitted("Transfer", to=ALICE, tokenId=1),
+        emitted("UserAuthorized", tokenId=1, user=BOB, permissions=3),
+        emitted("UserAuthorized", tokenId=1, user=ALICE, permissions=1),
+        emitted("CertificateCorrected", tokenId=1, attribute="colour", value="black"),
+    ),
+    (
+        emitted("UserRevoked", tokenId=1, user=BOB),
+        emitted("CertificateCorrected", tokenId=1, attribute="colour", value="red"),
+        emitted("CertificateCorrected", tokenId=1, attribute="mounting", value="roof"),
+    ),
+)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -35,35 +48,29 @@ def other_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 @settings(max_examples=15, derandomize=True, deadline=None, database=None)
-@given(st.lists(BLOCKS, max_size=12), st.sampled_from((0, 3, 7, 60_000)), st.sampled_from((1, 2, 5)))
+@given(
+    st.lists(BLOCKS, max_size=12),
+    st.tuples(st.sampled_from((0, 3, 7, 60_000)), st.sampled_from((0, 1, 3, 60_000))),
+    st.sampled_from((1, 2, 5)),
+)
 def test_the_rows_are_the_same_however_much_is_remembered(
-    engine: Engine, other_engine: Engine, chain: list[Block], most_rows: int, blocks: int
+    engine: Engine, other_engine: Engine, chain: list[Block], most: tuple[int, int], blocks: int
 ) -> None:
     node = FakeNode(finality=0)
     for block in chain:
         block.mine(node)
     indexer = Indexer(engine, node, pace=Pace(blocks, most=blocks, side_by_side=1))
-    indexer.store.recent = Recent(most_rows)
+    indexer.store.recent = Recent(*most)
     asyncio.run(indexer.catch_up())
     assert indexer.tables() == index_afresh(other_engine, node)
 
 
 def test_what_is_remembered_is_what_the_database_holds(engine: Engine) -> None:
     node = FakeNode(finality=0)
-    node.mine(
-        emitted("Transfer", to=ALICE, tokenId=1),
-        emitted("UserAuthorized", tokenId=1, user=BOB, permissions=3),
-        emitted("UserAuthorized", tokenId=1, user=ALICE, permissions=1),
-        emitted("CertificateCorrected", tokenId=1, attribute="colour", value="black"),
-    )
     indexer = Indexer(engine, node, pace=Pace(1, most=1, side_by_side=1))
-    asyncio.run(indexer.catch_up())
-    node.mine(
-        emitted("UserRevoked", tokenId=1, user=BOB),
-        emitted("CertificateCorrected", tokenId=1, attribute="colour", value="red"),
-        emitted("CertificateCorrected", tokenId=1, attribute="mounting", value="roof"),
-    )
-    asyncio.run(indexer.catch_up())
+    for block in HISTORY:
+        node.mine(*block)
+        asyncio.run(indexer.catch_up())
     key = (next(iter(indexer.chain.addresses)), 1)
     remembered, unknown = indexer.store.recent.recall([key])
     assert unknown == set()
@@ -110,10 +117,37 @@ def test_what_was_noted_at_another_checkpoint_is_not_believed() -> None:
 
 
 def test_the_devices_written_longest_ago_are_forgotten_first() -> None:
-    recent = Recent(most_rows=4)
-    for number in (1, 2, 1, 3):
+    recent = Recent(most_rows=2, most_packed=2)
+    for number in (1, 2, 1, 3, 4):
         recent.note(b"", _device(number))
-    assert recent.recall([(CONTRACT, number) for number in (1, 2, 3)])[1] == {(CONTRACT, 2)}
+    assert recent.recall([(CONTRACT, number) for number in (1, 2, 3, 4)])[1] == {(CONTRACT, 2)}
+
+
+def test_a_device_that_is_packed_is_recalled_as_it_was_noted(engine: Engine) -> None:
+    node = FakeNode(finality=0)
+    for block in HISTORY:
+        node.mine(*block)
+    indexer = Indexer(engine, node, pace=Pace(1, most=1, side_by_side=1))
+    asyncio.run(indexer.catch_up())
+    key = (next(iter(indexer.chain.addresses)), 1)
+    with engine.begin() as connection:
+        stored = load_open_rows(connection, node.chain_id, _naming(key))
+    recent = Recent(most_rows=0)
+    for _ in range(2):  # as the database gives it, and as it was unpacked
+        recent.note(b"", stored)
+        assert recent.recall([key]) == (stored, set())
+    recent.note(b"", _device(1))
+    assert recent.recall([(CONTRACT, 1)])[0] == _device(1)
+
+
+def test_a_packed_device_that_is_written_again_is_recalled_as_it_is_now() -> None:
+    recent = Recent(most_rows=4)
+    for number in (1, 2, 3):
+        recent.note(b"", _device(number))
+    changed = _device(1)
+    changed.device_versions[1].owner = ALICE
+    recent.note(b"", changed)
+    assert recent.recall([(CONTRACT, 1)])[0] == changed
 
 
 def _device(number: int) -> OpenRows:

@@ -8,15 +8,18 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from msgspec import Struct
+from msgspec.msgpack import Decoder, Encoder
 
 from indexer import rows
 from indexer.ledger import OpenRows, TokenKey
 
-MOST_ROWS = 60_000
-"""About 20,000 devices and 40 MB."""
+MOST_ROWS = 36_000
+"""About 12,000 devices and 24 MB."""
+MOST_PACKED = 40_000
+"""Devices written before these, as 0.5 kB of MessagePack each: a tenth of the cost of loading them again."""
 
 
-class DeviceRows(Struct, gc=False):
+class DeviceRows(Struct, gc=False, array_like=True):
     """All that is open of a device. Rows of one device are forgotten together."""
 
     id: int
@@ -30,25 +33,31 @@ class DeviceRows(Struct, gc=False):
         return 2 + len(self.attributes) + len(self.grants)
 
 
-class Recent:
-    """Devices by token, those written last at the end."""
+_encoder = Encoder()
+_decoder = Decoder(DeviceRows)
 
-    def __init__(self, most_rows: int = MOST_ROWS) -> None:
+
+class Recent:
+    """Devices by token, those written last at the end; those written longer ago packed."""
+
+    def __init__(self, most_rows: int = MOST_ROWS, most_packed: int = MOST_PACKED) -> None:
         self.most_rows = most_rows
+        self.most_packed = most_packed
         self._devices: OrderedDict[TokenKey, DeviceRows] = OrderedDict()
+        self._packed: OrderedDict[TokenKey, bytes] = OrderedDict()
         self._rows = 0
         self._checkpoint = b""
 
     def at(self, checkpoint: bytes) -> "Recent":
         """Returns this where it was noted at the checkpoint of this block hash, else one that knows nothing."""
-        return self if checkpoint == self._checkpoint else Recent(self.most_rows)
+        return self if checkpoint == self._checkpoint else Recent(self.most_rows, self.most_packed)
 
     def recall(self, named: Iterable[TokenKey]) -> tuple[OpenRows, set[TokenKey]]:
         """Returns what is known of the devices named, and those of which nothing is known."""
         found = OpenRows()
         unknown: set[TokenKey] = set()
         for key in named:
-            device = self._devices.get(key)
+            device = self._devices.get(key) or self._unpacked(key)
             if device is None:
                 unknown.add(key)
                 continue
@@ -72,12 +81,21 @@ class Recent:
         for grant in after.authorizations.values():
             devices[grant.device_id][1].grants.append(grant)
         for key, device in devices.values():
+            self._packed.pop(key, None)
             before = self._devices.pop(key, None)
             self._rows += device.count - (0 if before is None else before.count)
             self._devices[key] = device
         self._checkpoint = checkpoint
-        self._forget_oldest()
+        self._pack_oldest()
 
-    def _forget_oldest(self) -> None:
+    def _unpacked(self, key: TokenKey) -> DeviceRows | None:
+        packed = self._packed.get(key)
+        return None if packed is None else _decoder.decode(packed)
+
+    def _pack_oldest(self) -> None:
         while self._rows > self.most_rows:
-            self._rows -= self._devices.popitem(last=False)[1].count
+            key, device = self._devices.popitem(last=False)
+            self._rows -= device.count
+            self._packed[key] = _encoder.encode(device)
+        while len(self._packed) > self.most_packed:
+            self._packed.popitem(last=False)
