@@ -16,6 +16,7 @@ from api.settings import Settings
 from schema.database import DatabaseError
 from schema.logs import configure, tell
 from schema.metrics import serve_metrics
+from schema.output import written_out
 from schema.settings import SettingsError, add_options, read_settings
 
 log = logging.getLogger("certindex.api")
@@ -42,7 +43,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
     add_options(parser, Settings)
     options = parser.parse_args(arguments)
     if options.command == "schema":
-        sys.stdout.write(sdl())
+        with written_out(parser.prog):
+            sys.stdout.write(sdl())
         return
     try:
         serve(read_settings(Settings, options, os.environ))

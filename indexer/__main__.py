@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from indexer.check import __main__ as offline
 from indexer.settings import DatabaseSettings, NodeSettings, ProveSettings, RebuildSettings, Settings, VerifySettings
+from schema.output import written_out
 from schema.settings import add_options, read_settings, without_password
 
 SettingsT = TypeVar("SettingsT", bound=DatabaseSettings)
@@ -21,9 +22,9 @@ USAGE_ERROR = 2
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits: 0 done, 1 failed, 2 a setting is missing or wrong."""
     options = _parser().parse_args(arguments)
-    if options.command == "check":
-        sys.exit(offline.run(options))
-    sys.exit(_run_online(options))
+    with written_out("certindex"):
+        status = offline.run(options) if options.command == "check" else _run_online(options)
+    sys.exit(status)
 
 
 def _run_online(options: argparse.Namespace) -> int:

@@ -36,7 +36,7 @@ from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.store.watch import read_watch_set
 from indexer.sync import Ahead, Pace, UpToDate, step
 from indexer.waiting import Waiting
-from schema.database import connect, migrate
+from schema.database import connect, migrate, shown
 from schema.logs import tell
 from schema.metrics import serve_metrics
 from schema.profile import load_profile
@@ -152,7 +152,8 @@ def status(settings: DatabaseSettings, *, as_json: bool) -> int:
     if as_json:
         print(msgspec.json.format(msgspec.json.encode([status.to_json() for status in statuses]), indent=2).decode())
     else:
-        print("\n\n".join(status.to_text() for status in statuses) or "No chain is indexed yet: certindex sync")
+        nothing = f"No chain is indexed yet in {shown(engine)}: certindex sync"
+        print("\n\n".join(status.to_text() for status in statuses) or nothing)
     return 0
 
 

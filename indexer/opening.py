@@ -219,6 +219,7 @@ async def _watch(
         _tell_of_late_starts(stored, wanted)
         return stored
     contracts = [await _watched(chain, contract) for contract in wanted]
+    await _tell_of_early_starts(chain, contracts)
     try:
         with engine.begin() as connection:
             register(connection, chain_id, profile, contracts)
@@ -245,6 +246,17 @@ async def _is_whole(chain: Chain, address: bytes, start_block: int) -> bool:
     with suppress(TryAgain):
         return not await has_code(chain.rpc, address, hex(start_block - 1))
     return False
+
+
+async def _tell_of_early_starts(chain: Chain, contracts: Sequence[WatchedContract]) -> None:
+    last = max((contract.start_block for contract in contracts), default=0)
+    if last and last - 1 > (head := (await chain.heads()).latest.number):
+        log.warning(
+            "indexing begins at block %d, and the node's newest is block %d: nothing is indexed until then. A database "
+            "keeps the START_BLOCK that it was made with; where it is wrong, name a new one in DATABASE_URL",
+            last,
+            head,
+        )
 
 
 def _tell_of_late_starts(stored: Sequence[WatchedContract], wanted: Sequence[WantedContract]) -> None:

@@ -137,7 +137,8 @@ def test_sync_catches_up_and_status_tells_how_far(devices: Factory, database_url
 
 
 def test_status_is_told_in_words_too(devices: Factory, sqlite_url: str, certindex: Certindex) -> None:
-    assert "No chain is indexed yet: certindex sync" in certindex("status", database_url=sqlite_url).out
+    file = sqlite_url.removeprefix("sqlite:///")
+    assert certindex("status", database_url=sqlite_url).out == f"No chain is indexed yet in {file}: certindex sync\n"
     certindex("sync", *options_of(devices), database_url=sqlite_url)
     told = certindex("status", database_url=sqlite_url)
     assert told.status == 0
@@ -503,3 +504,38 @@ def test_help_explains_every_setting_with_an_example(certindex: Certindex) -> No
     for name in SETTINGS:
         assert f"--{name.lower().replace('_', '-')}" in said
         assert re.search(rf"Example: {name}=\S", said), name
+
+
+@pytest.mark.parametrize("command", ["indexer status", "indexer check -", "api schema"])
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_output_that_cannot_be_written_is_told_in_a_line(command: str, buffered: str, sqlite_url: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", *command.split()],
+            env=os.environ | {"DATABASE_URL": sqlite_url, "PYTHONUNBUFFERED": buffered},
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    program = "certindex-api" if command.startswith("api") else "certindex"
+    told = f"{program}: standard output cannot be written: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (1, told)
+
+
+def test_a_reader_that_has_left_is_told_nothing(sqlite_url: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "indexer", "status"],
+            env=os.environ | {"DATABASE_URL": sqlite_url},
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")

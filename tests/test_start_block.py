@@ -161,6 +161,20 @@ def test_where_there_is_no_contract_there_is_nothing_to_search_for(
     assert f"Example: START_BLOCK={final + 1}" in refused.err
 
 
+def test_a_start_that_the_chain_has_not_reached_is_warned_of(
+    world: World, sqlite_url: str, certindex: Certindex, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = world.chain.block_number
+    asked = ("sync", "--rpc-urls", world.chain.url, "--contracts", world.contracts, "--start-block")
+    certindex(*asked, str(head + 1), database_url=sqlite_url)
+    assert "nothing is indexed" not in caplog.text
+    with caplog.at_level(logging.WARNING):
+        certindex(*asked, str(head + 2), database_url=sqlite_url + ".early")
+    assert (
+        f"indexing begins at block {head + 2}, and the node's newest is block {head}: nothing is indexed" in caplog.text
+    )
+
+
 def test_a_database_keeps_the_start_block_that_it_has_and_says_so(
     world: World, sqlite_url: str, certindex: Certindex, caplog: pytest.LogCaptureFixture
 ) -> None:
