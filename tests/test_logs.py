@@ -1,5 +1,6 @@
 """What the programs log: lines for people, or one JSON object a line with the same fields, and never a key."""
 
+import ast
 import json
 import logging
 import os
@@ -7,13 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from schema.logs import _JsonLines, _Lines, tell
 from schema.settings import without_password
+from scripts.devchain import REPOSITORY
 from scripts.processes import Child
 from tests.fakechain import FakeNode
 from tests.faultproxy import of_fake
@@ -121,3 +123,18 @@ def test_secrets_are_hidden_wherever_they_are_in_a_record(formatter: Any) -> Non
     assert len(shown) == 3
     assert all("postgresql://me:***@host/db" in line and "s3cret" not in line for line in shown)
     assert ("\n" in shown[2]) == (formatter is _Lines)
+
+
+def test_every_event_of_the_log_is_in_the_documentation() -> None:
+    table = (REPOSITORY / "docs" / "operations.md").read_text().split("| event | fields |")[1]
+    told = {event for package in ("api", "indexer", "schema") for event in _events(package)}
+    assert "step failed" in told
+    assert {event for event in told if f"`{event}`" not in table} == set()
+
+
+def _events(package: str) -> Iterator[str]:
+    for path in (REPOSITORY / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Name(id="tell"), args=[_, _, ast.Constant(value=str(event)), *_]):
+                    yield event
