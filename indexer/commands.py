@@ -36,7 +36,7 @@ from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.store.watch import read_watch_set
 from indexer.sync import Ahead, Pace, UpToDate, step
 from indexer.waiting import Waiting
-from schema.database import connect, migrate, shown
+from schema.database import connect, migrate, reading, shown
 from schema.logs import tell
 from schema.metrics import serve_metrics
 from schema.profile import load_profile
@@ -146,7 +146,7 @@ def status(settings: DatabaseSettings, *, as_json: bool) -> int:
     """Prints how far each chain of the database is indexed."""
     engine = connect(settings.database_url)
     migrate(engine)
-    with engine.begin() as connection:
+    with reading(engine).begin() as connection:
         statuses = chain_statuses(connection, settings.chain_id)
     engine.dispose()
     if as_json:

@@ -33,7 +33,7 @@ from indexer.store.watch import (
 )
 from indexer.verifier import Verifier
 from indexer.verify import Judge
-from schema.database import connect, migrate
+from schema.database import connect, migrate, reading
 from schema.profile import Profile, load_profile, parse_profile
 
 log = logging.getLogger("certindex")
@@ -128,7 +128,7 @@ def open_database(settings: DatabaseSettings) -> tuple[Engine, int]:
 
 def find_chain(engine: Engine, wanted: int | None) -> int:
     """Returns the chain that is meant: the one wanted, or the only one that the database holds. Raises Stop."""
-    with engine.begin() as connection:
+    with reading(engine).begin() as connection:
         known = list(connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars())
     listed = ", ".join(map(str, known)) or "none"
     if wanted is not None and wanted not in known:
@@ -210,7 +210,7 @@ def _start_block(settings: Settings, known: int) -> int | None:
 async def _watch(
     engine: Engine, chain: Chain, chain_id: int, profile: Profile, wanted: Sequence[WantedContract]
 ) -> Sequence[WatchedContract]:
-    with engine.begin() as connection:
+    with reading(engine).begin() as connection:
         stored = read_watch_set(connection, chain_id)
         stored_text = read_profile_text(connection, chain_id)
     if stored_text is not None:

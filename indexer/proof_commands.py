@@ -26,7 +26,7 @@ from indexer.store.watch import WatchedContract, first_block, read_watch_set
 from indexer.verifier import Tally
 from schema.bundle.document import Bundle, to_json
 from schema.bundle.making import Unreadable, make_bundle, unproven_blocks
-from schema.database import connect
+from schema.database import connect, reading
 from schema.values import uint256_bytes
 
 SHOWN_FAILURES = 20
@@ -58,7 +58,7 @@ async def verify(settings: VerifySettings, first: int | None, last: int | None) 
         async for number, tally in verifier.verify(start, end):
             total.add(tally)
             print(f"judged to block {number}: {total.verified} of {total.blocks} verified", file=sys.stderr)
-        with node.engine.begin() as connection:
+        with reading(node.engine).begin() as connection:
             failures = verification_failures(connection, node.chain_id, start, end, SHOWN_FAILURES)
     for failure in failures:
         print(f"block {failure.number}: {failure.cause.name}: {failure.reason}")
@@ -130,7 +130,7 @@ async def _verify_blocks(settings: ProveSettings, numbers: Sequence[int]) -> Non
             async for _, tally in verifier.verify(number, number):
                 if tally.verified:
                     continue
-                with node.engine.begin() as connection:
+                with reading(node.engine).begin() as connection:
                     (failure,) = verification_failures(connection, node.chain_id, number, number, 1)
                 raise Stop(f"Block {number} holds an event of the device and cannot be proven: {failure.reason}")
 
@@ -198,7 +198,7 @@ def digest(settings: DatabaseSettings, to: int | None, *, recompute: bool) -> in
     try:
         stored = Stored(engine, chain_id)
         indexed = _indexed(engine, chain_id)
-        with engine.begin() as connection:
+        with reading(engine).begin() as connection:
             first = first_block(read_watch_set(connection, chain_id))
         last = indexed if to is None else to
         _check_indexed(chain_id, last, indexed)
@@ -220,7 +220,7 @@ def digest(settings: DatabaseSettings, to: int | None, *, recompute: bool) -> in
 
 
 def _indexed(engine: Engine, chain_id: int) -> int:
-    with engine.begin() as connection:
+    with reading(engine).begin() as connection:
         found = connection.execute(
             text("SELECT indexed_number FROM chain WHERE chain_id = :chain_id"), {"chain_id": chain_id}
         )
@@ -261,7 +261,7 @@ async def opened_node(settings: DatabaseSettings, urls: Sequence[str]) -> AsyncI
     pool = Pool(urls)
     try:
         await pool.chain_id(chain_id)
-        with engine.begin() as connection:
+        with reading(engine).begin() as connection:
             contracts = read_watch_set(connection, chain_id)
         yield OpenedNode(engine, pool, chain_id, contracts)
     finally:

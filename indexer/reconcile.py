@@ -20,6 +20,7 @@ from indexer.store.answers import load_answers
 from indexer.store.lease import Lease
 from indexer.store.watch import WatchedContract, read_watch_set
 from schema.columns import block_of
+from schema.database import reading
 from schema.events import Kind
 from schema.profile import Profile, Reader
 from schema.profile_calls import CompiledCall, Tells
@@ -56,7 +57,7 @@ async def reconcile(settings: NodeSettings, *, sample: int | None) -> int:
     async with _opened(settings) as node:
         if not any(tells in node.reader.calls for tells in VALUES_OF_DEVICES):
             raise Stop(f"The profile {node.profile.name!r} tells of no [[call]] by which a device could be compared.")
-        with node.engine.begin() as connection:
+        with reading(node.engine).begin() as connection:
             block_number = _indexed_block(connection, node.chain_id)
             devices = indexed_devices(connection, node.chain_id, _device_contracts(node.reader))
             makers = indexed_manufacturers(connection, node.chain_id)
@@ -75,7 +76,7 @@ async def complete(settings: NodeSettings) -> int:
     """Asks the contracts for what old events leave out, stores the answers and folds all events again."""
     async with _opened(settings) as node:
         missing = await asyncio.to_thread(_missing, node)
-        with node.engine.begin() as connection:
+        with reading(node.engine).begin() as connection:
             block_number = _final_block(connection, node.chain_id)
         answers = [answer for one in missing if (answer := await _answer(node, one, block_number)) is not None]
         facts = await _store(node, answers) if answers else 0
@@ -89,7 +90,7 @@ async def complete(settings: NodeSettings) -> int:
 def _missing(node: Node) -> list[Missing]:
     """Returns what events leave out and no stored answer tells, each question once, in order."""
     found: dict[Question, Missing] = {}
-    with node.engine.begin() as connection:
+    with reading(node.engine).begin() as connection:
         statement = text(
             """SELECT position, address, topics, data, transaction_hash, transaction_index FROM event
             WHERE chain_id = :chain_id AND kind IN :kinds ORDER BY position"""
@@ -135,7 +136,7 @@ async def _opened(settings: NodeSettings) -> AsyncIterator[Node]:
     pool = Pool(settings.rpc_urls)
     try:
         await pool.chain_id(chain_id)
-        with engine.begin() as connection:
+        with reading(engine).begin() as connection:
             profile = stored_profile(connection, chain_id)
             contracts = read_watch_set(connection, chain_id)
         addresses: dict[str, list[bytes]] = {}

@@ -133,9 +133,13 @@ def reading(engine: Engine) -> Engine:
 def migrate(engine: Engine) -> None:
     """Brings the database to this release's tables: creates them in an empty one, applies what is missing.
 
-    Raises DatabaseError where it cannot be reached, holds something else or was written by a newer release.
+    Waits for no writer where there is nothing to do. Raises DatabaseError where it cannot be reached, holds something
+    else or was written by a newer release.
     """
     try:
+        with reading(engine).begin() as connection:
+            if _revision(connection) == REVISION:
+                return
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":  # of two that begin at once, one waits; SQLite locks by itself
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from indexer.check import check
 from tests.certindex import Certindex
@@ -118,3 +119,22 @@ def test_a_file_that_cannot_be_written_is_named(
     path = tmp_path / "no" / "folder.json"
     done = certindex("prove", "1", "-o", str(path), "--rpc-urls", factory.chain.url, database_url=url)
     assert (done.status, f"{path} cannot be written: No such file or directory" in done.err) == (1, True)
+
+
+def test_what_only_reads_waits_for_no_writer(factory: Factory, url: str, certindex: Certindex) -> None:
+    """As while `certindex rebuild` writes all rows in one transaction."""
+    node = ("--rpc-urls", factory.chain.url)
+    with indexed(factory, url) as chain:
+        last = str(chain.levels.mark().final)
+        assert certindex("verify", "--to", "9", *node, database_url=url).status == 0
+        with chain.engine.begin() as connection:
+            connection.execute(text("UPDATE chain SET revision = revision"))
+            for command in (
+                ("status",),
+                ("digest",),
+                ("prove", "1"),
+                ("attest", "--to", last, *node),
+                ("reconcile", *node),
+            ):
+                done = certindex(*command, database_url=url)
+                assert (command, done.status, done.err) == (command, 0, "")

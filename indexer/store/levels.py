@@ -24,6 +24,7 @@ from indexer.verify import (
     Verified,
     Wrong,
 )
+from schema.database import reading
 from schema.rlp import encode
 from schema.vocabulary import FailureCause, VerificationLevel
 
@@ -84,7 +85,7 @@ class Levels:
 
     def mark(self) -> Mark:
         """Returns how far the chain is judged, and how far it may be."""
-        with self.engine.begin() as connection:
+        with reading(self.engine).begin() as connection:
             judged, indexed, finalized = connection.execute(
                 text(
                     """SELECT judged_number, indexed_number, coalesce(finalized_number, -1) FROM chain
@@ -96,7 +97,7 @@ class Levels:
 
     def knows_headers(self) -> bool:
         """Tells whether a header of this chain has been recomputed."""
-        with self.engine.begin() as connection:
+        with reading(self.engine).begin() as connection:
             found = connection.execute(
                 text("SELECT number FROM verified_header WHERE chain_id = :chain_id LIMIT 1"),
                 {"chain_id": self.chain_id},
@@ -105,12 +106,12 @@ class Levels:
 
     def blocks(self, first: int, last: int, limit: int) -> Sequence[StoredBlock]:
         """Returns the next blocks with events from first to last."""
-        with self.engine.begin() as connection:
+        with reading(self.engine).begin() as connection:
             return read_range(connection, self.chain_id, first, last, limit).blocks
 
     def due_failures(self, limit: int) -> list[StoredBlock]:
         """Returns blocks that another try may verify, each after twice the time that it waited before."""
-        with self.engine.begin() as connection:
+        with reading(self.engine).begin() as connection:
             found = connection.execute(
                 text(
                     """SELECT number, failed_at, tries FROM verification_failure
