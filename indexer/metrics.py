@@ -7,6 +7,7 @@ from typing import Any
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from indexer.record import Record
 from indexer.rpc import Pool
@@ -15,6 +16,7 @@ from schema.database import reading
 from schema.events import Kind
 from schema.metrics import Described, families
 from schema.notices import STANDBY_SECONDS
+from schema.settings import without_password
 from schema.vocabulary import FailureCause
 
 SHOWN_ERROR = 300
@@ -38,8 +40,8 @@ METRICS = (
               "Seconds since steps fail, or no provider is of use at the start; 0 while they succeed."),
     _of_chain("certindex_failing_block", "gauge", "Block that cannot be indexed; absent while steps succeed."),
     _of_chain("certindex_failing", "gauge",
-              "1 while `certindex_failing_seconds` counts, with the reason; else absent. "
-              "`stopped`: until a person decides.",
+              "1 while `certindex_failing_seconds` counts, or the database does not answer, with the reason; "
+              "else absent. `stopped`: until a person decides.",
               "stopped", "error"),
     _of_chain("certindex_waiting", "gauge",
               "1 while this process waits at its start for a provider that is of use; absent afterwards. "
@@ -125,6 +127,13 @@ class ChainCollector(Collector):
         )
 
     def _of_row(self, chain_id: int) -> _Samples:
+        try:
+            return self._read_row(chain_id)
+        except DBAPIError as error:  # a scrape that fails would tell nothing, least of all why
+            reason = without_password(" ".join(f"the database failed: {error.orig}".split()))
+            return {"certindex_failing": [(["no", reason[:SHOWN_ERROR]], 1)]}
+
+    def _read_row(self, chain_id: int) -> _Samples:
         now = int(time.time())
         with reading(self.engine).begin() as connection:
             row = connection.execute(

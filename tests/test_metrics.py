@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from api.metrics import METRICS as API_METRICS
 from indexer.errors import TryAgain
@@ -123,6 +123,21 @@ async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(engine: Eng
     assert told["certindex_rpc_seconds_bucket"][f"{host} eth_getLogs 0.025"] == 1
     assert told["certindex_rpc_seconds_bucket"][f"{host} eth_getLogs 0.01"] == 0
     assert told["certindex_rpc_away"] == {host: 0}
+
+
+async def test_a_database_that_fails_is_told_beside_what_needs_none(engine: Engine) -> None:
+    record = Record()
+    await told_by(engine, record)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE chain RENAME TO lost"))
+    registry = CollectorRegistry()
+    registry.register(ChainCollector(engine, FakeNode().chain_id, Pool([NODE]), record))
+    samples = {sample.name: sample for family in registry.collect() for sample in family.samples}
+    failing = samples["certindex_failing"]
+    assert failing.labels["error"].startswith("the database failed: ")
+    assert "chain" in failing.labels["error"]
+    assert samples["certindex_rpc_away"].value == 0
+    assert "certindex_indexed_block" not in samples
 
 
 async def test_every_metric_is_collected_under_the_name_it_is_described_by(engine: Engine) -> None:
