@@ -13,8 +13,8 @@ from msgspec.msgpack import Decoder, Encoder
 from indexer import rows
 from indexer.ledger import OpenRows, TokenKey
 
-MOST_ROWS = 36_000
-"""About 12,000 devices and 24 MB."""
+MOST_ROWS = 30_000
+"""About 10,000 devices and 20 MB."""
 MOST_PACKED = 40_000
 """Devices written before these, as 0.5 kB of MessagePack each: a tenth of the cost of loading them again."""
 

@@ -37,6 +37,7 @@ from indexer.store.open_rows import load_open_rows
 from indexer.store.recent import Recent
 from indexer.store.rollback import IDENTITIES, LIFECYCLE, SPANS, Cause, Undone, undo
 from indexer.store.statistics import ANALYZE, tell_statistics
+from indexer.store.wal import shorten_wal
 from indexer.store.watch import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
 from indexer.store.work import Work
 from schema.columns import block_of, end_of_block
@@ -123,7 +124,7 @@ class Store:
         changes = fold(open_rows, facts, self.rules)
         _apply_readings(events, changes)
         blocks, digest = self._block_rows(before, batch)
-        with self.work.timed("commit"), self.engine.begin() as connection:
+        with self.work.timed("commit"), self._writing() as connection:
             move_checkpoint(connection, before, batch.last, digest)
             write_heads(connection, before, heads)
             insert(connection, self.chain_id, "block", blocks)
@@ -161,7 +162,7 @@ class Store:
     def roll_back(self, before: Checkpoint, ancestor: KeptBlock, cause: Cause) -> Undone:
         """Returns to the state after the ancestor; a fork leaves evidence."""
         self.recent = Recent()
-        with self.work.timed("rollback"), self.engine.begin() as connection:
+        with self.work.timed("rollback"), self._writing() as connection:
             move_checkpoint(connection, before, ancestor, self._digest_at(connection, ancestor.number))
             undone = undo(connection, before, (ancestor.number, ancestor.hash), cause)
             if cause is Cause.OPERATOR:
@@ -186,7 +187,7 @@ class Store:
         self.recent = Recent()
         self.maintain()
         for index in SECONDARY_INDEXES:
-            with self.engine.begin() as connection:
+            with self._writing() as connection:
                 if connection.dialect.name == "sqlite":
                     show_life(connection, self.chain_id, self.epoch)  # the beat cannot, while the database is locked
                     connection.exec_driver_sql(SORT_MEMORY)
@@ -213,7 +214,7 @@ class Store:
         """
         events = facts = 0
         recent, self.recent = Recent(), Recent()
-        with self.engine.begin() as connection, _indexes_built_last(connection, before):
+        with self._writing() as connection, _indexes_built_last(connection, before):
             hold_fence(connection, before)
             insert(connection, self.chain_id, "call", answers)
             replace_profile(connection, self.chain_id, profile)
@@ -234,6 +235,13 @@ class Store:
         return Stored(0, events, facts)
 
     # Writing
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction that writes much."""
+        with self.engine.begin() as connection:
+            yield connection
+        shorten_wal(self.engine)
 
     def _write(self, connection: Connection, changes: Changes) -> None:
         for table, closed in changes.closed.items():

@@ -1,0 +1,32 @@
+"""SQLite's write-ahead log, kept short.
+
+A commit moves the log's pages into the database, and the log begins anew once all of them were moved. A beat written
+while a large commit is being moved is left behind, and so is what a reader still sees: such a log grows on and on.
+"""
+
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from schema.database import SQLITE_ARGUMENTS, shown
+
+MOST_BYTES = 192 * 2**20
+"""More than it has when all goes well: 20,000 pages, and a step on top of them."""
+PATIENCE_MS = 100
+
+
+def shorten_wal(engine: Engine, most_bytes: int = MOST_BYTES) -> None:
+    """Empties a log that is longer than this, unless a reader needs it for longer than we wait: the next call does."""
+    if engine.dialect.name != "sqlite" or _length(Path(f"{shown(engine)}-wal")) <= most_bytes:
+        return
+    with closing(engine.raw_connection()) as connection, suppress(sqlite3.OperationalError):  # a full disk may get room
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        cursor.execute(f"PRAGMA busy_timeout = {SQLITE_ARGUMENTS['timeout'] * 1000}")
+
+
+def _length(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
