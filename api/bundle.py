@@ -1,6 +1,7 @@
 """`/devices/{did}/bundle.json`: the audit bundle of a device, to be checked offline by `certindex check`."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable
 
@@ -13,8 +14,11 @@ from api.rates import RateLimited, Rates
 from api.settings import Settings
 from api.snapshot import open_snapshot
 from schema.bundle.document import Bundle, to_json
-from schema.bundle.making import make_bundle
+from schema.bundle.making import Unreadable, make_bundle
 from schema.database import DatabaseError
+from schema.logs import tell
+
+log = logging.getLogger("certindex.api")
 
 DID = re.compile(r"did:erc721:([0-9]{1,19}):0x([0-9a-fA-F]{40}):([0-9]{1,78})")
 EXAMPLE = f"did:erc721:137:0x{'ab' * 20}:42"
@@ -46,6 +50,9 @@ def bundle_route(engine: Engine, settings: Settings, rates: Rates) -> Callable[[
             return _refusal(503, f"The bundle took longer than {settings.max_seconds:g} s. Ask again later.")
         except (DBAPIError, DatabaseError):
             return _refusal(503, "The database does not answer. Ask again later.")
+        except Unreadable as error:
+            tell(log, logging.ERROR, "a bundle cannot be made", " of {device}: {error}", device=did, error=str(error))
+            return _refusal(500, f"What is stored of {did} is damaged: {error}")
         if bundle is None:
             return _refusal(404, f"There is no device {did}, as far as it is indexed.")
         return _response(request, bundle)

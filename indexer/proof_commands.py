@@ -83,8 +83,8 @@ async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
         checked = check(data, {})
     except Failed as failure:
         raise Stop(
-            f"The bundle of {device} would not pass its own check: {failure}. The derived rows are not what the events "
-            "come to; write them anew: certindex rebuild"
+            f"The bundle of {device} would not pass its own check: {failure}. What is stored was changed: certindex "
+            "rebuild writes the rows anew that events come to, certindex verify the headers and proofs"
         ) from None
     _write(data + b"\n", out)
     if out is not None:

@@ -118,6 +118,21 @@ def test_a_bundle_of_unverified_events_is_served_and_fails_its_check_with_the_wa
         check(answer.content, {})
 
 
+def test_a_bundle_of_what_was_changed_is_refused_with_what_does_not_fit(factory: Factory, sqlite_url: str) -> None:
+    live(factory, sqlite_url)
+    verify(factory, sqlite_url)
+    with indexed(factory, sqlite_url) as chain, serving(Settings(database_url=sqlite_url)) as address:
+        for changed, said in (
+            ("UPDATE event SET topics = zeroblob(32)", "is not read as it was stored. Read all events again"),
+            ("UPDATE receipt_proof SET nodes = zeroblob(9)", "Make it anew: certindex verify --from"),
+        ):
+            chain.execute(changed)
+            answer = CLIENT.get(f"{address}/devices/{did(factory)}/bundle.json")
+            told = answer.json()["error"]
+            assert (answer.status_code, told.split(": ")[0]) == (500, f"What is stored of {did(factory)} is damaged")
+            assert said in told
+
+
 def test_bundles_of_nothing_are_refused_with_a_right_example(factory: Factory, sqlite_url: str) -> None:
     live(factory, sqlite_url)
     with serving(Settings(database_url=sqlite_url)) as address:

@@ -100,6 +100,19 @@ def test_a_bundle_whose_state_was_tampered_with_is_not_written(
     assert "certindex rebuild" in done.err
 
 
+def test_a_stored_proof_that_was_tampered_with_is_named_with_the_way_out(
+    factory: Factory, url: str, certindex: Certindex
+) -> None:
+    node = ("--rpc-urls", factory.chain.url)
+    assert certindex("prove", "1", *node, database_url=url).status == 0
+    with indexed(factory, url) as database:
+        database.execute("UPDATE receipt_proof SET nodes = zeroblob(9)")
+    done = certindex("prove", "1", database_url=url)
+    assert "cannot be read. Make it anew: certindex verify --from" in done.err
+    assert certindex("verify", *done.err.split("certindex verify ")[1].split(), *node, database_url=url).status == 0
+    assert f"block {int(done.err.split('--from ')[1].split()[0])}" not in certindex("prove", "1", database_url=url).err
+
+
 def test_a_token_that_two_contracts_number_alike_is_asked_for_by_its_did(
     factory: Factory, url: str, certindex: Certindex
 ) -> None:

@@ -11,7 +11,7 @@ from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, hexed, place, shown_r
 from schema.bundle.trust import TRUST
 from schema.events import Kind
 from schema.profile import Mapped, Reader, parse_profile
-from schema.rlp import decode, items, string
+from schema.rlp import RlpError, decode, items, string
 from schema.tables import Chain
 from schema.values import block_of, log_index_of
 
@@ -30,7 +30,7 @@ CHUNK = 500
 
 
 class Unreadable(Exception):
-    """The stored events do not mean what the stored rows say; the message names the first, and the way out."""
+    """What is stored was changed since it was: the message names the first thing that does not fit, and the way out."""
 
 
 class Rests(NamedTuple):
@@ -192,7 +192,7 @@ def _receipts(connection: Connection, chain_id: int, places: set[tuple[int, int]
             block_number=row.block_number,
             transaction_index=row.transaction_index,
             first_log_index=row.first_log_index,
-            nodes=[hexed(string(node)) for node in items(decode(row.nodes))],
+            nodes=_nodes(row),
         )
         for chunk in _chunks(sorted({number for number, _ in places}))
         for row in connection.execute(
@@ -200,6 +200,17 @@ def _receipts(connection: Connection, chain_id: int, places: set[tuple[int, int]
         )
         if (row.block_number, row.transaction_index) in places
     ]
+
+
+def _nodes(row: Row[Any]) -> list[str]:
+    try:
+        return [hexed(string(node)) for node in items(decode(row.nodes))]
+    except RlpError:
+        number = row.block_number
+        raise Unreadable(
+            f"The stored proof of transaction {row.transaction_index} of block {number} cannot be read. Make it anew: "
+            f"certindex verify --from {number} --to {number}"
+        ) from None
 
 
 def _event(reader: Reader, event: Row[Any], device: int) -> document.Event:
