@@ -6,6 +6,7 @@ Numbers that may exceed 2**53 are decimal text; bytes are lower-case hex with 0x
 
 import json
 from collections.abc import Iterable
+from inspect import cleandoc
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -197,6 +198,9 @@ def to_json(bundle: Bundle) -> bytes:
 def json_schema() -> dict[str, Any]:
     """Returns the JSON Schema of the document."""
     schema = msgspec.json.schema(Bundle)
+    for definition in schema["$defs"].values():
+        if "description" in definition:  # a docstring, indented as before Python 3.13
+            definition["description"] = cleandoc(definition["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Audit bundle of a device",
