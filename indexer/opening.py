@@ -211,8 +211,9 @@ async def _watch(
     engine: Engine, chain: Chain, chain_id: int, profile: Profile, wanted: Sequence[WantedContract]
 ) -> Sequence[WatchedContract]:
     with reading(engine).begin() as connection:
-        stored = read_watch_set(connection, chain_id)
+        # in this order: another indexer may register the chain, text and contracts at once, between the two
         stored_text = read_profile_text(connection, chain_id)
+        stored = read_watch_set(connection, chain_id)
     if stored_text is not None:
         check_contracts(chain_id, stored, wanted)
         check_profile(chain_id, stored_text, profile)

@@ -16,22 +16,24 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 
-from indexer import commands
+from indexer import commands, opening
 from indexer.settings import Settings
+from indexer.store.watch import WatchedContract, register
 from schema.database import connect
 from schema.indexes import SECONDARY_INDEXES
-from schema.profile import SHIPPED
+from schema.profile import SHIPPED, load_profile
 from scripts.processes import Child
 from tests.certindex import Certindex, runner
 from tests.chain import Factory, report
 from tests.conftest import StartAnvil
 from tests.fakechain import CERTIFICATE, FakeNode
 from tests.faultproxy import Exchange, FaultProxy, of_fake
-from tests.indexing import read_tables
+from tests.indexing import engine_of, read_tables
 from tests.postgres import plain_url
 from tests.processes import until
+from tests.verifying import settings_for
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHAIN_ID = 31337
@@ -539,3 +541,24 @@ def test_a_reader_that_has_left_is_told_nothing(sqlite_url: str) -> None:
     finally:
         os.close(writing)
     assert (ended.returncode, ended.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("moment", ["read_profile_text", "read_watch_set"])
+async def test_an_indexer_that_begins_while_another_one_registers_the_chain_goes_on(
+    factory: Factory, database_url: str, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    contract = WatchedContract("certificate", bytes.fromhex(factory.contract.address[2:]), 0, whole=True)
+    read = getattr(opening, moment)
+    registered: list[int] = []
+
+    def and_register(connection: Connection, chain_id: int) -> Any:
+        found = read(connection, chain_id)
+        if not registered:
+            registered.append(chain_id)
+            with engine_of(database_url) as engine, engine.begin() as another:
+                register(another, chain_id, load_profile("device-certificate"), [contract])
+        return found
+
+    monkeypatch.setattr(opening, moment, and_register)
+    assert await commands.sync(settings_for(factory, database_url)) == 0
+    assert registered == [CHAIN_ID]
