@@ -139,6 +139,8 @@ class Follower:
 
     async def _work(self) -> None:
         """Indexes, verifies and listens for heads side by side, for as long as the lease is ours."""
+        hosts = ", ".join(host.name for host in self.opened.pool.hosts)
+        tell(log, INFO, "following", " chain={chain} hosts={hosts}", chain=self.opened.chain_id, hosts=hosts)
         store = self.opened.store(self.lease)
         store.work = self.record.work
         following = asyncio.create_task(self._follow(store))

@@ -47,6 +47,8 @@ def test_every_line_of_the_indexer_is_json_with_the_fields_of_its_event_and_with
     told = [json.loads(line) for line in lines]
     assert all(each.keys() >= {"time", "level", "logger", "event"} for each in told)
     by_event = {each["event"]: each for each in told}
+    assert told[0]["event"] == "following"
+    assert told[0]["hosts"].startswith("http://127.0.0.1:")
     assert {"indexed", "backfill finished", "step failed", "rolled back"} <= by_event.keys()
     assert by_event["rolled back"].keys() >= {"ancestor", "old_head", "events", "elapsed"}
     assert by_event["indexed"].keys() >= {"first", "last", "blocks", "events", "facts", "head", "elapsed"}
