@@ -52,7 +52,9 @@ def load_trusted(path: Path, schema: GraphQLSchema) -> TrustedDocuments:
     """Returns the documents of a manifest, or of all *.json in a folder. Raises SettingsError."""
     try:
         return TrustedDocuments(_read_all(path, schema))
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise SettingsError(f'TRUSTED_DOCUMENTS is "{path}": it cannot be read: {error.strerror}.') from None
+    except ValueError as error:
         raise SettingsError(f'TRUSTED_DOCUMENTS is "{path}": {error} Example of a manifest: {EXAMPLE}') from None
 
 

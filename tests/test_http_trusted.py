@@ -144,5 +144,5 @@ def test_the_program_ends_with_status_2_for_a_manifest_that_is_not_there(tmp_pat
         TRUSTED_DOCUMENTS=str(tmp_path / "none.json"), DATABASE_URL=f"sqlite:///{tmp_path / 'a.db'}", PORT="0"
     )
     assert ended.returncode == 2
-    assert "none.json" in ended.stderr
+    assert f'TRUSTED_DOCUMENTS is "{tmp_path}/none.json": it cannot be read: No such file' in ended.stderr
     assert "Traceback" not in ended.stderr
