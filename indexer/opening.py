@@ -225,6 +225,12 @@ async def _watch(
         with engine.begin() as connection:
             register(connection, chain_id, profile, contracts)
     except IntegrityError:  # another indexer began at the same moment: what it stored counts
+        with reading(engine).begin() as connection:
+            if read_profile_text(connection, chain_id) is None:
+                raise Stop(
+                    f"The database holds chain {chain_id} without the profile that it was read by: somebody "
+                    "changed it. Restore a backup, or index into a new database (DATABASE_URL)."
+                ) from None
         return await _watch(engine, chain, chain_id, profile, wanted)
     return contracts
 

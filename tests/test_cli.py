@@ -543,6 +543,21 @@ def test_a_reader_that_has_left_is_told_nothing(sqlite_url: str) -> None:
     assert (ended.returncode, ended.stderr) == (1, "")
 
 
+def test_a_database_that_has_lost_its_profile_or_its_contracts_is_refused(
+    devices: Factory, database_url: str, certindex: Certindex
+) -> None:
+    certindex("sync", *options_of(devices), database_url=database_url)
+    with engine_of(database_url) as engine, engine.begin() as connection:
+        connection.execute(text("DELETE FROM profile"))
+    done = certindex("sync", *options_of(devices), database_url=database_url)
+    assert done.status == 1
+    assert f"holds chain {CHAIN_ID} without the profile that it was read by: somebody changed it" in done.err
+    with engine_of(database_url) as engine, engine.begin() as connection:
+        connection.execute(text("DELETE FROM contract"))
+    done = certindex("digest", database_url=database_url)
+    assert (done.status, "holds no contract of the chain: somebody changed it" in done.err) == (1, True), done.err
+
+
 @pytest.mark.parametrize("moment", ["read_profile_text", "read_watch_set"])
 async def test_an_indexer_that_begins_while_another_one_registers_the_chain_goes_on(
     factory: Factory, database_url: str, monkeypatch: pytest.MonkeyPatch, moment: str

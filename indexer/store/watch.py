@@ -47,6 +47,9 @@ def digest_of(chain_id: int, contracts: Sequence[WatchedContract]) -> bytes:
 
 
 def first_block(contracts: Sequence[WatchedContract]) -> int:
+    """Returns the first block that is indexed. Raises Stop."""
+    if not contracts:
+        raise Stop("The database holds no contract of the chain: somebody changed it. Restore a backup.")
     return min(contract.start_block for contract in contracts)
 
 
