@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 
 import uvicorn
 
@@ -40,6 +41,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         default="serve",
         help="serve (default), or schema: print the GraphQL schema and exit",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('certindex')}")
     add_options(parser, Settings)
     options = parser.parse_args(arguments)
     if options.command == "schema":

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="certindex", description="Follows an EVM chain and keeps the tables that answer questions about devices."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('certindex')}")
     found = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = found.add_parser("run", help="follow the chain for ever", description="Follows the chain for ever.")
     run.add_argument("--serve", action="store_true", help="answer GraphQL in the same process")

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -506,6 +507,12 @@ def test_help_explains_every_setting_with_an_example(certindex: Certindex) -> No
     for name in SETTINGS:
         assert f"--{name.lower().replace('_', '-')}" in said
         assert re.search(rf"Example: {name}=\S", said), name
+
+
+@pytest.mark.parametrize(("module", "program"), [("indexer", "certindex"), ("api", "certindex-api")])
+def test_each_program_tells_its_version(module: str, program: str) -> None:
+    told = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True)
+    assert told.stdout == f"{program} {version('certindex')}\n"
 
 
 @pytest.mark.parametrize("command", ["indexer status", "indexer check -", "api schema"])

@@ -30,6 +30,9 @@ FeedAfter = Annotated[
     str | None,
     strawberry.argument(description="The cursor of the last message that was applied, or an `endCursor`."),
 ]
+FeedFirst = Annotated[
+    int | None, strawberry.argument(description="The first so many, 0 to 100; 20 where it is not given.")
+]
 LeastFinality = Annotated[
     Finality,
     strawberry.argument(

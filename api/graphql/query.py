@@ -13,7 +13,7 @@ from api.graphql.authorizations import (
     Scoped,
     connect_authorizations,
 )
-from api.graphql.changes import ChangePage, FeedAfter, FeedFilterBy, LeastFinality, changes
+from api.graphql.changes import ChangePage, FeedAfter, FeedFilterBy, FeedFirst, LeastFinality, changes
 from api.graphql.connections import After, Before, Connection, First, Last, Listed, Slice, connect
 from api.graphql.context import Info
 from api.graphql.devices import Device, HistoryFilterBy, HistoryOrderBy, to_device
@@ -200,7 +200,7 @@ class Query:
         self,
         info: Info,
         after: FeedAfter = UNSET,
-        first: First = UNSET,
+        first: FeedFirst = UNSET,
         filter_by: FeedFilterBy = UNSET,
         finality: LeastFinality = Finality.UNSAFE,
     ) -> ChangePage:
