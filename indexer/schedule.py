@@ -131,9 +131,8 @@ class Follower:
         try:
             acquiring.result()
         except DBAPIError as error:
-            pause = FIRST_PAUSE_SECONDS
-            tell(log, WARNING, "standing by", AGAIN, pause=pause, error=_said(error))
-            await asyncio.sleep(pause)
+            tell(log, WARNING, "standing by", AGAIN, pause=self._pause, error=_said(error))
+            await self._wait_longer()
             return False
         return True
 
@@ -262,6 +261,10 @@ class Follower:
         tell(log, level, "step failed", AGAIN, pause=self._pause, error=said, kind=kind)
         with suppress(DBAPIError):  # a database that is away cannot be told
             await asyncio.to_thread(store.note_failure, said, stopped=isinstance(error, Stop))
+        await self._wait_longer()
+
+    async def _wait_longer(self) -> None:
+        """Waits, each time in a row for longer, or until told to stop."""
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from indexer.opening import open_chain
 from indexer.schedule import Follower
 from indexer.store import Store
+from indexer.store.lease import Lease
 from schema.database import connect
 from scripts.devchain import REPOSITORY
 from tests.chain import Factory
@@ -49,6 +50,35 @@ async def test_an_indexer_outlives_a_database_that_is_away_for_a_while(
         await opened.pool.close()
         opened.engine.dispose()
     assert next(failures, None) is None
+
+
+async def test_a_standby_asks_a_database_that_is_away_less_and_less_often(
+    factory: Factory, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    look = Lease.try_acquire
+    failures = iter([OperationalError("SELECT", None, sqlite3.OperationalError("the disk is away"))] * 2)
+
+    def looks_at_last(lease: Lease) -> object:
+        for error in failures:
+            raise error
+        return look(lease)
+
+    monkeypatch.setattr(Lease, "try_acquire", looks_at_last)
+    opened = await open_chain(settings_for(factory, sqlite_url))
+    follower = Follower(opened, 0.1, verify=False, keep_proofs=False)
+    running = asyncio.create_task(follower.run())
+    try:
+        async with asyncio.timeout(60):
+            while await asyncio.to_thread(events, sqlite_url) == 0:
+                assert not running.done(), running.result()
+                await asyncio.sleep(0.05)
+    finally:
+        follower.stop()
+        await running
+        await opened.pool.close()
+        opened.engine.dispose()
+    said = [record.getMessage() for record in caplog.records if "standing by" in record.getMessage()]
+    assert [re.findall("again in [0-9.]+s", line) for line in said] == [["again in 0.5s"], ["again in 1.0s"]]
 
 
 async def test_maintenance_gives_the_planner_the_statistics_of_a_grown_table(factory: Factory, sqlite_url: str) -> None:
