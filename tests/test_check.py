@@ -197,7 +197,7 @@ def _others(value: Any) -> st.SearchStrategy[Any]:
             flipped = value[:-1] + ("1" if value[-1] != "1" else "2") if len(value) > 2 else "0x00"
             return st.sampled_from([flipped, value + "00", value[:-2] if len(value) > 2 else "0x01", value.upper()])
         case str():
-            return st.sampled_from([f"{value}1", f"1{value}", "", f"{value}\u00e9", None])
+            return st.sampled_from([f"{value}1", f"1{value}", "" if value else "x", f"{value}\u00e9", None])
         case _:
             return st.sampled_from([0, 1, "", "0x", "1:1", True])
 
