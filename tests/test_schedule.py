@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from indexer.opening import open_chain
+from indexer.opening import Opened, open_chain
 from indexer.schedule import Follower
 from indexer.store import Store
 from indexer.store.lease import Lease
@@ -37,18 +37,9 @@ async def test_an_indexer_outlives_a_database_that_is_away_for_a_while(
 
     monkeypatch.setattr(Store, "commit", commits_at_last)
     opened = await open_chain(settings_for(factory, database_url))
-    follower = Follower(opened, 0.1, verify=False, keep_proofs=False)
-    running = asyncio.create_task(follower.run())
-    try:
-        async with asyncio.timeout(60):
-            while await asyncio.to_thread(events, database_url) == 0:
-                assert not running.done(), running.result()
-                await asyncio.sleep(0.05)
-    finally:
-        follower.stop()
-        await running
-        await opened.pool.close()
-        opened.engine.dispose()
+    await follow_until_indexed(opened, database_url)
+    await opened.pool.close()
+    opened.engine.dispose()
     assert next(failures, None) is None
 
 
@@ -65,34 +56,16 @@ async def test_a_standby_asks_a_database_that_is_away_less_and_less_often(
 
     monkeypatch.setattr(Lease, "try_acquire", looks_at_last)
     opened = await open_chain(settings_for(factory, sqlite_url))
-    follower = Follower(opened, 0.1, verify=False, keep_proofs=False)
-    running = asyncio.create_task(follower.run())
-    try:
-        async with asyncio.timeout(60):
-            while await asyncio.to_thread(events, sqlite_url) == 0:
-                assert not running.done(), running.result()
-                await asyncio.sleep(0.05)
-    finally:
-        follower.stop()
-        await running
-        await opened.pool.close()
-        opened.engine.dispose()
+    await follow_until_indexed(opened, sqlite_url)
+    await opened.pool.close()
+    opened.engine.dispose()
     said = [record.getMessage() for record in caplog.records if "standing by" in record.getMessage()]
     assert [re.findall("again in [0-9.]+s", line) for line in said] == [["again in 0.5s"], ["again in 1.0s"]]
 
 
 async def test_maintenance_gives_the_planner_the_statistics_of_a_grown_table(factory: Factory, sqlite_url: str) -> None:
     opened = await open_chain(settings_for(factory, sqlite_url))
-    follower = Follower(opened, 0.1, verify=False, keep_proofs=False)
-    running = asyncio.create_task(follower.run())
-    try:
-        async with asyncio.timeout(60):
-            while await asyncio.to_thread(events, sqlite_url) == 0:
-                assert not running.done(), running.result()
-                await asyncio.sleep(0.05)
-    finally:
-        follower.stop()
-        await running
+    follower = await follow_until_indexed(opened, sqlite_url)
     with opened.engine.begin() as connection:
         connection.execute(text("DELETE FROM sqlite_stat1"))
     opened.store(follower.lease).maintain()
@@ -122,6 +95,21 @@ def test_an_indexer_waits_for_a_node_that_is_not_there_yet(anvil: StartAnvil, sq
         indexer.stderr.read()
     assert indexer.returncode == 0
     assert events(sqlite_url) > 0
+
+
+async def follow_until_indexed(opened: Opened, database_url: str) -> Follower:
+    """Follows the chain until an event is stored."""
+    follower = Follower(opened, 0.1, verify=False, keep_proofs=False)
+    running = asyncio.create_task(follower.run())
+    try:
+        async with asyncio.timeout(60):
+            while await asyncio.to_thread(events, database_url) == 0:
+                assert not running.done(), running.result()
+                await asyncio.sleep(0.05)
+    finally:
+        follower.stop()
+        await running
+    return follower
 
 
 def events(database_url: str) -> int:
