@@ -2,7 +2,7 @@
 
 Prints a table; writes it with all figures as JSON and a plot into .bench/results/. Chains are told once and kept in
 .bench/chains/. Read the ratios: how fast the machine is, and what else it does, is in every figure. Without options it
-takes a quarter of an hour, with --quick two, with --long an hour.
+takes a quarter of an hour, with --quick a third of that, with --long an hour.
 """
 
 import argparse
