@@ -26,7 +26,7 @@ from api.requests import RequestError
 from api.settings import Settings
 from api.sockets import WebSocketEndpoint
 from api.streams import StreamEndpoint
-from schema.database import connect
+from schema.tables.database import connect
 
 
 def create_app(settings: Settings) -> Starlette:

@@ -15,8 +15,8 @@ from api.settings import Settings
 from api.snapshot import open_snapshot
 from schema.bundle.document import Bundle, to_json
 from schema.bundle.making import Unreadable, make_bundle
-from schema.database import DatabaseError
-from schema.logs import tell
+from schema.program.logs import tell
+from schema.tables.database import DatabaseError
 
 log = logging.getLogger("certindex.api")
 

@@ -14,11 +14,11 @@ import uvicorn
 from api.graphql.schema import sdl
 from api.serving import address_of, listen, metrics_of, server_config
 from api.settings import Settings
-from schema.database import DatabaseError
-from schema.logs import configure, tell
-from schema.metrics import serve_metrics
-from schema.output import written_out
-from schema.settings import SettingsError, add_options, read_settings
+from schema.program.logs import configure, tell
+from schema.program.metrics import serve_metrics
+from schema.program.output import written_out
+from schema.program.settings import SettingsError, add_options, read_settings
+from schema.tables.database import DatabaseError
 
 log = logging.getLogger("certindex.api")
 

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, select
 
 from api.queries import tables
 from api.queries.pins import BlockPoint
-from schema.columns import block_of, log_index_of
-from schema.profile import Reader, Reading, parse_profile
+from schema.profile.model import Reader, Reading, parse_profile
+from schema.tables.columns import block_of, log_index_of
 
 
 class Finality(Enum):

@@ -15,7 +15,7 @@ from api.queries.pages import Listing, Window
 from api.queries.pins import Pin
 from api.reading import Reading
 from schema.events import DeviceAddressReset, DeviceAttributeSet, DeviceMinted, Fact, FactoryReset, Kind
-from schema.profile import Mapped
+from schema.profile.model import Mapped
 
 Fits = Callable[[Fact], bool]
 

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine
 
-from schema.notices import CHANNEL
+from schema.tables.notices import CHANNEL
 
 
 class Listener:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from api.graphql.identity import token_did
 from api.queries import tables
 from api.queries.filters import LAST_SECOND
-from schema.columns import OPEN, block_of
+from schema.tables.columns import OPEN, block_of
 
 FOLDER = Path(__file__).parent / "graphiql"
 YEAR = 365 * 24 * 3600

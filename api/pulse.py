@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from api.queries import tables
-from schema.logs import tell
+from schema.program.logs import tell
 
 if TYPE_CHECKING:
     from api.listener import Listener

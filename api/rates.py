@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from api.graphql.errors import Code, Refusal
 from api.settings import Settings
-from schema.settings import SettingsError
+from schema.program.settings import SettingsError
 
 if TYPE_CHECKING:
     from limits import RateLimitItem

@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from api.queries import tables
 from api.settings import Settings
-from schema.database import DatabaseError, check_revision, shown
-from schema.notices import STANDBY_SECONDS
+from schema.tables.database import DatabaseError, check_revision, shown
+from schema.tables.notices import STANDBY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 from api.app import create_app
 from api.protocol import BoundedProtocol
 from api.settings import Settings
-from schema.logs import tell
-from schema.settings import SettingsError, read_settings
+from schema.program.logs import tell
+from schema.program.settings import SettingsError, read_settings
 
 log = logging.getLogger("certindex.api")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from schema.settings import (
+from schema.program.settings import (
     database_url,
     log_format,
     metrics_host,

@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Literal
 
-from schema.metrics import Histogram
+from schema.program.metrics import Histogram
 
 WAIT_SECONDS = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 

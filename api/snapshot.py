@@ -14,7 +14,7 @@ from api.events import read_readers
 from api.queries.chains import chains, contracts
 from api.queries.pins import Pin, pin_now
 from schema.licenses import hardware_licensing_is_whole, manufacturer_licensing_is_whole
-from schema.profile import Reader
+from schema.profile.model import Reader
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")

@@ -17,7 +17,7 @@ from graphql import GraphQLError, GraphQLSchema, parse, validate
 from api.documents import PersistedQueryNotFound
 from api.graphql.errors import BadUserInput, Code, Refusal
 from api.requests import GraphQLRequest
-from schema.settings import SettingsError
+from schema.program.settings import SettingsError
 
 APOLLO = "apollo-persisted-query-manifest"
 EXAMPLE = '{"a-unique-id": "query Devices { devices { totalCount } }"}'

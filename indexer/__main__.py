@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from indexer.check import __main__ as offline
 from indexer.settings import DatabaseSettings, NodeSettings, ProveSettings, RebuildSettings, Settings, VerifySettings
-from schema.output import written_out
-from schema.settings import add_options, read_settings, without_password
+from schema.program.output import written_out
+from schema.program.settings import add_options, read_settings, without_password
 
 SettingsT = TypeVar("SettingsT", bound=DatabaseSettings)
 
@@ -33,9 +33,9 @@ def _run_online(options: argparse.Namespace) -> int:
     from sqlalchemy.exc import DBAPIError
 
     from indexer.errors import Stop, TryAgain
-    from schema.database import DatabaseError
-    from schema.profile import ProfileError
-    from schema.settings import SettingsError
+    from schema.profile.model import ProfileError
+    from schema.program.settings import SettingsError
+    from schema.tables.database import DatabaseError
 
     try:
         return _run(options)
@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
 def _read(kind: type[SettingsT], options: argparse.Namespace) -> SettingsT:
     """Returns the settings of a command, and lets it log as they say, without what they keep secret."""
     from indexer.rpc.errors import without_keys
-    from schema.logs import configure
+    from schema.program.logs import configure
 
     settings = read_settings(kind, options, os.environ)
     urls = [*(getattr(settings, "rpc_urls", None) or ()), *filter(None, [getattr(settings, "ws_url", None)])]
@@ -196,7 +196,7 @@ def _count(value: str) -> int:
 
 
 def _failed(message: str, exit_status: int) -> int:
-    from schema.logs import is_json, tell
+    from schema.program.logs import is_json, tell
 
     if is_json():
         tell(logging.getLogger("certindex"), logging.CRITICAL, "failed", error=message, exit_status=exit_status)

@@ -22,7 +22,7 @@ from indexer.store.watch import WatchedContract
 from indexer.together import together
 from indexer.verifier import Verifier
 from indexer.verify import LATEST_TIME, StoredBlock, Verified
-from schema.rlp import RlpError
+from schema.abi.rlp import RlpError
 
 BLOCKS_A_CHUNK = 128
 STRAY = "block {}: events of it are stored, but not the block"

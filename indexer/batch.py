@@ -9,10 +9,10 @@ from indexer import rows
 from indexer.chain import Header, RawLog
 from indexer.errors import Stop
 from indexer.ledger import Placed
-from schema.columns import position
+from schema.abi.keccak import keccak256
 from schema.events import Kind
-from schema.keccak import keccak256
-from schema.profile import Mapped, Reader, Undecodable
+from schema.profile.model import Mapped, Reader, Undecodable
+from schema.tables.columns import position
 
 
 class BlockLogs(Struct, frozen=True):

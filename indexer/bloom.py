@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from schema.keccak import keccak256
+from schema.abi.keccak import keccak256
 
 BLOOM_BITS = 2048
 

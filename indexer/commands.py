@@ -36,10 +36,10 @@ from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.store.watch import read_watch_set
 from indexer.sync import Ahead, Pace, UpToDate, step
 from indexer.waiting import Waiting
-from schema.database import connect, migrate, reading, shown
-from schema.logs import tell
-from schema.metrics import serve_metrics
-from schema.profile import load_profile
+from schema.profile.model import load_profile
+from schema.program.logs import tell
+from schema.program.metrics import serve_metrics
+from schema.tables.database import connect, migrate, reading, shown
 
 ResultT = TypeVar("ResultT")
 

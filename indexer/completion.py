@@ -7,7 +7,7 @@ import msgspec
 
 from indexer.ledger import Placed
 from schema.events import DeviceMinted, ManufacturerMinted
-from schema.profile_calls import CompiledCall, Tells
+from schema.profile.calls import CompiledCall, Tells
 
 Calls = Mapping[Tells, CompiledCall]
 

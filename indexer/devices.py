@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from indexer.rows import DeviceActivity, DeviceVersion
 from schema.events import ZERO_ADDRESS, TestKind
-from schema.values import saturate, text_key
+from schema.tables.values import saturate, text_key
 from schema.vocabulary import (
     EndOfLifeProcess,
     EndOfLifeStatus,

@@ -50,8 +50,8 @@ from schema.events import (
     VehicleMinted,
     VehicleTransferred,
 )
-from schema.profile import GrantPolicy
-from schema.values import saturate, text_key
+from schema.profile.model import GrantPolicy
+from schema.tables.values import saturate, text_key
 from schema.vocabulary import (
     CODE_FIELDS,
     AuthorizationEndReason,

@@ -3,8 +3,8 @@
 from indexer import rows
 from indexer.ledger import GrantKey, Ledger, Placed
 from schema.events import UserAuthorized
-from schema.profile import GrantPolicy, ZeroExpiry
-from schema.values import OPEN, saturate, text_key, uint256_bytes
+from schema.profile.model import GrantPolicy, ZeroExpiry
+from schema.tables.values import OPEN, saturate, text_key, uint256_bytes
 from schema.vocabulary import AuthorizationEndReason
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from indexer import rows
 from indexer.spans import Spans
 from schema.events import Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred, OfDevice
-from schema.values import block_of, uint256_bytes
+from schema.tables.values import block_of, uint256_bytes
 
 TokenKey = tuple[bytes, int]
 """The contract that numbers a thing, and its number there."""

@@ -4,7 +4,7 @@ from indexer.ledger import Ledger, Placed
 from indexer.rows import License
 from schema.events import ZERO_ADDRESS, HardwareLicensed, ManufacturerLicensed
 from schema.licenses import license_status
-from schema.values import OPEN, saturate, text_key
+from schema.tables.values import OPEN, saturate, text_key
 from schema.vocabulary import LicenseStatus, Verdict
 
 NOT_LICENSED = (LicenseStatus.NONE, LicenseStatus.REVOKED, LicenseStatus.EXPIRED)

@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError
 from indexer.record import Record
 from indexer.rpc import Pool
 from indexer.waiting import Waiting
-from schema.database import reading
 from schema.events import Kind
-from schema.metrics import Described, families
-from schema.notices import STANDBY_SECONDS
-from schema.settings import without_password
+from schema.program.metrics import Described, families
+from schema.program.settings import without_password
+from schema.tables.database import reading
+from schema.tables.notices import STANDBY_SECONDS
 from schema.vocabulary import FailureCause
 
 SHOWN_ERROR = 300

@@ -33,8 +33,8 @@ from indexer.store.watch import (
 )
 from indexer.verifier import Verifier
 from indexer.verify import Judge
-from schema.database import connect, migrate, reading
-from schema.profile import Profile, load_profile, parse_profile
+from schema.profile.model import Profile, load_profile, parse_profile
+from schema.tables.database import connect, migrate, reading
 
 log = logging.getLogger("certindex")
 

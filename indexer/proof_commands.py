@@ -26,8 +26,8 @@ from indexer.store.watch import WatchedContract, first_block, read_watch_set
 from indexer.verifier import Tally
 from schema.bundle.document import Bundle, to_json
 from schema.bundle.making import Unreadable, make_bundle, unproven_blocks
-from schema.database import connect, reading
-from schema.values import uint256_bytes
+from schema.tables.database import connect, reading
+from schema.tables.values import uint256_bytes
 
 SHOWN_FAILURES = 20
 ANCHOR_DISTANCE = 256

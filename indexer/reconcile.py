@@ -19,11 +19,11 @@ from indexer.settings import NodeSettings
 from indexer.store.answers import load_answers
 from indexer.store.lease import Lease
 from indexer.store.watch import WatchedContract, read_watch_set
-from schema.columns import block_of
-from schema.database import reading
 from schema.events import Kind
-from schema.profile import Profile, Reader
-from schema.profile_calls import CompiledCall, Tells
+from schema.profile.calls import CompiledCall, Tells
+from schema.profile.model import Profile, Reader
+from schema.tables.columns import block_of
+from schema.tables.database import reading
 
 COMPLETED_KINDS = (Kind.DEVICE_MINTED, Kind.MANUFACTURER_MINTED)
 VALUES_OF_DEVICES = (Tells.OWNER, Tells.ADDRESS, Tells.CLAIMED, Tells.MANUFACTURER)

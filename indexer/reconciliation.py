@@ -9,9 +9,9 @@ from sqlalchemy import Connection, text
 
 from indexer.rpc import RpcError
 from indexer.rpc.outcomes import HistoryGone, Reverted
-from schema.columns import OPEN
-from schema.profile import Reader
-from schema.profile_calls import CompiledCall, Tells
+from schema.profile.calls import CompiledCall, Tells
+from schema.profile.model import Reader
+from schema.tables.columns import OPEN
 
 AT_ONCE = 8
 

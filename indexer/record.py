@@ -5,7 +5,7 @@ from typing import assert_never
 
 from indexer.store.work import Work
 from indexer.sync import Ahead, BackfillFinished, Indexed, Outcome, RolledBack, UpToDate
-from schema.metrics import Histogram
+from schema.program.metrics import Histogram
 
 STEP_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds of the histogram of steps; a last bucket holds what took longer."""

@@ -6,7 +6,7 @@ left out: a writer follows one chain, and the store puts it in front.
 
 from msgspec import Struct
 
-from schema.values import OPEN
+from schema.tables.values import OPEN
 from schema.vocabulary import EndOfLifeStatus, Verdict
 
 

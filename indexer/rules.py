@@ -11,7 +11,7 @@ from schema.licenses import (
     licensed_by_tokens,
     manufacturer_licensing_is_whole,
 )
-from schema.profile import Profile, Reader
+from schema.profile.model import Profile, Reader
 
 
 def rules_of(profile: Profile, reader: Reader, whole: Collection[bytes]) -> Rules:

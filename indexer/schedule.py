@@ -25,7 +25,7 @@ from indexer.store import Fenced, Store
 from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.sync import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
 from indexer.verifier import Tally, Verifier
-from schema.logs import tell
+from schema.program.logs import tell
 
 log = logging.getLogger("certindex")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from schema.settings import (
+from schema.program.settings import (
     database_url,
     log_format,
     metrics_host,

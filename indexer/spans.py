@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from copy import copy
 from typing import Generic, Protocol, TypeVar
 
-from schema.values import LOG_INDEX_BITS
+from schema.tables.values import LOG_INDEX_BITS
 
 
 class Span(Protocol):

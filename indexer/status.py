@@ -9,8 +9,8 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection, text
 
 from schema.events import Kind
-from schema.notices import STANDBY_SECONDS
-from schema.values import MAX_BLOCK_NUMBER
+from schema.tables.notices import STANDBY_SECONDS
+from schema.tables.values import MAX_BLOCK_NUMBER
 from schema.vocabulary import ALARMS, FailureCause
 
 COLUMNS = (

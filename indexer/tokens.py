@@ -17,7 +17,7 @@ from schema.events import (
     VehicleFact,
     VehicleTransferred,
 )
-from schema.values import text_key
+from schema.tables.values import text_key
 
 # Manufacturers
 

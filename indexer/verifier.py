@@ -15,7 +15,7 @@ from indexer.rpc import NoAnswer
 from indexer.store.levels import Judged, Levels
 from indexer.together import together
 from indexer.verify import Contradicted, Judge, Outcome, StoredBlock, Untold, Unverifiable, Verified, Wrong
-from schema.logs import tell
+from schema.program.logs import tell
 
 log = logging.getLogger("certindex")
 

@@ -14,9 +14,9 @@ from indexer.evidence import Evidence, ToldReceipt
 from indexer.proof.header import ProvenHeader, decode_header, encode_header
 from indexer.proof.receipt import UnknownReceipt, bloom, encode_receipt
 from indexer.proof.trie import Trie
-from schema.keccak import keccak256
-from schema.rlp import RlpError
-from schema.values import OPEN
+from schema.abi.keccak import keccak256
+from schema.abi.rlp import RlpError
+from schema.tables.values import OPEN
 
 BOR_CHAINS = (137, 80001, 80002)
 """Polygon's networks: their state-sync receipts lay outside the receipts root until the Madhugiri upgrade."""

@@ -12,7 +12,7 @@ from indexer.errors import Stop
 from indexer.opening import find_chain
 from indexer.store.checkpoint import write_failure
 from indexer.store.lease import Lease
-from schema.logs import tell
+from schema.program.logs import tell
 
 log = logging.getLogger("certindex")
 

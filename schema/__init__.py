@@ -1,1 +1,1 @@
-"""What things look like: domain facts, the ABI decoder, profiles, tables. Pure, but for the engine in `database`."""
+"""What both sides share: domain facts, the ABI decoder, profiles, tables. Imports neither side."""

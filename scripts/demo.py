@@ -20,8 +20,8 @@ from typing import NoReturn
 from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 
-from schema.database import DatabaseError, connect
-from schema.settings import without_password
+from schema.program.settings import without_password
+from schema.tables.database import DatabaseError, connect
 from scripts.devchain import REPOSITORY
 from scripts.fleet import Done, Fleet, start_chain
 from scripts.fleet.acts import MintPallet

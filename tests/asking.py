@@ -13,7 +13,7 @@ from api.graphql.schema import Schema, build_schema, execute_compiled, execute_o
 from api.reading import ReadingInThread, ReadingOnLoop
 from api.requests import GraphQLRequest
 from api.snapshot import Snapshot, open_snapshot
-from schema.database import connect
+from schema.tables.database import connect
 
 SCHEMA = build_schema()
 Json = dict[str, Any]

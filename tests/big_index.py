@@ -11,10 +11,10 @@ from sqlalchemy import Engine, text
 from indexer.opening import open_store
 from indexer.store.lease import Lease
 from indexer.store.watch import WatchedContract, register
-from schema.columns import OPEN
-from schema.database import connect, migrate
 from schema.events import Kind
-from schema.profile import load_profile
+from schema.profile.model import load_profile
+from schema.tables.columns import OPEN
+from schema.tables.database import connect, migrate
 
 CHAIN_ID = 31337
 CONTRACT = bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3")

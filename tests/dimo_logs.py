@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from indexer.store.watch import WatchedContract
-from schema.profile import load_profile
+from schema.profile.model import load_profile
 from tests.fakechain import FakeNode, Log, emitted_by, new_transaction
 from tests.indexing import Indexer
 

@@ -16,7 +16,7 @@ import msgspec
 from eth_utils.crypto import keccak
 
 from indexer.rpc import RpcError
-from schema.abi import Event, parse_event
+from schema.abi.decoder import Event, parse_event
 from tests.abi_log import abi_log
 
 ResultT = TypeVar("ResultT")

@@ -10,8 +10,8 @@ from indexer.opening import open_store
 from indexer.store import Store
 from indexer.store.lease import Lease
 from indexer.store.watch import WatchedContract, register
-from schema.database import connect, migrate
-from schema.profile import load_profile
+from schema.profile.model import load_profile
+from schema.tables.database import connect, migrate
 from tests.abi_log import abi_log
 
 CHAIN_ID = 31337

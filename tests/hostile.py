@@ -10,8 +10,8 @@ from typing import Any
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from schema.columns import MAX_LOG_INDEX, OPEN
 from schema.events import Kind
+from schema.tables.columns import MAX_LOG_INDEX, OPEN
 from schema.vocabulary import EndOfLifeStatus, EventFlag, Verdict
 from tests.fakechain import CERTIFICATE, Log, emitted
 

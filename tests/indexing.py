@@ -16,9 +16,9 @@ from indexer.store import Store
 from indexer.store.lease import Lease
 from indexer.store.watch import WatchedContract, register
 from indexer.sync import Ahead, Outcome, Pace, UpToDate, step
-from schema.database import connect, migrate
-from schema.profile import Profile, load_profile
-from schema.tables import Chain as ChainTable
+from schema.profile.model import Profile, load_profile
+from schema.tables.database import connect, migrate
+from schema.tables.tables import Chain as ChainTable
 from tests.fakechain import CERTIFICATE, FakeNode
 from tests.postgres import plain_url
 

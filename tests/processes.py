@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from schema.database import connect
+from schema.tables.database import connect
 from scripts.processes import Child
 from tests.fakechain import FakeNode
 

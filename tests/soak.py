@@ -27,8 +27,8 @@ from sqlalchemy.exc import DBAPIError, NoResultFound
 
 from indexer import commands
 from indexer.settings import Settings
-from schema.columns import position
-from schema.database import connect
+from schema.tables.columns import position
+from schema.tables.database import connect
 from schema.vocabulary import ALARMS
 from scripts.devchain import Anvil
 from scripts.processes import Child

@@ -6,7 +6,7 @@ from eth_utils.crypto import keccak
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schema.abi import Argument, DecodeError, Event, SignatureError, clean_text, compile_decoder, parse_event
+from schema.abi.decoder import Argument, DecodeError, Event, SignatureError, clean_text, compile_decoder, parse_event
 
 MINTED = parse_event(
     "CertificateMinted(uint256 indexed tokenId, address indexed device, uint256 indexed manufacturerId, "

@@ -14,7 +14,7 @@ from api.graphql.limits import Limits
 from api.graphql.schema import build_schema
 from api.requests import GraphQLRequest
 from api.settings import Settings
-from schema.database import connect
+from schema.tables.database import connect
 from tests.feeding import Moving, minted
 
 DEVICES = 5

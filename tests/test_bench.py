@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from schema.abi import compile_decoder
-from schema.database import connect
+from schema.abi.decoder import compile_decoder
+from schema.tables.database import connect
 from scripts.benchmark import naive
 from scripts.benchmark.__main__ import main
 from scripts.benchmark.asking import call

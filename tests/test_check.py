@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from indexer.check import Failed, check
 from indexer.check.__main__ import report
 from indexer.store.rollback import LIFECYCLE, SPANS
+from schema.abi.keccak import keccak256
 from schema.bundle.document import Bundle, canonical, json_schema, manifest_of, to_json
 from schema.bundle.making import make_bundle
 from schema.bundle.state import DEVICE_TABLES
 from schema.bundle.trust import TRUST
-from schema.keccak import keccak256
-from schema.tables import Chain
+from schema.tables.tables import Chain
 from schema.vocabulary import FailureCause
 from scripts.devchain import REPOSITORY, Anvil
 from tests.certindex import Certindex
@@ -558,7 +558,10 @@ sys.addaudithook(refuse)
 from indexer.check.__main__ import run, parser
 status = run(parser().parse_args([{str(path)!r}]))
 libraries = {{"sqlalchemy", "sqlite3", "psycopg", "alembic", "aiohttp", "web3", "http.client", "urllib.request"}}
-ours = {{"schema.database", "schema.tables", "schema.columns", "indexer.store", "indexer.rpc", "indexer.evidence"}}
+ours = {{
+    "schema.tables.database", "schema.tables.tables", "schema.tables.columns", "indexer.store", "indexer.rpc",
+    "indexer.evidence",
+}}
 print(sorted((libraries | ours) & set(sys.modules)))
 sys.exit(status)
 """

@@ -12,10 +12,10 @@ from indexer.commands import sync
 from indexer.settings import Settings
 from schema.bundle.document import to_json
 from schema.bundle.making import make_bundle
-from schema.database import connect
-from schema.settings import read_settings
-from schema.tables import Chain
-from schema.values import block_of
+from schema.program.settings import read_settings
+from schema.tables.database import connect
+from schema.tables.tables import Chain
+from schema.tables.values import block_of
 from scripts.devchain import Anvil
 from scripts.fleet import Fleet, start_chain
 from tests.dimo_network import YEARS, Network

@@ -22,9 +22,9 @@ from sqlalchemy import Connection, create_engine, make_url, text
 from indexer import commands, opening
 from indexer.settings import Settings
 from indexer.store.watch import WatchedContract, register
-from schema.database import connect
-from schema.indexes import SECONDARY_INDEXES
-from schema.profile import SHIPPED, load_profile
+from schema.profile.model import SHIPPED, load_profile
+from schema.tables.database import connect
+from schema.tables.indexes import SECONDARY_INDEXES
 from scripts.processes import Child
 from tests.certindex import Certindex, runner
 from tests.chain import Factory, report

@@ -25,7 +25,7 @@ from api.queries import pages
 from api.reading import ReadingInThread, ReadingOnLoop
 from api.requests import GraphQLRequest
 from api.snapshot import open_snapshot
-from schema.database import connect
+from schema.tables.database import connect
 from tests.asking import answer_compiled, execute
 from tests.fakechain import FakeNode
 from tests.histories import random_block

@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 from indexer.store.watch import WatchedContract, register
-from schema import tables
-from schema.database import REVISION, DatabaseError, _config, check_revision, connect, migrate
-from schema.indexes import SECONDARY_INDEXES
-from schema.profile import load_profile
+from schema.profile.model import load_profile
+from schema.tables import tables
+from schema.tables.database import REVISION, DatabaseError, _config, check_revision, connect, migrate
+from schema.tables.indexes import SECONDARY_INDEXES
 
 USER = bytes(20)
 

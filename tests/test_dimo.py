@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from schema.columns import OPEN
 from schema.events import Kind
+from schema.tables.columns import OPEN
 from schema.vocabulary import AuthorizationEndReason, EndOfLifeStatus, EventFlag, LicenseStatus, Verdict
 from tests.dimo_logs import (
     ADDRESS_OF,

@@ -8,7 +8,7 @@ import pytest
 from graphql import parse, validate
 
 from api.graphql.schema import build_schema
-from schema.profile import load_profile
+from schema.profile.model import load_profile
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "dimo.md").read_text()
 PROFILE = load_profile("dimo")

@@ -13,10 +13,10 @@ from sqlalchemy import Connection, Engine, make_url, text
 
 from indexer.commands import rebuild, sync
 from indexer.settings import RebuildSettings, Settings
-from schema.columns import end_of_block
-from schema.database import connect
 from schema.events import Kind
-from schema.settings import read_settings
+from schema.program.settings import read_settings
+from schema.tables.columns import end_of_block
+from schema.tables.database import connect
 from scripts.devchain import Anvil
 from tests.asking import Api
 from tests.dimo_api import asked_devices, asked_makers, asked_successors

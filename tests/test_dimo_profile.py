@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schema.abi import parse_event
+from schema.abi.decoder import parse_event
 from schema.events import (
     ZERO_ADDRESS,
     Address,
@@ -32,7 +32,7 @@ from schema.events import (
     VehicleMinted,
     VehicleTransferred,
 )
-from schema.profile import UNMAPPED, Mapped, Reading, Undecodable, load_profile
+from schema.profile.model import UNMAPPED, Mapped, Reading, Undecodable, load_profile
 from tests.abi_log import abi_log
 
 PROFILE = load_profile("dimo")

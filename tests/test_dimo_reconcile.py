@@ -10,7 +10,7 @@ import pytest
 from indexer.commands import rebuild, sync
 from indexer.reconcile import complete, reconcile
 from indexer.settings import NodeSettings, RebuildSettings, Settings
-from schema.settings import read_settings
+from schema.program.settings import read_settings
 from scripts.devchain import Anvil
 from tests.asking import Api
 from tests.dimo_network import Network

@@ -8,10 +8,10 @@ from api.events import RecordedEvent
 from api.graphql.events import EndOfLifeRecorded, to_event
 from api.queries.pins import Pin
 from api.settings import Settings
-from schema.columns import INT64_MAX
 from schema.events import Address
 from schema.events import EndOfLifeRecorded as Fact
-from schema.profile import Mapped
+from schema.profile.model import Mapped
+from schema.tables.columns import INT64_MAX
 from tests.conftest import NewDatabase
 from tests.history import BEGAN, History, Log, block_time, log
 from tests.server import CLIENT, serving

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from schema.columns import end_of_block, position
+from schema.tables.columns import end_of_block, position
 from tests import model
 from tests.fakechain import GENESIS_TIME, FakeNode
 from tests.histories import BLOCKS, EVENTS, Block, Fact

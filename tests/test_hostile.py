@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 
 from indexer.errors import Stop
 from indexer.store.watch import WatchedContract
-from schema.columns import MAX_BLOCK_NUMBER, MAX_LOG_INDEX, OPEN
 from schema.events import Kind
-from schema.profile import load_profile
+from schema.profile.model import load_profile
+from schema.tables.columns import MAX_BLOCK_NUMBER, MAX_LOG_INDEX, OPEN
 from schema.vocabulary import EndOfLifeStatus, EventFlag
 from tests.fakechain import CERTIFICATE, FakeNode, emitted, emitted_by
 from tests.hostile import HOSTILE, UINT256, Hostile, minted

@@ -23,7 +23,7 @@ from api.revisions import Revisions
 from api.settings import Settings
 from indexer.store.levels import Levels
 from indexer.verify import Untold, Verified
-from schema.database import connect
+from schema.tables.database import connect
 from tests.asking import SCHEMA
 from tests.databases import module_database
 from tests.fakechain import FakeBlock

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from api.graphql.context import Context
 from api.settings import Settings
 from api.snapshot import open_snapshot
-from schema.database import connect, migrate
+from schema.tables.database import connect, migrate
 from tests.feeding import Moving, minted
 from tests.server import CLIENT, serving
 

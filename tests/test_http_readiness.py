@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import text
 
 from api.settings import Settings
-from schema.database import connect, migrate
+from schema.tables.database import connect, migrate
 from tests.conftest import NewDatabase
 from tests.history import History, block_time
 from tests.server import CLIENT, serving

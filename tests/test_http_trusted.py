@@ -10,7 +10,7 @@ import pytest
 
 from api.settings import Settings
 from api.trusted import load_trusted
-from schema.settings import SettingsError
+from schema.program.settings import SettingsError
 from tests.asking import SCHEMA
 from tests.live import acknowledged, streamed
 from tests.server import CLIENT, serving

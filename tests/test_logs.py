@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from schema.logs import _JsonLines, _Lines, tell
-from schema.settings import without_password
+from schema.program.logs import _JsonLines, _Lines, tell
+from schema.program.settings import without_password
 from scripts.devchain import REPOSITORY
 from scripts.processes import Child
 from tests.fakechain import FakeNode

@@ -18,8 +18,8 @@ from indexer.record import Record
 from indexer.rpc import Pool
 from indexer.store.work import TRANSACTIONS
 from indexer.sync import Indexed, RolledBack, UpToDate
-from schema.metrics import Described, markdown_table, serve_metrics
-from schema.settings import SettingsError
+from schema.program.metrics import Described, markdown_table, serve_metrics
+from schema.program.settings import SettingsError
 from tests.conftest import NewDatabase
 from tests.fakechain import FakeNode, emitted
 from tests.indexing import Indexer, open_engine

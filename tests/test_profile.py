@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import schema
 from schema.events import FACT_TYPES, DeviceMinted, UserAuthorized
-from schema.profile import GrantPolicy, ProfileError, ZeroExpiry, load_profile, parse_profile, shipped_profiles
-from schema.profile_values import FACT_FIELDS
+from schema.profile.model import GrantPolicy, ProfileError, ZeroExpiry, load_profile, parse_profile, shipped_profiles
+from schema.profile.values import FACT_FIELDS
 
 PROFILE = """name = "mine"
 [grants.contract]

@@ -4,8 +4,8 @@ import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from schema.profile import ProfileError, load_profile, parse_profile
-from schema.profile_calls import CompiledCall, Tells
+from schema.profile.calls import CompiledCall, Tells
+from schema.profile.model import ProfileError, load_profile, parse_profile
 from tests.test_profile import PROFILE
 
 OWNER = """

@@ -21,7 +21,7 @@ from schema.events import (
     TestRecorded,
     UserAuthorized,
 )
-from schema.profile import (
+from schema.profile.model import (
     Mapped,
     ProfileError,
     Reader,

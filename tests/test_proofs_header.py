@@ -8,8 +8,8 @@ import pytest
 import rlp
 
 from indexer.proof.header import FIELDS, decode_header, encode_header
-from schema.keccak import keccak256
-from schema.rlp import RlpError
+from schema.abi.keccak import keccak256
+from schema.abi.rlp import RlpError
 from scripts.devchain import Anvil
 
 PUBLIC: list[dict[str, Any]] = json.loads((Path(__file__).parent / "headers" / "public.json").read_text())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from trie.hexary import HexaryTrie
 
 from indexer.proof.trie import EMPTY_ROOT, ProofError, Trie, prove, trie_key
-from schema.rlp import Item, RlpError, decode, encode, integer
+from schema.abi.rlp import Item, RlpError, decode, encode, integer
 
 values = st.lists(st.binary(min_size=1, max_size=40), max_size=300)
 rlp_items = st.recursive(st.binary(max_size=70), lambda inner: st.lists(inner, max_size=5), max_leaves=30)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from indexer.store.statistics import tell_statistics
-from schema.indexes import SECONDARY_INDEXES
+from schema.tables.indexes import SECONDARY_INDEXES
 from tests.asking import Api
 from tests.fakechain import FakeNode, emitted
 from tests.indexing import Indexer, open_engine

@@ -7,7 +7,7 @@ import pytest
 
 from indexer.__main__ import main
 from schema.events import FACT_TYPES
-from schema.profile import load_profile, parse_profile
+from schema.profile.model import load_profile, parse_profile
 from schema.vocabulary import EventFlag
 from scripts.devchain import REPOSITORY
 from scripts.readme import README, with_tables

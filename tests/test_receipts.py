@@ -17,7 +17,7 @@ from indexer.proof.receipt import (
     encode_receipt,
 )
 from indexer.proof.trie import Trie
-from schema.rlp import RlpError
+from schema.abi.rlp import RlpError
 
 ERC20_TRANSFER = Log(
     bytes.fromhex("9c76c6304885661cdb97f3984b13114b6d4b5248"),

@@ -10,7 +10,7 @@ from sqlalchemy import Table
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from indexer import rows
-from schema import tables
+from schema.tables import tables
 
 IDENTITIES = ("device", "manufacturer", "hardware_license", "vehicle", "license")
 NOT_WRITTEN_AS_ROWS = {

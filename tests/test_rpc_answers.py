@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from indexer.answers import LogReader, RawLog, WrongAnswer
 from indexer.bloom import Bloom
-from schema.keccak import keccak256
+from schema.abi.keccak import keccak256
 
 LOG = (
     b'{"address":"0x%s","topics":["0x%s"],"data":"0x01","blockNumber":"0x5","blockHash":"0x%s","logIndex":"%s",'

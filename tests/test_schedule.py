@@ -17,7 +17,7 @@ from indexer.opening import Opened, open_chain
 from indexer.schedule import Follower
 from indexer.store import Store
 from indexer.store.lease import Lease
-from schema.database import connect
+from schema.tables.database import connect
 from scripts.devchain import REPOSITORY
 from tests.chain import Factory
 from tests.conftest import StartAnvil

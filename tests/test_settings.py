@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from schema.settings import (
+from schema.program.settings import (
     SettingsError,
     add_options,
     database_url,

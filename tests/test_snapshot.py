@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.reading import ReadingOnLoop
 from api.snapshot import Snapshot, open_snapshot
-from schema.database import connect, migrate
+from schema.tables.database import connect, migrate
 from tests.postgres import plain_url
 from tests.test_http_limits import run_for_ever
 

@@ -10,7 +10,7 @@ import pytest
 
 from api.app import create_app
 from api.settings import Settings
-from schema.database import connect, migrate
+from schema.tables.database import connect, migrate
 
 Message = MutableMapping[str, Any]
 

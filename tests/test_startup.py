@@ -6,7 +6,7 @@ import sys
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from schema.database import connect, migrate
+from schema.tables.database import connect, migrate
 from tests.fakechain import CERTIFICATE, FakeNode, emitted
 from tests.faultproxy import of_fake
 from tests.provider import Provider

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from indexer import rows
 from indexer.store.bulk import ROWS_A_STATEMENT, insert
-from schema.database import connect, migrate
+from schema.tables.database import connect, migrate
 
 MANY = ROWS_A_STATEMENT
 

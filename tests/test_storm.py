@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from indexer import commands
 from indexer.errors import Stop
 from indexer.settings import DatabaseSettings, Settings
-from schema.database import connect
+from schema.tables.database import connect
 from scripts.processes import Child
 from tests.chain import Anvil, Factory
 from tests.conftest import NewDatabase, _postgres_databases

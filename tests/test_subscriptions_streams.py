@@ -17,7 +17,7 @@ from api.rates import Rates
 from api.requests import GraphQLRequest
 from api.settings import Settings
 from indexer.sync import Pace
-from schema.database import connect
+from schema.tables.database import connect
 from tests.asking import Json
 from tests.conftest import NewDatabase
 from tests.feeding import Copy, Moving, minted, sold, updated

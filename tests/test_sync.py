@@ -11,7 +11,7 @@ from indexer.errors import Stop, TryAgain
 from indexer.rpc import RpcError
 from indexer.store.watch import WatchedContract
 from indexer.sync import Ahead, BackfillFinished, Indexed, Pace, RolledBack, UpToDate
-from schema.columns import OPEN, position
+from schema.tables.columns import OPEN, position
 from tests.conftest import NewDatabase
 from tests.fakechain import CERTIFICATE, FakeNode, emitted
 from tests.indexing import DERIVED, Indexer, engine_of, index_afresh, shared_engine

@@ -10,7 +10,7 @@ import pytest
 
 from indexer.attest import Anchor, Unattestable
 from indexer.errors import TryAgain
-from schema.values import block_of
+from schema.tables.values import block_of
 from scripts.devchain import Anvil
 from tests.certindex import Certindex
 from tests.chain import Factory, end_of_life_step

@@ -19,8 +19,8 @@ from indexer.sync import Indexed as IndexedBlocks
 from indexer.sync import Outcome, UpToDate
 from indexer.verifier import Tally, Verifier
 from indexer.verify import Contradicted, Verified
-from schema.columns import block_of, log_index_of
-from schema.rlp import decode
+from schema.abi.rlp import decode
+from schema.tables.columns import block_of, log_index_of
 from schema.vocabulary import FailureCause, VerificationLevel
 from scripts.benchmark.verification import verification
 from tests.certindex import Certindex

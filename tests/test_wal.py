@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from indexer.store.wal import shorten_wal
-from schema.database import connect
+from schema.tables.database import connect
 from tests.fakechain import FakeNode, emitted
 from tests.indexing import Indexer, engine_of
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from api import workers as module
 from api.snapshot import Interrupted, Snapshot
 from api.workers import Workers
-from schema.database import connect, migrate
+from schema.tables.database import connect, migrate
 from tests.test_http_limits import run_for_ever
 
 COUNT = 6

@@ -23,7 +23,7 @@ from api.queries.events import BY_POSITION
 from api.queries.filters import seconds_down
 from api.queries.keys import key_of
 from api.queries.pins import Pin
-from schema.columns import log_index_of
+from schema.tables.columns import log_index_of
 from schema.vocabulary import AuthorizationEndReason
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from api.graphql.errors import BadUserInput, Reason
 from api.graphql.nodes import At, Int64
 from api.queries.pages import Order, Place
 from api.queries.pins import Pin
-from schema.columns import INT64_MAX, KEY_LENGTH, KeyText, Uint256
+from schema.tables.columns import INT64_MAX, KEY_LENGTH, KeyText, Uint256
 
 VERSION = 1
 

@@ -54,7 +54,7 @@ from api.queries.events import (
 from api.queries.keys import key_of
 from api.queries.pages import Listing
 from api.queries.pins import BlockPoint, Pin
-from schema.columns import block_of
+from schema.tables.columns import block_of
 from schema.vocabulary import EndOfLifeStatus, Sanitization
 
 EventT = TypeVar("EventT", bound=LifecycleEvent)

@@ -18,7 +18,7 @@ from api.graphql.named import hardware_license_of, manufacturer_of, names
 from api.graphql.scalars import Address, BigInt, Bytes32, address, big_int, bytes32, date_time
 from api.queries.pins import Pin
 from schema.events import FACT_TYPES, TestKind
-from schema.profile import Mapped, Reading, Undecodable, Unmapped
+from schema.profile.model import Mapped, Reading, Undecodable, Unmapped
 from schema.vocabulary import (
     EndOfLifeProcess,
     FactoryResetReason,

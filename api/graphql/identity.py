@@ -3,7 +3,7 @@
 import strawberry
 
 from api.graphql.fields import field
-from schema.keccak import checksummed
+from schema.abi.keccak import checksummed
 from schema.vocabulary import imei_key, imei_valid
 
 

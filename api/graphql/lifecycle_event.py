@@ -15,7 +15,7 @@ from api.graphql.proofs import InclusionProof, to_proof
 from api.graphql.scalars import Address, BigInt, Bytes, Bytes32, block_time, date_time
 from api.queries.pins import Pin
 from schema.events import Kind
-from schema.profile import Mapped, Reading
+from schema.profile.model import Mapped, Reading
 from schema.vocabulary import NO_WORDS, EpcisAction, EpcisWords, EventFlag, VerificationLevel, epcis, event_time
 
 if TYPE_CHECKING:

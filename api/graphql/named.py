@@ -15,7 +15,7 @@ from api.graphql.scalars import BigInt
 from api.queries import tables
 from api.queries.tokens import Token
 from api.reading import Loader
-from schema.profile import Mapped
+from schema.profile.model import Mapped
 
 if TYPE_CHECKING:
     from api.graphql.manufacturers import HardwareLicense, Manufacturer

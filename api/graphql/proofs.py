@@ -5,7 +5,7 @@ import strawberry
 from api.events import RecordedEvent
 from api.graphql.scalars import Bytes
 from api.queries.proofs import Proof
-from schema.rlp import encode_bytes, integer
+from schema.abi.rlp import encode_bytes, integer
 
 
 @strawberry.type(

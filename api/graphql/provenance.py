@@ -25,8 +25,8 @@ from api.queries.filters import Filter
 from api.queries.keys import Key, key_of
 from api.queries.pages import Listing
 from api.queries.pins import Pin
-from schema.columns import block_of
 from schema.events import EndOfLifeRecorded, Kind
+from schema.tables.columns import block_of
 from schema.vocabulary import EndOfLifeProcess, EventFlag, Verdict, known_code
 
 Gather = Callable[[], Awaitable[Iterable[Any]]]

@@ -21,7 +21,7 @@ from api.graphql.nodes import (
     parse_id,
 )
 from api.queries.pins import Pin
-from schema.columns import position
+from schema.tables.columns import position
 
 MAX_IDS = 100
 

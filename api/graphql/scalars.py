@@ -9,7 +9,7 @@ from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
 from api.queries.filters import LAST_SECOND
-from schema.keccak import checksummed
+from schema.abi.keccak import checksummed
 
 BigInt = NewType("BigInt", int)
 Address = NewType("Address", bytes)

@@ -15,8 +15,8 @@ from api.queries.answers import answered_at
 from api.queries.pins import Pin
 from schema import events as facts
 from schema.events import ZERO_ADDRESS, Fact, Kind
-from schema.profile import Reader
-from schema.profile_calls import Tells
+from schema.profile.calls import Tells
+from schema.profile.model import Reader
 from schema.vocabulary import FirmwareUpdateResult
 
 

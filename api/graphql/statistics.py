@@ -16,7 +16,7 @@ from api.graphql.orders import told
 from api.graphql.pins import AsOf, pins_at
 from api.queries.keys import key_of
 from api.queries.statistics import Grouping
-from schema.keccak import checksummed
+from schema.abi.keccak import checksummed
 from schema.vocabulary import EndOfLifeStatus, Verdict
 
 MOST_DIMENSIONS = 3

@@ -28,8 +28,8 @@ from api.queries.joins import Steps
 from api.queries.keys import Key, key_rows, lists_by_place, rows_by_key
 from api.queries.pages import Listing, Order, Part, always, by_text, by_time, select_ids
 from api.queries.scope import Scope, first_position_from, scope_of
-from schema.columns import clean_text
 from schema.events import Kind
+from schema.tables.columns import clean_text
 from schema.vocabulary import EndOfLifeStatus, LicenseStatus, Verdict, imei_key
 
 device = tables.device

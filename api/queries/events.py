@@ -44,8 +44,8 @@ from api.queries.joins import Steps
 from api.queries.keys import Key, rows_by_key
 from api.queries.pages import Listing, Order, Part, always, by_time
 from api.queries.scope import Scope, block_number_of, first_position_from
-from schema.columns import MAX_BLOCK_NUMBER, end_of_block, position
 from schema.events import Kind
+from schema.tables.columns import MAX_BLOCK_NUMBER, end_of_block, position
 from schema.vocabulary import BIZ_STEPS, DISPOSITIONS, BizStep, EpcisAction, EventFlag, VerificationLevel
 
 event = tables.event

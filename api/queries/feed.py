@@ -23,8 +23,8 @@ from api.queries.orphans import flags_meet, perhaps, select_orphans, taken_back
 from api.queries.pages import select_ids
 from api.queries.pins import BlockPoint
 from api.queries.scope import Scope, block_number_of, scope_of
-from schema.columns import block_of, end_of_block, log_index_of, position
 from schema.events import Kind
+from schema.tables.columns import block_of, end_of_block, log_index_of, position
 
 event = tables.event
 block = tables.block

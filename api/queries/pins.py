@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from api.queries import tables
 from api.queries.statements import fetch
-from schema.columns import end_of_block
+from schema.tables.columns import end_of_block
 
 
 class BlockPoint(NamedTuple):

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from api.queries import tables
 from api.queries.keys import Key, key_rows
-from schema.rlp import decode, items, string
+from schema.abi.rlp import decode, items, string
 
 
 class Proof(NamedTuple):

@@ -2,7 +2,7 @@
 
 from sqlmodel import SQLModel
 
-from schema import tables
+from schema.tables import tables
 
 TABLES = SQLModel.metadata.tables
 

@@ -13,7 +13,7 @@ from indexer.proof.receipt import Log
 from indexer.proof.trie import ProofError
 from schema.bundle.document import Block, Bundle, Event, Licensed, Receipt, Row, canonical, manifest_of
 from schema.bundle.trust import TRUST
-from schema.profile import SHIPPED
+from schema.profile.model import SHIPPED
 
 Headers = Mapping[int, ProvenHeader]
 Logs = Mapping[tuple[int, int], Sequence[Log]]

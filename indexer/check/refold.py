@@ -13,8 +13,8 @@ from indexer.proof.receipt import Log
 from indexer.rules import rules_of
 from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role
 from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, hexed, place, shown_reading, shown_rows
-from schema.profile import Mapped, ProfileError, Reader, parse_profile
-from schema.values import OPEN, position
+from schema.profile.model import Mapped, ProfileError, Reader, parse_profile
+from schema.tables.values import OPEN, position
 
 LATEST_TIME = OPEN - 1
 """Where block times end in the tables."""

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from schema.keccak import keccak256
-from schema.rlp import RlpError, decode, encode_bytes, encode_list, integer, items, number, string
+from schema.abi.keccak import keccak256
+from schema.abi.rlp import RlpError, decode, encode_bytes, encode_list, integer, items, number, string
 
 NUMBER = 0
 ANY_BYTES = -1

@@ -7,7 +7,7 @@ from msgspec import Struct
 from indexer.proof.header import ProvenHeader, decode_header
 from indexer.proof.receipt import Log, UnknownReceipt, decode_receipt
 from indexer.proof.trie import ProofError, prove, trie_key
-from schema.rlp import RlpError
+from schema.abi.rlp import RlpError
 
 
 class Inclusion(Struct, frozen=True):

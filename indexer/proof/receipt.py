@@ -9,17 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Struct
 
 from indexer.bloom import BLOOM_BITS, bloom_mask
-from schema.rlp import (
-    Item,
-    RlpError,
-    decode,
-    encode_bytes,
-    encode_list,
-    integer,
-    items,
-    number,
-    string,
-)
+from schema.abi.rlp import Item, RlpError, decode, encode_bytes, encode_list, integer, items, number, string
 
 LEGACY = 0x00
 OP_DEPOSIT = 0x7E

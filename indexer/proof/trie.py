@@ -9,8 +9,8 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from schema.keccak import keccak256
-from schema.rlp import Item, RlpError, decode, encode_bytes, encode_list, integer, items, string
+from schema.abi.keccak import keccak256
+from schema.abi.rlp import Item, RlpError, decode, encode_bytes, encode_list, integer, items, string
 
 NO_CHILD = b"\x80"
 EMPTY_ROOT = keccak256(NO_CHILD)

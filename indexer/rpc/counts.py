@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from schema.metrics import Histogram
+from schema.program.metrics import Histogram
 
 LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the latency histogram; a last bucket holds what took longer."""

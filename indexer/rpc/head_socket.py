@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.errors import NoAnswer, shown_url, without_keys
 from indexer.rpc.reply import UNREADABLE, Request
-from schema.values import INT64_MAX, MAX_BLOCK_NUMBER
+from schema.tables.values import INT64_MAX, MAX_BLOCK_NUMBER
 
 SILENCE_SECONDS = 30.0
 """How long a head may be known elsewhere before the socket that does not announce it is given up."""

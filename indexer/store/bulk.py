@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Connection, LargeBinary, SmallIntege
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from indexer.errors import Stop
-from schema import tables
+from schema.tables import tables
 
 SPAN_KEYS: dict[str, tuple[str, ...]] = {
     "device_version": ("device_id", "valid_from"),

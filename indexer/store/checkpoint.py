@@ -7,8 +7,8 @@ from sqlalchemy import Connection, text
 
 from indexer.chain import Header, Heads
 from indexer.errors import Stop
-from schema.columns import clean_text
-from schema.notices import CHANNEL
+from schema.tables.columns import clean_text
+from schema.tables.notices import CHANNEL
 
 
 class Checkpoint(Struct, frozen=True):

@@ -16,8 +16,8 @@ from pathlib import Path
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 
-from schema.database import beside, reading
-from schema.notices import STANDBY_SECONDS
+from schema.tables.database import beside, reading
+from schema.tables.notices import STANDBY_SECONDS
 
 DEAD_AFTER_SECONDS = 5.0
 BEAT_SECONDS = 1.0

@@ -24,8 +24,8 @@ from indexer.verify import (
     Verified,
     Wrong,
 )
-from schema.database import reading
-from schema.rlp import encode
+from schema.abi.rlp import encode
+from schema.tables.database import reading
 from schema.vocabulary import FailureCause, VerificationLevel
 
 FIRST_RETRY_SECONDS = 60

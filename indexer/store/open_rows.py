@@ -11,7 +11,7 @@ from indexer import rows
 from indexer.errors import Stop
 from indexer.ledger import Names, OpenRows, TokenKey
 from indexer.store.recent import Recent
-from schema.columns import OPEN, uint256_bytes
+from schema.tables.columns import OPEN, uint256_bytes
 
 RowT = TypeVar("RowT", bound=Struct)
 

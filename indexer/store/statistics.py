@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, Table, UniqueConstraint, text
 
-from schema.indexes import SECONDARY_INDEXES
-from schema.tables import Chain
+from schema.tables.indexes import SECONDARY_INDEXES
+from schema.tables.tables import Chain
 
 TABLES = Chain.metadata.tables
 ROWS = 1_000_000

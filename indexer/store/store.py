@@ -40,10 +40,10 @@ from indexer.store.statistics import ANALYZE, tell_statistics
 from indexer.store.wal import shorten_wal
 from indexer.store.watch import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
 from indexer.store.work import Work
-from schema.columns import block_of, end_of_block
 from schema.events import Kind
-from schema.indexes import SECONDARY_INDEXES
-from schema.profile import Profile, Reader
+from schema.profile.model import Profile, Reader
+from schema.tables.columns import block_of, end_of_block
+from schema.tables.indexes import SECONDARY_INDEXES
 
 REBUILD_CHUNK = 10_000
 SORT_MEMORY = "PRAGMA cache_size = -8192"

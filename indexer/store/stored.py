@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Engine, text
 
 from indexer.store.watch import digest_of, read_watch_set
 from indexer.verify import StoredBlock, StoredLog
-from schema.database import reading
-from schema.values import block_of, end_of_block, log_index_of, position
+from schema.tables.database import reading
+from schema.tables.values import block_of, end_of_block, log_index_of, position
 
 BLOCKS_A_READ = 256
 

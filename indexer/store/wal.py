@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from schema.database import SQLITE_ARGUMENTS, shown
+from schema.tables.database import SQLITE_ARGUMENTS, shown
 
 MOST_BYTES = 192 * 2**20
 """More than it has when all goes well: 20,000 pages, and a step on top of them."""

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, text
 
 from indexer.batch import watch_set_digest
 from indexer.errors import Stop
-from schema.indexes import SECONDARY_INDEXES
-from schema.profile import Profile
+from schema.profile.model import Profile
+from schema.tables.indexes import SECONDARY_INDEXES
 
 UNKNOWN_HASH = bytes(32)
 """The checkpoint's hash before the first block: whatever comes next is its child."""

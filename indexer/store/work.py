@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from indexer import rows
 from schema.events import Kind
-from schema.metrics import Histogram
+from schema.program.metrics import Histogram
 
 DATABASE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds of the histogram of database time; a last bucket holds what took longer."""

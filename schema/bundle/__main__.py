@@ -5,7 +5,7 @@ from pathlib import Path
 
 from schema.bundle.document import json_schema
 
-PATH = Path(__file__).parent.parent / "bundle.schema.json"
+PATH = Path(__file__).parent / "bundle.schema.json"
 
 if __name__ == "__main__":
     PATH.write_text(json.dumps(json_schema(), indent=2) + "\n")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from schema.keccak import keccak256
+from schema.abi.keccak import keccak256
 
 FORMAT: Final = "certindex-bundle/1"
 

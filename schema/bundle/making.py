@@ -5,15 +5,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select, text
 
+from schema.abi.rlp import RlpError, decode, items, string
 from schema.bundle import document
 from schema.bundle.document import Bundle, Contents, addresses_by_role, seal
 from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, hexed, place, shown_reading, shown_rows
 from schema.bundle.trust import TRUST
 from schema.events import Kind
-from schema.profile import Mapped, Reader, parse_profile
-from schema.rlp import RlpError, decode, items, string
-from schema.tables import Chain
-from schema.values import block_of, log_index_of
+from schema.profile.model import Mapped, Reader, parse_profile
+from schema.tables.tables import Chain
+from schema.tables.values import block_of, log_index_of
 
 TABLES = Chain.metadata.tables
 

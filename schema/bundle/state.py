@@ -8,7 +8,7 @@ import msgspec
 
 from schema.bundle.document import Reading, Row
 from schema.events import KIND_OF, Fact
-from schema.values import INT64_MAX, block_of, log_index_of
+from schema.tables.values import INT64_MAX, block_of, log_index_of
 from schema.vocabulary import (
     AuthorizationEndReason,
     BizStep,

@@ -2,9 +2,9 @@
 
 from functools import lru_cache
 
-from schema.abi import Event
-from schema.keccak import keccak256
-from schema.profile import load_profile
+from schema.abi.decoder import Event
+from schema.abi.keccak import keccak256
+from schema.profile.model import load_profile
 from scripts.benchmark.story import Emitted
 
 EVENTS: dict[str, Event] = {rule.event.name: rule.event for rule in load_profile("device-certificate").rules}

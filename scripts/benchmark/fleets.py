@@ -10,7 +10,7 @@ from indexer.opening import open_store
 from indexer.store import Store
 from indexer.store.lease import Lease
 from indexer.store.watch import register
-from schema.database import connect, migrate
+from schema.tables.database import connect, migrate
 from schema.vocabulary import VerificationLevel
 from scripts.benchmark.encoding import encode
 from scripts.benchmark.naive import PROFILE, WATCHED

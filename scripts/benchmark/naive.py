@@ -21,13 +21,13 @@ from indexer.store.bulk import SPAN_ENDS, SPAN_KEYS
 from indexer.store.lease import Lease
 from indexer.store.open_rows import load_open_rows
 from indexer.store.watch import WatchedContract, digest_of, register
-from schema import tables
-from schema.columns import Uint256, position
-from schema.database import connect, migrate
 from schema.events import Fact
-from schema.indexes import SECONDARY_INDEXES
-from schema.profile import load_profile
-from schema.profile_rules import Constant, FromArgument, Rule
+from schema.profile.model import load_profile
+from schema.profile.rules import Constant, FromArgument, Rule
+from schema.tables import tables
+from schema.tables.columns import Uint256, position
+from schema.tables.database import connect, migrate
+from schema.tables.indexes import SECONDARY_INDEXES
 from schema.vocabulary import VerificationLevel
 from scripts.benchmark.recording import CHAIN_ID, CONTRACT
 

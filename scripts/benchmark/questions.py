@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, text
 
-from schema.database import connect
+from schema.tables.database import connect
 
 PICKED = 1_000
 HISTORY = 20

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import text
 
-from schema.database import connect
+from schema.tables.database import connect
 from scripts.benchmark.asking import call
 from scripts.benchmark.databases import Databases
 from scripts.benchmark.fleets import write_fleet

@@ -18,7 +18,7 @@ import msgspec
 from indexer import commands
 from indexer.settings import RebuildSettings, Settings
 from indexer.store import Store
-from schema.settings import read_settings
+from schema.program.settings import read_settings
 from scripts.benchmark import naive
 from scripts.benchmark.stages import Stopwatch
 

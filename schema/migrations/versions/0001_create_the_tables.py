@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from schema.columns import CleanText, KeyText, Uint256
+from schema.tables.columns import CleanText, KeyText, Uint256
 
 revision = "0001"
 down_revision = None

@@ -16,14 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from schema.abi_signature import (
-    DYNAMIC,
-    WORD,
-    Argument,
-    Event,
-    SignatureError,
-    parse_event,
-)
+from schema.abi.signature import DYNAMIC, WORD, Argument, Event, SignatureError, parse_event
 
 __all__ = [
     "Argument",

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from schema.abi import Argument, Event, SignatureError, parse_event
+from schema.abi.decoder import Argument, Event, SignatureError, parse_event
 from schema.events import FACT_TYPES, Fact
-from schema.profile_errors import LAST_BLOCK, Place, suggestion, toml
-from schema.profile_values import FACT_FIELDS, FactField, Holds, argument_value, field_value
+from schema.profile.errors import LAST_BLOCK, Place, suggestion, toml
+from schema.profile.values import FACT_FIELDS, FactField, Holds, argument_value, field_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from schema.settings import without_password
+from schema.program.settings import without_password
 
 CHATTY = ("apscheduler", "alembic", "websockets")
 JSON = "json"

@@ -6,7 +6,7 @@ in position: a row holds from `valid_from` up to, not including, `valid_to`, and
 State after block B is `valid_from <= p AND valid_to > p` with `p = end_of_block(B)`.
 
 The truth is `block`, `call` and the raw part of `event`; all else, but the evidence of reorgs, verification and
-disagreements, `certindex rebuild` rewrites. Secondary indexes are in `schema/indexes.py`: they are built after the
+disagreements, `certindex rebuild` rewrites. Secondary indexes are in `indexes.py`: they are built after the
 first backfill.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import SmallInteger, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from schema.columns import OPEN, Bytes, CleanText, Int64, KeyText, Uint256
+from schema.tables.columns import OPEN, Bytes, CleanText, Int64, KeyText, Uint256
 
 
 def _key(sa_type: Any = Int64) -> Any:

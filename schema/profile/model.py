@@ -34,11 +34,11 @@ from pathlib import Path
 from typing import Any
 
 from schema.events import Address, UserAuthorized, UserRevoked
-from schema.profile_calls import Call, check_calls, compile_calls, parse_calls
-from schema.profile_errors import Place, ProfileError, suggestion, toml
-from schema.profile_reader import UNMAPPED, Mapped, Reader, Reading, Undecodable, Unmapped, check_addresses
-from schema.profile_rules import ROLE, Constant, Rule, check_rules, parse_rule
-from schema.profile_values import address
+from schema.profile.calls import Call, check_calls, compile_calls, parse_calls
+from schema.profile.errors import Place, ProfileError, suggestion, toml
+from schema.profile.reader import UNMAPPED, Mapped, Reader, Reading, Undecodable, Unmapped, check_addresses
+from schema.profile.rules import ROLE, Constant, Rule, check_rules, parse_rule
+from schema.profile.values import address
 
 __all__ = [
     "UNMAPPED",
@@ -57,7 +57,7 @@ __all__ = [
     "shipped_profiles",
 ]
 
-SHIPPED = Path(__file__).parent / "profiles"
+SHIPPED = Path(__file__).parents[1] / "profiles"
 CHAIN_ID = re.compile("[1-9][0-9]{0,18}", re.ASCII)
 
 

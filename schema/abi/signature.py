@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
 
-from schema.keccak import keccak256
+from schema.abi.keccak import keccak256
 
 WORD = 32
 MAX_INDEXED = 3

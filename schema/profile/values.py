@@ -9,10 +9,10 @@ from typing import Any, get_args, get_type_hints
 
 from msgspec.structs import FieldInfo, fields
 
-from schema.abi import Argument, clean_text
+from schema.abi.decoder import Argument, clean_text
+from schema.abi.keccak import checksummed, keccak256
 from schema.events import FACT_TYPES, Address, Fact, Hash, Seconds, TestKind
-from schema.keccak import checksummed, keccak256
-from schema.profile_errors import Place, suggestion, toml
+from schema.profile.errors import Place, suggestion, toml
 from schema.vocabulary import CODE_FIELDS, Code
 
 

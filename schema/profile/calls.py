@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from schema.abi import DecodeError, Event, SignatureError, compile_decoder, parse_event
-from schema.abi_signature import WORD
+from schema.abi.decoder import DecodeError, Event, SignatureError, compile_decoder, parse_event
+from schema.abi.signature import WORD
 from schema.events import Address
-from schema.profile_errors import Place, suggestion, toml
-from schema.profile_rules import RoleAddress
+from schema.profile.errors import Place, suggestion, toml
+from schema.profile.rules import RoleAddress
 
 ID = "id"
 KEYS = ("contract", "function", "tells", "arguments", "manufacturer")

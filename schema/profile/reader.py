@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from schema.abi import DecodeError, compile_reading, variable
-from schema.abi_signature import WORD
+from schema.abi.decoder import DecodeError, compile_reading, variable
+from schema.abi.signature import WORD
 from schema.events import Address, DeviceMinted, DeviceProvisioned, Fact
-from schema.profile_calls import CompiledCall, Tells
-from schema.profile_errors import Place, suggestion
-from schema.profile_rules import SUBJECT_OF_ID, Binding, Constant, FromArgument, RoleAddress, Rule, Translated
-from schema.profile_values import FACT_FIELDS, Holds
+from schema.profile.calls import CompiledCall, Tells
+from schema.profile.errors import Place, suggestion
+from schema.profile.rules import SUBJECT_OF_ID, Binding, Constant, FromArgument, RoleAddress, Rule, Translated
+from schema.profile.values import FACT_FIELDS, Holds
 
 
 class Mapped(Struct, frozen=True, gc=False):

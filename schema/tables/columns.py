@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, LargeBinary, String, Text, TypeDecorator
 
-from schema.values import (
+from schema.tables.values import (
     INT64_MAX,
     KEY_LENGTH,
     LOG_INDEX_BITS,

@@ -1,0 +1,1 @@
+"""Profiles: which events of a contract are which facts."""

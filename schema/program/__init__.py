@@ -1,0 +1,1 @@
+"""What any command needs: settings, logs, metrics, output."""

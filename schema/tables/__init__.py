@@ -1,0 +1,1 @@
+"""The database that the indexer writes and the API reads: tables, columns, indexes, engine."""
