@@ -50,36 +50,37 @@ def _run_online(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from indexer import commands, proof_commands, reconcile
+    from indexer.commands import common, reconcile
+    from indexer.commands import node as proofs
 
     match options.command:
         case "run":
-            return asyncio.run(commands.run(_read(Settings, options), serve=options.serve))
+            return asyncio.run(common.run(_read(Settings, options), serve=options.serve))
         case "sync":
-            return asyncio.run(commands.sync(_read(Settings, options)))
+            return asyncio.run(common.sync(_read(Settings, options)))
         case "status":
-            return commands.status(_read(DatabaseSettings, options), as_json=options.json)
+            return common.status(_read(DatabaseSettings, options), as_json=options.json)
         case "rebuild":
-            return asyncio.run(commands.rebuild(_read(RebuildSettings, options)))
+            return asyncio.run(common.rebuild(_read(RebuildSettings, options)))
         case "reconcile":
             node = _read(NodeSettings, options)
             done = reconcile.complete(node) if options.complete else reconcile.reconcile(node, sample=options.sample)
             return asyncio.run(done)
         case "verify":
             settings = _read(VerifySettings, options)
-            return asyncio.run(proof_commands.verify(settings, options.first, options.last))
+            return asyncio.run(proofs.verify(settings, options.first, options.last))
         case "prove":
             wanted = _read(ProveSettings, options)
-            return asyncio.run(proof_commands.prove(wanted, options.device, options.out))
+            return asyncio.run(proofs.prove(wanted, options.device, options.out))
         case "attest":
             node = _read(NodeSettings, options)
             given = options.hashes[-1] if options.hashes else None
-            return asyncio.run(proof_commands.attest(node, options.first, options.last, given, options.out))
+            return asyncio.run(proofs.attest(node, options.first, options.last, given, options.out))
         case "digest":
             database = _read(DatabaseSettings, options)
-            return proof_commands.digest(database, options.last, recompute=not options.stored)
+            return proofs.digest(database, options.last, recompute=not options.stored)
         case _:
-            return asyncio.run(commands.rollback(_read(DatabaseSettings, options), options.to))
+            return asyncio.run(common.rollback(_read(DatabaseSettings, options), options.to))
 
 
 def _read(kind: type[SettingsT], options: argparse.Namespace) -> SettingsT:

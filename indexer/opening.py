@@ -11,18 +11,18 @@ from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from indexer.chain import Chain
-from indexer.deployment import find_start_block, has_code
+from indexer.chain.chain import Chain
+from indexer.chain.finality import finality_depth
+from indexer.chain.start_block import find_start_block, has_code
 from indexer.errors import Stop, TryAgain
-from indexer.evidence import Witness
-from indexer.networks import finality_depth
+from indexer.fold.policy import rules_of
+from indexer.proof.judge import Judge
 from indexer.rpc import Pool, site_of
-from indexer.rules import rules_of
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
 from indexer.store.lease import BEAT_SECONDS, LOOK_SECONDS, Lease
-from indexer.store.levels import Levels
-from indexer.store.watch import (
+from indexer.store.verification import Levels
+from indexer.store.watch_set import (
     WantedContract,
     WatchedContract,
     check_contracts,
@@ -31,8 +31,8 @@ from indexer.store.watch import (
     read_watch_set,
     register,
 )
-from indexer.verifier import Verifier
-from indexer.verify import Judge
+from indexer.verification.verifier import Verifier
+from indexer.verification.witness import Witness
 from schema.profile.model import Profile, load_profile, parse_profile
 from schema.tables.database import connect, migrate, reading
 

@@ -169,7 +169,7 @@ class Settings(NodeSettings):
         whole_number(0, 10**6),
         optional=True,
         help="Blocks below the head that count as final on a chain without a finalized tag. "
-        "Without it: our cautious choice for the network (indexer/networks.py names the sources), else 64.",
+        "Without it: our cautious choice for the network (indexer/chain/finality.py names the sources), else 64.",
         example="128",
     )
     looks: int = setting(

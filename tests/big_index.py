@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from indexer.opening import open_store
 from indexer.store.lease import Lease
-from indexer.store.watch import WatchedContract, register
+from indexer.store.watch_set import WatchedContract, register
 from schema.events import Kind
 from schema.profile.model import load_profile
 from schema.tables.columns import OPEN

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from indexer.store.watch import WatchedContract
+from indexer.store.watch_set import WatchedContract
 from schema.profile.model import load_profile
 from tests.fakechain import FakeNode, Log, emitted_by, new_transaction
 from tests.indexing import Indexer

@@ -9,9 +9,9 @@ from eth_account import Account
 from eth_account.typed_transactions import base
 from eth_utils.address import to_checksum_address
 
-from indexer.evidence import Evidence, Witness
+from indexer.proof.judge import StoredBlock, StoredLog
 from indexer.rpc import RpcError
-from indexer.verify import StoredBlock, StoredLog
+from indexer.verification.witness import Evidence, Witness
 from scripts import devchain
 from scripts.devchain import Anvil, Contract
 from tests.chain import HASH, Factory

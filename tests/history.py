@@ -4,12 +4,12 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from indexer.batch import Batch, BlockLogs
-from indexer.chain import Header, Heads, RawLog
+from indexer.chain.chain import Header, Heads, RawLog
+from indexer.decode.decode import Batch, BlockLogs
 from indexer.opening import open_store
 from indexer.store import Store
 from indexer.store.lease import Lease
-from indexer.store.watch import WatchedContract, register
+from indexer.store.watch_set import WatchedContract, register
 from schema.profile.model import load_profile
 from schema.tables.database import connect, migrate
 from tests.abi_log import abi_log

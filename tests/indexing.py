@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event, make_url, text
 
-from indexer.chain import Chain
+from indexer.chain.chain import Chain
 from indexer.opening import open_store
 from indexer.store import Store
 from indexer.store.lease import Lease
-from indexer.store.watch import WatchedContract, register
-from indexer.sync import Ahead, Outcome, Pace, UpToDate, step
+from indexer.store.watch_set import WatchedContract, register
+from indexer.sync.step import Ahead, Outcome, Pace, UpToDate, step
 from schema.profile.model import Profile, load_profile
 from schema.tables.database import connect, migrate
 from schema.tables.tables import Chain as ChainTable

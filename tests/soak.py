@@ -25,7 +25,7 @@ import psycopg
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, NoResultFound
 
-from indexer import commands
+from indexer.commands import common
 from indexer.settings import Settings
 from schema.tables.columns import position
 from schema.tables.database import connect
@@ -202,7 +202,7 @@ class Soak:
             rpc_urls=(factory.chain.url,),
             contracts=(("certificate", bytes.fromhex(factory.contract.address[2:])),),
         )
-        asyncio.run(commands.sync(settings))
+        asyncio.run(common.sync(settings))
         live, clean = (_tables(url) for url in (self.live, self.clean))
         self.did["changes of the writer"] = _one(self.live, "SELECT writer_epoch FROM chain") - 1
         stored = [row["position"] for row in live["event"]]

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from indexer.backfill import EVENTS_A_STEP, SLOW_SECONDS, Pace
 from indexer.errors import TryAgain
 from indexer.rpc import RpcError
-from indexer.sync import Indexed, UpToDate
-from indexer.together import together
+from indexer.rpc.gather import together
+from indexer.sync.backfill import EVENTS_A_STEP, SLOW_SECONDS, Pace
+from indexer.sync.step import Indexed, UpToDate
 from tests.fakechain import FakeNode, emitted
 from tests.histories import random_block
 from tests.indexing import Indexer, engine_of

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from indexer.chain import Chain
+from indexer.chain.chain import Chain
 from indexer.errors import Stop, TryAgain
 from indexer.rpc.pool import check_chain_id
 from tests.chain import Factory

@@ -560,7 +560,7 @@ status = run(parser().parse_args([{str(path)!r}]))
 libraries = {{"sqlalchemy", "sqlite3", "psycopg", "alembic", "aiohttp", "web3", "http.client", "urllib.request"}}
 ours = {{
     "schema.tables.database", "schema.tables.tables", "schema.tables.columns", "indexer.store", "indexer.rpc",
-    "indexer.evidence",
+    "indexer.verification.witness",
 }}
 print(sorted((libraries | ours) & set(sys.modules)))
 sys.exit(status)
@@ -576,7 +576,7 @@ sys.exit(status)
 
 
 def test_the_committed_json_schema_is_the_formats() -> None:
-    committed = json.loads((REPOSITORY / "schema" / "bundle.schema.json").read_text())
+    committed = json.loads((REPOSITORY / "schema" / "bundle" / "bundle.schema.json").read_text())
     assert committed == json_schema(), "run: python -m schema.bundle"
 
 

@@ -6,10 +6,10 @@ from random import Random
 import pytest
 from sqlalchemy import select
 
-from indexer.attest import Unattestable
 from indexer.check import check
-from indexer.commands import sync
+from indexer.commands.common import sync
 from indexer.settings import Settings
+from indexer.verification.attestation import Unattestable
 from schema.bundle.document import to_json
 from schema.bundle.making import make_bundle
 from schema.program.settings import read_settings

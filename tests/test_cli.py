@@ -19,9 +19,10 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, create_engine, make_url, text
 
-from indexer import commands, opening
+from indexer import opening
+from indexer.commands import common
 from indexer.settings import Settings
-from indexer.store.watch import WatchedContract, register
+from indexer.store.watch_set import WatchedContract, register
 from schema.profile.model import SHIPPED, load_profile
 from schema.tables.database import connect
 from schema.tables.indexes import SECONDARY_INDEXES
@@ -176,10 +177,10 @@ async def test_sync_waits_for_a_node_that_lags_behind_what_it_said(sqlite_url: s
         settings = Settings(
             rpc_urls=(proxy.url,), database_url=sqlite_url, contracts=(("certificate", CERTIFICATE),), poll_interval=0.2
         )
-        assert await commands.sync(settings) == 0
+        assert await common.sync(settings) == 0
         node.mine()
         proxy.inject(lag)
-        assert await commands.sync(settings) == 0
+        assert await common.sync(settings) == 0
     pauses = [later - before for before, later in pairwise(heads)]
     assert [pause >= 0.2 for pause in pauses] == [False, True, True, True], pauses
 
@@ -582,5 +583,5 @@ async def test_an_indexer_that_begins_while_another_one_registers_the_chain_goes
         return found
 
     monkeypatch.setattr(opening, moment, and_register)
-    assert await commands.sync(settings_for(factory, database_url)) == 0
+    assert await common.sync(settings_for(factory, database_url)) == 0
     assert registered == [CHAIN_ID]

@@ -10,13 +10,13 @@ import pytest
 from apscheduler.schedulers import base as scheduler
 from sqlalchemy import Engine, text
 
-from indexer import commands
-from indexer.metrics import ChainCollector
+from indexer.commands import common
+from indexer.follower import Follower
+from indexer.observe.counters import Record
+from indexer.observe.metrics import ChainCollector
 from indexer.opening import open_chain
-from indexer.record import Record
-from indexer.schedule import Follower
 from indexer.settings import Settings
-from indexer.sync import Pace
+from indexer.sync.step import Pace
 from tests.asking import Api
 from tests.chain import Factory
 from tests.fakechain import CERTIFICATE, GENESIS_TIME, FakeNode, emitted
@@ -155,7 +155,7 @@ async def test_token_ids_above_2_to_the_63_come_whole_through_a_faulty_provider(
     async with FaultProxy(of_fake(node), seed=7) as proxy:
         proxy.inject_one_of([short_log_list, hex_with_leading_zeros, upper_case_hex], share=0.1)
         settings = Settings(database_url=database_url, rpc_urls=(proxy.url,), contracts=(("certificate", CERTIFICATE),))
-        assert await commands.sync(settings) == 0
+        assert await common.sync(settings) == 0
     with engine_of(database_url) as engine:
         assert [int.from_bytes(row["token_id"], "big") for row in read_table(engine, node.chain_id, "device")] == [
             *tokens

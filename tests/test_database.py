@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
-from indexer.store.watch import WatchedContract, register
+from indexer.store.watch_set import WatchedContract, register
 from schema.profile.model import load_profile
 from schema.tables import tables
 from schema.tables.database import REVISION, DatabaseError, _config, check_revision, connect, migrate

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from indexer.commands import rebuild, sync
-from indexer.reconcile import complete, reconcile
+from indexer.commands.common import rebuild, sync
+from indexer.commands.reconcile import complete, reconcile
 from indexer.settings import NodeSettings, RebuildSettings, Settings
 from schema.program.settings import read_settings
 from scripts.devchain import Anvil

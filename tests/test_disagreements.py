@@ -9,17 +9,17 @@ import pytest
 from eth_utils.crypto import keccak
 from sqlalchemy import text
 
-from indexer import commands
-from indexer.answers import RawLog
-from indexer.disagreements import MOST_LOGS, Answer, disagreement
+from indexer.chain.disagreement import MOST_LOGS, Answer, disagreement
+from indexer.chain.wire import RawLog
+from indexer.commands import common
 from indexer.errors import TryAgain
-from indexer.metrics import ChainCollector
+from indexer.observe.counters import Record
+from indexer.observe.metrics import ChainCollector
 from indexer.opening import open_chain
-from indexer.record import Record
 from indexer.settings import Settings
 from indexer.store import Fenced, Store, disagreements
 from indexer.store.lease import Lease
-from indexer.sync import Pace, step
+from indexer.sync.step import Pace, step
 from tests.asking import Api
 from tests.certindex import Certindex
 from tests.chain import Anvil, Factory
@@ -131,7 +131,7 @@ async def test_status_metrics_and_meta_tell_of_it_until_it_is_resolved(
         }
         assert (found["firstBlock"], found["resolvedAt"]) == (str(first), None)
         liar.injections.clear()
-        assert await commands.sync(settings) == 0
+        assert await common.sync(settings) == 0
         [row] = rows(database_url)
         assert row["resolved_at"] >= row["last_seen_at"] >= row["first_seen_at"]
         async with opened_store(settings) as (opened, _):
@@ -171,7 +171,7 @@ async def test_one_liar_among_three_is_outvoted_and_named(world: Factory, databa
     async with providers(world, 3) as proxies:
         for proxy in proxies:
             proxy.inject(whoever_is_asked_first(proxy))
-        await commands.sync(settings_of(world, proxies, database_url))
+        await common.sync(settings_of(world, proxies, database_url))
     with engine_of(database_url) as engine:
         assert len(read_table(engine, 31337, "event")) == len(logs_of(world))
     [row] = rows(database_url)
@@ -183,7 +183,7 @@ async def test_one_host_that_contradicts_itself_is_no_disagreement(world: Factor
     async with providers(world, 1) as (proxy,):
         struck = proxy.inject(short_log_list, times=1)
         settings = settings_for(world, sqlite_url, rpc_urls=(proxy.url,), looks=2)
-        assert await commands.sync(settings) == 0
+        assert await common.sync(settings) == 0
         assert struck.struck == 1
     assert rows(sqlite_url) == []
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from indexer import commands
-from indexer.chain import Chain
+from indexer.chain.chain import Chain
+from indexer.commands import common
 from indexer.errors import Stop, TryAgain
 from indexer.opening import open_store
 from indexer.rpc import Pool
 from indexer.settings import Settings
 from indexer.store.lease import Lease
-from indexer.store.watch import WatchedContract, register
-from indexer.sync import Ahead, Pace, UpToDate, step
+from indexer.store.watch_set import WatchedContract, register
+from indexer.sync.step import Ahead, Pace, UpToDate, step
 from tests import faultproxy as faults
 from tests.chain import Anvil, Factory
 from tests.faultproxy import Exchange, Fault, FaultProxy, Upstream, of_node
@@ -331,7 +331,7 @@ async def test_certindex_sync_with_one_answer_in_twenty_spoilt_ends_with_the_row
             contracts=(("certificate", address),),
             start_block=1,
         )
-        assert await commands.sync(settings) == 0
+        assert await common.sync(settings) == 0
         assert sum(injection.struck for injection in struck) > 0
     with engine_of(database_url) as engine:
         assert read_tables(engine, world.chain.chain_id) == undisturbed

@@ -14,11 +14,11 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from indexer.metrics import ChainCollector
+from indexer.follower import Follower
+from indexer.observe.metrics import ChainCollector
+from indexer.observe.status import chain_statuses
 from indexer.opening import Opened, open_chain
 from indexer.rpc import head_socket
-from indexer.schedule import Follower
-from indexer.status import chain_statuses
 from tests.chain import Factory
 from tests.verifying import settings_for
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from indexer.errors import Stop
-from indexer.store.watch import WatchedContract
+from indexer.store.watch_set import WatchedContract
 from schema.events import Kind
 from schema.profile.model import load_profile
 from schema.tables.columns import MAX_BLOCK_NUMBER, MAX_LOG_INDEX, OPEN

@@ -21,8 +21,8 @@ from api.graphql.schema import execute_compiled, execute_ordinary
 from api.requests import GraphQLRequest
 from api.revisions import Revisions
 from api.settings import Settings
-from indexer.store.levels import Levels
-from indexer.verify import Untold, Verified
+from indexer.proof.judge import Untold, Verified
+from indexer.store.verification import Levels
 from schema.tables.database import connect
 from tests.asking import SCHEMA
 from tests.databases import module_database

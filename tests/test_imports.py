@@ -20,7 +20,7 @@ AT_HOME = {
     "aiohttp": ("indexer/rpc",),
     "web3": ("indexer/rpc",),
     "strawberry": ("api/graphql", "api/reading.py"),
-    "apscheduler": ("indexer/schedule.py",),
+    "apscheduler": ("indexer/follower.py",),
     "sqlalchemy.insert": ("indexer/store",),
     "sqlalchemy.update": ("indexer/store",),
     "sqlalchemy.delete": ("indexer/store",),

@@ -13,11 +13,11 @@ from sqlalchemy import Engine, text
 
 from api.metrics import METRICS as API_METRICS
 from indexer.errors import TryAgain
-from indexer.metrics import METRICS, ChainCollector
-from indexer.record import Record
+from indexer.observe.counters import Record
+from indexer.observe.metrics import METRICS, ChainCollector
 from indexer.rpc import Pool
-from indexer.store.work import TRANSACTIONS
-from indexer.sync import Indexed, RolledBack, UpToDate
+from indexer.store.timings import TRANSACTIONS
+from indexer.sync.step import Indexed, RolledBack, UpToDate
 from schema.program.metrics import Described, markdown_table, serve_metrics
 from schema.program.settings import SettingsError
 from tests.conftest import NewDatabase

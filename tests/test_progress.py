@@ -2,8 +2,8 @@
 
 import io
 
-from indexer.progress import Progress
-from indexer.sync import Indexed, RolledBack, UpToDate
+from indexer.observe.progress import Progress
+from indexer.sync.step import Indexed, RolledBack, UpToDate
 
 
 class Clock:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from indexer.errors import TryAgain
-from indexer.sync import Ahead, Pace, UpToDate
+from indexer.sync.step import Ahead, Pace, UpToDate
 from tests.fakechain import FakeBlock, FakeNode
 from tests.histories import random_block
 from tests.indexing import Indexer, Tables, engine_of, index_afresh, shared_engine
@@ -104,7 +104,7 @@ async def test_on_postgresql_too_a_branch_switch_leaves_no_row_of_the_branch_tha
 
 async def race(engine: Engine, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a life go by for each request before which the node may switch to the other branch."""
-    monkeypatch.setattr("indexer.backfill.FOLLOWED_BLOCKS", case.followed)
+    monkeypatch.setattr("indexer.sync.backfill.FOLLOWED_BLOCKS", case.followed)
     expected = await asyncio.to_thread(undisturbed, engine, case)
     for call in range(MOST_CALLS):
         indexer, node = await begun(engine, case)

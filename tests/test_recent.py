@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from indexer import rows
 from indexer.errors import Stop
-from indexer.ledger import Names, OpenRows, TokenKey
+from indexer.fold import rows
+from indexer.fold.row_changes import Names, OpenRows, TokenKey
+from indexer.store.open_row_cache import Recent
 from indexer.store.open_rows import load_open_rows
-from indexer.store.recent import Recent
-from indexer.sync import Pace
+from indexer.sync.step import Pace
 from tests.fakechain import FakeNode, emitted
 from tests.histories import BLOCKS, Block
 from tests.indexing import Indexer, engine_of, index_afresh, shared_engine

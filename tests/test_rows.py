@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Table
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
-from indexer import rows
+from indexer.fold import rows
 from schema.tables import tables
 
 IDENTITIES = ("device", "manufacturer", "hardware_license", "vehicle", "license")

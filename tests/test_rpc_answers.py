@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from indexer.answers import LogReader, RawLog, WrongAnswer
-from indexer.bloom import Bloom
+from indexer.chain.wire import LogReader, RawLog, WrongAnswer
+from indexer.proof.bloom import Bloom
 from schema.abi.keccak import keccak256
 
 LOG = (

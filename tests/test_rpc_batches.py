@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from indexer.chain import Chain
+from indexer.chain.chain import Chain
 from indexer.errors import TryAgain
 from indexer.rpc import Pool
 from indexer.rpc.host import BATCH_REQUESTS, REFUSED_SECONDS

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from indexer.answers import WrongAnswer
-from indexer.chain import Chain
+from indexer.chain.chain import Chain
+from indexer.chain.finality import DEFAULT_DEPTH, FINALITY_DEPTHS, finality_depth
+from indexer.chain.wire import WrongAnswer
 from indexer.errors import Stop
-from indexer.networks import DEFAULT_DEPTH, FINALITY_DEPTHS, finality_depth
 from indexer.opening import check_quorum
 from indexer.rpc import RpcError
 from tests.fakechain import CERTIFICATE, FakeNode, emitted

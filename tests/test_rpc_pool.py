@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.answers import WrongAnswer
+from indexer.chain.wire import WrongAnswer
 from indexer.errors import Stop, TryAgain
 from indexer.rpc import NoAnswer, Pool, RpcError
+from indexer.rpc.adaptive_limit import Slots
 from indexer.rpc.backoff import LONGEST_WAIT_SECONDS, wait_seconds
 from indexer.rpc.outcomes import GiveUp, HistoryGone, ShrinkTo
-from indexer.rpc.slots import Slots
 from tests import faultproxy as faults
 from tests.faultproxy import Exchange, FaultProxy
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.ranges import MOST_DOUBTS, LogQuery, divide
+from indexer.chain.log_query import MOST_DOUBTS, LogQuery, divide
 from indexer.rpc.outcomes import (
     BackOff,
     GiveUp,

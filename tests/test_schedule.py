@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from indexer.follower import Follower
 from indexer.opening import Opened, open_chain
-from indexer.schedule import Follower
 from indexer.store import Store
 from indexer.store.lease import Lease
 from schema.tables.database import connect

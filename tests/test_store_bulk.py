@@ -5,7 +5,7 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from indexer import rows
+from indexer.fold import rows
 from indexer.store.bulk import ROWS_A_STATEMENT, insert
 from schema.tables.database import connect, migrate
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from indexer import commands
+from indexer.commands import common
 from indexer.errors import Stop
 from indexer.settings import DatabaseSettings, Settings
 from schema.tables.database import connect
@@ -173,7 +173,7 @@ def test_after_any_storm_the_rows_are_those_of_an_undisturbed_index_or_it_stops_
                 sync(world, database_url)
             assert tables(world, database_url) == rows
             [to] = re.findall(r"certindex rollback --to (\d+)", str(stop.value))
-            asyncio.run(commands.rollback(DatabaseSettings(database_url=database_url), int(to)))
+            asyncio.run(common.rollback(DatabaseSettings(database_url=database_url), int(to)))
             sync(world, database_url)
             assert tables(world, database_url) == world.undisturbed(new_database())
 
@@ -249,7 +249,7 @@ def check_alive(indexer: Child) -> None:
 def sync(world: "World", database_url: str) -> None:
     """Catch up, with a good provider."""
     with Provider(world.upstream()) as provider:
-        asyncio.run(commands.sync(world.settings(provider.url, database_url)))
+        asyncio.run(common.sync(world.settings(provider.url, database_url)))
 
 
 def tables(world: "World", database_url: str) -> Tables:
@@ -361,7 +361,7 @@ class AnvilWorld:
         return settings_of(self, rpc_url, database_url)
 
     def undisturbed(self, database_url: str) -> Tables:
-        asyncio.run(commands.sync(self.settings(self.anvil.url, database_url)))
+        asyncio.run(common.sync(self.settings(self.anvil.url, database_url)))
         return tables(self, database_url)
 
 

@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from api.settings import Settings
-from indexer.sync import Pace
+from indexer.sync.step import Pace
 from tests.databases import module_database
 from tests.feeding import Copy, Moving, minted, sold, updated
 from tests.live import BLOCKS, EVENTS, PATIENCE, PROTOCOL, Socket, acknowledged, cut_off, has_room, opened

@@ -16,7 +16,7 @@ from api.live import Live
 from api.rates import Rates
 from api.requests import GraphQLRequest
 from api.settings import Settings
-from indexer.sync import Pace
+from indexer.sync.step import Pace
 from schema.tables.database import connect
 from tests.asking import Json
 from tests.conftest import NewDatabase

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from indexer.errors import Stop, TryAgain
 from indexer.rpc import RpcError
-from indexer.store.watch import WatchedContract
-from indexer.sync import Ahead, BackfillFinished, Indexed, Pace, RolledBack, UpToDate
+from indexer.store.watch_set import WatchedContract
+from indexer.sync.step import Ahead, BackfillFinished, Indexed, Pace, RolledBack, UpToDate
 from schema.tables.columns import OPEN, position
 from tests.conftest import NewDatabase
 from tests.fakechain import CERTIFICATE, FakeNode, emitted

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from indexer.errors import TryAgain
-from indexer.sync import Pace
+from indexer.sync.step import Pace
 from tests.fakechain import FakeNode
 from tests.histories import BLOCKS, Block
 from tests.indexing import Indexer, index_afresh, shared_engine
@@ -154,7 +154,7 @@ def test_backfilled_or_followed_in_parts_of_any_size_with_any_concurrency_the_ro
 
 async def live_through(engine: Engine, node: FakeNode, turns: list[Turn], pace: Pace, followed: int) -> Indexer:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("indexer.backfill.FOLLOWED_BLOCKS", followed)
+        patch.setattr("indexer.sync.backfill.FOLLOWED_BLOCKS", followed)
         patch.setattr("indexer.store.store.REBUILD_CHUNK", 3)
         pace.followed = followed
         indexer = Indexer(engine, node, pace=pace)

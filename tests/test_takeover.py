@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from api.settings import Settings as ApiSettings
-from indexer.status import ChainStatus, chain_statuses
+from indexer.observe.status import ChainStatus, chain_statuses
 from indexer.store.lease import BEAT_SECONDS, DEAD_AFTER_SECONDS, LOOK_SECONDS
 from schema.tables.database import connect, migrate
 from scripts.processes import Child

@@ -8,11 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from indexer.chain import WrongAnswer
-from indexer.evidence import Evidence, ToldReceipt, Witness
+from indexer.chain.chain import WrongAnswer
 from indexer.proof.inclusion import Inclusion, prove_log
-from indexer.proof.receipt import Receipt
-from indexer.verify import (
+from indexer.proof.judge import (
     Contradicted,
     Judge,
     StoredBlock,
@@ -22,6 +20,8 @@ from indexer.verify import (
     Wrong,
     state_sync_transaction,
 )
+from indexer.proof.receipt import Receipt
+from indexer.verification.witness import Evidence, ToldReceipt, Witness
 from scripts.devchain import Anvil
 from tests.chain import Factory
 from tests.evidence import (

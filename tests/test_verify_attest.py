@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from indexer.attest import Anchor, Unattestable
 from indexer.errors import TryAgain
+from indexer.verification.attestation import Anchor, Unattestable
 from schema.tables.values import block_of
 from scripts.devchain import Anvil
 from tests.certindex import Certindex

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from indexer.errors import TryAgain
+from indexer.follower import Follower
 from indexer.opening import open_chain
 from indexer.proof.inclusion import Inclusion, prove_log
+from indexer.proof.judge import Contradicted, Verified
 from indexer.rpc import NoAnswer
-from indexer.schedule import Follower
 from indexer.store import Fenced
-from indexer.store.levels import Levels
-from indexer.sync import Indexed as IndexedBlocks
-from indexer.sync import Outcome, UpToDate
-from indexer.verifier import Tally, Verifier
-from indexer.verify import Contradicted, Verified
+from indexer.store.verification import Levels
+from indexer.sync.step import Indexed as IndexedBlocks
+from indexer.sync.step import Outcome, UpToDate
+from indexer.verification.verifier import Tally, Verifier
 from schema.abi.rlp import decode
 from schema.tables.columns import block_of, log_index_of
 from schema.vocabulary import FailureCause, VerificationLevel
@@ -362,7 +362,7 @@ async def test_while_there_is_something_to_index_verifying_works_a_tenth_of_the_
         worked += 0.02
         return Tally(seconds=0.02)
 
-    monkeypatch.setattr("indexer.schedule.step", indexes)
+    monkeypatch.setattr("indexer.follower.step", indexes)
     monkeypatch.setattr(Verifier, "advance", works)
     began = asyncio.get_running_loop().time()
     running = asyncio.create_task(follower.run())

@@ -9,12 +9,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 from sqlalchemy import Engine, text
 
-from indexer.metrics import ChainCollector
-from indexer.record import Record
+from indexer.observe.counters import Record
+from indexer.observe.metrics import ChainCollector
+from indexer.observe.startup_failure import Waiting
 from indexer.rpc import Pool
 from indexer.store import lease
 from indexer.store.lease import Lease
-from indexer.waiting import Waiting
 from tests.conftest import NewDatabase
 from tests.fakechain import FakeNode
 from tests.faultproxy import of_fake

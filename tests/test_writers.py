@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import Engine, text
 
-from indexer.batch import Batch, BlockLogs
-from indexer.chain import Heads
-from indexer.disagreements import Answer, Disagreement
+from indexer.chain.chain import Heads
+from indexer.chain.disagreement import Answer, Disagreement
+from indexer.decode.decode import Batch, BlockLogs
 from indexer.opening import open_store
 from indexer.store import Cause, Checkpoint, Fenced, Store
 from indexer.store.checkpoint import KeptBlock, move_checkpoint
 from indexer.store.lease import Lease
-from indexer.store.levels import Levels
+from indexer.store.verification import Levels
 from tests.conftest import NewDatabase
 from tests.fakechain import FakeNode
 from tests.histories import random_block

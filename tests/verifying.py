@@ -7,17 +7,17 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from indexer import commands
-from indexer.attest import Anchor, Attested, Attester
-from indexer.evidence import Witness
+from indexer.commands import common
 from indexer.opening import open_database
-from indexer.providers import Providers
+from indexer.proof.judge import Judge
+from indexer.rpc.providers import Providers
 from indexer.settings import Settings
-from indexer.store.levels import Levels
-from indexer.store.stored import Stored
-from indexer.store.watch import read_watch_set
-from indexer.verifier import Verifier
-from indexer.verify import Judge
+from indexer.store.event_ranges import Stored
+from indexer.store.verification import Levels
+from indexer.store.watch_set import read_watch_set
+from indexer.verification.attestation import Anchor, Attested, Attester
+from indexer.verification.verifier import Verifier
+from indexer.verification.witness import Witness
 from tests.chain import Factory
 from tests.evidence import Nodes
 
@@ -38,7 +38,7 @@ def settings_for(factory: Factory, url: str, **changes: Any) -> Settings:
 def index(factory: Factory, url: str) -> None:
     """Index all that the chain has now, and make it final."""
     factory.chain.mine(FINALITY)
-    asyncio.run(commands.sync(settings_for(factory, url)))
+    asyncio.run(common.sync(settings_for(factory, url)))
 
 
 class Indexed:

@@ -6,11 +6,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from indexer.fold import Changes, fold
-from indexer.ledger import OpenRows, Placed
+from indexer.fold.fold import Changes, fold
+from indexer.fold.policy import rules_of
+from indexer.fold.row_changes import OpenRows, Placed
 from indexer.proof.header import ProvenHeader
 from indexer.proof.receipt import Log
-from indexer.rules import rules_of
 from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role
 from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, hexed, place, shown_reading, shown_rows
 from schema.profile.model import Mapped, ProfileError, Reader, parse_profile

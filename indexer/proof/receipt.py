@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
-from indexer.bloom import BLOOM_BITS, bloom_mask
+from indexer.proof.bloom import BLOOM_BITS, bloom_mask
 from schema.abi.rlp import Item, RlpError, decode, encode_bytes, encode_list, integer, items, number, string
 
 LEGACY = 0x00

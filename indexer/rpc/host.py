@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from indexer.errors import TryAgain
+from indexer.rpc.adaptive_limit import Slots
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.catalogue import METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, PARSE_ERROR, VERSION_NOT_SUPPORTED
 from indexer.rpc.endpoint import Endpoint
 from indexer.rpc.errors import NoAnswer, RpcError, site_of
 from indexer.rpc.outcomes import ShrinkTo
-from indexer.rpc.slots import Slots
 
 ResultT = TypeVar("ResultT")
 

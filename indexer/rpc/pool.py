@@ -18,6 +18,7 @@ from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.counts import Counts
 from indexer.rpc.endpoint import REQUEST_TIMEOUT_SECONDS, Endpoint
 from indexer.rpc.errors import NoAnswer, RpcError, shown_url
+from indexer.rpc.gather import together
 from indexer.rpc.host import Host
 from indexer.rpc.outcomes import (
     BackOff,
@@ -33,7 +34,6 @@ from indexer.rpc.outcomes import (
     WaitForHead,
 )
 from indexer.rpc.query import asked_blocks
-from indexer.together import together
 
 ResultT = TypeVar("ResultT")
 

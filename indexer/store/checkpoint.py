@@ -5,7 +5,7 @@ import time
 from msgspec import Struct
 from sqlalchemy import Connection, text
 
-from indexer.chain import Header, Heads
+from indexer.chain.chain import Header, Heads
 from indexer.errors import Stop
 from schema.tables.columns import clean_text
 from schema.tables.notices import CHANNEL

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from indexer.disagreements import Disagreement, digest
+from indexer.chain.disagreement import Disagreement, digest
 from indexer.store.checkpoint import hold_epoch
 
 KEPT = 1_000

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from indexer import rows
 from indexer.errors import Stop
-from indexer.ledger import Names, OpenRows, TokenKey
-from indexer.store.recent import Recent
+from indexer.fold import rows
+from indexer.fold.row_changes import Names, OpenRows, TokenKey
+from indexer.store.open_row_cache import Recent
 from schema.tables.columns import OPEN, uint256_bytes
 
 RowT = TypeVar("RowT", bound=Struct)

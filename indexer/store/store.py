@@ -11,14 +11,13 @@ from operator import attrgetter
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 
-from indexer import rows
-from indexer.batch import Batch, BlockLogs, block_digest, read, read_event
-from indexer.chain import Heads
-from indexer.disagreements import Disagreement
+from indexer.chain.chain import Heads
+from indexer.chain.disagreement import Disagreement
+from indexer.decode.decode import Batch, BlockLogs, block_digest, read, read_event
 from indexer.errors import Stop
-from indexer.fold import Changes, Rules, fold
-from indexer.ledger import Placed, named_by
-from indexer.store.answers import completed
+from indexer.fold import rows
+from indexer.fold.fold import Changes, Rules, fold
+from indexer.fold.row_changes import Placed, named_by
 from indexer.store.bulk import close, insert, update
 from indexer.store.checkpoint import (
     Checkpoint,
@@ -31,15 +30,16 @@ from indexer.store.checkpoint import (
     write_head_source,
     write_heads,
 )
+from indexer.store.contract_calls import completed
 from indexer.store.disagreements import resolve_disagreements, write_disagreements
 from indexer.store.lease import show_life
+from indexer.store.open_row_cache import Recent
 from indexer.store.open_rows import load_open_rows
-from indexer.store.recent import Recent
 from indexer.store.rollback import IDENTITIES, LIFECYCLE, SPANS, Cause, Undone, undo
 from indexer.store.statistics import ANALYZE, tell_statistics
+from indexer.store.timings import Work
 from indexer.store.wal import shorten_wal
-from indexer.store.watch import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
-from indexer.store.work import Work
+from indexer.store.watch_set import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
 from schema.events import Kind
 from schema.profile.model import Profile, Reader
 from schema.tables.columns import block_of, end_of_block

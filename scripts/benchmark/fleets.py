@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from hashlib import sha3_256
 from itertools import islice
 
-from indexer.batch import Batch, BlockLogs
-from indexer.chain import Header, Heads, RawLog
+from indexer.chain.chain import Header, Heads, RawLog
+from indexer.decode.decode import Batch, BlockLogs
 from indexer.opening import open_store
 from indexer.store import Store
 from indexer.store.lease import Lease
-from indexer.store.watch import register
+from indexer.store.watch_set import register
 from schema.tables.database import connect, migrate
 from schema.vocabulary import VerificationLevel
 from scripts.benchmark.encoding import encode

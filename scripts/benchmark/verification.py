@@ -6,13 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from indexer.commands import sync
+from indexer.commands.common import sync
 from indexer.opening import open_database, open_verifier
 from indexer.rpc import Pool
 from indexer.settings import Settings
-from indexer.store.levels import Levels
-from indexer.store.watch import read_watch_set
-from indexer.verifier import Tally
+from indexer.store.verification import Levels
+from indexer.store.watch_set import read_watch_set
+from indexer.verification.verifier import Tally
 from scripts.fleet import Fleet, start_chain
 
 FINALITY = 64

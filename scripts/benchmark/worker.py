@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from indexer import commands
+from indexer.commands import common
 from indexer.settings import RebuildSettings, Settings
 from indexer.store import Store
 from schema.program.settings import read_settings
@@ -59,11 +59,11 @@ Steps = list[tuple[float, int]]
 
 
 def _sync(steps: Steps, began: float) -> None:
-    asyncio.run(commands.sync(read_settings(Settings, None, os.environ)))
+    asyncio.run(common.sync(read_settings(Settings, None, os.environ)))
 
 
 def _rebuild(steps: Steps, began: float) -> None:
-    asyncio.run(commands.rebuild(read_settings(RebuildSettings, None, os.environ)))
+    asyncio.run(common.rebuild(read_settings(RebuildSettings, None, os.environ)))
 
 
 def _naive(steps: Steps, began: float) -> None:

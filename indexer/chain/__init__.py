@@ -1,0 +1,1 @@
+"""What nodes say, checked before anyone believes it: headers, logs, heads."""

@@ -1,0 +1,105 @@
+"""What two hosts said differently of the same blocks: both answers, cut to the blocks on which they differ."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from indexer.chain.wire import RawLog
+from schema.abi.keccak import keccak256
+from schema.tables.columns import INT64_MAX
+
+MOST_LOGS = 1_000
+"""Logs that are kept of one answer; those of the first block that differs are kept whole in any case."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The logs that a host (and port) gave, in order."""
+
+    host: str
+    logs: Sequence[RawLog]
+
+    def of(self, first: int, last: int) -> "Answer":
+        return Answer(self.host, [log for log in self.logs if first <= log.block_number <= last])
+
+    def to_json(self) -> bytes:
+        """Returns the logs as a node words them."""
+        return msgspec.json.encode(list(map(_log, self.logs)))
+
+
+class Disagreement(msgspec.Struct, frozen=True):
+    """Two different answers about the blocks first to last, both included; in the first of them they differ."""
+
+    first: int
+    last: int
+    one: Answer
+    other: Answer
+
+
+def disagreement(one: Answer, other: Answer) -> Disagreement:
+    """Returns the difference between two answers to one question: from the first block that differs to the last.
+
+    Ends earlier where that would be more than MOST_LOGS logs of a host.
+    """
+    one, other = sorted((one, other), key=lambda answer: answer.host)
+    differing = [number for number, (told, retold) in sorted(_by_block(one, other).items()) if told != retold]
+    first = differing[0]
+    end = max(first, min(_end(answer, first) for answer in (one, other)))
+    last = max(number for number in differing if number <= end)
+    return Disagreement(first, last, one.of(first, last), other.of(first, last))
+
+
+def difference(one: Answer, other: Answer) -> tuple[int, int]:
+    """Returns block and index of the first log that is not the same in both answers."""
+    told, retold = ({(log.block_number, log.log_index): log for log in answer.logs} for answer in (one, other))
+    return min(place for place in told.keys() | retold.keys() if told.get(place) != retold.get(place))
+
+
+def in_words(query: dict[str, Any], one: Answer, other: Answer) -> str:
+    """Returns the words for two answers to one question that differ."""
+    block, index = difference(one, other)
+    where = query.get("blockHash") or f"{int(query['fromBlock'], 16)}..{int(query['toBlock'], 16)}"
+    return (
+        f"Two answers differ on the logs of blocks {where}: {len(one.logs)} logs from {one.host} against "
+        f"{len(other.logs)} from {other.host}; the first difference is log {index} of block {block}. "
+        "Nothing was stored."
+    )
+
+
+def digest(logs: bytes) -> bytes:
+    """Returns what an answer is compared by: keccak-256 of its JSON."""
+    return keccak256(logs)
+
+
+def _by_block(one: Answer, other: Answer) -> dict[int, tuple[list[RawLog], list[RawLog]]]:
+    told, retold = ({number: list(found) for number, found in groupby(answer.logs, _number)} for answer in (one, other))
+    return {number: (told.get(number, []), retold.get(number, [])) for number in told.keys() | retold.keys()}
+
+
+def _end(answer: Answer, first: int) -> int:
+    """Returns the last block up to which an answer is kept."""
+    beyond = [log.block_number for log in answer.logs if log.block_number >= first][MOST_LOGS:]
+    return beyond[0] - 1 if beyond else INT64_MAX
+
+
+def _number(log: RawLog) -> int:
+    return log.block_number
+
+
+def _log(log: RawLog) -> dict[str, Any]:
+    topics = [log.topics[start : start + 32] for start in range(0, len(log.topics), 32)]
+    return {
+        "address": _hex(log.address),
+        "topics": list(map(_hex, topics)),
+        "data": _hex(log.data),
+        "blockNumber": hex(log.block_number),
+        "blockHash": _hex(log.block_hash),
+        "transactionHash": _hex(log.transaction_hash),
+        "transactionIndex": hex(log.transaction_index),
+        "logIndex": hex(log.log_index),
+    }
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()

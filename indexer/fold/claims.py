@@ -1,0 +1,43 @@
+"""How claims, pairings and reprovisioning change a device's row. Each function edits the row in place."""
+
+from indexer.fold import devices
+from indexer.fold.row_changes import Ledger, Placed
+from indexer.fold.rows import DeviceVersion
+from schema.events import ZERO_ADDRESS
+
+
+def claim(version: DeviceVersion, block_time: int, *, provisions: bool) -> None:
+    """`provisions`: the contract records no provisioning, so that the claim, the nearest thing, stands for it."""
+    version.claimed_at = block_time
+    if provisions:
+        devices.provision(version, block_time)
+
+
+def unclaim(version: DeviceVersion) -> None:
+    version.claimed_at = None
+
+
+def pair(version: DeviceVersion, vehicle: int | None, block_time: int) -> None:
+    """A pairing with no vehicle ends the one before."""
+    version.vehicle_id = vehicle
+    version.paired_at = None if vehicle is None else block_time
+
+
+def set_beneficiary(version: DeviceVersion, beneficiary: bytes) -> None:
+    # the zero address stands for the owner
+    version.beneficiary = None if beneficiary == ZERO_ADDRESS else beneficiary
+
+
+def leave(ledger: Ledger, at: Placed, device: int, version: DeviceVersion) -> None:
+    """Remembers the burned device, for a mint of the same transaction that takes over its address."""
+    if version.address is not None:
+        ledger.burned[at.device_contract, version.address] = (device, at.transaction)
+
+
+def succeed(ledger: Ledger, at: Placed, device: int, version: DeviceVersion) -> None:
+    """Links a minted device to the one whose address it takes over."""
+    if version.address is None:
+        return
+    burned, transaction = ledger.burned.get((at.device_contract, version.address), (device, None))
+    if transaction == at.transaction and burned != device:
+        version.predecessor_id = burned

@@ -1,0 +1,59 @@
+"""What the steps of this process did: plain numbers for metrics to read."""
+
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from indexer.store.timings import Work
+from indexer.sync.step import Ahead, BackfillFinished, Indexed, Outcome, RolledBack, UpToDate
+from schema.program.metrics import Histogram
+
+STEP_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Upper bounds of the histogram of steps; a last bucket holds what took longer."""
+REORG_BLOCKS = (1, 2, 3, 5, 10, 20, 50, 100, 500)
+"""Upper bounds of the histogram of reorgs."""
+
+
+@dataclass(slots=True)
+class Record:
+    """Counts since the process began. `steps` by the name of the outcome, `range_blocks` as the last step left it.
+
+    `leases`: how often the process became the writer. `socket_connected` is None without a WS_URL.
+    """
+
+    is_writing: bool = False
+    leases: int = 0
+    steps: dict[str, int] = field(default_factory=dict)
+    duration: Histogram = field(default_factory=lambda: Histogram(STEP_SECONDS))
+    work: Work = field(default_factory=Work)
+    blocks: int = 0
+    facts: int = 0
+    depth: Histogram = field(default_factory=lambda: Histogram(REORG_BLOCKS))
+    rolled_back_events: int = 0
+    range_blocks: int = 0
+    socket_connected: bool | None = None
+    socket_drops: int = 0
+    announced_heads: int = 0
+
+    def stepped(self, outcome: Outcome, seconds: float, range_blocks: int) -> None:
+        """Counts a step that ended well."""
+        self._count(type(outcome).__name__, seconds)
+        self.range_blocks = range_blocks
+        match outcome:
+            case Indexed(first, last, facts=facts):
+                self.blocks += last - first + 1
+                self.facts += facts
+            case RolledBack(ancestor, old_head, events):
+                self.depth.observe(old_head - ancestor)
+                self.rolled_back_events += events
+            case BackfillFinished() | UpToDate() | Ahead():
+                pass
+            case _ as never:
+                assert_never(never)
+
+    def failed(self, error: Exception, seconds: float) -> None:
+        """Counts a step that failed."""
+        self._count(type(error).__name__, seconds)
+
+    def _count(self, outcome: str, seconds: float) -> None:
+        self.steps[outcome] = self.steps.get(outcome, 0) + 1
+        self.duration.observe(seconds)

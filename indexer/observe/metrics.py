@@ -1,0 +1,238 @@
+"""What Prometheus reads from the indexer: one table of metrics, filled from the database row and plain counts."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from indexer.observe.counters import Record
+from indexer.observe.startup_failure import Waiting
+from indexer.rpc import Pool
+from schema.events import Kind
+from schema.program.metrics import Described, families
+from schema.program.settings import without_password
+from schema.tables.database import reading
+from schema.tables.notices import STANDBY_SECONDS
+from schema.vocabulary import FailureCause
+
+SHOWN_ERROR = 300
+UNKNOWN_CHAIN = "unknown"
+"""For `chain` while no provider has answered, and neither the settings nor the database say which is meant."""
+
+
+def _of_chain(name: str, kind: str, help: str, *labels: str) -> Described:
+    return Described(name, kind, help, ("chain", *labels))
+
+
+METRICS = (
+    _of_chain("certindex_indexed_block", "gauge", "Newest block in the database."),
+    _of_chain("certindex_head_block", "gauge", "Newest block that the providers have."),
+    _of_chain("certindex_safe_block", "gauge", "Newest block that the chain calls safe."),
+    _of_chain("certindex_finalized_block", "gauge", "Newest block that the chain calls final."),
+    _of_chain("certindex_behind_blocks", "gauge", "Blocks of the head that are not indexed yet."),
+    _of_chain("certindex_behind_seconds", "gauge", "Age of the newest indexed block."),
+    _of_chain("certindex_polled_seconds", "gauge", "Seconds since a provider last told its head."),
+    _of_chain("certindex_failing_seconds", "gauge",
+              "Seconds since steps fail, or no provider is of use at the start; 0 while they succeed."),
+    _of_chain("certindex_failing_block", "gauge", "Block that cannot be indexed; absent while steps succeed."),
+    _of_chain("certindex_failing", "gauge",
+              "1 while `certindex_failing_seconds` counts, or the database does not answer, with the reason; "
+              "else absent. `stopped`: until a person decides.",
+              "stopped", "error"),
+    _of_chain("certindex_waiting", "gauge",
+              "1 while this process waits at its start for a provider that is of use; absent afterwards. "
+              "`untold`: why the database's readers are not told; empty where they are.",
+              "untold"),
+    _of_chain("certindex_writing", "gauge", "1 while this process writes the chain; 0 while it stands by."),
+    _of_chain("certindex_standbys", "gauge", "Indexers that stand by for the chain."),
+    _of_chain("certindex_leases_total", "counter", "How often this process became the writer of the chain."),
+    _of_chain("certindex_backfilled", "gauge", "1 when the final blocks were all read once and answers are served."),
+    _of_chain("certindex_judged_block", "gauge", "Every block with events up to it was verified, or tried to be."),
+    _of_chain("certindex_unverified_blocks", "gauge",
+              "Blocks that could not be verified, by cause; CONTRADICTED and WRONGLY_STORED are alarms.",
+              "cause"),
+    _of_chain("certindex_disagreements", "gauge",
+              "Finalized ranges on which providers gave different logs; open: not indexed for it.",
+              "state"),
+    _of_chain("certindex_range_blocks", "gauge", "Blocks that a query for logs spans now, in backfill."),
+    _of_chain("certindex_blocks_total", "counter", "Blocks indexed by this process."),
+    _of_chain("certindex_events_total", "counter",
+              "Logs stored by this process, by kind; UNDECODABLE: the bytes do not fit the rule that claims it.",
+              "kind"),
+    _of_chain("certindex_undecodable_logs", "gauge",
+              "Logs in the database whose bytes do not fit the rule that claims them; known when backfill is over."),
+    _of_chain("certindex_facts_total", "counter", "Logs in which the profile found a fact."),
+    _of_chain("certindex_steps_total", "counter", "Steps by their outcome, or by the kind of failure.",
+              "outcome"),
+    _of_chain("certindex_step_seconds", "histogram", "Time that a step took, good or bad."),
+    _of_chain("certindex_reorg_blocks", "histogram", "Blocks that a reorg took back; its count is that of reorgs."),
+    _of_chain("certindex_rolled_back_events_total", "counter", "Logs that reorgs took back."),
+    _of_chain("certindex_rolled_back_rows_total", "counter",
+              "Rows that reorgs deleted or opened again, in all tables."),
+    _of_chain("certindex_database_seconds", "histogram",
+              "Time that the database took: to read the open rows of a step, to commit it, to roll back.",
+              "transaction"),
+    _of_chain("certindex_socket_connected", "gauge", "1 while new heads come over WS_URL; absent without one."),
+    _of_chain("certindex_socket_heads_total", "counter", "New heads that were announced over WS_URL."),
+    _of_chain("certindex_socket_drops_total", "counter", "How often WS_URL was lost, silent or refused."),
+    _of_chain("certindex_rpc_requests_total", "counter", "Requests to providers.", "host", "method"),
+    _of_chain("certindex_rpc_errors_total", "counter", "Requests that failed, by what the failure asks for.",
+              "host", "method", "error"),
+    _of_chain("certindex_rpc_retries_total", "counter", "Requests that ask again what has failed before.",
+              "host", "method"),
+    _of_chain("certindex_rpc_seconds", "histogram", "Time until a provider answered.", "host", "method"),
+    _of_chain("certindex_rpc_slots", "gauge", "Requests that a provider may be asked side by side now.", "host"),
+    _of_chain("certindex_rpc_away", "gauge", "1 while a provider is set aside.", "host"),
+    _of_chain("certindex_rpc_head_block", "gauge", "Newest block that a provider is known to have.", "host"),
+)  # fmt: skip
+
+_Samples = dict[str, list[tuple[Sequence[str], Any]]]
+"""By the metric's name: label values after the chain's, and the value."""
+
+
+class ChainCollector(Collector):
+    """Collects at each scrape, so that nothing is kept twice.
+
+    While it is `waiting` for a provider the chain may be unknown, or not in the database yet.
+    """
+
+    def __init__(
+        self, engine: Engine, chain_id: int | None, pool: Pool, record: Record, waiting: Waiting | None = None
+    ) -> None:
+        self.engine = engine
+        self.chain_id = chain_id
+        self.pool = pool
+        self.record = record
+        self.waiting = waiting
+
+    def begin(self, chain_id: int) -> None:
+        """Ends the waiting: a provider has answered for this chain, which is registered."""
+        self.chain_id, self.waiting = chain_id, None
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields every metric of the table, also those without a sample yet."""
+        waiting = self.waiting
+        chain_id = self.chain_id if waiting is None else waiting.chain_id
+        samples: _Samples = {each.name: [] for each in METRICS}
+        samples |= {} if chain_id is None else self._of_row(chain_id)
+        samples |= {} if waiting is None else _of_waiting(waiting)
+        samples |= self._of_record() | self._of_pool()
+        chain = UNKNOWN_CHAIN if chain_id is None else str(chain_id)
+        return families(
+            METRICS, {name: [((chain, *labels), value) for labels, value in found] for name, found in samples.items()}
+        )
+
+    def _of_row(self, chain_id: int) -> _Samples:
+        try:
+            return self._read_row(chain_id)
+        except DBAPIError as error:  # a scrape that fails would tell nothing, least of all why
+            reason = without_password(" ".join(f"the database failed: {error.orig}".split()))
+            return {"certindex_failing": [(["no", reason[:SHOWN_ERROR]], 1)]}
+
+    def _read_row(self, chain_id: int) -> _Samples:
+        now = int(time.time())
+        with reading(self.engine).begin() as connection:
+            row = connection.execute(
+                text(
+                    """SELECT indexed_number, indexed_time, head_number, safe_number, finalized_number, polled_at,
+                        failing_since, backfilled, judged_number, last_error, stopped,
+                        (SELECT count(*) FROM standby WHERE chain_id = :chain_id AND seen_at >= :recent)
+                    FROM chain WHERE chain_id = :chain_id"""
+                ),
+                {"chain_id": chain_id, "recent": now - STANDBY_SECONDS},
+            ).one_or_none()
+            if row is None:  # its first provider has not answered yet
+                return {}
+            failures = connection.execute(
+                text("SELECT cause, count(*) FROM verification_failure WHERE chain_id = :chain_id GROUP BY cause"),
+                {"chain_id": chain_id},
+            )
+            unverified = {failure[0]: failure[1] for failure in failures}
+            seen, resolved = connection.execute(
+                text("SELECT count(*), count(resolved_at) FROM disagreement WHERE chain_id = :chain_id"),
+                {"chain_id": chain_id},
+            ).one()
+            undecodable = _undecodable(connection, chain_id) if row.backfilled else None
+        indexed, indexed_time, head, safe, finalized, polled_at, failing_since, backfilled, judged, *more = row
+        error, stopped, standbys = more
+        is_failing = failing_since is not None
+        return {
+            "certindex_indexed_block": _one(indexed),
+            "certindex_head_block": _one(head),
+            "certindex_safe_block": _one(safe),
+            "certindex_finalized_block": _one(finalized),
+            "certindex_behind_blocks": _one(None if head is None else max(head - indexed, 0)),
+            "certindex_behind_seconds": _one(max(now - indexed_time, 0)),
+            "certindex_polled_seconds": _one(None if polled_at is None else max(now - polled_at, 0)),
+            "certindex_failing_seconds": _one(max(now - failing_since, 0) if is_failing else 0),
+            "certindex_failing_block": _one(indexed + 1 if is_failing else None),
+            "certindex_failing": [(["yes" if stopped else "no", error[:SHOWN_ERROR]], 1)] if is_failing else [],
+            "certindex_standbys": _one(standbys),
+            "certindex_backfilled": _one(int(backfilled)),
+            "certindex_undecodable_logs": _one(undecodable),
+            "certindex_judged_block": _one(judged),
+            "certindex_unverified_blocks": [([cause.name], unverified.get(cause, 0)) for cause in FailureCause],
+            "certindex_disagreements": [(["open"], seen - resolved), (["resolved"], resolved)],
+        }
+
+    def _of_record(self) -> _Samples:
+        record = self.record
+        listening = record.socket_connected
+        return {
+            "certindex_writing": _one(int(record.is_writing)),
+            "certindex_leases_total": _one(record.leases),
+            "certindex_range_blocks": _one(record.range_blocks),
+            "certindex_blocks_total": _one(record.blocks),
+            "certindex_events_total": [([kind], count) for kind, count in record.work.by_kind()],
+            "certindex_facts_total": _one(record.facts),
+            "certindex_steps_total": [([outcome], count) for outcome, count in sorted(record.steps.items())],
+            "certindex_step_seconds": _one(record.duration),
+            "certindex_reorg_blocks": _one(record.depth),
+            "certindex_rolled_back_events_total": _one(record.rolled_back_events),
+            "certindex_rolled_back_rows_total": _one(record.work.undone),
+            "certindex_database_seconds": [([name], told) for name, told in record.work.seconds.items()],
+            "certindex_socket_connected": _one(None if listening is None else int(listening)),
+            "certindex_socket_heads_total": _one(record.announced_heads),
+            "certindex_socket_drops_total": _one(record.socket_drops),
+        }
+
+    def _of_pool(self) -> _Samples:
+        tallies = sorted(self.pool.counts.tallies.items())
+        hosts = self.pool.hosts
+        return {
+            "certindex_rpc_requests_total": [(key, tally.requests) for key, tally in tallies],
+            "certindex_rpc_errors_total": [
+                ([*key, error], count) for key, tally in tallies for error, count in sorted(tally.errors.items())
+            ],
+            "certindex_rpc_retries_total": [(key, tally.retries) for key, tally in tallies],
+            "certindex_rpc_seconds": [(key, tally.latency) for key, tally in tallies],
+            "certindex_rpc_slots": [([host.name], int(host.slots.limit)) for host in hosts],
+            "certindex_rpc_away": [([host.name], int(host.away is not None)) for host in hosts],
+            "certindex_rpc_head_block": [([host.name], host.head) for host in hosts if host.head >= 0],
+        }
+
+
+def _undecodable(connection: Connection, chain_id: int) -> int:
+    found: int = connection.execute(
+        text("SELECT count(*) FROM event WHERE chain_id = :chain_id AND kind = :kind"),
+        {"chain_id": chain_id, "kind": Kind.UNDECODABLE.value},
+    ).scalar_one()
+    return found
+
+
+def _of_waiting(waiting: Waiting) -> _Samples:
+    """Returns what the database does not tell of it."""
+    failure = waiting.failure
+    told: _Samples = {"certindex_waiting": [([waiting.untold], 1)]}
+    if failure is not None and waiting.untold:
+        told["certindex_failing_seconds"] = _one(max(int(time.time()) - failure.since, 0))
+        told["certindex_failing"] = [(["no", failure.error[:SHOWN_ERROR]], 1)]
+    return told
+
+
+def _one(value: Any) -> list[tuple[Sequence[str], Any]]:
+    return [] if value is None else [((), value)]

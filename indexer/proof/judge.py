@@ -1,0 +1,270 @@
+"""Verification of a block: receipts root, logs bloom and header hash are recomputed, and our logs found in them.
+
+What fits together proves the logs under the block's hash, whoever told them. What does not is either the provider's
+fault, so that another one may do better, or ours: then the receipts are proven and the stored rows are wrong.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import assert_never
+
+from msgspec import Struct
+
+from indexer.proof.bloom import Bloom
+from indexer.proof.header import ProvenHeader, decode_header, encode_header
+from indexer.proof.receipt import UnknownReceipt, bloom, encode_receipt
+from indexer.proof.trie import Trie
+from indexer.verification.witness import Evidence, ToldReceipt
+from schema.abi.keccak import keccak256
+from schema.abi.rlp import RlpError
+from schema.tables.values import OPEN
+
+BOR_CHAINS = (137, 80001, 80002)
+"""Polygon's networks: their state-sync receipts lay outside the receipts root until the Madhugiri upgrade."""
+
+NO_ROOT = bytes(32)
+
+LATEST_TIME = OPEN - 1
+"""Where stored block times end."""
+
+
+class StoredLog(Struct, frozen=True):
+    """A row of `event`, its raw part; `topics` laid end to end."""
+
+    log_index: int
+    transaction_index: int
+    transaction_hash: bytes
+    address: bytes
+    topics: bytes
+    data: bytes
+
+
+class StoredBlock(Struct, frozen=True):
+    """A row of `block` with its events. `timestamp` in unix seconds."""
+
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    timestamp: int
+    state_root: bytes
+    transactions_root: bytes
+    receipts_root: bytes
+    logs: Sequence[StoredLog]
+
+
+class ReceiptProof(Struct, frozen=True):
+    """The nodes from the receipts root to a receipt; `first_log_index` is the block's index of its first log."""
+
+    transaction_index: int
+    first_log_index: int
+    nodes: Sequence[bytes]
+
+
+class Verified(Struct, frozen=True):
+    """Everything fits. `header` is RLP; there is a proof for every receipt that holds logs of ours."""
+
+    header: bytes
+    proofs: Sequence[ReceiptProof]
+
+
+class Unverifiable(Struct, frozen=True):
+    """The chain commits to its receipts in a form that is not known here. Nothing speaks against the logs."""
+
+    reason: str
+
+
+class Untold(Struct, frozen=True):
+    """No provider gave the evidence: receipts that old may be gone."""
+
+    reason: str
+
+
+class Contradicted(Struct, frozen=True):
+    """What the provider told does not fit together, or not with the block's hash. Another one may do better."""
+
+    reason: str
+
+
+class Wrong(Struct, frozen=True):
+    """The receipts are proven, and what is stored differs from them."""
+
+    reason: str
+
+
+Failure = Unverifiable | Untold | Contradicted | Wrong
+Outcome = Verified | Failure
+
+
+class Judge:
+    """Judges blocks of one chain. `form_is_known`: a header of this chain has been recomputed before."""
+
+    def __init__(self, chain_id: int, addresses: Collection[bytes], *, form_is_known: bool) -> None:
+        self.chain_id = chain_id
+        self.addresses = frozenset(addresses)
+        self.form_is_known = form_is_known
+        self._bloom = Bloom()
+
+    def judge(self, stored: StoredBlock, evidence: Evidence) -> Outcome:
+        """Returns what the evidence makes of the stored block."""
+        try:
+            header = encode_header(evidence.header, stored.hash)
+            receipts, outside = self._split_off_state_sync(stored, evidence)
+            flaw = _flaw(stored, evidence, receipts, outside)
+            if flaw is not None:
+                return Contradicted(flaw)
+            read = _told_header(evidence) if header is None else decode_header(header)
+            difference = _header_difference(stored, read)
+            if difference is not None:
+                return Contradicted(difference) if header is None else Wrong(difference)
+            if read.receipts_root == NO_ROOT:
+                return Unverifiable("this chain's blocks name no receipts root")
+            trie = Trie([encode_receipt(told.receipt, self._bloom.mask) for told in receipts])
+        except UnknownReceipt as error:
+            return Unverifiable(f"the block holds {error}")
+        except RlpError as error:
+            return Contradicted(f"what the provider told cannot be read: {error}")
+        flaw = self._commitment_flaw(trie.root, receipts, read)
+        if flaw is not None:
+            return Contradicted(flaw)
+        if header is None:
+            return self._unknown_form()
+        self.form_is_known = True
+        return self._compare_logs(stored, receipts, outside, trie, header)
+
+    def _split_off_state_sync(
+        self, stored: StoredBlock, evidence: Evidence
+    ) -> tuple[Sequence[ToldReceipt], Sequence[ToldReceipt]]:
+        """Returns the receipts under the root, and those outside of it: Polygon's, told by a hash made of the block."""
+        if self.chain_id not in BOR_CHAINS:
+            return evidence.receipts, ()
+        name = state_sync_transaction(stored.number, stored.hash)
+        inside = [told for told in evidence.receipts if told.transaction_hash != name]
+        return inside, [told for told in evidence.receipts if told.transaction_hash == name]
+
+    def _commitment_flaw(self, root: bytes, receipts: Sequence[ToldReceipt], header: ProvenHeader) -> str | None:
+        if root != header.receipts_root:
+            return (
+                f"its {len(receipts)} receipts give the root 0x{root.hex()}, "
+                f"the header names 0x{header.receipts_root.hex()}"
+            )
+        logs = [log for told in receipts for log in told.receipt.logs]
+        if bloom(logs, self._bloom.mask) != header.logs_bloom:
+            return "the bloom of its logs is not the header's"
+        return None
+
+    def _unknown_form(self) -> Outcome:
+        if self.form_is_known:
+            return Contradicted("the header's fields do not give the block's hash, though other blocks' headers do")
+        return Unverifiable(
+            "the header's fields do not give the block's hash: the form of this chain's headers is not known"
+        )
+
+    def _compare_logs(
+        self,
+        stored: StoredBlock,
+        receipts: Sequence[ToldReceipt],
+        outside: Sequence[ToldReceipt],
+        trie: Trie,
+        header: bytes,
+    ) -> Outcome:
+        proven = _logs_of(receipts, 0, self.addresses)
+        count = sum(len(told.receipt.logs) for told in receipts)
+        unproven = [log for log in _logs_of(outside, count, self.addresses) if log in stored.logs]
+        difference = _log_difference(proven, [log for log in stored.logs if log not in unproven])
+        if difference is not None:
+            return Wrong(difference)
+        if unproven:
+            return Unverifiable(
+                f"log {unproven[0].log_index} came by Polygon's state sync: its receipt lies outside the receipts root"
+            )
+        return Verified(header, _proofs(receipts, {log.transaction_index for log in proven}, trie))
+
+
+def state_sync_transaction(number: int, block_hash: bytes) -> bytes:
+    """Returns the name that Polygon gives the transaction of a block's state-sync receipt, before Madhugiri."""
+    return keccak256(b"matic-bor-receipt-" + number.to_bytes(8, "big") + block_hash)
+
+
+def _flaw(
+    stored: StoredBlock, evidence: Evidence, receipts: Sequence[ToldReceipt], outside: Sequence[ToldReceipt]
+) -> str | None:
+    """Returns why the receipts cannot be all those of the block, in order."""
+    names = [told.transaction_hash for told in outside]
+    transactions = [hash for hash in evidence.transactions if hash not in names]
+    if len(receipts) != len(transactions):
+        return f"the block has {len(transactions)} transactions, {len(receipts)} receipts were told"
+    for index, (told, transaction) in enumerate(zip(receipts, transactions, strict=True)):
+        if told.block_hash != stored.hash:
+            return f"receipt {index} is of another block, 0x{told.block_hash.hex()}"
+        if (told.transaction_index, told.transaction_hash) != (index, transaction):
+            return f"receipt {index} is of transaction {told.transaction_index}, 0x{told.transaction_hash.hex()}"
+    return None
+
+
+def _told_header(evidence: Evidence) -> ProvenHeader:
+    """Returns the header as told, for a chain whose form is not known: nothing of it is proven. Raises RlpError."""
+    told = evidence.header
+    names = ("hash", "parentHash", "stateRoot", "transactionsRoot", "receiptsRoot", "logsBloom")
+    try:
+        number, timestamp = (int(str(told[name]), 16) for name in ("number", "timestamp"))
+        hash, parent, state, transactions, receipts, logs = (
+            bytes.fromhex(str(told[name]).removeprefix("0x")) for name in names
+        )
+    except (KeyError, ValueError) as error:
+        raise RlpError(f"the header lacks a field, or has one that is no hex: {error}") from None
+    return ProvenHeader(number, hash, parent, timestamp, state, transactions, receipts, logs)
+
+
+def _header_difference(stored: StoredBlock, read: ProvenHeader) -> str | None:
+    for name in ("number", "hash", "parent_hash", "timestamp", "state_root", "transactions_root", "receipts_root"):
+        ours, theirs = getattr(stored, name), getattr(read, name)
+        if name == "timestamp":
+            theirs = min(theirs, LATEST_TIME)
+        if ours != theirs:
+            return f"the stored {name.replace('_', ' ')} is {_shown(ours)}, the header's is {_shown(theirs)}"
+    return None
+
+
+def _logs_of(receipts: Sequence[ToldReceipt], first_index: int, addresses: frozenset[bytes]) -> list[StoredLog]:
+    """Returns the watched contracts' logs as they would be stored; log indexes are counted, not believed."""
+    found: list[StoredLog] = []
+    index = first_index
+    for told in receipts:
+        for log in told.receipt.logs:
+            if log.address in addresses:
+                transaction = (told.transaction_index, told.transaction_hash)
+                found.append(StoredLog(index, *transaction, log.address, log.topics, log.data))
+            index += 1
+    return found
+
+
+def _log_difference(proven: Sequence[StoredLog], stored: Sequence[StoredLog]) -> str | None:
+    """Returns the first log that is not the same on both sides."""
+    ours, theirs = ({log.log_index: log for log in logs} for logs in (stored, proven))
+    for index in sorted(ours.keys() | theirs.keys()):
+        if index not in ours:
+            return f"log {index} of the block, of 0x{theirs[index].address.hex()}, is not stored"
+        if index not in theirs:
+            return f"log {index} is stored, but the block holds no such log of a watched contract"
+        for name in ("address", "topics", "data", "transaction_hash", "transaction_index"):
+            if getattr(ours[index], name) != getattr(theirs[index], name):
+                return f"log {index} is stored with another {name.replace('_', ' ')} than the block's"
+    return None
+
+
+def _proofs(receipts: Sequence[ToldReceipt], wanted: Collection[int], trie: Trie) -> list[ReceiptProof]:
+    found: list[ReceiptProof] = []
+    first = 0
+    for index, told in enumerate(receipts):
+        if index in wanted:
+            found.append(ReceiptProof(index, first, trie.proof(index)))
+        first += len(told.receipt.logs)
+    return found
+
+
+def _shown(value: bytes | int) -> str:
+    match value:
+        case int():
+            return str(value)
+        case bytes():
+            return f"0x{value.hex()}"
+    assert_never(value)

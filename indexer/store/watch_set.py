@@ -1,0 +1,147 @@
+"""The watch set: which contracts a chain's rows came from, and by which profile they were read."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+from sqlalchemy import Connection, text
+
+from indexer.decode.decode import watch_set_digest
+from indexer.errors import Stop
+from schema.profile.model import Profile
+from schema.tables.indexes import SECONDARY_INDEXES
+
+UNKNOWN_HASH = bytes(32)
+"""The checkpoint's hash before the first block: whatever comes next is its child."""
+
+
+class WatchedContract(Struct, frozen=True):
+    """`whole`: watched from its first block, so that the absence of an event means something."""
+
+    role: str
+    address: bytes
+    start_block: int
+    whole: bool
+
+
+def read_watch_set(connection: Connection, chain_id: int) -> list[WatchedContract]:
+    """Returns the stored contracts, none for a chain that is not in the database."""
+    rows = connection.execute(
+        text(
+            "SELECT role, address, start_block, whole FROM contract WHERE chain_id = :chain_id ORDER BY role, address"
+        ),
+        {"chain_id": chain_id},
+    )
+    return [WatchedContract(role, bytes(address), start, bool(whole)) for role, address, start, whole in rows]
+
+
+def read_profile_text(connection: Connection, chain_id: int) -> str | None:
+    """Returns the text of the profile by which the chain's rows were read."""
+    return connection.execute(
+        text("SELECT text FROM profile WHERE chain_id = :chain_id"), {"chain_id": chain_id}
+    ).scalar_one_or_none()
+
+
+def digest_of(chain_id: int, contracts: Sequence[WatchedContract]) -> bytes:
+    return watch_set_digest(chain_id, [(contract.address, contract.start_block) for contract in contracts])
+
+
+def first_block(contracts: Sequence[WatchedContract]) -> int:
+    """Returns the first block that is indexed. Raises Stop."""
+    if not contracts:
+        raise Stop("The database holds no contract of the chain: somebody changed it. Restore a backup.")
+    return min(contract.start_block for contract in contracts)
+
+
+def register(connection: Connection, chain_id: int, profile: Profile, contracts: Sequence[WatchedContract]) -> None:
+    """Stores a new chain with its watch set; the checkpoint stands before the first start block."""
+    for index in SECONDARY_INDEXES:
+        if index.sparse:
+            connection.exec_driver_sql(index.ddl)
+    start = first_block(contracts)
+    connection.execute(
+        text(
+            """INSERT INTO chain (chain_id, profile, indexed_number, indexed_hash, indexed_time, digest, digest_number,
+                revision, writer_epoch, writer_beat, backfilled, judged_number, stopped)
+            VALUES (:chain_id, :profile, :number, :hash, 0, :digest, :number, 0, 0, 0, :no, :number, :no)"""
+        ),
+        {
+            "chain_id": chain_id,
+            "profile": profile.name,
+            "number": start - 1,
+            "hash": UNKNOWN_HASH,
+            "digest": digest_of(chain_id, contracts),
+            "no": False,
+        },
+    )
+    connection.execute(
+        text(
+            """INSERT INTO contract (chain_id, role, address, start_block, whole)
+            VALUES (:chain_id, :role, :address, :start_block, :whole)"""
+        ),
+        [
+            {
+                "chain_id": chain_id,
+                "role": contract.role,
+                "address": contract.address,
+                "start_block": contract.start_block,
+                "whole": contract.whole,
+            }
+            for contract in contracts
+        ],
+    )
+    connection.execute(
+        text("INSERT INTO profile (chain_id, name, text) VALUES (:chain_id, :name, :text)"),
+        {"chain_id": chain_id, "name": profile.name, "text": profile.text},
+    )
+
+
+def replace_profile(connection: Connection, chain_id: int, profile: Profile) -> None:
+    """Stores another profile's text; the rows must be read again in the same transaction."""
+    at = {"chain_id": chain_id, "name": profile.name, "text": profile.text}
+    connection.execute(text("UPDATE profile SET name = :name, text = :text WHERE chain_id = :chain_id"), at)
+    connection.execute(text("UPDATE chain SET profile = :name WHERE chain_id = :chain_id"), at)
+
+
+class WantedContract(NamedTuple):
+    """What the settings name. `start_block` None: from its first block, wherever that is."""
+
+    role: str
+    address: bytes
+    start_block: int | None
+
+
+def check_contracts(chain_id: int, stored: Sequence[WatchedContract], wanted: Sequence[WantedContract]) -> None:
+    """Raises Stop where the settings name other contracts or earlier start blocks than the stored."""
+    known = {(contract.role, contract.address): contract.start_block for contract in stored}
+    for role, address, start in wanted:
+        if (role, address) not in known:
+            raise Stop(
+                f"CONTRACTS names {role}=0x{address.hex()}, which the rows of chain {chain_id} do not come from "
+                f"({_listed(stored)}). Index it into a database of its own: set another DATABASE_URL."
+            )
+        if start is not None and start < known[role, address]:
+            raise Stop(
+                f"START_BLOCK={start} lies before block {known[role, address]}, from which {role}=0x{address.hex()} "
+                f"of chain {chain_id} is indexed. Index it into a new database (DATABASE_URL), or set "
+                f"START_BLOCK={known[role, address]}."
+            )
+    missing = known.keys() - {(role, address) for role, address, _ in wanted}
+    if missing:
+        raise Stop(
+            f"CONTRACTS leaves out {', '.join(f'{role}=0x{address.hex()}' for role, address in sorted(missing))}, "
+            f"whose events chain {chain_id} holds. Name all of them ({_listed(stored)}), or set another DATABASE_URL."
+        )
+
+
+def check_profile(chain_id: int, stored_text: str, profile: Profile) -> None:
+    """Raises Stop where the rows were read by another profile than the one that is set."""
+    if stored_text != profile.text:
+        raise Stop(
+            f"The rows of chain {chain_id} were read by another text of a profile than {profile.name!r} has now. "
+            "Read the stored events again by the new one: certindex rebuild"
+        )
+
+
+def _listed(contracts: Sequence[WatchedContract]) -> str:
+    return ",".join(f"{contract.role}=0x{contract.address.hex()}" for contract in contracts)

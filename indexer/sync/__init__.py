@@ -1,0 +1,1 @@
+"""The story: one step after another, from the chain to the database."""

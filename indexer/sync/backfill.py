@@ -1,0 +1,162 @@
+"""Reading final blocks by ranges: the next ones are fetched while the present ones are being committed."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import groupby
+from typing import Any
+
+from indexer.chain.chain import Chain, Header, Heads, RawLog
+from indexer.chain.links import check_links, with_level
+from indexer.chain.wire import WrongAnswer
+from indexer.decode.decode import Batch, BlockLogs
+from indexer.errors import TryAgain
+from indexer.rpc.gather import together
+from indexer.store import Checkpoint
+from indexer.store.watch_set import UNKNOWN_HASH
+
+FOLLOWED_BLOCKS = 64
+EVENTS_A_STEP = 10_000
+QUICK_SECONDS = 2.0
+SLOW_SECONDS = 10.0
+SAMPLED_BLOCKS = 16
+"""How many headers a step looks at where its ranges came back empty: a node that forgot its logs says so too."""
+
+
+class Pace:
+    """How many blocks a range spans: grows while ranges are thin and quick, shrinks where they are full or slow.
+
+    A step that fails is tried with less: of many answers one may always be spoilt, and a step needs all of them.
+    Above the final blocks, `followed` are read in one step. Holds what is fetched ahead, too: at most one batch.
+    """
+
+    def __init__(
+        self,
+        blocks: int = 100,
+        most: int = 100_000,
+        side_by_side: int = 4,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.blocks = blocks
+        self.followed = FOLLOWED_BLOCKS
+        self.most = most
+        self.side_by_side = side_by_side
+        self.clock = clock
+        self.prefetch = Prefetch()
+
+    def failed(self) -> None:
+        """Notes that a step got no good answers."""
+        self.blocks = max(self.blocks // 4, 1)
+        self.followed = max(self.followed // 4, 1)
+
+    def went_on(self) -> None:
+        """Notes a step above the final blocks that went well."""
+        self.followed = min(self.followed * 2, FOLLOWED_BLOCKS)
+
+    def fetched(self, blocks: int, events: int, seconds: float) -> None:
+        """Notes how a batch went."""
+        if events > EVENTS_A_STEP:
+            self.blocks = max(blocks * EVENTS_A_STEP // (events * self.side_by_side), 1)
+        elif seconds > SLOW_SECONDS:
+            self.blocks = max(self.blocks // 2, 1)
+        elif events < EVENTS_A_STEP // 2 and seconds < QUICK_SECONDS and blocks >= self.blocks:
+            self.blocks = min(self.blocks * 2, self.most)
+
+
+class Prefetch:
+    """One batch that is being fetched ahead, to be taken by the step that needs it or forgotten."""
+
+    def __init__(self) -> None:
+        self._first = -1
+        self._task: asyncio.Task[Batch] | None = None
+
+    def begin(self, first: int, fetching: Coroutine[Any, Any, Batch]) -> None:
+        """Fetches ahead the batch that begins at a block."""
+        self.forget()
+        self._first = first
+        self._task = asyncio.create_task(fetching)
+        self._task.add_done_callback(_hear)
+
+    async def take(self, first: int) -> Batch | None:
+        """Returns the batch that begins at this block, None where another or none was fetched. Raises what it met."""
+        if self._task is None or self._first != first:
+            self.forget()
+            return None
+        task, self._task = self._task, None
+        return await task
+
+    def forget(self) -> None:
+        """Ends and drops what is fetched ahead."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+
+async def fetch_range(chain: Chain, before: Checkpoint, heads: Heads, pace: Pace) -> Batch:
+    """Returns the next final blocks that hold events, and the last header of the range; begins to fetch the next."""
+    first = before.number + 1
+    batch = await pace.prefetch.take(first) or await _read_range(chain, first, heads, pace)
+    await _check_unchanged(chain, before, batch.last)
+    following = batch.last.number + 1
+    if following <= heads.finalized.number:
+        pace.prefetch.begin(following, _read_range(chain, following, heads, pace))
+    return batch
+
+
+async def _read_range(chain: Chain, first: int, heads: Heads, pace: Pace) -> Batch:
+    ranges = _ranges(first, heads.finalized.number, pace)
+    end = ranges[-1][1]
+    last = heads.finalized if heads.finalized.number == end else await chain.header(end)
+    began = pace.clock()
+    found = await together(*(chain.range_logs(start, stop) for start, stop in ranges))
+    logs = [log for part in found for log in part]
+    pace.fetched(end - first + 1, len(logs), pace.clock() - began)
+    blocks = await _with_headers(chain, logs)
+    empty = [place for place, part in zip(ranges, found, strict=True) if not part]
+    await _check_absence(chain, await chain.headers(_sample(empty)))
+    return Batch(blocks, last)
+
+
+def _ranges(first: int, last: int, pace: Pace) -> list[tuple[int, int]]:
+    """Returns the next ranges to ask for side by side, both ends included."""
+    starts = range(first, min(first + pace.blocks * pace.side_by_side, last + 1), pace.blocks)
+    return [(start, min(start + pace.blocks - 1, last)) for start in starts]
+
+
+async def _with_headers(chain: Chain, logs: Sequence[RawLog]) -> list[BlockLogs]:
+    by_block = [(number, list(found)) for number, found in groupby(logs, key=lambda log: log.block_number)]
+    headers = await chain.headers([number for number, _ in by_block])
+    check_links(chain, headers)
+    return [await with_level(chain, header, found) for header, (_, found) in zip(headers, by_block, strict=True)]
+
+
+def _sample(ranges: Sequence[tuple[int, int]]) -> list[int]:
+    """Returns blocks out of ranges, evenly: all of a few, the first and the last of many."""
+    blocks = sum(last - first + 1 for first, last in ranges)
+    stride = max(blocks // SAMPLED_BLOCKS, 1)
+    return sorted({number for first, last in ranges for number in (*range(first, last, stride), last)})
+
+
+async def _check_absence(chain: Chain, sample: Sequence[Header]) -> None:
+    """Raises WrongAnswer where blocks of ranges that came back empty tell that there are logs, or were."""
+    for header in sample:
+        if chain.may_hold_ours(header) and await chain.block_logs(header):
+            raise WrongAnswer(f"A range with block {header.number} came back empty, though that block holds logs.")
+    for header in sample:
+        if header.logs_bloom is not None and any(header.logs_bloom):
+            await chain.check_history(header)
+            return  # what is forgotten is forgotten from the oldest block on
+
+
+async def _check_unchanged(chain: Chain, before: Checkpoint, last: Header) -> None:
+    """Raises TryAgain where the range that was read is not, or no longer, on top of the checkpoint."""
+    pinned = {last.number: last.hash} | ({before.number: before.hash} if before.hash != UNKNOWN_HASH else {})
+    for header in await chain.headers(list(pinned)):
+        if header.hash != pinned[header.number]:
+            raise TryAgain(f"Block {header.number} changed while its range was read; the range is read again.")
+
+
+def _hear(task: asyncio.Task[Batch]) -> None:
+    # a failure that nobody takes is no news: the step that failed told its own
+    if not task.cancelled():
+        task.exception()

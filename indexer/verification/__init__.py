@@ -1,0 +1,1 @@
+"""Comparing what is stored with what providers and contracts answer."""

@@ -1,0 +1,253 @@
+"""Attestation: that the stored events of a range of blocks are all there are, of the watched contracts.
+
+Every header of the range is asked for, its hash recomputed, and tied to the next by the parent hash, up to a block
+whose hash is known. Under those headers each block either cannot hold a log of ours, by its bloom, or its receipts are
+rebuilt and hold exactly what is stored.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from msgspec import Struct
+
+from indexer.decode.decode import block_digest
+from indexer.errors import TryAgain
+from indexer.proof.bloom import Bloom
+from indexer.proof.header import ProvenHeader, decode_header, encode_header
+from indexer.proof.judge import LATEST_TIME, StoredBlock, Verified
+from indexer.rpc.gather import together
+from indexer.store.event_ranges import Range, Stored
+from indexer.store.watch_set import WatchedContract
+from indexer.verification.verifier import Verifier
+from indexer.verification.witness import Witness
+from schema.abi.rlp import RlpError
+
+BLOCKS_A_CHUNK = 128
+STRAY = "block {}: events of it are stored, but not the block"
+
+
+STATEMENT = """\
+On the chain and for the contracts named here, the events that were stored for the blocks from `from` to `to` are all \
+that the contracts emitted there, none missing, none added, none altered. How it was established: the header of every \
+block of the range was fetched and its hash recomputed; each names the one before it, and they lead to `anchor`. Every \
+block whose header excludes the contracts (by its bloom filter) holds no event of theirs; of every other block all \
+receipts were fetched, the root of their tree recomputed and found in the header, and the contracts' events in them \
+compared with what is stored, one by one.
+
+What it rests on: that `anchor` is a block of the real chain (source `given`: by whoever asked for the attestation; \
+`stored`: by the indexer, when it indexed; `told`: by the node alone), and that the chain's rules hold headers to the \
+blooms of their logs, as Ethereum's do. Logs that Polygon made by state sync before its Madhugiri upgrade are under no \
+root and no bloom: it says nothing of them. It says nothing of blocks outside of the range.
+
+Whoever doubts it runs an indexer of their own over the same contracts and start blocks: `digestAfter` must be what \
+their `certindex digest --to` says.
+"""
+
+
+class Unattestable(Exception):
+    """The range cannot be attested; the message names the first block that speaks against it, and how."""
+
+
+class Anchor(Struct, frozen=True):
+    """The block that the headers lead to, and where its hash is from: given, stored or told."""
+
+    number: int
+    hash: bytes
+    source: str
+
+
+class Attested(Struct):
+    """What was found out about a range, up to block `last`. `digest` is over its blocks with events."""
+
+    first: int
+    last: int
+    first_parent: bytes
+    last_hash: bytes
+    digest: bytes
+    excluded: int = 0
+    empty_blooms: int = 0
+    rebuilt: int = 0
+    events: int = 0
+
+
+class Attester:
+    """Attests ranges of one chain. `addresses` are the watched contracts, `providers` how many nodes can be asked."""
+
+    def __init__(
+        self, witness: Witness, verifier: Verifier, stored: Stored, addresses: Sequence[bytes], *, providers: int
+    ) -> None:
+        self._witness = witness
+        self._verifier = verifier
+        self._stored = stored
+        self._addresses = addresses
+        self._providers = providers
+        self._bloom = Bloom()
+
+    async def attest(self, first: int, last: int, anchor: Anchor | None) -> tuple[Attested, Anchor]:
+        """Returns what was found and the anchor, at `last` or after it; without one, the hash that a node tells.
+
+        Raises Unattestable with the first thing that speaks against it, TryAgain where no node is of use.
+        """
+        end = last if anchor is None else anchor.number
+        attested = Attested(first, last, b"", b"", self._stored.digest_before(first))
+        before: ProvenHeader | None = None
+        for start in range(first, end + 1, BLOCKS_A_CHUNK):
+            numbers = range(start, min(start + BLOCKS_A_CHUNK, end + 1))
+            told = await together(*map(self._header, numbers))
+            headers = [header for header, _ in told]
+            for header in headers:
+                _check_link(before, header)
+                before = header
+            inside = [(header, fields) for header, fields in told if header.number <= last]
+            if inside:
+                stored = await asyncio.to_thread(self._stored.read, inside[0][0].number, inside[-1][0].number)
+                await self._attest_chunk(inside, stored, attested)
+        assert before is not None
+        if anchor is not None and before.hash != anchor.hash:
+            raise Unattestable(
+                f"block {anchor.number}: the headers lead to 0x{before.hash.hex()}, "
+                f"the hash that is {anchor.source} is 0x{anchor.hash.hex()}"
+            )
+        return attested, anchor or Anchor(before.number, before.hash, "told")
+
+    async def _header(self, number: int) -> tuple[ProvenHeader, Mapping[str, object]]:
+        """Returns a header whose hash was recomputed, and its fields as told."""
+        reason = ""
+        for turn in range(self._providers):
+            fields = await self._witness.header(hex(number), other=turn > 0)
+            try:
+                encoded = encode_header(fields, bytes.fromhex(str(fields.get("hash")).removeprefix("0x")))
+                header = None if encoded is None else decode_header(encoded)
+            except (ValueError, RlpError) as error:
+                reason = f"its header cannot be read: {error}"
+                continue
+            if header is None:
+                reason = "the hash of its header cannot be recomputed: the form is not known, or a field is wrong"
+            elif header.number != number:
+                reason = f"the header that was told is of block {header.number}"
+            else:
+                return header, fields
+        raise Unattestable(f"block {number}: {reason}")
+
+    async def _attest_chunk(
+        self, told: Sequence[tuple[ProvenHeader, Mapping[str, object]]], stored: Range, attested: Attested
+    ) -> None:
+        blocks = {block.number: block for block in stored.blocks}
+        if stored.stray is not None:
+            raise Unattestable(STRAY.format(stored.stray))
+        suspects: list[StoredBlock] = []
+        for header, _ in told:
+            attested.first_parent = attested.first_parent or header.parent_hash
+            attested.last_hash = header.hash
+            attested.empty_blooms += not any(header.logs_bloom)
+            block = blocks.get(header.number)
+            if block is not None and block.hash != header.hash:
+                raise Unattestable(
+                    f"block {header.number}: it is stored with the hash 0x{block.hash.hex()}, "
+                    f"the chain has 0x{header.hash.hex()}"
+                )
+            if self._may_hold_ours(header):
+                suspects.append(block or _without_events(header))
+            elif block is not None and block.logs:
+                raise Unattestable(f"block {header.number}: events of it are stored, but its bloom excludes them")
+            else:
+                attested.excluded += 1
+        await together(*map(self._rebuild, suspects))
+        attested.rebuilt += len(suspects)
+        self._take_digest(stored, attested)
+
+    async def _rebuild(self, block: StoredBlock) -> None:
+        outcome = await self._verifier.judge(block)
+        if not isinstance(outcome, Verified):
+            raise Unattestable(f"block {block.number}: {outcome.reason}")
+
+    def _take_digest(self, stored: Range, attested: Attested) -> None:
+        for block in stored.blocks:
+            attested.events += len(block.logs)
+            attested.digest = block_digest(attested.digest, block.hash, block.logs)
+            if stored.digests[block.number] != attested.digest:
+                raise Unattestable(
+                    f"block {block.number}: its stored digest is 0x{stored.digests[block.number].hex()}, "
+                    f"the events make it 0x{attested.digest.hex()}"
+                )
+
+    def _may_hold_ours(self, header: ProvenHeader) -> bool:
+        return any(self._bloom.admits(header.logs_bloom, [(address, b"")]) for address in self._addresses)
+
+
+def attestation(
+    chain_id: int,
+    contracts: Sequence[WatchedContract],
+    found: Attested,
+    anchor: Anchor,
+    digest_before: bytes,
+    made_at: int,
+) -> dict[str, object]:
+    """Returns the document that says what was found. `made_at` in unix seconds."""
+    return {
+        "format": "certindex-attestation/1",
+        "statement": STATEMENT,
+        "madeAt": datetime.fromtimestamp(made_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "madeBy": f"certindex {version('certindex')}",
+        "chainId": chain_id,
+        "contracts": [
+            {
+                "role": contract.role,
+                "address": f"0x{contract.address.hex()}",
+                "startBlock": contract.start_block,
+                "whole": contract.whole,
+            }
+            for contract in contracts
+        ],
+        "from": found.first,
+        "to": found.last,
+        "parentHash": f"0x{found.first_parent.hex()}",
+        "lastHash": f"0x{found.last_hash.hex()}",
+        "anchor": {"number": anchor.number, "hash": f"0x{anchor.hash.hex()}", "source": anchor.source},
+        "blocks": found.last - found.first + 1,
+        "excludedByBloom": found.excluded,
+        "emptyBlooms": found.empty_blooms,
+        "rebuilt": found.rebuilt,
+        "events": found.events,
+        "digestBefore": f"0x{digest_before.hex()}",
+        "digestAfter": f"0x{found.digest.hex()}",
+    }
+
+
+def recomputed_digests(stored: Stored, first: int, last: int) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yields for each stored block with events its number, its stored digest, and the one that its events make.
+
+    Raises Unattestable for events of a block that is not stored.
+    """
+    digest = stored.digest_before(first)
+    start = first
+    while (found := stored.next_blocks(start, last)).blocks or found.stray is not None:
+        if found.stray is not None:
+            raise Unattestable(STRAY.format(found.stray))
+        for block in found.blocks:
+            digest = block_digest(digest, block.hash, block.logs)
+            yield block.number, found.digests[block.number], digest
+        start = found.blocks[-1].number + 1
+
+
+def _check_link(before: ProvenHeader | None, header: ProvenHeader) -> None:
+    if before is not None and header.parent_hash != before.hash:
+        raise TryAgain(
+            f"Block {header.number} is no child of block {before.number} as it was told: "
+            "the node switched branches, or answers from two."
+        )
+
+
+def _without_events(header: ProvenHeader) -> StoredBlock:
+    return StoredBlock(
+        header.number,
+        header.hash,
+        header.parent_hash,
+        min(header.timestamp, LATEST_TIME),
+        header.state_root,
+        header.transactions_root,
+        header.receipts_root,
+        (),
+    )

@@ -1,0 +1,179 @@
+"""The verifier: asks for evidence, judges, and raises what is proven, behind a mark that only moves forward."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from logging import ERROR
+
+from msgspec import Struct
+
+from indexer.chain.wire import WrongAnswer
+from indexer.errors import TryAgain
+from indexer.proof.judge import Contradicted, Judge, Outcome, StoredBlock, Untold, Unverifiable, Verified, Wrong
+from indexer.rpc import NoAnswer
+from indexer.rpc.gather import together
+from indexer.store.verification import Judged, Levels
+from indexer.verification.witness import Witness
+from schema.program.logs import tell
+
+log = logging.getLogger("certindex")
+
+BLOCKS_A_CHUNK = 32
+SIDE_BY_SIDE = 4
+FAILURES_A_CHUNK = 4
+PATIENCE = 5
+"""How often a block is asked for in vain before the mark moves on without it."""
+
+
+class Tally(Struct):
+    """What judging came to. `seconds`: of computing and of writing, not of waiting for providers."""
+
+    verified: int = 0
+    unverifiable: int = 0
+    alarms: int = 0
+    events: int = 0
+    seconds: float = 0.0
+
+    @property
+    def blocks(self) -> int:
+        return self.verified + self.unverifiable + self.alarms
+
+    def add(self, other: "Tally") -> None:
+        self.verified += other.verified
+        self.unverifiable += other.unverifiable
+        self.alarms += other.alarms
+        self.events += other.events
+        self.seconds += other.seconds
+
+
+class Verifier:
+    """Verifies the blocks of one chain. `providers`: how many different ones can be asked."""
+
+    def __init__(self, witness: Witness, judge: Judge, levels: Levels, *, providers: int = 1) -> None:
+        self.levels = levels
+        self._witness = witness
+        self._judge = judge
+        self._providers = providers
+        self._slots = asyncio.Semaphore(SIDE_BY_SIDE)
+        self._seconds = 0.0
+        self._failures: dict[int, tuple[int, str]] = {}
+
+    async def advance(self) -> Tally | None:
+        """Judges the next final blocks behind the mark, or asks again about failures; None where neither is due.
+
+        Raises TryAgain where no provider is of use: the mark stays before the block that could not be judged.
+        """
+        mark = await asyncio.to_thread(self.levels.mark)
+        if mark.judged >= mark.final:
+            due = await asyncio.to_thread(self.levels.due_failures, FAILURES_A_CHUNK)
+            return await self._record(due, await self._outcomes(due, patience=1), None) if due else None
+        blocks = await asyncio.to_thread(self.levels.blocks, mark.judged + 1, mark.final, BLOCKS_A_CHUNK)
+        through = blocks[-1].number if len(blocks) == BLOCKS_A_CHUNK else mark.final
+        outcomes = await self._outcomes(blocks, patience=PATIENCE)
+        missing = next((block.number for block, outcome in zip(blocks, outcomes, strict=True) if outcome is None), None)
+        tally = await self._record(blocks, outcomes, through if missing is None else missing - 1)
+        if missing is not None:
+            raise TryAgain(f"Block {missing} cannot be verified now: {self._failures[missing][1]}")
+        return tally
+
+    async def verify(self, first: int, last: int) -> AsyncIterator[tuple[int, Tally]]:
+        """Judges all blocks with events from first to last; yields how far it came and what that chunk came to."""
+        while first <= last:
+            blocks = await asyncio.to_thread(self.levels.blocks, first, last, BLOCKS_A_CHUNK)
+            through = blocks[-1].number if len(blocks) == BLOCKS_A_CHUNK else last
+            if blocks:
+                yield through, await self._record(blocks, await self._outcomes(blocks, patience=1), None)
+            first = through + 1
+
+    async def judge(self, block: StoredBlock) -> Outcome:
+        """Returns what the evidence of one provider after the other makes of a block. Raises TryAgain."""
+        worst: Outcome | None = None
+        failure: TryAgain | None = None
+        for turn in range(max(self._providers, 1)):
+            try:
+                outcome = await self._judge_once(block, other=turn > 0)
+            except WrongAnswer as error:
+                outcome = Contradicted(str(error))
+            except TryAgain as error:
+                failure = error
+                continue
+            if isinstance(outcome, Verified | Wrong):
+                return outcome
+            if worst is None or isinstance(outcome, Contradicted):
+                worst = outcome
+        if worst is None:
+            assert failure is not None
+            raise failure
+        return worst
+
+    async def _judge_once(self, block: StoredBlock, *, other: bool) -> Outcome:
+        async with self._slots:
+            evidence = await self._witness.evidence(block.hash, other=other)
+            began = time.perf_counter()
+            outcome = await asyncio.to_thread(self._judge.judge, block, evidence)
+            self._seconds += time.perf_counter() - began
+        if isinstance(outcome, Contradicted):
+            return Contradicted(f"{outcome.reason} (told by {self._witness.told_by(evidence)})")
+        return outcome
+
+    async def _outcomes(self, blocks: Sequence[StoredBlock], *, patience: int) -> list[Outcome | None]:
+        """Returns the outcomes, None for a block that was not asked for in vain `patience` times yet."""
+        self._seconds = -self._witness.seconds
+        return await together(*(self._patiently(block, patience) for block in blocks))
+
+    async def _patiently(self, block: StoredBlock, patience: int) -> Outcome | None:
+        try:
+            outcome = await self.judge(block)
+        except NoAnswer:
+            raise  # nobody answers at all: that tells nothing of the block
+        except TryAgain as error:
+            tries = self._failures.get(block.number, (0, ""))[0] + 1
+            self._failures[block.number] = (tries, str(error))
+            return Untold(str(error)) if tries >= patience else None
+        self._failures.pop(block.number, None)
+        return outcome
+
+    async def _record(
+        self, blocks: Sequence[StoredBlock], outcomes: Sequence[Outcome | None], through: int | None
+    ) -> Tally:
+        judged = [(block, outcome) for block, outcome in zip(blocks, outcomes, strict=True) if outcome is not None]
+        began = time.perf_counter()
+        await asyncio.to_thread(self.levels.record, judged, through=through)
+        self._seconds += time.perf_counter() - began
+        for block, _ in judged:
+            self._failures.pop(block.number, None)
+        return self._tally(judged)
+
+    def _tally(self, judged: Sequence[Judged]) -> Tally:
+        seconds = self._seconds + self._witness.seconds
+        tally = Tally(events=sum(len(block.logs) for block, _ in judged), seconds=seconds)
+        for block, outcome in judged:
+            match outcome:
+                case Verified():
+                    tally.verified += 1
+                case Unverifiable(reason) | Untold(reason):
+                    tally.unverifiable += 1
+                    tell(
+                        log,
+                        logging.WARNING,
+                        "not verifiable",
+                        " block={block}: {reason}",
+                        block=block.number,
+                        reason=reason,
+                    )
+                case Contradicted() | Wrong():
+                    tally.alarms += 1
+                    said = alarm_text(block.number, outcome)
+                    tell(log, ERROR, "alarm", " block={block}: {reason}", block=block.number, reason=said)
+        return tally
+
+
+def alarm_text(number: int, outcome: Contradicted | Wrong) -> str:
+    """Returns what to tell a person about a block that is not as it should be."""
+    if isinstance(outcome, Wrong):
+        return (
+            f"The stored events of block {number} are wrong: {outcome.reason}. Take them back and index them again, "
+            f"from another provider: certindex rollback --to {number - 1}"
+        )
+    return f"Block {number} could not be verified, and no provider tells what fits: {outcome.reason}."
