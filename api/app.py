@@ -15,17 +15,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from api.bundle import bundle_route
-from api.endpoint import GraphQLEndpoint, refusal
 from api.graphql.errors import Code
 from api.graphql.schema import sdl
-from api.metrics import ApiMetrics, CountRequests
-from api.page import FOLDER
-from api.readiness import readiness
-from api.requests import RequestError
+from api.http.bundle import bundle_route
+from api.http.endpoint import GraphQLEndpoint, refusal
+from api.http.graphiql_page import FOLDER
+from api.http.metrics import ApiMetrics, CountRequests
+from api.http.requests import RequestError
+from api.http.sockets import WebSocketEndpoint
+from api.http.streams import StreamEndpoint
+from api.reading.readiness import readiness
 from api.settings import Settings
-from api.sockets import WebSocketEndpoint
-from api.streams import StreamEndpoint
 from schema.tables.database import connect
 
 

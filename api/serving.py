@@ -12,7 +12,7 @@ import uvicorn
 from prometheus_client.registry import Collector
 
 from api.app import create_app
-from api.protocol import BoundedProtocol
+from api.http.head_bounds import BoundedProtocol
 from api.settings import Settings
 from schema.program.logs import tell
 from schema.program.settings import SettingsError, read_settings

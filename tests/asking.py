@@ -10,9 +10,9 @@ from sqlalchemy import Engine, event
 
 from api.graphql.context import Context
 from api.graphql.schema import Schema, build_schema, execute_compiled, execute_ordinary, find_ready
-from api.reading import ReadingInThread, ReadingOnLoop
-from api.requests import GraphQLRequest
-from api.snapshot import Snapshot, open_snapshot
+from api.http.requests import GraphQLRequest
+from api.reading.batching import ReadingInThread, ReadingOnLoop
+from api.reading.snapshot import Snapshot, open_snapshot
 from schema.tables.database import connect
 
 SCHEMA = build_schema()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.graphql.nodes import EventName, id_of
+from api.graphql.paging.ids import EventName, id_of
 from tests.asking import Api, Json, asking
 from tests.fakechain import FakeBlock, FakeNode, Log, emitted
 from tests.indexing import Indexer, open_engine

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from api.answers import Answers
+from api.answering.answers import Answers
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema
-from api.requests import GraphQLRequest
+from api.http.requests import GraphQLRequest
 from api.settings import Settings
 from schema.tables.database import connect
 from tests.feeding import Moving, minted

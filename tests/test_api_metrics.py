@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from api.app import create_app
-from api.metrics import METRICS, route_of
+from api.http.metrics import METRICS, route_of
 from api.settings import Settings
 from scripts.processes import Child
 from tests.conftest import NewDatabase

@@ -15,16 +15,16 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-import api.graphql.devices
+import api.graphql.types.devices
 from api.graphql.compiled import operations
 from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, Document, Documents
 from api.graphql.context import Context
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, execute_compiled, execute_ordinary, find_ready
-from api.queries import pages
-from api.reading import ReadingInThread, ReadingOnLoop
-from api.requests import GraphQLRequest
-from api.snapshot import open_snapshot
+from api.http.requests import GraphQLRequest
+from api.queries.sql import pages
+from api.reading.batching import ReadingInThread, ReadingOnLoop
+from api.reading.snapshot import open_snapshot
 from schema.tables.database import connect
 from tests.asking import answer_compiled, execute
 from tests.fakechain import FakeNode
@@ -262,7 +262,7 @@ async def test_what_was_read_is_let_go_with_the_answer(database: Engine) -> None
 
 async def test_a_value_is_made_for_who_selects_it_alone(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Counter[str] = Counter()
-    count_calls(monkeypatch, calls, api.graphql.devices, "imei")
+    count_calls(monkeypatch, calls, api.graphql.types.devices, "imei")
     await both(database, Query("{ devices(first: 3) { nodes { tokenId } } }", {}))
     assert calls["imei"] == 0
     await both(database, Query("{ devices(first: 3) { nodes { tokenId imei { value } } } }", {}))

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from api.events import RecordedEvent
-from api.graphql.events import EndOfLifeRecorded, to_event
-from api.queries.pins import Pin
+from api.graphql.types.events import EndOfLifeRecorded, to_event
+from api.queries.sql.as_of import Pin
+from api.reading.profile_readers import RecordedEvent
 from api.settings import Settings
 from schema.events import Address
 from schema.events import EndOfLifeRecorded as Fact

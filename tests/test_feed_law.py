@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
-from api.events import Finality
-from api.graphql.changes import ChangePage, changes
-from api.graphql.changes import LifecycleEventMessage as Message
 from api.graphql.context import Context
-from api.graphql.filters import AddressFilter, BigIntFilter, DeviceFilter, LifecycleEventFilter
-from api.graphql.filters import LifecycleEventKindFilter as KindFilter
-from api.graphql.nodes import EventName, id_of
-from api.graphql.scalars import Address, BigInt
-from api.reading import ReadingOnLoop
-from api.snapshot import open_snapshot
+from api.graphql.inputs.filters import AddressFilter, BigIntFilter, DeviceFilter, LifecycleEventFilter
+from api.graphql.inputs.filters import LifecycleEventKindFilter as KindFilter
+from api.graphql.paging.ids import EventName, id_of
+from api.graphql.roots.changes import ChangePage, changes
+from api.graphql.roots.changes import LifecycleEventMessage as Message
+from api.graphql.vocabulary.scalars import Address, BigInt
+from api.reading.batching import ReadingOnLoop
+from api.reading.profile_readers import Finality
+from api.reading.snapshot import open_snapshot
 from schema.events import Kind
 from tests.asking import Api, Json, asking
 from tests.fakechain import FakeBlock, FakeNode, Log, emitted

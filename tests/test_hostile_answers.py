@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema
-from api.requests import GraphQLRequest
+from api.http.requests import GraphQLRequest
 from tests.asking import execute
 from tests.fakechain import FakeNode
 from tests.hostile import HOSTILE, Hostile

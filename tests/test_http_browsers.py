@@ -139,7 +139,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise ZeroDivisionError(SECRET)
 
-    monkeypatch.setattr("api.graphql.query.to_device", fail)
+    monkeypatch.setattr("api.graphql.roots.query.to_device", fail)
 
 
 def told_of(answer: Any) -> Any:
@@ -181,7 +181,7 @@ def test_a_failure_outside_of_fields_is_not_told(
     def fail(*_: Any) -> Any:
         raise ZeroDivisionError(SECRET)
 
-    monkeypatch.setattr("api.endpoint.read_request", fail)
+    monkeypatch.setattr("api.http.endpoint.read_request", fail)
     answer = CLIENT.post(url, json={"query": SMALL})
     assert answer.status_code == 500
     assert told_of(answer.json()) == INTERNAL

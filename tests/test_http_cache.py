@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import SQLModel
 
-from api import answers as module
-from api.answers import Answers
+from api.answering import answers as module
+from api.answering.answers import Answers
 from api.graphql.schema import execute_compiled, execute_ordinary
-from api.requests import GraphQLRequest
-from api.revisions import Revisions
+from api.http.requests import GraphQLRequest
+from api.reading.revisions import Revisions
 from api.settings import Settings
 from indexer.proof.judge import Untold, Verified
 from indexer.store.verification import Levels

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from api.graphql.context import Context
+from api.reading.snapshot import open_snapshot
 from api.settings import Settings
-from api.snapshot import open_snapshot
 from schema.tables.database import connect, migrate
 from tests.feeding import Moving, minted
 from tests.server import CLIENT, serving
@@ -58,8 +58,8 @@ def test_an_answer_that_takes_too_long_is_a_timeout_and_the_next_is_answered(
     with serving(Settings(database_url=database_url, max_seconds=0.5, cache_bytes=0)) as url:
         for _ in range(2):
             with monkeypatch.context() as patch:
-                patch.setattr("api.graphql.query.find_device", find_for_ever)
-                patch.setattr("api.loaders.counts", read_for_ever)
+                patch.setattr("api.graphql.roots.query.find_device", find_for_ever)
+                patch.setattr("api.reading.loaders.counts", read_for_ever)
                 for _ in range(2):
                     slow = CLIENT.post(f"{url}/graphql", json={"query": query}, timeout=60)
                     assert slow.status_code == 503

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.documents import ENTRY_BYTES, PersistedQueries, PersistedQueryNotFound
-from api.requests import GraphQLRequest
+from api.answering.persisted import ENTRY_BYTES, PersistedQueries, PersistedQueryNotFound
+from api.http.requests import GraphQLRequest
 from api.settings import Settings
 from tests.live import acknowledged
 from tests.server import CLIENT, serving

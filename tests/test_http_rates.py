@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.rates import RateLimited, Rates
+from api.http.rates import RateLimited, Rates
 from api.settings import Settings
 from tests.live import acknowledged, streamed
 from tests.server import CLIENT, serving

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from api.answering.trusted import load_trusted
 from api.settings import Settings
-from api.trusted import load_trusted
 from schema.program.settings import SettingsError
 from tests.asking import SCHEMA
 from tests.live import acknowledged, streamed

@@ -19,7 +19,7 @@ FORBIDDEN = {
 AT_HOME = {
     "aiohttp": ("indexer/rpc",),
     "web3": ("indexer/rpc",),
-    "strawberry": ("api/graphql", "api/reading.py"),
+    "strawberry": ("api/graphql", "api/reading/batching.py"),
     "apscheduler": ("indexer/follower.py",),
     "sqlalchemy.insert": ("indexer/store",),
     "sqlalchemy.update": ("indexer/store",),

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, text
 
-from api.metrics import METRICS as API_METRICS
+from api.http.metrics import METRICS as API_METRICS
 from indexer.errors import TryAgain
 from indexer.observe.counters import Record
 from indexer.observe.metrics import METRICS, ChainCollector

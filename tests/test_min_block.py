@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.graphql.min_block import HEADER
+from api.graphql.inputs.min_block import HEADER
 from api.settings import Settings
 from tests.asking import Api, Json, asking
 from tests.fakechain import FakeNode
@@ -41,7 +41,7 @@ class Growing(Moving):
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine may be busy: what is waited for comes."""
-    monkeypatch.setattr("api.answers.WAIT_SECONDS", 60.0)
+    monkeypatch.setattr("api.answering.answers.WAIT_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_block_that_is_indexed_is_not_waited_for(growing: Growing, address: st
 
 
 def test_a_block_that_does_not_come_is_not_ready(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.answers.WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("api.answering.answers.WAIT_SECONDS", 0.3)
     assert refusal(post(address, META, {"block": "5"})) == (503, "NOT_READY", None)
     late = post(address, COUNT, min_block="5")
     assert refusal(late) == (503, "NOT_READY", None)

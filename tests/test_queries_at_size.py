@@ -18,9 +18,9 @@ from sqlalchemy import event
 
 from api.graphql.context import Context
 from api.graphql.schema import execute_ordinary
-from api.reading import ReadingOnLoop
-from api.requests import GraphQLRequest
-from api.snapshot import open_snapshot
+from api.http.requests import GraphQLRequest
+from api.reading.batching import ReadingOnLoop
+from api.reading.snapshot import open_snapshot
 from tests.asking import SCHEMA, Api
 from tests.big_index import build
 from tests.databases import module_database

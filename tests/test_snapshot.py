@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from api.reading import ReadingOnLoop
-from api.snapshot import Snapshot, open_snapshot
+from api.reading.batching import ReadingOnLoop
+from api.reading.snapshot import Snapshot, open_snapshot
 from schema.tables.database import connect, migrate
 from tests.postgres import plain_url
 from tests.test_http_limits import run_for_ever

@@ -268,7 +268,7 @@ async def test_what_breaks_the_protocol_closes_the_connection_with_its_code(movi
 async def test_who_says_nothing_is_not_waited_for(
     moving: Moving, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.sockets.INIT_SECONDS", 0.2)
+    monkeypatch.setattr("api.http.sockets.INIT_SECONDS", 0.2)
     async with opened(address) as socket:
         assert await socket.close_code() == (4408, "Connection initialisation timeout")
 
@@ -331,7 +331,7 @@ async def apply_all(copy: Copy, socket: Socket) -> None:
 async def test_a_client_that_reads_nothing_is_cut_off_and_can_resume(
     moving: Moving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("api.sockets.FAREWELL_SECONDS", PATIENCE)
+    monkeypatch.setattr("api.http.sockets.FAREWELL_SECONDS", PATIENCE)
     async with asyncio.timeout(60):
         with serving(Settings(database_url=moving.url, send_seconds=0.5)) as address:
             copy = Copy()

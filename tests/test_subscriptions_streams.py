@@ -9,12 +9,12 @@ from contextlib import aclosing
 import httpx
 import pytest
 
-from api.answers import Answers
-from api.documents import PersistedQueries
+from api.answering.answers import Answers
+from api.answering.operations import Live
+from api.answering.persisted import PersistedQueries
 from api.graphql.schema import build_schema
-from api.live import Live
-from api.rates import Rates
-from api.requests import GraphQLRequest
+from api.http.rates import Rates
+from api.http.requests import GraphQLRequest
 from api.settings import Settings
 from indexer.sync.step import Pace
 from schema.tables.database import connect
@@ -161,7 +161,7 @@ async def is_taken(address: str) -> bool:
 
 
 async def test_silence_is_broken_by_comments(moving: Moving, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.streams.SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr("api.http.streams.SILENCE_SECONDS", 0.1)
     async with streamed(address, EVENTS) as stream:
         chunks = stream.response.aiter_bytes()
         assert [await anext(chunks) for _ in range(3)] == [b":\n\n"] * 3
@@ -229,7 +229,7 @@ async def test_a_subscription_that_waits_holds_no_snapshot(live: tuple[Moving, L
 async def test_a_large_batch_is_cut_and_nothing_of_it_is_lost(
     live: tuple[Moving, Live], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.live.BATCH_BYTES", 2_000)
+    monkeypatch.setattr("api.answering.operations.BATCH_BYTES", 2_000)
     moving, answering = live
     for _ in range(6):
         await moving.mine(*[updated(1)] * 10)
@@ -259,7 +259,7 @@ async def test_a_turn_that_takes_too_long_ends_the_subscription(
     moving, answering = live
     await moving.mine(updated(1))
     object.__setattr__(answering.settings, "max_seconds", 0.3)
-    monkeypatch.setattr("api.graphql.changes.read_feed", lambda *_: time.sleep(1.0))
+    monkeypatch.setattr("api.graphql.roots.changes.read_feed", lambda *_: time.sleep(1.0))
     query = "subscription { lifecycleEvents { cursor } }"
     async with aclosing(answering.answers(GraphQLRequest(query), ANYONE)) as answers:
         (answer,) = await anext(answers)
@@ -271,8 +271,8 @@ async def test_a_turn_that_takes_too_long_ends_the_subscription(
 async def test_postgresql_wakes_its_listeners_at_the_commit(
     new_postgres_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.pulse.LISTENING_POLL_SECONDS", 60.0)
-    monkeypatch.setattr("api.pulse.POLL_SECONDS", 60.0)
+    monkeypatch.setattr("api.reading.change_watch.LISTENING_POLL_SECONDS", 60.0)
+    monkeypatch.setattr("api.reading.change_watch.POLL_SECONDS", 60.0)
     moving = Moving(new_postgres_database())
     with serving(Settings(database_url=moving.url)) as address:
         async with acknowledged(address) as socket:

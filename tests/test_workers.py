@@ -7,9 +7,9 @@ from threading import Event
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from api import workers as module
-from api.snapshot import Interrupted, Snapshot
-from api.workers import Workers
+from api.answering import workers as module
+from api.answering.workers import Workers
+from api.reading.snapshot import Interrupted, Snapshot
 from schema.tables.database import connect, migrate
 from tests.test_http_limits import run_for_ever
 

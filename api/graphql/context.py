@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import strawberry
 
-from api.events import finality_of
-from api.graphql.vocabulary import Finality
-from api.loaders import Loaders
-from api.queries.pins import Pin
-from api.reading import Reading
-from api.snapshot import Snapshot
+from api.graphql.vocabulary.enums import Finality
+from api.queries.sql.as_of import Pin
+from api.reading.batching import Reading
+from api.reading.loaders import Loaders
+from api.reading.profile_readers import finality_of
+from api.reading.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from api.graphql.devices import Device
-    from api.graphql.manufacturers import HardwareLicense, Manufacturer
-    from api.graphql.vehicles import Vehicle
-    from api.turns import Turns
+    from api.graphql.subscription_context import Turns
+    from api.graphql.types.devices import Device
+    from api.graphql.types.manufacturers import HardwareLicense, Manufacturer
+    from api.graphql.types.vehicles import Vehicle
 
 __all__ = ["Context", "Freshness", "Info", "Pin"]
 
@@ -86,25 +86,25 @@ class Context:
 
     async def device(self, pin: Pin, id: int) -> "Device":
         """Returns the device of an id that a row names."""
-        from api.graphql.devices import load_device
+        from api.graphql.types.devices import load_device
 
         return await load_device(self, pin, id)
 
     async def manufacturer(self, pin: Pin, id: int) -> "Manufacturer":
         """Returns the manufacturer of an id that a row names."""
-        from api.graphql.manufacturers import load_manufacturer
+        from api.graphql.types.manufacturers import load_manufacturer
 
         return await load_manufacturer(self, pin, id)
 
     async def hardware_license(self, pin: Pin, id: int) -> "HardwareLicense":
         """Returns the hardware licence of an id that a row names."""
-        from api.graphql.manufacturers import load_hardware_license
+        from api.graphql.types.manufacturers import load_hardware_license
 
         return await load_hardware_license(self, pin, id)
 
     async def vehicle(self, pin: Pin, id: int) -> "Vehicle":
         """Returns the vehicle of an id that a row names."""
-        from api.graphql.vehicles import load_vehicle
+        from api.graphql.types.vehicles import load_vehicle
 
         return await load_vehicle(self, pin, id)
 

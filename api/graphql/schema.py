@@ -22,7 +22,6 @@ from api.graphql.compiled.documents import Document, Documents
 from api.graphql.compiled.operations import Operation
 from api.graphql.context import Context
 from api.graphql.errors import Code, mask, tell_code
-from api.graphql.events import EVENT_TYPES
 from api.graphql.limits import (
     MOST_ALIKE,
     Limits,
@@ -33,10 +32,11 @@ from api.graphql.limits import (
     price,
     refuse_beyond,
 )
-from api.graphql.query import Query
-from api.graphql.scalars import SCALARS, block_time, rfc_3339
-from api.graphql.subscriptions import Subscription
-from api.requests import GraphQLRequest
+from api.graphql.roots.query import Query
+from api.graphql.roots.subscriptions import Subscription
+from api.graphql.types.events import EVENT_TYPES
+from api.graphql.vocabulary.scalars import SCALARS, block_time, rfc_3339
+from api.http.requests import GraphQLRequest
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, case, select
 
-from api.queries import tables
 from api.queries.devices import GRANTEE_FIELDS, devices_fitting, in_force
-from api.queries.filters import Computed, Condition, Fields, Filter, Moment, Plain
-from api.queries.joins import Steps
-from api.queries.keys import Key, rows_by_key
-from api.queries.pages import Listing, Part, always
-from api.queries.scope import Scope, block_number_of
+from api.queries.sql import tables
+from api.queries.sql.filters import Computed, Condition, Fields, Filter, Moment, Plain
+from api.queries.sql.keys import Key, rows_by_key
+from api.queries.sql.ordered_joins import Steps
+from api.queries.sql.pages import Listing, Part, always
+from api.queries.sql.scope import Scope, block_number_of
 
 grant = tables.authorization
 block = tables.block

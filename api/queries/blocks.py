@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from api.queries import tables
-from api.queries.keys import Key, key_rows
-from api.queries.pins import BlockPoint
+from api.queries.sql import tables
+from api.queries.sql.as_of import BlockPoint
+from api.queries.sql.keys import Key, key_rows
 
 
 def blocks(connection: Connection, names: Sequence[tuple[int, int]]) -> list[BlockPoint | None]:

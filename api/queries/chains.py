@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, func, select
 
-from api.queries import tables
-from api.queries.statements import fetch
+from api.queries.sql import tables
+from api.queries.sql.prepared import fetch
 from schema.events import Kind
 from schema.vocabulary import VerificationLevel
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, or_, select, union_all
 
-from api.queries import tables
-from api.queries.filters import (
+from api.queries.sql import tables
+from api.queries.sql.filters import (
     UINT256_MAX,
     Computed,
     Condition,
@@ -24,10 +24,10 @@ from api.queries.filters import (
     seconds_down,
     seconds_up,
 )
-from api.queries.joins import Steps
-from api.queries.keys import Key, key_rows, lists_by_place, rows_by_key
-from api.queries.pages import Listing, Order, Part, always, by_text, by_time, select_ids
-from api.queries.scope import Scope, first_position_from, scope_of
+from api.queries.sql.keys import Key, key_rows, lists_by_place, rows_by_key
+from api.queries.sql.ordered_joins import Steps
+from api.queries.sql.pages import Listing, Order, Part, always, by_text, by_time, select_ids
+from api.queries.sql.scope import Scope, first_position_from, scope_of
 from schema.events import Kind
 from schema.tables.columns import clean_text
 from schema.vocabulary import EndOfLifeStatus, LicenseStatus, Verdict, imei_key

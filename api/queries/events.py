@@ -20,10 +20,9 @@ from sqlalchemy import (
     select,
 )
 
-from api.events import RecordedEvent
-from api.queries import tables
 from api.queries.devices import devices_fitting
-from api.queries.filters import (
+from api.queries.sql import tables
+from api.queries.sql.filters import (
     COMPARISONS,
     UINT256_MAX,
     Cases,
@@ -40,10 +39,11 @@ from api.queries.filters import (
     negate,
     seconds_down,
 )
-from api.queries.joins import Steps
-from api.queries.keys import Key, rows_by_key
-from api.queries.pages import Listing, Order, Part, always, by_time
-from api.queries.scope import Scope, block_number_of, first_position_from
+from api.queries.sql.keys import Key, rows_by_key
+from api.queries.sql.ordered_joins import Steps
+from api.queries.sql.pages import Listing, Order, Part, always, by_time
+from api.queries.sql.scope import Scope, block_number_of, first_position_from
+from api.reading.profile_readers import RecordedEvent
 from schema.events import Kind
 from schema.tables.columns import MAX_BLOCK_NUMBER, end_of_block, position
 from schema.vocabulary import BIZ_STEPS, DISPOSITIONS, BizStep, EpcisAction, EventFlag, VerificationLevel

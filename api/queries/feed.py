@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, exists, select
 
-from api.events import RecordedEvent
-from api.queries import tables
-from api.queries.branches import Branch, LostPart, branch_of
 from api.queries.devices import DEVICES
 from api.queries.events import FIELDS, recorded, select_events
-from api.queries.filters import Computed, Condition, Fields, Filter, Moment, matches
-from api.queries.keys import Key, key_rows
+from api.queries.lost_branches import Branch, LostPart, branch_of
 from api.queries.orphans import flags_meet, perhaps, select_orphans, taken_back
-from api.queries.pages import select_ids
-from api.queries.pins import BlockPoint
-from api.queries.scope import Scope, block_number_of, scope_of
+from api.queries.sql import tables
+from api.queries.sql.as_of import BlockPoint
+from api.queries.sql.filters import Computed, Condition, Fields, Filter, Moment, matches
+from api.queries.sql.keys import Key, key_rows
+from api.queries.sql.pages import select_ids
+from api.queries.sql.scope import Scope, block_number_of, scope_of
+from api.reading.profile_readers import RecordedEvent
 from schema.events import Kind
 from schema.tables.columns import block_of, end_of_block, log_index_of, position
 

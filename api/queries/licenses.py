@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, case, false, or_, select, true
 
-from api.queries import tables
-from api.queries.filters import (
+from api.queries.sql import tables
+from api.queries.sql.filters import (
     UINT256_MAX,
     Comparable,
     Computed,
@@ -20,10 +20,10 @@ from api.queries.filters import (
     Text,
     negate,
 )
-from api.queries.joins import Steps
-from api.queries.keys import Key, rows_by_key
-from api.queries.pages import Listing, Order, Part, always, by_text
-from api.queries.scope import Scope
+from api.queries.sql.keys import Key, rows_by_key
+from api.queries.sql.ordered_joins import Steps
+from api.queries.sql.pages import Listing, Order, Part, always, by_text
+from api.queries.sql.scope import Scope
 from schema.vocabulary import LicenseStatus
 
 manufacturer = tables.manufacturer

@@ -20,11 +20,11 @@ from sqlalchemy import (
     tuple_,
 )
 
-from api.events import RecordedEvent
-from api.queries import tables
 from api.queries.devices import devices_fitting, parse_did
 from api.queries.events import RECORDED, BlockNumber, actions, recorded
-from api.queries.filters import (
+from api.queries.sql import tables
+from api.queries.sql.as_of import Pin
+from api.queries.sql.filters import (
     UINT256_MAX,
     Cases,
     Computed,
@@ -38,9 +38,9 @@ from api.queries.filters import (
     matches,
     negate,
 )
-from api.queries.keys import key_of, key_rows
-from api.queries.pins import Pin
-from api.queries.scope import Scope, block_number_of, scope_of
+from api.queries.sql.keys import key_of, key_rows
+from api.queries.sql.scope import Scope, block_number_of, scope_of
+from api.reading.profile_readers import RecordedEvent
 from schema.events import Kind
 from schema.vocabulary import BIZ_STEPS, DISPOSITIONS, EventFlag, VerificationLevel
 

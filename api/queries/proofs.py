@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
-from api.queries import tables
-from api.queries.keys import Key, key_rows
+from api.queries.sql import tables
+from api.queries.sql.keys import Key, key_rows
 from schema.abi.rlp import decode, items, string
 
 

@@ -24,12 +24,12 @@ from sqlalchemy import (
     true,
 )
 
-from api.queries import tables
 from api.queries.devices import DEVICES
-from api.queries.filters import LAST_SECOND, Filter, matches
-from api.queries.keys import Key, key_rows
-from api.queries.pages import walk
-from api.queries.scope import Scope, scope_of
+from api.queries.sql import tables
+from api.queries.sql.filters import LAST_SECOND, Filter, matches
+from api.queries.sql.keys import Key, key_rows
+from api.queries.sql.pages import walk
+from api.queries.sql.scope import Scope, scope_of
 
 device = tables.device
 version = tables.device_version

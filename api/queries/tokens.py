@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, bindparam, select
 
-from api.queries.filters import UINT256_MAX
-from api.queries.statements import fetch
+from api.queries.sql.filters import UINT256_MAX
+from api.queries.sql.prepared import fetch
 
 Token = tuple[int, bytes, int]
 """Chain id, contract, token id."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, select
 
-from api.queries import tables
-from api.queries.scope import block_number_of
+from api.queries.sql import tables
+from api.queries.sql.scope import block_number_of
 
 event = tables.event
 block = tables.block

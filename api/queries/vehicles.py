@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, select
 
-from api.queries import tables
-from api.queries.keys import Key, rows_by_key
-from api.queries.scope import Scope
+from api.queries.sql import tables
+from api.queries.sql.keys import Key, rows_by_key
+from api.queries.sql.scope import Scope
 
 vehicle = tables.vehicle
 version = tables.vehicle_version

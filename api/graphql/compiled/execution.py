@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from graphql.execution.values import VariableValues
 
 from api.graphql.context import Context
-from api.reading import ReadingInThread
+from api.reading.batching import ReadingInThread
 
 
 class NotAnswered(Exception):

@@ -1,0 +1,1 @@
+"""What an auditor asks: judgements of a device's provenance, and the events that show them."""

@@ -1,0 +1,111 @@
+"""The events that an answer about a device rests on: rows of `select_events`, by its loaders.
+
+What varies from device to device is in the keys alone, so that fifty devices cost as many statements as one.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from api.queries.events import BY_POSITION, HISTORY, recorded
+from api.queries.sql.as_of import Pin
+from api.queries.sql.filters import Filter
+from api.queries.sql.keys import Key, key_of
+from api.queries.sql.pages import Listing, Window
+from api.reading.batching import Reading
+from api.reading.loaders import Loaders, PageOf
+from api.reading.profile_readers import read_event
+from schema.events import DeviceAddressReset, DeviceAttributeSet, DeviceMinted, Fact, FactoryReset, Kind
+from schema.profile.model import Mapped
+
+Fits = Callable[[Fact], bool]
+
+MOST = 10
+LOOKED_AT = 50
+
+
+class Evidence:
+    """Finds events of devices as of a pin."""
+
+    def __init__(self, reading: Reading, loaders: Loaders, pin: Pin) -> None:
+        self._reading = reading
+        self._loaders = loaders
+        self._pin = pin
+
+    async def at(self, *positions: int | None) -> list[Any]:
+        """Return the events at these positions; None stands for no event."""
+        keys = [key_of(self._pin, position) for position in positions if position is not None]
+        rows = await self._reading.together(*map(self._loaders.event.load, keys))
+        return [row for row in rows if row is not None]
+
+    async def first(self, listing: Listing, device_id: int, *, filter: Filter = (), count: int = 1) -> Sequence[Any]:
+        """Return the first events of a list of the device's."""
+        page = await self._loaders.page(
+            PageOf(listing, BY_POSITION, Window(count), filter), key_of(self._pin, device_id)
+        )
+        return page.rows
+
+    async def last(
+        self, listing: Listing, device_id: int, *, filter: Filter = (), count: int = 1, before: int | None = None
+    ) -> Sequence[Any]:
+        """Return the last events of a list of the device's, those before a position if one is given."""
+        key = key_of(self._pin, device_id)
+        if before is not None:
+            key = key._replace(position=min(before - 1, key.position))
+        page = await self._loaders.page(PageOf(listing, BY_POSITION, Window(count, backward=True), filter), key)
+        return page.rows
+
+    async def setter(self, device_id: int, kinds: tuple[Kind, ...], fits: Fits) -> list[Any]:
+        """Return the last event of these kinds that fits: the one that set what the device has now."""
+        before = None
+        while rows := await self.last(HISTORY, device_id, filter=of_kinds(*kinds), count=LOOKED_AT, before=before):
+            for row in reversed(rows):
+                fact = self.fact(row)
+                if fact is not None and fits(fact):
+                    return [row]
+            before = rows[0].position
+        return []
+
+    async def addresses(self, device_id: int) -> list[bytes]:
+        """Return the addresses that a device ever had, newest first."""
+        return [row.address for row in await self._loaders.addresses.load(key_of(self._pin, device_id))]
+
+    async def license_at_mint(self, device: Any, *, hardware: bool) -> list[Any]:
+        """Return the grant and the revocation that held just before the device's mint, and the mint."""
+        loader = self._loaders.hardware_license if hardware else self._loaders.manufacturer
+        holder = device.hardware_license_id if hardware else device.manufacturer_id
+        if device.mint_position is None or holder is None:
+            return await self.at(device.mint_position)
+        license = await loader.load(Key(device.chain_id, holder, device.mint_position - 1, device.minted_at))
+        if license is None:
+            return await self.at(device.mint_position)
+        return await self.at(license.grant_position, license.revocation_position, device.mint_position)
+
+    def fact(self, row: Any) -> Fact | None:
+        """Return what the event recorded; None for one that cannot be read."""
+        reading = read_event(self._reading.snapshot.readers, recorded(row))
+        return reading.fact if isinstance(reading, Mapped) else None
+
+
+def of_kinds(*kinds: Kind) -> Filter:
+    """Return the filter for events of these kinds."""
+    return (("kind", (("in", kinds),)),)
+
+
+SETTERS = (Kind.DEVICE_MINTED, Kind.DEVICE_ATTRIBUTE_SET)
+ADDRESS_SETTERS = (Kind.DEVICE_MINTED, Kind.DEVICE_ADDRESS_RESET, Kind.FACTORY_RESET)
+
+
+def sets(attribute: str, field: str | None) -> Fits:
+    """Return the test for facts that set an attribute: a correction by that name, or a mint that carries the field."""
+
+    def fits(fact: Fact) -> bool:
+        if isinstance(fact, DeviceAttributeSet):
+            return fact.attribute == attribute
+        return isinstance(fact, DeviceMinted) and field is not None and getattr(fact, field) is not None
+
+    return fits
+
+
+def sets_address_in(addresses: Sequence[bytes]) -> Fits:
+    """Return the test for facts that give a device one of the addresses."""
+    return lambda fact: isinstance(fact, DeviceMinted | DeviceAddressReset | FactoryReset) and fact.address in addresses

@@ -1,0 +1,1 @@
+"""The GraphQL schema: what may be asked, and what is returned."""

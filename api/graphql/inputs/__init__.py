@@ -1,0 +1,1 @@
+"""Arguments: filters, orders, points in time."""

@@ -1,0 +1,115 @@
+"""`asOf`: the points at which the root fields answer."""
+
+from datetime import datetime
+
+import strawberry
+from strawberry import UNSET
+
+from api.graphql.context import Context
+from api.graphql.errors import BadUserInput, Reason
+from api.graphql.vocabulary.scalars import BigInt, Bytes32, block_time, rfc_3339
+from api.queries.sql.as_of import BlockPoint, Pin, before_all_blocks, block_at_or_below, block_at_time, pin_at
+from api.queries.sql.filters import seconds_down
+
+
+@strawberry.input(
+    one_of=True,
+    description="The point at which to answer. Without it: the newest indexed block. Beyond that block: "
+    "BAD_USER_INPUT. `block` is refused (reason AMBIGUOUS) when several networks are indexed.",
+)
+class AsOf:
+    block: BigInt | None = strawberry.field(
+        default=UNSET,
+        description="State after this block. Where its header is not kept (no event of ours in it) `Device.asOf` shows "
+        "the block that was used: the last kept one at or before it.",
+    )
+    block_hash: Bytes32 | None = strawberry.field(
+        default=UNSET,
+        description="A canonical block that is kept; one that a reorg removed is refused (reason ORPHANED).",
+    )
+    timestamp: datetime | None = strawberry.field(
+        default=UNSET,
+        description="State after the last block at or before this instant; expiry is compared with the instant itself.",
+    )
+
+
+async def pins_at(context: Context, as_of: AsOf | None) -> tuple[Pin, ...]:
+    """Returns the point of each chain that an `asOf` names; those of the snapshot without one. Raises BadUserInput."""
+    if as_of is None or as_of is UNSET:
+        return context.snapshot.pins
+    if as_of.block is not None and as_of.block is not UNSET:
+        return (await _pin_at_number(context, as_of.block),)
+    if as_of.block_hash is not None and as_of.block_hash is not UNSET:
+        return (await _pin_at_hash(context, as_of.block_hash),)
+    if as_of.timestamp is not None and as_of.timestamp is not UNSET:
+        return await _pins_at_time(context, as_of.timestamp)
+    raise BadUserInput("asOf is empty: give it a block, a blockHash or a timestamp, or leave it out.")
+
+
+async def _pin_at_number(context: Context, number: int) -> Pin:
+    pins = context.snapshot.pins
+    if len(pins) != 1:
+        raise BadUserInput(
+            f"asOf.block is {number}, and {len(pins)} networks are indexed: give a blockHash or a timestamp.",
+            Reason.AMBIGUOUS,
+        )
+    now = pins[0]
+    if now.block is None or not 0 <= number <= now.block.number:
+        raise BadUserInput(f"asOf.block is {number}: blocks 0 to {now.block.number if now.block else 0} are indexed.")
+    block = await context.reading.read(block_at_or_below, now.chain_id, number)
+    return before_all_blocks(now.chain_id, 0) if block is None else pin_at(block, explicit=True)
+
+
+async def _pin_at_hash(context: Context, hash: bytes) -> Pin:
+    chain_ids = list(context.snapshot.chains)
+    for chain_id in chain_ids:
+        block = await context.loaders.block_with_hash.load((chain_id, hash))
+        if block is not None:
+            return pin_at(block, explicit=True)
+    for chain_id in chain_ids:
+        if await context.loaders.was_orphaned.load((chain_id, hash)):
+            raise BadUserInput(
+                f"asOf.blockHash is 0x{hash.hex()}, a block that a reorg took back: ask at its height by asOf.block.",
+                Reason.ORPHANED,
+            )
+    raise BadUserInput(
+        f"asOf.blockHash is 0x{hash.hex()}, of which nothing is kept: blocks that hold no event of ours are kept until "
+        "they are final. Ask by asOf.block or asOf.timestamp."
+    )
+
+
+async def _pins_at_time(context: Context, instant: datetime) -> tuple[Pin, ...]:
+    seconds = seconds_down(instant)
+    pins = []
+    for now in context.snapshot.pins:
+        if now.block is None or instant > block_time(now.block.time):
+            raise BadUserInput(
+                f"asOf.timestamp is {rfc_3339(instant)}, later than the newest indexed block of chain {now.chain_id}"
+                + (f", {rfc_3339(block_time(now.block.time))}." if now.block else ".")
+            )
+        block = await context.reading.read(block_at_time, now.chain_id, seconds)
+        pins.append(
+            before_all_blocks(now.chain_id, seconds) if block is None else pin_at(block, seconds, explicit=True)
+        )
+    return tuple(pins)
+
+
+async def check_canonical(context: Context, pins: tuple[Pin, ...]) -> None:
+    """Refuses pins whose block is no longer canonical: STALE_CURSOR."""
+    for pin in pins:
+        if pin.block is not None and not await stands(context, pin.block):
+            raise BadUserInput(
+                f"The cursor stands at block {pin.block.number} (0x{pin.block.hash.hex()}), which is no longer in the "
+                "chain: begin again without it.",
+                Reason.STALE_CURSOR,
+            )
+
+
+async def stands(context: Context, block: BlockPoint) -> bool:
+    """Tells whether a block that an id or a cursor carries is still canonical."""
+    chain = context.snapshot.chains.get(block.chain_id)
+    if chain is None:
+        return False
+    if (block.number, block.hash) == (chain.indexed_number, chain.indexed_hash):
+        return True
+    return await context.loaders.is_canonical.load(block)

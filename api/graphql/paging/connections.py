@@ -1,0 +1,213 @@
+"""Connections, by Relay: pages of a list that stays at its block while the index moves on."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+
+import strawberry
+from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionSetNode
+from sqlalchemy import Row
+from strawberry import UNSET
+
+from api.graphql.context import Context, Info
+from api.graphql.errors import BadUserInput
+from api.graphql.inputs.as_of import check_canonical
+from api.graphql.paging.cursors import Bookmark, CursorMaker, fingerprint, read_cursor
+from api.queries.sql.as_of import Pin
+from api.queries.sql.filters import Filter
+from api.queries.sql.keys import key_of
+from api.queries.sql.pages import Listing, Order, Page, Window, merged, place_of
+from api.reading.loaders import CountOf, PageOf
+
+NodeT = TypeVar("NodeT")
+
+First = Annotated[
+    int | None, strawberry.argument(description="The first so many, 0 to 100; 20 where neither it nor `last` is given.")
+]
+After = Annotated[str | None, strawberry.argument(description="Behind this cursor.")]
+Last = Annotated[int | None, strawberry.argument(description="The last so many, 0 to 100; not with `first`.")]
+Before = Annotated[str | None, strawberry.argument(description="Before this cursor.")]
+
+DEFAULT_SIZE = 20
+MAX_SIZE = 100
+
+
+@strawberry.type(description="Relay's page information.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether the list goes on behind this page.")
+    has_previous_page: bool = strawberry.field(description="Whether the list has rows before this page.")
+    start_cursor: str | None = strawberry.field(description="Of the page's first row.")
+    end_cursor: str | None = strawberry.field(description="Of the page's last row: `after` for the next page.")
+
+
+@strawberry.type(description="One row of a page, with its place in the list.")
+class Edge(Generic[NodeT]):
+    cursor: str = strawberry.field(description="The row's place, for `after` and `before`. Opaque.")
+    node: NodeT = strawberry.field(description="The row.")
+
+
+@strawberry.type(description="A page of a list. Every page of a sequence answers at the block of the first.")
+class Connection(Generic[NodeT]):
+    edges: list[Edge[NodeT]] = strawberry.field(description="The rows with their cursors.")
+    nodes: list[NodeT] = strawberry.field(description="The rows.")
+    page_info: PageInfo = strawberry.field(description="What lies around the page.")
+    total_count: int = strawberry.field(description="How many rows the whole list has. Counted only when selected.")
+
+
+class Slice(NamedTuple):
+    """The page arguments of a field, as they came."""
+
+    first: int | None = UNSET
+    after: str | None = UNSET
+    last: int | None = UNSET
+    before: str | None = UNSET
+
+    @property
+    def has_cursor(self) -> bool:
+        return not (self.after is None or self.after is UNSET) or not (self.before is None or self.before is UNSET)
+
+
+class Listed(NamedTuple):
+    """What list a field is: whose (0: of no parent), in which order, and which rows of it."""
+
+    listing: Listing
+    order: Order
+    parent: int = 0
+    filter: Filter = ()
+
+
+Build = Callable[[Row[Any], Pin], NodeT]
+
+
+async def connect(
+    info: Info, listed: Listed, slice: Slice, pins: tuple[Pin, ...], build: Build[NodeT]
+) -> Connection[NodeT]:
+    """Returns the asked page of a list, of the chains of the pins. Raises BadUserInput."""
+    context, wanted = info.context, selected(info)
+    # only a cursor that was given, or is told, holds the list's fingerprint
+    mark = _mark(listed, pins) if wanted & CURSOR_FIELDS or slice.has_cursor else b""
+    window, bookmarks = _window(slice, mark, listed.order)
+    if bookmarks:
+        pins = await _pins_of(context, bookmarks, pins)
+    keys = [key_of(pin, listed.parent) for pin in pins]
+    pages, counts = [], []
+    # all are asked for before one is awaited, so that they are read together
+    if wanted & PAGE_FIELDS:
+        asked = PageOf(listed.listing, listed.order, window, listed.filter)
+        pages = [context.loaders.page(asked, key) for key in keys]
+    if "totalCount" in wanted:
+        counted = CountOf(listed.listing, listed.filter)
+        counts = [context.loaders.count(counted, key) for key in keys]
+    found = [await page for page in pages]
+    total = sum([await count for count in counts])
+    page = found[0] if len(found) == 1 else merged(listed.order, found, window)
+    return _connection(page, total, window, CursorMaker(mark, pins), {pin.chain_id: pin for pin in pins}, build, wanted)
+
+
+CURSOR_FIELDS = frozenset({"edges", "pageInfo"})
+PAGE_FIELDS = CURSOR_FIELDS | {"nodes"}
+
+
+def _mark(listed: Listed, pins: tuple[Pin, ...]) -> bytes:
+    parent = (pins[0].chain_id, listed.parent) if listed.parent and pins else None
+    return fingerprint(listed.listing.name, parent, listed.order.name, listed.order.descending, listed.filter)
+
+
+def _window(slice: Slice, mark: bytes, order: Order) -> tuple[Window, list[Bookmark]]:
+    size, backward = page_size(slice.first, slice.last)
+    if not slice.has_cursor:
+        return Window(size, backward), []
+    ends = [
+        read_cursor(text, mark, order, name) if text is not None and text is not UNSET else None
+        for name, text in (("after", slice.after), ("before", slice.before))
+    ]
+    after, before = (None if end is None else end.place for end in ends)
+    return Window(size, backward, after, before), [end for end in ends if end is not None]
+
+
+@cache
+def page_size(first: int | None, last: int | None) -> tuple[int, bool]:
+    """Returns how many rows are asked for, and whether from the list's end. Raises BadUserInput."""
+    first, last = _size(first, "first"), _size(last, "last")
+    if first is not None and last is not None:
+        raise BadUserInput("first and last are both given: a page is taken from one end, leave one out.")
+    return (DEFAULT_SIZE if first is None else first, False) if last is None else (last, True)
+
+
+def _size(size: int | None, name: str) -> int | None:
+    if size is None or size is UNSET:
+        return None
+    if not 0 <= size <= MAX_SIZE:
+        raise BadUserInput(f"{name} is {size}: a page has 0 to {MAX_SIZE} rows. Ask for the next page with a cursor.")
+    return size
+
+
+async def _pins_of(context: Context, bookmarks: list[Bookmark], asked: tuple[Pin, ...]) -> tuple[Pin, ...]:
+    """Returns the pins that a page sequence keeps to."""
+    pins = bookmarks[0].pins
+    points = {(pin.chain_id, pin.block, pin.clock) for pin in pins}
+    others = [{(pin.chain_id, pin.block, pin.clock) for pin in bookmark.pins} for bookmark in bookmarks[1:]]
+    explicit = any(pin.explicit for pin in asked)
+    if explicit:
+        others.append({(pin.chain_id, pin.block, pin.clock) for pin in asked})
+    elif any(pin.explicit for pin in pins):
+        raise BadUserInput("The cursor is of a list read with asOf: give the same asOf again.")
+    if any(points != other for other in others):
+        raise BadUserInput("The cursor is of the same list at another block: use it with the asOf that gave it.")
+    if not {pin.chain_id for pin in pins} <= context.snapshot.chains.keys():
+        raise BadUserInput("The cursor is of a network that is not indexed here: begin again without it.")
+    await check_canonical(context, pins)
+    return tuple(pin._replace(explicit=explicit) for pin in pins)
+
+
+def _connection(
+    page: Page,
+    total: int,
+    window: Window,
+    cursors: CursorMaker,
+    pins: dict[int, Pin],
+    build: Build[NodeT],
+    wanted: frozenset[str],
+) -> Connection[NodeT]:
+    rows = page.rows
+    nodes = [build(row, pins[row.chain_id]) for row in rows] if wanted & {"nodes", "edges"} else []
+    edges = (
+        [Edge(cursor=cursors.cursor(place_of(row)), node=node) for row, node in zip(rows, nodes, strict=True)]
+        if "edges" in wanted
+        else []
+    )
+    info = _page_info(page, window, cursors) if "pageInfo" in wanted else NOT_SELECTED
+    return Connection(edges=edges, nodes=nodes, page_info=info, total_count=total)
+
+
+NOT_SELECTED = PageInfo(has_next_page=False, has_previous_page=False, start_cursor=None, end_cursor=None)
+
+
+def _page_info(page: Page, window: Window, cursors: CursorMaker) -> PageInfo:
+    ends = [cursors.cursor(place_of(row)) for row in (page.rows[0], page.rows[-1])] if page.rows else [None, None]
+    # a cursor names a row of this very list: there is one on its other side
+    return PageInfo(
+        has_next_page=window.before is not None if window.backward else page.more or window.before is not None,
+        has_previous_page=page.more or window.after is not None if window.backward else window.after is not None,
+        start_cursor=ends[0],
+        end_cursor=ends[1],
+    )
+
+
+def selected(info: Info) -> frozenset[str]:
+    """Returns the names of the fields that the request selects on this field, through fragments."""
+    found: set[str] = set()
+    for node in info._raw_info.field_nodes:
+        _collect(node.selection_set, info._raw_info.fragments, found)
+    return frozenset(found)
+
+
+def _collect(selection_set: SelectionSetNode | None, fragments: Any, found: set[str]) -> None:
+    for selection in selection_set.selections if selection_set else ():
+        match selection:
+            case FieldNode():
+                found.add(selection.name.value)
+            case InlineFragmentNode():
+                _collect(selection.selection_set, fragments, found)
+            case FragmentSpreadNode():
+                _collect(fragments[selection.name.value].selection_set, fragments, found)

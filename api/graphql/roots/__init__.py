@@ -1,0 +1,1 @@
+"""The root fields: queries and subscriptions."""

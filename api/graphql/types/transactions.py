@@ -1,0 +1,61 @@
+"""`transaction`: whether a transaction is in, and the events that it emitted."""
+
+from typing import Any
+
+import strawberry
+from sqlalchemy import Row
+from strawberry import UNSET
+
+from api.graphql.context import Context, Info
+from api.graphql.errors import BadUserInput, Reason
+from api.graphql.paging.connections import After, Before, Connection, First, Last, Listed, Slice, connect
+from api.graphql.types.blocks import Block, to_block
+from api.graphql.types.event_rows import events_of
+from api.graphql.types.lifecycle_event import LifecycleEvent
+from api.graphql.vocabulary.fields import field
+from api.graphql.vocabulary.scalars import BigInt, Bytes32
+from api.queries.events import BY_POSITION, EVENTS
+from api.queries.sql.as_of import BlockPoint, Pin
+from api.queries.transactions import transactions
+
+
+@strawberry.type(description="A transaction that emitted at least one log of a watched contract.")
+class IndexedTransaction:
+    pin: strawberry.Private[Pin]
+    hash: Bytes32 = strawberry.field(description="Names it in its network.")
+    chain_id: BigInt = strawberry.field(description="The network, by EIP-155.")
+    block: Block = strawberry.field(description="The block that holds it.")
+    index: int = strawberry.field(description="Its place in the block, from 0.")
+
+    @field("Its events in order; logs that no rule of the profile claims are left out.")
+    async def events(
+        self,
+        info: Info,
+        first: First = UNSET,
+        after: After = UNSET,
+        last: Last = UNSET,
+        before: Before = UNSET,
+    ) -> Connection[LifecycleEvent]:
+        of_transaction = (("transaction_hash", (("eq", self.hash),)),)
+        listed = Listed(EVENTS, BY_POSITION, filter=of_transaction)
+        return await connect(info, listed, Slice(first, after, last, before), (self.pin,), events_of(info.context))
+
+
+async def find_transaction(context: Context, hash: bytes, chain_id: int | None) -> IndexedTransaction | None:
+    """Returns the transaction of a hash, None where none is indexed. Raises BadUserInput where two networks hold it."""
+    pins = {pin.chain_id: pin for pin in context.snapshot.pins if chain_id is None or pin.chain_id == chain_id}
+    found = await context.reading.read(transactions, list(pins), hash)
+    if len(found) > 1:
+        holders = " and ".join(str(row.chain_id) for row in found)
+        raise BadUserInput(f"hash is 0x{hash.hex()}, which chains {holders} hold: give chainId.", Reason.AMBIGUOUS)
+    return _indexed(found[0], pins[found[0].chain_id]) if found else None
+
+
+def _indexed(row: Row[Any], pin: Pin) -> IndexedTransaction:
+    return IndexedTransaction(
+        pin=pin,
+        hash=Bytes32(row.transaction_hash),
+        chain_id=BigInt(row.chain_id),
+        block=to_block(BlockPoint(row.chain_id, row.number, row.hash, row.timestamp)),
+        index=row.transaction_index,
+    )

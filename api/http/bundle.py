@@ -1,0 +1,76 @@
+"""`/devices/{did}/bundle.json`: the audit bundle of a device, to be checked offline by `certindex check`."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from api.http.rates import RateLimited, Rates
+from api.reading.snapshot import open_snapshot
+from api.settings import Settings
+from schema.bundle.document import Bundle, to_json
+from schema.bundle.making import Unreadable, make_bundle
+from schema.program.logs import tell
+from schema.tables.database import DatabaseError
+
+log = logging.getLogger("certindex.api")
+
+DID = re.compile(r"did:erc721:([0-9]{1,19}):0x([0-9a-fA-F]{40}):([0-9]{1,78})")
+EXAMPLE = f"did:erc721:137:0x{'ab' * 20}:42"
+
+AT_A_TIME = 2
+"""A bundle reads a device's whole history: few are made side by side, others wait."""
+
+
+def bundle_route(engine: Engine, settings: Settings, rates: Rates) -> Callable[[Request], Awaitable[Response]]:
+    """Return what answers requests for bundles."""
+    slots = asyncio.Semaphore(AT_A_TIME)
+
+    async def answer(request: Request) -> Response:
+        did = str(request.path_params["did"])
+        named = DID.fullmatch(did)
+        if named is None or int(named[3]) >= 2**256 or int(named[1]) >= 2**63:
+            return _refusal(400, f'"{did[:200]}" is no DID of a device. Example: {EXAMPLE}')
+        try:
+            rates.client(request.scope).take_request()
+        except RateLimited as error:
+            refused = _refusal(429, str(error))
+            refused.headers["Retry-After"] = str(error.retry_after)
+            return refused
+        chain_id, contract, token_id = int(named[1]), bytes.fromhex(named[2]), int(named[3])
+        try:
+            async with asyncio.timeout(settings.max_seconds), slots, open_snapshot(engine) as snapshot:
+                bundle = await snapshot.read(make_bundle, chain_id, contract, token_id)
+        except TimeoutError:
+            return _refusal(503, f"The bundle took longer than {settings.max_seconds:g} s. Ask again later.")
+        except (DBAPIError, DatabaseError):
+            return _refusal(503, "The database does not answer. Ask again later.")
+        except Unreadable as error:
+            tell(log, logging.ERROR, "a bundle cannot be made", " of {device}: {error}", device=did, error=str(error))
+            return _refusal(500, f"What is stored of {did} is damaged: {error}")
+        if bundle is None:
+            return _refusal(404, f"There is no device {did}, as far as it is indexed.")
+        return _response(request, bundle)
+
+    return answer
+
+
+def _response(request: Request, bundle: Bundle) -> Response:
+    tag = f'"{bundle.manifest.hash}"'
+    headers = {
+        "ETag": tag,
+        "Cache-Control": "no-cache",
+        "Content-Disposition": f'attachment; filename="device-{bundle.device.token_id}.bundle.json"',
+    }
+    if tag in request.headers.get("If-None-Match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(to_json(bundle), media_type="application/json", headers=headers)
+
+
+def _refusal(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status, {"Cache-Control": "no-store"})

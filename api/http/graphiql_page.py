@@ -1,0 +1,100 @@
+"""The page at /graphql: GraphiQL with tabs whose first click answers, about a device that is there."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, Select, and_, case, exists, literal, select
+from sqlalchemy.exc import DBAPIError
+
+from api.graphql.types.identity import token_did
+from api.queries.sql import tables
+from api.queries.sql.filters import LAST_SECOND
+from schema.tables.columns import OPEN, block_of
+
+FOLDER = Path(__file__).parents[1] / "graphiql"
+YEAR = 365 * 24 * 3600
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class Example(NamedTuple):
+    """A device to ask about, and a time at which it was known."""
+
+    device: str
+    then: str
+
+
+def graphiql_page(engine: Engine) -> str:
+    """Return the page. Its examples are empty while the database cannot be read: the page itself always loads."""
+    try:
+        with engine.connect() as connection:
+            example = read_example(connection)
+    except DBAPIError:
+        example = None
+    tabs = json.dumps(_tabs(example or Example("", "")))
+    return (FOLDER / "index.html").read_text("utf-8").replace("{{tabs}}", tabs.replace("<", "\\u003c"))
+
+
+def _tabs(example: Example) -> list[dict[str, str]]:
+    variables: dict[str, dict[str, Any]] = {
+        "device": {"device": example.device},
+        "fleet": {},
+        "past": {"device": example.device, "then": example.then},
+        "live": {},
+    }
+    return [
+        {
+            "query": (FOLDER / f"{name}.graphql").read_text("utf-8"),
+            "variables": json.dumps(values, indent=2) if values else "",
+        }
+        for name, values in variables.items()
+    ]
+
+
+def read_example(connection: Connection) -> Example | None:
+    """Return a device with something to show in every section, as far as a short look finds one; None without any."""
+    found = connection.execute(_richest_device()).first() or connection.execute(_first_device()).first()
+    if found is None:
+        return None
+    chain, block = tables.chain.c, tables.block.c
+    now = select(chain.indexed_time).where(chain.chain_id == found.chain_id)
+    first_seen = select(block.timestamp).where(block.chain_id == found.chain_id, block.number == block_of(found.id))
+    then = max(connection.execute(now).scalar_one() - YEAR, connection.execute(first_seen).scalar_one())
+    return Example(
+        token_did(found.chain_id, found.contract, found.token_id),
+        datetime.fromtimestamp(min(then, LAST_SECOND), UTC).isoformat().replace("+00:00", "Z"),
+    )
+
+
+LOOKED_AT = 200
+"""Ends of life, the oldest of the first chain: the page must load as fast on a large database."""
+
+
+def _first_device() -> Select[Any]:
+    device = tables.device.c
+    return select(*_IDENTITY).order_by(device.chain_id, device.id).limit(1)
+
+
+def _richest_device() -> Select[Any]:
+    """Returns, of devices whose life is over, the one with most kinds of facts."""
+    device, step = tables.device.c, tables.end_of_life_step.c
+    ended = select(step.chain_id, step.device_id).order_by(step.chain_id, step.position).limit(LOOKED_AT).subquery()
+    facts = [
+        exists().where(table.c.chain_id == device.chain_id, table.c.device_id == device.id, *conditions)
+        for table, *conditions in (
+            (tables.factory_reset,),
+            (tables.firmware_update,),
+            (tables.test_result,),
+            (tables.authorization, tables.authorization.c.valid_to == OPEN),
+        )
+    ]
+    richness = sum((case((fact, 1), else_=0) for fact in facts), literal(0))
+    is_ended = and_(device.chain_id == ended.c.chain_id, device.id == ended.c.device_id)
+    return select(*_IDENTITY).join(ended, is_ended).order_by(richness.desc(), device.chain_id, device.id).limit(1)
+
+
+_IDENTITY = [tables.device.c[name] for name in ("chain_id", "id", "contract", "token_id")]

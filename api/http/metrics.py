@@ -1,0 +1,158 @@
+"""What Prometheus reads from the API: plain counts, made on the way of each request, and told at each scrape."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Engine, event
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.http.endpoint import GraphQLEndpoint
+from schema.program.metrics import Described, Histogram, families
+
+REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+STATEMENT_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0)
+
+METRICS = (
+    Described("certindex_api_requests_total", "counter",
+              "Requests that were answered, by place and status; 499: the client left before.", ("route", "status")),
+    Described("certindex_api_request_seconds", "histogram",
+              "Time until a request was answered; event streams are not in it.", ("route",)),
+    Described("certindex_api_requests_in_progress", "gauge", "Requests that are being answered now."),
+    Described("certindex_api_errors_total", "counter",
+              "Errors in answers to queries, by their code; refused requests are told by their status.", ("code",)),
+    Described("certindex_api_cache_total", "counter",
+              "Queries that were looked for in the cache of answers: hit or miss.", ("result",)),
+    Described("certindex_api_connections", "gauge", "WebSockets and event streams that are open."),
+    Described("certindex_api_subscriptions", "gauge", "Subscriptions that are open."),
+    Described("certindex_api_snapshots_waiting", "gauge",
+              "Who waits for a turn to read the database: requests, or what is live (WebSockets and event streams).",
+              ("by",)),
+    Described("certindex_api_snapshot_wait_seconds", "histogram", "Time that was waited for such a turn.", ("by",)),
+    Described("certindex_api_statement_seconds", "histogram",
+              "Time that the database took for a SQL statement; its count is that of statements."),
+)  # fmt: skip
+
+ROUTES = {
+    "/": "page",
+    "/graphql": "graphql",
+    "/graphql/stream": "stream",
+    "/schema.graphql": "schema",
+    "/healthz": "healthz",
+    "/readyz": "readyz",
+}
+PREFIXES = {"/devices/": "bundle", "/graphiql/": "page"}
+CLIENT_LEFT = 499
+
+
+class ApiMetrics(Collector):
+    """The counts of one application. Requests are counted on its event loop, statements in threads."""
+
+    def __init__(self, engine: Engine, graphql: GraphQLEndpoint) -> None:
+        self._graphql = graphql
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self.request_seconds: dict[str, Histogram] = {}
+        self.in_progress = 0
+        self.statement_seconds = Histogram(STATEMENT_SECONDS)
+        event.listen(engine, "before_cursor_execute", _begin_statement)
+        event.listen(engine, "after_cursor_execute", self._end_statement)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields every metric of the table."""
+        answers, live = self._graphql.answers, self._graphql.live
+        slots = {"requests": self._graphql.slots, "live": live.slots}
+        return families(
+            METRICS,
+            {
+                "certindex_api_requests_total": sorted(self.requests.items()),
+                "certindex_api_request_seconds": [((route,), told) for route, told in self.request_seconds.items()],
+                "certindex_api_requests_in_progress": [((), self.in_progress)],
+                "certindex_api_errors_total": [((code,), count) for code, count in sorted(answers.errors.items())],
+                "certindex_api_cache_total": [
+                    ((result,), count) for result, count in sorted(answers.looked_up.items())
+                ],
+                "certindex_api_connections": [((), live.connections)],
+                "certindex_api_subscriptions": [((), live.subscriptions)],
+                "certindex_api_snapshots_waiting": [((name,), each.waiting) for name, each in slots.items()],
+                "certindex_api_snapshot_wait_seconds": [((name,), each.seconds) for name, each in slots.items()],
+                "certindex_api_statement_seconds": [((), self.statement_seconds)],
+            },
+        )
+
+    def answered(self, path: str, status: int, seconds: float | None) -> None:
+        """Counts a request; without `seconds` one whose answer is a stream."""
+        route = route_of(path)
+        self.requests[route, str(status)] += 1
+        if seconds is not None:
+            if route not in self.request_seconds:
+                self.request_seconds[route] = Histogram(REQUEST_SECONDS)
+            self.request_seconds[route].observe(seconds)
+
+    def _end_statement(self, _conn: Any, _cursor: Any, _statement: Any, _values: Any, context: Any, *_: Any) -> None:
+        self.statement_seconds.observe(time.perf_counter() - context.certindex_began)
+
+
+def _begin_statement(_conn: Any, _cursor: Any, _statement: Any, _values: Any, context: Any, *_: Any) -> None:
+    context.certindex_began = time.perf_counter()
+
+
+def route_of(path: str) -> str:
+    """Returns what a path is counted as: few names, whatever clients ask for."""
+    known = ROUTES.get(path)
+    return known or next((name for prefix, name in PREFIXES.items() if path.startswith(prefix)), "other")
+
+
+class CountRequests:
+    """The middleware that counts, outside of all others."""
+
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(self._metrics, scope["path"], send)
+        try:
+            await self._app(scope, receive, exchange.send)
+        except BaseException as error:
+            exchange.end(500 if isinstance(error, Exception) else CLIENT_LEFT)
+            raise
+        exchange.end(CLIENT_LEFT)
+
+
+class _Exchange:
+    """One request under way."""
+
+    def __init__(self, metrics: ApiMetrics, path: str, send: Send) -> None:
+        self._metrics = metrics
+        self._path = path
+        self._send = send
+        self._status: int | None = None
+        self._is_over = False
+        self._began = time.perf_counter()
+        metrics.in_progress += 1
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            if _is_stream(message):
+                self.end(message["status"], is_stream=True)
+        await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.end(self._status or 500)
+
+    def end(self, status: int, *, is_stream: bool = False) -> None:
+        """Counts the request, once."""
+        if not self._is_over:
+            self._is_over = True
+            self._metrics.in_progress -= 1
+            self._metrics.answered(self._path, status, None if is_stream else time.perf_counter() - self._began)
+
+
+def _is_stream(message: Message) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in message["headers"])

@@ -1,0 +1,253 @@
+"""GraphQL over HTTP: what a request asks, and the media type that its answer takes.
+
+After the draft of the GraphQL Foundation. Every refusal is below 500 and says what to send instead.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, NoReturn
+
+from starlette.requests import Request
+
+from api.graphql.errors import BadUserInput, Code
+from api.graphql.inputs.min_block import HEADER, MinBlock, parse_min_block
+
+GRAPHQL_RESPONSE = "application/graphql-response+json"
+JSON = "application/json"
+HTML = "text/html"
+EVENT_STREAM = "text/event-stream"
+
+BODY_SECONDS = 30.0
+"""For all of the request's body."""
+
+MAX_NESTING = 64
+"""Of the request's JSON. Filters nest four deep; a parser or a coercion that recurses must not meet thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """`hash` (SHA-256, lower-case hex) and `document_id` name the document: with one of them the query may be empty.
+
+    `min_block` is to be indexed before it is answered.
+    """
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = None
+    hash: str | None = None
+    document_id: str | None = None
+    min_block: MinBlock | None = None
+
+
+@dataclass
+class RequestError(Exception):
+    """A request that is no GraphQL request."""
+
+    status: int
+    message: str
+    headers: dict[str, str] = field(default_factory=dict)
+    code: Code = Code.BAD_REQUEST
+
+    def __str__(self) -> str:
+        return self.message
+
+
+async def read_request(request: Request, max_body_bytes: int) -> GraphQLRequest:
+    """Return what a GET or POST asks. Raises RequestError."""
+    if request.method != "POST":
+        asked = graphql_request(_from_url(request))
+    else:
+        _check_content_type(request)
+        asked = graphql_request(parse_json(await _body(request, max_body_bytes), "The body"))
+    return replace(asked, min_block=_min_block(request))
+
+
+def _min_block(request: Request) -> MinBlock | None:
+    text = request.headers.get(HEADER)
+    try:
+        return None if text is None else parse_min_block(text)
+    except BadUserInput as error:
+        raise RequestError(400, str(error), code=Code.BAD_USER_INPUT) from None
+
+
+class MediaType(NamedTuple):
+    """What to answer with; `named`: the client asked for it by name, not by a wildcard or by saying nothing."""
+
+    name: str
+    named: bool = False
+
+
+def response_type(request: Request, offers: Sequence[str]) -> MediaType:
+    """Return the offer that the Accept header likes best. Raises RequestError (406) when none will do."""
+    accept = ",".join(request.headers.getlist("accept")).strip()
+    if not accept:
+        return MediaType(JSON)
+    wishes = {offer: _wish(accept, offer) for offer in offers}
+    best = max(offers, key=lambda offer: wishes[offer])
+    if wishes[best].quality == 0:
+        raise RequestError(406, f'Accept is "{accept[:200]}": this service answers {" or ".join(offers)}.')
+    return MediaType(best, wishes[best].named)
+
+
+def parse_json(body: bytes | str, name: str) -> Any:
+    """Return the value of a JSON text; whole numbers stay exact. Raises RequestError."""
+    try:
+        text = body.decode("utf-8") if isinstance(body, bytes) else body
+        # of surrogates in escapes: half a pair is no text, and no database or answer could hold it
+        value = json.loads(text, parse_constant=_refuse_constant)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise RequestError(400, f"{name} is nested too deep: {MAX_NESTING} levels are read.") from None
+    except UnicodeError as error:
+        raise RequestError(400, f"{name} is not UTF-8: {error}.") from None
+    except ValueError as error:
+        # what follows a semicolon tells how to change Python
+        raise RequestError(400, f"{name} is not JSON: {str(error).partition(';')[0]}.") from None
+    if _deeper_than(value, MAX_NESTING):
+        raise RequestError(400, f"{name} is nested too deep: {MAX_NESTING} levels are read.")
+    return value
+
+
+def _from_url(request: Request) -> dict[str, Any]:
+    parameters: dict[str, Any] = dict(request.query_params)
+    for name in ("variables", "extensions"):
+        if name in parameters:
+            parameters[name] = parse_json(parameters[name], f'The parameter "{name}"')
+    return parameters
+
+
+def _check_content_type(request: Request) -> None:
+    content_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    if content_type.strip().lower() != JSON:
+        raise RequestError(415, f'Content-Type is "{content_type[:100]}": send {JSON}.', {"Accept-Post": JSON})
+    charset = re.search(r'charset\s*=\s*"?([^";\s]+)', parameters, re.IGNORECASE)
+    if charset and charset[1].lower() not in ("utf-8", "utf8"):
+        raise RequestError(415, f'The charset is "{charset[1][:100]}": send utf-8.', {"Accept-Post": JSON})
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise RequestError(
+            415, "Content-Encoding is not read: send the body as it is.", {"Accept-Encoding": "identity"}
+        )
+
+
+async def _body(request: Request, max_bytes: int) -> bytes:
+    too_large = RequestError(413, f"The body is larger than {max_bytes} bytes.")
+    if int(request.headers.get("content-length", "0")) > max_bytes:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise too_large
+    except TimeoutError:
+        raise RequestError(408, f"The body took more than {BODY_SECONDS:g} s.", {"Connection": "close"}) from None
+    return bytes(body)
+
+
+def graphql_request(parameters: Any, name: str = "The body") -> GraphQLRequest:
+    """Return what the parameters of a request ask. Raises RequestError."""
+    if not isinstance(parameters, dict):
+        raise RequestError(
+            400, f'{name} is {_kind(parameters)}: send an object. Example: {{"query": "{{ _meta {{ version }} }}"}}'
+        )
+    query = _optional(parameters, "query", str)
+    hash = _persisted_hash(_optional(parameters, "extensions", dict) or {})
+    document_id = _optional(parameters, "documentId", str)
+    if query is None and hash is None and document_id is None:
+        raise RequestError(400, '"query" is missing. Example: {"query": "{ _meta { version } }"}')
+    return GraphQLRequest(
+        query or "",
+        _optional(parameters, "variables", dict),
+        _optional(parameters, "operationName", str),
+        hash,
+        document_id,
+    )
+
+
+def _persisted_hash(extensions: dict[str, Any]) -> str | None:
+    asked = extensions.get("persistedQuery")
+    if asked is None:
+        return None
+    hash = asked.get("sha256Hash") if isinstance(asked, dict) else None
+    if not isinstance(hash, str) or not re.fullmatch("[0-9a-fA-F]{64}", hash) or asked.get("version") != 1:
+        told = json.dumps(asked)[:200]
+        raise RequestError(
+            400,
+            f"extensions.persistedQuery is {told}: send version 1 and the SHA-256 of the document in hex. "
+            'Example: {"version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38"}',
+            code=Code.BAD_USER_INPUT,
+        )
+    return hash.lower()
+
+
+def _optional(parameters: dict[str, Any], name: str, kind: type) -> Any:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise RequestError(400, f'"{name}" is {_kind(value)}: send {KINDS[kind]}.')
+    return value
+
+
+KINDS: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+def _kind(value: Any) -> str:
+    return KINDS[type(value)]
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [
+            child
+            for parent in layer
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+        if not layer:
+            return False
+    return True
+
+
+class Wish(NamedTuple):
+    """How much an offer is wanted; the larger wins."""
+
+    quality: float
+    named: bool
+    preferred: bool
+
+
+def _wish(accept: str, offer: str) -> Wish:
+    qualities = _qualities(accept)
+    if offer in qualities:
+        return Wish(qualities[offer], named=True, preferred=offer == GRAPHQL_RESPONSE)
+    # a page and a stream are for who names them: curl's */* means data
+    wildcards = [] if offer in (HTML, EVENT_STREAM) else [f"{offer.split('/')[0]}/*", "*/*"]
+    quality = next((qualities[wildcard] for wildcard in wildcards if wildcard in qualities), 0)
+    return Wish(quality, named=False, preferred=offer == JSON)
+
+
+def _qualities(accept: str) -> dict[str, float]:
+    """Return the q of each media range in the header, 0 for one that is not to be had."""
+    found: dict[str, float] = {}
+    for part in accept.lower().split(","):
+        media_range, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
+        found[media_range] = float(quality) if re.fullmatch(r"[01](\.\d{0,3})?", quality, re.ASCII) else 0
+    return found

@@ -1,0 +1,1 @@
+"""How a SELECT is made: filters, orders, pages, points in time."""

@@ -1,0 +1,87 @@
+"""The point at which a SELECT reads: numbers, or columns of the table of keys."""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    ScalarSelect,
+    and_,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+)
+
+from api.queries.sql import tables
+from schema.tables.columns import INT64_MAX, LOG_INDEX_BITS
+
+
+class Scope(NamedTuple):
+    """Whose row it is (`keys`), and where it reads: a chain, up to a position, by a clock in unix seconds."""
+
+    keys: FromClause
+    chain_id: ColumnElement[int]
+    id: ColumnElement[int]
+    position: ColumnElement[int]
+    clock: ColumnElement[int]
+
+    def holds(self, spans: FromClause) -> ColumnElement[bool]:
+        """The span is in force: it began at or before the position and ended, if it did, after it."""
+        return and_(
+            spans.c.chain_id == self.chain_id, spans.c.valid_from <= self.position, spans.c.valid_to > self.position
+        )
+
+    def began(self, spans: FromClause) -> ColumnElement[bool]:
+        """The span began at or before the position, ended or not."""
+        return and_(spans.c.chain_id == self.chain_id, spans.c.valid_from <= self.position)
+
+    def active_at(self, seconds: int | None) -> "Scope":
+        """The same scope at an instant: after the last block at or before it, and never later than here."""
+        if seconds is None:
+            return self
+        end = last_position_by(self, seconds)
+        return self._replace(
+            position=case((end < self.position, end), else_=self.position), clock=literal(seconds, BigInteger)
+        )
+
+
+def scope_of(keys: FromClause) -> Scope:
+    """Returns the scope that each row of the keys is for itself."""
+    return Scope(keys, keys.c.chain_id, keys.c.id, keys.c.position, keys.c.clock)
+
+
+def first_position_from(scope: Scope, seconds: int) -> ColumnElement[int]:
+    """Returns the first position whose block time is at or after an instant; the last of all where there is none."""
+    block = tables.block.c
+    number = _block_number(scope, block.timestamp >= seconds, block.timestamp.asc(), block.number.asc())
+    return func.coalesce(number.op("<<")(BITS), literal_column(str(INT64_MAX), BigInteger))
+
+
+def last_position_by(scope: Scope, seconds: int) -> ColumnElement[int]:
+    """Returns the last position whose block time is at or before an instant; -1 where there is none."""
+    block = tables.block.c
+    number = _block_number(scope, block.timestamp <= seconds, block.timestamp.desc(), block.number.desc())
+    return func.coalesce((number + 1).op("<<")(BITS) - 1, literal_column("-1", BigInteger))
+
+
+def _block_number(scope: Scope, condition: ColumnElement[bool], *order: Any) -> ScalarSelect[int]:
+    block = tables.block
+    return (
+        select(block.c.number)
+        .where(block.c.chain_id == scope.chain_id, condition)
+        .order_by(*order)
+        .limit(1)
+        .correlate(scope.keys)
+        .scalar_subquery()
+    )
+
+
+BITS = literal_column(str(LOG_INDEX_BITS), BigInteger)
+
+
+def block_number_of(position: ColumnElement[int]) -> ColumnElement[int]:
+    """Returns the number of a position's block."""
+    return position.op(">>", return_type=BigInteger())(BITS)

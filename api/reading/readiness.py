@@ -1,0 +1,124 @@
+"""Whether answers can be trusted to be fresh: what /readyz says.
+
+Lag is chain time, the head's minus the indexed block's, so a chain that stands still stays ready.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, Row, bindparam, select
+from sqlalchemy.exc import DBAPIError
+
+from api.queries.sql import tables
+from api.settings import Settings
+from schema.tables.database import DatabaseError, check_revision, shown
+from schema.tables.notices import STANDBY_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Ready when there is no reason against it. Each reason says what is wrong and, where we know it, the way out."""
+
+    reasons: tuple[str, ...]
+    chains: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        return not self.reasons
+
+
+def readiness(engine: Engine, settings: Settings, now: int) -> Readiness:
+    """Return the state of the database and of every chain in it. `now` is in unix seconds."""
+    try:
+        with engine.connect() as connection:
+            check_revision(connection)
+            chains = connection.execute(CHAINS).all()
+            standbys = connection.execute(STANDBYS, {"recent": now - STANDBY_SECONDS}).all()
+    except DatabaseError as error:
+        return Readiness((str(error),))
+    except DBAPIError as error:
+        return Readiness((f"The database {shown(engine)} does not answer: {' '.join(str(error.orig).split())}.",))
+    if not chains:
+        return Readiness((f"The database {shown(engine)} holds no chain yet: start the indexer (certindex run).",))
+    reasons = [reason for chain in chains for reason in _reasons(chain, settings, now)]
+    waiting = {chain.chain_id: [row.name for row in standbys if row.chain_id == chain.chain_id] for chain in chains}
+    return Readiness(tuple(reasons), tuple(_told(chain, waiting[chain.chain_id]) for chain in chains))
+
+
+CHAIN = tables.chain.c
+CHAINS = select(
+    CHAIN.chain_id,
+    CHAIN.head_number,
+    CHAIN.head_time,
+    CHAIN.indexed_number,
+    CHAIN.indexed_time,
+    CHAIN.polled_at,
+    CHAIN.backfilled,
+    CHAIN.writer,
+    CHAIN.failing_since,
+    CHAIN.last_error,
+    CHAIN.stopped,
+).order_by(CHAIN.chain_id)
+STANDBY = tables.standby.c
+STANDBYS = (
+    select(STANDBY.chain_id, STANDBY.name)
+    .where(STANDBY.seen_at >= bindparam("recent"))
+    .order_by(STANDBY.since, STANDBY.name)
+)
+
+
+def _progress(indexed: int, head: int | None) -> str:
+    return "no node has told its head yet." if head is None else f"block {indexed} of {head} is indexed."
+
+
+def _reasons(chain: Row[*tuple[Any, ...]], settings: Settings, now: int) -> Iterator[str]:
+    name = f"Chain {chain.chain_id}"
+    if not chain.backfilled:
+        yield f"{name}: the first backfill is not done: {_progress(chain.indexed_number, chain.head_number)}"
+    lag = lag_seconds(chain.head_time, chain.indexed_time)
+    if lag > settings.max_lag_seconds:
+        yield (
+            f"{name}: the index lies {lag} s of chain time behind the head, "
+            f"more than MAX_LAG_SECONDS={settings.max_lag_seconds}."
+        )
+    if chain.stopped:
+        yield f"{name}: indexing stopped at block {_failing_block(chain)} until a person decides: {chain.last_error}"
+    elif chain.failing_since is not None and now - chain.failing_since > settings.poll_stale_seconds:
+        yield (
+            f"{name}: block {_failing_block(chain)} could not be indexed for {now - chain.failing_since} s, more than "
+            f"POLL_STALE_SECONDS={settings.poll_stale_seconds}: {chain.last_error}"
+        )
+    if chain.polled_at is None:
+        yield f"{name}: no provider has answered yet."
+    elif now - chain.polled_at > settings.poll_stale_seconds:
+        yield (
+            f"{name}: a provider last answered {now - chain.polled_at} s ago, more than "
+            f"POLL_STALE_SECONDS={settings.poll_stale_seconds}: is the indexer running, and does its node answer?"
+        )
+
+
+def lag_seconds(head_time: int | None, indexed_time: int) -> int:
+    """Return by how much chain time the index lies behind the head, 0 while the head is unknown."""
+    return max(0, (head_time or indexed_time) - indexed_time)
+
+
+def _told(chain: Row[*tuple[Any, ...]], standbys: list[str]) -> dict[str, Any]:
+    return {
+        "chainId": str(chain.chain_id),
+        "head": None if chain.head_number is None else str(chain.head_number),
+        "indexed": str(chain.indexed_number),
+        "lagSeconds": lag_seconds(chain.head_time, chain.indexed_time),
+        "polledAt": chain.polled_at,
+        "backfilled": chain.backfilled,
+        "writer": chain.writer,
+        "standbys": standbys,
+        "failingSince": chain.failing_since,
+        "failingBlock": None if chain.failing_since is None else str(_failing_block(chain)),
+        "lastError": chain.last_error,
+        "stopped": chain.stopped,
+    }
+
+
+def _failing_block(chain: Row[*tuple[Any, ...]]) -> int:
+    return int(chain.indexed_number) + 1
