@@ -13,32 +13,14 @@ from sqlalchemy import make_url
 
 from scripts.devchain import Anvil
 from scripts.fleet import Fleet
-from tests.certindex import Certindex, runner
-from tests.chain import Factory
-from tests.databases import lasting_database
-from tests.fleet_index import build_fleet, index_fleet
-from tests.postgres import PostgresServer, plain_url
+from tests.support.certindex import Certindex, runner
+from tests.support.databases import lasting_database
+from tests.support.factory import Factory
+from tests.support.fleet_index import build_fleet, index_fleet
+from tests.support.postgres import PostgresServer, plain_url
 
 StartAnvil = Callable[..., Anvil]
 NewDatabase = Callable[[], str]
-
-LONGEST = (
-    "test_queries_at_size",
-    "test_connections",
-    "test_race",
-    "test_sync_properties",
-    "test_cli",
-    "test_graphql_moving_chain",
-    "test_feed_law",
-    "test_same_answers",
-    "test_faults",
-    "test_verify_range",
-    "test_storm",
-    "test_takeover",
-    "test_run_serve",
-    "test_demo",
-)
-"""Files that take more than 20 seconds."""
 
 
 @pytest.fixture
@@ -171,8 +153,8 @@ def _postgres_databases(server_url: str) -> Iterator[NewDatabase]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files, so that two processes end together; let tests that explore take their time."""
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    """Run slow files first, so that two processes end together; let tests that explore take their time."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if os.environ.get("EXPLORED_EXAMPLES"):
         for item in items:
             item.add_marker(pytest.mark.timeout(0))

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
-from tests.postgres import PostgresServer, plain_url
+from tests.support.postgres import PostgresServer, plain_url
 
 TUNING = ("shared_buffers=256MB", "max_wal_size=4GB", "max_connections=60")
 KINDS = ("sqlite", "postgresql")

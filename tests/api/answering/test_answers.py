@@ -1,0 +1,135 @@
+"""What a request makes the database do: nothing where it is refused, once where many ask the same."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from api.answering.answers import Answers
+from api.graphql.limits import Limits
+from api.graphql.schema import build_schema
+from api.http.requests import GraphQLRequest
+from api.settings import Settings
+from schema.tables.database import connect
+from tests.support.feeding import Moving, minted
+
+DEVICES = 5
+LIMITS = Limits(cost=100, depth=5, aliases=3)
+
+
+class Asked:
+    """Answers over a database; `statements` and `checkouts` of connections are counted."""
+
+    def __init__(self, engine: Engine, **settings: Any) -> None:
+        self.statements: list[str] = []
+        self.checkouts = 0
+        self.answers = Answers(engine, Settings(**settings), build_schema(limits=LIMITS))
+        self._slots = asyncio.Semaphore(4)
+        event.listen(engine, "before_cursor_execute", lambda *given: self.statements.append(given[2]))
+        event.listen(engine, "checkout", self._note)
+
+    async def ask(self, query: str, **variables: Any) -> Any:
+        asked = GraphQLRequest(query, variables)
+        return json.loads((await self.answers.answer(asked, self._slots, lambda cost: None)).body)
+
+    def forget(self) -> None:
+        self.statements.clear()
+        self.checkouts = 0
+
+    def _note(self, *_: Any) -> None:
+        self.checkouts += 1
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    url = f"sqlite:///{tmp_path / 'devices.db'}"
+    moving = Moving(url)
+    await moving.mine(*(log for token in range(1, DEVICES + 1) for log in minted(token)))
+    moving.close()
+    engine = connect(url, read_only=True)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("{ devices(first: 99) { nodes { history { nodes { kind } } } } }", "MAX_COST_EXCEEDED"),
+        ("{ a: __typename b: __typename c: __typename d: __typename }", "MAX_COST_EXCEEDED"),
+        (
+            "{ devices(first: 1) { nodes { manufacturer { devices(first: 1) { nodes { id } } } } } }",
+            "MAX_DEPTH_EXCEEDED",
+        ),
+        ("{ nothing }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{", "GRAPHQL_PARSE_FAILED"),
+    ],
+)
+async def test_what_is_refused_asks_nothing_of_the_database(engine: Engine, query: str, code: str) -> None:
+    asked = Asked(engine)
+    for _ in range(3):
+        answer = await asked.ask(query)
+        assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
+    assert (asked.checkouts, asked.statements) == (0, [])
+    await asked.answers.close()
+
+
+async def test_what_is_not_kept_is_not_looked_up(engine: Engine) -> None:
+    asked = Asked(engine)
+    query = "query Q($id: BigInt!) { device(by: {tokenId: $id}) { tokenId } }"
+    for id in range(1, DEVICES + 1):
+        assert (await asked.ask(query, id=id))["data"] == {"device": {"tokenId": str(id)}}
+    assert asked.checkouts == DEVICES  # one snapshot each
+    await asked.ask(query, id=1)
+    assert asked.checkouts == DEVICES + 1  # of the look-up of revisions
+    await asked.answers.close()
+
+
+async def test_of_many_who_ask_the_same_at_once_one_reads(engine: Engine) -> None:
+    asked = Asked(engine)
+    query = "{ devices { totalCount } }"
+    for _ in range(2):
+        await asked.ask(f"{query} # known")
+    asked.forget()
+    answers = await asyncio.gather(*(asked.ask(query) for _ in range(20)))
+    assert answers == [answers[0]] * 20
+    assert answers[0]["data"] == {"devices": {"totalCount": DEVICES}}
+    assert sum("count(*)" in statement for statement in asked.statements) == 1
+    await asked.answers.close()
+
+
+async def test_who_waits_for_another_is_answered_when_that_one_leaves(engine: Engine) -> None:
+    asked = Asked(engine)
+    query = "{ devices { totalCount } }"
+    first = asyncio.create_task(asked.ask(query))
+    others = [asyncio.create_task(asked.ask(query)) for _ in range(5)]
+    await asyncio.sleep(0)
+    first.cancel()
+    for other in others:
+        assert (await other)["data"] == {"devices": {"totalCount": DEVICES}}
+    await asked.answers.close()
+
+
+async def test_what_depends_on_the_clock_is_read_by_each(engine: Engine) -> None:
+    asked = Asked(engine)
+    answers = await asyncio.gather(*(asked.ask("{ _meta { chains { chainId } } }") for _ in range(5)))
+    assert all("errors" not in answer for answer in answers)
+    assert asked.checkouts == len(answers)
+    await asked.answers.close()
+
+
+async def test_look_ups_by_token_id_share_their_statements(engine: Engine) -> None:
+    asked = Asked(engine, cache_bytes=0)
+    query = (
+        "{ a: device(by: {tokenId: 1}) { id } b: device(by: {tokenId: 2}) { id } c: device(by: {tokenId: 9}) { id } }"
+    )
+    for _ in range(2):
+        asked.forget()
+        answer = await asked.ask(query)
+        assert [answer["data"][name] is None for name in "abc"] == [False, False, True]
+        # one for the ids, one for the devices
+        assert len([statement for statement in asked.statements if "device" in statement]) == 2
+    await asked.answers.close()

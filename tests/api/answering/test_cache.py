@@ -1,0 +1,368 @@
+"""Answers that are kept: given again while the database says the same, and never a moment longer."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from threading import Event, Thread
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlmodel import SQLModel
+
+from api.answering import answers as module
+from api.answering.answers import Answers
+from api.graphql.schema import execute_compiled, execute_ordinary
+from api.http.requests import GraphQLRequest
+from api.reading.revisions import Revisions
+from api.settings import Settings
+from indexer.proof.judge import Untold, Verified
+from indexer.store.verification import Levels
+from schema.tables.database import connect
+from tests.support.asking import SCHEMA
+from tests.support.databases import module_database
+from tests.support.fakechain import FakeBlock
+from tests.support.feeding import Moving, minted, sold, updated
+from tests.support.indexing import open_engine
+from tests.support.server import CLIENT, serving
+
+
+def charge_nothing(cost: int) -> None:
+    """Lets anyone ask for anything."""
+
+
+COUNT = "{ devices { totalCount } }"
+
+
+class Asked:
+    """Answers over a database, one slot, and how often each question was executed."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.answers = answers
+        self.executed: Counter[str] = Counter()
+        self._slots = asyncio.Semaphore(1)
+
+    async def ask(self, query: str, operation_name: str | None = None, **variables: Any) -> Any:
+        asked = GraphQLRequest(query, variables or None, operation_name)
+        return json.loads((await self.answers.answer(asked, self._slots, charge_nothing)).body)
+
+
+@asynccontextmanager
+async def asked_of(url: str, monkeypatch: pytest.MonkeyPatch, cache_bytes: int = 10**6) -> AsyncIterator[Asked]:
+    engine = connect(url, read_only=True)
+    asked = Asked(Answers(engine, Settings(cache_bytes=cache_bytes), SCHEMA))
+
+    async def by_graphql_core(schema: Any, request: GraphQLRequest, context: Any) -> Any:
+        asked.executed[request.query] += 1
+        return await execute_ordinary(schema, request, context)
+
+    def by_a_plan(schema: Any, ready: Any, request: GraphQLRequest, context: Any) -> Any:
+        answer = execute_compiled(schema, ready, request, context)
+        asked.executed[request.query] += answer is not None
+        return answer
+
+    monkeypatch.setattr(module, "execute_ordinary", by_graphql_core)
+    monkeypatch.setattr(module, "execute_compiled", by_a_plan)
+    yield asked
+    await asked.answers.close()
+    engine.dispose()
+
+
+async def test_a_question_is_answered_anew_when_a_block_was_added_and_only_then(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving = Moving(database_url)
+    await moving.mine(*minted(1))
+    async with asked_of(database_url, monkeypatch) as asked:
+        for _ in range(3):
+            assert (await asked.ask(COUNT))["data"]["devices"]["totalCount"] == 1
+        assert asked.executed[COUNT] == 1
+        await moving.mine(*minted(2))
+        for _ in range(3):
+            assert (await asked.ask(COUNT))["data"]["devices"]["totalCount"] == 2
+        assert asked.executed[COUNT] == 2
+    moving.close()
+
+
+async def test_what_differs_in_a_question_is_not_mixed_up(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    moving = Moving(sqlite_url)
+    await moving.mine(*minted(1), *minted(2))
+    async with asked_of(sqlite_url, monkeypatch) as asked:
+        query = "query A($id: BigInt!) { device(by: {tokenId: $id}) { tokenId } } query B { devices { totalCount } }"
+        for _ in range(2):
+            assert (await asked.ask(query, "A", id=1))["data"] == {"device": {"tokenId": "1"}}
+            assert (await asked.ask(query, "A", id="2"))["data"] == {"device": {"tokenId": "2"}}
+            assert (await asked.ask(query, "B"))["data"] == {"devices": {"totalCount": 2}}
+            assert "errors" in await asked.ask(query, "A", id=True)
+            assert "errors" in await asked.ask(query, "A", id=1.5)
+    moving.close()
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["{ _meta { version } }", "{ ...M } fragment M on Query { devices { totalCount } m: _meta { chains { synced } } }"],
+)
+async def test_what_depends_on_the_clock_is_never_kept(
+    sqlite_url: str, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving = Moving(sqlite_url)
+    await moving.mine(*minted(1))
+    async with asked_of(sqlite_url, monkeypatch) as asked:
+        for _ in range(3):
+            assert "data" in await asked.ask(query)
+        assert asked.executed[query] == 3
+    moving.close()
+
+
+async def test_what_was_refused_or_failed_is_never_kept(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    moving = Moving(sqlite_url)
+    await moving.mine(*minted(1))
+    partly = "{ devices { totalCount } bad: devices(first: 500) { totalCount } }"
+    async with asked_of(sqlite_url, monkeypatch) as asked:
+        for query in (partly, "{ nothing }"):
+            for _ in range(2):
+                assert "errors" in await asked.ask(query)
+            assert asked.executed[query] == 2
+    moving.close()
+
+
+async def test_what_is_kept_is_bounded_by_its_bytes(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    moving = Moving(sqlite_url)
+    await moving.mine(*minted(1))
+    async with asked_of(sqlite_url, monkeypatch, cache_bytes=20_000) as asked:
+        for number in range(50):
+            await asked.ask(f"{{ a{number}: devices {{ totalCount }} }}")
+            await asked.ask(COUNT)
+        assert asked.executed[COUNT] == 1
+        assert 5_000 < asked.answers._kept.currsize <= 20_000
+    async with asked_of(sqlite_url, monkeypatch, cache_bytes=0) as asked:
+        for _ in range(2):
+            await asked.ask(COUNT)
+        assert asked.executed[COUNT] == 2
+    moving.close()
+
+
+# The law
+
+QUESTION = """{
+  devices { totalCount nodes { ...D } }
+  then: device(by: {tokenId: 1}, asOf: {timestamp: "2023-11-14T22:13:44Z"}) { ...D }
+  changes(first: 100) { hasMore endCursor messages { cursor retracted event { id finality verification } } }
+  final: changes(first: 100, finality: FINALIZED) { messages { cursor event { id } } }
+  orphanedEvents { totalCount }
+  lifecycleEvents(filterBy: {finality: {eq: FINALIZED}}) { totalCount nodes { verificationNote } }
+}
+fragment D on Device { id owner firmware { version } asOf { number hash finality } history { totalCount } }"""
+LOGS = {"mint 1": minted(1), "mint 2": minted(2), "update": [updated(1), updated(2)], "sale": [sold(1)], "nothing": []}
+BRANCH = st.lists(st.sampled_from(sorted(LOGS)), min_size=1, max_size=3)
+ACTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("mine"), BRANCH),
+        st.tuples(st.just("reorg"), st.integers(1, 3), BRANCH),
+        st.tuples(st.sampled_from(["step", "verify", "doubt", "rebuild", "restart", "take_back"])),
+    ),
+    min_size=5,
+    max_size=7,
+)
+
+
+class World:
+    """A chain and its index, to which anything may happen that a writer does."""
+
+    def __init__(self, url: str) -> None:
+        self.moving = Moving(url, finality=3)
+        self.node, self.indexer = self.moving.node, self.moving.indexer
+        self.levels = Levels(self.indexer.engine, self.node.chain_id)
+
+    async def mine(self, branch: list[str]) -> None:
+        for logs in branch:
+            await self.moving.mine(*LOGS[logs])
+
+    async def reorg(self, depth: int, branch: list[str]) -> None:
+        if depth <= self.node.head.number - self.node.finalized_number:
+            await self.moving.reorg(depth, *(LOGS[logs] for logs in branch))
+
+    async def step(self) -> None:
+        self.node.mine()
+        await self.indexer.step()
+
+    async def verify(self) -> None:
+        self.levels.record((block, Verified(b"\xc0", ())) for block in self.levels.blocks(0, 100, 1))
+
+    async def doubt(self) -> None:
+        self.levels.record((block, Untold("receipts are gone")) for block in self.levels.blocks(0, 100, 2))
+
+    async def rebuild(self) -> None:
+        self.indexer.rebuild()
+
+    async def restart(self) -> None:
+        self.indexer.restart()
+
+    async def take_back(self) -> None:
+        store = self.indexer.store
+        store.roll_back_to(store.checkpoint(), max(0, store.checkpoint().number - 2))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def law_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = module_database(request, tmp_path_factory)
+    open_engine(url).dispose()
+    return url
+
+
+@settings(deadline=None, max_examples=4, suppress_health_check=[HealthCheck.too_slow])
+@given(acts=ACTS)
+def test_whatever_is_written_an_answer_that_is_kept_is_what_would_be_read(law_url: str, acts: Any) -> None:
+    asyncio.run(_play(law_url, acts))
+
+
+async def _play(url: str, acts: list[tuple[Any, ...]]) -> None:
+    world = World(url)
+    engine = connect(url, read_only=True)
+    keeping, reading = (Answers(engine, Settings(cache_bytes=size), SCHEMA) for size in (10**7, 0))
+    asked, slots = GraphQLRequest(QUESTION), asyncio.Semaphore(1)
+    try:
+        for act, *arguments in [("mine", ["mint 1"]), *acts]:
+            await getattr(world, act)(*arguments)
+            expected = json.loads((await reading.answer(asked, slots, charge_nothing)).body)
+            for _ in range(2):
+                assert json.loads((await keeping.answer(asked, slots, charge_nothing)).body) == expected, act
+    finally:
+        await keeping.close()
+        await reading.close()
+        engine.dispose()
+        world.indexer.lease.release()
+        with world.indexer.engine.begin() as connection:
+            for table in SQLModel.metadata.sorted_tables:
+                connection.execute(table.delete())
+        world.moving.close()
+
+
+# Over HTTP
+
+
+def test_no_answer_is_older_than_its_request_while_the_chain_grows_and_reorgs(database_url: str) -> None:
+    history = Told(Moving(database_url))
+    stale: list[Any] = []
+    done = False
+
+    def read(url: str) -> None:
+        with httpx.Client(timeout=60) as client:
+            while not done:
+                least = history.stored
+                answer = client.post(f"{url}/graphql", json={"query": COUNT}).json()
+                state = (answer["extensions"]["asOf"][0]["hash"], answer["data"]["devices"]["totalCount"])
+                if state not in history.states[least:]:
+                    stale.append((history.states[least], state))
+
+    with serving(Settings(database_url=database_url)) as url:
+        readers = [Thread(target=read, args=[url]) for _ in range(4)]
+        for reader in readers:
+            reader.start()
+        for number in range(2, 30):
+            asyncio.run(history.reorg(number) if number % 7 == 0 else history.grow(number))
+        done = True
+        for reader in readers:
+            reader.join()
+    history.moving.close()
+    assert stale == []
+
+
+class Told:
+    """The states that a database goes through: hash and number of devices. Those before `stored` are over."""
+
+    def __init__(self, moving: Moving) -> None:
+        self.moving = moving
+        self.states: list[tuple[str, int]] = []
+        self.stored = 0
+        asyncio.run(self.grow(1))
+
+    async def grow(self, number: int) -> None:
+        self.moving.node.mine(*minted(number))
+        self._note(self.moving.node.blocks)
+        await self._index()
+
+    async def reorg(self, number: int) -> None:
+        self.moving.node.reorg(1, minted(number), minted(100 + number))
+        for height in (-2, -1, len(self.moving.node.blocks)):
+            self._note(self.moving.node.blocks[:height])
+        await self._index()
+
+    async def _index(self) -> None:
+        await self.moving.indexer.catch_up()
+        self.stored = len(self.states) - 1
+
+    def _note(self, blocks: list[FakeBlock]) -> None:
+        self.states.append(("0x" + blocks[-1].hash.hex(), sum(len(block.logs) for block in blocks) // 2))
+
+
+def test_a_client_is_told_that_nothing_changed_until_the_next_block(database_url: str) -> None:
+    moving = Moving(database_url)
+    asyncio.run(moving.mine(*minted(1)))
+    with serving(Settings(database_url=database_url)) as url:
+
+        def ask(**headers: str) -> httpx.Response:
+            return CLIENT.get(f"{url}/graphql", params={"query": COUNT}, headers=headers)
+
+        first = ask()
+        assert ask(**{"if-none-match": first.headers["etag"]}).status_code == 304
+        asyncio.run(moving.mine(*minted(2)))
+        second = ask(**{"if-none-match": first.headers["etag"]})
+    moving.close()
+    assert (second.status_code, second.json()["data"]) == (200, {"devices": {"totalCount": 2}})
+    assert second.headers["etag"] != first.headers["etag"]
+
+
+# Looking revisions up
+
+
+async def test_who_asks_while_a_look_up_is_under_way_waits_for_the_next(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving = Moving(database_url)
+    await moving.mine(*minted(1))
+    engine = connect(database_url, read_only=True)
+    revisions = Revisions(engine)
+    read, goes_on, found = revisions._read, Event(), list[Any]()
+
+    def slowly() -> Any:
+        found.append(read())
+        goes_on.wait(60)
+        return found[-1]
+
+    monkeypatch.setattr(revisions, "_read", slowly)
+    first = asyncio.create_task(revisions.now())
+    await asyncio.to_thread(_until, lambda: bool(found))
+    await moving.mine(*minted(2))
+    later = [asyncio.create_task(revisions.now()) for _ in range(10)]
+    await asyncio.sleep(0.01)
+    goes_on.set()
+    before, *after = await asyncio.gather(first, *later)
+    assert [before, *set(after)] == found
+    assert found[0] != found[1]
+    await revisions.close()
+    engine.dispose()
+    moving.close()
+
+
+async def test_a_connection_that_ended_is_made_anew(database_url: str) -> None:
+    moving = Moving(database_url)
+    await moving.mine(*minted(1))
+    engine = connect(database_url, read_only=True)
+    revisions = Revisions(engine)
+    first = await revisions.now()
+    revisions._connection.close()
+    assert await revisions.now() == first
+    await revisions.close()
+    engine.dispose()
+    moving.close()
+
+
+def _until(is_true: Callable[[], bool]) -> None:
+    while not is_true():
+        time.sleep(0.01)

@@ -1,0 +1,319 @@
+"""The compiled executor says what the ordinary one says, byte for byte; what it does not know it leaves to that."""
+
+import asyncio
+import gc
+import weakref
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+import strawberry.schema.schema
+from graphql import GraphQLSchema, parse, validate
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+import api.graphql.types.devices
+from api.graphql.compiled import operations
+from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, Document, Documents
+from api.graphql.context import Context
+from api.graphql.limits import Limits
+from api.graphql.schema import build_schema, execute_compiled, execute_ordinary, find_ready
+from api.http.requests import GraphQLRequest
+from api.queries.sql import pages
+from api.reading.batching import ReadingInThread, ReadingOnLoop
+from api.reading.snapshot import open_snapshot
+from schema.tables.database import connect
+from tests.support.asking import answer_compiled, execute
+from tests.support.fakechain import FakeNode
+from tests.support.histories import random_block
+from tests.support.indexing import Indexer, engine_of
+from tests.support.random_queries import Query, Values, random_query
+
+SCHEMA = build_schema(limits=Limits(cost=10**12, depth=50, aliases=1000))
+GRAPHQL: GraphQLSchema = SCHEMA._schema
+NOW = 1_700_000_000.0
+BLOCKS = 30
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A random history of few devices, of which everything is told."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('compiled') / 'history.db'}"
+    node = FakeNode()
+    for seed in range(BLOCKS):
+        random_block(seed).mine(node)
+    with engine_of(url) as writer:
+        asyncio.run(Indexer(writer, node).catch_up())
+    engine = connect(url, read_only=True)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def values(database: Engine) -> Values:
+    """What the database holds, for the arguments of queries."""
+    data = asyncio.run(both(database, Query(SAMPLES, {})))[0]["data"]
+    devices, events = data["devices"]["nodes"], data["lifecycleEvents"]["nodes"]
+    things = [*devices, *events, *data["manufacturers"]["nodes"], *data["authorizations"]["nodes"]]
+    ids = [thing["id"] for thing in things]
+    numbers = [device["tokenId"] for device in devices]
+    return {
+        "id": [devices[0]["id"], *ids, "nonsense"],
+        "ids": [devices[0]["id"], *ids],
+        "tokenId": numbers,
+        "tokenDID": [device["tokenDID"] for device in devices],
+        "manufacturerId": ["1", "2"],
+        "hardwareLicenseId": ["10", "11"],
+        "hash": [event["transactionHash"] for event in events],
+        "block": [event["block"]["number"] for event in events],
+        "blockHash": [event["block"]["hash"] for event in events],
+        "timestamp": [event["block"]["timestamp"] for event in events],
+        "chainId": [devices[0]["chainId"], "7"],
+        "after": ["nonsense"],
+        "before": ["nonsense"],
+        "first": [2, 0, 1, 5],
+        "last": [2, 1],
+        "ID": ids,
+        "Int": [0, 1, 2],
+        "Float": [0.5],
+        "Boolean": [True, False],
+        "String": ["a", "SN-1", "1.0.0", ""],
+        "BigInt": [*numbers, 1, "0"],
+        "Address": ["0x" + "a1" * 20, "0x" + "B0" * 20],
+        "Bytes": ["0x", "0x01"],
+        "Bytes32": [event["transactionHash"] for event in events],
+        "DateTime": [event["block"]["timestamp"] for event in events],
+    }
+
+
+SAMPLES = """{
+  devices(orderBy: {field: TOKEN_ID, direction: ASC}) { nodes { id tokenId tokenDID chainId } }
+  lifecycleEvents(first: 100) { nodes { id transactionHash block { number hash timestamp } } }
+  manufacturers { nodes { id } }
+  authorizations(scope: ALL) { nodes { id } }
+}"""
+
+
+async def both(engine: Engine, query: Query, operation: str | None = None) -> tuple[dict[str, Any], Any]:
+    """Return the ordinary answer and the compiled one, None where that is left to the ordinary."""
+    asked = GraphQLRequest(query.text, query.variables, operation)
+    async with open_snapshot(engine) as snapshot:
+        ordinary = await execute_ordinary(SCHEMA, asked, Context(ReadingOnLoop(snapshot), now=lambda: NOW))
+        compiled = answer_compiled(SCHEMA, asked, snapshot, now=lambda: NOW)
+    return ordinary, compiled
+
+
+def same(ordinary: Any, compiled: Any) -> bool:
+    return msgspec.json.encode(ordinary) == msgspec.json.encode(compiled)
+
+
+class Random(NamedTuple):
+    """A query by its seed, beside what it is made of."""
+
+    database: Engine
+    values: Values
+
+    def query(self, seed: int) -> Query:
+        return random_query(GRAPHQL, self.values, seed)
+
+    def __repr__(self) -> str:
+        return "Random()"  # hypothesis prints its arguments
+
+
+@pytest.fixture(scope="module")
+def random(database: Engine, values: Values) -> Random:
+    return Random(database, values)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32))
+async def test_any_query_is_answered_alike(random: Random, seed: int) -> None:
+    query = random.query(seed)
+    assume(validate(GRAPHQL, parse(query.text)) == [])
+    ordinary, compiled = await both(random.database, query)
+    if compiled is None:
+        assert "errors" in ordinary, query
+    else:
+        assert same(ordinary, compiled), query
+
+
+EVERYTHING = """query Q($id: BigInt!, $yes: Boolean!, $no: Boolean = false, $first: Int, $at: AsOf) {
+  a: device(by: {tokenId: $id}, asOf: $at) { ...D } b: device(by: {tokenId: $id}) { ...D ever: history { totalCount } }
+  missing: device(by: {imei: "no such"}) { id }
+}
+fragment D on Device {
+  __typename tokenId ... on Node { id } ... @include(if: $yes) { owner } serialNumber @skip(if: $yes)
+  history(first: $first) { nodes { kind ...E ... on FactoryReset { initiator reasonCode } } }
+  history(first: $first) { nodes { kind block { number } flags } edges @include(if: $no) { cursor } }
+  authorizedUsers(scope: ALL) { nodes { user permissions device { tokenDID } } pageInfo { endCursor } }
+}
+fragment E on LifecycleEvent { kind logIndex ... on DeviceMinted { serialNumber imei { value valid } } }
+"""
+
+
+@pytest.mark.parametrize("yes", [True, False])
+@pytest.mark.parametrize(
+    "given", [{}, {"no": True}, {"no": False, "first": None}, {"first": 1}, {"at": None}, {"at": {"block": "9"}}]
+)
+async def test_fragments_aliases_directives_and_variables_are_compiled(
+    database: Engine, yes: bool, given: dict[str, Any]
+) -> None:
+    ordinary, compiled = await both(database, Query(EVERYTHING, {"id": "1", "yes": yes, **given}))
+    assert ordinary["data"]["a"] is not None
+    assert same(ordinary, compiled)
+
+
+@pytest.mark.parametrize(
+    ("document", "operation"),
+    [("query A { a: __typename } query B { b: __typename }", "B"), ("query A { __typename }", None)],
+)
+async def test_the_operation_that_is_named_is_executed(database: Engine, document: str, operation: str | None) -> None:
+    ordinary, compiled = await both(database, Query(document, {}), operation)
+    assert "data" in ordinary
+    assert same(ordinary, compiled)
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "operation"),
+    [
+        ("{ __schema { queryType { name } } }", {}, None),
+        ('{ __type(name: "Device") { name } devices { nodes { id } } }', {}, None),
+        ("query Q($n: Int!) { devices(first: $n) { nodes { id } } }", {}, None),
+        ("query Q($n: Int!) { devices(first: $n) { nodes { id } } }", {"n": "2"}, None),
+        ("query Q($yes: Boolean = true) { __typename @include(if: $yes) }", {"yes": None}, None),
+        ("{ devices(first: 101) { nodes { id } } ok: __typename }", {}, None),
+        ("query A { __typename } query B { __typename }", {}, None),
+        ("query A { __typename }", {}, "C"),
+        ("{ nothing }", {}, None),
+        ("{", {}, None),
+        ("", {}, None),
+        ("subscription { blockIndexed { number } }", {}, None),
+    ],
+)
+async def test_what_is_out_of_the_ordinary_is_left_to_the_ordinary_executor(
+    database: Engine, text: str, variables: dict[str, Any], operation: str | None
+) -> None:
+    ordinary, compiled = await both(database, Query(text, variables), operation)
+    assert compiled is None
+    answer = await execute(SCHEMA, GraphQLRequest(text, variables, operation), database, now=lambda: NOW)
+    assert same(answer, ordinary)
+
+
+async def test_a_resolver_that_fails_is_told_as_ever_and_its_rows_are_counted_once(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = Query("{ devices(first: 3) { nodes { tokenId firmware { version } history { nodes { kind } } } } }", {})
+    ordinary, compiled = await both(database, query)
+    assert same(ordinary, compiled)
+
+    def fails(self: Any) -> None:
+        if self.row.token_id == 2:
+            raise RuntimeError("a defect")
+
+    device: Any = GRAPHQL.type_map["Device"]
+    resolver = device.fields["firmware"].extensions["strawberry-definition"].base_resolver
+    monkeypatch.setattr(resolver, "wrapped_func", fails)
+    schema = build_schema()
+    asked = GraphQLRequest(query.text)
+    answers = []
+    for _ in range(3):
+        answers.append(await execute(schema, asked, database))
+    assert [error["path"][-1] for error in answers[0]["errors"]] == ["firmware"]
+    assert "a defect" not in str(answers[0])
+    assert answers[0]["data"]["devices"]["nodes"] == [
+        {**node, "firmware": None} for node in ordinary["data"]["devices"]["nodes"]
+    ]
+    assert answers[0] == answers[1] == answers[2]
+
+
+async def test_a_document_is_validated_and_compiled_once(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = build_schema()
+    calls: Counter[str] = Counter()
+    count_calls(monkeypatch, calls, strawberry.schema.schema, "validate_document")
+    count_calls(monkeypatch, calls, strawberry.schema.schema, "parse")
+    count_calls(monkeypatch, calls, operations, "compile_plan")
+    for block in range(5):
+        asked = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True, "at": {"block": block}})
+        assert "errors" not in await execute(schema, asked, database)
+    assert calls == {"parse": 1, "validate_document": 1, "compile_plan": 1}
+
+
+async def test_what_was_read_is_let_go_with_the_answer(database: Engine) -> None:
+    asked = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True})
+    schema = build_schema()
+    async with open_snapshot(database) as snapshot:
+        await execute_ordinary(schema, asked, Context(ReadingOnLoop(snapshot)))
+        ready = find_ready(schema, asked)
+        assert ready is not None
+        context = Context(ReadingInThread(snapshot))
+        loaders = weakref.ref(context.loaders)
+        gc.disable()  # what lies in a cycle stays until it is collected
+        try:
+            answer = execute_compiled(schema, ready, asked, context)
+            del context
+            assert answer is not None
+            assert loaders() is None
+        finally:
+            gc.enable()
+
+
+async def test_a_value_is_made_for_who_selects_it_alone(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Counter[str] = Counter()
+    count_calls(monkeypatch, calls, api.graphql.types.devices, "imei")
+    await both(database, Query("{ devices(first: 3) { nodes { tokenId } } }", {}))
+    assert calls["imei"] == 0
+    await both(database, Query("{ devices(first: 3) { nodes { tokenId imei { value } } } }", {}))
+    assert calls["imei"] == 2 * 3
+
+
+async def test_the_ordinary_executor_alone_validates_once_as_well(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = build_schema(compiled=False)
+    calls: Counter[str] = Counter()
+    count_calls(monkeypatch, calls, strawberry.schema.schema, "validate_document")
+    count_calls(monkeypatch, calls, operations, "compile_plan")
+    for _ in range(3):
+        await execute(schema, GraphQLRequest("{ devices { totalCount } }"), database)
+    assert calls == {"validate_document": 1}
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, calls: Counter[str], module: Any, name: str) -> None:
+    original = getattr(module, name)
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls[name] += 1
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, counted)
+
+
+def test_what_is_kept_is_bounded() -> None:
+    documents = Documents()
+    document = Document(SCHEMA, parse("{" + " __typename" * 1000 + "}"))
+    for number in range(300):
+        documents.keep(str(number), document)
+    assert (documents.find("0"), documents.find("299")) == (None, document)
+    documents.keep("long", Document(SCHEMA, parse("{" + " __typename" * MAX_DOCUMENT_TOKENS + "}")))
+    assert documents.find("long") is None
+
+
+async def test_a_statement_is_made_once_whatever_is_asked_for(database: Engine, values: Values) -> None:
+    text = """query Q($id: BigInt!, $owner: Address!, $first: Int!) {
+      device(by: {tokenId: $id}) { tokenId history(first: $first) { totalCount nodes { id } } }
+      devices(first: $first, filterBy: {owner: {eq: $owner}}) { nodes { tokenId owner } }
+    }"""
+    pages._statement.cache_clear()
+    made: list[int] = []
+    for number, id in enumerate(values["tokenId"]):
+        owner = values["Address"][number % 2]
+        ordinary, compiled = await both(database, Query(text, {"id": id, "owner": owner, "first": 100}))
+        assert same(ordinary, compiled)
+        assert ordinary["data"]["device"]["tokenId"] == id
+        assert {node["owner"].lower() for node in ordinary["data"]["devices"]["nodes"]} <= {owner.lower()}
+        made.append(pages._statement.cache_info().misses)
+    assert len(made) > 1
+    assert len(set(made)) == 1

@@ -1,0 +1,424 @@
+"""What answers keep while the chain grows and reorgs: pages, points in time, ids, and one snapshot a request."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.asking import Api, Json, asking
+from tests.support.fakechain import FakeBlock, FakeNode, Log, emitted
+from tests.support.indexing import Indexer, open_engine
+
+pytestmark = pytest.mark.slow
+
+OWNER, BUYER, USER = "0x" + "11" * 20, "0x" + "22" * 20, "0x" + "33" * 20
+DEVICES = """query ($first: Int, $after: String, $asOf: AsOf, $filter: DeviceFilter) {
+  devices(first: $first, after: $after, asOf: $asOf, filterBy: $filter, orderBy: {field: TOKEN_ID, direction: ASC}) {
+    totalCount pageInfo { hasNextPage endCursor } nodes { tokenId firmware { version } asOf { number } } } }"""
+
+
+class Moving:
+    """A node, its index and the API over it."""
+
+    def __init__(self, url: str, api: Api, **node: Any) -> None:
+        self.api = api
+        self.node = FakeNode(**node)
+        self.indexer = Indexer(open_engine(url), self.node)
+
+    async def mine(self, *logs: Log) -> FakeBlock:
+        block = self.node.mine(*logs)
+        await self.indexer.catch_up()
+        return block
+
+    async def reorg(self, depth: int, *blocks: list[Log]) -> None:
+        self.node.reorg(depth, *blocks)
+        await self.indexer.catch_up()
+
+
+@pytest.fixture
+def moving(database_url: str) -> Iterator[Moving]:
+    engine = open_engine(database_url)
+    with asking(database_url) as api:
+        chain = Moving(database_url, api)
+        yield chain
+        chain.indexer.engine.dispose()
+    engine.dispose()
+
+
+def minted(token: int, **changes: Any) -> list[Log]:
+    return [
+        emitted("Transfer", to=OWNER, tokenId=token),
+        emitted("CertificateMinted", tokenId=token, manufacturerId=1, firmwareVersion="1.0.0", **changes),
+    ]
+
+
+def updated(token: int, version: str) -> Log:
+    return emitted("FirmwareUpdated", tokenId=token, toVersion=version)
+
+
+async def test_a_page_sequence_stays_at_its_block_while_mints_arrive(moving: Moving) -> None:
+    for token in range(10, 20):
+        await moving.mine(*minted(token))
+    seen: list[str] = []
+    page: Json = {}
+    after = None
+    while after is None or page["pageInfo"]["hasNextPage"]:
+        page = (await moving.api.ask(DEVICES, first=3, after=after))["devices"]
+        seen += [node["tokenId"] for node in page["nodes"]]
+        assert page["totalCount"] == 10
+        assert {node["firmware"]["version"] for node in page["nodes"]} == {"1.0.0"}
+        assert {node["asOf"]["number"] for node in page["nodes"]} == {"10"}
+        after = page["pageInfo"]["endCursor"]
+        await moving.mine(*minted(100 + len(seen)), *minted(1 + len(seen)), updated(19, "2.0.0"))
+    assert seen == [str(token) for token in range(10, 20)]
+
+
+async def test_a_cursor_of_a_block_that_a_reorg_took_back_is_stale(moving: Moving) -> None:
+    for token in range(5):
+        await moving.mine(*minted(token))
+    page = (await moving.api.ask(DEVICES, first=2))["devices"]
+    await moving.reorg(2, minted(8), minted(9))
+    error = await moving.api.refusal(DEVICES, first=2, after=page["pageInfo"]["endCursor"])
+    assert (error["extensions"]["code"], error["extensions"]["reason"]) == ("BAD_USER_INPUT", "STALE_CURSOR")
+
+
+async def test_a_cursor_outlives_the_header_of_its_block(moving: Moving) -> None:
+    for token in range(5):
+        await moving.mine(*minted(token))
+    await moving.mine()
+    page = (await moving.api.ask(DEVICES, first=2))["devices"]
+    moving.node.mine_blocks(200)
+    await moving.indexer.catch_up()
+    kept = {row["number"] for row in moving.indexer.rows("block")}
+    assert 6 not in kept
+    following = (await moving.api.ask(DEVICES, first=9, after=page["pageInfo"]["endCursor"]))["devices"]
+    assert [node["tokenId"] for node in following["nodes"]] == ["2", "3", "4"]
+
+
+@pytest.mark.parametrize("change", ["filter", "order", "field", "asOf", "garbage", "empty"])
+async def test_a_cursor_is_refused_by_another_list(moving: Moving, change: str) -> None:
+    for token in range(4):
+        await moving.mine(*minted(token))
+    cursor = (await moving.api.ask(DEVICES, first=2))["devices"]["pageInfo"]["endCursor"]
+    queries = {
+        "filter": (DEVICES, {"after": cursor, "filter": {"tokenId": {"gt": "0"}}}),
+        "order": ("query ($after: String) { devices(after: $after) { nodes { id } } }", {"after": cursor}),
+        "field": ("query ($after: String) { lifecycleEvents(after: $after) { nodes { id } } }", {"after": cursor}),
+        "asOf": (DEVICES, {"after": cursor, "asOf": {"block": "3"}}),
+        "garbage": (DEVICES, {"after": "not a cursor"}),
+        "empty": (DEVICES, {"after": ""}),
+    }
+    query, variables = queries[change]
+    error = await moving.api.refusal(query, **variables)
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert "ursor" in error["message"]
+
+
+async def test_a_page_read_as_of_a_block_goes_on_only_as_of_that_block(moving: Moving) -> None:
+    for token in range(6):
+        await moving.mine(*minted(token))
+    at = {"block": "4"}
+    page = (await moving.api.ask(DEVICES, first=3, asOf=at))["devices"]
+    cursor = page["pageInfo"]["endCursor"]
+    assert page["totalCount"] == 4
+    assert (await moving.api.refusal(DEVICES, first=3, after=cursor))["extensions"]["code"] == "BAD_USER_INPUT"
+    following = (await moving.api.ask(DEVICES, first=3, after=cursor, asOf=at))["devices"]
+    assert [node["tokenId"] for node in following["nodes"]] == ["3"]
+
+
+async def test_as_of_a_block_answers_the_same_before_and_after_later_blocks(moving: Moving) -> None:
+    await moving.mine(*minted(1), emitted("UserAuthorized", tokenId=1, user=USER, expiresAt=1_700_000_036))
+    block = await moving.mine(updated(1, "1.1.0"))
+    query = """query ($asOf: AsOf) { device(by: {tokenId: 1}, asOf: $asOf) {
+      id owner firmware { version } authorizedUsers { totalCount } asOf { number hash timestamp } } }"""
+    points: list[Json] = [
+        {"block": str(block.number)},
+        {"blockHash": "0x" + block.hash.hex()},
+        {"timestamp": "2023-11-14T22:13:44.5Z"},  # of the block and half a second
+    ]
+    await moving.mine()
+    before = [(await moving.api.ask(query, asOf=point))["device"] for point in points]
+    await moving.mine(updated(1, "2.0.0"), emitted("Transfer", **{"from": OWNER}, to=BUYER, tokenId=1))
+    await moving.mine(emitted("UserRevoked", tokenId=1, user=USER))
+    assert [(await moving.api.ask(query, asOf=point))["device"] for point in points] == before
+    assert before[0] == before[1]
+    assert before[0]["firmware"] == before[2]["firmware"] == {"version": "1.1.0"}
+    assert before[0]["authorizedUsers"] == {"totalCount": 1}
+    now = (await moving.api.ask(query))["device"]
+    assert now["owner"] == BUYER
+    assert now["id"] != before[0]["id"]
+
+
+async def test_an_id_read_as_of_a_block_answers_there_again(moving: Moving) -> None:
+    await moving.mine(*minted(1))
+    await moving.mine(updated(1, "1.1.0"))
+    query = """query ($asOf: AsOf) { device(by: {tokenId: 1}, asOf: $asOf) { id history { nodes { id } } } }"""
+    past = (await moving.api.ask(query, asOf={"block": "1"}))["device"]
+    now = (await moving.api.ask(query))["device"]
+    node = "query ($id: ID!) { node(id: $id) { id ... on Device { firmware { version } history { totalCount } } } }"
+    assert (await moving.api.ask(node, id=past["id"]))["node"] == {
+        "id": past["id"],
+        "firmware": {"version": "1.0.0"},
+        "history": {"totalCount": 2},
+    }
+    assert (await moving.api.ask(node, id=now["id"]))["node"]["firmware"] == {"version": "1.1.0"}
+    by = "query ($id: ID!) { device(by: {id: $id}) { firmware { version } } }"
+    assert (await moving.api.ask(by, id=past["id"]))["device"] == {"firmware": {"version": "1.0.0"}}
+    await moving.reorg(2, minted(1), [updated(1, "1.2.0")])
+    assert (await moving.api.ask(node, id=past["id"])) == {"node": None}
+    assert (await moving.api.ask(node, id=now["id"]))["node"]["firmware"] == {"version": "1.2.0"}
+
+
+EVERYTHING = """fragment Whole on Node { __typename id
+  ... on Device { owner firmware { version } history(last: 1) { nodes { id kind } } mint { id } }
+  ... on Manufacturer { name license { status grant { id } } devices { totalCount nodes { id } } }
+  ... on HardwareLicense { model license { status } devices { nodes { id } } manufacturer { id name } }
+  ... on Authorization { active endReason of: device { id owner } grant { id } }
+  ... on LifecycleEvent { kind flags device { id owner firmware { version } } } }"""
+
+
+async def test_every_type_of_node_answers_at_the_point_that_its_id_carries(moving: Moving) -> None:
+    block = await moving.mine(
+        emitted("ManufacturerLicensed", manufacturerId=1, account=OWNER, name="Acme"),
+        emitted("HardwareLicensed", hardwareLicenseId=7, manufacturerId=1, model="Tracker"),
+        *minted(1, hardwareLicenseId=7),
+        emitted("UserAuthorized", tokenId=1, user=USER),
+        *(emitted(name, tokenId=1) for name in ("FactoryReset", "DeviceProvisioned", "QualityInspectionRecorded")),
+        emitted("EndOfLifeRecorded", tokenId=1, process=1),
+        updated(1, "1.1.0"),
+    )
+    query = f"""query ($asOf: AsOf) {{
+      device(by: {{tokenId: 1}}, asOf: $asOf) {{ ...Whole
+        manufacturer {{ ...Whole }} hardwareLicense {{ ...Whole }}
+        authorizedUsers(scope: ALL) {{ nodes {{ ...Whole }} }} }}
+      lifecycleEvents(asOf: $asOf) {{ nodes {{ ...Whole }} }} }} {EVERYTHING}"""
+
+    async def things(as_of: Json | None) -> list[Json]:
+        found = await moving.api.ask(query, asOf=as_of)
+        device = found["device"]
+        makers = [device.pop("manufacturer"), device.pop("hardwareLicense")]
+        return [device, *makers, *device.pop("authorizedUsers")["nodes"], *found["lifecycleEvents"]["nodes"]]
+
+    at = {"block": str(block.number)}
+    then = await things(at)
+    assert len({thing["__typename"] for thing in then}) == 14
+    await moving.mine(
+        emitted("Transfer", **{"from": OWNER}, to=BUYER, tokenId=1),
+        emitted("ManufacturerLicensed", manufacturerId=1, account=OWNER, name="Apex"),
+        emitted("HardwareLicenseRevoked", hardwareLicenseId=7),
+        emitted("UserRevoked", tokenId=1, user=USER),
+        *minted(2, hardwareLicenseId=7),
+        updated(1, "2.0.0"),
+    )
+    nodes = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ...Whole }} }} {EVERYTHING}"
+    ids = [thing["id"] for thing in then]
+    assert await things(at) == then
+    assert (await moving.api.ask(nodes, ids=ids))["nodes"] == then
+    now = await things(None)
+    assert not {thing["id"] for thing in now} & set(ids)
+    assert (await moving.api.ask(nodes, ids=[thing["id"] for thing in now]))["nodes"] == now
+    await moving.reorg(2, [])
+    assert (await moving.api.ask(nodes, ids=ids))["nodes"] == [None] * len(ids)
+
+
+async def test_a_device_whose_mint_a_reorg_moved_is_the_same_device_with_another_mint(moving: Moving) -> None:
+    query = (
+        """{ device(by: {tokenId: 1}) { id tokenDID mint { id block { hash } } mintedAt history { totalCount } } }"""
+    )
+    await moving.mine(*minted(1))
+    before = (await moving.api.ask(query))["device"]
+    await moving.reorg(1, [])
+    assert (await moving.api.ask(query))["device"] is None
+    block = await moving.mine(*minted(1))
+    after = (await moving.api.ask(query))["device"]
+    assert (after["id"], after["tokenDID"]) == (before["id"], before["tokenDID"])
+    assert after["mint"]["id"] != before["mint"]["id"]
+    assert after["mint"]["block"]["hash"] == "0x" + block.hash.hex()
+    assert (after["mintedAt"] != before["mintedAt"], after["history"]["totalCount"]) == (True, 2)
+
+
+async def test_a_token_that_came_back_from_a_burn_is_found_by_its_address(moving: Moving) -> None:
+    device = "0x" + "44" * 20
+    query = "query ($address: Address!) { device(by: {address: $address}) { tokenId } }"
+    nobody = "0x" + "00" * 20
+    await moving.mine(*minted(1, device=device))
+    await moving.mine(emitted("Transfer", **{"from": OWNER}, to=nobody, tokenId=1))
+    assert (await moving.api.ask(query, address=device))["device"] is None
+    await moving.mine(emitted("Transfer", to=BUYER, tokenId=1))
+    assert (await moving.api.ask(query, address=device))["device"] == {"tokenId": "1"}
+
+
+async def test_before_anything_is_indexed_answers_are_empty_and_stand_nowhere(moving: Moving) -> None:
+    answer = await moving.api.answer(
+        "{ devices { totalCount nodes { id } } _meta { chains { indexed { number } } } changes { hasMore } }"
+    )
+    assert answer["data"]["devices"] == {"totalCount": 0, "nodes": []}
+    assert answer["data"]["_meta"] == {"chains": [{"indexed": None}]}
+    assert answer["extensions"]["asOf"] == []
+
+
+async def test_an_event_of_a_branch_that_is_gone_is_gone_and_its_device_remains(moving: Moving) -> None:
+    await moving.mine(*minted(1))
+    await moving.mine(updated(1, "1.1.0"))
+    query = "{ device(by: {tokenId: 1}) { firmwareUpdates { nodes { id } } } }"
+    event = (await moving.api.ask(query))["device"]["firmwareUpdates"]["nodes"][0]["id"]
+    node = "query ($id: ID!) { node(id: $id) { __typename id } }"
+    assert (await moving.api.ask(node, id=event))["node"] == {"__typename": "FirmwareUpdated", "id": event}
+    await moving.reorg(1, [updated(1, "1.1.0")])
+    assert (await moving.api.ask(node, id=event)) == {"node": None}
+    assert (await moving.api.ask(query))["device"]["firmwareUpdates"]["nodes"][0]["id"] != event
+
+
+@pytest.mark.parametrize(
+    ("point", "reason", "told"),
+    [
+        ({"block": "99"}, None, "blocks 0 to 3 are indexed"),
+        ({"block": "-1"}, None, "blocks 0 to 3 are indexed"),
+        ({"timestamp": "2030-01-01T00:00:00Z"}, None, "2030-01-01T00:00:00Z"),
+        ({"blockHash": "0x" + "ab" * 32}, None, "0xabab"),
+        ("orphan", "ORPHANED", "took back"),
+    ],
+    ids=str,
+)
+async def test_a_point_that_is_not_there_is_refused(moving: Moving, point: Any, reason: str | None, told: str) -> None:
+    await moving.mine(*minted(1))
+    orphan = await moving.mine(*minted(2))
+    await moving.reorg(1, minted(3))
+    await moving.mine()
+    if point == "orphan":
+        point = {"blockHash": "0x" + orphan.hash.hex()}
+    error = await moving.api.refusal(DEVICES, asOf=point)
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert error["extensions"].get("reason") == reason
+    assert told in error["message"]
+
+
+async def test_before_the_first_block_there_is_nothing(moving: Moving) -> None:
+    await moving.mine(*minted(1))
+    for point in ({"timestamp": "1970-01-01T00:00:00Z"}, {"block": "0"}):
+        assert (await moving.api.ask(DEVICES, asOf=point))["devices"]["totalCount"] == 0
+
+
+async def test_the_first_of_two_mints_learns_of_the_second_when_that_comes(moving: Moving) -> None:
+    first = await moving.mine(*minted(1))
+    await moving.mine(*minted(1))
+    query = """query ($asOf: AsOf, $filter: LifecycleEventFilter) {
+      device(by: {tokenId: 1}, asOf: $asOf) { history(filterBy: $filter) { nodes { kind flags } } } }"""
+    mints = {"kind": {"eq": "DEVICE_MINTED"}}
+    now = (await moving.api.ask(query, filter=mints))["device"]["history"]["nodes"]
+    assert ["DUPLICATE_MINT" in event["flags"] for event in now] == [True, True]
+    flagged = (await moving.api.ask(query, filter={"flag": {"eq": "DUPLICATE_MINT"}}))["device"]["history"]["nodes"]
+    assert [event["kind"] for event in flagged] == ["DEVICE_MINTED", "DEVICE_MINTED"]
+    then = (await moving.api.ask(query, filter=mints, asOf={"block": str(first.number)}))["device"]["history"]["nodes"]
+    assert ["DUPLICATE_MINT" in event["flags"] for event in then] == [False]
+
+
+async def test_the_extensions_tell_where_the_answer_stands(moving: Moving) -> None:
+    block = await moving.mine(*minted(1))
+    answer = await moving.api.answer("{ device(by: {tokenId: 1}) { asOf { number hash } } }")
+    (told,) = answer["extensions"]["asOf"]
+    assert told["chainId"] == str(moving.node.chain_id)
+    assert {"number": told["number"], "hash": told["hash"]} == answer["data"]["device"]["asOf"]
+    assert told["hash"] == "0x" + block.hash.hex()
+
+
+async def test_ids_are_answered_in_their_order_with_null_in_the_gaps(moving: Moving) -> None:
+    await moving.mine(
+        emitted("ManufacturerLicensed", manufacturerId=1, account=OWNER, name="Acme"),
+        emitted("HardwareLicensed", hardwareLicenseId=7, manufacturerId=1, model="Tracker"),
+        *minted(1, hardwareLicenseId=7),
+        emitted("UserAuthorized", tokenId=1, user=USER),
+    )
+    found = await moving.api.ask("""{ device(by: {tokenId: 1}) { id manufacturer { id } hardwareLicense { id }
+      authorizedUsers { nodes { id grant { id } } } mint { id } } }""")
+    device = found["device"]
+    grant = device["authorizedUsers"]["nodes"][0]
+    ids = [
+        device["id"],
+        "nonsense",
+        device["manufacturer"]["id"],
+        device["hardwareLicense"]["id"],
+        grant["id"],
+        "",
+        grant["grant"]["id"],
+        device["mint"]["id"],
+        device["id"] + "=",
+        device["id"],
+    ]
+    nodes = (await moving.api.ask("query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", ids=ids))["nodes"]
+    assert [node and node["__typename"] for node in nodes] == [
+        "Device",
+        None,
+        "Manufacturer",
+        "HardwareLicense",
+        "Authorization",
+        None,
+        "UserAuthorized",
+        "DeviceMinted",
+        None,
+        "Device",
+    ]
+    assert all(node["id"] == id for node, id in zip(nodes, ids, strict=True) if node)
+    statements = len(moving.api.statements)
+    await moving.api.ask("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=ids * 10)
+    assert len(moving.api.statements) == statements
+    error = await moving.api.refusal("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=["x"] * 101)
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_a_78_digit_token_id_is_taken_as_variable_string_and_literal(moving: Moving) -> None:
+    token = 2**256 - 1
+    await moving.mine(*minted(token), *minted(2**63), *minted(5))
+    query = f"""query ($token: BigInt!) {{ variable: device(by: {{tokenId: $token}}) {{ tokenId }}
+      string: device(by: {{tokenId: "{token}"}}) {{ tokenId }} literal: device(by: {{tokenId: {token}}}) {{ tokenId }}
+      ordered: devices(filterBy: {{tokenId: {{gt: 5}}}}, orderBy: {{field: TOKEN_ID, direction: ASC}}) {{
+        nodes {{ tokenId }} }} }}"""
+    for variable in (token, str(token)):
+        answer = await moving.api.ask(query, token=variable)
+        assert answer["variable"] == answer["string"] == answer["literal"] == {"tokenId": str(token)}
+        assert [node["tokenId"] for node in answer["ordered"]["nodes"]] == [str(2**63), str(token)]
+
+
+def device_address(token: int, number: int) -> str:
+    return f"0x{token:038x}{number:02x}"
+
+
+async def test_the_number_of_statements_does_not_depend_on_the_size_of_the_page(moving: Moving) -> None:
+    for token in range(1, 31):
+        await moving.mine(
+            *minted(token, hardwareLicenseId=token),
+            emitted("UserAuthorized", tokenId=token, user=USER),
+            emitted("QualityInspectionRecorded", tokenId=token, passed=True),
+            emitted("HardwareLicensed", hardwareLicenseId=token, manufacturerId=1 + token % 3, model="T"),
+        )
+        for number in range(1 if token > 20 else 4):
+            await moving.mine(emitted("DeviceAddressReset", tokenId=token, device=device_address(token, number)))
+    query = """query ($first: Int) { devices(first: $first) { totalCount nodes {
+      manufacturer { name license { status } devices(first: 2) { totalCount nodes { id } } }
+      manufacturerLicenseAtMint { status }
+      hardwareLicense { model manufacturer { name } } hardwareLicenseAtMint { status grant { id } }
+      addresses { from { number } until { number } } attributes { name } mint { id device { tokenId } }
+      authorizedUsers { totalCount nodes { device { tokenId } grant { id } } }
+      history(first: 3) { totalCount nodes { id device { tokenId } } } qualityInspections { nodes { id } }
+      provenance { imeiUnique { verdict evidence { id } } qualityInspectionPassed { verdict evidence { id } } }
+    } } }"""
+    counts = []
+    for first in (2, 10, 29):  # of the last page more is asked: what has no place in the order
+        await moving.api.ask(query, first=first)
+        counts.append(len(moving.api.statements))
+    assert counts == [counts[0]] * 3
+    assert counts[0] < 45
+
+
+async def test_one_refused_field_leaves_the_others_their_answers(moving: Moving) -> None:
+    for token in range(1, 6):
+        await moving.mine(*minted(token))
+    answer = await moving.api.answer("""{
+      good: devices { nodes { tokenId history { totalCount nodes { kind } } } }
+      bad: device(by: {tokenId: 1}) { id history(first: 500) { totalCount } }
+      also: device(by: {tokenId: 2}) { history { totalCount } } }""")
+    assert [error["path"] for error in answer["errors"]] == [["bad", "history"]]
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    assert len(answer["data"]["good"]["nodes"]) == 5
+    assert answer["data"]["bad"] is None
+    assert answer["data"]["also"] == {"history": {"totalCount": 2}}

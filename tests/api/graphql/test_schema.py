@@ -1,0 +1,114 @@
+"""The schema as it is told: printed, whole, and documented."""
+
+import pytest
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    build_schema,
+)
+
+from api.graphql.schema import sdl
+from scripts.devchain import REPOSITORY
+
+COMMITTED = REPOSITORY / "schema" / "schema.graphql"
+SCHEMA = build_schema(sdl())
+OWN = [
+    type
+    for name, type in sorted(SCHEMA.type_map.items())
+    if not name.startswith("__") and name not in ("ID", "Int", "String", "Boolean", "Float")
+]
+
+
+def test_the_committed_schema_is_the_running_one() -> None:
+    assert COMMITTED.read_text() == sdl(), "print it again: certindex-api schema > schema/schema.graphql"
+
+
+@pytest.mark.parametrize("type", OWN, ids=lambda type: type.name)
+def test_everything_is_documented(type: GraphQLNamedType) -> None:
+    assert list(undocumented(type)) == []
+
+
+def undocumented(type: GraphQLNamedType) -> list[str]:
+    found = [] if type.description else [type.name]
+    match type:
+        case GraphQLEnumType():
+            found += [f"{type.name}.{name}" for name, value in type.values.items() if not value.description]
+        case GraphQLInputObjectType():
+            found += [f"{type.name}.{name}" for name, field in type.fields.items() if not field.description]
+        case GraphQLObjectType() | GraphQLInterfaceType():
+            for name, field in type.fields.items():
+                found += [] if field.description else [f"{type.name}.{name}"]
+                found += [f"{type.name}.{name}({arg}:)" for arg, told in field.args.items() if not told.description]
+    return found
+
+
+def test_what_is_not_documented_is_found() -> None:
+    bare = build_schema(
+        '''type Bare { field(argument: Int): Int }
+        """Told.""" type Device { """Told.""" told(bare: Int): Int, bare: Int }
+        """Told.""" enum Kind { """Told.""" TOLD BARE }
+        """Told.""" input Filter { bare: Int }'''
+    )
+    assert {name: undocumented(bare.type_map[name]) for name in ("Bare", "Device", "Kind", "Filter")} == {
+        "Bare": ["Bare", "Bare.field", "Bare.field(argument:)"],
+        "Device": ["Device.told(bare:)", "Device.bare"],
+        "Kind": ["Kind.BARE"],
+        "Filter": ["Filter.bare"],
+    }
+
+
+def test_no_argument_and_no_input_field_defaults_to_null() -> None:
+    assert "= null" not in sdl()
+
+
+def test_every_scalar_says_where_it_is_specified() -> None:
+    scalars = {type.name: type.specified_by_url for type in OWN if isinstance(type, GraphQLScalarType)}
+    assert set(scalars) == {"BigInt", "Address", "Bytes", "Bytes32", "DateTime"}
+    assert all(scalars.values())
+
+
+@pytest.mark.parametrize("name", ["DeviceBy", "ManufacturerBy", "HardwareLicenseBy", "AsOf"])
+def test_a_look_up_takes_exactly_one_key(name: str) -> None:
+    type = SCHEMA.type_map[name]
+    assert isinstance(type, GraphQLInputObjectType)
+    assert type.is_one_of
+
+
+@pytest.mark.parametrize(
+    ("type", "field"),
+    [
+        ("Device", "tokenDID"),
+        ("Device", "devEUI"),
+        ("Authorization", "agreementURI"),
+        ("TestRecorded", "reportURI"),
+        ("EndOfLifeRecorded", "evidenceURI"),
+        ("DeviceAddress", "from"),
+        ("StringFilter", "in"),
+        ("StringFilter", "notIn"),
+        ("DeviceFilter", "not"),
+        ("Query", "_meta"),
+    ],
+)
+def test_names_that_case_rules_would_spoil_are_spelled_out(type: str, field: str) -> None:
+    named = SCHEMA.type_map[type]
+    assert isinstance(named, GraphQLObjectType | GraphQLInputObjectType)
+    assert field in named.fields
+
+
+def test_every_connection_is_relays() -> None:
+    connections = [type for type in OWN if type.name.endswith("Connection")]
+    assert len(connections) > 8
+    for type in connections:
+        assert isinstance(type, GraphQLObjectType)
+        node = type.name.removesuffix("Connection")
+        told = {name: str(field.type) for name, field in type.fields.items()}
+        assert told == {
+            "edges": f"[{node}Edge!]!",
+            "nodes": f"[{node}!]!",
+            "pageInfo": "PageInfo!",
+            "totalCount": "Int!",
+        }

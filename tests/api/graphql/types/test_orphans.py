@@ -1,0 +1,193 @@
+"""What reorgs took back, and whether a transaction is in."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.support.fakechain import Log, emitted, new_transaction
+from tests.support.feeding import BUYER, OWNER, Api, Json, Moving, asking, minted, sold, updated
+
+ORPHANS = """query ($first: Int, $after: String, $last: Int, $before: String, $filter: LifecycleEventFilter) {
+  orphanedEvents(first: $first, after: $after, last: $last, before: $before, filterBy: $filter) {
+    totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+    edges { cursor node { orphanedAt replacedBy { number hash finality }
+      event { id kind finality verification device { tokenId } block { number hash finality } raw { data } } } } } }"""
+
+TRANSACTION = """query ($hash: Bytes32!, $chainId: BigInt) { transaction(hash: $hash, chainId: $chainId) {
+  hash chainId index block { number hash finality } events(first: 1) {
+    totalCount pageInfo { hasNextPage endCursor } nodes { kind transactionIndex } } } }"""
+
+
+@pytest.fixture
+def moving(database_url: str) -> Iterator[Moving]:
+    chain = Moving(database_url)
+    yield chain
+    chain.close()
+
+
+@pytest.fixture
+def api(moving: Moving) -> Iterator[Api]:
+    with asking(moving.url) as asked:
+        yield asked
+
+
+async def orphaned(api: Api, **variables: Any) -> Any:
+    return (await api.ask(ORPHANS, **variables))["orphanedEvents"]
+
+
+def kinds(page: Json) -> list[str]:
+    return [edge["node"]["event"]["kind"] for edge in page["edges"]]
+
+
+async def test_what_a_reorg_took_back_is_told_latest_first_with_what_stands_there_now(moving: Moving, api: Api) -> None:
+    assert (await orphaned(api))["totalCount"] == 0
+    await moving.mine(*minted(1))
+    lost = await moving.mine(updated(1), sold(1))
+    before = (await api.ask("{ lifecycleEvents(last: 1) { nodes { id raw { data } } } }"))["lifecycleEvents"]["nodes"]
+    await moving.reorg(1, [updated(1, "5.0.0")])
+    page = await orphaned(api)
+    assert page["totalCount"] == 2
+    assert kinds(page) == ["DEVICE_TRANSFERRED", "FIRMWARE_UPDATED"]
+    event = page["edges"][0]["node"]["event"]
+    assert {"id": event["id"], "raw": event["raw"]} == before[0]
+    assert (event["finality"], event["verification"], event["device"]) == ("ORPHANED", "RPC", {"tokenId": "1"})
+    assert event["block"] == {"number": "2", "hash": "0x" + lost.hash.hex(), "finality": "ORPHANED"}
+    now = page["edges"][0]["node"]["replacedBy"]
+    assert now == {"number": "2", "hash": "0x" + moving.node.head.hash.hex(), "finality": "UNSAFE"}
+
+
+async def test_a_shorter_branch_replaces_nothing_above_its_head(moving: Moving, api: Api) -> None:
+    await moving.mine(*minted(1))
+    await moving.mine(updated(1))
+    moving.node.reorg(2, [], same_length=False)
+    await moving.indexer.catch_up()
+    newest = (await orphaned(api))["edges"][0]["node"]
+    assert (newest["event"]["block"]["number"], newest["replacedBy"]) == ("2", None)
+
+
+async def test_pages_of_what_was_taken_back_go_both_ways_and_outlive_further_reorgs(moving: Moving, api: Api) -> None:
+    await moving.mine(*minted(1))
+    for number in range(3):
+        await moving.mine(updated(1, f"{number}.0.0"), updated(1, f"{number}.5.0"))
+        await moving.reorg(1, [])
+    whole = await orphaned(api)
+    ids = [edge["node"]["event"]["id"] for edge in whole["edges"]]
+    assert len(ids) == 6
+    first = await orphaned(api, first=2)
+    assert (first["pageInfo"]["hasNextPage"], first["pageInfo"]["hasPreviousPage"]) == (True, False)
+    await moving.mine(sold(1))
+    await moving.reorg(1, [])
+    second = await orphaned(api, first=3, after=first["pageInfo"]["endCursor"])
+    rest = await orphaned(api, first=3, after=second["pageInfo"]["endCursor"])
+    assert (rest["pageInfo"]["hasNextPage"], rest["pageInfo"]["hasPreviousPage"]) == (False, True)
+    assert [edge["node"]["event"]["id"] for page in (first, second, rest) for edge in page["edges"]] == ids
+    back = await orphaned(api, last=2, before=rest["pageInfo"]["startCursor"])
+    assert [edge["cursor"] for edge in back["edges"]] == [edge["cursor"] for edge in second["edges"][1:]]
+    assert (back["pageInfo"]["hasNextPage"], back["pageInfo"]["hasPreviousPage"]) == (True, True)
+    newest = await orphaned(api, last=9, before=first["pageInfo"]["startCursor"])
+    assert (kinds(newest), newest["pageInfo"]["hasPreviousPage"]) == (["DEVICE_TRANSFERRED"], False)
+    oldest = await orphaned(api, last=1)
+    assert oldest["edges"][0]["node"]["event"]["id"] == ids[-1]
+
+
+FILTERS: list[tuple[dict[str, Any], int]] = [
+    ({}, 5),
+    ({"kind": {"eq": "FIRMWARE_UPDATED"}}, 2),
+    ({"kind": {"eq": "UNMAPPED"}}, 1),
+    ({"device": {"tokenId": {"eq": "1"}}}, 2),
+    ({"device": {"tokenId": {"eq": "2"}}}, 2),
+    ({"device": {"owner": {"eq": OWNER}}}, 2),
+    ({"device": {"owner": {"eq": BUYER}}}, 0),
+    ({"manufacturerId": {"eq": "4"}}, 1),
+    ({"manufacturerId": {"ne": "4"}}, 4),
+    ({"hardwareLicenseId": {"isNull": False}}, 0),
+    ({"finality": {"eq": "ORPHANED"}}, 5),
+    ({"finality": {"in": ["SAFE", "UNSAFE"]}}, 0),
+    ({"verification": {"eq": "RPC"}}, 5),
+    ({"verification": {"eq": "RECEIPTS"}}, 0),
+    ({"block": {"gte": "3"}}, 1),
+    ({"block": {"lt": "3"}}, 4),
+    ({"action": {"eq": "ADD"}}, 1),
+    ({"bizStep": {"isNull": True}}, 1),
+    ({"disposition": {"eq": "active"}}, 1),
+    ({"recordTime": {"gte": "2023-11-14T22:13:56Z"}}, 1),
+    ({"flag": {"any": False}}, 4),
+    ({"flag": {"eq": "UNLICENSED"}}, 1),
+    ({"contract": {"eq": "0x5FbDB2315678afecb367f032d93F642f64180aa3"}}, 5),
+    ({"chainId": {"eq": "1"}}, 0),
+    ({"eventTime": {"isNull": False}}, 3),
+    ({"not": {"device": {"tokenId": {"eq": "2"}}}}, 3),
+    ({"and": [{"kind": {"eq": "FIRMWARE_UPDATED"}}, {"or": [{"block": {"eq": "3"}}]}]}, 1),
+]
+
+
+async def test_every_filter_of_events_may_be_asked_of_what_was_taken_back(moving: Moving, api: Api) -> None:
+    approved = emitted("Approval", owner=OWNER, approved=BUYER, tokenId=1)
+    licensed = emitted("ManufacturerLicensed", manufacturerId=4, account=OWNER, name="Acme")
+    update = emitted("FirmwareUpdated", tokenId=1, toVersion="2.0.0", appliedAt=1_700_000_000)
+    await moving.mine(*minted(1))
+    await moving.mine(update, *minted(2, manufacturerId=4), licensed, approved)
+    await moving.mine(emitted("FirmwareUpdated", tokenId=1, toVersion="3.0.0", appliedAt=1_700_000_001))
+    await moving.reorg(2, [], [])
+    for wish, expected in FILTERS:
+        page = await orphaned(api, filter=wish)
+        assert (page["totalCount"], len(page["edges"])) == (expected, expected), (wish, kinds(page))
+
+
+async def test_a_cursor_of_another_list_is_refused(moving: Moving, api: Api) -> None:
+    await moving.mine(updated(1))
+    await moving.reorg(1, [])
+    cursor = (await orphaned(api))["pageInfo"]["endCursor"]
+    for variables in ({"after": cursor, "filter": {"block": {"eq": "1"}}}, {"before": "x"}, {"first": 1, "last": 1}):
+        error = await api.refusal(ORPHANS, **variables)
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+def of_transaction(transaction: bytes, *logs: Log) -> list[Log]:
+    return [replace(log, transaction=transaction) for log in logs]
+
+
+async def test_a_transaction_is_told_once_it_is_in_and_no_more_when_a_reorg_took_it(moving: Moving, api: Api) -> None:
+    hash = new_transaction()
+    asked = {"hash": "0x" + hash.hex()}
+    assert await api.ask(TRANSACTION, **asked) == {"transaction": None}
+    block = await moving.mine(updated(7), *of_transaction(hash, *minted(1)))
+    found = (await api.ask(TRANSACTION, **asked, chainId=str(moving.node.chain_id)))["transaction"]
+    assert found == {
+        "hash": asked["hash"],
+        "chainId": str(moving.node.chain_id),
+        "index": 1,
+        "block": {"number": "1", "hash": "0x" + block.hash.hex(), "finality": "UNSAFE"},
+        "events": {
+            "totalCount": 2,
+            "pageInfo": {"hasNextPage": True, "endCursor": found["events"]["pageInfo"]["endCursor"]},
+            "nodes": [{"kind": "DEVICE_TRANSFERRED", "transactionIndex": 1}],
+        },
+    }
+    assert await api.ask(TRANSACTION, **asked, chainId="1") == {"transaction": None}
+    await moving.reorg(1, [])
+    assert await api.ask(TRANSACTION, **asked) == {"transaction": None}
+
+
+async def test_a_transaction_of_logs_that_no_rule_claims_is_in_without_events(moving: Moving, api: Api) -> None:
+    hash = new_transaction()
+    await moving.mine(*of_transaction(hash, emitted("Approval", owner=OWNER, approved=BUYER, tokenId=1)))
+    found = (await api.ask(TRANSACTION, hash="0x" + hash.hex()))["transaction"]
+    assert (found["block"]["number"], found["events"]["totalCount"]) == ("1", 0)
+
+
+async def test_a_transaction_that_two_networks_hold_is_asked_for_by_its_network(database_url: str) -> None:
+    hash = new_transaction()
+    networks = [Moving(database_url), Moving(database_url)]
+    for network in networks:
+        await network.mine(*of_transaction(hash, updated(1)))
+    with asking(database_url) as api:
+        error = await api.refusal(TRANSACTION, hash="0x" + hash.hex())
+        assert error["extensions"]["reason"] == "AMBIGUOUS"
+        chain_id = str(networks[1].node.chain_id)
+        found = (await api.ask(TRANSACTION, hash="0x" + hash.hex(), chainId=chain_id))["transaction"]
+        assert found["chainId"] == chain_id
+    for network in networks:
+        network.close()

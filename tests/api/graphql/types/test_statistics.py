@@ -1,0 +1,147 @@
+"""Counts of devices by what they have in common, each made a second time from the deeds alone."""
+# fixtures are imported, and arguments bear their names
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from eth_utils.address import to_checksum_address
+
+from scripts.fleet import Fleet, World
+from scripts.fleet.records import Device
+from tests.support.asking import Api, Json, asking
+from tests.support.fleet_index import iso
+from tests.support.history import History, log
+
+STATISTICS = """query ($by: [DeviceDimension!]!, $filter: DeviceFilter, $asOf: AsOf) {
+  deviceStatistics(groupBy: $by, filterBy: $filter, asOf: $asOf) { keys { dimension value } count } }"""
+
+VALUES: dict[str, Callable[[Fleet, World, Device], str | None]] = {
+    "CHAIN": lambda fleet, world, device: str(fleet.chain.chain_id),
+    "CONTRACT": lambda fleet, world, device: str(to_checksum_address(fleet.contract.address)),
+    "MANUFACTURER": lambda fleet, world, device: str(device.manufacturer),
+    "HARDWARE_LICENSE": lambda fleet, world, device: str(device.model),
+    "MODEL": lambda fleet, world, device: world.models[device.model].name,
+    "FIRMWARE": lambda fleet, world, device: device.firmware or None,
+    "OWNER": lambda fleet, world, device: str(to_checksum_address(device.owner)) if device.owner else None,
+    "END_OF_LIFE_STATUS": lambda fleet, world, device: device.end_of_life,
+    "MINTED_MONTH": lambda fleet, world, device: (iso(device.minted_at) or "")[:7],
+    "QUALITY_INSPECTION": lambda fleet, world, device: world.provenance(device.token)["qualityInspectionPassed"],
+}
+
+
+def expected(
+    fleet: Fleet, world: World, dimensions: list[str], fits: Callable[[Device], bool] = lambda device: True
+) -> list[Json]:
+    """Return the groups as the API tells them."""
+    counts = Counter(
+        tuple(VALUES[dimension](fleet, world, device) for dimension in dimensions)
+        for device in world.devices.values()
+        if fits(device)
+    )
+    ranked = sorted(counts, key=lambda group: (-counts[group], [(value is None, value or "") for value in group]))
+    return [
+        {
+            "keys": [{"dimension": one, "value": value} for one, value in zip(dimensions, group, strict=True)],
+            "count": counts[group],
+        }
+        for group in ranked
+    ]
+
+
+async def statistics(api: Api, by: list[str], **variables: Any) -> list[Json]:
+    found: list[Json] = (await api.ask(STATISTICS, by=by, **variables))["deviceStatistics"]
+    return found
+
+
+@pytest.mark.parametrize("dimension", VALUES)
+async def test_devices_are_counted_by_each_dimension_now_and_then(api: Api, fleet: Fleet, dimension: str) -> None:
+    now = await statistics(api, [dimension])
+    assert now == expected(fleet, fleet.world, [dimension])
+    assert sum(group["count"] for group in now) == len(fleet.world.devices)
+    then = sorted(device.minted_at for device in fleet.world.devices.values())[100]
+    past = await statistics(api, [dimension], asOf={"timestamp": iso(then)})
+    assert past == expected(fleet, fleet.world_at(then), [dimension])
+    assert past != now
+
+
+@pytest.mark.parametrize(
+    "dimensions",
+    [
+        ["MODEL", "FIRMWARE"],
+        ["FIRMWARE", "MODEL", "END_OF_LIFE_STATUS"],
+        ["MANUFACTURER", "MODEL", "HARDWARE_LICENSE"],
+        ["OWNER", "CONTRACT", "CHAIN"],
+        ["MINTED_MONTH", "QUALITY_INSPECTION"],
+    ],
+    ids=" ".join,
+)
+async def test_devices_are_counted_by_combinations_in_the_order_asked(
+    api: Api, fleet: Fleet, dimensions: list[str]
+) -> None:
+    assert await statistics(api, dimensions) == expected(fleet, fleet.world, dimensions)
+
+
+async def test_only_devices_that_fit_are_counted(api: Api, fleet: Fleet) -> None:
+    in_service = {"endOfLifeStatus": {"eq": "IN_SERVICE"}, "firmware": {"version": {"startsWith": "2."}}}
+    assert await statistics(api, ["MODEL"], filter=in_service) == expected(
+        fleet,
+        fleet.world,
+        ["MODEL"],
+        lambda device: device.end_of_life == "IN_SERVICE" and device.firmware.startswith("2."),
+    )
+    maker = next(iter(fleet.world.manufacturers))
+    filter = {"manufacturerId": {"eq": str(maker)}, "hardwareLicenseId": {"isNull": False}}
+    assert await statistics(api, ["HARDWARE_LICENSE", "MANUFACTURER"], filter=filter) == expected(
+        fleet, fleet.world, ["HARDWARE_LICENSE", "MANUFACTURER"], lambda device: device.manufacturer == maker
+    )
+    assert await statistics(api, ["MODEL"], filter={"tokenId": {"in": []}}) == []
+
+
+async def test_many_groups_take_as_many_statements_as_one(api: Api) -> None:
+    await statistics(api, ["CHAIN"])
+    few = len(api.statements)
+    assert len(await statistics(api, ["OWNER", "FIRMWARE", "MINTED_MONTH"])) > 50
+    assert len(api.statements) == few
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        ([], "0 dimensions"),
+        (["CHAIN", "MODEL", "OWNER", "FIRMWARE"], "4 dimensions"),
+        (["MODEL", "MODEL"], "MODEL twice"),
+    ],
+)
+async def test_what_cannot_be_grouped_is_refused(api: Api, by: list[str], told: str) -> None:
+    error = await api.refusal(STATISTICS, by=by)
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert told in error["message"]
+
+
+async def test_statistics_are_priced_by_the_groups_they_may_have(api: Api) -> None:
+    answer = await api.answer("{ deviceStatistics(groupBy: [CHAIN]) { keys { value } count } }")
+    assert answer["extensions"]["cost"]["requestedQueryCost"] == 2_000
+    assert answer["extensions"]["cost"]["actualQueryCost"] == 1
+    six = " ".join(f"a{index}: deviceStatistics(groupBy: [CHAIN]) {{ keys {{ value }} }}" for index in range(6))
+    error = await api.refusal(f"{{ {six} }}")
+    assert error["extensions"]["code"] == "MAX_COST_EXCEEDED"
+
+
+async def test_a_thousand_groups_are_told_and_one_more_is_refused(database_url: str) -> None:
+    history = History(database_url)
+    nobody, nothing = "0x" + "00" * 20, ("", "", 0)
+    history.block(*(log("CertificateMinted", n, nobody, 1, 1, *nothing, f"{n}.0.0") for n in range(1000)))
+    with asking(database_url) as api:
+        groups = await statistics(api, ["FIRMWARE"])
+        assert len(groups) == 1000
+        history.block(log("CertificateMinted", 1000, nobody, 1, 1, *nothing, ""))
+        error = await api.refusal(STATISTICS, by=["FIRMWARE"])
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert "more than 1000 groups" in error["message"]
+        assert await statistics(api, ["FIRMWARE"], filter={"tokenId": {"gte": 999}}) == [
+            {"keys": [{"dimension": "FIRMWARE", "value": "999.0.0"}], "count": 1},
+            {"keys": [{"dimension": "FIRMWARE", "value": None}], "count": 1},
+        ]
+    history.close()

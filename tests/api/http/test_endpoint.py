@@ -1,0 +1,274 @@
+"""GraphQL over real HTTP: statuses, media types, and requests that are none."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from api.settings import Settings
+from tests.conftest import NewDatabase
+from tests.support.history import History, log
+from tests.support.server import CLIENT, serving
+
+GRAPHQL_RESPONSE = "application/graphql-response+json"
+JSON = "application/json"
+QUERY = '{ device(by: {tokenId: "7"}) { serialNumber } }'
+MAKER = "0x" + "aa" * 20
+DEVICE = "0x" + "bb" * 20
+HASH = bytes(32)
+
+
+def told(database_url: str) -> str:
+    """Fill a database with one device, and return its URL."""
+    history = History(database_url)
+    history.block(
+        log("ManufacturerLicensed", 1, MAKER, "Acme", "", HASH, 0),
+        log("HardwareLicensed", 10, 1, "Tracker", "B", "", HASH, 0),
+        log("CertificateMinted", 7, DEVICE, 1, 10, "SN-7", "356938035643809", 1_600_000_000, "1.0.0"),
+    )
+    history.close()
+    return database_url
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """What HTTP is asked does not depend on the database: one server will do."""
+    database_url = told(f"sqlite:///{tmp_path_factory.mktemp('http') / 'a.db'}")
+    with serving(Settings(database_url=database_url)) as address:
+        yield f"{address}/graphql"
+
+
+def post(url: str, body: Any, **headers: str) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return CLIENT.post(url, content=content, headers={"content-type": JSON, "accept": GRAPHQL_RESPONSE, **headers})
+
+
+def code(response: httpx.Response) -> str:
+    return str(response.json()["errors"][0]["extensions"]["code"])
+
+
+def test_a_query_is_answered_by_post_and_by_get(new_database: NewDatabase) -> None:
+    with serving(Settings(database_url=told(new_database()))) as address:
+        url = f"{address}/graphql"
+        for answer in (post(url, {"query": QUERY}), CLIENT.get(url, params={"query": QUERY})):
+            assert answer.status_code == 200
+            assert answer.json()["data"] == {"device": {"serialNumber": "SN-7"}}
+            assert answer.headers["vary"].startswith("Accept")
+
+
+def test_many_requests_at_once_are_all_answered(new_database: NewDatabase) -> None:
+    async def ask_all(url: str) -> list[httpx.Response]:
+        async with httpx.AsyncClient(timeout=20) as client:
+            return await asyncio.gather(*(client.get(url, params={"query": QUERY}) for _ in range(60)))
+
+    with serving(Settings(database_url=told(new_database()))) as address:
+        answers = asyncio.run(ask_all(f"{address}/graphql"))
+    assert {answer.status_code for answer in answers} == {200}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_variables_keep_whole_numbers_of_any_size(url: str, method: str) -> None:
+    query = "query ($id: BigInt!) { device(by: {tokenId: $id}) { tokenId } }"
+    number = 2**256 - 1
+    if method == "POST":
+        answer = post(url, {"query": query, "variables": {"id": number}})
+    else:
+        answer = CLIENT.get(url, params={"query": query, "variables": json.dumps({"id": number})})
+    assert answer.json()["data"] == {"device": None}
+    assert answer.status_code == 200
+
+
+def test_one_of_several_operations_is_picked_by_its_name(url: str) -> None:
+    query = "query A { _meta { version } } query B { device(by: {tokenId: 7}) { tokenId } }"
+    assert post(url, {"query": query, "operationName": "B"}).json()["data"] == {"device": {"tokenId": "7"}}
+    unnamed = post(url, {"query": query})
+    assert unnamed.status_code == 400
+    assert "data" not in unnamed.json()
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (GRAPHQL_RESPONSE, GRAPHQL_RESPONSE),
+        (JSON, JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        ("application/graphql-response+json, */*", GRAPHQL_RESPONSE),
+        ("application/json, application/graphql-response+json;q=0.9", JSON),
+        ("application/graphql-response+json; charset=utf-8, application/json; charset=utf-8", GRAPHQL_RESPONSE),
+        ("text/plain, application/json;q=0.1", JSON),
+        ("application/json;q=0, */*", GRAPHQL_RESPONSE),
+    ],
+)
+def test_the_media_type_is_the_one_that_accept_likes_best(url: str, accept: str, content_type: str) -> None:
+    answer = post(url, {"query": QUERY}, accept=accept)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == f"{content_type}; charset=utf-8"
+
+
+def test_a_request_without_accept_is_answered(url: str) -> None:
+    with httpx.Client() as client:
+        request = client.build_request("POST", url, json={"query": QUERY})
+        del request.headers["accept"]
+        answer = client.send(request)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == f"{JSON}; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/plain", "image/*", "application/json;q=0", "application/graphql-response+json;q=x"]
+)
+def test_an_accept_that_nothing_meets_is_406(url: str, accept: str) -> None:
+    answer = post(url, {"query": QUERY}, accept=accept)
+    assert answer.status_code == 406
+    assert GRAPHQL_RESPONSE in answer.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("query", ["{", "{ nothing }", "query ($x: Nope) { _meta { version } }"])
+def test_a_query_that_is_wrong_has_no_data_and_a_status_by_its_media_type(url: str, query: str) -> None:
+    for accept, status in ((GRAPHQL_RESPONSE, 400), ("*/*", 400), (JSON, 200)):
+        answer = post(url, {"query": query}, accept=accept)
+        assert answer.status_code == status
+        assert "data" not in answer.json()
+        assert code(answer) in ("GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED")
+
+
+def test_a_variable_that_does_not_fit_is_400(url: str) -> None:
+    query = "query ($id: BigInt!) { device(by: {tokenId: $id}) { tokenId } }"
+    for variables in ({"id": "seven"}, {"id": 1.5}, {"id": None}, {}, None):
+        answer = post(url, {"query": query, "variables": variables})
+        assert answer.status_code == 400
+        assert code(answer) == "BAD_USER_INPUT"
+
+
+NESTED = b"[" * 3000 + b"]" * 3000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"5",
+        b"null",
+        b"true",
+        b'"x"',
+        b"[]",
+        b"{",
+        b"{}",
+        b"not json",
+        b'{"query": ""}',
+        b'{"query": 1}',
+        b'{"query": null}',
+        b'{"query": "{ _meta { version } }", "variables": []}',
+        b'{"query": "{ _meta { version } }", "variables": "{}"}',
+        b'{"query": "{ _meta { version } }", "operationName": 1}',
+        b'{"query": "{ _meta { version } }", "extensions": 1}',
+        b'{"query": "{ _meta { version } }", "variables": {"x": NaN}}',
+        b'{"query": "\xff\xfe"}',
+        b'{"query": "{ \\ud800 }"}',
+        b'{"query": "{ _meta { version } }", "variables": {"x": "\\udfff"}}',
+        b'{"query": "{ _meta { version } }", "variables": {"x": ' + b"9" * 5000 + b"}}",
+        NESTED,
+        b'{"query": "{ _meta { version } }", "variables": {"x": ' + NESTED + b"}}",
+        b'{"query": "{ _meta { version } }", "variables": {"x": ' + b"[" * 80 + b"]" * 80 + b"}}",
+        b'{"a":' * 3000 + b"1" + b"}" * 3000,
+        "\ufeff{}".encode("utf-16"),
+    ],
+)
+def test_a_body_that_is_no_graphql_request_is_400(url: str, body: bytes) -> None:
+    for accept in (GRAPHQL_RESPONSE, JSON):
+        answer = post(url, body, accept=accept)
+        assert answer.status_code == 400
+        assert code(answer) == "BAD_REQUEST"
+        assert answer.headers["content-type"].startswith(accept)
+    assert post(url, {"query": QUERY}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "text/plain", "application/graphql", "multipart/form-data", "application/json; charset=latin-1"],
+)
+def test_a_body_of_another_type_is_415(url: str, content_type: str) -> None:
+    answer = post(url, {"query": QUERY}, **{"content-type": content_type})
+    assert answer.status_code == 415
+    assert code(answer) == "BAD_REQUEST"
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON; charset=UTF-8"])
+def test_utf_8_may_be_said(url: str, content_type: str) -> None:
+    assert post(url, {"query": QUERY}, **{"content-type": content_type}).status_code == 200
+
+
+def test_a_compressed_body_is_415(url: str) -> None:
+    assert post(url, {"query": QUERY}, **{"content-encoding": "gzip"}).status_code == 415
+
+
+def test_a_body_that_is_too_large_is_413_whether_or_not_its_length_is_told(url: str) -> None:
+    body = json.dumps({"query": QUERY + " " * 1_000_001}).encode()
+    assert post(url, body).status_code == 413
+    chunks = (body[start : start + 65536] for start in range(0, len(body), 65536))
+    answer = CLIENT.post(url, content=chunks, headers={"content-type": JSON})
+    assert answer.status_code == 413
+    assert code(answer) == "BAD_REQUEST"
+
+
+def test_a_client_that_hangs_up_in_the_middle_harms_nobody(url: str) -> None:
+    host, port = httpx.URL(url).host, httpx.URL(url).port
+    with socket.create_connection((host, port or 0)) as connection:
+        connection.sendall(
+            b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+        )
+    assert post(url, {"query": QUERY}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"query": QUERY, "variables": "{"}, {"query": QUERY, "variables": "5"}, {"query": QUERY, "extensions": "[]"}],
+)
+def test_a_url_that_is_no_graphql_request_is_400(url: str, parameters: dict[str, str]) -> None:
+    answer = CLIENT.get(url, params=parameters)
+    assert answer.status_code == 400
+    assert code(answer) == "BAD_REQUEST"
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_other_methods_are_405_and_told_which_are_answered(url: str, method: str) -> None:
+    answer = CLIENT.request(method, url)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, POST"
+
+
+def test_head_is_get_without_a_body(url: str) -> None:
+    answer = CLIENT.head(url, params={"query": QUERY})
+    assert answer.status_code == 200
+    assert answer.content == b""
+
+
+def test_any_page_may_read(url: str) -> None:
+    asked = {
+        "origin": "https://fleet.example",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "content-type,x-min-block",
+    }
+    allowed = httpx.options(url, headers=asked)
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == "*"
+    assert "x-min-block" in allowed.headers["access-control-allow-headers"]
+    answer = post(url, {"query": QUERY}, origin="https://fleet.example")
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_introspection_can_be_switched_off(sqlite_url: str) -> None:
+    History(sqlite_url).close()
+    query = {"query": "{ __schema { queryType { name } } }"}
+    with serving(Settings(database_url=sqlite_url)) as address:
+        assert post(f"{address}/graphql", query).json()["data"]["__schema"]["queryType"]["name"] == "Query"
+    with serving(Settings(database_url=sqlite_url, introspection=False)) as address:
+        refused = post(f"{address}/graphql", query)
+        assert refused.status_code == 400
+        assert code(refused) == "GRAPHQL_VALIDATION_FAILED"
+        assert CLIENT.get(f"{address}/schema.graphql").status_code == 200

@@ -1,0 +1,286 @@
+"""Subscriptions as server-sent events, and how the database wakes those who wait."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+
+import httpx
+import pytest
+
+from api.answering.answers import Answers
+from api.answering.operations import Live
+from api.answering.persisted import PersistedQueries
+from api.graphql.schema import build_schema
+from api.http.rates import Rates
+from api.http.requests import GraphQLRequest
+from api.settings import Settings
+from indexer.sync.step import Pace
+from schema.tables.database import connect
+from tests.conftest import NewDatabase
+from tests.support.asking import Json
+from tests.support.feeding import Copy, Moving, minted, sold, updated
+from tests.support.live import EVENTS, PATIENCE, acknowledged, cut_off, streamed
+from tests.support.server import serving
+
+END = "{ changes(first: 100) { endCursor hasMore } }"
+URQL = (
+    "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed"
+)
+
+
+@pytest.fixture(scope="module")
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Moving, str]]:
+    """What HTTP is asked does not depend on the database: one server will do."""
+    moving = Moving(f"sqlite:///{tmp_path_factory.mktemp('streams') / 'a.db'}")
+    with serving(Settings(database_url=moving.url, max_connections=5)) as address:
+        yield moving, address
+    moving.close()
+
+
+@pytest.fixture
+def moving(shared: tuple[Moving, str]) -> Moving:
+    shared[0].indexer.pace = Pace()
+    shared[0].indexer.restart()
+    return shared[0]
+
+
+@pytest.fixture
+def address(shared: tuple[Moving, str]) -> str:
+    return shared[1]
+
+
+async def end_of_feed(address: str) -> str:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        page = (await client.post(f"{address}/graphql", json={"query": END})).json()["data"]["changes"]
+        assert not page["hasMore"]
+        return str(page["endCursor"])
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/graphql/stream"])
+async def test_events_and_reorgs_are_streamed_and_a_dropped_client_resumes(
+    moving: Moving, address: str, path: str
+) -> None:
+    await moving.mine(*minted(1))
+    copy = Copy(cursor=await end_of_feed(address))
+    async with streamed(address, EVENTS, path, after=copy.cursor) as stream:
+        assert stream.response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert stream.response.headers["cache-control"] == "no-cache"
+        assert "content-encoding" not in stream.response.headers
+        await moving.mine(updated(1, "2.0.0"), updated(1, "3.0.0"))
+        copy.apply([await stream.next() for _ in range(2)])
+        await moving.reorg(1, [sold(1)])
+        copy.apply([await stream.next() for _ in range(3)])
+    await moving.reorg(1, [updated(1)])
+    async with streamed(address, EVENTS, path, after=copy.cursor) as stream:
+        copy.apply([await stream.next() for _ in range(2)])
+    assert copy.ids == moving.ids()[-1:]
+
+
+async def test_an_operation_that_ends_completes_its_stream(moving: Moving, address: str) -> None:
+    async with streamed(address, "{ _meta { version } }") as stream:
+        assert (await stream.next("_meta"))["version"]
+        assert await stream.event() == ("complete", None)
+        with pytest.raises(StopAsyncIteration):
+            await stream.event()
+
+
+async def test_what_is_wrong_with_a_query_is_told_in_the_stream(moving: Moving, address: str) -> None:
+    for query, code in (
+        ("subscription {", "GRAPHQL_PARSE_FAILED"),
+        ("subscription { nonsense }", "GRAPHQL_VALIDATION_FAILED"),
+        ('subscription { lifecycleEvents(after: "x") { cursor } }', "BAD_USER_INPUT"),
+    ):
+        async with streamed(address, query) as stream:
+            name, answer = await stream.event()
+            assert answer is not None
+            assert (name, answer["errors"][0]["extensions"]["code"]) == ("next", code)
+            assert await stream.event() == ("complete", None)
+
+
+async def test_lines_end_as_every_client_can_read_them(moving: Moving, address: str) -> None:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        parameters = {"query": "{ _meta { version } }"}
+        headers = {"accept": "text/event-stream"}
+        body = (await client.get(f"{address}/graphql/stream", params=parameters, headers=headers)).content
+    comment, event, complete, nothing = body.split(b"\n\n")
+    assert (comment, nothing) == (b":", b"")
+    assert event.startswith(b'event: next\ndata: {"data":')
+    assert complete == b"event: complete\ndata:"
+    assert b"\r" not in body
+
+
+async def test_a_stream_is_for_who_likes_it_best(moving: Moving, address: str) -> None:
+    body = {"query": "{ _meta { version } }"}
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        for accept, expected in (
+            (URQL, "application/graphql-response+json"),
+            ("application/json, text/event-stream", "application/json"),
+            ("*/*", "application/json"),
+            ("text/event-stream, application/json;q=0.9", "text/event-stream"),
+            ("text/event-stream, multipart/mixed", "text/event-stream"),
+        ):
+            answer = await client.post(f"{address}/graphql", json=body, headers={"accept": accept})
+            assert answer.headers["content-type"].split(";")[0] == expected, accept
+
+
+async def test_a_request_that_is_none_is_refused_with_its_status(moving: Moving, address: str) -> None:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        url, headers = f"{address}/graphql/stream", {"accept": "text/event-stream"}
+        assert (await client.put(url, headers=headers)).status_code == 405
+        assert (await client.post(url, json={}, headers={"accept": "text/html"})).status_code == 406
+        assert (await client.post(url, content="x", headers=headers)).status_code == 415
+        assert (await client.post(url, json={"query": 5}, headers=headers)).status_code == 400
+        subscription = {"query": "subscription { blockIndexed { number } }"}
+        plain = await client.post(f"{address}/graphql", json=subscription, headers={"accept": "application/json"})
+        assert "text/event-stream" in plain.json()["errors"][0]["message"]
+
+
+async def test_connections_that_are_too_many_are_refused_until_one_ends(moving: Moving, address: str) -> None:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        body, headers = {"query": EVENTS}, {"accept": "text/event-stream"}
+        streams = [client.stream("POST", f"{address}/graphql", json=body, headers=headers) for _ in range(5)]
+        for stream in streams:
+            assert (await stream.__aenter__()).status_code == 200
+        refused = await client.post(f"{address}/graphql", json=body, headers=headers)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        for stream in streams:
+            await stream.__aexit__(None, None, None)
+    for _ in range(100):
+        if await is_taken(address):
+            return
+    raise AssertionError("no connection was let in again")
+
+
+async def is_taken(address: str) -> bool:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        headers = {"accept": "text/event-stream"}
+        async with client.stream("POST", f"{address}/graphql", json={"query": EVENTS}, headers=headers) as response:
+            return response.status_code == 200
+
+
+async def test_silence_is_broken_by_comments(moving: Moving, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.http.streams.SILENCE_SECONDS", 0.1)
+    async with streamed(address, EVENTS) as stream:
+        chunks = stream.response.aiter_bytes()
+        assert [await anext(chunks) for _ in range(3)] == [b":\n\n"] * 3
+
+
+async def test_a_client_of_a_stream_that_reads_nothing_is_told_no_end(
+    moving: Moving, caplog: pytest.LogCaptureFixture
+) -> None:
+    await moving.mine(*[updated(1, "1" * 60_000)] * 100)
+    await moving.mine(*[updated(1, "1" * 60_000)] * 100)
+    with serving(Settings(database_url=moving.url, send_seconds=0.3)) as address:
+        query = "subscription ($after: String) { lifecycleEvents(after: $after) { cursor event { raw { data } } } }"
+        page = "{ changes(first: 1) { endCursor } }"
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+            first = (await client.post(f"{address}/graphql", json={"query": page})).json()["data"]["changes"]
+            body = {"query": query, "variables": {"after": first["endCursor"]}}
+            headers = {"accept": "text/event-stream"}
+            async with client.stream("POST", f"{address}/graphql", json=body, headers=headers) as response:
+                await cut_off(caplog)
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await read_to_the_end(response)
+
+
+async def read_to_the_end(response: httpx.Response) -> None:
+    async for _ in response.aiter_bytes():
+        pass
+
+
+# What wakes them, and what they hold
+
+
+@pytest.fixture
+async def live(database_url: str) -> AsyncIterator[tuple[Moving, Live]]:
+    moving = Moving(database_url)
+    engine = connect(database_url, read_only=True)
+    settings, schema = Settings(database_url=database_url), build_schema()
+    answers = Answers(engine, settings, schema)
+    live = Live(engine, settings, schema, PersistedQueries(), answers)
+    yield moving, live
+    await live.pulse.close()
+    await answers.close()
+    engine.dispose()
+    moving.close()
+
+
+ANYONE = Rates(Settings()).client({})
+
+
+async def test_a_subscription_that_waits_holds_no_snapshot(live: tuple[Moving, Live]) -> None:
+    moving, answering = live
+    await moving.mine(*minted(1))
+    query = "subscription { lifecycleEvents { event { kind } } }"
+    async with aclosing(answering.answers(GraphQLRequest(query), ANYONE)) as answers:
+        waiting = asyncio.ensure_future(anext(answers))
+        await asyncio.sleep(0.5)
+        assert answering.slots._value == 4
+        opened = answering._engine.pool.checkedout()  # type: ignore[attr-defined]  # of every pool but the abstract one
+        assert opened == 0
+        await moving.mine(updated(1))
+        batch = await asyncio.wait_for(waiting, PATIENCE)
+        assert len(batch) == 1
+        assert answering.slots._value == 4
+
+
+async def test_a_large_batch_is_cut_and_nothing_of_it_is_lost(
+    live: tuple[Moving, Live], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.answering.operations.BATCH_BYTES", 2_000)
+    moving, answering = live
+    for _ in range(6):
+        await moving.mine(*[updated(1)] * 10)
+    first = await answering._answer(GraphQLRequest("{ changes(first: 1) { endCursor } }"), ANYONE)
+    after = first.body.split(b'"endCursor":"')[1].split(b'"')[0].decode()
+    query = f'subscription {{ lifecycleEvents(after: "{after}") {{ cursor retracted event {{ id }} }} }}'
+    copy, batches = Copy(), []
+    async with aclosing(answering.answers(GraphQLRequest(query), ANYONE)) as answers:
+        async for batch in answers:
+            batches.append(sum(len(answer.body) for answer in batch))
+            copy.apply([_message(answer.body) for answer in batch])
+            if len(copy.ids) == 59:
+                break
+    assert copy.ids == moving.ids()[1:]
+    assert max(batches) < 4_000
+    assert len(batches) > 10
+
+
+def _message(body: bytes) -> Json:
+    message: Json = json.loads(body)["data"]["lifecycleEvents"]
+    return message
+
+
+async def test_a_turn_that_takes_too_long_ends_the_subscription(
+    live: tuple[Moving, Live], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving, answering = live
+    await moving.mine(updated(1))
+    object.__setattr__(answering.settings, "max_seconds", 0.3)
+    monkeypatch.setattr("api.graphql.roots.changes.read_feed", lambda *_: time.sleep(1.0))
+    query = "subscription { lifecycleEvents { cursor } }"
+    async with aclosing(answering.answers(GraphQLRequest(query), ANYONE)) as answers:
+        (answer,) = await anext(answers)
+        assert answer.errors is not None
+        assert answer.errors[0]["extensions"]["code"] == "TIMEOUT"
+    assert answering.slots._value == 4
+
+
+async def test_postgresql_wakes_its_listeners_at_the_commit(
+    new_postgres_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.reading.change_watch.LISTENING_POLL_SECONDS", 60.0)
+    monkeypatch.setattr("api.reading.change_watch.POLL_SECONDS", 60.0)
+    moving = Moving(new_postgres_database())
+    with serving(Settings(database_url=moving.url)) as address:
+        async with acknowledged(address) as socket:
+            await socket.begin("a")
+            await asyncio.sleep(1.0)
+            for _ in range(3):
+                await moving.mine(updated(1))
+                began = time.monotonic()
+                await socket.next("a")
+                assert time.monotonic() - began < 15
+    moving.close()

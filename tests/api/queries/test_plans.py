@@ -1,0 +1,142 @@
+"""How SQLite walks a large index: by an index from the keys asked for, never over a whole table."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from indexer.store.statistics import tell_statistics
+from schema.tables.indexes import SECONDARY_INDEXES
+from tests.support.asking import Api
+from tests.support.fakechain import FakeNode, emitted
+from tests.support.indexing import Indexer, open_engine
+
+OWNER, USER = "0x" + "11" * 20, "0x" + "33" * 20
+HASH = "0x" + "ab" * 32
+OWNER_INDEX = "ix_device_version_owner_minted_at_device_id"
+BIG = ("event", "device", "device_version", "device_activity", "device_attribute", "authorization", "test_result")
+
+
+class Explaining(Api):
+    """Keeps how the database would walk for each statement of the last request."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.plans: dict[str, list[str]] = {}
+        event.listen(self.engine, "before_cursor_execute", self._explain)
+
+    async def plans_of(self, query: str) -> list[list[str]]:
+        self.plans = {}
+        await self.ask(query)
+        return list(self.plans.values())
+
+    def _explain(self, connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith(("SELECT", "WITH")):
+            # in the thread of the statement, on a connection of its own
+            with sqlite3.connect(self.engine.url.database or "", uri=True) as file:
+                rows = file.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            self.plans[statement] = [row[3] for row in rows]
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explaining]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('plans') / 'plans.db'}"
+    engine = open_engine(url)
+    node = FakeNode(chain_id=1)
+    node.mine(
+        emitted("ManufacturerLicensed", manufacturerId=1, account=OWNER, name="Acme"),
+        emitted("HardwareLicensed", hardwareLicenseId=7, manufacturerId=1, model="Tracker"),
+        emitted("Transfer", to=OWNER, tokenId=1),
+        emitted("CertificateMinted", tokenId=1, manufacturerId=1, hardwareLicenseId=7, serialNumber="A", imei="B"),
+        emitted("UserAuthorized", tokenId=1, user=USER, organization="O"),
+    )
+    asyncio.run(Indexer(engine, node).catch_up())
+    with engine.begin() as connection:
+        for index in SECONDARY_INDEXES:
+            connection.exec_driver_sql(index.ddl)
+        tell_statistics(connection)
+    explaining = Explaining(url)
+    yield explaining
+    explaining.engine.dispose()
+    engine.dispose()
+
+
+def scanned(plan: list[str]) -> list[str]:
+    """Return the big tables that a plan reads from end to end."""
+    return [line for line in plan if any(line == f"SCAN {table}" or line.startswith(f"SCAN {table} ") for table in BIG)]
+
+
+ORDERS = [
+    "lifecycleEvents { nodes { id } }",
+    "device(by: {tokenId: 1}) { history { nodes { id } } }",
+    "device(by: {tokenId: 1}) { inCircuitTests { nodes { id } } firmwareUpdates { nodes { id } } }",
+    "device(by: {tokenId: 1}) { factoryResets { nodes { id } } transfers { nodes { id } } }",
+    'manufacturer(by: {name: "Acme"}) { history { nodes { id } } }',
+]
+
+
+@pytest.mark.parametrize("field", ORDERS)
+async def test_an_order_is_walked_by_its_index(api: Explaining, field: str) -> None:
+    for plan in await api.plans_of(f"{{ {field} }}"):
+        assert scanned(plan) == []
+        assert not [line for line in plan if "TEMP B-TREE" in line], plan
+
+
+LOOK_UPS = {
+    "tokenId: 1": "device",
+    f'address: "{USER}"': "ix_device_version_address_device_id",
+    f'everHadAddress: "{USER}"': "ix_device_version_address_device_id",
+    'imei: "B"': "ix_device_version_imei_key_device_id",
+    'devEUI: "C"': "ix_device_version_dev_eui_key_device_id",
+    'serialNumber: {value: "A"}': "ix_device_version_serial_number_key_device_id",
+}
+
+
+@pytest.mark.parametrize("key", LOOK_UPS)
+async def test_a_look_up_goes_by_the_index_of_its_key(api: Explaining, key: str) -> None:
+    plans = await api.plans_of(f"{{ device(by: {{{key}}}) {{ id }} }}")
+    assert [line for plan in plans for line in plan if LOOK_UPS[key] in line]
+    assert [scanned(plan) for plan in plans if scanned(plan)] == []
+
+
+FILTERS = {
+    f'devices(filterBy: {{owner: {{eq: "{OWNER}"}}}})': OWNER_INDEX,
+    'devices(filterBy: {serialNumber: {startsWith: "A"}})': "ix_device_version_serial_number_key_device_id",
+    "devices(filterBy: {manufacturerId: {eq: 1}})": "ix_device_version_manufacturer_id_device_id",
+    "devices(filterBy: {hardwareLicenseId: {eq: 7}})": "ix_device_version_hardware_license_id_device_id",
+    f'devices(filterBy: {{beneficiary: {{eq: "{USER}"}}}})': "ix_device_version_beneficiary_device_id",
+    f'devices(filterBy: {{mintTransactionHash: {{eq: "{HASH}"}}}})': "ix_event_transaction_hash",
+    f'devices(filterBy: {{authorizedUser: {{user: {{eq: "{USER}"}}}}}})': "ix_authorization_user_address_device_id",
+    'authorizations(filterBy: {organization: {eq: "O"}})': "ix_authorization_organization_key_device_id",
+    f'authorizations(filterBy: {{user: {{eq: "{USER}"}}}})': "ix_authorization_user_address_device_id",
+    f'lifecycleEvents(filterBy: {{transactionHash: {{eq: "{HASH}"}}}})': "ix_event_transaction_hash",
+    "lifecycleEvents(filterBy: {kind: {eq: FACTORY_RESET}})": "ix_event_kind_position",
+    "lifecycleEvents(filterBy: {manufacturerId: {eq: 1}})": "ix_event_manufacturer_id_position",
+    "lifecycleEvents(filterBy: {hardwareLicenseId: {eq: 7}})": "ix_event_hardware_license_id_position",
+    'manufacturers(filterBy: {name: {eq: "Acme"}})': "ix_manufacturer_version_name_key_manufacturer_id",
+}
+
+
+@pytest.mark.parametrize("field", FILTERS)
+async def test_an_equality_is_found_by_its_index_or_on_the_way_of_the_order(api: Explaining, field: str) -> None:
+    plans = await api.plans_of(f"{{ {field} {{ nodes {{ id }} }} }}")
+    assert [line for plan in plans for line in plan if FILTERS[field] in line], plans
+    assert [scanned(plan) for plan in plans if scanned(plan)] == []
+
+
+STATISTICS = {
+    "groupBy: [MODEL, MANUFACTURER, FIRMWARE]": "device_version",
+    f'groupBy: [FIRMWARE, MINTED_MONTH], filterBy: {{owner: {{eq: "{OWNER}"}}}}': OWNER_INDEX,
+    "groupBy: [CONTRACT], filterBy: {hardwareLicenseId: {eq: 7}}": "ix_device_version_hardware_license_id_device_id",
+}
+
+
+@pytest.mark.parametrize("asked", STATISTICS)
+async def test_groups_are_counted_in_one_walk_from_the_rows_that_the_filter_names(api: Explaining, asked: str) -> None:
+    plans = await api.plans_of(f"{{ deviceStatistics({asked}) {{ count }} }}")
+    (plan,) = [plan for plan in plans if any("device_version" in line for line in plan)]
+    assert [line for line in plan if STATISTICS[asked] in line], plan
+    assert scanned(plan) == []

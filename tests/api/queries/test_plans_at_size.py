@@ -1,0 +1,221 @@
+"""How both databases walk a million events: every order and every filter of the API, planned on real rows.
+
+The statements are those that the API sends. None may read a big table from end to end; an order alone is walked by its
+index, without a sort. A filter is found by an index of its own, or judged on the way along that of the order: which
+are so is listed here, and the time limit bounds them.
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+from graphql import GraphQLEnumType, GraphQLInputObjectType, get_named_type
+from sqlalchemy import event
+
+from api.graphql.context import Context
+from api.graphql.schema import execute_ordinary
+from api.http.requests import GraphQLRequest
+from api.reading.batching import ReadingOnLoop
+from api.reading.snapshot import open_snapshot
+from tests.support.asking import SCHEMA, Api
+from tests.support.big_index import build
+from tests.support.databases import module_database
+from tests.support.postgres import plain_url
+
+pytestmark = pytest.mark.slow
+
+BIG = {
+    "event",
+    "block",
+    "device",
+    "device_version",
+    "device_activity",
+    "authorization",
+    "test_result",
+    "firmware_update",
+    "factory_reset",
+    "transfer",
+}
+
+
+class Walk(NamedTuple):
+    """What a plan does: the big tables that it reads from end to end, and whether it sorts."""
+
+    scanned: list[str]
+    sorts: bool
+    plan: str
+    statement: str = ""
+
+
+class Explaining(Api):
+    """Plans each statement of a request, with its own parameters. What would read a big table is then not executed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.walks: list[Walk] = []
+        if self.engine.dialect.name == "sqlite":
+            self._sqlite = sqlite3.connect(self.engine.url.database or "", uri=True, check_same_thread=False)
+        else:
+            self._postgres = psycopg.connect(plain_url(url), autocommit=True)
+        event.listen(self.engine, "before_cursor_execute", self._explain, retval=True)
+
+    async def walks_of(self, query: str) -> list[Walk]:
+        self.walks = []
+        async with open_snapshot(self.engine) as snapshot:
+            answer = await execute_ordinary(self.schema, GraphQLRequest(query), Context(ReadingOnLoop(snapshot)))
+        assert "errors" not in answer, answer["errors"]
+        return self.walks
+
+    @property
+    def judges_by_rows(self) -> bool:
+        return self.engine.dialect.name == "postgresql"
+
+    def close(self) -> None:
+        (self._sqlite if self.engine.dialect.name == "sqlite" else self._postgres).close()
+        self.engine.dispose()
+
+    def _explain(self, connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
+        if not statement.startswith(("SELECT", "WITH")):
+            return statement, parameters
+        if self.engine.dialect.name == "sqlite":
+            rows = self._sqlite.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            walk = _walk_of_sqlite([row[3] for row in rows])
+        else:
+            rows = self._postgres.execute(f"EXPLAIN (FORMAT JSON) {statement}".encode(), parameters).fetchall()
+            walk = _walk_of_postgres(rows[0][0][0]["Plan"])
+        if not any(table in walk.plan for table in BIG):
+            return statement, parameters
+        self.walks.append(walk._replace(statement=statement))
+        return f"SELECT * FROM ({statement}) AS planned LIMIT 0", parameters
+
+
+def _walk_of_sqlite(lines: list[str]) -> Walk:
+    scanned = [line for line in lines if line.startswith("SCAN ") and line.split()[1] in BIG]
+    return Walk(scanned, any("TEMP B-TREE FOR" in line and "DISTINCT" not in line for line in lines), "\n".join(lines))
+
+
+def _walk_of_postgres(plan: Any) -> Walk:
+    nodes = list(_nodes(plan))
+    scanned = [f"Seq Scan on {node['Relation Name']}" for node in nodes if node["Node Type"] == "Seq Scan"]
+    sorts = any(node["Node Type"] == "Sort" for node in nodes)
+    return Walk([line for line in scanned if line.split()[-1] in BIG], sorts, json.dumps(plan, indent=1))
+
+
+def _nodes(plan: Any) -> Iterator[Any]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explaining]:
+    url = module_database(request, tmp_path_factory)
+    engine = build(url)
+    explaining = Explaining(url)
+    yield explaining
+    explaining.close()
+    engine.dispose()
+
+
+QUERIES: Any = SCHEMA._schema.query_type and SCHEMA._schema.query_type.fields
+LISTS = ("devices", "manufacturers", "hardwareLicenses", "authorizations", "lifecycleEvents")
+NUMBER = str(int.from_bytes(b"0" * 30 + b"77"))
+SAMPLES = {
+    "BigIntFilter": NUMBER,
+    "IntFilter": 1,
+    "StringFilter": "SN-00000777",
+    "AddressFilter": "0x" + (b"0" * 17 + b"777").hex(),
+    "Bytes32Filter": "0x" + (b"0" * 28 + b"7919").hex(),
+    "DateTimeFilter": "2020-10-01T00:00:00Z",
+    "VersionFilter": "2.10.0",
+}
+OPERATORS = ("eq", "lt", "gte", "startsWith")
+
+
+def orders() -> Iterator[str]:
+    for name in LISTS:
+        arguments = QUERIES[name].args
+        by = arguments.get("orderBy")
+        asked = (
+            [""]
+            if by is None
+            else [
+                f"orderBy: {{field: {field}, direction: {direction}}}, "
+                for field in get_named_type(get_named_type(by.type).fields["field"].type).values
+                for direction in ("ASC", "DESC")
+            ]
+        )
+        for order in asked:
+            yield from (f"{name}({order}{page}: 20)" for page in ("first", "last"))
+
+
+def filters() -> Iterator[str]:
+    for name in LISTS:
+        for wish in wishes(get_named_type(QUERIES[name].args["filterBy"].type)):
+            yield f"{name}(filterBy: {{{wish}}})"
+
+
+def wishes(asked: Any, operators: Sequence[str] = OPERATORS) -> Iterator[str]:
+    """Yields a wish for each field and operator of a filter, and one for each field of the filters inside of it."""
+    for name, field in asked.fields.items():
+        kind = get_named_type(field.type)
+        if name in ("and", "or", "not"):
+            continue
+        if not isinstance(kind, GraphQLInputObjectType):
+            yield f"{name}: {json.dumps(PLAIN[name])}"
+        elif kind.name == "FactoryResetsSince":
+            yield f'{name}: {{since: "2020-10-01T00:00:00Z", count: {{gt: 0}}}}'
+        elif "eq" not in kind.fields:
+            inside = operators if kind.name == "FirmwareFilter" else ("eq",)
+            yield from (f"{name}: {{{wish}}}" for wish in wishes(kind, inside))
+        else:
+            yield from (f"{name}: {{{operator}: {value(kind)}}}" for operator in operators if operator in kind.fields)
+
+
+PLAIN = {"anyKey": "SN-00000777", "activeAt": "2020-10-01T00:00:00Z"}
+
+
+def value(kind: Any) -> str:
+    compared = get_named_type(kind.fields["eq"].type)
+    return list(compared.values)[-1] if isinstance(compared, GraphQLEnumType) else json.dumps(SAMPLES[kind.name])
+
+
+FLEETS = get_named_type(QUERIES["deviceStatistics"].args["filterBy"].type)
+
+
+@pytest.mark.parametrize("asked", list(orders()))
+async def test_an_order_is_walked_by_its_index_without_a_sort(api: Explaining, asked: str) -> None:
+    for walk in await api.walks_of(f"{{ {asked} {{ nodes {{ __typename }} }} }}"):
+        assert walk.scanned == [], walk.plan
+        assert not walk.sorts or TIMES_WITHOUT_A_FORM in walk.statement, walk.plan
+
+
+@pytest.mark.parametrize("asked", list(filters()))
+async def test_a_filter_reads_no_table_from_end_to_end(api: Explaining, asked: str) -> None:
+    for walk in await api.walks_of(f"{{ {asked} {{ nodes {{ __typename }} }} }}"):
+        assert walk.scanned == [] or (api.judges_by_rows and JUDGED.search(asked)), walk.plan
+
+
+@pytest.mark.parametrize("wish", list(wishes(FLEETS, ["eq"])))
+async def test_statistics_of_some_devices_read_no_table_from_end_to_end(api: Explaining, wish: str) -> None:
+    asked = f"deviceStatistics(groupBy: [FIRMWARE, MODEL], filterBy: {{{wish}}})"
+    for walk in await api.walks_of(f"{{ {asked} {{ count }} }}"):
+        assert walk.scanned == [] or (api.judges_by_rows and (JUDGED.search(wish) or JOINED.search(wish))), walk.plan
+
+
+TIMES_WITHOUT_A_FORM = " + 0 "
+"""Few rows: those after the year 9999, sorted by their ids."""
+
+JUDGED = re.compile(
+    r"provisionedAt|claimedAt|lastFirmwareUpdateAt|imageHash|initialFirmware|version: {(eq|startsWith)|"
+    r"endOfLifeStatus|factoryResetCount|Test:|Inspection:|AtMint:|imeiValid|AfterQuality|AfterEndOfLife|BeforeDisposal|"
+    r"source|grantedAt|expiresAt|contract"
+)
+"""What has no index of its own, and is judged row by row. Where few rows can fit, PostgreSQL reads them as they lie."""
+
+JOINED = re.compile(r"authorizedUser|everHadAddress")
+"""What other rows than the devices' own tell: PostgreSQL reads all versions once and joins them by hash."""

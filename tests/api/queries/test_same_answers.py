@@ -1,0 +1,186 @@
+"""Both databases say the same, to the byte: of texts, times and numbers that sort and compare differently in each."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.support.asking import Api, Json, asking
+from tests.support.fakechain import FakeNode, Log, emitted
+from tests.support.indexing import Indexer, open_engine
+from tests.support.operations import OPERATIONS, samples
+
+pytestmark = pytest.mark.slow
+
+OWNERS = ["0x" + digit * 40 for digit in "123"]
+USERS = ["0x" + digit * 40 for digit in "abc"]
+TEXTS = [
+    "",
+    "A",
+    "a",
+    "B",
+    "Ä",
+    "ä",
+    "ß",
+    "A\0B",
+    "A'B%_\\",
+    "x" * 200,
+    "x" * 201,
+    "\U0001f600",
+    " A",
+    "A B",
+    "\uffff",
+    "_",
+]
+IMEIS = ["", "490154203237518", "49-015420-323751 8", "123", "490154203237519"]
+VERSIONS = ["", "1.0.0", "v1.0.0", "1.0.0-rc.1", "1.0.0-rc.11", "1.0.0+b", "2.9.0", "2.10.0", "nightly", "2.10", "Ä"]
+SECONDS = [0, 1, 1_600_000_000, 253_402_300_799, 253_402_300_800, 2**63, 2**64 - 1]
+DEVICES = 48
+
+
+def life(token: int) -> list[Log]:
+    """Return a device's events: each kind in every seventh device or so, each value in one."""
+    told = emitted("CertificateMinted", tokenId=token, manufacturerId=1 + token % 4, hardwareLicenseId=token % 5,
+                   device=(token % 40 + 1).to_bytes(20), serialNumber=TEXTS[token % len(TEXTS)],
+                   imei=IMEIS[token % len(IMEIS)], manufacturedAt=SECONDS[token % len(SECONDS)],
+                   firmwareVersion=VERSIONS[token % len(VERSIONS)])  # fmt: skip
+    others = [
+        emitted("QualityInspectionRecorded", tokenId=token, passed=token % 4 == 1, inspectedAt=SECONDS[token % 7]),
+        emitted("UserAuthorized", tokenId=token, user=USERS[token % 3], organization=TEXTS[token % 16],
+                permissions=2**256 - token, expiresAt=[0, 1_700_000_100, 2**64 - 1][token % 3]),
+        emitted("FirmwareUpdated", tokenId=token, toVersion=VERSIONS[(token + 3) % 11], result=token % 5),
+        emitted("FactoryReset", tokenId=token, reason=token % 8, resetAt=SECONDS[token % 7]),
+        emitted("CertificateCorrected", tokenId=token, attribute=TEXTS[token % 16], value=TEXTS[(token + 1) % 16]),
+        emitted("EndOfLifeRecorded", tokenId=token, process=token % 6, sanitization=token % 7, facility="Ä"),
+        emitted("UserRevoked", tokenId=token, user=USERS[token % 3]),
+        emitted("Transfer", **{"from": OWNERS[token % 3]}, to=OWNERS[(token + 1) % 3], tokenId=token),
+        emitted("CertificateCorrected", tokenId=token, attribute="devEUI", value=TEXTS[token % 16]),
+    ]  # fmt: skip
+    chosen = [log for index, log in enumerate(others) if (token >> index % 6) & 1]
+    return [emitted("Transfer", to=OWNERS[token % 3], tokenId=token), told, *chosen] if token % 9 else chosen
+
+
+def licences() -> list[Log]:
+    makers = [
+        emitted("ManufacturerLicensed", manufacturerId=number, account=OWNERS[0], name=name, expiresAt=1_700_000_050)
+        for number, name in enumerate(["b", "B", "ä", "", "é"], start=1)
+    ]
+    models = [emitted("HardwareLicensed", hardwareLicenseId=n, manufacturerId=1, model=TEXTS[n]) for n in range(4)]
+    return [*makers, *models, emitted("HardwareLicenseRevoked", hardwareLicenseId=2, reason="x")]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, module_postgres_url: str) -> Iterator[list[Api]]:
+    """One chain, told once and reorganised, in both databases."""
+    node = FakeNode(chain_id=1)
+    urls = [f"sqlite:///{tmp_path_factory.mktemp('same') / 'same.db'}", module_postgres_url]
+    engines = [open_engine(url) for url in urls]
+    indexers = [Indexer(engine, node) for engine in engines]
+
+    def index() -> None:
+        for indexer in indexers:
+            asyncio.run(indexer.catch_up())
+
+    node.mine(*licences())
+    for first in range(1, DEVICES + 1, 6):
+        node.mine(*(log for token in range(first, first + 6) for log in life(token)))
+    index()
+    node.reorg(2, life(41) + life(42), life(47))
+    node.mine(emitted("Approval", tokenId=1))
+    index()
+    with asking(urls[0]) as sqlite, asking(urls[1]) as postgresql:
+        yield [sqlite, postgresql]
+    for engine in engines:
+        engine.dispose()
+
+
+WHOLE = """fragment Whole on Device { id tokenId tokenDID owner address serialNumber imei { value valid tac } devEUI
+  hardwareRevision manufacturedAt mintedAt provisionedAt initialFirmware lastUpdatedAt
+  addresses { address from { number } } attributes { name value } manufacturer { name license { status } }
+  hardwareLicense { model } firmware { version semver } endOfLife { status sanitization facility }
+  authorizedUsers(scope: ALL) { nodes { user organization expiresAt active } } }"""
+DEVICES_BY = (
+    """query ($filter: DeviceFilter, $order: DeviceOrder, $first: Int, $last: Int) {
+  devices(filterBy: $filter, orderBy: $order, first: $first, last: $last) { totalCount
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor } nodes { ...Whole } } } """
+    + WHOLE
+)
+EVENTS_BY = """query ($filter: LifecycleEventFilter, $order: LifecycleEventOrder, $last: Int) {
+  lifecycleEvents(filterBy: $filter, orderBy: $order, last: $last) { totalCount pageInfo { endCursor }
+    nodes { id kind eventTime eventTimeSeconds flags bizStep disposition action verification finality
+      block { hash } } } }"""
+LISTS = """{ manufacturers(orderBy: {field: NAME, direction: DESC}) { nodes { id name license { status expiresAt } } }
+  hardwareLicenses { nodes { id model hardwareRevision license { status uri } } }
+  authorizations(scope: ALL, first: 100) { nodes { id user organization permissions permissionIds endReason } }
+  orphanedEvents { totalCount nodes { event { id kind flags device { tokenId } } replacedBy { hash } } }
+  changes(first: 100) { endCursor hasMore messages { cursor event { id } } } }"""
+STATISTICS = """query ($by: [DeviceDimension!]!) {
+  deviceStatistics(groupBy: $by) { keys { value } count } }"""
+DIMENSIONS = ["CONTRACT", "MANUFACTURER", "HARDWARE_LICENSE", "MODEL", "FIRMWARE", "OWNER", "MINTED_MONTH"]
+
+
+def variations() -> Iterator[tuple[str, Json]]:
+    """Yield requests: every order from both ends, each comparison with each value, each list."""
+    for field, direction, end in product(
+        ["MINTED_AT", "TOKEN_ID", "SERIAL_NUMBER", "MANUFACTURED_AT", "LAST_UPDATED_AT"],
+        ["ASC", "DESC"],
+        ["first", "last"],
+    ):
+        yield DEVICES_BY, {"order": {"field": field, "direction": direction}, end: 20}
+    for filter in filters():
+        yield DEVICES_BY, {"filter": filter, "first": 3}
+    for field, direction in product(["POSITION", "EVENT_TIME"], ["ASC", "DESC"]):
+        yield EVENTS_BY, {"order": {"field": field, "direction": direction}, "last": 100}
+    for wish in ({"kind": {"eq": "UNMAPPED"}}, {"flag": {"any": True}}, {"bizStep": {"startsWith": "i"}},
+                 {"disposition": {"isNull": True}}, {"eventTime": {"lt": "2020-09-13T12:26:40.5Z"}}):  # fmt: skip
+        yield EVENTS_BY, {"filter": wish, "last": 50}
+    yield LISTS, {}
+    for one, other in zip(DIMENSIONS, DIMENSIONS[1:] + DIMENSIONS[:1], strict=True):
+        yield STATISTICS, {"by": [one]}
+        yield STATISTICS, {"by": [one, other]}
+
+
+def filters() -> Iterator[Json]:
+    for operator, text in product(["eq", "ne", "startsWith"], TEXTS[1:]):
+        yield {"serialNumber": {operator: text}}
+    for field, text in product(["devEUI", "imei"], [*TEXTS[1:5], *IMEIS[1:3]]):
+        yield {field: {"startsWith": text}}
+    for operator, version in product(["lt", "gte"], ["1.0.0", "1.0.0-rc.2", "2.10.0"]):
+        yield {"firmware": {"version": {operator: version}}}
+    for operator, time in product(["lt", "lte", "gte", "eq"], ["1970-01-01T00:00:01Z", "2020-09-13T12:26:39.999999Z"]):
+        yield {"manufacturedAt": {operator: time}}
+    for organization in TEXTS[1:]:
+        yield {"authorizedUser": {"organization": {"eq": organization}}}
+    for text in (*TEXTS[1:4], "7", OWNERS[0], "0x" + "00" * 19 + "07", "490154203237518"):
+        yield {"anyKey": text}
+    yield {"not": {"serialNumber": {"in": TEXTS}}}
+
+
+async def test_every_operation_is_answered_alike(both: list[Api]) -> None:
+    sqlite, postgresql = both
+    variables = await samples(sqlite.ask)
+    assert await samples(postgresql.ask) == variables
+    asked = [
+        (OPERATIONS[name], values) for name in sorted(OPERATIONS.keys() - {"Q29Resume"}) for values in variables[name]
+    ]
+    assert len(asked) > 50
+    await compare(both, asked)
+
+
+async def test_every_order_comparison_and_list_is_answered_alike(both: list[Api]) -> None:
+    await compare(both, list(variations()), errors=False)
+
+
+async def compare(both: list[Api], asked: list[tuple[str, Json]], *, errors: bool = True) -> None:
+    for query, variables in asked:
+        one, other = [await answer(api, query, variables) for api in both]
+        assert one == other, (query, variables)
+        assert errors or b'"errors"' not in one, one
+
+
+async def answer(api: Api, query: str, variables: Json) -> bytes:
+    found: Any = await api.answer(query, **variables)
+    return msgspec.json.encode(found)

@@ -1,0 +1,152 @@
+"""A snapshot of the API: its connection is given back whatever becomes of the request."""
+
+import asyncio
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from threading import Event
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from api.reading.batching import ReadingOnLoop
+from api.reading.snapshot import Snapshot, open_snapshot
+from schema.tables.database import connect, migrate
+from tests.api.http.test_limits import run_for_ever
+from tests.support.postgres import plain_url
+
+SNAPSHOTS = 12
+"""As many as a server has open for requests and for what is live."""
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    writer = connect(database_url)
+    migrate(writer)
+    writer.dispose()
+    reader = connect(database_url, read_only=True)
+    yield reader
+    reader.dispose()
+
+
+@pytest.mark.parametrize("once_open", [True, False])
+@pytest.mark.timeout(60)
+async def test_a_request_that_is_cancelled_again_and_again_ends_after_its_connection_was_given_back(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, once_open: bool
+) -> None:
+    started, opened, closing, may_close, closed = (asyncio.Event() for _ in range(5))
+    close = Snapshot.close
+
+    async def slowly(snapshot: Snapshot) -> None:
+        closing.set()
+        await may_close.wait()
+        await close(snapshot)
+        closed.set()
+
+    async def request() -> None:
+        started.set()
+        async with open_snapshot(engine):
+            opened.set()
+            await asyncio.sleep(60)
+
+    monkeypatch.setattr(Snapshot, "close", slowly)
+    task = asyncio.create_task(request())
+    await started.wait()
+    if once_open:
+        await opened.wait()
+    task.cancel()
+    await closing.wait()
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0.01)
+        assert not task.done()
+    may_close.set()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+    assert closed.is_set()
+
+
+@pytest.mark.timeout(60)
+async def test_however_many_statements_run_each_is_ended_when_it_is_given_up(engine: Engine) -> None:
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5), open_snapshot(engine) as snapshot:
+                await snapshot.read(run_for_ever)
+
+    await asyncio.gather(*(give_up() for _ in range(SNAPSHOTS)))
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.timeout(60)
+async def test_a_statement_that_is_given_up_again_and_again_is_over_before_its_reader_goes_on(
+    engine: Engine, begun: bool
+) -> None:
+    may_begin, over = Event(), Event()
+
+    def read(connection: Connection) -> None:
+        may_begin.wait(10)
+        try:
+            run_for_ever(connection)
+        finally:
+            over.set()
+
+    async with open_snapshot(engine) as snapshot:
+        reading = asyncio.create_task(snapshot.read(read))
+        if begun:
+            may_begin.set()
+        for _ in range(3):
+            await asyncio.sleep(0.05)
+            reading.cancel()
+        await asyncio.sleep(0.05)
+        may_begin.set()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert over.is_set()
+
+
+@pytest.mark.timeout(60)
+async def test_what_a_loader_reads_for_nobody_any_more_fails_without_a_word(engine: Engine) -> None:
+    told = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+
+    def read(connection: Connection, keys: Sequence[int]) -> Sequence[int]:
+        run_for_ever(connection)
+        return keys
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3), open_snapshot(engine) as snapshot:
+            await ReadingOnLoop(snapshot).loader(read).load(1)
+    await asyncio.sleep(0.05)
+    gc.collect()
+    assert told == []
+
+
+async def test_a_statement_whose_connection_is_lost_meanwhile_fails_as_one_of_the_database(postgres_url: str) -> None:
+    writer = connect(postgres_url)
+    migrate(writer)
+    writer.dispose()
+    engine = connect(postgres_url, read_only=True)
+
+    async def request(other: psycopg.Connection[Any]) -> None:
+        async with asyncio.timeout(5), open_snapshot(engine) as snapshot:
+            reading = asyncio.create_task(snapshot.read(run_for_ever))
+            await asyncio.sleep(0.1)
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await reading
+
+    with psycopg.connect(plain_url(postgres_url), autocommit=True) as other:
+        for _ in range(3):
+            with pytest.raises(DBAPIError):
+                await request(other)
+    pool: Any = engine.pool
+    assert pool.checkedout() == 0
+    async with open_snapshot(engine) as snapshot:
+        assert await snapshot.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1
+    engine.dispose()

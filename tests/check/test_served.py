@@ -1,0 +1,154 @@
+"""Proofs and bundles as they are served: by GraphQL and over HTTP, checked by whoever received them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+import rlp
+
+from api.settings import Settings
+from indexer.check import Failed, check
+from indexer.proof.inclusion import Inclusion, prove_log
+from tests.support.asking import Api, asking
+from tests.support.evidence import Nodes, altering
+from tests.support.factory import Factory
+from tests.support.factory import report as passing
+from tests.support.server import CLIENT, serving
+from tests.support.verifying import index, indexed
+
+HISTORY = """
+query ($did: String!) {
+  device(by: {tokenDID: $did}) { history(first: 50) { nodes {
+    verification verificationNote logIndex transactionIndex contract
+    block { number hash } raw { topics data } proof { header key nodes receiptLogIndex }
+  } } }
+}
+"""
+
+
+def did(factory: Factory, token: int = 1) -> str:
+    return f"did:erc721:31337:{factory.contract.address}:{token}"
+
+
+async def history(api: Api, factory: Factory) -> list[dict[str, Any]]:
+    answer = await api.ask(HISTORY, did=did(factory))
+    nodes: list[dict[str, Any]] = answer["device"]["history"]["nodes"]
+    return nodes
+
+
+def verify(factory: Factory, url: str, nodes: Nodes | None = None) -> None:
+    async def advance() -> None:
+        verifier = database.verifier(nodes or Nodes(factory.chain))
+        while await verifier.advance() is not None:
+            pass
+
+    with indexed(factory, url) as database:
+        asyncio.run(advance())
+
+
+def live(factory: Factory, url: str) -> None:
+    factory.mint()
+    factory.send("recordInCircuitTest", 1, passing(), sender=factory.maker)
+    index(factory, url)
+
+
+def test_every_event_of_a_verified_block_carries_a_proof_that_holds(factory: Factory, database_url: str) -> None:
+    live(factory, database_url)
+    with asking(database_url) as api:
+        before = asyncio.run(history(api, factory))
+        assert {(event["verification"], event["proof"]) for event in before} == {("BLOOM", None)}
+        verify(factory, database_url)
+        events = asyncio.run(history(api, factory))
+        assert len(api.statements) < 25, "one statement reads the proofs of all events"
+    assert len(events) == 3
+    for event in events:
+        assert (event["verification"], event["verificationNote"]) == ("RECEIPTS", None)
+        proof = event["proof"]
+        assert bytes.fromhex(proof["key"][2:]) == rlp.encode(event["transactionIndex"])
+        nodes = [bytes.fromhex(node[2:]) for node in proof["nodes"]]
+        header = bytes.fromhex(proof["header"][2:])
+        found, log = prove_log(Inclusion(header, event["transactionIndex"], nodes, proof["receiptLogIndex"]))
+        assert f"0x{found.hash.hex()}" == event["block"]["hash"] == factory.chain.block(found.number)["hash"]
+        assert f"0x{log.address.hex()}" == event["contract"].lower()
+        assert (f"0x{log.topics.hex()}", f"0x{log.data.hex()}") == (
+            "0x" + "".join(topic[2:] for topic in event["raw"]["topics"]),
+            event["raw"]["data"],
+        )
+
+
+def test_a_block_that_could_not_be_verified_tells_why(factory: Factory, sqlite_url: str) -> None:
+    live(factory, sqlite_url)
+
+    def unknown(receipts: list[dict[str, Any]]) -> None:
+        receipts[0]["type"] = "0x71"
+
+    verify(factory, sqlite_url, Nodes(factory.chain, altering("eth_getBlockReceipts", unknown)))
+    with asking(sqlite_url) as api:
+        events = asyncio.run(history(api, factory))
+    assert {event["verification"] for event in events} == {"BLOOM"}
+    assert all("a receipt of type 0x71" in event["verificationNote"] for event in events)
+    assert all(event["proof"] is None for event in events)
+
+
+def test_the_bundle_that_is_served_passes_the_offline_check(factory: Factory, sqlite_url: str) -> None:
+    live(factory, sqlite_url)
+    verify(factory, sqlite_url)
+    with serving(Settings(database_url=sqlite_url)) as address:
+        answer = CLIENT.get(f"{address}/devices/{did(factory)}/bundle.json")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+        checked = check(answer.content, {})
+        assert (checked.did, checked.events) == (did(factory), 5)
+        assert "device-1.bundle.json" in answer.headers["Content-Disposition"]
+        again = CLIENT.get(
+            f"{address}/devices/{did(factory)}/bundle.json", headers={"If-None-Match": answer.headers["ETag"]}
+        )
+        assert (again.status_code, again.content) == (304, b"")
+        upper = did(factory).replace(factory.contract.address[2:], factory.contract.address[2:].upper())
+        assert CLIENT.get(f"{address}/devices/{upper}/bundle.json").content == answer.content
+
+
+def test_a_bundle_of_unverified_events_is_served_and_fails_its_check_with_the_way_out(
+    factory: Factory, sqlite_url: str
+) -> None:
+    live(factory, sqlite_url)
+    with serving(Settings(database_url=sqlite_url)) as address:
+        answer = CLIENT.get(f"{address}/devices/{did(factory)}/bundle.json")
+    assert answer.status_code == 200
+    with pytest.raises(Failed, match=r"it was not verified yet .*, or make it with certindex prove"):
+        check(answer.content, {})
+
+
+def test_a_bundle_of_what_was_changed_is_refused_with_what_does_not_fit(factory: Factory, sqlite_url: str) -> None:
+    live(factory, sqlite_url)
+    verify(factory, sqlite_url)
+    with indexed(factory, sqlite_url) as chain, serving(Settings(database_url=sqlite_url)) as address:
+        for changed, said in (
+            ("UPDATE event SET topics = zeroblob(32)", "is not read as it was stored. Read all events again"),
+            ("UPDATE receipt_proof SET nodes = zeroblob(9)", "Make it anew: certindex verify --from"),
+        ):
+            chain.execute(changed)
+            answer = CLIENT.get(f"{address}/devices/{did(factory)}/bundle.json")
+            told = answer.json()["error"]
+            assert (answer.status_code, told.split(": ")[0]) == (500, f"What is stored of {did(factory)} is damaged")
+            assert said in told
+
+
+def test_bundles_of_nothing_are_refused_with_a_right_example(factory: Factory, sqlite_url: str) -> None:
+    live(factory, sqlite_url)
+    with serving(Settings(database_url=sqlite_url)) as address:
+        for name, status, said in (
+            (did(factory, 77), 404, "There is no device"),
+            (did(factory).replace("31337", "1"), 404, "There is no device"),
+            ("1", 400, "Example: did:erc721:137:"),
+            (f"did:erc721:31337:{factory.contract.address}:{2**256}", 400, "is no DID of a device"),
+            ("did:erc721:99999999999999999999:0x00:1", 400, "is no DID of a device"),
+        ):
+            answer = CLIENT.get(f"{address}/devices/{name}/bundle.json")
+            assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
+
+
+def test_a_bundle_of_an_empty_database_is_no_failure_of_the_server(sqlite_url: str) -> None:
+    with serving(Settings(database_url=sqlite_url)) as address:
+        answer = CLIENT.get(f"{address}/devices/did:erc721:1:0x{'11' * 20}:1/bundle.json")
+    assert answer.status_code == 503
+    assert "Ask again later" in answer.json()["error"]

@@ -1,0 +1,87 @@
+"""Programs load what they need for what they are asked to do, and no library besides."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Set as AbstractSet
+
+from schema.tables.database import connect, migrate
+from scripts.devchain import REPOSITORY
+from tests.support.fakechain import CERTIFICATE, FakeNode, emitted
+from tests.support.faultproxy import of_fake
+from tests.support.provider import Provider
+
+LIBRARIES = {
+    "aiohttp",
+    "alembic",
+    "apscheduler",
+    "eth_abi",
+    "eth_utils",
+    "limits",
+    "psycopg",
+    "pydantic",
+    "sqlalchemy",
+    "sqlmodel",
+    "starlette",
+    "strawberry",
+    "uvicorn",
+    "web3",
+    "websockets",
+}
+READS_TABLES = {"sqlalchemy", "sqlmodel", "pydantic"}
+ANSWERS = READS_TABLES | {"starlette", "strawberry", "uvicorn", "websockets"}
+ASKS_NODES = {"aiohttp", "web3", "eth_abi", "eth_utils", "websockets"}
+FOLLOWS = READS_TABLES | ASKS_NODES | {"apscheduler"}
+
+
+def test_the_api_answers_from_sqlite_without_what_migrates_counts_or_speaks_to_postgresql(sqlite_url: str) -> None:
+    engine = connect(sqlite_url)
+    migrate(engine)
+    engine.dispose()
+    ask = f"""
+import asyncio
+import httpx
+from api.command import Settings, server_config
+
+async def ask():
+    app = server_config(Settings(database_url={sqlite_url!r})).load_app()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as client:
+        answer = await client.post("/graphql", json={{"query": "{{ devices {{ totalCount }} }}"}})
+        assert answer.json()["data"] == {{"devices": {{"totalCount": 0}}}}
+        assert "holds no chain yet" in (await client.get("/readyz")).text
+
+asyncio.run(ask())
+"""
+    assert loaded_by(ask) <= ANSWERS
+
+
+def test_the_indexer_reads_a_chain_without_what_serves(sqlite_url: str) -> None:
+    node = FakeNode(finality=2)
+    node.mine(emitted("Transfer", to=b"\x0a" * 20, tokenId=7))
+    node.mine_blocks(4)
+    settings = {"DATABASE_URL": sqlite_url, "CONTRACTS": f"certificate=0x{CERTIFICATE.hex()}"}
+    sync = """
+from indexer.__main__ import main
+
+try:
+    main(["sync"])
+except SystemExit as end:
+    assert end.code == 0
+"""
+    with Provider(of_fake(node)) as provider:
+        creates, goes_on = (loaded_by(sync, RPC_URLS=provider.url, **settings) for _ in range(2))
+    assert creates <= FOLLOWS | {"alembic"}
+    assert goes_on <= FOLLOWS
+
+
+def test_help_is_told_without_any_library() -> None:
+    assert loaded_by("from indexer.__main__ import _parser; _parser().format_help()") == set()
+
+
+def loaded_by(code: str, **settings: str) -> AbstractSet[str]:
+    """Return the libraries that are in a Python process after it has run some code."""
+    told = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    command = [sys.executable, "-c", told]
+    ran = subprocess.run(command, cwd=REPOSITORY, env=os.environ | settings, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return LIBRARIES & set(ran.stdout.splitlines()[-1].split())

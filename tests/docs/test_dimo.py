@@ -1,0 +1,37 @@
+"""docs/dimo.md names what the profile reads, where it begins, and queries that the API takes."""
+
+import re
+from collections import Counter
+
+import pytest
+from graphql import parse, validate
+
+from api.graphql.schema import build_schema
+from schema.profile.model import load_profile
+from scripts.devchain import REPOSITORY
+
+DOCUMENT = (REPOSITORY / "docs" / "dimo.md").read_text()
+PROFILE = load_profile("dimo")
+
+
+@pytest.mark.parametrize("role", PROFILE.roles)
+def test_the_document_names_every_role(role: str) -> None:
+    assert f"{role}=0x..." in DOCUMENT
+
+
+def test_the_document_tells_of_every_event_that_came_in_several_shapes() -> None:
+    shapes = Counter((rule.contract, rule.event.name) for rule in PROFILE.rules)
+    assert [name for (_, name), count in shapes.items() if count > 1 and name not in DOCUMENT] == []
+
+
+@pytest.mark.parametrize(("chain_id", "words"), [(137, "block 34,500,000"), (80002, "block 0")])
+def test_the_document_says_where_indexing_begins(chain_id: int, words: str) -> None:
+    starts = {contract.start_block for found in PROFILE.networks[chain_id].values() for contract in found}
+    assert starts == {int(words.removeprefix("block ").replace(",", ""))}
+    assert words in DOCUMENT
+
+
+def test_the_example_is_a_valid_query() -> None:
+    [query] = re.findall(r"```graphql\n(.*?)```", DOCUMENT, re.DOTALL)
+    addressed = query.replace('"0x..."', f'"0x{"ab" * 20}"')
+    assert validate(build_schema()._schema, parse(addressed)) == []

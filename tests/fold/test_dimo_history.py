@@ -1,0 +1,229 @@
+"""Years of a DIMO network on a chain, a reorg in the middle, shapes that change: the tables say what was true."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, Engine, make_url, text
+
+from indexer.commands.common import rebuild, sync
+from indexer.settings import RebuildSettings, Settings
+from schema.events import Kind
+from schema.program.settings import read_settings
+from schema.tables.columns import end_of_block
+from schema.tables.database import connect
+from scripts.devchain import Anvil
+from tests.support.asking import Api
+from tests.support.dimo_api import asked_devices, asked_makers, asked_successors
+from tests.support.dimo_network import YEARS, Network
+from tests.support.dimo_stage import Stage
+from tests.support.dimo_tables import stored_devices, stored_makers, stored_vehicles, told_devices, told_makers
+from tests.support.dimo_world import World
+from tests.support.indexing import read_tables
+from tests.support.postgres import plain_url
+
+DEVICES = 200
+BEGAN = 1_667_300_000
+LOST_BLOCKS = 12
+CHAIN_ID = 31337
+
+
+@dataclass
+class History:
+    """Ten points in time with what was true then, on the branch that stayed."""
+
+    urls: dict[str, str]
+    points: dict[int, tuple[int, World]] = field(default_factory=dict)
+    taken_back: int = 0
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory, postgres_server_url: str) -> Iterator[History]:
+    sqlite = f"sqlite:///{tmp_path_factory.mktemp('dimo') / 'dimo.db'}"
+    with (
+        Anvil("--no-mining", "--order", "fifo", "--timestamp", str(BEGAN - 86_400)) as chain,
+        new_database(postgres_server_url) as postgresql,
+    ):
+        history = History({"sqlite": sqlite, "postgresql": postgresql})
+        network = Network(Stage(chain), seed=5, began=BEGAN)
+        tell(history, network)
+        index(history, network)
+        yield history
+
+
+@contextmanager
+def new_database(server_url: str) -> Iterator[str]:
+    name = f"certindex_dimo_{secrets.token_hex(6)}"
+    with psycopg.connect(plain_url(server_url), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def tell(history: History, network: Network) -> None:
+    """Let four years pass, index halfway, and let the chain take back what came last before that."""
+    for number in range(1, 6):
+        if number == 3:
+            network.mine()
+            network.year = "2023"
+        network.mint_maker(number, licensed=number != 4)
+    for _ in range(8):
+        network.mint_vehicle()
+    network.mine()
+    for quarter, year in enumerate(YEARS):
+        network.year = year
+        while len(network.world.units) < DEVICES * (quarter + 1) // len(YEARS):
+            block(network)
+            if len(network.world.units) % 20 < 3:
+                keep(history, network)
+        if quarter == 1:
+            lose_a_branch(history, network)
+    history.points = dict(list(history.points.items())[:: max(len(history.points) // 10, 1)][-10:])
+    keep(history, network)
+
+
+def block(network: Network) -> None:
+    for _ in range(2):
+        network.mint()
+    for _ in range(12):
+        network.live()
+    network.mine()
+
+
+def keep(history: History, network: Network) -> None:
+    number = network.stage.chain.block_number
+    history.points[number] = (network.stage.chain.timestamp(number), network.copy())
+
+
+def lose_a_branch(history: History, network: Network) -> None:
+    """Index a branch of twelve blocks that another then replaces."""
+    chain = network.stage.chain
+    fork, world, time = chain.snapshot(), network.copy(), network.time
+    for _ in range(LOST_BLOCKS):
+        block(network)
+    index(history, network)
+    history.taken_back = len(network.world.units) - len(world.units)
+    chain.revert(fork)
+    network.world, network.time = deepcopy(world), time + 60
+    for _ in range(LOST_BLOCKS + 2):
+        block(network)
+
+
+def index(history: History, network: Network) -> None:
+    for url in history.urls.values():
+        environ = {
+            "RPC_URLS": network.stage.chain.url,
+            "DATABASE_URL": url,
+            "PROFILE": "dimo",
+            "CONTRACTS": network.stage.contracts_setting,
+        }
+        assert asyncio.run(sync(read_settings(Settings, None, environ))) == 0
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, history: History) -> Iterator[Engine]:
+    engine = connect(history.urls[request.param])
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def api(history: History, engine: Engine) -> Iterator[Api]:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ANALYZE")  # as a server does by itself, but not within seconds
+    api = Api(history.urls[engine.dialect.name])
+    yield api
+    api.engine.dispose()
+
+
+@pytest.fixture
+def tables(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        yield connection
+
+
+def test_the_tables_say_of_every_device_what_was_true_at_ten_points_in_time(
+    history: History, tables: Connection
+) -> None:
+    assert len(history.points) >= 10
+    for number, (clock, world) in history.points.items():
+        told = told_devices(world, clock)
+        stored = stored_devices(tables, end_of_block(number), clock)
+        assert stored.keys() == told.keys()
+        for token, said in told.items():
+            assert stored[token] == said, f"device {token} after block {number}"
+
+
+def test_the_tables_say_of_every_maker_and_vehicle_what_was_true(history: History, tables: Connection) -> None:
+    for number, (_, world) in history.points.items():
+        assert stored_makers(tables, end_of_block(number)) == told_makers(world)
+        assert stored_vehicles(tables, end_of_block(number)) == world.vehicles
+
+
+async def test_the_api_says_of_every_device_what_was_true_at_ten_points_in_time(history: History, api: Api) -> None:
+    for number, (clock, world) in history.points.items():
+        told, asked = told_devices(world, clock), await asked_devices(api, number)
+        assert asked.keys() == told.keys()
+        for token, said in told.items():
+            assert asked[token] == said, f"device {token} after block {number}"
+
+
+async def test_the_api_says_of_every_maker_and_succession_what_was_true(history: History, api: Api) -> None:
+    for number, (_, world) in history.points.items():
+        assert await asked_makers(api, number) == told_makers(world)
+    successors = {unit.predecessor: unit.token for unit in world.units.values() if unit.predecessor is not None}
+    assert await asked_successors(api, number) == {old: new for old, new in successors.items() if old <= 100}
+
+
+def test_the_history_shows_every_flow(history: History) -> None:
+    _, world = list(history.points.values())[-1]
+    units = list(world.units.values())
+    assert len(units) >= DEVICES
+    assert len(world.makers) == 5
+    shown = {
+        "burned": sum(unit.burned_at is not None for unit in units),
+        "reprovisioned": sum(unit.predecessor is not None for unit in units),
+        "paired": sum(unit.vehicle is not None for unit in units),
+        "claimed": sum(unit.claimed_at is not None for unit in units),
+        "reset": sum(unit.resets > 0 for unit in units),
+        "grants that outlive a burn": sum(bool(unit.permissions) and unit.burned_at is not None for unit in units),
+        "without a known manufacturer": sum(unit.manufacturer is None for unit in units),
+        "another beneficiary": sum(unit.beneficiary is not None for unit in units),
+        "an address that came back": sum(len(set(unit.addresses)) < len(unit.addresses) for unit in units),
+    }
+    assert all(count > 2 for count in shown.values()), shown
+    assert {unit.license_at_mint for unit in units} == {"VALID", "NONE", "REVOKED", "UNKNOWN"}
+    assert history.taken_back > 20
+
+
+def test_the_reorg_left_its_evidence_and_nothing_else(history: History, tables: Connection) -> None:
+    lost = tables.execute(text("SELECT count(*) FROM reorg")).scalar_one()
+    assert lost == 1
+    assert tables.execute(text("SELECT count(*) FROM orphaned_block")).scalar_one() == LOST_BLOCKS
+
+
+def test_no_log_was_unreadable_and_each_fact_of_the_profile_was_told(tables: Connection) -> None:
+    kinds = set(tables.execute(text("SELECT DISTINCT kind FROM event")).scalars())
+    assert Kind.UNDECODABLE not in kinds
+    assert Kind.UNMAPPED in kinds
+    assert {kind for kind in Kind if kind >= Kind.DEVICE_CLAIMED} <= kinds
+
+
+def test_nothing_that_happens_in_order_is_flagged(tables: Connection) -> None:
+    flagged = tables.execute(
+        text("SELECT DISTINCT kind, flags FROM event WHERE flags <> 0 AND kind <> :minted"),
+        {"minted": Kind.DEVICE_MINTED.value},
+    ).all()
+    assert flagged == []
+
+
+def test_a_rebuild_from_the_stored_events_gives_the_same_rows(history: History, engine: Engine) -> None:
+    before = read_tables(engine, CHAIN_ID)
+    environ = {"DATABASE_URL": history.urls[engine.dialect.name]}
+    assert asyncio.run(rebuild(read_settings(RebuildSettings, None, environ))) == 0
+    assert read_tables(engine, CHAIN_ID) == before

@@ -1,0 +1,423 @@
+"""Every fault of a provider, alone: the rows are those of an undisturbed run, or the indexer stops and says why."""
+
+import asyncio
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from indexer.chain.chain import Chain
+from indexer.commands import common
+from indexer.errors import Stop, TryAgain
+from indexer.opening import open_store
+from indexer.rpc import Pool
+from indexer.settings import Settings
+from indexer.store.lease import Lease
+from indexer.store.watch_set import WatchedContract, register
+from indexer.sync.step import Ahead, Pace, UpToDate, step
+from scripts.devchain import REPOSITORY
+from tests.support import faultproxy as faults
+from tests.support.factory import Anvil, Factory
+from tests.support.faultproxy import Exchange, Fault, FaultProxy, Upstream, of_node
+from tests.support.indexing import REFERENCE, engine_of, read_tables
+
+pytestmark = pytest.mark.slow
+
+Tables = dict[str, list[dict[str, Any]]]
+
+DOCUMENT = REPOSITORY / "docs" / "faults.md"
+MINTED = 12
+TRIES = 60
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Factory]:
+    """A chain with events in its final blocks and above them, some of several logs, and empty blocks in between."""
+    with Anvil() as chain:
+        factory = Factory(chain)
+        for number in range(1, MINTED // 2):
+            factory.mint(number=number)
+        chain.mine(40)
+        for number in range(MINTED // 2, MINTED):
+            factory.mint(number=number)
+            factory.send("authorizeUser", number - 1, factory.user, "Fleet Ltd", 3, 0)
+        chain.mine(20)
+        factory.mint(number=MINTED)
+        factory.send("transferFrom", factory.owner, factory.user, 1)
+        yield factory
+
+
+@pytest.fixture(scope="module")
+def node(world: Factory) -> Upstream:
+    return of_node(world.chain.url)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world: Factory, tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    url = f"sqlite:///{tmp_path_factory.mktemp('undisturbed') / 'clean.db'}"
+    return asyncio.run(index([world.chain.url], world, url, looks=1))
+
+
+# A fault that passes
+
+
+PASSING: Sequence[Fault] = [
+    faults.short_log_list,
+    faults.empty_log_list,
+    faults.logs_of_another_block_hash,
+    faults.logs_of_two_hashes,
+    faults.duplicated_log_index,
+    faults.log_outside_the_range,
+    faults.log_outside_the_filter,
+    faults.removed_log,
+    faults.header_of_another_backend,
+    faults.null_block,
+    faults.missing_logs_bloom,
+    faults.missing_field,
+    faults.foreign_bloom,
+    faults.head_going_backwards,
+    faults.lagging_logs_answered_empty,
+    faults.lagging_logs_answered_by_an_error,
+    faults.pruned_history_answered_empty,
+    faults.pruned_history_answered_by_an_error,
+    faults.error_with_status_200,
+    faults.too_many_results,
+    faults.range_hint_with_status_400,
+    faults.range_hint_with_status_429,
+    faults.range_suggested,
+    faults.unknown_text_for_long_ranges,
+    faults.rate_limited,
+    faults.rate_limited_with_retry_after,
+    faults.unavailable,
+    faults.html_with_status_200,
+    faults.batch_reply,
+    faults.left_out_of_a_batch,
+    faults.batch_answered_by_one,
+    faults.answer_to_another_request,
+    faults.invalid_utf8,
+    faults.truncated_body,
+    faults.truncated_json,
+    faults.slow_body,
+    faults.hex_with_leading_zeros,
+    faults.upper_case_hex,
+]
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=lambda fault: fault.__name__)
+async def test_a_fault_that_passes_leaves_no_trace(
+    fault: Fault, world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as proxy:
+        struck = proxy.inject(fault, times=3, pause=1)
+        assert await index([proxy.url], world, sqlite_url) == undisturbed
+        assert struck.struck
+
+
+# A fault that lasts, and does no harm
+
+
+HARMLESS: Sequence[Fault] = [
+    faults.left_out_of_a_batch,
+    faults.batch_answered_by_one,
+    faults.missing_logs_bloom,
+    faults.hex_with_leading_zeros,
+    faults.upper_case_hex,
+    faults.too_many_results,
+    faults.range_hint_with_status_400,
+    faults.range_hint_with_status_429,
+    faults.range_suggested,
+    faults.unknown_text_for_long_ranges,
+]
+
+
+@pytest.mark.parametrize("fault", HARMLESS, ids=lambda fault: fault.__name__)
+async def test_a_provider_that_is_odd_for_ever_can_be_worked_with(
+    fault: Fault, world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as proxy:
+        struck = proxy.inject(fault)
+        assert await index([proxy.url], world, sqlite_url) == undisturbed
+        assert struck.struck
+
+
+# A fault that lasts
+
+
+LASTING: Sequence[tuple[Fault, str]] = [
+    (faults.empty_log_list, "A range with block 2 came back empty, though that block holds logs"),
+    (faults.logs_of_another_block_hash, "the node answers from two branches"),
+    (faults.logs_of_two_hashes, "logs of two blocks of height"),
+    (faults.duplicated_log_index, "gave log 0 of block .* twice"),
+    (faults.log_outside_the_range, "the node gave one of 1048575"),
+    (faults.log_outside_the_filter, "0xabab.*, which was not asked for"),
+    (faults.removed_log, "a log that a reorg removed"),
+    (faults.header_of_another_backend, "the node switched branches"),
+    (faults.null_block, "no latest block"),
+    (faults.missing_field, "missing required field `receiptsRoot`"),
+    (faults.foreign_bloom, "bloom excludes"),
+    (faults.lagging_logs_answered_by_an_error, "block range extends beyond current head block"),
+    (faults.pruned_history_answered_by_an_error, "pruned history unavailable"),
+    (faults.error_with_status_200, "Internal error"),
+    (faults.rate_limited, r"\(HTTP 429\): slow down"),
+    (faults.unavailable, "503 Service Temporarily Unavailable"),
+    (faults.html_with_status_200, "no JSON-RPC: .*Welcome to nginx"),
+    (faults.batch_reply, "no JSON-RPC"),
+    (faults.answer_to_another_request, "the answer to another request"),
+    (faults.invalid_utf8, "no JSON-RPC"),
+    (faults.truncated_body, "did not answer"),
+    (faults.truncated_json, "no JSON-RPC"),
+    (faults.slow_body, "did not answer .*Timeout"),
+    (faults.invalid_key, r"\(HTTP 401\): invalid api key: \*\*\*"),
+]
+
+
+@pytest.mark.parametrize(("fault", "words"), LASTING, ids=lambda part: getattr(part, "__name__", ""))
+async def test_a_fault_that_lasts_stops_the_indexer_with_the_reason_and_without_a_row(
+    fault: Fault, words: str, world: Factory, node: Upstream, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as proxy:
+        pool = patient_pool([proxy.url])
+        proxy.inject(fault)
+        with pytest.raises(TryAgain, match=words) as caught:
+            await index([proxy.url], world, sqlite_url, tries=1, pool=pool)
+    assert "a-secret-key" not in str(caught.value)
+    with engine_of(sqlite_url) as engine:
+        assert read_tables(engine, world.chain.chain_id)["event"] == []
+
+
+@pytest.mark.parametrize("fault", [fault for fault, _ in LASTING], ids=lambda fault: fault.__name__)
+async def test_a_provider_that_fails_for_ever_is_left_for_another(
+    fault: Fault, world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as bad, FaultProxy(node) as good:
+        pool = patient_pool([bad.url, good.url])
+        await pool.chain_id(world.chain.chain_id)
+        bad.inject(fault)
+        assert await index([], world, sqlite_url, pool=pool) == undisturbed
+
+
+async def test_a_header_that_contradicts_its_logs_is_asked_of_another_provider_however_slow_that_one_is(
+    world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async def late(exchange: Exchange) -> bool:
+        await asyncio.sleep(0.05)
+        return False
+
+    async with FaultProxy(node) as bad, FaultProxy(node) as good:
+        pool = patient_pool([bad.url, good.url])
+        await pool.chain_id(world.chain.chain_id)
+        bad.inject(faults.foreign_bloom)
+        good.inject(late)
+        assert await index([], world, sqlite_url, tries=4, pool=pool) == undisturbed
+
+
+# A block too big for any answer
+
+
+def block_too_big(number: int) -> Fault:
+    """Return the fault that every query for logs with this block in it is too big, even of the block alone."""
+
+    def refuse(exchange: Exchange) -> bool:
+        blocks = exchange.range or (0, 0)
+        by_hash = exchange.query.get("blockHash") if exchange.method == "eth_getLogs" else None
+        if not blocks[0] <= number <= blocks[1] and by_hash is None:
+            return False
+        exchange.refuse("query returned more than 10000 results", code=-32005)
+        return True
+
+    return refuse
+
+
+@pytest.mark.parametrize("also", [None, faults.no_block_receipts, faults.short_receipts])
+async def test_a_block_too_big_for_any_answer_is_read_by_its_receipts(
+    also: Fault | None, world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as proxy:
+        proxy.inject(block_too_big(6))
+        if also is not None:
+            proxy.inject(also, times=1)
+        assert await index([proxy.url], world, sqlite_url) == undisturbed
+        assert "eth_getBlockReceipts" in proxy.calls
+        assert ("eth_getTransactionReceipt" in proxy.calls) == (also is faults.no_block_receipts)
+
+
+async def test_receipts_that_are_never_whole_stop_the_indexer(world: Factory, node: Upstream, sqlite_url: str) -> None:
+    async with FaultProxy(node) as proxy:
+        proxy.inject(block_too_big(6))
+        proxy.inject(faults.short_receipts)
+        with pytest.raises(TryAgain, match="receipts of block 6 do not make up its bloom"):
+            await index([proxy.url], world, sqlite_url, tries=1)
+
+
+# Networks and quorum
+
+
+async def test_a_provider_of_another_network_is_refused_with_both_ids(node: Upstream) -> None:
+    async with FaultProxy(node) as bad, FaultProxy(node) as good:
+        bad.inject(faults.wrong_chain_id)
+        for expected in (None, 31337):
+            pool = patient_pool([good.url, bad.url])
+            with pytest.raises(Stop, match="is a node of chain 5, but chain 31337 is wanted"):
+                await pool.chain_id(expected)
+            await pool.close()
+
+
+async def test_a_provider_that_wakes_up_on_another_network_is_never_asked(
+    world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as bad, FaultProxy(node) as good:
+        down = bad.inject(faults.unavailable, times=1)
+        bad.inject(faults.wrong_chain_id)
+        pool = patient_pool([bad.url, good.url])
+        assert await pool.chain_id(None) == 31337
+        assert down.struck == 1
+        assert await index([], world, sqlite_url, pool=pool) == undisturbed
+        assert set(bad.calls) == {"eth_chainId"}
+
+
+async def test_with_a_quorum_ranges_are_asked_of_different_hosts(
+    world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as one, FaultProxy(node) as other:
+        pool = patient_pool([one.url, other.url])
+        assert await index([], world, sqlite_url, pool=pool, looks=1, quorum=2) == undisturbed
+        assert one.calls.count("eth_getLogs") == other.calls.count("eth_getLogs") > 0
+
+
+@pytest.mark.parametrize("fault", [faults.short_log_list, faults.empty_log_list, faults.rate_limited])
+async def test_without_a_quorum_nothing_is_stored(
+    fault: Fault, world: Factory, node: Upstream, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as one, FaultProxy(node) as other:
+        other.inject(fault)
+        pool = patient_pool([one.url, other.url])
+        with pytest.raises(TryAgain, match=r"Two answers differ on the logs|further provider|HTTP 429"):
+            await index([], world, sqlite_url, pool=pool, quorum=2, tries=1)
+    with engine_of(sqlite_url) as engine:
+        assert read_tables(engine, world.chain.chain_id)["event"] == []
+
+
+async def test_a_host_with_a_narrow_limit_still_counts_for_the_quorum(
+    world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as wide, FaultProxy(node) as narrow:
+        narrow.inject(faults.range_hint_with_status_400)
+        pool = patient_pool([wide.url, narrow.url])
+        assert await index([], world, sqlite_url, pool=pool, quorum=2) == undisturbed
+
+
+# All at once
+
+
+async def test_with_one_answer_in_twenty_spoilt_the_database_is_that_of_a_clean_run(
+    world: Factory, node: Upstream, undisturbed: Tables, database_url: str
+) -> None:
+    passing = [fault for fault in PASSING if fault is not faults.slow_body]
+    async with FaultProxy(node, seed=1) as one, FaultProxy(node, seed=2) as other:
+        struck = [proxy.inject_one_of(passing, share=0.05) for proxy in (one, other)]
+        assert await index([one.url, other.url], world, database_url) == undisturbed
+        assert min(injection.struck for injection in struck) > 0
+
+
+async def test_certindex_sync_with_one_answer_in_twenty_spoilt_ends_with_the_rows_of_a_clean_run(
+    world: Factory, node: Upstream, undisturbed: Tables, database_url: str
+) -> None:
+    passing = [fault for fault in PASSING if fault is not faults.slow_body]
+    async with FaultProxy(node, seed=3) as one, FaultProxy(node, seed=4) as other:
+        struck = [proxy.inject_one_of(passing, share=0.05) for proxy in (one, other)]
+        address = bytes.fromhex(world.contract.address[2:])
+        settings = Settings(
+            rpc_urls=(one.url, other.url),
+            database_url=database_url,
+            contracts=(("certificate", address),),
+            start_block=1,
+        )
+        assert await common.sync(settings) == 0
+        assert sum(injection.struck for injection in struck) > 0
+    with engine_of(database_url) as engine:
+        assert read_tables(engine, world.chain.chain_id) == undisturbed
+
+
+# The document
+
+
+def test_the_document_tells_of_every_fault_and_of_its_tests() -> None:
+    assert fault_table() in DOCUMENT.read_text(), f"put this into {DOCUMENT.name}:\n{fault_table()}"
+
+
+def test_every_test_and_fault_that_the_document_names_is_there() -> None:
+    told = DOCUMENT.read_text()
+    begin, end = told.index("| fault | tested by |"), told.index("## The faults of a provider")
+    _, _, *rows = [line for line in told[begin:end].splitlines() if line]
+    injected = {fault.__name__ for fault in (*PASSING, *HARMLESS, *(fault for fault, _ in LASTING))}
+    for row in rows:
+        places = re.findall("`([^`]+)`", row.split("|")[2])
+        assert places, f"no test is named: {row}"
+        for file, _, test in (place.rpartition("::") for place in places):
+            known = test in injected if not file else f"def {test}(" in (REPOSITORY / file).read_text()
+            assert known, f"{test} is not there: {row}"
+
+
+def fault_table() -> str:
+    """Return the Markdown table of docs/faults.md: what each fault is, and where it is injected."""
+    lasting = {fault for fault, _ in LASTING}
+    groups: Sequence[tuple[str, Collection[Fault]]] = (
+        ("passes", PASSING),
+        ("lasts, harmless", HARMLESS),
+        ("lasts, stop", lasting),
+        ("lasts, beside another provider", lasting),
+    )
+    lines = ["| fault | what the provider does | injected |", "| --- | --- | --- |"]
+    for fault in sorted({*PASSING, *HARMLESS, *lasting}, key=lambda fault: fault.__name__):
+        where = "; ".join(name for name, group in groups if fault in group)
+        lines.append(f"| `{fault.__name__}` | {fault.__doc__} | {where} |")
+    return "\n".join(lines)
+
+
+# Helpers
+
+
+def patient_pool(urls: Sequence[str]) -> Pool:
+    """Return a pool whose pauses are short; four tenths of a second is its patience with an answer."""
+    return Pool(urls, timeout=0.4, jitter=lambda: 0.02)
+
+
+async def index(
+    urls: Sequence[str],
+    world: Factory,
+    database_url: str,
+    *,
+    looks: int = 2,
+    quorum: int = 1,
+    tries: int = TRIES,
+    pool: Pool | None = None,
+) -> Tables:
+    """Index the chain to its head as it is, and return the tables. Raises the last of `tries` failures."""
+    pool = pool or patient_pool(urls)
+    contracts = [WatchedContract("certificate", bytes.fromhex(world.contract.address[2:]), 1, True)]
+    try:
+        with engine_of(database_url) as engine:
+            chain_id = world.chain.chain_id
+            with engine.begin() as connection:
+                register(connection, chain_id, REFERENCE, contracts)
+            lease = Lease(engine, chain_id)
+            assert lease.try_acquire() is None
+            store = open_store(engine, chain_id, REFERENCE, contracts, lease)
+            chain = Chain(pool, {contracts[0].address}, finality_depth=64, looks=looks, quorum=quorum)
+            pace = Pace(blocks=16, side_by_side=2)
+            failures = 0
+            while True:
+                try:
+                    outcome = await step(chain, store, pace)
+                except TryAgain:
+                    failures += 1
+                    if failures >= tries:
+                        raise
+                    await asyncio.sleep(0.01)
+                    continue
+                if isinstance(outcome, UpToDate):
+                    return read_tables(engine, chain_id)
+                assert not isinstance(outcome, Ahead) or failures < tries
+    finally:
+        await pool.close()

@@ -1,0 +1,169 @@
+"""What Prometheus reads: every metric is described in the documentation, and tells what happened."""
+
+import asyncio
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Engine, text
+
+from api.http.metrics import METRICS as API_METRICS
+from indexer.errors import TryAgain
+from indexer.observe.counters import Record
+from indexer.observe.metrics import METRICS, ChainCollector
+from indexer.rpc import Pool
+from indexer.store.timings import TRANSACTIONS
+from indexer.sync.step import Indexed, RolledBack, UpToDate
+from schema.program.metrics import Described, markdown_table, serve_metrics
+from schema.program.settings import SettingsError
+from scripts.devchain import REPOSITORY
+from tests.conftest import NewDatabase
+from tests.support.fakechain import FakeNode, emitted
+from tests.support.indexing import Indexer, open_engine
+
+DOCUMENT = REPOSITORY / "docs" / "metrics.md"
+NODE = "https://rpc.example/a-secret-key"
+
+Told = dict[str, dict[str, float]]
+"""By the sample's name: values by their labels, the chain's left out."""
+
+
+@pytest.fixture
+def engine(new_database: NewDatabase) -> Iterator[Engine]:
+    engine = open_engine(new_database())
+    yield engine
+    engine.dispose()
+
+
+async def told_by(engine: Engine, record: Record) -> Told:
+    node = FakeNode(finality=2)
+    node.mine(emitted("Transfer", to=b"\x0a" * 20, tokenId=7))
+    node.mine_blocks(4)
+    unreadable = replace(emitted("FirmwareUpdated", tokenId=7, toVersion="2.0.0"), data=b"")
+    node.mine(unreadable)
+    indexer = Indexer(engine, node)
+    indexer.store.work = record.work
+    await indexer.catch_up()
+    node.reorg(1, [unreadable])
+    await indexer.catch_up()
+    node.mine_blocks(3)
+    pool = Pool([NODE])
+    pool.counts.answered(pool.hosts[0].name, "eth_getLogs", 0.02)
+    pool.counts.failed(pool.hosts[0].name, "eth_getLogs", "BackOff")
+    server = serve_metrics([ChainCollector(engine, node.chain_id, pool, record)], "127.0.0.1", 0)
+    try:
+        text = await asyncio.to_thread(read, f"http://127.0.0.1:{server.server_port}/metrics")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert "secret" not in text
+    told: Told = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if family.name.startswith(("process_", "python_")):
+                continue
+            assert sample.labels.pop("chain") == str(node.chain_id)
+            told.setdefault(sample.name, {})[
+                " ".join(value for _, value in sorted(sample.labels.items(), key=place))
+            ] = sample.value
+    return told
+
+
+def place(label: tuple[str, str]) -> int:
+    return ("host", "method", "error", "outcome", "cause", "state", "kind", "transaction", "le").index(label[0])
+
+
+def read(url: str) -> str:
+    with urllib.request.urlopen(url) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(engine: Engine) -> None:
+    record = Record()
+    record.stepped(Indexed(1, 10, 7, 5, 12), 0.2, 2_000)
+    record.stepped(RolledBack(8, 10, 3), 0.1, 2_000)
+    record.stepped(UpToDate(10), 0.01, 2_000)
+    record.failed(TryAgain("no"), 400.0)
+    told = await told_by(engine, record)
+    expected = {
+        "certindex_indexed_block": 6,
+        "certindex_head_block": 6,
+        "certindex_finalized_block": 4,
+        "certindex_behind_blocks": 0,
+        "certindex_failing_seconds": 0,
+        "certindex_backfilled": 1,
+        "certindex_judged_block": -1,
+        "certindex_range_blocks": 2_000,
+        "certindex_blocks_total": 10,
+        "certindex_undecodable_logs": 1,
+        "certindex_rolled_back_rows_total": 2,
+        "certindex_facts_total": 5,
+        "certindex_rolled_back_events_total": 3,
+        "certindex_step_seconds_count": 4,
+        "certindex_reorg_blocks_count": 1,
+        "certindex_reorg_blocks_sum": 2,
+    }
+    assert {name: told[name][""] for name in expected} == expected
+    causes = ("UNKNOWN_FORM", "NO_EVIDENCE", "CONTRADICTED", "WRONGLY_STORED")
+    assert told["certindex_unverified_blocks"] == dict.fromkeys(causes, 0)
+    assert told["certindex_disagreements"] == {"open": 0, "resolved": 0}
+    assert told["certindex_steps_total"] == {"Indexed": 1, "RolledBack": 1, "UpToDate": 1, "TryAgain": 1}
+    assert told["certindex_step_seconds_bucket"]["300.0"] == 3
+    assert told["certindex_events_total"] == {"DEVICE_TRANSFERRED": 1, "UNDECODABLE": 2}
+    assert {name: told["certindex_database_seconds_count"][name] > 0 for name in TRANSACTIONS} == dict.fromkeys(
+        TRANSACTIONS, True
+    )
+    host = "https://rpc.example/..."
+    assert told["certindex_rpc_requests_total"] == {f"{host} eth_getLogs": 1}
+    assert told["certindex_rpc_errors_total"] == {f"{host} eth_getLogs BackOff": 1}
+    assert told["certindex_rpc_seconds_bucket"][f"{host} eth_getLogs 0.025"] == 1
+    assert told["certindex_rpc_seconds_bucket"][f"{host} eth_getLogs 0.01"] == 0
+    assert told["certindex_rpc_away"] == {host: 0}
+
+
+async def test_a_database_that_fails_is_told_beside_what_needs_none(engine: Engine) -> None:
+    record = Record()
+    await told_by(engine, record)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE chain RENAME TO lost"))
+    registry = CollectorRegistry()
+    registry.register(ChainCollector(engine, FakeNode().chain_id, Pool([NODE]), record))
+    samples = {sample.name: sample for family in registry.collect() for sample in family.samples}
+    failing = samples["certindex_failing"]
+    assert failing.labels["error"].startswith("the database failed: ")
+    assert "chain" in failing.labels["error"]
+    assert samples["certindex_rpc_away"].value == 0
+    assert "certindex_indexed_block" not in samples
+
+
+async def test_every_metric_is_collected_under_the_name_it_is_described_by(engine: Engine) -> None:
+    node = FakeNode()
+    Indexer(engine, node)
+    registry = CollectorRegistry()
+    registry.register(ChainCollector(engine, node.chain_id, Pool([NODE]), Record()))
+    collected = {(family.name, family.type, family.documentation) for family in registry.collect()}
+    assert collected == {(each.name.removesuffix("_total"), each.kind, each.help) for each in METRICS}
+
+
+@pytest.mark.parametrize("metrics", [METRICS, API_METRICS])
+def test_the_document_describes_every_metric(metrics: Sequence[Described]) -> None:
+    assert markdown_table(metrics) in DOCUMENT.read_text(), markdown_table(metrics)
+
+
+def test_a_port_that_is_taken_is_told_with_the_way_out(engine: Engine) -> None:
+    node = FakeNode()
+    Indexer(engine, node)
+    collector = ChainCollector(engine, node.chain_id, Pool([NODE]), Record())
+    server = serve_metrics([collector], "127.0.0.1", 0)
+    try:
+        with pytest.raises(
+            SettingsError, match=f"METRICS_PORT={server.server_port} cannot .* Set another: METRICS_PORT=9100"
+        ):
+            serve_metrics([collector], "127.0.0.1", server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,183 @@
+"""The wait for a provider at the start of an indexer: metrics from the first moment, and a note in the database."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.samples import Sample
+from sqlalchemy import Engine, text
+
+from indexer.observe.counters import Record
+from indexer.observe.metrics import ChainCollector
+from indexer.observe.startup_failure import Waiting
+from indexer.rpc import Pool
+from indexer.store import lease
+from indexer.store.lease import Lease
+from tests.conftest import NewDatabase
+from tests.support.fakechain import FakeNode
+from tests.support.faultproxy import of_fake
+from tests.support.indexing import Indexer, open_engine
+from tests.support.processes import caught_up, free_ports, labels, metric, samples, until
+from tests.support.provider import Provider, indexers
+
+ELSEWHERE = "another-machine:1:0a0b0c0d-11223344"
+DEAD = "http://127.0.0.1:9/a-secret-key"
+ERROR = "the provider is away"
+TOLD: dict[str, Callable[[Sample], Any]] = {
+    "indexed_block": lambda sample: sample.value,
+    "failing_block": lambda sample: sample.value,
+    "failing_seconds": lambda sample: sample.value // 100 * 100,
+    "failing": lambda sample: sample.labels["error"],
+    "waiting": lambda sample: sample.labels["untold"],
+}
+"""What is compared of the metrics."""
+CALM = {"indexed_block": 3, "failing_seconds": 0}
+
+
+@pytest.fixture
+def engine(new_database: NewDatabase) -> Iterator[Engine]:
+    engine = open_engine(new_database())
+    yield engine
+    engine.dispose()
+
+
+def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_of_the_chain(sqlite_url: str) -> None:
+    node, [metrics, dead] = FakeNode(finality=2), free_ports(2)
+    node.mine_blocks(4)
+    with indexers(sqlite_url, RPC_URLS=f"http://127.0.0.1:{dead}/a-secret-key", METRICS_PORT=str(metrics)) as start:
+        indexer = start()
+        until(lambda: "not begun" in indexer.last_words, "the first attempt", indexer)
+        until(lambda: labels(metrics, "certindex_failing"), "the metrics to tell of it", indexer)
+        [failing] = labels(metrics, "certindex_failing")
+        assert (failing["chain"], failing["stopped"]) == ("unknown", "no")
+        assert f"127.0.0.1:{dead}/... did not answer eth_chainId" in failing["error"]
+        assert metric(metrics, "certindex_failing_seconds") >= 0
+        assert labels(metrics, "certindex_waiting") == [
+            {"chain": "unknown", "untold": "The database holds no chain yet: certindex run or sync begins one"}
+        ]
+        assert "readers are not told that a provider is waited for: The database holds no chain" in indexer.last_words
+        assert metric(metrics, "certindex_writing") == 0
+        assert samples(metrics, "certindex_head_block") == samples(metrics, "certindex_indexed_block") == {}
+        assert sum(samples(metrics, "certindex_rpc_errors_total").values()) >= 1
+
+        with Provider(of_fake(node), port=dead):
+            until(lambda: caught_up(sqlite_url, node), "the index", indexer)
+            until(lambda: metric(metrics, "certindex_writing"), "it to write", indexer)
+            assert samples(metrics, "certindex_head_block") == {str(node.chain_id): node.head.number}
+            assert labels(metrics, "certindex_waiting") == labels(metrics, "certindex_failing") == []
+            assert metric(metrics, "certindex_failing_seconds") == 0
+
+
+def test_the_wait_is_noted_in_the_row_of_a_chain_that_nobody_writes_and_told_from_there(engine: Engine) -> None:
+    node = indexed(engine)
+    waiting = Waiting(engine, None)
+    assert (told(waiting), waiting.chain_id) == (CALM | {"waiting": "not tried yet"}, node.chain_id)
+    waiting.failed("the first words")
+    first = row(engine, node)
+    assert abs(first["failing_since"] - time.time()) < 60
+    set_column(engine, node, "failing_since", first["failing_since"] - 100)  # it fails since another process waited
+    waiting.failed(ERROR)
+    assert row(engine, node) | {"writer_epoch": 0} == {
+        "writer": None,
+        "writer_epoch": 0,
+        "failing_since": first["failing_since"] - 100,
+        "last_error": ERROR,
+        "stopped": False,
+    }
+    assert told(waiting) == {
+        "waiting": "",
+        "indexed_block": 3,
+        "failing": ERROR,
+        "failing_seconds": 100,
+        "failing_block": 4,
+    }
+
+
+def test_the_wait_is_not_noted_where_another_indexer_writes_and_the_log_and_the_metrics_say_so(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = indexed(engine)
+    holder = Lease(engine, node.chain_id)
+    assert holder.try_acquire() is None
+    before = row(engine, node)
+    waiting = Waiting(engine, None)
+    for _ in range(3):
+        waiting.failed(ERROR)
+        holder.beat()
+    assert row(engine, node) == before
+    why = f"{holder.name} writes chain {node.chain_id}, or did so until a moment ago"
+    assert told(waiting) == CALM | {"waiting": why, "failing": ERROR}
+    [said] = [record.getMessage() for record in caplog.records if "readers are not told" in record.getMessage()]
+    assert said == f"readers are not told that a provider is waited for: {why}"
+
+
+def test_the_wait_is_noted_once_the_last_writer_on_another_machine_gives_no_sign_of_life(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = indexed(engine)
+    set_column(engine, node, "writer", ELSEWHERE)
+    monkeypatch.setattr(lease, "DEAD_AFTER_SECONDS", 0.2)
+    waiting = Waiting(engine, None)
+    waiting.failed(ERROR)
+    assert (row(engine, node)["writer"], row(engine, node)["failing_since"]) == (ELSEWHERE, None)
+    assert told(waiting)["waiting"].startswith(f"{ELSEWHERE} writes chain ")
+    time.sleep(0.2)
+    waiting.failed(ERROR)
+    assert (row(engine, node)["writer"], row(engine, node)["last_error"]) == (None, ERROR)
+    assert Lease(engine, node.chain_id).try_acquire() is None, "whoever has a provider begins at once"
+
+
+def test_of_several_chains_the_one_that_is_waited_for_must_be_named(engine: Engine) -> None:
+    one, other = indexed(engine), indexed(engine)
+    waiting = Waiting(engine, None)
+    waiting.failed(ERROR)
+    assert row(engine, one)["last_error"] is row(engine, other)["last_error"] is None
+    assert told(waiting) == {
+        "waiting": f"The database holds 2 chains ({one.chain_id}, {other.chain_id}); say which is meant. "
+        "Example: CHAIN_ID=137",
+        "failing": ERROR,
+        "failing_seconds": 0,
+    }
+    named = Waiting(engine, other.chain_id)
+    named.failed(ERROR)
+    assert (row(engine, one)["last_error"], row(engine, other)["last_error"]) == (None, ERROR)
+    absent = Waiting(engine, 5)
+    absent.failed(ERROR)
+    assert told(absent)["waiting"].startswith("CHAIN_ID=5: the database holds no such chain")
+
+
+def indexed(engine: Engine) -> FakeNode:
+    """Return the node of a chain whose only indexer ended in order after three blocks."""
+    node = FakeNode(finality=2)
+    node.mine_blocks(3)
+    indexer = Indexer(engine, node)
+    indexer.lease.release()
+    set_column(engine, node, "indexed_number", 3)
+    return node
+
+
+def row(engine: Engine, node: FakeNode) -> dict[str, Any]:
+    statement = "SELECT writer, writer_epoch, failing_since, last_error, stopped FROM chain WHERE chain_id = :chain_id"
+    with engine.begin() as connection:
+        return dict(connection.execute(text(statement), {"chain_id": node.chain_id}).mappings().one())
+
+
+def set_column(engine: Engine, node: FakeNode, column: str, value: object) -> None:
+    with engine.begin() as connection:
+        statement = f"UPDATE chain SET {column} = :value WHERE chain_id = :chain_id"
+        connection.execute(text(statement), {"value": value, "chain_id": node.chain_id})
+
+
+def told(waiting: Waiting) -> dict[str, Any]:
+    """Return what the metrics tell while a provider is waited for; seconds in whole hundreds."""
+    registry = CollectorRegistry()
+    registry.register(ChainCollector(waiting.engine, None, Pool([DEAD]), Record(), waiting))
+    return {
+        name: value_of(sample)
+        for family in registry.collect()
+        for sample in family.samples
+        for name, value_of in TOLD.items()
+        if sample.name == f"certindex_{name}"
+    }

@@ -1,0 +1,102 @@
+"""The calls of a profile: calldata and answers as eth-abi has them, and refusals with the place."""
+
+import pytest
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+
+from schema.profile.calls import CompiledCall, Tells
+from schema.profile.model import ProfileError, load_profile, parse_profile
+from tests.profile.test_model import PROFILE
+
+OWNER = """
+[[call]]
+contract = "certificate"
+function = "ownerOf(uint256 tokenId) returns (address)"
+tells = "owner"
+"""
+PARENT = """
+[[call]]
+contract = "certificate"
+function = "function parentOf(address proxy, uint256 id) returns (uint256 parent)"
+arguments = ["@certificate", "id"]
+tells = "manufacturer"
+"""
+NAME = OWNER.replace("ownerOf(uint256 tokenId) returns (address)", "nameOf(uint256 id) returns (string)").replace(
+    "owner", "manufacturer_name"
+)
+AT = b"\xce" * 20
+
+
+def call(text: str, tells: Tells) -> CompiledCall:
+    return parse_profile(PROFILE + text, "mine.toml").compile({"certificate": [AT]}).calls[tells]
+
+
+def test_calldata_is_what_eth_abi_encodes() -> None:
+    parent = call(PARENT, Tells.MANUFACTURER)
+    expected = keccak(text="parentOf(address,uint256)")[:4] + encode(["address", "uint256"], [AT, 2**256 - 1])
+    assert (parent.to, parent.data(2**256 - 1)) == (AT, expected)
+    assert call(OWNER, Tells.OWNER).data(7) == keccak(text="ownerOf(uint256)")[:4] + encode(["uint256"], [7])
+
+
+@pytest.mark.parametrize(
+    ("text", "tells", "kind", "value", "said"),
+    [
+        (OWNER, Tells.OWNER, "address", AT, AT),
+        (OWNER, Tells.OWNER, "address", bytes(20), None),
+        (PARENT, Tells.MANUFACTURER, "uint256", 2**256 - 1, 2**256 - 1),
+        (PARENT, Tells.MANUFACTURER, "uint256", 0, None),
+        (NAME, Tells.MANUFACTURER_NAME, "string", "Acme", "Acme"),
+        (NAME, Tells.MANUFACTURER_NAME, "string", "", None),
+    ],
+)
+def test_an_answer_says_a_value_or_nothing(text: str, tells: Tells, kind: str, value: object, said: object) -> None:
+    assert call(text, tells).value(encode([kind], [value])) == said
+
+
+@pytest.mark.parametrize("answer", [b"", b"\xff" * 32, b"\x01" * 31])
+def test_an_answer_that_does_not_fit_says_nothing(answer: bytes) -> None:
+    assert call(OWNER, Tells.OWNER).value(answer) is None
+
+
+def test_a_claim_that_is_false_is_an_answer() -> None:
+    claimed = OWNER.replace("returns (address)", "returns (bool)").replace('"owner"', '"claimed"')
+    assert call(claimed, Tells.CLAIMED).value(bytes(32)) is False
+
+
+def test_a_call_whose_contract_has_no_address_cannot_be_made() -> None:
+    profile = load_profile("dimo")
+    devices = {role: [address] for role, address in (("aftermarket_device", AT), ("manufacturer", b"\x01" * 20))}
+    assert set(profile.compile(devices).calls) == {Tells.OWNER}
+
+
+@pytest.mark.parametrize(
+    ("text", "refusal"),
+    [
+        (OWNER.replace("certificate", "vault"), "call 1: unknown role 'vault'"),
+        (OWNER.replace('"owner"', '"colour"'), 'call 1: tells is "colour"'),
+        (OWNER.replace("returns (address)", ""), "call 1: function is"),
+        (OWNER.replace("returns (address)", "returns (uint256)"), "'owner' is told by one address"),
+        (OWNER.replace("returns (address)", "returns (address, bool)"), "'owner' is told by one address"),
+        (OWNER.replace("uint256 tokenId", "uint257 tokenId"), "call 1: function:"),
+        (OWNER + 'arguments = ["id", "id"]', "expected a list of 1"),
+        (OWNER + 'arguments = ["@certificate"]', 'the argument "@certificate" is no uint256'),
+        (PARENT.replace('"@certificate", "id"', '"id", "id"'), 'the argument "id" is no address'),
+        (PARENT + 'manufacturer = "makers"', "call 1: unknown role 'makers'"),
+        (OWNER + OWNER, "call 2: an earlier call tells 'owner' already"),
+        (OWNER + 'colour = "red"', "call 1: unknown key 'colour'"),
+        ("[call]\nx = 1\n", "each call begins with a line [[call]]"),
+    ],
+)
+def test_a_call_that_cannot_be_right_is_refused_with_the_place(text: str, refusal: str) -> None:
+    with pytest.raises(ProfileError) as error:
+        parse_profile(PROFILE + text, "mine.toml")
+    assert str(error.value).startswith("mine.toml: ")
+    assert refusal in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("bits", "refusal"), [("0", "permission_bits is 0"), ('"two"', 'permission_bits is "two"'), ("true", "is true")]
+)
+def test_the_bits_of_a_permission_are_a_number(bits: str, refusal: str) -> None:
+    with pytest.raises(ProfileError, match=refusal):
+        parse_profile(PROFILE.replace('"never"', f'"never"\npermission_bits = {bits}', 1), "mine.toml")

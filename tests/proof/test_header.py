@@ -1,0 +1,79 @@
+"""Block headers: hashes that public chains published, every fork that a development chain knows, and refusals."""
+
+import json
+from typing import Any
+
+import pytest
+import rlp
+
+from indexer.proof.header import FIELDS, decode_header, encode_header
+from schema.abi.keccak import keccak256
+from schema.abi.rlp import RlpError
+from scripts.devchain import REPOSITORY, Anvil
+
+PUBLIC: list[dict[str, Any]] = json.loads((REPOSITORY / "tests" / "support" / "headers" / "public.json").read_text())
+LATEST = PUBLIC[-1]
+
+
+@pytest.mark.parametrize("told", PUBLIC, ids=[header["name"] for header in PUBLIC])
+def test_a_public_header_has_the_hash_that_its_chain_gave_it(told: dict[str, Any]) -> None:
+    encoded = encode_header(told, _hash(told))
+    assert encoded is not None
+    assert keccak256(encoded) == _hash(told)
+    read = decode_header(encoded)
+    assert (read.number, read.timestamp) == (int(told["number"], 16), int(told["timestamp"], 16))
+    assert "0x" + read.parent_hash.hex() == told["parentHash"]
+    assert "0x" + read.receipts_root.hex() == told["receiptsRoot"]
+    assert "0x" + read.logs_bloom.hex() == told["logsBloom"]
+
+
+@pytest.mark.parametrize("fork", ["byzantium", "berlin", "london", "shanghai", "cancun", "prague", "osaka"])
+def test_every_fork_of_a_development_chain_is_recomputed(fork: str) -> None:
+    with Anvil("--hardfork", fork) as chain:
+        chain.mine(2)
+        for number in range(3):
+            told = chain.block(number)
+            assert encode_header(told, _hash(told)) is not None
+
+
+@pytest.mark.parametrize("field", [name for name in LATEST if name not in ("name", "hash")])
+def test_a_change_of_any_field_is_another_header(field: str) -> None:
+    told = LATEST[field]
+    changed = "0x01" if told == "0x" else told[:-1] + ("2" if told[-1] == "1" else "1")
+    assert encode_header(LATEST | {field: changed}, _hash(LATEST)) is None
+
+
+def test_fields_that_a_node_tells_but_its_chain_does_not_hash_are_left_out() -> None:
+    polygon = PUBLIC[3]
+    zero = "0x" + "00" * 32
+    assert encode_header(polygon | {"withdrawalsRoot": zero, "requestsHash": zero}, _hash(polygon)) is not None
+
+
+def test_a_field_that_is_skipped_before_a_later_one_counts_as_empty() -> None:
+    told = {name: value for name, value in LATEST.items() if name != "blobGasUsed"}
+    fields: list[bytes] = rlp.decode(encode_header(LATEST, _hash(LATEST)))
+    fields[len(FIELDS) + 2] = b""
+    assert encode_header(told, keccak256(rlp.encode(fields))) == rlp.encode(fields)
+
+
+def test_a_header_without_a_field_of_every_chain_has_no_known_form() -> None:
+    assert encode_header({**LATEST, "mixHash": None}, _hash(LATEST)) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("stateRoot", "0x12"), ("gasUsed", "0xzz"), ("gasUsed", "-0x1"), ("nonce", 7), ("miner", "0xg")],
+)
+def test_a_field_that_cannot_be_a_headers_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(RlpError, match=field):
+        encode_header(LATEST | {field: value}, _hash(LATEST))
+
+
+@pytest.mark.parametrize("encoded", [b"", b"\xc0", b"\x80", rlp.encode([b""] * 15), rlp.encode([b"\0" * 32] * 21)])
+def test_bytes_that_are_no_header_are_refused(encoded: bytes) -> None:
+    with pytest.raises(RlpError):
+        decode_header(encoded)
+
+
+def _hash(told: dict[str, Any]) -> bytes:
+    return bytes.fromhex(told["hash"][2:])

@@ -1,0 +1,308 @@
+"""What evidence makes of a stored block: real blocks of a development chain, honest and altered."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+
+from indexer.chain.chain import WrongAnswer
+from indexer.proof.inclusion import Inclusion, prove_log
+from indexer.proof.judge import (
+    Contradicted,
+    Judge,
+    StoredBlock,
+    StoredLog,
+    Unverifiable,
+    Verified,
+    Wrong,
+    state_sync_transaction,
+)
+from indexer.proof.receipt import Receipt
+from indexer.verification.witness import Evidence, ToldReceipt, Witness
+from scripts.devchain import Anvil
+from tests.support.evidence import Lie, Nodes, altering, block_of_every_type, evidence_of, refusing, stored_block
+from tests.support.factory import Factory
+
+RECEIPTS = "eth_getBlockReceipts"
+
+
+@dataclass
+class Case:
+    chain: Anvil
+    address: bytes
+    number: int
+    stored: StoredBlock
+
+    def judge(self, *, chain_id: int = 31337, form_is_known: bool = True) -> Judge:
+        return Judge(chain_id, {self.address}, form_is_known=form_is_known)
+
+    async def told(self, *lies: Lie) -> Evidence:
+        return await evidence_of(self.chain, self.number, *lies)
+
+
+@pytest.fixture(scope="module")
+def case() -> Iterator[Case]:
+    with Anvil() as chain:
+        factory = Factory(chain)
+        number = block_of_every_type(factory)
+        address = factory.contract.address
+        stored = stored_block(chain, number, address)
+        assert len(stored.logs) == 5
+        yield Case(chain, bytes.fromhex(address[2:]), number, stored)
+
+
+async def test_a_block_of_every_transaction_type_is_verified_and_each_log_proven(case: Case) -> None:
+    verdict = case.judge(form_is_known=False).judge(case.stored, await case.told())
+    assert isinstance(verdict, Verified)
+    assert {proof.transaction_index for proof in verdict.proofs} == {log.transaction_index for log in case.stored.logs}
+    for proof in verdict.proofs:
+        log = next(log for log in case.stored.logs if log.transaction_index == proof.transaction_index)
+        place = log.log_index - proof.first_log_index
+        header, proven = prove_log(Inclusion(verdict.header, proof.transaction_index, proof.nodes, place))
+        assert header.hash == case.stored.hash
+        assert (proven.address, proven.topics, proven.data) == (log.address, log.topics, log.data)
+
+
+async def test_a_node_without_block_receipts_is_asked_for_each_receipt(case: Case) -> None:
+    nodes = Nodes(case.chain, refusing(RECEIPTS))
+    witness = Witness(nodes)
+    for _ in range(2):
+        assert isinstance(case.judge().judge(case.stored, await witness.evidence(case.stored.hash)), Verified)
+    assert nodes.asked.count(RECEIPTS) == 1, "the method was tried again though the node does not know it"
+    assert nodes.asked.count("eth_getTransactionReceipt") == 12
+
+
+async def test_a_block_without_our_logs_is_verified_without_proofs(case: Case) -> None:
+    stored = msgspec.structs.replace(case.stored, logs=[])
+    verdict = Judge(31337, {b"\1" * 20}, form_is_known=True).judge(stored, await case.told())
+    assert isinstance(verdict, Verified)
+    assert verdict.proofs == []
+
+
+def _drop_log(receipts: list[Any]) -> None:
+    receipts[0]["logs"].pop()
+
+
+def _add_log(receipts: list[Any]) -> None:
+    receipts[1]["logs"].append(receipts[1]["logs"][0])
+
+
+def _alter_data(receipts: list[Any]) -> None:
+    data = receipts[2]["logs"][0]["data"]
+    receipts[2]["logs"][0]["data"] = data[:-1] + ("0" if data[-1] != "0" else "1")
+
+
+def _alter_topic(receipts: list[Any]) -> None:
+    receipts[2]["logs"][0]["topics"][1] = "0x" + "77" * 32
+
+
+def _alter_address(receipts: list[Any]) -> None:
+    receipts[2]["logs"][0]["address"] = "0x" + "77" * 20
+
+
+def _alter_status(receipts: list[Any]) -> None:
+    receipts[0]["status"] = "0x0"
+
+
+def _alter_gas(receipts: list[Any]) -> None:
+    receipts[0]["cumulativeGasUsed"] = hex(int(receipts[0]["cumulativeGasUsed"], 16) + 1)
+
+
+def _alter_type(receipts: list[Any]) -> None:
+    receipts[0]["type"] = "0x1"
+
+
+def _drop_receipt(receipts: list[Any]) -> None:
+    receipts.pop()
+
+
+def _swap_receipts(receipts: list[Any]) -> None:
+    receipts[0], receipts[1] = receipts[1], receipts[0]
+
+
+def _swap_logs(receipts: list[Any]) -> None:
+    receipts[0]["logs"], receipts[1]["logs"] = receipts[1]["logs"], receipts[0]["logs"]
+
+
+def _rename_transaction(receipts: list[Any]) -> None:
+    receipts[0]["transactionHash"] = "0x" + "77" * 32
+
+
+def _move_to_another_block(receipts: list[Any]) -> None:
+    receipts[3]["blockHash"] = "0x" + "77" * 32
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_drop_log, "give the root"),
+        (_add_log, "give the root"),
+        (_alter_data, "give the root"),
+        (_alter_topic, "give the root"),
+        (_alter_address, "give the root"),
+        (_alter_status, "give the root"),
+        (_alter_gas, "give the root"),
+        (_alter_type, "give the root"),
+        (_swap_logs, "give the root"),
+        (_drop_receipt, "6 transactions, 5 receipts"),
+        (_swap_receipts, "receipt 0 is of transaction 1"),
+        (_rename_transaction, "receipt 0 is of transaction 0, 0x7777"),
+        (_move_to_another_block, "receipt 3 is of another block"),
+    ],
+)
+async def test_receipts_that_a_provider_altered_contradict_the_header(
+    case: Case, change: Callable[[list[Any]], None], reason: str
+) -> None:
+    verdict = case.judge().judge(case.stored, await case.told(altering(RECEIPTS, change)))
+    assert isinstance(verdict, Contradicted)
+    assert reason in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("logsBloom", "0x" + "ff" * 256), ("gasUsed", "0x1"), ("extraData", "0x99"), ("mixHash", None)]
+)
+async def test_a_header_that_does_not_give_the_hash_is_alarming_only_once_the_form_is_known(
+    case: Case, field: str, value: str | None
+) -> None:
+    told = await case.told(altering("eth_getBlockByHash", lambda block: block.update({field: value})))
+    known = case.judge(form_is_known=True).judge(case.stored, told)
+    unknown = case.judge(form_is_known=False).judge(case.stored, told)
+    assert isinstance(known, Contradicted)
+    if field == "logsBloom":
+        assert isinstance(unknown, Contradicted), "a bloom that is not the logs' is wrong on any chain"
+    else:
+        assert isinstance(unknown, Unverifiable)
+        assert "form of this chain's headers is not known" in unknown.reason
+
+
+async def test_a_judge_learns_the_form_of_headers_from_the_first_that_fits(case: Case) -> None:
+    judge = case.judge(form_is_known=False)
+    assert isinstance(judge.judge(case.stored, await case.told()), Verified)
+    lie = altering("eth_getBlockByHash", lambda block: block.update(gasUsed="0x1"))
+    assert isinstance(judge.judge(case.stored, await case.told(lie)), Contradicted)
+
+
+async def test_receipts_without_the_headers_root_contradict_it_even_where_the_form_is_unknown(case: Case) -> None:
+    told = await case.told(
+        altering("eth_getBlockByHash", lambda block: block.update(gasUsed="0x1")), altering(RECEIPTS, _drop_log)
+    )
+    verdict = case.judge(form_is_known=False).judge(case.stored, told)
+    assert isinstance(verdict, Contradicted)
+    assert "give the root" in verdict.reason
+
+
+def _without_log(stored: StoredBlock) -> StoredBlock:
+    return msgspec.structs.replace(stored, logs=[*stored.logs[:2], *stored.logs[3:]])
+
+
+def _with_log(stored: StoredBlock) -> StoredBlock:
+    return msgspec.structs.replace(stored, logs=[*stored.logs, msgspec.structs.replace(stored.logs[0], log_index=9)])
+
+
+def _with(name: str, value: Any) -> Callable[[StoredBlock], StoredBlock]:
+    def change(stored: StoredBlock) -> StoredBlock:
+        changed: StoredLog = msgspec.structs.replace(stored.logs[1], **{name: value})
+        return msgspec.structs.replace(stored, logs=[stored.logs[0], changed, *stored.logs[2:]])
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_without_log, "log 2 of the block, of 0x[0-9a-f]{40}, is not stored"),
+        (_with_log, "log 9 is stored, but the block holds no such log"),
+        (_with("data", b"\0" * 32), "log 1 is stored with another data"),
+        (_with("topics", b"\0" * 32), "log 1 is stored with another topics"),
+        (_with("address", b"\0" * 20), "log 1 is stored with another address"),
+        (_with("transaction_hash", b"\0" * 32), "log 1 is stored with another transaction hash"),
+        (_with("transaction_index", 3), "log 1 is stored with another transaction index"),
+        (lambda stored: msgspec.structs.replace(stored, timestamp=1), "the stored timestamp is 1, the header's is"),
+        (lambda stored: msgspec.structs.replace(stored, receipts_root=bytes(32)), "the stored receipts root is 0x00"),
+        (lambda stored: msgspec.structs.replace(stored, parent_hash=bytes(32)), "the stored parent hash is 0x00"),
+    ],
+)
+async def test_stored_rows_that_differ_from_proven_receipts_are_wrong(
+    case: Case, change: Callable[[StoredBlock], StoredBlock], reason: str
+) -> None:
+    verdict = case.judge().judge(change(case.stored), await case.told())
+    assert isinstance(verdict, Wrong)
+    assert re.search(reason, verdict.reason), verdict.reason
+
+
+async def test_a_receipt_from_before_byzantium_has_a_state_root_for_its_outcome(case: Case) -> None:
+    root = "0x" + "77" * 32
+    told = await case.told(altering(RECEIPTS, lambda receipts: receipts[0].update(status=None, root=root)))
+    assert told.receipts[0].receipt.outcome == b"\x77" * 32
+
+
+async def test_an_unknown_receipt_type_is_not_verifiable_and_names_the_type(case: Case) -> None:
+    told = await case.told(altering(RECEIPTS, lambda receipts: receipts[0].update(type="0x71")))
+    verdict = case.judge().judge(case.stored, told)
+    assert isinstance(verdict, Unverifiable)
+    assert "0x71" in verdict.reason
+
+
+async def test_a_chain_without_receipts_roots_is_not_verifiable(case: Case) -> None:
+    zero = "0x" + "00" * 32
+    told = await case.told(altering("eth_getBlockByHash", lambda block: block.update(receiptsRoot=zero)))
+    stored = msgspec.structs.replace(case.stored, receipts_root=bytes(32))
+    assert case.judge().judge(stored, told) == Unverifiable("this chain's blocks name no receipts root")
+
+
+async def test_polygons_state_sync_receipt_lies_outside_the_root(case: Case) -> None:
+    told = await case.told()
+    name = state_sync_transaction(case.number, case.stored.hash)
+    log = told.receipts[0].receipt.logs[0]
+    sync = ToldReceipt(Receipt(0, b"\1", 0, (log,)), case.stored.hash, name, len(told.receipts))
+    with_sync = Evidence(told.header, [*told.transactions, name], [*told.receipts, sync])
+    polygon = case.judge(chain_id=137)
+    assert isinstance(polygon.judge(case.stored, told), Verified)
+    assert isinstance(Judge(137, {b"\1" * 20}, form_is_known=True).judge(_no_logs(case), with_sync), Verified)
+    assert isinstance(case.judge(chain_id=1).judge(case.stored, with_sync), Contradicted)
+    ours = StoredLog(5, len(told.receipts), name, log.address, log.topics, log.data)
+    verdict = polygon.judge(msgspec.structs.replace(case.stored, logs=[*case.stored.logs, ours]), with_sync)
+    assert isinstance(verdict, Unverifiable)
+    assert "log 5 came by Polygon's state sync" in verdict.reason
+    missing = polygon.judge(msgspec.structs.replace(case.stored, logs=[*case.stored.logs[1:], ours]), with_sync)
+    assert missing == Wrong(f"log 0 of the block, of 0x{case.address.hex()}, is not stored")
+
+
+def test_polygons_state_sync_transaction_has_the_name_that_the_chain_gave_it() -> None:
+    block_hash = bytes.fromhex("38623e33fa0f94dd9276b7d44ea589608085b56c8fc87950612562b09e18b896")
+    assert state_sync_transaction(74667488, block_hash).hex() == (
+        "c048ab4888a7d0c044b85e3371b775efbeb7a7b9d93a1d229ee1b039150c3289"
+    )
+
+
+@pytest.mark.parametrize("fork", ["byzantium", "istanbul", "london"])
+async def test_receipts_of_earlier_forks_are_rebuilt(fork: str) -> None:
+    with Anvil("--hardfork", fork) as chain:
+        sent = {"from": chain.accounts[0], "to": chain.accounts[1], "value": "0x1", "gasPrice": "0x4a817c800"}
+        chain.request("eth_sendTransactionSync", sent)
+        stored = stored_block(chain, 1, "0x" + "01" * 20)
+        assert isinstance(Judge(1, set(), form_is_known=True).judge(stored, await evidence_of(chain, 1)), Verified)
+
+
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [
+        (RECEIPTS, lambda receipts: receipts[0].update(cumulativeGasUsed="0xzz")),
+        (RECEIPTS, lambda receipts: receipts[0].update(status=None)),
+        (RECEIPTS, lambda receipts: receipts[0]["logs"][0].update(address="0x12")),
+        ("eth_getBlockByHash", lambda block: block.update(transactions=None)),
+    ],
+)
+async def test_an_answer_that_cannot_be_is_refused_before_it_is_judged(
+    case: Case, method: str, change: Callable[[Any], None]
+) -> None:
+    with pytest.raises(WrongAnswer):
+        await case.told(altering(method, change))
+
+
+def _no_logs(case: Case) -> StoredBlock:
+    stored: StoredBlock = msgspec.structs.replace(case.stored, logs=[])
+    return stored

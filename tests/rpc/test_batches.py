@@ -1,0 +1,143 @@
+"""Many headers at a time: a batch saves round trips, and is never what an answer depends on."""
+
+import asyncio
+
+import pytest
+
+from indexer.chain.chain import Chain
+from indexer.errors import TryAgain
+from indexer.rpc import Pool
+from indexer.rpc.host import BATCH_REQUESTS, REFUSED_SECONDS
+from tests.rpc.test_pool import Clock
+from tests.support import faultproxy as faults
+from tests.support.fakechain import CERTIFICATE, FakeNode
+from tests.support.faultproxy import Exchange, FaultProxy, of_fake
+
+HEIGHTS = range(1, 151)
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    node = FakeNode()
+    node.mine_blocks(200)
+    return node
+
+
+async def test_headers_come_in_batches(node: FakeNode) -> None:
+    async with FaultProxy(of_fake(node)) as proxy:
+        assert await heights(proxy) == list(HEIGHTS)
+        assert sorted(proxy.batches) == [len(HEIGHTS) % BATCH_REQUESTS, BATCH_REQUESTS, BATCH_REQUESTS]
+        assert len(proxy.calls) == len(HEIGHTS)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 10])
+async def test_a_provider_that_refuses_batches_is_asked_for_smaller_ones_and_at_last_one_by_one(
+    node: FakeNode, taken: int
+) -> None:
+    async with FaultProxy(of_fake(node)) as proxy:
+        proxy.largest_batch = taken
+        pool = Pool([proxy.url])
+        for _ in range(4):
+            assert await heights(proxy, pool) == list(HEIGHTS)
+        proxy.batches.clear()
+        assert await heights(proxy, pool) == list(HEIGHTS)
+        await pool.close()
+        assert all(size <= taken for size in proxy.batches)
+        assert bool(proxy.batches) == (taken > 1)
+
+
+async def test_what_a_provider_refused_long_ago_is_tried_again(node: FakeNode) -> None:
+    clock = Clock()
+    async with FaultProxy(of_fake(node)) as proxy:
+        proxy.largest_batch = 0
+        pool = Pool([proxy.url], clock=clock, sleep=clock.sleep)
+        await heights(proxy, pool)
+        proxy.largest_batch = 1_000
+        clock.now += REFUSED_SECONDS + 1
+        proxy.batches.clear()
+        await heights(proxy, pool)
+        await pool.close()
+        assert max(proxy.batches) == BATCH_REQUESTS
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.null_block,
+        faults.missing_field,
+        faults.error_with_status_200,
+        faults.rate_limited,
+        faults.html_with_status_200,
+        faults.batch_reply,
+        faults.truncated_json,
+        faults.invalid_utf8,
+        faults.answer_to_another_request,
+    ],
+)
+async def test_what_a_batch_leaves_out_is_asked_alone(node: FakeNode, fault: faults.Fault) -> None:
+    clock = Clock()
+    async with FaultProxy(of_fake(node)) as proxy:
+        proxy.inject(fault, times=1)
+        pool = Pool([proxy.url], clock=clock, sleep=clock.sleep)
+        assert await heights(proxy, pool) == list(HEIGHTS)
+        await pool.close()
+
+
+async def test_a_header_of_another_height_in_a_batch_is_not_believed(node: FakeNode) -> None:
+    def another_height(exchange: Exchange) -> bool:
+        exchange.result = exchange.result | {"number": "0x1"}
+        return bool(exchange.params[0] == "0x7")
+
+    async with FaultProxy(of_fake(node)) as proxy:
+        proxy.inject(another_height, times=1)
+        assert await heights(proxy) == list(HEIGHTS)
+
+
+async def test_a_block_that_is_not_there_is_told_whatever_the_batch(node: FakeNode) -> None:
+    async with FaultProxy(of_fake(node)) as proxy:
+        chain, pool = watching(proxy)
+        with pytest.raises(TryAgain, match="no block 999"):
+            await chain.headers([5, 999])
+        await pool.close()
+
+
+async def test_who_gave_a_header_in_a_batch_can_be_distrusted(node: FakeNode) -> None:
+    async with FaultProxy(of_fake(node)) as proxy, FaultProxy(of_fake(node)) as other:
+        pool = Pool([proxy.url, other.url])
+        chain = Chain(pool, {CERTIFICATE}, finality_depth=64)
+        await chain.headers(HEIGHTS)
+        asked, spared = (proxy, other) if proxy.batches else (other, proxy)
+        chain.distrust_header(7, TryAgain("a broken link"))
+        asked.batches.clear()
+        await chain.headers(HEIGHTS)
+        await pool.close()
+        assert (bool(asked.batches), bool(spared.batches)) == (False, True)
+
+
+async def heights(proxy: FaultProxy, pool: Pool | None = None) -> list[int]:
+    own = Pool([proxy.url]) if pool is None else pool
+    chain = Chain(own, {CERTIFICATE}, finality_depth=64)
+    async with asyncio.timeout(30):
+        headers = await chain.headers(HEIGHTS)
+    if pool is None:
+        await own.close()
+    return [header.number for header in headers]
+
+
+async def test_a_provider_that_is_away_for_a_moment_still_gets_batches(node: FakeNode) -> None:
+    async with FaultProxy(of_fake(node)) as proxy:
+        pool = Pool([proxy.url], clock=(clock := Clock()), sleep=clock.sleep)
+        proxy.inject(faults.unavailable)
+        with pytest.raises(TryAgain):
+            await heights(proxy, pool)
+        proxy.injections.clear()
+        clock.now += REFUSED_SECONDS / 2
+        proxy.batches.clear()
+        await heights(proxy, pool)
+        await pool.close()
+        assert max(proxy.batches) == BATCH_REQUESTS
+
+
+def watching(proxy: FaultProxy) -> tuple[Chain, Pool]:
+    pool = Pool([proxy.url])
+    return Chain(pool, {CERTIFICATE}, finality_depth=64), pool

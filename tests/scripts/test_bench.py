@@ -1,0 +1,236 @@
+"""The benchmark measures what it says: its chain is one, and its naive indexer ends with our rows."""
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from schema.abi.decoder import compile_decoder
+from schema.tables.database import connect
+from scripts.benchmark import naive
+from scripts.benchmark.__main__ import main
+from scripts.benchmark.asking import call
+from scripts.benchmark.encoding import EVENTS, encode
+from scripts.benchmark.fleets import write_fleet
+from scripts.benchmark.plot import plot
+from scripts.benchmark.questions import questions
+from scripts.benchmark.recording import CHAIN_ID, CONTRACT, Recording, Shape, record
+from scripts.benchmark.report import table
+from scripts.benchmark.runs import node, work
+from scripts.benchmark.sections import Bench, Results, Scale, measure_api, measure_backfill, measure_follow
+from scripts.benchmark.story import tell, tell_fleet
+from tests.support.abi_log import abi_log
+from tests.support.fakechain import Log, logs_bloom
+from tests.support.indexing import DERIVED, read_table
+
+EVENT_COUNT, BLOCK_COUNT = 600, 120
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("chains")
+
+
+@pytest.fixture(scope="module")
+def chain(folder: Path) -> Recording:
+    return record(folder, events=EVENT_COUNT, blocks=BLOCK_COUNT)
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path) -> Iterator[str]:
+    with node(folder, events=EVENT_COUNT, blocks=BLOCK_COUNT) as url:
+        yield url
+
+
+def test_a_story_is_told_the_same_twice_in_order_of_time_and_to_the_event() -> None:
+    told = list(tell(2_000))
+    assert told == list(tell(2_000))
+    assert sum(len(transaction.events) for transaction in told) == 2_000
+    assert all(before.time <= after.time for before, after in pairwise(told))
+
+
+def test_every_event_of_the_story_is_encoded_as_eth_abi_encodes_it_and_decoded_by_us() -> None:
+    for name, event in {e.name: e for t in tell(3_000) for e in t.events}.items():
+        topics, data = encode(event)
+        declared = EVENTS[name]
+        arguments = ", ".join(
+            f"{part.type}{' indexed' if part.indexed else ''} {part.name}" for part in declared.inputs
+        )
+        plain = [f"0x{v.hex()}" if isinstance(v, bytes) and len(v) == 20 else v for v in event.values]
+        assert (bytes.fromhex("".join(topics)), bytes.fromhex(data)) == abi_log(f"{name}({arguments})", *plain)
+        assert compile_decoder(declared)(bytes.fromhex("".join(topics)), bytes.fromhex(data)) == event.values
+
+
+def test_the_story_holds_every_event_of_a_device_s_life() -> None:
+    names = {event.name for transaction in tell(3_000) for event in transaction.events}
+    assert set(EVENTS) - names <= {"ManufacturerLicenseRevoked", "HardwareLicenseRevoked"}
+
+
+@pytest.mark.parametrize("shape", Shape)
+def test_the_recorded_blocks_are_a_chain_with_the_blooms_of_their_logs(folder: Path, shape: Shape) -> None:
+    chain = record(folder, events=EVENT_COUNT, blocks=BLOCK_COUNT, shape=shape)
+    headers = [json.loads(chain.header(number)) for number in range(chain.head + 1)]
+    assert all(after["parentHash"] == before["hash"] for before, after in pairwise(headers))
+    assert all(int(after["timestamp"], 16) > int(before["timestamp"], 16) for before, after in pairwise(headers))
+    found = [logs_of(chain, number) for number in range(chain.head + 1)]
+    assert sum(map(len, found)) == EVENT_COUNT
+    for number, (header, logs) in enumerate(zip(headers, found, strict=True)):
+        assert header["logsBloom"] == "0x" + logs_bloom(map(plain_log, logs)).hex()
+        assert [int(log["logIndex"], 16) for log in logs] == list(range(len(logs)))
+        assert {(log["blockHash"], int(log["blockNumber"], 16)) for log in logs} <= {(header["hash"], number)}
+        assert {log["transactionHash"] for log in logs} == set(header["transactions"])
+
+
+def test_a_sparse_chain_leaves_most_blocks_empty(folder: Path) -> None:
+    chain = record(folder, events=EVENT_COUNT, blocks=BLOCK_COUNT, shape=Shape.SPARSE)
+    assert sum(bool(logs_of(chain, number)) for number in range(chain.head + 1)) == BLOCK_COUNT // 20
+
+
+def test_a_reorg_gives_the_same_transactions_in_other_blocks_on_the_same_ancestor(folder: Path) -> None:
+    with node(folder, events=EVENT_COUNT, blocks=BLOCK_COUNT) as url:
+        call(url, "bench_set", {"head": 50})
+        before = [block(url, number) for number in range(51)]
+        assert call(url, "bench_reorg", 3) == block(url, "latest")["hash"]
+        after = [block(url, number) for number in range(52)]
+        assert after[:48] == before[:48]
+        assert all(child["parentHash"] == parent["hash"] for parent, child in pairwise(after))
+        assert not {header["hash"] for header in after[48:]} & {header["hash"] for header in before}
+        for header in after[48:]:
+            logs = call(url, "eth_getLogs", {"blockHash": header["hash"]})
+            assert {log["blockHash"] for log in logs} <= {header["hash"]}
+            assert {log["transactionHash"] for log in logs} == set(header["transactions"])
+        with pytest.raises(ConnectionError, match="unknown block"):
+            call(url, "eth_getLogs", {"blockHash": before[50]["hash"]})
+
+
+def test_a_capped_node_refuses_in_the_words_of_a_provider(url: str) -> None:
+    call(url, "bench_set", {"block_cap": 10, "result_cap": 20})
+    with pytest.raises(ConnectionError, match=r"up to a 10 block range.*\[0x0, 0x9\]"):
+        call(url, "eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x10"})
+    with pytest.raises(ConnectionError, match="query returned more than 20 results"):
+        call(url, "eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x9"})
+    call(url, "bench_set", {"block_cap": 0, "result_cap": 0})
+
+
+def test_the_naive_indexer_and_ours_end_with_the_same_rows(url: str, tmp_path: Path) -> None:
+    ours, theirs = (f"sqlite:///{tmp_path / name}.db" for name in ("ours", "theirs"))
+    assert sum(events for _, events in work("sync", url, ours).steps) == EVENT_COUNT
+    assert naive.index(url, theirs) == EVENT_COUNT
+    for name in ("event", *DERIVED):
+        assert rows(ours, name) == rows(theirs, name), name
+    assert digests(ours) == digests(theirs)
+
+
+def test_what_is_measured_covers_the_run(url: str, tmp_path: Path) -> None:
+    measured = work("sync", url, f"sqlite:///{tmp_path / 'measured.db'}")
+    assert 0 < sum(measured.stages_cpu.values()) < measured.cpu_seconds
+    assert set(measured.stages_cpu) == {"parse", "decode", "load", "fold", "digest", "write", "index"}
+    assert measured.steps[-1][0] <= measured.seconds
+
+
+SCALE = Scale(
+    events=EVENT_COUNT,
+    blocks=BLOCK_COUNT,
+    naive_events=100,
+    conditions=False,
+    more_events=0,
+    devices=(),
+    seconds=0.05,
+    followed_blocks=3,
+    depths=(1, 20),
+    connections=2,
+)
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    bench = Bench(Results("a test"), SCALE, ["sqlite"], folder, tmp_path_factory.mktemp("scratch"))
+    for measure in (measure_backfill, measure_follow, measure_api):
+        measure(bench)
+    return bench.results
+
+
+def test_a_run_measures_every_condition_on_a_whole_chain(found: Results) -> None:
+    naive, *ours = found.backfills
+    assert (naive.label, naive.events) == ("naive", 100)
+    assert [run.label for run in ours] == ["dense", "one core", "50 ms, 2,000 blocks"]
+    assert {run.events for run in ours} == {run.events for run in found.rebuilds} == {EVENT_COUNT}
+    assert all(run.provider_rate > 0 and run.database_bytes > 0 for run in ours)
+    assert ours[0].requests["eth_getLogs"] >= 2
+
+
+def test_following_sees_every_new_block_and_every_fork(found: Results) -> None:
+    (followed,) = found.follows
+    assert 0 < followed.poll_p50 <= followed.poll_p99
+    assert followed.poll_p50 <= followed.arrival_p50
+    assert [reorg.depth for reorg in found.reorgs] == [1, 20]
+
+
+def test_every_question_is_answered_with_the_compiled_executor_and_without(found: Results) -> None:
+    for run in found.served:
+        assert run.load.requests > 0
+        assert 0 < run.load.p50 <= run.load.p99
+    asked = [(run.letter, run.compiled, run.cached) for run in found.served]
+    assert asked == [(letter, on, False) for on in (True, False) for letter in "abcde"] + [("d", True, True)]
+    assert [started.seconds > 0 for started in found.starts] == [True]
+
+
+def test_the_table_and_the_plot_tell_what_was_found(found: Results) -> None:
+    told = table(found)
+    for part in ("backfill", "rebuild", "follow", "reorg", "API", "certindex-api", "against the naive indexer"):
+        assert part in told
+    assert ElementTree.fromstring(plot(found)).findall("{http://www.w3.org/2000/svg}polyline")
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Results) == found
+
+
+def test_a_fleet_has_so_many_devices_of_which_some_are_long_in_use(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'fleet.db'}"
+    assert write_fleet(url, 2_000) == sum(len(transaction.events) for transaction in tell_fleet(2_000))
+    asked = {question.letter: question.bodies for question in questions(url)}
+    assert len(rows(url, "device")) == 2_000
+    assert all(asked[letter] for letter in "abcde")
+
+
+def test_a_part_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in (["--only", "everything"], ["--databases", "oracle"], ["--events", "-5"], ["--quick", "--long"]):
+        with pytest.raises(SystemExit):
+            main(wrong)
+        assert wrong[-1] in capsys.readouterr().err
+
+
+def logs_of(chain: Recording, number: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(b"[" + chain.logs(number, number)[:-1] + b"]")
+    return found
+
+
+def plain_log(log: dict[str, Any]) -> Log:
+    assert log["address"] == "0x" + CONTRACT
+    return Log(bytes.fromhex("".join(topic[2:] for topic in log["topics"])), b"")
+
+
+def block(url: str, number: int | str) -> dict[str, Any]:
+    found: dict[str, Any] = call(url, "eth_getBlockByNumber", hex(number) if isinstance(number, int) else number, False)
+    return found
+
+
+def rows(database_url: str, table: str) -> list[dict[str, Any]]:
+    engine = connect(database_url)
+    found = read_table(engine, CHAIN_ID, table)
+    engine.dispose()
+    return found
+
+
+def digests(database_url: str) -> list[Any]:
+    """Return number, hash and digest of the blocks with events."""
+    engine = connect(database_url)
+    with engine.begin() as connection:
+        statement = "SELECT number, hash, digest FROM block WHERE digest IS NOT NULL ORDER BY number"
+        found = [tuple(row) for row in connection.execute(text(statement))]
+    engine.dispose()
+    return found

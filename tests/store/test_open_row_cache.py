@@ -1,0 +1,163 @@
+"""What is remembered of the last steps is what is stored, and no more of it than is allowed."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+
+from indexer.errors import Stop
+from indexer.fold import rows
+from indexer.fold.row_changes import Names, OpenRows, TokenKey
+from indexer.store.open_row_cache import Recent
+from indexer.store.open_rows import load_open_rows
+from indexer.sync.step import Pace
+from tests.support.fakechain import FakeNode, emitted
+from tests.support.histories import BLOCKS, Block
+from tests.support.indexing import Indexer, engine_of, index_afresh, shared_engine
+
+CONTRACT = b"\xce" * 20
+ALICE, BOB = b"\xa1" * 20, b"\xb0" * 20
+HISTORY = (
+    (
+        emitted("Transfer", to=ALICE, tokenId=1),
+        emitted("UserAuthorized", tokenId=1, user=BOB, permissions=3),
+        emitted("UserAuthorized", tokenId=1, user=ALICE, permissions=1),
+        emitted("CertificateCorrected", tokenId=1, attribute="colour", value="black"),
+    ),
+    (
+        emitted("UserRevoked", tokenId=1, user=BOB),
+        emitted("CertificateCorrected", tokenId=1, attribute="colour", value="red"),
+        emitted("CertificateCorrected", tokenId=1, attribute="mounting", value="roof"),
+    ),
+)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with shared_engine(request, tmp_path_factory) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def other_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with engine_of(f"sqlite:///{tmp_path_factory.mktemp('other') / 'other.db'}") as engine:
+        yield engine
+
+
+@settings(max_examples=15, derandomize=True, deadline=None, database=None)
+@given(
+    st.lists(BLOCKS, max_size=12),
+    st.tuples(st.sampled_from((0, 3, 7, 60_000)), st.sampled_from((0, 1, 3, 60_000))),
+    st.sampled_from((1, 2, 5)),
+)
+def test_the_rows_are_the_same_however_much_is_remembered(
+    engine: Engine, other_engine: Engine, chain: list[Block], most: tuple[int, int], blocks: int
+) -> None:
+    node = FakeNode(finality=0)
+    for block in chain:
+        block.mine(node)
+    indexer = Indexer(engine, node, pace=Pace(blocks, most=blocks, side_by_side=1))
+    indexer.store.recent = Recent(*most)
+    asyncio.run(indexer.catch_up())
+    assert indexer.tables() == index_afresh(other_engine, node)
+
+
+def test_what_is_remembered_is_what_the_database_holds(engine: Engine) -> None:
+    node = FakeNode(finality=0)
+    indexer = Indexer(engine, node, pace=Pace(1, most=1, side_by_side=1))
+    for block in HISTORY:
+        node.mine(*block)
+        asyncio.run(indexer.catch_up())
+    key = (next(iter(indexer.chain.addresses)), 1)
+    remembered, unknown = indexer.store.recent.recall([key])
+    assert unknown == set()
+    assert len(remembered.authorizations) == 1
+    assert len(remembered.device_attributes) == 2
+    with engine.begin() as connection:
+        stored = load_open_rows(connection, node.chain_id, _naming(key))
+    assert remembered == stored
+
+
+def test_a_step_that_fails_leaves_nothing_remembered(engine: Engine) -> None:
+    node = FakeNode(finality=0)
+    node.mine(emitted("Transfer", to=ALICE, tokenId=1))
+    indexer = Indexer(engine, node)
+    asyncio.run(indexer.catch_up())
+    node.mine(emitted("Transfer", **{"from": ALICE}, to=BOB, tokenId=1))
+    asyncio.run(indexer.catch_up())
+    node.mine(emitted("Transfer", **{"from": BOB}, to=ALICE, tokenId=1))
+    with engine.begin() as connection:  # the tables contradict each other: closing the owner's span must fail
+        connection.execute(text("DELETE FROM device_version WHERE chain_id = :id"), {"id": node.chain_id})
+    with pytest.raises(Stop, match="certindex rebuild"):
+        asyncio.run(indexer.catch_up())
+    assert indexer.store.recent.recall([(next(iter(indexer.chain.addresses)), 1)])[0] == OpenRows()
+
+
+def test_tables_that_contradict_each_other_stop_a_step_that_remembers_nothing(engine: Engine) -> None:
+    node = FakeNode(finality=0)
+    node.mine(emitted("Transfer", to=ALICE, tokenId=1))
+    indexer = Indexer(engine, node)
+    asyncio.run(indexer.catch_up())
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM device_activity WHERE chain_id = :id"), {"id": node.chain_id})
+    indexer.restart()
+    node.mine(emitted("Transfer", **{"from": ALICE}, to=BOB, tokenId=1))
+    with pytest.raises(Stop, match=r"1 open rows of device_activity .* certindex rebuild"):
+        asyncio.run(indexer.catch_up())
+
+
+def test_what_was_noted_at_another_checkpoint_is_not_believed() -> None:
+    recent = Recent()
+    recent.note(b"one", _device(1))
+    assert recent.at(b"one").recall([(CONTRACT, 1)])[0].devices == {(CONTRACT, 1): 1}
+    assert recent.at(b"two").recall([(CONTRACT, 1)]) == (OpenRows(), {(CONTRACT, 1)})
+
+
+def test_the_devices_written_longest_ago_are_forgotten_first() -> None:
+    recent = Recent(most_rows=2, most_packed=2)
+    for number in (1, 2, 1, 3, 4):
+        recent.note(b"", _device(number))
+    assert recent.recall([(CONTRACT, number) for number in (1, 2, 3, 4)])[1] == {(CONTRACT, 2)}
+
+
+def test_a_device_that_is_packed_is_recalled_as_it_was_noted(engine: Engine) -> None:
+    node = FakeNode(finality=0)
+    for block in HISTORY:
+        node.mine(*block)
+    indexer = Indexer(engine, node, pace=Pace(1, most=1, side_by_side=1))
+    asyncio.run(indexer.catch_up())
+    key = (next(iter(indexer.chain.addresses)), 1)
+    with engine.begin() as connection:
+        stored = load_open_rows(connection, node.chain_id, _naming(key))
+    recent = Recent(most_rows=0)
+    for _ in range(2):  # as the database gives it, and as it was unpacked
+        recent.note(b"", stored)
+        assert recent.recall([key]) == (stored, set())
+    recent.note(b"", _device(1))
+    assert recent.recall([(CONTRACT, 1)])[0] == _device(1)
+
+
+def test_a_packed_device_that_is_written_again_is_recalled_as_it_is_now() -> None:
+    recent = Recent(most_rows=4)
+    for number in (1, 2, 3):
+        recent.note(b"", _device(number))
+    changed = _device(1)
+    changed.device_versions[1].owner = ALICE
+    recent.note(b"", changed)
+    assert recent.recall([(CONTRACT, 1)])[0] == changed
+
+
+def _device(number: int) -> OpenRows:
+    return OpenRows(
+        devices={(CONTRACT, number): number},
+        device_versions={number: rows.DeviceVersion(number, 0)},
+        device_activities={number: rows.DeviceActivity(number, 0, 0)},
+    )
+
+
+def _naming(device: TokenKey) -> Names:
+    nothing: frozenset[TokenKey] = frozenset()
+    return Names(frozenset({device}), nothing, nothing, nothing, nothing, frozenset())

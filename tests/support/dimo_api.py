@@ -1,0 +1,113 @@
+"""What GraphQL says of a DIMO network as of a block, in the words of the simulation's books."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.support.asking import Api
+from tests.support.dimo_tables import Said
+
+Json = dict[str, Any]
+
+DEVICES = """
+query Devices($block: BigInt!, $after: String) {
+  devices(first: 50, after: $after, orderBy: {field: TOKEN_ID, direction: ASC}, asOf: {block: $block}) {
+    nodes {
+      tokenId owner address addresses { address } serialNumber imei { value } devEUI hardwareRevision
+      attributes { name value }
+      manufacturer { tokenId } manufacturerLicenseAtMint { status }
+      mintedAt claimedAt provisionedAt beneficiary pairedVehicle { tokenId owner } pairedAt
+      endOfLife { status occurredAt } factoryResets { totalCount }
+      predecessor { tokenId }
+      authorizedUsers(first: 50) { nodes { user source permissions } }
+    }
+    pageInfo { endCursor hasNextPage }
+  }
+}
+"""
+SUCCESSORS = """
+query Successors($block: BigInt!) {
+  devices(first: 100, orderBy: {field: TOKEN_ID, direction: ASC}, asOf: {block: $block}) {
+    nodes { tokenId successor { tokenId } }
+  }
+}
+"""
+MAKERS = """
+query Makers($block: BigInt!) {
+  manufacturers(asOf: {block: $block}) { nodes { tokenId name owner license { status } } }
+}
+"""
+
+
+async def asked_devices(api: Api, block: int) -> Said:
+    """Return what the API says of each device, a page after the other."""
+    found: Said = {}
+    after, more = None, True
+    while more:
+        page = (await api.ask(DEVICES, block=str(block), after=after))["devices"]
+        found |= {int(node["tokenId"]): _said(node) for node in page["nodes"]}
+        after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
+    return found
+
+
+async def asked_makers(api: Api, block: int) -> Said:
+    """Return name, owner and licence of each manufacturer by the API."""
+    nodes = (await api.ask(MAKERS, block=str(block)))["manufacturers"]["nodes"]
+    return {
+        int(node["tokenId"]): {
+            "name": node["name"],
+            "owner": _address(node["owner"]),
+            "license": node["license"]["status"],
+        }
+        for node in nodes
+    }
+
+
+async def asked_successors(api: Api, block: int) -> dict[int, int]:
+    """Return the token that took over, by the token that it took over from, of the first hundred tokens."""
+    nodes = (await api.ask(SUCCESSORS, block=str(block)))["devices"]["nodes"]
+    pairs = {int(node["tokenId"]): _token(node["successor"]) for node in nodes}
+    return {old: new for old, new in pairs.items() if new is not None}
+
+
+def _said(node: Json) -> Json:
+    return {
+        "owner": _address(node["owner"]),
+        "address": _address(node["address"]),
+        "addresses": [_address(held["address"]) for held in reversed(node["addresses"])],
+        "serial": node["serialNumber"],
+        "imei": node["imei"] and node["imei"]["value"],
+        "dev_eui": node["devEUI"],
+        "revision": node["hardwareRevision"],
+        "attributes": {attribute["name"]: attribute["value"] for attribute in node["attributes"]},
+        "manufacturer": _token(node["manufacturer"]),
+        "license_at_mint": node["manufacturerLicenseAtMint"]["status"],
+        "minted_at": _seconds(node["mintedAt"]),
+        "claimed_at": _seconds(node["claimedAt"]),
+        "provisioned_at": _seconds(node["provisionedAt"]),
+        "beneficiary": _address(node["beneficiary"]),
+        "vehicle": _token(node["pairedVehicle"]),
+        "paired_at": _seconds(node["pairedAt"]),
+        "end_of_life": node["endOfLife"]["status"],
+        "ended_at": _seconds(node["endOfLife"]["occurredAt"]),
+        "resets": node["factoryResets"]["totalCount"],
+        "predecessor": _token(node["predecessor"]),
+        "grants": dict(map(_grant, node["authorizedUsers"]["nodes"])),
+    }
+
+
+def _grant(node: Json) -> tuple[tuple[str | None, str, str], int | None]:
+    source, _, scope = node["source"].partition(":")
+    permissions = node["permissions"]
+    return (_address(node["user"]), source, scope), None if permissions is None else int(permissions)
+
+
+def _address(value: str | None) -> str | None:
+    return value and value.lower()
+
+
+def _token(thing: Json | None) -> int | None:
+    return None if thing is None else int(thing["tokenId"])
+
+
+def _seconds(value: str | None) -> int | None:
+    return None if value is None else int(datetime.fromisoformat(value).astimezone(UTC).timestamp())

@@ -1,0 +1,63 @@
+"""The seven contracts of a DIMO network on a development chain, and transactions in which several of them speak."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from scripts.devchain import Anvil, Artifact, Contract
+from tests.support.factory import compile_solidity
+
+ROLES = ("registry", "manufacturer", "aftermarket_device", "synthetic_device", "vehicle", "sacd", "stake")
+EMITTER = Path(__file__).parent / "contracts" / "DimoEmitter.sol"
+
+Line = tuple[Any, ...]
+"""The role that speaks, the function of the emitter, its arguments."""
+
+
+@cache
+def emitter() -> Artifact:
+    compiled = compile_solidity(EMITTER)
+    return Artifact(tuple(compiled["abi"]), compiled["bytecode"])
+
+
+class Stage:
+    """Mines when told, so that a block may hold many transactions. The chain comes with `--no-mining --order fifo`."""
+
+    def __init__(self, chain: Anvil) -> None:
+        self.chain = chain
+        self.sender = chain.accounts[0]
+        self.contracts = {role: Contract.deploy(chain, emitter(), sender=self.sender, mine=True) for role in ROLES}
+        self._pending: list[str] = []
+
+    @property
+    def contracts_setting(self) -> str:
+        return ",".join(f"{role}={contract.address}" for role, contract in self.contracts.items())
+
+    def address(self, role: str) -> str:
+        return self.contracts[role].address
+
+    def play(self, *lines: Line) -> None:
+        """Put a transaction into the next block: its lines are said in this order."""
+        said = [
+            (self.address(role), bytes.fromhex(self.contracts[role].encode(function, *arguments)[2:]))
+            for role, function, *arguments in lines
+        ]
+        self._pending.append(self.contracts["registry"].encode("play", said))
+
+    def mine(self, time: int) -> int:
+        """Mine the transactions at this block time (unix seconds) and return the block's number."""
+        nonce = self.chain.nonce(self.sender)
+        self.chain.batch(
+            ("eth_sendTransaction", [self._transaction(data, nonce + index)])
+            for index, data in enumerate(self._pending)
+        )
+        self.chain.request("evm_mine", time)
+        receipts = self.chain.request("eth_getBlockReceipts", "latest")
+        assert len(receipts) == len(self._pending), "a transaction was left out"
+        assert all(receipt["status"] == "0x1" for receipt in receipts), "a transaction failed"
+        self._pending = []
+        return self.chain.block_number
+
+    def _transaction(self, data: str, nonce: int) -> dict[str, str]:
+        registry = self.address("registry")
+        return {"from": self.sender, "to": registry, "data": data, "gas": hex(10**7), "nonce": hex(nonce)}

@@ -1,0 +1,88 @@
+"""A chain told log by log and indexed by the real store: any history, however hostile, in a few lines of a test."""
+
+from typing import Any
+
+from sqlalchemy import Engine
+
+from indexer.chain.chain import Header, Heads, RawLog
+from indexer.decode.decode import Batch, BlockLogs
+from indexer.opening import open_store
+from indexer.store import Store
+from indexer.store.lease import Lease
+from indexer.store.watch_set import WatchedContract, register
+from schema.profile.model import load_profile
+from schema.tables.database import connect, migrate
+from tests.support.abi_log import abi_log
+
+CHAIN_ID = 31337
+CONTRACT = bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3")
+BEGAN = 1_700_000_000
+"""Time of block 0; each block comes a minute after the one before."""
+
+Log = tuple[bytes, bytes]
+
+PROFILE = load_profile("device_certificate")
+SIGNATURES = {rule.event.name: rule.event for rule in PROFILE.rules}
+
+
+def log(name: str, *values: Any) -> Log:
+    """Return topics and data of an event of the reference contract."""
+    event = SIGNATURES[name]
+    arguments = ", ".join(f"{part.type}{' indexed' if part.indexed else ''} {part.name}" for part in event.inputs)
+    return abi_log(f"{name}({arguments})", *values)
+
+
+class History:
+    """Blocks from number 1 on, each indexed as soon as it is told."""
+
+    def __init__(self, url: str, *, chain_id: int = CHAIN_ID, whole: bool = True) -> None:
+        self.engine: Engine = connect(url)
+        migrate(self.engine)
+        contracts = [WatchedContract("certificate", CONTRACT, 0, whole)]
+        with self.engine.begin() as connection:
+            register(connection, chain_id, PROFILE, contracts)
+        lease = Lease(self.engine, chain_id)
+        if lease.try_acquire() is not None:
+            raise RuntimeError("a new database has no writer")
+        self.store: Store = open_store(self.engine, chain_id, PROFILE, contracts, lease)
+        self.number = 0
+
+    def block(self, *logs: Log, finalized: int = 0, level: int = 0) -> int:
+        """Add a block with these logs, one transaction each, and return its number."""
+        self.number += 1
+        header = _header(self.number)
+        found = [
+            RawLog(self.number, header.hash, index, _hash(self.number, index + 1), index, CONTRACT, topics, data)
+            for index, (topics, data) in enumerate(logs)
+        ]
+        blocks = [BlockLogs(header, found, level)] if found else []
+        heads = Heads(header, finalized, _header(finalized))
+        self.store.commit(self.store.checkpoint(), Batch(blocks, header), heads)
+        return self.number
+
+    def close(self) -> None:
+        """Build the secondary indexes, say that the backfill is over, and let go of the database."""
+        self.store.finish_backfill(self.store.checkpoint())
+        self.engine.dispose()
+
+
+def block_time(number: int) -> int:
+    """Return a block's time in unix seconds."""
+    return BEGAN + 60 * number
+
+
+def _header(number: int) -> Header:
+    return Header(
+        number,
+        _hash(number),
+        _hash(number - 1) if number else bytes(32),
+        block_time(number),
+        _hash(number, 2**16),
+        _hash(number, 2**16 + 1),
+        _hash(number, 2**16 + 2),
+        None,
+    )
+
+
+def _hash(number: int, part: int = 0) -> bytes:
+    return (number << 32 | part).to_bytes(32, "big")

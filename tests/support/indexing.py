@@ -1,0 +1,184 @@
+"""The real step on a real database against a fake node, and what the tables hold afterwards."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, event, make_url, text
+
+from indexer.chain.chain import Chain
+from indexer.opening import open_store
+from indexer.store import Store
+from indexer.store.lease import Lease
+from indexer.store.watch_set import WatchedContract, register
+from indexer.sync.step import Ahead, Outcome, Pace, UpToDate, step
+from schema.profile.model import Profile, load_profile
+from schema.tables.database import connect, migrate
+from schema.tables.tables import Chain as ChainTable
+from tests.support.fakechain import CERTIFICATE, FakeNode
+from tests.support.postgres import plain_url
+
+REFERENCE = load_profile("device-certificate")
+REFERENCE_CONTRACTS = (WatchedContract("certificate", CERTIFICATE, 0, True),)
+Tables = dict[str, list[dict[str, Any]]]
+
+MANY_STEPS = 1_000
+
+DERIVED = (
+    "device",
+    "device_version",
+    "device_activity",
+    "device_attribute",
+    "authorization",
+    "manufacturer",
+    "manufacturer_version",
+    "hardware_license",
+    "hardware_license_version",
+    "license",
+    "license_version",
+    "vehicle",
+    "vehicle_version",
+    "test_result",
+    "firmware_update",
+    "factory_reset",
+    "end_of_life_step",
+    "transfer",
+)
+COMPARED = ("block", "event", *DERIVED)
+NOT_COMPARED = {"level"}
+"""Levels tell how a row was checked, not what the chain said."""
+
+CHECKPOINT = """indexed_number, indexed_hash, indexed_time, digest, digest_number, finalized_number, finalized_hash,
+    finalized_time, safe_number, backfilled"""
+
+
+class Indexer:
+    """One chain of a database, indexed from a node by as many lives of an indexer as a test wants."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        node: FakeNode,
+        *,
+        profile: Profile = REFERENCE,
+        contracts: Sequence[WatchedContract] = REFERENCE_CONTRACTS,
+        pace: Pace | None = None,
+        concurrency: int = 8,
+    ) -> None:
+        self.engine = engine
+        self.node = node
+        self.profile = profile
+        self.contracts = contracts
+        self.pace = pace or Pace()
+        self.concurrency = concurrency
+        with engine.begin() as connection:
+            register(connection, node.chain_id, profile, contracts)
+        self.begin_life()
+
+    def begin_life(self) -> None:
+        """Begin as a new process does: nothing is known but what the database holds."""
+        self.lease = Lease(self.engine, self.node.chain_id)
+        assert self.lease.try_acquire() is None, "another indexer lives"
+        self.store: Store = open_store(self.engine, self.node.chain_id, self.profile, self.contracts, self.lease)
+        addresses = {contract.address for contract in self.contracts}
+        self.chain = Chain(self.node, addresses, finality_depth=self.node.finality, concurrency=self.concurrency)
+
+    def restart(self) -> None:
+        """End this life, as if the process were gone, and begin the next."""
+        self.lease.release()
+        self.begin_life()
+
+    async def step(self) -> Outcome:
+        return await step(self.chain, self.store, self.pace)
+
+    async def catch_up(self) -> list[Outcome]:
+        """Step until nothing is new, and return what was done."""
+        outcomes: list[Outcome] = []
+        while len(outcomes) < MANY_STEPS:
+            outcomes.append(await self.step())
+            if isinstance(outcomes[-1], UpToDate | Ahead):
+                return outcomes
+        raise AssertionError(f"no end after {MANY_STEPS} steps: {outcomes[-3:]}")
+
+    def rebuild(self) -> None:
+        self.store.rebuild(self.store.checkpoint(), self.profile)
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        return read_tables(self.engine, self.node.chain_id)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        return read_table(self.engine, self.node.chain_id, table)
+
+
+def open_engine(database_url: str) -> Engine:
+    """Return the engine of an empty database with its tables. What survives a power cut is no subject here."""
+    engine = connect(database_url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
+    migrate(engine)
+    return engine
+
+
+@contextmanager
+def shared_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Return the engine of one empty database for a module's tests, each of which indexes a chain of its own in it."""
+    if request.param == "sqlite":
+        with engine_of(f"sqlite:///{tmp_path_factory.mktemp('shared') / 'shared.db'}") as engine:
+            yield engine
+        return
+    server_url = request.getfixturevalue("postgres_server_url")
+    name = f"certindex_shared_{secrets.token_hex(6)}"
+    with psycopg.connect(plain_url(server_url), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        with engine_of(make_url(server_url).set(database=name).render_as_string(hide_password=False)) as engine:
+            yield engine
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@contextmanager
+def engine_of(database_url: str) -> Iterator[Engine]:
+    engine = open_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def read_tables(engine: Engine, chain_id: int) -> dict[str, list[dict[str, Any]]]:
+    """Return all that must be equal however a chain was indexed: truth, derived rows and the checkpoint."""
+    found = {table: read_table(engine, chain_id, table) for table in COMPARED}
+    with engine.begin() as connection:
+        statement = text(f"SELECT {CHECKPOINT} FROM chain WHERE chain_id = :chain_id")
+        row = connection.execute(statement, {"chain_id": chain_id}).mappings().one()
+    return found | {"chain": [_plain(row)]}
+
+
+def read_table(engine: Engine, chain_id: int, table: str) -> list[dict[str, Any]]:
+    """Return a chain's rows in the order of their key."""
+    described = ChainTable.metadata.tables[table]
+    names = [column.name for column in described.columns if column.name not in NOT_COMPARED]
+    key = ", ".join(column.name for column in described.primary_key.columns)
+    statement = text(f'SELECT {", ".join(names)} FROM "{table}" WHERE chain_id = :chain_id ORDER BY {key}')
+    with engine.begin() as connection:
+        return [_plain(row) for row in connection.execute(statement, {"chain_id": chain_id}).mappings()]
+
+
+def index_afresh(engine: Engine, node: FakeNode, **how: Any) -> dict[str, list[dict[str, Any]]]:
+    """Return the tables of a new index of the chain as it is now."""
+
+    async def run() -> dict[str, list[dict[str, Any]]]:
+        indexer = Indexer(engine, node, **how)
+        await indexer.catch_up()
+        return indexer.tables()
+
+    return asyncio.run(run())
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    # SQLite has no booleans, and PostgreSQL's binary values may come as memory
+    return {
+        name: int(value) if isinstance(value, bool) else bytes(value) if isinstance(value, memoryview) else value
+        for name, value in row.items()
+    }

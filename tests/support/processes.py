@@ -1,0 +1,76 @@
+"""What tests ask of indexers that run in processes of their own."""
+
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from schema.tables.database import connect
+from scripts.processes import Child
+from tests.support.fakechain import FakeNode
+
+PATIENCE = 60.0
+
+
+def until(condition: Callable[[], Any], what: str, *children: Child) -> None:
+    """Wait. Fails where it takes too long, or where one of the processes ends."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        for child in children:
+            assert child.exit_status is None, child.last_words
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited in vain for {what}:\n" + "\n--\n".join(child.last_words for child in children))
+        time.sleep(0.05)
+
+
+def caught_up(database_url: str, node: FakeNode) -> bool:
+    """Tell whether the node's newest block is indexed."""
+    engine = connect(database_url)
+    try:
+        with engine.begin() as connection:
+            found = connection.execute(text("SELECT indexed_hash FROM chain WHERE backfilled")).scalar_one_or_none()
+    except DBAPIError:
+        return False  # not even begun
+    finally:
+        engine.dispose()
+    return found is not None and bytes(found) == node.head.hash
+
+
+def metric(port: int, name: str) -> float:
+    """Return the value of a metric that has one."""
+    [value] = [sample.value for family in _scraped(port) for sample in family.samples if sample.name == name]
+    return float(value)
+
+
+def samples(port: int, name: str) -> dict[str, float]:
+    """Return the values of a metric by their labels, in the order of the description."""
+    found = [sample for family in _scraped(port) for sample in family.samples if sample.name == name]
+    return {" ".join(sample.labels.values()): sample.value for sample in found}
+
+
+def labels(port: int, name: str) -> list[dict[str, str]]:
+    """Return the labels of each value that a metric has."""
+    return [sample.labels for family in _scraped(port) for sample in family.samples if sample.name == name]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody is given who asks for any: below those that systems choose from."""
+    found: list[int] = []
+    while len(found) < count:
+        port = 20_000 + secrets.randbelow(12_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found
+
+
+def _scraped(port: int) -> list[Metric]:
+    return list(text_string_to_metric_families(httpx.get(f"http://127.0.0.1:{port}/metrics").text))

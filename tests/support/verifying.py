@@ -1,0 +1,99 @@
+"""A development chain, indexed, and what its database says of verification."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from indexer.commands import common
+from indexer.opening import open_database
+from indexer.proof.judge import Judge
+from indexer.rpc.providers import Providers
+from indexer.settings import Settings
+from indexer.store.event_ranges import Stored
+from indexer.store.verification import Levels
+from indexer.store.watch_set import read_watch_set
+from indexer.verification.attestation import Anchor, Attested, Attester
+from indexer.verification.verifier import Verifier
+from indexer.verification.witness import Witness
+from tests.support.evidence import Nodes
+from tests.support.factory import Factory
+
+FINALITY = 64
+"""A development chain calls final what lies so many blocks below its head."""
+
+
+def settings_for(factory: Factory, url: str, **changes: Any) -> Settings:
+    given: dict[str, Any] = {
+        "database_url": url,
+        "rpc_urls": (factory.chain.url,),
+        "contracts": (("certificate", bytes.fromhex(factory.contract.address[2:])),),
+        "looks": 1,
+    }
+    return Settings(**(given | changes))
+
+
+def index(factory: Factory, url: str) -> None:
+    """Index all that the chain has now, and make it final."""
+    factory.chain.mine(FINALITY)
+    asyncio.run(common.sync(settings_for(factory, url)))
+
+
+class Indexed:
+    """An indexed database, and a verifier for it that asks what a test says."""
+
+    def __init__(self, engine: Engine, chain_id: int) -> None:
+        self.engine = engine
+        self.chain_id = chain_id
+        self.levels = Levels(engine, chain_id)
+
+    def verifier(self, providers: Providers, *, count: int = 1, levels: Levels | None = None) -> Verifier:
+        with self.engine.begin() as connection:
+            addresses = {contract.address for contract in read_watch_set(connection, self.chain_id)}
+        levels = levels or self.levels
+        judge = Judge(self.chain_id, addresses, form_is_known=levels.knows_headers())
+        return Verifier(Witness(providers), judge, levels, providers=count)
+
+    def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        with self.engine.begin() as connection:
+            return [tuple(row) for row in connection.execute(text(statement), values)]
+
+    def execute(self, statement: str, **values: Any) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(statement), values)
+
+    def level_of_events(self) -> list[int]:
+        """Return the levels of the blocks with events, in order."""
+        return [row[0] for row in self.rows("SELECT level FROM block WHERE digest IS NOT NULL ORDER BY number")]
+
+    def failures(self) -> list[tuple[Any, ...]]:
+        return self.rows("SELECT number, cause, reason FROM verification_failure ORDER BY number")
+
+
+@contextmanager
+def indexed(factory: Factory, url: str) -> Iterator[Indexed]:
+    settings = settings_for(factory, url)
+    engine, chain_id = open_database(settings)
+    try:
+        yield Indexed(engine, chain_id)
+    finally:
+        engine.dispose()
+
+
+async def attest(database: Indexed, nodes: Nodes, *, anchor: Anchor | None = None) -> Attested:
+    """Attest all that is final, up to a stored block or the one given. Raises Unattestable."""
+    stored = Stored(database.engine, database.chain_id)
+    addresses = [address for (address,) in database.rows("SELECT address FROM contract")]
+    verifier = database.verifier(nodes, count=nodes.count)
+    attester = Attester(Witness(nodes), verifier, stored, addresses, providers=nodes.count)
+    last = database.levels.mark().final
+    found, _ = await attester.attest(0, last, anchor or Anchor(*_known(stored, last), "stored"))
+    return found
+
+
+def _known(stored: Stored, last: int) -> tuple[int, bytes]:
+    known = stored.hash_at_or_after(last, last + 1_000)
+    assert known is not None
+    return known
