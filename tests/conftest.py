@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 
 from scripts.devchain import Anvil
 from scripts.fleet import Fleet
+from tests.support.asking import Api, asking
 from tests.support.certindex import Certindex, runner
 from tests.support.databases import lasting_database
 from tests.support.factory import Factory
@@ -130,6 +131,13 @@ def fleet_database(
         return url
 
     return url_of
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def api(request: pytest.FixtureRequest, fleet_database: Callable[[str], str]) -> Iterator[Api]:
+    """Ask about the demo fleet, first on SQLite, then on PostgreSQL."""
+    with asking(fleet_database(request.param)) as asked:
+        yield asked
 
 
 @pytest.fixture

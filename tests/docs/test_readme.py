@@ -12,9 +12,6 @@ from schema.vocabulary import EventFlag
 from scripts.devchain import REPOSITORY
 from scripts.readme import README, with_tables
 from tests.support.asking import Api
-from tests.support.fleet_api import api
-
-__all__ = ["api"]
 
 TEXT = README.read_text()
 MEANING = (REPOSITORY / "docs" / "meaning.md").read_text()

@@ -9,10 +9,7 @@ from graphql import get_introspection_query, parse, validate
 from api.graphql.limits import operation_of, price
 from scripts.fleet import Fleet
 from tests.support.asking import SCHEMA, Api
-from tests.support.fleet_api import api
 from tests.support.fleet_index import did
-
-__all__ = ["api"]
 
 
 def cost_of(query: str, **variables: Any) -> int:
