@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import strawberry
 
 from api.graphql.vocabulary.enums import Finality
+from api.queries.recorded import finality_of
 from api.queries.sql.as_of import Pin
 from api.reading.batching import Reading
 from api.reading.loaders import Loaders
-from api.reading.profile_readers import finality_of
 from api.reading.snapshot import Snapshot
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from api.queries.devices import devices_fitting
+from api.queries.recorded import RecordedEvent
 from api.queries.sql import tables
 from api.queries.sql.filters import (
     COMPARISONS,
@@ -43,7 +44,6 @@ from api.queries.sql.keys import Key, rows_by_key
 from api.queries.sql.ordered_joins import Steps
 from api.queries.sql.pages import Listing, Order, Part, always, by_time
 from api.queries.sql.scope import Scope, block_number_of, first_position_from
-from api.reading.profile_readers import RecordedEvent
 from schema.events import Kind
 from schema.tables.columns import MAX_BLOCK_NUMBER, end_of_block, position
 from schema.vocabulary import BIZ_STEPS, DISPOSITIONS, BizStep, EpcisAction, EventFlag, VerificationLevel

@@ -16,13 +16,13 @@ from api.queries.devices import DEVICES
 from api.queries.events import FIELDS, recorded, select_events
 from api.queries.lost_branches import Branch, LostPart, branch_of
 from api.queries.orphans import flags_meet, perhaps, select_orphans, taken_back
+from api.queries.recorded import RecordedEvent
 from api.queries.sql import tables
 from api.queries.sql.as_of import BlockPoint
 from api.queries.sql.filters import Computed, Condition, Fields, Filter, Moment, matches
 from api.queries.sql.keys import Key, key_rows
 from api.queries.sql.pages import select_ids
 from api.queries.sql.scope import Scope, block_number_of, scope_of
-from api.reading.profile_readers import RecordedEvent
 from schema.events import Kind
 from schema.tables.columns import block_of, end_of_block, log_index_of, position
 

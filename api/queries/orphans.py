@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from api.queries.devices import devices_fitting, parse_did
 from api.queries.events import RECORDED, BlockNumber, actions, recorded
+from api.queries.recorded import RecordedEvent
 from api.queries.sql import tables
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import (
@@ -40,7 +41,6 @@ from api.queries.sql.filters import (
 )
 from api.queries.sql.keys import key_of, key_rows
 from api.queries.sql.scope import Scope, block_number_of, scope_of
-from api.reading.profile_readers import RecordedEvent
 from schema.events import Kind
 from schema.vocabulary import BIZ_STEPS, DISPOSITIONS, EventFlag, VerificationLevel
 

@@ -21,8 +21,8 @@ from api.graphql.paging.ids import EventName, id_of
 from api.graphql.roots.changes import ChangePage, changes
 from api.graphql.roots.changes import LifecycleEventMessage as Message
 from api.graphql.vocabulary.scalars import Address, BigInt
+from api.queries.recorded import Finality
 from api.reading.batching import ReadingOnLoop
-from api.reading.profile_readers import Finality
 from api.reading.snapshot import open_snapshot
 from schema.events import Kind
 from tests.support.asking import Api, Json, asking

@@ -10,8 +10,8 @@ from strawberry.utils.str_converters import to_camel_case
 
 from api.graphql.errors import BadUserInput
 from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32
+from api.queries.recorded import Finality
 from api.queries.sql.filters import Filter
-from api.reading.profile_readers import Finality
 from schema.events import Kind
 from schema.vocabulary import (
     EndOfLifeStatus,

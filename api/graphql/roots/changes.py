@@ -16,8 +16,9 @@ from api.graphql.types.event_rows import asks_for_unmapped
 from api.graphql.types.events import to_event
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.queries.feed import Stretch, Told, UnknownBranch, Wanted, newest, read_feed
+from api.queries.recorded import Finality
 from api.queries.sql.filters import Filter
-from api.reading.profile_readers import Finality, read_event
+from api.reading.profile_readers import read_event
 
 FeedFilterBy = Annotated[
     LifecycleEventFilter | None,

@@ -24,8 +24,8 @@ from api.graphql.types.blocks import Block, to_block
 from api.graphql.vocabulary.fields import subscription
 from api.graphql.vocabulary.scalars import BigInt
 from api.queries.feed import new_blocks
+from api.queries.recorded import Finality
 from api.queries.sql.as_of import BlockPoint
-from api.reading.profile_readers import Finality
 
 BATCH = 50
 """Messages of one snapshot. What is read and not sent when a batch grows too large is read again."""

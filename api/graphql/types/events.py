@@ -15,8 +15,8 @@ from api.graphql.types.identity import Imei, imei
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.fields import derived, field
 from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, address, big_int, bytes32, date_time
+from api.queries.recorded import RecordedEvent
 from api.queries.sql.as_of import Pin
-from api.reading.profile_readers import RecordedEvent
 from schema.events import FACT_TYPES, TestKind
 from schema.profile.model import Mapped, Reading, Undecodable, Unmapped
 from schema.vocabulary import (

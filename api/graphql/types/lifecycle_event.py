@@ -12,8 +12,8 @@ from api.graphql.types.blocks import Block, to_block
 from api.graphql.types.proofs import InclusionProof, to_proof
 from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import Address, BigInt, Bytes, Bytes32, block_time, date_time
+from api.queries.recorded import Finality, RecordedEvent
 from api.queries.sql.as_of import Pin
-from api.reading.profile_readers import Finality, RecordedEvent
 from schema.events import Kind
 from schema.profile.model import Mapped, Reading
 from schema.vocabulary import NO_WORDS, EpcisAction, EpcisWords, EventFlag, VerificationLevel, epcis, event_time

@@ -4,7 +4,7 @@ import strawberry
 
 from api.graphql.vocabulary.scalars import Bytes
 from api.queries.proofs import Proof
-from api.reading.profile_readers import RecordedEvent
+from api.queries.recorded import RecordedEvent
 from schema.abi.rlp import encode_bytes, integer
 
 

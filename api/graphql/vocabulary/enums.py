@@ -5,7 +5,7 @@ from typing import Any
 import strawberry
 from strawberry.types.enum import EnumValue
 
-from api.reading.profile_readers import Finality as Finality
+from api.queries.recorded import Finality as Finality
 from schema.events import Kind, TestKind
 from schema.vocabulary import (
     AuthorizationEndReason,

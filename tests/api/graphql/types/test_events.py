@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from api.graphql.types.events import EndOfLifeRecorded, to_event
+from api.queries.recorded import RecordedEvent
 from api.queries.sql.as_of import Pin
-from api.reading.profile_readers import RecordedEvent
 from api.settings import Settings
 from schema.events import Address
 from schema.events import EndOfLifeRecorded as Fact

@@ -1,0 +1,64 @@
+"""A recorded event: a raw log, the block it is in, and how final that block is."""
+
+from enum import Enum
+from typing import NamedTuple
+
+from api.queries.sql.as_of import BlockPoint
+from schema.tables.columns import block_of, log_index_of
+
+
+class Finality(Enum):
+    """How far a block is from being taken back."""
+
+    UNSAFE = "UNSAFE"
+    SAFE = "SAFE"
+    FINALIZED = "FINALIZED"
+    ORPHANED = "ORPHANED"
+
+
+class RecordedEvent(NamedTuple):
+    """A log and its block. `topics` are joined, 32 bytes each; times are unix seconds.
+
+    `orphaned`: a reorg took it back; the ids of what it names are those that canonical rows have, if any.
+    """
+
+    chain_id: int
+    position: int
+    address: bytes
+    topics: bytes
+    data: bytes
+    transaction_hash: bytes
+    transaction_index: int
+    kind: int
+    device_id: int | None
+    manufacturer_id: int | None
+    hardware_license_id: int | None
+    vehicle_id: int | None
+    flags: int
+    block_hash: bytes
+    block_time: int
+    level: int
+    orphaned: bool = False
+
+    @property
+    def block_number(self) -> int:
+        return block_of(self.position)
+
+    @property
+    def block(self) -> BlockPoint:
+        return BlockPoint(self.chain_id, self.block_number, self.block_hash, self.block_time)
+
+    @property
+    def log_index(self) -> int:
+        return log_index_of(self.position)
+
+    @property
+    def topic_list(self) -> list[bytes]:
+        return [self.topics[start : start + 32] for start in range(0, len(self.topics), 32)]
+
+
+def finality_of(block_number: int, safe: int | None, finalized: int | None) -> Finality:
+    """Return the finality of a canonical block, given the chain's safe and finalized numbers."""
+    if finalized is not None and block_number <= finalized:
+        return Finality.FINALIZED
+    return Finality.SAFE if safe is not None and block_number <= safe else Finality.UNSAFE
