@@ -12,10 +12,10 @@ from api.answering.answers import Answer, Answers, encode, refused
 from api.answering.persisted import Documents
 from api.graphql.context import Freshness
 from api.graphql.errors import Code, Refusal
+from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema, is_subscription, subscribe
 from api.graphql.subscription_context import Turns
 from api.http.rates import Client, Rates
-from api.http.requests import GraphQLRequest
 from api.settings import Settings
 
 SNAPSHOTS = 4

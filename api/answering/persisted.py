@@ -11,7 +11,7 @@ from typing import Protocol
 from cachetools import LRUCache
 
 from api.graphql.errors import BadUserInput, Code, Refusal
-from api.http.requests import GraphQLRequest
+from api.graphql.request import GraphQLRequest
 
 MAX_BYTES = 16_000_000
 """Of all documents that are remembered; those not asked for longest are forgotten first."""

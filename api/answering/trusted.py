@@ -16,7 +16,7 @@ from graphql import GraphQLError, GraphQLSchema, parse, validate
 
 from api.answering.persisted import PersistedQueryNotFound
 from api.graphql.errors import BadUserInput, Code, Refusal
-from api.http.requests import GraphQLRequest
+from api.graphql.request import GraphQLRequest
 from schema.program.settings import SettingsError
 
 APOLLO = "apollo-persisted-query-manifest"

@@ -32,11 +32,11 @@ from api.graphql.limits import (
     price,
     refuse_beyond,
 )
+from api.graphql.request import GraphQLRequest
 from api.graphql.roots.query import Query
 from api.graphql.roots.subscriptions import Subscription
 from api.graphql.types.events import EVENT_TYPES
 from api.graphql.vocabulary.scalars import SCALARS, block_time, rfc_3339
-from api.http.requests import GraphQLRequest
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from api.graphql.errors import BadUserInput, Code
 from api.graphql.inputs.min_block import HEADER, MinBlock, parse_min_block
+from api.graphql.request import GraphQLRequest
 
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
@@ -25,21 +26,6 @@ BODY_SECONDS = 30.0
 
 MAX_NESTING = 64
 """Of the request's JSON. Filters nest four deep; a parser or a coercion that recurses must not meet thousands."""
-
-
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
-    """`hash` (SHA-256, lower-case hex) and `document_id` name the document: with one of them the query may be empty.
-
-    `min_block` is to be indexed before it is answered.
-    """
-
-    query: str
-    variables: dict[str, Any] | None = None
-    operation_name: str | None = None
-    hash: str | None = None
-    document_id: str | None = None
-    min_block: MinBlock | None = None
 
 
 @dataclass

@@ -17,8 +17,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 from api.answering.answers import Answer, refused
 from api.answering.operations import Live, TooMany
 from api.graphql.errors import Code
+from api.graphql.request import GraphQLRequest
 from api.http.rates import RateLimited
-from api.http.requests import GraphQLRequest, RequestError, graphql_request, parse_json
+from api.http.requests import RequestError, graphql_request, parse_json
 from api.http.sending import Outlet, TooSlow
 
 log = logging.getLogger(__name__)

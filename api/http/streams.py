@@ -13,8 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from api.answering.operations import Live, TooMany
 from api.graphql.errors import Code
+from api.graphql.request import GraphQLRequest
 from api.http.rates import Client, RateLimited
-from api.http.requests import EVENT_STREAM, GraphQLRequest, RequestError, read_request, response_type
+from api.http.requests import EVENT_STREAM, RequestError, read_request, response_type
 from api.http.sending import Outlet, TooSlow
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, event
 
 from api.answering.answers import Answers
 from api.graphql.limits import Limits
+from api.graphql.request import GraphQLRequest
 from api.graphql.schema import build_schema
-from api.http.requests import GraphQLRequest
 from api.settings import Settings
 from schema.tables.database import connect
 from tests.support.feeding import Moving, minted

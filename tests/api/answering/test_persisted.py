@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.answering.persisted import ENTRY_BYTES, PersistedQueries, PersistedQueryNotFound
-from api.http.requests import GraphQLRequest
+from api.graphql.request import GraphQLRequest
 from api.settings import Settings
 from tests.api.http.test_endpoint import GRAPHQL_RESPONSE, JSON, code, post, told
 from tests.support.live import acknowledged

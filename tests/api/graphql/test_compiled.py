@@ -20,8 +20,8 @@ from api.graphql.compiled import operations
 from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, Document, Documents
 from api.graphql.context import Context
 from api.graphql.limits import Limits
+from api.graphql.request import GraphQLRequest
 from api.graphql.schema import build_schema, execute_compiled, execute_ordinary, find_ready
-from api.http.requests import GraphQLRequest
 from api.queries.sql import pages
 from api.reading.batching import ReadingInThread, ReadingOnLoop
 from api.reading.snapshot import open_snapshot

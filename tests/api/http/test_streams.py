@@ -12,9 +12,9 @@ import pytest
 from api.answering.answers import Answers
 from api.answering.operations import Live
 from api.answering.persisted import PersistedQueries
+from api.graphql.request import GraphQLRequest
 from api.graphql.schema import build_schema
 from api.http.rates import Rates
-from api.http.requests import GraphQLRequest
 from api.settings import Settings
 from indexer.sync.step import Pace
 from schema.tables.database import connect

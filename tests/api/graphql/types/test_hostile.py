@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Engine
 
 from api.graphql.limits import Limits
+from api.graphql.request import GraphQLRequest
 from api.graphql.schema import build_schema
-from api.http.requests import GraphQLRequest
 from tests.support.asking import execute
 from tests.support.fakechain import FakeNode
 from tests.support.hostile import HOSTILE, Hostile
