@@ -23,6 +23,7 @@ from indexer.opening import Opened, acquire
 from indexer.rpc import HeadSocket
 from indexer.store import Fenced, Store
 from indexer.store.lease import BEAT_SECONDS, Lease
+from indexer.store.statistics import maintain
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
 from indexer.verification.verifier import Tally, Verifier
 from schema.program.logs import tell
@@ -279,7 +280,7 @@ class Follower:
         self._verify_wake.set()
 
     async def _maintain(self) -> None:
-        await self._tend(lambda: self.opened.store(self.lease).maintain())
+        await self._tend(lambda: maintain(self.opened.engine))
 
     async def _beat(self, scheduler: AsyncIOScheduler) -> None:
         """Shows others that we live, by a clock that nobody sets, and minds the one that the scheduler goes by."""

@@ -34,6 +34,7 @@ from indexer.opening import (
 )
 from indexer.settings import DatabaseSettings, RebuildSettings, Settings
 from indexer.store.lease import BEAT_SECONDS, Lease
+from indexer.store.statistics import maintain
 from indexer.store.watch_set import read_watch_set
 from indexer.sync.step import Ahead, Pace, UpToDate, step
 from schema.profile.model import load_profile
@@ -131,7 +132,7 @@ async def sync(settings: Settings) -> int:
                     break
                 if isinstance(outcome, Ahead):  # the node lags behind what it said before
                     await asyncio.sleep(settings.poll_interval)
-            await asyncio.to_thread(store.maintain)
+            await asyncio.to_thread(maintain, opened.engine)
         finally:
             beat.cancel()
             await asyncio.to_thread(lease.release)

@@ -7,7 +7,7 @@ everywhere. PostgreSQL samples at random, and by itself.
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, Table, UniqueConstraint, text
+from sqlalchemy import Connection, Engine, Table, UniqueConstraint, text
 
 from schema.tables.indexes import SECONDARY_INDEXES
 from schema.tables.tables import Chain
@@ -22,7 +22,14 @@ ANALYZE = "ANALYZE " + ", ".join(f'"{table}"' for table in TABLES)
 """On PostgreSQL; without names it reads the server's own tables too, which take longer than a small chain's."""
 
 
-def tell_statistics(connection: Connection) -> None:
+def maintain(engine: Engine) -> None:
+    """Writes the statistics of SQLite's planner; PostgreSQL collects its own."""
+    if engine.dialect.name == "sqlite":
+        with engine.begin() as connection:
+            write_statistics(connection)
+
+
+def write_statistics(connection: Connection) -> None:
     """Writes the statistics of all tables. Other connections read them when the next index is built."""
     connection.exec_driver_sql("PRAGMA analysis_limit = 1")
     connection.exec_driver_sql("ANALYZE")  # makes the table

@@ -36,7 +36,7 @@ from indexer.store.lease import show_life
 from indexer.store.open_row_cache import Recent
 from indexer.store.open_rows import load_open_rows
 from indexer.store.rollback import IDENTITIES, LIFECYCLE, SPANS, Cause, Undone, undo
-from indexer.store.statistics import ANALYZE, tell_statistics
+from indexer.store.statistics import ANALYZE, maintain
 from indexer.store.timings import Work
 from indexer.store.wal import shorten_wal
 from indexer.store.watch_set import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
@@ -185,7 +185,7 @@ class Store:
     def finish_backfill(self, before: Checkpoint) -> None:
         """Builds the secondary indexes and says that the first backfill is over."""
         self.recent = Recent()
-        self.maintain()
+        maintain(self.engine)
         for index in SECONDARY_INDEXES:
             with self._writing() as connection:
                 if connection.dialect.name == "sqlite":
@@ -200,12 +200,6 @@ class Store:
                 text("UPDATE chain SET backfilled = :yes WHERE chain_id = :chain_id"),
                 {"yes": True, "chain_id": self.chain_id},
             )
-
-    def maintain(self) -> None:
-        """Tells SQLite's planner how large indexes look; PostgreSQL finds out by itself."""
-        if self.engine.dialect.name == "sqlite":
-            with self.engine.begin() as connection:
-                tell_statistics(connection)
 
     def rebuild(self, before: Checkpoint, profile: Profile, answers: Sequence[rows.Call] = ()) -> Stored:
         """Rewrites all derived rows from the stored events, by this profile, in one transaction.

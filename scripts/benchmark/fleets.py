@@ -9,6 +9,7 @@ from indexer.decode.decode import Batch, BlockLogs
 from indexer.opening import open_store
 from indexer.store import Store
 from indexer.store.lease import Lease
+from indexer.store.statistics import maintain
 from indexer.store.watch_set import register
 from schema.tables.database import connect, migrate
 from schema.vocabulary import VerificationLevel
@@ -42,7 +43,7 @@ def _write(store: Store, devices: int) -> int:
         last = batch[-1].header
         events += store.commit(store.checkpoint(), Batch(batch, last), Heads(last, last.number, last)).events
     store.finish_backfill(store.checkpoint())
-    store.maintain()
+    maintain(store.engine)
     return events
 
 

@@ -17,6 +17,7 @@ from indexer.follower import Follower
 from indexer.opening import Opened, open_chain
 from indexer.store import Store
 from indexer.store.lease import Lease
+from indexer.store.statistics import maintain
 from schema.tables.database import connect
 from scripts.devchain import REPOSITORY
 from tests.conftest import StartAnvil
@@ -65,10 +66,10 @@ async def test_a_standby_asks_a_database_that_is_away_less_and_less_often(
 
 async def test_maintenance_gives_the_planner_the_statistics_of_a_grown_table(factory: Factory, sqlite_url: str) -> None:
     opened = await open_chain(settings_for(factory, sqlite_url))
-    follower = await follow_until_indexed(opened, sqlite_url)
+    await follow_until_indexed(opened, sqlite_url)
     with opened.engine.begin() as connection:
         connection.execute(text("DELETE FROM sqlite_stat1"))
-    opened.store(follower.lease).maintain()
+    maintain(opened.engine)
     with opened.engine.begin() as connection:
         told = connection.execute(text("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'event'")).scalar_one()
     await opened.pool.close()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from indexer.store.statistics import tell_statistics
+from indexer.store.statistics import write_statistics
 from schema.tables.indexes import SECONDARY_INDEXES
 from tests.support.asking import Api
 from tests.support.fakechain import FakeNode, emitted
@@ -57,7 +57,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explaining]:
     with engine.begin() as connection:
         for index in SECONDARY_INDEXES:
             connection.exec_driver_sql(index.ddl)
-        tell_statistics(connection)
+        write_statistics(connection)
     explaining = Explaining(url)
     yield explaining
     explaining.engine.dispose()
