@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from indexer.errors import Stop, TryAgain
 from indexer.observe.counters import Record
-from indexer.opening import Opened, acquire
+from indexer.opening import Opened
 from indexer.rpc import HeadSocket
 from indexer.store import Fenced, Store
 from indexer.store.lease import BEAT_SECONDS, Lease
@@ -112,7 +112,7 @@ class Follower:
 
     async def _stand_by(self) -> bool:
         """Waits for the lease. False: told to stop meanwhile, or the database failed."""
-        acquiring = asyncio.create_task(acquire(self.lease, wait=True))
+        acquiring = asyncio.create_task(self.lease.acquire(wait=True))
         stopping = asyncio.create_task(self._stopping.wait())
         done, _ = await asyncio.wait({acquiring, stopping}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
         if not done:

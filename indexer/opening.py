@@ -1,15 +1,12 @@
 """From settings to a store that may be written: the one place that makes engines, endpoints and leases."""
 
-import asyncio
 import logging
-import math
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from indexer.chain.chain import Chain
 from indexer.chain.finality import finality_depth
@@ -20,7 +17,7 @@ from indexer.proof.judge import Judge
 from indexer.rpc import Pool, site_of
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
-from indexer.store.lease import BEAT_SECONDS, LOOK_SECONDS, Lease
+from indexer.store.lease import Lease
 from indexer.store.verification import Levels
 from indexer.store.watch_set import (
     WantedContract,
@@ -158,24 +155,6 @@ def open_verifier(pool: Pool, levels: Levels, contracts: Sequence[WatchedContrac
     """Returns the verifier of a chain."""
     judge = Judge(levels.chain_id, {contract.address for contract in contracts}, form_is_known=levels.knows_headers())
     return Verifier(Witness(pool), judge, levels, providers=len(pool.hosts))
-
-
-async def acquire(lease: Lease, *, wait: bool) -> None:
-    """Takes the lease. With `wait` stands by until the holder is gone; else raises Stop, naming a holder that lives."""
-    first = None
-    told_at = -math.inf
-    try:
-        while (holder := await asyncio.to_thread(lease.try_acquire)) is not None:
-            first = first or holder
-            if not wait and holder != first:
-                raise Stop(f"Chain {lease.chain_id} is being written by {holder.writer}. Stop that indexer first.")
-            if wait and time.monotonic() - told_at >= BEAT_SECONDS:
-                await asyncio.to_thread(lease.stand_by)
-                told_at = time.monotonic()
-            await asyncio.sleep(LOOK_SECONDS)
-    finally:
-        with suppress(DBAPIError):  # it is forgotten after a while
-            await asyncio.to_thread(lease.leave_line)
 
 
 def _wanted_contracts(settings: Settings, profile: Profile, chain_id: int) -> list[WantedContract]:

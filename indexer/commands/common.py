@@ -24,7 +24,6 @@ from indexer.observe.progress import Progress
 from indexer.observe.startup_failure import Waiting
 from indexer.observe.status import chain_statuses
 from indexer.opening import (
-    acquire,
     open_chain,
     open_database,
     open_prepared,
@@ -117,7 +116,7 @@ async def sync(settings: Settings) -> int:
     opened = await _with_patience(lambda: open_chain(settings))
     lease = Lease(opened.engine, opened.chain_id)
     try:
-        await acquire(lease, wait=False)
+        await lease.acquire(wait=False)
         store = opened.store(lease)
         target = (await _with_patience(opened.chain.heads)).latest.number
         progress = Progress(sys.stderr, store.checkpoint().number, target)
@@ -164,7 +163,7 @@ async def rebuild(settings: RebuildSettings) -> int:
     engine, chain_id = open_database(settings)
     lease = Lease(engine, chain_id)
     try:
-        await acquire(lease, wait=False)
+        await lease.acquire(wait=False)
         with engine.begin() as connection:
             contracts = read_watch_set(connection, chain_id)
             profile = (
@@ -186,7 +185,7 @@ async def rollback(settings: DatabaseSettings, to: int) -> int:
     engine, chain_id = open_database(settings)
     lease = Lease(engine, chain_id)
     try:
-        await acquire(lease, wait=False)
+        await lease.acquire(wait=False)
         with engine.begin() as connection:
             contracts = read_watch_set(connection, chain_id)
             profile = stored_profile(connection, chain_id)

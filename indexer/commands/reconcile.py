@@ -12,7 +12,7 @@ from indexer.decode.completion import Question, missing_from
 from indexer.decode.decode import read_event
 from indexer.errors import Stop
 from indexer.fold import rows
-from indexer.opening import acquire, open_database, open_store, stored_profile
+from indexer.opening import open_database, open_store, stored_profile
 from indexer.rpc import Pool
 from indexer.settings import NodeSettings
 from indexer.store.contract_calls import load_answers
@@ -121,7 +121,7 @@ async def _answer(node: Node, missing: Missing, block_number: int) -> rows.Call 
 
 async def _store(node: Node, answers: Sequence[rows.Call]) -> int:
     lease = Lease(node.engine, node.chain_id)
-    await acquire(lease, wait=False)
+    await lease.acquire(wait=False)
     try:
         store = open_store(node.engine, node.chain_id, node.profile, node.contracts, lease)
         stored = await asyncio.to_thread(store.rebuild, store.checkpoint(), node.profile, answers)

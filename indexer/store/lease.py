@@ -4,6 +4,8 @@ A holder is taken for dead when its beat stands still for a while of our own clo
 this machine that is gone. Clocks of other machines are never read.
 """
 
+import asyncio
+import math
 import os
 import secrets
 import socket
@@ -15,7 +17,9 @@ from pathlib import Path
 
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
+from indexer.errors import Stop
 from schema.tables.database import beside, reading
 from schema.tables.notices import STANDBY_SECONDS
 
@@ -44,6 +48,23 @@ class Lease:
         self._standing_since: int | None = None
         self._seen: Holder | None = None
         self._seen_at = 0.0
+
+    async def acquire(self, *, wait: bool) -> None:
+        """Takes the lease. With `wait`, stands by until the holder is gone; else raises Stop if the holder lives."""
+        first = None
+        shown_at = -math.inf
+        try:
+            while (holder := await asyncio.to_thread(self.try_acquire)) is not None:
+                first = first or holder
+                if not wait and holder != first:
+                    raise Stop(f"Chain {self.chain_id} is being written by {holder.writer}. Stop that indexer first.")
+                if wait and time.monotonic() - shown_at >= BEAT_SECONDS:
+                    await asyncio.to_thread(self.stand_by)
+                    shown_at = time.monotonic()
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            with suppress(DBAPIError):  # readers forget a standby that stops showing itself
+                await asyncio.to_thread(self.leave_line)
 
     def try_acquire(self) -> Holder | None:
         """Takes the lease, or returns who holds it. To be called again and again: it watches the holder's beat."""
