@@ -6,7 +6,7 @@ A device is a row of `select_devices`; `twins` are rows of other devices that ca
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from schema.tables.columns import block_of
+from schema.tables.values import block_of
 from schema.vocabulary import EndOfLifeStatus, LicenseStatus, Verdict
 
 SHOWN = 60

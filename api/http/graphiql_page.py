@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from api.graphql.types.identity import token_did
 from api.queries.sql import tables
 from api.queries.sql.filters import LAST_SECOND
-from schema.tables.columns import OPEN, block_of
+from schema.tables.values import OPEN, block_of
 
 FOLDER = Path(__file__).parents[1] / "graphiql"
 YEAR = 365 * 24 * 3600

@@ -29,7 +29,7 @@ from api.queries.sql.ordered_joins import Steps
 from api.queries.sql.pages import Listing, Order, Part, always, by_text, by_time, select_ids
 from api.queries.sql.scope import Scope, first_position_from, scope_of
 from schema.events import Kind
-from schema.tables.columns import clean_text
+from schema.tables.values import clean_text
 from schema.vocabulary import EndOfLifeStatus, LicenseStatus, Verdict, imei_key
 
 device = tables.device

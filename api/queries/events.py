@@ -45,7 +45,7 @@ from api.queries.sql.ordered_joins import Steps
 from api.queries.sql.pages import Listing, Order, Part, always, by_time
 from api.queries.sql.scope import Scope, block_number_of, first_position_from
 from schema.events import Kind
-from schema.tables.columns import MAX_BLOCK_NUMBER, end_of_block, position
+from schema.tables.values import MAX_BLOCK_NUMBER, end_of_block, position
 from schema.vocabulary import BIZ_STEPS, DISPOSITIONS, BizStep, EpcisAction, EventFlag, VerificationLevel
 
 event = tables.event

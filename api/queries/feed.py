@@ -24,7 +24,7 @@ from api.queries.sql.keys import Key, key_rows
 from api.queries.sql.pages import select_ids
 from api.queries.sql.scope import Scope, block_number_of, scope_of
 from schema.events import Kind
-from schema.tables.columns import block_of, end_of_block, log_index_of, position
+from schema.tables.values import block_of, end_of_block, log_index_of, position
 
 event = tables.event
 block = tables.block

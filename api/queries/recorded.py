@@ -4,7 +4,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from api.queries.sql.as_of import BlockPoint
-from schema.tables.columns import block_of, log_index_of
+from schema.tables.values import block_of, log_index_of
 
 
 class Finality(Enum):

@@ -8,7 +8,7 @@ import msgspec
 
 from indexer.chain.wire import RawLog
 from schema.abi.keccak import keccak256
-from schema.tables.columns import INT64_MAX
+from schema.tables.values import INT64_MAX
 
 MOST_LOGS = 1_000
 """Logs that are kept of one answer; those of the first block that differs are kept whole in any case."""

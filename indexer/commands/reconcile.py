@@ -22,8 +22,8 @@ from indexer.verification.contract_answers import Standing, ask, differences, in
 from schema.events import Kind
 from schema.profile.calls import CompiledCall, Tells
 from schema.profile.model import Profile, Reader
-from schema.tables.columns import block_of
 from schema.tables.database import reading
+from schema.tables.values import block_of
 
 COMPLETED_KINDS = (Kind.DEVICE_MINTED, Kind.MANUFACTURER_MINTED)
 VALUES_OF_DEVICES = (Tells.OWNER, Tells.ADDRESS, Tells.CLAIMED, Tells.MANUFACTURER)

@@ -12,7 +12,7 @@ from indexer.fold.row_changes import Placed
 from schema.abi.keccak import keccak256
 from schema.events import Kind
 from schema.profile.model import Mapped, Reader, Undecodable
-from schema.tables.columns import position
+from schema.tables.values import position
 
 
 class BlockLogs(Struct, frozen=True):

@@ -7,8 +7,8 @@ from sqlalchemy import Connection, text
 
 from indexer.chain.chain import Header, Heads
 from indexer.errors import Stop
-from schema.tables.columns import clean_text
 from schema.tables.notices import CHANNEL
+from schema.tables.values import clean_text
 
 
 class Checkpoint(Struct, frozen=True):

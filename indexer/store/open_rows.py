@@ -11,7 +11,7 @@ from indexer.errors import Stop
 from indexer.fold import rows
 from indexer.fold.row_changes import Names, OpenRows, TokenKey
 from indexer.store.open_row_cache import Recent
-from schema.tables.columns import OPEN, uint256_bytes
+from schema.tables.values import OPEN, uint256_bytes
 
 RowT = TypeVar("RowT", bound=Struct)
 

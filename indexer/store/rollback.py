@@ -7,7 +7,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, text
 
 from indexer.store.checkpoint import Checkpoint
-from schema.tables.columns import OPEN, end_of_block
+from schema.tables.values import OPEN, end_of_block
 
 
 class Cause(StrEnum):

@@ -42,8 +42,8 @@ from indexer.store.wal import shorten_wal
 from indexer.store.watch_set import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
 from schema.events import Kind
 from schema.profile.model import Profile, Reader
-from schema.tables.columns import block_of, end_of_block
 from schema.tables.indexes import SECONDARY_INDEXES
+from schema.tables.values import block_of, end_of_block
 
 REBUILD_CHUNK = 10_000
 SORT_MEMORY = "PRAGMA cache_size = -8192"

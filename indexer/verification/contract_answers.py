@@ -11,7 +11,7 @@ from indexer.rpc import RpcError
 from indexer.rpc.outcomes import HistoryGone, Reverted
 from schema.profile.calls import CompiledCall, Tells
 from schema.profile.model import Reader
-from schema.tables.columns import OPEN
+from schema.tables.values import OPEN
 
 AT_ONCE = 8
 

@@ -1,52 +1,16 @@
-"""How chain values become columns: the policy for hostile values in one place.
+"""Column types for chain values: the one place that decides how a hostile value is stored.
 
-uint256, addresses and hashes are bytes (32, 20, 32), so that they sort rightly on both databases. Seconds and unsigned
-numbers up to 64 bits are int64 and saturate. Text loses NUL and broken UTF-8 (PostgreSQL takes neither); the exact
-bytes stay in the event. Indexed or ordered text has a key column of its first characters, never NULL.
+- A uint256, an address and a hash are bytes (32, 20 and 32), so that SQLite and PostgreSQL sort them alike.
+- Seconds and unsigned numbers of up to 64 bits are int64; a larger number is stored as the largest int64.
+- Text is stored without NUL and invalid UTF-8, which PostgreSQL refuses; the event keeps the exact bytes.
+- A text that is indexed or ordered has a key column with its first characters, which is never NULL.
 """
 
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, LargeBinary, String, Text, TypeDecorator
 
-from schema.tables.values import (
-    INT64_MAX,
-    KEY_LENGTH,
-    LOG_INDEX_BITS,
-    MAX_BLOCK_NUMBER,
-    MAX_LOG_INDEX,
-    OPEN,
-    block_of,
-    clean_text,
-    end_of_block,
-    log_index_of,
-    position,
-    saturate,
-    text_key,
-    uint256_bytes,
-)
-
-__all__ = [
-    "INT64_MAX",
-    "KEY_LENGTH",
-    "LOG_INDEX_BITS",
-    "MAX_BLOCK_NUMBER",
-    "MAX_LOG_INDEX",
-    "OPEN",
-    "Bytes",
-    "CleanText",
-    "Int64",
-    "KeyText",
-    "Uint256",
-    "block_of",
-    "clean_text",
-    "end_of_block",
-    "log_index_of",
-    "position",
-    "saturate",
-    "text_key",
-    "uint256_bytes",
-]
+from schema.tables.values import KEY_LENGTH, clean_text, uint256_bytes
 
 
 class Uint256(TypeDecorator[int]):
@@ -63,7 +27,7 @@ class Uint256(TypeDecorator[int]):
 
 
 class CleanText(TypeDecorator[str]):
-    """Text that both databases take, however hostile."""
+    """Text with NUL and invalid UTF-8 replaced, so that both databases accept it."""
 
     impl = Text
     cache_ok = True
@@ -73,7 +37,7 @@ class CleanText(TypeDecorator[str]):
 
 
 class KeyText(TypeDecorator[str]):
-    """The indexed part of a text, compared and ordered by code point on both databases."""
+    """The indexed start of a text, compared and ordered by code point on both databases."""
 
     impl = String(KEY_LENGTH)
     cache_ok = True

@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import SmallInteger, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from schema.tables.columns import OPEN, Bytes, CleanText, Int64, KeyText, Uint256
+from schema.tables.columns import Bytes, CleanText, Int64, KeyText, Uint256
+from schema.tables.values import OPEN
 
 
 def _key(sa_type: Any = Int64) -> Any:

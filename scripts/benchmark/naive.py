@@ -25,9 +25,10 @@ from schema.events import Fact
 from schema.profile.model import load_profile
 from schema.profile.rules import Constant, FromArgument, Rule
 from schema.tables import tables
-from schema.tables.columns import Uint256, position
+from schema.tables.columns import Uint256
 from schema.tables.database import connect, migrate
 from schema.tables.indexes import SECONDARY_INDEXES
+from schema.tables.values import position
 from schema.vocabulary import VerificationLevel
 from scripts.benchmark.recording import CHAIN_ID, CONTRACT
 

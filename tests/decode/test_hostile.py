@@ -12,7 +12,7 @@ from indexer.errors import Stop
 from indexer.store.watch_set import WatchedContract
 from schema.events import Kind
 from schema.profile.model import load_profile
-from schema.tables.columns import MAX_BLOCK_NUMBER, MAX_LOG_INDEX, OPEN
+from schema.tables.values import MAX_BLOCK_NUMBER, MAX_LOG_INDEX, OPEN
 from schema.vocabulary import EndOfLifeStatus, EventFlag
 from tests.support.fakechain import CERTIFICATE, FakeNode, emitted, emitted_by
 from tests.support.hostile import HOSTILE, UINT256, Hostile, minted

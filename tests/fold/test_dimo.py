@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from schema.events import Kind
-from schema.tables.columns import OPEN
+from schema.tables.values import OPEN
 from schema.vocabulary import AuthorizationEndReason, EndOfLifeStatus, EventFlag, LicenseStatus, Verdict
 from tests.support.dimo_logs import (
     ADDRESS_OF,

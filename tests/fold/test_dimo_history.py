@@ -15,8 +15,8 @@ from indexer.commands.common import rebuild, sync
 from indexer.settings import RebuildSettings, Settings
 from schema.events import Kind
 from schema.program.settings import read_settings
-from schema.tables.columns import end_of_block
 from schema.tables.database import connect
+from schema.tables.values import end_of_block
 from scripts.devchain import Anvil
 from tests.support.asking import Api
 from tests.support.dimo_api import asked_devices, asked_makers, asked_successors

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from schema.tables.columns import end_of_block, position
+from schema.tables.values import end_of_block, position
 from tests.support import model
 from tests.support.fakechain import GENESIS_TIME, FakeNode
 from tests.support.histories import BLOCKS, EVENTS, Block, Fact

@@ -13,8 +13,8 @@ from indexer.store.lease import Lease
 from indexer.store.watch_set import WatchedContract, register
 from schema.events import Kind
 from schema.profile.model import load_profile
-from schema.tables.columns import OPEN
 from schema.tables.database import connect, migrate
+from schema.tables.values import OPEN
 
 CHAIN_ID = 31337
 CONTRACT = bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3")

@@ -11,7 +11,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from schema.events import Kind
-from schema.tables.columns import MAX_LOG_INDEX, OPEN
+from schema.tables.values import MAX_LOG_INDEX, OPEN
 from schema.vocabulary import EndOfLifeStatus, EventFlag, Verdict
 from tests.support.fakechain import CERTIFICATE, Log, emitted
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from schema.tables.columns import OPEN
+from schema.tables.values import OPEN
 from schema.vocabulary import (
     AuthorizationEndReason,
     BizStep,

@@ -27,8 +27,8 @@ from sqlalchemy.exc import DBAPIError, NoResultFound
 
 from indexer.commands import common
 from indexer.settings import Settings
-from schema.tables.columns import position
 from schema.tables.database import connect
+from schema.tables.values import position
 from schema.vocabulary import ALARMS
 from scripts.devchain import Anvil
 from scripts.processes import Child

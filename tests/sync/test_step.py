@@ -11,7 +11,7 @@ from indexer.errors import Stop, TryAgain
 from indexer.rpc import RpcError
 from indexer.store.watch_set import WatchedContract
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Pace, RolledBack, UpToDate
-from schema.tables.columns import OPEN, position
+from schema.tables.values import OPEN, position
 from tests.conftest import NewDatabase
 from tests.support.fakechain import CERTIFICATE, FakeNode, emitted
 from tests.support.indexing import DERIVED, Indexer, engine_of, index_afresh, shared_engine

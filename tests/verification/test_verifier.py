@@ -20,7 +20,7 @@ from indexer.sync.step import Indexed as IndexedBlocks
 from indexer.sync.step import Outcome, UpToDate
 from indexer.verification.verifier import Tally, Verifier
 from schema.abi.rlp import decode
-from schema.tables.columns import block_of, log_index_of
+from schema.tables.values import block_of, log_index_of
 from schema.vocabulary import FailureCause, VerificationLevel
 from scripts.benchmark.verification import verification
 from tests.support.certindex import Certindex

@@ -17,7 +17,8 @@ from api.graphql.errors import BadUserInput, Reason
 from api.graphql.paging.ids import At, Int64
 from api.queries.sql.as_of import Pin
 from api.queries.sql.pages import Order, Place
-from schema.tables.columns import INT64_MAX, KEY_LENGTH, KeyText, Uint256
+from schema.tables.columns import KeyText, Uint256
+from schema.tables.values import INT64_MAX, KEY_LENGTH
 
 VERSION = 1
 

@@ -21,7 +21,7 @@ from api.graphql.types.devices import to_device
 from api.graphql.types.event_rows import event_at
 from api.graphql.types.manufacturers import to_hardware_license, to_manufacturer
 from api.queries.sql.as_of import Pin
-from schema.tables.columns import position
+from schema.tables.values import position
 
 MAX_IDS = 100
 

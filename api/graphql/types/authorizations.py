@@ -23,7 +23,7 @@ from api.queries.events import BY_POSITION
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import seconds_down
 from api.queries.sql.keys import key_of
-from schema.tables.columns import log_index_of
+from schema.tables.values import log_index_of
 from schema.vocabulary import AuthorizationEndReason
 
 if TYPE_CHECKING:

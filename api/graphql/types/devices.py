@@ -54,7 +54,7 @@ from api.queries.events import (
 from api.queries.sql.as_of import BlockPoint, Pin
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import Listing
-from schema.tables.columns import block_of
+from schema.tables.values import block_of
 from schema.vocabulary import EndOfLifeStatus, Sanitization
 
 EventT = TypeVar("EventT", bound=LifecycleEvent)

@@ -26,7 +26,7 @@ from api.queries.sql.keys import Key, key_of
 from api.queries.sql.pages import Listing
 from api.reading.profile_readers import read_event
 from schema.events import EndOfLifeRecorded, Kind
-from schema.tables.columns import block_of
+from schema.tables.values import block_of
 from schema.vocabulary import EndOfLifeProcess, EventFlag, Verdict, known_code
 
 Gather = Callable[[], Awaitable[Iterable[Any]]]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from api.queries.sql import tables
 from api.queries.sql.prepared import fetch
-from schema.tables.columns import end_of_block
+from schema.tables.values import end_of_block
 
 
 class BlockPoint(NamedTuple):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import ColumnElement, Select, and_, bindparam, false, func, or_, true
 
 from api.queries.sql.scope import Scope
-from schema.tables.columns import INT64_MAX, KEY_LENGTH, clean_text
+from schema.tables.values import INT64_MAX, KEY_LENGTH, clean_text
 
 Filter = tuple[tuple[str, Any], ...]
 Condition = ColumnElement[bool]

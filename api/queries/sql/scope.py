@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from api.queries.sql import tables
-from schema.tables.columns import INT64_MAX, LOG_INDEX_BITS
+from schema.tables.values import INT64_MAX, LOG_INDEX_BITS
 
 
 class Scope(NamedTuple):

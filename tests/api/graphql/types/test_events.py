@@ -11,7 +11,7 @@ from api.settings import Settings
 from schema.events import Address
 from schema.events import EndOfLifeRecorded as Fact
 from schema.profile.model import Mapped
-from schema.tables.columns import INT64_MAX
+from schema.tables.values import INT64_MAX
 from tests.conftest import NewDatabase
 from tests.support.history import BEGAN, History, Log, block_time, log
 from tests.support.server import CLIENT, serving
