@@ -10,7 +10,7 @@ import pytest
 from graphql import GraphQLObjectType, build_schema, get_named_type
 
 from api.graphql.schema import sdl
-from tests.api.queries.test_same_answers import OWNERS, USERS, licences, life
+from tests.laws.test_both_databases import OWNERS, USERS, licences, life
 from tests.support.asking import Api, Json, asking
 from tests.support.databases import module_database
 from tests.support.fakechain import FakeNode, Log, emitted, new_transaction

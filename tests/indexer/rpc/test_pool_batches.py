@@ -8,7 +8,7 @@ from indexer.chain.chain import Chain
 from indexer.errors import TryAgain
 from indexer.rpc import Pool
 from indexer.rpc.host import BATCH_REQUESTS, REFUSED_SECONDS
-from tests.rpc.test_pool import Clock
+from tests.indexer.rpc.test_pool import Clock
 from tests.support import faultproxy as faults
 from tests.support.fakechain import CERTIFICATE, FakeNode
 from tests.support.faultproxy import Exchange, FaultProxy, of_fake

@@ -162,7 +162,7 @@ REFUSALS: dict[str, list[Callable[[Factory], object]]] = {
         lambda f: f.send("burn", granted(f, 15), sender=f.user),
     ],
 }
-ELSEWHERE = {"UnsafeRecipient"}  # tests/contract/test_token.py: it needs contracts to receive
+ELSEWHERE = {"UnsafeRecipient"}  # tests/schema/contract/test_token.py: it needs contracts to receive
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from schema.program.logs import _JsonLines, _Lines, tell
 from schema.program.settings import without_password
 from scripts.devchain import REPOSITORY
 from scripts.processes import Child
-from tests.follower.test_failing import archive_on_fire
+from tests.indexer.follower.test_failing import archive_on_fire
 from tests.support.fakechain import FakeNode
 from tests.support.faultproxy import of_fake
 from tests.support.histories import random_block
