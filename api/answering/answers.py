@@ -19,9 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from api.answering.workers import Workers
 from api.graphql.context import Context, Freshness
 from api.graphql.errors import NotReady, Refusal
+from api.graphql.execution import execute_compiled, execute_ordinary, find_ready
 from api.graphql.inputs.min_block import awaited_of
 from api.graphql.request import GraphQLRequest
-from api.graphql.schema import Schema, execute_compiled, execute_ordinary, find_ready
+from api.graphql.schema import Schema
 from api.reading.batching import ReadingInThread, ReadingOnLoop
 from api.reading.change_watch import Pulse
 from api.reading.revisions import Revisions, revisions_of

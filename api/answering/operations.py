@@ -12,8 +12,9 @@ from api.answering.answers import Answer, Answers, encode, refused
 from api.answering.persisted import Documents
 from api.graphql.context import Freshness
 from api.graphql.errors import Code, Refusal
+from api.graphql.execution import is_subscription, subscribe
 from api.graphql.request import GraphQLRequest
-from api.graphql.schema import Schema, is_subscription, subscribe
+from api.graphql.schema import Schema
 from api.graphql.subscription_context import Turns
 from api.http.rates import Client, Rates
 from api.settings import Settings

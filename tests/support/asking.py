@@ -9,8 +9,9 @@ import msgspec
 from sqlalchemy import Engine, event
 
 from api.graphql.context import Context
+from api.graphql.execution import execute_compiled, execute_ordinary, find_ready
 from api.graphql.request import GraphQLRequest
-from api.graphql.schema import Schema, build_schema, execute_compiled, execute_ordinary, find_ready
+from api.graphql.schema import Schema, build_schema
 from api.reading.batching import ReadingInThread, ReadingOnLoop
 from api.reading.snapshot import Snapshot, open_snapshot
 from schema.tables.database import connect

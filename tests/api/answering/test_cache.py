@@ -17,8 +17,8 @@ from sqlmodel import SQLModel
 
 from api.answering import answers as module
 from api.answering.answers import Answers
+from api.graphql.execution import execute_compiled, execute_ordinary
 from api.graphql.request import GraphQLRequest
-from api.graphql.schema import execute_compiled, execute_ordinary
 from api.reading.revisions import Revisions
 from api.settings import Settings
 from indexer.proof.judge import Untold, Verified

@@ -19,9 +19,10 @@ import api.graphql.types.devices
 from api.graphql.compiled import operations
 from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, Document, Documents
 from api.graphql.context import Context
+from api.graphql.execution import execute_compiled, execute_ordinary, find_ready
 from api.graphql.limits import Limits
 from api.graphql.request import GraphQLRequest
-from api.graphql.schema import build_schema, execute_compiled, execute_ordinary, find_ready
+from api.graphql.schema import build_schema
 from api.queries.sql import pages
 from api.reading.batching import ReadingInThread, ReadingOnLoop
 from api.reading.snapshot import open_snapshot

@@ -17,8 +17,8 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, get_named_type
 from sqlalchemy import event
 
 from api.graphql.context import Context
+from api.graphql.execution import execute_ordinary
 from api.graphql.request import GraphQLRequest
-from api.graphql.schema import execute_ordinary
 from api.reading.batching import ReadingOnLoop
 from api.reading.snapshot import open_snapshot
 from tests.support.asking import SCHEMA, Api
