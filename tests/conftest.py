@@ -13,11 +13,11 @@ from sqlalchemy import make_url
 
 from scripts.devchain import Anvil
 from scripts.fleet import Fleet
-from tests.support.asking import Api, asking
+from tests.support.api.asking import Api, asking
 from tests.support.certindex import Certindex, runner
+from tests.support.chain.factory import Factory
 from tests.support.databases import lasting_database
-from tests.support.factory import Factory
-from tests.support.fleet_index import build_fleet, index_fleet
+from tests.support.index.fleet import build_fleet, index_fleet
 from tests.support.postgres import PostgresServer, plain_url
 
 StartAnvil = Callable[..., Anvil]

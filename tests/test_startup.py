@@ -7,9 +7,9 @@ from collections.abc import Set as AbstractSet
 
 from schema.tables.database import connect, migrate
 from scripts.devchain import REPOSITORY
-from tests.support.fakechain import CERTIFICATE, FakeNode, emitted
-from tests.support.faultproxy import of_fake
-from tests.support.provider import Provider
+from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted
+from tests.support.rpc.faultproxy import of_fake
+from tests.support.rpc.provider import Provider
 
 LIBRARIES = {
     "aiohttp",

@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 300
 LAST_LINES = 60
 TOOL = "node_modules/.bin"
 LINTING = ("--config", f"{FOLDER}/eslint.config.js", "--format", f"{FOLDER}/eslint-format.js")
-LINTED = ("schema", "tests/support", "scripts/judges/operations")
+LINTED = ("schema", "tests/support/api", "scripts/judges/operations")
 FUZZING = ("--mode", "positive", "--continue-on-failure", "--max-examples", "15", "--seed", "1")
 
 

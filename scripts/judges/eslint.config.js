@@ -3,7 +3,7 @@ import graphql from "@graphql-eslint/eslint-plugin";
 
 const { configs, parser } = graphql;
 const plugins = { "@graphql-eslint": graphql };
-const questions = "tests/support/*.graphql";
+const questions = "tests/support/api/*.graphql";
 const operations = "scripts/judges/operations/*.graphql";
 const parserOptions = { graphQLConfig: { schema: "schema/schema.graphql", documents: [questions, operations] } };
 const languageOptions = { parser, parserOptions };

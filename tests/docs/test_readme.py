@@ -11,7 +11,7 @@ from schema.profile.model import load_profile, parse_profile
 from schema.vocabulary import EventFlag
 from scripts.devchain import REPOSITORY
 from scripts.readme import README, with_tables
-from tests.support.asking import Api
+from tests.support.api.asking import Api
 
 TEXT = README.read_text()
 MEANING = (REPOSITORY / "docs" / "meaning.md").read_text()

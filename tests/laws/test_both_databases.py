@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.asking import Api, Json, asking
-from tests.support.fakechain import FakeNode, Log, emitted
-from tests.support.indexing import Indexer, open_engine
-from tests.support.operations import OPERATIONS, samples
+from tests.support.api.asking import Api, Json, asking
+from tests.support.api.operations import OPERATIONS, samples
+from tests.support.chain.fakechain import FakeNode, Log, emitted
+from tests.support.index.indexing import Indexer, open_engine
 
 pytestmark = pytest.mark.slow
 

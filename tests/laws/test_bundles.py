@@ -18,10 +18,10 @@ from schema.tables.tables import Chain
 from schema.tables.values import block_of
 from scripts.devchain import Anvil
 from scripts.fleet import Fleet, start_chain
-from tests.support.dimo_network import YEARS, Network
-from tests.support.dimo_stage import Stage
-from tests.support.evidence import Nodes
-from tests.support.verifying import FINALITY, Indexed, attest
+from tests.support.chain.evidence import Nodes
+from tests.support.dimo.network import YEARS, Network
+from tests.support.dimo.stage import Stage
+from tests.support.index.verifying import FINALITY, Indexed, attest
 
 NOW = 1_763_800_000
 BEGAN = 1_667_300_000

@@ -18,13 +18,13 @@ from schema.program.settings import read_settings
 from schema.tables.database import connect
 from schema.tables.values import end_of_block
 from scripts.devchain import Anvil
-from tests.support.asking import Api
-from tests.support.dimo_api import asked_devices, asked_makers, asked_successors
-from tests.support.dimo_network import YEARS, Network
-from tests.support.dimo_stage import Stage
-from tests.support.dimo_tables import stored_devices, stored_makers, stored_vehicles, told_devices, told_makers
-from tests.support.dimo_world import World
-from tests.support.indexing import read_tables
+from tests.support.api.asking import Api
+from tests.support.dimo.api import asked_devices, asked_makers, asked_successors
+from tests.support.dimo.network import YEARS, Network
+from tests.support.dimo.stage import Stage
+from tests.support.dimo.tables import stored_devices, stored_makers, stored_vehicles, told_devices, told_makers
+from tests.support.dimo.world import World
+from tests.support.index.indexing import read_tables
 from tests.support.postgres import plain_url
 
 DEVICES = 200

@@ -17,10 +17,10 @@ from indexer.store.lease import Lease
 from indexer.store.watch_set import WatchedContract, register
 from indexer.sync.step import Ahead, Pace, UpToDate, step
 from scripts.devchain import REPOSITORY
-from tests.support import faultproxy as faults
-from tests.support.factory import Anvil, Factory
-from tests.support.faultproxy import Exchange, Fault, FaultProxy, Upstream, of_node
-from tests.support.indexing import REFERENCE, engine_of, read_tables
+from tests.support.chain.factory import Anvil, Factory
+from tests.support.index.indexing import REFERENCE, engine_of, read_tables
+from tests.support.rpc import faultproxy as faults
+from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, Upstream, of_node
 
 pytestmark = pytest.mark.slow
 

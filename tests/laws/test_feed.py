@@ -25,10 +25,10 @@ from api.queries.recorded import Finality
 from api.reading.batching import ReadingOnLoop
 from api.reading.snapshot import open_snapshot
 from schema.events import Kind
-from tests.support.asking import Api, Json, asking
-from tests.support.fakechain import FakeBlock, FakeNode, Log, emitted
-from tests.support.feeding import BUYER, OWNER, Copy, Moving, minted, sold, updated
-from tests.support.indexing import Indexer, open_engine
+from tests.support.api.asking import Api, Json, asking
+from tests.support.api.feeding import BUYER, OWNER, Copy, Moving, minted, sold, updated
+from tests.support.chain.fakechain import FakeBlock, FakeNode, Log, emitted
+from tests.support.index.indexing import Indexer, open_engine
 
 pytestmark = pytest.mark.slow
 

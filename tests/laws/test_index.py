@@ -13,10 +13,10 @@ from sqlalchemy import Engine
 
 from indexer.errors import TryAgain
 from indexer.sync.step import Pace
-from tests.support.fakechain import FakeNode
-from tests.support.histories import BLOCKS, Block
-from tests.support.indexing import Indexer, index_afresh, shared_engine
-from tests.support.interruptions import Crash, at_call, at_write, crash
+from tests.support.chain.fakechain import FakeNode
+from tests.support.chain.histories import BLOCKS, Block
+from tests.support.index.indexing import Indexer, index_afresh, shared_engine
+from tests.support.index.interruptions import Crash, at_call, at_write, crash
 
 pytestmark = pytest.mark.slow
 

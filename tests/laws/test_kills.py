@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError, NoResultFound
 from scripts.processes import Child
 from tests.conftest import NewDatabase, StartAnvil
 from tests.support.certindex import Certindex, runner
-from tests.support.factory import Factory
-from tests.support.indexing import read_table, read_tables
-from tests.support.life import FINALITY, Life
+from tests.support.chain.factory import Factory
+from tests.support.chain.life import FINALITY, Life
+from tests.support.index.indexing import read_table, read_tables
 
 CHAIN_ID = 31337
 LIVES = 5

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from schema.tables.values import end_of_block, position
-from tests.support import model
-from tests.support.fakechain import GENESIS_TIME, FakeNode
-from tests.support.histories import BLOCKS, EVENTS, Block, Fact
-from tests.support.indexing import index_afresh, shared_engine
+from tests.support.chain.fakechain import GENESIS_TIME, FakeNode
+from tests.support.chain.histories import BLOCKS, EVENTS, Block, Fact
+from tests.support.index import model
+from tests.support.index.indexing import index_afresh, shared_engine
 
 EXPLORED = os.environ.get("EXPLORED_EXAMPLES")
 """How many random examples to try instead of the few that are always the same."""

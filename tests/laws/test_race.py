@@ -13,10 +13,10 @@ from sqlalchemy import Engine
 
 from indexer.errors import TryAgain
 from indexer.sync.step import Ahead, Pace, UpToDate
-from tests.support.fakechain import FakeBlock, FakeNode
-from tests.support.histories import random_block
-from tests.support.indexing import Indexer, Tables, engine_of, index_afresh, shared_engine
-from tests.support.interruptions import Crash, at_call, at_write, crash
+from tests.support.chain.fakechain import FakeBlock, FakeNode
+from tests.support.chain.histories import random_block
+from tests.support.index.indexing import Indexer, Tables, engine_of, index_afresh, shared_engine
+from tests.support.index.interruptions import Crash, at_call, at_write, crash
 
 pytestmark = pytest.mark.slow
 

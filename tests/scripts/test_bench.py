@@ -25,9 +25,9 @@ from scripts.benchmark.report import table
 from scripts.benchmark.runs import node, work
 from scripts.benchmark.sections import Bench, Results, Scale, measure_api, measure_backfill, measure_follow
 from scripts.benchmark.story import tell, tell_fleet
-from tests.support.abi_log import abi_log
-from tests.support.fakechain import Log, logs_bloom
-from tests.support.indexing import DERIVED, read_table
+from tests.support.chain.abi_log import abi_log
+from tests.support.chain.fakechain import Log, logs_bloom
+from tests.support.index.indexing import DERIVED, read_table
 
 EVENT_COUNT, BLOCK_COUNT = 600, 120
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from schema.tables.database import connect
 from scripts.processes import Child
-from tests.support.fakechain import FakeNode
+from tests.support.chain.fakechain import FakeNode
 
 PATIENCE = 60.0
 

@@ -1,4 +1,4 @@
-// Has relay-compiler read each operation of tests/support/operations.graphql, as a module with the names that Relay
+// Has relay-compiler read each operation of tests/support/api/operations.graphql, as a module with the names that Relay
 // wants.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ const NOT_FOR_RELAY = new Set(["Q27BigTokenId", "Q04EachKey"]);
 
 rmSync(FOLDER, { recursive: true, force: true });
 mkdirSync(`${FOLDER}/made`, { recursive: true });
-const questions = separateOperations(parse(readFileSync("../../tests/support/operations.graphql", "utf8")));
+const questions = separateOperations(parse(readFileSync("../../tests/support/api/operations.graphql", "utf8")));
 for (const [name, document] of Object.entries(questions)) {
   if (NOT_FOR_RELAY.has(name)) continue;
   const named = (fragment: string) => ({ kind: "Name", value: `${name}_${fragment}` }) as const;

@@ -15,7 +15,7 @@ from api.graphql.request import GraphQLRequest
 from api.graphql.schema import build_schema
 from api.settings import Settings
 from schema.tables.database import connect
-from tests.support.feeding import Moving, minted
+from tests.support.api.feeding import Moving, minted
 
 DEVICES = 5
 LIMITS = Limits(cost=100, depth=5, aliases=3)

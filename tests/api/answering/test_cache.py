@@ -24,12 +24,12 @@ from api.settings import Settings
 from indexer.proof.judge import Untold, Verified
 from indexer.store.verification import Levels
 from schema.tables.database import connect
-from tests.support.asking import SCHEMA
+from tests.support.api.asking import SCHEMA
+from tests.support.api.feeding import Moving, minted, sold, updated
+from tests.support.api.server import CLIENT, serving
+from tests.support.chain.fakechain import FakeBlock
 from tests.support.databases import module_database
-from tests.support.fakechain import FakeBlock
-from tests.support.feeding import Moving, minted, sold, updated
-from tests.support.indexing import open_engine
-from tests.support.server import CLIENT, serving
+from tests.support.index.indexing import open_engine
 
 
 def charge_nothing(cost: int) -> None:

@@ -12,8 +12,8 @@ from api.answering.persisted import ENTRY_BYTES, PersistedQueries, PersistedQuer
 from api.graphql.request import GraphQLRequest
 from api.settings import Settings
 from tests.api.http.test_endpoint import GRAPHQL_RESPONSE, JSON, code, post, told
-from tests.support.live import acknowledged
-from tests.support.server import CLIENT, serving
+from tests.support.api.live import acknowledged
+from tests.support.api.server import CLIENT, serving
 
 QUERY = "query Device($id: BigInt!) { device(by: {tokenId: $id}) { serialNumber } }"
 ANSWER = {"device": {"serialNumber": "SN-7"}}

@@ -13,9 +13,9 @@ from api.settings import Settings
 from schema.program.settings import SettingsError
 from tests.api.http.test_endpoint import code, post, told
 from tests.api.test_settings import certindex_api
-from tests.support.asking import SCHEMA
-from tests.support.live import acknowledged, streamed
-from tests.support.server import CLIENT, serving
+from tests.support.api.asking import SCHEMA
+from tests.support.api.live import acknowledged, streamed
+from tests.support.api.server import CLIENT, serving
 
 QUERY = "query Device($id: BigInt!) { device(by: {tokenId: $id}) { serialNumber } }"
 ANSWER = {"device": {"serialNumber": "SN-7"}}

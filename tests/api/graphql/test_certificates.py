@@ -11,8 +11,8 @@ from scripts.fleet import Fleet
 from scripts.fleet.names import DAY, imei_is_valid
 from scripts.fleet.records import SANITIZATIONS, Device, License
 from scripts.fleet.world import World
-from tests.support.asking import Api
-from tests.support.fleet_index import NOW, did, iso
+from tests.support.api.asking import Api
+from tests.support.index.fleet import NOW, did, iso
 
 UNLIMITED = build_schema(limits=Limits(cost=10**6))
 """Whole certificates by the page are more than a client may ask for at once."""

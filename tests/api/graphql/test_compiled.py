@@ -27,11 +27,11 @@ from api.queries.sql import pages
 from api.reading.batching import ReadingInThread, ReadingOnLoop
 from api.reading.snapshot import open_snapshot
 from schema.tables.database import connect
-from tests.support.asking import answer_compiled, execute
-from tests.support.fakechain import FakeNode
-from tests.support.histories import random_block
-from tests.support.indexing import Indexer, engine_of
-from tests.support.random_queries import Query, Values, random_query
+from tests.support.api.asking import answer_compiled, execute
+from tests.support.api.random_queries import Query, Values, random_query
+from tests.support.chain.fakechain import FakeNode
+from tests.support.chain.histories import random_block
+from tests.support.index.indexing import Indexer, engine_of
 
 SCHEMA = build_schema(limits=Limits(cost=10**12, depth=50, aliases=1000))
 GRAPHQL: GraphQLSchema = SCHEMA._schema

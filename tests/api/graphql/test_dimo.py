@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from schema.events import Kind
-from tests.support.asking import Api
-from tests.support.dimo_logs import (
+from tests.support.api.asking import Api
+from tests.support.chain.fakechain import FakeNode
+from tests.support.dimo.logs import (
     ADDRESS_OF,
     ALICE,
     BOB,
@@ -30,8 +31,7 @@ from tests.support.dimo_logs import (
     transaction,
     transferred,
 )
-from tests.support.fakechain import FakeNode
-from tests.support.indexing import engine_of
+from tests.support.index.indexing import engine_of
 
 CHAIN_ID = 137
 LATER = b"\xad" * 20

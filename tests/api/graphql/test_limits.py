@@ -8,8 +8,8 @@ from graphql import get_introspection_query, parse, validate
 
 from api.graphql.limits import operation_of, price
 from scripts.fleet import Fleet
-from tests.support.asking import SCHEMA, Api
-from tests.support.fleet_index import did
+from tests.support.api.asking import SCHEMA, Api
+from tests.support.index.fleet import did
 
 
 def cost_of(query: str, **variables: Any) -> int:

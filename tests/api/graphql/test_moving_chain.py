@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.asking import Api, Json, asking
-from tests.support.fakechain import FakeBlock, FakeNode, Log, emitted
-from tests.support.indexing import Indexer, open_engine
+from tests.support.api.asking import Api, Json, asking
+from tests.support.chain.fakechain import FakeBlock, FakeNode, Log, emitted
+from tests.support.index.indexing import Indexer, open_engine
 
 pytestmark = pytest.mark.slow
 

@@ -3,8 +3,8 @@
 
 from graphql import parse, validate
 
-from tests.support.asking import SCHEMA, Api
-from tests.support.operations import FILE, OPERATIONS, REFUSED, samples
+from tests.support.api.asking import SCHEMA, Api
+from tests.support.api.operations import FILE, OPERATIONS, REFUSED, samples
 
 
 def test_the_operations_are_of_the_schema() -> None:

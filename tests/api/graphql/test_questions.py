@@ -11,8 +11,8 @@ from scripts.fleet import Fleet
 from scripts.fleet.acts import MintPallet
 from scripts.fleet.names import DAY
 from scripts.fleet.records import Device
-from tests.support.asking import Api, Json
-from tests.support.fleet_index import NOW, did, iso
+from tests.support.api.asking import Api, Json
+from tests.support.index.fleet import NOW, did, iso
 
 TOKENS = """query ($filter: DeviceFilter, $after: String) {
   devices(first: 100, after: $after, filterBy: $filter, orderBy: {field: TOKEN_ID, direction: ASC}) {

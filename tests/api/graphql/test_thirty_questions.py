@@ -12,9 +12,9 @@ from scripts.fleet.acts import MintPallet
 from scripts.fleet.names import DAY
 from scripts.fleet.records import Device
 from tests.api.graphql.test_questions import semver
-from tests.support.asking import Api, Json
-from tests.support.fleet_index import NOW, did, iso
-from tests.support.operations import OPERATIONS
+from tests.support.api.asking import Api, Json
+from tests.support.api.operations import OPERATIONS
+from tests.support.index.fleet import NOW, did, iso
 
 Fits = Callable[[Device], bool]
 

@@ -15,7 +15,7 @@ import httpx
 
 from scripts.devchain import REPOSITORY
 from tests.api.http.test_endpoint import GRAPHQL_RESPONSE, JSON, told
-from tests.support.server import CLIENT
+from tests.support.api.server import CLIENT
 
 NORMAL = b'{"query": "{ device(by: {tokenId: 7}) { serialNumber history { nodes { kind } } } _meta { version } }"}'
 PAGE = "devices(first: 100) { nodes { history(first: 100) { nodes { device { authorizedUsers { totalCount } } } } } }"

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from api.settings import Settings
-from tests.support.history import History, log
-from tests.support.live import BLOCKS, acknowledged
+from tests.support.api.live import BLOCKS, acknowledged
+from tests.support.api.server import CLIENT, serving
+from tests.support.index.history import History, log
 from tests.support.processes import until
-from tests.support.server import CLIENT, serving
 
 SITE = {"origin": "https://fleet.example"}
 LARGE = "{ devices(first: 20) { nodes { tokenId tokenDID owner mintedAt manufacturer { name } } } }"

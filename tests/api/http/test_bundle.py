@@ -9,12 +9,12 @@ import rlp
 from api.settings import Settings
 from indexer.check import Failed, check
 from indexer.proof.inclusion import Inclusion, prove_log
-from tests.support.asking import Api, asking
-from tests.support.evidence import Nodes, altering
-from tests.support.factory import Factory
-from tests.support.factory import report as passing
-from tests.support.server import CLIENT, serving
-from tests.support.verifying import index, indexed
+from tests.support.api.asking import Api, asking
+from tests.support.api.server import CLIENT, serving
+from tests.support.chain.evidence import Nodes, altering
+from tests.support.chain.factory import Factory
+from tests.support.chain.factory import report as passing
+from tests.support.index.verifying import index, indexed
 
 HISTORY = """
 query ($did: String!) {

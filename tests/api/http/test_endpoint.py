@@ -11,8 +11,8 @@ import pytest
 
 from api.settings import Settings
 from tests.conftest import NewDatabase
-from tests.support.history import History, log
-from tests.support.server import CLIENT, serving
+from tests.support.api.server import CLIENT, serving
+from tests.support.index.history import History, log
 
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"

@@ -9,8 +9,8 @@ from graphql import build_schema, parse, validate
 from api.graphql.schema import sdl
 from api.settings import Settings
 from tests.conftest import NewDatabase
-from tests.support.history import BEGAN, History, log
-from tests.support.server import CLIENT, serving
+from tests.support.api.server import CLIENT, serving
+from tests.support.index.history import BEGAN, History, log
 
 SCHEMA = build_schema(sdl())
 MAKER = "0x" + "aa" * 20

@@ -11,8 +11,8 @@ from api.graphql.context import Context
 from api.reading.snapshot import open_snapshot
 from api.settings import Settings
 from schema.tables.database import connect, migrate
-from tests.support.feeding import Moving, minted
-from tests.support.server import CLIENT, serving
+from tests.support.api.feeding import Moving, minted
+from tests.support.api.server import CLIENT, serving
 
 ENDLESS = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",

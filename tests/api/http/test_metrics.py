@@ -14,13 +14,13 @@ from api.http.metrics import METRICS, route_of
 from api.settings import Settings
 from scripts.processes import Child
 from tests.conftest import NewDatabase
-from tests.support.fakechain import FakeNode
-from tests.support.faultproxy import of_fake
-from tests.support.history import History
-from tests.support.live import BLOCKS, acknowledged, streamed
+from tests.support.api.live import BLOCKS, acknowledged, streamed
+from tests.support.api.server import CLIENT
+from tests.support.chain.fakechain import FakeNode
+from tests.support.index.history import History
 from tests.support.processes import caught_up, free_ports, metric, samples, until
-from tests.support.provider import Provider, indexers
-from tests.support.server import CLIENT
+from tests.support.rpc.faultproxy import of_fake
+from tests.support.rpc.provider import Provider, indexers
 
 DEVICES = "{ devices { totalCount } }"
 

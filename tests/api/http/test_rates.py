@@ -11,8 +11,8 @@ from api.http.rates import RateLimited, Rates
 from api.settings import Settings
 from tests.api.http.test_endpoint import JSON, code, post, told
 from tests.api.test_settings import certindex_api
-from tests.support.live import acknowledged, streamed
-from tests.support.server import CLIENT, serving
+from tests.support.api.live import acknowledged, streamed
+from tests.support.api.server import CLIENT, serving
 
 QUERY = "{ devices(first: 5) { nodes { serialNumber } } }"  # costs 6
 TYPENAME = "{ __typename }"

@@ -11,10 +11,10 @@ from websockets.exceptions import ConnectionClosed
 
 from api.settings import Settings
 from indexer.sync.step import Pace
+from tests.support.api.feeding import Copy, Moving, minted, sold, updated
+from tests.support.api.live import BLOCKS, EVENTS, PATIENCE, PROTOCOL, Socket, acknowledged, cut_off, has_room, opened
+from tests.support.api.server import serving
 from tests.support.databases import module_database
-from tests.support.feeding import Copy, Moving, minted, sold, updated
-from tests.support.live import BLOCKS, EVENTS, PATIENCE, PROTOCOL, Socket, acknowledged, cut_off, has_room, opened
-from tests.support.server import serving
 
 RAW = "subscription ($after: String) { lifecycleEvents(after: $after) { cursor retracted event { id raw { data } } } }"
 KINDS = "subscription { lifecycleEvents { event { kind } } }"

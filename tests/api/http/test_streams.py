@@ -19,10 +19,10 @@ from api.settings import Settings
 from indexer.sync.step import Pace
 from schema.tables.database import connect
 from tests.conftest import NewDatabase
-from tests.support.asking import Json
-from tests.support.feeding import Copy, Moving, minted, sold, updated
-from tests.support.live import EVENTS, PATIENCE, acknowledged, cut_off, streamed
-from tests.support.server import serving
+from tests.support.api.asking import Json
+from tests.support.api.feeding import Copy, Moving, minted, sold, updated
+from tests.support.api.live import EVENTS, PATIENCE, acknowledged, cut_off, streamed
+from tests.support.api.server import serving
 
 END = "{ changes(first: 100) { endCursor hasMore } }"
 URQL = (

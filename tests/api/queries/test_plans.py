@@ -10,9 +10,9 @@ from sqlalchemy import event
 
 from indexer.store.statistics import write_statistics
 from schema.tables.indexes import SECONDARY_INDEXES
-from tests.support.asking import Api
-from tests.support.fakechain import FakeNode, emitted
-from tests.support.indexing import Indexer, open_engine
+from tests.support.api.asking import Api
+from tests.support.chain.fakechain import FakeNode, emitted
+from tests.support.index.indexing import Indexer, open_engine
 
 OWNER, USER = "0x" + "11" * 20, "0x" + "33" * 20
 HASH = "0x" + "ab" * 32

@@ -21,9 +21,9 @@ from api.graphql.execution import execute_ordinary
 from api.graphql.request import GraphQLRequest
 from api.reading.batching import ReadingOnLoop
 from api.reading.snapshot import open_snapshot
-from tests.support.asking import SCHEMA, Api
-from tests.support.big_index import build
+from tests.support.api.asking import SCHEMA, Api
 from tests.support.databases import module_database
+from tests.support.index.big_index import build
 from tests.support.postgres import plain_url
 
 pytestmark = pytest.mark.slow

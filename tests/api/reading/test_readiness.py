@@ -15,8 +15,8 @@ from sqlalchemy import text
 from api.settings import Settings
 from schema.tables.database import connect, migrate
 from tests.conftest import NewDatabase
-from tests.support.history import History, block_time
-from tests.support.server import CLIENT, serving
+from tests.support.api.server import CLIENT, serving
+from tests.support.index.history import History, block_time
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import pytest
 from indexer.chain.chain import Chain
 from indexer.errors import Stop, TryAgain
 from indexer.rpc.pool import check_chain_id
-from tests.support.factory import Factory
-from tests.support.fakechain import CERTIFICATE, GENESIS_TIME, FakeNode, emitted, logs_bloom
-from tests.support.fakechain import Log as FakeLog
+from tests.support.chain.factory import Factory
+from tests.support.chain.fakechain import CERTIFICATE, GENESIS_TIME, FakeNode, emitted, logs_bloom
+from tests.support.chain.fakechain import Log as FakeLog
 
 Edit = Callable[[dict[str, Any]], dict[str, Any] | list[dict[str, Any]]]
 

@@ -20,12 +20,12 @@ from indexer.settings import Settings
 from indexer.store import Fenced, Store, disagreements
 from indexer.store.lease import Lease
 from indexer.sync.step import Pace, step
-from tests.support.asking import Api
+from tests.support.api.asking import Api
 from tests.support.certindex import Certindex
-from tests.support.factory import Anvil, Factory
-from tests.support.faultproxy import Exchange, Fault, FaultProxy, empty_log_list, of_node, short_log_list
-from tests.support.indexing import engine_of, read_table
-from tests.support.verifying import FINALITY, settings_for
+from tests.support.chain.factory import Anvil, Factory
+from tests.support.index.indexing import engine_of, read_table
+from tests.support.index.verifying import FINALITY, settings_for
+from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, empty_log_list, of_node, short_log_list
 
 META = """{ _meta { chains { disagreements latestDisagreements {
   firstBlock lastBlock answers { host logCount digest } firstSeenAt lastSeenAt resolvedAt } } } }"""

@@ -10,7 +10,7 @@ from indexer.chain.wire import WrongAnswer
 from indexer.errors import Stop
 from indexer.opening import check_quorum
 from indexer.rpc import RpcError
-from tests.support.fakechain import CERTIFICATE, FakeNode, emitted
+from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted
 
 TRANSFER = emitted("Transfer", to=b"\x0a" * 20, tokenId=7)
 

@@ -14,10 +14,10 @@ from indexer.rpc import Pool
 from indexer.settings import Settings, contracts
 from tests.conftest import StartAnvil
 from tests.support.certindex import Certindex
-from tests.support.factory import Anvil, Artifact, Contract, Factory
-from tests.support.faultproxy import Exchange, Fault, FaultProxy, of_node
-from tests.support.indexing import engine_of
-from tests.support.verifying import FINALITY
+from tests.support.chain.factory import Anvil, Artifact, Contract, Factory
+from tests.support.index.indexing import engine_of
+from tests.support.index.verifying import FINALITY
+from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, of_node
 
 STATES = ("eth_getCode", "eth_getTransactionCount")
 KEPT_STATES = 20

@@ -31,10 +31,10 @@ from schema.tables.tables import Chain
 from schema.vocabulary import FailureCause
 from scripts.devchain import REPOSITORY, Anvil
 from tests.support.certindex import Certindex
-from tests.support.evidence import Nodes
-from tests.support.factory import HASH, Factory, end_of_life_step, mint_request
-from tests.support.factory import report as passing
-from tests.support.verifying import Indexed, index, indexed
+from tests.support.chain.evidence import Nodes
+from tests.support.chain.factory import HASH, Factory, end_of_life_step, mint_request
+from tests.support.chain.factory import report as passing
+from tests.support.index.verifying import Indexed, index, indexed
 
 Document = dict[str, Any]
 Change = Callable[[Document], None]

@@ -30,13 +30,13 @@ from scripts.devchain import REPOSITORY
 from scripts.processes import Child
 from tests.conftest import StartAnvil
 from tests.support.certindex import Certindex, runner
-from tests.support.factory import Factory, report
-from tests.support.fakechain import CERTIFICATE, FakeNode
-from tests.support.faultproxy import Exchange, FaultProxy, of_fake
-from tests.support.indexing import engine_of, read_tables
+from tests.support.chain.factory import Factory, report
+from tests.support.chain.fakechain import CERTIFICATE, FakeNode
+from tests.support.index.indexing import engine_of, read_tables
+from tests.support.index.verifying import settings_for
 from tests.support.postgres import plain_url
 from tests.support.processes import until
-from tests.support.verifying import settings_for
+from tests.support.rpc.faultproxy import Exchange, FaultProxy, of_fake
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from indexer.check import check
 from tests.support.certindex import Certindex
-from tests.support.factory import Factory
-from tests.support.verifying import index, indexed
+from tests.support.chain.factory import Factory
+from tests.support.index.verifying import index, indexed
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from indexer.commands.reconcile import complete, reconcile
 from indexer.settings import NodeSettings, RebuildSettings, Settings
 from schema.program.settings import read_settings
 from scripts.devchain import Anvil
-from tests.support.asking import Api
-from tests.support.dimo_network import Network
-from tests.support.dimo_stage import Stage
+from tests.support.api.asking import Api
+from tests.support.dimo.network import Network
+from tests.support.dimo.stage import Stage
 
 BEGAN = 1_667_300_000
 

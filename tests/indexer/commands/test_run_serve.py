@@ -13,10 +13,10 @@ import pytest
 
 from indexer.commands import common
 from scripts.processes import Child
-from tests.support.factory import Factory
-from tests.support.faultproxy import FaultProxy, of_node, unavailable, wrong_chain_id
+from tests.support.chain.factory import Factory
+from tests.support.index.verifying import settings_for
 from tests.support.processes import until
-from tests.support.verifying import settings_for
+from tests.support.rpc.faultproxy import FaultProxy, of_node, unavailable, wrong_chain_id
 
 pytestmark = pytest.mark.slow
 

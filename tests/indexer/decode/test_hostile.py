@@ -14,9 +14,9 @@ from schema.events import Kind
 from schema.profile.model import load_profile
 from schema.tables.values import MAX_BLOCK_NUMBER, MAX_LOG_INDEX, OPEN
 from schema.vocabulary import EndOfLifeStatus, EventFlag
-from tests.support.fakechain import CERTIFICATE, FakeNode, emitted, emitted_by
-from tests.support.hostile import HOSTILE, UINT256, Hostile, minted
-from tests.support.indexing import Indexer, shared_engine
+from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted, emitted_by
+from tests.support.chain.hostile import HOSTILE, UINT256, Hostile, minted
+from tests.support.index.indexing import Indexer, shared_engine
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from schema.events import Kind
 from schema.tables.values import OPEN
 from schema.vocabulary import AuthorizationEndReason, EndOfLifeStatus, EventFlag, LicenseStatus, Verdict
-from tests.support.dimo_logs import (
+from tests.support.chain.fakechain import BLOCK_SECONDS, GENESIS_TIME, FakeNode, Log, emitted_by
+from tests.support.dimo.logs import (
     ADDRESS_OF,
     ALICE,
     BOB,
@@ -31,8 +32,7 @@ from tests.support.dimo_logs import (
     transaction,
     transferred,
 )
-from tests.support.fakechain import BLOCK_SECONDS, GENESIS_TIME, FakeNode, Log, emitted_by
-from tests.support.indexing import Indexer, engine_of
+from tests.support.index.indexing import Indexer, engine_of
 
 chains = iter(range(1, 10_000))
 

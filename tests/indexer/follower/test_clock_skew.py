@@ -17,12 +17,12 @@ from indexer.observe.metrics import ChainCollector
 from indexer.opening import open_chain
 from indexer.settings import Settings
 from indexer.sync.step import Pace
-from tests.support.asking import Api
-from tests.support.factory import Factory
-from tests.support.fakechain import CERTIFICATE, GENESIS_TIME, FakeNode, emitted
-from tests.support.faultproxy import FaultProxy, hex_with_leading_zeros, of_fake, short_log_list, upper_case_hex
-from tests.support.indexing import Indexer, engine_of, read_table
-from tests.support.verifying import settings_for
+from tests.support.api.asking import Api
+from tests.support.chain.factory import Factory
+from tests.support.chain.fakechain import CERTIFICATE, GENESIS_TIME, FakeNode, emitted
+from tests.support.index.indexing import Indexer, engine_of, read_table
+from tests.support.index.verifying import settings_for
+from tests.support.rpc.faultproxy import FaultProxy, hex_with_leading_zeros, of_fake, short_log_list, upper_case_hex
 
 HOUR, YEAR = 3_600, 31_536_000
 

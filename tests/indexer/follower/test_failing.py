@@ -8,13 +8,13 @@ import httpx
 
 from api.settings import Settings as ApiSettings
 from tests.conftest import NewDatabase
+from tests.support.api.server import serving
 from tests.support.certindex import Certindex
-from tests.support.fakechain import FakeNode, emitted
-from tests.support.faultproxy import Exchange, of_fake
-from tests.support.indexing import engine_of, index_afresh, read_tables
+from tests.support.chain.fakechain import FakeNode, emitted
+from tests.support.index.indexing import engine_of, index_afresh, read_tables
 from tests.support.processes import caught_up, free_ports, labels, metric, until
-from tests.support.provider import Provider, indexers
-from tests.support.server import serving
+from tests.support.rpc.faultproxy import Exchange, of_fake
+from tests.support.rpc.provider import Provider, indexers
 
 META = "{ _meta { chains { failingSince failingBlock lastError indexed { number } } } }"
 WORDS = "the archive is on fire"

@@ -21,8 +21,8 @@ from indexer.store.statistics import maintain
 from schema.tables.database import connect
 from scripts.devchain import REPOSITORY
 from tests.conftest import StartAnvil
-from tests.support.factory import Factory
-from tests.support.verifying import settings_for
+from tests.support.chain.factory import Factory
+from tests.support.index.verifying import settings_for
 
 
 async def test_an_indexer_outlives_a_database_that_is_away_for_a_while(

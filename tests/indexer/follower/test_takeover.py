@@ -18,14 +18,14 @@ from indexer.store.lease import BEAT_SECONDS, DEAD_AFTER_SECONDS, LOOK_SECONDS
 from schema.tables.database import connect, migrate
 from scripts.processes import Child
 from tests.conftest import NewDatabase
+from tests.support.api.server import serving
 from tests.support.certindex import Certindex
-from tests.support.fakechain import FakeNode
-from tests.support.faultproxy import Exchange, of_fake
-from tests.support.histories import random_block
-from tests.support.indexing import engine_of, index_afresh, read_tables
+from tests.support.chain.fakechain import FakeNode
+from tests.support.chain.histories import random_block
+from tests.support.index.indexing import engine_of, index_afresh, read_tables
 from tests.support.processes import PATIENCE, caught_up, free_ports, metric, until
-from tests.support.provider import Provider, indexers
-from tests.support.server import serving
+from tests.support.rpc.faultproxy import Exchange, of_fake
+from tests.support.rpc.provider import Provider, indexers
 
 pytestmark = pytest.mark.slow
 

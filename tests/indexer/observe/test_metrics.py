@@ -21,8 +21,8 @@ from schema.program.metrics import Described, markdown_table, serve_metrics
 from schema.program.settings import SettingsError
 from scripts.devchain import REPOSITORY
 from tests.conftest import NewDatabase
-from tests.support.fakechain import FakeNode, emitted
-from tests.support.indexing import Indexer, open_engine
+from tests.support.chain.fakechain import FakeNode, emitted
+from tests.support.index.indexing import Indexer, open_engine
 
 DOCUMENT = REPOSITORY / "docs" / "metrics.md"
 NODE = "https://rpc.example/a-secret-key"

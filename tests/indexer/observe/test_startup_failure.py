@@ -16,11 +16,11 @@ from indexer.rpc import Pool
 from indexer.store import lease
 from indexer.store.lease import Lease
 from tests.conftest import NewDatabase
-from tests.support.fakechain import FakeNode
-from tests.support.faultproxy import of_fake
-from tests.support.indexing import Indexer, open_engine
+from tests.support.chain.fakechain import FakeNode
+from tests.support.index.indexing import Indexer, open_engine
 from tests.support.processes import caught_up, free_ports, labels, metric, samples, until
-from tests.support.provider import Provider, indexers
+from tests.support.rpc.faultproxy import of_fake
+from tests.support.rpc.provider import Provider, indexers
 
 ELSEWHERE = "another-machine:1:0a0b0c0d-11223344"
 DEAD = "http://127.0.0.1:9/a-secret-key"

@@ -11,7 +11,7 @@ from schema.abi.keccak import keccak256
 from schema.abi.rlp import RlpError
 from scripts.devchain import REPOSITORY, Anvil
 
-PUBLIC: list[dict[str, Any]] = json.loads((REPOSITORY / "tests" / "support" / "headers" / "public.json").read_text())
+PUBLIC: list[dict[str, Any]] = json.loads((REPOSITORY / "tests" / "support" / "chain" / "headers.json").read_text())
 LATEST = PUBLIC[-1]
 
 

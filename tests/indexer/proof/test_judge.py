@@ -23,8 +23,8 @@ from indexer.proof.judge import (
 from indexer.proof.receipt import Receipt
 from indexer.verification.witness import Evidence, ToldReceipt, Witness
 from scripts.devchain import Anvil
-from tests.support.evidence import Lie, Nodes, altering, block_of_every_type, evidence_of, refusing, stored_block
-from tests.support.factory import Factory
+from tests.support.chain.evidence import Lie, Nodes, altering, block_of_every_type, evidence_of, refusing, stored_block
+from tests.support.chain.factory import Factory
 
 RECEIPTS = "eth_getBlockReceipts"
 

@@ -19,8 +19,8 @@ from indexer.observe.metrics import ChainCollector
 from indexer.observe.status import chain_statuses
 from indexer.opening import Opened, open_chain
 from indexer.rpc import head_socket
-from tests.support.factory import Factory
-from tests.support.verifying import settings_for
+from tests.support.chain.factory import Factory
+from tests.support.index.verifying import settings_for
 
 NEVER = 3_600.0
 OFTEN = 0.05

@@ -15,8 +15,8 @@ from indexer.rpc import NoAnswer, Pool, RpcError
 from indexer.rpc.adaptive_limit import Slots
 from indexer.rpc.backoff import LONGEST_WAIT_SECONDS, wait_seconds
 from indexer.rpc.outcomes import GiveUp, HistoryGone, ShrinkTo
-from tests.support import faultproxy as faults
-from tests.support.faultproxy import Exchange, FaultProxy
+from tests.support.rpc import faultproxy as faults
+from tests.support.rpc.faultproxy import Exchange, FaultProxy
 
 BLOCK = ["0x64", False]
 

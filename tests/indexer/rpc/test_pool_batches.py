@@ -9,9 +9,9 @@ from indexer.errors import TryAgain
 from indexer.rpc import Pool
 from indexer.rpc.host import BATCH_REQUESTS, REFUSED_SECONDS
 from tests.indexer.rpc.test_pool import Clock
-from tests.support import faultproxy as faults
-from tests.support.fakechain import CERTIFICATE, FakeNode
-from tests.support.faultproxy import Exchange, FaultProxy, of_fake
+from tests.support.chain.fakechain import CERTIFICATE, FakeNode
+from tests.support.rpc import faultproxy as faults
+from tests.support.rpc.faultproxy import Exchange, FaultProxy, of_fake
 
 HEIGHTS = range(1, 151)
 

@@ -17,9 +17,9 @@ from indexer.store.checkpoint import KeptBlock, move_checkpoint
 from indexer.store.lease import Lease
 from indexer.store.verification import Levels
 from tests.conftest import NewDatabase
-from tests.support.fakechain import FakeNode
-from tests.support.histories import random_block
-from tests.support.indexing import REFERENCE, Indexer, engine_of, shared_engine
+from tests.support.chain.fakechain import FakeNode
+from tests.support.chain.histories import random_block
+from tests.support.index.indexing import REFERENCE, Indexer, engine_of, shared_engine
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

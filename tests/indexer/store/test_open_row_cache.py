@@ -14,9 +14,9 @@ from indexer.fold.row_changes import Names, OpenRows, TokenKey
 from indexer.store.open_row_cache import Recent
 from indexer.store.open_rows import load_open_rows
 from indexer.sync.step import Pace
-from tests.support.fakechain import FakeNode, emitted
-from tests.support.histories import BLOCKS, Block
-from tests.support.indexing import Indexer, engine_of, index_afresh, shared_engine
+from tests.support.chain.fakechain import FakeNode, emitted
+from tests.support.chain.histories import BLOCKS, Block
+from tests.support.index.indexing import Indexer, engine_of, index_afresh, shared_engine
 
 CONTRACT = b"\xce" * 20
 ALICE, BOB = b"\xa1" * 20, b"\xb0" * 20

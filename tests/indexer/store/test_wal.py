@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 
 from indexer.store.wal import shorten_wal
 from schema.tables.database import connect
-from tests.support.fakechain import FakeNode, emitted
-from tests.support.indexing import Indexer, engine_of
+from tests.support.chain.fakechain import FakeNode, emitted
+from tests.support.index.indexing import Indexer, engine_of
 
 ALICE = b"\xa1" * 20
 

@@ -13,9 +13,9 @@ from indexer.rpc import RpcError
 from indexer.rpc.gather import together
 from indexer.sync.backfill import EVENTS_A_STEP, SLOW_SECONDS, Pace
 from indexer.sync.step import Indexed, UpToDate
-from tests.support.fakechain import FakeNode, emitted
-from tests.support.histories import random_block
-from tests.support.indexing import Indexer, engine_of
+from tests.support.chain.fakechain import FakeNode, emitted
+from tests.support.chain.histories import random_block
+from tests.support.index.indexing import Indexer, engine_of
 
 
 @pytest.fixture(scope="module")

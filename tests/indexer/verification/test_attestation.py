@@ -13,10 +13,10 @@ from indexer.verification.attestation import Anchor, Unattestable
 from schema.tables.values import block_of
 from scripts.devchain import Anvil
 from tests.support.certindex import Certindex
-from tests.support.evidence import Nodes, altering
-from tests.support.factory import Factory, end_of_life_step
-from tests.support.factory import report as passing
-from tests.support.verifying import FINALITY, attest, index, indexed
+from tests.support.chain.evidence import Nodes, altering
+from tests.support.chain.factory import Factory, end_of_life_step
+from tests.support.chain.factory import report as passing
+from tests.support.index.verifying import FINALITY, attest, index, indexed
 
 RECEIPTS = "eth_getBlockReceipts"
 HEADER = "eth_getBlockByNumber"

@@ -24,10 +24,10 @@ from schema.tables.values import block_of, log_index_of
 from schema.vocabulary import FailureCause, VerificationLevel
 from scripts.benchmark.verification import verification
 from tests.support.certindex import Certindex
-from tests.support.evidence import Nodes, altering
-from tests.support.factory import Factory, mint_request
-from tests.support.history import CHAIN_ID, History, log
-from tests.support.verifying import FINALITY, Indexed, index, indexed, settings_for
+from tests.support.chain.evidence import Nodes, altering
+from tests.support.chain.factory import Factory, mint_request
+from tests.support.index.history import CHAIN_ID, History, log
+from tests.support.index.verifying import FINALITY, Indexed, index, indexed, settings_for
 
 pytestmark = pytest.mark.slow
 

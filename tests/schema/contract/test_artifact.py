@@ -9,7 +9,7 @@ import pytest
 
 from scripts.devchain import CERTIFICATE, REPOSITORY
 from tests.conftest import StartAnvil
-from tests.support.factory import Factory, certificate_abi, compile_solidity
+from tests.support.chain.factory import Factory, certificate_abi, compile_solidity
 
 SIGNATURES = """
 Transfer(address indexed from, address indexed to, uint256 indexed tokenId)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.factory import DAY, HASH, ZERO_ADDRESS, Factory, end_of_life_step, mint_request, report
+from tests.support.chain.factory import DAY, HASH, ZERO_ADDRESS, Factory, end_of_life_step, mint_request, report
 
 UPDATE_FIRMWARE, RESET, MANAGE_USERS = 2, 4, 8
 DECOMMISSIONED, RECYCLED, DISPOSED = 1, 2, 3

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.factory import (
+from tests.support.chain.factory import (
     DAY,
     HASH,
     ZERO_ADDRESS,

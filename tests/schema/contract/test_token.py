@@ -3,14 +3,14 @@
 import pytest
 
 from scripts.devchain import REPOSITORY
-from tests.support.factory import BASE_URI, ZERO_ADDRESS, Artifact, Contract, Factory, Refused, compile_solidity
+from tests.support.chain.factory import BASE_URI, ZERO_ADDRESS, Artifact, Contract, Factory, Refused, compile_solidity
 
 RECEIVED = bytes.fromhex("150b7a02")  # onERC721Received's selector
 
 
 @pytest.fixture(scope="module")
 def receiver() -> Artifact:
-    compiled = compile_solidity(REPOSITORY / "tests" / "support" / "contracts" / "Receiver.sol")
+    compiled = compile_solidity(REPOSITORY / "tests" / "support" / "chain" / "Receiver.sol")
     return Artifact(tuple(compiled["abi"]), compiled["bytecode"])
 
 

@@ -32,13 +32,13 @@ from schema.profile.model import (
     parse_profile,
 )
 from scripts.devchain import REPOSITORY
-from tests.support.abi_log import abi_log
+from tests.support.chain.abi_log import abi_log
 
 CERTIFICATE = Address(b"c" * 20)
 TAG, REGISTRY, REGISTRY_2, ROLL, ELSEWHERE = (Address(letter * 20) for letter in (b"t", b"r", b"s", b"m", b"x"))
 ALICE, BOB = Address(b"A" * 20), Address(b"B" * 20)
 
-PALLET_TAG = load_profile(str(REPOSITORY / "tests" / "support" / "profiles" / "pallet_tag.toml"))
+PALLET_TAG = load_profile(str(REPOSITORY / "tests" / "support" / "chain" / "pallet_tag.toml"))
 PALLET = PALLET_TAG.compile({"tag": [TAG], "registry": [REGISTRY, REGISTRY_2], "roll": [ROLL]})
 REFERENCE = load_profile("device-certificate").compile({"certificate": [CERTIFICATE]})
 

@@ -33,7 +33,7 @@ from schema.events import (
     VehicleTransferred,
 )
 from schema.profile.model import UNMAPPED, Mapped, Reading, Undecodable, load_profile
-from tests.support.abi_log import abi_log
+from tests.support.chain.abi_log import abi_log
 
 PROFILE = load_profile("dimo")
 ROLES = ("registry", "manufacturer", "aftermarket_device", "synthetic_device", "vehicle", "sacd", "stake")

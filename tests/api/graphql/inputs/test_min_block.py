@@ -12,11 +12,11 @@ import pytest
 
 from api.graphql.inputs.min_block import HEADER
 from api.settings import Settings
-from tests.support.asking import Api, Json, asking
-from tests.support.fakechain import FakeNode
-from tests.support.feeding import Moving, minted
-from tests.support.indexing import Indexer, open_engine
-from tests.support.server import CLIENT, serving
+from tests.support.api.asking import Api, Json, asking
+from tests.support.api.feeding import Moving, minted
+from tests.support.api.server import CLIENT, serving
+from tests.support.chain.fakechain import FakeNode
+from tests.support.index.indexing import Indexer, open_engine
 
 META = """query ($block: BigInt, $chain: BigInt) { _meta(minBlock: $block, chainId: $chain) {
   chains { indexed { number } } } devices { totalCount } }"""

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from tests.support.asking import Api, Json, asking
+from tests.support.api.asking import Api, Json, asking
+from tests.support.chain.fakechain import FakeNode, Log, emitted
 from tests.support.databases import module_database
-from tests.support.fakechain import FakeNode, Log, emitted
-from tests.support.indexing import Indexer, open_engine
+from tests.support.index.indexing import Indexer, open_engine
 
 OWNERS = ["0x" + digit * 40 for digit in "123"]
 YEAR_10000 = 253_402_300_800

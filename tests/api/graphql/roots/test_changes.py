@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.support.fakechain import FakeBlock, emitted
-from tests.support.feeding import BUYER, CHANGES, OWNER, Api, Copy, Moving, asking, minted, sold, updated
+from tests.support.api.feeding import BUYER, CHANGES, OWNER, Api, Copy, Moving, asking, minted, sold, updated
+from tests.support.chain.fakechain import FakeBlock, emitted
 
 DEVICE_1 = {"device": {"tokenId": {"eq": "1"}}}
 

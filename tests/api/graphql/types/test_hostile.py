@@ -9,10 +9,10 @@ from sqlalchemy import Engine
 from api.graphql.limits import Limits
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import build_schema
-from tests.support.asking import execute
-from tests.support.fakechain import FakeNode
-from tests.support.hostile import HOSTILE, Hostile
-from tests.support.indexing import Indexer, shared_engine
+from tests.support.api.asking import execute
+from tests.support.chain.fakechain import FakeNode
+from tests.support.chain.hostile import HOSTILE, Hostile
+from tests.support.index.indexing import Indexer, shared_engine
 
 SCHEMA = build_schema(limits=Limits(cost=10**6))
 QUERY = """

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.fakechain import Log, emitted, new_transaction
-from tests.support.feeding import BUYER, OWNER, Api, Json, Moving, asking, minted, sold, updated
+from tests.support.api.feeding import BUYER, OWNER, Api, Json, Moving, asking, minted, sold, updated
+from tests.support.chain.fakechain import Log, emitted, new_transaction
 
 ORPHANS = """query ($first: Int, $after: String, $last: Int, $before: String, $filter: LifecycleEventFilter) {
   orphanedEvents(first: $first, after: $after, last: $last, before: $before, filterBy: $filter) {

@@ -10,9 +10,9 @@ from eth_utils.address import to_checksum_address
 
 from scripts.fleet import Fleet, World
 from scripts.fleet.records import Device
-from tests.support.asking import Api, Json, asking
-from tests.support.fleet_index import iso
-from tests.support.history import History, log
+from tests.support.api.asking import Api, Json, asking
+from tests.support.index.fleet import iso
+from tests.support.index.history import History, log
 
 STATISTICS = """query ($by: [DeviceDimension!]!, $filter: DeviceFilter, $asOf: AsOf) {
   deviceStatistics(groupBy: $by, filterBy: $filter, asOf: $asOf) { keys { dimension value } count } }"""

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.asking import Api, Json, asking
+from tests.support.api.asking import Api, Json, asking
+from tests.support.chain.fakechain import FakeNode, Log, emitted
 from tests.support.databases import module_database
-from tests.support.fakechain import FakeNode, Log, emitted
-from tests.support.indexing import Indexer, open_engine
+from tests.support.index.indexing import Indexer, open_engine
 
 OWNER, USER = "0x" + "11" * 20, "0x" + "33" * 20
 YEAR_10000 = 253_402_300_800

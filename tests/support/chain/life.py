@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from scripts.devchain import Anvil
-from tests.support.factory import Factory, Refused, mint_request, report
+from tests.support.chain.factory import Factory, Refused, mint_request, report
 
 FINALITY = 12
 """Reorgs reach less far than anvil's finalized block: `--slots-in-an-epoch` is half of this."""

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Self, TypeVar
 
 from scripts.processes import Child
-from tests.support.fakechain import CERTIFICATE
-from tests.support.faultproxy import FaultProxy, Upstream
+from tests.support.chain.fakechain import CERTIFICATE
+from tests.support.rpc.faultproxy import FaultProxy, Upstream
 
 ResultT = TypeVar("ResultT")
 

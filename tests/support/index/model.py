@@ -19,7 +19,7 @@ from schema.vocabulary import (
     LicenseStatus,
     Verdict,
 )
-from tests.support.histories import NOBODY, Fact
+from tests.support.chain.histories import NOBODY, Fact
 
 LARGEST = 2**63 - 1
 TESTS = {

@@ -13,7 +13,7 @@ from eth_utils.crypto import keccak
 from schema.events import Kind
 from schema.tables.values import MAX_LOG_INDEX, OPEN
 from schema.vocabulary import EndOfLifeStatus, EventFlag, Verdict
-from tests.support.fakechain import CERTIFICATE, Log, emitted
+from tests.support.chain.fakechain import CERTIFICATE, Log, emitted
 
 TOKEN = 7
 ALICE, BOB, CAROL = (bytes([byte]) * 20 for byte in (0xA1, 0xB0, 0xCA))

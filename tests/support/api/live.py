@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from tests.support.asking import Json
+from tests.support.api.asking import Json
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
 EVENTS = """subscription ($after: String, $filter: LifecycleEventFilter, $finality: Finality! = UNSAFE) {

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api.graphql.paging.ids import EventName, id_of
-from tests.support.asking import Api, Json, asking
-from tests.support.fakechain import FakeBlock, FakeNode, Log, emitted
-from tests.support.indexing import Indexer, open_engine
+from tests.support.api.asking import Api, Json, asking
+from tests.support.chain.fakechain import FakeBlock, FakeNode, Log, emitted
+from tests.support.index.indexing import Indexer, open_engine
 
 Fits = Callable[[FakeBlock, Log], bool]
 OWNER, BUYER = "0x" + "11" * 20, "0x" + "22" * 20

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from copy import deepcopy
 from random import Random
 
-from tests.support.dimo_stage import Line, Stage
-from tests.support.dimo_world import NOBODY, Maker, Paper, Unit, World
+from tests.support.dimo.stage import Line, Stage
+from tests.support.dimo.world import NOBODY, Maker, Paper, Unit, World
 
 YEARS = ("2022", "2023", "2025", "today")
 DAY = 86_400

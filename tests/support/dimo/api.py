@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.support.asking import Api
-from tests.support.dimo_tables import Said
+from tests.support.api.asking import Api
+from tests.support.dimo.tables import Said
 
 Json = dict[str, Any]
 

@@ -20,7 +20,7 @@ from typing import Any, Self
 from aiohttp import ClientSession, web
 
 from indexer.rpc import RpcError
-from tests.support.fakechain import FakeNode
+from tests.support.chain.fakechain import FakeNode
 
 Upstream = Callable[[str, list[Any]], Awaitable[dict[str, Any]]]
 """Answers (method, params) with {"result": ...} or {"error": ...}."""

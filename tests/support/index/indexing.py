@@ -19,7 +19,7 @@ from indexer.sync.step import Ahead, Outcome, Pace, UpToDate, step
 from schema.profile.model import Profile, load_profile
 from schema.tables.database import connect, migrate
 from schema.tables.tables import Chain as ChainTable
-from tests.support.fakechain import CERTIFICATE, FakeNode
+from tests.support.chain.fakechain import CERTIFICATE, FakeNode
 from tests.support.postgres import plain_url
 
 REFERENCE = load_profile("device-certificate")

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from schema.vocabulary import EndOfLifeStatus, LicenseStatus
-from tests.support.dimo_world import World
+from tests.support.dimo.world import World
 
 Said = dict[Any, dict[str, Any]]
 

@@ -14,8 +14,8 @@ from indexer.rpc import RpcError
 from indexer.verification.witness import Evidence, Witness
 from scripts import devchain
 from scripts.devchain import Anvil, Contract
-from tests.support.factory import HASH, Factory
-from tests.support.fakechain import as_asked
+from tests.support.chain.factory import HASH, Factory
+from tests.support.chain.fakechain import as_asked
 
 ResultT = TypeVar("ResultT")
 

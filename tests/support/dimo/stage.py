@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts.devchain import Anvil, Artifact, Contract
-from tests.support.factory import compile_solidity
+from tests.support.chain.factory import compile_solidity
 
 ROLES = ("registry", "manufacturer", "aftermarket_device", "synthetic_device", "vehicle", "sacd", "stake")
-EMITTER = Path(__file__).parent / "contracts" / "DimoEmitter.sol"
+EMITTER = Path(__file__).parent / "DimoEmitter.sol"
 
 Line = tuple[Any, ...]
 """The role that speaks, the function of the emitter, its arguments."""

@@ -12,7 +12,7 @@ from indexer.store.lease import Lease
 from indexer.store.watch_set import WatchedContract, register
 from schema.profile.model import load_profile
 from schema.tables.database import connect, migrate
-from tests.support.abi_log import abi_log
+from tests.support.chain.abi_log import abi_log
 
 CHAIN_ID = 31337
 CONTRACT = bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3")

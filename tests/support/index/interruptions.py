@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from tests.support.fakechain import FakeNode
+from tests.support.chain.fakechain import FakeNode
 
 WRITING = ("INSERT", "UPDATE", "DELETE")
 

@@ -17,7 +17,7 @@ from eth_utils.crypto import keccak
 
 from indexer.rpc import RpcError
 from schema.abi.decoder import Event, parse_event
-from tests.support.abi_log import abi_log
+from tests.support.chain.abi_log import abi_log
 
 ResultT = TypeVar("ResultT")
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from tests.support.fakechain import GENESIS_TIME, FakeNode, Log, emitted
+from tests.support.chain.fakechain import GENESIS_TIME, FakeNode, Log, emitted
 
 TOKENS = (1, 2, 2**256 - 1)
 MAKERS = (1, 2)

@@ -18,8 +18,8 @@ from indexer.store.watch_set import read_watch_set
 from indexer.verification.attestation import Anchor, Attested, Attester
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
-from tests.support.evidence import Nodes
-from tests.support.factory import Factory
+from tests.support.chain.evidence import Nodes
+from tests.support.chain.factory import Factory
 
 FINALITY = 64
 """A development chain calls final what lies so many blocks below its head."""

@@ -6,8 +6,8 @@ from sqlalchemy import Engine
 
 from indexer.store.watch_set import WatchedContract
 from schema.profile.model import load_profile
-from tests.support.fakechain import FakeNode, Log, emitted_by, new_transaction
-from tests.support.indexing import Indexer
+from tests.support.chain.fakechain import FakeNode, Log, emitted_by, new_transaction
+from tests.support.index.indexing import Indexer
 
 PROFILE = load_profile("dimo")
 ROLES = ("registry", "manufacturer", "aftermarket_device", "synthetic_device", "vehicle", "sacd", "stake")
