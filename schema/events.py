@@ -1,20 +1,51 @@
-"""What can happen: the domain facts that every profile maps contract events to.
+"""The facts: everything that can happen to a device, its users, its manufacturer and its licenses.
 
-A fact is frozen and named in the past tense. `None` means that the chain did not say; it never overwrites what is
-known. `""` means that the chain said "nothing", and clears. Numbers are Python ints of any size; `Seconds` are unix
-seconds as the emitter gave them, whatever their size. Addresses are 20 bytes, hashes 32.
+A contract emits events, a profile (`schema/profile`) maps each event to one fact below, and the fold (`indexer/fold`)
+turns facts into the state that the API serves. A fact is immutable and named in the past tense.
 
-To add one: a class here and in its union below, a `Kind`, a rule in a profile, a `case` in the fold.
+- `None` means that the event does not carry the value. It never overwrites a value that is already stored.
+- `""` means that the event carries an empty text. It clears the stored value.
+- Numbers are Python ints of up to 256 bits. Times are unix seconds, as the emitter wrote them.
+- An id (`token_id`, `manufacturer_id`, ...) is unique only within one contract; the profile says which contract.
+- A field annotated with an enumeration holds the contract's number, which may be outside the enumeration.
+
+To add a fact: write its class here, add it to the union at the end of its group and to `Kind`, then follow
+docs/contributing/add-an-event.md.
 """
 
+import re
 from enum import IntEnum, StrEnum
-from typing import NewType
+from typing import Annotated, NewType, get_type_hints
 
 from msgspec import Struct
 
+from schema.vocabulary import (
+    BURNED,
+    COMMISSIONED,
+    CONFORMED,
+    END_OF_LIFE_WORDS,
+    INSTALLED,
+    NO_WORDS,
+    NOT_CONFORMED,
+    OBSERVED,
+    PROVISIONED,
+    REMOVED,
+    Code,
+    EndOfLifeProcess,
+    EpcisWords,
+    FactoryResetReason,
+    FirmwareUpdateResult,
+    Sanitization,
+)
+
 Address = NewType("Address", bytes)
+"""An account or a contract: 20 bytes."""
+
 Hash = NewType("Hash", bytes)
+"""A hash of a document or a file: 32 bytes."""
+
 Seconds = NewType("Seconds", int)
+"""An instant in unix seconds."""
 
 ZERO_ADDRESS = Address(bytes(20))
 
@@ -27,13 +58,36 @@ class TestKind(StrEnum):
     QUALITY = "QUALITY"
 
 
-class OfDevice(Struct, frozen=True, kw_only=True, gc=False):
-    """A fact about a device: the number of its token, in the contract that numbers devices."""
+class RecordedFact(Struct, frozen=True, kw_only=True, gc=False):
+    """What all facts have in common."""
+
+    @property
+    def event_time(self) -> Seconds | None:
+        """When it happened according to the emitter; None if the fact does not say. The block has a time of its own."""
+        return None
+
+    @property
+    def epcis(self) -> EpcisWords:
+        """Action, business step and disposition of EPCIS 2.0 for the fact; see docs/meaning.md."""
+        return NO_WORDS
+
+
+class AboutDevice(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """A fact about the device whose certificate is the token `token_id`."""
 
     token_id: int
 
+    @property
+    def epcis(self) -> EpcisWords:
+        return OBSERVED
 
-class DeviceMinted(OfDevice, frozen=True, kw_only=True, gc=False):
+
+# The life of a device
+
+
+class DeviceMinted(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """A certificate was minted for a device. `address` is the device's own."""
+
     address: Address | None = None
     manufacturer_id: int | None = None
     hardware_license_id: int | None = None
@@ -42,26 +96,49 @@ class DeviceMinted(OfDevice, frozen=True, kw_only=True, gc=False):
     manufactured_at: Seconds | None = None
     firmware_version: str | None = None
 
+    @property
+    def event_time(self) -> Seconds | None:
+        return self.manufactured_at
 
-class DeviceTransferred(OfDevice, frozen=True, kw_only=True, gc=False):
-    """Sender zero is the mint, recipient zero the burn. The only source of ownership."""
+    @property
+    def epcis(self) -> EpcisWords:
+        return COMMISSIONED
+
+
+class DeviceTransferred(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """The certificate has a new owner. A zero sender is the mint, a zero recipient the burn.
+
+    The owner follows from transfers alone.
+    """
 
     sender: Address
     recipient: Address
 
+    @property
+    def epcis(self) -> EpcisWords:
+        return BURNED if self.recipient == ZERO_ADDRESS else OBSERVED
 
-class DeviceAttributeSet(OfDevice, frozen=True, kw_only=True, gc=False):
-    """Corrects serialNumber, imei, devEUI, hardwareRevision or manufacturedAt; any other name is a free attribute."""
+
+class DeviceAttributeSet(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """An attribute of the device was corrected or set.
+
+    `serialNumber`, `imei`, `devEUI`, `hardwareRevision` and `manufacturedAt` correct that field of the certificate; any
+    other name is a free attribute.
+    """
 
     attribute: str
     value: str
 
 
-class DeviceAddressReset(OfDevice, frozen=True, kw_only=True, gc=False):
+class DeviceAddressReset(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """The device has a new 0x address, for example after its secure element was replaced."""
+
     address: Address
 
 
-class TestRecorded(OfDevice, frozen=True, kw_only=True, gc=False):
+class TestRecorded(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """An in-circuit test, a mechanical test or a quality inspection was recorded. `station` names who tested."""
+
     __test__ = False
 
     kind: TestKind
@@ -71,13 +148,35 @@ class TestRecorded(OfDevice, frozen=True, kw_only=True, gc=False):
     report_uri: str | None = None
     report_hash: Hash | None = None
 
+    @property
+    def event_time(self) -> Seconds | None:
+        return self.tested_at
 
-class DeviceProvisioned(OfDevice, frozen=True, kw_only=True, gc=False):
+    @property
+    def epcis(self) -> EpcisWords:
+        return CONFORMED if self.passed else NOT_CONFORMED
+
+
+class DeviceProvisioned(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """The device was provisioned: it received its credentials and configuration."""
+
     provisioned_at: Seconds | None = None
 
+    @property
+    def event_time(self) -> Seconds | None:
+        return self.provisioned_at
 
-class UserAuthorized(OfDevice, frozen=True, kw_only=True, gc=False):
-    """A grant. `source` names the grant system, whose policy the profile gives; `scope` is a privilege id or empty."""
+    @property
+    def epcis(self) -> EpcisWords:
+        return PROVISIONED
+
+
+class UserAuthorized(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """A user was granted access to the device.
+
+    `source` names the grant system; `[grants.<source>]` of the profile defines how its grants end. `scope` is the id of
+    a privilege, or empty. `permissions` is the contract's bit set. What an `expires_at` of 0 means, the profile says.
+    """
 
     user: Address
     organization: str | None = None
@@ -87,161 +186,120 @@ class UserAuthorized(OfDevice, frozen=True, kw_only=True, gc=False):
     scope: str = ""
     agreement_uri: str | None = None
 
+    @property
+    def epcis(self) -> EpcisWords:
+        return NO_WORDS
 
-class UserRevoked(OfDevice, frozen=True, kw_only=True, gc=False):
+
+class UserRevoked(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """The user's grant of this source and scope was revoked."""
+
     user: Address
     source: str = "contract"
     scope: str = ""
 
+    @property
+    def epcis(self) -> EpcisWords:
+        return NO_WORDS
 
-class FactoryReset(OfDevice, frozen=True, kw_only=True, gc=False):
+
+class FactoryReset(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """The device was reset to its factory state. `address` is its new address, if the reset set one."""
+
     initiator: Address | None = None
     reset_at: Seconds | None = None
-    reason: int | None = None
+    reason: Annotated[int | None, FactoryResetReason] = None
     address: Address | None = None
 
+    @property
+    def event_time(self) -> Seconds | None:
+        return self.reset_at
 
-class FirmwareUpdated(OfDevice, frozen=True, kw_only=True, gc=False):
+
+class FirmwareUpdated(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """An over-the-air update succeeded, failed or was rolled back. Without a `result` it succeeded."""
+
     to_version: str
     from_version: str | None = None
     image_hash: Hash | None = None
-    result: int | None = None
+    result: Annotated[int | None, FirmwareUpdateResult] = None
     applied_at: Seconds | None = None
 
+    @property
+    def event_time(self) -> Seconds | None:
+        return self.applied_at
 
-class EndOfLifeRecorded(OfDevice, frozen=True, kw_only=True, gc=False):
-    process: int
+
+class EndOfLifeRecorded(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """The device was decommissioned, recycled or disposed of. `sanitization` is how its data were erased."""
+
+    process: Annotated[int, EndOfLifeProcess]
     occurred_at: Seconds | None = None
     facility: str | None = None
-    sanitization: int | None = None
+    sanitization: Annotated[int | None, Sanitization] = None
     evidence_uri: str | None = None
     evidence_hash: Hash | None = None
 
+    @property
+    def event_time(self) -> Seconds | None:
+        return self.occurred_at
 
-class ManufacturerLicensed(Struct, frozen=True, kw_only=True, gc=False):
-    manufacturer_id: int
-    account: Address | None = None
-    name: str | None = None
-    license_uri: str | None = None
-    license_hash: Hash | None = None
-    expires_at: Seconds | None = None
-
-
-class ManufacturerLicenseRevoked(Struct, frozen=True, kw_only=True, gc=False):
-    manufacturer_id: int
-    reason: str | None = None
+    @property
+    def epcis(self) -> EpcisWords:
+        # a step outside the enumeration only shows that something happened
+        return END_OF_LIFE_WORDS.get(self.process, OBSERVED)
 
 
-class HardwareLicensed(Struct, frozen=True, kw_only=True, gc=False):
-    hardware_license_id: int
-    manufacturer_id: int | None = None
-    model: str | None = None
-    hardware_revision: str | None = None
-    license_uri: str | None = None
-    license_hash: Hash | None = None
-    expires_at: Seconds | None = None
+class DeviceClaimed(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """An owner took the device into use. The transfer, not the claim, sets the owner."""
+
+    claimant: Address | None = None
+
+    @property
+    def epcis(self) -> EpcisWords:
+        return PROVISIONED
 
 
-class HardwareLicenseRevoked(Struct, frozen=True, kw_only=True, gc=False):
-    hardware_license_id: int
-    reason: str | None = None
-
-
-# What contracts carry whose devices are claimed by an owner, paired with a vehicle, and made by holders of NFTs
-
-
-class DeviceClaimed(OfDevice, frozen=True, kw_only=True, gc=False):
-    """An owner took the device into use. Ownership itself is told by the transfer."""
+class DeviceUnclaimed(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """The claim ended: the device went back to its manufacturer, or an administrator cleared the claim."""
 
     claimant: Address | None = None
 
 
-class DeviceUnclaimed(OfDevice, frozen=True, kw_only=True, gc=False):
-    """The claim ended: the device went back to its manufacturer, or an administrator cleared it."""
-
-    claimant: Address | None = None
-
-
-class DevicePaired(OfDevice, frozen=True, kw_only=True, gc=False):
-    """Vehicle 0 stands for none: such a pairing is an unpairing."""
+class DevicePaired(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """The device was paired with a vehicle. Vehicle 0 is no vehicle: that pairing is an unpairing."""
 
     vehicle_id: int
 
+    @property
+    def epcis(self) -> EpcisWords:
+        return INSTALLED if self.vehicle_id else REMOVED
 
-class DeviceUnpaired(OfDevice, frozen=True, kw_only=True, gc=False):
-    """Ends the pairing, whatever vehicle it names."""
+
+class DeviceUnpaired(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """The device's pairing ended, even if the event names another vehicle."""
 
     vehicle_id: int | None = None
 
+    @property
+    def epcis(self) -> EpcisWords:
+        return REMOVED
 
-class DeviceBurned(OfDevice, frozen=True, kw_only=True, gc=False):
-    """Says that the certificate is gone; the transfer to zero, which comes with it, says that nobody owns it."""
+
+class DeviceBurned(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """The certificate was burned. The transfer to the zero address, which comes with it, clears the owner."""
 
     former_owner: Address | None = None
 
+    @property
+    def epcis(self) -> EpcisWords:
+        return BURNED
 
-class BeneficiarySet(OfDevice, frozen=True, kw_only=True, gc=False):
-    """Who has the proceeds of the device; the zero address stands for its owner."""
+
+class BeneficiarySet(AboutDevice, frozen=True, kw_only=True, gc=False):
+    """The account that receives the proceeds of the device was set. The zero address stands for the owner."""
 
     beneficiary: Address
-
-
-class ManufacturerMinted(Struct, frozen=True, kw_only=True, gc=False):
-    """The manufacturer's own NFT was minted; its owner is told by the transfer."""
-
-    manufacturer_id: int
-    name: str | None = None
-
-
-class ManufacturerTransferred(Struct, frozen=True, kw_only=True, gc=False):
-    """The only source of who owns a manufacturer's NFT. Recipient zero is the burn."""
-
-    manufacturer_id: int
-    sender: Address
-    recipient: Address
-
-
-class ManufacturerAttributeSet(Struct, frozen=True, kw_only=True, gc=False):
-    manufacturer_id: int
-    attribute: str
-    value: str
-
-
-class LicenseMinted(Struct, frozen=True, kw_only=True, gc=False):
-    """A licence that is an NFT of its own: it licenses the manufacturers that its holder owns."""
-
-    license_id: int
-    account: Address
-
-
-class LicenseTransferred(Struct, frozen=True, kw_only=True, gc=False):
-    """Sender zero is the mint, recipient zero the burn."""
-
-    license_id: int
-    sender: Address
-    recipient: Address
-
-
-class LicenseRevoked(Struct, frozen=True, kw_only=True, gc=False):
-    license_id: int
-
-
-class VehicleMinted(Struct, frozen=True, kw_only=True, gc=False):
-    vehicle_id: int
-    owner: Address | None = None
-
-
-class VehicleTransferred(Struct, frozen=True, kw_only=True, gc=False):
-    """The only source of who owns a vehicle's NFT. Recipient zero is the burn."""
-
-    vehicle_id: int
-    sender: Address
-    recipient: Address
-
-
-class VehicleBurned(Struct, frozen=True, kw_only=True, gc=False):
-    vehicle_id: int
-    former_owner: Address | None = None
 
 
 DeviceFact = (
@@ -263,17 +321,137 @@ DeviceFact = (
     | DeviceBurned
     | BeneficiarySet
 )
-LicenseFact = ManufacturerLicensed | ManufacturerLicenseRevoked | HardwareLicensed | HardwareLicenseRevoked
-ManufacturerFact = ManufacturerMinted | ManufacturerTransferred | ManufacturerAttributeSet
-LicenseTokenFact = LicenseMinted | LicenseTransferred | LicenseRevoked
-VehicleFact = VehicleMinted | VehicleTransferred | VehicleBurned
-Fact = DeviceFact | LicenseFact | ManufacturerFact | LicenseTokenFact | VehicleFact
 
-FACT_TYPES: dict[str, type[Fact]] = {fact.__name__: fact for fact in Fact.__args__}
+
+# Licenses that a registrar grants by number. An `expires_at` of 0 is never; a license is expired from that second on
+
+
+class ManufacturerLicensed(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """A manufacturer was granted a license, or its license was renewed. A renewal clears a revocation."""
+
+    manufacturer_id: int
+    account: Address | None = None
+    name: str | None = None
+    license_uri: str | None = None
+    license_hash: Hash | None = None
+    expires_at: Seconds | None = None
+
+
+class ManufacturerLicenseRevoked(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """A manufacturer's license was revoked."""
+
+    manufacturer_id: int
+    reason: str | None = None
+
+
+class HardwareLicensed(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """A hardware model was licensed to a manufacturer, or its license was renewed."""
+
+    hardware_license_id: int
+    manufacturer_id: int | None = None
+    model: str | None = None
+    hardware_revision: str | None = None
+    license_uri: str | None = None
+    license_hash: Hash | None = None
+    expires_at: Seconds | None = None
+
+
+class HardwareLicenseRevoked(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """The license of a hardware model was revoked."""
+
+    hardware_license_id: int
+    reason: str | None = None
+
+
+LicenseFact = ManufacturerLicensed | ManufacturerLicenseRevoked | HardwareLicensed | HardwareLicenseRevoked
+
+
+# Manufacturers, licenses and vehicles that are tokens. Their owners follow from transfers alone, as those of devices do
+
+
+class ManufacturerMinted(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """The token of a manufacturer was minted."""
+
+    manufacturer_id: int
+    name: str | None = None
+
+
+class ManufacturerTransferred(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """The token of a manufacturer has a new owner. A zero recipient is the burn."""
+
+    manufacturer_id: int
+    sender: Address
+    recipient: Address
+
+
+class ManufacturerAttributeSet(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """An attribute of a manufacturer was set."""
+
+    manufacturer_id: int
+    attribute: str
+    value: str
+
+
+ManufacturerFact = ManufacturerMinted | ManufacturerTransferred | ManufacturerAttributeSet
+
+
+class LicenseMinted(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """A license token was minted. It licenses the manufacturers whose tokens its holder owns."""
+
+    license_id: int
+    account: Address
+
+
+class LicenseTransferred(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """A license token has a new holder. A zero sender is the mint, a zero recipient the burn."""
+
+    license_id: int
+    sender: Address
+    recipient: Address
+
+
+class LicenseRevoked(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """A license token was revoked."""
+
+    license_id: int
+
+
+LicenseTokenFact = LicenseMinted | LicenseTransferred | LicenseRevoked
+
+
+class VehicleMinted(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """The token of a vehicle was minted."""
+
+    vehicle_id: int
+    owner: Address | None = None
+
+
+class VehicleTransferred(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """The token of a vehicle has a new owner. A zero recipient is the burn."""
+
+    vehicle_id: int
+    sender: Address
+    recipient: Address
+
+
+class VehicleBurned(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """The token of a vehicle was burned."""
+
+    vehicle_id: int
+    former_owner: Address | None = None
+
+
+VehicleFact = VehicleMinted | VehicleTransferred | VehicleBurned
+
+Fact = DeviceFact | LicenseFact | ManufacturerFact | LicenseTokenFact | VehicleFact
 
 
 class Kind(IntEnum):
-    """The number stored for each fact in `event.kind`. Never renumber: databases hold it."""
+    """The number stored in `event.kind` for each fact, named as the fact. Never renumber: databases contain it.
+
+    UNMAPPED is a log that no rule of the profile matches, UNDECODABLE one that a rule matches but whose bytes do not
+    fit the rule's event.
+    """
 
     UNMAPPED = 0
     UNDECODABLE = 1
@@ -309,35 +487,20 @@ class Kind(IntEnum):
     VEHICLE_BURNED = 31
 
 
+# Read from the declarations above
+
+FACT_TYPES: dict[str, type[Fact]] = {fact_type.__name__: fact_type for fact_type in Fact.__args__}
+
 KIND_OF: dict[type[Fact], Kind] = {
-    DeviceMinted: Kind.DEVICE_MINTED,
-    DeviceTransferred: Kind.DEVICE_TRANSFERRED,
-    DeviceAttributeSet: Kind.DEVICE_ATTRIBUTE_SET,
-    DeviceAddressReset: Kind.DEVICE_ADDRESS_RESET,
-    TestRecorded: Kind.TEST_RECORDED,
-    DeviceProvisioned: Kind.DEVICE_PROVISIONED,
-    UserAuthorized: Kind.USER_AUTHORIZED,
-    UserRevoked: Kind.USER_REVOKED,
-    FactoryReset: Kind.FACTORY_RESET,
-    FirmwareUpdated: Kind.FIRMWARE_UPDATED,
-    EndOfLifeRecorded: Kind.END_OF_LIFE_RECORDED,
-    ManufacturerLicensed: Kind.MANUFACTURER_LICENSED,
-    ManufacturerLicenseRevoked: Kind.MANUFACTURER_LICENSE_REVOKED,
-    HardwareLicensed: Kind.HARDWARE_LICENSED,
-    HardwareLicenseRevoked: Kind.HARDWARE_LICENSE_REVOKED,
-    DeviceClaimed: Kind.DEVICE_CLAIMED,
-    DeviceUnclaimed: Kind.DEVICE_UNCLAIMED,
-    DevicePaired: Kind.DEVICE_PAIRED,
-    DeviceUnpaired: Kind.DEVICE_UNPAIRED,
-    DeviceBurned: Kind.DEVICE_BURNED,
-    BeneficiarySet: Kind.BENEFICIARY_SET,
-    ManufacturerMinted: Kind.MANUFACTURER_MINTED,
-    ManufacturerTransferred: Kind.MANUFACTURER_TRANSFERRED,
-    ManufacturerAttributeSet: Kind.MANUFACTURER_ATTRIBUTE_SET,
-    LicenseMinted: Kind.LICENSE_MINTED,
-    LicenseTransferred: Kind.LICENSE_TRANSFERRED,
-    LicenseRevoked: Kind.LICENSE_REVOKED,
-    VehicleMinted: Kind.VEHICLE_MINTED,
-    VehicleTransferred: Kind.VEHICLE_TRANSFERRED,
-    VehicleBurned: Kind.VEHICLE_BURNED,
+    fact_type: Kind[re.sub("(?<=[a-z])(?=[A-Z])", "_", name).upper()] for name, fact_type in FACT_TYPES.items()
 }
+
+CODE_FIELDS: dict[type[Fact], dict[str, type[Code]]] = {
+    fact_type: {
+        name: hint.__metadata__[0]
+        for name, hint in get_type_hints(fact_type, include_extras=True).items()
+        if hasattr(hint, "__metadata__")
+    }
+    for fact_type in FACT_TYPES.values()
+}
+"""The fields of each fact that hold a number of an enumeration, with the enumeration."""

@@ -4,47 +4,10 @@ The numbers are stored. Where a contract gives them they are the contract's; nev
 """
 
 import re
-from collections.abc import Callable
 from enum import IntEnum, IntFlag
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from stdnum import luhn
-
-from schema.events import (
-    ZERO_ADDRESS,
-    BeneficiarySet,
-    DeviceAddressReset,
-    DeviceAttributeSet,
-    DeviceBurned,
-    DeviceClaimed,
-    DeviceMinted,
-    DevicePaired,
-    DeviceProvisioned,
-    DeviceTransferred,
-    DeviceUnclaimed,
-    DeviceUnpaired,
-    EndOfLifeRecorded,
-    Fact,
-    FactoryReset,
-    FirmwareUpdated,
-    HardwareLicensed,
-    HardwareLicenseRevoked,
-    LicenseMinted,
-    LicenseRevoked,
-    LicenseTransferred,
-    ManufacturerAttributeSet,
-    ManufacturerLicensed,
-    ManufacturerLicenseRevoked,
-    ManufacturerMinted,
-    ManufacturerTransferred,
-    Seconds,
-    TestRecorded,
-    UserAuthorized,
-    UserRevoked,
-    VehicleBurned,
-    VehicleMinted,
-    VehicleTransferred,
-)
 
 
 class FactoryResetReason(IntEnum):
@@ -82,13 +45,6 @@ class Sanitization(IntEnum):
 
 Code = FactoryResetReason | FirmwareUpdateResult | EndOfLifeProcess | Sanitization
 CodeT = TypeVar("CodeT", FactoryResetReason, FirmwareUpdateResult, EndOfLifeProcess, Sanitization)
-
-CODE_FIELDS: dict[type[Fact], dict[str, type[Code]]] = {
-    FactoryReset: {"reason": FactoryResetReason},
-    FirmwareUpdated: {"result": FirmwareUpdateResult},
-    EndOfLifeRecorded: {"process": EndOfLifeProcess, "sanitization": Sanitization},
-}
-"""The fields of facts that hold a code."""
 
 
 class EndOfLifeStatus(IntEnum):
@@ -185,37 +141,6 @@ DISPOSITIONS: dict[str, Disposition] = {disposition.name: disposition for dispos
 
 EpcisWords = tuple[EpcisAction | None, BizStep | None, Disposition | None]
 
-
-def known_code(codes: type[Code], number: int) -> bool:
-    """Tell whether a contract's number is in its list; -1 never is, it stands for all that are not."""
-    return number >= 0 and number in codes._value2member_map_
-
-
-def code_of(codes: type[CodeT], number: int) -> CodeT:
-    """Return the member that a contract's number names, `UNKNOWN` for a number outside the list."""
-    return codes(number if known_code(codes, number) else -1)
-
-
-def event_time(fact: Fact) -> Seconds | None:
-    """Return when the emitter says it happened, in its own unix seconds; None where the fact does not say."""
-    field = EVENT_TIME_FIELDS.get(type(fact))
-    return getattr(fact, field) if field else None
-
-
-def epcis(fact: Fact) -> EpcisWords:
-    """Return what EPCIS 2.0 calls the fact: action, business step and disposition, None for what has no word."""
-    return EPCIS_WORDS[type(fact)](fact)
-
-
-EVENT_TIME_FIELDS: dict[type[Fact], str] = {
-    DeviceMinted: "manufactured_at",
-    TestRecorded: "tested_at",
-    DeviceProvisioned: "provisioned_at",
-    FactoryReset: "reset_at",
-    FirmwareUpdated: "applied_at",
-    EndOfLifeRecorded: "occurred_at",
-}
-
 NO_WORDS: EpcisWords = (None, None, None)
 COMMISSIONED: EpcisWords = (EpcisAction.ADD, BizStep.commissioning, Disposition.active)
 CONFORMED: EpcisWords = (EpcisAction.OBSERVE, BizStep.inspecting, Disposition.conformant)
@@ -232,59 +157,14 @@ END_OF_LIFE_WORDS: dict[int, EpcisWords] = {
 }
 
 
-def _always(words: EpcisWords) -> Callable[[Any], EpcisWords]:
-    return lambda fact: words
+def known_code(codes: type[Code], number: int) -> bool:
+    """Tell whether a contract's number is in its list; -1 never is, it stands for all that are not."""
+    return number >= 0 and number in codes._value2member_map_
 
 
-def _test_words(fact: TestRecorded) -> EpcisWords:
-    return CONFORMED if fact.passed else NOT_CONFORMED
-
-
-def _transfer_words(fact: DeviceTransferred) -> EpcisWords:
-    return BURNED if fact.recipient == ZERO_ADDRESS else OBSERVED
-
-
-def _end_of_life_words(fact: EndOfLifeRecorded) -> EpcisWords:
-    # an unknown step says that something happened and no more
-    return END_OF_LIFE_WORDS.get(fact.process, OBSERVED)
-
-
-def _pairing_words(fact: DevicePaired) -> EpcisWords:
-    return INSTALLED if fact.vehicle_id else REMOVED
-
-
-EPCIS_WORDS: dict[type[Fact], Callable[[Any], EpcisWords]] = {
-    DeviceMinted: _always(COMMISSIONED),
-    DeviceTransferred: _transfer_words,
-    DeviceAttributeSet: _always(OBSERVED),
-    DeviceAddressReset: _always(OBSERVED),
-    TestRecorded: _test_words,
-    DeviceProvisioned: _always(PROVISIONED),
-    UserAuthorized: _always(NO_WORDS),
-    UserRevoked: _always(NO_WORDS),
-    FactoryReset: _always(OBSERVED),
-    FirmwareUpdated: _always(OBSERVED),
-    EndOfLifeRecorded: _end_of_life_words,
-    ManufacturerLicensed: _always(NO_WORDS),
-    ManufacturerLicenseRevoked: _always(NO_WORDS),
-    HardwareLicensed: _always(NO_WORDS),
-    HardwareLicenseRevoked: _always(NO_WORDS),
-    DeviceClaimed: _always(PROVISIONED),
-    DeviceUnclaimed: _always(OBSERVED),
-    DevicePaired: _pairing_words,
-    DeviceUnpaired: _always(REMOVED),
-    DeviceBurned: _always(BURNED),
-    BeneficiarySet: _always(OBSERVED),
-    ManufacturerMinted: _always(NO_WORDS),
-    ManufacturerTransferred: _always(NO_WORDS),
-    ManufacturerAttributeSet: _always(NO_WORDS),
-    LicenseMinted: _always(NO_WORDS),
-    LicenseTransferred: _always(NO_WORDS),
-    LicenseRevoked: _always(NO_WORDS),
-    VehicleMinted: _always(NO_WORDS),
-    VehicleTransferred: _always(NO_WORDS),
-    VehicleBurned: _always(NO_WORDS),
-}
+def code_of(codes: type[CodeT], number: int) -> CodeT:
+    """Return the member that a contract's number names, `UNKNOWN` for a number outside the list."""
+    return codes(number if known_code(codes, number) else -1)
 
 
 def version_key(text: str | None) -> str:

@@ -14,8 +14,10 @@ from indexer.fold import claims, devices, grants, license_tokens, licenses, rows
 from indexer.fold.contradictions import contradictions
 from indexer.fold.row_changes import Ledger, OpenRows, Placed
 from schema.events import (
+    CODE_FIELDS,
     KIND_OF,
     ZERO_ADDRESS,
+    AboutDevice,
     BeneficiarySet,
     DeviceAddressReset,
     DeviceAttributeSet,
@@ -42,7 +44,6 @@ from schema.events import (
     ManufacturerLicenseRevoked,
     ManufacturerMinted,
     ManufacturerTransferred,
-    OfDevice,
     TestRecorded,
     UserAuthorized,
     UserRevoked,
@@ -53,14 +54,11 @@ from schema.events import (
 from schema.profile.model import GrantPolicy
 from schema.tables.values import saturate, text_key
 from schema.vocabulary import (
-    CODE_FIELDS,
     AuthorizationEndReason,
     EventFlag,
     FirmwareUpdateResult,
     LicenseStatus,
     Verdict,
-    epcis,
-    event_time,
     known_code,
 )
 
@@ -122,7 +120,7 @@ def fold(open_rows: OpenRows, facts: Sequence[Placed], rules: Rules) -> Changes:
 def _apply(ledger: Ledger, rules: Rules, at: Placed) -> Reading:
     fact = at.fact
     reading = _read(fact, at.block_time)
-    if isinstance(fact, OfDevice):  # nearly all are, and each case that is not taken costs 0.1 us
+    if isinstance(fact, AboutDevice):  # nearly all are, and each case that is not taken costs 0.1 us
         _apply_to_device(ledger, rules, at, fact, reading)
         return reading
     match fact:
@@ -154,14 +152,14 @@ def _apply(ledger: Ledger, rules: Rules, at: Placed) -> Reading:
 
 def _read(fact: Fact, block_time: int) -> Reading:
     """Returns what can be told from the fact alone."""
-    _, biz_step, disposition = epcis(fact)
+    _, biz_step, disposition = fact.epcis
     reading = Reading(KIND_OF[type(fact)], biz_step=biz_step, disposition=disposition)
-    happened_at = event_time(fact)
+    happened_at = fact.event_time
     if happened_at is not None:
         reading.event_time = saturate(happened_at)
         if happened_at > block_time:
             reading.flags |= EventFlag.TIME_IN_FUTURE
-    for field, codes in CODE_FIELDS.get(type(fact), {}).items():
+    for field, codes in CODE_FIELDS[type(fact)].items():
         number = getattr(fact, field)
         if number is not None and not known_code(codes, number):
             reading.flags |= EventFlag.UNKNOWN_CODE

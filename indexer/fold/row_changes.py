@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from indexer.fold import rows
 from indexer.fold.row_spans import Spans
-from schema.events import Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred, OfDevice
+from schema.events import AboutDevice, Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred
 from schema.tables.values import block_of, uint256_bytes
 
 TokenKey = tuple[bytes, int]
@@ -77,7 +77,7 @@ def named_by(facts: Sequence[Placed]) -> Names:
     vehicles, licenses, accounts = set(), set(), set()
     for placed in facts:
         fact = placed.fact
-        if isinstance(fact, OfDevice):
+        if isinstance(fact, AboutDevice):
             devices.add((placed.device_contract, fact.token_id))
         elif isinstance(fact, LicenseMinted):
             accounts.add(fact.account)

@@ -11,9 +11,9 @@ from msgspec.structs import FieldInfo, fields
 
 from schema.abi.decoder import Argument, clean_text
 from schema.abi.keccak import checksummed, keccak256
-from schema.events import FACT_TYPES, Address, Fact, Hash, Seconds, TestKind
+from schema.events import CODE_FIELDS, FACT_TYPES, Address, Fact, Hash, Seconds, TestKind
 from schema.profile.errors import Place, suggestion, toml
-from schema.vocabulary import CODE_FIELDS, Code
+from schema.vocabulary import Code
 
 
 class Holds(StrEnum):
@@ -58,7 +58,7 @@ class FactField:
 
 
 def _fact_field(fact_type: type[Fact], info: FieldInfo, hint: Any) -> FactField:
-    codes = CODE_FIELDS.get(fact_type, {}).get(info.name)
+    codes = CODE_FIELDS[fact_type].get(info.name)
     holds = Holds.CODE if codes else HOLDS_BY_NAME.get(info.name) or HOLDS_BY_TYPE[_without_none(hint)]
     return FactField(info.name, holds, info.required, codes)
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from stdnum import luhn
 
 from schema.events import (
-    FACT_TYPES,
+    CODE_FIELDS,
+    KIND_OF,
     ZERO_ADDRESS,
     Address,
     BeneficiarySet,
@@ -23,6 +24,7 @@ from schema.events import (
     Fact,
     FactoryReset,
     FirmwareUpdated,
+    Kind,
     LicenseMinted,
     Seconds,
     TestKind,
@@ -33,8 +35,6 @@ from schema.events import (
 from schema.vocabulary import (
     BIZ_STEPS,
     DISPOSITIONS,
-    EPCIS_WORDS,
-    EVENT_TIME_FIELDS,
     BizStep,
     Code,
     Disposition,
@@ -46,13 +46,16 @@ from schema.vocabulary import (
     FirmwareUpdateResult,
     Sanitization,
     code_of,
-    epcis,
-    event_time,
     imei_key,
     imei_valid,
     known_code,
     version_key,
 )
+
+
+def snake_case(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
 
 ALICE, BOB = Address(b"a" * 20), Address(b"b" * 20)
 
@@ -106,10 +109,17 @@ def test_each_flag_is_one_bit_of_its_own() -> None:
     assert sum(EventFlag) == (1 << len(EventFlag)) - 1
 
 
-def test_every_fact_has_epcis_words_and_every_time_is_a_field_of_its_fact() -> None:
-    assert set(EPCIS_WORDS) == set(FACT_TYPES.values())
-    for fact_type, field in EVENT_TIME_FIELDS.items():
-        assert field in fact_type.__struct_fields__
+def test_every_fact_has_a_kind_of_its_name() -> None:
+    assert set(KIND_OF.values()) == set(Kind) - {Kind.UNMAPPED, Kind.UNDECODABLE}
+    assert all(kind.name == snake_case(fact_type.__name__).upper() for fact_type, kind in KIND_OF.items())
+
+
+def test_a_code_is_a_field_that_names_its_enumeration() -> None:
+    assert {fact_type: codes for fact_type, codes in CODE_FIELDS.items() if codes} == {
+        FactoryReset: {"reason": FactoryResetReason},
+        FirmwareUpdated: {"result": FirmwareUpdateResult},
+        EndOfLifeRecorded: {"process": EndOfLifeProcess, "sanitization": Sanitization},
+    }
 
 
 WORDS = [
@@ -139,8 +149,8 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("fact", "words"), WORDS)
-def test_a_fact_is_told_in_the_words_of_epcis(fact: Fact, words: tuple[str | None, str | None, str | None]) -> None:
-    assert tuple(word and word.name for word in epcis(fact)) == words
+def test_each_fact_has_its_epcis_words(fact: Fact, words: tuple[str | None, str | None, str | None]) -> None:
+    assert tuple(word and word.name for word in fact.epcis) == words
 
 
 def test_words_are_stored_as_numbers_and_found_by_their_names() -> None:
@@ -150,10 +160,10 @@ def test_words_are_stored_as_numbers_and_found_by_their_names() -> None:
 
 
 def test_the_time_of_an_event_is_its_emitters() -> None:
-    assert event_time(DeviceMinted(token_id=1, manufactured_at=Seconds(5))) == 5
-    assert event_time(FactoryReset(token_id=1, reset_at=Seconds(2**70))) == 2**70
-    assert event_time(FactoryReset(token_id=1)) is None
-    assert event_time(UserAuthorized(token_id=1, user=ALICE, expires_at=Seconds(9))) is None
+    assert DeviceMinted(token_id=1, manufactured_at=Seconds(5)).event_time == 5
+    assert FactoryReset(token_id=1, reset_at=Seconds(2**70)).event_time == 2**70
+    assert FactoryReset(token_id=1).event_time is None
+    assert UserAuthorized(token_id=1, user=ALICE, expires_at=Seconds(9)).event_time is None
 
 
 def compare(left: str, right: str) -> int:

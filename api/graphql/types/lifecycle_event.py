@@ -16,7 +16,7 @@ from api.queries.recorded import Finality, RecordedEvent
 from api.queries.sql.as_of import Pin
 from schema.events import Kind
 from schema.profile.model import Mapped, Reading
-from schema.vocabulary import NO_WORDS, EpcisAction, EpcisWords, EventFlag, VerificationLevel, epcis, event_time
+from schema.vocabulary import NO_WORDS, EpcisAction, EpcisWords, EventFlag, VerificationLevel
 
 if TYPE_CHECKING:
     from api.graphql.types.devices import Device
@@ -138,8 +138,8 @@ def flags_of(bits: int) -> list[EventFlag]:
 
 
 def _seconds(reading: Reading) -> int | None:
-    return event_time(reading.fact) if isinstance(reading, Mapped) else None
+    return reading.fact.event_time if isinstance(reading, Mapped) else None
 
 
 def _words(reading: Reading) -> EpcisWords:
-    return epcis(reading.fact) if isinstance(reading, Mapped) else NO_WORDS
+    return reading.fact.epcis if isinstance(reading, Mapped) else NO_WORDS
