@@ -1,17 +1,16 @@
 """Connections, by Relay: pages of a list that stays at its block while the index moves on."""
 
 from collections.abc import Callable
-from functools import cache
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import strawberry
 from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionSetNode
 from sqlalchemy import Row
-from strawberry import UNSET
 
 from api.graphql.context import Context, Info
 from api.graphql.errors import BadUserInput
 from api.graphql.inputs.as_of import check_canonical
+from api.graphql.paging.arguments import PageArguments, page_size
 from api.graphql.paging.cursors import Bookmark, CursorMaker, fingerprint, read_cursor
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
@@ -20,16 +19,6 @@ from api.queries.sql.pages import Listing, Order, Page, Window, merged, place_of
 from api.reading.loaders import CountOf, PageOf
 
 NodeT = TypeVar("NodeT")
-
-First = Annotated[
-    int | None, strawberry.argument(description="The first so many, 0 to 100; 20 where neither it nor `last` is given.")
-]
-After = Annotated[str | None, strawberry.argument(description="Behind this cursor.")]
-Last = Annotated[int | None, strawberry.argument(description="The last so many, 0 to 100; not with `first`.")]
-Before = Annotated[str | None, strawberry.argument(description="Before this cursor.")]
-
-DEFAULT_SIZE = 20
-MAX_SIZE = 100
 
 
 @strawberry.type(description="Relay's page information.")
@@ -54,19 +43,6 @@ class Connection(Generic[NodeT]):
     total_count: int = strawberry.field(description="How many rows the whole list has. Counted only when selected.")
 
 
-class Slice(NamedTuple):
-    """The page arguments of a field, as they came."""
-
-    first: int | None = UNSET
-    after: str | None = UNSET
-    last: int | None = UNSET
-    before: str | None = UNSET
-
-    @property
-    def has_cursor(self) -> bool:
-        return not (self.after is None or self.after is UNSET) or not (self.before is None or self.before is UNSET)
-
-
 class Listed(NamedTuple):
     """What list a field is: whose (0: of no parent), in which order, and which rows of it."""
 
@@ -80,13 +56,13 @@ Build = Callable[[Row[Any], Pin], NodeT]
 
 
 async def connect(
-    info: Info, listed: Listed, slice: Slice, pins: tuple[Pin, ...], build: Build[NodeT]
+    info: Info, listed: Listed, arguments: PageArguments, pins: tuple[Pin, ...], build: Build[NodeT]
 ) -> Connection[NodeT]:
     """Returns the asked page of a list, of the chains of the pins. Raises BadUserInput."""
     context, wanted = info.context, selected(info)
     # only a cursor that was given, or is told, holds the list's fingerprint
-    mark = _mark(listed, pins) if wanted & CURSOR_FIELDS or slice.has_cursor else b""
-    window, bookmarks = _window(slice, mark, listed.order)
+    mark = _mark(listed, pins) if wanted & CURSOR_FIELDS or arguments.has_cursor else b""
+    window, bookmarks = _window(arguments, mark, listed.order)
     if bookmarks:
         pins = await _pins_of(context, bookmarks, pins)
     keys = [key_of(pin, listed.parent) for pin in pins]
@@ -113,33 +89,16 @@ def _mark(listed: Listed, pins: tuple[Pin, ...]) -> bytes:
     return fingerprint(listed.listing.name, parent, listed.order.name, listed.order.descending, listed.filter)
 
 
-def _window(slice: Slice, mark: bytes, order: Order) -> tuple[Window, list[Bookmark]]:
-    size, backward = page_size(slice.first, slice.last)
-    if not slice.has_cursor:
+def _window(arguments: PageArguments, mark: bytes, order: Order) -> tuple[Window, list[Bookmark]]:
+    size, backward = page_size(arguments.first, arguments.last)
+    if not arguments.has_cursor:
         return Window(size, backward), []
     ends = [
-        read_cursor(text, mark, order, name) if text is not None and text is not UNSET else None
-        for name, text in (("after", slice.after), ("before", slice.before))
+        None if text is None else read_cursor(text, mark, order, name)
+        for name, text in (("after", arguments.after), ("before", arguments.before))
     ]
     after, before = (None if end is None else end.place for end in ends)
     return Window(size, backward, after, before), [end for end in ends if end is not None]
-
-
-@cache
-def page_size(first: int | None, last: int | None) -> tuple[int, bool]:
-    """Returns how many rows are asked for, and whether from the list's end. Raises BadUserInput."""
-    first, last = _size(first, "first"), _size(last, "last")
-    if first is not None and last is not None:
-        raise BadUserInput("first and last are both given: a page is taken from one end, leave one out.")
-    return (DEFAULT_SIZE if first is None else first, False) if last is None else (last, True)
-
-
-def _size(size: int | None, name: str) -> int | None:
-    if size is None or size is UNSET:
-        return None
-    if not 0 <= size <= MAX_SIZE:
-        raise BadUserInput(f"{name} is {size}: a page has 0 to {MAX_SIZE} rows. Ask for the next page with a cursor.")
-    return size
 
 
 async def _pins_of(context: Context, bookmarks: list[Bookmark], asked: tuple[Pin, ...]) -> tuple[Pin, ...]:

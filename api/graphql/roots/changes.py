@@ -10,7 +10,7 @@ from strawberry import UNSET
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
 from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
-from api.graphql.paging.connections import page_size
+from api.graphql.paging.arguments import page_size
 from api.graphql.paging.feed_cursors import FeedCursors, Stands, watch_set_marks
 from api.graphql.types.event_rows import asks_for_unmapped
 from api.graphql.types.events import to_event

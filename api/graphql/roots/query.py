@@ -9,7 +9,8 @@ from api.graphql.context import Info
 from api.graphql.inputs.as_of import AsOf, pins_at
 from api.graphql.inputs.filters import HardwareLicenseFilter, ManufacturerFilter, to_filter
 from api.graphql.inputs.orders import BY_MANUFACTURER_ID, NEWEST_FIRST, OLDEST_FIRST, ManufacturerOrder
-from api.graphql.paging.connections import After, Before, Connection, First, Last, Listed, Slice, connect
+from api.graphql.paging.arguments import PageArguments, connection_field
+from api.graphql.paging.connections import Connection, Listed, connect
 from api.graphql.paging.ids import Node
 from api.graphql.roots.changes import ChangePage, FeedAfter, FeedFilterBy, FeedFirst, LeastFinality, changes
 from api.graphql.roots.lookups import (
@@ -76,14 +77,11 @@ class Query:
         found = await find_device(info.context, by, as_of)
         return None if found is None else to_device(*found)
 
-    @field("Devices, newest mint first.")
+    @connection_field("Devices, newest mint first.")
     async def devices(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
         filter_by: DeviceFilterBy = UNSET,
         order_by: DeviceOrderBy = NEWEST_FIRST,
         as_of: At = UNSET,
@@ -91,9 +89,7 @@ class Query:
         by = order_by or NEWEST_FIRST
         order = device_order(by.field.name, by.descends)
         listed = Listed(DEVICES, order, filter=to_filter(filter_by))
-        return await connect(
-            info, listed, Slice(first, after, last, before), await pins_at(info.context, as_of), to_device
-        )
+        return await connect(info, listed, page, await pins_at(info.context, as_of), to_device)
 
     @field("One manufacturer, or null.")
     async def manufacturer(
@@ -105,14 +101,11 @@ class Query:
         found = await find_manufacturer(info.context, by, as_of)
         return None if found is None else to_manufacturer(*found)
 
-    @field("Manufacturers, by manufacturer id.")
+    @connection_field("Manufacturers, by manufacturer id.")
     async def manufacturers(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
         filter_by: ManufacturerFilterBy = UNSET,
         order_by: ManufacturerOrderBy = BY_MANUFACTURER_ID,
         as_of: At = UNSET,
@@ -122,7 +115,7 @@ class Query:
         order = manufacturer_order(by.field.name, by.descends)
         pins = await pins_at(info.context, as_of)
         listed = Listed(MANUFACTURERS, order, filter=filter)
-        return await connect(info, listed, Slice(first, after, last, before), pins, to_manufacturer)
+        return await connect(info, listed, page, pins, to_manufacturer)
 
     @field("One hardware licence, or null.")
     async def hardware_license(
@@ -134,49 +127,40 @@ class Query:
         found = await find_hardware_license(info.context, by, as_of)
         return None if found is None else to_hardware_license(*found)
 
-    @field("Hardware licences, the first granted first.")
+    @connection_field("Hardware licences, the first granted first.")
     async def hardware_licenses(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
         filter_by: HardwareLicenseFilterBy = UNSET,
         as_of: At = UNSET,
     ) -> Connection[HardwareLicense]:
         filter = _with_whole(to_filter(filter_by), info.context.snapshot.whole_hardware)
         pins = await pins_at(info.context, as_of)
         listed = Listed(HARDWARE_LICENSES, BY_ID, filter=filter)
-        return await connect(info, listed, Slice(first, after, last, before), pins, to_hardware_license)
+        return await connect(info, listed, page, pins, to_hardware_license)
 
-    @field(
+    @connection_field(
         "Which devices may this user or organization manage: the exact reverse of `Device.authorizedUsers`. In the "
         "order of the grants."
     )
     async def authorizations(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
         filter_by: AuthorizationFilterBy = UNSET,
         active_at: ActiveAt = UNSET,
         scope: Scoped = AuthorizationScope.ACTIVE,
         as_of: At = UNSET,
     ) -> Connection[Authorization]:
-        slice, pins = Slice(first, after, last, before), await pins_at(info.context, as_of)
-        return await connect_authorizations(info, slice, pins, filter_by, active_at, scope)
+        pins = await pins_at(info.context, as_of)
+        return await connect_authorizations(info, page, pins, filter_by, active_at, scope)
 
-    @field("Events of all devices and licences.")
+    @connection_field("Events of all devices and licences.")
     async def lifecycle_events(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
         filter_by: HistoryFilterBy = UNSET,
         order_by: HistoryOrderBy = OLDEST_FIRST,
         as_of: At = UNSET,
@@ -186,7 +170,7 @@ class Query:
         order = event_order(by.field.name, by.descends)
         pins = await pins_at(info.context, as_of)
         listed = Listed(events_listing(filter), order, filter=filter)
-        return await connect(info, listed, Slice(first, after, last, before), pins, events_of(info.context))
+        return await connect(info, listed, page, pins, events_of(info.context))
 
     @field(
         "The change feed, oldest first, for programs that keep a copy: what the subscription pushes, by pull, with the "
@@ -202,17 +186,14 @@ class Query:
     ) -> ChangePage:
         return await changes(info.context, after, first, filter_by, finality)
 
-    @field("What reorgs took back, latest first.")
+    @connection_field("What reorgs took back, latest first.")
     async def orphaned_events(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
         filter_by: HistoryFilterBy = UNSET,
     ) -> Connection[OrphanedEvent]:
-        return await orphaned_events(info, Slice(first, after, last, before), filter_by)
+        return await orphaned_events(info, page, filter_by)
 
     @field("A transaction that holds at least one of our events; null when none is indexed (yet).")
     async def transaction(

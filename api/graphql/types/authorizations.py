@@ -12,7 +12,8 @@ from strawberry import UNSET
 from api.graphql.context import Context, Info
 from api.graphql.inputs.filters import AuthorizationFilter, to_filter
 from api.graphql.inputs.orders import told
-from api.graphql.paging.connections import Connection, Listed, Slice, connect
+from api.graphql.paging.arguments import PageArguments
+from api.graphql.paging.connections import Connection, Listed, connect
 from api.graphql.paging.ids import AuthorizationName, Node, at
 from api.graphql.types.event_rows import event_at
 from api.graphql.types.lifecycle_event import LifecycleEvent
@@ -119,7 +120,7 @@ class Authorization(Node):
 
 def connect_authorizations(
     info: Info,
-    slice: Slice,
+    page: PageArguments,
     pins: tuple[Pin, ...],
     filter_by: AuthorizationFilter | None,
     active_at: datetime | None,
@@ -130,7 +131,7 @@ def connect_authorizations(
     instant = None if active_at is None or active_at is UNSET else seconds_down(active_at)
     everything = scope is AuthorizationScope.ALL
     listing = listing_of(of_device=device != 0, everything=everything, active_at=None if everything else instant)
-    return connect(info, Listed(listing, BY_POSITION, device, to_filter(filter_by)), slice, pins, to_authorization)
+    return connect(info, Listed(listing, BY_POSITION, device, to_filter(filter_by)), page, pins, to_authorization)
 
 
 def to_authorization(row: Row[Any], pin: Pin) -> Authorization:

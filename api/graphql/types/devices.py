@@ -10,7 +10,8 @@ from strawberry import UNSET
 from api.graphql.context import Context, Info
 from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
 from api.graphql.inputs.orders import OLDEST_FIRST, LifecycleEventOrder
-from api.graphql.paging.connections import After, Before, Build, Connection, First, Last, Listed, Slice, connect
+from api.graphql.paging.arguments import PageArguments, connection_field
+from api.graphql.paging.connections import Build, Connection, Listed, connect
 from api.graphql.paging.ids import DeviceName, Node
 from api.graphql.types.authorizations import (
     ActiveAt,
@@ -103,13 +104,10 @@ class EndOfLife:
         description="The strongest that any step states: NONE < CLEAR < PURGE < DESTROY; null when none states one."
     )
 
-    @field("The steps recorded, oldest first.")
-    async def steps(
-        self, info: Info, first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
-    ) -> Connection[EndOfLifeRecorded]:
-        slice = Slice(first, after, last, before)
+    @connection_field("The steps recorded, oldest first.")
+    async def steps(self, info: Info, page: PageArguments) -> Connection[EndOfLifeRecorded]:
         return await connect(
-            info, Listed(END_OF_LIFE_STEPS, BY_POSITION, self.device), slice, (self.pin,), events_of(info.context)
+            info, Listed(END_OF_LIFE_STEPS, BY_POSITION, self.device), page, (self.pin,), events_of(info.context)
         )
 
 
@@ -246,50 +244,36 @@ class Device(Node):
             applied_at=date_time(row.firmware_updated_at),
         )
 
-    @field("Updates over the air, failed ones too, oldest first.")
-    async def firmware_updates(
-        self, info: Info, first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
-    ) -> Connection[FirmwareUpdated]:
-        return await self._facts(FirmwareUpdated, info, FIRMWARE_UPDATES, Slice(first, after, last, before))
+    @connection_field("Updates over the air, failed ones too, oldest first.")
+    async def firmware_updates(self, info: Info, page: PageArguments) -> Connection[FirmwareUpdated]:
+        return await self._facts(FirmwareUpdated, info, FIRMWARE_UPDATES, page)
 
-    @field("In-circuit test results, oldest first.")
-    async def in_circuit_tests(
-        self, info: Info, first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
-    ) -> Connection[TestRecorded]:
-        return await self._facts(TestRecorded, info, IN_CIRCUIT_TESTS, Slice(first, after, last, before))
+    @connection_field("In-circuit test results, oldest first.")
+    async def in_circuit_tests(self, info: Info, page: PageArguments) -> Connection[TestRecorded]:
+        return await self._facts(TestRecorded, info, IN_CIRCUIT_TESTS, page)
 
-    @field("Mechanical test results, oldest first.")
-    async def mechanical_tests(
-        self, info: Info, first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
-    ) -> Connection[TestRecorded]:
-        return await self._facts(TestRecorded, info, MECHANICAL_TESTS, Slice(first, after, last, before))
+    @connection_field("Mechanical test results, oldest first.")
+    async def mechanical_tests(self, info: Info, page: PageArguments) -> Connection[TestRecorded]:
+        return await self._facts(TestRecorded, info, MECHANICAL_TESTS, page)
 
-    @field("Quality inspections in the factory, oldest first.")
-    async def quality_inspections(
-        self, info: Info, first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
-    ) -> Connection[TestRecorded]:
-        return await self._facts(TestRecorded, info, QUALITY_INSPECTIONS, Slice(first, after, last, before))
+    @connection_field("Quality inspections in the factory, oldest first.")
+    async def quality_inspections(self, info: Info, page: PageArguments) -> Connection[TestRecorded]:
+        return await self._facts(TestRecorded, info, QUALITY_INSPECTIONS, page)
 
-    @field("The owner always may, and is not listed.")
+    @connection_field("The owner always may, and is not listed.")
     async def authorized_users(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
         filter_by: AuthorizationFilterBy = UNSET,
         active_at: ActiveAt = UNSET,
         scope: Scoped = AuthorizationScope.ACTIVE,
     ) -> Connection[Authorization]:
-        slice = Slice(first, after, last, before)
-        return await connect_authorizations(info, slice, (self.pin,), filter_by, active_at, scope, device=self.row.id)
+        return await connect_authorizations(info, page, (self.pin,), filter_by, active_at, scope, device=self.row.id)
 
-    @field("Resets to the factory state, oldest first.")
-    async def factory_resets(
-        self, info: Info, first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
-    ) -> Connection[FactoryReset]:
-        return await self._facts(FactoryReset, info, FACTORY_RESETS, Slice(first, after, last, before))
+    @connection_field("Resets to the factory state, oldest first.")
+    async def factory_resets(self, info: Info, page: PageArguments) -> Connection[FactoryReset]:
+        return await self._facts(FactoryReset, info, FACTORY_RESETS, page)
 
     @field("How far it is in its end of life.")
     def end_of_life(self) -> EndOfLife:
@@ -303,27 +287,22 @@ class Device(Node):
             sanitization=None if row.sanitization is None else Sanitization(row.sanitization),
         )
 
-    @field("Changes of owner, mint and burn too, oldest first.")
-    async def transfers(
-        self, info: Info, first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
-    ) -> Connection[DeviceTransferred]:
-        return await self._facts(DeviceTransferred, info, TRANSFERS, Slice(first, after, last, before))
+    @connection_field("Changes of owner, mint and burn too, oldest first.")
+    async def transfers(self, info: Info, page: PageArguments) -> Connection[DeviceTransferred]:
+        return await self._facts(DeviceTransferred, info, TRANSFERS, page)
 
-    @field("Every event of the device.")
+    @connection_field("Every event of the device.")
     async def history(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
         filter_by: HistoryFilterBy = UNSET,
         order_by: HistoryOrderBy = OLDEST_FIRST,
     ) -> Connection[LifecycleEvent]:
         by = order_by or OLDEST_FIRST
         order = event_order(by.field.name, by.descends)
         listed = Listed(HISTORY, order, self.row.id, to_filter(filter_by))
-        return await connect(info, listed, Slice(first, after, last, before), (self.pin,), events_of(info.context))
+        return await connect(info, listed, page, (self.pin,), events_of(info.context))
 
     @field("The auditor's questions, answered.")
     def provenance(self) -> Provenance:
@@ -333,10 +312,10 @@ class Device(Node):
     def as_of(self) -> Block:
         return to_block(_standing(self.pin))
 
-    async def _facts(self, fact: type[EventT], info: Info, listing: Listing, slice: Slice) -> Connection[EventT]:
+    async def _facts(self, fact: type[EventT], info: Info, listing: Listing, page: PageArguments) -> Connection[EventT]:
         listed = Listed(listing, BY_POSITION, self.row.id)
         build: Build[EventT] = events_of(info.context)
-        return await connect(info, listed, slice, (self.pin,), build)
+        return await connect(info, listed, page, (self.pin,), build)
 
 
 def to_device(row: Row[Any], pin: Pin) -> Device:

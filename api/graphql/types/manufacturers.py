@@ -9,7 +9,8 @@ from strawberry import UNSET
 from api.graphql.context import Context, Info
 from api.graphql.inputs.filters import DeviceFilter, to_filter
 from api.graphql.inputs.orders import NEWEST_FIRST, DeviceOrder
-from api.graphql.paging.connections import After, Before, Connection, First, Last, Listed, Slice, connect
+from api.graphql.paging.arguments import PageArguments, connection_field
+from api.graphql.paging.connections import Connection, Listed, connect
 from api.graphql.paging.ids import HardwareLicenseName, ManufacturerName, Node
 from api.graphql.types.event_rows import events_of
 from api.graphql.types.identity import token_did
@@ -56,43 +57,33 @@ class Manufacturer(Node):
     def license(self, info: Info) -> License:
         return manufacturing_license(info.context, self.row, self.row.id, self.pin, self.contract)
 
-    @field("The Hardware Device Licenses that it holds.")
+    @connection_field("The Hardware Device Licenses that it holds.")
     async def hardware_licenses(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
     ) -> Connection[Annotated["HardwareLicense", strawberry.lazy("api.graphql.types.manufacturers")]]:
         listed = Listed(HARDWARE_LICENSES_OF_MANUFACTURER, BY_ID, self.row.id)
-        return await connect(info, listed, Slice(first, after, last, before), (self.pin,), to_hardware_license)
+        return await connect(info, listed, page, (self.pin,), to_hardware_license)
 
-    @field("The devices that it minted.")
+    @connection_field("The devices that it minted.")
     async def devices(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
         filter_by: DeviceFilterBy = UNSET,
         order_by: DeviceOrderBy = NEWEST_FIRST,
     ) -> Devices:
-        slice = Slice(first, after, last, before)
-        return await _devices(info, DEVICES_OF_MANUFACTURER, self.row.id, self.pin, slice, filter_by, order_by)
+        return await _devices(info, DEVICES_OF_MANUFACTURER, self.row.id, self.pin, page, filter_by, order_by)
 
-    @field("The events of its licence and of the hardware licences granted to it.")
+    @connection_field("The events of its licence and of the hardware licences granted to it.")
     async def history(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
     ) -> Connection[LifecycleEvent]:
         listed = Listed(MANUFACTURER_HISTORY, BY_POSITION, self.row.id)
-        return await connect(info, listed, Slice(first, after, last, before), (self.pin,), events_of(info.context))
+        return await connect(info, listed, page, (self.pin,), events_of(info.context))
 
 
 @strawberry.type(description="A Hardware Device License: the permission to mint certificates for one model.")
@@ -117,31 +108,24 @@ class HardwareLicense(Node):
     def license(self, info: Info) -> License:
         return hardware_device_license(info.context, self.row, self.row.id, self.pin, self.contract)
 
-    @field("The devices minted under it.")
+    @connection_field("The devices minted under it.")
     async def devices(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
         filter_by: DeviceFilterBy = UNSET,
         order_by: DeviceOrderBy = NEWEST_FIRST,
     ) -> Devices:
-        slice = Slice(first, after, last, before)
-        return await _devices(info, DEVICES_OF_HARDWARE_LICENSE, self.row.id, self.pin, slice, filter_by, order_by)
+        return await _devices(info, DEVICES_OF_HARDWARE_LICENSE, self.row.id, self.pin, page, filter_by, order_by)
 
-    @field("Its grants and revocations.")
+    @connection_field("Its grants and revocations.")
     async def history(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
     ) -> Connection[LifecycleEvent]:
         listed = Listed(HARDWARE_LICENSE_HISTORY, BY_POSITION, self.row.id)
-        return await connect(info, listed, Slice(first, after, last, before), (self.pin,), events_of(info.context))
+        return await connect(info, listed, page, (self.pin,), events_of(info.context))
 
 
 async def _devices(
@@ -149,7 +133,7 @@ async def _devices(
     listing: Listing,
     parent: int,
     pin: Pin,
-    slice: Slice,
+    page: PageArguments,
     filter_by: DeviceFilter | None,
     order_by: DeviceOrder | None,
 ) -> "Connection[Device]":
@@ -158,7 +142,7 @@ async def _devices(
 
     by = order_by or NEWEST_FIRST
     listed = Listed(listing, device_order(by.field.name, by.descends), parent, to_filter(filter_by))
-    return await connect(info, listed, slice, (pin,), to_device)
+    return await connect(info, listed, page, (pin,), to_device)
 
 
 def to_manufacturer(row: Row[Any], pin: Pin) -> Manufacturer:

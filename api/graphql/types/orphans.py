@@ -10,12 +10,12 @@ import msgspec
 import strawberry
 from msgspec import Meta, Struct
 from sqlalchemy import Row
-from strawberry import UNSET
 
 from api.graphql.context import Context, Info
 from api.graphql.errors import BadUserInput
 from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
-from api.graphql.paging.connections import Connection, Edge, PageInfo, Slice, page_size, selected
+from api.graphql.paging.arguments import PageArguments, page_size
+from api.graphql.paging.connections import Connection, Edge, PageInfo, selected
 from api.graphql.paging.cursors import fingerprint
 from api.graphql.paging.ids import Int64
 from api.graphql.types.blocks import Block, to_block
@@ -55,12 +55,12 @@ class _Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 
 async def orphaned_events(
-    info: Info, slice: Slice, filter_by: LifecycleEventFilter | None
+    info: Info, page: PageArguments, filter_by: LifecycleEventFilter | None
 ) -> Connection[OrphanedEvent]:
     """Returns a page of the list, latest first. It only grows at its front: cursors never get stale."""
     context, filter = info.context, to_filter(filter_by)
     mark = fingerprint("orphanedEvents", filter)
-    window = _window(slice, mark)
+    window = _window(page, mark)
     wanted = selected(info)
     asked = (context.snapshot.pins, filter, asks_for_unmapped(filter))
     rows = await context.reading.read(orphans, *asked, window) if wanted - {"totalCount"} else ()
@@ -68,9 +68,9 @@ async def orphaned_events(
     return _connection(context, rows, total, window, mark)
 
 
-def _window(slice: Slice, mark: bytes) -> OrphanWindow:
-    size, backward = page_size(slice.first, slice.last)
-    return OrphanWindow(size, backward, _read(slice.after, mark, "after"), _read(slice.before, mark, "before"))
+def _window(page: PageArguments, mark: bytes) -> OrphanWindow:
+    size, backward = page_size(page.first, page.last)
+    return OrphanWindow(size, backward, _read(page.after, mark, "after"), _read(page.before, mark, "before"))
 
 
 def _connection(
@@ -104,7 +104,7 @@ def _write(place: OrphanPlace, mark: bytes) -> str:
 
 
 def _read(text: str | None, mark: bytes, argument: str) -> OrphanPlace | None:
-    if text is None or text is UNSET:
+    if text is None:
         return None
     try:
         cursor = msgspec.msgpack.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=_Cursor)

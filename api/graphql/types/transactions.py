@@ -4,15 +4,14 @@ from typing import Any
 
 import strawberry
 from sqlalchemy import Row
-from strawberry import UNSET
 
 from api.graphql.context import Context, Info
 from api.graphql.errors import BadUserInput, Reason
-from api.graphql.paging.connections import After, Before, Connection, First, Last, Listed, Slice, connect
+from api.graphql.paging.arguments import PageArguments, connection_field
+from api.graphql.paging.connections import Connection, Listed, connect
 from api.graphql.types.blocks import Block, to_block
 from api.graphql.types.event_rows import events_of
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import BigInt, Bytes32
 from api.queries.events import BY_POSITION, EVENTS
 from api.queries.sql.as_of import BlockPoint, Pin
@@ -27,18 +26,15 @@ class IndexedTransaction:
     block: Block = strawberry.field(description="The block that holds it.")
     index: int = strawberry.field(description="Its place in the block, from 0.")
 
-    @field("Its events in order; logs that no rule of the profile claims are left out.")
+    @connection_field("Its events in order; logs that no rule of the profile claims are left out.")
     async def events(
         self,
         info: Info,
-        first: First = UNSET,
-        after: After = UNSET,
-        last: Last = UNSET,
-        before: Before = UNSET,
+        page: PageArguments,
     ) -> Connection[LifecycleEvent]:
         of_transaction = (("transaction_hash", (("eq", self.hash),)),)
         listed = Listed(EVENTS, BY_POSITION, filter=of_transaction)
-        return await connect(info, listed, Slice(first, after, last, before), (self.pin,), events_of(info.context))
+        return await connect(info, listed, page, (self.pin,), events_of(info.context))
 
 
 async def find_transaction(context: Context, hash: bytes, chain_id: int | None) -> IndexedTransaction | None:

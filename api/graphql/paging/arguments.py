@@ -1,0 +1,83 @@
+"""The four page arguments of every connection field, by Relay: `first`, `after`, `last`, `before`."""
+
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Annotated, Any, NamedTuple, TypeVar, cast
+
+import strawberry
+from strawberry import UNSET
+from strawberry.types.fields.resolver import Signature
+
+from api.graphql.errors import BadUserInput
+from api.graphql.limits import DEFAULT_PAGE
+from api.graphql.vocabulary.fields import field
+
+ResolverT = TypeVar("ResolverT", bound=Callable[..., Any])
+
+MAX_SIZE = 100
+
+
+class PageArguments(NamedTuple):
+    """The page arguments of a connection field, None for those that are not given. The SDL is made from this class."""
+
+    first: Annotated[
+        int | None,
+        strawberry.argument(description="The first so many, 0 to 100; 20 where neither it nor `last` is given."),
+    ] = UNSET
+    after: Annotated[str | None, strawberry.argument(description="Behind this cursor.")] = UNSET
+    last: Annotated[int | None, strawberry.argument(description="The last so many, 0 to 100; not with `first`.")] = (
+        UNSET
+    )
+    before: Annotated[str | None, strawberry.argument(description="Before this cursor.")] = UNSET
+
+    @property
+    def has_cursor(self) -> bool:
+        return self.after is not None or self.before is not None
+
+
+PAGE_PARAMETERS = tuple(Signature.from_callable(PageArguments).parameters.values())
+
+
+def connection_field(description: str) -> Callable[[ResolverT], ResolverT]:
+    """Makes a method the resolver of a connection: its parameter `page` becomes the field's four page arguments."""
+
+    def decorate(resolver: ResolverT) -> ResolverT:
+        @wraps(resolver)
+        async def resolve(
+            source: Any,
+            first: int | None = None,
+            after: str | None = None,
+            last: int | None = None,
+            before: str | None = None,
+            **arguments: Any,
+        ) -> Any:
+            return await resolver(source, page=PageArguments(first, after, last, before), **arguments)
+
+        signature = Signature.from_callable(resolver)
+        resolve.__signature__ = signature.replace(  # type: ignore[attr-defined]  # what Strawberry reads arguments from
+            parameters=[
+                argument
+                for parameter in signature.parameters.values()
+                for argument in (PAGE_PARAMETERS if parameter.name == "page" else (parameter,))
+            ]
+        )
+        return cast(ResolverT, field(description)(resolve))
+
+    return decorate
+
+
+@cache
+def page_size(first: int | None, last: int | None) -> tuple[int, bool]:
+    """Returns how many rows are asked for, and whether from the list's end. Raises BadUserInput."""
+    first, last = _size(first, "first"), _size(last, "last")
+    if first is not None and last is not None:
+        raise BadUserInput("first and last are both given: a page is taken from one end, leave one out.")
+    return (DEFAULT_PAGE if first is None else first, False) if last is None else (last, True)
+
+
+def _size(size: int | None, name: str) -> int | None:
+    if size is None or size is UNSET:
+        return None
+    if not 0 <= size <= MAX_SIZE:
+        raise BadUserInput(f"{name} is {size}: a page has 0 to {MAX_SIZE} rows. Ask for the next page with a cursor.")
+    return size
