@@ -8,10 +8,7 @@ from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
 
 from indexer.errors import TryAgain
-from schema.tables.values import INT64_MAX, OPEN
-
-LATEST_TIME = OPEN - 1
-"""Block times end here, so that what never expires has not expired at any of them."""
+from schema.tables.values import INT64_MAX, LATEST_TIME
 
 
 class WrongAnswer(TryAgain):

@@ -7,10 +7,10 @@ import msgspec
 from msgspec import Struct
 
 from indexer.check.refold import Refolded, refold
-from indexer.proof.header import ProvenHeader
-from indexer.proof.inclusion import read_header, receipt_logs
-from indexer.proof.receipt import Log
-from indexer.proof.trie import ProofError
+from indexer.proof.header import ProvenHeader, decode_header
+from indexer.proof.receipt import Log, UnknownReceipt, decode_receipt
+from indexer.proof.trie import ProofError, prove, trie_key
+from schema.abi.rlp import RlpError
 from schema.bundle.document import Block, Bundle, Event, Licensed, Receipt, Row, canonical, manifest_of
 from schema.bundle.trust import TRUST
 from schema.profile.model import SHIPPED
@@ -110,9 +110,9 @@ def _header(block: Block, where: str) -> ProvenHeader:
             "ask for the bundle again later, or make it with certindex prove"
         )
     try:
-        return read_header(bytes.fromhex(block.header[2:]))
-    except ProofError as error:
-        raise Failed(f"{where}: {error}") from None
+        return decode_header(bytes.fromhex(block.header[2:]))
+    except RlpError as error:
+        raise Failed(f"{where}: the header cannot be read: {error}") from None
 
 
 def _check_receipts(bundle: Bundle, headers: Headers) -> Logs:
@@ -134,10 +134,13 @@ def _check_receipts(bundle: Bundle, headers: Headers) -> Logs:
 
 
 def _proven_logs(receipt: Receipt, header: ProvenHeader, where: str) -> Sequence[Log]:
+    nodes = [bytes.fromhex(node[2:]) for node in receipt.nodes]
     try:
-        return receipt_logs(header, receipt.transaction_index, [bytes.fromhex(node[2:]) for node in receipt.nodes])
+        return decode_receipt(prove(header.receipts_root, trie_key(receipt.transaction_index), nodes)).logs
     except ProofError as error:
         raise Failed(f"{where}: {error}") from None
+    except (RlpError, UnknownReceipt) as error:
+        raise Failed(f"{where}: the proof cannot be read: {error}") from None
 
 
 def _check_events(bundle: Bundle, logs: Logs) -> None:

@@ -14,10 +14,7 @@ from indexer.proof.receipt import Log
 from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role
 from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, hexed, place, shown_reading, shown_rows
 from schema.profile.model import Mapped, ProfileError, Reader, parse_profile
-from schema.tables.values import OPEN, position
-
-LATEST_TIME = OPEN - 1
-"""Where block times end in the tables."""
+from schema.tables.values import LATEST_TIME, position
 
 
 class Refolded(Struct, frozen=True):

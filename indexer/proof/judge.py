@@ -10,45 +10,18 @@ from typing import assert_never
 from msgspec import Struct
 
 from indexer.proof.bloom import Bloom
+from indexer.proof.evidence import Evidence, LocatedReceipt, StoredBlock, StoredLog
 from indexer.proof.header import ProvenHeader, decode_header, encode_header
 from indexer.proof.receipt import UnknownReceipt, bloom, encode_receipt
 from indexer.proof.trie import Trie
-from indexer.verification.witness import Evidence, ToldReceipt
 from schema.abi.keccak import keccak256
 from schema.abi.rlp import RlpError
-from schema.tables.values import OPEN
+from schema.tables.values import LATEST_TIME
 
 BOR_CHAINS = (137, 80001, 80002)
 """Polygon's networks: their state-sync receipts lay outside the receipts root until the Madhugiri upgrade."""
 
 NO_ROOT = bytes(32)
-
-LATEST_TIME = OPEN - 1
-"""Where stored block times end."""
-
-
-class StoredLog(Struct, frozen=True):
-    """A row of `event`, its raw part; `topics` laid end to end."""
-
-    log_index: int
-    transaction_index: int
-    transaction_hash: bytes
-    address: bytes
-    topics: bytes
-    data: bytes
-
-
-class StoredBlock(Struct, frozen=True):
-    """A row of `block` with its events. `timestamp` in unix seconds."""
-
-    number: int
-    hash: bytes
-    parent_hash: bytes
-    timestamp: int
-    state_root: bytes
-    transactions_root: bytes
-    receipts_root: bytes
-    logs: Sequence[StoredLog]
 
 
 class ReceiptProof(Struct, frozen=True):
@@ -132,7 +105,7 @@ class Judge:
 
     def _split_off_state_sync(
         self, stored: StoredBlock, evidence: Evidence
-    ) -> tuple[Sequence[ToldReceipt], Sequence[ToldReceipt]]:
+    ) -> tuple[Sequence[LocatedReceipt], Sequence[LocatedReceipt]]:
         """Returns the receipts under the root, and those outside of it: Polygon's, told by a hash made of the block."""
         if self.chain_id not in BOR_CHAINS:
             return evidence.receipts, ()
@@ -140,7 +113,7 @@ class Judge:
         inside = [told for told in evidence.receipts if told.transaction_hash != name]
         return inside, [told for told in evidence.receipts if told.transaction_hash == name]
 
-    def _commitment_flaw(self, root: bytes, receipts: Sequence[ToldReceipt], header: ProvenHeader) -> str | None:
+    def _commitment_flaw(self, root: bytes, receipts: Sequence[LocatedReceipt], header: ProvenHeader) -> str | None:
         if root != header.receipts_root:
             return (
                 f"its {len(receipts)} receipts give the root 0x{root.hex()}, "
@@ -161,8 +134,8 @@ class Judge:
     def _compare_logs(
         self,
         stored: StoredBlock,
-        receipts: Sequence[ToldReceipt],
-        outside: Sequence[ToldReceipt],
+        receipts: Sequence[LocatedReceipt],
+        outside: Sequence[LocatedReceipt],
         trie: Trie,
         header: bytes,
     ) -> Outcome:
@@ -185,7 +158,7 @@ def state_sync_transaction(number: int, block_hash: bytes) -> bytes:
 
 
 def _flaw(
-    stored: StoredBlock, evidence: Evidence, receipts: Sequence[ToldReceipt], outside: Sequence[ToldReceipt]
+    stored: StoredBlock, evidence: Evidence, receipts: Sequence[LocatedReceipt], outside: Sequence[LocatedReceipt]
 ) -> str | None:
     """Returns why the receipts cannot be all those of the block, in order."""
     names = [told.transaction_hash for told in outside]
@@ -224,7 +197,7 @@ def _header_difference(stored: StoredBlock, read: ProvenHeader) -> str | None:
     return None
 
 
-def _logs_of(receipts: Sequence[ToldReceipt], first_index: int, addresses: frozenset[bytes]) -> list[StoredLog]:
+def _logs_of(receipts: Sequence[LocatedReceipt], first_index: int, addresses: frozenset[bytes]) -> list[StoredLog]:
     """Returns the watched contracts' logs as they would be stored; log indexes are counted, not believed."""
     found: list[StoredLog] = []
     index = first_index
@@ -251,7 +224,7 @@ def _log_difference(proven: Sequence[StoredLog], stored: Sequence[StoredLog]) ->
     return None
 
 
-def _proofs(receipts: Sequence[ToldReceipt], wanted: Collection[int], trie: Trie) -> list[ReceiptProof]:
+def _proofs(receipts: Sequence[LocatedReceipt], wanted: Collection[int], trie: Trie) -> list[ReceiptProof]:
     found: list[ReceiptProof] = []
     first = 0
     for index, told in enumerate(receipts):

@@ -6,7 +6,7 @@ from itertools import groupby
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 
-from indexer.proof.judge import StoredBlock, StoredLog
+from indexer.proof.evidence import StoredBlock, StoredLog
 from indexer.store.watch_set import digest_of, read_watch_set
 from schema.tables.database import reading
 from schema.tables.values import block_of, end_of_block, log_index_of, position

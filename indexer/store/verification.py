@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 
-from indexer.proof.judge import Contradicted, Failure, Outcome, StoredBlock, Untold, Unverifiable, Verified, Wrong
+from indexer.proof.evidence import StoredBlock
+from indexer.proof.judge import Contradicted, Failure, Outcome, Untold, Unverifiable, Verified, Wrong
 from indexer.store.bulk import insert
 from indexer.store.checkpoint import Fenced
 from indexer.store.event_ranges import read_range

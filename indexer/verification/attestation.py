@@ -15,14 +15,16 @@ from msgspec import Struct
 from indexer.decode.decode import block_digest
 from indexer.errors import TryAgain
 from indexer.proof.bloom import Bloom
+from indexer.proof.evidence import StoredBlock
 from indexer.proof.header import ProvenHeader, decode_header, encode_header
-from indexer.proof.judge import LATEST_TIME, StoredBlock, Verified
+from indexer.proof.judge import Verified
 from indexer.rpc.gather import together
 from indexer.store.event_ranges import Range, Stored
 from indexer.store.watch_set import WatchedContract
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
 from schema.abi.rlp import RlpError
+from schema.tables.values import LATEST_TIME
 
 BLOCKS_A_CHUNK = 128
 STRAY = "block {}: events of it are stored, but not the block"

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from indexer.chain.wire import WrongAnswer
 from indexer.errors import TryAgain
-from indexer.proof.judge import Contradicted, Judge, Outcome, StoredBlock, Untold, Unverifiable, Verified, Wrong
+from indexer.proof.evidence import StoredBlock
+from indexer.proof.judge import Contradicted, Judge, Outcome, Untold, Unverifiable, Verified, Wrong
 from indexer.rpc import NoAnswer
 from indexer.rpc.gather import together
 from indexer.store.verification import Judged, Levels

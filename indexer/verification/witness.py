@@ -9,27 +9,11 @@ from msgspec import Struct
 
 from indexer.chain.wire import WrongAnswer, to_bytes, to_number
 from indexer.errors import TryAgain
+from indexer.proof.evidence import Evidence, LocatedReceipt
 from indexer.proof.receipt import FAILURE, SUCCESS, Log, Receipt
 from indexer.rpc import RpcError
 from indexer.rpc.outcomes import GiveUp
 from indexer.rpc.providers import Providers
-
-
-class ToldReceipt(Struct, frozen=True):
-    """A receipt, and where the provider says it belongs."""
-
-    receipt: Receipt
-    block_hash: bytes
-    transaction_hash: bytes
-    transaction_index: int
-
-
-class Evidence(Struct, frozen=True):
-    """`header` holds the fields as JSON-RPC names them; `transactions` are hashes in order."""
-
-    header: Mapping[str, object]
-    transactions: Sequence[bytes]
-    receipts: Sequence[ToldReceipt]
 
 
 class Witness:
@@ -123,8 +107,8 @@ class JsonReceipt(Struct, rename="camel", gc=False):
     deposit_receipt_version: str | None = None
 
 
-def _receipt(found: JsonReceipt) -> ToldReceipt:
-    return ToldReceipt(
+def _receipt(found: JsonReceipt) -> LocatedReceipt:
+    return LocatedReceipt(
         Receipt(
             to_number(found.type),
             _outcome(found),

@@ -3,6 +3,9 @@
 OPEN = 2**63 - 1
 """`valid_to` of a span that is open, and `expires_at` of a grant that never expires."""
 
+LATEST_TIME = OPEN - 1
+"""The largest block time that is stored, in unix seconds: a grant that never expires outlives every block."""
+
 INT64_MAX = 2**63 - 1
 KEY_LENGTH = 128
 

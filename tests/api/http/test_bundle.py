@@ -8,10 +8,9 @@ import rlp
 
 from api.settings import Settings
 from indexer.check import Failed, check
-from indexer.proof.inclusion import Inclusion, prove_log
 from tests.support.api.asking import Api, asking
 from tests.support.api.server import CLIENT, serving
-from tests.support.chain.evidence import Nodes, altering
+from tests.support.chain.evidence import Nodes, altering, proven_log
 from tests.support.chain.factory import Factory
 from tests.support.chain.factory import report as passing
 from tests.support.index.verifying import index, indexed
@@ -67,7 +66,7 @@ def test_every_event_of_a_verified_block_carries_a_proof_that_holds(factory: Fac
         assert bytes.fromhex(proof["key"][2:]) == rlp.encode(event["transactionIndex"])
         nodes = [bytes.fromhex(node[2:]) for node in proof["nodes"]]
         header = bytes.fromhex(proof["header"][2:])
-        found, log = prove_log(Inclusion(header, event["transactionIndex"], nodes, proof["receiptLogIndex"]))
+        found, log = proven_log(header, event["transactionIndex"], nodes, proof["receiptLogIndex"])
         assert f"0x{found.hash.hex()}" == event["block"]["hash"] == factory.chain.block(found.number)["hash"]
         assert f"0x{log.address.hex()}" == event["contract"].lower()
         assert (f"0x{log.topics.hex()}", f"0x{log.data.hex()}") == (

@@ -9,21 +9,28 @@ import msgspec
 import pytest
 
 from indexer.chain.chain import WrongAnswer
-from indexer.proof.inclusion import Inclusion, prove_log
+from indexer.proof.evidence import Evidence, LocatedReceipt, StoredBlock, StoredLog
 from indexer.proof.judge import (
     Contradicted,
     Judge,
-    StoredBlock,
-    StoredLog,
     Unverifiable,
     Verified,
     Wrong,
     state_sync_transaction,
 )
 from indexer.proof.receipt import Receipt
-from indexer.verification.witness import Evidence, ToldReceipt, Witness
+from indexer.verification.witness import Witness
 from scripts.devchain import Anvil
-from tests.support.chain.evidence import Lie, Nodes, altering, block_of_every_type, evidence_of, refusing, stored_block
+from tests.support.chain.evidence import (
+    Lie,
+    Nodes,
+    altering,
+    block_of_every_type,
+    evidence_of,
+    proven_log,
+    refusing,
+    stored_block,
+)
 from tests.support.chain.factory import Factory
 
 RECEIPTS = "eth_getBlockReceipts"
@@ -61,7 +68,7 @@ async def test_a_block_of_every_transaction_type_is_verified_and_each_log_proven
     for proof in verdict.proofs:
         log = next(log for log in case.stored.logs if log.transaction_index == proof.transaction_index)
         place = log.log_index - proof.first_log_index
-        header, proven = prove_log(Inclusion(verdict.header, proof.transaction_index, proof.nodes, place))
+        header, proven = proven_log(verdict.header, proof.transaction_index, proof.nodes, place)
         assert header.hash == case.stored.hash
         assert (proven.address, proven.topics, proven.data) == (log.address, log.topics, log.data)
 
@@ -257,7 +264,7 @@ async def test_polygons_state_sync_receipt_lies_outside_the_root(case: Case) -> 
     told = await case.told()
     name = state_sync_transaction(case.number, case.stored.hash)
     log = told.receipts[0].receipt.logs[0]
-    sync = ToldReceipt(Receipt(0, b"\1", 0, (log,)), case.stored.hash, name, len(told.receipts))
+    sync = LocatedReceipt(Receipt(0, b"\1", 0, (log,)), case.stored.hash, name, len(told.receipts))
     with_sync = Evidence(told.header, [*told.transactions, name], [*told.receipts, sync])
     polygon = case.judge(chain_id=137)
     assert isinstance(polygon.judge(case.stored, told), Verified)

@@ -11,7 +11,6 @@ import pytest
 from indexer.errors import TryAgain
 from indexer.follower import Follower
 from indexer.opening import open_chain
-from indexer.proof.inclusion import Inclusion, prove_log
 from indexer.proof.judge import Contradicted, Verified
 from indexer.rpc import NoAnswer
 from indexer.store import Fenced
@@ -24,7 +23,7 @@ from schema.tables.values import block_of, log_index_of
 from schema.vocabulary import FailureCause, VerificationLevel
 from scripts.benchmark.verification import verification
 from tests.support.certindex import Certindex
-from tests.support.chain.evidence import Nodes, altering
+from tests.support.chain.evidence import Nodes, altering, proven_log
 from tests.support.chain.factory import Factory, mint_request
 from tests.support.index.history import CHAIN_ID, History, log
 from tests.support.index.verifying import FINALITY, Indexed, index, indexed, settings_for
@@ -80,7 +79,7 @@ def _check_every_proof(chain: Indexed) -> None:
     assert len(found) == chain.rows("SELECT count(*) FROM event")[0][0]
     for position, address, topics, data, header, transaction, nodes, first, hash in found:
         place = log_index_of(position) - first
-        proven_header, log = prove_log(Inclusion(bytes(header), transaction, _nodes(nodes), place))
+        proven_header, log = proven_log(bytes(header), transaction, _nodes(nodes), place)
         assert (proven_header.hash, proven_header.number) == (bytes(hash), block_of(position))
         assert (log.address, log.topics, log.data) == (bytes(address), bytes(topics), bytes(data))
 

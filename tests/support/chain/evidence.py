@@ -9,9 +9,12 @@ from eth_account import Account
 from eth_account.typed_transactions import base
 from eth_utils.address import to_checksum_address
 
-from indexer.proof.judge import StoredBlock, StoredLog
+from indexer.proof.evidence import Evidence, StoredBlock, StoredLog
+from indexer.proof.header import ProvenHeader, decode_header
+from indexer.proof.receipt import Log, decode_receipt
+from indexer.proof.trie import prove, trie_key
 from indexer.rpc import RpcError
-from indexer.verification.witness import Evidence, Witness
+from indexer.verification.witness import Witness
 from scripts import devchain
 from scripts.devchain import Anvil, Contract
 from tests.support.chain.factory import HASH, Factory
@@ -90,6 +93,15 @@ def altering(method: str, change: Callable[[Any], None]) -> Lie:
 async def evidence_of(chain: Anvil, number: int, *lies: Lie) -> Evidence:
     block = chain.block(number)
     return await Witness(Nodes(chain, *lies)).evidence(bytes.fromhex(block["hash"][2:]))
+
+
+def proven_log(
+    header: bytes, transaction_index: int, nodes: Sequence[bytes], receipt_log_index: int
+) -> tuple[ProvenHeader, Log]:
+    """Return the header and the log that an inclusion proof proves to be in it."""
+    proven = decode_header(header)
+    receipt = decode_receipt(prove(proven.receipts_root, trie_key(transaction_index), nodes))
+    return proven, receipt.logs[receipt_log_index]
 
 
 def stored_block(chain: Anvil, number: int, address: str) -> StoredBlock:
