@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+from indexer.chain.batch import BlockLogs
 from indexer.chain.chain import Chain, Header, RawLog, WrongAnswer
-from indexer.decode.decode import BlockLogs
 from indexer.errors import TryAgain
 from schema.vocabulary import VerificationLevel
 

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Engine, bindparam, text
 from indexer.decode.completion import Question, missing_from
 from indexer.decode.decode import read_event
 from indexer.errors import Stop
-from indexer.fold import rows
 from indexer.opening import open_database, open_store, stored_profile
 from indexer.rpc import Pool
 from indexer.settings import NodeSettings
@@ -22,6 +21,7 @@ from indexer.verification.contract_answers import Standing, ask, differences, in
 from schema.events import Kind
 from schema.profile.calls import CompiledCall, Tells
 from schema.profile.model import Profile, Reader
+from schema.tables import rows
 from schema.tables.database import reading
 from schema.tables.values import block_of
 

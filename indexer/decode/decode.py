@@ -1,33 +1,15 @@
-"""A batch: consecutive blocks with their logs, and what the profile reads in them."""
+"""From the logs of blocks to the facts that the profile finds in them."""
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable
 
-from msgspec import Struct
-
-from indexer.chain.chain import Header, RawLog
+from indexer.chain.batch import BlockLogs
+from indexer.chain.wire import RawLog
 from indexer.errors import Stop
-from indexer.fold import rows
 from indexer.fold.row_changes import Placed
-from schema.abi.keccak import keccak256
 from schema.events import Kind
 from schema.profile.model import Mapped, Reader, Undecodable
+from schema.tables import rows
 from schema.tables.values import position
-
-
-class BlockLogs(Struct, frozen=True):
-    """A block and the watched contracts' logs in it, in order. `level` is a VerificationLevel."""
-
-    header: Header
-    logs: Sequence[RawLog]
-    level: int
-
-
-class Batch(Struct, frozen=True):
-    """What one step adds: blocks in order, and the header of the last block that the batch covers."""
-
-    blocks: Sequence[BlockLogs]
-    last: Header
 
 
 def read(reader: Reader, blocks: Iterable[BlockLogs]) -> tuple[list[rows.Event], list[Placed]]:
@@ -76,31 +58,3 @@ def read_event(reader: Reader, event: rows.Event, block_number: int, block_time:
         )
     event.kind = Kind.UNDECODABLE.value if isinstance(reading, Undecodable) else Kind.UNMAPPED.value
     return None
-
-
-def watch_set_digest(chain_id: int, contracts: Iterable[tuple[bytes, int]]) -> bytes:
-    """Returns what the digests of a watch set begin with; contracts as (address, start block)."""
-    parts = [address + start.to_bytes(8, "big") for address, start in sorted(contracts)]
-    return keccak256(chain_id.to_bytes(32, "big") + b"".join(parts))
-
-
-class CommittedLog(Protocol):
-    """What a digest commits to of a log."""
-
-    @property
-    def address(self) -> bytes: ...
-    @property
-    def topics(self) -> bytes: ...
-    @property
-    def data(self) -> bytes: ...
-
-
-def block_digest(previous: bytes, block_hash: bytes, logs: Sequence[CommittedLog]) -> bytes:
-    """Returns the digest after a block with events: it commits to every log stored so far, in order."""
-    return keccak256(previous + block_hash + keccak256(b"".join(map(_committed, logs))))
-
-
-def _committed(log: CommittedLog) -> bytes:
-    """Returns address, topics and data with the lengths that keep them apart: 20 bytes, 1 + 32n, 8 + m."""
-    count, length = len(log.topics) // 32, len(log.data)
-    return log.address + count.to_bytes(1, "big") + log.topics + length.to_bytes(8, "big") + log.data

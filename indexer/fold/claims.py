@@ -2,8 +2,8 @@
 
 from indexer.fold import devices
 from indexer.fold.row_changes import Ledger, Placed
-from indexer.fold.rows import DeviceVersion
 from schema.events import ZERO_ADDRESS
+from schema.tables.rows import DeviceVersion
 
 
 def claim(version: DeviceVersion, block_time: int, *, provisions: bool) -> None:

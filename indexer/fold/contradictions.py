@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from indexer.fold.rows import DeviceVersion
 from schema.events import (
     ZERO_ADDRESS,
     DeviceAddressReset,
@@ -19,6 +18,7 @@ from schema.events import (
     UserAuthorized,
     UserRevoked,
 )
+from schema.tables.rows import DeviceVersion
 from schema.vocabulary import EndOfLifeProcess, EndOfLifeStatus, EventFlag, known_code
 
 ENDS_WITH_SERVICE = (

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from functools import lru_cache
 
-from indexer.fold.rows import DeviceActivity, DeviceVersion
 from schema.events import ZERO_ADDRESS, TestKind
+from schema.tables.rows import DeviceActivity, DeviceVersion
 from schema.tables.values import saturate, text_key
 from schema.vocabulary import (
     EndOfLifeProcess,

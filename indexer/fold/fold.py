@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 from msgspec import Struct
 
-from indexer.fold import claims, devices, grants, license_tokens, licenses, rows
+from indexer.fold import claims, devices, grants, license_tokens, licenses
 from indexer.fold.contradictions import contradictions
 from indexer.fold.row_changes import Ledger, OpenRows, Placed
 from schema.events import (
@@ -52,6 +52,7 @@ from schema.events import (
     VehicleTransferred,
 )
 from schema.profile.model import GrantPolicy
+from schema.tables import rows
 from schema.tables.values import saturate, text_key
 from schema.vocabulary import (
     AuthorizationEndReason,

@@ -1,9 +1,9 @@
 """How grants begin and end, by the policy of their source."""
 
-from indexer.fold import rows
 from indexer.fold.row_changes import GrantKey, Ledger, Placed
 from schema.events import UserAuthorized
 from schema.profile.model import GrantPolicy, ZeroExpiry
+from schema.tables import rows
 from schema.tables.values import OPEN, saturate, text_key, uint256_bytes
 from schema.vocabulary import AuthorizationEndReason
 

@@ -3,7 +3,6 @@
 from typing import assert_never
 
 from indexer.fold.row_changes import Ledger, Placed
-from indexer.fold.rows import LicenseVersion
 from schema.events import (
     ZERO_ADDRESS,
     LicenseMinted,
@@ -17,6 +16,7 @@ from schema.events import (
     VehicleFact,
     VehicleTransferred,
 )
+from schema.tables.rows import LicenseVersion
 from schema.tables.values import text_key
 
 # Manufacturers

@@ -1,9 +1,9 @@
 """Licences: grants, revocations, and what a mint finds them to be worth."""
 
 from indexer.fold.row_changes import Ledger, Placed
-from indexer.fold.rows import License
 from schema.events import ZERO_ADDRESS, HardwareLicensed, ManufacturerLicensed
 from schema.licenses import license_status
+from schema.tables.rows import License
 from schema.tables.values import OPEN, saturate, text_key
 from schema.vocabulary import LicenseStatus, Verdict
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from indexer.fold import rows
 from indexer.fold.row_spans import Spans
 from schema.events import AboutDevice, Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred
+from schema.tables import rows
 from schema.tables.values import block_of, uint256_bytes
 
 TokenKey = tuple[bytes, int]

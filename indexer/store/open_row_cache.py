@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
-from indexer.fold import rows
 from indexer.fold.row_changes import OpenRows, TokenKey
+from schema.tables import rows
 
 MOST_ROWS = 30_000
 """About 10,000 devices and 20 MB."""

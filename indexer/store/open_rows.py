@@ -8,9 +8,9 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from indexer.errors import Stop
-from indexer.fold import rows
 from indexer.fold.row_changes import Names, OpenRows, TokenKey
 from indexer.store.open_row_cache import Recent
+from schema.tables import rows
 from schema.tables.values import OPEN, uint256_bytes
 
 RowT = TypeVar("RowT", bound=Struct)

@@ -11,11 +11,11 @@ from operator import attrgetter
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 
+from indexer.chain.batch import Batch, BlockLogs
 from indexer.chain.chain import Heads
 from indexer.chain.disagreement import Disagreement
-from indexer.decode.decode import Batch, BlockLogs, block_digest, read, read_event
+from indexer.decode.decode import read, read_event
 from indexer.errors import Stop
-from indexer.fold import rows
 from indexer.fold.fold import Changes, Rules, fold
 from indexer.fold.row_changes import Placed, named_by
 from indexer.store.bulk import close, insert, update
@@ -31,6 +31,7 @@ from indexer.store.checkpoint import (
     write_heads,
 )
 from indexer.store.contract_calls import completed
+from indexer.store.digest import block_digest
 from indexer.store.disagreements import resolve_disagreements, write_disagreements
 from indexer.store.lease import show_life
 from indexer.store.open_row_cache import Recent
@@ -42,6 +43,7 @@ from indexer.store.wal import shorten_wal
 from indexer.store.watch_set import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
 from schema.events import Kind
 from schema.profile.model import Profile, Reader
+from schema.tables import rows
 from schema.tables.indexes import SECONDARY_INDEXES
 from schema.tables.values import block_of, end_of_block
 

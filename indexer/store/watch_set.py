@@ -6,8 +6,8 @@ from typing import NamedTuple
 from msgspec import Struct
 from sqlalchemy import Connection, text
 
-from indexer.decode.decode import watch_set_digest
 from indexer.errors import Stop
+from indexer.store.digest import watch_set_digest
 from schema.profile.model import Profile
 from schema.tables.indexes import SECONDARY_INDEXES
 

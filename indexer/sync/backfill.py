@@ -6,10 +6,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from itertools import groupby
 from typing import Any
 
+from indexer.chain.batch import Batch, BlockLogs
 from indexer.chain.chain import Chain, Header, Heads, RawLog
 from indexer.chain.links import check_links, with_level
 from indexer.chain.wire import WrongAnswer
-from indexer.decode.decode import Batch, BlockLogs
 from indexer.errors import TryAgain
 from indexer.rpc.gather import together
 from indexer.store import Checkpoint

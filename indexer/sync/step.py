@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from indexer.chain.batch import Batch
 from indexer.chain.chain import Chain, Header, Heads
 from indexer.chain.links import check_links, with_level
-from indexer.decode.decode import Batch
 from indexer.errors import Stop, TryAgain
 from indexer.rpc.gather import together
 from indexer.store import Cause, Checkpoint, KeptBlock, Store

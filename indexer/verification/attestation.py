@@ -12,13 +12,13 @@ from importlib.metadata import version
 
 from msgspec import Struct
 
-from indexer.decode.decode import block_digest
 from indexer.errors import TryAgain
 from indexer.proof.bloom import Bloom
 from indexer.proof.evidence import StoredBlock
 from indexer.proof.header import ProvenHeader, decode_header, encode_header
 from indexer.proof.judge import Verified
 from indexer.rpc.gather import together
+from indexer.store.digest import block_digest
 from indexer.store.event_ranges import Range, Stored
 from indexer.store.watch_set import WatchedContract
 from indexer.verification.verifier import Verifier

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from hashlib import sha3_256
 from itertools import islice
 
+from indexer.chain.batch import Batch, BlockLogs
 from indexer.chain.chain import Header, Heads, RawLog
-from indexer.decode.decode import Batch, BlockLogs
 from indexer.opening import open_store
 from indexer.store import Store
 from indexer.store.lease import Lease

@@ -13,11 +13,11 @@ from sqlmodel import Session, SQLModel
 from web3 import HTTPProvider, Web3
 
 from indexer.chain.chain import Header, RawLog
-from indexer.decode.decode import block_digest
 from indexer.fold.fold import Changes, fold
 from indexer.fold.row_changes import Placed, named_by
 from indexer.opening import open_store
 from indexer.store.bulk import SPAN_ENDS, SPAN_KEYS
+from indexer.store.digest import block_digest
 from indexer.store.lease import Lease
 from indexer.store.open_rows import load_open_rows
 from indexer.store.watch_set import WatchedContract, digest_of, register

@@ -5,8 +5,8 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from indexer.fold import rows
 from indexer.store.bulk import ROWS_A_STATEMENT, insert
+from schema.tables import rows
 from schema.tables.database import connect, migrate
 
 MANY = ROWS_A_STATEMENT

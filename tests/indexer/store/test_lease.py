@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import Engine, text
 
+from indexer.chain.batch import Batch, BlockLogs
 from indexer.chain.chain import Heads
 from indexer.chain.disagreement import Answer, Disagreement
-from indexer.decode.decode import Batch, BlockLogs
 from indexer.opening import open_store
 from indexer.store import Cause, Checkpoint, Fenced, Store
 from indexer.store.checkpoint import KeptBlock, move_checkpoint

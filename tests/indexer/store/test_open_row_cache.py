@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from indexer.errors import Stop
-from indexer.fold import rows
 from indexer.fold.row_changes import Names, OpenRows, TokenKey
 from indexer.store.open_row_cache import Recent
 from indexer.store.open_rows import load_open_rows
 from indexer.sync.step import Pace
+from schema.tables import rows
 from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.chain.histories import BLOCKS, Block
 from tests.support.index.indexing import Indexer, engine_of, index_afresh, shared_engine

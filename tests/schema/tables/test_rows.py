@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import Table
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
-from indexer.fold import rows
-from schema.tables import tables
+from schema.tables import rows, tables
 
 IDENTITIES = ("device", "manufacturer", "hardware_license", "vehicle", "license")
 NOT_WRITTEN_AS_ROWS = {

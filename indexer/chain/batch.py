@@ -1,0 +1,25 @@
+"""A batch: consecutive blocks with the watched contracts' logs, as they were fetched."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from indexer.chain.wire import Header, RawLog
+
+
+class BlockLogs(Struct, frozen=True):
+    """A block and the watched contracts' logs in it, in order. `level` is a VerificationLevel."""
+
+    header: Header
+    logs: Sequence[RawLog]
+    level: int
+
+
+class Batch(Struct, frozen=True):
+    """What one step adds: blocks in order, and the header of the last block that the batch covers.
+
+    Blocks without logs may be left out.
+    """
+
+    blocks: Sequence[BlockLogs]
+    last: Header
