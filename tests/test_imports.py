@@ -54,6 +54,18 @@ def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
     assert wrong == []
 
 
+def test_no_test_imports_another_test() -> None:
+    """What tests share is in tests/support, or a fixture of a conftest.py."""
+    wrong = [
+        f"{path.relative_to(REPOSITORY)}:{line} imports {name}"
+        for package in ("tests", "scripts")
+        for path in sorted((REPOSITORY / package).rglob("*.py"))
+        for name, line in imported(path.read_text())
+        if name.startswith("tests.") and ".test_" in name
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize(
     ("source", "names"),
     [

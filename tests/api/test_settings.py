@@ -1,17 +1,7 @@
-import os
-import subprocess
-import sys
-
 import pytest
 
 from api.settings import Settings
-
-
-def certindex_api(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    known = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "HOST", "PORT")}
-    return subprocess.run(
-        [sys.executable, "-m", "api", *arguments], env={**known, **environ}, capture_output=True, text=True, check=False
-    )
+from tests.support.certindex import certindex_api
 
 
 def test_the_settings_have_the_defaults_that_the_readme_promises() -> None:

@@ -10,8 +10,8 @@ import pytest
 from graphql import GraphQLObjectType, build_schema, get_named_type
 
 from api.graphql.schema import sdl
-from tests.laws.test_both_databases import OWNERS, USERS, licences, life
 from tests.support.api.asking import Api, Json, asking
+from tests.support.chain.awkward import OWNERS, USERS, licences, life
 from tests.support.chain.fakechain import FakeNode, Log, emitted, new_transaction
 from tests.support.databases import module_database
 from tests.support.index.indexing import Indexer, open_engine

@@ -19,8 +19,9 @@ from indexer.sync.step import Ahead, Pace, UpToDate, step
 from scripts.devchain import REPOSITORY
 from tests.support.chain.factory import Anvil, Factory
 from tests.support.index.indexing import REFERENCE, engine_of, read_tables
-from tests.support.rpc import faultproxy as faults
+from tests.support.rpc import faults
 from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, Upstream, of_node
+from tests.support.rpc.faults import HARMLESS, LASTING, PASSING
 
 pytestmark = pytest.mark.slow
 
@@ -62,48 +63,6 @@ def undisturbed(world: Factory, tmp_path_factory: pytest.TempPathFactory) -> Tab
 # A fault that passes
 
 
-PASSING: Sequence[Fault] = [
-    faults.short_log_list,
-    faults.empty_log_list,
-    faults.logs_of_another_block_hash,
-    faults.logs_of_two_hashes,
-    faults.duplicated_log_index,
-    faults.log_outside_the_range,
-    faults.log_outside_the_filter,
-    faults.removed_log,
-    faults.header_of_another_backend,
-    faults.null_block,
-    faults.missing_logs_bloom,
-    faults.missing_field,
-    faults.foreign_bloom,
-    faults.head_going_backwards,
-    faults.lagging_logs_answered_empty,
-    faults.lagging_logs_answered_by_an_error,
-    faults.pruned_history_answered_empty,
-    faults.pruned_history_answered_by_an_error,
-    faults.error_with_status_200,
-    faults.too_many_results,
-    faults.range_hint_with_status_400,
-    faults.range_hint_with_status_429,
-    faults.range_suggested,
-    faults.unknown_text_for_long_ranges,
-    faults.rate_limited,
-    faults.rate_limited_with_retry_after,
-    faults.unavailable,
-    faults.html_with_status_200,
-    faults.batch_reply,
-    faults.left_out_of_a_batch,
-    faults.batch_answered_by_one,
-    faults.answer_to_another_request,
-    faults.invalid_utf8,
-    faults.truncated_body,
-    faults.truncated_json,
-    faults.slow_body,
-    faults.hex_with_leading_zeros,
-    faults.upper_case_hex,
-]
-
-
 @pytest.mark.parametrize("fault", PASSING, ids=lambda fault: fault.__name__)
 async def test_a_fault_that_passes_leaves_no_trace(
     fault: Fault, world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
@@ -117,20 +76,6 @@ async def test_a_fault_that_passes_leaves_no_trace(
 # A fault that lasts, and does no harm
 
 
-HARMLESS: Sequence[Fault] = [
-    faults.left_out_of_a_batch,
-    faults.batch_answered_by_one,
-    faults.missing_logs_bloom,
-    faults.hex_with_leading_zeros,
-    faults.upper_case_hex,
-    faults.too_many_results,
-    faults.range_hint_with_status_400,
-    faults.range_hint_with_status_429,
-    faults.range_suggested,
-    faults.unknown_text_for_long_ranges,
-]
-
-
 @pytest.mark.parametrize("fault", HARMLESS, ids=lambda fault: fault.__name__)
 async def test_a_provider_that_is_odd_for_ever_can_be_worked_with(
     fault: Fault, world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
@@ -142,34 +87,6 @@ async def test_a_provider_that_is_odd_for_ever_can_be_worked_with(
 
 
 # A fault that lasts
-
-
-LASTING: Sequence[tuple[Fault, str]] = [
-    (faults.empty_log_list, "A range with block 2 came back empty, though that block holds logs"),
-    (faults.logs_of_another_block_hash, "the node answers from two branches"),
-    (faults.logs_of_two_hashes, "logs of two blocks of height"),
-    (faults.duplicated_log_index, "gave log 0 of block .* twice"),
-    (faults.log_outside_the_range, "the node gave one of 1048575"),
-    (faults.log_outside_the_filter, "0xabab.*, which was not asked for"),
-    (faults.removed_log, "a log that a reorg removed"),
-    (faults.header_of_another_backend, "the node switched branches"),
-    (faults.null_block, "no latest block"),
-    (faults.missing_field, "missing required field `receiptsRoot`"),
-    (faults.foreign_bloom, "bloom excludes"),
-    (faults.lagging_logs_answered_by_an_error, "block range extends beyond current head block"),
-    (faults.pruned_history_answered_by_an_error, "pruned history unavailable"),
-    (faults.error_with_status_200, "Internal error"),
-    (faults.rate_limited, r"\(HTTP 429\): slow down"),
-    (faults.unavailable, "503 Service Temporarily Unavailable"),
-    (faults.html_with_status_200, "no JSON-RPC: .*Welcome to nginx"),
-    (faults.batch_reply, "no JSON-RPC"),
-    (faults.answer_to_another_request, "the answer to another request"),
-    (faults.invalid_utf8, "no JSON-RPC"),
-    (faults.truncated_body, "did not answer"),
-    (faults.truncated_json, "no JSON-RPC"),
-    (faults.slow_body, "did not answer .*Timeout"),
-    (faults.invalid_key, r"\(HTTP 401\): invalid api key: \*\*\*"),
-]
 
 
 @pytest.mark.parametrize(("fault", "words"), LASTING, ids=lambda part: getattr(part, "__name__", ""))

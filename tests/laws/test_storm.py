@@ -27,13 +27,13 @@ from indexer.settings import DatabaseSettings, Settings
 from schema.tables.database import connect
 from scripts.processes import Child
 from tests.conftest import NewDatabase, _postgres_databases
-from tests.laws.test_faults import LASTING, PASSING
 from tests.support.chain.factory import Anvil, Factory
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode
 from tests.support.chain.histories import random_block
 from tests.support.chain.life import FINALITY, Life
 from tests.support.index.indexing import Tables, engine_of, index_afresh, read_tables
-from tests.support.rpc.faultproxy import Fault, Upstream, missing_field, of_fake, of_living_node, slow_body, unavailable
+from tests.support.rpc.faultproxy import Fault, Upstream, of_fake, of_living_node
+from tests.support.rpc.faults import LASTING, PASSING, missing_field, slow_body, unavailable
 from tests.support.rpc.provider import Provider, indexers
 
 pytestmark = pytest.mark.slow

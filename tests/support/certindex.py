@@ -1,5 +1,8 @@
 """The command line in this process: starting Python anew for each command would take most of a test's time."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,3 +36,10 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Certindex:
         return Done(int(ended.value.code or 0), said.out, said.err)
 
     return run
+
+
+def certindex_api(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    known = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "HOST", "PORT")}
+    return subprocess.run(
+        [sys.executable, "-m", "api", *arguments], env={**known, **environ}, capture_output=True, text=True, check=False
+    )

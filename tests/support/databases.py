@@ -1,10 +1,11 @@
 """Databases that several tests share."""
 
 import secrets
+from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url, text
 
 from tests.support.postgres import plain_url
 
@@ -23,3 +24,13 @@ def lasting_database(kind: str, request: pytest.FixtureRequest, tmp_path_factory
     with psycopg.connect(plain_url(server_url), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
     return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+ENDLESS = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
+    "postgresql": "SELECT pg_sleep(600)",
+}
+
+
+def run_for_ever(connection: Connection) -> Any:
+    return connection.execute(text(ENDLESS[connection.dialect.name])).all()

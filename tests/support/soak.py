@@ -32,12 +32,12 @@ from schema.tables.values import position
 from schema.vocabulary import ALARMS
 from scripts.devchain import Anvil
 from scripts.processes import Child
-from tests.laws.test_faults import LASTING, PASSING
 from tests.support.chain.factory import Factory
 from tests.support.chain.life import FINALITY, Life
 from tests.support.index.indexing import read_tables
 from tests.support.postgres import PostgresServer, plain_url
-from tests.support.rpc.faultproxy import of_living_node, unavailable
+from tests.support.rpc.faultproxy import of_living_node
+from tests.support.rpc.faults import LASTING, PASSING, unavailable
 from tests.support.rpc.provider import Provider, indexers
 
 CHAIN_ID = 31337

@@ -11,9 +11,8 @@ import pytest
 from api.answering.persisted import ENTRY_BYTES, PersistedQueries, PersistedQueryNotFound
 from api.graphql.request import GraphQLRequest
 from api.settings import Settings
-from tests.api.http.test_endpoint import GRAPHQL_RESPONSE, JSON, code, post, told
 from tests.support.api.live import acknowledged
-from tests.support.api.server import CLIENT, serving
+from tests.support.api.server import CLIENT, GRAPHQL_RESPONSE, JSON, code, post, serving, with_one_device
 
 QUERY = "query Device($id: BigInt!) { device(by: {tokenId: $id}) { serialNumber } }"
 ANSWER = {"device": {"serialNumber": "SN-7"}}
@@ -21,7 +20,7 @@ ANSWER = {"device": {"serialNumber": "SN-7"}}
 
 @pytest.fixture(scope="module")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return told(f"sqlite:///{tmp_path_factory.mktemp('persisted') / 'a.db'}")
+    return with_one_device(f"sqlite:///{tmp_path_factory.mktemp('persisted') / 'a.db'}")
 
 
 @pytest.fixture

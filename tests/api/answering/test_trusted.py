@@ -11,11 +11,10 @@ import pytest
 from api.answering.trusted import load_trusted
 from api.settings import Settings
 from schema.program.settings import SettingsError
-from tests.api.http.test_endpoint import code, post, told
-from tests.api.test_settings import certindex_api
 from tests.support.api.asking import SCHEMA
 from tests.support.api.live import acknowledged, streamed
-from tests.support.api.server import CLIENT, serving
+from tests.support.api.server import CLIENT, code, post, serving, with_one_device
+from tests.support.certindex import certindex_api
 
 QUERY = "query Device($id: BigInt!) { device(by: {tokenId: $id}) { serialNumber } }"
 ANSWER = {"device": {"serialNumber": "SN-7"}}
@@ -29,7 +28,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("trusted")
     manifest = folder / "documents.json"
     manifest.write_text(json.dumps({"device-7": QUERY, HASH: QUERY}))
-    database_url = told(f"sqlite:///{folder / 'a.db'}")
+    database_url = with_one_device(f"sqlite:///{folder / 'a.db'}")
     with serving(Settings(database_url=database_url, trusted_documents=str(manifest))) as address:
         yield address
 
@@ -95,7 +94,7 @@ def test_the_page_for_browsers_is_not_offered(address: str) -> None:
 
 
 def test_an_id_is_refused_where_there_are_no_trusted_documents(sqlite_url: str) -> None:
-    with serving(Settings(database_url=told(sqlite_url))) as address:
+    with serving(Settings(database_url=with_one_device(sqlite_url))) as address:
         refused = post(f"{address}/graphql", {"documentId": "device-7"})
         assert (refused.status_code, code(refused)) == (400, "PERSISTED_QUERY_NOT_FOUND")
         assert post(f"{address}/graphql", {"documentId": "x", "query": QUERY, **VARIABLES}).json()["data"] == ANSWER

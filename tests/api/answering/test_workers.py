@@ -11,7 +11,7 @@ from api.answering import workers as module
 from api.answering.workers import Workers
 from api.reading.snapshot import Interrupted, Snapshot
 from schema.tables.database import connect, migrate
-from tests.api.http.test_limits import run_for_ever
+from tests.support.databases import run_for_ever
 
 COUNT = 6
 

@@ -12,7 +12,7 @@ from scripts.fleet.acts import MintPallet
 from scripts.fleet.names import DAY
 from scripts.fleet.records import Device
 from tests.support.api.asking import Api, Json
-from tests.support.index.fleet import NOW, did, iso
+from tests.support.index.fleet import NOW, did, iso, semver
 
 TOKENS = """query ($filter: DeviceFilter, $after: String) {
   devices(first: 100, after: $after, filterBy: $filter, orderBy: {field: TOKEN_ID, direction: ASC}) {
@@ -180,20 +180,6 @@ async def test_firmware_below_a_version_is_found_by_semver(api: Api, fleet: Flee
     assert await tokens(api, {"not": {"firmware": {"version": {"lt": "2.10.0"}}}}) == sorted(
         fleet.world.devices.keys() - set(below)
     )
-
-
-def semver(version: str) -> tuple[Any, ...]:
-    """Return a key of semver precedence, () for a version that is none; enough for the versions of the fleet."""
-    core, _, rest = version.removeprefix("v").partition("+")[0].partition("-")
-    numbers = core.split(".")
-    if (
-        not version.isascii()
-        or len(numbers) != 3
-        or not all(number.isdigit() and number == str(int(number)) for number in numbers)
-    ):
-        return ()
-    parts = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in rest.split(".")] if rest else []
-    return (*map(int, numbers), not rest, parts)
 
 
 async def test_what_was_not_updated_since_a_date_includes_what_never_was(api: Api, fleet: Fleet) -> None:

@@ -11,10 +11,9 @@ from scripts.fleet import Fleet
 from scripts.fleet.acts import MintPallet
 from scripts.fleet.names import DAY
 from scripts.fleet.records import Device
-from tests.api.graphql.test_questions import semver
 from tests.support.api.asking import Api, Json
 from tests.support.api.operations import OPERATIONS
-from tests.support.index.fleet import NOW, did, iso
+from tests.support.index.fleet import NOW, did, iso, semver
 
 Fits = Callable[[Device], bool]
 

@@ -14,8 +14,7 @@ from typing import NamedTuple
 import httpx
 
 from scripts.devchain import REPOSITORY
-from tests.api.http.test_endpoint import GRAPHQL_RESPONSE, JSON, told
-from tests.support.api.server import CLIENT
+from tests.support.api.server import CLIENT, GRAPHQL_RESPONSE, JSON, with_one_device
 
 NORMAL = b'{"query": "{ device(by: {tokenId: 7}) { serialNumber history { nodes { kind } } } _meta { version } }"}'
 PAGE = "devices(first: 100) { nodes { history(first: 100) { nodes { device { authorizedUsers { totalCount } } } } } }"
@@ -104,7 +103,7 @@ def process(database_url: str) -> Iterator[Server]:
 
 
 def test_abuse_is_refused_below_500_and_leaves_the_server_as_quick_and_as_small_as_before(sqlite_url: str) -> None:
-    with process(told(sqlite_url)) as server:
+    with process(with_one_device(sqlite_url)) as server:
         answers = server.abuse()
         before, at_best = server.bytes(), server.seconds()
         for _ in range(ROUNDS):

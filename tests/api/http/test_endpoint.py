@@ -4,55 +4,28 @@ import asyncio
 import json
 import socket
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
 
 from api.settings import Settings
 from tests.conftest import NewDatabase
-from tests.support.api.server import CLIENT, serving
-from tests.support.index.history import History, log
+from tests.support.api.server import CLIENT, GRAPHQL_RESPONSE, JSON, code, post, serving, with_one_device
+from tests.support.index.history import History
 
-GRAPHQL_RESPONSE = "application/graphql-response+json"
-JSON = "application/json"
 QUERY = '{ device(by: {tokenId: "7"}) { serialNumber } }'
-MAKER = "0x" + "aa" * 20
-DEVICE = "0x" + "bb" * 20
-HASH = bytes(32)
-
-
-def told(database_url: str) -> str:
-    """Fill a database with one device, and return its URL."""
-    history = History(database_url)
-    history.block(
-        log("ManufacturerLicensed", 1, MAKER, "Acme", "", HASH, 0),
-        log("HardwareLicensed", 10, 1, "Tracker", "B", "", HASH, 0),
-        log("CertificateMinted", 7, DEVICE, 1, 10, "SN-7", "356938035643809", 1_600_000_000, "1.0.0"),
-    )
-    history.close()
-    return database_url
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What HTTP is asked does not depend on the database: one server will do."""
-    database_url = told(f"sqlite:///{tmp_path_factory.mktemp('http') / 'a.db'}")
+    database_url = with_one_device(f"sqlite:///{tmp_path_factory.mktemp('http') / 'a.db'}")
     with serving(Settings(database_url=database_url)) as address:
         yield f"{address}/graphql"
 
 
-def post(url: str, body: Any, **headers: str) -> httpx.Response:
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return CLIENT.post(url, content=content, headers={"content-type": JSON, "accept": GRAPHQL_RESPONSE, **headers})
-
-
-def code(response: httpx.Response) -> str:
-    return str(response.json()["errors"][0]["extensions"]["code"])
-
-
 def test_a_query_is_answered_by_post_and_by_get(new_database: NewDatabase) -> None:
-    with serving(Settings(database_url=told(new_database()))) as address:
+    with serving(Settings(database_url=with_one_device(new_database()))) as address:
         url = f"{address}/graphql"
         for answer in (post(url, {"query": QUERY}), CLIENT.get(url, params={"query": QUERY})):
             assert answer.status_code == 200
@@ -65,7 +38,7 @@ def test_many_requests_at_once_are_all_answered(new_database: NewDatabase) -> No
         async with httpx.AsyncClient(timeout=20) as client:
             return await asyncio.gather(*(client.get(url, params={"query": QUERY}) for _ in range(60)))
 
-    with serving(Settings(database_url=told(new_database()))) as address:
+    with serving(Settings(database_url=with_one_device(new_database()))) as address:
         answers = asyncio.run(ask_all(f"{address}/graphql"))
     assert {answer.status_code for answer in answers} == {200}
 

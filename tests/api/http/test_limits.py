@@ -13,16 +13,9 @@ from api.settings import Settings
 from schema.tables.database import connect, migrate
 from tests.support.api.feeding import Moving, minted
 from tests.support.api.server import CLIENT, serving
+from tests.support.databases import run_for_ever
 
-ENDLESS = {
-    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n",
-    "postgresql": "SELECT pg_sleep(600)",
-}
 TYPENAME = {"query": "{ __typename }"}
-
-
-def run_for_ever(connection: Connection) -> Any:
-    return connection.execute(text(ENDLESS[connection.dialect.name])).all()
 
 
 async def test_a_request_that_is_given_up_ends_its_sql(database_url: str) -> None:

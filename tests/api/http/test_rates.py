@@ -9,10 +9,9 @@ import pytest
 
 from api.http.rates import RateLimited, Rates
 from api.settings import Settings
-from tests.api.http.test_endpoint import JSON, code, post, told
-from tests.api.test_settings import certindex_api
 from tests.support.api.live import acknowledged, streamed
-from tests.support.api.server import CLIENT, serving
+from tests.support.api.server import CLIENT, JSON, code, post, serving, with_one_device
+from tests.support.certindex import certindex_api
 
 QUERY = "{ devices(first: 5) { nodes { serialNumber } } }"  # costs 6
 TYPENAME = "{ __typename }"
@@ -20,7 +19,7 @@ TYPENAME = "{ __typename }"
 
 @pytest.fixture(scope="module")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return told(f"sqlite:///{tmp_path_factory.mktemp('rates') / 'a.db'}")
+    return with_one_device(f"sqlite:///{tmp_path_factory.mktemp('rates') / 'a.db'}")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from api.reading.batching import ReadingOnLoop
 from api.reading.snapshot import Snapshot, open_snapshot
 from schema.tables.database import connect, migrate
-from tests.api.http.test_limits import run_for_ever
+from tests.support.databases import run_for_ever
 from tests.support.postgres import plain_url
 
 SNAPSHOTS = 12

@@ -25,7 +25,8 @@ from tests.support.certindex import Certindex
 from tests.support.chain.factory import Anvil, Factory
 from tests.support.index.indexing import engine_of, read_table
 from tests.support.index.verifying import FINALITY, settings_for
-from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, empty_log_list, of_node, short_log_list
+from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, of_node
+from tests.support.rpc.faults import empty_log_list, short_log_list
 
 META = """{ _meta { chains { disagreements latestDisagreements {
   firstBlock lastBlock answers { host logCount digest } firstSeenAt lastSeenAt resolvedAt } } } }"""

@@ -16,7 +16,8 @@ from scripts.processes import Child
 from tests.support.chain.factory import Factory
 from tests.support.index.verifying import settings_for
 from tests.support.processes import until
-from tests.support.rpc.faultproxy import FaultProxy, of_node, unavailable, wrong_chain_id
+from tests.support.rpc.faultproxy import FaultProxy, of_node
+from tests.support.rpc.faults import unavailable, wrong_chain_id
 
 pytestmark = pytest.mark.slow
 

@@ -22,7 +22,8 @@ from tests.support.chain.factory import Factory
 from tests.support.chain.fakechain import CERTIFICATE, GENESIS_TIME, FakeNode, emitted
 from tests.support.index.indexing import Indexer, engine_of, read_table
 from tests.support.index.verifying import settings_for
-from tests.support.rpc.faultproxy import FaultProxy, hex_with_leading_zeros, of_fake, short_log_list, upper_case_hex
+from tests.support.rpc.faultproxy import FaultProxy, of_fake
+from tests.support.rpc.faults import hex_with_leading_zeros, short_log_list, upper_case_hex
 
 HOUR, YEAR = 3_600, 31_536_000
 

@@ -13,19 +13,11 @@ from tests.support.certindex import Certindex
 from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.index.indexing import engine_of, index_afresh, read_tables
 from tests.support.processes import caught_up, free_ports, labels, metric, until
-from tests.support.rpc.faultproxy import Exchange, of_fake
+from tests.support.rpc.faultproxy import of_fake
+from tests.support.rpc.faults import ARCHIVE_ON_FIRE, archive_on_fire
 from tests.support.rpc.provider import Provider, indexers
 
 META = "{ _meta { chains { failingSince failingBlock lastError indexed { number } } } }"
-WORDS = "the archive is on fire"
-
-
-def archive_on_fire(exchange: Exchange) -> bool:
-    """Logs are refused in words that nobody knows."""
-    if exchange.method != "eth_getLogs":
-        return False
-    exchange.refuse(f"{WORDS}: key a-secret-key")
-    return True
 
 
 def test_while_a_step_fails_all_tell_since_when_on_which_block_and_why_and_it_goes_on_by_itself(
@@ -51,24 +43,26 @@ def test_while_a_step_fails_all_tell_since_when_on_which_block_and_why_and_it_go
         since = told["failing_since"]
         assert began <= since <= time.time()
         assert (told["failing_block"], told["stopped"]) == (5, False)
-        assert WORDS in told["last_error"]
+        assert ARCHIVE_ON_FIRE in told["last_error"]
         assert "  failing    at block 5 since 20" in certindex("status", database_url=database_url).out
 
         ready = httpx.get(f"{address}/readyz")
         [chain] = ready.json()["chains"]
         assert (ready.status_code, chain["failingSince"], chain["failingBlock"]) == (503, since, "5")
-        assert WORDS in chain["lastError"]
-        assert any("block 5 could not be indexed for" in reason and WORDS in reason for reason in reasons(ready))
+        assert ARCHIVE_ON_FIRE in chain["lastError"]
+        assert any(
+            "block 5 could not be indexed for" in reason and ARCHIVE_ON_FIRE in reason for reason in reasons(ready)
+        )
 
         [meta] = httpx.post(f"{address}/graphql", json={"query": META}).json()["data"]["_meta"]["chains"]
         assert (meta["failingBlock"], meta["indexed"]["number"]) == ("5", "4")
         assert meta["failingSince"].startswith("20")
-        assert WORDS in meta["lastError"]
+        assert ARCHIVE_ON_FIRE in meta["lastError"]
 
         assert metric(port, "certindex_failing_seconds") >= 1
         assert metric(port, "certindex_failing_block") == 5
         [why] = labels(port, "certindex_failing")
-        assert (why["stopped"], WORDS in why["error"]) == ("no", True)
+        assert (why["stopped"], ARCHIVE_ON_FIRE in why["error"]) == ("no", True)
         assert "a-secret-key" not in json.dumps([told, ready.json(), meta, why]) + indexer.last_words
 
         provider.do(provider.proxy.injections.clear)

@@ -15,26 +15,11 @@ from indexer.rpc import NoAnswer, Pool, RpcError
 from indexer.rpc.adaptive_limit import Slots
 from indexer.rpc.backoff import LONGEST_WAIT_SECONDS, wait_seconds
 from indexer.rpc.outcomes import GiveUp, HistoryGone, ShrinkTo
-from tests.support.rpc import faultproxy as faults
+from tests.support.rpc import faults
+from tests.support.rpc.clock import Clock
 from tests.support.rpc.faultproxy import Exchange, FaultProxy
 
 BLOCK = ["0x64", False]
-
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
 
 
 async def answers(method: str, params: list[Any]) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from indexer.chain.chain import Chain
 from indexer.errors import TryAgain
 from indexer.rpc import Pool
 from indexer.rpc.host import BATCH_REQUESTS, REFUSED_SECONDS
-from tests.indexer.rpc.test_pool import Clock
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode
-from tests.support.rpc import faultproxy as faults
-from tests.support.rpc.faultproxy import Exchange, FaultProxy, of_fake
+from tests.support.rpc import faults
+from tests.support.rpc.clock import Clock
+from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, of_fake
 
 HEIGHTS = range(1, 151)
 
@@ -74,7 +74,7 @@ async def test_what_a_provider_refused_long_ago_is_tried_again(node: FakeNode) -
         faults.answer_to_another_request,
     ],
 )
-async def test_what_a_batch_leaves_out_is_asked_alone(node: FakeNode, fault: faults.Fault) -> None:
+async def test_what_a_batch_leaves_out_is_asked_alone(node: FakeNode, fault: Fault) -> None:
     clock = Clock()
     async with FaultProxy(of_fake(node)) as proxy:
         proxy.inject(fault, times=1)

@@ -6,7 +6,7 @@ from eth_utils.crypto import keccak
 
 from schema.profile.calls import CompiledCall, Tells
 from schema.profile.model import ProfileError, load_profile, parse_profile
-from tests.schema.profile.test_model import PROFILE
+from tests.support.profile import PROFILE
 
 OWNER = """
 [[call]]

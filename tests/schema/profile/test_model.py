@@ -9,26 +9,7 @@ import schema
 from schema.events import FACT_TYPES, DeviceMinted, UserAuthorized
 from schema.profile.model import GrantPolicy, ProfileError, ZeroExpiry, load_profile, parse_profile, shipped_profiles
 from schema.profile.values import FACT_FIELDS
-
-PROFILE = """name = "mine"
-[grants.contract]
-zero_expiry = "never"
-
-[networks.137]
-certificate = { address = "0x9c94C395cBcBDe662235E0A9d3bB87Ad708561BA", start_block = 7 }
-
-[[event]]
-contract = "certificate"
-signature = "Minted(uint256 indexed id, address device, string serial, bytes32 hash, uint8 state, string indexed tag)"
-fact = "DeviceMinted"
-fields = { token_id = "id", address = "device", serial_number = "serial" }
-
-[[event]]
-contract = "certificate"
-signature = "Granted(uint256 indexed id, address user, bool open)"
-fact = "UserAuthorized"
-fields = { token_id = "id", user = "user" }
-"""
+from tests.support.profile import PROFILE
 
 MINT_RULE = (
     "rule 1 (Minted(uint256 indexed id, address device, string serial, bytes32 hash, uint8 state, string indexed tag))"
@@ -154,14 +135,34 @@ REFUSALS = [
     ("start_block = 7", f"start_block = {2**43}", f"'start_block' is {2**43}, expected a block number"),
     ("0x9c94C395", "0x9C94C395", "has a wrong checksum: write 0x9c94C395cBcBDe662235E0A9d3bB87Ad708561BA"),
     # two rules for one log
-    (PROFILE, PROFILE + PROFILE[PROFILE.index("[[event]]") :], "rule 3 (Minted(uint256 indexed id, address device,"),
-    (PROFILE, PROFILE + ended('"how"') * 2, "rule 3 already claims this event of 'certificate' with 3 topics"),
+    (
+        PROFILE,
+        PROFILE + PROFILE[PROFILE.index("[[event]]") :],
+        "rule 3 (Minted(uint256 indexed id, address device,",
+    ),
+    (
+        PROFILE,
+        PROFILE + ended('"how"') * 2,
+        "rule 3 already claims this event of 'certificate' with 3 topics",
+    ),
     # maps and codes
-    (PROFILE, PROFILE + ended('{ const = "RECYCLE" }'), "\"RECYCLE\" is no EndOfLifeProcess; did you mean 'RECYCLED'?"),
+    (
+        PROFILE,
+        PROFILE + ended('{ const = "RECYCLE" }'),
+        "\"RECYCLE\" is no EndOfLifeProcess; did you mean 'RECYCLED'?",
+    ),
     (PROFILE, PROFILE + ended('{ arg = "how", map = {} }'), "field 'process': map: lists nothing"),
-    (PROFILE, PROFILE + ended('{ arg = "how", map = { "256" = 1 } }'), "field 'process': map: 256 is no uint8"),
+    (
+        PROFILE,
+        PROFILE + ended('{ arg = "how", map = { "256" = 1 } }'),
+        "field 'process': map: 256 is no uint8",
+    ),
     (PROFILE, PROFILE + ended('{ arg = "how", map = { "one" = 1 } }'), 'map: "one" is no whole number'),
-    (PROFILE, PROFILE + ended('{ arg = "how", map = { "1" = 1, "0x1" = 2 } }'), 'map: "0x1" is listed twice'),
+    (
+        PROFILE,
+        PROFILE + ended('{ arg = "how", map = { "1" = 1, "0x1" = 2 } }'),
+        'map: "0x1" is listed twice',
+    ),
     (
         PROFILE,
         PROFILE + ended('{ arg = "word", map = { "a" = 1 } }'),

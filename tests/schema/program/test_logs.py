@@ -17,12 +17,12 @@ from schema.program.logs import _JsonLines, _Lines, tell
 from schema.program.settings import without_password
 from scripts.devchain import REPOSITORY
 from scripts.processes import Child
-from tests.indexer.follower.test_failing import archive_on_fire
 from tests.support.chain.fakechain import FakeNode
 from tests.support.chain.histories import random_block
 from tests.support.index.history import History
 from tests.support.processes import caught_up, until
 from tests.support.rpc.faultproxy import of_fake
+from tests.support.rpc.faults import archive_on_fire
 from tests.support.rpc.provider import Provider, indexers
 
 Lines = list[str]

@@ -1,15 +1,18 @@
 """The API over real HTTP, on a free port, in a thread of the test."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 from time import sleep
+from typing import Any
 
 import httpx
 import uvicorn
 
 from api.serving import server_config
 from api.settings import Settings
+from tests.support.index.history import History, log
 
 CLIENT = httpx.Client(timeout=60)
 """Waits longer than httpx does unasked: the machine may be busy."""
@@ -33,3 +36,31 @@ def serving(settings: Settings) -> Iterator[str]:
         thread.join(timeout=10)
         if thread.is_alive():
             raise RuntimeError("the server did not stop")
+
+
+GRAPHQL_RESPONSE = "application/graphql-response+json"
+JSON = "application/json"
+MAKER = "0x" + "aa" * 20
+DEVICE = "0x" + "bb" * 20
+HASH = bytes(32)
+
+
+def with_one_device(database_url: str) -> str:
+    """Fill a database with one device, and return its URL."""
+    history = History(database_url)
+    history.block(
+        log("ManufacturerLicensed", 1, MAKER, "Acme", "", HASH, 0),
+        log("HardwareLicensed", 10, 1, "Tracker", "B", "", HASH, 0),
+        log("CertificateMinted", 7, DEVICE, 1, 10, "SN-7", "356938035643809", 1_600_000_000, "1.0.0"),
+    )
+    history.close()
+    return database_url
+
+
+def post(url: str, body: Any, **headers: str) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return CLIENT.post(url, content=content, headers={"content-type": JSON, "accept": GRAPHQL_RESPONSE, **headers})
+
+
+def code(response: httpx.Response) -> str:
+    return str(response.json()["errors"][0]["extensions"]["code"])

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from eth_utils.address import to_checksum_address
 
@@ -50,3 +51,17 @@ def index_fleet(fleet: Fleet, url: str) -> None:
         [sys.executable, "-m", "indexer", "sync"], env=environment, cwd=REPOSITORY, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def semver(version: str) -> tuple[Any, ...]:
+    """Return a key of semver precedence, () for a version that is none; enough for the versions of the fleet."""
+    core, _, rest = version.removeprefix("v").partition("+")[0].partition("-")
+    numbers = core.split(".")
+    if (
+        not version.isascii()
+        or len(numbers) != 3
+        or not all(number.isdigit() and number == str(int(number)) for number in numbers)
+    ):
+        return ()
+    parts = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in rest.split(".")] if rest else []
+    return (*map(int, numbers), not rest, parts)

@@ -1,0 +1,21 @@
+"""A small profile of two events, for tests that add rules to it or break it."""
+
+PROFILE = """name = "mine"
+[grants.contract]
+zero_expiry = "never"
+
+[networks.137]
+certificate = { address = "0x9c94C395cBcBDe662235E0A9d3bB87Ad708561BA", start_block = 7 }
+
+[[event]]
+contract = "certificate"
+signature = "Minted(uint256 indexed id, address device, string serial, bytes32 hash, uint8 state, string indexed tag)"
+fact = "DeviceMinted"
+fields = { token_id = "id", address = "device", serial_number = "serial" }
+
+[[event]]
+contract = "certificate"
+signature = "Granted(uint256 indexed id, address user, bool open)"
+fact = "UserAuthorized"
+fields = { token_id = "id", user = "user" }
+"""
