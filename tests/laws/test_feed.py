@@ -17,7 +17,7 @@ from sqlmodel import SQLModel
 from api.graphql.context import Context
 from api.graphql.inputs.filters import AddressFilter, BigIntFilter, DeviceFilter, LifecycleEventFilter
 from api.graphql.inputs.filters import LifecycleEventKindFilter as KindFilter
-from api.graphql.paging.ids import EventName, id_of
+from api.graphql.paging.tokens import EventId, write_id
 from api.graphql.roots.changes import ChangePage, changes
 from api.graphql.roots.changes import LifecycleEventMessage as Message
 from api.graphql.vocabulary.scalars import Address, BigInt
@@ -376,7 +376,7 @@ class World:
         """Leave out retractions of what the copy does not have: they name events that are gone, newest first."""
         gone = [message.event for message in messages if message.retracted]
         assert all(newer.row.position > older.row.position for newer, older in pairwise(gone))
-        canonical = {id_of(EventName(self.node.chain_id, block.hash, index, None)) for block, index, _ in self._logs()}
+        canonical = {write_id(EventId(self.node.chain_id, block.hash, index, None)) for block, index, _ in self._logs()}
         assert not canonical & {event.id() for event in gone}
         held = set(client.copy.ids)
         return [message for message in messages if not message.retracted or message.event.id() in held]
@@ -387,7 +387,7 @@ class World:
         """Return the ids of the indexed events that the client asks for, and of those which may be told."""
         owned = self._of_the_owner()
         logs = [
-            (block.number, str(id_of(EventName(self.node.chain_id, block.hash, index, None))))
+            (block.number, str(write_id(EventId(self.node.chain_id, block.hash, index, None))))
             for block, index, log in self._logs()
             if client.fits(log, (block.hash, index) in owned)
         ]

@@ -11,7 +11,8 @@ from api.graphql.context import Context, Info
 from api.graphql.errors import BadUserInput
 from api.graphql.inputs.as_of import check_canonical
 from api.graphql.paging.arguments import PageArguments, page_size
-from api.graphql.paging.cursors import Bookmark, CursorMaker, fingerprint, read_cursor
+from api.graphql.paging.tokens import Bookmark, ListCursors, digest_of, read_list_cursor
+from api.queries.orphans import OrphanWindow
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
@@ -60,7 +61,7 @@ async def connect(
 ) -> Connection[NodeT]:
     """Returns the asked page of a list, of the chains of the pins. Raises BadUserInput."""
     context, wanted = info.context, selected(info)
-    # only a cursor that was given, or is told, holds the list's fingerprint
+    # only a cursor that was given, or is told, holds the list's digest_of
     mark = _mark(listed, pins) if wanted & CURSOR_FIELDS or arguments.has_cursor else b""
     window, bookmarks = _window(arguments, mark, listed.order)
     if bookmarks:
@@ -77,7 +78,7 @@ async def connect(
     found = [await page for page in pages]
     total = sum([await count for count in counts])
     page = found[0] if len(found) == 1 else merged(listed.order, found, window)
-    return _connection(page, total, window, CursorMaker(mark, pins), {pin.chain_id: pin for pin in pins}, build, wanted)
+    return _connection(page, total, window, ListCursors(mark, pins), {pin.chain_id: pin for pin in pins}, build, wanted)
 
 
 CURSOR_FIELDS = frozenset({"edges", "pageInfo"})
@@ -86,7 +87,7 @@ PAGE_FIELDS = CURSOR_FIELDS | {"nodes"}
 
 def _mark(listed: Listed, pins: tuple[Pin, ...]) -> bytes:
     parent = (pins[0].chain_id, listed.parent) if listed.parent and pins else None
-    return fingerprint(listed.listing.name, parent, listed.order.name, listed.order.descending, listed.filter)
+    return digest_of(listed.listing.name, parent, listed.order.name, listed.order.descending, listed.filter)
 
 
 def _window(arguments: PageArguments, mark: bytes, order: Order) -> tuple[Window, list[Bookmark]]:
@@ -94,7 +95,7 @@ def _window(arguments: PageArguments, mark: bytes, order: Order) -> tuple[Window
     if not arguments.has_cursor:
         return Window(size, backward), []
     ends = [
-        None if text is None else read_cursor(text, mark, order, name)
+        None if text is None else read_list_cursor(text, mark, order, name)
         for name, text in (("after", arguments.after), ("before", arguments.before))
     ]
     after, before = (None if end is None else end.place for end in ends)
@@ -123,7 +124,7 @@ def _connection(
     page: Page,
     total: int,
     window: Window,
-    cursors: CursorMaker,
+    cursors: ListCursors,
     pins: dict[int, Pin],
     build: Build[NodeT],
     wanted: frozenset[str],
@@ -131,25 +132,29 @@ def _connection(
     rows = page.rows
     nodes = [build(row, pins[row.chain_id]) for row in rows] if wanted & {"nodes", "edges"} else []
     edges = (
-        [Edge(cursor=cursors.cursor(place_of(row)), node=node) for row, node in zip(rows, nodes, strict=True)]
+        [Edge(cursor=cursors.write(place_of(row)), node=node) for row, node in zip(rows, nodes, strict=True)]
         if "edges" in wanted
         else []
     )
-    info = _page_info(page, window, cursors) if "pageInfo" in wanted else NOT_SELECTED
+    info = NOT_SELECTED
+    if "pageInfo" in wanted:
+        start, end = (cursors.write(place_of(row)) for row in (rows[0], rows[-1])) if rows else (None, None)
+        info = page_info(window, page.more, start, end)
     return Connection(edges=edges, nodes=nodes, page_info=info, total_count=total)
 
 
 NOT_SELECTED = PageInfo(has_next_page=False, has_previous_page=False, start_cursor=None, end_cursor=None)
 
 
-def _page_info(page: Page, window: Window, cursors: CursorMaker) -> PageInfo:
-    ends = [cursors.cursor(place_of(row)) for row in (page.rows[0], page.rows[-1])] if page.rows else [None, None]
-    # a cursor names a row of this very list: there is one on its other side
+def page_info(window: Window | OrphanWindow, more: bool, start: str | None, end: str | None) -> PageInfo:
+    """Returns the page information of a window. `more`: rows follow in the direction of the window."""
+    # a cursor names a row of this very list: there is a row on its other side
+    after, before = window.after is not None, window.before is not None
     return PageInfo(
-        has_next_page=window.before is not None if window.backward else page.more or window.before is not None,
-        has_previous_page=page.more or window.after is not None if window.backward else window.after is not None,
-        start_cursor=ends[0],
-        end_cursor=ends[1],
+        has_next_page=before if window.backward else more or before,
+        has_previous_page=more or after if window.backward else after,
+        start_cursor=start,
+        end_cursor=end,
     )
 
 

@@ -1,22 +1,24 @@
 """The change feed: what a program needs to keep a copy of events, by pull. Subscriptions push the same."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import strawberry
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, select
 from strawberry import UNSET
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
 from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
 from api.graphql.paging.arguments import page_size
-from api.graphql.paging.feed_cursors import FeedCursors, Stands, watch_set_marks
+from api.graphql.paging.tokens import FeedCursors, FeedPosition, digest_of
 from api.graphql.types.event_rows import asks_for_unmapped
 from api.graphql.types.events import to_event
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.queries.feed import Stretch, Told, UnknownBranch, Wanted, newest, read_feed
 from api.queries.recorded import Finality
+from api.queries.sql import tables
 from api.queries.sql.filters import Filter
 from api.reading.profile_readers import read_event
 
@@ -106,38 +108,51 @@ async def changes(
     size, _ = page_size(first, None)
     feed = feed_of(filter_by, finality)
     cursors = await cursors_of(context, feed)
-    stands = {} if after is None or after is UNSET else cursors.read(after)
-    batch = await read_batch(context, feed, stands, size)
+    position = {} if after is None or after is UNSET else cursors.read(after)
+    batch = await read_batch(context, feed, position, size)
     messages = [message_of(context, item, cursors) for item in batch.items]
     return ChangePage(messages=messages, end_cursor=cursors.write(batch.end), has_more=batch.more)
 
 
 async def cursors_of(context: Context, feed: Feed) -> FeedCursors:
     """Returns what writes and reads the cursors of a feed, at the context's snapshot."""
-    marks = await context.reading.read(watch_set_marks, context.snapshot.contracts)
-    return FeedCursors(feed.filter, marks)
+    return FeedCursors(feed.filter, await context.reading.read(_watch_sets, context.snapshot.contracts))
+
+
+def _watch_sets(connection: Connection, contracts: Mapping[int, tuple[Row[Any], ...]]) -> Mapping[int, bytes]:
+    """Returns the digest of what is watched of each network and of the profile that reads it."""
+    profiles = connection.execute(select(tables.profile.c.chain_id, tables.profile.c.text))
+    return {
+        chain_id: _watch_set(
+            text, tuple((row.role, row.address, row.start_block) for row in contracts.get(chain_id, ()))
+        )
+        for chain_id, text in profiles
+    }
+
+
+_watch_set = lru_cache(maxsize=32)(digest_of)
 
 
 class Item(NamedTuple):
     """A message, and where a copy stands that has applied it."""
 
     told: Told
-    stands: Stands
+    position: FeedPosition
 
 
 class Batch(NamedTuple):
     """A stretch of the feed of all networks. `end`: where to ask on, which without a message may be further on."""
 
     items: Sequence[Item]
-    end: Stands
+    end: FeedPosition
     more: bool
 
 
-async def read_batch(context: Context, feed: Feed, stands: Stands, size: int) -> Batch:
+async def read_batch(context: Context, feed: Feed, position: FeedPosition, size: int) -> Batch:
     """Returns at most `size` messages behind a place, all networks' by block time. Raises BadUserInput."""
     chains = context.snapshot.chains
     try:
-        stretches = await context.reading.read(_stretches, chains, feed, stands, size)
+        stretches = await context.reading.read(_stretches, chains, feed, position, size)
     except UnknownBranch as error:
         at = error.reached
         raise BadUserInput(
@@ -146,7 +161,7 @@ async def read_batch(context: Context, feed: Feed, stands: Stands, size: int) ->
             Reason.STALE_CURSOR,
         ) from None
     items: list[Item] = []
-    now = dict(stands)
+    now = dict(position)
     for told in _merged(stretches)[:size]:
         now[told.event.chain_id] = told.reached
         items.append(Item(told, dict(now)))
@@ -155,9 +170,9 @@ async def read_batch(context: Context, feed: Feed, stands: Stands, size: int) ->
     return Batch(items, end, left > 0 or any(stretch.more for stretch in stretches.values()))
 
 
-async def newest_stands(context: Context, feed: Feed) -> Stands:
+async def newest_position(context: Context, feed: Feed) -> FeedPosition:
     """Returns the place behind all that the feed has told so far."""
-    return await context.reading.read(_newest_stands, context.snapshot.chains, feed)
+    return await context.reading.read(_newest_position, context.snapshot.chains, feed)
 
 
 def message_of(context: Context, item: Item, cursors: FeedCursors) -> LifecycleEventMessage:
@@ -165,22 +180,22 @@ def message_of(context: Context, item: Item, cursors: FeedCursors) -> LifecycleE
     event = item.told.event
     pin = next(pin for pin in context.snapshot.pins if pin.chain_id == event.chain_id)
     return LifecycleEventMessage(
-        cursor=cursors.write(item.stands),
+        cursor=cursors.write(item.position),
         event=to_event(event, read_event(context.snapshot.readers, event), pin),
         retracted=event.orphaned,
     )
 
 
 def _stretches(
-    connection: Connection, chains: Mapping[int, Row[Any]], feed: Feed, stands: Stands, size: int
+    connection: Connection, chains: Mapping[int, Row[Any]], feed: Feed, position: FeedPosition, size: int
 ) -> dict[int, Stretch]:
     return {
-        chain_id: read_feed(connection, chain, stands.get(chain_id), _wanted(chain, feed), size)
+        chain_id: read_feed(connection, chain, position.get(chain_id), _wanted(chain, feed), size)
         for chain_id, chain in chains.items()
     }
 
 
-def _newest_stands(connection: Connection, chains: Mapping[int, Row[Any]], feed: Feed) -> Stands:
+def _newest_position(connection: Connection, chains: Mapping[int, Row[Any]], feed: Feed) -> FeedPosition:
     return {
         chain_id: newest(connection, chain_id, _wanted(chain, feed).last_block) for chain_id, chain in chains.items()
     }

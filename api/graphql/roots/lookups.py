@@ -10,7 +10,7 @@ from strawberry import UNSET
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
 from api.graphql.inputs.as_of import AsOf, pins_at, stands
-from api.graphql.paging.ids import DeviceName, HardwareLicenseName, ManufacturerName, NodeName, parse_id
+from api.graphql.paging.tokens import DeviceId, HardwareLicenseId, ManufacturerId, NodeId, read_id
 from api.graphql.types.identity import token_did
 from api.graphql.vocabulary.scalars import Address, BigInt
 from api.queries.devices import BY_ID, DEVICES, parse_did
@@ -69,7 +69,7 @@ class HardwareLicenseBy:
 
 
 Found = tuple[Row[Any], Pin]
-NameT = TypeVar("NameT", DeviceName, ManufacturerName, HardwareLicenseName)
+NameT = TypeVar("NameT", DeviceId, ManufacturerId, HardwareLicenseId)
 NOWHERE: Filter = (("chain_id", (("in", ()),)),)
 
 
@@ -77,7 +77,7 @@ async def find_device(context: Context, by: DeviceBy, as_of: AsOf | None) -> Fou
     """Returns the row of the device with a key, and the point it is read at. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
-        return await _find_named(context, parse_id(value), DeviceName, named_device, as_of)
+        return await _find_named(context, read_id(value), DeviceId, named_device, as_of)
     if name == "token_id":
         return await _find_numbered(context, value, as_of)
     return await _find(context, DEVICES, DEVICE_KEYS[name](value), as_of, f"The {SHOWN.get(name, name)}")
@@ -87,7 +87,7 @@ async def find_manufacturer(context: Context, by: ManufacturerBy, as_of: AsOf | 
     """Returns the row of the manufacturer with a key, and the point it is read at. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
-        return await _find_named(context, parse_id(value), ManufacturerName, named_manufacturer, as_of)
+        return await _find_named(context, read_id(value), ManufacturerId, named_manufacturer, as_of)
     # the manufacturers of this release's profiles are no NFTs: no DID names one
     filter = NOWHERE if name == "token_did" else _equal(name)(value)
     return await _find(context, MANUFACTURERS, filter, as_of, f"The {SHOWN.get(name, name)}")
@@ -97,35 +97,35 @@ async def find_hardware_license(context: Context, by: HardwareLicenseBy, as_of: 
     """Returns the row of the licence with a key, and the point it is read at. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
-        return await _find_named(context, parse_id(value), HardwareLicenseName, named_hardware_license, as_of)
+        return await _find_named(context, read_id(value), HardwareLicenseId, named_hardware_license, as_of)
     return await _find(context, HARDWARE_LICENSES, _equal(name)(value), as_of, f"The {SHOWN.get(name, name)}")
 
 
-async def named_device(context: Context, name: DeviceName, pin: Pin) -> Row[Any] | None:
+async def named_device(context: Context, name: DeviceId, pin: Pin) -> Row[Any] | None:
     """Returns the row of the device that a node id names, at a pin."""
     id = await context.loaders.device_id.load((name.chain_id, name.contract, name.token_id))
     return None if id is None else await context.loaders.device.load(key_of(pin, id))
 
 
-async def named_manufacturer(context: Context, name: ManufacturerName, pin: Pin) -> Row[Any] | None:
+async def named_manufacturer(context: Context, name: ManufacturerId, pin: Pin) -> Row[Any] | None:
     """Returns the row of the manufacturer that a node id names, at a pin."""
     id = await context.loaders.manufacturer_id.load((name.chain_id, name.contract, name.token_id))
     return None if id is None else await context.loaders.manufacturer.load(key_of(pin, id))
 
 
-async def named_hardware_license(context: Context, name: HardwareLicenseName, pin: Pin) -> Row[Any] | None:
+async def named_hardware_license(context: Context, name: HardwareLicenseId, pin: Pin) -> Row[Any] | None:
     """Returns the row of the hardware licence that a node id names, at a pin."""
     id = await context.loaders.hardware_license_id.load((name.chain_id, name.contract, name.token_id))
     return None if id is None else await context.loaders.hardware_license.load(key_of(pin, id))
 
 
-async def pin_of(context: Context, name: NodeName) -> Pin | None:
+async def pin_of(context: Context, name: NodeId) -> Pin | None:
     """Returns where an id answers: at the point it carries, or now. None where that point or the network is gone."""
     if name.chain_id not in context.snapshot.chains:
         return None
-    if name.at is None:
+    if name.as_of is None:
         return next(pin for pin in context.snapshot.pins if pin.chain_id == name.chain_id)
-    pin = name.at.pin(name.chain_id)
+    pin = name.as_of.pin(name.chain_id)
     return pin if pin.block is not None and await stands(context, pin.block) else None
 
 
@@ -173,7 +173,7 @@ SHOWN = {
 
 async def _find_named(
     context: Context,
-    name: NodeName | None,
+    name: NodeId | None,
     kind: type[NameT],
     row_of: Callable[[Context, NameT, Pin], Awaitable[Row[Any] | None]],
     as_of: AsOf | None,

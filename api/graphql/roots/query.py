@@ -11,7 +11,6 @@ from api.graphql.inputs.filters import HardwareLicenseFilter, ManufacturerFilter
 from api.graphql.inputs.orders import BY_MANUFACTURER_ID, NEWEST_FIRST, OLDEST_FIRST, ManufacturerOrder
 from api.graphql.paging.arguments import PageArguments, connection_field
 from api.graphql.paging.connections import Connection, Listed, connect
-from api.graphql.paging.ids import Node
 from api.graphql.roots.changes import ChangePage, FeedAfter, FeedFilterBy, FeedFirst, LeastFinality, changes
 from api.graphql.roots.lookups import (
     DeviceBy,
@@ -42,6 +41,7 @@ from api.graphql.types.manufacturers import (
     to_manufacturer,
 )
 from api.graphql.types.meta import Meta, await_block, meta
+from api.graphql.types.node import Node
 from api.graphql.types.orphans import OrphanedEvent, orphaned_events
 from api.graphql.types.statistics import DeviceDimension, DeviceStatistic, device_statistics
 from api.graphql.types.transactions import IndexedTransaction, find_transaction

@@ -16,7 +16,7 @@ from api.graphql.roots.changes import (
     cursors_of,
     feed_of,
     message_of,
-    newest_stands,
+    newest_position,
     read_batch,
 )
 from api.graphql.subscription_context import Turns
@@ -50,22 +50,22 @@ class Subscription:
         feed = feed_of(filter_by, finality)
         is_new = after is None or after is UNSET
         cursors = await cursors_of(context, feed)
-        stands = await newest_stands(context, feed) if is_new else cursors.read(after or "")
+        position = await newest_position(context, feed) if is_new else cursors.read(after or "")
         while True:
             await turns.begin(context)
-            here = cursors.write(stands)
+            here = cursors.write(position)
             cursors = await cursors_of(context, feed)
             # refused where the network was read anew, by another profile
             batch = await read_batch(context, feed, cursors.read(here), BATCH)
             more = batch.more
             for left, item in zip(range(len(batch.items))[::-1], batch.items, strict=True):
-                turns.left, stands = left, item.stands
+                turns.left, position = left, item.position
                 yield message_of(context, item, cursors)
                 if left and not turns.is_open:
                     more = True
                     break
             else:
-                stands = batch.end
+                position = batch.end
             await (turns.end() if more else turns.changed(context))
 
     @subscription("Every new indexed block; after a reorg the first block of the new branch.")

@@ -14,9 +14,10 @@ from api.graphql.inputs.filters import AuthorizationFilter, to_filter
 from api.graphql.inputs.orders import told
 from api.graphql.paging.arguments import PageArguments
 from api.graphql.paging.connections import Connection, Listed, connect
-from api.graphql.paging.ids import AuthorizationName, Node, at
+from api.graphql.paging.tokens import AsOfPoint, AuthorizationId
 from api.graphql.types.event_rows import event_at
 from api.graphql.types.lifecycle_event import LifecycleEvent
+from api.graphql.types.node import Node
 from api.graphql.vocabulary.fields import derived, field
 from api.graphql.vocabulary.scalars import Address, BigInt, block_time, date_time
 from api.queries.authorizations import listing_of
@@ -88,9 +89,9 @@ class Authorization(Node):
     def is_ended(self) -> bool:
         return bool(self.row.valid_to <= self.pin.position)
 
-    def node_name(self) -> AuthorizationName:
+    def node_id(self) -> AuthorizationId:
         row = self.row
-        return AuthorizationName(row.chain_id, row.block_hash, log_index_of(row.valid_from), at(self.pin))
+        return AuthorizationId(row.chain_id, row.block_hash, log_index_of(row.valid_from), AsOfPoint.of_pin(self.pin))
 
     @field("The permissions' numbers, decoded by the profile's rule.")
     def permission_ids(self, info: Info) -> list[int]:

@@ -12,7 +12,7 @@ from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
 from api.graphql.inputs.orders import OLDEST_FIRST, LifecycleEventOrder
 from api.graphql.paging.arguments import PageArguments, connection_field
 from api.graphql.paging.connections import Build, Connection, Listed, connect
-from api.graphql.paging.ids import DeviceName, Node
+from api.graphql.paging.tokens import DeviceId
 from api.graphql.types.authorizations import (
     ActiveAt,
     Authorization,
@@ -35,6 +35,7 @@ from api.graphql.types.identity import Imei, imei, token_did
 from api.graphql.types.licenses import License, hardware_license_at_mint, manufacturing_license_at_mint
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.manufacturers import HardwareLicense, Manufacturer, load_hardware_license, load_manufacturer
+from api.graphql.types.node import Node
 from api.graphql.types.provenance import Provenance
 from api.graphql.types.sources import DeviceField, ValueSource, source_of
 from api.graphql.types.vehicles import Vehicle, load_vehicle
@@ -167,8 +168,8 @@ class Device(Node):
         "Block time of its latest event.", lambda device: block_time(device.row.updated_at)
     )
 
-    def node_name(self) -> DeviceName:
-        return DeviceName.of_token(self.row, self.pin)
+    def node_id(self) -> DeviceId:
+        return DeviceId.of_row(self.row, self.pin)
 
     @field("Every address it ever had, newest first, at most 100; the rest are in `history`.")
     async def addresses(self, info: Info) -> list[DeviceAddress]:

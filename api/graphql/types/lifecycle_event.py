@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from api.graphql.context import Info
-from api.graphql.paging.ids import EventName, Node, at
+from api.graphql.paging.tokens import AsOfPoint, EventId
 from api.graphql.types.blocks import Block, to_block
+from api.graphql.types.node import Node
 from api.graphql.types.proofs import InclusionProof, to_proof
 from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import Address, BigInt, Bytes, Bytes32, block_time, date_time
@@ -43,8 +44,8 @@ class LifecycleEvent(Node):
         """What it recorded, where that can be read."""
         return self.reading.fact if isinstance(self.reading, Mapped) else None
 
-    def node_name(self) -> EventName:
-        return EventName(self.row.chain_id, self.row.block_hash, self.row.log_index, at(self.pin))
+    def node_id(self) -> EventId:
+        return EventId(self.row.chain_id, self.row.block_hash, self.row.log_index, AsOfPoint.of_pin(self.pin))
 
     @field("What it recorded.")
     def kind(self) -> Kind:

@@ -11,11 +11,12 @@ from api.graphql.inputs.filters import DeviceFilter, to_filter
 from api.graphql.inputs.orders import NEWEST_FIRST, DeviceOrder
 from api.graphql.paging.arguments import PageArguments, connection_field
 from api.graphql.paging.connections import Connection, Listed, connect
-from api.graphql.paging.ids import HardwareLicenseName, ManufacturerName, Node
+from api.graphql.paging.tokens import HardwareLicenseId, ManufacturerId
 from api.graphql.types.event_rows import events_of
 from api.graphql.types.identity import token_did
 from api.graphql.types.licenses import License, hardware_device_license, manufacturing_license
 from api.graphql.types.lifecycle_event import LifecycleEvent
+from api.graphql.types.node import Node
 from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import Address, BigInt
 from api.queries.devices import DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER, device_order
@@ -44,8 +45,8 @@ class Manufacturer(Node):
     name: str | None = strawberry.field(description="As the registrar wrote it.")
     owner: Address | None = strawberry.field(description="The licensed account, or the NFT's owner.")
 
-    def node_name(self) -> ManufacturerName:
-        return ManufacturerName.of_token(self.row, self.pin)
+    def node_id(self) -> ManufacturerId:
+        return ManufacturerId.of_row(self.row, self.pin)
 
     @field("Name across networks; null where manufacturers are no NFTs.", name="tokenDID")
     def token_did(self, info: Info) -> str | None:
@@ -96,8 +97,8 @@ class HardwareLicense(Node):
     model: str | None = strawberry.field(description="The licensed model.")
     hardware_revision: str | None = strawberry.field(description="The licensed revision.")
 
-    def node_name(self) -> HardwareLicenseName:
-        return HardwareLicenseName.of_token(self.row, self.pin)
+    def node_id(self) -> HardwareLicenseId:
+        return HardwareLicenseId.of_row(self.row, self.pin)
 
     @field("Whose licence it is.")
     async def manufacturer(self, info: Info) -> Manufacturer | None:

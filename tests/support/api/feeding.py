@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.graphql.paging.ids import EventName, id_of
+from api.graphql.paging.tokens import EventId, write_id
 from tests.support.api.asking import Api, Json, asking
 from tests.support.chain.fakechain import FakeBlock, FakeNode, Log, emitted
 from tests.support.index.indexing import Indexer, open_engine
@@ -52,7 +52,7 @@ class Moving:
     ) -> list[str]:
         """Return the ids of the canonical events that fit, up to a block, in their order."""
         return [
-            id_of(EventName(self.node.chain_id, block.hash, log.index or 0, None))
+            write_id(EventId(self.node.chain_id, block.hash, log.index or 0, None))
             for block in self.node.blocks[: None if up_to is None else up_to + 1]
             for log in block.logs
             if fits(block, log)
