@@ -5,13 +5,13 @@ here; an answer that contradicts itself is asked of another provider, and never 
 """
 
 import asyncio
-import itertools
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from indexer.chain.disagreement import Answer, Disagreement, difference, disagreement, in_words
 from indexer.chain.log_query import LogQuery, divide
@@ -27,18 +27,17 @@ from indexer.chain.wire import (
     to_bytes,
     to_header,
     to_log,
-    to_number,
 )
 from indexer.errors import TryAgain
 from indexer.proof.bloom import Bloom
 from indexer.rpc import RpcError
 from indexer.rpc.gather import together
+from indexer.rpc.host import Host
 from indexer.rpc.outcomes import BackOff, HalveQuery, ShrinkTo, UseRange, WaitForHead
-from indexer.rpc.providers import OneNode, Providers, Rpc
+from indexer.rpc.providers import Answered, Providers
 
 __all__ = ["Chain", "Header", "Heads", "RawLog", "WrongAnswer"]
 
-AnswerT = TypeVar("AnswerT")
 ResultT = TypeVar("ResultT")
 
 TRIES = 3
@@ -64,7 +63,7 @@ class Chain:
 
     def __init__(
         self,
-        rpc: Rpc | Providers,
+        rpc: Providers,
         addresses: Collection[bytes],
         *,
         finality_depth: int,
@@ -72,7 +71,7 @@ class Chain:
         looks: int = 1,
         quorum: int = 1,
     ) -> None:
-        self.rpc: Providers = rpc if isinstance(rpc, Providers) else OneNode(rpc)
+        self.rpc = rpc
         self.addresses = frozenset(addresses)
         self.finality_depth = finality_depth
         self.looks = max(looks, quorum)
@@ -84,10 +83,6 @@ class Chain:
         self._knows_tags = False
 
     # Heads and headers
-
-    async def chain_id(self) -> int:
-        """Returns the id that the node answers for."""
-        return await self._believed("eth_chainId", [], str, to_number)
 
     async def heads(self) -> Heads:
         """Returns the newest, safe and finalized blocks; by depth where the chain knows no such tags."""
@@ -113,10 +108,10 @@ class Chain:
     async def header(self, number: int) -> Header:
         """Returns the canonical block of this height."""
 
-        def read(found: JsonHeader | None) -> Header:
-            if found is None:
+        def read(answer: Answered[JsonHeader | None]) -> Header:
+            if answer.result is None:
                 raise WrongAnswer(f"The node has no block {number}: it lags behind what it said before.")
-            return _checked_header(found, number)
+            return _checked_header(answer.result, answer.host, number)
 
         return await self._believed("eth_getBlockByNumber", [hex(number), False], JsonHeader | None, read)
 
@@ -136,24 +131,21 @@ class Chain:
         Raises `wrong`, what is said against the header, where no other is given.
         """
         params, kind = [hex(header.number), False], JsonHeader | None
-        first = self.rpc.answerers("eth_getBlockByNumber", params)
-        found = await self._slotted(self.rpc.call_other, "eth_getBlockByNumber", params, kind)
-        second = _right_header(found, header.number)
-        if second is None or second == header or second.hash != header.hash:
+        first = () if header.host is None else (header.host,)
+        second = _right_header(await self._call("eth_getBlockByNumber", params, kind, avoid=first), header.number)
+        if second is None or second.hash != header.hash or replace(second, host=header.host) == header:
             raise wrong
-        for site in set(first):
-            self.rpc.distrust("eth_getBlockByNumber", params, site, wrong)
+        self.distrust_header(header, wrong)
         return second
 
-    def distrust_header(self, number: int, reason: TryAgain) -> None:
-        """Sets aside who gave the block of this height, where there is another provider."""
-        params = [hex(number), False]
-        for site in set(self.rpc.answerers("eth_getBlockByNumber", params)):
-            self.rpc.distrust("eth_getBlockByNumber", params, site, reason)
+    def distrust_header(self, header: Header, reason: TryAgain) -> None:
+        """Sets aside the provider that returned this header, if there is another one."""
+        if header.host is not None:
+            self.rpc.distrust(header.host, reason)
 
     async def _tagged(self, tag: str) -> Header | None:
-        def read(found: JsonHeader | None) -> Header | None:
-            return None if found is None else to_header(found)
+        def read(answer: Answered[JsonHeader | None]) -> Header | None:
+            return None if answer.result is None else to_header(answer.result, answer.host)
 
         return await self._believed("eth_getBlockByNumber", [tag, False], JsonHeader | None, read)
 
@@ -180,15 +172,17 @@ class Chain:
         read = LogReader(check)
         query = {"blockHash": "0x" + header.hash.hex(), "address": self._filter}
         try:
-            logs = await self._agreed(query, read, looks=self.quorum if self._excludes_ours(header) else self.looks)
+            answers = await self._agreed(query, read, looks=self.quorum if self._excludes_ours(header) else self.looks)
         except RpcError as error:
             if not isinstance(error.outcome, TOO_BIG):
                 raise
             return await self._logs_by_receipts(header)
+        logs = answers[0].result
         if logs or not self.may_hold_ours(header):
             return logs
-        logs = await self._look_again([query], read)
-        if logs or len(set(self.rpc.answerers("eth_getLogs", [query]))) > 1:
+        answers.append(await self._look_again([query], read, answers))
+        logs = answers[-1].result
+        if logs or len({answer.host.site for answer in answers}) > 1:
             return logs
         return await self._logs_by_receipts(header)
 
@@ -200,14 +194,14 @@ class Chain:
         if header.logs_bloom is None or not any(header.logs_bloom):
             return
         params = [{"blockHash": "0x" + header.hash.hex()}]
-        if await self._slotted(self.rpc.call, "eth_getLogs", params, list[JsonLog]):
+        answer = await self._call("eth_getLogs", params, list[JsonLog])
+        if answer.result:
             return
-        by = ", ".join(self.rpc.answerers("eth_getLogs", params)[-1:]) or "The node"
         reason = WrongAnswer(
-            f"{by} has no logs of block {header.number}, though its bloom says that there were some: "
+            f"{answer.host.site} has no logs of block {header.number}, though its bloom says that there were some: "
             "it does not keep logs that old. Set a node with full history in RPC_URLS."
         )
-        self._distrust_last("eth_getLogs", params, reason)
+        self.rpc.distrust(answer.host, reason)
         raise reason
 
     def check_against_header(self, header: Header, logs: Sequence[RawLog]) -> bool:
@@ -242,7 +236,7 @@ class Chain:
             return self._checked(found, query.first, query.last)
 
         try:
-            return await self._agreed(query.to_json(), LogReader(check), looks=self.looks)
+            return (await self._agreed(query.to_json(), LogReader(check), looks=self.looks))[0].result
         except RpcError as error:
             parts = divide(query, error.outcome)
             if not parts and query.blocks == 1 and isinstance(error.outcome, TOO_BIG):
@@ -251,64 +245,65 @@ class Chain:
                 raise
         return check(log for part in await together(*map(self._query, parts)) for log in part)
 
-    async def _agreed(self, query: dict[str, Any], read: LogReader, *, looks: int) -> list[RawLog]:
-        """Returns logs that are the same at every look."""
+    async def _agreed(self, query: dict[str, Any], read: LogReader, *, looks: int) -> list[Answered[list[RawLog]]]:
+        """Returns `looks` answers that hold the same logs."""
         params = [query]
         for _ in range(TRIES):
-            answers = [await self._believed("eth_getLogs", params, Raw, read)]
+            answers = [await self._believed("eth_getLogs", params, Raw, _with_host(read))]
             while len(answers) < looks:
-                answers.append(await self._look_again(params, read))
-            hosts = itertools.chain(self.rpc.answerers("eth_getLogs", params), itertools.repeat("the same node"))
-            told = [Answer(host, logs) for host, logs in zip(hosts, answers, strict=False)]
-            other = next((answer for answer in told if answer.logs != told[0].logs), None)
+                answers.append(await self._look_again(params, read, answers))
+            first = answers[0]
+            other = next((answer for answer in answers if answer.result != first.result), None)
             if other is None:
-                return answers[0]
-            wrong = WrongAnswer(in_words(query, told[0], other))
-            if "fromBlock" in query and other.host != told[0].host:
-                self.disagreements.append(disagreement(told[0], other))
-            await self._settle(params, difference(told[0], other)[0], told, wrong)
+                return answers
+            one, two = (Answer(answer.host.site, answer.result) for answer in (first, other))
+            wrong = WrongAnswer(in_words(query, one, two))
+            if "fromBlock" in query and one.host != two.host:
+                self.disagreements.append(disagreement(one, two))
+            await self._settle(difference(one, two)[0], answers, wrong)
         raise wrong
 
-    async def _look_again(self, params: list[Any], read: LogReader) -> list[RawLog]:
-        strict = self.quorum > 1
-        async with self._slots:
-            found = await self.rpc.call_other("eth_getLogs", params, Raw, strict=strict)
+    async def _look_again(
+        self, params: list[Any], read: LogReader, answers: Sequence[Answered[list[RawLog]]]
+    ) -> Answered[list[RawLog]]:
+        """Returns the logs from another provider than those that have answered."""
+        avoid = [answer.host for answer in answers]
+        answer = await self._call("eth_getLogs", params, Raw, avoid=avoid, strict=self.quorum > 1)
         try:
-            return read(found)
+            return _with_host(read)(answer)
         except WrongAnswer as error:
-            self._distrust_last("eth_getLogs", params, error)
+            self.rpc.distrust(answer.host, error)
             raise
 
-    async def _settle(self, params: list[Any], number: int, told: Sequence[Answer], wrong: TryAgain) -> None:
+    async def _settle(self, number: int, answers: Sequence[Answered[list[RawLog]]], wrong: TryAgain) -> None:
         """Finds out by the receipts of a block on which answers differ who was wrong, and distrusts that provider."""
         try:
             truth = await self._logs_by_receipts(await self.header(number))
         except TryAgain:
             raise wrong from None
-        for answer in told:
-            if answer.of(number, number).logs != truth:
-                self.rpc.distrust("eth_getLogs", params, answer.host, wrong)
+        for answer in answers:
+            if [log for log in answer.result if log.block_number == number] != truth:
+                self.rpc.distrust(answer.host, wrong)
 
-    def _distrust_last(self, method: str, params: list[Any], reason: TryAgain) -> None:
-        for site in self.rpc.answerers(method, params)[-1:]:
-            self.rpc.distrust(method, params, site, reason)
-
-    async def _believed(self, method: str, params: list[Any], kind: Any, read: Callable[[AnswerT], ResultT]) -> ResultT:
+    async def _believed(
+        self, method: str, params: list[Any], kind: Any, read: Callable[[Answered[Any]], ResultT]
+    ) -> ResultT:
         """Returns what `read` makes of an answer; after a wrong one asks another provider."""
-        call: Callable[..., Awaitable[Any]] = self.rpc.call
         for _ in range(TRIES):
-            answer = await self._slotted(call, method, params, kind)
+            answer = await self._call(method, params, kind)
             try:
                 return read(answer)
             except WrongAnswer as error:
                 wrong = error
-                self._distrust_last(method, params, wrong)
-                call = self.rpc.call_other
+                if answer.result is not None:  # what is missing may only be late
+                    self.rpc.distrust(answer.host, wrong)
         raise wrong
 
-    async def _slotted(self, call: Callable[..., Awaitable[Any]], method: str, params: list[Any], kind: Any) -> Any:
+    async def _call(
+        self, method: str, params: list[Any], kind: Any, *, avoid: Collection[Host] = (), strict: bool = False
+    ) -> Answered[Any]:
         async with self._slots:
-            return await call(method, params, kind)
+            return await self.rpc.call(method, params, kind, avoid=avoid, strict=strict)
 
     def _checked(self, logs: Iterable[RawLog], first: int, last: int) -> list[RawLog]:
         """Returns logs in order. Raises WrongAnswer for one not asked for or there twice, and for two branches."""
@@ -333,11 +328,11 @@ class Chain:
     async def _logs_by_receipts(self, header: Header) -> list[RawLog]:
         """Returns the watched contracts' logs of a block out of all its receipts, which must make up its bloom."""
 
-        def read(receipts: list[JsonReceipt] | None) -> list[RawLog]:
-            if receipts is None:
+        def read(answer: Answered[list[JsonReceipt] | None]) -> list[RawLog]:
+            if answer.result is None:
                 raise WrongAnswer(f"The node has no receipts of block {header.number}.")
-            logs = [to_log(log) for receipt in receipts for log in receipt.logs]
-            hashes = {to_bytes(receipt.block_hash, 32) for receipt in receipts}
+            logs = [to_log(log) for receipt in answer.result for log in receipt.logs]
+            hashes = {to_bytes(receipt.block_hash, 32) for receipt in answer.result}
             if hashes - {header.hash}:
                 raise WrongAnswer(f"The node gave receipts of another block {header.number} than its header's.")
             bloom = header.logs_bloom
@@ -354,35 +349,40 @@ class Chain:
                 raise
         return read(await self._receipts_one_by_one(header))
 
-    async def _receipts_one_by_one(self, header: Header) -> list[JsonReceipt]:
+    async def _receipts_one_by_one(self, header: Header) -> Answered[list[JsonReceipt] | None]:
         params = ["0x" + header.hash.hex(), False]
-        block = await self._slotted(self.rpc.call, "eth_getBlockByHash", params, JsonTransactions | None)
-        if block is None:
+        block = await self._call("eth_getBlockByHash", params, JsonTransactions | None)
+        if block.result is None:
             raise TryAgain(f"The node has no block {header.number} of hash 0x{header.hash.hex()} any more.")
-        found = await together(
+        answers = await together(
             *(
-                self._slotted(self.rpc.call, "eth_getTransactionReceipt", [transaction], JsonReceipt | None)
-                for transaction in block.transactions
+                self._call("eth_getTransactionReceipt", [transaction], JsonReceipt | None)
+                for transaction in block.result.transactions
             )
         )
-        if None in found:
+        receipts = [answer.result for answer in answers]
+        if None in receipts:
             raise TryAgain(f"The node lacks receipts of block {header.number}.")
-        return found
+        return Answered(block.host, receipts)
 
 
-def _right_header(found: JsonHeader | None, number: int) -> Header | None:
+def _right_header(answer: Answered[JsonHeader | None], number: int) -> Header | None:
     """Returns the header, None where it is missing or wrong."""
     try:
-        return None if found is None else _checked_header(found, number)
+        return None if answer.result is None else _checked_header(answer.result, answer.host, number)
     except WrongAnswer:
         return None
 
 
-def _checked_header(found: JsonHeader, number: int) -> Header:
-    header = to_header(found)
+def _checked_header(found: JsonHeader, host: Host, number: int) -> Header:
+    header = to_header(found, host)
     if header.number != number:
         raise WrongAnswer(f"Asked for block {number}, the node gave block {header.number}.")
     return header
+
+
+def _with_host(read: LogReader) -> Callable[[Answered[Raw]], Answered[list[RawLog]]]:
+    return lambda answer: Answered(answer.host, read(answer.result))
 
 
 TOO_BIG = (ShrinkTo, UseRange, HalveQuery)

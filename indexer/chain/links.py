@@ -14,7 +14,7 @@ def check_links(chain: Chain, headers: Sequence[Header]) -> None:
     for parent, child in pairwise(headers):
         if child.number == parent.number + 1 and child.parent_hash != parent.hash:
             broken = TryAgain(f"Block {child.number} is no child of block {parent.number}: the node switched branches.")
-            chain.distrust_header(parent.number, broken)
+            chain.distrust_header(parent, broken)
             raise broken
 
 

@@ -10,7 +10,7 @@ from indexer.chain.wire import to_number
 from indexer.errors import Stop
 from indexer.rpc import RpcError
 from indexer.rpc.outcomes import HistoryGone
-from indexer.rpc.providers import Rpc
+from indexer.rpc.providers import Providers
 
 ORDINARY_TYPES = range(5)
 """Types of transactions whose nonce is the sender's; rollups have others, whose nonce means nothing."""
@@ -29,12 +29,13 @@ class JsonTransactions(Struct):
     transactions: list[JsonTransaction]
 
 
-async def has_code(rpc: Rpc, address: bytes, block: str) -> bool:
+async def has_code(rpc: Providers, address: bytes, block: str) -> bool:
     """Tells whether a contract stood at the address after the block, a number in hex or a tag."""
-    return await rpc.call("eth_getCode", ["0x" + address.hex(), block], str) not in ("0x", "")
+    answer = await rpc.call("eth_getCode", ["0x" + address.hex(), block], str)
+    return answer.result not in ("0x", "")
 
 
-async def find_start_block(rpc: Rpc, role: str, address: bytes, final: int) -> int:
+async def find_start_block(rpc: Providers, role: str, address: bytes, final: int) -> int:
     """Returns the first block after which the contract has code; the one after `final` where it is younger than that.
 
     Raises Stop where there is no contract, and where no provider keeps the states to find out.
@@ -52,7 +53,7 @@ async def find_start_block(rpc: Rpc, role: str, address: bytes, final: int) -> i
     return found
 
 
-async def _search(rpc: Rpc, role: str, address: bytes, final: int) -> int:
+async def _search(rpc: Providers, role: str, address: bytes, final: int) -> int:
     if not await has_code(rpc, address, hex(final)):
         if not await has_code(rpc, address, "latest"):
             raise Stop(
@@ -70,7 +71,7 @@ async def _search(rpc: Rpc, role: str, address: bytes, final: int) -> int:
     return present
 
 
-async def _is_true(rpc: Rpc, block: int, final: int) -> bool:
+async def _is_true(rpc: Providers, block: int, final: int) -> bool:
     """Tells whether the state after a block is told as it was: nonces fit the transactions next to it.
 
     Believes where there are none to judge by.
@@ -88,16 +89,19 @@ async def _is_true(rpc: Rpc, block: int, final: int) -> bool:
     return True
 
 
-async def _nonces(rpc: Rpc, block: int) -> list[tuple[str, int]]:
+async def _nonces(rpc: Providers, block: int) -> list[tuple[str, int]]:
     """Returns sender and nonce of each ordinary transaction of a block."""
-    found = await rpc.call("eth_getBlockByNumber", [hex(block), True], JsonTransactions)
+    answer = await rpc.call("eth_getBlockByNumber", [hex(block), True], JsonTransactions)
     return [
-        (each.sender, to_number(each.nonce)) for each in found.transactions if to_number(each.type) in ORDINARY_TYPES
+        (transaction.sender, to_number(transaction.nonce))
+        for transaction in answer.result.transactions
+        if to_number(transaction.type) in ORDINARY_TYPES
     ]
 
 
-async def _count(rpc: Rpc, sender: str, block: int) -> int:
-    return to_number(await rpc.call("eth_getTransactionCount", [sender, hex(block)], str))
+async def _count(rpc: Providers, sender: str, block: int) -> int:
+    answer = await rpc.call("eth_getTransactionCount", [sender, hex(block)], str)
+    return to_number(answer.result)
 
 
 def _advice(role: str, address: bytes, reason: str) -> str:

@@ -8,6 +8,7 @@ from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
 
 from indexer.errors import TryAgain
+from indexer.rpc.host import Host
 from schema.tables.values import INT64_MAX, LATEST_TIME
 
 
@@ -16,7 +17,10 @@ class WrongAnswer(TryAgain):
 
 
 class Header(Struct, frozen=True):
-    """A block without its transactions. `timestamp` in unix seconds; `logs_bloom` is None where the node gives none."""
+    """A block without its transactions, and the provider that returned it.
+
+    `timestamp` in unix seconds; `logs_bloom` is None if the provider returns none.
+    """
 
     number: int
     hash: bytes
@@ -26,6 +30,7 @@ class Header(Struct, frozen=True):
     transactions_root: bytes
     receipts_root: bytes
     logs_bloom: bytes | None
+    host: Host | None = None
 
 
 class RawLog(Struct, frozen=True, gc=False):
@@ -81,7 +86,7 @@ _logs = Decoder(list[JsonLog])
 DECODE_ERRORS = (DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def to_header(found: JsonHeader) -> Header:
+def to_header(found: JsonHeader, host: Host) -> Header:
     """Returns a header. Raises WrongAnswer."""
     return Header(
         to_number(found.number),
@@ -92,6 +97,7 @@ def to_header(found: JsonHeader) -> Header:
         to_bytes(found.transactions_root, 32),
         to_bytes(found.receipts_root, 32),
         None if found.logs_bloom is None else to_bytes(found.logs_bloom, 256),
+        host,
     )
 
 

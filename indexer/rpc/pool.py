@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, TypeVar, assert_never
 
-import msgspec
-
 from indexer.errors import Stop, TryAgain
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.counts import Counts
@@ -33,6 +31,7 @@ from indexer.rpc.outcomes import (
     UseRange,
     WaitForHead,
 )
+from indexer.rpc.providers import Answered
 from indexer.rpc.query import asked_blocks
 
 ResultT = TypeVar("ResultT")
@@ -42,7 +41,6 @@ PATIENCE_SECONDS = 10.0
 """The longest wait inside a call; a longer one is the caller's, who can say why nothing moves."""
 ASKED_FOR_BLOCKS = ("eth_getBlockByNumber", "eth_getBlockByHash", "eth_getBlockReceipts", "eth_getTransactionReceipt")
 """Methods that answer null for what a provider has not got, while another may have it."""
-REMEMBERED_ANSWERS = 4_096
 HABIT = 0.7
 """What the score of the host asked last counts for: hosts that are nearly equal do not take turns."""
 LAG_BLOCKS = 8
@@ -73,7 +71,6 @@ class Pool:
         self._chain_id: int | None = None
         self._favourite = self.hosts[0]
         self._census_at = -CENSUS_SECONDS
-        self._answered: dict[tuple[str, bytes], list[Host]] = {}
 
     async def chain_id(self, expected: int | None) -> int:
         """Returns the id of the chain that all providers are of. From then on only such are asked.
@@ -98,67 +95,26 @@ class Pool:
             host.confirmed = host.name in ids
         return chain_id
 
-    async def call(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
-        """Returns the result decoded as `result`. Raises RpcError for a refusal, TryAgain for no answer."""
-        return await self._ask(method, params, result, (), strict=False)
+    async def call(
+        self,
+        method: str,
+        params: list[Any],
+        result: type[ResultT],
+        *,
+        avoid: Collection[Host] = (),
+        strict: bool = False,
+    ) -> Answered[ResultT]:
+        """Returns the result decoded as `result`. Raises RpcError for a refusal, TryAgain without an answer.
 
-    async def call_each(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT]:
-        """Returns the results of many requests. They go out in batches; what those leave unanswered is asked alone."""
-        asked = _spanned([asked_blocks(method, one) for one in params])
-        host = (await self._candidates(method, asked, (), strict=False))[0]
-        size = host.batch if len(params) > 1 else 1
-        parts = [params[start : start + size] for start in range(0, len(params), size)] if size > 1 else []
-        batches = await together(*(self._ask_batch(host, method, part, result) for part in parts))
-        answers: list[Any] = [answer for batch in batches for answer in batch] or [None] * len(params)
-        missing = [place for place, answer in enumerate(answers) if answer is None]
-        alone = await together(*(self.call(method, params[place], result) for place in missing))
-        for place, answer in zip(missing, alone, strict=True):
-            answers[place] = answer
-        for part, batch in zip(parts, batches, strict=True):
-            if None not in alone and all(answer is None for answer in batch):
-                host.refused_batch(len(part))
-        return answers
-
-    async def call_other(
-        self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
-    ) -> ResultT:
-        """Asks another provider than those that have answered this same request.
-
-        Where no other answers, the same one again; with `strict` raises what keeps the others from answering.
+        Providers at the sites of `avoid` are requested last; with `strict` never.
         """
-        answered = self._answered.get(_key(method, params), [])
-        return await self._ask(method, params, result, list(answered), strict=strict)
-
-    def distrust(self, method: str, params: list[Any], site: str, reason: TryAgain) -> None:
-        """Takes back that a site has answered this request, and sets it aside for a while where there is another."""
-        answered = self._answered.get(_key(method, params), [])
-        doubted = [host for host in answered if host.site == site]
-        answered[:] = [host for host in answered if host.site != site]
-        if any(host.away is None for host in self.hosts if host.site != site):
-            for host in doubted:
-                host.doubted(reason)
-
-    def answerers(self, method: str, params: list[Any]) -> Sequence[str]:
-        """Returns the sites (host and port) that have answered this request since it was last a `call`."""
-        return [host.site for host in self._answered.get(_key(method, params), ())]
-
-    async def close(self) -> None:
-        """Closes all connections."""
-        for host in self.hosts:
-            await host.endpoint.close()
-
-    # One request
-
-    async def _ask(
-        self, method: str, params: list[Any], result: type[ResultT], avoided: Sequence[Host], *, strict: bool
-    ) -> ResultT:
         asked = asked_blocks(method, params)
         if params[:1] == ["latest"] and len(self.hosts) > 1:
             await self._take_census()
         failure: TryAgain | None = None
         for attempt in range(1, ROUNDS + 1):
-            absent = False
-            for host in await self._candidates(method, asked, avoided, strict):
+            absent: Answered[ResultT] | None = None
+            for host in await self._candidates(method, asked, avoid, strict):
                 if failure is not None:
                     self.counts.retried(host.name, method)
                 try:
@@ -172,16 +128,47 @@ class Pool:
                     host.failed(error)
                 else:
                     if answer is not None or method not in ASKED_FOR_BLOCKS:
-                        self._remember(method, params, host, avoided)
-                        return answer
-                    absent = True  # no such block here: it may only be late
-            if absent:
-                return answer
+                        return Answered(host, answer)
+                    absent = Answered(host, answer)  # no such block here: it may only be late
+            if absent is not None:
+                return absent
             if failure is not None and _is_final(failure):
                 raise failure
             await self._sleep(wait_seconds(attempt, jitter=self._jitter))
         assert failure is not None
         raise failure
+
+    async def call_each(
+        self, method: str, params: Sequence[list[Any]], result: type[ResultT]
+    ) -> list[Answered[ResultT]]:
+        """Returns the results of many requests. They go out in batches; what those leave unanswered is asked alone."""
+        asked = _spanned([asked_blocks(method, one) for one in params])
+        host = (await self._candidates(method, asked, (), strict=False))[0]
+        size = host.batch if len(params) > 1 else 1
+        parts = [params[start : start + size] for start in range(0, len(params), size)] if size > 1 else []
+        batches = await together(*(self._ask_batch(host, method, part, result) for part in parts))
+        results: list[Any] = [result for batch in batches for result in batch] or [None] * len(params)
+        missing = [place for place, result in enumerate(results) if result is None]
+        alone = await together(*(self.call(method, params[place], result) for place in missing))
+        answers = [Answered(host, result) for result in results]
+        for place, answer in zip(missing, alone, strict=True):
+            answers[place] = answer
+        for part, batch in zip(parts, batches, strict=True):
+            if all(answer.result is not None for answer in alone) and all(answer is None for answer in batch):
+                host.refused_batch(len(part))
+        return answers
+
+    def distrust(self, host: Host, reason: TryAgain) -> None:
+        """Sets aside a provider that returned something wrong, for a while, if there is another one."""
+        if any(other.away is None for other in self.hosts if other.site != host.site):
+            host.doubted(reason)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        for host in self.hosts:
+            await host.endpoint.close()
+
+    # One request
 
     async def _ask_host(self, host: Host, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
         async with host.slots:
@@ -215,17 +202,15 @@ class Pool:
                 self.counts.failed(host.name, method, _kind(error))
                 return [None] * len(params)
             elapsed = self._clock() - began
-        for one, answer in zip(params, answers, strict=True):
+        for _ in params:
             self.counts.answered(host.name, method, elapsed)
-            if answer is not None:
-                self._remember(method, one, host, ())
         if any(answer is not None for answer in answers):
             host.answered(elapsed)
         return answers
 
-    async def _candidates(self, method: str, asked: range | None, avoided: Sequence[Host], strict: bool) -> list[Host]:
+    async def _candidates(self, method: str, asked: range | None, avoid: Collection[Host], strict: bool) -> list[Host]:
         """Returns whom to ask, the healthiest first; waits a little where all are set aside, or raises why."""
-        sites = {host.site for host in avoided}
+        sites = {host.site for host in avoid}
         considered = [host for host in self.hosts if not (strict and host.site in sites)]
         if not considered:
             raise TryAgain(f"No further provider can be asked {method}.")
@@ -261,13 +246,6 @@ class Pool:
         if not avoided_sites:
             self._favourite = ranked[0]
         return ranked
-
-    def _remember(self, method: str, params: list[Any], host: Host, avoided: Sequence[Host]) -> None:
-        key = _key(method, params)
-        self._answered.pop(key, None)
-        self._answered[key] = [*avoided, host]
-        if len(self._answered) > REMEMBERED_ANSWERS:
-            del self._answered[next(iter(self._answered))]
 
     # What is asked of each
 
@@ -367,7 +345,3 @@ def _names(urls: Sequence[str]) -> list[str]:
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
     return names
-
-
-def _key(method: str, params: list[Any]) -> tuple[str, bytes]:
-    return method, msgspec.json.encode(params)

@@ -1,52 +1,44 @@
-"""Who can be asked: one node, or several of which each may be doubted."""
+"""What the rest of the indexer needs of providers. `indexer.rpc.Pool` has it."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from collections.abc import Collection, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from indexer.errors import TryAgain
-from indexer.rpc.gather import together
+from indexer.rpc.host import Host
 
 ResultT = TypeVar("ResultT")
 
 
-class Rpc(Protocol):
-    async def call(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT: ...
+class Answered(Struct, Generic[ResultT], frozen=True):
+    """A result, and the provider that returned it."""
+
+    host: Host
+    result: ResultT
 
 
-@runtime_checkable
-class Providers(Rpc, Protocol):
-    """Several nodes; see `indexer.rpc.Pool`."""
+class Providers(Protocol):
+    """One or more providers of the same chain."""
 
-    async def call_each(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT]: ...
+    async def call(
+        self,
+        method: str,
+        params: list[Any],
+        result: type[ResultT],
+        *,
+        avoid: Collection[Host] = (),
+        strict: bool = False,
+    ) -> Answered[ResultT]:
+        """Returns the result decoded as `result`. Raises RpcError for a refusal, TryAgain without an answer.
 
-    async def call_other(
-        self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
-    ) -> ResultT: ...
+        Providers at the sites of `avoid` are requested last; with `strict` never.
+        """
 
-    def distrust(self, method: str, params: list[Any], site: str, reason: TryAgain) -> None: ...
+    async def call_each(
+        self, method: str, params: Sequence[list[Any]], result: type[ResultT]
+    ) -> list[Answered[ResultT]]:
+        """Returns the results of many requests, in order."""
 
-    def answerers(self, method: str, params: list[Any]) -> Sequence[str]: ...
-
-
-class OneNode:
-    """A node by itself, asked as several are."""
-
-    def __init__(self, rpc: Rpc) -> None:
-        self.call = rpc.call
-
-    async def call_each(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT]:
-        """Asks it side by side."""
-        return await together(*(self.call(method, one, result) for one in params))
-
-    async def call_other(
-        self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
-    ) -> ResultT:
-        """Asks it again."""
-        return await self.call(method, params, result)
-
-    def distrust(self, method: str, params: list[Any], site: str, reason: TryAgain) -> None:
-        """Does nothing: there is no other."""
-
-    def answerers(self, method: str, params: list[Any]) -> Sequence[str]:
-        """Returns one name, of no meaning."""
-        return ("The node",)
+    def distrust(self, host: Host, reason: TryAgain) -> None:
+        """Sets aside a provider that returned something wrong, for a while, if there is another one."""

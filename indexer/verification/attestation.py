@@ -18,6 +18,7 @@ from indexer.proof.evidence import StoredBlock
 from indexer.proof.header import ProvenHeader, decode_header, encode_header
 from indexer.proof.judge import Verified
 from indexer.rpc.gather import together
+from indexer.rpc.host import Host
 from indexer.store.digest import block_digest
 from indexer.store.event_ranges import Range, Stored
 from indexer.store.watch_set import WatchedContract
@@ -117,8 +118,9 @@ class Attester:
     async def _header(self, number: int) -> tuple[ProvenHeader, Mapping[str, object]]:
         """Returns a header whose hash was recomputed, and its fields as told."""
         reason = ""
-        for turn in range(self._providers):
-            fields = await self._witness.header(hex(number), other=turn > 0)
+        hosts: list[Host] = []
+        for _ in range(self._providers):
+            fields = await self._witness.header(hex(number), hosts)
             try:
                 encoded = encode_header(fields, bytes.fromhex(str(fields.get("hash")).removeprefix("0x")))
                 header = None if encoded is None else decode_header(encoded)

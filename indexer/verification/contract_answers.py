@@ -2,22 +2,19 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, text
 
 from indexer.rpc import RpcError
 from indexer.rpc.outcomes import HistoryGone, Reverted
+from indexer.rpc.providers import Providers
 from schema.profile.calls import CompiledCall, Tells
 from schema.profile.model import Reader
 from schema.tables.values import OPEN
 
 AT_ONCE = 8
-
-
-class Rpc(Protocol):
-    async def call(self, method: str, params: list[Any], result: type[str]) -> str: ...
 
 
 class Standing(Struct, frozen=True):
@@ -58,7 +55,9 @@ def indexed_manufacturers(connection: Connection, chain_id: int) -> list[Standin
     ]
 
 
-async def differences(rpc: Rpc, reader: Reader, standings: Sequence[Standing], block_number: int) -> list[Difference]:
+async def differences(
+    rpc: Providers, reader: Reader, standings: Sequence[Standing], block_number: int
+) -> list[Difference]:
     """Returns what the contracts answer differently after the block, in order."""
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -81,7 +80,7 @@ async def differences(rpc: Rpc, reader: Reader, standings: Sequence[Standing], b
     return [difference for difference in compared if difference is not None]
 
 
-async def ask(rpc: Rpc, to: bytes, data: bytes, block_number: int) -> bytes | None:
+async def ask(rpc: Providers, to: bytes, data: bytes, block_number: int) -> bytes | None:
     """Returns a contract's answer after a block; None where it refuses, or where the state is kept no more."""
     call = {"to": "0x" + to.hex(), "data": "0x" + data.hex()}
     try:
@@ -90,7 +89,7 @@ async def ask(rpc: Rpc, to: bytes, data: bytes, block_number: int) -> bytes | No
         if isinstance(error.outcome, Reverted | HistoryGone):
             return None
         raise
-    return bytes.fromhex(answer[2:])
+    return bytes.fromhex(answer.result[2:])
 
 
 DEVICES = f"""

@@ -15,7 +15,7 @@ from indexer.proof.judge import Contradicted, Judge, Outcome, Untold, Unverifiab
 from indexer.rpc import NoAnswer
 from indexer.rpc.gather import together
 from indexer.store.verification import Judged, Levels
-from indexer.verification.witness import Witness
+from indexer.verification.witness import Sources, Witness
 from schema.program.logs import tell
 
 log = logging.getLogger("certindex")
@@ -91,9 +91,10 @@ class Verifier:
         """Returns what the evidence of one provider after the other makes of a block. Raises TryAgain."""
         worst: Outcome | None = None
         failure: TryAgain | None = None
-        for turn in range(max(self._providers, 1)):
+        sources = Sources()
+        for _ in range(max(self._providers, 1)):
             try:
-                outcome = await self._judge_once(block, other=turn > 0)
+                outcome = await self._judge_once(block, sources)
             except WrongAnswer as error:
                 outcome = Contradicted(str(error))
             except TryAgain as error:
@@ -108,14 +109,14 @@ class Verifier:
             raise failure
         return worst
 
-    async def _judge_once(self, block: StoredBlock, *, other: bool) -> Outcome:
+    async def _judge_once(self, block: StoredBlock, sources: Sources) -> Outcome:
         async with self._slots:
-            evidence = await self._witness.evidence(block.hash, other=other)
+            evidence = await self._witness.evidence(block.hash, sources)
             began = time.perf_counter()
             outcome = await asyncio.to_thread(self._judge.judge, block, evidence)
             self._seconds += time.perf_counter() - began
         if isinstance(outcome, Contradicted):
-            return Contradicted(f"{outcome.reason} (told by {self._witness.told_by(evidence)})")
+            return Contradicted(f"{outcome.reason} (told by {sources.latest()})")
         return outcome
 
     async def _outcomes(self, blocks: Sequence[StoredBlock], *, patience: int) -> list[Outcome | None]:

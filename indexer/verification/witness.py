@@ -12,12 +12,27 @@ from indexer.errors import TryAgain
 from indexer.proof.evidence import Evidence, LocatedReceipt
 from indexer.proof.receipt import FAILURE, SUCCESS, Log, Receipt
 from indexer.rpc import RpcError
+from indexer.rpc.host import Host
 from indexer.rpc.outcomes import GiveUp
 from indexer.rpc.providers import Providers
 
 
+class Sources(Struct):
+    """The providers that have returned the header and the receipts of a block, the latest last."""
+
+    header: list[Host] = []
+    receipts: list[Host] = []
+
+    def latest(self) -> str:
+        """Returns host and port of the latest ones, for a message."""
+        return " and ".join(dict.fromkeys(host.site for hosts in (self.header, self.receipts) for host in hosts[-1:]))
+
+
 class Witness:
-    """Asks providers for evidence. Raises TryAgain where none is of use."""
+    """Requests evidence from providers. Raises TryAgain if none of them has it.
+
+    Each method takes the providers that have answered before: it requests others, and adds those that answer.
+    """
 
     def __init__(self, providers: Providers, *, concurrency: int = 8) -> None:
         self._providers = providers
@@ -26,66 +41,64 @@ class Witness:
         self.seconds = 0.0
         """How long reading answers took, apart from waiting for them."""
 
-    async def header(self, block: str, *, other: bool = False) -> Mapping[str, object]:
+    async def header(self, block: str, hosts: list[Host]) -> Mapping[str, object]:
         """Returns the header of a block, by its hash or its number in hex, with the hashes of its transactions."""
         method = "eth_getBlockByHash" if len(block) == 66 else "eth_getBlockByNumber"
-        found: dict[str, object] | None = await self._ask(method, [block, False], dict[str, Any] | None, other)
-        if found is None:
-            raise TryAgain(f"The provider has no block {block}.")
-        return found
-
-    async def evidence(self, block_hash: bytes, *, other: bool = False) -> Evidence:
-        """Returns what one provider, or with `other` another one than before, tells of the block with this hash."""
-        header = await self.header("0x" + block_hash.hex(), other=other)
-        return await self.complete(header, other=other)
-
-    def told_by(self, evidence: Evidence) -> str:
-        """Returns who told this evidence, as far as it is known: host and port of each."""
-        block, number = evidence.header.get("hash"), evidence.header.get("number")
-        asked = (("eth_getBlockByHash", [block, False]), ("eth_getBlockReceipts", [number]))
-        return " and ".join(
-            dict.fromkeys(sites[-1] for method, params in asked if (sites := self._providers.answerers(method, params)))
+        header: dict[str, object] | None = await self._request(
+            method, [block, False], dict[str, Any] | None, tuple(hosts), hosts
         )
+        if header is None:
+            raise TryAgain(f"The provider has no block {block}.")
+        return header
 
-    async def complete(self, header: Mapping[str, object], *, other: bool = False) -> Evidence:
-        """Returns the evidence for a block whose header is at hand."""
-        told = header.get("transactions")
-        if not isinstance(told, list) or not all(isinstance(hash, str) for hash in told):
+    async def evidence(self, block_hash: bytes, sources: Sources) -> Evidence:
+        """Returns the evidence for the block with this hash."""
+        header = await self.header("0x" + block_hash.hex(), sources.header)
+        transactions = header.get("transactions")
+        if not isinstance(transactions, list) or not all(isinstance(hash, str) for hash in transactions):
             raise WrongAnswer("The provider gave a block without the hashes of its transactions.")
-        receipts = await self._receipts(str(header.get("number")), told, other) if told else []
+        receipts: list[JsonReceipt] = []
+        if transactions:
+            receipts = await self._receipts(str(header.get("number")), transactions, sources.receipts)
         began = time.perf_counter()
         try:
-            return Evidence(header, [to_bytes(hash, 32) for hash in told], list(map(_receipt, receipts)))
+            return Evidence(header, [to_bytes(hash, 32) for hash in transactions], list(map(_receipt, receipts)))
         finally:
             self.seconds += time.perf_counter() - began
 
-    async def _receipts(self, number: str, transactions: Sequence[str], other: bool) -> "list[JsonReceipt]":
+    async def _receipts(self, number: str, transactions: Sequence[str], hosts: list[Host]) -> "list[JsonReceipt]":
         """Returns all receipts: in one answer, or one by one where the provider knows no such method."""
+        avoid = tuple(hosts)
         if self._has_block_receipts:
             try:
-                found: list[JsonReceipt] | None = await self._ask(
-                    "eth_getBlockReceipts", [number], list[JsonReceipt] | None, other
+                receipts: list[JsonReceipt] | None = await self._request(
+                    "eth_getBlockReceipts", [number], list[JsonReceipt] | None, avoid, hosts
                 )
             except RpcError as error:
                 if not isinstance(error.outcome, GiveUp):
                     raise
                 self._has_block_receipts = False
             else:
-                if found is not None:
-                    return found
-        return list(await asyncio.gather(*(self._receipt(hash, other) for hash in transactions)))
+                if receipts is not None:
+                    return receipts
+        return list(await asyncio.gather(*(self._transaction_receipt(hash, avoid, hosts) for hash in transactions)))
 
-    async def _receipt(self, transaction: str, other: bool) -> "JsonReceipt":
-        found: JsonReceipt | None = await self._ask(
-            "eth_getTransactionReceipt", [transaction], JsonReceipt | None, other
+    async def _transaction_receipt(self, transaction: str, avoid: Sequence[Host], hosts: list[Host]) -> "JsonReceipt":
+        receipt: JsonReceipt | None = await self._request(
+            "eth_getTransactionReceipt", [transaction], JsonReceipt | None, avoid, hosts
         )
-        if found is None:
+        if receipt is None:
             raise TryAgain(f"The provider has no receipt of transaction {transaction}.")
-        return found
+        return receipt
 
-    async def _ask(self, method: str, params: list[Any], result: Any, other: bool) -> Any:
+    async def _request(
+        self, method: str, params: list[Any], result: Any, avoid: Sequence[Host], hosts: list[Host]
+    ) -> Any:
         async with self._slots:
-            return await (self._providers.call_other if other else self._providers.call)(method, params, result)
+            answer = await self._providers.call(method, params, result, avoid=avoid)
+        if answer.result is not None:
+            hosts.append(answer.host)
+        return answer.result
 
 
 class JsonLog(Struct, rename="camel", gc=False):

@@ -19,7 +19,7 @@ from indexer.proof.judge import (
     state_sync_transaction,
 )
 from indexer.proof.receipt import Receipt
-from indexer.verification.witness import Witness
+from indexer.verification.witness import Sources, Witness
 from scripts.devchain import Anvil
 from tests.support.chain.evidence import (
     Lie,
@@ -77,7 +77,9 @@ async def test_a_node_without_block_receipts_is_asked_for_each_receipt(case: Cas
     nodes = Nodes(case.chain, refusing(RECEIPTS))
     witness = Witness(nodes)
     for _ in range(2):
-        assert isinstance(case.judge().judge(case.stored, await witness.evidence(case.stored.hash)), Verified)
+        assert isinstance(
+            case.judge().judge(case.stored, await witness.evidence(case.stored.hash, Sources())), Verified
+        )
     assert nodes.asked.count(RECEIPTS) == 1, "the method was tried again though the node does not know it"
     assert nodes.asked.count("eth_getTransactionReceipt") == 12
 

@@ -71,7 +71,7 @@ def logs_of(first: int, last: int) -> list[Any]:
 async def test_what_one_provider_does_not_answer_is_asked_of_the_next(fault: Any) -> None:
     async with pool_of(2) as (pool, [one, other]):
         one.inject(fault)
-        assert await pool.call("eth_call", [{}, "0x1"], str) == "0x1"
+        assert (await pool.call("eth_call", [{}, "0x1"], str)).result == "0x1"
         assert (len(one.calls), len(other.calls)) == (1, 1)
 
 
@@ -89,7 +89,7 @@ async def test_a_provider_that_failed_is_asked_again_after_a_while_and_kept_when
     async with pool_of(2, clock) as (pool, [one, other]):
         struck = one.inject(faults.html_with_status_200, times=6)
         for _ in range(600):
-            assert await pool.call("eth_call", [{}, "0x1"], str) == "0x1"
+            assert (await pool.call("eth_call", [{}, "0x1"], str)).result == "0x1"
             clock.now += 1.0
         assert struck.struck == 6
         assert len(one.calls) > 6
@@ -129,9 +129,9 @@ def delayed(exchange: Exchange) -> bool:
 async def test_a_block_that_one_provider_has_not_got_is_asked_of_the_next_and_null_if_nobody_has_it() -> None:
     async with pool_of(2) as (pool, [one, other]):
         one.inject(nothing_there)
-        assert await pool.call("eth_getBlockByNumber", BLOCK, str | None) == "0x1"  # type: ignore[arg-type]  # a union is no type[]
+        assert (await pool.call("eth_getBlockByNumber", BLOCK, str | None)).result == "0x1"  # type: ignore[arg-type]  # a union is no type[]
         other.inject(nothing_there)
-        assert await pool.call("eth_getBlockByNumber", BLOCK, str | None) is None  # type: ignore[arg-type]  # as above
+        assert (await pool.call("eth_getBlockByNumber", BLOCK, str | None)).result is None  # type: ignore[arg-type]  # as above
 
 
 def nothing_there(exchange: Exchange) -> bool:
@@ -159,7 +159,7 @@ async def test_a_provider_that_says_when_to_come_back_is_left_alone_until_then()
     clock = Clock()
     async with pool_of(1, clock) as (pool, [only]):
         only.inject(told_to_wait(7), times=1)
-        assert await pool.call("eth_call", [{}, "0x1"], str) == "0x1"
+        assert (await pool.call("eth_call", [{}, "0x1"], str)).result == "0x1"
         assert sum(clock.slept) == pytest.approx(7)
         assert len(only.calls) == 2
 
@@ -174,7 +174,7 @@ async def test_a_long_wait_is_told_to_the_caller_and_nothing_is_asked_meanwhile(
                 await pool.call("eth_call", [{}, "0x1"], str)
         assert len(only.calls) == 1
         clock.now += 600
-        assert await pool.call("eth_call", [{}, "0x1"], str) == "0x1"
+        assert (await pool.call("eth_call", [{}, "0x1"], str)).result == "0x1"
 
 
 def told_to_wait(seconds: int, status: int = 429) -> Callable[[Exchange], bool]:
@@ -236,8 +236,8 @@ async def test_the_range_limit_of_a_host_is_remembered_and_the_rest_goes_to_anot
         with pytest.raises(RpcError) as caught:
             await pool.call("eth_getLogs", logs_of(1, 100), list[Any])
         assert caught.value.outcome == ShrinkTo(10)
-        assert await pool.call("eth_getLogs", logs_of(1, 100), list[Any]) == []
-        assert await pool.call("eth_getLogs", logs_of(1, 10), list[Any]) == []
+        assert (await pool.call("eth_getLogs", logs_of(1, 100), list[Any])).result == []
+        assert (await pool.call("eth_getLogs", logs_of(1, 10), list[Any])).result == []
         assert (len(narrow.calls) + len(wide.calls), narrow.calls[:1]) == (3, ["eth_getLogs"])
 
 
@@ -251,7 +251,7 @@ async def test_a_limit_that_is_known_is_told_without_asking_until_it_is_forgotte
             assert caught.value.outcome == ShrinkTo(10)
         assert (struck.struck, len(only.calls)) == (1, 1)
         clock.now += 3_601
-        assert await pool.call("eth_getLogs", logs_of(1, 100), list[Any]) == []
+        assert (await pool.call("eth_getLogs", logs_of(1, 100), list[Any])).result == []
 
 
 @pytest.mark.parametrize(("said", "asked", "known"), [(10, 100, 10), (100, 100, 99), (500, 100, 50)])
@@ -267,7 +267,7 @@ async def test_a_host_without_old_blocks_is_not_asked_for_them_but_for_newer_one
     async with pool_of(2) as (pool, [pruned, archive]):
         pruned.inject(forgetting_below(500))
         for block in (100, 90, 600):
-            assert await pool.call("eth_call", [{}, hex(block)], str) == "0x1"
+            assert (await pool.call("eth_call", [{}, hex(block)], str)).result == "0x1"
         assert len(pruned.calls) + len(archive.calls) == 4
         assert len(pruned.calls) >= 1
 
@@ -296,8 +296,8 @@ async def test_where_nobody_has_a_block_any_more_the_reason_is_told() -> None:
 async def test_a_method_that_a_host_does_not_offer_is_asked_elsewhere_and_the_host_for_the_rest() -> None:
     async with pool_of(2) as (pool, [one, other]):
         one.inject(faults.no_block_receipts)
-        assert await pool.call("eth_getBlockReceipts", ["0x1"], str) == "0x1"
-        assert await pool.call("eth_getBlockReceipts", ["0x1"], str) == "0x1"
+        assert (await pool.call("eth_getBlockReceipts", ["0x1"], str)).result == "0x1"
+        assert (await pool.call("eth_getBlockReceipts", ["0x1"], str)).result == "0x1"
         assert one.calls == ["eth_getBlockReceipts"]
         other.inject(faults.no_block_receipts)
         with pytest.raises(RpcError) as caught:
@@ -310,22 +310,23 @@ async def test_a_method_that_a_host_does_not_offer_is_asked_elsewhere_and_the_ho
 
 async def test_another_provider_is_asked_for_the_same_where_there_is_one() -> None:
     async with pool_of(2) as (pool, [one, other]):
-        await pool.call("eth_call", [{}, "0x1"], str)
-        await pool.call_other("eth_call", [{}, "0x1"], str)
+        first = await pool.call("eth_call", [{}, "0x1"], str)
+        second = await pool.call("eth_call", [{}, "0x1"], str, avoid=[first.host])
         assert [proxy.calls for proxy in (one, other)] == [["eth_call"]] * 2
-        assert len(set(pool.answerers("eth_call", [{}, "0x1"]))) == 2
-        assert await pool.call_other("eth_call", [{}, "0x1"], str) == "0x1"  # nobody is left: anyone
+        hosts = {first.host, second.host}
+        assert len(hosts) == 2
+        assert (await pool.call("eth_call", [{}, "0x1"], str, avoid=hosts)).result == "0x1"  # nobody is left: anyone
         with pytest.raises(TryAgain, match="No further provider"):
-            await pool.call_other("eth_call", [{}, "0x1"], str, strict=True)
+            await pool.call("eth_call", [{}, "0x1"], str, avoid=hosts, strict=True)
 
 
 async def test_a_provider_that_said_something_wrong_is_left_for_another_for_a_while() -> None:
     clock = Clock()
     async with pool_of(2, clock) as (pool, [one, other]):
         params = [{}, "0x1"]
-        await pool.call("eth_call", params, str)
+        answer = await pool.call("eth_call", params, str)
         liar, honest = (one, other) if one.calls else (other, one)
-        pool.distrust("eth_call", params, pool.answerers("eth_call", params)[0], TryAgain("wrong"))
+        pool.distrust(answer.host, TryAgain("wrong"))
         for _ in range(3):
             await pool.call("eth_call", params, str)
         assert (len(liar.calls), len(honest.calls)) == (1, 3)
@@ -337,8 +338,8 @@ async def test_a_wrong_answer_is_never_told_as_the_answer_to_another_question() 
     clock = Clock()
     async with pool_of(2, clock) as (pool, proxies):
         params = [{}, "0x1"]
-        await pool.call("eth_call", params, str)
-        pool.distrust("eth_call", params, pool.answerers("eth_call", params)[0], WrongAnswer("a removed log"))
+        answer = await pool.call("eth_call", params, str)
+        pool.distrust(answer.host, WrongAnswer("a removed log"))
         for proxy in proxies:
             proxy.inject(told_to_wait(600))
         for _ in range(2):
@@ -351,8 +352,8 @@ async def test_a_wrong_answer_is_never_told_as_the_answer_to_another_question() 
 async def test_the_only_provider_is_not_set_aside_for_a_wrong_answer() -> None:
     async with pool_of(1) as (pool, _):
         await pool.call("eth_call", [{}, "0x1"], str)
-        pool.distrust("eth_call", [{}, "0x1"], pool.hosts[0].site, TryAgain("wrong"))
-        assert await pool.call("eth_call", [{}, "0x1"], str) == "0x1"
+        pool.distrust(pool.hosts[0], TryAgain("wrong"))
+        assert (await pool.call("eth_call", [{}, "0x1"], str)).result == "0x1"
 
 
 # Chains

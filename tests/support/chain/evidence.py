@@ -1,6 +1,6 @@
 """Real blocks of a development chain for tests of verification: transactions of every type, and what nodes tell."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from time import monotonic, sleep
 from typing import Any, TypeVar
@@ -9,16 +9,19 @@ from eth_account import Account
 from eth_account.typed_transactions import base
 from eth_utils.address import to_checksum_address
 
+from indexer.errors import TryAgain
 from indexer.proof.evidence import Evidence, StoredBlock, StoredLog
 from indexer.proof.header import ProvenHeader, decode_header
 from indexer.proof.receipt import Log, decode_receipt
 from indexer.proof.trie import prove, trie_key
 from indexer.rpc import RpcError
-from indexer.verification.witness import Witness
+from indexer.rpc.host import Host
+from indexer.rpc.providers import Answered
+from indexer.verification.witness import Sources, Witness
 from scripts import devchain
 from scripts.devchain import Anvil, Contract
 from tests.support.chain.factory import HASH, Factory
-from tests.support.chain.fakechain import as_asked
+from tests.support.chain.fakechain import HOST, as_asked
 
 ResultT = TypeVar("ResultT")
 
@@ -41,27 +44,28 @@ class Nodes:
         self.count = count
         self.asked: list[str] = []
 
-    async def call(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
+    async def call(
+        self,
+        method: str,
+        params: list[Any],
+        result: type[ResultT],
+        *,
+        avoid: Collection[Host] = (),
+        strict: bool = False,
+    ) -> Answered[ResultT]:
         answer = self._ask(method, params)
-        for lie in self.lies:
-            answer = lie(method, answer)
-        return as_asked(answer, result)
+        if self.count == 1 or not avoid:
+            for lie in self.lies:
+                answer = lie(method, answer)
+        return Answered(HOST, as_asked(answer, result))
 
-    async def call_each(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT]:
-        return [await self.call(method, one, result) for one in params]
+    async def call_each(
+        self, method: str, params: Sequence[list[Any]], result: type[ResultT]
+    ) -> list[Answered[ResultT]]:
+        return [await self.call(method, each, result) for each in params]
 
-    async def call_other(
-        self, method: str, params: list[Any], result: type[ResultT], *, strict: bool = False
-    ) -> ResultT:
-        if self.count == 1:
-            return await self.call(method, params, result)
-        return as_asked(self._ask(method, params), result)
-
-    def distrust(self, method: str, params: list[Any], site: str, reason: Exception) -> None:
+    def distrust(self, host: Host, reason: TryAgain) -> None:
         pass
-
-    def answerers(self, method: str, params: list[Any]) -> Sequence[str]:
-        return ["node:8545"] * self.count
 
     def _ask(self, method: str, params: list[Any]) -> Any:
         self.asked.append(method)
@@ -92,7 +96,7 @@ def altering(method: str, change: Callable[[Any], None]) -> Lie:
 
 async def evidence_of(chain: Anvil, number: int, *lies: Lie) -> Evidence:
     block = chain.block(number)
-    return await Witness(Nodes(chain, *lies)).evidence(bytes.fromhex(block["hash"][2:]))
+    return await Witness(Nodes(chain, *lies)).evidence(bytes.fromhex(block["hash"][2:]), Sources())
 
 
 def proven_log(

@@ -7,7 +7,9 @@ chain = Chain(node, {CERTIFICATE}, finality_depth=64)
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+import random
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any, TypeVar
@@ -15,7 +17,11 @@ from typing import Any, TypeVar
 import msgspec
 from eth_utils.crypto import keccak
 
-from indexer.rpc import RpcError
+from indexer.errors import TryAgain
+from indexer.rpc import Endpoint, RpcError
+from indexer.rpc.gather import together
+from indexer.rpc.host import Host
+from indexer.rpc.providers import Answered
 from schema.abi.decoder import Event, parse_event
 from tests.support.chain.abi_log import abi_log
 
@@ -23,6 +29,8 @@ ResultT = TypeVar("ResultT")
 
 CERTIFICATE = bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3")
 GENESIS_TIME = 1_700_000_000
+HOST = Host(Endpoint("http://node:8545"), "http://node:8545", time.monotonic, random.random)
+"""Who answers for nodes that are no server."""
 BLOCK_SECONDS = 12
 
 SIGNATURES = """
@@ -157,9 +165,25 @@ class FakeNode:
 
     # What the node answers
 
-    async def call(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
+    async def call(
+        self,
+        method: str,
+        params: list[Any],
+        result: type[ResultT],
+        *,
+        avoid: Collection[Host] = (),
+        strict: bool = False,
+    ) -> Answered[ResultT]:
         self.before_call(method)
-        return as_asked(self.answer(method, params), result)
+        return Answered(HOST, as_asked(self.answer(method, params), result))
+
+    async def call_each(
+        self, method: str, params: Sequence[list[Any]], result: type[ResultT]
+    ) -> list[Answered[ResultT]]:
+        return await together(*(self.call(method, each, result) for each in params))
+
+    def distrust(self, host: Host, reason: TryAgain) -> None:
+        """There is no other."""
 
     def answer(self, method: str, params: list[Any]) -> Any:
         """Return the result as JSON holds it."""
