@@ -2,6 +2,7 @@
 
 import ctypes
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -81,6 +82,13 @@ class Child:
             for line in output:
                 self._lines.append(line.rstrip("\n"))
                 heard(line.rstrip("\n"))
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _end_with_parent() -> None:

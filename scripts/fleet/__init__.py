@@ -60,6 +60,17 @@ class Fleet:
         self._nonces: dict[str, int] = {}
         self._time = chain.timestamp()
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings, as environment variables, with which our programs index this fleet."""
+        return {
+            "RPC_URLS": self.chain.url,
+            "CHAIN_ID": str(self.chain.chain_id),
+            "PROFILE": "device_certificate",
+            "CONTRACTS": f"certificate={self.contract.address}",
+            "START_BLOCK": str(self.start_block),
+        }
+
     @classmethod
     def build(
         cls,

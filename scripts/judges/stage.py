@@ -6,7 +6,6 @@ The judges are other programs. What they want to happen they ask of `Stage.addre
 
 import json
 import os
-import socket
 import sys
 import time
 import urllib.error
@@ -22,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from scripts.fleet import Fleet, start_chain
 from scripts.fleet.names import SUCCEEDED, digest
-from scripts.processes import Child
+from scripts.processes import Child, free_port
 
 HOST = "127.0.0.1"
 DEVICES = 120
@@ -35,7 +34,7 @@ class Stage:
     """`url` is where GraphQL is served. Ends with `with`."""
 
     def __init__(self, fleet: Fleet, folder: Path, parts: ExitStack) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://{HOST}:{self.port}/graphql"
         self._fleet = fleet
         self._folder = folder
@@ -90,19 +89,13 @@ class Stage:
         return {"number": str(int(block["number"], 16)), "hash": block["hash"]}
 
     def _start(self, module: str, *arguments: str) -> Child:
-        chain = self._fleet.chain
-        environment = {
-            **os.environ,
+        program = {
             "DATABASE_URL": f"sqlite:///{self._folder / 'judged.db'}",
-            "RPC_URLS": chain.url,
-            "CHAIN_ID": str(chain.chain_id),
-            "PROFILE": "device_certificate",
-            "CONTRACTS": f"certificate={self._fleet.contract.address}",
-            "START_BLOCK": str(self._fleet.start_block),
             "POLL_INTERVAL": "0.2",
             "HOST": HOST,
             "PORT": str(self.port),
         }
+        environment = os.environ | self._fleet.settings | program
         return Child([sys.executable, "-m", module, *arguments], environment=environment)
 
     def _wait(self, path: str) -> None:
@@ -161,9 +154,3 @@ def _answers(url: str) -> bool:
             return True
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

@@ -10,7 +10,7 @@ from schema.events import FACT_TYPES
 from schema.profile.model import load_profile, parse_profile
 from schema.vocabulary import EventFlag
 from scripts.devchain import REPOSITORY
-from scripts.readme import README, with_tables
+from scripts.documentation.settings import README, with_tables
 from tests.support.api.asking import Api
 
 TEXT = README.read_text()
@@ -30,7 +30,7 @@ def first_column(text: str, heading: str) -> list[str]:
 
 
 def test_the_settings_are_those_that_are_declared() -> None:
-    assert with_tables(TEXT) == TEXT, "run: python -m scripts.readme"
+    assert with_tables(TEXT) == TEXT, "run: python -m scripts.documentation"
 
 
 def test_every_fact_of_the_reference_contract_is_listed() -> None:

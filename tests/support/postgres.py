@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from scripts.processes import Child
+from scripts.processes import Child, free_port
 
 UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
 # Durability is no test's subject; the rest keeps two servers small on two cores.
@@ -78,7 +77,7 @@ class PostgresServer:
 
     def _start(self) -> tuple[Child, str]:
         for _ in range(5):  # another program may take the free port first
-            port = _free_port()
+            port = free_port()
             server = Child(
                 [
                     self._programs / "postgres",
@@ -121,9 +120,3 @@ def plain_url(url: str) -> str:
 
 def _readable_by_all(folder: Path) -> bool:
     return all(parent.stat().st_mode & 0o001 for parent in (folder, *folder.parents))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -38,15 +38,7 @@ def iso(seconds: int | None) -> str | None:
 
 def index_fleet(fleet: Fleet, url: str) -> None:
     """Index it in a database, by the command."""
-    environment = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "RPC_URLS": fleet.chain.url,
-        "CHAIN_ID": str(fleet.chain.chain_id),
-        "PROFILE": "device_certificate",
-        "CONTRACTS": f"certificate={fleet.contract.address}",
-        "START_BLOCK": str(fleet.start_block),
-    }
+    environment = os.environ | fleet.settings | {"DATABASE_URL": url}
     done = subprocess.run(
         [sys.executable, "-m", "indexer", "sync"], env=environment, cwd=REPOSITORY, capture_output=True, text=True
     )

@@ -1,4 +1,4 @@
-"""Writes the README's tables of settings from their declarations: python -m scripts.readme"""
+"""The tables of settings in the README, made from the declarations of the settings."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Any
 from api.settings import Settings as ApiSettings
 from indexer.settings import Settings
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 TABLES: dict[str, type[Any]] = {"indexer settings": Settings, "api settings": ApiSettings}
 HEAD = "| key | default | what |\n|---|---|---|\n"
 
 
 def with_tables(text: str) -> str:
-    """Returns the README's text with its tables of settings as they are declared."""
+    """Return the README's text with its tables of settings as they are declared."""
     for name, settings in TABLES.items():
         begin, end = f"<!-- {name} -->\n", "<!-- end -->"
         before, rest = text.split(begin)
@@ -30,7 +30,3 @@ def _row(name: str, declaration: Any) -> str:
     required = "" if declaration.optional or default else "required"
     example = f" Example: `{declaration.example}`"
     return f"| `{name.upper()}` | {default or required} | {declaration.help}{example} |\n"
-
-
-if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text()))
