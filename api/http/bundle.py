@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable
 
 from sqlalchemy import Engine
@@ -15,13 +14,11 @@ from api.reading.snapshot import open_snapshot
 from api.settings import Settings
 from schema.bundle.document import Bundle, to_json
 from schema.bundle.making import Unreadable, make_bundle
+from schema.did import EXAMPLE, parse_did
 from schema.program.logs import tell
 from schema.tables.database import DatabaseError
 
 log = logging.getLogger("certindex.api")
-
-DID = re.compile(r"did:erc721:([0-9]{1,19}):0x([0-9a-fA-F]{40}):([0-9]{1,78})")
-EXAMPLE = f"did:erc721:137:0x{'ab' * 20}:42"
 
 AT_A_TIME = 2
 """A bundle reads a device's whole history: few are made side by side, others wait."""
@@ -33,8 +30,8 @@ def bundle_route(engine: Engine, settings: Settings, rates: Rates) -> Callable[[
 
     async def answer(request: Request) -> Response:
         did = str(request.path_params["did"])
-        named = DID.fullmatch(did)
-        if named is None or int(named[3]) >= 2**256 or int(named[1]) >= 2**63:
+        token = parse_did(did)
+        if token is None or token.token_id >= 2**256 or token.chain_id >= 2**63:
             return _refusal(400, f'"{did[:200]}" is no DID of a device. Example: {EXAMPLE}')
         try:
             rates.client(request.scope).take_request()
@@ -42,10 +39,9 @@ def bundle_route(engine: Engine, settings: Settings, rates: Rates) -> Callable[[
             refused = _refusal(429, str(error))
             refused.headers["Retry-After"] = str(error.retry_after)
             return refused
-        chain_id, contract, token_id = int(named[1]), bytes.fromhex(named[2]), int(named[3])
         try:
             async with asyncio.timeout(settings.max_seconds), slots, open_snapshot(engine) as snapshot:
-                bundle = await snapshot.read(make_bundle, chain_id, contract, token_id)
+                bundle = await snapshot.read(make_bundle, *token)
         except TimeoutError:
             return _refusal(503, f"The bundle took longer than {settings.max_seconds:g} s. Ask again later.")
         except (DBAPIError, DatabaseError):

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, Select, and_, case, exists, literal, select
 from sqlalchemy.exc import DBAPIError
 
-from api.graphql.types.identity import token_did
 from api.queries.sql import tables
 from api.queries.sql.filters import LAST_SECOND
+from schema.did import TokenDid
 from schema.tables.values import OPEN, block_of
 
 FOLDER = Path(__file__).parents[1] / "graphiql"
@@ -65,7 +65,7 @@ def read_example(connection: Connection) -> Example | None:
     first_seen = select(block.timestamp).where(block.chain_id == found.chain_id, block.number == block_of(found.id))
     then = max(connection.execute(now).scalar_one() - YEAR, connection.execute(first_seen).scalar_one())
     return Example(
-        token_did(found.chain_id, found.contract, found.token_id),
+        TokenDid(found.chain_id, found.contract, found.token_id).checksummed,
         datetime.fromtimestamp(min(then, LAST_SECOND), UTC).isoformat().replace("+00:00", "Z"),
     )
 

@@ -28,6 +28,7 @@ from api.queries.sql.keys import Key, key_rows, lists_by_place, rows_by_key
 from api.queries.sql.ordered_joins import Steps
 from api.queries.sql.pages import Listing, Order, Part, always, by_text, by_time, select_ids
 from api.queries.sql.scope import Scope, first_position_from, scope_of
+from schema.did import TokenDid, parse_did
 from schema.events import Kind
 from schema.tables.values import clean_text
 from schema.vocabulary import EndOfLifeStatus, LicenseStatus, Verdict, imei_key
@@ -240,7 +241,7 @@ def _any_key(scope: Scope, text: str) -> Condition:
     elif ADDRESS_TEXT.fullmatch(text):
         keys.append(_addresses(scope).where(EARLIER.c.address == bytes.fromhex(text[2:])))
     elif did := parse_did(text):
-        keys.append(_tokens(scope, matches(scope, did, FIELDS)))
+        keys.append(_tokens(scope, matches(scope, did_filter(did), FIELDS)))
     return version.c.device_id.in_(union_all(*(key.correlate(scope.keys) for key in keys)))
 
 
@@ -252,22 +253,13 @@ def _tokens(scope: Scope, condition: Condition) -> Select[Any]:
     return select(device.c.id).where(device.c.chain_id == scope.chain_id, condition)
 
 
-def parse_did(text: str) -> Filter | None:
-    """Returns what `did:erc721:<chainId>:<contract>:<tokenId>` asks of a token, None for any other text."""
-    match = DID.fullmatch(text)
-    if match is None:
-        return None
-    chain_id, contract, token_id = match.groups()
-    return (
-        ("chain_id", (("eq", int(chain_id)),)),
-        ("contract", (("eq", bytes.fromhex(contract)),)),
-        ("token_id", (("eq", int(token_id)),)),
-    )
+def did_filter(did: TokenDid) -> Filter:
+    """Returns the filter that the token of a DID alone passes."""
+    return tuple((name, (("eq", value),)) for name, value in did._asdict().items())
 
 
 DECIMAL = re.compile("[0-9]{1,78}", re.ASCII)
 ADDRESS_TEXT = re.compile("0[xX][0-9a-fA-F]{40}", re.ASCII)
-DID = re.compile("did:erc721:([0-9]{1,19}):0[xX]([0-9a-fA-F]{40}):([0-9]{1,78})", re.ASCII)
 
 
 class _HeldAddress(Exact):

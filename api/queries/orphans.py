@@ -20,7 +20,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from api.queries.devices import devices_fitting, parse_did
+from api.queries.devices import devices_fitting, did_filter
 from api.queries.events import RECORDED, BlockNumber, actions, recorded
 from api.queries.recorded import RecordedEvent
 from api.queries.sql import tables
@@ -41,6 +41,7 @@ from api.queries.sql.filters import (
 )
 from api.queries.sql.keys import key_of, key_rows
 from api.queries.sql.scope import Scope, block_number_of, scope_of
+from schema.did import parse_did
 from schema.events import Kind
 from schema.vocabulary import BIZ_STEPS, DISPOSITIONS, EventFlag, VerificationLevel
 
@@ -149,7 +150,7 @@ def named_by(filter: Filter, *, surely: bool) -> Condition:
 
     def leaf(name: str, wish: Any, surely: bool) -> Condition:
         did = parse_did(wish) if name == "any_key" else None
-        asked = did if did else ((name, wish),) if name in IDENTITY else None
+        asked = did_filter(did) if did else ((name, wish),) if name in IDENTITY else None
         if asked is None:
             return false() if surely else true()
         return and_(*(IDENTITY[field].meets(NOWHERE, told) for field, told in asked))

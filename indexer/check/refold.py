@@ -13,6 +13,7 @@ from indexer.proof.header import ProvenHeader
 from indexer.proof.receipt import Log
 from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role
 from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, hexed, place, shown_reading, shown_rows
+from schema.did import TokenDid
 from schema.profile.model import Mapped, ProfileError, Reader, parse_profile
 from schema.tables.values import LATEST_TIME, position
 
@@ -45,7 +46,7 @@ def refold(bundle: Bundle, headers: Mapping[int, ProvenHeader]) -> Refolded:
     if profile.name != bundle.profile.name:
         raise ValueError(f"the profile is named {bundle.profile.name!r}, its text says {profile.name!r}")
     contract, token_id = bytes.fromhex(bundle.device.contract[2:]), int(bundle.device.token_id)
-    did = f"did:erc721:{bundle.chain_id}:{bundle.device.contract}:{token_id}"
+    did = str(TokenDid(bundle.chain_id, contract, token_id))
     if bundle.device.did != did:
         raise ValueError(f"the device is called {bundle.device.did}, but its contract and token make {did}")
     whole = {bytes.fromhex(one.address[2:]) for one in bundle.contracts if one.whole}

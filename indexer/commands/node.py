@@ -26,6 +26,7 @@ from indexer.verification.verifier import Tally
 from indexer.verification.witness import Witness
 from schema.bundle.document import Bundle, to_json
 from schema.bundle.making import Unreadable, make_bundle, unproven_blocks
+from schema.did import EXAMPLE, TokenDid, parse_did
 from schema.tables.database import connect, reading
 from schema.tables.values import uint256_bytes
 
@@ -137,23 +138,23 @@ async def _verify_blocks(settings: ProveSettings, numbers: Sequence[int]) -> Non
 
 def find_device(connection: Connection, chain_id: int, named: str) -> tuple[bytes, int]:
     """Returns contract and token id of a device that is named by its DID or its token id. Raises Stop."""
-    did = re.fullmatch(r"did:erc721:([0-9]{1,19}):0x([0-9a-fA-F]{40}):([0-9]{1,78})", named)
+    did = parse_did(named)
     if did is None and not re.fullmatch("[0-9]{1,78}", named):
-        raise Stop(f'"{named}" names no device. Example: 42, or did:erc721:137:0x{"ab" * 20}:42')
-    if did is not None and int(did[1]) != chain_id:
-        raise Stop(f"{named} is of chain {int(did[1])}, the database's chain is {chain_id}. Set CHAIN_ID.")
-    token_id = int(named if did is None else did[3])
+        raise Stop(f'"{named}" names no device. Example: 42, or {EXAMPLE}')
+    if did is not None and did.chain_id != chain_id:
+        raise Stop(f"{named} is of chain {did.chain_id}, the database's chain is {chain_id}. Set CHAIN_ID.")
+    token_id = int(named) if did is None else did.token_id
     found = connection.execute(
         text("SELECT contract FROM device WHERE chain_id = :chain_id AND token_id = :token_id ORDER BY contract"),
         {"chain_id": chain_id, "token_id": uint256_bytes(token_id) if token_id < 2**256 else b""},
     )
     contracts = [bytes(contract) for (contract,) in found]
     if did is not None:
-        contracts = [contract for contract in contracts if contract == bytes.fromhex(did[2])]
+        contracts = [contract for contract in contracts if contract == did.contract]
     if not contracts:
         raise Stop(f"Chain {chain_id} has no device {named}, as far as it is indexed.")
     if len(contracts) > 1:
-        dids = ", ".join(f"did:erc721:{chain_id}:0x{contract.hex()}:{token_id}" for contract in contracts)
+        dids = ", ".join(str(TokenDid(chain_id, contract, token_id)) for contract in contracts)
         raise Stop(f"Token {token_id} is a device of several contracts; name one: {dids}")
     return contracts[0], token_id
 

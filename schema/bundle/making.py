@@ -10,6 +10,7 @@ from schema.bundle import document
 from schema.bundle.document import Bundle, Contents, addresses_by_role, seal
 from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, hexed, place, shown_reading, shown_rows
 from schema.bundle.trust import TRUST
+from schema.did import TokenDid
 from schema.events import Kind
 from schema.profile.model import Mapped, Reader, parse_profile
 from schema.tables.tables import Chain
@@ -72,7 +73,7 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
             trust=TRUST,
             chain_id=chain_id,
             device=document.Subject(
-                did=f"did:erc721:{chain_id}:{hexed(contract)}:{token_id}",
+                did=str(TokenDid(chain_id, contract, token_id)),
                 contract=hexed(contract),
                 token_id=str(token_id),
             ),

@@ -11,15 +11,15 @@ from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
 from api.graphql.inputs.as_of import AsOf, pins_at, stands
 from api.graphql.paging.tokens import DeviceId, HardwareLicenseId, ManufacturerId, NodeId, read_id
-from api.graphql.types.identity import token_did
 from api.graphql.vocabulary.scalars import Address, BigInt
-from api.queries.devices import BY_ID, DEVICES, parse_did
+from api.queries.devices import BY_ID, DEVICES, did_filter
 from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURERS
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import Listing, Window, merged
 from api.reading.loaders import PageOf
+from schema.did import TokenDid, parse_did
 
 CANDIDATES = 10
 
@@ -149,7 +149,8 @@ def _serial_number(key: SerialNumberKey) -> Filter:
 
 
 def _token_did(text: str) -> Filter:
-    return parse_did(text) or NOWHERE
+    did = parse_did(text)
+    return NOWHERE if did is None else did_filter(did)
 
 
 DEVICE_KEYS: dict[str, Callable[[Any], Filter]] = {
@@ -207,7 +208,7 @@ async def _find_numbered(context: Context, token_id: int, as_of: AsOf | None) ->
 
 def _one(rows: Sequence[Row[Any]], pins: Mapping[int, Pin], what: str) -> Found | None:
     if len(rows) > 1:
-        names = [token_did(row.chain_id, row.contract, row.token_id) for row in rows]
+        names = [TokenDid(row.chain_id, row.contract, row.token_id).checksummed for row in rows]
         raise BadUserInput(
             f"{what} is carried by {'at least ' if len(rows) == CANDIDATES else ''}{len(rows)}: {', '.join(names[:2])}"
             f"{' and others' if len(rows) > 2 else ''}. Ask for one of extensions.candidates.",

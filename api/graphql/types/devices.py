@@ -31,7 +31,7 @@ from api.graphql.types.events import (
     FirmwareUpdated,
     TestRecorded,
 )
-from api.graphql.types.identity import Imei, imei, token_did
+from api.graphql.types.identity import Imei, imei
 from api.graphql.types.licenses import License, hardware_license_at_mint, manufacturing_license_at_mint
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.manufacturers import HardwareLicense, Manufacturer, load_hardware_license, load_manufacturer
@@ -56,6 +56,7 @@ from api.queries.events import (
 from api.queries.sql.as_of import BlockPoint, Pin
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import Listing
+from schema.did import TokenDid
 from schema.tables.values import block_of
 from schema.vocabulary import EndOfLifeStatus, Sanitization
 
@@ -119,7 +120,7 @@ class Device(Node):
     token_id: BigInt = derived("Its number in its contract.", lambda device: BigInt(device.row.token_id))
     token_did: str = derived(
         "The device's name across networks, the same at every block.",
-        lambda device: token_did(device.row.chain_id, device.row.contract, device.row.token_id),
+        lambda device: TokenDid(device.row.chain_id, device.row.contract, device.row.token_id).checksummed,
         name="tokenDID",
     )
     chain_id: BigInt = derived("The network, by EIP-155.", lambda device: BigInt(device.row.chain_id))

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Table
 
 from api.graphql.context import Info
-from api.graphql.types.identity import token_did
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.scalars import BigInt
 from api.queries.sql import tables
 from api.queries.tokens import Token
 from api.reading.batching import Loader
+from schema.did import TokenDid
 from schema.profile.model import Mapped
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def vehicle_of(event: LifecycleEvent, info: Info) -> "Vehicle":
     id = await _id(event, info.context.loaders.vehicle_id, token)
     if id is not None:
         return await info.context.vehicle(event.pin, id)
-    return Vehicle(token_id=BigInt(token[2]), token_did=token_did(*token), owner=None)
+    return Vehicle(token_id=BigInt(token[2]), token_did=TokenDid(*token).checksummed, owner=None)
 
 
 def names(event: LifecycleEvent, field: str) -> bool:

@@ -3,7 +3,6 @@
 import strawberry
 
 from api.graphql.vocabulary.fields import field
-from schema.abi.keccak import checksummed
 from schema.vocabulary import imei_key, imei_valid
 
 
@@ -26,8 +25,3 @@ class Imei:
 def imei(text: str | None) -> Imei | None:
     """Returns an IMEI as it is told of; None where there is none or it was cleared."""
     return Imei(value=text) if text else None
-
-
-def token_did(chain_id: int, contract: bytes, token_id: int) -> str:
-    """Returns the name of a token across networks: `did:erc721:<chainId>:<contract>:<tokenId>`."""
-    return f"did:erc721:{chain_id}:{checksummed(contract)}:{token_id}"

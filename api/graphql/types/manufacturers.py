@@ -13,7 +13,6 @@ from api.graphql.paging.arguments import PageArguments, connection_field
 from api.graphql.paging.connections import Connection, Listed, connect
 from api.graphql.paging.tokens import HardwareLicenseId, ManufacturerId
 from api.graphql.types.event_rows import events_of
-from api.graphql.types.identity import token_did
 from api.graphql.types.licenses import License, hardware_device_license, manufacturing_license
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.node import Node
@@ -25,6 +24,7 @@ from api.queries.licenses import BY_ID, HARDWARE_LICENSES_OF_MANUFACTURER
 from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import Listing
+from schema.did import TokenDid
 from schema.events import ManufacturerTransferred
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Manufacturer(Node):
     def token_did(self, info: Info) -> str | None:
         row = self.row
         is_token = info.context.snapshot.readers[row.chain_id].has_rule_for(ManufacturerTransferred, row.contract)
-        return token_did(row.chain_id, row.contract, row.token_id) if is_token else None
+        return TokenDid(row.chain_id, row.contract, row.token_id).checksummed if is_token else None
 
     @field("The Manufacturing License, now.")
     def license(self, info: Info) -> License:

@@ -3,10 +3,10 @@
 import strawberry
 
 from api.graphql.context import Context
-from api.graphql.types.identity import token_did
 from api.graphql.vocabulary.scalars import Address, BigInt
 from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
+from schema.did import TokenDid
 
 
 @strawberry.type(description="A vehicle that is an NFT. It is no device.")
@@ -23,6 +23,6 @@ async def load_vehicle(context: Context, pin: Pin, id: int) -> Vehicle:
         raise LookupError(f"vehicle {id} of chain {pin.chain_id} is named by a row and not there at {pin.position}")
     return Vehicle(
         token_id=BigInt(row.token_id),
-        token_did=token_did(row.chain_id, row.contract, row.token_id),
+        token_did=TokenDid(row.chain_id, row.contract, row.token_id).checksummed,
         owner=None if row.owner is None else Address(row.owner),
     )
