@@ -7,7 +7,7 @@ an answer raises one. What is not, tells its context that it is volatile.
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from api.graphql.inputs.min_block import awaited_of
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema
 from api.reading.batching import ReadingInThread, ReadingOnLoop
-from api.reading.change_watch import Pulse
+from api.reading.change_watch import ChangeWatch
 from api.reading.revisions import Revisions, revisions_of
 from api.reading.snapshot import Snapshot, open_snapshot
 from api.settings import Settings
@@ -57,8 +57,7 @@ class Answers:
         self._engine = engine
         self._schema = schema
         self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
-        self._revisions = Revisions(engine)
-        self.pulse = Pulse(engine)
+        self.watch = ChangeWatch(engine)
         self.errors: Counter[str] = Counter()
         self.looked_up: Counter[str] = Counter()
         self._workers = Workers(engine, WORKERS)
@@ -82,7 +81,7 @@ class Answers:
     async def _arrival(self, awaited: "Awaited", deadline: float) -> None:
         try:
             async with asyncio.timeout_at(deadline):
-                await self.pulse.reached(*awaited)
+                await self.watch.reached(*awaited)
         except TimeoutError:
             raise NotReady(
                 f"Block {awaited.number} of chain {awaited.chain_id} was not indexed within {WAIT_SECONDS:g} s: ask "
@@ -117,7 +116,7 @@ class Answers:
     async def _find(self, question: Hashable) -> "Kept | None":
         """Returns what is kept and still holds. The database is asked only where something is kept."""
         kept = self._kept.get(question)
-        return kept if kept is not None and kept.revisions == await self._revisions.now() else None
+        return kept if kept is not None and kept.revisions == await self.watch.revisions() else None
 
     @contextmanager
     def _noted(self, question: Hashable) -> Iterator[None]:
@@ -187,8 +186,7 @@ class Answers:
 
     async def close(self) -> None:
         """Lets go of the database."""
-        await self.pulse.close()
-        await self._revisions.close()
+        await self.watch.close()
         await self._workers.close()
 
 
@@ -208,7 +206,7 @@ def _once(charge: Callable[[int], None]) -> Callable[[int], None]:
 class Awaited(NamedTuple):
     """A block that a request wants indexed, and the revisions that were seen without it."""
 
-    seen: Mapping[int, int]
+    seen: Revisions
     chain_id: int
     number: int
 
@@ -236,7 +234,7 @@ def _await(asked: GraphQLRequest, context: Context) -> None:
 
 def _awaited(context: Context) -> Awaited:
     assert context.awaited is not None  # or nobody asked
-    return Awaited({id: chain.revision for id, chain in context.snapshot.chains.items()}, *context.awaited)
+    return Awaited(revisions_of(context.snapshot.chains.values()), *context.awaited)
 
 
 def _made(answer: dict[str, Any], context: Context) -> Made:

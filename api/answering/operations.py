@@ -38,7 +38,7 @@ class Live:
     ) -> None:
         self.settings = settings
         self.rates = Rates(settings)
-        self.pulse = answers.pulse
+        self.watch = answers.watch
         self._engine = engine
         self._schema = schema
         self._documents = documents
@@ -89,7 +89,7 @@ class Live:
     async def _turns(
         self, asked: GraphQLRequest, client: Client, deadline: asyncio.Timeout
     ) -> AsyncGenerator[list[Answer], None]:
-        turns = Turns(self._engine, self.slots, self.pulse, deadline, self.settings.max_seconds)
+        turns = Turns(self._engine, self.slots, self.watch, deadline, self.settings.max_seconds)
         try:
             context = await turns.context(self._freshness)
             context.take_cost = client.take_cost

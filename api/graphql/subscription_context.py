@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from api.graphql.context import Context, Freshness
 from api.graphql.errors import NotReady
 from api.reading.batching import ReadingOnLoop
-from api.reading.change_watch import Pulse
+from api.reading.change_watch import ChangeWatch
+from api.reading.revisions import revisions_of
 from api.reading.snapshot import Snapshot, open_snapshot
 
 
@@ -24,12 +25,12 @@ class Turns:
     """
 
     def __init__(
-        self, engine: Engine, slots: asyncio.Semaphore, pulse: Pulse, deadline: asyncio.Timeout, seconds: float
+        self, engine: Engine, slots: asyncio.Semaphore, watch: ChangeWatch, deadline: asyncio.Timeout, seconds: float
     ) -> None:
         self.left = 0
         self._engine = engine
         self._slots = slots
-        self._pulse = pulse
+        self._watch = watch
         self._deadline = deadline
         self._seconds = seconds
         self._stack: AsyncExitStack | None = None
@@ -58,7 +59,7 @@ class Turns:
     async def changed(self, context: Context) -> None:
         """Ends the turn, and waits until the database says more than the context's last snapshot."""
         await self.end()
-        await self._pulse.changed({id: chain.revision for id, chain in context.snapshot.chains.items()})
+        await self._watch.changed(revisions_of(context.snapshot.chains.values()))
 
     async def _open(self) -> Snapshot:
         async with AsyncExitStack() as stack:

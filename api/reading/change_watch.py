@@ -1,127 +1,137 @@
-"""When the database has changed: one poller a process, however many wait for it.
+"""Whether the database has changed: the one place that finds out, over one connection.
 
-Every commit that can change an answer raises a revision. They are read twice a second while somebody waits. The indexer
-also notifies on PostgreSQL: where the server lets us listen (a replica does not), we wake at once and poll seldom.
+Every request reads the revisions, to decide whether a kept answer still holds; one read serves all that ask meanwhile.
+While a request or a subscription waits for a change, they are read twice a second as well. On PostgreSQL the indexer
+notifies at each commit: where the server lets the connection listen (a replica does not), those who wait wake at once
+and the polls become rare.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from api.queries.sql import tables
+from api.reading.revisions import RevisionReader, Revisions
 from schema.program.logs import tell
-
-if TYPE_CHECKING:
-    from api.reading.notifications import Listener
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 LISTENING_POLL_SECONDS = 5.0
-"""A notification can be lost on the way: through a pooler, or while the connection is made anew."""
+"""A notification can be lost: in a connection pooler, or while the connection is replaced."""
 
 LINGER_SECONDS = 10.0
-"""A reader that was woken reads and waits again: the poller outlives its pauses."""
-
-Revisions = Mapping[int, int]
-"""By chain id."""
+"""How long the poller outlives its last waiter: a subscription that was woken reads, sends, and waits again."""
 
 
-class Pulse:
-    """Wakes those who wait for a change. Belongs to one event loop."""
+class ChangeWatch:
+    """Reads revisions, and wakes those who wait for them to change. Belongs to one event loop."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._revisions: Revisions | None = None
-        self._indexed: Mapping[int, int] = {}
-        self._next = asyncio.Event()
+        self._reader = RevisionReader(engine)
+        self._thread = ThreadPoolExecutor(1, "revisions")  # a read never waits behind the SQL of answers
+        self._running: asyncio.Future[Revisions] | None = None
+        self._next: asyncio.Future[Revisions] | None = None
+        self._last: Revisions | None = None
+        self._changed = asyncio.Event()
+        self._notified = asyncio.Event()
+        self._poller: asyncio.Task[None] | None = None
         self._waiting = 0
-        self._left_at = 0.0
-        self._watching: asyncio.Task[None] | None = None
+        self._left_at = -LINGER_SECONDS
+
+    async def revisions(self) -> Revisions:
+        """Returns the revisions as they are at some moment after this call. Raises DBAPIError."""
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._read(self._running))
+            # the requests that wait for it may all be cancelled
+            self._next.add_done_callback(lambda read: read.cancelled() or read.exception())
+        return await asyncio.shield(self._next)
 
     async def changed(self, seen: Revisions) -> None:
-        """Returns when some revision is another than the one seen: greater, or of another database."""
-        await self._until(lambda: self._tells_more(seen))
+        """Returns when the set of chains differs from the one seen, or a chain's revision is greater."""
+        await self._wait_until(lambda: self._is_newer_than(seen))
 
     async def reached(self, seen: Revisions, chain_id: int, number: int) -> None:
-        """Returns when that is so and a chain is indexed up to a block."""
-        await self._until(lambda: self._tells_more(seen) and self._indexed.get(chain_id, -1) >= number)
+        """Returns when the revisions have changed and a chain is indexed up to a block."""
+        await self._wait_until(
+            lambda: (
+                self._is_newer_than(seen)
+                and any(chain.chain_id == chain_id and chain.indexed_number >= number for chain in self._last or ())
+            )
+        )
 
     async def close(self) -> None:
-        """Ends the poller; who waits is told nothing more."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        """Ends the poller and the connection. A read that is under way is waited for."""
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)
+        while running := [read for read in (self._running, self._next) if read is not None and not read.done()]:
+            await asyncio.wait(running)
+        loop = asyncio.get_running_loop()
+        if self._reader.listening_on is not None:
+            loop.remove_reader(self._reader.listening_on)
+        await loop.run_in_executor(self._thread, self._reader.disconnect)
+        self._thread.shutdown()
 
-    async def _until(self, told: Callable[[], bool]) -> None:
-        if self._watching is None or self._watching.done():
-            self._revisions = None
-            self._watching = asyncio.create_task(self._watch())
+    async def _read(self, running: asyncio.Future[Revisions] | None) -> Revisions:
+        if running is not None:
+            await asyncio.wait([running])
+        self._running, self._next = self._next, None
+        loop, reader = asyncio.get_running_loop(), self._reader
+        if reader.listening_on is not None:
+            loop.remove_reader(reader.listening_on)  # what arrives now belongs to the read
+        try:
+            revisions = await loop.run_in_executor(self._thread, partial(reader.read, listen=self._is_wanted))
+        finally:
+            if reader.listening_on is not None:
+                loop.add_reader(reader.listening_on, self._notified.set)
+            if reader.is_notified:
+                reader.is_notified = False
+                self._notified.set()
+        if revisions != self._last:
+            self._last = revisions
+            self._changed.set()
+            self._changed = asyncio.Event()
+        return revisions
+
+    async def _wait_until(self, holds: Callable[[], bool]) -> None:
+        if self._poller is None or self._poller.done():
+            self._last = None  # it may be of a database that was replaced since
+            self._poller = asyncio.create_task(self._poll())
         self._waiting += 1
         try:
-            while not told():
-                await self._next.wait()
+            while not holds():
+                await self._changed.wait()
         finally:
             self._waiting -= 1
             self._left_at = time.monotonic()
+
+    def _is_newer_than(self, seen: Revisions) -> bool:
+        if self._last is None:
+            return False
+        # not merely different: the last read may be older than the snapshot of the request that waits
+        last, then = ({chain.chain_id: chain.number for chain in chains} for chains in (self._last, seen))
+        return last.keys() != then.keys() or any(last[id] > then[id] for id in then)
 
     @property
     def _is_wanted(self) -> bool:
         return self._waiting > 0 or time.monotonic() - self._left_at < LINGER_SECONDS
 
-    def _tells_more(self, seen: Revisions) -> bool:
-        told = self._revisions
-        # a poll may be older than the snapshot that was read
-        return told is not None and (told.keys() != seen.keys() or any(told[id] > seen[id] for id in seen))
-
-    async def _watch(self) -> None:
-        listener: Listener | None = None
-        try:
-            while self._is_wanted:
-                if listener is None:
-                    listener = await _listen(self._engine)
-                await self._poll()
-                if listener is None:
-                    await asyncio.sleep(POLL_SECONDS)
-                elif not await listener.wait(LISTENING_POLL_SECONDS):
-                    await listener.close()
-                    listener = None
-        finally:
-            if listener is not None:
-                await listener.close()
-
     async def _poll(self) -> None:
-        try:
-            found = await asyncio.to_thread(_read, self._engine)
-        except DBAPIError as error:
-            said = " ".join(str(error.orig).split())
-            tell(log, logging.WARNING, "the revisions cannot be read", ": {error}", error=said)
-            return
-        revisions = {id: revision for id, (revision, _) in found.items()}
-        if revisions != self._revisions:
-            self._revisions = revisions
-            self._indexed = {id: number for id, (_, number) in found.items()}
-            self._next.set()
-            self._next = asyncio.Event()
-
-
-def _read(engine: Engine) -> Mapping[int, tuple[int, int]]:
-    """Returns the revision of each chain, and the number of its newest indexed block."""
-    chain = tables.chain.c
-    query = select(chain.chain_id, chain.revision, chain.indexed_number)
-    with engine.connect() as connection:
-        return {row.chain_id: (row.revision, row.indexed_number) for row in connection.execute(query)}
-
-
-async def _listen(engine: Engine) -> "Listener | None":
-    """Returns a listener, None where the database has none to offer."""
-    if engine.dialect.name != "postgresql":
-        return None
-    from api.reading.notifications import listen
-
-    return await listen(engine)
+        while self._is_wanted or self._reader.listening_on is not None:
+            self._notified.clear()
+            try:
+                await self.revisions()
+            except DBAPIError as error:
+                reason = " ".join(str(error.orig).split())
+                tell(log, logging.WARNING, "the revisions cannot be read", ": {error}", error=reason)
+            if self._is_wanted:
+                seconds = POLL_SECONDS if self._reader.listening_on is None else LISTENING_POLL_SECONDS
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._notified.wait(), seconds)

@@ -1,68 +1,74 @@
-"""The revisions of all chains: what tells one state of the database from another.
+"""The revisions of all chains: what tells one state of the database from another."""
 
-They are looked up for every request, one look-up at a time. Who asks while one is under way waits for the next: an
-answer is never older than the request for it.
-"""
-
-import asyncio
-from collections.abc import Hashable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Row
 from sqlalchemy.exc import DBAPIError
 
-STATEMENT = "SELECT chain_id, revision, indexed_hash FROM chain ORDER BY chain_id"
-"""The hash tells a database that was restored from a backup, and counts again, from what it was."""
+from schema.tables.notices import CHANNEL
+
+STATEMENT = "SELECT chain_id, revision, indexed_hash, indexed_number FROM chain ORDER BY chain_id"
 
 
-class Revisions:
-    """Looks revisions up, in a thread of its own: it never waits behind the SQL of answers."""
+class Revision(NamedTuple):
+    """The state of one chain. Every commit that can change an answer raises `number`.
+
+    The hash of the newest indexed block distinguishes a database that was restored from a backup, and counts again,
+    from what it was before.
+    """
+
+    chain_id: int
+    number: int
+    indexed_hash: bytes
+    indexed_number: int
+
+
+Revisions = tuple[Revision, ...]
+
+
+def revisions_of(chains: Iterable[Row[Any]]) -> Revisions:
+    """Returns the revisions of a snapshot's chains, in the order of their ids."""
+    return tuple(
+        Revision(chain.chain_id, chain.revision, bytes(chain.indexed_hash), chain.indexed_number) for chain in chains
+    )
+
+
+class RevisionReader:
+    """Reads revisions over one connection. Used by one thread at a time.
+
+    On PostgreSQL the connection can also listen for the indexer's notifications: they arrive on the file descriptor
+    `listening_on`, which is None while the server sends none. `is_notified` is set when one arrives with a response.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._thread = ThreadPoolExecutor(1, "revisions")
         self._connection: Any = None
-        self._running: asyncio.Future[Hashable] | None = None
-        self._next: asyncio.Future[Hashable] | None = None
+        self._is_asked_to_listen = False
+        self.listening_on: int | None = None
+        self.is_notified = False
 
-    async def now(self) -> Hashable:
-        """Returns the revisions as they are at some moment after this call. Raises DBAPIError."""
-        if self._next is None:
-            self._next = asyncio.ensure_future(self._look_up(self._running))
-            # those who asked may all be gone
-            self._next.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        return await asyncio.shield(self._next)
-
-    async def close(self) -> None:
-        """Ends the connection. Look-ups that are under way end before it."""
-        while running := [each for each in (self._running, self._next) if each is not None and not each.done()]:
-            await asyncio.wait(running)
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
-        self._thread.shutdown()
-
-    async def _look_up(self, running: asyncio.Future[Hashable] | None) -> Hashable:
-        if running is not None:
-            await asyncio.wait([running])
-        self._running, self._next = self._next, None
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
-
-    def _read(self) -> Hashable:
+    def read(self, *, listen: bool) -> Revisions:
+        """Returns the revisions as they are now; starts or stops listening before. Raises DBAPIError."""
         if self._connection is not None:
             with suppress(self._engine.dialect.loaded_dbapi.Error):
-                return self._execute()
-            self._disconnect()  # it may have ended while nobody asked
+                return self._execute(listen)
+            self.disconnect()  # the server may have ended it since the last read
         try:
             self._connect()
-            return self._execute()
+            return self._execute(listen)
         except self._engine.dialect.loaded_dbapi.Error as error:
-            self._disconnect()
+            self.disconnect()
             raise DBAPIError(STATEMENT, None, error) from error
 
-    def _execute(self) -> Hashable:
-        cursor = self._connection.execute(STATEMENT)
-        return tuple((chain_id, revision, bytes(hash)) for chain_id, revision, hash in cursor.fetchall())
+    def disconnect(self) -> None:
+        """Closes the connection."""
+        connection, self._connection = self._connection, None
+        self._is_asked_to_listen, self.listening_on = False, None
+        if connection is not None:
+            with suppress(self._engine.dialect.loaded_dbapi.Error):
+                connection.close()
 
     def _connect(self) -> None:
         pooled = self._engine.raw_connection()
@@ -70,14 +76,19 @@ class Revisions:
         pooled.detach()
         if self._engine.dialect.name == "postgresql":
             self._connection.autocommit = True
+            self._connection.add_notify_handler(self._note)
 
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(self._engine.dialect.loaded_dbapi.Error):
-                connection.close()
+    def _execute(self, listen: bool) -> Revisions:
+        if listen != self._is_asked_to_listen and self._engine.dialect.name == "postgresql":
+            self._listen(listen)
+        cursor = self._connection.execute(STATEMENT)
+        return tuple(Revision(id, revision, bytes(hash), number) for id, revision, hash, number in cursor.fetchall())
 
+    def _listen(self, listen: bool) -> None:
+        self._is_asked_to_listen, self.listening_on = listen, None
+        with suppress(self._engine.dialect.loaded_dbapi.Error):  # a replica refuses to listen
+            self._connection.execute(f"{'LISTEN' if listen else 'UNLISTEN'} {CHANNEL}")
+            self.listening_on = self._connection.fileno() if listen else None
 
-def revisions_of(chains: Iterable[Row[Any]]) -> Hashable:
-    """Returns the revisions of a snapshot's chains, in the order of their ids."""
-    return tuple((chain.chain_id, chain.revision, bytes(chain.indexed_hash)) for chain in chains)
+    def _note(self, _: Any) -> None:
+        self.is_notified = True

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, Row
 from api.queries.chains import chains, contracts
 from api.queries.sql.as_of import Pin, pin_now
 from api.reading.profile_readers import read_readers
+from api.reading.revisions import revisions_of
 from schema.licenses import hardware_licensing_is_whole, manufacturer_licensing_is_whole
 from schema.profile.model import Reader
 
@@ -146,8 +147,7 @@ _WATCHED: WeakKeyDictionary[Engine, tuple[Hashable, Watched]] = WeakKeyDictionar
 
 
 def _watched(connection: Connection, chains: Mapping[int, Row[Any]]) -> Watched:
-    # the hash tells a database that was restored from a backup, and counts again, from what it was
-    seen = tuple((chain.chain_id, chain.revision, chain.indexed_hash) for chain in chains.values())
+    seen = revisions_of(chains.values())
     last, watched = _WATCHED.get(connection.engine, (None, None))
     if watched is None or last != seen:
         watched = Watched(contracts(connection), read_readers(connection))

@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from threading import Event, Thread
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -19,7 +18,6 @@ from api.answering import answers as module
 from api.answering.answers import Answers
 from api.graphql.execution import execute_compiled, execute_ordinary
 from api.graphql.request import GraphQLRequest
-from api.reading.revisions import Revisions
 from api.settings import Settings
 from indexer.proof.judge import Untold, Verified
 from indexer.store.verification import Levels
@@ -316,53 +314,3 @@ def test_a_client_is_told_that_nothing_changed_until_the_next_block(database_url
     moving.close()
     assert (second.status_code, second.json()["data"]) == (200, {"devices": {"totalCount": 2}})
     assert second.headers["etag"] != first.headers["etag"]
-
-
-# Looking revisions up
-
-
-async def test_who_asks_while_a_look_up_is_under_way_waits_for_the_next(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    moving = Moving(database_url)
-    await moving.mine(*minted(1))
-    engine = connect(database_url, read_only=True)
-    revisions = Revisions(engine)
-    read, goes_on, found = revisions._read, Event(), list[Any]()
-
-    def slowly() -> Any:
-        found.append(read())
-        goes_on.wait(60)
-        return found[-1]
-
-    monkeypatch.setattr(revisions, "_read", slowly)
-    first = asyncio.create_task(revisions.now())
-    await asyncio.to_thread(_until, lambda: bool(found))
-    await moving.mine(*minted(2))
-    later = [asyncio.create_task(revisions.now()) for _ in range(10)]
-    await asyncio.sleep(0.01)
-    goes_on.set()
-    before, *after = await asyncio.gather(first, *later)
-    assert [before, *set(after)] == found
-    assert found[0] != found[1]
-    await revisions.close()
-    engine.dispose()
-    moving.close()
-
-
-async def test_a_connection_that_ended_is_made_anew(database_url: str) -> None:
-    moving = Moving(database_url)
-    await moving.mine(*minted(1))
-    engine = connect(database_url, read_only=True)
-    revisions = Revisions(engine)
-    first = await revisions.now()
-    revisions._connection.close()
-    assert await revisions.now() == first
-    await revisions.close()
-    engine.dispose()
-    moving.close()
-
-
-def _until(is_true: Callable[[], bool]) -> None:
-    while not is_true():
-        time.sleep(0.01)

@@ -201,7 +201,6 @@ async def live(database_url: str) -> AsyncIterator[tuple[Moving, Live]]:
     answers = Answers(engine, settings, schema)
     live = Live(engine, settings, schema, PersistedQueries(), answers)
     yield moving, live
-    await live.pulse.close()
     await answers.close()
     engine.dispose()
     moving.close()
