@@ -68,7 +68,7 @@ class RecordedFact(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def epcis(self) -> EpcisWords:
-        """Action, business step and disposition of EPCIS 2.0 for the fact; see docs/meaning.md."""
+        """Action, business step and disposition of EPCIS 2.0 for the fact; see docs/how-it-works/meaning.md."""
         return NO_WORDS
 
 

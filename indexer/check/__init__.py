@@ -1,7 +1,7 @@
 """The offline check of an audit bundle, for someone who does not trust whoever made it.
 
 It needs no database and no network. `certindex check bundle.json`, or `python -m indexer.check bundle.json`; the format
-is in docs/bundle.md. Read `bundle.py` first.
+is in docs/reference/bundle.md. Read `bundle.py` first.
 """
 
 from indexer.check.bundle import Checked, Failed, check

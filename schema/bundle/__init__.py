@@ -1,1 +1,1 @@
-"""The audit bundle of a device: one JSON document with everything that a check of it needs. See docs/bundle.md."""
+"""The audit bundle of a device: one JSON document with everything a check needs; see docs/reference/bundle.md."""

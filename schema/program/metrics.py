@@ -78,7 +78,7 @@ def serve_metrics(collectors: Iterable[Collector], host: str, port: int) -> WSGI
 
 
 def markdown_table(described: Iterable[Described]) -> str:
-    """Returns the table of docs/metrics.md."""
+    """Returns the table of docs/reference/metrics.md."""
     lines = ["| metric | kind | labels | what it tells |", "| --- | --- | --- | --- |"]
     lines += [
         f"| `{each.name}` | {each.kind} | {', '.join(f'`{label}`' for label in each.labels)} | {each.help} |"

@@ -1,4 +1,4 @@
-"""docs/dimo.md names what the profile reads, where it begins, and queries that the API takes."""
+"""docs/guides/dimo.md names what the profile reads, where it begins, and queries that the API takes."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ from api.graphql.schema import build_schema
 from schema.profile.model import load_profile
 from scripts.devchain import REPOSITORY
 
-DOCUMENT = (REPOSITORY / "docs" / "dimo.md").read_text()
+DOCUMENT = (REPOSITORY / "docs" / "guides" / "dimo.md").read_text()
 PROFILE = load_profile("dimo")
 
 

@@ -14,7 +14,7 @@ from scripts.documentation.settings import README, with_tables
 from tests.support.api.asking import Api
 
 TEXT = README.read_text()
-MEANING = (REPOSITORY / "docs" / "meaning.md").read_text()
+MEANING = (REPOSITORY / "docs" / "how-it-works" / "meaning.md").read_text()
 EXAMPLES = re.findall(r"```graphql\n(.*?)```\s*```json\n(.*?)```", TEXT, re.DOTALL)
 
 

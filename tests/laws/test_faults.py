@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 Tables = dict[str, list[dict[str, Any]]]
 
-DOCUMENT = REPOSITORY / "docs" / "faults.md"
+DOCUMENT = REPOSITORY / "docs" / "how-it-works" / "faults.md"
 MINTED = 12
 TRIES = 60
 
@@ -277,7 +277,7 @@ def test_every_test_and_fault_that_the_document_names_is_there() -> None:
 
 
 def fault_table() -> str:
-    """Return the Markdown table of docs/faults.md: what each fault is, and where it is injected."""
+    """Return the Markdown table of docs/how-it-works/faults.md: what each fault is, and where it is injected."""
     lasting = {fault for fault, _ in LASTING}
     groups: Sequence[tuple[str, Collection[Fault]]] = (
         ("passes", PASSING),

@@ -10,7 +10,7 @@ from schema.abi.rlp import encode_bytes, integer
 
 @strawberry.type(
     description="Merkle-Patricia proof that the log is in the receipt, the receipt under the header's root. "
-    "docs/verification.md says how to check it, and what it does not prove."
+    "docs/how-it-works/verification.md says how to check it, and what it does not prove."
 )
 class InclusionProof:
     header: Bytes = strawberry.field(description="RLP of the header; its keccak-256 is the block's hash.")

@@ -1,4 +1,4 @@
-// A copy of all events as docs/feed.md tells a client to keep it. What would be lost or told twice is an error.
+// A copy of all events as docs/reference/feed.md tells a client to keep it. What would be lost or told twice is an error.
 import assert from "node:assert/strict";
 import { print, type ExecutionResult } from "graphql";
 import {

@@ -616,9 +616,9 @@ def _resealed(document: Document) -> bytes:
 
 
 def test_the_documents_quote_the_trust_statement_and_name_every_part() -> None:
-    page = (REPOSITORY / "docs" / "verification.md").read_text()
+    page = (REPOSITORY / "docs" / "how-it-works" / "verification.md").read_text()
     quoted = page.partition("<!-- trust -->")[2].partition("<!-- end -->")[0]
     assert quoted.replace(">", " ").split() == TRUST.split()
     assert all(f"`{cause.name}`" in page for cause in FailureCause)
-    format_page = (REPOSITORY / "docs" / "bundle.md").read_text()
+    format_page = (REPOSITORY / "docs" / "reference" / "bundle.md").read_text()
     assert all(f"| `{part}` |" in format_page for part in json_schema()["$defs"]["Bundle"]["properties"])

@@ -24,7 +24,7 @@ from tests.conftest import NewDatabase
 from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.index.indexing import Indexer, open_engine
 
-DOCUMENT = REPOSITORY / "docs" / "metrics.md"
+DOCUMENT = REPOSITORY / "docs" / "reference" / "metrics.md"
 NODE = "https://rpc.example/a-secret-key"
 
 Told = dict[str, dict[str, float]]

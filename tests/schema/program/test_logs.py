@@ -128,7 +128,7 @@ def test_secrets_are_hidden_wherever_they_are_in_a_record(formatter: Any) -> Non
 
 
 def test_every_event_of_the_log_is_in_the_documentation() -> None:
-    table = (REPOSITORY / "docs" / "operations.md").read_text().split("| event | fields |")[1]
+    table = (REPOSITORY / "docs" / "guides" / "operator.md").read_text().split("| event | fields |")[1]
     told = {event for package in ("api", "indexer", "schema") for event in _events(package)}
     assert "step failed" in told
     assert {event for event in told if f"`{event}`" not in table} == set()
