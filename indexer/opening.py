@@ -95,7 +95,7 @@ def prepare(settings: Settings) -> Prepared:
 async def open_prepared(prepared: Prepared) -> Opened:
     """Does the rest of `open_chain`; to be called again after TryAgain."""
     settings, profile, engine, pool = prepared.settings, prepared.profile, prepared.engine, prepared.pool
-    chain_id = await pool.chain_id(settings.chain_id)
+    chain_id = await pool.check_chain(settings.chain_id)
     depth = finality_depth(chain_id) if settings.finality_depth is None else settings.finality_depth
     wanted = _wanted_contracts(settings, profile, chain_id)
     profile.compile(_addresses(wanted))  # refuses unknown roles before anything is stored

@@ -261,7 +261,7 @@ async def opened_node(settings: DatabaseSettings, urls: Sequence[str]) -> AsyncI
     engine, chain_id = open_database(settings)
     pool = Pool(urls)
     try:
-        await pool.chain_id(chain_id)
+        await pool.check_chain(chain_id)
         with reading(engine).begin() as connection:
             contracts = read_watch_set(connection, chain_id)
         yield OpenedNode(engine, pool, chain_id, contracts)

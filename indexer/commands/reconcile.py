@@ -135,7 +135,7 @@ async def _opened(settings: NodeSettings) -> AsyncIterator[Node]:
     engine, chain_id = open_database(settings)
     pool = Pool(settings.rpc_urls)
     try:
-        await pool.chain_id(chain_id)
+        await pool.check_chain(chain_id)
         with reading(engine).begin() as connection:
             profile = stored_profile(connection, chain_id)
             contracts = read_watch_set(connection, chain_id)

@@ -3,6 +3,6 @@
 from indexer.rpc.endpoint import Endpoint
 from indexer.rpc.errors import NoAnswer, RpcError, shown_url, site_of
 from indexer.rpc.head_socket import HeadSocket
-from indexer.rpc.pool import Pool
+from indexer.rpc.pool import Pool, open_pool
 
-__all__ = ["Endpoint", "HeadSocket", "NoAnswer", "Pool", "RpcError", "shown_url", "site_of"]
+__all__ = ["Endpoint", "HeadSocket", "NoAnswer", "Pool", "RpcError", "open_pool", "shown_url", "site_of"]

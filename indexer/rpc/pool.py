@@ -8,7 +8,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar, assert_never
 
 from indexer.errors import Stop, TryAgain
@@ -72,11 +73,11 @@ class Pool:
         self._favourite = self.hosts[0]
         self._census_at = -CENSUS_SECONDS
 
-    async def chain_id(self, expected: int | None) -> int:
-        """Returns the id of the chain that all providers are of. From then on only such are asked.
+    async def check_chain(self, expected: int | None) -> int:
+        """Returns the id of the chain that all providers serve: the expected one, or without it the one they agree on.
 
-        Raises Stop where one is of another chain, TryAgain where none answers. One that does not answer is checked
-        when it does.
+        A provider that does not answer is checked when it does; from now on only providers of this chain are used.
+        Raises Stop if a provider serves another chain, or if all refuse for good; TryAgain if none answers.
         """
         found = await asyncio.gather(*map(self._id_of, self.hosts), return_exceptions=True)
         ids = {host.name: id for host, id in zip(self.hosts, found, strict=True) if isinstance(id, int)}
@@ -276,6 +277,17 @@ class Pool:
             host.failed(error if isinstance(error, TryAgain) else NoAnswer(f"{host.name}: {error}"))
         except TimeoutError:
             host.failed(NoAnswer(f"{host.name} did not answer eth_blockNumber in {CENSUS_TIMEOUT_SECONDS:g} s."))
+
+
+@asynccontextmanager
+async def open_pool(urls: Sequence[str], chain_id: int) -> AsyncIterator[Pool]:
+    """Yields the providers of a chain and closes their connections at the end. Raises what `check_chain` raises."""
+    pool = Pool(urls)
+    try:
+        await pool.check_chain(chain_id)
+        yield pool
+    finally:
+        await pool.close()
 
 
 def check_chain_id(expected: int, found: int, name: str) -> None:

@@ -109,7 +109,7 @@ async def test_a_provider_that_fails_for_ever_is_left_for_another(
 ) -> None:
     async with FaultProxy(node) as bad, FaultProxy(node) as good:
         pool = patient_pool([bad.url, good.url])
-        await pool.chain_id(world.chain.chain_id)
+        await pool.check_chain(world.chain.chain_id)
         bad.inject(fault)
         assert await index([], world, sqlite_url, pool=pool) == undisturbed
 
@@ -123,7 +123,7 @@ async def test_a_header_that_contradicts_its_logs_is_asked_of_another_provider_h
 
     async with FaultProxy(node) as bad, FaultProxy(node) as good:
         pool = patient_pool([bad.url, good.url])
-        await pool.chain_id(world.chain.chain_id)
+        await pool.check_chain(world.chain.chain_id)
         bad.inject(faults.foreign_bloom)
         good.inject(late)
         assert await index([], world, sqlite_url, tries=4, pool=pool) == undisturbed
@@ -176,7 +176,7 @@ async def test_a_provider_of_another_network_is_refused_with_both_ids(node: Upst
         for expected in (None, 31337):
             pool = patient_pool([good.url, bad.url])
             with pytest.raises(Stop, match="is a node of chain 5, but chain 31337 is wanted"):
-                await pool.chain_id(expected)
+                await pool.check_chain(expected)
             await pool.close()
 
 
@@ -187,7 +187,7 @@ async def test_a_provider_that_wakes_up_on_another_network_is_never_asked(
         down = bad.inject(faults.unavailable, times=1)
         bad.inject(faults.wrong_chain_id)
         pool = patient_pool([bad.url, good.url])
-        assert await pool.chain_id(None) == 31337
+        assert await pool.check_chain(None) == 31337
         assert down.struck == 1
         assert await index([], world, sqlite_url, pool=pool) == undisturbed
         assert set(bad.calls) == {"eth_chainId"}

@@ -127,7 +127,7 @@ async def test_a_full_node_beside_an_archive_node_is_still_asked_for_logs(world:
     async with FaultProxy(of_node(world.chain.url)) as full, FaultProxy(of_node(world.chain.url)) as archive:
         full.inject(refused)
         pool = Pool([full.url, archive.url])
-        await pool.chain_id(None)
+        await pool.check_chain(None)
         final = world.chain.block_number - FINALITY
         [host] = [host for host in pool.hosts if host.endpoint.url == full.url]
         for _ in range(50):  # the pool chooses whom it asks
@@ -190,6 +190,6 @@ def test_a_database_keeps_the_start_block_that_it_has_and_says_so(
 async def test_a_contract_of_the_first_block_is_believed_of_a_node_that_keeps_its_states(world: World) -> None:
     address = bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c")  # there from the start of a development chain
     pool = Pool([world.chain.url])
-    await pool.chain_id(None)
+    await pool.check_chain(None)
     assert await find_start_block(pool, "certificate", address, world.chain.block_number - FINALITY) == 0
     await pool.close()

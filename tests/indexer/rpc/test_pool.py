@@ -361,22 +361,22 @@ async def test_the_only_provider_is_not_set_aside_for_a_wrong_answer() -> None:
 
 async def test_all_providers_must_be_of_the_wanted_chain() -> None:
     async with pool_of(2) as (pool, [_, other]):
-        assert await pool.chain_id(None) == 1
+        assert await pool.check_chain(None) == 1
         with pytest.raises(Stop, match="is a node of chain 1, but chain 137 is wanted"):
-            await pool.chain_id(137)
+            await pool.check_chain(137)
         other.inject(faults.wrong_chain_id)
         with pytest.raises(Stop, match=r"#?.*is a node of chain 5, but chain 1 is wanted"):
-            await pool.chain_id(None)
+            await pool.check_chain(None)
 
 
 async def test_a_key_that_nobody_takes_is_a_stop_and_silence_is_not() -> None:
     async with pool_of(1) as (pool, [only]):
         only.inject(faults.invalid_key, times=1)
         with pytest.raises(Stop, match=r"invalid api key: \*\*\*\. Set RPC_URLS right"):
-            await pool.chain_id(None)
+            await pool.check_chain(None)
         only.inject(faults.truncated_body, times=1)
         with pytest.raises(TryAgain, match="did not answer eth_chainId"):
-            await pool.chain_id(None)
+            await pool.check_chain(None)
 
 
 # Counting
