@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from api.queries.recorded import RecordedEvent
 from api.queries.sql import tables
-from schema.profile.model import Reader, Reading, parse_profile
+from schema.profile.model import DecodedLog, Reader, parse_profile
 
 
 def read_readers(connection: Connection) -> Mapping[int, Reader]:
@@ -24,7 +24,7 @@ def read_readers(connection: Connection) -> Mapping[int, Reader]:
     return {row.chain_id: _reader(row.name, row.text, frozenset(addresses[row.chain_id])) for row in profiles}
 
 
-def read_event(readers: Mapping[int, Reader], event: RecordedEvent) -> Reading:
+def read_event(readers: Mapping[int, Reader], event: RecordedEvent) -> DecodedLog:
     """Returns the event as decoded by the reader of its chain."""
     return readers[event.chain_id].read(event.address, event.topics, event.data, event.block_number)
 

@@ -19,14 +19,14 @@ from indexer.store.lease import Lease
 from indexer.store.watch_set import WatchedContract, read_watch_set
 from indexer.verification.contract_answers import Standing, ask, differences, indexed_devices, indexed_manufacturers
 from schema.events import Kind
-from schema.profile.calls import CompiledCall, Tells
+from schema.profile.calls import CallField, CompiledCall
 from schema.profile.model import Profile, Reader
 from schema.tables import rows
 from schema.tables.database import reading
 from schema.tables.values import block_of
 
 COMPLETED_KINDS = (Kind.DEVICE_MINTED, Kind.MANUFACTURER_MINTED)
-VALUES_OF_DEVICES = (Tells.OWNER, Tells.ADDRESS, Tells.CLAIMED, Tells.MANUFACTURER)
+VALUES_OF_DEVICES = (CallField.OWNER, CallField.ADDRESS, CallField.CLAIMED, CallField.MANUFACTURER)
 
 
 class Node(Struct, frozen=True):
@@ -55,7 +55,7 @@ class Missing(Struct, frozen=True):
 async def reconcile(settings: NodeSettings, *, sample: int | None) -> int:
     """Compares devices, all or a random sample, with the contracts at the indexed block; 1 where they differ."""
     async with _opened(settings) as node:
-        if not any(tells in node.reader.calls for tells in VALUES_OF_DEVICES):
+        if not any(field in node.reader.calls for field in VALUES_OF_DEVICES):
             raise Stop(f"The profile {node.profile.name!r} tells of no [[call]] by which a device could be compared.")
         with reading(node.engine).begin() as connection:
             block_number = _indexed_block(connection, node.chain_id)
@@ -150,7 +150,7 @@ async def _opened(settings: NodeSettings) -> AsyncIterator[Node]:
 
 def _device_contracts(reader: Reader) -> frozenset[bytes]:
     """Returns the contracts of which a call can be asked: where a role has several addresses, that is the first."""
-    owner = reader.calls.get(Tells.OWNER)
+    owner = reader.calls.get(CallField.OWNER)
     return frozenset(reader.device_contracts if owner is None else {owner.to})
 
 

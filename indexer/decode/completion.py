@@ -7,9 +7,9 @@ import msgspec
 
 from indexer.fold.row_changes import Placed
 from schema.events import DeviceMinted, ManufacturerMinted
-from schema.profile.calls import CompiledCall, Tells
+from schema.profile.calls import CallField, CompiledCall
 
-Calls = Mapping[Tells, CompiledCall]
+Calls = Mapping[CallField, CompiledCall]
 
 
 class Question(NamedTuple):
@@ -31,10 +31,10 @@ def question_of(calls: Calls, placed: Placed) -> Question | None:
 def missing_from(calls: Calls, placed: Placed) -> tuple[CompiledCall, int] | None:
     """Returns the call that would tell what the fact leaves out, and the id to ask about."""
     match placed.fact:
-        case DeviceMinted(manufacturer_id=None, token_id=id) if Tells.MANUFACTURER in calls:
-            return calls[Tells.MANUFACTURER], id
-        case ManufacturerMinted(name=None, manufacturer_id=id) if Tells.MANUFACTURER_NAME in calls:
-            return calls[Tells.MANUFACTURER_NAME], id
+        case DeviceMinted(manufacturer_id=None, token_id=id) if CallField.MANUFACTURER in calls:
+            return calls[CallField.MANUFACTURER], id
+        case ManufacturerMinted(name=None, manufacturer_id=id) if CallField.MANUFACTURER_NAME in calls:
+            return calls[CallField.MANUFACTURER_NAME], id
         case _:
             return None
 
@@ -50,8 +50,8 @@ def _completed(calls: Calls, placed: Placed, answers: Answers) -> Placed:
     if answer is None:
         return placed
     if isinstance(placed.fact, DeviceMinted):
-        call = calls[Tells.MANUFACTURER]
+        call = calls[CallField.MANUFACTURER]
         fact = msgspec.structs.replace(placed.fact, manufacturer_id=call.value(answer))
         return msgspec.structs.replace(placed, fact=fact, manufacturer_contract=call.manufacturer_contract)
-    name = calls[Tells.MANUFACTURER_NAME].value(answer)
+    name = calls[CallField.MANUFACTURER_NAME].value(answer)
     return msgspec.structs.replace(placed, fact=msgspec.structs.replace(placed.fact, name=name))

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from indexer.rpc import RpcError
 from indexer.rpc.outcomes import HistoryGone, Reverted
 from indexer.rpc.providers import Providers
-from schema.profile.calls import CompiledCall, Tells
+from schema.profile.calls import CallField, CompiledCall
 from schema.profile.model import Reader
 from schema.tables.values import OPEN
 
@@ -22,7 +22,7 @@ class Standing(Struct, frozen=True):
 
     name: str
     token_id: int
-    said: dict[Tells, Any]
+    said: dict[CallField, Any]
 
 
 class Difference(Struct, frozen=True):
@@ -30,12 +30,12 @@ class Difference(Struct, frozen=True):
 
     name: str
     call: str
-    tells: Tells
+    field: CallField
     indexed: Any
     answered: Any
 
     def __str__(self) -> str:
-        told = self.tells.value.replace("_", " ")
+        told = self.field.value.replace("_", " ")
         return f"{self.name}: {told} is {_shown(self.indexed)} by the events, {_shown(self.answered)} by {self.call}"
 
 
@@ -50,7 +50,7 @@ def indexed_manufacturers(connection: Connection, chain_id: int) -> list[Standin
     """Returns the manufacturers whose name is known, as they are indexed now."""
     rows = connection.execute(text(MANUFACTURERS), {"chain_id": chain_id})
     return [
-        Standing(f"manufacturer {_number(token)}", _number(token), {Tells.MANUFACTURER_NAME: name})
+        Standing(f"manufacturer {_number(token)}", _number(token), {CallField.MANUFACTURER_NAME: name})
         for token, name in rows
     ]
 
@@ -67,14 +67,14 @@ async def differences(
         answered = None if answer is None else call.value(answer)
         if answered == indexed:
             return None
-        return Difference(standing.name, call.name, call.tells, indexed, answered)
+        return Difference(standing.name, call.name, call.field, indexed, answered)
 
     compared = await asyncio.gather(
         *(
-            compare(standing, reader.calls[tells], indexed)
+            compare(standing, reader.calls[field], indexed)
             for standing in standings
-            for tells, indexed in standing.said.items()
-            if tells in reader.calls
+            for field, indexed in standing.said.items()
+            if field in reader.calls
         )
     )
     return [difference for difference in compared if difference is not None]
@@ -111,11 +111,11 @@ MANUFACTURERS = f"""
 
 def _device(row: Any) -> Standing:
     token_id, owner = _number(row["token_id"]), _bytes(row["owner"])
-    said: dict[Tells, Any] = {Tells.OWNER: owner}
+    said: dict[CallField, Any] = {CallField.OWNER: owner}
     if owner is not None or row["burn_position"] is None:  # what a contract says of a burned device means nothing
-        said |= {Tells.ADDRESS: _bytes(row["address"]), Tells.CLAIMED: row["claimed_at"] is not None}
+        said |= {CallField.ADDRESS: _bytes(row["address"]), CallField.CLAIMED: row["claimed_at"] is not None}
         if row["manufacturer"] is not None:
-            said[Tells.MANUFACTURER] = _number(row["manufacturer"])
+            said[CallField.MANUFACTURER] = _number(row["manufacturer"])
     return Standing(f"device {token_id}", token_id, said)
 
 

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from schema.abi.signature import DYNAMIC, WORD, Argument, Event, SignatureError, parse_event
+from schema.abi.signature import DYNAMIC, WORD, Argument, EventSignature, SignatureError, parse_event
 
 __all__ = [
     "Argument",
     "DecodeError",
-    "Event",
+    "EventSignature",
     "SignatureError",
     "clean_text",
     "compile_decoder",
@@ -35,7 +35,7 @@ class DecodeError(ValueError):
     """A log whose bytes do not fit its event; the message names the argument and the place."""
 
 
-def compile_decoder(event: Event) -> Callable[[bytes, bytes], tuple[Any, ...]]:
+def compile_decoder(event: EventSignature) -> Callable[[bytes, bytes], tuple[Any, ...]]:
     """Generate `decode(topics, data)`: the arguments in order, from the topics laid end to end and the data.
 
     Numbers are ints, addresses 20 bytes, bytesN N bytes, text is cleaned by `clean_text`; an indexed text, bytes or
@@ -50,7 +50,7 @@ def compile_decoder(event: Event) -> Callable[[bytes, bytes], tuple[Any, ...]]:
 
 
 def compile_reading(
-    event: Event,
+    event: EventSignature,
     result: str,
     parameters: Sequence[str],
     names: Mapping[str, object],
@@ -80,7 +80,7 @@ def clean_text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _body(event: Event, guards: Mapping[int, str]) -> Iterator[str]:
+def _body(event: EventSignature, guards: Mapping[int, str]) -> Iterator[str]:
     yield f"if len(topics) != {WORD * event.topic_count}: raise wrong_topics(topics)"
     places = _places(event)
     head_checked = False
@@ -95,7 +95,7 @@ def _body(event: Event, guards: Mapping[int, str]) -> Iterator[str]:
             yield f"if not ({guards[index]}): return None"
 
 
-def _places(event: Event) -> list[int]:
+def _places(event: EventSignature) -> list[int]:
     """Return where each argument's word begins: in the topics for an indexed one, else in the data."""
     places, topic, head = [], WORD, 0
     for argument in event.inputs:
@@ -192,13 +192,13 @@ def _label(argument: Argument) -> str:
     return argument.name or f"unnamed {argument.type}"
 
 
-def _wrong_topics(event: Event) -> Callable[[bytes], DecodeError]:
+def _wrong_topics(event: EventSignature) -> Callable[[bytes], DecodeError]:
     return lambda topics: DecodeError(
         f"{event.name} has {event.topic_count} topics of {WORD} bytes, the log has {len(topics)} bytes of topics"
     )
 
 
-def _short_head(event: Event) -> Callable[[int], DecodeError]:
+def _short_head(event: EventSignature) -> Callable[[int], DecodeError]:
     def refusal(size: int) -> DecodeError:
         missing = next(
             (argument, place)

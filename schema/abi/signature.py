@@ -42,7 +42,7 @@ class Argument:
 
 
 @dataclass(frozen=True)
-class Event:
+class EventSignature:
     name: str
     inputs: tuple[Argument, ...]
 
@@ -64,7 +64,7 @@ class Event:
         return sum(argument.head_size for argument in self.inputs)
 
 
-def parse_event(signature: str) -> Event:
+def parse_event(signature: str) -> EventSignature:
     """Read a signature such as `Sold(uint256 indexed id, string note)`, with or without `event` and `;` around it.
 
     Arrays must hold elements of one word unless they are indexed; tuples are refused. `SignatureError` shows the place.
@@ -81,7 +81,7 @@ def parse_event(signature: str) -> Event:
         tokens.take()
     if tokens.text:
         tokens.refuse(f"expected nothing after the arguments, found {tokens.text!r}")
-    return Event(name, inputs)
+    return EventSignature(name, inputs)
 
 
 DYNAMIC = frozenset({"string", "bytes"})

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from schema.abi.decoder import DecodeError, Event, SignatureError, compile_decoder, parse_event
+from schema.abi.decoder import DecodeError, EventSignature, SignatureError, compile_decoder, parse_event
 from schema.abi.signature import WORD
 from schema.events import Address
 from schema.profile.errors import Place, suggestion, toml
@@ -33,7 +33,7 @@ FUNCTION = re.compile(r"\s*(?:function\s+)?(\w+\s*\(.*\))\s*returns\s*\((.*)\)\s
 EXAMPLE = "ownerOf(uint256 tokenId) returns (address)"
 
 
-class Tells(StrEnum):
+class CallField(StrEnum):
     """What a call says of its device or manufacturer."""
 
     OWNER = "owner"
@@ -43,12 +43,12 @@ class Tells(StrEnum):
     MANUFACTURER_NAME = "manufacturer_name"
 
 
-TYPES: dict[Tells, str] = {
-    Tells.OWNER: "address",
-    Tells.ADDRESS: "address",
-    Tells.CLAIMED: "bool",
-    Tells.MANUFACTURER: "uint256",
-    Tells.MANUFACTURER_NAME: "string",
+TYPES: dict[CallField, str] = {
+    CallField.OWNER: "address",
+    CallField.ADDRESS: "address",
+    CallField.CLAIMED: "bool",
+    CallField.MANUFACTURER: "uint256",
+    CallField.MANUFACTURER_NAME: "string",
 }
 
 
@@ -57,9 +57,9 @@ class Call:
     """A call as the profile gives it. An argument of None is the id."""
 
     contract: str
-    tells: Tells
-    function: Event
-    answer: Event
+    field: CallField
+    function: EventSignature
+    answer: EventSignature
     arguments: tuple[RoleAddress | None, ...]
     manufacturer: str
 
@@ -72,7 +72,7 @@ class CompiledCall:
     """A call for the addresses of one chain: calldata from an id, and the value in an answer."""
 
     def __init__(self, call: Call, addresses: Mapping[str, Sequence[Address]]) -> None:
-        self.tells = call.tells
+        self.field = call.field
         self.name = call.function.name
         self.to = addresses[call.contract][0]
         self.manufacturer_contract = addresses.get(call.manufacturer, (self.to,))[0]
@@ -95,7 +95,7 @@ class CompiledCall:
             (value,) = self._decode(self._topic0, answer)
         except DecodeError:
             return None
-        if self.tells is Tells.CLAIMED:
+        if self.field is CallField.CLAIMED:
             return value
         return value if value and value != bytes(20) else None
 
@@ -106,8 +106,8 @@ def parse_calls(value: object, file: Place) -> tuple[Call, ...]:
         file.inside("call").refuse("each call begins with a line [[call]]")
     calls = tuple(_parse(table, file.inside(f"call {number}")) for number, table in enumerate(value, start=1))
     for number, call in enumerate(calls, start=1):
-        if call.tells in (earlier.tells for earlier in calls[: number - 1]):
-            file.inside(f"call {number}").refuse(f"an earlier call tells {call.tells.value!r} already")
+        if call.field in (earlier.field for earlier in calls[: number - 1]):
+            file.inside(f"call {number}").refuse(f"an earlier call tells {call.field.value!r} already")
     return calls
 
 
@@ -119,10 +119,12 @@ def check_calls(calls: Sequence[Call], roles: Sequence[str], file: Place) -> Non
                 file.inside(f"call {number}").refuse(f"unknown role {role!r}{suggestion(role, roles)}")
 
 
-def compile_calls(calls: Sequence[Call], addresses: Mapping[str, Sequence[Address]]) -> Mapping[Tells, CompiledCall]:
-    """Return the calls that can be made, by what they tell: those whose roles have addresses."""
+def compile_calls(
+    calls: Sequence[Call], addresses: Mapping[str, Sequence[Address]]
+) -> Mapping[CallField, CompiledCall]:
+    """Returns the calls whose roles all have addresses, by the field that they return."""
     return {
-        call.tells: CompiledCall(call, addresses) for call in calls if all(addresses.get(role) for role in call.roles())
+        call.field: CompiledCall(call, addresses) for call in calls if all(addresses.get(role) for role in call.roles())
     }
 
 
@@ -130,15 +132,15 @@ def _parse(table: object, place: Place) -> Call:
     values = place.table(table, KEYS)
     contract = place.text(values, "contract", "registry")
     tells = place.text(values, "tells", "owner")
-    if tells not in list(Tells):
-        place.refuse(f"tells is {toml(tells)}{suggestion(tells, Tells)}")
-    function, answer = _signature(place.text(values, "function", EXAMPLE), Tells(tells), place)
+    if tells not in list(CallField):
+        place.refuse(f"tells is {toml(tells)}{suggestion(tells, CallField)}")
+    function, answer = _signature(place.text(values, "function", EXAMPLE), CallField(tells), place)
     arguments = values.get("arguments", [ID])
     if not isinstance(arguments, list) or len(arguments) != len(function.inputs):
         place.refuse(f"arguments is {toml(arguments)}, expected a list of {len(function.inputs)}")
     return Call(
         contract,
-        Tells(tells),
+        CallField(tells),
         function,
         answer,
         tuple(
@@ -149,7 +151,7 @@ def _parse(table: object, place: Place) -> Call:
     )
 
 
-def _signature(text: str, tells: Tells, place: Place) -> tuple[Event, Event]:
+def _signature(text: str, tells: CallField, place: Place) -> tuple[EventSignature, EventSignature]:
     match = FUNCTION.fullmatch(text)
     if match is None:
         place.refuse(f"function is {toml(text)}. Example: {EXAMPLE}")

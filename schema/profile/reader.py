@@ -8,7 +8,7 @@ from msgspec import Struct
 from schema.abi.decoder import DecodeError, compile_reading, variable
 from schema.abi.signature import WORD
 from schema.events import Address, DeviceMinted, DeviceProvisioned, Fact
-from schema.profile.calls import CompiledCall, Tells
+from schema.profile.calls import CallField, CompiledCall
 from schema.profile.errors import Place, suggestion
 from schema.profile.rules import SUBJECT_OF_ID, Binding, Constant, FromArgument, RoleAddress, Rule, Translated
 from schema.profile.values import FACT_FIELDS, Holds
@@ -36,7 +36,7 @@ class Undecodable(Struct, frozen=True, gc=False):
     fact_type: type[Fact]
 
 
-Reading = Mapped | Unmapped | Undecodable
+DecodedLog = Mapped | Unmapped | Undecodable
 UNMAPPED = Unmapped()
 
 Addresses = Mapping[str, Sequence[Address]]
@@ -59,7 +59,7 @@ class Reader:
         rules: Sequence[Rule],
         addresses: Addresses,
         permission_bits: Mapping[str, int],
-        calls: Mapping[Tells, CompiledCall],
+        calls: Mapping[CallField, CompiledCall],
     ) -> None:
         self.calls = calls
         self.permission_bits = permission_bits
@@ -83,7 +83,7 @@ class Reader:
         self.device_contracts = self.contracts_of(DeviceMinted)
         """The contracts whose tokens are devices: those that a rule for DeviceMinted names."""
 
-    def read(self, address: bytes, topics: bytes, data: bytes, block_number: int) -> Reading:
+    def read(self, address: bytes, topics: bytes, data: bytes, block_number: int) -> DecodedLog:
         """Return what a log means: its emitter, its topics laid end to end, its data and its block. Raises nothing."""
         for claim in self._claims.get((address, topics[:WORD], len(topics)), ()):
             if claim.first_block <= block_number <= claim.last_block:
@@ -116,7 +116,7 @@ class Reader:
         """Tell whether a claim stands for the provisioning of a contract's devices, as none is recorded."""
         return not self.has_rule_for(DeviceProvisioned, contract)
 
-    def _unclaimed(self, address: bytes, topics: bytes, block_number: int) -> Reading:
+    def _unclaimed(self, address: bytes, topics: bytes, block_number: int) -> DecodedLog:
         """Tell a log that means nothing to the profile from one of a known event in a shape that no rule reads."""
         in_force = [
             claim

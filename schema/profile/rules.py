@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from schema.abi.decoder import Argument, Event, SignatureError, parse_event
+from schema.abi.decoder import Argument, EventSignature, SignatureError, parse_event
 from schema.events import FACT_TYPES, Fact
 from schema.profile.errors import LAST_BLOCK, Place, suggestion, toml
 from schema.profile.values import FACT_FIELDS, FactField, Holds, argument_value, field_value
@@ -50,7 +50,7 @@ class Rule:
     number: int
     contract: str
     signature: str
-    event: Event
+    event: EventSignature
     fact_type: type[Fact]
     fields: Mapping[str, Binding]
     subjects: Mapping[str, str]
@@ -152,7 +152,7 @@ def _differ(one: object, other: object) -> bool:
     return one != other and isinstance(one, RoleAddress) == isinstance(other, RoleAddress)
 
 
-def _event(signature: str, place: Place) -> Event:
+def _event(signature: str, place: Place) -> EventSignature:
     try:
         return parse_event(signature)
     except SignatureError as error:
@@ -165,7 +165,7 @@ def _fact_type(name: str, place: Place) -> type[Fact]:
     return FACT_TYPES[name]
 
 
-def _fields(value: object, event: Event, fact_type: type[Fact], place: Place) -> Mapping[str, Binding]:
+def _fields(value: object, event: EventSignature, fact_type: type[Fact], place: Place) -> Mapping[str, Binding]:
     known = FACT_FIELDS[fact_type]
     example = 'fields = { token_id = "tokenId" }'
     table = place.inside("fields").table(value, known, example)
@@ -179,7 +179,7 @@ def _fields(value: object, event: Event, fact_type: type[Fact], place: Place) ->
     }
 
 
-def _binding(field: FactField, written: object, event: Event, place: Place) -> Binding:
+def _binding(field: FactField, written: object, event: EventSignature, place: Place) -> Binding:
     if isinstance(written, str):
         written = {"arg": written}
     table = place.table(written, BINDING_KEYS, f'{field.name} = "argument"')
@@ -222,7 +222,7 @@ def _translated(field: FactField, argument: Argument, index: int, table: Mapping
     return Translated(index, entries, None)
 
 
-def _argument_index(name: object, event: Event, place: Place) -> int:
+def _argument_index(name: object, event: EventSignature, place: Place) -> int:
     names = [argument.name for argument in event.inputs]
     if not isinstance(name, str) or not name:
         place.refuse(f"arg is {toml(name)}, expected the name of an argument")
@@ -260,7 +260,7 @@ def _subjects(
     return subjects
 
 
-def _where(value: object, event: Event, place: Place) -> Mapping[int, object]:
+def _where(value: object, event: EventSignature, place: Place) -> Mapping[int, object]:
     table = place.inside("where").table(value, (), 'where = { asset = "@certificate" }')
     return {
         _argument_index(name, event, place.inside("where")): _wanted(name, wanted, event, place)
@@ -268,7 +268,7 @@ def _where(value: object, event: Event, place: Place) -> Mapping[int, object]:
     }
 
 
-def _wanted(name: str, wanted: object, event: Event, place: Place) -> object:
+def _wanted(name: str, wanted: object, event: EventSignature, place: Place) -> object:
     place = place.inside(f"where {name!r}")
     argument = event.inputs[_argument_index(name, event, place)]
     if not isinstance(wanted, str) or not wanted.startswith("@") or argument.type == "string":

@@ -2,12 +2,12 @@
 
 from functools import lru_cache
 
-from schema.abi.decoder import Event
+from schema.abi.decoder import EventSignature
 from schema.abi.keccak import keccak256
 from schema.profile.model import load_profile
 from scripts.benchmark.story import Emitted
 
-EVENTS: dict[str, Event] = {rule.event.name: rule.event for rule in load_profile("device-certificate").rules}
+EVENTS: dict[str, EventSignature] = {rule.event.name: rule.event for rule in load_profile("device-certificate").rules}
 BLOOM_BITS = 2048
 WORD_DIGITS = 64
 

@@ -18,7 +18,7 @@ from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, address, bi
 from api.queries.recorded import RecordedEvent
 from api.queries.sql.as_of import Pin
 from schema.events import FACT_TYPES, TestKind
-from schema.profile.model import Mapped, Reading, Undecodable, Unmapped
+from schema.profile.model import DecodedLog, Mapped, Undecodable, Unmapped
 from schema.vocabulary import (
     EndOfLifeProcess,
     FactoryResetReason,
@@ -271,12 +271,12 @@ EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
 """For `Schema(types=...)`: no field names them, only the interface."""
 
 
-def to_event(row: RecordedEvent, reading: Reading, pin: Pin) -> LifecycleEvent:
+def to_event(row: RecordedEvent, reading: DecodedLog, pin: Pin) -> LifecycleEvent:
     """Return the typed event of a log; what hangs under it answers at the pin."""
     return _type_of(reading)(row=row, reading=reading, pin=pin)
 
 
-def _type_of(reading: Reading) -> type[LifecycleEvent]:
+def _type_of(reading: DecodedLog) -> type[LifecycleEvent]:
     match reading:
         case Mapped():
             return TYPE_OF[type(reading.fact)]

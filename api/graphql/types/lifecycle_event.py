@@ -16,7 +16,7 @@ from api.graphql.vocabulary.scalars import Address, BigInt, Bytes, Bytes32, bloc
 from api.queries.recorded import Finality, RecordedEvent
 from api.queries.sql.as_of import Pin
 from schema.events import Kind
-from schema.profile.model import Mapped, Reading
+from schema.profile.model import DecodedLog, Mapped
 from schema.vocabulary import NO_WORDS, EpcisAction, EpcisWords, EventFlag, VerificationLevel
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class RawLog:
 )
 class LifecycleEvent(Node):
     row: strawberry.Private[RecordedEvent]
-    reading: strawberry.Private[Reading]
+    reading: strawberry.Private[DecodedLog]
     pin: strawberry.Private[Pin]
 
     @property
@@ -138,9 +138,9 @@ def flags_of(bits: int) -> list[EventFlag]:
     return list(EventFlag(bits))
 
 
-def _seconds(reading: Reading) -> int | None:
+def _seconds(reading: DecodedLog) -> int | None:
     return reading.fact.event_time if isinstance(reading, Mapped) else None
 
 
-def _words(reading: Reading) -> EpcisWords:
+def _words(reading: DecodedLog) -> EpcisWords:
     return reading.fact.epcis if isinstance(reading, Mapped) else NO_WORDS

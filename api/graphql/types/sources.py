@@ -15,7 +15,7 @@ from api.queries.calls import answered_at
 from api.queries.sql.as_of import Pin
 from schema import events as facts
 from schema.events import ZERO_ADDRESS, Fact, Kind
-from schema.profile.calls import Tells
+from schema.profile.calls import CallField
 from schema.profile.model import Reader
 from schema.vocabulary import FirmwareUpdateResult
 
@@ -91,7 +91,7 @@ async def _of_burn(context: Context, evidence: Evidence, device: Any, pin: Pin) 
 
 
 async def _of_call(context: Context, device: Any, pin: Pin) -> ValueSource:
-    call = context.snapshot.readers[pin.chain_id].calls[Tells.MANUFACTURER]
+    call = context.snapshot.readers[pin.chain_id].calls[CallField.MANUFACTURER]
     block = await context.reading.read(answered_at, pin.chain_id, call.to, call.data(device.token_id))
     reason = f"No event carries it: {call.name} answered it by eth_call at block {block} (certindex reconcile)."
     return ValueSource(origin=ValueOrigin.CALL, event=None, reason=reason)

@@ -6,7 +6,15 @@ from eth_utils.crypto import keccak
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schema.abi.decoder import Argument, DecodeError, Event, SignatureError, clean_text, compile_decoder, parse_event
+from schema.abi.decoder import (
+    Argument,
+    DecodeError,
+    EventSignature,
+    SignatureError,
+    clean_text,
+    compile_decoder,
+    parse_event,
+)
 
 MINTED = parse_event(
     "CertificateMinted(uint256 indexed tokenId, address indexed device, uint256 indexed manufacturerId, "
@@ -124,11 +132,11 @@ def values_of(type_name: str) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def logs(draw: st.DrawFn) -> tuple[Event, list[Any], bytes, bytes]:
+def logs(draw: st.DrawFn) -> tuple[EventSignature, list[Any], bytes, bytes]:
     """Draw an event, the values of its arguments (text as bytes), and the topics and data of its log by eth-abi."""
     types = draw(st.lists(st.sampled_from(TYPES), max_size=6))
     indexed = draw(st.sets(st.integers(0, max(len(types) - 1, 0)), max_size=3)) if types else set()
-    event = Event("Drawn", tuple(Argument(f"x{i}", name, i in indexed) for i, name in enumerate(types)))
+    event = EventSignature("Drawn", tuple(Argument(f"x{i}", name, i in indexed) for i, name in enumerate(types)))
     values = [
         draw(st.binary(min_size=32, max_size=32) if argument.hashed else values_of(argument.type))
         for argument in event.inputs
@@ -164,7 +172,7 @@ def address_bytes(value: bytes | str) -> bytes:
 
 
 @given(logs())
-def test_a_log_is_decoded_to_the_values_that_were_encoded(log: tuple[Event, list[Any], bytes, bytes]) -> None:
+def test_a_log_is_decoded_to_the_values_that_were_encoded(log: tuple[EventSignature, list[Any], bytes, bytes]) -> None:
     event, values, topics, data = log
     expected = tuple(as_decoded(argument, value) for argument, value in zip(event.inputs, values, strict=True))
     assert compile_decoder(event)(topics, data) == expected
@@ -194,7 +202,7 @@ def mutations(draw: st.DrawFn, raw: bytes) -> bytes:
 @settings(max_examples=600)
 @given(st.data(), logs())
 def test_damaged_bytes_get_the_verdict_of_eth_abi(
-    draw: st.DataObject, log: tuple[Event, list[Any], bytes, bytes]
+    draw: st.DataObject, log: tuple[EventSignature, list[Any], bytes, bytes]
 ) -> None:
     event, _, topics, data = log
     data = draw.draw(mutations(data))
@@ -204,14 +212,14 @@ def test_damaged_bytes_get_the_verdict_of_eth_abi(
     assert decoded_or_none(event, topics[:32] + words, data) == by_eth_abi(event, words, data)
 
 
-def decoded_or_none(event: Event, topics: bytes, data: bytes) -> tuple[Any, ...] | None:
+def decoded_or_none(event: EventSignature, topics: bytes, data: bytes) -> tuple[Any, ...] | None:
     try:
         return compile_decoder(event)(topics, data)
     except DecodeError:
         return None
 
 
-def by_eth_abi(event: Event, words: bytes, data: bytes) -> tuple[Any, ...] | None:
+def by_eth_abi(event: EventSignature, words: bytes, data: bytes) -> tuple[Any, ...] | None:
     """Decode with eth-abi, strictly; None when it refuses, whatever it raises (a vast length is an OverflowError)."""
     try:
         topic_values = iter(
@@ -230,7 +238,7 @@ def by_eth_abi(event: Event, words: bytes, data: bytes) -> tuple[Any, ...] | Non
 
 @given(logs(), st.binary(max_size=200), st.binary(max_size=200))
 def test_no_bytes_raise_anything_but_a_decode_error(
-    log: tuple[Event, list[Any], bytes, bytes], topics: bytes, data: bytes
+    log: tuple[EventSignature, list[Any], bytes, bytes], topics: bytes, data: bytes
 ) -> None:
     event, _, right_topics, right_data = log
     for some_topics, some_data in ((topics, data), (topics, right_data), (right_topics, data)):

@@ -4,7 +4,7 @@ import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from schema.profile.calls import CompiledCall, Tells
+from schema.profile.calls import CallField, CompiledCall
 from schema.profile.model import ProfileError, load_profile, parse_profile
 from tests.support.profile import PROFILE
 
@@ -27,46 +27,46 @@ NAME = OWNER.replace("ownerOf(uint256 tokenId) returns (address)", "nameOf(uint2
 AT = b"\xce" * 20
 
 
-def call(text: str, tells: Tells) -> CompiledCall:
+def call(text: str, tells: CallField) -> CompiledCall:
     return parse_profile(PROFILE + text, "mine.toml").compile({"certificate": [AT]}).calls[tells]
 
 
 def test_calldata_is_what_eth_abi_encodes() -> None:
-    parent = call(PARENT, Tells.MANUFACTURER)
+    parent = call(PARENT, CallField.MANUFACTURER)
     expected = keccak(text="parentOf(address,uint256)")[:4] + encode(["address", "uint256"], [AT, 2**256 - 1])
     assert (parent.to, parent.data(2**256 - 1)) == (AT, expected)
-    assert call(OWNER, Tells.OWNER).data(7) == keccak(text="ownerOf(uint256)")[:4] + encode(["uint256"], [7])
+    assert call(OWNER, CallField.OWNER).data(7) == keccak(text="ownerOf(uint256)")[:4] + encode(["uint256"], [7])
 
 
 @pytest.mark.parametrize(
     ("text", "tells", "kind", "value", "said"),
     [
-        (OWNER, Tells.OWNER, "address", AT, AT),
-        (OWNER, Tells.OWNER, "address", bytes(20), None),
-        (PARENT, Tells.MANUFACTURER, "uint256", 2**256 - 1, 2**256 - 1),
-        (PARENT, Tells.MANUFACTURER, "uint256", 0, None),
-        (NAME, Tells.MANUFACTURER_NAME, "string", "Acme", "Acme"),
-        (NAME, Tells.MANUFACTURER_NAME, "string", "", None),
+        (OWNER, CallField.OWNER, "address", AT, AT),
+        (OWNER, CallField.OWNER, "address", bytes(20), None),
+        (PARENT, CallField.MANUFACTURER, "uint256", 2**256 - 1, 2**256 - 1),
+        (PARENT, CallField.MANUFACTURER, "uint256", 0, None),
+        (NAME, CallField.MANUFACTURER_NAME, "string", "Acme", "Acme"),
+        (NAME, CallField.MANUFACTURER_NAME, "string", "", None),
     ],
 )
-def test_an_answer_says_a_value_or_nothing(text: str, tells: Tells, kind: str, value: object, said: object) -> None:
+def test_an_answer_says_a_value_or_nothing(text: str, tells: CallField, kind: str, value: object, said: object) -> None:
     assert call(text, tells).value(encode([kind], [value])) == said
 
 
 @pytest.mark.parametrize("answer", [b"", b"\xff" * 32, b"\x01" * 31])
 def test_an_answer_that_does_not_fit_says_nothing(answer: bytes) -> None:
-    assert call(OWNER, Tells.OWNER).value(answer) is None
+    assert call(OWNER, CallField.OWNER).value(answer) is None
 
 
 def test_a_claim_that_is_false_is_an_answer() -> None:
     claimed = OWNER.replace("returns (address)", "returns (bool)").replace('"owner"', '"claimed"')
-    assert call(claimed, Tells.CLAIMED).value(bytes(32)) is False
+    assert call(claimed, CallField.CLAIMED).value(bytes(32)) is False
 
 
 def test_a_call_whose_contract_has_no_address_cannot_be_made() -> None:
     profile = load_profile("dimo")
     devices = {role: [address] for role, address in (("aftermarket_device", AT), ("manufacturer", b"\x01" * 20))}
-    assert set(profile.compile(devices).calls) == {Tells.OWNER}
+    assert set(profile.compile(devices).calls) == {CallField.OWNER}
 
 
 @pytest.mark.parametrize(

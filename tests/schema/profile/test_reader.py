@@ -21,10 +21,10 @@ from schema.events import (
     UserAuthorized,
 )
 from schema.profile.model import (
+    DecodedLog,
     Mapped,
     ProfileError,
     Reader,
-    Reading,
     Undecodable,
     Unmapped,
     ZeroExpiry,
@@ -53,11 +53,11 @@ CHECKED = "Checked(uint8 grade, uint128 indexed tag, string indexed bench, bytes
 FLASHED = "Flashed(address thing, bytes32 image, uint128 indexed tag, string version, bool worked)"
 
 
-def read(reader: Reader, contract: bytes, signature: str, *values: object, block: int = 1) -> Reading:
+def read(reader: Reader, contract: bytes, signature: str, *values: object, block: int = 1) -> DecodedLog:
     return reader.read(contract, *abi_log(signature, *values), block)
 
 
-def fact_of(reading: Reading) -> object:
+def fact_of(reading: DecodedLog) -> object:
     assert isinstance(reading, Mapped), reading
     return reading.fact
 
@@ -131,7 +131,7 @@ def test_a_reading_never_raises_whatever_the_bytes(
     where: tuple[Reader, Address], topic0: bytes, words: list[bytes], tail: bytes, data: bytes, block: int
 ) -> None:
     reader, contract = where
-    assert isinstance(reader.read(contract, topic0 + b"".join(words) + tail, data, block), Reading)
+    assert isinstance(reader.read(contract, topic0 + b"".join(words) + tail, data, block), DecodedLog)
 
 
 def word(number: int) -> bytes:

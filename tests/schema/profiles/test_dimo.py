@@ -32,7 +32,7 @@ from schema.events import (
     VehicleMinted,
     VehicleTransferred,
 )
-from schema.profile.model import UNMAPPED, Mapped, Reading, Undecodable, load_profile
+from schema.profile.model import UNMAPPED, DecodedLog, Mapped, Undecodable, load_profile
 from tests.support.chain.abi_log import abi_log
 
 PROFILE = load_profile("dimo")
@@ -43,7 +43,7 @@ DEVICES, VEHICLES = ADDRESS_OF["aftermarket_device"], ADDRESS_OF["vehicle"]
 ALICE, BOB, UNIT = Address(b"\xa1" * 20), Address(b"\xb0" * 20), Address(b"\xde" * 20)
 
 
-def read(role: str, signature: str, *values: Any) -> Reading:
+def read(role: str, signature: str, *values: Any) -> DecodedLog:
     topics, data = abi_log(signature, *values)
     return READER.read(ADDRESS_OF[role], topics, data, 1)
 

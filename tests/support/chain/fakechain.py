@@ -22,7 +22,7 @@ from indexer.rpc import Endpoint, RpcError
 from indexer.rpc.gather import together
 from indexer.rpc.host import Host
 from indexer.rpc.providers import Answered
-from schema.abi.decoder import Event, parse_event
+from schema.abi.decoder import EventSignature, parse_event
 from tests.support.chain.abi_log import abi_log
 
 ResultT = TypeVar("ResultT")
@@ -271,7 +271,7 @@ def _log_bytes(log: Log) -> bytes:
 
 
 @cache
-def _event(signature: str) -> Event:
+def _event(signature: str) -> EventSignature:
     return parse_event(signature)
 
 
