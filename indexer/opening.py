@@ -1,11 +1,11 @@
 """From settings to a store that may be written: the one place that makes engines, endpoints and leases."""
 
 import logging
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from msgspec import Struct
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from indexer.chain.chain import Chain
@@ -14,7 +14,7 @@ from indexer.chain.start_block import find_start_block, has_code
 from indexer.errors import Stop, TryAgain
 from indexer.fold.policy import rules_of
 from indexer.proof.judge import Judge
-from indexer.rpc import Pool, site_of
+from indexer.rpc import Pool, open_pool, site_of
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
 from indexer.store.lease import Lease
@@ -30,7 +30,7 @@ from indexer.store.watch_set import (
 )
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
-from schema.profile.model import Profile, load_profile, parse_profile
+from schema.profile.model import Profile, Reader, load_profile, parse_profile
 from schema.tables.database import connect, migrate, reading
 
 log = logging.getLogger("certindex")
@@ -50,27 +50,42 @@ class Prepared(Struct, frozen=True):
         self.engine.dispose()
 
 
-class Opened(Struct, frozen=True):
-    """What a command that follows the chain works with."""
+class StoredChain(Struct, frozen=True):
+    """A chain that the database holds, the profile by which its logs are read, and the contracts that are watched."""
 
     engine: Engine
-    pool: Pool
-    chain: Chain
     chain_id: int
     profile: Profile
     contracts: Sequence[WatchedContract]
 
-    def verifier(self, lease: Lease, *, keep_proofs: bool) -> Verifier:
-        """Returns the verifier, for the holder of the lease."""
-        levels = Levels(self.engine, self.chain_id, epoch=lease.epoch, keep_proofs=keep_proofs)
-        return open_verifier(self.pool, levels, self.contracts)
+    @property
+    def reader(self) -> Reader:
+        return self.profile.compile(_addresses(self.contracts))
 
     def store(self, lease: Lease) -> Store:
         """Returns the store, for the holder of the lease."""
         return open_store(self.engine, self.chain_id, self.profile, self.contracts, lease)
 
 
-async def open_chain(settings: Settings) -> Opened:
+class OpenedNode(StoredChain, frozen=True):
+    """A stored chain, and providers that were found to be of it."""
+
+    pool: Pool
+
+    def verifier(self, levels: Levels) -> Verifier:
+        """Returns the verifier."""
+        addresses = {contract.address for contract in self.contracts}
+        judge = Judge(self.chain_id, addresses, form_is_known=levels.knows_headers())
+        return Verifier(Witness(self.pool), judge, levels, providers=len(self.pool.hosts))
+
+
+class FollowedChain(OpenedNode, frozen=True):
+    """A stored chain that is indexed from its providers."""
+
+    chain: Chain
+
+
+async def open_chain(settings: Settings) -> FollowedChain:
     """Checks node, profile, contracts and database against each other, and registers a new chain.
 
     Raises Stop where they contradict each other, TryAgain where the node does not answer.
@@ -92,7 +107,7 @@ def prepare(settings: Settings) -> Prepared:
     return Prepared(settings, profile, engine, Pool(settings.rpc_urls))
 
 
-async def open_prepared(prepared: Prepared) -> Opened:
+async def open_prepared(prepared: Prepared) -> FollowedChain:
     """Does the rest of `open_chain`; to be called again after TryAgain."""
     settings, profile, engine, pool = prepared.settings, prepared.profile, prepared.engine, prepared.pool
     chain_id = await pool.check_chain(settings.chain_id)
@@ -102,7 +117,7 @@ async def open_prepared(prepared: Prepared) -> Opened:
     contracts = await _watch(engine, Chain(pool, (), finality_depth=depth), chain_id, profile, wanted)
     addresses = {contract.address for contract in contracts}
     chain = Chain(pool, addresses, finality_depth=depth, looks=settings.looks, quorum=settings.quorum)
-    return Opened(engine, pool, chain, chain_id, profile, contracts)
+    return FollowedChain(engine, chain_id, profile, contracts, pool, chain)
 
 
 def check_quorum(quorum: int, urls: Sequence[str]) -> None:
@@ -112,15 +127,31 @@ def check_quorum(quorum: int, urls: Sequence[str]) -> None:
         raise Stop(f"QUORUM={quorum}: RPC_URLS names {len(sites)} different hosts. Add others, or lower QUORUM.")
 
 
-def open_database(settings: DatabaseSettings) -> tuple[Engine, int]:
-    """Returns the engine and the chain that is meant: CHAIN_ID's, or the only one that the database holds."""
+@contextmanager
+def open_database(settings: DatabaseSettings) -> Iterator[tuple[Engine, int]]:
+    """Yields the engine and the id of the chain: CHAIN_ID, or the only one that the database holds."""
     engine = connect(settings.database_url)
     try:
         migrate(engine)
-        return engine, find_chain(engine, settings.chain_id)
-    except BaseException:
+        yield engine, find_chain(engine, settings.chain_id)
+    finally:
         engine.dispose()
-        raise
+
+
+def read_chain(engine: Engine, chain_id: int) -> StoredChain:
+    """Returns a chain as it is stored."""
+    with reading(engine).begin() as connection:
+        profile = parse_profile(read_profile_text(connection, chain_id) or "", "the stored profile")
+        return StoredChain(engine, chain_id, profile, read_watch_set(connection, chain_id))
+
+
+@asynccontextmanager
+async def open_node(settings: DatabaseSettings, urls: Sequence[str]) -> AsyncIterator[OpenedNode]:
+    """Yields a stored chain with providers, which must be of it."""
+    with open_database(settings) as (engine, chain_id):
+        async with open_pool(urls, chain_id) as pool:
+            chain = read_chain(engine, chain_id)
+            yield OpenedNode(engine, chain_id, chain.profile, chain.contracts, pool)
 
 
 def find_chain(engine: Engine, wanted: int | None) -> int:
@@ -137,11 +168,6 @@ def find_chain(engine: Engine, wanted: int | None) -> int:
     return known[0] if wanted is None else wanted
 
 
-def stored_profile(connection: Connection, chain_id: int) -> Profile:
-    """Returns the profile by which the chain's rows were read."""
-    return parse_profile(read_profile_text(connection, chain_id) or "", "the stored profile")
-
-
 def open_store(
     engine: Engine, chain_id: int, profile: Profile, contracts: Sequence[WatchedContract], lease: Lease
 ) -> Store:
@@ -149,12 +175,6 @@ def open_store(
     reader = profile.compile(_addresses(contracts))
     whole = frozenset(contract.address for contract in contracts if contract.whole)
     return Store(engine, chain_id, reader, rules_of(profile, reader, whole), lease.epoch)
-
-
-def open_verifier(pool: Pool, levels: Levels, contracts: Sequence[WatchedContract]) -> Verifier:
-    """Returns the verifier of a chain."""
-    judge = Judge(levels.chain_id, {contract.address for contract in contracts}, form_is_known=levels.knows_headers())
-    return Verifier(Witness(pool), judge, levels, providers=len(pool.hosts))
 
 
 def _wanted_contracts(settings: Settings, profile: Profile, chain_id: int) -> list[WantedContract]:

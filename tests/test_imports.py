@@ -20,7 +20,7 @@ AT_HOME = {
     "aiohttp": ("indexer/rpc",),
     "web3": ("indexer/rpc",),
     "strawberry": ("api/graphql", "api/reading/batching.py"),
-    "apscheduler": ("indexer/follower.py",),
+    "apscheduler": ("indexer/follower",),
     "sqlalchemy.insert": ("indexer/store",),
     "sqlalchemy.update": ("indexer/store",),
     "sqlalchemy.delete": ("indexer/store",),

@@ -74,8 +74,29 @@ except SystemExit as end:
     assert goes_on <= FOLLOWS
 
 
-def test_help_is_told_without_any_library() -> None:
-    assert loaded_by("from indexer.__main__ import _parser; _parser().format_help()") == set()
+def test_the_help_of_every_command_loads_no_library() -> None:
+    show_help = """
+from indexer.__main__ import COMMANDS, main
+
+for command in ("", *(command.__name__.rpartition(".")[2] for command in COMMANDS)):
+    try:
+        main([*command.split(), "--help"])
+    except SystemExit as end:
+        assert end.code == 0
+"""
+    assert loaded_by(show_help) == set()
+
+
+def test_a_bundle_is_checked_without_any_library() -> None:
+    check = """
+from indexer.__main__ import main
+
+try:
+    main(["check", "README.md"])
+except SystemExit as end:
+    assert end.code == 1
+"""
+    assert loaded_by(check) == set()
 
 
 def loaded_by(code: str, **settings: str) -> AbstractSet[str]:

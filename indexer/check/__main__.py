@@ -13,6 +13,7 @@ from indexer.check.bundle import Checked, Failed, check
 
 USAGE_ERROR = 2
 SHOWN_BLOCKS = 6
+DESCRIPTION = "Checks an audit bundle: no database, no network unless --rpc-url is given."
 
 NOT_ESTABLISHED = (
     "that no other event about the device exists, outside of the transactions that are included: see certindex attest",
@@ -30,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Returns the command's options."""
-    found = argparse.ArgumentParser(
-        prog="certindex check", description="Checks an audit bundle: no database, no network unless --rpc-url is given."
-    )
+    found = argparse.ArgumentParser(prog="certindex check", description=DESCRIPTION)
     add_arguments(found)
     return found
 

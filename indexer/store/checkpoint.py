@@ -48,11 +48,14 @@ VANISHED_SECONDS = 8
 """PostgreSQL ends the transaction of a step whose writer says nothing for so long: it would keep the next one out."""
 
 
-def read_checkpoint(connection: Connection, chain_id: int) -> Checkpoint | None:
-    """Returns the checkpoint, None for a chain that is not in the database."""
-    row = connection.execute(text(f"SELECT {COLUMNS} FROM chain WHERE chain_id = :chain_id"), {"chain_id": chain_id})
-    found = row.one_or_none()
-    return None if found is None else Checkpoint(*found)
+def read_checkpoint(connection: Connection, chain_id: int) -> Checkpoint:
+    """Returns the checkpoint. Raises Stop if the chain is not in the database."""
+    row = connection.execute(
+        text(f"SELECT {COLUMNS} FROM chain WHERE chain_id = :chain_id"), {"chain_id": chain_id}
+    ).one_or_none()
+    if row is None:
+        raise Stop(f"Chain {chain_id} is not in the database. Index it first: certindex sync")
+    return Checkpoint(*row)
 
 
 def move_checkpoint(

@@ -10,7 +10,8 @@ import os
 import secrets
 import socket
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -65,6 +66,15 @@ class Lease:
         finally:
             with suppress(DBAPIError):  # readers forget a standby that stops showing itself
                 await asyncio.to_thread(self.leave_line)
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Takes the lease without standing by, and releases it at the end. Raises Stop if the holder lives."""
+        await self.acquire(wait=False)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.release)
 
     def try_acquire(self) -> Holder | None:
         """Takes the lease, or returns who holds it. To be called again and again: it watches the holder's beat."""

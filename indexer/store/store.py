@@ -15,7 +15,6 @@ from indexer.chain.batch import Batch, BlockLogs
 from indexer.chain.chain import Heads
 from indexer.chain.disagreement import Disagreement
 from indexer.decode.decode import read, read_event
-from indexer.errors import Stop
 from indexer.fold.fold import Changes, Rules, fold
 from indexer.fold.row_changes import Placed, named_by
 from indexer.store.bulk import close, insert, update
@@ -104,12 +103,10 @@ class Store:
     def checkpoint(self) -> Checkpoint:
         """Returns how far the chain has been indexed."""
         with self.engine.begin() as connection:
-            found = read_checkpoint(connection, self.chain_id)
-        if found is None:
-            raise Stop(f"Chain {self.chain_id} is not in the database. Index it first: certindex sync")
-        if found.writer_epoch != self.epoch:
+            checkpoint = read_checkpoint(connection, self.chain_id)
+        if checkpoint.writer_epoch != self.epoch:
             raise Fenced(f"Another writer has taken over chain {self.chain_id}.")
-        return found
+        return checkpoint
 
     def kept_blocks(self, at_or_below: int, limit: int) -> list[KeptBlock]:
         """Returns canonical blocks that are kept, newest first, at most `limit`."""

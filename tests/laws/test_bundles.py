@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from indexer.check import check
-from indexer.commands.common import sync
+from indexer.commands.sync import sync
 from indexer.settings import Settings
 from indexer.verification.attestation import Unattestable
 from schema.bundle.document import to_json

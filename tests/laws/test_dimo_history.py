@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, make_url, text
 
-from indexer.commands.common import rebuild, sync
+from indexer.commands.rebuild import rebuild
+from indexer.commands.sync import sync
 from indexer.settings import RebuildSettings, Settings
 from schema.events import Kind
 from schema.program.settings import read_settings

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from indexer.chain.chain import Chain
-from indexer.commands import common
+from indexer.commands.sync import sync
 from indexer.errors import Stop, TryAgain
 from indexer.opening import open_store
 from indexer.rpc import Pool
@@ -250,7 +250,7 @@ async def test_certindex_sync_with_one_answer_in_twenty_spoilt_ends_with_the_row
             contracts=(("certificate", address),),
             start_block=1,
         )
-        assert await common.sync(settings) == 0
+        assert await sync(settings) == 0
         assert sum(injection.struck for injection in struck) > 0
     with engine_of(database_url) as engine:
         assert read_tables(engine, world.chain.chain_id) == undisturbed

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from indexer.commands import common
+from indexer.commands.rollback import rollback
+from indexer.commands.sync import sync
 from indexer.errors import Stop
 from indexer.settings import DatabaseSettings, Settings
 from schema.tables.database import connect
@@ -166,17 +167,17 @@ def test_after_any_storm_the_rows_are_those_of_an_undisturbed_index_or_it_stops_
     database_url = new_database()
     with new_world(storm.seed) as world:
         blow(storm, world, database_url)
-        sync(world, database_url)
+        catch_up(world, database_url)
         rows = tables(world, database_url)
         assert rows == world.undisturbed(new_database())
         if storm.leaves_what_was_final:
             world.leave_what_was_final()
             with pytest.raises(Stop, match="certindex rollback --to") as stop:
-                sync(world, database_url)
+                catch_up(world, database_url)
             assert tables(world, database_url) == rows
             [to] = re.findall(r"certindex rollback --to (\d+)", str(stop.value))
-            asyncio.run(common.rollback(DatabaseSettings(database_url=database_url), int(to)))
-            sync(world, database_url)
+            asyncio.run(rollback(DatabaseSettings(database_url=database_url), int(to)))
+            catch_up(world, database_url)
             assert tables(world, database_url) == world.undisturbed(new_database())
 
 
@@ -248,10 +249,10 @@ def check_alive(indexer: Child) -> None:
     assert "Traceback" not in indexer.last_words, indexer.last_words
 
 
-def sync(world: "World", database_url: str) -> None:
-    """Catch up, with a good provider."""
+def catch_up(world: "World", database_url: str) -> None:
+    """Indexes up to the head, with a good provider."""
     with Provider(world.upstream()) as provider:
-        asyncio.run(common.sync(world.settings(provider.url, database_url)))
+        asyncio.run(sync(world.settings(provider.url, database_url)))
 
 
 def tables(world: "World", database_url: str) -> Tables:
@@ -363,7 +364,7 @@ class AnvilWorld:
         return settings_of(self, rpc_url, database_url)
 
     def undisturbed(self, database_url: str) -> Tables:
-        asyncio.run(common.sync(self.settings(self.anvil.url, database_url)))
+        asyncio.run(sync(self.settings(self.anvil.url, database_url)))
         return tables(self, database_url)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from indexer.chain.disagreement import MOST_LOGS, Answer, disagreement
 from indexer.chain.wire import RawLog
-from indexer.commands import common
+from indexer.commands.sync import sync
 from indexer.errors import TryAgain
 from indexer.observe.counters import Record
 from indexer.observe.metrics import ChainCollector
@@ -132,7 +132,7 @@ async def test_status_metrics_and_meta_tell_of_it_until_it_is_resolved(
         }
         assert (found["firstBlock"], found["resolvedAt"]) == (str(first), None)
         liar.injections.clear()
-        assert await common.sync(settings) == 0
+        assert await sync(settings) == 0
         [row] = rows(database_url)
         assert row["resolved_at"] >= row["last_seen_at"] >= row["first_seen_at"]
         async with opened_store(settings) as (opened, _):
@@ -172,7 +172,7 @@ async def test_one_liar_among_three_is_outvoted_and_named(world: Factory, databa
     async with providers(world, 3) as proxies:
         for proxy in proxies:
             proxy.inject(whoever_is_asked_first(proxy))
-        await common.sync(settings_of(world, proxies, database_url))
+        await sync(settings_of(world, proxies, database_url))
     with engine_of(database_url) as engine:
         assert len(read_table(engine, 31337, "event")) == len(logs_of(world))
     [row] = rows(database_url)
@@ -184,7 +184,7 @@ async def test_one_host_that_contradicts_itself_is_no_disagreement(world: Factor
     async with providers(world, 1) as (proxy,):
         struck = proxy.inject(short_log_list, times=1)
         settings = settings_for(world, sqlite_url, rpc_urls=(proxy.url,), looks=2)
-        assert await common.sync(settings) == 0
+        assert await sync(settings) == 0
         assert struck.struck == 1
     assert rows(sqlite_url) == []
 

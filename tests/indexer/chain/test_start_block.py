@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from indexer.chain.start_block import find_start_block
-from indexer.commands import common
+from indexer.commands.sync import sync
 from indexer.errors import Stop
 from indexer.rpc import Pool
 from indexer.settings import Settings, contracts
@@ -60,12 +60,12 @@ async def test_each_contract_is_indexed_from_the_block_of_its_creation(
 ) -> None:
     caplog.set_level(logging.INFO)
     async with FaultProxy(of_node(world.chain.url)) as proxy:
-        assert await common.sync(searching(proxy.url, world, database_url)) == 0
+        assert await sync(searching(proxy.url, world, database_url)) == 0
         assert starts(database_url) == {world.elder: (6, True), world.younger: (30, True)}
         assert f"START_BLOCK=auto: certificate={world.elder} begins at block 6" in caplog.text
         assert f"blocks={world.chain.block_number - 5} " in capsys.readouterr().out
         proxy.calls.clear()
-        assert await common.sync(searching(proxy.url, world, database_url)) == 0
+        assert await sync(searching(proxy.url, world, database_url)) == 0
         assert "eth_getCode" not in proxy.calls, "what was found is remembered"
     with engine_of(database_url) as engine, engine.begin() as connection:
         found = connection.execute(text("SELECT count(*) FROM event")).scalar_one()
@@ -115,7 +115,7 @@ async def test_a_node_without_old_states_is_found_out_and_nothing_is_stored(
     async with FaultProxy(of_node(world.chain.url)) as proxy:
         proxy.inject(fault)
         with pytest.raises(Stop, match=f"the first block of certificate={world.elder} cannot be found") as told:
-            await common.sync(searching(proxy.url, world, sqlite_url))
+            await sync(searching(proxy.url, world, sqlite_url))
     assert "Set START_BLOCK to the block of its creation" in str(told.value)
     assert "archive node in RPC_URLS" in str(told.value)
     assert "a-secret-key" not in str(told.value)

@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, make_url, text
 
 from indexer import opening
-from indexer.commands import common
+from indexer.commands.sync import sync
 from indexer.settings import Settings
 from indexer.store.watch_set import WatchedContract, register
 from schema.profile.model import SHIPPED, load_profile
@@ -179,10 +179,10 @@ async def test_sync_waits_for_a_node_that_lags_behind_what_it_said(sqlite_url: s
         settings = Settings(
             rpc_urls=(proxy.url,), database_url=sqlite_url, contracts=(("certificate", CERTIFICATE),), poll_interval=0.2
         )
-        assert await common.sync(settings) == 0
+        assert await sync(settings) == 0
         node.mine()
         proxy.inject(lag)
-        assert await common.sync(settings) == 0
+        assert await sync(settings) == 0
     pauses = [later - before for before, later in pairwise(heads)]
     assert [pause >= 0.2 for pause in pauses] == [False, True, True, True], pauses
 
@@ -283,11 +283,11 @@ def test_a_rollback_to_no_block_below_is_refused(devices: Factory, sqlite_url: s
     head = devices.chain.block_number
     refused = certindex("rollback", "--to", str(head), database_url=sqlite_url)
     assert refused.status == 1
-    assert f"--to {head}: chain {CHAIN_ID} is indexed to block {head}; nothing lies above." in refused.err
+    assert f"--to {head}: chain {CHAIN_ID} is indexed to block {head}; nothing is stored above." in refused.err
     for wrong in ("yesterday", "-1", "1e3"):
         refused = certindex("rollback", f"--to={wrong}", database_url=sqlite_url)
         assert refused.status == 2
-        assert f'"{wrong}" is no block number. Example: --to 35000000' in refused.err
+        assert f'"{wrong}" is not a block number. Example: --to 35000000' in refused.err
 
 
 def test_run_follows_the_chain_until_it_is_asked_to_stop(
@@ -585,5 +585,5 @@ async def test_an_indexer_that_begins_while_another_one_registers_the_chain_goes
         return found
 
     monkeypatch.setattr(opening, moment, and_register)
-    assert await common.sync(settings_for(factory, database_url)) == 0
+    assert await sync(settings_for(factory, database_url)) == 0
     assert registered == [CHAIN_ID]

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from indexer.commands.common import rebuild, sync
-from indexer.commands.reconcile import complete, reconcile
+from indexer.commands.complete import complete
+from indexer.commands.rebuild import rebuild
+from indexer.commands.reconcile import reconcile
+from indexer.commands.sync import sync
 from indexer.settings import NodeSettings, RebuildSettings, Settings
 from schema.program.settings import read_settings
 from scripts.devchain import Anvil
@@ -180,4 +182,4 @@ def test_the_command_line_takes_either_a_sample_or_completes(
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert ended.value.code == status
-    assert '"0" is no number of devices. Example: --sample 100' in capsys.readouterr().err
+    assert '"0" is not a number of devices. Example: --sample 100' in capsys.readouterr().err

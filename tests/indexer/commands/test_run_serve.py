@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from indexer.commands import common
+from indexer.commands.sync import sync
 from scripts.processes import Child
 from tests.support.chain.factory import Factory
 from tests.support.index.verifying import settings_for
@@ -81,7 +81,7 @@ def service(factory: Factory, database_url: str, rpc_url: str, **environment: st
 
 async def test_what_is_indexed_is_answered_before_the_node_answers(factory: Factory, sqlite_url: str) -> None:
     factory.mint()
-    await common.sync(settings_for(factory, sqlite_url))
+    await sync(settings_for(factory, sqlite_url))
     factory.mint(number=2)
     async with FaultProxy(of_node(factory.chain.url)) as proxy:
         proxy.inject(unavailable)
@@ -108,7 +108,7 @@ async def test_an_empty_database_says_why_it_is_not_ready_while_the_node_is_wait
 
 
 async def test_a_start_that_is_refused_ends_the_service_too(factory: Factory, sqlite_url: str) -> None:
-    await common.sync(settings_for(factory, sqlite_url))
+    await sync(settings_for(factory, sqlite_url))
     async with FaultProxy(of_node(factory.chain.url)) as proxy:
         proxy.inject(wrong_chain_id)
         with service(factory, sqlite_url, proxy.url, CHAIN_ID="31337") as running:

@@ -10,7 +10,7 @@ import pytest
 from apscheduler.schedulers import base as scheduler
 from sqlalchemy import Engine, text
 
-from indexer.commands import common
+from indexer.commands.sync import sync
 from indexer.follower import Follower
 from indexer.observe.counters import Record
 from indexer.observe.metrics import ChainCollector
@@ -150,7 +150,7 @@ async def test_token_ids_above_2_to_the_63_come_whole_through_a_faulty_provider(
     async with FaultProxy(of_fake(node), seed=7) as proxy:
         proxy.inject_one_of([short_log_list, hex_with_leading_zeros, upper_case_hex], share=0.1)
         settings = Settings(database_url=database_url, rpc_urls=(proxy.url,), contracts=(("certificate", CERTIFICATE),))
-        assert await common.sync(settings) == 0
+        assert await sync(settings) == 0
     with engine_of(database_url) as engine:
         assert [int.from_bytes(row["token_id"], "big") for row in read_table(engine, node.chain_id, "device")] == [
             *tokens

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from indexer.follower import Follower
-from indexer.opening import Opened, open_chain
+from indexer.opening import FollowedChain, open_chain
 from indexer.store import Store
 from indexer.store.lease import Lease
 from indexer.store.statistics import maintain
@@ -98,7 +98,7 @@ def test_an_indexer_waits_for_a_node_that_is_not_there_yet(anvil: StartAnvil, sq
     assert events(sqlite_url) > 0
 
 
-async def follow_until_indexed(opened: Opened, database_url: str) -> Follower:
+async def follow_until_indexed(opened: FollowedChain, database_url: str) -> Follower:
     """Follows the chain until an event is stored."""
     follower = Follower(opened, 0.1, verify=False, keep_proofs=False)
     running = asyncio.create_task(follower.run())

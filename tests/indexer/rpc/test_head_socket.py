@@ -17,7 +17,7 @@ from websockets.http11 import Request, Response
 from indexer.follower import Follower
 from indexer.observe.metrics import ChainCollector
 from indexer.observe.status import chain_statuses
-from indexer.opening import Opened, open_chain
+from indexer.opening import FollowedChain, open_chain
 from indexer.rpc import head_socket
 from tests.support.chain.factory import Factory
 from tests.support.index.verifying import settings_for
@@ -74,7 +74,7 @@ async def silence(node: Node, socket: ServerConnection) -> None:
 @asynccontextmanager
 async def following(
     factory: Factory, database_url: str, ws_url: str, *, poll: float = NEVER, **changes: Any
-) -> AsyncIterator[tuple[Follower, Opened]]:
+) -> AsyncIterator[tuple[Follower, FollowedChain]]:
     """Follow the chain as `certindex run` does."""
     opened = await open_chain(settings_for(factory, database_url, **changes))
     follower = Follower(opened, poll, verify=False, keep_proofs=False, ws_url=ws_url)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from indexer.commands import common
+from indexer.commands.sync import sync
 from indexer.opening import open_database
 from indexer.proof.judge import Judge
 from indexer.rpc.providers import Providers
@@ -38,7 +38,7 @@ def settings_for(factory: Factory, url: str, **changes: Any) -> Settings:
 def index(factory: Factory, url: str) -> None:
     """Index all that the chain has now, and make it final."""
     factory.chain.mine(FINALITY)
-    asyncio.run(common.sync(settings_for(factory, url)))
+    asyncio.run(sync(settings_for(factory, url)))
 
 
 class Indexed:
@@ -75,11 +75,8 @@ class Indexed:
 @contextmanager
 def indexed(factory: Factory, url: str) -> Iterator[Indexed]:
     settings = settings_for(factory, url)
-    engine, chain_id = open_database(settings)
-    try:
+    with open_database(settings) as (engine, chain_id):
         yield Indexed(engine, chain_id)
-    finally:
-        engine.dispose()
 
 
 async def attest(database: Indexed, nodes: Nodes, *, anchor: Anchor | None = None) -> Attested:

@@ -19,20 +19,19 @@ from sqlalchemy.exc import DBAPIError
 
 from indexer.errors import Stop, TryAgain
 from indexer.observe.counters import Record
-from indexer.opening import Opened
+from indexer.opening import FollowedChain
+from indexer.retry import AGAIN, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 from indexer.rpc import HeadSocket
 from indexer.store import Fenced, Store
 from indexer.store.lease import BEAT_SECONDS, Lease
 from indexer.store.statistics import maintain
+from indexer.store.verification import Levels
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
 from indexer.verification.verifier import Tally, Verifier
 from schema.program.logs import tell
 
 log = logging.getLogger("certindex")
 
-AGAIN = ", again in {pause:.1f}s: {error}"
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
 MAINTENANCE_SECONDS = 600.0
 FIRST_EARLY_SECONDS = 0.1
 MOST_EARLY_LOOKS = 8
@@ -55,7 +54,7 @@ class Follower:
 
     def __init__(
         self,
-        opened: Opened,
+        opened: FollowedChain,
         poll_interval: float,
         *,
         verify: bool,
@@ -271,7 +270,9 @@ class Follower:
         self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
 
     async def _open_verifier(self) -> Verifier:
-        return await asyncio.to_thread(self.opened.verifier, self.lease, keep_proofs=self.keep_proofs)
+        opened = self.opened
+        levels = Levels(opened.engine, opened.chain_id, epoch=self.lease.epoch, keep_proofs=self.keep_proofs)
+        return await asyncio.to_thread(opened.verifier, levels)
 
     # What the scheduler does; coroutines all, since it runs functions in threads, where events may not be set
 

@@ -1,0 +1,94 @@
+"""`certindex attest`: attests that the stored events of a range of blocks are complete."""
+
+import argparse
+import asyncio
+import time
+from pathlib import Path
+
+from indexer.check.__main__ import add_block_hash
+from indexer.commands.options import Commands, add_out, add_range
+from indexer.commands.output import write_document
+from indexer.commands.start import start
+from indexer.errors import Stop
+from indexer.settings import NodeSettings
+from schema.program.settings import add_options
+
+ANCHOR_DISTANCE = 256
+"""Blocks after the range in which a stored block is looked for, to which the range's headers must lead."""
+
+
+def add_command(commands: Commands) -> None:
+    """Declares the command and its options."""
+    parser = commands.add_parser(
+        "attest",
+        help="attest that the stored events of a range are complete",
+        description="Attests that the stored events of a range of blocks are all that the watched contracts emitted.",
+    )
+    add_range(parser)
+    add_out(parser)
+    add_block_hash(parser, "hash of the last block, or of a later one, from a source that you trust")
+    add_options(parser, NodeSettings)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    trusted = options.hashes[-1] if options.hashes else None
+    return asyncio.run(attest(start(NodeSettings, options), options.first, options.last, trusted, options.out))
+
+
+async def attest(
+    settings: NodeSettings, first: int | None, last: int | None, trusted: tuple[int, bytes] | None, out: Path | None
+) -> int:
+    """Writes the attestation of a range; by default, of all that is indexed and final.
+
+    `trusted` is the number and hash of a block that the range's headers must lead to; by default, a stored one.
+    """
+    import msgspec
+
+    from indexer.opening import open_node
+    from indexer.store.event_ranges import Stored
+    from indexer.store.verification import Levels
+    from indexer.store.watch_set import first_block
+    from indexer.verification.attestation import Anchor, Attester, Unattestable, attestation
+    from indexer.verification.witness import Witness
+
+    async with open_node(settings, settings.rpc_urls) as node:
+        levels, stored = Levels(node.engine, node.chain_id), Stored(node.engine, node.chain_id)
+        watched_from, final = first_block(node.contracts), levels.mark().final
+        start = watched_from if first is None else first
+        end = final if last is None else last
+        _check_range(start, end, watched_from, final, trusted)
+        near = stored.hash_at_or_after(end, end + ANCHOR_DISTANCE) if trusted is None else trusted
+        goal = None if near is None else Anchor(*near, "stored" if trusted is None else "given")
+        attester = Attester(
+            Witness(node.pool),
+            node.verifier(levels),
+            stored,
+            [contract.address for contract in node.contracts],
+            providers=len(node.pool.hosts),
+        )
+        digest_before = stored.digest_before(start)
+        try:
+            attested, anchor = await attester.attest(start, end, goal)
+        except Unattestable as error:
+            print(f"FAIL blocks {start} to {end} of chain {node.chain_id}: {error}")
+            return 1
+        document = attestation(node.chain_id, node.contracts, attested, anchor, digest_before, int(time.time()))
+    write_document(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n", out)
+    if out is not None:
+        print(
+            f"PASS blocks {start} to {end} of chain {node.chain_id}: {attested.events} events, all there are; "
+            f"{attested.excluded} blocks excluded by their bloom, {attested.rebuilt} rebuilt. Written to {out}"
+        )
+    return 0
+
+
+def _check_range(first: int, last: int, watched_from: int, final: int, trusted: tuple[int, bytes] | None) -> None:
+    if first < watched_from:
+        raise Stop(f"--from {first}: the contracts are watched from block {watched_from}. Set --from {watched_from}.")
+    if last > final:
+        raise Stop(f"--to {last}: block {final} is the last one that is indexed and final. Set --to {final}.")
+    if first > last:
+        raise Stop(f"--from {first} lies after --to {last}.")
+    if trusted is not None and trusted[0] < last:
+        raise Stop(f"--block-hash is of block {trusted[0]}: it must be of block {last}, or of one after it.")

@@ -1,0 +1,96 @@
+"""`certindex reconcile --complete`: asks the contracts for what old events leave out.
+
+Unlike the other modules here it declares no options: `reconcile.py` has its option, and imports it late.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from msgspec import Struct
+from sqlalchemy import bindparam, text
+
+from indexer.decode.completion import Question, missing_from
+from indexer.decode.decode import read_event
+from indexer.opening import OpenedNode, open_node
+from indexer.settings import NodeSettings
+from indexer.store.checkpoint import read_checkpoint
+from indexer.store.contract_calls import load_answers
+from indexer.store.lease import Lease
+from indexer.verification.contract_answers import ask
+from schema.events import Kind
+from schema.profile.calls import CompiledCall
+from schema.tables import rows
+from schema.tables.database import reading
+from schema.tables.values import block_of
+
+COMPLETED_KINDS = (Kind.DEVICE_MINTED, Kind.MANUFACTURER_MINTED)
+
+
+class Missing(Struct, frozen=True):
+    """A value that an event leaves out: the call that returns it, and the event's block."""
+
+    call: CompiledCall
+    id: int
+    block_number: int
+
+    @property
+    def question(self) -> Question:
+        return Question(self.call.to, self.call.data(self.id))
+
+
+async def complete(settings: NodeSettings) -> int:
+    """Asks the contracts for what old events leave out, stores the answers and folds all events again."""
+    async with open_node(settings, settings.rpc_urls) as node:
+        missing = await asyncio.to_thread(_missing, node)
+        with reading(node.engine).begin() as connection:
+            checkpoint = read_checkpoint(connection, node.chain_id)
+        final = checkpoint.finalized_number
+        block_number = min(checkpoint.number, final) if final > 0 else checkpoint.number
+        answers = [answer for value in missing if (answer := await _answer(node, value, block_number)) is not None]
+        facts = await _store(node, answers) if answers else 0
+    print(
+        f"completed chain={node.chain_id} missing={len(missing)} answered={len(answers)} "
+        f"block={block_number} facts={facts}"
+    )
+    return 0
+
+
+def _missing(node: OpenedNode) -> list[Missing]:
+    """Returns the values that events leave out and that no stored answer holds, each question once, in order."""
+    calls = node.reader.calls
+    by_question: dict[Question, Missing] = {}
+    with reading(node.engine).begin() as connection:
+        statement = text(
+            """SELECT position, address, topics, data, transaction_hash, transaction_index FROM event
+            WHERE chain_id = :chain_id AND kind IN :kinds ORDER BY position"""
+        ).bindparams(bindparam("kinds", expanding=True))
+        kinds = [kind.value for kind in COMPLETED_KINDS]
+        for row in connection.execute(statement, {"chain_id": node.chain_id, "kinds": kinds}):
+            block_number = block_of(row.position)
+            position, address, topics, data, transaction_hash, index = row
+            event = rows.Event(position, address, topics, data, transaction_hash, index, Kind.UNMAPPED.value)
+            fact = read_event(node.reader, event, block_number, 0)
+            call = None if fact is None else missing_from(calls, fact)
+            if call is not None:
+                missing = Missing(*call, block_number)
+                by_question.setdefault(missing.question, missing)
+        answered = load_answers(connection, node.chain_id, by_question)
+    return [missing for question, missing in by_question.items() if question not in answered]
+
+
+async def _answer(node: OpenedNode, missing: Missing, block_number: int) -> rows.Call | None:
+    """Returns the contract's answer at the block, else at the event's block; None if it gives none at either."""
+    to, data = missing.question
+    for number in (block_number, missing.block_number):
+        answer = await ask(node.pool, to, data, number)
+        if answer is not None and missing.call.value(answer) is not None:
+            return rows.Call(to, data, number, answer)
+    return None
+
+
+async def _store(node: OpenedNode, answers: Sequence[rows.Call]) -> int:
+    lease = Lease(node.engine, node.chain_id)
+    async with lease.held():
+        store = node.store(lease)
+        stored = await asyncio.to_thread(store.rebuild, store.checkpoint(), node.profile, answers)
+    return stored.facts

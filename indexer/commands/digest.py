@@ -1,0 +1,58 @@
+"""`certindex digest`: prints the digest of all events, by which two deployments compare theirs."""
+
+import argparse
+
+from indexer.commands.options import Commands, block_number, check_indexed
+from indexer.commands.start import start
+from indexer.settings import DatabaseSettings
+from schema.program.settings import add_options
+
+
+def add_command(commands: Commands) -> None:
+    """Declares the command and its options."""
+    parser = commands.add_parser(
+        "digest",
+        help="print the digest of all events, to compare two deployments",
+        description="Prints the digest of all stored events, recomputed from them. Equal digests mean equal events.",
+    )
+    parser.add_argument(
+        "--to", dest="last", type=block_number, metavar="BLOCK", help="last block; default: the last indexed one"
+    )
+    parser.add_argument("--stored", action="store_true", help="print the stored digest without recomputing it")
+    add_options(parser, DatabaseSettings)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    return digest(start(DatabaseSettings, options), options.last, recompute=not options.stored)
+
+
+def digest(settings: DatabaseSettings, to: int | None, *, recompute: bool) -> int:
+    """Prints the digest of the events up to block `to`. Returns 1 if a stored digest does not fit the stored events."""
+    from indexer.opening import open_database
+    from indexer.store.checkpoint import read_checkpoint
+    from indexer.store.event_ranges import Stored
+    from indexer.store.watch_set import first_block, read_watch_set
+    from indexer.verification.attestation import Unattestable, recomputed_digests
+    from schema.tables.database import reading
+
+    with open_database(settings) as (engine, chain_id):
+        with reading(engine).begin() as connection:
+            indexed = read_checkpoint(connection, chain_id).number
+            first = first_block(read_watch_set(connection, chain_id))
+        last = indexed if to is None else to
+        check_indexed(chain_id, last, indexed)
+        stored = Stored(engine, chain_id)
+        try:
+            for number, kept, made in recomputed_digests(stored, first, last) if recompute else ():
+                if kept != made:
+                    print(
+                        f"FAIL block {number}: its stored digest is 0x{kept.hex()}, the stored events make it "
+                        f"0x{made.hex()}: events of it, or of a block before it, were changed"
+                    )
+                    return 1
+        except Unattestable as error:
+            print(f"FAIL {error}")
+            return 1
+        print(f"chain={chain_id} block={last} digest=0x{stored.digest_before(last + 1).hex()}")
+    return 0

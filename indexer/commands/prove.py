@@ -1,0 +1,134 @@
+"""`certindex prove`: writes the audit bundle of a device."""
+
+import argparse
+import asyncio
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.commands.options import Commands, add_out
+from indexer.commands.output import write_document
+from indexer.commands.start import start
+from indexer.errors import Stop
+from indexer.settings import ProveSettings
+from schema.program.settings import add_options
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from schema.bundle.document import Bundle
+
+
+def add_command(commands: Commands) -> None:
+    """Declares the command and its options."""
+    parser = commands.add_parser(
+        "prove",
+        help="write the audit bundle of a device",
+        description="Writes the audit bundle of a device: events, proofs, state. First proves what is not proven yet.",
+    )
+    parser.add_argument("device", metavar="DEVICE", help="token id or DID of the device")
+    add_out(parser)
+    add_options(parser, ProveSettings)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    return asyncio.run(prove(start(ProveSettings, options), options.device, options.out))
+
+
+async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
+    """Writes a device's bundle. Blocks that are not proven yet are verified first, with receipts from a node."""
+    from indexer.check import Failed, check
+    from indexer.opening import open_database
+    from schema.bundle.document import to_json
+    from schema.bundle.making import unproven_blocks
+
+    with open_database(settings) as (_, chain_id):
+        pass
+    bundle = _make_bundle(settings.database_url, chain_id, device)
+    unproven = unproven_blocks(bundle)
+    if unproven:
+        await _verify_blocks(settings, unproven)
+        bundle = _make_bundle(settings.database_url, chain_id, device)
+    data = to_json(bundle)
+    try:
+        checked = check(data, {})
+    except Failed as failure:
+        raise Stop(
+            f"The bundle of {device} would not pass its own check: {failure}. What is stored was changed: certindex "
+            "rebuild writes the rows anew that events come to, certindex verify the headers and proofs"
+        ) from None
+    write_document(data + b"\n", out)
+    if out is not None:
+        print(f"{out}: {checked.did}, {checked.events} events in {checked.blocks} blocks, {len(data)} bytes")
+    return 0
+
+
+def _make_bundle(database_url: str, chain_id: int, device: str) -> "Bundle":
+    """Returns a device's bundle, read from one state of the database. Raises Stop."""
+    from schema.bundle.making import Unreadable, make_bundle
+    from schema.tables.database import connect
+
+    engine = connect(database_url, read_only=True)
+    try:
+        with engine.connect() as connection:
+            contract, token_id = find_device(connection, chain_id, device)
+            bundle = make_bundle(connection, chain_id, contract, token_id)
+    except Unreadable as error:
+        raise Stop(str(error)) from None
+    finally:
+        engine.dispose()
+    assert bundle is not None
+    return bundle
+
+
+async def _verify_blocks(settings: ProveSettings, numbers: Sequence[int]) -> None:
+    """Verifies these blocks and stores their proofs. Raises Stop for one that cannot be verified."""
+    from indexer.observe.status import verification_failures
+    from indexer.opening import open_node
+    from indexer.store.verification import Levels
+    from schema.tables.database import reading
+
+    if settings.rpc_urls is None:
+        raise Stop(
+            f"{len(numbers)} blocks with events of the device are not proven yet, block {numbers[0]} first, and there "
+            "is no node to ask for their receipts. Example: RPC_URLS=http://127.0.0.1:8545"
+        )
+    async with open_node(settings, settings.rpc_urls) as node:
+        verifier = node.verifier(Levels(node.engine, node.chain_id))
+        for number in numbers:
+            async for _, tally in verifier.verify(number, number):
+                if tally.verified:
+                    continue
+                with reading(node.engine).begin() as connection:
+                    (failure,) = verification_failures(connection, node.chain_id, number, number, 1)
+                raise Stop(f"Block {number} holds an event of the device and cannot be proven: {failure.reason}")
+
+
+def find_device(connection: "Connection", chain_id: int, device: str) -> tuple[bytes, int]:
+    """Returns contract and token id of the device with a DID or a token id. Raises Stop."""
+    from sqlalchemy import text
+
+    from schema.did import EXAMPLE, TokenDid, parse_did
+    from schema.tables.values import uint256_bytes
+
+    did = parse_did(device)
+    if did is None and not re.fullmatch("[0-9]{1,78}", device):
+        raise Stop(f'"{device}" names no device. Example: 42, or {EXAMPLE}')
+    if did is not None and did.chain_id != chain_id:
+        raise Stop(f"{device} is of chain {did.chain_id}, the database's chain is {chain_id}. Set CHAIN_ID.")
+    token_id = int(device) if did is None else did.token_id
+    rows = connection.execute(
+        text("SELECT contract FROM device WHERE chain_id = :chain_id AND token_id = :token_id ORDER BY contract"),
+        {"chain_id": chain_id, "token_id": uint256_bytes(token_id) if token_id < 2**256 else b""},
+    )
+    contracts = [bytes(contract) for (contract,) in rows]
+    if did is not None:
+        contracts = [contract for contract in contracts if contract == did.contract]
+    if not contracts:
+        raise Stop(f"Chain {chain_id} has no device {device}, as far as it is indexed.")
+    if len(contracts) > 1:
+        dids = ", ".join(str(TokenDid(chain_id, contract, token_id)) for contract in contracts)
+        raise Stop(f"Token {token_id} is a device of several contracts; name one: {dids}")
+    return contracts[0], token_id

@@ -1,0 +1,73 @@
+"""`certindex sync`: catches up to the present head and exits."""
+
+import argparse
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from indexer.commands.options import Commands
+from indexer.commands.start import start, tune_memory
+from indexer.settings import Settings
+from schema.program.settings import add_options
+
+if TYPE_CHECKING:
+    from indexer.store.lease import Lease
+
+
+def add_command(commands: Commands) -> None:
+    """Declares the command and its options."""
+    parser = commands.add_parser(
+        "sync", help="catch up to the present head and exit", description="Catches up to the present head and exits."
+    )
+    add_options(parser, Settings)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    return asyncio.run(sync(start(Settings, options)))
+
+
+async def sync(settings: Settings) -> int:
+    """Catches up to the node's present head, with a progress bar, and prints a summary."""
+    from indexer.observe.progress import Progress
+    from indexer.opening import open_chain
+    from indexer.retry import retry
+    from indexer.store.lease import Lease
+    from indexer.store.statistics import maintain
+    from indexer.sync.step import Ahead, Pace, UpToDate, step
+
+    tune_memory()
+    opened = await retry(lambda: open_chain(settings))
+    try:
+        lease = Lease(opened.engine, opened.chain_id)
+        async with lease.held():
+            store = opened.store(lease)
+            target = (await retry(opened.chain.heads)).latest.number
+            progress = Progress(sys.stderr, store.checkpoint().number, target)
+            pace = Pace()
+            beat = asyncio.create_task(_beat(lease))
+            try:
+                while True:
+                    outcome = await retry(lambda: step(opened.chain, store, pace))
+                    progress.show(outcome, pace.blocks)
+                    checkpoint = store.checkpoint()
+                    if isinstance(outcome, UpToDate) or (checkpoint.number >= target and checkpoint.backfilled):
+                        break
+                    if isinstance(outcome, Ahead):  # the node lags behind the head that it reported before
+                        await asyncio.sleep(settings.poll_interval)
+                await asyncio.to_thread(maintain, opened.engine)
+            finally:
+                beat.cancel()
+        print(progress.summary(store.checkpoint().number))
+    finally:
+        await opened.pool.close()
+        opened.engine.dispose()
+    return 0
+
+
+async def _beat(lease: "Lease") -> None:
+    from indexer.store.lease import BEAT_SECONDS
+
+    while True:
+        await asyncio.sleep(BEAT_SECONDS)
+        await asyncio.to_thread(lease.beat)

@@ -1,0 +1,63 @@
+"""`certindex verify`: rebuilds the receipts of blocks with events."""
+
+import argparse
+import asyncio
+import sys
+
+from indexer.commands.options import Commands, add_range, check_indexed
+from indexer.commands.start import start
+from indexer.errors import Stop
+from indexer.settings import VerifySettings
+from schema.program.settings import add_options
+
+SHOWN_FAILURES = 20
+
+
+def add_command(commands: Commands) -> None:
+    """Declares the command and its options."""
+    parser = commands.add_parser(
+        "verify",
+        help="rebuild the receipts of blocks with events",
+        description="Rebuilds receipts root, bloom and header hash of blocks with events, and finds the logs there.",
+    )
+    add_range(parser)
+    add_options(parser, VerifySettings)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    return asyncio.run(verify(start(VerifySettings, options), options.first, options.last))
+
+
+async def verify(settings: VerifySettings, first: int | None, last: int | None) -> int:
+    """Verifies the blocks with events from first to last; by default all that are indexed and final."""
+    from indexer.observe.status import verification_failures
+    from indexer.opening import open_node
+    from indexer.store.checkpoint import read_checkpoint
+    from indexer.store.verification import Levels
+    from indexer.verification.verifier import Tally
+    from schema.tables.database import reading
+
+    async with open_node(settings, settings.rpc_urls) as node:
+        levels = Levels(node.engine, node.chain_id, keep_proofs=settings.keep_proofs)
+        start = 0 if first is None else first
+        end = levels.mark().final if last is None else last
+        with reading(node.engine).begin() as connection:
+            check_indexed(node.chain_id, end, read_checkpoint(connection, node.chain_id).number)
+        if first is not None and first > end:
+            raise Stop(
+                f"--from {first} lies after {f'block {end}, the last final one' if last is None else f'--to {last}'}."
+            )
+        total = Tally()
+        async for number, tally in node.verifier(levels).verify(start, end):
+            total.add(tally)
+            print(f"judged to block {number}: {total.verified} of {total.blocks} verified", file=sys.stderr)
+        with reading(node.engine).begin() as connection:
+            failures = verification_failures(connection, node.chain_id, start, end, SHOWN_FAILURES)
+    for failure in failures:
+        print(f"block {failure.number}: {failure.cause.name}: {failure.reason}")
+    print(
+        f"verified chain={node.chain_id} blocks={total.verified} events={total.events} "
+        f"unverifiable={total.unverifiable} alarms={total.alarms}"
+    )
+    return 0 if total.verified == total.blocks else 1

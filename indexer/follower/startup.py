@@ -1,0 +1,53 @@
+"""The start of `certindex run`: metrics are served at once, and the chain is followed when a provider answers."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+
+from prometheus_client.registry import Collector
+
+from indexer.follower.follower import Follower
+from indexer.observe.counters import Record
+from indexer.observe.metrics import ChainCollector
+from indexer.observe.startup_failure import Waiting
+from indexer.opening import open_prepared, prepare
+from indexer.retry import retry
+from indexer.settings import Settings
+from schema.program.metrics import serve_metrics
+
+
+async def follow(settings: Settings, stopping: asyncio.Event, collectors: Sequence[Collector] = ()) -> None:
+    """Waits for a provider, then follows the chain until `stopping`. Serves its metrics and those of `collectors`."""
+    prepared = prepare(settings)
+    stopped = asyncio.create_task(stopping.wait())
+    record = Record()
+    waiting = Waiting(prepared.engine, settings.chain_id)
+    server = None
+    try:
+        collector = ChainCollector(prepared.engine, None, prepared.pool, record, waiting)
+        if settings.metrics_port is not None:
+            server = serve_metrics([collector, *collectors], settings.metrics_host, settings.metrics_port)
+        opening = asyncio.create_task(retry(lambda: open_prepared(prepared), attempts=math.inf, failed=waiting.failed))
+        await asyncio.wait({opening, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            opening.cancel()
+            await asyncio.wait({opening})
+            return
+        opened = opening.result()
+        collector.begin(opened.chain_id)
+        follower = Follower(
+            opened,
+            settings.poll_interval,
+            verify=settings.verify,
+            keep_proofs=settings.keep_proofs,
+            ws_url=settings.ws_url,
+            record=record,
+        )
+        stopped.add_done_callback(lambda _: follower.stop())
+        await follower.run()
+    finally:
+        stopped.cancel()
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+        await prepared.close()

@@ -1,0 +1,58 @@
+"""Pauses between attempts that fail, each twice as long as the one before."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from indexer.errors import TryAgain
+from schema.program.logs import tell
+
+ResultT = TypeVar("ResultT")
+
+log = logging.getLogger("certindex")
+
+AGAIN = ", again in {pause:.1f}s: {error}"
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+ATTEMPTS = 8
+
+
+class Backoff:
+    """The pause before the next attempt, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = FIRST_PAUSE_SECONDS
+
+    def grow(self) -> None:
+        """Doubles the pause, up to the longest one."""
+        self.seconds = min(self.seconds * 2, LONGEST_PAUSE_SECONDS)
+
+    def reset(self) -> None:
+        """Returns to the first pause, after an attempt that succeeded."""
+        self.seconds = FIRST_PAUSE_SECONDS
+
+
+async def retry(
+    action: Callable[[], Awaitable[ResultT]],
+    *,
+    attempts: float = ATTEMPTS,
+    failed: Callable[[str], None] = lambda error: None,
+) -> ResultT:
+    """Returns the result of the action, which is repeated while it raises TryAgain. Raises the last TryAgain.
+
+    `failed` is called in a thread with the message of each failure but the last.
+    """
+    backoff = Backoff()
+    attempt = 1
+    while True:
+        try:
+            return await action()
+        except TryAgain as error:
+            if attempt >= attempts:
+                raise
+            tell(log, logging.WARNING, "not begun", AGAIN, pause=backoff.seconds, error=str(error))
+            await asyncio.to_thread(failed, str(error))
+            await asyncio.sleep(backoff.seconds)
+            backoff.grow()
+            attempt += 1
