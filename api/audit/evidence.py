@@ -6,11 +6,12 @@ What varies from device to device is in the keys alone, so that fifty devices co
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from api.queries.events import BY_POSITION, HISTORY, recorded
+from api.queries.events import HISTORY
+from api.queries.recorded import recorded_event
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
-from api.queries.sql.pages import Listing, Window
+from api.queries.sql.pages import BY_POSITION, Listing, Window
 from api.reading.batching import Reading
 from api.reading.loaders import Loaders, PageOf
 from api.reading.profile_readers import read_event
@@ -82,7 +83,7 @@ class Evidence:
 
     def fact(self, row: Any) -> Fact | None:
         """Return what the event recorded; None for one that cannot be read."""
-        reading = read_event(self._reading.snapshot.readers, recorded(row))
+        reading = read_event(self._reading.snapshot.readers, recorded_event(row))
         return reading.fact if isinstance(reading, Mapped) else None
 
 

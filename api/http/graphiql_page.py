@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, Select, and_, case, exists, literal, 
 from sqlalchemy.exc import DBAPIError
 
 from api.queries.sql import tables
-from api.queries.sql.filters import LAST_SECOND
+from api.queries.sql.times import LAST_SECOND
 from schema.did import TokenDid
 from schema.tables.values import OPEN, block_of
 

@@ -1,4 +1,4 @@
-"""Grants: who may access and manage which device, now, at an instant, or ever."""
+"""Grants: who has access to which device, now, at an instant, or ever."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -6,23 +6,24 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, case, select
 
-from api.queries.devices import GRANTEE_FIELDS, devices_fitting, in_force
+from api.queries.devices import GRANTEE_FIELDS, devices_fitting, grant_in_force
 from api.queries.sql import tables
-from api.queries.sql.filters import Computed, Condition, Fields, Filter, Moment, Plain
+from api.queries.sql.fields import ComputedField, PlainTextField, TimeField
+from api.queries.sql.filters import Condition, Fields, Filter
 from api.queries.sql.keys import Key, rows_by_key
-from api.queries.sql.ordered_joins import Steps
-from api.queries.sql.pages import Listing, Part, always
-from api.queries.sql.scope import Scope, block_number_of
+from api.queries.sql.ordered_joins import OrderedJoin
+from api.queries.sql.pages import Listing, ListPart, always
+from api.queries.sql.scope import Scope, block_of_log
 
 grant = tables.authorization
 block = tables.block
 
 SOURCE = case((grant.c.scope == "", grant.c.source), else_=grant.c.source.concat(":").concat(grant.c.scope))
-"""`privilege:2`: the grant system, with its scope where it has several."""
+"""The grant system and, if it has several, its scope: `privilege:2`."""
 
 
 def authorizations(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
-    """Returns the grant that the log at each key's id gave, None where it gave none by the key's point."""
+    """Returns the grant made by the log at each key's id, None if it made none or is after the key's point."""
     return rows_by_key(connection, _authorizations, keys)
 
 
@@ -31,7 +32,7 @@ def _authorizations(scope: Scope) -> Select[Any]:
 
 
 def select_authorizations(scope: Scope) -> Select[Any]:
-    """Returns the SELECT of all that is told of a grant, without saying which. A log gives at most one."""
+    """Returns the SELECT of grants, without the condition which ones. A log makes at most one grant."""
     return select(
         *(column for column in grant.c if column.name not in ("source", "scope", "organization_key")),
         grant.c.scope,
@@ -39,8 +40,8 @@ def select_authorizations(scope: Scope) -> Select[Any]:
         SOURCE.label("source"),
         block.c.hash.label("block_hash"),
     ).select_from(
-        Steps(scope.keys, grant, grant.c.chain_id == scope.chain_id).step(
-            block, and_(block.c.chain_id == grant.c.chain_id, block.c.number == block_number_of(grant.c.valid_from))
+        OrderedJoin(scope.keys, grant, grant.c.chain_id == scope.chain_id).then(
+            block, block_of_log(block, grant.c.chain_id, grant.c.valid_from)
         )
     )
 
@@ -51,21 +52,24 @@ def _device(scope: Scope, filter: Filter) -> Condition:
 
 FIELDS: Fields = {
     **GRANTEE_FIELDS,
-    "source": Plain(SOURCE),
-    "granted_at": Moment(grant.c.granted_at),
-    "expires_at": Moment(grant.c.expires_at),
-    "device": Computed(_device),
+    "source": PlainTextField(SOURCE),
+    "granted_at": TimeField(grant.c.granted_at),
+    "expires_at": TimeField(grant.c.expires_at),
+    "device": ComputedField(_device),
 }
 
 
 @lru_cache(256)
-def listing_of(*, of_device: bool, everything: bool, active_at: int | None) -> Listing:
-    """Returns the list of grants: of a device or of a chain; all that ever were, or those in force at an instant."""
+def grant_list(*, of_device: bool, ended: bool, active_at: int | None) -> Listing:
+    """Returns the list of the grants of a device or of a chain: with those that ended, or those in force at an instant.
+
+    `active_at` is in unix seconds, None for the scope's own point.
+    """
 
     def within(scope: Scope) -> Condition:
-        recorded = scope.began(grant) if everything else in_force(scope.active_at(active_at))
-        return and_(recorded, grant.c.device_id == scope.id) if of_device else recorded
+        granted = scope.began(grant) if ended else grant_in_force(scope.active_at(active_at))
+        return and_(granted, grant.c.device_id == scope.id) if of_device else granted
 
-    name = f"{'Device.authorizedUsers' if of_device else 'authorizations'} {everything} {active_at}"
-    parts = (Part(grant, grant.c.valid_from, always),)
+    name = f"{'Device.authorizedUsers' if of_device else 'authorizations'} {ended} {active_at}"
+    parts = (ListPart(grant, grant.c.valid_from, always),)
     return Listing(name, parts, within, select_authorizations, grant.c.valid_from, FIELDS)

@@ -1,6 +1,7 @@
-"""How far each network is indexed, and what is watched in it."""
+"""Chains: how far each is indexed, its watched contracts, its counts and its disagreements."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, func, select
@@ -15,21 +16,19 @@ LOGS = {tables.disagreement.c.logs, tables.disagreement.c.other_logs}
 
 
 def chains(connection: Connection) -> Mapping[int, Row[Any]]:
-    """Returns the row of each network by its id."""
+    """Returns the row of each chain by its id."""
     return {row.chain_id: row for row in fetch(connection, CHAINS, {})}
 
 
 def contracts(connection: Connection) -> Mapping[int, tuple[Row[Any], ...]]:
-    """Returns what is watched in each network, by role and address."""
+    """Returns the watched contracts of each chain, by role and address."""
     columns = tables.contract.c
-    found: dict[int, tuple[Row[Any], ...]] = {}
-    for row in connection.execute(select(tables.contract).order_by(columns.chain_id, columns.role, columns.address)):
-        found[row.chain_id] = (*found.get(row.chain_id, ()), row)
-    return found
+    query = select(tables.contract).order_by(columns.chain_id, columns.role, columns.address)
+    return _by_chain(connection.execute(query))
 
 
-class Tally(NamedTuple):
-    """What is counted of a network when it is asked for. `verified_through` None: not even the first block."""
+class ChainCounts(NamedTuple):
+    """Counts of a chain's rows, and the last block up to which all events are verified, None if there is none."""
 
     undecodable_events: int
     orphaned_blocks: int
@@ -37,15 +36,15 @@ class Tally(NamedTuple):
     verified_through: int | None
 
 
-def tallies(connection: Connection) -> Mapping[int, Tally]:
-    """Returns the counts of each network by its id."""
+def chain_counts(connection: Connection) -> Mapping[int, ChainCounts]:
+    """Returns the counts of each chain by its id."""
     chain = tables.chain.c
     event, orphan, block = tables.event.c, tables.orphaned_block.c, tables.block.c
     undecodable = select(func.count()).where(event.chain_id == chain.chain_id, event.kind == Kind.UNDECODABLE)
     disagreement = tables.disagreement.c
     disagreements = select(func.count()).where(disagreement.chain_id == chain.chain_id)
     orphaned = select(func.count()).where(orphan.chain_id == chain.chain_id)
-    # a block with events that is verified less: all before it are verified
+    # the first block with events that is not verified: all before it are
     unverified = select(func.min(block.number)).where(
         block.chain_id == chain.chain_id, block.digest.is_not(None), block.level < int(VerificationLevel.RECEIPTS)
     )
@@ -60,29 +59,33 @@ def tallies(connection: Connection) -> Mapping[int, Tally]:
         )
     )
     return {
-        row.chain_id: Tally(
-            row.undecodable, row.orphaned, row.disagreements, _through(row.indexed_number, row.unverified)
+        row.chain_id: ChainCounts(
+            row.undecodable, row.orphaned, row.disagreements, _verified_through(row.indexed_number, row.unverified)
         )
         for row in rows
     }
 
 
+def _verified_through(indexed: int, unverified: int | None) -> int | None:
+    through = indexed if unverified is None else unverified - 1
+    return through if through >= 0 else None
+
+
 def disagreements(connection: Connection, limit: int) -> Mapping[int, tuple[Row[Any], ...]]:
-    """Returns the newest disagreements of each network by its id, without the logs."""
+    """Returns the newest disagreements of each chain by its id, without their logs."""
     columns = tables.disagreement.c
     newest = func.max(columns.disagreement_no).over(partition_by=columns.chain_id)
     ranked = select(*(column for column in columns if column not in LOGS), newest.label("newest")).subquery()
-    rows = connection.execute(
+    query = (
         select(ranked)
         .where(ranked.c.disagreement_no > ranked.c.newest - limit)
         .order_by(ranked.c.chain_id, ranked.c.disagreement_no.desc())
     )
-    found: dict[int, tuple[Row[Any], ...]] = {}
+    return _by_chain(connection.execute(query))
+
+
+def _by_chain(rows: Iterable[Row[Any]]) -> Mapping[int, tuple[Row[Any], ...]]:
+    by_chain: dict[int, list[Row[Any]]] = defaultdict(list)
     for row in rows:
-        found[row.chain_id] = (*found.get(row.chain_id, ()), row)
-    return found
-
-
-def _through(indexed: int, unverified: int | None) -> int | None:
-    through = indexed if unverified is None else unverified - 1
-    return through if through >= 0 else None
+        by_chain[row.chain_id].append(row)
+    return {chain_id: tuple(rows) for chain_id, rows in by_chain.items()}

@@ -1,8 +1,7 @@
 """The history: every log of a watched contract, in the order of the chain."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -11,6 +10,7 @@ from sqlalchemy import (
     FromClause,
     Row,
     Select,
+    Table,
     and_,
     case,
     false,
@@ -21,29 +21,26 @@ from sqlalchemy import (
 )
 
 from api.queries.devices import devices_fitting
-from api.queries.recorded import RecordedEvent
+from api.queries.recorded import RECORDED_COLUMNS
 from api.queries.sql import tables
-from api.queries.sql.filters import (
-    COMPARISONS,
-    UINT256_MAX,
-    Cases,
+from api.queries.sql.fields import (
+    COMPARE,
+    CaseField,
+    CodeField,
     Comparable,
-    Computed,
-    Condition,
-    Exact,
-    Fields,
-    Filter,
-    Moment,
-    Number,
-    Related,
-    Words,
-    negate,
-    seconds_down,
+    ComputedField,
+    ExactField,
+    NumberField,
+    ScopedField,
+    TimeField,
+    related_token_id,
 )
+from api.queries.sql.filters import Comparisons, Condition, Field, Fields, Filter, negate
 from api.queries.sql.keys import Key, rows_by_key
-from api.queries.sql.ordered_joins import Steps
-from api.queries.sql.pages import Listing, Order, Part, always, by_time
-from api.queries.sql.scope import Scope, block_number_of, first_position_from
+from api.queries.sql.ordered_joins import OrderedJoin
+from api.queries.sql.pages import BY_POSITION, Listing, ListPart, always, both_directions, by_time
+from api.queries.sql.scope import Scope, block_number_of, block_of_log, first_position_from
+from api.queries.sql.times import seconds_down
 from schema.events import Kind
 from schema.tables.values import MAX_BLOCK_NUMBER, end_of_block, position
 from schema.vocabulary import BIZ_STEPS, DISPOSITIONS, BizStep, EpcisAction, EventFlag, VerificationLevel
@@ -51,14 +48,39 @@ from schema.vocabulary import BIZ_STEPS, DISPOSITIONS, BizStep, EpcisAction, Eve
 event = tables.event
 block = tables.block
 later = event.alias("later")
+block_of_event = block.alias("of_event")
 
-DUPLICATE = int(EventFlag.DUPLICATE_MINT)
+DUPLICATE_MINT = int(EventFlag.DUPLICATE_MINT)
+
+
+def events(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
+    """Returns the event whose position is each key's id, None if there is none at the key's point."""
+    return rows_by_key(connection, _events, keys)
+
+
+def _events(scope: Scope) -> Select[Any]:
+    return select_events(scope).where(event.c.position == scope.id, event.c.position <= scope.position)
+
+
+def select_events(scope: Scope) -> Select[Any]:
+    """Returns the SELECT of `RECORDED_COLUMNS` at the scope of each key, without the condition which events."""
+    columns = {
+        "flags": flags_at(scope).label("flags"),
+        "block_hash": block.c.hash.label("block_hash"),
+        "block_time": block.c.timestamp.label("block_time"),
+        "level": block.c.level,
+    }
+    return select(*(columns[name] if name in columns else event.c[name] for name in RECORDED_COLUMNS)).select_from(
+        OrderedJoin(scope.keys, event, event.c.chain_id == scope.chain_id).then(
+            block, block_of_log(block, event.c.chain_id, event.c.position)
+        )
+    )
 
 
 def flags_at(scope: Scope) -> ColumnElement[int]:
-    """Returns the flags as they stand at the scope: the first of two mints learns of the second when that comes."""
+    """Returns the flags at the scope: the first of two mints is a duplicate once the second one has happened."""
     next_mint = (
-        select(later.c.flags.op("&")(DUPLICATE))
+        select(later.c.flags.op("&")(DUPLICATE_MINT))
         .where(
             later.c.chain_id == event.c.chain_id,
             later.c.device_id == event.c.device_id,
@@ -71,49 +93,16 @@ def flags_at(scope: Scope) -> ColumnElement[int]:
         .correlate(event, scope.keys)
         .scalar_subquery()
     )
-    told = event.c.flags.op("|")(func.coalesce(next_mint, literal_column("0")))
-    return case((event.c.kind == Kind.DEVICE_MINTED, told), else_=event.c.flags)
+    flags = event.c.flags.op("|")(func.coalesce(next_mint, literal_column("0")))
+    return case((event.c.kind == Kind.DEVICE_MINTED, flags), else_=event.c.flags)
 
 
-def select_events(scope: Scope) -> Select[Any]:
-    """Returns the SELECT of recorded events, without saying which; `recorded` takes its rows."""
-    special = {
-        "flags": flags_at(scope).label("flags"),
-        "block_hash": block.c.hash.label("block_hash"),
-        "block_time": block.c.timestamp.label("block_time"),
-        "level": block.c.level,
-    }
-    columns = [special[name] if name in special else event.c[name] for name in RECORDED]
-    return select(*columns).select_from(
-        Steps(scope.keys, event, event.c.chain_id == scope.chain_id).step(
-            block, and_(block.c.chain_id == event.c.chain_id, block.c.number == block_number_of(event.c.position))
-        )
-    )
-
-
-RECORDED = [name for name in RecordedEvent._fields if name != "orphaned"]
-
-
-def recorded(row: Row[Any]) -> RecordedEvent:
-    """Returns the event of a row of `select_events`, whatever stands behind its columns."""
-    return RecordedEvent(*row[: len(RECORDED)])
-
-
-def events(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
-    """Returns the event whose position is each key's id, None where there is none by the key's point."""
-    return rows_by_key(connection, _events, keys)
-
-
-def _events(scope: Scope) -> Select[Any]:
-    return select_events(scope).where(event.c.position == scope.id, event.c.position <= scope.position)
-
-
-# What a reader may ask of events
+# Fields of a filter
 
 
 @dataclass(frozen=True)
-class BlockNumber(Comparable):
-    """The number of an event's block, asked of its position."""
+class BlockNumberField(Comparable):
+    """The number of an event's block, compared as a range of positions."""
 
     position: ColumnElement[int]
 
@@ -127,31 +116,77 @@ class BlockNumber(Comparable):
 
     def compare(self, operator: str, value: int) -> Condition:
         if not 0 <= value <= MAX_BLOCK_NUMBER:
-            return self.present() if COMPARISONS[operator](0, value) else false()
+            return self.present() if COMPARE[operator](0, value) else false()
         edge = end_of_block(value) if operator in ("gt", "lte") else position(value, 0)
-        condition: Condition = COMPARISONS[operator](self.position, edge)
+        condition: Condition = COMPARE[operator](self.position, edge)
         return condition
 
 
-def _record_time(scope: Scope, wishes: Filter) -> Condition:
+def log_fields(logs: FromClause) -> Fields:
+    """Returns the fields that canonical and orphaned events have in common, on a table of one or the other."""
+    return {
+        "kind": ExactField(logs.c.kind),
+        "event_time": TimeField(logs.c.event_time),
+        "action": _action(logs),
+        "biz_step": CodeField(logs.c.biz_step, BIZ_STEPS),
+        "disposition": CodeField(logs.c.disposition, DISPOSITIONS),
+        "block": BlockNumberField(logs.c.position),
+        "transaction_hash": ExactField(logs.c.transaction_hash),
+        "contract": ExactField(logs.c.address),
+        "chain_id": NumberField(logs.c.chain_id),
+    }
+
+
+def _action(logs: FromClause) -> CaseField:
+    """Returns the field of the EPCIS action."""
+    step = logs.c.biz_step
+    # an end-of-life step may have the business step of a burn too, but is OBSERVE
+    burns = and_(logs.c.kind.in_((Kind.DEVICE_TRANSFERRED, Kind.DEVICE_BURNED)), step == BizStep.decommissioning)
+    adds = step == BizStep.commissioning
+    deletes = or_(step == BizStep.destroying, burns)
+    return CaseField(
+        {
+            EpcisAction.ADD: adds,
+            EpcisAction.OBSERVE: and_(step.is_not(None), negate(or_(adds, deletes))),
+            EpcisAction.DELETE: deletes,
+        }
+    )
+
+
+def flags_condition(flags: ColumnElement[int], comparisons: Comparisons) -> Condition:
+    """Returns the condition that flags fit the comparisons of an `EventFlagFilter`."""
     conditions: list[Condition] = []
-    for operator, value in wishes:
+    for operator, value in comparisons:
+        if operator == "any":
+            conditions.append(flags != 0 if value else flags == 0)
+        else:
+            mask = int(value) if operator == "eq" else sum({int(flag) for flag in value})
+            conditions.append(flags.op("&")(mask) != 0)
+    return and_(*conditions)
+
+
+def _flag(scope: Scope, comparisons: Comparisons) -> Condition:
+    return flags_condition(flags_at(scope), comparisons)
+
+
+def _record_time(scope: Scope, comparisons: Comparisons) -> Condition:
+    conditions: list[Condition] = []
+    for operator, value in comparisons:
         second = seconds_down(value) if operator != "is_null" else 0
-        between = operator != "is_null" and value.microsecond > 0
+        has_fraction = operator != "is_null" and value.microsecond > 0
         match operator:
             case "is_null":
                 conditions.append(false() if value else event.c.position.is_not(None))
-            case "eq" if between:
+            case "eq" if has_fraction:
                 conditions.append(false())
             case "eq":
-                conditions.append(_from(scope, second))
-                conditions.append(negate(_from(scope, second + 1)))
+                conditions += [_from(scope, second), negate(_from(scope, second + 1))]
             case "gte":
-                conditions.append(_from(scope, second + between))
+                conditions.append(_from(scope, second + has_fraction))
             case "gt":
                 conditions.append(_from(scope, second + 1))
             case "lt":
-                conditions.append(event.c.position < first_position_from(scope, second + between))
+                conditions.append(event.c.position < first_position_from(scope, second + has_fraction))
             case _:
                 conditions.append(event.c.position < first_position_from(scope, second + 1))
     return and_(*conditions)
@@ -165,117 +200,50 @@ def _device(scope: Scope, filter: Filter) -> Condition:
     return event.c.device_id.in_(devices_fitting(scope, filter))
 
 
-def _numbers(table: Any, scope: Scope) -> Select[Any]:
-    return select(table.c.id).where(table.c.chain_id == scope.chain_id)
+def _is_level(level: VerificationLevel) -> Condition:
+    query = select(block_of_event.c.level).where(block_of_log(block_of_event, event.c.chain_id, event.c.position))
+    return query.correlate(event).scalar_subquery() == int(level)
 
 
-def actions(rows: FromClause) -> Cases:
-    """Returns the field of the EPCIS action of rows of events, canonical or not."""
-    step = rows.c.biz_step
-    # a step of the end of life has the same business step as a burn, and is observed
-    burns = and_(rows.c.kind.in_((Kind.DEVICE_TRANSFERRED, Kind.DEVICE_BURNED)), step == BizStep.decommissioning)
-    adds = step == BizStep.commissioning
-    deletes = or_(step == BizStep.destroying, burns)
-    conditions = {
-        EpcisAction.ADD: adds,
-        EpcisAction.OBSERVE: and_(step.is_not(None), negate(or_(adds, deletes))),
-        EpcisAction.DELETE: deletes,
-    }
-    return Cases({action: _always(condition) for action, condition in conditions.items()})
+def _finality(scope: Scope) -> Field:
+    def up_to(column: ColumnElement[Any]) -> Condition:
+        number = (
+            select(func.coalesce(column, literal_column("-1")))
+            .where(tables.chain.c.chain_id == scope.chain_id)
+            .correlate(scope.keys)
+            .scalar_subquery()
+        )
+        return block_number_of(event.c.position) <= number
 
-
-def _always(condition: Condition) -> Callable[[Scope], Condition]:
-    return lambda scope: condition
-
-
-def _level(scope: Scope) -> ColumnElement[int]:
-    level = block.alias("of_event")
-    return (
-        select(level.c.level)
-        .where(level.c.chain_id == event.c.chain_id, level.c.number == block_number_of(event.c.position))
-        .correlate(event)
-        .scalar_subquery()
+    final, safe = up_to(tables.chain.c.finalized_number), up_to(tables.chain.c.safe_number)
+    return CaseField(
+        {
+            "FINALIZED": final,
+            "SAFE": and_(safe, negate(final)),
+            "UNSAFE": negate(or_(final, safe)),
+            "ORPHANED": false(),  # no list of canonical events has an orphaned one
+        }
     )
-
-
-def _verified_to(wanted: VerificationLevel, scope: Scope) -> Condition:
-    return _level(scope) == int(wanted)
-
-
-def _up_to(column: ColumnElement[Any], scope: Scope) -> Condition:
-    number = (
-        select(func.coalesce(column, literal_column("-1")))
-        .where(tables.chain.c.chain_id == scope.chain_id)
-        .correlate(scope.keys)
-        .scalar_subquery()
-    )
-    return block_number_of(event.c.position) <= number
-
-
-def _final(scope: Scope) -> Condition:
-    return _up_to(tables.chain.c.finalized_number, scope)
-
-
-def _safe(scope: Scope) -> Condition:
-    return and_(_up_to(tables.chain.c.safe_number, scope), negate(_final(scope)))
-
-
-def _unsafe(scope: Scope) -> Condition:
-    return negate(or_(_final(scope), _up_to(tables.chain.c.safe_number, scope)))
-
-
-def _nothing(scope: Scope) -> Condition:
-    # what a reorg took back is in no list of canonical events
-    return false()
-
-
-FINALITIES: Mapping[str, Any] = {"FINALIZED": _final, "SAFE": _safe, "UNSAFE": _unsafe, "ORPHANED": _nothing}
-
-
-def _flag(scope: Scope, wishes: Filter) -> Condition:
-    flags = flags_at(scope)
-    conditions = []
-    for operator, value in wishes:
-        match operator:
-            case "any":
-                conditions.append(flags != 0 if value else flags == 0)
-            case "eq":
-                conditions.append(flags.op("&")(int(value)) != 0)
-            case _:
-                mask = sum({int(flag) for flag in value})
-                conditions.append(flags.op("&")(mask) != 0)
-    return and_(*conditions)
 
 
 FIELDS: Fields = {
-    "kind": Exact(event.c.kind),
-    "device": Computed(_device),
-    "manufacturer_id": Related(
-        event.c.manufacturer_id,
-        partial(_numbers, tables.manufacturer),
-        Number(tables.manufacturer.c.token_id, most=UINT256_MAX),
-    ),
-    "hardware_license_id": Related(
-        event.c.hardware_license_id,
-        partial(_numbers, tables.hardware_license),
-        Number(tables.hardware_license.c.token_id, most=UINT256_MAX),
-    ),
-    "event_time": Moment(event.c.event_time),
-    "record_time": Computed(_record_time),
-    "action": actions(event),
-    "biz_step": Words(event.c.biz_step, BIZ_STEPS),
-    "disposition": Words(event.c.disposition, DISPOSITIONS),
-    "block": BlockNumber(event.c.position),
-    "transaction_hash": Exact(event.c.transaction_hash),
-    "contract": Exact(event.c.address),
-    "chain_id": Number(event.c.chain_id),
-    "verification": Cases({level: partial(_verified_to, level) for level in VerificationLevel}),
-    "finality": Cases(FINALITIES),
-    "flag": Computed(_flag),
+    **log_fields(event),
+    "device": ComputedField(_device),
+    "manufacturer_id": related_token_id(event.c.manufacturer_id, tables.manufacturer),
+    "hardware_license_id": related_token_id(event.c.hardware_license_id, tables.hardware_license),
+    "record_time": ComputedField(_record_time),
+    "verification": CaseField({level: _is_level(level) for level in VerificationLevel}),
+    "finality": ScopedField(_finality),
+    "flag": ComputedField(_flag),
 }
 
 
-# Lists of events
+# Lists
+
+
+def _list(name: str, within: Callable[[Scope], Condition]) -> Listing:
+    parts = (ListPart(event, event.c.position, always),)
+    return Listing(name, parts, within, select_events, event.c.position, FIELDS)
 
 
 def _of_chain(scope: Scope) -> Condition:
@@ -286,24 +254,19 @@ def _mapped(scope: Scope) -> Condition:
     return and_(_of_chain(scope), event.c.kind != Kind.UNMAPPED)
 
 
-def _of(column: ColumnElement[Any]) -> Any:
-    return lambda scope: and_(_of_chain(scope), column == scope.id)
-
-
-def _list(name: str, within: Any) -> Listing:
-    parts = (Part(event, event.c.position, always),)
-    return Listing(name, parts, within, select_events, event.c.position, FIELDS)
+def _history(name: str, column: ColumnElement[Any]) -> Listing:
+    return _list(name, lambda scope: and_(_of_chain(scope), column == scope.id))
 
 
 EVENTS = _list("lifecycleEvents", _mapped)
 EVENTS_AND_UNMAPPED = _list("lifecycleEvents and unmapped", _of_chain)
-HISTORY = _list("Device.history", _of(event.c.device_id))
-MANUFACTURER_HISTORY = _list("Manufacturer.history", _of(event.c.manufacturer_id))
-HARDWARE_LICENSE_HISTORY = _list("HardwareLicense.history", _of(event.c.hardware_license_id))
+HISTORY = _history("Device.history", event.c.device_id)
+MANUFACTURER_HISTORY = _history("Manufacturer.history", event.c.manufacturer_id)
+HARDWARE_LICENSE_HISTORY = _history("HardwareLicense.history", event.c.hardware_license_id)
 
 
-def _facts(name: str, table: Any, *conditions: Condition) -> Listing:
-    """Returns the list of a device's events of one fact, walked by the narrow table of that fact."""
+def _facts(name: str, table: Table, *conditions: Condition) -> Listing:
+    """Returns the list of a device's events of one kind of fact, which walks the narrow table of that fact."""
 
     def within(scope: Scope) -> Condition:
         return and_(
@@ -313,7 +276,7 @@ def _facts(name: str, table: Any, *conditions: Condition) -> Listing:
             *conditions,
         )
 
-    parts = (Part(table, table.c.position, always),)
+    parts = (ListPart(table, table.c.position, always),)
     return Listing(f"Device.{name}", parts, within, select_events, event.c.position, {})
 
 
@@ -329,12 +292,5 @@ FACTORY_RESETS = _facts("factoryResets", tables.factory_reset)
 END_OF_LIFE_STEPS = _facts("endOfLife.steps", tables.end_of_life_step)
 TRANSFERS = _facts("transfers", tables.transfer)
 
-BY_POSITION = Order("POSITION")
-
-
-@cache
-def event_order(field: str, descending: bool) -> Order:
-    """Returns an order of events by a name of `LifecycleEventOrderField`."""
-    if field == "POSITION":
-        return Order(field, descending=descending)
-    return by_time(field, event.c.event_time, descending)
+EVENT_ORDERS = both_directions(BY_POSITION, by_time("EVENT_TIME", event.c.event_time))
+"""The orders of events by (name of `LifecycleEventOrderField`, whether it descends)."""

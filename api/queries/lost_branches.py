@@ -1,7 +1,7 @@
-"""Branches: what a reorg took back, seen from a block that somebody still holds.
+"""Lost branches: what reorgs removed, seen from a block that a client still has.
 
-A block names its whole past by its hash. Where it is no longer canonical, its branch is read in the evidence of the
-reorgs, from part to part, down to the first block that is canonical again: the common ancestor.
+A block's hash stands for its whole past. If the block is no longer canonical, its branch is read from the records of
+the reorgs, part by part, down to the first block that is canonical again: the common ancestor.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ reorg = tables.reorg
 
 
 class LostPart(NamedTuple):
-    """Blocks `first` to `last` of a branch, as one reorg took them back."""
+    """Blocks `first` to `last` of a branch, which one reorg removed."""
 
     reorg_no: int
     first: int
@@ -24,39 +24,39 @@ class LostPart(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """The blocks up to `ancestor` are canonical; the `lost` above it are not, the newest first."""
+    """The blocks up to `ancestor` are canonical, those in `lost` above it are not; the newest part is first."""
 
     ancestor: int
     lost: tuple[LostPart, ...] = ()
 
 
 def branch_of(connection: Connection, chain_id: int, number: int, hash: bytes) -> Branch | None:
-    """Returns the branch that ends with a block, None for a block that is neither canonical nor a reorg's.
+    """Returns the branch that ends with a block, None if the block is neither canonical nor removed by a known reorg.
 
-    A header without events is dropped once it is final: such a block is an ancestor, and none where the branch ends.
+    The header of a final block without events is deleted. Such a block may be the ancestor, but not the branch's end.
     """
     lost: list[LostPart] = []
-    while not _is_kept(connection, chain_id, number, hash):
-        found = _taken_back(connection, chain_id, number, hash)
-        if found is None:
+    while not _is_canonical(connection, chain_id, number, hash):
+        removal = _reorg_of(connection, chain_id, number, hash)
+        if removal is None:
             return Branch(number, tuple(lost)) if lost else None
-        shared = _newest_shared(connection, chain_id, found.reorg_no, number)
-        first = found.ancestor_number + 1 if shared is None else shared + 1
+        shared = _newest_shared(connection, chain_id, removal.reorg_no, number)
+        first = removal.ancestor_number + 1 if shared is None else shared + 1
         if first <= number:
-            lost.append(LostPart(found.reorg_no, first, number))
+            lost.append(LostPart(removal.reorg_no, first, number))
         if shared is not None:
             return Branch(shared, tuple(lost))
-        number, hash = found.ancestor_number, found.ancestor_hash
+        number, hash = removal.ancestor_number, removal.ancestor_hash
     return Branch(number, tuple(lost))
 
 
-def _is_kept(connection: Connection, chain_id: int, number: int, hash: bytes) -> bool:
+def _is_canonical(connection: Connection, chain_id: int, number: int, hash: bytes) -> bool:
     query = select(block.c.hash).where(block.c.chain_id == chain_id, block.c.number == number)
     return connection.execute(query).scalar_one_or_none() == hash
 
 
-def _taken_back(connection: Connection, chain_id: int, number: int, hash: bytes) -> Row[int, int, bytes] | None:
-    """Returns the latest reorg that took a block back: a block may come again and go again."""
+def _reorg_of(connection: Connection, chain_id: int, number: int, hash: bytes) -> Row[int, int, bytes] | None:
+    """Returns the latest reorg that removed a block. A block may become canonical again, and be removed again."""
     return connection.execute(
         select(reorg.c.reorg_no, reorg.c.ancestor_number, reorg.c.ancestor_hash)
         .select_from(
@@ -69,7 +69,7 @@ def _taken_back(connection: Connection, chain_id: int, number: int, hash: bytes)
 
 
 def _newest_shared(connection: Connection, chain_id: int, reorg_no: int, up_to: int) -> int | None:
-    """Returns the number of the newest block, of those that a reorg took back, that came again since."""
+    """Returns the number of the newest block that a reorg removed and that is canonical again."""
     again = and_(
         block.c.chain_id == orphan.c.chain_id, block.c.number == orphan.c.number, block.c.hash == orphan.c.hash
     )

@@ -1,6 +1,6 @@
-"""What reorgs took back: events as they stood, in the order of the reorgs, and what may be asked of them."""
+"""Orphaned events: the logs that reorgs removed, by reorg, the fields of their filters, and the list of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -21,29 +21,17 @@ from sqlalchemy import (
 )
 
 from api.queries.devices import devices_fitting, did_filter
-from api.queries.events import RECORDED, BlockNumber, actions, recorded
-from api.queries.recorded import RecordedEvent
+from api.queries.events import flags_condition, log_fields
+from api.queries.recorded import RECORDED_COLUMNS, RecordedEvent, recorded_event
 from api.queries.sql import tables
 from api.queries.sql.as_of import Pin
-from api.queries.sql.filters import (
-    UINT256_MAX,
-    Cases,
-    Computed,
-    Condition,
-    Exact,
-    Fields,
-    Filter,
-    Moment,
-    Number,
-    Words,
-    matches,
-    negate,
-)
+from api.queries.sql.fields import UINT256_MAX, CaseField, ComputedField, ExactField, NumberField, TimeField
+from api.queries.sql.filters import Comparisons, Condition, Fields, Filter, combine, matches
 from api.queries.sql.keys import key_of, key_rows
-from api.queries.sql.scope import Scope, block_number_of, scope_of
+from api.queries.sql.scope import Scope, block_of_log, scope_of
 from schema.did import parse_did
 from schema.events import Kind
-from schema.vocabulary import BIZ_STEPS, DISPOSITIONS, EventFlag, VerificationLevel
+from schema.vocabulary import VerificationLevel
 
 orphan = tables.orphaned_event
 block = tables.orphaned_block.alias("orphaned")
@@ -52,146 +40,94 @@ reorg = tables.reorg
 
 
 def select_orphans() -> Select[Any]:
-    """Returns the SELECT of events that reorgs took back, without saying which; `taken_back` takes its rows."""
-    special: dict[str, ColumnElement[Any]] = {
+    """Returns the SELECT of `RECORDED_COLUMNS` of orphaned events, without the condition which ones."""
+    columns: dict[str, ColumnElement[Any]] = {
         "device_id": device.c.id.label("device_id"),
         "block_hash": block.c.hash.label("block_hash"),
         "block_time": block.c.timestamp.label("block_time"),
         "level": literal_column(str(int(VerificationLevel.RPC))).label("level"),
     }
-    columns = [special.get(name, orphan.c.get(name, null().label(name))) for name in RECORDED]
-    return select(*columns).select_from(
-        orphan.join(
-            block,
-            and_(
-                block.c.chain_id == orphan.c.chain_id,
-                block.c.reorg_no == orphan.c.reorg_no,
-                block.c.number == block_number_of(orphan.c.position),
-            ),
-        ).outerjoin(
-            device,
-            and_(
-                device.c.chain_id == orphan.c.chain_id,
-                device.c.contract == orphan.c.device_contract,
-                device.c.token_id == orphan.c.device_token_id,
-            ),
-        )
+    of_device = and_(
+        device.c.chain_id == orphan.c.chain_id,
+        device.c.contract == orphan.c.device_contract,
+        device.c.token_id == orphan.c.device_token_id,
     )
+    of_block = and_(block_of_log(block, orphan.c.chain_id, orphan.c.position), block.c.reorg_no == orphan.c.reorg_no)
+    return select(
+        *(columns.get(name, orphan.c.get(name, null().label(name))) for name in RECORDED_COLUMNS)
+    ).select_from(orphan.join(block, of_block).outerjoin(device, of_device))
 
 
-def taken_back(row: Row[Any]) -> RecordedEvent:
-    """Returns the event of a row of `select_orphans`, whatever stands behind its columns."""
-    return recorded(row)._replace(orphaned=True)
+def orphaned_event(row: Row[Any]) -> RecordedEvent:
+    """Returns the event of a row of `select_orphans`."""
+    return recorded_event(row)._replace(orphaned=True)
 
 
-# What a reader may ask of them
-
-
-def _flags(scope: Scope, wishes: Filter) -> Condition:
-    return flags_meet(orphan.c.flags, wishes)
-
-
-def flags_meet(flags: ColumnElement[int], wishes: Filter) -> Condition:
-    """Returns the condition that flags fit the wishes of an `EventFlagFilter`."""
-    conditions: list[Condition] = []
-    for operator, value in wishes:
-        if operator == "any":
-            conditions.append(flags != 0 if value else flags == 0)
-        else:
-            mask = int(value) if isinstance(value, EventFlag) else sum({int(flag) for flag in value})
-            conditions.append(flags.op("&")(mask) != 0)
-    return and_(true(), *conditions)
+# Fields of a filter
 
 
 def _device(scope: Scope, filter: Filter) -> Condition:
-    """The device fits at the scope; one that is gone fits by what is kept of it, its name."""
+    """The device fits at the scope; a device that no longer exists fits by its token alone."""
     return or_(
         device.c.id.in_(devices_fitting(scope, filter)),
-        and_(device.c.id.is_(None), named_by(filter, surely=True)),
+        and_(device.c.id.is_(None), device_token_fits(filter, surely=True)),
     )
 
 
-def _yes(scope: Scope) -> Condition:
-    return true()
-
-
-def _no(scope: Scope) -> Condition:
-    return false()
+def _flag(scope: Scope, comparisons: Comparisons) -> Condition:
+    return flags_condition(orphan.c.flags, comparisons)
 
 
 FIELDS: Fields = {
-    "kind": Exact(orphan.c.kind),
-    "device": Computed(_device),
-    "manufacturer_id": Number(orphan.c.manufacturer_token_id, most=UINT256_MAX),
-    "hardware_license_id": Number(orphan.c.hardware_license_token_id, most=UINT256_MAX),
-    "event_time": Moment(orphan.c.event_time),
-    "record_time": Moment(block.c.timestamp),
-    "action": actions(orphan),
-    "biz_step": Words(orphan.c.biz_step, BIZ_STEPS),
-    "disposition": Words(orphan.c.disposition, DISPOSITIONS),
-    "block": BlockNumber(orphan.c.position),
-    "transaction_hash": Exact(orphan.c.transaction_hash),
-    "contract": Exact(orphan.c.address),
-    "chain_id": Number(orphan.c.chain_id),
-    "verification": Cases({level: _yes if level is VerificationLevel.RPC else _no for level in VerificationLevel}),
-    "finality": Cases({"UNSAFE": _no, "SAFE": _no, "FINALIZED": _no, "ORPHANED": _yes}),
-    "flag": Computed(_flags),
+    **log_fields(orphan),
+    "device": ComputedField(_device),
+    "manufacturer_id": NumberField(orphan.c.manufacturer_token_id, most=UINT256_MAX),
+    "hardware_license_id": NumberField(orphan.c.hardware_license_token_id, most=UINT256_MAX),
+    "record_time": TimeField(block.c.timestamp),
+    "verification": CaseField(
+        {level: true() if level is VerificationLevel.RPC else false() for level in VerificationLevel}
+    ),
+    "finality": CaseField({"UNSAFE": false(), "SAFE": false(), "FINALIZED": false(), "ORPHANED": true()}),
+    "flag": ComputedField(_flag),
 }
-
-IDENTITY: Fields = {
-    "token_id": Number(orphan.c.device_token_id, most=UINT256_MAX),
-    "contract": Exact(orphan.c.device_contract),
-    "chain_id": Number(orphan.c.chain_id),
+TOKEN_FIELDS: Fields = {
+    "token_id": NumberField(orphan.c.device_token_id, most=UINT256_MAX),
+    "contract": ExactField(orphan.c.device_contract),
+    "chain_id": NumberField(orphan.c.chain_id),
 }
+NO_SCOPE: Any = None
+"""The scope of conditions on the event's own row, which use none."""
 
 
-def named_by(filter: Filter, *, surely: bool) -> Condition:
-    """Returns the condition that the event's device fits by its name alone; what a name cannot tell is `not surely`."""
+def device_token_fits(filter: Filter, *, surely: bool) -> Condition:
+    """Returns the condition that the event's device fits by its token; for other fields, whether not `surely`."""
 
-    def leaf(name: str, wish: Any, surely: bool) -> Condition:
-        did = parse_did(wish) if name == "any_key" else None
-        asked = did_filter(did) if did else ((name, wish),) if name in IDENTITY else None
-        if asked is None:
+    def condition_of(name: str, operand: Any, surely: bool) -> Condition:
+        did = parse_did(operand) if name == "any_key" else None
+        token = did_filter(did) if did else ((name, operand),) if name in TOKEN_FIELDS else None
+        if token is None:
             return false() if surely else true()
-        return and_(*(IDENTITY[field].meets(NOWHERE, told) for field, told in asked))
+        return and_(*(TOKEN_FIELDS[field].condition(NO_SCOPE, comparisons) for field, comparisons in token))
 
-    return and_(orphan.c.device_token_id.is_not(None), judged(filter, leaf, surely))
-
-
-NOWHERE: Any = None
-"""The scope of conditions that read the event's own row alone."""
+    return and_(orphan.c.device_token_id.is_not(None), combine(filter, condition_of, surely))
 
 
-def perhaps(filter: Filter) -> Condition:
-    """Returns the condition that the event may have fitted while it was canonical; its device's state then is gone."""
+def may_have_fitted(filter: Filter) -> Condition:
+    """Returns the condition that the event may have fitted while it was canonical: its device's state is not known."""
 
-    def leaf(name: str, wish: Any, surely: bool) -> Condition:
-        return named_by(wish, surely=surely) if name == "device" else FIELDS[name].meets(NOWHERE, wish)
+    def condition_of(name: str, operand: Any, surely: bool) -> Condition:
+        if name == "device":
+            return device_token_fits(operand, surely=surely)
+        return FIELDS[name].condition(NO_SCOPE, operand)
 
-    return judged(filter, leaf, surely=False)
-
-
-def judged(filter: Filter, leaf: Callable[[str, Any, bool], Condition], surely: bool) -> Condition:
-    """Returns the condition that a row fits for sure, or may fit; `leaf` judges the fields (name, wish, surely)."""
-    conditions: list[Condition] = []
-    for name, wish in filter:
-        match name:
-            case "and":
-                conditions += [judged(part, leaf, surely) for part in wish]
-            case "or":
-                conditions.append(or_(false(), *(judged(part, leaf, surely) for part in wish)))
-            case "not":
-                conditions.append(negate(judged(wish, leaf, not surely)))
-            case _:
-                conditions.append(leaf(name, wish, surely))
-    return and_(true(), *conditions)
+    return combine(filter, condition_of, surely=False)
 
 
-# The list of them, latest first
+# The list of orphaned events, latest first
 
 
 class OrphanPlace(NamedTuple):
-    """Where an event stands among all that were taken back: the later the reorg, the larger."""
+    """The place of an event among all orphaned ones; a later reorg has a greater place."""
 
     happened_at: int
     chain_id: int
@@ -200,7 +136,7 @@ class OrphanPlace(NamedTuple):
 
 
 class OrphanWindow(NamedTuple):
-    """How much of the list, and which part: from the front or the back, between two places."""
+    """The part of the list that a page returns: its size, its end of the list, and the places that it lies between."""
 
     size: int
     backward: bool = False
@@ -214,32 +150,31 @@ PLACE = (reorg.c.happened_at, reorg.c.chain_id, reorg.c.reorg_no, orphan.c.posit
 def orphans(
     connection: Connection, pins: Sequence[Pin], filter: Filter, unmapped: bool, window: OrphanWindow
 ) -> list[Row[Any]]:
-    """Returns the events of a window, latest first, and one more where there is one."""
-    columns = [
-        column.label(name) for column, name in zip(PLACE[:1] + PLACE[2:3], ("happened_at", "reorg_no"), strict=True)
-    ]
-    query = _listed(connection, pins, filter, unmapped).add_columns(*columns)
+    """Returns the events of a window, latest first, and one more if there is one."""
+    query = _list(connection, pins, filter, unmapped).add_columns(
+        reorg.c.happened_at.label("happened_at"), reorg.c.reorg_no.label("reorg_no")
+    )
     if window.after is not None:
         query = query.where(_beyond(window.after, later=False))
     if window.before is not None:
         query = query.where(_beyond(window.before, later=True))
     directions = [column.asc() if window.backward else column.desc() for column in PLACE]
-    found = list(connection.execute(query.order_by(*directions).limit(window.size + 1)))
-    return found[::-1] if window.backward else found
+    rows = list(connection.execute(query.order_by(*directions).limit(window.size + 1)))
+    return rows[::-1] if window.backward else rows
 
 
 def count_orphans(connection: Connection, pins: Sequence[Pin], filter: Filter, unmapped: bool) -> int:
-    """Returns how many events the whole list has."""
-    query = _listed(connection, pins, filter, unmapped).with_only_columns(func.count())
+    """Returns the number of events in the whole list."""
+    query = _list(connection, pins, filter, unmapped).with_only_columns(func.count())
     return connection.execute(query).scalar_one()
 
 
 def place_of(row: Row[Any]) -> OrphanPlace:
-    """Returns where a row of `orphans` stands."""
+    """Returns the place of a row of `orphans`."""
     return OrphanPlace(row.happened_at, row.chain_id, row.reorg_no, row.position)
 
 
-def _listed(connection: Connection, pins: Sequence[Pin], filter: Filter, unmapped: bool) -> Select[Any]:
+def _list(connection: Connection, pins: Sequence[Pin], filter: Filter, unmapped: bool) -> Select[Any]:
     scope = scope_of(key_rows(connection, [key_of(pin) for pin in pins]))
     query = (
         select_orphans()
@@ -251,5 +186,5 @@ def _listed(connection: Connection, pins: Sequence[Pin], filter: Filter, unmappe
 
 
 def _beyond(place: OrphanPlace, *, later: bool) -> ColumnElement[bool]:
-    here, there = tuple_(*PLACE), tuple_(*map(literal, place))
-    return here > there if later else here < there
+    row, bound = tuple_(*PLACE), tuple_(*map(literal, place))
+    return row > bound if later else row < bound

@@ -1,14 +1,16 @@
 """A recorded event: a raw log, the block it is in, and how final that block is."""
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row
 
 from api.queries.sql.as_of import BlockPoint
 from schema.tables.values import block_of, log_index_of
 
 
 class Finality(Enum):
-    """How far a block is from being taken back."""
+    """How certain it is that no reorg removes a block."""
 
     UNSAFE = "UNSAFE"
     SAFE = "SAFE"
@@ -17,9 +19,9 @@ class Finality(Enum):
 
 
 class RecordedEvent(NamedTuple):
-    """A log and its block. `topics` are joined, 32 bytes each; times are unix seconds.
+    """A log and its block. `topics` are joined, 32 bytes each; times are in unix seconds.
 
-    `orphaned`: a reorg took it back; the ids of what it names are those that canonical rows have, if any.
+    `orphaned`: a reorg removed the log. Its ids are then those of the canonical rows with the same tokens, if any.
     """
 
     chain_id: int
@@ -57,8 +59,17 @@ class RecordedEvent(NamedTuple):
         return [self.topics[start : start + 32] for start in range(0, len(self.topics), 32)]
 
 
+RECORDED_COLUMNS = RecordedEvent._fields[:-1]
+"""The columns with which a row of events begins: all fields but `orphaned`."""
+
+
+def recorded_event(row: Row[Any]) -> RecordedEvent:
+    """Returns the event of a row that begins with `RECORDED_COLUMNS`."""
+    return RecordedEvent(*row[: len(RECORDED_COLUMNS)])
+
+
 def finality_of(block_number: int, safe: int | None, finalized: int | None) -> Finality:
-    """Return the finality of a canonical block, given the chain's safe and finalized numbers."""
+    """Returns the finality of a canonical block, from the chain's safe and finalized block numbers."""
     if finalized is not None and block_number <= finalized:
         return Finality.FINALIZED
     return Finality.SAFE if safe is not None and block_number <= safe else Finality.UNSAFE

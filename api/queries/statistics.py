@@ -1,7 +1,7 @@
-"""Counts of devices by what they have in common, in one statement a network.
+"""Counts of devices by what they have in common, in one statement a chain.
 
-Devices are grouped by what their own rows hold; only the groups are then joined with the manufacturers and licences
-that they name.
+Devices are first grouped by columns of their own rows. Only the groups are then joined with the manufacturers and the
+licenses that they name.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,10 +26,11 @@ from sqlalchemy import (
 
 from api.queries.devices import DEVICES
 from api.queries.sql import tables
-from api.queries.sql.filters import LAST_SECOND, Filter, matches
+from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_rows
-from api.queries.sql.pages import walk
+from api.queries.sql.pages import select_ids
 from api.queries.sql.scope import Scope, scope_of
+from api.queries.sql.times import LAST_SECOND
 
 device = tables.device
 version = tables.device_version
@@ -38,69 +39,68 @@ license_version = tables.hardware_license_version
 
 
 class Grouping(NamedTuple):
-    """By which dimensions, in this order, and of which devices."""
+    """The dimensions of the groups, in the order of their values, and a filter of devices."""
 
     dimensions: tuple[str, ...]
     filter: Filter
 
 
 def device_groups(connection: Connection, grouping: Grouping, keys: Sequence[Key], limit: int) -> list[list[Row[Any]]]:
-    """Returns the groups of each key's chain, at most `limit`: a value for each dimension, and how many devices."""
+    """Returns the largest `limit` groups of each key's chain: a value for each dimension, and the number of devices."""
     return [_groups(connection, grouping, key, limit) for key in keys]
 
 
 def _groups(connection: Connection, grouping: Grouping, key: Key, limit: int) -> list[Row[Any]]:
     scope = scope_of(key_rows(connection, [key]))
     dimensions = [DIMENSIONS[name] for name in grouping.dimensions]
-    held = [dimension.held(connection) for dimension in dimensions]
-    conditions = (DEVICES.within(scope), matches(scope, grouping.filter, DEVICES.fields))
-    columns = [column.label(f"held_{index}") for index, column in enumerate(held)]
-    devices = (
-        walk(DEVICES, scope, conditions, held)
+    grouped = [dimension.column(connection) for dimension in dimensions]
+    columns = [column.label(f"column_{index}") for index, column in enumerate(grouped)]
+    groups = (
+        select_ids(DEVICES, scope, grouping.filter, grouped)
         .with_only_columns(*columns, func.count().label("devices"))
-        .group_by(*held)
+        .group_by(*grouped)
         .subquery("devices")
     )
-    named: FromClause = devices.join(scope.keys, true())
+    joined: FromClause = groups.join(scope.keys, true())
     values: list[ColumnElement[Any]] = []
     for index, dimension in enumerate(dimensions):
-        named, value = dimension.named(named, devices.c[f"held_{index}"], scope)
+        joined, value = dimension.value(joined, groups.c[f"column_{index}"], scope)
         values.append(value)
-    counted = cast(func.sum(devices.c.devices), BigInteger).label("devices")
-    query = select(*values, counted).select_from(named).group_by(*values).order_by(counted.desc()).limit(limit)
+    devices = cast(func.sum(groups.c.devices), BigInteger).label("devices")
+    query = select(*values, devices).select_from(joined).group_by(*values).order_by(devices.desc()).limit(limit)
     return list(connection.execute(query))
 
 
-Named = tuple[FromClause, ColumnElement[Any]]
+JoinedValue = tuple[FromClause, ColumnElement[Any]]
 
 
 class Dimension(NamedTuple):
-    """`held` is a device's own column; `named` joins what it names to the groups, and returns the group's value."""
+    """`column` is the device's own column, `value` joins what it names to the groups and returns the group's value."""
 
-    held: Callable[[Connection], ColumnElement[Any]]
-    named: Callable[[FromClause, ColumnElement[Any], Scope], Named]
-
-
-def _itself(groups: FromClause, held: ColumnElement[Any], scope: Scope) -> Named:
-    return groups, held
+    column: Callable[[Connection], ColumnElement[Any]]
+    value: Callable[[FromClause, ColumnElement[Any], Scope], JoinedValue]
 
 
-def _number_of(things: Table) -> Callable[[FromClause, ColumnElement[Any], Scope], Named]:
-    def number(groups: FromClause, held: ColumnElement[Any], scope: Scope) -> Named:
-        named = and_(things.c.chain_id == scope.chain_id, things.c.id == held)
-        return groups.outerjoin(things, named), things.c.token_id
-
-    return number
+def _of_column(column: ColumnElement[Any]) -> Dimension:
+    return Dimension(lambda connection: column, lambda groups, value, scope: (groups, value))
 
 
-def _model(groups: FromClause, held: ColumnElement[Any], scope: Scope) -> Named:
-    licensed = and_(license_version.c.hardware_license_id == held, scope.holds(license_version))
+def _token_id(column: ColumnElement[Any], identities: Table) -> Dimension:
+    def value(groups: FromClause, id: ColumnElement[Any], scope: Scope) -> JoinedValue:
+        named = and_(identities.c.chain_id == scope.chain_id, identities.c.id == id)
+        return groups.outerjoin(identities, named), identities.c.token_id
+
+    return Dimension(lambda connection: column, value)
+
+
+def _model(groups: FromClause, id: ColumnElement[Any], scope: Scope) -> JoinedValue:
+    licensed = and_(license_version.c.hardware_license_id == id, scope.holds(license_version))
     return groups.outerjoin(license_version, licensed), license_version.c.model
 
 
-def _month(connection: Connection) -> ColumnElement[Any]:
+def _minted_month(connection: Connection) -> ColumnElement[Any]:
     minted = version.c.minted_at
-    # whole in the statement: PostgreSQL takes an expression with parameters for another one in GROUP BY
+    # constants, not parameters: PostgreSQL does not recognize an expression with parameters in GROUP BY
     if connection.dialect.name == "sqlite":
         month = func.strftime(_constant("'%Y-%m'"), minted, _constant("'unixepoch'"), type_=String)
     else:
@@ -114,19 +114,16 @@ def _constant(text: str) -> ColumnElement[Any]:
     return constant
 
 
-def _column(column: ColumnElement[Any]) -> Callable[[Connection], ColumnElement[Any]]:
-    return lambda connection: column
-
-
 DIMENSIONS: Mapping[str, Dimension] = {
-    "CHAIN": Dimension(_column(version.c.chain_id), _itself),
-    "CONTRACT": Dimension(_column(device.c.contract), _itself),
-    "MANUFACTURER": Dimension(_column(version.c.manufacturer_id), _number_of(tables.manufacturer)),
-    "HARDWARE_LICENSE": Dimension(_column(version.c.hardware_license_id), _number_of(tables.hardware_license)),
-    "MODEL": Dimension(_column(version.c.hardware_license_id), _model),
-    "FIRMWARE": Dimension(_column(activity.c.firmware), _itself),
-    "OWNER": Dimension(_column(version.c.owner), _itself),
-    "END_OF_LIFE_STATUS": Dimension(_column(version.c.end_of_life_status), _itself),
-    "MINTED_MONTH": Dimension(_month, _itself),
-    "QUALITY_INSPECTION": Dimension(_column(version.c.quality_inspection), _itself),
+    "CHAIN": _of_column(version.c.chain_id),
+    "CONTRACT": _of_column(device.c.contract),
+    "MANUFACTURER": _token_id(version.c.manufacturer_id, tables.manufacturer),
+    "HARDWARE_LICENSE": _token_id(version.c.hardware_license_id, tables.hardware_license),
+    "MODEL": _of_column(version.c.hardware_license_id)._replace(value=_model),
+    "FIRMWARE": _of_column(activity.c.firmware),
+    "OWNER": _of_column(version.c.owner),
+    "END_OF_LIFE_STATUS": _of_column(version.c.end_of_life_status),
+    "MINTED_MONTH": _of_column(version.c.minted_at)._replace(column=_minted_month),
+    "QUALITY_INSPECTION": _of_column(version.c.quality_inspection),
 }
+"""By the names of `DeviceDimension`."""

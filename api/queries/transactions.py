@@ -3,23 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import Connection, Row, Select, select
 
 from api.queries.sql import tables
-from api.queries.sql.scope import block_number_of
+from api.queries.sql.scope import block_of_log
 
 event = tables.event
 block = tables.block
 
 
 def transactions(connection: Connection, chain_ids: Sequence[int], hash: bytes) -> list[Row[Any]]:
-    """Returns the transaction of a hash in each of the networks that hold a log of it, with its block."""
-    found = (connection.execute(_first_log(chain_id, hash)).one_or_none() for chain_id in chain_ids)
-    return [row for row in found if row is not None]
+    """Returns the transaction with a hash, and its block, on each of the chains that have a log of it."""
+    rows = (connection.execute(_first_log(chain_id, hash)).one_or_none() for chain_id in chain_ids)
+    return [row for row in rows if row is not None]
 
 
-def _first_log(chain_id: int, hash: bytes) -> Any:
-    of_event = and_(block.c.chain_id == event.c.chain_id, block.c.number == block_number_of(event.c.position))
+def _first_log(chain_id: int, hash: bytes) -> Select[Any]:
     return (
         select(
             event.c.chain_id,
@@ -29,7 +28,7 @@ def _first_log(chain_id: int, hash: bytes) -> Any:
             block.c.hash,
             block.c.timestamp,
         )
-        .select_from(event.join(block, of_event))
+        .select_from(event.join(block, block_of_log(block, event.c.chain_id, event.c.position)))
         .where(event.c.chain_id == chain_id, event.c.transaction_hash == hash)
         .order_by(event.c.position)
         .limit(1)

@@ -21,7 +21,7 @@ KeyT_contra = TypeVar("KeyT_contra", bound=Hashable, contravariant=True)
 RowT_co = TypeVar("RowT_co", covariant=True)
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
-Rows = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+Query = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
 
 class Loader(Protocol[KeyT_contra, RowT_co]):
@@ -37,7 +37,7 @@ class Reading(Protocol):
 
     snapshot: Snapshot
 
-    def loader(self, rows: Rows) -> Loader[Any, Any]:
+    def loader(self, rows: Query) -> Loader[Any, Any]:
         """Returns a loader of what a query finds for each of its keys."""
         ...
 
@@ -64,7 +64,7 @@ class ReadingOnLoop:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
 
-    def loader(self, rows: Rows) -> Loader[Any, Any]:
+    def loader(self, rows: Query) -> Loader[Any, Any]:
         return _LoaderOnLoop(self.snapshot, rows)
 
     async def read(
@@ -80,7 +80,7 @@ class ReadingOnLoop:
 
 
 class _LoaderOnLoop(Generic[KeyT, RowT]):
-    def __init__(self, snapshot: Snapshot, rows: Rows) -> None:
+    def __init__(self, snapshot: Snapshot, rows: Query) -> None:
         async def load(keys: list[KeyT]) -> Sequence[RowT]:
             return await snapshot.read(rows, keys)
 
@@ -104,7 +104,7 @@ class ReadingInThread:
         self.snapshot = snapshot
         self._asked: list[_LoaderInThread[Any, Any]] = []
 
-    def loader(self, rows: Rows) -> Loader[Any, Any]:
+    def loader(self, rows: Query) -> Loader[Any, Any]:
         return _LoaderInThread(rows, self._asked)
 
     async def read(
@@ -152,7 +152,7 @@ class _Promise(Generic[RowT]):
 
 
 class _LoaderInThread(Generic[KeyT, RowT]):
-    def __init__(self, rows: Rows, asked: "list[_LoaderInThread[Any, Any]]") -> None:
+    def __init__(self, rows: Query, asked: "list[_LoaderInThread[Any, Any]]") -> None:
         self._rows = rows
         self._asked = asked
         self._promises: dict[KeyT, _Promise[RowT]] = {}

@@ -8,8 +8,9 @@ from strawberry import UNSET
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
 from api.graphql.vocabulary.scalars import BigInt, Bytes32, block_time, rfc_3339
-from api.queries.sql.as_of import BlockPoint, Pin, before_all_blocks, block_at_or_below, block_at_time, pin_at
-from api.queries.sql.filters import seconds_down
+from api.queries.blocks import block_at_or_below, block_at_time
+from api.queries.sql.as_of import BlockPoint, Pin, before_all_blocks, pin_at
+from api.queries.sql.times import seconds_down
 
 
 @strawberry.input(

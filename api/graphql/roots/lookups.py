@@ -12,12 +12,12 @@ from api.graphql.errors import BadUserInput, Reason
 from api.graphql.inputs.as_of import AsOf, pins_at, stands
 from api.graphql.paging.tokens import DeviceId, HardwareLicenseId, ManufacturerId, NodeId, read_id
 from api.graphql.vocabulary.scalars import Address, BigInt
-from api.queries.devices import BY_ID, DEVICES, did_filter
+from api.queries.devices import DEVICES, did_filter
 from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURERS
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
-from api.queries.sql.pages import Listing, Window, merged
+from api.queries.sql.pages import BY_POSITION, Listing, Window, merged
 from api.reading.loaders import PageOf
 from schema.did import TokenDid, parse_did
 
@@ -191,9 +191,9 @@ async def _find_named(
 
 async def _find(context: Context, listing: Listing, filter: Filter, as_of: AsOf | None, what: str) -> Found | None:
     pins = {pin.chain_id: pin for pin in await pins_at(context, as_of)}
-    asked = PageOf(listing, BY_ID, Window(CANDIDATES), filter)
+    asked = PageOf(listing, BY_POSITION, Window(CANDIDATES), filter)
     found = [await context.loaders.page(asked, key_of(pin)) for pin in pins.values()]
-    return _one(merged(BY_ID, found, asked.window).rows, pins, what)
+    return _one(merged(BY_POSITION, found, asked.window).rows, pins, what)
 
 
 async def _find_numbered(context: Context, token_id: int, as_of: AsOf | None) -> Found | None:

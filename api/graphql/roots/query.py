@@ -48,9 +48,10 @@ from api.graphql.types.transactions import IndexedTransaction, find_transaction
 from api.graphql.vocabulary.enums import Finality
 from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import BigInt, Bytes32
-from api.queries.devices import DEVICES, device_order
-from api.queries.events import event_order
-from api.queries.licenses import BY_ID, HARDWARE_LICENSES, MANUFACTURERS, manufacturer_order
+from api.queries.devices import DEVICE_ORDERS, DEVICES
+from api.queries.events import EVENT_ORDERS
+from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURER_ORDERS, MANUFACTURERS
+from api.queries.sql.pages import BY_POSITION
 
 At = Annotated[
     AsOf | None, strawberry.argument(description="The point at which to answer; the newest block without it.")
@@ -87,7 +88,7 @@ class Query:
         as_of: At = UNSET,
     ) -> Connection[Device]:
         by = order_by or NEWEST_FIRST
-        order = device_order(by.field.name, by.descends)
+        order = DEVICE_ORDERS[by.field.name, by.descends]
         listed = Listed(DEVICES, order, filter=to_filter(filter_by))
         return await connect(info, listed, page, await pins_at(info.context, as_of), to_device)
 
@@ -112,7 +113,7 @@ class Query:
     ) -> Connection[Manufacturer]:
         filter = _with_whole(to_filter(filter_by), info.context.snapshot.whole_manufacturing)
         by = order_by or BY_MANUFACTURER_ID
-        order = manufacturer_order(by.field.name, by.descends)
+        order = MANUFACTURER_ORDERS[by.field.name, by.descends]
         pins = await pins_at(info.context, as_of)
         listed = Listed(MANUFACTURERS, order, filter=filter)
         return await connect(info, listed, page, pins, to_manufacturer)
@@ -137,7 +138,7 @@ class Query:
     ) -> Connection[HardwareLicense]:
         filter = _with_whole(to_filter(filter_by), info.context.snapshot.whole_hardware)
         pins = await pins_at(info.context, as_of)
-        listed = Listed(HARDWARE_LICENSES, BY_ID, filter=filter)
+        listed = Listed(HARDWARE_LICENSES, BY_POSITION, filter=filter)
         return await connect(info, listed, page, pins, to_hardware_license)
 
     @connection_field(
@@ -167,7 +168,7 @@ class Query:
     ) -> Connection[LifecycleEvent]:
         filter = to_filter(filter_by)
         by = order_by or OLDEST_FIRST
-        order = event_order(by.field.name, by.descends)
+        order = EVENT_ORDERS[by.field.name, by.descends]
         pins = await pins_at(info.context, as_of)
         listed = Listed(events_listing(filter), order, filter=filter)
         return await connect(info, listed, page, pins, events_of(info.context))

@@ -20,11 +20,11 @@ from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.node import Node
 from api.graphql.vocabulary.fields import derived, field
 from api.graphql.vocabulary.scalars import Address, BigInt, block_time, date_time
-from api.queries.authorizations import listing_of
-from api.queries.events import BY_POSITION
+from api.queries.authorizations import grant_list
 from api.queries.sql.as_of import Pin
-from api.queries.sql.filters import seconds_down
 from api.queries.sql.keys import key_of
+from api.queries.sql.pages import BY_POSITION
+from api.queries.sql.times import seconds_down
 from schema.tables.values import log_index_of
 from schema.vocabulary import AuthorizationEndReason
 
@@ -131,7 +131,7 @@ def connect_authorizations(
     """Returns grants: of one device, or of all on the pins' chains."""
     instant = None if active_at is None or active_at is UNSET else seconds_down(active_at)
     everything = scope is AuthorizationScope.ALL
-    listing = listing_of(of_device=device != 0, everything=everything, active_at=None if everything else instant)
+    listing = grant_list(of_device=device != 0, ended=everything, active_at=None if everything else instant)
     return connect(info, Listed(listing, BY_POSITION, device, to_filter(filter_by)), page, pins, to_authorization)
 
 

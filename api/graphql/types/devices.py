@@ -42,8 +42,8 @@ from api.graphql.types.vehicles import Vehicle, load_vehicle
 from api.graphql.vocabulary.fields import derived, field
 from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, block_time, date_time
 from api.queries.events import (
-    BY_POSITION,
     END_OF_LIFE_STEPS,
+    EVENT_ORDERS,
     FACTORY_RESETS,
     FIRMWARE_UPDATES,
     HISTORY,
@@ -51,11 +51,10 @@ from api.queries.events import (
     MECHANICAL_TESTS,
     QUALITY_INSPECTIONS,
     TRANSFERS,
-    event_order,
 )
 from api.queries.sql.as_of import BlockPoint, Pin
 from api.queries.sql.keys import key_of
-from api.queries.sql.pages import Listing
+from api.queries.sql.pages import BY_POSITION, Listing
 from schema.did import TokenDid
 from schema.tables.values import block_of
 from schema.vocabulary import EndOfLifeStatus, Sanitization
@@ -302,7 +301,7 @@ class Device(Node):
         order_by: HistoryOrderBy = OLDEST_FIRST,
     ) -> Connection[LifecycleEvent]:
         by = order_by or OLDEST_FIRST
-        order = event_order(by.field.name, by.descends)
+        order = EVENT_ORDERS[by.field.name, by.descends]
         listed = Listed(HISTORY, order, self.row.id, to_filter(filter_by))
         return await connect(info, listed, page, (self.pin,), events_of(info.context))
 

@@ -8,7 +8,8 @@ from api.graphql.context import Context
 from api.graphql.paging.connections import Build
 from api.graphql.types.events import to_event
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.queries.events import EVENTS, EVENTS_AND_UNMAPPED, recorded
+from api.queries.events import EVENTS, EVENTS_AND_UNMAPPED
+from api.queries.recorded import recorded_event
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
@@ -25,7 +26,7 @@ async def event_at(context: Context, pin: Pin, position: int) -> LifecycleEvent 
 
 def event_of(context: Context, row: Row[Any], pin: Pin) -> LifecycleEvent:
     """Returns the event of a row; what hangs under it answers at the pin."""
-    event = recorded(row)
+    event = recorded_event(row)
     return to_event(event, read_event(context.snapshot.readers, event), pin)
 
 

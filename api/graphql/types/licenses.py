@@ -14,8 +14,8 @@ from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import Bytes32, date_time
 from api.queries.sql.as_of import Pin
-from api.queries.sql.filters import seconds_down
 from api.queries.sql.keys import key_of
+from api.queries.sql.times import seconds_down
 from schema.licenses import license_status
 from schema.vocabulary import LicenseStatus
 

@@ -18,12 +18,12 @@ from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.node import Node
 from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import Address, BigInt
-from api.queries.devices import DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER, device_order
-from api.queries.events import BY_POSITION, HARDWARE_LICENSE_HISTORY, MANUFACTURER_HISTORY
-from api.queries.licenses import BY_ID, HARDWARE_LICENSES_OF_MANUFACTURER
+from api.queries.devices import DEVICE_ORDERS, DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER
+from api.queries.events import HARDWARE_LICENSE_HISTORY, MANUFACTURER_HISTORY
+from api.queries.licenses import HARDWARE_LICENSES_OF_MANUFACTURER
 from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
-from api.queries.sql.pages import Listing
+from api.queries.sql.pages import BY_POSITION, Listing
 from schema.did import TokenDid
 from schema.events import ManufacturerTransferred
 
@@ -64,7 +64,7 @@ class Manufacturer(Node):
         info: Info,
         page: PageArguments,
     ) -> Connection[Annotated["HardwareLicense", strawberry.lazy("api.graphql.types.manufacturers")]]:
-        listed = Listed(HARDWARE_LICENSES_OF_MANUFACTURER, BY_ID, self.row.id)
+        listed = Listed(HARDWARE_LICENSES_OF_MANUFACTURER, BY_POSITION, self.row.id)
         return await connect(info, listed, page, (self.pin,), to_hardware_license)
 
     @connection_field("The devices that it minted.")
@@ -142,7 +142,7 @@ async def _devices(
     from api.graphql.types.devices import to_device
 
     by = order_by or NEWEST_FIRST
-    listed = Listed(listing, device_order(by.field.name, by.descends), parent, to_filter(filter_by))
+    listed = Listed(listing, DEVICE_ORDERS[by.field.name, by.descends], parent, to_filter(filter_by))
     return await connect(info, listed, page, (pin,), to_device)
 
 

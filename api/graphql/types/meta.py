@@ -14,7 +14,7 @@ from api.graphql.errors import NotReady
 from api.graphql.inputs.min_block import MinBlock, awaited_of
 from api.graphql.types.blocks import Block, to_block
 from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, date_time
-from api.queries.chains import Tally, disagreements, tallies
+from api.queries.chains import ChainCounts, chain_counts, disagreements
 from api.queries.sql.as_of import BlockPoint
 from api.reading.readiness import lag_seconds
 
@@ -91,7 +91,7 @@ class Meta:
 async def meta(context: Context, chain_id: int | None) -> Meta:
     """Returns the state of each network, or of one. Depends on the clock and on each poll: never kept."""
     context.is_volatile = True
-    found = await context.reading.read(tallies)
+    found = await context.reading.read(chain_counts)
     disputed = await context.reading.read(disagreements, LATEST_DISAGREEMENTS)
     chains = [chain for id, chain in context.snapshot.chains.items() if chain_id is None or id == chain_id]
     return Meta(
@@ -113,7 +113,7 @@ def await_block(context: Context, min_block: int | None, chain_id: int | None) -
         raise NotReady(f"Block {awaited[1]} of chain {awaited[0]} is not indexed yet.")
 
 
-def _status(context: Context, chain: Row[Any], tally: Tally, disputed: Sequence[Row[Any]]) -> ChainStatus:
+def _status(context: Context, chain: Row[Any], tally: ChainCounts, disputed: Sequence[Row[Any]]) -> ChainStatus:
     contracts = context.snapshot.contracts.get(chain.chain_id, ())
     head_known = chain.head_number is not None
     return ChainStatus(

@@ -18,7 +18,7 @@ from api.graphql.types.events import to_event
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import block_time
-from api.queries.orphans import OrphanWindow, count_orphans, orphans, place_of, taken_back
+from api.queries.orphans import OrphanWindow, count_orphans, orphaned_event, orphans, place_of
 from api.queries.sql.as_of import Pin
 from api.reading.profile_readers import read_event
 
@@ -76,7 +76,7 @@ def _connection(
 
 
 def _orphaned_event(context: Context, row: Row[Any], pin: Pin) -> OrphanedEvent:
-    event = taken_back(row)
+    event = orphaned_event(row)
     return OrphanedEvent(
         event=to_event(event, read_event(context.snapshot.readers, event), pin),
         orphaned_at=block_time(row.happened_at),

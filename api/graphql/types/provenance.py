@@ -18,8 +18,8 @@ from api.queries.events import (
     IN_CIRCUIT_TESTS,
     MECHANICAL_TESTS,
     QUALITY_INSPECTIONS,
-    recorded,
 )
+from api.queries.recorded import recorded_event
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
@@ -43,7 +43,7 @@ class Check:
     async def evidence(self, info: Info) -> list[LifecycleEvent]:
         rows = {row.position: row for row in await self.gather()}
         readers = info.context.snapshot.readers
-        events = [recorded(rows[position]) for position in sorted(rows)[:MOST]]
+        events = [recorded_event(rows[position]) for position in sorted(rows)[:MOST]]
         return [to_event(event, read_event(readers, event), self.pin) for event in events]
 
 
@@ -70,21 +70,21 @@ class Provenance:
 
     @field("Is it true that no other unburned device of the contract carries the IMEI?")
     async def imei_unique(self, info: Info) -> Check:
-        twins = await info.context.loaders.imei_twins.load(self._key()) if self.device.imei is not None else ()
+        twins = await info.context.loaders.imei_duplicates.load(self._key()) if self.device.imei is not None else ()
         judgement = judgements.imei_unique(self.device, twins)
         return self._check(judgement, lambda: self._setters(info, _sets_imei(self.device), twins))
 
     @field("Is it true that no other device of the manufacturer carries the serial number?")
     async def serial_unique_for_manufacturer(self, info: Info) -> Check:
         known = self.device.serial_number is not None and self.device.manufacturer_id is not None
-        twins = await info.context.loaders.serial_number_twins.load(self._key()) if known else ()
+        twins = await info.context.loaders.serial_number_duplicates.load(self._key()) if known else ()
         judgement = judgements.serial_unique_for_manufacturer(self.device, twins)
         return self._check(judgement, lambda: self._setters(info, sets("serialNumber", "serial_number"), twins))
 
     @field("Is it true that no other device held any of its addresses at the same time?")
     async def address_unique(self, info: Info) -> Check:
         # both are asked for before one is awaited, so that they are read together
-        asked = info.context.loaders.address_twins.load(self._key())
+        asked = info.context.loaders.address_duplicates.load(self._key())
         addresses = await self._evidence(info).addresses(self.device.id)
         twins = await asked
         judgement = judgements.address_unique(addresses, twins)

@@ -11,7 +11,7 @@ from api.graphql.context import Context
 from api.graphql.inputs.orders import told
 from api.graphql.types.event_rows import event_of
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.queries.calls import answered_at
+from api.queries.calls import last_call_block
 from api.queries.sql.as_of import Pin
 from schema import events as facts
 from schema.events import ZERO_ADDRESS, Fact, Kind
@@ -92,7 +92,7 @@ async def _of_burn(context: Context, evidence: Evidence, device: Any, pin: Pin) 
 
 async def _of_call(context: Context, device: Any, pin: Pin) -> ValueSource:
     call = context.snapshot.readers[pin.chain_id].calls[CallField.MANUFACTURER]
-    block = await context.reading.read(answered_at, pin.chain_id, call.to, call.data(device.token_id))
+    block = await context.reading.read(last_call_block, pin.chain_id, call.to, call.data(device.token_id))
     reason = f"No event carries it: {call.name} answered it by eth_call at block {block} (certindex reconcile)."
     return ValueSource(origin=ValueOrigin.CALL, event=None, reason=reason)
 

@@ -13,8 +13,9 @@ from api.graphql.types.blocks import Block, to_block
 from api.graphql.types.event_rows import events_of
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.scalars import BigInt, Bytes32
-from api.queries.events import BY_POSITION, EVENTS
+from api.queries.events import EVENTS
 from api.queries.sql.as_of import BlockPoint, Pin
+from api.queries.sql.pages import BY_POSITION
 from api.queries.transactions import transactions
 
 

@@ -8,7 +8,7 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
-from api.queries.sql.filters import LAST_SECOND
+from api.queries.sql.times import LAST_SECOND
 from schema.abi.keccak import checksummed
 
 BigInt = NewType("BigInt", int)

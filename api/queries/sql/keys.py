@@ -1,6 +1,6 @@
-"""Many look-ups in one statement: what is asked for goes in as rows, whatever their number.
+"""Keys: many objects are read in one statement, which joins a table of their keys.
 
-Each key brings its own position and clock, so that parts of an answer that stand at different points share a statement.
+Each key has its own position and clock, so that objects at different points share a statement.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,10 @@ from api.queries.sql.scope import Scope, scope_of
 
 
 class Key(NamedTuple):
-    """An object of a chain at a point: its id is the position of the first log that names it, 0 where none is asked."""
+    """An object of a chain at a point.
+
+    `id` is the position of the first log that names the object, 0 if the SELECT does not use it.
+    """
 
     chain_id: int
     id: int
@@ -49,18 +52,18 @@ ARRAYS = tuple(f"keys_{name}" for name in KEY_COLUMNS)
 
 
 def key_rows(connection: Connection, keys: Sequence[Key]) -> Subquery:
-    """Returns the keys as a table: `place` (from 0), chain_id, id, position, clock."""
+    """Returns the keys as a table: `place` (the index of the key), chain_id, id, position, clock."""
     values = key_values(connection, keys)
     return _json_table(values) if connection.dialect.name == "sqlite" else _array_table(values)
 
 
 def key_table(dialect: str) -> Subquery:
-    """Returns the same table without keys: they come when the statement is executed, as `key_values`."""
+    """Returns the same table without the keys, which are bound when the statement is executed (`key_values`)."""
     return _json_table({"keys": None}) if dialect == "sqlite" else _array_table(dict.fromkeys(ARRAYS))
 
 
 def key_values(connection: Connection, keys: Sequence[Key]) -> dict[str, Any]:
-    """Returns the parameters that keys are in a statement."""
+    """Returns the parameters that bind keys to a `key_table`."""
     rows = [(place, *key) for place, key in enumerate(keys)]
     if connection.dialect.name == "sqlite":
         return {"keys": msgspec.json.encode(rows).decode()}
@@ -72,12 +75,14 @@ Build = Callable[[Scope], Select[Any]]
 
 
 def rows_by_key(connection: Connection, build: Build, keys: Sequence[Key]) -> list[Row[Any] | None]:
-    """Returns the row for each key, None for a key without one. `build` is asked once for the query, at the scope of
-    each key."""
-    found: list[Row[Any] | None] = [None] * len(keys)
+    """Returns the row of each key, None for a key without a row.
+
+    `build` returns the SELECT at the scope of each key. It is called once a process and dialect.
+    """
+    rows: list[Row[Any] | None] = [None] * len(keys)
     for row in fetch(connection, _built(build, connection.dialect.name), key_values(connection, keys)):
-        found[row.place] = row
-    return found
+        rows[row.place] = row
+    return rows
 
 
 @cache
@@ -87,22 +92,27 @@ def _built(build: Build, dialect: str) -> Select[Any]:
     return build(scope).add_columns(scope.keys.c.place)
 
 
-def lists_by_place(connection: Connection, query: Select[Any], length: int) -> list[list[Row[Any]]]:
-    """Returns the query's rows for each key, in the query's order; the query tells each row's `place`."""
-    found: list[list[Row[Any]]] = [[] for _ in range(length)]
-    for row in connection.execute(query):
-        found[row.place].append(row)
-    return found
+def lists_by_key(
+    connection: Connection, query: Select[Any], order: Any, limit: int, length: int
+) -> list[list[Row[Any]]]:
+    """Returns the first `limit` rows of each of `length` keys in an order; the query selects the key's `place`."""
+    place = query.selected_columns.place
+    rank = func.row_number().over(partition_by=place, order_by=order).label("rank")
+    ranked = query.add_columns(rank).subquery("ranked")
+    lists: list[list[Row[Any]]] = [[] for _ in range(length)]
+    for row in connection.execute(select(ranked).where(ranked.c.rank <= limit).order_by(ranked.c.place, ranked.c.rank)):
+        lists[row.place].append(row)
+    return lists
 
 
 def _json_table(values: Mapping[str, Any]) -> Subquery:
-    # one parameter, so that the statement is the same for any number of keys
+    # one parameter, so that the SQL is the same for any number of keys
     each: Any = func.json_each(bindparam("keys", values["keys"], type_=String)).table_valued("value")
     columns = [
         type_coerce(func.json_extract(each.c.value, f"$[{index}]"), BigInteger).label(name)
         for index, name in enumerate(KEY_COLUMNS)
     ]
-    # with a limit SQLite takes each key apart once, else again wherever a column is used: this one is none
+    # LIMIT -1 is no limit: it makes SQLite parse each key once, instead of wherever one of its columns is used
     return select(*columns).select_from(each).limit(literal_column("-1")).subquery("k")
 
 

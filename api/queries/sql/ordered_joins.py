@@ -1,7 +1,7 @@
-"""Joins whose order is ours: from the keys asked for to the rows they name, never from whole tables to the keys.
+"""Joins in a fixed order: from the keys to the rows that they name.
 
-SQLite without statistics may begin with a table and judge every row of it against every key. There CROSS JOIN means:
-in this order. PostgreSQL orders joins by its statistics.
+Without statistics SQLite may begin with a whole table and compare each of its rows with each key. On SQLite the join is
+therefore written as CROSS JOIN, which keeps the order of its tables. PostgreSQL orders joins by its own statistics.
 """
 
 from typing import Any
@@ -10,24 +10,24 @@ from sqlalchemy import ColumnElement, FromClause, Join
 from sqlalchemy.ext.compiler import compiles
 
 
-class Steps(Join):
-    """A join that goes on from left to right."""
+class OrderedJoin(Join):
+    """A join of tables from left to right."""
 
     inherit_cache = True
 
-    def step(self, table: FromClause, condition: ColumnElement[bool]) -> "Steps":
+    def then(self, table: FromClause, condition: ColumnElement[bool]) -> "OrderedJoin":
         """Returns the join with one more table at its end."""
-        return Steps(self, table, condition)
+        return OrderedJoin(self, table, condition)
 
 
-@compiles(Steps)
-def _in_any_order(join: Steps, compiler: Any, **kwargs: Any) -> str:
+@compiles(OrderedJoin)
+def _join(join: OrderedJoin, compiler: Any, **kwargs: Any) -> str:
     text: str = compiler.visit_join(join, **kwargs)
     return text
 
 
-@compiles(Steps, "sqlite")
-def _in_this_order(join: Steps, compiler: Any, **kwargs: Any) -> str:
+@compiles(OrderedJoin, "sqlite")
+def _cross_join(join: OrderedJoin, compiler: Any, **kwargs: Any) -> str:
     left = compiler.process(join.left, **{**kwargs, "asfrom": True})
     right = compiler.process(join.right, **{**kwargs, "asfrom": True})
     condition = compiler.process(join.onclause, **{**kwargs, "asfrom": False})

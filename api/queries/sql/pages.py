@@ -1,13 +1,14 @@
-"""Pages of lists, by key: the next rows after a place in an order, never by counting from the start.
+"""Pages of lists by keyset: the next rows after a place in an order, never a number of rows to skip.
 
-A statement asks for the pages of many parents at once: for each, the database walks the index of the order and stops
-when the page is full. An order has a key that may be absent; absent keys come last in both directions, so that a list
-is the present and the absent, and a page some walks: one for each condition that an index finds. `id` breaks every tie.
+One statement returns the pages of many parents. For each parent the database walks the index of the order and stops
+when the page is full. The key of an order may be absent; absent keys come last in both directions. A list is therefore
+a segment of rows with a key and one segment for each condition under which it is absent, and a page is read in one walk
+a segment. The id breaks all ties.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -32,19 +33,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import operators
 
-from api.queries.sql.filters import LAST_SECOND, Fields, Filter, matches, with_slots
+from api.queries.sql.fields import with_parameters
+from api.queries.sql.filters import Fields, Filter, matches
 from api.queries.sql.keys import Key, key_table, key_values
 from api.queries.sql.prepared import fetch
 from api.queries.sql.scope import Scope, scope_of
+from api.queries.sql.times import LAST_SECOND
 
-KEPT_STATEMENTS = 256
+MAX_STATEMENTS = 256
 
 
 @dataclass(frozen=True)
 class Order:
-    """By `key` where `present`, then by id; without a key by id alone. An order is its name and direction.
+    """By `key` where `present`, then by id; without a key by id alone. Orders of one name and direction are equal.
 
-    `absent` are the conditions of which one holds where the key is not present, each found by an index.
+    `absent` are the conditions under which the key is not present. One of them holds, and an index finds each.
     """
 
     name: str
@@ -54,41 +57,54 @@ class Order:
     descending: bool = False
 
 
-@dataclass(frozen=True)
-class Part:
-    """One of the tables that hold what a list is of: `id` names its row, which `holds` at a scope."""
-
-    table: FromClause
-    id: ColumnElement[int]
-    holds: Callable[[Scope], ColumnElement[bool]]
+BY_POSITION = Order("POSITION")
+"""By id alone: an id is a position."""
 
 
-def by_time(name: str, key: ColumnElement[Any], descending: bool) -> Order:
-    """Returns an order by a time, which is absent where it has no RFC 3339 form. Of those few the ids are sorted."""
-    return Order(name, key, key <= LAST_SECOND, (key.is_(None), key > LAST_SECOND), descending)
+def by_time(name: str, key: ColumnElement[Any]) -> Order:
+    """Returns an order by a time, which is absent if RFC 3339 has no form for it. The few absent ones are sorted."""
+    return Order(name, key, key <= LAST_SECOND, (key.is_(None), key > LAST_SECOND))
 
 
-def by_text(name: str, key: ColumnElement[Any], descending: bool) -> Order:
-    """Returns an order by a key of a text, which is absent where it is empty."""
-    return Order(name, key, key > "", (key == "",), descending)
+def by_text(name: str, key: ColumnElement[Any]) -> Order:
+    """Returns an order by the key column of a text, which is absent if it is empty."""
+    return Order(name, key, key > "", (key == "",))
 
 
-def always(scope: Scope) -> ColumnElement[bool]:
-    """Holds for every row: of a part that its list alone restricts."""
+def both_directions(*ascending: Order) -> Mapping[tuple[str, bool], Order]:
+    """Returns the orders by (name, whether it descends)."""
+    return {
+        (order.name, descending): replace(order, descending=descending)
+        for order in ascending
+        for descending in (False, True)
+    }
+
+
+def always(*_: Any) -> ColumnElement[bool]:
+    """Holds for every row: the `within` of a list of all rows, the `holds` of rows that only the list restricts."""
     return true()
 
 
 @dataclass(frozen=True)
-class Listing:
-    """A list that can be paged, below a parent or of a whole chain. A listing is its name.
+class ListPart:
+    """One of the tables with the rows of a list: `id` is the row's id there, `holds` whether it is so at a scope."""
 
-    `parts` are the rows as filters and orders see them, the main one first: a walk reads no more of them than it needs.
-    `within` tells which are in the list of a scope, `rows` selects all that is told of some at the scopes of its keys,
-    named by `row_id`.
+    table: FromClause
+    id: ColumnElement[int]
+    holds: Callable[[Scope, FromClause], ColumnElement[bool]]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list that has pages, of a parent or of a whole chain. Listings of one name are equal.
+
+    `parts` are the tables that filters and orders use, the main one first; a walk joins only those that it needs.
+    `within` is the condition that a row is in the list at a scope. `rows` selects the rows that are returned, at the
+    scope of each key, and `row_id` is the column of their ids.
     """
 
     name: str
-    parts: Sequence[Part] = field(compare=False)
+    parts: Sequence[ListPart] = field(compare=False)
     within: Callable[[Scope], ColumnElement[bool]] = field(compare=False)
     rows: Callable[[Scope], Select[Any]] = field(compare=False)
     row_id: ColumnElement[int] = field(compare=False)
@@ -96,7 +112,7 @@ class Listing:
 
 
 class Place(NamedTuple):
-    """Where a row stands in an order, in the rows of all chains. `key` None: absent."""
+    """The place of a row in an order, among the rows of all chains. `key` is None if absent."""
 
     key: Any
     chain_id: int
@@ -104,7 +120,7 @@ class Place(NamedTuple):
 
 
 class Window(NamedTuple):
-    """How much of a list, and which part: from the front or the back, between two places."""
+    """The part of a list that a page returns: its size, its end of the list, and the places that it lies between."""
 
     size: int
     backward: bool = False
@@ -113,7 +129,7 @@ class Window(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Rows in the list's order. `more`: there are others, in the direction of the walk and within the places."""
+    """Rows in the list's order. `more`: there are further rows in the walk's direction, within the window's places."""
 
     rows: Sequence[Row[Any]]
     more: bool
@@ -123,87 +139,83 @@ def pages(
     connection: Connection, listing: Listing, order: Order, keys: Sequence[Key], window: Window, filter: Filter = ()
 ) -> list[Page]:
     """Returns the page of each key."""
-    asked, values = with_slots(filter, listing.fields)
+    filter, values = with_parameters(filter, listing.fields)
     values |= {
         "size": window.size + 1,
         **_place_values("after", window.after),
         **_place_values("before", window.before),
     }
-    found: list[list[Row[Any]]] = [[] for _ in keys]
+    rows: list[list[Row[Any]]] = [[] for _ in keys]
     for sides, places in _by_sides(keys, window).items():
-        left = places
+        unfilled = places
         for segments in _segments(order, window.backward):
             for segment in segments:
-                walk = Walk(window.backward, _edge(window.after), _edge(window.before), sides, segment)
-                statement = _statement(connection.dialect.name, listing, order, asked, walk)
-                if statement is None or not left:
+                walk = Walk(window.backward, _has_key(window.after), _has_key(window.before), sides, segment)
+                statement = _statement(connection.dialect.name, listing, order, filter, walk)
+                if statement is None or not unfilled:
                     continue
-                for row in fetch(connection, statement, values | key_values(connection, [keys[at] for at in left])):
-                    found[left[row.place]].append(row)
-            left = [place for place in left if len(found[place]) <= window.size]
-    return [_page(order, rows, window) for rows in found]
+                parents = key_values(connection, [keys[place] for place in unfilled])
+                for row in fetch(connection, statement, values | parents):
+                    rows[unfilled[row.place]].append(row)
+            unfilled = [place for place in unfilled if len(rows[place]) <= window.size]
+    return [_page(order, rows_of_key, window) for rows_of_key in rows]
 
 
 PRESENT = 0
+"""The segment of rows with a key; segment n is that of the order's nth condition of absence."""
 
 
 def _segments(order: Order, backward: bool) -> tuple[Sequence[int], ...]:
-    """Returns the segments as a walk comes to them: the present, and all that is absent, in no order yet."""
+    """Returns the segments in the walk's order. Those of absence are one group: their rows are not yet sorted."""
     present, absent = (PRESENT,), range(1, 1 + len(order.absent))
     return (absent, present) if backward else (present, absent)
 
 
-def merged(order: Order, found: Sequence[Page], window: Window) -> Page:
-    """Returns one page of the pages of several chains."""
-    page = _page(order, [row for page in found for row in page.rows], window)
-    return Page(page.rows, page.more or any(part.more for part in found))
+def merged(order: Order, pages: Sequence[Page], window: Window) -> Page:
+    """Returns one page from the pages of several chains."""
+    page = _page(order, [row for page in pages for row in page.rows], window)
+    return Page(page.rows, page.more or any(page.more for page in pages))
 
 
 def place_of(row: Row[Any]) -> Place:
-    """Returns where a row of a page stands."""
+    """Returns the place of a page's row."""
     return Place(row.sort_key, row.chain_id, row.sort_id)
 
 
 def counts(connection: Connection, listing: Listing, keys: Sequence[Key], filter: Filter = ()) -> list[int]:
-    """Returns how many rows the list of each key holds."""
-    asked, values = with_slots(filter, listing.fields)
-    statement = _count_statement(connection.dialect.name, listing, asked)
+    """Returns the number of rows in the list of each key."""
+    filter, values = with_parameters(filter, listing.fields)
+    statement = _count_statement(connection.dialect.name, listing, filter)
     rows = fetch(connection, statement, values | key_values(connection, keys))
     totals = {row.place: row.total for row in rows}
     return [totals[place] for place in range(len(keys))]
 
 
-@lru_cache(KEPT_STATEMENTS)
+@lru_cache(MAX_STATEMENTS)
 def _count_statement(dialect: str, listing: Listing, filter: Filter) -> Select[Any]:
     scope = scope_of(key_table(dialect))
-    conditions = (listing.within(scope), matches(scope, filter, listing.fields))
-    count = walk(listing, scope, conditions).with_only_columns(func.count()).correlate(scope.keys).scalar_subquery()
+    count = select_ids(listing, scope, filter).with_only_columns(func.count()).correlate(scope.keys).scalar_subquery()
     return select(scope.keys.c.place, count.label("total"))
 
 
-def select_ids(listing: Listing, scope: Scope, filter: Filter) -> Select[Any]:
-    """Returns the SELECT of the ids of all rows of a list that fit a filter at a scope, for use as a subquery."""
-    return walk(listing, scope, (listing.within(scope), matches(scope, filter, listing.fields)))
-
-
-def walk(
-    listing: Listing,
-    scope: Scope,
-    conditions: Sequence[ColumnElement[bool]],
-    told: Sequence[ColumnElement[Any]] = (),
+def select_ids(
+    listing: Listing, scope: Scope, filter: Filter, columns: Sequence[ColumnElement[Any]] = ()
 ) -> Select[Any]:
-    """Returns the SELECT of the ids that fit, in no order, of the parts that conditions and `told` columns name."""
-    return _walk(listing, scope, None, conditions, told)[0]
+    """Returns the SELECT of the ids of a list's rows that fit a filter at a scope, for use as a subquery.
+
+    It joins the parts that the filter's conditions and `columns` use.
+    """
+    conditions = (listing.within(scope), matches(scope, filter, listing.fields))
+    return _walk(listing, scope, None, conditions, columns)[0]
 
 
 Sides = tuple[int, int]
 
 
 class Walk(NamedTuple):
-    """What of a window makes a statement another one; all else of it are parameters.
+    """What makes the statement of a window different from others; all else about a window is a parameter.
 
-    `after` and `before`: whether there is such a place, and whether it has a key. `segment`: PRESENT, or the number
-    of a condition of absence.
+    `after` and `before`: None without such a place, else whether it has a key.
     """
 
     backward: bool
@@ -217,7 +229,7 @@ class Walk(NamedTuple):
         return self.segment == PRESENT
 
 
-def _edge(place: Place | None) -> bool | None:
+def _has_key(place: Place | None) -> bool | None:
     return None if place is None else place.key is not None
 
 
@@ -226,7 +238,7 @@ def _place_values(name: str, place: Place | None) -> dict[str, Any]:
 
 
 def _by_sides(keys: Sequence[Key], window: Window) -> Mapping[Sides, list[int]]:
-    """Groups the keys by whether their chain lies before (-1), in (0) or behind (1) that of each end of the window."""
+    """Returns the keys' indexes by where their chain lies from each end of the window: before, in or behind it."""
     groups: dict[Sides, list[int]] = defaultdict(list)
     for place, key in enumerate(keys):
         groups[_side(key, window.after), _side(key, window.before)].append(place)
@@ -234,14 +246,15 @@ def _by_sides(keys: Sequence[Key], window: Window) -> Mapping[Sides, list[int]]:
 
 
 def _side(key: Key, place: Place | None) -> int:
+    """Returns -1, 0 or 1: the key's chain lies before, in or behind that of the place."""
     return 0 if place is None else (key.chain_id > place.chain_id) - (key.chain_id < place.chain_id)
 
 
-@lru_cache(KEPT_STATEMENTS)
+@lru_cache(MAX_STATEMENTS)
 def _statement(dialect: str, listing: Listing, order: Order, filter: Filter, walk: Walk) -> Select[Any] | None:
-    """Returns the SELECT of the pages of any keys in one segment, None where the segment lies outside of the window.
+    """Returns the SELECT of the pages of any keys in one segment, None if the segment is outside of the window.
 
-    Making it takes many times as long as executing it.
+    To make it takes many times as long as to execute it.
     """
     scope = scope_of(key_table(dialect))
     conditions = (listing.within(scope), _segment(order, walk.segment), matches(scope, filter, listing.fields))
@@ -249,10 +262,9 @@ def _statement(dialect: str, listing: Listing, order: Order, filter: Filter, wal
     bounds = _bounds(id, order, walk)
     if bounds is None:
         return None
-    present = walk.present
     size = bindparam("size", type_=Integer)
     walked = walked.where(bounds).order_by(*_directions(id, order, walk)).limit(size)
-    sort_key = literal_column("NULL") if order.key is None or not present else order.key
+    sort_key = literal_column("NULL") if order.key is None or not walk.present else order.key
     rows = listing.rows(scope).add_columns(
         scope.keys.c.place.label("place"), sort_key.label("sort_key"), listing.row_id.label("sort_id")
     )
@@ -267,18 +279,19 @@ def _walk(
     scope: Scope,
     key: ColumnElement[Any] | None,
     conditions: Sequence[ColumnElement[bool]],
-    told: Sequence[ColumnElement[Any]] = (),
+    columns: Sequence[ColumnElement[Any]] = (),
 ) -> tuple[Select[Any], ColumnElement[int]]:
-    """Returns the SELECT of the ids that fit, of the parts that key, conditions and `told` name, and the ids' column.
+    """Returns the SELECT of the ids that fit, from the parts that key, conditions and columns use, and the ids' column.
 
-    The part of the key goes first, so that its index can be walked in order.
+    The part of the key is the first, so that the database can walk its index in order.
     """
-    named = select(literal(1), *([] if key is None else [key]), *told).where(*conditions).get_final_froms()
-    parts = [part for part in listing.parts if part.table in named] or [listing.parts[0]]
+    used = select(literal(1), *([] if key is None else [key]), *columns).where(*conditions).get_final_froms()
+    parts = [part for part in listing.parts if part.table in used] or [listing.parts[0]]
     parts.sort(key=lambda part: key is None or getattr(key, "table", None) is not part.table)
     first, *others = parts
     joined = [part.id == first.id for part in others]
-    return select(first.id).where(*(part.holds(scope) for part in parts), *joined, *conditions), first.id
+    held = [part.holds(scope, part.table) for part in parts]
+    return select(first.id).where(*held, *joined, *conditions), first.id
 
 
 def _segment(order: Order, segment: int) -> ColumnElement[bool]:
@@ -293,7 +306,7 @@ def _directions(id: ColumnElement[int], order: Order, walk: Walk) -> list[Column
     elif walk.present or _is_equality(order.absent[walk.segment - 1]):
         columns = [order.key, id]
     else:
-        # a walk along an index of ids, past all that is present, would find the few that are absent last
+        # + 0 prevents a walk along an index of ids, which would pass all present rows to find the few absent ones
         columns = [id + literal_column("0")]
     return [column.desc() if order.descending != walk.backward else column.asc() for column in columns]
 
@@ -303,15 +316,15 @@ def _is_equality(condition: ColumnElement[bool]) -> bool:
 
 
 def _bounds(id: ColumnElement[int], order: Order, walk: Walk) -> ColumnElement[bool] | None:
-    """Returns the condition of the window in one segment of one chain, None where the segment lies outside of it."""
+    """Returns the condition of the window in one segment of one chain, None if the segment is outside of it."""
     conditions = []
-    for name, keyed, side, behind in (
+    for name, has_key, side, behind in (
         ("after", walk.after, walk.sides[0], True),
         ("before", walk.before, walk.sides[1], False),
     ):
-        if keyed is None:
+        if has_key is None:
             continue
-        condition = _bound(id, order, name, keyed, side, behind, walk.present)
+        condition = _bound(id, order, name, has_key, side, behind, walk.present)
         if condition is None:
             return None
         conditions.append(condition)
@@ -319,18 +332,18 @@ def _bounds(id: ColumnElement[int], order: Order, walk: Walk) -> ColumnElement[b
 
 
 def _bound(
-    id: ColumnElement[int], order: Order, name: str, place_keyed: bool, side: int, behind: bool, present: bool
+    id: ColumnElement[int], order: Order, name: str, place_has_key: bool, side: int, behind: bool, present: bool
 ) -> ColumnElement[bool] | None:
-    """Returns the condition of standing behind (or before) a place, None where no row of the segment can."""
-    keyed = order.key is not None
-    place_present = not keyed or place_keyed
+    """Returns the condition that a row lies behind (or before) a place, None if no row of the segment can."""
+    has_key = order.key is not None
+    place_present = not has_key or place_has_key
     if present != place_present:
-        # all that is absent stands behind all that is present
+        # all absent keys are behind all present ones
         return true() if behind != present else None
     ascends = behind != order.descending
     of_chain = side if ascends else -side
     place_id = bindparam(f"{name}_id", type_=BigInteger)
-    if not keyed or not present:
+    if not has_key or not present:
         if of_chain:
             return true() if of_chain > 0 else None
         return _beyond(id, place_id, ascends)

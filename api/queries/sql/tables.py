@@ -1,4 +1,4 @@
-"""The tables as SQLAlchemy Core knows them: rows are read as they are, never as objects."""
+"""The tables for SQLAlchemy Core: rows are read as rows, never as objects."""
 
 from sqlmodel import SQLModel
 

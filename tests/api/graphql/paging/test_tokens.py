@@ -22,14 +22,14 @@ from api.graphql.paging.tokens import (
     write_id,
     write_orphan_cursor,
 )
-from api.queries.devices import device_order
+from api.queries.devices import DEVICE_ORDERS
 from api.queries.feed import Reached
 from api.queries.orphans import OrphanPlace
 from api.queries.sql.pages import Place
 
 POINT = AsOfPoint(7, bytes(range(32)), 1700000000, 1700000001)
 PIN = POINT.pin(137)
-ORDER = device_order("MINTED_AT", True)
+ORDER = DEVICE_ORDERS["MINTED_AT", True]
 
 IDS: list[tuple[NodeId, str]] = [
     (
