@@ -5,7 +5,8 @@ import time
 from msgspec import Struct
 from sqlalchemy import Connection, text
 
-from indexer.chain.chain import Header, Heads
+from indexer.chain.headers import Heads
+from indexer.chain.wire import Header
 from indexer.errors import Stop
 from schema.tables.notices import CHANNEL
 from schema.tables.values import clean_text

@@ -12,8 +12,8 @@ from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 
 from indexer.chain.batch import Batch, BlockLogs
-from indexer.chain.chain import Heads
 from indexer.chain.disagreement import Disagreement
+from indexer.chain.headers import Heads
 from indexer.decode.decode import read, read_event
 from indexer.fold.fold import Changes, Rules, fold
 from indexer.fold.row_changes import Placed, named_by

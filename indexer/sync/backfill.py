@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Any
 
 from indexer.chain.batch import Batch, BlockLogs
-from indexer.chain.chain import Chain, Header, Heads, RawLog
-from indexer.chain.links import check_links, with_level
-from indexer.chain.wire import WrongAnswer
+from indexer.chain.chain import Chain
+from indexer.chain.headers import Heads
+from indexer.chain.wire import Header, RawLog, WrongAnswer
 from indexer.errors import TryAgain
 from indexer.rpc.gather import together
 from indexer.store import Checkpoint
@@ -126,8 +126,8 @@ def _ranges(first: int, last: int, pace: Pace) -> list[tuple[int, int]]:
 async def _with_headers(chain: Chain, logs: Sequence[RawLog]) -> list[BlockLogs]:
     by_block = [(number, list(found)) for number, found in groupby(logs, key=lambda log: log.block_number)]
     headers = await chain.headers([number for number, _ in by_block])
-    check_links(chain, headers)
-    return [await with_level(chain, header, found) for header, (_, found) in zip(headers, by_block, strict=True)]
+    chain.check_links(headers)
+    return [await chain.confirm(header, found) for header, (_, found) in zip(headers, by_block, strict=True)]
 
 
 def _sample(ranges: Sequence[tuple[int, int]]) -> list[int]:

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from indexer.chain.batch import Batch
-from indexer.chain.chain import Chain, Header, Heads
-from indexer.chain.links import check_links, with_level
+from indexer.chain.chain import Chain
+from indexer.chain.headers import Heads
+from indexer.chain.wire import Header
 from indexer.errors import Stop, TryAgain
 from indexer.rpc.gather import together
 from indexer.store import Cause, Checkpoint, KeptBlock, Store
@@ -124,11 +125,11 @@ async def _fetch_next(chain: Chain, before: Checkpoint, heads: Heads, most: int)
     headers += [heads.latest] if last == heads.latest.number else []
     if before.hash not in (headers[0].parent_hash, UNKNOWN_HASH):
         raise TryAgain(f"Block {first} is no child of the block {before.number} that is indexed: the chain moved.")
-    check_links(chain, headers)
+    chain.check_links(headers)
     logs = await together(*map(chain.block_logs, headers))
     if (await chain.header(last)).hash != headers[-1].hash:
         raise TryAgain(f"Block {last} changed while its logs were read; they are read again.")
-    blocks = [await with_level(chain, header, found) for header, found in zip(headers, logs, strict=True)]
+    blocks = [await chain.confirm(header, found) for header, found in zip(headers, logs, strict=True)]
     return Batch(blocks, headers[-1])
 
 

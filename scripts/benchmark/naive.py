@@ -12,7 +12,7 @@ from sqlalchemy import inspect
 from sqlmodel import Session, SQLModel
 from web3 import HTTPProvider, Web3
 
-from indexer.chain.chain import Header, RawLog
+from indexer.chain.wire import Header, RawLog
 from indexer.fold.fold import Changes, fold
 from indexer.fold.row_changes import Placed, named_by
 from indexer.opening import open_store

@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import Any
 
 STAGES: tuple[tuple[str, str, str], ...] = (
-    ("parse", "indexer.chain.chain", "Chain._checked"),
-    ("parse", "indexer.chain.chain", "Chain.check_against_header"),
+    ("parse", "indexer.chain.log_filter", "LogFilter.check_range"),
+    ("parse", "indexer.chain.log_filter", "LogFilter.check_header"),
     ("decode", "indexer.store.store", "read"),
     ("load", "indexer.store.store", "load_open_rows"),
     ("fold", "indexer.store.store", "fold"),

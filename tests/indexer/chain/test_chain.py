@@ -8,6 +8,7 @@ import pytest
 from indexer.chain.chain import Chain
 from indexer.errors import Stop, TryAgain
 from indexer.rpc.pool import check_chain_id
+from schema.vocabulary import VerificationLevel
 from tests.support.chain.factory import Factory
 from tests.support.chain.fakechain import CERTIFICATE, GENESIS_TIME, FakeNode, emitted, logs_bloom
 from tests.support.chain.fakechain import Log as FakeLog
@@ -56,7 +57,7 @@ async def test_a_block_and_its_logs_are_read_as_the_node_gave_them() -> None:
     ]
     assert (logs[0].topics, logs[0].data) == (TRANSFER.topics, TRANSFER.data)
     assert logs == await chain.range_logs(0, 1)
-    assert chain.check_against_header(header, logs)
+    assert (await chain.confirm(header, logs)).level == VerificationLevel.BLOOM
 
 
 async def test_a_log_without_topics_is_a_log() -> None:
@@ -149,7 +150,7 @@ async def test_logs_beside_no_bloom_are_taken_but_not_called_confirmed(bloom: st
     header = await chain.header(1)
     logs = await chain.block_logs(header)
     assert len(logs) == 1
-    assert not chain.check_against_header(header, logs)
+    assert (await chain.confirm(header, logs)).level == VerificationLevel.RPC
 
 
 async def test_a_block_time_beyond_what_a_database_holds_becomes_the_largest() -> None:

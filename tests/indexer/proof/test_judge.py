@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from indexer.chain.chain import WrongAnswer
+from indexer.chain.wire import WrongAnswer
 from indexer.proof.evidence import Evidence, LocatedReceipt, StoredBlock, StoredLog
 from indexer.proof.judge import (
     Contradicted,

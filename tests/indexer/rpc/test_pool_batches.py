@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from indexer.chain.chain import Chain
 from indexer.errors import TryAgain
@@ -107,7 +108,9 @@ async def test_who_gave_a_header_in_a_batch_can_be_distrusted(node: FakeNode) ->
         chain = Chain(pool, {CERTIFICATE}, finality_depth=64)
         headers = await chain.headers(HEIGHTS)
         asked, spared = (proxy, other) if proxy.batches else (other, proxy)
-        chain.distrust_header(headers[6], TryAgain("a broken link"))
+        broken = replace(headers[7], parent_hash=bytes(32))
+        with pytest.raises(TryAgain, match="Block 8 is no child of block 7"):
+            chain.check_links([headers[6], broken])
         asked.batches.clear()
         await chain.headers(HEIGHTS)
         await pool.close()

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from indexer.chain.batch import Batch, BlockLogs
-from indexer.chain.chain import Heads
 from indexer.chain.disagreement import Answer, Disagreement
+from indexer.chain.headers import Heads
 from indexer.opening import open_store
 from indexer.store import Cause, Checkpoint, Fenced, Store
 from indexer.store.checkpoint import KeptBlock, move_checkpoint

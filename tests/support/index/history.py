@@ -5,7 +5,8 @@ from typing import Any
 from sqlalchemy import Engine
 
 from indexer.chain.batch import Batch, BlockLogs
-from indexer.chain.chain import Header, Heads, RawLog
+from indexer.chain.headers import Heads
+from indexer.chain.wire import Header, RawLog
 from indexer.opening import open_store
 from indexer.store import Store
 from indexer.store.lease import Lease

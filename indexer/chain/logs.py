@@ -1,0 +1,117 @@
+"""The watched contracts' logs of ranges and blocks, checked against the request and the headers."""
+
+from collections.abc import Collection, Iterable
+
+from indexer.chain.agreement import Agreement
+from indexer.chain.batch import BlockLogs
+from indexer.chain.checked_calls import CheckedCalls
+from indexer.chain.headers import Headers
+from indexer.chain.log_filter import LogFilter
+from indexer.chain.log_query import LogQuery, divide
+from indexer.chain.receipts import Receipts
+from indexer.chain.wire import Header, JsonLog, LogReader, RawLog, WrongAnswer
+from indexer.rpc import RpcError
+from indexer.rpc.gather import together
+from indexer.rpc.outcomes import HalveQuery, ShrinkTo, UseRange
+from schema.vocabulary import VerificationLevel
+
+TOO_BIG = (ShrinkTo, UseRange, HalveQuery)
+
+
+class Logs:
+    """Reads logs. `answers` of them must be the same; with a `quorum`, from that many different hosts."""
+
+    def __init__(
+        self, calls: CheckedCalls, headers: Headers, addresses: Collection[bytes], *, answers: int, quorum: int
+    ) -> None:
+        self._calls = calls
+        self._headers = headers
+        self._answers = answers
+        self._quorum = quorum
+        self._addresses = sorted("0x" + address.hex() for address in addresses)
+        self._filter = LogFilter(addresses)
+        self._receipts = Receipts(calls, self._filter)
+        self._agreement = Agreement(calls, self._logs_by_receipts, quorum=quorum)
+        self.disagreements = self._agreement.disagreements
+        self.may_hold_ours = self._filter.may_hold_ours
+
+    async def range_logs(self, first: int, last: int) -> list[RawLog]:
+        """Returns the watched contracts' logs of the blocks first to last, both included, in order.
+
+        A range that is too big for a provider is read in parts, and a single block that is too big from its receipts.
+        """
+        return await self._query(LogQuery(first, last, self._addresses))
+
+    async def block_logs(self, header: Header) -> list[RawLog]:
+        """Returns the watched contracts' logs of exactly this block, by its hash.
+
+        If the bloom admits logs and none are returned, two providers must agree on it, or the receipts show it.
+        """
+
+        def check(logs: Iterable[RawLog]) -> list[RawLog]:
+            ordered = self._filter.check_range(logs, header.number, header.number)
+            self._filter.check_header(header, ordered)
+            return ordered
+
+        read = LogReader(check)
+        query = {"blockHash": "0x" + header.hash.hex(), "address": self._addresses}
+        needed = self._quorum if self._filter.excludes_ours(header) else self._answers
+        try:
+            answers = await self._agreement.logs(query, read, answers=needed)
+        except RpcError as error:
+            if not isinstance(error.outcome, TOO_BIG):
+                raise
+            return await self._receipts.logs(header)
+        if answers[0].result or not self.may_hold_ours(header):
+            return answers[0].result
+        answers.append(await self._agreement.another(query, read, answers))
+        if answers[-1].result or len({answer.host.site for answer in answers}) > 1:
+            return answers[-1].result
+        return await self._receipts.logs(header)
+
+    async def confirm(self, header: Header, logs: list[RawLog]) -> BlockLogs:
+        """Returns a block with its logs and how far the header confirms them.
+
+        If the header contradicts the logs, reads it from another provider. Raises WrongAnswer if that one does too.
+        """
+        try:
+            confirmed = self._filter.check_header(header, logs)
+        except WrongAnswer as wrong:
+            header = await self._headers.second_header(header, wrong)
+            confirmed = self._filter.check_header(header, logs)
+        return BlockLogs(header, logs, VerificationLevel.BLOOM if confirmed else VerificationLevel.RPC)
+
+    async def check_history(self, header: Header) -> None:
+        """Raises TryAgain if the provider no longer has this block's logs and would return none for it.
+
+        A bloom that is not empty shows that the block has logs, whatever contract they are from.
+        """
+        if header.logs_bloom is None or not any(header.logs_bloom):
+            return
+        answer = await self._calls.call("eth_getLogs", [{"blockHash": "0x" + header.hash.hex()}], list[JsonLog])
+        if answer.result:
+            return
+        reason = WrongAnswer(
+            f"{answer.host.site} has no logs of block {header.number}, though its bloom says that there were some: "
+            "it does not keep logs that old. Set a node with full history in RPC_URLS."
+        )
+        self._calls.providers.distrust(answer.host, reason)
+        raise reason
+
+    async def _query(self, query: LogQuery) -> list[RawLog]:
+        def check(logs: Iterable[RawLog]) -> list[RawLog]:
+            return self._filter.check_range(logs, query.first, query.last)
+
+        try:
+            answers = await self._agreement.logs(query.to_json(), LogReader(check), answers=self._answers)
+            return answers[0].result
+        except RpcError as error:
+            parts = divide(query, error.outcome)
+            if not parts and query.blocks == 1 and isinstance(error.outcome, TOO_BIG):
+                return await self._logs_by_receipts(query.first)
+            if not parts:
+                raise
+        return check(log for part in await together(*map(self._query, parts)) for log in part)
+
+    async def _logs_by_receipts(self, number: int) -> list[RawLog]:
+        return await self._receipts.logs(await self._headers.header(number))
