@@ -23,7 +23,7 @@ from api.graphql.execution import execute_compiled, execute_ordinary, find_ready
 from api.graphql.inputs.min_block import awaited_of
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema
-from api.reading.batching import ReadingInThread, ReadingOnLoop
+from api.reading.batching import LoopQueryRunner, ThreadQueryRunner
 from api.reading.change_watch import ChangeWatch
 from api.reading.revisions import Revisions, revisions_of
 from api.reading.snapshot import Snapshot, open_snapshot
@@ -148,7 +148,7 @@ class Answers:
             return None
 
         def make(snapshot: Snapshot) -> Made | Awaited | None:
-            context = Context(ReadingInThread(snapshot), self._freshness)
+            context = Context(ThreadQueryRunner(snapshot), self._freshness)
             _await(asked, context)
             if context.awaited is not None:
                 return _awaited(context)
@@ -174,7 +174,7 @@ class Answers:
                     snapshot = await stack.enter_async_context(open_snapshot(self._engine))
                 except DBAPIError as error:
                     raise NotReady("The database cannot be read; /readyz says why.") from error
-                context.begin(ReadingOnLoop(snapshot))
+                context.begin(LoopQueryRunner(snapshot))
                 _await(asked, context)
                 if context.awaited is not None:
                     raise NotReady("A block is not indexed yet.")

@@ -12,7 +12,7 @@ from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
 from api.queries.sql.pages import BY_POSITION, Listing, Window
-from api.reading.batching import Reading
+from api.reading.batching import QueryRunner
 from api.reading.loaders import Loaders, PageOf
 from api.reading.profile_readers import read_event
 from schema.events import DeviceAddressReset, DeviceAttributeSet, DeviceMinted, Fact, FactoryReset, Kind
@@ -27,15 +27,15 @@ LOOKED_AT = 50
 class Evidence:
     """Finds events of devices as of a pin."""
 
-    def __init__(self, reading: Reading, loaders: Loaders, pin: Pin) -> None:
-        self._reading = reading
+    def __init__(self, runner: QueryRunner, loaders: Loaders, pin: Pin) -> None:
+        self._runner = runner
         self._loaders = loaders
         self._pin = pin
 
     async def at(self, *positions: int | None) -> list[Any]:
         """Return the events at these positions; None stands for no event."""
         keys = [key_of(self._pin, position) for position in positions if position is not None]
-        rows = await self._reading.together(*map(self._loaders.event.load, keys))
+        rows = await self._runner.gather(*map(self._loaders.event.load, keys))
         return [row for row in rows if row is not None]
 
     async def first(self, listing: Listing, device_id: int, *, filter: Filter = (), count: int = 1) -> Sequence[Any]:
@@ -83,7 +83,7 @@ class Evidence:
 
     def fact(self, row: Any) -> Fact | None:
         """Return what the event recorded; None for one that cannot be read."""
-        reading = read_event(self._reading.snapshot.readers, recorded_event(row))
+        reading = read_event(self._runner.snapshot.readers, recorded_event(row))
         return reading.fact if isinstance(reading, Mapped) else None
 
 

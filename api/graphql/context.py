@@ -11,7 +11,7 @@ import strawberry
 from api.graphql.vocabulary.enums import Finality
 from api.queries.recorded import finality_of
 from api.queries.sql.as_of import Pin
-from api.reading.batching import Reading
+from api.reading.batching import QueryRunner
 from api.reading.loaders import Loaders
 from api.reading.snapshot import Snapshot
 
@@ -40,13 +40,13 @@ def _free(cost: int) -> None:
 class Context:
     """One a request. `now` is the server's clock, which nothing but `_meta` reads.
 
-    `reading` is how it reads the database, from the start or, begun by `opening`, once the request is known to be
+    `runner` is how it reads the database, from the start or, begun by `opening`, once the request is known to be
     within its limits. `take_cost` is told the cost before any field is read, and may raise a Refusal. `is_volatile` is
     set by what changes without a revision: the answer may not be kept. `awaited` is a block, by chain id and number,
     that the request wants indexed first. The context of a subscription has `turns`: each brings another snapshot.
     """
 
-    given: InitVar[Reading | None]
+    given: InitVar[QueryRunner | None]
     freshness: Freshness = Freshness()
     now: Callable[[], float] = time.time
     turns: "Turns | None" = None
@@ -55,21 +55,21 @@ class Context:
     opening: "Callable[[Context], AbstractAsyncContextManager[None]] | None" = None
     awaited: tuple[int, int] | None = None
     is_open: bool = False
-    reading: Reading = field(init=False)
+    runner: QueryRunner = field(init=False)
     snapshot: Snapshot = field(init=False)
     loaders: Loaders = field(init=False)
     _is_charged: bool = False
 
-    def __post_init__(self, given: Reading | None) -> None:
+    def __post_init__(self, given: QueryRunner | None) -> None:
         if given is not None:
             self.begin(given)
 
-    def begin(self, reading: Reading) -> None:
+    def begin(self, runner: QueryRunner) -> None:
         """Reads from now on in this way, with fresh loaders."""
         self.is_open = True
-        self.reading = reading
-        self.snapshot = reading.snapshot
-        self.loaders = Loaders(reading)
+        self.runner = runner
+        self.snapshot = runner.snapshot
+        self.loaders = Loaders(runner)
 
     def charge(self, cost: int) -> None:
         """Charges the client, once, however often the request is begun anew. Raises RateLimited."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.graphql.context import Context, Freshness
 from api.graphql.errors import NotReady
-from api.reading.batching import ReadingOnLoop
+from api.reading.batching import LoopQueryRunner
 from api.reading.change_watch import ChangeWatch
 from api.reading.revisions import revisions_of
 from api.reading.snapshot import Snapshot, open_snapshot
@@ -41,12 +41,12 @@ class Turns:
 
     async def context(self, freshness: Freshness) -> Context:
         """Returns the context of the subscription, in its first turn. Raises NotReady."""
-        return Context(ReadingOnLoop(await self._open()), freshness, turns=self)
+        return Context(LoopQueryRunner(await self._open()), freshness, turns=self)
 
     async def begin(self, context: Context) -> None:
         """Begins a turn of the context, unless one is open. Raises NotReady."""
         if not self.is_open:
-            context.begin(ReadingOnLoop(await self._open()))
+            context.begin(LoopQueryRunner(await self._open()))
 
     async def end(self) -> None:
         """Ends the turn, if one is open."""

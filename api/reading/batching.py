@@ -1,9 +1,9 @@
-"""How resolvers read the database: whatever runs them, they await a loader, a `read`, or several `together`.
+"""Query runners: how resolvers read the database. A resolver awaits a loader, a `read`, or a `gather` of several.
 
-Two things run them. graphql-core runs them on the event loop, where SQL must not be waited for: it is sent to a thread,
-statement by statement. The compiled executor runs all of an answer in one thread, where SQL is a plain call: no loop,
-no tasks, no hand-over. A resolver that has asked a loader is suspended; when all are, what they asked is read, one
-statement a loader, and they go on.
+There are two. `LoopQueryRunner` serves graphql-core, which runs resolvers on the event loop: each statement is sent to
+a thread. `ThreadQueryRunner` serves the compiled executor, which makes a whole response in one thread: a statement is a
+plain call, without event loop, tasks or hand-over. A resolver that awaits a loader is suspended; when all resolvers
+are, each loader reads its new keys in one statement, and they continue.
 """
 
 import asyncio
@@ -25,20 +25,20 @@ Query = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
 
 class Loader(Protocol[KeyT_contra, RowT_co]):
-    """Collects what is asked for at about the same time, and reads each thing once."""
+    """Collects keys and reads each of them once, together with those of other resolvers."""
 
     def load(self, key: KeyT_contra) -> Awaitable[RowT_co]:
-        """Returns what the key names. It is asked for at once, whenever it is awaited."""
+        """Returns the row of a key. The key is collected by the call, not only when the result is awaited."""
         ...
 
 
-class Reading(Protocol):
-    """A way to read one snapshot."""
+class QueryRunner(Protocol):
+    """Runs queries on one snapshot."""
 
     snapshot: Snapshot
 
-    def loader(self, rows: Query) -> Loader[Any, Any]:
-        """Returns a loader of what a query finds for each of its keys."""
+    def loader(self, query: Query) -> Loader[Any, Any]:
+        """Returns a loader of the query's result for each of its keys."""
         ...
 
     async def read(
@@ -47,25 +47,25 @@ class Reading(Protocol):
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Result:
-        """Returns what the query reads."""
+        """Returns the result of the query."""
         ...
 
-    async def together(self, *waited: Awaitable[Result]) -> list[Result]:
-        """Returns all results: what they ask of one loader is read at once."""
+    async def gather(self, *awaitables: Awaitable[Result]) -> list[Result]:
+        """Returns all results; the awaitables' keys of one loader are read in one statement."""
         ...
 
 
 # On the event loop
 
 
-class ReadingOnLoop:
-    """Reads in threads, for resolvers on an event loop."""
+class LoopQueryRunner:
+    """Runs queries in threads, for resolvers on an event loop."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
 
-    def loader(self, rows: Query) -> Loader[Any, Any]:
-        return _LoaderOnLoop(self.snapshot, rows)
+    def loader(self, query: Query) -> Loader[Any, Any]:
+        return _LoopLoader(self.snapshot, query)
 
     async def read(
         self,
@@ -75,37 +75,37 @@ class ReadingOnLoop:
     ) -> Result:
         return await self.snapshot.read(query, *args, **kwargs)
 
-    async def together(self, *waited: Awaitable[Result]) -> list[Result]:
-        return list(await asyncio.gather(*waited))
+    async def gather(self, *awaitables: Awaitable[Result]) -> list[Result]:
+        return list(await asyncio.gather(*awaitables))
 
 
-class _LoaderOnLoop(Generic[KeyT, RowT]):
-    def __init__(self, snapshot: Snapshot, rows: Query) -> None:
+class _LoopLoader(Generic[KeyT, RowT]):
+    def __init__(self, snapshot: Snapshot, query: Query) -> None:
         async def load(keys: list[KeyT]) -> Sequence[RowT]:
-            return await snapshot.read(rows, keys)
+            return await snapshot.read(query, keys)
 
         self._loader: DataLoader[KeyT, RowT] = DataLoader(load)
 
     def load(self, key: KeyT) -> Awaitable[RowT]:
         loading = asyncio.ensure_future(self._loader.load(key))
-        # those who asked may all be gone
+        # an exception counts as retrieved, even if all resolvers that awaited it were cancelled
         loading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        # several fields wait for one future: one that is cancelled must not cancel it for the others
+        # several resolvers await one future: if one of them is cancelled, the others must still get the row
         return asyncio.shield(loading)
 
 
 # In a thread
 
 
-class ReadingInThread:
-    """Reads by plain calls, for resolvers that `complete` runs. Belongs to one thread."""
+class ThreadQueryRunner:
+    """Runs queries by plain calls, for resolvers that `run` drives. It belongs to one thread."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._asked: list[_LoaderInThread[Any, Any]] = []
+        self._waiting: list[_ThreadLoader[Any, Any]] = []
 
-    def loader(self, rows: Query) -> Loader[Any, Any]:
-        return _LoaderInThread(rows, self._asked)
+    def loader(self, query: Query) -> Loader[Any, Any]:
+        return _ThreadLoader(query, self._waiting)
 
     async def read(
         self,
@@ -115,28 +115,31 @@ class ReadingInThread:
     ) -> Result:
         return self.snapshot.read_now(query, *args, **kwargs)
 
-    async def together(self, *waited: Awaitable[Result]) -> list[Result]:
-        return await _Together(waited)
+    async def gather(self, *awaitables: Awaitable[Result]) -> list[Result]:
+        return await _Gather(awaitables)
 
-    def complete(self, waited: Sequence[Awaitable[Result]]) -> list[Result]:
-        """Returns the results of coroutines that wait for nothing but this. Raises what the first of them raises."""
-        running = _Together(waited).__await__()
+    def run(self, awaitables: Sequence[Awaitable[Result]]) -> list[Result]:
+        """Returns the results of coroutines that await only this runner and its loaders.
+
+        Raises what the first coroutine to fail raises.
+        """
+        running = _Gather(awaitables).__await__()
         while True:
             try:
                 next(running)
             except StopIteration as ended:
                 results: list[Result] = ended.value
                 return results
-            if not self._asked:
+            if not self._waiting:
                 running.close()
-                raise RuntimeError("a resolver waits for something that is not read here")
-            for loader in self._asked:
+                raise RuntimeError("a resolver awaits something other than its query runner")
+            for loader in self._waiting:
                 loader.fetch(self.snapshot)
-            self._asked.clear()
+            self._waiting.clear()
 
 
 class _Promise(Generic[RowT]):
-    """What a key names, once it is read."""
+    """The row of a key, once it is read."""
 
     __slots__ = ("is_kept", "row")
 
@@ -151,10 +154,10 @@ class _Promise(Generic[RowT]):
         return self.row
 
 
-class _LoaderInThread(Generic[KeyT, RowT]):
-    def __init__(self, rows: Query, asked: "list[_LoaderInThread[Any, Any]]") -> None:
-        self._rows = rows
-        self._asked = asked
+class _ThreadLoader(Generic[KeyT, RowT]):
+    def __init__(self, query: Query, waiting: "list[_ThreadLoader[Any, Any]]") -> None:
+        self._query = query
+        self._waiting = waiting
         self._promises: dict[KeyT, _Promise[RowT]] = {}
         self._new: dict[KeyT, _Promise[RowT]] = {}
 
@@ -162,39 +165,39 @@ class _LoaderInThread(Generic[KeyT, RowT]):
         promise = self._promises.get(key)
         if promise is None:
             if not self._new:
-                self._asked.append(self)
+                self._waiting.append(self)
             promise = self._promises[key] = self._new[key] = _Promise()
         return promise
 
     def fetch(self, snapshot: Snapshot) -> None:
-        """Reads what was asked for since the last time."""
+        """Reads the keys that were loaded since the last call."""
         new, self._new = self._new, {}
-        found = snapshot.read_now(self._rows, list(new))
-        for promise, row in zip(new.values(), found, strict=True):
+        rows = snapshot.read_now(self._query, list(new))
+        for promise, row in zip(new.values(), rows, strict=True):
             promise.row = row
             promise.is_kept = True
 
 
-class _Together(Generic[Result]):
-    """Runs several by turns, each until it waits."""
+class _Gather(Generic[Result]):
+    """Runs awaitables in turn, each until it waits."""
 
-    def __init__(self, waited: Sequence[Awaitable[Result]]) -> None:
-        self._waited = waited
+    def __init__(self, awaitables: Sequence[Awaitable[Result]]) -> None:
+        self._awaitables = awaitables
 
     def __await__(self) -> Generator[None, None, list[Result]]:
-        running = {place: each.__await__() for place, each in enumerate(self._waited)}
+        running = {place: awaitable.__await__() for place, awaitable in enumerate(self._awaitables)}
         results: dict[int, Result] = {}
         try:
             while running:
-                for place, each in list(running.items()):
+                for place, coroutine in list(running.items()):
                     try:
-                        next(each)
+                        next(coroutine)
                     except StopIteration as ended:
                         results[place] = ended.value
                         del running[place]
                 if running:
                     yield
         finally:
-            for each in running.values():
-                each.close()
-        return [results[place] for place in range(len(self._waited))]
+            for coroutine in running.values():
+                coroutine.close()
+        return [results[place] for place in range(len(self._awaitables))]

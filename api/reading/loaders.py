@@ -26,7 +26,7 @@ from api.queries.sql.pages import Listing, Order, Page, Window, counts, pages
 from api.queries.statistics import Grouping, device_groups
 from api.queries.tokens import Token, ids_of_numbers, token_ids
 from api.queries.vehicles import vehicles
-from api.reading.batching import Loader, Query, Reading
+from api.reading.batching import Loader, Query, QueryRunner
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 RowT = TypeVar("RowT")
@@ -90,14 +90,14 @@ class Loaders:
     vehicle_id = Relation[Token, int | None](partial(token_ids, table=tables.vehicle))
     _block_at_time = Relation[tuple[int, int], BlockPoint | None](blocks_at_times)
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, runner: QueryRunner) -> None:
+        self._runner = runner
         self._rows_read = _RowsRead()
         self._list_loaders: dict[Hashable, Loader[Key, Any]] = {}
 
     @cached_property
     def is_canonical(self) -> Loader[BlockPoint, bool]:
-        final_numbers = self._reading.snapshot.final_numbers
+        final_numbers = self._runner.snapshot.final_numbers
         return self.loader(lambda connection, blocks: are_canonical(connection, final_numbers, blocks))
 
     def page(self, page: PageOf, key: Key) -> Awaitable[Page]:
@@ -144,7 +144,7 @@ class Loaders:
             rows_read.count += sum(map(_row_count, results))
             return results
 
-        return self._reading.loader(counted)
+        return self._runner.loader(counted)
 
     @property
     def rows(self) -> int:

@@ -22,7 +22,7 @@ from api.graphql.roots.changes import ChangePage, changes
 from api.graphql.roots.changes import LifecycleEventMessage as Message
 from api.graphql.vocabulary.scalars import Address, BigInt
 from api.queries.recorded import Finality
-from api.reading.batching import ReadingOnLoop
+from api.reading.batching import LoopQueryRunner
 from api.reading.snapshot import open_snapshot
 from schema.events import Kind
 from tests.support.api.asking import Api, Json, asking
@@ -357,7 +357,7 @@ class World:
         """Return what `changes` answers, without the time that GraphQL takes."""
         async with open_snapshot(self.api.engine) as snapshot:
             return await changes(
-                Context(ReadingOnLoop(snapshot)), client.copy.cursor, first, client.filter, client.finality
+                Context(LoopQueryRunner(snapshot)), client.copy.cursor, first, client.filter, client.finality
             )
 
     def _check(self, client: Client, page: ChangePage, first: int) -> None:

@@ -20,5 +20,5 @@ are exact, and they alone pay for it.
 
 What it asks of resolvers: `info.path` is not told (a plan knows no list indexes), arguments are not changed in place
 (they are made once a request, not once an object), a list is a list or a tuple, only `async def` is awaited, and a
-resolver awaits nothing but loaders and `Context.reading`.
+resolver awaits nothing but loaders and `Context.runner`.
 """

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from graphql.execution.values import VariableValues
 
 from api.graphql.context import Context
-from api.reading.batching import ReadingInThread
+from api.reading.batching import ThreadQueryRunner
 
 
 class NotAnswered(Exception):
@@ -52,14 +52,14 @@ def run_plan(plan: Plan, context: Context, variables: VariableValues) -> dict[st
 
     The context reads in the thread that calls.
     """
-    reading = context.reading
-    assert isinstance(reading, ReadingInThread)  # no other is completed by a plain call
+    runner = context.runner
+    assert isinstance(runner, ThreadQueryRunner)  # no other is completed by a plain call
     run = Run(context, variables)
     try:
         data = plan(None, run)
         while run.waiting:
             wave, run.waiting = run.waiting, []
-            values = reading.complete([field.value for field in wave])
+            values = runner.run([field.value for field in wave])
             for field, value in zip(wave, values, strict=True):
                 field.answer[field.key] = field.complete(value, run)
         return data

@@ -57,7 +57,7 @@ async def _pin_at_number(context: Context, number: int) -> Pin:
     now = pins[0]
     if now.block is None or not 0 <= number <= now.block.number:
         raise BadUserInput(f"asOf.block is {number}: blocks 0 to {now.block.number if now.block else 0} are indexed.")
-    block = await context.reading.read(block_at_or_below, now.chain_id, number)
+    block = await context.runner.read(block_at_or_below, now.chain_id, number)
     return before_all_blocks(now.chain_id, 0) if block is None else pin_at(block, explicit=True)
 
 
@@ -88,7 +88,7 @@ async def _pins_at_time(context: Context, instant: datetime) -> tuple[Pin, ...]:
                 f"asOf.timestamp is {rfc_3339(instant)}, later than the newest indexed block of chain {now.chain_id}"
                 + (f", {rfc_3339(block_time(now.block.time))}." if now.block else ".")
             )
-        block = await context.reading.read(block_at_time, now.chain_id, seconds)
+        block = await context.runner.read(block_at_time, now.chain_id, seconds)
         pins.append(
             before_all_blocks(now.chain_id, seconds) if block is None else pin_at(block, seconds, explicit=True)
         )

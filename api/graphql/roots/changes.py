@@ -116,7 +116,7 @@ async def changes(
 
 async def cursors_of(context: Context, feed: Feed) -> FeedCursors:
     """Returns what writes and reads the cursors of a feed, at the context's snapshot."""
-    return FeedCursors(feed.filter, await context.reading.read(_watch_sets, context.snapshot.contracts))
+    return FeedCursors(feed.filter, await context.runner.read(_watch_sets, context.snapshot.contracts))
 
 
 def _watch_sets(connection: Connection, contracts: Mapping[int, tuple[Row[Any], ...]]) -> Mapping[int, bytes]:
@@ -152,7 +152,7 @@ async def read_batch(context: Context, feed: Feed, position: FeedPosition, size:
     """Returns at most `size` messages behind a place, all networks' by block time. Raises BadUserInput."""
     chains = context.snapshot.chains
     try:
-        stretches = await context.reading.read(_stretches, chains, feed, position, size)
+        stretches = await context.runner.read(_stretches, chains, feed, position, size)
     except UnknownBranch as error:
         at = error.reached
         raise BadUserInput(
@@ -172,7 +172,7 @@ async def read_batch(context: Context, feed: Feed, position: FeedPosition, size:
 
 async def newest_position(context: Context, feed: Feed) -> FeedPosition:
     """Returns the place behind all that the feed has told so far."""
-    return await context.reading.read(_newest_position, context.snapshot.chains, feed)
+    return await context.runner.read(_newest_position, context.snapshot.chains, feed)
 
 
 def message_of(context: Context, item: Item, cursors: FeedCursors) -> LifecycleEventMessage:

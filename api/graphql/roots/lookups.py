@@ -200,9 +200,9 @@ async def _find_numbered(context: Context, token_id: int, as_of: AsOf | None) ->
     """Finds the device of a token id, which it keeps for life: a document's look-ups share their statements."""
     pins = {pin.chain_id: pin for pin in await pins_at(context, as_of)}
     loaders = context.loaders
-    ids = await context.reading.together(*(loaders.device_ids.load((chain_id, token_id)) for chain_id in pins))
+    ids = await context.runner.gather(*(loaders.device_ids.load((chain_id, token_id)) for chain_id in pins))
     keys = [key_of(pin, id) for pin, found in zip(pins.values(), ids, strict=True) for id in found]
-    rows = await context.reading.together(*map(loaders.device.load, keys))
+    rows = await context.runner.gather(*map(loaders.device.load, keys))
     return _one([row for row in rows if row is not None][:CANDIDATES], pins, "The token id")
 
 

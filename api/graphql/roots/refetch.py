@@ -30,7 +30,7 @@ async def resolve_all(context: Context, ids: Sequence[str]) -> list[Node | None]
     """Returns the object of each id, None for those that name none. Raises BadUserInput for too many."""
     if len(ids) > MAX_IDS:
         raise BadUserInput(f"ids holds {len(ids)} ids: at most {MAX_IDS} are taken.")
-    return await context.reading.together(*(resolve(context, id) for id in ids))
+    return await context.runner.gather(*(resolve(context, id) for id in ids))
 
 
 async def resolve(context: Context, id: str) -> Node | None:

@@ -111,5 +111,5 @@ async def _new_blocks(context: Context, told: dict[int, BlockPoint | None], want
     found: list[BlockPoint] = []
     for id, chain in context.snapshot.chains.items():
         if wanted in (None, id):
-            found += await context.reading.read(new_blocks, chain, told.get(id), BATCH)
+            found += await context.runner.read(new_blocks, chain, told.get(id), BATCH)
     return found

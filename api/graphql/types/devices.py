@@ -183,7 +183,7 @@ class Device(Node):
             )
 
         rows = await context.loaders.addresses.load(key_of(self.pin, self.row.id))
-        return await context.reading.together(*map(held, rows))
+        return await context.runner.gather(*map(held, rows))
 
     @field("Attributes that have no field of their own, by name, at most 100.")
     async def attributes(self, info: Info) -> list[Attribute]:

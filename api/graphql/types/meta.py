@@ -91,8 +91,8 @@ class Meta:
 async def meta(context: Context, chain_id: int | None) -> Meta:
     """Returns the state of each network, or of one. Depends on the clock and on each poll: never kept."""
     context.is_volatile = True
-    found = await context.reading.read(chain_counts)
-    disputed = await context.reading.read(disagreements, LATEST_DISAGREEMENTS)
+    found = await context.runner.read(chain_counts)
+    disputed = await context.runner.read(disagreements, LATEST_DISAGREEMENTS)
     chains = [chain for id, chain in context.snapshot.chains.items() if chain_id is None or id == chain_id]
     return Meta(
         version=VERSION,

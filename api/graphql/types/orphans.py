@@ -46,8 +46,8 @@ async def orphaned_events(
     window = _window(page, mark)
     wanted = selected(info)
     asked = (context.snapshot.pins, filter, asks_for_unmapped(filter))
-    rows = await context.reading.read(orphans, *asked, window) if wanted - {"totalCount"} else ()
-    total = await context.reading.read(count_orphans, *asked) if "totalCount" in wanted else 0
+    rows = await context.runner.read(orphans, *asked, window) if wanted - {"totalCount"} else ()
+    total = await context.runner.read(count_orphans, *asked) if "totalCount" in wanted else 0
     return _connection(context, rows, total, window, mark)
 
 

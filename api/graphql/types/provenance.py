@@ -128,7 +128,7 @@ class Provenance:
         async def gather() -> Iterable[Any]:
             if judgement.verdict == Verdict.NOT_APPLICABLE:
                 return []
-            burn, steps, flagged = await info.context.reading.together(
+            burn, steps, flagged = await info.context.runner.gather(
                 evidence.at(self.device.burn_position),
                 evidence.first(END_OF_LIFE_STEPS, id),
                 evidence.first(HISTORY, id, filter=AFTER_END_OF_LIFE, count=MOST - 1),
@@ -151,7 +151,7 @@ class Provenance:
         return self._check(judgement, gather)
 
     def _evidence(self, info: Info) -> Evidence:
-        return Evidence(info.context.reading, info.context.loaders, self.pin)
+        return Evidence(info.context.runner, info.context.loaders, self.pin)
 
     def _key(self) -> Key:
         return key_of(self.pin, self.device.id)
@@ -169,7 +169,7 @@ class Provenance:
         """Return the events that gave this device and each of its twins what they share."""
         evidence = self._evidence(info)
         devices = [self.device.id, *(twin.id for twin in twins)]
-        found = await info.context.reading.together(*(evidence.setter(id, kinds, fits) for id in devices))
+        found = await info.context.runner.gather(*(evidence.setter(id, kinds, fits) for id in devices))
         return [row for rows in found for row in rows]
 
 

@@ -65,7 +65,7 @@ class Setting(NamedTuple):
 
 async def source_of(context: Context, device: Any, pin: Pin, field: DeviceField) -> ValueSource:
     """Returns where the present value of a field of the device (a row of `select_devices`) comes from."""
-    evidence = Evidence(context.reading, context.loaders, pin)
+    evidence = Evidence(context.runner, context.loaders, pin)
     if field is DeviceField.END_OF_LIFE and device.end_of_life_position is None:
         return await _of_burn(context, evidence, device, pin)
     rows = await evidence.setter(device.id, *_setting(field, context.snapshot.readers[pin.chain_id], device))
@@ -92,7 +92,7 @@ async def _of_burn(context: Context, evidence: Evidence, device: Any, pin: Pin) 
 
 async def _of_call(context: Context, device: Any, pin: Pin) -> ValueSource:
     call = context.snapshot.readers[pin.chain_id].calls[CallField.MANUFACTURER]
-    block = await context.reading.read(last_call_block, pin.chain_id, call.to, call.data(device.token_id))
+    block = await context.runner.read(last_call_block, pin.chain_id, call.to, call.data(device.token_id))
     reason = f"No event carries it: {call.name} answered it by eth_call at block {block} (certindex reconcile)."
     return ValueSource(origin=ValueOrigin.CALL, event=None, reason=reason)
 

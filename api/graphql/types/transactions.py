@@ -41,7 +41,7 @@ class IndexedTransaction:
 async def find_transaction(context: Context, hash: bytes, chain_id: int | None) -> IndexedTransaction | None:
     """Returns the transaction of a hash, None where none is indexed. Raises BadUserInput where two networks hold it."""
     pins = {pin.chain_id: pin for pin in context.snapshot.pins if chain_id is None or pin.chain_id == chain_id}
-    found = await context.reading.read(transactions, list(pins), hash)
+    found = await context.runner.read(transactions, list(pins), hash)
     if len(found) > 1:
         holders = " and ".join(str(row.chain_id) for row in found)
         raise BadUserInput(f"hash is 0x{hash.hex()}, which chains {holders} hold: give chainId.", Reason.AMBIGUOUS)

@@ -24,7 +24,7 @@ from api.graphql.limits import Limits
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import build_schema
 from api.queries.sql import pages
-from api.reading.batching import ReadingInThread, ReadingOnLoop
+from api.reading.batching import LoopQueryRunner, ThreadQueryRunner
 from api.reading.snapshot import open_snapshot
 from schema.tables.database import connect
 from tests.support.api.asking import answer_compiled, execute
@@ -102,7 +102,7 @@ async def both(engine: Engine, query: Query, operation: str | None = None) -> tu
     """Return the ordinary answer and the compiled one, None where that is left to the ordinary."""
     asked = GraphQLRequest(query.text, query.variables, operation)
     async with open_snapshot(engine) as snapshot:
-        ordinary = await execute_ordinary(SCHEMA, asked, Context(ReadingOnLoop(snapshot), now=lambda: NOW))
+        ordinary = await execute_ordinary(SCHEMA, asked, Context(LoopQueryRunner(snapshot), now=lambda: NOW))
         compiled = answer_compiled(SCHEMA, asked, snapshot, now=lambda: NOW)
     return ordinary, compiled
 
@@ -246,10 +246,10 @@ async def test_what_was_read_is_let_go_with_the_answer(database: Engine) -> None
     asked = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True})
     schema = build_schema()
     async with open_snapshot(database) as snapshot:
-        await execute_ordinary(schema, asked, Context(ReadingOnLoop(snapshot)))
+        await execute_ordinary(schema, asked, Context(LoopQueryRunner(snapshot)))
         ready = find_ready(schema, asked)
         assert ready is not None
-        context = Context(ReadingInThread(snapshot))
+        context = Context(ThreadQueryRunner(snapshot))
         loaders = weakref.ref(context.loaders)
         gc.disable()  # what lies in a cycle stays until it is collected
         try:

@@ -43,7 +43,7 @@ def test_an_answer_that_takes_too_long_is_a_timeout_and_the_next_is_answered(
     moving.close()
 
     async def find_for_ever(context: Context, *_: Any) -> Any:
-        return await context.reading.read(run_for_ever)
+        return await context.runner.read(run_for_ever)
 
     def read_for_ever(connection: Connection, *_: Any) -> Any:
         return run_for_ever(connection)

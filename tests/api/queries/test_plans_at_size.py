@@ -19,7 +19,7 @@ from sqlalchemy import event
 from api.graphql.context import Context
 from api.graphql.execution import execute_ordinary
 from api.graphql.request import GraphQLRequest
-from api.reading.batching import ReadingOnLoop
+from api.reading.batching import LoopQueryRunner
 from api.reading.snapshot import open_snapshot
 from tests.support.api.asking import SCHEMA, Api
 from tests.support.databases import module_database
@@ -66,7 +66,7 @@ class Explaining(Api):
     async def walks_of(self, query: str) -> list[Walk]:
         self.walks = []
         async with open_snapshot(self.engine) as snapshot:
-            answer = await execute_ordinary(self.schema, GraphQLRequest(query), Context(ReadingOnLoop(snapshot)))
+            answer = await execute_ordinary(self.schema, GraphQLRequest(query), Context(LoopQueryRunner(snapshot)))
         assert "errors" not in answer, answer["errors"]
         return self.walks
 

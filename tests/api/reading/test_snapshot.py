@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from api.reading.batching import ReadingOnLoop
+from api.reading.batching import LoopQueryRunner
 from api.reading.snapshot import Snapshot, open_snapshot
 from schema.tables.database import connect, migrate
 from tests.support.databases import run_for_ever
@@ -119,7 +119,7 @@ async def test_what_a_loader_reads_for_nobody_any_more_fails_without_a_word(engi
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3), open_snapshot(engine) as snapshot:
-            await ReadingOnLoop(snapshot).loader(read).load(1)
+            await LoopQueryRunner(snapshot).loader(read).load(1)
     await asyncio.sleep(0.05)
     gc.collect()
     assert told == []

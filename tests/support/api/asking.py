@@ -12,7 +12,7 @@ from api.graphql.context import Context
 from api.graphql.execution import execute_compiled, execute_ordinary, find_ready
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema, build_schema
-from api.reading.batching import ReadingInThread, ReadingOnLoop
+from api.reading.batching import LoopQueryRunner, ThreadQueryRunner
 from api.reading.snapshot import Snapshot, open_snapshot
 from schema.tables.database import connect
 
@@ -38,7 +38,7 @@ class Api:
         asked, now = GraphQLRequest(query, variables), time.time()
         async with open_snapshot(self.engine) as snapshot:
             self.statements = []
-            answer = await execute_ordinary(self.schema, asked, Context(ReadingOnLoop(snapshot), now=lambda: now))
+            answer = await execute_ordinary(self.schema, asked, Context(LoopQueryRunner(snapshot), now=lambda: now))
             ordinary, self.statements = self.statements, []
             compiled = answer_compiled(self.schema, asked, snapshot, now=lambda: now)
         if compiled is None:
@@ -87,14 +87,14 @@ def answer_compiled(schema: Schema, asked: GraphQLRequest, snapshot: Snapshot, *
     ready = find_ready(schema, asked)
     if ready is None:
         return None
-    return execute_compiled(schema, ready, asked, Context(ReadingInThread(snapshot), **context))
+    return execute_compiled(schema, ready, asked, Context(ThreadQueryRunner(snapshot), **context))
 
 
 async def execute(schema: Schema, asked: GraphQLRequest, engine: Engine, **context: Any) -> Json:
     """Return an answer as a client gets it: of the compiled executor, or else of graphql-core."""
     async with open_snapshot(engine) as snapshot:
         answer = answer_compiled(schema, asked, snapshot, **context)
-        return answer or await execute_ordinary(schema, asked, Context(ReadingOnLoop(snapshot), **context))
+        return answer or await execute_ordinary(schema, asked, Context(LoopQueryRunner(snapshot), **context))
 
 
 @contextmanager
