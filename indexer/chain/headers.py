@@ -12,7 +12,7 @@ from indexer.chain.checked_calls import CheckedCalls
 from indexer.chain.wire import Header, JsonHeader, WrongAnswer, to_header
 from indexer.errors import TryAgain
 from indexer.rpc import RpcError
-from indexer.rpc.gather import together
+from indexer.rpc.gather import gather
 from indexer.rpc.providers import Answered
 
 BY_NUMBER = "eth_getBlockByNumber"
@@ -44,7 +44,7 @@ class Headers:
         if latest is None:
             raise TryAgain("The node has no latest block: it is starting or syncing.")
         try:
-            safe, finalized = await together(self._tagged("safe"), self._tagged("finalized"))
+            safe, finalized = await gather(self._tagged("safe"), self._tagged("finalized"))
         except RpcError as error:
             if self._knows_tags or not _is_tag_unknown(error):
                 raise

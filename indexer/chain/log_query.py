@@ -6,12 +6,12 @@ from typing import Any, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from indexer.rpc.outcomes import (
+from indexer.rpc.refusals import (
     BackOff,
     GiveUp,
     HalveQuery,
     HistoryGone,
-    Outcome,
+    Refusal,
     Reverted,
     ShrinkTo,
     SmallerBatch,
@@ -41,9 +41,9 @@ class LogQuery(Struct, frozen=True):
         return {"fromBlock": hex(self.first), "toBlock": hex(self.last), "address": self.addresses}
 
 
-def divide(query: LogQuery, outcome: Outcome) -> list[LogQuery]:
+def divide(query: LogQuery, refusal: Refusal) -> list[LogQuery]:
     """Returns the smaller queries that together ask the same, in order; none where cutting does not help."""
-    match outcome:
+    match refusal:
         case ShrinkTo(blocks):
             return _pieces(query, blocks) if blocks < query.blocks else _halves(query)
         case UseRange(first, last):

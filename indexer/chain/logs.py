@@ -11,8 +11,8 @@ from indexer.chain.log_query import LogQuery, divide
 from indexer.chain.receipts import Receipts
 from indexer.chain.wire import Header, JsonLog, LogReader, RawLog, WrongAnswer
 from indexer.rpc import RpcError
-from indexer.rpc.gather import together
-from indexer.rpc.outcomes import HalveQuery, ShrinkTo, UseRange
+from indexer.rpc.gather import gather
+from indexer.rpc.refusals import HalveQuery, ShrinkTo, UseRange
 from schema.vocabulary import VerificationLevel
 
 TOO_BIG = (ShrinkTo, UseRange, HalveQuery)
@@ -59,7 +59,7 @@ class Logs:
         try:
             answers = await self._agreement.logs(query, read, answers=needed)
         except RpcError as error:
-            if not isinstance(error.outcome, TOO_BIG):
+            if not isinstance(error.refusal, TOO_BIG):
                 raise
             return await self._receipts.logs(header)
         if answers[0].result or not self.may_hold_ours(header):
@@ -106,12 +106,12 @@ class Logs:
             answers = await self._agreement.logs(query.to_json(), LogReader(check), answers=self._answers)
             return answers[0].result
         except RpcError as error:
-            parts = divide(query, error.outcome)
-            if not parts and query.blocks == 1 and isinstance(error.outcome, TOO_BIG):
+            parts = divide(query, error.refusal)
+            if not parts and query.blocks == 1 and isinstance(error.refusal, TOO_BIG):
                 return await self._logs_by_receipts(query.first)
             if not parts:
                 raise
-        return check(log for part in await together(*map(self._query, parts)) for log in part)
+        return check(log for part in await gather(*map(self._query, parts)) for log in part)
 
     async def _logs_by_receipts(self, number: int) -> list[RawLog]:
         return await self._receipts.logs(await self._headers.header(number))

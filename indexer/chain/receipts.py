@@ -5,9 +5,9 @@ from indexer.chain.log_filter import LogFilter
 from indexer.chain.wire import Header, JsonReceipt, JsonTransactions, RawLog, WrongAnswer, to_bytes, to_log
 from indexer.errors import TryAgain
 from indexer.rpc import RpcError
-from indexer.rpc.gather import together
-from indexer.rpc.outcomes import BackOff, WaitForHead
+from indexer.rpc.gather import gather
 from indexer.rpc.providers import Answered
+from indexer.rpc.refusals import BackOff, WaitForHead
 
 
 class Receipts:
@@ -28,7 +28,7 @@ class Receipts:
                 "eth_getBlockReceipts", [hex(header.number)], list[JsonReceipt] | None, check
             )
         except RpcError as error:
-            if isinstance(error.outcome, BackOff | WaitForHead):
+            if isinstance(error.refusal, BackOff | WaitForHead):
                 raise
         return self._logs(header, await self._one_by_one(header))
 
@@ -53,7 +53,7 @@ class Receipts:
         block = (await self._calls.call("eth_getBlockByHash", params, JsonTransactions | None)).result
         if block is None:
             raise TryAgain(f"The node has no block {header.number} of hash 0x{header.hash.hex()} any more.")
-        answers = await together(
+        answers = await gather(
             *(
                 self._calls.call("eth_getTransactionReceipt", [transaction], JsonReceipt | None)
                 for transaction in block.transactions

@@ -9,8 +9,8 @@ from msgspec import Struct
 from indexer.chain.wire import to_number
 from indexer.errors import Stop
 from indexer.rpc import RpcError
-from indexer.rpc.outcomes import HistoryGone
 from indexer.rpc.providers import Providers
+from indexer.rpc.refusals import HistoryGone
 
 ORDINARY_TYPES = range(5)
 """Types of transactions whose nonce is the sender's; rollups have others, whose nonce means nothing."""
@@ -45,7 +45,7 @@ async def find_start_block(rpc: Providers, role: str, address: bytes, final: int
         told_of = found - 1 if found else final // 2
         is_true = found > final or await _is_true(rpc, told_of, final)
     except RpcError as error:
-        if isinstance(error.outcome, HistoryGone):
+        if isinstance(error.refusal, HistoryGone):
             raise Stop(_advice(role, address, str(error))) from None
         raise
     if not is_true:

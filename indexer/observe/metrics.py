@@ -201,16 +201,16 @@ class ChainCollector(Collector):
         }
 
     def _of_pool(self) -> _Samples:
-        tallies = sorted(self.pool.counts.tallies.items())
         hosts = self.pool.hosts
+        counts = [((host.name, method), host.counts[method]) for host in hosts for method in sorted(host.counts)]
         return {
-            "certindex_rpc_requests_total": [(key, tally.requests) for key, tally in tallies],
+            "certindex_rpc_requests_total": [(key, count.requests) for key, count in counts],
             "certindex_rpc_errors_total": [
-                ([*key, error], count) for key, tally in tallies for error, count in sorted(tally.errors.items())
+                ([*key, error], number) for key, count in counts for error, number in sorted(count.errors.items())
             ],
-            "certindex_rpc_retries_total": [(key, tally.retries) for key, tally in tallies],
-            "certindex_rpc_seconds": [(key, tally.latency) for key, tally in tallies],
-            "certindex_rpc_slots": [([host.name], int(host.slots.limit)) for host in hosts],
+            "certindex_rpc_retries_total": [(key, count.retries) for key, count in counts],
+            "certindex_rpc_seconds": [(key, count.latency) for key, count in counts],
+            "certindex_rpc_slots": [([host.name], int(host.limit.size)) for host in hosts],
             "certindex_rpc_away": [([host.name], int(host.away is not None)) for host in hosts],
             "certindex_rpc_head_block": [([host.name], host.head) for host in hosts if host.head >= 0],
         }

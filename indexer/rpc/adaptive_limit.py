@@ -1,40 +1,38 @@
-"""How many requests a host is asked side by side: halved when it complains, grown slowly while it does not."""
+"""How many requests a host gets at once: halved when it complains, raised slowly while it does not."""
 
 import asyncio
 from collections import deque
 from types import TracebackType
 
-FEWEST = 1.0
 
+class AdaptiveLimit:
+    """A semaphore whose size follows the host, between 1 and `largest`."""
 
-class Slots:
-    """A semaphore whose size follows the host, between one and `most`."""
-
-    def __init__(self, start: int = 8, most: int = 16) -> None:
-        self.limit = float(start)
-        self.most = float(most)
+    def __init__(self, start: int = 8, largest: int = 16) -> None:
+        self.size = float(start)
+        self.largest = float(largest)
         self.taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def shrink(self) -> None:
-        """Halves the size: the host said that this is too much."""
-        self.limit = max(self.limit / 2, FEWEST)
+        """Halves the size: the host refused because of too many requests."""
+        self.size = max(self.size / 2, 1.0)
 
     def grow(self) -> None:
-        """Adds one place for each full round of answers."""
-        self.limit = min(self.limit + 1 / self.limit, self.most)
+        """Adds 1/size, which comes to one more request at once for each full round of answers."""
+        self.size = min(self.size + 1 / self.size, self.largest)
 
     async def __aenter__(self) -> None:
-        while self.taken >= int(self.limit):
-            place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(place)
+        while self.taken >= int(self.size):
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
             try:
-                await place
+                await turn
             except asyncio.CancelledError:
-                if place in self._waiting:
-                    self._waiting.remove(place)
+                if turn in self._waiting:
+                    self._waiting.remove(turn)
                 else:
-                    self._wake()  # it was our turn: pass it on
+                    self._wake()  # this turn was granted: pass it on
                 raise
         self.taken += 1
 
@@ -45,9 +43,9 @@ class Slots:
         self._wake()
 
     def _wake(self) -> None:
-        free = int(self.limit) - self.taken
+        free = int(self.size) - self.taken
         while self._waiting and free > 0:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
                 free -= 1

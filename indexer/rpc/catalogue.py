@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from indexer.rpc.outcomes import (
+from indexer.rpc.refusals import (
     BackOff,
     GiveUp,
     HalveQuery,
     HistoryGone,
-    Outcome,
+    Refusal,
     Reverted,
     ShrinkTo,
     SmallerBatch,
@@ -28,14 +28,14 @@ TOO_MANY_REQUESTS = 429
 SERVICE_UNAVAILABLE = 503
 
 
-def outcome_of(
+def refusal_of(
     text: str,
     *,
     code: int | None = None,
     status: int | None = None,
     span: int | None = None,
     retry_after: float | None = None,
-) -> Outcome:
+) -> Refusal:
     """Returns what an error asks for.
 
     `text` is all that the provider said, `span` the number of blocks that were asked for, `retry_after` in seconds.
@@ -44,8 +44,8 @@ def outcome_of(
         return BackOff(retry_after)
     for said in CATALOGUE:
         match = said.pattern.search(text)
-        if match is not None and (outcome := said.make(match, span)) is not None:
-            return BackOff(retry_after) if isinstance(outcome, BackOff) else outcome
+        if match is not None and (refusal := said.make(match, span)) is not None:
+            return BackOff(retry_after) if isinstance(refusal, BackOff) else refusal
     if status == TOO_MANY_REQUESTS:
         return BackOff(retry_after)
     if code in MEANING_OF_CODES:
@@ -53,7 +53,7 @@ def outcome_of(
     return GiveUp() if status in HOPELESS_STATUSES else Unknown()
 
 
-Maker = Callable[[re.Match[str], int | None], Outcome | None]
+Maker = Callable[[re.Match[str], int | None], Refusal | None]
 
 
 class Said(Struct, frozen=True):
@@ -64,18 +64,18 @@ class Said(Struct, frozen=True):
     who: str
 
 
-def _says(pattern: str, make: Maker | Outcome, who: str) -> Said:
+def _says(pattern: str, make: Maker | Refusal, who: str) -> Said:
     compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
     if callable(make):
         return Said(compiled, make, who)
-    fixed: Outcome = make
+    fixed: Refusal = make
     return Said(compiled, lambda match, span: fixed, who)
 
 
 # What a row makes of its numbers
 
 
-def _shrink(match: re.Match[str], span: int | None) -> Outcome | None:
+def _shrink(match: re.Match[str], span: int | None) -> Refusal | None:
     blocks = _number(match[1])
     return ShrinkTo(blocks) if blocks > 0 else None
 
@@ -83,22 +83,22 @@ def _shrink(match: re.Match[str], span: int | None) -> Outcome | None:
 def _shrink_to(blocks: int) -> Maker:
     """Returns a maker for a limit that the provider has but does not tell; half the range where it is asked within."""
 
-    def make(match: re.Match[str], span: int | None) -> Outcome:
+    def make(match: re.Match[str], span: int | None) -> Refusal:
         return ShrinkTo(blocks) if span is None or span > blocks else ShrinkTo(max(span // 2, 1))
 
     return make
 
 
-def _shrink_by_half(match: re.Match[str], span: int | None) -> Outcome:
+def _shrink_by_half(match: re.Match[str], span: int | None) -> Refusal:
     return HalveQuery() if span is None else ShrinkTo(max(span // 2, 1))
 
 
-def _shrink_to_a_plan(match: re.Match[str], span: int | None) -> Outcome:
+def _shrink_to_a_plan(match: re.Match[str], span: int | None) -> Refusal:
     paid, free = 10_000, 100
     return ShrinkTo(paid) if span is None or span > paid else ShrinkTo(min(free, max(span // 2, 1)))
 
 
-def _use_range(match: re.Match[str], span: int | None) -> Outcome:
+def _use_range(match: re.Match[str], span: int | None) -> Refusal:
     first, last = sorted(int(match[part], 0) for part in (1, 2))  # Alchemy has sent them inverted
     return UseRange(first, last)
 
@@ -197,7 +197,7 @@ CATALOGUE: tuple[Said, ...] = (
 PARSE_ERROR, METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, VERSION_NOT_SUPPORTED = -32700, -32601, -32004, -32006
 MISSING_DATA, LIMIT_EXCEEDED = -32014, -32005
 
-MEANING_OF_CODES: dict[int | None, Outcome] = {
+MEANING_OF_CODES: dict[int | None, Refusal] = {
     PARSE_ERROR: GiveUp(),
     METHOD_NOT_FOUND: GiveUp(),
     METHOD_NOT_SUPPORTED: GiveUp(),

@@ -15,7 +15,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from web3 import AsyncHTTPProvider
 
 from indexer.rpc.errors import NoAnswer, shown_url, without_keys
-from indexer.rpc.reply import UNREADABLE, Reply, Request, result_of, results_of, start
+from indexer.rpc.reply import UNREADABLE, Reply, result_of, results_of, start
+from indexer.rpc.request import Request
 
 ResultT = TypeVar("ResultT")
 

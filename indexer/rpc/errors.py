@@ -3,7 +3,7 @@
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from indexer.errors import TryAgain
-from indexer.rpc.catalogue import outcome_of
+from indexer.rpc.catalogue import refusal_of
 
 SHORTEST_KEY = 6
 SHOWN_TEXT = 300
@@ -14,7 +14,7 @@ class NoAnswer(TryAgain):
 
 
 class RpcError(TryAgain):
-    """The node refused. `text` holds all that it said, lower case; `outcome` what that asks for.
+    """The node refused. `text` holds all that it said, lower case; `refusal` what that asks for.
 
     `span` is the number of blocks that were asked for, `retry_after` in seconds, as the node said.
     """
@@ -36,7 +36,7 @@ class RpcError(TryAgain):
         self.text = said.lower()
         self.code = code
         self.status = status
-        self.outcome = outcome_of(said, code=code, status=status, span=span, retry_after=retry_after)
+        self.refusal = refusal_of(said, code=code, status=status, span=span, retry_after=retry_after)
 
 
 def shown_url(url: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 ResultT = TypeVar("ResultT")
 
 
-async def together(*coroutines: Coroutine[Any, Any, ResultT]) -> list[ResultT]:
+async def gather(*coroutines: Coroutine[Any, Any, ResultT]) -> list[ResultT]:
     """Returns all results in order. Raises the first failure, after the others have been cancelled and have ended."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:

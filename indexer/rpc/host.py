@@ -3,18 +3,20 @@
 All of it is forgotten again: a plan is raised, a node catches up, an index is built.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from indexer.errors import TryAgain
-from indexer.rpc.adaptive_limit import Slots
+from indexer.rpc.adaptive_limit import AdaptiveLimit
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.catalogue import METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, PARSE_ERROR, VERSION_NOT_SUPPORTED
+from indexer.rpc.counts import RequestCounts
 from indexer.rpc.endpoint import Endpoint
 from indexer.rpc.errors import NoAnswer, RpcError, site_of
-from indexer.rpc.outcomes import ShrinkTo
+from indexer.rpc.refusals import ShrinkTo
 
 ResultT = TypeVar("ResultT")
 
@@ -51,7 +53,8 @@ class Host:
         self.endpoint = endpoint
         self.name = name
         self.site = site_of(endpoint.url)
-        self.slots = Slots()
+        self.limit = AdaptiveLimit()
+        self.counts: defaultdict[str, RequestCounts] = defaultdict(RequestCounts)
         self.head = -1
         self.confirmed = False
         self.latency: float | None = None
@@ -84,7 +87,7 @@ class Host:
             return pruned
         if method == "eth_getLogs" and (span := self.span) is not None and len(asked) > span:
             error = RpcError(self.endpoint.url, method, f"asked for {len(asked)} blocks, it takes {span} at once")
-            error.outcome = ShrinkTo(span)
+            error.refusal = ShrinkTo(span)
             return Exclusion(self._clock(), error)
         return None
 
@@ -123,7 +126,7 @@ class Host:
         self.latency = seconds if self.latency is None else self.latency + WEIGHT * (seconds - self.latency)
         self.failing -= WEIGHT * self.failing
         self._failures = 0
-        self.slots.grow()
+        self.limit.grow()
 
     def failed(self, error: TryAgain) -> None:
         """Notes a failure; from the second in a row on the host is set aside, longer each time."""
@@ -139,7 +142,7 @@ class Host:
         now = self._clock()
         if now - self._complained_at >= 1.0:  # requests that were under way together complain once
             self._complained_at = now
-            self.slots.shrink()
+            self.limit.shrink()
         self._set_aside(wait_seconds(self._failures, jitter=self._jitter) if seconds is None else seconds, error)
 
     def takes(self, blocks: int, asked: range, error: RpcError) -> None:

@@ -14,12 +14,12 @@ from typing import Any, TypeVar, assert_never
 
 from indexer.errors import Stop, TryAgain
 from indexer.rpc.backoff import wait_seconds
-from indexer.rpc.counts import Counts
 from indexer.rpc.endpoint import REQUEST_TIMEOUT_SECONDS, Endpoint
 from indexer.rpc.errors import NoAnswer, RpcError, shown_url
-from indexer.rpc.gather import together
+from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
-from indexer.rpc.outcomes import (
+from indexer.rpc.providers import Answered
+from indexer.rpc.refusals import (
     BackOff,
     GiveUp,
     HalveQuery,
@@ -32,8 +32,7 @@ from indexer.rpc.outcomes import (
     UseRange,
     WaitForHead,
 )
-from indexer.rpc.providers import Answered
-from indexer.rpc.query import asked_blocks
+from indexer.rpc.request import requested_blocks
 
 ResultT = TypeVar("ResultT")
 
@@ -61,7 +60,6 @@ class Pool:
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.counts = Counts()
         self.hosts = [
             Host(Endpoint(url, timeout=timeout), name, clock, jitter)
             for url, name in zip(urls, _names(urls), strict=True)
@@ -86,7 +84,7 @@ class Pool:
                 raise error
         if not ids:
             told = "; ".join(map(str, found))
-            hopeless = all(isinstance(error, RpcError) and isinstance(error.outcome, GiveUp) for error in found)
+            hopeless = all(isinstance(error, RpcError) and isinstance(error.refusal, GiveUp) for error in found)
             raise Stop(f"{told}. Set RPC_URLS right.") if hopeless else TryAgain(told)
         chain_id = next(iter(ids.values())) if expected is None else expected
         for name, id in ids.items():
@@ -109,7 +107,7 @@ class Pool:
 
         Providers at the sites of `avoid` are requested last; with `strict` never.
         """
-        asked = asked_blocks(method, params)
+        asked = requested_blocks(method, params)
         if params[:1] == ["latest"] and len(self.hosts) > 1:
             await self._take_census()
         failure: TryAgain | None = None
@@ -117,7 +115,7 @@ class Pool:
             absent: Answered[ResultT] | None = None
             for host in await self._candidates(method, asked, avoid, strict):
                 if failure is not None:
-                    self.counts.retried(host.name, method)
+                    host.counts[method].retries += 1
                 try:
                     answer = await self._ask_host(host, method, params, result)
                 except RpcError as error:
@@ -143,14 +141,14 @@ class Pool:
         self, method: str, params: Sequence[list[Any]], result: type[ResultT]
     ) -> list[Answered[ResultT]]:
         """Returns the results of many requests. They go out in batches; what those leave unanswered is asked alone."""
-        asked = _spanned([asked_blocks(method, one) for one in params])
+        asked = _spanned([requested_blocks(method, one) for one in params])
         host = (await self._candidates(method, asked, (), strict=False))[0]
         size = host.batch if len(params) > 1 else 1
         parts = [params[start : start + size] for start in range(0, len(params), size)] if size > 1 else []
-        batches = await together(*(self._ask_batch(host, method, part, result) for part in parts))
+        batches = await gather(*(self._ask_batch(host, method, part, result) for part in parts))
         results: list[Any] = [result for batch in batches for result in batch] or [None] * len(params)
         missing = [place for place, result in enumerate(results) if result is None]
-        alone = await together(*(self.call(method, params[place], result) for place in missing))
+        alone = await gather(*(self.call(method, params[place], result) for place in missing))
         answers = [Answered(host, result) for result in results]
         for place, answer in zip(missing, alone, strict=True):
             answers[place] = answer
@@ -172,18 +170,18 @@ class Pool:
     # One request
 
     async def _ask_host(self, host: Host, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
-        async with host.slots:
+        async with host.limit:
             if self._chain_id is not None and not host.confirmed:
                 await self._confirm(host, self._chain_id)
             began = self._clock()
             try:
                 answer = await host.endpoint.call(method, params, result)
             except TryAgain as error:
-                self.counts.answered(host.name, method, self._clock() - began)
-                self.counts.failed(host.name, method, _kind(error))
+                host.counts[method].answered(self._clock() - began)
+                host.counts[method].failed(_kind(error))
                 raise
             elapsed = self._clock() - began
-        self.counts.answered(host.name, method, elapsed)
+        host.counts[method].answered(elapsed)
         host.answered(elapsed)
         if method == "eth_getBlockByNumber":
             host.at(answer, tag=params[0] == "latest")
@@ -193,18 +191,18 @@ class Pool:
         self, host: Host, method: str, params: Sequence[list[Any]], result: type[ResultT]
     ) -> Sequence[ResultT | None]:
         """Returns what a batch was answered; None for each where the host takes no batch, or fails."""
-        async with host.slots:
+        async with host.limit:
             began = self._clock()
             try:
                 if self._chain_id is not None and not host.confirmed:
                     await self._confirm(host, self._chain_id)
                 answers = await host.endpoint.call_batch(method, params, result)
             except TryAgain as error:
-                self.counts.failed(host.name, method, _kind(error))
+                host.counts[method].failed(_kind(error))
                 return [None] * len(params)
             elapsed = self._clock() - began
         for _ in params:
-            self.counts.answered(host.name, method, elapsed)
+            host.counts[method].answered(elapsed)
         if any(answer is not None for answer in answers):
             host.answered(elapsed)
         return answers
@@ -307,7 +305,7 @@ def _id(host: Host, found: str) -> int:
 
 def _learn(host: Host, method: str, asked: range | None, error: RpcError) -> bool:
     """Notes what a refusal tells of the host. False: the caller must ask differently."""
-    match error.outcome:
+    match error.refusal:
         case ShrinkTo(blocks) if asked is not None:
             host.takes(blocks, asked, error)
             return False
@@ -332,7 +330,7 @@ def _learn(host: Host, method: str, asked: range | None, error: RpcError) -> boo
 
 def _is_final(failure: TryAgain) -> bool:
     """Tells whether asking again in a moment is of no use."""
-    return isinstance(failure, RpcError) and isinstance(failure.outcome, WaitForHead | HistoryGone | GiveUp)
+    return isinstance(failure, RpcError) and isinstance(failure.refusal, WaitForHead | HistoryGone | GiveUp)
 
 
 def _spanned(asked: Sequence[range | None]) -> range | None:
@@ -341,12 +339,12 @@ def _spanned(asked: Sequence[range | None]) -> range | None:
 
 
 def _kind(error: TryAgain) -> str:
-    return type(error.outcome).__name__ if isinstance(error, RpcError) else type(error).__name__
+    return type(error.refusal).__name__ if isinstance(error, RpcError) else type(error).__name__
 
 
 def _span(error: TryAgain) -> int:
-    outcome = error.outcome if isinstance(error, RpcError) else None
-    return outcome.blocks if isinstance(outcome, ShrinkTo) else 0
+    refusal = error.refusal if isinstance(error, RpcError) else None
+    return refusal.blocks if isinstance(refusal, ShrinkTo) else 0
 
 
 def _names(urls: Sequence[str]) -> list[str]:

@@ -11,19 +11,10 @@ from typing import Any
 import msgspec
 
 from indexer.rpc.errors import NoAnswer, RpcError, shown_url, without_keys
-from indexer.rpc.query import asked_blocks
+from indexer.rpc.request import Request, requested_blocks
 
 READ_BODY = 4_096
 SHOWN_BODY = 200
-
-
-class Request(msgspec.Struct, frozen=True, gc=False):
-    """One question, as JSON-RPC words it."""
-
-    id: int
-    method: str
-    params: list[Any]
-    jsonrpc: str = "2.0"
 
 
 class Reply(msgspec.Struct, gc=False):
@@ -34,7 +25,7 @@ class Reply(msgspec.Struct, gc=False):
     retry_after: str | None = None
 
 
-class Answer(msgspec.Struct, gc=False):
+class Response(msgspec.Struct, gc=False):
     """A JSON-RPC answer whose parts are decoded when it is known which is there."""
 
     id: int | str | float | None = None
@@ -45,8 +36,8 @@ class Answer(msgspec.Struct, gc=False):
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for JSON that is none, is not UTF-8, or is nested without end."""
 
-_answers = msgspec.json.Decoder(Answer)
-_batches = msgspec.json.Decoder(list[Answer])
+_answers = msgspec.json.Decoder(Response)
+_batches = msgspec.json.Decoder(list[Response])
 
 
 def result_of(url: str, request: Request, reply: Reply) -> msgspec.Raw:
@@ -84,7 +75,7 @@ def start(url: str, reply: Reply) -> str:
     return f"{shown!r}{'...' if len(reply.body) > SHOWN_BODY else ''}"
 
 
-def _granted(answer: Answer | None) -> msgspec.Raw | None:
+def _granted(answer: Response | None) -> msgspec.Raw | None:
     if answer is None or not answer.result or (answer.error and answer.error != b"null"):
         return None
     return answer.result
@@ -95,7 +86,7 @@ def _refusal(url: str, request: Request, reply: Reply, error: Any) -> RpcError |
     code = error.get("code") if isinstance(error, dict) else None
     if not said and code is None and reply.status == HTTPStatus.OK:
         return NoAnswer(f"{shown_url(url)} answered {request.method} without a result: {start(url, reply)}")
-    asked = asked_blocks(request.method, request.params)
+    asked = requested_blocks(request.method, request.params)
     return RpcError(
         url,
         request.method,

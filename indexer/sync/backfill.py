@@ -11,7 +11,7 @@ from indexer.chain.chain import Chain
 from indexer.chain.headers import Heads
 from indexer.chain.wire import Header, RawLog, WrongAnswer
 from indexer.errors import TryAgain
-from indexer.rpc.gather import together
+from indexer.rpc.gather import gather
 from indexer.store import Checkpoint
 from indexer.store.watch_set import UNKNOWN_HASH
 
@@ -108,7 +108,7 @@ async def _read_range(chain: Chain, first: int, heads: Heads, pace: Pace) -> Bat
     end = ranges[-1][1]
     last = heads.finalized if heads.finalized.number == end else await chain.header(end)
     began = pace.clock()
-    found = await together(*(chain.range_logs(start, stop) for start, stop in ranges))
+    found = await gather(*(chain.range_logs(start, stop) for start, stop in ranges))
     logs = [log for part in found for log in part]
     pace.fetched(end - first + 1, len(logs), pace.clock() - began)
     blocks = await _with_headers(chain, logs)

@@ -16,7 +16,7 @@ from indexer.chain.chain import Chain
 from indexer.chain.headers import Heads
 from indexer.chain.wire import Header
 from indexer.errors import Stop, TryAgain
-from indexer.rpc.gather import together
+from indexer.rpc.gather import gather
 from indexer.store import Cause, Checkpoint, KeptBlock, Store
 from indexer.store.watch_set import UNKNOWN_HASH
 from indexer.sync.backfill import Pace, fetch_range
@@ -126,7 +126,7 @@ async def _fetch_next(chain: Chain, before: Checkpoint, heads: Heads, most: int)
     if before.hash not in (headers[0].parent_hash, UNKNOWN_HASH):
         raise TryAgain(f"Block {first} is no child of the block {before.number} that is indexed: the chain moved.")
     chain.check_links(headers)
-    logs = await together(*map(chain.block_logs, headers))
+    logs = await gather(*map(chain.block_logs, headers))
     if (await chain.header(last)).hash != headers[-1].hash:
         raise TryAgain(f"Block {last} changed while its logs were read; they are read again.")
     blocks = [await chain.confirm(header, found) for header, found in zip(headers, logs, strict=True)]

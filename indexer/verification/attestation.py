@@ -17,7 +17,7 @@ from indexer.proof.bloom import Bloom
 from indexer.proof.evidence import StoredBlock
 from indexer.proof.header import ProvenHeader, decode_header, encode_header
 from indexer.proof.judge import Verified
-from indexer.rpc.gather import together
+from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
 from indexer.store.digest import block_digest
 from indexer.store.event_ranges import Range, Stored
@@ -98,7 +98,7 @@ class Attester:
         before: ProvenHeader | None = None
         for start in range(first, end + 1, BLOCKS_A_CHUNK):
             numbers = range(start, min(start + BLOCKS_A_CHUNK, end + 1))
-            told = await together(*map(self._header, numbers))
+            told = await gather(*map(self._header, numbers))
             headers = [header for header, _ in told]
             for header in headers:
                 _check_link(before, header)
@@ -158,7 +158,7 @@ class Attester:
                 raise Unattestable(f"block {header.number}: events of it are stored, but its bloom excludes them")
             else:
                 attested.excluded += 1
-        await together(*map(self._rebuild, suspects))
+        await gather(*map(self._rebuild, suspects))
         attested.rebuilt += len(suspects)
         self._take_digest(stored, attested)
 

@@ -8,8 +8,8 @@ from msgspec import Struct
 from sqlalchemy import Connection, text
 
 from indexer.rpc import RpcError
-from indexer.rpc.outcomes import HistoryGone, Reverted
 from indexer.rpc.providers import Providers
+from indexer.rpc.refusals import HistoryGone, Reverted
 from schema.profile.calls import CallField, CompiledCall
 from schema.profile.model import Reader
 from schema.tables.values import OPEN
@@ -86,7 +86,7 @@ async def ask(rpc: Providers, to: bytes, data: bytes, block_number: int) -> byte
     try:
         answer = await rpc.call("eth_call", [call, hex(block_number)], str)
     except RpcError as error:
-        if isinstance(error.outcome, Reverted | HistoryGone):
+        if isinstance(error.refusal, Reverted | HistoryGone):
             return None
         raise
     return bytes.fromhex(answer.result[2:])

@@ -13,7 +13,7 @@ from indexer.errors import TryAgain
 from indexer.proof.evidence import StoredBlock
 from indexer.proof.judge import Contradicted, Judge, Outcome, Untold, Unverifiable, Verified, Wrong
 from indexer.rpc import NoAnswer
-from indexer.rpc.gather import together
+from indexer.rpc.gather import gather
 from indexer.store.verification import Judged, Levels
 from indexer.verification.witness import Sources, Witness
 from schema.program.logs import tell
@@ -122,7 +122,7 @@ class Verifier:
     async def _outcomes(self, blocks: Sequence[StoredBlock], *, patience: int) -> list[Outcome | None]:
         """Returns the outcomes, None for a block that was not asked for in vain `patience` times yet."""
         self._seconds = -self._witness.seconds
-        return await together(*(self._patiently(block, patience) for block in blocks))
+        return await gather(*(self._patiently(block, patience) for block in blocks))
 
     async def _patiently(self, block: StoredBlock, patience: int) -> Outcome | None:
         try:

@@ -13,8 +13,8 @@ from indexer.proof.evidence import Evidence, LocatedReceipt
 from indexer.proof.receipt import FAILURE, SUCCESS, Log, Receipt
 from indexer.rpc import RpcError
 from indexer.rpc.host import Host
-from indexer.rpc.outcomes import GiveUp
 from indexer.rpc.providers import Providers
+from indexer.rpc.refusals import GiveUp
 
 
 class Sources(Struct):
@@ -75,7 +75,7 @@ class Witness:
                     "eth_getBlockReceipts", [number], list[JsonReceipt] | None, avoid, hosts
                 )
             except RpcError as error:
-                if not isinstance(error.outcome, GiveUp):
+                if not isinstance(error.refusal, GiveUp):
                     raise
                 self._has_block_receipts = False
             else:

@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.chain.log_query import MOST_DOUBTS, LogQuery, divide
-from indexer.rpc.outcomes import (
+from indexer.rpc.refusals import (
     BackOff,
     GiveUp,
     HalveQuery,
     HistoryGone,
-    Outcome,
+    Refusal,
     ShrinkTo,
     SmallerBatch,
     SplitAddresses,
@@ -19,7 +19,7 @@ from indexer.rpc.outcomes import (
 )
 
 numbers = st.integers(0, 400)
-outcomes = st.one_of(
+refusals = st.one_of(
     st.builds(ShrinkTo, st.integers(1, 500)),
     st.builds(UseRange, numbers, numbers),
     st.sampled_from([HalveQuery(), SplitAddresses(), SmallerBatch(), Unknown()]),
@@ -34,9 +34,9 @@ queries = st.builds(
 )
 
 
-@given(query=queries, outcome=outcomes)
-def test_the_parts_ask_for_exactly_the_same_and_each_for_less(query: LogQuery, outcome: Outcome) -> None:
-    parts = divide(query, outcome)
+@given(query=queries, refusal=refusals)
+def test_the_parts_ask_for_exactly_the_same_and_each_for_less(query: LogQuery, refusal: Refusal) -> None:
+    parts = divide(query, refusal)
     asked = [
         (block, address) for part in parts for block in range(part.first, part.last + 1) for address in part.addresses
     ]
@@ -45,11 +45,11 @@ def test_the_parts_ask_for_exactly_the_same_and_each_for_less(query: LogQuery, o
     assert all(part.blocks * len(part.addresses) < len(whole) for part in parts)
 
 
-@given(query=queries, outcome=outcomes)
-def test_a_query_is_cut_to_the_end_or_not_at_all(query: LogQuery, outcome: Outcome) -> None:
+@given(query=queries, refusal=refusals)
+def test_a_query_is_cut_to_the_end_or_not_at_all(query: LogQuery, refusal: Refusal) -> None:
     pending, rounds = [query], 0
     while pending:
-        pending = [part for asked in pending[:3] for part in divide(asked, outcome)]
+        pending = [part for asked in pending[:3] for part in divide(asked, refusal)]
         rounds += 1
         assert rounds < 500
 
@@ -84,5 +84,5 @@ def test_for_words_that_nobody_knows_a_query_is_halved_a_few_times_only() -> Non
 
 
 def test_what_time_or_another_provider_must_mend_is_not_cut() -> None:
-    for outcome in (BackOff(), WaitForHead(), HistoryGone(), GiveUp()):
-        assert divide(LogQuery(0, 10_000, ["a", "b"]), outcome) == []
+    for refusal in (BackOff(), WaitForHead(), HistoryGone(), GiveUp()):
+        assert divide(LogQuery(0, 10_000, ["a", "b"]), refusal) == []

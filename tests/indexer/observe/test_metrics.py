@@ -51,8 +51,8 @@ async def told_by(engine: Engine, record: Record) -> Told:
     await indexer.catch_up()
     node.mine_blocks(3)
     pool = Pool([NODE])
-    pool.counts.answered(pool.hosts[0].name, "eth_getLogs", 0.02)
-    pool.counts.failed(pool.hosts[0].name, "eth_getLogs", "BackOff")
+    pool.hosts[0].counts["eth_getLogs"].answered(0.02)
+    pool.hosts[0].counts["eth_getLogs"].failed("BackOff")
     server = serve_metrics([ChainCollector(engine, node.chain_id, pool, record)], "127.0.0.1", 0)
     try:
         text = await asyncio.to_thread(read, f"http://127.0.0.1:{server.server_port}/metrics")

@@ -6,13 +6,13 @@ import msgspec
 import pytest
 
 from indexer.rpc import NoAnswer, RpcError
-from indexer.rpc.catalogue import CATALOGUE, Said, outcome_of
-from indexer.rpc.outcomes import (
+from indexer.rpc.catalogue import CATALOGUE, Said, refusal_of
+from indexer.rpc.refusals import (
     BackOff,
     GiveUp,
     HalveQuery,
     HistoryGone,
-    Outcome,
+    Refusal,
     Reverted,
     ShrinkTo,
     SmallerBatch,
@@ -21,12 +21,13 @@ from indexer.rpc.outcomes import (
     UseRange,
     WaitForHead,
 )
-from indexer.rpc.reply import Reply, Request, result_of
+from indexer.rpc.reply import Reply, result_of
+from indexer.rpc.request import Request
 
 ASKED = 100_000
 """Blocks in the query that was refused."""
 
-Row = tuple[str, int | None, str, Any, Outcome]
+Row = tuple[str, int | None, str, Any, Refusal]
 """Who, the error's code, its message, its data, and what it asks for."""
 
 SPANS: list[Row] = [
@@ -196,17 +197,17 @@ LOGS = Request(7, "eth_getLogs", [{"fromBlock": hex(1_000), "toBlock": hex(1_000
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}: {row[2][:40]}")
 def test_a_known_text_has_its_outcome_in_a_whole_error_body(row: Row) -> None:
-    _, code, message, data, outcome = row
+    _, code, message, data, refusal = row
     error = {"code": code, "message": message} | ({} if data is None else {"data": data})
     body = msgspec.json.encode({"jsonrpc": "2.0", "id": 7, "error": error})
-    assert refused(Reply(200, body)).outcome == outcome
+    assert refused(Reply(200, body)).refusal == refusal
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}: {row[2][:40]}")
 def test_case_does_not_matter(row: Row) -> None:
-    _, code, message, data, outcome = row
+    _, code, message, data, refusal = row
     text = f"{message}, {data}".upper().replace("0X", "0x")
-    assert outcome_of(text, code=code, span=ASKED) == outcome
+    assert refusal_of(text, code=code, span=ASKED) == refusal
 
 
 @pytest.mark.parametrize("said", CATALOGUE, ids=lambda said: said.pattern.pattern[:60])
@@ -219,7 +220,7 @@ def test_no_row_of_the_catalogue_is_hidden_by_those_before_it(said: Said) -> Non
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "outcome"),
+    ("status", "body", "refusal"),
     [
         (400, b'{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"up to a 10 block range"}}', ShrinkTo(10)),
         (429, b'{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"Max range: 800"}}', ShrinkTo(800)),
@@ -234,38 +235,38 @@ def test_no_row_of_the_catalogue_is_hidden_by_those_before_it(said: Said) -> Non
         (301, b"moved", Unknown()),
     ],
 )
-def test_the_body_of_an_http_error_reaches_the_one_who_decides(status: int, body: bytes, outcome: Outcome) -> None:
-    assert refused(Reply(status, body)).outcome == outcome
+def test_the_body_of_an_http_error_reaches_the_one_who_decides(status: int, body: bytes, refusal: Refusal) -> None:
+    assert refused(Reply(status, body)).refusal == refusal
 
 
-@pytest.mark.parametrize(("status", "outcome"), [
+@pytest.mark.parametrize(("status", "refusal"), [
     (429, BackOff()), (404, GiveUp()), (405, GiveUp()), (501, GiveUp()), (505, GiveUp()), (401, GiveUp()),
     (500, Unknown()), (502, Unknown()), (400, Unknown()),
 ])  # fmt: skip
-def test_a_status_decides_where_the_text_says_nothing(status: int, outcome: Outcome) -> None:
-    assert outcome_of("<html>sorry</html>", status=status) == outcome
+def test_a_status_decides_where_the_text_says_nothing(status: int, refusal: Refusal) -> None:
+    assert refusal_of("<html>sorry</html>", status=status) == refusal
 
 
 def test_a_hint_in_the_body_of_an_http_error_counts_for_more_than_its_status() -> None:
-    assert outcome_of("up to a 10 block range", status=429) == ShrinkTo(10)
-    assert outcome_of("Max range: 800", status=400) == ShrinkTo(800)
+    assert refusal_of("up to a 10 block range", status=429) == ShrinkTo(10)
+    assert refusal_of("Max range: 800", status=400) == ShrinkTo(800)
 
 
 def test_the_time_that_a_provider_asks_for_is_kept() -> None:
-    assert outcome_of("Too Many Requests", status=429, retry_after=7.0) == BackOff(7.0)
-    assert outcome_of("503 Service Unavailable", status=503, retry_after=3.0) == BackOff(3.0)
+    assert refusal_of("Too Many Requests", status=429, retry_after=7.0) == BackOff(7.0)
+    assert refusal_of("503 Service Unavailable", status=503, retry_after=3.0) == BackOff(3.0)
 
 
 @pytest.mark.parametrize(("span", "blocks"), [(None, 10_000), (50_000, 10_000), (10_000, 100), (150, 75), (1, 1)])
 def test_a_limit_without_a_number_is_searched_from_what_was_asked(span: int | None, blocks: int) -> None:
-    assert outcome_of("Block range limit exceeded.", span=span) == ShrinkTo(blocks)
+    assert refusal_of("Block range limit exceeded.", span=span) == ShrinkTo(blocks)
 
 
 @pytest.mark.parametrize(
     ("number", "blocks"), [("10,000", 10_000), ("10.000", 10_000), ("2K", 2_000), ("2.5k", 2_500), ("500.", 500)]
 )
 def test_numbers_are_read_as_people_write_them(number: str, blocks: int) -> None:
-    assert outcome_of(f"maximum block range: {number}") == ShrinkTo(blocks)
+    assert refusal_of(f"maximum block range: {number}") == ShrinkTo(blocks)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +298,7 @@ def test_a_result_counts_however_its_id_is_written(id: bytes) -> None:
     [("3", 3.0), ("1.5", 1.5), ("soon", None), ("nan", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), (None, None)],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date(header: str | None, seconds: float | None) -> None:
-    assert refused(Reply(429, b"slow down", header)).outcome == BackOff(seconds)
+    assert refused(Reply(429, b"slow down", header)).refusal == BackOff(seconds)
 
 
 def test_a_provider_that_quotes_the_key_does_not_make_us_tell_it() -> None:

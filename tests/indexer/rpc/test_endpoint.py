@@ -36,7 +36,8 @@ async def test_web3_is_told_of_a_node_that_is_not_there() -> None:
 NESTED = """
 from indexer.rpc import endpoint
 from indexer.rpc.errors import RpcError
-from indexer.rpc.reply import Reply, Request, result_of
+from indexer.rpc.reply import Reply, result_of
+from indexer.rpc.request import Request
 
 for depth in (50, 900, 60_000):
     error = b'{"error":' + b"[" * depth + b'"why"' + b"]" * depth + b"}"

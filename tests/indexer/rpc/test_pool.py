@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from indexer.chain.wire import WrongAnswer
 from indexer.errors import Stop, TryAgain
 from indexer.rpc import NoAnswer, Pool, RpcError
-from indexer.rpc.adaptive_limit import Slots
+from indexer.rpc.adaptive_limit import AdaptiveLimit
 from indexer.rpc.backoff import LONGEST_WAIT_SECONDS, wait_seconds
-from indexer.rpc.outcomes import GiveUp, HistoryGone, ShrinkTo
+from indexer.rpc.refusals import GiveUp, HistoryGone, ShrinkTo
 from tests.support.rpc import faults
 from tests.support.rpc.clock import Clock
 from tests.support.rpc.faultproxy import Exchange, FaultProxy
@@ -188,15 +188,15 @@ def told_to_wait(seconds: int, status: int = 429) -> Callable[[Exchange], bool]:
 
 async def test_a_provider_that_complains_is_asked_less_at_once_and_slowly_more_again() -> None:
     async with pool_of(1) as (pool, [only]):
-        slots = pool.hosts[0].slots
-        before = slots.limit
+        limit = pool.hosts[0].limit
+        before = limit.size
         only.inject(faults.rate_limited, times=1)
         await pool.call("eth_call", [{}, "0x1"], str)
-        shrunk = slots.limit
+        shrunk = limit.size
         assert shrunk < before / 2 + 1
         for _ in range(20):
             await pool.call("eth_call", [{}, "0x1"], str)
-        assert shrunk < slots.limit < before + 3
+        assert shrunk < limit.size < before + 3
 
 
 @given(attempt=st.integers(1, 10_000), chance=st.floats(0, 1))
@@ -206,12 +206,12 @@ def test_a_wait_is_anything_up_to_a_ceiling_that_doubles_to_half_a_minute(attemp
 
 
 async def test_never_more_than_the_limit_is_under_way_and_nobody_is_forgotten() -> None:
-    slots = Slots(start=3, most=3)
+    limit = AdaptiveLimit(start=3, largest=3)
     under_way, most = 0, 0
 
     async def work(number: int) -> None:
         nonlocal under_way, most
-        async with slots:
+        async with limit:
             under_way += 1
             most = max(most, under_way)
             await asyncio.sleep(0)
@@ -224,7 +224,7 @@ async def test_never_more_than_the_limit_is_under_way_and_nobody_is_forgotten() 
     done = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
     assert most == 3
     assert sum(result is None for result in done) == 37
-    assert slots.taken == 0
+    assert limit.taken == 0
 
 
 # What is remembered of each
@@ -235,7 +235,7 @@ async def test_the_range_limit_of_a_host_is_remembered_and_the_rest_goes_to_anot
         narrow.inject(faults.range_hint_with_status_400)
         with pytest.raises(RpcError) as caught:
             await pool.call("eth_getLogs", logs_of(1, 100), list[Any])
-        assert caught.value.outcome == ShrinkTo(10)
+        assert caught.value.refusal == ShrinkTo(10)
         assert (await pool.call("eth_getLogs", logs_of(1, 100), list[Any])).result == []
         assert (await pool.call("eth_getLogs", logs_of(1, 10), list[Any])).result == []
         assert (len(narrow.calls) + len(wide.calls), narrow.calls[:1]) == (3, ["eth_getLogs"])
@@ -248,7 +248,7 @@ async def test_a_limit_that_is_known_is_told_without_asking_until_it_is_forgotte
         for _ in range(3):
             with pytest.raises(RpcError) as caught:
                 await pool.call("eth_getLogs", logs_of(1, 100), list[Any])
-            assert caught.value.outcome == ShrinkTo(10)
+            assert caught.value.refusal == ShrinkTo(10)
         assert (struck.struck, len(only.calls)) == (1, 1)
         clock.now += 3_601
         assert (await pool.call("eth_getLogs", logs_of(1, 100), list[Any])).result == []
@@ -289,7 +289,7 @@ async def test_where_nobody_has_a_block_any_more_the_reason_is_told() -> None:
         for _ in range(2):
             with pytest.raises(RpcError, match="missing trie node") as caught:
                 await pool.call("eth_call", [{}, "0x64"], str)
-            assert caught.value.outcome == HistoryGone()
+            assert caught.value.refusal == HistoryGone()
         assert [len(proxy.calls) for proxy in proxies] == [1, 1]
 
 
@@ -302,7 +302,7 @@ async def test_a_method_that_a_host_does_not_offer_is_asked_elsewhere_and_the_ho
         other.inject(faults.no_block_receipts)
         with pytest.raises(RpcError) as caught:
             await pool.call("eth_getBlockReceipts", ["0x1"], str)
-        assert caught.value.outcome == GiveUp()
+        assert caught.value.refusal == GiveUp()
 
 
 # Asking another one
@@ -386,7 +386,7 @@ async def test_requests_errors_retries_and_latency_are_counted_by_host_and_metho
     async with pool_of(2) as (pool, [one, _]):
         one.inject(faults.html_with_status_200, times=1)
         await pool.call("eth_call", [{}, "0x1"], str)
-        first, second = (pool.counts.tallies[host.name, "eth_call"] for host in pool.hosts)
+        first, second = (host.counts["eth_call"] for host in pool.hosts)
         assert (first.requests, first.errors, first.retries) == (1, {"NoAnswer": 1}, 0)
         assert (second.requests, second.errors, second.retries) == (1, {}, 1)
         assert sum(first.latency.counts) == 1

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from indexer.errors import TryAgain
 from indexer.rpc import RpcError
-from indexer.rpc.gather import together
+from indexer.rpc.gather import gather
 from indexer.sync.backfill import EVENTS_A_STEP, SLOW_SECONDS, Pace
 from indexer.sync.step import Indexed, UpToDate
 from tests.support.chain.fakechain import FakeNode, emitted
@@ -194,7 +194,7 @@ async def test_when_one_thing_fails_the_others_end_before_the_failure_is_told() 
         raise TryAgain("no")
 
     with pytest.raises(TryAgain, match="no"):
-        await together(last(), fails(), last())
+        await gather(last(), fails(), last())
     assert ended == ["last", "last"]
 
 

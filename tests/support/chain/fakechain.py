@@ -19,7 +19,7 @@ from eth_utils.crypto import keccak
 
 from indexer.errors import TryAgain
 from indexer.rpc import Endpoint, RpcError
-from indexer.rpc.gather import together
+from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
 from indexer.rpc.providers import Answered
 from schema.abi.decoder import EventSignature, parse_event
@@ -180,7 +180,7 @@ class FakeNode:
     async def call_each(
         self, method: str, params: Sequence[list[Any]], result: type[ResultT]
     ) -> list[Answered[ResultT]]:
-        return await together(*(self.call(method, each, result) for each in params))
+        return await gather(*(self.call(method, each, result) for each in params))
 
     def distrust(self, host: Host, reason: TryAgain) -> None:
         """There is no other."""

@@ -1,9 +1,20 @@
-"""Which blocks a JSON-RPC request asks about."""
+"""JSON-RPC requests, and the blocks that they are about."""
 
 from typing import Any
 
+import msgspec
 
-def asked_blocks(method: str, params: list[Any]) -> range | None:
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """A JSON-RPC request."""
+
+    id: int
+    method: str
+    params: list[Any]
+    jsonrpc: str = "2.0"
+
+
+def requested_blocks(method: str, params: list[Any]) -> range | None:
     """Returns the blocks that a request names by number; None where it names none, or by tag or hash only."""
     place = PLACE_OF_BLOCK.get(method)
     if place is None or place >= len(params):

@@ -54,7 +54,7 @@ class Unknown(Struct, frozen=True):
     """Nobody has seen this text: halve, then back off, then report it."""
 
 
-Outcome = (
+Refusal = (
     ShrinkTo
     | UseRange
     | HalveQuery
