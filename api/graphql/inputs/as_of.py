@@ -1,6 +1,7 @@
-"""`asOf`: the points at which the root fields answer."""
+"""`asOf`: the points at which the root fields are read."""
 
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 from strawberry import UNSET
@@ -15,27 +16,39 @@ from api.queries.sql.times import seconds_down
 
 @strawberry.input(
     one_of=True,
-    description="The point at which to answer. Without it: the newest indexed block. Beyond that block: "
-    "BAD_USER_INPUT. `block` is refused (reason AMBIGUOUS) when several networks are indexed.",
+    description="The point at which the request is read; by default the newest indexed block. A point beyond "
+    "that block is refused with BAD_USER_INPUT. `block` is refused (reason AMBIGUOUS) if several "
+    "networks are indexed.",
 )
 class AsOf:
     block: BigInt | None = strawberry.field(
         default=UNSET,
-        description="State after this block. Where its header is not kept (no event of ours in it) `Device.asOf` shows "
-        "the block that was used: the last kept one at or before it.",
+        description="The state after this block. If its header is not stored because no event is in it, the last "
+        "stored block at or before it is used; `Device.asOf` shows it.",
     )
     block_hash: Bytes32 | None = strawberry.field(
         default=UNSET,
-        description="A canonical block that is kept; one that a reorg removed is refused (reason ORPHANED).",
+        description="The state after the canonical block with this hash. A block that a reorg removed is refused "
+        "(reason ORPHANED), and so is one whose header is not stored.",
     )
     timestamp: datetime | None = strawberry.field(
         default=UNSET,
-        description="State after the last block at or before this instant; expiry is compared with the instant itself.",
+        description="The state after the last block at or before this instant. Expiries are compared with the "
+        "instant itself.",
     )
 
 
+AsOfArgument = Annotated[
+    AsOf | None,
+    strawberry.argument(description="The point at which the field is read; by default the newest indexed block."),
+]
+AtInstant = Annotated[
+    datetime | None, strawberry.argument(description="The instant to judge. Events recorded after it do not count.")
+]
+
+
 async def pins_at(context: Context, as_of: AsOf | None) -> tuple[Pin, ...]:
-    """Returns the point of each chain that an `asOf` names; those of the snapshot without one. Raises BadUserInput."""
+    """Returns the point of each chain that an `asOf` names, by default that of the snapshot. Raises BadUserInput."""
     if as_of is None or as_of is UNSET:
         return context.snapshot.pins
     if as_of.block is not None and as_of.block is not UNSET:
@@ -96,7 +109,7 @@ async def _pins_at_time(context: Context, instant: datetime) -> tuple[Pin, ...]:
 
 
 async def check_canonical(context: Context, pins: tuple[Pin, ...]) -> None:
-    """Refuses pins whose block is no longer canonical: STALE_CURSOR."""
+    """Raises BadUserInput (STALE_CURSOR) if the block of a pin is no longer canonical."""
     for pin in pins:
         if pin.block is not None and not await stands(context, pin.block):
             raise BadUserInput(
@@ -107,7 +120,7 @@ async def check_canonical(context: Context, pins: tuple[Pin, ...]) -> None:
 
 
 async def stands(context: Context, block: BlockPoint) -> bool:
-    """Tells whether a block that an id or a cursor carries is still canonical."""
+    """Returns whether the block of an id or a cursor is still canonical."""
     chain = context.snapshot.chains.get(block.chain_id)
     if chain is None:
         return False

@@ -1,4 +1,4 @@
-"""What lists may be asked: the filters of the API, and how they are handed to the queries."""
+"""The filters of lists, and how they become the filters of the queries."""
 
 from dataclasses import fields, is_dataclass
 from datetime import datetime
@@ -27,308 +27,336 @@ MAX_DEPTH = 4
 MAX_VALUES = 100
 
 
-def asked(description: str, name: str | None = None) -> Any:
-    """Returns an input field that may be left out."""
+def optional(description: str, name: str | None = None) -> Any:
+    """Declares an optional input field."""
     return strawberry.field(default=UNSET, description=description, name=name)
 
 
 class Operators:
-    """Marks the inputs that compare one field."""
+    """The base of inputs that compare one field."""
 
 
-EQ, NE = "Equal.", "Not equal, or absent."
-IN, NOT_IN = "One of these, at most 100.", "None of these, or absent; at most 100."
-LT, LTE, GT, GTE = "Less.", "Less or equal.", "Greater.", "Greater or equal."
-IS_NULL = "true: absent. false: present."
-STARTS_WITH = "Begins with this, by code point."
+EQ, NE = "Equal to this value.", "Not equal to this value, or null."
+IN, NOT_IN = "Equal to one of these values, at most 100.", "Equal to none of these values, or null; at most 100 values."
+LT, LTE, GT, GTE = (
+    "Less than this value.",
+    "Less than or equal to this value.",
+    "Greater than this value.",
+    "Greater than or equal to this value.",
+)
+IS_NULL = "true: the field is null. false: the field is not null."
+STARTS_WITH = "Starts with this text, compared by code point."
 
 
-@strawberry.input(description="Compares whole numbers of any size.")
+@strawberry.input(description="Compares an integer of any size.")
 class BigIntFilter(Operators):
-    eq: BigInt | None = asked(EQ)
-    ne: BigInt | None = asked(NE)
-    in_: list[BigInt] | None = asked(IN, "in")
-    not_in: list[BigInt] | None = asked(NOT_IN)
-    lt: BigInt | None = asked(LT)
-    lte: BigInt | None = asked(LTE)
-    gt: BigInt | None = asked(GT)
-    gte: BigInt | None = asked(GTE)
-    is_null: bool | None = asked(IS_NULL)
+    eq: BigInt | None = optional(EQ)
+    ne: BigInt | None = optional(NE)
+    in_: list[BigInt] | None = optional(IN, "in")
+    not_in: list[BigInt] | None = optional(NOT_IN)
+    lt: BigInt | None = optional(LT)
+    lte: BigInt | None = optional(LTE)
+    gt: BigInt | None = optional(GT)
+    gte: BigInt | None = optional(GTE)
+    is_null: bool | None = optional(IS_NULL)
 
 
-@strawberry.input(description="Compares counts.")
+@strawberry.input(description="Compares a count.")
 class IntFilter(Operators):
-    eq: int | None = asked(EQ)
-    ne: int | None = asked("Not equal.")
-    in_: list[int] | None = asked(IN, "in")
-    not_in: list[int] | None = asked("None of these, at most 100.")
-    lt: int | None = asked(LT)
-    lte: int | None = asked(LTE)
-    gt: int | None = asked(GT)
-    gte: int | None = asked(GTE)
+    eq: int | None = optional(EQ)
+    ne: int | None = optional("Not equal to this value.")
+    in_: list[int] | None = optional(IN, "in")
+    not_in: list[int] | None = optional("Equal to none of these values, at most 100.")
+    lt: int | None = optional(LT)
+    lte: int | None = optional(LTE)
+    gt: int | None = optional(GT)
+    gte: int | None = optional(GTE)
 
 
-@strawberry.input(description="Compares text, by code point.")
+@strawberry.input(description="Compares text by code point.")
 class StringFilter(Operators):
-    eq: str | None = asked(EQ)
-    ne: str | None = asked(NE)
-    in_: list[str] | None = asked(IN, "in")
-    not_in: list[str] | None = asked(NOT_IN)
-    starts_with: str | None = asked(STARTS_WITH)
-    is_null: bool | None = asked(IS_NULL)
+    eq: str | None = optional(EQ)
+    ne: str | None = optional(NE)
+    in_: list[str] | None = optional(IN, "in")
+    not_in: list[str] | None = optional(NOT_IN)
+    starts_with: str | None = optional(STARTS_WITH)
+    is_null: bool | None = optional(IS_NULL)
 
 
-@strawberry.input(description="Compares addresses, whatever their case.")
+@strawberry.input(description="Compares addresses, in any case.")
 class AddressFilter(Operators):
-    eq: Address | None = asked(EQ)
-    ne: Address | None = asked(NE)
-    in_: list[Address] | None = asked(IN, "in")
-    not_in: list[Address] | None = asked(NOT_IN)
-    is_null: bool | None = asked(IS_NULL)
+    eq: Address | None = optional(EQ)
+    ne: Address | None = optional(NE)
+    in_: list[Address] | None = optional(IN, "in")
+    not_in: list[Address] | None = optional(NOT_IN)
+    is_null: bool | None = optional(IS_NULL)
 
 
 @strawberry.input(description="Compares hashes.")
 class Bytes32Filter(Operators):
-    eq: Bytes32 | None = asked(EQ)
-    in_: list[Bytes32] | None = asked(IN, "in")
+    eq: Bytes32 | None = optional(EQ)
+    in_: list[Bytes32] | None = optional(IN, "in")
 
 
-@strawberry.input(description="Half-open ranges: `gte` with `lt`.")
+@strawberry.input(description="Compares a time. For half-open ranges use `gte` with `lt`.")
 class DateTimeFilter(Operators):
-    eq: datetime | None = asked(EQ)
-    lt: datetime | None = asked("Before.")
-    lte: datetime | None = asked("At or before.")
-    gt: datetime | None = asked("After.")
-    gte: datetime | None = asked("At or after.")
-    is_null: bool | None = asked(IS_NULL)
+    eq: datetime | None = optional(EQ)
+    lt: datetime | None = optional("Before this instant.")
+    lte: datetime | None = optional("At or before this instant.")
+    gt: datetime | None = optional("After this instant.")
+    gte: datetime | None = optional("At or after this instant.")
+    is_null: bool | None = optional(IS_NULL)
 
 
 @strawberry.input(
-    description="eq, ne, in, notIn and startsWith compare the text; lt, lte, gt and gte compare by semver 2.0.0 "
-    "precedence (a leading v is ignored), take a semver, and match no version that is not one: list those with "
-    "`semver: false`."
+    description="Compares a version. eq, ne, in, notIn and startsWith compare the text. lt, lte, gt and gte take "
+    "a semver and compare by the precedence of semver 2.0.0 (a leading v is ignored); they match no "
+    "version that is not a semver. To list those, use `semver: false`."
 )
 class VersionFilter(Operators):
-    eq: str | None = asked(EQ)
-    ne: str | None = asked(NE)
-    in_: list[str] | None = asked(IN, "in")
-    not_in: list[str] | None = asked(NOT_IN)
-    starts_with: str | None = asked(STARTS_WITH)
-    lt: str | None = asked("Below, by semver.")
-    lte: str | None = asked("Below or of equal precedence, by semver.")
-    gt: str | None = asked("Above, by semver.")
-    gte: str | None = asked("Above or of equal precedence, by semver.")
-    semver: bool | None = asked("Whether it is there and can be ordered by semver (false: is there and cannot).")
-    is_null: bool | None = asked(IS_NULL)
+    eq: str | None = optional(EQ)
+    ne: str | None = optional(NE)
+    in_: list[str] | None = optional(IN, "in")
+    not_in: list[str] | None = optional(NOT_IN)
+    starts_with: str | None = optional(STARTS_WITH)
+    lt: str | None = optional("Lower precedence than this version.")
+    lte: str | None = optional("Lower precedence than this version, or equal.")
+    gt: str | None = optional("Higher precedence than this version.")
+    gte: str | None = optional("Higher precedence than this version, or equal.")
+    semver: bool | None = optional("true: the version is a semver. false: the version is not null and not a semver.")
+    is_null: bool | None = optional(IS_NULL)
 
 
 @strawberry.input(description="Compares the current firmware.")
 class FirmwareFilter:
-    version: VersionFilter | None = asked("Its version.")
-    image_hash: Bytes32Filter | None = asked("The hash of its image, as the update stated it.")
+    version: VersionFilter | None = optional("The version of the firmware.")
+    image_hash: Bytes32Filter | None = optional("The hash of the firmware image, as the update states it.")
 
 
 @strawberry.input(description="Compares the answer to a question of provenance.")
 class VerdictFilter(Operators):
-    eq: Verdict | None = asked(EQ)
-    ne: Verdict | None = asked("Not equal.")
-    in_: list[Verdict] | None = asked(IN, "in")
-    not_in: list[Verdict] | None = asked("None of these, at most 100.")
+    eq: Verdict | None = optional(EQ)
+    ne: Verdict | None = optional("Not equal to this value.")
+    in_: list[Verdict] | None = optional(IN, "in")
+    not_in: list[Verdict] | None = optional("Equal to none of these values, at most 100.")
 
 
-@strawberry.input(description="Compares what a licence is worth at the answer's time.")
+@strawberry.input(description="Compares the status of a license at the time of the response.")
 class LicenseStatusFilter(Operators):
-    eq: LicenseStatus | None = asked(EQ)
-    ne: LicenseStatus | None = asked("Not equal.")
-    in_: list[LicenseStatus] | None = asked(IN, "in")
-    not_in: list[LicenseStatus] | None = asked("None of these, at most 100.")
+    eq: LicenseStatus | None = optional(EQ)
+    ne: LicenseStatus | None = optional("Not equal to this value.")
+    in_: list[LicenseStatus] | None = optional(IN, "in")
+    not_in: list[LicenseStatus] | None = optional("Equal to none of these values, at most 100.")
 
 
-@strawberry.input(description="Compares how far a device is in its end of life.")
+@strawberry.input(description="Compares the end-of-life status of a device.")
 class EndOfLifeStatusFilter(Operators):
-    eq: EndOfLifeStatus | None = asked(EQ)
-    ne: EndOfLifeStatus | None = asked("Not equal.")
-    in_: list[EndOfLifeStatus] | None = asked(IN, "in")
-    not_in: list[EndOfLifeStatus] | None = asked("None of these, at most 100.")
+    eq: EndOfLifeStatus | None = optional(EQ)
+    ne: EndOfLifeStatus | None = optional("Not equal to this value.")
+    in_: list[EndOfLifeStatus] | None = optional(IN, "in")
+    not_in: list[EndOfLifeStatus] | None = optional("Equal to none of these values, at most 100.")
 
 
-@strawberry.input(description="Compares what events recorded.")
+@strawberry.input(description="Compares the kind of an event.")
 class LifecycleEventKindFilter(Operators):
-    eq: Kind | None = asked(EQ)
-    ne: Kind | None = asked("Not equal.")
-    in_: list[Kind] | None = asked(IN, "in")
-    not_in: list[Kind] | None = asked("None of these, at most 100.")
+    eq: Kind | None = optional(EQ)
+    ne: Kind | None = optional("Not equal to this value.")
+    in_: list[Kind] | None = optional(IN, "in")
+    not_in: list[Kind] | None = optional("Equal to none of these values, at most 100.")
 
 
-@strawberry.input(description="Compares the EPCIS action.")
+@strawberry.input(description="Compares the EPCIS action of an event.")
 class EpcisActionFilter(Operators):
-    eq: EpcisAction | None = asked(EQ)
-    in_: list[EpcisAction] | None = asked(IN, "in")
+    eq: EpcisAction | None = optional(EQ)
+    in_: list[EpcisAction] | None = optional(IN, "in")
 
 
-@strawberry.input(description="Compares how well an event is verified.")
+@strawberry.input(description="Compares the verification level of an event.")
 class VerificationLevelFilter(Operators):
-    eq: VerificationLevel | None = asked(EQ)
-    in_: list[VerificationLevel] | None = asked(IN, "in")
+    eq: VerificationLevel | None = optional(EQ)
+    in_: list[VerificationLevel] | None = optional(IN, "in")
 
 
-@strawberry.input(description="Compares how far an event is from being taken back.")
+@strawberry.input(description="Compares the finality of an event's block.")
 class FinalityFilter(Operators):
-    eq: Finality | None = asked(EQ)
-    in_: list[Finality] | None = asked(IN, "in")
+    eq: Finality | None = optional(EQ)
+    in_: list[Finality] | None = optional(IN, "in")
 
 
-@strawberry.input(description="Asks for contradictions.")
+@strawberry.input(description="Compares the flags of an event.")
 class EventFlagFilter(Operators):
-    eq: EventFlag | None = asked("Carries this flag.")
-    in_: list[EventFlag] | None = asked("Carries one of these flags.", "in")
-    any: bool | None = asked("true: any flag at all. false: none.")
+    eq: EventFlag | None = optional("The event has this flag.")
+    in_: list[EventFlag] | None = optional("The event has at least one of these flags.", "in")
+    any: bool | None = optional("true: the event has a flag. false: the event has no flag.")
 
 
-@strawberry.input(description="How many resets were recorded (block time) at or after an instant.")
+@strawberry.input(description="Compares the number of factory resets whose block time is at or after an instant.")
 class FactoryResetsSince:
-    since: datetime = strawberry.field(description="From this instant on.")
-    count: IntFilter = strawberry.field(description="How many.")
+    since: datetime = strawberry.field(description="The instant from which resets count.")
+    count: IntFilter = strawberry.field(description="The number of resets.")
 
 
 @strawberry.input(
-    description="Devices on which one grant fits all of this and is in force at `activeAt` (default: the answer's "
-    "time)."
+    description="Matches devices that have a grant which passes all conditions and is in force at `activeAt` (by "
+    "default the time of the response)."
 )
 class AuthorizedUserFilter:
-    user: AddressFilter | None = asked("Who is authorized.")
-    organization: StringFilter | None = asked("What the grantor wrote; identifies nobody.")
-    active_at: datetime | None = asked("In force at this instant.")
+    user: AddressFilter | None = optional("The user of the grant.")
+    organization: StringFilter | None = optional(
+        "The organization as the grantor wrote it. It is not verified and identifies nobody."
+    )
+    active_at: datetime | None = optional("The instant at which the grant is in force.")
 
 
-AND = "All of these fit as well."
-OR = "One of these fits as well."
-NOT = "This does not fit; where the field is absent too."
+AND = "All of these filters match as well."
+OR = "At least one of these filters matches as well."
+NOT = "This filter does not match. A comparison with a null field is false, so its `not` is true."
 
 
-@strawberry.input(description="Devices by their state at the answer's block.")
+@strawberry.input(
+    description="Filters devices by their state at the block of the response. All given conditions must match."
+)
 class DeviceFilter:
-    any_key: str | None = asked(
-        "Exactly one of a device's keys, whichever it is: DID, token id, address now or ever, serial number, IMEI, "
-        "DevEUI. What a search box sends."
+    any_key: str | None = optional(
+        "Equal to any key of the device: DID, token id, present or former address, serial number, "
+        "IMEI or DevEUI. Use it for a search box."
     )
-    owner: AddressFilter | None = asked("Who owns it, by Transfer alone; absent when burned or never seen.")
-    address: AddressFilter | None = asked("Its address now.")
-    ever_had_address: AddressFilter | None = asked("An address that it has or had; `ne`: never had it.")
-    manufacturer_id: BigIntFilter | None = asked("The manufacturer id.")
-    hardware_license_id: BigIntFilter | None = asked("The hardware licence id.")
-    serial_number: StringFilter | None = asked("As the manufacturer wrote it.")
-    imei: StringFilter | None = asked("As stored, spaces and hyphens aside.")
-    dev_eui: StringFilter | None = asked("As stored.", "devEUI")
-    token_id: BigIntFilter | None = asked("The device's number in its contract.")
-    contract: AddressFilter | None = asked("The contract of the token.")
-    chain_id: BigIntFilter | None = asked("The network, by EIP-155.")
-    manufactured_at: DateTimeFilter | None = asked("Manufacturing date, by the manufacturer.")
-    minted_at: DateTimeFilter | None = asked("Block time of the mint.")
-    mint_transaction_hash: Bytes32Filter | None = asked("One transaction mints a batch.")
-    provisioned_at: DateTimeFilter | None = asked("When it was provisioned.")
-    claimed_at: DateTimeFilter | None = asked("Block time of its claim; absent while it is not claimed.")
-    beneficiary: AddressFilter | None = asked("Who has its proceeds; absent where the owner does.")
-    paired_vehicle_id: BigIntFilter | None = asked("The vehicle that it is paired with.")
-    last_updated_at: DateTimeFilter | None = asked("Block time of its latest event.")
-    last_firmware_update_at: DateTimeFilter | None = asked(
-        "Of the last SUCCEEDED update by block time; absent when there was none."
+    owner: AddressFilter | None = optional(
+        "The owner according to Transfer events. Null after a burn, and if no transfer was seen."
     )
-    firmware: FirmwareFilter | None = asked("The firmware it runs now.")
-    initial_firmware: VersionFilter | None = asked("The firmware it was made with.")
-    end_of_life_status: EndOfLifeStatusFilter | None = asked("How far it is in its end of life.")
-    factory_reset_count: IntFilter | None = asked("How many factory resets were recorded.")
-    factory_resets_since: FactoryResetsSince | None = asked("How many were recorded since an instant.")
-    authorized_user: AuthorizedUserFilter | None = asked("Who may access and manage it.")
-    in_circuit_test: VerdictFilter | None = asked("`inCircuitTestPassed` of `Provenance`.")
-    mechanical_test: VerdictFilter | None = asked("`mechanicalTestPassed` of `Provenance`.")
-    quality_inspection: VerdictFilter | None = asked("`qualityInspectionPassed` of `Provenance`.")
-    manufacturer_licensed_at_mint: VerdictFilter | None = asked("As in `Provenance`.")
-    hardware_licensed_at_mint: VerdictFilter | None = asked("As in `Provenance`.")
-    imei_valid: VerdictFilter | None = asked("As in `Provenance`.")
-    provisioned_after_quality: VerdictFilter | None = asked("As in `Provenance`.")
-    no_activity_after_end_of_life: VerdictFilter | None = asked("As in `Provenance`.")
-    sanitized_before_disposal: VerdictFilter | None = asked("As in `Provenance`.")
-    and_: list["DeviceFilter"] | None = asked(AND, "and")
-    or_: list["DeviceFilter"] | None = asked(OR, "or")
-    not_: Optional["DeviceFilter"] = asked(NOT, "not")
+    address: AddressFilter | None = optional("The present address of the device.")
+    ever_had_address: AddressFilter | None = optional(
+        "An address that the device has or had. `ne`: the device never had it."
+    )
+    manufacturer_id: BigIntFilter | None = optional("The manufacturer id.")
+    hardware_license_id: BigIntFilter | None = optional("The number of the hardware license.")
+    serial_number: StringFilter | None = optional("The serial number as the manufacturer wrote it.")
+    imei: StringFilter | None = optional("The IMEI, compared without spaces and hyphens.")
+    dev_eui: StringFilter | None = optional("The DevEUI.", "devEUI")
+    token_id: BigIntFilter | None = optional("The token id of the device in its contract.")
+    contract: AddressFilter | None = optional("The address of the contract of the token.")
+    chain_id: BigIntFilter | None = optional("The EIP-155 chain id of the network.")
+    manufactured_at: DateTimeFilter | None = optional("The manufacturing date that the manufacturer states.")
+    minted_at: DateTimeFilter | None = optional("The block time of the mint.")
+    mint_transaction_hash: Bytes32Filter | None = optional(
+        "The hash of the transaction that minted the device. All devices of a batch have the same."
+    )
+    provisioned_at: DateTimeFilter | None = optional("The time at which the device was provisioned.")
+    claimed_at: DateTimeFilter | None = optional("The block time of the claim. Null while the device is not claimed.")
+    beneficiary: AddressFilter | None = optional(
+        "The account that receives the proceeds of the device. Null if that is the owner."
+    )
+    paired_vehicle_id: BigIntFilter | None = optional("The token id of the vehicle that the device is paired with.")
+    last_updated_at: DateTimeFilter | None = optional("The block time of the latest event of the device.")
+    last_firmware_update_at: DateTimeFilter | None = optional(
+        "The block time of the last SUCCEEDED firmware update. Null if there was none."
+    )
+    firmware: FirmwareFilter | None = optional("The firmware that the device runs.")
+    initial_firmware: VersionFilter | None = optional("The firmware version at the mint.")
+    end_of_life_status: EndOfLifeStatusFilter | None = optional("The status of the end of life of the device.")
+    factory_reset_count: IntFilter | None = optional("The number of recorded factory resets.")
+    factory_resets_since: FactoryResetsSince | None = optional(
+        "The number of factory resets recorded since an instant."
+    )
+    authorized_user: AuthorizedUserFilter | None = optional("A user that may access and manage the device.")
+    in_circuit_test: VerdictFilter | None = optional("The verdict `inCircuitTestPassed` of `Provenance`.")
+    mechanical_test: VerdictFilter | None = optional("The verdict `mechanicalTestPassed` of `Provenance`.")
+    quality_inspection: VerdictFilter | None = optional("The verdict `qualityInspectionPassed` of `Provenance`.")
+    manufacturer_licensed_at_mint: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
+    hardware_licensed_at_mint: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
+    imei_valid: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
+    provisioned_after_quality: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
+    no_activity_after_end_of_life: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
+    sanitized_before_disposal: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
+    and_: list["DeviceFilter"] | None = optional(AND, "and")
+    or_: list["DeviceFilter"] | None = optional(OR, "or")
+    not_: Optional["DeviceFilter"] = optional(NOT, "not")
 
 
-@strawberry.input(description="Manufacturers by their state at the answer's block.")
+@strawberry.input(
+    description="Filters manufacturers by their state at the block of the response. All given conditions must match."
+)
 class ManufacturerFilter:
-    token_id: BigIntFilter | None = asked("The manufacturer id.")
-    name: StringFilter | None = asked("As the registrar wrote it.")
-    owner: AddressFilter | None = asked("The licensed account.")
-    license_status: LicenseStatusFilter | None = asked("What the Manufacturing License is worth at the answer's time.")
-    contract: AddressFilter | None = asked("The contract that numbers it.")
-    chain_id: BigIntFilter | None = asked("The network, by EIP-155.")
-
-
-@strawberry.input(description="Hardware licences by their state at the answer's block.")
-class HardwareLicenseFilter:
-    hardware_license_id: BigIntFilter | None = asked("The hardware licence id.")
-    manufacturer_id: BigIntFilter | None = asked("Whose licence it is.")
-    model: StringFilter | None = asked("The licensed model.")
-    hardware_revision: StringFilter | None = asked("The licensed revision.")
-    license_status: LicenseStatusFilter | None = asked("What it is worth at the answer's time.")
-    contract: AddressFilter | None = asked("The contract that numbers it.")
-    chain_id: BigIntFilter | None = asked("The network, by EIP-155.")
-
-
-@strawberry.input(description="Grants, by what they say and whose they are.")
-class AuthorizationFilter:
-    user: AddressFilter | None = asked("Who is authorized.")
-    organization: StringFilter | None = asked("What the grantor wrote; identifies nobody.")
-    source: StringFilter | None = asked("The grant system.")
-    granted_at: DateTimeFilter | None = asked("Block time of the grant.")
-    expires_at: DateTimeFilter | None = asked("First instant without access; absent: never.")
-    device: DeviceFilter | None = asked("Grants on devices that match at the answer's block.")
-    and_: list["AuthorizationFilter"] | None = asked(AND, "and")
-    or_: list["AuthorizationFilter"] | None = asked(OR, "or")
-    not_: Optional["AuthorizationFilter"] = asked(NOT, "not")
-
-
-@strawberry.input(description="Events, by what they recorded, of what, when and how surely.")
-class LifecycleEventFilter:
-    kind: LifecycleEventKindFilter | None = asked(
-        "What was recorded. UNMAPPED logs are listed only when asked for here."
+    token_id: BigIntFilter | None = optional("The manufacturer id.")
+    name: StringFilter | None = optional("The name as the registrar wrote it.")
+    owner: AddressFilter | None = optional("The licensed account, or the owner of the NFT.")
+    license_status: LicenseStatusFilter | None = optional(
+        "The status of the Manufacturing License at the time of the response."
     )
-    device: DeviceFilter | None = asked("Events of devices that match at the answer's block.")
-    manufacturer_id: BigIntFilter | None = asked("Of whose licence an event tells.")
-    hardware_license_id: BigIntFilter | None = asked("Of which hardware licence an event tells.")
-    event_time: DateTimeFilter | None = asked("When the emitter says it happened.")
-    record_time: DateTimeFilter | None = asked("Block time.")
-    action: EpcisActionFilter | None = asked("The EPCIS action.")
-    biz_step: StringFilter | None = asked("The business step: a CBV 2.0 word, lower case.")
-    disposition: StringFilter | None = asked("The disposition: a CBV 2.0 word, lower case.")
-    block: BigIntFilter | None = asked("Height of the block.")
-    transaction_hash: Bytes32Filter | None = asked("The transaction that emitted it.")
-    contract: AddressFilter | None = asked("The contract that emitted it.")
-    chain_id: BigIntFilter | None = asked("The network, by EIP-155.")
-    verification: VerificationLevelFilter | None = asked("How well it is verified.")
-    finality: FinalityFilter | None = asked("How far it is from being taken back.")
-    flag: EventFlagFilter | None = asked("What it contradicts.")
-    and_: list["LifecycleEventFilter"] | None = asked(AND, "and")
-    or_: list["LifecycleEventFilter"] | None = asked(OR, "or")
-    not_: Optional["LifecycleEventFilter"] = asked(NOT, "not")
+    contract: AddressFilter | None = optional("The address of the contract that assigns the id.")
+    chain_id: BigIntFilter | None = optional("The EIP-155 chain id of the network.")
 
 
-def to_filter(asked_for: Any, path: str = "filterBy", depth: int = 0) -> Filter:
-    """Returns what an input asks as the queries take it. Raises BadUserInput for what cannot be asked."""
-    if asked_for is None or asked_for is UNSET:
+@strawberry.input(
+    description="Filters hardware licenses by their state at the block of the response. All given conditions must "
+    "match."
+)
+class HardwareLicenseFilter:
+    hardware_license_id: BigIntFilter | None = optional("The number of the hardware license.")
+    manufacturer_id: BigIntFilter | None = optional("The manufacturer id of the manufacturer that holds the license.")
+    model: StringFilter | None = optional("The licensed device model.")
+    hardware_revision: StringFilter | None = optional("The licensed hardware revision.")
+    license_status: LicenseStatusFilter | None = optional("The status of the license at the time of the response.")
+    contract: AddressFilter | None = optional("The address of the contract that assigns the id.")
+    chain_id: BigIntFilter | None = optional("The EIP-155 chain id of the network.")
+
+
+@strawberry.input(description="Filters grants. All given conditions must match.")
+class AuthorizationFilter:
+    user: AddressFilter | None = optional("The user of the grant.")
+    organization: StringFilter | None = optional(
+        "The organization as the grantor wrote it. It is not verified and identifies nobody."
+    )
+    source: StringFilter | None = optional("The grant system, such as `contract` or `privilege:2`.")
+    granted_at: DateTimeFilter | None = optional("The block time of the grant.")
+    expires_at: DateTimeFilter | None = optional("The first instant without access. Null if the grant never expires.")
+    device: DeviceFilter | None = optional("The device of the grant matches this filter at the block of the response.")
+    and_: list["AuthorizationFilter"] | None = optional(AND, "and")
+    or_: list["AuthorizationFilter"] | None = optional(OR, "or")
+    not_: Optional["AuthorizationFilter"] = optional(NOT, "not")
+
+
+@strawberry.input(description="Filters events. All given conditions must match.")
+class LifecycleEventFilter:
+    kind: LifecycleEventKindFilter | None = optional(
+        "The kind of the event. Lists contain UNMAPPED logs only if this condition names the kind."
+    )
+    device: DeviceFilter | None = optional("The device of the event matches this filter at the block of the response.")
+    manufacturer_id: BigIntFilter | None = optional("The manufacturer id of the manufacturer that the event is about.")
+    hardware_license_id: BigIntFilter | None = optional("The number of the hardware license that the event is about.")
+    event_time: DateTimeFilter | None = optional("The time at which it happened, according to the emitter.")
+    record_time: DateTimeFilter | None = optional("The timestamp of the block.")
+    action: EpcisActionFilter | None = optional("The EPCIS 2.0 action.")
+    biz_step: StringFilter | None = optional("The EPCIS business step: a CBV 2.0 word in lower case.")
+    disposition: StringFilter | None = optional("The EPCIS disposition: a CBV 2.0 word in lower case.")
+    block: BigIntFilter | None = optional("The number of the block.")
+    transaction_hash: Bytes32Filter | None = optional("The hash of the transaction that emitted the event.")
+    contract: AddressFilter | None = optional("The address of the contract that emitted the event.")
+    chain_id: BigIntFilter | None = optional("The EIP-155 chain id of the network.")
+    verification: VerificationLevelFilter | None = optional("The verification level of the event.")
+    finality: FinalityFilter | None = optional("The finality of the event's block.")
+    flag: EventFlagFilter | None = optional("The flags of the event.")
+    and_: list["LifecycleEventFilter"] | None = optional(AND, "and")
+    or_: list["LifecycleEventFilter"] | None = optional(OR, "or")
+    not_: Optional["LifecycleEventFilter"] = optional(NOT, "not")
+
+
+def to_filter(filter_input: Any, path: str = "filterBy", depth: int = 0) -> Filter:
+    """Returns the filter of the queries that an input stands for. Raises BadUserInput if it cannot be a filter."""
+    if filter_input is None or filter_input is UNSET:
         return ()
     if depth > MAX_DEPTH:
         raise BadUserInput(f"{path} is nested too deep: and, or and not go at most {MAX_DEPTH} levels deep.")
     found = []
-    for field in fields(asked_for):
-        value = getattr(asked_for, field.name)
+    for field in fields(filter_input):
+        value = getattr(filter_input, field.name)
         if value is UNSET:
             continue
         name = field.name.rstrip("_")
         place = f"{path}.{_shown(field)}"
         if value is not None:
-            found.append((name, _value(asked_for, name, value, place, depth)))
-        elif isinstance(asked_for, Operators):
+            found.append((name, _value(filter_input, name, value, place, depth)))
+        elif isinstance(filter_input, Operators):
             raise BadUserInput(f"{place} is null, which nothing equals: leave it out, or ask isNull.")
     return tuple(found)
 

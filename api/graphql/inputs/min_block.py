@@ -1,4 +1,4 @@
-"""The least block that an answer may stand at: for a program that has just sent a transaction."""
+"""The minimum block of a request, for a program that has just sent a transaction."""
 
 import re
 from collections.abc import Mapping
@@ -9,14 +9,18 @@ from sqlalchemy import Row
 from api.graphql.errors import BadUserInput, Reason
 
 MOST_PAST_HEAD = 64
-"""Blocks past the newest that a provider told of. What lies further is waited for by nobody: it is a mistake."""
+"""The number of blocks beyond the newest known block that a request may wait for. A higher block is taken for a
+mistake.
+"""
 
 HEADER = "X-Min-Block"
 FORM = re.compile("(?:([0-9]{1,19}):)?([0-9]{1,19})", re.ASCII)
 
 
 class MinBlock(NamedTuple):
-    """A block by its number; of the one network that is indexed where `chain_id` is None. `name` is where it stood."""
+    """A block by its number, on the only indexed network if `chain_id` is None. `name` is the argument or header
+    that named it.
+    """
 
     number: int
     chain_id: int | None
@@ -24,7 +28,7 @@ class MinBlock(NamedTuple):
 
 
 def parse_min_block(text: str) -> MinBlock:
-    """Returns what the header asks. Raises BadUserInput."""
+    """Returns the content of the header. Raises BadUserInput."""
     match = FORM.fullmatch(text.strip())
     if match is None:
         raise BadUserInput(f'{HEADER} is "{text[:80]}": send a block number, or chain id and number. Example: 137:42')
@@ -33,9 +37,9 @@ def parse_min_block(text: str) -> MinBlock:
 
 
 def awaited_of(chains: Mapping[int, Row[Any]], wanted: MinBlock) -> tuple[int, int] | None:
-    """Returns the chain id and the number of a block that is still to be indexed, None of one that is.
+    """Returns the chain id and the number of a block that is not indexed yet, None for one that is.
 
-    Raises BadUserInput for a block that cannot come soon.
+    Raises BadUserInput for a block that is too far ahead, negative, or of a network that is not indexed.
     """
     chain = _chain(chains, wanted)
     newest = max(chain.indexed_number, -1 if chain.head_number is None else chain.head_number)

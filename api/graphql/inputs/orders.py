@@ -1,72 +1,71 @@
-"""The orders of lists. Every order ends in a position, so that it is total."""
+"""The orders of lists. Every order ends with a unique position, so it is total."""
 
 from enum import Enum
-from typing import cast
 
 import strawberry
 
+from api.graphql.vocabulary.fields import enum_value
+from api.queries.devices import DEVICE_ORDERS
+from api.queries.events import EVENT_ORDERS
+from api.queries.licenses import MANUFACTURER_ORDERS
+from api.queries.sql.pages import Order
 
-def told(value: str, description: str) -> str:
-    """Returns the value of an enum's member with its description."""
-    # an enum's member is what Strawberry makes of this, and no definition
-    return cast(str, strawberry.enum_value(value, description=description))
 
-
-@strawberry.enum(description="The direction of an order; what is absent comes last in both.")
+@strawberry.enum(description="The direction of an order. Null values come last in both directions.")
 class OrderDirection(Enum):
-    ASC = told("ASC", "Least, oldest or first by code point first.")
-    DESC = told("DESC", "Greatest, newest or last by code point first.")
+    ASC = enum_value("ASC", "Ascending: the least, the oldest, or the first by code point comes first.")
+    DESC = enum_value("DESC", "Descending: the greatest, the newest, or the last by code point comes first.")
 
 
-@strawberry.enum(description="What devices are ordered by.")
+@strawberry.enum(description="A field by which devices are ordered.")
 class DeviceOrderField(Enum):
-    MINTED_AT = told("MINTED_AT", "Block time of the mint.")
-    TOKEN_ID = told("TOKEN_ID", "The device's number in its contract.")
-    SERIAL_NUMBER = told("SERIAL_NUMBER", "The first 128 characters of the serial number.")
-    MANUFACTURED_AT = told("MANUFACTURED_AT", "Manufacturing date.")
-    LAST_UPDATED_AT = told("LAST_UPDATED_AT", "Block time of the latest event.")
+    MINTED_AT = enum_value("MINTED_AT", "The block time of the mint.")
+    TOKEN_ID = enum_value("TOKEN_ID", "The token id of the device in its contract.")
+    SERIAL_NUMBER = enum_value("SERIAL_NUMBER", "The first 128 characters of the serial number.")
+    MANUFACTURED_AT = enum_value("MANUFACTURED_AT", "The manufacturing date.")
+    LAST_UPDATED_AT = enum_value("LAST_UPDATED_AT", "The block time of the latest event.")
 
 
-@strawberry.enum(description="What manufacturers are ordered by.")
+@strawberry.enum(description="A field by which manufacturers are ordered.")
 class ManufacturerOrderField(Enum):
-    TOKEN_ID = told("TOKEN_ID", "The manufacturer id.")
-    NAME = told("NAME", "The first 128 characters of the name.")
+    TOKEN_ID = enum_value("TOKEN_ID", "The manufacturer id.")
+    NAME = enum_value("NAME", "The first 128 characters of the name.")
 
 
-@strawberry.enum(description="What events are ordered by.")
+@strawberry.enum(description="A field by which events are ordered.")
 class LifecycleEventOrderField(Enum):
-    POSITION = told("POSITION", "Block, transaction, log: the order in which things were recorded.")
-    EVENT_TIME = told("EVENT_TIME", "When the emitter says it happened, then position.")
+    POSITION = enum_value("POSITION", "Block, transaction, log: the order in which the chain recorded the events.")
+    EVENT_TIME = enum_value("EVENT_TIME", "The time at which it happened according to the emitter, then the position.")
 
 
 @strawberry.input(description="An order of devices.")
 class DeviceOrder:
-    field: DeviceOrderField = strawberry.field(description="By what.")
-    direction: OrderDirection = strawberry.field(description="In which direction.")
+    field: DeviceOrderField = strawberry.field(description="The field to order by.")
+    direction: OrderDirection = strawberry.field(description="The direction of the order.")
 
     @property
-    def descends(self) -> bool:
-        return self.direction is OrderDirection.DESC
+    def order(self) -> Order:
+        return DEVICE_ORDERS[self.field.name, self.direction is OrderDirection.DESC]
 
 
 @strawberry.input(description="An order of manufacturers.")
 class ManufacturerOrder:
-    field: ManufacturerOrderField = strawberry.field(description="By what.")
-    direction: OrderDirection = strawberry.field(description="In which direction.")
+    field: ManufacturerOrderField = strawberry.field(description="The field to order by.")
+    direction: OrderDirection = strawberry.field(description="The direction of the order.")
 
     @property
-    def descends(self) -> bool:
-        return self.direction is OrderDirection.DESC
+    def order(self) -> Order:
+        return MANUFACTURER_ORDERS[self.field.name, self.direction is OrderDirection.DESC]
 
 
 @strawberry.input(description="An order of events.")
 class LifecycleEventOrder:
-    field: LifecycleEventOrderField = strawberry.field(description="By what.")
-    direction: OrderDirection = strawberry.field(description="In which direction.")
+    field: LifecycleEventOrderField = strawberry.field(description="The field to order by.")
+    direction: OrderDirection = strawberry.field(description="The direction of the order.")
 
     @property
-    def descends(self) -> bool:
-        return self.direction is OrderDirection.DESC
+    def order(self) -> Order:
+        return EVENT_ORDERS[self.field.name, self.direction is OrderDirection.DESC]
 
 
 NEWEST_FIRST = DeviceOrder(field=DeviceOrderField.MINTED_AT, direction=OrderDirection.DESC)

@@ -6,7 +6,7 @@ import strawberry
 from strawberry import UNSET
 
 from api.graphql.context import Info
-from api.graphql.inputs.as_of import AsOf, pins_at
+from api.graphql.inputs.as_of import AsOfArgument, pins_at
 from api.graphql.inputs.filters import HardwareLicenseFilter, ManufacturerFilter, to_filter
 from api.graphql.inputs.orders import BY_MANUFACTURER_ID, NEWEST_FIRST, OLDEST_FIRST, ManufacturerOrder
 from api.graphql.paging.arguments import PageArguments, connection_field
@@ -30,7 +30,7 @@ from api.graphql.types.authorizations import (
     connect_authorizations,
 )
 from api.graphql.types.devices import Device, HistoryFilterBy, HistoryOrderBy, to_device
-from api.graphql.types.event_rows import events_listing, events_of
+from api.graphql.types.event_rows import connect_events, events_listing
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.manufacturers import (
     DeviceFilterBy,
@@ -48,14 +48,10 @@ from api.graphql.types.transactions import IndexedTransaction, find_transaction
 from api.graphql.vocabulary.enums import Finality
 from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import BigInt, Bytes32
-from api.queries.devices import DEVICE_ORDERS, DEVICES
-from api.queries.events import EVENT_ORDERS
-from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURER_ORDERS, MANUFACTURERS
+from api.queries.devices import DEVICES
+from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURERS
 from api.queries.sql.pages import BY_POSITION
 
-At = Annotated[
-    AsOf | None, strawberry.argument(description="The point at which to answer; the newest block without it.")
-]
 ManufacturerFilterBy = Annotated[ManufacturerFilter | None, strawberry.argument(description="Which manufacturers.")]
 ManufacturerOrderBy = Annotated[ManufacturerOrder | None, strawberry.argument(description="In which order.")]
 HardwareLicenseFilterBy = Annotated[HardwareLicenseFilter | None, strawberry.argument(description="Which licences.")]
@@ -73,7 +69,7 @@ class Query:
         self,
         info: Info,
         by: Annotated[DeviceBy, strawberry.argument(description="Which device.")],
-        as_of: At = UNSET,
+        as_of: AsOfArgument = UNSET,
     ) -> Device | None:
         found = await find_device(info.context, by, as_of)
         return None if found is None else to_device(*found)
@@ -85,11 +81,9 @@ class Query:
         page: PageArguments,
         filter_by: DeviceFilterBy = UNSET,
         order_by: DeviceOrderBy = NEWEST_FIRST,
-        as_of: At = UNSET,
+        as_of: AsOfArgument = UNSET,
     ) -> Connection[Device]:
-        by = order_by or NEWEST_FIRST
-        order = DEVICE_ORDERS[by.field.name, by.descends]
-        listed = Listed(DEVICES, order, filter=to_filter(filter_by))
+        listed = Listed(DEVICES, (order_by or NEWEST_FIRST).order, filter=to_filter(filter_by))
         return await connect(info, listed, page, await pins_at(info.context, as_of), to_device)
 
     @field("One manufacturer, or null.")
@@ -97,7 +91,7 @@ class Query:
         self,
         info: Info,
         by: Annotated[ManufacturerBy, strawberry.argument(description="Which manufacturer.")],
-        as_of: At = UNSET,
+        as_of: AsOfArgument = UNSET,
     ) -> Manufacturer | None:
         found = await find_manufacturer(info.context, by, as_of)
         return None if found is None else to_manufacturer(*found)
@@ -109,21 +103,18 @@ class Query:
         page: PageArguments,
         filter_by: ManufacturerFilterBy = UNSET,
         order_by: ManufacturerOrderBy = BY_MANUFACTURER_ID,
-        as_of: At = UNSET,
+        as_of: AsOfArgument = UNSET,
     ) -> Connection[Manufacturer]:
         filter = _with_whole(to_filter(filter_by), info.context.snapshot.whole_manufacturing)
-        by = order_by or BY_MANUFACTURER_ID
-        order = MANUFACTURER_ORDERS[by.field.name, by.descends]
-        pins = await pins_at(info.context, as_of)
-        listed = Listed(MANUFACTURERS, order, filter=filter)
-        return await connect(info, listed, page, pins, to_manufacturer)
+        listed = Listed(MANUFACTURERS, (order_by or BY_MANUFACTURER_ID).order, filter=filter)
+        return await connect(info, listed, page, await pins_at(info.context, as_of), to_manufacturer)
 
     @field("One hardware licence, or null.")
     async def hardware_license(
         self,
         info: Info,
         by: Annotated[HardwareLicenseBy, strawberry.argument(description="Which licence.")],
-        as_of: At = UNSET,
+        as_of: AsOfArgument = UNSET,
     ) -> HardwareLicense | None:
         found = await find_hardware_license(info.context, by, as_of)
         return None if found is None else to_hardware_license(*found)
@@ -134,12 +125,11 @@ class Query:
         info: Info,
         page: PageArguments,
         filter_by: HardwareLicenseFilterBy = UNSET,
-        as_of: At = UNSET,
+        as_of: AsOfArgument = UNSET,
     ) -> Connection[HardwareLicense]:
         filter = _with_whole(to_filter(filter_by), info.context.snapshot.whole_hardware)
-        pins = await pins_at(info.context, as_of)
         listed = Listed(HARDWARE_LICENSES, BY_POSITION, filter=filter)
-        return await connect(info, listed, page, pins, to_hardware_license)
+        return await connect(info, listed, page, await pins_at(info.context, as_of), to_hardware_license)
 
     @connection_field(
         "Which devices may this user or organization manage: the exact reverse of `Device.authorizedUsers`. In the "
@@ -152,7 +142,7 @@ class Query:
         filter_by: AuthorizationFilterBy = UNSET,
         active_at: ActiveAt = UNSET,
         scope: Scoped = AuthorizationScope.ACTIVE,
-        as_of: At = UNSET,
+        as_of: AsOfArgument = UNSET,
     ) -> Connection[Authorization]:
         pins = await pins_at(info.context, as_of)
         return await connect_authorizations(info, page, pins, filter_by, active_at, scope)
@@ -164,14 +154,11 @@ class Query:
         page: PageArguments,
         filter_by: HistoryFilterBy = UNSET,
         order_by: HistoryOrderBy = OLDEST_FIRST,
-        as_of: At = UNSET,
+        as_of: AsOfArgument = UNSET,
     ) -> Connection[LifecycleEvent]:
         filter = to_filter(filter_by)
-        by = order_by or OLDEST_FIRST
-        order = EVENT_ORDERS[by.field.name, by.descends]
-        pins = await pins_at(info.context, as_of)
-        listed = Listed(events_listing(filter), order, filter=filter)
-        return await connect(info, listed, page, pins, events_of(info.context))
+        listed = Listed(events_listing(filter), (order_by or OLDEST_FIRST).order, filter=filter)
+        return await connect_events(info, listed, page, await pins_at(info.context, as_of))
 
     @field(
         "The change feed, oldest first, for programs that keep a copy: what the subscription pushes, by pull, with the "
@@ -214,7 +201,7 @@ class Query:
             strawberry.argument(description="One to three dimensions: a group for each combination that there is."),
         ],
         filter_by: DeviceFilterBy = UNSET,
-        as_of: At = UNSET,
+        as_of: AsOfArgument = UNSET,
     ) -> list[DeviceStatistic]:
         return await device_statistics(info.context, group_by, filter_by, as_of)
 

@@ -1,4 +1,4 @@
-"""Grants: who may access and manage a device."""
+"""Grants: which users may access and manage a device."""
 
 from collections.abc import Awaitable, Mapping
 from datetime import datetime
@@ -10,15 +10,15 @@ from sqlalchemy import Row
 from strawberry import UNSET
 
 from api.graphql.context import Context, Info
+from api.graphql.inputs.as_of import AtInstant
 from api.graphql.inputs.filters import AuthorizationFilter, to_filter
-from api.graphql.inputs.orders import told
 from api.graphql.paging.arguments import PageArguments
 from api.graphql.paging.connections import Connection, Listed, connect
 from api.graphql.paging.tokens import AsOfPoint, AuthorizationId
 from api.graphql.types.event_rows import event_at
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.node import Node
-from api.graphql.vocabulary.fields import derived, field
+from api.graphql.vocabulary.fields import derived, enum_value, field
 from api.graphql.vocabulary.scalars import Address, BigInt, block_time, date_time
 from api.queries.authorizations import grant_list
 from api.queries.sql.as_of import Pin
@@ -32,56 +32,67 @@ if TYPE_CHECKING:
     from api.graphql.types.devices import Device
 
 
-@strawberry.enum(description="Which grants a list holds.")
+@strawberry.enum(description="Which grants a list contains.")
 class AuthorizationScope(Enum):
-    ACTIVE = told("ACTIVE", "In force at `activeAt`.")
-    ALL = told("ALL", "Every grant ever, ended and expired ones too.")
+    ACTIVE = enum_value("ACTIVE", "The grants that are in force at `activeAt`.")
+    ALL = enum_value("ALL", "All grants, including ended and expired ones.")
 
 
-AuthorizationFilterBy = Annotated[AuthorizationFilter | None, strawberry.argument(description="Which grants.")]
+AuthorizationFilterBy = Annotated[
+    AuthorizationFilter | None, strawberry.argument(description="Returns only grants that pass this filter.")
+]
 ActiveAt = Annotated[
     datetime | None,
     strawberry.argument(
-        description="Grants in force after the last block at or before this instant (and at or before the answer's "
-        "block), not expired at it; by default at the answer's time. Of no effect with scope ALL."
+        description="The instant at which the grants must be in force: recorded in a block at or before it (and at "
+        "or before the block of the response), not ended then, and not expired at the instant itself. By "
+        "default the time of the response. Ignored if `scope` is ALL."
     ),
 ]
-Scoped = Annotated[AuthorizationScope, strawberry.argument(description="Those in force, or every grant ever.")]
-At = Annotated[datetime | None, strawberry.argument(description="The instant to judge; nothing recorded later counts.")]
+Scoped = Annotated[
+    AuthorizationScope, strawberry.argument(description="Whether to list the grants in force or all grants.")
+]
 
 
 @strawberry.type(
-    description="One grant by one grant system. A new grant to the same user by the same `source` ends the one before."
+    description="One grant, given by one grant system (`source`). A new grant to the same user by the same `source` "
+    "ends the earlier one."
 )
 class Authorization(Node):
     row: strawberry.Private[Row[Any]]
     pin: strawberry.Private[Pin]
-    user: Address = derived("Who may access and manage the device.", lambda grant: Address(grant.row.user_address))
+    user: Address = derived(
+        "The address of the user that may access and manage the device.", lambda grant: Address(grant.row.user_address)
+    )
     organization: str | None = derived(
-        "What the grantor wrote; identifies nobody.", lambda grant: grant.row.organization or None
+        "The organization as the grantor wrote it. It is not verified and identifies nobody. Null if none is stated.",
+        lambda grant: grant.row.organization or None,
     )
     permissions: BigInt | None = derived(
-        "As the chain gave them, one bit each.",
+        "The permissions as the contract emitted them, a set of bits. Null if the contract does not "
+        "carry them. `permissionIds` decodes them.",
         lambda grant: None if grant.row.permissions is None else BigInt(grant.row.permissions),
     )
     source: str = derived(
-        "The grant system, by the profile's name: contract, sacd, privilege:<number>.", lambda grant: grant.row.source
+        "The grant system as the profile names it: `contract`, `sacd`, `privilege:<number>`.",
+        lambda grant: grant.row.source,
     )
     agreement_uri: str | None = derived(
-        "The agreement behind the grant, where the chain names one.",
+        "The URI of the agreement behind the grant. Null if the event does not state one.",
         lambda grant: grant.row.agreement_uri or None,
         name="agreementURI",
     )
-    granted_at: datetime = derived("Block time of the grant.", lambda grant: block_time(grant.row.granted_at))
+    granted_at: datetime = derived("The block time of the grant.", lambda grant: block_time(grant.row.granted_at))
     expires_at: datetime | None = derived(
-        "Null: never, or after the year 9999.", lambda grant: date_time(grant.row.expires_at)
+        "The first instant without access. Null if the grant never expires, or expires after the year 9999.",
+        lambda grant: date_time(grant.row.expires_at),
     )
     revoked_at: datetime | None = derived(
-        "When an event ended it; expiry is none.",
+        "The block time of the event that ended the grant. Null if no event did; expiry emits no event.",
         lambda grant: block_time(grant.row.ended_at) if grant.is_ended else None,
     )
     end_reason: AuthorizationEndReason | None = derived(
-        "What ended it; null while nothing did.",
+        "What ended the grant. Null if no event ended it.",
         lambda grant: AuthorizationEndReason(grant.row.end_reason) if grant.is_ended else None,
     )
 
@@ -93,28 +104,31 @@ class Authorization(Node):
         row = self.row
         return AuthorizationId(row.chain_id, row.block_hash, log_index_of(row.valid_from), AsOfPoint.of_pin(self.pin))
 
-    @field("The permissions' numbers, decoded by the profile's rule.")
+    @field("The numbers of the permissions, decoded by the rule of the profile.")
     def permission_ids(self, info: Info) -> list[int]:
         return _permission_ids(self.row, info.context.snapshot.readers[self.row.chain_id].permission_bits)
 
-    @field("The device.")
+    @field("The device that the grant is for.")
     async def device(self, info: Info) -> Annotated["Device", strawberry.lazy("api.graphql.types.devices")]:
         return await info.context.device(self.pin, self.row.device_id)
 
-    @field("At `at`, by default the answer's time; for a past `at`, grants and revocations recorded by then.")
-    async def active(self, info: Info, at: At = UNSET) -> bool:
+    @field(
+        "Whether the grant is in force at the instant `at`, by default at the time of the response. For an "
+        "instant in the past, only grants and revocations that were recorded by then count."
+    )
+    async def active(self, info: Info, at: AtInstant = UNSET) -> bool:
         if at is None or at is UNSET:
             return _in_force(self.row, self.pin)
         return _in_force(self.row, await info.context.loaders.pin_by(self.pin, seconds_down(at)))
 
-    @field("The event that granted it.")
+    @field("The event that gave the grant.")
     async def grant(self, info: Info) -> LifecycleEvent:
         event = await event_at(info.context, self.pin, self.row.valid_from)
         if event is None:
             raise LookupError(f"the grant at {self.row.valid_from} of chain {self.pin.chain_id} has no event")
         return event
 
-    @field("The event that ended it.")
+    @field("The event that ended the grant. Null if no event did.")
     async def revocation(self, info: Info) -> LifecycleEvent | None:
         return await event_at(info.context, self.pin, self.row.valid_to) if self.is_ended else None
 
@@ -128,7 +142,7 @@ def connect_authorizations(
     scope: AuthorizationScope,
     device: int = 0,
 ) -> Awaitable[Connection[Authorization]]:
-    """Returns grants: of one device, or of all on the pins' chains."""
+    """Returns a page of the grants on one device (`device` is its id), or of all grants on the chains of the pins."""
     instant = None if active_at is None or active_at is UNSET else seconds_down(active_at)
     everything = scope is AuthorizationScope.ALL
     listing = grant_list(of_device=device != 0, ended=everything, active_at=None if everything else instant)
@@ -136,12 +150,12 @@ def connect_authorizations(
 
 
 def to_authorization(row: Row[Any], pin: Pin) -> Authorization:
-    """Returns the grant of a row, as it stands at the pin."""
+    """Returns the grant of a row, as of the pin."""
     return Authorization(row=row, pin=pin)
 
 
 async def load_authorization(context: Context, pin: Pin, position: int) -> Authorization | None:
-    """Returns the grant that the log at a position gave; None where it gave none by the pin."""
+    """Returns the grant that the log at a position gave, None if it gave none at or before the pin."""
     row = await context.loaders.authorization.load(key_of(pin, position))
     return None if row is None else to_authorization(row, pin)
 
@@ -151,7 +165,7 @@ def _in_force(row: Row[Any], pin: Pin) -> bool:
 
 
 def _permission_ids(row: Row[Any], permission_bits: Mapping[str, int]) -> list[int]:
-    """Returns the scope of a grant that has one, else the places of the permissions whose bits are all set."""
+    """Returns the permission numbers: the scope if the grant has one, else the places whose bits are all set."""
     if row.scope.isascii() and row.scope.isdigit():
         return [int(row.scope)]
     bits = permission_bits[row.grant_system]

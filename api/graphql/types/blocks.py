@@ -1,4 +1,4 @@
-"""A block, as answers tell of it."""
+"""The block type."""
 
 from datetime import datetime
 
@@ -11,20 +11,24 @@ from api.graphql.vocabulary.scalars import BigInt, Bytes32, block_time
 from api.queries.sql.as_of import BlockPoint
 
 
-@strawberry.type(description="A block; that of an event which a reorg took back is ORPHANED, all others canonical.")
+@strawberry.type(
+    description="A block. The block of an orphaned event has the finality ORPHANED; every other block is canonical."
+)
 class Block:
     block: strawberry.Private[BlockPoint]
     orphaned: strawberry.Private[bool]
-    number: BigInt = derived("Height, from 0.", lambda self: BigInt(self.block.number))
-    hash: Bytes32 = derived("Names the block on every branch.", lambda self: Bytes32(self.block.hash))
-    timestamp: datetime = derived("When it was made, by its header.", lambda self: block_time(self.block.time))
-    chain_id: BigInt = derived("The network, by EIP-155.", lambda self: BigInt(self.block.chain_id))
+    number: BigInt = derived("The height of the block, from 0.", lambda self: BigInt(self.block.number))
+    hash: Bytes32 = derived(
+        "The hash of the block header. It identifies the block on every branch.", lambda self: Bytes32(self.block.hash)
+    )
+    timestamp: datetime = derived("The timestamp of the block header.", lambda self: block_time(self.block.time))
+    chain_id: BigInt = derived("The EIP-155 chain id of the network.", lambda self: BigInt(self.block.chain_id))
 
-    @field("How far it is from being taken back by a reorg.")
+    @field("How likely a reorg is to remove the block.")
     def finality(self, info: Info) -> Finality:
         return Finality.ORPHANED if self.orphaned else info.context.finality(self.block.chain_id, self.block.number)
 
 
 def to_block(block: BlockPoint, *, orphaned: bool = False) -> Block:
-    """Returns the block of a pin or of a row."""
+    """Returns the GraphQL block of a block point."""
     return Block(block=block, orphaned=orphaned)

@@ -1,7 +1,8 @@
-"""The device: every section of its certificate, as it stands at the answer's block."""
+"""The device: every section of its certificate, as of the block of the response."""
 
+from collections.abc import Awaitable
 from datetime import datetime
-from typing import Annotated, Any, Optional, TypeVar
+from typing import Annotated, Any, Optional
 
 import strawberry
 from sqlalchemy import Row
@@ -11,7 +12,7 @@ from api.graphql.context import Context, Info
 from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
 from api.graphql.inputs.orders import OLDEST_FIRST, LifecycleEventOrder
 from api.graphql.paging.arguments import PageArguments, connection_field
-from api.graphql.paging.connections import Build, Connection, Listed, connect
+from api.graphql.paging.connections import Connection, Listed
 from api.graphql.paging.tokens import DeviceId
 from api.graphql.types.authorizations import (
     ActiveAt,
@@ -22,7 +23,7 @@ from api.graphql.types.authorizations import (
     connect_authorizations,
 )
 from api.graphql.types.blocks import Block, to_block
-from api.graphql.types.event_rows import event_at, events_of
+from api.graphql.types.event_rows import connect_events, event_at
 from api.graphql.types.events import (
     DeviceMinted,
     DeviceTransferred,
@@ -32,7 +33,7 @@ from api.graphql.types.events import (
     TestRecorded,
 )
 from api.graphql.types.identity import Imei, imei
-from api.graphql.types.licenses import License, hardware_license_at_mint, manufacturing_license_at_mint
+from api.graphql.types.licenses import HARDWARE, MANUFACTURING, License, license_at_mint
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.manufacturers import HardwareLicense, Manufacturer, load_hardware_license, load_manufacturer
 from api.graphql.types.node import Node
@@ -43,7 +44,6 @@ from api.graphql.vocabulary.fields import derived, field
 from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, block_time, date_time
 from api.queries.events import (
     END_OF_LIFE_STEPS,
-    EVENT_ORDERS,
     FACTORY_RESETS,
     FIRMWARE_UPDATES,
     HISTORY,
@@ -59,119 +59,143 @@ from schema.did import TokenDid
 from schema.tables.values import block_of
 from schema.vocabulary import EndOfLifeStatus, Sanitization
 
-EventT = TypeVar("EventT", bound=LifecycleEvent)
+SourceField = Annotated[DeviceField, strawberry.argument(description="The field whose source is requested.")]
+HistoryFilterBy = Annotated[
+    LifecycleEventFilter | None, strawberry.argument(description="Returns only events that pass this filter.")
+]
+HistoryOrderBy = Annotated[LifecycleEventOrder | None, strawberry.argument(description="The order of the list.")]
 
-SourceField = Annotated[DeviceField, strawberry.argument(description="Which field.")]
-HistoryFilterBy = Annotated[LifecycleEventFilter | None, strawberry.argument(description="Which events.")]
-HistoryOrderBy = Annotated[LifecycleEventOrder | None, strawberry.argument(description="In which order.")]
 
-
-@strawberry.type(description="An address that a device had, and while which blocks it did.")
+@strawberry.type(description="An address that a device has or had, with the blocks between which the device held it.")
 class DeviceAddress:
     address: Address = strawberry.field(description="The address.")
-    from_: Block = strawberry.field(name="from", description="The block from which it was held.")
-    until: Block | None = strawberry.field(description="Null while it is held.")
+    from_: Block = strawberry.field(name="from", description="The block in which the device received the address.")
+    until: Block | None = strawberry.field(
+        description="The block in which the device lost the address. Null while the device holds it."
+    )
 
 
-@strawberry.type(description="A free attribute.")
+@strawberry.type(description="An attribute that the API has no field for.")
 class Attribute:
-    name: str = strawberry.field(description="As the chain gave it.")
-    value: str = strawberry.field(description="As the chain gave it.")
+    name: str = strawberry.field(description="The text as the contract emitted it.")
+    value: str = strawberry.field(description="The text as the contract emitted it.")
 
 
-@strawberry.type(description="What a device runs.")
+@strawberry.type(description="The firmware that a device runs.")
 class Firmware:
-    version: str = strawberry.field(description="As the chain gave it.")
-    semver: bool = strawberry.field(description="Whether the version can be ordered by semver.")
-    image_hash: Bytes32 | None = strawberry.field(description="Hash of the image, where the update stated it.")
+    version: str = strawberry.field(description="The text as the contract emitted it.")
+    semver: bool = strawberry.field(
+        description="Whether the version is a semver 2.0.0 version, so that it can be ordered."
+    )
+    image_hash: Bytes32 | None = strawberry.field(
+        description="The hash of the firmware image. Null if the update does not state one."
+    )
     applied_at: datetime | None = strawberry.field(
-        description="Block time of the update; null for the initial firmware."
+        description="The block time of the update. Null for the initial firmware."
     )
 
 
 @strawberry.type(
-    description="Status: that of the furthest step DECOMMISSIONED < RECYCLED < DISPOSED; a burn counts as "
-    "DECOMMISSIONED; UNKNOWN when only steps of unknown codes were recorded."
+    description="The end of life of a device. The status is that of the furthest step, DECOMMISSIONED < RECYCLED < "
+    "DISPOSED. A burn counts as DECOMMISSIONED. The status is UNKNOWN if only steps with unknown codes "
+    "are recorded."
 )
 class EndOfLife:
     device: strawberry.Private[int]
     pin: strawberry.Private[Pin]
-    status: EndOfLifeStatus = strawberry.field(description="How far it is.")
+    status: EndOfLifeStatus = strawberry.field(description="The furthest step of the end of life so far.")
     occurred_at: datetime | None = strawberry.field(
-        description="When the step that set the status happened, by its emitter, else its block's time."
+        description="The time of the step that set the status, according to its emitter; if the event states no "
+        "time, the block time. Null without a step."
     )
-    facility: str | None = strawberry.field(description="Where that step happened, as its emitter wrote it.")
+    facility: str | None = strawberry.field(
+        description="The facility of the step that set the status, as its emitter wrote it. Null if none is stated."
+    )
     sanitization: Sanitization | None = strawberry.field(
-        description="The strongest that any step states: NONE < CLEAR < PURGE < DESTROY; null when none states one."
+        description="The strongest sanitization that any step states: NONE < CLEAR < PURGE < DESTROY. Null if no "
+        "step states one."
     )
 
-    @connection_field("The steps recorded, oldest first.")
+    @connection_field("The recorded steps, oldest first.")
     async def steps(self, info: Info, page: PageArguments) -> Connection[EndOfLifeRecorded]:
-        return await connect(
-            info, Listed(END_OF_LIFE_STEPS, BY_POSITION, self.device), page, (self.pin,), events_of(info.context)
-        )
+        return await connect_events(info, Listed(END_OF_LIFE_STEPS, BY_POSITION, self.device), page, (self.pin,))
 
 
 @strawberry.type(description="A hardware device and its minting certificate.")
 class Device(Node):
     row: strawberry.Private[Row[Any]]
     pin: strawberry.Private[Pin]
-    token_id: BigInt = derived("Its number in its contract.", lambda device: BigInt(device.row.token_id))
+    token_id: BigInt = derived("The token id in the contract.", lambda device: BigInt(device.row.token_id))
     token_did: str = derived(
-        "The device's name across networks, the same at every block.",
+        "The DID of the device: `did:erc721:<chainId>:<contract>:<tokenId>`. It is the same at every block.",
         lambda device: TokenDid(device.row.chain_id, device.row.contract, device.row.token_id).checksummed,
         name="tokenDID",
     )
-    chain_id: BigInt = derived("The network, by EIP-155.", lambda device: BigInt(device.row.chain_id))
-    contract: Address = derived("The contract of the token.", lambda device: Address(device.row.contract))
+    chain_id: BigInt = derived("The EIP-155 chain id of the network.", lambda device: BigInt(device.row.chain_id))
+    contract: Address = derived(
+        "The address of the contract of the token.", lambda device: Address(device.row.contract)
+    )
     owner: Address | None = derived(
-        "By Transfer alone; null when burned or never seen.",
+        "The owner according to Transfer events alone. Null after a burn, and if no transfer was seen.",
         lambda device: None if device.row.owner is None else Address(device.row.owner),
     )
     address: Address | None = derived(
-        "The device's own address, now.",
+        "The address of the device itself. Null if none is known.",
         lambda device: None if device.row.address is None else Address(device.row.address),
     )
     serial_number: str | None = derived(
-        "As the manufacturer wrote it.", lambda device: device.row.serial_number or None
+        "The text as the manufacturer wrote it. Null if it is unknown or was cleared.",
+        lambda device: device.row.serial_number or None,
     )
-    imei: Imei | None = derived("International Mobile Equipment Identity.", lambda device: imei(device.row.imei))
-    dev_eui: str | None = derived("LoRaWAN identifier.", lambda device: device.row.dev_eui or None, name="devEUI")
+    imei: Imei | None = derived(
+        "The International Mobile Equipment Identity. Null if it is unknown or was cleared.",
+        lambda device: imei(device.row.imei),
+    )
+    dev_eui: str | None = derived(
+        "The LoRaWAN identifier (DevEUI). Null if it is unknown or was cleared.",
+        lambda device: device.row.dev_eui or None,
+        name="devEUI",
+    )
     hardware_revision: str | None = derived(
-        "Revision of the hardware, where it was set.", lambda device: device.row.hardware_revision or None
+        "The hardware revision. Null if it is unknown or was cleared.",
+        lambda device: device.row.hardware_revision or None,
     )
     manufactured_at: datetime | None = derived(
-        "Manufacturing date, by the manufacturer.", lambda device: date_time(device.row.manufactured_at)
+        "The manufacturing date that the manufacturer states. Null if it is unknown.",
+        lambda device: date_time(device.row.manufactured_at),
     )
     minted_at: datetime | None = derived(
-        "Block time of the mint; null when it was not seen.",
+        "The block time of the mint. Null if the mint was not seen.",
         lambda device: None if device.row.minted_at is None else block_time(device.row.minted_at),
     )
     provisioned_at: datetime | None = derived(
-        "When it was provisioned; where the contract records none, when it was last claimed (`sourceOf`).",
+        "The time at which the device was provisioned. If the contract has no event for it, the time of "
+        "the last claim (`sourceOf` shows which). Null if there is neither.",
         lambda device: date_time(device.row.provisioned_at),
     )
     claimed_at: datetime | None = derived(
-        "Block time of the claim; null while it is not claimed.", lambda device: date_time(device.row.claimed_at)
+        "The block time of the claim. Null while the device is not claimed.",
+        lambda device: date_time(device.row.claimed_at),
     )
     beneficiary: Address | None = derived(
-        "Who has its proceeds; null: the owner.",
+        "The account that receives the proceeds of the device. Null if that is the owner.",
         lambda device: None if device.row.beneficiary is None else Address(device.row.beneficiary),
     )
     paired_at: datetime | None = derived(
-        "Block time of the pairing with `pairedVehicle`.", lambda device: date_time(device.row.paired_at)
+        "The block time of the pairing with `pairedVehicle`. Null while the device is not paired.",
+        lambda device: date_time(device.row.paired_at),
     )
     initial_firmware: str | None = derived(
-        "The firmware it was made with.", lambda device: device.row.initial_firmware or None
+        "The firmware version at the mint. Null if it is unknown.", lambda device: device.row.initial_firmware or None
     )
     last_updated_at: datetime | None = derived(
-        "Block time of its latest event.", lambda device: block_time(device.row.updated_at)
+        "The block time of the latest event of the device.", lambda device: block_time(device.row.updated_at)
     )
 
     def node_id(self) -> DeviceId:
         return DeviceId.of_row(self.row, self.pin)
 
-    @field("Every address it ever had, newest first, at most 100; the rest are in `history`.")
+    @field("Every address that the device has or had, newest first, at most 100. `history` has the rest.")
     async def addresses(self, info: Info) -> list[DeviceAddress]:
         context, chain_id = info.context, self.row.chain_id
 
@@ -185,55 +209,62 @@ class Device(Node):
         rows = await context.loaders.addresses.load(key_of(self.pin, self.row.id))
         return await context.runner.gather(*map(held, rows))
 
-    @field("Attributes that have no field of their own, by name, at most 100.")
+    @field("The attributes that have no field of their own, ordered by name, at most 100.")
     async def attributes(self, info: Info) -> list[Attribute]:
         rows = await info.context.loaders.attributes.load(key_of(self.pin, self.row.id))
         return [Attribute(name=row.name, value=row.value) for row in rows]
 
-    @field("Who minted it.")
+    @field("The manufacturer that minted the device. Null if it is unknown.")
     async def manufacturer(self, info: Info) -> Manufacturer | None:
         id = self.row.manufacturer_id
         return None if id is None else await load_manufacturer(info.context, self.pin, id)
 
-    @field("The manufacturer's licence as it stood just before the mint's log; null when the mint was not seen.")
+    @field(
+        "The Manufacturing License of the manufacturer just before the log of the mint. Null if the mint was not seen."
+    )
     async def manufacturer_license_at_mint(self, info: Info) -> License | None:
-        return await manufacturing_license_at_mint(info.context, self.row, self.pin)
+        return await license_at_mint(info.context, MANUFACTURING, self.row, self.pin)
 
-    @field("The Hardware Device License that it was minted under, now.")
+    @field("The Hardware Device License that the device was minted under, in its present state. Null if it is unknown.")
     async def hardware_license(self, info: Info) -> HardwareLicense | None:
         id = self.row.hardware_license_id
         return None if id is None else await load_hardware_license(info.context, self.pin, id)
 
-    @field("The hardware licence as it stood just before the mint's log; null when the mint was not seen.")
+    @field("The Hardware Device License just before the log of the mint. Null if the mint was not seen.")
     async def hardware_license_at_mint(self, info: Info) -> License | None:
-        return await hardware_license_at_mint(info.context, self.row, self.pin)
+        return await license_at_mint(info.context, HARDWARE, self.row, self.pin)
 
-    @field("The event that minted it; null when it was not seen.")
+    @field("The event that minted the device. Null if it was not seen.")
     async def mint(self, info: Info) -> DeviceMinted | None:
         position = self.row.mint_position
         event = None if position is None else await event_at(info.context, self.pin, position)
         return event if isinstance(event, DeviceMinted) else None
 
-    @field("The vehicle that it is paired with.")
+    @field("The vehicle that the device is paired with. Null if there is none.")
     async def paired_vehicle(self, info: Info) -> Vehicle | None:
         id = self.row.vehicle_id
         return None if id is None else await load_vehicle(info.context, self.pin, id)
 
-    @field("The burned device whose address this one took over in the same transaction.")
+    @field("The burned device whose address this device took over in the same transaction. Null if there is none.")
     async def predecessor(self, info: Info) -> Optional["Device"]:
         id = self.row.predecessor_id
         return None if id is None else await load_device(info.context, self.pin, id)
 
-    @field("The device that took over the address of this one in the transaction that burned it.")
+    @field(
+        "The device that took over the address of this device in the transaction that burned it. Null if there is none."
+    )
     async def successor(self, info: Info) -> Optional["Device"]:
         found = await info.context.loaders.successor.load(key_of(self.pin, self.row.id))
         return None if found is None else await load_device(info.context, self.pin, found.device_id)
 
-    @field("Where the present value of one field comes from: the log that set it, a contract call, or a rule.")
+    @field("The source of the present value of one field: the log that set it, a contract call, or a rule.")
     async def source_of(self, info: Info, field: SourceField) -> ValueSource:
         return await source_of(info.context, self.row, self.pin, field)
 
-    @field("Current: the initial one, then each SUCCEEDED update in order of record.")
+    @field(
+        "The firmware that the device runs: the initial firmware, then that of each SUCCEEDED update in the "
+        "order of the log. Null if it is unknown."
+    )
     def firmware(self) -> Firmware | None:
         row = self.row
         if not row.firmware:
@@ -245,23 +276,26 @@ class Device(Node):
             applied_at=date_time(row.firmware_updated_at),
         )
 
-    @connection_field("Updates over the air, failed ones too, oldest first.")
+    @connection_field("The updates over the air, including failed ones, oldest first.")
     async def firmware_updates(self, info: Info, page: PageArguments) -> Connection[FirmwareUpdated]:
-        return await self._facts(FirmwareUpdated, info, FIRMWARE_UPDATES, page)
+        return await self._events(info, FIRMWARE_UPDATES, page)
 
-    @connection_field("In-circuit test results, oldest first.")
+    @connection_field("The results of in-circuit tests, oldest first.")
     async def in_circuit_tests(self, info: Info, page: PageArguments) -> Connection[TestRecorded]:
-        return await self._facts(TestRecorded, info, IN_CIRCUIT_TESTS, page)
+        return await self._events(info, IN_CIRCUIT_TESTS, page)
 
-    @connection_field("Mechanical test results, oldest first.")
+    @connection_field("The results of mechanical tests, oldest first.")
     async def mechanical_tests(self, info: Info, page: PageArguments) -> Connection[TestRecorded]:
-        return await self._facts(TestRecorded, info, MECHANICAL_TESTS, page)
+        return await self._events(info, MECHANICAL_TESTS, page)
 
-    @connection_field("Quality inspections in the factory, oldest first.")
+    @connection_field("The results of quality inspections in the factory, oldest first.")
     async def quality_inspections(self, info: Info, page: PageArguments) -> Connection[TestRecorded]:
-        return await self._facts(TestRecorded, info, QUALITY_INSPECTIONS, page)
+        return await self._events(info, QUALITY_INSPECTIONS, page)
 
-    @connection_field("The owner always may, and is not listed.")
+    @connection_field(
+        "The grants that let users access and manage the device, in the order in which they were granted. "
+        "The owner always has access and is not listed."
+    )
     async def authorized_users(
         self,
         info: Info,
@@ -272,11 +306,11 @@ class Device(Node):
     ) -> Connection[Authorization]:
         return await connect_authorizations(info, page, (self.pin,), filter_by, active_at, scope, device=self.row.id)
 
-    @connection_field("Resets to the factory state, oldest first.")
+    @connection_field("The resets to the factory state, oldest first.")
     async def factory_resets(self, info: Info, page: PageArguments) -> Connection[FactoryReset]:
-        return await self._facts(FactoryReset, info, FACTORY_RESETS, page)
+        return await self._events(info, FACTORY_RESETS, page)
 
-    @field("How far it is in its end of life.")
+    @field("The end of life of the device.")
     def end_of_life(self) -> EndOfLife:
         row = self.row
         return EndOfLife(
@@ -288,11 +322,11 @@ class Device(Node):
             sanitization=None if row.sanitization is None else Sanitization(row.sanitization),
         )
 
-    @connection_field("Changes of owner, mint and burn too, oldest first.")
+    @connection_field("The changes of owner, including mint and burn, oldest first.")
     async def transfers(self, info: Info, page: PageArguments) -> Connection[DeviceTransferred]:
-        return await self._facts(DeviceTransferred, info, TRANSFERS, page)
+        return await self._events(info, TRANSFERS, page)
 
-    @connection_field("Every event of the device.")
+    @connection_field("All events of the device, oldest first unless `orderBy` says otherwise.")
     async def history(
         self,
         info: Info,
@@ -300,32 +334,28 @@ class Device(Node):
         filter_by: HistoryFilterBy = UNSET,
         order_by: HistoryOrderBy = OLDEST_FIRST,
     ) -> Connection[LifecycleEvent]:
-        by = order_by or OLDEST_FIRST
-        order = EVENT_ORDERS[by.field.name, by.descends]
-        listed = Listed(HISTORY, order, self.row.id, to_filter(filter_by))
-        return await connect(info, listed, page, (self.pin,), events_of(info.context))
+        listed = Listed(HISTORY, (order_by or OLDEST_FIRST).order, self.row.id, to_filter(filter_by))
+        return await connect_events(info, listed, page, (self.pin,))
 
-    @field("The auditor's questions, answered.")
+    @field("The answers to an auditor's questions about the device.")
     def provenance(self) -> Provenance:
         return Provenance(device=self.row, pin=self.pin)
 
-    @field("The block this answer stands at.")
+    @field("The block at which the state of the device was read.")
     def as_of(self) -> Block:
         return to_block(_standing(self.pin))
 
-    async def _facts(self, fact: type[EventT], info: Info, listing: Listing, page: PageArguments) -> Connection[EventT]:
-        listed = Listed(listing, BY_POSITION, self.row.id)
-        build: Build[EventT] = events_of(info.context)
-        return await connect(info, listed, page, (self.pin,), build)
+    def _events(self, info: Info, listing: Listing, page: PageArguments) -> Awaitable[Connection[Any]]:
+        return connect_events(info, Listed(listing, BY_POSITION, self.row.id), page, (self.pin,))
 
 
 def to_device(row: Row[Any], pin: Pin) -> Device:
-    """Returns the device of a row, as it stands at the pin."""
+    """Returns the device of a row, as of the pin."""
     return Device(row=row, pin=pin)
 
 
 async def load_device(context: Context, pin: Pin, id: int) -> Device:
-    """Returns the device of an id that a row at or before the pin names."""
+    """Returns the device whose id a row contains. Raises LookupError if it does not exist at the pin."""
     row = await context.loaders.device.load(key_of(pin, id))
     if row is None:
         raise LookupError(f"device {id} of chain {pin.chain_id} is named by a row and not there at {pin.position}")

@@ -1,6 +1,6 @@
-"""What an event names: as it stands at the event's pin.
+"""The manufacturer, hardware license or vehicle that an event is about, as of the pin of the event.
 
-An event that a reorg took back may name what nothing canonical names: there it is told bare, by its number alone.
+An orphaned event may name an object that no canonical event names. Such an object has its id and no other value.
 """
 
 from types import SimpleNamespace
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from api.graphql.types.vehicles import Vehicle
 
 NOBODY = -1
-"""The id of what no canonical log names: no row has it."""
+"""The row id of an object that no canonical log names. No row has it."""
 
 
 async def manufacturer_of(event: LifecycleEvent, info: Info) -> "Manufacturer":
-    """Returns the manufacturer whose licence or token an event is about."""
+    """Returns the manufacturer that an event is about."""
     from api.graphql.types.manufacturers import to_manufacturer
 
     if event.row.manufacturer_id is not None:
@@ -39,7 +39,7 @@ async def manufacturer_of(event: LifecycleEvent, info: Info) -> "Manufacturer":
 
 
 async def hardware_license_of(event: LifecycleEvent, info: Info) -> "HardwareLicense":
-    """Returns the hardware licence that an event is about."""
+    """Returns the hardware license that an event is about."""
     from api.graphql.types.manufacturers import to_hardware_license
 
     if event.row.hardware_license_id is not None:
@@ -65,7 +65,7 @@ async def vehicle_of(event: LifecycleEvent, info: Info) -> "Vehicle":
 
 
 def names(event: LifecycleEvent, field: str) -> bool:
-    """Tells whether an event names a manufacturer or a vehicle (`manufacturer_id`, `vehicle_id`), where it need not."""
+    """Returns whether an event names an object that it may leave out. `field`: `manufacturer_id` or `vehicle_id`."""
     if not event.row.orphaned:
         return getattr(event.row, field) is not None
     number = getattr(event.reading.fact, field, None) if isinstance(event.reading, Mapped) else None

@@ -1,6 +1,6 @@
-"""The history: every recorded event as a type of its own, behind one interface.
+"""The types of events, one for each fact, behind the interface `LifecycleEvent`.
 
-A new fact needs a class of its name here or in `api.graphql.token_events`, and nothing else of the API.
+A new fact needs a class of its name here or in `token_events`, and nothing else in the API.
 """
 
 from datetime import datetime
@@ -36,213 +36,296 @@ LazyHardwareLicense = Annotated["HardwareLicense", strawberry.lazy("api.graphql.
 INT32_MAX = 2**31 - 1
 
 
-@strawberry.type(description="A device's certificate was minted.")
+@strawberry.type(description="The certificate of a device was minted.")
 class DeviceMinted(LifecycleEvent):
-    address: Address | None = derived("The device's own address.", lambda event: address(event.fact.address))
-    manufacturer_id: BigInt | None = derived("Who minted.", lambda event: big_int(event.fact.manufacturer_id))
-    hardware_license_id: BigInt | None = derived(
-        "The Hardware Device License it was minted under.", lambda event: big_int(event.fact.hardware_license_id)
+    address: Address | None = derived(
+        "The address of the device itself. Null if the event does not state one.",
+        lambda event: address(event.fact.address),
     )
-    serial_number: str | None = derived("As the manufacturer wrote it.", lambda event: event.fact.serial_number or None)
-    imei: Imei | None = derived("As the manufacturer wrote it, valid or not.", lambda event: imei(event.fact.imei))
+    manufacturer_id: BigInt | None = derived(
+        "The manufacturer id. Null if the event does not state one.", lambda event: big_int(event.fact.manufacturer_id)
+    )
+    hardware_license_id: BigInt | None = derived(
+        "The number of the Hardware Device License. Null if the event does not state one.",
+        lambda event: big_int(event.fact.hardware_license_id),
+    )
+    serial_number: str | None = derived(
+        "The serial number as the manufacturer wrote it. Null if it is empty or not stated.",
+        lambda event: event.fact.serial_number or None,
+    )
+    imei: Imei | None = derived(
+        "The IMEI as the manufacturer wrote it, valid or not. Null if it is empty or not stated.",
+        lambda event: imei(event.fact.imei),
+    )
     manufactured_at: datetime | None = derived(
-        "Manufacturing date.", lambda event: date_time(event.fact.manufactured_at)
+        "The manufacturing date. Null if the event does not state one, or states one after the year 9999.",
+        lambda event: date_time(event.fact.manufactured_at),
     )
     firmware_version: str | None = derived(
-        "Initial firmware version.", lambda event: event.fact.firmware_version or None
+        "The initial firmware version. Null if it is empty or not stated.",
+        lambda event: event.fact.firmware_version or None,
     )
 
 
-@strawberry.type(description="The certificate changed hands. The only source of ownership.")
+@strawberry.type(description="The certificate was transferred. Transfers alone set the owner.")
 class DeviceTransferred(LifecycleEvent):
-    sender: Address = derived("The zero address: mint.", lambda event: Address(event.fact.sender))
-    recipient: Address = derived("The zero address: burn.", lambda event: Address(event.fact.recipient))
+    sender: Address = derived(
+        "The previous owner; the zero address in a mint.", lambda event: Address(event.fact.sender)
+    )
+    recipient: Address = derived(
+        "The new owner; the zero address in a burn.", lambda event: Address(event.fact.recipient)
+    )
 
 
-@strawberry.type(description="An attribute was corrected or set.")
+@strawberry.type(description="An attribute of the device was corrected or set.")
 class DeviceAttributeSet(LifecycleEvent):
     attribute: str = derived(
-        "serialNumber, imei, devEUI, hardwareRevision, manufacturedAt, or a free one.",
+        "The name of the attribute. serialNumber, imei, devEUI, hardwareRevision and manufacturedAt "
+        "correct that field; any other name is a free attribute.",
         lambda event: event.fact.attribute,
     )
-    value: str = derived("The empty text clears.", lambda event: event.fact.value)
+    value: str = derived("The new value. An empty text clears the attribute.", lambda event: event.fact.value)
 
 
-@strawberry.type(description="The device took another address.")
+@strawberry.type(description="The device changed its address.")
 class DeviceAddressReset(LifecycleEvent):
     address: Address = derived("The new address.", lambda event: Address(event.fact.address))
 
 
-@strawberry.type(description="A factory test or inspection was recorded.")
+@strawberry.type(description="The result of a factory test or inspection was recorded.")
 class TestRecorded(LifecycleEvent):
     __test__ = False  # not a test class for pytest
 
-    test_kind: TestKind = derived("Which test.", lambda event: event.fact.kind)
-    passed: bool = derived("Whether it passed.", lambda event: event.fact.passed)
+    test_kind: TestKind = derived("The kind of test.", lambda event: event.fact.kind)
+    passed: bool = derived("Whether the device passed.", lambda event: event.fact.passed)
     tested_at: datetime | None = derived(
-        "When it was done, by its emitter.", lambda event: date_time(event.fact.tested_at)
+        "The time of the test, according to its emitter. Null if it is not stated, or after the year 9999.",
+        lambda event: date_time(event.fact.tested_at),
     )
     station: str | None = derived(
-        "Station, or inspector of a quality inspection.", lambda event: event.fact.station or None
+        "The test station, or the inspector of a quality inspection. Null if it is empty or not stated.",
+        lambda event: event.fact.station or None,
     )
     report_uri: str | None = derived(
-        "Where the report is.", lambda event: event.fact.report_uri or None, name="reportURI"
+        "The URI of the report. Null if it is empty or not stated.",
+        lambda event: event.fact.report_uri or None,
+        name="reportURI",
     )
-    report_hash: Bytes32 | None = derived("Hash of the report.", lambda event: bytes32(event.fact.report_hash))
+    report_hash: Bytes32 | None = derived(
+        "The hash of the report. Null if it is not stated.", lambda event: bytes32(event.fact.report_hash)
+    )
 
 
-@strawberry.type(description="The device was provisioned.")
+@strawberry.type(description="The device was provisioned: it received its credentials and configuration.")
 class DeviceProvisioned(LifecycleEvent):
     provisioned_at: datetime | None = derived(
-        "When, by its emitter.", lambda event: date_time(event.fact.provisioned_at)
+        "The time, according to the emitter. Null if it is not stated, or after the year 9999.",
+        lambda event: date_time(event.fact.provisioned_at),
     )
 
 
-@strawberry.type(description="A user may access and manage the device.")
+@strawberry.type(description="A user was granted access to the device.")
 class UserAuthorized(LifecycleEvent):
-    user: Address = derived("Who may.", lambda event: Address(event.fact.user))
+    user: Address = derived("The user that may access and manage the device.", lambda event: Address(event.fact.user))
     organization: str | None = derived(
-        "What the grantor wrote; identifies nobody.", lambda event: event.fact.organization or None
+        "The organization as the grantor wrote it. It is not verified and identifies nobody. Null if it "
+        "is empty or not stated.",
+        lambda event: event.fact.organization or None,
     )
-    permissions: BigInt | None = derived("As the contract gave them.", lambda event: big_int(event.fact.permissions))
+    permissions: BigInt | None = derived(
+        "The permissions as the contract emitted them, a set of bits. Null if the contract does not carry them.",
+        lambda event: big_int(event.fact.permissions),
+    )
     expires_at: datetime | None = derived(
-        "As the contract gave it; null: not given, 0 or after the year 9999. "
-        "`Authorization.expiresAt` says what holds.",
+        "The expiry as the contract emitted it. Null if it is not stated, 0, or after the year 9999. "
+        "`Authorization.expiresAt` is the expiry that applies.",
         lambda event: date_time(event.fact.expires_at or None),
     )
     source: str = derived(
-        "The grant system, by the profile's name: certificate, sacd, privilege:<number>.",
+        "The grant system as the profile names it: `contract`, `sacd`, `privilege:<number>`.",
         lambda event: grant_source(event.fact.source, event.fact.scope),
     )
 
 
-@strawberry.type(description="A user's grant was revoked.")
+@strawberry.type(description="A grant of a user was revoked.")
 class UserRevoked(LifecycleEvent):
-    user: Address = derived("Who may no more.", lambda event: Address(event.fact.user))
+    user: Address = derived("The user whose grant was revoked.", lambda event: Address(event.fact.user))
     source: str = derived(
-        "The grant system, by the profile's name: certificate, sacd, privilege:<number>.",
+        "The grant system as the profile names it: `contract`, `sacd`, `privilege:<number>`.",
         lambda event: grant_source(event.fact.source, event.fact.scope),
     )
 
 
 @strawberry.type(description="The device was reset to its factory state.")
 class FactoryReset(LifecycleEvent):
-    initiator: Address | None = derived("Who reset it.", lambda event: address(event.fact.initiator))
-    reset_at: datetime | None = derived("When, by its emitter.", lambda event: date_time(event.fact.reset_at))
+    initiator: Address | None = derived(
+        "The account that reset the device. Null if it is not stated.", lambda event: address(event.fact.initiator)
+    )
+    reset_at: datetime | None = derived(
+        "The time, according to the emitter. Null if it is not stated, or after the year 9999.",
+        lambda event: date_time(event.fact.reset_at),
+    )
     reason: FactoryResetReason | None = derived(
-        "Null when the contract gives none.",
+        "The reason for the reset. Null if the contract does not state one.",
         lambda event: None if event.fact.reason is None else code_of(FactoryResetReason, event.fact.reason),
     )
     reason_code: int | None = derived(
-        f"The contract's number; {INT32_MAX} stands for any larger.", lambda event: int32(event.fact.reason)
+        f"The number that the contract emitted; {INT32_MAX} stands for any larger number.",
+        lambda event: int32(event.fact.reason),
     )
     address: Address | None = derived(
-        "The new address, where the reset set one.", lambda event: address(event.fact.address)
+        "The new address of the device. Null if the reset does not set one.", lambda event: address(event.fact.address)
     )
 
 
-@strawberry.type(description="An update over the air was tried.")
+@strawberry.type(description="A firmware update over the air was attempted.")
 class FirmwareUpdated(LifecycleEvent):
-    to_version: str = derived("The version to be installed.", lambda event: event.fact.to_version)
-    from_version: str | None = derived("The version that ran before.", lambda event: event.fact.from_version or None)
-    image_hash: Bytes32 | None = derived("Hash of the firmware image.", lambda event: bytes32(event.fact.image_hash))
+    to_version: str = derived("The version that was to be installed.", lambda event: event.fact.to_version)
+    from_version: str | None = derived(
+        "The version before the update. Null if it is empty or not stated.",
+        lambda event: event.fact.from_version or None,
+    )
+    image_hash: Bytes32 | None = derived(
+        "The hash of the firmware image. Null if it is not stated.", lambda event: bytes32(event.fact.image_hash)
+    )
     result: FirmwareUpdateResult | None = derived(
-        "Null when the contract gives none: counts as SUCCEEDED.",
+        "The result of the update. Null if the contract does not state one; the update then counts as SUCCEEDED.",
         lambda event: None if event.fact.result is None else code_of(FirmwareUpdateResult, event.fact.result),
     )
     result_code: int | None = derived(
-        f"The contract's number; {INT32_MAX} stands for any larger.", lambda event: int32(event.fact.result)
+        f"The number that the contract emitted; {INT32_MAX} stands for any larger number.",
+        lambda event: int32(event.fact.result),
     )
-    applied_at: datetime | None = derived("When, by its emitter.", lambda event: date_time(event.fact.applied_at))
+    applied_at: datetime | None = derived(
+        "The time, according to the emitter. Null if it is not stated, or after the year 9999.",
+        lambda event: date_time(event.fact.applied_at),
+    )
 
 
-@strawberry.type(description="A step of the device's end of life was recorded.")
+@strawberry.type(description="A step of the end of life of the device was recorded.")
 class EndOfLifeRecorded(LifecycleEvent):
-    process: EndOfLifeProcess = derived("Which step.", lambda event: code_of(EndOfLifeProcess, event.fact.process))
+    process: EndOfLifeProcess = derived("The step.", lambda event: code_of(EndOfLifeProcess, event.fact.process))
     process_code: int = derived(
-        f"The contract's number; {INT32_MAX} stands for any larger.", lambda event: min(event.fact.process, INT32_MAX)
+        f"The number that the contract emitted; {INT32_MAX} stands for any larger number.",
+        lambda event: min(event.fact.process, INT32_MAX),
     )
-    occurred_at: datetime | None = derived("When, by its emitter.", lambda event: date_time(event.fact.occurred_at))
-    facility: str | None = derived("Where, or by whom.", lambda event: event.fact.facility or None)
+    occurred_at: datetime | None = derived(
+        "The time, according to the emitter. Null if it is not stated, or after the year 9999.",
+        lambda event: date_time(event.fact.occurred_at),
+    )
+    facility: str | None = derived(
+        "The facility that took the step. Null if it is empty or not stated.", lambda event: event.fact.facility or None
+    )
     sanitization: Sanitization | None = derived(
-        "What was done to its data; null when not stated.",
+        "The sanitization of the data on the device. Null if it is not stated.",
         lambda event: None if event.fact.sanitization is None else code_of(Sanitization, event.fact.sanitization),
     )
     sanitization_code: int | None = derived(
-        f"The contract's number; {INT32_MAX} stands for any larger.", lambda event: int32(event.fact.sanitization)
+        f"The number that the contract emitted; {INT32_MAX} stands for any larger number.",
+        lambda event: int32(event.fact.sanitization),
     )
     evidence_uri: str | None = derived(
-        "Where the evidence is.", lambda event: event.fact.evidence_uri or None, name="evidenceURI"
+        "The URI of the evidence. Null if it is empty or not stated.",
+        lambda event: event.fact.evidence_uri or None,
+        name="evidenceURI",
     )
-    evidence_hash: Bytes32 | None = derived("Hash of the evidence.", lambda event: bytes32(event.fact.evidence_hash))
+    evidence_hash: Bytes32 | None = derived(
+        "The hash of the evidence. Null if it is not stated.", lambda event: bytes32(event.fact.evidence_hash)
+    )
 
 
-@strawberry.type(description="A manufacturer was granted a Manufacturing License, or its licence was renewed.")
+@strawberry.type(description="A manufacturer was granted a Manufacturing License, or its license was renewed.")
 class ManufacturerLicensed(LifecycleEvent):
-    account: Address | None = derived("The licensed account.", lambda event: address(event.fact.account))
-    name: str | None = derived("The manufacturer's name.", lambda event: event.fact.name or None)
-    license_uri: str | None = derived(
-        "Where the licence is.", lambda event: event.fact.license_uri or None, name="licenseURI"
+    account: Address | None = derived(
+        "The licensed account. Null if it is not stated.", lambda event: address(event.fact.account)
     )
-    license_hash: Bytes32 | None = derived("Hash of the licence.", lambda event: bytes32(event.fact.license_hash))
+    name: str | None = derived(
+        "The name of the manufacturer. Null if it is empty or not stated.", lambda event: event.fact.name or None
+    )
+    license_uri: str | None = derived(
+        "The URI of the license document. Null if it is empty or not stated.",
+        lambda event: event.fact.license_uri or None,
+        name="licenseURI",
+    )
+    license_hash: Bytes32 | None = derived(
+        "The hash of the license document. Null if it is not stated.", lambda event: bytes32(event.fact.license_hash)
+    )
     expires_at: datetime | None = derived(
-        "Null: never, or after the year 9999.", lambda event: date_time(event.fact.expires_at or None)
+        "The first instant at which the license is expired. Null if it never expires, or expires after the year 9999.",
+        lambda event: date_time(event.fact.expires_at or None),
     )
 
-    @field("Whose licence.")
+    @field("The manufacturer that the license is for.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
         return await manufacturer_of(self, info)
 
 
-@strawberry.type(description="A Manufacturing License was revoked.")
+@strawberry.type(description="The Manufacturing License of a manufacturer was revoked.")
 class ManufacturerLicenseRevoked(LifecycleEvent):
-    reason: str | None = derived("As the registrar wrote it.", lambda event: event.fact.reason or None)
+    reason: str | None = derived(
+        "The reason as the registrar wrote it. Null if it is empty or not stated.",
+        lambda event: event.fact.reason or None,
+    )
 
-    @field("Whose licence.")
+    @field("The manufacturer that the license is for.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
         return await manufacturer_of(self, info)
 
 
 @strawberry.type(description="A Hardware Device License was granted or renewed.")
 class HardwareLicensed(LifecycleEvent):
-    model: str | None = derived("The licensed model.", lambda event: event.fact.model or None)
+    model: str | None = derived(
+        "The licensed device model. Null if it is empty or not stated.", lambda event: event.fact.model or None
+    )
     hardware_revision: str | None = derived(
-        "The licensed revision.", lambda event: event.fact.hardware_revision or None
+        "The licensed hardware revision. Null if it is empty or not stated.",
+        lambda event: event.fact.hardware_revision or None,
     )
     license_uri: str | None = derived(
-        "Where the licence is.", lambda event: event.fact.license_uri or None, name="licenseURI"
+        "The URI of the license document. Null if it is empty or not stated.",
+        lambda event: event.fact.license_uri or None,
+        name="licenseURI",
     )
-    license_hash: Bytes32 | None = derived("Hash of the licence.", lambda event: bytes32(event.fact.license_hash))
+    license_hash: Bytes32 | None = derived(
+        "The hash of the license document. Null if it is not stated.", lambda event: bytes32(event.fact.license_hash)
+    )
     expires_at: datetime | None = derived(
-        "Null: never, or after the year 9999.", lambda event: date_time(event.fact.expires_at or None)
+        "The first instant at which the license is expired. Null if it never expires, or expires after the year 9999.",
+        lambda event: date_time(event.fact.expires_at or None),
     )
 
-    @field("The licence.")
+    @field("The hardware license.")
     async def hardware_license(self, info: Info) -> LazyHardwareLicense:
         return await hardware_license_of(self, info)
 
-    @field("Whose licence; null when the contract does not say.")
+    @field("The manufacturer that holds the hardware license. Null if the contract does not state it.")
     async def manufacturer(self, info: Info) -> LazyManufacturer | None:
         return await manufacturer_of(self, info) if names(self, "manufacturer_id") else None
 
 
 @strawberry.type(description="A Hardware Device License was revoked.")
 class HardwareLicenseRevoked(LifecycleEvent):
-    reason: str | None = derived("As the registrar wrote it.", lambda event: event.fact.reason or None)
+    reason: str | None = derived(
+        "The reason as the registrar wrote it. Null if it is empty or not stated.",
+        lambda event: event.fact.reason or None,
+    )
 
-    @field("The licence.")
+    @field("The hardware license.")
     async def hardware_license(self, info: Info) -> LazyHardwareLicense:
         return await hardware_license_of(self, info)
 
 
-@strawberry.type(description="A log of a watched contract that could not be read; kept raw.")
+@strawberry.type(
+    description="A log of a watched contract that a rule of the profile matches but whose bytes cannot be decoded. "
+    "`raw` has the log."
+)
 class UndecodableEvent(LifecycleEvent):
-    reason: str = derived("What was wrong, and where in the data.", lambda event: event.reading.reason)
+    reason: str = derived("The reason, with the place in the data.", lambda event: event.reading.reason)
 
 
 @strawberry.type(
-    description="A log of a watched contract that no rule of the profile claims; kept raw. "
-    "Listed only when its kind is asked for."
+    description="A log of a watched contract that no rule of the profile matches. `raw` has the log. Lists contain "
+    "such events only if the filter names the kind UNMAPPED."
 )
 class UnmappedEvent(LifecycleEvent):
     pass
@@ -268,11 +351,11 @@ EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
     UndecodableEvent,
     UnmappedEvent,
 )
-"""For `Schema(types=...)`: no field names them, only the interface."""
+"""For `Schema(types=...)`: no field has these types, only their interface."""
 
 
 def to_event(row: RecordedEvent, reading: DecodedLog, pin: Pin) -> LifecycleEvent:
-    """Return the typed event of a log; what hangs under it answers at the pin."""
+    """Returns the event of a log by its type. Objects below it are read at the pin."""
     return _type_of(reading)(row=row, reading=reading, pin=pin)
 
 
@@ -290,14 +373,14 @@ def _type_of(reading: DecodedLog) -> type[LifecycleEvent]:
 
 _NAMED = {type_.__name__: type_ for type_ in EVENT_TYPES}
 TYPE_OF = {fact: _NAMED[name] for name, fact in FACT_TYPES.items()}
-"""A fact and what is told of it have the same name."""
+"""A fact and its event have the same name."""
 
 
 def grant_source(source: str, scope: str) -> str:
-    """Return the name of a grant system, with its scope where it has several: `privilege:2`."""
+    """Returns the name of a grant system with its scope, if it has one: `privilege:2`."""
     return f"{source}:{scope}" if scope else source
 
 
 def int32(code: int | None) -> int | None:
-    """Return a code as GraphQL's Int, which ends at 2**31 - 1: a foreign contract may number its codes by uint256."""
+    """Returns a code as a GraphQL Int, whose largest value is 2**31 - 1: a contract may emit codes of 256 bits."""
     return None if code is None else min(code, INT32_MAX)

@@ -1,4 +1,4 @@
-"""How devices are told apart: IMEIs, and names that hold across networks."""
+"""The IMEI of a device."""
 
 import strawberry
 
@@ -7,21 +7,24 @@ from schema.vocabulary import imei_key, imei_valid
 
 
 @strawberry.type(
-    description="Kept as the chain gave it. Valid: 15 digits with a right Luhn digit; 14 digits and the 16 of an "
-    "IMEISV are not. `tac` (first 8 digits) only when valid."
+    description="An IMEI as the contract emitted it, valid or not. A valid IMEI has 15 digits, the last of which is "
+    "the Luhn check digit; 14 digits, or the 16 digits of an IMEISV, are not valid."
 )
 class Imei:
-    value: str = strawberry.field(description="As the chain gave it, spaces and all.")
+    value: str = strawberry.field(description="The text as the contract emitted it, including spaces.")
 
-    @field("Whether it is 15 digits, spaces and hyphens aside, and its check digit fits.")
+    @field("Whether the text, without spaces and hyphens, has 15 digits and a correct check digit.")
     def valid(self) -> bool:
         return imei_valid(self.value)
 
-    @field("Type Allocation Code: maker and model, by the GSMA's list.")
+    @field(
+        "The Type Allocation Code (the first 8 digits), which identifies maker and model in the GSMA's list. "
+        "Null if the IMEI is not valid."
+    )
     def tac(self) -> str | None:
         return imei_key(self.value)[:8] if imei_valid(self.value) else None
 
 
 def imei(text: str | None) -> Imei | None:
-    """Returns an IMEI as it is told of; None where there is none or it was cleared."""
+    """Returns the IMEI of a text, None if the text is missing or was cleared."""
     return Imei(value=text) if text else None

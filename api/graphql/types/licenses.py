@@ -1,33 +1,33 @@
-"""Licences: what a Manufacturing License or a Hardware Device License says, and what it is worth when."""
+"""Licenses: the terms and the status of a Manufacturing License or a Hardware Device License."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any, NamedTuple
 
 import strawberry
 from sqlalchemy import Row
 from strawberry import UNSET
 
 from api.graphql.context import Context, Info
+from api.graphql.inputs.as_of import AtInstant
 from api.graphql.types.event_rows import event_at
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import Bytes32, date_time
 from api.queries.sql.as_of import Pin
-from api.queries.sql.keys import key_of
+from api.queries.sql.keys import Key, key_of
 from api.queries.sql.times import seconds_down
+from api.reading.batching import Loader
 from schema.licenses import license_status
 from schema.vocabulary import LicenseStatus
 
 LicenseRow = Row[Any] | None
-"""A version of a manufacturer or of a hardware licence; None where it was not even named."""
-
-At = Annotated[datetime | None, strawberry.argument(description="The instant to judge; nothing recorded later counts.")]
+"""A version of a manufacturer or of a hardware license. None if no event names it."""
 
 
 @strawberry.type(
-    description="A grant, renewed or not: the last one at or before the answer's block (for `...AtMint`: before the "
-    "mint's log)."
+    description="A license: its last grant or renewal at or before the block of the response (for `...AtMint`: "
+    "before the log of the mint)."
 )
 class License:
     row: strawberry.Private[LicenseRow]
@@ -35,30 +35,37 @@ class License:
     whole: strawberry.Private[bool]
     fixed_status: strawberry.Private[LicenseStatus | None]
     version_at: strawberry.Private[Callable[[Context, Pin], Awaitable[LicenseRow]]]
-    uri: str | None = strawberry.field(description="Where the licence is.")
-    hash: Bytes32 | None = strawberry.field(description="Hash of the licence.")
-    granted_at: datetime | None = strawberry.field(description="Block time of the last grant.")
-    expires_at: datetime | None = strawberry.field(description="Null: never, or after the year 9999.")
-    revoked_at: datetime | None = strawberry.field(
-        description="Block time of the revocation, until it is granted again."
+    uri: str | None = strawberry.field(description="The URI of the license document. Null if none is stated.")
+    hash: Bytes32 | None = strawberry.field(description="The hash of the license document. Null if none is stated.")
+    granted_at: datetime | None = strawberry.field(
+        description="The block time of the last grant. Null if the license was never granted."
     )
-    revocation_reason: str | None = strawberry.field(description="As the registrar wrote it.")
+    expires_at: datetime | None = strawberry.field(
+        description="The first instant at which the license is expired. Null if it never expires, or expires after the "
+        "year 9999."
+    )
+    revoked_at: datetime | None = strawberry.field(
+        description="The block time of the revocation. Null if the license is not revoked, or was granted again since."
+    )
+    revocation_reason: str | None = strawberry.field(
+        description="The reason for the revocation as the registrar wrote it. Null if none is stated."
+    )
 
     @field(
-        "At `at`, by default the answer's time (for `...AtMint`: the mint's block time). A past `at` sees only what "
-        "was recorded by then."
+        "The status at the instant `at`, by default at the time of the response (for `...AtMint`: at the "
+        "block time of the mint). For an instant in the past, only what was recorded by then counts."
     )
-    async def status(self, info: Info, at: At = UNSET) -> LicenseStatus:
+    async def status(self, info: Info, at: AtInstant = UNSET) -> LicenseStatus:
         if at is None or at is UNSET:
             return status_of(self.row, self.pin.clock, self.whole) if self.fixed_status is None else self.fixed_status
         then = await info.context.loaders.pin_by(self.pin, seconds_down(at))
         return status_of(await self.version_at(info.context, then), then.clock, self.whole)
 
-    @field("The event that granted it.")
+    @field("The event of the last grant. Null if the license was never granted.")
     async def grant(self, info: Info) -> LifecycleEvent | None:
         return await self._event(info, "grant_position")
 
-    @field("The event that revoked it.")
+    @field("The event that revoked the license. Null if it is not revoked.")
     async def revocation(self, info: Info) -> LifecycleEvent | None:
         return await self._event(info, "revocation_position")
 
@@ -68,7 +75,7 @@ class License:
 
 
 def status_of(row: LicenseRow, clock: int, whole: bool) -> LicenseStatus:
-    """Returns what a licence is worth at a clock."""
+    """Returns the status of a license at a clock, in unix seconds. `whole`: its whole history is indexed."""
     return license_status(
         granted=row is not None and row.grant_position is not None,
         revoked=row is not None and row.revocation_position is not None,
@@ -78,28 +85,66 @@ def status_of(row: LicenseRow, clock: int, whole: bool) -> LicenseStatus:
     )
 
 
-def manufacturing_license(
-    context: Context, row: LicenseRow, id: int, pin: Pin, contract: bytes, status: LicenseStatus | None = None
+class LicenseKind(NamedTuple):
+    """What differs between Manufacturing Licenses and Hardware Device Licenses.
+
+    `holder` and `status_at_mint` name columns of a device. `whole` are the (chain id, contract) whose whole history is
+    indexed.
+    """
+
+    versions: Callable[[Context], Loader[Key, Row[Any] | None]]
+    whole: Callable[[Context], frozenset[tuple[int, bytes]]]
+    holder: str
+    status_at_mint: str
+
+
+MANUFACTURING = LicenseKind(
+    versions=lambda context: context.loaders.manufacturer,
+    whole=lambda context: context.snapshot.whole_manufacturing,
+    holder="manufacturer_id",
+    status_at_mint="manufacturer_license_at_mint",
+)
+HARDWARE = LicenseKind(
+    versions=lambda context: context.loaders.hardware_license,
+    whole=lambda context: context.snapshot.whole_hardware,
+    holder="hardware_license_id",
+    status_at_mint="hardware_license_at_mint",
+)
+
+
+def license_of(
+    context: Context,
+    kind: LicenseKind,
+    row: LicenseRow,
+    id: int,
+    pin: Pin,
+    contract: bytes,
+    status: LicenseStatus | None = None,
 ) -> License:
-    """Returns the Manufacturing License of a manufacturer. `status` is the one fixed at a mint."""
-    whole = (pin.chain_id, contract) in context.snapshot.whole_manufacturing
+    """Returns the license of a manufacturer, or of a hardware license. `status` is the one fixed at a mint."""
 
     async def version_at(context: Context, then: Pin) -> LicenseRow:
-        return await context.loaders.manufacturer.load(key_of(then, id))
+        return await kind.versions(context).load(key_of(then, id))
 
-    return _license(row, pin, whole, status, version_at)
+    return _license(row, pin, (pin.chain_id, contract) in kind.whole(context), status, version_at)
 
 
-def hardware_device_license(
-    context: Context, row: LicenseRow, id: int, pin: Pin, contract: bytes, status: LicenseStatus | None = None
-) -> License:
-    """Returns the grant of a hardware licence. `status` is the one fixed at a mint."""
-    whole = (pin.chain_id, contract) in context.snapshot.whole_hardware
+async def license_at_mint(context: Context, kind: LicenseKind, device: Row[Any], pin: Pin) -> License | None:
+    """Returns the license under which a device was minted; None if the mint was not seen."""
+    if device.mint_position is None:
+        return None
+    then = pin._replace(position=device.mint_position - 1, clock=device.minted_at)
+    status = LicenseStatus(getattr(device, kind.status_at_mint))
+    id = getattr(device, kind.holder)
+    if id is None:
+        return _license(None, then, False, status, _no_version)
+    versions = kind.versions(context)
+    row, newest = await versions.load(key_of(then, id)), await versions.load(key_of(pin, id))
+    return license_of(context, kind, row, id, then, newest.contract if newest else b"", status)
 
-    async def version_at(context: Context, then: Pin) -> LicenseRow:
-        return await context.loaders.hardware_license.load(key_of(then, id))
 
-    return _license(row, pin, whole, status, version_at)
+async def _no_version(context: Context, then: Pin) -> LicenseRow:
+    return None
 
 
 def _license(row: LicenseRow, pin: Pin, whole: bool, status: LicenseStatus | None, version_at: Any) -> License:
@@ -116,39 +161,3 @@ def _license(row: LicenseRow, pin: Pin, whole: bool, status: LicenseStatus | Non
         revoked_at=None if row is None else date_time(row.revoked_at),
         revocation_reason=None if row is None else row.revocation_reason or None,
     )
-
-
-async def manufacturing_license_at_mint(context: Context, device: Row[Any], pin: Pin) -> License | None:
-    """Returns the Manufacturing License under which a device was minted; None where the mint was not seen."""
-    if device.mint_position is None:
-        return None
-    then = _just_before_mint(device, pin)
-    status = LicenseStatus(device.manufacturer_license_at_mint)
-    if device.manufacturer_id is None:
-        return _license(None, then, False, status, _nothing)
-    row = await context.loaders.manufacturer.load(key_of(then, device.manufacturer_id))
-    maker = await context.loaders.manufacturer.load(key_of(pin, device.manufacturer_id))
-    contract = maker.contract if maker else b""
-    return manufacturing_license(context, row, device.manufacturer_id, then, contract, status)
-
-
-async def hardware_license_at_mint(context: Context, device: Row[Any], pin: Pin) -> License | None:
-    """Returns the hardware licence under which a device was minted; None where the mint was not seen."""
-    if device.mint_position is None:
-        return None
-    then = _just_before_mint(device, pin)
-    status = LicenseStatus(device.hardware_license_at_mint)
-    if device.hardware_license_id is None:
-        return _license(None, then, False, status, _nothing)
-    row = await context.loaders.hardware_license.load(key_of(then, device.hardware_license_id))
-    held = await context.loaders.hardware_license.load(key_of(pin, device.hardware_license_id))
-    contract = held.contract if held else b""
-    return hardware_device_license(context, row, device.hardware_license_id, then, contract, status)
-
-
-def _just_before_mint(device: Row[Any], pin: Pin) -> Pin:
-    return pin._replace(position=device.mint_position - 1, clock=device.minted_at)
-
-
-async def _nothing(context: Context, then: Pin) -> LicenseRow:
-    return None

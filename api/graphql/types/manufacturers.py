@@ -1,4 +1,4 @@
-"""Manufacturers and hardware licences: who may make what, and the devices they made."""
+"""Manufacturers, their hardware licenses, and the devices that they minted."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,13 +12,13 @@ from api.graphql.inputs.orders import NEWEST_FIRST, DeviceOrder
 from api.graphql.paging.arguments import PageArguments, connection_field
 from api.graphql.paging.connections import Connection, Listed, connect
 from api.graphql.paging.tokens import HardwareLicenseId, ManufacturerId
-from api.graphql.types.event_rows import events_of
-from api.graphql.types.licenses import License, hardware_device_license, manufacturing_license
+from api.graphql.types.event_rows import connect_events
+from api.graphql.types.licenses import HARDWARE, MANUFACTURING, License, license_of
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.node import Node
 from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import Address, BigInt
-from api.queries.devices import DEVICE_ORDERS, DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER
+from api.queries.devices import DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER
 from api.queries.events import HARDWARE_LICENSE_HISTORY, MANUFACTURER_HISTORY
 from api.queries.licenses import HARDWARE_LICENSES_OF_MANUFACTURER
 from api.queries.sql.as_of import Pin
@@ -31,34 +31,40 @@ if TYPE_CHECKING:
     from api.graphql.types.devices import Device
 
 Devices = Connection[Annotated["Device", strawberry.lazy("api.graphql.types.devices")]]
-DeviceFilterBy = Annotated[DeviceFilter | None, strawberry.argument(description="Which devices.")]
-DeviceOrderBy = Annotated[DeviceOrder | None, strawberry.argument(description="In which order.")]
+DeviceFilterBy = Annotated[
+    DeviceFilter | None, strawberry.argument(description="Returns only devices that pass this filter.")
+]
+DeviceOrderBy = Annotated[DeviceOrder | None, strawberry.argument(description="The order of the list.")]
 
 
-@strawberry.type(description="Who may mint device certificates.")
+@strawberry.type(description="A manufacturer, which may mint device certificates while it is licensed.")
 class Manufacturer(Node):
     row: strawberry.Private[Row[Any]]
     pin: strawberry.Private[Pin]
-    token_id: BigInt = strawberry.field(description="The manufacturer id; where manufacturers are NFTs, the token id.")
-    chain_id: BigInt = strawberry.field(description="The network, by EIP-155.")
-    contract: Address = strawberry.field(description="The contract that numbers it.")
-    name: str | None = strawberry.field(description="As the registrar wrote it.")
-    owner: Address | None = strawberry.field(description="The licensed account, or the NFT's owner.")
+    token_id: BigInt = strawberry.field(description="The manufacturer id. If manufacturers are NFTs, the token id.")
+    chain_id: BigInt = strawberry.field(description="The EIP-155 chain id of the network.")
+    contract: Address = strawberry.field(description="The address of the contract that assigns the id.")
+    name: str | None = strawberry.field(description="The name as the registrar wrote it. Null if it is unknown.")
+    owner: Address | None = strawberry.field(
+        description="The licensed account. If manufacturers are NFTs, the owner of the NFT. Null if it is unknown."
+    )
 
     def node_id(self) -> ManufacturerId:
         return ManufacturerId.of_row(self.row, self.pin)
 
-    @field("Name across networks; null where manufacturers are no NFTs.", name="tokenDID")
+    @field("The DID of the manufacturer. Null if manufacturers are not NFTs in this contract.", name="tokenDID")
     def token_did(self, info: Info) -> str | None:
         row = self.row
         is_token = info.context.snapshot.readers[row.chain_id].has_rule_for(ManufacturerTransferred, row.contract)
         return TokenDid(row.chain_id, row.contract, row.token_id).checksummed if is_token else None
 
-    @field("The Manufacturing License, now.")
+    @field("The Manufacturing License in its present state.")
     def license(self, info: Info) -> License:
-        return manufacturing_license(info.context, self.row, self.row.id, self.pin, self.contract)
+        return license_of(info.context, MANUFACTURING, self.row, self.row.id, self.pin, self.contract)
 
-    @connection_field("The Hardware Device Licenses that it holds.")
+    @connection_field(
+        "The Hardware Device Licenses of the manufacturer, in the order in which they were first granted."
+    )
     async def hardware_licenses(
         self,
         info: Info,
@@ -67,7 +73,7 @@ class Manufacturer(Node):
         listed = Listed(HARDWARE_LICENSES_OF_MANUFACTURER, BY_POSITION, self.row.id)
         return await connect(info, listed, page, (self.pin,), to_hardware_license)
 
-    @connection_field("The devices that it minted.")
+    @connection_field("The devices that the manufacturer minted, newest mint first unless `orderBy` says otherwise.")
     async def devices(
         self,
         info: Info,
@@ -77,39 +83,43 @@ class Manufacturer(Node):
     ) -> Devices:
         return await _devices(info, DEVICES_OF_MANUFACTURER, self.row.id, self.pin, page, filter_by, order_by)
 
-    @connection_field("The events of its licence and of the hardware licences granted to it.")
+    @connection_field("The events of the manufacturer, of its license and of its hardware licenses, oldest first.")
     async def history(
         self,
         info: Info,
         page: PageArguments,
     ) -> Connection[LifecycleEvent]:
         listed = Listed(MANUFACTURER_HISTORY, BY_POSITION, self.row.id)
-        return await connect(info, listed, page, (self.pin,), events_of(info.context))
+        return await connect_events(info, listed, page, (self.pin,))
 
 
-@strawberry.type(description="A Hardware Device License: the permission to mint certificates for one model.")
+@strawberry.type(description="A Hardware Device License: the permission to mint certificates for one device model.")
 class HardwareLicense(Node):
     row: strawberry.Private[Row[Any]]
     pin: strawberry.Private[Pin]
-    hardware_license_id: BigInt = strawberry.field(description="Its number in its contract.")
-    chain_id: BigInt = strawberry.field(description="The network, by EIP-155.")
-    contract: Address = strawberry.field(description="The contract that numbers it.")
-    model: str | None = strawberry.field(description="The licensed model.")
-    hardware_revision: str | None = strawberry.field(description="The licensed revision.")
+    hardware_license_id: BigInt = strawberry.field(description="The number of the hardware license in its contract.")
+    chain_id: BigInt = strawberry.field(description="The EIP-155 chain id of the network.")
+    contract: Address = strawberry.field(description="The address of the contract that assigns the id.")
+    model: str | None = strawberry.field(description="The licensed model. Null if it is unknown.")
+    hardware_revision: str | None = strawberry.field(
+        description="The licensed hardware revision. Null if it is unknown."
+    )
 
     def node_id(self) -> HardwareLicenseId:
         return HardwareLicenseId.of_row(self.row, self.pin)
 
-    @field("Whose licence it is.")
+    @field("The manufacturer that holds the hardware license. Null if the contract does not state it.")
     async def manufacturer(self, info: Info) -> Manufacturer | None:
         id = self.row.manufacturer_id
         return None if id is None else await load_manufacturer(info.context, self.pin, id)
 
-    @field("The licence, now.")
+    @field("The license in its present state.")
     def license(self, info: Info) -> License:
-        return hardware_device_license(info.context, self.row, self.row.id, self.pin, self.contract)
+        return license_of(info.context, HARDWARE, self.row, self.row.id, self.pin, self.contract)
 
-    @connection_field("The devices minted under it.")
+    @connection_field(
+        "The devices that were minted under the hardware license, newest mint first unless `orderBy` says otherwise."
+    )
     async def devices(
         self,
         info: Info,
@@ -119,14 +129,14 @@ class HardwareLicense(Node):
     ) -> Devices:
         return await _devices(info, DEVICES_OF_HARDWARE_LICENSE, self.row.id, self.pin, page, filter_by, order_by)
 
-    @connection_field("Its grants and revocations.")
+    @connection_field("The grants and revocations of the hardware license, oldest first.")
     async def history(
         self,
         info: Info,
         page: PageArguments,
     ) -> Connection[LifecycleEvent]:
         listed = Listed(HARDWARE_LICENSE_HISTORY, BY_POSITION, self.row.id)
-        return await connect(info, listed, page, (self.pin,), events_of(info.context))
+        return await connect_events(info, listed, page, (self.pin,))
 
 
 async def _devices(
@@ -141,13 +151,12 @@ async def _devices(
     # devices import this module
     from api.graphql.types.devices import to_device
 
-    by = order_by or NEWEST_FIRST
-    listed = Listed(listing, DEVICE_ORDERS[by.field.name, by.descends], parent, to_filter(filter_by))
+    listed = Listed(listing, (order_by or NEWEST_FIRST).order, parent, to_filter(filter_by))
     return await connect(info, listed, page, (pin,), to_device)
 
 
 def to_manufacturer(row: Row[Any], pin: Pin) -> Manufacturer:
-    """Returns the manufacturer of a row, as it stands at the pin."""
+    """Returns the manufacturer of a row, as of the pin."""
     return Manufacturer(
         row=row,
         pin=pin,
@@ -160,7 +169,7 @@ def to_manufacturer(row: Row[Any], pin: Pin) -> Manufacturer:
 
 
 def to_hardware_license(row: Row[Any], pin: Pin) -> HardwareLicense:
-    """Returns the hardware licence of a row, as it stands at the pin."""
+    """Returns the hardware license of a row, as of the pin."""
     return HardwareLicense(
         row=row,
         pin=pin,
@@ -173,7 +182,7 @@ def to_hardware_license(row: Row[Any], pin: Pin) -> HardwareLicense:
 
 
 async def load_manufacturer(context: Context, pin: Pin, id: int) -> Manufacturer:
-    """Returns the manufacturer of an id that a row at or before the pin names."""
+    """Returns the manufacturer whose id a row contains. Raises LookupError if it does not exist at the pin."""
     row = await context.loaders.manufacturer.load(key_of(pin, id))
     if row is None:
         raise LookupError(
@@ -183,7 +192,7 @@ async def load_manufacturer(context: Context, pin: Pin, id: int) -> Manufacturer
 
 
 async def load_hardware_license(context: Context, pin: Pin, id: int) -> HardwareLicense:
-    """Returns the hardware licence of an id that a row at or before the pin names."""
+    """Returns the hardware license whose id a row contains. Raises LookupError if it does not exist at the pin."""
     row = await context.loaders.hardware_license.load(key_of(pin, id))
     if row is None:
         raise LookupError(

@@ -1,4 +1,4 @@
-"""`_meta`: how fresh, how final and how well verified the answers are."""
+"""`_meta`: how fresh, how final and how well verified the data is."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,72 +24,108 @@ LATEST_DISAGREEMENTS = 10
 INT32_MAX = 2**31 - 1
 
 
-@strawberry.type(description="A contract of which every log is indexed.")
+@strawberry.type(description="A contract whose logs are all indexed.")
 class WatchedContract:
-    address: Address = strawberry.field(description="Where it is.")
-    role: str = strawberry.field(description="What the profile calls it.")
-    start_block: BigInt = strawberry.field(description="The first block that is indexed.")
+    address: Address = strawberry.field(description="The address of the contract.")
+    role: str = strawberry.field(description="The role of the contract in the profile.")
+    start_block: BigInt = strawberry.field(description="The first block from which its logs are indexed.")
 
 
-@strawberry.type(description="What one provider answered of the blocks of a disagreement.")
+@strawberry.type(description="The logs that one provider returned for the blocks of a disagreement.")
 class ProviderAnswer:
-    host: str = strawberry.field(description="Host and port of the provider.")
-    log_count: BigInt = strawberry.field(description="How many logs it gave; the database holds them.")
-    digest: Bytes32 = strawberry.field(description="Keccak-256 of the logs.")
+    host: str = strawberry.field(description="The host and port of the provider.")
+    log_count: BigInt = strawberry.field(
+        description="The number of logs that the provider returned. The database stores them."
+    )
+    digest: Bytes32 = strawberry.field(description="The keccak-256 hash of the logs.")
 
 
-@strawberry.type(description="A finalized range on which two providers gave different logs.")
+@strawberry.type(description="A finalized block range for which two providers returned different logs.")
 class Disagreement:
-    first_block: BigInt = strawberry.field(description="The first block on which they differ.")
-    last_block: BigInt = strawberry.field(description="The last block on which they differ.")
-    answers: list[ProviderAnswer] = strawberry.field(description="Both answers.")
-    first_seen_at: datetime = strawberry.field(description="When it was found.")
-    last_seen_at: datetime = strawberry.field(description="When it was found again.")
+    first_block: BigInt = strawberry.field(description="The first block for which the logs differ.")
+    last_block: BigInt = strawberry.field(description="The last block for which the logs differ.")
+    answers: list[ProviderAnswer] = strawberry.field(description="The answers of both providers.")
+    first_seen_at: datetime = strawberry.field(
+        description="The time at which the disagreement was first found, by the indexer's clock."
+    )
+    last_seen_at: datetime = strawberry.field(
+        description="The time at which the disagreement was last found, by the indexer's clock."
+    )
     resolved_at: datetime | None = strawberry.field(
-        description="When enough providers gave the same and the blocks were stored; null: they are not."
+        description="The time at which enough providers returned the same logs and the blocks were stored, by the "
+        "indexer's clock. Null until then."
     )
 
 
-@strawberry.type(description="How far one network is indexed.")
+@strawberry.type(description="The state of the index of one network.")
 class ChainStatus:
-    chain_id: BigInt = strawberry.field(description="The network, by EIP-155.")
-    profile: str = strawberry.field(description="The profile that reads its logs.")
-    contracts: list[WatchedContract] = strawberry.field(description="What is watched, at most 100.")
-    head: Block | None = strawberry.field(description="Newest block that a provider told of.")
-    finalized: Block | None = strawberry.field(description="The newest block that no reorg takes back.")
-    indexed: Block | None = strawberry.field(description="The newest block that answers stand at.")
+    chain_id: BigInt = strawberry.field(description="The EIP-155 chain id of the network.")
+    profile: str = strawberry.field(description="The name of the profile that maps its logs to facts.")
+    contracts: list[WatchedContract] = strawberry.field(description="The watched contracts, at most 100.")
+    head: Block | None = strawberry.field(
+        description="The newest block that a provider returned. Null before the first poll."
+    )
+    finalized: Block | None = strawberry.field(
+        description="The newest finalized block, which no reorg removes. Null if none is known."
+    )
+    indexed: Block | None = strawberry.field(
+        description="The newest indexed block, at which responses are read. Null if none is indexed."
+    )
     polled_at: datetime | None = strawberry.field(
-        description="When a provider last answered; old means the head is unknown, not that the chain is still."
+        description="The time at which a provider last answered, by the indexer's clock. Null before the first "
+        "answer. If it is old, the head is unknown; it does not mean that the chain has stopped."
     )
-    lag_blocks: BigInt | None = strawberry.field(description="The head's height minus the indexed block's.")
+    lag_blocks: BigInt | None = strawberry.field(
+        description="The number of the head minus the number of the indexed block. Null if no head is known."
+    )
     lag_seconds: int | None = strawberry.field(
-        description="Chain time: the head's minus the indexed block's, so a chain that stands still has no lag."
+        description="The timestamp of the head minus that of the indexed block, in seconds. A chain that stands "
+        "still has no lag. Null if no head is known."
     )
-    synced: bool = strawberry.field(description="Backfill is over, lag and `polledAt` are within the settings.")
+    synced: bool = strawberry.field(
+        description="Whether the backfill is complete, and the lag and the age of `polledAt` are within the settings "
+        "`MAX_LAG_SECONDS` and `POLL_STALE_SECONDS`."
+    )
     verified_through: BigInt | None = strawberry.field(
-        description="Every block with events up to here is verified to RECEIPTS."
+        description="The last block such that every block with events up to it is verified to RECEIPTS. Null if "
+        "there is none."
     )
-    undecodable_events: BigInt = strawberry.field(description="Logs that a rule claims and whose bytes do not fit.")
-    orphaned_blocks: BigInt = strawberry.field(description="Blocks that reorgs took back.")
-    disagreements: BigInt = strawberry.field(description="Finalized ranges on which providers gave different logs.")
-    latest_disagreements: list[Disagreement] = strawberry.field(description="The newest ten of them, newest first.")
-    failing_since: datetime | None = strawberry.field(description="Since when indexing fails; null while it does not.")
-    failing_block: BigInt | None = strawberry.field(description="The block that cannot be indexed, while it fails.")
-    last_error: str | None = strawberry.field(description="What it fails with, in the words of the provider.")
+    undecodable_events: BigInt = strawberry.field(
+        description="The number of logs that a rule of the profile matches but whose bytes cannot be decoded."
+    )
+    orphaned_blocks: BigInt = strawberry.field(description="The number of blocks that reorgs removed.")
+    disagreements: BigInt = strawberry.field(
+        description="The number of finalized block ranges for which providers returned different logs."
+    )
+    latest_disagreements: list[Disagreement] = strawberry.field(
+        description="The newest ten disagreements, newest first."
+    )
+    failing_since: datetime | None = strawberry.field(
+        description="The time since which indexing fails, by the indexer's clock. Null while it does not fail."
+    )
+    failing_block: BigInt | None = strawberry.field(
+        description="The block that cannot be indexed. Null while indexing does not fail."
+    )
+    last_error: str | None = strawberry.field(
+        description="The last error message of a provider or of the indexer. Null if there is none."
+    )
     digest: Bytes32 | None = strawberry.field(
-        description="Commits to every event from the first start block to `digestThrough`."
+        description="A hash that commits to every event from the first start block to `digestThrough`. Null if there "
+        "is none yet."
     )
-    digest_through: BigInt | None = strawberry.field(description="The block up to which the digest goes.")
+    digest_through: BigInt | None = strawberry.field(description="The last block that `digest` covers.")
 
 
-@strawberry.type(description="How fresh, how final and how well verified the answers are.")
+@strawberry.type(description="How fresh, how final and how well verified the data is.")
 class Meta:
-    version: str = strawberry.field(description="Of the software.")
-    chains: list[ChainStatus] = strawberry.field(description="One a network, at most 100.")
+    version: str = strawberry.field(description="The version of certindex.")
+    chains: list[ChainStatus] = strawberry.field(description="The state of each network, at most 100.")
 
 
 async def meta(context: Context, chain_id: int | None) -> Meta:
-    """Returns the state of each network, or of one. Depends on the clock and on each poll: never kept."""
+    """Returns the state of all networks, or of one. It depends on the clock and on each poll, so the response is not
+    cached.
+    """
     context.is_volatile = True
     found = await context.runner.read(chain_counts)
     disputed = await context.runner.read(disagreements, LATEST_DISAGREEMENTS)
@@ -103,7 +139,9 @@ async def meta(context: Context, chain_id: int | None) -> Meta:
 
 
 def await_block(context: Context, min_block: int | None, chain_id: int | None) -> None:
-    """Has the request wait for a block that is not indexed yet. Raises NotReady then; BadUserInput."""
+    """Marks a block that is not indexed yet as awaited by the request. Raises NotReady for it, BadUserInput for a block
+    that cannot come soon.
+    """
     if min_block is None or min_block is UNSET:
         return
     wanted = MinBlock(min_block, None if chain_id is UNSET else chain_id, "minBlock")

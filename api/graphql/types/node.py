@@ -7,11 +7,12 @@ from api.graphql.vocabulary.fields import field
 
 
 @strawberry.interface(
-    description="One object, addressable by id. Read under an explicit `asOf` the id carries that block as well, so "
-    "that a client's cache keeps past and present apart; compare devices by `tokenDID`."
+    description="An object with a global id. The id of an object that was read under an explicit `asOf` includes "
+    "that block, so that a client's cache keeps past and present apart; to compare devices, compare "
+    "`tokenDID`."
 )
 class Node:
-    @field("Names this object, for `node` and for caches. Opaque.")
+    @field("The global id of the object, for `node` and `nodes` and for client caches. Opaque.")
     def id(self) -> strawberry.ID:
         return strawberry.ID(write_id(self.node_id()))
 

@@ -1,4 +1,4 @@
-"""`orphanedEvents`: what reorgs took back."""
+"""`orphanedEvents`: the events that reorgs removed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,12 +23,16 @@ from api.queries.sql.as_of import Pin
 from api.reading.profile_readers import read_event
 
 
-@strawberry.type(description="An event that a reorg took back.")
+@strawberry.type(description="An event that a reorg removed.")
 class OrphanedEvent:
-    event: LifecycleEvent = strawberry.field(description="As it stood. What hangs under it answers as it is now.")
-    orphaned_at: datetime = strawberry.field(description="When the indexer took it back, by the indexer's clock.")
+    event: LifecycleEvent = strawberry.field(
+        description="The event as it was recorded. Objects below it are read at the present block."
+    )
+    orphaned_at: datetime = strawberry.field(
+        description="The time at which the indexer removed the event, by the indexer's clock."
+    )
 
-    @field("The block now at that height, when there is one that is kept.")
+    @field("The canonical block that is now at that height. Null if none is indexed or its header is not stored.")
     async def replaced_by(self, info: Info) -> Block | None:
         row = self.event.row
         if row.block_number > info.context.snapshot.chains[row.chain_id].indexed_number:
@@ -40,7 +44,7 @@ class OrphanedEvent:
 async def orphaned_events(
     info: Info, page: PageArguments, filter_by: LifecycleEventFilter | None
 ) -> Connection[OrphanedEvent]:
-    """Returns a page of the list, latest first. It only grows at its front: cursors never get stale."""
+    """Returns a page of the list, latest first. The list only grows at its front, so cursors never become stale."""
     context, filter = info.context, to_filter(filter_by)
     mark = digest_of("orphanedEvents", filter)
     window = _window(page, mark)

@@ -1,4 +1,6 @@
-"""The auditor's questions about a device. The verdict is in its row; evidence is read only where it is asked for."""
+"""The auditor's questions about a device. A verdict is computed from the row of the device; evidence is read only if
+it is selected.
+"""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -32,14 +34,14 @@ from schema.vocabulary import EndOfLifeProcess, EventFlag, Verdict, known_code
 Gather = Callable[[], Awaitable[Iterable[Any]]]
 
 
-@strawberry.type(description="One question of provenance, answered.")
+@strawberry.type(description="The answer to one question of provenance.")
 class Check:
     verdict: Verdict = strawberry.field(description="The answer.")
-    reason: str = strawberry.field(description="One sentence.")
+    reason: str = strawberry.field(description="The reason for the verdict, in one sentence.")
     pin: strawberry.Private[Pin]
     gather: strawberry.Private[Gather]
 
-    @field("The events it rests on, oldest first, at most 10.")
+    @field("The events that the verdict rests on, oldest first, at most 10.")
     async def evidence(self, info: Info) -> list[LifecycleEvent]:
         rows = {row.position: row for row in await self.gather()}
         readers = info.context.snapshot.readers
@@ -47,41 +49,46 @@ class Check:
         return [to_event(event, read_event(readers, event), self.pin) for event in events]
 
 
-@strawberry.type(description="The auditor's questions. The rule of each is in certificate.md.")
+@strawberry.type(
+    description="The answers to an auditor's questions. docs/how-it-works/meaning.md has the rule of each."
+)
 class Provenance:
     device: strawberry.Private[Any]
     pin: strawberry.Private[Pin]
 
-    @field("Was the manufacturer's licence VALID at the mint?")
+    @field("Was the Manufacturing License of the manufacturer VALID at the mint?")
     def manufacturer_licensed_at_mint(self, info: Info) -> Check:
         evidence = self._evidence(info)
         judgement = judgements.manufacturer_licensed_at_mint(self.device)
         return self._check(judgement, lambda: evidence.license_at_mint(self.device, hardware=False))
 
-    @field("Was the mint's hardware licence VALID then, and the manufacturer's own?")
+    @field("Was the hardware license of the mint VALID at the mint, and did it belong to the manufacturer?")
     def hardware_licensed_at_mint(self, info: Info) -> Check:
         evidence = self._evidence(info)
         judgement = judgements.hardware_licensed_at_mint(self.device)
         return self._check(judgement, lambda: evidence.license_at_mint(self.device, hardware=True))
 
-    @field("Is the IMEI 15 digits with a right Luhn digit? NOT_APPLICABLE to a device with only a DevEUI.")
+    @field(
+        "Does the IMEI have 15 digits with a correct Luhn check digit? NOT_APPLICABLE for a device that has "
+        "a DevEUI and no IMEI."
+    )
     def imei_valid(self, info: Info) -> Check:
         return self._check(judgements.imei_valid(self.device), lambda: self._setters(info, _sets_imei(self.device)))
 
-    @field("Is it true that no other unburned device of the contract carries the IMEI?")
+    @field("Is the IMEI unique among the unburned devices of the contract?")
     async def imei_unique(self, info: Info) -> Check:
         twins = await info.context.loaders.imei_duplicates.load(self._key()) if self.device.imei is not None else ()
         judgement = judgements.imei_unique(self.device, twins)
         return self._check(judgement, lambda: self._setters(info, _sets_imei(self.device), twins))
 
-    @field("Is it true that no other device of the manufacturer carries the serial number?")
+    @field("Is the serial number unique among the devices of the manufacturer?")
     async def serial_unique_for_manufacturer(self, info: Info) -> Check:
         known = self.device.serial_number is not None and self.device.manufacturer_id is not None
         twins = await info.context.loaders.serial_number_duplicates.load(self._key()) if known else ()
         judgement = judgements.serial_unique_for_manufacturer(self.device, twins)
         return self._check(judgement, lambda: self._setters(info, sets("serialNumber", "serial_number"), twins))
 
-    @field("Is it true that no other device held any of its addresses at the same time?")
+    @field("Was every address of the device held by this device alone at the time?")
     async def address_unique(self, info: Info) -> Check:
         # both are asked for before one is awaited, so that they are read together
         asked = info.context.loaders.address_duplicates.load(self._key())
@@ -120,7 +127,7 @@ class Provenance:
 
         return self._check(judgements.provisioned_after_quality(self.device, block_of(start), bool(before)), gather)
 
-    @field("Is it true that nothing followed the end of its life that this rules out?")
+    @field("Is the device free of events that its end of life rules out?")
     def no_activity_after_end_of_life(self, info: Info) -> Check:
         evidence, id = self._evidence(info), self.device.id
         judgement = judgements.no_activity_after_end_of_life(self.device)
@@ -166,7 +173,7 @@ class Provenance:
     async def _setters(
         self, info: Info, fits: Fits, twins: Sequence[Any] = (), kinds: tuple[Kind, ...] = SETTERS
     ) -> Iterable[Any]:
-        """Return the events that gave this device and each of its twins what they share."""
+        """Returns the events that gave this device and each duplicate the value that they share."""
         evidence = self._evidence(info)
         devices = [self.device.id, *(twin.id for twin in twins)]
         found = await info.context.runner.gather(*(evidence.setter(id, kinds, fits) for id in devices))
@@ -175,7 +182,7 @@ class Provenance:
 
 AFTER_END_OF_LIFE: Filter = (("flag", (("eq", EventFlag.AFTER_END_OF_LIFE),)),)
 LONGEST_LIFE = 100
-"""Steps of the end of life that are looked at; a life has three."""
+"""The number of end-of-life steps that are read; a device normally has three."""
 
 
 async def _nothing() -> Iterable[Any]:
@@ -187,7 +194,7 @@ def _sets_imei(device: Any) -> Fits:
 
 
 def _decisive(steps: list[tuple[Any, Any]]) -> list[Any]:
-    """Return the steps up to the first RECYCLED or DISPOSED, those that state a sanitization before others."""
+    """Returns the steps up to the first RECYCLED or DISPOSED, those that state a sanitization before the others."""
     stated, others = [], []
     for row, fact in steps:
         ends = isinstance(fact, EndOfLifeRecorded) and _is_end(fact.process)

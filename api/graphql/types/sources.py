@@ -1,4 +1,4 @@
-"""Where a value of a device comes from: the log that said it, an event that stands in, a call, or nowhere."""
+"""The source of a value of a device: the log that set it, a rule, a contract call, or none."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -8,9 +8,9 @@ import strawberry
 
 from api.audit.evidence import ADDRESS_SETTERS, SETTERS, Evidence, Fits, sets
 from api.graphql.context import Context
-from api.graphql.inputs.orders import told
 from api.graphql.types.event_rows import event_of
 from api.graphql.types.lifecycle_event import LifecycleEvent
+from api.graphql.vocabulary.fields import enum_value
 from api.queries.calls import last_call_block
 from api.queries.sql.as_of import Pin
 from schema import events as facts
@@ -20,51 +20,55 @@ from schema.profile.model import Reader
 from schema.vocabulary import FirmwareUpdateResult
 
 
-@strawberry.enum(description="Fields that have one value at a time and one event behind it.")
+@strawberry.enum(description="A field that has one value at a time, with one event behind it.")
 class DeviceField(Enum):
-    OWNER = told("OWNER", "`owner`.")
-    ADDRESS = told("ADDRESS", "`address`.")
-    SERIAL_NUMBER = told("SERIAL_NUMBER", "`serialNumber`.")
-    IMEI = told("IMEI", "`imei`.")
-    DEV_EUI = told("DEV_EUI", "`devEUI`.")
-    HARDWARE_REVISION = told("HARDWARE_REVISION", "`hardwareRevision`.")
-    MANUFACTURER = told("MANUFACTURER", "`manufacturer`.")
-    HARDWARE_LICENSE = told("HARDWARE_LICENSE", "`hardwareLicense`.")
-    MANUFACTURED_AT = told("MANUFACTURED_AT", "`manufacturedAt`.")
-    MINTED_AT = told("MINTED_AT", "`mintedAt`.")
-    PROVISIONED_AT = told("PROVISIONED_AT", "`provisionedAt`.")
-    CLAIMED_AT = told("CLAIMED_AT", "`claimedAt`.")
-    BENEFICIARY = told("BENEFICIARY", "`beneficiary`.")
-    PAIRED_VEHICLE = told("PAIRED_VEHICLE", "`pairedVehicle` and `pairedAt`.")
-    INITIAL_FIRMWARE = told("INITIAL_FIRMWARE", "`initialFirmware`.")
-    FIRMWARE = told("FIRMWARE", "`firmware`.")
-    END_OF_LIFE = told("END_OF_LIFE", "`endOfLife.status`.")
+    OWNER = enum_value("OWNER", "`owner`.")
+    ADDRESS = enum_value("ADDRESS", "`address`.")
+    SERIAL_NUMBER = enum_value("SERIAL_NUMBER", "`serialNumber`.")
+    IMEI = enum_value("IMEI", "`imei`.")
+    DEV_EUI = enum_value("DEV_EUI", "`devEUI`.")
+    HARDWARE_REVISION = enum_value("HARDWARE_REVISION", "`hardwareRevision`.")
+    MANUFACTURER = enum_value("MANUFACTURER", "`manufacturer`.")
+    HARDWARE_LICENSE = enum_value("HARDWARE_LICENSE", "`hardwareLicense`.")
+    MANUFACTURED_AT = enum_value("MANUFACTURED_AT", "`manufacturedAt`.")
+    MINTED_AT = enum_value("MINTED_AT", "`mintedAt`.")
+    PROVISIONED_AT = enum_value("PROVISIONED_AT", "`provisionedAt`.")
+    CLAIMED_AT = enum_value("CLAIMED_AT", "`claimedAt`.")
+    BENEFICIARY = enum_value("BENEFICIARY", "`beneficiary`.")
+    PAIRED_VEHICLE = enum_value("PAIRED_VEHICLE", "`pairedVehicle` and `pairedAt`.")
+    INITIAL_FIRMWARE = enum_value("INITIAL_FIRMWARE", "`initialFirmware`.")
+    FIRMWARE = enum_value("FIRMWARE", "`firmware`.")
+    END_OF_LIFE = enum_value("END_OF_LIFE", "`endOfLife.status`.")
 
 
-@strawberry.enum(description="What kind of source a value has.")
+@strawberry.enum(description="The kind of source that a value has.")
 class ValueOrigin(Enum):
-    LOG = told("LOG", "Said by `event`.")
-    DERIVED = told("DERIVED", "Stands in for a value that the chain does not carry, from `event`.")
-    CALL = told("CALL", "Read by eth_call at a block, as no event carries it.")
-    NOT_ON_CHAIN = told("NOT_ON_CHAIN", "No event recorded so far carries it.")
+    LOG = enum_value("LOG", "`event` states the value.")
+    DERIVED = enum_value(
+        "DERIVED", "The value follows from `event` by a rule, because no event of the contract states it."
+    )
+    CALL = enum_value("CALL", "The value was read by `eth_call` at a block, because no event states it.")
+    NOT_ON_CHAIN = enum_value("NOT_ON_CHAIN", "No event recorded so far states the value.")
 
 
-@strawberry.type(description="Where the present value of one field comes from.")
+@strawberry.type(description="The source of the present value of one field.")
 class ValueSource:
-    origin: ValueOrigin = strawberry.field(description="What kind of source it is.")
-    event: LifecycleEvent | None = strawberry.field(description="Null for CALL and NOT_ON_CHAIN.")
-    reason: str = strawberry.field(description="One sentence: which rule, which call.")
+    origin: ValueOrigin = strawberry.field(description="The kind of source.")
+    event: LifecycleEvent | None = strawberry.field(
+        description="The event that the value comes from. Null for CALL and NOT_ON_CHAIN."
+    )
+    reason: str = strawberry.field(description="The rule or the call, in one sentence.")
 
 
 class Setting(NamedTuple):
-    """Which events set a field: the last of these kinds that fits."""
+    """The events that set a field: the last one of these kinds whose fact fits."""
 
     kinds: tuple[Kind, ...]
     fits: Fits
 
 
 async def source_of(context: Context, device: Any, pin: Pin, field: DeviceField) -> ValueSource:
-    """Returns where the present value of a field of the device (a row of `select_devices`) comes from."""
+    """Returns the source of the present value of a field. `device` is a row of `select_devices`."""
     evidence = Evidence(context.runner, context.loaders, pin)
     if field is DeviceField.END_OF_LIFE and device.end_of_life_position is None:
         return await _of_burn(context, evidence, device, pin)
@@ -97,11 +101,11 @@ async def _of_call(context: Context, device: Any, pin: Pin) -> ValueSource:
     return ValueSource(origin=ValueOrigin.CALL, event=None, reason=reason)
 
 
-TOLD = "The last event that sets it."
-CLAIMED = "The contract records no provisioning: the time of the last claim stands for it."
-BURNED = "No step of the end of life is recorded: the burn of the certificate counts as DECOMMISSIONED."
-IN_SERVICE = "No step of the end of life is recorded, and no burn."
-NOT_TOLD = "No event recorded so far carries it."
+TOLD = "The last event that sets the field."
+CLAIMED = "The contract has no event for provisioning, so the time of the last claim stands for it."
+BURNED = "No end-of-life step is recorded, and the burn of the certificate counts as DECOMMISSIONED."
+IN_SERVICE = "No end-of-life step and no burn is recorded."
+NOT_TOLD = "No event recorded so far states the value."
 
 
 def _setting(field: DeviceField, reader: Reader, device: Any) -> Setting:
@@ -119,7 +123,7 @@ def _burns(fact: Fact) -> bool:
 
 
 def _says(*names: str) -> Fits:
-    """Return the test for facts that carry one of the fields."""
+    """Returns the test for facts that carry one of the fields."""
     return lambda fact: any(getattr(fact, name, None) is not None for name in names)
 
 

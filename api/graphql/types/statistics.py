@@ -1,4 +1,4 @@
-"""Counts of devices by what they have in common."""
+"""Counts of devices, grouped by what they have in common."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +12,8 @@ from api.graphql.context import Context
 from api.graphql.errors import BadUserInput
 from api.graphql.inputs.as_of import AsOf, pins_at
 from api.graphql.inputs.filters import DeviceFilter, to_filter
-from api.graphql.inputs.orders import told
 from api.graphql.limits import MOST_GROUPS
+from api.graphql.vocabulary.fields import enum_value
 from api.queries.sql.keys import key_of
 from api.queries.statistics import Grouping
 from schema.abi.keccak import checksummed
@@ -22,36 +22,42 @@ from schema.vocabulary import EndOfLifeStatus, Verdict
 MOST_DIMENSIONS = 3
 
 
-@strawberry.enum(description="What devices are grouped by.")
+@strawberry.enum(description="A property by which devices are grouped.")
 class DeviceDimension(Enum):
-    CHAIN = told("CHAIN", "The network: its id.")
-    CONTRACT = told("CONTRACT", "The contract of the token: its address.")
-    MANUFACTURER = told("MANUFACTURER", "Who minted: the manufacturer id.")
-    HARDWARE_LICENSE = told("HARDWARE_LICENSE", "The Hardware Device License of the mint: its number.")
-    MODEL = told("MODEL", "The model of that licence, as it is named now.")
-    FIRMWARE = told("FIRMWARE", "The current firmware version, as it was written.")
-    OWNER = told("OWNER", "Who owns it: an address; absent when burned.")
-    END_OF_LIFE_STATUS = told("END_OF_LIFE_STATUS", "How far its end of life is: a word of EndOfLifeStatus.")
-    MINTED_MONTH = told("MINTED_MONTH", "The month of the mint by block time, in UTC: 2025-11.")
-    QUALITY_INSPECTION = told("QUALITY_INSPECTION", "The last quality inspection: a word of Verdict.")
+    CHAIN = enum_value("CHAIN", "The network: its EIP-155 chain id.")
+    CONTRACT = enum_value("CONTRACT", "The address of the contract of the token.")
+    MANUFACTURER = enum_value("MANUFACTURER", "The manufacturer id of the manufacturer that minted the device.")
+    HARDWARE_LICENSE = enum_value("HARDWARE_LICENSE", "The number of the Hardware Device License of the mint.")
+    MODEL = enum_value("MODEL", "The model of the hardware license, as it is named at the block of the response.")
+    FIRMWARE = enum_value("FIRMWARE", "The version of the current firmware, as the contract emitted it.")
+    OWNER = enum_value("OWNER", "The address of the owner. Null after a burn.")
+    END_OF_LIFE_STATUS = enum_value("END_OF_LIFE_STATUS", "The status of the end of life: a value of EndOfLifeStatus.")
+    MINTED_MONTH = enum_value("MINTED_MONTH", "The month of the block time of the mint, in UTC. Example: 2025-11")
+    QUALITY_INSPECTION = enum_value(
+        "QUALITY_INSPECTION", "The result of the last quality inspection: a value of Verdict."
+    )
 
 
-@strawberry.type(description="What the devices of a group have in common.")
+@strawberry.type(description="The value that all devices of a group have in one dimension.")
 class DeviceStatisticKey:
-    dimension: DeviceDimension = strawberry.field(description="In what.")
-    value: str | None = strawberry.field(description="Ids as decimal strings; null: absent.")
+    dimension: DeviceDimension = strawberry.field(description="The dimension.")
+    value: str | None = strawberry.field(
+        description="The value as text; ids are decimal strings. Null if the devices have no value."
+    )
 
 
 @strawberry.type(description="A group of devices.")
 class DeviceStatistic:
-    keys: list[DeviceStatisticKey] = strawberry.field(description="One a dimension, as asked, at most 3.")
-    count: int = strawberry.field(description="How many devices it holds.")
+    keys: list[DeviceStatisticKey] = strawberry.field(
+        description="One key for each requested dimension, in the order of the request; at most 3."
+    )
+    count: int = strawberry.field(description="The number of devices in the group.")
 
 
 async def device_statistics(
     context: Context, dimensions: list[DeviceDimension], filter_by: DeviceFilter | None, as_of: AsOf | None
 ) -> list[DeviceStatistic]:
-    """Returns the groups of the devices that fit, largest first, then by value. Raises BadUserInput."""
+    """Returns the groups of the devices that pass the filter: largest first, then by value. Raises BadUserInput."""
     _check(dimensions)
     grouping = Grouping(tuple(dimension.name for dimension in dimensions), to_filter(filter_by))
     counts: Counter[tuple[str | None, ...]] = Counter()
@@ -104,4 +110,4 @@ TEXT: Mapping[DeviceDimension, Callable[[Any], str]] = {
     DeviceDimension.MINTED_MONTH: str,
     DeviceDimension.QUALITY_INSPECTION: lambda verdict: Verdict(verdict).name,
 }
-"""How a value is told."""
+"""The text of a value in each dimension."""

@@ -1,4 +1,4 @@
-"""Events of devices that are claimed and paired, and of manufacturers, licences and vehicles that are NFTs."""
+"""Events of devices that are claimed and paired, and of manufacturers, licenses and vehicles that are NFTs."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,94 +18,108 @@ if TYPE_CHECKING:
 LazyManufacturer = Annotated["Manufacturer", strawberry.lazy("api.graphql.types.manufacturers")]
 LazyVehicle = Annotated["Vehicle", strawberry.lazy("api.graphql.types.vehicles")]
 
-SENDER = "The zero address: mint."
-RECIPIENT = "The zero address: burn."
-WHOSE_LICENSE = "A manufacturer whose owner holds the licence, or did till then; null when there is none."
+SENDER = "The previous owner; the zero address in a mint."
+RECIPIENT = "The new owner; the zero address in a burn."
+WHOSE_LICENSE = "A manufacturer whose owner holds the license, or held it until this event. Null if there is none."
 
 
-@strawberry.type(description="An owner took the device into use. Ownership itself is told by the transfer.")
+@strawberry.type(description="An owner took the device into use. The transfer, not the claim, sets the owner.")
 class DeviceClaimed(LifecycleEvent):
-    claimant: Address | None = derived("Who claimed it.", lambda event: address(event.fact.claimant))
+    claimant: Address | None = derived(
+        "The account that claimed the device. Null if it is not stated.", lambda event: address(event.fact.claimant)
+    )
 
 
-@strawberry.type(description="The claim ended: the device went back to its manufacturer, or was unclaimed.")
+@strawberry.type(
+    description="The claim of the device ended: the device went back to its manufacturer, or an administrator cleared "
+    "the claim."
+)
 class DeviceUnclaimed(LifecycleEvent):
     claimant: Address | None = derived(
-        "Whose claim it was, where the event says.", lambda event: address(event.fact.claimant)
+        "The account whose claim ended. Null if it is not stated.", lambda event: address(event.fact.claimant)
     )
 
 
 @strawberry.type(description="The device was paired with a vehicle.")
 class DevicePaired(LifecycleEvent):
-    @field("Null: vehicle 0, which stands for none and ends the pairing.")
+    @field("The vehicle. Null for vehicle 0, which stands for no vehicle and ends the pairing.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:
         return await vehicle_of(self, info) if names(self, "vehicle_id") else None
 
 
-@strawberry.type(description="The pairing ended, whatever vehicle the event names.")
+@strawberry.type(description="The pairing of the device ended, whichever vehicle the event names.")
 class DeviceUnpaired(LifecycleEvent):
-    @field("As the event says; null when it names none.")
+    @field("The vehicle that the event names. Null if it names none.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:
         return await vehicle_of(self, info) if names(self, "vehicle_id") else None
 
 
-@strawberry.type(description="The certificate is gone. The transfer to zero, which comes with it, ends ownership.")
+@strawberry.type(
+    description="The certificate was burned. The transfer to the zero address, which comes with it, ends the ownership."
+)
 class DeviceBurned(LifecycleEvent):
     former_owner: Address | None = derived(
-        "Who owned it, by the event.", lambda event: address(event.fact.former_owner)
+        "The last owner, according to the event. Null if it is not stated.",
+        lambda event: address(event.fact.former_owner),
     )
 
 
-@strawberry.type(description="Who has the device's proceeds was set.")
+@strawberry.type(description="The account that receives the proceeds of the device was set.")
 class BeneficiarySet(LifecycleEvent):
     beneficiary: Address | None = derived(
-        "Null: the owner.",
+        "The account that receives the proceeds. Null if that is the owner.",
         lambda event: None if event.fact.beneficiary == ZERO_ADDRESS else Address(event.fact.beneficiary),
     )
 
 
-@strawberry.type(description="A manufacturer's own NFT was minted.")
+@strawberry.type(description="The NFT of a manufacturer was minted.")
 class ManufacturerMinted(LifecycleEvent):
-    name: str | None = derived("The manufacturer's name, where the event says.", lambda event: event.fact.name or None)
+    name: str | None = derived(
+        "The name of the manufacturer. Null if it is empty or not stated.", lambda event: event.fact.name or None
+    )
 
-    @field("Which manufacturer.")
+    @field("The manufacturer.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
         return await manufacturer_of(self, info)
 
 
-@strawberry.type(description="A manufacturer's own NFT changed hands.")
+@strawberry.type(description="The NFT of a manufacturer was transferred.")
 class ManufacturerTransferred(LifecycleEvent):
     sender: Address = derived(SENDER, lambda event: Address(event.fact.sender))
     recipient: Address = derived(RECIPIENT, lambda event: Address(event.fact.recipient))
 
-    @field("Which manufacturer.")
+    @field("The manufacturer.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
         return await manufacturer_of(self, info)
 
 
 @strawberry.type(description="An attribute of a manufacturer was set.")
 class ManufacturerAttributeSet(LifecycleEvent):
-    attribute: str = derived("As the chain gave it.", lambda event: event.fact.attribute)
-    value: str = derived("As the chain gave it.", lambda event: event.fact.value)
+    attribute: str = derived("The text as the contract emitted it.", lambda event: event.fact.attribute)
+    value: str = derived("The text as the contract emitted it.", lambda event: event.fact.value)
 
-    @field("Which manufacturer.")
+    @field("The manufacturer.")
     async def manufacturer(self, info: Info) -> LazyManufacturer:
         return await manufacturer_of(self, info)
 
 
-@strawberry.type(description="A licence that is an NFT was minted.")
+@strawberry.type(description="A license that is an NFT was minted.")
 class LicenseMinted(LifecycleEvent):
-    license_id: BigInt = derived("The licence's number in its contract.", lambda event: BigInt(event.fact.license_id))
-    account: Address = derived("Who holds it.", lambda event: Address(event.fact.account))
+    license_id: BigInt = derived(
+        "The token id of the license in its contract.", lambda event: BigInt(event.fact.license_id)
+    )
+    account: Address = derived("The account that holds the license.", lambda event: Address(event.fact.account))
 
     @field(WHOSE_LICENSE)
     async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
         return await manufacturer_of(self, info) if names(self, "manufacturer_id") else None
 
 
-@strawberry.type(description="A licence that is an NFT changed hands.")
+@strawberry.type(description="A license that is an NFT was transferred.")
 class LicenseTransferred(LifecycleEvent):
-    license_id: BigInt = derived("The licence's number in its contract.", lambda event: BigInt(event.fact.license_id))
+    license_id: BigInt = derived(
+        "The token id of the license in its contract.", lambda event: BigInt(event.fact.license_id)
+    )
     sender: Address = derived(SENDER, lambda event: Address(event.fact.sender))
     recipient: Address = derived(RECIPIENT, lambda event: Address(event.fact.recipient))
 
@@ -114,41 +128,46 @@ class LicenseTransferred(LifecycleEvent):
         return await manufacturer_of(self, info) if names(self, "manufacturer_id") else None
 
 
-@strawberry.type(description="A licence that is an NFT was revoked.")
+@strawberry.type(description="A license that is an NFT was revoked.")
 class LicenseRevoked(LifecycleEvent):
-    license_id: BigInt = derived("The licence's number in its contract.", lambda event: BigInt(event.fact.license_id))
+    license_id: BigInt = derived(
+        "The token id of the license in its contract.", lambda event: BigInt(event.fact.license_id)
+    )
 
     @field(WHOSE_LICENSE)
     async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
         return await manufacturer_of(self, info) if names(self, "manufacturer_id") else None
 
 
-@strawberry.type(description="A vehicle's NFT was minted.")
+@strawberry.type(description="The NFT of a vehicle was minted.")
 class VehicleMinted(LifecycleEvent):
-    owner: Address | None = derived("Its first owner, by the event.", lambda event: address(event.fact.owner))
+    owner: Address | None = derived(
+        "The first owner, according to the event. Null if it is not stated.", lambda event: address(event.fact.owner)
+    )
 
-    @field("Which vehicle; never null here.")
+    @field("The vehicle. Never null for this event.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:
         return await vehicle_of(self, info)
 
 
-@strawberry.type(description="A vehicle's NFT changed hands.")
+@strawberry.type(description="The NFT of a vehicle was transferred.")
 class VehicleTransferred(LifecycleEvent):
     sender: Address = derived(SENDER, lambda event: Address(event.fact.sender))
     recipient: Address = derived(RECIPIENT, lambda event: Address(event.fact.recipient))
 
-    @field("Which vehicle; never null here.")
+    @field("The vehicle. Never null for this event.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:
         return await vehicle_of(self, info)
 
 
-@strawberry.type(description="A vehicle's NFT is gone.")
+@strawberry.type(description="The NFT of a vehicle was burned.")
 class VehicleBurned(LifecycleEvent):
     former_owner: Address | None = derived(
-        "Who owned it, by the event.", lambda event: address(event.fact.former_owner)
+        "The last owner, according to the event. Null if it is not stated.",
+        lambda event: address(event.fact.former_owner),
     )
 
-    @field("Which vehicle; never null here.")
+    @field("The vehicle. Never null for this event.")
     async def vehicle(self, info: Info) -> LazyVehicle | None:
         return await vehicle_of(self, info)
 

@@ -1,4 +1,4 @@
-"""`transaction`: whether a transaction is in, and the events that it emitted."""
+"""`transaction`: whether a transaction is indexed, and its events."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from sqlalchemy import Row
 from api.graphql.context import Context, Info
 from api.graphql.errors import BadUserInput, Reason
 from api.graphql.paging.arguments import PageArguments, connection_field
-from api.graphql.paging.connections import Connection, Listed, connect
+from api.graphql.paging.connections import Connection, Listed
 from api.graphql.types.blocks import Block, to_block
-from api.graphql.types.event_rows import events_of
+from api.graphql.types.event_rows import connect_events
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.scalars import BigInt, Bytes32
 from api.queries.events import EVENTS
@@ -22,12 +22,12 @@ from api.queries.transactions import transactions
 @strawberry.type(description="A transaction that emitted at least one log of a watched contract.")
 class IndexedTransaction:
     pin: strawberry.Private[Pin]
-    hash: Bytes32 = strawberry.field(description="Names it in its network.")
-    chain_id: BigInt = strawberry.field(description="The network, by EIP-155.")
-    block: Block = strawberry.field(description="The block that holds it.")
-    index: int = strawberry.field(description="Its place in the block, from 0.")
+    hash: Bytes32 = strawberry.field(description="The hash of the transaction.")
+    chain_id: BigInt = strawberry.field(description="The EIP-155 chain id of the network.")
+    block: Block = strawberry.field(description="The block that contains the transaction.")
+    index: int = strawberry.field(description="The index of the transaction in the block, from 0.")
 
-    @connection_field("Its events in order; logs that no rule of the profile claims are left out.")
+    @connection_field("The events of the transaction, in the order of their logs, without UNMAPPED ones.")
     async def events(
         self,
         info: Info,
@@ -35,11 +35,11 @@ class IndexedTransaction:
     ) -> Connection[LifecycleEvent]:
         of_transaction = (("transaction_hash", (("eq", self.hash),)),)
         listed = Listed(EVENTS, BY_POSITION, filter=of_transaction)
-        return await connect(info, listed, page, (self.pin,), events_of(info.context))
+        return await connect_events(info, listed, page, (self.pin,))
 
 
 async def find_transaction(context: Context, hash: bytes, chain_id: int | None) -> IndexedTransaction | None:
-    """Returns the transaction of a hash, None where none is indexed. Raises BadUserInput where two networks hold it."""
+    """Returns the transaction with a hash, None if it is not indexed. Raises BadUserInput if two networks have it."""
     pins = {pin.chain_id: pin for pin in context.snapshot.pins if chain_id is None or pin.chain_id == chain_id}
     found = await context.runner.read(transactions, list(pins), hash)
     if len(found) > 1:

@@ -1,4 +1,4 @@
-"""Vehicles: what devices are paired with."""
+"""Vehicles, with which devices are paired."""
 
 import strawberry
 
@@ -9,15 +9,19 @@ from api.queries.sql.keys import key_of
 from schema.did import TokenDid
 
 
-@strawberry.type(description="A vehicle that is an NFT. It is no device.")
+@strawberry.type(description="A vehicle that is an NFT. A vehicle is not a `Device`.")
 class Vehicle:
-    token_id: BigInt = strawberry.field(description="Its number in its contract.")
-    token_did: str = strawberry.field(name="tokenDID", description="The vehicle's name across networks.")
-    owner: Address | None = strawberry.field(description="By Transfer alone; null when burned or never seen.")
+    token_id: BigInt = strawberry.field(description="The token id in the contract.")
+    token_did: str = strawberry.field(
+        name="tokenDID", description="The DID of the vehicle: `did:erc721:<chainId>:<contract>:<tokenId>`."
+    )
+    owner: Address | None = strawberry.field(
+        description="The owner according to Transfer events alone. Null after a burn, and if no transfer was seen."
+    )
 
 
 async def load_vehicle(context: Context, pin: Pin, id: int) -> Vehicle:
-    """Returns the vehicle of an id that a row at or before the pin names."""
+    """Returns the vehicle whose id a row contains. Raises LookupError if it does not exist at the pin."""
     row = await context.loaders.vehicle.load(key_of(pin, id))
     if row is None:
         raise LookupError(f"vehicle {id} of chain {pin.chain_id} is named by a row and not there at {pin.position}")

@@ -1,4 +1,4 @@
-"""The enums of the API: what each word means, in the order it is told."""
+"""The enums of the API and the descriptions of their values, in the order of the SDL."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ from schema.vocabulary import (
 )
 
 
-def _tell(enum: Any, description: str, meanings: dict[Any, str], name: str | None = None) -> None:
-    """Make an enum a GraphQL enum that describes each of its values."""
+def _describe(enum: Any, description: str, meanings: dict[Any, str], name: str | None = None) -> None:
+    """Makes an enum a GraphQL enum and describes each of its values."""
     if set(meanings) != set(enum):
         raise TypeError(f"{enum.__name__}: meanings and members differ by {set(meanings) ^ set(enum)}")
     strawberry.enum(enum, name=name, description=description)
@@ -32,177 +32,192 @@ def _tell(enum: Any, description: str, meanings: dict[Any, str], name: str | Non
     ]
 
 
-_tell(
+_describe(
     Kind,
-    "What an event recorded: one fact, one type of event.",
+    "The kind of fact that an event recorded. Each kind has one type of event.",
     {
-        Kind.DEVICE_MINTED: "A device's certificate was minted.",
-        Kind.DEVICE_TRANSFERRED: "The certificate changed hands; mints and burns too.",
-        Kind.DEVICE_ATTRIBUTE_SET: "An attribute was corrected or set.",
-        Kind.DEVICE_ADDRESS_RESET: "The device took another address.",
-        Kind.TEST_RECORDED: "A factory test or inspection was recorded.",
-        Kind.DEVICE_PROVISIONED: "The device was provisioned.",
-        Kind.USER_AUTHORIZED: "A user may access and manage the device.",
-        Kind.USER_REVOKED: "A user's grant was revoked.",
-        Kind.FACTORY_RESET: "The device was reset to its factory state.",
-        Kind.FIRMWARE_UPDATED: "An update over the air was tried.",
-        Kind.END_OF_LIFE_RECORDED: "A step of the end of life was recorded.",
-        Kind.MANUFACTURER_LICENSED: "A manufacturer was granted a Manufacturing License.",
-        Kind.MANUFACTURER_LICENSE_REVOKED: "A Manufacturing License was revoked.",
-        Kind.HARDWARE_LICENSED: "A Hardware Device License was granted.",
+        Kind.DEVICE_MINTED: "The certificate of a device was minted.",
+        Kind.DEVICE_TRANSFERRED: "The certificate was transferred; includes mints and burns.",
+        Kind.DEVICE_ATTRIBUTE_SET: "An attribute of a device was corrected or set.",
+        Kind.DEVICE_ADDRESS_RESET: "A device changed its address.",
+        Kind.TEST_RECORDED: "The result of a factory test or inspection was recorded.",
+        Kind.DEVICE_PROVISIONED: "A device was provisioned.",
+        Kind.USER_AUTHORIZED: "A user was granted access to a device.",
+        Kind.USER_REVOKED: "A grant of a user was revoked.",
+        Kind.FACTORY_RESET: "A device was reset to its factory state.",
+        Kind.FIRMWARE_UPDATED: "A firmware update over the air was attempted.",
+        Kind.END_OF_LIFE_RECORDED: "A step of the end of life of a device was recorded.",
+        Kind.MANUFACTURER_LICENSED: "A manufacturer was granted a Manufacturing License, or its license was renewed.",
+        Kind.MANUFACTURER_LICENSE_REVOKED: "The Manufacturing License of a manufacturer was revoked.",
+        Kind.HARDWARE_LICENSED: "A Hardware Device License was granted or renewed.",
         Kind.HARDWARE_LICENSE_REVOKED: "A Hardware Device License was revoked.",
-        Kind.DEVICE_CLAIMED: "An owner took the device into use.",
-        Kind.DEVICE_UNCLAIMED: "The claim ended: the device went back, or an administrator cleared it.",
-        Kind.DEVICE_PAIRED: "The device was paired with a vehicle.",
-        Kind.DEVICE_UNPAIRED: "The pairing ended.",
-        Kind.DEVICE_BURNED: "The certificate is gone; a transfer to zero comes with it.",
-        Kind.BENEFICIARY_SET: "Another than the owner has the device's proceeds, or the owner again.",
-        Kind.MANUFACTURER_MINTED: "A manufacturer's own NFT was minted.",
-        Kind.MANUFACTURER_TRANSFERRED: "A manufacturer's own NFT changed hands; mints and burns too.",
+        Kind.DEVICE_CLAIMED: "An owner took a device into use.",
+        Kind.DEVICE_UNCLAIMED: (
+            "The claim of a device ended: the device went back to its manufacturer, or an administrator "
+            "cleared the claim."
+        ),
+        Kind.DEVICE_PAIRED: "A device was paired with a vehicle.",
+        Kind.DEVICE_UNPAIRED: "The pairing of a device ended.",
+        Kind.DEVICE_BURNED: ("The certificate of a device was burned. A transfer to the zero address comes with it."),
+        Kind.BENEFICIARY_SET: (
+            "The account that receives the proceeds of a device was set: the owner or another account."
+        ),
+        Kind.MANUFACTURER_MINTED: "The NFT of a manufacturer was minted.",
+        Kind.MANUFACTURER_TRANSFERRED: "The NFT of a manufacturer was transferred; includes mints and burns.",
         Kind.MANUFACTURER_ATTRIBUTE_SET: "An attribute of a manufacturer was set.",
-        Kind.LICENSE_MINTED: "A licence that is an NFT was minted.",
-        Kind.LICENSE_TRANSFERRED: "A licence that is an NFT changed hands; mints and burns too.",
-        Kind.LICENSE_REVOKED: "A licence that is an NFT was revoked.",
-        Kind.VEHICLE_MINTED: "A vehicle's NFT was minted.",
-        Kind.VEHICLE_TRANSFERRED: "A vehicle's NFT changed hands; mints and burns too.",
-        Kind.VEHICLE_BURNED: "A vehicle's NFT is gone.",
-        Kind.UNDECODABLE: "A rule of the profile claims the log, and its bytes do not fit. Kept raw.",
-        Kind.UNMAPPED: "No rule of the profile claims the log. Kept raw; listed only when this kind is asked for.",
+        Kind.LICENSE_MINTED: "A license that is an NFT was minted.",
+        Kind.LICENSE_TRANSFERRED: "A license that is an NFT was transferred; includes mints and burns.",
+        Kind.LICENSE_REVOKED: "A license that is an NFT was revoked.",
+        Kind.VEHICLE_MINTED: "The NFT of a vehicle was minted.",
+        Kind.VEHICLE_TRANSFERRED: "The NFT of a vehicle was transferred; includes mints and burns.",
+        Kind.VEHICLE_BURNED: "The NFT of a vehicle was burned.",
+        Kind.UNDECODABLE: (
+            "A rule of the profile matches the log, but the bytes cannot be decoded. `raw` has the log."
+        ),
+        Kind.UNMAPPED: (
+            "No rule of the profile matches the log. `raw` has the log. Lists contain such events only "
+            "if the filter names this kind."
+        ),
     },
     name="LifecycleEventKind",
 )
-_tell(
+_describe(
     TestKind,
     "A kind of factory test.",
     {
-        TestKind.IN_CIRCUIT: "In-circuit testing (ICT).",
-        TestKind.MECHANICAL: "Mechanical testing.",
-        TestKind.QUALITY: "Quality inspection.",
+        TestKind.IN_CIRCUIT: "An in-circuit test (ICT).",
+        TestKind.MECHANICAL: "A mechanical test.",
+        TestKind.QUALITY: "A quality inspection.",
     },
 )
-_tell(
+_describe(
     EpcisAction,
-    "EPCIS 2.0: what an event does to the life of the device.",
+    "The EPCIS 2.0 action of an event; see docs/how-it-works/meaning.md.",
     {
-        EpcisAction.ADD: "It begins.",
-        EpcisAction.OBSERVE: "It goes on.",
-        EpcisAction.DELETE: "It ends.",
+        EpcisAction.ADD: "The life of the device begins.",
+        EpcisAction.OBSERVE: "The life of the device continues.",
+        EpcisAction.DELETE: "The life of the device ends.",
     },
 )
-_tell(
+_describe(
     EventFlag,
-    "Why an event contradicts what was recorded before it.",
+    "A contradiction between an event and what was recorded before it; see docs/how-it-works/meaning.md.",
     {
-        EventFlag.AFTER_END_OF_LIFE: "Not possible for a device at or past its end of life.",
-        EventFlag.BEFORE_MINT: "The device's mint had not been seen.",
-        EventFlag.DUPLICATE_MINT: "The device was minted twice, without a burn between.",
-        EventFlag.WRONG_SENDER: "Transfer by another than the owner.",
-        EventFlag.UNLICENSED: "The minting manufacturer or hardware licence was not valid.",
-        EventFlag.UNKNOWN_CODE: "A number outside its list.",
-        EventFlag.TIME_IN_FUTURE: "The emitter's time lies after the block's.",
+        EventFlag.AFTER_END_OF_LIFE: "The event is not possible for a device at or past its end of life.",
+        EventFlag.BEFORE_MINT: "The event comes before the mint of the device.",
+        EventFlag.DUPLICATE_MINT: ("The device was minted twice without a burn in between. Both mints have this flag."),
+        EventFlag.WRONG_SENDER: "The transfer is not from the owner.",
+        EventFlag.UNLICENSED: ("The license of the manufacturer, or the hardware license, was not valid at the mint."),
+        EventFlag.UNKNOWN_CODE: "The event contains a number outside its enumeration.",
+        EventFlag.TIME_IN_FUTURE: "The time that the emitter states is later than the block time.",
     },
 )
-_tell(
+_describe(
     VerificationLevel,
-    "How well it is proved that the log is in the chain.",
+    "How well it is verified that the chain contains the log, weakest first.",
     {
-        VerificationLevel.RPC: "A provider said so.",
-        VerificationLevel.BLOOM: "The header's bloom agrees.",
-        VerificationLevel.RECEIPTS: "All receipts of the block were rebuilt to the header's root.",
+        VerificationLevel.RPC: "A provider returned the log.",
+        VerificationLevel.BLOOM: "The bloom filter of the block header is consistent with the logs.",
+        VerificationLevel.RECEIPTS: (
+            "All receipts of the block were rebuilt, and their root equals the receipts root of the header."
+        ),
     },
 )
-_tell(
+_describe(
     Finality,
-    "How far a block is from being taken back by a reorg.",
+    "How likely a reorg is to remove a block.",
     {
-        Finality.UNSAFE: "A reorg may still take it back.",
-        Finality.SAFE: "At or below the chain's safe block: a reorg is unlikely.",
-        Finality.FINALIZED: "At or below the chain's finalized block: no reorg takes it back.",
-        Finality.ORPHANED: "Taken back by a reorg.",
+        Finality.UNSAFE: "A reorg may still remove the block.",
+        Finality.SAFE: ("The block is at or below the safe block of the chain: a reorg is unlikely to remove it."),
+        Finality.FINALIZED: "The block is at or below the finalized block of the chain: no reorg removes it.",
+        Finality.ORPHANED: "A reorg removed the block.",
     },
 )
-_tell(
+_describe(
     FactoryResetReason,
-    "Why a device was reset.",
+    "The reason for a factory reset.",
     {
-        FactoryResetReason.UNSPECIFIED: "0: no reason was stated.",
-        FactoryResetReason.USER_REQUEST: "1: a user asked for it.",
-        FactoryResetReason.OWNERSHIP_CHANGE: "2: the device changes hands.",
+        FactoryResetReason.UNSPECIFIED: "0: no reason is stated.",
+        FactoryResetReason.USER_REQUEST: "1: a user requested it.",
+        FactoryResetReason.OWNERSHIP_CHANGE: "2: the device changes its owner.",
         FactoryResetReason.SERVICE: "3: service or repair.",
-        FactoryResetReason.SECURITY: "4: a matter of security.",
-        FactoryResetReason.UNKNOWN: "A number outside this list; it is in `reasonCode`.",
+        FactoryResetReason.SECURITY: "4: security.",
+        FactoryResetReason.UNKNOWN: "A number outside this list; `reasonCode` has the number.",
     },
 )
-_tell(
+_describe(
     FirmwareUpdateResult,
-    "How an update ended.",
+    "The result of a firmware update.",
     {
         FirmwareUpdateResult.SUCCEEDED: "0: the new version runs.",
-        FirmwareUpdateResult.FAILED: "1: it was not installed.",
-        FirmwareUpdateResult.ROLLED_BACK: "2: it was installed and taken back.",
-        FirmwareUpdateResult.UNKNOWN: "A number outside this list; it is in `resultCode`.",
+        FirmwareUpdateResult.FAILED: "1: the new version was not installed.",
+        FirmwareUpdateResult.ROLLED_BACK: "2: the new version was installed and rolled back.",
+        FirmwareUpdateResult.UNKNOWN: "A number outside this list; `resultCode` has the number.",
     },
 )
-_tell(
+_describe(
     EndOfLifeProcess,
-    "A step of the end of life.",
+    "A step of the end of life of a device.",
     {
-        EndOfLifeProcess.DECOMMISSIONED: "1: taken out of service.",
-        EndOfLifeProcess.RECYCLED: "2: taken apart for its materials.",
-        EndOfLifeProcess.DISPOSED: "3: destroyed or discarded.",
-        EndOfLifeProcess.UNKNOWN: "A number outside this list; it is in `processCode`.",
+        EndOfLifeProcess.DECOMMISSIONED: "1: the device was taken out of service.",
+        EndOfLifeProcess.RECYCLED: "2: the device was taken apart for its materials.",
+        EndOfLifeProcess.DISPOSED: "3: the device was destroyed or discarded.",
+        EndOfLifeProcess.UNKNOWN: "A number outside this list; `processCode` has the number.",
     },
 )
-_tell(
+_describe(
     Sanitization,
-    "What was done to the data on a device: NIST SP 800-88 methods, weakest first.",
+    "The sanitization of the data on a device: methods of NIST SP 800-88, weakest first.",
     {
-        Sanitization.NONE: "0: stated that nothing was done.",
-        Sanitization.CLEAR: "1: overwritten or reset by the device's own commands.",
-        Sanitization.PURGE: "2: beyond recovery in a laboratory.",
-        Sanitization.DESTROY: "3: the storage itself was destroyed.",
-        Sanitization.UNKNOWN: "A number outside this list; it is in `sanitizationCode` of the step.",
+        Sanitization.NONE: "0: the event states that nothing was done.",
+        Sanitization.CLEAR: "1: the data was overwritten or reset by the commands of the device.",
+        Sanitization.PURGE: "2: the data cannot be recovered in a laboratory.",
+        Sanitization.DESTROY: "3: the storage was destroyed.",
+        Sanitization.UNKNOWN: "A number outside this list; `sanitizationCode` of the step has the number.",
     },
 )
-_tell(
+_describe(
     EndOfLifeStatus,
-    "How far a device is in its end of life; a status never goes back.",
+    "The status of the end of life of a device. It never goes back to an earlier step.",
     {
-        EndOfLifeStatus.IN_SERVICE: "No step was recorded.",
-        EndOfLifeStatus.DECOMMISSIONED: "Taken out of service, or its certificate burned.",
-        EndOfLifeStatus.RECYCLED: "Taken apart for its materials.",
-        EndOfLifeStatus.DISPOSED: "Destroyed or discarded.",
-        EndOfLifeStatus.UNKNOWN: "Only steps of unknown codes were recorded.",
+        EndOfLifeStatus.IN_SERVICE: "No step is recorded.",
+        EndOfLifeStatus.DECOMMISSIONED: "The device was taken out of service, or its certificate was burned.",
+        EndOfLifeStatus.RECYCLED: "The device was taken apart for its materials.",
+        EndOfLifeStatus.DISPOSED: "The device was destroyed or discarded.",
+        EndOfLifeStatus.UNKNOWN: "Only steps with unknown codes are recorded.",
     },
 )
-_tell(
+_describe(
     LicenseStatus,
-    "REVOKED goes before EXPIRED. Expired from the second `expiresAt` on.",
+    "The status of a license at an instant. REVOKED takes precedence over EXPIRED. A license is "
+    "expired from the second `expiresAt` on.",
     {
-        LicenseStatus.VALID: "Granted, not revoked, not expired.",
-        LicenseStatus.REVOKED: "Taken back by the registrar.",
-        LicenseStatus.EXPIRED: "Its time is over.",
-        LicenseStatus.NONE: "None was ever granted.",
-        LicenseStatus.UNKNOWN: "The chain does not carry it, or indexing began too late to know.",
+        LicenseStatus.VALID: "The license is granted, not revoked and not expired.",
+        LicenseStatus.REVOKED: "The registrar revoked the license.",
+        LicenseStatus.EXPIRED: "The license expired.",
+        LicenseStatus.NONE: "No license was ever granted.",
+        LicenseStatus.UNKNOWN: (
+            "The contract does not record licenses, or indexing began after the first block of the contract."
+        ),
     },
 )
-_tell(
+_describe(
     Verdict,
     "The answer to one question of provenance.",
     {
-        Verdict.PASS: "The evidence says yes.",
-        Verdict.FAIL: "The evidence says no.",
+        Verdict.PASS: "The evidence shows that the answer is yes.",
+        Verdict.FAIL: "The evidence shows that the answer is no.",
         Verdict.UNKNOWN: "Evidence is missing or not on chain. Never read it as PASS.",
-        Verdict.NOT_APPLICABLE: "The question does not arise yet, such as disposal of a device in service.",
+        Verdict.NOT_APPLICABLE: "The question does not arise, such as disposal for a device in service.",
     },
 )
-_tell(
+_describe(
     AuthorizationEndReason,
     "What ended a grant.",
     {
-        AuthorizationEndReason.REVOKED: "It was revoked.",
-        AuthorizationEndReason.REPLACED: "A new grant to the same user by the same source took its place.",
-        AuthorizationEndReason.TRANSFERRED: "The device changed hands, which voids grants of this source.",
-        AuthorizationEndReason.BURNED: "The device's certificate was burned.",
+        AuthorizationEndReason.REVOKED: "The grant was revoked.",
+        AuthorizationEndReason.REPLACED: "A new grant to the same user by the same source replaced it.",
+        AuthorizationEndReason.TRANSFERRED: "The device was transferred, which ends grants of this source.",
+        AuthorizationEndReason.BURNED: "The certificate of the device was burned.",
     },
 )

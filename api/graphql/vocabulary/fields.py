@@ -1,4 +1,4 @@
-"""Fields as the type checker may know them: Strawberry's decorators are untyped."""
+"""Typed wrappers of Strawberry's decorators, which are untyped."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -10,7 +10,7 @@ ValueT = TypeVar("ValueT")
 
 
 def field(description: str, *, name: str | None = None) -> Callable[[ResolverT], ResolverT]:
-    """Make a method the resolver of a field with this description."""
+    """Makes a method the resolver of a field with this description."""
 
     def decorate(resolver: ResolverT) -> ResolverT:
         return cast(ResolverT, strawberry.field(resolver, description=description, name=name))
@@ -19,16 +19,24 @@ def field(description: str, *, name: str | None = None) -> Callable[[ResolverT],
 
 
 def derived(description: str, read: Callable[[Any], ValueT], *, name: str | None = None) -> ValueT:
-    """Make a field of what is read of its object: cheaper than a resolver, and of no cost where it is not selected."""
+    """Declares a field whose value is read from its object. It is cheaper than a resolver, and free if it is not
+    selected.
+    """
     made: Any = strawberry.field(default=property(read), description=description, name=name)
     made.init = False
     return cast(ValueT, made)
 
 
 def subscription(description: str) -> Callable[[ResolverT], ResolverT]:
-    """Make a method that yields events the source of a subscription with this description."""
+    """Makes an async generator method the source of a subscription with this description."""
 
     def decorate(resolver: ResolverT) -> ResolverT:
         return cast(ResolverT, strawberry.subscription(resolver, description=description))
 
     return decorate
+
+
+def enum_value(value: str, description: str) -> str:
+    """Returns the value of an enum's member with its description."""
+    # Strawberry replaces the definition by the value when it makes the enum
+    return cast(str, strawberry.enum_value(value, description=description))

@@ -1,6 +1,7 @@
-"""The scalars: how values look in requests and answers, and what is said when one does not fit."""
+"""The scalars: how values are written in requests and responses, and the errors for values that do not fit."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NewType
 
@@ -21,12 +22,12 @@ SHOWN = 80
 
 
 def date_time(seconds: int | None) -> datetime | None:
-    """Returns unix seconds as a time in UTC, None where there is none or it lies after the year 9999."""
+    """Returns unix seconds as a time in UTC, None if there are none or they lie after the year 9999."""
     return None if seconds is None or not 0 <= seconds <= LAST_SECOND else EPOCH + timedelta(seconds=seconds)
 
 
 def block_time(seconds: int) -> datetime:
-    """Returns a block's time. Every block has one: on a chain that lives past the year 9999 its last second."""
+    """Returns a block time in UTC. A time after the year 9999 becomes the last second of that year."""
     return EPOCH + timedelta(seconds=min(seconds, LAST_SECOND))
 
 
@@ -34,17 +35,17 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def big_int(number: int | None) -> BigInt | None:
-    """Returns a number where there is one."""
+    """Returns a number, None if there is none."""
     return None if number is None else BigInt(number)
 
 
 def address(value: bytes | None) -> Address | None:
-    """Returns an address where there is one."""
+    """Returns an address, None if there is none."""
     return None if value is None else Address(value)
 
 
 def bytes32(value: bytes | None) -> Bytes32 | None:
-    """Returns 32 bytes where there are some."""
+    """Returns 32 bytes, None if there are none."""
     return None if value is None else Bytes32(value)
 
 
@@ -56,26 +57,16 @@ def _parse_big_int(value: Any) -> int:
     raise _misfit("BigInt", value, f'a whole number as a decimal string of at most {MAX_DIGITS} digits. Example: "42"')
 
 
-def _parse_address(value: Any) -> bytes:
-    if isinstance(value, str) and ADDRESS.fullmatch(value):
-        return bytes.fromhex(value[2:])
-    raise _misfit(
-        "Address",
-        value,
-        '0x and 40 hexadecimal digits, in any case. Example: "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"',
-    )
+def _hex_parser(scalar: str, digits: str, form: str, example: str) -> Callable[[Any], bytes]:
+    """Returns the parser of a scalar of bytes. `digits`: the regular expression of what follows 0x."""
+    pattern = re.compile(f"0[xX]{digits}", re.ASCII)
 
+    def parse(value: Any) -> bytes:
+        if isinstance(value, str) and pattern.fullmatch(value):
+            return bytes.fromhex(value[2:])
+        raise _misfit(scalar, value, f'{form}. Example: "{example}"')
 
-def _parse_bytes(value: Any) -> bytes:
-    if isinstance(value, str) and BYTES.fullmatch(value):
-        return bytes.fromhex(value[2:])
-    raise _misfit("Bytes", value, '0x and an even number of hexadecimal digits. Example: "0x01ff"')
-
-
-def _parse_bytes32(value: Any) -> bytes:
-    if isinstance(value, str) and BYTES32.fullmatch(value):
-        return bytes.fromhex(value[2:])
-    raise _misfit("Bytes32", value, f'0x and 64 hexadecimal digits. Example: "0x{"ab" * 32}"')
+    return parse
 
 
 def _parse_date_time(value: Any) -> datetime:
@@ -91,25 +82,22 @@ def _parse_date_time(value: Any) -> datetime:
 
 
 DECIMAL = re.compile("-?[0-9]+", re.ASCII)
-ADDRESS = re.compile("0[xX][0-9a-fA-F]{40}", re.ASCII)
-BYTES = re.compile("0[xX](?:[0-9a-fA-F]{2})*", re.ASCII)
-BYTES32 = re.compile("0[xX][0-9a-fA-F]{64}", re.ASCII)
 RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d{1,30})?(?:[Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
-def _misfit(scalar: str, value: Any, wanted: str) -> GraphQLError:
+def _misfit(scalar: str, value: Any, form: str) -> GraphQLError:
     text = value if isinstance(value, str) else repr(value)
     shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
-    told = f'"{shown}"' if isinstance(value, str) else shown
-    return GraphQLError(f"{scalar} cannot be {told}: write {wanted}")
+    quoted = f'"{shown}"' if isinstance(value, str) else shown
+    return GraphQLError(f"{scalar} cannot be {quoted}: write {form}")
 
 
 def rfc_3339(value: datetime) -> str:
-    """Returns a time in UTC as it is written in answers."""
+    """Returns a time in UTC as responses write it."""
     return value.isoformat().replace("+00:00", "Z")
 
 
-def _tell_bytes(value: bytes) -> str:
+def _serialize_bytes(value: bytes) -> str:
     return f"0x{value.hex()}"
 
 
@@ -117,8 +105,8 @@ SCALARS: dict[object, ScalarDefinition] = {
     BigInt: strawberry.scalar(
         name="BigInt",
         description=(
-            "A whole number of any size: a decimal string; as input also an exact integer literal or number, "
-            "never a float."
+            "An integer of any size, as a decimal string. Input may also be an exact integer literal "
+            "or number, never a float."
         ),
         specified_by_url="https://docs.soliditylang.org/en/latest/types.html#integers",
         serialize=str,
@@ -126,30 +114,38 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     Address: strawberry.scalar(
         name="Address",
-        description="20 bytes, EIP-55 out; any case in, checksummed or not.",
+        description="An address: 20 bytes as 0x hex. Output has the EIP-55 checksum; input may have any case, "
+        "with or without a correct checksum.",
         specified_by_url="https://eips.ethereum.org/EIPS/eip-55",
         serialize=checksummed,
-        parse_value=_parse_address,
+        parse_value=_hex_parser(
+            "Address",
+            "[0-9a-fA-F]{40}",
+            "0x and 40 hexadecimal digits, in any case",
+            "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
+        ),
     ),
     Bytes: strawberry.scalar(
         name="Bytes",
         description="Bytes as 0x hex.",
         specified_by_url="https://ethereum.org/developers/docs/apis/json-rpc/#unformatted-data-encoding",
-        serialize=_tell_bytes,
-        parse_value=_parse_bytes,
+        serialize=_serialize_bytes,
+        parse_value=_hex_parser(
+            "Bytes", "(?:[0-9a-fA-F]{2})*", "0x and an even number of hexadecimal digits", "0x01ff"
+        ),
     ),
     Bytes32: strawberry.scalar(
         name="Bytes32",
         description="32 bytes as 0x hex.",
         specified_by_url="https://ethereum.org/developers/docs/apis/json-rpc/#unformatted-data-encoding",
-        serialize=_tell_bytes,
-        parse_value=_parse_bytes32,
+        serialize=_serialize_bytes,
+        parse_value=_hex_parser("Bytes32", "[0-9a-fA-F]{64}", "0x and 64 hexadecimal digits", f"0x{'ab' * 32}"),
     ),
     datetime: strawberry.scalar(
         name="DateTime",
         description=(
-            "RFC 3339 in UTC with Z. A chain time after the year 9999 is null; its seconds stay in "
-            "`eventTimeSeconds` and the raw log."
+            "A time in UTC by RFC 3339, with Z. A time on chain after the year 9999 is null; "
+            "`eventTimeSeconds` and the raw log have its seconds."
         ),
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=rfc_3339,
