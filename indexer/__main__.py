@@ -19,7 +19,7 @@ from indexer.commands import (
     sync,
     verify,
 )
-from indexer.errors import Stop, TryAgain
+from indexer.errors import Stop, TryAgain, failure_text
 from schema.profile.errors import ProfileError
 from schema.program.output import written_out
 from schema.program.settings import SettingsError, without_password
@@ -70,7 +70,7 @@ def _execute(options: argparse.Namespace) -> int:
             case DatabaseError():
                 return _failed(str(error), 1)
             case DBAPIError():
-                return _failed(f"the database failed: {without_password(str(error.orig))}", 1)
+                return _failed(without_password(failure_text(error)), 1)
             case _:
                 raise
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from indexer.errors import TryAgain
@@ -24,8 +25,13 @@ class Backoff:
     def __init__(self) -> None:
         self.seconds = FIRST_PAUSE_SECONDS
 
-    def grow(self) -> None:
-        """Doubles the pause, up to the longest one."""
+    async def wait(self, stopping: asyncio.Event | None = None) -> None:
+        """Waits for the pause, or until `stopping` is set; the next pause is longer."""
+        if stopping is None:
+            await asyncio.sleep(self.seconds)
+        else:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), self.seconds)
         self.seconds = min(self.seconds * 2, LONGEST_PAUSE_SECONDS)
 
     def reset(self) -> None:
@@ -53,6 +59,5 @@ async def retry(
                 raise
             tell(log, logging.WARNING, "not begun", AGAIN, pause=backoff.seconds, error=str(error))
             await asyncio.to_thread(failed, str(error))
-            await asyncio.sleep(backoff.seconds)
-            backoff.grow()
+            await backoff.wait()
             attempt += 1

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from indexer.errors import failure_text
 from indexer.observe.counters import Record
 from indexer.observe.startup_failure import Waiting
 from indexer.rpc import Pool
@@ -130,7 +131,7 @@ class ChainCollector(Collector):
         try:
             return self._read_row(chain_id)
         except DBAPIError as error:  # a scrape that fails would tell nothing, least of all why
-            reason = without_password(" ".join(f"the database failed: {error.orig}".split()))
+            reason = without_password(" ".join(failure_text(error).split()))
             return {"certindex_failing": [(["no", reason[:SHOWN_ERROR]], 1)]}
 
     def _read_row(self, chain_id: int) -> _Samples:

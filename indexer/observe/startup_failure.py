@@ -8,7 +8,7 @@ from msgspec import Struct
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from indexer.errors import Stop
+from indexer.errors import Stop, failure_text
 from indexer.opening import find_chain
 from indexer.store.checkpoint import write_failure
 from indexer.store.lease import Lease
@@ -63,5 +63,5 @@ class Waiting:
         except Stop as stop:
             return str(stop)
         except DBAPIError as failed:
-            return f"the database failed: {failed.orig}"
+            return failure_text(failed)
         return ""

@@ -363,7 +363,7 @@ async def test_while_there_is_something_to_index_verifying_works_a_tenth_of_the_
         worked += 0.02
         return Tally(seconds=0.02)
 
-    monkeypatch.setattr("indexer.follower.follower.step", indexes)
+    monkeypatch.setattr("indexer.follower.steps.step", indexes)
     monkeypatch.setattr(Verifier, "advance", works)
     began = asyncio.get_running_loop().time()
     running = asyncio.create_task(follower.run())

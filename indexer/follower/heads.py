@@ -1,0 +1,79 @@
+"""New heads: announced over WebSocket where there is one, and looked for by polling in any case."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from logging import INFO, WARNING
+
+from sqlalchemy.exc import DBAPIError
+
+from indexer.observe.counters import Record
+from indexer.rpc import HeadSocket
+from indexer.store import Store
+from schema.program.logs import tell
+
+log = logging.getLogger("certindex")
+
+FIRST_EARLY_SECONDS = 0.1
+MOST_EARLY_LOOKS = 8
+"""An announced head that the polled provider does not have yet is looked for at 0.2, 0.4, 0.8 ... s, up to 8 times."""
+
+
+class HeadListener:
+    """Wakes the step loop when a head is announced. `wake` is also set by the poll interval."""
+
+    def __init__(self, ws_url: str | None, chain_id: int, store: Store, record: Record, wake: asyncio.Event) -> None:
+        self.ws_url = ws_url
+        self.chain_id = chain_id
+        self.store = store
+        self.record = record
+        self.wake = wake
+        self._socket: HeadSocket | None = None
+        self._source: str | None = None
+        self._announced = -1
+        self._early_looks = 0
+
+    async def listen(self) -> None:
+        """Listens to the WebSocket, if there is one, and notes in the database where heads come from."""
+        await self._note_source(None)
+        if self.ws_url is not None:
+            self._socket = HeadSocket(self.ws_url, self.chain_id, announced=self._announce, told=self._report)
+            await self._socket.listen()
+
+    def expect(self, number: int) -> None:
+        """Notes a head that polling found: a socket that works announces it too."""
+        if self._socket is not None:
+            self._socket.expect(number)
+
+    async def next_head(self, indexed: int) -> None:
+        """Waits for `wake`, but not for long while the polled provider does not have an announced head yet."""
+        if self._announced <= indexed or self._early_looks >= MOST_EARLY_LOOKS:
+            await self.wake.wait()
+            return
+        self._early_looks += 1
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.wake.wait(), FIRST_EARLY_SECONDS * 2**self._early_looks)
+
+    def _announce(self, number: int) -> None:
+        if number >= 0:
+            self.record.announced_heads += 1
+            self._announced, self._early_looks = number, 0
+        self.wake.set()
+
+    async def _report(self, connected: bool, message: str) -> None:
+        """Logs and notes that the socket connected, to the node in `message`, or failed, with `message` as reason."""
+        self.record.socket_connected = connected
+        self.record.socket_drops += not connected
+        source = f"from {message}" if connected else f"by polling; {message}"
+        if source == self._source:
+            return  # a socket that is down for a day is logged once
+        if connected:
+            tell(log, INFO, "new heads come over WebSocket", " from {source}", source=message)
+        else:
+            tell(log, WARNING, "no heads over WebSocket", ", polling goes on: {error}", error=message)
+        await self._note_source(source)
+
+    async def _note_source(self, source: str | None) -> None:
+        with suppress(DBAPIError):
+            await asyncio.to_thread(self.store.note_head_source, source)
+            self._source = source

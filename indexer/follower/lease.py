@@ -1,0 +1,81 @@
+"""Holding the lease: standing by until it is free, and showing life while it is held."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from logging import INFO, WARNING
+
+from sqlalchemy.exc import DBAPIError
+
+from indexer.errors import failure_text
+from indexer.retry import AGAIN, Backoff
+from indexer.store.lease import BEAT_SECONDS, Lease
+from schema.program.logs import tell
+
+log = logging.getLogger("certindex")
+
+
+class LeaseKeeper:
+    """Acquires one lease, as often as it is lost, and keeps it. Jobs that need it lock `in_use`."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self._backoff = Backoff()
+        self.in_use = asyncio.Lock()
+
+    async def acquire(self, stopping: asyncio.Event) -> bool:
+        """Waits for the lease. Returns False if `stopping` is set first; if the database fails, after a pause."""
+        acquiring = asyncio.create_task(self.lease.acquire(wait=True))
+        stopped = asyncio.create_task(stopping.wait())
+        done, _ = await asyncio.wait({acquiring, stopped}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            began = time.monotonic()
+            chain = self.lease.chain_id
+            tell(log, INFO, "standing by", ": another indexer writes chain {chain}", chain=chain)
+            await asyncio.wait({acquiring, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if acquiring.done() and acquiring.exception() is None:
+                stood_by = time.monotonic() - began
+                tell(log, INFO, "took over", " chain={chain} stood_by={stood_by:.1f}s", chain=chain, stood_by=stood_by)
+        stopped.cancel()
+        if not acquiring.done():
+            acquiring.cancel()
+            with suppress(asyncio.CancelledError):
+                await acquiring
+            return False
+        try:
+            acquiring.result()
+        except DBAPIError as error:
+            tell(log, WARNING, "standing by", AGAIN, pause=self._backoff.seconds, error=failure_text(error))
+            await self._backoff.wait(stopping)
+            return False
+        self._backoff.reset()
+        return True
+
+    async def beat(self, clock_went_back: Callable[[], None]) -> None:
+        """Shows other indexers that this one lives, timed by the monotonic clock.
+
+        Calls `clock_went_back` when the system's clock was set back, which may be set at any time.
+        """
+        before = time.time()
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            await self.while_held(self.lease.beat)
+            now = time.time()
+            if now < before:
+                clock_went_back()
+            before = now
+
+    async def while_held(self, job: Callable[[], None]) -> None:
+        """Runs a job in a thread if the lease is held, one job at a time."""
+        async with self.in_use:
+            if self.lease.epoch >= 0:
+                with suppress(DBAPIError):  # the next step reports it
+                    await asyncio.to_thread(job)
+
+    async def release(self) -> None:
+        """Releases the lease, if it is held."""
+        if self.lease.epoch >= 0:
+            with suppress(DBAPIError):  # the next writer then waits until the beat has stood still
+                await asyncio.to_thread(self.lease.release)

@@ -1,0 +1,65 @@
+"""The loop that verifies final blocks behind the one that indexes."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from logging import INFO, WARNING
+
+from sqlalchemy.exc import DBAPIError
+
+from indexer.errors import TryAgain, failure_text
+from indexer.retry import AGAIN, Backoff
+from indexer.store import Fenced
+from indexer.verification.verifier import Tally, Verifier
+from schema.program.logs import tell
+
+log = logging.getLogger("certindex")
+
+REST = 9.0
+"""While there is something to index, verification rests this many times as long as it worked: it takes 10 % of time."""
+
+
+async def verify_behind(
+    open_verifier: Callable[[], Verifier], wake: asyncio.Event, is_idle: Callable[[], bool]
+) -> None:
+    """Verifies final blocks until another writer takes over; waits for `wake` when none is left.
+
+    `is_idle` returns whether indexing has nothing to do. `open_verifier` is called in a thread.
+    """
+    verifier: Verifier | None = None
+    backoff = Backoff()
+    while True:
+        wake.clear()
+        try:
+            if verifier is None:
+                verifier = await asyncio.to_thread(open_verifier)
+            tally = await verifier.advance()
+        except Fenced:
+            return
+        except (TryAgain, DBAPIError) as error:
+            message = failure_text(error)
+            tell(log, WARNING, "verification failed", AGAIN, pause=backoff.seconds, error=message)
+            await backoff.wait()
+            continue
+        backoff.reset()
+        if tally is None:
+            await wake.wait()
+            continue
+        log_tally(tally)
+        await asyncio.sleep(0 if is_idle() else tally.seconds * REST)
+
+
+def log_tally(tally: Tally) -> None:
+    """Writes one line for blocks that were judged."""
+    if tally.blocks:
+        tell(
+            log,
+            INFO,
+            "verified",
+            " blocks={blocks} events={events} unverifiable={unverifiable} alarms={alarms} elapsed={elapsed:.2f}s",
+            blocks=tally.verified,
+            events=tally.events,
+            unverifiable=tally.unverifiable,
+            alarms=tally.alarms,
+            elapsed=tally.seconds,
+        )
