@@ -44,7 +44,7 @@ SCANS = 8
 """Statements of one request. If few events fit a filter, the request returns an empty page that has more behind it."""
 
 
-class Reached(NamedTuple):
+class LogPlace(NamedTuple):
     """A place of the feed: a log of one branch, up to which a client has applied the feed."""
 
     chain_id: int
@@ -57,7 +57,7 @@ class Reached(NamedTuple):
         return position(self.number, self.log_index)
 
 
-class Wanted(NamedTuple):
+class FeedQuery(NamedTuple):
     """Which events a feed has: those that fit `filter` up to `last_block`, and UNMAPPED logs if `unmapped`."""
 
     filter: Filter
@@ -65,56 +65,58 @@ class Wanted(NamedTuple):
     unmapped: bool
 
 
-class Told(NamedTuple):
+class FeedMessage(NamedTuple):
     """An event that was recorded or, if `event.orphaned`, removed; and the place of a client that has applied it."""
 
     event: RecordedEvent
-    reached: Reached | None
+    place: LogPlace | None
 
 
-class Stretch(NamedTuple):
+class FeedPage(NamedTuple):
     """A page of the feed and the place where it ends. `more`: there is, or may be, something behind that place."""
 
-    told: Sequence[Told]
-    reached: Reached | None
+    messages: Sequence[FeedMessage]
+    end: LogPlace | None
     more: bool
 
 
 class UnknownBranch(Exception):
     """The block of a place is neither canonical nor removed by a recorded reorg."""
 
-    def __init__(self, reached: Reached) -> None:
-        super().__init__(f"block {reached.number} (0x{reached.hash.hex()}) of chain {reached.chain_id} is unknown")
-        self.reached = reached
+    def __init__(self, place: LogPlace) -> None:
+        super().__init__(f"block {place.number} (0x{place.hash.hex()}) of chain {place.chain_id} is unknown")
+        self.place = place
 
 
-def read_feed(connection: Connection, chain: Row[Any], reached: Reached | None, wanted: Wanted, limit: int) -> Stretch:
+def read_feed(
+    connection: Connection, chain: Row[Any], place: LogPlace | None, query: FeedQuery, limit: int
+) -> FeedPage:
     """Returns at most `limit` messages behind a place, None for the start of the feed. Raises UnknownBranch.
 
     A place above the indexed block comes from another index, or from before an operator's rollback. Nothing is behind
     it yet.
     """
-    if reached is None:
-        return _recorded(connection, chain.chain_id, None, -1, wanted, limit)
-    branch = branch_of(connection, chain.chain_id, reached.number, reached.hash)
+    if place is None:
+        return _recorded(connection, chain.chain_id, None, -1, query, limit)
+    branch = branch_of(connection, chain.chain_id, place.number, place.hash)
     if branch is None:
-        if reached.number > chain.indexed_number:
-            return Stretch((), reached, more=False)
-        raise UnknownBranch(reached)
+        if place.number > chain.indexed_number:
+            return FeedPage((), place, more=False)
+        raise UnknownBranch(place)
     if not branch.lost:
-        return _recorded(connection, chain.chain_id, reached, reached.position, wanted, limit)
-    retracted = _retracted(connection, reached, branch, wanted, limit)
+        return _recorded(connection, chain.chain_id, place, place.position, query, limit)
+    retracted = _retracted(connection, place, branch, query, limit)
     if retracted.more:
         return retracted
     behind = end_of_block(branch.ancestor)
-    recorded = _recorded(connection, chain.chain_id, retracted.reached, behind, wanted, limit - len(retracted.told))
-    return Stretch((*retracted.told, *recorded.told), recorded.reached, recorded.more)
+    recorded = _recorded(connection, chain.chain_id, retracted.end, behind, query, limit - len(retracted.messages))
+    return FeedPage((*retracted.messages, *recorded.messages), recorded.end, recorded.more)
 
 
-def newest(connection: Connection, chain_id: int, last_block: int) -> Reached | None:
+def newest_place(connection: Connection, chain_id: int, last_block: int) -> LogPlace | None:
     """Returns the place of the last event up to a block, None if there is none."""
     logs = _logs(connection, chain_id, -1, end_of_block(last_block), 1, backward=True)
-    return logs[0].reached(chain_id) if logs else None
+    return logs[0].place(chain_id) if logs else None
 
 
 def new_blocks(connection: Connection, chain: Row[Any], last: BlockPoint | None, limit: int) -> list[BlockPoint]:
@@ -151,38 +153,38 @@ class _Log(NamedTuple):
     hash: bytes
     time: int
 
-    def reached(self, chain_id: int) -> Reached:
-        return Reached(chain_id, block_of(self.position), self.hash, log_index_of(self.position))
+    def place(self, chain_id: int) -> LogPlace:
+        return LogPlace(chain_id, block_of(self.position), self.hash, log_index_of(self.position))
 
 
 def _recorded(
-    connection: Connection, chain_id: int, reached: Reached | None, after: int, wanted: Wanted, limit: int
-) -> Stretch:
-    messages: list[Told] = []
-    scanned = reached
-    chunk = SCANNED if wanted.filter else limit + 1
+    connection: Connection, chain_id: int, place: LogPlace | None, after: int, query: FeedQuery, limit: int
+) -> FeedPage:
+    messages: list[FeedMessage] = []
+    scanned = place
+    chunk = SCANNED if query.filter else limit + 1
     for _ in range(SCANS):
-        logs = _logs(connection, chain_id, after, end_of_block(wanted.last_block), chunk)
-        events = _fitting(connection, chain_id, logs, wanted, limit + 1 - len(messages))
-        messages += [Told(event, _place_of(event)) for event in events]
+        logs = _logs(connection, chain_id, after, end_of_block(query.last_block), chunk)
+        events = _fitting(connection, chain_id, logs, query, limit + 1 - len(messages))
+        messages += [FeedMessage(event, _place_of(event)) for event in events]
         if len(messages) > limit:
-            return Stretch(messages[:limit], messages[limit - 1].reached if limit else reached, more=True)
+            return FeedPage(messages[:limit], messages[limit - 1].place if limit else place, more=True)
         if logs:
-            after, scanned = logs[-1].position, logs[-1].reached(chain_id)
+            after, scanned = logs[-1].position, logs[-1].place(chain_id)
         if len(logs) < chunk:
             break
-    return Stretch(messages, messages[-1].reached if messages else scanned, more=len(logs) == chunk)
+    return FeedPage(messages, messages[-1].place if messages else scanned, more=len(logs) == chunk)
 
 
 def _logs(
     connection: Connection, chain_id: int, after: int, up_to: int, limit: int, *, backward: bool = False
 ) -> list[_Log]:
-    place = event.c.position
+    log_position = event.c.position
     query = (
-        select(place, block.c.hash, block.c.timestamp)
-        .select_from(event.join(block, block_of_log(block, event.c.chain_id, place)))
-        .where(event.c.chain_id == chain_id, place > after, place <= up_to)
-        .order_by(place.desc() if backward else place.asc())
+        select(log_position, block.c.hash, block.c.timestamp)
+        .select_from(event.join(block, block_of_log(block, event.c.chain_id, log_position)))
+        .where(event.c.chain_id == chain_id, log_position > after, log_position <= up_to)
+        .order_by(log_position.desc() if backward else log_position.asc())
         .limit(limit)
     )
     return [_Log(*row) for row in connection.execute(query)]
@@ -192,7 +194,7 @@ def _fitting(
     connection: Connection,
     chain_id: int,
     logs: Sequence[_Log],
-    wanted: Wanted,
+    query: FeedQuery,
     limit: int,
     *,
     backward: bool = False,
@@ -201,11 +203,11 @@ def _fitting(
         return []
     keys = [Key(chain_id, log.position, end_of_block(block_of(log.position)), log.time) for log in logs]
     scope = scope_of(key_rows(connection, keys))
-    query = select_events(scope).where(event.c.position == scope.id, matches(scope, wanted.filter, FEED_FIELDS))
-    if not wanted.unmapped:
-        query = query.where(event.c.kind != Kind.UNMAPPED)
+    statement = select_events(scope).where(event.c.position == scope.id, matches(scope, query.filter, FEED_FIELDS))
+    if not query.unmapped:
+        statement = statement.where(event.c.kind != Kind.UNMAPPED)
     order = scope.id.desc() if backward else scope.id.asc()
-    return [recorded_event(row) for row in connection.execute(query.order_by(order).limit(limit))]
+    return [recorded_event(row) for row in connection.execute(statement.order_by(order).limit(limit))]
 
 
 def _device(scope: Scope, filter: Filter) -> Condition:
@@ -231,47 +233,47 @@ FEED_FIELDS: Fields = {
 # Retracted events
 
 
-def _retracted(connection: Connection, reached: Reached, branch: Branch, wanted: Wanted, limit: int) -> Stretch:
-    events = [event for part in branch.lost for event in _lost(connection, reached, part, wanted, limit + 1)]
+def _retracted(connection: Connection, place: LogPlace, branch: Branch, query: FeedQuery, limit: int) -> FeedPage:
+    events = [event for part in branch.lost for event in _lost(connection, place, part, query, limit + 1)]
     events = events[: limit + 1]
     before = [_place_of(event) for event in events[1:]]
     if len(events) > limit:
-        messages = [Told(event, place) for event, place in zip(events, before, strict=False)]
-        return Stretch(messages, messages[-1].reached if messages else reached, more=True)
-    last = _last_kept(connection, reached.chain_id, end_of_block(branch.ancestor), wanted)
-    messages = [Told(event, place) for event, place in zip(events, [*before, last], strict=False)]
-    return Stretch(messages, last, more=False)
+        messages = [FeedMessage(event, end) for event, end in zip(events, before, strict=False)]
+        return FeedPage(messages, messages[-1].place if messages else place, more=True)
+    last = _last_kept(connection, place.chain_id, end_of_block(branch.ancestor), query)
+    messages = [FeedMessage(event, end) for event, end in zip(events, [*before, last], strict=False)]
+    return FeedPage(messages, last, more=False)
 
 
-def _lost(connection: Connection, reached: Reached, part: LostPart, wanted: Wanted, limit: int) -> list[RecordedEvent]:
+def _lost(connection: Connection, place: LogPlace, part: LostPart, query: FeedQuery, limit: int) -> list[RecordedEvent]:
     """Returns the events of a lost part that a client at the place may have, newest first."""
-    query = (
+    statement = (
         select_orphans()
         .where(
-            orphan.c.chain_id == reached.chain_id,
+            orphan.c.chain_id == place.chain_id,
             orphan.c.reorg_no == part.reorg_no,
             orphan.c.position >= position(part.first, 0),
-            orphan.c.position <= min(end_of_block(part.last), reached.position),
-            may_have_fitted(wanted.filter),
+            orphan.c.position <= min(end_of_block(part.last), place.position),
+            may_have_fitted(query.filter),
         )
         .order_by(orphan.c.position.desc())
         .limit(limit)
     )
-    if not wanted.unmapped:
-        query = query.where(orphan.c.kind != Kind.UNMAPPED)
-    return [orphaned_event(row) for row in connection.execute(query)]
+    if not query.unmapped:
+        statement = statement.where(orphan.c.kind != Kind.UNMAPPED)
+    return [orphaned_event(row) for row in connection.execute(statement)]
 
 
-def _last_kept(connection: Connection, chain_id: int, up_to: int, wanted: Wanted) -> Reached | None:
+def _last_kept(connection: Connection, chain_id: int, up_to: int, query: FeedQuery) -> LogPlace | None:
     """Returns the place of the last event of the feed up to a position; if it is far, of a log behind it."""
     # without a filter, only UNMAPPED logs do not fit
-    chunk = SCANNED if wanted.filter else LOOKED_BACK
+    chunk = SCANNED if query.filter else LOOKED_BACK
     logs = _logs(connection, chain_id, -1, up_to, chunk, backward=True)
-    events = _fitting(connection, chain_id, logs, wanted, 1, backward=True)
+    events = _fitting(connection, chain_id, logs, query, 1, backward=True)
     if events:
         return _place_of(events[0])
-    return logs[0].reached(chain_id) if logs else None
+    return logs[0].place(chain_id) if logs else None
 
 
-def _place_of(event: RecordedEvent) -> Reached:
-    return Reached(event.chain_id, event.block_number, event.block_hash, event.log_index)
+def _place_of(event: RecordedEvent) -> LogPlace:
+    return LogPlace(event.chain_id, event.block_number, event.block_hash, event.log_index)

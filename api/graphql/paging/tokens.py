@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from api.graphql.errors import BadUserInput, Reason
-from api.queries.feed import Reached
+from api.queries.feed import LogPlace
 from api.queries.orphans import OrphanPlace
 from api.queries.sql.as_of import BlockPoint, Pin, pin_at
 from api.queries.sql.filters import Filter
@@ -262,7 +262,7 @@ class _FeedCursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     places: Annotated[list[_FeedPlace], Meta(max_length=100)]
 
 
-FeedPosition = Mapping[int, Reached | None]
+FeedPosition = Mapping[int, LogPlace | None]
 """The last log that a copy has applied, by chain id; None, or no entry, before the first event of a chain."""
 
 
@@ -301,7 +301,7 @@ class FeedCursors:
             raise BadUserInput("after is a cursor of another feed: use it with the same filterBy that gave it.")
         return {place.chain_id: self._reached(place) for place in cursor.places}
 
-    def _reached(self, place: _FeedPlace) -> Reached:
+    def _reached(self, place: _FeedPlace) -> LogPlace:
         watch_set = self._watch_sets.get(place.chain_id)
         if watch_set is None:
             raise BadUserInput(
@@ -313,4 +313,4 @@ class FeedCursors:
                 "contracts: drop the copy and begin again without it.",
                 Reason.STALE_CURSOR,
             )
-        return Reached(place.chain_id, place.number, place.hash, place.log_index)
+        return LogPlace(place.chain_id, place.number, place.hash, place.log_index)

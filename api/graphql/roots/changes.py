@@ -16,7 +16,7 @@ from api.graphql.paging.tokens import FeedCursors, FeedPosition, digest_of
 from api.graphql.types.event_rows import asks_for_unmapped
 from api.graphql.types.events import to_event
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.queries.feed import Stretch, Told, UnknownBranch, Wanted, newest, read_feed
+from api.queries.feed import FeedMessage, FeedPage, FeedQuery, UnknownBranch, newest_place, read_feed
 from api.queries.recorded import Finality
 from api.queries.sql import tables
 from api.queries.sql.filters import Filter
@@ -136,7 +136,7 @@ _watch_set = lru_cache(maxsize=32)(digest_of)
 class Item(NamedTuple):
     """A message, and where a copy stands that has applied it."""
 
-    told: Told
+    message: FeedMessage
     position: FeedPosition
 
 
@@ -152,9 +152,9 @@ async def read_batch(context: Context, feed: Feed, position: FeedPosition, size:
     """Returns at most `size` messages behind a place, all networks' by block time. Raises BadUserInput."""
     chains = context.snapshot.chains
     try:
-        stretches = await context.runner.read(_stretches, chains, feed, position, size)
+        pages = await context.runner.read(_pages, chains, feed, position, size)
     except UnknownBranch as error:
-        at = error.reached
+        at = error.place
         raise BadUserInput(
             f"after stands at block {at.number} (0x{at.hash.hex()}) of chain {at.chain_id}, of which nothing is known "
             "any more: drop the copy and begin again without it.",
@@ -162,12 +162,12 @@ async def read_batch(context: Context, feed: Feed, position: FeedPosition, size:
         ) from None
     items: list[Item] = []
     now = dict(position)
-    for told in _merged(stretches)[:size]:
-        now[told.event.chain_id] = told.reached
-        items.append(Item(told, dict(now)))
-    left = sum(len(stretch.told) for stretch in stretches.values()) - len(items)
-    end = now if items else {**now, **{chain_id: stretch.reached for chain_id, stretch in stretches.items()}}
-    return Batch(items, end, left > 0 or any(stretch.more for stretch in stretches.values()))
+    for message in _merged(pages)[:size]:
+        now[message.event.chain_id] = message.place
+        items.append(Item(message, dict(now)))
+    left = sum(len(page.messages) for page in pages.values()) - len(items)
+    end = now if items else {**now, **{chain_id: page.end for chain_id, page in pages.items()}}
+    return Batch(items, end, left > 0 or any(page.more for page in pages.values()))
 
 
 async def newest_position(context: Context, feed: Feed) -> FeedPosition:
@@ -177,7 +177,7 @@ async def newest_position(context: Context, feed: Feed) -> FeedPosition:
 
 def message_of(context: Context, item: Item, cursors: FeedCursors) -> LifecycleEventMessage:
     """Returns a message; what hangs under its event answers at the context's snapshot."""
-    event = item.told.event
+    event = item.message.event
     pin = next(pin for pin in context.snapshot.pins if pin.chain_id == event.chain_id)
     return LifecycleEventMessage(
         cursor=cursors.write(item.position),
@@ -186,33 +186,34 @@ def message_of(context: Context, item: Item, cursors: FeedCursors) -> LifecycleE
     )
 
 
-def _stretches(
+def _pages(
     connection: Connection, chains: Mapping[int, Row[Any]], feed: Feed, position: FeedPosition, size: int
-) -> dict[int, Stretch]:
+) -> dict[int, FeedPage]:
     return {
-        chain_id: read_feed(connection, chain, position.get(chain_id), _wanted(chain, feed), size)
+        chain_id: read_feed(connection, chain, position.get(chain_id), _query(chain, feed), size)
         for chain_id, chain in chains.items()
     }
 
 
 def _newest_position(connection: Connection, chains: Mapping[int, Row[Any]], feed: Feed) -> FeedPosition:
     return {
-        chain_id: newest(connection, chain_id, _wanted(chain, feed).last_block) for chain_id, chain in chains.items()
+        chain_id: newest_place(connection, chain_id, _query(chain, feed).last_block)
+        for chain_id, chain in chains.items()
     }
 
 
-def _wanted(chain: Row[Any], feed: Feed) -> Wanted:
+def _query(chain: Row[Any], feed: Feed) -> FeedQuery:
     marks = {Finality.SAFE: chain.safe_number, Finality.FINALIZED: chain.finalized_number}
     mark = marks.get(feed.finality, chain.indexed_number)
-    return Wanted(feed.filter, -1 if mark is None else min(mark, chain.indexed_number), feed.unmapped)
+    return FeedQuery(feed.filter, -1 if mark is None else min(mark, chain.indexed_number), feed.unmapped)
 
 
-def _merged(stretches: Mapping[int, Stretch]) -> list[Told]:
+def _merged(pages: Mapping[int, FeedPage]) -> list[FeedMessage]:
     """Returns the messages of all networks: each network's in its order, what went first, then the earlier block."""
-    queues = [list(reversed(stretch.told)) for stretch in stretches.values() if stretch.told]
+    queues = [list(reversed(page.messages)) for page in pages.values() if page.messages]
     if len(queues) == 1:
         return queues[0][::-1]
-    merged: list[Told] = []
+    merged: list[FeedMessage] = []
     while queues:
         queue = min(queues, key=lambda waiting: _rank(waiting[-1]))
         merged.append(queue.pop())
@@ -220,5 +221,5 @@ def _merged(stretches: Mapping[int, Stretch]) -> list[Told]:
     return merged
 
 
-def _rank(told: Told) -> tuple[bool, int, int]:
-    return not told.event.orphaned, told.event.block_time, told.event.chain_id
+def _rank(message: FeedMessage) -> tuple[bool, int, int]:
+    return not message.event.orphaned, message.event.block_time, message.event.chain_id

@@ -23,7 +23,7 @@ from api.graphql.paging.tokens import (
     write_orphan_cursor,
 )
 from api.queries.devices import DEVICE_ORDERS
-from api.queries.feed import Reached
+from api.queries.feed import LogPlace
 from api.queries.orphans import OrphanPlace
 from api.queries.sql.pages import Place
 
@@ -104,13 +104,13 @@ def test_an_orphan_cursor_keeps_its_bytes() -> None:
 def test_a_feed_cursor_keeps_its_bytes() -> None:
     watch_set = digest_of("profile", (("device", b"\x01" * 20, 5),))
     cursors = FeedCursors((("kind", (("eq", 3),)),), {137: watch_set, 1: b"\x05" * 8})
-    position = {137: Reached(137, 7, b"\x02" * 32, 3)}
+    position = {137: LogPlace(137, 7, b"\x02" * 32, 3)}
     text = "kwHECP3QQlinclBIkZXMiQfEIAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICA8QI0s01aHD6qYE"
     assert (cursors.write({**position, 1: None}), cursors.read(text)) == (text, position)
 
 
 def test_a_feed_cursor_of_another_profile_is_stale() -> None:
-    position = {137: Reached(137, 7, b"\x02" * 32, 3)}
+    position = {137: LogPlace(137, 7, b"\x02" * 32, 3)}
     text = FeedCursors((), {137: b"\x05" * 8}).write(position)
     with pytest.raises(BadUserInput, match="read anew") as refused:
         FeedCursors((), {137: b"\x06" * 8}).read(text)
