@@ -1,1 +1,1 @@
-"""The encodings of the chain: event signatures, ABI data, RLP, Keccak-256."""
+"""Solidity's ABI and Ethereum's hashes: event signatures, decoders of logs, keccak-256, RLP."""

@@ -1,4 +1,4 @@
-"""Keccak-256, the hash of Ethereum, and the checksum that it gives an address."""
+"""Keccak-256, the hash function of Ethereum, and the checksum of addresses that is made with it."""
 
 from functools import lru_cache
 
@@ -6,14 +6,16 @@ from sha3 import keccak_256
 
 
 def keccak256(data: bytes) -> bytes:
-    """Returns the 32 bytes of the hash."""
+    """Returns the hash, 32 bytes."""
     digest: bytes = keccak_256(data).digest()
     return digest
 
 
 @lru_cache(maxsize=65536)
 def checksummed(address: bytes) -> str:
-    """Returns an address of 20 bytes with the checksum of EIP-55."""
+    """Returns a 20-byte address as text with its EIP-55 checksum."""
     text = address.hex()
     digest = keccak256(text.encode()).hex()
-    return "0x" + "".join(letter.upper() if by >= "8" else letter for letter, by in zip(text, digest, strict=False))
+    return "0x" + "".join(
+        letter.upper() if nibble >= "8" else letter for letter, nibble in zip(text, digest, strict=False)
+    )

@@ -1,4 +1,4 @@
-"""Solidity event signatures: names, types and topic0 of an event from its declaration."""
+"""Parses Solidity event signatures: the name, the arguments and topic0 of an event."""
 
 import re
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ MAX_INDEXED = 3
 
 
 class SignatureError(ValueError):
-    """An event signature that cannot be read; the message shows where."""
+    """An event signature cannot be parsed. The message shows the place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument of an event. `type` is canonical; `name` is "" where the signature gives none."""
+    """One argument of an event. `type` is canonical (uint256, not uint); `name` is empty if the signature has none."""
 
     name: str
     type: str
@@ -25,7 +25,7 @@ class Argument:
 
     @property
     def hashed(self) -> bool:
-        """Tell whether the log holds only the keccak of the value."""
+        """Whether the log contains only the keccak hash of the value."""
         return self.indexed and (self.type in DYNAMIC or self.type.endswith("]"))
 
     @property
@@ -34,7 +34,7 @@ class Argument:
 
     @property
     def head_size(self) -> int:
-        """Return the bytes that the argument takes in the head of the data."""
+        """Bytes of the argument in the head of the data."""
         if self.indexed:
             return 0
         array = FIXED_ARRAY.fullmatch(self.type)
@@ -48,7 +48,7 @@ class EventSignature:
 
     @cached_property
     def signature(self) -> str:
-        """Return the canonical signature, of which topic0 is the keccak."""
+        """The canonical signature; its keccak hash is topic0."""
         return f"{self.name}({','.join(argument.type for argument in self.inputs)})"
 
     @cached_property
@@ -65,9 +65,10 @@ class EventSignature:
 
 
 def parse_event(signature: str) -> EventSignature:
-    """Read a signature such as `Sold(uint256 indexed id, string note)`, with or without `event` and `;` around it.
+    """Parses a signature such as `Sold(uint256 indexed id, string note)`, with or without `event` and `;` around it.
 
-    Arrays must hold elements of one word unless they are indexed; tuples are refused. `SignatureError` shows the place.
+    Raises SignatureError. Not supported are tuples, and arrays whose elements take more than one word unless they are
+    indexed.
     """
     tokens = _Tokens(signature)
     if tokens.text == "event":
@@ -76,7 +77,7 @@ def parse_event(signature: str) -> EventSignature:
     tokens.expect("(")
     inputs = _parse_arguments(tokens)
     if tokens.text == "anonymous":
-        tokens.refuse("an anonymous event has no topic to know it by")
+        tokens.refuse("an anonymous event has no topic0, so its logs cannot be recognized")
     if tokens.text == ";":
         tokens.take()
     if tokens.text:
@@ -98,7 +99,7 @@ IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
 
 
 class _Tokens:
-    """The words of a signature, one at a time, with the place of each."""
+    """Reads a signature token by token. `text` is the present token, "" at the end; `start` is its column."""
 
     def __init__(self, signature: str) -> None:
         self.signature = " ".join(signature.split())
@@ -106,7 +107,7 @@ class _Tokens:
         self.take()
 
     def take(self) -> str:
-        """Step to the next token and return the one stepped over."""
+        """Advances to the next token and returns the previous one."""
         taken = getattr(self, "text", "")
         match = TOKEN.match(self.signature, self.end)
         if match is None:

@@ -1,1 +1,1 @@
-"""Profiles: which events of a contract are which facts."""
+"""Profiles: TOML files that map the events of contracts to facts."""

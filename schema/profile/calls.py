@@ -1,18 +1,8 @@
-"""Calls of contracts that a profile tells of: what completes a fact that leaves something out, and what to compare.
+"""Calls of contracts: the `[[call]]` tables of a profile.
 
-```toml
-[[call]]
-contract  = "registry"
-function  = "getParentNode(address idProxy, uint256 tokenId) returns (uint256)"
-tells     = "manufacturer"
-arguments = ["@aftermarket_device", "id"]
-manufacturer = "manufacturer"
-```
-
-`tells` is `owner`, `address`, `claimed` or `manufacturer` of a device, or the `manufacturer_name` of a manufacturer. An
-argument is the `id` of that device or manufacturer, or the address of a role. `manufacturer` names the role whose ids a
-manufacturer is given by; without it they are the called contract's. What a mint leaves out is completed by
-`manufacturer` and `manufacturer_name`.
+A call reads a value of a device or a manufacturer from the contract itself. `certindex reconcile` compares these values
+with the index; `--complete` stores those that a mint event leaves out. The keys are described in
+`schema/profile/model.py`.
 """
 
 import re
@@ -21,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from schema.abi.decoder import DecodeError, EventSignature, SignatureError, compile_decoder, parse_event
-from schema.abi.signature import WORD
+from schema.abi.decoder import DecodeError, compile_decoder
+from schema.abi.signature import WORD, EventSignature, SignatureError, parse_event
 from schema.events import Address
 from schema.profile.errors import Place, suggestion, toml
 from schema.profile.rules import RoleAddress
@@ -34,7 +24,7 @@ EXAMPLE = "ownerOf(uint256 tokenId) returns (address)"
 
 
 class CallField(StrEnum):
-    """What a call says of its device or manufacturer."""
+    """The field of a device, or of a manufacturer, that a call returns. A profile writes it as `tells`."""
 
     OWNER = "owner"
     ADDRESS = "address"
@@ -54,22 +44,22 @@ TYPES: dict[CallField, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as the profile gives it. An argument of None is the id."""
+    """A call as the profile declares it. An argument of None is the id of the device or manufacturer."""
 
     contract: str
     field: CallField
     function: EventSignature
-    answer: EventSignature
+    result: EventSignature
     arguments: tuple[RoleAddress | None, ...]
     manufacturer: str
 
     def roles(self) -> list[str]:
-        """Return the roles that it names."""
+        """Returns the roles whose addresses the call needs."""
         return [self.contract, self.manufacturer, *(argument.role for argument in self.arguments if argument)]
 
 
 class CompiledCall:
-    """A call for the addresses of one chain: calldata from an id, and the value in an answer."""
+    """A call for the addresses of one chain: encodes an id to calldata, and decodes the result."""
 
     def __init__(self, call: Call, addresses: Mapping[str, Sequence[Address]]) -> None:
         self.field = call.field
@@ -79,20 +69,20 @@ class CompiledCall:
         self._words = [
             None if argument is None else addresses[argument.role][0].rjust(WORD, b"\0") for argument in call.arguments
         ]
-        # a function's selector begins the same hash that is an event's topic0
+        # a function's selector is the first four bytes of the hash that an event has as topic0
         self._selector = call.function.topic0[:4]
-        self._decode = compile_decoder(call.answer)
-        self._topic0 = call.answer.topic0
+        self._decode = compile_decoder(call.result)
+        self._topic0 = call.result.topic0
 
     def data(self, id: int) -> bytes:
-        """Return the calldata that asks about an id."""
-        own = id.to_bytes(WORD, "big")
-        return self._selector + b"".join(own if word is None else word for word in self._words)
+        """Returns the calldata for an id."""
+        id_word = id.to_bytes(WORD, "big")
+        return self._selector + b"".join(id_word if word is None else word for word in self._words)
 
-    def value(self, answer: bytes) -> Any:
-        """Return what an answer says; None for none: zero, nothing, or bytes that do not fit."""
+    def value(self, result: bytes) -> Any:
+        """Returns the value that the contract returned. None if it is zero or empty, or if the bytes do not fit."""
         try:
-            (value,) = self._decode(self._topic0, answer)
+            (value,) = self._decode(self._topic0, result)
         except DecodeError:
             return None
         if self.field is CallField.CLAIMED:
@@ -101,18 +91,18 @@ class CompiledCall:
 
 
 def parse_calls(value: object, file: Place) -> tuple[Call, ...]:
-    """Read and check `[[call]]`. Raises `ProfileError` with the call's number and key."""
+    """Reads and checks the `[[call]]` tables. Raises ProfileError with the call's number and key."""
     if not isinstance(value, list):
         file.inside("call").refuse("each call begins with a line [[call]]")
     calls = tuple(_parse(table, file.inside(f"call {number}")) for number, table in enumerate(value, start=1))
     for number, call in enumerate(calls, start=1):
         if call.field in (earlier.field for earlier in calls[: number - 1]):
-            file.inside(f"call {number}").refuse(f"an earlier call tells {call.field.value!r} already")
+            file.inside(f"call {number}").refuse(f'an earlier call has tells = "{call.field}"')
     return calls
 
 
 def check_calls(calls: Sequence[Call], roles: Sequence[str], file: Place) -> None:
-    """Refuse references to roles that the profile does not have."""
+    """Raises ProfileError if a call names a role that the profile does not have."""
     for number, call in enumerate(calls, start=1):
         for role in call.roles():
             if role not in roles:
@@ -134,34 +124,38 @@ def _parse(table: object, place: Place) -> Call:
     tells = place.text(values, "tells", "owner")
     if tells not in list(CallField):
         place.refuse(f"tells is {toml(tells)}{suggestion(tells, CallField)}")
-    function, answer = _signature(place.text(values, "function", EXAMPLE), CallField(tells), place)
+    field = CallField(tells)
+    function, result = _signature(place.text(values, "function", EXAMPLE), field, place)
     arguments = values.get("arguments", [ID])
     if not isinstance(arguments, list) or len(arguments) != len(function.inputs):
         place.refuse(f"arguments is {toml(arguments)}, expected a list of {len(function.inputs)}")
     return Call(
-        contract,
-        CallField(tells),
-        function,
-        answer,
-        tuple(
+        contract=contract,
+        field=field,
+        function=function,
+        result=result,
+        arguments=tuple(
             _argument(argument, declared.type, place)
             for argument, declared in zip(arguments, function.inputs, strict=True)
         ),
-        place.text(values, "manufacturer", "manufacturer") if "manufacturer" in values else contract,
+        manufacturer=place.text(values, "manufacturer", "manufacturer") if "manufacturer" in values else contract,
     )
 
 
-def _signature(text: str, tells: CallField, place: Place) -> tuple[EventSignature, EventSignature]:
+def _signature(text: str, field: CallField, place: Place) -> tuple[EventSignature, EventSignature]:
+    """Returns the function and its results, both in the form of an event signature: arguments decode alike."""
     match = FUNCTION.fullmatch(text)
     if match is None:
         place.refuse(f"function is {toml(text)}. Example: {EXAMPLE}")
     try:
-        function, answer = parse_event(match[1]), parse_event(f"answer({match[2]})")
+        function, result = parse_event(match[1]), parse_event(f"result({match[2]})")
     except SignatureError as error:
         place.refuse(f"function: {error}")
-    if [argument.type for argument in answer.inputs] != [TYPES[tells]] or answer.inputs[0].indexed:
-        place.refuse(f"{tells.value!r} is told by one {TYPES[tells]}, the function returns ({match[2]})")
-    return function, answer
+    if [argument.type for argument in result.inputs] != [TYPES[field]] or result.inputs[0].indexed:
+        place.refuse(
+            f'tells = "{field}" needs a function that returns one {TYPES[field]}, but this one returns ({match[2]})'
+        )
+    return function, result
 
 
 def _argument(argument: object, type: str, place: Place) -> RoleAddress | None:
@@ -169,4 +163,6 @@ def _argument(argument: object, type: str, place: Place) -> RoleAddress | None:
         return None
     if isinstance(argument, str) and argument.startswith("@") and type == "address":
         return RoleAddress(argument[1:])
-    return place.refuse(f'the argument {toml(argument)} is no {type}: write "id" for a uint256, "@role" for an address')
+    return place.refuse(
+        f'the argument {toml(argument)} does not fit {type}: write "id" for a uint256, "@role" for an address'
+    )

@@ -1,52 +1,50 @@
-"""Refusals of a profile: what is wrong, in which file, rule and field, and the way out."""
+"""Errors of a profile: what is wrong, in which file, rule and field, and how to correct it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-LAST_BLOCK = 2**43 - 1
-"""The highest block for which the database has room."""
+from schema.tables.values import MAX_BLOCK_NUMBER
 
 
 class ProfileError(ValueError):
-    """A profile, or the contracts it is compiled for, that cannot be right. The message names the place."""
+    """A profile is invalid, or the addresses it is compiled for are. The message names the place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a profile something stands: the file, then the rule, then the field."""
+    """A place in a profile: the file, then the rule, then the field."""
 
     path: tuple[str, ...]
 
     def inside(self, part: str) -> "Place":
         return Place((*self.path, part))
 
-    def refuse(self, what: str) -> NoReturn:
-        raise ProfileError(f"{': '.join(self.path)}: {what}")
+    def refuse(self, message: str) -> NoReturn:
+        raise ProfileError(f"{': '.join(self.path)}: {message}")
 
-    def table(self, value: object, known: Iterable[str] = (), example: str = "") -> Mapping[str, Any]:
-        """Return the value as a TOML table; refuse another value, and keys that are not known (none given: any key)."""
+    def table(self, value: object, keys: Iterable[str] = (), example: str = "") -> Mapping[str, Any]:
+        """Returns the value if it is a TOML table that has no other keys than `keys`; empty `keys` allow any."""
         if not isinstance(value, dict):
             self.refuse(f"expected a table, found {toml(value)}{example and f'. Example: {example}'}")
-        names = tuple(known)
+        names = tuple(keys)
         for key in value:
             if names and key not in names:
                 self.refuse(f"unknown key {key!r}{suggestion(key, names)}")
         return value
 
     def text(self, table: Mapping[str, Any], key: str, example: str) -> str:
-        """Return the non-empty text of a required key."""
+        """Returns the text of a required key. It must not be empty."""
         value = table.get(key)
         if not isinstance(value, str) or not value:
-            found = "is missing" if value is None else f"is {toml(value)}, expected a text"
-            self.refuse(f"{key!r} {found}. Example: {key} = {toml(example)}")
+            problem = "is missing" if value is None else f"is {toml(value)}, expected a text"
+            self.refuse(f"{key!r} {problem}. Example: {key} = {toml(example)}")
         return value
 
-    def count(self, table: Mapping[str, Any], key: str, default: int) -> int:
-        """Return a block number, `default` where the key is absent."""
+    def block_number(self, table: Mapping[str, Any], key: str, default: int) -> int:
         value = table.get(key, default)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LAST_BLOCK:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_BLOCK_NUMBER:
             self.refuse(f"{key!r} is {toml(value)}, expected a block number")
         return value
 
@@ -58,7 +56,7 @@ class Place:
 
 
 def suggestion(name: str, choices: Iterable[str]) -> str:
-    """Return the tail of a refusal: the name that was probably meant, else all there are."""
+    """Returns the end of an error message: the choice closest to a wrong name, else all choices."""
     names = sorted(map(str, choices))
     close = get_close_matches(name, names, n=1)
     if close:
@@ -67,7 +65,7 @@ def suggestion(name: str, choices: Iterable[str]) -> str:
 
 
 def toml(value: object) -> str:
-    """Write a value as the profile has it, shortened."""
+    """Returns a value as TOML writes it, at most 80 characters."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):

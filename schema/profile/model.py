@@ -1,28 +1,52 @@
-"""A profile: data that says which event of which contract means which fact.
+"""A profile: a TOML file that maps the events of contracts to facts. This page describes every key.
 
 ```toml
-name = "device-certificate"
+name   = "device-certificate"           # required, shown in `certindex status`
+unread = ["vault"]                      # roles of contracts whose logs are stored although no rule reads them
 
-[[event]]
-contract  = "certificate"
-signature = "FirmwareUpdated(uint256 indexed tokenId, string toVersion, uint8 result)"
-fact      = "FirmwareUpdated"
-fields    = { token_id = "tokenId", to_version = "toVersion", result = { arg = "result", map = { "9" = "FAILED" } } }
+[[event]]                               # a rule; at least one
+contract    = "certificate"             # required: the role of the contract that emits the event
+signature   = "Upgraded(uint256 indexed id, string version, uint8 status, address asset)"    # required
+fact        = "FirmwareUpdated"         # required: a class of schema/events.py
+first_block = 100                       # the rule applies from this block ...
+last_block  = 200                       # ... up to and including this one
+where       = { asset = "@tag" }        # the rule applies only to logs whose argument has this value
+token       = "tag"                     # the role whose token `token_id` is; without it, the emitter's
+
+[event.fields]                          # required: the fields of the fact
+token_id   = "id"                                                           # the value of an argument
+to_version = { const = "1.0.0" }                                            # a constant
+result     = { arg = "status", map = { "1" = "SUCCEEDED" }, default = 1 }   # a translated argument
+
+[[call]]                                # a function of a contract that returns what its events leave out
+contract     = "registry"                                                   # required: the role of the contract
+function     = "getParentNode(address proxy, uint256 id) returns (uint256)" # required
+tells        = "manufacturer"           # required: owner, address, claimed, manufacturer or manufacturer_name
+arguments    = ["@tag", "id"]           # "id" of the device or manufacturer, "@role" for an address; default ["id"]
+manufacturer = "manufacturer"           # the role whose ids a returned manufacturer is; default: the called contract's
+
+[grants.contract]                       # the policy of a grant source; required for each source that a rule uses
+zero_expiry             = "never"       # required: an expiry of 0 is "never", "revokes" the grant, or has "expired"
+expiry_inclusive        = false         # whether the grant is active in the second of its expiry
+zero_permissions_revoke = false         # whether a grant without permissions revokes the one before
+voided_by_transfer      = false         # whether a transfer of the device ends the grant
+permission_bits         = 1             # adjacent bits per permission; it is granted if all of them are set
+
+[networks.137]                          # public contracts of a chain id; CONTRACTS is not needed there
+tag = { address = "0x...", start_block = 34_500_000 }                       # or a list of such tables
 ```
 
-- `contract` is the role of the emitter; settings give its addresses, `[networks.<chain id>]` those that are public.
-- A field is an argument, `{ const = ... }`, or `{ arg = ..., map = {...} }`. The keys of a map are the argument's
-  values as text; a value that it does not list stays as it is where the field takes it, else `default` must say what it
-  becomes. A code may be given by its name. A field that is left out is unknown. A fact has no place for a number below
-  zero: such a log does not fit, unless a map gives it another meaning.
-- `first_block` and `last_block` limit a rule, both included. `where = { argument = value }` makes it apply only to logs
-  whose argument is that value, or the address of a role: `"@role"`. No two rules may claim one log.
-- `token`, `manufacturer`, `hardware_license`, `vehicle` and `license` name the role whose ids `token_id`,
-  `manufacturer_id`, `hardware_license_id`, `vehicle_id` and `license_id` are; without them they are the emitter's.
-- `unread = ["role"]`, above the first rule, names contracts whose logs are kept though no rule reads them.
-- `[[call]]` tells of functions that say more than the events do: see `schema.profile_calls`.
-- `[grants.<source>]` says what a grant of that source means. The source of a rule is a constant, `contract` if it gives
-  none.
+- **Roles.** A role stands for the addresses of a contract. They come from CONTRACTS, or from `[networks]`.
+- **Where.** The value may be the address of a role: `"@role"`. Two rules must never match the same log: they differ in
+  contract, event, number of topics, blocks, or `where`.
+- **Ids.** `token`, `manufacturer`, `hardware_license`, `vehicle` and `license` name the role whose ids `token_id`,
+  `manufacturer_id`, `hardware_license_id`, `vehicle_id` and `license_id` contain.
+- **Fields.** A field that is left out is unknown. The keys of a map are values of the argument as text. If the map does
+  not list a value, it becomes `default`; without a default it stays as it is, if the field can take it. A code may be
+  written as its name. If a number is negative and no map translates it, the log is undecodable.
+- **Grant source.** It is a constant of the rule, `contract` by default.
+- **Calls.** `certindex reconcile` compares the values with the index. `manufacturer` and `manufacturer_name` also
+  complete mints that leave them out.
 """
 
 import re
@@ -71,11 +95,7 @@ class ZeroExpiry(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantPolicy:
-    """How the grants of one source end.
-
-    `expiry_inclusive`: the second of the expiry is still inside. `zero_permissions_revoke`: a grant of no permissions
-    ends the grant before it. `permission_bits`: a permission is granted where this many bits, side by side, are set.
-    """
+    """How the grants of one source end: a `[grants.<source>]` table."""
 
     zero_expiry: ZeroExpiry
     expiry_inclusive: bool
@@ -86,13 +106,15 @@ class GrantPolicy:
 
 @dataclass(frozen=True, slots=True)
 class KnownContract:
+    """A public contract of `[networks]`."""
+
     address: Address
     start_block: int
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`text` is the TOML it was read from; `networks` holds, by chain id and role, the contracts that are public."""
+    """A checked profile. `text` is its TOML; `networks` has the public contracts by chain id and role."""
 
     name: str
     text: str
@@ -105,15 +127,14 @@ class Profile:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Return the roles of contracts, those with rules first, in the order of the file."""
+        """The roles of contracts in the order of the file, those with rules first."""
         return _roles(self.rules, self.unread)
 
     def compile(self, contracts: Mapping[str, Sequence[bytes]]) -> Reader:
-        """Return a reader for the 20-byte addresses of each role.
+        """Returns a reader for the given 20-byte addresses of each role.
 
-        A role without an address is not watched; rules that need its address do not apply, and an optional id of a
-        contract that is not watched stays unknown. Raises `ProfileError` for an unknown role and for addresses that
-        cannot be told apart.
+        A role without an address is not watched: rules that need its address do not apply, and an optional id of such
+        a contract stays unknown. Raises ProfileError for an unknown role and for ambiguous addresses.
         """
         addresses = check_addresses(self.rules, self.roles, contracts, Place((self.origin,)))
         bits = {source: policy.permission_bits for source, policy in self.grant_policies.items()}
@@ -121,38 +142,38 @@ class Profile:
 
 
 def load_profile(name_or_path: str) -> Profile:
-    """Load a shipped profile by its name, or one of the user's by the path of its TOML file. Raises `ProfileError`."""
+    """Loads a shipped profile by its name, or any profile by the path of its TOML file. Raises ProfileError."""
     path = Path(name_or_path)
     if path.suffix != ".toml" and len(path.parts) <= 1:
         path = SHIPPED / f"{name_or_path.replace('-', '_')}.toml"
         if not path.is_file():
             raise ProfileError(
-                f"no profile {name_or_path!r} is shipped, only {', '.join(shipped_profiles())}; "
-                "one of your own is given by the path of its file, such as ./mine.toml"
+                f"there is no profile {name_or_path!r}. There are {', '.join(shipped_profiles())}; "
+                "give a profile of your own by the path of its file, such as ./mine.toml"
             )
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark of its byte order
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark
     except OSError as error:
         raise ProfileError(f"{name_or_path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise ProfileError(f"{name_or_path}: byte {error.start} is not UTF-8, which TOML must be") from None
+        raise ProfileError(f"{name_or_path}: byte {error.start} is not UTF-8, as TOML requires") from None
     return parse_profile(text, path.name if path.parent == SHIPPED else name_or_path)
 
 
 def parse_profile(text: str, origin: str) -> Profile:
-    """Read and check the TOML of a profile; `origin` names it in errors. Raises `ProfileError`."""
+    """Parses and checks the TOML of a profile. Errors name it by `origin`. Raises ProfileError."""
     file = Place((origin,))
     try:
         document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # tomllib lets through what int() and the stack refuse
+    except (ValueError, RecursionError) as error:  # tomllib does not catch ValueError of int() and RecursionError
         raise ProfileError(f"{origin}: {error}") from None
     table = file.table(document, ("name", "unread", "event", "call", "grants", "networks"))
     name = file.text(table, "name", "my-certificate")
     if not name.isprintable():
-        file.refuse(f"'name' is {name!r}, which cannot be shown. Example: name = \"my-certificate\"")
+        file.refuse(f"'name' is {name!r}, which is not printable. Example: name = \"my-certificate\"")
     events = table.get("event", [])
     if not isinstance(events, list) or not events:
-        file.refuse("has no rule. Each begins with a line [[event]]")
+        file.refuse("has no rule. Each rule begins with a line [[event]]")
     rules = tuple(parse_rule(event, number, file) for number, event in enumerate(events, start=1))
     check_rules(rules, file)
     unread = _unread(table.get("unread", []), rules, file)
@@ -171,7 +192,7 @@ def parse_profile(text: str, origin: str) -> Profile:
 
 
 def shipped_profiles() -> list[str]:
-    """Return the names of the profiles that come with the product."""
+    """Returns the names of the profiles that are part of the product."""
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
@@ -183,12 +204,12 @@ def _unread(value: object, rules: Sequence[Rule], file: Place) -> tuple[str, ...
     place = file.inside("unread")
     if not isinstance(value, list):
         place.refuse(f'is {toml(value)}, expected a list of roles. Example: unread = ["vehicle"]')
-    read = {rule.contract for rule in rules}
+    roles_with_rules = {rule.contract for rule in rules}
     for role in value:
         if not isinstance(role, str) or not ROLE.fullmatch(role):
-            place.refuse(f"{toml(role)} is no role: use letters, digits, - and _")
-        if role in read:
-            place.refuse(f"the role {role!r} has rules, so its logs are read")
+            place.refuse(f"{toml(role)} is not a role name: use letters, digits, - and _")
+        if role in roles_with_rules:
+            place.refuse(f"the role {role!r} has rules, which read its logs")
     return tuple(value)
 
 
@@ -204,11 +225,11 @@ def _grant_policies(value: object, rules: Sequence[Rule], file: Place) -> Mappin
             used.add(source)
             if source not in policies:
                 file.inside(rule.title).refuse(
-                    f"the grant source {source!r} has no policy; say what its grants mean. "
+                    f"the grant source {source!r} has no policy; declare one. "
                     f'Example: [grants.{source}] zero_expiry = "never"'
                 )
     for source in policies.keys() - used:
-        file.inside(f"grants.{source}").refuse(f"no rule grants with this source{suggestion(source, used)}")
+        file.inside(f"grants.{source}").refuse(f"no rule uses this source{suggestion(source, used)}")
     return policies
 
 
@@ -245,10 +266,9 @@ def _networks(
     for chain_id, contracts in file.inside("networks").table(value).items():
         place = file.inside(f"networks.{chain_id}")
         if not CHAIN_ID.fullmatch(chain_id):
-            place.refuse(f"{chain_id!r} is no chain id. Example: [networks.137]")
+            place.refuse(f"{chain_id!r} is not a chain id. Example: [networks.137]")
         networks[int(chain_id)] = {
-            role: _known_contracts(written, place.inside(role))
-            for role, written in place.table(contracts, roles).items()
+            role: _known_contracts(value, place.inside(role)) for role, value in place.table(contracts, roles).items()
         }
     return networks
 
@@ -262,5 +282,5 @@ def _known_contract(value: object, place: Place) -> KnownContract:
     table: Mapping[str, Any] = place.table(value, ("address", "start_block"), '{ address = "0x...", start_block = 1 }')
     if "start_block" not in table:
         place.refuse("'start_block' is missing. Example: start_block = 35000000")
-    written = place.text(table, "address", "0x...")
-    return KnownContract(address(written, place.inside("address")), place.count(table, "start_block", 0))
+    text = place.text(table, "address", "0x...")
+    return KnownContract(address(text, place.inside("address")), place.block_number(table, "start_block", 0))

@@ -1,4 +1,4 @@
-"""One rule of a profile: an event of one contract, read as one fact."""
+"""A rule of a profile: the `[[event]]` table that maps an event of a contract to a fact."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,27 +6,33 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from schema.abi.decoder import Argument, EventSignature, SignatureError, parse_event
+from schema.abi.signature import Argument, EventSignature, SignatureError, parse_event
 from schema.events import FACT_TYPES, Fact
-from schema.profile.errors import LAST_BLOCK, Place, suggestion, toml
+from schema.profile.errors import Place, suggestion, toml
 from schema.profile.values import FACT_FIELDS, FactField, Holds, argument_value, field_value
+from schema.tables.values import MAX_BLOCK_NUMBER
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
+    """`{ const = value }`."""
+
     value: object
 
 
 @dataclass(frozen=True, slots=True)
 class FromArgument:
-    """The value of an argument, given by its index."""
+    """`"argument"`: the value of the argument at `index`."""
 
     index: int
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """What `table` gives for an argument's value; one not listed becomes `default`, or stays if there is none."""
+    """`{ arg = "argument", map = ..., default = ... }`.
+
+    A value that `table` does not list becomes `default`; without a default it stays as it is.
+    """
 
     index: int
     table: Mapping[object, object]
@@ -38,14 +44,18 @@ Binding = Constant | FromArgument | Translated
 
 @dataclass(frozen=True, slots=True)
 class RoleAddress:
-    """Any of the addresses of a role, as the value that `where` asks of an argument."""
+    """`"@role"`: any of the addresses of a role."""
 
     role: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`number` counts from 1. `subjects` gives, by id field, the role whose ids it holds, where not the emitter's."""
+    """`number` counts from 1.
+
+    `subjects` maps an id field to the role whose ids it contains, if they are not ids of the emitter. `where` maps the
+    index of an argument to the value that it must have.
+    """
 
     number: int
     contract: str
@@ -63,7 +73,7 @@ class Rule:
         return f"rule {self.number} ({self.signature})"
 
     def roles(self) -> Iterator[tuple[str, str]]:
-        """Yield the key and the role of each reference to another contract."""
+        """Yields the key and the role of each reference to another contract."""
         for field, role in self.subjects.items():
             yield SUBJECT_OF_ID[field], role
         for value in self.where.values():
@@ -78,7 +88,7 @@ ID_OF_SUBJECT = {
     "vehicle": "vehicle_id",
     "license": "license_id",
 }
-"""The keys of a rule that say whose ids a field holds, in the order of the contracts of `Mapped`."""
+"""The keys of a rule that name the role whose ids a field contains, in the order of the contracts of `Mapped`."""
 
 SUBJECT_OF_ID = {field: subject for subject, field in ID_OF_SUBJECT.items()}
 RULE_KEYS = ("contract", "signature", "fact", "fields", "where", "first_block", "last_block", *ID_OF_SUBJECT)
@@ -87,7 +97,7 @@ BINDING_KEYS = ("arg", "const", "map", "default")
 
 
 def parse_rule(table: object, number: int, file: Place) -> Rule:
-    """Read and check one `[[event]]`. Raises `ProfileError` with the rule's number, signature and field."""
+    """Reads and checks one `[[event]]` table. Raises ProfileError with the rule's number, signature and field."""
     place = file.inside(f"rule {number}")
     written = table.get("signature") if isinstance(table, dict) else None
     signature = " ".join(written.split()) if isinstance(written, str) else ""
@@ -96,13 +106,16 @@ def parse_rule(table: object, number: int, file: Place) -> Rule:
     values = place.table(table, RULE_KEYS)
     contract = place.text(values, "contract", "certificate")
     if not ROLE.fullmatch(contract):
-        place.refuse(f"{toml(contract)} is no role: use letters, digits, - and _")
+        place.refuse(f"{toml(contract)} is not a role name: use letters, digits, - and _")
     event = _event(place.text(values, "signature", "Transfer(address indexed from, address indexed to, ...)"), place)
     fact_type = _fact_type(place.text(values, "fact", "DeviceMinted"), place)
     fields = _fields(values.get("fields", {}), event, fact_type, place)
-    first_block, last_block = place.count(values, "first_block", 0), place.count(values, "last_block", LAST_BLOCK)
+    first_block, last_block = (
+        place.block_number(values, "first_block", 0),
+        place.block_number(values, "last_block", MAX_BLOCK_NUMBER),
+    )
     if first_block > last_block:
-        place.refuse(f"first_block {first_block} comes after last_block {last_block}, so the rule never applies")
+        place.refuse(f"first_block {first_block} is above last_block {last_block}, so the rule never applies")
     return Rule(
         number=number,
         contract=contract,
@@ -118,7 +131,7 @@ def parse_rule(table: object, number: int, file: Place) -> Rule:
 
 
 def check_rules(rules: Sequence[Rule], file: Place) -> None:
-    """Refuse references to roles without rules, and two rules that could claim one log."""
+    """Raises ProfileError for a reference to a role without rules, and for two rules that could match the same log."""
     roles = {rule.contract for rule in rules}
     for rule in rules:
         for key, role in rule.roles():
@@ -127,14 +140,14 @@ def check_rules(rules: Sequence[Rule], file: Place) -> None:
                     f"{key!r} names the role {role!r}, which no rule has{suggestion(role, roles)}"
                 )
     for earlier, later in combinations(rules, 2):
-        if _may_claim_one_log(earlier, later):
+        if _may_match_one_log(earlier, later):
             file.inside(later.title).refuse(
-                f"rule {earlier.number} already claims this event of {later.contract!r} with "
+                f"rule {earlier.number} already matches this event of {later.contract!r} with "
                 f"{later.event.topic_count} topics; tell them apart by first_block and last_block, or by where"
             )
 
 
-def _may_claim_one_log(one: Rule, other: Rule) -> bool:
+def _may_match_one_log(one: Rule, other: Rule) -> bool:
     if one.contract != other.contract or one.event.topic0 != other.event.topic0:
         return False
     if one.event.topic_count != other.event.topic_count:
@@ -148,7 +161,7 @@ def _may_claim_one_log(one: Rule, other: Rule) -> bool:
 
 
 def _differ(one: object, other: object) -> bool:
-    """Tell whether no value is both; a role's address may be any, but no address has two roles."""
+    """Whether no value equals both. The address of a role may be any address, but no address has two roles."""
     return one != other and isinstance(one, RoleAddress) == isinstance(other, RoleAddress)
 
 
@@ -166,16 +179,16 @@ def _fact_type(name: str, place: Place) -> type[Fact]:
 
 
 def _fields(value: object, event: EventSignature, fact_type: type[Fact], place: Place) -> Mapping[str, Binding]:
-    known = FACT_FIELDS[fact_type]
+    declared = FACT_FIELDS[fact_type]
     example = 'fields = { token_id = "tokenId" }'
-    table = place.inside("fields").table(value, known, example)
-    for field in known.values():
+    table = place.inside("fields").table(value, declared, example)
+    for field in declared.values():
         if field.required and field.name not in table:
             place.refuse(
                 f"{fact_type.__name__} needs the field {field.name!r}. Example: fields = {{ {field.name} = ... }}"
             )
     return {
-        name: _binding(known[name], written, event, place.inside(f"field {name!r}")) for name, written in table.items()
+        name: _binding(declared[name], value, event, place.inside(f"field {name!r}")) for name, value in table.items()
     }
 
 
@@ -193,22 +206,22 @@ def _binding(field: FactField, written: object, event: EventSignature, place: Pl
     if "map" in table:
         return _translated(field, event.inputs[index], index, table, place)
     if "default" in table:
-        place.refuse("default stands for what a map does not list, and there is no map")
+        place.refuse("default is for values that a map does not list, and there is no map")
     if not field.takes(event.inputs[index]):
-        place.refuse(_no_fit(field, event.inputs[index]))
+        place.refuse(_misfit(field, event.inputs[index]))
     return FromArgument(index)
 
 
 def _translated(field: FactField, argument: Argument, index: int, table: Mapping[str, Any], place: Place) -> Translated:
     if field.holds is Holds.SOURCE:
-        place.refuse(_no_fit(field, argument))
+        place.refuse(_misfit(field, argument))
     inside = place.inside("map")
     entries: dict[object, object] = {}
     for key, value in inside.table(table["map"], (), 'map = { "0" = "IN_CIRCUIT" }').items():
-        read = argument_value(argument, key, inside)
-        if read in entries:
+        argument_key = argument_value(argument, key, inside)
+        if argument_key in entries:
             inside.refuse(f"{toml(key)} is listed twice")
-        entries[read] = field_value(field, value, inside)
+        entries[argument_key] = field_value(field, value, inside)
     if not entries:
         inside.refuse("lists nothing")
     if "default" in table:
@@ -231,13 +244,13 @@ def _argument_index(name: object, event: EventSignature, place: Place) -> int:
     return names.index(name)
 
 
-def _no_fit(field: FactField, argument: Argument) -> str:
+def _misfit(field: FactField, argument: Argument) -> str:
     if field.holds is Holds.SOURCE:
-        return 'a source names the grant system of the whole rule: write { const = "..." }'
+        return 'a source is the grant system of the whole rule: write { const = "..." }'
     if field.holds is Holds.TEST_KIND:
         return f"{_name(argument)} is not {field.holds}: write a const, or a map with a default"
     if argument.hashed:
-        return f"{_name(argument)} is indexed, so that the log holds only its hash, which is not {field.holds}"
+        return f"{_name(argument)} is indexed, so the log contains only its hash, which is not {field.holds}"
     return f"{_name(argument)} is not {field.holds}"
 
 
@@ -254,7 +267,7 @@ def _subjects(
             continue
         if field not in fields:
             place.refuse(
-                f"{subject!r} says whose ids {field} holds, but the rule gives {fact_type.__name__} no {field}"
+                f"{subject!r} names the contract of {field}, but the rule sets no {field} of {fact_type.__name__}"
             )
         subjects[field] = place.text(values, subject, "certificate")
     return subjects
@@ -263,16 +276,16 @@ def _subjects(
 def _where(value: object, event: EventSignature, place: Place) -> Mapping[int, object]:
     table = place.inside("where").table(value, (), 'where = { asset = "@certificate" }')
     return {
-        _argument_index(name, event, place.inside("where")): _wanted(name, wanted, event, place)
-        for name, wanted in table.items()
+        _argument_index(name, event, place.inside("where")): _condition(name, value, event, place)
+        for name, value in table.items()
     }
 
 
-def _wanted(name: str, wanted: object, event: EventSignature, place: Place) -> object:
+def _condition(name: str, value: object, event: EventSignature, place: Place) -> object:
     place = place.inside(f"where {name!r}")
     argument = event.inputs[_argument_index(name, event, place)]
-    if not isinstance(wanted, str) or not wanted.startswith("@") or argument.type == "string":
-        return argument_value(argument, wanted, place)
+    if not isinstance(value, str) or not value.startswith("@") or argument.type == "string":
+        return argument_value(argument, value, place)
     if argument.type != "address":
-        place.refuse(f"{toml(wanted)} is the address of a role, and {_name(argument)} is no address")
-    return RoleAddress(wanted[1:])
+        place.refuse(f"{toml(value)} is the address of a role, and {_name(argument)} is not an address")
+    return RoleAddress(value[1:])

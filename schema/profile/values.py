@@ -1,4 +1,4 @@
-"""What the fields of facts hold, and how a profile writes their values and those of event arguments."""
+"""Values of a profile: the type of each field of a fact, and how TOML writes field values and argument values."""
 
 import re
 from collections.abc import Mapping
@@ -9,15 +9,16 @@ from typing import Any, get_args, get_type_hints
 
 from msgspec.structs import FieldInfo, fields
 
-from schema.abi.decoder import Argument, clean_text
+from schema.abi.decoder import clean_text
 from schema.abi.keccak import checksummed, keccak256
+from schema.abi.signature import Argument
 from schema.events import CODE_FIELDS, FACT_TYPES, Address, Fact, Hash, Seconds, TestKind
 from schema.profile.errors import Place, suggestion, toml
 from schema.vocabulary import Code
 
 
 class Holds(StrEnum):
-    """What a field of a fact holds, in the words of a refusal."""
+    """The type of a field of a fact, as error messages name it."""
 
     NUMBER = "a number"
     CODE = "a code"
@@ -38,7 +39,7 @@ class FactField:
     codes: type[Code] | None = None
 
     def takes(self, argument: Argument) -> bool:
-        """Tell whether an argument's values are values of this field, without a map."""
+        """Whether the values of an argument are values of this field, without a map."""
         kind = "hash" if argument.hashed else argument.type.rstrip("0123456789")
         match self.holds:
             case Holds.NUMBER | Holds.CODE:
@@ -88,15 +89,17 @@ FACT_FIELDS: dict[type[Fact], Mapping[str, FactField]] = {
 
 
 def field_value(field: FactField, value: object, place: Place) -> object:
-    """Return a constant of the profile as the field holds it; a code by its number or its name."""
+    """Returns a constant of the profile as the fact contains it. A code may be written as its number or its name."""
     match field.holds, value:
         case Holds.CODE, str() if field.codes is not None:
             if value not in field.codes.__members__:
-                place.refuse(f"{toml(value)} is no {field.codes.__name__}{suggestion(value, field.codes.__members__)}")
+                place.refuse(
+                    f"{toml(value)} is not in {field.codes.__name__}{suggestion(value, field.codes.__members__)}"
+                )
             return int(field.codes[value])
         case Holds.TEST_KIND, str():
             if value not in TestKind.__members__:
-                place.refuse(f"{toml(value)} is no kind of test{suggestion(value, TestKind.__members__)}")
+                place.refuse(f"{toml(value)} is not a kind of test{suggestion(value, TestKind.__members__)}")
             return TestKind[value]
         case ((Holds.TEXT | Holds.SCOPE | Holds.SOURCE), str()):
             return clean_text(value.encode())
@@ -112,7 +115,7 @@ def field_value(field: FactField, value: object, place: Place) -> object:
 
 
 def argument_value(argument: Argument, value: object, place: Place) -> object:
-    """Return a value of the profile as the decoder gives it; text may stand for any type, as the keys of a table do."""
+    """Returns a value of the profile as the decoder returns it. Every type may be written as text, as TOML keys are."""
     kind = argument.type.rstrip("0123456789")
     size = int(argument.type.removeprefix(kind) or 0) if not kind.endswith("]") else 0
     match kind, value:
@@ -126,22 +129,22 @@ def argument_value(argument: Argument, value: object, place: Place) -> object:
             number = _number(value, place) if isinstance(value, str) else value
             low, high = (0, 2**size) if kind == "uint" else (-(2 ** (size - 1)), 2 ** (size - 1))
             if not low <= number < high:
-                place.refuse(f"{number} is no {argument.type}")
+                place.refuse(f"{number} is not a valid {argument.type}")
             return number
         case "address", str():
             return address(value, place)
         case "bytes", str():
             raw = _hex(value, size or None, place)
             return keccak256(raw) if argument.hashed else raw
-    return place.refuse(f"{toml(value)} is no {argument.type}")
+    return place.refuse(f"{toml(value)} is not a valid {argument.type}")
 
 
 def address(text: str, place: Place) -> Address:
-    """Return the 20 bytes of an address; one in mixed case must carry its EIP-55 checksum."""
+    """Returns the 20 bytes of an address. If it is in mixed case, its EIP-55 checksum must be right."""
     raw = _hex(text, 20, place)
     digits = text.removeprefix("0x")
     if digits not in (digits.lower(), digits.upper()) and text != checksummed(raw):
-        place.refuse(f"{toml(text)} has a wrong checksum: write {checksummed(raw)}, if that is the contract meant")
+        place.refuse(f"{toml(text)} has a wrong checksum. If the digits are right, write {checksummed(raw)}")
     return Address(raw)
 
 
@@ -154,7 +157,7 @@ def _hex(text: str, size: int | None, place: Place) -> bytes:
 
 def _number(text: str, place: Place) -> int:
     if not NUMBER.fullmatch(text):
-        place.refuse(f"{toml(text)} is no whole number")
+        place.refuse(f"{toml(text)} is not a whole number")
     return int(text, 16 if text.startswith("0x") else 10)
 
 

@@ -2,8 +2,8 @@
 
 from functools import lru_cache
 
-from schema.abi.decoder import EventSignature
 from schema.abi.keccak import keccak256
+from schema.abi.signature import EventSignature
 from schema.profile.model import load_profile
 from scripts.benchmark.story import Emitted
 

@@ -377,7 +377,7 @@ def closed(database_url: str) -> Iterator[None]:
         ("looks", "0", '--looks is "0": not a whole number'),
         ("quorum", "0", '--quorum is "0": not a whole number'),
         ("database-url", "mysql://here/x", '--database-url is "mysql://here/x": not a URL of SQLite.*Example: --data'),
-        ("profile", "nonesuch", "no profile 'nonesuch' is shipped, only device.certificate"),
+        ("profile", "nonesuch", "there is no profile 'nonesuch'. There are device_certificate"),
         ("profile", "./nonesuch.toml", "nonesuch.toml"),
     ],
 )

@@ -6,15 +6,8 @@ from eth_utils.crypto import keccak
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schema.abi.decoder import (
-    Argument,
-    DecodeError,
-    EventSignature,
-    SignatureError,
-    clean_text,
-    compile_decoder,
-    parse_event,
-)
+from schema.abi.decoder import DecodeError, clean_text, compile_decoder
+from schema.abi.signature import Argument, EventSignature, SignatureError, parse_event
 
 MINTED = parse_event(
     "CertificateMinted(uint256 indexed tokenId, address indexed device, uint256 indexed manufacturerId, "
@@ -262,7 +255,7 @@ def words(*values: int) -> bytes:
         (words(64, 7, 2**255), f"note: a length of {2**255} at data byte 64 runs beyond the data's end at byte 96"),
         (words(64, 7, 1) + b"a", "note: a length of 1 at data byte 64 runs beyond the data's end at byte 97"),
         (words(64, 7, 1) + b"ab".ljust(32, b"\0"), "note: the padding at data byte 97 is not zero"),
-        (words(64, 2**64, 0), f"at: 0x{2**64:064x} at data byte 32 is no uint64"),
+        (words(64, 2**64, 0), f"at: 0x{2**64:064x} at data byte 32 is not a valid uint64"),
     ],
 )
 def test_a_refusal_names_the_argument_and_the_place(data: bytes, reason: str) -> None:
@@ -273,7 +266,7 @@ def test_a_refusal_names_the_argument_and_the_place(data: bytes, reason: str) ->
 
 def test_a_dirty_topic_is_refused_with_its_number() -> None:
     topics = MINTED.topic0 + words(1, 2**160, 3)
-    with pytest.raises(DecodeError, match=f"device: 0x{2**160:064x} at topic 2 is no address"):
+    with pytest.raises(DecodeError, match=f"device: 0x{2**160:064x} at topic 2 is not a valid address"):
         compile_decoder(MINTED)(topics, b"")
 
 

@@ -1,4 +1,6 @@
 import json
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,9 @@ from hypothesis import strategies as st
 
 import schema
 from schema.events import FACT_TYPES, DeviceMinted, UserAuthorized
+from schema.profile import calls, model
 from schema.profile.model import GrantPolicy, ProfileError, ZeroExpiry, load_profile, parse_profile, shipped_profiles
+from schema.profile.rules import BINDING_KEYS, RULE_KEYS
 from schema.profile.values import FACT_FIELDS
 from tests.support.profile import PROFILE
 
@@ -49,8 +53,8 @@ REFUSALS = [
     ('name = "mine"', "nam = 'mine'", "unknown key 'nam'; did you mean 'name'?"),
     ('name = "mine"', "", "'name' is missing. Example: name = \"my-certificate\""),
     ('name = "mine"', "name = 7", "'name' is 7, expected a text"),
-    ('name = "mine"', 'name = "mi\\u0000ne"', r"'name' is 'mi\x00ne', which cannot be shown"),
-    (PROFILE, 'name = "mine"', "has no rule. Each begins with a line [[event]]"),
+    ('name = "mine"', 'name = "mi\\u0000ne"', r"'name' is 'mi\x00ne', which is not printable"),
+    (PROFILE, 'name = "mine"', "has no rule. Each rule begins with a line [[event]]"),
     (PROFILE, 'name = "mine"\nevent = 3', "has no rule"),
     (PROFILE, 'name = "mine"\nevent = [3]', "rule 1: expected a table, found 3"),
     (PROFILE, "a = " + "9" * 5000, "4300 digits"),
@@ -61,7 +65,11 @@ REFUSALS = [
     ('fact = "DeviceMinted"', 'fact = "DeviceMint"', f"{MINT_RULE}: unknown fact 'DeviceMint'; did you mean 'Device"),
     ('signature = "Minted', 'Signature = "Minted', "rule 1: unknown key 'Signature'; did you mean 'signature'?"),
     ("(uint256 indexed id, address device,", "(uint257 indexed id, address device,", "unknown type 'uint257'"),
-    ('contract = "certificate"\nsignature = "Minted', 'contract = "a,b"\nsignature = "Minted', '"a,b" is no role'),
+    (
+        'contract = "certificate"\nsignature = "Minted',
+        'contract = "a,b"\nsignature = "Minted',
+        '"a,b" is not a role name',
+    ),
     (
         'fact = "DeviceMinted"',
         'fact = "DeviceMinted"\nfirst_block = -1',
@@ -70,7 +78,7 @@ REFUSALS = [
     (
         'fact = "DeviceMinted"',
         'fact = "DeviceMinted"\nfirst_block = 9\nlast_block = 8',
-        f"{MINT_RULE}: first_block 9 comes after last_block 8",
+        f"{MINT_RULE}: first_block 9 is above last_block 8",
     ),
     # its fields
     (MINT_FIELDS, "7", "fields: expected a table, found 7. Example: fields ="),
@@ -91,7 +99,7 @@ REFUSALS = [
     (MINT_FIELDS, '{ token_id = "device" }', "field 'token_id': address device is not a number"),
     (MINT_FIELDS, '{ token_id = "id", address = "id" }', "field 'address': uint256 id is not an address"),
     (MINT_FIELDS, '{ token_id = "id", imei = "hash" }', "field 'imei': bytes32 hash is not a text"),
-    (MINT_FIELDS, '{ token_id = "id", imei = "tag" }', "string tag is indexed, so that the log holds only its hash"),
+    (MINT_FIELDS, '{ token_id = "id", imei = "tag" }', "string tag is indexed, so the log contains only its hash"),
     (MINT_FIELDS, '{ token_id = "id", imei = { const = 7 } }', "field 'imei': 7 is not a text"),
     (MINT_FIELDS, '{ token_id = { const = "7" } }', "field 'token_id': \"7\" is not a number"),
     (MINT_FIELDS, "{ token_id = { const = true } }", "field 'token_id': true is not a number"),
@@ -106,34 +114,38 @@ REFUSALS = [
     (
         MINT_FIELDS,
         MINT_FIELDS + '\nmanufacturer = "certificate"',
-        "'manufacturer' says whose ids manufacturer_id holds, but the rule gives DeviceMinted no manufacturer_id",
+        "'manufacturer' names the contract of manufacturer_id, but the rule sets no manufacturer_id of DeviceMinted",
     ),
     (MINT_FIELDS, MINT_FIELDS + '\nwhere = { device = "@certificat" }', "did you mean 'certificate'?"),
     (MINT_FIELDS, MINT_FIELDS + '\nwhere = { devise = "@certificate" }', "where: no argument 'devise' in the sign"),
     (MINT_FIELDS, MINT_FIELDS + '\nwhere = { id = "@certificate" }', "where 'id': \"@certificate\" is the address of"),
-    (MINT_FIELDS, MINT_FIELDS + "\nwhere = { state = 256 }", "where 'state': 256 is no uint8"),
+    (MINT_FIELDS, MINT_FIELDS + "\nwhere = { state = 256 }", "where 'state': 256 is not a valid uint8"),
     (MINT_FIELDS, MINT_FIELDS + '\nwhere = { hash = "0x00" }', '"0x00" is not 0x and 64 hex digits'),
     # grants
-    ("[grants.contract]", "[grants.contrakt]", f"{GRANT_RULE}: the grant source 'contract' has no policy; say"),
+    ("[grants.contract]", "[grants.contrakt]", f"{GRANT_RULE}: the grant source 'contract' has no policy; declare one"),
     ('zero_expiry = "never"', "", "grants.contract: 'zero_expiry' is missing"),
     ('zero_expiry = "never"', 'zero_expiry = "ever"', "zero_expiry is \"ever\"; did you mean 'never'?"),
     ('zero_expiry = "never"', 'zero_expiry = "never"\nexpiry_inclusive = 1', "'expiry_inclusive' is 1, expected true"),
-    ("[networks.137]", '[grants.sacd]\nzero_expiry = "never"\n[networks.137]', "grants.sacd: no rule grants with this"),
-    (GRANT_FIELDS, '{ token_id = "id", user = "user", source = "id" }', "a source names the grant system of the whole"),
+    ("[networks.137]", '[grants.sacd]\nzero_expiry = "never"\n[networks.137]', "grants.sacd: no rule uses this source"),
+    (GRANT_FIELDS, '{ token_id = "id", user = "user", source = "id" }', "a source is the grant system of the whole"),
     (
         GRANT_FIELDS,
         '{ token_id = "id", user = "user", source = { arg = "id", map = { "1" = "contract" }, default = "b" } }',
-        "a source names the grant system of the whole",
+        "a source is the grant system of the whole",
     ),
     (GRANT_FIELDS, '{ token_id = "id", user = "user", scope = "open" }', "field 'scope': bool open is not a scope"),
     # networks
-    ("[networks.137]", "[networks.polygon]", "networks.polygon: 'polygon' is no chain id. Example: [networks.137]"),
+    ("[networks.137]", "[networks.polygon]", "networks.polygon: 'polygon' is not a chain id. Example: [networks.137]"),
     ("certificate = {", "certificates = {", "networks.137: unknown key 'certificates'; did you mean 'certificate'?"),
     ("start_block = 7", "start = 7", "networks.137: certificate: unknown key 'start'"),
-    ("[networks.137]", f"[networks.{'1' * 5000}]", "is no chain id. Example: [networks.137]"),
+    ("[networks.137]", f"[networks.{'1' * 5000}]", "is not a chain id. Example: [networks.137]"),
     (", start_block = 7", "", "'start_block' is missing"),
     ("start_block = 7", f"start_block = {2**43}", f"'start_block' is {2**43}, expected a block number"),
-    ("0x9c94C395", "0x9C94C395", "has a wrong checksum: write 0x9c94C395cBcBDe662235E0A9d3bB87Ad708561BA"),
+    (
+        "0x9c94C395",
+        "0x9C94C395",
+        "has a wrong checksum. If the digits are right, write 0x9c94C395cBcBDe662235E0A9d3bB87Ad708561BA",
+    ),
     # two rules for one log
     (
         PROFILE,
@@ -143,21 +155,21 @@ REFUSALS = [
     (
         PROFILE,
         PROFILE + ended('"how"') * 2,
-        "rule 3 already claims this event of 'certificate' with 3 topics",
+        "rule 3 already matches this event of 'certificate' with 3 topics",
     ),
     # maps and codes
     (
         PROFILE,
         PROFILE + ended('{ const = "RECYCLE" }'),
-        "\"RECYCLE\" is no EndOfLifeProcess; did you mean 'RECYCLED'?",
+        "\"RECYCLE\" is not in EndOfLifeProcess; did you mean 'RECYCLED'?",
     ),
     (PROFILE, PROFILE + ended('{ arg = "how", map = {} }'), "field 'process': map: lists nothing"),
     (
         PROFILE,
         PROFILE + ended('{ arg = "how", map = { "256" = 1 } }'),
-        "field 'process': map: 256 is no uint8",
+        "field 'process': map: 256 is not a valid uint8",
     ),
-    (PROFILE, PROFILE + ended('{ arg = "how", map = { "one" = 1 } }'), 'map: "one" is no whole number'),
+    (PROFILE, PROFILE + ended('{ arg = "how", map = { "one" = 1 } }'), 'map: "one" is not a whole number'),
     (
         PROFILE,
         PROFILE + ended('{ arg = "how", map = { "1" = 1, "0x1" = 2 } }'),
@@ -169,8 +181,8 @@ REFUSALS = [
         "a value of string word that the map does not list",
     ),
     (PROFILE, PROFILE + ended('{ arg = "last", map = { "true" = 1 } }'), "give a default for it"),
-    (PROFILE, PROFILE + ended('{ arg = "last", map = { "yes" = 1 } }'), 'map: "yes" is no bool'),
-    (PROFILE, PROFILE + ended('{ arg = "level", map = { "-129" = 1 } }'), "-129 is no int8"),
+    (PROFILE, PROFILE + ended('{ arg = "last", map = { "yes" = 1 } }'), 'map: "yes" is not a valid bool'),
+    (PROFILE, PROFILE + ended('{ arg = "level", map = { "-129" = 1 } }'), "-129 is not a valid int8"),
 ]
 
 
@@ -196,7 +208,7 @@ fields = { token_id = "id", passed = "ok", kind = KIND }
     ("kind", "refusal"),
     [
         ('"bench"', "uint8 bench is not a kind of test: write a const, or a map with a default"),
-        ('{ const = "QUALTY" }', "\"QUALTY\" is no kind of test; did you mean 'QUALITY'?"),
+        ('{ const = "QUALTY" }', "\"QUALTY\" is not a kind of test; did you mean 'QUALITY'?"),
         (
             '{ arg = "bench", map = { "1" = "QUALITY" } }',
             "a value of uint8 bench that the map does not list is not a kind of test",
@@ -231,8 +243,8 @@ def test_rules_for_one_event_may_stand_side_by_side_when_no_log_is_both(first: s
         ("where = { how = 1 }", ""),
     ],
 )
-def test_rules_that_could_claim_one_log_are_refused(first: str, second: str) -> None:
-    with pytest.raises(ProfileError, match=r"rule 4 .* rule 3 already claims this event"):
+def test_rules_that_could_match_one_log_are_refused(first: str, second: str) -> None:
+    with pytest.raises(ProfileError, match=r"rule 4 .* rule 3 already matches this event"):
         parse_profile(PROFILE + ended('"how"') + first + ended('"how"') + second, "mine.toml")
 
 
@@ -240,7 +252,7 @@ def test_a_role_and_an_address_may_be_the_same_so_their_rules_overlap() -> None:
     rule = PROFILE[PROFILE.index("[[event]]") : PROFILE.index(MINT_FIELDS) + len(MINT_FIELDS)]
     by_role = f'{rule}\nwhere = {{ device = "@certificate" }}\n'
     by_address = f'{rule}\nwhere = {{ device = "0x{"1" * 40}" }}\n'
-    with pytest.raises(ProfileError, match="rule 1 already claims"):
+    with pytest.raises(ProfileError, match="rule 1 already matches"):
         parse_profile('name = "mine"\n' + by_role + by_address, "mine.toml")
 
 
@@ -273,9 +285,14 @@ def test_the_reference_profile_fills_every_field_that_its_contract_can() -> None
     absent |= {("FactoryReset", "address")}
     rules = load_profile("device-certificate").rules
     filled = {(rule.fact_type.__name__, field) for rule in rules for field in rule.fields}
-    known = {(fact.__name__, field) for fact, fields in FACT_FIELDS.items() for field in fields}
+    known = {(fact.__name__, field) for fact, declared in FACT_FIELDS.items() for field in declared}
     facts = {rule.fact_type.__name__ for rule in rules}
     assert {(fact, field) for fact, field in known - filled if fact in facts} == absent
+
+
+def test_the_module_describes_every_key_of_a_profile() -> None:
+    keys = {*RULE_KEYS, *BINDING_KEYS, *calls.KEYS, *(field.name for field in fields(GrantPolicy)), "name", "unread"}
+    assert {key for key in keys if not re.search(rf"\b{key}\b", model.__doc__ or "")} == set()
 
 
 def test_every_fact_is_told_by_a_shipped_profile() -> None:
@@ -290,9 +307,9 @@ def test_every_shipped_profile_loads_by_its_name() -> None:
 
 
 def test_an_unknown_name_is_refused_with_those_that_are_shipped() -> None:
-    with pytest.raises(ProfileError, match=r"no profile 'device-certficate' is shipped, only .*device_certificate"):
+    with pytest.raises(ProfileError, match=r"there is no profile 'device-certficate'. There are device_certificate"):
         load_profile("device-certficate")
-    with pytest.raises(ProfileError, match=r"given by the path of its file, such as \./mine\.toml"):
+    with pytest.raises(ProfileError, match=r"by the path of its file, such as \./mine\.toml"):
         load_profile("")
 
 
@@ -330,8 +347,8 @@ def test_a_role_may_be_watched_that_no_rule_reads() -> None:
     ("unread", "words"),
     [
         ('"vault"', 'unread: is "vault", expected a list of roles'),
-        ("[7]", "unread: 7 is no role"),
-        ('["a vault"]', 'unread: "a vault" is no role'),
+        ("[7]", "unread: 7 is not a role name"),
+        ('["a vault"]', 'unread: "a vault" is not a role name'),
         ('["certificate"]', "unread: the role 'certificate' has rules"),
     ],
 )

@@ -102,7 +102,7 @@ def test_a_claimed_log_with_bad_bytes_is_undecodable_and_says_why() -> None:
 def test_a_known_event_with_another_number_of_topics_is_undecodable() -> None:
     topics, data = abi_log("Transfer(address indexed from, address indexed to, uint256 amount)", ALICE, BOB, 5)
     assert REFERENCE.read(CERTIFICATE, topics, data, 1) == Undecodable(
-        "Transfer: the log has 3 topics, the profile knows it with 4", DeviceTransferred
+        "Transfer: the log has 3 topics, the profile expects 4", DeviceTransferred
     )
 
 
@@ -175,7 +175,7 @@ def test_two_shapes_of_one_event_are_told_apart_by_their_topics_and_blocks() -> 
     assert isinstance(read(PALLET, REGISTRY, BORN, *early, block=4999), Mapped)
     assert isinstance(read(PALLET, REGISTRY, BORN_LATER, *early, block=5000), Mapped)
     assert read(PALLET, REGISTRY, BORN, *early, block=5000) == Undecodable(
-        "Born: the log has 2 topics, the profile knows it with 3", DeviceMinted
+        "Born: the log has 2 topics, the profile expects 3", DeviceMinted
     )
 
 
@@ -272,8 +272,11 @@ def test_a_reader_knows_whose_devices_and_licences_it_can_tell_of() -> None:
     [
         ({"tags": [TAG]}, "unknown role 'tags' among the contracts; did you mean 'tag'?"),
         ({"tag": [b"short"]}, "the address 0x73686f7274 of 'tag' has 5 bytes, expected 20"),
-        ({"tag": [TAG], "roll": [TAG]}, "is given to two roles, 'tag' and 'roll'"),
-        ({"tag": [TAG, ELSEWHERE], "registry": [REGISTRY]}, "token_id cannot tell the 2 addresses of 'tag' apart"),
+        ({"tag": [TAG], "roll": [TAG]}, "has two roles, 'tag' and 'roll'"),
+        (
+            {"tag": [TAG, ELSEWHERE], "registry": [REGISTRY]},
+            "'tag' has 2 addresses, so the contract of token_id is ambiguous",
+        ),
     ],
 )
 def test_contracts_that_cannot_be_told_apart_are_refused(contracts: dict[str, list[bytes]], refusal: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schema.abi.decoder import parse_event
+from schema.abi.signature import parse_event
 from schema.events import (
     ZERO_ADDRESS,
     Address,

@@ -3,7 +3,7 @@
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from schema.abi.decoder import parse_event
+from schema.abi.signature import parse_event
 
 
 def abi_log(signature: str, *values: object) -> tuple[bytes, bytes]:

@@ -22,7 +22,7 @@ from indexer.rpc import Endpoint, RpcError
 from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
 from indexer.rpc.providers import Answered
-from schema.abi.decoder import EventSignature, parse_event
+from schema.abi.signature import EventSignature, parse_event
 from tests.support.chain.abi_log import abi_log
 
 ResultT = TypeVar("ResultT")
