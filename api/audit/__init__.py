@@ -1,1 +1,1 @@
-"""What an auditor asks: judgements of a device's provenance, and the events that show them."""
+"""The audit of a device: judgements of its provenance, and the events that support them."""

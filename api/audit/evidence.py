@@ -1,6 +1,6 @@
-"""The events that an answer about a device rests on: rows of `select_events`, by its loaders.
+"""The events that an answer about a device rests on: rows of `select_events`, read by the loaders.
 
-What varies from device to device is in the keys alone, so that fifty devices cost as many statements as one.
+Only the keys differ from device to device, so fifty devices need as many statements as one.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +20,15 @@ from schema.profile.model import Mapped
 
 Fits = Callable[[Fact], bool]
 
-MOST = 10
-LOOKED_AT = 50
+MAX_EVENTS = 10
+"""The number of events that an answer shows."""
+
+SETTER_BATCH = 50
+"""The number of events that one statement reads in search of the last one that sets a value."""
 
 
-class Evidence:
-    """Finds events of devices as of a pin."""
+class DeviceEvidence:
+    """Reads events of devices as of a pin."""
 
     def __init__(self, runner: QueryRunner, loaders: Loaders, pin: Pin) -> None:
         self._runner = runner
@@ -33,13 +36,13 @@ class Evidence:
         self._pin = pin
 
     async def at(self, *positions: int | None) -> list[Any]:
-        """Return the events at these positions; None stands for no event."""
+        """Returns the events at these positions. A position of None stands for no event."""
         keys = [key_of(self._pin, position) for position in positions if position is not None]
         rows = await self._runner.gather(*map(self._loaders.event.load, keys))
         return [row for row in rows if row is not None]
 
     async def first(self, listing: Listing, device_id: int, *, filter: Filter = (), count: int = 1) -> Sequence[Any]:
-        """Return the first events of a list of the device's."""
+        """Returns the first events of a list of the device."""
         page = await self._loaders.page(
             PageOf(listing, BY_POSITION, Window(count), filter), key_of(self._pin, device_id)
         )
@@ -48,7 +51,7 @@ class Evidence:
     async def last(
         self, listing: Listing, device_id: int, *, filter: Filter = (), count: int = 1, before: int | None = None
     ) -> Sequence[Any]:
-        """Return the last events of a list of the device's, those before a position if one is given."""
+        """Returns the last events of a list of the device, before a position if one is given."""
         key = key_of(self._pin, device_id)
         if before is not None:
             key = key._replace(position=min(before - 1, key.position))
@@ -56,9 +59,9 @@ class Evidence:
         return page.rows
 
     async def setter(self, device_id: int, kinds: tuple[Kind, ...], fits: Fits) -> list[Any]:
-        """Return the last event of these kinds that fits: the one that set what the device has now."""
+        """Returns the last event of these kinds whose fact fits: the event that set the present value."""
         before = None
-        while rows := await self.last(HISTORY, device_id, filter=of_kinds(*kinds), count=LOOKED_AT, before=before):
+        while rows := await self.last(HISTORY, device_id, filter=of_kinds(*kinds), count=SETTER_BATCH, before=before):
             for row in reversed(rows):
                 fact = self.fact(row)
                 if fact is not None and fits(fact):
@@ -67,11 +70,11 @@ class Evidence:
         return []
 
     async def addresses(self, device_id: int) -> list[bytes]:
-        """Return the addresses that a device ever had, newest first."""
+        """Returns the addresses that a device has or had, newest first."""
         return [row.address for row in await self._loaders.addresses.load(key_of(self._pin, device_id))]
 
     async def license_at_mint(self, device: Any, *, hardware: bool) -> list[Any]:
-        """Return the grant and the revocation that held just before the device's mint, and the mint."""
+        """Returns the grant and the revocation that applied just before the mint of the device, and the mint."""
         loader = self._loaders.hardware_license if hardware else self._loaders.manufacturer
         holder = device.hardware_license_id if hardware else device.manufacturer_id
         if device.mint_position is None or holder is None:
@@ -82,13 +85,13 @@ class Evidence:
         return await self.at(license.grant_position, license.revocation_position, device.mint_position)
 
     def fact(self, row: Any) -> Fact | None:
-        """Return what the event recorded; None for one that cannot be read."""
+        """Returns the fact of an event, None if it has no fact."""
         reading = read_event(self._runner.snapshot.readers, recorded_event(row))
         return reading.fact if isinstance(reading, Mapped) else None
 
 
 def of_kinds(*kinds: Kind) -> Filter:
-    """Return the filter for events of these kinds."""
+    """Returns the filter for events of these kinds."""
     return (("kind", (("in", kinds),)),)
 
 
@@ -97,7 +100,7 @@ ADDRESS_SETTERS = (Kind.DEVICE_MINTED, Kind.DEVICE_ADDRESS_RESET, Kind.FACTORY_R
 
 
 def sets(attribute: str, field: str | None) -> Fits:
-    """Return the test for facts that set an attribute: a correction by that name, or a mint that carries the field."""
+    """Returns the test for facts that set an attribute: a correction of that name, or a mint that has the field."""
 
     def fits(fact: Fact) -> bool:
         if isinstance(fact, DeviceAttributeSet):
@@ -108,5 +111,5 @@ def sets(attribute: str, field: str | None) -> Fits:
 
 
 def sets_address_in(addresses: Sequence[bytes]) -> Fits:
-    """Return the test for facts that give a device one of the addresses."""
+    """Returns the test for facts that give a device one of the addresses."""
     return lambda fact: isinstance(fact, DeviceMinted | DeviceAddressReset | FactoryReset) and fact.address in addresses

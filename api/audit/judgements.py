@@ -1,6 +1,7 @@
-"""The auditor's questions about one device, answered from its row: pure, without a query.
+"""The answers to the auditor's questions about one device, from its row alone: pure, without a query.
 
-A device is a row of `select_devices`; `twins` are rows of other devices that carry the same.
+`device` is a row of `select_devices`. `duplicates` are rows of other devices that have the same value.
+docs/how-it-works/meaning.md has the rule of each check.
 """
 
 from collections.abc import Sequence
@@ -9,12 +10,12 @@ from typing import Any, NamedTuple
 from schema.tables.values import block_of
 from schema.vocabulary import EndOfLifeStatus, LicenseStatus, Verdict
 
-SHOWN = 60
-NAMED = 3
+SHOWN_CHARACTERS = 60
+SHOWN_TOKENS = 3
 
 
 class Judgement(NamedTuple):
-    """`reason` is one sentence."""
+    """A verdict and its reason, in one sentence."""
 
     verdict: Verdict
     reason: str
@@ -22,7 +23,7 @@ class Judgement(NamedTuple):
 
 def manufacturer_licensed_at_mint(device: Any) -> Judgement:
     if device.mint_position is None:
-        return Judgement(Verdict.UNKNOWN, "The mint of the device has not been seen.")
+        return Judgement(Verdict.UNKNOWN, "The mint of the device was not seen.")
     if device.manufacturer_id is None:
         return Judgement(Verdict.UNKNOWN, f"The mint in block {_mint_block(device)} names no manufacturer.")
     status = LicenseStatus(device.manufacturer_license_at_mint)
@@ -33,15 +34,15 @@ def manufacturer_licensed_at_mint(device: Any) -> Judgement:
 
 def hardware_licensed_at_mint(device: Any) -> Judgement:
     if device.mint_position is None:
-        return Judgement(Verdict.UNKNOWN, "The mint of the device has not been seen.")
+        return Judgement(Verdict.UNKNOWN, "The mint of the device was not seen.")
     if device.hardware_license_id is None:
-        return Judgement(Verdict.UNKNOWN, f"The mint in block {_mint_block(device)} names no hardware licence.")
+        return Judgement(Verdict.UNKNOWN, f"The mint in block {_mint_block(device)} names no hardware license.")
     verdict, status = Verdict(device.hardware_licensed_at_mint), LicenseStatus(device.hardware_license_at_mint)
     at_mint = f"at the mint in block {_mint_block(device)}"
     if verdict != LICENSED[status] and verdict == Verdict.FAIL:
-        return Judgement(verdict, f"The hardware licence was not one of the manufacturer's {at_mint}.")
+        return Judgement(verdict, f"The hardware license did not belong to the manufacturer {at_mint}.")
     if verdict != LICENSED[status]:
-        return Judgement(verdict, f"It is not known whose the hardware licence was {at_mint}.")
+        return Judgement(verdict, f"It is unknown to which manufacturer the hardware license belonged {at_mint}.")
     return Judgement(verdict, f"{_license('hardware', status)} {at_mint}.")
 
 
@@ -49,48 +50,48 @@ def imei_valid(device: Any) -> Judgement:
     if device.imei is None:
         return _no_imei(device)
     verdict = Verdict(device.imei_valid)
-    says = "is" if verdict == Verdict.PASS else "is not"
-    return Judgement(verdict, f"The IMEI {_quoted(device.imei)} {says} 15 digits with a right check digit.")
+    has = "has" if verdict == Verdict.PASS else "does not have"
+    return Judgement(verdict, f"The IMEI {_quoted(device.imei)} {has} 15 digits with a correct check digit.")
 
 
-def imei_unique(device: Any, twins: Sequence[Any]) -> Judgement:
+def imei_unique(device: Any, duplicates: Sequence[Any]) -> Judgement:
     if device.imei is None:
         return _no_imei(device)
     imei = f"the IMEI {_quoted(device.imei)}"
-    if not twins:
-        return Judgement(Verdict.PASS, f"No other unburned device of the contract carries {imei}.")
-    return Judgement(Verdict.FAIL, f"Unburned too, {_tokens(twins)} of the contract carries {imei}.")
+    if not duplicates:
+        return Judgement(Verdict.PASS, f"No other unburned device of the contract has {imei}.")
+    return Judgement(Verdict.FAIL, f"{_tokens(duplicates)} of the contract, also unburned, has {imei}.")
 
 
-def serial_unique_for_manufacturer(device: Any, twins: Sequence[Any]) -> Judgement:
+def serial_unique_for_manufacturer(device: Any, duplicates: Sequence[Any]) -> Judgement:
     if device.serial_number is None:
-        return Judgement(Verdict.UNKNOWN, "The serial number is not known.")
+        return Judgement(Verdict.UNKNOWN, "The serial number is unknown.")
     if device.manufacturer_id is None:
-        return Judgement(Verdict.UNKNOWN, "The manufacturer is not known.")
+        return Judgement(Verdict.UNKNOWN, "The manufacturer is unknown.")
     serial = f"the serial number {_quoted(device.serial_number)}"
-    if not twins:
-        return Judgement(Verdict.PASS, f"No other device of the manufacturer carries {serial}.")
-    return Judgement(Verdict.FAIL, f"Of the same manufacturer, {_tokens(twins)} carries {serial}.")
+    if not duplicates:
+        return Judgement(Verdict.PASS, f"No other device of the manufacturer has {serial}.")
+    return Judgement(Verdict.FAIL, f"{_tokens(duplicates)} of the same manufacturer has {serial}.")
 
 
-def address_unique(addresses: Sequence[bytes], twins: Sequence[Any]) -> Judgement:
-    """`addresses` are those that the device ever had."""
+def address_unique(addresses: Sequence[bytes], duplicates: Sequence[Any]) -> Judgement:
+    """`addresses` are all that the device has or had."""
     if not addresses:
         return Judgement(Verdict.UNKNOWN, "No address of the device is known.")
-    if not twins:
-        return Judgement(Verdict.PASS, "No other device held an address of this one at the same time.")
-    return Judgement(Verdict.FAIL, f"At the same time, {_tokens(twins)} held an address of this device.")
+    if not duplicates:
+        return Judgement(Verdict.PASS, "No other device held an address of this device at the same time.")
+    return Judgement(Verdict.FAIL, f"{_tokens(duplicates)} held an address of this device at the same time.")
 
 
 def last_test(name: str, verdict: Verdict) -> Judgement:
-    """`name` is the kind of test, as a reason calls it."""
+    """`name` is the kind of test in the words of the reason."""
     if verdict == Verdict.UNKNOWN:
         return Judgement(verdict, f"No {name} is recorded.")
     return Judgement(verdict, f"The last {name} {'passed' if verdict == Verdict.PASS else 'failed'}.")
 
 
 def provisioned_after_quality(device: Any, provisioned: int | None, inspected_before: bool) -> Judgement:
-    """`provisioned` is the block of the first provisioning; `inspected_before`, whether an inspection came before."""
+    """`provisioned` is the block of the first provisioning. `inspected_before`: an inspection came before it."""
     verdict = Verdict(device.provisioned_after_quality)
     match verdict:
         case Verdict.NOT_APPLICABLE:
@@ -110,8 +111,8 @@ def no_activity_after_end_of_life(device: Any) -> Judgement:
     if status == EndOfLifeStatus.IN_SERVICE:
         return Judgement(Verdict.NOT_APPLICABLE, "The device is in service.")
     if device.active_after_end_of_life:
-        return Judgement(Verdict.FAIL, f"The device is {status.name}, and events that this rules out came after it.")
-    return Judgement(Verdict.PASS, f"The device is {status.name}, and no event that this rules out came after it.")
+        return Judgement(Verdict.FAIL, f"The device is {status.name}, but later events contradict this.")
+    return Judgement(Verdict.PASS, f"The device is {status.name}, and no later event contradicts this.")
 
 
 def sanitized_before_disposal(device: Any) -> Judgement:
@@ -129,32 +130,32 @@ LICENSED = {
 
 SANITIZED = {
     Verdict.PASS: "A step at or before the first RECYCLED or DISPOSED states CLEAR, PURGE or DESTROY.",
-    Verdict.FAIL: "What the steps at or before the first RECYCLED or DISPOSED state of sanitization is NONE.",
+    Verdict.FAIL: "The steps at or before the first RECYCLED or DISPOSED state no sanitization but NONE.",
     Verdict.UNKNOWN: "No step at or before the first RECYCLED or DISPOSED states a known sanitization.",
-    Verdict.NOT_APPLICABLE: "The device is neither recycled nor disposed of.",
+    Verdict.NOT_APPLICABLE: "The device is neither recycled nor disposed.",
 }
 
 
 def _license(whose: str, status: LicenseStatus) -> str:
     match status:
         case LicenseStatus.NONE:
-            return f"There was no {whose} licence"
+            return f"There was no {whose} license"
         case LicenseStatus.UNKNOWN:
-            return f"The history is not whole, so it is not known what the {whose} licence was worth"
+            return f"The history is not complete, so the status of the {whose} license is unknown"
         case _:
-            return f"The {whose} licence was {status.name}"
+            return f"The {whose} license was {status.name}"
 
 
 def _no_imei(device: Any) -> Judgement:
     if device.dev_eui is None:
         return Judgement(Verdict.UNKNOWN, "No IMEI of the device is known.")
-    return Judgement(Verdict.NOT_APPLICABLE, f"The device has no IMEI but the DevEUI {_quoted(device.dev_eui)}.")
+    return Judgement(Verdict.NOT_APPLICABLE, f"The device has no IMEI; it has the DevEUI {_quoted(device.dev_eui)}.")
 
 
-def _tokens(twins: Sequence[Any]) -> str:
-    named = ", ".join(str(twin.token_id) for twin in twins[:NAMED])
-    more = " and others" if len(twins) > NAMED else ""
-    return f"token {named}{more}" if len(twins) == 1 else f"each of the tokens {named}{more}"
+def _tokens(duplicates: Sequence[Any]) -> str:
+    ids = ", ".join(str(device.token_id) for device in duplicates[:SHOWN_TOKENS])
+    more = " and others" if len(duplicates) > SHOWN_TOKENS else ""
+    return f"Token {ids}" if len(duplicates) == 1 else f"Each of the tokens {ids}{more}"
 
 
 def _mint_block(device: Any) -> int:
@@ -162,4 +163,4 @@ def _mint_block(device: Any) -> int:
 
 
 def _quoted(text: str) -> str:
-    return f'"{text}"' if len(text) <= SHOWN else f'"{text[:SHOWN]}..." ({len(text)} characters)'
+    return f'"{text}"' if len(text) <= SHOWN_CHARACTERS else f'"{text[:SHOWN_CHARACTERS]}..." ({len(text)} characters)'

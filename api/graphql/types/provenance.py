@@ -8,7 +8,16 @@ from typing import Any
 import strawberry
 
 from api.audit import judgements
-from api.audit.evidence import ADDRESS_SETTERS, MOST, SETTERS, Evidence, Fits, of_kinds, sets, sets_address_in
+from api.audit.evidence import (
+    ADDRESS_SETTERS,
+    MAX_EVENTS,
+    SETTERS,
+    DeviceEvidence,
+    Fits,
+    of_kinds,
+    sets,
+    sets_address_in,
+)
 from api.audit.judgements import Judgement
 from api.graphql.context import Info
 from api.graphql.types.events import to_event
@@ -45,7 +54,7 @@ class Check:
     async def evidence(self, info: Info) -> list[LifecycleEvent]:
         rows = {row.position: row for row in await self.gather()}
         readers = info.context.snapshot.readers
-        events = [recorded_event(rows[position]) for position in sorted(rows)[:MOST]]
+        events = [recorded_event(rows[position]) for position in sorted(rows)[:MAX_EVENTS]]
         return [to_event(event, read_event(readers, event), self.pin) for event in events]
 
 
@@ -77,26 +86,28 @@ class Provenance:
 
     @field("Is the IMEI unique among the unburned devices of the contract?")
     async def imei_unique(self, info: Info) -> Check:
-        twins = await info.context.loaders.imei_duplicates.load(self._key()) if self.device.imei is not None else ()
-        judgement = judgements.imei_unique(self.device, twins)
-        return self._check(judgement, lambda: self._setters(info, _sets_imei(self.device), twins))
+        duplicates = (
+            await info.context.loaders.imei_duplicates.load(self._key()) if self.device.imei is not None else ()
+        )
+        judgement = judgements.imei_unique(self.device, duplicates)
+        return self._check(judgement, lambda: self._setters(info, _sets_imei(self.device), duplicates))
 
     @field("Is the serial number unique among the devices of the manufacturer?")
     async def serial_unique_for_manufacturer(self, info: Info) -> Check:
-        known = self.device.serial_number is not None and self.device.manufacturer_id is not None
-        twins = await info.context.loaders.serial_number_duplicates.load(self._key()) if known else ()
-        judgement = judgements.serial_unique_for_manufacturer(self.device, twins)
-        return self._check(judgement, lambda: self._setters(info, sets("serialNumber", "serial_number"), twins))
+        comparable = self.device.serial_number is not None and self.device.manufacturer_id is not None
+        duplicates = await info.context.loaders.serial_number_duplicates.load(self._key()) if comparable else ()
+        judgement = judgements.serial_unique_for_manufacturer(self.device, duplicates)
+        return self._check(judgement, lambda: self._setters(info, sets("serialNumber", "serial_number"), duplicates))
 
     @field("Was every address of the device held by this device alone at the time?")
     async def address_unique(self, info: Info) -> Check:
-        # both are asked for before one is awaited, so that they are read together
-        asked = info.context.loaders.address_duplicates.load(self._key())
+        # both are requested before one is awaited, so that they are read together
+        pending = info.context.loaders.address_duplicates.load(self._key())
         addresses = await self._evidence(info).addresses(self.device.id)
-        twins = await asked
-        judgement = judgements.address_unique(addresses, twins)
+        duplicates = await pending
+        judgement = judgements.address_unique(addresses, duplicates)
         return self._check(
-            judgement, lambda: self._setters(info, sets_address_in(addresses), twins, kinds=ADDRESS_SETTERS)
+            judgement, lambda: self._setters(info, sets_address_in(addresses), duplicates, kinds=ADDRESS_SETTERS)
         )
 
     @field("Did the last in-circuit test pass?")
@@ -138,7 +149,7 @@ class Provenance:
             burn, steps, flagged = await info.context.runner.gather(
                 evidence.at(self.device.burn_position),
                 evidence.first(END_OF_LIFE_STEPS, id),
-                evidence.first(HISTORY, id, filter=AFTER_END_OF_LIFE, count=MOST - 1),
+                evidence.first(HISTORY, id, filter=AFTER_END_OF_LIFE, count=MAX_EVENTS - 1),
             )
             return [*(steps or burn), *flagged]
 
@@ -157,8 +168,8 @@ class Provenance:
 
         return self._check(judgement, gather)
 
-    def _evidence(self, info: Info) -> Evidence:
-        return Evidence(info.context.runner, info.context.loaders, self.pin)
+    def _evidence(self, info: Info) -> DeviceEvidence:
+        return DeviceEvidence(info.context.runner, info.context.loaders, self.pin)
 
     def _key(self) -> Key:
         return key_of(self.pin, self.device.id)
@@ -171,13 +182,13 @@ class Provenance:
         return self._check(judgements.last_test(name, Verdict(verdict)), lambda: evidence.last(listing, self.device.id))
 
     async def _setters(
-        self, info: Info, fits: Fits, twins: Sequence[Any] = (), kinds: tuple[Kind, ...] = SETTERS
+        self, info: Info, fits: Fits, duplicates: Sequence[Any] = (), kinds: tuple[Kind, ...] = SETTERS
     ) -> Iterable[Any]:
         """Returns the events that gave this device and each duplicate the value that they share."""
         evidence = self._evidence(info)
-        devices = [self.device.id, *(twin.id for twin in twins)]
-        found = await info.context.runner.gather(*(evidence.setter(id, kinds, fits) for id in devices))
-        return [row for rows in found for row in rows]
+        devices = [self.device.id, *(device.id for device in duplicates)]
+        rows = await info.context.runner.gather(*(evidence.setter(id, kinds, fits) for id in devices))
+        return [row for device_rows in rows for row in device_rows]
 
 
 AFTER_END_OF_LIFE: Filter = (("flag", (("eq", EventFlag.AFTER_END_OF_LIFE),)),)
@@ -204,7 +215,7 @@ def _decisive(steps: list[tuple[Any, Any]]) -> list[Any]:
             others.append(row)
         if ends:
             break
-    return (stated[:MOST] + others)[:MOST]
+    return (stated[:MAX_EVENTS] + others)[:MAX_EVENTS]
 
 
 def _is_end(process: int) -> bool:

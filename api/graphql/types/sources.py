@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import strawberry
 
-from api.audit.evidence import ADDRESS_SETTERS, SETTERS, Evidence, Fits, sets
+from api.audit.evidence import ADDRESS_SETTERS, SETTERS, DeviceEvidence, Fits, sets
 from api.graphql.context import Context
 from api.graphql.types.event_rows import event_of
 from api.graphql.types.lifecycle_event import LifecycleEvent
@@ -69,7 +69,7 @@ class Setting(NamedTuple):
 
 async def source_of(context: Context, device: Any, pin: Pin, field: DeviceField) -> ValueSource:
     """Returns the source of the present value of a field. `device` is a row of `select_devices`."""
-    evidence = Evidence(context.runner, context.loaders, pin)
+    evidence = DeviceEvidence(context.runner, context.loaders, pin)
     if field is DeviceField.END_OF_LIFE and device.end_of_life_position is None:
         return await _of_burn(context, evidence, device, pin)
     rows = await evidence.setter(device.id, *_setting(field, context.snapshot.readers[pin.chain_id], device))
@@ -77,35 +77,35 @@ async def source_of(context: Context, device: Any, pin: Pin, field: DeviceField)
         return _from_event(context, rows, pin, field)
     if field is DeviceField.MANUFACTURER and device.manufacturer_id is not None:
         return await _of_call(context, device, pin)
-    return ValueSource(origin=ValueOrigin.NOT_ON_CHAIN, event=None, reason=NOT_TOLD)
+    return ValueSource(origin=ValueOrigin.NOT_ON_CHAIN, event=None, reason=NO_EVENT)
 
 
 def _from_event(context: Context, rows: Sequence[Any], pin: Pin, field: DeviceField) -> ValueSource:
     event = event_of(context, rows[-1], pin)
     if field is DeviceField.PROVISIONED_AT and rows[-1].kind == Kind.DEVICE_CLAIMED:
         return ValueSource(origin=ValueOrigin.DERIVED, event=event, reason=CLAIMED)
-    return ValueSource(origin=ValueOrigin.LOG, event=event, reason=TOLD)
+    return ValueSource(origin=ValueOrigin.LOG, event=event, reason=SET_BY_EVENT)
 
 
-async def _of_burn(context: Context, evidence: Evidence, device: Any, pin: Pin) -> ValueSource:
+async def _of_burn(context: Context, evidence: DeviceEvidence, device: Any, pin: Pin) -> ValueSource:
     rows = await evidence.at(device.burn_position) if device.owner is None else []
     if not rows:
-        return ValueSource(origin=ValueOrigin.NOT_ON_CHAIN, event=None, reason=IN_SERVICE)
+        return ValueSource(origin=ValueOrigin.NOT_ON_CHAIN, event=None, reason=NO_END_OF_LIFE)
     return ValueSource(origin=ValueOrigin.DERIVED, event=event_of(context, rows[-1], pin), reason=BURNED)
 
 
 async def _of_call(context: Context, device: Any, pin: Pin) -> ValueSource:
     call = context.snapshot.readers[pin.chain_id].calls[CallField.MANUFACTURER]
     block = await context.runner.read(last_call_block, pin.chain_id, call.to, call.data(device.token_id))
-    reason = f"No event carries it: {call.name} answered it by eth_call at block {block} (certindex reconcile)."
+    reason = f"No event states the value: {call.name} returned it by eth_call at block {block} (certindex reconcile)."
     return ValueSource(origin=ValueOrigin.CALL, event=None, reason=reason)
 
 
-TOLD = "The last event that sets the field."
+SET_BY_EVENT = "The last event that sets the field."
 CLAIMED = "The contract has no event for provisioning, so the time of the last claim stands for it."
 BURNED = "No end-of-life step is recorded, and the burn of the certificate counts as DECOMMISSIONED."
-IN_SERVICE = "No end-of-life step and no burn is recorded."
-NOT_TOLD = "No event recorded so far states the value."
+NO_END_OF_LIFE = "No end-of-life step and no burn is recorded."
+NO_EVENT = "No event recorded so far states the value."
 
 
 def _setting(field: DeviceField, reader: Reader, device: Any) -> Setting:
@@ -122,7 +122,7 @@ def _burns(fact: Fact) -> bool:
     return isinstance(fact, facts.DeviceTransferred) and fact.recipient == ZERO_ADDRESS
 
 
-def _says(*names: str) -> Fits:
+def _carries(*names: str) -> Fits:
     """Returns the test for facts that carry one of the fields."""
     return lambda fact: any(getattr(fact, name, None) is not None for name in names)
 
@@ -140,13 +140,13 @@ def _runs(fact: Fact) -> bool:
 MINT = (Kind.DEVICE_MINTED,)
 SETTINGS: dict[DeviceField, Setting] = {
     DeviceField.OWNER: Setting((Kind.DEVICE_TRANSFERRED,), _any),
-    DeviceField.ADDRESS: Setting(ADDRESS_SETTERS, _says("address")),
+    DeviceField.ADDRESS: Setting(ADDRESS_SETTERS, _carries("address")),
     DeviceField.SERIAL_NUMBER: Setting(SETTERS, sets("serialNumber", "serial_number")),
     DeviceField.IMEI: Setting(SETTERS, sets("imei", "imei")),
     DeviceField.DEV_EUI: Setting(SETTERS, sets("devEUI", None)),
     DeviceField.HARDWARE_REVISION: Setting(SETTERS, sets("hardwareRevision", None)),
-    DeviceField.MANUFACTURER: Setting(MINT, _says("manufacturer_id")),
-    DeviceField.HARDWARE_LICENSE: Setting(MINT, _says("hardware_license_id")),
+    DeviceField.MANUFACTURER: Setting(MINT, _carries("manufacturer_id")),
+    DeviceField.HARDWARE_LICENSE: Setting(MINT, _carries("hardware_license_id")),
     DeviceField.MANUFACTURED_AT: Setting(SETTERS, sets("manufacturedAt", "manufactured_at")),
     DeviceField.MINTED_AT: Setting(MINT, _any),
     DeviceField.PROVISIONED_AT: Setting((Kind.DEVICE_PROVISIONED,), _any),
@@ -158,7 +158,7 @@ SETTINGS: dict[DeviceField, Setting] = {
     DeviceField.PAIRED_VEHICLE: Setting(
         (Kind.DEVICE_PAIRED, Kind.DEVICE_UNPAIRED, Kind.DEVICE_TRANSFERRED), _unless_transfer
     ),
-    DeviceField.INITIAL_FIRMWARE: Setting(MINT, _says("firmware_version")),
+    DeviceField.INITIAL_FIRMWARE: Setting(MINT, _carries("firmware_version")),
     DeviceField.FIRMWARE: Setting((Kind.FIRMWARE_UPDATED, Kind.DEVICE_MINTED), _runs),
     DeviceField.END_OF_LIFE: Setting((Kind.END_OF_LIFE_RECORDED,), _any),
 }

@@ -87,22 +87,22 @@ PROVISIONED = log("DeviceProvisioned", 1, block_time(0))
 # Licences at the mint
 
 
-def test_a_licence_that_was_valid_at_the_mint_passes_whatever_came_later(judge: Judge) -> None:
+def test_a_license_that_was_valid_at_the_mint_passes_whatever_came_later(judge: Judge) -> None:
     revoked = [log("ManufacturerLicenseRevoked", 1, "fraud")]
     found = judge("manufacturerLicensedAtMint", [LICENSE, HARDWARE], [mint()], revoked)
     assert found == {
         "verdict": "PASS",
-        "reason": "The manufacturer licence was VALID at the mint in block 2.",
+        "reason": "The manufacturer license was VALID at the mint in block 2.",
         "evidence": [("MANUFACTURER_LICENSED", 1), ("DEVICE_MINTED", 2)],
     }
 
 
-def test_a_licence_revoked_before_the_mint_fails_with_the_revocation_as_evidence(judge: Judge) -> None:
+def test_a_license_revoked_before_the_mint_fails_with_the_revocation_as_evidence(judge: Judge) -> None:
     revoked = [log("ManufacturerLicenseRevoked", 1, "fraud")]
     found = judge("manufacturerLicensedAtMint", [LICENSE, HARDWARE], revoked, [mint()])
     assert (found["verdict"], found["reason"]) == (
         "FAIL",
-        "The manufacturer licence was REVOKED at the mint in block 3.",
+        "The manufacturer license was REVOKED at the mint in block 3.",
     )
     assert found["evidence"] == [
         ("MANUFACTURER_LICENSED", 1),
@@ -111,13 +111,13 @@ def test_a_licence_revoked_before_the_mint_fails_with_the_revocation_as_evidence
     ]
 
 
-def test_an_expired_licence_and_none_at_all_fail(judge: Judge) -> None:
+def test_an_expired_license_and_none_at_all_fail(judge: Judge) -> None:
     expired = log("ManufacturerLicensed", 1, MAKER, "Acme", "", HASH, block_time(2))
     assert "was EXPIRED at the mint" in judge("manufacturerLicensedAtMint", [expired], [mint()])["reason"]
     found = judge("manufacturerLicensedAtMint", [], [mint()])
     assert found == {
         "verdict": "FAIL",
-        "reason": "There was no manufacturer licence at the mint in block 2.",
+        "reason": "There was no manufacturer license at the mint in block 2.",
         "evidence": [("DEVICE_MINTED", 2)],
     }
 
@@ -125,29 +125,29 @@ def test_an_expired_licence_and_none_at_all_fail(judge: Judge) -> None:
 def test_what_rests_on_absence_is_unknown_where_the_history_is_not_whole(judge: Judge) -> None:
     found = judge("manufacturerLicensedAtMint", [], [mint()], whole=False)
     assert found["verdict"] == "UNKNOWN"
-    assert found["reason"].startswith("The history is not whole")
+    assert found["reason"].startswith("The history is not complete")
 
 
 def test_a_device_whose_mint_was_not_seen_is_unknown(judge: Judge) -> None:
     for check in ("manufacturerLicensedAtMint", "hardwareLicensedAtMint"):
         found = judge(check, [PROVISIONED])
-        assert found == {"verdict": "UNKNOWN", "reason": "The mint of the device has not been seen.", "evidence": []}
+        assert found == {"verdict": "UNKNOWN", "reason": "The mint of the device was not seen.", "evidence": []}
 
 
-def test_a_hardware_licence_passes_when_it_is_valid_and_the_manufacturers_own(judge: Judge) -> None:
+def test_a_hardware_license_passes_when_it_is_valid_and_the_manufacturers_own(judge: Judge) -> None:
     found = judge("hardwareLicensedAtMint", [LICENSE, HARDWARE], [mint()])
     assert found == {
         "verdict": "PASS",
-        "reason": "The hardware licence was VALID at the mint in block 2.",
+        "reason": "The hardware license was VALID at the mint in block 2.",
         "evidence": [("HARDWARE_LICENSED", 1), ("DEVICE_MINTED", 2)],
     }
 
 
-def test_a_hardware_licence_of_another_manufacturer_fails(judge: Judge) -> None:
+def test_a_hardware_license_of_another_manufacturer_fails(judge: Judge) -> None:
     of_another = log("HardwareLicensed", 10, 2, "Tracker", "B", "", HASH, 0)
     found = judge("hardwareLicensedAtMint", [LICENSE, of_another], [mint()])
     assert found["verdict"] == "FAIL"
-    assert found["reason"] == "The hardware licence was not one of the manufacturer's at the mint in block 2."
+    assert found["reason"] == "The hardware license did not belong to the manufacturer at the mint in block 2."
 
 
 # IMEI, serial number, address
@@ -156,9 +156,13 @@ def test_a_hardware_licence_of_another_manufacturer_fails(judge: Judge) -> None:
 @pytest.mark.parametrize(
     ("imei", "verdict", "reason"),
     [
-        (IMEI, "PASS", f'The IMEI "{IMEI}" is 15 digits with a right check digit.'),
-        ("356938035643808", "FAIL", 'The IMEI "356938035643808" is not 15 digits with a right check digit.'),
-        ("9" * 200, "FAIL", f'The IMEI "{"9" * 60}..." (200 characters) is not 15 digits with a right check digit.'),
+        (IMEI, "PASS", f'The IMEI "{IMEI}" has 15 digits with a correct check digit.'),
+        ("356938035643808", "FAIL", 'The IMEI "356938035643808" does not have 15 digits with a correct check digit.'),
+        (
+            "9" * 200,
+            "FAIL",
+            f'The IMEI "{"9" * 60}..." (200 characters) does not have 15 digits with a correct check digit.',
+        ),
         ("", "UNKNOWN", "No IMEI of the device is known."),
     ],
 )
@@ -189,14 +193,14 @@ def test_a_device_with_only_a_dev_eui_has_no_question_about_its_imei(judge: Judg
         assert found["evidence"] == [("DEVICE_ATTRIBUTE_SET", 2)]
 
 
-def test_an_imei_is_unique_until_another_unburned_device_carries_it(judge: Judge) -> None:
+def test_an_imei_is_unique_until_another_unburned_device_has_it(judge: Judge) -> None:
     spaced = "35 693803-564380-9"
     alone = judge("imeiUnique", [mint(1)], [mint(2, imei=OTHER_IMEI)])
     assert (alone["verdict"], alone["evidence"]) == ("PASS", [("DEVICE_MINTED", 1)])
     shared = judge("imeiUnique", [mint(1)], [mint(2, imei=spaced)])
     assert shared == {
         "verdict": "FAIL",
-        "reason": f'Unburned too, token 2 of the contract carries the IMEI "{IMEI}".',
+        "reason": f'Token 2 of the contract, also unburned, has the IMEI "{IMEI}".',
         "evidence": [("DEVICE_MINTED", 1), ("DEVICE_MINTED", 2)],
     }
     burned = log("Transfer", OWNER, ZERO, 2)
@@ -207,7 +211,7 @@ def test_an_imei_is_unique_until_another_unburned_device_carries_it(judge: Judge
 
 def test_evidence_is_at_most_ten_events_oldest_first(judge: Judge) -> None:
     found = judge("imeiUnique", *([mint(token)] for token in range(1, 13)))
-    assert found["reason"].startswith("Unburned too, each of the tokens 2, 3, 4 and others of the contract")
+    assert found["reason"].startswith("Each of the tokens 2, 3, 4 and others of the contract, also unburned, has")
     assert found["evidence"] == [("DEVICE_MINTED", block) for block in range(1, 11)]
 
 
@@ -230,14 +234,14 @@ def test_a_serial_number_is_compared_within_its_manufacturer(judge: Judge) -> No
     other_maker = judge(check, [mint(1, serial="A")], [mint(2, serial="A", maker=2)])
     assert other_maker["verdict"] == "PASS"
     same_maker = judge(check, [mint(1, serial="A")], [mint(2, serial="A")])
-    assert same_maker["reason"] == 'Of the same manufacturer, token 2 carries the serial number "A".'
+    assert same_maker["reason"] == 'Token 2 of the same manufacturer has the serial number "A".'
     assert same_maker["evidence"] == [("DEVICE_MINTED", 1), ("DEVICE_MINTED", 2)]
     long = judge(check, [mint(1, serial="A" * 200 + "1")], [mint(2, serial="A" * 200 + "2")])
     assert long["verdict"] == "PASS"
     cleared = [log("CertificateCorrected", 1, "serialNumber", "")]
-    assert judge(check, [mint(1)], cleared)["reason"] == "The serial number is not known."
+    assert judge(check, [mint(1)], cleared)["reason"] == "The serial number is unknown."
     assert judge(check, [PROVISIONED], [log("CertificateCorrected", 1, "serialNumber", "A")])["reason"] == (
-        "The manufacturer is not known."
+        "The manufacturer is unknown."
     )
 
 
@@ -246,7 +250,7 @@ def test_an_address_may_pass_from_one_device_to_another_but_not_be_held_by_two(j
     both = judge("addressUnique", [mint(1, device=shared)], [mint(2, device=shared)])
     assert both == {
         "verdict": "FAIL",
-        "reason": "At the same time, token 2 held an address of this device.",
+        "reason": "Token 2 held an address of this device at the same time.",
         "evidence": [("DEVICE_MINTED", 1), ("DEVICE_MINTED", 2)],
     }
     passed_on = [log("DeviceAddressReset", 1, fresh)]
@@ -372,12 +376,12 @@ def test_activity_after_the_end_of_life_fails_with_what_came_after(judge: Judge)
     ended, update = [end_of_life(1, 0)], [log("FirmwareUpdated", 1, "1.0.0", "1.1.0", HASH, 0, block_time(0))]
     assert judge(check, [mint()], update, ended) == {
         "verdict": "PASS",
-        "reason": "The device is DECOMMISSIONED, and no event that this rules out came after it.",
+        "reason": "The device is DECOMMISSIONED, and no later event contradicts this.",
         "evidence": [("END_OF_LIFE_RECORDED", 3)],
     }
     assert judge(check, [mint()], ended, update) == {
         "verdict": "FAIL",
-        "reason": "The device is DECOMMISSIONED, and events that this rules out came after it.",
+        "reason": "The device is DECOMMISSIONED, but later events contradict this.",
         "evidence": [("END_OF_LIFE_RECORDED", 2), ("FIRMWARE_UPDATED", 3)],
     }
 
