@@ -1,1 +1,4 @@
-"""What both sides share: domain facts, the ABI decoder, profiles, tables. Imports neither side."""
+"""What both programs share: facts, vocabulary, profiles, the ABI decoder, tables, the bundle format.
+
+Read `events.py` first. This package imports neither `indexer` nor `api`.
+"""

@@ -1,4 +1,4 @@
-"""What a licence is worth at an instant. Pure: the fold asks at the mint, the API at the answer's clock."""
+"""The status of a license at an instant. The fold computes it at a mint, the API at the clock of a response."""
 
 from collections.abc import Collection
 
@@ -19,10 +19,10 @@ from schema.vocabulary import LicenseStatus
 def license_status(
     *, granted: bool, revoked: bool, expires_at: int, clock: int, history_is_whole: bool
 ) -> LicenseStatus:
-    """Returns the status at `clock` (unix seconds) by what was recorded.
+    """Returns the status at `clock`, in unix seconds.
 
-    REVOKED goes before EXPIRED; expired from the second `expires_at` on. VALID rests on the absence of a revocation and
-    NONE on that of a grant: both are UNKNOWN unless the history is whole.
+    REVOKED takes precedence over EXPIRED. A license is expired from the second `expires_at` on. If the history is
+    incomplete, the status is UNKNOWN instead of VALID (a revocation may be missing) or NONE (a grant may be).
     """
     if revoked:
         return LicenseStatus.REVOKED
@@ -39,14 +39,14 @@ HARDWARE_LICENSING = (HardwareLicensed, HardwareLicenseRevoked)
 
 
 def licensed_by_tokens(reader: Reader) -> bool:
-    """Tells whether a manufacturer's licence is an NFT that its owner holds, rather than a grant by its number."""
+    """Whether manufacturers are licensed by tokens that their owners hold, not by grants to their numbers."""
     return reader.has_rule_for(LicenseTransferred)
 
 
 def manufacturer_licensing_is_whole(
     reader: Reader, watched_from_first_block: Collection[bytes], contract: bytes
 ) -> bool:
-    """Tells whether the absence of a licence, or of its revocation, of a contract's manufacturers means something."""
+    """Whether the license history of a contract's manufacturers is complete."""
     if not licensed_by_tokens(reader):
         return history_is_whole(reader, watched_from_first_block, contract, *MANUFACTURER_LICENSING)
     return history_is_whole(reader, watched_from_first_block, contract, ManufacturerTransferred) and all(
@@ -56,16 +56,18 @@ def manufacturer_licensing_is_whole(
 
 
 def hardware_licensing_is_whole(reader: Reader, watched_from_first_block: Collection[bytes], contract: bytes) -> bool:
-    """Tells whether the absence of a hardware licence, or of its revocation, of a contract means something."""
+    """Whether the history of a contract's hardware licenses is complete."""
     return history_is_whole(reader, watched_from_first_block, contract, *HARDWARE_LICENSING)
 
 
 def history_is_whole(
     reader: Reader, watched_from_first_block: Collection[bytes], contract: bytes, *fact_types: type[Fact]
 ) -> bool:
-    """Tells whether the absence of such facts about a contract's ids means something.
+    """Whether all facts of these types about a contract's ids are indexed, so that their absence is meaningful.
 
-    It does where the profile has a rule for each, and each contract that may tell it is watched from its first block.
+    They are if the profile has a rule for each type, and every contract that can emit it is watched from its start.
     """
-    emitters = [reader.emitters_of(fact_type, contract) for fact_type in fact_types]
-    return all(found and all(emitter in watched_from_first_block for emitter in found) for found in emitters)
+    emitters_by_type = [reader.emitters_of(fact_type, contract) for fact_type in fact_types]
+    return all(
+        emitters and all(emitter in watched_from_first_block for emitter in emitters) for emitters in emitters_by_type
+    )

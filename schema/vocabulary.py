@@ -1,6 +1,6 @@
-"""Enumerations, EPCIS words, firmware versions and IMEIs: the words that certificates and answers are written in.
+"""The enumerations of certificates, their EPCIS terms, and the comparison of firmware versions and IMEIs.
 
-The numbers are stored. Where a contract gives them they are the contract's; never renumber any.
+Databases contain the numbers: never renumber a member.
 """
 
 import re
@@ -8,6 +8,8 @@ from enum import IntEnum, IntFlag
 from typing import TypeVar
 
 from stdnum import luhn
+
+# Codes: numbers that contracts emit. UNKNOWN stands for every number that is not listed
 
 
 class FactoryResetReason(IntEnum):
@@ -34,7 +36,7 @@ class EndOfLifeProcess(IntEnum):
 
 
 class Sanitization(IntEnum):
-    """NIST SP 800-88 methods, weakest first."""
+    """How data were erased: the methods of NIST SP 800-88, the weakest first."""
 
     UNKNOWN = -1
     NONE = 0
@@ -47,8 +49,21 @@ Code = FactoryResetReason | FirmwareUpdateResult | EndOfLifeProcess | Sanitizati
 CodeT = TypeVar("CodeT", FactoryResetReason, FirmwareUpdateResult, EndOfLifeProcess, Sanitization)
 
 
+def known_code(codes: type[Code], number: int) -> bool:
+    """Whether an enumeration lists a contract's number. -1 is never listed: it is the number of UNKNOWN."""
+    return number >= 0 and number in codes._value2member_map_
+
+
+def code_of(codes: type[CodeT], number: int) -> CodeT:
+    """Returns the member with a contract's number, `UNKNOWN` if the number is not listed."""
+    return codes(number if known_code(codes, number) else -1)
+
+
+# Results of the fold, of verification and of the audit
+
+
 class EndOfLifeStatus(IntEnum):
-    """The steps carry the numbers of `EndOfLifeProcess`, so that the furthest is the largest."""
+    """The furthest step of a device. A step has the number of its `EndOfLifeProcess`; a later step is larger."""
 
     UNKNOWN = -1
     IN_SERVICE = 0
@@ -73,13 +88,15 @@ class Verdict(IntEnum):
 
 
 class VerificationLevel(IntEnum):
+    """How far an event is verified: by a provider's response, the header's bloom, or rebuilt receipts."""
+
     RPC = 0
     BLOOM = 1
     RECEIPTS = 2
 
 
 class FailureCause(IntEnum):
-    """Why a block could not be verified. The last two are alarms: what was told, or what is stored, is wrong."""
+    """Why a block could not be verified. The last two are alarms: a provider's response, or a stored row, is wrong."""
 
     UNKNOWN_FORM = 0
     NO_EVIDENCE = 1
@@ -91,6 +108,8 @@ ALARMS = (FailureCause.CONTRADICTED, FailureCause.WRONGLY_STORED)
 
 
 class AuthorizationEndReason(IntEnum):
+    """What ended a grant. Expiry does not: no event reports it."""
+
     REVOKED = 1
     REPLACED = 2
     TRANSFERRED = 3
@@ -98,6 +117,8 @@ class AuthorizationEndReason(IntEnum):
 
 
 class EventFlag(IntFlag):
+    """What contradicts an event; see docs/how-it-works/meaning.md."""
+
     AFTER_END_OF_LIFE = 1
     BEFORE_MINT = 2
     DUPLICATE_MINT = 4
@@ -107,6 +128,9 @@ class EventFlag(IntFlag):
     TIME_IN_FUTURE = 64
 
 
+# EPCIS 2.0. Which fact has which terms: `epcis` of the classes in schema/events.py
+
+
 class EpcisAction(IntEnum):
     ADD = 1
     OBSERVE = 2
@@ -114,7 +138,7 @@ class EpcisAction(IntEnum):
 
 
 class BizStep(IntEnum):
-    """Named by the words of CBV 2.0, as they are served."""
+    """Business steps of CBV 2.0, named as the standard and the API write them."""
 
     commissioning = 1
     inspecting = 2
@@ -126,7 +150,7 @@ class BizStep(IntEnum):
 
 
 class Disposition(IntEnum):
-    """Named by the words of CBV 2.0, as they are served."""
+    """Dispositions of CBV 2.0, named as the standard and the API write them."""
 
     active = 1
     inactive = 2
@@ -136,10 +160,8 @@ class Disposition(IntEnum):
     destroyed = 6
 
 
-BIZ_STEPS: dict[str, BizStep] = {step.name: step for step in BizStep}
-DISPOSITIONS: dict[str, Disposition] = {disposition.name: disposition for disposition in Disposition}
-
 EpcisWords = tuple[EpcisAction | None, BizStep | None, Disposition | None]
+"""Action, business step and disposition; None if EPCIS has no term."""
 
 NO_WORDS: EpcisWords = (None, None, None)
 COMMISSIONED: EpcisWords = (EpcisAction.ADD, BizStep.commissioning, Disposition.active)
@@ -157,20 +179,13 @@ END_OF_LIFE_WORDS: dict[int, EpcisWords] = {
 }
 
 
-def known_code(codes: type[Code], number: int) -> bool:
-    """Tell whether a contract's number is in its list; -1 never is, it stands for all that are not."""
-    return number >= 0 and number in codes._value2member_map_
-
-
-def code_of(codes: type[CodeT], number: int) -> CodeT:
-    """Return the member that a contract's number names, `UNKNOWN` for a number outside the list."""
-    return codes(number if known_code(codes, number) else -1)
+# Firmware versions and IMEIs
 
 
 def version_key(text: str | None) -> str:
-    """Return a key whose order by code point is semver 2.0.0 precedence; "" for what is no semver.
+    """Returns a key whose order by code point is the precedence of semver 2.0.0; "" if the text is not a semver.
 
-    A leading v and build metadata are ignored. Identifiers may have any length, and so may the key.
+    A leading v and build metadata are ignored. The length of the key is not limited, as that of identifiers is not.
     """
     match = SEMVER.fullmatch(text or "")
     if match is None:
@@ -179,7 +194,7 @@ def version_key(text: str | None) -> str:
     identifiers = prerelease.split(".") if prerelease else []
     if not all(NUMBER.fullmatch(number) for number in core) or not all(map(_is_identifier, identifiers)):
         return ""
-    # "~" sorts after "-": a release comes after its prereleases
+    # "~" sorts after "-", as a release follows its prereleases
     return "".join(map(_number_key, core)) + ("-" + "".join(map(_identifier_key, identifiers)) if identifiers else "~")
 
 
@@ -194,22 +209,22 @@ def _is_identifier(identifier: str) -> bool:
 
 
 def _identifier_key(identifier: str) -> str:
-    # numbers come before words; "!" ends a word and sorts before all that a word may hold
+    # numbers sort before words; "!" ends a word and sorts before every character of a word
     return f"0{_number_key(identifier)}" if identifier.isdigit() else f"1{identifier}!"
 
 
 def _number_key(digits: str) -> str:
-    """Write the length of the length, the length and the digits, so that a longer number sorts later."""
+    """Returns the length of the length, the length and the digits: a longer number sorts later."""
     length = str(len(digits))
     return f"{len(length)}{length}{digits}"
 
 
 def imei_key(text: str) -> str:
-    """Return the IMEI as it is compared: as it was written, without spaces and hyphens."""
+    """Returns an IMEI without spaces and hyphens, to compare it."""
     return text.replace(" ", "").replace("-", "")
 
 
 def imei_valid(text: str) -> bool:
-    """Tell whether the text is 15 digits, spaces and hyphens aside, of which the last is the Luhn digit."""
+    """Whether the text has 15 digits, of which the last is the Luhn digit. Spaces and hyphens are ignored."""
     key = imei_key(text)
     return len(key) == 15 and key.isascii() and key.isdigit() and luhn.is_valid(key)

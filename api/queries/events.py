@@ -43,7 +43,7 @@ from api.queries.sql.scope import Scope, block_number_of, block_of_log, first_po
 from api.queries.sql.times import seconds_down
 from schema.events import Kind
 from schema.tables.values import MAX_BLOCK_NUMBER, end_of_block, position
-from schema.vocabulary import BIZ_STEPS, DISPOSITIONS, BizStep, EpcisAction, EventFlag, VerificationLevel
+from schema.vocabulary import BizStep, Disposition, EpcisAction, EventFlag, VerificationLevel
 
 event = tables.event
 block = tables.block
@@ -128,8 +128,8 @@ def log_fields(logs: FromClause) -> Fields:
         "kind": ExactField(logs.c.kind),
         "event_time": TimeField(logs.c.event_time),
         "action": _action(logs),
-        "biz_step": CodeField(logs.c.biz_step, BIZ_STEPS),
-        "disposition": CodeField(logs.c.disposition, DISPOSITIONS),
+        "biz_step": CodeField(logs.c.biz_step, BizStep.__members__),
+        "disposition": CodeField(logs.c.disposition, Disposition.__members__),
         "block": BlockNumberField(logs.c.position),
         "transaction_hash": ExactField(logs.c.transaction_hash),
         "contract": ExactField(logs.c.address),

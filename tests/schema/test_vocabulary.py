@@ -33,8 +33,6 @@ from schema.events import (
     VehicleTransferred,
 )
 from schema.vocabulary import (
-    BIZ_STEPS,
-    DISPOSITIONS,
     BizStep,
     Code,
     Disposition,
@@ -154,8 +152,8 @@ def test_each_fact_has_its_epcis_words(fact: Fact, words: tuple[str | None, str 
 
 
 def test_words_are_stored_as_numbers_and_found_by_their_names() -> None:
-    assert BIZ_STEPS["inspecting"] is BizStep.inspecting
-    assert DISPOSITIONS["non_conformant"] is Disposition.non_conformant
+    assert BizStep["inspecting"] == 2
+    assert Disposition["non_conformant"] == 4
     assert EpcisAction["OBSERVE"] == 2
 
 
