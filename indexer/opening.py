@@ -12,7 +12,6 @@ from indexer.chain.chain import Chain
 from indexer.chain.finality import finality_depth
 from indexer.chain.start_block import find_start_block, has_code
 from indexer.errors import Stop, TryAgain
-from indexer.fold.policy import rules_of
 from indexer.proof.judge import Judge
 from indexer.rpc import Pool, open_pool, site_of
 from indexer.settings import DatabaseSettings, Settings
@@ -28,6 +27,7 @@ from indexer.store.watch_set import (
     read_watch_set,
     register,
 )
+from indexer.sync.interpretation import Interpretation, interpret
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
 from schema.profile.model import Profile, Reader, load_profile, parse_profile
@@ -60,11 +60,15 @@ class StoredChain(Struct, frozen=True):
 
     @property
     def reader(self) -> Reader:
-        return self.profile.compile(_addresses(self.contracts))
+        return self.interpretation.reader
+
+    @property
+    def interpretation(self) -> Interpretation:
+        return interpret(self.profile, self.contracts)
 
     def store(self, lease: Lease) -> Store:
         """Returns the store, for the holder of the lease."""
-        return open_store(self.engine, self.chain_id, self.profile, self.contracts, lease)
+        return Store(self.engine, self.chain_id, lease.epoch)
 
 
 class OpenedNode(StoredChain, frozen=True):
@@ -166,15 +170,6 @@ def find_chain(engine: Engine, wanted: int | None) -> int:
     if wanted is None and len(known) > 1:
         raise Stop(f"The database holds {len(known)} chains ({listed}); say which is meant. Example: CHAIN_ID=137")
     return known[0] if wanted is None else wanted
-
-
-def open_store(
-    engine: Engine, chain_id: int, profile: Profile, contracts: Sequence[WatchedContract], lease: Lease
-) -> Store:
-    """Returns the store of a chain for the holder of its lease."""
-    reader = profile.compile(_addresses(contracts))
-    whole = frozenset(contract.address for contract in contracts if contract.whole)
-    return Store(engine, chain_id, reader, rules_of(profile, reader, whole), lease.epoch)
 
 
 def _wanted_contracts(settings: Settings, profile: Profile, chain_id: int) -> list[WantedContract]:

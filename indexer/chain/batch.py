@@ -14,6 +14,14 @@ class BlockLogs(Struct, frozen=True):
     logs: Sequence[RawLog]
     level: int
 
+    @property
+    def number(self) -> int:
+        return self.header.number
+
+    @property
+    def timestamp(self) -> int:
+        return self.header.timestamp
+
 
 class Batch(Struct, frozen=True):
     """What one step adds: blocks in order, and the header of the last block that the batch covers.

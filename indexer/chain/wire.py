@@ -9,7 +9,8 @@ from msgspec.json import Decoder
 
 from indexer.errors import TryAgain
 from indexer.rpc.host import Host
-from schema.tables.values import INT64_MAX, LATEST_TIME
+from schema.tables.rows import EventLog
+from schema.tables.values import INT64_MAX, LATEST_TIME, LOG_INDEX_BITS
 
 
 class WrongAnswer(TryAgain):
@@ -33,17 +34,15 @@ class Header(Struct, frozen=True):
     host: Host | None = None
 
 
-class RawLog(Struct, frozen=True, gc=False):
-    """A log as the chain gave it; `topics` are concatenated, 32 bytes each."""
+class RawLog(EventLog, frozen=True, gc=False):
+    """A log as a node gave it: what is stored of it, and its block."""
 
     block_number: int
     block_hash: bytes
-    log_index: int
-    transaction_hash: bytes
-    transaction_index: int
-    address: bytes
-    topics: bytes
-    data: bytes
+
+    @property
+    def log_index(self) -> int:
+        return self.position - (self.block_number << LOG_INDEX_BITS)
 
 
 class JsonHeader(Struct, rename="camel", gc=False):
@@ -105,15 +104,16 @@ def to_log(found: JsonLog) -> RawLog:
     """Returns a log. Raises WrongAnswer."""
     if found.removed:
         raise WrongAnswer(f"The node gave a log that a reorg removed (block {to_number(found.block_number)}).")
+    block_number = _known_number(found.block_number)
     return RawLog(
-        _known_number(found.block_number),
-        to_bytes(found.block_hash, 32),
-        _known_number(found.log_index),
-        to_bytes(found.transaction_hash, 32),
-        _known_number(found.transaction_index),
+        (block_number << LOG_INDEX_BITS) + _known_number(found.log_index),
         _known_address(found.address),
         b"".join([to_bytes(topic, 32) for topic in found.topics]),
         to_bytes(found.data),
+        to_bytes(found.transaction_hash, 32),
+        _known_number(found.transaction_index),
+        block_number,
+        to_bytes(found.block_hash, 32),
     )
 
 

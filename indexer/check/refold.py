@@ -1,14 +1,14 @@
 """Reading and folding a bundle's events from nothing, by the profile that the bundle holds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from indexer.fold.fold import Changes, fold
-from indexer.fold.policy import rules_of
-from indexer.fold.row_changes import OpenRows, Placed
+from indexer.changes import Changes, OpenRows
+from indexer.fold.fold import fold
+from indexer.fold.located_fact import LocatedFact
+from indexer.fold.policy import policy_of
 from indexer.proof.header import ProvenHeader
 from indexer.proof.receipt import Log
 from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role
@@ -50,16 +50,16 @@ def refold(bundle: Bundle, headers: Mapping[int, ProvenHeader]) -> Refolded:
     if bundle.device.did != did:
         raise ValueError(f"the device is called {bundle.device.did}, but its contract and token make {did}")
     whole = {bytes.fromhex(one.address[2:]) for one in bundle.contracts if one.whole}
-    facts = [_placed(reader, event, headers) for event in bundle.events]
-    changes = fold(OpenRows(), facts, rules_of(profile, reader, whole))
+    facts = [_located(reader, event, headers) for event in bundle.events]
+    changes = fold(OpenRows(), facts, policy_of(profile, reader, whole))
     device = _id_of(changes, "device", contract, token_id)
     if device is None:
         raise ValueError(f"no event is about the device {did}")
-    readings = [_reading(changes, placed, device) for placed in facts]
+    readings = [_reading(changes, located, device) for located in facts]
     return Refolded(readings, _state(changes, device), reader, contract, token_id)
 
 
-def _placed(reader: Reader, event: Event, headers: Mapping[int, ProvenHeader]) -> Placed:
+def _located(reader: Reader, event: Event, headers: Mapping[int, ProvenHeader]) -> LocatedFact:
     topics = bytes.fromhex("".join(topic[2:] for topic in event.topics))
     read = reader.read(bytes.fromhex(event.address[2:]), topics, bytes.fromhex(event.data[2:]), event.block_number)
     where = f"event {event.log_index} of block {event.block_number}"
@@ -69,7 +69,7 @@ def _placed(reader: Reader, event: Event, headers: Mapping[int, ProvenHeader]) -
         at = position(event.block_number, event.log_index)
     except OverflowError as error:
         raise ValueError(f"{where}: {error}") from None
-    return Placed(
+    return LocatedFact(
         at,
         min(headers[event.block_number].timestamp, LATEST_TIME),
         event.transaction_index,
@@ -82,10 +82,10 @@ def _placed(reader: Reader, event: Event, headers: Mapping[int, ProvenHeader]) -
     )
 
 
-def _reading(changes: Changes, placed: Placed, device: int) -> Reading:
-    found = changes.readings[placed.position]
+def _reading(changes: Changes, located: LocatedFact, device: int) -> Reading:
+    found = changes.readings[located.position]
     flags = int(found.flags) if found.device_id == device else int(found.flags) & FACT_FLAGS
-    return shown_reading(placed.fact, found.event_time, found.biz_step, found.disposition, flags)
+    return shown_reading(located.fact, found.event_time, found.biz_step, found.disposition, flags)
 
 
 def _state(changes: Changes, device: int) -> State:
@@ -123,6 +123,6 @@ def _rows(changes: Changes, table: str, owner: str, id: int) -> list[Row]:
 
 
 def _id_of(changes: Changes, kind: str, contract: bytes, token_id: int) -> int | None:
-    found: list[Any] = changes.inserted[kind]
+    found = changes.inserted[kind]
     number = token_id.to_bytes(32, "big") if token_id < 2**256 else b""
     return next((row.id for row in found if (row.contract, row.token_id) == (contract, number)), None)

@@ -9,16 +9,18 @@ from collections.abc import Sequence
 from msgspec import Struct
 from sqlalchemy import bindparam, text
 
-from indexer.decode.completion import Question, missing_from
-from indexer.decode.decode import read_event
+from indexer.decode.completion import missing_from
+from indexer.decode.decode import decode
 from indexer.opening import OpenedNode, open_node
 from indexer.settings import NodeSettings
 from indexer.store.checkpoint import read_checkpoint
-from indexer.store.contract_calls import load_answers
+from indexer.store.contract_calls import load_results
 from indexer.store.lease import Lease
+from indexer.store.rewriting import StoredBlockEvents
+from indexer.sync.rebuild import rebuild
 from indexer.verification.contract_answers import ask
 from schema.events import Kind
-from schema.profile.calls import CompiledCall
+from schema.profile.calls import CompiledCall, ContractCall
 from schema.tables import rows
 from schema.tables.database import reading
 from schema.tables.values import block_of
@@ -34,8 +36,8 @@ class Missing(Struct, frozen=True):
     block_number: int
 
     @property
-    def question(self) -> Question:
-        return Question(self.call.to, self.call.data(self.id))
+    def contract_call(self) -> ContractCall:
+        return self.call.to_id(self.id)
 
 
 async def complete(settings: NodeSettings) -> int:
@@ -56,9 +58,9 @@ async def complete(settings: NodeSettings) -> int:
 
 
 def _missing(node: OpenedNode) -> list[Missing]:
-    """Returns the values that events leave out and that no stored answer holds, each question once, in order."""
-    calls = node.reader.calls
-    by_question: dict[Question, Missing] = {}
+    """Returns the values that events leave out and that no stored answer holds, each call once, in order."""
+    reader = node.reader
+    by_call: dict[ContractCall, Missing] = {}
     with reading(node.engine).begin() as connection:
         statement = text(
             """SELECT position, address, topics, data, transaction_hash, transaction_index FROM event
@@ -66,21 +68,19 @@ def _missing(node: OpenedNode) -> list[Missing]:
         ).bindparams(bindparam("kinds", expanding=True))
         kinds = [kind.value for kind in COMPLETED_KINDS]
         for row in connection.execute(statement, {"chain_id": node.chain_id, "kinds": kinds}):
-            block_number = block_of(row.position)
-            position, address, topics, data, transaction_hash, index = row
-            event = rows.Event(position, address, topics, data, transaction_hash, index, Kind.UNMAPPED.value)
-            fact = read_event(node.reader, event, block_number, 0)
-            call = None if fact is None else missing_from(calls, fact)
-            if call is not None:
-                missing = Missing(*call, block_number)
-                by_question.setdefault(missing.question, missing)
-        answered = load_answers(connection, node.chain_id, by_question)
-    return [missing for question, missing in by_question.items() if question not in answered]
+            block = StoredBlockEvents(block_of(row.position), 0, [rows.EventLog(*row)], [])
+            for located in decode([block], reader).facts:
+                call = missing_from(reader.calls, located.fact)
+                if call is not None:
+                    missing = Missing(*call, block.number)
+                    by_call.setdefault(missing.contract_call, missing)
+        results = load_results(connection, node.chain_id, by_call)
+    return [missing for call, missing in by_call.items() if call not in results]
 
 
 async def _answer(node: OpenedNode, missing: Missing, block_number: int) -> rows.Call | None:
     """Returns the contract's answer at the block, else at the event's block; None if it gives none at either."""
-    to, data = missing.question
+    to, data = missing.contract_call
     for number in (block_number, missing.block_number):
         answer = await ask(node.pool, to, data, number)
         if answer is not None and missing.call.value(answer) is not None:
@@ -92,5 +92,5 @@ async def _store(node: OpenedNode, answers: Sequence[rows.Call]) -> int:
     lease = Lease(node.engine, node.chain_id)
     async with lease.held():
         store = node.store(lease)
-        stored = await asyncio.to_thread(store.rebuild, store.checkpoint(), node.profile, answers)
-    return stored.facts
+        rebuilt = await asyncio.to_thread(rebuild, store, store.checkpoint(), node.interpretation, answers)
+    return rebuilt.facts

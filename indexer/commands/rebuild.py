@@ -31,6 +31,7 @@ async def rebuild(settings: RebuildSettings) -> int:
 
     from indexer.opening import open_database, read_chain
     from indexer.store.lease import Lease
+    from indexer.sync.rebuild import rebuild as rewrite
     from schema.profile.model import load_profile
 
     tune_memory()
@@ -42,7 +43,7 @@ async def rebuild(settings: RebuildSettings) -> int:
                 chain = replace(chain, profile=load_profile(settings.profile))
             store = chain.store(lease)
             began = time.monotonic()
-            stored = await asyncio.to_thread(store.rebuild, store.checkpoint(), chain.profile)
+            rebuilt = await asyncio.to_thread(rewrite, store, store.checkpoint(), chain.interpretation)
             elapsed = time.monotonic() - began
-    print(f"rebuilt chain={chain_id} events={stored.events} facts={stored.facts} elapsed={elapsed:.2f}s")
+    print(f"rebuilt chain={chain_id} events={rebuilt.events} facts={rebuilt.facts} elapsed={elapsed:.2f}s")
     return 0

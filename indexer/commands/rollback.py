@@ -36,9 +36,9 @@ async def rollback(settings: DatabaseSettings, to: int) -> int:
             before = store.checkpoint()
             if to >= before.number:
                 raise Stop(f"--to {to}: chain {chain_id} is indexed to block {before.number}; nothing is stored above.")
-            kept, undone = await asyncio.to_thread(store.roll_back_to, before, to)
+            kept, counts = await asyncio.to_thread(store.roll_back_to, before, to)
     print(
-        f"rolled back chain={chain_id} from={before.number} to={kept.number} events={undone.events}"
+        f"rolled back chain={chain_id} from={before.number} to={kept.number} events={counts.events}"
         + ("" if kept.number == to else f" (block {kept.number} is the last stored one at or below {to})")
     )
     return 0

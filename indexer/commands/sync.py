@@ -41,14 +41,14 @@ async def sync(settings: Settings) -> int:
     try:
         lease = Lease(opened.engine, opened.chain_id)
         async with lease.held():
-            store = opened.store(lease)
+            store, interpretation = opened.store(lease), opened.interpretation
             target = (await retry(opened.chain.heads)).latest.number
             progress = Progress(sys.stderr, store.checkpoint().number, target)
             pace = Pace()
             beat = asyncio.create_task(_beat(lease))
             try:
                 while True:
-                    outcome = await retry(lambda: step(opened.chain, store, pace))
+                    outcome = await retry(lambda: step(opened.chain, store, interpretation, pace))
                     progress.show(outcome, pace.blocks)
                     checkpoint = store.checkpoint()
                     if isinstance(outcome, UpToDate) or (checkpoint.number >= target and checkpoint.backfilled):

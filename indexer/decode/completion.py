@@ -1,36 +1,21 @@
-"""Facts completed by what a contract answered: an old event leaves out what the contract knows."""
+"""Facts completed by what a contract returned: an old event leaves out what the contract knows."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import msgspec
 
-from indexer.fold.row_changes import Placed
-from schema.events import DeviceMinted, ManufacturerMinted
-from schema.profile.calls import CallField, CompiledCall
+from indexer.fold.located_fact import LocatedFact
+from schema.events import DeviceMinted, Fact, ManufacturerMinted
+from schema.profile.calls import CallField, CompiledCall, ContractCall
 
 Calls = Mapping[CallField, CompiledCall]
+StoredResults = Callable[[Set[ContractCall]], Mapping[ContractCall, bytes]]
+"""Returns the stored result of each call that has one."""
 
 
-class Question(NamedTuple):
-    """A call: the contract, and the calldata."""
-
-    to: bytes
-    data: bytes
-
-
-Answers = Mapping[Question, bytes]
-
-
-def question_of(calls: Calls, placed: Placed) -> Question | None:
-    """Returns what to ask for what the fact leaves out; None where nothing is missing, or nothing tells it."""
-    asked = missing_from(calls, placed)
-    return None if asked is None else Question(asked[0].to, asked[0].data(asked[1]))
-
-
-def missing_from(calls: Calls, placed: Placed) -> tuple[CompiledCall, int] | None:
-    """Returns the call that would tell what the fact leaves out, and the id to ask about."""
-    match placed.fact:
+def missing_from(calls: Calls, fact: Fact) -> tuple[CompiledCall, int] | None:
+    """Returns the call for what the fact leaves out, and the id to call it with; None if nothing is missing."""
+    match fact:
         case DeviceMinted(manufacturer_id=None, token_id=id) if CallField.MANUFACTURER in calls:
             return calls[CallField.MANUFACTURER], id
         case ManufacturerMinted(name=None, manufacturer_id=id) if CallField.MANUFACTURER_NAME in calls:
@@ -39,19 +24,30 @@ def missing_from(calls: Calls, placed: Placed) -> tuple[CompiledCall, int] | Non
             return None
 
 
-def complete(calls: Calls, facts: Sequence[Placed], answers: Answers) -> list[Placed]:
-    """Returns the facts, completed where there is an answer that says something."""
-    return [_completed(calls, placed, answers) for placed in facts]
+def complete(facts: Sequence[LocatedFact], calls: Calls, stored_results: StoredResults) -> Sequence[LocatedFact]:
+    """Returns the facts of a batch, those that leave something out completed by the stored results."""
+    missing = dict(_missing(facts, calls)) if calls else {}
+    if not missing:
+        return facts
+    results = stored_results({call.to_id(id) for call, id in missing.values()})
+    completed = list(facts)
+    for index, (call, id) in missing.items():
+        result = results.get(call.to_id(id))
+        if result is not None:
+            completed[index] = _completed(facts[index], call, result)
+    return completed
 
 
-def _completed(calls: Calls, placed: Placed, answers: Answers) -> Placed:
-    question = question_of(calls, placed)
-    answer = None if question is None else answers.get(question)
-    if answer is None:
-        return placed
-    if isinstance(placed.fact, DeviceMinted):
-        call = calls[CallField.MANUFACTURER]
-        fact = msgspec.structs.replace(placed.fact, manufacturer_id=call.value(answer))
-        return msgspec.structs.replace(placed, fact=fact, manufacturer_contract=call.manufacturer_contract)
-    name = calls[CallField.MANUFACTURER_NAME].value(answer)
-    return msgspec.structs.replace(placed, fact=msgspec.structs.replace(placed.fact, name=name))
+def _missing(facts: Sequence[LocatedFact], calls: Calls) -> Iterable[tuple[int, tuple[CompiledCall, int]]]:
+    for index, located in enumerate(facts):
+        missing = missing_from(calls, located.fact)
+        if missing is not None:
+            yield index, missing
+
+
+def _completed(located: LocatedFact, call: CompiledCall, result: bytes) -> LocatedFact:
+    replace = msgspec.structs.replace
+    if isinstance(located.fact, DeviceMinted):
+        fact: Fact = replace(located.fact, manufacturer_id=call.value(result))
+        return replace(located, fact=fact, manufacturer_contract=call.manufacturer_contract)
+    return replace(located, fact=replace(located.fact, name=call.value(result)))

@@ -1,60 +1,71 @@
-"""From the logs of blocks to the facts that the profile finds in them."""
+"""From logs to the facts that the profile finds in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
-from indexer.chain.batch import BlockLogs
-from indexer.chain.wire import RawLog
+from msgspec import Struct
+
 from indexer.errors import Stop
-from indexer.fold.row_changes import Placed
+from indexer.fold.located_fact import LocatedFact
 from schema.events import Kind
 from schema.profile.model import Mapped, Reader, Undecodable
-from schema.tables import rows
-from schema.tables.values import position
+from schema.tables.rows import EventLog, EventReading
+from schema.tables.values import LOG_INDEX_BITS, position
 
 
-def read(reader: Reader, blocks: Iterable[BlockLogs]) -> tuple[list[rows.Event], list[Placed]]:
-    """Returns the events of all logs, and the facts that the profile finds in them, both in order of position."""
-    events: list[rows.Event] = []
-    facts: list[Placed] = []
+class LogsOfBlock(Protocol):
+    """The logs of a block, in order. `timestamp` in unix seconds."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def logs(self) -> Sequence[EventLog]: ...
+
+
+class Decoded(Struct, frozen=True):
+    """The facts of a batch in order of position, and the readings, by position, of the logs that are no facts."""
+
+    facts: list[LocatedFact]
+    readings: dict[int, EventReading]
+
+
+def decode(blocks: Iterable[LogsOfBlock], reader: Reader) -> Decoded:
+    """Returns the facts in the logs; a log without a fact is UNMAPPED or UNDECODABLE. Raises Stop.
+
+    The stop is for a log whose block number or index is larger than a position can hold.
+    """
+    facts: list[LocatedFact] = []
+    readings: dict[int, EventReading] = {}
     for block in blocks:
+        number, timestamp = block.number, block.timestamp
+        _check_position(number, block.logs)
         for log in block.logs:
-            event = rows.Event(
-                _position(log),
-                log.address,
-                log.topics,
-                log.data,
-                log.transaction_hash,
-                log.transaction_index,
-                Kind.UNMAPPED.value,
-            )
-            fact = read_event(reader, event, block.header.number, block.header.timestamp)
-            events.append(event)
-            if fact is not None:
-                facts.append(fact)
-    return events, facts
+            reading = reader.read(log.address, log.topics, log.data, number)
+            if isinstance(reading, Mapped):
+                facts.append(
+                    LocatedFact(
+                        log.position,
+                        timestamp,
+                        log.transaction_index,
+                        reading.fact,
+                        reading.token_contract,
+                        reading.manufacturer_contract,
+                        reading.hardware_license_contract,
+                        reading.vehicle_contract,
+                        reading.license_contract,
+                    )
+                )
+            else:
+                kind = Kind.UNDECODABLE if isinstance(reading, Undecodable) else Kind.UNMAPPED
+                readings[log.position] = EventReading(kind.value)
+    return Decoded(facts, readings)
 
 
-def _position(log: RawLog) -> int:
+def _check_position(block_number: int, logs: Sequence[EventLog]) -> None:
     try:
-        return position(log.block_number, log.log_index)
+        if logs:  # in order: the last one has the largest index
+            position(block_number, logs[-1].position - (block_number << LOG_INDEX_BITS))
     except OverflowError as error:
         raise Stop(f"{str(error).capitalize()}. This release cannot index such a chain.") from None
-
-
-def read_event(reader: Reader, event: rows.Event, block_number: int, block_time: int) -> Placed | None:
-    """Returns the fact in a log; where there is none, marks the event UNMAPPED or UNDECODABLE."""
-    reading = reader.read(event.address, event.topics, event.data, block_number)
-    if isinstance(reading, Mapped):
-        return Placed(
-            event.position,
-            block_time,
-            event.transaction_index,
-            reading.fact,
-            reading.token_contract,
-            reading.manufacturer_contract,
-            reading.hardware_license_contract,
-            reading.vehicle_contract,
-            reading.license_contract,
-        )
-    event.kind = Kind.UNDECODABLE.value if isinstance(reading, Undecodable) else Kind.UNMAPPED.value
-    return None

@@ -1,7 +1,8 @@
 """How claims, pairings and reprovisioning change a device's row. Each function edits the row in place."""
 
 from indexer.fold import devices
-from indexer.fold.row_changes import Ledger, Placed
+from indexer.fold.located_fact import LocatedFact
+from indexer.fold.row_changes import RowChanges
 from schema.events import ZERO_ADDRESS
 from schema.tables.rows import DeviceVersion
 
@@ -28,16 +29,16 @@ def set_beneficiary(version: DeviceVersion, beneficiary: bytes) -> None:
     version.beneficiary = None if beneficiary == ZERO_ADDRESS else beneficiary
 
 
-def leave(ledger: Ledger, at: Placed, device: int, version: DeviceVersion) -> None:
+def leave(changes: RowChanges, located: LocatedFact, device: int, version: DeviceVersion) -> None:
     """Remembers the burned device, for a mint of the same transaction that takes over its address."""
     if version.address is not None:
-        ledger.burned[at.device_contract, version.address] = (device, at.transaction)
+        changes.burned[located.device_contract, version.address] = (device, located.transaction)
 
 
-def succeed(ledger: Ledger, at: Placed, device: int, version: DeviceVersion) -> None:
+def succeed(changes: RowChanges, located: LocatedFact, device: int, version: DeviceVersion) -> None:
     """Links a minted device to the one whose address it takes over."""
     if version.address is None:
         return
-    burned, transaction = ledger.burned.get((at.device_contract, version.address), (device, None))
-    if transaction == at.transaction and burned != device:
+    burned, transaction = changes.burned.get((located.device_contract, version.address), (device, None))
+    if transaction == located.transaction and burned != device:
         version.predecessor_id = burned

@@ -1,6 +1,8 @@
 """How grants begin and end, by the policy of their source."""
 
-from indexer.fold.row_changes import GrantKey, Ledger, Placed
+from indexer.changes import GrantKey
+from indexer.fold.located_fact import LocatedFact
+from indexer.fold.row_changes import RowChanges
 from schema.events import UserAuthorized
 from schema.profile.model import GrantPolicy, ZeroExpiry
 from schema.tables import rows
@@ -8,38 +10,40 @@ from schema.tables.values import OPEN, saturate, text_key, uint256_bytes
 from schema.vocabulary import AuthorizationEndReason
 
 
-def authorize(ledger: Ledger, policy: GrantPolicy, at: Placed, fact: UserAuthorized, device: int) -> None:
+def authorize(
+    changes: RowChanges, policy: GrantPolicy, located: LocatedFact, fact: UserAuthorized, device: int
+) -> None:
     """Grants, in the place of the open grant of the same key; or ends that one, where the policy says so."""
     key = (device, fact.user, fact.source, fact.scope)
     expires_at = expiry(policy, fact)
     if expires_at is None:
-        end_grant(ledger, key, at, AuthorizationEndReason.REVOKED)
+        end_grant(changes, key, located, AuthorizationEndReason.REVOKED)
         return
-    end_grant(ledger, key, at, AuthorizationEndReason.REPLACED)
+    end_grant(changes, key, located, AuthorizationEndReason.REPLACED)
     row = rows.Authorization(
         device,
-        at.position,
+        located.position,
         fact.user,
         fact.source,
         fact.scope,
         expires_at,
-        at.block_time,
+        located.block_time,
         organization=fact.organization or None,
         organization_key=text_key(fact.organization),
         permissions=None if fact.permissions is None else uint256_bytes(fact.permissions),
         agreement_uri=fact.agreement_uri or None,
     )
-    ledger.authorizations.start(key, row)
-    ledger.grants_of.setdefault(device, set()).add(key)
+    changes.authorization.start(key, row)
+    changes.grants_of.setdefault(device, set()).add(key)
 
 
-def end_grant(ledger: Ledger, key: GrantKey, at: Placed, reason: AuthorizationEndReason) -> None:
+def end_grant(changes: RowChanges, key: GrantKey, located: LocatedFact, reason: AuthorizationEndReason) -> None:
     """Ends the open grant of the key, if there is one."""
-    if key in ledger.authorizations.open:
-        grant = ledger.authorizations.end(key, at.position)
-        grant.ended_at = at.block_time
+    if key in changes.authorization.open:
+        grant = changes.authorization.end(key, located.position)
+        grant.ended_at = located.block_time
         grant.end_reason = reason.value
-        ledger.grants_of[key[0]].discard(key)
+        changes.grants_of[key[0]].discard(key)
 
 
 def expiry(policy: GrantPolicy, fact: UserAuthorized) -> int | None:

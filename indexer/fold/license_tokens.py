@@ -2,7 +2,8 @@
 
 from typing import assert_never
 
-from indexer.fold.row_changes import Ledger, Placed
+from indexer.fold.located_fact import LocatedFact
+from indexer.fold.row_changes import RowChanges
 from schema.events import (
     ZERO_ADDRESS,
     LicenseMinted,
@@ -22,20 +23,22 @@ from schema.tables.values import text_key
 # Manufacturers
 
 
-def apply_to_manufacturer(ledger: Ledger, at: Placed, fact: ManufacturerFact, *, licensed_by_tokens: bool) -> int:
+def apply_to_manufacturer(
+    changes: RowChanges, located: LocatedFact, fact: ManufacturerFact, *, licensed_by_tokens: bool
+) -> int:
     """Applies the fact and returns the manufacturer. `licensed_by_tokens`: its licence is what its owner holds."""
-    manufacturer = ledger.manufacturer(at, fact.manufacturer_id)
+    manufacturer = changes.manufacturer(located, fact.manufacturer_id)
     match fact:
         case ManufacturerMinted():
             if fact.name is not None:
-                version = ledger.manufacturer_versions.change(manufacturer, at.position)
+                version = changes.manufacturer_version.change(manufacturer, located.position)
                 version.name = fact.name or None
                 version.name_key = text_key(fact.name)
         case ManufacturerTransferred():
-            version = ledger.manufacturer_versions.change(manufacturer, at.position)
+            version = changes.manufacturer_version.change(manufacturer, located.position)
             version.account = _holder(fact.recipient)
             if licensed_by_tokens:
-                _license_manufacturer(ledger, at, manufacturer)
+                _license_manufacturer(changes, located, manufacturer)
         case ManufacturerAttributeSet():
             pass  # kept in the history only
         case _:
@@ -46,39 +49,39 @@ def apply_to_manufacturer(ledger: Ledger, at: Placed, fact: ManufacturerFact, *,
 # Licences
 
 
-def apply_to_license(ledger: Ledger, at: Placed, fact: LicenseTokenFact) -> tuple[int, int | None]:
+def apply_to_license(changes: RowChanges, located: LocatedFact, fact: LicenseTokenFact) -> tuple[int, int | None]:
     """Applies the fact; returns the licence, and the first manufacturer whose owner holds it or did till now."""
-    license = ledger.license(at, fact.license_id)
-    version = ledger.license_versions.change(license, at.position)
+    license = changes.license(located, fact.license_id)
+    version = changes.license_version.change(license, located.position)
     accounts = {version.holder}
     match fact:
         case LicenseMinted():
             version.holder = _holder(fact.account)
-            _grant(version, at)
+            _grant(version, located)
         case LicenseTransferred():
             if fact.sender == ZERO_ADDRESS:
-                _grant(version, at)
+                _grant(version, located)
             if fact.recipient != ZERO_ADDRESS:
                 version.holder = fact.recipient
             elif version.revocation_position is None:
-                _revoke(version, at)  # who held it last has lost it
+                _revoke(version, located)  # who held it last has lost it
         case LicenseRevoked():
-            _revoke(version, at)
+            _revoke(version, located)
         case _:
             assert_never(fact)
     accounts.add(version.holder)
     concerned = sorted(
-        id for id, held in ledger.manufacturer_versions.open.items() if held.account and held.account in accounts
+        id for id, held in changes.manufacturer_version.open.items() if held.account and held.account in accounts
     )
     for manufacturer in concerned:
-        _license_manufacturer(ledger, at, manufacturer)
+        _license_manufacturer(changes, located, manufacturer)
     return license, concerned[0] if concerned else None
 
 
-def _license_manufacturer(ledger: Ledger, at: Placed, manufacturer: int) -> None:
+def _license_manufacturer(changes: RowChanges, located: LocatedFact, manufacturer: int) -> None:
     """Gives the manufacturer the licence that its owner holds: one in force before one revoked, the newest of each."""
-    version = ledger.manufacturer_versions.change(manufacturer, at.position)
-    held = [row for row in ledger.license_versions.open.values() if row.holder and row.holder == version.account]
+    version = changes.manufacturer_version.change(manufacturer, located.position)
+    held = [row for row in changes.license_version.open.values() if row.holder and row.holder == version.account]
     best = max(held, key=_worth, default=None)
     version.grant_position = None if best is None else best.grant_position
     version.granted_at = None if best is None else best.granted_at
@@ -90,23 +93,23 @@ def _worth(license: LicenseVersion) -> tuple[bool, int]:
     return license.revocation_position is None, license.grant_position or license.license_id
 
 
-def _grant(version: LicenseVersion, at: Placed) -> None:
-    version.grant_position, version.granted_at = at.position, at.block_time
+def _grant(version: LicenseVersion, located: LocatedFact) -> None:
+    version.grant_position, version.granted_at = located.position, located.block_time
     version.revocation_position = version.revoked_at = None
 
 
-def _revoke(version: LicenseVersion, at: Placed) -> None:
-    version.revocation_position, version.revoked_at = at.position, at.block_time
+def _revoke(version: LicenseVersion, located: LocatedFact) -> None:
+    version.revocation_position, version.revoked_at = located.position, located.block_time
 
 
 # Vehicles
 
 
-def apply_to_vehicle(ledger: Ledger, at: Placed, fact: VehicleFact) -> int:
+def apply_to_vehicle(changes: RowChanges, located: LocatedFact, fact: VehicleFact) -> int:
     """Applies the fact and returns the vehicle. Ownership comes from the transfer alone."""
-    vehicle = ledger.vehicle(at, fact.vehicle_id)
+    vehicle = changes.vehicle(located, fact.vehicle_id)
     if isinstance(fact, VehicleTransferred):
-        ledger.vehicle_versions.change(vehicle, at.position).owner = _holder(fact.recipient)
+        changes.vehicle_version.change(vehicle, located.position).owner = _holder(fact.recipient)
     return vehicle
 
 

@@ -1,33 +1,34 @@
 """Licences: grants, revocations, and what a mint finds them to be worth."""
 
-from indexer.fold.row_changes import Ledger, Placed
+from indexer.fold.located_fact import LocatedFact
+from indexer.fold.row_changes import RowChanges
 from schema.events import ZERO_ADDRESS, HardwareLicensed, ManufacturerLicensed
 from schema.licenses import license_status
-from schema.tables.rows import License
+from schema.tables.rows import LicenseTerms
 from schema.tables.values import OPEN, saturate, text_key
 from schema.vocabulary import LicenseStatus, Verdict
 
 NOT_LICENSED = (LicenseStatus.NONE, LicenseStatus.REVOKED, LicenseStatus.EXPIRED)
 
 
-def license_manufacturer(ledger: Ledger, at: Placed, fact: ManufacturerLicensed) -> int:
+def license_manufacturer(changes: RowChanges, located: LocatedFact, fact: ManufacturerLicensed) -> int:
     """Applies the fact and returns the manufacturer."""
-    manufacturer = ledger.manufacturer(at, fact.manufacturer_id)
-    version = ledger.manufacturer_versions.change(manufacturer, at.position)
+    manufacturer = changes.manufacturer(located, fact.manufacturer_id)
+    version = changes.manufacturer_version.change(manufacturer, located.position)
     if fact.account is not None:
         version.account = None if fact.account == ZERO_ADDRESS else fact.account
     if fact.name is not None:
         version.name = fact.name or None
         version.name_key = text_key(fact.name)
-    grant(version, at.position, at.block_time, fact)
+    grant(version, located.position, located.block_time, fact)
     return manufacturer
 
 
-def license_hardware(ledger: Ledger, at: Placed, fact: HardwareLicensed) -> tuple[int, int | None]:
+def license_hardware(changes: RowChanges, located: LocatedFact, fact: HardwareLicensed) -> tuple[int, int | None]:
     """Applies the fact and returns the licence, and the manufacturer where the fact names one."""
-    license = ledger.hardware_license(at, fact.hardware_license_id)
-    maker = None if fact.manufacturer_id is None else ledger.manufacturer(at, fact.manufacturer_id)
-    version = ledger.hardware_license_versions.change(license, at.position)
+    license = changes.hardware_license(located, fact.hardware_license_id)
+    maker = None if fact.manufacturer_id is None else changes.manufacturer(located, fact.manufacturer_id)
+    version = changes.hardware_license_version.change(license, located.position)
     if maker is not None:
         version.manufacturer_id = maker
     if fact.model is not None:
@@ -36,11 +37,11 @@ def license_hardware(ledger: Ledger, at: Placed, fact: HardwareLicensed) -> tupl
     if fact.hardware_revision is not None:
         version.hardware_revision = fact.hardware_revision or None
         version.hardware_revision_key = text_key(fact.hardware_revision)
-    grant(version, at.position, at.block_time, fact)
+    grant(version, located.position, located.block_time, fact)
     return license, maker
 
 
-def grant(version: License, position: int, block_time: int, fact: ManufacturerLicensed | HardwareLicensed) -> None:
+def grant(version: LicenseTerms, position: int, block_time: int, fact: ManufacturerLicensed | HardwareLicensed) -> None:
     """Grants or renews: a later grant clears a revocation. An expiry of zero is never."""
     version.license_uri = fact.license_uri or None
     version.license_hash = fact.license_hash
@@ -50,13 +51,13 @@ def grant(version: License, position: int, block_time: int, fact: ManufacturerLi
     version.revocation_position = version.revoked_at = version.revocation_reason = None
 
 
-def revoke(version: License, position: int, block_time: int, reason: str | None) -> None:
+def revoke(version: LicenseTerms, position: int, block_time: int, reason: str | None) -> None:
     version.revocation_position = position
     version.revoked_at = block_time
     version.revocation_reason = reason or None
 
 
-def status_of(version: License, clock: int, *, history_is_whole: bool) -> LicenseStatus:
+def status_of(version: LicenseTerms, clock: int, *, history_is_whole: bool) -> LicenseStatus:
     """Returns what the licence is worth at `clock`, unix seconds."""
     return license_status(
         granted=version.grant_position is not None,

@@ -1,9 +1,9 @@
-"""What the profile and the watch set say beyond the facts, put together for the fold."""
+"""The policy of the fold: what the profile and the watch set say beyond the facts."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import cache
 
-from indexer.fold.fold import Rules
 from schema.events import DeviceMinted
 from schema.licenses import (
     hardware_licensing_is_whole,
@@ -11,12 +11,28 @@ from schema.licenses import (
     licensed_by_tokens,
     manufacturer_licensing_is_whole,
 )
-from schema.profile.model import Profile, Reader
+from schema.profile.model import GrantPolicy, Profile, Reader
 
 
-def rules_of(profile: Profile, reader: Reader, whole: Collection[bytes]) -> Rules:
-    """Returns the rules. `whole`: the contracts that are watched from their first block."""
-    return Rules(
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the profile and the watch set say beyond the facts: grant policies, and where absence means something.
+
+    The functions take the contract whose ids are meant. `licensed_by_tokens`: a manufacturer's licence is an NFT that
+    its owner holds. `claims_provision`: no provisioning is recorded, and a claim stands for it.
+    """
+
+    grant_policies: Mapping[str, GrantPolicy]
+    mints_are_whole: Callable[[bytes], bool]
+    manufacturer_licenses_are_whole: Callable[[bytes], bool]
+    hardware_licenses_are_whole: Callable[[bytes], bool]
+    licensed_by_tokens: bool
+    claims_provision: Callable[[bytes], bool]
+
+
+def policy_of(profile: Profile, reader: Reader, whole: Collection[bytes]) -> Policy:
+    """Returns the policy. `whole`: the contracts that are watched from their first block."""
+    return Policy(
         grant_policies=profile.grant_policies,
         mints_are_whole=cache(lambda contract: history_is_whole(reader, whole, contract, DeviceMinted)),
         manufacturer_licenses_are_whole=cache(

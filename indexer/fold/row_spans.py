@@ -1,4 +1,4 @@
-"""Spans of one table in the making: what is open, what a batch opened, and which stored rows it closed."""
+"""RowSpans of one table in the making: what is open, what a batch opened, and which stored rows it closed."""
 
 from collections.abc import Hashable
 from copy import copy
@@ -16,7 +16,7 @@ SpanT = TypeVar("SpanT", bound=Span)
 KeyT = TypeVar("KeyT", bound=Hashable)
 
 
-class Spans(Generic[KeyT, SpanT]):
+class RowSpans(Generic[KeyT, SpanT]):
     """Open rows by key. A row that the batch opens is still ours to change; a stored row is only closed.
 
     With `one_a_block`, the changes of one block make one row, begun at the last of them. `opened` are the rows to

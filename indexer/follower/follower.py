@@ -93,9 +93,9 @@ class Follower:
         hosts = ", ".join(host.name for host in opened.pool.hosts)
         tell(log, INFO, "following", " chain={chain} hosts={hosts}", chain=opened.chain_id, hosts=hosts)
         store = opened.store(self.lease)
-        store.work = self.record.work
+        store.timings = self.record.timings
         heads = HeadListener(self.ws_url, opened.chain_id, store, self.record, self._wake)
-        steps = StepLoop(opened.chain, store, heads, self.record)
+        steps = StepLoop(opened.chain, store, opened.interpretation, heads, self.record)
         stepping = asyncio.create_task(steps.run(self._stopping))
         tasks = {stepping, asyncio.create_task(heads.listen())}
         if self.verify:

@@ -15,6 +15,7 @@ from indexer.follower.heads import HeadListener
 from indexer.observe.counters import Record
 from indexer.retry import AGAIN, Backoff
 from indexer.store import Fenced, Store
+from indexer.sync.interpretation import Interpretation
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
 from schema.program.logs import tell
 
@@ -28,9 +29,12 @@ class StepLoop:
     database holds since when and why.
     """
 
-    def __init__(self, chain: Chain, store: Store, heads: HeadListener, record: Record) -> None:
+    def __init__(
+        self, chain: Chain, store: Store, interpretation: Interpretation, heads: HeadListener, record: Record
+    ) -> None:
         self.chain = chain
         self.store = store
+        self.interpretation = interpretation
         self.heads = heads
         self.record = record
         self.is_idle = False
@@ -43,7 +47,7 @@ class StepLoop:
             self.heads.wake.clear()
             began = time.monotonic()
             try:
-                outcome = await step(self.chain, self.store, pace)
+                outcome = await step(self.chain, self.store, self.interpretation, pace)
             except Fenced as error:
                 tell(log, WARNING, "fenced off", ": {error}", error=str(error))
                 return

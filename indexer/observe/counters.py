@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from indexer.store.timings import Work
+from indexer.store.timings import Timings
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Outcome, RolledBack, UpToDate
 from schema.program.metrics import Histogram
 
@@ -24,7 +24,7 @@ class Record:
     leases: int = 0
     steps: dict[str, int] = field(default_factory=dict)
     duration: Histogram = field(default_factory=lambda: Histogram(STEP_SECONDS))
-    work: Work = field(default_factory=Work)
+    timings: Timings = field(default_factory=Timings)
     blocks: int = 0
     facts: int = 0
     depth: Histogram = field(default_factory=lambda: Histogram(REORG_BLOCKS))

@@ -1,7 +1,7 @@
 """The only SQL that writes."""
 
 from indexer.store.checkpoint import Checkpoint, Fenced, KeptBlock
-from indexer.store.rollback import Cause, Undone
-from indexer.store.store import Store, Stored
+from indexer.store.rollback import Cause, RollbackCounts
+from indexer.store.store import Store, Written
 
-__all__ = ["Cause", "Checkpoint", "Fenced", "KeptBlock", "Store", "Stored", "Undone"]
+__all__ = ["Cause", "Checkpoint", "Fenced", "KeptBlock", "RollbackCounts", "Store", "Written"]

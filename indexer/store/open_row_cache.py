@@ -1,7 +1,7 @@
 """Open rows of the devices that were written last, as they were committed: most events are of such a device.
 
-The one state that outlives a step. It holds for the checkpoint at which it was noted and no other, and a step that
-fails, a rollback and a rebuild drop it. The rows are never changed: the ledger copies what it changes.
+The only state that outlives a step. It holds for the checkpoint at which it was noted and no other; a step that fails,
+a rollback and a rebuild drop it. The rows are never changed: the fold copies what it changes.
 """
 
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
-from indexer.fold.row_changes import OpenRows, TokenKey
+from indexer.changes import OpenRows, TokenKey
 from schema.tables import rows
 
 MOST_ROWS = 30_000
@@ -20,7 +20,7 @@ MOST_PACKED = 40_000
 
 
 class DeviceRows(Struct, gc=False, array_like=True):
-    """All that is open of a device. Rows of one device are forgotten together."""
+    """All open rows of a device. Rows of one device are forgotten together."""
 
     id: int
     version: rows.DeviceVersion
@@ -37,7 +37,7 @@ _encoder = Encoder()
 _decoder = Decoder(DeviceRows)
 
 
-class Recent:
+class OpenRowCache:
     """Devices by token, those written last at the end; those written longer ago packed."""
 
     def __init__(self, most_rows: int = MOST_ROWS, most_packed: int = MOST_PACKED) -> None:
@@ -48,37 +48,42 @@ class Recent:
         self._rows = 0
         self._checkpoint = b""
 
-    def at(self, checkpoint: bytes) -> "Recent":
-        """Returns this where it was noted at the checkpoint of this block hash, else one that knows nothing."""
-        return self if checkpoint == self._checkpoint else Recent(self.most_rows, self.most_packed)
+    def at(self, checkpoint: bytes) -> "OpenRowCache":
+        """Returns this cache if it was noted at the checkpoint of this block hash, else an empty one."""
+        return self if checkpoint == self._checkpoint else self.empty()
 
-    def recall(self, named: Iterable[TokenKey]) -> tuple[OpenRows, set[TokenKey]]:
-        """Returns what is known of the devices named, and those of which nothing is known."""
-        found = OpenRows()
-        unknown: set[TokenKey] = set()
-        for key in named:
+    def empty(self) -> "OpenRowCache":
+        """Returns an empty cache of the same size."""
+        return OpenRowCache(self.most_rows, self.most_packed)
+
+    def recall(self, devices: Iterable[TokenKey]) -> tuple[OpenRows, set[TokenKey]]:
+        """Returns the open rows of those devices that are in the cache, and the tokens of the others."""
+        open_rows = OpenRows()
+        ids = open_rows.ids["device"]
+        uncached: set[TokenKey] = set()
+        for key in devices:
             device = self._devices.get(key) or self._unpacked(key)
             if device is None:
-                unknown.add(key)
+                uncached.add(key)
                 continue
-            found.devices[key] = device.id
-            found.device_versions[device.id] = device.version
-            found.device_activities[device.id] = device.activity
+            ids[key] = device.id
+            open_rows.device_version[device.id] = device.version
+            open_rows.device_activity[device.id] = device.activity
             for attribute in device.attributes:
-                found.device_attributes[device.id, attribute.name] = attribute
+                open_rows.device_attribute[device.id, attribute.name] = attribute
             for grant in device.grants:
-                found.authorizations[device.id, grant.user_address, grant.source, grant.scope] = grant
-        return found, unknown
+                open_rows.authorization[device.id, grant.user_address, grant.source, grant.scope] = grant
+        return open_rows, uncached
 
-    def note(self, checkpoint: bytes, after: OpenRows) -> None:
-        """Notes what is open of the devices of a batch, now that it is committed."""
+    def note(self, checkpoint: bytes, open_rows: OpenRows) -> None:
+        """Notes the open rows of a batch's devices, after it was committed."""
         devices = {
-            id: (key, DeviceRows(id, after.device_versions[id], after.device_activities[id], [], []))
-            for key, id in after.devices.items()
+            id: (key, DeviceRows(id, open_rows.device_version[id], open_rows.device_activity[id], [], []))
+            for key, id in open_rows.ids["device"].items()
         }
-        for attribute in after.device_attributes.values():
+        for attribute in open_rows.device_attribute.values():
             devices[attribute.device_id][1].attributes.append(attribute)
-        for grant in after.authorizations.values():
+        for grant in open_rows.authorization.values():
             devices[grant.device_id][1].grants.append(grant)
         for key, device in devices.values():
             self._packed.pop(key, None)

@@ -7,6 +7,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, text
 
 from indexer.store.checkpoint import Checkpoint
+from schema.tables.kinds import IDENTITIES, LIFECYCLE, SPANS, VERIFICATION
 from schema.tables.values import OPEN, end_of_block
 
 
@@ -15,39 +16,18 @@ class Cause(StrEnum):
     OPERATOR = "OPERATOR"
 
 
-class Undone(Struct, frozen=True):
-    """What a rollback took back, in rows of `block` and `event`."""
+class RollbackCounts(Struct, frozen=True):
+    """The rows of `block` and `event` that a rollback deleted, and all `rows` that it deleted or opened again."""
 
     blocks: int
     events: int
     rows: int
 
 
-LIFECYCLE = ("test_result", "firmware_update", "factory_reset", "end_of_life_step", "transfer")
-
-SPANS = {
-    "device_version": "device_id",
-    "device_activity": "device_id",
-    "device_attribute": "device_id",
-    "authorization": "device_id",
-    "manufacturer_version": "manufacturer_id",
-    "hardware_license_version": "hardware_license_id",
-    "vehicle_version": "vehicle_id",
-    "license_version": "license_id",
-}
-"""The tables of spans, with the column of `event` that names whose span an event may have changed."""
-
-SMALL_SPANS = ("manufacturer_version",)
-"""Tables searched whole: the transfer of a licence changes all manufacturers that its holders own, and names one."""
-
-IDENTITIES = ("device", "manufacturer", "hardware_license", "vehicle", "license")
-
-VERIFICATION = {"verified_header": "number", "receipt_proof": "block_number", "verification_failure": "number"}
-"""What was found out about blocks, with the column of the block's number."""
-
-
-def undo(connection: Connection, before: Checkpoint, ancestor: tuple[int, bytes], cause: Cause) -> Undone:
-    """Takes back all rows above the ancestor (number, hash); a fork's blocks and events move to the orphan tables."""
+def delete_above(
+    connection: Connection, before: Checkpoint, ancestor: tuple[int, bytes], cause: Cause
+) -> RollbackCounts:
+    """Deletes all rows above the ancestor (number, hash); the blocks and events of a fork move to the orphan tables."""
     at = {"chain_id": before.chain_id, "ancestor": ancestor[0], "p": end_of_block(ancestor[0])}
     if cause is Cause.FORK:
         _keep_evidence(connection, before, ancestor, cause)
@@ -60,23 +40,21 @@ def undo(connection: Connection, before: Checkpoint, ancestor: tuple[int, bytes]
     connection.execute(text(judged), at)
     events = connection.execute(text("DELETE FROM event WHERE chain_id = :chain_id AND position > :p"), at)
     blocks = connection.execute(text("DELETE FROM block WHERE chain_id = :chain_id AND number > :ancestor"), at)
-    return Undone(blocks.rowcount, events.rowcount, rows + blocks.rowcount + events.rowcount)
+    return RollbackCounts(blocks.rowcount, events.rowcount, rows + blocks.rowcount + events.rowcount)
 
 
 def _reopen_spans(connection: Connection, at: dict[str, int]) -> int:
     """Returns how many rows are deleted or open again."""
     rows = 0
-    for table, owner in SPANS.items():
+    for table in SPANS.values():
         touched = "chain_id = :chain_id"
-        if table not in SMALL_SPANS:
-            touched += f""" AND ({owner} > :p OR {owner} IN (SELECT {owner} FROM event
-                WHERE chain_id = :chain_id AND position > :p AND {owner} IS NOT NULL))"""
-        ended = ", ended_at = NULL, end_reason = NULL" if table == "authorization" else ""
-        deleted = connection.execute(text(f'DELETE FROM "{table}" WHERE {touched} AND valid_from > :p'), at)
+        if table.events_name_owner:
+            touched += f""" AND ({table.owner} > :p OR {table.owner} IN (SELECT {table.owner} FROM event
+                WHERE chain_id = :chain_id AND position > :p AND {table.owner} IS NOT NULL))"""
+        open_ends = ", ".join(f"{column} = {OPEN if column == 'valid_to' else 'NULL'}" for column in table.end_columns)
+        deleted = connection.execute(text(f'DELETE FROM "{table.name}" WHERE {touched} AND valid_from > :p'), at)
         reopened = connection.execute(
-            text(
-                f'UPDATE "{table}" SET valid_to = {OPEN}{ended} WHERE {touched} AND valid_to > :p AND valid_to < {OPEN}'
-            ),
+            text(f'UPDATE "{table.name}" SET {open_ends} WHERE {touched} AND valid_to > :p AND valid_to < {OPEN}'),
             at,
         )
         rows += deleted.rowcount + reopened.rowcount

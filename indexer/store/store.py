@@ -1,23 +1,23 @@
-"""The store: one chain's tables, written in whole steps.
+"""The store: reads and writes the tables of one chain.
 
 A step is computed from the open rows as they are at the checkpoint, then written in one transaction whose first
-statement swaps the checkpoint. Had anyone else written meanwhile, the swap fails and nothing of the step is stored.
+statement swaps the checkpoint. If another writer has committed meanwhile, the swap fails and nothing of the step is
+stored.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 
 from msgspec import Struct
+from msgspec.structs import astuple
 from sqlalchemy import Connection, Engine, text
 
 from indexer.chain.batch import Batch, BlockLogs
 from indexer.chain.disagreement import Disagreement
 from indexer.chain.headers import Heads
-from indexer.decode.decode import read, read_event
-from indexer.fold.fold import Changes, Rules, fold
-from indexer.fold.row_changes import Placed, named_by
-from indexer.store.bulk import close, insert, update
+from indexer.changes import Changes, Names, OpenRows
+from indexer.store.bulk import Values, insert, insert_values
 from indexer.store.checkpoint import (
     Checkpoint,
     Fenced,
@@ -29,76 +29,51 @@ from indexer.store.checkpoint import (
     write_head_source,
     write_heads,
 )
-from indexer.store.contract_calls import completed
+from indexer.store.contract_calls import load_results
 from indexer.store.digest import block_digest
 from indexer.store.disagreements import resolve_disagreements, write_disagreements
 from indexer.store.lease import show_life
-from indexer.store.open_row_cache import Recent
+from indexer.store.open_row_cache import OpenRowCache
 from indexer.store.open_rows import load_open_rows
-from indexer.store.rollback import IDENTITIES, LIFECYCLE, SPANS, Cause, Undone, undo
+from indexer.store.rewriting import SORT_MEMORY, Rewriting, indexes_built_last, write_changes
+from indexer.store.rollback import Cause, RollbackCounts, delete_above
 from indexer.store.statistics import ANALYZE, maintain
-from indexer.store.timings import Work
+from indexer.store.timings import Timings
 from indexer.store.wal import shorten_wal
 from indexer.store.watch_set import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
-from schema.events import Kind
-from schema.profile.model import Profile, Reader
+from schema.profile.calls import ContractCall
+from schema.profile.model import Profile
 from schema.tables import rows
 from schema.tables.indexes import SECONDARY_INDEXES
-from schema.tables.values import block_of, end_of_block
+from schema.tables.kinds import DERIVED
+from schema.tables.rows import EventLog, EventReading
 
-REBUILD_CHUNK = 10_000
-SORT_MEMORY = "PRAGMA cache_size = -8192"
-"""On SQLite every thread that sorts takes as much memory as the cache may; what is more goes to disk."""
-DERIVED = (*SPANS, *LIFECYCLE, *IDENTITIES)
-"""The tables that a rebuild writes anew, row by row."""
-READ_COLUMNS = (
-    "kind",
-    "device_id",
-    "manufacturer_id",
-    "hardware_license_id",
-    "vehicle_id",
-    "license_id",
-    "event_time",
-    "biz_step",
-    "disposition",
-    "flags",
-)
-"""The columns of `event` that a rebuild finds anew, and writes where they are others."""
+LOG_COLUMNS = EventLog.__struct_fields__
+READING_COLUMNS = EventReading.__struct_fields__
+
+_log_values = attrgetter(*LOG_COLUMNS)
 
 
-class Stored(Struct, frozen=True):
-    """What a step wrote."""
+class Written(Struct, frozen=True):
+    """The number of blocks and events that a step stored, and of events that are facts."""
 
     blocks: int
     events: int
     facts: int
 
 
-_read_columns = attrgetter(*READ_COLUMNS)
-
-
-class StoredEvent(Struct, frozen=True):
-    """An event to be read again, its block's time, and what is stored of the last reading: READ_COLUMNS."""
-
-    event: rows.Event
-    block_time: int
-    read: tuple[int | None, ...]
-
-
 class Store:
-    """Writes one chain. `reader` reads logs by the profile, `rules` say what facts mean beyond themselves.
+    """Reads and writes one chain.
 
     `epoch` is this writer's, given by the lease: a checkpoint of another epoch belongs to another writer.
     """
 
-    def __init__(self, engine: Engine, chain_id: int, reader: Reader, rules: Rules, epoch: int) -> None:
+    def __init__(self, engine: Engine, chain_id: int, epoch: int) -> None:
         self.engine = engine
         self.epoch = epoch
         self.chain_id = chain_id
-        self.reader = reader
-        self.rules = rules
-        self.recent = Recent()
-        self.work = Work()
+        self.open_row_cache = OpenRowCache()
+        self.timings = Timings()
 
     def checkpoint(self) -> Checkpoint:
         """Returns how far the chain has been indexed."""
@@ -113,28 +88,48 @@ class Store:
         with self.engine.begin() as connection:
             return self._kept_blocks(connection, at_or_below, limit)
 
-    def commit(self, before: Checkpoint, batch: Batch, heads: Heads) -> Stored:
-        """Stores a batch on top of the checkpoint. Raises Fenced where the checkpoint has moved."""
-        recent, self.recent = self.recent.at(before.hash), Recent()  # a step that fails drops it
-        events, facts = read(self.reader, batch.blocks)
-        with self.work.timed("read"), self.engine.begin() as connection:
-            facts = completed(connection, self.chain_id, self.reader.calls, facts)
-            open_rows = load_open_rows(connection, self.chain_id, named_by(facts), recent)
-        changes = fold(open_rows, facts, self.rules)
-        _apply_readings(events, changes)
-        blocks, digest = self._block_rows(before, batch)
-        with self.work.timed("commit"), self._writing() as connection:
+    def contract_results(self, calls: Iterable[ContractCall]) -> Mapping[ContractCall, bytes]:
+        """Returns the stored result of each call that has one."""
+        with self.engine.begin() as connection:
+            return load_results(connection, self.chain_id, calls)
+
+    def open_rows(self, before: Checkpoint, names: Names) -> OpenRows:
+        """Returns ids and open rows of all that is named, as they are at the checkpoint."""
+        with self.timings.transaction("read"), self.engine.begin() as connection:
+            return load_open_rows(connection, self.chain_id, names, self.open_row_cache.at(before.hash))
+
+    def forget_open_rows(self) -> None:
+        """Drops the cache of open rows, as a step that fails must."""
+        self.open_row_cache = self.open_row_cache.empty()
+
+    def commit(
+        self,
+        before: Checkpoint,
+        batch: Batch,
+        readings: Mapping[int, EventReading],
+        changes: Changes,
+        heads: Heads,
+    ) -> Written:
+        """Stores a batch on top of the checkpoint; `readings` of all its logs, by position.
+
+        Raises Fenced if the checkpoint has moved.
+        """
+        cache = self.open_row_cache.at(before.hash)
+        with self.timings.stage("digest"):
+            blocks, digest = _block_rows(before, batch)
+        with self.timings.stage("write"), self.timings.transaction("commit"), self._writing() as connection:
             move_checkpoint(connection, before, batch.last, digest)
             write_heads(connection, before, heads)
             insert(connection, self.chain_id, "block", blocks)
-            insert(connection, self.chain_id, "event", events)
-            self._write(connection, changes)
+            columns = (*LOG_COLUMNS, *READING_COLUMNS)
+            insert_values(connection, self.chain_id, "event", columns, list(_event_values(batch, readings)))
+            write_changes(connection, self.chain_id, changes)
             self._prune(connection, before, batch.last.number, heads)
             resolve_disagreements(connection, self.chain_id)
-        recent.note(batch.last.hash, changes.open)
-        self.recent = recent
-        self.work.stored(events)
-        return Stored(len(batch.blocks), len(events), len(facts))
+        cache.note(batch.last.hash, changes.open_rows)
+        self.open_row_cache = cache
+        self.timings.stored(reading.kind for reading in readings.values())
+        return Written(len(batch.blocks), len(readings), len(changes.readings))
 
     def note_heads(self, before: Checkpoint, heads: Heads) -> None:
         """Stores where the provider's head is, when there is nothing to index."""
@@ -158,18 +153,18 @@ class Store:
             write_disagreements(connection, self.chain_id, self.epoch, found)
             resolve_disagreements(connection, self.chain_id)
 
-    def roll_back(self, before: Checkpoint, ancestor: KeptBlock, cause: Cause) -> Undone:
+    def roll_back(self, before: Checkpoint, ancestor: KeptBlock, cause: Cause) -> RollbackCounts:
         """Returns to the state after the ancestor; a fork leaves evidence."""
-        self.recent = Recent()
-        with self.work.timed("rollback"), self._writing() as connection:
+        self.forget_open_rows()
+        with self.timings.transaction("rollback"), self._writing() as connection:
             move_checkpoint(connection, before, ancestor, self._digest_at(connection, ancestor.number))
-            undone = undo(connection, before, (ancestor.number, ancestor.hash), cause)
+            counts = delete_above(connection, before, (ancestor.number, ancestor.hash), cause)
             if cause is Cause.OPERATOR:
                 _lower_finality(connection, before.chain_id, ancestor)
-        self.work.undone += undone.rows
-        return undone
+        self.timings.rolled_back_rows += counts.rows
+        return counts
 
-    def roll_back_to(self, before: Checkpoint, number: int) -> tuple[KeptBlock, Undone]:
+    def roll_back_to(self, before: Checkpoint, number: int) -> tuple[KeptBlock, RollbackCounts]:
         """Rolls back to the last kept block at or below `number`: the state there is the state after `number`."""
         kept = self.kept_blocks(number, 1)
         target = kept[0] if kept else self.origin()
@@ -183,7 +178,7 @@ class Store:
 
     def finish_backfill(self, before: Checkpoint) -> None:
         """Builds the secondary indexes and says that the first backfill is over."""
-        self.recent = Recent()
+        self.forget_open_rows()
         maintain(self.engine)
         for index in SECONDARY_INDEXES:
             with self._writing() as connection:
@@ -200,32 +195,22 @@ class Store:
                 {"yes": True, "chain_id": self.chain_id},
             )
 
-    def rebuild(self, before: Checkpoint, profile: Profile, answers: Sequence[rows.Call] = ()) -> Stored:
-        """Rewrites all derived rows from the stored events, by this profile, in one transaction.
+    @contextmanager
+    def rewriting(self, before: Checkpoint, profile: Profile, results: Sequence[rows.Call] = ()) -> Iterator[Rewriting]:
+        """A transaction in which all derived rows are deleted, to be written again by this profile.
 
-        `answers` are stored first, and complete what the events leave out.
+        `results` of contract calls are stored first.
         """
-        events = facts = 0
-        recent, self.recent = Recent(), Recent()
-        with self._writing() as connection, _indexes_built_last(connection, before):
+        self.forget_open_rows()
+        with self._writing() as connection, indexes_built_last(connection, before):
             hold_fence(connection, before)
-            insert(connection, self.chain_id, "call", answers)
+            insert(connection, self.chain_id, "call", results)
             replace_profile(connection, self.chain_id, profile)
             for table in DERIVED:
                 connection.execute(
                     text(f'DELETE FROM "{table}" WHERE chain_id = :chain_id'), {"chain_id": self.chain_id}
                 )
-            for chunk in self._stored_events(connection):
-                placed = completed(connection, self.chain_id, self.reader.calls, self._read_again(chunk))
-                open_rows = load_open_rows(connection, self.chain_id, named_by(placed), recent)
-                changes = fold(open_rows, placed, self.rules)
-                recent.note(before.hash, changes.open)
-                _apply_readings([stored.event for stored in chunk], changes)
-                changed = [stored.event for stored in chunk if _read_columns(stored.event) != stored.read]
-                update(connection, self.chain_id, "event", READ_COLUMNS, ("position",), changed)
-                self._write(connection, changes)
-                events, facts = events + len(chunk), facts + len(placed)
-        return Stored(0, events, facts)
+            yield Rewriting(connection, self.chain_id)
 
     # Writing
 
@@ -235,24 +220,6 @@ class Store:
         with self.engine.begin() as connection:
             yield connection
         shorten_wal(self.engine)
-
-    def _write(self, connection: Connection, changes: Changes) -> None:
-        for table, closed in changes.closed.items():
-            close(connection, self.chain_id, table, closed)
-        for table, inserted in changes.inserted.items():
-            insert(connection, self.chain_id, table, inserted)
-
-    def _block_rows(self, before: Checkpoint, batch: Batch) -> tuple[list[rows.Block], tuple[bytes, int]]:
-        """Returns the rows of the batch's blocks, each with its digest, and the last digest with its block."""
-        digest, number = before.digest, before.digest_number
-        found: list[rows.Block] = []
-        for block in batch.blocks:
-            if block.logs:
-                digest, number = block_digest(digest, block.header.hash, block.logs), block.header.number
-            found.append(_block_row(block, digest if block.logs else None))
-        if not found or found[-1].number != batch.last.number:
-            found.append(_block_row(BlockLogs(batch.last, (), 0), None))
-        return found, (digest, number)
 
     def _prune(self, connection: Connection, before: Checkpoint, indexed: int, heads: Heads) -> None:
         """Drops headers that no reorg can ask for any more and that hold none of our events."""
@@ -295,78 +262,18 @@ class Store:
         contracts = read_watch_set(connection, self.chain_id)
         return digest_of(self.chain_id, contracts), first_block(contracts) - 1
 
-    def _stored_events(self, connection: Connection) -> Iterator[list[StoredEvent]]:
-        """Yields stored events in chunks of whole blocks."""
-        after = -1
-        while True:
-            at = {"chain_id": self.chain_id, "after": after, "limit": REBUILD_CHUNK}
-            last = connection.execute(
-                text(
-                    """SELECT max(position) FROM (SELECT position FROM event
-                    WHERE chain_id = :chain_id AND position > :after ORDER BY position LIMIT :limit) AS chunk"""
-                ),
-                at,
-            ).scalar_one()
-            if last is None:
-                return
-            found = connection.execute(
-                text(
-                    f"""SELECT timestamp, position, address, topics, data, transaction_hash, transaction_index,
-                        {", ".join(READ_COLUMNS)}
-                    FROM event JOIN block ON block.chain_id = event.chain_id AND number = position >> 20
-                    WHERE event.chain_id = :chain_id AND position > :after AND position <= :last ORDER BY position"""
-                ),
-                {"chain_id": self.chain_id, "after": after, "last": end_of_block(block_of(last))},
-            )
-            chunk = [
-                StoredEvent(
-                    rows.Event(position, address, topics, data, hash, index, Kind.UNMAPPED.value),
-                    block_time,
-                    tuple(read),
-                )
-                for block_time, position, address, topics, data, hash, index, *read in found
-            ]
-            after = chunk[-1].event.position
-            yield chunk
 
-    def _read_again(self, chunk: Sequence[StoredEvent]) -> list[Placed]:
-        facts = (
-            read_event(self.reader, stored.event, block_of(stored.event.position), stored.block_time)
-            for stored in chunk
-        )
-        return [fact for fact in facts if fact is not None]
-
-
-@contextmanager
-def _indexes_built_last(connection: Connection, before: Checkpoint) -> Iterator[None]:
-    """Takes the indexes of the derived tables away, and builds them when their rows are written."""
-    if connection.dialect.name != "sqlite" or not before.backfilled:
-        yield  # on PostgreSQL nobody could read meanwhile
-        return
-    indexes = [index for index in SECONDARY_INDEXES if index.table in DERIVED]
-    for index in indexes:
-        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {index.name}")
-    yield
-    connection.exec_driver_sql(SORT_MEMORY)
-    for index in indexes:
-        connection.exec_driver_sql(index.ddl)
-
-
-def _apply_readings(events: Sequence[rows.Event], changes: Changes) -> None:
-    """Fills in the derived columns of the events that are facts."""
-    for event in events:
-        reading = changes.readings.get(event.position)
-        if reading is not None:
-            event.kind = int(reading.kind)
-            event.device_id = reading.device_id
-            event.manufacturer_id = reading.manufacturer_id
-            event.hardware_license_id = reading.hardware_license_id
-            event.vehicle_id = reading.vehicle_id
-            event.license_id = reading.license_id
-            event.event_time = reading.event_time
-            event.biz_step = reading.biz_step
-            event.disposition = reading.disposition
-            event.flags = int(reading.flags)
+def _block_rows(before: Checkpoint, batch: Batch) -> tuple[list[rows.Block], tuple[bytes, int]]:
+    """Returns the rows of the batch's blocks, each with its digest, and the last digest with its block."""
+    digest, number = before.digest, before.digest_number
+    blocks: list[rows.Block] = []
+    for block in batch.blocks:
+        if block.logs:
+            digest, number = block_digest(digest, block.header.hash, block.logs), block.header.number
+        blocks.append(_block_row(block, digest if block.logs else None))
+    if not blocks or blocks[-1].number != batch.last.number:
+        blocks.append(_block_row(BlockLogs(batch.last, (), 0), None))
+    return blocks, (digest, number)
 
 
 def _block_row(block: BlockLogs, digest: bytes | None) -> rows.Block:
@@ -382,6 +289,12 @@ def _block_row(block: BlockLogs, digest: bytes | None) -> rows.Block:
         block.level,
         digest,
     )
+
+
+def _event_values(batch: Batch, readings: Mapping[int, EventReading]) -> Iterator[Values]:
+    for block in batch.blocks:
+        for log in block.logs:
+            yield _log_values(log) + astuple(readings[log.position])
 
 
 def _lower_finality(connection: Connection, chain_id: int, to: KeptBlock) -> None:

@@ -1,14 +1,13 @@
-"""What the database was asked to do by the steps of this process: plain numbers for metrics to read."""
+"""Counts and times of the steps of this process: plain numbers that metrics and the benchmark read."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from schema.events import Kind
 from schema.program.metrics import Histogram
-from schema.tables import rows
 
 DATABASE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds of the histogram of database time; a last bucket holds what took longer."""
@@ -16,28 +15,44 @@ TRANSACTIONS = ("read", "commit", "rollback")
 
 
 @dataclass(slots=True)
-class Work:
-    """`kinds`: logs stored, by kind; `undone`: rows that reorgs deleted or opened again; `seconds` by transaction."""
+class Timings:
+    """`kinds`: logs stored, by kind; `rolled_back_rows`: rows that rollbacks deleted or opened again.
+
+    `seconds` of transactions; `stage_cpu` and `stage_wall`: seconds by stage of the steps, of the stage's thread and
+    on the clock.
+    """
 
     kinds: Counter[int] = field(default_factory=Counter)
-    undone: int = 0
+    rolled_back_rows: int = 0
     seconds: dict[str, Histogram] = field(
         default_factory=lambda: {name: Histogram(DATABASE_SECONDS) for name in TRANSACTIONS}
     )
+    stage_cpu: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    stage_wall: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @contextmanager
-    def timed(self, transaction: str) -> Iterator[None]:
+    def transaction(self, name: str) -> Iterator[None]:
         """Counts how long a transaction takes, good or bad."""
         began = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[transaction].observe(time.perf_counter() - began)
+            self.seconds[name].observe(time.perf_counter() - began)
 
-    def stored(self, events: Iterable[rows.Event]) -> None:
-        """Counts logs that were stored."""
-        self.kinds.update(event.kind for event in events)
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds up how long a stage takes. It runs a few times a step: measuring costs nothing."""
+        cpu, wall = time.thread_time(), time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stage_cpu[name] += time.thread_time() - cpu
+            self.stage_wall[name] += time.perf_counter() - wall
+
+    def stored(self, kinds: Iterable[int]) -> None:
+        """Counts logs that were stored, by their kinds."""
+        self.kinds.update(kinds)
 
     def by_kind(self) -> list[tuple[str, int]]:
-        """Returns the names of the kinds that were met, with their counts."""
+        """Returns the names of the kinds that were stored, with their counts."""
         return [(Kind(kind).name, count) for kind, count in sorted(self.kinds.items())]

@@ -15,9 +15,9 @@ from indexer.proof.judge import Contradicted, Failure, Outcome, Untold, Unverifi
 from indexer.store.bulk import insert
 from indexer.store.checkpoint import Fenced
 from indexer.store.event_ranges import read_range
-from indexer.store.rollback import VERIFICATION
 from schema.abi.rlp import encode
 from schema.tables.database import reading
+from schema.tables.kinds import VERIFICATION
 from schema.vocabulary import FailureCause, VerificationLevel
 
 FIRST_RETRY_SECONDS = 60

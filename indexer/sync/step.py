@@ -5,27 +5,29 @@ Blocks that the chain calls final come by ranges (backfill); above them, block b
 Both give the same rows.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 
 from msgspec import Struct
 
 from indexer.chain.batch import Batch
 from indexer.chain.chain import Chain
 from indexer.chain.headers import Heads
-from indexer.chain.wire import Header
-from indexer.errors import Stop, TryAgain
-from indexer.rpc.gather import gather
-from indexer.store import Cause, Checkpoint, KeptBlock, Store
-from indexer.store.watch_set import UNKNOWN_HASH
+from indexer.changes import OpenRows
+from indexer.decode.completion import complete
+from indexer.decode.decode import decode
+from indexer.errors import TryAgain
+from indexer.fold.fold import fold
+from indexer.fold.located_fact import LocatedFact, named_by
+from indexer.store import Checkpoint, Store
 from indexer.sync.backfill import Pace, fetch_range
+from indexer.sync.follow import fetch_next
+from indexer.sync.interpretation import Interpretation
+from indexer.sync.reorg import has_forked, roll_back
+from indexer.sync.threads import in_stage, in_thread
 
 __all__ = ["Ahead", "BackfillFinished", "Indexed", "Outcome", "Pace", "RolledBack", "UpToDate", "step"]
-
-ResultT = TypeVar("ResultT")
-
-KEPT_BLOCKS = 100_000
 
 
 class Indexed(Struct, frozen=True):
@@ -68,122 +70,67 @@ class Ahead(Struct, frozen=True):
 Outcome = Indexed | RolledBack | BackfillFinished | UpToDate | Ahead
 
 
-async def step(chain: Chain, store: Store, pace: Pace) -> Outcome:
-    """Returns what it did. Raises TryAgain where the node was of no use, Stop where a person must decide."""
+async def step(chain: Chain, store: Store, interpretation: Interpretation, pace: Pace) -> Outcome:
+    """Takes one step and returns what it did. Raises TryAgain if the node fails, Stop if a person must decide."""
+    reader, policy = interpretation.reader, interpretation.policy
+    timed = partial(in_stage, store.timings)
+    async with _attempt(chain, store, pace):
+        before = await in_thread(store.checkpoint)
+        heads = await chain.heads()
+        if await has_forked(chain, store, before, heads):
+            pace.prefetch.forget()
+            ancestor, counts = await roll_back(chain, store, before, heads)
+            return RolledBack(ancestor.number, before.number, counts.events)
+        if not before.backfilled and before.number >= heads.finalized.number:
+            await timed("index", store.finish_backfill, before)
+            return BackfillFinished(before.number)
+        if heads.latest.number <= before.number:
+            await in_thread(store.note_heads, before, heads)
+            behind = heads.latest.number < before.number
+            return Ahead(before.number, heads.latest.number) if behind else UpToDate(before.number)
+
+        batch = await _fetch(chain, before, heads, pace)
+        decoded = await timed("decode", decode, batch.blocks, reader)
+        facts = await timed("load", complete, decoded.facts, reader.calls, store.contract_results)
+        open_rows = await timed("load", _open_rows, store, before, facts)
+        changes = await timed("fold", fold, open_rows, facts, policy)
+        readings = {**decoded.readings, **changes.readings}
+        written = await in_thread(store.commit, before, batch, readings, changes, heads)
+        return Indexed(before.number + 1, batch.last.number, written.events, written.facts, heads.latest.number)
+
+
+@asynccontextmanager
+async def _attempt(chain: Chain, store: Store, pace: Pace) -> AsyncIterator[None]:
+    """Drops what a failed step leaves in memory, and stores on what providers disagreed."""
     try:
-        outcome = await _step(chain, store, pace)
-    except TryAgain:
+        yield
+    except BaseException as error:
         pace.prefetch.forget()
-        await _note_disagreements(chain, store)
-        raise
-    except BaseException:
-        pace.prefetch.forget()
+        store.forget_open_rows()
+        if isinstance(error, TryAgain):
+            await _note_disagreements(chain, store)
         raise
     await _note_disagreements(chain, store)
-    return outcome
 
 
-async def _step(chain: Chain, store: Store, pace: Pace) -> Outcome:
-    before = await _in_thread(store.checkpoint)
-    heads = await chain.heads()
-    if await _has_forked(chain, store, before, heads):
-        pace.prefetch.forget()
-        return await _roll_back(chain, store, before, heads)
-    if not before.backfilled and before.number >= heads.finalized.number:
-        await _in_thread(store.finish_backfill, before)
-        return BackfillFinished(before.number)
-    if heads.latest.number <= before.number:
-        await _in_thread(store.note_heads, before, heads)
-        behind = heads.latest.number < before.number
-        return Ahead(before.number, heads.latest.number) if behind else UpToDate(before.number)
+async def _fetch(chain: Chain, before: Checkpoint, heads: Heads, pace: Pace) -> Batch:
+    """Returns the next batch; a fetch that fails makes the next ones smaller."""
     try:
         if before.number < heads.finalized.number:
-            batch = await fetch_range(chain, before, heads, pace)
-        else:
-            batch = await _fetch_next(chain, before, heads, pace.followed)
-            pace.went_on()
+            return await fetch_range(chain, before, heads, pace)
+        batch = await fetch_next(chain, before, heads, pace.followed)
     except TryAgain:
         pace.failed()
         raise
-    stored = await _in_thread(store.commit, before, batch, heads)
-    return Indexed(before.number + 1, batch.last.number, stored.events, stored.facts, heads.latest.number)
+    pace.went_on()
+    return batch
+
+
+def _open_rows(store: Store, before: Checkpoint, facts: Sequence[LocatedFact]) -> OpenRows:
+    return store.open_rows(before, named_by(facts))
 
 
 async def _note_disagreements(chain: Chain, store: Store) -> None:
-    if found := list(chain.disagreements):
-        await _in_thread(store.note_disagreements, found)
-        del chain.disagreements[: len(found)]
-
-
-# Follow
-
-
-async def _fetch_next(chain: Chain, before: Checkpoint, heads: Heads, most: int) -> Batch:
-    """Returns the next blocks on top of the checkpoint, with and without events."""
-    first, last = before.number + 1, min(before.number + most, heads.latest.number)
-    headers = await chain.headers(range(first, min(last + 1, heads.latest.number)))
-    headers += [heads.latest] if last == heads.latest.number else []
-    if before.hash not in (headers[0].parent_hash, UNKNOWN_HASH):
-        raise TryAgain(f"Block {first} is no child of the block {before.number} that is indexed: the chain moved.")
-    chain.check_links(headers)
-    logs = await gather(*map(chain.block_logs, headers))
-    if (await chain.header(last)).hash != headers[-1].hash:
-        raise TryAgain(f"Block {last} changed while its logs were read; they are read again.")
-    blocks = [await chain.confirm(header, found) for header, found in zip(headers, logs, strict=True)]
-    return Batch(blocks, headers[-1])
-
-
-# Reorgs
-
-
-async def _has_forked(chain: Chain, store: Store, before: Checkpoint, heads: Heads) -> bool:
-    """Tells whether the node has a different block at a height that is indexed."""
-    latest = heads.latest
-    if before.hash == UNKNOWN_HASH or (latest.number == before.number + 1 and latest.parent_hash == before.hash):
-        return False
-    if latest.number >= before.number:
-        return (await _header_at(chain, before.number, heads)).hash != before.hash
-    kept = await _in_thread(store.kept_blocks, latest.number, 1)
-    if not kept or kept[0].number != latest.number or kept[0].hash == latest.hash:
-        return False  # a lagging node, not a reorg
-    # a shorter branch: believed when it is seen twice
-    return (await chain.header(latest.number)).hash == latest.hash
-
-
-async def _roll_back(chain: Chain, store: Store, before: Checkpoint, heads: Heads) -> RolledBack:
-    kept = await _in_thread(store.kept_blocks, min(before.number, heads.latest.number), KEPT_BLOCKS)
-    shared = await _newest_shared(chain, kept)
-    ancestor = await _in_thread(store.origin) if shared is None else shared
-    if ancestor.number < before.finalized_number:
-        raise Stop(
-            f"The node's chain left ours after block {ancestor.number}, {before.number - ancestor.number} blocks below "
-            f"the indexed block {before.number}, though block {before.finalized_number} was final. If the chain really "
-            f"did that, take it back: certindex rollback --to {max(ancestor.number, 0)}. If the node is wrong, set "
-            "another in RPC_URLS."
-        )
-    if (await chain.header(heads.latest.number)).hash != heads.latest.hash:
-        raise TryAgain(f"Block {heads.latest.number} changed while a fork was looked into.")
-    undone = await _in_thread(store.roll_back, before, ancestor, Cause.FORK)
-    return RolledBack(ancestor.number, before.number, undone.events)
-
-
-async def _newest_shared(chain: Chain, kept: Sequence[KeptBlock]) -> KeptBlock | None:
-    """Returns the newest of our blocks (given newest first) that the node has too."""
-    unshared, shared = 0, len(kept)  # what lies before `unshared` is not shared, from `shared` on all is
-    while unshared < shared:
-        middle = (unshared + shared) // 2
-        if (await chain.header(kept[middle].number)).hash == kept[middle].hash:
-            shared = middle
-        else:
-            unshared = middle + 1
-    return kept[shared] if shared < len(kept) else None
-
-
-async def _header_at(chain: Chain, number: int, heads: Heads) -> Header:
-    known = {header.number: header for header in (heads.finalized, heads.latest)}
-    return known.get(number) or await chain.header(number)
-
-
-async def _in_thread(function: Callable[..., ResultT], *arguments: Any) -> ResultT:
-    # the database blocks; the event loop also serves, beats and listens for signals
-    return await asyncio.to_thread(function, *arguments)
+    if disagreements := list(chain.disagreements):
+        await in_thread(store.note_disagreements, disagreements)
+        del chain.disagreements[: len(disagreements)]

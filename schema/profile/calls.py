@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from schema.abi.decoder import DecodeError, compile_decoder
 from schema.abi.signature import WORD, EventSignature, SignatureError, parse_event
@@ -58,6 +58,13 @@ class Call:
         return [self.contract, self.manufacturer, *(argument.role for argument in self.arguments if argument)]
 
 
+class ContractCall(NamedTuple):
+    """An `eth_call`: the contract and the calldata."""
+
+    to: bytes
+    data: bytes
+
+
 class CompiledCall:
     """A call for the addresses of one chain: encodes an id to calldata, and decodes the result."""
 
@@ -78,6 +85,10 @@ class CompiledCall:
         """Returns the calldata for an id."""
         id_word = id.to_bytes(WORD, "big")
         return self._selector + b"".join(id_word if word is None else word for word in self._words)
+
+    def to_id(self, id: int) -> ContractCall:
+        """Returns the call with an id."""
+        return ContractCall(self.to, self.data(id))
 
     def value(self, result: bytes) -> Any:
         """Returns the value that the contract returned. None if it is zero or empty, or if the bytes do not fit."""

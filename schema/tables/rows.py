@@ -1,7 +1,8 @@
-"""The rows that the fold writes, in the encoding of the database: field for field the columns of `schema.tables`.
+"""The rows that the indexer writes, in the encoding of the database: field for field the columns of the tables.
 
-Plain structs, since a model instance costs twenty times as much; a test compares them with the tables. `chain_id` is
-left out: a writer follows one chain, and the store puts it in front.
+Plain structs, because an instance of a table's model costs twenty times as much; a test compares them with the tables.
+`chain_id` is left out: a writer follows one chain, and the store puts the id in front. A row of `event` is an
+`EventLog` and an `EventReading`.
 """
 
 from msgspec import Struct
@@ -22,13 +23,20 @@ class Block(Struct, gc=False):
     digest: bytes | None
 
 
-class Event(Struct, gc=False):
+class EventLog(Struct, frozen=True, gc=False):
+    """A log as the chain gave it: the raw part of a row of `event`. `topics` are concatenated, 32 bytes each."""
+
     position: int
     address: bytes
     topics: bytes
     data: bytes
     transaction_hash: bytes
     transaction_index: int
+
+
+class EventReading(Struct, gc=False):
+    """What the profile and the fold read in a log: the derived part of a row of `event`."""
+
     kind: int
     device_id: int | None = None
     manufacturer_id: int | None = None
@@ -141,8 +149,8 @@ class Authorization(Struct, gc=False, array_like=True):
     end_reason: int | None = None
 
 
-class License(Struct, gc=False):
-    """What the licences of manufacturers and of hardware have in common."""
+class LicenseTerms(Struct, gc=False):
+    """The columns that the licenses of manufacturers and of hardware share."""
 
     license_uri: str | None = None
     license_hash: bytes | None = None
@@ -154,7 +162,7 @@ class License(Struct, gc=False):
     revocation_reason: str | None = None
 
 
-class ManufacturerVersion(License, kw_only=True, gc=False):
+class ManufacturerVersion(LicenseTerms, kw_only=True, gc=False):
     manufacturer_id: int
     valid_from: int
     valid_to: int = OPEN
@@ -163,7 +171,7 @@ class ManufacturerVersion(License, kw_only=True, gc=False):
     name_key: str = ""
 
 
-class HardwareLicenseVersion(License, kw_only=True, gc=False):
+class HardwareLicenseVersion(LicenseTerms, kw_only=True, gc=False):
     hardware_license_id: int
     valid_from: int
     valid_to: int = OPEN
@@ -194,11 +202,7 @@ class VehicleVersion(Struct, gc=False):
     owner: bytes | None = None
 
 
-class Lifecycle(Struct, gc=False):
-    """A lifecycle fact, one row an event."""
-
-
-class TestResult(Lifecycle, gc=False):
+class TestResult(Struct, gc=False):
     __test__ = False
 
     position: int
@@ -211,7 +215,7 @@ class TestResult(Lifecycle, gc=False):
     report_hash: bytes | None
 
 
-class FirmwareUpdate(Lifecycle, gc=False):
+class FirmwareUpdate(Struct, gc=False):
     position: int
     device_id: int
     from_version: str | None
@@ -221,7 +225,7 @@ class FirmwareUpdate(Lifecycle, gc=False):
     applied_at: int | None
 
 
-class FactoryReset(Lifecycle, gc=False):
+class FactoryReset(Struct, gc=False):
     position: int
     device_id: int
     initiator: bytes | None
@@ -229,7 +233,7 @@ class FactoryReset(Lifecycle, gc=False):
     reason: int | None
 
 
-class EndOfLifeStep(Lifecycle, gc=False):
+class EndOfLifeStep(Struct, gc=False):
     position: int
     device_id: int
     process: int
@@ -240,7 +244,7 @@ class EndOfLifeStep(Lifecycle, gc=False):
     evidence_hash: bytes | None
 
 
-class Transfer(Lifecycle, gc=False):
+class Transfer(Struct, gc=False):
     position: int
     device_id: int
     sender: bytes

@@ -7,12 +7,16 @@ from itertools import islice
 from indexer.chain.batch import Batch, BlockLogs
 from indexer.chain.headers import Heads
 from indexer.chain.wire import Header, RawLog
-from indexer.opening import open_store
-from indexer.store import Store
+from indexer.decode.decode import decode
+from indexer.fold.fold import fold
+from indexer.fold.located_fact import named_by
+from indexer.store import Store, Written
 from indexer.store.lease import Lease
 from indexer.store.statistics import maintain
 from indexer.store.watch_set import register
+from indexer.sync.interpretation import Interpretation, interpret
 from schema.tables.database import connect, migrate
+from schema.tables.values import position
 from schema.vocabulary import VerificationLevel
 from scripts.benchmark.encoding import encode
 from scripts.benchmark.naive import PROFILE, WATCHED
@@ -31,18 +35,28 @@ def write_fleet(database_url: str, devices: int) -> int:
         register(connection, CHAIN_ID, PROFILE, [WATCHED])
     lease = Lease(engine, CHAIN_ID)
     lease.try_acquire()
-    events = _write(open_store(engine, CHAIN_ID, PROFILE, [WATCHED], lease), devices)
+    events = _write(Store(engine, CHAIN_ID, lease.epoch), interpret(PROFILE, [WATCHED]), devices)
     lease.release()
     engine.dispose()
     return events
 
 
-def _write(store: Store, devices: int) -> int:
+def index_batch(store: Store, interpretation: Interpretation, batch: Batch, heads: Heads) -> Written:
+    """Decodes, folds and commits a batch on top of the checkpoint, as a step does with what it has fetched."""
+    before = store.checkpoint()
+    decoded = decode(batch.blocks, interpretation.reader)
+    facts = decoded.facts
+    changes = fold(store.open_rows(before, named_by(facts)), facts, interpretation.policy)
+    return store.commit(before, batch, {**decoded.readings, **changes.readings}, changes, heads)
+
+
+def _write(store: Store, interpretation: Interpretation, devices: int) -> int:
     blocks = _blocks(tell_fleet(devices))
     events = 0
     while batch := list(islice(blocks, BLOCKS_A_BATCH)):
         last = batch[-1].header
-        events += store.commit(store.checkpoint(), Batch(batch, last), Heads(last, last.number, last)).events
+        heads = Heads(last, last.number, last)
+        events += index_batch(store, interpretation, Batch(batch, last), heads).events
     store.finish_backfill(store.checkpoint())
     maintain(store.engine)
     return events
@@ -70,14 +84,14 @@ def _block(number: int, time: int, parent: bytes, transactions: list[Transaction
             topics, data = encode(event)
             logs.append(
                 RawLog(
-                    number,
-                    hash,
-                    len(logs),
-                    _digest(f"{hash.hex()} {place}"),
-                    place,
+                    position(number, len(logs)),
                     WATCHED.address,
                     bytes.fromhex("".join(topics)),
                     bytes.fromhex(data),
+                    _digest(f"{hash.hex()} {place}"),
+                    place,
+                    number,
+                    hash,
                 )
             )
     return BlockLogs(header, logs, VerificationLevel.RPC)

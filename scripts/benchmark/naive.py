@@ -8,19 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from msgspec.structs import asdict
 from sqlalchemy import inspect
 from sqlmodel import Session, SQLModel
 from web3 import HTTPProvider, Web3
 
 from indexer.chain.wire import Header, RawLog
-from indexer.fold.fold import Changes, fold
-from indexer.fold.row_changes import Placed, named_by
-from indexer.opening import open_store
-from indexer.store.bulk import SPAN_ENDS, SPAN_KEYS
+from indexer.changes import Changes
+from indexer.fold.fold import fold
+from indexer.fold.located_fact import LocatedFact, named_by
 from indexer.store.digest import block_digest
 from indexer.store.lease import Lease
 from indexer.store.open_rows import load_open_rows
 from indexer.store.watch_set import WatchedContract, digest_of, register
+from indexer.sync.interpretation import interpret
 from schema.events import Fact
 from schema.profile.model import load_profile
 from schema.profile.rules import Constant, FromArgument, Rule
@@ -28,6 +29,8 @@ from schema.tables import tables
 from schema.tables.columns import Uint256
 from schema.tables.database import connect, migrate
 from schema.tables.indexes import SECONDARY_INDEXES
+from schema.tables.kinds import SPANS
+from schema.tables.rows import EventLog
 from schema.tables.values import position
 from schema.vocabulary import VerificationLevel
 from scripts.benchmark.recording import CHAIN_ID, CONTRACT
@@ -52,7 +55,7 @@ def index(rpc_url: str, database_url: str) -> int:
         register(connection, CHAIN_ID, PROFILE, [WATCHED])
     lease = Lease(engine, CHAIN_ID)
     lease.try_acquire()
-    rules = open_store(engine, CHAIN_ID, PROFILE, [WATCHED], lease).rules
+    policy = interpret(PROFILE, [WATCHED]).policy
     web3 = Web3(HTTPProvider(rpc_url))
     head, events = web3.eth.block_number, 0
     digest = digest_of(CHAIN_ID, [WATCHED])
@@ -62,15 +65,15 @@ def index(rpc_url: str, database_url: str) -> int:
         end = min(start + RANGE_BLOCKS - 1, head)
         query: Any = {"fromBlock": start, "toBlock": end, "address": contract.address}
         found = web3.eth.get_logs(query)
-        facts: list[Placed] = []
+        facts: list[LocatedFact] = []
         with Session(engine) as session:
             for number, group in groupby(found, key=lambda log: log["blockNumber"]):
                 logs, header = list(group), _header(web3.eth.get_block(number))
                 digest = block_digest(digest, header.hash, [_raw(log) for log in logs])
                 session.add(_block(header, digest))
-                facts += [_placed(log, header, *by_topic[bytes(log["topics"][0])]) for log in logs]
+                facts += [_located(log, header, *by_topic[bytes(log["topics"][0])]) for log in logs]
                 events += len(logs)
-            changes = fold(load_open_rows(session.connection(), CHAIN_ID, named_by(facts)), facts, rules)
+            changes = fold(load_open_rows(session.connection(), CHAIN_ID, named_by(facts)), facts, policy)
             session.add_all(_event(log, changes) for log in found)
             _write(session, changes)
             session.commit()
@@ -94,12 +97,12 @@ def _abi(rules: Sequence[Rule]) -> list[dict[str, Any]]:
     ]
 
 
-def _placed(log: Any, header: Header, rule: Rule, event: Any) -> Placed:
+def _located(log: Any, header: Header, rule: Rule, event: Any) -> LocatedFact:
     arguments = event.process_log(log)["args"]
     fact: Fact = rule.fact_type(**{field: _value(rule, binding, arguments) for field, binding in rule.fields.items()})
     contract = bytes.fromhex(CONTRACT)
     place = position(log["blockNumber"], log["logIndex"])
-    return Placed(place, header.timestamp, log["transactionIndex"], fact, *[contract] * 5)
+    return LocatedFact(place, header.timestamp, log["transactionIndex"], fact, *[contract] * 5)
 
 
 def _value(rule: Rule, binding: object, arguments: Mapping[str, Any]) -> Any:
@@ -120,9 +123,9 @@ def _value(rule: Rule, binding: object, arguments: Mapping[str, Any]) -> Any:
 def _write(session: Session, changes: Changes) -> None:
     for table, closed in changes.closed.items():
         for row in closed:
-            key = (CHAIN_ID, *(getattr(row, column) for column in SPAN_KEYS[table]))
+            key = (CHAIN_ID, getattr(row, SPANS[table].owner), row.valid_from)
             stored = session.get(MODELS[table], key)
-            for column in SPAN_ENDS.get(table, ("valid_to",)):
+            for column in SPANS[table].end_columns:
                 setattr(stored, column, getattr(row, column))
     for table, inserted in changes.inserted.items():
         session.add_all(_models(table, inserted))
@@ -148,26 +151,12 @@ def _is_number(columns: Any, key: str) -> bool:
 
 
 def _event(log: Any, changes: Changes) -> tables.Event:
-    place = position(log["blockNumber"], log["logIndex"])
-    reading = changes.readings[place]
+    raw = _raw(log)
+    reading = changes.readings[raw.position]
     return tables.Event(
         chain_id=CHAIN_ID,
-        position=place,
-        address=bytes.fromhex(log["address"][2:]),
-        topics=b"".join(log["topics"]),
-        data=bytes(log["data"]),
-        transaction_hash=bytes(log["transactionHash"]),
-        transaction_index=log["transactionIndex"],
-        kind=reading.kind,
-        device_id=reading.device_id,
-        manufacturer_id=reading.manufacturer_id,
-        hardware_license_id=reading.hardware_license_id,
-        vehicle_id=reading.vehicle_id,
-        license_id=reading.license_id,
-        event_time=reading.event_time,
-        biz_step=reading.biz_step,
-        disposition=reading.disposition,
-        flags=reading.flags,
+        **{column: getattr(raw, column) for column in EventLog.__struct_fields__},
+        **asdict(reading),
     )
 
 
@@ -201,12 +190,12 @@ def _header(block: Any) -> Header:
 
 def _raw(log: Any) -> RawLog:
     return RawLog(
-        log["blockNumber"],
-        bytes(log["blockHash"]),
-        log["logIndex"],
-        bytes(log["transactionHash"]),
-        log["transactionIndex"],
+        position(log["blockNumber"], log["logIndex"]),
         bytes.fromhex(log["address"][2:]),
         b"".join(log["topics"]),
         bytes(log["data"]),
+        bytes(log["transactionHash"]),
+        log["transactionIndex"],
+        log["blockNumber"],
+        bytes(log["blockHash"]),
     )

@@ -8,7 +8,7 @@ from scripts.benchmark.runs import Backfill, Ceiling, Rewritten
 from scripts.benchmark.sections import Results
 from scripts.benchmark.verification import Verification
 
-STAGES = ("fetch", "parse", "decode", "load", "fold", "digest", "write", "index")
+STAGES = ("fetch", "decode", "load", "fold", "digest", "write", "index")
 ENDS = 100_000
 MICRO = 1e6
 MEGA = 1e6

@@ -10,11 +10,12 @@ import pytest
 from indexer.chain.chain import Chain
 from indexer.commands.sync import sync
 from indexer.errors import Stop, TryAgain
-from indexer.opening import open_store
 from indexer.rpc import Pool
 from indexer.settings import Settings
+from indexer.store import Store
 from indexer.store.lease import Lease
 from indexer.store.watch_set import WatchedContract, register
+from indexer.sync.interpretation import interpret
 from indexer.sync.step import Ahead, Pace, UpToDate, step
 from scripts.devchain import REPOSITORY
 from tests.support.chain.factory import Anvil, Factory
@@ -320,13 +321,13 @@ async def index(
                 register(connection, chain_id, REFERENCE, contracts)
             lease = Lease(engine, chain_id)
             assert lease.try_acquire() is None
-            store = open_store(engine, chain_id, REFERENCE, contracts, lease)
+            store, interpretation = Store(engine, chain_id, lease.epoch), interpret(REFERENCE, contracts)
             chain = Chain(pool, {contracts[0].address}, finality_depth=64, looks=looks, quorum=quorum)
             pace = Pace(blocks=16, side_by_side=2)
             failures = 0
             while True:
                 try:
-                    outcome = await step(chain, store, pace)
+                    outcome = await step(chain, store, interpretation, pace)
                 except TryAgain:
                     failures += 1
                     if failures >= tries:

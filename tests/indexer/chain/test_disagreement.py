@@ -20,6 +20,7 @@ from indexer.settings import Settings
 from indexer.store import Fenced, Store, disagreements
 from indexer.store.lease import Lease
 from indexer.sync.step import Pace, step
+from schema.tables.values import position
 from tests.support.api.asking import Api
 from tests.support.certindex import Certindex
 from tests.support.chain.factory import Anvil, Factory
@@ -91,7 +92,7 @@ async def test_a_difference_stops_the_indexer_and_is_kept_with_both_answers(worl
         settings = settings_of(world, (honest, liar), database_url)
         async with opened_store(settings) as (opened, store):
             with pytest.raises(TryAgain, match=f"Two answers differ .*from {host(honest)}") as told:
-                await step(opened.chain, store, Pace())
+                await step(opened.chain, store, opened.interpretation, Pace())
             assert store.checkpoint().number == -1
         assert "a-secret-key" not in str(told.value)
         [row] = rows(database_url)
@@ -119,7 +120,7 @@ async def test_status_metrics_and_meta_tell_of_it_until_it_is_resolved(
         settings = settings_of(world, (honest, liar), database_url)
         async with opened_store(settings) as (opened, store):
             with pytest.raises(TryAgain):
-                await step(opened.chain, store, Pace())
+                await step(opened.chain, store, opened.interpretation, Pace())
             assert metric(opened) == {"open": 1, "resolved": 0}
         told = certindex("status", database_url=database_url).out
         first = int(logs_of(world)[0]["blockNumber"], 16)
@@ -215,7 +216,7 @@ async def test_every_other_difference_is_another_row_and_the_newest_are_kept(
 
 
 def log(number: int, index: int = 0) -> RawLog:
-    return RawLog(number, bytes([1] * 32), index, bytes(32), 0, bytes(20), bytes(64), b"\x07")
+    return RawLog(position(number, index), bytes(20), bytes(64), b"\x07", bytes(32), 0, number, bytes([1] * 32))
 
 
 def test_two_answers_are_kept_from_the_first_block_that_differs_to_the_last() -> None:

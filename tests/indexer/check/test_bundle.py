@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 
 from indexer.check import Failed, check
 from indexer.check.__main__ import report
-from indexer.store.rollback import LIFECYCLE, SPANS
 from schema.abi.keccak import keccak256
 from schema.bundle.document import Bundle, canonical, json_schema, manifest_of, to_json
 from schema.bundle.making import make_bundle
 from schema.bundle.state import DEVICE_TABLES
 from schema.bundle.trust import TRUST
+from schema.tables.kinds import LIFECYCLE, SPANS
 from schema.tables.tables import Chain
 from schema.vocabulary import FailureCause
 from scripts.devchain import REPOSITORY, Anvil

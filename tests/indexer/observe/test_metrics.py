@@ -45,7 +45,7 @@ async def told_by(engine: Engine, record: Record) -> Told:
     unreadable = replace(emitted("FirmwareUpdated", tokenId=7, toVersion="2.0.0"), data=b"")
     node.mine(unreadable)
     indexer = Indexer(engine, node)
-    indexer.store.work = record.work
+    indexer.store.timings = record.timings
     await indexer.catch_up()
     node.reorg(1, [unreadable])
     await indexer.catch_up()

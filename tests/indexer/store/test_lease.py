@@ -11,15 +11,17 @@ from sqlalchemy import Engine, text
 from indexer.chain.batch import Batch, BlockLogs
 from indexer.chain.disagreement import Answer, Disagreement
 from indexer.chain.headers import Heads
-from indexer.opening import open_store
+from indexer.changes import Changes, OpenRows
 from indexer.store import Cause, Checkpoint, Fenced, Store
 from indexer.store.checkpoint import KeptBlock, move_checkpoint
 from indexer.store.lease import Lease
 from indexer.store.verification import Levels
+from indexer.sync.interpretation import Interpretation
+from indexer.sync.rebuild import rebuild
 from tests.conftest import NewDatabase
 from tests.support.chain.fakechain import FakeNode
 from tests.support.chain.histories import random_block
-from tests.support.index.indexing import REFERENCE, Indexer, engine_of, shared_engine
+from tests.support.index.indexing import Indexer, engine_of, shared_engine
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -53,16 +55,18 @@ class Old(NamedTuple):
     batch: Batch
     heads: Heads
     levels: Levels
+    interpretation: Interpretation
 
 
+NO_CHANGES = Changes({}, {}, {}, OpenRows())
 DIFFERENCE = Disagreement(1, 1, Answer("one.example", []), Answer("other.example", []))
 FENCED: dict[str, Callable[[Old], object]] = {
     "reads the checkpoint": lambda old: old.store.checkpoint(),
-    "commits": lambda old: old.store.commit(old.before, old.batch, old.heads),
+    "commits": lambda old: old.store.commit(old.before, old.batch, {}, NO_CHANGES, old.heads),
     "notes heads": lambda old: old.store.note_heads(old.before, old.heads),
     "finishes the backfill": lambda old: old.store.finish_backfill(old.before),
     "rolls back": lambda old: old.store.roll_back(old.before, old.store.origin(), Cause.FORK),
-    "rebuilds": lambda old: old.store.rebuild(old.before, REFERENCE),
+    "rebuilds": lambda old: rebuild(old.store, old.before, old.interpretation),
     "stores a disagreement": lambda old: old.store.note_disagreements([DIFFERENCE]),
     "marks blocks as judged": lambda old: old.levels.record([], through=1),
 }
@@ -101,7 +105,7 @@ async def in_the_midst_of_a_step(indexer: Indexer) -> Old:
     header = await indexer.chain.header(before.number + 1)
     batch = Batch([BlockLogs(header, await indexer.chain.block_logs(header), 0)], header)
     levels = Levels(indexer.engine, indexer.node.chain_id, epoch=indexer.lease.epoch)
-    return Old(indexer.lease, indexer.store, before, batch, heads, levels)
+    return Old(indexer.lease, indexer.store, before, batch, heads, levels, indexer.interpretation)
 
 
 async def test_a_second_writer_is_fenced_and_writes_nothing(engine: Engine, node: FakeNode) -> None:
@@ -117,11 +121,11 @@ async def test_a_second_writer_is_fenced_and_writes_nothing(engine: Engine, node
     ancestor = slow.origin()
     for write in (
         lambda: slow.checkpoint(),
-        lambda: slow.commit(before, batch, heads),
+        lambda: slow.commit(before, batch, {}, NO_CHANGES, heads),
         lambda: slow.note_heads(before, heads),
         lambda: slow.finish_backfill(before),
         lambda: slow.roll_back(before, ancestor, Cause.FORK),
-        lambda: slow.rebuild(before, indexer.profile),
+        lambda: rebuild(slow, before, indexer.interpretation),
     ):
         with pytest.raises(Fenced):
             write()
@@ -135,13 +139,13 @@ async def test_of_two_writers_with_one_epoch_the_slower_is_fenced_by_the_checkpo
     indexer = Indexer(engine, node)
     await indexer.step()
     await indexer.step()
-    twin = open_store(engine, node.chain_id, indexer.profile, indexer.contracts, indexer.lease)
+    twin = Store(engine, node.chain_id, indexer.lease.epoch)
     before = twin.checkpoint()
     await indexer.step()
     tables = indexer.tables()
     header = await indexer.chain.header(2)
     with pytest.raises(Fenced, match=f"gone on from block 1 of chain {node.chain_id} or taken over"):
-        twin.commit(before, Batch([], header), await indexer.chain.heads())
+        twin.commit(before, Batch([], header), {}, NO_CHANGES, await indexer.chain.heads())
     assert indexer.tables() == tables
 
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
+from indexer.changes import Names, OpenRows, TokenKey
 from indexer.errors import Stop
-from indexer.fold.row_changes import Names, OpenRows, TokenKey
-from indexer.store.open_row_cache import Recent
+from indexer.store.open_row_cache import OpenRowCache
 from indexer.store.open_rows import load_open_rows
 from indexer.sync.step import Pace
 from schema.tables import rows
@@ -60,7 +60,7 @@ def test_the_rows_are_the_same_however_much_is_remembered(
     for block in chain:
         block.mine(node)
     indexer = Indexer(engine, node, pace=Pace(blocks, most=blocks, side_by_side=1))
-    indexer.store.recent = Recent(*most)
+    indexer.store.open_row_cache = OpenRowCache(*most)
     asyncio.run(indexer.catch_up())
     assert indexer.tables() == index_afresh(other_engine, node)
 
@@ -72,10 +72,10 @@ def test_what_is_remembered_is_what_the_database_holds(engine: Engine) -> None:
         node.mine(*block)
         asyncio.run(indexer.catch_up())
     key = (next(iter(indexer.chain.addresses)), 1)
-    remembered, unknown = indexer.store.recent.recall([key])
+    remembered, unknown = indexer.store.open_row_cache.recall([key])
     assert unknown == set()
-    assert len(remembered.authorizations) == 1
-    assert len(remembered.device_attributes) == 2
+    assert len(remembered.authorization) == 1
+    assert len(remembered.device_attribute) == 2
     with engine.begin() as connection:
         stored = load_open_rows(connection, node.chain_id, _naming(key))
     assert remembered == stored
@@ -93,7 +93,7 @@ def test_a_step_that_fails_leaves_nothing_remembered(engine: Engine) -> None:
         connection.execute(text("DELETE FROM device_version WHERE chain_id = :id"), {"id": node.chain_id})
     with pytest.raises(Stop, match="certindex rebuild"):
         asyncio.run(indexer.catch_up())
-    assert indexer.store.recent.recall([(next(iter(indexer.chain.addresses)), 1)])[0] == OpenRows()
+    assert indexer.store.open_row_cache.recall([(next(iter(indexer.chain.addresses)), 1)])[0] == OpenRows()
 
 
 def test_tables_that_contradict_each_other_stop_a_step_that_remembers_nothing(engine: Engine) -> None:
@@ -110,17 +110,17 @@ def test_tables_that_contradict_each_other_stop_a_step_that_remembers_nothing(en
 
 
 def test_what_was_noted_at_another_checkpoint_is_not_believed() -> None:
-    recent = Recent()
-    recent.note(b"one", _device(1))
-    assert recent.at(b"one").recall([(CONTRACT, 1)])[0].devices == {(CONTRACT, 1): 1}
-    assert recent.at(b"two").recall([(CONTRACT, 1)]) == (OpenRows(), {(CONTRACT, 1)})
+    cache = OpenRowCache()
+    cache.note(b"one", _device(1))
+    assert cache.at(b"one").recall([(CONTRACT, 1)])[0].ids["device"] == {(CONTRACT, 1): 1}
+    assert cache.at(b"two").recall([(CONTRACT, 1)]) == (OpenRows(), {(CONTRACT, 1)})
 
 
 def test_the_devices_written_longest_ago_are_forgotten_first() -> None:
-    recent = Recent(most_rows=2, most_packed=2)
+    cache = OpenRowCache(most_rows=2, most_packed=2)
     for number in (1, 2, 1, 3, 4):
-        recent.note(b"", _device(number))
-    assert recent.recall([(CONTRACT, number) for number in (1, 2, 3, 4)])[1] == {(CONTRACT, 2)}
+        cache.note(b"", _device(number))
+    assert cache.recall([(CONTRACT, number) for number in (1, 2, 3, 4)])[1] == {(CONTRACT, 2)}
 
 
 def test_a_device_that_is_packed_is_recalled_as_it_was_noted(engine: Engine) -> None:
@@ -132,32 +132,32 @@ def test_a_device_that_is_packed_is_recalled_as_it_was_noted(engine: Engine) -> 
     key = (next(iter(indexer.chain.addresses)), 1)
     with engine.begin() as connection:
         stored = load_open_rows(connection, node.chain_id, _naming(key))
-    recent = Recent(most_rows=0)
+    cache = OpenRowCache(most_rows=0)
     for _ in range(2):  # as the database gives it, and as it was unpacked
-        recent.note(b"", stored)
-        assert recent.recall([key]) == (stored, set())
-    recent.note(b"", _device(1))
-    assert recent.recall([(CONTRACT, 1)])[0] == _device(1)
+        cache.note(b"", stored)
+        assert cache.recall([key]) == (stored, set())
+    cache.note(b"", _device(1))
+    assert cache.recall([(CONTRACT, 1)])[0] == _device(1)
 
 
 def test_a_packed_device_that_is_written_again_is_recalled_as_it_is_now() -> None:
-    recent = Recent(most_rows=4)
+    cache = OpenRowCache(most_rows=4)
     for number in (1, 2, 3):
-        recent.note(b"", _device(number))
+        cache.note(b"", _device(number))
     changed = _device(1)
-    changed.device_versions[1].owner = ALICE
-    recent.note(b"", changed)
-    assert recent.recall([(CONTRACT, 1)])[0] == changed
+    changed.device_version[1].owner = ALICE
+    cache.note(b"", changed)
+    assert cache.recall([(CONTRACT, 1)])[0] == changed
 
 
 def _device(number: int) -> OpenRows:
-    return OpenRows(
-        devices={(CONTRACT, number): number},
-        device_versions={number: rows.DeviceVersion(number, 0)},
-        device_activities={number: rows.DeviceActivity(number, 0, 0)},
+    open_rows = OpenRows(
+        device_version={number: rows.DeviceVersion(number, 0)},
+        device_activity={number: rows.DeviceActivity(number, 0, 0)},
     )
+    open_rows.ids["device"][CONTRACT, number] = number
+    return open_rows
 
 
 def _naming(device: TokenKey) -> Names:
-    nothing: frozenset[TokenKey] = frozenset()
-    return Names(frozenset({device}), nothing, nothing, nothing, nothing, frozenset())
+    return Names({"device": {device}}, set())

@@ -11,10 +11,11 @@ from indexer.errors import Stop, TryAgain
 from indexer.rpc import RpcError
 from indexer.store.watch_set import WatchedContract
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Pace, RolledBack, UpToDate
+from schema.tables.kinds import DERIVED
 from schema.tables.values import OPEN, position
 from tests.conftest import NewDatabase
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted
-from tests.support.index.indexing import DERIVED, Indexer, engine_of, index_afresh, shared_engine
+from tests.support.index.indexing import Indexer, engine_of, index_afresh, shared_engine
 
 ALICE, BOB, CAROL = (bytes([byte]) * 20 for byte in (0xA1, 0xB0, 0xCA))
 

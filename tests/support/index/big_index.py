@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Engine, text
 
-from indexer.opening import open_store
+from indexer.store import Store
 from indexer.store.lease import Lease
 from indexer.store.watch_set import WatchedContract, register
 from schema.events import Kind
@@ -62,7 +62,7 @@ def build(url: str) -> Engine:
         connection.commit()
     lease = Lease(engine, CHAIN_ID)
     assert lease.try_acquire() is None
-    store = open_store(engine, CHAIN_ID, profile, contracts, lease)
+    store = Store(engine, CHAIN_ID, lease.epoch)
     store.finish_backfill(store.checkpoint())
     lease.release()
     return engine

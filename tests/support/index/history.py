@@ -7,12 +7,14 @@ from sqlalchemy import Engine
 from indexer.chain.batch import Batch, BlockLogs
 from indexer.chain.headers import Heads
 from indexer.chain.wire import Header, RawLog
-from indexer.opening import open_store
 from indexer.store import Store
 from indexer.store.lease import Lease
 from indexer.store.watch_set import WatchedContract, register
+from indexer.sync.interpretation import interpret
 from schema.profile.model import load_profile
 from schema.tables.database import connect, migrate
+from schema.tables.values import position
+from scripts.benchmark.fleets import index_batch
 from tests.support.chain.abi_log import abi_log
 
 CHAIN_ID = 31337
@@ -45,7 +47,8 @@ class History:
         lease = Lease(self.engine, chain_id)
         if lease.try_acquire() is not None:
             raise RuntimeError("a new database has no writer")
-        self.store: Store = open_store(self.engine, chain_id, PROFILE, contracts, lease)
+        self.store = Store(self.engine, chain_id, lease.epoch)
+        self.interpretation = interpret(PROFILE, contracts)
         self.number = 0
 
     def block(self, *logs: Log, finalized: int = 0, level: int = 0) -> int:
@@ -53,12 +56,21 @@ class History:
         self.number += 1
         header = _header(self.number)
         found = [
-            RawLog(self.number, header.hash, index, _hash(self.number, index + 1), index, CONTRACT, topics, data)
+            RawLog(
+                position(self.number, index),
+                CONTRACT,
+                topics,
+                data,
+                _hash(self.number, index + 1),
+                index,
+                self.number,
+                header.hash,
+            )
             for index, (topics, data) in enumerate(logs)
         ]
         blocks = [BlockLogs(header, found, level)] if found else []
         heads = Heads(header, finalized, _header(finalized))
-        self.store.commit(self.store.checkpoint(), Batch(blocks, header), heads)
+        index_batch(self.store, self.interpretation, Batch(blocks, header), heads)
         return self.number
 
     def close(self) -> None:

@@ -11,13 +11,15 @@ import pytest
 from sqlalchemy import Engine, event, make_url, text
 
 from indexer.chain.chain import Chain
-from indexer.opening import open_store
 from indexer.store import Store
 from indexer.store.lease import Lease
 from indexer.store.watch_set import WatchedContract, register
+from indexer.sync.interpretation import interpret
+from indexer.sync.rebuild import rebuild
 from indexer.sync.step import Ahead, Outcome, Pace, UpToDate, step
 from schema.profile.model import Profile, load_profile
 from schema.tables.database import connect, migrate
+from schema.tables.kinds import DERIVED
 from schema.tables.tables import Chain as ChainTable
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode
 from tests.support.postgres import plain_url
@@ -28,26 +30,6 @@ Tables = dict[str, list[dict[str, Any]]]
 
 MANY_STEPS = 1_000
 
-DERIVED = (
-    "device",
-    "device_version",
-    "device_activity",
-    "device_attribute",
-    "authorization",
-    "manufacturer",
-    "manufacturer_version",
-    "hardware_license",
-    "hardware_license_version",
-    "license",
-    "license_version",
-    "vehicle",
-    "vehicle_version",
-    "test_result",
-    "firmware_update",
-    "factory_reset",
-    "end_of_life_step",
-    "transfer",
-)
 COMPARED = ("block", "event", *DERIVED)
 NOT_COMPARED = {"level"}
 """Levels tell how a row was checked, not what the chain said."""
@@ -83,7 +65,8 @@ class Indexer:
         """Begin as a new process does: nothing is known but what the database holds."""
         self.lease = Lease(self.engine, self.node.chain_id)
         assert self.lease.try_acquire() is None, "another indexer lives"
-        self.store: Store = open_store(self.engine, self.node.chain_id, self.profile, self.contracts, self.lease)
+        self.store = Store(self.engine, self.node.chain_id, self.lease.epoch)
+        self.interpretation = interpret(self.profile, self.contracts)
         addresses = {contract.address for contract in self.contracts}
         self.chain = Chain(self.node, addresses, finality_depth=self.node.finality, concurrency=self.concurrency)
 
@@ -93,7 +76,7 @@ class Indexer:
         self.begin_life()
 
     async def step(self) -> Outcome:
-        return await step(self.chain, self.store, self.pace)
+        return await step(self.chain, self.store, self.interpretation, self.pace)
 
     async def catch_up(self) -> list[Outcome]:
         """Step until nothing is new, and return what was done."""
@@ -105,7 +88,7 @@ class Indexer:
         raise AssertionError(f"no end after {MANY_STEPS} steps: {outcomes[-3:]}")
 
     def rebuild(self) -> None:
-        self.store.rebuild(self.store.checkpoint(), self.profile)
+        rebuild(self.store, self.store.checkpoint(), self.interpretation)
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         return read_tables(self.engine, self.node.chain_id)

@@ -1,0 +1,56 @@
+"""What the store and the fold exchange: keys of what a batch names, its open rows, and the changes to the tables.
+
+The store loads open rows and writes changes, the fold computes one from the other; neither imports the other.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from schema.tables import rows
+from schema.tables.kinds import IDENTITIES
+
+TokenKey = tuple[bytes, int]
+"""The contract that numbers a device, manufacturer, license or vehicle, and its number there."""
+
+GrantKey = tuple[int, bytes, str, str]
+"""Device, user, source, scope: a grant replaces the open grant of the same key and of no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the facts of a batch name. `tokens` by table of identities.
+
+    `accounts`: owners whose licenses, or whose manufacturers' licenses, may change.
+    """
+
+    tokens: Mapping[str, Set[TokenKey]]
+    accounts: Set[bytes]
+
+
+@dataclass(slots=True)
+class OpenRows:
+    """Ids, by table of identities, and open rows, by table of spans and key, as they are stored."""
+
+    ids: dict[str, dict[TokenKey, int]] = field(default_factory=lambda: {table: {} for table in IDENTITIES})
+    device_version: dict[int, rows.DeviceVersion] = field(default_factory=dict)
+    device_activity: dict[int, rows.DeviceActivity] = field(default_factory=dict)
+    device_attribute: dict[tuple[int, str], rows.DeviceAttribute] = field(default_factory=dict)
+    authorization: dict[GrantKey, rows.Authorization] = field(default_factory=dict)
+    manufacturer_version: dict[int, rows.ManufacturerVersion] = field(default_factory=dict)
+    hardware_license_version: dict[int, rows.HardwareLicenseVersion] = field(default_factory=dict)
+    vehicle_version: dict[int, rows.VehicleVersion] = field(default_factory=dict)
+    license_version: dict[int, rows.LicenseVersion] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The changes of a batch: readings of the facts' events by position, rows to insert and spans to close by table.
+
+    `open_rows`: what is open afterwards, of all that the batch names.
+    """
+
+    readings: Mapping[int, rows.EventReading]
+    inserted: Mapping[str, Sequence[Any]]
+    closed: Mapping[str, Sequence[Any]]
+    open_rows: OpenRows

@@ -1,0 +1,126 @@
+"""Rewriting all derived rows of a chain from its stored events, inside one transaction."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+
+from msgspec import Struct
+from msgspec.structs import astuple
+from sqlalchemy import Connection, text
+
+from indexer.changes import Changes, Names, OpenRows
+from indexer.store.bulk import close, insert, update
+from indexer.store.checkpoint import Checkpoint
+from indexer.store.contract_calls import load_results
+from indexer.store.open_row_cache import OpenRowCache
+from indexer.store.open_rows import load_open_rows
+from schema.profile.calls import ContractCall
+from schema.tables.indexes import SECONDARY_INDEXES
+from schema.tables.kinds import DERIVED
+from schema.tables.rows import EventLog, EventReading
+from schema.tables.values import block_of, end_of_block
+
+EVENTS_A_CHUNK = 10_000
+SORT_MEMORY = "PRAGMA cache_size = -8192"
+"""On SQLite every thread that sorts takes as much memory as the cache may; what is more goes to disk."""
+
+
+class StoredBlockEvents(Struct, frozen=True):
+    """The stored logs of a block in order, each with its reading. `timestamp` in unix seconds."""
+
+    number: int
+    timestamp: int
+    logs: Sequence[EventLog]
+    readings: Sequence[EventReading]
+
+
+class Rewriting:
+    """The open transaction of a rebuild: reads the stored events in chunks, and writes what they mean."""
+
+    def __init__(self, connection: Connection, chain_id: int) -> None:
+        self._connection = connection
+        self._chain_id = chain_id
+        self._cache = OpenRowCache()
+
+    def chunks(self) -> Iterator[list[StoredBlockEvents]]:
+        """Yields the stored events, some whole blocks at a time."""
+        after = -1
+        while True:
+            last = self._connection.execute(
+                text(
+                    """SELECT max(position) FROM (SELECT position FROM event
+                    WHERE chain_id = :chain_id AND position > :after ORDER BY position LIMIT :limit) AS chunk"""
+                ),
+                {"chain_id": self._chain_id, "after": after, "limit": EVENTS_A_CHUNK},
+            ).scalar_one()
+            if last is None:
+                return
+            end = end_of_block(block_of(last))
+            yield list(self._blocks(after, end))
+            after = end
+
+    def contract_results(self, calls: Iterable[ContractCall]) -> Mapping[ContractCall, bytes]:
+        """Returns the stored result of each call that has one."""
+        return load_results(self._connection, self._chain_id, calls)
+
+    def open_rows(self, names: Names) -> OpenRows:
+        """Returns ids and open rows of all that is named, as the chunks before have left them."""
+        return load_open_rows(self._connection, self._chain_id, names, self._cache)
+
+    def write(
+        self, blocks: Iterable[StoredBlockEvents], readings: Mapping[int, EventReading], changes: Changes
+    ) -> None:
+        """Writes the changes of a chunk, and the readings that differ from the stored ones."""
+        changed = [
+            (*astuple(readings[log.position]), log.position)
+            for block in blocks
+            for log, stored in zip(block.logs, block.readings, strict=True)
+            if readings[log.position] != stored
+        ]
+        columns = EventReading.__struct_fields__
+        update(self._connection, self._chain_id, "event", columns, ("position",), changed)
+        write_changes(self._connection, self._chain_id, changes)
+        self._cache.note(b"", changes.open_rows)
+
+    def _blocks(self, after: int, end: int) -> Iterator[StoredBlockEvents]:
+        log_columns, reading_columns = EventLog.__struct_fields__, EventReading.__struct_fields__
+        rows = self._connection.execute(
+            text(
+                f"""SELECT timestamp, {", ".join((*log_columns, *reading_columns))}
+                FROM event JOIN block ON block.chain_id = event.chain_id AND number = position >> 20
+                WHERE event.chain_id = :chain_id AND position > :after AND position <= :end ORDER BY position"""
+            ),
+            {"chain_id": self._chain_id, "after": after, "end": end},
+        )
+        count = 1 + len(log_columns)
+        for number, events in groupby(rows, key=lambda row: block_of(row.position)):
+            block = list(events)
+            yield StoredBlockEvents(
+                number,
+                block[0].timestamp,
+                [EventLog(*row[1:count]) for row in block],
+                [EventReading(*row[count:]) for row in block],
+            )
+
+
+def write_changes(connection: Connection, chain_id: int, changes: Changes) -> None:
+    """Writes the ends of stored spans, then the new rows."""
+    for table, closed in changes.closed.items():
+        close(connection, chain_id, table, closed)
+    for table, inserted in changes.inserted.items():
+        insert(connection, chain_id, table, inserted)
+
+
+@contextmanager
+def indexes_built_last(connection: Connection, before: Checkpoint) -> Iterator[None]:
+    """Drops the indexes of the derived tables, and builds them after their rows are written."""
+    if connection.dialect.name != "sqlite" or not before.backfilled:
+        yield  # on PostgreSQL nobody could read meanwhile
+        return
+    indexes = [index for index in SECONDARY_INDEXES if index.table in DERIVED]
+    for index in indexes:
+        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {index.name}")
+    yield
+    connection.exec_driver_sql(SORT_MEMORY)
+    for index in indexes:
+        connection.exec_driver_sql(index.ddl)

@@ -1,0 +1,60 @@
+"""Reorgs: noticing that the chain left the indexed branch, and rolling back to the newest block that both share."""
+
+from collections.abc import Sequence
+
+from indexer.chain.chain import Chain
+from indexer.chain.headers import Heads
+from indexer.chain.wire import Header
+from indexer.errors import Stop, TryAgain
+from indexer.store import Cause, Checkpoint, KeptBlock, RollbackCounts, Store
+from indexer.store.watch_set import UNKNOWN_HASH
+from indexer.sync.threads import in_thread
+
+KEPT_BLOCKS = 100_000
+
+
+async def has_forked(chain: Chain, store: Store, before: Checkpoint, heads: Heads) -> bool:
+    """Tells whether the node has a different block at a height that is indexed."""
+    latest = heads.latest
+    if before.hash == UNKNOWN_HASH or (latest.number == before.number + 1 and latest.parent_hash == before.hash):
+        return False
+    if latest.number >= before.number:
+        return (await _header_at(chain, before.number, heads)).hash != before.hash
+    kept = await in_thread(store.kept_blocks, latest.number, 1)
+    if not kept or kept[0].number != latest.number or kept[0].hash == latest.hash:
+        return False  # a lagging node, not a reorg
+    # a shorter branch: believed when it is seen twice
+    return (await chain.header(latest.number)).hash == latest.hash
+
+
+async def roll_back(chain: Chain, store: Store, before: Checkpoint, heads: Heads) -> tuple[KeptBlock, RollbackCounts]:
+    kept = await in_thread(store.kept_blocks, min(before.number, heads.latest.number), KEPT_BLOCKS)
+    shared = await _newest_shared(chain, kept)
+    ancestor = await in_thread(store.origin) if shared is None else shared
+    if ancestor.number < before.finalized_number:
+        raise Stop(
+            f"The node's chain left ours after block {ancestor.number}, {before.number - ancestor.number} blocks below "
+            f"the indexed block {before.number}, though block {before.finalized_number} was final. If the chain really "
+            f"did that, take it back: certindex rollback --to {max(ancestor.number, 0)}. If the node is wrong, set "
+            "another in RPC_URLS."
+        )
+    if (await chain.header(heads.latest.number)).hash != heads.latest.hash:
+        raise TryAgain(f"Block {heads.latest.number} changed while a fork was looked into.")
+    return ancestor, await in_thread(store.roll_back, before, ancestor, Cause.FORK)
+
+
+async def _newest_shared(chain: Chain, kept: Sequence[KeptBlock]) -> KeptBlock | None:
+    """Returns the newest of our blocks (given newest first) that the node has too."""
+    unshared, shared = 0, len(kept)  # what lies before `unshared` is not shared, from `shared` on all is
+    while unshared < shared:
+        middle = (unshared + shared) // 2
+        if (await chain.header(kept[middle].number)).hash == kept[middle].hash:
+            shared = middle
+        else:
+            unshared = middle + 1
+    return kept[shared] if shared < len(kept) else None
+
+
+async def _header_at(chain: Chain, number: int, heads: Heads) -> Header:
+    known = {header.number: header for header in (heads.finalized, heads.latest)}
+    return known.get(number) or await chain.header(number)

@@ -1,0 +1,82 @@
+"""The derived tables by kind: whose rows they hold, what names a row, and which struct is a row.
+
+- An identity is inserted with the first log that names a device, manufacturer, license or vehicle.
+- A span opens, and closes when a later fact changes what it says: `valid_from` up to, not including, `valid_to`.
+- A lifecycle fact is one row for one event.
+
+`certindex rebuild` deletes and rewrites all of them; a rollback takes back what came after a position.
+"""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from schema.tables import rows
+
+
+class SpanTable(NamedTuple):
+    """A table of spans of what is in the table `identity`.
+
+    `key_columns`: what names an open row beside its owner; without them an owner has exactly one open row.
+    `end_columns` are written when a row closes. `one_a_block`: the changes of a block make one row.
+    `events_name_owner`: every event that changes a row has the owner's id.
+    """
+
+    name: str
+    row: type[Struct]
+    identity: str
+    key_columns: tuple[str, ...] = ()
+    end_columns: tuple[str, ...] = ("valid_to",)
+    one_a_block: bool = False
+    events_name_owner: bool = True
+
+    @property
+    def owner(self) -> str:
+        """The column of the owner's id, in this table and in `event`."""
+        return f"{self.identity}_id"
+
+    def key(self) -> Callable[[Any], Any]:
+        """Returns a function from an open row to what names it: its owner's id, or a tuple that begins with it."""
+        return attrgetter(self.owner, *self.key_columns)
+
+
+SPANS: dict[str, SpanTable] = {
+    table.name: table
+    for table in (
+        SpanTable("device_version", rows.DeviceVersion, "device", one_a_block=True),
+        SpanTable("device_activity", rows.DeviceActivity, "device", one_a_block=True),
+        SpanTable("device_attribute", rows.DeviceAttribute, "device", ("name",)),
+        SpanTable(
+            "authorization",
+            rows.Authorization,
+            "device",
+            ("user_address", "source", "scope"),
+            ("valid_to", "ended_at", "end_reason"),
+        ),
+        # the transfer of a license changes all manufacturers that its holders own, and names one
+        SpanTable("manufacturer_version", rows.ManufacturerVersion, "manufacturer", events_name_owner=False),
+        SpanTable("hardware_license_version", rows.HardwareLicenseVersion, "hardware_license"),
+        SpanTable("vehicle_version", rows.VehicleVersion, "vehicle"),
+        SpanTable("license_version", rows.LicenseVersion, "license"),
+    )
+}
+
+LIFECYCLE: dict[str, type[Struct]] = {
+    "test_result": rows.TestResult,
+    "firmware_update": rows.FirmwareUpdate,
+    "factory_reset": rows.FactoryReset,
+    "end_of_life_step": rows.EndOfLifeStep,
+    "transfer": rows.Transfer,
+}
+
+IDENTITIES: dict[str, type[Struct]] = dict.fromkeys(
+    ("device", "manufacturer", "hardware_license", "vehicle", "license"), rows.Identity
+)
+
+DERIVED = (*SPANS, *LIFECYCLE, *IDENTITIES)
+"""The tables that a rebuild rewrites."""
+
+VERIFICATION = {"verified_header": "number", "receipt_proof": "block_number", "verification_failure": "number"}
+"""The tables of what was verified of blocks, with the column of the block's number."""
