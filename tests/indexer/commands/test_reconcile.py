@@ -132,7 +132,7 @@ def test_what_old_mints_leave_out_is_completed_with_its_source(
     assert after["manufacturer"] == {"tokenId": "1", "name": "Maker 1"}
     assert after["manufacturerLicenseAtMint"] == {"status": "VALID"}
     assert (after["sourceOf"]["origin"], after["sourceOf"]["event"]) == ("CALL", None)
-    assert "getParentNode answered it by eth_call at block" in after["sourceOf"]["reason"]
+    assert "getParentNode returned it by eth_call at block" in after["sourceOf"]["reason"]
     assert after["mint"] == {"manufacturerId": None}
     assert indexed.ask(indexed.new.token)["sourceOf"]["origin"] == "LOG"
 
