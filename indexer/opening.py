@@ -31,7 +31,7 @@ from indexer.sync.interpretation import Interpretation, interpret
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
 from schema.profile.model import Profile, Reader, load_profile, parse_profile
-from schema.tables.database import connect, migrate, reading
+from schema.tables.database import connect, migrate, read_only_engine
 
 log = logging.getLogger("certindex")
 
@@ -144,7 +144,7 @@ def open_database(settings: DatabaseSettings) -> Iterator[tuple[Engine, int]]:
 
 def read_chain(engine: Engine, chain_id: int) -> StoredChain:
     """Returns a chain as it is stored."""
-    with reading(engine).begin() as connection:
+    with read_only_engine(engine).begin() as connection:
         profile = parse_profile(read_profile_text(connection, chain_id) or "", "the stored profile")
         return StoredChain(engine, chain_id, profile, read_watch_set(connection, chain_id))
 
@@ -160,7 +160,7 @@ async def open_node(settings: DatabaseSettings, urls: Sequence[str]) -> AsyncIte
 
 def find_chain(engine: Engine, wanted: int | None) -> int:
     """Returns the chain that is meant: the one wanted, or the only one that the database holds. Raises Stop."""
-    with reading(engine).begin() as connection:
+    with read_only_engine(engine).begin() as connection:
         known = list(connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars())
     listed = ", ".join(map(str, known)) or "none"
     if wanted is not None and wanted not in known:
@@ -204,7 +204,7 @@ def _start_block(settings: Settings, known: int) -> int | None:
 async def _watch(
     engine: Engine, chain: Chain, chain_id: int, profile: Profile, wanted: Sequence[WantedContract]
 ) -> Sequence[WatchedContract]:
-    with reading(engine).begin() as connection:
+    with read_only_engine(engine).begin() as connection:
         # in this order: another indexer may register the chain, text and contracts at once, between the two
         stored_text = read_profile_text(connection, chain_id)
         stored = read_watch_set(connection, chain_id)
@@ -219,7 +219,7 @@ async def _watch(
         with engine.begin() as connection:
             register(connection, chain_id, profile, contracts)
     except IntegrityError:  # another indexer began at the same moment: what it stored counts
-        with reading(engine).begin() as connection:
+        with read_only_engine(engine).begin() as connection:
             if read_profile_text(connection, chain_id) is None:
                 raise Stop(
                     f"The database holds chain {chain_id} without the profile that it was read by: somebody "

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.queries.sql import tables
 from api.settings import Settings
-from schema.tables.database import DatabaseError, check_revision, shown
+from schema.tables.database import DatabaseError, check_revision, database_name
 from schema.tables.notices import STANDBY_SECONDS
 
 
@@ -30,6 +30,7 @@ class Readiness:
 
 def readiness(engine: Engine, settings: Settings, now: int) -> Readiness:
     """Return the state of the database and of every chain in it. `now` is in unix seconds."""
+    database = f"The database {database_name(engine)}"
     try:
         with engine.connect() as connection:
             check_revision(connection)
@@ -38,9 +39,9 @@ def readiness(engine: Engine, settings: Settings, now: int) -> Readiness:
     except DatabaseError as error:
         return Readiness((str(error),))
     except DBAPIError as error:
-        return Readiness((f"The database {shown(engine)} does not answer: {' '.join(str(error.orig).split())}.",))
+        return Readiness((f"{database} does not answer: {' '.join(str(error.orig).split())}.",))
     if not chains:
-        return Readiness((f"The database {shown(engine)} holds no chain yet: start the indexer (certindex run).",))
+        return Readiness((f"{database} holds no chain yet: start the indexer (certindex run).",))
     reasons = [reason for chain in chains for reason in _reasons(chain, settings, now)]
     waiting = {chain.chain_id: [row.name for row in standbys if row.chain_id == chain.chain_id] for chain in chains}
     return Readiness(tuple(reasons), tuple(_told(chain, waiting[chain.chain_id]) for chain in chains))

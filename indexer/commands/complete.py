@@ -22,7 +22,7 @@ from indexer.verification.contract_answers import ask
 from schema.events import Kind
 from schema.profile.calls import CompiledCall, ContractCall
 from schema.tables import rows
-from schema.tables.database import reading
+from schema.tables.database import read_only_engine
 from schema.tables.values import block_of
 
 COMPLETED_KINDS = (Kind.DEVICE_MINTED, Kind.MANUFACTURER_MINTED)
@@ -44,7 +44,7 @@ async def complete(settings: NodeSettings) -> int:
     """Asks the contracts for what old events leave out, stores the answers and folds all events again."""
     async with open_node(settings, settings.rpc_urls) as node:
         missing = await asyncio.to_thread(_missing, node)
-        with reading(node.engine).begin() as connection:
+        with read_only_engine(node.engine).begin() as connection:
             checkpoint = read_checkpoint(connection, node.chain_id)
         final = checkpoint.finalized_number
         block_number = min(checkpoint.number, final) if final > 0 else checkpoint.number
@@ -61,7 +61,7 @@ def _missing(node: OpenedNode) -> list[Missing]:
     """Returns the values that events leave out and that no stored answer holds, each call once, in order."""
     reader = node.reader
     by_call: dict[ContractCall, Missing] = {}
-    with reading(node.engine).begin() as connection:
+    with read_only_engine(node.engine).begin() as connection:
         statement = text(
             """SELECT position, address, topics, data, transaction_hash, transaction_index FROM event
             WHERE chain_id = :chain_id AND kind IN :kinds ORDER BY position"""

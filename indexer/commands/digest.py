@@ -34,10 +34,10 @@ def digest(settings: DatabaseSettings, to: int | None, *, recompute: bool) -> in
     from indexer.store.event_ranges import Stored
     from indexer.store.watch_set import first_block, read_watch_set
     from indexer.verification.attestation import Unattestable, recomputed_digests
-    from schema.tables.database import reading
+    from schema.tables.database import read_only_engine
 
     with open_database(settings) as (engine, chain_id):
-        with reading(engine).begin() as connection:
+        with read_only_engine(engine).begin() as connection:
             indexed = read_checkpoint(connection, chain_id).number
             first = first_block(read_watch_set(connection, chain_id))
         last = indexed if to is None else to

@@ -88,7 +88,7 @@ async def _verify_blocks(settings: ProveSettings, numbers: Sequence[int]) -> Non
     from indexer.observe.status import verification_failures
     from indexer.opening import open_node
     from indexer.store.verification import Levels
-    from schema.tables.database import reading
+    from schema.tables.database import read_only_engine
 
     if settings.rpc_urls is None:
         raise Stop(
@@ -101,7 +101,7 @@ async def _verify_blocks(settings: ProveSettings, numbers: Sequence[int]) -> Non
             async for _, tally in verifier.verify(number, number):
                 if tally.verified:
                     continue
-                with reading(node.engine).begin() as connection:
+                with read_only_engine(node.engine).begin() as connection:
                     (failure,) = verification_failures(connection, node.chain_id, number, number, 1)
                 raise Stop(f"Block {number} holds an event of the device and cannot be proven: {failure.reason}")
 

@@ -47,7 +47,7 @@ async def reconcile(settings: NodeSettings, *, sample: int | None) -> int:
     from indexer.store.checkpoint import read_checkpoint
     from indexer.verification.contract_answers import differences, indexed_devices, indexed_manufacturers
     from schema.profile.calls import CallField
-    from schema.tables.database import reading
+    from schema.tables.database import read_only_engine
 
     async with open_node(settings, settings.rpc_urls) as node:
         reader = node.reader
@@ -56,7 +56,7 @@ async def reconcile(settings: NodeSettings, *, sample: int | None) -> int:
         # where a role has several addresses, calls go to the first
         owner = reader.calls.get(CallField.OWNER)
         contracts = frozenset(reader.device_contracts if owner is None else {owner.to})
-        with reading(node.engine).begin() as connection:
+        with read_only_engine(node.engine).begin() as connection:
             block_number = read_checkpoint(connection, node.chain_id).number
             devices = indexed_devices(connection, node.chain_id, contracts)
             manufacturers = indexed_manufacturers(connection, node.chain_id)

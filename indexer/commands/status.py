@@ -27,16 +27,16 @@ def status(settings: DatabaseSettings, *, as_json: bool) -> int:
     import msgspec
 
     from indexer.observe.status import chain_statuses
-    from schema.tables.database import connect, migrate, reading, shown
+    from schema.tables.database import connect, database_name, migrate, read_only_engine
 
     engine = connect(settings.database_url)
     migrate(engine)
-    with reading(engine).begin() as connection:
+    with read_only_engine(engine).begin() as connection:
         statuses = chain_statuses(connection, settings.chain_id)
     engine.dispose()
     if as_json:
         print(msgspec.json.format(msgspec.json.encode([status.to_json() for status in statuses]), indent=2).decode())
     else:
-        nothing = f"No chain is indexed yet in {shown(engine)}: certindex sync"
+        nothing = f"No chain is indexed yet in {database_name(engine)}: certindex sync"
         print("\n\n".join(status.to_text() for status in statuses) or nothing)
     return 0

@@ -36,13 +36,13 @@ async def verify(settings: VerifySettings, first: int | None, last: int | None) 
     from indexer.store.checkpoint import read_checkpoint
     from indexer.store.verification import Levels
     from indexer.verification.verifier import Tally
-    from schema.tables.database import reading
+    from schema.tables.database import read_only_engine
 
     async with open_node(settings, settings.rpc_urls) as node:
         levels = Levels(node.engine, node.chain_id, keep_proofs=settings.keep_proofs)
         start = 0 if first is None else first
         end = levels.mark().final if last is None else last
-        with reading(node.engine).begin() as connection:
+        with read_only_engine(node.engine).begin() as connection:
             check_indexed(node.chain_id, end, read_checkpoint(connection, node.chain_id).number)
         if first is not None and first > end:
             raise Stop(
@@ -52,7 +52,7 @@ async def verify(settings: VerifySettings, first: int | None, last: int | None) 
         async for number, tally in node.verifier(levels).verify(start, end):
             total.add(tally)
             print(f"judged to block {number}: {total.verified} of {total.blocks} verified", file=sys.stderr)
-        with reading(node.engine).begin() as connection:
+        with read_only_engine(node.engine).begin() as connection:
             failures = verification_failures(connection, node.chain_id, start, end, SHOWN_FAILURES)
     for failure in failures:
         print(f"block {failure.number}: {failure.cause.name}: {failure.reason}")

@@ -16,7 +16,7 @@ from indexer.rpc import Pool
 from schema.events import Kind
 from schema.program.metrics import Described, families
 from schema.program.settings import without_password
-from schema.tables.database import reading
+from schema.tables.database import read_only_engine
 from schema.tables.notices import STANDBY_SECONDS
 from schema.vocabulary import FailureCause
 
@@ -136,7 +136,7 @@ class ChainCollector(Collector):
 
     def _read_row(self, chain_id: int) -> _Samples:
         now = int(time.time())
-        with reading(self.engine).begin() as connection:
+        with read_only_engine(self.engine).begin() as connection:
             row = connection.execute(
                 text(
                     """SELECT indexed_number, indexed_time, head_number, safe_number, finalized_number, polled_at,

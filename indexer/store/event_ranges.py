@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from indexer.proof.evidence import StoredBlock, StoredLog
 from indexer.store.watch_set import digest_of, read_watch_set
-from schema.tables.database import reading
+from schema.tables.database import read_only_engine
 from schema.tables.values import block_of, end_of_block, log_index_of, position
 
 BLOCKS_A_READ = 256
@@ -31,17 +31,17 @@ class Stored:
 
     def read(self, first: int, last: int) -> Range:
         """Returns all blocks with events from first to last, few enough to be held."""
-        with reading(self.engine).begin() as connection:
+        with read_only_engine(self.engine).begin() as connection:
             return read_range(connection, self.chain_id, first, last, last - first + 1)
 
     def next_blocks(self, first: int, last: int) -> Range:
         """Returns the next blocks with events from first to last; none when there are no more."""
-        with reading(self.engine).begin() as connection:
+        with read_only_engine(self.engine).begin() as connection:
             return read_range(connection, self.chain_id, first, last, BLOCKS_A_READ)
 
     def digest_before(self, number: int) -> bytes:
         """Returns the digest of all events before a block: the watch set's where there are none."""
-        with reading(self.engine).begin() as connection:
+        with read_only_engine(self.engine).begin() as connection:
             found = connection.execute(
                 text(
                     """SELECT digest FROM block WHERE chain_id = :chain_id AND number < :number AND digest IS NOT NULL
@@ -55,7 +55,7 @@ class Stored:
 
     def hash_at_or_after(self, number: int, last: int) -> tuple[int, bytes] | None:
         """Returns the number and hash of the first stored block from `number` to `last`."""
-        with reading(self.engine).begin() as connection:
+        with read_only_engine(self.engine).begin() as connection:
             found = connection.execute(
                 text(
                     """SELECT number, hash FROM block

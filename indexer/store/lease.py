@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from indexer.errors import Stop
-from schema.tables.database import beside, reading
+from schema.tables.database import read_only_engine, separate_engine
 from schema.tables.notices import STANDBY_SECONDS
 
 DEAD_AFTER_SECONDS = 5.0
@@ -42,7 +42,7 @@ class Lease:
     """This process's claim on a chain. `epoch` is set once it is ours."""
 
     def __init__(self, engine: Engine, chain_id: int) -> None:
-        self.engine = beside(engine)
+        self.engine = separate_engine(engine)
         self.chain_id = chain_id
         self.name = f"{socket.gethostname()}:{os.getpid()}:{_machine()}-{secrets.token_hex(4)}"
         self.epoch = -1
@@ -125,7 +125,7 @@ class Lease:
             )
 
     def _read(self) -> Holder:
-        with reading(self.engine).begin() as connection:
+        with read_only_engine(self.engine).begin() as connection:
             row = connection.execute(
                 text("SELECT writer, writer_beat, writer_epoch FROM chain WHERE chain_id = :chain_id"),
                 {"chain_id": self.chain_id},

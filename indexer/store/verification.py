@@ -16,7 +16,7 @@ from indexer.store.bulk import insert
 from indexer.store.checkpoint import Fenced
 from indexer.store.event_ranges import read_range
 from schema.abi.rlp import encode
-from schema.tables.database import reading
+from schema.tables.database import read_only_engine
 from schema.tables.kinds import VERIFICATION
 from schema.vocabulary import FailureCause, VerificationLevel
 
@@ -77,7 +77,7 @@ class Levels:
 
     def mark(self) -> Mark:
         """Returns how far the chain is judged, and how far it may be."""
-        with reading(self.engine).begin() as connection:
+        with read_only_engine(self.engine).begin() as connection:
             judged, indexed, finalized = connection.execute(
                 text(
                     """SELECT judged_number, indexed_number, coalesce(finalized_number, -1) FROM chain
@@ -89,7 +89,7 @@ class Levels:
 
     def knows_headers(self) -> bool:
         """Tells whether a header of this chain has been recomputed."""
-        with reading(self.engine).begin() as connection:
+        with read_only_engine(self.engine).begin() as connection:
             found = connection.execute(
                 text("SELECT number FROM verified_header WHERE chain_id = :chain_id LIMIT 1"),
                 {"chain_id": self.chain_id},
@@ -98,12 +98,12 @@ class Levels:
 
     def blocks(self, first: int, last: int, limit: int) -> Sequence[StoredBlock]:
         """Returns the next blocks with events from first to last."""
-        with reading(self.engine).begin() as connection:
+        with read_only_engine(self.engine).begin() as connection:
             return read_range(connection, self.chain_id, first, last, limit).blocks
 
     def due_failures(self, limit: int) -> list[StoredBlock]:
         """Returns blocks that another try may verify, each after twice the time that it waited before."""
-        with reading(self.engine).begin() as connection:
+        with read_only_engine(self.engine).begin() as connection:
             found = connection.execute(
                 text(
                     """SELECT number, failed_at, tries FROM verification_failure

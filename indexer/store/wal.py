@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from schema.tables.database import SQLITE_ARGUMENTS, shown
+from schema.tables.database import SQLITE_ARGUMENTS, database_name
 
 MOST_BYTES = 192 * 2**20
 """More than it has when all goes well: 20,000 pages, and a step on top of them."""
@@ -19,7 +19,7 @@ PATIENCE_MS = 100
 
 def shorten_wal(engine: Engine, most_bytes: int = MOST_BYTES) -> None:
     """Empties a log that is longer than this, unless a reader needs it for longer than we wait: the next call does."""
-    if engine.dialect.name != "sqlite" or _length(Path(f"{shown(engine)}-wal")) <= most_bytes:
+    if engine.dialect.name != "sqlite" or _length(Path(f"{database_name(engine)}-wal")) <= most_bytes:
         return
     with closing(engine.raw_connection()) as connection, suppress(sqlite3.OperationalError):  # a full disk may get room
         cursor = connection.cursor()

@@ -1,7 +1,7 @@
-"""The engine from a DATABASE_URL, its migrations, and read transactions that see one state.
+"""The engine of a DATABASE_URL, and the migrations of its database.
 
-SQLite (WAL) is the default; PostgreSQL takes any number of readers. A writer's transaction takes the write lock at its
-start, a reader's pins one snapshot until it ends.
+SQLite in WAL mode is the default, PostgreSQL serves any number of readers. A writer's transaction takes the write lock
+when it begins; a reader's transaction reads one snapshot until it ends.
 """
 
 import sqlite3
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 EXAMPLES = "sqlite:///certindex.db or postgresql://user:password@localhost/certindex"
 
 REVISION = "0001"
-"""The newest of schema/migrations/versions."""
+"""The newest revision in schema/migrations/versions."""
 
 MIGRATION_LOCK = 7_211_309_640_110_083_956
-"""Any number that other programs on the database will not choose."""
+"""The key of the advisory lock, a random number so that no other program on the database uses it."""
 
 READER = ("query_only = ON", "cache_size = -65536", "temp_store = MEMORY")
 WRITER = (
@@ -33,26 +33,25 @@ WRITER = (
     "synchronous = FULL",
     "wal_autocheckpoint = 20000",
     "cache_size = -49152",
-    "threads = 2",  # to sort by
-    "secure_delete = OFF",  # Debian's SQLite overwrites with zeros what goes, unless it is told not to
+    "threads = 2",  # for sorting
+    "secure_delete = OFF",  # Debian's SQLite overwrites deleted rows with zeros by default
 )
 
-# sqlite3 looks for an adapter for all but int, float and str, and makes an AttributeError where it finds none: 0.4 us
+# for a value that is no int, float or str, sqlite3 looks for an adapter; without one it takes 0.4 us to fail
 sqlite3.register_adapter(bytes, bytes.__bytes__)
 sqlite3.register_adapter(type(None), lambda none: none)
-for plain in (bool, BizStep, Disposition, EndOfLifeStatus, VerificationLevel, Verdict):
-    sqlite3.register_adapter(plain, int)
-
+for number_type in (bool, BizStep, Disposition, EndOfLifeStatus, VerificationLevel, Verdict):
+    sqlite3.register_adapter(number_type, int)
 
 SQLITE_ARGUMENTS = {"timeout": 30, "check_same_thread": False}
 
 
 class DatabaseError(Exception):
-    """The database cannot be used as it is; the message says why and what to do."""
+    """The database cannot be used; the message says why and what to do."""
 
 
 def connect(url: str, *, read_only: bool = False) -> Engine:
-    """Returns an engine; nothing is opened yet. Raises DatabaseError for a URL of another database or none."""
+    """Returns an engine, which does not connect yet. Raises DatabaseError if the URL names no supported database."""
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, read_only)
@@ -62,29 +61,29 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
         pool_size=10,
         max_overflow=20,
         pool_pre_ping=True,
-        pool_use_lifo=True,  # what a connection has cached, or the server planned for it, is asked for again
-        enable_from_linting=False,  # it takes the joins inside of LATERAL for cartesian products
+        pool_use_lifo=True,  # reuses the connection that has the most cached and planned
+        enable_from_linting=False,  # it reports joins inside of LATERAL as cartesian products
         **options if read_only else {},
     )
     return engine.execution_options(postgresql_readonly=True) if read_only else engine
 
 
 def parse_url(url: str) -> URL:
-    """Returns the URL with its driver. Raises DatabaseError, without showing a password."""
+    """Returns the URL with its driver. Raises DatabaseError, whose message has no password."""
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
     except (ArgumentError, NoSuchModuleError, ValueError):
-        raise DatabaseError(f"DATABASE_URL is no database URL. Example: {EXAMPLES}") from None
+        raise DatabaseError(f"DATABASE_URL is not a database URL. Example: {EXAMPLES}") from None
     if backend == "sqlite":
         if not parsed.database or parsed.database == ":memory:":
             raise DatabaseError(
-                f"DATABASE_URL={url} names no file; two processes meet in the database. Example: {EXAMPLES}"
+                f"DATABASE_URL={url} names no file: the indexer and the API share the database. Example: {EXAMPLES}"
             )
         return parsed.set(drivername="sqlite+pysqlite")
     if backend in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
-    raise DatabaseError(f"DATABASE_URL names {backend}: only SQLite and PostgreSQL are known. Example: {EXAMPLES}")
+    raise DatabaseError(f"DATABASE_URL names {backend}: only SQLite and PostgreSQL are supported. Example: {EXAMPLES}")
 
 
 def _sqlite(url: URL, read_only: bool) -> Engine:
@@ -93,14 +92,14 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
         raise DatabaseError(f"DATABASE_URL={url}: there is no folder {path.parent}. Example: {EXAMPLES}")
     mode = "ro" if read_only else "rwc"
     file = url.set(database=f"file:{path}", query={"mode": mode, "uri": "true"})
-    # last in, first out: the pages that a connection has cached are asked for again
-    return _prepared(create_engine(file, connect_args=SQLITE_ARGUMENTS, pool_use_lifo=True), read_only)
+    # last in, first out: reuses the connection with the most pages in its cache
+    return _with_listeners(create_engine(file, connect_args=SQLITE_ARGUMENTS, pool_use_lifo=True), read_only)
 
 
-def _prepared(engine: Engine, read_only: bool) -> Engine:
+def _with_listeners(engine: Engine, read_only: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # sqlite3 would open no transaction for a SELECT: we begin our own
+        connection.isolation_level = None  # sqlite3 opens no transaction for a SELECT: `begin` below does
         cursor = connection.cursor()
         for pragma in READER if read_only else WRITER:
             cursor.execute(f"PRAGMA {pragma}")
@@ -108,77 +107,78 @@ def _prepared(engine: Engine, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # a reader pins its snapshot with the first SELECT; a writer that upgraded later could deadlock
-        only_reads = read_only or connection.get_execution_options().get("only_reads", False)
-        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+        # a reader's snapshot starts with its first SELECT; a writer that took the lock later could deadlock
+        reads_only = read_only or connection.get_execution_options().get("only_reads", False)
+        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
     return engine
 
 
-def beside(engine: Engine) -> Engine:
-    """Returns a writer's engine for a statement now and then, while another connection writes much.
+def separate_engine(engine: Engine) -> Engine:
+    """Returns a writer's engine for occasional statements while another connection writes much.
 
-    On SQLite every connection has a cache of its own. Out of one pool the two would take turns, and fill both.
+    On SQLite each connection has its own cache. In one pool the two users would swap connections and fill both caches.
     """
     if engine.dialect.name != "sqlite":
         return engine
-    return _prepared(create_engine(engine.url, connect_args=SQLITE_ARGUMENTS, poolclass=NullPool), read_only=False)
+    return _with_listeners(
+        create_engine(engine.url, connect_args=SQLITE_ARGUMENTS, poolclass=NullPool), read_only=False
+    )
 
 
-def reading(engine: Engine) -> Engine:
-    """Returns a writer's engine for transactions that only read: they wait for no writer."""
+def read_only_engine(engine: Engine) -> Engine:
+    """Returns a writer's engine for transactions that only read, which do not wait for a writer."""
     return engine.execution_options(only_reads=True)
 
 
 def migrate(engine: Engine) -> None:
-    """Brings the database to this release's tables: creates them in an empty one, applies what is missing.
+    """Migrates the database to this release's tables, or creates them in an empty one.
 
-    Waits for no writer where there is nothing to do. Raises DatabaseError where it cannot be reached, holds something
-    else or was written by a newer release.
+    If there is nothing to do, it does not wait for a writer. Raises DatabaseError if the database cannot be reached,
+    has tables of another program or was written by a newer release.
     """
     try:
-        with reading(engine).begin() as connection:
+        with read_only_engine(engine).begin() as connection:
             if _revision(connection) == REVISION:
                 return
         with engine.begin() as connection:
-            if engine.dialect.name == "postgresql":  # of two that begin at once, one waits; SQLite locks by itself
+            if engine.dialect.name == "postgresql":  # of two migrations one waits; SQLite locks the file
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-            found = _revision(connection)
-            if found is None and _foreign_tables(connection):
+            revision = _revision(connection)
+            if revision is None and _foreign_tables(connection):
                 raise DatabaseError(
-                    f"The database {shown(engine)} holds tables of something else "
+                    f"The database {database_name(engine)} has tables of another program "
                     f"({', '.join(_foreign_tables(connection)[:3])}). Name an empty one in DATABASE_URL."
                 )
-            if found != REVISION:
-                _refuse_unknown(engine, found)
+            if revision != REVISION:
+                _refuse_unknown(engine, revision)
                 _upgrade(connection)
     except DBAPIError as error:
-        raise DatabaseError(f"The database {shown(engine)} does not answer: {error.orig}") from error
+        raise DatabaseError(f"The database {database_name(engine)} does not answer: {error.orig}") from error
 
 
 def check_revision(connection: Connection) -> None:
     """Raises DatabaseError unless the database has exactly this release's tables."""
-    found = _revision(connection)
-    if found is None:
+    name = database_name(connection.engine)
+    revision = _revision(connection)
+    if revision is None:
+        raise DatabaseError(f"The database {name} is empty: start the indexer (certindex run) to create its tables.")
+    if revision != REVISION:
+        _refuse_unknown(connection.engine, revision)
         raise DatabaseError(
-            f"The database {shown(connection.engine)} is empty: start the indexer (certindex run) to create its tables."
-        )
-    if found != REVISION:
-        _refuse_unknown(connection.engine, found)
-        raise DatabaseError(
-            f"The database {shown(connection.engine)} is at revision {found}, this release reads {REVISION}: "
+            f"The database {name} is at revision {revision}, this release reads {REVISION}: "
             "start the indexer of this release (certindex run) to migrate it."
         )
 
 
-def shown(engine: Engine) -> str:
-    """Returns the database's name without its password."""
+def database_name(engine: Engine) -> str:
+    """Returns the file or the URL of the database, without a password."""
     if engine.dialect.name == "sqlite":
         return str(engine.url.database).removeprefix("file:")
     return engine.url.render_as_string(hide_password=True)
 
 
-# alembic and its templates would take an eighth of the time in which a server starts that migrates nothing
+# alembic is imported late: its import takes an eighth of the time in which a server without a migration starts
 
 
 def _upgrade(connection: Connection) -> None:
@@ -207,18 +207,18 @@ def _config() -> "Config":
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return found
+    revision: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return revision
 
 
 def _foreign_tables(connection: Connection) -> list[str]:
     return sorted(table for table in inspect(connection).get_table_names() if table != "alembic_version")
 
 
-def _refuse_unknown(engine: Engine, found: str | None) -> None:
+def _refuse_unknown(engine: Engine, revision: str | None) -> None:
     known = {script.revision for script in _scripts().walk_revisions()}
-    if found is not None and found not in known:
+    if revision is not None and revision not in known:
         raise DatabaseError(
-            f"The database {shown(engine)} is at revision {found}, which this release does not know: "
-            "it was written by a newer one. Use that release, or another DATABASE_URL."
+            f"The database {database_name(engine)} is at revision {revision}, which this release does not know: "
+            "a newer release wrote it. Use that release, or another DATABASE_URL."
         )

@@ -1,8 +1,9 @@
-"""Secondary indexes: built once, after the first backfill, since keeping them meanwhile would slow it.
+"""Secondary indexes. They are built once, after the first backfill, which would be slower if it updated them.
 
-Each serves the look-ups and orders named beside it. Text is indexed by its key column only: PostgreSQL refuses an index
-entry above a third of a page, and a serial number may be longer. Of a column that few rows have only those are indexed,
-and from the beginning: a look-up names a value, and building the index would read the whole table to find few.
+Each index serves the look-ups and orders named beside it. A text is indexed by its key column, because PostgreSQL
+refuses an index entry of more than a third of a page, and a serial number may be longer. An index on a column that few
+rows have is sparse: it has only those rows, and exists from the beginning, because to build it would mean to read the
+whole table.
 """
 
 from typing import NamedTuple
@@ -11,7 +12,7 @@ SPAN = ("valid_from", "valid_to")
 
 
 class SecondaryIndex(NamedTuple):
-    """`rows_each`: how many of a million rows have the same value, of what the index is of; `sparse`: few have any."""
+    """`rows_each`: of a million rows, how many have the same value in the first column behind `chain_id`."""
 
     table: str
     columns: tuple[str, ...]
@@ -38,10 +39,10 @@ SECONDARY_INDEXES = (
     SecondaryIndex("block", ("chain_id", "hash"), rows_each=1),
     SecondaryIndex("block", ("chain_id", "timestamp"), rows_each=1),
     SecondaryIndex("event", ("chain_id", "transaction_hash")),
-    # what reorgs took back: by the hash that a cursor or an id holds, and latest first
+    # what reorgs removed: by the hash in a cursor or an id, and latest first
     SecondaryIndex("orphaned_block", ("chain_id", "hash"), rows_each=1),
     SecondaryIndex("reorg", ("happened_at", "chain_id", "reorg_no")),
-    # histories; kind also counts the undecodable
+    # histories; `kind` also serves the count of undecodable events
     SecondaryIndex("event", ("chain_id", "device_id", "position")),
     SecondaryIndex("event", ("chain_id", "manufacturer_id", "position"), sparse=True),
     SecondaryIndex("event", ("chain_id", "hardware_license_id", "position"), sparse=True),
@@ -50,7 +51,7 @@ SECONDARY_INDEXES = (
     SecondaryIndex("event", ("chain_id", "event_time", "position"), rows_each=2),
     # look-ups and orders of devices
     SecondaryIndex("device", ("chain_id", "token_id", "id"), rows_each=1),
-    # an owner's newest devices first: SQLite takes an index of the order for the better one, whoever owns how many
+    # an owner's newest devices: with separate indexes SQLite prefers that of the order, however few the owner has
     SecondaryIndex("device_version", ("chain_id", "owner", "minted_at", "device_id", *SPAN)),
     SecondaryIndex("device_version", ("chain_id", "address", "device_id", *SPAN), rows_each=3),
     SecondaryIndex("device_version", ("chain_id", "imei_key", "device_id", *SPAN), rows_each=3),
@@ -68,7 +69,7 @@ SECONDARY_INDEXES = (
     # grants from the user's and the organization's side
     SecondaryIndex("authorization", ("chain_id", "user_address", "device_id", *SPAN)),
     SecondaryIndex("authorization", ("chain_id", "organization_key", "device_id", *SPAN), rows_each=500),
-    # all of a chain, in the order of their making
+    # all grants of a chain, in order
     SecondaryIndex("authorization", ("chain_id", "valid_from"), rows_each=1),
     # a device's lifecycle facts
     SecondaryIndex("test_result", ("chain_id", "device_id", "kind", "position")),
@@ -76,7 +77,7 @@ SECONDARY_INDEXES = (
     SecondaryIndex("factory_reset", ("chain_id", "device_id", "position")),
     SecondaryIndex("end_of_life_step", ("chain_id", "device_id", "position")),
     SecondaryIndex("transfer", ("chain_id", "device_id", "position")),
-    # manufacturers and licences
+    # manufacturers and licenses
     SecondaryIndex("manufacturer_version", ("chain_id", "name_key", "manufacturer_id", *SPAN)),
     SecondaryIndex("manufacturer_version", ("chain_id", "account", "manufacturer_id", *SPAN)),
     SecondaryIndex("hardware_license_version", ("chain_id", "manufacturer_id", "hardware_license_id", *SPAN)),

@@ -1,7 +1,7 @@
-"""What the writer tells readers beside the tables."""
+"""What the indexer and the API agree on beside the tables."""
 
 CHANNEL = "certindex"
-"""What it notifies on PostgreSQL when it commits."""
+"""The PostgreSQL channel that the indexer notifies when it commits."""
 
 STANDBY_SECONDS = 30
-"""A standby that has said nothing for so long is no longer counted."""
+"""Seconds without a sign of life after which a standby is no longer counted."""

@@ -1,12 +1,12 @@
-"""The tables: what the chain said, and the spans that are derived from it.
+"""The tables: the blocks and logs of the chain, and what is derived from them.
 
 Every key starts with `chain_id`. `position = block_number << 20 | log_index` is the total order of a chain's logs, and
-the id of a device, manufacturer or licence is the position of the first stored log that names it. Spans are half-open
-in position: a row holds from `valid_from` up to, not including, `valid_to`, and `OPEN` is the end that has not come.
-State after block B is `valid_from <= p AND valid_to > p` with `p = end_of_block(B)`.
+the id of a device, manufacturer or license is the position of the first stored log that names it. A span is half-open
+in position: its row holds from `valid_from` up to, but not including, `valid_to`, which is `OPEN` if it has not ended.
+The state after block B is `valid_from <= p AND valid_to > p` with `p = end_of_block(B)`.
 
-The truth is `block`, `call` and the raw part of `event`; all else, but the evidence of reorgs, verification and
-disagreements, `certindex rebuild` rewrites. Secondary indexes are in `indexes.py`: they are built after the
+`block`, `call` and the raw columns of `event` are the source. `certindex rebuild` makes all other tables again, except
+the records of reorgs, verification and disagreements. Secondary indexes are in `indexes.py`: they are built after the
 first backfill.
 """
 
@@ -48,18 +48,18 @@ def _text_key() -> Any:
 
 
 CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
-"""Keeps a table in the order of its key on SQLite: one tree instead of two."""
+"""Stores a SQLite table in the order of its key, in one tree instead of two."""
 
 
-# What is watched, and how far it has been read
+# Chains, writers and watched contracts
 
 
 class Chain(SQLModel, table=True):
-    """A network: its heads, and the checkpoint that every commit of the writer compares and swaps.
+    """A chain: its heads, and the checkpoint that each commit of the writer compares and swaps.
 
-    `revision` rises in every transaction that can change an answer. Every block with events up to `judged_number` is
-    verified, or is in `verification_failure`. `stopped`: the step after `indexed_number` fails until a person decides.
-    `head_source`: how new heads become known where WS_URL is set.
+    `revision` rises in each transaction that can change a response of the API. Each block with events up to
+    `judged_number` is verified or in `verification_failure`. `stopped`: the step after `indexed_number` fails until an
+    operator acts. `head_source`: where new heads come from if WS_URL is set.
     """
 
     __tablename__ = "chain"
@@ -92,7 +92,7 @@ class Chain(SQLModel, table=True):
 
 
 class Standby(SQLModel, table=True):
-    """An indexer that waits to take over. `seen_at`: when it last said so, in unix seconds of its own clock."""
+    """An indexer that waits to take over. `seen_at`: its last sign of life, in unix seconds of its own clock."""
 
     __tablename__ = "standby"
 
@@ -103,7 +103,7 @@ class Standby(SQLModel, table=True):
 
 
 class Contract(SQLModel, table=True):
-    """A watched contract. `whole`: watched from its first block, so that absence of an event means something."""
+    """A watched contract. `whole`: it is indexed from its first block, so that a missing event did not happen."""
 
     __tablename__ = "contract"
 
@@ -115,7 +115,7 @@ class Contract(SQLModel, table=True):
 
 
 class ProfileText(SQLModel, table=True):
-    """The profile by which this chain's logs were read."""
+    """The profile with which this chain's logs were decoded."""
 
     __tablename__ = "profile"
 
@@ -124,11 +124,11 @@ class ProfileText(SQLModel, table=True):
     text: str = _text()
 
 
-# What the chain said
+# The chain
 
 
 class Block(SQLModel, table=True):
-    """A canonical block that holds events, or is not yet final. `digest` is NULL where it holds none."""
+    """A canonical block that has events or is not yet final. `digest` is NULL if it has no events."""
 
     __tablename__ = "block"
     __table_args__ = CLUSTERED
@@ -146,7 +146,7 @@ class Block(SQLModel, table=True):
 
 
 class Event(SQLModel, table=True):
-    """A log as the chain gave it; from `kind` on, what the profile and the fold read in it."""
+    """A log; the columns from `kind` on are made by the profile and the fold."""
 
     __tablename__ = "event"
     __table_args__ = CLUSTERED
@@ -170,11 +170,11 @@ class Event(SQLModel, table=True):
     flags: int = _small(0)
 
 
-# What was verified
+# Verification
 
 
 class VerifiedHeader(SQLModel, table=True):
-    """The RLP of a block's header, whose hash is the block's, once its receipts were rebuilt."""
+    """The RLP of the header of a block whose receipts were rebuilt; its hash is the block's."""
 
     __tablename__ = "verified_header"
     __table_args__ = CLUSTERED
@@ -185,7 +185,7 @@ class VerifiedHeader(SQLModel, table=True):
 
 
 class ReceiptProof(SQLModel, table=True):
-    """The proof of a receipt that holds events: the RLP of the list of nodes from the receipts root, root first.
+    """The proof of a receipt with events: the RLP of the list of nodes from the receipts root, root first.
 
     `first_log_index` is the index in the block of the receipt's first log.
     """
@@ -215,9 +215,9 @@ class VerificationFailure(SQLModel, table=True):
 
 
 class Disagreement(SQLModel, table=True):
-    """Two hosts that gave different logs of the final blocks first to last: both answers as JSON, and their keccak-256.
+    """Two hosts that returned different logs of the final blocks first to last: both as JSON, and their keccak-256.
 
-    Resolved when the blocks are stored: as many hosts as must be gave the same. The newest thousand are kept.
+    It is resolved when the blocks are stored, after enough hosts returned the same logs. The newest thousand are kept.
     """
 
     __tablename__ = "disagreement"
@@ -240,7 +240,7 @@ class Disagreement(SQLModel, table=True):
 
 
 class Call(SQLModel, table=True):
-    """What a contract answered to an eth_call at a block, which completes what its events leave out."""
+    """The result of an eth_call at a block, which completes what a contract's events leave out."""
 
     __tablename__ = "call"
     __table_args__ = CLUSTERED
@@ -252,7 +252,7 @@ class Call(SQLModel, table=True):
     result: bytes = _bytes()
 
 
-# What reorgs took back
+# Reorgs
 
 
 class Reorg(SQLModel, table=True):
@@ -281,7 +281,7 @@ class OrphanedBlock(SQLModel, table=True):
 
 
 class OrphanedEvent(SQLModel, table=True):
-    """An event as it stood. What it names may be gone too: the numbers are kept here."""
+    """An event that a reorg removed. Its identities may be removed too: it has their token ids instead."""
 
     __tablename__ = "orphaned_event"
     __table_args__ = CLUSTERED
@@ -319,10 +319,10 @@ class Device(SQLModel, table=True):
 
 
 class DeviceVersion(SQLModel, table=True):
-    """What seldom changes about a device. Burned: `burn_position` is set and `owner` is NULL.
+    """What seldom changes about a device. A burned device has a `burn_position`, and NULL as `owner`.
 
-    `end_of_life_position` is the step that set the status, NULL where a burn did. `beneficiary` NULL is the owner.
-    `predecessor_id` is the device burned in the transaction of the mint, whose address this one took over.
+    `end_of_life_position` is the step that set the status, NULL if a burn set it. If `beneficiary` is NULL, it is the
+    owner. `predecessor_id` is the device that the transaction of the mint burned and whose address this one took over.
     """
 
     __tablename__ = "device_version"
@@ -393,7 +393,7 @@ class DeviceActivity(SQLModel, table=True):
 
 
 class DeviceAttribute(SQLModel, table=True):
-    """A free attribute: one that has no column of its own."""
+    """A free attribute: one without a column of its own."""
 
     __tablename__ = "device_attribute"
     __table_args__ = CLUSTERED
@@ -430,7 +430,7 @@ class Authorization(SQLModel, table=True):
     end_reason: int | None = _small(None)
 
 
-# Lifecycle facts, one row an event
+# Lifecycle facts: one row an event
 
 
 class TestResult(SQLModel, table=True):
@@ -501,7 +501,7 @@ class Transfer(SQLModel, table=True):
     recipient: bytes = _bytes()
 
 
-# Manufacturers and hardware licences
+# Manufacturers and hardware licenses
 
 
 class Manufacturer(SQLModel, table=True):
@@ -515,7 +515,7 @@ class Manufacturer(SQLModel, table=True):
 
 
 class ManufacturerVersion(SQLModel, table=True):
-    """`grant_position` NULL: never licensed. `expires_at` OPEN: never."""
+    """A manufacturer and its license. `grant_position` is NULL if it has none, `expires_at` OPEN if it is for ever."""
 
     __tablename__ = "manufacturer_version"
     __table_args__ = CLUSTERED
@@ -548,7 +548,7 @@ class HardwareLicense(SQLModel, table=True):
 
 
 class HardwareLicenseVersion(SQLModel, table=True):
-    """As `ManufacturerVersion`; `manufacturer_id` is the holder."""
+    """A hardware license, with the columns of `ManufacturerVersion`; `manufacturer_id` is its holder."""
 
     __tablename__ = "hardware_license_version"
     __table_args__ = CLUSTERED
@@ -572,7 +572,7 @@ class HardwareLicenseVersion(SQLModel, table=True):
     revocation_reason: str | None = _text(None)
 
 
-# Licences that are NFTs, and vehicles
+# Licenses that are NFTs, and vehicles
 
 
 class License(SQLModel, table=True):
@@ -586,7 +586,7 @@ class License(SQLModel, table=True):
 
 
 class LicenseVersion(SQLModel, table=True):
-    """A licence NFT. What it is worth to the manufacturers that its holder owns is in their `ManufacturerVersion`."""
+    """A license NFT. The license of the manufacturers that its holder owns is in their `ManufacturerVersion`."""
 
     __tablename__ = "license_version"
     __table_args__ = CLUSTERED
@@ -613,7 +613,7 @@ class Vehicle(SQLModel, table=True):
 
 
 class VehicleVersion(SQLModel, table=True):
-    """`owner` NULL: burned, or never seen."""
+    """A vehicle. `owner` is NULL if it is burned, or if no log shows an owner."""
 
     __tablename__ = "vehicle_version"
     __table_args__ = CLUSTERED

@@ -1,7 +1,7 @@
-"""Numbers and texts as they are stored: positions, what never ends, what is too large, what cannot be text."""
+"""Values as they are stored: positions, the end of an open span, numbers that saturate, cleaned texts."""
 
 OPEN = 2**63 - 1
-"""`valid_to` of a span that is open, and `expires_at` of a grant that never expires."""
+"""`valid_to` of an open span, and `expires_at` of a grant that never expires."""
 
 LATEST_TIME = OPEN - 1
 """The largest block time that is stored, in unix seconds: a grant that never expires outlives every block."""
@@ -15,7 +15,7 @@ MAX_BLOCK_NUMBER = (1 << (63 - LOG_INDEX_BITS)) - 1
 
 
 def position(block_number: int, log_index: int) -> int:
-    """Returns the place of a log in the total order of its chain. Raises OverflowError where int64 cannot hold it."""
+    """Returns the position of a log in the total order of its chain. Raises OverflowError if int64 cannot hold it."""
     if not (0 <= block_number <= MAX_BLOCK_NUMBER and 0 <= log_index <= MAX_LOG_INDEX):
         raise OverflowError(
             f"log {log_index} of block {block_number} has no position: "
@@ -30,17 +30,17 @@ def block_of(position: int) -> int:
 
 
 def log_index_of(position: int) -> int:
-    """Returns the log index, in the block, of a position."""
+    """Returns the index in its block of the log at a position."""
     return position & MAX_LOG_INDEX
 
 
 def end_of_block(block_number: int) -> int:
-    """Returns the last position of a block: `valid_from <= p AND valid_to > p` is the state after it."""
+    """Returns the last position p of a block: `valid_from <= p AND valid_to > p` is the state after the block."""
     return ((block_number + 1) << LOG_INDEX_BITS) - 1
 
 
 def saturate(number: int) -> int:
-    """Returns the number as int64 holds it; what is larger becomes the largest and is served as null."""
+    """Returns the number, or the largest int64 if it is larger; the API returns that as null."""
     return number if number < INT64_MAX else INT64_MAX
 
 
@@ -50,10 +50,10 @@ def uint256_bytes(number: int) -> bytes:
 
 
 def text_key(text: str | None) -> str:
-    """Returns what an index holds of a text: its first characters, '' for unknown."""
+    """Returns the value of a key column: the first characters of the text, '' for None."""
     return text[:KEY_LENGTH] if text else ""
 
 
 def clean_text(text: str) -> str:
-    """Returns the text as both databases can store it: NUL and lone surrogates become U+FFFD."""
+    """Returns the text with U+FFFD for NUL and lone surrogates, which PostgreSQL cannot store."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")

@@ -76,7 +76,7 @@ def test_a_database_that_holds_something_else_is_refused(database_url: str) -> N
     engine = connect(database_url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE orders (id INTEGER)"))
-    with pytest.raises(DatabaseError, match=r"something else \(orders\)"):
+    with pytest.raises(DatabaseError, match=r"another program \(orders\)"):
         migrate(engine)
     engine.dispose()
 
@@ -101,8 +101,8 @@ def test_a_reader_of_an_empty_database_is_told_to_start_the_indexer(database_url
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("", "no database URL"),
-        ("certindex.db", "no database URL"),
+        ("", "not a database URL"),
+        ("certindex.db", "not a database URL"),
         ("mysql://root@localhost/x", "names mysql"),
         ("oracle9i://localhost/x", "names oracle9i"),
         ("sqlite://", "names no file"),
