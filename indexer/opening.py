@@ -120,7 +120,7 @@ async def open_prepared(prepared: Prepared) -> FollowedChain:
     profile.compile(_addresses(wanted))  # refuses unknown roles before anything is stored
     contracts = await _watch(engine, Chain(pool, (), finality_depth=depth), chain_id, profile, wanted)
     addresses = {contract.address for contract in contracts}
-    chain = Chain(pool, addresses, finality_depth=depth, looks=settings.looks, quorum=settings.quorum)
+    chain = Chain(pool, addresses, finality_depth=depth, answers=settings.looks, quorum=settings.quorum)
     return FollowedChain(engine, chain_id, profile, contracts, pool, chain)
 
 
@@ -235,7 +235,7 @@ async def _watched(chain: Chain, wanted: WantedContract) -> WatchedContract:
     if start is not None:
         return WatchedContract(role, address, start, await _is_whole(chain, address, start))
     final = (await chain.heads()).finalized.number
-    found = await find_start_block(chain.rpc, role, address, final)
+    found = await find_start_block(chain.providers, role, address, final)
     log.info("START_BLOCK=auto: %s=0x%s begins at block %d", role, address.hex(), found)
     return WatchedContract(role, address, found, whole=True)
 
@@ -245,7 +245,7 @@ async def _is_whole(chain: Chain, address: bytes, start_block: int) -> bool:
     if start_block == 0:
         return True
     with suppress(TryAgain):
-        return not await has_code(chain.rpc, address, hex(start_block - 1))
+        return not await has_code(chain.providers, address, hex(start_block - 1))
     return False
 
 

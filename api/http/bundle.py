@@ -13,7 +13,7 @@ from api.http.rates import RateLimited, Rates
 from api.reading.snapshot import open_snapshot
 from api.settings import Settings
 from schema.bundle.document import Bundle, to_json
-from schema.bundle.making import Unreadable, make_bundle
+from schema.bundle.making import DamagedData, make_bundle
 from schema.did import EXAMPLE, parse_did
 from schema.program.logs import tell
 from schema.tables.database import DatabaseError
@@ -46,7 +46,7 @@ def bundle_route(engine: Engine, settings: Settings, rates: Rates) -> Callable[[
             return _refusal(503, f"The bundle took longer than {settings.max_seconds:g} s. Ask again later.")
         except (DBAPIError, DatabaseError):
             return _refusal(503, "The database does not answer. Ask again later.")
-        except Unreadable as error:
+        except DamagedData as error:
             tell(log, logging.ERROR, "a bundle cannot be made", " of {device}: {error}", device=did, error=str(error))
             return _refusal(500, f"What is stored of {did} is damaged: {error}")
         if bundle is None:

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Raw
 
 from indexer.chain.checked_calls import TRIES, CheckedCalls
-from indexer.chain.disagreement import Answer, Disagreement, difference, disagreement, in_words
+from indexer.chain.disagreement import Disagreement, HostLogs, difference, disagreement, in_words
 from indexer.chain.wire import LogReader, RawLog, WrongAnswer
 from indexer.errors import TryAgain
 from indexer.rpc.providers import Answered
@@ -39,7 +39,7 @@ class Agreement:
             other = next((answer for answer in agreed if answer.result != first.result), None)
             if other is None:
                 return agreed
-            one, two = (Answer(answer.host.site, answer.result) for answer in (first, other))
+            one, two = (HostLogs(answer.host.site, answer.result) for answer in (first, other))
             wrong = WrongAnswer(in_words(query, one, two))
             if "fromBlock" in query and one.host != two.host:
                 self.disagreements.append(disagreement(one, two))

@@ -15,23 +15,23 @@ from indexer.rpc.providers import Providers
 class Chain:
     """Headers and logs of one chain, for the watched contracts. Its methods are those of `Headers` and `Logs`.
 
-    Each list of logs is read `looks` times and must be the same each time; with a `quorum`, from that many different
+    Each list of logs is read until `answers` answers are the same; with a `quorum`, from that many different
     hosts. Everything raises TryAgain for answers that do not fit together.
     """
 
     def __init__(
         self,
-        rpc: Providers,
+        providers: Providers,
         addresses: Collection[bytes],
         *,
         finality_depth: int,
         concurrency: int = 8,
-        looks: int = 1,
+        answers: int = 1,
         quorum: int = 1,
     ) -> None:
-        self.rpc = rpc
+        self.providers = providers
         self.addresses = frozenset(addresses)
-        calls = CheckedCalls(rpc, concurrency)
+        calls = CheckedCalls(providers, concurrency)
 
         headers = Headers(calls, finality_depth)
         self.heads = headers.heads
@@ -39,7 +39,7 @@ class Chain:
         self.headers = headers.headers
         self.check_links = headers.check_links
 
-        logs = Logs(calls, headers, addresses, answers=max(looks, quorum), quorum=quorum)
+        logs = Logs(calls, headers, addresses, answers=max(answers, quorum), quorum=quorum)
         self.range_logs = logs.range_logs
         self.block_logs = logs.block_logs
         self.confirm = logs.confirm

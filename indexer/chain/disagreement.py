@@ -14,14 +14,14 @@ MOST_LOGS = 1_000
 """Logs that are kept of one answer; those of the first block that differs are kept whole in any case."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HostLogs(msgspec.Struct, frozen=True):
     """The logs that a host (and port) gave, in order."""
 
     host: str
     logs: Sequence[RawLog]
 
-    def of(self, first: int, last: int) -> "Answer":
-        return Answer(self.host, [log for log in self.logs if first <= log.block_number <= last])
+    def of(self, first: int, last: int) -> "HostLogs":
+        return HostLogs(self.host, [log for log in self.logs if first <= log.block_number <= last])
 
     def to_json(self) -> bytes:
         """Returns the logs as a node words them."""
@@ -33,11 +33,11 @@ class Disagreement(msgspec.Struct, frozen=True):
 
     first: int
     last: int
-    one: Answer
-    other: Answer
+    one: HostLogs
+    other: HostLogs
 
 
-def disagreement(one: Answer, other: Answer) -> Disagreement:
+def disagreement(one: HostLogs, other: HostLogs) -> Disagreement:
     """Returns the difference between two answers to one question: from the first block that differs to the last.
 
     Ends earlier where that would be more than MOST_LOGS logs of a host.
@@ -50,13 +50,13 @@ def disagreement(one: Answer, other: Answer) -> Disagreement:
     return Disagreement(first, last, one.of(first, last), other.of(first, last))
 
 
-def difference(one: Answer, other: Answer) -> tuple[int, int]:
+def difference(one: HostLogs, other: HostLogs) -> tuple[int, int]:
     """Returns block and index of the first log that is not the same in both answers."""
     told, retold = ({(log.block_number, log.log_index): log for log in answer.logs} for answer in (one, other))
     return min(place for place in told.keys() | retold.keys() if told.get(place) != retold.get(place))
 
 
-def in_words(query: dict[str, Any], one: Answer, other: Answer) -> str:
+def in_words(query: dict[str, Any], one: HostLogs, other: HostLogs) -> str:
     """Returns the words for two answers to one question that differ."""
     block, index = difference(one, other)
     where = query.get("blockHash") or f"{int(query['fromBlock'], 16)}..{int(query['toBlock'], 16)}"
@@ -72,12 +72,12 @@ def digest(logs: bytes) -> bytes:
     return keccak256(logs)
 
 
-def _by_block(one: Answer, other: Answer) -> dict[int, tuple[list[RawLog], list[RawLog]]]:
+def _by_block(one: HostLogs, other: HostLogs) -> dict[int, tuple[list[RawLog], list[RawLog]]]:
     told, retold = ({number: list(found) for number, found in groupby(answer.logs, _number)} for answer in (one, other))
     return {number: (told.get(number, []), retold.get(number, [])) for number in told.keys() | retold.keys()}
 
 
-def _end(answer: Answer, first: int) -> int:
+def _end(answer: HostLogs, first: int) -> int:
     """Returns the last block up to which an answer is kept."""
     beyond = [log.block_number for log in answer.logs if log.block_number >= first][MOST_LOGS:]
     return beyond[0] - 1 if beyond else INT64_MAX

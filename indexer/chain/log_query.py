@@ -21,17 +21,17 @@ from indexer.rpc.refusals import (
     WaitForHead,
 )
 
-MOST_DOUBTS = 3
+MOST_BLIND_SPLITS = 3
 """How often a query is halved for a text that nobody knows: a node that is down must not be asked block by block."""
 
 
 class LogQuery(Struct, frozen=True):
-    """Blocks first to last, both included, and 0x addresses. `doubts`: how often it was cut without knowing why."""
+    """Blocks first to last, both included, and 0x addresses. `blind_splits`: halvings for unknown refusals so far."""
 
     first: int
     last: int
     addresses: Sequence[str]
-    doubts: int = 0
+    blind_splits: int = 0
 
     @property
     def blocks(self) -> int:
@@ -53,15 +53,19 @@ def divide(query: LogQuery, refusal: Refusal) -> list[LogQuery]:
         case SplitAddresses():
             return _fewer_addresses(query) or _halves(query)
         case Unknown() | SmallerBatch():
-            return [replace(part, doubts=query.doubts + 1) for part in _halves(query)] if _may_doubt(query) else []
+            return (
+                [replace(part, blind_splits=query.blind_splits + 1) for part in _halves(query)]
+                if _may_split_blindly(query)
+                else []
+            )
         case BackOff() | WaitForHead() | HistoryGone() | GiveUp() | Reverted():
             return []
         case _ as never:
             assert_never(never)
 
 
-def _may_doubt(query: LogQuery) -> bool:
-    return query.doubts < MOST_DOUBTS
+def _may_split_blindly(query: LogQuery) -> bool:
+    return query.blind_splits < MOST_BLIND_SPLITS
 
 
 def _pieces(query: LogQuery, blocks: int) -> list[LogQuery]:

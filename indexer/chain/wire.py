@@ -4,11 +4,12 @@ from binascii import unhexlify
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from msgspec import DecodeError, Raw, Struct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from indexer.errors import TryAgain
 from indexer.rpc.host import Host
+from indexer.rpc.reply import UNREADABLE
 from schema.tables.rows import EventLog
 from schema.tables.values import INT64_MAX, LATEST_TIME, LOG_INDEX_BITS
 
@@ -70,8 +71,15 @@ class JsonLog(Struct, rename="camel", gc=False):
 
 class JsonReceipt(Struct, rename="camel", gc=False):
     transaction_hash: str
+    transaction_index: str
     block_hash: str
+    cumulative_gas_used: str
     logs: list[JsonLog]
+    type: str = "0x0"
+    status: str | None = None
+    root: str | None = None
+    deposit_nonce: str | None = None
+    deposit_receipt_version: str | None = None
 
 
 class JsonTransactions(Struct, rename="camel", gc=False):
@@ -82,7 +90,6 @@ class JsonTransactions(Struct, rename="camel", gc=False):
 
 
 _logs = Decoder(list[JsonLog])
-DECODE_ERRORS = (DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def to_header(found: JsonHeader, host: Host) -> Header:
@@ -133,7 +140,7 @@ class LogReader:
         if answer != self._answer:
             try:
                 logs = _logs.decode(found)
-            except DECODE_ERRORS as error:
+            except UNREADABLE as error:
                 raise WrongAnswer(f"The node gave {answer[:80]!r} where logs are due: {error}.") from None
             self._logs, self._answer = self._check(map(to_log, logs)), answer
         return self._logs

@@ -94,12 +94,12 @@ def report(checked: Checked) -> str:
 def _trusted(data: bytes, given: Mapping[int, bytes], url: str | None) -> Mapping[int, bytes]:
     if url is None:
         return given
-    from indexer.check.trusted import asked_hashes  # the network, only when it is asked for
+    from indexer.check.trusted import block_hashes  # the network, only when it is asked for
 
     head = _head(data)
     if head is None:
         return given
-    return {**asked_hashes(url, head.chain_id, sorted({block.number for block in head.blocks})), **given}
+    return {**block_hashes(url, head.chain_id, sorted({block.number for block in head.blocks})), **given}
 
 
 class _Block(msgspec.Struct):

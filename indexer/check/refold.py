@@ -12,7 +12,7 @@ from indexer.fold.policy import policy_of
 from indexer.proof.header import ProvenHeader
 from indexer.proof.receipt import Log
 from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role
-from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, hexed, place, shown_reading, shown_rows
+from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, bundle_reading, bundle_rows, position_text, to_hex
 from schema.did import TokenDid
 from schema.profile.model import Mapped, ProfileError, Reader, parse_profile
 from schema.tables.values import LATEST_TIME, position
@@ -85,7 +85,7 @@ def _located(reader: Reader, event: Event, headers: Mapping[int, ProvenHeader]) 
 def _reading(changes: Changes, located: LocatedFact, device: int) -> Reading:
     found = changes.readings[located.position]
     flags = int(found.flags) if found.device_id == device else int(found.flags) & FACT_FLAGS
-    return shown_reading(located.fact, found.event_time, found.biz_step, found.disposition, flags)
+    return bundle_reading(located.fact, found.event_time, found.biz_step, found.disposition, flags)
 
 
 def _state(changes: Changes, device: int) -> State:
@@ -107,8 +107,8 @@ def _state(changes: Changes, device: int) -> State:
 def _licensed(changes: Changes, kind: str, ids: set[int | None]) -> list[Licensed]:
     return [
         Licensed(
-            id=place(row.id),
-            contract=hexed(row.contract),
+            id=position_text(row.id),
+            contract=to_hex(row.contract),
             token_id=str(int.from_bytes(row.token_id, "big")),
             versions=_rows(changes, f"{kind}_version", f"{kind}_id", row.id),
         )
@@ -119,7 +119,7 @@ def _licensed(changes: Changes, kind: str, ids: set[int | None]) -> list[License
 
 def _rows(changes: Changes, table: str, owner: str, id: int) -> list[Row]:
     # nothing was stored before, so every row is an inserted one
-    return shown_rows(asdict(row) for row in changes.inserted[table] if getattr(row, owner) == id)
+    return bundle_rows(asdict(row) for row in changes.inserted[table] if getattr(row, owner) == id)
 
 
 def _id_of(changes: Changes, kind: str, contract: bytes, token_id: int) -> int | None:

@@ -10,34 +10,34 @@ from urllib.request import Request, urlopen
 TIMEOUT_SECONDS = 30
 
 
-class Untold(OSError):
+class NodeError(OSError):
     """The node did not tell what was asked; the message says why."""
 
 
-def asked_hashes(url: str, chain_id: int, numbers: Iterable[int]) -> dict[int, bytes]:
-    """Returns the hashes of blocks, as a node tells them. Raises Untold, also where the node is of another chain."""
-    found = str(_ask(url, "eth_chainId", []))
+def block_hashes(url: str, chain_id: int, numbers: Iterable[int]) -> dict[int, bytes]:
+    """Returns the hashes of blocks, as a node tells them. Raises NodeError, also where the node is of another chain."""
+    found = str(_request(url, "eth_chainId", []))
     if _decimal(found) != str(chain_id):
-        raise Untold(f"{_shown(url)} is a node of chain {_decimal(found)}, the bundle is of chain {chain_id}")
+        raise NodeError(f"{_shown(url)} is a node of chain {_decimal(found)}, the bundle is of chain {chain_id}")
     hashes: dict[int, bytes] = {}
     for number in numbers:
-        block = _ask(url, "eth_getBlockByNumber", [hex(number), False])
+        block = _request(url, "eth_getBlockByNumber", [hex(number), False])
         if not isinstance(block, dict) or not re.fullmatch("0x[0-9a-f]{64}", str(block.get("hash"))):
-            raise Untold(f"{_shown(url)} has no block {number}")
+            raise NodeError(f"{_shown(url)} has no block {number}")
         hashes[number] = bytes.fromhex(str(block["hash"])[2:])
     return hashes
 
 
-def _ask(url: str, method: str, params: list[object]) -> object:
+def _request(url: str, method: str, params: list[object]) -> object:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     request = Request(url, body, {"Content-Type": "application/json", "User-Agent": "certindex"})
     try:
         with urlopen(request, timeout=TIMEOUT_SECONDS) as response:
             answer = json.load(response)
     except (OSError, HTTPException, ValueError, RecursionError) as error:
-        raise Untold(f"{_shown(url)} did not answer {method}: {error}") from None
+        raise NodeError(f"{_shown(url)} did not answer {method}: {error}") from None
     if not isinstance(answer, dict) or "result" not in answer:
-        raise Untold(f"{_shown(url)} answered {method} with {str(answer)[:200]}")
+        raise NodeError(f"{_shown(url)} answered {method} with {str(answer)[:200]}")
     result: object = answer["result"]
     return result
 

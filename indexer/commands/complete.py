@@ -18,7 +18,7 @@ from indexer.store.contract_calls import load_results
 from indexer.store.lease import Lease
 from indexer.store.rewriting import StoredBlockEvents
 from indexer.sync.rebuild import rebuild
-from indexer.verification.contract_answers import ask
+from indexer.verification.contract_answers import call_contract
 from schema.events import Kind
 from schema.profile.calls import CompiledCall, ContractCall
 from schema.tables import rows
@@ -82,7 +82,7 @@ async def _answer(node: OpenedNode, missing: Missing, block_number: int) -> rows
     """Returns the contract's answer at the block, else at the event's block; None if it gives none at either."""
     to, data = missing.contract_call
     for number in (block_number, missing.block_number):
-        answer = await ask(node.pool, to, data, number)
+        answer = await call_contract(node.pool, to, data, number)
         if answer is not None and missing.call.value(answer) is not None:
             return rows.Call(to, data, number, answer)
     return None

@@ -67,7 +67,7 @@ async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
 
 def _make_bundle(database_url: str, chain_id: int, device: str) -> "Bundle":
     """Returns a device's bundle, read from one state of the database. Raises Stop."""
-    from schema.bundle.making import Unreadable, make_bundle
+    from schema.bundle.making import DamagedData, make_bundle
     from schema.tables.database import connect
 
     engine = connect(database_url, read_only=True)
@@ -75,7 +75,7 @@ def _make_bundle(database_url: str, chain_id: int, device: str) -> "Bundle":
         with engine.connect() as connection:
             contract, token_id = find_device(connection, chain_id, device)
             bundle = make_bundle(connection, chain_id, contract, token_id)
-    except Unreadable as error:
+    except DamagedData as error:
         raise Stop(str(error)) from None
     finally:
         engine.dispose()
@@ -98,8 +98,8 @@ async def _verify_blocks(settings: ProveSettings, numbers: Sequence[int]) -> Non
     async with open_node(settings, settings.rpc_urls) as node:
         verifier = node.verifier(Levels(node.engine, node.chain_id))
         for number in numbers:
-            async for _, tally in verifier.verify(number, number):
-                if tally.verified:
+            async for _, counts in verifier.verify(number, number):
+                if counts.verified:
                     continue
                 with read_only_engine(node.engine).begin() as connection:
                     (failure,) = verification_failures(connection, node.chain_id, number, number, 1)

@@ -35,7 +35,7 @@ async def verify(settings: VerifySettings, first: int | None, last: int | None) 
     from indexer.opening import open_node
     from indexer.store.checkpoint import read_checkpoint
     from indexer.store.verification import Levels
-    from indexer.verification.verifier import Tally
+    from indexer.verification.verifier import VerificationCounts
     from schema.tables.database import read_only_engine
 
     async with open_node(settings, settings.rpc_urls) as node:
@@ -48,9 +48,9 @@ async def verify(settings: VerifySettings, first: int | None, last: int | None) 
             raise Stop(
                 f"--from {first} lies after {f'block {end}, the last final one' if last is None else f'--to {last}'}."
             )
-        total = Tally()
-        async for number, tally in node.verifier(levels).verify(start, end):
-            total.add(tally)
+        total = VerificationCounts()
+        async for number, counts in node.verifier(levels).verify(start, end):
+            total.add(counts)
             print(f"judged to block {number}: {total.verified} of {total.blocks} verified", file=sys.stderr)
         with read_only_engine(node.engine).begin() as connection:
             failures = verification_failures(connection, node.chain_id, start, end, SHOWN_FAILURES)

@@ -37,7 +37,9 @@ class HeadListener:
         """Listens to the WebSocket, if there is one, and notes in the database where heads come from."""
         await self._note_source(None)
         if self.ws_url is not None:
-            self._socket = HeadSocket(self.ws_url, self.chain_id, announced=self._announce, told=self._report)
+            self._socket = HeadSocket(
+                self.ws_url, self.chain_id, head_announced=self._announce, status_changed=self._report
+            )
             await self._socket.listen()
 
     def expect(self, number: int) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from indexer.errors import TryAgain, failure_text
 from indexer.retry import AGAIN, Backoff
 from indexer.store import Fenced
-from indexer.verification.verifier import Tally, Verifier
+from indexer.verification.verifier import VerificationCounts, Verifier
 from schema.program.logs import tell
 
 log = logging.getLogger("certindex")
@@ -33,7 +33,7 @@ async def verify_behind(
         try:
             if verifier is None:
                 verifier = await asyncio.to_thread(open_verifier)
-            tally = await verifier.advance()
+            counts = await verifier.advance()
         except Fenced:
             return
         except (TryAgain, DBAPIError) as error:
@@ -42,24 +42,24 @@ async def verify_behind(
             await backoff.wait()
             continue
         backoff.reset()
-        if tally is None:
+        if counts is None:
             await wake.wait()
             continue
-        log_tally(tally)
-        await asyncio.sleep(0 if is_idle() else tally.seconds * REST)
+        log_verification(counts)
+        await asyncio.sleep(0 if is_idle() else counts.seconds * REST)
 
 
-def log_tally(tally: Tally) -> None:
+def log_verification(counts: VerificationCounts) -> None:
     """Writes one line for blocks that were judged."""
-    if tally.blocks:
+    if counts.blocks:
         tell(
             log,
             INFO,
             "verified",
             " blocks={blocks} events={events} unverifiable={unverifiable} alarms={alarms} elapsed={elapsed:.2f}s",
-            blocks=tally.verified,
-            events=tally.events,
-            unverifiable=tally.unverifiable,
-            alarms=tally.alarms,
-            elapsed=tally.seconds,
+            blocks=counts.verified,
+            events=counts.events,
+            unverifiable=counts.unverifiable,
+            alarms=counts.alarms,
+            elapsed=counts.seconds,
         )

@@ -45,7 +45,7 @@ class Unverifiable(Struct, frozen=True):
     reason: str
 
 
-class Untold(Struct, frozen=True):
+class NoEvidence(Struct, frozen=True):
     """No provider gave the evidence: receipts that old may be gone."""
 
     reason: str
@@ -63,8 +63,8 @@ class Wrong(Struct, frozen=True):
     reason: str
 
 
-Failure = Unverifiable | Untold | Contradicted | Wrong
-Outcome = Verified | Failure
+Failure = Unverifiable | NoEvidence | Contradicted | Wrong
+Judgment = Verified | Failure
 
 
 class Judge:
@@ -76,7 +76,7 @@ class Judge:
         self.form_is_known = form_is_known
         self._bloom = Bloom()
 
-    def judge(self, stored: StoredBlock, evidence: Evidence) -> Outcome:
+    def judge(self, stored: StoredBlock, evidence: Evidence) -> Judgment:
         """Returns what the evidence makes of the stored block."""
         try:
             header = encode_header(evidence.header, stored.hash)
@@ -124,7 +124,7 @@ class Judge:
             return "the bloom of its logs is not the header's"
         return None
 
-    def _unknown_form(self) -> Outcome:
+    def _unknown_form(self) -> Judgment:
         if self.form_is_known:
             return Contradicted("the header's fields do not give the block's hash, though other blocks' headers do")
         return Unverifiable(
@@ -138,7 +138,7 @@ class Judge:
         outside: Sequence[LocatedReceipt],
         trie: Trie,
         header: bytes,
-    ) -> Outcome:
+    ) -> Judgment:
         proven = _logs_of(receipts, 0, self.addresses)
         count = sum(len(told.receipt.logs) for told in receipts)
         unproven = [log for log in _logs_of(outside, count, self.addresses) if log in stored.logs]

@@ -30,7 +30,7 @@ class Head(msgspec.Struct):
     number: str
 
 
-class Notice(msgspec.Struct):
+class Notification(msgspec.Struct):
     subscription: str
     result: Head
 
@@ -42,7 +42,7 @@ class Message(msgspec.Struct):
     result: str | None = None
     error: Any = None
     method: str | None = None
-    params: Notice | None = None
+    params: Notification | None = None
 
 
 class HeadSocket:
@@ -53,14 +53,14 @@ class HeadSocket:
         url: str,
         chain_id: int,
         *,
-        announced: Callable[[int], None],
-        told: Callable[[bool, str], Awaitable[None]],
+        head_announced: Callable[[int], None],
+        status_changed: Callable[[bool, str], Awaitable[None]],
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.url = url
         self.chain_id = chain_id
-        self._announced = announced
-        self._told = told
+        self._head_announced = head_announced
+        self._status_changed = status_changed
         self._jitter = jitter
         self._newest = -1
         self._missing: tuple[int, float] | None = None
@@ -81,23 +81,23 @@ class HeadSocket:
             except Exception as error:  # none may end the indexer, which does without
                 self._failures += 1
                 pause = wait_seconds(self._failures, first=FIRST_WAIT_SECONDS, jitter=self._jitter)
-                await self._told(False, self._reason(error))
+                await self._status_changed(False, self._reason(error))
                 await asyncio.sleep(pause)
 
     async def _listen(self) -> NoReturn:
         async with connect(self.url, open_timeout=ANSWER_SECONDS, close_timeout=1) as socket:
             async with asyncio.timeout(ANSWER_SECONDS):
-                chain_id = self._number(await self._ask(socket, 1, "eth_chainId"), INT64_MAX)
+                chain_id = self._number(await self._request(socket, 1, "eth_chainId"), INT64_MAX)
                 if chain_id != self.chain_id:
                     raise NoAnswer(f"it is a node of chain {chain_id}, but chain {self.chain_id} is wanted")
-                subscription = await self._ask(socket, 2, "eth_subscribe", "newHeads")
+                subscription = await self._request(socket, 2, "eth_subscribe", "newHeads")
             self._newest, self._missing = -1, None
-            await self._told(True, shown_url(self.url))
-            self._announced(-1)  # what came before the subscription was not announced
+            await self._status_changed(True, shown_url(self.url))
+            self._head_announced(-1)  # what came before the subscription was not announced
             while True:
-                await self._hear(socket, subscription)
+                await self._read_head(socket, subscription)
 
-    async def _ask(self, socket: ClientConnection, id: int, method: str, *params: str) -> str:
+    async def _request(self, socket: ClientConnection, id: int, method: str, *params: str) -> str:
         await socket.send(msgspec.json.encode(Request(id, method, list(params))).decode())
         while str((reply := self._read(await socket.recv())).id) != str(id):
             pass
@@ -105,7 +105,7 @@ class HeadSocket:
             raise NoAnswer(f"it refused {method}: {reply.error}")
         return reply.result
 
-    async def _hear(self, socket: ClientConnection, subscription: str) -> None:
+    async def _read_head(self, socket: ClientConnection, subscription: str) -> None:
         """Waits for one head, or for as long as silence may last."""
         try:
             async with asyncio.timeout(SILENCE_SECONDS / 2):
@@ -121,7 +121,7 @@ class HeadSocket:
         if self._missing is not None and number >= self._missing[0]:
             self._missing = None
         self._failures = 0
-        self._announced(number)
+        self._head_announced(number)
 
     def _read(self, data: str | bytes) -> Message:
         try:

@@ -163,9 +163,9 @@ class Attester:
         self._take_digest(stored, attested)
 
     async def _rebuild(self, block: StoredBlock) -> None:
-        outcome = await self._verifier.judge(block)
-        if not isinstance(outcome, Verified):
-            raise Unattestable(f"block {block.number}: {outcome.reason}")
+        judgment = await self._verifier.judge(block)
+        if not isinstance(judgment, Verified):
+            raise Unattestable(f"block {block.number}: {judgment.reason}")
 
     def _take_digest(self, stored: Range, attested: Attested) -> None:
         for block in stored.blocks:

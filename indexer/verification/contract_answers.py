@@ -1,4 +1,4 @@
-"""What is indexed, held against what the contracts answer: an administrator may change a value with no event."""
+"""Compares indexed values with what the contracts return: an administrator may change a value without an event."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -14,77 +14,75 @@ from schema.profile.calls import CallField, CompiledCall
 from schema.profile.model import Reader
 from schema.tables.values import OPEN
 
-AT_ONCE = 8
+CONCURRENT_CALLS = 8
 
 
-class Standing(Struct, frozen=True):
-    """A device, or a manufacturer, as it is indexed: values by what a call tells; one that is left out is unknown."""
+class IndexedValues(Struct, frozen=True):
+    """The indexed values of a device or a manufacturer, by the call that returns them; a value left out is unknown."""
 
     name: str
     token_id: int
-    said: dict[CallField, Any]
+    values: dict[CallField, Any]
 
 
 class Difference(Struct, frozen=True):
-    """A value that the events and the contract tell differently."""
+    """A value that differs between the events and the contract."""
 
     name: str
     call: str
     field: CallField
     indexed: Any
-    answered: Any
+    returned: Any
 
     def __str__(self) -> str:
-        told = self.field.value.replace("_", " ")
-        return f"{self.name}: {told} is {_shown(self.indexed)} by the events, {_shown(self.answered)} by {self.call}"
+        field = self.field.value.replace("_", " ")
+        return f"{self.name}: {field} is {_shown(self.indexed)} by the events, {_shown(self.returned)} by {self.call}"
 
 
-def indexed_devices(connection: Connection, chain_id: int, contracts: Iterable[bytes]) -> list[Standing]:
+def indexed_devices(connection: Connection, chain_id: int, contracts: Iterable[bytes]) -> list[IndexedValues]:
     """Returns the devices of the contracts as they are indexed now, in the order of their first logs."""
-    known = set(contracts)
+    addresses = set(contracts)
     rows = connection.execute(text(DEVICES), {"chain_id": chain_id}).mappings()
-    return [_device(row) for row in rows if bytes(row["contract"]) in known]
+    return [_device(row) for row in rows if bytes(row["contract"]) in addresses]
 
 
-def indexed_manufacturers(connection: Connection, chain_id: int) -> list[Standing]:
+def indexed_manufacturers(connection: Connection, chain_id: int) -> list[IndexedValues]:
     """Returns the manufacturers whose name is known, as they are indexed now."""
     rows = connection.execute(text(MANUFACTURERS), {"chain_id": chain_id})
     return [
-        Standing(f"manufacturer {_number(token)}", _number(token), {CallField.MANUFACTURER_NAME: name})
+        IndexedValues(f"manufacturer {_number(token)}", _number(token), {CallField.MANUFACTURER_NAME: name})
         for token, name in rows
     ]
 
 
 async def differences(
-    rpc: Providers, reader: Reader, standings: Sequence[Standing], block_number: int
+    providers: Providers, reader: Reader, subjects: Sequence[IndexedValues], block_number: int
 ) -> list[Difference]:
-    """Returns what the contracts answer differently after the block, in order."""
-    slots = asyncio.Semaphore(AT_ONCE)
+    """Returns the values that the contracts return differently after the block, in the order of the subjects."""
+    semaphore = asyncio.Semaphore(CONCURRENT_CALLS)
 
-    async def compare(standing: Standing, call: CompiledCall, indexed: Any) -> Difference | None:
-        async with slots:
-            answer = await ask(rpc, call.to, call.data(standing.token_id), block_number)
-        answered = None if answer is None else call.value(answer)
-        if answered == indexed:
-            return None
-        return Difference(standing.name, call.name, call.field, indexed, answered)
+    async def compare(subject: IndexedValues, call: CompiledCall, indexed: Any) -> Difference | None:
+        async with semaphore:
+            data = await call_contract(providers, call.to, call.data(subject.token_id), block_number)
+        returned = None if data is None else call.value(data)
+        return None if returned == indexed else Difference(subject.name, call.name, call.field, indexed, returned)
 
     compared = await asyncio.gather(
         *(
-            compare(standing, reader.calls[field], indexed)
-            for standing in standings
-            for field, indexed in standing.said.items()
+            compare(subject, reader.calls[field], indexed)
+            for subject in subjects
+            for field, indexed in subject.values.items()
             if field in reader.calls
         )
     )
     return [difference for difference in compared if difference is not None]
 
 
-async def ask(rpc: Providers, to: bytes, data: bytes, block_number: int) -> bytes | None:
-    """Returns a contract's answer after a block; None where it refuses, or where the state is kept no more."""
+async def call_contract(providers: Providers, to: bytes, data: bytes, block_number: int) -> bytes | None:
+    """Returns what a contract returns after a block; None if it reverts, or if no provider keeps that state."""
     call = {"to": "0x" + to.hex(), "data": "0x" + data.hex()}
     try:
-        answer = await rpc.call("eth_call", [call, hex(block_number)], str)
+        answer = await providers.call("eth_call", [call, hex(block_number)], str)
     except RpcError as error:
         if isinstance(error.refusal, Reverted | HistoryGone):
             return None
@@ -109,14 +107,14 @@ MANUFACTURERS = f"""
 """
 
 
-def _device(row: Any) -> Standing:
+def _device(row: Any) -> IndexedValues:
     token_id, owner = _number(row["token_id"]), _bytes(row["owner"])
-    said: dict[CallField, Any] = {CallField.OWNER: owner}
-    if owner is not None or row["burn_position"] is None:  # what a contract says of a burned device means nothing
-        said |= {CallField.ADDRESS: _bytes(row["address"]), CallField.CLAIMED: row["claimed_at"] is not None}
+    values: dict[CallField, Any] = {CallField.OWNER: owner}
+    if owner is not None or row["burn_position"] is None:  # of a burned device, only the owner is compared
+        values |= {CallField.ADDRESS: _bytes(row["address"]), CallField.CLAIMED: row["claimed_at"] is not None}
         if row["manufacturer"] is not None:
-            said[CallField.MANUFACTURER] = _number(row["manufacturer"])
-    return Standing(f"device {token_id}", token_id, said)
+            values[CallField.MANUFACTURER] = _number(row["manufacturer"])
+    return IndexedValues(f"device {token_id}", token_id, values)
 
 
 def _number(value: Any) -> int:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from indexer.chain.wire import WrongAnswer
 from indexer.errors import TryAgain
 from indexer.proof.evidence import StoredBlock
-from indexer.proof.judge import Contradicted, Judge, Outcome, Untold, Unverifiable, Verified, Wrong
+from indexer.proof.judge import Contradicted, Judge, Judgment, NoEvidence, Unverifiable, Verified, Wrong
 from indexer.rpc import NoAnswer
 from indexer.rpc.gather import gather
 from indexer.store.verification import Judged, Levels
@@ -27,7 +27,7 @@ PATIENCE = 5
 """How often a block is asked for in vain before the mark moves on without it."""
 
 
-class Tally(Struct):
+class VerificationCounts(Struct):
     """What judging came to. `seconds`: of computing and of writing, not of waiting for providers."""
 
     verified: int = 0
@@ -40,7 +40,7 @@ class Tally(Struct):
     def blocks(self) -> int:
         return self.verified + self.unverifiable + self.alarms
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "VerificationCounts") -> None:
         self.verified += other.verified
         self.unverifiable += other.unverifiable
         self.alarms += other.alarms
@@ -60,7 +60,7 @@ class Verifier:
         self._seconds = 0.0
         self._failures: dict[int, tuple[int, str]] = {}
 
-    async def advance(self) -> Tally | None:
+    async def advance(self) -> VerificationCounts | None:
         """Judges the next final blocks behind the mark, or asks again about failures; None where neither is due.
 
         Raises TryAgain where no provider is of use: the mark stays before the block that could not be judged.
@@ -68,94 +68,96 @@ class Verifier:
         mark = await asyncio.to_thread(self.levels.mark)
         if mark.judged >= mark.final:
             due = await asyncio.to_thread(self.levels.due_failures, FAILURES_A_CHUNK)
-            return await self._record(due, await self._outcomes(due, patience=1), None) if due else None
+            return await self._record(due, await self._judgments(due, patience=1), None) if due else None
         blocks = await asyncio.to_thread(self.levels.blocks, mark.judged + 1, mark.final, BLOCKS_A_CHUNK)
         through = blocks[-1].number if len(blocks) == BLOCKS_A_CHUNK else mark.final
-        outcomes = await self._outcomes(blocks, patience=PATIENCE)
-        missing = next((block.number for block, outcome in zip(blocks, outcomes, strict=True) if outcome is None), None)
-        tally = await self._record(blocks, outcomes, through if missing is None else missing - 1)
+        judgments = await self._judgments(blocks, patience=PATIENCE)
+        missing = next(
+            (block.number for block, judgment in zip(blocks, judgments, strict=True) if judgment is None), None
+        )
+        counts = await self._record(blocks, judgments, through if missing is None else missing - 1)
         if missing is not None:
             raise TryAgain(f"Block {missing} cannot be verified now: {self._failures[missing][1]}")
-        return tally
+        return counts
 
-    async def verify(self, first: int, last: int) -> AsyncIterator[tuple[int, Tally]]:
+    async def verify(self, first: int, last: int) -> AsyncIterator[tuple[int, VerificationCounts]]:
         """Judges all blocks with events from first to last; yields how far it came and what that chunk came to."""
         while first <= last:
             blocks = await asyncio.to_thread(self.levels.blocks, first, last, BLOCKS_A_CHUNK)
             through = blocks[-1].number if len(blocks) == BLOCKS_A_CHUNK else last
             if blocks:
-                yield through, await self._record(blocks, await self._outcomes(blocks, patience=1), None)
+                yield through, await self._record(blocks, await self._judgments(blocks, patience=1), None)
             first = through + 1
 
-    async def judge(self, block: StoredBlock) -> Outcome:
+    async def judge(self, block: StoredBlock) -> Judgment:
         """Returns what the evidence of one provider after the other makes of a block. Raises TryAgain."""
-        worst: Outcome | None = None
+        worst: Judgment | None = None
         failure: TryAgain | None = None
         sources = Sources()
         for _ in range(max(self._providers, 1)):
             try:
-                outcome = await self._judge_once(block, sources)
+                judgment = await self._judge_once(block, sources)
             except WrongAnswer as error:
-                outcome = Contradicted(str(error))
+                judgment = Contradicted(str(error))
             except TryAgain as error:
                 failure = error
                 continue
-            if isinstance(outcome, Verified | Wrong):
-                return outcome
-            if worst is None or isinstance(outcome, Contradicted):
-                worst = outcome
+            if isinstance(judgment, Verified | Wrong):
+                return judgment
+            if worst is None or isinstance(judgment, Contradicted):
+                worst = judgment
         if worst is None:
             assert failure is not None
             raise failure
         return worst
 
-    async def _judge_once(self, block: StoredBlock, sources: Sources) -> Outcome:
+    async def _judge_once(self, block: StoredBlock, sources: Sources) -> Judgment:
         async with self._slots:
             evidence = await self._witness.evidence(block.hash, sources)
             began = time.perf_counter()
-            outcome = await asyncio.to_thread(self._judge.judge, block, evidence)
+            judgment = await asyncio.to_thread(self._judge.judge, block, evidence)
             self._seconds += time.perf_counter() - began
-        if isinstance(outcome, Contradicted):
-            return Contradicted(f"{outcome.reason} (told by {sources.latest()})")
-        return outcome
+        if isinstance(judgment, Contradicted):
+            return Contradicted(f"{judgment.reason} (told by {sources.latest()})")
+        return judgment
 
-    async def _outcomes(self, blocks: Sequence[StoredBlock], *, patience: int) -> list[Outcome | None]:
-        """Returns the outcomes, None for a block that was not asked for in vain `patience` times yet."""
+    async def _judgments(self, blocks: Sequence[StoredBlock], *, patience: int) -> list[Judgment | None]:
+        """Returns the judgments, None for a block that was not asked for in vain `patience` times yet."""
         self._seconds = -self._witness.seconds
         return await gather(*(self._patiently(block, patience) for block in blocks))
 
-    async def _patiently(self, block: StoredBlock, patience: int) -> Outcome | None:
+    async def _patiently(self, block: StoredBlock, patience: int) -> Judgment | None:
         try:
-            outcome = await self.judge(block)
+            judgment = await self.judge(block)
         except NoAnswer:
             raise  # nobody answers at all: that tells nothing of the block
         except TryAgain as error:
             tries = self._failures.get(block.number, (0, ""))[0] + 1
             self._failures[block.number] = (tries, str(error))
-            return Untold(str(error)) if tries >= patience else None
+            return NoEvidence(str(error)) if tries >= patience else None
         self._failures.pop(block.number, None)
-        return outcome
+        return judgment
 
     async def _record(
-        self, blocks: Sequence[StoredBlock], outcomes: Sequence[Outcome | None], through: int | None
-    ) -> Tally:
-        judged = [(block, outcome) for block, outcome in zip(blocks, outcomes, strict=True) if outcome is not None]
+        self, blocks: Sequence[StoredBlock], judgments: Sequence[Judgment | None], through: int | None
+    ) -> VerificationCounts:
+        judged = [(block, judgment) for block, judgment in zip(blocks, judgments, strict=True) if judgment is not None]
         began = time.perf_counter()
         await asyncio.to_thread(self.levels.record, judged, through=through)
         self._seconds += time.perf_counter() - began
         for block, _ in judged:
             self._failures.pop(block.number, None)
-        return self._tally(judged)
+        return self._counts(judged)
 
-    def _tally(self, judged: Sequence[Judged]) -> Tally:
+    def _counts(self, judged: Sequence[Judged]) -> VerificationCounts:
         seconds = self._seconds + self._witness.seconds
-        tally = Tally(events=sum(len(block.logs) for block, _ in judged), seconds=seconds)
-        for block, outcome in judged:
-            match outcome:
+        counts = VerificationCounts(events=sum(len(block.logs) for block, _ in judged), seconds=seconds)
+        for block, judgment in judged:
+            match judgment:
                 case Verified():
-                    tally.verified += 1
-                case Unverifiable(reason) | Untold(reason):
-                    tally.unverifiable += 1
+                    counts.verified += 1
+                case Unverifiable(reason) | NoEvidence(reason):
+                    counts.unverifiable += 1
                     tell(
                         log,
                         logging.WARNING,
@@ -165,17 +167,17 @@ class Verifier:
                         reason=reason,
                     )
                 case Contradicted() | Wrong():
-                    tally.alarms += 1
-                    said = alarm_text(block.number, outcome)
+                    counts.alarms += 1
+                    said = alarm_text(block.number, judgment)
                     tell(log, ERROR, "alarm", " block={block}: {reason}", block=block.number, reason=said)
-        return tally
+        return counts
 
 
-def alarm_text(number: int, outcome: Contradicted | Wrong) -> str:
+def alarm_text(number: int, judgment: Contradicted | Wrong) -> str:
     """Returns what to tell a person about a block that is not as it should be."""
-    if isinstance(outcome, Wrong):
+    if isinstance(judgment, Wrong):
         return (
-            f"The stored events of block {number} are wrong: {outcome.reason}. Take them back and index them again, "
+            f"The stored events of block {number} are wrong: {judgment.reason}. Take them back and index them again, "
             f"from another provider: certindex rollback --to {number - 1}"
         )
-    return f"Block {number} could not be verified, and no provider tells what fits: {outcome.reason}."
+    return f"Block {number} could not be verified, and no provider tells what fits: {judgment.reason}."

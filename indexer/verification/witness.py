@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from indexer.chain.wire import WrongAnswer, to_bytes, to_number
+from indexer.chain.wire import JsonLog, JsonReceipt, WrongAnswer, to_bytes, to_number
 from indexer.errors import TryAgain
 from indexer.proof.evidence import Evidence, LocatedReceipt
 from indexer.proof.receipt import FAILURE, SUCCESS, Log, Receipt
@@ -66,7 +66,7 @@ class Witness:
         finally:
             self.seconds += time.perf_counter() - began
 
-    async def _receipts(self, number: str, transactions: Sequence[str], hosts: list[Host]) -> "list[JsonReceipt]":
+    async def _receipts(self, number: str, transactions: Sequence[str], hosts: list[Host]) -> list[JsonReceipt]:
         """Returns all receipts: in one answer, or one by one where the provider knows no such method."""
         avoid = tuple(hosts)
         if self._has_block_receipts:
@@ -83,7 +83,7 @@ class Witness:
                     return receipts
         return list(await asyncio.gather(*(self._transaction_receipt(hash, avoid, hosts) for hash in transactions)))
 
-    async def _transaction_receipt(self, transaction: str, avoid: Sequence[Host], hosts: list[Host]) -> "JsonReceipt":
+    async def _transaction_receipt(self, transaction: str, avoid: Sequence[Host], hosts: list[Host]) -> JsonReceipt:
         receipt: JsonReceipt | None = await self._request(
             "eth_getTransactionReceipt", [transaction], JsonReceipt | None, avoid, hosts
         )
@@ -99,25 +99,6 @@ class Witness:
         if answer.result is not None:
             hosts.append(answer.host)
         return answer.result
-
-
-class JsonLog(Struct, rename="camel", gc=False):
-    address: str
-    topics: list[str]
-    data: str
-
-
-class JsonReceipt(Struct, rename="camel", gc=False):
-    block_hash: str
-    transaction_hash: str
-    transaction_index: str
-    cumulative_gas_used: str
-    logs: list[JsonLog]
-    type: str = "0x0"
-    status: str | None = None
-    root: str | None = None
-    deposit_nonce: str | None = None
-    deposit_receipt_version: str | None = None
 
 
 def _receipt(found: JsonReceipt) -> LocatedReceipt:

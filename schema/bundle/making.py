@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, select, text
 from schema.abi.rlp import RlpError, decode, items, string
 from schema.bundle import document
 from schema.bundle.document import Bundle, Contents, addresses_by_role, seal
-from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, hexed, place, shown_reading, shown_rows
+from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, bundle_reading, bundle_rows, position_text, to_hex
 from schema.bundle.trust import TRUST
 from schema.did import TokenDid
 from schema.events import Kind
@@ -30,12 +30,12 @@ MANUFACTURER_KINDS = (
 CHUNK = 500
 
 
-class Unreadable(Exception):
+class DamagedData(Exception):
     """What is stored was changed since it was: the message names the first thing that does not fit, and the way out."""
 
 
-class Rests(NamedTuple):
-    """What a device's state rests on, by id: the position of the first event that names it.
+class Dependencies(NamedTuple):
+    """What a device's state depends on, by id: the position of the first event that names it.
 
     `licenses` are those that are NFTs and that accounts of the manufacturers held; `predecessors` are devices.
     """
@@ -52,7 +52,7 @@ class Rests(NamedTuple):
 
 
 def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id: int) -> Bundle | None:
-    """Returns the bundle of a device as it is indexed, None for one that is not there. Raises Unreadable."""
+    """Returns the bundle of a device as it is indexed, None for one that is not there. Raises DamagedData."""
     device = TABLES["device"]
     id = connection.execute(
         select(device.c.id).where(
@@ -61,8 +61,8 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
     ).scalar_one_or_none()
     if id is None:
         return None
-    rests = _rests(connection, chain_id, id)
-    events = _events(connection, chain_id, id, rests)
+    dependencies = _dependencies(connection, chain_id, id)
+    events = _events(connection, chain_id, id, dependencies)
     chain = connection.execute(select(TABLES["chain"]).where(TABLES["chain"].c.chain_id == chain_id)).one()
     profile = connection.execute(select(TABLES["profile"]).where(TABLES["profile"].c.chain_id == chain_id)).one()
     contracts = _contracts(connection, chain_id)
@@ -74,11 +74,11 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
             chain_id=chain_id,
             device=document.Subject(
                 did=str(TokenDid(chain_id, contract, token_id)),
-                contract=hexed(contract),
+                contract=to_hex(contract),
                 token_id=str(token_id),
             ),
             as_of=document.BlockPoint(
-                number=chain.indexed_number, hash=hexed(chain.indexed_hash), timestamp=chain.indexed_time
+                number=chain.indexed_number, hash=to_hex(chain.indexed_hash), timestamp=chain.indexed_time
             ),
             profile=document.ProfileText(name=profile.name, text=profile.text),
             contracts=contracts,
@@ -89,8 +89,8 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
             events=[_event(reader, event, id) for event in events],
             state=document.State(
                 device=_device_rows(connection, chain_id, id),
-                manufacturers=_licensed(connection, chain_id, "manufacturer", rests.manufacturers),
-                hardware_licenses=_licensed(connection, chain_id, "hardware_license", rests.hardware_licenses),
+                manufacturers=_licensed(connection, chain_id, "manufacturer", dependencies.manufacturers),
+                hardware_licenses=_licensed(connection, chain_id, "hardware_license", dependencies.hardware_licenses),
             ),
         )
     )
@@ -109,10 +109,10 @@ def unproven_blocks(bundle: Bundle) -> list[int]:
     )
 
 
-# What the state rests on
+# What the state depends on
 
 
-def _rests(connection: Connection, chain_id: int, device: int) -> Rests:
+def _dependencies(connection: Connection, chain_id: int, device: int) -> Dependencies:
     version = TABLES["device_version"].c
     named = connection.execute(
         select(version.manufacturer_id, version.hardware_license_id, version.vehicle_id, version.predecessor_id).where(
@@ -131,7 +131,7 @@ def _rests(connection: Connection, chain_id: int, device: int) -> Rests:
     accounts = set(_column(connection, chain_id, maker.account, maker.manufacturer_id, manufacturers)) - {None}
     held = TABLES["license_version"].c
     licenses = _ids(_column(connection, chain_id, held.license_id, held.holder, sorted(accounts)))
-    return Rests(
+    return Dependencies(
         manufacturers,
         hardware_licenses,
         licenses,
@@ -140,16 +140,16 @@ def _rests(connection: Connection, chain_id: int, device: int) -> Rests:
     )
 
 
-def _events(connection: Connection, chain_id: int, device: int, rests: Rests) -> list[Row[Any]]:
-    """Returns the events of the device and of what its state rests on, and the first that names each of those."""
+def _events(connection: Connection, chain_id: int, device: int, dependencies: Dependencies) -> list[Row[Any]]:
+    """Returns the events of the device and of what its state depends on, and the first that names each of those."""
     event = TABLES["event"].c
     found: dict[int, Row[Any]] = {}
     for column, ids in (
-        (event.device_id, [device, *rests.predecessors]),
-        (event.hardware_license_id, rests.hardware_licenses),
-        (event.license_id, rests.licenses),
-        (event.manufacturer_id, rests.manufacturers),
-        (event.position, rests.named),
+        (event.device_id, [device, *dependencies.predecessors]),
+        (event.hardware_license_id, dependencies.hardware_licenses),
+        (event.license_id, dependencies.licenses),
+        (event.manufacturer_id, dependencies.manufacturers),
+        (event.position, dependencies.named),
     ):
         for chunk in _chunks(ids):
             query = select(TABLES["event"]).where(event.chain_id == chain_id, column.in_(chunk))
@@ -167,7 +167,7 @@ def _contracts(connection: Connection, chain_id: int) -> list[document.Contract]
     query = select(contract.role, contract.address, contract.start_block, contract.whole)
     found = connection.execute(query.where(contract.chain_id == chain_id).order_by(contract.role, contract.address))
     return [
-        document.Contract(role=row.role, address=hexed(row.address), start_block=row.start_block, whole=row.whole)
+        document.Contract(role=row.role, address=to_hex(row.address), start_block=row.start_block, whole=row.whole)
         for row in found
     ]
 
@@ -179,7 +179,7 @@ def _blocks(connection: Connection, chain_id: int, numbers: Sequence[int]) -> li
     )
     query = select(block.number, block.hash, header.rlp).select_from(tables).where(block.chain_id == chain_id)
     return [
-        document.Block(number=row.number, hash=hexed(row.hash), header=None if row.rlp is None else hexed(row.rlp))
+        document.Block(number=row.number, hash=to_hex(row.hash), header=None if row.rlp is None else to_hex(row.rlp))
         for chunk in _chunks(numbers)
         for row in connection.execute(query.where(block.number.in_(chunk)).order_by(block.number))
     ]
@@ -205,10 +205,10 @@ def _receipts(connection: Connection, chain_id: int, places: set[tuple[int, int]
 
 def _nodes(row: Row[Any]) -> list[str]:
     try:
-        return [hexed(string(node)) for node in items(decode(row.nodes))]
+        return [to_hex(string(node)) for node in items(decode(row.nodes))]
     except RlpError:
         number = row.block_number
-        raise Unreadable(
+        raise DamagedData(
             f"The stored proof of transaction {row.transaction_index} of block {number} cannot be read. Make it anew: "
             f"certindex verify --from {number} --to {number}"
         ) from None
@@ -217,7 +217,7 @@ def _nodes(row: Row[Any]) -> list[str]:
 def _event(reader: Reader, event: Row[Any], device: int) -> document.Event:
     reading = reader.read(event.address, event.topics, event.data, block_of(event.position))
     if not isinstance(reading, Mapped):
-        raise Unreadable(
+        raise DamagedData(
             f"The event at block {block_of(event.position)}, log {log_index_of(event.position)} is not read as it was "
             "stored. Read all events again: certindex rebuild"
         )
@@ -226,11 +226,11 @@ def _event(reader: Reader, event: Row[Any], device: int) -> document.Event:
         block_number=block_of(event.position),
         log_index=log_index_of(event.position),
         transaction_index=event.transaction_index,
-        transaction_hash=hexed(event.transaction_hash),
-        address=hexed(event.address),
-        topics=[hexed(event.topics[start : start + 32]) for start in range(0, len(event.topics), 32)],
-        data=hexed(event.data),
-        reading=shown_reading(reading.fact, event.event_time, event.biz_step, event.disposition, flags),
+        transaction_hash=to_hex(event.transaction_hash),
+        address=to_hex(event.address),
+        topics=[to_hex(event.topics[start : start + 32]) for start in range(0, len(event.topics), 32)],
+        data=to_hex(event.data),
+        reading=bundle_reading(reading.fact, event.event_time, event.biz_step, event.disposition, flags),
     )
 
 
@@ -243,8 +243,8 @@ def _licensed(connection: Connection, chain_id: int, kind: str, ids: Sequence[in
     query = select(identity.id, identity.contract, identity.token_id).where(identity.chain_id == chain_id)
     return [
         document.Licensed(
-            id=place(row.id),
-            contract=hexed(row.contract),
+            id=position_text(row.id),
+            contract=to_hex(row.contract),
             token_id=str(row.token_id),
             versions=_rows(connection, chain_id, f"{kind}_version", f"{kind}_id", row.id),
         )
@@ -258,7 +258,7 @@ def _rows(connection: Connection, chain_id: int, name: str, owner: str, id: int)
     columns = ", ".join(column.name for column in TABLES[name].columns)
     query = text(f'SELECT {columns} FROM "{name}" WHERE chain_id = :chain_id AND {owner} = :id')
     found = connection.execute(query, {"chain_id": chain_id, "id": id})
-    return shown_rows(row._mapping for row in found)
+    return bundle_rows(row._mapping for row in found)
 
 
 def _column(connection: Connection, chain_id: int, wanted: Any, key: Any, keys: Sequence[Any]) -> list[Any]:

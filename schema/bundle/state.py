@@ -64,7 +64,7 @@ NUMBERS = ("token_id", "permissions")
 PLACES = ("position", "valid_from", "valid_to")
 
 
-def shown_rows(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
+def bundle_rows(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
     """Returns rows, by column, as a bundle holds them: in order, without what is only there to be searched by."""
     shown = [
         {name: _shown(name, value) for name, value in row.items() if name != "chain_id" and not name.endswith("_key")}
@@ -73,7 +73,7 @@ def shown_rows(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
     return sorted(shown, key=_order)
 
 
-def shown_reading(
+def bundle_reading(
     fact: Fact, event_time: int | None, biz_step: int | None, disposition: int | None, flags: int
 ) -> Reading:
     """Returns what is read in an event; the numbers as they are stored."""
@@ -87,12 +87,12 @@ def shown_reading(
     )
 
 
-def place(position: int) -> str:
+def position_text(position: int) -> str:
     """Returns a position as "block:log"."""
     return f"{block_of(position)}:{log_index_of(position)}"
 
 
-def hexed(value: bytes) -> str:
+def to_hex(value: bytes) -> str:
     return f"0x{value.hex()}"
 
 
@@ -102,12 +102,12 @@ def _shown(name: str, value: Any) -> bool | int | str | None:
     if name in FLAGS:
         return bool(value)
     if name in PLACES or (name.endswith(("_position", "_id")) and name not in NUMBERS):
-        return None if value == INT64_MAX else place(value)
+        return None if value == INT64_MAX else position_text(value)
     if name in NUMBERS:
         return str(int.from_bytes(value, "big"))
     match value:
         case bytes() | memoryview():
-            return hexed(bytes(value))
+            return to_hex(bytes(value))
         case int() if name in WORDS:
             words = WORDS[name]
             return words(value).name if value in words._value2member_map_ else value
@@ -122,7 +122,7 @@ def _shown_field(value: Any) -> bool | str | None:
         case None | bool():
             return value
         case bytes():
-            return hexed(value)
+            return to_hex(value)
         case _:
             return str(value)
 

@@ -10,7 +10,7 @@ from indexer.commands.sync import sync
 from indexer.opening import open_node
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store.verification import Levels
-from indexer.verification.verifier import Tally
+from indexer.verification.verifier import VerificationCounts
 from scripts.fleet import Fleet, start_chain
 
 FINALITY = 64
@@ -42,10 +42,10 @@ async def _verify(url: str, node_url: str) -> Verification:
     async with open_node(DatabaseSettings(database_url=url), (node_url,)) as node:
         levels = Levels(node.engine, node.chain_id)
         verifier = node.verifier(levels)
-        total = Tally()
+        total = VerificationCounts()
         began, cpu = time.perf_counter(), time.process_time()
-        async for _, tally in verifier.verify(0, levels.mark().final):
-            total.add(tally)
+        async for _, counts in verifier.verify(0, levels.mark().final):
+            total.add(counts)
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
         if total.verified != total.blocks:
             raise RuntimeError(f"{total.blocks - total.verified} blocks of the benchmark's chain were not verified")

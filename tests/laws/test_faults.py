@@ -322,7 +322,7 @@ async def index(
             lease = Lease(engine, chain_id)
             assert lease.try_acquire() is None
             store, interpretation = Store(engine, chain_id, lease.epoch), interpret(REFERENCE, contracts)
-            chain = Chain(pool, {contracts[0].address}, finality_depth=64, looks=looks, quorum=quorum)
+            chain = Chain(pool, {contracts[0].address}, finality_depth=64, answers=looks, quorum=quorum)
             pace = Pace(blocks=16, side_by_side=2)
             failures = 0
             while True:

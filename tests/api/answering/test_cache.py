@@ -19,7 +19,7 @@ from api.answering.answers import Answers
 from api.graphql.execution import execute_compiled, execute_ordinary
 from api.graphql.request import GraphQLRequest
 from api.settings import Settings
-from indexer.proof.judge import Untold, Verified
+from indexer.proof.judge import NoEvidence, Verified
 from indexer.store.verification import Levels
 from schema.tables.database import connect
 from tests.support.api.asking import SCHEMA
@@ -193,7 +193,7 @@ class World:
         self.levels.record((block, Verified(b"\xc0", ())) for block in self.levels.blocks(0, 100, 1))
 
     async def doubt(self) -> None:
-        self.levels.record((block, Untold("receipts are gone")) for block in self.levels.blocks(0, 100, 2))
+        self.levels.record((block, NoEvidence("receipts are gone")) for block in self.levels.blocks(0, 100, 2))
 
     async def rebuild(self) -> None:
         self.indexer.rebuild()

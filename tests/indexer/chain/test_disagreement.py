@@ -9,7 +9,7 @@ import pytest
 from eth_utils.crypto import keccak
 from sqlalchemy import text
 
-from indexer.chain.disagreement import MOST_LOGS, Answer, disagreement
+from indexer.chain.disagreement import MOST_LOGS, HostLogs, disagreement
 from indexer.chain.wire import RawLog
 from indexer.commands.sync import sync
 from indexer.errors import TryAgain
@@ -195,7 +195,7 @@ async def test_a_writer_that_was_replaced_notes_no_disagreement(world: Factory, 
         with opened.engine.begin() as connection:
             connection.execute(text("UPDATE chain SET writer_epoch = writer_epoch + 1"))
         with pytest.raises(Fenced):
-            store.note_disagreements([disagreement(Answer("a", [log(1)]), Answer("b", []))])
+            store.note_disagreements([disagreement(HostLogs("a", [log(1)]), HostLogs("b", []))])
     assert rows(database_url) == []
 
 
@@ -204,10 +204,10 @@ async def test_every_other_difference_is_another_row_and_the_newest_are_kept(
 ) -> None:
     monkeypatch.setattr(disagreements, "KEPT", 10)
     async with opened_store(settings_for(world, database_url)) as (_, store):
-        found = [disagreement(Answer("a", [log(number)]), Answer("b", [])) for number in range(1, 14)]
+        found = [disagreement(HostLogs("a", [log(number)]), HostLogs("b", [])) for number in range(1, 14)]
         store.note_disagreements(found)
         store.note_disagreements(found[-1:])
-        store.note_disagreements([disagreement(Answer("a", [log(13, index=1)]), Answer("b", []))])
+        store.note_disagreements([disagreement(HostLogs("a", [log(13, index=1)]), HostLogs("b", []))])
     kept = rows(database_url)
     assert [row["first_block"] for row in kept] == [*range(5, 14), 13]
 
@@ -220,18 +220,21 @@ def log(number: int, index: int = 0) -> RawLog:
 
 
 def test_two_answers_are_kept_from_the_first_block_that_differs_to_the_last() -> None:
-    one = Answer("b", [log(1), log(2), log(3), log(4), log(5)])
-    other = Answer("a", [log(1), log(2, index=1), log(3), log(5)])
+    one = HostLogs("b", [log(1), log(2), log(3), log(4), log(5)])
+    other = HostLogs("a", [log(1), log(2, index=1), log(3), log(5)])
     found = disagreement(one, other)
     assert (found.first, found.last) == (2, 4)
-    assert found.one == Answer("a", [log(2, index=1), log(3)])
-    assert found.other == Answer("b", [log(2), log(3), log(4)])
+    assert found.one == HostLogs("a", [log(2, index=1), log(3)])
+    assert found.other == HostLogs("b", [log(2), log(3), log(4)])
     assert disagreement(other, one) == found
 
 
 def test_of_long_answers_a_thousand_logs_are_kept_and_of_one_block_all() -> None:
-    thin = Answer("a", [log(number) for number in range(2 * MOST_LOGS)])
-    assert (disagreement(thin, Answer("b", [])).first, disagreement(thin, Answer("b", [])).last) == (0, MOST_LOGS - 1)
-    thick = Answer("a", [*(log(7, index) for index in range(MOST_LOGS + 5)), log(8)])
-    found = disagreement(thick, Answer("b", []))
+    thin = HostLogs("a", [log(number) for number in range(2 * MOST_LOGS)])
+    assert (disagreement(thin, HostLogs("b", [])).first, disagreement(thin, HostLogs("b", [])).last) == (
+        0,
+        MOST_LOGS - 1,
+    )
+    thick = HostLogs("a", [*(log(7, index) for index in range(MOST_LOGS + 5)), log(8)])
+    found = disagreement(thick, HostLogs("b", []))
     assert (found.first, found.last, len(found.one.logs)) == (7, 7, MOST_LOGS + 5)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.chain.log_query import MOST_DOUBTS, LogQuery, divide
+from indexer.chain.log_query import MOST_BLIND_SPLITS, LogQuery, divide
 from indexer.rpc.refusals import (
     BackOff,
     GiveUp,
@@ -80,7 +80,7 @@ def test_for_words_that_nobody_knows_a_query_is_halved_a_few_times_only() -> Non
     query, halvings = LogQuery(0, 10_000, []), 0
     while parts := divide(query, Unknown()):
         query, halvings = parts[0], halvings + 1
-    assert halvings == MOST_DOUBTS
+    assert halvings == MOST_BLIND_SPLITS
 
 
 def test_what_time_or_another_provider_must_mend_is_not_cut() -> None:

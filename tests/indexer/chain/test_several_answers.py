@@ -80,7 +80,10 @@ async def test_an_empty_answer_under_a_bloom_that_admits_ours_is_settled_by_the_
         def answer(self, method: str, params: list[Any]) -> Any:
             if method == "eth_getBlockReceipts":
                 [log] = super().answer("eth_getLogs", [{"blockHash": "0x" + self.head.hash.hex(), "address": OURS}])
-                return [{"transactionHash": log["transactionHash"], "blockHash": log["blockHash"], "logs": [log]}]
+                return [
+                    {"transactionHash": log["transactionHash"], "blockHash": log["blockHash"], "logs": [log]}
+                    | OF_RECEIPT
+                ]
             return [] if method == "eth_getLogs" else super().answer(method, params)
 
     node = Forgetful()
@@ -91,6 +94,7 @@ async def test_an_empty_answer_under_a_bloom_that_admits_ours_is_settled_by_the_
     assert "eth_getBlockReceipts" in node.calls
 
 
+OF_RECEIPT = {"transactionIndex": "0x0", "cumulativeGasUsed": "0x5208"}
 OURS = ["0x" + CERTIFICATE.hex()]
 
 
@@ -119,12 +123,12 @@ async def test_logs_are_asked_for_as_often_as_told_and_must_be_the_same() -> Non
 
     node = FakeNode()
     node.mine(TRANSFER)
-    await watching(node, looks=3).range_logs(0, 1)
+    await watching(node, answers=3).range_logs(0, 1)
     assert node.calls.count("eth_getLogs") == 3
     fickle = Fickle()
     fickle.mine(TRANSFER)
     with pytest.raises(WrongAnswer, match=r"Two answers differ on the logs of blocks 0\.\.1: 1 logs from .* against 0"):
-        await watching(fickle, looks=2).range_logs(0, 1)
+        await watching(fickle, answers=2).range_logs(0, 1)
 
 
 def test_a_quorum_of_more_hosts_than_there_are_is_refused_with_the_way_out() -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from indexer.chain.batch import Batch, BlockLogs
-from indexer.chain.disagreement import Answer, Disagreement
+from indexer.chain.disagreement import Disagreement, HostLogs
 from indexer.chain.headers import Heads
 from indexer.changes import Changes, OpenRows
 from indexer.store import Cause, Checkpoint, Fenced, Store
@@ -59,7 +59,7 @@ class Old(NamedTuple):
 
 
 NO_CHANGES = Changes({}, {}, {}, OpenRows())
-DIFFERENCE = Disagreement(1, 1, Answer("one.example", []), Answer("other.example", []))
+DIFFERENCE = Disagreement(1, 1, HostLogs("one.example", []), HostLogs("other.example", []))
 FENCED: dict[str, Callable[[Old], object]] = {
     "reads the checkpoint": lambda old: old.store.checkpoint(),
     "commits": lambda old: old.store.commit(old.before, old.batch, {}, NO_CHANGES, old.heads),

@@ -17,7 +17,7 @@ from indexer.store import Fenced
 from indexer.store.verification import Levels
 from indexer.sync.step import Indexed as IndexedBlocks
 from indexer.sync.step import Outcome, UpToDate
-from indexer.verification.verifier import Tally, Verifier
+from indexer.verification.verifier import VerificationCounts, Verifier
 from schema.abi.rlp import decode
 from schema.tables.values import block_of, log_index_of
 from schema.vocabulary import FailureCause, VerificationLevel
@@ -43,8 +43,8 @@ async def _advance_to_the_end(chain: Indexed, nodes: Nodes) -> int:
     """Return how many blocks were verified."""
     verifier = chain.verifier(nodes, count=nodes.count)
     verified = 0
-    while (tally := await verifier.advance()) is not None:
-        verified += tally.verified
+    while (counts := await verifier.advance()) is not None:
+        verified += counts.verified
     return verified
 
 
@@ -100,8 +100,8 @@ def test_a_log_missing_from_the_database_is_an_alarm_and_takes_the_level_back(
         position = chain.rows("SELECT max(position) FROM event")[0][0]
         chain.execute("DELETE FROM event WHERE position = :position", position=position)
         number = block_of(position)
-        tally = asyncio.run(_verify(chain, Nodes(factory.chain), number, number))
-        assert tally == (0, 1)
+        counts = asyncio.run(_verify(chain, Nodes(factory.chain), number, number))
+        assert counts == (0, 1)
         assert chain.rows("SELECT level FROM block WHERE number = :number", number=number) == [(RPC,)]
         assert chain.rows("SELECT count(*) FROM receipt_proof WHERE block_number = :number", number=number) == [(0,)]
         ((failed, cause, reason),) = chain.failures()
@@ -111,8 +111,8 @@ def test_a_log_missing_from_the_database_is_an_alarm_and_takes_the_level_back(
 
 async def _verify(chain: Indexed, nodes: Nodes, first: int, last: int) -> tuple[int, int]:
     verified = alarms = 0
-    async for _, tally in chain.verifier(nodes, count=nodes.count).verify(first, last):
-        verified, alarms = verified + tally.verified, alarms + tally.alarms
+    async for _, counts in chain.verifier(nodes, count=nodes.count).verify(first, last):
+        verified, alarms = verified + counts.verified, alarms + counts.alarms
     return verified, alarms
 
 
@@ -357,11 +357,11 @@ async def test_while_there_is_something_to_index_verifying_works_a_tenth_of_the_
         await asyncio.sleep(0.005)
         return IndexedBlocks(1, 1, 0, 0, 9) if busy else UpToDate(9)
 
-    async def works(_: Verifier) -> Tally:
+    async def works(_: Verifier) -> VerificationCounts:
         nonlocal worked
         await asyncio.sleep(0.02)
         worked += 0.02
-        return Tally(seconds=0.02)
+        return VerificationCounts(seconds=0.02)
 
     monkeypatch.setattr("indexer.follower.steps.step", indexes)
     monkeypatch.setattr(Verifier, "advance", works)
