@@ -1,9 +1,11 @@
-"""The web application: GraphQL, its page, and whether the service is up and fresh."""
+"""The web application. This module alone builds the parts of the API and connects them."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 from sqlalchemy import Engine
 from starlette.applications import Starlette
@@ -15,38 +17,79 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from api.answering.admission import LIVE_SNAPSHOTS, REQUEST_SNAPSHOTS, Admission
+from api.answering.answers import Answers
+from api.answering.operations import Operations
+from api.answering.persisted import PersistedQueries
+from api.answering.trusted import load_trusted
 from api.graphql.errors import Code
-from api.graphql.schema import sdl
+from api.graphql.limits import Limits
+from api.graphql.schema import build_schema, sdl
 from api.http.bundle import bundle_route
-from api.http.endpoint import GraphQLEndpoint, refusal
-from api.http.graphiql_page import FOLDER
+from api.http.endpoint import GraphQLEndpoint
+from api.http.graphiql_page import FOLDER, graphiql_page
 from api.http.metrics import ApiMetrics, CountRequests
+from api.http.rates import Rates
 from api.http.requests import RequestError
+from api.http.responses import refusal_response
 from api.http.sockets import WebSocketEndpoint
 from api.http.streams import StreamEndpoint
-from api.reading.readiness import readiness
+from api.reading.change_watch import ChangeWatch
+from api.reading.readiness import Freshness, readiness
 from api.settings import Settings
 from schema.tables.database import connect
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Return the application, with its metrics in `state.metrics`. The database may come later.
+    """Returns the application, with its metrics in `state.metrics`. The database may be created later.
 
     Raises DatabaseError for a URL that can never work, SettingsError for a wrong manifest of trusted documents.
     """
     engine = connect(settings.database_url, read_only=True)
-    graphql = GraphQLEndpoint(engine, settings)
-    metrics = ApiMetrics(engine, graphql)
+    limits = Limits(settings.max_cost, settings.max_depth, settings.max_aliases, settings.max_tokens)
+    schema = build_schema(introspection=settings.introspection, limits=limits, compiled=settings.compiled)
+    trusted = settings.trusted_documents
+    documents = PersistedQueries() if trusted is None else load_trusted(Path(trusted), schema._schema)
+    freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
+    watch = ChangeWatch(engine)
+    answers = Answers(
+        engine, schema, watch, freshness, cache_bytes=settings.cache_bytes, max_seconds=settings.max_seconds
+    )
+    admissions = {"requests": Admission(REQUEST_SNAPSHOTS), "live": Admission(LIVE_SNAPSHOTS)}
+    operations = Operations(
+        engine,
+        schema,
+        watch,
+        freshness,
+        documents,
+        answers,
+        admissions["live"],
+        max_seconds=settings.max_seconds,
+        max_connections=settings.max_connections,
+    )
+    rates = Rates(settings)
+    # GraphiQL sends documents that its user writes, none of which is trusted
+    page = partial(graphiql_page, engine) if settings.graphiql and trusted is None else None
+    graphql = GraphQLEndpoint(answers, admissions["requests"], documents, operations, rates, settings, page)
+    metrics = ApiMetrics(engine, answers, operations, admissions)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await watch.close()
+        await answers.close()
+        engine.dispose()
+
     app = Starlette(
         routes=[
             Route("/", RedirectResponse("/graphql"), methods=["GET"]),
             Route("/graphql", graphql),
-            Route("/graphql/stream", StreamEndpoint(graphql.live)),
-            WebSocketRoute("/graphql", WebSocketEndpoint(graphql.live)),
-            Route("/devices/{did}/bundle.json", bundle_route(engine, settings, graphql.live.rates)),
+            Route("/graphql/stream", StreamEndpoint(operations, rates, settings)),
+            WebSocketRoute("/graphql", WebSocketEndpoint(operations, rates, settings)),
+            Route("/devices/{did}/bundle.json", bundle_route(engine, settings, rates)),
             Route("/schema.graphql", _schema, methods=["GET"]),
             Route("/healthz", PlainTextResponse("ok\n"), methods=["GET"]),
-            Route("/readyz", _readyz(engine, settings)),
+            Route("/readyz", _readyz(engine, freshness)),
             Mount("/graphiql", StaticFiles(directory=FOLDER)),
         ],
         middleware=[
@@ -61,7 +104,7 @@ def create_app(settings: Settings) -> Starlette:
             Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
         ],
         exception_handlers={Exception: _internal_error},
-        lifespan=_disposing(engine, graphql),
+        lifespan=lifespan,
     )
     app.state.metrics = metrics
     return app
@@ -71,25 +114,16 @@ async def _schema(request: Request) -> Response:
     return PlainTextResponse(sdl())
 
 
-def _readyz(engine: Engine, settings: Settings) -> Callable[[Request], Awaitable[Response]]:
+def _readyz(engine: Engine, freshness: Freshness) -> Callable[[Request], Awaitable[Response]]:
     async def readyz(request: Request) -> Response:
-        found = await asyncio.to_thread(readiness, engine, settings, int(time.time()))
-        body = {"ready": found.ready, "reasons": found.reasons, "chains": found.chains}
-        return JSONResponse(body, 200 if found.ready else 503, {"Cache-Control": "no-store"})
+        state = await asyncio.to_thread(readiness, engine, freshness, int(time.time()))
+        body = {"ready": state.ready, "reasons": state.reasons, "chains": state.chains}
+        return JSONResponse(body, 200 if state.ready else 503, {"Cache-Control": "no-store"})
 
     return readyz
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:
-    # Starlette raises it again, so that the server logs it; nothing of it is told
-    return refusal(RequestError(500, "The server failed; the failure is in its log.", code=Code.INTERNAL_SERVER_ERROR))
-
-
-def _disposing(engine: Engine, graphql: GraphQLEndpoint) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        yield
-        await graphql.answers.close()
-        engine.dispose()
-
-    return lifespan
+    # Starlette raises the error again, so that the server logs it; the response shows nothing of it
+    message = "The server failed; the failure is in its log."
+    return refusal_response(RequestError(500, message, code=Code.INTERNAL_SERVER_ERROR))

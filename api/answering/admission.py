@@ -1,4 +1,4 @@
-"""How many snapshots may be open at a time: others wait their turn, and the wait is measured."""
+"""How many snapshots may be open at a time. Other requests wait for their turn, and the wait is measured."""
 
 import asyncio
 import time
@@ -6,11 +6,18 @@ from typing import Literal
 
 from schema.program.metrics import Histogram
 
+REQUEST_SNAPSHOTS = 8
+"""For GraphQL over HTTP. With the others fewer than the engine's connections: a request that waited for a connection
+inside a thread would keep the threads of those that have one from ending."""
+
+LIVE_SNAPSHOTS = 4
+"""For the operations of all WebSockets and event streams."""
+
 WAIT_SECONDS = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 
 
-class Slots(asyncio.Semaphore):
-    """A semaphore that knows how many wait for it, and how long it was waited for."""
+class Admission(asyncio.Semaphore):
+    """A semaphore that counts how many wait for it, and measures how long they wait."""
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
@@ -21,8 +28,8 @@ class Slots(asyncio.Semaphore):
         began = time.perf_counter()
         self.waiting += 1
         try:
-            taken = await super().acquire()
+            acquired = await super().acquire()
         finally:
             self.waiting -= 1
         self.seconds.observe(time.perf_counter() - began)
-        return taken
+        return acquired

@@ -1,7 +1,7 @@
-"""The answer to a query: read from the database, or kept from when the database was the same.
+"""The answer to a query: read from the database, or kept from when the database was in the same state.
 
-An answer is a function of the document, its variables and the revisions of all chains, for every commit that can change
-an answer raises one. What is not, tells its context that it is volatile.
+An answer is a function of the document, its variables and the revisions of all chains: every commit that can change an
+answer raises a revision. A field for which that does not hold marks its context as volatile.
 """
 
 import asyncio
@@ -16,31 +16,38 @@ from cachetools import LRUCache
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from api.answering.admission import LIVE_SNAPSHOTS, REQUEST_SNAPSHOTS
 from api.answering.workers import Workers
-from api.graphql.context import Context, Freshness
-from api.graphql.errors import NotReady, Refusal
-from api.graphql.execution import execute_compiled, execute_ordinary, find_ready
+from api.graphql.context import Context
+from api.graphql.errors import DatabaseUnreadable, NotReady, Refusal, TimedOut
+from api.graphql.execution import execute_compiled, execute_ordinary, find_validated
 from api.graphql.inputs.min_block import awaited_of
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema
 from api.reading.batching import LoopQueryRunner, ThreadQueryRunner
 from api.reading.change_watch import ChangeWatch
+from api.reading.readiness import Freshness
 from api.reading.revisions import Revisions, revisions_of
 from api.reading.snapshot import Snapshot, open_snapshot
-from api.settings import Settings
+
+Charge = Callable[[int], None]
+"""Charges a client with the cost of a request. Raises a Refusal if the client has not enough left."""
 
 WAIT_SECONDS = 3.0
 """How long a request waits for a block that it wants indexed."""
 
-WORKERS = 12
-"""Threads that make answers: no fewer than there are slots."""
+WORKERS = REQUEST_SNAPSHOTS + LIVE_SNAPSHOTS
+"""Threads that compute answers: a request that was admitted never waits for one."""
 
 ENTRY_BYTES = 1000
-"""What an entry takes beside its texts."""
+"""Memory of a kept answer beside its texts."""
 
 
 class Answer(NamedTuple):
-    """An answer as JSON. `errors` where it has no data; `executed` unless it was refused as a whole."""
+    """A response in GraphQL's format, as JSON.
+
+    `errors` is set if the response has no data. `executed` is False if the request was refused before its execution.
+    """
 
     body: bytes
     errors: list[dict[str, Any]] | None = None
@@ -50,205 +57,227 @@ class Answer(NamedTuple):
 class Answers:
     """Answers queries. Belongs to one event loop.
 
-    `errors` counts those in answers by their code, `looked_up` the queries that the cache had or had not.
+    `errors` counts the errors of responses by code; `cache_results` counts hits and misses of kept answers.
     """
 
-    def __init__(self, engine: Engine, settings: Settings, schema: Schema) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        schema: Schema,
+        watch: ChangeWatch,
+        freshness: Freshness,
+        *,
+        cache_bytes: int,
+        max_seconds: float,
+    ) -> None:
         self._engine = engine
         self._schema = schema
-        self._freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
-        self.watch = ChangeWatch(engine)
-        self.errors: Counter[str] = Counter()
-        self.looked_up: Counter[str] = Counter()
+        self._watch = watch
+        self._freshness = freshness
+        self._max_seconds = max_seconds
         self._workers = Workers(engine, WORKERS)
-        self._making: dict[Hashable, asyncio.Event] = {}
-        self._kept: LRUCache[Hashable, Kept] = LRUCache(settings.cache_bytes, lambda kept: kept.bytes)
+        self._under_way: dict[Hashable, asyncio.Event] = {}
+        self._kept: LRUCache[Hashable, KeptAnswer] = LRUCache(cache_bytes, lambda kept: kept.bytes)
+        self.errors: Counter[str] = Counter()
+        self.cache_results: Counter[str] = Counter()
 
-    async def answer(self, asked: GraphQLRequest, slots: asyncio.Semaphore, charge: Callable[[int], None]) -> Answer:
-        """Returns what the database says, at the earliest as it was at this call.
+    async def answer(self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge) -> Answer:
+        """Returns the answer of the database as it is now, or was after this call.
 
-        To read it, a slot is taken and the cost is charged. A request that wants a block indexed first waits for it,
-        and holds nothing meanwhile. Raises NotReady.
+        The client is charged, and a place is taken, only if the database is read. If the request names a block, waits
+        until it is indexed, and holds no place meanwhile. Raises Refusal.
         """
-        deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
-        charge_once = _once(charge)
-        while True:
-            found = await self._look(asked, slots, charge_once)
-            if isinstance(found, Answer):
-                return found
-            await self._arrival(found, deadline)
+        charge = once(charge)
+        with refusing_failures(self._max_seconds):
+            async with asyncio.timeout(self._max_seconds):
+                deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
+                while True:
+                    result = await self._kept_or_computed(request, admission, charge)
+                    if isinstance(result, Answer):
+                        return result
+                    await self._wait_for_block(result, deadline)
 
-    async def _arrival(self, awaited: "Awaited", deadline: float) -> None:
+    async def _wait_for_block(self, block: "AwaitedBlock", deadline: float) -> None:
         try:
             async with asyncio.timeout_at(deadline):
-                await self.watch.reached(*awaited)
+                await self._watch.reached(*block)
         except TimeoutError:
             raise NotReady(
-                f"Block {awaited.number} of chain {awaited.chain_id} was not indexed within {WAIT_SECONDS:g} s: ask "
-                "again in a moment, or ask _meta how far the index is."
+                f"Block {block.number} of chain {block.chain_id} was not indexed within {WAIT_SECONDS:g} s. Send the "
+                "request again later, or query _meta for the progress of the index."
             ) from None
 
-    async def _look(
-        self, asked: GraphQLRequest, slots: asyncio.Semaphore, charge: Callable[[int], None]
-    ) -> "Answer | Awaited":
-        variables = json.dumps(asked.variables, sort_keys=True)
-        question = (asked.query, asked.operation_name, variables)
-        if self._kept.maxsize <= 0 or asked.min_block is not None:
-            found = await self._make(asked, slots, charge)
-            return found if isinstance(found, Awaited) else found.answer
-        kept = await self._find(question)
-        if kept is None and question in self._making:
-            # somebody asks the same just now: his answer may do
-            await self._making[question].wait()
-            kept = await self._find(question)
-        self.looked_up["miss" if kept is None else "hit"] += 1
+    async def _kept_or_computed(
+        self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge
+    ) -> "Answer | AwaitedBlock":
+        variables = json.dumps(request.variables, sort_keys=True)
+        key = (request.query, request.operation_name, variables)
+        if self._kept.maxsize <= 0 or request.min_block is not None:
+            result = await self._compute(request, admission, charge)
+            return result if isinstance(result, AwaitedBlock) else result.answer
+        kept = await self._find(key)
+        if kept is None and key in self._under_way:
+            # the same request is being answered: its answer may be recent enough
+            await self._under_way[key].wait()
+            kept = await self._find(key)
+        self.cache_results["miss" if kept is None else "hit"] += 1
         if kept is not None:
             return kept.answer
-        with self._noted(question):
-            found = await self._make(asked, slots, charge)
-            if isinstance(found, Awaited):
-                return found
-            size = ENTRY_BYTES + len(asked.query) + len(variables) + len(found.answer.body)
-            if found.lasts and size <= self._kept.maxsize:
-                self._kept[question] = Kept(found.answer, found.revisions, size)
-        return found.answer
+        with self._announced(key):
+            result = await self._compute(request, admission, charge)
+            if isinstance(result, AwaitedBlock):
+                return result
+            size = ENTRY_BYTES + len(request.query) + len(variables) + len(result.answer.body)
+            if result.lasts and size <= self._kept.maxsize:
+                self._kept[key] = KeptAnswer(result.answer, result.revisions, size)
+        return result.answer
 
-    async def _find(self, question: Hashable) -> "Kept | None":
-        """Returns what is kept and still holds. The database is asked only where something is kept."""
-        kept = self._kept.get(question)
-        return kept if kept is not None and kept.revisions == await self.watch.revisions() else None
+    async def _find(self, key: Hashable) -> "KeptAnswer | None":
+        """Returns the kept answer if it still holds. The database is read only if one is kept."""
+        kept = self._kept.get(key)
+        return kept if kept is not None and kept.revisions == await self._watch.revisions() else None
 
     @contextmanager
-    def _noted(self, question: Hashable) -> Iterator[None]:
-        """Lets others who ask the same wait until this one is answered."""
-        if question in self._making:
+    def _announced(self, key: Hashable) -> Iterator[None]:
+        """Lets others that send the same request wait until this one is answered."""
+        if key in self._under_way:
             yield
             return
-        made = self._making[question] = asyncio.Event()
+        answered = self._under_way[key] = asyncio.Event()
         try:
             yield
         finally:
-            del self._making[question]
-            made.set()
+            del self._under_way[key]
+            answered.set()
 
-    async def _make(
-        self, asked: GraphQLRequest, slots: asyncio.Semaphore, charge: Callable[[int], None]
-    ) -> "Made | Awaited":
-        found = await self._compiled(asked, slots, charge) or await self._ordinary(asked, slots, charge)
-        if isinstance(found, Made):
-            self.errors.update(found.codes)
-        return found
+    async def _compute(
+        self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge
+    ) -> "ComputedAnswer | AwaitedBlock":
+        result = await self._compiled(request, admission, charge) or await self._ordinary(request, admission, charge)
+        if isinstance(result, ComputedAnswer):
+            self.errors.update(result.codes)
+        return result
 
     async def _compiled(
-        self, asked: GraphQLRequest, slots: asyncio.Semaphore, charge: Callable[[int], None]
-    ) -> "Made | Awaited | None":
-        """Returns the answer of the compiled executor, None where there is none."""
-        ready = find_ready(self._schema, asked)
+        self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge
+    ) -> "ComputedAnswer | AwaitedBlock | None":
+        """Returns the answer of the compiled executor, None if it has none."""
+        ready = find_validated(self._schema, request)
         if ready is None:
             return None
 
-        def make(snapshot: Snapshot) -> Made | Awaited | None:
+        def compute(snapshot: Snapshot) -> ComputedAnswer | AwaitedBlock | None:
             context = Context(ThreadQueryRunner(snapshot), self._freshness)
-            _await(asked, context)
+            _require_block(request, context)
             if context.awaited is not None:
-                return _awaited(context)
-            answer = execute_compiled(self._schema, ready, asked, context)
-            return None if answer is None else _made(answer, context)
+                return _awaited_block(context)
+            response = execute_compiled(self._schema, ready, request, context)
+            return None if response is None else _computed(response, context)
 
         try:
-            charge(ready.priced.cost)
+            charge(ready.price.cost)
         except Refusal:
-            return None
-        async with slots:
-            return await self._workers.run(make)
+            return None  # graphql-core charges again, and answers with the refusal
+        async with admission:
+            return await self._workers.run(compute)
 
     async def _ordinary(
-        self, asked: GraphQLRequest, slots: asyncio.Semaphore, charge: Callable[[int], None]
-    ) -> "Made | Awaited":
+        self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge
+    ) -> "ComputedAnswer | AwaitedBlock":
         """Returns the answer of graphql-core."""
 
         @asynccontextmanager
-        async def opening(context: Context) -> AsyncIterator[None]:
-            async with slots, AsyncExitStack() as stack:
+        async def open_reading(context: Context) -> AsyncIterator[None]:
+            async with admission, AsyncExitStack() as stack:
                 try:
                     snapshot = await stack.enter_async_context(open_snapshot(self._engine))
                 except DBAPIError as error:
-                    raise NotReady("The database cannot be read; /readyz says why.") from error
-                context.begin(LoopQueryRunner(snapshot))
-                _await(asked, context)
+                    raise DatabaseUnreadable from error
+                context.read_from(LoopQueryRunner(snapshot))
+                _require_block(request, context)
                 if context.awaited is not None:
                     raise NotReady("A block is not indexed yet.")
                 yield
 
-        context = Context(None, self._freshness, take_cost=charge, opening=opening)
-        answer = await execute_ordinary(self._schema, asked, context)
-        return _awaited(context) if context.awaited is not None else _made(answer, context)
+        context = Context(None, self._freshness, charge=charge, open_snapshot=open_reading)
+        response = await execute_ordinary(self._schema, request, context)
+        return _awaited_block(context) if context.awaited is not None else _computed(response, context)
 
     async def close(self) -> None:
-        """Lets go of the database."""
-        await self.watch.close()
+        """Ends the threads."""
         await self._workers.close()
 
 
-def _once(charge: Callable[[int], None]) -> Callable[[int], None]:
-    """Returns what charges until it is paid once: a request that is executed again has paid, one refused has not."""
-    paid = False
+def once(charge: Charge) -> Charge:
+    """Returns a function that charges until it has succeeded once: a request that is executed again has paid."""
+    is_paid = False
 
     def charge_once(cost: int) -> None:
-        nonlocal paid
-        if not paid:
+        nonlocal is_paid
+        if not is_paid:
             charge(cost)
-            paid = True
+            is_paid = True
 
     return charge_once
 
 
-class Awaited(NamedTuple):
-    """A block that a request wants indexed, and the revisions that were seen without it."""
+@contextmanager
+def refusing_failures(max_seconds: float) -> Iterator[None]:
+    """Raises a Refusal in place of a timeout or an error of the database."""
+    try:
+        yield
+    except TimeoutError:
+        raise TimedOut(max_seconds) from None
+    except DBAPIError as error:
+        raise DatabaseUnreadable from error
+
+
+class AwaitedBlock(NamedTuple):
+    """A block that must be indexed before the request is answered, and the revisions that were read without it."""
 
     seen: Revisions
     chain_id: int
     number: int
 
 
-class Made(NamedTuple):
-    """An answer from the database. `codes` are those of its errors; it `lasts` while the revisions do."""
+class ComputedAnswer(NamedTuple):
+    """An answer that was read from the database. If it `lasts`, it holds as long as the revisions do."""
 
     answer: Answer
     codes: Sequence[str]
     lasts: bool
-    revisions: Hashable
+    revisions: Revisions
 
 
-class Kept(NamedTuple):
+class KeptAnswer(NamedTuple):
     answer: Answer
-    revisions: Hashable
+    revisions: Revisions
     bytes: int
 
 
-def _await(asked: GraphQLRequest, context: Context) -> None:
-    """Notes a block that the request wants indexed first. Raises BadUserInput."""
-    if asked.min_block is not None:
-        context.awaited = awaited_of(context.snapshot.chains, asked.min_block)
+def _require_block(request: GraphQLRequest, context: Context) -> None:
+    """Sets `context.awaited` if the block that the request names is not indexed. Raises BadUserInput."""
+    if request.min_block is not None:
+        context.awaited = awaited_of(context.snapshot.chains, request.min_block)
 
 
-def _awaited(context: Context) -> Awaited:
-    assert context.awaited is not None  # or nobody asked
-    return Awaited(revisions_of(context.snapshot.chains.values()), *context.awaited)
+def _awaited_block(context: Context) -> AwaitedBlock:
+    assert context.awaited is not None  # the caller has checked
+    return AwaitedBlock(revisions_of(context.snapshot.chains.values()), *context.awaited)
 
 
-def _made(answer: dict[str, Any], context: Context) -> Made:
-    codes = [error["extensions"]["code"] for error in answer.get("errors", ())]
+def _computed(response: dict[str, Any], context: Context) -> ComputedAnswer:
+    codes = [error["extensions"]["code"] for error in response.get("errors", ())]
     revisions = revisions_of(context.snapshot.chains.values()) if context.is_open else ()
-    return Made(encode(answer), codes, not codes and not context.is_volatile, revisions)
+    return ComputedAnswer(encode(response), codes, not codes and not context.is_volatile, revisions)
 
 
-def encode(answer: dict[str, Any]) -> Answer:
-    """Returns an answer of GraphQL's response format."""
-    failed = answer.get("data") is None and "errors" in answer
-    return Answer(msgspec.json.encode(answer), answer["errors"] if failed else None, "data" in answer)
+def encode(response: dict[str, Any]) -> Answer:
+    """Returns the answer of a response in GraphQL's format."""
+    failed = response.get("data") is None and "errors" in response
+    return Answer(msgspec.json.encode(response), response["errors"] if failed else None, "data" in response)
 
 
 def refused(refusal: Refusal) -> Answer:
-    """Returns the answer to a request that was refused before it was executed."""
+    """Returns the answer to a request that was refused before its execution."""
     return encode({"errors": [{"message": str(refusal), "extensions": refusal.extensions}]})

@@ -28,7 +28,7 @@ class PersistedQueryNotFound(Refusal):
         super().__init__(message)
 
 
-class Documents(Protocol):
+class DocumentSource(Protocol):
     """Finds the documents of requests."""
 
     def resolve(self, asked: GraphQLRequest) -> GraphQLRequest:

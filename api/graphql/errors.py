@@ -76,6 +76,22 @@ class NotReady(Refusal):
     code = Code.NOT_READY
 
 
+class DatabaseUnreadable(NotReady):
+    def __init__(self) -> None:
+        super().__init__("The database cannot be read; /readyz says why.")
+
+
+class TimedOut(Refusal):
+    """An answer that takes longer than the service allows."""
+
+    code = Code.TIMEOUT
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"The answer took more than {seconds:g} s and was abandoned: request smaller pages or a narrower filter."
+        )
+
+
 def tell_code(errors: list[GraphQLError], code: Code) -> None:
     """Gives each error the code, in place, where it has none."""
     for error in errors:

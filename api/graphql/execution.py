@@ -16,52 +16,54 @@ from api.graphql.context import Context
 from api.graphql.errors import Code
 from api.graphql.limits import Price, operation_of, refuse_beyond
 from api.graphql.request import GraphQLRequest
-from api.graphql.schema import Schema, cost_of, standing_of
+from api.graphql.schema import Schema, as_of, cost_of
 
 log = logging.getLogger(__name__)
 
 
-class Ready(NamedTuple):
-    """A query that was asked before, with what it costs this time."""
+class ValidatedQuery(NamedTuple):
+    """A query whose document was validated before, and its price with the variables of this request."""
 
     operation: Operation
-    priced: Price
+    price: Price
 
 
-def find_ready(schema: Schema, asked: GraphQLRequest) -> Ready | None:
-    """Returns what `execute_compiled` answers; None where graphql-core is to answer, or to tell what is wrong."""
-    document = schema.documents.find(asked.query) if schema.compiles else None
-    operation = None if document is None else document.query(asked.operation_name)
+def find_validated(schema: Schema, request: GraphQLRequest) -> ValidatedQuery | None:
+    """Returns what `execute_compiled` executes; None if graphql-core must execute the request, or explain its error."""
+    document = schema.documents.find(request.query) if schema.compiles else None
+    operation = None if document is None else document.query(request.operation_name)
     if operation is None:
         return None
     try:
-        priced = operation.price(asked.variables or {})
-        refuse_beyond(schema.limits, priced, operation.aliases)
+        price = operation.price(request.variables or {})
+        refuse_beyond(schema.limits, price, operation.aliases)
     except Exception as error:
         log.debug("not answered by the plan", exc_info=error)
         return None
-    return Ready(operation, priced)
+    return ValidatedQuery(operation, price)
 
 
-def execute_compiled(schema: Schema, ready: Ready, asked: GraphQLRequest, context: Context) -> dict[str, Any] | None:
-    """Returns the answer of a query; None where graphql-core is to answer. The context reads in this very thread."""
+def execute_compiled(
+    schema: Schema, query: ValidatedQuery, request: GraphQLRequest, context: Context
+) -> dict[str, Any] | None:
+    """Returns the response to a query; None if graphql-core must execute it. Reads the database in this thread."""
     try:
-        data = ready.operation.execute(context, asked.variables or {})
+        data = query.operation.execute(context, request.variables or {})
     except Exception as error:
-        # graphql-core answers: what it says of an error is exact, and what it reads is counted from the start
+        # graphql-core executes it again with new loaders: its errors are exact, and rows are counted from 0
         log.debug("not answered by the plan", exc_info=error)
         return None
-    return {"data": data, "extensions": cost_of(schema.limits, ready.priced, context) | standing_of(context)}
+    return {"data": data, "extensions": cost_of(schema.limits, query.price, context) | as_of(context)}
 
 
-async def execute_ordinary(schema: Schema, asked: GraphQLRequest, context: Context) -> dict[str, Any]:
-    """Returns the answer of graphql-core and Strawberry, which says what is right."""
+async def execute_ordinary(schema: Schema, request: GraphQLRequest, context: Context) -> dict[str, Any]:
+    """Returns the response of graphql-core and Strawberry, which defines what is right."""
     try:
         result = await schema.execute(
-            asked.query,
-            asked.variables,
+            request.query,
+            request.variables,
             context_value=context,
-            operation_name=asked.operation_name,
+            operation_name=request.operation_name,
             allowed_operation_types=(AllowedOperation.QUERY,),
         )
     except MissingQueryError:
@@ -74,26 +76,26 @@ async def execute_ordinary(schema: Schema, asked: GraphQLRequest, context: Conte
         )
     except InvalidOperationTypeError as error:
         return _refused(
-            f"A {error.operation_type.value} is not answered here: send a query; subscribe over WebSocket "
+            f"A {error.operation_type.value} is not executed here: send a query. Subscribe over WebSocket "
             "(graphql-transport-ws) or with Accept: text/event-stream."
         )
-    return _answer(result)
+    return _response(result)
 
 
-async def subscribe(schema: Schema, asked: GraphQLRequest, context: Context) -> AsyncGenerator[dict[str, Any], None]:
-    """Yields the answers of a subscription. One without `data` is the last."""
+async def subscribe(schema: Schema, request: GraphQLRequest, context: Context) -> AsyncGenerator[dict[str, Any], None]:
+    """Yields the responses of a subscription. One without `data` is the last."""
     results = await schema.subscribe(
-        asked.query, asked.variables, context_value=context, operation_name=asked.operation_name
+        request.query, request.variables, context_value=context, operation_name=request.operation_name
     )
     async with aclosing(results):
         async for result in results:
-            yield _answer(result)
+            yield _response(result)
 
 
-def is_subscription(asked: GraphQLRequest, max_tokens: int) -> bool:
-    """Tells whether the operation asked for is a subscription; not of a document that cannot be read."""
+def is_subscription(request: GraphQLRequest, max_tokens: int) -> bool:
+    """Returns whether the requested operation is a subscription; False if the document cannot be parsed."""
     try:
-        operation = operation_of(parse(asked.query, max_tokens=max_tokens), asked.operation_name)
+        operation = operation_of(parse(request.query, max_tokens=max_tokens), request.operation_name)
     except GraphQLError:
         return False
     return operation is not None and operation.operation is OperationType.SUBSCRIPTION
@@ -103,13 +105,13 @@ def _refused(message: str) -> dict[str, Any]:
     return {"errors": [{"message": message, "extensions": {"code": Code.BAD_REQUEST.value}}]}
 
 
-def _answer(result: ExecutionResult) -> dict[str, Any]:
-    answer: dict[str, Any] = {}
+def _response(result: ExecutionResult) -> dict[str, Any]:
+    response: dict[str, Any] = {}
     if result.errors:
-        answer["errors"] = [error.formatted for error in result.errors]
-    # an error that names no field stopped the request before any field was read
+        response["errors"] = [error.formatted for error in result.errors]
+    # an error without a path stopped the request before any field was executed
     if result.data is not None or any(error.path for error in result.errors or ()):
-        answer["data"] = result.data
+        response["data"] = result.data
         if result.extensions:
-            answer["extensions"] = result.extensions
-    return answer
+            response["extensions"] = result.extensions
+    return response

@@ -129,10 +129,10 @@ class Opening(SchemaExtension):
 
     async def on_execute(self) -> AsyncGenerator[None, None]:
         context: Context | None = self.execution_context.context
-        if context is None or context.opening is None:
+        if context is None or context.open_snapshot is None:
             yield
             return
-        async with context.opening(context):
+        async with context.open_snapshot(context):
             yield
 
 
@@ -141,7 +141,7 @@ class Standing(SchemaExtension):
 
     def get_results(self) -> dict[str, Any]:
         context: Context | None = self.execution_context.context
-        return standing_of(context) if context is not None and context.is_open else {}
+        return as_of(context) if context is not None and context.is_open else {}
 
 
 def cost_of(limits: Limits, priced: Price, context: Context) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def cost_of(limits: Limits, priced: Price, context: Context) -> dict[str, Any]:
     }
 
 
-def standing_of(context: Context) -> dict[str, Any]:
+def as_of(context: Context) -> dict[str, Any]:
     """Returns `extensions.asOf`: the block of each network that the answer stands at."""
     return {
         "asOf": [

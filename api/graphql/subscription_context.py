@@ -1,73 +1,77 @@
-"""The turns of a subscription: one snapshot for each batch of messages, and none while it waits.
+"""The context of a subscription: one snapshot for each batch of messages, and none while it waits.
 
-A batch is read, executed and encoded while its snapshot is open. It is closed before anything is sent, so that a slow
+A batch is read, executed and encoded while its snapshot is open. The snapshot is closed before anything is sent: a slow
 client holds nothing but its own batch.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from api.graphql.context import Context, Freshness
-from api.graphql.errors import NotReady
+from api.graphql.context import Context
+from api.graphql.errors import DatabaseUnreadable
 from api.reading.batching import LoopQueryRunner
 from api.reading.change_watch import ChangeWatch
+from api.reading.readiness import Freshness
 from api.reading.revisions import revisions_of
-from api.reading.snapshot import Snapshot, open_snapshot
+from api.reading.snapshot import open_snapshot
 
 
-class Turns:
-    """Opens and closes the snapshots of one subscription. `left` messages of its batch are still to come.
+class SubscriptionContext(Context):
+    """A context that opens a snapshot for each batch. `left` messages of the open batch are still to come.
 
-    `deadline` is armed while a snapshot is open: one turn may take so many seconds, waiting takes what it takes.
+    `deadline` is armed while a snapshot is open: a batch may take `seconds`; waiting for a change has no limit.
     """
 
     def __init__(
-        self, engine: Engine, slots: asyncio.Semaphore, watch: ChangeWatch, deadline: asyncio.Timeout, seconds: float
+        self,
+        engine: Engine,
+        admission: asyncio.Semaphore,
+        watch: ChangeWatch,
+        deadline: asyncio.Timeout,
+        seconds: float,
+        freshness: Freshness,
+        charge: Callable[[int], None],
     ) -> None:
+        super().__init__(None, freshness, charge=charge)
         self.left = 0
         self._engine = engine
-        self._slots = slots
+        self._admission = admission
         self._watch = watch
         self._deadline = deadline
         self._seconds = seconds
-        self._stack: AsyncExitStack | None = None
+        self._batch: AsyncExitStack | None = None
 
     @property
-    def is_open(self) -> bool:
-        return self._stack is not None
+    def is_in_batch(self) -> bool:
+        return self._batch is not None
 
-    async def context(self, freshness: Freshness) -> Context:
-        """Returns the context of the subscription, in its first turn. Raises NotReady."""
-        return Context(LoopQueryRunner(await self._open()), freshness, turns=self)
-
-    async def begin(self, context: Context) -> None:
-        """Begins a turn of the context, unless one is open. Raises NotReady."""
-        if not self.is_open:
-            context.begin(LoopQueryRunner(await self._open()))
-
-    async def end(self) -> None:
-        """Ends the turn, if one is open."""
-        stack, self._stack = self._stack, None
-        if stack is not None:
-            if not self._deadline.expired():
-                self._deadline.reschedule(None)
-            await stack.aclose()
-
-    async def changed(self, context: Context) -> None:
-        """Ends the turn, and waits until the database says more than the context's last snapshot."""
-        await self.end()
-        await self._watch.changed(revisions_of(context.snapshot.chains.values()))
-
-    async def _open(self) -> Snapshot:
+    async def begin_batch(self) -> None:
+        """Opens a snapshot, unless one is open. Raises DatabaseUnreadable."""
+        if self._batch is not None:
+            return
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._slots)
+            await stack.enter_async_context(self._admission)
             self._deadline.reschedule(asyncio.get_running_loop().time() + self._seconds)
             try:
                 snapshot = await stack.enter_async_context(open_snapshot(self._engine))
             except DBAPIError as error:
-                raise NotReady("The database cannot be read; /readyz says why.") from error
-            self._stack = stack.pop_all()
-        return snapshot
+                raise DatabaseUnreadable from error
+            self._batch = stack.pop_all()
+        self.read_from(LoopQueryRunner(snapshot))
+
+    async def end_batch(self) -> None:
+        """Closes the snapshot, if one is open."""
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            if not self._deadline.expired():
+                self._deadline.reschedule(None)
+            await batch.aclose()
+
+    async def wait_for_change(self) -> None:
+        """Ends the batch, and returns when the database has changed since its snapshot."""
+        await self.end_batch()
+        await self._watch.changed(revisions_of(self.snapshot.chains.values()))

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prometheus_client.core import Metric
@@ -10,7 +10,9 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine, event
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.endpoint import GraphQLEndpoint
+from api.answering.admission import Admission
+from api.answering.answers import Answers
+from api.answering.operations import Operations
 from schema.program.metrics import Described, Histogram, families
 
 REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -51,8 +53,12 @@ CLIENT_LEFT = 499
 class ApiMetrics(Collector):
     """The counts of one application. Requests are counted on its event loop, statements in threads."""
 
-    def __init__(self, engine: Engine, graphql: GraphQLEndpoint) -> None:
-        self._graphql = graphql
+    def __init__(
+        self, engine: Engine, answers: Answers, operations: Operations, admissions: Mapping[str, Admission]
+    ) -> None:
+        self._answers = answers
+        self._operations = operations
+        self._admissions = admissions
         self.requests: Counter[tuple[str, str]] = Counter()
         self.request_seconds: dict[str, Histogram] = {}
         self.in_progress = 0
@@ -62,22 +68,23 @@ class ApiMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yields every metric of the table."""
-        answers, live = self._graphql.answers, self._graphql.live
-        slots = {"requests": self._graphql.slots, "live": live.slots}
+        answers, operations, admissions = self._answers, self._operations, self._admissions.items()
         return families(
             METRICS,
             {
                 "certindex_api_requests_total": sorted(self.requests.items()),
-                "certindex_api_request_seconds": [((route,), told) for route, told in self.request_seconds.items()],
+                "certindex_api_request_seconds": [
+                    ((route,), seconds) for route, seconds in self.request_seconds.items()
+                ],
                 "certindex_api_requests_in_progress": [((), self.in_progress)],
                 "certindex_api_errors_total": [((code,), count) for code, count in sorted(answers.errors.items())],
                 "certindex_api_cache_total": [
-                    ((result,), count) for result, count in sorted(answers.looked_up.items())
+                    ((result,), count) for result, count in sorted(answers.cache_results.items())
                 ],
-                "certindex_api_connections": [((), live.connections)],
-                "certindex_api_subscriptions": [((), live.subscriptions)],
-                "certindex_api_snapshots_waiting": [((name,), each.waiting) for name, each in slots.items()],
-                "certindex_api_snapshot_wait_seconds": [((name,), each.seconds) for name, each in slots.items()],
+                "certindex_api_connections": [((), operations.connections)],
+                "certindex_api_subscriptions": [((), operations.subscriptions)],
+                "certindex_api_snapshots_waiting": [((name,), admission.waiting) for name, admission in admissions],
+                "certindex_api_snapshot_wait_seconds": [((name,), admission.seconds) for name, admission in admissions],
                 "certindex_api_statement_seconds": [((), self.statement_seconds)],
             },
         )

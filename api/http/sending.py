@@ -1,25 +1,25 @@
-"""The way out to one client: one message at a time, and only to a client that takes them."""
+"""Sending to one client: one message at a time, and only while the client reads."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 
-class TooSlow(Exception):
-    """The client has not taken a message in the time that it has for one."""
+class ClientTooSlow(Exception):
+    """The client has not received a message in the time it has for one."""
 
 
-class Outlet:
-    """Sends messages one after another. A message that does not go out in so many seconds ends the connection."""
+class Sender:
+    """Sends messages one after another. Each must be sent within `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._lock = asyncio.Lock()
 
     async def send(self, message: Callable[[], Awaitable[None]]) -> None:
-        """Sends a message. Raises TooSlow."""
+        """Sends a message. Raises ClientTooSlow."""
         async with self._lock:
             try:
                 async with asyncio.timeout(self._seconds):
                     await message()
             except TimeoutError:
-                raise TooSlow from None
+                raise ClientTooSlow from None

@@ -1,7 +1,7 @@
-"""GraphQL over WebSocket, by the protocol graphql-transport-ws: queries and subscriptions, many over one connection.
+"""GraphQL over WebSocket: the protocol graphql-transport-ws, with many operations on one connection.
 
-Each operation asks for its next batch when the one before is sent, so that a client that reads slowly slows down only
-itself. One that takes no message for a while is cut off; with the cursor of its last message it goes on later.
+Each operation reads its next batch only when the batch before is sent, so that a client that reads slowly slows down
+only itself. A client that receives no message for `SEND_SECONDS` is cut off. It may resume with its last cursor.
 """
 
 import asyncio
@@ -15,27 +15,31 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected, WebSocketState
 
 from api.answering.answers import Answer, refused
-from api.answering.operations import Live, TooMany
+from api.answering.operations import Operations, TooManyConnections
 from api.graphql.errors import Code
 from api.graphql.request import GraphQLRequest
-from api.http.rates import RateLimited
+from api.http.rates import Client, RateLimited, Rates
 from api.http.requests import RequestError, graphql_request, parse_json
-from api.http.sending import Outlet, TooSlow
+from api.http.sending import ClientTooSlow, Sender
+from api.settings import Settings
 
 log = logging.getLogger(__name__)
 
 PROTOCOL = "graphql-transport-ws"
 INIT_SECONDS = 3.0
-FAREWELL_SECONDS = 2.0
-"""How long a close may take: it waits behind what a slow client has not read."""
+CLOSE_SECONDS = 2.0
+"""How long closing may take: the close frame waits behind what a slow client has not read."""
 
-TOO_SLOW = "Too slow: a message was not taken in time. Resume with the last cursor."
+TOO_SLOW = "Too slow: a message was not received in time. Resume with the last cursor."
 MAX_REASON_BYTES = 123
+"""Of a close frame, by RFC 6455."""
+
 MAX_ID = 256
+"""Characters of an operation's id."""
 
 
 class CloseCode(IntEnum):
-    """Of the protocol, but for TRY_AGAIN_LATER and TOO_LARGE, which are those of WebSocket itself."""
+    """Codes of graphql-transport-ws. TRY_AGAIN_LATER and TOO_LARGE are those of WebSocket itself."""
 
     TOO_LARGE = 1009
     TRY_AGAIN_LATER = 1013
@@ -47,8 +51,8 @@ class CloseCode(IntEnum):
     TOO_MANY_INITIALISATION_REQUESTS = 4429
 
 
-class Closed(Exception):
-    """The connection ends, and the client is told why."""
+class ConnectionClosed(Exception):
+    """The server closes the connection, for a reason that the client receives."""
 
     def __init__(self, code: CloseCode, reason: str) -> None:
         super().__init__(reason)
@@ -59,75 +63,79 @@ class Closed(Exception):
 class WebSocketEndpoint:
     """An ASGI application for WebSockets."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self, operations: Operations, rates: Rates, settings: Settings) -> None:
+        self._operations = operations
+        self._rates = rates
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
         with suppress(WebSocketDisconnect):
             try:
-                with self._live.connection():
+                with self._operations.connection():
                     await self._serve(socket)
-            except TooMany:
+            except TooManyConnections as error:
                 await socket.accept()
-                await _close(socket, Closed(CloseCode.TRY_AGAIN_LATER, "Too many connections: try again later."))
+                await _close(socket, ConnectionClosed(CloseCode.TRY_AGAIN_LATER, str(error)))
 
     async def _serve(self, socket: WebSocket) -> None:
         if PROTOCOL not in socket.scope["subprotocols"]:
             await socket.accept()
             reason = f"Subprotocol not acceptable: speak {PROTOCOL}"
-            await _close(socket, Closed(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, reason))
+            await _close(socket, ConnectionClosed(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, reason))
             return
         await socket.accept(PROTOCOL)
-        await Conversation(socket, self._live).run()
+        client = self._rates.client(socket.scope)
+        await Connection(socket, self._operations, client, self._settings).run()
 
 
-class Conversation:
-    """One connection: what the client says, and the operations that it has started and not ended."""
+class Connection:
+    """One connection: it reads the messages of the client, and runs the operations that the client has started."""
 
-    def __init__(self, socket: WebSocket, live: Live) -> None:
+    def __init__(self, socket: WebSocket, operations: Operations, client: Client, settings: Settings) -> None:
         self._socket = socket
-        self._live = live
-        self._client = live.rates.client(socket.scope)
-        self._outlet = Outlet(live.settings.send_seconds)
-        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._operations = operations
+        self._client = client
+        self._settings = settings
+        self._sender = Sender(settings.send_seconds)
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._ended: set[asyncio.Task[None]] = set()
         self._is_acknowledged = False
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Returns when either side has ended the connection."""
-        listening = asyncio.create_task(self._listen())
+        reading = asyncio.create_task(self._read_messages())
         try:
-            await asyncio.wait({listening, self._end}, return_when=asyncio.FIRST_COMPLETED)
-            await (self._end if self._end.done() else listening)
-        except Closed as closed:
+            await asyncio.wait({reading, self._end}, return_when=asyncio.FIRST_COMPLETED)
+            await (self._end if self._end.done() else reading)
+        except ConnectionClosed as closed:
             await _close(self._socket, closed)
         finally:
             self._end.cancel()
-            tasks = [listening, *self._operations.values(), *self._ended]
+            tasks = [reading, *self._running.values(), *self._ended]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    # What the client says
+    # Messages of the client
 
-    async def _listen(self) -> None:
+    async def _read_messages(self) -> None:
         try:
             async with asyncio.timeout(INIT_SECONDS):
-                await self._hear()
+                await self._read_message()
         except TimeoutError:
-            raise Closed(CloseCode.TIMEOUT, "Connection initialisation timeout") from None
+            raise ConnectionClosed(CloseCode.TIMEOUT, "Connection initialisation timeout") from None
         while True:
-            await self._hear()
+            await self._read_message()
 
-    async def _hear(self) -> None:
-        message = await self._message()
+    async def _read_message(self) -> None:
+        message = await self._receive()
         match message.get("type"):
             case "connection_init":
-                await self._initialise()
+                await self._acknowledge()
             case "ping":
-                await self._say({"type": "pong", **_payload_of(message)})
+                await self._send({"type": "pong", **_payload_of(message)})
             case "pong":
                 pass
             case "subscribe":
@@ -135,115 +143,117 @@ class Conversation:
             case "complete":
                 self._complete(_id_of(message))
             case other:
-                raise Closed(CloseCode.BAD_REQUEST, f"Invalid message type {str(other)[:40]!r}")
+                raise ConnectionClosed(CloseCode.BAD_REQUEST, f"Invalid message type {str(other)[:40]!r}")
 
-    async def _message(self) -> dict[str, Any]:
-        received = await self._socket.receive()
-        if received["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(received.get("code", 1006))
-        text = received.get("text")
+    async def _receive(self) -> dict[str, Any]:
+        frame = await self._socket.receive()
+        if frame["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(frame.get("code", 1006))
+        text = frame.get("text")
         if text is None:
-            raise Closed(CloseCode.BAD_REQUEST, "A message is text, not bytes")
-        if len(text) > self._live.settings.max_body_bytes:
-            raise Closed(CloseCode.TOO_LARGE, f"A message is larger than {self._live.settings.max_body_bytes} bytes")
+            raise ConnectionClosed(CloseCode.BAD_REQUEST, "A message is text, not bytes")
+        if len(text) > self._settings.max_body_bytes:
+            raise ConnectionClosed(
+                CloseCode.TOO_LARGE, f"A message is larger than {self._settings.max_body_bytes} bytes"
+            )
         try:
             message = parse_json(text, "The message")
         except RequestError as error:
-            raise Closed(CloseCode.BAD_REQUEST, str(error)) from None
+            raise ConnectionClosed(CloseCode.BAD_REQUEST, str(error)) from None
         if not isinstance(message, dict):
-            raise Closed(CloseCode.BAD_REQUEST, "A message is an object")
+            raise ConnectionClosed(CloseCode.BAD_REQUEST, "A message is an object")
         return message
 
-    async def _initialise(self) -> None:
+    async def _acknowledge(self) -> None:
         if self._is_acknowledged:
-            raise Closed(CloseCode.TOO_MANY_INITIALISATION_REQUESTS, "Too many initialisation requests")
+            raise ConnectionClosed(CloseCode.TOO_MANY_INITIALISATION_REQUESTS, "Too many initialisation requests")
         self._is_acknowledged = True
-        await self._say({"type": "connection_ack"})
+        await self._send({"type": "connection_ack"})
 
     async def _subscribe(self, message: dict[str, Any]) -> None:
         if not self._is_acknowledged:
-            raise Closed(CloseCode.UNAUTHORIZED, "Unauthorized: send connection_init first")
+            raise ConnectionClosed(CloseCode.UNAUTHORIZED, "Unauthorized: send connection_init first")
         id = _id_of(message)
-        if id in self._operations:
-            raise Closed(CloseCode.SUBSCRIBER_ALREADY_EXISTS, f"Subscriber for {id} already exists")
+        if id in self._running:
+            raise ConnectionClosed(CloseCode.SUBSCRIBER_ALREADY_EXISTS, f"Subscriber for {id} already exists")
         try:
-            asked = graphql_request(message.get("payload"), "The payload")
+            request = graphql_request(message.get("payload"), "The payload")
         except RequestError as error:
-            raise Closed(CloseCode.BAD_REQUEST, str(error)) from None
-        most = self._live.settings.max_subscriptions
-        if len(self._operations) >= most:
-            told = f"This connection has {most} operations under way, the most that it may have: end one first."
-            extensions = {"code": Code.RATE_LIMITED.value}
-            await self._say({"id": id, "type": "error", "payload": [{"message": told, "extensions": extensions}]})
+            raise ConnectionClosed(CloseCode.BAD_REQUEST, str(error)) from None
+        most = self._settings.max_subscriptions
+        if len(self._running) >= most:
+            text = f"This connection runs {most} operations, the most that it may: complete one first."
+            errors = [{"message": text, "extensions": {"code": Code.RATE_LIMITED.value}}]
+            await self._send({"id": id, "type": "error", "payload": errors})
             return
         try:
             self._client.take_request()
         except RateLimited as error:
-            await self._say({"id": id, "type": "error", "payload": refused(error).errors})
+            await self._send({"id": id, "type": "error", "payload": refused(error).errors})
             return
-        self._operations[id] = asyncio.create_task(self._operate(id, asked))
+        self._running[id] = asyncio.create_task(self._run(id, request))
 
     def _complete(self, id: str) -> None:
-        task = self._operations.pop(id, None)
+        task = self._running.pop(id, None)
         if task is not None:
             self._ended.add(task)
             task.add_done_callback(self._ended.discard)
             task.cancel()
 
-    # What the client is told
+    # Messages to the client
 
-    async def _operate(self, id: str, asked: GraphQLRequest) -> None:
+    async def _run(self, id: str, request: GraphQLRequest) -> None:
         try:
-            async for batch in self._live.answers(asked, self._client):
+            async for batch in self._operations.execute(request, self._client.take_cost):
                 for answer in batch:
-                    await self._tell(id, answer)
+                    await self._send_answer(id, answer)
             if self._forget(id):
-                await self._say({"id": id, "type": "complete"})
-        except (TooSlow, WebSocketDisconnect) as error:
+                await self._send({"id": id, "type": "complete"})
+        except (ClientTooSlow, WebSocketDisconnect) as error:
             self._cut_off(error)
         finally:
             self._forget(id)
 
     def _forget(self, id: str) -> bool:
-        """Lets the client use the id again. Returns whether it still was this operation's."""
-        is_ours = self._operations.get(id) is asyncio.current_task()
+        """Lets the client use the id again. Returns whether the id was still this operation's."""
+        is_ours = self._running.get(id) is asyncio.current_task()
         if is_ours:
-            del self._operations[id]
+            del self._running[id]
         return is_ours
 
-    async def _tell(self, id: str, answer: Answer) -> None:
+    async def _send_answer(self, id: str, answer: Answer) -> None:
         if answer.errors is None:
             head = msgspec.json.encode({"id": id, "type": "next"})
-            await self._send(head[:-1] + b',"payload":' + answer.body + b"}")
+            await self._send_text(head[:-1] + b',"payload":' + answer.body + b"}")
             return
         self._forget(id)
-        await self._say({"id": id, "type": "error", "payload": answer.errors})
+        await self._send({"id": id, "type": "error", "payload": answer.errors})
 
-    async def _say(self, message: dict[str, Any]) -> None:
+    async def _send(self, message: dict[str, Any]) -> None:
         try:
-            await self._send(msgspec.json.encode(message))
-        except TooSlow as error:
+            await self._send_text(msgspec.json.encode(message))
+        except ClientTooSlow as error:
             self._cut_off(error)
 
-    async def _send(self, message: bytes) -> None:
+    async def _send_text(self, message: bytes) -> None:
         try:
-            await self._outlet.send(lambda: self._socket.send_text(message.decode()))
-        except WebSocketDisconnected:  # another message has found it out
+            await self._sender.send(lambda: self._socket.send_text(message.decode()))
+        except WebSocketDisconnected:  # another message has found the disconnect
             raise WebSocketDisconnect(1006) from None
 
     def _cut_off(self, error: Exception) -> None:
         if self._end.done():
             return
-        if isinstance(error, TooSlow):
+        if isinstance(error, ClientTooSlow):
             log.warning("a client of a WebSocket was too slow and was cut off")
-            error = Closed(CloseCode.TIMEOUT, TOO_SLOW)
+            error = ConnectionClosed(CloseCode.TIMEOUT, TOO_SLOW)
         self._end.set_exception(error)
 
 
 def _id_of(message: dict[str, Any]) -> str:
     id = message.get("id")
     if not isinstance(id, str) or not 0 < len(id) <= MAX_ID:
-        raise Closed(CloseCode.BAD_REQUEST, f"A message needs an id, a string of 1 to {MAX_ID} characters")
+        raise ConnectionClosed(CloseCode.BAD_REQUEST, f"A message needs an id, a string of 1 to {MAX_ID} characters")
     return id
 
 
@@ -251,9 +261,9 @@ def _payload_of(message: dict[str, Any]) -> dict[str, Any]:
     return {"payload": message["payload"]} if "payload" in message else {}
 
 
-async def _close(socket: WebSocket, closed: Closed) -> None:
+async def _close(socket: WebSocket, closed: ConnectionClosed) -> None:
     reason = closed.reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
     if socket.application_state is WebSocketState.CONNECTED:
         with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
-            async with asyncio.timeout(FAREWELL_SECONDS):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await socket.close(closed.code, reason)

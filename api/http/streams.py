@@ -1,7 +1,7 @@
-"""GraphQL over server-sent events, by the protocol graphql-sse in its mode of distinct connections.
+"""GraphQL over server-sent events: the protocol graphql-sse in its mode of distinct connections.
 
-One request is one operation: its answers are `next` events, its end is `complete`. What is wrong with a query is told
-in a `next` too, as a browser's EventSource would not show another status.
+One request executes one operation: each of its responses is a `next` event, and `complete` is the last event. An error
+in the query is sent in a `next` event too, because the EventSource of a browser does not show another status.
 """
 
 import asyncio
@@ -9,19 +9,21 @@ import logging
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.answering.operations import Live, TooMany
-from api.graphql.errors import Code
+from api.answering.operations import Operations, TooManyConnections
+from api.graphql.errors import Refusal
 from api.graphql.request import GraphQLRequest
-from api.http.rates import Client, RateLimited
+from api.http.rates import Client, Rates
 from api.http.requests import EVENT_STREAM, RequestError, read_request, response_type
-from api.http.sending import Outlet, TooSlow
+from api.http.responses import refusal_response
+from api.http.sending import ClientTooSlow, Sender
+from api.settings import Settings
 
 log = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 12.0
-"""After so long a comment is sent: proxies end connections on which nothing moves."""
+"""After so long without a message a comment is sent: proxies close connections that are idle."""
 
 HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -34,74 +36,69 @@ COMPLETE = b"event: complete\ndata:\n\n"
 
 
 class StreamEndpoint:
-    """An ASGI application that answers nothing but streams."""
+    """An ASGI application that answers with event streams only."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self, operations: Operations, rates: Rates, settings: Settings) -> None:
+        self._operations = operations
+        self._rates = rates
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._respond(Request(scope, receive))
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> "Response | EventStream":
-        # the endpoint imports this module
-        from api.http.endpoint import refusal, too_many
-
+    async def _respond(self, request: Request) -> ASGIApp:
         try:
             if request.method not in ("GET", "POST"):
                 raise RequestError(405, f"{request.method} is not answered: send GET or POST.", {"Allow": "GET, POST"})
             if request.headers.get("accept"):
                 response_type(request, [EVENT_STREAM])
-            client = self._live.rates.client(request.scope)
+            client = self._rates.client(request.scope)
             client.take_request()
-            return EventStream(self._live, await read_request(request, self._live.settings.max_body_bytes), client)
-        except RequestError as error:
-            return refusal(error)
-        except RateLimited as error:
-            return refusal(too_many(error))
+            graphql_request = await read_request(request, self._settings.max_body_bytes)
+        except (Refusal, RequestError) as error:
+            return refusal_response(error)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
+        return EventStream(self._operations, graphql_request, client, self._settings.send_seconds)
 
 
 class EventStream:
-    """The response to one operation. Ends without `complete` when the client is too slow: it may resume."""
+    """The response to one operation. A client that is too slow gets no `complete` event: it may resume."""
 
-    def __init__(self, live: Live, asked: GraphQLRequest, client: Client) -> None:
-        self._live = live
-        self._asked = asked
+    def __init__(self, operations: Operations, request: GraphQLRequest, client: Client, send_seconds: float) -> None:
+        self._operations = operations
+        self._request = request
         self._client = client
-        self._outlet = Outlet(live.settings.send_seconds)
+        self._sender = Sender(send_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        from api.http.endpoint import refusal
-
         try:
-            with self._live.connection():
+            with self._operations.connection():
                 await self._stream(receive, send)
-        except TooMany:
-            busy = RequestError(503, "Too many connections: try again later.", {"Retry-After": "5"}, Code.NOT_READY)
-            await refusal(busy)(scope, receive, send)
+        except TooManyConnections as error:
+            await refusal_response(error)(scope, receive, send)
 
     async def _stream(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
-        telling = asyncio.create_task(self._tell(send))
-        tasks = {telling, asyncio.create_task(_gone(receive)), asyncio.create_task(self._break_silence(send))}
+        sending = asyncio.create_task(self._send_events(send))
+        tasks = {sending, asyncio.create_task(_disconnected(receive)), asyncio.create_task(self._break_silence(send))}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-        except TooSlow:
+        except ClientTooSlow:
             log.warning("a client of an event stream was too slow and was cut off")
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        if telling.done() and not telling.cancelled() and telling.exception() is None:
+        if sending.done() and not sending.cancelled() and sending.exception() is None:
             await self._send(send, b"", more=False)
 
-    async def _tell(self, send: Send) -> None:
+    async def _send_events(self, send: Send) -> None:
         await self._send(send, COMMENT)
-        async for batch in self._live.answers(self._asked, self._client):
+        async for batch in self._operations.execute(self._request, self._client.take_cost):
             for answer in batch:
                 await self._send(send, b"event: next\ndata: " + answer.body + b"\n\n")
         await self._send(send, COMPLETE)
@@ -112,13 +109,9 @@ class EventStream:
             await self._send(send, COMMENT)
 
     async def _send(self, send: Send, body: bytes, *, more: bool = True) -> None:
-        await self._outlet.send(lambda: _send(send, body, more))
+        await self._sender.send(lambda: send({"type": "http.response.body", "body": body, "more_body": more}))
 
 
-async def _send(send: Send, body: bytes, more: bool) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": more})
-
-
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -11,9 +11,16 @@ from sqlalchemy import Engine, Row, bindparam, select
 from sqlalchemy.exc import DBAPIError
 
 from api.queries.sql import tables
-from api.settings import Settings
 from schema.tables.database import DatabaseError, check_revision, database_name
 from schema.tables.notices import STANDBY_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """When a network counts as fresh: seconds of chain time behind the head, and seconds since a provider answered."""
+
+    max_lag_seconds: int = 300
+    poll_stale_seconds: int = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class Readiness:
         return not self.reasons
 
 
-def readiness(engine: Engine, settings: Settings, now: int) -> Readiness:
+def readiness(engine: Engine, freshness: Freshness, now: int) -> Readiness:
     """Return the state of the database and of every chain in it. `now` is in unix seconds."""
     database = f"The database {database_name(engine)}"
     try:
@@ -42,7 +49,7 @@ def readiness(engine: Engine, settings: Settings, now: int) -> Readiness:
         return Readiness((f"{database} does not answer: {' '.join(str(error.orig).split())}.",))
     if not chains:
         return Readiness((f"{database} holds no chain yet: start the indexer (certindex run).",))
-    reasons = [reason for chain in chains for reason in _reasons(chain, settings, now)]
+    reasons = [reason for chain in chains for reason in _reasons(chain, freshness, now)]
     waiting = {chain.chain_id: [row.name for row in standbys if row.chain_id == chain.chain_id] for chain in chains}
     return Readiness(tuple(reasons), tuple(_told(chain, waiting[chain.chain_id]) for chain in chains))
 
@@ -73,29 +80,29 @@ def _progress(indexed: int, head: int | None) -> str:
     return "no node has told its head yet." if head is None else f"block {indexed} of {head} is indexed."
 
 
-def _reasons(chain: Row[*tuple[Any, ...]], settings: Settings, now: int) -> Iterator[str]:
+def _reasons(chain: Row[*tuple[Any, ...]], freshness: Freshness, now: int) -> Iterator[str]:
     name = f"Chain {chain.chain_id}"
     if not chain.backfilled:
         yield f"{name}: the first backfill is not done: {_progress(chain.indexed_number, chain.head_number)}"
     lag = lag_seconds(chain.head_time, chain.indexed_time)
-    if lag > settings.max_lag_seconds:
+    if lag > freshness.max_lag_seconds:
         yield (
             f"{name}: the index lies {lag} s of chain time behind the head, "
-            f"more than MAX_LAG_SECONDS={settings.max_lag_seconds}."
+            f"more than MAX_LAG_SECONDS={freshness.max_lag_seconds}."
         )
     if chain.stopped:
         yield f"{name}: indexing stopped at block {_failing_block(chain)} until a person decides: {chain.last_error}"
-    elif chain.failing_since is not None and now - chain.failing_since > settings.poll_stale_seconds:
+    elif chain.failing_since is not None and now - chain.failing_since > freshness.poll_stale_seconds:
         yield (
             f"{name}: block {_failing_block(chain)} could not be indexed for {now - chain.failing_since} s, more than "
-            f"POLL_STALE_SECONDS={settings.poll_stale_seconds}: {chain.last_error}"
+            f"POLL_STALE_SECONDS={freshness.poll_stale_seconds}: {chain.last_error}"
         )
     if chain.polled_at is None:
         yield f"{name}: no provider has answered yet."
-    elif now - chain.polled_at > settings.poll_stale_seconds:
+    elif now - chain.polled_at > freshness.poll_stale_seconds:
         yield (
             f"{name}: a provider last answered {now - chain.polled_at} s ago, more than "
-            f"POLL_STALE_SECONDS={settings.poll_stale_seconds}: is the indexer running, and does its node answer?"
+            f"POLL_STALE_SECONDS={freshness.poll_stale_seconds}: is the indexer running, and does its node answer?"
         )
 
 

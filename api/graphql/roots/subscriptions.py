@@ -19,7 +19,7 @@ from api.graphql.roots.changes import (
     newest_position,
     read_batch,
 )
-from api.graphql.subscription_context import Turns
+from api.graphql.subscription_context import SubscriptionContext
 from api.graphql.types.blocks import Block, to_block
 from api.graphql.vocabulary.fields import subscription
 from api.graphql.vocabulary.scalars import BigInt
@@ -46,27 +46,27 @@ class Subscription:
         after: FeedAfter = UNSET,
         finality: LeastFinality = Finality.UNSAFE,
     ) -> AsyncGenerator[LifecycleEventMessage, None]:
-        context, turns = info.context, turns_of(info.context)
+        context = subscription_context(info)
         feed = feed_of(filter_by, finality)
         is_new = after is None or after is UNSET
         cursors = await cursors_of(context, feed)
         position = await newest_position(context, feed) if is_new else cursors.read(after or "")
         while True:
-            await turns.begin(context)
+            await context.begin_batch()
             here = cursors.write(position)
             cursors = await cursors_of(context, feed)
             # refused where the network was read anew, by another profile
             batch = await read_batch(context, feed, cursors.read(here), BATCH)
             more = batch.more
             for left, item in zip(range(len(batch.items))[::-1], batch.items, strict=True):
-                turns.left, position = left, item.position
+                context.left, position = left, item.position
                 yield message_of(context, item, cursors)
-                if left and not turns.is_open:
+                if left and not context.is_in_batch:
                     more = True
                     break
             else:
                 position = batch.end
-            await (turns.end() if more else turns.changed(context))
+            await (context.end_batch() if more else context.wait_for_change())
 
     @subscription("Every new indexed block; after a reorg the first block of the new branch.")
     async def block_indexed(
@@ -74,29 +74,29 @@ class Subscription:
         info: Info,
         chain_id: Annotated[BigInt | None, strawberry.argument(description="One network; all without it.")] = UNSET,
     ) -> AsyncGenerator[Block, None]:
-        context, turns = info.context, turns_of(info.context)
+        context = subscription_context(info)
         wanted = None if chain_id is UNSET else chain_id
         if wanted is not None and wanted not in context.snapshot.chains:
             raise BadUserInput(f"chainId is {wanted}, which is not indexed here: _meta lists the networks.")
         told = _newest_blocks(context)
         while True:
-            await turns.begin(context)
+            await context.begin_batch()
             blocks = await _new_blocks(context, told, wanted)
             more = len(blocks) >= BATCH
             for left, block in zip(range(len(blocks))[::-1], blocks, strict=True):
-                turns.left, told[block.chain_id] = left, block
+                context.left, told[block.chain_id] = left, block
                 yield to_block(block)
-                if left and not turns.is_open:
+                if left and not context.is_in_batch:
                     more = True
                     break
-            await (turns.end() if more else turns.changed(context))
+            await (context.end_batch() if more else context.wait_for_change())
 
 
-def turns_of(context: Context) -> Turns:
-    """Returns the turns of a subscription. Raises BadUserInput where the transport has none to give."""
-    if context.turns is None:
+def subscription_context(info: Info) -> SubscriptionContext:
+    """Returns the context of a subscription. Raises BadUserInput if the transport cannot stream."""
+    if not isinstance(info.context, SubscriptionContext):
         raise BadUserInput("A subscription is answered over WebSocket (graphql-transport-ws) or text/event-stream.")
-    return context.turns
+    return info.context
 
 
 def _newest_blocks(context: Context) -> dict[int, BlockPoint | None]:

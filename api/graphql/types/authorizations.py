@@ -110,7 +110,9 @@ class Authorization(Node):
 
     @field("The device that the grant is for.")
     async def device(self, info: Info) -> Annotated["Device", strawberry.lazy("api.graphql.types.devices")]:
-        return await info.context.device(self.pin, self.row.device_id)
+        from api.graphql.types.devices import load_device
+
+        return await load_device(info.context, self.pin, self.row.device_id)
 
     @field(
         "Whether the grant is in force at the instant `at`, by default at the time of the response. For an "

@@ -27,40 +27,40 @@ NOBODY = -1
 
 async def manufacturer_of(event: LifecycleEvent, info: Info) -> "Manufacturer":
     """Returns the manufacturer that an event is about."""
-    from api.graphql.types.manufacturers import to_manufacturer
+    from api.graphql.types.manufacturers import load_manufacturer, to_manufacturer
 
     if event.row.manufacturer_id is not None:
-        return await info.context.manufacturer(event.pin, event.row.manufacturer_id)
+        return await load_manufacturer(info.context, event.pin, event.row.manufacturer_id)
     token = _token(event, "manufacturer_id", "manufacturer_contract")
     id = await _id(event, info.context.loaders.manufacturer_id, token)
     if id is not None:
-        return await info.context.manufacturer(event.pin, id)
+        return await load_manufacturer(info.context, event.pin, id)
     return to_manufacturer(_bare(token, tables.manufacturer_version), event.pin)
 
 
 async def hardware_license_of(event: LifecycleEvent, info: Info) -> "HardwareLicense":
     """Returns the hardware license that an event is about."""
-    from api.graphql.types.manufacturers import to_hardware_license
+    from api.graphql.types.manufacturers import load_hardware_license, to_hardware_license
 
     if event.row.hardware_license_id is not None:
-        return await info.context.hardware_license(event.pin, event.row.hardware_license_id)
+        return await load_hardware_license(info.context, event.pin, event.row.hardware_license_id)
     token = _token(event, "hardware_license_id", "hardware_license_contract")
     id = await _id(event, info.context.loaders.hardware_license_id, token)
     if id is not None:
-        return await info.context.hardware_license(event.pin, id)
+        return await load_hardware_license(info.context, event.pin, id)
     return to_hardware_license(_bare(token, tables.hardware_license_version), event.pin)
 
 
 async def vehicle_of(event: LifecycleEvent, info: Info) -> "Vehicle":
     """Returns the vehicle that an event is about."""
-    from api.graphql.types.vehicles import Vehicle
+    from api.graphql.types.vehicles import Vehicle, load_vehicle
 
     if event.row.vehicle_id is not None:
-        return await info.context.vehicle(event.pin, event.row.vehicle_id)
+        return await load_vehicle(info.context, event.pin, event.row.vehicle_id)
     token = _token(event, "vehicle_id", "vehicle_contract")
     id = await _id(event, info.context.loaders.vehicle_id, token)
     if id is not None:
-        return await info.context.vehicle(event.pin, id)
+        return await load_vehicle(info.context, event.pin, id)
     return Vehicle(token_id=BigInt(token[2]), token_did=TokenDid(*token).checksummed, owner=None)
 
 

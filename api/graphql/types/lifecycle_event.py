@@ -57,9 +57,11 @@ class LifecycleEvent(Node):
         "the log does not identify a device."
     )
     async def device(self, info: Info) -> Annotated["Device", strawberry.lazy("api.graphql.types.devices")] | None:
+        from api.graphql.types.devices import load_device
+
         if self.row.device_id is None:
             return None
-        return await info.context.device(self.pin, self.row.device_id)
+        return await load_device(info.context, self.pin, self.row.device_id)
 
     @field(
         "The time at which it happened, according to the emitter. Null if the event does not state a time, "

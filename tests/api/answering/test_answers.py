@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from api.answering.answers import Answers
 from api.graphql.limits import Limits
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import build_schema
-from api.settings import Settings
 from schema.tables.database import connect
+from tests.support.api.answering import OwnAnswers
 from tests.support.api.feeding import Moving, minted
 
 DEVICES = 5
@@ -24,10 +23,10 @@ LIMITS = Limits(cost=100, depth=5, aliases=3)
 class Asked:
     """Answers over a database; `statements` and `checkouts` of connections are counted."""
 
-    def __init__(self, engine: Engine, **settings: Any) -> None:
+    def __init__(self, engine: Engine, cache_bytes: int = 10**6) -> None:
         self.statements: list[str] = []
         self.checkouts = 0
-        self.answers = Answers(engine, Settings(**settings), build_schema(limits=LIMITS))
+        self.answers = OwnAnswers(engine, build_schema(limits=LIMITS), cache_bytes=cache_bytes)
         self._slots = asyncio.Semaphore(4)
         event.listen(engine, "before_cursor_execute", lambda *given: self.statements.append(given[2]))
         event.listen(engine, "checkout", self._note)

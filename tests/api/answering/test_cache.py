@@ -22,17 +22,13 @@ from api.settings import Settings
 from indexer.proof.judge import NoEvidence, Verified
 from indexer.store.verification import Levels
 from schema.tables.database import connect
+from tests.support.api.answering import OwnAnswers, charge_nothing
 from tests.support.api.asking import SCHEMA
 from tests.support.api.feeding import Moving, minted, sold, updated
 from tests.support.api.server import CLIENT, serving
 from tests.support.chain.fakechain import FakeBlock
 from tests.support.databases import module_database
 from tests.support.index.indexing import open_engine
-
-
-def charge_nothing(cost: int) -> None:
-    """Lets anyone ask for anything."""
-
 
 COUNT = "{ devices { totalCount } }"
 
@@ -53,7 +49,7 @@ class Asked:
 @asynccontextmanager
 async def asked_of(url: str, monkeypatch: pytest.MonkeyPatch, cache_bytes: int = 10**6) -> AsyncIterator[Asked]:
     engine = connect(url, read_only=True)
-    asked = Asked(Answers(engine, Settings(cache_bytes=cache_bytes), SCHEMA))
+    asked = Asked(OwnAnswers(engine, SCHEMA, cache_bytes=cache_bytes))
 
     async def by_graphql_core(schema: Any, request: GraphQLRequest, context: Any) -> Any:
         asked.executed[request.query] += 1
@@ -222,7 +218,7 @@ def test_whatever_is_written_an_answer_that_is_kept_is_what_would_be_read(law_ur
 async def _play(url: str, acts: list[tuple[Any, ...]]) -> None:
     world = World(url)
     engine = connect(url, read_only=True)
-    keeping, reading = (Answers(engine, Settings(cache_bytes=size), SCHEMA) for size in (10**7, 0))
+    keeping, reading = (OwnAnswers(engine, SCHEMA, cache_bytes=size) for size in (10**7, 0))
     asked, slots = GraphQLRequest(QUESTION), asyncio.Semaphore(1)
     try:
         for act, *arguments in [("mine", ["mint 1"]), *acts]:

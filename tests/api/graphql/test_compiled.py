@@ -19,7 +19,7 @@ import api.graphql.types.devices
 from api.graphql.compiled import operations
 from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, Document, Documents
 from api.graphql.context import Context
-from api.graphql.execution import execute_compiled, execute_ordinary, find_ready
+from api.graphql.execution import execute_compiled, execute_ordinary, find_validated
 from api.graphql.limits import Limits
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import build_schema
@@ -247,7 +247,7 @@ async def test_what_was_read_is_let_go_with_the_answer(database: Engine) -> None
     schema = build_schema()
     async with open_snapshot(database) as snapshot:
         await execute_ordinary(schema, asked, Context(LoopQueryRunner(snapshot)))
-        ready = find_ready(schema, asked)
+        ready = find_validated(schema, asked)
         assert ready is not None
         context = Context(ThreadQueryRunner(snapshot))
         loaders = weakref.ref(context.loaders)

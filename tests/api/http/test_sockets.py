@@ -331,7 +331,7 @@ async def apply_all(copy: Copy, socket: Socket) -> None:
 async def test_a_client_that_reads_nothing_is_cut_off_and_can_resume(
     moving: Moving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("api.http.sockets.FAREWELL_SECONDS", PATIENCE)
+    monkeypatch.setattr("api.http.sockets.CLOSE_SECONDS", PATIENCE)
     async with asyncio.timeout(60):
         with serving(Settings(database_url=moving.url, send_seconds=0.5)) as address:
             copy = Copy()

@@ -1,25 +1,15 @@
 """Subscriptions as server-sent events, and how the database wakes those who wait."""
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from api.answering.answers import Answers
-from api.answering.operations import Live
-from api.answering.persisted import PersistedQueries
-from api.graphql.request import GraphQLRequest
-from api.graphql.schema import build_schema
-from api.http.rates import Rates
 from api.settings import Settings
 from indexer.sync.step import Pace
-from schema.tables.database import connect
 from tests.conftest import NewDatabase
-from tests.support.api.asking import Json
 from tests.support.api.feeding import Copy, Moving, minted, sold, updated
 from tests.support.api.live import EVENTS, PATIENCE, acknowledged, cut_off, streamed
 from tests.support.api.server import serving
@@ -191,80 +181,6 @@ async def read_to_the_end(response: httpx.Response) -> None:
 
 
 # What wakes them, and what they hold
-
-
-@pytest.fixture
-async def live(database_url: str) -> AsyncIterator[tuple[Moving, Live]]:
-    moving = Moving(database_url)
-    engine = connect(database_url, read_only=True)
-    settings, schema = Settings(database_url=database_url), build_schema()
-    answers = Answers(engine, settings, schema)
-    live = Live(engine, settings, schema, PersistedQueries(), answers)
-    yield moving, live
-    await answers.close()
-    engine.dispose()
-    moving.close()
-
-
-ANYONE = Rates(Settings()).client({})
-
-
-async def test_a_subscription_that_waits_holds_no_snapshot(live: tuple[Moving, Live]) -> None:
-    moving, answering = live
-    await moving.mine(*minted(1))
-    query = "subscription { lifecycleEvents { event { kind } } }"
-    async with aclosing(answering.answers(GraphQLRequest(query), ANYONE)) as answers:
-        waiting = asyncio.ensure_future(anext(answers))
-        await asyncio.sleep(0.5)
-        assert answering.slots._value == 4
-        opened = answering._engine.pool.checkedout()  # type: ignore[attr-defined]  # of every pool but the abstract one
-        assert opened == 0
-        await moving.mine(updated(1))
-        batch = await asyncio.wait_for(waiting, PATIENCE)
-        assert len(batch) == 1
-        assert answering.slots._value == 4
-
-
-async def test_a_large_batch_is_cut_and_nothing_of_it_is_lost(
-    live: tuple[Moving, Live], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.answering.operations.BATCH_BYTES", 2_000)
-    moving, answering = live
-    for _ in range(6):
-        await moving.mine(*[updated(1)] * 10)
-    first = await answering._answer(GraphQLRequest("{ changes(first: 1) { endCursor } }"), ANYONE)
-    after = first.body.split(b'"endCursor":"')[1].split(b'"')[0].decode()
-    query = f'subscription {{ lifecycleEvents(after: "{after}") {{ cursor retracted event {{ id }} }} }}'
-    copy, batches = Copy(), []
-    async with aclosing(answering.answers(GraphQLRequest(query), ANYONE)) as answers:
-        async for batch in answers:
-            batches.append(sum(len(answer.body) for answer in batch))
-            copy.apply([_message(answer.body) for answer in batch])
-            if len(copy.ids) == 59:
-                break
-    assert copy.ids == moving.ids()[1:]
-    assert max(batches) < 4_000
-    assert len(batches) > 10
-
-
-def _message(body: bytes) -> Json:
-    message: Json = json.loads(body)["data"]["lifecycleEvents"]
-    return message
-
-
-async def test_a_turn_that_takes_too_long_ends_the_subscription(
-    live: tuple[Moving, Live], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    moving, answering = live
-    await moving.mine(updated(1))
-    object.__setattr__(answering.settings, "max_seconds", 0.3)
-    monkeypatch.setattr("api.graphql.roots.changes.read_feed", lambda *_: time.sleep(1.0))
-    query = "subscription { lifecycleEvents { cursor } }"
-    async with aclosing(answering.answers(GraphQLRequest(query), ANYONE)) as answers:
-        (answer,) = await anext(answers)
-        assert answer.errors is not None
-        assert answer.errors[0]["extensions"]["code"] == "TIMEOUT"
-    assert answering.slots._value == 4
 
 
 async def test_postgresql_wakes_its_listeners_at_the_commit(

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Engine, event
 
 from api.graphql.context import Context
-from api.graphql.execution import execute_compiled, execute_ordinary, find_ready
+from api.graphql.execution import execute_compiled, execute_ordinary, find_validated
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema, build_schema
 from api.reading.batching import LoopQueryRunner, ThreadQueryRunner
@@ -84,7 +84,7 @@ class Api:
 
 def answer_compiled(schema: Schema, asked: GraphQLRequest, snapshot: Snapshot, **context: Any) -> Json | None:
     """Return the answer of the compiled executor; None where graphql-core is to answer."""
-    ready = find_ready(schema, asked)
+    ready = find_validated(schema, asked)
     if ready is None:
         return None
     return execute_compiled(schema, ready, asked, Context(ThreadQueryRunner(snapshot), **context))
