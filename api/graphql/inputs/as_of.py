@@ -111,7 +111,7 @@ async def _pins_at_time(context: Context, instant: datetime) -> tuple[Pin, ...]:
 async def check_canonical(context: Context, pins: tuple[Pin, ...]) -> None:
     """Raises BadUserInput (STALE_CURSOR) if the block of a pin is no longer canonical."""
     for pin in pins:
-        if pin.block is not None and not await stands(context, pin.block):
+        if pin.block is not None and not await is_canonical(context, pin.block):
             raise BadUserInput(
                 f"The cursor stands at block {pin.block.number} (0x{pin.block.hash.hex()}), which is no longer in the "
                 "chain: begin again without it.",
@@ -119,7 +119,7 @@ async def check_canonical(context: Context, pins: tuple[Pin, ...]) -> None:
             )
 
 
-async def stands(context: Context, block: BlockPoint) -> bool:
+async def is_canonical(context: Context, block: BlockPoint) -> bool:
     """Returns whether the block of an id or a cursor is still canonical."""
     chain = context.snapshot.chains.get(block.chain_id)
     if chain is None:

@@ -347,7 +347,7 @@ def to_filter(filter_input: Any, path: str = "filterBy", depth: int = 0) -> Filt
         return ()
     if depth > MAX_DEPTH:
         raise BadUserInput(f"{path} is nested too deep: and, or and not go at most {MAX_DEPTH} levels deep.")
-    found = []
+    conditions = []
     for field in fields(filter_input):
         value = getattr(filter_input, field.name)
         if value is UNSET:
@@ -355,17 +355,17 @@ def to_filter(filter_input: Any, path: str = "filterBy", depth: int = 0) -> Filt
         name = field.name.rstrip("_")
         place = f"{path}.{_shown(field)}"
         if value is not None:
-            found.append((name, _value(filter_input, name, value, place, depth)))
+            conditions.append((name, _value(filter_input, name, value, place, depth)))
         elif isinstance(filter_input, Operators):
-            raise BadUserInput(f"{place} is null, which nothing equals: leave it out, or ask isNull.")
-    return tuple(found)
+            raise BadUserInput(f"{place} is null, which nothing equals: leave it out, or use isNull.")
+    return tuple(conditions)
 
 
 def _value(owner: Any, name: str, value: Any, place: str, depth: int) -> Any:
     deeper = depth + (name in ("and", "or", "not"))
     if isinstance(value, list):
         if len(value) > MAX_VALUES:
-            raise BadUserInput(f"{place} holds {len(value)} values: at most {MAX_VALUES} are taken.")
+            raise BadUserInput(f"{place} holds {len(value)} values: at most {MAX_VALUES} are allowed.")
         return tuple(_value(owner, "", item, f"{place}[{index}]", deeper) for index, item in enumerate(value))
     if isinstance(owner, VersionFilter) and name in ("lt", "lte", "gt", "gte"):
         return _version(value, place)
@@ -378,8 +378,8 @@ def _version(text: str, place: str) -> str:
     key = version_key(text)
     if not key:
         raise BadUserInput(
-            f'{place} is "{text[:80]}", which is no semver and cannot be compared. Example: "2.10.0". '
-            "Versions that are none are listed by semver: false."
+            f'{place} is "{text[:80]}", which is not a semver and cannot be compared. Example: "2.10.0". '
+            "To list versions that are not, use semver: false."
         )
     return key
 

@@ -8,7 +8,7 @@ from sqlalchemy import Row
 
 from api.graphql.errors import BadUserInput, Reason
 
-MOST_PAST_HEAD = 64
+MAX_BLOCKS_AHEAD = 64
 """The number of blocks beyond the newest known block that a request may wait for. A higher block is taken for a
 mistake.
 """
@@ -36,33 +36,33 @@ def parse_min_block(text: str) -> MinBlock:
     return MinBlock(int(number), None if chain_id is None else int(chain_id), HEADER)
 
 
-def awaited_of(chains: Mapping[int, Row[Any]], wanted: MinBlock) -> tuple[int, int] | None:
+def awaited_of(chains: Mapping[int, Row[Any]], request: MinBlock) -> tuple[int, int] | None:
     """Returns the chain id and the number of a block that is not indexed yet, None for one that is.
 
     Raises BadUserInput for a block that is too far ahead, negative, or of a network that is not indexed.
     """
-    chain = _chain(chains, wanted)
+    chain = _chain(chains, request)
     newest = max(chain.indexed_number, -1 if chain.head_number is None else chain.head_number)
-    if wanted.number < 0:
-        raise BadUserInput(f"{wanted.name} is {wanted.number}: blocks are numbered from 0.")
-    if chain.head_number is not None and wanted.number > newest + MOST_PAST_HEAD:
+    if request.number < 0:
+        raise BadUserInput(f"{request.name} is {request.number}: blocks are numbered from 0.")
+    if chain.head_number is not None and request.number > newest + MAX_BLOCKS_AHEAD:
         raise BadUserInput(
-            f"{wanted.name} is {wanted.number}, and block {newest} is the newest of chain {chain.chain_id}: blocks up "
-            f"to {newest + MOST_PAST_HEAD} are waited for."
+            f"{request.name} is {request.number}, and block {newest} is the newest of chain {chain.chain_id}: blocks "
+            f"up to {newest + MAX_BLOCKS_AHEAD} are waited for."
         )
-    return None if chain.indexed_number >= wanted.number else (chain.chain_id, wanted.number)
+    return None if chain.indexed_number >= request.number else (chain.chain_id, request.number)
 
 
-def _chain(chains: Mapping[int, Row[Any]], wanted: MinBlock) -> Row[Any]:
+def _chain(chains: Mapping[int, Row[Any]], request: MinBlock) -> Row[Any]:
     indexed = ", ".join(map(str, chains)) or "none"
-    if wanted.chain_id is None:
+    if request.chain_id is None:
         if len(chains) != 1:
             raise BadUserInput(
-                f"{wanted.name} is {wanted.number}, and {len(chains)} networks are indexed: say of which chain "
+                f"{request.name} is {request.number}, and {len(chains)} networks are indexed: say of which chain "
                 f"({indexed}).",
                 Reason.AMBIGUOUS,
             )
         return next(iter(chains.values()))
-    if wanted.chain_id not in chains:
-        raise BadUserInput(f"{wanted.name} is of chain {wanted.chain_id}, which is not indexed here ({indexed} is).")
-    return chains[wanted.chain_id]
+    if request.chain_id not in chains:
+        raise BadUserInput(f"{request.name} is of chain {request.chain_id}, which is not indexed here ({indexed} is).")
+    return chains[request.chain_id]

@@ -18,17 +18,22 @@ MAX_SIZE = 100
 
 
 class PageArguments(NamedTuple):
-    """The page arguments of a connection field, None for those that are not given. The SDL is made from this class."""
+    """The page arguments of a connection field, None for each that is not given. The SDL has its arguments from this
+    class.
+    """
 
     first: Annotated[
         int | None,
-        strawberry.argument(description="The first so many, 0 to 100; 20 where neither it nor `last` is given."),
+        strawberry.argument(
+            description="The number of rows from the start, 0 to 100. Default: 20, unless `last` is given."
+        ),
     ] = UNSET
-    after: Annotated[str | None, strawberry.argument(description="Behind this cursor.")] = UNSET
-    last: Annotated[int | None, strawberry.argument(description="The last so many, 0 to 100; not with `first`.")] = (
-        UNSET
-    )
-    before: Annotated[str | None, strawberry.argument(description="Before this cursor.")] = UNSET
+    after: Annotated[str | None, strawberry.argument(description="Returns only rows after this cursor.")] = UNSET
+    last: Annotated[
+        int | None,
+        strawberry.argument(description="The number of rows from the end, 0 to 100. Cannot be combined with `first`."),
+    ] = UNSET
+    before: Annotated[str | None, strawberry.argument(description="Returns only rows before this cursor.")] = UNSET
 
     @property
     def has_cursor(self) -> bool:
@@ -68,7 +73,7 @@ def connection_field(description: str) -> Callable[[ResolverT], ResolverT]:
 
 @cache
 def page_size(first: int | None, last: int | None) -> tuple[int, bool]:
-    """Returns how many rows are asked for, and whether from the list's end. Raises BadUserInput."""
+    """Returns the number of rows of a page, and whether they are the last ones. Raises BadUserInput."""
     first, last = _size(first, "first"), _size(last, "last")
     if first is not None and last is not None:
         raise BadUserInput("first and last are both given: a page is taken from one end, leave one out.")

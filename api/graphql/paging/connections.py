@@ -1,4 +1,4 @@
-"""Connections, by Relay: pages of a list that stays at its block while the index moves on."""
+"""Connections as Relay specifies them: pages of a list that stays at its block while the index moves on."""
 
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -22,30 +22,39 @@ from api.reading.loaders import CountOf, PageOf
 NodeT = TypeVar("NodeT")
 
 
-@strawberry.type(description="Relay's page information.")
+@strawberry.type(description="Information about a page, as Relay specifies it.")
 class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether the list goes on behind this page.")
+    has_next_page: bool = strawberry.field(description="Whether the list has rows after this page.")
     has_previous_page: bool = strawberry.field(description="Whether the list has rows before this page.")
-    start_cursor: str | None = strawberry.field(description="Of the page's first row.")
-    end_cursor: str | None = strawberry.field(description="Of the page's last row: `after` for the next page.")
+    start_cursor: str | None = strawberry.field(
+        description="The cursor of the first row of the page. Null if the page is empty."
+    )
+    end_cursor: str | None = strawberry.field(
+        description="The cursor of the last row of the page: pass it as `after` to get the next page. Null if the "
+        "page is empty."
+    )
 
 
-@strawberry.type(description="One row of a page, with its place in the list.")
+@strawberry.type(description="One row of a page, with its cursor.")
 class Edge(Generic[NodeT]):
-    cursor: str = strawberry.field(description="The row's place, for `after` and `before`. Opaque.")
+    cursor: str = strawberry.field(description="The place of the row in the list, for `after` and `before`. Opaque.")
     node: NodeT = strawberry.field(description="The row.")
 
 
-@strawberry.type(description="A page of a list. Every page of a sequence answers at the block of the first.")
+@strawberry.type(description="A page of a list. All pages of a sequence are read at the block of the first page.")
 class Connection(Generic[NodeT]):
     edges: list[Edge[NodeT]] = strawberry.field(description="The rows with their cursors.")
     nodes: list[NodeT] = strawberry.field(description="The rows.")
-    page_info: PageInfo = strawberry.field(description="What lies around the page.")
-    total_count: int = strawberry.field(description="How many rows the whole list has. Counted only when selected.")
+    page_info: PageInfo = strawberry.field(
+        description="Whether there are rows before and after the page, and the cursors of its ends."
+    )
+    total_count: int = strawberry.field(
+        description="The number of rows in the whole list. It is counted only if it is selected."
+    )
 
 
-class Listed(NamedTuple):
-    """What list a field is: whose (0: of no parent), in which order, and which rows of it."""
+class ListQuery(NamedTuple):
+    """The list that a field returns: a listing in an order, of one parent (0: without a parent), with a filter."""
 
     listing: Listing
     order: Order
@@ -57,59 +66,61 @@ Build = Callable[[Row[Any], Pin], NodeT]
 
 
 async def connect(
-    info: Info, listed: Listed, arguments: PageArguments, pins: tuple[Pin, ...], build: Build[NodeT]
+    info: Info, query: ListQuery, arguments: PageArguments, pins: tuple[Pin, ...], build: Build[NodeT]
 ) -> Connection[NodeT]:
-    """Returns the asked page of a list, of the chains of the pins. Raises BadUserInput."""
-    context, wanted = info.context, selected(info)
-    # only a cursor that was given, or is told, holds the list's digest_of
-    mark = _mark(listed, pins) if wanted & CURSOR_FIELDS or arguments.has_cursor else b""
-    window, bookmarks = _window(arguments, mark, listed.order)
+    """Returns a page of a list on the chains of the pins. Raises BadUserInput."""
+    context, selection = info.context, selected(info)
+    # the digest is needed only to read or to write a cursor
+    digest = _digest(query, pins) if selection & CURSOR_FIELDS or arguments.has_cursor else b""
+    window, bookmarks = _window(arguments, digest, query.order)
     if bookmarks:
         pins = await _pins_of(context, bookmarks, pins)
-    keys = [key_of(pin, listed.parent) for pin in pins]
+    keys = [key_of(pin, query.parent) for pin in pins]
     pages, counts = [], []
-    # all are asked for before one is awaited, so that they are read together
-    if wanted & PAGE_FIELDS:
-        asked = PageOf(listed.listing, listed.order, window, listed.filter)
-        pages = [context.loaders.page(asked, key) for key in keys]
-    if "totalCount" in wanted:
-        counted = CountOf(listed.listing, listed.filter)
-        counts = [context.loaders.count(counted, key) for key in keys]
-    found = [await page for page in pages]
+    # all are requested before one is awaited, so that they are read together
+    if selection & PAGE_FIELDS:
+        page_of = PageOf(query.listing, query.order, window, query.filter)
+        pages = [context.loaders.page(page_of, key) for key in keys]
+    if "totalCount" in selection:
+        count_of = CountOf(query.listing, query.filter)
+        counts = [context.loaders.count(count_of, key) for key in keys]
+    chain_pages = [await page for page in pages]
     total = sum([await count for count in counts])
-    page = found[0] if len(found) == 1 else merged(listed.order, found, window)
-    return _connection(page, total, window, ListCursors(mark, pins), {pin.chain_id: pin for pin in pins}, build, wanted)
+    page = chain_pages[0] if len(chain_pages) == 1 else merged(query.order, chain_pages, window)
+    return _connection(
+        page, total, window, ListCursors(digest, pins), {pin.chain_id: pin for pin in pins}, build, selection
+    )
 
 
 CURSOR_FIELDS = frozenset({"edges", "pageInfo"})
 PAGE_FIELDS = CURSOR_FIELDS | {"nodes"}
 
 
-def _mark(listed: Listed, pins: tuple[Pin, ...]) -> bytes:
-    parent = (pins[0].chain_id, listed.parent) if listed.parent and pins else None
-    return digest_of(listed.listing.name, parent, listed.order.name, listed.order.descending, listed.filter)
+def _digest(query: ListQuery, pins: tuple[Pin, ...]) -> bytes:
+    parent = (pins[0].chain_id, query.parent) if query.parent and pins else None
+    return digest_of(query.listing.name, parent, query.order.name, query.order.descending, query.filter)
 
 
-def _window(arguments: PageArguments, mark: bytes, order: Order) -> tuple[Window, list[Bookmark]]:
+def _window(arguments: PageArguments, digest: bytes, order: Order) -> tuple[Window, list[Bookmark]]:
     size, backward = page_size(arguments.first, arguments.last)
     if not arguments.has_cursor:
         return Window(size, backward), []
     ends = [
-        None if text is None else read_list_cursor(text, mark, order, name)
+        None if text is None else read_list_cursor(text, digest, order, name)
         for name, text in (("after", arguments.after), ("before", arguments.before))
     ]
     after, before = (None if end is None else end.place for end in ends)
     return Window(size, backward, after, before), [end for end in ends if end is not None]
 
 
-async def _pins_of(context: Context, bookmarks: list[Bookmark], asked: tuple[Pin, ...]) -> tuple[Pin, ...]:
-    """Returns the pins that a page sequence keeps to."""
+async def _pins_of(context: Context, bookmarks: list[Bookmark], requested: tuple[Pin, ...]) -> tuple[Pin, ...]:
+    """Returns the pins of the first page, at which all pages of a sequence are read. Raises BadUserInput."""
     pins = bookmarks[0].pins
     points = {(pin.chain_id, pin.block, pin.clock) for pin in pins}
     others = [{(pin.chain_id, pin.block, pin.clock) for pin in bookmark.pins} for bookmark in bookmarks[1:]]
-    explicit = any(pin.explicit for pin in asked)
+    explicit = any(pin.explicit for pin in requested)
     if explicit:
-        others.append({(pin.chain_id, pin.block, pin.clock) for pin in asked})
+        others.append({(pin.chain_id, pin.block, pin.clock) for pin in requested})
     elif any(pin.explicit for pin in pins):
         raise BadUserInput("The cursor is of a list read with asOf: give the same asOf again.")
     if any(points != other for other in others):
@@ -127,17 +138,17 @@ def _connection(
     cursors: ListCursors,
     pins: dict[int, Pin],
     build: Build[NodeT],
-    wanted: frozenset[str],
+    selection: frozenset[str],
 ) -> Connection[NodeT]:
     rows = page.rows
-    nodes = [build(row, pins[row.chain_id]) for row in rows] if wanted & {"nodes", "edges"} else []
+    nodes = [build(row, pins[row.chain_id]) for row in rows] if selection & {"nodes", "edges"} else []
     edges = (
         [Edge(cursor=cursors.write(place_of(row)), node=node) for row, node in zip(rows, nodes, strict=True)]
-        if "edges" in wanted
+        if "edges" in selection
         else []
     )
     info = NOT_SELECTED
-    if "pageInfo" in wanted:
+    if "pageInfo" in selection:
         start, end = (cursors.write(place_of(row)) for row in (rows[0], rows[-1])) if rows else (None, None)
         info = page_info(window, page.more, start, end)
     return Connection(edges=edges, nodes=nodes, page_info=info, total_count=total)
@@ -159,19 +170,19 @@ def page_info(window: Window | OrphanWindow, more: bool, start: str | None, end:
 
 
 def selected(info: Info) -> frozenset[str]:
-    """Returns the names of the fields that the request selects on this field, through fragments."""
-    found: set[str] = set()
+    """Returns the names of the fields that the request selects on this field, also through fragments."""
+    names: set[str] = set()
     for node in info._raw_info.field_nodes:
-        _collect(node.selection_set, info._raw_info.fragments, found)
-    return frozenset(found)
+        _collect(node.selection_set, info._raw_info.fragments, names)
+    return frozenset(names)
 
 
-def _collect(selection_set: SelectionSetNode | None, fragments: Any, found: set[str]) -> None:
+def _collect(selection_set: SelectionSetNode | None, fragments: Any, names: set[str]) -> None:
     for selection in selection_set.selections if selection_set else ():
         match selection:
             case FieldNode():
-                found.add(selection.name.value)
+                names.add(selection.name.value)
             case InlineFragmentNode():
-                _collect(selection.selection_set, fragments, found)
+                _collect(selection.selection_set, fragments, names)
             case FragmentSpreadNode():
-                _collect(fragments[selection.name.value].selection_set, fragments, found)
+                _collect(fragments[selection.name.value].selection_set, fragments, names)

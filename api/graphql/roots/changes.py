@@ -1,4 +1,4 @@
-"""The change feed: what a program needs to keep a copy of events, by pull. Subscriptions push the same."""
+"""The change feed, by pull: what a program needs to keep a copy of events. Subscriptions push the same."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -13,7 +13,7 @@ from api.graphql.errors import BadUserInput, Reason
 from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
 from api.graphql.paging.arguments import page_size
 from api.graphql.paging.tokens import FeedCursors, FeedPosition, digest_of
-from api.graphql.types.event_rows import asks_for_unmapped
+from api.graphql.types.event_rows import names_unmapped
 from api.graphql.types.events import to_event
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.queries.feed import FeedMessage, FeedPage, FeedQuery, UnknownBranch, newest_place, read_feed
@@ -25,58 +25,59 @@ from api.reading.profile_readers import read_event
 FeedFilterBy = Annotated[
     LifecycleEventFilter | None,
     strawberry.argument(
-        description="Which events. `device` is judged at the end of each event's own block, so that the feed says the "
-        "same whenever it is read; `verification` and `finality` change after an event was told and are refused."
+        description="Returns only events that pass this filter. `device` is compared at the end of the block of "
+        "each event, so that the feed is the same whenever it is read. `verification` and `finality` "
+        "change after an event was sent and are refused."
     ),
 ]
 FeedAfter = Annotated[
     str | None,
     strawberry.argument(description="The cursor of the last message that was applied, or an `endCursor`."),
 ]
-FeedFirst = Annotated[
-    int | None, strawberry.argument(description="The first so many, 0 to 100; 20 where it is not given.")
-]
+FeedFirst = Annotated[int | None, strawberry.argument(description="The number of messages, 0 to 100. Default: 20.")]
 LeastFinality = Annotated[
     Finality,
     strawberry.argument(
-        description="Tell an event only once its block is at least so final. FINALIZED: nothing is ever retracted."
+        description="The finality that a block must reach before its events are sent. With FINALIZED nothing is "
+        "ever retracted."
     ),
 ]
 
 
-@strawberry.type(description="An event that came, or (`retracted`) one that came before and is gone. Apply in order.")
+@strawberry.type(description="A new event, or (`retracted`) the retraction of an earlier one. Apply messages in order.")
 class LifecycleEventMessage:
     cursor: str = strawberry.field(
-        description="Where a copy stands that has applied this message: pass it as `after` to go on. That of a "
-        "retraction is the cursor of the event before it."
+        description="The position of a copy that has applied this message: pass it as `after` to go on. The "
+        "cursor of a retraction is that of the event before the retracted one."
     )
     event: LifecycleEvent = strawberry.field(
-        description="Named by its id, which holds the block's hash: a retraction has the id of what it takes back. "
-        "With a filter by device it may name an event that was never told: pass over it."
+        description="The event. Its id contains the block hash, so a retraction has the id of the event that it "
+        "retracts. With a filter by device, a retraction may name an event that was never sent: "
+        "ignore it."
     )
-    retracted: bool = strawberry.field(description="Whether a reorg took the event back.")
+    retracted: bool = strawberry.field(description="Whether a reorg removed the event.")
 
 
-@strawberry.type(description="A stretch of the change feed.")
+@strawberry.type(description="A page of the change feed.")
 class ChangePage:
-    messages: list[LifecycleEventMessage] = strawberry.field(description="In order, at most 100.")
-    end_cursor: str = strawberry.field(description="Ask on from here, also after an empty page.")
-    has_more: bool = strawberry.field(description="Whether there is more to read at once, so far as is known.")
+    messages: list[LifecycleEventMessage] = strawberry.field(description="The messages, in order, at most 100.")
+    end_cursor: str = strawberry.field(description="The position to go on from, also after an empty page.")
+    has_more: bool = strawberry.field(description="Whether more messages are available now.")
 
 
 class Feed(NamedTuple):
-    """A feed as a reader asks for it."""
+    """The feed that a request selects."""
 
     filter: Filter
     finality: Finality
 
     @property
     def unmapped(self) -> bool:
-        return asks_for_unmapped(self.filter)
+        return names_unmapped(self.filter)
 
 
 def feed_of(filter_by: LifecycleEventFilter | None, finality: Finality) -> Feed:
-    """Returns the feed that is asked for. Raises BadUserInput."""
+    """Returns the feed that the arguments select. Raises BadUserInput."""
     if finality is Finality.ORPHANED:
         raise BadUserInput("finality is ORPHANED: ask for UNSAFE, SAFE or FINALIZED; retractions come in any case.")
     filter = to_filter(filter_by)
@@ -85,13 +86,13 @@ def feed_of(filter_by: LifecycleEventFilter | None, finality: Finality) -> Feed:
 
 
 def _refuse_changing(filter: Filter) -> None:
-    for name, wish in filter:
+    for name, value in filter:
         match name:
             case "and" | "or":
-                for part in wish:
+                for part in value:
                     _refuse_changing(part)
             case "not":
-                _refuse_changing(wish)
+                _refuse_changing(value)
             case "finality":
                 raise BadUserInput("filterBy.finality changes after an event is told: use the argument finality.")
             case "verification":
@@ -104,7 +105,7 @@ def _refuse_changing(filter: Filter) -> None:
 async def changes(
     context: Context, after: str | None, first: int | None, filter_by: LifecycleEventFilter | None, finality: Finality
 ) -> ChangePage:
-    """Returns the stretch of the feed behind a cursor. Raises BadUserInput."""
+    """Returns the page of the feed after a cursor. Raises BadUserInput."""
     size, _ = page_size(first, None)
     feed = feed_of(filter_by, finality)
     cursors = await cursors_of(context, feed)
@@ -115,12 +116,12 @@ async def changes(
 
 
 async def cursors_of(context: Context, feed: Feed) -> FeedCursors:
-    """Returns what writes and reads the cursors of a feed, at the context's snapshot."""
+    """Returns the writer and reader of a feed's cursors, at the snapshot of the context."""
     return FeedCursors(feed.filter, await context.runner.read(_watch_sets, context.snapshot.contracts))
 
 
 def _watch_sets(connection: Connection, contracts: Mapping[int, tuple[Row[Any], ...]]) -> Mapping[int, bytes]:
-    """Returns the digest of what is watched of each network and of the profile that reads it."""
+    """Returns the digest, by chain id, of the watched contracts and of the profile that reads them."""
     profiles = connection.execute(select(tables.profile.c.chain_id, tables.profile.c.text))
     return {
         chain_id: _watch_set(
@@ -133,23 +134,25 @@ def _watch_sets(connection: Connection, contracts: Mapping[int, tuple[Row[Any], 
 _watch_set = lru_cache(maxsize=32)(digest_of)
 
 
-class Item(NamedTuple):
-    """A message, and where a copy stands that has applied it."""
+class FeedItem(NamedTuple):
+    """A message, and the position of a copy that has applied it."""
 
     message: FeedMessage
     position: FeedPosition
 
 
-class Batch(NamedTuple):
-    """A stretch of the feed of all networks. `end`: where to ask on, which without a message may be further on."""
+class FeedBatch(NamedTuple):
+    """A page of the feed of all networks. `end` is the position to go on from; without messages it may still have
+    advanced.
+    """
 
-    items: Sequence[Item]
+    items: Sequence[FeedItem]
     end: FeedPosition
     more: bool
 
 
-async def read_batch(context: Context, feed: Feed, position: FeedPosition, size: int) -> Batch:
-    """Returns at most `size` messages behind a place, all networks' by block time. Raises BadUserInput."""
+async def read_batch(context: Context, feed: Feed, position: FeedPosition, size: int) -> FeedBatch:
+    """Returns at most `size` messages after a position, those of all networks by block time. Raises BadUserInput."""
     chains = context.snapshot.chains
     try:
         pages = await context.runner.read(_pages, chains, feed, position, size)
@@ -160,23 +163,23 @@ async def read_batch(context: Context, feed: Feed, position: FeedPosition, size:
             "any more: drop the copy and begin again without it.",
             Reason.STALE_CURSOR,
         ) from None
-    items: list[Item] = []
+    items: list[FeedItem] = []
     now = dict(position)
     for message in _merged(pages)[:size]:
         now[message.event.chain_id] = message.place
-        items.append(Item(message, dict(now)))
+        items.append(FeedItem(message, dict(now)))
     left = sum(len(page.messages) for page in pages.values()) - len(items)
     end = now if items else {**now, **{chain_id: page.end for chain_id, page in pages.items()}}
-    return Batch(items, end, left > 0 or any(page.more for page in pages.values()))
+    return FeedBatch(items, end, left > 0 or any(page.more for page in pages.values()))
 
 
 async def newest_position(context: Context, feed: Feed) -> FeedPosition:
-    """Returns the place behind all that the feed has told so far."""
+    """Returns the position after all that the feed has sent so far."""
     return await context.runner.read(_newest_position, context.snapshot.chains, feed)
 
 
-def message_of(context: Context, item: Item, cursors: FeedCursors) -> LifecycleEventMessage:
-    """Returns a message; what hangs under its event answers at the context's snapshot."""
+def message_of(context: Context, item: FeedItem, cursors: FeedCursors) -> LifecycleEventMessage:
+    """Returns a message. Objects below its event are read at the snapshot of the context."""
     event = item.message.event
     pin = next(pin for pin in context.snapshot.pins if pin.chain_id == event.chain_id)
     return LifecycleEventMessage(
@@ -209,15 +212,17 @@ def _query(chain: Row[Any], feed: Feed) -> FeedQuery:
 
 
 def _merged(pages: Mapping[int, FeedPage]) -> list[FeedMessage]:
-    """Returns the messages of all networks: each network's in its order, what went first, then the earlier block."""
+    """Returns the messages of all networks in one list. The order of each network is kept; retractions come first,
+    then the earlier block.
+    """
     queues = [list(reversed(page.messages)) for page in pages.values() if page.messages]
     if len(queues) == 1:
         return queues[0][::-1]
     merged: list[FeedMessage] = []
     while queues:
-        queue = min(queues, key=lambda waiting: _rank(waiting[-1]))
+        queue = min(queues, key=lambda queue: _rank(queue[-1]))
         merged.append(queue.pop())
-        queues = [waiting for waiting in queues if waiting]
+        queues = [queue for queue in queues if queue]
     return merged
 
 

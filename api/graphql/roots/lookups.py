@@ -1,4 +1,6 @@
-"""Look-ups: one object by one of its keys. Unknown is null; what several carry is refused with their names."""
+"""Look-ups of one object by one of its keys. An unknown key is null; a key of several objects is refused with their
+names.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -9,7 +11,7 @@ from strawberry import UNSET
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
-from api.graphql.inputs.as_of import AsOf, pins_at, stands
+from api.graphql.inputs.as_of import AsOf, is_canonical, pins_at
 from api.graphql.paging.tokens import DeviceId, HardwareLicenseId, ManufacturerId, NodeId, read_id
 from api.graphql.vocabulary.scalars import Address, BigInt
 from api.queries.devices import DEVICES, did_filter
@@ -25,80 +27,89 @@ CANDIDATES = 10
 
 
 def key(description: str, name: str | None = None) -> Any:
-    """Returns a key of a look-up: exactly one is given."""
+    """Declares a key of a look-up, of which a request gives exactly one."""
     return strawberry.field(default=UNSET, description=description, name=name)
 
 
-@strawberry.input(description="A serial number; with its manufacturer where several may carry it.")
+@strawberry.input(description="A serial number, with the manufacturer if several manufacturers use it.")
 class SerialNumberKey:
-    value: str = strawberry.field(description="As the manufacturer wrote it.")
+    value: str = strawberry.field(description="The serial number as the manufacturer wrote it.")
     manufacturer_id: BigInt | None = key("The manufacturer id.")
 
 
 @strawberry.input(one_of=True, description="One key of a device.")
 class DeviceBy:
-    id: strawberry.ID | None = key("An id that the API gave; one read under `asOf` answers there again.")
-    token_did: str | None = key("did:erc721:<chainId>:<contract>:<tokenId>", "tokenDID")
+    id: strawberry.ID | None = key("An id that the API returned. An id that was read under `asOf` is read there again.")
+    token_did: str | None = key("The DID: `did:erc721:<chainId>:<contract>:<tokenId>`.", "tokenDID")
     token_id: BigInt | None = key(
-        "AMBIGUOUS only when two device contracts hold this id; vehicles and synthetic devices are no `Device`."
+        "The token id. AMBIGUOUS if two device contracts have this token. Vehicles and synthetic "
+        "devices are not devices."
     )
-    address: Address | None = key("The address that a device holds now, burned devices left out.")
-    ever_had_address: Address | None = key("An address that a device holds or held.")
-    imei: str | None = key("Compared as stored, spaces and hyphens aside; a wrong check digit does not hinder.")
-    dev_eui: str | None = key("As stored.", "devEUI")
-    serial_number: SerialNumberKey | None = key("A serial number, with its manufacturer or without.")
+    address: Address | None = key("The present address of a device that is not burned.")
+    ever_had_address: Address | None = key("A present or former address of a device.")
+    imei: str | None = key(
+        "The IMEI, compared without spaces and hyphens. An IMEI with a wrong check digit is found too."
+    )
+    dev_eui: str | None = key("The DevEUI.", "devEUI")
+    serial_number: SerialNumberKey | None = key("The serial number, with or without the manufacturer.")
 
 
 @strawberry.input(
     one_of=True,
-    description="One key of a manufacturer. By `name` or `owner`: AMBIGUOUS when several match. `tokenId` is the "
-    "manufacturer id.",
+    description="One key of a manufacturer. `name` and `owner` are AMBIGUOUS if several manufacturers have them. "
+    "`tokenId` is the manufacturer id.",
 )
 class ManufacturerBy:
-    id: strawberry.ID | None = key("An id that the API gave; one read under `asOf` answers there again.")
+    id: strawberry.ID | None = key("An id that the API returned. An id that was read under `asOf` is read there again.")
     token_id: BigInt | None = key("The manufacturer id.")
-    token_did: str | None = key("Where manufacturers are NFTs: did:erc721:<chainId>:<contract>:<tokenId>", "tokenDID")
-    name: str | None = key("As the registrar wrote it.")
-    owner: Address | None = key("The licensed account.")
+    token_did: str | None = key(
+        "The DID, if manufacturers are NFTs: `did:erc721:<chainId>:<contract>:<tokenId>`.", "tokenDID"
+    )
+    name: str | None = key("The name as the registrar wrote it.")
+    owner: Address | None = key("The licensed account, or the owner of the NFT.")
 
 
-@strawberry.input(one_of=True, description="One key of a hardware licence.")
+@strawberry.input(one_of=True, description="One key of a hardware license.")
 class HardwareLicenseBy:
-    id: strawberry.ID | None = key("An id that the API gave; one read under `asOf` answers there again.")
-    hardware_license_id: BigInt | None = key("Its number in its contract.")
+    id: strawberry.ID | None = key("An id that the API returned. An id that was read under `asOf` is read there again.")
+    hardware_license_id: BigInt | None = key("The number of the hardware license in its contract.")
 
 
-Found = tuple[Row[Any], Pin]
-NameT = TypeVar("NameT", DeviceId, ManufacturerId, HardwareLicenseId)
+RowAtPin = tuple[Row[Any], Pin]
+IdT = TypeVar("IdT", DeviceId, ManufacturerId, HardwareLicenseId)
 NOWHERE: Filter = (("chain_id", (("in", ()),)),)
 
 
-async def find_device(context: Context, by: DeviceBy, as_of: AsOf | None) -> Found | None:
-    """Returns the row of the device with a key, and the point it is read at. Raises BadUserInput (AMBIGUOUS)."""
+async def find_device(context: Context, by: DeviceBy, as_of: AsOf | None) -> RowAtPin | None:
+    """Returns the row of the device with a key, and the point that it is read at. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
-        return await _find_named(context, read_id(value), DeviceId, named_device, as_of)
+        return await _find_by_id(context, read_id(value), DeviceId, named_device, as_of)
     if name == "token_id":
-        return await _find_numbered(context, value, as_of)
-    return await _find(context, DEVICES, DEVICE_KEYS[name](value), as_of, f"The {SHOWN.get(name, name)}")
+        return await _find_by_token_id(context, value, as_of)
+    return await _find(context, DEVICES, DEVICE_KEYS[name](value), as_of, f"The {LABELS.get(name, name)}")
 
 
-async def find_manufacturer(context: Context, by: ManufacturerBy, as_of: AsOf | None) -> Found | None:
-    """Returns the row of the manufacturer with a key, and the point it is read at. Raises BadUserInput (AMBIGUOUS)."""
+async def find_manufacturer(context: Context, by: ManufacturerBy, as_of: AsOf | None) -> RowAtPin | None:
+    """Returns the row of the manufacturer with a key, and the point that it is read at. Raises BadUserInput
+    (AMBIGUOUS).
+    """
     name, value = _key(by)
     if name == "id":
-        return await _find_named(context, read_id(value), ManufacturerId, named_manufacturer, as_of)
+        return await _find_by_id(context, read_id(value), ManufacturerId, named_manufacturer, as_of)
     # the manufacturers of this release's profiles are no NFTs: no DID names one
     filter = NOWHERE if name == "token_did" else _equal(name)(value)
-    return await _find(context, MANUFACTURERS, filter, as_of, f"The {SHOWN.get(name, name)}")
+    return await _find(context, MANUFACTURERS, filter, as_of, f"The {LABELS.get(name, name)}")
 
 
-async def find_hardware_license(context: Context, by: HardwareLicenseBy, as_of: AsOf | None) -> Found | None:
-    """Returns the row of the licence with a key, and the point it is read at. Raises BadUserInput (AMBIGUOUS)."""
+async def find_hardware_license(context: Context, by: HardwareLicenseBy, as_of: AsOf | None) -> RowAtPin | None:
+    """Returns the row of the hardware license with a key, and the point that it is read at. Raises BadUserInput
+    (AMBIGUOUS).
+    """
     name, value = _key(by)
     if name == "id":
-        return await _find_named(context, read_id(value), HardwareLicenseId, named_hardware_license, as_of)
-    return await _find(context, HARDWARE_LICENSES, _equal(name)(value), as_of, f"The {SHOWN.get(name, name)}")
+        return await _find_by_id(context, read_id(value), HardwareLicenseId, named_hardware_license, as_of)
+    return await _find(context, HARDWARE_LICENSES, _equal(name)(value), as_of, f"The {LABELS.get(name, name)}")
 
 
 async def named_device(context: Context, name: DeviceId, pin: Pin) -> Row[Any] | None:
@@ -114,27 +125,29 @@ async def named_manufacturer(context: Context, name: ManufacturerId, pin: Pin) -
 
 
 async def named_hardware_license(context: Context, name: HardwareLicenseId, pin: Pin) -> Row[Any] | None:
-    """Returns the row of the hardware licence that a node id names, at a pin."""
+    """Returns the row of the hardware license that a node id names, at a pin."""
     id = await context.loaders.hardware_license_id.load((name.chain_id, name.contract, name.token_id))
     return None if id is None else await context.loaders.hardware_license.load(key_of(pin, id))
 
 
 async def pin_of(context: Context, name: NodeId) -> Pin | None:
-    """Returns where an id answers: at the point it carries, or now. None where that point or the network is gone."""
+    """Returns the point at which an id is read: the one that it contains, or the present. None if the point or the
+    network is gone.
+    """
     if name.chain_id not in context.snapshot.chains:
         return None
     if name.as_of is None:
         return next(pin for pin in context.snapshot.pins if pin.chain_id == name.chain_id)
     pin = name.as_of.pin(name.chain_id)
-    return pin if pin.block is not None and await stands(context, pin.block) else None
+    return pin if pin.block is not None and await is_canonical(context, pin.block) else None
 
 
 def _key(by: Any) -> tuple[str, Any]:
-    """Returns the one key that is given."""
-    given = [(name, value) for name, value in vars(by).items() if value is not UNSET and value is not None]
-    if len(given) != 1:
-        raise BadUserInput(f"by holds {len(given)} keys: give exactly one, and not null.")
-    return given[0]
+    """Returns the name and the value of the only given key. Raises BadUserInput for none or several."""
+    keys = [(name, value) for name, value in vars(by).items() if value is not UNSET and value is not None]
+    if len(keys) != 1:
+        raise BadUserInput(f"by holds {len(keys)} keys: give exactly one, and not null.")
+    return keys[0]
 
 
 def _equal(name: str) -> Callable[[Any], Filter]:
@@ -161,24 +174,24 @@ DEVICE_KEYS: dict[str, Callable[[Any], Filter]] = {
     "dev_eui": _equal("dev_eui"),
     "serial_number": _serial_number,
 }
-SHOWN = {
+LABELS = {
     "token_id": "token id",
     "token_did": "DID",
     "ever_had_address": "address",
     "imei": "IMEI",
     "dev_eui": "DevEUI",
     "serial_number": "serial number",
-    "hardware_license_id": "hardware licence id",
+    "hardware_license_id": "hardware license id",
 }
 
 
-async def _find_named(
+async def _find_by_id(
     context: Context,
     name: NodeId | None,
-    kind: type[NameT],
-    row_of: Callable[[Context, NameT, Pin], Awaitable[Row[Any] | None]],
+    kind: type[IdT],
+    row_of: Callable[[Context, IdT, Pin], Awaitable[Row[Any] | None]],
     as_of: AsOf | None,
-) -> Found | None:
+) -> RowAtPin | None:
     if not isinstance(name, kind):
         return None
     if as_of is None or as_of is UNSET:
@@ -189,24 +202,26 @@ async def _find_named(
     return None if row is None or pin is None else (row, pin)
 
 
-async def _find(context: Context, listing: Listing, filter: Filter, as_of: AsOf | None, what: str) -> Found | None:
+async def _find(context: Context, listing: Listing, filter: Filter, as_of: AsOf | None, what: str) -> RowAtPin | None:
     pins = {pin.chain_id: pin for pin in await pins_at(context, as_of)}
-    asked = PageOf(listing, BY_POSITION, Window(CANDIDATES), filter)
-    found = [await context.loaders.page(asked, key_of(pin)) for pin in pins.values()]
-    return _one(merged(BY_POSITION, found, asked.window).rows, pins, what)
+    page_of = PageOf(listing, BY_POSITION, Window(CANDIDATES), filter)
+    pages = [await context.loaders.page(page_of, key_of(pin)) for pin in pins.values()]
+    return _one(merged(BY_POSITION, pages, page_of.window).rows, pins, what)
 
 
-async def _find_numbered(context: Context, token_id: int, as_of: AsOf | None) -> Found | None:
-    """Finds the device of a token id, which it keeps for life: a document's look-ups share their statements."""
+async def _find_by_token_id(context: Context, token_id: int, as_of: AsOf | None) -> RowAtPin | None:
+    """Finds the device of a token id, which never changes, so that the look-ups of a document share their
+    statements.
+    """
     pins = {pin.chain_id: pin for pin in await pins_at(context, as_of)}
     loaders = context.loaders
     ids = await context.runner.gather(*(loaders.device_ids.load((chain_id, token_id)) for chain_id in pins))
-    keys = [key_of(pin, id) for pin, found in zip(pins.values(), ids, strict=True) for id in found]
+    keys = [key_of(pin, id) for pin, chain_ids in zip(pins.values(), ids, strict=True) for id in chain_ids]
     rows = await context.runner.gather(*map(loaders.device.load, keys))
     return _one([row for row in rows if row is not None][:CANDIDATES], pins, "The token id")
 
 
-def _one(rows: Sequence[Row[Any]], pins: Mapping[int, Pin], what: str) -> Found | None:
+def _one(rows: Sequence[Row[Any]], pins: Mapping[int, Pin], what: str) -> RowAtPin | None:
     if len(rows) > 1:
         names = [TokenDid(row.chain_id, row.contract, row.token_id).checksummed for row in rows]
         raise BadUserInput(

@@ -1,4 +1,4 @@
-"""The root: what a request may ask for. All of it answers at one snapshot."""
+"""The root query fields. All fields of a request are read from one snapshot."""
 
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from api.graphql.inputs.as_of import AsOfArgument, pins_at
 from api.graphql.inputs.filters import HardwareLicenseFilter, ManufacturerFilter, to_filter
 from api.graphql.inputs.orders import BY_MANUFACTURER_ID, NEWEST_FIRST, OLDEST_FIRST, ManufacturerOrder
 from api.graphql.paging.arguments import PageArguments, connection_field
-from api.graphql.paging.connections import Connection, Listed, connect
+from api.graphql.paging.connections import Connection, ListQuery, connect
 from api.graphql.roots.changes import ChangePage, FeedAfter, FeedFilterBy, FeedFirst, LeastFinality, changes
 from api.graphql.roots.lookups import (
     DeviceBy,
@@ -52,29 +52,35 @@ from api.queries.devices import DEVICES
 from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURERS
 from api.queries.sql.pages import BY_POSITION
 
-ManufacturerFilterBy = Annotated[ManufacturerFilter | None, strawberry.argument(description="Which manufacturers.")]
-ManufacturerOrderBy = Annotated[ManufacturerOrder | None, strawberry.argument(description="In which order.")]
-HardwareLicenseFilterBy = Annotated[HardwareLicenseFilter | None, strawberry.argument(description="Which licences.")]
+ManufacturerFilterBy = Annotated[
+    ManufacturerFilter | None, strawberry.argument(description="Returns only manufacturers that pass this filter.")
+]
+ManufacturerOrderBy = Annotated[ManufacturerOrder | None, strawberry.argument(description="The order of the list.")]
+HardwareLicenseFilterBy = Annotated[
+    HardwareLicenseFilter | None,
+    strawberry.argument(description="Returns only hardware licenses that pass this filter."),
+]
 
 
 @strawberry.type(
-    description="What may be asked. One request reads one snapshot; `extensions.asOf` tells at which blocks."
+    description="The queries. All fields of a request are read from one snapshot; `extensions.asOf` of the "
+    "response names its block on each network."
 )
 class Query:
     @field(
-        "One device, or null. A key that several devices carry is refused (reason AMBIGUOUS, the candidates' DIDs in "
-        "`extensions.candidates`)."
+        "The device with a key, null if there is none. A key that several devices have is refused "
+        "(reason AMBIGUOUS); `extensions.candidates` of the error has their DIDs."
     )
     async def device(
         self,
         info: Info,
-        by: Annotated[DeviceBy, strawberry.argument(description="Which device.")],
+        by: Annotated[DeviceBy, strawberry.argument(description="The key of the device.")],
         as_of: AsOfArgument = UNSET,
     ) -> Device | None:
-        found = await find_device(info.context, by, as_of)
-        return None if found is None else to_device(*found)
+        row_and_pin = await find_device(info.context, by, as_of)
+        return None if row_and_pin is None else to_device(*row_and_pin)
 
-    @connection_field("Devices, newest mint first.")
+    @connection_field("Devices, newest mint first unless `orderBy` says otherwise.")
     async def devices(
         self,
         info: Info,
@@ -83,20 +89,23 @@ class Query:
         order_by: DeviceOrderBy = NEWEST_FIRST,
         as_of: AsOfArgument = UNSET,
     ) -> Connection[Device]:
-        listed = Listed(DEVICES, (order_by or NEWEST_FIRST).order, filter=to_filter(filter_by))
-        return await connect(info, listed, page, await pins_at(info.context, as_of), to_device)
+        query = ListQuery(DEVICES, (order_by or NEWEST_FIRST).order, filter=to_filter(filter_by))
+        return await connect(info, query, page, await pins_at(info.context, as_of), to_device)
 
-    @field("One manufacturer, or null.")
+    @field(
+        "The manufacturer with a key, null if there is none. A key that several manufacturers have is "
+        "refused (reason AMBIGUOUS)."
+    )
     async def manufacturer(
         self,
         info: Info,
-        by: Annotated[ManufacturerBy, strawberry.argument(description="Which manufacturer.")],
+        by: Annotated[ManufacturerBy, strawberry.argument(description="The key of the manufacturer.")],
         as_of: AsOfArgument = UNSET,
     ) -> Manufacturer | None:
-        found = await find_manufacturer(info.context, by, as_of)
-        return None if found is None else to_manufacturer(*found)
+        row_and_pin = await find_manufacturer(info.context, by, as_of)
+        return None if row_and_pin is None else to_manufacturer(*row_and_pin)
 
-    @connection_field("Manufacturers, by manufacturer id.")
+    @connection_field("Manufacturers, ordered by manufacturer id unless `orderBy` says otherwise.")
     async def manufacturers(
         self,
         info: Info,
@@ -106,20 +115,23 @@ class Query:
         as_of: AsOfArgument = UNSET,
     ) -> Connection[Manufacturer]:
         filter = _with_whole(to_filter(filter_by), info.context.snapshot.whole_manufacturing)
-        listed = Listed(MANUFACTURERS, (order_by or BY_MANUFACTURER_ID).order, filter=filter)
-        return await connect(info, listed, page, await pins_at(info.context, as_of), to_manufacturer)
+        query = ListQuery(MANUFACTURERS, (order_by or BY_MANUFACTURER_ID).order, filter=filter)
+        return await connect(info, query, page, await pins_at(info.context, as_of), to_manufacturer)
 
-    @field("One hardware licence, or null.")
+    @field(
+        "The hardware license with a key, null if there is none. A key that several hardware licenses "
+        "have is refused (reason AMBIGUOUS)."
+    )
     async def hardware_license(
         self,
         info: Info,
-        by: Annotated[HardwareLicenseBy, strawberry.argument(description="Which licence.")],
+        by: Annotated[HardwareLicenseBy, strawberry.argument(description="The key of the hardware license.")],
         as_of: AsOfArgument = UNSET,
     ) -> HardwareLicense | None:
-        found = await find_hardware_license(info.context, by, as_of)
-        return None if found is None else to_hardware_license(*found)
+        row_and_pin = await find_hardware_license(info.context, by, as_of)
+        return None if row_and_pin is None else to_hardware_license(*row_and_pin)
 
-    @connection_field("Hardware licences, the first granted first.")
+    @connection_field("Hardware licenses, in the order in which they were first granted.")
     async def hardware_licenses(
         self,
         info: Info,
@@ -128,12 +140,13 @@ class Query:
         as_of: AsOfArgument = UNSET,
     ) -> Connection[HardwareLicense]:
         filter = _with_whole(to_filter(filter_by), info.context.snapshot.whole_hardware)
-        listed = Listed(HARDWARE_LICENSES, BY_POSITION, filter=filter)
-        return await connect(info, listed, page, await pins_at(info.context, as_of), to_hardware_license)
+        query = ListQuery(HARDWARE_LICENSES, BY_POSITION, filter=filter)
+        return await connect(info, query, page, await pins_at(info.context, as_of), to_hardware_license)
 
     @connection_field(
-        "Which devices may this user or organization manage: the exact reverse of `Device.authorizedUsers`. In the "
-        "order of the grants."
+        "Grants on all devices, in the order in which they were granted. Filtered by a user or an "
+        "organization, they show which devices it may manage: the exact reverse of "
+        "`Device.authorizedUsers`."
     )
     async def authorizations(
         self,
@@ -147,7 +160,9 @@ class Query:
         pins = await pins_at(info.context, as_of)
         return await connect_authorizations(info, page, pins, filter_by, active_at, scope)
 
-    @connection_field("Events of all devices and licences.")
+    @connection_field(
+        "The events of all devices, manufacturers, licenses and vehicles, oldest first unless `orderBy` says otherwise."
+    )
     async def lifecycle_events(
         self,
         info: Info,
@@ -157,12 +172,14 @@ class Query:
         as_of: AsOfArgument = UNSET,
     ) -> Connection[LifecycleEvent]:
         filter = to_filter(filter_by)
-        listed = Listed(events_listing(filter), (order_by or OLDEST_FIRST).order, filter=filter)
-        return await connect_events(info, listed, page, await pins_at(info.context, as_of))
+        query = ListQuery(events_listing(filter), (order_by or OLDEST_FIRST).order, filter=filter)
+        return await connect_events(info, query, page, await pins_at(info.context, as_of))
 
     @field(
-        "The change feed, oldest first, for programs that keep a copy: what the subscription pushes, by pull, with the "
-        "same cursors. Not pinned: ask again with `endCursor`. Without `after`: from the first event."
+        "The change feed, oldest first, for programs that keep a copy of the events. It returns what "
+        "the subscription `lifecycleEvents` pushes, with the same cursors. Pages do not stay at one "
+        "block: pass `endCursor` as `after` to go on. Without `after` the feed starts with the first "
+        "event."
     )
     async def changes(
         self,
@@ -174,7 +191,7 @@ class Query:
     ) -> ChangePage:
         return await changes(info.context, after, first, filter_by, finality)
 
-    @connection_field("What reorgs took back, latest first.")
+    @connection_field("The events that reorgs removed, latest first.")
     async def orphaned_events(
         self,
         info: Info,
@@ -183,61 +200,84 @@ class Query:
     ) -> Connection[OrphanedEvent]:
         return await orphaned_events(info, page, filter_by)
 
-    @field("A transaction that holds at least one of our events; null when none is indexed (yet).")
+    @field(
+        "The transaction with a hash. Null if no event of a watched contract is indexed in it, so also "
+        "while it is not indexed yet."
+    )
     async def transaction(
         self,
         info: Info,
-        hash: Annotated[Bytes32, strawberry.argument(description="The transaction's hash.")],
-        chain_id: Annotated[BigInt | None, strawberry.argument(description="One network; all without it.")] = UNSET,
+        hash: Annotated[Bytes32, strawberry.argument(description="The hash of the transaction.")],
+        chain_id: Annotated[
+            BigInt | None,
+            strawberry.argument(description="The EIP-155 chain id of one network; all networks without it."),
+        ] = UNSET,
     ) -> IndexedTransaction | None:
         return await find_transaction(info.context, hash, None if chain_id is UNSET else chain_id)
 
-    @field("Counts of devices, largest first; at most 1,000 groups, more are refused.")
+    @field(
+        "The number of devices in each group, largest group first. A request that makes more than 1,000 "
+        "groups is refused."
+    )
     async def device_statistics(
         self,
         info: Info,
         group_by: Annotated[
             list[DeviceDimension],
-            strawberry.argument(description="One to three dimensions: a group for each combination that there is."),
+            strawberry.argument(
+                description="One to three dimensions. Each combination of their values that occurs is a group."
+            ),
         ],
         filter_by: DeviceFilterBy = UNSET,
         as_of: AsOfArgument = UNSET,
     ) -> list[DeviceStatistic]:
         return await device_statistics(info.context, group_by, filter_by, as_of)
 
-    @field("An id read under `asOf` carries its block and answers there again; a malformed or unknown id is null.")
+    @field(
+        "The object with an id. Null if the id is malformed or unknown. An id that was read under `asOf` "
+        "includes that block and is read there again."
+    )
     async def node(
-        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="An id that the API gave.")]
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="An id that the API returned.")]
     ) -> Node | None:
         return await resolve(info.context, id)
 
-    @field("At most 100 ids; order kept, null in gaps.")
+    @field(
+        "The objects with these ids, in the order of the ids, null for each id that is malformed or "
+        "unknown. At most 100 ids."
+    )
     async def nodes(
         self,
         info: Info,
-        ids: Annotated[list[strawberry.ID], strawberry.argument(description="Ids that the API gave.")],
+        ids: Annotated[list[strawberry.ID], strawberry.argument(description="Ids that the API returned.")],
     ) -> list[Node | None]:
         return await resolve_all(info.context, ids)
 
     @field(
-        "How fresh, how final and how well verified the answers are. Depends on the clock: never cached. With "
-        "`minBlock` the whole request first waits, at most 3 s, until that block is indexed (then NOT_READY; more than "
-        "64 past the head: BAD_USER_INPUT at once).",
+        "How fresh, how final and how well verified the data is. The response depends on the clock "
+        "and is never cached. With `minBlock`, the whole request first waits up to 3 s until that "
+        "block is indexed, then fails with NOT_READY. A block more than 64 beyond the head is "
+        "refused at once with BAD_USER_INPUT.",
         name="_meta",
     )
     async def meta(
         self,
         info: Info,
         min_block: Annotated[
-            BigInt | None, strawberry.argument(description="The least block to answer at, of `chainId`.")
+            BigInt | None, strawberry.argument(description="The minimum indexed block, on the network `chainId`.")
         ] = UNSET,
-        chain_id: Annotated[BigInt | None, strawberry.argument(description="One network; all without it.")] = UNSET,
+        chain_id: Annotated[
+            BigInt | None,
+            strawberry.argument(description="The EIP-155 chain id of one network; all networks without it."),
+        ] = UNSET,
     ) -> Meta:
         await_block(info.context, min_block, chain_id)
         return await meta(info.context, None if chain_id is UNSET else chain_id)
 
 
 def _with_whole(filter: Any, whole: frozenset[tuple[int, bytes]]) -> Any:
-    """Tells a wish about licences whose whole history is indexed: absence is UNKNOWN elsewhere."""
-    told = tuple(sorted(whole))
-    return tuple((name, (wish, told) if name == "license_status" else wish) for name, wish in filter)
+    """Adds, to a filter by license status, the contracts whose whole history of licenses is indexed. Elsewhere the
+    absence of a license is UNKNOWN.
+    """
+    contracts = tuple(sorted(whole))
+    return tuple((name, (value, contracts) if name == "license_status" else value) for name, value in filter)

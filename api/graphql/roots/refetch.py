@@ -1,4 +1,4 @@
-"""`node` and `nodes`: objects by the ids that the API gave."""
+"""`node` and `nodes`: objects by the ids that the API returned."""
 
 from collections.abc import Sequence
 from typing import assert_never
@@ -27,14 +27,14 @@ MAX_IDS = 100
 
 
 async def resolve_all(context: Context, ids: Sequence[str]) -> list[Node | None]:
-    """Returns the object of each id, None for those that name none. Raises BadUserInput for too many."""
+    """Returns the object of each id, None for an id that names nothing. Raises BadUserInput for too many ids."""
     if len(ids) > MAX_IDS:
         raise BadUserInput(f"ids holds {len(ids)} ids: at most {MAX_IDS} are taken.")
     return await context.runner.gather(*(resolve(context, id) for id in ids))
 
 
 async def resolve(context: Context, id: str) -> Node | None:
-    """Returns the object that an id names; None for an id that is malformed, of another network or of nothing."""
+    """Returns the object that an id names, None for an id that is malformed, of another network, or unknown."""
     name = read_id(id)
     pin = None if name is None else await pin_of(context, name)
     return None if name is None or pin is None else await _node(context, name, pin)

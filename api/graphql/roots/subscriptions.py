@@ -1,4 +1,4 @@
-"""What may be subscribed to: the change feed as it grows, and blocks as they are indexed."""
+"""The subscriptions: the change feed as it grows, and blocks as they are indexed."""
 
 from collections.abc import AsyncGenerator
 from typing import Annotated
@@ -28,16 +28,17 @@ from api.queries.recorded import Finality
 from api.queries.sql.as_of import BlockPoint
 
 BATCH = 50
-"""Messages of one snapshot. What is read and not sent when a batch grows too large is read again."""
+"""The number of messages that are read in one snapshot. Messages that are not sent because the batch became too
+large are read again.
+"""
 
 
-@strawberry.type(
-    description="What may be subscribed to: over WebSocket by graphql-transport-ws, or as server-sent events."
-)
+@strawberry.type(description="The subscriptions, over WebSocket (graphql-transport-ws) or as server-sent events.")
 class Subscription:
     @subscription(
-        "The change feed. Without `after`: from now on. With it: everything since, and first the "
-        "retraction of what the cursor's branch lost. Nothing is lost or told twice across reorgs and restarts."
+        "The change feed. Without `after` it starts now. With `after` it starts with all changes "
+        "since that cursor, and first retracts what a reorg removed since. Across reorgs and "
+        "restarts no message is lost or sent twice."
     )
     async def lifecycle_events(
         self,
@@ -68,23 +69,26 @@ class Subscription:
                 position = batch.end
             await (context.end_batch() if more else context.wait_for_change())
 
-    @subscription("Every new indexed block; after a reorg the first block of the new branch.")
+    @subscription("Each newly indexed block; after a reorg, the first block of the new branch.")
     async def block_indexed(
         self,
         info: Info,
-        chain_id: Annotated[BigInt | None, strawberry.argument(description="One network; all without it.")] = UNSET,
+        chain_id: Annotated[
+            BigInt | None,
+            strawberry.argument(description="The EIP-155 chain id of one network; all networks without it."),
+        ] = UNSET,
     ) -> AsyncGenerator[Block, None]:
         context = subscription_context(info)
-        wanted = None if chain_id is UNSET else chain_id
-        if wanted is not None and wanted not in context.snapshot.chains:
-            raise BadUserInput(f"chainId is {wanted}, which is not indexed here: _meta lists the networks.")
-        told = _newest_blocks(context)
+        only = None if chain_id is UNSET else chain_id
+        if only is not None and only not in context.snapshot.chains:
+            raise BadUserInput(f"chainId is {only}, which is not indexed here: _meta lists the networks.")
+        sent = _newest_blocks(context)
         while True:
             await context.begin_batch()
-            blocks = await _new_blocks(context, told, wanted)
+            blocks = await _new_blocks(context, sent, only)
             more = len(blocks) >= BATCH
             for left, block in zip(range(len(blocks))[::-1], blocks, strict=True):
-                context.left, told[block.chain_id] = left, block
+                context.left, sent[block.chain_id] = left, block
                 yield to_block(block)
                 if left and not context.is_in_batch:
                     more = True
@@ -100,16 +104,16 @@ def subscription_context(info: Info) -> SubscriptionContext:
 
 
 def _newest_blocks(context: Context) -> dict[int, BlockPoint | None]:
-    """Returns the indexed block of each network, None where none is indexed yet."""
+    """Returns the indexed block of each network, None if none is indexed yet."""
     return {
         pin.chain_id: pin.block if pin.block is not None and any(pin.block.hash) else None
         for pin in context.snapshot.pins
     }
 
 
-async def _new_blocks(context: Context, told: dict[int, BlockPoint | None], wanted: int | None) -> list[BlockPoint]:
-    found: list[BlockPoint] = []
+async def _new_blocks(context: Context, sent: dict[int, BlockPoint | None], only: int | None) -> list[BlockPoint]:
+    blocks: list[BlockPoint] = []
     for id, chain in context.snapshot.chains.items():
-        if wanted in (None, id):
-            found += await context.runner.read(new_blocks, chain, told.get(id), BATCH)
-    return found
+        if only in (None, id):
+            blocks += await context.runner.read(new_blocks, chain, sent.get(id), BATCH)
+    return blocks

@@ -13,7 +13,7 @@ from api.graphql.context import Context, Info
 from api.graphql.inputs.as_of import AtInstant
 from api.graphql.inputs.filters import AuthorizationFilter, to_filter
 from api.graphql.paging.arguments import PageArguments
-from api.graphql.paging.connections import Connection, Listed, connect
+from api.graphql.paging.connections import Connection, ListQuery, connect
 from api.graphql.paging.tokens import AsOfPoint, AuthorizationId
 from api.graphql.types.event_rows import event_at
 from api.graphql.types.lifecycle_event import LifecycleEvent
@@ -148,7 +148,7 @@ def connect_authorizations(
     instant = None if active_at is None or active_at is UNSET else seconds_down(active_at)
     everything = scope is AuthorizationScope.ALL
     listing = grant_list(of_device=device != 0, ended=everything, active_at=None if everything else instant)
-    return connect(info, Listed(listing, BY_POSITION, device, to_filter(filter_by)), page, pins, to_authorization)
+    return connect(info, ListQuery(listing, BY_POSITION, device, to_filter(filter_by)), page, pins, to_authorization)
 
 
 def to_authorization(row: Row[Any], pin: Pin) -> Authorization:

@@ -12,7 +12,7 @@ from api.graphql.context import Context, Info
 from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
 from api.graphql.inputs.orders import OLDEST_FIRST, LifecycleEventOrder
 from api.graphql.paging.arguments import PageArguments, connection_field
-from api.graphql.paging.connections import Connection, Listed
+from api.graphql.paging.connections import Connection, ListQuery
 from api.graphql.paging.tokens import DeviceId
 from api.graphql.types.authorizations import (
     ActiveAt,
@@ -118,7 +118,7 @@ class EndOfLife:
 
     @connection_field("The recorded steps, oldest first.")
     async def steps(self, info: Info, page: PageArguments) -> Connection[EndOfLifeRecorded]:
-        return await connect_events(info, Listed(END_OF_LIFE_STEPS, BY_POSITION, self.device), page, (self.pin,))
+        return await connect_events(info, ListQuery(END_OF_LIFE_STEPS, BY_POSITION, self.device), page, (self.pin,))
 
 
 @strawberry.type(description="A hardware device and its minting certificate.")
@@ -254,8 +254,8 @@ class Device(Node):
         "The device that took over the address of this device in the transaction that burned it. Null if there is none."
     )
     async def successor(self, info: Info) -> Optional["Device"]:
-        found = await info.context.loaders.successor.load(key_of(self.pin, self.row.id))
-        return None if found is None else await load_device(info.context, self.pin, found.device_id)
+        row = await info.context.loaders.successor.load(key_of(self.pin, self.row.id))
+        return None if row is None else await load_device(info.context, self.pin, row.device_id)
 
     @field("The source of the present value of one field: the log that set it, a contract call, or a rule.")
     async def source_of(self, info: Info, field: SourceField) -> ValueSource:
@@ -294,7 +294,7 @@ class Device(Node):
 
     @connection_field(
         "The grants that let users access and manage the device, in the order in which they were granted. "
-        "The owner always has access and is not listed."
+        "The owner always has access and is not query."
     )
     async def authorized_users(
         self,
@@ -334,8 +334,8 @@ class Device(Node):
         filter_by: HistoryFilterBy = UNSET,
         order_by: HistoryOrderBy = OLDEST_FIRST,
     ) -> Connection[LifecycleEvent]:
-        listed = Listed(HISTORY, (order_by or OLDEST_FIRST).order, self.row.id, to_filter(filter_by))
-        return await connect_events(info, listed, page, (self.pin,))
+        query = ListQuery(HISTORY, (order_by or OLDEST_FIRST).order, self.row.id, to_filter(filter_by))
+        return await connect_events(info, query, page, (self.pin,))
 
     @field("The answers to an auditor's questions about the device.")
     def provenance(self) -> Provenance:
@@ -346,7 +346,7 @@ class Device(Node):
         return to_block(_standing(self.pin))
 
     def _events(self, info: Info, listing: Listing, page: PageArguments) -> Awaitable[Connection[Any]]:
-        return connect_events(info, Listed(listing, BY_POSITION, self.row.id), page, (self.pin,))
+        return connect_events(info, ListQuery(listing, BY_POSITION, self.row.id), page, (self.pin,))
 
 
 def to_device(row: Row[Any], pin: Pin) -> Device:

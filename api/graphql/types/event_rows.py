@@ -8,7 +8,7 @@ from sqlalchemy import Row
 
 from api.graphql.context import Context, Info
 from api.graphql.paging.arguments import PageArguments
-from api.graphql.paging.connections import Connection, Listed, connect
+from api.graphql.paging.connections import Connection, ListQuery, connect
 from api.graphql.types.events import to_event
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.queries.events import EVENTS, EVENTS_AND_UNMAPPED
@@ -34,17 +34,17 @@ def event_of(context: Context, row: Row[Any], pin: Pin) -> LifecycleEvent:
 
 
 def connect_events(
-    info: Info, listed: Listed, page: PageArguments, pins: tuple[Pin, ...]
+    info: Info, query: ListQuery, page: PageArguments, pins: tuple[Pin, ...]
 ) -> Awaitable[Connection[Any]]:
     """Returns a page of events. Raises BadUserInput."""
-    return connect(info, listed, page, pins, partial(event_of, info.context))
+    return connect(info, query, page, pins, partial(event_of, info.context))
 
 
 def events_listing(filter: Filter) -> Listing:
     """Returns the list of all events. It contains UNMAPPED logs only if the filter names that kind."""
-    return EVENTS_AND_UNMAPPED if asks_for_unmapped(filter) else EVENTS
+    return EVENTS_AND_UNMAPPED if names_unmapped(filter) else EVENTS
 
 
-def asks_for_unmapped(wish: object) -> bool:
+def names_unmapped(filter: object) -> bool:
     """Returns whether a filter names the kind UNMAPPED."""
-    return any(map(asks_for_unmapped, wish)) if isinstance(wish, tuple) else wish is Kind.UNMAPPED
+    return any(map(names_unmapped, filter)) if isinstance(filter, tuple) else filter is Kind.UNMAPPED

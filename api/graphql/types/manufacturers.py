@@ -10,7 +10,7 @@ from api.graphql.context import Context, Info
 from api.graphql.inputs.filters import DeviceFilter, to_filter
 from api.graphql.inputs.orders import NEWEST_FIRST, DeviceOrder
 from api.graphql.paging.arguments import PageArguments, connection_field
-from api.graphql.paging.connections import Connection, Listed, connect
+from api.graphql.paging.connections import Connection, ListQuery, connect
 from api.graphql.paging.tokens import HardwareLicenseId, ManufacturerId
 from api.graphql.types.event_rows import connect_events
 from api.graphql.types.licenses import HARDWARE, MANUFACTURING, License, license_of
@@ -70,8 +70,8 @@ class Manufacturer(Node):
         info: Info,
         page: PageArguments,
     ) -> Connection[Annotated["HardwareLicense", strawberry.lazy("api.graphql.types.manufacturers")]]:
-        listed = Listed(HARDWARE_LICENSES_OF_MANUFACTURER, BY_POSITION, self.row.id)
-        return await connect(info, listed, page, (self.pin,), to_hardware_license)
+        query = ListQuery(HARDWARE_LICENSES_OF_MANUFACTURER, BY_POSITION, self.row.id)
+        return await connect(info, query, page, (self.pin,), to_hardware_license)
 
     @connection_field("The devices that the manufacturer minted, newest mint first unless `orderBy` says otherwise.")
     async def devices(
@@ -89,8 +89,8 @@ class Manufacturer(Node):
         info: Info,
         page: PageArguments,
     ) -> Connection[LifecycleEvent]:
-        listed = Listed(MANUFACTURER_HISTORY, BY_POSITION, self.row.id)
-        return await connect_events(info, listed, page, (self.pin,))
+        query = ListQuery(MANUFACTURER_HISTORY, BY_POSITION, self.row.id)
+        return await connect_events(info, query, page, (self.pin,))
 
 
 @strawberry.type(description="A Hardware Device License: the permission to mint certificates for one device model.")
@@ -135,8 +135,8 @@ class HardwareLicense(Node):
         info: Info,
         page: PageArguments,
     ) -> Connection[LifecycleEvent]:
-        listed = Listed(HARDWARE_LICENSE_HISTORY, BY_POSITION, self.row.id)
-        return await connect_events(info, listed, page, (self.pin,))
+        query = ListQuery(HARDWARE_LICENSE_HISTORY, BY_POSITION, self.row.id)
+        return await connect_events(info, query, page, (self.pin,))
 
 
 async def _devices(
@@ -151,8 +151,8 @@ async def _devices(
     # devices import this module
     from api.graphql.types.devices import to_device
 
-    listed = Listed(listing, (order_by or NEWEST_FIRST).order, parent, to_filter(filter_by))
-    return await connect(info, listed, page, (pin,), to_device)
+    query = ListQuery(listing, (order_by or NEWEST_FIRST).order, parent, to_filter(filter_by))
+    return await connect(info, query, page, (pin,), to_device)
 
 
 def to_manufacturer(row: Row[Any], pin: Pin) -> Manufacturer:
@@ -196,6 +196,6 @@ async def load_hardware_license(context: Context, pin: Pin, id: int) -> Hardware
     row = await context.loaders.hardware_license.load(key_of(pin, id))
     if row is None:
         raise LookupError(
-            f"hardware licence {id} of chain {pin.chain_id} is named by a row and not there at {pin.position}"
+            f"hardware license {id} of chain {pin.chain_id} is named by a row and not there at {pin.position}"
         )
     return to_hardware_license(row, pin)

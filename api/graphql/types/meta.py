@@ -127,13 +127,13 @@ async def meta(context: Context, chain_id: int | None) -> Meta:
     cached.
     """
     context.is_volatile = True
-    found = await context.runner.read(chain_counts)
-    disputed = await context.runner.read(disagreements, LATEST_DISAGREEMENTS)
+    counts = await context.runner.read(chain_counts)
+    latest = await context.runner.read(disagreements, LATEST_DISAGREEMENTS)
     chains = [chain for id, chain in context.snapshot.chains.items() if chain_id is None or id == chain_id]
     return Meta(
         version=VERSION,
         chains=[
-            _status(context, chain, found[chain.chain_id], disputed.get(chain.chain_id, ())) for chain in chains[:100]
+            _status(context, chain, counts[chain.chain_id], latest.get(chain.chain_id, ())) for chain in chains[:100]
         ],
     )
 
@@ -144,14 +144,14 @@ def await_block(context: Context, min_block: int | None, chain_id: int | None) -
     """
     if min_block is None or min_block is UNSET:
         return
-    wanted = MinBlock(min_block, None if chain_id is UNSET else chain_id, "minBlock")
-    awaited = awaited_of(context.snapshot.chains, wanted)
+    request = MinBlock(min_block, None if chain_id is UNSET else chain_id, "minBlock")
+    awaited = awaited_of(context.snapshot.chains, request)
     if awaited is not None:
         context.awaited = awaited
         raise NotReady(f"Block {awaited[1]} of chain {awaited[0]} is not indexed yet.")
 
 
-def _status(context: Context, chain: Row[Any], tally: ChainCounts, disputed: Sequence[Row[Any]]) -> ChainStatus:
+def _status(context: Context, chain: Row[Any], counts: ChainCounts, latest: Sequence[Row[Any]]) -> ChainStatus:
     contracts = context.snapshot.contracts.get(chain.chain_id, ())
     head_known = chain.head_number is not None
     return ChainStatus(
@@ -168,11 +168,11 @@ def _status(context: Context, chain: Row[Any], tally: ChainCounts, disputed: Seq
         lag_blocks=BigInt(max(0, chain.head_number - chain.indexed_number)) if head_known else None,
         lag_seconds=min(INT32_MAX, lag_seconds(chain.head_time, chain.indexed_time)) if head_known else None,
         synced=_synced(context, chain),
-        verified_through=None if tally.verified_through is None else BigInt(tally.verified_through),
-        undecodable_events=BigInt(tally.undecodable_events),
-        orphaned_blocks=BigInt(tally.orphaned_blocks),
-        disagreements=BigInt(tally.disagreements),
-        latest_disagreements=list(map(_disagreement, disputed)),
+        verified_through=None if counts.verified_through is None else BigInt(counts.verified_through),
+        undecodable_events=BigInt(counts.undecodable_events),
+        orphaned_blocks=BigInt(counts.orphaned_blocks),
+        disagreements=BigInt(counts.disagreements),
+        latest_disagreements=list(map(_disagreement, latest)),
         failing_since=date_time(chain.failing_since),
         failing_block=None if chain.failing_since is None else BigInt(chain.indexed_number + 1),
         last_error=chain.last_error,

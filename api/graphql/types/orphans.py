@@ -13,7 +13,7 @@ from api.graphql.paging.arguments import PageArguments, page_size
 from api.graphql.paging.connections import Connection, Edge, page_info, selected
 from api.graphql.paging.tokens import digest_of, read_orphan_cursor, write_orphan_cursor
 from api.graphql.types.blocks import Block, to_block
-from api.graphql.types.event_rows import asks_for_unmapped
+from api.graphql.types.event_rows import names_unmapped
 from api.graphql.types.events import to_event
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.fields import field
@@ -46,32 +46,32 @@ async def orphaned_events(
 ) -> Connection[OrphanedEvent]:
     """Returns a page of the list, latest first. The list only grows at its front, so cursors never become stale."""
     context, filter = info.context, to_filter(filter_by)
-    mark = digest_of("orphanedEvents", filter)
-    window = _window(page, mark)
-    wanted = selected(info)
-    asked = (context.snapshot.pins, filter, asks_for_unmapped(filter))
-    rows = await context.runner.read(orphans, *asked, window) if wanted - {"totalCount"} else ()
-    total = await context.runner.read(count_orphans, *asked) if "totalCount" in wanted else 0
-    return _connection(context, rows, total, window, mark)
+    digest = digest_of("orphanedEvents", filter)
+    window = _window(page, digest)
+    selection = selected(info)
+    arguments = (context.snapshot.pins, filter, names_unmapped(filter))
+    rows = await context.runner.read(orphans, *arguments, window) if selection - {"totalCount"} else ()
+    total = await context.runner.read(count_orphans, *arguments) if "totalCount" in selection else 0
+    return _connection(context, rows, total, window, digest)
 
 
-def _window(page: PageArguments, mark: bytes) -> OrphanWindow:
+def _window(page: PageArguments, digest: bytes) -> OrphanWindow:
     size, backward = page_size(page.first, page.last)
     after, before = (
-        None if text is None else read_orphan_cursor(text, mark, name)
+        None if text is None else read_orphan_cursor(text, digest, name)
         for name, text in (("after", page.after), ("before", page.before))
     )
     return OrphanWindow(size, backward, after, before)
 
 
 def _connection(
-    context: Context, rows: Sequence[Row[Any]], total: int, window: OrphanWindow, mark: bytes
+    context: Context, rows: Sequence[Row[Any]], total: int, window: OrphanWindow, digest: bytes
 ) -> Connection[OrphanedEvent]:
     more = len(rows) > window.size
     rows = (rows[1:] if window.backward else rows[: window.size]) if more else rows
     pins = {pin.chain_id: pin for pin in context.snapshot.pins}
     edges = [
-        Edge(cursor=write_orphan_cursor(place_of(row), mark), node=_orphaned_event(context, row, pins[row.chain_id]))
+        Edge(cursor=write_orphan_cursor(place_of(row), digest), node=_orphaned_event(context, row, pins[row.chain_id]))
         for row in rows
     ]
     start, end = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)

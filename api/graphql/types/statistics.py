@@ -70,7 +70,10 @@ async def device_statistics(
         )
     return [
         DeviceStatistic(
-            keys=[DeviceStatisticKey(dimension=one, value=value) for one, value in zip(dimensions, group, strict=True)],
+            keys=[
+                DeviceStatisticKey(dimension=dimension, value=value)
+                for dimension, value in zip(dimensions, group, strict=True)
+            ],
             count=count,
         )
         for group, count in sorted(counts.items(), key=_rank)
@@ -83,14 +86,17 @@ def _check(dimensions: list[DeviceDimension]) -> None:
             f"groupBy holds {len(dimensions)} dimensions: give 1 to {MOST_DIMENSIONS}. Without any, ask for "
             "devices { totalCount }."
         )
-    twice = [one.name for one, count in Counter(dimensions).items() if count > 1]
-    if twice:
-        raise BadUserInput(f"groupBy holds {twice[0]} twice: give each dimension once.")
+    repeated = [dimension.name for dimension, count in Counter(dimensions).items() if count > 1]
+    if repeated:
+        raise BadUserInput(f"groupBy holds {repeated[0]} twice: give each dimension once.")
 
 
 def _texts(dimensions: list[DeviceDimension], row: Row[Any]) -> tuple[str | None, ...]:
     values: Sequence[Any] = row[:-1]
-    return tuple(None if value is None else TEXT[one](value) for one, value in zip(dimensions, values, strict=True))
+    return tuple(
+        None if value is None else TEXT_OF[dimension](value)
+        for dimension, value in zip(dimensions, values, strict=True)
+    )
 
 
 def _rank(counted: tuple[tuple[str | None, ...], int]) -> Any:
@@ -98,7 +104,7 @@ def _rank(counted: tuple[tuple[str | None, ...], int]) -> Any:
     return -count, [(value is None, value or "") for value in group]
 
 
-TEXT: Mapping[DeviceDimension, Callable[[Any], str]] = {
+TEXT_OF: Mapping[DeviceDimension, Callable[[Any], str]] = {
     DeviceDimension.CHAIN: str,
     DeviceDimension.CONTRACT: checksummed,
     DeviceDimension.MANUFACTURER: str,

@@ -8,7 +8,7 @@ from sqlalchemy import Row
 from api.graphql.context import Context, Info
 from api.graphql.errors import BadUserInput, Reason
 from api.graphql.paging.arguments import PageArguments, connection_field
-from api.graphql.paging.connections import Connection, Listed
+from api.graphql.paging.connections import Connection, ListQuery
 from api.graphql.types.blocks import Block, to_block
 from api.graphql.types.event_rows import connect_events
 from api.graphql.types.lifecycle_event import LifecycleEvent
@@ -34,18 +34,18 @@ class IndexedTransaction:
         page: PageArguments,
     ) -> Connection[LifecycleEvent]:
         of_transaction = (("transaction_hash", (("eq", self.hash),)),)
-        listed = Listed(EVENTS, BY_POSITION, filter=of_transaction)
-        return await connect_events(info, listed, page, (self.pin,))
+        query = ListQuery(EVENTS, BY_POSITION, filter=of_transaction)
+        return await connect_events(info, query, page, (self.pin,))
 
 
 async def find_transaction(context: Context, hash: bytes, chain_id: int | None) -> IndexedTransaction | None:
     """Returns the transaction with a hash, None if it is not indexed. Raises BadUserInput if two networks have it."""
     pins = {pin.chain_id: pin for pin in context.snapshot.pins if chain_id is None or pin.chain_id == chain_id}
-    found = await context.runner.read(transactions, list(pins), hash)
-    if len(found) > 1:
-        holders = " and ".join(str(row.chain_id) for row in found)
+    rows = await context.runner.read(transactions, list(pins), hash)
+    if len(rows) > 1:
+        holders = " and ".join(str(row.chain_id) for row in rows)
         raise BadUserInput(f"hash is 0x{hash.hex()}, which chains {holders} hold: give chainId.", Reason.AMBIGUOUS)
-    return _indexed(found[0], pins[found[0].chain_id]) if found else None
+    return _indexed(rows[0], pins[rows[0].chain_id]) if rows else None
 
 
 def _indexed(row: Row[Any], pin: Pin) -> IndexedTransaction:

@@ -215,7 +215,10 @@ async def test_versions_compare_as_text_or_by_semver(api: Api, filter: Json, ver
     ("filter", "told"),
     [
         ({"serialNumber": {"eq": None}}, "filterBy.serialNumber.eq is null"),
-        ({"firmware": {"version": {"lt": "newest"}}}, 'filterBy.firmware.version.lt is "newest", which is no semver'),
+        (
+            {"firmware": {"version": {"lt": "newest"}}},
+            'filterBy.firmware.version.lt is "newest", which is not a semver',
+        ),
         ({"tokenId": {"in": ["1"] * 101}}, "filterBy.tokenId.in holds 101 values: at most 100"),
         ({"not": {"and": [{"or": [{"not": {"not": {"tokenId": {"eq": "1"}}}}]}]}}, "nested too deep"),
     ],
