@@ -1,4 +1,4 @@
-"""One request reads one snapshot: one connection, one read transaction, whatever is indexed meanwhile."""
+"""Snapshots: a request reads one state of the database, on one connection and in one read transaction."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Hashable, Iterator, Mapping
@@ -22,21 +22,21 @@ Arguments = ParamSpec("Arguments")
 
 
 AGAIN_SECONDS = 0.05
-"""Until a statement is ended once more: it may have begun just after the last time."""
+"""Seconds between two interruptions: a statement may have begun just after the last one."""
 
 _STATEMENTS = ThreadPoolExecutor(16, "statements")
-"""Read for event loops. No fewer than there may be snapshots, of requests, of what is live and of bundles."""
+"""Threads that read for event loops: at least as many as snapshots of requests, subscriptions and bundles at a time."""
 
 _ENDINGS = ThreadPoolExecutor(4, "endings")
-"""Threads that nothing else takes: what ends a statement must not wait behind statements."""
+"""Threads for interruptions alone, so that none waits behind a statement."""
 
 
 class Interrupted(Exception):
-    """Nobody waits for the answer any more."""
+    """The response is no longer awaited."""
 
 
 class Snapshot:
-    """What one state of the database says. SQL runs one statement after another."""
+    """One state of the database. Its statements run one after another."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -45,12 +45,12 @@ class Snapshot:
         self._closed = False
         self.is_interrupted = False
         self.chains: Mapping[int, Row[Any]] = chains(connection)
-        self.contracts, self.readers = _watched(connection, self.chains)
+        self.contracts, self.readers = _watch_set(connection, self.chains)
         self.pins: tuple[Pin, ...] = tuple(pin_now(chain) for chain in self.chains.values())
 
     @cached_property
     def final_numbers(self) -> Mapping[int, int]:
-        """The last block of each chain that no reorg takes back; -1 where none is known."""
+        """The last indexed block of each chain that is finalized, -1 if there is none."""
         return {
             id: -1 if chain.finalized_number is None else min(chain.finalized_number, chain.indexed_number)
             for id, chain in self.chains.items()
@@ -58,12 +58,12 @@ class Snapshot:
 
     @cached_property
     def whole_manufacturing(self) -> frozenset[tuple[int, bytes]]:
-        """The (chain id, contract) of whose Manufacturing Licenses the whole history is indexed."""
+        """The (chain id, contract) whose whole history of manufacturer licenses is indexed."""
         return self._whole(manufacturer_licensing_is_whole)
 
     @cached_property
     def whole_hardware(self) -> frozenset[tuple[int, bytes]]:
-        """The (chain id, contract) of whose hardware licences the whole history is indexed."""
+        """The (chain id, contract) whose whole history of hardware licenses is indexed."""
         return self._whole(hardware_licensing_is_whole)
 
     def _whole(self, is_whole: Callable[[Reader, Collection[bytes], bytes], bool]) -> frozenset[tuple[int, bytes]]:
@@ -71,7 +71,7 @@ class Snapshot:
             (chain_id, row.address)
             for chain_id, rows in self.contracts.items()
             for row in rows
-            if is_whole(self.readers[chain_id], {one.address for one in rows if one.whole}, row.address)
+            if is_whole(self.readers[chain_id], {contract.address for contract in rows if contract.whole}, row.address)
         )
 
     async def read(
@@ -80,16 +80,16 @@ class Snapshot:
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Result:
-        """Returns what the query reads, off the event loop."""
+        """Returns the result of the query, which runs in a thread."""
         async with self._lock:
             if self._closed:
-                # the answer is made, after an error perhaps: whoever still asks is not waited for
+                # the response is complete, perhaps with an error: resolvers that still run are not awaited
                 raise asyncio.CancelledError
             work = _in_thread(partial(query, self._connection, *args, **kwargs))
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
-                # the thread still holds the connection: nobody else may use it before it is done
+                # the thread still uses the connection, which no one else may use before it has ended
                 await to_the_end(end_work(work, self._interrupt))
                 raise
 
@@ -99,18 +99,18 @@ class Snapshot:
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Result:
-        """Returns what the query reads, in the thread that has the snapshot to itself. Raises Interrupted."""
+        """Returns the result of the query, in the thread that owns the snapshot. Raises Interrupted."""
         if self.is_interrupted:
             raise Interrupted
         return query(self._connection, *args, **kwargs)
 
     def interrupt(self) -> None:
-        """Ends the statement that another thread runs, and lets it begin none: may be called again and again."""
+        """Ends the statement that another thread runs, and prevents further ones. May be called repeatedly."""
         self.is_interrupted = True
         self._interrupt()
 
     def _interrupt(self) -> None:
-        # a connection that was lost runs nothing, and a server that does not answer is asked again
+        # ignores errors: a lost connection runs no statement, and if the server does not respond, the caller repeats
         with suppress(self._connection.dialect.loaded_dbapi.Error):
             if self._connection.dialect.name == "sqlite":
                 self._driver.interrupt()
@@ -118,41 +118,41 @@ class Snapshot:
                 self._driver.cancel_safe(timeout=5)
 
     async def close(self) -> None:
-        """Ends the transaction. A statement that still runs is ended: nobody waits for it."""
+        """Ends the transaction, and the statement that still runs."""
         self._closed = True
         if self._lock.locked():
-            waiting = asyncio.ensure_future(self._lock.acquire())
-            await end_work(waiting, self._interrupt)
+            acquiring = asyncio.ensure_future(self._lock.acquire())
+            await end_work(acquiring, self._interrupt)
         await _in_thread(self.end)
 
     def end(self) -> None:
-        """Ends the transaction, in the thread that has the snapshot to itself."""
+        """Ends the transaction, in the thread that owns the snapshot."""
         try:
-            if not self._connection.invalidated:  # lost: the statement that found it out has told
-                # not by a rollback: psycopg forgets with it the statements that the server has planned for good
+            if not self._connection.invalidated:  # it is lost then, and the statement has raised
+                # no rollback: it would make psycopg discard the statements that the server has prepared
                 self._connection.commit()
         finally:
             self._connection.close()
 
 
-class Watched(NamedTuple):
-    """What is watched on each chain, and what reads its logs."""
+class WatchSet(NamedTuple):
+    """The watched contracts of each chain, and the reader of its logs."""
 
     contracts: Mapping[int, tuple[Row[Any], ...]]
     readers: Mapping[int, Reader]
 
 
-_WATCHED: WeakKeyDictionary[Engine, tuple[Hashable, Watched]] = WeakKeyDictionary()
-"""Of each database as it was last seen: it seldom changes, and every request needs it."""
+_WATCH_SETS: WeakKeyDictionary[Engine, tuple[Hashable, WatchSet]] = WeakKeyDictionary()
+"""The last state of each database. Every request needs it, and it seldom changes."""
 
 
-def _watched(connection: Connection, chains: Mapping[int, Row[Any]]) -> Watched:
-    seen = revisions_of(chains.values())
-    last, watched = _WATCHED.get(connection.engine, (None, None))
-    if watched is None or last != seen:
-        watched = Watched(contracts(connection), read_readers(connection))
-        _WATCHED[connection.engine] = seen, watched
-    return watched
+def _watch_set(connection: Connection, chains: Mapping[int, Row[Any]]) -> WatchSet:
+    revisions = revisions_of(chains.values())
+    last, watch_set = _WATCH_SETS.get(connection.engine, (None, None))
+    if watch_set is None or last != revisions:
+        watch_set = WatchSet(contracts(connection), read_readers(connection))
+        _WATCH_SETS[connection.engine] = revisions, watch_set
+    return watch_set
 
 
 def _in_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
@@ -160,17 +160,17 @@ def _in_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
 
 
 async def end_work(work: asyncio.Future[Any], interrupt: Callable[[], None]) -> None:
-    """Returns once the work is over, its statements ended: again and again, as one may begin just then."""
+    """Interrupts work until it has ended. An interruption may be too early for a statement that begins just then."""
     while not work.done():
         await asyncio.get_running_loop().run_in_executor(_ENDINGS, interrupt)
         await asyncio.wait([work], timeout=AGAIN_SECONDS)
     if not work.cancelled():
-        work.exception()  # nobody else hears it
+        work.exception()  # retrieves it, so that asyncio does not log it
 
 
 @asynccontextmanager
 async def open_snapshot(engine: Engine) -> AsyncIterator[Snapshot]:
-    """Opens a read transaction and ends it with the block. The engine is one of `connect(url, read_only=True)`."""
+    """Opens a snapshot for the block. The engine is one of `connect(url, read_only=True)`."""
     opening = _in_thread(partial(_begin, engine))
     try:
         snapshot = await asyncio.shield(opening)
@@ -185,7 +185,7 @@ async def open_snapshot(engine: Engine) -> AsyncIterator[Snapshot]:
 
 @contextmanager
 def open_snapshot_now(engine: Engine) -> Iterator[Snapshot]:
-    """Opens a read transaction for the thread that calls, and ends it with the block."""
+    """Opens a snapshot for the block, in the calling thread."""
     snapshot = _begin(engine)
     try:
         yield snapshot
@@ -194,14 +194,14 @@ def open_snapshot_now(engine: Engine) -> Iterator[Snapshot]:
 
 
 async def _close_once_open(opening: asyncio.Future[Snapshot]) -> None:
-    # the thread goes on: what it opens must be closed
+    # the thread continues: the snapshot that it opens must be closed
     await asyncio.wait([opening])
     if opening.exception() is None:
         await opening.result().close()
 
 
 async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Waits until the work is done, and only then lets itself be cancelled: what comes next may end the engine."""
+    """Waits for the work, then raises CancelledError if cancelled: the caller may dispose of the engine next."""
     task = asyncio.create_task(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
