@@ -22,11 +22,11 @@ from scripts.processes import Child
 REPOSITORY = Path(__file__).resolve().parent.parent
 CERTIFICATE = REPOSITORY / "schema" / "contract" / "DeviceCertificate.json"
 GAS = 30_000_000
-BLOCK_GAS = 1_000_000 * GAS  # a block takes whatever a test sends
+BLOCK_GAS = 1_000_000 * GAS  # a block has room for all that a test sends
 
 
 class RpcError(Exception):
-    """The chain refused a request: its message, and the data of a revert."""
+    """The chain returned an error: its message, and the data of a revert."""
 
     def __init__(self, method: str, error: dict[str, Any]) -> None:
         super().__init__(f"{method}: {error.get('message')} {error.get('data', '')}".strip())
@@ -43,7 +43,7 @@ class Refused(Exception):
 
 
 class Anvil:
-    """A chain in a process of its own. Takes options of the anvil program; ends by `stop`, or with `with`."""
+    """A chain in its own process, with options of the anvil program. `stop`, or the end of a `with`, ends it."""
 
     def __init__(self, *options: str, port: int = 0) -> None:
         self._listening = threading.Event()
@@ -51,39 +51,40 @@ class Anvil:
         command: list[str | Path] = [anvil_program(), "--host", "127.0.0.1", "--port", str(port), *options]
         if "--gas-limit" not in options:
             command += ["--gas-limit", str(BLOCK_GAS)]
-        self.child = Child(command, heard=self._hear)
+        self.child = Child(command, on_line=self._read_port)
         while not self._listening.wait(0.01):
             if self.child.exit_status is not None:
                 self.child.stop()
-                raise RuntimeError(f"anvil ended with status {self.child.exit_status}:\n{self.child.last_words}")
+                raise RuntimeError(f"anvil ended with status {self.child.exit_status}:\n{self.child.last_output}")
         self.url = f"http://127.0.0.1:{self._port}"
         self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
-        self._asking = threading.Lock()  # one connection, asked from an event loop and from threads beside it
+        self._lock = threading.Lock()  # one connection, used by an event loop and by threads beside it
 
     def request(self, method: str, *params: Any) -> Any:
-        """Return the result of one request. Raises RpcError."""
+        """Returns the result of one request. Raises RpcError."""
         return self.batch([(method, params)])[0]
 
     def batch(self, requests: Iterable[tuple[str, Sequence[Any]]]) -> list[Any]:
-        """Return the results of many requests sent at once, in their order. Raises RpcError for the first refused."""
-        asked = list(requests)
-        if not asked:
+        """Returns the results of many requests sent at once, in order. Raises RpcError for the first that failed."""
+        requests = list(requests)
+        if not requests:
             return []
         body = [
             {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
-            for number, (method, params) in enumerate(asked)
+            for number, (method, params) in enumerate(requests)
         ]
-        with self._asking:
+        with self._lock:
             self._connection.request("POST", "/", json.dumps(body), {"Content-Type": "application/json"})
-            answers = json.loads(self._connection.getresponse().read())
-        for answer in sorted(answers, key=lambda answer: int(answer["id"])):
-            if "error" in answer:
-                raise RpcError(asked[answer["id"]][0], answer["error"])
-        return [answer["result"] for answer in sorted(answers, key=lambda answer: int(answer["id"]))]
+            responses = json.loads(self._connection.getresponse().read())
+        responses.sort(key=lambda response: int(response["id"]))
+        for response in responses:
+            if "error" in response:
+                raise RpcError(requests[response["id"]][0], response["error"])
+        return [response["result"] for response in responses]
 
     @cached_property
     def accounts(self) -> list[str]:
-        """The unlocked accounts. Addresses are lower-case hex here, as JSON-RPC answers them."""
+        """The unlocked accounts, in lower-case hex as JSON-RPC returns them."""
         return [str(account).lower() for account in self.request("eth_accounts")]
 
     @property
@@ -95,7 +96,7 @@ class Anvil:
         return int(self.request("eth_blockNumber"), 16)
 
     def block(self, number: int | str = "latest") -> dict[str, Any]:
-        """Return a block with its transaction hashes, as JSON-RPC gives it."""
+        """Returns a block with its transaction hashes, as JSON-RPC returns it."""
         block: dict[str, Any] = self.request("eth_getBlockByNumber", _block_tag(number), False)
         return block
 
@@ -106,13 +107,13 @@ class Anvil:
         return int(self.request("eth_getTransactionCount", account, "pending"), 16)
 
     def logs(self, address: str | None = None, from_block: int = 0) -> list[dict[str, Any]]:
-        """Return all logs from a block on, as JSON-RPC gives them."""
-        asked = {"fromBlock": hex(from_block), "toBlock": "latest"} | ({"address": address} if address else {})
-        logs: list[dict[str, Any]] = self.request("eth_getLogs", asked)
+        """Returns all logs from a block on, as JSON-RPC returns them."""
+        query = {"fromBlock": hex(from_block), "toBlock": "latest"} | ({"address": address} if address else {})
+        logs: list[dict[str, Any]] = self.request("eth_getLogs", query)
         return logs
 
     def mine(self, blocks: int = 1, *, timestamp: int | None = None) -> None:
-        """Mine blocks; the first one at `timestamp` (unix seconds)."""
+        """Mines blocks; the first one at `timestamp` (unix seconds)."""
         if timestamp is not None:
             self.set_next_timestamp(timestamp)
         self.request("anvil_mine", hex(blocks))
@@ -124,20 +125,22 @@ class Anvil:
         self.request("evm_setAutomine", automine)
 
     def snapshot(self) -> str:
-        """Return the name of the present state, for `revert`."""
+        """Returns the id of the present state, for `revert`."""
         return str(self.request("evm_snapshot"))
 
     def revert(self, snapshot: str) -> None:
-        """Return to a snapshot; blocks after it are gone. A snapshot serves once."""
+        """Returns to a snapshot and removes the blocks after it. A snapshot can be used once."""
         if not self.request("evm_revert", snapshot):
-            raise ValueError(f"no snapshot {snapshot} on this chain: each serves once. Take another with snapshot()")
+            raise ValueError(
+                f"no snapshot {snapshot} on this chain: each can be used once. Take another with snapshot()"
+            )
 
     def reorg(self, depth: int, transactions: Sequence[tuple[dict[str, Any], int]] = ()) -> None:
-        """Replace the last `depth` blocks by as many others, with (transaction, index of the new block) in them."""
+        """Replaces the last `depth` blocks by as many others, with (transaction, index of its block) in them."""
         self.request("anvil_reorg", depth, [[transaction, block] for transaction, block in transactions])
 
     def receipt(self, transaction_hash: str) -> dict[str, Any] | None:
-        """Return a receipt as JSON-RPC gives it, None while the transaction is not in a block."""
+        """Returns a receipt as JSON-RPC returns it, None while the transaction is not in a block."""
         receipt: dict[str, Any] | None = self.request("eth_getTransactionReceipt", transaction_hash)
         return receipt
 
@@ -153,7 +156,7 @@ class Anvil:
     ) -> None:
         self.stop()
 
-    def _hear(self, line: str) -> None:
+    def _read_port(self, line: str) -> None:
         if match := re.match(r"Listening on .*:(\d+)$", line):
             self._port = int(match[1])
             self._listening.set()
@@ -173,7 +176,7 @@ class Artifact:
 
 
 class Contract:
-    """A contract on a chain: calls, transactions, and its refusals by name."""
+    """A contract on a chain: calls, transactions, and its custom errors by name."""
 
     def __init__(self, chain: Anvil, address: str, abi: Iterable[dict[str, Any]]) -> None:
         self.chain = chain
@@ -190,16 +193,16 @@ class Contract:
     def deploy(
         cls, chain: Anvil, artifact: Artifact, *arguments: Any, sender: str | None = None, mine: bool = False
     ) -> Self:
-        """Deploy with the constructor's arguments; `mine` where the chain does not mine by itself."""
+        """Deploys with the constructor's arguments. `mine`: the chain does not mine by itself, so mine a block."""
         inputs: list[dict[str, Any]] = next(
             (entry["inputs"] for entry in artifact.abi if entry["type"] == "constructor"), []
         )
         data = artifact.bytecode + encode([_type(item) for item in inputs], arguments).hex()
         transaction = {"from": sender or chain.accounts[0], "data": data, "gas": hex(GAS)}
         if mine:
-            sent = chain.request("eth_sendTransaction", transaction)
+            transaction_hash = chain.request("eth_sendTransaction", transaction)
             chain.mine()
-            receipt = chain.receipt(sent)
+            receipt = chain.receipt(transaction_hash)
         else:
             receipt = chain.request("eth_sendTransactionSync", transaction)
         if receipt is None or receipt["status"] != "0x1":
@@ -207,46 +210,46 @@ class Contract:
         return cls(chain, receipt["contractAddress"], artifact.abi)
 
     def encode(self, name: str, *arguments: Any) -> str:
-        """Return calldata. `name` is a function's name, or its signature where several share the name."""
+        """Returns calldata. `name` is a function's name, or its signature if several have that name."""
         function = self.function(name, len(arguments))
         types = [_type(item) for item in function["inputs"]]
         return "0x" + (function_abi_to_4byte_selector(function) + encode(types, arguments)).hex()  # type: ignore[arg-type]  # JSON of the compiler
 
     def call(self, name: str, *arguments: Any, sender: str | None = None, block: int | str = "latest") -> Any:
-        """Return what a function answers: one value, or a tuple. Raises Refused."""
+        """Returns the result of a function: one value, or a tuple. Raises Refused."""
         transaction = {"to": self.address, "data": self.encode(name, *arguments)}
         if sender is not None:
             transaction["from"] = sender
         try:
-            answer = self.chain.request("eth_call", transaction, _block_tag(block))
+            result = self.chain.request("eth_call", transaction, _block_tag(block))
         except RpcError as error:
             raise self._refusal(error) from error
         outputs = [_type(item) for item in self.function(name, len(arguments))["outputs"]]
-        values = decode(outputs, bytes.fromhex(answer[2:]))
+        values = decode(outputs, bytes.fromhex(result[2:]))
         return values[0] if len(values) == 1 else values
 
     def transaction(self, name: str, *arguments: Any, sender: str, nonce: int | None = None) -> dict[str, Any]:
-        """Return a transaction object as eth_sendTransaction and anvil_reorg take it."""
+        """Returns a transaction object for eth_sendTransaction and anvil_reorg."""
         transaction = {"from": sender, "to": self.address, "data": self.encode(name, *arguments), "gas": hex(GAS)}
         return transaction | ({} if nonce is None else {"nonce": hex(nonce)})
 
     def post(self, name: str, *arguments: Any, sender: str, nonce: int | None = None) -> str:
-        """Send without waiting for a block and return the transaction's hash."""
+        """Sends without waiting for a block and returns the transaction's hash."""
         return str(
             self.chain.request("eth_sendTransaction", self.transaction(name, *arguments, sender=sender, nonce=nonce))
         )
 
     def send(self, name: str, *arguments: Any, sender: str) -> dict[str, Any]:
-        """Send, on a chain that mines by itself, and return the receipt. Raises Refused, and then sends nothing."""
+        """Sends, on a chain that mines by itself, and returns the receipt. Raises Refused if it would revert."""
         self.call(name, *arguments, sender=sender, block="pending")
         transaction = self.transaction(name, *arguments, sender=sender)
         receipt: dict[str, Any] = self.chain.request("eth_sendTransactionSync", transaction)
         if receipt["status"] != "0x1":
-            raise RuntimeError(f"{name}{arguments} was not carried out: {receipt}")
+            raise RuntimeError(f"{name}{arguments} failed: {receipt}")
         return receipt
 
     def event(self, log: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return the name and the arguments of one of the contract's events, from a log as JSON-RPC gives it."""
+        """Returns the name and the arguments of one of the contract's events, from a log as JSON-RPC returns it."""
         entry = self._events[bytes.fromhex(log["topics"][0][2:])]
         indexed = [item for item in entry["inputs"] if item["indexed"]]
         plain = [item for item in entry["inputs"] if not item["indexed"]]
@@ -259,18 +262,20 @@ class Contract:
         return entry["name"], {item["name"]: values[item["name"]] for item in entry["inputs"]}
 
     def function(self, name: str, argument_count: int) -> dict[str, Any]:
-        """Return a function's ABI. `name` is its name, or its signature where several share name and argument count."""
+        """Returns a function's ABI. `name` is its signature if several have its name and argument count."""
         if name in self._functions:
             return self._functions[name]
-        fitting = [
+        functions = [
             self._functions[signature]
             for signature in self._by_name.get(name, [])
             if len(self._functions[signature]["inputs"]) == argument_count
         ]
-        if len(fitting) != 1:
-            known = ", ".join(sorted(self._functions))
-            raise ValueError(f"{name} with {argument_count} arguments names {len(fitting)} functions. Known: {known}")
-        return fitting[0]
+        if len(functions) != 1:
+            signatures = ", ".join(sorted(self._functions))
+            raise ValueError(
+                f"{name} with {argument_count} arguments names {len(functions)} functions. They are: {signatures}"
+            )
+        return functions[0]
 
     def _refusal(self, error: RpcError) -> Exception:
         entry = self._errors.get(error.data[:4])
@@ -280,9 +285,9 @@ class Contract:
 
 
 def anvil_program() -> Path:
-    """Find the anvil program of this machine in node_modules. Raises FileNotFoundError."""
+    """Returns the anvil program in node_modules for this machine. Raises FileNotFoundError."""
     machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "amd64"
-    package = f"anvil-{sys.platform}-{machine}"  # the program itself: killing npm's launcher leaves it running
+    package = f"anvil-{sys.platform}-{machine}"  # not npm's launcher: to kill that leaves the program running
     program = REPOSITORY / "node_modules" / "@foundry-rs" / package / "bin" / "anvil"
     if not program.exists():
         raise FileNotFoundError(f"no EVM node at {program}. Set it up: ./scripts/setup")
@@ -298,7 +303,7 @@ def _signature(entry: dict[str, Any]) -> str:
 
 
 def _type(item: dict[str, Any]) -> str:
-    """Return an ABI type with its tuples written out."""
+    """Returns an ABI type with its tuples written out."""
     kind = str(item["type"])
     if not kind.startswith("tuple"):
         return kind

@@ -1,4 +1,4 @@
-"""Child processes that never outlive this one."""
+"""Child processes that end with this one."""
 
 import ctypes
 import signal
@@ -14,16 +14,13 @@ PR_SET_PDEATHSIG = 1
 
 
 class Child:
-    """A running program, its last words, and the way to end it.
-
-    `heard` receives each line of output as it comes; the last 50 lines are kept for `last_words`.
-    """
+    """A running program. `on_line` is called with each line of its output; `last_output` has the last 50 lines."""
 
     def __init__(
         self,
         command: Sequence[str | Path],
         *,
-        heard: Callable[[str], None] = lambda line: None,
+        on_line: Callable[[str], None] = lambda line: None,
         environment: Mapping[str, str] | None = None,
         user: str | None = None,
     ) -> None:
@@ -39,11 +36,11 @@ class Child:
             env=environment,
             user=user,
             extra_groups=[] if user else None,
-            start_new_session=True,  # a terminal's Ctrl-C reaches the parent alone, which ends its children in order
+            start_new_session=True,  # a terminal's Ctrl-C reaches only the parent, which ends its children in order
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
-        self._listener = threading.Thread(target=self._listen, args=(heard,), daemon=True)
-        self._listener.start()
+        self._reader = threading.Thread(target=self._read_output, args=(on_line,), daemon=True)
+        self._reader.start()
 
     @property
     def pid(self) -> int:
@@ -51,41 +48,41 @@ class Child:
 
     @property
     def exit_status(self) -> int | None:
-        """Return None while the program runs."""
+        """The exit status, None while the program runs."""
         return self._process.poll()
 
     @property
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         if self.exit_status is not None:
-            self._listener.join(timeout=1)
+            self._reader.join(timeout=1)
         return "\n".join(self._lines)
 
-    def stop(self, *, patience: float = 10.0, asking: signal.Signals = signal.SIGTERM) -> None:
-        """End the program: ask with a signal, wait `patience` seconds, then kill."""
+    def stop(self, *, patience: float = 10.0, by: signal.Signals = signal.SIGTERM) -> None:
+        """Sends the program a signal; if it has not ended after `patience` seconds, kills it."""
         if self._process.poll() is None:
-            self._process.send_signal(asking)
+            self._process.send_signal(by)
         try:
             self._process.wait(patience)
         except subprocess.TimeoutExpired:
             self.kill()
-        self._listener.join(timeout=5)
+        self._reader.join(timeout=5)
 
     def kill(self) -> None:
-        """End the program at once, as a crash would."""
+        """Ends the program at once, as a crash would."""
         self._process.kill()
         self._process.wait()
-        self._listener.join(timeout=5)
+        self._reader.join(timeout=5)
 
-    def _listen(self, heard: Callable[[str], None]) -> None:
+    def _read_output(self, on_line: Callable[[str], None]) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as output:
             for line in output:
                 self._lines.append(line.rstrip("\n"))
-                heard(line.rstrip("\n"))
+                on_line(line.rstrip("\n"))
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that is free now."""
+    """Returns a TCP port of 127.0.0.1 that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

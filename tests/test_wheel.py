@@ -128,7 +128,7 @@ def serving(installed: Installation, database: Path) -> Iterator[str]:
         "--database-url",
         f"sqlite:///{database}",
     ]
-    child = Child(command, heard=lines.append, environment=outside({}))
+    child = Child(command, on_line=lines.append, environment=outside({}))
     try:
         until(lambda: any("http://" in line for line in lines), "the address", child)
         [address] = re.findall(r"http://[\w.:]+", "\n".join(lines))

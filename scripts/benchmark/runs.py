@@ -83,7 +83,7 @@ def node(folder: Path, *, events: int, blocks: int, shape: Shape = Shape.DENSE) 
     """Serves a chain of that size in a process of its own; gives its URL."""
     lines: Queue[str] = Queue()
     options = [str(folder), "--events", str(events), "--blocks", str(blocks), "--shape", shape.value]
-    child = Child([sys.executable, "-m", "scripts.benchmark.node", *options], heard=lines.put)
+    child = Child([sys.executable, "-m", "scripts.benchmark.node", *options], on_line=lines.put)
     try:
         yield _first_line(child, lines)
     finally:
@@ -96,7 +96,7 @@ def _first_line(child: Child, lines: "Queue[str]") -> str:
             return lines.get(timeout=1)
         except Empty:
             if child.exit_status is not None:
-                raise RuntimeError(f"the node ended before it served:\n{child.last_words}") from None
+                raise RuntimeError(f"the node ended before it served:\n{child.last_output}") from None
 
 
 def ceiling(url: str, *, events: int, blocks: int, stride: int = 1) -> Ceiling:

@@ -64,7 +64,7 @@ def api(database_url: str, *, compiled: bool, cached: bool, **settings: str) -> 
     lines: Queue[str] = Queue()
     switches = {"COMPILED": "on" if compiled else "off"} | ({} if cached else {"CACHE_BYTES": "0"})
     known = {"PATH": os.environ.get("PATH", ""), "DATABASE_URL": database_url, "PORT": "0"}
-    child = Child([sys.executable, "-m", "api"], heard=lines.put, environment=known | switches | settings)
+    child = Child([sys.executable, "-m", "api"], on_line=lines.put, environment=known | switches | settings)
     try:
         yield _address(child, lines)
     finally:
@@ -77,7 +77,7 @@ def _address(child: Child, lines: "Queue[str]") -> str:
             line = lines.get(timeout=1)
         except Empty:
             if child.exit_status is not None:
-                raise RuntimeError(f"the API ended before it served:\n{child.last_words}") from None
+                raise RuntimeError(f"the API ended before it served:\n{child.last_output}") from None
             continue
         if "serving http" in line:
             return line.split("serving ")[1]

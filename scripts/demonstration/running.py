@@ -48,7 +48,7 @@ def run(port: int, devices: int, database_url: str | None, still: bool) -> NoRet
             server = Child(
                 [sys.executable, "-m", "indexer", "run", "--serve"],
                 environment=_settings(fleet, port, database_url),
-                heard=lambda line: print(line, file=log),
+                on_line=lambda line: print(line, file=log),
             )
             children.callback(server.stop)
             parts[SERVER] = server
@@ -80,8 +80,8 @@ def _wait_until_ready(url: str, parts: dict[str, Child]) -> None:
         if reason and reason != printed:
             say(printed := reason)
         if time.monotonic() > deadline:
-            last_words = parts[SERVER].last_words
-            raise ChildDied(f"not ready after {PATIENCE_SECONDS:.0f} s: {reason}\n{last_words}")
+            last_output = parts[SERVER].last_output
+            raise ChildDied(f"not ready after {PATIENCE_SECONDS:.0f} s: {reason}\n{last_output}")
         time.sleep(0.1)
 
 
@@ -112,4 +112,4 @@ def _live(fleet: Fleet, parts: dict[str, Child], still: bool) -> NoReturn:
 def _require_alive(parts: dict[str, Child]) -> None:
     for name, child in parts.items():
         if child.exit_status is not None:
-            raise ChildDied(f"{name} ended with status {child.exit_status}. Its last words:\n{child.last_words}")
+            raise ChildDied(f"{name} ended with status {child.exit_status}. Its last words:\n{child.last_output}")

@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for judge in chosen:
                 verdicts.append(_is_content(judge, environment))
                 if not verdicts[-1]:
-                    print(stage.last_words(), file=sys.stderr)
+                    print(stage.last_output(), file=sys.stderr)
     asked = len(TOOLS) + len(chosen)
     print(f"{sum(verdicts)} of {asked} judges are content")
     return int(sum(verdicts) < asked)

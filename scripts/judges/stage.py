@@ -71,9 +71,9 @@ class Stage:
         self._wait("healthz")
         return self._head()
 
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         """Return what indexer and API said last, for a judge that was not content."""
-        return f"the indexer:\n{self._indexer.last_words}\nthe API:\n{self._api.last_words}"
+        return f"the indexer:\n{self._indexer.last_output}\nthe API:\n{self._api.last_output}"
 
     # How
 
@@ -103,9 +103,9 @@ class Stage:
         while not _answers(f"http://{HOST}:{self.port}/{path}"):
             for child in (self._indexer, self._api):
                 if child.exit_status is not None:
-                    raise RuntimeError(f"{' '.join(child.command)} ended:\n{child.last_words}")
+                    raise RuntimeError(f"{' '.join(child.command)} ended:\n{child.last_output}")
             if time.monotonic() > deadline:
-                raise RuntimeError(f"/{path} did not answer 200 in {PATIENCE_SECONDS:.0f} s.\n{self.last_words()}")
+                raise RuntimeError(f"/{path} did not answer 200 in {PATIENCE_SECONDS:.0f} s.\n{self.last_output()}")
             time.sleep(0.05)
 
 

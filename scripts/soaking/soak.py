@@ -152,7 +152,7 @@ class Soak:
 
     def _start(self, start: Callable[..., Child]) -> Child:
         self.counts["lives"] += 1
-        return start(heard=self._count_line)
+        return start(on_line=self._count_line)
 
     def _count_line(self, line: str) -> None:
         for words, name in COUNTED_LINES:
@@ -160,8 +160,8 @@ class Soak:
                 self.counts[name] += 1
 
     def _check(self, child: Child) -> None:
-        if "Traceback" in child.last_words:
-            self._failures.append(child.last_words)
+        if "Traceback" in child.last_output:
+            self._failures.append(child.last_output)
 
     # The calm
 
@@ -172,12 +172,12 @@ class Soak:
         deadline = time.monotonic() + PATIENCE
         while "0x" + bytes(scalar(self.live, "SELECT indexed_hash FROM chain")).hex() != life.chain.block()["hash"]:
             if time.monotonic() > deadline:
-                words = "\n--\n".join(child.last_words for child in self.indexers)
+                words = "\n--\n".join(child.last_output for child in self.indexers)
                 raise SystemExit(f"soak: the head was not reached in {PATIENCE:g} s:\n{words}")
             time.sleep(TICK)
         for child in self.indexers:
             if child.exit_status is not None:
-                self._failures.append(f"an indexer ended by itself:\n{child.last_words}")
+                self._failures.append(f"an indexer ended by itself:\n{child.last_output}")
             child.stop()
             self._check(child)
 

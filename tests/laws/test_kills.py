@@ -55,20 +55,20 @@ def die_in_the_midst(happening: Life, environment: dict[str, str], lines: int) -
     indexer = Child(
         [sys.executable, "-m", "indexer", "run"],
         environment=os.environ | environment,
-        heard=lambda line: heard.release() if " INFO " in line or " WARNING " in line else None,
+        on_line=lambda line: heard.release() if " INFO " in line or " WARNING " in line else None,
     )
     try:
         while indexed_hash(environment["DATABASE_URL"]) != happening.chain.block()["hash"]:
-            assert heard.acquire(timeout=60), indexer.last_words
+            assert heard.acquire(timeout=60), indexer.last_output
         for _ in range(1 + lines):
             happening.reorg(happening.random.randint(1, FINALITY // 2))
             happening.go_on(happening.random.randint(1, 3))
-            assert heard.acquire(timeout=60), indexer.last_words
+            assert heard.acquire(timeout=60), indexer.last_output
         time.sleep(happening.random.random() * 0.03)
     finally:
         indexer.kill()
-    assert "Traceback" not in indexer.last_words, indexer.last_words
-    assert " ERROR " not in indexer.last_words, indexer.last_words
+    assert "Traceback" not in indexer.last_output, indexer.last_output
+    assert " ERROR " not in indexer.last_output, indexer.last_output
 
 
 def environment(factory: Factory, database_url: str) -> dict[str, str]:

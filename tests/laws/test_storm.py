@@ -224,7 +224,7 @@ def blow(storm: Storm, world: "World", database_url: str) -> None:
 
 def begin(start: Callable[..., Child], heard: threading.Semaphore, database_url: str) -> Child:
     """Start an indexer, and return when it writes; or after a while, as no provider may be of use."""
-    indexer = start(heard=lambda _: heard.release())
+    indexer = start(on_line=lambda _: heard.release())
     deadline = time.monotonic() + BEGINNING
     while not writes(indexer, database_url) and indexer.exit_status is None and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -245,8 +245,8 @@ def writes(indexer: Child, database_url: str) -> bool:
 
 def check_alive(indexer: Child) -> None:
     """Fails where it ended, but for the reason that a person must mend: no provider takes the key."""
-    assert indexer.exit_status is None or "Set RPC_URLS right" in indexer.last_words, indexer.last_words
-    assert "Traceback" not in indexer.last_words, indexer.last_words
+    assert indexer.exit_status is None or "Set RPC_URLS right" in indexer.last_output, indexer.last_output
+    assert "Traceback" not in indexer.last_output, indexer.last_output
 
 
 def catch_up(world: "World", database_url: str) -> None:

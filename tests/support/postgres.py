@@ -40,7 +40,7 @@ class PostgresServer:
         return self._server.pid
 
     def stop(self) -> None:
-        self._server.stop(asking=signal.SIGINT)  # fast shutdown: does not wait for clients
+        self._server.stop(by=signal.SIGINT)  # fast shutdown: does not wait for clients
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _reachable_programs(self) -> Path:
@@ -89,7 +89,7 @@ class PostgresServer:
             url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
             if _answers(server, url):
                 return server, url
-        raise RuntimeError(f"PostgreSQL did not start:\n{server.last_words}")
+        raise RuntimeError(f"PostgreSQL did not start:\n{server.last_output}")
 
 
 def _installation() -> Path:
@@ -109,7 +109,7 @@ def _answers(server: Child, url: str) -> bool:
             time.sleep(0.02)
         else:
             return True
-    server.stop(asking=signal.SIGINT)
+    server.stop(by=signal.SIGINT)
     return False
 
 

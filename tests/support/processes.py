@@ -26,9 +26,9 @@ def until(condition: Callable[[], Any], what: str, *children: Child) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         for child in children:
-            assert child.exit_status is None, child.last_words
+            assert child.exit_status is None, child.last_output
         if time.monotonic() > deadline:
-            pytest.fail(f"waited in vain for {what}:\n" + "\n--\n".join(child.last_words for child in children))
+            pytest.fail(f"waited in vain for {what}:\n" + "\n--\n".join(child.last_output for child in children))
         time.sleep(0.05)
 
 

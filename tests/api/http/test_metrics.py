@@ -63,7 +63,7 @@ async def test_requests_errors_statements_and_subscriptions_are_counted(new_data
         assert metric(metrics_port, "process_resident_memory_bytes") > 10**7
     finally:
         server.stop()
-    assert "Traceback" not in server.last_words
+    assert "Traceback" not in server.last_output
 
 
 def test_indexer_and_api_in_one_process_tell_theirs_on_one_port(sqlite_url: str) -> None:
@@ -91,7 +91,7 @@ def test_a_metrics_port_that_is_taken_ends_the_api_with_the_way_out(sqlite_url: 
         server = Child(command, environment=os.environ | {"DATABASE_URL": sqlite_url})
         until(lambda: server.exit_status is not None, "its end")
     assert server.exit_status == 2
-    assert f"METRICS_PORT={taken} cannot be listened on" in server.last_words
+    assert f"METRICS_PORT={taken} cannot be listened on" in server.last_output
 
 
 @pytest.mark.parametrize(

@@ -294,7 +294,7 @@ def test_run_follows_the_chain_until_it_is_asked_to_stop(
     devices: Factory, database_url: str, start: Callable[..., Child], certindex: Certindex
 ) -> None:
     follower = start("run", DATABASE_URL=database_url, POLL_INTERVAL="0.05")
-    until(lambda: "backfill finished" in follower.last_words, "the backfill")
+    until(lambda: "backfill finished" in follower.last_output, "the backfill")
     devices.mint(number=4)
     until(lambda: len(tables(database_url)["device"]) == 4, "the new device")
     devices.chain.reorg(1)
@@ -308,7 +308,7 @@ def test_run_follows_the_chain_until_it_is_asked_to_stop(
         assert f"Chain {CHAIN_ID} is being written by {socket.gethostname()}:{follower.pid}:" in refused.err
         assert "Stop that indexer first" in refused.err
     follower.stop()
-    assert (follower.exit_status, "Traceback" in follower.last_words) == (0, False), follower.last_words
+    assert (follower.exit_status, "Traceback" in follower.last_output) == (0, False), follower.last_output
     assert writer(database_url) is None
     assert certindex("rollback", "--to", "1", database_url=database_url).status == 0
 
@@ -317,13 +317,13 @@ def test_a_second_run_stands_by_and_takes_over_from_one_that_was_killed(
     devices: Factory, database_url: str, start: Callable[..., Child]
 ) -> None:
     first = start("run", DATABASE_URL=database_url, POLL_INTERVAL="0.05")
-    until(lambda: "backfill finished" in first.last_words, "the first")
+    until(lambda: "backfill finished" in first.last_output, "the first")
     second = start("run", DATABASE_URL=database_url, POLL_INTERVAL="0.05")
-    until(lambda: "standing by: another indexer writes" in second.last_words, "the second to stand by")
+    until(lambda: "standing by: another indexer writes" in second.last_output, "the second to stand by")
     first.kill()
     devices.mint(number=4)
     until(lambda: len(tables(database_url)["device"]) == 4, "the second to take over")
-    second.stop(asking=signal.SIGINT)
+    second.stop(by=signal.SIGINT)
     assert second.exit_status == 0
 
 
@@ -331,13 +331,13 @@ def test_run_outlives_an_outage_of_its_database(
     devices: Factory, postgres_url: str, start: Callable[..., Child]
 ) -> None:
     follower = start("run", DATABASE_URL=postgres_url, POLL_INTERVAL="0.05")
-    until(lambda: "backfill finished" in follower.last_words, "the backfill")
+    until(lambda: "backfill finished" in follower.last_output, "the backfill")
     with closed(postgres_url):
         devices.mint(number=4)
-        until(lambda: "again in 1.0s: the database failed" in follower.last_words, "two failures")
+        until(lambda: "again in 1.0s: the database failed" in follower.last_output, "two failures")
     until(lambda: len(tables(postgres_url)["device"]) == 4, "the new device")
     follower.stop()
-    assert (follower.exit_status, "Traceback" in follower.last_words) == (0, False), follower.last_words
+    assert (follower.exit_status, "Traceback" in follower.last_output) == (0, False), follower.last_output
 
 
 @contextmanager
@@ -460,15 +460,15 @@ def test_a_node_that_does_not_answer_is_waited_for(anvil: StartAnvil, tmp_path: 
         },
     )
     try:
-        until(lambda: "again in" in waiting.last_words, "the first failure")
-        assert f"http://127.0.0.1:{port}/... did not answer" in waiting.last_words
+        until(lambda: "again in" in waiting.last_output, "the first failure")
+        assert f"http://127.0.0.1:{port}/... did not answer" in waiting.last_output
         anvil(port=port).mine(3)
         until(lambda: waiting.exit_status is not None, "the end")
     finally:
         waiting.stop()
-    assert waiting.exit_status == 0, waiting.last_words
-    assert "synced block=3" in waiting.last_words
-    assert SECRET not in waiting.last_words
+    assert waiting.exit_status == 0, waiting.last_output
+    assert "synced block=3" in waiting.last_output
+    assert SECRET not in waiting.last_output
 
 
 @pytest.mark.parametrize(

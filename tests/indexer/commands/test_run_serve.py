@@ -76,7 +76,7 @@ def service(factory: Factory, database_url: str, rpc_url: str, **environment: st
         yield Service(child, f"http://127.0.0.1:{port}")
     finally:
         child.stop()
-    assert "Traceback" not in child.last_words
+    assert "Traceback" not in child.last_output
 
 
 async def test_what_is_indexed_is_answered_before_the_node_answers(factory: Factory, sqlite_url: str) -> None:
@@ -104,7 +104,7 @@ async def test_an_empty_database_says_why_it_is_not_ready_while_the_node_is_wait
         with service(factory, sqlite_url, proxy.url) as running:
             await running.until(lambda: any("holds no chain yet" in reason for reason in running.reasons()))
             running.child.stop()
-            assert running.child.exit_status == 0, running.child.last_words
+            assert running.child.exit_status == 0, running.child.last_output
 
 
 async def test_a_start_that_is_refused_ends_the_service_too(factory: Factory, sqlite_url: str) -> None:
@@ -114,7 +114,7 @@ async def test_a_start_that_is_refused_ends_the_service_too(factory: Factory, sq
         with service(factory, sqlite_url, proxy.url, CHAIN_ID="31337") as running:
             await running.until(lambda: running.child.exit_status is not None, ends=True)
             assert running.child.exit_status == 1
-            assert "is a node of chain 5, but chain 31337 is wanted" in running.child.last_words
+            assert "is a node of chain 5, but chain 31337 is wanted" in running.child.last_output
 
 
 async def test_a_port_that_is_taken_is_told_with_the_way_out(factory: Factory, sqlite_url: str) -> None:
@@ -123,13 +123,13 @@ async def test_a_port_that_is_taken_is_told_with_the_way_out(factory: Factory, s
         with service(factory, sqlite_url, factory.chain.url, PORT=port) as refused:
             await refused.until(lambda: refused.child.exit_status is not None, ends=True)
             assert refused.child.exit_status == 2
-            assert f"certindex: HOST=127.0.0.1 PORT={port} cannot be listened on" in refused.child.last_words
+            assert f"certindex: HOST=127.0.0.1 PORT={port} cannot be listened on" in refused.child.last_output
 
 
 async def test_where_it_serves_is_told(factory: Factory, sqlite_url: str) -> None:
     with service(factory, sqlite_url, factory.chain.url, PORT="0") as served:
-        await served.until(lambda: "INFO serving http://127.0.0.1:" in served.child.last_words)
-        address = served.child.last_words.split("serving ")[1].split()[0]
+        await served.until(lambda: "INFO serving http://127.0.0.1:" in served.child.last_output)
+        address = served.child.last_output.split("serving ")[1].split()[0]
         answer = await asyncio.to_thread(httpx.post, address, json=COUNT, timeout=30)
         assert answer.status_code in (200, 503)
 

@@ -63,7 +63,7 @@ def test_while_a_step_fails_all_tell_since_when_on_which_block_and_why_and_it_go
         assert metric(port, "certindex_failing_block") == 5
         [why] = labels(port, "certindex_failing")
         assert (why["stopped"], ARCHIVE_ON_FIRE in why["error"]) == ("no", True)
-        assert "a-secret-key" not in json.dumps([told, ready.json(), meta, why]) + indexer.last_words
+        assert "a-secret-key" not in json.dumps([told, ready.json(), meta, why]) + indexer.last_output
 
         provider.do(provider.proxy.injections.clear)
         until(lambda: caught_up(database_url, node), "it to go on", indexer)

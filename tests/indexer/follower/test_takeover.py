@@ -45,18 +45,20 @@ def test_a_suspended_writer_is_replaced_writes_nothing_when_it_wakes_and_takes_o
 
         suspend_in_the_midst_of_a_step(writer, provider, node, database_url)
         until(lambda: caught_up(database_url, node), "the standby to take over", *both.values())
-        assert "took over chain=" in standby.last_words
+        assert "took over chain=" in standby.last_output
         rows = tables(database_url, node)
         os.kill(writer.pid, signal.SIGCONT)
-        until(lambda: writer.last_words.count("standing by") == writer.last_words.count("took over") + 1, "it to wake")
-        assert "Another writer" in writer.last_words
+        until(
+            lambda: writer.last_output.count("standing by") == writer.last_output.count("took over") + 1, "it to wake"
+        )
+        assert "Another writer" in writer.last_output
         assert tables(database_url, node) == rows == clean(new_database, node)
 
         standby.kill()
         provider.do(lambda: random_block(100).mine(node))
         until(lambda: caught_up(database_url, node), "it to take over in its turn", writer)
         assert tables(database_url, node) == clean(new_database, node)
-        assert "Traceback" not in writer.last_words + standby.last_words
+        assert "Traceback" not in writer.last_output + standby.last_output
 
 
 def test_a_dead_writer_is_replaced_within_ten_seconds_by_the_settings_of_the_lease() -> None:
@@ -119,8 +121,8 @@ def says_who_writes(database_url: str, certindex: Certindex, both: dict[int, Chi
     told = certindex("status", database_url=database_url).out
     assert f"  standby    {waiting.name} since " in told
     assert f"  writer     {status(database_url).writer}" in told
-    until(lambda: "standing by: another indexer writes chain" in standby.last_words, "it to log so")
-    assert "standing by" not in writer.last_words
+    until(lambda: "standing by: another indexer writes chain" in standby.last_output, "it to log so")
+    assert "standing by" not in writer.last_output
     with serving(ApiSettings(database_url=database_url)) as address:
         [chain] = httpx.get(f"{address}/readyz").json()["chains"]
     assert (chain["writer"], chain["standbys"]) == (status(database_url).writer, [waiting.name])

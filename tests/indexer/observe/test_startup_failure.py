@@ -48,7 +48,7 @@ def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_o
     node.mine_blocks(4)
     with indexers(sqlite_url, RPC_URLS=f"http://127.0.0.1:{dead}/a-secret-key", METRICS_PORT=str(metrics)) as start:
         indexer = start()
-        until(lambda: "not begun" in indexer.last_words, "the first attempt", indexer)
+        until(lambda: "not begun" in indexer.last_output, "the first attempt", indexer)
         until(lambda: labels(metrics, "certindex_failing"), "the metrics to tell of it", indexer)
         [failing] = labels(metrics, "certindex_failing")
         assert (failing["chain"], failing["stopped"]) == ("unknown", "no")
@@ -57,7 +57,7 @@ def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_o
         assert labels(metrics, "certindex_waiting") == [
             {"chain": "unknown", "untold": "The database holds no chain yet: certindex run or sync begins one"}
         ]
-        assert "readers are not told that a provider is waited for: The database holds no chain" in indexer.last_words
+        assert "readers are not told that a provider is waited for: The database holds no chain" in indexer.last_output
         assert metric(metrics, "certindex_writing") == 0
         assert samples(metrics, "certindex_head_block") == samples(metrics, "certindex_indexed_block") == {}
         assert sum(samples(metrics, "certindex_rpc_errors_total").values()) >= 1

@@ -33,7 +33,7 @@ def test_every_line_of_the_indexer_is_json_with_the_fields_of_its_event_and_with
     for seed in range(6):
         random_block(seed).mine(node)
     with Provider(of_fake(node)) as provider, indexers(sqlite_url, LOG_FORMAT="json", RPC_URLS=provider.url) as start:
-        indexer = start(heard=lines.append)
+        indexer = start(on_line=lines.append)
         until(lambda: caught_up(sqlite_url, node), "the first index", indexer)
         provider.proxy.inject(archive_on_fire)
         provider.do(lambda: random_block(7).mine(node))
@@ -63,7 +63,7 @@ def test_lines_for_people_have_the_same_fields(sqlite_url: str) -> None:
     node, lines = FakeNode(finality=2), Lines()
     node.mine_blocks(5)
     with Provider(of_fake(node)) as provider, indexers(sqlite_url, RPC_URLS=provider.url) as start:
-        until(lambda: caught_up(sqlite_url, node), "the index", start(heard=lines.append))
+        until(lambda: caught_up(sqlite_url, node), "the index", start(on_line=lines.append))
     assert any(" INFO indexed blocks=0..3 events=0 facts=0 head=5 elapsed=" in line for line in lines), lines
 
 
@@ -81,7 +81,7 @@ def test_every_line_of_the_api_is_json_also_those_of_its_server(sqlite_url: str)
     History(sqlite_url).close()
     lines = Lines()
     command = [sys.executable, "-m", "api", "--port", "0", "--database-url", sqlite_url]
-    server = Child(command, heard=lines.append, environment=os.environ | {"LOG_FORMAT": "json"})
+    server = Child(command, on_line=lines.append, environment=os.environ | {"LOG_FORMAT": "json"})
     try:
         until(lambda: lines, "the address", server)
         serving = json.loads(lines[0])

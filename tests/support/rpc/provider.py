@@ -58,9 +58,9 @@ def indexers(database_url: str, **settings: str) -> Iterator[Callable[..., Child
         "VERIFY": "off",
     }
 
-    def start(*options: str, heard: Callable[[str], None] = lambda line: None, **more: str) -> Child:
+    def start(*options: str, on_line: Callable[[str], None] = lambda line: None, **more: str) -> Child:
         command = [sys.executable, "-m", "indexer", "run", *options]
-        started.append(Child(command, heard=heard, environment=os.environ | common | settings | more))
+        started.append(Child(command, on_line=on_line, environment=os.environ | common | settings | more))
         return started[-1]
 
     try:
