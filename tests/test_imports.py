@@ -1,4 +1,7 @@
-"""Imports point one way: schema <- indexer, schema <- api; and each foreign library has its place."""
+"""Imports point one way: between the packages, between the rooms of a package, and from one module to another.
+
+Each foreign library has its place.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -15,6 +18,16 @@ FORBIDDEN = {
     "indexer": {"api", "scripts", "tests"},
     "api": {"indexer", "scripts", "tests"},
 }
+# package -> its rooms from the top down: a room imports its own modules and those of the rooms below it
+ROOMS = {
+    "api": ("http", "answering", "graphql", "audit", "reading", "queries"),
+}
+LEAVES = {"api.settings"}
+"""Modules outside the rooms that every room may import."""
+
+CIRCLES_IN = ("api.graphql.types.",)
+"""The types of a schema refer to each other: a device has its grants, and a grant its device."""
+
 # library or name -> the only places that may import it
 AT_HOME = {
     "aiohttp": ("indexer/rpc",),
@@ -39,6 +52,30 @@ def test_imports_point_one_way(package: str) -> None:
         if name.split(".")[0] in FORBIDDEN[package]
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_those_below_them(package: str) -> None:
+    rooms = {f"{package}.{room}": rank for rank, room in enumerate(ROOMS[package])}
+    wrong = [
+        f"{module} imports {name}"
+        for module, names in graph(package).items()
+        for name in names
+        if (upper := room_of(module)) in rooms and (rooms.get(room_of(name), -1) < rooms[upper]) and name not in LEAVES
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", PRODUCT)
+def test_no_modules_import_each_other(package: str) -> None:
+    imports = graph(package)
+    reachable = {module: reached_from(module, imports) for module in imports}
+    circles = {
+        module: sorted(other for other in reachable[module] if module in reachable[other])
+        for module in imports
+        if module in reachable[module] and not module.startswith(CIRCLES_IN)
+    }
+    assert circles == {}
 
 
 @pytest.mark.parametrize("library", AT_HOME)
@@ -78,6 +115,38 @@ def test_no_test_imports_another_test() -> None:
 )
 def test_every_way_to_import_is_seen(source: str, names: set[str]) -> None:
     assert {name for name, _ in imported(source)} == names
+
+
+def graph(package: str) -> dict[str, set[str]]:
+    """Returns the modules of a package, each with the modules of the package that it imports."""
+    paths = {
+        ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (REPOSITORY / package).rglob("*.py")
+    }
+    return {
+        module: {name for name, _ in imported(path.read_text()) if name in paths and name != module} - parents(module)
+        for module, path in paths.items()
+    }
+
+
+def parents(module: str) -> set[str]:
+    """Returns the packages that hold a module."""
+    parts = module.split(".")
+    return {".".join(parts[:length]) for length in range(1, len(parts))}
+
+
+def room_of(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def reached_from(module: str, imports: dict[str, set[str]]) -> set[str]:
+    """Returns the modules that a module imports, directly or through others."""
+    reached, waiting = set[str](), [module]
+    while waiting:
+        for name in imports[waiting.pop()] - reached:
+            reached.add(name)
+            waiting.append(name)
+    return reached
 
 
 def imported(source: str) -> Iterator[tuple[str, int]]:
