@@ -1,8 +1,8 @@
-"""Measures the indexer and the API on a synthetic chain over real HTTP, beside an ordinary indexer in the same run.
+"""Measures the indexer and the API on a synthetic chain over real HTTP, and a naive indexer in the same run.
 
-Prints a table; writes it with all figures as JSON and a plot into .bench/results/. Chains are told once and kept in
-.bench/chains/. Read the ratios: how fast the machine is, and what else it does, is in every figure. Without options it
-takes a quarter of an hour, with --quick a third of that, with --long an hour.
+Prints a table, and writes it to .bench/results/ together with all figures as JSON and a plot. Chains are generated once
+and kept in .bench/chains/. Compare ratios: the absolute figures depend on the machine and on what else it runs. Without
+options the benchmark takes 15 minutes, with --quick 5, with --long an hour.
 """
 
 import argparse
@@ -36,20 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _write(place: Path, results: Results) -> None:
+def _write(folder: Path, results: Results) -> None:
     text = table(results)
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "bench.json").write_bytes(msgspec.json.format(msgspec.json.encode(results)))
-    (place / "bench.txt").write_text(text + "\n", encoding="utf-8")
-    (place / "bench.svg").write_text(plot(results), encoding="utf-8")
-    print(f"\n{text}\n\nwritten: {', '.join(str(place / f'bench.{end}') for end in ('json', 'txt', 'svg'))}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_bytes(msgspec.json.format(msgspec.json.encode(results)))
+    (folder / "bench.txt").write_text(text + "\n", encoding="utf-8")
+    (folder / "bench.svg").write_text(plot(results), encoding="utf-8")
+    print(f"\n{text}\n\nwritten: {', '.join(str(folder / f'bench.{end}') for end in ('json', 'txt', 'svg'))}")
 
 
 def _scale(options: argparse.Namespace) -> Scale:
     scale: Scale = QUICK if options.quick else LONG if options.long else USUAL
-    changed = {name: getattr(options, name) for name in ("events", "blocks", "naive_events", "devices", "seconds")}
-    known = {name: value for name, value in changed.items() if value is not None}
-    return msgspec.structs.replace(scale, **known)
+    overrides = {name: getattr(options, name) for name in ("events", "blocks", "naive_events", "devices", "seconds")}
+    return msgspec.structs.replace(scale, **{name: value for name, value in overrides.items() if value is not None})
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -71,22 +70,22 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--events", type=_positive, help=f"events of the chain (default {USUAL.events:,})")
     parser.add_argument("--blocks", type=_positive, help=f"blocks of the chain (default {USUAL.blocks:,})")
     parser.add_argument(
-        "--naive-events", type=_positive, help=f"events for the ordinary indexer (default {USUAL.naive_events:,})"
+        "--naive-events", type=_positive, help=f"events for the naive indexer (default {USUAL.naive_events:,})"
     )
     parser.add_argument(
-        "--devices", type=_numbers, help="devices of the databases that the API is asked about, as 10000,100000"
+        "--devices", type=_numbers, help="devices in the databases that the API serves, for example 10000,100000"
     )
-    parser.add_argument("--seconds", type=float, help=f"load of each question (default {USUAL.seconds:g})")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where chains are kept and results are written")
+    parser.add_argument("--seconds", type=float, help=f"seconds of load for each query (default {USUAL.seconds:g})")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where chains and results are written")
     return parser.parse_args(arguments)
 
 
-def _among(known: Sequence[str]) -> Callable[[str], list[str]]:
+def _among(names: Sequence[str]) -> Callable[[str], list[str]]:
     def read(text: str) -> list[str]:
-        names = text.split(",")
-        if not set(names) <= set(known):
-            raise argparse.ArgumentTypeError(f"{text!r} names others than {', '.join(known)}")
-        return names
+        chosen = text.split(",")
+        if not set(chosen) <= set(names):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a list of some of {', '.join(names)}")
+        return chosen
 
     return read
 
@@ -97,7 +96,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""The databases that the benchmark fills: a SQLite file, and PostgreSQL with its usual care for durability."""
+"""The databases that the benchmark fills: a SQLite file, and PostgreSQL with its default durability."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ KINDS = ("sqlite", "postgresql")
 
 
 class Databases:
-    """Makes empty databases of one kind. Use it by `with`; what it made is gone afterwards."""
+    """Makes empty databases of one kind. A context manager: the databases and the server end with the block."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
@@ -39,7 +39,7 @@ class Databases:
 
     @contextmanager
     def new(self) -> Iterator[str]:
-        """Gives the URL of an empty database, dropped at the end of the block."""
+        """Yields the URL of an empty database, which is dropped at the end of the block."""
         name = f"certindex_bench_{secrets.token_hex(4)}"
         if self.kind == "sqlite":
             yield f"sqlite:///{self._folder / name}.db"
@@ -52,30 +52,30 @@ class Databases:
             server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
     def server_cpu_seconds(self) -> float:
-        """Returns the CPU that the database server has taken so far; 0 where it is SQLite, or not ours to look at."""
+        """Returns the CPU seconds that the database server has used; 0 for SQLite and for a server we did not start."""
         if self._server_pid is None or not Path("/proc").exists():
             return 0.0
-        return _cpu_of_family(self._server_pid)
+        return _cpu_of_process_tree(self._server_pid)
 
 
 def size(url: str) -> int:
-    """Returns the bytes that a database takes."""
+    """Returns the size of a database in bytes."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return sum(Path(f"{parsed.database}{end}").stat().st_size for end in ("",))
+        return Path(str(parsed.database)).stat().st_size
     with psycopg.connect(plain_url(url)) as connection:
-        found = connection.execute("SELECT pg_database_size(current_database())").fetchone()
-    return 0 if found is None else int(found[0])
+        row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+    return 0 if row is None else int(row[0])
 
 
-def _cpu_of_family(pid: int) -> float:
-    """Returns CPU seconds of a process, of its children, and of those that have ended."""
+def _cpu_of_process_tree(pid: int) -> float:
+    """Returns the CPU seconds of a process and its children, including children that have ended."""
     total = 0
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = status.read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # gone meanwhile
+            continue  # the process has ended
         own, ended = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
         if int(status.parent.name) == pid:
             total += own + ended

@@ -1,11 +1,11 @@
-"""Events as logs, written as the hex of JSON-RPC. Faster than eth-abi, which the tests compare it with."""
+"""Encodes events as JSON-RPC logs. Faster than eth-abi, with which the tests compare it."""
 
 from functools import lru_cache
 
 from schema.abi.keccak import keccak256
 from schema.abi.signature import EventSignature
 from schema.profile.model import load_profile
-from scripts.benchmark.story import Emitted
+from scripts.benchmark.events import Emitted
 
 EVENTS: dict[str, EventSignature] = {rule.event.name: rule.event for rule in load_profile("device-certificate").rules}
 BLOOM_BITS = 2048

@@ -1,4 +1,4 @@
-"""A database of very many devices, written by the indexer's own store, without a node in between."""
+"""Fills a database with many devices through the indexer's store, without a node."""
 
 from collections.abc import Iterator
 from hashlib import sha3_256
@@ -19,16 +19,16 @@ from schema.tables.database import connect, migrate
 from schema.tables.values import position
 from schema.vocabulary import VerificationLevel
 from scripts.benchmark.encoding import encode
+from scripts.benchmark.events import BEGAN, Transaction, generate_fleet
 from scripts.benchmark.naive import PROFILE, WATCHED
 from scripts.benchmark.recording import CHAIN_ID
-from scripts.benchmark.story import BEGAN, Transaction, tell_fleet
 
 EVENTS_A_BLOCK = 100
 BLOCKS_A_BATCH = 100
 
 
 def write_fleet(database_url: str, devices: int) -> int:
-    """Fills an empty database with so many devices, indexes included; returns the number of events."""
+    """Fills an empty database with this many devices and builds the indexes. Returns the number of events."""
     engine = connect(database_url)
     migrate(engine)
     with engine.begin() as connection:
@@ -51,7 +51,7 @@ def index_batch(store: Store, interpretation: Interpretation, batch: Batch, head
 
 
 def _write(store: Store, interpretation: Interpretation, devices: int) -> int:
-    blocks = _blocks(tell_fleet(devices))
+    blocks = _blocks(generate_fleet(devices))
     events = 0
     while batch := list(islice(blocks, BLOCKS_A_BATCH)):
         last = batch[-1].header
@@ -62,17 +62,17 @@ def _write(store: Store, interpretation: Interpretation, devices: int) -> int:
     return events
 
 
-def _blocks(story: Iterator[Transaction]) -> Iterator[BlockLogs]:
+def _blocks(transactions: Iterator[Transaction]) -> Iterator[BlockLogs]:
     number, time, parent = 0, BEGAN, bytes(32)
-    waiting: list[Transaction] = []
-    for transaction in story:
-        waiting.append(transaction)
-        if sum(len(one.events) for one in waiting) >= EVENTS_A_BLOCK:
-            time = max(time + 1, waiting[-1].time)
-            yield (block := _block(number, time, parent, waiting))
-            number, parent, waiting = number + 1, block.header.hash, []
-    if waiting:
-        yield _block(number, max(time + 1, waiting[-1].time), parent, waiting)
+    pending: list[Transaction] = []
+    for transaction in transactions:
+        pending.append(transaction)
+        if sum(len(each.events) for each in pending) >= EVENTS_A_BLOCK:
+            time = max(time + 1, pending[-1].time)
+            yield (block := _block(number, time, parent, pending))
+            number, parent, pending = number + 1, block.header.hash, []
+    if pending:
+        yield _block(number, max(time + 1, pending[-1].time), parent, pending)
 
 
 def _block(number: int, time: int, parent: bytes, transactions: list[Transaction]) -> BlockLogs:

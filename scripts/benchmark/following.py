@@ -1,15 +1,15 @@
-"""Following: how soon a new block is in the API's answers, and how soon a reorg is."""
+"""Measures how soon the API returns a new block, and how soon it returns the new branch after a reorg."""
 
 import asyncio
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
-from scripts.benchmark.asking import Wire
+from scripts.benchmark.connection import Connection
 from scripts.benchmark.runs import environment
 from scripts.benchmark.serving import api
 from scripts.processes import Child
@@ -17,13 +17,14 @@ from scripts.processes import Child
 NEWEST = b'{"query":"{ _meta { chains { indexed { number hash } } } }"}'
 POLL_SECONDS = 0.05
 PAUSE_SECONDS = 0.12
-"""Between two new blocks: prime to the poll, so that blocks come at any moment of it."""
+"""Between two new blocks. No multiple of the poll interval, so that blocks arrive at every phase of it."""
 PATIENCE_SECONDS = 300.0
 
 
 class Followed(msgspec.Struct):
-    """`blocks` new ones, one by one. Seconds until the API answered at each: from its arrival at the node, and from
-    the poll of the indexer that saw it.
+    """Latencies of `blocks` new blocks, in seconds until the API returned them.
+
+    `arrival` counts from when the node had the block, `poll` from the indexer's poll that saw it.
     """
 
     database: str
@@ -36,7 +37,7 @@ class Followed(msgspec.Struct):
 
 
 class Reorganized(msgspec.Struct):
-    """A fork of `depth` blocks: seconds until the API answered at the head of the other branch."""
+    """A reorg of `depth` blocks: seconds until the API returned the head of the new branch."""
 
     database: str
     depth: int
@@ -45,10 +46,11 @@ class Reorganized(msgspec.Struct):
 
 @contextmanager
 def follower(rpc_url: str, database_url: str) -> Iterator[str]:
-    """Runs `certindex run` and `certindex-api` on a chain; gives the API's URL."""
+    """Runs `certindex run` and `certindex-api` on a chain; yields the URL of the API."""
     settings = {"POLL_INTERVAL": str(POLL_SECONDS), "VERIFY": "off"}
-    known: Mapping[str, str] = {**environment(rpc_url, database_url), **settings}
-    child = Child([sys.executable, "-m", "indexer", "run"], environment=known)
+    child = Child(
+        [sys.executable, "-m", "indexer", "run"], environment={**environment(rpc_url, database_url), **settings}
+    )
     try:
         with api(database_url, compiled=True, cached=True) as url:
             yield url
@@ -59,14 +61,14 @@ def follower(rpc_url: str, database_url: str) -> Iterator[str]:
 def follow(
     rpc_url: str, api_url: str, database: str, *, first: int, blocks: int, depths: Sequence[int]
 ) -> tuple[Followed, list[Reorganized]]:
-    """Adds blocks one by one, then forks of these depths. Block `first` is indexed already or about to be."""
+    """Adds blocks one by one after block `first`, which is indexed, then reorgs of these depths."""
     return asyncio.run(_follow(rpc_url, api_url, database, first, blocks, depths))
 
 
 async def _follow(
     rpc_url: str, api_url: str, database: str, first: int, blocks: int, depths: Sequence[int]
 ) -> tuple[Followed, list[Reorganized]]:
-    node, served = Wire(rpc_url), Wire(api_url)
+    node, served = Connection(rpc_url), Connection(api_url)
     try:
         await _until(served, lambda block: block["number"] == str(first))
         arrivals, polls = [], []
@@ -76,7 +78,7 @@ async def _follow(
             await _until(served, lambda block, number=number: block["number"] == str(number))
             answered = time.time()
             arrivals.append(answered - arrived)
-            polls.append(answered - await node.call("bench_told", number))
+            polls.append(answered - await node.call("bench_announced", number))
             await asyncio.sleep(PAUSE_SECONDS)
         followed = Followed(database, blocks, POLL_SECONDS, *_percentiles(arrivals), *_percentiles(polls))
         reorgs = []
@@ -91,12 +93,12 @@ async def _follow(
     return followed, reorgs
 
 
-async def _until(served: Wire, is_it: Any) -> None:
-    """Asks the API again and again until its newest block is the one."""
+async def _until(served: Connection, condition: Any) -> None:
+    """Queries the API until its newest block fulfills the condition."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             chains = msgspec.json.decode(await served.post(NEWEST))["data"]["_meta"]["chains"]
-            if chains and chains[0]["indexed"] and is_it(chains[0]["indexed"]):
+            if chains and chains[0]["indexed"] and condition(chains[0]["indexed"]):
                 return
             await asyncio.sleep(0.001)
 

@@ -1,4 +1,4 @@
-"""A load on an HTTP server: so many connections, each with one request under way, in as little CPU as Python allows."""
+"""A load generator for an HTTP server: several connections, each with one request under way, at little CPU."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 120.0
 
 
 class Load(msgspec.Struct):
-    """What a server bore. Seconds from the request to the last byte of its answer, at the median and at 99 of 100."""
+    """Throughput and latency. `p50` and `p99`: seconds from the request to the last byte of the response."""
 
     requests: int
     requests_a_second: float
@@ -23,7 +23,7 @@ class Load(msgspec.Struct):
 
 
 def load(url: str, bodies: Sequence[bytes], *, seconds: float, connections: int) -> Load:
-    """Sends the bodies round and round for a while. Raises ConnectionError for an answer that is not 200, or errs."""
+    """Sends the bodies in turn for this long. Raises ConnectionError for any status but 200 and for GraphQL errors."""
     return asyncio.run(_load(url, bodies, seconds, connections))
 
 
@@ -34,7 +34,7 @@ async def _load(url: str, bodies: Sequence[bytes], seconds: float, connections: 
     loop = asyncio.get_running_loop()
     clients = [(await loop.create_connection(lambda: Client(requests), host, port))[1] for _ in range(connections)]
     try:
-        await _until(clients, lambda: all(client.took for client in clients))  # all are warm
+        await _until(clients, lambda: all(client.took for client in clients))  # every connection has been answered once
         for client in clients:
             client.took.clear()
         began = time.perf_counter()
@@ -49,9 +49,9 @@ async def _load(url: str, bodies: Sequence[bytes], seconds: float, connections: 
     return Load(len(took), len(took) / elapsed, took[len(took) // 2], took[len(took) * 99 // 100], longest)
 
 
-async def _until(clients: Sequence["Client"], is_it: Callable[[], bool]) -> None:
+async def _until(clients: Sequence["Client"], condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not is_it():
+        while not condition():
             for client in clients:
                 if client.failed is not None:
                     raise ConnectionError(client.failed)
@@ -67,7 +67,7 @@ def _request(host: str, path: str, body: bytes) -> bytes:
 
 
 class Client(asyncio.Protocol):
-    """One connection: the next request goes out when an answer is whole. `failed` is what went wrong."""
+    """One connection. It sends the next request when a response is complete. `failed` is the error, if any."""
 
     def __init__(self, requests: Iterator[bytes]) -> None:
         self.took: list[float] = []

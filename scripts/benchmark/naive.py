@@ -1,7 +1,7 @@
-"""An ordinary indexer to compare with: web3.py's get_logs and process_log, and session.add for every row.
+"""A naive indexer to compare with: web3.py's get_logs and process_log, and session.add for every row.
 
-It asks for logs by ranges of 1,000 blocks and for the header of every block that has any, checks nothing, folds facts
-by our own fold, so that it ends with the same rows, and builds the indexes last. It is naive in every other way.
+It requests logs in ranges of 1,000 blocks and the header of each block that has any, and checks nothing. It uses our
+fold, so that it ends with the same rows, and builds the indexes last.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ ATTRIBUTES = {
 
 
 def index(rpc_url: str, database_url: str) -> int:
-    """Indexes the whole chain into an empty database; returns the number of events."""
+    """Indexes the whole chain into an empty database. Returns the number of events."""
     engine = connect(database_url)
     migrate(engine)
     with engine.begin() as connection:
@@ -138,7 +138,7 @@ def _models(table: str, rows: Sequence[Any]) -> Iterator[SQLModel]:
 
 
 def _plain(table: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Returns values as a model takes them: numbers where the fold's rows have their bytes."""
+    """Returns values as a model takes them: numbers instead of the bytes in the fold's rows."""
     columns = MODELS[table].__table__.c  # type: ignore[attr-defined]  # SQLModel declares it on tables only
     return {
         key: int.from_bytes(value, "big") if isinstance(value, bytes) and _is_number(columns, key) else value

@@ -1,7 +1,7 @@
 """A node that serves a recorded chain over HTTP: python -m scripts.benchmark.node FOLDER --events 200000.
 
-Answers are slices of files, so that the node is not what limits the indexer; its own ceiling is measured too. Besides
-Ethereum's methods it knows `bench_set`, `bench_reorg`, `bench_counts` and `bench_told`, for the benchmark to direct it.
+Responses are slices of files, so that the node does not limit the indexer; its own maximum is measured too. Besides
+Ethereum's methods it has `bench_set`, `bench_reorg`, `bench_counts` and `bench_announced`, which the benchmark calls.
 """
 
 import argparse
@@ -19,13 +19,13 @@ import msgspec
 from scripts.benchmark.recording import CHAIN_ID, Recording, Shape, record
 
 HOST = "127.0.0.1"
-BLOCK_CAP_TEXT = "You can make eth_getLogs requests with up to a {cap:,} block range. Based on your parameters, this block range should work: [{first}, {last}]"  # noqa: E501  # Alchemy's words
+BLOCK_CAP_TEXT = "You can make eth_getLogs requests with up to a {cap:,} block range. Based on your parameters, this block range should work: [{first}, {last}]"  # noqa: E501  # as Alchemy writes it
 RESULT_CAP_TEXT = "query returned more than {cap} results. Try with this block range [{first}, {last}]."
 INVALID_PARAMS, LIMIT_EXCEEDED, METHOD_NOT_FOUND = -32602, -32005, -32601
 
 
 class Refusal(Exception):
-    """An error of JSON-RPC: its code and its words."""
+    """A JSON-RPC error: its code and its message."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class Request(msgspec.Struct):
 
 
 class Conditions(msgspec.Struct):
-    """What kind of provider it is. `latency` in seconds; caps in blocks and logs a request; 0 is none."""
+    """How the provider behaves: `latency` in seconds, caps in blocks and logs a request; 0 means no cap."""
 
     head: int
     finality: int = 64
@@ -57,7 +57,7 @@ class Block(msgspec.Struct):
 
 
 class Node:
-    """Answers requests from a recording; the blocks of a fork lie over it."""
+    """Answers requests from a recording; the blocks of a fork replace recorded ones."""
 
     def __init__(self, chain: Recording, conditions: Conditions) -> None:
         self.chain = chain
@@ -66,8 +66,8 @@ class Node:
         self.forks = 0
         self.counts: dict[str, int] = {}
         self.bytes = 0
-        self.told: dict[int, float] = {}
-        """When the block was first told as the head, by the system's clock."""
+        self.announced: dict[int, float] = {}
+        """When each block was first returned as the latest one, by the system's clock."""
 
     def answer(self, body: bytes) -> bytes:
         """Returns the answer to one request, or to a batch."""
@@ -105,7 +105,7 @@ class Node:
     def block(self, tag: str, full: bool = False) -> bytes:
         number = self._number(tag)
         if tag == "latest":
-            self.told.setdefault(number, time.time())
+            self.announced.setdefault(number, time.time())
         return self._header(number) if number <= self.conditions.head else b"null"
 
     def block_by_hash(self, hash: str, full: bool = False) -> bytes:
@@ -159,15 +159,15 @@ class Node:
     def _check_caps(self, first: int, last: int) -> None:
         cap = self.conditions.block_cap
         if cap and last - first + 1 > cap:
-            words = BLOCK_CAP_TEXT.format(cap=cap, first=hex(first), last=hex(first + cap - 1))
-            raise Refusal(INVALID_PARAMS, words)
+            message = BLOCK_CAP_TEXT.format(cap=cap, first=hex(first), last=hex(first + cap - 1))
+            raise Refusal(INVALID_PARAMS, message)
         cap = self.conditions.result_cap
         places = self.chain.index.logs
         a_log = max(places[-1] // max(self.chain.index.events, 1), 1)
         if cap and last > first and (places[min(last, self.chain.head) + 1] - places[first]) // a_log > cap:
             middle = (first + last) // 2
-            words = RESULT_CAP_TEXT.format(cap=cap, first=hex(first), last=hex(middle))
-            raise Refusal(LIMIT_EXCEEDED, words)
+            message = RESULT_CAP_TEXT.format(cap=cap, first=hex(first), last=hex(middle))
+            raise Refusal(LIMIT_EXCEEDED, message)
 
     # For the benchmark
 
@@ -195,19 +195,19 @@ class Node:
             parent = new
         self.fork |= blocks
         self.conditions.head = head + 1
-        self.told.clear()
+        self.announced.clear()
         return b'"0x%s"' % parent.encode()
 
     def take_counts(self) -> bytes:
-        """Returns requests by method and bytes sent since they were last taken."""
+        """Returns the requests by method and the bytes sent since the last call."""
         counts = {method: count for method, count in self.counts.items() if method in ETHEREUM}
-        found = msgspec.json.encode({"requests": counts, "bytes": self.bytes})
+        counted = msgspec.json.encode({"requests": counts, "bytes": self.bytes})
         self.counts, self.bytes = {}, 0
-        return found
+        return counted
 
-    def told_at(self, number: int) -> bytes:
-        """Returns when the block was first told as the head; null where nobody has asked yet."""
-        return msgspec.json.encode(self.told.get(number))
+    def announced_at(self, number: int) -> bytes:
+        """Returns when the block was first returned as the latest one; null if that has not happened yet."""
+        return msgspec.json.encode(self.announced.get(number))
 
     def _hash(self, number: int) -> str:
         return self.fork[number].hash if number in self.fork else self.chain.hash(number)
@@ -226,12 +226,12 @@ METHODS = ETHEREUM | {
     "bench_set": Node.set,
     "bench_reorg": Node.reorg,
     "bench_counts": Node.take_counts,
-    "bench_told": Node.told_at,
+    "bench_announced": Node.announced_at,
 }
 
 
 class Connection(asyncio.Protocol):
-    """HTTP/1.1 with keep-alive, as much of it as clients of JSON-RPC need."""
+    """The part of HTTP/1.1 with keep-alive that JSON-RPC clients need."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -261,7 +261,7 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(node: Node) -> None:
-    """Serves until it is ended; prints the URL when it can be asked."""
+    """Serves until the process ends; prints the URL when the node accepts requests."""
     server = await asyncio.get_running_loop().create_server(lambda: Connection(node), HOST, 0)
     port = server.sockets[0].getsockname()[1]
     print(f"http://{HOST}:{port}", flush=True)

@@ -6,7 +6,7 @@ from scripts.benchmark.report import name
 from scripts.benchmark.runs import Backfill
 from scripts.benchmark.sections import Results
 
-COLOURS = ("#3366cc", "#dc3912", "#ff9900", "#109618", "#990099", "#0099c6", "#dd4477", "#66aa00")
+COLORS = ("#3366cc", "#dc3912", "#ff9900", "#109618", "#990099", "#0099c6", "#dd4477", "#66aa00")
 WIDTH, HEIGHT, LEFT, TOP = 900, 560, 70, 40
 PLOT_WIDTH, PLOT_HEIGHT = 560, 460
 
@@ -23,12 +23,12 @@ def plot(results: Results) -> str:
     ]
     parts += _axes(seconds, events)
     for number, run in enumerate(runs):
-        colour = COLOURS[number % len(COLOURS)]
+        color = COLORS[number % len(COLORS)]
         y = TOP + 20 * number + 12
         parts.append(
-            f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{_line(run, seconds, events)}"/>'
+            f'<polyline fill="none" stroke="{color}" stroke-width="2" points="{_line(run, seconds, events)}"/>'
         )
-        parts.append(f'<rect x="{LEFT + PLOT_WIDTH + 20}" y="{y - 10}" width="12" height="12" fill="{colour}"/>')
+        parts.append(f'<rect x="{LEFT + PLOT_WIDTH + 20}" y="{y - 10}" width="12" height="12" fill="{color}"/>')
         parts.append(f'<text x="{LEFT + PLOT_WIDTH + 38}" y="{y}">{name(run)}: {run.rate:,.0f}/s</text>')
     return "\n".join([*parts, "</svg>\n"])
 
@@ -45,8 +45,8 @@ def _axes(seconds: float, events: int) -> Iterator[str]:
 def _line(run: Backfill, seconds: float, events: int) -> str:
     total = 0
     points = [f"{LEFT},{TOP + PLOT_HEIGHT}"]
-    for at, added in run.measured.steps:
+    for seconds_since_start, added in run.measured.steps:
         total += added
-        x = LEFT + PLOT_WIDTH * at / seconds
+        x = LEFT + PLOT_WIDTH * seconds_since_start / seconds
         points.append(f"{x:.1f},{TOP + PLOT_HEIGHT - PLOT_HEIGHT * total / events:.1f}")
     return " ".join(points)

@@ -1,6 +1,6 @@
-"""The synthetic chain on disk: its headers and logs as JSON-RPC answers hold them, ready to be sent.
+"""The synthetic chain on disk: its headers and logs, encoded as in JSON-RPC responses.
 
-A chain is told once into `.bench/` and then only read; the logs of consecutive blocks lie side by side, so that any
+A chain is written once into `.bench/` and then only read. The logs of consecutive blocks are adjacent, so that any
 range of blocks is one slice of the file.
 """
 
@@ -15,24 +15,24 @@ from pathlib import Path
 import msgspec
 
 from scripts.benchmark.encoding import bloom_bits, encode
-from scripts.benchmark.story import BEGAN, Transaction, tell
+from scripts.benchmark.events import BEGAN, Transaction, generate
 
 CONTRACT = "5fbdb2315678afecb367f032d93f642f64180aa3"
 CHAIN_ID = 424_242
 EDITION = 1
-"""To be raised when the story or its encoding changes: chains told before are told again."""
+"""Raise this number when the events or their encoding change: chains of earlier editions are not used any more."""
 SPARSE_STRIDE = 20
 
 
 class Shape(StrEnum):
-    """Events in every block, or all of them in one block of twenty."""
+    """DENSE has events in every block, SPARSE in one block of twenty."""
 
     DENSE = "dense"
     SPARSE = "sparse"
 
 
 class Index(msgspec.Struct):
-    """Where each block's header and logs begin in their files, one place more than there are blocks; and the hashes."""
+    """Offsets of each block's header and logs in their files, then the end of each file; and the block hashes."""
 
     headers: list[int]
     logs: list[int]
@@ -41,7 +41,7 @@ class Index(msgspec.Struct):
 
 
 class Recording:
-    """A chain that was told: blocks 0 to `head`."""
+    """A recorded chain: blocks 0 to `head`."""
 
     def __init__(self, folder: Path) -> None:
         self.index = msgspec.msgpack.decode((folder / "index").read_bytes(), type=Index)
@@ -60,36 +60,36 @@ class Recording:
         return self._headers[self.index.headers[number] : self.index.headers[number + 1]]
 
     def logs(self, first: int, last: int) -> bytes:
-        """Returns the logs of blocks first to last, both included, each followed by a comma."""
+        """Returns the logs of blocks `first` to `last`, inclusive, each followed by a comma."""
         return self._logs[self.index.logs[first] : self.index.logs[last + 1]]
 
 
 def record(folder: Path, *, events: int, blocks: int, shape: Shape = Shape.DENSE, seed: int = 1) -> Recording:
-    """Returns the chain of so many events in so many blocks after block 0; tells it first where it is not there."""
-    place = folder / f"{events}-events-{blocks}-blocks-{shape}-{seed}-edition-{EDITION}"
-    if not place.exists():
-        unfinished = place.with_suffix(".unfinished")
+    """Returns the chain with this many events in this many blocks after block 0, and writes it if it is missing."""
+    target = folder / f"{events}-events-{blocks}-blocks-{shape}-{seed}-edition-{EDITION}"
+    if not target.exists():
+        unfinished = target.with_suffix(".unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        _write(unfinished, _blocks(tell(events, seed), events, blocks, shape))
-        unfinished.rename(place)
-    return Recording(place)
+        _write(unfinished, _blocks(generate(events, seed), events, blocks, shape))
+        unfinished.rename(target)
+    return Recording(target)
 
 
 def _blocks(
-    story: Iterator[Transaction], events: int, blocks: int, shape: Shape
+    source: Iterator[Transaction], events: int, blocks: int, shape: Shape
 ) -> Iterator[tuple[int, list[Transaction]]]:
-    """Yields each block's time and transactions: as many events by each block as make its share of all."""
+    """Yields each block's time and transactions. Events are spread evenly over the blocks that may hold any."""
     yield BEGAN, []
-    time, told = BEGAN, 0
+    time, emitted = BEGAN, 0
     for number in range(1, blocks + 1):
-        found: list[Transaction] = []
-        loud = shape is Shape.DENSE or number % SPARSE_STRIDE == 0 or number == blocks
-        while loud and told < events * number // blocks:
-            found.append(next(story))
-            told += len(found[-1].events)
-        time = max(time + 1, *(transaction.time for transaction in found)) if found else time + 1
-        yield time, found
+        transactions: list[Transaction] = []
+        holds_events = shape is Shape.DENSE or number % SPARSE_STRIDE == 0 or number == blocks
+        while holds_events and emitted < events * number // blocks:
+            transactions.append(next(source))
+            emitted += len(transactions[-1].events)
+        time = max(time + 1, *(transaction.time for transaction in transactions)) if transactions else time + 1
+        yield time, transactions
 
 
 def _write(folder: Path, blocks: Iterator[tuple[int, list[Transaction]]]) -> None:
@@ -111,7 +111,7 @@ def _write(folder: Path, blocks: Iterator[tuple[int, list[Transaction]]]) -> Non
 def _encoded(
     number: int, block_hash: str, time: int, transactions: Sequence[Transaction], hashes: Sequence[str]
 ) -> tuple[int, bytes]:
-    """Returns the bloom of the block's logs, and the logs."""
+    """Returns the bits of the block's bloom, and its logs."""
     bits = bloom_bits(CONTRACT) if transactions else 0
     logs: list[str] = []
     emitted = joined.from_iterable(

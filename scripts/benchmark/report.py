@@ -1,4 +1,4 @@
-"""What was measured, as a table."""
+"""Formats the results as a table."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
@@ -15,7 +15,7 @@ MEGA = 1e6
 
 
 def table(results: Results) -> str:
-    """Returns the results as text, one line a run."""
+    """Returns the results as text, with one line for each run."""
     return "\n".join([results.machine, *(line for part in PARTS for line in part(results))])
 
 
@@ -25,13 +25,17 @@ def _backfills(results: Results) -> Iterator[str]:
         yield _ceiling(results.ceiling)
     if not runs:
         return
-    yield from ("", "backfill; provider/s: what the node gives a client that throws all away", _BACKFILL_HEAD)
+    yield from ("", "backfill; provider/s: events/s of a client that discards all responses", _BACKFILL_HEAD)
     yield from map(_backfill, runs)
-    yield from ("", "CPU of the indexer in us an event, by stage (fetch is what no other stage claims)", _STAGE_HEAD)
+    yield from ("", "CPU of the indexer in us per event, by stage (fetch is the rest)", _STAGE_HEAD)
     yield from (_stages(run) for run in runs if run.label != "naive")
-    yield from ("", f"events/s over the first and the last {ENDS:,} events, the indexes in the last", _ENDS_HEAD)
+    yield from (
+        "",
+        f"events/s over the first and the last {ENDS:,} events (the last with the indexes)",
+        _ENDS_HEAD,
+    )
     yield from (f"{name(run):<40} {first:>9,.0f} {last:>9,.0f}" for run, first, last in _rates(runs))
-    yield from ("", "against the naive indexer of the same run: times its rate, and its CPU an event over ours")
+    yield from ("", "against the naive indexer of the same run: our rate over its rate, its CPU per event over ours")
     yield from (f"{name(run):<40} {rate:>9.1f} {cpu:>9.1f}" for run, rate, cpu in _ratios(runs))
     yield from ("", "certindex rebuild", _BACKFILL_HEAD.partition("server")[0])
     yield from map(_rebuild, results.rebuilds)
@@ -39,11 +43,11 @@ def _backfills(results: Results) -> Iterator[str]:
 
 def _following(results: Results) -> Iterator[str]:
     if results.follows:
-        yield from ("", "follow: ms until the API answers at a new block", _FOLLOW_HEAD)
+        yield from ("", "follow: ms until the API returns a new block", _FOLLOW_HEAD)
         for run in results.follows:
             figures = (run.arrival_p50, run.arrival_p99, run.poll_p50, run.poll_p99)
             yield f"{run.database:<20} {run.blocks:>7,}" + "".join(f" {1000 * figure:>12.1f}" for figure in figures)
-        yield from ("", "reorg: ms until the API answers at the head of the other branch")
+        yield from ("", "reorg: ms until the API returns the head of the new branch")
         for reorg in results.reorgs:
             yield f"{reorg.database:<20} {reorg.depth:>7,} blocks {1000 * reorg.seconds:>12.1f}"
 
@@ -58,19 +62,19 @@ def _api(results: Results) -> Iterator[str]:
                 f"{run.load.requests_a_second:>9,.0f} {1000 * run.load.p50:>8.1f} {1000 * run.load.p99:>8.1f} "
                 f"{run.load.answer_bytes:>8,}"
             )
-        yield from ("", "certindex-api: seconds from its start to its first answer")
+        yield from ("", "certindex-api: seconds from its start to its first response")
         yield from (f"{run.database:<11} {run.devices:>9,}  {run.seconds:>6.2f}" for run in results.starts)
 
 
 def _verified(results: Results) -> Iterator[str]:
     if results.verification is not None:
-        yield from ("", "certindex verify, of a real chain", _verification(results.verification))
+        yield from ("", "certindex verify, on a development chain", _verification(results.verification))
 
 
 PARTS: Sequence[Callable[[Results], Iterator[str]]] = (_backfills, _following, _api, _verified)
 _FOLLOW_HEAD = f"{'':<20} {'blocks':>7} {'arrival p50':>12} {'arrival p99':>12} {'poll p50':>12} {'poll p99':>12}"
 _SERVED_HEAD = (
-    f"{'':<11} {'devices':>9}  {'question':<40} {'':<16} {'requests/s':>9} {'p50 ms':>7} {'p99 ms':>8} {'bytes':>8}"
+    f"{'':<11} {'devices':>9}  {'query':<40} {'':<16} {'requests/s':>9} {'p50 ms':>7} {'p99 ms':>8} {'bytes':>8}"
 )
 _ENDS_HEAD = f"{'':<40} {'first':>9} {'last':>9}"
 _BACKFILL_HEAD = (
@@ -80,10 +84,10 @@ _BACKFILL_HEAD = (
 _STAGE_HEAD = f"{'':<40}" + "".join(f"{stage:>8}" for stage in STAGES)
 
 
-def _ceiling(found: Ceiling) -> str:
+def _ceiling(limit: Ceiling) -> str:
     return (
-        f"the node by itself: {found.events / found.log_seconds:,.0f} events/s, "
-        f"{found.log_bytes / found.log_seconds / MEGA:,.0f} MB/s, {found.headers / found.header_seconds:,.0f} headers/s"
+        f"the node by itself: {limit.events / limit.log_seconds:,.0f} events/s, "
+        f"{limit.log_bytes / limit.log_seconds / MEGA:,.0f} MB/s, {limit.headers / limit.header_seconds:,.0f} headers/s"
     )
 
 
@@ -108,7 +112,7 @@ def _rebuild(run: Rewritten) -> str:
 def _verification(run: Verification) -> str:
     return (
         f"{'sqlite':<40} {run.events:>9,} {run.events / run.seconds:>9,.0f} {run.blocks / run.seconds:>9,.0f} "
-        f"{_cpu(run.cpu_seconds, run.events)}   proofs: {run.proof_bytes / max(run.events, 1):,.0f} bytes an event"
+        f"{_cpu(run.cpu_seconds, run.events)}   proofs: {run.proof_bytes / max(run.events, 1):,.0f} bytes per event"
     )
 
 
@@ -118,20 +122,20 @@ def _stages(run: Backfill) -> str:
 
 
 def stage_shares(run: Backfill) -> dict[str, float]:
-    """Returns microseconds of CPU an event by stage."""
-    known = {stage: seconds * MICRO / run.events for stage, seconds in run.measured.stages_cpu.items()}
-    rest = run.measured.cpu_seconds * MICRO / run.events - sum(known.values())
-    return {stage: known.get(stage, 0.0) for stage in STAGES} | {"fetch": rest}
+    """Returns the CPU per event by stage, in microseconds."""
+    measured = {stage: seconds * MICRO / run.events for stage, seconds in run.measured.stages_cpu.items()}
+    rest = run.measured.cpu_seconds * MICRO / run.events - sum(measured.values())
+    return {stage: measured.get(stage, 0.0) for stage in STAGES} | {"fetch": rest}
 
 
 def _rates(runs: Sequence[Backfill]) -> Iterator[tuple[Backfill, float, float]]:
     for run in runs:
         if run.label != "naive" and len(run.measured.steps) > 1:
-            times = [0.0, *(at for at, _ in run.measured.steps)]
+            times = [0.0, *(seconds for seconds, _ in run.measured.steps)]
             stored = list(accumulate((events for _, events in run.measured.steps), initial=0))
             ends = min(ENDS, stored[-1])
-            first = next(place for place, events in enumerate(stored) if events >= ends)
-            last = max(place for place, events in enumerate(stored) if stored[-1] - events >= ends)
+            first = next(index for index, events in enumerate(stored) if events >= ends)
+            last = max(index for index, events in enumerate(stored) if stored[-1] - events >= ends)
             yield run, stored[first] / times[first], (stored[-1] - stored[last]) / (times[-1] - times[last])
 
 
@@ -139,12 +143,12 @@ def _ratios(runs: Sequence[Backfill]) -> Iterator[tuple[Backfill, float, float]]
     naive = {run.database: run for run in runs if run.label == "naive"}
     for run in runs:
         if run.label != "naive" and run.database in naive:
-            ordinary = naive[run.database]
-            yield run, run.rate / ordinary.rate, ordinary.cpu_an_event / run.cpu_an_event
+            baseline = naive[run.database]
+            yield run, run.rate / baseline.rate, baseline.cpu_an_event / run.cpu_an_event
 
 
 def name(run: Backfill) -> str:
-    """Returns what a run is called."""
+    """Returns the name of a run in the table."""
     return f"{run.database} {run.label}, {run.events:,}"
 
 

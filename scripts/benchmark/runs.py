@@ -1,4 +1,4 @@
-"""What is run and measured, each in a process of its own on an empty database."""
+"""Runs commands of the indexer, each in a process of its own, and returns what they measured."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from scripts.benchmark.asking import Wire, call
+from scripts.benchmark.connection import Connection, call
 from scripts.benchmark.databases import Databases, size
 from scripts.benchmark.recording import CONTRACT, Shape
 from scripts.benchmark.worker import Measured
@@ -25,9 +25,9 @@ CEILING_CONNECTIONS = 8
 
 
 class Backfill(msgspec.Struct):
-    """One run. `server_cpu_seconds` is the database server's; `requests` by method.
+    """One backfill. `server_cpu_seconds` is the database server's CPU; `requests` counts by method.
 
-    `provider_rate` is how many events a second a client would get that throws away all that it is given.
+    `provider_rate`: events per second that a client gets from the node if it discards all responses.
     """
 
     label: str
@@ -47,7 +47,7 @@ class Backfill(msgspec.Struct):
 
     @property
     def cpu_an_event(self) -> float:
-        """Seconds, the indexer's and the database server's."""
+        """CPU seconds per event, of the indexer and the database server together."""
         return (self.measured.cpu_seconds + self.server_cpu_seconds) / self.events
 
 
@@ -64,7 +64,7 @@ class Rewritten(msgspec.Struct):
 
 
 class Ceiling(msgspec.Struct):
-    """What the node gives a client that throws everything away: all logs, and `headers` headers by batches."""
+    """How fast the node returns all logs, and `headers` headers in batches, to a client that discards them."""
 
     events: int
     headers: int
@@ -74,13 +74,13 @@ class Ceiling(msgspec.Struct):
 
     @property
     def all_a_second(self) -> float:
-        """Returns events a second where every range is asked twice, and every header once."""
+        """Events per second if every range is requested twice and every header once."""
         return self.events / (2 * self.log_seconds + self.header_seconds)
 
 
 @contextmanager
 def node(folder: Path, *, events: int, blocks: int, shape: Shape = Shape.DENSE) -> Iterator[str]:
-    """Serves a chain of that size in a process of its own; gives its URL."""
+    """Serves a chain of this size from a process of its own; yields its URL."""
     lines: Queue[str] = Queue()
     options = [str(folder), "--events", str(events), "--blocks", str(blocks), "--shape", shape.value]
     child = Child([sys.executable, "-m", "scripts.benchmark.node", *options], on_line=lines.put)
@@ -100,14 +100,14 @@ def _first_line(child: Child, lines: "Queue[str]") -> str:
 
 
 def ceiling(url: str, *, events: int, blocks: int, stride: int = 1) -> Ceiling:
-    """Measures how fast the node gives all its logs, and the headers of every `stride`th block."""
+    """Measures how fast the node returns all its logs, and the headers of every `stride`th block."""
     starts = range(0, blocks + 1, CEILING_BLOCKS)
     queries = [{"fromBlock": hex(start), "toBlock": hex(min(start + CEILING_BLOCKS - 1, blocks))} for start in starts]
     headers = range(0, blocks + 1, stride)
     batches = [headers[start : start + CEILING_BATCH] for start in range(0, len(headers), CEILING_BATCH)]
     received, log_seconds = asyncio.run(_read_all(url, [_request("eth_getLogs", query) for query in queries]))
-    asked = [[_request("eth_getBlockByNumber", hex(number), False) for number in batch] for batch in batches]
-    _, header_seconds = asyncio.run(_read_all(url, asked))
+    batched = [[_request("eth_getBlockByNumber", hex(number), False) for number in batch] for batch in batches]
+    _, header_seconds = asyncio.run(_read_all(url, batched))
     return Ceiling(events, len(headers), received, log_seconds, header_seconds)
 
 
@@ -116,18 +116,18 @@ def _request(method: str, *params: Any) -> dict[str, Any]:
 
 
 async def _read_all(url: str, requests: Sequence[Any]) -> tuple[int, float]:
-    """Returns the bytes and the seconds that all answers take."""
-    wires = [Wire(url) for _ in range(CEILING_CONNECTIONS)]
-    waiting = iter(list(map(msgspec.json.encode, requests)))
+    """Returns the size of all responses in bytes, and the seconds until the last one."""
+    connections = [Connection(url) for _ in range(CEILING_CONNECTIONS)]
+    pending = iter(list(map(msgspec.json.encode, requests)))
 
-    async def read(wire: Wire) -> int:
-        return sum([len(await wire.post(request)) for request in waiting])
+    async def read(connection: Connection) -> int:
+        return sum([len(await connection.post(request)) for request in pending])
 
     began = time.perf_counter()
-    received = sum(await asyncio.gather(*map(read, wires)))
+    received = sum(await asyncio.gather(*map(read, connections)))
     elapsed = time.perf_counter() - began
-    for wire in wires:
-        wire.close()
+    for connection in connections:
+        connection.close()
     return received, elapsed
 
 
@@ -141,7 +141,7 @@ def backfill(
     blocks: int,
     cores: int = 0,
 ) -> Backfill:
-    """Runs `certindex sync`, or the naive indexer, to the node's head; on so many cores, 0: on all."""
+    """Runs `certindex sync`, or the naive indexer, to the node's head, on this many cores; 0 means all."""
     call(rpc_url, "bench_counts")
     server_cpu = databases.server_cpu_seconds()
     measured = work(command, rpc_url, database_url, cores=cores)
@@ -165,7 +165,7 @@ def rebuild(database_url: str, kind: str, events: int) -> Rewritten:
 
 
 def work(command: str, rpc_url: str, database_url: str, *, cores: int = 0) -> Measured:
-    """Runs a command of the worker and returns what it measured. Raises RuntimeError where it fails."""
+    """Runs a command of the worker and returns what it measured. Raises RuntimeError if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "scripts.benchmark.worker", command, str(cores)],
         env=environment(rpc_url, database_url),
@@ -179,6 +179,6 @@ def work(command: str, rpc_url: str, database_url: str, *, cores: int = 0) -> Me
 
 
 def environment(rpc_url: str, database_url: str) -> Mapping[str, str]:
-    """Returns the settings of an indexer of the synthetic chain; all else is as it comes."""
-    known = {"DATABASE_URL": database_url, "RPC_URLS": rpc_url, "CONTRACTS": f"certificate=0x{CONTRACT}"}
-    return {"PATH": os.environ.get("PATH", ""), **known}
+    """Returns the settings of an indexer of the synthetic chain; the other settings keep their defaults."""
+    settings = {"DATABASE_URL": database_url, "RPC_URLS": rpc_url, "CONTRACTS": f"certificate=0x{CONTRACT}"}
+    return {"PATH": os.environ.get("PATH", ""), **settings}

@@ -1,4 +1,4 @@
-"""What the benchmark runs, section by section; each adds what it measured to the results."""
+"""The sections of the benchmark. Each adds what it measured to the results."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import text
 
 from schema.tables.database import connect
-from scripts.benchmark.asking import call
+from scripts.benchmark.connection import call
 from scripts.benchmark.databases import Databases
 from scripts.benchmark.fleets import write_fleet
 from scripts.benchmark.following import Followed, Reorganized, follow, follower
@@ -23,11 +23,11 @@ CAP_BLOCKS = 2_000
 CAP_RESULTS = 10_000
 VERIFIED_DEVICES = 200
 FINALITY = 1_200
-"""Blocks below the head that are not final while reorgs are measured: more than the deepest."""
+"""Blocks below the head that are not final while reorgs are measured: more than the deepest reorg."""
 
 
 class Scale(msgspec.Struct, frozen=True):
-    """How much is run. `seconds` of load a question; `more_events` is a second, longer chain, 0 for none."""
+    """How much is run. `seconds`: load for each query. `more_events`: events of a second, longer chain; 0 for none."""
 
     events: int
     blocks: int
@@ -47,7 +47,7 @@ LONG = msgspec.structs.replace(USUAL, more_events=1_000_000, devices=(10_000, 10
 
 
 class Results(msgspec.Struct):
-    """All that one run of the benchmark found out. `machine` says where."""
+    """All results of one run of the benchmark, with a description of the machine."""
 
     machine: str
     ceiling: Ceiling | None = None
@@ -61,7 +61,7 @@ class Results(msgspec.Struct):
 
 
 class Bench(msgspec.Struct):
-    """A run: what it has found so far, and where it may write."""
+    """A run: its results so far, its scale and its folders."""
 
     results: Results
     scale: Scale
@@ -71,7 +71,7 @@ class Bench(msgspec.Struct):
 
 
 def measure_backfill(bench: Bench) -> None:
-    """The naive indexer, ours under all conditions, and rebuild."""
+    """Measures the naive indexer, ours under all conditions, and rebuild."""
     scale, results = bench.scale, bench.results
     with node(bench.chains, events=scale.events, blocks=scale.blocks) as url:
         results.ceiling = ceiling(url, events=scale.events, blocks=scale.blocks)
@@ -88,7 +88,7 @@ def measure_backfill(bench: Bench) -> None:
 
 
 def measure_follow(bench: Bench) -> None:
-    """New blocks and reorgs, to the API's answer."""
+    """Measures how soon the API returns new blocks and reorgs."""
     scale = bench.scale
     first = scale.blocks - scale.followed_blocks - len(scale.depths) - 1
     for kind in bench.databases:
@@ -109,7 +109,7 @@ def measure_follow(bench: Bench) -> None:
 
 
 def measure_api(bench: Bench) -> None:
-    """The API on the chain's database, and on fleets of growing size."""
+    """Measures the API on the chain's database, and on fleets of growing size."""
     scale = bench.scale
     for kind in bench.databases:
         with Databases(kind, bench.scratch) as databases:
@@ -126,7 +126,7 @@ def measure_api(bench: Bench) -> None:
 
 
 def measure_verification(bench: Bench) -> None:
-    """`certindex verify` of a real chain."""
+    """Measures `certindex verify` on a development chain."""
     _say(f"verification of a fleet of {VERIFIED_DEVICES} devices")
     bench.results.verification = verification(bench.scratch, devices=VERIFIED_DEVICES)
 
@@ -140,7 +140,7 @@ SECTIONS: Mapping[str, Callable[[Bench], None]] = {
 
 
 def _conditions(scale: Scale) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yields the provider's habits, with what each run is called."""
+    """Yields the label of each run, and how its provider behaves."""
     yield "dense", {}
     yield "one core", {}
     for latency in LATENCIES if scale.conditions else LATENCIES[-1:]:
@@ -186,24 +186,24 @@ def _backfill(
 def _serve(bench: Bench, kind: str, database_url: str, size: str) -> None:
     _say(f"{kind}: the API on {size}")
     scale = bench.scale
-    for found in served(database_url, kind, _devices(database_url), scale.seconds, scale.connections):
-        if isinstance(found, Started):
-            bench.results.starts.append(found)
+    for measured in served(database_url, kind, _devices(database_url), scale.seconds, scale.connections):
+        if isinstance(measured, Started):
+            bench.results.starts.append(measured)
         else:
-            bench.results.served.append(found)
+            bench.results.served.append(measured)
 
 
 def _devices(database_url: str) -> int:
     engine = connect(database_url, read_only=True)
     with engine.begin() as connection:
-        found: int = connection.execute(text("SELECT count(*) FROM device")).scalar_one()
+        count: int = connection.execute(text("SELECT count(*) FROM device")).scalar_one()
     engine.dispose()
-    return found
+    return count
 
 
 def _set(url: str, head: int, conditions: Mapping[str, float]) -> None:
-    usual = {"latency": 0.0, "block_cap": 0, "result_cap": 0, "finality": 64, "head": head}
-    call(url, "bench_set", {**usual, **conditions})
+    defaults = {"latency": 0.0, "block_cap": 0, "result_cap": 0, "finality": 64, "head": head}
+    call(url, "bench_set", {**defaults, **conditions})
 
 
 def _say(what: str) -> None:

@@ -1,4 +1,4 @@
-"""The API as it is run, `certindex-api` in a process of its own, under load; and how soon it answers."""
+"""Measures `certindex-api`, in a process of its own, under load, and how soon after its start it answers."""
 
 import os
 import sys
@@ -9,14 +9,14 @@ from queue import Empty, Queue
 
 import msgspec
 
-from scripts.benchmark.asking import post
+from scripts.benchmark.connection import post
 from scripts.benchmark.loading import Load, load
-from scripts.benchmark.questions import questions
+from scripts.benchmark.queries import benchmark_queries
 from scripts.processes import Child
 
 
 class Served(msgspec.Struct):
-    """One question under load. `devices`: how many the database holds; `compiled`, `cached`: how the API was set."""
+    """One query under load. `devices`: how many the database holds. `compiled`, `cached`: settings of the API."""
 
     database: str
     devices: int
@@ -28,7 +28,7 @@ class Served(msgspec.Struct):
 
 
 class Started(msgspec.Struct):
-    """Seconds from the start of the process to its first answer."""
+    """Seconds from the start of the process to its first response."""
 
     database: str
     devices: int
@@ -36,19 +36,19 @@ class Started(msgspec.Struct):
 
 
 def served(database_url: str, kind: str, devices: int, seconds: float, connections: int) -> Iterator[Served | Started]:
-    """Measures the start, and every question with the compiled executor and without; (d) with the cache too."""
-    asked = questions(database_url)
-    yield _start(database_url, kind, devices, asked[0].bodies[0])
+    """Measures the start, and every query with and without the compiled executor; (d) also with the cache."""
+    queries = benchmark_queries(database_url)
+    yield _start(database_url, kind, devices, queries[0].bodies[0])
     for compiled in (True, False):
         with api(database_url, compiled=compiled, cached=False) as url:
-            for question in asked:
-                measured = load(url, question.bodies, seconds=seconds, connections=connections)
-                yield Served(kind, devices, question.letter, question.what, compiled, False, measured)
+            for query in queries:
+                measured = load(url, query.bodies, seconds=seconds, connections=connections)
+                yield Served(kind, devices, query.letter, query.what, compiled, False, measured)
     with api(database_url, compiled=True, cached=True) as url:
-        for question in asked:
-            if question.cached:
-                measured = load(url, question.bodies, seconds=seconds, connections=connections)
-                yield Served(kind, devices, question.letter, question.what, True, True, measured)
+        for query in queries:
+            if query.cached:
+                measured = load(url, query.bodies, seconds=seconds, connections=connections)
+                yield Served(kind, devices, query.letter, query.what, True, True, measured)
 
 
 def _start(database_url: str, kind: str, devices: int, body: bytes) -> Started:
@@ -60,11 +60,11 @@ def _start(database_url: str, kind: str, devices: int, body: bytes) -> Started:
 
 @contextmanager
 def api(database_url: str, *, compiled: bool, cached: bool, **settings: str) -> Iterator[str]:
-    """Runs the API; gives the URL that it answers at."""
+    """Runs the API; yields the URL of its GraphQL endpoint."""
     lines: Queue[str] = Queue()
     switches = {"COMPILED": "on" if compiled else "off"} | ({} if cached else {"CACHE_BYTES": "0"})
-    known = {"PATH": os.environ.get("PATH", ""), "DATABASE_URL": database_url, "PORT": "0"}
-    child = Child([sys.executable, "-m", "api"], on_line=lines.put, environment=known | switches | settings)
+    environment = {"PATH": os.environ.get("PATH", ""), "DATABASE_URL": database_url, "PORT": "0"}
+    child = Child([sys.executable, "-m", "api"], on_line=lines.put, environment=environment | switches | settings)
     try:
         yield _address(child, lines)
     finally:

@@ -1,4 +1,4 @@
-"""What verification costs: the blocks of a real chain, verified as `certindex verify` does."""
+"""Measures the cost of verification: the blocks of a development chain, verified as `certindex verify` does."""
 
 import asyncio
 import time
@@ -14,11 +14,11 @@ from indexer.verification.verifier import VerificationCounts
 from scripts.fleet import Fleet, start_chain
 
 FINALITY = 64
-"""A development chain calls final what lies so many blocks below its head."""
+"""Depth below the head at which a development chain reports blocks as finalized."""
 
 
 class Verification(msgspec.Struct):
-    """Seconds on the clock, and of this process's CPU; `proof_bytes` is what the proofs add to the database."""
+    """Wall time, CPU time of this process, and the bytes that the proofs add to the database."""
 
     blocks: int
     events: int
@@ -28,7 +28,7 @@ class Verification(msgspec.Struct):
 
 
 def verification(scratch: Path, *, devices: int) -> Verification:
-    """Builds a fleet on a development chain, indexes it on SQLite, and verifies all of it."""
+    """Builds a fleet on a development chain, indexes it on SQLite, and verifies all blocks."""
     url = f"sqlite:///{scratch / 'verified.db'}"
     with start_chain(int(time.time())) as chain:
         fleet = Fleet.build(chain, devices=devices, now=int(time.time()))

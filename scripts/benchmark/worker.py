@@ -1,7 +1,7 @@
-"""One command of the indexer in a process of its own, measured: python -m scripts.benchmark.worker sync 0.
+"""Runs and measures one command of the indexer: python -m scripts.benchmark.worker sync 0
 
-The command is sync, rebuild or naive; the number is of cores, 0 for all. Settings come from the environment, as for
-`certindex`. The last line of output is what was measured, as JSON.
+The command is sync, rebuild or naive; the number is the number of cores, 0 for all. Settings come from the environment,
+as for `certindex`. The last line of output is the measurement as JSON.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from scripts.benchmark import naive
 
 
 class Measured(msgspec.Struct):
-    """`seconds` and `cpu_seconds` of the command, imports left out; `steps` as (seconds since its start, events)."""
+    """`seconds` and `cpu_seconds` of the command, without imports. `steps`: (seconds since the start, events)."""
 
     seconds: float
     cpu_seconds: float

@@ -1,4 +1,4 @@
-"""The benchmark measures what it says: its chain is one, and its naive indexer ends with our rows."""
+"""The benchmark: its synthetic chain is consistent, its naive indexer ends with our rows, its results are complete."""
 
 import json
 from collections.abc import Iterator
@@ -16,16 +16,16 @@ from schema.tables.database import connect
 from schema.tables.kinds import DERIVED
 from scripts.benchmark import naive
 from scripts.benchmark.__main__ import main
-from scripts.benchmark.asking import call
+from scripts.benchmark.connection import call
 from scripts.benchmark.encoding import EVENTS, encode
+from scripts.benchmark.events import generate, generate_fleet
 from scripts.benchmark.fleets import write_fleet
 from scripts.benchmark.plot import plot
-from scripts.benchmark.questions import questions
+from scripts.benchmark.queries import benchmark_queries
 from scripts.benchmark.recording import CHAIN_ID, CONTRACT, Recording, Shape, record
 from scripts.benchmark.report import table
 from scripts.benchmark.runs import node, work
 from scripts.benchmark.sections import Bench, Results, Scale, measure_api, measure_backfill, measure_follow
-from scripts.benchmark.story import tell, tell_fleet
 from tests.support.chain.abi_log import abi_log
 from tests.support.chain.fakechain import Log, logs_bloom
 from tests.support.index.indexing import read_table
@@ -49,15 +49,15 @@ def url(folder: Path) -> Iterator[str]:
         yield url
 
 
-def test_a_story_is_told_the_same_twice_in_order_of_time_and_to_the_event() -> None:
-    told = list(tell(2_000))
-    assert told == list(tell(2_000))
-    assert sum(len(transaction.events) for transaction in told) == 2_000
-    assert all(before.time <= after.time for before, after in pairwise(told))
+def test_a_seed_generates_the_same_events_in_order_of_time_and_in_the_number_requested() -> None:
+    transactions = list(generate(2_000))
+    assert transactions == list(generate(2_000))
+    assert sum(len(transaction.events) for transaction in transactions) == 2_000
+    assert all(before.time <= after.time for before, after in pairwise(transactions))
 
 
-def test_every_event_of_the_story_is_encoded_as_eth_abi_encodes_it_and_decoded_by_us() -> None:
-    for name, event in {e.name: e for t in tell(3_000) for e in t.events}.items():
+def test_every_generated_event_is_encoded_as_eth_abi_encodes_it_and_decoded_by_us() -> None:
+    for name, event in {e.name: e for t in generate(3_000) for e in t.events}.items():
         topics, data = encode(event)
         declared = EVENTS[name]
         arguments = ", ".join(
@@ -68,8 +68,8 @@ def test_every_event_of_the_story_is_encoded_as_eth_abi_encodes_it_and_decoded_b
         assert compile_decoder(declared)(bytes.fromhex("".join(topics)), bytes.fromhex(data)) == event.values
 
 
-def test_the_story_holds_every_event_of_a_device_s_life() -> None:
-    names = {event.name for transaction in tell(3_000) for event in transaction.events}
+def test_every_kind_of_event_of_a_device_is_generated() -> None:
+    names = {event.name for transaction in generate(3_000) for event in transaction.events}
     assert set(EVENTS) - names <= {"ManufacturerLicenseRevoked", "HardwareLicenseRevoked"}
 
 
@@ -110,7 +110,7 @@ def test_a_reorg_gives_the_same_transactions_in_other_blocks_on_the_same_ancesto
             call(url, "eth_getLogs", {"blockHash": before[50]["hash"]})
 
 
-def test_a_capped_node_refuses_in_the_words_of_a_provider(url: str) -> None:
+def test_a_capped_node_refuses_with_the_message_of_a_provider(url: str) -> None:
     call(url, "bench_set", {"block_cap": 10, "result_cap": 20})
     with pytest.raises(ConnectionError, match=r"up to a 10 block range.*\[0x0, 0x9\]"):
         call(url, "eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x10"})
@@ -128,7 +128,7 @@ def test_the_naive_indexer_and_ours_end_with_the_same_rows(url: str, tmp_path: P
     assert digests(ours) == digests(theirs)
 
 
-def test_what_is_measured_covers_the_run(url: str, tmp_path: Path) -> None:
+def test_the_stages_cover_the_run(url: str, tmp_path: Path) -> None:
     measured = work("sync", url, f"sqlite:///{tmp_path / 'measured.db'}")
     assert 0 < sum(measured.stages_cpu.values()) < measured.cpu_seconds
     assert set(measured.stages_cpu) == {"decode", "load", "fold", "digest", "write", "index"}
@@ -150,55 +150,55 @@ SCALE = Scale(
 
 
 @pytest.fixture(scope="module")
-def found(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
+def results(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
     bench = Bench(Results("a test"), SCALE, ["sqlite"], folder, tmp_path_factory.mktemp("scratch"))
     for measure in (measure_backfill, measure_follow, measure_api):
         measure(bench)
     return bench.results
 
 
-def test_a_run_measures_every_condition_on_a_whole_chain(found: Results) -> None:
-    naive, *ours = found.backfills
+def test_a_run_measures_every_condition_on_a_whole_chain(results: Results) -> None:
+    naive, *ours = results.backfills
     assert (naive.label, naive.events) == ("naive", 100)
     assert [run.label for run in ours] == ["dense", "one core", "50 ms, 2,000 blocks"]
-    assert {run.events for run in ours} == {run.events for run in found.rebuilds} == {EVENT_COUNT}
+    assert {run.events for run in ours} == {run.events for run in results.rebuilds} == {EVENT_COUNT}
     assert all(run.provider_rate > 0 and run.database_bytes > 0 for run in ours)
     assert ours[0].requests["eth_getLogs"] >= 2
 
 
-def test_following_sees_every_new_block_and_every_fork(found: Results) -> None:
-    (followed,) = found.follows
+def test_following_sees_every_new_block_and_every_fork(results: Results) -> None:
+    (followed,) = results.follows
     assert 0 < followed.poll_p50 <= followed.poll_p99
     assert followed.poll_p50 <= followed.arrival_p50
-    assert [reorg.depth for reorg in found.reorgs] == [1, 20]
+    assert [reorg.depth for reorg in results.reorgs] == [1, 20]
 
 
-def test_every_question_is_answered_with_the_compiled_executor_and_without(found: Results) -> None:
-    for run in found.served:
+def test_every_query_is_measured_with_the_compiled_executor_and_without(results: Results) -> None:
+    for run in results.served:
         assert run.load.requests > 0
         assert 0 < run.load.p50 <= run.load.p99
-    asked = [(run.letter, run.compiled, run.cached) for run in found.served]
+    asked = [(run.letter, run.compiled, run.cached) for run in results.served]
     assert asked == [(letter, on, False) for on in (True, False) for letter in "abcde"] + [("d", True, True)]
-    assert [started.seconds > 0 for started in found.starts] == [True]
+    assert [started.seconds > 0 for started in results.starts] == [True]
 
 
-def test_the_table_and_the_plot_tell_what_was_found(found: Results) -> None:
-    told = table(found)
+def test_the_table_and_the_plot_show_the_results(results: Results) -> None:
+    text_table = table(results)
     for part in ("backfill", "rebuild", "follow", "reorg", "API", "certindex-api", "against the naive indexer"):
-        assert part in told
-    assert ElementTree.fromstring(plot(found)).findall("{http://www.w3.org/2000/svg}polyline")
-    assert msgspec.json.decode(msgspec.json.encode(found), type=Results) == found
+        assert part in text_table
+    assert ElementTree.fromstring(plot(results)).findall("{http://www.w3.org/2000/svg}polyline")
+    assert msgspec.json.decode(msgspec.json.encode(results), type=Results) == results
 
 
-def test_a_fleet_has_so_many_devices_of_which_some_are_long_in_use(tmp_path: Path) -> None:
+def test_a_fleet_has_the_number_of_devices_requested_and_some_are_long_in_use(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'fleet.db'}"
-    assert write_fleet(url, 2_000) == sum(len(transaction.events) for transaction in tell_fleet(2_000))
-    asked = {question.letter: question.bodies for question in questions(url)}
+    assert write_fleet(url, 2_000) == sum(len(transaction.events) for transaction in generate_fleet(2_000))
+    asked = {query.letter: query.bodies for query in benchmark_queries(url)}
     assert len(rows(url, "device")) == 2_000
     assert all(asked[letter] for letter in "abcde")
 
 
-def test_a_part_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_section_database_or_size_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for wrong in (["--only", "everything"], ["--databases", "oracle"], ["--events", "-5"], ["--quick", "--long"]):
         with pytest.raises(SystemExit):
             main(wrong)

@@ -1,6 +1,6 @@
-"""What happens on the synthetic chain: factories mint pallets of devices, and every device lives its life.
+"""The events of the synthetic chain: factories mint pallets of devices, and every device goes through its life.
 
-About 16 events a device over two years, most of them in the field. Deterministic: a seed tells one story.
+A device has about 16 events over two years, most of them in the field. A seed determines all events.
 """
 
 import heapq
@@ -15,7 +15,7 @@ DAYS = 730
 PALLET = 10
 EVENTS_A_DEVICE = 16
 OWNERS_SHARE = 100
-"""Devices an owner holds on average."""
+"""Devices of an owner, on average."""
 LIVING_STRIDE = 50
 OWNED_IN_A_FLEET = 75
 
@@ -29,21 +29,21 @@ NEVER_ENDS = 0
 
 
 class Emitted(NamedTuple):
-    """An event of the reference contract, its arguments in the order of its signature."""
+    """An event of the reference contract, with its arguments in the order of its signature."""
 
     name: str
     values: tuple[Any, ...]
 
 
 class Transaction(NamedTuple):
-    """What one transaction emits, at a time in unix seconds."""
+    """The events of one transaction, and its time in unix seconds."""
 
     time: int
     events: tuple[Emitted, ...]
 
 
-def tell(events: int, seed: int = 1) -> Iterator[Transaction]:
-    """Yields transactions in order of time until they hold so many events; the last one is cut short."""
+def generate(events: int, seed: int = 1) -> Iterator[Transaction]:
+    """Yields transactions in order of time with this many events in total; the last transaction is cut short."""
     pallets = max(events // EVENTS_A_DEVICE // PALLET, 1)
     owners = max(pallets * PALLET // OWNERS_SHARE, 10)
     for transaction in _interleaved(pallets, owners, 1, Random(seed)):
@@ -53,8 +53,8 @@ def tell(events: int, seed: int = 1) -> Iterator[Transaction]:
             return
 
 
-def tell_fleet(devices: int, seed: int = 1) -> Iterator[Transaction]:
-    """Yields two years of so many devices, of which one in fifty is sold and used, the others wait in stock."""
+def generate_fleet(devices: int, seed: int = 1) -> Iterator[Transaction]:
+    """Yields two years of this many devices. One in fifty is sold and used; the others stay in stock."""
     pallets = max(devices // PALLET, 1)
     owners = max(devices // LIVING_STRIDE // OWNED_IN_A_FLEET, 1)
     minted = 0
@@ -71,9 +71,9 @@ def address(kind: str, number: int) -> bytes:
 
 
 def _interleaved(pallets: int, owners: int, stride: int, random: Random) -> Iterator[Transaction]:
-    """Interleaves the factory's pallets, so many in two years, and the lives of every `stride`th device; for ever."""
+    """Interleaves the factory's pallets, as many in two years, and the lives of every `stride`th device, for ever."""
     yield from _licenses()
-    waiting: list[Waiting] = []
+    waiting: list[Upcoming] = []
     factory = _factory(random, DAYS * DAY // pallets, owners, stride, waiting)
     upcoming = next(factory)
     while True:
@@ -89,8 +89,8 @@ def _interleaved(pallets: int, owners: int, stride: int, random: Random) -> Iter
         upcoming = next(factory)
 
 
-Waiting = tuple[int, int, Transaction, Iterator[Transaction]]
-"""When, to which device, what happens next, and what after that."""
+Upcoming = tuple[int, int, Transaction, Iterator[Transaction]]
+"""Time, device, its next transaction, and those after it."""
 
 
 def _licenses() -> Iterator[Transaction]:
@@ -103,8 +103,8 @@ def _licenses() -> Iterator[Transaction]:
             yield Transaction(BEGAN, (Emitted("HardwareLicensed", held),))
 
 
-def _factory(random: Random, pause: int, owners: int, stride: int, waiting: list[Waiting]) -> Iterator[Transaction]:
-    """Mints a pallet every `pause` seconds and puts its devices among those that wait for what happens next."""
+def _factory(random: Random, pause: int, owners: int, stride: int, waiting: list[Upcoming]) -> Iterator[Transaction]:
+    """Mints a pallet every `pause` seconds, and adds the next transaction of its devices to `waiting`."""
     first = 1
     time = BEGAN + DAY
     while True:
@@ -135,7 +135,7 @@ def _certificate(random: Random, token: int, maker: int, time: int) -> tuple[Any
 
 
 def _live(random: Random, token: int, owner: bytes, owners: int, time: int) -> Iterator[Transaction]:
-    """Yields what happens to a device after its mint: its tests, its sale, and years in the field."""
+    """Yields the transactions of a device after its mint: tests, sale, and years in the field."""
     for name in ("InCircuitTestRecorded", "MechanicalTestRecorded", "QualityInspectionRecorded"):
         passed = random.random() > 0.05
         for outcome in (passed,) if passed else (False, True):

@@ -1,4 +1,4 @@
-"""What the API is asked: five questions, each about devices that are picked out of the database."""
+"""The five queries that the API is measured with, about devices picked from the database."""
 
 from collections.abc import Callable, Sequence
 from random import Random
@@ -19,7 +19,7 @@ DEVICE = """query Device($token: BigInt!) { device(by: {tokenId: $token}) {
   manufacturer { name } firmware { version } endOfLife { status }
   history(first: 20) { nodes { kind eventTime recordTime bizStep flags block { number } transactionHash logIndex finality } }
   authorizedUsers(first: 10) { totalCount nodes { user organization permissions grantedAt expiresAt } }
-} }"""  # noqa: E501  # as a person would write it
+} }"""  # noqa: E501  # as a client would write it
 FLEET = """query Fleet($owner: Address!) { devices(first: 50, filterBy: {owner: {eq: $owner}}) { nodes {
   tokenId serialNumber firmware { version }
   authorizedUsers(first: 5) { nodes { user organization permissions expiresAt } }
@@ -31,8 +31,8 @@ PAST = """query Past($block: BigInt!, $owner: Address!) {
 }"""
 
 
-class Question(NamedTuple):
-    """`cached`: whether the API may keep its answers. Bodies differ, so that no answer is asked for twice in a row."""
+class Query(NamedTuple):
+    """A query with the bodies of its requests. If `cached` is false, no body is sent twice in a row."""
 
     letter: str
     what: str
@@ -41,21 +41,21 @@ class Question(NamedTuple):
 
 
 class Picked(NamedTuple):
-    """`tokens` are devices with at least 20 events, `owners` have at least 50 devices where there are such."""
+    """`tokens` are devices with at least 20 events. `owners` have at least 50 devices, if any owner has."""
 
     tokens: Sequence[int]
     owners: Sequence[bytes]
     head: int
 
 
-def questions(database_url: str, seed: int = 1) -> list[Question]:
-    """Returns the questions about a database."""
+def benchmark_queries(database_url: str, seed: int = 1) -> list[Query]:
+    """Returns the queries for a database."""
     engine = connect(database_url, read_only=True)
     with engine.begin() as connection:
         picked = _pick(connection)
     engine.dispose()
     random = Random(seed)
-    return [make(picked, random) for make in QUESTIONS]
+    return [make(picked, random) for make in QUERIES]
 
 
 def _pick(connection: Connection) -> Picked:
@@ -79,40 +79,40 @@ def _pick(connection: Connection) -> Picked:
     return Picked(numbers, [bytes(row.owner) for row in owners], head)
 
 
-def _device(picked: Picked, random: Random) -> Question:
+def _device(picked: Picked, random: Random) -> Query:
     bodies = [_body(DEVICE, token=str(token)) for token in picked.tokens]
-    return Question("a", "a device, 20 events, its users", False, bodies)
+    return Query("a", "a device, 20 events, its users", False, bodies)
 
 
-def _fleet(picked: Picked, random: Random) -> Question:
+def _fleet(picked: Picked, random: Random) -> Query:
     bodies = [_body(FLEET, owner=_hex(owner)) for owner in picked.owners]
-    return Question("b", "50 devices of an owner, their users", False, bodies)
+    return Query("b", "50 devices of an owner, their users", False, bodies)
 
 
-def _past(picked: Picked, random: Random) -> Question:
+def _past(picked: Picked, random: Random) -> Query:
     bodies = [
         _body(PAST, owner=_hex(random.choice(picked.owners)), block=str(random.randint(picked.head // 2, picked.head)))
         for _ in range(PICKED)
     ]
-    return Question("c", "a list as of a block", False, bodies)
+    return Query("c", "a list as of a block", False, bodies)
 
 
-def _repeated(picked: Picked, random: Random) -> Question:
-    return Question("d", "(a), the same again and again", True, [_body(DEVICE, token=str(picked.tokens[0]))])
+def _repeated(picked: Picked, random: Random) -> Query:
+    return Query("d", "(a), the same again and again", True, [_body(DEVICE, token=str(picked.tokens[0]))])
 
 
-def _aliased(picked: Picked, random: Random) -> Question:
+def _aliased(picked: Picked, random: Random) -> Query:
     bodies = []
     for _ in range(20):
         fields = " ".join(
-            f'd{place}: device(by: {{tokenId: "{random.choice(picked.tokens)}"}}) {{ serialNumber owner }}'
-            for place in range(ALIASES)
+            f'd{number}: device(by: {{tokenId: "{random.choice(picked.tokens)}"}}) {{ serialNumber owner }}'
+            for number in range(ALIASES)
         )
         bodies.append(_body(f"{{ {fields} }}"))
-    return Question("e", "100 aliased look-ups", False, bodies)
+    return Query("e", "100 aliased look-ups", False, bodies)
 
 
-QUESTIONS: Sequence[Callable[[Picked, Random], Question]] = (_device, _fleet, _past, _repeated, _aliased)
+QUERIES: Sequence[Callable[[Picked, Random], Query]] = (_device, _fleet, _past, _repeated, _aliased)
 
 
 def _body(query: str, **variables: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""HTTP from the benchmark's side: one connection, kept open, at as little cost as Python allows."""
+"""The benchmark's HTTP client: one connection that is kept open, written to cost as little CPU as Python allows."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,8 +10,8 @@ import msgspec
 ResultT = TypeVar("ResultT")
 
 
-class Wire:
-    """A connection to a server. One request at a time."""
+class Connection:
+    """An HTTP/1.1 connection to a server. It sends one request at a time."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -20,7 +20,7 @@ class Wire:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def post(self, body: bytes) -> bytes:
-        """Returns the body of the answer. Raises ConnectionError for any other status than 200."""
+        """Returns the body of the response. Raises ConnectionError for any status but 200."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host, self._port, limit=2**26)
         reader, writer = self._streams
@@ -30,13 +30,13 @@ class Wire:
         )
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        found = await reader.readexactly(length)
+        response = await reader.readexactly(length)
         if not head.startswith(b"HTTP/1.1 200"):
-            raise ConnectionError(f"{head.splitlines()[0].decode()}: {found[:500].decode('utf-8', 'replace')}")
-        return found
+            raise ConnectionError(f"{head.splitlines()[0].decode()}: {response[:500].decode('utf-8', 'replace')}")
+        return response
 
     async def call(self, method: str, *params: Any) -> Any:
-        """Returns the result of a JSON-RPC request. Raises ConnectionError for a refusal."""
+        """Returns the result of a JSON-RPC request. Raises ConnectionError for an error response."""
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         answer = msgspec.json.decode(await self.post(msgspec.json.encode(request)))
         if "error" in answer:
@@ -49,19 +49,18 @@ class Wire:
 
 
 def call(url: str, method: str, *params: Any) -> Any:
-    """Asks once."""
-
-    return asyncio.run(_once(url, lambda wire: wire.call(method, *params)))
+    """Sends one JSON-RPC request and returns its result."""
+    return asyncio.run(_once(url, lambda connection: connection.call(method, *params)))
 
 
 def post(url: str, body: bytes) -> bytes:
-    """Sends a body once and returns the answer's."""
-    return asyncio.run(_once(url, lambda wire: wire.post(body)))
+    """Sends one POST and returns the body of the response."""
+    return asyncio.run(_once(url, lambda connection: connection.post(body)))
 
 
-async def _once(url: str, ask: Callable[[Wire], Awaitable[ResultT]]) -> ResultT:
-    wire = Wire(url)
+async def _once(url: str, send: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
+    connection = Connection(url)
     try:
-        return await ask(wire)
+        return await send(connection)
     finally:
-        wire.close()
+        connection.close()
