@@ -1,6 +1,6 @@
-"""The judges of the API: tools and clients that users pick, each on the running service, one line each.
+"""Runs the judges of the API: tools and clients that users pick, against the schema and the running service.
 
-Ends with status 1 if any of them is not content. `--only NAME` asks some of them.
+Prints one line a judge and ends with status 1 if one of them fails. `--only NAME` runs some of them.
 """
 
 import argparse
@@ -29,9 +29,9 @@ FUZZING = ("--mode", "positive", "--continue-on-failure", "--max-examples", "15"
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A command, which may name variables of the environment.
+    """A command, in which `$NAME` stands for a variable of the environment.
 
-    `count` finds in what it says how many checks it made, at least `least`.
+    `count` is a regular expression that finds the number of its checks in its output; fewer than `least` is a failure.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Judge:
 
 
 def client(name: str, script: str, what: str, least: int) -> Judge:
-    """Returns a judge that is tests of `src/`, by Node's own test runner."""
+    """Returns a judge that runs a test file of `src/` with Node's test runner."""
     command = ("node", "--test", "--test-reporter=tap", f"build/js/src/{script}.js")
     return Judge(name, command, r"^# pass (\d+)$", what, least)
 
@@ -68,7 +68,7 @@ TOOLS = (
         cwd=REPOSITORY,
     ),
 )
-"""They look at the schema and the operations, and make what the clients run on."""
+"""Judges of the schema and the operations. They also build what the clients run."""
 
 CLIENTS = (
     client("graphql-http", "http", "audits of GraphQL over HTTP", 61),
@@ -78,46 +78,52 @@ CLIENTS = (
     client("urql", "urql", "ways to page, subscribe and persist", 7),
     client("apollo", "apollo", "ways to page, subscribe and persist", 5),
     client("relay", "relay", "ways to page, refetch and subscribe", 3),
-    client("chromium", "page", "things that the page at /graphql can do", 8),
+    client("chromium", "page", "features of the page at /graphql", 8),
     Judge(
         "schemathesis",
         ("python", "-m", "schemathesis.cli", "run", "$JUDGED_URL", "-c", "every_refusal_has_a_code", *FUZZING),
         r"(\d+) generated, \1 passed",
-        "queries that no person would write",
+        "random queries",
         200,
         cwd=FOLDER / "build",
     ),
 )
-"""They ask the running service."""
+"""Judges of the running service."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Ask all judges, in their order, and return the exit status."""
+    """Run all judges in order and return the exit status: 1 if one failed."""
     parser = argparse.ArgumentParser(prog="./scripts/conformance", description=__doc__)
-    parser.add_argument("--only", action="append", metavar="NAME", help="ask this judge; may be given several times")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="run only this judge of the service, and the tools; may be repeated",
+    )
     only = parser.parse_args(arguments).only
     names = [judge.name for judge in (*TOOLS, *CLIENTS)]
     if unknown := set(only or ()) - set(names):
-        parser.error(f"--only {', '.join(unknown)}: no such judge. There are {', '.join(names)}")
+        parser.error(f"--only {', '.join(unknown)}: no such judge. The judges are {', '.join(names)}")
     (FOLDER / "build" / "relay").mkdir(parents=True, exist_ok=True)
-    (FOLDER / "build" / "relay" / "package.json").write_text('{"type": "commonjs"}\n')  # of what relay-compiler makes
-    # what the clients run on is made by the tools
-    verdicts = [_is_content(judge, os.environ) for judge in TOOLS]
+    # for the output of relay-compiler
+    (FOLDER / "build" / "relay" / "package.json").write_text('{"type": "commonjs"}\n')
+    # the tools build what the clients run
+    results = [_passes(judge, os.environ) for judge in TOOLS]
     chosen = [judge for judge in CLIENTS if not only or judge.name in only]
-    if all(verdicts) and chosen:
+    if all(results) and chosen:
         with tempfile.TemporaryDirectory() as folder, set_stage(Path(folder)) as (stage, address):
             environment = _environment(stage, address)
             for judge in chosen:
-                verdicts.append(_is_content(judge, environment))
-                if not verdicts[-1]:
+                results.append(_passes(judge, environment))
+                if not results[-1]:
                     print(stage.last_output(), file=sys.stderr)
-    asked = len(TOOLS) + len(chosen)
-    print(f"{sum(verdicts)} of {asked} judges are content")
-    return int(sum(verdicts) < asked)
+    total = len(TOOLS) + len(chosen)
+    print(f"{sum(results)} of {total} judges passed")
+    return int(sum(results) < total)
 
 
 def _environment(stage: Stage, address: str) -> dict[str, str]:
-    """Return what the clients learn of the service. The judges in Python are installed apart."""
+    """Return the environment of the clients. The judges in Python are installed in a folder of their own."""
     return {
         **os.environ,
         "JUDGED_URL": stage.url,
@@ -128,23 +134,23 @@ def _environment(stage: Stage, address: str) -> dict[str, str]:
     }
 
 
-def _is_content(judge: Judge, environment: Mapping[str, str]) -> bool:
-    """Ask one judge and print its line; what it said only where it is not content."""
+def _passes(judge: Judge, environment: Mapping[str, str]) -> bool:
+    """Run one judge and print its line, and its output only if it fails."""
     began = time.monotonic()
-    status, said = _asked(judge, environment)
-    count = _count(judge, said)
-    content = status == 0 and count >= judge.least
-    verdict = "ok  " if content else "FAIL"
+    status, output = _run(judge, environment)
+    count = _count(judge, output)
+    passed = status == 0 and count >= judge.least
+    verdict = "ok  " if passed else "FAIL"
     print(f"{verdict} {judge.name:18} {count:4} {judge.what:42} {time.monotonic() - began:6.1f} s", flush=True)
-    if not content:
-        print("\n".join(said.splitlines()[-LAST_LINES:]), file=sys.stderr)
+    if not passed:
+        print("\n".join(output.splitlines()[-LAST_LINES:]), file=sys.stderr)
         ended = f"did not end in {PATIENCE_SECONDS} s" if status is None else f"ended with status {status}"
         print(f"{judge.name} {ended}; {count} of {judge.least} or more", file=sys.stderr)
-    return content
+    return passed
 
 
-def _asked(judge: Judge, environment: Mapping[str, str]) -> tuple[int | None, str]:
-    """Return how the judge ended, None where it did not, and what it said."""
+def _run(judge: Judge, environment: Mapping[str, str]) -> tuple[int | None, str]:
+    """Return the exit status of the judge, None if it did not end in time, and its output."""
     try:
         done = subprocess.run(
             [Template(part).safe_substitute(environment) for part in judge.command],
@@ -160,10 +166,10 @@ def _asked(judge: Judge, environment: Mapping[str, str]) -> tuple[int | None, st
     return done.returncode, done.stdout.decode(errors="replace")
 
 
-def _count(judge: Judge, said: str) -> int:
-    """Return the number that the judge told, or how often it told of something."""
-    found = re.findall(judge.count, said, re.MULTILINE)
-    return int(found[0]) if len(found) == 1 and found[0].isdigit() else len(found)
+def _count(judge: Judge, output: str) -> int:
+    """Return the number in the one match of `judge.count`, else the number of matches."""
+    matches = re.findall(judge.count, output, re.MULTILINE)
+    return int(matches[0]) if len(matches) == 1 and matches[0].isdigit() else len(matches)
 
 
 if __name__ == "__main__":

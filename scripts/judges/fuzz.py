@@ -1,7 +1,7 @@
-"""What schemathesis is told of this schema, and how it judges every answer: SCHEMATHESIS_HOOKS names this module.
+"""Values of our scalars for schemathesis, and our check of every response. SCHEMATHESIS_HOOKS names this module.
 
-Its own checks know nothing of `extensions.code`: here an answer with a status of 500 or more, or an error without one
-of the codes, is a failure.
+The checks of schemathesis ignore `extensions.code`. Here a response fails if its status is 500 or more, or if one of
+its errors has none of the codes below.
 """
 
 from typing import Any
@@ -18,21 +18,21 @@ CODES = {
     "TIMEOUT",
     "NOT_READY",
 }
-"""What a document may be refused with that is right but for the values of its scalars."""
+"""Codes with which a valid document may be refused because of the values of its scalars."""
 
 SCALARS = {
     "BigInt": st.integers(-(2**70), 2**256).map(str) | st.integers(0, 200).map(str),
-    "Address": st.binary(min_size=20, max_size=20).map(lambda found: f"0x{found.hex()}"),
-    "Bytes": st.binary(max_size=8).map(lambda found: f"0x{found.hex()}"),
-    "Bytes32": st.binary(min_size=32, max_size=32).map(lambda found: f"0x{found.hex()}"),
-    "DateTime": st.datetimes().map(lambda found: f"{found.isoformat()}Z"),
+    "Address": st.binary(min_size=20, max_size=20).map(lambda value: f"0x{value.hex()}"),
+    "Bytes": st.binary(max_size=8).map(lambda value: f"0x{value.hex()}"),
+    "Bytes32": st.binary(min_size=32, max_size=32).map(lambda value: f"0x{value.hex()}"),
+    "DateTime": st.datetimes().map(lambda value: f"{value.isoformat()}Z"),
 }
 
 for name, values in SCALARS.items():
     schemathesis.graphql.scalar(name, values.map(nodes.String))
 
 
-@schemathesis.check  # type: ignore[untyped-decorator]  # it has no types
+@schemathesis.check  # type: ignore[untyped-decorator]  # untyped library
 def every_refusal_has_a_code(context: Any, response: Any, case: Any) -> None:
     assert response.status_code < 500, f"status {response.status_code}"
     answer = response.json()

@@ -1,7 +1,7 @@
-"""What the judges look at: a chain with a fleet, its indexer, and the API in a process of its own, all real.
+"""What the judges test: a development chain with a fleet, its indexer, and the API in a process of its own.
 
-The judges are other programs. What they want to happen they ask of `Stage.address`, by POST: `/grow?blocks=2`,
-`/reorg?depth=2` or `/restart`, each answered when it is done.
+The judges are other programs. They control the stage by POST to a second address: `/grow?blocks=2`, `/reorg?depth=2`
+and `/restart`. Each is answered when it is done.
 """
 
 import json
@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 120.0
 
 
 class Stage:
-    """`url` is where GraphQL is served. Ends with `with`."""
+    """A chain, its indexer and its API. `url` is the GraphQL endpoint."""
 
     def __init__(self, fleet: Fleet, folder: Path, parts: ExitStack) -> None:
         self.port = free_port()
@@ -47,42 +47,40 @@ class Stage:
 
     @property
     def devices(self) -> int:
-        """How many devices were ever minted."""
+        """How many devices were minted."""
         return len(self._fleet.world.devices)
 
-    # What may happen
+    # What the judges control
 
     def grow(self, blocks: int = 1) -> dict[str, Any]:
-        """Let a firmware update happen in each of as many blocks; returns the new head."""
+        """Mine this many blocks with a firmware update in each. Return the new head."""
         for _ in range(blocks):
             self._fleet.chain.request("eth_sendTransaction", self._update())
             self._fleet.chain.mine()
         return self._head()
 
     def reorg(self, depth: int = 1) -> dict[str, Any]:
-        """Replace the last blocks by others with other updates, and let one more follow; returns the new head."""
+        """Replace the last blocks by others with other updates, and mine one more. Return the new head."""
         self._fleet.chain.request("anvil_rollback", depth)
         return self.grow(depth + 1)
 
     def restart(self) -> dict[str, Any]:
-        """Kill the API as a crash would, and start it again at the same port."""
+        """Kill the API, as a crash would, and start it again on the same port."""
         self._api.kill()
         self._api = self._start("api")
         self._wait("healthz")
         return self._head()
 
     def last_output(self) -> str:
-        """Return what indexer and API said last, for a judge that was not content."""
+        """Return the last lines that indexer and API printed, to be shown when a judge fails."""
         return f"the indexer:\n{self._indexer.last_output}\nthe API:\n{self._api.last_output}"
-
-    # How
 
     def _update(self) -> dict[str, Any]:
         in_service = [device for device in self._fleet.world.devices.values() if device.end_of_life == "IN_SERVICE"]
         device = self._random.choice(in_service)
         version = f"3.0.{self._random.randrange(10**9)}"
-        told = (device.token, version, digest(version), SUCCEEDED, self._fleet.chain.timestamp())
-        return self._fleet.contract.transaction("updateFirmware", *told, sender=str(device.owner))
+        arguments = (device.token, version, digest(version), SUCCEEDED, self._fleet.chain.timestamp())
+        return self._fleet.contract.transaction("updateFirmware", *arguments, sender=str(device.owner))
 
     def _head(self) -> dict[str, Any]:
         block = self._fleet.chain.block()
@@ -111,12 +109,12 @@ class Stage:
 
 @contextmanager
 def set_stage(folder: Path) -> Iterator[tuple[Stage, str]]:
-    """Build everything, its database in a folder; gives the stage, and the address at which judges ask of it."""
+    """Start everything, with the database in this folder. Yield the stage and the address that controls it."""
     now = int(time.time())
     with ExitStack() as parts:
         chain = parts.enter_context(start_chain(now))
         stage = Stage(Fleet.build(chain, devices=DEVICES, now=now), folder, parts)
-        # one thread that stays: a child ends with the thread that started it
+        # a child ends with the thread that started it: one thread serves all requests
         server = HTTPServer((HOST, 0), _handler(stage))
         Thread(target=server.serve_forever, daemon=True).start()
         parts.callback(server.shutdown)
@@ -124,19 +122,19 @@ def set_stage(folder: Path) -> Iterator[tuple[Stage, str]]:
 
 
 def _handler(stage: Stage) -> type[BaseHTTPRequestHandler]:
-    deeds = {"/grow": stage.grow, "/reorg": stage.reorg, "/restart": stage.restart}
+    actions = {"/grow": stage.grow, "/reorg": stage.reorg, "/restart": stage.restart}
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked = urlsplit(self.path)
-            numbers = {name: int(values[0]) for name, values in parse_qs(asked.query).items()}
+            target = urlsplit(self.path)
+            numbers = {name: int(values[0]) for name, values in parse_qs(target.query).items()}
             try:
-                self._answer(200, deeds[asked.path](**numbers))
+                self._answer(200, actions[target.path](**numbers))
             except Exception as error:
                 self._answer(500, {"error": repr(error)})
 
-        def _answer(self, status: int, found: Mapping[str, Any]) -> None:
-            body = json.dumps(found).encode()
+        def _answer(self, status: int, answer: Mapping[str, Any]) -> None:
+            body = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
