@@ -1,27 +1,24 @@
 """What tests run on: a real chain, and each of the two real databases."""
 
 import os
-import secrets
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
-from pathlib import Path
-from typing import Literal
 
-import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url
 
+from schema.tables.database import connect
 from scripts.devchain import Anvil
 from scripts.fleet import Fleet
 from tests.support.api.asking import Api, asking
 from tests.support.certindex import Certindex, runner
 from tests.support.chain.factory import Factory
-from tests.support.databases import lasting_database
+from tests.support.databases import KINDS, Databases, Kind, NewDatabase
 from tests.support.index.fleet import build_fleet, index_fleet
-from tests.support.postgres import PostgresServer, plain_url
+from tests.support.index.indexing import engine_of
+from tests.support.postgres import PostgresServer
 
 StartAnvil = Callable[..., Anvil]
-NewDatabase = Callable[[], str]
 
 
 @pytest.fixture
@@ -52,52 +49,109 @@ def factory(factory_chain: Factory) -> Iterator[Factory]:
     factory_chain.chain.revert(untouched)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDatabase]:
-    """Make empty databases and return their URLs, first on SQLite, then on PostgreSQL."""
-    kind: Literal["sqlite", "postgresql"] = request.param
-    if kind == "sqlite":
-        yield lambda: f"sqlite:///{tmp_path / f'{secrets.token_hex(4)}.db'}"
-        return
-    yield from _postgres_databases(request.getfixturevalue("postgres_server_url"))
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Makes databases, as the fixtures below do; the PostgreSQL server is started for the first that needs it."""
+    databases = Databases(
+        tmp_path_factory.mktemp("databases"), lambda: str(request.getfixturevalue("postgres_server_url"))
+    )
+    yield databases
+    databases.close()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def module_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the URL of a database that the tests of a module share, first on SQLite, then on PostgreSQL."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'shared.db'}"
-        return
-    for new_database in _postgres_databases(request.getfixturevalue("postgres_server_url")):
-        yield new_database()
-
-
-@pytest.fixture(scope="module")
-def module_postgres_url(postgres_server_url: str) -> Iterator[str]:
-    for new_database in _postgres_databases(postgres_server_url):
-        yield new_database()
+@pytest.fixture(params=KINDS)
+def new_database(request: pytest.FixtureRequest, databases: Databases) -> Iterator[NewDatabase]:
+    """Makes databases with tables and no rows and returns their URLs, first on SQLite, then on PostgreSQL."""
+    with databases.temporary(request.param) as new_database:
+        yield new_database
 
 
 @pytest.fixture
 def database_url(new_database: NewDatabase) -> str:
-    """Return the URL of an empty database, first on SQLite, then on PostgreSQL."""
+    """The URL of a database with tables and no rows, first on SQLite, then on PostgreSQL."""
     return new_database()
 
 
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'only.db'}"
+@pytest.fixture(params=KINDS)
+def new_empty_database(request: pytest.FixtureRequest, databases: Databases) -> Iterator[NewDatabase]:
+    """Makes databases without tables and returns their URLs, first on SQLite, then on PostgreSQL."""
+    with databases.temporary(request.param, empty=True) as new_database:
+        yield new_database
 
 
 @pytest.fixture
-def new_postgres_database(postgres_server_url: str) -> Iterator[NewDatabase]:
-    """Make empty PostgreSQL databases, for what SQLite does not have."""
-    yield from _postgres_databases(postgres_server_url)
+def sqlite_url(databases: Databases) -> str:
+    return databases.new("sqlite")
+
+
+@pytest.fixture
+def new_postgres_database(databases: Databases) -> Iterator[NewDatabase]:
+    """Makes PostgreSQL databases with tables and no rows, for what SQLite does not have."""
+    with databases.temporary("postgresql") as new_database:
+        yield new_database
 
 
 @pytest.fixture
 def postgres_url(new_postgres_database: NewDatabase) -> str:
     return new_postgres_database()
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def new_module_database(request: pytest.FixtureRequest, databases: Databases) -> Iterator[NewDatabase]:
+    """Makes databases that the tests of a module share, first on SQLite, then on PostgreSQL."""
+    with databases.temporary(request.param) as new_database:
+        yield new_database
+
+
+@pytest.fixture(scope="module")
+def module_database_url(new_module_database: NewDatabase) -> str:
+    """The URL of a database that the tests of a module share, first on SQLite, then on PostgreSQL."""
+    return new_module_database()
+
+
+@pytest.fixture(scope="module")
+def module_postgres_url(databases: Databases) -> Iterator[str]:
+    with databases.temporary("postgresql") as new_database:
+        yield new_database()
+
+
+@pytest.fixture(scope="module")
+def engine(module_database_url: str) -> Iterator[Engine]:
+    """A writer's engine for the tests of a module, each of which indexes a chain of its own.
+
+    First on SQLite, then on PostgreSQL.
+    """
+    with engine_of(module_database_url) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def sqlite_engine(databases: Databases) -> Iterator[Engine]:
+    """A writer's engine on SQLite for the tests of a module, each of which indexes a chain of its own."""
+    with engine_of(databases.new("sqlite")) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def postgres_engine(module_postgres_url: str) -> Iterator[Engine]:
+    """A writer's engine on PostgreSQL for the tests of a module, each of which indexes a chain of its own."""
+    with engine_of(module_postgres_url) as engine:
+        yield engine
+
+
+@pytest.fixture
+def fresh_engine(database_url: str) -> Iterator[Engine]:
+    """A writer's engine on a database without rows, first on SQLite, then on PostgreSQL."""
+    with engine_of(database_url) as engine:
+        yield engine
+
+
+@pytest.fixture
+def reading_engine(database_url: str) -> Iterator[Engine]:
+    """A reader's engine on a database without rows, first on SQLite, then on PostgreSQL."""
+    engine = connect(database_url, read_only=True)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -119,22 +173,20 @@ def fleet() -> Iterator[Fleet]:
 
 
 @pytest.fixture(scope="session")
-def fleet_database(
-    request: pytest.FixtureRequest, fleet: Fleet, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], str]:
-    """Return the URL of the fleet's database of a kind; it is indexed when it is first asked for."""
+def fleet_database(fleet: Fleet, databases: Databases) -> Callable[[Kind], str]:
+    """Return the URL of the fleet's database of a kind. It is indexed at the first call."""
 
     @cache
-    def url_of(kind: str) -> str:
-        url = lasting_database(kind, request, tmp_path_factory)
+    def url_of(kind: Kind) -> str:
+        url = databases.new(kind)
         index_fleet(fleet, url)
         return url
 
     return url_of
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def api(request: pytest.FixtureRequest, fleet_database: Callable[[str], str]) -> Iterator[Api]:
+@pytest.fixture(scope="module", params=KINDS)
+def api(request: pytest.FixtureRequest, fleet_database: Callable[[Kind], str]) -> Iterator[Api]:
     """Ask about the demo fleet, first on SQLite, then on PostgreSQL."""
     with asking(fleet_database(request.param)) as asked:
         yield asked
@@ -144,20 +196,6 @@ def api(request: pytest.FixtureRequest, fleet_database: Callable[[str], str]) ->
 def certindex(capsys: pytest.CaptureFixture[str]) -> Certindex:
     """Run commands of `certindex` in this process: `certindex("status", database_url=url).out`."""
     return runner(capsys)
-
-
-def _postgres_databases(server_url: str) -> Iterator[NewDatabase]:
-    made: list[str] = []
-    with psycopg.connect(plain_url(server_url), autocommit=True) as server:
-
-        def new_database() -> str:
-            made.append(f"certindex_test_{secrets.token_hex(6)}")
-            server.execute(f"CREATE DATABASE {made[-1]} TEMPLATE template0".encode())
-            return make_url(server_url).set(database=made[-1]).render_as_string(hide_password=False)
-
-        yield new_database
-        for name in made:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

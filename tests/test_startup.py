@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Set as AbstractSet
 
-from schema.tables.database import connect, migrate
 from scripts.devchain import REPOSITORY
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted
 from tests.support.rpc.faultproxy import of_fake
@@ -35,9 +34,6 @@ FOLLOWS = READS_TABLES | ASKS_NODES | {"apscheduler"}
 
 
 def test_the_api_answers_from_sqlite_without_what_migrates_counts_or_speaks_to_postgresql(sqlite_url: str) -> None:
-    engine = connect(sqlite_url)
-    migrate(engine)
-    engine.dispose()
     ask = f"""
 import asyncio
 import httpx

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from graphql import GraphQLObjectType, build_schema, get_named_type
+from sqlalchemy import Engine
 
 from api.graphql.schema import sdl
 from tests.support.api.asking import Api, Json, asking
 from tests.support.chain.awkward import OWNERS, USERS, licences, life
 from tests.support.chain.fakechain import FakeNode, Log, emitted, new_transaction
-from tests.support.databases import module_database
-from tests.support.index.indexing import Indexer, open_engine
+from tests.support.index.indexing import Indexer
 
 pytestmark = pytest.mark.slow
 
@@ -84,10 +84,8 @@ def burst() -> list[Log]:
     return [replace(log, transaction=BURST) for log in (mint, *again)]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    url = module_database(request, tmp_path_factory)
-    engine = open_engine(url)
+@pytest.fixture(scope="module")
+def api(module_database_url: str, engine: Engine) -> Iterator[Api]:
     node = FakeNode(chain_id=1)
     indexer = Indexer(engine, node)
     again = emitted("HardwareLicensed", hardwareLicenseId=1, manufacturerId=1, model="again")
@@ -98,9 +96,8 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     asyncio.run(indexer.catch_up())
     node.reorg(3, life(40))
     asyncio.run(indexer.catch_up())
-    with asking(url) as asked:
-        yield asked
-    engine.dispose()
+    with asking(module_database_url) as api:
+        yield api
 
 
 def test_every_type_with_a_connection_is_asked() -> None:

@@ -15,7 +15,8 @@ from indexer.errors import TryAgain
 from indexer.sync.step import Pace
 from tests.support.chain.fakechain import FakeNode
 from tests.support.chain.histories import BLOCKS, Block
-from tests.support.index.indexing import Indexer, index_afresh, shared_engine
+from tests.support.databases import NewDatabase
+from tests.support.index.indexing import Indexer, engine_of, index_afresh
 from tests.support.index.interruptions import Crash, at_call, at_write, crash
 
 pytestmark = pytest.mark.slow
@@ -34,9 +35,9 @@ class Engines(NamedTuple):
     fresh: Engine
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    with shared_engine(request, tmp_path_factory) as live, shared_engine(request, tmp_path_factory) as fresh:
+@pytest.fixture(scope="module")
+def engines(new_module_database: NewDatabase) -> Iterator[Engines]:
+    with engine_of(new_module_database()) as live, engine_of(new_module_database()) as fresh:
         yield Engines(live, fresh)
 
 

@@ -11,10 +11,11 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, NoResultFound
 
 from scripts.processes import Child
-from tests.conftest import NewDatabase, StartAnvil
+from tests.conftest import StartAnvil
 from tests.support.certindex import Certindex, runner
 from tests.support.chain.factory import Factory
 from tests.support.chain.life import FINALITY, Life
+from tests.support.databases import NewDatabase
 from tests.support.index.indexing import read_table, read_tables
 
 CHAIN_ID = 31337

@@ -1,10 +1,8 @@
 """The tables as of every block say what a plain reading of the rules says."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
@@ -13,16 +11,10 @@ from schema.tables.values import end_of_block, position
 from tests.support.chain.fakechain import GENESIS_TIME, FakeNode
 from tests.support.chain.histories import BLOCKS, EVENTS, Block, Fact
 from tests.support.index import model
-from tests.support.index.indexing import index_afresh, shared_engine
+from tests.support.index.indexing import index_afresh
 
 EXPLORED = os.environ.get("EXPLORED_EXAMPLES")
 """How many random examples to try instead of the few that are always the same."""
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with shared_engine(request, tmp_path_factory) as engine:
-        yield engine
 
 
 def fact(event_name: str, /, **said: Any) -> Fact:

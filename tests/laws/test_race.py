@@ -5,7 +5,7 @@ branch that the checkpoint is on, and in the end all rows are those of a fresh i
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pytest
@@ -15,7 +15,7 @@ from indexer.errors import TryAgain
 from indexer.sync.step import Ahead, Pace, UpToDate
 from tests.support.chain.fakechain import FakeBlock, FakeNode
 from tests.support.chain.histories import random_block
-from tests.support.index.indexing import Indexer, Tables, engine_of, index_afresh, shared_engine
+from tests.support.index.indexing import Indexer, Tables, index_afresh
 from tests.support.index.interruptions import Crash, at_call, at_write, crash
 
 pytestmark = pytest.mark.slow
@@ -72,36 +72,18 @@ TAKING_BACK = (
 """What is tried on PostgreSQL too, where a life takes several times as long."""
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with shared_engine(request, tmp_path_factory) as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with engine_of(f"sqlite:///{tmp_path_factory.mktemp('race') / 'shared.db'}") as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def postgresql(module_postgres_url: str) -> Iterator[Engine]:
-    with engine_of(module_postgres_url) as engine:
-        yield engine
-
-
 @pytest.mark.parametrize("name", CASES)
 async def test_a_branch_switch_before_any_request_leaves_no_row_of_the_branch_that_was_left(
-    sqlite: Engine, name: str, monkeypatch: pytest.MonkeyPatch
+    sqlite_engine: Engine, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await race(sqlite, CASES[name], monkeypatch)
+    await race(sqlite_engine, CASES[name], monkeypatch)
 
 
 @pytest.mark.parametrize("name", TAKING_BACK)
 async def test_on_postgresql_too_a_branch_switch_leaves_no_row_of_the_branch_that_was_left(
-    postgresql: Engine, name: str, monkeypatch: pytest.MonkeyPatch
+    postgres_engine: Engine, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await race(postgresql, CASES[name], monkeypatch)
+    await race(postgres_engine, CASES[name], monkeypatch)
 
 
 async def race(engine: Engine, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ tests/laws/test_storm.py` tries that many random storms, on both kinds of chain 
 import asyncio
 import os
 import re
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,11 +26,11 @@ from indexer.errors import Stop
 from indexer.settings import DatabaseSettings, Settings
 from schema.tables.database import connect
 from scripts.processes import Child
-from tests.conftest import NewDatabase, _postgres_databases
 from tests.support.chain.factory import Anvil, Factory
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode
 from tests.support.chain.histories import random_block
 from tests.support.chain.life import FINALITY, Life
+from tests.support.databases import Databases, NewDatabase
 from tests.support.index.indexing import Tables, engine_of, index_afresh, read_tables
 from tests.support.rpc.faultproxy import Fault, Upstream, of_fake, of_living_node
 from tests.support.rpc.faults import LASTING, PASSING, missing_field, slow_body, unavailable
@@ -137,15 +136,11 @@ STORMS = st.builds(
 
 @pytest.fixture(scope="module", params=ALL if EXPLORED else FEW, ids="-".join)
 def stage(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, databases: Databases
 ) -> Iterator[tuple[Callable[[int], "World"], NewDatabase]]:
     chain, database = request.param
     worlds: Callable[[int], World] = FakeWorld if chain == "fake" else AnvilWorld
-    if database == "sqlite":
-        folder = tmp_path_factory.mktemp("storm")
-        yield worlds, lambda: f"sqlite:///{folder / secrets.token_hex(4)}.db"
-        return
-    for new_database in _postgres_databases(request.getfixturevalue("postgres_server_url")):
+    with databases.temporary(database, empty=True) as new_database:
         yield worlds, new_database
 
 

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from scripts.devchain import REPOSITORY, Anvil
-from tests.conftest import NewDatabase, StartAnvil
+from tests.conftest import StartAnvil
+from tests.support.databases import NewDatabase
 from tests.support.postgres import plain_url
 
 

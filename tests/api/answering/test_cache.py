@@ -27,8 +27,6 @@ from tests.support.api.asking import SCHEMA
 from tests.support.api.feeding import Moving, minted, sold, updated
 from tests.support.api.server import CLIENT, serving
 from tests.support.chain.fakechain import FakeBlock
-from tests.support.databases import module_database
-from tests.support.index.indexing import open_engine
 
 COUNT = "{ devices { totalCount } }"
 
@@ -202,17 +200,10 @@ class World:
         store.roll_back_to(store.checkpoint(), max(0, store.checkpoint().number - 2))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def law_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    url = module_database(request, tmp_path_factory)
-    open_engine(url).dispose()
-    return url
-
-
 @settings(deadline=None, max_examples=4, suppress_health_check=[HealthCheck.too_slow])
 @given(acts=ACTS)
-def test_whatever_is_written_an_answer_that_is_kept_is_what_would_be_read(law_url: str, acts: Any) -> None:
-    asyncio.run(_play(law_url, acts))
+def test_whatever_is_written_an_answer_that_is_kept_is_what_would_be_read(module_database_url: str, acts: Any) -> None:
+    asyncio.run(_play(module_database_url, acts))
 
 
 async def _play(url: str, acts: list[tuple[Any, ...]]) -> None:

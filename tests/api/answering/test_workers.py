@@ -10,25 +10,14 @@ from sqlalchemy import Connection, Engine, text
 from api.answering import workers as module
 from api.answering.workers import Workers
 from api.reading.snapshot import Interrupted, Snapshot
-from schema.tables.database import connect, migrate
 from tests.support.databases import run_for_ever
 
 COUNT = 6
 
 
 @pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[Engine]:
-    writer = connect(database_url)
-    migrate(writer)
-    writer.dispose()
-    reader = connect(database_url, read_only=True)
-    yield reader
-    reader.dispose()
-
-
-@pytest.fixture
-async def workers(engine: Engine) -> AsyncIterator[Workers]:
-    workers = Workers(engine, COUNT)
+async def workers(reading_engine: Engine) -> AsyncIterator[Workers]:
+    workers = Workers(reading_engine, COUNT)
     yield workers
     await workers.close()
 

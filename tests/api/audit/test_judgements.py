@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 from sqlalchemy import event as hooks
 
 from api.settings import Settings
-from tests.conftest import NewDatabase
 from tests.support.api.server import CLIENT, serving
+from tests.support.databases import NewDatabase
 from tests.support.index.history import CHAIN_ID, CONTRACT, History, Log, block_time, log
 
 MAKER, OWNER, ZERO = ("0x" + byte * 20 for byte in ("aa", "0e", "00"))

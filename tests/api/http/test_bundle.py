@@ -1,6 +1,7 @@
 """Proofs and bundles as they are served: by GraphQL and over HTTP, checked by whoever received them."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,8 +147,8 @@ def test_bundles_of_nothing_are_refused_with_a_right_example(factory: Factory, s
             assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
 
 
-def test_a_bundle_of_an_empty_database_is_no_failure_of_the_server(sqlite_url: str) -> None:
-    with serving(Settings(database_url=sqlite_url)) as address:
+def test_a_bundle_of_an_empty_database_is_no_failure_of_the_server(tmp_path: Path) -> None:
+    with serving(Settings(database_url=f"sqlite:///{tmp_path / 'missing.db'}")) as address:
         answer = CLIENT.get(f"{address}/devices/did:erc721:1:0x{'11' * 20}:1/bundle.json")
     assert answer.status_code == 503
     assert "Ask again later" in answer.json()["error"]

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from api.settings import Settings
-from tests.conftest import NewDatabase
 from tests.support.api.server import CLIENT, GRAPHQL_RESPONSE, JSON, code, post, serving, with_one_device
+from tests.support.databases import NewDatabase
 from tests.support.index.history import History
 
 QUERY = '{ device(by: {tokenId: "7"}) { serialNumber } }'

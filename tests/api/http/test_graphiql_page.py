@@ -8,8 +8,8 @@ from graphql import build_schema, parse, validate
 
 from api.graphql.schema import sdl
 from api.settings import Settings
-from tests.conftest import NewDatabase
 from tests.support.api.server import CLIENT, serving
+from tests.support.databases import NewDatabase
 from tests.support.index.history import BEGAN, History, log
 
 SCHEMA = build_schema(sdl())
@@ -64,8 +64,8 @@ def test_the_first_click_on_each_tab_answers_about_a_device_that_is_there(new_da
     assert answers[2]["data"]["now"]["asOf"]["number"] == "6"
 
 
-def test_the_page_loads_while_there_is_no_database(new_database: NewDatabase) -> None:
-    with serving(Settings(database_url=new_database())) as address:
+def test_the_page_loads_while_there_is_no_database(new_empty_database: NewDatabase) -> None:
+    with serving(Settings(database_url=new_empty_database())) as address:
         page = CLIENT.get(f"{address}/graphql", headers=BROWSER)
         assert page.status_code == 200
         assert tabs(page.text)[0]["variables"] == {"device": ""}

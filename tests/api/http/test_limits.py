@@ -5,12 +5,11 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from api.graphql.context import Context
 from api.reading.snapshot import open_snapshot
 from api.settings import Settings
-from schema.tables.database import connect, migrate
 from tests.support.api.feeding import Moving, minted
 from tests.support.api.server import CLIENT, serving
 from tests.support.databases import run_for_ever
@@ -18,19 +17,14 @@ from tests.support.databases import run_for_ever
 TYPENAME = {"query": "{ __typename }"}
 
 
-async def test_a_request_that_is_given_up_ends_its_sql(database_url: str) -> None:
-    writer = connect(database_url)
-    migrate(writer)
-    engine = connect(database_url, read_only=True)
+async def test_a_request_that_is_given_up_ends_its_sql(reading_engine: Engine) -> None:
     began = time.monotonic()
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2), open_snapshot(engine) as snapshot:
+        async with asyncio.timeout(0.2), open_snapshot(reading_engine) as snapshot:
             await snapshot.read(run_for_ever)
     assert time.monotonic() - began < 60
-    async with open_snapshot(engine) as snapshot:
+    async with open_snapshot(reading_engine) as snapshot:
         assert await snapshot.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1
-    engine.dispose()
-    writer.dispose()
 
 
 @pytest.mark.parametrize("query", ["{ device(by: {tokenId: 1}) { id } }", "{ devices { totalCount } }"])
@@ -61,9 +55,6 @@ def test_an_answer_that_takes_too_long_is_a_timeout_and_the_next_is_answered(
 
 
 def test_a_client_that_has_the_answer_is_told_so(sqlite_url: str) -> None:
-    writer = connect(sqlite_url)
-    migrate(writer)
-    writer.dispose()
     with serving(Settings(database_url=sqlite_url)) as url:
         first = CLIENT.get(f"{url}/graphql", params=TYPENAME)
         again = CLIENT.get(

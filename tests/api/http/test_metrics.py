@@ -13,10 +13,10 @@ from api.app import create_app
 from api.http.metrics import METRICS, route_of
 from api.settings import Settings
 from scripts.processes import Child
-from tests.conftest import NewDatabase
 from tests.support.api.live import BLOCKS, acknowledged, streamed
 from tests.support.api.server import CLIENT
 from tests.support.chain.fakechain import FakeNode
+from tests.support.databases import NewDatabase
 from tests.support.index.history import History
 from tests.support.processes import caught_up, free_ports, metric, samples, until
 from tests.support.rpc.faultproxy import of_fake

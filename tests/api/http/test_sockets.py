@@ -14,15 +14,14 @@ from indexer.sync.step import Pace
 from tests.support.api.feeding import Copy, Moving, minted, sold, updated
 from tests.support.api.live import BLOCKS, EVENTS, PATIENCE, PROTOCOL, Socket, acknowledged, cut_off, has_room, opened
 from tests.support.api.server import serving
-from tests.support.databases import module_database
 
 RAW = "subscription ($after: String) { lifecycleEvents(after: $after) { cursor retracted event { id raw { data } } } }"
 KINDS = "subscription { lifecycleEvents { event { kind } } }"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Moving, str]]:
-    moving = Moving(module_database(request, tmp_path_factory), finality=30)
+@pytest.fixture(scope="module")
+def shared(module_database_url: str) -> Iterator[tuple[Moving, str]]:
+    moving = Moving(module_database_url, finality=30)
     settings = Settings(database_url=moving.url, max_subscriptions=5, max_connections=30)
     with serving(settings) as address:
         yield moving, address

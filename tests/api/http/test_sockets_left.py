@@ -10,16 +10,12 @@ import pytest
 
 from api.app import create_app
 from api.settings import Settings
-from schema.tables.database import connect, migrate
 
 Message = MutableMapping[str, Any]
 
 
 @pytest.mark.timeout(60)
 async def test_a_client_that_leaves_while_two_answers_wait_leaves_no_word_in_the_log(sqlite_url: str) -> None:
-    writer = connect(sqlite_url)
-    migrate(writer)
-    writer.dispose()
     failures = list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
     said: list[Message] = [{"type": "connection_init"}]

@@ -9,10 +9,10 @@ import pytest
 
 from api.settings import Settings
 from indexer.sync.step import Pace
-from tests.conftest import NewDatabase
 from tests.support.api.feeding import Copy, Moving, minted, sold, updated
 from tests.support.api.live import EVENTS, PATIENCE, acknowledged, cut_off, streamed
 from tests.support.api.server import serving
+from tests.support.databases import NewDatabase
 
 END = "{ changes(first: 100) { endCursor hasMore } }"
 URQL = (

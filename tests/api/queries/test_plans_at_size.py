@@ -22,7 +22,6 @@ from api.graphql.request import GraphQLRequest
 from api.reading.batching import LoopQueryRunner
 from api.reading.snapshot import open_snapshot
 from tests.support.api.asking import SCHEMA, Api
-from tests.support.databases import module_database
 from tests.support.index.big_index import build
 from tests.support.postgres import plain_url
 
@@ -111,11 +110,10 @@ def _nodes(plan: Any) -> Iterator[Any]:
         yield from _nodes(part)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explaining]:
-    url = module_database(request, tmp_path_factory)
-    engine = build(url)
-    explaining = Explaining(url)
+@pytest.fixture(scope="module")
+def api(module_database_url: str) -> Iterator[Explaining]:
+    engine = build(module_database_url)
+    explaining = Explaining(module_database_url)
     yield explaining
     explaining.close()
     engine.dispose()

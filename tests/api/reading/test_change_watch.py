@@ -12,8 +12,8 @@ from sqlalchemy import event, text
 from api.reading import change_watch as module
 from api.reading.change_watch import ChangeWatch
 from schema.tables.database import connect
-from tests.conftest import NewDatabase
 from tests.support.api.feeding import Moving, minted
+from tests.support.databases import NewDatabase
 
 PATIENCE = 20.0
 

@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from api.settings import Settings
 from schema.tables.database import connect, migrate
-from tests.conftest import NewDatabase
 from tests.support.api.server import CLIENT, serving
+from tests.support.databases import NewDatabase
 from tests.support.index.history import History, block_time
 
 
@@ -41,8 +41,8 @@ def change(database_url: str, **columns: Any) -> None:
     engine.dispose()
 
 
-def test_a_database_that_comes_later_is_waited_for(new_database: NewDatabase) -> None:
-    database_url = new_database()
+def test_a_database_that_comes_later_is_waited_for(new_empty_database: NewDatabase) -> None:
+    database_url = new_empty_database()
     with probing(database_url) as address:
         status, reasons = probe(address)
         assert status == 503
@@ -58,8 +58,8 @@ def test_a_database_that_comes_later_is_waited_for(new_database: NewDatabase) ->
         assert "holds no chain yet: start the indexer (certindex run)" in reasons[0]
 
 
-def test_the_first_backfill_is_waited_for(new_database: NewDatabase) -> None:
-    database_url = new_database()
+def test_the_first_backfill_is_waited_for(new_empty_database: NewDatabase) -> None:
+    database_url = new_empty_database()
     history = History(database_url)
     with probing(database_url) as address:
         waiting = "Chain 31337: the first backfill is not done: no node has told its head yet."

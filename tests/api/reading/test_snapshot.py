@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from threading import Event
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.reading.batching import LoopQueryRunner
 from api.reading.snapshot import Snapshot, open_snapshot
-from schema.tables.database import connect, migrate
+from schema.tables.database import connect
 from tests.support.databases import run_for_ever
 from tests.support.postgres import plain_url
 
@@ -22,20 +22,10 @@ SNAPSHOTS = 12
 """As many as a server has open for requests and for what is live."""
 
 
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    writer = connect(database_url)
-    migrate(writer)
-    writer.dispose()
-    reader = connect(database_url, read_only=True)
-    yield reader
-    reader.dispose()
-
-
 @pytest.mark.parametrize("once_open", [True, False])
 @pytest.mark.timeout(60)
 async def test_a_request_that_is_cancelled_again_and_again_ends_after_its_connection_was_given_back(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, once_open: bool
+    reading_engine: Engine, monkeypatch: pytest.MonkeyPatch, once_open: bool
 ) -> None:
     started, opened, closing, may_close, closed = (asyncio.Event() for _ in range(5))
     close = Snapshot.close
@@ -48,7 +38,7 @@ async def test_a_request_that_is_cancelled_again_and_again_ends_after_its_connec
 
     async def request() -> None:
         started.set()
-        async with open_snapshot(engine):
+        async with open_snapshot(reading_engine):
             opened.set()
             await asyncio.sleep(60)
 
@@ -71,10 +61,10 @@ async def test_a_request_that_is_cancelled_again_and_again_ends_after_its_connec
 
 
 @pytest.mark.timeout(60)
-async def test_however_many_statements_run_each_is_ended_when_it_is_given_up(engine: Engine) -> None:
+async def test_however_many_statements_run_each_is_ended_when_it_is_given_up(reading_engine: Engine) -> None:
     async def give_up() -> None:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.5), open_snapshot(engine) as snapshot:
+            async with asyncio.timeout(0.5), open_snapshot(reading_engine) as snapshot:
                 await snapshot.read(run_for_ever)
 
     await asyncio.gather(*(give_up() for _ in range(SNAPSHOTS)))
@@ -83,7 +73,7 @@ async def test_however_many_statements_run_each_is_ended_when_it_is_given_up(eng
 @pytest.mark.parametrize("begun", [True, False])
 @pytest.mark.timeout(60)
 async def test_a_statement_that_is_given_up_again_and_again_is_over_before_its_reader_goes_on(
-    engine: Engine, begun: bool
+    reading_engine: Engine, begun: bool
 ) -> None:
     may_begin, over = Event(), Event()
 
@@ -94,7 +84,7 @@ async def test_a_statement_that_is_given_up_again_and_again_is_over_before_its_r
         finally:
             over.set()
 
-    async with open_snapshot(engine) as snapshot:
+    async with open_snapshot(reading_engine) as snapshot:
         reading = asyncio.create_task(snapshot.read(read))
         if begun:
             may_begin.set()
@@ -109,7 +99,7 @@ async def test_a_statement_that_is_given_up_again_and_again_is_over_before_its_r
 
 
 @pytest.mark.timeout(60)
-async def test_what_a_loader_reads_for_nobody_any_more_fails_without_a_word(engine: Engine) -> None:
+async def test_what_a_loader_reads_for_nobody_any_more_fails_without_a_word(reading_engine: Engine) -> None:
     told = list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
 
@@ -118,7 +108,7 @@ async def test_what_a_loader_reads_for_nobody_any_more_fails_without_a_word(engi
         return keys
 
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3), open_snapshot(engine) as snapshot:
+        async with asyncio.timeout(0.3), open_snapshot(reading_engine) as snapshot:
             await LoopQueryRunner(snapshot).loader(read).load(1)
     await asyncio.sleep(0.05)
     gc.collect()
@@ -126,9 +116,6 @@ async def test_what_a_loader_reads_for_nobody_any_more_fails_without_a_word(engi
 
 
 async def test_a_statement_whose_connection_is_lost_meanwhile_fails_as_one_of_the_database(postgres_url: str) -> None:
-    writer = connect(postgres_url)
-    migrate(writer)
-    writer.dispose()
     engine = connect(postgres_url, read_only=True)
 
     async def request(other: psycopg.Connection[Any]) -> None:

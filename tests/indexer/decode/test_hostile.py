@@ -1,6 +1,6 @@
 """What real chains carry goes from the raw log to the tables: nothing stops the indexer, nothing is lost."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,7 @@ from schema.tables.values import MAX_BLOCK_NUMBER, MAX_LOG_INDEX, OPEN
 from schema.vocabulary import EndOfLifeStatus, EventFlag
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted, emitted_by
 from tests.support.chain.hostile import HOSTILE, UINT256, Hostile, minted
-from tests.support.index.indexing import Indexer, shared_engine
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with shared_engine(request, tmp_path_factory) as engine:
-        yield engine
+from tests.support.index.indexing import Indexer
 
 
 @pytest.mark.parametrize("finality", [0, 64], ids=["backfilled", "followed"])

@@ -1,6 +1,5 @@
 """The rules of claims, pairings, grants, reprovisioning and licences that are NFTs, one chain of a few logs each."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,15 +31,14 @@ from tests.support.dimo.logs import (
     transaction,
     transferred,
 )
-from tests.support.index.indexing import Indexer, engine_of
+from tests.support.index.indexing import Indexer
 
 chains = iter(range(1, 10_000))
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with engine_of(f"sqlite:///{tmp_path_factory.mktemp('dimo') / 'dimo.db'}") as engine:
-        yield engine
+def engine(sqlite_engine: Engine) -> Engine:
+    return sqlite_engine
 
 
 @pytest.fixture

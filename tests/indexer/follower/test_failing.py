@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 
 from api.settings import Settings as ApiSettings
-from tests.conftest import NewDatabase
 from tests.support.api.server import serving
 from tests.support.certindex import Certindex
 from tests.support.chain.fakechain import FakeNode, emitted
+from tests.support.databases import NewDatabase
 from tests.support.index.indexing import engine_of, index_afresh, read_tables
 from tests.support.processes import caught_up, free_ports, labels, metric, until
 from tests.support.rpc.faultproxy import of_fake

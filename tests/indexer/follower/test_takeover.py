@@ -15,13 +15,13 @@ from sqlalchemy.exc import DBAPIError
 from api.settings import Settings as ApiSettings
 from indexer.observe.status import ChainStatus, chain_statuses
 from indexer.store.lease import BEAT_SECONDS, DEAD_AFTER_SECONDS, LOOK_SECONDS
-from schema.tables.database import connect, migrate
+from schema.tables.database import connect
 from scripts.processes import Child
-from tests.conftest import NewDatabase
 from tests.support.api.server import serving
 from tests.support.certindex import Certindex
 from tests.support.chain.fakechain import FakeNode
 from tests.support.chain.histories import random_block
+from tests.support.databases import NewDatabase
 from tests.support.index.indexing import engine_of, index_afresh, read_tables
 from tests.support.processes import PATIENCE, caught_up, free_ports, metric, until
 from tests.support.rpc.faultproxy import Exchange, of_fake
@@ -161,5 +161,4 @@ def tables(database_url: str, node: FakeNode) -> dict[str, Any]:
 def clean(new_database: NewDatabase, node: FakeNode) -> dict[str, Any]:
     """Return the tables of an index that nobody disturbed."""
     with engine_of(new_database()) as engine:
-        migrate(engine)
         return index_afresh(engine, node)

@@ -2,7 +2,7 @@
 
 import asyncio
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -20,22 +20,14 @@ from indexer.sync.step import Indexed, RolledBack, UpToDate
 from schema.program.metrics import Described, markdown_table, serve_metrics
 from schema.program.settings import SettingsError
 from scripts.devchain import REPOSITORY
-from tests.conftest import NewDatabase
 from tests.support.chain.fakechain import FakeNode, emitted
-from tests.support.index.indexing import Indexer, open_engine
+from tests.support.index.indexing import Indexer
 
 DOCUMENT = REPOSITORY / "docs" / "reference" / "metrics.md"
 NODE = "https://rpc.example/a-secret-key"
 
 Told = dict[str, dict[str, float]]
 """By the sample's name: values by their labels, the chain's left out."""
-
-
-@pytest.fixture
-def engine(new_database: NewDatabase) -> Iterator[Engine]:
-    engine = open_engine(new_database())
-    yield engine
-    engine.dispose()
 
 
 async def told_by(engine: Engine, record: Record) -> Told:
@@ -82,13 +74,13 @@ def read(url: str) -> str:
     return text
 
 
-async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(engine: Engine) -> None:
+async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(fresh_engine: Engine) -> None:
     record = Record()
     record.stepped(Indexed(1, 10, 7, 5, 12), 0.2, 2_000)
     record.stepped(RolledBack(8, 10, 3), 0.1, 2_000)
     record.stepped(UpToDate(10), 0.01, 2_000)
     record.failed(TryAgain("no"), 400.0)
-    told = await told_by(engine, record)
+    told = await told_by(fresh_engine, record)
     expected = {
         "certindex_indexed_block": 6,
         "certindex_head_block": 6,
@@ -125,13 +117,13 @@ async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(engine: Eng
     assert told["certindex_rpc_away"] == {host: 0}
 
 
-async def test_a_database_that_fails_is_told_beside_what_needs_none(engine: Engine) -> None:
+async def test_a_database_that_fails_is_told_beside_what_needs_none(fresh_engine: Engine) -> None:
     record = Record()
-    await told_by(engine, record)
-    with engine.begin() as connection:
+    await told_by(fresh_engine, record)
+    with fresh_engine.begin() as connection:
         connection.execute(text("ALTER TABLE chain RENAME TO lost"))
     registry = CollectorRegistry()
-    registry.register(ChainCollector(engine, FakeNode().chain_id, Pool([NODE]), record))
+    registry.register(ChainCollector(fresh_engine, FakeNode().chain_id, Pool([NODE]), record))
     samples = {sample.name: sample for family in registry.collect() for sample in family.samples}
     failing = samples["certindex_failing"]
     assert failing.labels["error"].startswith("the database failed: ")
@@ -140,11 +132,11 @@ async def test_a_database_that_fails_is_told_beside_what_needs_none(engine: Engi
     assert "certindex_indexed_block" not in samples
 
 
-async def test_every_metric_is_collected_under_the_name_it_is_described_by(engine: Engine) -> None:
+async def test_every_metric_is_collected_under_the_name_it_is_described_by(fresh_engine: Engine) -> None:
     node = FakeNode()
-    Indexer(engine, node)
+    Indexer(fresh_engine, node)
     registry = CollectorRegistry()
-    registry.register(ChainCollector(engine, node.chain_id, Pool([NODE]), Record()))
+    registry.register(ChainCollector(fresh_engine, node.chain_id, Pool([NODE]), Record()))
     collected = {(family.name, family.type, family.documentation) for family in registry.collect()}
     assert collected == {(each.name.removesuffix("_total"), each.kind, each.help) for each in METRICS}
 
@@ -154,10 +146,10 @@ def test_the_document_describes_every_metric(metrics: Sequence[Described]) -> No
     assert markdown_table(metrics) in DOCUMENT.read_text(), markdown_table(metrics)
 
 
-def test_a_port_that_is_taken_is_told_with_the_way_out(engine: Engine) -> None:
+def test_a_port_that_is_taken_is_told_with_the_way_out(fresh_engine: Engine) -> None:
     node = FakeNode()
-    Indexer(engine, node)
-    collector = ChainCollector(engine, node.chain_id, Pool([NODE]), Record())
+    Indexer(fresh_engine, node)
+    collector = ChainCollector(fresh_engine, node.chain_id, Pool([NODE]), Record())
     server = serve_metrics([collector], "127.0.0.1", 0)
     try:
         with pytest.raises(

@@ -1,7 +1,7 @@
 """The wait for a provider at the start of an indexer: metrics from the first moment, and a note in the database."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,9 +15,8 @@ from indexer.observe.startup_failure import Waiting
 from indexer.rpc import Pool
 from indexer.store import lease
 from indexer.store.lease import Lease
-from tests.conftest import NewDatabase
 from tests.support.chain.fakechain import FakeNode
-from tests.support.index.indexing import Indexer, open_engine
+from tests.support.index.indexing import Indexer
 from tests.support.processes import caught_up, free_ports, labels, metric, samples, until
 from tests.support.rpc.faultproxy import of_fake
 from tests.support.rpc.provider import Provider, indexers
@@ -34,13 +33,6 @@ TOLD: dict[str, Callable[[Sample], Any]] = {
 }
 """What is compared of the metrics."""
 CALM = {"indexed_block": 3, "failing_seconds": 0}
-
-
-@pytest.fixture
-def engine(new_database: NewDatabase) -> Iterator[Engine]:
-    engine = open_engine(new_database())
-    yield engine
-    engine.dispose()
 
 
 def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_of_the_chain(sqlite_url: str) -> None:
@@ -70,16 +62,18 @@ def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_o
             assert metric(metrics, "certindex_failing_seconds") == 0
 
 
-def test_the_wait_is_noted_in_the_row_of_a_chain_that_nobody_writes_and_told_from_there(engine: Engine) -> None:
-    node = indexed(engine)
-    waiting = Waiting(engine, None)
+def test_the_wait_is_noted_in_the_row_of_a_chain_that_nobody_writes_and_told_from_there(fresh_engine: Engine) -> None:
+    node = indexed(fresh_engine)
+    waiting = Waiting(fresh_engine, None)
     assert (told(waiting), waiting.chain_id) == (CALM | {"waiting": "not tried yet"}, node.chain_id)
     waiting.failed("the first words")
-    first = row(engine, node)
+    first = row(fresh_engine, node)
     assert abs(first["failing_since"] - time.time()) < 60
-    set_column(engine, node, "failing_since", first["failing_since"] - 100)  # it fails since another process waited
+    set_column(
+        fresh_engine, node, "failing_since", first["failing_since"] - 100
+    )  # as if another process had waited before
     waiting.failed(ERROR)
-    assert row(engine, node) | {"writer_epoch": 0} == {
+    assert row(fresh_engine, node) | {"writer_epoch": 0} == {
         "writer": None,
         "writer_epoch": 0,
         "failing_since": first["failing_since"] - 100,
@@ -96,17 +90,17 @@ def test_the_wait_is_noted_in_the_row_of_a_chain_that_nobody_writes_and_told_fro
 
 
 def test_the_wait_is_not_noted_where_another_indexer_writes_and_the_log_and_the_metrics_say_so(
-    engine: Engine, caplog: pytest.LogCaptureFixture
+    fresh_engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    node = indexed(engine)
-    holder = Lease(engine, node.chain_id)
+    node = indexed(fresh_engine)
+    holder = Lease(fresh_engine, node.chain_id)
     assert holder.try_acquire() is None
-    before = row(engine, node)
-    waiting = Waiting(engine, None)
+    before = row(fresh_engine, node)
+    waiting = Waiting(fresh_engine, None)
     for _ in range(3):
         waiting.failed(ERROR)
         holder.beat()
-    assert row(engine, node) == before
+    assert row(fresh_engine, node) == before
     why = f"{holder.name} writes chain {node.chain_id}, or did so until a moment ago"
     assert told(waiting) == CALM | {"waiting": why, "failing": ERROR}
     [said] = [record.getMessage() for record in caplog.records if "readers are not told" in record.getMessage()]
@@ -114,36 +108,36 @@ def test_the_wait_is_not_noted_where_another_indexer_writes_and_the_log_and_the_
 
 
 def test_the_wait_is_noted_once_the_last_writer_on_another_machine_gives_no_sign_of_life(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    fresh_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node = indexed(engine)
-    set_column(engine, node, "writer", ELSEWHERE)
+    node = indexed(fresh_engine)
+    set_column(fresh_engine, node, "writer", ELSEWHERE)
     monkeypatch.setattr(lease, "DEAD_AFTER_SECONDS", 0.2)
-    waiting = Waiting(engine, None)
+    waiting = Waiting(fresh_engine, None)
     waiting.failed(ERROR)
-    assert (row(engine, node)["writer"], row(engine, node)["failing_since"]) == (ELSEWHERE, None)
+    assert (row(fresh_engine, node)["writer"], row(fresh_engine, node)["failing_since"]) == (ELSEWHERE, None)
     assert told(waiting)["waiting"].startswith(f"{ELSEWHERE} writes chain ")
     time.sleep(0.2)
     waiting.failed(ERROR)
-    assert (row(engine, node)["writer"], row(engine, node)["last_error"]) == (None, ERROR)
-    assert Lease(engine, node.chain_id).try_acquire() is None, "whoever has a provider begins at once"
+    assert (row(fresh_engine, node)["writer"], row(fresh_engine, node)["last_error"]) == (None, ERROR)
+    assert Lease(fresh_engine, node.chain_id).try_acquire() is None, "whoever has a provider begins at once"
 
 
-def test_of_several_chains_the_one_that_is_waited_for_must_be_named(engine: Engine) -> None:
-    one, other = indexed(engine), indexed(engine)
-    waiting = Waiting(engine, None)
+def test_of_several_chains_the_one_that_is_waited_for_must_be_named(fresh_engine: Engine) -> None:
+    one, other = indexed(fresh_engine), indexed(fresh_engine)
+    waiting = Waiting(fresh_engine, None)
     waiting.failed(ERROR)
-    assert row(engine, one)["last_error"] is row(engine, other)["last_error"] is None
+    assert row(fresh_engine, one)["last_error"] is row(fresh_engine, other)["last_error"] is None
     assert told(waiting) == {
         "waiting": f"The database holds 2 chains ({one.chain_id}, {other.chain_id}); say which is meant. "
         "Example: CHAIN_ID=137",
         "failing": ERROR,
         "failing_seconds": 0,
     }
-    named = Waiting(engine, other.chain_id)
+    named = Waiting(fresh_engine, other.chain_id)
     named.failed(ERROR)
-    assert (row(engine, one)["last_error"], row(engine, other)["last_error"]) == (None, ERROR)
-    absent = Waiting(engine, 5)
+    assert (row(fresh_engine, one)["last_error"], row(fresh_engine, other)["last_error"]) == (None, ERROR)
+    absent = Waiting(fresh_engine, 5)
     absent.failed(ERROR)
     assert told(absent)["waiting"].startswith("CHAIN_ID=5: the database holds no such chain")
 

@@ -3,11 +3,10 @@
 import pytest
 from msgspec.structs import astuple
 from psycopg.errors import UniqueViolation
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from indexer.store.bulk import ROWS_A_STATEMENT, Values, insert_values
-from schema.tables.database import connect, migrate
 from schema.tables.rows import EventLog, EventReading
 
 MANY = ROWS_A_STATEMENT
@@ -22,26 +21,20 @@ def event(position: int) -> Values:
 
 
 @pytest.mark.parametrize("count", [1, MANY - 1, MANY, MANY + 1, 3 * MANY - 1])
-def test_rows_come_back_as_they_were_written_however_many(database_url: str, count: int) -> None:
+def test_rows_come_back_as_they_were_written_however_many(fresh_engine: Engine, count: int) -> None:
     written = [event(position) for position in range(count)]
-    engine = connect(database_url)
-    migrate(engine)
-    with engine.begin() as connection:
+    with fresh_engine.begin() as connection:
         insert_values(connection, 137, "event", COLUMNS, written)
         found = connection.execute(
             text(f"SELECT {', '.join(COLUMNS)} FROM event WHERE chain_id = 137 ORDER BY position")
         ).all()
-    engine.dispose()
     assert list(map(tuple, found)) == written
 
 
-def test_a_key_that_is_there_stops_all_rows_written_with_it(database_url: str) -> None:
-    engine = connect(database_url)
-    migrate(engine)
-    with engine.begin() as connection:
+def test_a_key_that_is_there_stops_all_rows_written_with_it(fresh_engine: Engine) -> None:
+    with fresh_engine.begin() as connection:
         insert_values(connection, 137, "event", COLUMNS, [event(MANY - 2)])
-    with pytest.raises((DBAPIError, UniqueViolation)), engine.begin() as connection:
+    with pytest.raises((DBAPIError, UniqueViolation)), fresh_engine.begin() as connection:
         insert_values(connection, 137, "event", COLUMNS, [event(position) for position in range(2 * MANY)])
-    with engine.begin() as connection:
+    with fresh_engine.begin() as connection:
         assert connection.execute(text("SELECT position FROM event")).scalars().all() == [MANY - 2]
-    engine.dispose()

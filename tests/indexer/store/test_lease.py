@@ -2,7 +2,7 @@
 
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,16 +18,10 @@ from indexer.store.lease import Lease
 from indexer.store.verification import Levels
 from indexer.sync.interpretation import Interpretation
 from indexer.sync.rebuild import rebuild
-from tests.conftest import NewDatabase
 from tests.support.chain.fakechain import FakeNode
 from tests.support.chain.histories import random_block
-from tests.support.index.indexing import Indexer, engine_of, shared_engine
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with shared_engine(request, tmp_path_factory) as engine:
-        yield engine
+from tests.support.databases import NewDatabase
+from tests.support.index.indexing import Indexer, engine_of
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What is remembered of the last steps is what is stored, and no more of it than is allowed."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +15,7 @@ from indexer.sync.step import Pace
 from schema.tables import rows
 from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.chain.histories import BLOCKS, Block
-from tests.support.index.indexing import Indexer, engine_of, index_afresh, shared_engine
+from tests.support.index.indexing import Indexer, index_afresh
 
 CONTRACT = b"\xce" * 20
 ALICE, BOB = b"\xa1" * 20, b"\xb0" * 20
@@ -35,18 +34,6 @@ HISTORY = (
 )
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with shared_engine(request, tmp_path_factory) as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def other_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with engine_of(f"sqlite:///{tmp_path_factory.mktemp('other') / 'other.db'}") as engine:
-        yield engine
-
-
 @settings(max_examples=15, derandomize=True, deadline=None, database=None)
 @given(
     st.lists(BLOCKS, max_size=12),
@@ -54,7 +41,7 @@ def other_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     st.sampled_from((1, 2, 5)),
 )
 def test_the_rows_are_the_same_however_much_is_remembered(
-    engine: Engine, other_engine: Engine, chain: list[Block], most: tuple[int, int], blocks: int
+    engine: Engine, sqlite_engine: Engine, chain: list[Block], most: tuple[int, int], blocks: int
 ) -> None:
     node = FakeNode(finality=0)
     for block in chain:
@@ -62,7 +49,7 @@ def test_the_rows_are_the_same_however_much_is_remembered(
     indexer = Indexer(engine, node, pace=Pace(blocks, most=blocks, side_by_side=1))
     indexer.store.open_row_cache = OpenRowCache(*most)
     asyncio.run(indexer.catch_up())
-    assert indexer.tables() == index_afresh(other_engine, node)
+    assert indexer.tables() == index_afresh(sqlite_engine, node)
 
 
 def test_what_is_remembered_is_what_the_database_holds(engine: Engine) -> None:

@@ -1,6 +1,5 @@
 """Following a chain: what a reorg takes back, what is no reorg, when to stop, and what is told."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,17 +12,11 @@ from indexer.store.watch_set import WatchedContract
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Pace, RolledBack, UpToDate
 from schema.tables.kinds import DERIVED
 from schema.tables.values import OPEN, position
-from tests.conftest import NewDatabase
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted
-from tests.support.index.indexing import Indexer, engine_of, index_afresh, shared_engine
+from tests.support.databases import NewDatabase
+from tests.support.index.indexing import Indexer, engine_of, index_afresh
 
 ALICE, BOB, CAROL = (bytes([byte]) * 20 for byte in (0xA1, 0xB0, 0xCA))
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with shared_engine(request, tmp_path_factory) as engine:
-        yield engine
 
 
 @pytest.fixture

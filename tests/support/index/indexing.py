@@ -1,14 +1,11 @@
 """The real step on a real database against a fake node, and what the tables hold afterwards."""
 
 import asyncio
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg
-import pytest
-from sqlalchemy import Engine, event, make_url, text
+from sqlalchemy import Engine, event, text
 
 from indexer.chain.chain import Chain
 from indexer.store import Store
@@ -22,7 +19,6 @@ from schema.tables.database import connect, migrate
 from schema.tables.kinds import DERIVED
 from schema.tables.tables import Chain as ChainTable
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode
-from tests.support.postgres import plain_url
 
 REFERENCE = load_profile("device-certificate")
 REFERENCE_CONTRACTS = (WatchedContract("certificate", CERTIFICATE, 0, True),)
@@ -104,22 +100,6 @@ def open_engine(database_url: str) -> Engine:
         event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
     migrate(engine)
     return engine
-
-
-@contextmanager
-def shared_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Return the engine of one empty database for a module's tests, each of which indexes a chain of its own in it."""
-    if request.param == "sqlite":
-        with engine_of(f"sqlite:///{tmp_path_factory.mktemp('shared') / 'shared.db'}") as engine:
-            yield engine
-        return
-    server_url = request.getfixturevalue("postgres_server_url")
-    name = f"certindex_shared_{secrets.token_hex(6)}"
-    with psycopg.connect(plain_url(server_url), autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-        with engine_of(make_url(server_url).set(database=name).render_as_string(hide_password=False)) as engine:
-            yield engine
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @contextmanager

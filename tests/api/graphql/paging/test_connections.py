@@ -14,8 +14,7 @@ from sqlalchemy import Engine
 
 from tests.support.api.asking import Api, Json, asking
 from tests.support.chain.fakechain import FakeNode, Log, emitted
-from tests.support.databases import module_database
-from tests.support.index.indexing import Indexer, open_engine
+from tests.support.index.indexing import Indexer
 
 OWNERS = ["0x" + digit * 40 for digit in "123"]
 YEAR_10000 = 253_402_300_800
@@ -97,14 +96,11 @@ class Fleet:
         return logs
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Asked"]:
-    url = module_database(request, tmp_path_factory)
-    engine = open_engine(url)
+@pytest.fixture(scope="module")
+def asked(module_database_url: str, engine: Engine) -> Iterator["Asked"]:
     fleet = Fleet(engine)
-    with asking(url) as api:
+    with asking(module_database_url) as api:
         yield Asked(fleet, api)
-    engine.dispose()
 
 
 def in_order(devices: list[Told], field: str, descending: bool) -> list[tuple[str, str]]:

@@ -12,8 +12,8 @@ from schema.events import Address
 from schema.events import EndOfLifeRecorded as Fact
 from schema.profile.model import Mapped
 from schema.tables.values import INT64_MAX
-from tests.conftest import NewDatabase
 from tests.support.api.server import CLIENT, serving
+from tests.support.databases import NewDatabase
 from tests.support.index.history import BEGAN, History, Log, block_time, log
 
 MAKER, OWNER, ZERO = ("0x" + byte * 20 for byte in ("aa", "0e", "00"))

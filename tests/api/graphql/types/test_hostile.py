@@ -1,6 +1,5 @@
 """What real chains carry goes on from the tables to the answers: each log is served raw, and nothing fails."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from api.graphql.schema import build_schema
 from tests.support.api.asking import execute
 from tests.support.chain.fakechain import FakeNode
 from tests.support.chain.hostile import HOSTILE, Hostile
-from tests.support.index.indexing import Indexer, shared_engine
+from tests.support.index.indexing import Indexer
 
 SCHEMA = build_schema(limits=Limits(cost=10**6))
 QUERY = """
@@ -43,12 +42,6 @@ fragment E on LifecycleEvent {
   ... on UndecodableEvent { reason }
 }
 """
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with shared_engine(request, tmp_path_factory) as engine:
-        yield engine
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.name)

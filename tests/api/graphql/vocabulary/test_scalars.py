@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
 from tests.support.api.asking import Api, Json, asking
 from tests.support.chain.fakechain import FakeNode, Log, emitted
-from tests.support.databases import module_database
-from tests.support.index.indexing import Indexer, open_engine
+from tests.support.index.indexing import Indexer
 
 OWNER, USER = "0x" + "11" * 20, "0x" + "33" * 20
 YEAR_10000 = 253_402_300_800
@@ -40,17 +40,14 @@ def lives() -> list[Log]:
     return logs
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    url = module_database(request, tmp_path_factory)
-    engine = open_engine(url)
+@pytest.fixture(scope="module")
+def api(module_database_url: str, engine: Engine) -> Iterator[Api]:
     node = FakeNode(chain_id=1)
     node.mine(*lives())
     node.mine(emitted("UserAuthorized", tokenId=1, user=USER, organization="Ö", permissions=2**256 - 1))
     asyncio.run(Indexer(engine, node).catch_up())
-    with asking(url) as asked:
-        yield asked
-    engine.dispose()
+    with asking(module_database_url) as api:
+        yield api
 
 
 LIST = "query ($filter: DeviceFilter) { devices(first: 100, filterBy: $filter) { totalCount nodes { tokenId } } }"
