@@ -1,4 +1,4 @@
-"""Speaking JSON-RPC to EVM nodes."""
+"""JSON-RPC requests to EVM nodes."""
 
 from indexer.rpc.endpoint import Endpoint
 from indexer.rpc.errors import NoAnswer, RpcError, shown_url, site_of

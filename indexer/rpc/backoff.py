@@ -1,4 +1,4 @@
-"""The one retry policy: how long to wait before asking again."""
+"""The retry policy: how long to wait before the next try."""
 
 import random
 from collections.abc import Callable
@@ -10,8 +10,8 @@ LONGEST_WAIT_SECONDS = 30.0
 def wait_seconds(
     attempt: int, *, first: float = FIRST_WAIT_SECONDS, jitter: Callable[[], float] = random.random
 ) -> float:
-    """Returns the wait after failure number `attempt`, from 1: any time up to a ceiling that doubles (full jitter).
+    """Returns a random wait after failure number `attempt`, from 1, up to a ceiling that doubles (full jitter).
 
-    Those that failed together must not come back together.
+    The jitter spreads requests that failed together, so that they do not return together.
     """
     return jitter() * min(first * 2.0 ** min(attempt - 1, 30), LONGEST_WAIT_SECONDS)

@@ -1,7 +1,7 @@
-"""What providers say when they refuse, and what it means.
+"""The texts of providers' refusals, and what each means.
 
-Codes are reused for different things (-32005 is range, results and rate), so the text decides and the first row that
-fits wins: exact words before loose ones. Matched without case in message, data and HTTP body alike.
+Providers use one code for different things (-32005 means range, results or rate), so the text decides. The first row
+that matches wins: exact texts come before loose ones. Message, data and HTTP body are searched, ignoring case.
 """
 
 import re
@@ -36,15 +36,15 @@ def refusal_of(
     span: int | None = None,
     retry_after: float | None = None,
 ) -> Refusal:
-    """Returns what an error asks for.
+    """Returns what an error means.
 
-    `text` is all that the provider said, `span` the number of blocks that were asked for, `retry_after` in seconds.
+    `text` is the provider's whole error, `span` the number of requested blocks, `retry_after` in seconds.
     """
     if status == SERVICE_UNAVAILABLE and retry_after is not None:
         return BackOff(retry_after)
-    for said in CATALOGUE:
-        match = said.pattern.search(text)
-        if match is not None and (refusal := said.make(match, span)) is not None:
+    for row in CATALOGUE:
+        match = row.pattern.search(text)
+        if match is not None and (refusal := row.make(match, span)) is not None:
             return BackOff(retry_after) if isinstance(refusal, BackOff) else refusal
     if status == TOO_MANY_REQUESTS:
         return BackOff(retry_after)
@@ -56,23 +56,23 @@ def refusal_of(
 Maker = Callable[[re.Match[str], int | None], Refusal | None]
 
 
-class Said(Struct, frozen=True):
-    """One text. `who` says it; `make` returns None where the words fit but say nothing (a range of no blocks)."""
+class RefusalText(Struct, frozen=True):
+    """A text and the providers that send it. `make` returns None if the text matches without meaning: a range of 0."""
 
     pattern: re.Pattern[str]
     make: Maker
-    who: str
+    providers: str
 
 
-def _says(pattern: str, make: Maker | Refusal, who: str) -> Said:
+def _row(pattern: str, make: Maker | Refusal, providers: str) -> RefusalText:
     compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
     if callable(make):
-        return Said(compiled, make, who)
+        return RefusalText(compiled, make, providers)
     fixed: Refusal = make
-    return Said(compiled, lambda match, span: fixed, who)
+    return RefusalText(compiled, lambda match, span: fixed, providers)
 
 
-# What a row makes of its numbers
+# What a row makes of the numbers in a text
 
 
 def _shrink(match: re.Match[str], span: int | None) -> Refusal | None:
@@ -81,7 +81,7 @@ def _shrink(match: re.Match[str], span: int | None) -> Refusal | None:
 
 
 def _shrink_to(blocks: int) -> Maker:
-    """Returns a maker for a limit that the provider has but does not tell; half the range where it is asked within."""
+    """Returns a maker for a limit that the text does not name; half the range if the request kept to that limit."""
 
     def make(match: re.Match[str], span: int | None) -> Refusal:
         return ShrinkTo(blocks) if span is None or span > blocks else ShrinkTo(max(span // 2, 1))
@@ -104,7 +104,7 @@ def _use_range(match: re.Match[str], span: int | None) -> Refusal:
 
 
 def _number(text: str) -> int:
-    """Returns "10,000", "10.000", "2K" or "2.5k" as a number."""
+    """Parses "10,000", "10.000", "2K" or "2.5k"."""
     digits = text.strip().rstrip(".,").lower()
     if digits.endswith("k"):
         return int(float(digits[:-1].replace(",", "")) * 1_000)
@@ -114,84 +114,84 @@ def _number(text: str) -> int:
 BLOCKS = r"(\d[\d,.]*k?)"
 RANGE = r"\[\s*(0x[0-9a-f]+)\s*,\s*(0x[0-9a-f]+)\s*\]"
 
-CATALOGUE: tuple[Said, ...] = (
-    # What a contract says may hold any of the words below
-    _says(r"execution reverted|vm exception while processing transaction: revert", Reverted(), "geth, Hardhat"),
-    # A plan's span, told beside a range that works: without the first words, the range is about the answer's size
-    _says(rf"^(?!.*response size).*up to an? {BLOCKS} block range", _shrink, "Alchemy, Aurora, World Chain"),
+CATALOGUE: tuple[RefusalText, ...] = (
+    # A contract's message may contain any of the texts below
+    _row(r"execution reverted|vm exception while processing transaction: revert", Reverted(), "geth, Hardhat"),
+    # A plan's span beside a range that works; in a text about the response size, that range is meant
+    _row(rf"^(?!.*response size).*up to an? {BLOCKS} block range", _shrink, "Alchemy, Aurora, World Chain"),
     # A range that works
-    _says(rf"this block range should work:?\s*{RANGE}", _use_range, "Alchemy"),
-    _says(rf"try with this block range:?\s*{RANGE}", _use_range, "Infura, zkSync, thirdweb, Tenderly"),
-    _says(r"retry with the range (\d+)\s*-\s*(\d+)", _use_range, "Envio, Squid"),
+    _row(rf"this block range should work:?\s*{RANGE}", _use_range, "Alchemy"),
+    _row(rf"try with this block range:?\s*{RANGE}", _use_range, "Infura, zkSync, thirdweb, Tenderly"),
+    _row(r"retry with the range (\d+)\s*-\s*(\d+)", _use_range, "Envio, Squid"),
     # A span cap with its number
-    _says(r"requested too many blocks from \d+ to \d+, maximum is set to (\d+)", _shrink, "Avalanche"),
-    _says(r"max range: (\d+)", _shrink, "Cloudflare"),
-    _says(r"maximum allowed number of requested blocks is (\d+)", _shrink, "thirdweb"),
-    _says(r"range \d+ is bigger than range limit (\d+)", _shrink, "thirdweb, Tenderly"),
-    _says(r"range \d+ exceeds limit of (\d+)", _shrink, "Infura"),
-    _says(rf"limited to an? {BLOCKS}", _shrink, "QuickNode, 1RPC, Blast"),
-    _says(rf"limited to {BLOCKS} block", _shrink, "BlockPI"),
-    _says(r"exceeds the range allowed for your plan \(\d+ > (\d+)\)", _shrink, "Blast"),
-    _says(rf"please limit the query to at most {BLOCKS} blocks", _shrink, "Coinbase"),
-    _says(rf"maximum block range:? {BLOCKS}", _shrink, "PublicNode, BSC, Ankr"),
-    _says(r"exceed max block range:? (\d+)", _shrink, "Tron"),
-    _says(rf"query exceeds max block range {BLOCKS}", _shrink, "Hyperliquid"),
-    _says(rf"block range greater than {BLOCKS} max", _shrink, "Swell"),
-    _says(rf"block range exceeds {BLOCKS}", _shrink, "Somnia"),
-    _says(r"block range is larger than max block range, .*max block range = (\d+)", _shrink, "Morph"),
-    _says(rf"range is too large, max is {BLOCKS} blocks", _shrink, "Merkle"),
-    _says(rf"query must be smaller than size {BLOCKS}", _shrink, "Harmony"),
-    _says(r"block range is too wide \(maximum (\d+)\)", _shrink, "Moonriver"),
-    _says(r"maximum \[from, to\] blocks distance: (\d+)", _shrink, "Ankr, TAC"),
-    _says(r"block range too large \(\d+\), maximum allowed is (\d+) blocks", _shrink, "Sei"),
-    _says(rf"ranges over {BLOCKS} blocks are not supported", _shrink, "dRPC"),
-    # An answer too big
-    _says(r"query returned more than \d+ results", HalveQuery(), "Infura, Polygon zkEVM"),
-    _says(r"query exceeds max results", HalveQuery(), "LlamaRPC, Ankr"),
-    _says(r"logs matched by query exceeds limit of \d+", HalveQuery(), "Arbitrum"),
-    _says(r"more than \d+ logs|\d+ logs returned|too many logs", HalveQuery(), "HyperRPC"),
-    _says(r"response size should not greater than \d+ bytes", HalveQuery(), "1RPC"),
-    _says(r"backend response too large|block range is too large", HalveQuery(), "Optimism"),
-    _says(r"response is too big|exceeded max limit of \d+", HalveQuery(), "reth, jsonrpsee"),
-    _says(r"log response size exceeded", HalveQuery(), "Alchemy"),
-    _says(r"query timeout exceeded|query exceeds limit|too many results|try paginating", HalveQuery(), "eRPC's list"),
-    _says(r"503 service (temporarily )?unavailable|servererror\(-3200[05]\)", HalveQuery(), "graph-node's list"),
-    _says(r"no backend is currently healthy to serve traffic", HalveQuery(), "Base"),
+    _row(r"requested too many blocks from \d+ to \d+, maximum is set to (\d+)", _shrink, "Avalanche"),
+    _row(r"max range: (\d+)", _shrink, "Cloudflare"),
+    _row(r"maximum allowed number of requested blocks is (\d+)", _shrink, "thirdweb"),
+    _row(r"range \d+ is bigger than range limit (\d+)", _shrink, "thirdweb, Tenderly"),
+    _row(r"range \d+ exceeds limit of (\d+)", _shrink, "Infura"),
+    _row(rf"limited to an? {BLOCKS}", _shrink, "QuickNode, 1RPC, Blast"),
+    _row(rf"limited to {BLOCKS} block", _shrink, "BlockPI"),
+    _row(r"exceeds the range allowed for your plan \(\d+ > (\d+)\)", _shrink, "Blast"),
+    _row(rf"please limit the query to at most {BLOCKS} blocks", _shrink, "Coinbase"),
+    _row(rf"maximum block range:? {BLOCKS}", _shrink, "PublicNode, BSC, Ankr"),
+    _row(r"exceed max block range:? (\d+)", _shrink, "Tron"),
+    _row(rf"query exceeds max block range {BLOCKS}", _shrink, "Hyperliquid"),
+    _row(rf"block range greater than {BLOCKS} max", _shrink, "Swell"),
+    _row(rf"block range exceeds {BLOCKS}", _shrink, "Somnia"),
+    _row(r"block range is larger than max block range, .*max block range = (\d+)", _shrink, "Morph"),
+    _row(rf"range is too large, max is {BLOCKS} blocks", _shrink, "Merkle"),
+    _row(rf"query must be smaller than size {BLOCKS}", _shrink, "Harmony"),
+    _row(r"block range is too wide \(maximum (\d+)\)", _shrink, "Moonriver"),
+    _row(r"maximum \[from, to\] blocks distance: (\d+)", _shrink, "Ankr, TAC"),
+    _row(r"block range too large \(\d+\), maximum allowed is (\d+) blocks", _shrink, "Sei"),
+    _row(rf"ranges over {BLOCKS} blocks are not supported", _shrink, "dRPC"),
+    # A response too big
+    _row(r"query returned more than \d+ results", HalveQuery(), "Infura, Polygon zkEVM"),
+    _row(r"query exceeds max results", HalveQuery(), "LlamaRPC, Ankr"),
+    _row(r"logs matched by query exceeds limit of \d+", HalveQuery(), "Arbitrum"),
+    _row(r"more than \d+ logs|\d+ logs returned|too many logs", HalveQuery(), "HyperRPC"),
+    _row(r"response size should not greater than \d+ bytes", HalveQuery(), "1RPC"),
+    _row(r"backend response too large|block range is too large", HalveQuery(), "Optimism"),
+    _row(r"response is too big|exceeded max limit of \d+", HalveQuery(), "reth, jsonrpsee"),
+    _row(r"log response size exceeded", HalveQuery(), "Alchemy"),
+    _row(r"query timeout exceeded|query exceeds limit|too many results|try paginating", HalveQuery(), "eRPC's list"),
+    _row(r"503 service (temporarily )?unavailable|servererror\(-3200[05]\)", HalveQuery(), "graph-node's list"),
+    _row(r"no backend is currently healthy to serve traffic", HalveQuery(), "Base"),
     # A span cap without its number
-    _says(r"block range limit exceeded", _shrink_to_a_plan, "Chainstack"),
-    _says(r"block range is too wide", _shrink_to(3_000), "Ankr"),
-    _says(r"block range too large", _shrink_to(2_000), "Base, Monad"),
-    _says(r"eth_getlogs is limited|logs over more|range limit exceeded", _shrink_by_half, "eRPC's list"),
-    _says(r"range threshold exceeded|exceeded max allowed", _shrink_by_half, "Altitude, eRPC"),
-    _says(r"exceeds the range", _shrink_by_half, "eRPC's list"),
+    _row(r"block range limit exceeded", _shrink_to_a_plan, "Chainstack"),
+    _row(r"block range is too wide", _shrink_to(3_000), "Ankr"),
+    _row(r"block range too large", _shrink_to(2_000), "Base, Monad"),
+    _row(r"eth_getlogs is limited|logs over more|range limit exceeded", _shrink_by_half, "eRPC's list"),
+    _row(r"range threshold exceeded|exceeded max allowed", _shrink_by_half, "Altitude, eRPC"),
+    _row(r"exceeds the range", _shrink_by_half, "eRPC's list"),
     # Too many addresses
-    _says(r"specify less number of address", SplitAddresses(), "eRPC's list"),
-    _says(r"exceed max addresses or topics per search position", SplitAddresses(), "Alchemy, dRPC, geth"),
-    _says(r"this query contains \d+ filters", SplitAddresses(), "Infura"),
-    # Not there yet
-    _says(r"after last accepted block|cannot query unfinalized data", WaitForHead(), "Avalanche"),
-    _says(r"block range extends beyond current head block", WaitForHead(), "reth, geth"),
-    _says(r"requested block range .*is beyond latest executed block", WaitForHead(), "Erigon"),
-    _says(r"invalid block range params", WaitForHead(), "geth"),
-    _says(r"invalid block height", WaitForHead(), "Hyperliquid"),
-    _says(r"block not found with number", WaitForHead(), "eRPC"),
-    _says(r"not currently canonical|unknown block\b", WaitForHead(), "geth"),
-    # Not there any more
-    _says(r"height is not available.*base height", HistoryGone(), "Sei"),
-    _says(r"missing trie node|header not found", HistoryGone(), "geth"),
-    _says(r"\bprun(ed|ing)\b|historical state .*not available", HistoryGone(), "geth, Erigon, reth"),
-    _says(r"historical state unavailable|no state available for block", HistoryGone(), "geth, Nethermind"),
+    _row(r"specify less number of address", SplitAddresses(), "eRPC's list"),
+    _row(r"exceed max addresses or topics per search position", SplitAddresses(), "Alchemy, dRPC, geth"),
+    _row(r"this query contains \d+ filters", SplitAddresses(), "Infura"),
+    # A block that the provider does not have yet
+    _row(r"after last accepted block|cannot query unfinalized data", WaitForHead(), "Avalanche"),
+    _row(r"block range extends beyond current head block", WaitForHead(), "reth, geth"),
+    _row(r"requested block range .*is beyond latest executed block", WaitForHead(), "Erigon"),
+    _row(r"invalid block range params", WaitForHead(), "geth"),
+    _row(r"invalid block height", WaitForHead(), "Hyperliquid"),
+    _row(r"block not found with number", WaitForHead(), "eRPC"),
+    _row(r"not currently canonical|unknown block\b", WaitForHead(), "geth"),
+    # History that is gone
+    _row(r"height is not available.*base height", HistoryGone(), "Sei"),
+    _row(r"missing trie node|header not found", HistoryGone(), "geth"),
+    _row(r"\bprun(ed|ing)\b|historical state .*not available", HistoryGone(), "geth, Erigon, reth"),
+    _row(r"historical state unavailable|no state available for block", HistoryGone(), "geth, Nethermind"),
     # A body too big
-    _says(r"batch size (is too large|limit exceeded)", SmallerBatch(), "OnFinality"),
-    _says(r"request entity too large|failed to buffer the request body", SmallerBatch(), "proxies"),
-    # Who may not ask at all
-    _says(r"invalid api key|unauthori[sz]ed|api key .*(not valid|disabled|missing)", GiveUp(), "all"),
-    # Too often
-    _says(r"triggered rate limit", BackOff(), "BSC"),
-    _says(r"rate.?limit|request rate exceeded|too many requests|requests limited to", BackOff(), "Infura, all"),
-    _says(r"has exceeded|exceeded the quota|under too much load|request limit reached", BackOff(), "eRPC's list"),
-    _says(r"reached the quota|monthly capacity limit|reached the free tier", BackOff(), "eRPC's list"),
-    _says(r"limit exceeded|\bquota\b|throttl", BackOff(), "rindexer's list"),
+    _row(r"batch size (is too large|limit exceeded)", SmallerBatch(), "OnFinality"),
+    _row(r"request entity too large|failed to buffer the request body", SmallerBatch(), "proxies"),
+    # A key that is not accepted
+    _row(r"invalid api key|unauthori[sz]ed|api key .*(not valid|disabled|missing)", GiveUp(), "all"),
+    # Too many requests
+    _row(r"triggered rate limit", BackOff(), "BSC"),
+    _row(r"rate.?limit|request rate exceeded|too many requests|requests limited to", BackOff(), "Infura, all"),
+    _row(r"has exceeded|exceeded the quota|under too much load|request limit reached", BackOff(), "eRPC's list"),
+    _row(r"reached the quota|monthly capacity limit|reached the free tier", BackOff(), "eRPC's list"),
+    _row(r"limit exceeded|\bquota\b|throttl", BackOff(), "rindexer's list"),
 )
 
 PARSE_ERROR, METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, VERSION_NOT_SUPPORTED = -32700, -32601, -32004, -32006
@@ -205,6 +205,6 @@ MEANING_OF_CODES: dict[int | None, Refusal] = {
     MISSING_DATA: WaitForHead(),
     LIMIT_EXCEEDED: BackOff(),
 }
-"""For texts that say nothing."""
+"""The meaning of codes whose text is in no row."""
 
 HOPELESS_STATUSES = frozenset({401, 403, 404, 405, 501, 505})

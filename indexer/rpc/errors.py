@@ -1,4 +1,4 @@
-"""How asking a provider can fail, told without the keys that URLs hold."""
+"""Errors of providers, shown without the keys in their URLs."""
 
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -10,20 +10,20 @@ SHOWN_TEXT = 300
 
 
 class NoAnswer(TryAgain):
-    """Nothing usable came back: no connection, no time, a cut body, a result of another shape."""
+    """No usable response: no connection, a timeout, a truncated body, or a result of another type."""
 
 
 class RpcError(TryAgain):
-    """The node refused. `text` holds all that it said, lower case; `refusal` what that asks for.
+    """The node refused. `text` is its whole error in lower case, `refusal` what it means.
 
-    `span` is the number of blocks that were asked for, `retry_after` in seconds, as the node said.
+    `span` is the number of requested blocks; `retry_after`, in seconds, is what the node named.
     """
 
     def __init__(
         self,
         url: str,
         method: str,
-        said: str,
+        text: str,
         *,
         code: int | None = None,
         status: int | None = None,
@@ -31,16 +31,16 @@ class RpcError(TryAgain):
         retry_after: float | None = None,
     ) -> None:
         where = f" (HTTP {status})" if status not in (None, 200) else ""
-        shown = f"{said[:SHOWN_TEXT]}..." if len(said) > SHOWN_TEXT else said
+        shown = f"{text[:SHOWN_TEXT]}..." if len(text) > SHOWN_TEXT else text
         super().__init__(f"{shown_url(url)} answered {method} with an error{where}: {without_keys(url, shown)}")
-        self.text = said.lower()
+        self.text = text.lower()
         self.code = code
         self.status = status
-        self.refusal = refusal_of(said, code=code, status=status, span=span, retry_after=retry_after)
+        self.refusal = refusal_of(text, code=code, status=status, span=span, retry_after=retry_after)
 
 
 def shown_url(url: str) -> str:
-    """Returns the URL without what may be a key: only scheme, host and port."""
+    """Returns scheme, host and port of the URL: the rest may hold a key."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = f":{parts.port}" if parts.port else ""
@@ -49,12 +49,12 @@ def shown_url(url: str) -> str:
 
 
 def site_of(url: str) -> str:
-    """Returns host and port: what tells one provider from another."""
+    """Returns host and port, which identify a provider."""
     return urlsplit(url).netloc.rpartition("@")[2].lower()
 
 
 def without_keys(url: str, text: str) -> str:
-    """Returns the text with every part of the URL that may be a key hidden: providers like to quote it."""
+    """Returns the text with every part of the URL that may be a key replaced by ***: providers often quote the URL."""
     parts = urlsplit(url)
     words = [*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query)), parts.query]
     words += [parts.username or "", parts.password or ""]

@@ -1,4 +1,4 @@
-"""Waiting for several things at once, so that none goes on when one has failed."""
+"""Awaiting several coroutines of which none goes on after one has failed."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,7 +8,7 @@ ResultT = TypeVar("ResultT")
 
 
 async def gather(*coroutines: Coroutine[Any, Any, ResultT]) -> list[ResultT]:
-    """Returns all results in order. Raises the first failure, after the others have been cancelled and have ended."""
+    """Returns all results in order. After a failure, cancels the others, waits until they have ended, and raises it."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         return list(await asyncio.gather(*tasks))

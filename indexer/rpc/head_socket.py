@@ -1,7 +1,7 @@
-"""New heads over WebSocket (WS_URL): each wakes whoever polls. Whatever happens here, polling goes on without it.
+"""New heads over WebSocket (WS_URL): each wakes the poller. If the socket fails, polling goes on without it.
 
-The `websockets` library is used by itself, which uvicorn serves by anyway: web3's WebSocket provider would bring its
-own caches, retries and error texts for what are two requests and one notice.
+It uses the `websockets` library, which uvicorn needs anyway. web3's WebSocket provider would add its own caches,
+retries and error texts to two requests and one notification.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from indexer.rpc.request import Request
 from schema.tables.values import INT64_MAX, MAX_BLOCK_NUMBER
 
 SILENCE_SECONDS = 30.0
-"""How long a head may be known elsewhere before the socket that does not announce it is given up."""
+"""If the socket has not announced a head this long after polling found it, the connection is closed."""
 ANSWER_SECONDS = 10.0
 FIRST_WAIT_SECONDS = 0.5
 SHOWN_MESSAGE = 80
@@ -36,7 +36,7 @@ class Notification(msgspec.Struct):
 
 
 class Message(msgspec.Struct):
-    """A reply to a request, or a notice of a subscription."""
+    """A reply to a request, or a notification of a subscription."""
 
     id: int | str | None = None
     result: str | None = None
@@ -46,7 +46,10 @@ class Message(msgspec.Struct):
 
 
 class HeadSocket:
-    """Listens to one node. `announced` hears each head's number, `told` how it stands: connected or not, and why."""
+    """Listens to one node. Calls `head_announced` with each head's number, -1 after connecting.
+
+    Awaits `status_changed` with whether it is connected, and the URL without its key or the reason.
+    """
 
     def __init__(
         self,
@@ -67,18 +70,18 @@ class HeadSocket:
         self._failures = 0
 
     def expect(self, number: int) -> None:
-        """Notes that a head is known elsewhere: a socket that works announces it, too."""
-        if self._newest < 0:  # it may be older than the subscription
+        """Records a head that polling found: a socket that works announces it, too."""
+        if self._newest < 0:  # the head may be older than the subscription
             self._newest = number
         elif number > self._newest and self._missing is None:
             self._missing = number, time.monotonic()
 
     async def listen(self) -> NoReturn:
-        """Listens, and connects again after each failure, later each time."""
+        """Listens for ever. Connects again after each failure, with a longer pause each time."""
         while True:
             try:
                 await self._listen()
-            except Exception as error:  # none may end the indexer, which does without
+            except Exception as error:  # no failure here may end the indexer
                 self._failures += 1
                 pause = wait_seconds(self._failures, first=FIRST_WAIT_SECONDS, jitter=self._jitter)
                 await self._status_changed(False, self._reason(error))
@@ -89,11 +92,11 @@ class HeadSocket:
             async with asyncio.timeout(ANSWER_SECONDS):
                 chain_id = self._number(await self._request(socket, 1, "eth_chainId"), INT64_MAX)
                 if chain_id != self.chain_id:
-                    raise NoAnswer(f"it is a node of chain {chain_id}, but chain {self.chain_id} is wanted")
+                    raise NoAnswer(f"it is a node of chain {chain_id}, not of chain {self.chain_id}")
                 subscription = await self._request(socket, 2, "eth_subscribe", "newHeads")
             self._newest, self._missing = -1, None
             await self._status_changed(True, shown_url(self.url))
-            self._head_announced(-1)  # what came before the subscription was not announced
+            self._head_announced(-1)  # heads before the subscription were not announced
             while True:
                 await self._read_head(socket, subscription)
 
@@ -106,7 +109,7 @@ class HeadSocket:
         return reply.result
 
     async def _read_head(self, socket: ClientConnection, subscription: str) -> None:
-        """Waits for one head, or for as long as silence may last."""
+        """Waits for one head. Raises NoAnswer if an expected head is overdue, or for any other message."""
         try:
             async with asyncio.timeout(SILENCE_SECONDS / 2):
                 message = self._read(await socket.recv())
@@ -115,7 +118,7 @@ class HeadSocket:
                 raise NoAnswer(f"it did not announce block {self._missing[0]}") from None
             return
         if message.params is None or message.params.subscription != subscription:
-            raise NoAnswer("it sent what was not asked for")
+            raise NoAnswer("it sent a message that belongs to no subscription")
         number = self._number(message.params.result.number)
         self._newest = number
         if self._missing is not None and number >= self._missing[0]:
@@ -127,7 +130,7 @@ class HeadSocket:
         try:
             return msgspec.json.decode(data, type=Message)
         except UNREADABLE:
-            raise NoAnswer(f"it sent {data[:SHOWN_MESSAGE]!r}, which is no message of a node") from None
+            raise NoAnswer(f"it sent {data[:SHOWN_MESSAGE]!r}, which is not a JSON-RPC message") from None
 
     def _number(self, text: str, largest: int = MAX_BLOCK_NUMBER) -> int:
         try:
@@ -135,9 +138,9 @@ class HeadSocket:
         except ValueError:
             number = -1
         if not 0 <= number <= largest:
-            raise NoAnswer(f"it sent {text[:SHOWN_MESSAGE]!r} where a number is due")
+            raise NoAnswer(f"it sent {text[:SHOWN_MESSAGE]!r} instead of a block number")
         return number
 
     def _reason(self, error: Exception) -> str:
-        said = str(error) or ("it did not answer" if isinstance(error, TimeoutError) else type(error).__name__)
-        return f"{shown_url(self.url)}: {without_keys(self.url, said)}"
+        reason = str(error) or ("it did not answer" if isinstance(error, TimeoutError) else type(error).__name__)
+        return f"{shown_url(self.url)}: {without_keys(self.url, reason)}"

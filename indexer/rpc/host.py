@@ -1,6 +1,6 @@
-"""What is known of one provider: how fast, how reliable, how far, and what it has refused.
+"""The record of one provider: its latency, failures, head, and what it has refused.
 
-All of it is forgotten again: a plan is raised, a node catches up, an index is built.
+Each entry expires, since plans are raised, nodes catch up and indexes get built.
 """
 
 from collections import defaultdict
@@ -20,34 +20,43 @@ from indexer.rpc.refusals import ShrinkTo
 
 ResultT = TypeVar("ResultT")
 
-WEIGHT = 0.2
-"""Of the newest sample in a moving average."""
-WEIGHT_OF_FAILURE = 5.0
-SECONDS_OF_FAILURE = 0.1
-SAMPLES_AGE_SECONDS = 60.0
-CURIOSITY = 0.5
-"""What the best latency counts for where a host's own is not known any more; below the pool's HABIT."""
+SAMPLE_WEIGHT = 0.2
+"""Weight of the newest sample in the moving averages of latency and failures."""
+FAILURE_FACTOR = 5.0
+FAILURE_SECONDS = 0.1
+"""score = latency * (1 + FAILURE_FACTOR * failure rate) + FAILURE_SECONDS * failure rate"""
+SAMPLE_SECONDS = 60.0
+"""Measurements older than this have expired."""
+EXPIRED_FACTOR = 0.5
+"""Score of a host whose measurements have expired, as a multiple of the best host's latency.
+
+Lower than the pool's FAVORITE_FACTOR, so that the host is tried again.
+"""
 NEAR_HEAD_BLOCKS = 128
+"""If a host lacks a block this close to its head, it has not indexed it yet; an older one is pruned."""
 REFUSED_SECONDS = 60.0
+"""How long a host is set aside after it refused for good, and how long a smaller batch size lasts."""
 BATCH_REQUESTS = 64
 MEMORY_SECONDS = 600.0
+"""How long a method that is not offered, or history that is gone, is remembered."""
 SPAN_SECONDS = 3_600.0
-DOUBT_SECONDS = 30.0
+"""How long a range limit is remembered."""
+DISTRUST_SECONDS = 30.0
 STATE_METHODS = ("eth_call", "eth_getCode", "eth_getTransactionCount")
-"""Full nodes keep all blocks and logs, and of states only the newest."""
+"""Methods that read state: full nodes keep all blocks and logs, but only the newest states."""
 METHOD_CODES = (METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED)
 REQUEST_CODES = (PARSE_ERROR, VERSION_NOT_SUPPORTED)
 
 
 class Exclusion(Struct):
-    """Why something is not to be asked, and until when (of the host's clock)."""
+    """Why a host gets no requests, and until when (by the host's clock, in seconds)."""
 
     until: float
     error: TryAgain
 
 
 class Host:
-    """One endpoint and its record. `name` is the URL as it may be shown, `site` tells who runs it."""
+    """One endpoint and its record. `name` is the URL without its key, `site` is host and port: who runs it."""
 
     def __init__(self, endpoint: Endpoint, name: str, clock: Callable[[], float], jitter: Callable[[], float]) -> None:
         self.endpoint = endpoint
@@ -58,13 +67,13 @@ class Host:
         self.head = -1
         self.confirmed = False
         self.latency: float | None = None
-        self.failing = 0.0
+        self.failure_rate = 0.0
         self._clock = clock
         self._jitter = jitter
-        self._asked = False
+        self._has_samples = False
         self._sampled_at = 0.0
         self._failures = 0
-        self._complained_at = -1.0
+        self._backed_off_at = -1.0
         self._away: Exclusion | None = None
         self._span: tuple[int, Exclusion] | None = None
         self._pruned: dict[bool, tuple[int, Exclusion]] = {}
@@ -72,98 +81,98 @@ class Host:
         self._batch = BATCH_REQUESTS
         self._batch_until = 0.0
 
-    # What may be asked
+    # May it get a request?
 
-    def exclusion(self, method: str, asked: range | None) -> Exclusion | None:
-        """Returns why the host is not to be asked this now; None: ask."""
+    def exclusion(self, method: str, blocks: range | None) -> Exclusion | None:
+        """Returns why the host must not get this request now, None if it may."""
         if self._holds(self._away):
             return self._away
-        if self._holds(found := self._methods.get(method)):
-            return found
-        if asked is None:
+        if self._holds(refused := self._methods.get(method)):
+            return refused
+        if blocks is None:
             return None
         first, pruned = self._pruned.get(method in STATE_METHODS, (0, None))
-        if asked.start < first and self._holds(pruned):
+        if blocks.start < first and self._holds(pruned):
             return pruned
-        if method == "eth_getLogs" and (span := self.span) is not None and len(asked) > span:
-            error = RpcError(self.endpoint.url, method, f"asked for {len(asked)} blocks, it takes {span} at once")
+        if method == "eth_getLogs" and (span := self.span) is not None and len(blocks) > span:
+            error = RpcError(self.endpoint.url, method, f"{len(blocks)} blocks requested, its limit is {span}")
             error.refusal = ShrinkTo(span)
             return Exclusion(self._clock(), error)
         return None
 
     @property
     def span(self) -> int | None:
-        """How many blocks eth_getLogs may ask for here; None: not known."""
+        """Returns the most blocks that eth_getLogs may cover here, None if no limit is known."""
         return self._span[0] if self._span is not None and self._holds(self._span[1]) else None
 
     @property
     def batch(self) -> int:
-        """How many requests may go out as one; 1: the host takes no batch."""
+        """Returns how many requests a batch may hold; 1 if the host takes no batches."""
         return self._batch if self._batch_until > self._clock() else BATCH_REQUESTS
 
     @property
     def away(self) -> Exclusion | None:
-        """Why the host is set aside; None: it is not."""
+        """Returns why the host is set aside, None if it is not."""
         return self._away if self._holds(self._away) else None
 
     def score(self, best: float) -> float:
-        """Returns seconds that an answer costs, failures included, where the `best` host needs so many.
+        """Returns the expected seconds for an answer, failures included; `best` is the latency of the quickest host.
 
-        Low for a host that was not asked for long, lowest for one never asked: each is tried again now and then.
+        Low for a host whose measurements have expired, 0 for a host without any: each is tried now and then.
         """
-        if not self._asked:
+        if not self._has_samples:
             return 0.0
-        if self._clock() - self._sampled_at >= SAMPLES_AGE_SECONDS:
-            return best * CURIOSITY
+        if self._clock() - self._sampled_at >= SAMPLE_SECONDS:
+            return best * EXPIRED_FACTOR
         latency = best if self.latency is None else self.latency
-        return latency * (1 + WEIGHT_OF_FAILURE * self.failing) + self.failing * SECONDS_OF_FAILURE
+        return latency * (1 + FAILURE_FACTOR * self.failure_rate) + self.failure_rate * FAILURE_SECONDS
 
-    # What is learned
+    # Its record
 
     def answered(self, seconds: float) -> None:
-        """Notes a good answer."""
+        """Records a good answer."""
         self._sample()
-        self.latency = seconds if self.latency is None else self.latency + WEIGHT * (seconds - self.latency)
-        self.failing -= WEIGHT * self.failing
+        self.latency = seconds if self.latency is None else self.latency + SAMPLE_WEIGHT * (seconds - self.latency)
+        self.failure_rate -= SAMPLE_WEIGHT * self.failure_rate
         self._failures = 0
         self.limit.grow()
 
     def failed(self, error: TryAgain) -> None:
-        """Notes a failure; from the second in a row on the host is set aside, longer each time."""
+        """Records a failure. From the second in a row, the host is set aside, longer each time."""
         self._sample()
-        self.failing += WEIGHT * (1 - self.failing)
+        self.failure_rate += SAMPLE_WEIGHT * (1 - self.failure_rate)
         self._failures += 1
         if self._failures > 1:
             self._set_aside(wait_seconds(self._failures - 1, jitter=self._jitter), error)
 
-    def complained(self, seconds: float | None, error: TryAgain) -> None:
-        """Notes that it was asked too much; `seconds` to wait, where it said so."""
+    def rate_limited(self, seconds: float | None, error: TryAgain) -> None:
+        """Records a refusal because of too many requests; `seconds` is the wait that the host named, if any."""
         self._failures += 1
         now = self._clock()
-        if now - self._complained_at >= 1.0:  # requests that were under way together complain once
-            self._complained_at = now
+        if now - self._backed_off_at >= 1.0:  # requests in flight together shrink the limit once
+            self._backed_off_at = now
             self.limit.shrink()
         self._set_aside(wait_seconds(self._failures, jitter=self._jitter) if seconds is None else seconds, error)
 
-    def takes(self, blocks: int, asked: range, error: RpcError) -> None:
-        """Notes the longest range of eth_getLogs; a limit that the refused range kept to counts as one less."""
-        span = len(asked)
+    def range_limited(self, limit: int, blocks: range, error: RpcError) -> None:
+        """Records the longest range of eth_getLogs; a smaller one if the refused range kept to the named limit."""
+        span = len(blocks)
         if span > 1:
-            known = blocks if blocks < span else span - 1 if blocks == span else span // 2
-            self._span = (known, Exclusion(self._clock() + SPAN_SECONDS, error))
+            smaller = limit if limit < span else span - 1 if limit == span else span // 2
+            self._span = (smaller, Exclusion(self._clock() + SPAN_SECONDS, error))
 
-    def refused_batch(self, requests: int) -> None:
-        """Notes that it gave nothing for a batch of so many, and all of them alone: a quarter may do."""
+    def batch_refused(self, requests: int) -> None:
+        """Records that a batch of this size returned nothing, and its requests alone did; next is a quarter of it."""
         self._batch = min(self.batch, max(requests // 4, 1))
         self._batch_until = self._clock() + REFUSED_SECONDS
 
-    def lost(self, method: str, asked: range | None, error: RpcError) -> None:
-        """Notes that blocks, or states, as old as these are gone; near the head it only has not got them yet."""
-        if asked is not None and not 0 <= self.head - asked.start < NEAR_HEAD_BLOCKS:
-            self._pruned[method in STATE_METHODS] = (asked.start + 1, Exclusion(self._clock() + MEMORY_SECONDS, error))
+    def history_missing(self, method: str, blocks: range | None, error: RpcError) -> None:
+        """Records that blocks, or states, of this age are gone. Near the head they are only not indexed yet."""
+        if blocks is not None and not 0 <= self.head - blocks.start < NEAR_HEAD_BLOCKS:
+            self._pruned[method in STATE_METHODS] = (blocks.start + 1, Exclusion(self._clock() + MEMORY_SECONDS, error))
 
-    def gave_up(self, method: str, error: RpcError) -> None:
-        """Notes that it will not answer this method, or nothing at all."""
+    def refused(self, method: str, error: RpcError) -> None:
+        """Records that the host does not offer this method, or refuses everything."""
         if error.code in METHOD_CODES:
             self._methods[method] = Exclusion(self._clock() + MEMORY_SECONDS, error)
         elif error.code in REQUEST_CODES:
@@ -171,25 +180,25 @@ class Host:
         else:
             self._set_aside(REFUSED_SECONDS, error)
 
-    def doubted(self, error: TryAgain) -> None:
-        """Notes that what it said was wrong."""
-        self.failing += WEIGHT * (1 - self.failing)
-        # who asks something else meanwhile must not take this for an answer to it
-        self._set_aside(DOUBT_SECONDS, NoAnswer(f"{self.name} is not asked for a while: {error}"))
+    def distrusted(self, error: TryAgain) -> None:
+        """Records that an answer was wrong."""
+        self.failure_rate += SAMPLE_WEIGHT * (1 - self.failure_rate)
+        # as NoAnswer: a caller with another request must not take this for a wrong answer to it
+        self._set_aside(DISTRUST_SECONDS, NoAnswer(f"{self.name} is set aside for a while: {error}"))
 
-    def barred(self, error: TryAgain) -> None:
-        """Notes that it is not a provider for this chain."""
+    def on_wrong_chain(self, error: TryAgain) -> None:
+        """Records that the host serves another chain."""
         self._set_aside(SPAN_SECONDS, error)
 
-    def at(self, answer: Any, *, tag: bool) -> None:
-        """Notes how far it is, from a block that it gave; by tag it may have gone back."""
-        number = getattr(answer, "number", None)
-        if isinstance(number, str) and number.startswith("0x"):
-            found = int(number, 16)
-            self.head = found if tag else max(self.head, found)
+    def returned_block(self, block: Any, *, tag: bool) -> None:
+        """Records the host's head from a block that it returned; the block of a tag may be lower than before."""
+        text = getattr(block, "number", None)
+        if isinstance(text, str) and text.startswith("0x"):
+            number = int(text, 16)
+            self.head = number if tag else max(self.head, number)
 
     def _sample(self) -> None:
-        self._asked = True
+        self._has_samples = True
         self._sampled_at = self._clock()
 
     def _set_aside(self, seconds: float, error: TryAgain) -> None:

@@ -1,7 +1,7 @@
-"""Several providers as one: each request goes to the healthiest, and on to the next where that one fails.
+"""Several providers as one: each request goes to the healthiest provider, and to the next one if it fails.
 
-A refusal that asks for another question (a shorter range, fewer addresses) is the caller's; every other failure is
-tried elsewhere, then again after a pause, before the caller hears of it.
+A refusal that needs a different request (a shorter range, fewer addresses) is raised at once. After any other failure
+the request goes to the other providers, and again to all of them after a pause, before the failure is raised.
 """
 
 import asyncio
@@ -37,19 +37,22 @@ from indexer.rpc.request import requested_blocks
 ResultT = TypeVar("ResultT")
 
 ROUNDS = 4
-PATIENCE_SECONDS = 10.0
-"""The longest wait inside a call; a longer one is the caller's, who can say why nothing moves."""
-ASKED_FOR_BLOCKS = ("eth_getBlockByNumber", "eth_getBlockByHash", "eth_getBlockReceipts", "eth_getTransactionReceipt")
-"""Methods that answer null for what a provider has not got, while another may have it."""
-HABIT = 0.7
-"""What the score of the host asked last counts for: hosts that are nearly equal do not take turns."""
+"""How often a request goes to all usable providers, with a pause after each round."""
+LONGEST_WAIT_SECONDS = 10.0
+"""The longest wait inside a call. If all providers are set aside for longer, the call raises the reason at once."""
+NULL_IF_MISSING = ("eth_getBlockByNumber", "eth_getBlockByHash", "eth_getBlockReceipts", "eth_getTransactionReceipt")
+"""Methods that return null for what a provider does not have, while another provider may have it."""
+FAVORITE_FACTOR = 0.7
+"""Multiplies the score of the host used last, so that hosts that are nearly equal do not take turns."""
 LAG_BLOCKS = 8
-CENSUS_SECONDS = 15.0
-CENSUS_TIMEOUT_SECONDS = 5.0
+"""A host this far below the newest known head ranks last for requests that name no block."""
+HEADS_SECONDS = 15.0
+"""How often the heads of all hosts are read: otherwise a host that stands still would go unnoticed."""
+HEAD_TIMEOUT_SECONDS = 5.0
 
 
 class Pool:
-    """Asks providers by their health."""
+    """Sends requests to the healthiest providers."""
 
     def __init__(
         self,
@@ -68,8 +71,8 @@ class Pool:
         self._sleep = sleep
         self._jitter = jitter
         self._chain_id: int | None = None
-        self._favourite = self.hosts[0]
-        self._census_at = -CENSUS_SECONDS
+        self._favorite = self.hosts[0]
+        self._heads_read_at = -HEADS_SECONDS
 
     async def check_chain(self, expected: int | None) -> int:
         """Returns the id of the chain that all providers serve: the expected one, or without it the one they agree on.
@@ -77,15 +80,15 @@ class Pool:
         A provider that does not answer is checked when it does; from now on only providers of this chain are used.
         Raises Stop if a provider serves another chain, or if all refuse for good; TryAgain if none answers.
         """
-        found = await asyncio.gather(*map(self._id_of, self.hosts), return_exceptions=True)
-        ids = {host.name: id for host, id in zip(self.hosts, found, strict=True) if isinstance(id, int)}
-        for error in found:
+        results = await asyncio.gather(*map(self._chain_id_of, self.hosts), return_exceptions=True)
+        ids = {host.name: id for host, id in zip(self.hosts, results, strict=True) if isinstance(id, int)}
+        for error in results:
             if not isinstance(error, int | TryAgain):
                 raise error
         if not ids:
-            told = "; ".join(map(str, found))
-            hopeless = all(isinstance(error, RpcError) and isinstance(error.refusal, GiveUp) for error in found)
-            raise Stop(f"{told}. Set RPC_URLS right.") if hopeless else TryAgain(told)
+            reasons = "; ".join(map(str, results))
+            hopeless = all(isinstance(error, RpcError) and isinstance(error.refusal, GiveUp) for error in results)
+            raise Stop(f"{reasons}. Correct RPC_URLS.") if hopeless else TryAgain(reasons)
         chain_id = next(iter(ids.values())) if expected is None else expected
         for name, id in ids.items():
             check_chain_id(chain_id, id, name)
@@ -107,28 +110,28 @@ class Pool:
 
         Providers at the sites of `avoid` are requested last; with `strict` never.
         """
-        asked = requested_blocks(method, params)
+        blocks = requested_blocks(method, params)
         if params[:1] == ["latest"] and len(self.hosts) > 1:
-            await self._take_census()
+            await self._read_heads()
         failure: TryAgain | None = None
         for attempt in range(1, ROUNDS + 1):
             absent: Answered[ResultT] | None = None
-            for host in await self._candidates(method, asked, avoid, strict):
+            for host in await self._candidates(method, blocks, avoid, strict):
                 if failure is not None:
                     host.counts[method].retries += 1
                 try:
-                    answer = await self._ask_host(host, method, params, result)
+                    answer = await self._call_host(host, method, params, result)
                 except RpcError as error:
                     failure = error
-                    if not _learn(host, method, asked, error):
+                    if not _record_refusal(host, method, blocks, error):
                         raise
                 except NoAnswer as error:
                     failure = error
                     host.failed(error)
                 else:
-                    if answer is not None or method not in ASKED_FOR_BLOCKS:
+                    if answer is not None or method not in NULL_IF_MISSING:
                         return Answered(host, answer)
-                    absent = Answered(host, answer)  # no such block here: it may only be late
+                    absent = Answered(host, answer)  # the provider may only lag
             if absent is not None:
                 return absent
             if failure is not None and _is_final(failure):
@@ -140,12 +143,12 @@ class Pool:
     async def call_each(
         self, method: str, params: Sequence[list[Any]], result: type[ResultT]
     ) -> list[Answered[ResultT]]:
-        """Returns the results of many requests. They go out in batches; what those leave unanswered is asked alone."""
-        asked = _spanned([requested_blocks(method, one) for one in params])
-        host = (await self._candidates(method, asked, (), strict=False))[0]
+        """Returns the results of many requests, sent in batches. What a batch leaves out is requested alone."""
+        blocks = _covering([requested_blocks(method, each) for each in params])
+        host = (await self._candidates(method, blocks, (), strict=False))[0]
         size = host.batch if len(params) > 1 else 1
         parts = [params[start : start + size] for start in range(0, len(params), size)] if size > 1 else []
-        batches = await gather(*(self._ask_batch(host, method, part, result) for part in parts))
+        batches = await gather(*(self._call_batch(host, method, part, result) for part in parts))
         results: list[Any] = [result for batch in batches for result in batch] or [None] * len(params)
         missing = [place for place, result in enumerate(results) if result is None]
         alone = await gather(*(self.call(method, params[place], result) for place in missing))
@@ -154,13 +157,13 @@ class Pool:
             answers[place] = answer
         for part, batch in zip(parts, batches, strict=True):
             if all(answer.result is not None for answer in alone) and all(answer is None for answer in batch):
-                host.refused_batch(len(part))
+                host.batch_refused(len(part))
         return answers
 
     def distrust(self, host: Host, reason: TryAgain) -> None:
         """Sets aside a provider that returned something wrong, for a while, if there is another one."""
         if any(other.away is None for other in self.hosts if other.site != host.site):
-            host.doubted(reason)
+            host.distrusted(reason)
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -169,7 +172,7 @@ class Pool:
 
     # One request
 
-    async def _ask_host(self, host: Host, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
+    async def _call_host(self, host: Host, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
         async with host.limit:
             if self._chain_id is not None and not host.confirmed:
                 await self._confirm(host, self._chain_id)
@@ -184,13 +187,13 @@ class Pool:
         host.counts[method].answered(elapsed)
         host.answered(elapsed)
         if method == "eth_getBlockByNumber":
-            host.at(answer, tag=params[0] == "latest")
+            host.returned_block(answer, tag=params[0] == "latest")
         return answer
 
-    async def _ask_batch(
+    async def _call_batch(
         self, host: Host, method: str, params: Sequence[list[Any]], result: type[ResultT]
     ) -> Sequence[ResultT | None]:
-        """Returns what a batch was answered; None for each where the host takes no batch, or fails."""
+        """Returns the results of a batch, None for each that is missing; all None if the host refuses or fails."""
         async with host.limit:
             began = self._clock()
             try:
@@ -207,74 +210,74 @@ class Pool:
             host.answered(elapsed)
         return answers
 
-    async def _candidates(self, method: str, asked: range | None, avoid: Collection[Host], strict: bool) -> list[Host]:
-        """Returns whom to ask, the healthiest first; waits a little where all are set aside, or raises why."""
+    async def _candidates(self, method: str, blocks: range | None, avoid: Collection[Host], strict: bool) -> list[Host]:
+        """Returns the usable hosts, the healthiest first. If all are set aside, waits a little or raises the reason."""
         sites = {host.site for host in avoid}
         considered = [host for host in self.hosts if not (strict and host.site in sites)]
         if not considered:
-            raise TryAgain(f"No further provider can be asked {method}.")
+            raise TryAgain(f"No other provider is left for {method}. Add one to RPC_URLS.")
         for waits in (True, False):
-            excluded = [(host, host.exclusion(method, asked)) for host in considered]
+            excluded = [(host, host.exclusion(method, blocks)) for host in considered]
             free = [host for host, exclusion in excluded if exclusion is None]
             if free:
-                return self._ranked(free, asked, sites)
+                return self._ranked(free, blocks, sites)
             reasons = [exclusion for _, exclusion in excluded if exclusion is not None]
-            wider = [reason.error for reason in reasons if _span(reason.error) > 0]
-            if wider:
-                raise max(wider, key=_span)
+            limits = [reason.error for reason in reasons if _span(reason.error) > 0]
+            if limits:
+                raise max(limits, key=_span)
             soonest = min(reasons, key=lambda reason: reason.until)
             seconds = soonest.until - self._clock()
-            if not waits or seconds > PATIENCE_SECONDS:
+            if not waits or seconds > LONGEST_WAIT_SECONDS:
                 break
             await self._sleep(max(seconds, 0.0))
         raise soonest.error.with_traceback(None)
 
-    def _ranked(self, hosts: list[Host], asked: range | None, avoided_sites: Collection[str]) -> list[Host]:
+    def _ranked(self, hosts: list[Host], blocks: range | None, avoided_sites: Collection[str]) -> list[Host]:
         if len(hosts) == 1:
             return hosts
         best_head = max(host.head for host in self.hosts)
-        wanted = best_head - LAG_BLOCKS if asked is None else asked[-1]
+        needed = best_head - LAG_BLOCKS if blocks is None else blocks[-1]
         best = min((host.latency for host in hosts if host.latency is not None), default=0.0)
 
         def rank(host: Host) -> tuple[bool, bool, float]:
-            lags = 0 <= host.head < min(wanted, best_head)
-            score = host.score(best) * (HABIT if host is self._favourite else 1.0)
+            lags = 0 <= host.head < min(needed, best_head)
+            score = host.score(best) * (FAVORITE_FACTOR if host is self._favorite else 1.0)
             return host.site in avoided_sites, lags, score
 
         ranked = sorted(hosts, key=rank)
         if not avoided_sites:
-            self._favourite = ranked[0]
+            self._favorite = ranked[0]
         return ranked
 
-    # What is asked of each
+    # Requests to each host
 
-    async def _id_of(self, host: Host) -> int:
-        return _id(host, await self._ask_host(host, "eth_chainId", [], str))
+    async def _chain_id_of(self, host: Host) -> int:
+        return _id(host, await self._call_host(host, "eth_chainId", [], str))
 
     async def _confirm(self, host: Host, chain_id: int) -> None:
-        found = _id(host, await host.endpoint.call("eth_chainId", [], str))
-        if found != chain_id:
-            error = NoAnswer(f"{host.name} is a node of chain {found}, but chain {chain_id} is wanted.")
-            host.barred(error)
+        id = _id(host, await host.endpoint.call("eth_chainId", [], str))
+        if id != chain_id:
+            error = NoAnswer(f"{host.name} is a node of chain {id}, not of chain {chain_id}.")
+            host.on_wrong_chain(error)
             raise error
         host.confirmed = True
 
-    async def _take_census(self) -> None:
-        """Asks all hosts how far they are, now and then: one that stands still would never be found out otherwise."""
+    async def _read_heads(self) -> None:
+        """Reads the heads of all hosts, unless that was done HEADS_SECONDS ago or less."""
         now = self._clock()
-        if now - self._census_at < CENSUS_SECONDS:
+        if now - self._heads_read_at < HEADS_SECONDS:
             return
-        self._census_at = now
-        await asyncio.gather(*(self._count_in(host) for host in self.hosts if host.away is None))
+        self._heads_read_at = now
+        await asyncio.gather(*(self._read_head(host) for host in self.hosts if host.away is None))
 
-    async def _count_in(self, host: Host) -> None:
+    async def _read_head(self, host: Host) -> None:
         try:
-            async with asyncio.timeout(CENSUS_TIMEOUT_SECONDS):
-                host.head = int(await self._ask_host(host, "eth_blockNumber", [], str), 16)
+            async with asyncio.timeout(HEAD_TIMEOUT_SECONDS):
+                host.head = int(await self._call_host(host, "eth_blockNumber", [], str), 16)
         except (TryAgain, ValueError) as error:
             host.failed(error if isinstance(error, TryAgain) else NoAnswer(f"{host.name}: {error}"))
         except TimeoutError:
-            host.failed(NoAnswer(f"{host.name} did not answer eth_blockNumber in {CENSUS_TIMEOUT_SECONDS:g} s."))
+            host.failed(NoAnswer(f"{host.name} did not answer eth_blockNumber in {HEAD_TIMEOUT_SECONDS:g} s."))
 
 
 @asynccontextmanager
@@ -288,35 +291,33 @@ async def open_pool(urls: Sequence[str], chain_id: int) -> AsyncIterator[Pool]:
         await pool.close()
 
 
-def check_chain_id(expected: int, found: int, name: str) -> None:
-    """Raises Stop where a node is of another network than the settings or the other nodes."""
-    if expected != found:
-        raise Stop(
-            f"{name} is a node of chain {found}, but chain {expected} is wanted. Set RPC_URLS or CHAIN_ID right."
-        )
+def check_chain_id(expected: int, actual: int, name: str) -> None:
+    """Raises Stop if a node serves another network than the settings or the other nodes name."""
+    if expected != actual:
+        raise Stop(f"{name} is a node of chain {actual}, not of chain {expected}. Correct RPC_URLS or CHAIN_ID.")
 
 
-def _id(host: Host, found: str) -> int:
+def _id(host: Host, result: str) -> int:
     try:
-        return int(found, 16)
+        return int(result, 16)
     except ValueError:
-        raise NoAnswer(f"{host.name} gave {found!r} where the id of a chain is due.") from None
+        raise NoAnswer(f"{host.name} returned {result!r} instead of a chain id.") from None
 
 
-def _learn(host: Host, method: str, asked: range | None, error: RpcError) -> bool:
-    """Notes what a refusal tells of the host. False: the caller must ask differently."""
+def _record_refusal(host: Host, method: str, blocks: range | None, error: RpcError) -> bool:
+    """Records what a refusal shows about the host. Returns False if the caller must send a different request."""
     match error.refusal:
-        case ShrinkTo(blocks) if asked is not None:
-            host.takes(blocks, asked, error)
+        case ShrinkTo(span) if blocks is not None:
+            host.range_limited(span, blocks, error)
             return False
         case UseRange() | HalveQuery() | SplitAddresses() | SmallerBatch() if method == "eth_getLogs":
             return False
         case BackOff(seconds):
-            host.complained(seconds, error)
+            host.rate_limited(seconds, error)
         case HistoryGone():
-            host.lost(method, asked, error)
+            host.history_missing(method, blocks, error)
         case GiveUp():
-            host.gave_up(method, error)
+            host.refused(method, error)
         case WaitForHead():
             pass
         case Reverted():
@@ -329,13 +330,13 @@ def _learn(host: Host, method: str, asked: range | None, error: RpcError) -> boo
 
 
 def _is_final(failure: TryAgain) -> bool:
-    """Tells whether asking again in a moment is of no use."""
+    """Returns whether another round of the same request would fail in the same way."""
     return isinstance(failure, RpcError) and isinstance(failure.refusal, WaitForHead | HistoryGone | GiveUp)
 
 
-def _spanned(asked: Sequence[range | None]) -> range | None:
-    known = [blocks for blocks in asked if blocks is not None]
-    return range(min(one.start for one in known), max(one.stop for one in known)) if known else None
+def _covering(ranges: Sequence[range | None]) -> range | None:
+    known = [blocks for blocks in ranges if blocks is not None]
+    return range(min(blocks.start for blocks in known), max(blocks.stop for blocks in known)) if known else None
 
 
 def _kind(error: TryAgain) -> str:
@@ -348,7 +349,7 @@ def _span(error: TryAgain) -> int:
 
 
 def _names(urls: Sequence[str]) -> list[str]:
-    """Returns each URL as it may be shown; those that look alike are numbered."""
+    """Returns each URL without its key; equal names get a number."""
     seen: Counter[str] = Counter()
     names = []
     for name in map(shown_url, urls):

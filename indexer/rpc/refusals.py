@@ -1,23 +1,23 @@
-"""What a provider's refusal asks of the one who was refused."""
+"""Refusals of providers, by what the caller should do next."""
 
 from msgspec import Struct
 
 
 class ShrinkTo(Struct, frozen=True):
-    """The provider takes no range of more than so many blocks, both ends counted: to = from + blocks - 1."""
+    """The provider takes no range longer than `blocks`, both ends counted: to = from + blocks - 1."""
 
     blocks: int
 
 
 class UseRange(Struct, frozen=True):
-    """This range is said to work, both ends included."""
+    """The provider says that this range works, both ends included."""
 
     first: int
     last: int
 
 
 class HalveQuery(Struct, frozen=True):
-    """This answer would be too big; it says nothing about other ranges."""
+    """The response would be too big. This says nothing about other ranges."""
 
 
 class SplitAddresses(Struct, frozen=True):
@@ -25,13 +25,13 @@ class SplitAddresses(Struct, frozen=True):
 
 
 class BackOff(Struct, frozen=True):
-    """Asked too often, or too much for a plan: a smaller question would not help. `seconds`: as the provider said."""
+    """Too many requests, or too many for the plan: a smaller request would not help. `seconds`: the wait it named."""
 
     seconds: float | None = None
 
 
 class WaitForHead(Struct, frozen=True):
-    """The provider has not come to this block yet."""
+    """The provider does not have this block yet."""
 
 
 class HistoryGone(Struct, frozen=True):
@@ -43,15 +43,15 @@ class SmallerBatch(Struct, frozen=True):
 
 
 class GiveUp(Struct, frozen=True):
-    """Asking this provider the same again will never help."""
+    """The provider will never accept this request."""
 
 
 class Reverted(Struct, frozen=True):
-    """The contract refused the call: the provider did all that it could."""
+    """The contract reverted the call: the provider itself works."""
 
 
 class Unknown(Struct, frozen=True):
-    """Nobody has seen this text: halve, then back off, then report it."""
+    """The text is in no catalogue: halve the query, then back off, then report the text."""
 
 
 Refusal = (

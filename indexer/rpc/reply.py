@@ -1,4 +1,4 @@
-"""What came back over HTTP, read as a JSON-RPC answer, however oddly a provider words its refusal."""
+"""HTTP replies read as JSON-RPC responses, wherever a provider puts its refusal."""
 
 import json
 import re
@@ -18,7 +18,7 @@ SHOWN_BODY = 200
 
 
 class Reply(msgspec.Struct, gc=False):
-    """What came over HTTP. `retry_after` as the header has it."""
+    """An HTTP reply. `retry_after` is the header's text."""
 
     status: int
     body: bytes
@@ -26,7 +26,7 @@ class Reply(msgspec.Struct, gc=False):
 
 
 class Response(msgspec.Struct, gc=False):
-    """A JSON-RPC answer whose parts are decoded when it is known which is there."""
+    """A JSON-RPC response. Its parts stay encoded until it is known which of them is present."""
 
     id: int | str | float | None = None
     result: msgspec.Raw = msgspec.Raw(b"")
@@ -34,20 +34,20 @@ class Response(msgspec.Struct, gc=False):
 
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for JSON that is none, is not UTF-8, or is nested without end."""
+"""The errors of msgspec for invalid JSON, invalid UTF-8, and nesting that is too deep."""
 
 _answers = msgspec.json.Decoder(Response)
 _batches = msgspec.json.Decoder(list[Response])
 
 
 def result_of(url: str, request: Request, reply: Reply) -> msgspec.Raw:
-    """Returns the result, still as JSON. Raises RpcError for a refusal, NoAnswer for what is no answer to this."""
+    """Returns the result, still as JSON. Raises RpcError for a refusal, NoAnswer for a reply to anything else."""
     try:
         answer = _answers.decode(reply.body)
     except UNREADABLE:
         if reply.status != HTTPStatus.OK:
             raise _refusal(url, request, reply, None) from None
-        raise NoAnswer(f"{shown_url(url)} answered {request.method} with no JSON-RPC: {start(url, reply)}") from None
+        raise NoAnswer(f"{shown_url(url)} answered {request.method} without JSON-RPC: {start(url, reply)}") from None
     if answer.error and answer.error != b"null":
         raise _refusal(url, request, reply, _loaded(bytes(answer.error)))
     if reply.status != HTTPStatus.OK or not answer.result:
@@ -58,9 +58,9 @@ def result_of(url: str, request: Request, reply: Reply) -> msgspec.Raw:
 
 
 def results_of(url: str, requests: Sequence[Request], reply: Reply) -> list[msgspec.Raw | None]:
-    """Returns the results of a batch, in order; None for one that was refused or is not there.
+    """Returns the results of a batch, in order; None for a request that was refused or has no response.
 
-    Raises NoAnswer where the reply is no batch: not every provider takes one.
+    Raises NoAnswer if the reply is no batch: not every provider takes batches.
     """
     try:
         answers = {str(answer.id): answer for answer in _batches.decode(reply.body)}
@@ -70,7 +70,7 @@ def results_of(url: str, requests: Sequence[Request], reply: Reply) -> list[msgs
 
 
 def start(url: str, reply: Reply) -> str:
-    """Returns how the body begins, to be shown."""
+    """Returns the start of the body for a message, without keys."""
     shown = without_keys(url, _text(reply.body[:SHOWN_BODY]))
     return f"{shown!r}{'...' if len(reply.body) > SHOWN_BODY else ''}"
 
@@ -82,18 +82,18 @@ def _granted(answer: Response | None) -> msgspec.Raw | None:
 
 
 def _refusal(url: str, request: Request, reply: Reply, error: Any) -> RpcError | NoAnswer:
-    said = ", ".join(dict.fromkeys(_words(error)))[:READ_BODY]
+    text = ", ".join(dict.fromkeys(_texts(error)))[:READ_BODY]
     code = error.get("code") if isinstance(error, dict) else None
-    if not said and code is None and reply.status == HTTPStatus.OK:
+    if not text and code is None and reply.status == HTTPStatus.OK:
         return NoAnswer(f"{shown_url(url)} answered {request.method} without a result: {start(url, reply)}")
-    asked = requested_blocks(request.method, request.params)
+    blocks = requested_blocks(request.method, request.params)
     return RpcError(
         url,
         request.method,
-        said or _text(reply.body),
+        text or _text(reply.body),
         code=code if isinstance(code, int) else None,
         status=reply.status,
-        span=None if asked is None else len(asked),
+        span=None if blocks is None else len(blocks),
         retry_after=_seconds(reply.retry_after),
     )
 
@@ -106,15 +106,15 @@ def _loaded(error: bytes) -> Any:
         return text
 
 
-def _words(value: Any) -> Iterator[str]:
-    """Yields all that is said in an error, message first, wherever the provider put it."""
+def _texts(value: Any) -> Iterator[str]:
+    """Yields all texts and numbers in an error, the message first, wherever the provider put them."""
     match value:
         case dict():
             for key in ("message", *(key for key in value if key not in ("message", "jsonrpc", "id", "code"))):
-                yield from _words(value.get(key))
+                yield from _texts(value.get(key))
         case list():
             for item in value:
-                yield from _words(item)
+                yield from _texts(item)
         case str() if value:
             yield value
         case int() | float() if not isinstance(value, bool):
@@ -126,7 +126,7 @@ def _text(body: bytes) -> str:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Returns a Retry-After header, seconds or a date, in seconds from now; None for one that is neither."""
+    """Returns a Retry-After header in seconds from now: it holds seconds or a date. None if it holds neither."""
     if retry_after is None:
         return None
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", retry_after):

@@ -15,19 +15,19 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 def requested_blocks(method: str, params: list[Any]) -> range | None:
-    """Returns the blocks that a request names by number; None where it names none, or by tag or hash only."""
-    place = PLACE_OF_BLOCK.get(method)
-    if place is None or place >= len(params):
+    """Returns the blocks that a request names by number; None if it names none, or names them by tag or hash."""
+    index = BLOCK_PARAMETER.get(method)
+    if index is None or index >= len(params):
         return None
-    named = params[place]
-    if isinstance(named, dict):
-        first, last = _number(named.get("fromBlock")), _number(named.get("toBlock"))
+    parameter = params[index]
+    if isinstance(parameter, dict):
+        first, last = _number(parameter.get("fromBlock")), _number(parameter.get("toBlock"))
         return None if first is None or last is None else range(first, last + 1)
-    number = _number(named)
+    number = _number(parameter)
     return None if number is None else range(number, number + 1)
 
 
-PLACE_OF_BLOCK = {
+BLOCK_PARAMETER = {
     "eth_getBlockByNumber": 0,
     "eth_getBlockReceipts": 0,
     "eth_getLogs": 0,
@@ -36,7 +36,7 @@ PLACE_OF_BLOCK = {
     "eth_call": 1,
 }
 LONGEST_NUMBER = 18
-"""Hex digits of 64 bits and 0x: what is longer is a hash."""
+"""0x and the hex digits of 64 bits; longer texts are hashes."""
 
 
 def _number(value: Any) -> int | None:

@@ -240,7 +240,7 @@ def writes(indexer: Child, database_url: str) -> bool:
 
 def check_alive(indexer: Child) -> None:
     """Fails where it ended, but for the reason that a person must mend: no provider takes the key."""
-    assert indexer.exit_status is None or "Set RPC_URLS right" in indexer.last_output, indexer.last_output
+    assert indexer.exit_status is None or "Correct RPC_URLS" in indexer.last_output, indexer.last_output
     assert "Traceback" not in indexer.last_output, indexer.last_output
 
 

@@ -166,7 +166,7 @@ async def test_a_block_that_the_node_does_not_have_is_asked_for_later() -> None:
 
 def test_a_node_of_another_network_is_refused_with_both_ids() -> None:
     check_chain_id(5, 5, "http://node")
-    with pytest.raises(Stop, match="http://node is a node of chain 5, but chain 137 is wanted"):
+    with pytest.raises(Stop, match="http://node is a node of chain 5, not of chain 137"):
         check_chain_id(137, 5, "http://node")
 
 

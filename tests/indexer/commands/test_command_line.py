@@ -403,7 +403,7 @@ def test_every_bad_setting_of_the_environment_is_told_at_once_without_a_tracebac
     [
         ({"contracts": "passport=0x" + "11" * 20}, "unknown role 'passport' among the contracts"),
         ({"contracts": "certificate=0x" + "11" * 20}, "CONTRACTS names certificate=0x1111.*another DATABASE_URL"),
-        ({"chain-id": "137"}, "is a node of chain 31337, but chain 137 is wanted. Set RPC_URLS or CHAIN_ID"),
+        ({"chain-id": "137"}, "is a node of chain 31337, not of chain 137. Correct RPC_URLS or CHAIN_ID"),
         ({"start-block": "0"}, "START_BLOCK=0 lies before block 2.*START_BLOCK=2"),
     ],
 )

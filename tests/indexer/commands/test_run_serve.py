@@ -114,7 +114,7 @@ async def test_a_start_that_is_refused_ends_the_service_too(factory: Factory, sq
         with service(factory, sqlite_url, proxy.url, CHAIN_ID="31337") as running:
             await running.until(lambda: running.child.exit_status is not None, ends=True)
             assert running.child.exit_status == 1
-            assert "is a node of chain 5, but chain 31337 is wanted" in running.child.last_output
+            assert "is a node of chain 5, not of chain 31337" in running.child.last_output
 
 
 async def test_a_port_that_is_taken_is_told_with_the_way_out(factory: Factory, sqlite_url: str) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from indexer.rpc import NoAnswer, RpcError
-from indexer.rpc.catalogue import CATALOGUE, Said, refusal_of
+from indexer.rpc.catalogue import CATALOGUE, RefusalText, refusal_of
 from indexer.rpc.refusals import (
     BackOff,
     GiveUp,
@@ -211,7 +211,7 @@ def test_case_does_not_matter(row: Row) -> None:
 
 
 @pytest.mark.parametrize("said", CATALOGUE, ids=lambda said: said.pattern.pattern[:60])
-def test_no_row_of_the_catalogue_is_hidden_by_those_before_it(said: Said) -> None:
+def test_no_row_of_the_catalogue_is_hidden_by_those_before_it(said: RefusalText) -> None:
     deciding = [
         next((row for row in CATALOGUE if row.pattern.search(f"{message}, {data}")), None)
         for _, _, message, data, _ in ROWS

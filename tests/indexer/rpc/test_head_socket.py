@@ -214,11 +214,11 @@ async def say_too_much(node: Node, socket: ServerConnection) -> None:
     [
         (drop, "received 1000"),
         (break_off, "no close frame"),
-        (say_nonsense, "Welcome to nginx!.*no message of a node"),
-        (say_bytes, "no message of a node"),
-        (say_what_was_not_asked, "what was not asked for"),
-        (count_beyond_all_blocks, "0x10000000000000000' where a number is due"),
-        (count_in_words, "'seven' where a number is due"),
+        (say_nonsense, "Welcome to nginx!.*not a JSON-RPC message"),
+        (say_bytes, "not a JSON-RPC message"),
+        (say_what_was_not_asked, "a message that belongs to no subscription"),
+        (count_beyond_all_blocks, "0x10000000000000000' instead of a block number"),
+        (count_in_words, "'seven' instead of a block number"),
         (say_too_much, "1009"),
     ],
 )
@@ -253,7 +253,7 @@ async def test_a_socket_of_another_network_is_never_listened_to(
         await until(lambda: indexed(opened.engine) == factory.chain.block_number)
         assert set(node.asked) == {"eth_chainId"}
         assert not follower.record.socket_connected
-    assert_said("it is a node of chain 5, but chain 31337 is wanted", caplog)
+    assert_said("it is a node of chain 5, not of chain 31337", caplog)
 
 
 async def test_a_node_that_takes_no_subscriptions_or_no_clients_is_told_without_its_key(
