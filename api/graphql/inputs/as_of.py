@@ -83,12 +83,12 @@ async def _pin_at_hash(context: Context, hash: bytes) -> Pin:
     for chain_id in chain_ids:
         if await context.loaders.was_orphaned.load((chain_id, hash)):
             raise BadUserInput(
-                f"asOf.blockHash is 0x{hash.hex()}, a block that a reorg took back: ask at its height by asOf.block.",
+                f"asOf.blockHash is 0x{hash.hex()}, a block that a reorg removed: use asOf.block with its number.",
                 Reason.ORPHANED,
             )
     raise BadUserInput(
-        f"asOf.blockHash is 0x{hash.hex()}, of which nothing is kept: blocks that hold no event of ours are kept until "
-        "they are final. Ask by asOf.block or asOf.timestamp."
+        f"asOf.blockHash is 0x{hash.hex()}, a block that is not stored: blocks without events are stored only until "
+        "they are finalized. Use asOf.block or asOf.timestamp."
     )
 
 
@@ -113,8 +113,8 @@ async def check_canonical(context: Context, pins: tuple[Pin, ...]) -> None:
     for pin in pins:
         if pin.block is not None and not await is_canonical(context, pin.block):
             raise BadUserInput(
-                f"The cursor stands at block {pin.block.number} (0x{pin.block.hash.hex()}), which is no longer in the "
-                "chain: begin again without it.",
+                f"The cursor is of block {pin.block.number} (0x{pin.block.hash.hex()}), which is no longer in the "
+                "chain: start again without it.",
                 Reason.STALE_CURSOR,
             )
 

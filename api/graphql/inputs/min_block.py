@@ -9,18 +9,14 @@ from sqlalchemy import Row
 from api.graphql.errors import BadUserInput, Reason
 
 MAX_BLOCKS_AHEAD = 64
-"""The number of blocks beyond the newest known block that a request may wait for. A higher block is taken for a
-mistake.
-"""
+"""The blocks beyond the newest known block that a request may wait for. A higher block is refused as a mistake."""
 
 HEADER = "X-Min-Block"
 FORM = re.compile("(?:([0-9]{1,19}):)?([0-9]{1,19})", re.ASCII)
 
 
 class MinBlock(NamedTuple):
-    """A block by its number, on the only indexed network if `chain_id` is None. `name` is the argument or header
-    that named it.
-    """
+    """A block number, on the only indexed network if `chain_id` is None. `name`: the argument or header."""
 
     number: int
     chain_id: int | None
@@ -47,8 +43,8 @@ def awaited_of(chains: Mapping[int, Row[Any]], request: MinBlock) -> tuple[int, 
         raise BadUserInput(f"{request.name} is {request.number}: blocks are numbered from 0.")
     if chain.head_number is not None and request.number > newest + MAX_BLOCKS_AHEAD:
         raise BadUserInput(
-            f"{request.name} is {request.number}, and block {newest} is the newest of chain {chain.chain_id}: blocks "
-            f"up to {newest + MAX_BLOCKS_AHEAD} are waited for."
+            f"{request.name} is {request.number}, and block {newest} is the newest of chain {chain.chain_id}: "
+            f"a request waits for blocks up to {newest + MAX_BLOCKS_AHEAD}."
         )
     return None if chain.indexed_number >= request.number else (chain.chain_id, request.number)
 
@@ -58,7 +54,7 @@ def _chain(chains: Mapping[int, Row[Any]], request: MinBlock) -> Row[Any]:
     if request.chain_id is None:
         if len(chains) != 1:
             raise BadUserInput(
-                f"{request.name} is {request.number}, and {len(chains)} networks are indexed: say of which chain "
+                f"{request.name} is {request.number}, and {len(chains)} networks are indexed: name the chain "
                 f"({indexed}).",
                 Reason.AMBIGUOUS,
             )

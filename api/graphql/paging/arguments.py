@@ -18,9 +18,7 @@ MAX_SIZE = 100
 
 
 class PageArguments(NamedTuple):
-    """The page arguments of a connection field, None for each that is not given. The SDL has its arguments from this
-    class.
-    """
+    """The page arguments of a connection field, None if not given. The SDL is made from this class."""
 
     first: Annotated[
         int | None,
@@ -76,7 +74,7 @@ def page_size(first: int | None, last: int | None) -> tuple[int, bool]:
     """Returns the number of rows of a page, and whether they are the last ones. Raises BadUserInput."""
     first, last = _size(first, "first"), _size(last, "last")
     if first is not None and last is not None:
-        raise BadUserInput("first and last are both given: a page is taken from one end, leave one out.")
+        raise BadUserInput("first and last are both given: a page starts at one end, leave one out.")
     return (DEFAULT_PAGE if first is None else first, False) if last is None else (last, True)
 
 
@@ -84,5 +82,5 @@ def _size(size: int | None, name: str) -> int | None:
     if size is None or size is UNSET:
         return None
     if not 0 <= size <= MAX_SIZE:
-        raise BadUserInput(f"{name} is {size}: a page has 0 to {MAX_SIZE} rows. Ask for the next page with a cursor.")
+        raise BadUserInput(f"{name} is {size}: a page has 0 to {MAX_SIZE} rows. Use a cursor to get the next page.")
     return size

@@ -122,11 +122,11 @@ async def _pins_of(context: Context, bookmarks: list[Bookmark], requested: tuple
     if explicit:
         others.append({(pin.chain_id, pin.block, pin.clock) for pin in requested})
     elif any(pin.explicit for pin in pins):
-        raise BadUserInput("The cursor is of a list read with asOf: give the same asOf again.")
+        raise BadUserInput("The cursor is of a list that was read with asOf: use the same asOf.")
     if any(points != other for other in others):
-        raise BadUserInput("The cursor is of the same list at another block: use it with the asOf that gave it.")
+        raise BadUserInput("The cursor is of this list at another block: use it with the asOf that returned it.")
     if not {pin.chain_id for pin in pins} <= context.snapshot.chains.keys():
-        raise BadUserInput("The cursor is of a network that is not indexed here: begin again without it.")
+        raise BadUserInput("The cursor is of a network that is not indexed here: start again without it.")
     await check_canonical(context, pins)
     return tuple(pin._replace(explicit=explicit) for pin in pins)
 

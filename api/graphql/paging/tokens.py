@@ -189,12 +189,12 @@ def read_list_cursor(text: str, list_digest: bytes, order: Order, argument: str)
     """Returns the content of a cursor. Raises BadUserInput for text that is no cursor, or one of another list."""
     cursor: _ListCursor | None = _decode(text, _ListCursor)
     if cursor is None:
-        raise BadUserInput(f'{argument} is "{text[:80]}", which is no cursor: pass one that a page gave.')
+        raise BadUserInput(f'{argument} is "{text[:80]}", which is not a cursor: pass one that a page returned.')
     if cursor.version != CURSOR_VERSION:
-        raise BadUserInput(f"{argument} is a cursor of another release: begin again without it.", Reason.STALE_CURSOR)
+        raise BadUserInput(f"{argument} is a cursor of another release: start again without it.", Reason.STALE_CURSOR)
     if cursor.list_digest != list_digest or not _fits(cursor.key, order):
         raise BadUserInput(
-            f"{argument} is a cursor of another list: use it with the same field, filter and order that gave it."
+            f"{argument} is a cursor of another list: use it with the same field, filter and order that returned it."
         )
     pins = tuple(item.point.pin(item.chain_id, explicit=cursor.explicit) for item in cursor.points)
     key = int.from_bytes(cursor.key) if isinstance(cursor.key, bytes) else cursor.key
@@ -239,9 +239,11 @@ def read_orphan_cursor(text: str, list_digest: bytes, argument: str) -> OrphanPl
     """Returns the place of a cursor. Raises BadUserInput for text that is no cursor, or one of another filter."""
     cursor: _OrphanCursor | None = _decode(text, _OrphanCursor)
     if cursor is None:
-        raise BadUserInput(f'{argument} is "{text[:80]}", which is no cursor of this list: pass one that a page gave.')
+        raise BadUserInput(
+            f'{argument} is "{text[:80]}", which is not a cursor of this list: pass one that a page returned.'
+        )
     if cursor.version != CURSOR_VERSION or cursor.list_digest != list_digest:
-        raise BadUserInput(f"{argument} is a cursor of another list: use it with the same filterBy that gave it.")
+        raise BadUserInput(f"{argument} is a cursor of another list: use it with the same filterBy that returned it.")
     return OrphanPlace(cursor.happened_at, cursor.chain_id, cursor.reorg_no, cursor.position)
 
 
@@ -292,25 +294,25 @@ class FeedCursors:
         cursor: _FeedCursor | None = _decode(text, _FeedCursor)
         if cursor is None:
             raise BadUserInput(
-                f'after is "{text[:80]}", which is no cursor of the change feed: pass one that a message, or '
-                "endCursor of changes, gave."
+                f'after is "{text[:80]}", which is not a cursor of the change feed: pass one of a message, or '
+                "endCursor of changes."
             )
         if cursor.version != CURSOR_VERSION:
-            raise BadUserInput("after is a cursor of another release: begin again without it.", Reason.STALE_CURSOR)
+            raise BadUserInput("after is a cursor of another release: start again without it.", Reason.STALE_CURSOR)
         if cursor.filter != self._filter:
-            raise BadUserInput("after is a cursor of another feed: use it with the same filterBy that gave it.")
+            raise BadUserInput("after is a cursor of another feed: use it with the same filterBy that returned it.")
         return {place.chain_id: self._reached(place) for place in cursor.places}
 
     def _reached(self, place: _FeedPlace) -> LogPlace:
         watch_set = self._watch_sets.get(place.chain_id)
         if watch_set is None:
             raise BadUserInput(
-                f"after is a cursor of chain {place.chain_id}, which is not indexed here: begin again without it."
+                f"after is a cursor of chain {place.chain_id}, which is not indexed here: start again without it."
             )
         if watch_set != place.watch_set:
             raise BadUserInput(
-                f"after is a cursor from before chain {place.chain_id} was read anew, by another profile or with other "
-                "contracts: drop the copy and begin again without it.",
+                f"after is a cursor from before chain {place.chain_id} was indexed again, by another profile or with "
+                "other contracts: drop the copy and start again without it.",
                 Reason.STALE_CURSOR,
             )
         return LogPlace(place.chain_id, place.number, place.hash, place.log_index)

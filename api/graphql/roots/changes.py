@@ -79,7 +79,7 @@ class Feed(NamedTuple):
 def feed_of(filter_by: LifecycleEventFilter | None, finality: Finality) -> Feed:
     """Returns the feed that the arguments select. Raises BadUserInput."""
     if finality is Finality.ORPHANED:
-        raise BadUserInput("finality is ORPHANED: ask for UNSAFE, SAFE or FINALIZED; retractions come in any case.")
+        raise BadUserInput("finality is ORPHANED: use UNSAFE, SAFE or FINALIZED; retractions are always sent.")
     filter = to_filter(filter_by)
     _refuse_changing(filter)
     return Feed(filter, finality)
@@ -94,10 +94,10 @@ def _refuse_changing(filter: Filter) -> None:
             case "not":
                 _refuse_changing(value)
             case "finality":
-                raise BadUserInput("filterBy.finality changes after an event is told: use the argument finality.")
+                raise BadUserInput("filterBy.finality changes after an event is sent: use the argument finality.")
             case "verification":
                 raise BadUserInput(
-                    "filterBy.verification changes after an event is told, so that the feed would miss some: leave it "
+                    "filterBy.verification changes after an event is sent, so the feed would miss events: leave it "
                     "out and read `verification` of the events."
                 )
 
@@ -142,9 +142,7 @@ class FeedItem(NamedTuple):
 
 
 class FeedBatch(NamedTuple):
-    """A page of the feed of all networks. `end` is the position to go on from; without messages it may still have
-    advanced.
-    """
+    """A page of the feed of all networks. `end` is the position to go on from, also if there are no messages."""
 
     items: Sequence[FeedItem]
     end: FeedPosition
@@ -159,8 +157,8 @@ async def read_batch(context: Context, feed: Feed, position: FeedPosition, size:
     except UnknownBranch as error:
         at = error.place
         raise BadUserInput(
-            f"after stands at block {at.number} (0x{at.hash.hex()}) of chain {at.chain_id}, of which nothing is known "
-            "any more: drop the copy and begin again without it.",
+            f"after stands at block {at.number} (0x{at.hash.hex()}) of chain {at.chain_id}, which is no longer "
+            "known: drop the copy and start again without it.",
             Reason.STALE_CURSOR,
         ) from None
     items: list[FeedItem] = []
@@ -212,9 +210,7 @@ def _query(chain: Row[Any], feed: Feed) -> FeedQuery:
 
 
 def _merged(pages: Mapping[int, FeedPage]) -> list[FeedMessage]:
-    """Returns the messages of all networks in one list. The order of each network is kept; retractions come first,
-    then the earlier block.
-    """
+    """Returns the messages of all networks in one list, each network in its order: retractions first, then by time."""
     queues = [list(reversed(page.messages)) for page in pages.values() if page.messages]
     if len(queues) == 1:
         return queues[0][::-1]

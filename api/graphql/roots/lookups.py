@@ -1,6 +1,4 @@
-"""Look-ups of one object by one of its keys. An unknown key is null; a key of several objects is refused with their
-names.
-"""
+"""Look-ups of one object by a key: null for an unknown key, an error that lists the objects of a shared one."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -81,7 +79,7 @@ NOWHERE: Filter = (("chain_id", (("in", ()),)),)
 
 
 async def find_device(context: Context, by: DeviceBy, as_of: AsOf | None) -> RowAtPin | None:
-    """Returns the row of the device with a key, and the point that it is read at. Raises BadUserInput (AMBIGUOUS)."""
+    """Returns the row of the device with a key, and its pin. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
         return await _find_by_id(context, read_id(value), DeviceId, named_device, as_of)
@@ -91,21 +89,17 @@ async def find_device(context: Context, by: DeviceBy, as_of: AsOf | None) -> Row
 
 
 async def find_manufacturer(context: Context, by: ManufacturerBy, as_of: AsOf | None) -> RowAtPin | None:
-    """Returns the row of the manufacturer with a key, and the point that it is read at. Raises BadUserInput
-    (AMBIGUOUS).
-    """
+    """Returns the row of the manufacturer with a key, and its pin. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
         return await _find_by_id(context, read_id(value), ManufacturerId, named_manufacturer, as_of)
-    # the manufacturers of this release's profiles are no NFTs: no DID names one
+    # in this release no manufacturer is found by a DID
     filter = NOWHERE if name == "token_did" else _equal(name)(value)
     return await _find(context, MANUFACTURERS, filter, as_of, f"The {LABELS.get(name, name)}")
 
 
 async def find_hardware_license(context: Context, by: HardwareLicenseBy, as_of: AsOf | None) -> RowAtPin | None:
-    """Returns the row of the hardware license with a key, and the point that it is read at. Raises BadUserInput
-    (AMBIGUOUS).
-    """
+    """Returns the row of the hardware license with a key, and its pin. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
         return await _find_by_id(context, read_id(value), HardwareLicenseId, named_hardware_license, as_of)
@@ -131,9 +125,7 @@ async def named_hardware_license(context: Context, name: HardwareLicenseId, pin:
 
 
 async def pin_of(context: Context, name: NodeId) -> Pin | None:
-    """Returns the point at which an id is read: the one that it contains, or the present. None if the point or the
-    network is gone.
-    """
+    """Returns the pin at which an id is read: the one in the id, or the present. None if its block is gone."""
     if name.chain_id not in context.snapshot.chains:
         return None
     if name.as_of is None:
@@ -210,9 +202,7 @@ async def _find(context: Context, listing: Listing, filter: Filter, as_of: AsOf 
 
 
 async def _find_by_token_id(context: Context, token_id: int, as_of: AsOf | None) -> RowAtPin | None:
-    """Finds the device of a token id, which never changes, so that the look-ups of a document share their
-    statements.
-    """
+    """Finds the device of a token id. Token ids never change, so the look-ups of a document share their statements."""
     pins = {pin.chain_id: pin for pin in await pins_at(context, as_of)}
     loaders = context.loaders
     ids = await context.runner.gather(*(loaders.device_ids.load((chain_id, token_id)) for chain_id in pins))
@@ -225,8 +215,8 @@ def _one(rows: Sequence[Row[Any]], pins: Mapping[int, Pin], what: str) -> RowAtP
     if len(rows) > 1:
         names = [TokenDid(row.chain_id, row.contract, row.token_id).checksummed for row in rows]
         raise BadUserInput(
-            f"{what} is carried by {'at least ' if len(rows) == CANDIDATES else ''}{len(rows)}: {', '.join(names[:2])}"
-            f"{' and others' if len(rows) > 2 else ''}. Ask for one of extensions.candidates.",
+            f"{what} belongs to {'at least ' if len(rows) == CANDIDATES else ''}{len(rows)} objects: "
+            f"{', '.join(names[:2])}{' and others' if len(rows) > 2 else ''}. Use one of extensions.candidates.",
             Reason.AMBIGUOUS,
             names,
         )

@@ -276,8 +276,9 @@ class Query:
 
 
 def _with_whole(filter: Any, whole: frozenset[tuple[int, bytes]]) -> Any:
-    """Adds, to a filter by license status, the contracts whose whole history of licenses is indexed. Elsewhere the
-    absence of a license is UNKNOWN.
+    """Adds the contracts whose whole license history is indexed to a filter by license status.
+
+    In other contracts the absence of a license is UNKNOWN.
     """
     contracts = tuple(sorted(whole))
     return tuple((name, (value, contracts) if name == "license_status" else value) for name, value in filter)

@@ -29,7 +29,7 @@ MAX_IDS = 100
 async def resolve_all(context: Context, ids: Sequence[str]) -> list[Node | None]:
     """Returns the object of each id, None for an id that names nothing. Raises BadUserInput for too many ids."""
     if len(ids) > MAX_IDS:
-        raise BadUserInput(f"ids holds {len(ids)} ids: at most {MAX_IDS} are taken.")
+        raise BadUserInput(f"ids holds {len(ids)} ids: at most {MAX_IDS} are allowed.")
     return await context.runner.gather(*(resolve(context, id) for id in ids))
 
 

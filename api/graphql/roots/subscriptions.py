@@ -28,9 +28,7 @@ from api.queries.recorded import Finality
 from api.queries.sql.as_of import BlockPoint
 
 BATCH = 50
-"""The number of messages that are read in one snapshot. Messages that are not sent because the batch became too
-large are read again.
-"""
+"""Messages per snapshot. Messages that are left when a batch becomes too large are read again for the next one."""
 
 
 @strawberry.type(description="The subscriptions, over WebSocket (graphql-transport-ws) or as server-sent events.")
@@ -56,7 +54,7 @@ class Subscription:
             await context.begin_batch()
             here = cursors.write(position)
             cursors = await cursors_of(context, feed)
-            # refused where the network was read anew, by another profile
+            # refuses the cursor if another profile has read the network since
             batch = await read_batch(context, feed, cursors.read(here), BATCH)
             more = batch.more
             for left, item in zip(range(len(batch.items))[::-1], batch.items, strict=True):

@@ -1,1 +1,1 @@
-"""The object types, one file a subject."""
+"""The object types, one file for each subject."""

@@ -358,18 +358,20 @@ async def load_device(context: Context, pin: Pin, id: int) -> Device:
     """Returns the device whose id a row contains. Raises LookupError if it does not exist at the pin."""
     row = await context.loaders.device.load(key_of(pin, id))
     if row is None:
-        raise LookupError(f"device {id} of chain {pin.chain_id} is named by a row and not there at {pin.position}")
+        raise LookupError(
+            f"a row refers to device {id} of chain {pin.chain_id}, which does not exist at {pin.position}"
+        )
     return to_device(row, pin)
 
 
 def _standing(pin: Pin) -> BlockPoint:
     if pin.block is None:
-        raise LookupError(f"something of chain {pin.chain_id} is answered before its first block")
+        raise LookupError(f"an object of chain {pin.chain_id} is read before its first block")
     return pin.block
 
 
 async def _block(context: Context, chain_id: int, position: int) -> Block:
     block = await context.loaders.block.load((chain_id, block_of(position)))
     if block is None:
-        raise LookupError(f"block {block_of(position)} of chain {chain_id} holds an event and is not kept")
+        raise LookupError(f"block {block_of(position)} of chain {chain_id} contains an event and is not stored")
     return to_block(block)

@@ -186,7 +186,7 @@ async def load_manufacturer(context: Context, pin: Pin, id: int) -> Manufacturer
     row = await context.loaders.manufacturer.load(key_of(pin, id))
     if row is None:
         raise LookupError(
-            f"manufacturer {id} of chain {pin.chain_id} is named by a row and not there at {pin.position}"
+            f"a row refers to manufacturer {id} of chain {pin.chain_id}, which does not exist at {pin.position}"
         )
     return to_manufacturer(row, pin)
 
@@ -196,6 +196,6 @@ async def load_hardware_license(context: Context, pin: Pin, id: int) -> Hardware
     row = await context.loaders.hardware_license.load(key_of(pin, id))
     if row is None:
         raise LookupError(
-            f"hardware license {id} of chain {pin.chain_id} is named by a row and not there at {pin.position}"
+            f"a row refers to hardware license {id} of chain {pin.chain_id}, which does not exist at {pin.position}"
         )
     return to_hardware_license(row, pin)

@@ -123,9 +123,7 @@ class Meta:
 
 
 async def meta(context: Context, chain_id: int | None) -> Meta:
-    """Returns the state of all networks, or of one. It depends on the clock and on each poll, so the response is not
-    cached.
-    """
+    """Returns the state of all networks, or of one. The response is not cached: it depends on the clock."""
     context.is_volatile = True
     counts = await context.runner.read(chain_counts)
     latest = await context.runner.read(disagreements, LATEST_DISAGREEMENTS)
@@ -139,9 +137,7 @@ async def meta(context: Context, chain_id: int | None) -> Meta:
 
 
 def await_block(context: Context, min_block: int | None, chain_id: int | None) -> None:
-    """Marks a block that is not indexed yet as awaited by the request. Raises NotReady for it, BadUserInput for a block
-    that cannot come soon.
-    """
+    """Lets the request wait for a block: raises NotReady if it is not indexed, BadUserInput if it is too far ahead."""
     if min_block is None or min_block is UNSET:
         return
     request = MinBlock(min_block, None if chain_id is UNSET else chain_id, "minBlock")

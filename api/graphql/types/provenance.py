@@ -1,6 +1,4 @@
-"""The auditor's questions about a device. A verdict is computed from the row of the device; evidence is read only if
-it is selected.
-"""
+"""The auditor's questions about a device. Its row has the verdicts; evidence is read only if it is selected."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any

@@ -66,7 +66,7 @@ async def device_statistics(
             counts[_texts(dimensions, row)] += row.devices
     if len(counts) > MOST_GROUPS:
         raise BadUserInput(
-            f"groupBy makes more than {MOST_GROUPS} groups: ask for fewer devices by filterBy, or for fewer dimensions."
+            f"groupBy makes more than {MOST_GROUPS} groups: select fewer devices by filterBy, or fewer dimensions."
         )
     return [
         DeviceStatistic(
@@ -83,7 +83,7 @@ async def device_statistics(
 def _check(dimensions: list[DeviceDimension]) -> None:
     if not 1 <= len(dimensions) <= MOST_DIMENSIONS:
         raise BadUserInput(
-            f"groupBy holds {len(dimensions)} dimensions: give 1 to {MOST_DIMENSIONS}. Without any, ask for "
+            f"groupBy holds {len(dimensions)} dimensions: give 1 to {MOST_DIMENSIONS}. Without dimensions, use "
             "devices { totalCount }."
         )
     repeated = [dimension.name for dimension, count in Counter(dimensions).items() if count > 1]

@@ -44,7 +44,7 @@ async def find_transaction(context: Context, hash: bytes, chain_id: int | None) 
     rows = await context.runner.read(transactions, list(pins), hash)
     if len(rows) > 1:
         holders = " and ".join(str(row.chain_id) for row in rows)
-        raise BadUserInput(f"hash is 0x{hash.hex()}, which chains {holders} hold: give chainId.", Reason.AMBIGUOUS)
+        raise BadUserInput(f"hash is 0x{hash.hex()}, which chains {holders} contain: give chainId.", Reason.AMBIGUOUS)
     return _indexed(rows[0], pins[rows[0].chain_id]) if rows else None
 
 

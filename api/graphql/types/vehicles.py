@@ -24,7 +24,9 @@ async def load_vehicle(context: Context, pin: Pin, id: int) -> Vehicle:
     """Returns the vehicle whose id a row contains. Raises LookupError if it does not exist at the pin."""
     row = await context.loaders.vehicle.load(key_of(pin, id))
     if row is None:
-        raise LookupError(f"vehicle {id} of chain {pin.chain_id} is named by a row and not there at {pin.position}")
+        raise LookupError(
+            f"a row refers to vehicle {id} of chain {pin.chain_id}, which does not exist at {pin.position}"
+        )
     return Vehicle(
         token_id=BigInt(row.token_id),
         token_did=TokenDid(row.chain_id, row.contract, row.token_id).checksummed,

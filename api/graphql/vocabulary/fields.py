@@ -19,9 +19,7 @@ def field(description: str, *, name: str | None = None) -> Callable[[ResolverT],
 
 
 def derived(description: str, read: Callable[[Any], ValueT], *, name: str | None = None) -> ValueT:
-    """Declares a field whose value is read from its object. It is cheaper than a resolver, and free if it is not
-    selected.
-    """
+    """Declares a field that is read from its object: cheaper than a resolver, and free if it is not selected."""
     made: Any = strawberry.field(default=property(read), description=description, name=name)
     made.init = False
     return cast(ValueT, made)

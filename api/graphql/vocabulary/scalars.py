@@ -72,7 +72,7 @@ def _hex_parser(scalar: str, digits: str, form: str, example: str) -> Callable[[
 def _parse_date_time(value: Any) -> datetime:
     if isinstance(value, str) and RFC_3339.fullmatch(value):
         try:
-            # a leap second counts as the second after it, and seconds are all that a chain knows
+            # a leap second counts as the second after it; chain times have no fractions of seconds
             leap = value[17:19] == "60"
             parsed = datetime.fromisoformat((value[:17] + "59" + value[19:] if leap else value).upper())
             return parsed.astimezone(UTC) + timedelta(seconds=leap)

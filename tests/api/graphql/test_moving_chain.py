@@ -276,7 +276,7 @@ async def test_an_event_of_a_branch_that_is_gone_is_gone_and_its_device_remains(
         ({"block": "-1"}, None, "blocks 0 to 3 are indexed"),
         ({"timestamp": "2030-01-01T00:00:00Z"}, None, "2030-01-01T00:00:00Z"),
         ({"blockHash": "0x" + "ab" * 32}, None, "0xabab"),
-        ("orphan", "ORPHANED", "took back"),
+        ("orphan", "ORPHANED", "a reorg removed"),
     ],
     ids=str,
 )

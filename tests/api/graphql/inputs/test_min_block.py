@@ -132,7 +132,11 @@ def test_whoever_waits_holds_no_connection(growing: Growing, address: str) -> No
 
 
 def test_a_block_that_cannot_come_soon_is_refused_at_once(address: str) -> None:
-    for wanted, told in (("66", "up to 65 are waited for"), ("-1", "from 0"), ("9" * 40, "up to 65 are waited for")):
+    for wanted, told in (
+        ("66", "waits for blocks up to 65"),
+        ("-1", "from 0"),
+        ("9" * 40, "waits for blocks up to 65"),
+    ):
         response = post(address, META, {"block": wanted})
         assert refusal(response)[1:] == ("BAD_USER_INPUT", None)
         assert told in response.json()["errors"][0]["message"]

@@ -112,6 +112,6 @@ def test_a_feed_cursor_keeps_its_bytes() -> None:
 def test_a_feed_cursor_of_another_profile_is_stale() -> None:
     position = {137: LogPlace(137, 7, b"\x02" * 32, 3)}
     text = FeedCursors((), {137: b"\x05" * 8}).write(position)
-    with pytest.raises(BadUserInput, match="read anew") as refused:
+    with pytest.raises(BadUserInput, match="indexed again") as refused:
         FeedCursors((), {137: b"\x06" * 8}).read(text)
     assert refused.value.reason is Reason.STALE_CURSOR
