@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from scripts.demonstration.queries import example_queries
-from scripts.fleet import Done, Fleet
+from scripts.fleet import Fleet, RecordedAct
 from scripts.fleet.acts import MintPallet
 
 
@@ -14,7 +14,7 @@ def say(text: str) -> None:
 
 
 def progress_bar(title: str) -> Callable[[int, int], None]:
-    """Return a function that shows progress: a bar on a terminal, elsewhere a line for each quarter."""
+    """Returns a function that shows progress: a bar on a terminal, elsewhere a line for each quarter."""
     printed = 0
 
     def show(done: int, planned: int) -> None:
@@ -39,8 +39,8 @@ def print_welcome(url: str, fleet: Fleet, now: int, still: bool) -> None:
     print("Ctrl-C ends everything.\n", flush=True)
 
 
-def summary(done: Done) -> str:
-    """Return one line about an act: its time and block, its kind, its device and its details."""
+def summary(done: RecordedAct) -> str:
+    """Returns one line about an act: its time and block, its kind, its device and its details."""
     act = done.act
     details = {name: getattr(act, name) for name in type(act).__slots__ if name not in ("at", "token", "drafts")}
     token = f" device {act.token}" if hasattr(act, "token") else ""

@@ -1,7 +1,7 @@
-"""A fleet of devices on a development chain: two years of deeds, what they should amount to, and more every moment.
+"""A fleet of devices on a development chain: two years of acts, the state that they lead to, and further acts.
 
-`Fleet.build` carries out the plan. `fleet.world` is what should now be true, `fleet.world_at(instant)` what was true
-then, and `fleet.live()` goes on living.
+`Fleet.build` records the plan's acts on the chain. `fleet.world` is the state that an index of the chain must show now,
+`fleet.world_at(instant)` the state at an instant, and `fleet.live()` records further acts.
 """
 
 import time as clock
@@ -26,15 +26,15 @@ from scripts.fleet.names import DAY, YEARS_TWO
 from scripts.fleet.plan import plan
 from scripts.fleet.world import World
 
-__all__ = ["Done", "Fleet", "World", "start_chain"]
+__all__ = ["Fleet", "RecordedAct", "World", "start_chain"]
 
 BASE_URI = "https://certificates.example/"
-WEALTH = hex(10**27)  # wei; gas is no subject here
+WEALTH = hex(10**27)  # wei, so that no account lacks gas
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """An act as the chain recorded it."""
+class RecordedAct:
+    """An act and the block that recorded it."""
 
     act: Act
     block_number: int
@@ -43,18 +43,18 @@ class Done:
 
 
 def start_chain(now: int, *, port: int = 0) -> Anvil:
-    """Start a chain that a fleet can be built on: its time begins two years before `now`, and it mines when told."""
+    """Starts a chain for a fleet: its time begins two years before `now`, and it mines on request."""
     return Anvil("--auto-impersonate", "--no-mining", "--order", "fifo", "--timestamp", str(now - YEARS_TWO), port=port)
 
 
 class Fleet:
-    """A contract on a chain, all that was done to it, and what that amounts to."""
+    """A contract on a chain, the acts recorded on it, and the state that they lead to."""
 
     def __init__(self, chain: Anvil, contract: Contract, *, seed: int) -> None:
         self.chain = chain
         self.contract = contract
         self.start_block = chain.block_number
-        self.done: list[Done] = []
+        self.recorded: list[RecordedAct] = []
         self.world = World()
         self._random = Random(seed)
         self._nonces: dict[str, int] = {}
@@ -62,7 +62,7 @@ class Fleet:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The settings, as environment variables, with which our programs index this fleet."""
+        """The settings for an indexer of this fleet, as environment variables."""
         return {
             "RPC_URLS": self.chain.url,
             "CHAIN_ID": str(self.chain.chain_id),
@@ -79,9 +79,9 @@ class Fleet:
         devices: int = 200,
         seed: int = 1,
         now: int | None = None,
-        progress: Callable[[int, int], None] = lambda done, planned: None,
+        progress: Callable[[int, int], None] = lambda recorded, planned: None,
     ) -> "Fleet":
-        """Deploy the contract and carry out two years of acts, one block for each day that has any.
+        """Deploys the contract and records two years of acts, in one block for each day with acts.
 
         The chain comes from `start_chain` with the same `now` (unix seconds; the present one unless given).
         """
@@ -91,56 +91,56 @@ class Fleet:
         fleet = cls(chain, contract, seed=seed)
         planned = plan(devices, seed=seed, now=now)
         for _, acts in groupby(planned, key=lambda act: (now - act.at) // DAY):
-            fleet.carry_out(list(acts))
-            progress(len(fleet.done), len(planned))
-        chain.request("evm_mine", now)  # the story ends now, also where nothing happened lately
+            fleet.record(list(acts))
+            progress(len(fleet.recorded), len(planned))
+        chain.request("evm_mine", now)  # the last block is of now, even without recent acts
         fleet._time = now
         return fleet
 
-    def carry_out(self, acts: list[Act], *, time: int | None = None) -> list[Done]:
-        """Record acts in one block, a minute after the last of them unless told, and return them as recorded."""
+    def record(self, acts: list[Act], *, time: int | None = None) -> list[RecordedAct]:
+        """Records acts in one block and returns them. Its time is a minute after the last act by default."""
         time = max(act.at for act in acts) + 60 if time is None else time
         self._time = max(time, self._time + 1)
-        sent = [self._post(act) for act in acts]
+        hashes = [self._post(act) for act in acts]
         self.chain.request("evm_mine", self._time)
         receipts = {
             receipt["transactionHash"]: receipt for receipt in self.chain.request("eth_getBlockReceipts", "latest")
         }
-        done = []
-        for act, transaction_hash in zip(acts, sent, strict=True):
+        recorded = []
+        for act, transaction_hash in zip(acts, hashes, strict=True):
             receipt = receipts.get(transaction_hash)
             if receipt is None or receipt["status"] != "0x1":
-                raise RuntimeError(f"the contract did not carry out {act}: {receipt}")
-            done.append(Done(act, int(receipt["blockNumber"], 16), self._time, transaction_hash))
-        self.done += done
-        return done
+                raise RuntimeError(f"the transaction of {act} failed: {receipt}")
+            recorded.append(RecordedAct(act, int(receipt["blockNumber"], 16), self._time, transaction_hash))
+        self.recorded += recorded
+        return recorded
 
     def world_at(self, instant: int) -> World:
-        """Return what was true after the last block at or before an instant (unix seconds)."""
+        """Returns the state after the last block at or before an instant (unix seconds)."""
         world = World()
-        for done in self.done:
-            if done.block_time <= instant:
-                world.apply(done.act, done.block_time)
+        for recorded in self.recorded:
+            if recorded.block_time <= instant:
+                world.apply(recorded.act, recorded.block_time)
         return world
 
-    def live(self) -> Iterator[Done]:
-        """Yield what happens next, each time it is asked, at the time it is asked."""
+    def live(self) -> Iterator[RecordedAct]:
+        """Records the next act, at the present time, each time that the next item is requested."""
         while True:
             now = int(clock.time())
-            yield from self.carry_out([next_act(self.world, self._random, now)], time=now)
+            yield from self.record([next_act(self.world, self._random, now)], time=now)
 
     def _post(self, act: Act) -> str:
-        """Send an act's transaction as whoever may, and take it into the world."""
-        sender, function, arguments = call_of(act, *self._holders(act))
+        """Sends an act's transaction from an account that may send it, and applies the act to the world."""
+        sender, function, arguments = call_of(act, *self._owner_and_manufacturer(act))
         if sender not in self._nonces:
             self.chain.request("anvil_setBalance", sender, WEALTH)
             self._nonces[sender] = self.chain.nonce(sender)
-        sent = self.contract.post(function, *arguments, sender=sender, nonce=self._nonces[sender])
+        transaction_hash = self.contract.post(function, *arguments, sender=sender, nonce=self._nonces[sender])
         self._nonces[sender] += 1
         self.world.apply(act, self._time)
-        return sent
+        return transaction_hash
 
-    def _holders(self, act: Act) -> tuple[str | None, int | None]:
+    def _owner_and_manufacturer(self, act: Act) -> tuple[str | None, int | None]:
         match act:
             case LicenseManufacturer() | RevokeManufacturer() | LicenseModel() | RevokeModel() | MintPallet():
                 return None, None

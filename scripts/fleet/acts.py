@@ -1,6 +1,6 @@
-"""What people do to a fleet of devices, and the transaction that each act is."""
+"""Acts: what people do to a fleet of devices, and the transaction of each act."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, assert_never
 
 from scripts.fleet.names import IN_CIRCUIT, MECHANICAL, QUALITY, account, digest
@@ -8,7 +8,7 @@ from scripts.fleet.names import IN_CIRCUIT, MECHANICAL, QUALITY, account, digest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What the factory says of one device when it mints it."""
+    """What the factory mints of one device, in the order of the contract's mint request."""
 
     device: str
     model: int
@@ -20,7 +20,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Act:
-    at: int  # unix seconds; what is done then is recorded in the next block
+    at: int  # unix seconds; the next block records it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,13 +136,8 @@ class Burn(_Act):
     token: int
 
 
-Act = (
-    LicenseManufacturer
-    | RevokeManufacturer
-    | LicenseModel
-    | RevokeModel
-    | MintPallet
-    | Correct
+DeviceAct = (
+    Correct
     | ResetAddress
     | RecordTest
     | Provision
@@ -154,6 +149,7 @@ Act = (
     | TransferDevice
     | Burn
 )
+Act = LicenseManufacturer | RevokeManufacturer | LicenseModel | RevokeModel | MintPallet | DeviceAct
 
 REGISTRAR = account("registrar")
 TEST_FUNCTIONS = {
@@ -180,7 +176,7 @@ def evidence_uri(act: EndLife) -> str:
 
 
 def call_of(act: Act, owner: str | None, manufacturer: int | None) -> tuple[str, str, tuple[Any, ...]]:
-    """Return sender, function and arguments of the act's transaction. Owner and manufacturer are the token's."""
+    """Returns the sender, function and arguments of an act's transaction; owner and manufacturer are the device's."""
     holder = owner or ""
     maker = maker_account(manufacturer) if manufacturer is not None else ""
     match act:
@@ -192,12 +188,12 @@ def call_of(act: Act, owner: str | None, manufacturer: int | None) -> tuple[str,
             return REGISTRAR, "revokeManufacturerLicense", (act.manufacturer, act.reason)
         case LicenseModel():
             uri = license_uri("hardware", act.model)
-            named = (act.model, act.manufacturer, act.name, act.revision)
-            return REGISTRAR, "licenseHardware", (*named, uri, digest(uri), act.expires_at)
+            model = (act.model, act.manufacturer, act.name, act.revision)
+            return REGISTRAR, "licenseHardware", (*model, uri, digest(uri), act.expires_at)
         case RevokeModel():
             return REGISTRAR, "revokeHardwareLicense", (act.model, act.reason)
         case MintPallet():
-            pallet = [_mint_request(draft) for draft in act.drafts]
+            pallet = [astuple(draft) for draft in act.drafts]
             return maker_account(act.manufacturer), "mintBatch", (act.manufacturer, act.owner, pallet)
         case Correct():
             return maker, "correct", (act.token, act.attribute, act.value)
@@ -229,14 +225,3 @@ def call_of(act: Act, owner: str | None, manufacturer: int | None) -> tuple[str,
             return holder, "burn", (act.token,)
         case _:
             assert_never(act)
-
-
-def _mint_request(draft: Draft) -> tuple[Any, ...]:
-    return (
-        draft.device,
-        draft.model,
-        draft.serial_number,
-        draft.imei,
-        draft.manufactured_at,
-        draft.firmware,
-    )

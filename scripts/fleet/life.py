@@ -1,4 +1,4 @@
-"""One device's life while it is told: the acts, and when in chain time they happen."""
+"""The life of one device: the acts that a story plans for it, and when in chain time they happen."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -37,10 +37,10 @@ from scripts.fleet.names import (
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """One device's life while it is told. Times are unix seconds."""
+    """The life of one device. Times are unix seconds."""
 
     number: int  # of the device in the fleet, from 0
-    round: int  # how many devices had the same story before
+    round: int  # the number of earlier devices with the same story
     token: int
     start: int  # of the fleet
     minted_at: int
@@ -49,11 +49,11 @@ class Life:
     acts: list[Act] = field(default_factory=list)
 
     def on(self, days: float) -> int:
-        """Return an instant some days after the mint."""
+        """Returns an instant some days after the mint."""
         return self.minted_at + int(days * DAY) + self.random.randrange(DAY // 3)
 
     def field(self, fraction: float) -> int:
-        """Return an instant of the life in the field: 0 is 20 days after the mint, 1 is yesterday."""
+        """Returns an instant of the life in the field: 0 is 20 days after the mint, 1 two days ago."""
         begin, end = self.minted_at + 20 * DAY, self.now - 2 * DAY
         return begin + int(fraction * (end - begin)) + self.random.randrange(DAY // 3)
 
@@ -73,7 +73,7 @@ class Life:
         self.acts.append(Provision(at=at, token=self.token, provisioned_at=at - 300))
 
     def made(self) -> None:
-        """Pass all tests, then be provisioned."""
+        """Plans passed tests of all kinds and the provisioning."""
         for kind, days in ((IN_CIRCUIT, 1), (MECHANICAL, 2), (QUALITY, 3)):
             self.test(kind, True, days)
         self.provision(5)
@@ -87,7 +87,7 @@ class Life:
     def authorize(
         self, at: int, organization: str, *, until: int = 0, permissions: int = READ, user: str | None = None
     ) -> str:
-        """Grant an organization access; without `until` for ever. Return the user's address."""
+        """Grants an organization access, for ever without `until`. Returns the user's address."""
         user = user or account(organization)
         self.acts.append(
             Authorize(
@@ -124,7 +124,7 @@ class Life:
         )
 
     def upkeep(self, until: float = 1.0) -> None:
-        """Be used in the field: an organization has access, and releases are installed as they come out."""
+        """Plans a life in the field: an organization has access, and some releases are installed."""
         end = self.field(until)
         organization = self.random.choice(ORGANIZATIONS)
         self.authorize(

@@ -1,4 +1,4 @@
-"""What happens next in a living fleet: ordinary acts on random devices in service."""
+"""The next act of a live fleet: an ordinary act on a random device in service."""
 
 from collections.abc import Callable
 from random import Random
@@ -49,7 +49,7 @@ PRESENT_VERSION = "2.12.0"
 
 
 def next_act(world: World, random: Random, now: int) -> Act:
-    """Return the next act, one that the contract will accept."""
+    """Returns the next act, which the contract accepts."""
     in_service = [device for device in world.devices.values() if device.end_of_life == "IN_SERVICE"]
     if len(in_service) < 5 or random.random() < 0.03:
         return _mint(world, random, now)
@@ -69,7 +69,7 @@ def _update(device: Device, random: Random, now: int) -> Act:
 
 def _authorize(device: Device, random: Random, now: int) -> Act:
     organization = random.choice(ORGANIZATIONS)
-    expires_at = random.choice((0, now + 300, now + 30 * DAY))  # some run out before one's eyes
+    expires_at = random.choice((0, now + 300, now + 30 * DAY))  # some expire while one watches
     return Authorize(
         at=now,
         token=device.token,
@@ -100,7 +100,7 @@ def _is_unfinished(device: Device) -> bool:
 
 
 def _make(device: Device, random: Random, now: int) -> Act:
-    """Move a device one step on its way out of the factory."""
+    """Returns the next step of a device in the factory: a test, then the provisioning."""
     missing = [kind for kind in (IN_CIRCUIT, MECHANICAL, QUALITY) if not device.tests_of(kind)]
     if not missing:
         return Provision(at=now, token=device.token, provisioned_at=now)
@@ -133,7 +133,7 @@ def _mint(world: World, random: Random, now: int) -> Act:
     return MintPallet(at=now, manufacturer=model.maker, owner=owner, first_token=first_token, drafts=drafts)
 
 
-# how often what happens
+# act and weight
 CHOICES = (
     (_update, 30),
     (_authorize, 15),

@@ -1,4 +1,4 @@
-"""Who and what the fleet is made of: manufacturers, models, owners, organizations, firmware, and their numbers."""
+"""The parties and things of a fleet: manufacturers, models, owners, organizations, firmware, and their codes."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ READ, UPDATE_FIRMWARE, RESET, MANAGE_USERS = 1, 2, 4, 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maker:
-    """A manufacturer; days count from the beginning of the fleet."""
+    """A manufacturer. Days count from the beginning of the fleet."""
 
     number: int
     name: str
@@ -29,7 +29,7 @@ class Maker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model under a hardware licence."""
+    """A model with a hardware license."""
 
     number: int
     maker: int
@@ -41,7 +41,7 @@ class Model:
     reason: str = ""
 
 
-# Devices are minted until LAST_MINT_ON and tested soon after; licences end later, as the contract demands.
+# Licenses end after LAST_MINT_ON: the contract demands a license to mint and to record tests.
 FIRST_MINT_ON, LAST_MINT_ON = 5, 560
 
 MAKERS = (
@@ -86,7 +86,7 @@ STATIONS = {
 }
 FACILITIES = ("Rotterdam Yard 3", "Ohio Recovery", "Leipzig Werkstatt", "Osaka Center")
 
-# day of release -> version; 2.9.0 goes before 2.10.0, whatever the alphabet says
+# day of release, version; 2.9.0 is before 2.10.0 as a version and after it as a text
 RELEASES = (
     (0, "1.0.0"),
     (60, "1.1.0"),
@@ -101,23 +101,23 @@ RELEASES = (
 
 
 def account(name: str) -> str:
-    """Return the address of a party, the same in every run."""
+    """Returns the address of a party, which is the same in each run."""
     return "0x" + keccak(text=f"certindex demo fleet: {name}")[12:].hex()
 
 
 def digest(text: str) -> bytes:
-    """Return the hash of a document or an image that exists in the story only."""
+    """Returns the hash of a document or an image, which need not exist."""
     return keccak(text=text)
 
 
 def imei(tac: str, serial: int) -> str:
-    """Return a valid IMEI: type allocation code, serial and check digit."""
+    """Returns a valid IMEI: type allocation code, serial and check digit."""
     body = f"{tac}{serial:06}"
     return body + str(check_digit(body))
 
 
 def check_digit(body: str) -> int:
-    """Return the Luhn digit of 14 digits."""
+    """Returns the Luhn digit of 14 digits."""
     doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(body)]
     return -sum(number // 10 + number % 10 for number in doubled) % 10
 
@@ -129,5 +129,5 @@ def imei_is_valid(text: str) -> bool:
 
 
 def version_on(day: int) -> str:
-    """Return the firmware that a factory loads on a day."""
+    """Returns the firmware that a factory loads on a day."""
     return [version for released, version in RELEASES if released <= day and "-" not in version][-1]

@@ -1,4 +1,4 @@
-"""The plan of a fleet: every act of two years, in order, the same for the same seed and the same last day."""
+"""The plan of a fleet: all acts of two years, in order. The same seed and last day give the same plan."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ class _Device:
 
 
 def plan(devices: int, *, seed: int, now: int) -> list[Act]:
-    """Return the acts of a fleet, earliest first, none after `now` (unix seconds)."""
+    """Returns the acts of a fleet, earliest first, none after `now` (unix seconds)."""
     random = Random(seed)
     start = now - YEARS_TWO
     acts = list(_registry(start))
@@ -60,22 +60,21 @@ def plan(devices: int, *, seed: int, now: int) -> list[Act]:
                 now=now,
                 random=random,
             )
-            device.story.tell(life)
+            device.story.plan(life)
             acts += life.acts
         token += len(pallet)
     return sorted(acts, key=lambda act: act.at)
 
 
 def _registry(start: int) -> Iterator[Act]:
-    """Yield what the registrar does: grant, revoke, renew."""
+    """Yields the acts of the registrar: licenses granted, revoked and renewed."""
 
     def on(day: int) -> int:
         return start + day * DAY
 
     for maker in MAKERS:
         expires_at = on(maker.expires_on) if maker.expires_on else 0
-        licensed = LicenseManufacturer(at=on(1), manufacturer=maker.number, name=maker.name, expires_at=expires_at)
-        yield licensed
+        yield LicenseManufacturer(at=on(1), manufacturer=maker.number, name=maker.name, expires_at=expires_at)
         if maker.revoked_on:
             yield RevokeManufacturer(at=on(maker.revoked_on), manufacturer=maker.number, reason=maker.reason)
         if maker.renewed_on:
@@ -96,26 +95,26 @@ def _registry(start: int) -> Iterator[Act]:
 
 
 def _devices(count: int, random: Random) -> list[_Device]:
-    """Deal the stories out in turn, so that even a small fleet has many."""
-    told: Counter[int] = Counter()
+    """Returns devices with the stories in turn, so that even a small fleet has many stories."""
+    rounds: Counter[int] = Counter()
     devices = []
     for number in range(count):
         place = number % len(STORIES)
         story = STORIES[place]
         model = random.choice([model for model in MODELS if model.maker in story.makers])
-        devices.append(_Device(number=number, round=told[place], story=story, model=model))
-        told[place] += 1
+        devices.append(_Device(number=number, round=rounds[place], story=story, model=model))
+        rounds[place] += 1
     return devices
 
 
 def _pallets(devices: list[_Device], random: Random) -> list[tuple[float, list[_Device]]]:
-    """Put the devices of one model on pallets, and spread the pallets over the days of minting."""
+    """Returns pallets of devices of one model, with random days of minting, in the order of the days."""
     pallets: list[list[_Device]] = []
     for model in MODELS:
         batch = [device for device in devices if device.model is model]
         pallets += [batch[first : first + PALLET] for first in range(0, len(batch), PALLET)]
     days = [random.uniform(FIRST_MINT_ON, LAST_MINT_ON) for _ in pallets]
-    return sorted(zip(days, pallets, strict=True), key=lambda dated: dated[0])
+    return sorted(zip(days, pallets, strict=True), key=lambda pallet: pallet[0])
 
 
 def _mint(pallet: list[_Device], first_token: int, minted_at: int, day: int, random: Random) -> MintPallet:

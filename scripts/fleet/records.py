@@ -1,4 +1,4 @@
-"""What is known of licences and devices. Times are unix seconds; an absent value is None."""
+"""Licenses, manufacturers and devices as a `World` has them. Times are unix seconds; an absent value is None."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ WEAKEST_FIRST = ("NONE", "UNKNOWN", "CLEAR", "PURGE", "DESTROY")
 
 @dataclass(slots=True, kw_only=True)
 class License:
-    """A licence as it was last granted. `expires_at` is the first second without it, None for never."""
+    """A license as it was last granted. `expires_at` is the first second without it, None if it never expires."""
 
     uri: str
     hash: bytes
@@ -33,7 +33,7 @@ class Manufacturer:
 
 @dataclass(slots=True, kw_only=True)
 class Model:
-    """A hardware licence."""
+    """A hardware license."""
 
     number: int
     manufacturer: int
@@ -44,7 +44,7 @@ class Model:
 
 @dataclass(slots=True, kw_only=True)
 class Grant:
-    """Access of a user. `expires_at` is the first second without it, None for never."""
+    """Access of a user. `expires_at` is the first second without it, None if it never expires."""
 
     user: str
     organization: str
@@ -109,7 +109,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One event of a device's history, in the order of record."""
+    """An event of a device's history."""
 
     kind: str
     record_time: int
@@ -153,7 +153,7 @@ class Device:
     history: list[Entry] = field(default_factory=list)
 
     def users(self, clock: int) -> list[Grant]:
-        """Return the grants in force, in order of their making."""
+        """Returns the grants in force, oldest first."""
         return [grant for grant in self.grants if grant.is_active(clock)]
 
     def tests_of(self, kind: str) -> list[Test]:
@@ -164,9 +164,9 @@ class Device:
 
     @property
     def sanitization(self) -> str | None:
-        """The strongest that any step states."""
-        stated = [SANITIZATIONS.get(step.sanitization, "UNKNOWN") for step in self.steps]
-        return max(stated, key=WEAKEST_FIRST.index, default=None)
+        """The strongest sanitization of all steps."""
+        sanitizations = [SANITIZATIONS.get(step.sanitization, "UNKNOWN") for step in self.steps]
+        return max(sanitizations, key=WEAKEST_FIRST.index, default=None)
 
     @property
     def last_updated_at(self) -> int:

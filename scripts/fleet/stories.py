@@ -1,16 +1,13 @@
-"""What happens to devices, one story a device; together they show every section of a certificate, good and bad.
+"""Stories: what happens to a device. Together they show each section of a certificate, good and bad.
 
-A story says when things happen as a fraction of the device's life in the field, so that the same story fits a device
-of any age. Stories whose manufacturer acts late name manufacturers whose licence never ends.
+A story gives the time of an act as a fraction of the device's life in the field, so that it fits a device of any age.
+If the manufacturer acts late in a story, the story is for manufacturers whose license never ends.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scripts.fleet.acts import (
-    Correct,
-    Provision,
-)
+from scripts.fleet.acts import Correct, Provision
 from scripts.fleet.life import Life
 from scripts.fleet.names import (
     CLEAR,
@@ -44,21 +41,21 @@ from scripts.fleet.names import (
 )
 
 ANY_MAKER = tuple(maker.number for maker in MAKERS)
-ONE, TWO = (1,), (5,)  # the two manufacturers of stories told in pairs
+ONE, TWO = (1,), (5,)  # two manufacturers, for stories in pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """A life, which manufacturers it fits, and what the factory wrote into the certificate if not the usual."""
+    """`plan` adds the acts of the story to a life; `imei` and `serial_number` return unusual values for a round."""
 
-    tell: Callable[[Life], None]
+    plan: Callable[[Life], None]
     makers: tuple[int, ...] = ANY_MAKER
-    imei: Callable[[int], str] | None = None  # of the round of the story
+    imei: Callable[[int], str] | None = None
     serial_number: Callable[[int], str] | None = None
 
     @property
     def name(self) -> str:
-        return self.tell.__name__
+        return self.plan.__name__
 
 
 def lives_an_ordinary_life(life: Life) -> None:
@@ -105,7 +102,7 @@ def is_provisioned_without_any_test(life: Life) -> None:
 
 
 def waits_in_stock_untested(life: Life) -> None:
-    """Nothing happens to it after its mint."""
+    """It has no acts after its mint."""
 
 
 def carries_a_wrong_imei(life: Life) -> None:
@@ -314,46 +311,46 @@ def has_a_clock_of_its_own(life: Life) -> None:
 
 
 STORIES = (
-    Story(tell=lives_an_ordinary_life),
-    Story(tell=fails_in_circuit_and_is_repaired),
-    Story(tell=updates_to_2_9_0),
-    Story(tell=is_used_by_many_organizations),
-    Story(tell=is_decommissioned),
-    Story(tell=ships_with_a_failed_inspection),
-    Story(tell=carries_a_wrong_imei, imei=lambda round: ("49015420323751", "490154203237519", "n/a")[round % 3]),
-    Story(tell=is_sold_twice),
-    Story(tell=is_reset_again_and_again),
-    Story(tell=updates_to_2_10_0_by_a_service),
-    Story(tell=is_active_after_decommissioning),
-    Story(tell=gets_a_new_secure_element, makers=LICENSED_FOR_EVER),
-    Story(tell=is_burned),
-    Story(tell=lives_an_ordinary_life),
-    Story(tell=ships_with_a_failed_mechanical_test),
-    Story(tell=is_provisioned_before_its_inspection),
-    Story(tell=is_provisioned_without_any_test),
-    Story(tell=gets_its_imei_corrected, imei=lambda round: f"35209977 0000{round % 10}"),
-    Story(tell=shares_its_serial_number, makers=ONE, serial_number=lambda round: f"SHARED-{round:04}"),
-    Story(tell=shares_its_serial_number, makers=TWO, serial_number=lambda round: f"SHARED-{round:04}"),
-    Story(tell=shares_its_imei, imei=lambda round: imei("99000011", round)),
-    Story(tell=shares_its_imei, imei=lambda round: f"{(text := imei('99000011', round))[:8]}-{text[8:14]} {text[14:]}"),
-    Story(tell=gets_its_papers_corrected),
-    Story(tell=runs_firmware_of_odd_names),
-    Story(tell=lives_an_ordinary_life),
-    Story(tell=is_reset_by_an_authorized_user),
-    Story(tell=was_reset_long_ago),
-    Story(tell=gives_its_address_away, makers=LICENSED_FOR_EVER),
-    Story(tell=takes_over_an_address, makers=LICENSED_FOR_EVER),
-    Story(tell=is_recycled_after_clearing),
-    Story(tell=is_disposed_of_properly),
-    Story(tell=is_disposed_of_unsanitized),
-    Story(tell=lives_an_ordinary_life),
-    Story(tell=is_recycled_by_an_unknown_method),
-    Story(tell=is_recycled_then_decommissioned),
-    Story(tell=ends_in_a_way_nobody_knows),
-    Story(tell=is_corrected_after_disposal, makers=LICENSED_FOR_EVER),
-    Story(tell=reports_results_nobody_knows),
-    Story(tell=has_a_dev_eui_instead_of_an_imei, imei=lambda round: ""),
-    Story(tell=carries_nothing_but_an_address, imei=lambda round: "", serial_number=lambda round: ""),
-    Story(tell=has_a_clock_of_its_own),
-    Story(tell=waits_in_stock_untested),
+    Story(plan=lives_an_ordinary_life),
+    Story(plan=fails_in_circuit_and_is_repaired),
+    Story(plan=updates_to_2_9_0),
+    Story(plan=is_used_by_many_organizations),
+    Story(plan=is_decommissioned),
+    Story(plan=ships_with_a_failed_inspection),
+    Story(plan=carries_a_wrong_imei, imei=lambda round: ("49015420323751", "490154203237519", "n/a")[round % 3]),
+    Story(plan=is_sold_twice),
+    Story(plan=is_reset_again_and_again),
+    Story(plan=updates_to_2_10_0_by_a_service),
+    Story(plan=is_active_after_decommissioning),
+    Story(plan=gets_a_new_secure_element, makers=LICENSED_FOR_EVER),
+    Story(plan=is_burned),
+    Story(plan=lives_an_ordinary_life),
+    Story(plan=ships_with_a_failed_mechanical_test),
+    Story(plan=is_provisioned_before_its_inspection),
+    Story(plan=is_provisioned_without_any_test),
+    Story(plan=gets_its_imei_corrected, imei=lambda round: f"35209977 0000{round % 10}"),
+    Story(plan=shares_its_serial_number, makers=ONE, serial_number=lambda round: f"SHARED-{round:04}"),
+    Story(plan=shares_its_serial_number, makers=TWO, serial_number=lambda round: f"SHARED-{round:04}"),
+    Story(plan=shares_its_imei, imei=lambda round: imei("99000011", round)),
+    Story(plan=shares_its_imei, imei=lambda round: f"{(text := imei('99000011', round))[:8]}-{text[8:14]} {text[14:]}"),
+    Story(plan=gets_its_papers_corrected),
+    Story(plan=runs_firmware_of_odd_names),
+    Story(plan=lives_an_ordinary_life),
+    Story(plan=is_reset_by_an_authorized_user),
+    Story(plan=was_reset_long_ago),
+    Story(plan=gives_its_address_away, makers=LICENSED_FOR_EVER),
+    Story(plan=takes_over_an_address, makers=LICENSED_FOR_EVER),
+    Story(plan=is_recycled_after_clearing),
+    Story(plan=is_disposed_of_properly),
+    Story(plan=is_disposed_of_unsanitized),
+    Story(plan=lives_an_ordinary_life),
+    Story(plan=is_recycled_by_an_unknown_method),
+    Story(plan=is_recycled_then_decommissioned),
+    Story(plan=ends_in_a_way_nobody_knows),
+    Story(plan=is_corrected_after_disposal, makers=LICENSED_FOR_EVER),
+    Story(plan=reports_results_nobody_knows),
+    Story(plan=has_a_dev_eui_instead_of_an_imei, imei=lambda round: ""),
+    Story(plan=carries_nothing_but_an_address, imei=lambda round: "", serial_number=lambda round: ""),
+    Story(plan=has_a_clock_of_its_own),
+    Story(plan=waits_in_stock_untested),
 )

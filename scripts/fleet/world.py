@@ -1,7 +1,7 @@
-"""What is true of a fleet after what was done to it: the answers that the product must give, told a second way.
+"""The state of a fleet after its acts: what the product must answer, computed in a second way.
 
-Written from the meaning of a certificate alone, with no word of the product's code, so that the two can be compared.
-Times are unix seconds; a *record time* is a block's, an *event time* is what the emitter says.
+It is written from the meaning of a certificate alone, without code of the product, so that the two can be compared.
+Times are unix seconds: a *record time* is a block's, an *event time* is the emitter's.
 """
 
 from collections import Counter
@@ -12,6 +12,7 @@ from scripts.fleet.acts import (
     Authorize,
     Burn,
     Correct,
+    DeviceAct,
     Draft,
     EndLife,
     LicenseManufacturer,
@@ -72,7 +73,7 @@ class World:
         self.time = 0
 
     def apply(self, act: Act, time: int) -> None:
-        """Take in an act that was recorded in a block of this time."""
+        """Applies an act that was recorded in a block of this time."""
         self.time = time
         match act:
             case LicenseManufacturer(manufacturer=number, name=name):
@@ -122,7 +123,7 @@ class World:
         self._enter(device, "DEVICE_TRANSFERRED", time)
         self._enter(device, "DEVICE_MINTED", time, draft.manufactured_at)
 
-    def _apply_to_device(self, device: Device, act: "DeviceAct", time: int) -> None:
+    def _apply_to_device(self, device: Device, act: DeviceAct, time: int) -> None:
         match act:
             case Correct():
                 self._enter(device, "DEVICE_ATTRIBUTE_SET", time)
@@ -168,7 +169,7 @@ class World:
     def _enter(
         self, device: Device, kind: str, time: int, event_time: int | None = None, *, ends_with_service: bool = False
     ) -> None:
-        """Write one event into the device's history. Disposal ends everything but revocations and attributes."""
+        """Adds one event to the device's history. After disposal only revocations and attributes are no activity."""
         self.events[kind] += 1
         after = device.end_of_life != "IN_SERVICE" and ends_with_service
         if device.end_of_life == "DISPOSED":
@@ -176,8 +177,9 @@ class World:
         device.history.append(Entry(kind=kind, record_time=time, event_time=event_time, after_end_of_life=after))
 
     def provenance(self, token: int) -> dict[str, str]:
-        """Return the verdict on each of the auditor's questions."""
+        """Returns the verdict of each provenance check."""
         device = self.devices[token]
+        others = [other for other in self.devices.values() if other is not device]
         return {
             "manufacturerLicensedAtMint": _pass(device.manufacturer_license_at_mint == "VALID"),
             "hardwareLicensedAtMint": _pass(
@@ -185,11 +187,11 @@ class World:
                 and self.models[device.model].manufacturer == device.manufacturer
             ),
             "imeiValid": _of_imei(device, imei_is_valid(device.imei or "")),
-            "imeiUnique": _of_imei(device, not self._others_with_imei(device)),
+            "imeiUnique": _of_imei(device, not any(_share_imei(device, other) for other in others)),
             "serialUniqueForManufacturer": "UNKNOWN"
             if device.serial_number is None
-            else _pass(not self._others_with_serial(device)),
-            "addressUnique": _pass(not self._others_with_address(device)),
+            else _pass(not any(_share_serial(device, other) for other in others)),
+            "addressUnique": _pass(not any(_shared_address(device, other) for other in others)),
             "inCircuitTestPassed": _last_test(device, IN_CIRCUIT),
             "mechanicalTestPassed": _last_test(device, MECHANICAL),
             "qualityInspectionPassed": _last_test(device, QUALITY),
@@ -199,49 +201,6 @@ class World:
             else _pass(not any(entry.after_end_of_life for entry in device.history)),
             "sanitizedBeforeDisposal": _sanitized_before_disposal(device),
         }
-
-    def _others_with_imei(self, device: Device) -> list[Device]:
-        return [
-            other
-            for other in self.devices.values()
-            if other is not device and not other.burned and other.imei and _plain(other.imei) == _plain(device.imei)
-        ]
-
-    def _others_with_serial(self, device: Device) -> list[Device]:
-        return [
-            other
-            for other in self.devices.values()
-            if other is not device
-            and other.manufacturer == device.manufacturer
-            and other.serial_number == device.serial_number
-        ]
-
-    def _others_with_address(self, device: Device) -> list[Device]:
-        return [
-            other
-            for other in self.devices.values()
-            if other is not device
-            for theirs in other.addresses
-            for ours in device.addresses
-            if theirs.address == ours.address
-            and (theirs.until is None or theirs.until > ours.since)
-            and (ours.until is None or ours.until > theirs.since)
-        ]
-
-
-DeviceAct = (
-    Correct
-    | ResetAddress
-    | RecordTest
-    | Provision
-    | Authorize
-    | Revoke
-    | ResetDevice
-    | UpdateFirmware
-    | EndLife
-    | TransferDevice
-    | Burn
-)
 
 
 def _granted(kind: str, number: int, time: int, expires_at: int) -> License:
@@ -286,7 +245,7 @@ def _record_test(device: Device, act: RecordTest, time: int) -> None:
         )
     )
     if act.kind == QUALITY and device.provisioned_after_quality == "UNKNOWN":
-        device.provisioned_after_quality = "FAIL"  # provisioned first, inspected later
+        device.provisioned_after_quality = "FAIL"  # provisioned before its inspection
 
 
 def _provision(device: Device, act: Provision) -> None:
@@ -387,6 +346,25 @@ def _of_imei(device: Device, good: bool) -> str:
     if device.imei is not None:
         return _pass(good)
     return "UNKNOWN" if device.dev_eui is None else "NOT_APPLICABLE"
+
+
+def _share_imei(device: Device, other: Device) -> bool:
+    return not other.burned and bool(other.imei) and _plain(other.imei) == _plain(device.imei)
+
+
+def _share_serial(device: Device, other: Device) -> bool:
+    return other.manufacturer == device.manufacturer and other.serial_number == device.serial_number
+
+
+def _shared_address(device: Device, other: Device) -> bool:
+    """Returns whether both devices had one address at the same time."""
+    return any(
+        theirs.address == ours.address
+        and (theirs.until is None or theirs.until > ours.since)
+        and (ours.until is None or ours.until > theirs.since)
+        for theirs in other.addresses
+        for ours in device.addresses
+    )
 
 
 def _plain(imei: str | None) -> str:

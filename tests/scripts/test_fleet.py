@@ -32,7 +32,7 @@ def test_every_certificate_is_what_the_contract_says(fleet: Fleet) -> None:
 
 def test_every_certificate_a_year_ago_is_what_the_contract_said_then(fleet: Fleet) -> None:
     past = fleet.world_at(NOW - 365 * DAY)
-    block = max(done.block_number for done in fleet.done if done.block_time <= NOW - 365 * DAY)
+    block = max(done.block_number for done in fleet.recorded if done.block_time <= NOW - 365 * DAY)
     assert 20 < len(past.devices) < 200
     for device in past.devices.values():
         assert_device(fleet.contract, device, fleet.chain.timestamp(block), block)
@@ -68,7 +68,7 @@ def test_every_event_of_the_chain_is_foreseen(fleet: Fleet) -> None:
 
 
 def test_the_story_is_spread_over_two_years_and_ends_now(fleet: Fleet) -> None:
-    times = [done.block_time for done in fleet.done]
+    times = [done.block_time for done in fleet.recorded]
     assert times == sorted(times)
     assert NOW - YEARS_TWO <= times[0] < NOW - 700 * DAY
     assert times[-1] <= fleet.chain.timestamp() == NOW
@@ -99,9 +99,9 @@ def test_the_fleet_goes_on_living_as_the_contract_allows() -> None:
 def test_an_act_that_the_contract_refuses_is_reported() -> None:
     with start_chain(NOW) as chain:
         fleet = Fleet.build(chain, devices=3, now=NOW)
-        minting = next(done.act for done in fleet.done if type(done.act).__name__ == "MintPallet")
-        with pytest.raises(RuntimeError, match="did not carry out MintPallet"):
-            fleet.carry_out([minting])
+        minting = next(done.act for done in fleet.recorded if type(done.act).__name__ == "MintPallet")
+        with pytest.raises(RuntimeError, match="the transaction of MintPallet"):
+            fleet.record([minting])
 
 
 @pytest.mark.parametrize("text", ["490154203237518", "49-015420-323751-8"])

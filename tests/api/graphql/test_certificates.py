@@ -76,7 +76,7 @@ async def test_every_certificate_of_a_year_ago_says_what_had_been_done_by_then(a
 
 @pytest.mark.parametrize("share", [0.3, 0.8])
 async def test_a_block_its_hash_and_its_time_are_one_point(api: Api, fleet: Fleet, share: float) -> None:
-    done = fleet.done[int(len(fleet.done) * share)]
+    done = fleet.recorded[int(len(fleet.recorded) * share)]
     points: list[dict[str, Any]] = [{"block": str(done.block_number)}, {"timestamp": iso(done.block_time)}]
     query = "query ($asOf: AsOf) { devices(first: 100, asOf: $asOf) { totalCount nodes { id firmware { version } } } }"
     events = "query ($filter: LifecycleEventFilter) { lifecycleEvents(filterBy: $filter) { nodes { block { hash } } } }"
@@ -295,7 +295,7 @@ def hexed(value: bytes | None) -> str | None:
 
 
 def lower_hex(value: Any) -> Any:
-    """Return the value with its hexadecimal texts in lower case: checksums have a test of their own."""
+    """Returns the value with its hexadecimal texts in lower case: checksums have a test of their own."""
     if isinstance(value, dict):
         return {key: lower_hex(item) for key, item in value.items()}
     if isinstance(value, list):

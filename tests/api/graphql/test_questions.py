@@ -284,7 +284,7 @@ async def test_a_history_is_asked_by_business_step_and_half_open_time(api: Api, 
 
 async def test_a_manufacturers_batch_is_found_by_the_transaction_that_minted_it(api: Api, fleet: Fleet) -> None:
     pallet, mint = next(
-        (done, done.act) for done in fleet.done if isinstance(done.act, MintPallet) and len(done.act.drafts) > 1
+        (done, done.act) for done in fleet.recorded if isinstance(done.act, MintPallet) and len(done.act.drafts) > 1
     )
     first = mint.first_token
     batch = list(range(first, first + len(mint.drafts)))

@@ -23,7 +23,7 @@ async def ask(api: Api, operation: str, **variables: Any) -> Json:
 
 
 def those(fleet: Fleet, fits: Fits) -> list[str]:
-    """Return the DIDs of the devices that fit, newest mint first."""
+    """Returns the DIDs of the devices that fit, newest mint first."""
     found = [device for device in fleet.world.devices.values() if fits(device)]
     return [did(fleet, device.token) for device in sorted(found, key=newest_first)]
 
@@ -135,7 +135,7 @@ async def test_14_and_15_a_history_is_told_whole_and_by_step_and_time(api: Api, 
 
 async def test_16_all_test_results_of_a_batch_are_told_and_what_is_absent_is_null(api: Api, fleet: Fleet) -> None:
     done, mint = next(
-        (done, done.act) for done in fleet.done if isinstance(done.act, MintPallet) and len(done.act.drafts) > 1
+        (done, done.act) for done in fleet.recorded if isinstance(done.act, MintPallet) and len(done.act.drafts) > 1
     )
     batch = [fleet.world.devices[mint.first_token + index] for index in range(len(mint.drafts))]
     variables = {"maker": str(batch[0].manufacturer), "mintTransaction": done.transaction_hash, "after": None}
@@ -193,7 +193,7 @@ async def test_17_to_19_what_went_wrong_is_found_and_told_apart(api: Api, fleet:
 
 
 async def test_21_a_field_comes_from_the_transaction_and_the_log_that_set_it(api: Api, fleet: Fleet) -> None:
-    done, mint = next((done, done.act) for done in fleet.done if isinstance(done.act, MintPallet))
+    done, mint = next((done, done.act) for done in fleet.recorded if isinstance(done.act, MintPallet))
     found = (await ask(api, "Q21WhereAFieldComesFrom", did=did(fleet, mint.first_token)))["device"]
     device = fleet.world.devices[mint.first_token]
     assert (found["imei"] or {"value": None})["value"] == device.imei
