@@ -1,7 +1,4 @@
-"""Imports point one way: between the packages, between the rooms of a package, and from one module to another.
-
-Each foreign library has its place.
-"""
+"""Rules of imports: which package may import which, where each foreign library belongs, and no test imports another."""
 
 import ast
 from collections.abc import Iterator

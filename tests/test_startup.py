@@ -1,4 +1,4 @@
-"""Programs load what they need for what they are asked to do, and no library besides."""
+"""Programs import only the libraries that they need for what they are asked to do."""
 
 import os
 import subprocess

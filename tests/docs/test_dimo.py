@@ -1,4 +1,4 @@
-"""docs/guides/dimo.md names what the profile reads, where it begins, and queries that the API takes."""
+"""docs/dimo.md names every role and event shape of the profile and its start blocks, and its query is valid."""
 
 import re
 from collections import Counter

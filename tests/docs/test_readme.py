@@ -1,4 +1,4 @@
-"""What the README lists is what there is, and its answers are those of the demo's fleet."""
+"""The README lists the settings, events, flags and commands that exist; its examples have the answers it shows."""
 
 import json
 import re

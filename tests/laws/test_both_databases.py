@@ -1,4 +1,4 @@
-"""Both databases say the same, to the byte: of texts, times and numbers that sort and compare differently in each."""
+"""SQLite and PostgreSQL give byte-identical answers for texts, times and numbers that the two compare differently."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The bundle of every device of two whole networks passes its check: the demo's fleet, and a DIMO network."""
+"""The bundle of every device of two networks passes its check: the demo fleet and a DIMO network."""
 
 import asyncio
 from random import Random

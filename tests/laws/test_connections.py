@@ -1,4 +1,4 @@
-"""Every connection in every order: each cut is a slice of one list, and what lies around it is told truly."""
+"""Every connection in every order: each page is a slice of one list, and its page info is right."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Years of a DIMO network on a chain, a reorg in the middle, shapes that change: the tables say what was true."""
+"""Years of a DIMO network on a chain, with a reorg and changing event shapes: tables and API say what was true."""
 
 import asyncio
 import secrets
@@ -20,7 +20,7 @@ from schema.tables.database import connect
 from schema.tables.values import end_of_block
 from scripts.devchain import Anvil
 from tests.support.api.asking import Api
-from tests.support.dimo.api import asked_devices, asked_makers, asked_successors
+from tests.support.dimo.api import api_devices, api_makers, api_successors
 from tests.support.dimo.network import YEARS, Network
 from tests.support.dimo.stage import Stage
 from tests.support.dimo.tables import stored_devices, stored_makers, stored_vehicles, told_devices, told_makers
@@ -168,7 +168,7 @@ def test_the_tables_say_of_every_maker_and_vehicle_what_was_true(history: Histor
 
 async def test_the_api_says_of_every_device_what_was_true_at_ten_points_in_time(history: History, api: Api) -> None:
     for number, (clock, world) in history.points.items():
-        told, asked = told_devices(world, clock), await asked_devices(api, number)
+        told, asked = told_devices(world, clock), await api_devices(api, number)
         assert asked.keys() == told.keys()
         for token, said in told.items():
             assert asked[token] == said, f"device {token} after block {number}"
@@ -176,9 +176,9 @@ async def test_the_api_says_of_every_device_what_was_true_at_ten_points_in_time(
 
 async def test_the_api_says_of_every_maker_and_succession_what_was_true(history: History, api: Api) -> None:
     for number, (_, world) in history.points.items():
-        assert await asked_makers(api, number) == told_makers(world)
+        assert await api_makers(api, number) == told_makers(world)
     successors = {unit.predecessor: unit.token for unit in world.units.values() if unit.predecessor is not None}
-    assert await asked_successors(api, number) == {old: new for old, new in successors.items() if old <= 100}
+    assert await api_successors(api, number) == {old: new for old, new in successors.items() if old <= 100}
 
 
 def test_the_history_shows_every_flow(history: History) -> None:

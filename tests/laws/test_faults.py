@@ -1,4 +1,4 @@
-"""Every fault of a provider, alone: the rows are those of an undisturbed run, or the indexer stops and says why."""
+"""Each fault of a provider by itself: the rows equal those of an undisturbed run, or the indexer stops and says why."""
 
 import asyncio
 import re

@@ -1,6 +1,6 @@
 """The law of the change feed: whatever the chain does, and wherever a client stops, its copy is the canonical chain.
 
-Each page is held against what it must say: the shortest way from what the copy holds to what is indexed.
+Each page is compared with the shortest way from what the copy holds to what is indexed.
 """
 
 import asyncio

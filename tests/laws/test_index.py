@@ -1,4 +1,4 @@
-"""The law of the indexer: whatever happened on the way, the rows are those of a fresh index of the final chain."""
+"""The law of the indexer: whatever happened before, the rows equal those of a fresh index of the final chain."""
 
 import asyncio
 import os

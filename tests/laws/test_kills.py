@@ -1,4 +1,4 @@
-"""A real chain that reorgs blocks with transactions, and an indexer that is killed at any moment."""
+"""An indexer that is killed at any moment on a chain that reorgs ends with the rows of the final chain."""
 
 import os
 import sys

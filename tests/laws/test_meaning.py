@@ -1,4 +1,4 @@
-"""The tables as of every block say what a plain reading of the rules says."""
+"""The tables as of every block equal those of a simple model that applies the documented rules."""
 
 import os
 from typing import Any
@@ -44,7 +44,7 @@ def test_as_of_every_block_the_tables_say_what_the_facts_up_to_it_mean(engine: E
         block.mine(node)
     tables = index_afresh(engine, node)
     whole = [
-        model.told(position(mined.number, index), mined.timestamp, fact)
+        model.placed(position(mined.number, index), mined.timestamp, fact)
         for block, mined in zip(blocks, node.blocks[1:], strict=True)
         for index, fact in enumerate(block.facts)
     ]

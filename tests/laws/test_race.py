@@ -1,7 +1,7 @@
-"""The race, all of it: a branch switch before every single request of an indexer, and a crash at every write.
+"""A reorg before every single request of an indexer, and a crash at every single write.
 
-Nothing of the branch that was left stays, whenever it was left: after each step all blocks that are stored are of the
-branch that the checkpoint is on, and in the end all rows are those of a fresh index.
+After each step all stored blocks are of the branch that the checkpoint is on. At the end all rows equal those of a
+fresh index.
 """
 
 import asyncio

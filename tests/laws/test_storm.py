@@ -1,7 +1,7 @@
-"""The law of faults: whatever providers, the chain and the operator do to a running indexer, the rows come out right.
+"""The law of faults: whatever providers, chain and operator do to a running indexer, the rows come out right.
 
-The indexer is a process of its own, before two providers over real HTTP. `EXPLORED_EXAMPLES=200 pytest
-tests/laws/test_storm.py` tries that many random storms, on both kinds of chain and both databases.
+The indexer is a process, in front of two providers over real HTTP. `EXPLORED_EXAMPLES=200 pytest
+tests/laws/test_storm.py` runs that many random storms, on both kinds of chain and both databases.
 """
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Codes, EPCIS terms, version keys and IMEIs."""
+
 from itertools import zip_longest
 from typing import get_args
 

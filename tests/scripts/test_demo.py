@@ -1,4 +1,4 @@
-"""The demo as a user meets it: one command that shows the product, and Ctrl-C that leaves nothing behind."""
+"""The demo: one command shows the product, and Ctrl-C leaves no process behind."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The ground that the other tests stand on."""
+"""The development chain and the databases that the other tests run on."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The demo fleet: what it says of itself is what the contract says, and it shows what it is meant to show."""
+"""The demo fleet: its own account of every device equals the contract's, and it contains every case it should show."""
 
 import time
 from collections import Counter

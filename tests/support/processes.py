@@ -1,4 +1,4 @@
-"""What tests ask of indexers that run in processes of their own."""
+"""Waits for indexers that run in processes of their own, and reads their metrics."""
 
 import secrets
 import socket
@@ -22,54 +22,60 @@ PATIENCE = 60.0
 
 
 def until(condition: Callable[[], Any], what: str, *children: Child) -> None:
-    """Wait. Fails where it takes too long, or where one of the processes ends."""
+    """Wait for a condition. Fail if it takes more than a minute, or if one of the processes ends."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         for child in children:
             assert child.exit_status is None, child.last_output
         if time.monotonic() > deadline:
-            pytest.fail(f"waited in vain for {what}:\n" + "\n--\n".join(child.last_output for child in children))
+            pytest.fail(
+                f"waited {PATIENCE:.0f} s for {what}:\n" + "\n--\n".join(child.last_output for child in children)
+            )
         time.sleep(0.05)
 
 
 def caught_up(database_url: str, node: FakeNode) -> bool:
-    """Tell whether the node's newest block is indexed."""
+    """Return whether the node's newest block is indexed."""
     engine = connect(database_url)
     try:
         with engine.begin() as connection:
-            found = connection.execute(text("SELECT indexed_hash FROM chain WHERE backfilled")).scalar_one_or_none()
+            indexed = connection.execute(text("SELECT indexed_hash FROM chain WHERE backfilled")).scalar_one_or_none()
     except DBAPIError:
-        return False  # not even begun
+        return False  # there are no tables yet
     finally:
         engine.dispose()
-    return found is not None and bytes(found) == node.head.hash
+    return indexed is not None and bytes(indexed) == node.head.hash
 
 
 def metric(port: int, name: str) -> float:
-    """Return the value of a metric that has one."""
+    """Return the value of a metric that has one value."""
     [value] = [sample.value for family in _scraped(port) for sample in family.samples if sample.name == name]
     return float(value)
 
 
 def samples(port: int, name: str) -> dict[str, float]:
-    """Return the values of a metric by their labels, in the order of the description."""
-    found = [sample for family in _scraped(port) for sample in family.samples if sample.name == name]
-    return {" ".join(sample.labels.values()): sample.value for sample in found}
+    """Return the values of a metric by their labels, in the order of its declaration."""
+    return {
+        " ".join(sample.labels.values()): sample.value
+        for family in _scraped(port)
+        for sample in family.samples
+        if sample.name == name
+    }
 
 
 def labels(port: int, name: str) -> list[dict[str, str]]:
-    """Return the labels of each value that a metric has."""
+    """Return the labels of each value of a metric."""
     return [sample.labels for family in _scraped(port) for sample in family.samples if sample.name == name]
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody is given who asks for any: below those that systems choose from."""
-    found: list[int] = []
-    while len(found) < count:
+    """Return free ports below the range from which systems assign ports: no other process is given one meanwhile."""
+    ports: list[int] = []
+    while len(ports) < count:
         port = 20_000 + secrets.randbelow(12_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            found.append(port)
-    return found
+            ports.append(port)
+    return ports
 
 
 def _scraped(port: int) -> list[Metric]:

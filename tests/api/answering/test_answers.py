@@ -1,4 +1,4 @@
-"""What a request makes the database do: nothing where it is refused, once where many ask the same."""
+"""What a request costs the database: nothing if it is refused, and once if many send the same."""
 
 import asyncio
 import json

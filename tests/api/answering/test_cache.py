@@ -1,4 +1,4 @@
-"""Answers that are kept: given again while the database says the same, and never a moment longer."""
+"""Cached answers are returned as long as the database is unchanged, and not longer."""
 
 import asyncio
 import json

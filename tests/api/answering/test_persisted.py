@@ -1,4 +1,4 @@
-"""Automatic persisted queries: a document is sent once, and from then on its hash."""
+"""Automatic persisted queries: a document is sent once, and then its hash."""
 
 import json
 from collections.abc import Iterator
@@ -115,11 +115,11 @@ def test_a_hash_by_get_has_an_etag_and_is_spared_the_answer_that_it_has(address:
 async def test_websockets_know_the_same_documents(address: str) -> None:
     payload = {"variables": {"id": "7"}, "extensions": named(QUERY)}
     async with acknowledged(address) as socket:
-        await socket.say(id="a", type="subscribe", payload=payload)
-        refused = await socket.hear("a")
+        await socket.send(id="a", type="subscribe", payload=payload)
+        refused = await socket.receive("a")
         assert refused["payload"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
-        await socket.say(id="b", type="subscribe", payload=payload | {"query": QUERY})
-        assert (await socket.hear("b"))["payload"]["data"] == ANSWER
+        await socket.send(id="b", type="subscribe", payload=payload | {"query": QUERY})
+        assert (await socket.receive("b"))["payload"]["data"] == ANSWER
     assert by_get(address).json()["data"] == ANSWER
 
 

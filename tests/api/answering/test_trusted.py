@@ -1,4 +1,4 @@
-"""Trusted documents: a manifest names what is executed, and nothing else is."""
+"""Trusted documents: only the documents of a manifest are executed."""
 
 import json
 from collections.abc import Iterator
@@ -80,9 +80,9 @@ def test_nothing_else_is_executed(address: str, body: dict[str, Any], told_code:
 async def test_nothing_else_is_executed_over_websockets_and_streams(address: str) -> None:
     async with acknowledged(address) as socket:
         await socket.subscribe("a", OTHER)
-        assert (await socket.hear("a"))["payload"][0]["extensions"]["code"] == "BAD_REQUEST"
-        await socket.say(id="b", type="subscribe", payload={"documentId": "device-7", **VARIABLES})
-        assert (await socket.hear("b"))["payload"]["data"] == ANSWER
+        assert (await socket.receive("a"))["payload"][0]["extensions"]["code"] == "BAD_REQUEST"
+        await socket.send(id="b", type="subscribe", payload={"documentId": "device-7", **VARIABLES})
+        assert (await socket.receive("b"))["payload"]["data"] == ANSWER
     async with streamed(address, OTHER) as stream:
         name, answer = await stream.event()
         assert answer is not None

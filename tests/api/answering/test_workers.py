@@ -1,4 +1,4 @@
-"""Threads that make answers: what is given up is ended, and no other's SQL with it."""
+"""Worker threads: an abandoned answer is interrupted, without interrupting another's SQL."""
 
 import asyncio
 from collections.abc import AsyncIterator

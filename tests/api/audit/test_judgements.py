@@ -1,4 +1,4 @@
-"""The twelve checks of provenance, over real HTTP: each verdict of the table, its reason and its evidence."""
+"""The twelve provenance checks over HTTP: each verdict with its reason and evidence."""
 
 from collections.abc import Callable, Iterator
 from itertools import count

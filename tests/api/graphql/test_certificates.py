@@ -1,4 +1,4 @@
-"""Every certificate of a living fleet, now and a year ago, equals what was done to it: told from the deeds alone."""
+"""Every certificate of the demo fleet, now and a year ago, equals what the acts on the fleet amount to."""
 # fixtures are imported, and arguments bear their names
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The compiled executor says what the ordinary one says, byte for byte; what it does not know it leaves to that."""
+"""The compiled executor returns byte for byte what graphql-core returns, and leaves to it what it does not support."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""What fleet clients ask of DIMO's devices, and where the answers come from."""
+"""Queries of fleet clients about DIMO devices."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a request may cost: told before any SQL, and told in the answer."""
+"""The cost of a request: computed before any SQL, and returned with the answer."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""What answers keep while the chain grows and reorgs: pages, points in time, ids, and one snapshot a request."""
+"""Answers while the chain grows and reorgs: pages, points in time, ids, and one snapshot for each request."""
 
 from collections.abc import Iterator
 from typing import Any

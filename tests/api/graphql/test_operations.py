@@ -1,4 +1,4 @@
-"""Every operation of operations.graphql is of the schema, and is answered with the variables that there are for it."""
+"""Every operation of operations.graphql is valid, and is answered for every set of sample variables."""
 # fixtures are imported, and arguments bear their names
 
 from graphql import parse, validate

@@ -1,4 +1,4 @@
-"""The questions of a fleet owner and of an auditor, each answered twice: by the API, and from the deeds alone."""
+"""Questions of fleet owners and auditors: the API's answers equal those computed from the acts on the demo fleet."""
 # fixtures are imported, and arguments bear their names
 
 from collections.abc import Callable, Iterable

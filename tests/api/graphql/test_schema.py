@@ -1,4 +1,4 @@
-"""The schema as it is told: printed, whole, and documented."""
+"""The printed schema is complete and documented."""
 
 import pytest
 from graphql import (

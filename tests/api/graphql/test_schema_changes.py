@@ -1,4 +1,4 @@
-"""Clients rely on the released schema: what would break them is refused, unless schema/breaking.txt says why."""
+"""A breaking change of the released schema is refused, unless schema/breaking.txt explains it."""
 
 import tomllib
 

@@ -1,6 +1,6 @@
-"""The operations of operations.graphql on the demo fleet, held against what was done to it, told from the deeds alone.
+"""The operations of operations.graphql: their answers equal those computed from the acts on the demo fleet.
 
-What moves meanwhile, and what is of HTTP, is asked in the tests of the moving chain, of HTTP and of subscriptions.
+Answers while the chain moves are tested in test_moving_chain.py; HTTP and subscriptions in tests/api/http.
 """
 # fixtures are imported, and arguments bear their names
 

@@ -1,4 +1,4 @@
-"""Abuse: what asks for too much is refused, and leaves a server that is as quick and as small as before."""
+"""Abusive requests are refused, and leave the server as fast and as small as before."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What browsers and caches need of HTTP: compression, leave for other sites' pages, and no word of our failures."""
+"""HTTP for browsers and caches: compression, CORS, and no internals in errors."""
 
 import gzip
 import logging
@@ -165,7 +165,7 @@ async def test_a_failure_in_a_field_is_not_told_over_websocket_or_a_stream(url: 
     address = url.removesuffix("/graphql")
     async with acknowledged(address) as client:
         await client.subscribe("1", OWN)
-        message = await client.hear("1")
+        message = await client.receive("1")
     async with httpx.AsyncClient(timeout=60) as http:
         stream = await http.post(url, json={"query": OWN}, headers={"accept": "text/event-stream"})
     assert message["type"] == "next"
@@ -213,7 +213,7 @@ async def test_a_database_that_is_none_is_told_as_not_ready_over_everything(tmp_
         async with acknowledged(address) as client:
             await client.subscribe("1", SMALL)
             await client.subscribe("2", BLOCKS)
-            messages = [await client.hear("1"), await client.hear("2")]
+            messages = [await client.receive("1"), await client.receive("2")]
     assert answer.status_code == 503
     assert answer.headers["access-control-allow-origin"] == "*"
     assert told_of(answer.json()) == {"code": "NOT_READY"}

@@ -1,4 +1,4 @@
-"""Proofs and bundles as they are served: by GraphQL and over HTTP, checked by whoever received them."""
+"""Proofs by GraphQL and bundles over HTTP pass the offline check."""
 
 import asyncio
 from pathlib import Path

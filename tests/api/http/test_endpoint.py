@@ -1,4 +1,4 @@
-"""GraphQL over real HTTP: statuses, media types, and requests that are none."""
+"""GraphQL over HTTP: statuses, media types, and malformed requests."""
 
 import asyncio
 import json

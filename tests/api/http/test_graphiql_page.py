@@ -1,4 +1,4 @@
-"""The page at /graphql: it comes from the service alone, and the first click on each tab answers."""
+"""The page at /graphql loads from this service alone, and the query in each tab has an answer."""
 
 import json
 import re

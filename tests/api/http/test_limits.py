@@ -1,4 +1,4 @@
-"""What a request may take of the server's time, and what a client that has the answer is spared."""
+"""Time limits of a request, and conditional requests."""
 
 import asyncio
 import time

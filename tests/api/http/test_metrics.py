@@ -1,4 +1,4 @@
-"""What Prometheus reads from the API, on a port of its own: requests, statements and subscriptions left it there."""
+"""The API's metrics, on a port of its own: requests, statements and subscriptions."""
 
 import os
 import socket

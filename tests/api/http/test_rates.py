@@ -1,4 +1,4 @@
-"""Rates: how much one client may ask, and who a client is."""
+"""Rate limits, and how clients are told apart."""
 
 import asyncio
 from collections.abc import Iterator
@@ -62,16 +62,16 @@ async def test_operations_over_websockets_and_streams_count_as_requests(five_req
     async with acknowledged(five_requests) as socket:
         for id in "abcd":
             await socket.subscribe(id, TYPENAME)
-            assert (await socket.hear(id))["type"] == "next"
+            assert (await socket.receive(id))["type"] == "next"
     async with streamed(five_requests, TYPENAME) as stream:
         assert (await stream.event())[0] == "next"
     async with acknowledged(five_requests) as socket:
         await socket.subscribe("f", TYPENAME)
-        error = await socket.hear("f")
+        error = await socket.receive("f")
         assert (error["type"], error["payload"][0]["extensions"]["code"]) == ("error", "RATE_LIMITED")
         # the connection goes on
-        await socket.say(type="ping")
-        assert (await socket.hear())["type"] == "pong"
+        await socket.send(type="ping")
+        assert (await socket.receive())["type"] == "pong"
     for path in ("/graphql", "/graphql/stream"):
         refused = await asyncio.to_thread(_stream, five_requests + path)
         assert (refused.status_code, code(refused)) == (429, "RATE_LIMITED")
@@ -99,9 +99,9 @@ async def test_subscriptions_cost_what_they_promise(fifteen_rows: str) -> None:
     async with acknowledged(fifteen_rows) as socket:
         for id in "abc":
             await socket.subscribe(id, events)  # costs 4
-            assert not await socket.tells(id)
+            assert not await socket.has_message(id)
         await socket.subscribe("d", events)
-        error = await socket.hear("d")
+        error = await socket.receive("d")
         assert (error["type"], error["payload"][0]["extensions"]["code"]) == ("error", "RATE_LIMITED")
 
 

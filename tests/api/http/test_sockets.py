@@ -1,4 +1,4 @@
-"""Subscriptions over WebSocket: what is told, when, and what a client may not do."""
+"""Subscriptions over WebSocket: their messages, and the refusals."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ def told(messages: list[Any]) -> list[tuple[str, bool]]:
 
 async def started(socket: Socket, id: str, moving: Moving) -> None:
     """Mine until a subscription to blocks tells of it: what comes next is told in full."""
-    while not await socket.tells(id):
+    while not await socket.has_message(id):
         await moving.mine()
     while (await socket.next(id, "blockIndexed"))["number"] != str(moving.node.head.number):
         pass
@@ -57,7 +57,7 @@ async def test_events_are_told_from_the_subscription_on(moving: Moving, address:
     await moving.mine(*minted(1))
     async with acknowledged(address) as socket:
         await socket.subscribe("a", EVENTS)
-        while not await socket.tells("a"):
+        while not await socket.has_message("a"):
             await moving.mine(sold(1))
         assert (await socket.next("a"))["event"]["kind"] == "DEVICE_TRANSFERRED"
         block = await moving.mine(updated(1), updated(1))
@@ -75,7 +75,7 @@ async def test_each_answer_says_at_which_block_it_stands(moving: Moving, address
     async with acknowledged(address) as socket:
         await socket.begin("a")
         block = await moving.mine(updated(1))
-        payload = (await socket.hear("a"))["payload"]
+        payload = (await socket.receive("a"))["payload"]
         assert [at["hash"] for at in payload["extensions"]["asOf"]] == ["0x" + block.hash.hex()]
 
 
@@ -111,7 +111,7 @@ async def test_a_client_gets_all_from_the_beginning_and_then_what_comes(moving: 
     async with acknowledged(address) as socket:
         await socket.subscribe("first", "{ changes(first: 1) { messages { cursor event { id } } } }")
         first = (await socket.next("first", "changes"))["messages"][0]
-        assert (await socket.hear("first"))["type"] == "complete"
+        assert (await socket.receive("first"))["type"] == "complete"
         copy = Copy(events=[(first["event"]["id"], first["cursor"])])
         await socket.subscribe("a", EVENTS, after=first["cursor"])
         copy.apply(await socket.some("a", len(moving.ids()) - 1))
@@ -188,7 +188,7 @@ async def test_one_operation_that_is_wrong_leaves_the_others_alone(moving: Movin
         await socket.begin("good")
         for id, (query, variables, code) in wrong.items():
             await socket.subscribe(id, query, **variables)
-            message = await socket.hear(id)
+            message = await socket.receive(id)
             assert message["type"] == "error", message
             assert message["payload"][0]["extensions"]["code"].startswith(code), message
         await moving.mine(updated(1))
@@ -200,7 +200,7 @@ async def test_a_query_is_answered_over_the_socket_too(moving: Moving, address: 
         await socket.subscribe("q", "{ _meta { chains { chainId } } }")
         answer = await socket.next("q", "_meta")
         assert answer == {"chains": [{"chainId": str(moving.node.chain_id)}]}
-        assert await socket.hear("q") == {"id": "q", "type": "complete"}
+        assert await socket.receive("q") == {"id": "q", "type": "complete"}
         await socket.subscribe("q", "{ _meta { version } }")
         await socket.next("q", "_meta")
 
@@ -209,8 +209,8 @@ async def test_an_operation_ends_when_the_client_says_so(moving: Moving, address
     async with acknowledged(address) as socket:
         await socket.begin("a")
         await socket.begin("b")
-        await socket.say(id="a", type="complete")
-        await socket.say(id="unknown", type="complete")
+        await socket.send(id="a", type="complete")
+        await socket.send(id="unknown", type="complete")
         await socket.subscribe("a", BLOCKS)
         await started(socket, "a", moving)
         await moving.mine(updated(1))
@@ -220,13 +220,13 @@ async def test_an_operation_ends_when_the_client_says_so(moving: Moving, address
 
 async def test_ping_is_answered_with_its_payload(moving: Moving, address: str) -> None:
     async with opened(address) as socket:
-        await socket.say(type="ping")
-        assert await socket.hear() == {"type": "pong"}
-        await socket.say(type="ping", payload={"at": 1})
-        assert await socket.hear() == {"type": "pong", "payload": {"at": 1}}
-        await socket.say(type="pong")
-        await socket.say(type="connection_init", payload={})
-        assert await socket.hear() == {"type": "connection_ack"}
+        await socket.send(type="ping")
+        assert await socket.receive() == {"type": "pong"}
+        await socket.send(type="ping", payload={"at": 1})
+        assert await socket.receive() == {"type": "pong", "payload": {"at": 1}}
+        await socket.send(type="pong")
+        await socket.send(type="connection_init", payload={})
+        assert await socket.receive() == {"type": "connection_ack"}
 
 
 CLOSED: list[tuple[list[Any], int, str]] = [
@@ -289,9 +289,9 @@ async def test_a_connection_has_a_limit_of_operations_and_the_server_one_of_conn
     async with acknowledged(address) as socket:
         for number in range(6):
             await socket.subscribe(str(number), BLOCKS)
-        message = await socket.hear("5")
+        message = await socket.receive("5")
         assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "RATE_LIMITED")
-        await socket.say(id="0", type="complete")
+        await socket.send(id="0", type="complete")
         await socket.subscribe("6", BLOCKS)
         for id in ("1", "2", "3", "4", "6"):
             await started(socket, id, moving)

@@ -1,4 +1,4 @@
-"""A client of a WebSocket that is gone while several answers wait to be sent."""
+"""A client closes its WebSocket while several answers wait to be sent."""
 
 import asyncio
 import gc

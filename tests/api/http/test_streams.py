@@ -1,4 +1,4 @@
-"""Subscriptions as server-sent events, and how the database wakes those who wait."""
+"""Subscriptions as server-sent events, and how a change of the database wakes them."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""How SQLite walks a large index: by an index from the keys asked for, never over a whole table."""
+"""SQLite's plans on a large index: keys are found by an index, no query scans a whole table."""
 
 import asyncio
 import sqlite3

@@ -1,8 +1,8 @@
-"""How both databases walk a million events: every order and every filter of the API, planned on real rows.
+"""Query plans of both databases on a million events: every order and every filter of the API.
 
-The statements are those that the API sends. None may read a big table from end to end; an order alone is walked by its
-index, without a sort. A filter is found by an index of its own, or judged on the way along that of the order: which
-are so is listed here, and the time limit bounds them.
+The statements are those that the API sends. None may scan a large table. An order by itself is read from its index,
+without a sort. A filter has an index of its own, or is evaluated along the index of the order; the latter filters are
+listed here, and the time limit of a request bounds them.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""/readyz over real HTTP: what keeps the service from being ready, and that it becomes ready by itself."""
+"""/readyz over HTTP: what keeps the service from being ready, and that it becomes ready by itself."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""A snapshot of the API: its connection is given back whatever becomes of the request."""
+"""A snapshot returns its connection, however its request ends."""
 
 import asyncio
 import gc

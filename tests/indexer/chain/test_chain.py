@@ -1,4 +1,4 @@
-"""What a node says is checked against the request, the header and itself before anyone believes it."""
+"""Responses of a node are checked against the request, the header and each other before they are used."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Hosts that give different logs of final blocks: both answers are kept, told everywhere, and resolved in the end."""
+"""Providers that return different logs of final blocks: both answers are stored, reported and in the end resolved."""
 
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""How a refused query is cut: whatever a provider says, the parts ask for exactly the same."""
+"""Splitting a refused log query: the parts ask for exactly the same logs, whatever the provider's refusal says."""
 
 from hypothesis import given
 from hypothesis import strategies as st

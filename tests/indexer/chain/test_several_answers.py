@@ -1,4 +1,4 @@
-"""What the chain makes of several answers: tags, absence, forgotten history, and the depth where nothing is said."""
+"""What the chain makes of several answers: block tags, missing logs, pruned history, and the finality depth."""
 
 from typing import Any
 

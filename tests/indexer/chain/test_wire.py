@@ -1,4 +1,4 @@
-"""Answers of nodes are read strictly, and no more often than they differ."""
+"""Responses of nodes are parsed strictly."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The offline check: a bundle of a real device passes, and whatever is changed in it is caught, with the reason."""
+"""The offline check: a bundle of a real device passes, and every change to it is refused with the reason."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The commands, as a person types them: what they print, how they end, and what they refuse."""
+"""The command line: output, exit status and refusals of each command."""
 
 import json
 import os

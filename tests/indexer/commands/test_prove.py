@@ -1,4 +1,4 @@
-"""`certindex prove`: the bundle of a device by its name, with what is not proven yet proven first."""
+"""`certindex prove`: the bundle of a device by its name; what is not verified yet is verified first."""
 
 import json
 from pathlib import Path

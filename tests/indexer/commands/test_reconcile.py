@@ -1,4 +1,4 @@
-"""`certindex reconcile` against contracts on a chain: what no event tells, and what old events leave out."""
+"""`certindex reconcile` against contracts on a chain: state without events, and values that old events lack."""
 
 import asyncio
 from collections.abc import Iterator

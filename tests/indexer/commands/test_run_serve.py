@@ -1,4 +1,4 @@
-"""`certindex run --serve`: what is indexed is answered from the start, whether a node answers or not."""
+"""`certindex run --serve`: the API answers from the start, with or without a node."""
 
 import asyncio
 import os

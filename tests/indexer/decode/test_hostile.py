@@ -1,4 +1,4 @@
-"""What real chains carry goes from the raw log to the tables: nothing stops the indexer, nothing is lost."""
+"""Hostile values from a raw log to the tables: nothing stops the indexer, and nothing is lost."""
 
 from collections.abc import Mapping
 from dataclasses import replace

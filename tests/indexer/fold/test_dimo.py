@@ -1,4 +1,4 @@
-"""The rules of claims, pairings, grants, reprovisioning and licences that are NFTs, one chain of a few logs each."""
+"""Claims, pairings, grants, reprovisioning and license tokens, each on a chain of a few logs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Clocks that are wrong, the node's or ours: rows are what the chain says, and nobody waits for a clock to be right."""
+"""Wrong clocks, the node's or ours: rows hold what the chain says, and nothing waits for a clock."""
 
 import asyncio
 import time

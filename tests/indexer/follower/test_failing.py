@@ -1,4 +1,4 @@
-"""Never stuck silently: while steps fail, everybody is told since when, on which block and why; then it goes on."""
+"""While steps fail, status, metrics, API and logs report since when, at which block and why; then indexing goes on."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The loop that follows the chain for ever: it outlives what passes, and keeps the statistics fresh."""
+"""The loop that follows the chain survives temporary failures, and keeps the database's statistics fresh."""
 
 import asyncio
 import os

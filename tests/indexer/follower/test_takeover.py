@@ -1,4 +1,4 @@
-"""Two indexers on one database, each a process of its own: one writes, the other waits, and rows are written once."""
+"""Two indexers on one database, each a process: one writes, the other stands by, and rows are written once."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What Prometheus reads: every metric is described in the documentation, and tells what happened."""
+"""The indexer's metrics: each is documented, and has the right value."""
 
 import asyncio
 import urllib.request

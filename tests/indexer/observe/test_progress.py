@@ -1,4 +1,4 @@
-"""What `certindex sync` shows: how far, how fast, by what ranges, and how long it will still take."""
+"""The progress of `certindex sync`: percentage, rate, range size and time left."""
 
 import io
 

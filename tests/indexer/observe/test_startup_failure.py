@@ -1,4 +1,4 @@
-"""The wait for a provider at the start of an indexer: metrics from the first moment, and a note in the database."""
+"""An indexer that waits for its first provider serves metrics and stores the failure."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Block headers: hashes that public chains published, every fork that a development chain knows, and refusals."""
+"""Block headers: published hashes of public chains, every fork of a development chain, and refusals."""
 
 import json
 from typing import Any

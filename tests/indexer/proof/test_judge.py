@@ -1,4 +1,4 @@
-"""What evidence makes of a stored block: real blocks of a development chain, honest and altered."""
+"""The verdict on a stored block by its evidence: real blocks of a development chain, honest and altered."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -80,8 +80,8 @@ async def test_a_node_without_block_receipts_is_asked_for_each_receipt(case: Cas
         assert isinstance(
             case.judge().judge(case.stored, await witness.evidence(case.stored.hash, Sources())), Verified
         )
-    assert nodes.asked.count(RECEIPTS) == 1, "the method was tried again though the node does not know it"
-    assert nodes.asked.count("eth_getTransactionReceipt") == 12
+    assert nodes.requests.count(RECEIPTS) == 1, "the method was tried again though the node does not know it"
+    assert nodes.requests.count("eth_getTransactionReceipt") == 12
 
 
 async def test_a_block_without_our_logs_is_verified_without_proofs(case: Case) -> None:

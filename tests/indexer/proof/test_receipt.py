@@ -1,4 +1,4 @@
-"""Receipts as blocks commit to them: roots that public chains published, and an independent encoder as oracle."""
+"""Receipts and their roots: published roots of public chains, and an independent encoder."""
 
 import pytest
 import rlp

@@ -1,4 +1,4 @@
-"""The trie of a list and its proofs, with py-trie as oracle."""
+"""The trie of a list and its proofs, compared with py-trie."""
 
 import pytest
 import rlp

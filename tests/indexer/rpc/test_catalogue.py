@@ -1,4 +1,4 @@
-"""Every text that providers are known to refuse with, in a whole error body, and what it asks for."""
+"""Every known refusal text of a provider, in a whole error body, and how it is classified."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One RPC URL is a provider of web3's: what a program asks by web3 may go through it."""
+"""An RPC URL as a provider of web3."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""WS_URL: a block that is announced is indexed at once, and whatever the socket does, polling goes on."""
+"""WS_URL: an announced block is indexed at once, and polling goes on whatever the socket does."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Several providers as one: who is asked, who is left alone and for how long, and what is remembered of each."""
+"""Several providers as one: which is asked, which pauses for how long, and what is remembered of each."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""Many headers at a time: a batch saves round trips, and is never what an answer depends on."""
+"""Batches of headers save round trips; no result depends on whether a provider supports them."""
 
 import asyncio
 

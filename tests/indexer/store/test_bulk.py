@@ -1,4 +1,4 @@
-"""However many rows are written at once, they are in the database as they were given."""
+"""Bulk inserts store rows unchanged, however many there are."""
 
 import pytest
 from msgspec.structs import astuple

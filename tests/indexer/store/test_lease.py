@@ -1,4 +1,4 @@
-"""Who may write a chain: leases, and the fence that keeps out a writer that was replaced without knowing it."""
+"""The lease on a chain, and the fence that keeps out a writer that was replaced without knowing it."""
 
 import socket
 import subprocess

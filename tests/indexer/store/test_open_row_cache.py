@@ -1,4 +1,4 @@
-"""What is remembered of the last steps is what is stored, and no more of it than is allowed."""
+"""The cache of open rows equals what is stored, and stays within its limit."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""SQLite's write-ahead log does not grow on and on, whoever writes or reads beside a large commit."""
+"""SQLite's write-ahead log stays bounded beside large commits and open readers."""
 
 import asyncio
 import sqlite3

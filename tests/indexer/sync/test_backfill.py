@@ -1,4 +1,4 @@
-"""Reading final blocks by ranges: what is fetched ahead, what is dropped, and how the ranges grow and shrink."""
+"""Backfill of final blocks: what is fetched ahead, what is dropped, and how ranges grow and shrink."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""Following a chain: what a reorg takes back, what is no reorg, when to stop, and what is told."""
+"""Steps along the chain: what a reorg takes back, what is no reorg, and when indexing stops."""
 
 from dataclasses import replace
 from typing import Any
@@ -105,8 +105,8 @@ async def test_a_range_that_the_node_refuses_is_asked_in_smaller_parts_and_none_
     engine: Engine, node: FakeNode
 ) -> None:
     class Limited(FakeNode):
-        def _asked(self, query: dict[str, Any]) -> Any:
-            found = super()._asked(query)
+        def _queried(self, query: dict[str, Any]) -> Any:
+            found = super()._queried(query)
             if len(found) > 3:
                 refused.append(len(found))
                 raise RpcError("http://fake", "eth_getLogs", "block range is too wide", code=-32600)
@@ -168,9 +168,9 @@ async def test_a_log_of_a_followed_block_is_not_lost_while_the_chain_leaves_that
     class WithoutBlooms(FakeNode):
         """Some nodes answer with no logs for the hash of a block that they have left."""
 
-        def _asked(self, query: dict[str, Any]) -> Any:
+        def _queried(self, query: dict[str, Any]) -> Any:
             try:
-                return super()._asked(query)
+                return super()._queried(query)
             except RpcError:
                 return []
 

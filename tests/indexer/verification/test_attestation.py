@@ -1,4 +1,4 @@
-"""Attestation and digest: the stored events of a range are all there are, and one that is missing is missed."""
+"""Attestation and digest: the stored events of a range are complete, and a missing one is found."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Raising what is indexed to RECEIPTS: on real databases, with providers that lie, fail and recover."""
+"""Verification up to RECEIPTS on both databases, with providers that lie, fail and recover."""
 
 import asyncio
 import json

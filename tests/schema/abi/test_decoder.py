@@ -1,3 +1,5 @@
+"""Event signatures, and decoding of logs as eth-abi decodes them."""
+
 from typing import Any
 
 import pytest

@@ -1,4 +1,4 @@
-"""The committed contract is the one of the design, compiled from the committed source."""
+"""The committed artifact is compiled from the committed source, and has the documented interface."""
 
 import json
 import shutil

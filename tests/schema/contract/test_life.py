@@ -1,4 +1,4 @@
-"""What each function of the certificate contract does: the event that it emits and the state that it leaves."""
+"""Each function of the certificate contract: the event that it emits and the state that it leaves."""
 
 import pytest
 

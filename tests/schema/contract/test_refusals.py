@@ -1,4 +1,4 @@
-"""Every refusal of the certificate contract, each with the words it is refused with."""
+"""Every refusal of the certificate contract, with its error."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The calls of a profile: calldata and answers as eth-abi has them, and refusals with the place."""
+"""The calls of a profile: calldata and return values as eth-abi encodes them, and errors with their place."""
 
 import pytest
 from eth_abi.abi import encode

@@ -1,3 +1,5 @@
+"""Profiles: which files are valid, and where an invalid one is wrong."""
+
 import json
 import re
 from dataclasses import fields

@@ -1,3 +1,5 @@
+"""Reading logs by a profile: facts, unmapped logs and undecodable logs."""
+
 from typing import Any
 
 import pytest

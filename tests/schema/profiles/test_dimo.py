@@ -1,4 +1,4 @@
-"""The DIMO profile: every shape that its contracts emitted, and what is left to the raw log. Logs by eth-abi."""
+"""The DIMO profile: every event shape that its contracts emitted, and the events that it leaves undecoded."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the programs log: lines for people, or one JSON object a line with the same fields, and never a key."""
+"""Logs of the programs: lines for people, or a JSON object a line with the same fields, and never an API key."""
 
 import ast
 import json

@@ -1,3 +1,5 @@
+"""Settings: their sources, their types, and errors with an example."""
+
 import argparse
 from dataclasses import dataclass
 

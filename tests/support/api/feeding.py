@@ -1,4 +1,4 @@
-"""A program that keeps a copy of events by the change feed, and the chain that it must end up with."""
+"""A client that keeps a copy of the events by the change feed, and the chain that the copy must equal."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ def sold(token: int, buyer: str = BUYER) -> Log:
 
 
 class Moving:
-    """A node, its index, and the API over it."""
+    """A fake node and its index, which grow and reorg together."""
 
     def __init__(self, url: str, **node: Any) -> None:
         self.url = url
@@ -50,7 +50,7 @@ class Moving:
     def ids(
         self, fits: Callable[[FakeBlock, Log], bool] = lambda block, log: True, up_to: int | None = None
     ) -> list[str]:
-        """Return the ids of the canonical events that fit, up to a block, in their order."""
+        """Return the ids of the canonical events that fit, up to a block, in order."""
         return [
             write_id(EventId(self.node.chain_id, block.hash, log.index or 0, None))
             for block in self.node.blocks[: None if up_to is None else up_to + 1]
@@ -64,10 +64,10 @@ class Moving:
 
 @dataclass
 class Copy:
-    """What a client has: events in order, each with the cursor that came with it, and where it goes on.
+    """The client's copy: events in order, each with its cursor, and the cursor to continue from.
 
-    Strict: each message is the only one that can follow. A filter by a device's state makes it lax: a retraction may
-    name an event that was never told.
+    If `strict`, every message must be the only possible next one. A filter by a device's state needs a lax copy: a
+    retraction may name an event that was never sent.
     """
 
     strict: bool = True
@@ -82,22 +82,22 @@ class Copy:
         for message in messages:
             id, cursor = message["event"]["id"], message["cursor"]
             if not message["retracted"]:
-                assert id not in self.ids, f"{id} came twice"
+                assert id not in self.ids, f"{id} was sent twice"
                 self.events.append((id, cursor))
             elif self.strict:
-                assert self.events, "a retraction of what never came"
+                assert self.events, "a retraction of an event that was never sent"
                 assert self.events.pop()[0] == id, "a retraction out of order"
                 assert not self.events or self.events[-1][1] == cursor, "not the cursor of the event before it"
             else:
-                self.events = [one for one in self.events if one[0] != id]
+                self.events = [event for event in self.events if event[0] != id]
             self.cursor = cursor
 
     def saved(self) -> "Copy":
-        """Return what is on the disk of a client that writes after each message."""
+        """Return the copy on the disk of a client that saves after each message."""
         return Copy(self.strict, list(self.events), self.cursor)
 
     async def pull(self, api: Api, first: int = 100, **variables: Any) -> bool:
-        """Ask for one page and apply it. Returns whether there is more."""
+        """Request one page and apply it. Return whether there is more."""
         page = (await api.ask(CHANGES, after=self.cursor, first=first, **variables))["changes"]
         assert len(page["messages"]) <= first
         self.apply(page["messages"])
@@ -107,7 +107,7 @@ class Copy:
         return bool(page["hasMore"])
 
     async def catch_up(self, api: Api, first: int = 100, **variables: Any) -> None:
-        """Ask until there is nothing more."""
+        """Request pages until there is no more."""
         while await self.pull(api, first, **variables):
             pass
 

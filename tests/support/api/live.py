@@ -1,4 +1,4 @@
-"""Clients of subscriptions, small enough to see every message: graphql-transport-ws and server-sent events."""
+"""Clients of subscriptions that show every message: graphql-transport-ws and server-sent events."""
 
 import asyncio
 import json
@@ -26,21 +26,21 @@ QUIET = 0.3
 
 
 class Socket:
-    """One connection. Messages of operations are sorted by their id."""
+    """A WebSocket connection. Messages are sorted by the id of their operation."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
         self._inboxes: dict[str, asyncio.Queue[Json]] = {}
         self._others: asyncio.Queue[Json] = asyncio.Queue()
 
-    async def say(self, **message: Any) -> None:
+    async def send(self, **message: Any) -> None:
         await self.connection.send(json.dumps(message))
 
     async def subscribe(self, id: str, query: str, **variables: Any) -> None:
-        await self.say(id=id, type="subscribe", payload={"query": query, "variables": variables})
+        await self.send(id=id, type="subscribe", payload={"query": query, "variables": variables})
 
-    async def hear(self, id: str | None = None) -> Json:
-        """Return the next message of an operation, or the next that is of none."""
+    async def receive(self, id: str | None = None) -> Json:
+        """Return the next message of an operation, or the next one without an id."""
         inbox = self._inbox(id)
         while inbox.empty():
             message = json.loads(await asyncio.wait_for(self.connection.recv(), PATIENCE))
@@ -48,32 +48,32 @@ class Socket:
         return inbox.get_nowait()
 
     async def next(self, id: str, field: str = "lifecycleEvents") -> Json:
-        """Return the data of the next answer, which has no errors."""
-        message = await self.hear(id)
+        """Return the data of the next response, which must have no errors."""
+        message = await self.receive(id)
         assert message["type"] == "next", message
         assert "errors" not in message["payload"], message
-        found: Json = message["payload"]["data"][field]
-        return found
+        data: Json = message["payload"]["data"][field]
+        return data
 
     async def begin(self, id: str, **variables: Any) -> None:
-        """Subscribe to events from the end of the feed as it is now: all that comes later is told."""
+        """Subscribe to events from the present end of the feed on."""
         after = await self.end_of_feed(**variables)
         await self.subscribe(id, EVENTS, **{"after": after, **variables})
 
     async def end_of_feed(self, **variables: Any) -> str:
-        """Return the cursor behind all that a feed has told."""
+        """Return the cursor at the end of the feed."""
         page: Json = {"endCursor": None, "hasMore": True}
         while page["hasMore"]:
             await self.subscribe("where", WHERE, **{"after": page["endCursor"], **variables})
             page = await self.next("where", "changes")
-            assert await self.hear("where") == {"id": "where", "type": "complete"}
+            assert await self.receive("where") == {"id": "where", "type": "complete"}
         return str(page["endCursor"])
 
-    async def tells(self, id: str) -> bool:
-        """Tell whether a message of an operation comes in a while. It is still to be heard."""
+    async def has_message(self, id: str) -> bool:
+        """Return whether an operation sends a message within a moment. The message is not consumed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(QUIET):
-                self._inbox(id).put_nowait(await self.hear(id))
+                self._inbox(id).put_nowait(await self.receive(id))
                 return True
         return False
 
@@ -81,7 +81,7 @@ class Socket:
         return [await self.next(id, field) for _ in range(count)]
 
     async def is_quiet(self) -> bool:
-        """Tell whether nothing comes for a while."""
+        """Return whether no message comes for a moment."""
         with suppress(TimeoutError):
             message = json.loads(await asyncio.wait_for(self.connection.recv(), QUIET))
             self._inbox(message.get("id")).put_nowait(message)
@@ -89,7 +89,7 @@ class Socket:
         return True
 
     async def close_code(self) -> tuple[int, str]:
-        """Read to the end of the connection, and return the code and the reason that the server gave."""
+        """Read to the end of the connection, and return the server's close code and reason."""
         with pytest.raises(ConnectionClosed) as closed:
             await self._read_to_the_end()
         assert closed.value.rcvd is not None, "the connection broke"
@@ -105,7 +105,7 @@ class Socket:
 
 @asynccontextmanager
 async def opened(address: str, **options: Any) -> AsyncIterator[Socket]:
-    """Connect, without a word yet."""
+    """Connect, without sending anything."""
     url = address.replace("http", "ws", 1) + "/graphql"
     async with connect(url, subprotocols=[PROTOCOL], compression=None, **options) as connection:
         yield Socket(connection)
@@ -113,15 +113,15 @@ async def opened(address: str, **options: Any) -> AsyncIterator[Socket]:
 
 @asynccontextmanager
 async def acknowledged(address: str, **options: Any) -> AsyncIterator[Socket]:
-    """Connect, and be welcome."""
+    """Connect, and wait for the acknowledgement."""
     async with opened(address, **options) as socket:
-        await socket.say(type="connection_init")
-        assert await socket.hear() == {"type": "connection_ack"}
+        await socket.send(type="connection_init")
+        assert await socket.receive() == {"type": "connection_ack"}
         yield socket
 
 
 async def has_room(address: str) -> None:
-    """Wait until a server of few connections takes one more."""
+    """Wait until a server with a limit on connections accepts one."""
     async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(ConnectionClosed):
@@ -131,14 +131,14 @@ async def has_room(address: str) -> None:
 
 
 async def cut_off(caplog: pytest.LogCaptureFixture) -> None:
-    """Wait until a server of this process has given a slow client up."""
+    """Wait until a server of this process has disconnected a slow client."""
     async with asyncio.timeout(PATIENCE):
         while "was too slow and was cut off" not in caplog.text:  # noqa: ASYNC110  # a log has no event
             await asyncio.sleep(0.05)
 
 
 class Stream:
-    """The events of one response, as they come."""
+    """The server-sent events of one response."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
@@ -146,7 +146,7 @@ class Stream:
         self._text = ""
 
     async def event(self) -> tuple[str, Json | None]:
-        """Return the next event: its name, and its data; comments are passed over."""
+        """Return the name and the data of the next event; comments are skipped."""
         while True:
             block = await asyncio.wait_for(self._block(), PATIENCE)
             lines = [line for line in block.split("\n") if line and not line.startswith(":")]
@@ -160,8 +160,8 @@ class Stream:
         assert name == "next", (name, answer)
         assert answer is not None
         assert "errors" not in answer, answer
-        found: Json = answer["data"][field]
-        return found
+        data: Json = answer["data"][field]
+        return data
 
     async def _block(self) -> str:
         while "\n\n" not in self._text:
@@ -172,7 +172,7 @@ class Stream:
 
 @asynccontextmanager
 async def streamed(address: str, query: str, path: str = "/graphql/stream", **variables: Any) -> AsyncIterator[Stream]:
-    """Ask by POST for a stream of server-sent events."""
+    """Request a stream of server-sent events by POST."""
     async with (
         httpx.AsyncClient(timeout=PATIENCE) as client,
         client.stream(

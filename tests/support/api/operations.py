@@ -1,4 +1,4 @@
-"""The operations of operations.graphql, and variables for them from whatever is indexed."""
+"""The operations of operations.graphql, and sample variables for them from what is indexed."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -10,14 +10,14 @@ from graphql.utilities import separate_operations
 
 Json = dict[str, Any]
 Ask = Callable[..., Awaitable[Json]]
-"""`await ask(query, name=value)` returns the data of an answer without errors."""
+"""`await ask(query, name=value)` returns the data of a response without errors."""
 
 FILE = Path(__file__).with_suffix(".graphql")
 OPERATIONS = {name: print_ast(document) for name, document in separate_operations(parse(FILE.read_text())).items()}
-"""Each operation with the fragments that it uses, by its name."""
+"""Each operation with its fragments, by name."""
 
 REFUSED = {"Q05OneKeyExactly", "Q07SharedSerial", "Q30Abuse"}
-"""What is answered with errors."""
+"""Operations that are answered with errors."""
 
 NOBODY = "0x" + "00" * 20
 LONG_AGO = "2000-01-01T00:00:00Z"
@@ -31,7 +31,7 @@ BLOCKS = """query ($id: ID!) { device(by: {id: $id}) { asOf { number hash timest
 
 
 async def samples(ask: Ask) -> dict[str, list[Json]]:
-    """Return sets of variables for each operation; what the index does not hold is asked for all the same."""
+    """Return sets of variables for each operation; some name things that the index does not hold."""
     devices = await _devices(ask)
     return Samples(devices, await _blocks(ask, devices), await _cursors(ask, devices)).of_all()
 
@@ -92,7 +92,7 @@ class Samples:
         }
 
     def ids(self) -> list[str]:
-        """Return an id of each type, of things that are not there, and what is no id."""
+        """Return an id of each type, ids of missing things, and texts that are no id."""
         device = self.device
         things = (
             device,
@@ -133,7 +133,7 @@ class Samples:
 
 
 def richest(devices: list[Json]) -> Json:
-    """Return the device of which most is known: of several the first."""
+    """Return the device with the most data; the first of several."""
     return max(
         devices,
         key=lambda device: (
@@ -146,23 +146,23 @@ def richest(devices: list[Json]) -> Json:
 
 
 async def _devices(ask: Ask) -> list[Json]:
-    found: list[Json] = []
+    devices: list[Json] = []
     page: Json = {"pageInfo": {"hasNextPage": True, "endCursor": None}}
     while page["pageInfo"]["hasNextPage"]:
         page = (await ask(DEVICES, after=page["pageInfo"]["endCursor"]))["devices"]
-        found += page["nodes"]
-    return found
+        devices += page["nodes"]
+    return devices
 
 
 async def _blocks(ask: Ask, devices: list[Json]) -> list[Json]:
-    """Return the blocks that tell of the richest device, and the newest of all."""
+    """Return the blocks with events of the richest device, and the newest block."""
     device = (await ask(BLOCKS, id=richest(devices)["id"]))["device"]
     blocks = [event["block"] for event in device["history"]["nodes"]] + [device["asOf"]]
     return list({block["hash"]: block for block in blocks}.values())
 
 
 async def _cursors(ask: Ask, devices: list[Json]) -> list[str]:
-    """Return the cursors of the richest owner's devices: the first, one amid, the last."""
+    """Return the cursors of the richest owner's devices: the first, one in the middle, the last."""
     owner = _most_common(device["owner"] for device in devices) or NOBODY
     page = (await ask(OPERATIONS["Q02NextPages"], owner=owner, after=None))["devices"]
     cursors = [edge["cursor"] for edge in page["edges"]]
@@ -170,5 +170,5 @@ async def _cursors(ask: Ask, devices: list[Json]) -> list[str]:
 
 
 def _most_common(values: Any) -> Any:
-    """Return the value that comes most often, absent ones aside: of several the first."""
+    """Return the most frequent value that is not None; the first of several."""
     return next((value for value, _ in Counter(value for value in values if value is not None).most_common(1)), None)

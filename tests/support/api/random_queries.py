@@ -1,4 +1,4 @@
-"""Random queries over a whole schema: fragments, aliases, merged fields, variables, directives. By a seed."""
+"""Random queries over a whole schema, by a seed: fragments, aliases, merged fields, variables, directives."""
 
 import json
 from random import Random
@@ -20,7 +20,7 @@ from graphql import (
 )
 
 Values = dict[str, list[Any]]
-"""What scalars are given, by the name of an argument or an input field, else by that of the type."""
+"""Values of scalars, by the name of an argument or input field, else by the name of the type."""
 
 
 class Query(NamedTuple):
@@ -33,14 +33,14 @@ class EnumName(str):
 
 
 def random_query(schema: GraphQLSchema, values: Values, seed: int) -> Query:
-    """Return the query that a seed stands for. It may be invalid: fields of one key may disagree."""
+    """Return the query of a seed. It may be invalid: fields with the same key may conflict."""
     return _Writer(schema, values, Random(seed)).query()
 
 
 MOST_FIELDS = 4
 DEEPEST = 4
-SELDOM = {"after": 0.02, "before": 0.02, "last": 0.1}
-"""How often an argument is given that is likely to be refused; any other that may be left out: now and then."""
+RARE_ARGUMENTS = {"after": 0.02, "before": 0.02, "last": 0.1}
+"""The probability of arguments that are likely to be refused; that of other optional arguments is 0.3."""
 
 
 class _Writer:
@@ -49,7 +49,7 @@ class _Writer:
         self.values = values
         self.random = random
         self.declared: list[str] = []
-        self.given: dict[str, Any] = {}
+        self.variables: dict[str, Any] = {}
         self.fragments: list[str] = []
         self.aliases = 0
 
@@ -57,7 +57,7 @@ class _Writer:
         assert self.schema.query_type is not None
         selection = self.selection(self.schema.query_type, DEEPEST)
         variables = f"({', '.join(self.declared)})" if self.declared else ""
-        return Query(" ".join([f"query Q{variables} {selection}", *self.fragments]), self.given)
+        return Query(" ".join([f"query Q{variables} {selection}", *self.fragments]), self.variables)
 
     def selection(self, parent: Any, depth: int) -> str:
         parts = [self.part(parent, depth) for _ in range(self.random.randint(1, MOST_FIELDS))]
@@ -80,7 +80,7 @@ class _Writer:
         return f"...{name}{self.directive()}" + (f" ...{name}" if self.random.random() < 0.2 else "")
 
     def related(self, parent: Any) -> list[Any]:
-        """Return the types that a fragment inside of a type may be on."""
+        """Return the types that a fragment on a type may name."""
         if is_abstract_type(parent):
             return [parent, *self.schema.get_possible_types(parent)]
         return [parent, *parent.interfaces]
@@ -111,30 +111,31 @@ class _Writer:
         return f" @{name}(if: {self.variable('Boolean!', condition)})"
 
     def arguments(self, field: GraphQLField, free: bool) -> str:
-        given = []
+        written = []
         for name, argument in field.args.items():
             required = isinstance(argument.type, GraphQLNonNull) and argument.default is None
-            if required or (free and self.random.random() < SELDOM.get(name, 0.3)):
+            if required or (free and self.random.random() < RARE_ARGUMENTS.get(name, 0.3)):
                 value = self.value(name, argument.type) if free else self.first_value(name, argument.type)
-                written = free and self.random.random() < 0.4
-                given.append(f"{name}: {self.variable(str(argument.type), value) if written else literal(value)}")
-        return f"({', '.join(given)})" if given else ""
+                as_variable = free and self.random.random() < 0.4
+                text = self.variable(str(argument.type), value) if as_variable else literal(value)
+                written.append(f"{name}: {text}")
+        return f"({', '.join(written)})" if written else ""
 
     def variable(self, type_: str, value: Any) -> str:
-        """Declare a variable: given, null, left out, or with a default."""
+        """Declare a variable with a value, null, no value, or a default."""
         name = f"v{len(self.declared)}"
         way = self.random.random()
         nullable = not type_.endswith("!")
         if way < 0.25:
             self.declared.append(f"${name}: {type_} = {literal(value)}")
             if way < 0.05:
-                self.given[name] = value
+                self.variables[name] = value
             return f"${name}"
         self.declared.append(f"${name}: {type_}")
         if not nullable or way < 0.8:
-            self.given[name] = value
+            self.variables[name] = value
         elif way < 0.9:
-            self.given[name] = None
+            self.variables[name] = None
         return f"${name}"
 
     def value(self, name: str, type_: GraphQLInputType, depth: int = 3) -> Any:
@@ -183,7 +184,7 @@ def is_plain(type_: GraphQLNamedType) -> bool:
 
 
 def literal(value: Any) -> str:
-    """Return a value as it is written in a document."""
+    """Return a value as a GraphQL literal."""
     match value:
         case EnumName():
             return str(value)

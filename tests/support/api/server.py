@@ -1,4 +1,4 @@
-"""The API over real HTTP, on a free port, in a thread of the test."""
+"""The API over HTTP, on a free port, in a thread of the test."""
 
 import json
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from api.settings import Settings
 from tests.support.index.history import History, log
 
 CLIENT = httpx.Client(timeout=60)
-"""Waits longer than httpx does unasked: the machine may be busy."""
+"""Waits longer than httpx does by default: the machine may be busy."""
 
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
-    """Serve until the block ends; gives the address, without a slash at its end."""
+    """Serve until the block ends. Yields the address, without a slash at its end."""
     server = uvicorn.Server(server_config(settings, port=0, log_level="error"))
     thread = Thread(target=server.run, daemon=True)
     thread.start()
@@ -46,7 +46,7 @@ HASH = bytes(32)
 
 
 def with_one_device(database_url: str) -> str:
-    """Fill a database with one device, and return its URL."""
+    """Index one device in a database, and return its URL."""
     history = History(database_url)
     history.block(
         log("ManufacturerLicensed", 1, MAKER, "Acme", "", HASH, 0),

@@ -1,4 +1,4 @@
-"""Real blocks of a development chain for tests of verification: transactions of every type, and what nodes tell."""
+"""Blocks of a development chain for tests of verification: transactions of every type, and nodes that lie."""
 
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
@@ -26,23 +26,23 @@ from tests.support.chain.fakechain import HOST, as_asked
 ResultT = TypeVar("ResultT")
 
 FIRST_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
-"""The key of a development chain's first account, which everyone knows."""
+"""The well-known private key of a development chain's first account."""
 
-# loading takes seconds, and one transaction with a blob does it three times
+# loading takes seconds, and each transaction with a blob loads three times
 base.load_trusted_setup = cache(base.load_trusted_setup)  # type: ignore[attr-defined]  # imported there
 
 Lie = Callable[[str, Any], Any]
-"""What a liar makes of the method and its true answer."""
+"""Returns the false answer for a method and its true answer."""
 
 
 class Nodes:
-    """Providers that ask one chain; `lies` alter what the first of them says, the others tell the truth."""
+    """Providers of one chain. `lies` alter the answers of the first provider. `requests` lists the methods."""
 
     def __init__(self, chain: Anvil, *lies: Lie, count: int = 1) -> None:
         self.chain = chain
         self.lies = lies
         self.count = count
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
     async def call(
         self,
@@ -53,7 +53,7 @@ class Nodes:
         avoid: Collection[Host] = (),
         strict: bool = False,
     ) -> Answered[ResultT]:
-        answer = self._ask(method, params)
+        answer = self._request(method, params)
         if self.count == 1 or not avoid:
             for lie in self.lies:
                 answer = lie(method, answer)
@@ -67,13 +67,13 @@ class Nodes:
     def distrust(self, host: Host, reason: TryAgain) -> None:
         pass
 
-    def _ask(self, method: str, params: list[Any]) -> Any:
-        self.asked.append(method)
+    def _request(self, method: str, params: list[Any]) -> Any:
+        self.requests.append(method)
         return self.chain.request(method, *params)
 
 
 def refusing(refused: str) -> Lie:
-    """A node that does not know a method."""
+    """Return the lie of a node that does not support a method."""
 
     def lie(method: str, answer: Any) -> Any:
         if method == refused:
@@ -84,10 +84,10 @@ def refusing(refused: str) -> Lie:
 
 
 def altering(method: str, change: Callable[[Any], None]) -> Lie:
-    """A node that changes its answers to one method, in place."""
+    """Return the lie of a node that changes its answers to one method, in place."""
 
-    def lie(asked: str, answer: Any) -> Any:
-        if asked == method:
+    def lie(requested: str, answer: Any) -> Any:
+        if requested == method:
             change(answer)
         return answer
 

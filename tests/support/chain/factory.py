@@ -1,4 +1,4 @@
-"""The reference contract on a chain, with a manufacturer at work, small enough to read in a test."""
+"""The reference contract on a development chain, with one licensed manufacturer."""
 
 import json
 import shutil
@@ -18,9 +18,9 @@ DAY = 86_400
 
 
 class Factory:
-    """The contract with manufacturer 1 and its hardware licence 10 (neither expires), on a chain that mines by itself.
+    """The contract with manufacturer 1 and its hardware license 10 (neither expires), on a chain that mines at once.
 
-    The first accounts of the chain are the registrar, the maker, the owner of what is minted, a user and a stranger.
+    The first accounts of the chain are the registrar, the maker, the owner of minted devices, a user and a stranger.
     """
 
     def __init__(self, chain: Anvil) -> None:
@@ -36,14 +36,14 @@ class Factory:
         return int(self.call("totalMinted"))
 
     def send(self, name: str, *arguments: Any, sender: str | None = None) -> dict[str, Any]:
-        """Send, as the owner unless told, and return the receipt. Raises Refused."""
+        """Send a transaction, by default as the owner, and return the receipt. Raises Refused."""
         return self.contract.send(name, *arguments, sender=sender or self.owner)
 
     def call(self, name: str, *arguments: Any) -> Any:
         return self.contract.call(name, *arguments)
 
     def read(self, name: str, *arguments: Any) -> dict[str, Any]:
-        """Return the struct that a getter answers, by field name."""
+        """Return the struct that a getter returns, by field name."""
         outputs = self.contract.function(name, len(arguments))["outputs"]
         fields = [part["name"] for part in outputs[0]["components"]]
         return dict(zip(fields, self.call(name, *arguments), strict=True))
@@ -54,7 +54,7 @@ class Factory:
 
 
 def mint_request(**changes: Any) -> tuple[Any, ...]:
-    """Return a MintRequest; the device address and the serial number follow `number` (1 unless told)."""
+    """Return a MintRequest. Device address and serial number are derived from `number` (default 1)."""
     number = changes.pop("number", 1)
     request = {
         "device": f"0x{number:040x}",

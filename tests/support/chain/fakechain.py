@@ -1,4 +1,4 @@
-"""A node that is a list of blocks: mines what a test says, reorgs, and answers JSON-RPC as a real one does. No EVM.
+"""A node without an EVM: a list of blocks that tests mine and reorg, and the JSON-RPC responses of a real node.
 
 node = FakeNode()
 node.mine(emitted("Transfer", to=ALICE, tokenId=1))
@@ -30,7 +30,7 @@ ResultT = TypeVar("ResultT")
 CERTIFICATE = bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3")
 GENESIS_TIME = 1_700_000_000
 HOST = Host(Endpoint("http://node:8545"), "http://node:8545", time.monotonic, random.random)
-"""Who answers for nodes that are no server."""
+"""The host in the answers of nodes that are no server."""
 BLOCK_SECONDS = 12
 
 SIGNATURES = """
@@ -61,7 +61,7 @@ _transactions = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A log before it is in a block. `index` is its number in the block, by default the next."""
+    """A log. `index` is its number in the block, by default the next one."""
 
     topics: bytes
     data: bytes
@@ -80,12 +80,12 @@ class FakeBlock:
 
 
 def emitted(event_name: str, /, **arguments: Any) -> Log:
-    """Return the log of one of the reference contract's events; what is not told is "", 0, false or zeros."""
+    """Return the log of an event of the reference contract; arguments left out are "", 0, false or zeros."""
     signature = SIGNATURE_OF[event_name]
     event = _event(signature)
     unknown = arguments.keys() - {argument.name for argument in event.inputs}
     assert not unknown, f"{event_name} has no {unknown}"
-    values = [arguments.get(argument.name, _nothing(argument.type)) for argument in event.inputs]
+    values = [arguments.get(argument.name, _zero(argument.type)) for argument in event.inputs]
     return emitted_by(signature, *values)
 
 
@@ -100,10 +100,10 @@ def new_transaction() -> bytes:
 
 
 class FakeNode:
-    """Speaks the methods that `indexer.chain` uses, for a network of its own unless `chain_id` says which.
+    """A node with the methods that `indexer.chain` uses. Each has a chain id of its own unless `chain_id` is given.
 
-    `finality` blocks below the head are final (it never goes down); without `tags` the node knows no "finalized".
-    `before_call` sees every request first: to count, to reorg between two, or to raise.
+    Blocks `finality` below the head are final; the finalized height never goes down. Without `tags` the node does not
+    support "safe" and "finalized". `before_call` is called before every request, to count, to reorg or to raise.
     """
 
     def __init__(self, *, chain_id: int | None = None, finality: int = 64, tags: bool = True) -> None:
@@ -120,7 +120,7 @@ class FakeNode:
         self._fork = next(self._forks)
         self._append((), GENESIS_TIME)
 
-    # What happens on the chain
+    # The chain
 
     def mine(self, *logs: Log, after: int = BLOCK_SECONDS) -> FakeBlock:
         """Add a block with these logs, `after` seconds later than its parent."""
@@ -142,7 +142,7 @@ class FakeNode:
             self.mine()
 
     def switch_to(self, branch: Sequence[FakeBlock]) -> None:
-        """Return to blocks seen before."""
+        """Return to an earlier branch."""
         self.blocks = list(branch)
         self._fork = next(self._forks)
 
@@ -153,17 +153,19 @@ class FakeNode:
     def _append(self, logs: Sequence[Log], timestamp: int) -> FakeBlock:
         number = len(self.blocks)
         parent = self.blocks[-1].hash if self.blocks else bytes(32)
-        found = tuple(
+        numbered = tuple(
             replace(log, index=index if log.index is None else log.index, transaction=log.transaction or bytes(32))
             for index, log in enumerate(logs)
         )
-        seed = b"".join([parent, self._fork.to_bytes(8, "big"), timestamp.to_bytes(32, "big"), *map(_log_bytes, found)])
-        block = FakeBlock(number, keccak(seed), parent, timestamp, found)
+        seed = b"".join(
+            [parent, self._fork.to_bytes(8, "big"), timestamp.to_bytes(32, "big"), *map(_log_bytes, numbered)]
+        )
+        block = FakeBlock(number, keccak(seed), parent, timestamp, numbered)
         self.blocks.append(block)
         self.finalized_number = max(self.finalized_number, number - self.finality)
         return block
 
-    # What the node answers
+    # JSON-RPC
 
     async def call(
         self,
@@ -183,10 +185,10 @@ class FakeNode:
         return await gather(*(self.call(method, each, result) for each in params))
 
     def distrust(self, host: Host, reason: TryAgain) -> None:
-        """There is no other."""
+        """There is no other node."""
 
     def answer(self, method: str, params: list[Any]) -> Any:
-        """Return the result as JSON holds it."""
+        """Return the result as in the JSON response."""
         match method:
             case "eth_chainId":
                 return hex(self.chain_id)
@@ -209,15 +211,17 @@ class FakeNode:
 
     def _logs(self, query: dict[str, Any]) -> list[dict[str, Any]]:
         addresses = {bytes.fromhex(address[2:]) for address in query["address"]}
-        return [_json_log(block, log) for block in self._asked(query) for log in block.logs if log.address in addresses]
+        return [
+            _json_log(block, log) for block in self._queried(query) for log in block.logs if log.address in addresses
+        ]
 
-    def _asked(self, query: dict[str, Any]) -> Sequence[FakeBlock]:
+    def _queried(self, query: dict[str, Any]) -> Sequence[FakeBlock]:
         if "blockHash" not in query:
             return self.blocks[int(query["fromBlock"], 16) : int(query["toBlock"], 16) + 1]
-        found = [block for block in self.blocks if "0x" + block.hash.hex() == query["blockHash"]]
-        if not found:
+        blocks = [block for block in self.blocks if "0x" + block.hash.hex() == query["blockHash"]]
+        if not blocks:
             raise RpcError("http://fake", "eth_getLogs", "unknown block", code=-32000)
-        return found
+        return blocks
 
     def _header(self, block: FakeBlock) -> dict[str, Any]:
         header: dict[str, Any] = {
@@ -233,12 +237,12 @@ class FakeNode:
 
 
 def as_asked(answer: Any, result: type[ResultT]) -> ResultT:
-    """Return an answer as the kind that was asked for, Raw for one that the caller will read."""
+    """Return an answer converted to the type that the caller requests."""
     return msgspec.json.decode(msgspec.json.encode(answer), type=result)
 
 
 def logs_bloom(logs: Iterable[Log]) -> bytes:
-    """Return the 256 bytes by the yellow paper: three bits for the address and for each topic."""
+    """Return the bloom of logs as the yellow paper defines it: three bits for the address and each topic."""
     bits = 0
     for log in logs:
         for item in (log.address, *(log.topics[start : start + 32] for start in range(0, len(log.topics), 32))):
@@ -280,7 +284,7 @@ def _encoded(signature: str, values: tuple[Any, ...]) -> tuple[bytes, bytes]:
     return abi_log(signature, *values)
 
 
-def _nothing(type_name: str) -> Any:
+def _zero(type_name: str) -> Any:
     if type_name == "address":
         return bytes(20)
     if type_name == "bytes32":

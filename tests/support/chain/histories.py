@@ -1,4 +1,4 @@
-"""Random histories of few devices, so that facts collide: minted twice, burned, out of order, against each other."""
+"""Random events of few devices, so that they collide: minted twice, burned, out of order, contradictory."""
 
 from random import Random
 from typing import Any, NamedTuple
@@ -75,7 +75,7 @@ EVENTS: dict[str, dict[str, tuple[Any, ...]]] = {
         "sanitization": CODES,
     },
 }
-"""Every event of the reference contract, with the values that its arguments take here; the others are zero."""
+"""Every event of the reference contract, with the values that its arguments take; other arguments are zero."""
 
 
 class Fact(NamedTuple):
@@ -89,7 +89,7 @@ class Fact(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A block before it is mined: seconds after its parent, and what happens in it."""
+    """A block to be mined: the seconds since its parent, and its events."""
 
     after: int
     facts: list[Fact]
@@ -99,7 +99,7 @@ class Block(NamedTuple):
 
 
 def random_block(seed: int) -> Block:
-    """Return the block that a seed stands for."""
+    """Return the block of a seed."""
     random = Random(seed)
     return Block(random.choice((1, 12, 40)), [random_fact(random) for _ in range(random.randint(0, 9))])
 
@@ -112,4 +112,4 @@ def random_fact(random: Random) -> Fact:
 FREQUENT = (*EVENTS, *("Transfer", "CertificateMinted", "UserAuthorized", "UserRevoked", "EndOfLifeRecorded") * 2)
 
 BLOCKS = st.builds(random_block, st.integers(0, 10**6))
-"""Blocks by their seed: drawing each argument would take longer than indexing them."""
+"""Blocks by their seed: drawing every argument with hypothesis would take longer than indexing."""

@@ -1,6 +1,6 @@
-"""Values that real chains carry and nobody expects: the logs that bring each, and what the tables then hold.
+"""Hostile values that real chains carry: the logs with each value, and the rows that must result.
 
-One list for the indexer's tests and the API's. Each case is about device `TOKEN`, unless it says otherwise.
+The tests of the indexer and of the API share this list. A case is about device `TOKEN` unless it names another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,16 +28,16 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """`holds`: of each table the rows there, in order of their key, as far as their columns are named."""
+    """`holds`: the rows of each table in order of their key. Columns that are not named are not compared."""
 
     name: str
     logs: Sequence[Log]
     holds: Mapping[str, Rows]
     token: int = TOKEN
     after: int = 12
-    """Seconds from the block before to the block of the logs."""
+    """Seconds between the parent and the block of the logs."""
     also: Sequence[Sequence[Log]] = field(default=())
-    """Logs of blocks after it."""
+    """Logs of the following blocks."""
 
 
 def minted(**changes: Any) -> list[Log]:
@@ -48,7 +48,7 @@ def minted(**changes: Any) -> list[Log]:
 
 
 def with_bytes(log: Log, text: str, raw: bytes) -> Log:
-    """Return the log with other bytes of the same length in place of a text."""
+    """Return the log with a text replaced by other bytes of the same length."""
     old = text.encode()
     assert len(old) == len(raw)
     assert log.data.count(old) == 1
@@ -56,7 +56,7 @@ def with_bytes(log: Log, text: str, raw: bytes) -> Log:
 
 
 def with_word(log: Log, index: int, word: int) -> Log:
-    """Return the log with another 32-byte word in its data."""
+    """Return the log with one 32-byte word of its data replaced."""
     return replace(log, data=log.data[: 32 * index] + word.to_bytes(32, "big") + log.data[32 * index + 32 :])
 
 
@@ -65,13 +65,13 @@ def with_topic(log: Log, index: int, topic: bytes) -> Log:
 
 
 def overlapping(log: Log) -> Log:
-    """Return a correction whose two texts are the same bytes of the data."""
+    """Return a correction whose two texts share the same bytes of the data."""
     text = encode(["string"], ["serialNumber"])[32:]
     return replace(log, data=(64).to_bytes(32, "big") * 2 + text)
 
 
 def undecodable(*logs: Log) -> dict[str, Rows]:
-    """Say that of all these logs nothing could be read, and nothing was made."""
+    """Return the rows for logs that cannot be decoded: raw events and no device."""
     return {
         "event": [row(log) | {"kind": Kind.UNDECODABLE, "device_id": None, "flags": 0} for log in logs],
         "device": [],

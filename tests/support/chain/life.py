@@ -1,4 +1,4 @@
-"""What happens on a real chain: random events of the reference contract, and reorgs that lose some of them."""
+"""Random events of the reference contract on a development chain, and reorgs that lose some of them."""
 
 import random
 from contextlib import suppress
@@ -8,11 +8,11 @@ from scripts.devchain import Anvil
 from tests.support.chain.factory import Factory, Refused, mint_request, report
 
 FINALITY = 12
-"""Reorgs reach less far than anvil's finalized block: `--slots-in-an-epoch` is half of this."""
+"""Depth of anvil's finalized block, which is twice `--slots-in-an-epoch`. Reorgs are less deep."""
 
 
 class Life:
-    """What happens at the factory: random events in blocks of their own, and reorgs that keep some of them."""
+    """Random events, each in a block of its own, and reorgs that keep some of them."""
 
     def __init__(self, factory: Factory, seed: int) -> None:
         self.factory = factory
@@ -27,7 +27,7 @@ class Life:
                 self.factory.send(name, *arguments, sender=sender)
 
     def reorg(self, depth: int) -> None:
-        """Replace blocks: of their transactions most come again, in other blocks; some are lost."""
+        """Replace blocks: most of their transactions are included again, in other blocks; some are lost."""
         height = self.chain.block_number
         lost = [
             transaction

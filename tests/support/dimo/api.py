@@ -1,4 +1,4 @@
-"""What GraphQL says of a DIMO network as of a block, in the words of the simulation's books."""
+"""What GraphQL returns for a DIMO network as of a block, in the form of the simulated world."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -38,19 +38,19 @@ query Makers($block: BigInt!) {
 """
 
 
-async def asked_devices(api: Api, block: int) -> Said:
-    """Return what the API says of each device, a page after the other."""
-    found: Said = {}
+async def api_devices(api: Api, block: int) -> Said:
+    """Return the API's values of each device, page by page."""
+    devices: Said = {}
     after, more = None, True
     while more:
         page = (await api.ask(DEVICES, block=str(block), after=after))["devices"]
-        found |= {int(node["tokenId"]): _said(node) for node in page["nodes"]}
+        devices |= {int(node["tokenId"]): _values(node) for node in page["nodes"]}
         after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
-    return found
+    return devices
 
 
-async def asked_makers(api: Api, block: int) -> Said:
-    """Return name, owner and licence of each manufacturer by the API."""
+async def api_makers(api: Api, block: int) -> Said:
+    """Return the API's name, owner and license of each manufacturer."""
     nodes = (await api.ask(MAKERS, block=str(block)))["manufacturers"]["nodes"]
     return {
         int(node["tokenId"]): {
@@ -62,14 +62,14 @@ async def asked_makers(api: Api, block: int) -> Said:
     }
 
 
-async def asked_successors(api: Api, block: int) -> dict[int, int]:
-    """Return the token that took over, by the token that it took over from, of the first hundred tokens."""
+async def api_successors(api: Api, block: int) -> dict[int, int]:
+    """Return the successor of each of the first hundred tokens that has one."""
     nodes = (await api.ask(SUCCESSORS, block=str(block)))["devices"]["nodes"]
     pairs = {int(node["tokenId"]): _token(node["successor"]) for node in nodes}
     return {old: new for old, new in pairs.items() if new is not None}
 
 
-def _said(node: Json) -> Json:
+def _values(node: Json) -> Json:
     return {
         "owner": _address(node["owner"]),
         "address": _address(node["address"]),

@@ -1,4 +1,4 @@
-"""Logs of DIMO's contracts, by their present shapes, and a fake chain of them indexed by the real step."""
+"""Logs of DIMO's contracts in their present shapes, and a fake chain of them, indexed by the real step."""
 
 from typing import Any
 

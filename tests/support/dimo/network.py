@@ -1,7 +1,7 @@
-"""A DIMO network that lives: makers and their licences, vehicles, and devices through every flow, in the real orders.
+"""A simulated DIMO network: makers and their licenses, vehicles, and devices in every flow, with events in real order.
 
-Each act plays its events on the stage and enters into the world's books what they should amount to. Which shapes the
-events have follows the year, as they did.
+Each act emits its events on the stage and applies their effect to the world. The year determines the shapes of the
+events, as in the real network.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ WORDS = ("Serial", "IMEI", "DevEUI", "HardwareRevision", "DefinitionURI", "Color
 
 
 class Network:
-    """`time` is the block time of what is played next. A revert of the chain goes with `world` put back."""
+    """`time` is the time of the next block. Whoever reverts the chain must restore `world` too."""
 
     def __init__(self, stage: Stage, *, seed: int, began: int) -> None:
         self.stage = stage
@@ -30,7 +30,7 @@ class Network:
         self._numbers = 0
 
     def mine(self) -> int:
-        """Mine what was played and let some hours pass."""
+        """Mine the pending transactions and let some hours pass."""
         number = self.stage.mine(self.time)
         self.world.end_block()
         self.time += self.random.randrange(3_600, 3 * DAY)
@@ -39,7 +39,7 @@ class Network:
     def copy(self) -> World:
         return deepcopy(self.world)
 
-    # Manufacturers and licences
+    # Manufacturers and licenses
 
     def mint_maker(self, number: int, *, licensed: bool) -> None:
         owner = f"0x{0xFAC000 + number:040x}"
@@ -134,7 +134,7 @@ class Network:
         )
 
     def reset(self, unit: Unit) -> None:
-        """Give the device another address; now and then one that it had before."""
+        """Give the device another address, sometimes one that it had before."""
         former = [address for address in unit.addresses if address != unit.address]
         address = self.random.choice(former) if former and self.random.random() < 0.3 else self._fresh_address()
         unit.resets += 1
@@ -187,7 +187,7 @@ class Network:
         )
 
     def unclaim(self, unit: Unit) -> None:
-        """By an administrator: the owner stays."""
+        """Unclaim as an administrator does: the owner stays."""
         unit.claimed_at = None
         unclaimed = "unclaimDeviceIn2023" if self.year == "2023" else "unclaimDevice"
         self.stage.play(("registry", unclaimed, unit.token))
@@ -218,11 +218,11 @@ class Network:
         if not vehicles:
             return
         unit.vehicle, unit.paired_at = self.random.choice(vehicles), self.time
-        # told as the owner is at times the vehicle's
+        # the event names the vehicle's owner
         self.stage.play(("registry", "pairDevice", unit.token, unit.vehicle, self.world.vehicles[unit.vehicle]))
 
     def unpair(self, unit: Unit) -> None:
-        vehicle = unit.vehicle or 0  # an administrator unpairs what is not paired
+        vehicle = unit.vehicle or 0  # an administrator may unpair a device that is not paired
         unit.vehicle = unit.paired_at = None
         if self.random.random() < 0.1:
             self.stage.play(("registry", "pairDevice", unit.token, 0, unit.owner))
@@ -262,30 +262,30 @@ class Network:
         for asset, token in (("aftermarket_device", unit.token), ("vehicle", unit.token)):
             self.stage.play(self._permitted(self.stage.address(asset), token, user, *unit.permissions[user]))
 
-    # What happens on a day
+    # Random acts
 
     def live(self) -> None:
-        """Let one thing happen to one device, or to what stands around it."""
+        """Carry out one random act."""
         units = self.world.living()
         act = self.random.choices([act for act, _ in ACTS], weights=[weight for _, weight in ACTS])[0]
         act(self, self.random.choice(units))
 
-    def look_around(self, _: Unit) -> None:
-        """Let something happen to makers, licences or vehicles."""
+    def act_on_others(self, _: Unit) -> None:
+        """Carry out an act on a maker, a license or a vehicle."""
         papers = list(self.world.papers.values())
         maker = self.random.choice(list(self.world.makers.values()))
-        around: list[Callable[[], None]] = [self.mint_vehicle, self.mint_vehicle, self.change_vehicle]
+        acts: list[Callable[[], None]] = [self.mint_vehicle, self.mint_vehicle, self.change_vehicle]
         valid = [paper for paper in papers if not paper.revoked]
         if valid and len(self.world.units) > 60:
             paper = self.random.choice(valid)
             others = [f"0x{0xFAC000 + other:040x}" for other in self.world.makers]
-            around += [
+            acts += [
                 lambda: self.revoke_paper(paper),
                 lambda: self.move_paper(paper, self.random.choice(others)),
                 lambda: self.grant_paper(maker.owner or NOBODY),
                 lambda: self.move_maker(maker, self.random.choice(others)),
             ]
-        self.random.choice(around)()
+        self.random.choice(acts)()
 
     def _person(self) -> str:
         return self.random.choice(self.people)
@@ -346,5 +346,5 @@ ACTS: list[tuple[Callable[[Network, Unit], None], int]] = [
     (Network.reset, 6),
     (Network.burn, 2),
     (Network.reprovision, 3),
-    (Network.look_around, 12),
+    (Network.act_on_others, 12),
 ]

@@ -1,4 +1,4 @@
-"""The seven contracts of a DIMO network on a development chain, and transactions in which several of them speak."""
+"""The seven contracts of a DIMO network on a development chain, and transactions with events of several of them."""
 
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ ROLES = ("registry", "manufacturer", "aftermarket_device", "synthetic_device", "
 EMITTER = Path(__file__).parent / "DimoEmitter.sol"
 
 Line = tuple[Any, ...]
-"""The role that speaks, the function of the emitter, its arguments."""
+"""The role of the emitting contract, the function of the emitter, its arguments."""
 
 
 @cache
@@ -21,7 +21,7 @@ def emitter() -> Artifact:
 
 
 class Stage:
-    """Mines when told, so that a block may hold many transactions. The chain comes with `--no-mining --order fifo`."""
+    """Mines on request, so that a block can hold many transactions. Needs a chain with `--no-mining --order fifo`."""
 
     def __init__(self, chain: Anvil) -> None:
         self.chain = chain
@@ -37,12 +37,12 @@ class Stage:
         return self.contracts[role].address
 
     def play(self, *lines: Line) -> None:
-        """Put a transaction into the next block: its lines are said in this order."""
-        said = [
+        """Add a transaction to the next block. Its events are emitted in this order."""
+        calls = [
             (self.address(role), bytes.fromhex(self.contracts[role].encode(function, *arguments)[2:]))
             for role, function, *arguments in lines
         ]
-        self._pending.append(self.contracts["registry"].encode("play", said))
+        self._pending.append(self.contracts["registry"].encode("play", calls))
 
     def mine(self, time: int) -> int:
         """Mine the transactions at this block time (unix seconds) and return the block's number."""

@@ -1,4 +1,4 @@
-"""What the tables say of a DIMO network as of a position and a clock, in the words of the simulation's books."""
+"""The tables of a DIMO network as of a position and a time, in the form of the simulated world."""
 
 from typing import Any
 

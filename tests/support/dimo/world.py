@@ -1,4 +1,4 @@
-"""What should be known of a DIMO network after each act: the simulation's own books, kept by no code of the product."""
+"""The simulated DIMO network: the state that should result from each act, kept without code of the product."""
 
 from dataclasses import dataclass, field
 
@@ -45,7 +45,7 @@ class Unit:
             self.attributes.pop(name, None)
 
     def give(self, owner: str) -> None:
-        """Change hands: that voids privileges, not permissions."""
+        """Transfer the device. This voids privileges, not permissions."""
         self.owner = owner
         self.privileges.clear()
 
@@ -55,7 +55,7 @@ class Unit:
         self.privileges.clear()
 
     def grants(self, clock: int) -> dict[GrantKey, int | None]:
-        """Return who may do what at an instant: permissions by user, source and scope."""
+        """Return the grants in force at an instant: permissions by user, source and scope."""
         privileged = {
             (user, "privilege", scope): None for (user, scope), last in self.privileges.items() if last >= clock
         }
@@ -72,7 +72,7 @@ NAMED = {"Serial": "serial", "IMEI": "imei", "DevEUI": "dev_eui", "HardwareRevis
 
 @dataclass
 class Maker:
-    """A manufacturer. `name` is what events told, `true_name` what the contract keeps."""
+    """A manufacturer. `name` is the name in its events, `true_name` the one in the contract's state."""
 
     number: int
     true_name: str
@@ -82,7 +82,7 @@ class Maker:
 
 @dataclass
 class Paper:
-    """A licence NFT, with who held it last."""
+    """A license NFT and its last holder."""
 
     number: int
     holder: str
@@ -97,13 +97,13 @@ class World:
     vehicles: dict[int, str | None] = field(default_factory=dict)
 
     def end_block(self) -> None:
-        """Note what a block leaves: an address that comes and goes within one is in the history only."""
+        """Record each device's address at the end of a block."""
         for unit in self.units.values():
             if unit.addresses[-1:] != [unit.address]:
                 unit.addresses.append(unit.address)
 
     def license_of(self, maker: Maker) -> str:
-        """Return what the papers of a manufacturer's owner are worth."""
+        """Return the license status of a manufacturer: that of its owner's license NFTs."""
         papers = [paper for paper in self.papers.values() if maker.owner is not None and paper.holder == maker.owner]
         if not papers:
             return "NONE"

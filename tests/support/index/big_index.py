@@ -1,7 +1,7 @@
-"""A database of a million events, told by SQL in seconds: whole chains of rows in the shapes that the store writes.
+"""A database of a million events, written by SQL in seconds, with the rows that the store would write.
 
-100,000 devices, ten events each: minted, sold, updated, tested twice, authorized, updated, reset, provisioned, and then
-recycled or revoked. Event number `round * DEVICES + device` is a device's event of that round, twenty to a block.
+100,000 devices have ten events each: minted, sold, updated, tested twice, authorized, updated, reset, provisioned and
+recycled. Event number `round * DEVICES + device` is the device's event of that round; a block has twenty events.
 """
 
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def build(url: str) -> Engine:
 
 
 class _Rows:
-    """The INSERT of each table. `i` counts what is inserted; a text of digits is as good as any."""
+    """The INSERT of each table. `i` numbers the rows; texts and hashes are padded digits."""
 
     def __init__(self, dialect: str) -> None:
         self._functions = FUNCTIONS[dialect]
@@ -77,7 +77,7 @@ class _Rows:
 
     def statements(self) -> Iterator[str]:
         yield from self._chain()
-        yield from self._licences()
+        yield from self._licenses()
         yield self._insert("device", DEVICES, id=self._at(0), contract=self._contract, token_id=self._blob("i", 32))
         yield from self._versions()
         yield from self._activities()
@@ -137,7 +137,7 @@ class _Rows:
                 **{column: f"i + {first}"},
             )
 
-    def _licences(self) -> Iterator[str]:
+    def _licenses(self) -> Iterator[str]:
         token = {"contract": self._contract, "token_id": self._blob("i", 32)}
         span = {"valid_to": str(OPEN), "granted_at": str(BEGAN), "expires_at": str(OPEN)}
         maker = {"manufacturer_id": "i + 100", "valid_from": "i + 100", "grant_position": "i + 100"}
@@ -151,7 +151,7 @@ class _Rows:
             **maker,
             **span,
         )
-        licence = {"hardware_license_id": "i + 1000", "valid_from": "i + 1000", "grant_position": "i + 1000"}
+        hardware = {"hardware_license_id": "i + 1000", "valid_from": "i + 1000", "grant_position": "i + 1000"}
         yield self._insert("hardware_license", LICENSES, id="i + 1000", **token)
         yield self._insert(
             "hardware_license_version",
@@ -161,12 +161,12 @@ class _Rows:
             model_key=self._text("Model ", "i", 5),
             hardware_revision="'B'",
             hardware_revision_key="'B'",
-            **licence,
+            **hardware,
             **span,
         )
 
     def _versions(self) -> Iterator[str]:
-        known = {
+        columns = {
             "address": self._blob("i", 20),
             "serial_number": self._text("SN-", "i", 8),
             "serial_number_key": self._text("SN-", "i", 8),
@@ -202,7 +202,7 @@ class _Rows:
                 owner=owner,
                 provisioned_at=str(BEGAN) if provisioned else "NULL",
                 provisioned_after_quality=str(provisioned),
-                **known,
+                **columns,
             )
 
     def _activities(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The demo fleet on a real chain, indexed by the real program: the fixtures `fleet` and `fleet_database`."""
+"""The demo fleet on a development chain, indexed by `certindex sync`, for the fixtures `fleet` and `fleet_database`."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from scripts.devchain import REPOSITORY
 from scripts.fleet import Fleet, start_chain
 
 NOW = 1_763_800_000
-"""When the story of the fleet ends, in unix seconds: 2025-11-22T08:26:40Z."""
+"""When the fleet's two years end, in unix seconds: 2025-11-22T08:26:40Z."""
 
 YEAR_10000 = 253_402_300_800
 
@@ -30,14 +30,14 @@ def did(fleet: Fleet, token: int) -> str:
 
 
 def iso(seconds: int | None) -> str | None:
-    """Return unix seconds as the API writes them: nothing after the year 9999."""
+    """Return unix seconds as the API returns them: None after the year 9999."""
     if seconds is None or seconds >= YEAR_10000:
         return None
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
 def index_fleet(fleet: Fleet, url: str) -> None:
-    """Index it in a database, by the command."""
+    """Index the fleet in a database."""
     environment = os.environ | fleet.settings | {"DATABASE_URL": url}
     done = subprocess.run(
         [sys.executable, "-m", "indexer", "sync"], env=environment, cwd=REPOSITORY, capture_output=True, text=True
@@ -46,7 +46,7 @@ def index_fleet(fleet: Fleet, url: str) -> None:
 
 
 def semver(version: str) -> tuple[Any, ...]:
-    """Return a key of semver precedence, () for a version that is none; enough for the versions of the fleet."""
+    """Return a key of semver precedence; () if the text is no semantic version. Sufficient for the fleet's versions."""
     core, _, rest = version.removeprefix("v").partition("+")[0].partition("-")
     numbers = core.split(".")
     if (

@@ -1,4 +1,4 @@
-"""A chain told log by log and indexed by the real store: any history, however hostile, in a few lines of a test."""
+"""A chain written log by log through the real store: any history in a few lines of a test."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from tests.support.chain.abi_log import abi_log
 CHAIN_ID = 31337
 CONTRACT = bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3")
 BEGAN = 1_700_000_000
-"""Time of block 0; each block comes a minute after the one before."""
+"""Time of block 0. Each block is one minute after its parent."""
 
 Log = tuple[bytes, bytes]
 
@@ -36,7 +36,7 @@ def log(name: str, *values: Any) -> Log:
 
 
 class History:
-    """Blocks from number 1 on, each indexed as soon as it is told."""
+    """Blocks from number 1 on, each indexed at once."""
 
     def __init__(self, url: str, *, chain_id: int = CHAIN_ID, whole: bool = True) -> None:
         self.engine: Engine = connect(url)
@@ -74,7 +74,7 @@ class History:
         return self.number
 
     def close(self) -> None:
-        """Build the secondary indexes, say that the backfill is over, and let go of the database."""
+        """Build the secondary indexes, end the backfill, and close the database."""
         self.store.finish_backfill(self.store.checkpoint())
         self.engine.dispose()
 

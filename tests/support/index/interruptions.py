@@ -1,4 +1,4 @@
-"""What may come between two requests of an indexer, or between two of its writes."""
+"""Actions between two requests of an indexer, or between two of its writes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from tests.support.chain.fakechain import FakeNode
 
 WRITING = ("INSERT", "UPDATE", "DELETE")
 
-Happened = Callable[[], bool]
+HasHappened = Callable[[], bool]
 
 
 class Crash(Exception):
@@ -22,21 +22,21 @@ def crash() -> None:
 
 
 @contextmanager
-def at_call(node: FakeNode, number: int, happens: Callable[[], Any]) -> Iterator[Happened]:
-    """Let something happen once, before the request of this number; gives what tells whether it did."""
-    count = _Countdown(number, happens)
+def at_call(node: FakeNode, number: int, action: Callable[[], Any]) -> Iterator[HasHappened]:
+    """Call `action` once, before the request of this number. Yields a function that returns whether it was called."""
+    count = _Countdown(number, action)
     node.before_call = lambda _method: count()
     yield lambda: count.is_over
     node.before_call = node.calls.append
 
 
 @contextmanager
-def at_write(engine: Engine, number: int, happens: Callable[[], Any]) -> Iterator[Happened]:
-    """Let something happen once, before the write of this number, a commit being one; gives what tells whether it did.
+def at_write(engine: Engine, number: int, action: Callable[[], Any]) -> Iterator[HasHappened]:
+    """Call `action` once, before the write of this number. Yields a function that returns whether it was called.
 
-    A crash at what lies between two writes leaves the same as one at the second.
+    A commit counts as a write. A crash anywhere between two writes has the effect of one at the second.
     """
-    count = _Countdown(number, happens)
+    count = _Countdown(number, action)
 
     def count_writes(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if statement.lstrip().startswith(WRITING):
@@ -53,14 +53,14 @@ def at_write(engine: Engine, number: int, happens: Callable[[], Any]) -> Iterato
 
 
 class _Countdown:
-    def __init__(self, number: int, happens: Callable[[], Any]) -> None:
+    def __init__(self, number: int, action: Callable[[], Any]) -> None:
         self._left = number
-        self._happens = happens
+        self._action = action
 
     def __call__(self) -> None:
         self._left -= 1
         if self._left == -1:
-            self._happens()
+            self._action()
 
     @property
     def is_over(self) -> bool:

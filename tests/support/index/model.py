@@ -1,7 +1,7 @@
-"""What the certificates of a history mean, by the rules as they are written down, from the beginning each time.
+"""A model of the tables: the documented rules, applied to the whole history each time.
 
-Slow, and independent of the fold: every question is asked anew of all that has happened. Columns are named and encoded
-as in the tables; ids are the positions of the first log that names a thing.
+It is slow, and independent of the fold: every function reads the whole history. Columns are named and encoded as in the
+tables. An id is the position of the first log that names a thing.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ KNOWN_CODES = {
     ("EndOfLifeRecorded", "sanitization"): range(4),
 }
 OBSERVED = (BizStep.other, None)
-WORDS: dict[str, Callable[[dict[str, Any]], tuple[BizStep | None, Disposition | None]]] = {
+STEPS: dict[str, Callable[[dict[str, Any]], tuple[BizStep | None, Disposition | None]]] = {
     "CertificateMinted": lambda _: (BizStep.commissioning, Disposition.active),
     "DeviceProvisioned": lambda _: (BizStep.other, Disposition.active),
     "Transfer": lambda a: (BizStep.decommissioning, Disposition.inactive) if a["to"] == NOBODY else OBSERVED,
@@ -62,29 +62,29 @@ WORDS: dict[str, Callable[[dict[str, Any]], tuple[BizStep | None, Disposition | 
 )
 CORRECTED = {"serialNumber", "imei", "devEUI", "hardwareRevision", "manufacturedAt"}
 WEAKEST_FIRST = (0, -1, 1, 2, 3)
-"""Sanitization; -1 is a number outside the list, which may have been a real method."""
+"""Sanitization methods. -1 stands for any unknown number, which may have been a real method."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A fact in its place. `time` is its block's."""
+class Event:
+    """An event at its position. `time` is the time of its block."""
 
     position: int
     time: int
     name: str
-    said: dict[str, Any]
+    arguments: dict[str, Any]
 
     @property
     def token(self) -> int | None:
-        return self.said.get("tokenId")
+        return self.arguments.get("tokenId")
 
 
-def told(position: int, time: int, fact: Fact) -> Told:
-    return Told(position, time, fact.name, fact.arguments)
+def placed(position: int, time: int, fact: Fact) -> Event:
+    return Event(position, time, fact.name, fact.arguments)
 
 
 Row = dict[str, Any]
-History = Sequence[Told]
+History = Sequence[Event]
 
 
 # Devices
@@ -107,11 +107,11 @@ def version(history: History, token: int) -> Row:
     serial_number = latest_text(own, "serialNumber")
     imei, dev_eui = latest_text(own, "imei"), latest_text(own, "devEUI")
     address = last([fact for fact in own if fact.name in ("CertificateMinted", "DeviceAddressReset")])
-    firmware = mint.said["firmwareVersion"] if mint else ""
+    firmware = mint.arguments["firmwareVersion"] if mint else ""
     provisioning = last(own, "DeviceProvisioned")
     return {
-        "owner": transfer.said["to"] if transfer and transfer.said["to"] != NOBODY else None,
-        "address": address.said["device"] if address and address.said["device"] != NOBODY else None,
+        "owner": transfer.arguments["to"] if transfer and transfer.arguments["to"] != NOBODY else None,
+        "address": address.arguments["device"] if address and address.arguments["device"] != NOBODY else None,
         "serial_number": serial_number or None,
         "serial_number_key": serial_number,
         "imei": imei or None,
@@ -121,16 +121,18 @@ def version(history: History, token: int) -> Row:
         "dev_eui_key": dev_eui,
         "hardware_revision": latest_text(own, "hardwareRevision") or None,
         "manufactured_at": manufactured_at(own),
-        "manufacturer_id": first(history, "manufacturerId", mint.said["manufacturerId"]) if mint else None,
-        "hardware_license_id": first(history, "hardwareLicenseId", mint.said["hardwareLicenseId"]) if mint else None,
-        **licences_at_mint(history, mint),
+        "manufacturer_id": first(history, "manufacturerId", mint.arguments["manufacturerId"]) if mint else None,
+        "hardware_license_id": first(history, "hardwareLicenseId", mint.arguments["hardwareLicenseId"])
+        if mint
+        else None,
+        **licenses_at_mint(history, mint),
         "mint_position": mint.position if mint else None,
         "minted_at": mint.time if mint else None,
         "burn_position": burn.position if burn else None,
         "initial_firmware": firmware or None,
         "initial_firmware_key": firmware,
         **{column: test_verdict(own, name) for name, column in TESTS.items()},
-        "provisioned_at": seconds(provisioning.said["provisionedAt"]) if provisioning else None,
+        "provisioned_at": seconds(provisioning.arguments["provisionedAt"]) if provisioning else None,
         "provisioned_after_quality": provisioned_after_quality(own),
         **end_of_life(own),
         "sanitization": sanitization(named(own, "EndOfLifeRecorded")),
@@ -140,15 +142,15 @@ def version(history: History, token: int) -> Row:
 
 def activity(history: History, token: int) -> Row:
     own = of(history, token)
-    updates = [fact for fact in named(own, "FirmwareUpdated") if fact.said["result"] == 0]
+    updates = [fact for fact in named(own, "FirmwareUpdated") if fact.arguments["result"] == 0]
     mint, update = last(own, "CertificateMinted"), last(updates)
-    firmware = update.said["toVersion"] if update else mint.said["firmwareVersion"] if mint else ""
+    firmware = update.arguments["toVersion"] if update else mint.arguments["firmwareVersion"] if mint else ""
     return {
         "valid_from": own[-1].position,
         "updated_at": own[-1].time,
         "firmware": firmware or None,
         "firmware_key": firmware,
-        "firmware_image_hash": update.said["imageHash"] if update else None,
+        "firmware_image_hash": update.arguments["imageHash"] if update else None,
         "firmware_updated_at": update.time if update else None,
         "factory_reset_count": len(named(own, "FactoryReset")),
         "active_after_end_of_life": int(any(is_after_end_of_life(own, fact) for fact in own)),
@@ -156,31 +158,32 @@ def activity(history: History, token: int) -> Row:
 
 
 def latest_text(own: History, attribute: str) -> str:
-    """Return what the last mint or correction said: "" clears."""
-    said = [
-        fact.said["value"] if fact.name == "CertificateCorrected" else fact.said[attribute]
+    """Return the value of the last mint or correction; "" clears it."""
+    values = [
+        fact.arguments["value"] if fact.name == "CertificateCorrected" else fact.arguments[attribute]
         for fact in own
-        if fact.said.get("attribute") == attribute or (fact.name == "CertificateMinted" and attribute in fact.said)
+        if fact.arguments.get("attribute") == attribute
+        or (fact.name == "CertificateMinted" and attribute in fact.arguments)
     ]
-    return str(said[-1]) if said else ""
+    return str(values[-1]) if values else ""
 
 
 def manufactured_at(own: History) -> int | None:
-    """Return seconds; a correction that is no number is no date, and kept among the free attributes."""
-    said = [
-        str(fact.said["manufacturedAt"]) if fact.name == "CertificateMinted" else fact.said["value"]
+    """Return unix seconds. A correction that is no number is stored among the free attributes instead."""
+    values = [
+        str(fact.arguments["manufacturedAt"]) if fact.name == "CertificateMinted" else fact.arguments["value"]
         for fact in own
-        if fact.name == "CertificateMinted" or (corrects(fact) and fact.said["attribute"] == "manufacturedAt")
+        if fact.name == "CertificateMinted" or (corrects(fact) and fact.arguments["attribute"] == "manufacturedAt")
     ]
-    return seconds(int(said[-1])) if said and said[-1] else None
+    return seconds(int(values[-1])) if values and values[-1] else None
 
 
-def corrects(fact: Told) -> bool:
-    """Tell whether an attribute has a column, and the value fits it."""
-    if fact.name != "CertificateCorrected" or fact.said["attribute"] not in CORRECTED:
+def corrects(fact: Event) -> bool:
+    """Return whether the attribute has a column, and the value fits it."""
+    if fact.name != "CertificateCorrected" or fact.arguments["attribute"] not in CORRECTED:
         return False
-    value = str(fact.said["value"])
-    return fact.said["attribute"] != "manufacturedAt" or value == "" or value.isdigit()
+    value = str(fact.arguments["value"])
+    return fact.arguments["attribute"] != "manufacturedAt" or value == "" or value.isdigit()
 
 
 def imei_verdict(imei: str, dev_eui: str) -> Verdict:
@@ -195,7 +198,7 @@ def imei_verdict(imei: str, dev_eui: str) -> Verdict:
 
 def test_verdict(own: History, name: str) -> Verdict:
     test = last(own, name)
-    return Verdict.UNKNOWN if test is None else verdict(test.said["passed"])
+    return Verdict.UNKNOWN if test is None else verdict(test.arguments["passed"])
 
 
 test_verdict.__test__ = False  # type: ignore[attr-defined]  # not a test for pytest
@@ -208,21 +211,21 @@ def provisioned_after_quality(own: History) -> Verdict:
     if not inspections:
         return Verdict.UNKNOWN
     before = [fact for fact in inspections if fact.position < provisionings[0].position]
-    return verdict(bool(before) and before[-1].said["passed"])
+    return verdict(bool(before) and before[-1].arguments["passed"])
 
 
 # End of life
 
 
 def end_of_life(own: History) -> Row:
-    """Return the furthest step; a burned token counts as decommissioned without one."""
+    """Return the furthest step. A burned token without a step counts as decommissioned."""
     steps = named(own, "EndOfLifeRecorded")
-    known = [step for step in steps if step.said["process"] in (1, 2, 3)]
+    known = [step for step in steps if step.arguments["process"] in (1, 2, 3)]
     transfer = last(own, "Transfer")
-    burned = transfer is not None and transfer.said["to"] == NOBODY
+    burned = transfer is not None and transfer.arguments["to"] == NOBODY
     if known:
-        furthest = max(step.said["process"] for step in known)
-        return ended(next(step for step in known if step.said["process"] == furthest), furthest)
+        furthest = max(step.arguments["process"] for step in known)
+        return ended(next(step for step in known if step.arguments["process"] == furthest), furthest)
     if burned:
         assert transfer is not None
         since = first_of_the_burns(own)
@@ -243,54 +246,56 @@ def end_of_life(own: History) -> Row:
     }
 
 
-def ended(step: Told, status: int) -> Row:
+def ended(step: Event, status: int) -> Row:
     return {
         "end_of_life_status": status,
         "end_of_life_position": step.position,
-        "end_of_life_at": seconds(step.said["occurredAt"]),
-        "facility": step.said["facility"] or None,
+        "end_of_life_at": seconds(step.arguments["occurredAt"]),
+        "facility": step.arguments["facility"] or None,
     }
 
 
-def first_of_the_burns(own: History) -> Told:
-    """Return the transfer that burned the token; one to nobody from nobody burns no more."""
+def first_of_the_burns(own: History) -> Event:
+    """Return the transfer that burned the token; later transfers to the zero address do not count."""
     transfers = named(own, "Transfer")
-    alive = [index for index, fact in enumerate(transfers) if fact.said["to"] != NOBODY]
+    alive = [index for index, fact in enumerate(transfers) if fact.arguments["to"] != NOBODY]
     return transfers[alive[-1] + 1 if alive else 0]
 
 
 def last_return(own: History) -> int:
-    """Return where the token last came back from a burn: a step before it that could not be read says nothing now."""
+    """Return the position where the token last returned from a burn. Unknown steps before it have no effect."""
     transfers = named(own, "Transfer")
     returns = [
-        after.position for before, after in pairwise(transfers) if before.said["to"] == NOBODY != after.said["to"]
+        after.position
+        for before, after in pairwise(transfers)
+        if before.arguments["to"] == NOBODY != after.arguments["to"]
     ]
     return returns[-1] if returns else 0
 
 
-def status_before(own: History, fact: Told) -> int:
+def status_before(own: History, fact: Event) -> int:
     return int(end_of_life([other for other in own if other.position < fact.position])["end_of_life_status"])
 
 
-def is_after_end_of_life(own: History, fact: Told) -> bool:
+def is_after_end_of_life(own: History, fact: Event) -> bool:
     status = status_before(own, fact)
     if status == EndOfLifeStatus.IN_SERVICE:
         return False
     if status == EndOfLifeStatus.DISPOSED:
         return fact.name not in ("UserRevoked", "CertificateCorrected")
     if fact.name == "EndOfLifeRecorded":  # a step lower than the status
-        return fact.said["process"] in (1, 2, 3) and fact.said["process"] < status
+        return fact.arguments["process"] in (1, 2, 3) and fact.arguments["process"] < status
     return fact.name in ("DeviceProvisioned", "FirmwareUpdated", *TESTS, "UserAuthorized", "DeviceAddressReset")
 
 
 def sanitization(steps: History) -> int | None:
-    stated = [step.said["sanitization"] if step.said["sanitization"] in range(4) else -1 for step in steps]
+    stated = [step.arguments["sanitization"] if step.arguments["sanitization"] in range(4) else -1 for step in steps]
     return max(stated, key=WEAKEST_FIRST.index) if stated else None
 
 
 def sanitized_before_disposal(own: History) -> Verdict:
     steps = named(own, "EndOfLifeRecorded")
-    disposals = [step for step in steps if step.said["process"] in (2, 3)]
+    disposals = [step for step in steps if step.arguments["process"] in (2, 3)]
     if not disposals:
         return Verdict.NOT_APPLICABLE
     strongest = sanitization([step for step in steps if step.position <= disposals[0].position])
@@ -303,53 +308,53 @@ def sanitized_before_disposal(own: History) -> Verdict:
 def open_attributes(history: History) -> set[tuple[int, str, str, int]]:
     """Return (device, name, value, position) of each free attribute that is set."""
     free = {
-        (fact.token, fact.said["attribute"]): fact
+        (fact.token, fact.arguments["attribute"]): fact
         for fact in named(history, "CertificateCorrected")
         if not corrects(fact)
     }
     return {
-        (first(history, "tokenId", fact.token), name, fact.said["value"], fact.position)
+        (first(history, "tokenId", fact.token), name, fact.arguments["value"], fact.position)
         for (_, name), fact in free.items()
-        if fact.said["value"]
+        if fact.arguments["value"]
     }
 
 
 def authorizations(history: History) -> dict[int, Row]:
     """Return every grant, open or ended, by its position."""
-    found: dict[int, Row] = {}
+    grants: dict[int, Row] = {}
     for grant in named(history, "UserAuthorized"):
-        whom = (grant.token, grant.said["user"])
+        user = (grant.token, grant.arguments["user"])
         later = [
             fact
             for fact in history
             if fact.name in ("UserAuthorized", "UserRevoked")
-            and (fact.token, fact.said["user"]) == whom
+            and (fact.token, fact.arguments["user"]) == user
             and fact.position > grant.position
         ]
         end = later[0] if later else None
         reasons = {"UserAuthorized": AuthorizationEndReason.REPLACED, "UserRevoked": AuthorizationEndReason.REVOKED}
-        found[grant.position] = {
+        grants[grant.position] = {
             "device_id": first(history, "tokenId", grant.token),
             "valid_to": end.position if end else OPEN,
-            "user_address": grant.said["user"],
+            "user_address": grant.arguments["user"],
             "source": "contract",
             "scope": "",
-            "organization": grant.said["organization"] or None,
-            "organization_key": grant.said["organization"],
-            "permissions": grant.said["permissions"].to_bytes(32, "big"),
-            "expires_at": expiry(grant.said["expiresAt"]),
+            "organization": grant.arguments["organization"] or None,
+            "organization_key": grant.arguments["organization"],
+            "permissions": grant.arguments["permissions"].to_bytes(32, "big"),
+            "expires_at": expiry(grant.arguments["expiresAt"]),
             "granted_at": grant.time,
             "ended_at": end.time if end else None,
             "end_reason": reasons[end.name] if end else None,
         }
-    return found
+    return grants
 
 
-# Licences
+# Licenses
 
 
 def manufacturer_rows(history: History) -> dict[int, Row]:
-    numbers = {fact.said["manufacturerId"] for fact in history if "manufacturerId" in fact.said}
+    numbers = {fact.arguments["manufacturerId"] for fact in history if "manufacturerId" in fact.arguments}
     return {first(history, "manufacturerId", number): manufacturer(history, number) for number in numbers}
 
 
@@ -357,14 +362,14 @@ def manufacturer(history: History, number: int) -> Row:
     grant = last(about(history, "ManufacturerLicensed", "manufacturerId", number))
     revocation = last(about(history, "ManufacturerLicenseRevoked", "manufacturerId", number))
     return {
-        "account": grant.said["account"] if grant and grant.said["account"] != NOBODY else None,
-        "name": (grant.said["name"] or None) if grant else None,
-        **licence(grant, revocation),
+        "account": grant.arguments["account"] if grant and grant.arguments["account"] != NOBODY else None,
+        "name": (grant.arguments["name"] or None) if grant else None,
+        **license_columns(grant, revocation),
     }
 
 
 def hardware_license_rows(history: History) -> dict[int, Row]:
-    numbers = {fact.said["hardwareLicenseId"] for fact in history if "hardwareLicenseId" in fact.said}
+    numbers = {fact.arguments["hardwareLicenseId"] for fact in history if "hardwareLicenseId" in fact.arguments}
     return {first(history, "hardwareLicenseId", number): hardware_license(history, number) for number in numbers}
 
 
@@ -372,30 +377,30 @@ def hardware_license(history: History, number: int) -> Row:
     grant = last(about(history, "HardwareLicensed", "hardwareLicenseId", number))
     revocation = last(about(history, "HardwareLicenseRevoked", "hardwareLicenseId", number))
     return {
-        "manufacturer_id": first(history, "manufacturerId", grant.said["manufacturerId"]) if grant else None,
-        "model": (grant.said["model"] or None) if grant else None,
-        "hardware_revision": (grant.said["hardwareRevision"] or None) if grant else None,
-        **licence(grant, revocation),
+        "manufacturer_id": first(history, "manufacturerId", grant.arguments["manufacturerId"]) if grant else None,
+        "model": (grant.arguments["model"] or None) if grant else None,
+        "hardware_revision": (grant.arguments["hardwareRevision"] or None) if grant else None,
+        **license_columns(grant, revocation),
     }
 
 
-def licence(grant: Told | None, revocation: Told | None) -> Row:
-    """Return what both licences have; a later grant clears a revocation."""
+def license_columns(grant: Event | None, revocation: Event | None) -> Row:
+    """Return the columns of both kinds of licenses. A later grant clears a revocation."""
     if grant and revocation and revocation.position < grant.position:
         revocation = None
     return {
-        "license_uri": (grant.said["licenseURI"] or None) if grant else None,
-        "license_hash": grant.said["licenseHash"] if grant else None,
+        "license_uri": (grant.arguments["licenseURI"] or None) if grant else None,
+        "license_hash": grant.arguments["licenseHash"] if grant else None,
         "grant_position": grant.position if grant else None,
         "granted_at": grant.time if grant else None,
-        "expires_at": expiry(grant.said["expiresAt"]) if grant else OPEN,
+        "expires_at": expiry(grant.arguments["expiresAt"]) if grant else OPEN,
         "revocation_position": revocation.position if revocation else None,
         "revoked_at": revocation.time if revocation else None,
-        "revocation_reason": (revocation.said["reason"] or None) if revocation else None,
+        "revocation_reason": (revocation.arguments["reason"] or None) if revocation else None,
     }
 
 
-def licences_at_mint(history: History, mint: Told | None) -> Row:
+def licenses_at_mint(history: History, mint: Event | None) -> Row:
     """Return the verdicts by the facts before the mint and its block time."""
     if mint is None:
         return {
@@ -404,10 +409,10 @@ def licences_at_mint(history: History, mint: Told | None) -> Row:
             "hardware_licensed_at_mint": Verdict.UNKNOWN,
         }
     before = [fact for fact in history if fact.position < mint.position]
-    maker, number = mint.said["manufacturerId"], mint.said["hardwareLicenseId"]
+    maker, number = mint.arguments["manufacturerId"], mint.arguments["hardwareLicenseId"]
     granted = last(about(before, "HardwareLicensed", "hardwareLicenseId", number))
     status = license_status(hardware_license(before, number), mint.time)
-    held = granted is not None and granted.said["manufacturerId"] == maker
+    held = granted is not None and granted.arguments["manufacturerId"] == maker
     return {
         "manufacturer_license_at_mint": license_status(manufacturer(before, maker), mint.time),
         "hardware_license_at_mint": status,
@@ -426,11 +431,11 @@ def license_status(row: Row, clock: int) -> LicenseStatus:
 # Events
 
 
-def event(history: History, fact: Told) -> Row:
+def event(history: History, fact: Event) -> Row:
     """Return the derived columns of the log of a fact."""
-    happened_at = fact.said[EVENT_TIMES[fact.name]] if fact.name in EVENT_TIMES else None
-    words = WORDS.get(fact.name)
-    biz_step, disposition = words(fact.said) if words else (None, None)
+    happened_at = fact.arguments[EVENT_TIMES[fact.name]] if fact.name in EVENT_TIMES else None
+    step = STEPS.get(fact.name)
+    biz_step, disposition = step(fact.arguments) if step else (None, None)
     return {
         "device_id": first(history, "tokenId", fact.token) if fact.token is not None else None,
         "event_time": None if happened_at is None else seconds(happened_at),
@@ -440,61 +445,61 @@ def event(history: History, fact: Told) -> Row:
     }
 
 
-def flags(history: History, fact: Told) -> int:
-    """Return what contradicts the history before the fact."""
-    found = EventFlag(0)
-    if fact.name in EVENT_TIMES and fact.said[EVENT_TIMES[fact.name]] > fact.time:
-        found |= EventFlag.TIME_IN_FUTURE
-    if any(fact.name == name and fact.said[code] not in known for (name, code), known in KNOWN_CODES.items()):
-        found |= EventFlag.UNKNOWN_CODE
+def flags(history: History, fact: Event) -> int:
+    """Return the flags of a fact: how it contradicts the history before it."""
+    result = EventFlag(0)
+    if fact.name in EVENT_TIMES and fact.arguments[EVENT_TIMES[fact.name]] > fact.time:
+        result |= EventFlag.TIME_IN_FUTURE
+    if any(fact.name == name and fact.arguments[code] not in known for (name, code), known in KNOWN_CODES.items()):
+        result |= EventFlag.UNKNOWN_CODE
     if fact.token is None:
-        return found
+        return result
     own = [other for other in of(history, fact.token) if other.position < fact.position]
     transfer, mint, burn = last(own, "Transfer"), last(own, "CertificateMinted"), last(burns(own))
-    begins = fact.name == "CertificateMinted" or (fact.name == "Transfer" and fact.said["from"] == NOBODY)
+    begins = fact.name == "CertificateMinted" or (fact.name == "Transfer" and fact.arguments["from"] == NOBODY)
     if is_after_end_of_life(of(history, fact.token), fact):
-        found |= EventFlag.AFTER_END_OF_LIFE
+        result |= EventFlag.AFTER_END_OF_LIFE
     if not begins and transfer is None and mint is None:
-        found |= EventFlag.BEFORE_MINT
-    if fact.name == "Transfer" and transfer is not None and fact.said["from"] != transfer.said["to"]:
-        found |= EventFlag.WRONG_SENDER
+        result |= EventFlag.BEFORE_MINT
+    if fact.name == "Transfer" and transfer is not None and fact.arguments["from"] != transfer.arguments["to"]:
+        result |= EventFlag.WRONG_SENDER
     if fact.name == "CertificateMinted":
         if mint and not (burn and burn.position > mint.position):
-            found |= EventFlag.DUPLICATE_MINT
-        at_mint = licences_at_mint(history, fact)
+            result |= EventFlag.DUPLICATE_MINT
+        at_mint = licenses_at_mint(history, fact)
         licensed = at_mint["manufacturer_license_at_mint"] == LicenseStatus.VALID
         if not licensed or at_mint["hardware_licensed_at_mint"] == Verdict.FAIL:
-            found |= EventFlag.UNLICENSED
-    return found
+            result |= EventFlag.UNLICENSED
+    return result
 
 
-# Asking a history
+# Queries of a history
 
 
-def of(history: History, token: int | None) -> list[Told]:
+def of(history: History, token: int | None) -> list[Event]:
     return [fact for fact in history if fact.token == token]
 
 
-def named(history: History, name: str) -> list[Told]:
+def named(history: History, name: str) -> list[Event]:
     return [fact for fact in history if fact.name == name]
 
 
-def about(history: History, name: str, argument: str, number: int) -> list[Told]:
-    return [fact for fact in named(history, name) if fact.said[argument] == number]
+def about(history: History, name: str, argument: str, number: int) -> list[Event]:
+    return [fact for fact in named(history, name) if fact.arguments[argument] == number]
 
 
-def burns(own: History) -> list[Told]:
-    return [fact for fact in named(own, "Transfer") if fact.said["to"] == NOBODY]
+def burns(own: History) -> list[Event]:
+    return [fact for fact in named(own, "Transfer") if fact.arguments["to"] == NOBODY]
 
 
-def last(history: History, name: str | None = None) -> Told | None:
-    found = [fact for fact in history if name in (None, fact.name)]
-    return found[-1] if found else None
+def last(history: History, name: str | None = None) -> Event | None:
+    facts = [fact for fact in history if name in (None, fact.name)]
+    return facts[-1] if facts else None
 
 
 def first(history: History, argument: str, number: int | None) -> int:
     """Return the position of the first log that names a thing: its id."""
-    return next(fact.position for fact in history if fact.said.get(argument) == number)
+    return next(fact.position for fact in history if fact.arguments.get(argument) == number)
 
 
 def seconds(number: int) -> int:
@@ -502,7 +507,7 @@ def seconds(number: int) -> int:
 
 
 def expiry(expires_at: int) -> int:
-    """Return the first second without: zero is never."""
+    """Return the first second after the end; zero means that there is no end."""
     return seconds(expires_at) if expires_at else OPEN
 
 

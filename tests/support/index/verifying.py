@@ -1,4 +1,4 @@
-"""A development chain, indexed, and what its database says of verification."""
+"""An indexed development chain, its verifier, and the verification levels in its database."""
 
 import asyncio
 from collections.abc import Iterator
@@ -22,27 +22,27 @@ from tests.support.chain.evidence import Nodes
 from tests.support.chain.factory import Factory
 
 FINALITY = 64
-"""A development chain calls final what lies so many blocks below its head."""
+"""Depth below the head at which a development chain reports blocks as finalized."""
 
 
 def settings_for(factory: Factory, url: str, **changes: Any) -> Settings:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "database_url": url,
         "rpc_urls": (factory.chain.url,),
         "contracts": (("certificate", bytes.fromhex(factory.contract.address[2:])),),
         "looks": 1,
     }
-    return Settings(**(given | changes))
+    return Settings(**(defaults | changes))
 
 
 def index(factory: Factory, url: str) -> None:
-    """Index all that the chain has now, and make it final."""
+    """Make all blocks of the chain final, and index them."""
     factory.chain.mine(FINALITY)
     asyncio.run(sync(settings_for(factory, url)))
 
 
 class Indexed:
-    """An indexed database, and a verifier for it that asks what a test says."""
+    """An indexed database, and verifiers for it with the providers of a test."""
 
     def __init__(self, engine: Engine, chain_id: int) -> None:
         self.engine = engine
@@ -65,7 +65,7 @@ class Indexed:
             connection.execute(text(statement), values)
 
     def level_of_events(self) -> list[int]:
-        """Return the levels of the blocks with events, in order."""
+        """Return the verification level of each block with events, in order."""
         return [row[0] for row in self.rows("SELECT level FROM block WHERE digest IS NOT NULL ORDER BY number")]
 
     def failures(self) -> list[tuple[Any, ...]]:
@@ -80,17 +80,17 @@ def indexed(factory: Factory, url: str) -> Iterator[Indexed]:
 
 
 async def attest(database: Indexed, nodes: Nodes, *, anchor: Anchor | None = None) -> Attested:
-    """Attest all that is final, up to a stored block or the one given. Raises Unattestable."""
+    """Attest all final blocks, up to a stored block or to `anchor`. Raises Unattestable."""
     stored = Stored(database.engine, database.chain_id)
     addresses = [address for (address,) in database.rows("SELECT address FROM contract")]
     verifier = database.verifier(nodes, count=nodes.count)
     attester = Attester(Witness(nodes), verifier, stored, addresses, providers=nodes.count)
     last = database.levels.mark().final
-    found, _ = await attester.attest(0, last, anchor or Anchor(*_known(stored, last), "stored"))
-    return found
+    attested, _ = await attester.attest(0, last, anchor or Anchor(*_stored_block(stored, last), "stored"))
+    return attested
 
 
-def _known(stored: Stored, last: int) -> tuple[int, bytes]:
-    known = stored.hash_at_or_after(last, last + 1_000)
-    assert known is not None
-    return known
+def _stored_block(stored: Stored, last: int) -> tuple[int, bytes]:
+    block = stored.hash_at_or_after(last, last + 1_000)
+    assert block is not None
+    return block

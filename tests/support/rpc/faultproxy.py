@@ -1,10 +1,11 @@
-"""A JSON-RPC provider that misbehaves on demand: real HTTP in front of a real node, or of a fake one.
+"""A JSON-RPC provider that misbehaves on demand: an HTTP server in front of a real or a fake node.
 
 async with FaultProxy(of_node(anvil.url)) as proxy:
-    proxy.inject(truncated_body, times=2)
+    proxy.inject(faults.truncated_body, times=2)
     pool = Pool([proxy.url])
 
-A fault is a function that spoils an exchange and tells whether it did; one that finds nothing to spoil does not count.
+A fault is a function that spoils an exchange and returns whether it did. A fault that finds nothing to spoil does not
+count. The faults are in faults.py.
 """
 
 import asyncio
@@ -23,12 +24,12 @@ from indexer.rpc import RpcError
 from tests.support.chain.fakechain import FakeNode
 
 Upstream = Callable[[str, list[Any]], Awaitable[dict[str, Any]]]
-"""Answers (method, params) with {"result": ...} or {"error": ...}."""
+"""Returns {"result": ...} or {"error": ...} for a method and its params."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and its answer on the way back. `body` replaces the whole answer."""
+    """One request and its response. `body` replaces the whole response."""
 
     method: str
     params: list[Any]
@@ -64,13 +65,13 @@ class Exchange:
 
     @property
     def range(self) -> tuple[int, int] | None:
-        """The blocks that an eth_getLogs asks for by number."""
+        """The first and the last block of an eth_getLogs by numbers."""
         if self.method != "eth_getLogs" or "fromBlock" not in self.query:
             return None
         return int(self.query["fromBlock"], 16), int(self.query["toBlock"], 16)
 
     def mend(self, reply: dict[str, Any]) -> None:
-        """Take back all that was spoilt."""
+        """Undo all that faults have changed."""
         self.reply, self.status, self.headers, self.body = reply, 200, {}, None
         self.delay, self.truncated, self.left_out, self.spoilt_by = 0.0, False, False, ""
 
@@ -84,7 +85,7 @@ Fault = Callable[[Exchange], Awaitable[bool] | bool]
 
 @dataclass(slots=True)
 class Injection:
-    """A fault and how often it strikes: a `share` of all exchanges, at most `times`, with `pause` good ones between."""
+    """A fault and how often it strikes: a `share` of exchanges, at most `times`, with `pause` good ones in between."""
 
     fault: Fault
     times: float
@@ -108,10 +109,10 @@ class Injection:
 
 
 class FaultProxy:
-    """A server on the given port, or a free one. `calls` are the methods that were asked, `url` has a key in its path.
+    """A server on the given port, or a free one. `url` has an API key in its path.
 
-    `struck` counts the answers that were spoilt, by the name of the fault.
-    `batches` are the sizes of the batches that came, `largest_batch` what is taken of them: 0 is none.
+    `calls` lists the requested methods, `struck` counts the spoilt responses by the name of the fault.
+    `batches` lists the sizes of the batches received. Batches larger than `largest_batch` are refused; 0 refuses all.
     """
 
     def __init__(self, upstream: Upstream, *, seed: int = 0, port: int = 0) -> None:
@@ -127,12 +128,12 @@ class FaultProxy:
         self._runner: web.AppRunner | None = None
 
     def inject(self, fault: Fault, *, times: float = float("inf"), share: float = 1.0, pause: int = 0) -> Injection:
-        """Let a fault strike from now on, and return the record of it."""
+        """Let a fault strike from now on. The returned object counts how often it does."""
         self.injections.append(Injection(fault, times, share, pause))
         return self.injections[-1]
 
     def inject_one_of(self, faults: Collection[Fault], *, share: float) -> Injection:
-        """Let a share of all answers be spoilt, each by one of these faults."""
+        """Spoil a share of all responses, each by one of these faults."""
 
         async def any_of_them(exchange: Exchange) -> bool:
             for fault in self._random.sample(list(faults), len(faults)):
@@ -173,7 +174,7 @@ class FaultProxy:
         return web.Response(status=exchange.status, body=body, headers=headers)
 
     async def _serve_batch(self, requests: list[dict[str, Any]]) -> web.StreamResponse:
-        """Answer a batch as one exchange that is spoilt as a whole, or as many that are spoilt each."""
+        """Answer a batch. A fault may spoil the response as a whole, or single answers in it."""
         self.batches.append(len(requests))
         if len(requests) > self.largest_batch:
             refusal = {"code": -32600, "message": f"batch of {len(requests)} is too large"}
@@ -200,8 +201,8 @@ class FaultProxy:
 
 
 async def _strike(fault: Fault, exchange: Exchange) -> bool:
-    found = fault(exchange)
-    struck = found if isinstance(found, bool) else await found
+    result = fault(exchange)
+    struck = result if isinstance(result, bool) else await result
     if struck and not exchange.spoilt_by:
         exchange.spoilt_by = fault.__name__
     return struck
@@ -217,24 +218,24 @@ async def _cut_off(http: web.Request, body: bytes) -> web.StreamResponse:
 
 
 def of_node(url: str) -> Upstream:
-    """Return the upstream that is a node of this URL, on a chain that stands still: each question is asked once."""
-    known: dict[str, dict[str, Any]] = {}
+    """Return an upstream that forwards to a node whose chain does not change: equal requests are sent once."""
+    cache: dict[str, dict[str, Any]] = {}
 
     async def answer(method: str, params: list[Any]) -> dict[str, Any]:
-        question = json.dumps([method, params])
-        if question not in known:
-            known[question] = await _ask(url, method, params)
-        return copy.deepcopy(known[question])
+        request = json.dumps([method, params])
+        if request not in cache:
+            cache[request] = await _forward(url, method, params)
+        return copy.deepcopy(cache[request])
 
     return answer
 
 
 def of_living_node(url: str) -> Upstream:
-    """Return the upstream that is a node of this URL, asked anew each time."""
-    return partial(_ask, url)
+    """Return an upstream that forwards every request to a node."""
+    return partial(_forward, url)
 
 
-async def _ask(url: str, method: str, params: list[Any]) -> dict[str, Any]:
+async def _forward(url: str, method: str, params: list[Any]) -> dict[str, Any]:
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     async with ClientSession() as session, session.post(url, json=request) as response:
         reply = await response.json()
@@ -242,7 +243,7 @@ async def _ask(url: str, method: str, params: list[Any]) -> dict[str, Any]:
 
 
 def of_fake(node: FakeNode) -> Upstream:
-    """Return the upstream that is a fake node."""
+    """Return an upstream that is a fake node."""
 
     async def answer(method: str, params: list[Any]) -> dict[str, Any]:
         node.before_call(method)

@@ -11,7 +11,7 @@ BLOCKS = ("eth_getBlockByNumber",)
 ARCHIVE_ON_FIRE = "the archive is on fire"
 
 
-# Logs that are not what was asked for
+# Logs that do not match the request
 
 
 def short_log_list(exchange: Exchange) -> bool:
@@ -20,12 +20,12 @@ def short_log_list(exchange: Exchange) -> bool:
 
 
 def empty_log_list(exchange: Exchange) -> bool:
-    """There are logs, the answer is []."""
+    """There are logs, but the response is []."""
     return _edit_logs(exchange, lambda logs: [])
 
 
 def logs_of_another_block_hash(exchange: Exchange) -> bool:
-    """All logs are of another branch."""
+    """All logs belong to another branch."""
     return _edit_logs(exchange, lambda logs: [log | {"blockHash": "0x" + "cd" * 32} for log in logs])
 
 
@@ -40,17 +40,17 @@ def duplicated_log_index(exchange: Exchange) -> bool:
 
 
 def log_outside_the_range(exchange: Exchange) -> bool:
-    """A log of a block that was not asked for."""
+    """A log of a block outside the range is added."""
     return _edit_logs(exchange, lambda logs: [*logs, logs[-1] | {"blockNumber": "0xfffff"}])
 
 
 def log_outside_the_filter(exchange: Exchange) -> bool:
-    """A log of a contract that was not asked for."""
+    """A log of another contract is added."""
     return _edit_logs(exchange, lambda logs: [*logs, logs[-1] | {"address": "0x" + "ab" * 20, "logIndex": "0xff"}])
 
 
 def removed_log(exchange: Exchange) -> bool:
-    """A log that a reorg has removed."""
+    """The last log is marked as removed by a reorg."""
     return _edit_logs(exchange, lambda logs: [*logs[:-1], logs[-1] | {"removed": True}])
 
 
@@ -61,16 +61,16 @@ def _edit_logs(exchange: Exchange, edit: Callable[[list[dict[str, Any]]], list[d
     return True
 
 
-# Blocks that are not what was asked for
+# Blocks that do not match the request
 
 
 def header_of_another_backend(exchange: Exchange) -> bool:
-    """A block of the right height and another hash."""
+    """A block with the right number and another hash."""
     return _edit_header(exchange, hash="0x" + "ab" * 32)
 
 
 def null_block(exchange: Exchange) -> bool:
-    """The block is not there."""
+    """The block is null."""
     if exchange.method not in BLOCKS:
         return False
     exchange.result = None
@@ -114,11 +114,11 @@ def _edit_header(exchange: Exchange, **changes: str) -> bool:
     return True
 
 
-# Blocks that are not there yet, or not any more
+# Blocks that a backend does not have yet, or no longer
 
 
 def lagging_logs_answered_empty(exchange: Exchange) -> bool:
-    """The backend for logs has not seen the block, and says so with []."""
+    """The backend for logs has not seen the block, and returns []."""
     if exchange.method not in LOGS or "blockHash" not in exchange.query or not exchange.result:
         return False
     exchange.result = []
@@ -126,7 +126,7 @@ def lagging_logs_answered_empty(exchange: Exchange) -> bool:
 
 
 def lagging_logs_answered_by_an_error(exchange: Exchange) -> bool:
-    """The backend for logs has not seen the block, and says so."""
+    """The backend for logs has not seen the block, and returns an error."""
     if exchange.method not in LOGS:
         return False
     text = "unknown block" if "blockHash" in exchange.query else "block range extends beyond current head block"
@@ -135,12 +135,12 @@ def lagging_logs_answered_by_an_error(exchange: Exchange) -> bool:
 
 
 def pruned_history_answered_empty(exchange: Exchange) -> bool:
-    """The provider keeps no old logs, and says so with []."""
+    """The provider keeps no old logs, and returns []."""
     return _edit_logs(exchange, lambda logs: [])
 
 
 def pruned_history_answered_by_an_error(exchange: Exchange) -> bool:
-    """The provider keeps no old logs, and says so."""
+    """The provider keeps no old logs, and returns an error."""
     if exchange.range is None:
         return False
     exchange.refuse("pruned history unavailable", code=4444)
@@ -151,7 +151,7 @@ def pruned_history_answered_by_an_error(exchange: Exchange) -> bool:
 
 
 def error_with_status_200(exchange: Exchange) -> bool:
-    """An error that says nothing."""
+    """An error without a reason."""
     exchange.refuse("Internal error", code=-32603)
     return True
 
@@ -165,17 +165,17 @@ def too_many_results(exchange: Exchange) -> bool:
 
 
 def range_hint_with_status_400(exchange: Exchange) -> bool:
-    """Ten blocks at once, said as Alchemy says it."""
+    """At most ten blocks, in Alchemy's words."""
     return _refuse_range(exchange, 10, "You can make eth_getLogs requests with up to a 10 block range.", status=400)
 
 
 def range_hint_with_status_429(exchange: Exchange) -> bool:
-    """Ten blocks at once, with a status that means something else."""
+    """At most ten blocks, with a status that means something else."""
     return _refuse_range(exchange, 10, "Max range: 10", status=429)
 
 
 def range_suggested(exchange: Exchange) -> bool:
-    """A range of seven blocks is said to work, both ends in the wrong order."""
+    """A range of seven blocks is suggested, with its ends in the wrong order."""
     if exchange.range is None or exchange.range[1] - exchange.range[0] < 7:
         return False
     first = exchange.range[0]
@@ -184,12 +184,12 @@ def range_suggested(exchange: Exchange) -> bool:
 
 
 def unknown_text_for_long_ranges(exchange: Exchange) -> bool:
-    """Something about the range is not liked, in words that nobody knows."""
+    """A long range is refused with a text that no catalog lists."""
     return _refuse_range(exchange, 12, "the moon is in the wrong house", status=200)
 
 
 def archive_on_fire(exchange: Exchange) -> bool:
-    """Logs are refused in words that nobody knows."""
+    """Logs are refused with a text that no catalog lists, and that quotes the API key."""
     if exchange.method != "eth_getLogs":
         return False
     exchange.refuse(f"{ARCHIVE_ON_FIRE}: key a-secret-key")
@@ -197,19 +197,19 @@ def archive_on_fire(exchange: Exchange) -> bool:
 
 
 def rate_limited(exchange: Exchange) -> bool:
-    """429, and nothing else."""
+    """Status 429 without Retry-After."""
     exchange.status, exchange.body = 429, b"slow down"
     return True
 
 
 def rate_limited_with_retry_after(exchange: Exchange) -> bool:
-    """429, and when to come back."""
+    """Status 429 with Retry-After."""
     exchange.headers["Retry-After"] = "0.05"
     return rate_limited(exchange)
 
 
 def unavailable(exchange: Exchange) -> bool:
-    """503 of a proxy in between."""
+    """Status 503 of a proxy in between."""
     exchange.status, exchange.body = 503, b"<html><title>503 Service Temporarily Unavailable</title></html>"
     return True
 
@@ -221,90 +221,90 @@ def _refuse_range(exchange: Exchange, blocks: int, text: str, *, status: int) ->
     return True
 
 
-# What is no answer
+# Responses that are no JSON-RPC
 
 
 def html_with_status_200(exchange: Exchange) -> bool:
-    """A page instead of an answer."""
+    """An HTML page instead of JSON."""
     exchange.body = b"<html><body>Welcome to nginx!</body></html>"
     return True
 
 
 def batch_reply(exchange: Exchange) -> bool:
-    """A list of answers to one request."""
+    """A list of responses to one request."""
     exchange.body = json.dumps([{"jsonrpc": "2.0", "id": 1} | exchange.reply]).encode()
     return True
 
 
 def left_out_of_a_batch(exchange: Exchange) -> bool:
-    """An answer of a batch is missing; the others come in another order than they were asked for."""
+    """A response of a batch is missing; the others are in another order than the requests."""
     exchange.left_out = exchange.in_batch
     return exchange.in_batch
 
 
 def batch_answered_by_one(exchange: Exchange) -> bool:
-    """One answer to a batch of requests."""
+    """One response to a batch of requests."""
     if exchange.in_batch:
         exchange.body = json.dumps({"jsonrpc": "2.0", "id": 1} | exchange.reply).encode()
     return exchange.in_batch
 
 
 def answer_to_another_request(exchange: Exchange) -> bool:
-    """The id is not the request's."""
+    """The id is that of another request."""
     exchange.body = json.dumps({"jsonrpc": "2.0", "id": 987654321} | exchange.reply).encode()
     return True
 
 
 def invalid_utf8(exchange: Exchange) -> bool:
-    """Bytes that are no text."""
+    """The body is not UTF-8."""
     exchange.body = b'{"jsonrpc":"2.0","id":"\xff","result":"\xff"}'
     return True
 
 
 def truncated_body(exchange: Exchange) -> bool:
-    """The connection breaks in the middle of the answer."""
+    """The connection breaks in the middle of the response."""
     exchange.truncated = True
     return True
 
 
 def truncated_json(exchange: Exchange) -> bool:
-    """The answer ends too early, and the length says it is whole."""
+    """The JSON is cut off, though Content-Length matches."""
     whole = json.dumps({"jsonrpc": "2.0", "id": 1} | exchange.reply).encode()
     exchange.body = whole[: len(whole) // 2]
     return True
 
 
 def slow_body(exchange: Exchange) -> bool:
-    """The answer comes after everybody has lost patience."""
+    """The response comes after the timeout."""
     exchange.delay = 0.6
     return True
 
 
-# Answers that are odd, and right
+# Responses that are unusual and valid
 
 
 def hex_with_leading_zeros(exchange: Exchange) -> bool:
-    """Numbers as 0x01."""
+    """Numbers have leading zeros."""
     numbers = ("number", "timestamp", "blockNumber", "logIndex", "transactionIndex")
-    found = exchange.result
-    if not isinstance(found, dict | list) or not found:
+    result = exchange.result
+    if not isinstance(result, dict | list) or not result:
         return False
-    items = found if isinstance(found, list) else [found]
+    items = result if isinstance(result, list) else [result]
     padded = [
         item | {key: "0x00" + item[key][2:] for key in numbers if key in item}
         for item in items
         if isinstance(item, dict)
     ]
-    exchange.result = padded if isinstance(found, list) else padded[0]
+    exchange.result = padded if isinstance(result, list) else padded[0]
     return True
 
 
 def upper_case_hex(exchange: Exchange) -> bool:
-    """Addresses with a checksum."""
+    """Addresses are in upper case."""
     return _edit_logs(exchange, lambda logs: [log | {"address": "0x" + log["address"][2:].upper()} for log in logs])
 
 
-# What cannot be worked with
+# Providers that cannot be used
 
 
 def wrong_chain_id(exchange: Exchange) -> bool:
@@ -316,13 +316,13 @@ def wrong_chain_id(exchange: Exchange) -> bool:
 
 
 def invalid_key(exchange: Exchange) -> bool:
-    """The URL's key is not known any more, and is quoted."""
+    """The API key is refused, and the error quotes it."""
     exchange.refuse("invalid api key: a-secret-key", status=401)
     return True
 
 
 def no_block_receipts(exchange: Exchange) -> bool:
-    """The method is not offered."""
+    """The provider does not offer eth_getBlockReceipts."""
     if exchange.method != "eth_getBlockReceipts":
         return False
     exchange.refuse("the method eth_getBlockReceipts does not exist/is not available", code=-32601)

@@ -1,4 +1,4 @@
-"""A misbehaving provider for processes of their own: a fault proxy that is served by a thread of the test."""
+"""A faulty provider for indexers in processes of their own: a fault proxy in a thread of the test."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ ResultT = TypeVar("ResultT")
 
 
 class Provider:
-    """A fault proxy, and a way to change what it serves in between two answers."""
+    """A fault proxy in a thread. `do` changes what it serves between two responses."""
 
     def __init__(self, upstream: Upstream, *, seed: int = 0, port: int = 0) -> None:
         self.proxy = FaultProxy(upstream, seed=seed, port=port)
@@ -28,7 +28,7 @@ class Provider:
         return self.proxy.url
 
     def do(self, change: Callable[[], ResultT]) -> ResultT:
-        """Run something while no answer is being made."""
+        """Run a change in the proxy's thread, while no response is being made."""
 
         async def done() -> ResultT:
             return change()
@@ -49,7 +49,7 @@ class Provider:
 
 @contextmanager
 def indexers(database_url: str, **settings: str) -> Iterator[Callable[..., Child]]:
-    """Start `certindex run` on a database, in processes of their own that end with the block."""
+    """Yield a function that starts `certindex run` on a database. The processes end with the block."""
     started: list[Child] = []
     common = {
         "DATABASE_URL": database_url,

@@ -1,4 +1,4 @@
-"""Answers that wait for a block: what a program asks that has just sent a transaction."""
+"""Queries that wait for a block, as a program needs after it has sent a transaction."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Pages: every cut of every order is a slice of one list, which stands still while the chain moves on."""
+"""Pages of devices: every page of every order is a slice of one list, which stays the same while the chain grows."""
 
 import asyncio
 from collections.abc import Callable, Iterator

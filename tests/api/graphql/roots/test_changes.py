@@ -1,4 +1,4 @@
-"""The change feed by pull: a client that applies its messages has exactly the events of the canonical chain."""
+"""The change feed by polling: a client that applies its messages has exactly the events of the canonical chain."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The history's types: what each recorded log is told as, with all that real chains carry."""
+"""The types of the history: how each recorded log is returned, whatever a chain may carry."""
 
 from typing import Any
 

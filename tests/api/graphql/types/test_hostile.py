@@ -1,4 +1,4 @@
-"""What real chains carry goes on from the tables to the answers: each log is served raw, and nothing fails."""
+"""Hostile values from the tables to the answers: each log is returned raw, and nothing fails."""
 
 from typing import Any
 

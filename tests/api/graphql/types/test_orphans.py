@@ -1,4 +1,4 @@
-"""What reorgs took back, and whether a transaction is in."""
+"""Events that a reorg took back, and whether a transaction is in the chain."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Counts of devices by what they have in common, each made a second time from the deeds alone."""
+"""Statistics of devices equal counts computed from the acts on the demo fleet."""
 # fixtures are imported, and arguments bear their names
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What may be asked and what is said to what may not: scalars, filters on hostile values, and codes."""
+"""Scalars, filters with hostile values, and the codes of refusals."""
 
 import asyncio
 from collections.abc import Callable, Iterator
