@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve, or print the schema. Exits with status 2 for a wrong setting."""
-    # nothing that is loaded becomes garbage: to look for some takes a tenth of the time until it is loaded
+    """Serves, or prints the schema. Exits with status 2 for a wrong setting."""
+    # imports leave no garbage, and looking for it takes a tenth of their time
     gc.disable()
     from api.command import run
 

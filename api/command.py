@@ -1,4 +1,4 @@
-"""What `certindex-api` does, given its arguments."""
+"""The command line of `certindex-api`: parses the arguments, then serves or prints the schema."""
 
 import argparse
 import gc
@@ -22,13 +22,12 @@ from schema.tables.database import DatabaseError
 
 log = logging.getLogger("certindex.api")
 
-
 GARBAGE = 10_000
-"""Objects until Python looks for cycles among them: one request holds thousands at a time, and leaves no cycles."""
+"""New objects after which Python collects cycles. One request holds thousands of objects and leaves no cycles."""
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Serve, or print the schema. Exits with status 2 for a wrong setting."""
+    """Serves, or prints the schema. Exits with status 2 for a wrong setting."""
     parser = argparse.ArgumentParser(
         prog="certindex-api",
         description="Serve device certificates over GraphQL, from the database that certindex writes.",
@@ -55,10 +54,13 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until told to stop. Raises DatabaseError for a URL that can never work, SettingsError for a taken port."""
+    """Serves until a signal stops it.
+
+    Raises DatabaseError for a URL that can never work, SettingsError for a port that is in use.
+    """
     configure(settings.log_format)
     config = server_config(settings)
-    gc.freeze()  # what a server is made of stays: no collection need look at it
+    gc.freeze()  # the objects of the application live as long as the process: no collection need visit them
     gc.set_threshold(GARBAGE)
     gc.enable()
     with listen(settings.host, settings.port) as listener, _metrics(settings, config), suppress(KeyboardInterrupt):
@@ -69,7 +71,7 @@ def serve(settings: Settings) -> None:
 
 @contextmanager
 def _metrics(settings: Settings, config: uvicorn.Config) -> Iterator[None]:
-    """Serves /metrics meanwhile, where a port is set for it. Raises SettingsError."""
+    """Serves /metrics for the duration of the block, if a port is set. Raises SettingsError."""
     if settings.metrics_port is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""How the web application is served, alone or inside another process: `certindex run --serve` finds it here."""
+"""Serves the web application with uvicorn: alone, or inside the indexer (`certindex run --serve`)."""
 
 import logging
 import os
@@ -20,11 +20,14 @@ from schema.program.settings import SettingsError, read_settings
 log = logging.getLogger("certindex.api")
 
 GRACE_SECONDS = 2
+"""At shutdown, how long open requests may go on: an event stream never ends by itself."""
+
 STUCK_MILLISECONDS = 60_000
+"""After so long without an acknowledgment from the client, the kernel closes the connection."""
 
 
 class EmbeddedServer(uvicorn.Server):
-    """A server that leaves signals to the process that it lives in. Set `should_exit` to end `serve()`."""
+    """A server inside another process, which handles the signals. Set `should_exit` to end `serve()`."""
 
     def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
         super().__init__(config)
@@ -32,7 +35,7 @@ class EmbeddedServer(uvicorn.Server):
 
     @property
     def metrics(self) -> Collector:
-        """What there is to tell of it."""
+        """The metrics of the application."""
         return metrics_of(self.config)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
@@ -45,9 +48,9 @@ class EmbeddedServer(uvicorn.Server):
 
 
 def embedded_server(database_url: str, host: str, port: int) -> EmbeddedServer:
-    """Returns a server for `await server.serve()`; all but what is given comes from the environment.
+    """Returns a server for `await server.serve()`. All other settings come from the environment.
 
-    Raises SettingsError where it cannot listen.
+    Raises SettingsError if it cannot listen.
     """
     settings = replace(
         read_settings(Settings, None, os.environ | {"DATABASE_URL": database_url, "HOST": host, "PORT": str(port)}),
@@ -57,28 +60,27 @@ def embedded_server(database_url: str, host: str, port: int) -> EmbeddedServer:
 
 
 def metrics_of(config: uvicorn.Config) -> Collector:
-    """Returns the metrics of the application that is served so."""
+    """Returns the metrics of the application that a configuration serves."""
     app: Any = config.app
-    found: Collector = app.state.metrics
-    return found
+    metrics: Collector = app.state.metrics
+    return metrics
 
 
 def server_config(settings: Settings, **options: Any) -> uvicorn.Config:
-    """Returns how the application is served. Raises DatabaseError for a URL that can never work."""
+    """Returns the configuration of uvicorn. Raises DatabaseError for a URL that can never work."""
     return uvicorn.Config(
         create_app(settings),
         **{
             "log_level": "warning",
-            "log_config": None,  # what this process logs, it logs in one format
+            "log_config": None,  # the process logs in one format
             "access_log": False,
             "http": BoundedProtocol,
-            # none is believed unasked: whoever connects could name himself
+            # headers of other peers are ignored: any client could send them
             "proxy_headers": settings.trusted_proxies is not None,
             "forwarded_allow_ips": settings.trusted_proxies,
             "ws_max_size": settings.max_body_bytes,
-            # a compressor takes 300 kB a connection
+            # a compressor takes 300 kB per connection
             "ws_per_message_deflate": False,
-            # an event stream never ends by itself
             "timeout_graceful_shutdown": GRACE_SECONDS,
             **options,
         },
@@ -86,7 +88,7 @@ def server_config(settings: Settings, **options: Any) -> uvicorn.Config:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises SettingsError."""
+    """Returns a listening socket. Raises SettingsError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
@@ -95,12 +97,12 @@ def listen(host: str, port: int) -> socket.socket:
             f"HOST={host} PORT={port} cannot be listened on: {error.strerror}. Example: HOST=127.0.0.1 PORT=8001"
         ) from None
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # connections inherit it: one whose client reads nothing is not kept for ever behind a close
+        # accepted connections inherit it: otherwise a close would wait for ever for a client that reads nothing
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MILLISECONDS)
     return listener
 
 
 def address_of(listener: socket.socket) -> str:
-    """Return the URL that a listening socket serves GraphQL on."""
+    """Returns the URL of GraphQL on a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql"

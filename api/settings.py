@@ -1,4 +1,4 @@
-"""What `certindex-api` is told at its start."""
+"""The settings of `certindex-api`, from its options and the environment."""
 
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -17,18 +17,18 @@ from schema.program.settings import (
 
 
 def rate(value: str) -> str:
-    """Take a number for a time."""
-    from limits import parse_many  # with all its storages: of use only where a rate is set
+    """Parses a rate, such as 600/minute."""
+    from limits import parse_many  # slow to import: only if a rate is set
 
     try:
         (_,) = parse_many(value)
     except ValueError:
-        raise ValueError("not a number for a second, minute, hour or day") from None
+        raise ValueError("not a rate for one second, minute, hour or day") from None
     return value
 
 
 def networks(value: str) -> str:
-    """Take addresses and networks, comma-separated."""
+    """Parses addresses and networks, comma-separated."""
     for part in value.split(","):
         try:
             ip_network(part.strip())
@@ -42,101 +42,116 @@ class Settings:
     database_url: str = setting(
         database_url,
         default="sqlite:///certindex.db",
-        help="Database that the indexer writes; it is only read here.",
+        help="Database that the indexer writes; this process only reads it.",
         example="postgresql://user:password@localhost/certindex",
     )
     host: str = setting(
-        text, default="127.0.0.1", help="Address to listen on; 0.0.0.0 is every network.", example="0.0.0.0"
+        text, default="127.0.0.1", help="Address to listen on; 0.0.0.0 listens on every network.", example="0.0.0.0"
     )
     port: int = setting(
-        whole_number(0, 65535), default="8000", help="Port to listen on; 0 is any free one.", example="8000"
+        whole_number(0, 65535), default="8000", help="Port to listen on; 0 chooses a free one.", example="8000"
     )
     max_lag_seconds: int = setting(
         whole_number(0, 10**9),
         default="300",
-        help="Chain time by which the index may lie behind the head while /readyz says ready.",
+        help="Seconds of chain time that the index may lag behind the head while /readyz returns 200.",
         example="60",
     )
     poll_stale_seconds: int = setting(
         whole_number(1, 10**9),
         default="120",
-        help="How long ago the indexer may have last asked the chain while /readyz says ready.",
+        help="Seconds since a provider last answered the indexer while /readyz returns 200.",
         example="30",
     )
-    graphiql: bool = setting(switch, default="on", help="Whether browsers find GraphiQL at /graphql.", example="off")
+    graphiql: bool = setting(switch, default="on", help="Serve GraphiQL to browsers at /graphql.", example="off")
     introspection: bool = setting(
         switch,
         default="on",
-        help="Whether clients may ask for the schema; GraphiQL needs it. /schema.graphql is served in any case.",
+        help="Answer introspection queries; GraphiQL needs them. /schema.graphql is served in either case.",
         example="off",
     )
     compiled: bool = setting(
         switch,
         default="on",
-        help="Whether documents that come again are compiled; the answers are the same, sooner.",
+        help="Execute repeated documents by the compiled executor. It returns the same answers, faster.",
         example="off",
     )
     trusted_documents: str | None = setting(
         text,
         optional=True,
-        help="Manifest of the documents that alone are executed: a JSON file of ids and documents, or a folder of "
-        "such; without it all are. It switches GraphiQL off.",
+        help="Manifest of trusted documents: a JSON file of ids and documents, or a folder of such files. If set, no "
+        "other document is executed and GraphiQL is off.",
         example="./documents.json",
     )
     max_body_bytes: int = setting(
-        whole_number(1024, 10**9), default="1000000", help="Largest body of a request.", example="1000000"
+        whole_number(1024, 10**9),
+        default="1000000",
+        help="Maximum size of a request body, in bytes.",
+        example="1000000",
     )
     max_seconds: float = setting(
-        seconds(0.1, 3600), default="10", help="Longest time for one answer; its SQL is cancelled then.", example="30"
+        seconds(0.1, 3600),
+        default="10",
+        help="Maximum seconds for one answer. After that its SQL is canceled.",
+        example="30",
     )
     max_cost: int = setting(
-        whole_number(1, 10**9), default="10000", help="Rows that one request may promise.", example="20000"
+        whole_number(1, 10**9),
+        default="10000",
+        help="Maximum cost of one request: the rows that it can return.",
+        example="20000",
     )
     max_depth: int = setting(
-        whole_number(1, 1000), default="12", help="Levels of fields that one request may nest.", example="15"
+        whole_number(1, 1000), default="12", help="Maximum levels of nested fields in one request.", example="15"
     )
     max_aliases: int = setting(
-        whole_number(0, 10**6), default="100", help="Aliases that one document may have.", example="200"
+        whole_number(0, 10**6), default="100", help="Maximum aliases in one document.", example="200"
     )
     max_tokens: int = setting(
-        whole_number(100, 10**6), default="10000", help="Tokens that one document may have.", example="20000"
+        whole_number(100, 10**6), default="10000", help="Maximum tokens in one document.", example="20000"
     )
     cache_bytes: int = setting(
         whole_number(0, 10**12),
         default="64000000",
-        help="Bytes of answers to keep while the database says the same; 0 keeps none.",
+        help="Bytes of answers to keep until the database changes; 0 keeps none.",
         example="0",
     )
     request_rate: str | None = setting(
         rate,
         optional=True,
-        help="Requests that one client may send in a time, operations over WebSocket too; without it any number.",
+        help="Maximum rate of requests of one client, including operations over WebSocket. Unlimited if not set.",
         example="600/minute",
     )
     cost_rate: str | None = setting(
         rate,
         optional=True,
-        help="Rows that the requests of one client may promise in a time, at least MAX_COST; without it any number. "
-        "Answers that are kept cost nothing.",
+        help="Maximum rate of the cost of one client's requests, at least MAX_COST. Kept answers cost nothing. "
+        "Unlimited if not set.",
         example="200000/minute",
     )
     trusted_proxies: str | None = setting(
         networks,
         optional=True,
-        help="Addresses and networks of proxies, comma-separated, whose X-Forwarded-For tells who the client is; "
-        "without it the client is who connects.",
+        help="Addresses and networks of proxies, comma-separated, whose X-Forwarded-For header names the client. If "
+        "not set, the client is the peer of the connection.",
         example="10.0.0.0/8,127.0.0.1",
     )
     max_connections: int = setting(
-        whole_number(1, 10**6), default="1000", help="WebSockets and event streams at a time.", example="5000"
+        whole_number(1, 10**6),
+        default="1000",
+        help="Maximum number of open WebSockets and event streams.",
+        example="5000",
     )
     max_subscriptions: int = setting(
-        whole_number(1, 10**6), default="50", help="Operations at a time on one WebSocket.", example="100"
+        whole_number(1, 10**6),
+        default="50",
+        help="Maximum number of running operations on one WebSocket.",
+        example="100",
     )
     send_seconds: float = setting(
         seconds(0.1, 3600),
         default="10",
-        help="How long a client may take to receive one message of a subscription before it is cut off.",
+        help="Seconds that a client may take to receive one message of a subscription before it is cut off.",
         example="30",
     )
     log_format: str = log_format

@@ -1,6 +1,7 @@
-"""Whether answers can be trusted to be fresh: what /readyz says.
+"""Readiness: whether the index is complete and fresh, as /readyz reports it.
 
-Lag is chain time, the head's minus the indexed block's, so a chain that stands still stays ready.
+Lag is chain time, the timestamp of the head minus that of the newest indexed block: a chain without new blocks stays
+ready.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Ready when there is no reason against it. Each reason says what is wrong and, where we know it, the way out."""
+    """Ready if there are no `reasons` against it. A reason says what is wrong and, if it is known, what to do."""
 
     reasons: tuple[str, ...]
     chains: tuple[dict[str, Any], ...] = ()
@@ -36,7 +37,7 @@ class Readiness:
 
 
 def readiness(engine: Engine, freshness: Freshness, now: int) -> Readiness:
-    """Return the state of the database and of every chain in it. `now` is in unix seconds."""
+    """Returns the state of the database and of each chain in it. `now` is in unix seconds."""
     database = f"The database {database_name(engine)}"
     try:
         with engine.connect() as connection:
@@ -51,7 +52,7 @@ def readiness(engine: Engine, freshness: Freshness, now: int) -> Readiness:
         return Readiness((f"{database} holds no chain yet: start the indexer (certindex run).",))
     reasons = [reason for chain in chains for reason in _reasons(chain, freshness, now)]
     waiting = {chain.chain_id: [row.name for row in standbys if row.chain_id == chain.chain_id] for chain in chains}
-    return Readiness(tuple(reasons), tuple(_told(chain, waiting[chain.chain_id]) for chain in chains))
+    return Readiness(tuple(reasons), tuple(_chain_state(chain, waiting[chain.chain_id]) for chain in chains))
 
 
 CHAIN = tables.chain.c
@@ -77,21 +78,21 @@ STANDBYS = (
 
 
 def _progress(indexed: int, head: int | None) -> str:
-    return "no node has told its head yet." if head is None else f"block {indexed} of {head} is indexed."
+    return "no provider has returned the head yet." if head is None else f"block {indexed} of {head} is indexed."
 
 
 def _reasons(chain: Row[*tuple[Any, ...]], freshness: Freshness, now: int) -> Iterator[str]:
     name = f"Chain {chain.chain_id}"
     if not chain.backfilled:
-        yield f"{name}: the first backfill is not done: {_progress(chain.indexed_number, chain.head_number)}"
+        yield f"{name}: the first backfill is not complete: {_progress(chain.indexed_number, chain.head_number)}"
     lag = lag_seconds(chain.head_time, chain.indexed_time)
     if lag > freshness.max_lag_seconds:
         yield (
-            f"{name}: the index lies {lag} s of chain time behind the head, "
+            f"{name}: the index lags {lag} s of chain time behind the head, "
             f"more than MAX_LAG_SECONDS={freshness.max_lag_seconds}."
         )
     if chain.stopped:
-        yield f"{name}: indexing stopped at block {_failing_block(chain)} until a person decides: {chain.last_error}"
+        yield f"{name}: indexing stopped at block {_failing_block(chain)} until an operator decides: {chain.last_error}"
     elif chain.failing_since is not None and now - chain.failing_since > freshness.poll_stale_seconds:
         yield (
             f"{name}: block {_failing_block(chain)} could not be indexed for {now - chain.failing_since} s, more than "
@@ -107,11 +108,11 @@ def _reasons(chain: Row[*tuple[Any, ...]], freshness: Freshness, now: int) -> It
 
 
 def lag_seconds(head_time: int | None, indexed_time: int) -> int:
-    """Return by how much chain time the index lies behind the head, 0 while the head is unknown."""
+    """Returns the seconds of chain time that the index lags behind the head; 0 if the head is unknown."""
     return max(0, (head_time or indexed_time) - indexed_time)
 
 
-def _told(chain: Row[*tuple[Any, ...]], standbys: list[str]) -> dict[str, Any]:
+def _chain_state(chain: Row[*tuple[Any, ...]], standbys: list[str]) -> dict[str, Any]:
     return {
         "chainId": str(chain.chain_id),
         "head": None if chain.head_number is None else str(chain.head_number),

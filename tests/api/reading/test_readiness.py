@@ -62,11 +62,11 @@ def test_the_first_backfill_is_waited_for(new_empty_database: NewDatabase) -> No
     database_url = new_empty_database()
     history = History(database_url)
     with probing(database_url) as address:
-        waiting = "Chain 31337: the first backfill is not done: no node has told its head yet."
+        waiting = "Chain 31337: the first backfill is not complete: no provider has returned the head yet."
         assert waiting in probe(address)[1]
         history.block()
         status, reasons = probe(address)
-        assert (status, reasons) == (503, ["Chain 31337: the first backfill is not done: block 1 of 1 is indexed."])
+        assert (status, reasons) == (503, ["Chain 31337: the first backfill is not complete: block 1 of 1 is indexed."])
         history.close()
         assert probe(address) == (200, [])
 
