@@ -10,9 +10,11 @@ the records of reorgs, verification and disagreements. Secondary indexes are in 
 first backfill.
 """
 
+import re
 from typing import Any
 
 from sqlalchemy import SmallInteger, UniqueConstraint
+from sqlalchemy.orm import declared_attr
 from sqlmodel import Field, SQLModel
 
 from schema.tables.columns import Bytes, CleanText, Int64, KeyText, Uint256
@@ -47,14 +49,41 @@ def _text_key() -> Any:
     return Field("", sa_type=KeyText)
 
 
+class ChainRow(SQLModel):
+    """The base of all tables: its name is that of the class in snake case, and its key starts with `chain_id`."""
+
+    @declared_attr.directive
+    def __tablename__(cls) -> str:
+        return re.sub("(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
+    chain_id: int = _key()
+
+
 CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
-"""Stores a SQLite table in the order of its key, in one tree instead of two."""
+
+
+class Clustered(ChainRow):
+    """The base of most tables: SQLite stores one in the order of its key, in one tree instead of two."""
+
+    __table_args__: Any = CLUSTERED
+
+
+class Identity(ChainRow):
+    """A token and its id, which is the position of the first log that names it."""
+
+    @declared_attr.directive
+    def __table_args__(cls) -> Any:
+        return (UniqueConstraint("chain_id", "contract", "token_id"), CLUSTERED)
+
+    id: int = _key()
+    contract: bytes = _bytes()
+    token_id: int = _uint256()
 
 
 # Chains, writers and watched contracts
 
 
-class Chain(SQLModel, table=True):
+class Chain(ChainRow, table=True):
     """A chain: its heads, and the checkpoint that each commit of the writer compares and swaps.
 
     `revision` rises in each transaction that can change a response of the API. Each block with events up to
@@ -62,9 +91,6 @@ class Chain(SQLModel, table=True):
     operator acts. `head_source`: where new heads come from if WS_URL is set.
     """
 
-    __tablename__ = "chain"
-
-    chain_id: int = _key()
     profile: str = _text()
     head_number: int | None = _int64(None)
     head_hash: bytes | None = _bytes(None)
@@ -91,35 +117,28 @@ class Chain(SQLModel, table=True):
     head_source: str | None = _text(None)
 
 
-class Standby(SQLModel, table=True):
+class Standby(ChainRow, table=True):
     """An indexer that waits to take over. `seen_at`: its last sign of life, in unix seconds of its own clock."""
 
-    __tablename__ = "standby"
-
-    chain_id: int = _key()
     name: str = _key(CleanText)
     since: int = _int64()
     seen_at: int = _int64()
 
 
-class Contract(SQLModel, table=True):
+class Contract(ChainRow, table=True):
     """A watched contract. `whole`: it is indexed from its first block, so that a missing event did not happen."""
 
-    __tablename__ = "contract"
-
-    chain_id: int = _key()
     role: str = _key(CleanText)
     address: bytes = _key(Bytes)
     start_block: int = _int64()
     whole: bool
 
 
-class ProfileText(SQLModel, table=True):
+class ProfileText(ChainRow, table=True):
     """The profile with which this chain's logs were decoded."""
 
     __tablename__ = "profile"
 
-    chain_id: int = _key()
     name: str = _text()
     text: str = _text()
 
@@ -127,13 +146,9 @@ class ProfileText(SQLModel, table=True):
 # The chain
 
 
-class Block(SQLModel, table=True):
+class Block(Clustered, table=True):
     """A canonical block that has events or is not yet final. `digest` is NULL if it has no events."""
 
-    __tablename__ = "block"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     number: int = _key()
     hash: bytes = _bytes()
     parent_hash: bytes = _bytes()
@@ -145,13 +160,9 @@ class Block(SQLModel, table=True):
     digest: bytes | None = _bytes(None)
 
 
-class Event(SQLModel, table=True):
+class Event(Clustered, table=True):
     """A log; the columns from `kind` on are made by the profile and the fold."""
 
-    __tablename__ = "event"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     position: int = _key()
     address: bytes = _bytes()
     topics: bytes = _bytes()
@@ -173,40 +184,28 @@ class Event(SQLModel, table=True):
 # Verification
 
 
-class VerifiedHeader(SQLModel, table=True):
+class VerifiedHeader(Clustered, table=True):
     """The RLP of the header of a block whose receipts were rebuilt; its hash is the block's."""
 
-    __tablename__ = "verified_header"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     number: int = _key()
     rlp: bytes = _bytes()
 
 
-class ReceiptProof(SQLModel, table=True):
+class ReceiptProof(Clustered, table=True):
     """The proof of a receipt with events: the RLP of the list of nodes from the receipts root, root first.
 
     `first_log_index` is the index in the block of the receipt's first log.
     """
 
-    __tablename__ = "receipt_proof"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     block_number: int = _key()
     transaction_index: int = _key()
     first_log_index: int = _int64()
     nodes: bytes = _bytes()
 
 
-class VerificationFailure(SQLModel, table=True):
+class VerificationFailure(Clustered, table=True):
     """A block with events that could not be verified. `cause` is a FailureCause."""
 
-    __tablename__ = "verification_failure"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     number: int = _key()
     cause: int = _small()
     reason: str = _text()
@@ -214,15 +213,12 @@ class VerificationFailure(SQLModel, table=True):
     tries: int = _int64()
 
 
-class Disagreement(SQLModel, table=True):
+class Disagreement(ChainRow, table=True):
     """Two hosts that returned different logs of the final blocks first to last: both as JSON, and their keccak-256.
 
     It is resolved when the blocks are stored, after enough hosts returned the same logs. The newest thousand are kept.
     """
 
-    __tablename__ = "disagreement"
-
-    chain_id: int = _key()
     disagreement_no: int = _key()
     first_block: int = _int64()
     last_block: int = _int64()
@@ -239,13 +235,9 @@ class Disagreement(SQLModel, table=True):
     resolved_at: int | None = _int64(None)
 
 
-class Call(SQLModel, table=True):
+class Call(Clustered, table=True):
     """The result of an eth_call at a block, which completes what a contract's events leave out."""
 
-    __tablename__ = "call"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     to_address: bytes = _key(Bytes)
     data: bytes = _key(Bytes)
     block_number: int = _key()
@@ -255,10 +247,7 @@ class Call(SQLModel, table=True):
 # Reorgs
 
 
-class Reorg(SQLModel, table=True):
-    __tablename__ = "reorg"
-
-    chain_id: int = _key()
+class Reorg(ChainRow, table=True):
     reorg_no: int = _key()
     cause: str = _text()
     happened_at: int = _int64()
@@ -268,11 +257,7 @@ class Reorg(SQLModel, table=True):
     old_head_hash: bytes = _bytes()
 
 
-class OrphanedBlock(SQLModel, table=True):
-    __tablename__ = "orphaned_block"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
+class OrphanedBlock(Clustered, table=True):
     reorg_no: int = _key()
     number: int = _key()
     hash: bytes = _bytes()
@@ -280,13 +265,9 @@ class OrphanedBlock(SQLModel, table=True):
     timestamp: int = _int64()
 
 
-class OrphanedEvent(SQLModel, table=True):
+class OrphanedEvent(Clustered, table=True):
     """An event that a reorg removed. Its identities may be removed too: it has their token ids instead."""
 
-    __tablename__ = "orphaned_event"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     reorg_no: int = _key()
     position: int = _key()
     address: bytes = _bytes()
@@ -308,27 +289,17 @@ class OrphanedEvent(SQLModel, table=True):
 # Devices
 
 
-class Device(SQLModel, table=True):
-    __tablename__ = "device"
-    __table_args__ = (UniqueConstraint("chain_id", "contract", "token_id"), CLUSTERED)
-
-    chain_id: int = _key()
-    id: int = _key()
-    contract: bytes = _bytes()
-    token_id: int = _uint256()
+class Device(Identity, table=True):
+    pass
 
 
-class DeviceVersion(SQLModel, table=True):
+class DeviceVersion(Clustered, table=True):
     """What seldom changes about a device. A burned device has a `burn_position`, and NULL as `owner`.
 
     `end_of_life_position` is the step that set the status, NULL if a burn set it. If `beneficiary` is NULL, it is the
     owner. `predecessor_id` is the device that the transaction of the mint burned and whose address this one took over.
     """
 
-    __tablename__ = "device_version"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     device_id: int = _key()
     valid_from: int = _key()
     valid_to: int = _int64(OPEN)
@@ -372,13 +343,9 @@ class DeviceVersion(SQLModel, table=True):
     predecessor_id: int | None = _int64(None)
 
 
-class DeviceActivity(SQLModel, table=True):
+class DeviceActivity(Clustered, table=True):
     """What most events change about a device. `updated_at` is the block time of `valid_from`."""
 
-    __tablename__ = "device_activity"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     device_id: int = _key()
     valid_from: int = _key()
     valid_to: int = _int64(OPEN)
@@ -392,13 +359,9 @@ class DeviceActivity(SQLModel, table=True):
     active_after_end_of_life: bool = False
 
 
-class DeviceAttribute(SQLModel, table=True):
+class DeviceAttribute(Clustered, table=True):
     """A free attribute: one without a column of its own."""
 
-    __tablename__ = "device_attribute"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     device_id: int = _key()
     valid_from: int = _key()
     valid_to: int = _int64(OPEN)
@@ -407,13 +370,9 @@ class DeviceAttribute(SQLModel, table=True):
     value: str = _text()
 
 
-class Authorization(SQLModel, table=True):
+class Authorization(Clustered, table=True):
     """A grant. `expires_at` is the first second without access, by the policy of its source; OPEN is never."""
 
-    __tablename__ = "authorization"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     device_id: int = _key()
     valid_from: int = _key()
     valid_to: int = _int64(OPEN)
@@ -433,12 +392,9 @@ class Authorization(SQLModel, table=True):
 # Lifecycle facts: one row an event
 
 
-class TestResult(SQLModel, table=True):
+class TestResult(Clustered, table=True):
     __test__ = False
-    __tablename__ = "test_result"
-    __table_args__ = CLUSTERED
 
-    chain_id: int = _key()
     position: int = _key()
     device_id: int = _int64()
     kind: str = _text()
@@ -449,11 +405,7 @@ class TestResult(SQLModel, table=True):
     report_hash: bytes | None = _bytes(None)
 
 
-class FirmwareUpdate(SQLModel, table=True):
-    __tablename__ = "firmware_update"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
+class FirmwareUpdate(Clustered, table=True):
     position: int = _key()
     device_id: int = _int64()
     from_version: str | None = _text(None)
@@ -463,11 +415,7 @@ class FirmwareUpdate(SQLModel, table=True):
     applied_at: int | None = _int64(None)
 
 
-class FactoryReset(SQLModel, table=True):
-    __tablename__ = "factory_reset"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
+class FactoryReset(Clustered, table=True):
     position: int = _key()
     device_id: int = _int64()
     initiator: bytes | None = _bytes(None)
@@ -475,11 +423,7 @@ class FactoryReset(SQLModel, table=True):
     reason: int | None = _int64(None)
 
 
-class EndOfLifeStep(SQLModel, table=True):
-    __tablename__ = "end_of_life_step"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
+class EndOfLifeStep(Clustered, table=True):
     position: int = _key()
     device_id: int = _int64()
     process: int = _int64()
@@ -490,11 +434,7 @@ class EndOfLifeStep(SQLModel, table=True):
     evidence_hash: bytes | None = _bytes(None)
 
 
-class Transfer(SQLModel, table=True):
-    __tablename__ = "transfer"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
+class Transfer(Clustered, table=True):
     position: int = _key()
     device_id: int = _int64()
     sender: bytes = _bytes()
@@ -504,23 +444,13 @@ class Transfer(SQLModel, table=True):
 # Manufacturers and hardware licenses
 
 
-class Manufacturer(SQLModel, table=True):
-    __tablename__ = "manufacturer"
-    __table_args__ = (UniqueConstraint("chain_id", "contract", "token_id"), CLUSTERED)
-
-    chain_id: int = _key()
-    id: int = _key()
-    contract: bytes = _bytes()
-    token_id: int = _uint256()
+class Manufacturer(Identity, table=True):
+    pass
 
 
-class ManufacturerVersion(SQLModel, table=True):
+class ManufacturerVersion(Clustered, table=True):
     """A manufacturer and its license. `grant_position` is NULL if it has none, `expires_at` OPEN if it is for ever."""
 
-    __tablename__ = "manufacturer_version"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     manufacturer_id: int = _key()
     valid_from: int = _key()
     valid_to: int = _int64(OPEN)
@@ -537,23 +467,13 @@ class ManufacturerVersion(SQLModel, table=True):
     revocation_reason: str | None = _text(None)
 
 
-class HardwareLicense(SQLModel, table=True):
-    __tablename__ = "hardware_license"
-    __table_args__ = (UniqueConstraint("chain_id", "contract", "token_id"), CLUSTERED)
-
-    chain_id: int = _key()
-    id: int = _key()
-    contract: bytes = _bytes()
-    token_id: int = _uint256()
+class HardwareLicense(Identity, table=True):
+    pass
 
 
-class HardwareLicenseVersion(SQLModel, table=True):
+class HardwareLicenseVersion(Clustered, table=True):
     """A hardware license, with the columns of `ManufacturerVersion`; `manufacturer_id` is its holder."""
 
-    __tablename__ = "hardware_license_version"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     hardware_license_id: int = _key()
     valid_from: int = _key()
     valid_to: int = _int64(OPEN)
@@ -575,23 +495,13 @@ class HardwareLicenseVersion(SQLModel, table=True):
 # Licenses that are NFTs, and vehicles
 
 
-class License(SQLModel, table=True):
-    __tablename__ = "license"
-    __table_args__ = (UniqueConstraint("chain_id", "contract", "token_id"), CLUSTERED)
-
-    chain_id: int = _key()
-    id: int = _key()
-    contract: bytes = _bytes()
-    token_id: int = _uint256()
+class License(Identity, table=True):
+    pass
 
 
-class LicenseVersion(SQLModel, table=True):
+class LicenseVersion(Clustered, table=True):
     """A license NFT. The license of the manufacturers that its holder owns is in their `ManufacturerVersion`."""
 
-    __tablename__ = "license_version"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     license_id: int = _key()
     valid_from: int = _key()
     valid_to: int = _int64(OPEN)
@@ -602,23 +512,13 @@ class LicenseVersion(SQLModel, table=True):
     revoked_at: int | None = _int64(None)
 
 
-class Vehicle(SQLModel, table=True):
-    __tablename__ = "vehicle"
-    __table_args__ = (UniqueConstraint("chain_id", "contract", "token_id"), CLUSTERED)
-
-    chain_id: int = _key()
-    id: int = _key()
-    contract: bytes = _bytes()
-    token_id: int = _uint256()
+class Vehicle(Identity, table=True):
+    pass
 
 
-class VehicleVersion(SQLModel, table=True):
+class VehicleVersion(Clustered, table=True):
     """A vehicle. `owner` is NULL if it is burned, or if no log shows an owner."""
 
-    __tablename__ = "vehicle_version"
-    __table_args__ = CLUSTERED
-
-    chain_id: int = _key()
     vehicle_id: int = _key()
     valid_from: int = _key()
     valid_to: int = _int64(OPEN)
