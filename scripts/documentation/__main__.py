@@ -1,5 +1,7 @@
-"""Writes what the documentation lists from its declarations: python -m scripts.documentation"""
+"""Writes the tables that the documentation takes from the code: python -m scripts.documentation"""
 
-from scripts.documentation.settings import README, with_tables
+from scripts.documentation.tables import REPOSITORY, TABLES, with_tables
 
-README.write_text(with_tables(README.read_text()))
+for page in TABLES:
+    path = REPOSITORY / page
+    path.write_text(with_tables(page, path.read_text()))

@@ -1,0 +1,57 @@
+"""The tables that the documentation takes from the code: settings, and the facts of profiles."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from api.settings import Settings as ApiSettings
+from indexer.settings import Settings
+from schema.events import FACT_TYPES
+from schema.profile.values import FACT_FIELDS
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def with_tables(page: str, text: str) -> str:
+    """Returns the text of a page with the tables that the code declares, each between its two comments."""
+    for name, table in TABLES[page].items():
+        begin, end = f"<!-- {name} -->\n", "<!-- end -->"
+        before, rest = text.split(begin)
+        text = before + begin + table() + rest[rest.index(end) :]
+    return text
+
+
+def _settings(settings: type[Any]) -> str:
+    rows = (_setting(field.name, field.metadata["setting"]) for field in fields(settings))
+    return "| key | default | what |\n|---|---|---|\n" + "".join(rows)
+
+
+def _setting(name: str, declaration: Any) -> str:
+    default = f"`{declaration.default}`" if declaration.default is not None else ""
+    required = "" if declaration.optional or default else "required"
+    example = f" Example: `{declaration.example}`"
+    return f"| `{name.upper()}` | {default or required} | {declaration.help}{example} |\n"
+
+
+def _facts() -> str:
+    return "| fact | what happened | fields |\n|---|---|---|\n" + "".join(map(_fact, FACT_TYPES))
+
+
+def _fact(name: str) -> str:
+    summary = (inspect.getdoc(FACT_TYPES[name]) or "").partition("\n\n")[0].replace("\n", " ")
+    listed = ", ".join(
+        f"`{field.name}`{'*' if field.required else ''}" for field in FACT_FIELDS[FACT_TYPES[name]].values()
+    )
+    return f"| {name} | {summary} | {listed} |\n"
+
+
+TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "docs/reference/settings.md": {
+        "indexer settings": partial(_settings, Settings),
+        "api settings": partial(_settings, ApiSettings),
+    },
+    "docs/guides/your-own-contract.md": {"facts": _facts},
+}
