@@ -19,7 +19,7 @@ class LogFilter:
 
         Raises WrongAnswer for a log of another contract or block, a duplicate, and logs of two blocks of one height.
         """
-        ordered = sorted(logs, key=attrgetter("block_number", "log_index"))
+        ordered = sorted(logs, key=attrgetter("position"))
         before: RawLog | None = None
         for log in ordered:
             if log.address not in self.addresses:
@@ -28,7 +28,7 @@ class LogFilter:
                 if not first <= log.block_number <= last:
                     asked = f"blocks {first}..{last}"
                     raise WrongAnswer(f"Asked for logs of {asked}, the node gave one of {log.block_number}.")
-            elif log.log_index == before.log_index:
+            elif log.position == before.position:
                 raise WrongAnswer(f"The node gave log {log.log_index} of block {log.block_number} twice.")
             elif log.block_hash != before.block_hash:
                 raise WrongAnswer(f"The node gave logs of two blocks of height {log.block_number}.")

@@ -1,7 +1,7 @@
 """Headers, logs and receipts as nodes answer them, read strictly: what cannot be is never handed on."""
 
 from binascii import unhexlify
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from msgspec import Raw, Struct
@@ -90,6 +90,8 @@ class JsonTransactions(Struct, rename="camel", gc=False):
 
 
 _logs = Decoder(list[JsonLog])
+WORD = len("0x") + 64
+"""Characters of a hash or a topic."""
 
 
 def to_header(found: JsonHeader, host: Host) -> Header:
@@ -111,16 +113,44 @@ def to_log(found: JsonLog) -> RawLog:
     """Returns a log. Raises WrongAnswer."""
     if found.removed:
         raise WrongAnswer(f"The node gave a log that a reorg removed (block {to_number(found.block_number)}).")
+    topics = b"".join([to_bytes(topic, 32) for topic in found.topics])
+    return _raw_log(found, topics, to_bytes(found.transaction_hash, 32))
+
+
+def to_logs(logs: Sequence[JsonLog]) -> list[RawLog]:
+    """Returns the logs of an answer. Raises WrongAnswer."""
+    # one conversion for the topics and transaction hashes of all logs: a third of the time of one conversion each
+    words = [word for log in logs for word in (log.transaction_hash, *log.topics)]
+    text = "".join(words)
+    if any(log.removed for log in logs) or set(map(len, words)) != {WORD} or text[1::WORD] != "x" * len(words):
+        return list(map(to_log, logs))
+    try:
+        data = unhexlify(text.replace("0x", ""))
+    except ValueError:
+        data = b""
+    if len(data) != 32 * len(words):
+        return list(map(to_log, logs))
+    raw_logs = []
+    start = 0
+    for log in logs:
+        topics = start + 32
+        end = topics + 32 * len(log.topics)
+        raw_logs.append(_raw_log(log, data[topics:end], data[start:topics]))
+        start = end
+    return raw_logs
+
+
+def _raw_log(found: JsonLog, topics: bytes, transaction_hash: bytes) -> RawLog:
     block_number = _known_number(found.block_number)
     return RawLog(
         (block_number << LOG_INDEX_BITS) + _known_number(found.log_index),
         _known_address(found.address),
-        b"".join([to_bytes(topic, 32) for topic in found.topics]),
+        topics,
         to_bytes(found.data),
-        to_bytes(found.transaction_hash, 32),
+        transaction_hash,
         _known_number(found.transaction_index),
         block_number,
-        to_bytes(found.block_hash, 32),
+        _known_hash(found.block_hash),
     )
 
 
@@ -142,7 +172,7 @@ class LogReader:
                 logs = _logs.decode(found)
             except UNREADABLE as error:
                 raise WrongAnswer(f"The node gave {answer[:80]!r} where logs are due: {error}.") from None
-            self._logs, self._answer = self._check(map(to_log, logs)), answer
+            self._logs, self._answer = self._check(to_logs(logs)), answer
         return self._logs
 
 
@@ -171,6 +201,11 @@ def to_bytes(text: str, length: int | None = None) -> bytes:
 @lru_cache(1024)
 def _known_number(text: str) -> int:
     return to_number(text)
+
+
+@lru_cache(1024)
+def _known_hash(text: str) -> bytes:
+    return to_bytes(text, 32)
 
 
 @lru_cache(1024)

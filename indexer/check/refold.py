@@ -33,7 +33,7 @@ class Refolded(Struct, frozen=True):
         if not isinstance(reading, Mapped):
             return False
         named = getattr(reading.fact, "token_id", None)
-        return named == self.token_id and reading.token_contract == self.contract
+        return named == self.token_id and reading.contracts.device == self.contract
 
 
 def refold(bundle: Bundle, headers: Mapping[int, ProvenHeader]) -> Refolded:
@@ -74,11 +74,7 @@ def _located(reader: Reader, event: Event, headers: Mapping[int, ProvenHeader]) 
         min(headers[event.block_number].timestamp, LATEST_TIME),
         event.transaction_index,
         read.fact,
-        read.token_contract,
-        read.manufacturer_contract,
-        read.hardware_license_contract,
-        read.vehicle_contract,
-        read.license_contract,
+        read.contracts,
     )
 
 

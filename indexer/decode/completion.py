@@ -49,5 +49,6 @@ def _completed(located: LocatedFact, call: CompiledCall, result: bytes) -> Locat
     replace = msgspec.structs.replace
     if isinstance(located.fact, DeviceMinted):
         fact: Fact = replace(located.fact, manufacturer_id=call.value(result))
-        return replace(located, fact=fact, manufacturer_contract=call.manufacturer_contract)
+        contracts = replace(located.contracts, manufacturer=call.manufacturer_contract)
+        return replace(located, fact=fact, contracts=contracts)
     return replace(located, fact=replace(located.fact, name=call.value(result)))

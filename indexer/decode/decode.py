@@ -12,6 +12,9 @@ from schema.profile.model import Mapped, Reader, Undecodable
 from schema.tables.rows import EventLog, EventReading
 from schema.tables.values import LOG_INDEX_BITS, position
 
+UNDECODABLE = EventReading(Kind.UNDECODABLE.value)
+UNMAPPED = EventReading(Kind.UNMAPPED.value)
+
 
 class LogsOfBlock(Protocol):
     """The logs of a block, in order. `timestamp` in unix seconds."""
@@ -45,21 +48,10 @@ def decode(blocks: Iterable[LogsOfBlock], reader: Reader) -> Decoded:
             reading = reader.read(log.address, log.topics, log.data, number)
             if isinstance(reading, Mapped):
                 facts.append(
-                    LocatedFact(
-                        log.position,
-                        timestamp,
-                        log.transaction_index,
-                        reading.fact,
-                        reading.token_contract,
-                        reading.manufacturer_contract,
-                        reading.hardware_license_contract,
-                        reading.vehicle_contract,
-                        reading.license_contract,
-                    )
+                    LocatedFact(log.position, timestamp, log.transaction_index, reading.fact, reading.contracts)
                 )
             else:
-                kind = Kind.UNDECODABLE if isinstance(reading, Undecodable) else Kind.UNMAPPED
-                readings[log.position] = EventReading(kind.value)
+                readings[log.position] = UNDECODABLE if isinstance(reading, Undecodable) else UNMAPPED
     return Decoded(facts, readings)
 
 

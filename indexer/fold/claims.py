@@ -32,13 +32,13 @@ def set_beneficiary(version: DeviceVersion, beneficiary: bytes) -> None:
 def leave(changes: RowChanges, located: LocatedFact, device: int, version: DeviceVersion) -> None:
     """Remembers the burned device, for a mint of the same transaction that takes over its address."""
     if version.address is not None:
-        changes.burned[located.device_contract, version.address] = (device, located.transaction)
+        changes.burned[located.contracts.device, version.address] = (device, located.transaction)
 
 
 def succeed(changes: RowChanges, located: LocatedFact, device: int, version: DeviceVersion) -> None:
     """Links a minted device to the one whose address it takes over."""
     if version.address is None:
         return
-    burned, transaction = changes.burned.get((located.device_contract, version.address), (device, None))
+    burned, transaction = changes.burned.get((located.contracts.device, version.address), (device, None))
     if transaction == located.transaction and burned != device:
         version.predecessor_id = burned

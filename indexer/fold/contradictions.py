@@ -1,7 +1,7 @@
 """What a fact contradicts: the flags that it gets, by what was recorded of its device before it."""
 
-from collections.abc import Callable
-
+from indexer.fold.grants import expiry
+from indexer.fold.policy import Policy
 from schema.events import (
     ZERO_ADDRESS,
     DeviceAddressReset,
@@ -21,6 +21,13 @@ from schema.events import (
 from schema.tables.rows import DeviceVersion
 from schema.vocabulary import EndOfLifeProcess, EndOfLifeStatus, EventFlag, known_code
 
+# plain numbers: the members and the operators of an enumeration take longer than the rest of their line
+IN_SERVICE = EndOfLifeStatus.IN_SERVICE.value
+AFTER_END_OF_LIFE = EventFlag.AFTER_END_OF_LIFE.value
+BEFORE_MINT = EventFlag.BEFORE_MINT.value
+DUPLICATE_MINT = EventFlag.DUPLICATE_MINT.value
+WRONG_SENDER = EventFlag.WRONG_SENDER.value
+
 ENDS_WITH_SERVICE = (
     DeviceProvisioned,
     FirmwareUpdated,
@@ -33,20 +40,21 @@ ENDS_WITH_SERVICE = (
 """Activity that is not expected after the first step of the end of life."""
 
 
-def contradictions(fact: DeviceFact, before: DeviceVersion, *, ends: Callable[[], bool], mints_are_whole: bool) -> int:
-    """Returns AFTER_END_OF_LIFE, BEFORE_MINT, DUPLICATE_MINT and WRONG_SENDER as they apply.
+def contradictions(fact: DeviceFact, before: DeviceVersion, policy: Policy, contract: bytes) -> int:
+    """Returns AFTER_END_OF_LIFE, BEFORE_MINT, DUPLICATE_MINT and WRONG_SENDER as they apply to a fact.
 
-    `ends` tells whether the fact ends a grant or a pairing. `mints_are_whole`: no mint can have been missed.
+    `before` is the row of its device, `contract` the device's contract.
     """
     flags = 0
-    if _is_after_end_of_life(fact, before.end_of_life_status, ends):
-        flags |= EventFlag.AFTER_END_OF_LIFE
-    if mints_are_whole and not exists(before) and not _begins(fact):
-        flags |= EventFlag.BEFORE_MINT
+    status = before.end_of_life_status
+    if status != IN_SERVICE and _is_after_end_of_life(fact, status, policy):
+        flags |= AFTER_END_OF_LIFE
+    if not exists(before) and not _begins(fact) and policy.mints_are_whole(contract):
+        flags |= BEFORE_MINT
     if type(fact) is DeviceMinted and _is_minted(before):
-        flags |= EventFlag.DUPLICATE_MINT
+        flags |= DUPLICATE_MINT
     if type(fact) is DeviceTransferred and _is_from_another(fact, before):
-        flags |= EventFlag.WRONG_SENDER
+        flags |= WRONG_SENDER
     return flags
 
 
@@ -70,11 +78,20 @@ def _is_from_another(fact: DeviceTransferred, before: DeviceVersion) -> bool:
     return before.burn_position is not None and fact.sender != ZERO_ADDRESS
 
 
-def _is_after_end_of_life(fact: DeviceFact, status: int, ends: Callable[[], bool]) -> bool:
-    if status == EndOfLifeStatus.IN_SERVICE:
-        return False
+def _is_after_end_of_life(fact: DeviceFact, status: int, policy: Policy) -> bool:
     if status == EndOfLifeStatus.DISPOSED:
-        return not isinstance(fact, UserRevoked | DeviceAttributeSet) and not ends()
+        return not isinstance(fact, UserRevoked | DeviceAttributeSet) and not _ends(fact, policy)
     if isinstance(fact, EndOfLifeRecorded):
         return known_code(EndOfLifeProcess, fact.process) and fact.process < status
-    return isinstance(fact, ENDS_WITH_SERVICE) and not ends()
+    return isinstance(fact, ENDS_WITH_SERVICE) and not _ends(fact, policy)
+
+
+def _ends(fact: DeviceFact, policy: Policy) -> bool:
+    """Returns whether a grant or a pairing only ends the one before it."""
+    match fact:
+        case UserAuthorized():
+            return expiry(policy.grant_policies[fact.source], fact) is None
+        case DevicePaired():
+            return not fact.vehicle_id
+        case _:
+            return False

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from indexer.changes import Changes, OpenRows
 from indexer.fold import claims, devices, grants, license_tokens, licenses
-from indexer.fold.contradictions import contradictions
+from indexer.fold.contradictions import AFTER_END_OF_LIFE, contradictions
 from indexer.fold.located_fact import LocatedFact
 from indexer.fold.policy import Policy
 from indexer.fold.row_changes import RowChanges
@@ -63,8 +63,10 @@ from schema.vocabulary import (
     known_code,
 )
 
-AFTER_END_OF_LIFE = EventFlag.AFTER_END_OF_LIFE.value
-"""A plain number: the & of an enum costs more than the rest of its line."""
+TIME_IN_FUTURE = EventFlag.TIME_IN_FUTURE.value
+UNKNOWN_CODE = EventFlag.UNKNOWN_CODE.value
+KINDS = {fact_type: kind.value for fact_type, kind in KIND_OF.items()}
+SUCCEEDED = FirmwareUpdateResult.SUCCEEDED.value
 
 
 def fold(open_rows: OpenRows, facts: Sequence[LocatedFact], policy: Policy) -> Changes:
@@ -110,16 +112,16 @@ def _apply(changes: RowChanges, policy: Policy, located: LocatedFact) -> EventRe
 def _read(fact: Fact, block_time: int) -> EventReading:
     """Returns what can be told from the fact alone."""
     _, biz_step, disposition = fact.epcis
-    reading = EventReading(KIND_OF[type(fact)], biz_step=biz_step, disposition=disposition)
+    reading = EventReading(KINDS[type(fact)], biz_step=biz_step, disposition=disposition)
     happened_at = fact.event_time
     if happened_at is not None:
         reading.event_time = saturate(happened_at)
         if happened_at > block_time:
-            reading.flags |= EventFlag.TIME_IN_FUTURE
+            reading.flags |= TIME_IN_FUTURE
     for field, codes in CODE_FIELDS[type(fact)].items():
         number = getattr(fact, field)
         if number is not None and not known_code(codes, number):
-            reading.flags |= EventFlag.UNKNOWN_CODE
+            reading.flags |= UNKNOWN_CODE
     return reading
 
 
@@ -130,12 +132,7 @@ def _apply_to_device(
     changes: RowChanges, policy: Policy, located: LocatedFact, fact: DeviceFact, reading: EventReading
 ) -> None:
     reading.device_id = device = changes.device(located, fact.token_id)
-    flags = contradictions(
-        fact,
-        changes.device_version.open[device],
-        ends=lambda: _ends(policy, fact),
-        mints_are_whole=policy.mints_are_whole(located.device_contract),
-    )
+    flags = contradictions(fact, changes.device_version.open[device], policy, located.contracts.device)
     activity = changes.device_activity.change(device, located.position)
     activity.updated_at = located.block_time
     if flags & AFTER_END_OF_LIFE:
@@ -155,7 +152,7 @@ def _apply_to_device(
             happened_at = located.block_time if fact.provisioned_at is None else fact.provisioned_at
             devices.provision(changes.device_version.change(device, located.position), happened_at)
         case DeviceClaimed():
-            provisions = policy.claims_provision(located.device_contract)
+            provisions = policy.claims_provision(located.contracts.device)
             claims.claim(
                 changes.device_version.change(device, located.position), located.block_time, provisions=provisions
             )
@@ -184,18 +181,8 @@ def _apply_to_device(
             pass  # the transfer to zero, which comes with it, burns
         case _:
             assert_never(fact)
-    reading.flags |= flags
-
-
-def _ends(policy: Policy, fact: DeviceFact) -> bool:
-    """Tells whether a grant or a pairing is one in form only: it ends the one before."""
-    match fact:
-        case UserAuthorized():
-            return grants.expiry(policy.grant_policies[fact.source], fact) is None
-        case DevicePaired():
-            return not fact.vehicle_id
-        case _:
-            return False
+    if flags:
+        reading.flags |= flags
 
 
 def _named_vehicle(changes: RowChanges, located: LocatedFact, fact: DevicePaired | DeviceUnpaired) -> int | None:
@@ -237,12 +224,12 @@ def _judge_licenses(
     maker = None
     if fact.manufacturer_id is not None:
         maker = version.manufacturer_id = changes.manufacturer(located, fact.manufacturer_id)
-        whole = policy.manufacturer_licenses_are_whole(located.manufacturer_contract)
+        whole = policy.manufacturer_licenses_are_whole(located.contracts.manufacturer)
         license = changes.manufacturer_version.open[maker]
         status = licenses.status_of(license, located.block_time, history_is_whole=whole)
     if fact.hardware_license_id is not None:
         version.hardware_license_id = changes.hardware_license(located, fact.hardware_license_id)
-        whole = policy.hardware_licenses_are_whole(located.hardware_license_contract)
+        whole = policy.hardware_licenses_are_whole(located.contracts.hardware_license)
         held = changes.hardware_license_version.open[version.hardware_license_id]
         hardware_status = licenses.status_of(held, located.block_time, history_is_whole=whole)
         verdict = licenses.hardware_verdict(hardware_status, held.manufacturer_id, maker)
@@ -326,7 +313,7 @@ def _update_firmware(
             _int64(fact.applied_at),
         ),
     )
-    if fact.result is None or fact.result == FirmwareUpdateResult.SUCCEEDED:
+    if fact.result is None or fact.result == SUCCEEDED:
         devices.set_firmware(activity, fact.to_version)
         activity.firmware_image_hash = fact.image_hash
         activity.firmware_updated_at = located.block_time

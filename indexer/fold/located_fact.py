@@ -1,12 +1,14 @@
 """A fact with its place in the chain, and what the facts of a batch name."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from msgspec import Struct
 
 from indexer.changes import Names, TokenKey
-from schema.events import AboutDevice, Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred
-from schema.tables.kinds import IDENTITIES
+from schema.events import Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred
+from schema.profile.model import Contracts
+from schema.tables.kinds import IDENTITIES, IDENTITY_OF_ID
 from schema.tables.values import block_of
 
 
@@ -17,11 +19,7 @@ class LocatedFact(Struct, frozen=True, gc=False):
     block_time: int
     transaction_index: int
     fact: Fact
-    device_contract: bytes
-    manufacturer_contract: bytes
-    hardware_license_contract: bytes
-    vehicle_contract: bytes
-    license_contract: bytes
+    contracts: Contracts
 
     @property
     def transaction(self) -> tuple[int, int]:
@@ -35,18 +33,18 @@ def named_by(facts: Sequence[LocatedFact]) -> Names:
     accounts: set[bytes] = set()
     for located in facts:
         fact = located.fact
-        if isinstance(fact, AboutDevice):
-            tokens["device"].add((located.device_contract, fact.token_id))
-        elif isinstance(fact, LicenseMinted):
+        for identity, field in _id_fields(type(fact)):
+            id = getattr(fact, field)
+            if id is not None and (id or identity != "vehicle"):  # vehicle 0 stands for none
+                tokens[identity].add((getattr(located.contracts, identity), id))
+        if isinstance(fact, LicenseMinted):
             accounts.add(fact.account)
         elif isinstance(fact, LicenseTransferred | ManufacturerTransferred):
             accounts |= {fact.sender, fact.recipient}
-        if (manufacturer_id := getattr(fact, "manufacturer_id", None)) is not None:
-            tokens["manufacturer"].add((located.manufacturer_contract, manufacturer_id))
-        if (license_id := getattr(fact, "hardware_license_id", None)) is not None:
-            tokens["hardware_license"].add((located.hardware_license_contract, license_id))
-        if vehicle_id := getattr(fact, "vehicle_id", None):
-            tokens["vehicle"].add((located.vehicle_contract, vehicle_id))
-        if (token_license_id := getattr(fact, "license_id", None)) is not None:
-            tokens["license"].add((located.license_contract, token_license_id))
     return Names(tokens, accounts)
+
+
+@cache
+def _id_fields(fact_type: type[Fact]) -> list[tuple[str, str]]:
+    """Returns the fields of a fact that hold ids, each after the table of the identity."""
+    return [(identity, field) for field, identity in IDENTITY_OF_ID.items() if field in fact_type.__struct_fields__]

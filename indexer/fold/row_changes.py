@@ -50,7 +50,7 @@ class RowChanges:
     # Each returns the id of a thing; one that no log has named before begins here
 
     def device(self, located: LocatedFact, token_id: int) -> int:
-        key = (located.device_contract, token_id)
+        key = (located.contracts.device, token_id)
         device = self.ids["device"].get(key)
         if device is None:
             device = self._begin("device", key, located)
@@ -59,17 +59,17 @@ class RowChanges:
         return device
 
     def manufacturer(self, located: LocatedFact, manufacturer_id: int) -> int:
-        return self._identify("manufacturer", (located.manufacturer_contract, manufacturer_id), located)
+        return self._identify("manufacturer", (located.contracts.manufacturer, manufacturer_id), located)
 
     def hardware_license(self, located: LocatedFact, hardware_license_id: int) -> int:
-        return self._identify("hardware_license", (located.hardware_license_contract, hardware_license_id), located)
+        return self._identify("hardware_license", (located.contracts.hardware_license, hardware_license_id), located)
 
     def vehicle(self, located: LocatedFact, vehicle_id: int) -> int:
-        return self._identify("vehicle", (located.vehicle_contract, vehicle_id), located)
+        return self._identify("vehicle", (located.contracts.vehicle, vehicle_id), located)
 
     def license(self, located: LocatedFact, license_id: int) -> int:
         """Returns the id of a license that is an NFT."""
-        return self._identify("license", (located.license_contract, license_id), located)
+        return self._identify("license", (located.contracts.license, license_id), located)
 
     def _identify(self, identity: str, key: TokenKey, located: LocatedFact) -> int:
         id = self.ids[identity].get(key)

@@ -25,10 +25,8 @@ def watch_set_digest(chain_id: int, contracts: Iterable[tuple[bytes, int]]) -> b
 
 def block_digest(previous: bytes, block_hash: bytes, logs: Sequence[CommittedLog]) -> bytes:
     """Returns the digest after a block with logs; `previous` is the digest before it."""
-    return keccak256(previous + block_hash + keccak256(b"".join(map(_committed, logs))))
-
-
-def _committed(log: CommittedLog) -> bytes:
-    """Returns address, topics and data with the lengths that keep them apart: 20 bytes, 1 + 32n, 8 + m."""
-    count, length = len(log.topics) // 32, len(log.data)
-    return log.address + count.to_bytes(1, "big") + log.topics + length.to_bytes(8, "big") + log.data
+    parts: list[bytes] = []
+    for log in logs:  # address, topics and data with the lengths that keep them apart: 20 bytes, 1 + 32n, 8 + m
+        count, length = len(log.topics) // 32, len(log.data)
+        parts += (log.address, count.to_bytes(1, "big"), log.topics, length.to_bytes(8, "big"), log.data)
+    return keccak256(previous + block_hash + keccak256(b"".join(parts)))

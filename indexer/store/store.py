@@ -52,6 +52,7 @@ LOG_COLUMNS = EventLog.__struct_fields__
 READING_COLUMNS = EventReading.__struct_fields__
 
 _log_values = attrgetter(*LOG_COLUMNS)
+_kind = attrgetter("kind")
 
 
 class Written(Struct, frozen=True):
@@ -128,7 +129,7 @@ class Store:
             resolve_disagreements(connection, self.chain_id)
         cache.note(batch.last.hash, changes.open_rows)
         self.open_row_cache = cache
-        self.timings.stored(reading.kind for reading in readings.values())
+        self.timings.kinds.update(map(_kind, readings.values()))
         return Written(len(batch.blocks), len(readings), len(changes.readings))
 
     def note_heads(self, before: Checkpoint, heads: Heads) -> None:

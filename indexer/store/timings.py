@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -48,10 +48,6 @@ class Timings:
         finally:
             self.stage_cpu[name] += time.thread_time() - cpu
             self.stage_wall[name] += time.perf_counter() - wall
-
-    def stored(self, kinds: Iterable[int]) -> None:
-        """Counts logs that were stored, by their kinds."""
-        self.kinds.update(kinds)
 
     def by_kind(self) -> list[tuple[str, int]]:
         """Returns the names of the kinds that were stored, with their counts."""

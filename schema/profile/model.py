@@ -60,12 +60,22 @@ from typing import Any
 from schema.events import Address, UserAuthorized, UserRevoked
 from schema.profile.calls import Call, check_calls, compile_calls, parse_calls
 from schema.profile.errors import Place, ProfileError, suggestion, toml
-from schema.profile.reader import UNMAPPED, DecodedLog, Mapped, Reader, Undecodable, Unmapped, check_addresses
+from schema.profile.reader import (
+    UNMAPPED,
+    Contracts,
+    DecodedLog,
+    Mapped,
+    Reader,
+    Undecodable,
+    Unmapped,
+    check_addresses,
+)
 from schema.profile.rules import ROLE, Constant, Rule, check_rules, parse_rule
 from schema.profile.values import address
 
 __all__ = [
     "UNMAPPED",
+    "Contracts",
     "DecodedLog",
     "GrantPolicy",
     "KnownContract",

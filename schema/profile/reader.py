@@ -14,15 +14,21 @@ from schema.profile.rules import SUBJECT_OF_ID, Binding, Constant, FromArgument,
 from schema.profile.values import FACT_FIELDS, Holds
 
 
+class Contracts(Struct, frozen=True, gc=False):
+    """The contracts whose ids a fact contains, each the emitter of the log or one that the rule names."""
+
+    device: Address
+    manufacturer: Address
+    hardware_license: Address
+    vehicle: Address
+    license: Address
+
+
 class Mapped(Struct, frozen=True, gc=False):
-    """A log that is a fact, with the contracts whose ids the fact contains: the emitter, or those the rule names."""
+    """A log that is a fact, with the contracts whose ids the fact contains."""
 
     fact: Fact
-    token_contract: Address
-    manufacturer_contract: Address
-    hardware_license_contract: Address
-    vehicle_contract: Address
-    license_contract: Address
+    contracts: Contracts
 
 
 class Unmapped(Struct, frozen=True, gc=False):
@@ -43,12 +49,13 @@ Addresses = Mapping[str, Sequence[Address]]
 
 
 class CompiledRule(Struct, frozen=True, gc=False):
-    """A rule for one address. `read(address, topics, data)` returns None if the rule's `where` does not hold."""
+    """A rule for one address. `read(topics, data)` returns None if the rule's `where` does not hold."""
 
     rule: Rule
     first_block: int
     last_block: int
-    read: Callable[[bytes, bytes, bytes], Mapped | None]
+    read: Callable[[bytes, bytes], Fact | None]
+    contracts: Contracts
 
 
 class Reader:
@@ -72,8 +79,9 @@ class Reader:
             read = _compile_rule(rule, addresses)
             if read is None:
                 continue
-            compiled = CompiledRule(rule, rule.first_block, rule.last_block, read)
             for emitter in addresses.get(rule.contract, ()):
+                contracts = Contracts(*(_contract(rule, field, emitter, addresses) for field in SUBJECT_OF_ID))
+                compiled = CompiledRule(rule, rule.first_block, rule.last_block, read, contracts)
                 rules_of_shape[emitter, rule.event.topic0, WORD * rule.event.topic_count].append(compiled)
                 rules_of_event[emitter, rule.event.topic0].append(compiled)
                 emitters[rule.fact_type, _subject(rule, emitter, addresses)].add(emitter)
@@ -88,11 +96,11 @@ class Reader:
         for rule in self._rules_of_shape.get((address, topics[:WORD], len(topics)), ()):
             if rule.first_block <= block_number <= rule.last_block:
                 try:
-                    mapped = rule.read(address, topics, data)
+                    fact = rule.read(topics, data)
                 except DecodeError as error:
                     return Undecodable(f"{rule.rule.event.name}: {error}", rule.rule.fact_type)
-                if mapped is not None:
-                    return mapped
+                if fact is not None:
+                    return Mapped(fact, rule.contracts)
         return self._unmatched(address, topics, block_number)
 
     def emitters_of(self, fact_type: type[Fact], contract: bytes) -> frozenset[Address]:
@@ -162,24 +170,22 @@ def check_addresses(
     return distinct
 
 
-def _compile_rule(rule: Rule, addresses: Addresses) -> Callable[[bytes, bytes, bytes], Mapped | None] | None:
+def _compile_rule(rule: Rule, addresses: Addresses) -> Callable[[bytes, bytes], Fact | None] | None:
     """Generates the decoder of a rule. Returns None if the rule needs a contract that is not watched."""
     unwatched = {field for field, role in rule.subjects.items() if not addresses.get(role)}
     if any(FACT_FIELDS[rule.fact_type][field].required for field in unwatched):
         return None
     if any(isinstance(value, RoleAddress) and not addresses.get(value.role) for value in rule.where.values()):
         return None
-    names: dict[str, object] = {"Mapped": Mapped, "Fact": rule.fact_type, "natural": _natural}
+    names: dict[str, object] = {"Fact": rule.fact_type, "natural": _natural}
     # an optional id of a contract that is not watched stays unknown
     arguments = ", ".join(
         f"{field}={_expression(rule, field, binding, names)}"
         for field, binding in rule.fields.items()
         if field not in unwatched
     )
-    subjects = ", ".join(_contract_expression(rule, field, addresses, names) for field in SUBJECT_OF_ID)
     guards = {index: _guard(index, value, addresses, names) for index, value in rule.where.items()}
-    result = f"Mapped(Fact({arguments}), {subjects})"
-    return compile_expression(rule.event, result, ("address", "topics", "data"), names, guards)
+    return compile_expression(rule.event, f"Fact({arguments})", ("topics", "data"), names, guards)
 
 
 def _expression(rule: Rule, field: str, binding: Binding, names: dict[str, object]) -> str:
@@ -213,12 +219,10 @@ def _natural(number: int, name: str) -> int:
     return number
 
 
-def _contract_expression(rule: Rule, field: str, addresses: Addresses, names: dict[str, object]) -> str:
+def _contract(rule: Rule, field: str, emitter: Address, addresses: Addresses) -> Address:
+    """Returns the contract whose id a field contains."""
     role = rule.subjects.get(field, rule.contract)
-    if role == rule.contract or not addresses.get(role):
-        return "address"
-    names[f"contract_{field}"] = addresses[role][0]
-    return f"contract_{field}"
+    return emitter if role == rule.contract or not addresses.get(role) else addresses[role][0]
 
 
 def _guard(index: int, value: object, addresses: Addresses, names: dict[str, object]) -> str:

@@ -75,6 +75,15 @@ IDENTITIES: dict[str, type[Struct]] = dict.fromkeys(
     ("device", "manufacturer", "hardware_license", "vehicle", "license"), rows.Identity
 )
 
+IDENTITY_OF_ID = {
+    "token_id": "device",
+    "manufacturer_id": "manufacturer",
+    "hardware_license_id": "hardware_license",
+    "vehicle_id": "vehicle",
+    "license_id": "license",
+}
+"""The fields of facts that hold the number of an identity in its contract."""
+
 DERIVED = (*SPANS, *LIFECYCLE, *IDENTITIES)
 """The tables that a rebuild rewrites."""
 

@@ -22,8 +22,8 @@ from indexer.store.lease import Lease
 from indexer.store.open_rows import load_open_rows
 from indexer.store.watch_set import WatchedContract, digest_of, register
 from indexer.sync.interpretation import interpret
-from schema.events import Fact
-from schema.profile.model import load_profile
+from schema.events import Address, Fact
+from schema.profile.model import Contracts, load_profile
 from schema.profile.rules import Constant, FromArgument, Rule
 from schema.tables import tables
 from schema.tables.columns import Uint256
@@ -100,9 +100,9 @@ def _abi(rules: Sequence[Rule]) -> list[dict[str, Any]]:
 def _located(log: Any, header: Header, rule: Rule, event: Any) -> LocatedFact:
     arguments = event.process_log(log)["args"]
     fact: Fact = rule.fact_type(**{field: _value(rule, binding, arguments) for field, binding in rule.fields.items()})
-    contract = bytes.fromhex(CONTRACT)
+    contract = Address(bytes.fromhex(CONTRACT))
     place = position(log["blockNumber"], log["logIndex"])
-    return LocatedFact(place, header.timestamp, log["transactionIndex"], fact, *[contract] * 5)
+    return LocatedFact(place, header.timestamp, log["transactionIndex"], fact, Contracts(*[contract] * 5))
 
 
 def _value(rule: Rule, binding: object, arguments: Mapping[str, Any]) -> Any:

@@ -31,7 +31,7 @@ async def manufacturer_of(event: LifecycleEvent, info: Info) -> "Manufacturer":
 
     if event.row.manufacturer_id is not None:
         return await load_manufacturer(info.context, event.pin, event.row.manufacturer_id)
-    token = _token(event, "manufacturer_id", "manufacturer_contract")
+    token = _token(event, "manufacturer_id", "manufacturer")
     id = await _id(event, info.context.loaders.manufacturer_id, token)
     if id is not None:
         return await load_manufacturer(info.context, event.pin, id)
@@ -44,7 +44,7 @@ async def hardware_license_of(event: LifecycleEvent, info: Info) -> "HardwareLic
 
     if event.row.hardware_license_id is not None:
         return await load_hardware_license(info.context, event.pin, event.row.hardware_license_id)
-    token = _token(event, "hardware_license_id", "hardware_license_contract")
+    token = _token(event, "hardware_license_id", "hardware_license")
     id = await _id(event, info.context.loaders.hardware_license_id, token)
     if id is not None:
         return await load_hardware_license(info.context, event.pin, id)
@@ -57,7 +57,7 @@ async def vehicle_of(event: LifecycleEvent, info: Info) -> "Vehicle":
 
     if event.row.vehicle_id is not None:
         return await load_vehicle(info.context, event.pin, event.row.vehicle_id)
-    token = _token(event, "vehicle_id", "vehicle_contract")
+    token = _token(event, "vehicle_id", "vehicle")
     id = await _id(event, info.context.loaders.vehicle_id, token)
     if id is not None:
         return await load_vehicle(info.context, event.pin, id)
@@ -75,10 +75,10 @@ def names(event: LifecycleEvent, field: str) -> bool:
 NO_VEHICLE = ("vehicle_id", 0)
 
 
-def _token(event: LifecycleEvent, number: str, contract: str) -> Token:
+def _token(event: LifecycleEvent, number: str, identity: str) -> Token:
     if not event.row.orphaned or not isinstance(event.reading, Mapped):
         raise LookupError(f"an event has no {number}: rebuild the database (certindex rebuild)")
-    return event.row.chain_id, getattr(event.reading, contract), getattr(event.reading.fact, number)
+    return event.row.chain_id, getattr(event.reading.contracts, identity), getattr(event.reading.fact, number)
 
 
 async def _id(event: LifecycleEvent, ids: Loader[Token, int | None], token: Token) -> int | None:

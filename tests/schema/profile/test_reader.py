@@ -23,6 +23,7 @@ from schema.events import (
     UserAuthorized,
 )
 from schema.profile.model import (
+    Contracts,
     DecodedLog,
     Mapped,
     ProfileError,
@@ -80,7 +81,7 @@ def test_a_mint_of_the_reference_contract_is_read_with_all_it_says() -> None:
             manufactured_at=Seconds(2**64 - 1),
             firmware_version="",
         ),
-        *[CERTIFICATE] * 5,
+        Contracts(*[CERTIFICATE] * 5),
     )
 
 
@@ -153,14 +154,10 @@ def test_other_names_orders_and_contracts_are_read_by_a_profile_alone() -> None:
             manufactured_at=Seconds(1_700_000_000),
             firmware_version="0.0.1",
         ),
-        token_contract=TAG,
-        manufacturer_contract=ROLL,
-        hardware_license_contract=REGISTRY,
-        vehicle_contract=REGISTRY,
-        license_contract=REGISTRY,
+        Contracts(device=TAG, manufacturer=ROLL, hardware_license=REGISTRY, vehicle=REGISTRY, license=REGISTRY),
     )
     moved = read(PALLET, TAG, "Moved(uint128 indexed tag, address to, address from)", 5, ALICE, BOB)
-    assert moved == Mapped(DeviceTransferred(token_id=5, sender=BOB, recipient=ALICE), *[TAG] * 5)
+    assert moved == Mapped(DeviceTransferred(token_id=5, sender=BOB, recipient=ALICE), Contracts(*[TAG] * 5))
     listed = read(PALLET, ROLL, "Listed(string title, uint32 maker)", "Acme", 8)
     assert fact_of(listed) == ManufacturerLicensed(manufacturer_id=8, name="Acme")
 
@@ -169,7 +166,7 @@ def test_every_address_of_a_role_is_read_by_its_rules() -> None:
     for registry in (REGISTRY, REGISTRY_2):
         reading = read(PALLET, registry, BORN, "U-1", b"L" * 16, 5, 8, ALICE, 1)
         assert isinstance(reading, Mapped)
-        assert reading.token_contract == TAG
+        assert reading.contracts.device == TAG
 
 
 def test_two_shapes_of_one_event_are_told_apart_by_their_topics_and_blocks() -> None:

@@ -273,11 +273,11 @@ def test_every_shape_is_read_as_its_fact(role: str, signature: str, values: tupl
     assert isinstance(reading, Mapped)
     assert reading.fact == fact
     if hasattr(fact, "token_id"):
-        assert reading.token_contract == DEVICES
+        assert reading.contracts.device == DEVICES
     if hasattr(fact, "manufacturer_id"):
-        assert reading.manufacturer_contract == ADDRESS_OF["manufacturer"] or fact.manufacturer_id is None
+        assert reading.contracts.manufacturer == ADDRESS_OF["manufacturer"] or fact.manufacturer_id is None
     if hasattr(fact, "vehicle_id"):
-        assert reading.vehicle_contract == VEHICLES
+        assert reading.contracts.vehicle == VEHICLES
 
 
 def test_the_vectors_cover_every_rule() -> None:

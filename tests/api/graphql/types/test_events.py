@@ -10,7 +10,7 @@ from api.queries.sql.as_of import Pin
 from api.settings import Settings
 from schema.events import Address
 from schema.events import EndOfLifeRecorded as Fact
-from schema.profile.model import Mapped
+from schema.profile.model import Contracts, Mapped
 from schema.tables.values import INT64_MAX
 from tests.support.api.server import CLIENT, serving
 from tests.support.databases import NewDatabase
@@ -347,7 +347,7 @@ def test_every_event_names_its_place_in_the_chain(new_database: NewDatabase) -> 
 def test_a_code_that_graphql_cannot_count_is_told_as_the_largest(number: int) -> None:
     contract = Address(bytes(20))
     row = RecordedEvent(1, 1, contract, b"", b"", HASH, 0, 12, None, None, None, None, 0, HASH, 0, 0)
-    reading = Mapped(Fact(token_id=1, process=number, sanitization=number), *[contract] * 5)
+    reading = Mapped(Fact(token_id=1, process=number, sanitization=number), Contracts(*[contract] * 5))
     event = to_event(row, reading, Pin(1, 1, 0, None))
     assert isinstance(event, EndOfLifeRecorded)
     assert (event.process_code, event.sanitization_code) == (2**31 - 1, 2**31 - 1)
