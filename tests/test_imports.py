@@ -88,6 +88,14 @@ def test_a_library_is_imported_only_where_it_belongs(library: str) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("package", PRODUCT)
+def test_a_test_lies_where_what_it_tests_lies(package: str) -> None:
+    folders = {
+        path.parent.relative_to(REPOSITORY / "tests") for path in (REPOSITORY / "tests" / package).rglob("test_*.py")
+    }
+    assert [str(place) for place in folders if not (REPOSITORY / place).is_dir()] == []
+
+
 def test_no_test_imports_another_test() -> None:
     """What tests share is in tests/support, or a fixture of a conftest.py."""
     wrong = [

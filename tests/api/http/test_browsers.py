@@ -223,3 +223,23 @@ async def test_a_database_that_is_none_is_told_as_not_ready_over_everything(tmp_
     for told in (answer.text, stream.text, str(messages)):
         assert "SELECT" not in told
         assert "not a database" not in told
+
+
+TYPENAME = {"query": "{ __typename }"}
+
+
+def test_a_client_that_has_the_answer_is_told_so(sqlite_url: str) -> None:
+    with serving(Settings(database_url=sqlite_url)) as url:
+        first = CLIENT.get(f"{url}/graphql", params=TYPENAME)
+        again = CLIENT.get(
+            f"{url}/graphql", params=TYPENAME, headers={"If-None-Match": f'"x", {first.headers["etag"]}'}
+        )
+        other = CLIENT.get(
+            f"{url}/graphql", params={"query": "{ a: __typename }"}, headers={"If-None-Match": first.headers["etag"]}
+        )
+        wrong = CLIENT.get(f"{url}/graphql", params={"query": "{ nothing }"})
+    assert (first.status_code, again.status_code, other.status_code) == (200, 304, 200)
+    assert again.content == b""
+    assert again.headers["etag"] == first.headers["etag"] != other.headers["etag"]
+    assert "accept" in again.headers["vary"].lower()
+    assert "etag" not in wrong.headers

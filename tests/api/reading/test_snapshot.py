@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from threading import Event
@@ -137,3 +138,13 @@ async def test_a_statement_whose_connection_is_lost_meanwhile_fails_as_one_of_th
     async with open_snapshot(engine) as snapshot:
         assert await snapshot.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1
     engine.dispose()
+
+
+async def test_a_request_that_is_given_up_ends_its_sql(reading_engine: Engine) -> None:
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2), open_snapshot(reading_engine) as snapshot:
+            await snapshot.read(run_for_ever)
+    assert time.monotonic() - began < 60
+    async with open_snapshot(reading_engine) as snapshot:
+        assert await snapshot.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1
