@@ -1,1 +1,1 @@
-"""What nodes say, checked before anyone believes it: headers, logs, heads."""
+"""Headers, logs and heads from providers, checked before they are used."""

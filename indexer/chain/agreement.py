@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Raw
 
 from indexer.chain.checked_calls import TRIES, CheckedCalls
-from indexer.chain.disagreement import Disagreement, HostLogs, difference, disagreement, in_words
+from indexer.chain.disagreement import Disagreement, HostLogs, difference, difference_text, disagreement
 from indexer.chain.wire import LogReader, RawLog, WrongAnswer
 from indexer.errors import TryAgain
 from indexer.rpc.providers import Answered
@@ -40,7 +40,7 @@ class Agreement:
             if other is None:
                 return agreed
             one, two = (HostLogs(answer.host.site, answer.result) for answer in (first, other))
-            wrong = WrongAnswer(in_words(query, one, two))
+            wrong = WrongAnswer(difference_text(query, one, two))
             if "fromBlock" in query and one.host != two.host:
                 self.disagreements.append(disagreement(one, two))
             await self._settle(difference(one, two)[0], agreed, wrong)

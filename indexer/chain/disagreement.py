@@ -1,4 +1,4 @@
-"""What two hosts said differently of the same blocks: both answers, cut to the blocks on which they differ."""
+"""Disagreements: two hosts returned different logs of the same blocks; both lists, cut to the blocks that differ."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -11,11 +11,11 @@ from schema.abi.keccak import keccak256
 from schema.tables.values import INT64_MAX
 
 MOST_LOGS = 1_000
-"""Logs that are kept of one answer; those of the first block that differs are kept whole in any case."""
+"""The most logs that are kept of one host. The first block that differs is always kept whole."""
 
 
 class HostLogs(msgspec.Struct, frozen=True):
-    """The logs that a host (and port) gave, in order."""
+    """The logs that a host (and port) returned, in order."""
 
     host: str
     logs: Sequence[RawLog]
@@ -24,12 +24,12 @@ class HostLogs(msgspec.Struct, frozen=True):
         return HostLogs(self.host, [log for log in self.logs if first <= log.block_number <= last])
 
     def to_json(self) -> bytes:
-        """Returns the logs as a node words them."""
-        return msgspec.json.encode(list(map(_log, self.logs)))
+        """Returns the logs in the JSON of eth_getLogs."""
+        return msgspec.json.encode(list(map(_json_log, self.logs)))
 
 
 class Disagreement(msgspec.Struct, frozen=True):
-    """Two different answers about the blocks first to last, both included; in the first of them they differ."""
+    """Two different lists of logs of the blocks first to last, both included; they differ in the first block."""
 
     first: int
     last: int
@@ -38,12 +38,12 @@ class Disagreement(msgspec.Struct, frozen=True):
 
 
 def disagreement(one: HostLogs, other: HostLogs) -> Disagreement:
-    """Returns the difference between two answers to one question: from the first block that differs to the last.
+    """Returns the disagreement between two answers to one query: from the first block that differs to the last one.
 
-    Ends earlier where that would be more than MOST_LOGS logs of a host.
+    If that would be more than MOST_LOGS logs of a host, it ends earlier.
     """
     one, other = sorted((one, other), key=lambda answer: answer.host)
-    differing = [number for number, (told, retold) in sorted(_by_block(one, other).items()) if told != retold]
+    differing = [number for number, (first, second) in sorted(_by_block(one, other).items()) if first != second]
     first = differing[0]
     end = max(first, min(_end(answer, first) for answer in (one, other)))
     last = max(number for number in differing if number <= end)
@@ -51,34 +51,34 @@ def disagreement(one: HostLogs, other: HostLogs) -> Disagreement:
 
 
 def difference(one: HostLogs, other: HostLogs) -> tuple[int, int]:
-    """Returns block and index of the first log that is not the same in both answers."""
-    told, retold = ({(log.block_number, log.log_index): log for log in answer.logs} for answer in (one, other))
-    return min(place for place in told.keys() | retold.keys() if told.get(place) != retold.get(place))
+    """Returns block and index of the first log that differs."""
+    first, second = ({(log.block_number, log.log_index): log for log in answer.logs} for answer in (one, other))
+    return min(place for place in first.keys() | second.keys() if first.get(place) != second.get(place))
 
 
-def in_words(query: dict[str, Any], one: HostLogs, other: HostLogs) -> str:
-    """Returns the words for two answers to one question that differ."""
+def difference_text(query: dict[str, Any], one: HostLogs, other: HostLogs) -> str:
+    """Returns the message for two answers to one query that differ."""
     block, index = difference(one, other)
     where = query.get("blockHash") or f"{int(query['fromBlock'], 16)}..{int(query['toBlock'], 16)}"
     return (
-        f"Two answers differ on the logs of blocks {where}: {len(one.logs)} logs from {one.host} against "
+        f"Two answers differ on the logs of blocks {where}: {len(one.logs)} logs from {one.host} and "
         f"{len(other.logs)} from {other.host}; the first difference is log {index} of block {block}. "
         "Nothing was stored."
     )
 
 
 def digest(logs: bytes) -> bytes:
-    """Returns what an answer is compared by: keccak-256 of its JSON."""
+    """Returns the keccak-256 of the logs as JSON, by which disagreements are compared."""
     return keccak256(logs)
 
 
 def _by_block(one: HostLogs, other: HostLogs) -> dict[int, tuple[list[RawLog], list[RawLog]]]:
-    told, retold = ({number: list(found) for number, found in groupby(answer.logs, _number)} for answer in (one, other))
-    return {number: (told.get(number, []), retold.get(number, [])) for number in told.keys() | retold.keys()}
+    first, second = ({number: list(logs) for number, logs in groupby(answer.logs, _number)} for answer in (one, other))
+    return {number: (first.get(number, []), second.get(number, [])) for number in first.keys() | second.keys()}
 
 
 def _end(answer: HostLogs, first: int) -> int:
-    """Returns the last block up to which an answer is kept."""
+    """Returns the last block up to which the logs are kept."""
     beyond = [log.block_number for log in answer.logs if log.block_number >= first][MOST_LOGS:]
     return beyond[0] - 1 if beyond else INT64_MAX
 
@@ -87,7 +87,7 @@ def _number(log: RawLog) -> int:
     return log.block_number
 
 
-def _log(log: RawLog) -> dict[str, Any]:
+def _json_log(log: RawLog) -> dict[str, Any]:
     topics = [log.topics[start : start + 32] for start in range(0, len(log.topics), 32)]
     return {
         "address": _hex(log.address),

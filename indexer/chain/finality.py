@@ -1,23 +1,23 @@
-"""What is known of networks: when a block is final where the chain itself does not say so.
+"""Finality depths: how many blocks below the head a block counts as final on each network.
 
-Only for nodes that know no `finalized` tag, and cautious for that: each number is our choice, at or above what the
-named source says. FINALITY_DEPTH sets another. Networks whose blocks are said to be final at once have the default.
+They apply only to nodes that do not know the `finalized` tag. Each number is cautious: at or above what the named
+source says. FINALITY_DEPTH overrides it. Networks whose blocks are final at once have the default.
 """
 
 DEFAULT_DEPTH = 64
 
 ETHEREUM = 96
-"""Three epochs of 32 slots (consensus-specs, presets/mainnet): late in an epoch, what is final is nearly that old."""
+"""Three epochs of 32 slots (consensus-specs, presets/mainnet): late in an epoch, the final block is nearly that old."""
 
 GNOSIS = 48
 """Three epochs of 16 slots (docs.gnosischain.com/about/networks/mainnet)."""
 
 POLYGON = 512
-"""A checkpoint on Ethereum, about so many blocks (PIP-11); milestones, which are quicker, are what the tag follows."""
+"""About one checkpoint on Ethereum (PIP-11). The tag follows milestones, which are quicker."""
 
 BNB = 240
 """Without fast finality a majority of 21 validators, each with turns of 8 blocks (docs.bnbchain.org, "Finality API"):
-fifteen of them take 120 blocks. Doubled, since turns have grown before."""
+fifteen of them take 120 blocks. Doubled, since turns have become longer before."""
 
 ETHEREUM_CLASSIC = 10_000
 """Proof of work: 3,693 blocks were reorganized on 1 August 2020 (bitquery.io, "Ethereum Classic 51% Chain Attack")."""
@@ -44,9 +44,9 @@ FINALITY_DEPTHS: dict[int, int] = {
     11155111: ETHEREUM,  # Sepolia
     11155420: ROLLUP_SECONDS // 2,  # OP Sepolia
 }
-"""Blocks below the head by chain id."""
+"""Blocks below the head, by chain id."""
 
 
 def finality_depth(chain_id: int) -> int:
-    """Returns how many blocks below the head count as final on a network, where its nodes know no such tag."""
+    """Returns how many blocks below the head a block counts as final on a network without the `finalized` tag."""
     return FINALITY_DEPTHS.get(chain_id, DEFAULT_DEPTH)

@@ -65,7 +65,7 @@ class Headers:
         def check(answer: Answered[JsonHeader | None]) -> Header:
             header = _header(answer, number)
             if header is None:
-                raise WrongAnswer(f"The node has no block {number}: it lags behind what it said before.")
+                raise WrongAnswer(f"The node has no block {number}: it lags behind the head that it reported before.")
             return header
 
         return await self._calls.checked(BY_NUMBER, [hex(number), False], KIND, check)
@@ -97,7 +97,7 @@ class Headers:
         for parent, child in pairwise(headers):
             if child.number == parent.number + 1 and child.parent_hash != parent.hash:
                 broken = TryAgain(
-                    f"Block {child.number} is no child of block {parent.number}: the node switched branches."
+                    f"Block {child.number} is not a child of block {parent.number}: the node switched branches."
                 )
                 self._distrust(parent, broken)
                 raise broken
@@ -116,7 +116,7 @@ def _header(answer: Answered[JsonHeader | None], number: int | None = None) -> H
         return None
     header = to_header(answer.result, answer.host)
     if number is not None and header.number != number:
-        raise WrongAnswer(f"Asked for block {number}, the node gave block {header.number}.")
+        raise WrongAnswer(f"The node returned block {header.number} instead of block {number}.")
     return header
 
 

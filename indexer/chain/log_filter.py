@@ -23,34 +23,37 @@ class LogFilter:
         before: RawLog | None = None
         for log in ordered:
             if log.address not in self.addresses:
-                raise WrongAnswer(f"The node gave a log of 0x{log.address.hex()}, which was not asked for.")
+                raise WrongAnswer(
+                    f"The node returned a log of contract 0x{log.address.hex()}, which was not requested."
+                )
             if before is None or log.block_number != before.block_number:
                 if not first <= log.block_number <= last:
-                    asked = f"blocks {first}..{last}"
-                    raise WrongAnswer(f"Asked for logs of {asked}, the node gave one of {log.block_number}.")
+                    raise WrongAnswer(
+                        f"The node returned a log of block {log.block_number}; blocks {first}..{last} were requested."
+                    )
             elif log.position == before.position:
-                raise WrongAnswer(f"The node gave log {log.log_index} of block {log.block_number} twice.")
+                raise WrongAnswer(f"The node returned log {log.log_index} of block {log.block_number} twice.")
             elif log.block_hash != before.block_hash:
-                raise WrongAnswer(f"The node gave logs of two blocks of height {log.block_number}.")
+                raise WrongAnswer(f"The node returned logs of two different blocks {log.block_number}.")
             before = log
         return ordered
 
     def check_header(self, header: Header, logs: Sequence[RawLog]) -> bool:
         """Returns whether the header's bloom confirms the logs, which are all of ours in that block.
 
-        Returns False if the node gives no bloom, or an empty one beside logs. Raises WrongAnswer for a contradiction.
+        Returns False if there is no bloom, or an empty one beside logs. Raises WrongAnswer for a contradiction.
         """
         for log in logs:
             if log.block_hash != header.hash:
                 raise WrongAnswer(
                     f"Block {header.number} is 0x{header.hash.hex()}, "
-                    f"but its logs came from 0x{log.block_hash.hex()}: the node answers from two branches."
+                    f"but its logs are of block 0x{log.block_hash.hex()}: the node answers from two branches."
                 )
         bloom = header.logs_bloom
         if bloom is None or (logs and not any(bloom)):
             return False  # some chains leave it empty
         if not self.bloom.admits(bloom, ((log.address, log.topics) for log in logs)):
-            raise WrongAnswer(f"The node gave a log of block {header.number} that the header's bloom excludes.")
+            raise WrongAnswer(f"The node returned a log of block {header.number} that the header's bloom excludes.")
         return True
 
     def may_hold_ours(self, header: Header) -> bool:

@@ -1,4 +1,4 @@
-"""How a query for logs is cut when a provider refuses it. The parts cover the query exactly, or nothing is lost."""
+"""Queries for logs, and how a refused query is split. The parts cover the query exactly, so that no log is lost."""
 
 from collections.abc import Sequence
 from typing import Any, assert_never
@@ -22,7 +22,7 @@ from indexer.rpc.refusals import (
 )
 
 MOST_BLIND_SPLITS = 3
-"""How often a query is halved for a text that nobody knows: a node that is down must not be asked block by block."""
+"""Halvings for unknown refusals: without a limit, a node that is down would get a request for every block."""
 
 
 class LogQuery(Struct, frozen=True):
@@ -42,7 +42,7 @@ class LogQuery(Struct, frozen=True):
 
 
 def divide(query: LogQuery, refusal: Refusal) -> list[LogQuery]:
-    """Returns the smaller queries that together ask the same, in order; none where cutting does not help."""
+    """Returns smaller queries that together cover this one, in order; none if splitting does not help."""
     match refusal:
         case ShrinkTo(blocks):
             return _pieces(query, blocks) if blocks < query.blocks else _halves(query)
@@ -81,7 +81,7 @@ def _halves(query: LogQuery) -> list[LogQuery]:
 
 
 def _around(query: LogQuery, first: int, last: int) -> list[LogQuery]:
-    """Returns the suggested range, and what lies before and after it; none where it is not a true part."""
+    """Returns the suggested range and the blocks before and after it; none if it is no proper part of the query."""
     if not query.first <= first <= last <= query.last or last - first + 1 == query.blocks:
         return []
     parts = [(query.first, first - 1), (first, last), (last + 1, query.last)]

@@ -92,8 +92,8 @@ class Logs:
         if answer.result:
             return
         reason = WrongAnswer(
-            f"{answer.host.site} has no logs of block {header.number}, though its bloom says that there were some: "
-            "it does not keep logs that old. Set a node with full history in RPC_URLS."
+            f"{answer.host.site} has no logs of block {header.number}, though the block's bloom shows that there were "
+            "some: it does not keep logs that old. Set a node with full history in RPC_URLS."
         )
         self._calls.providers.distrust(answer.host, reason)
         raise reason

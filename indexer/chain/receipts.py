@@ -1,4 +1,4 @@
-"""Logs out of a block's receipts, for blocks whose logs cannot be had otherwise, or on which providers differ."""
+"""Logs from a block's receipts, for blocks that are too big for a query or on which providers differ."""
 
 from indexer.chain.checked_calls import CheckedCalls
 from indexer.chain.log_filter import LogFilter
@@ -38,7 +38,7 @@ class Receipts:
         logs = [to_log(log) for receipt in receipts for log in receipt.logs]
         hashes = {to_bytes(receipt.block_hash, 32) for receipt in receipts}
         if hashes - {header.hash}:
-            raise WrongAnswer(f"The node gave receipts of another block {header.number} than its header's.")
+            raise WrongAnswer(f"The node returned receipts of another block {header.number} than the header's.")
         bloom = header.logs_bloom
         parts = ((log.address, log.topics) for log in logs)
         if bloom is not None and any(bloom) and bloom != self._filter.bloom.of(parts):

@@ -1,7 +1,7 @@
-"""Where a contract's life begins: START_BLOCK=auto, by asking old blocks whether there was code at its address.
+"""START_BLOCK=auto: finds the block in which a contract was created, by a search for code at its address.
 
-A contract that destroyed itself and came back is found where it came back. Nodes that keep no old state say so, or give
-nothing, or the newest state for any block: the nonce of an old transaction's sender tells.
+A contract that destroyed itself and was created again is found where it was created again. Nodes without old states
+refuse, return nothing, or return the newest state for any block. The nonces of old transactions expose the latter.
 """
 
 from msgspec import Struct
@@ -13,8 +13,9 @@ from indexer.rpc.providers import Providers
 from indexer.rpc.refusals import HistoryGone
 
 ORDINARY_TYPES = range(5)
-"""Types of transactions whose nonce is the sender's; rollups have others, whose nonce means nothing."""
+"""Transaction types whose nonce is the sender's. Rollups have other types, whose nonce has no meaning."""
 SEARCHED_BLOCKS = 64
+"""How far from a block a transaction is searched whose nonce can be compared."""
 
 
 class JsonTransaction(Struct, rename={"sender": "from"}):
@@ -24,74 +25,74 @@ class JsonTransaction(Struct, rename={"sender": "from"}):
 
 
 class JsonTransactions(Struct):
-    """A block of which only the transactions matter."""
+    """The transactions of a block."""
 
     transactions: list[JsonTransaction]
 
 
-async def has_code(rpc: Providers, address: bytes, block: str) -> bool:
-    """Tells whether a contract stood at the address after the block, a number in hex or a tag."""
-    answer = await rpc.call("eth_getCode", ["0x" + address.hex(), block], str)
+async def has_code(providers: Providers, address: bytes, block: str) -> bool:
+    """Returns whether the address has code after the block, a number in hex or a tag."""
+    answer = await providers.call("eth_getCode", ["0x" + address.hex(), block], str)
     return answer.result not in ("0x", "")
 
 
-async def find_start_block(rpc: Providers, role: str, address: bytes, final: int) -> int:
-    """Returns the first block after which the contract has code; the one after `final` where it is younger than that.
+async def find_start_block(providers: Providers, role: str, address: bytes, final: int) -> int:
+    """Returns the first block after which the contract has code, or final + 1 if it was created after `final`.
 
-    Raises Stop where there is no contract, and where no provider keeps the states to find out.
+    Raises Stop if there is no contract, or if no provider keeps the states for the search.
     """
     try:
-        found = await _search(rpc, role, address, final)
-        told_of = found - 1 if found else final // 2
-        is_true = found > final or await _is_true(rpc, told_of, final)
+        start = await _search(providers, role, address, final)
+        old_block = start - 1 if start else final // 2
+        is_kept = start > final or await _is_state_kept(providers, old_block, final)
     except RpcError as error:
         if isinstance(error.refusal, HistoryGone):
             raise Stop(_advice(role, address, str(error))) from None
         raise
-    if not is_true:
-        raise Stop(_advice(role, address, f"what is told of the state after block {told_of} is made up"))
-    return found
+    if not is_kept:
+        raise Stop(_advice(role, address, f"the state returned for block {old_block} is not that block's"))
+    return start
 
 
-async def _search(rpc: Providers, role: str, address: bytes, final: int) -> int:
-    if not await has_code(rpc, address, hex(final)):
-        if not await has_code(rpc, address, "latest"):
+async def _search(providers: Providers, role: str, address: bytes, final: int) -> int:
+    if not await has_code(providers, address, hex(final)):
+        if not await has_code(providers, address, "latest"):
             raise Stop(
-                f"START_BLOCK=auto: there is no contract at {role}=0x{address.hex()}. Set CONTRACTS right; for one "
-                f"that is still to come, or is no more, set START_BLOCK. Example: START_BLOCK={final + 1}"
+                f"START_BLOCK=auto: there is no contract at {role}=0x{address.hex()}. Correct CONTRACTS. If the "
+                f"contract does not exist yet, or no longer, set START_BLOCK. Example: START_BLOCK={final + 1}"
             )
-        return final + 1  # where exactly is not final yet
+        return final + 1  # its exact block is not final yet
     absent, present = -1, final
     while present - absent > 1:
         middle = (absent + present) // 2
-        if await has_code(rpc, address, hex(middle)):
+        if await has_code(providers, address, hex(middle)):
             present = middle
         else:
             absent = middle
     return present
 
 
-async def _is_true(rpc: Providers, block: int, final: int) -> bool:
-    """Tells whether the state after a block is told as it was: nonces fit the transactions next to it.
+async def _is_state_kept(providers: Providers, block: int, final: int) -> bool:
+    """Returns whether nonces after a block fit the transactions next to it: if not, the state is of another block.
 
-    Believes where there are none to judge by.
+    Returns True if no transaction is near.
     """
     for number in range(block, max(block - SEARCHED_BLOCKS, 0), -1):
-        if nonces := await _nonces(rpc, number):
+        if nonces := await _nonces(providers, number):
             sender, nonce = nonces[-1]
-            if await _count(rpc, sender, block) <= nonce:
+            if await _count(providers, sender, block) <= nonce:
                 return False
             break
     for number in range(block + 1, min(block + SEARCHED_BLOCKS, final + 1)):
-        if nonces := await _nonces(rpc, number):
+        if nonces := await _nonces(providers, number):
             sender, nonce = nonces[0]
-            return await _count(rpc, sender, block) <= nonce
+            return await _count(providers, sender, block) <= nonce
     return True
 
 
-async def _nonces(rpc: Providers, block: int) -> list[tuple[str, int]]:
-    """Returns sender and nonce of each ordinary transaction of a block."""
-    answer = await rpc.call("eth_getBlockByNumber", [hex(block), True], JsonTransactions)
+async def _nonces(providers: Providers, block: int) -> list[tuple[str, int]]:
+    """Returns sender and nonce of each ordinary transaction in a block."""
+    answer = await providers.call("eth_getBlockByNumber", [hex(block), True], JsonTransactions)
     return [
         (transaction.sender, to_number(transaction.nonce))
         for transaction in answer.result.transactions
@@ -99,8 +100,8 @@ async def _nonces(rpc: Providers, block: int) -> list[tuple[str, int]]:
     ]
 
 
-async def _count(rpc: Providers, sender: str, block: int) -> int:
-    answer = await rpc.call("eth_getTransactionCount", [sender, hex(block)], str)
+async def _count(providers: Providers, sender: str, block: int) -> int:
+    answer = await providers.call("eth_getTransactionCount", [sender, hex(block)], str)
     return to_number(answer.result)
 
 
@@ -108,5 +109,5 @@ def _advice(role: str, address: bytes, reason: str) -> str:
     return (
         f"START_BLOCK=auto: the first block of {role}=0x{address.hex()} cannot be found, since no provider keeps old "
         f"states: {reason}. Set START_BLOCK to the block of its creation, which block explorers show, or to any block "
-        "before it; or name an archive node in RPC_URLS."
+        "before it; or set an archive node in RPC_URLS."
     )

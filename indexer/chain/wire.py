@@ -1,4 +1,4 @@
-"""Headers, logs and receipts as nodes answer them, read strictly: what cannot be is never handed on."""
+"""Headers, logs and receipts as JSON-RPC returns them, parsed strictly: invalid values are never passed on."""
 
 from binascii import unhexlify
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ from schema.tables.values import INT64_MAX, LATEST_TIME, LOG_INDEX_BITS
 
 
 class WrongAnswer(TryAgain):
-    """The node's answer contradicts the request, a header, or itself; another node may know better."""
+    """An answer contradicts the request, a header, or itself. Another provider may return a right one."""
 
 
 class Header(Struct, frozen=True):
@@ -36,7 +36,7 @@ class Header(Struct, frozen=True):
 
 
 class RawLog(EventLog, frozen=True, gc=False):
-    """A log as a node gave it: what is stored of it, and its block."""
+    """A log as a node returned it: its stored columns, and its block."""
 
     block_number: int
     block_hash: bytes
@@ -83,7 +83,7 @@ class JsonReceipt(Struct, rename="camel", gc=False):
 
 
 class JsonTransactions(Struct, rename="camel", gc=False):
-    """A block of which only the transactions' hashes matter."""
+    """The hashes of a block and its transactions."""
 
     hash: str
     transactions: list[str]
@@ -94,31 +94,31 @@ WORD = len("0x") + 64
 """Characters of a hash or a topic."""
 
 
-def to_header(found: JsonHeader, host: Host) -> Header:
-    """Returns a header. Raises WrongAnswer."""
+def to_header(header: JsonHeader, host: Host) -> Header:
+    """Parses a header. A block time beyond LATEST_TIME becomes LATEST_TIME. Raises WrongAnswer."""
     return Header(
-        to_number(found.number),
-        to_bytes(found.hash, 32),
-        to_bytes(found.parent_hash, 32),
-        min(to_number(found.timestamp, 2**64 - 1), LATEST_TIME),
-        to_bytes(found.state_root, 32),
-        to_bytes(found.transactions_root, 32),
-        to_bytes(found.receipts_root, 32),
-        None if found.logs_bloom is None else to_bytes(found.logs_bloom, 256),
+        to_number(header.number),
+        to_bytes(header.hash, 32),
+        to_bytes(header.parent_hash, 32),
+        min(to_number(header.timestamp, 2**64 - 1), LATEST_TIME),
+        to_bytes(header.state_root, 32),
+        to_bytes(header.transactions_root, 32),
+        to_bytes(header.receipts_root, 32),
+        None if header.logs_bloom is None else to_bytes(header.logs_bloom, 256),
         host,
     )
 
 
-def to_log(found: JsonLog) -> RawLog:
-    """Returns a log. Raises WrongAnswer."""
-    if found.removed:
-        raise WrongAnswer(f"The node gave a log that a reorg removed (block {to_number(found.block_number)}).")
-    topics = b"".join([to_bytes(topic, 32) for topic in found.topics])
-    return _raw_log(found, topics, to_bytes(found.transaction_hash, 32))
+def to_log(log: JsonLog) -> RawLog:
+    """Parses a log. Raises WrongAnswer, also for a log that a reorg removed."""
+    if log.removed:
+        raise WrongAnswer(f"The node returned a log that a reorg removed (block {to_number(log.block_number)}).")
+    topics = b"".join([to_bytes(topic, 32) for topic in log.topics])
+    return _raw_log(log, topics, to_bytes(log.transaction_hash, 32))
 
 
 def to_logs(logs: Sequence[JsonLog]) -> list[RawLog]:
-    """Returns the logs of an answer. Raises WrongAnswer."""
+    """Parses the logs of an answer. Raises WrongAnswer."""
     # one conversion for the topics and transaction hashes of all logs: a third of the time of one conversion each
     words = [word for log in logs for word in (log.transaction_hash, *log.topics)]
     text = "".join(words)
@@ -140,24 +140,25 @@ def to_logs(logs: Sequence[JsonLog]) -> list[RawLog]:
     return raw_logs
 
 
-def _raw_log(found: JsonLog, topics: bytes, transaction_hash: bytes) -> RawLog:
-    block_number = _known_number(found.block_number)
+def _raw_log(log: JsonLog, topics: bytes, transaction_hash: bytes) -> RawLog:
+    block_number = _cached_number(log.block_number)
     return RawLog(
-        (block_number << LOG_INDEX_BITS) + _known_number(found.log_index),
-        _known_address(found.address),
+        (block_number << LOG_INDEX_BITS) + _cached_number(log.log_index),
+        _cached_address(log.address),
         topics,
-        to_bytes(found.data),
+        to_bytes(log.data),
         transaction_hash,
-        _known_number(found.transaction_index),
+        _cached_number(log.transaction_index),
         block_number,
-        _known_hash(found.block_hash),
+        _cached_hash(log.block_hash),
     )
 
 
 class LogReader:
-    """Reads logs out of answers; one that is byte for byte like the answer before is not read twice.
+    """Parses the logs of several answers to one query.
 
-    Nearly every second look is. `check` returns the logs that may be believed. Raises WrongAnswer.
+    An answer that equals the one before, byte for byte, is not parsed again: nearly every second answer does. `check`
+    returns the checked logs in order. Raises WrongAnswer.
     """
 
     def __init__(self, check: Callable[[Iterable[RawLog]], list[RawLog]]) -> None:
@@ -165,49 +166,49 @@ class LogReader:
         self._answer = b""
         self._logs: list[RawLog] = []
 
-    def __call__(self, found: Raw) -> list[RawLog]:
-        answer = bytes(found)
+    def __call__(self, encoded: Raw) -> list[RawLog]:
+        answer = bytes(encoded)
         if answer != self._answer:
             try:
-                logs = _logs.decode(found)
+                logs = _logs.decode(encoded)
             except UNREADABLE as error:
-                raise WrongAnswer(f"The node gave {answer[:80]!r} where logs are due: {error}.") from None
+                raise WrongAnswer(f"The node returned {answer[:80]!r} instead of logs: {error}.") from None
             self._logs, self._answer = self._check(to_logs(logs)), answer
         return self._logs
 
 
 def to_number(text: str, largest: int = INT64_MAX) -> int:
-    """Returns a number written in hex, with leading zeros or without. Raises WrongAnswer."""
+    """Parses a number in hex, with or without leading zeros. Raises WrongAnswer."""
     try:
         number = int(text, 16)
     except ValueError:
         number = -1
     if not 0 <= number <= largest:
-        raise WrongAnswer(f"The node gave {text[:80]!r} where a number is due.")
+        raise WrongAnswer(f"The node returned {text[:80]!r} instead of a number in hex.")
     return number
 
 
 def to_bytes(text: str, length: int | None = None) -> bytes:
-    """Returns bytes written in hex. Raises WrongAnswer, also for another length than is due."""
+    """Parses bytes in hex. Raises WrongAnswer, also for another length than `length`."""
     try:
-        found = unhexlify(text[2:] if text[:2] == "0x" else text)  # three times as fast as bytes.fromhex
+        data = unhexlify(text[2:] if text[:2] == "0x" else text)  # three times as fast as bytes.fromhex
     except ValueError:
-        raise WrongAnswer(f"The node gave {text[:80]!r} where hex is due.") from None
-    if length is not None and len(found) != length:
-        raise WrongAnswer(f"The node gave {len(found)} bytes where {length} are due: {text[:80]!r}.")
-    return found
+        raise WrongAnswer(f"The node returned {text[:80]!r} instead of bytes in hex.") from None
+    if length is not None and len(data) != length:
+        raise WrongAnswer(f"The node returned {len(data)} bytes instead of {length}: {text[:80]!r}.")
+    return data
 
 
 @lru_cache(1024)
-def _known_number(text: str) -> int:
+def _cached_number(text: str) -> int:
     return to_number(text)
 
 
 @lru_cache(1024)
-def _known_hash(text: str) -> bytes:
+def _cached_hash(text: str) -> bytes:
     return to_bytes(text, 32)
 
 
 @lru_cache(1024)
-def _known_address(text: str) -> bytes:
+def _cached_address(text: str) -> bytes:
     return to_bytes(text, 20)

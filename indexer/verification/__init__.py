@@ -1,1 +1,1 @@
-"""Comparing what is stored with what providers and contracts answer."""
+"""Compares the stored events with providers' receipts and contracts' values."""

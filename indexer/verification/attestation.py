@@ -1,12 +1,12 @@
-"""Attestation: that the stored events of a range of blocks are all there are, of the watched contracts.
+"""Attestation: the stored events of a range of blocks are all that the watched contracts emitted there.
 
-Every header of the range is asked for, its hash recomputed, and tied to the next by the parent hash, up to a block
-whose hash is known. Under those headers each block either cannot hold a log of ours, by its bloom, or its receipts are
-rebuilt and hold exactly what is stored.
+Every header of the range is read and its hash recomputed. Parent hashes link the headers up to a block whose hash is
+known. For each block, either the bloom excludes the watched contracts, or the receipts are rebuilt and hold exactly
+the stored events.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -33,28 +33,28 @@ STRAY = "block {}: events of it are stored, but not the block"
 
 STATEMENT = """\
 On the chain and for the contracts named here, the events that were stored for the blocks from `from` to `to` are all \
-that the contracts emitted there, none missing, none added, none altered. How it was established: the header of every \
-block of the range was fetched and its hash recomputed; each names the one before it, and they lead to `anchor`. Every \
-block whose header excludes the contracts (by its bloom filter) holds no event of theirs; of every other block all \
-receipts were fetched, the root of their tree recomputed and found in the header, and the contracts' events in them \
-compared with what is stored, one by one.
+that the contracts emitted there: none missing, none added, none altered. How it was established: the header of every \
+block of the range was read and its hash recomputed; each header names the one before it, and they lead to `anchor`. \
+Every block whose header excludes the contracts (by its bloom filter) holds no event of theirs. Of every other block \
+all receipts were read, the root of their tree was recomputed and found in the header, and the contracts' events in \
+them were compared with the stored ones, one by one.
 
-What it rests on: that `anchor` is a block of the real chain (source `given`: by whoever asked for the attestation; \
-`stored`: by the indexer, when it indexed; `told`: by the node alone), and that the chain's rules hold headers to the \
+What it relies on: that `anchor` is a block of the real chain (source `given`: by the person who made the attestation; \
+`stored`: by the indexer, when it indexed; `told`: by the node alone), and that the chain's rules bind headers to the \
 blooms of their logs, as Ethereum's do. Logs that Polygon made by state sync before its Madhugiri upgrade are under no \
-root and no bloom: it says nothing of them. It says nothing of blocks outside of the range.
+root and no bloom: the attestation does not cover them. It does not cover blocks outside of the range.
 
-Whoever doubts it runs an indexer of their own over the same contracts and start blocks: `digestAfter` must be what \
-their `certindex digest --to` says.
+To check it, run an indexer over the same contracts and start blocks: its `certindex digest --to` must print \
+`digestAfter`.
 """
 
 
 class Unattestable(Exception):
-    """The range cannot be attested; the message names the first block that speaks against it, and how."""
+    """The range cannot be attested. The message names the first block that contradicts it, and how."""
 
 
 class Anchor(Struct, frozen=True):
-    """The block that the headers lead to, and where its hash is from: given, stored or told."""
+    """The block that the headers lead to, and the source of its hash: `given`, `stored` or `told` (by the node)."""
 
     number: int
     hash: bytes
@@ -62,7 +62,7 @@ class Anchor(Struct, frozen=True):
 
 
 class Attested(Struct):
-    """What was found out about a range, up to block `last`. `digest` is over its blocks with events."""
+    """The result for a range up to block `last`. `digest` covers its blocks with events."""
 
     first: int
     last: int
@@ -76,7 +76,7 @@ class Attested(Struct):
 
 
 class Attester:
-    """Attests ranges of one chain. `addresses` are the watched contracts, `providers` how many nodes can be asked."""
+    """Attests ranges of one chain. `addresses` are the watched contracts, `providers` is the number of providers."""
 
     def __init__(
         self, witness: Witness, verifier: Verifier, stored: Stored, addresses: Sequence[bytes], *, providers: int
@@ -89,34 +89,33 @@ class Attester:
         self._bloom = Bloom()
 
     async def attest(self, first: int, last: int, anchor: Anchor | None) -> tuple[Attested, Anchor]:
-        """Returns what was found and the anchor, at `last` or after it; without one, the hash that a node tells.
+        """Returns the result and the anchor, a block at `last` or after it; by default the node's block `last`.
 
-        Raises Unattestable with the first thing that speaks against it, TryAgain where no node is of use.
+        Raises Unattestable with the first contradiction, TryAgain if no node has what is needed.
         """
         end = last if anchor is None else anchor.number
         attested = Attested(first, last, b"", b"", self._stored.digest_before(first))
         before: ProvenHeader | None = None
         for start in range(first, end + 1, BLOCKS_A_CHUNK):
             numbers = range(start, min(start + BLOCKS_A_CHUNK, end + 1))
-            told = await gather(*map(self._header, numbers))
-            headers = [header for header, _ in told]
+            headers = await gather(*map(self._header, numbers))
             for header in headers:
                 _check_link(before, header)
                 before = header
-            inside = [(header, fields) for header, fields in told if header.number <= last]
+            inside = [header for header in headers if header.number <= last]
             if inside:
-                stored = await asyncio.to_thread(self._stored.read, inside[0][0].number, inside[-1][0].number)
+                stored = await asyncio.to_thread(self._stored.read, inside[0].number, inside[-1].number)
                 await self._attest_chunk(inside, stored, attested)
         assert before is not None
         if anchor is not None and before.hash != anchor.hash:
             raise Unattestable(
                 f"block {anchor.number}: the headers lead to 0x{before.hash.hex()}, "
-                f"the hash that is {anchor.source} is 0x{anchor.hash.hex()}"
+                f"the {anchor.source} hash is 0x{anchor.hash.hex()}"
             )
         return attested, anchor or Anchor(before.number, before.hash, "told")
 
-    async def _header(self, number: int) -> tuple[ProvenHeader, Mapping[str, object]]:
-        """Returns a header whose hash was recomputed, and its fields as told."""
+    async def _header(self, number: int) -> ProvenHeader:
+        """Returns a header whose hash was recomputed."""
         reason = ""
         hosts: list[Host] = []
         for _ in range(self._providers):
@@ -128,21 +127,19 @@ class Attester:
                 reason = f"its header cannot be read: {error}"
                 continue
             if header is None:
-                reason = "the hash of its header cannot be recomputed: the form is not known, or a field is wrong"
+                reason = "the hash of its header cannot be recomputed: its form is unknown, or a field is wrong"
             elif header.number != number:
-                reason = f"the header that was told is of block {header.number}"
+                reason = f"the returned header is of block {header.number}"
             else:
-                return header, fields
+                return header
         raise Unattestable(f"block {number}: {reason}")
 
-    async def _attest_chunk(
-        self, told: Sequence[tuple[ProvenHeader, Mapping[str, object]]], stored: Range, attested: Attested
-    ) -> None:
+    async def _attest_chunk(self, headers: Sequence[ProvenHeader], stored: Range, attested: Attested) -> None:
         blocks = {block.number: block for block in stored.blocks}
         if stored.stray is not None:
             raise Unattestable(STRAY.format(stored.stray))
         suspects: list[StoredBlock] = []
-        for header, _ in told:
+        for header in headers:
             attested.first_parent = attested.first_parent or header.parent_hash
             attested.last_hash = header.hash
             attested.empty_blooms += not any(header.logs_bloom)
@@ -184,12 +181,12 @@ class Attester:
 def attestation(
     chain_id: int,
     contracts: Sequence[WatchedContract],
-    found: Attested,
+    attested: Attested,
     anchor: Anchor,
     digest_before: bytes,
     made_at: int,
 ) -> dict[str, object]:
-    """Returns the document that says what was found. `made_at` in unix seconds."""
+    """Returns the attestation as a document. `made_at` in unix seconds."""
     return {
         "format": "certindex-attestation/1",
         "statement": STATEMENT,
@@ -205,41 +202,41 @@ def attestation(
             }
             for contract in contracts
         ],
-        "from": found.first,
-        "to": found.last,
-        "parentHash": f"0x{found.first_parent.hex()}",
-        "lastHash": f"0x{found.last_hash.hex()}",
+        "from": attested.first,
+        "to": attested.last,
+        "parentHash": f"0x{attested.first_parent.hex()}",
+        "lastHash": f"0x{attested.last_hash.hex()}",
         "anchor": {"number": anchor.number, "hash": f"0x{anchor.hash.hex()}", "source": anchor.source},
-        "blocks": found.last - found.first + 1,
-        "excludedByBloom": found.excluded,
-        "emptyBlooms": found.empty_blooms,
-        "rebuilt": found.rebuilt,
-        "events": found.events,
+        "blocks": attested.last - attested.first + 1,
+        "excludedByBloom": attested.excluded,
+        "emptyBlooms": attested.empty_blooms,
+        "rebuilt": attested.rebuilt,
+        "events": attested.events,
         "digestBefore": f"0x{digest_before.hex()}",
-        "digestAfter": f"0x{found.digest.hex()}",
+        "digestAfter": f"0x{attested.digest.hex()}",
     }
 
 
 def recomputed_digests(stored: Stored, first: int, last: int) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yields for each stored block with events its number, its stored digest, and the one that its events make.
+    """Yields number, stored digest and recomputed digest of each stored block with events.
 
     Raises Unattestable for events of a block that is not stored.
     """
     digest = stored.digest_before(first)
     start = first
-    while (found := stored.next_blocks(start, last)).blocks or found.stray is not None:
-        if found.stray is not None:
-            raise Unattestable(STRAY.format(found.stray))
-        for block in found.blocks:
+    while (blocks := stored.next_blocks(start, last)).blocks or blocks.stray is not None:
+        if blocks.stray is not None:
+            raise Unattestable(STRAY.format(blocks.stray))
+        for block in blocks.blocks:
             digest = block_digest(digest, block.hash, block.logs)
-            yield block.number, found.digests[block.number], digest
-        start = found.blocks[-1].number + 1
+            yield block.number, blocks.digests[block.number], digest
+        start = blocks.blocks[-1].number + 1
 
 
 def _check_link(before: ProvenHeader | None, header: ProvenHeader) -> None:
     if before is not None and header.parent_hash != before.hash:
         raise TryAgain(
-            f"Block {header.number} is no child of block {before.number} as it was told: "
+            f"Block {header.number} is not a child of block {before.number}: "
             "the node switched branches, or answers from two."
         )
 

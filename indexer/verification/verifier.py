@@ -1,4 +1,4 @@
-"""The verifier: asks for evidence, judges, and raises what is proven, behind a mark that only moves forward."""
+"""The verifier: reads evidence, judges blocks, and records the level of each, in the order of the chain."""
 
 import asyncio
 import logging
@@ -21,14 +21,14 @@ from schema.program.logs import tell
 log = logging.getLogger("certindex")
 
 BLOCKS_A_CHUNK = 32
-SIDE_BY_SIDE = 4
+CONCURRENT_BLOCKS = 4
 FAILURES_A_CHUNK = 4
 PATIENCE = 5
-"""How often a block is asked for in vain before the mark moves on without it."""
+"""Failed tries for a block before the verifier goes on without it."""
 
 
 class VerificationCounts(Struct):
-    """What judging came to. `seconds`: of computing and of writing, not of waiting for providers."""
+    """How many blocks and events were judged. `seconds` of computing and writing, without waiting for providers."""
 
     verified: int = 0
     unverifiable: int = 0
@@ -49,21 +49,21 @@ class VerificationCounts(Struct):
 
 
 class Verifier:
-    """Verifies the blocks of one chain. `providers`: how many different ones can be asked."""
+    """Verifies the blocks of one chain. `providers` is the number of providers that may be tried for a block."""
 
     def __init__(self, witness: Witness, judge: Judge, levels: Levels, *, providers: int = 1) -> None:
         self.levels = levels
         self._witness = witness
         self._judge = judge
         self._providers = providers
-        self._slots = asyncio.Semaphore(SIDE_BY_SIDE)
+        self._semaphore = asyncio.Semaphore(CONCURRENT_BLOCKS)
         self._seconds = 0.0
         self._failures: dict[int, tuple[int, str]] = {}
 
     async def advance(self) -> VerificationCounts | None:
-        """Judges the next final blocks behind the mark, or asks again about failures; None where neither is due.
+        """Judges the next final blocks, else failed blocks whose next try is due; None if there are neither.
 
-        Raises TryAgain where no provider is of use: the mark stays before the block that could not be judged.
+        Raises TryAgain if no provider has the evidence for a block: the next call starts with that block.
         """
         mark = await asyncio.to_thread(self.levels.mark)
         if mark.judged >= mark.final:
@@ -81,7 +81,7 @@ class Verifier:
         return counts
 
     async def verify(self, first: int, last: int) -> AsyncIterator[tuple[int, VerificationCounts]]:
-        """Judges all blocks with events from first to last; yields how far it came and what that chunk came to."""
+        """Judges all blocks with events from first to last, in chunks; yields each chunk's last block and counts."""
         while first <= last:
             blocks = await asyncio.to_thread(self.levels.blocks, first, last, BLOCKS_A_CHUNK)
             through = blocks[-1].number if len(blocks) == BLOCKS_A_CHUNK else last
@@ -90,7 +90,7 @@ class Verifier:
             first = through + 1
 
     async def judge(self, block: StoredBlock) -> Judgment:
-        """Returns what the evidence of one provider after the other makes of a block. Raises TryAgain."""
+        """Judges a block by the evidence of one provider after the other, until one is conclusive. Raises TryAgain."""
         worst: Judgment | None = None
         failure: TryAgain | None = None
         sources = Sources()
@@ -112,25 +112,25 @@ class Verifier:
         return worst
 
     async def _judge_once(self, block: StoredBlock, sources: Sources) -> Judgment:
-        async with self._slots:
+        async with self._semaphore:
             evidence = await self._witness.evidence(block.hash, sources)
             began = time.perf_counter()
             judgment = await asyncio.to_thread(self._judge.judge, block, evidence)
             self._seconds += time.perf_counter() - began
         if isinstance(judgment, Contradicted):
-            return Contradicted(f"{judgment.reason} (told by {sources.latest()})")
+            return Contradicted(f"{judgment.reason} (returned by {sources.latest()})")
         return judgment
 
     async def _judgments(self, blocks: Sequence[StoredBlock], *, patience: int) -> list[Judgment | None]:
-        """Returns the judgments, None for a block that was not asked for in vain `patience` times yet."""
+        """Returns the judgments. A block without evidence gets None until it has been tried `patience` times."""
         self._seconds = -self._witness.seconds
-        return await gather(*(self._patiently(block, patience) for block in blocks))
+        return await gather(*(self._judge_patiently(block, patience) for block in blocks))
 
-    async def _patiently(self, block: StoredBlock, patience: int) -> Judgment | None:
+    async def _judge_patiently(self, block: StoredBlock, patience: int) -> Judgment | None:
         try:
             judgment = await self.judge(block)
         except NoAnswer:
-            raise  # nobody answers at all: that tells nothing of the block
+            raise  # no provider answers at all, which says nothing about the block
         except TryAgain as error:
             tries = self._failures.get(block.number, (0, ""))[0] + 1
             self._failures[block.number] = (tries, str(error))
@@ -168,16 +168,16 @@ class Verifier:
                     )
                 case Contradicted() | Wrong():
                     counts.alarms += 1
-                    said = alarm_text(block.number, judgment)
-                    tell(log, ERROR, "alarm", " block={block}: {reason}", block=block.number, reason=said)
+                    text = alarm_text(block.number, judgment)
+                    tell(log, ERROR, "alarm", " block={block}: {reason}", block=block.number, reason=text)
         return counts
 
 
 def alarm_text(number: int, judgment: Contradicted | Wrong) -> str:
-    """Returns what to tell a person about a block that is not as it should be."""
+    """Returns the message for a block that is stored wrongly, or that no provider proves."""
     if isinstance(judgment, Wrong):
         return (
-            f"The stored events of block {number} are wrong: {judgment.reason}. Take them back and index them again, "
+            f"The stored events of block {number} are wrong: {judgment.reason}. Roll them back and index them again "
             f"from another provider: certindex rollback --to {number - 1}"
         )
-    return f"Block {number} could not be verified, and no provider tells what fits: {judgment.reason}."
+    return f"Block {number} could not be verified: the evidence of all providers is contradictory: {judgment.reason}."

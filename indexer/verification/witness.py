@@ -1,4 +1,4 @@
-"""What a provider tells of one block for its verification: header, transactions, all receipts. Nothing is believed."""
+"""The evidence for verifying a block, from providers: header, transactions and all receipts, not verified yet."""
 
 import asyncio
 import time
@@ -36,10 +36,10 @@ class Witness:
 
     def __init__(self, providers: Providers, *, concurrency: int = 8) -> None:
         self._providers = providers
-        self._slots = asyncio.Semaphore(concurrency)
+        self._semaphore = asyncio.Semaphore(concurrency)
         self._has_block_receipts = True
         self.seconds = 0.0
-        """How long reading answers took, apart from waiting for them."""
+        """Seconds spent on parsing, without waiting for answers."""
 
     async def header(self, block: str, hosts: list[Host]) -> Mapping[str, object]:
         """Returns the header of a block, by its hash or its number in hex, with the hashes of its transactions."""
@@ -56,7 +56,7 @@ class Witness:
         header = await self.header("0x" + block_hash.hex(), sources.header)
         transactions = header.get("transactions")
         if not isinstance(transactions, list) or not all(isinstance(hash, str) for hash in transactions):
-            raise WrongAnswer("The provider gave a block without the hashes of its transactions.")
+            raise WrongAnswer("The provider returned a block without the hashes of its transactions.")
         receipts: list[JsonReceipt] = []
         if transactions:
             receipts = await self._receipts(str(header.get("number")), transactions, sources.receipts)
@@ -67,7 +67,7 @@ class Witness:
             self.seconds += time.perf_counter() - began
 
     async def _receipts(self, number: str, transactions: Sequence[str], hosts: list[Host]) -> list[JsonReceipt]:
-        """Returns all receipts: in one answer, or one by one where the provider knows no such method."""
+        """Returns all receipts: in one answer, or one by one if the provider does not offer that method."""
         avoid = tuple(hosts)
         if self._has_block_receipts:
             try:
@@ -94,37 +94,39 @@ class Witness:
     async def _request(
         self, method: str, params: list[Any], result: Any, avoid: Sequence[Host], hosts: list[Host]
     ) -> Any:
-        async with self._slots:
+        async with self._semaphore:
             answer = await self._providers.call(method, params, result, avoid=avoid)
         if answer.result is not None:
             hosts.append(answer.host)
         return answer.result
 
 
-def _receipt(found: JsonReceipt) -> LocatedReceipt:
+def _receipt(receipt: JsonReceipt) -> LocatedReceipt:
     return LocatedReceipt(
         Receipt(
-            to_number(found.type),
-            _outcome(found),
-            to_number(found.cumulative_gas_used),
-            tuple(map(_log, found.logs)),
-            None if found.deposit_nonce is None else to_number(found.deposit_nonce),
-            None if found.deposit_receipt_version is None else to_number(found.deposit_receipt_version),
+            to_number(receipt.type),
+            _outcome(receipt),
+            to_number(receipt.cumulative_gas_used),
+            tuple(map(_log, receipt.logs)),
+            None if receipt.deposit_nonce is None else to_number(receipt.deposit_nonce),
+            None if receipt.deposit_receipt_version is None else to_number(receipt.deposit_receipt_version),
         ),
-        to_bytes(found.block_hash, 32),
-        to_bytes(found.transaction_hash, 32),
-        to_number(found.transaction_index),
+        to_bytes(receipt.block_hash, 32),
+        to_bytes(receipt.transaction_hash, 32),
+        to_number(receipt.transaction_index),
     )
 
 
-def _outcome(found: JsonReceipt) -> bytes:
-    if found.status is not None:
-        return SUCCESS if to_number(found.status) else FAILURE
-    if found.root is None:
-        raise WrongAnswer(f"The provider gave a receipt without status and root: {found.transaction_hash}.")
-    return to_bytes(found.root, 32)
+def _outcome(receipt: JsonReceipt) -> bytes:
+    if receipt.status is not None:
+        return SUCCESS if to_number(receipt.status) else FAILURE
+    if receipt.root is None:
+        raise WrongAnswer(
+            f"The provider returned a receipt without status and root, of transaction {receipt.transaction_hash}."
+        )
+    return to_bytes(receipt.root, 32)
 
 
-def _log(found: JsonLog) -> Log:
-    topics = b"".join(to_bytes(topic, 32) for topic in found.topics)
-    return Log(to_bytes(found.address, 20), topics, to_bytes(found.data))
+def _log(log: JsonLog) -> Log:
+    topics = b"".join(to_bytes(topic, 32) for topic in log.topics)
+    return Log(to_bytes(log.address, 20), topics, to_bytes(log.data))

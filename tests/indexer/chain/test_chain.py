@@ -85,20 +85,20 @@ async def test_nothing_below_the_first_block_is_final() -> None:
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (lambda log: log | {"blockNumber": "0x9"}, "asked for logs of blocks 0..3, the node gave one of 9"),
-        (lambda log: log | {"address": "0x" + "ab" * 20}, "0xabab.*which was not asked for"),
+        (lambda log: log | {"blockNumber": "0x9"}, "returned a log of block 9; blocks 0..3 were requested"),
+        (lambda log: log | {"address": "0x" + "ab" * 20}, "0xabab.*which was not requested"),
         (lambda log: [log, log], "log 0 of block 1 twice"),
-        (lambda log: [log, log | {"logIndex": "0x1", "blockHash": "0x" + "cd" * 32}], "two blocks of height 1"),
+        (lambda log: [log, log | {"logIndex": "0x1", "blockHash": "0x" + "cd" * 32}], "two different blocks 1"),
         (lambda log: log | {"removed": True}, r"a reorg removed \(block 1\)"),
         (lambda log: log | {"topics": ["0x1234"]}, "0x1234"),
         (lambda log: log | {"topics": ["0x" + "zz" * 32]}, "zz"),
         (lambda log: log | {"topics": ["0x" + "11" * 31, "0x" + "11" * 33]}, "0x1111"),
         (lambda log: log | {"data": "0x123"}, "0x123"),
         (lambda log: log | {"data": "hello"}, "hello"),
-        (lambda log: log | {"transactionHash": "0x12"}, "gave 1 bytes where 32 are due"),
-        (lambda log: log | {"logIndex": "first"}, "'first' where a number is due"),
-        (lambda log: log | {"logIndex": "-0x1"}, "'-0x1' where a number is due"),
-        (lambda log: log | {"transactionIndex": hex(2**63)}, "where a number is due"),
+        (lambda log: log | {"transactionHash": "0x12"}, "returned 1 bytes instead of 32"),
+        (lambda log: log | {"logIndex": "first"}, "'first' instead of a number"),
+        (lambda log: log | {"logIndex": "-0x1"}, "'-0x1' instead of a number"),
+        (lambda log: log | {"transactionIndex": hex(2**63)}, "instead of a number"),
     ],
 )
 async def test_a_log_that_cannot_be_is_refused_with_what_is_wrong(edit: Edit, words: str) -> None:
@@ -109,10 +109,10 @@ async def test_a_log_that_cannot_be_is_refused_with_what_is_wrong(edit: Edit, wo
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (lambda header: header | {"number": "0x2"}, "asked for block 1, the node gave block 2"),
-        (lambda header: header | {"hash": "0x12"}, "gave 1 bytes where 32 are due"),
-        (lambda header: header | {"timestamp": "soon"}, "'soon' where a number is due"),
-        (lambda header: header | {"logsBloom": "0x00"}, "gave 1 bytes where 256 are due"),
+        (lambda header: header | {"number": "0x2"}, "returned block 2 instead of block 1"),
+        (lambda header: header | {"hash": "0x12"}, "returned 1 bytes instead of 32"),
+        (lambda header: header | {"timestamp": "soon"}, "'soon' instead of a number"),
+        (lambda header: header | {"logsBloom": "0x00"}, "returned 1 bytes instead of 256"),
     ],
 )
 async def test_a_header_that_cannot_be_is_refused_with_what_is_wrong(edit: Edit, words: str) -> None:

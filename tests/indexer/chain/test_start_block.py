@@ -158,7 +158,7 @@ def test_where_there_is_no_contract_there_is_nothing_to_search_for(
     options = ("--rpc-urls", world.chain.url, "--contracts", f"certificate={nowhere}", "--start-block", "auto")
     refused = certindex("sync", *options, database_url=sqlite_url)
     assert refused.status == 1
-    assert f"there is no contract at certificate={nowhere}. Set CONTRACTS right" in refused.err
+    assert f"there is no contract at certificate={nowhere}. Correct CONTRACTS" in refused.err
     final = world.chain.block_number - FINALITY
     assert f"Example: START_BLOCK={final + 1}" in refused.err
 

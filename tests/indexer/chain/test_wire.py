@@ -61,7 +61,7 @@ def test_an_answer_that_was_not_believed_is_no_more_believed_when_it_comes_again
 
 @pytest.mark.parametrize("text", [b"null", b'"logs"', b"[1]", b"[{}]", b"[null]", b'[{"address":5}]'])
 def test_what_is_no_list_of_logs_is_a_wrong_answer(text: bytes) -> None:
-    with pytest.raises(WrongAnswer, match="where logs are due"):
+    with pytest.raises(WrongAnswer, match="instead of logs"):
         LogReader(Counting())(Raw(text))
 
 
@@ -88,5 +88,5 @@ def test_a_bloom_admits_the_logs_that_made_it_and_none_whose_bits_it_lacks(
 def test_hex_is_read_to_the_letter(data: str) -> None:
     log = answer("0x0")
     spoilt = Raw(bytes(log).replace(b'"data":"0x01"', f'"data":"{data}"'.encode()))
-    with pytest.raises(WrongAnswer, match="where hex is due"):
+    with pytest.raises(WrongAnswer, match="instead of bytes in hex"):
         LogReader(list)(spoilt)

@@ -109,7 +109,7 @@ async def test_who_gave_a_header_in_a_batch_can_be_distrusted(node: FakeNode) ->
         headers = await chain.headers(HEIGHTS)
         asked, spared = (proxy, other) if proxy.batches else (other, proxy)
         broken = replace(headers[7], parent_hash=bytes(32))
-        with pytest.raises(TryAgain, match="Block 8 is no child of block 7"):
+        with pytest.raises(TryAgain, match="Block 8 is not a child of block 7"):
             chain.check_links([headers[6], broken])
         asked.batches.clear()
         await chain.headers(HEIGHTS)
