@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,30 @@ FORBIDDEN = {
 # package -> its rooms from the top down: a room imports its own modules and those of the rooms below it
 ROOMS = {
     "api": ("http", "answering", "graphql", "audit", "reading", "queries"),
+    "indexer": (
+        *("commands", "follower", "observe", "opening", "sync", "verification", "store", "decode", "chain", "rpc"),
+        *("check", "fold", "proof"),
+    ),
 }
-LEAVES = {"api.settings"}
+LEAVES = {"api.settings", "indexer.changes", "indexer.errors", "indexer.retry", "indexer.settings"}
 """Modules outside the rooms that every room may import."""
 
 CIRCLES_IN = ("api.graphql.types.",)
 """The types of a schema refer to each other: a device has its grants, and a grant its device."""
+
+# room -> rooms that it must not import, though they are below it
+APART = {
+    "indexer.store": {"indexer.decode", "indexer.fold"},  # what is stored is decided above the store
+}
+
+WITHOUT_IO = ("indexer.fold.", "indexer.proof.", "indexer.check.")
+"""Rooms that only compute: neither they nor what they import reads, writes or waits."""
+IO_LIBRARIES = {
+    *("aiohttp", "asyncio", "http", "psycopg", "socket", "sqlalchemy", "sqlite3", "sqlmodel", "ssl", "subprocess"),
+    *("threading", "urllib.request", "web3", "websockets"),
+}
+ONLINE = {"indexer.check.trusted", "indexer.check.__main__"}
+"""Modules of those rooms that get a block's hash from a node, if the user names one."""
 
 # library or name -> the only places that may import it
 AT_HOME = {
@@ -61,6 +80,33 @@ def test_rooms_import_those_below_them(package: str) -> None:
         if (upper := room_of(module)) in rooms and (rooms.get(room_of(name), -1) < rooms[upper]) and name not in LEAVES
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("room", APART)
+def test_rooms_that_stay_apart_do_not_import_each_other(room: str) -> None:
+    wrong = [
+        f"{module} imports {name}"
+        for module, names in graph(room.partition(".")[0]).items()
+        for name in names
+        if room_of(module) == room and room_of(name) in APART[room]
+    ]
+    assert wrong == []
+
+
+def test_rooms_that_only_compute_do_no_io() -> None:
+    imports = graph("schema", "indexer")
+    computing = [module for module in imports if module.startswith(WITHOUT_IO) and module not in ONLINE]
+    assert computing
+    io = {
+        reached: name
+        for reached in {*computing, *(name for module in computing for name in reached_from(module, imports))}
+        for name, _ in imported(path_of(reached).read_text())
+        if any(f"{name}.".startswith(f"{library}.") for library in IO_LIBRARIES)
+    }
+    wrong = {
+        f"{module} reaches {io[name]}" for module in computing for name in reached_from(module, imports) & io.keys()
+    }
+    assert (wrong, io.keys() & set(computing)) == (set(), set())
 
 
 @pytest.mark.parametrize("package", PRODUCT)
@@ -122,10 +168,12 @@ def test_every_way_to_import_is_seen(source: str, names: set[str]) -> None:
     assert {name for name, _ in imported(source)} == names
 
 
-def graph(package: str) -> dict[str, set[str]]:
-    """Returns the modules of a package, each with the modules of the package that it imports."""
+@cache
+def graph(*packages: str) -> dict[str, set[str]]:
+    """Returns the modules of packages, each with the modules of the packages that it imports."""
     paths = {
         ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path
+        for package in packages
         for path in (REPOSITORY / package).rglob("*.py")
     }
     return {
@@ -138,6 +186,11 @@ def parents(module: str) -> set[str]:
     """Returns the packages that hold a module."""
     parts = module.split(".")
     return {".".join(parts[:length]) for length in range(1, len(parts))}
+
+
+def path_of(module: str) -> Path:
+    path = REPOSITORY.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def room_of(module: str) -> str:
