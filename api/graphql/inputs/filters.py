@@ -2,7 +2,7 @@
 
 from dataclasses import fields, is_dataclass
 from datetime import datetime
-from typing import Any, Optional
+from typing import Any, Generic, Optional, TypeVar
 
 import strawberry
 from strawberry import UNSET
@@ -22,6 +22,8 @@ from schema.vocabulary import (
     VerificationLevel,
     version_key,
 )
+
+ValueT = TypeVar("ValueT")
 
 MAX_DEPTH = 4
 MAX_VALUES = 100
@@ -48,12 +50,32 @@ IS_NULL = "true: the field is null. false: the field is not null."
 STARTS_WITH = "Starts with this text, compared by code point."
 
 
+@strawberry.input
+class Equality(Operators, Generic[ValueT]):
+    eq: ValueT | None = optional(EQ)
+    in_: list[ValueT] | None = optional(IN, "in")
+
+
+@strawberry.input
+class Membership(Operators, Generic[ValueT]):
+    """Compares a field that is never null."""
+
+    eq: ValueT | None = optional(EQ)
+    ne: ValueT | None = optional("Not equal to this value.")
+    in_: list[ValueT] | None = optional(IN, "in")
+    not_in: list[ValueT] | None = optional("Equal to none of these values, at most 100.")
+
+
+@strawberry.input
+class NullableMembership(Operators, Generic[ValueT]):
+    eq: ValueT | None = optional(EQ)
+    ne: ValueT | None = optional(NE)
+    in_: list[ValueT] | None = optional(IN, "in")
+    not_in: list[ValueT] | None = optional(NOT_IN)
+
+
 @strawberry.input(description="Compares an integer of any size.")
-class BigIntFilter(Operators):
-    eq: BigInt | None = optional(EQ)
-    ne: BigInt | None = optional(NE)
-    in_: list[BigInt] | None = optional(IN, "in")
-    not_in: list[BigInt] | None = optional(NOT_IN)
+class BigIntFilter(NullableMembership[BigInt]):
     lt: BigInt | None = optional(LT)
     lte: BigInt | None = optional(LTE)
     gt: BigInt | None = optional(GT)
@@ -62,11 +84,7 @@ class BigIntFilter(Operators):
 
 
 @strawberry.input(description="Compares a count.")
-class IntFilter(Operators):
-    eq: int | None = optional(EQ)
-    ne: int | None = optional("Not equal to this value.")
-    in_: list[int] | None = optional(IN, "in")
-    not_in: list[int] | None = optional("Equal to none of these values, at most 100.")
+class IntFilter(Membership[int]):
     lt: int | None = optional(LT)
     lte: int | None = optional(LTE)
     gt: int | None = optional(GT)
@@ -74,28 +92,19 @@ class IntFilter(Operators):
 
 
 @strawberry.input(description="Compares text by code point.")
-class StringFilter(Operators):
-    eq: str | None = optional(EQ)
-    ne: str | None = optional(NE)
-    in_: list[str] | None = optional(IN, "in")
-    not_in: list[str] | None = optional(NOT_IN)
+class StringFilter(NullableMembership[str]):
     starts_with: str | None = optional(STARTS_WITH)
     is_null: bool | None = optional(IS_NULL)
 
 
 @strawberry.input(description="Compares addresses, in any case.")
-class AddressFilter(Operators):
-    eq: Address | None = optional(EQ)
-    ne: Address | None = optional(NE)
-    in_: list[Address] | None = optional(IN, "in")
-    not_in: list[Address] | None = optional(NOT_IN)
+class AddressFilter(NullableMembership[Address]):
     is_null: bool | None = optional(IS_NULL)
 
 
 @strawberry.input(description="Compares hashes.")
-class Bytes32Filter(Operators):
-    eq: Bytes32 | None = optional(EQ)
-    in_: list[Bytes32] | None = optional(IN, "in")
+class Bytes32Filter(Equality[Bytes32]):
+    pass
 
 
 @strawberry.input(description="Compares a time. For half-open ranges use `gte` with `lt`.")
@@ -113,11 +122,7 @@ class DateTimeFilter(Operators):
     "a semver and compare by the precedence of semver 2.0.0 (a leading v is ignored); they match no "
     "version that is not a semver. To list those, use `semver: false`."
 )
-class VersionFilter(Operators):
-    eq: str | None = optional(EQ)
-    ne: str | None = optional(NE)
-    in_: list[str] | None = optional(IN, "in")
-    not_in: list[str] | None = optional(NOT_IN)
+class VersionFilter(NullableMembership[str]):
     starts_with: str | None = optional(STARTS_WITH)
     lt: str | None = optional("Lower precedence than this version.")
     lte: str | None = optional("Lower precedence than this version, or equal.")
@@ -134,53 +139,38 @@ class FirmwareFilter:
 
 
 @strawberry.input(description="Compares the answer to a question of provenance.")
-class VerdictFilter(Operators):
-    eq: Verdict | None = optional(EQ)
-    ne: Verdict | None = optional("Not equal to this value.")
-    in_: list[Verdict] | None = optional(IN, "in")
-    not_in: list[Verdict] | None = optional("Equal to none of these values, at most 100.")
+class VerdictFilter(Membership[Verdict]):
+    pass
 
 
 @strawberry.input(description="Compares the status of a license at the time of the response.")
-class LicenseStatusFilter(Operators):
-    eq: LicenseStatus | None = optional(EQ)
-    ne: LicenseStatus | None = optional("Not equal to this value.")
-    in_: list[LicenseStatus] | None = optional(IN, "in")
-    not_in: list[LicenseStatus] | None = optional("Equal to none of these values, at most 100.")
+class LicenseStatusFilter(Membership[LicenseStatus]):
+    pass
 
 
 @strawberry.input(description="Compares the end-of-life status of a device.")
-class EndOfLifeStatusFilter(Operators):
-    eq: EndOfLifeStatus | None = optional(EQ)
-    ne: EndOfLifeStatus | None = optional("Not equal to this value.")
-    in_: list[EndOfLifeStatus] | None = optional(IN, "in")
-    not_in: list[EndOfLifeStatus] | None = optional("Equal to none of these values, at most 100.")
+class EndOfLifeStatusFilter(Membership[EndOfLifeStatus]):
+    pass
 
 
 @strawberry.input(description="Compares the kind of an event.")
-class LifecycleEventKindFilter(Operators):
-    eq: Kind | None = optional(EQ)
-    ne: Kind | None = optional("Not equal to this value.")
-    in_: list[Kind] | None = optional(IN, "in")
-    not_in: list[Kind] | None = optional("Equal to none of these values, at most 100.")
+class LifecycleEventKindFilter(Membership[Kind]):
+    pass
 
 
 @strawberry.input(description="Compares the EPCIS action of an event.")
-class EpcisActionFilter(Operators):
-    eq: EpcisAction | None = optional(EQ)
-    in_: list[EpcisAction] | None = optional(IN, "in")
+class EpcisActionFilter(Equality[EpcisAction]):
+    pass
 
 
 @strawberry.input(description="Compares the verification level of an event.")
-class VerificationLevelFilter(Operators):
-    eq: VerificationLevel | None = optional(EQ)
-    in_: list[VerificationLevel] | None = optional(IN, "in")
+class VerificationLevelFilter(Equality[VerificationLevel]):
+    pass
 
 
 @strawberry.input(description="Compares the finality of an event's block.")
-class FinalityFilter(Operators):
-    eq: Finality | None = optional(EQ)
-    in_: list[Finality] | None = optional(IN, "in")
+class FinalityFilter(Equality[Finality]):
+    pass
 
 
 @strawberry.input(description="Compares the flags of an event.")

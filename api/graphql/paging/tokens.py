@@ -78,7 +78,7 @@ class AsOfPoint(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
 # Node ids
 
 
-class _TokenId(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class TokenId(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     chain_id: Int64
     contract: AddressBytes
     token: HashBytes
@@ -94,30 +94,30 @@ class _TokenId(Struct, frozen=True, array_like=True, forbid_unknown_fields=True)
         return int.from_bytes(self.token)
 
 
-class DeviceId(_TokenId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="D"):
+class DeviceId(TokenId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="D"):
     pass
 
 
-class ManufacturerId(_TokenId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="M"):
+class ManufacturerId(TokenId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="M"):
     pass
 
 
-class HardwareLicenseId(_TokenId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="H"):
+class HardwareLicenseId(TokenId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="H"):
     pass
 
 
-class _LogId(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class LogId(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     chain_id: Int64
     block_hash: HashBytes
     log_index: LogIndex
     as_of: AsOfPoint | None
 
 
-class EventId(_LogId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="E"):
+class EventId(LogId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="E"):
     pass
 
 
-class AuthorizationId(_LogId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="A"):
+class AuthorizationId(LogId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="A"):
     pass
 
 

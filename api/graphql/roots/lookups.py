@@ -1,7 +1,7 @@
 """Look-ups of one object by a key: null for an unknown key, an error that lists the objects of a shared one."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import strawberry
 from sqlalchemy import Row
@@ -10,7 +10,7 @@ from strawberry import UNSET
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
 from api.graphql.inputs.as_of import AsOf, is_canonical, pins_at
-from api.graphql.paging.tokens import DeviceId, HardwareLicenseId, ManufacturerId, NodeId, read_id
+from api.graphql.paging.tokens import DeviceId, HardwareLicenseId, ManufacturerId, NodeId, TokenId, read_id
 from api.graphql.vocabulary.scalars import Address, BigInt
 from api.queries.devices import DEVICES, did_filter
 from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURERS
@@ -74,7 +74,6 @@ class HardwareLicenseBy:
 
 
 RowAtPin = tuple[Row[Any], Pin]
-IdT = TypeVar("IdT", DeviceId, ManufacturerId, HardwareLicenseId)
 NOWHERE: Filter = (("chain_id", (("in", ()),)),)
 
 
@@ -82,7 +81,7 @@ async def find_device(context: Context, by: DeviceBy, as_of: AsOf | None) -> Row
     """Returns the row of the device with a key, and its pin. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
-        return await _find_by_id(context, read_id(value), DeviceId, named_device, as_of)
+        return await _find_by_id(context, value, DeviceId, as_of)
     if name == "token_id":
         return await _find_by_token_id(context, value, as_of)
     return await _find(context, DEVICES, DEVICE_KEYS[name](value), as_of, f"The {LABELS.get(name, name)}")
@@ -92,7 +91,7 @@ async def find_manufacturer(context: Context, by: ManufacturerBy, as_of: AsOf | 
     """Returns the row of the manufacturer with a key, and its pin. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
-        return await _find_by_id(context, read_id(value), ManufacturerId, named_manufacturer, as_of)
+        return await _find_by_id(context, value, ManufacturerId, as_of)
     # in this release no manufacturer is found by a DID
     filter = NOWHERE if name == "token_did" else _equal(name)(value)
     return await _find(context, MANUFACTURERS, filter, as_of, f"The {LABELS.get(name, name)}")
@@ -102,35 +101,29 @@ async def find_hardware_license(context: Context, by: HardwareLicenseBy, as_of: 
     """Returns the row of the hardware license with a key, and its pin. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
-        return await _find_by_id(context, read_id(value), HardwareLicenseId, named_hardware_license, as_of)
+        return await _find_by_id(context, value, HardwareLicenseId, as_of)
     return await _find(context, HARDWARE_LICENSES, _equal(name)(value), as_of, f"The {LABELS.get(name, name)}")
 
 
-async def named_device(context: Context, name: DeviceId, pin: Pin) -> Row[Any] | None:
-    """Returns the row of the device that a node id names, at a pin."""
-    id = await context.loaders.device_id.load((name.chain_id, name.contract, name.token_id))
-    return None if id is None else await context.loaders.device.load(key_of(pin, id))
+async def row_of(context: Context, id: TokenId, pin: Pin) -> Row[Any] | None:
+    """Returns the row of the object that a node id names, at a pin."""
+    loaders = context.loaders
+    row_ids, rows = {
+        DeviceId: (loaders.device_id, loaders.device),
+        ManufacturerId: (loaders.manufacturer_id, loaders.manufacturer),
+        HardwareLicenseId: (loaders.hardware_license_id, loaders.hardware_license),
+    }[type(id)]
+    row_id = await row_ids.load((id.chain_id, id.contract, id.token_id))
+    return None if row_id is None else await rows.load(key_of(pin, row_id))
 
 
-async def named_manufacturer(context: Context, name: ManufacturerId, pin: Pin) -> Row[Any] | None:
-    """Returns the row of the manufacturer that a node id names, at a pin."""
-    id = await context.loaders.manufacturer_id.load((name.chain_id, name.contract, name.token_id))
-    return None if id is None else await context.loaders.manufacturer.load(key_of(pin, id))
-
-
-async def named_hardware_license(context: Context, name: HardwareLicenseId, pin: Pin) -> Row[Any] | None:
-    """Returns the row of the hardware license that a node id names, at a pin."""
-    id = await context.loaders.hardware_license_id.load((name.chain_id, name.contract, name.token_id))
-    return None if id is None else await context.loaders.hardware_license.load(key_of(pin, id))
-
-
-async def pin_of(context: Context, name: NodeId) -> Pin | None:
+async def pin_of(context: Context, id: NodeId | TokenId) -> Pin | None:
     """Returns the pin at which an id is read: the one in the id, or the present. None if its block is gone."""
-    if name.chain_id not in context.snapshot.chains:
+    if id.chain_id not in context.snapshot.chains:
         return None
-    if name.as_of is None:
-        return next(pin for pin in context.snapshot.pins if pin.chain_id == name.chain_id)
-    pin = name.as_of.pin(name.chain_id)
+    if id.as_of is None:
+        return next(pin for pin in context.snapshot.pins if pin.chain_id == id.chain_id)
+    pin = id.as_of.pin(id.chain_id)
     return pin if pin.block is not None and await is_canonical(context, pin.block) else None
 
 
@@ -177,20 +170,15 @@ LABELS = {
 }
 
 
-async def _find_by_id(
-    context: Context,
-    name: NodeId | None,
-    kind: type[IdT],
-    row_of: Callable[[Context, IdT, Pin], Awaitable[Row[Any] | None]],
-    as_of: AsOf | None,
-) -> RowAtPin | None:
-    if not isinstance(name, kind):
+async def _find_by_id(context: Context, text: str, kind: type[TokenId], as_of: AsOf | None) -> RowAtPin | None:
+    id = read_id(text)
+    if not isinstance(id, TokenId) or type(id) is not kind:
         return None
     if as_of is None or as_of is UNSET:
-        pin = await pin_of(context, name)
+        pin = await pin_of(context, id)
     else:
-        pin = next((pin for pin in await pins_at(context, as_of) if pin.chain_id == name.chain_id), None)
-    row = None if pin is None else await row_of(context, name, pin)
+        pin = next((pin for pin in await pins_at(context, as_of) if pin.chain_id == id.chain_id), None)
+    row = None if pin is None else await row_of(context, id, pin)
     return None if row is None or pin is None else (row, pin)
 
 

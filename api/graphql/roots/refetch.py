@@ -1,7 +1,9 @@
 """`node` and `nodes`: objects by the ids that the API returned."""
 
-from collections.abc import Sequence
-from typing import assert_never
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, assert_never
+
+from sqlalchemy import Row
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput
@@ -10,11 +12,13 @@ from api.graphql.paging.tokens import (
     DeviceId,
     EventId,
     HardwareLicenseId,
+    LogId,
     ManufacturerId,
     NodeId,
+    TokenId,
     read_id,
 )
-from api.graphql.roots.lookups import named_device, named_hardware_license, named_manufacturer, pin_of
+from api.graphql.roots.lookups import pin_of, row_of
 from api.graphql.types.authorizations import load_authorization
 from api.graphql.types.devices import to_device
 from api.graphql.types.event_rows import event_at
@@ -35,32 +39,33 @@ async def resolve_all(context: Context, ids: Sequence[str]) -> list[Node | None]
 
 async def resolve(context: Context, id: str) -> Node | None:
     """Returns the object that an id names, None for an id that is malformed, of another network, or unknown."""
-    name = read_id(id)
-    pin = None if name is None else await pin_of(context, name)
-    return None if name is None or pin is None else await _node(context, name, pin)
+    node_id = read_id(id)
+    pin = None if node_id is None else await pin_of(context, node_id)
+    return None if node_id is None or pin is None else await _node(context, node_id, pin)
 
 
-async def _node(context: Context, name: NodeId, pin: Pin) -> Node | None:
-    match name:
-        case DeviceId():
-            row = await named_device(context, name, pin)
-            return None if row is None else to_device(row, pin)
-        case ManufacturerId():
-            row = await named_manufacturer(context, name, pin)
-            return None if row is None else to_manufacturer(row, pin)
-        case HardwareLicenseId():
-            row = await named_hardware_license(context, name, pin)
-            return None if row is None else to_hardware_license(row, pin)
+async def _node(context: Context, id: NodeId, pin: Pin) -> Node | None:
+    match id:
+        case DeviceId() | ManufacturerId() | HardwareLicenseId():
+            row = await row_of(context, id, pin)
+            return None if row is None else NODE_OF_ROW[type(id)](row, pin)
         case EventId():
-            at = await _position(context, name)
-            return None if at is None else await event_at(context, pin, at)
+            log = await _position(context, id)
+            return None if log is None else await event_at(context, pin, log)
         case AuthorizationId():
-            at = await _position(context, name)
-            return None if at is None else await load_authorization(context, pin, at)
+            log = await _position(context, id)
+            return None if log is None else await load_authorization(context, pin, log)
         case _:
-            assert_never(name)
+            assert_never(id)
 
 
-async def _position(context: Context, name: EventId | AuthorizationId) -> int | None:
-    block = await context.loaders.block_with_hash.load((name.chain_id, name.block_hash))
-    return None if block is None else position(block.number, name.log_index)
+NODE_OF_ROW: Mapping[type[TokenId], Callable[[Row[Any], Pin], Node]] = {
+    DeviceId: to_device,
+    ManufacturerId: to_manufacturer,
+    HardwareLicenseId: to_hardware_license,
+}
+
+
+async def _position(context: Context, id: LogId) -> int | None:
+    block = await context.loaders.block_with_hash.load((id.chain_id, id.block_hash))
+    return None if block is None else position(block.number, id.log_index)

@@ -4,8 +4,9 @@ An orphaned event may name an object that no canonical event names. Such an obje
 """
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import strawberry
 from sqlalchemy import Table
 
 from api.graphql.context import Info
@@ -21,50 +22,65 @@ if TYPE_CHECKING:
     from api.graphql.types.manufacturers import HardwareLicense, Manufacturer
     from api.graphql.types.vehicles import Vehicle
 
+LazyManufacturer = Annotated["Manufacturer", strawberry.lazy("api.graphql.types.manufacturers")]
+LazyHardwareLicense = Annotated["HardwareLicense", strawberry.lazy("api.graphql.types.manufacturers")]
+LazyVehicle = Annotated["Vehicle", strawberry.lazy("api.graphql.types.vehicles")]
+
 NOBODY = -1
 """The row id of an object that no canonical log names. No row has it."""
 
 
-async def manufacturer_of(event: LifecycleEvent, info: Info) -> "Manufacturer":
+async def manufacturer_of(self: LifecycleEvent, info: Info) -> LazyManufacturer:
     """Returns the manufacturer that an event is about."""
     from api.graphql.types.manufacturers import load_manufacturer, to_manufacturer
 
-    if event.row.manufacturer_id is not None:
-        return await load_manufacturer(info.context, event.pin, event.row.manufacturer_id)
-    token = _token(event, "manufacturer_id", "manufacturer")
-    id = await _id(event, info.context.loaders.manufacturer_id, token)
-    if id is not None:
-        return await load_manufacturer(info.context, event.pin, id)
-    return to_manufacturer(_bare(token, tables.manufacturer_version), event.pin)
+    subject = await _subject(self, "manufacturer", info.context.loaders.manufacturer_id)
+    if isinstance(subject, int):
+        return await load_manufacturer(info.context, self.pin, subject)
+    return to_manufacturer(_bare_row(subject, tables.manufacturer_version), self.pin)
 
 
-async def hardware_license_of(event: LifecycleEvent, info: Info) -> "HardwareLicense":
+async def hardware_license_of(self: LifecycleEvent, info: Info) -> LazyHardwareLicense:
     """Returns the hardware license that an event is about."""
     from api.graphql.types.manufacturers import load_hardware_license, to_hardware_license
 
-    if event.row.hardware_license_id is not None:
-        return await load_hardware_license(info.context, event.pin, event.row.hardware_license_id)
-    token = _token(event, "hardware_license_id", "hardware_license")
-    id = await _id(event, info.context.loaders.hardware_license_id, token)
-    if id is not None:
-        return await load_hardware_license(info.context, event.pin, id)
-    return to_hardware_license(_bare(token, tables.hardware_license_version), event.pin)
+    subject = await _subject(self, "hardware_license", info.context.loaders.hardware_license_id)
+    if isinstance(subject, int):
+        return await load_hardware_license(info.context, self.pin, subject)
+    return to_hardware_license(_bare_row(subject, tables.hardware_license_version), self.pin)
 
 
-async def vehicle_of(event: LifecycleEvent, info: Info) -> "Vehicle":
+async def vehicle_of(self: LifecycleEvent, info: Info) -> LazyVehicle | None:
     """Returns the vehicle that an event is about."""
     from api.graphql.types.vehicles import Vehicle, load_vehicle
 
-    if event.row.vehicle_id is not None:
-        return await load_vehicle(info.context, event.pin, event.row.vehicle_id)
-    token = _token(event, "vehicle_id", "vehicle")
-    id = await _id(event, info.context.loaders.vehicle_id, token)
+    subject = await _subject(self, "vehicle", info.context.loaders.vehicle_id)
+    if isinstance(subject, int):
+        return await load_vehicle(info.context, self.pin, subject)
+    return Vehicle(token_id=BigInt(subject[2]), token_did=TokenDid(*subject).checksummed, owner=None)
+
+
+async def manufacturer_if_any(self: LifecycleEvent, info: Info) -> LazyManufacturer | None:
+    """Returns the manufacturer that an event is about, None if it names none."""
+    return await manufacturer_of(self, info) if _names(self, "manufacturer_id") else None
+
+
+async def vehicle_if_any(self: LifecycleEvent, info: Info) -> LazyVehicle | None:
+    """Returns the vehicle that an event is about, None if it names none."""
+    return await vehicle_of(self, info) if _names(self, "vehicle_id") else None
+
+
+async def _subject(event: LifecycleEvent, kind: str, ids: Loader[Token, int | None]) -> int | Token:
+    """Returns the row id of the object that an event is about, or its token if no canonical event names it."""
+    id: int | None = getattr(event.row, f"{kind}_id")
     if id is not None:
-        return await load_vehicle(info.context, event.pin, id)
-    return Vehicle(token_id=BigInt(token[2]), token_did=TokenDid(*token).checksummed, owner=None)
+        return id
+    token = _token(event, f"{kind}_id", kind)
+    id = await ids.load(token)
+    return token if id is None or id > event.pin.position else id
 
 
-def names(event: LifecycleEvent, field: str) -> bool:
+def _names(event: LifecycleEvent, field: str) -> bool:
     """Returns whether an event names an object that it may leave out. `field`: `manufacturer_id` or `vehicle_id`."""
     if not event.row.orphaned:
         return getattr(event.row, field) is not None
@@ -81,12 +97,7 @@ def _token(event: LifecycleEvent, number: str, identity: str) -> Token:
     return event.row.chain_id, getattr(event.reading.contracts, identity), getattr(event.reading.fact, number)
 
 
-async def _id(event: LifecycleEvent, ids: Loader[Token, int | None], token: Token) -> int | None:
-    id = await ids.load(token)
-    return id if id is not None and id <= event.pin.position else None
-
-
-def _bare(token: Token, versions: Table) -> Any:
+def _bare_row(token: Token, versions: Table) -> Any:
     chain_id, contract, token_id = token
     unknown = dict.fromkeys((column.name for column in versions.c), None)
     return SimpleNamespace(

@@ -4,16 +4,21 @@ A new fact needs a class of its name here or in `token_events`, and nothing else
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, assert_never
+from typing import assert_never
 
 import strawberry
 
-from api.graphql.context import Info
 from api.graphql.types import token_events as tokens
-from api.graphql.types.event_subjects import hardware_license_of, manufacturer_of, names
+from api.graphql.types.event_subjects import (
+    LazyHardwareLicense,
+    LazyManufacturer,
+    hardware_license_of,
+    manufacturer_if_any,
+    manufacturer_of,
+)
 from api.graphql.types.identity import Imei, imei
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.graphql.vocabulary.fields import derived, field
+from api.graphql.vocabulary.fields import derived, resolved
 from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, address, big_int, bytes32, date_time
 from api.queries.recorded import RecordedEvent
 from api.queries.sql.as_of import Pin
@@ -26,12 +31,6 @@ from schema.vocabulary import (
     Sanitization,
     code_of,
 )
-
-if TYPE_CHECKING:
-    from api.graphql.types.manufacturers import HardwareLicense, Manufacturer
-
-LazyManufacturer = Annotated["Manufacturer", strawberry.lazy("api.graphql.types.manufacturers")]
-LazyHardwareLicense = Annotated["HardwareLicense", strawberry.lazy("api.graphql.types.manufacturers")]
 
 INT32_MAX = 2**31 - 1
 
@@ -255,9 +254,7 @@ class ManufacturerLicensed(LifecycleEvent):
         lambda event: date_time(event.fact.expires_at or None),
     )
 
-    @field("The manufacturer that the license is for.")
-    async def manufacturer(self, info: Info) -> LazyManufacturer:
-        return await manufacturer_of(self, info)
+    manufacturer: LazyManufacturer = resolved("The manufacturer that the license is for.", manufacturer_of)
 
 
 @strawberry.type(description="The Manufacturing License of a manufacturer was revoked.")
@@ -267,9 +264,7 @@ class ManufacturerLicenseRevoked(LifecycleEvent):
         lambda event: event.fact.reason or None,
     )
 
-    @field("The manufacturer that the license is for.")
-    async def manufacturer(self, info: Info) -> LazyManufacturer:
-        return await manufacturer_of(self, info)
+    manufacturer: LazyManufacturer = resolved("The manufacturer that the license is for.", manufacturer_of)
 
 
 @strawberry.type(description="A Hardware Device License was granted or renewed.")
@@ -294,13 +289,11 @@ class HardwareLicensed(LifecycleEvent):
         lambda event: date_time(event.fact.expires_at or None),
     )
 
-    @field("The hardware license.")
-    async def hardware_license(self, info: Info) -> LazyHardwareLicense:
-        return await hardware_license_of(self, info)
+    hardware_license: LazyHardwareLicense = resolved("The hardware license.", hardware_license_of)
 
-    @field("The manufacturer that holds the hardware license. Null if the contract does not state it.")
-    async def manufacturer(self, info: Info) -> LazyManufacturer | None:
-        return await manufacturer_of(self, info) if names(self, "manufacturer_id") else None
+    manufacturer: LazyManufacturer | None = resolved(
+        "The manufacturer that holds the hardware license. Null if the contract does not state it.", manufacturer_if_any
+    )
 
 
 @strawberry.type(description="A Hardware Device License was revoked.")
@@ -310,9 +303,7 @@ class HardwareLicenseRevoked(LifecycleEvent):
         lambda event: event.fact.reason or None,
     )
 
-    @field("The hardware license.")
-    async def hardware_license(self, info: Info) -> LazyHardwareLicense:
-        return await hardware_license_of(self, info)
+    hardware_license: LazyHardwareLicense = resolved("The hardware license.", hardware_license_of)
 
 
 @strawberry.type(

@@ -1,22 +1,19 @@
 """Events of devices that are claimed and paired, and of manufacturers, licenses and vehicles that are NFTs."""
 
-from typing import TYPE_CHECKING, Annotated
-
 import strawberry
 
-from api.graphql.context import Info
-from api.graphql.types.event_subjects import manufacturer_of, names, vehicle_of
+from api.graphql.types.event_subjects import (
+    LazyManufacturer,
+    LazyVehicle,
+    manufacturer_if_any,
+    manufacturer_of,
+    vehicle_if_any,
+    vehicle_of,
+)
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.graphql.vocabulary.fields import derived, field
+from api.graphql.vocabulary.fields import derived, resolved
 from api.graphql.vocabulary.scalars import Address, BigInt, address
 from schema.events import ZERO_ADDRESS
-
-if TYPE_CHECKING:
-    from api.graphql.types.manufacturers import Manufacturer
-    from api.graphql.types.vehicles import Vehicle
-
-LazyManufacturer = Annotated["Manufacturer", strawberry.lazy("api.graphql.types.manufacturers")]
-LazyVehicle = Annotated["Vehicle", strawberry.lazy("api.graphql.types.vehicles")]
 
 SENDER = "The previous owner; the zero address in a mint."
 RECIPIENT = "The new owner; the zero address in a burn."
@@ -42,16 +39,14 @@ class DeviceUnclaimed(LifecycleEvent):
 
 @strawberry.type(description="The device was paired with a vehicle.")
 class DevicePaired(LifecycleEvent):
-    @field("The vehicle. Null for vehicle 0, which stands for no vehicle and ends the pairing.")
-    async def vehicle(self, info: Info) -> LazyVehicle | None:
-        return await vehicle_of(self, info) if names(self, "vehicle_id") else None
+    vehicle: LazyVehicle | None = resolved(
+        "The vehicle. Null for vehicle 0, which stands for no vehicle and ends the pairing.", vehicle_if_any
+    )
 
 
 @strawberry.type(description="The pairing of the device ended, whichever vehicle the event names.")
 class DeviceUnpaired(LifecycleEvent):
-    @field("The vehicle that the event names. Null if it names none.")
-    async def vehicle(self, info: Info) -> LazyVehicle | None:
-        return await vehicle_of(self, info) if names(self, "vehicle_id") else None
+    vehicle: LazyVehicle | None = resolved("The vehicle that the event names. Null if it names none.", vehicle_if_any)
 
 
 @strawberry.type(
@@ -78,9 +73,7 @@ class ManufacturerMinted(LifecycleEvent):
         "The name of the manufacturer. Null if it is empty or not stated.", lambda event: event.fact.name or None
     )
 
-    @field("The manufacturer.")
-    async def manufacturer(self, info: Info) -> LazyManufacturer:
-        return await manufacturer_of(self, info)
+    manufacturer: LazyManufacturer = resolved("The manufacturer.", manufacturer_of)
 
 
 @strawberry.type(description="The NFT of a manufacturer was transferred.")
@@ -88,9 +81,7 @@ class ManufacturerTransferred(LifecycleEvent):
     sender: Address = derived(SENDER, lambda event: Address(event.fact.sender))
     recipient: Address = derived(RECIPIENT, lambda event: Address(event.fact.recipient))
 
-    @field("The manufacturer.")
-    async def manufacturer(self, info: Info) -> LazyManufacturer:
-        return await manufacturer_of(self, info)
+    manufacturer: LazyManufacturer = resolved("The manufacturer.", manufacturer_of)
 
 
 @strawberry.type(description="An attribute of a manufacturer was set.")
@@ -98,9 +89,7 @@ class ManufacturerAttributeSet(LifecycleEvent):
     attribute: str = derived("The text as the contract emitted it.", lambda event: event.fact.attribute)
     value: str = derived("The text as the contract emitted it.", lambda event: event.fact.value)
 
-    @field("The manufacturer.")
-    async def manufacturer(self, info: Info) -> LazyManufacturer:
-        return await manufacturer_of(self, info)
+    manufacturer: LazyManufacturer = resolved("The manufacturer.", manufacturer_of)
 
 
 @strawberry.type(description="A license that is an NFT was minted.")
@@ -110,9 +99,7 @@ class LicenseMinted(LifecycleEvent):
     )
     account: Address = derived("The account that holds the license.", lambda event: Address(event.fact.account))
 
-    @field(WHOSE_LICENSE)
-    async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
-        return await manufacturer_of(self, info) if names(self, "manufacturer_id") else None
+    licensed_manufacturer: LazyManufacturer | None = resolved(WHOSE_LICENSE, manufacturer_if_any)
 
 
 @strawberry.type(description="A license that is an NFT was transferred.")
@@ -123,9 +110,7 @@ class LicenseTransferred(LifecycleEvent):
     sender: Address = derived(SENDER, lambda event: Address(event.fact.sender))
     recipient: Address = derived(RECIPIENT, lambda event: Address(event.fact.recipient))
 
-    @field(WHOSE_LICENSE)
-    async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
-        return await manufacturer_of(self, info) if names(self, "manufacturer_id") else None
+    licensed_manufacturer: LazyManufacturer | None = resolved(WHOSE_LICENSE, manufacturer_if_any)
 
 
 @strawberry.type(description="A license that is an NFT was revoked.")
@@ -134,9 +119,7 @@ class LicenseRevoked(LifecycleEvent):
         "The token id of the license in its contract.", lambda event: BigInt(event.fact.license_id)
     )
 
-    @field(WHOSE_LICENSE)
-    async def licensed_manufacturer(self, info: Info) -> LazyManufacturer | None:
-        return await manufacturer_of(self, info) if names(self, "manufacturer_id") else None
+    licensed_manufacturer: LazyManufacturer | None = resolved(WHOSE_LICENSE, manufacturer_if_any)
 
 
 @strawberry.type(description="The NFT of a vehicle was minted.")
@@ -145,9 +128,7 @@ class VehicleMinted(LifecycleEvent):
         "The first owner, according to the event. Null if it is not stated.", lambda event: address(event.fact.owner)
     )
 
-    @field("The vehicle. Never null for this event.")
-    async def vehicle(self, info: Info) -> LazyVehicle | None:
-        return await vehicle_of(self, info)
+    vehicle: LazyVehicle | None = resolved("The vehicle. Never null for this event.", vehicle_of)
 
 
 @strawberry.type(description="The NFT of a vehicle was transferred.")
@@ -155,9 +136,7 @@ class VehicleTransferred(LifecycleEvent):
     sender: Address = derived(SENDER, lambda event: Address(event.fact.sender))
     recipient: Address = derived(RECIPIENT, lambda event: Address(event.fact.recipient))
 
-    @field("The vehicle. Never null for this event.")
-    async def vehicle(self, info: Info) -> LazyVehicle | None:
-        return await vehicle_of(self, info)
+    vehicle: LazyVehicle | None = resolved("The vehicle. Never null for this event.", vehicle_of)
 
 
 @strawberry.type(description="The NFT of a vehicle was burned.")
@@ -167,9 +146,7 @@ class VehicleBurned(LifecycleEvent):
         lambda event: address(event.fact.former_owner),
     )
 
-    @field("The vehicle. Never null for this event.")
-    async def vehicle(self, info: Info) -> LazyVehicle | None:
-        return await vehicle_of(self, info)
+    vehicle: LazyVehicle | None = resolved("The vehicle. Never null for this event.", vehicle_of)
 
 
 EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (

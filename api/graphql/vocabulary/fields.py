@@ -25,6 +25,11 @@ def derived(description: str, read: Callable[[Any], ValueT], *, name: str | None
     return cast(ValueT, made)
 
 
+def resolved(description: str, resolver: Callable[..., Any]) -> Any:
+    """Declares a field with a resolver that several types share. Its first parameter has the name `self`."""
+    return strawberry.field(resolver=resolver, description=description)
+
+
 def subscription(description: str) -> Callable[[ResolverT], ResolverT]:
     """Makes an async generator method the source of a subscription with this description."""
 
