@@ -1,7 +1,7 @@
-"""Which document a request means: the one that it brings, or one that it names by its hash.
+"""The document of a request: the one it contains, or one that it names by its hash.
 
-Automatic persisted queries, by Apollo's protocol: a client sends only the SHA-256 of its document. Where we do not know
-it, the client sends hash and document once, and from then on the hash alone will do.
+Automatic persisted queries, by Apollo's protocol: a client sends only the SHA-256 of its document. If the hash is not
+found here, the client sends it together with the document once, and the hash alone from then on.
 """
 
 from dataclasses import replace
@@ -14,10 +14,10 @@ from api.graphql.errors import BadUserInput, Code, Refusal
 from api.graphql.request import GraphQLRequest
 
 MAX_BYTES = 16_000_000
-"""Of all documents that are remembered; those not asked for longest are forgotten first."""
+"""Of all kept documents; the least recently used are dropped first."""
 
 ENTRY_BYTES = 200
-"""What an entry takes beside its text."""
+"""Memory of an entry beside its text."""
 
 
 class PersistedQueryNotFound(Refusal):
@@ -31,7 +31,7 @@ class PersistedQueryNotFound(Refusal):
 class DocumentSource(Protocol):
     """Finds the documents of requests."""
 
-    def resolve(self, asked: GraphQLRequest) -> GraphQLRequest:
+    def resolve(self, request: GraphQLRequest) -> GraphQLRequest:
         """Returns the request with its document. Raises Refusal."""
 
 
@@ -41,25 +41,25 @@ class PersistedQueries:
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._texts: LRUCache[str, bytes] = LRUCache(max_bytes, lambda text: ENTRY_BYTES + len(text))
 
-    def resolve(self, asked: GraphQLRequest) -> GraphQLRequest:
+    def resolve(self, request: GraphQLRequest) -> GraphQLRequest:
         """Returns the request with its document. Raises PersistedQueryNotFound, BadUserInput."""
-        if asked.hash is None:
-            if asked.document_id is not None and not asked.query:
+        if request.hash is None:
+            if request.document_id is not None and not request.query:
                 raise PersistedQueryNotFound("documentId: this service has no trusted documents; send the query.")
-            return asked
-        if asked.query:
-            self._remember(asked.hash, asked.query.encode())
-            return asked
-        text = self._texts.get(asked.hash)
+            return request
+        if request.query:
+            self._keep(request.hash, request.query.encode())
+            return request
+        text = self._texts.get(request.hash)
         if text is None:
             raise PersistedQueryNotFound
-        return replace(asked, query=text.decode())
+        return replace(request, query=text.decode())
 
-    def _remember(self, hash: str, text: bytes) -> None:
-        found = sha256(text).hexdigest()
-        if found != hash:
+    def _keep(self, hash: str, text: bytes) -> None:
+        actual = sha256(text).hexdigest()
+        if actual != hash:
             raise BadUserInput(
-                f"extensions.persistedQuery.sha256Hash is {hash}, but that of the query is {found}: send the SHA-256 "
+                f"extensions.persistedQuery.sha256Hash is {hash}, but that of the query is {actual}: send the SHA-256 "
                 "of the query as it is sent, in UTF-8."
             )
         if ENTRY_BYTES + len(text) <= self._texts.maxsize:

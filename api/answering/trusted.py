@@ -1,7 +1,7 @@
-"""Trusted documents: where a manifest names them, they alone are executed, asked for by their ids.
+"""Trusted documents: if a manifest lists them, only they are executed, and requests name them by id.
 
 A manifest is a JSON object of ids and documents, as Relay and graphql-codegen write it, or Apollo's manifest of
-persisted queries. An id that is a SHA-256 must be that of its document.
+persisted queries. An id that looks like a SHA-256 must be the hash of its document.
 """
 
 import json
@@ -28,28 +28,28 @@ class NotTrusted(Refusal):
 
 
 class TrustedDocuments:
-    """The documents of a manifest by their ids; whatever else is asked for is refused."""
+    """The documents of a manifest by id. Any other document is refused."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = texts
 
-    def resolve(self, asked: GraphQLRequest) -> GraphQLRequest:
+    def resolve(self, request: GraphQLRequest) -> GraphQLRequest:
         """Returns the request with its document. Raises NotTrusted, PersistedQueryNotFound, BadUserInput."""
-        id = asked.document_id or asked.hash
+        id = request.document_id or request.hash
         if id is None:
             raise NotTrusted('Only trusted documents are executed here: send the id of one as "documentId".')
         text = self._texts.get(id) or self._texts.get(id.removeprefix("sha256:"))
         if text is None:
             raise PersistedQueryNotFound(
-                f'"{id[:200]}" is the id of no trusted document, and no other is executed here.'
+                f'"{id[:200]}" is not the id of a trusted document, and no other document is executed here.'
             )
-        if asked.query not in ("", text):
-            raise BadUserInput(f'The query is not the trusted document "{id[:200]}": send the id alone.')
-        return replace(asked, query=text)
+        if request.query not in ("", text):
+            raise BadUserInput(f'The query is not the trusted document "{id[:200]}": send only the id.')
+        return replace(request, query=text)
 
 
 def load_trusted(path: Path, schema: GraphQLSchema) -> TrustedDocuments:
-    """Returns the documents of a manifest, or of all *.json in a folder. Raises SettingsError."""
+    """Returns the documents of a manifest, or of all *.json files in a folder. Raises SettingsError."""
     try:
         return TrustedDocuments(_read_all(path, schema))
     except OSError as error:
@@ -68,7 +68,7 @@ def _read_all(path: Path, schema: GraphQLSchema) -> dict[str, str]:
             if texts.setdefault(id, text) != text:
                 raise ValueError(f"{place}: another document has the same id.")
     if not texts:
-        raise ValueError("it names no document.")
+        raise ValueError("it lists no document.")
     return texts
 
 
@@ -80,29 +80,29 @@ def _entries(file: Path) -> Iterator[tuple[str, Any]]:
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{file.name} is not JSON: {error}.") from None
     if not _is_object(pairs):
-        raise ValueError(f"{file.name} is no JSON object.")
+        raise ValueError(f"{file.name} is not a JSON object.")
     manifest = dict(pairs)
     if manifest.get("format") != APOLLO:
         yield from pairs
         return
     for number, operation in enumerate(manifest.get("operations") or ()):
-        found = dict(operation) if _is_object(operation) else {}
-        if not isinstance(found.get("id"), str):
+        entry = dict(operation) if _is_object(operation) else {}
+        if not isinstance(entry.get("id"), str):
             raise ValueError(f"{file.name}, operation {number}: it has no id.")
-        yield found["id"], found.get("body")
+        yield entry["id"], entry.get("body")
 
 
-def _is_object(read: Any) -> bool:
-    """Tells an object, read as its pairs, from a list; an empty one is either."""
-    return isinstance(read, list) and all(isinstance(pair, tuple) for pair in read)
+def _is_object(value: Any) -> bool:
+    """Returns whether JSON, parsed with objects as lists of pairs, is an object. An empty list counts as one."""
+    return isinstance(value, list) and all(isinstance(pair, tuple) for pair in value)
 
 
 def _check(place: str, id: str, text: Any, schema: GraphQLSchema) -> None:
     if not isinstance(text, str):
-        raise ValueError(f"{place}: its document is no text.")
-    found = sha256(text.encode()).hexdigest()
-    if re.fullmatch("(sha256:)?[0-9a-f]{64}", id) and id.removeprefix("sha256:") != found:
-        raise ValueError(f"{place}: the id is a SHA-256, but that of the document is {found}.")
+        raise ValueError(f"{place}: its document is not a string.")
+    actual = sha256(text.encode()).hexdigest()
+    if re.fullmatch("(sha256:)?[0-9a-f]{64}", id) and id.removeprefix("sha256:") != actual:
+        raise ValueError(f"{place}: the id is a SHA-256, but that of the document is {actual}.")
     try:
         errors = validate(schema, parse(text))
     except GraphQLError as error:

@@ -1,4 +1,4 @@
-"""Threads that make answers: one reads and makes a whole answer, so that nothing is handed to and fro meanwhile."""
+"""Threads that compute answers. One thread reads and computes a whole answer, without hand-over to another."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,59 +12,59 @@ from api.reading.snapshot import Interrupted, Snapshot, end_work, open_snapshot_
 
 Result = TypeVar("Result")
 
-TURNS = {"sqlite": 1, "postgresql": 3}
-"""How many work side by side. Two that compute take Python's lock from each other at every row that SQLite finds;
-PostgreSQL is waited for."""
+PARALLEL = {"sqlite": 1, "postgresql": 3}
+"""Threads that work side by side. With SQLite, two would take Python's lock from each other at every row; with
+PostgreSQL they mostly wait."""
 
-TURN_SECONDS = 0.1
-"""How long a turn is waited for: behind one who works so long others go on beside him."""
+QUEUE_SECONDS = 0.1
+"""How long work waits for one of these threads. After that it runs in a thread beside them, past the slow ones."""
 
 
 class Workers:
-    """Does work over snapshots, each in a thread. Belongs to one event loop."""
+    """Runs work on snapshots in threads. Belongs to one event loop."""
 
     def __init__(self, engine: Engine, count: int) -> None:
         self._engine = engine
-        self._in_turn = ThreadPoolExecutor(TURNS[engine.dialect.name], "answers")
+        self._queue = ThreadPoolExecutor(PARALLEL[engine.dialect.name], "answers")
         self._beside = ThreadPoolExecutor(count, "beside")
 
     async def run(self, work: Callable[[Snapshot], Result]) -> Result:
-        """Returns what the work makes of a snapshot. Raises what it raises, and DBAPIError.
+        """Returns the result of work on a snapshot. Raises what the work raises, and DBAPIError.
 
-        When cancelled, its SQL is ended, and its snapshot is closed before this returns.
+        If this is cancelled, it ends the SQL and closes the snapshot before it returns.
         """
-        job = _Job(self._engine, work)
-        # a thread that ends one takes the next: it is not woken for it, whatever the event loop does
-        waiting = self._in_turn.submit(job.do)
+        task = _SnapshotTask(self._engine, work)
+        # a thread that finishes one task takes the next by itself, even while the event loop is busy
+        waiting = self._queue.submit(task.run)
         running = asyncio.wrap_future(waiting)
         try:
-            await asyncio.wait([running], timeout=TURN_SECONDS)
+            await asyncio.wait([running], timeout=QUEUE_SECONDS)
             if waiting.cancel():
-                waiting = self._beside.submit(job.do)
+                waiting = self._beside.submit(task.run)
                 running = asyncio.wrap_future(waiting)
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             if not waiting.cancel():
-                await to_the_end(end_work(running, job.interrupt))
+                await to_the_end(end_work(running, task.interrupt))
             raise
 
     async def close(self) -> None:
-        """Ends the threads once all work is over: what was cancelled is still being ended, on this event loop."""
-        for threads in (self._in_turn, self._beside):
+        """Ends the threads when all work is over. Meanwhile this event loop goes on ending what was cancelled."""
+        for threads in (self._queue, self._beside):
             await asyncio.to_thread(threads.shutdown)
 
 
-class _Job(Generic[Result]):
+class _SnapshotTask(Generic[Result]):
     def __init__(self, engine: Engine, work: Callable[[Snapshot], Result]) -> None:
         self._engine = engine
         self._work = work
         self._snapshot: Snapshot | None = None
         self._is_ended = False
-        # held while a statement is ended: its connection is not given to another meanwhile
+        # held while a statement is ended, so that its connection is not reused meanwhile
         self._lock = Lock()
 
-    def do(self) -> Result:
-        """Does the work, in the thread that calls. Raises Interrupted where it was ended before."""
+    def run(self) -> Result:
+        """Runs the work in the calling thread. Raises Interrupted if it was ended before."""
         with open_snapshot_now(self._engine) as snapshot:
             try:
                 self._hold(snapshot)
@@ -79,7 +79,7 @@ class _Job(Generic[Result]):
             self._snapshot = snapshot
 
     def interrupt(self) -> None:
-        """Ends the statement that runs, and lets the work begin none."""
+        """Ends the running statement, and lets the work begin no other."""
         with self._lock:
             self._is_ended = True
             if self._snapshot is not None:

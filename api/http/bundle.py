@@ -1,8 +1,8 @@
-"""`/devices/{did}/bundle.json`: the audit bundle of a device, to be checked offline by `certindex check`."""
+"""`/devices/{did}/bundle.json`: the audit bundle of a device, which `certindex check` verifies offline."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -21,36 +21,34 @@ from schema.tables.database import DatabaseError
 log = logging.getLogger("certindex.api")
 
 AT_A_TIME = 2
-"""A bundle reads a device's whole history: few are made side by side, others wait."""
+"""A bundle reads the whole history of a device. Other requests for bundles wait."""
 
 
 def bundle_route(engine: Engine, settings: Settings, rates: Rates) -> Callable[[Request], Awaitable[Response]]:
-    """Return what answers requests for bundles."""
-    slots = asyncio.Semaphore(AT_A_TIME)
+    """Returns the handler of requests for bundles."""
+    admission = asyncio.Semaphore(AT_A_TIME)
 
     async def answer(request: Request) -> Response:
         did = str(request.path_params["did"])
         token = parse_did(did)
         if token is None or token.token_id >= 2**256 or token.chain_id >= 2**63:
-            return _refusal(400, f'"{did[:200]}" is no DID of a device. Example: {EXAMPLE}')
+            return _refusal(400, f'"{did[:200]}" is not the DID of a device. Example: {EXAMPLE}')
         try:
             rates.client(request.scope).take_request()
         except RateLimited as error:
-            refused = _refusal(429, str(error))
-            refused.headers["Retry-After"] = str(error.retry_after)
-            return refused
+            return _refusal(429, str(error), {"Retry-After": str(error.retry_after)})
         try:
-            async with asyncio.timeout(settings.max_seconds), slots, open_snapshot(engine) as snapshot:
+            async with asyncio.timeout(settings.max_seconds), admission, open_snapshot(engine) as snapshot:
                 bundle = await snapshot.read(make_bundle, *token)
         except TimeoutError:
-            return _refusal(503, f"The bundle took longer than {settings.max_seconds:g} s. Ask again later.")
+            return _refusal(503, f"The bundle took longer than {settings.max_seconds:g} s. Try again later.")
         except (DBAPIError, DatabaseError):
-            return _refusal(503, "The database does not answer. Ask again later.")
+            return _refusal(503, "The database does not answer. Try again later.")
         except DamagedData as error:
             tell(log, logging.ERROR, "a bundle cannot be made", " of {device}: {error}", device=did, error=str(error))
-            return _refusal(500, f"What is stored of {did} is damaged: {error}")
+            return _refusal(500, f"The stored data of {did} is damaged: {error}")
         if bundle is None:
-            return _refusal(404, f"There is no device {did}, as far as it is indexed.")
+            return _refusal(404, f"There is no device {did} in the index.")
         return _response(request, bundle)
 
     return answer
@@ -68,5 +66,5 @@ def _response(request: Request, bundle: Bundle) -> Response:
     return Response(to_json(bundle), media_type="application/json", headers=headers)
 
 
-def _refusal(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status, {"Cache-Control": "no-store"})
+def _refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"error": message}, status, {"Cache-Control": "no-store", **(headers or {})})

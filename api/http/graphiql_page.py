@@ -1,4 +1,4 @@
-"""The page at /graphql: GraphiQL with tabs whose first click answers, about a device that is there."""
+"""The page at /graphql: GraphiQL with tabs whose queries return data at once, about a device in the database."""
 
 import json
 from datetime import UTC, datetime
@@ -22,14 +22,14 @@ CONTENT_SECURITY_POLICY = (
 
 
 class Example(NamedTuple):
-    """A device to ask about, and a time at which it was known."""
+    """The device in the examples' variables, and a time at which it was indexed."""
 
     device: str
     then: str
 
 
 def graphiql_page(engine: Engine) -> str:
-    """Return the page. Its examples are empty while the database cannot be read: the page itself always loads."""
+    """Returns the page. If the database cannot be read, its examples are empty."""
     try:
         with engine.connect() as connection:
             example = read_example(connection)
@@ -56,22 +56,22 @@ def _tabs(example: Example) -> list[dict[str, str]]:
 
 
 def read_example(connection: Connection) -> Example | None:
-    """Return a device with something to show in every section, as far as a short look finds one; None without any."""
-    found = connection.execute(_richest_device()).first() or connection.execute(_first_device()).first()
-    if found is None:
+    """Returns the device with most to show among the first of the database; None if there is no device."""
+    device = connection.execute(_richest_device()).first() or connection.execute(_first_device()).first()
+    if device is None:
         return None
     chain, block = tables.chain.c, tables.block.c
-    now = select(chain.indexed_time).where(chain.chain_id == found.chain_id)
-    first_seen = select(block.timestamp).where(block.chain_id == found.chain_id, block.number == block_of(found.id))
+    now = select(chain.indexed_time).where(chain.chain_id == device.chain_id)
+    first_seen = select(block.timestamp).where(block.chain_id == device.chain_id, block.number == block_of(device.id))
     then = max(connection.execute(now).scalar_one() - YEAR, connection.execute(first_seen).scalar_one())
     return Example(
-        TokenDid(found.chain_id, found.contract, found.token_id).checksummed,
+        TokenDid(device.chain_id, device.contract, device.token_id).checksummed,
         datetime.fromtimestamp(min(then, LAST_SECOND), UTC).isoformat().replace("+00:00", "Z"),
     )
 
 
-LOOKED_AT = 200
-"""Ends of life, the oldest of the first chain: the page must load as fast on a large database."""
+CANDIDATES = 200
+"""The oldest ends of life of the first chain. A limit, so that the page loads as fast on a large database."""
 
 
 def _first_device() -> Select[Any]:
@@ -80,9 +80,9 @@ def _first_device() -> Select[Any]:
 
 
 def _richest_device() -> Select[Any]:
-    """Returns, of devices whose life is over, the one with most kinds of facts."""
+    """Returns, of the devices whose life has ended, the one with the most kinds of facts."""
     device, step = tables.device.c, tables.end_of_life_step.c
-    ended = select(step.chain_id, step.device_id).order_by(step.chain_id, step.position).limit(LOOKED_AT).subquery()
+    ended = select(step.chain_id, step.device_id).order_by(step.chain_id, step.position).limit(CANDIDATES).subquery()
     facts = [
         exists().where(table.c.chain_id == device.chain_id, table.c.device_id == device.id, *conditions)
         for table, *conditions in (

@@ -1,6 +1,7 @@
-"""HTTP, with two bounds that uvicorn lacks: on what a request holds beside its body, and on the time of its head.
+"""HTTP with two limits that uvicorn lacks: on the bytes of a request beside its body, and on the time of its head.
 
-Without them an endless header is kept whole and searched again with every packet: one client would stop all others.
+Without them the server keeps an endless header in memory and scans it again with every packet, so that one client could
+stop the service for all others.
 """
 
 import asyncio
@@ -9,20 +10,21 @@ from http import HTTPStatus
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 65_536
-"""Of request line, headers, trailers and what frames chunks. A query by GET must fit in."""
+"""Request line, headers, trailers and chunk framing together. A query sent by GET must fit."""
 
 HEAD_SECONDS = 10.0
+"""From the first byte of a connection, or of a request, to the end of the headers."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. Who sends more, or nothing for too long, is told so and cut off."""
+    """One connection. A client that exceeds a limit gets a refusal, and the connection is closed."""
 
     _beside_body = 0
-    _patience: asyncio.TimerHandle | None = None
+    _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent has it
         super().connection_made(transport)
-        self._await_head()
+        self._start_head_timer()
 
     def data_received(self, data: bytes) -> None:
         self._beside_body += len(data)
@@ -32,17 +34,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._beside_body > MAX_HEAD_BYTES:
             message = f"The request has more than {MAX_HEAD_BYTES} bytes beside its body."
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
-        elif self._patience is None and self.cycle is not None and self.cycle.response_complete:
-            # bytes that begin no request end the wait for the next one, which uvicorn bounds
-            self._await_head()
+        elif self._head_timer is None and self.cycle is not None and self.cycle.response_complete:
+            # bytes that do not begin a request end the wait for the next one, which uvicorn limits
+            self._start_head_timer()
 
     def on_message_begin(self) -> None:
         self._beside_body = 0
-        self._await_head()
+        self._start_head_timer()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._stop_waiting()
+        self._stop_head_timer()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -50,23 +52,23 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
+        self._stop_head_timer()
         super().connection_lost(exc)
 
-    def _await_head(self) -> None:
-        self._stop_waiting()
-        self._patience = self.loop.call_later(HEAD_SECONDS, self._lose_patience)
+    def _start_head_timer(self) -> None:
+        self._stop_head_timer()
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse_slow_head)
 
-    def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
-    def _lose_patience(self) -> None:
+    def _refuse_slow_head(self) -> None:
         self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"The request's head took more than {HEAD_SECONDS:g} s.")
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
-        self._stop_waiting()
+        self._stop_head_timer()
         if self.transport.is_closing():
             return
         head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: text/plain; charset=utf-8\r\n"

@@ -1,4 +1,4 @@
-"""What Prometheus reads from the API: plain counts, made on the way of each request, and told at each scrape."""
+"""The Prometheus metrics of the API: plain counters, updated by each request and read at each scrape."""
 
 import time
 from collections import Counter
@@ -20,22 +20,22 @@ STATEMENT_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
 
 METRICS = (
     Described("certindex_api_requests_total", "counter",
-              "Requests that were answered, by place and status; 499: the client left before.", ("route", "status")),
+              "Requests answered, by route and status. 499: the client disconnected first.", ("route", "status")),
     Described("certindex_api_request_seconds", "histogram",
-              "Time until a request was answered; event streams are not in it.", ("route",)),
-    Described("certindex_api_requests_in_progress", "gauge", "Requests that are being answered now."),
+              "Seconds to answer a request, without event streams.", ("route",)),
+    Described("certindex_api_requests_in_progress", "gauge", "Requests that are being answered."),
     Described("certindex_api_errors_total", "counter",
-              "Errors in answers to queries, by their code; refused requests are told by their status.", ("code",)),
+              "Errors in responses to queries, by code. Refused requests are counted by their status.", ("code",)),
     Described("certindex_api_cache_total", "counter",
-              "Queries that were looked for in the cache of answers: hit or miss.", ("result",)),
-    Described("certindex_api_connections", "gauge", "WebSockets and event streams that are open."),
-    Described("certindex_api_subscriptions", "gauge", "Subscriptions that are open."),
+              "Queries looked up in the cache of answers: hit or miss.", ("result",)),
+    Described("certindex_api_connections", "gauge", "Open WebSockets and event streams."),
+    Described("certindex_api_subscriptions", "gauge", "Open subscriptions."),
     Described("certindex_api_snapshots_waiting", "gauge",
-              "Who waits for a turn to read the database: requests, or what is live (WebSockets and event streams).",
+              "Operations that wait for a database snapshot: requests, or live (WebSockets and event streams).",
               ("by",)),
-    Described("certindex_api_snapshot_wait_seconds", "histogram", "Time that was waited for such a turn.", ("by",)),
+    Described("certindex_api_snapshot_wait_seconds", "histogram", "Seconds of waiting for a snapshot.", ("by",)),
     Described("certindex_api_statement_seconds", "histogram",
-              "Time that the database took for a SQL statement; its count is that of statements."),
+              "Seconds that the database took for a SQL statement."),
 )  # fmt: skip
 
 ROUTES = {
@@ -51,7 +51,7 @@ CLIENT_LEFT = 499
 
 
 class ApiMetrics(Collector):
-    """The counts of one application. Requests are counted on its event loop, statements in threads."""
+    """The metrics of one application. Its event loop counts requests, its threads count statements."""
 
     def __init__(
         self, engine: Engine, answers: Answers, operations: Operations, admissions: Mapping[str, Admission]
@@ -90,7 +90,7 @@ class ApiMetrics(Collector):
         )
 
     def answered(self, path: str, status: int, seconds: float | None) -> None:
-        """Counts a request; without `seconds` one whose answer is a stream."""
+        """Counts a request. `seconds` is None if the response is a stream."""
         route = route_of(path)
         self.requests[route, str(status)] += 1
         if seconds is not None:
@@ -107,13 +107,12 @@ def _begin_statement(_conn: Any, _cursor: Any, _statement: Any, _values: Any, co
 
 
 def route_of(path: str) -> str:
-    """Returns what a path is counted as: few names, whatever clients ask for."""
-    known = ROUTES.get(path)
-    return known or next((name for prefix, name in PREFIXES.items() if path.startswith(prefix)), "other")
+    """Returns the name under which a path is counted. Unknown paths share one name."""
+    return ROUTES.get(path) or next((name for prefix, name in PREFIXES.items() if path.startswith(prefix)), "other")
 
 
 class CountRequests:
-    """The middleware that counts, outside of all others."""
+    """The middleware that counts requests; the outermost one."""
 
     def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
         self._app = app
@@ -133,7 +132,7 @@ class CountRequests:
 
 
 class _Exchange:
-    """One request under way."""
+    """A request that is being answered."""
 
     def __init__(self, metrics: ApiMetrics, path: str, send: Send) -> None:
         self._metrics = metrics

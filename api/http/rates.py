@@ -1,7 +1,7 @@
-"""How much one client may ask: so many requests in a time, and so many rows that they promise.
+"""Rate limits of a client: requests, and their cost, per time window.
 
-A client is an address, or the /64 network of one of IPv6, of which whoever has one has all. Each process counts for
-itself, in windows that begin with a client's first request.
+A client is an IPv4 address, or the /64 network of an IPv6 address, as a subscriber owns the whole network. Each process
+counts for itself, in windows that begin with a client's first request.
 """
 
 import math
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RateLimited(Refusal):
-    """`retry_after` in seconds."""
+    """A client has exceeded its rate. `retry_after` is in seconds."""
 
     code = Code.RATE_LIMITED
 
@@ -35,7 +35,7 @@ class RateLimited(Refusal):
 
 
 class Rates:
-    """Counts what clients ask. Raises SettingsError for a rate below what one request may cost."""
+    """Counts the requests of clients and their cost. Raises SettingsError if COST_RATE is below MAX_COST."""
 
     def __init__(self, settings: Settings) -> None:
         self.requests: RateLimitItem | None = None
@@ -45,7 +45,7 @@ class Rates:
             self._limit(settings)
 
     def _limit(self, settings: Settings) -> None:
-        from limits import parse  # with all its storages: of use only where a rate is set
+        from limits import parse  # slow to import: only if a rate is set
         from limits.storage import MemoryStorage
         from limits.strategies import FixedWindowRateLimiter
 
@@ -53,8 +53,8 @@ class Rates:
         self.cost = parse(settings.cost_rate) if settings.cost_rate else None
         if self.cost and self.cost.amount < settings.max_cost:
             raise SettingsError(
-                f"COST_RATE allows {self.cost.amount} rows, but MAX_COST lets one request promise {settings.max_cost}: "
-                f"raise the one or lower the other. Example: COST_RATE={10 * settings.max_cost}/minute"
+                f"COST_RATE allows a cost of {self.cost.amount}, but MAX_COST allows one request {settings.max_cost}: "
+                f"raise COST_RATE or lower MAX_COST. Example: COST_RATE={10 * settings.max_cost}/minute"
             )
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
@@ -62,18 +62,20 @@ class Rates:
         """Returns the client of a connection."""
         return Client(self, _key(scope["client"][0] if scope.get("client") else ""))
 
-    def take(self, rate: "RateLimitItem", key: str, count: int, what: str) -> None:
-        """Takes so much of what a client has left. Raises RateLimited, and then nothing is taken."""
-        # of one event loop: nothing comes between
-        if self._limiter.test(rate, what, key, cost=count):
-            self._limiter.hit(rate, what, key, cost=count)
+    def take(self, rate: "RateLimitItem", key: str, count: int, unit: str) -> None:
+        """Counts against a client's rate. If that exceeds it, counts nothing and raises RateLimited."""
+        # both calls run in one step of the event loop: no other request comes between them
+        if self._limiter.test(rate, unit, key, cost=count):
+            self._limiter.hit(rate, unit, key, cost=count)
             return
-        wait = max(1, math.ceil(self._limiter.get_window_stats(rate, what, key).reset_time - time.time()))
-        raise RateLimited(f"A client may ask for {rate.amount} {what} in {rate.get_expiry()} s: wait {wait} s.", wait)
+        wait = max(1, math.ceil(self._limiter.get_window_stats(rate, unit, key).reset_time - time.time()))
+        raise RateLimited(
+            f"The limit is {rate.amount} {unit} in {rate.get_expiry()} s for each client: wait {wait} s.", wait
+        )
 
 
 class Client:
-    """What one client may still ask."""
+    """One client, as the rates count it."""
 
     def __init__(self, rates: Rates, key: str) -> None:
         self._rates = rates
@@ -85,7 +87,7 @@ class Client:
             self._rates.take(self._rates.requests, self._key, 1, "requests")
 
     def take_cost(self, cost: int) -> None:
-        """Counts what a request costs. Raises RateLimited."""
+        """Counts the cost of a request. Raises RateLimited."""
         if self._rates.cost:
             self._rates.take(self._rates.cost, self._key, cost, "rows")
 

@@ -1,6 +1,7 @@
-"""GraphQL over HTTP: what a request asks, and the media type that its answer takes.
+"""Reads HTTP requests: the GraphQL request, and the media type of the response.
 
-After the draft of the GraphQL Foundation. Every refusal is below 500 and says what to send instead.
+Follows the draft "GraphQL over HTTP" of the GraphQL Foundation. Every refusal has a status below 500, and its message
+says what to send instead.
 """
 
 import asyncio
@@ -22,15 +23,15 @@ HTML = "text/html"
 EVENT_STREAM = "text/event-stream"
 
 BODY_SECONDS = 30.0
-"""For all of the request's body."""
+"""How long a client may take to send the whole body."""
 
 MAX_NESTING = 64
-"""Of the request's JSON. Filters nest four deep; a parser or a coercion that recurses must not meet thousands."""
+"""Levels of the request's JSON. Filters nest four deep; thousands of levels would exhaust the stack of a parser."""
 
 
 @dataclass
 class RequestError(Exception):
-    """A request that is no GraphQL request."""
+    """An HTTP request that is not a valid GraphQL request."""
 
     status: int
     message: str
@@ -42,13 +43,13 @@ class RequestError(Exception):
 
 
 async def read_request(request: Request, max_body_bytes: int) -> GraphQLRequest:
-    """Return what a GET or POST asks. Raises RequestError."""
+    """Returns the GraphQL request of a GET or POST. Raises RequestError."""
     if request.method != "POST":
-        asked = graphql_request(_from_url(request))
+        graphql = graphql_request(_from_url(request))
     else:
         _check_content_type(request)
-        asked = graphql_request(parse_json(await _body(request, max_body_bytes), "The body"))
-    return replace(asked, min_block=_min_block(request))
+        graphql = graphql_request(parse_json(await _body(request, max_body_bytes), "The body"))
+    return replace(graphql, min_block=_min_block(request))
 
 
 def _min_block(request: Request) -> MinBlock | None:
@@ -60,41 +61,41 @@ def _min_block(request: Request) -> MinBlock | None:
 
 
 class MediaType(NamedTuple):
-    """What to answer with; `named`: the client asked for it by name, not by a wildcard or by saying nothing."""
+    """The media type of a response. `named`: the Accept header names it, not only a wildcard that matches it."""
 
     name: str
     named: bool = False
 
 
 def response_type(request: Request, offers: Sequence[str]) -> MediaType:
-    """Return the offer that the Accept header likes best. Raises RequestError (406) when none will do."""
+    """Returns the offer that the Accept header prefers. Raises RequestError (406) if it accepts none."""
     accept = ",".join(request.headers.getlist("accept")).strip()
     if not accept:
         return MediaType(JSON)
-    wishes = {offer: _wish(accept, offer) for offer in offers}
-    best = max(offers, key=lambda offer: wishes[offer])
-    if wishes[best].quality == 0:
+    preferences = {offer: _preference(accept, offer) for offer in offers}
+    best = max(offers, key=lambda offer: preferences[offer])
+    if preferences[best].quality == 0:
         raise RequestError(406, f'Accept is "{accept[:200]}": this service answers {" or ".join(offers)}.')
-    return MediaType(best, wishes[best].named)
+    return MediaType(best, preferences[best].named)
 
 
 def parse_json(body: bytes | str, name: str) -> Any:
-    """Return the value of a JSON text; whole numbers stay exact. Raises RequestError."""
+    """Returns the value of a JSON text; integers stay exact. Raises RequestError."""
     try:
         text = body.decode("utf-8") if isinstance(body, bytes) else body
-        # of surrogates in escapes: half a pair is no text, and no database or answer could hold it
         value = json.loads(text, parse_constant=_refuse_constant)
         if "\\u" in text:
+            # an escaped surrogate without its pair is not text: neither database nor response could hold it
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
-        raise RequestError(400, f"{name} is nested too deep: {MAX_NESTING} levels are read.") from None
+        raise RequestError(400, f"{name} is nested too deep: at most {MAX_NESTING} levels are allowed.") from None
     except UnicodeError as error:
         raise RequestError(400, f"{name} is not UTF-8: {error}.") from None
     except ValueError as error:
-        # what follows a semicolon tells how to change Python
+        # after a semicolon Python explains how to change its own limit
         raise RequestError(400, f"{name} is not JSON: {str(error).partition(';')[0]}.") from None
     if _deeper_than(value, MAX_NESTING):
-        raise RequestError(400, f"{name} is nested too deep: {MAX_NESTING} levels are read.")
+        raise RequestError(400, f"{name} is nested too deep: at most {MAX_NESTING} levels are allowed.")
     return value
 
 
@@ -115,7 +116,7 @@ def _check_content_type(request: Request) -> None:
         raise RequestError(415, f'The charset is "{charset[1][:100]}": send utf-8.', {"Accept-Post": JSON})
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise RequestError(
-            415, "Content-Encoding is not read: send the body as it is.", {"Accept-Encoding": "identity"}
+            415, "Content-Encoding is not supported: send the body uncompressed.", {"Accept-Encoding": "identity"}
         )
 
 
@@ -136,7 +137,7 @@ async def _body(request: Request, max_bytes: int) -> bytes:
 
 
 def graphql_request(parameters: Any, name: str = "The body") -> GraphQLRequest:
-    """Return what the parameters of a request ask. Raises RequestError."""
+    """Returns the GraphQL request of a request's parameters. Raises RequestError."""
     if not isinstance(parameters, dict):
         raise RequestError(
             400, f'{name} is {_kind(parameters)}: send an object. Example: {{"query": "{{ _meta {{ version }} }}"}}'
@@ -156,16 +157,16 @@ def graphql_request(parameters: Any, name: str = "The body") -> GraphQLRequest:
 
 
 def _persisted_hash(extensions: dict[str, Any]) -> str | None:
-    asked = extensions.get("persistedQuery")
-    if asked is None:
+    persisted = extensions.get("persistedQuery")
+    if persisted is None:
         return None
-    hash = asked.get("sha256Hash") if isinstance(asked, dict) else None
-    if not isinstance(hash, str) or not re.fullmatch("[0-9a-fA-F]{64}", hash) or asked.get("version") != 1:
-        told = json.dumps(asked)[:200]
+    hash = persisted.get("sha256Hash") if isinstance(persisted, dict) else None
+    if not isinstance(hash, str) or not re.fullmatch("[0-9a-fA-F]{64}", hash) or persisted.get("version") != 1:
         raise RequestError(
             400,
-            f"extensions.persistedQuery is {told}: send version 1 and the SHA-256 of the document in hex. "
-            'Example: {"version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38"}',
+            f"extensions.persistedQuery is {json.dumps(persisted)[:200]}: send version 1 and the document's SHA-256 "
+            "in hex. Example: "
+            '{"version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38"}',
             code=Code.BAD_USER_INPUT,
         )
     return hash.lower()
@@ -194,7 +195,7 @@ def _kind(value: Any) -> str:
 
 
 def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _deeper_than(value: Any, levels: int) -> bool:
@@ -211,29 +212,29 @@ def _deeper_than(value: Any, levels: int) -> bool:
     return True
 
 
-class Wish(NamedTuple):
-    """How much an offer is wanted; the larger wins."""
+class Preference(NamedTuple):
+    """How much the Accept header prefers an offer; the greatest wins."""
 
     quality: float
     named: bool
     preferred: bool
 
 
-def _wish(accept: str, offer: str) -> Wish:
+def _preference(accept: str, offer: str) -> Preference:
     qualities = _qualities(accept)
     if offer in qualities:
-        return Wish(qualities[offer], named=True, preferred=offer == GRAPHQL_RESPONSE)
-    # a page and a stream are for who names them: curl's */* means data
+        return Preference(qualities[offer], named=True, preferred=offer == GRAPHQL_RESPONSE)
+    # the page and a stream must be named: the */* of curl means data
     wildcards = [] if offer in (HTML, EVENT_STREAM) else [f"{offer.split('/')[0]}/*", "*/*"]
     quality = next((qualities[wildcard] for wildcard in wildcards if wildcard in qualities), 0)
-    return Wish(quality, named=False, preferred=offer == JSON)
+    return Preference(quality, named=False, preferred=offer == JSON)
 
 
 def _qualities(accept: str) -> dict[str, float]:
-    """Return the q of each media range in the header, 0 for one that is not to be had."""
-    found: dict[str, float] = {}
+    """Returns the quality of each media range in the header; 0 if it is refused or malformed."""
+    qualities: dict[str, float] = {}
     for part in accept.lower().split(","):
         media_range, *parameters = (piece.strip() for piece in part.split(";"))
         quality = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
-        found[media_range] = float(quality) if re.fullmatch(r"[01](\.\d{0,3})?", quality, re.ASCII) else 0
-    return found
+        qualities[media_range] = float(quality) if re.fullmatch(r"[01](\.\d{0,3})?", quality, re.ASCII) else 0
+    return qualities

@@ -74,7 +74,7 @@ async def test_who_is_cancelled_again_and_again_still_waits_for_the_end(workers:
 
 @pytest.mark.timeout(120)
 async def test_what_works_beside_it_is_not_ended(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TURN_SECONDS", 0.001)
+    monkeypatch.setattr(module, "QUEUE_SECONDS", 0.001)
 
     def work(snapshot: Snapshot) -> int:
         return sum(snapshot.read_now(one) for _ in range(300))

@@ -129,7 +129,7 @@ def test_a_bundle_of_what_was_changed_is_refused_with_what_does_not_fit(factory:
             chain.execute(changed)
             answer = CLIENT.get(f"{address}/devices/{did(factory)}/bundle.json")
             told = answer.json()["error"]
-            assert (answer.status_code, told.split(": ")[0]) == (500, f"What is stored of {did(factory)} is damaged")
+            assert (answer.status_code, told.split(": ")[0]) == (500, f"The stored data of {did(factory)} is damaged")
             assert said in told
 
 
@@ -140,8 +140,8 @@ def test_bundles_of_nothing_are_refused_with_a_right_example(factory: Factory, s
             (did(factory, 77), 404, "There is no device"),
             (did(factory).replace("31337", "1"), 404, "There is no device"),
             ("1", 400, "Example: did:erc721:137:"),
-            (f"did:erc721:31337:{factory.contract.address}:{2**256}", 400, "is no DID of a device"),
-            ("did:erc721:99999999999999999999:0x00:1", 400, "is no DID of a device"),
+            (f"did:erc721:31337:{factory.contract.address}:{2**256}", 400, "is not the DID of a device"),
+            ("did:erc721:99999999999999999999:0x00:1", 400, "is not the DID of a device"),
         ):
             answer = CLIENT.get(f"{address}/devices/{name}/bundle.json")
             assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
@@ -151,4 +151,4 @@ def test_a_bundle_of_an_empty_database_is_no_failure_of_the_server(tmp_path: Pat
     with serving(Settings(database_url=f"sqlite:///{tmp_path / 'missing.db'}")) as address:
         answer = CLIENT.get(f"{address}/devices/did:erc721:1:0x{'11' * 20}:1/bundle.json")
     assert answer.status_code == 503
-    assert "Ask again later" in answer.json()["error"]
+    assert "Try again later" in answer.json()["error"]

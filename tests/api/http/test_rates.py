@@ -166,9 +166,9 @@ def test_addresses_are_one_client_that_one_owner_has(one: str, other: str, same:
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
-        ({"REQUEST_RATE": "many"}, 'REQUEST_RATE is "many": not a number for a second, minute, hour or day'),
+        ({"REQUEST_RATE": "many"}, 'REQUEST_RATE is "many": not a rate for one second, minute, hour or day'),
         ({"REQUEST_RATE": "5/second;9/day"}, "Example: REQUEST_RATE=600/minute"),
-        ({"COST_RATE": "9999/minute"}, "MAX_COST lets one request promise 10000"),
+        ({"COST_RATE": "9999/minute"}, "MAX_COST allows one request 10000"),
         ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "TRUSTED_PROXIES is"),
         ({"TRUSTED_PROXIES": "*"}, "Example: TRUSTED_PROXIES=10.0.0.0/8,127.0.0.1"),
     ],
