@@ -1,4 +1,4 @@
-"""What `certindex` is told at its start. Read and checked once; see `schema.settings` for options and errors."""
+"""The settings of `certindex`, read and checked once at the start; see `schema/program/settings.py`."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from schema.program.settings import (
 
 
 def rpc_urls(value: str) -> tuple[str, ...]:
-    """Take URLs of nodes, comma-separated."""
+    """Takes URLs of nodes, comma-separated."""
     urls = tuple(url.strip() for url in value.split(",") if url.strip())
     for url in urls:
         parts = urlsplit(url)
@@ -31,7 +31,7 @@ def rpc_urls(value: str) -> tuple[str, ...]:
 
 
 def ws_url(value: str) -> str:
-    """Take the WebSocket URL of a node."""
+    """Takes the WebSocket URL of a node."""
     parts = urlsplit(value)
     if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.port == 0:
         raise ValueError("not a ws:// or wss:// URL")
@@ -39,7 +39,7 @@ def ws_url(value: str) -> str:
 
 
 def without_keys(value: str) -> str:
-    """Return URLs without what may be a key: of each the scheme, the host and the port."""
+    """Returns the scheme, host and port of each URL; the rest may hold a key."""
     return ",".join(map(_without_key, value.split(",")))
 
 
@@ -53,8 +53,8 @@ def _start_of_url(url: re.Match[str]) -> str:
 
 
 def contracts(value: str) -> tuple[tuple[str, bytes], ...]:
-    """Take role=address pairs, comma-separated; a role may be given several addresses."""
-    found = []
+    """Takes role=address pairs, comma-separated; a role may have several addresses."""
+    pairs = []
     for pair in value.split(","):
         match = re.fullmatch(r"\s*([a-z][a-z0-9_]*)\s*=\s*0x([0-9a-fA-F]*)\s*", pair)
         if match is None:
@@ -62,12 +62,12 @@ def contracts(value: str) -> tuple[tuple[str, bytes], ...]:
         role, digits = match.groups()
         if len(digits) != 40:
             raise ValueError(f'the address "0x{digits}" of {role} has {len(digits)} hex digits, an address has 40')
-        found.append((role, bytes.fromhex(digits)))
-    return tuple(found)
+        pairs.append((role, bytes.fromhex(digits)))
+    return tuple(pairs)
 
 
 def start_block(value: str) -> int | Literal["auto"]:
-    """Take the number of a block, or auto."""
+    """Takes a block number, or auto."""
     try:
         return "auto" if value == "auto" else whole_number(0, 2**43 - 1)(value)
     except ValueError as error:
@@ -77,7 +77,7 @@ def start_block(value: str) -> int | Literal["auto"]:
 keep_proofs = setting(
     switch,
     default="on",
-    help="Store the proof of each verified event, 1 to 4 KB a transaction; off: `certindex prove` asks for it again.",
+    help="Store the proof of each verified event, 1 to 4 KB a transaction. If off, `certindex prove` fetches it again.",
     example="off",
 )
 
@@ -93,7 +93,7 @@ class DatabaseSettings:
     chain_id: int | None = setting(
         whole_number(1, 2**63 - 1),
         optional=True,
-        help="Id of the network. The node must be of it; where a database holds several, it tells which is meant.",
+        help="Chain id of the network. The node must serve it. Required if the database holds several chains.",
         example="137",
     )
     log_format: str = log_format
@@ -104,7 +104,8 @@ class RebuildSettings(DatabaseSettings):
     profile: str | None = setting(
         text,
         optional=True,
-        help="Profile to read the stored events by: a shipped one's name, or a TOML file. Without it: the stored one.",
+        help="Profile that decodes the stored events: the name of a shipped profile, or the path of a TOML file. "
+        "If not set, the stored profile.",
         example="./mine.toml",
     )
 
@@ -113,7 +114,7 @@ class RebuildSettings(DatabaseSettings):
 class NodeSettings(DatabaseSettings):
     rpc_urls: tuple[str, ...] = setting(
         rpc_urls,
-        help="JSON-RPC URLs of EVM nodes of one network, comma-separated; the healthiest is asked.",
+        help="JSON-RPC URLs of EVM nodes of one network, comma-separated. Requests go to the healthiest node.",
         example="http://127.0.0.1:8545",
         shown=without_keys,
     )
@@ -129,7 +130,7 @@ class ProveSettings(DatabaseSettings):
     rpc_urls: tuple[str, ...] | None = setting(
         rpc_urls,
         optional=True,
-        help="JSON-RPC URLs of EVM nodes, comma-separated; asked only for what is not proven yet.",
+        help="JSON-RPC URLs of EVM nodes, comma-separated. Used only for events that are not proven yet.",
         example="http://127.0.0.1:8545",
         shown=without_keys,
     )
@@ -140,70 +141,70 @@ class Settings(NodeSettings):
     ws_url: str | None = setting(
         ws_url,
         optional=True,
-        help="WebSocket URL of a node of the network: certindex run looks at once when it announces a block, and polls "
-        "as ever while it fails.",
+        help="WebSocket URL of a node of the network. When it announces a block, `certindex run` indexes it at once; "
+        "polling goes on as well.",
         example="ws://127.0.0.1:8545",
         shown=without_keys,
     )
     profile: str = setting(
         text,
         default="device-certificate",
-        help="Which events mean what: the name of a shipped profile, or the path of a TOML file.",
+        help="Profile that maps events to facts: the name of a shipped profile, or the path of a TOML file.",
         example="./mine.toml",
     )
     contracts: tuple[tuple[str, bytes], ...] | None = setting(
         contracts,
         optional=True,
-        help="Contracts to watch, role=address, comma-separated; not needed on networks that the profile knows.",
+        help="Contracts to watch, role=address, comma-separated. If not set, those of the profile for the network.",
         example="certificate=0x5FbDB2315678afecb367f032d93F642f64180aa3",
     )
     start_block: int | Literal["auto"] | None = setting(
         start_block,
         optional=True,
-        help="First block to index; at or before the contract's first, or answers that rest on absence are UNKNOWN. "
-        "auto: search for the block of each contract's creation, once; the node must keep old states (an archive node)."
-        " Without it: what the profile says for the network, else 0.",
+        help="First block to index. If it lies after the first block of a contract, answers that rest on the absence "
+        "of events are UNKNOWN. auto: find the block of each contract's creation, once; this requires an archive node. "
+        "If not set, the profile's block for the network, else 0.",
         example="35000000",
     )
     finality_depth: int | None = setting(
         whole_number(0, 10**6),
         optional=True,
         help="Blocks below the head that count as final on a chain without a finalized tag. "
-        "Without it: our cautious choice for the network (indexer/chain/finality.py names the sources), else 64.",
+        "If not set, a cautious value for the network (sources: indexer/chain/finality.py), else 64.",
         example="128",
     )
     looks: int = setting(
         whole_number(1, 9),
         default="2",
-        help="How often logs are asked for; they are stored when all answers agree.",
+        help="How many times logs are requested. They are stored if all responses agree.",
         example="1",
     )
     quorum: int = setting(
         whole_number(1, 9),
         default="1",
-        help="How many different hosts of RPC_URLS must give the same logs.",
+        help="How many different hosts of RPC_URLS must return the same logs.",
         example="2",
     )
     poll_interval: float = setting(
-        seconds(0.01, 3600), default="2", help="Seconds between two looks for a new block.", example="0.5"
+        seconds(0.01, 3600), default="2", help="Seconds between two polls for a new block.", example="0.5"
     )
     verify: bool = setting(
         switch,
         default="on",
-        help="Rebuild the receipts of final blocks with events, and so verify what providers said; on or off.",
+        help="Verify final blocks with events by rebuilding their receipts; on or off.",
         example="off",
     )
     keep_proofs: bool = keep_proofs
     host: str = setting(
         text,
         default="127.0.0.1",
-        help="Address to serve on, with --serve; 0.0.0.0 is every network.",
+        help="Address to serve on, with --serve; 0.0.0.0 means every interface.",
         example="0.0.0.0",
     )
     port: int = setting(
         whole_number(0, 65535),
         default="8000",
-        help="Port to serve on, with --serve; 0 is any free one.",
+        help="Port to serve on, with --serve; 0 picks a free one.",
         example="8000",
     )
     metrics_host: str = metrics_host

@@ -1,10 +1,10 @@
-"""Settings as data: one declaration gives the option, the environment variable, its help and its errors.
+"""Settings as data: one declaration yields the option, the environment variable, its help and its errors.
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Settings:
         port: int = setting(whole_number(0, 65535), default="8000", help="Port to listen on.", example="8000")
 
-`port` is read from `--port`, else from `PORT`, else from its default. An empty value counts as none.
+`port` is read from `--port`, else from `PORT`, else from its default. An empty value counts as not set.
 """
 
 import argparse
@@ -21,11 +21,13 @@ SettingsT = TypeVar("SettingsT", bound="DataclassInstance")
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message names each, its value and a right example, one a line."""
+    """Settings are missing or wrong. The message has a line for each: its name, its value, a valid example."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
+    """What `setting` was called with."""
+
     parse: Callable[[str], Any]
     help: str
     example: str
@@ -43,9 +45,9 @@ def setting(
     optional: bool = False,
     shown: Callable[[str], str] | None = None,
 ) -> Any:
-    """Declare a setting. `parse` raises ValueError saying what is wrong; optional ones without a value are None.
+    """Declares a setting. `parse` raises ValueError with what is wrong. An optional setting without a value is None.
 
-    `shown` returns a wrong value as an error may tell it: without its secrets, by default without passwords.
+    `shown` returns a wrong value as an error may show it: without its secrets; by default without passwords.
     """
     declaration = Declaration(parse, help, example, default, optional, shown or without_password)
     metadata = {"setting": declaration}
@@ -55,15 +57,15 @@ def setting(
 
 
 def add_options(parser: argparse.ArgumentParser, settings: "type[DataclassInstance]") -> None:
-    """Add an option for every setting, with its environment variable, default and example in the help."""
+    """Adds an option for every setting; its help has the default and an example of the environment variable."""
     parser.formatter_class = _WholeExamples
-    group = parser.add_argument_group("settings, from the environment too; an option beats it")
+    group = parser.add_argument_group("settings, also read from the environment; an option overrides it")
     for name, declaration in _declarations(settings).items():
         group.add_argument(_option(name), dest=name, metavar="VALUE", help=_help(name, declaration))
 
 
 class _WholeExamples(argparse.HelpFormatter):
-    """Wraps help between words only: an example that is broken in two cannot be copied."""
+    """Breaks help between words only, so that an example can be copied whole."""
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(" ".join(text.split()), width, break_long_words=False, break_on_hyphens=False)
@@ -72,7 +74,7 @@ class _WholeExamples(argparse.HelpFormatter):
 def read_settings(
     settings: type[SettingsT], options: argparse.Namespace | None, environ: Mapping[str, str]
 ) -> SettingsT:
-    """Return the settings. Raises SettingsError with everything that is wrong, not only the first."""
+    """Returns the settings. Raises SettingsError with all that is wrong, not only the first."""
     values: dict[str, Any] = {}
     errors: list[str] = []
     for name, declaration in _declarations(settings).items():
@@ -125,7 +127,7 @@ def _help(name: str, declaration: Declaration) -> str:
 
 
 def without_password(text: str) -> str:
-    """Return the text with the passwords of its URLs hidden, for logs and errors."""
+    """Returns the text with the passwords in its URLs hidden, for logs and errors."""
     return re.sub(r"(://[^:/@\s]*):[^/@\s]*@", r"\1:***@", text)
 
 
@@ -133,12 +135,12 @@ def without_password(text: str) -> str:
 
 
 def text(value: str) -> str:
-    """Take any text."""
+    """Takes any text."""
     return value
 
 
 def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
-    """Take a whole number from minimum to maximum."""
+    """Takes a whole number from minimum to maximum."""
 
     def parse(value: str) -> int:
         if not re.fullmatch(r"-?[0-9]{1,30}", value) or not minimum <= int(value) <= maximum:
@@ -149,7 +151,7 @@ def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
 
 
 def seconds(minimum: float, maximum: float) -> Callable[[str], float]:
-    """Take a number of seconds from minimum to maximum."""
+    """Takes a number of seconds from minimum to maximum."""
 
     def parse(value: str) -> float:
         if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", value) or not minimum <= float(value) <= maximum:
@@ -160,14 +162,14 @@ def seconds(minimum: float, maximum: float) -> Callable[[str], float]:
 
 
 def switch(value: str) -> bool:
-    """Take on or off."""
+    """Takes on or off."""
     if value not in ("on", "off"):
         raise ValueError("neither on nor off")
     return value == "on"
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """Take one of a few words."""
+    """Takes one of the choices."""
 
     def parse(value: str) -> str:
         if value not in choices:
@@ -180,26 +182,26 @@ def one_of(*choices: str) -> Callable[[str], str]:
 log_format: str = setting(
     one_of("console", "json"),
     default="console",
-    help="How to log, to standard error: console, lines for people; json, one object a line.",
+    help="Format of the log on standard error: console (lines for people) or json (one object a line).",
     example="json",
 )
 
 metrics_host: str = setting(
     text,
     default="127.0.0.1",
-    help="Address to serve metrics on; they are for operators, not for the public.",
+    help="Address to serve metrics on. They are for operators, not for the public.",
     example="0.0.0.0",
 )
 metrics_port: int | None = setting(
     whole_number(0, 65535),
     optional=True,
-    help="Port to serve Prometheus metrics on, at METRICS_HOST; without it they are not served.",
+    help="Port to serve Prometheus metrics on, at METRICS_HOST. If not set, they are not served.",
     example="9100",
 )
 
 
 def database_url(value: str) -> str:
-    """Take the URL of a SQLite file or a PostgreSQL database."""
+    """Takes the URL of a SQLite file or a PostgreSQL database."""
     if not re.fullmatch(r"sqlite:///.+|postgres(ql)?(\+psycopg)?://.+", value, re.DOTALL):
         raise ValueError("not a URL of SQLite (sqlite:///file.db) or PostgreSQL (postgresql://user:password@host/name)")
     return value
