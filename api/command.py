@@ -14,7 +14,7 @@ import uvicorn
 from api.graphql.schema import sdl
 from api.serving import address_of, listen, metrics_of, server_config
 from api.settings import Settings
-from schema.program.logs import configure, tell
+from schema.program.logs import configure, log_event
 from schema.program.metrics import serve_metrics
 from schema.program.output import written_out
 from schema.program.settings import SettingsError, add_options, read_settings
@@ -64,7 +64,7 @@ def serve(settings: Settings) -> None:
     gc.set_threshold(GARBAGE)
     gc.enable()
     with listen(settings.host, settings.port) as listener, _metrics(settings, config), suppress(KeyboardInterrupt):
-        tell(log, logging.INFO, "serving", " {address}", address=address_of(listener))
+        log_event(log, logging.INFO, "serving", " {address}", address_of(listener))
         server = uvicorn.Server(config)
         server.run(sockets=[listener])
 

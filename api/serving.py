@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from api.app import create_app
 from api.http.head_bounds import BoundedProtocol
 from api.settings import Settings
-from schema.program.logs import tell
+from schema.program.logs import log_event
 from schema.program.settings import SettingsError, read_settings
 
 log = logging.getLogger("certindex.api")
@@ -39,7 +39,7 @@ class EmbeddedServer(uvicorn.Server):
         return metrics_of(self.config)
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        tell(log, logging.INFO, "serving", " {address}", address=address_of(self._listener))
+        log_event(log, logging.INFO, "serving", " {address}", address_of(self._listener))
         await super().serve(sockets or [self._listener])
 
     @contextmanager

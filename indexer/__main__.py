@@ -76,10 +76,10 @@ def _execute(options: argparse.Namespace) -> int:
 
 
 def _failed(message: str, exit_status: int) -> int:
-    from schema.program.logs import is_json, tell
+    from schema.program.logs import is_json, log_event
 
     if is_json():
-        tell(logging.getLogger("certindex"), logging.CRITICAL, "failed", error=message, exit_status=exit_status)
+        log_event(logging.getLogger("certindex"), logging.CRITICAL, "failed", error=message, exit_status=exit_status)
     else:
         print(f"certindex: {message}", file=sys.stderr)
     return exit_status

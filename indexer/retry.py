@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from indexer.errors import TryAgain
-from schema.program.logs import tell
+from schema.program.logs import log_event
 
 ResultT = TypeVar("ResultT")
 
@@ -57,7 +57,7 @@ async def retry(
         except TryAgain as error:
             if attempt >= attempts:
                 raise
-            tell(log, logging.WARNING, "not begun", AGAIN, pause=backoff.seconds, error=str(error))
+            log_event(log, logging.WARNING, "not begun", AGAIN, backoff.seconds, str(error))
             await asyncio.to_thread(failed, str(error))
             await backoff.wait()
             attempt += 1

@@ -15,7 +15,7 @@ from api.settings import Settings
 from schema.bundle.document import Bundle, to_json
 from schema.bundle.making import DamagedData, make_bundle
 from schema.did import EXAMPLE, parse_did
-from schema.program.logs import tell
+from schema.program.logs import log_event
 from schema.tables.database import DatabaseError
 
 log = logging.getLogger("certindex.api")
@@ -45,7 +45,7 @@ def bundle_route(engine: Engine, settings: Settings, rates: Rates) -> Callable[[
         except (DBAPIError, DatabaseError):
             return _refusal(503, "The database does not answer. Try again later.")
         except DamagedData as error:
-            tell(log, logging.ERROR, "a bundle cannot be made", " of {device}: {error}", device=did, error=str(error))
+            log_event(log, logging.ERROR, "a bundle cannot be made", " of {device}: {error}", did, str(error))
             return _refusal(500, f"The stored data of {did} is damaged: {error}")
         if bundle is None:
             return _refusal(404, f"There is no device {did} in the index.")

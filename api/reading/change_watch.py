@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from api.reading.revisions import RevisionReader, Revisions
-from schema.program.logs import tell
+from schema.program.logs import log_event
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class ChangeWatch:
                 await self.revisions()
             except DBAPIError as error:
                 reason = " ".join(str(error.orig).split())
-                tell(log, logging.WARNING, "the revisions cannot be read", ": {error}", error=reason)
+                log_event(log, logging.WARNING, "the revisions cannot be read", ": {error}", reason)
             if self._is_wanted:
                 seconds = POLL_SECONDS if self._reader.listening_on is None else LISTENING_POLL_SECONDS
                 with suppress(TimeoutError):

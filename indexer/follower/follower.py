@@ -12,13 +12,13 @@ from indexer.follower.heads import HeadListener
 from indexer.follower.lease import LeaseKeeper
 from indexer.follower.steps import StepLoop
 from indexer.follower.verification import verify_behind
-from indexer.observe.counters import Record
+from indexer.observe.counters import Counters
 from indexer.opening import FollowedChain
 from indexer.store.lease import Lease
 from indexer.store.statistics import maintain
 from indexer.store.verification import Levels
 from indexer.verification.verifier import Verifier
-from schema.program.logs import tell
+from schema.program.logs import log_event
 
 log = logging.getLogger("certindex")
 
@@ -46,14 +46,14 @@ class Follower:
         verify: bool,
         keep_proofs: bool,
         ws_url: str | None = None,
-        record: Record | None = None,
+        counters: Counters | None = None,
     ) -> None:
         self.opened = opened
         self.poll_interval = poll_interval
         self.verify = verify
         self.keep_proofs = keep_proofs
         self.ws_url = ws_url
-        self.record = record or Record()
+        self.counters = counters or Counters()
         self.lease = Lease(opened.engine, opened.chain_id)
         self._keeper = LeaseKeeper(self.lease)
         self._stopping = asyncio.Event()
@@ -75,10 +75,10 @@ class Follower:
         try:
             while not self._stopping.is_set():
                 if await self._keeper.acquire(self._stopping):
-                    self.record.leases += 1
-                    self.record.is_writing = True
+                    self.counters.leases += 1
+                    self.counters.is_writing = True
                     await self._work()
-                    self.record.is_writing = False
+                    self.counters.is_writing = False
         finally:
             scheduler.pause()
             await asyncio.sleep(0)  # jobs whose time has come begin
@@ -91,11 +91,11 @@ class Follower:
         """Indexes, verifies and listens for heads side by side, for as long as the lease is held."""
         opened = self.opened
         hosts = ", ".join(host.name for host in opened.pool.hosts)
-        tell(log, INFO, "following", " chain={chain} hosts={hosts}", chain=opened.chain_id, hosts=hosts)
+        log_event(log, INFO, "following", " chain={chain} hosts={hosts}", opened.chain_id, hosts)
         store = opened.store(self.lease)
-        store.timings = self.record.timings
-        heads = HeadListener(self.ws_url, opened.chain_id, store, self.record, self._wake)
-        steps = StepLoop(opened.chain, store, opened.interpretation, heads, self.record)
+        store.timings = self.counters.timings
+        heads = HeadListener(self.ws_url, opened.chain_id, store, self.counters, self._wake)
+        steps = StepLoop(opened.chain, store, opened.interpretation, heads, self.counters)
         stepping = asyncio.create_task(steps.run(self._stopping))
         tasks = {stepping, asyncio.create_task(heads.listen())}
         if self.verify:

@@ -7,10 +7,10 @@ from logging import INFO, WARNING
 
 from sqlalchemy.exc import DBAPIError
 
-from indexer.observe.counters import Record
+from indexer.observe.counters import Counters
 from indexer.rpc import HeadSocket
 from indexer.store import Store
-from schema.program.logs import tell
+from schema.program.logs import log_event
 
 log = logging.getLogger("certindex")
 
@@ -22,11 +22,13 @@ MOST_EARLY_LOOKS = 8
 class HeadListener:
     """Wakes the step loop when a head is announced. `wake` is also set by the poll interval."""
 
-    def __init__(self, ws_url: str | None, chain_id: int, store: Store, record: Record, wake: asyncio.Event) -> None:
+    def __init__(
+        self, ws_url: str | None, chain_id: int, store: Store, counters: Counters, wake: asyncio.Event
+    ) -> None:
         self.ws_url = ws_url
         self.chain_id = chain_id
         self.store = store
-        self.record = record
+        self.counters = counters
         self.wake = wake
         self._socket: HeadSocket | None = None
         self._source: str | None = None
@@ -58,21 +60,21 @@ class HeadListener:
 
     def _announce(self, number: int) -> None:
         if number >= 0:
-            self.record.announced_heads += 1
+            self.counters.announced_heads += 1
             self._announced, self._early_looks = number, 0
         self.wake.set()
 
     async def _report(self, connected: bool, message: str) -> None:
         """Logs and notes that the socket connected, to the node in `message`, or failed, with `message` as reason."""
-        self.record.socket_connected = connected
-        self.record.socket_drops += not connected
+        self.counters.socket_connected = connected
+        self.counters.socket_drops += not connected
         source = f"from {message}" if connected else f"by polling; {message}"
         if source == self._source:
             return  # a socket that is down for a day is logged once
         if connected:
-            tell(log, INFO, "new heads come over WebSocket", " from {source}", source=message)
+            log_event(log, INFO, "new heads come over WebSocket", " from {source}", message)
         else:
-            tell(log, WARNING, "no heads over WebSocket", ", polling goes on: {error}", error=message)
+            log_event(log, WARNING, "no heads over WebSocket", ", polling goes on: {error}", message)
         await self._note_source(source)
 
     async def _note_source(self, source: str | None) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from indexer.errors import failure_text
 from indexer.retry import AGAIN, Backoff
 from indexer.store.lease import BEAT_SECONDS, Lease
-from schema.program.logs import tell
+from schema.program.logs import log_event
 
 log = logging.getLogger("certindex")
 
@@ -31,13 +31,12 @@ class LeaseKeeper:
         stopped = asyncio.create_task(stopping.wait())
         done, _ = await asyncio.wait({acquiring, stopped}, timeout=1, return_when=asyncio.FIRST_COMPLETED)
         if not done:
-            began = time.monotonic()
-            chain = self.lease.chain_id
-            tell(log, INFO, "standing by", ": another indexer writes chain {chain}", chain=chain)
+            began, chain_id = time.monotonic(), self.lease.chain_id
+            log_event(log, INFO, "standing by", ": another indexer writes chain {chain}", chain_id)
             await asyncio.wait({acquiring, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if acquiring.done() and acquiring.exception() is None:
                 stood_by = time.monotonic() - began
-                tell(log, INFO, "took over", " chain={chain} stood_by={stood_by:.1f}s", chain=chain, stood_by=stood_by)
+                log_event(log, INFO, "took over", " chain={chain} stood_by={stood_by:.1f}s", chain_id, stood_by)
         stopped.cancel()
         if not acquiring.done():
             acquiring.cancel()
@@ -47,7 +46,7 @@ class LeaseKeeper:
         try:
             acquiring.result()
         except DBAPIError as error:
-            tell(log, WARNING, "standing by", AGAIN, pause=self._backoff.seconds, error=failure_text(error))
+            log_event(log, WARNING, "standing by", AGAIN, self._backoff.seconds, failure_text(error))
             await self._backoff.wait(stopping)
             return False
         self._backoff.reset()

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from prometheus_client.registry import Collector
 
 from indexer.follower.follower import Follower
-from indexer.observe.counters import Record
+from indexer.observe.counters import Counters
 from indexer.observe.metrics import ChainCollector
-from indexer.observe.startup_failure import Waiting
+from indexer.observe.startup_failure import StartupFailure
 from indexer.opening import open_prepared, prepare
 from indexer.retry import retry
 from indexer.settings import Settings
@@ -20,14 +20,14 @@ async def follow(settings: Settings, stopping: asyncio.Event, collectors: Sequen
     """Waits for a provider, then follows the chain until `stopping`. Serves its metrics and those of `collectors`."""
     prepared = prepare(settings)
     stopped = asyncio.create_task(stopping.wait())
-    record = Record()
-    waiting = Waiting(prepared.engine, settings.chain_id)
+    counters = Counters()
+    failure = StartupFailure(prepared.engine, settings.chain_id)
     server = None
     try:
-        collector = ChainCollector(prepared.engine, None, prepared.pool, record, waiting)
+        collector = ChainCollector(prepared.engine, None, prepared.pool, counters, failure)
         if settings.metrics_port is not None:
             server = serve_metrics([collector, *collectors], settings.metrics_host, settings.metrics_port)
-        opening = asyncio.create_task(retry(lambda: open_prepared(prepared), attempts=math.inf, failed=waiting.failed))
+        opening = asyncio.create_task(retry(lambda: open_prepared(prepared), attempts=math.inf, failed=failure.failed))
         await asyncio.wait({opening, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
             opening.cancel()
@@ -41,7 +41,7 @@ async def follow(settings: Settings, stopping: asyncio.Event, collectors: Sequen
             verify=settings.verify,
             keep_proofs=settings.keep_proofs,
             ws_url=settings.ws_url,
-            record=record,
+            counters=counters,
         )
         stopped.add_done_callback(lambda _: follower.stop())
         await follower.run()

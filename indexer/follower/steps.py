@@ -6,18 +6,17 @@ import time
 from contextlib import suppress
 from logging import ERROR, INFO, WARNING
 
-from msgspec.structs import asdict
 from sqlalchemy.exc import DBAPIError
 
 from indexer.chain.chain import Chain
 from indexer.errors import Stop, TryAgain, failure_text
 from indexer.follower.heads import HeadListener
-from indexer.observe.counters import Record
+from indexer.observe.counters import Counters
 from indexer.retry import AGAIN, Backoff
 from indexer.store import Fenced, Store
 from indexer.sync.interpretation import Interpretation
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
-from schema.program.logs import tell
+from schema.program.logs import log_event
 
 log = logging.getLogger("certindex")
 
@@ -30,13 +29,13 @@ class StepLoop:
     """
 
     def __init__(
-        self, chain: Chain, store: Store, interpretation: Interpretation, heads: HeadListener, record: Record
+        self, chain: Chain, store: Store, interpretation: Interpretation, heads: HeadListener, counters: Counters
     ) -> None:
         self.chain = chain
         self.store = store
         self.interpretation = interpretation
         self.heads = heads
-        self.record = record
+        self.counters = counters
         self.is_idle = False
         self._backoff = Backoff()
 
@@ -49,16 +48,16 @@ class StepLoop:
             try:
                 outcome = await step(self.chain, self.store, self.interpretation, pace)
             except Fenced as error:
-                tell(log, WARNING, "fenced off", ": {error}", error=str(error))
+                log_event(log, WARNING, "fenced off", ": {error}", str(error))
                 return
             except (TryAgain, Stop, DBAPIError) as error:
-                self.record.failed(error, time.monotonic() - began)
+                self.counters.failed(error, time.monotonic() - began)
                 await self._report(error)
                 await self._backoff.wait(stopping)
                 continue
             self._backoff.reset()
             elapsed = time.monotonic() - began
-            self.record.stepped(outcome, elapsed, pace.blocks)
+            self.counters.succeeded(outcome, elapsed, pace.blocks)
             log_outcome(outcome, elapsed)
             if isinstance(outcome, Indexed | UpToDate):
                 self.heads.expect(outcome.head if isinstance(outcome, Indexed) else outcome.number)
@@ -69,8 +68,8 @@ class StepLoop:
 
     async def _report(self, error: TryAgain | Stop | DBAPIError) -> None:
         level = WARNING if isinstance(error, TryAgain) else ERROR
-        message, kind = failure_text(error), type(error).__name__
-        tell(log, level, "step failed", AGAIN, pause=self._backoff.seconds, error=message, kind=kind)
+        message = failure_text(error)
+        log_event(log, level, "step failed", AGAIN, self._backoff.seconds, message, kind=type(error).__name__)
         with suppress(DBAPIError):  # a database that is away cannot hold it
             await asyncio.to_thread(self.store.note_failure, message, stopped=isinstance(error, Stop))
 
@@ -78,16 +77,16 @@ class StepLoop:
 def log_outcome(outcome: Outcome, elapsed: float) -> None:
     """Writes one line for a step that did something. `elapsed` in seconds."""
     match outcome:
-        case Indexed(first, last):
+        case Indexed(first, last, events, facts, head):
             details = " blocks={first}..{last} events={events} facts={facts} head={head} elapsed={elapsed:.2f}s"
-            tell(log, INFO, "indexed", details, **asdict(outcome), blocks=last - first + 1, elapsed=elapsed)
-        case RolledBack():
+            log_event(log, INFO, "indexed", details, first, last, events, facts, head, elapsed, blocks=last - first + 1)
+        case RolledBack(ancestor, old_head, events):
             details = " to={ancestor} from={old_head} events={events} elapsed={elapsed:.2f}s"
-            tell(log, WARNING, "rolled back", details, **asdict(outcome), elapsed=elapsed)
+            log_event(log, WARNING, "rolled back", details, ancestor, old_head, events, elapsed)
         case BackfillFinished(number):
             details = " block={number} indexes=built elapsed={elapsed:.2f}s"
-            tell(log, INFO, "backfill finished", details, number=number, elapsed=elapsed)
+            log_event(log, INFO, "backfill finished", details, number, elapsed)
         case Ahead(number, head):
-            tell(log, INFO, "node lags", " block={number} head={head}", number=number, head=head)
+            log_event(log, INFO, "node lags", " block={number} head={head}", number, head)
         case UpToDate():
             pass

@@ -11,7 +11,7 @@ from indexer.errors import TryAgain, failure_text
 from indexer.retry import AGAIN, Backoff
 from indexer.store import Fenced
 from indexer.verification.verifier import VerificationCounts, Verifier
-from schema.program.logs import tell
+from schema.program.logs import log_event
 
 log = logging.getLogger("certindex")
 
@@ -38,7 +38,7 @@ async def verify_behind(
             return
         except (TryAgain, DBAPIError) as error:
             message = failure_text(error)
-            tell(log, WARNING, "verification failed", AGAIN, pause=backoff.seconds, error=message)
+            log_event(log, WARNING, "verification failed", AGAIN, backoff.seconds, message)
             await backoff.wait()
             continue
         backoff.reset()
@@ -52,14 +52,14 @@ async def verify_behind(
 def log_verification(counts: VerificationCounts) -> None:
     """Writes one line for blocks that were judged."""
     if counts.blocks:
-        tell(
+        log_event(
             log,
             INFO,
             "verified",
             " blocks={blocks} events={events} unverifiable={unverifiable} alarms={alarms} elapsed={elapsed:.2f}s",
-            blocks=counts.verified,
-            events=counts.events,
-            unverifiable=counts.unverifiable,
-            alarms=counts.alarms,
-            elapsed=counts.seconds,
+            counts.verified,
+            counts.events,
+            counts.unverifiable,
+            counts.alarms,
+            counts.seconds,
         )

@@ -1,4 +1,4 @@
-"""What Prometheus reads from the indexer: one table of metrics, filled from the database row and plain counts."""
+"""The indexer's metrics: one table that describes them, and a collector that fills it at each scrape."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from indexer.errors import failure_text
-from indexer.observe.counters import Record
-from indexer.observe.startup_failure import Waiting
+from indexer.observe.counters import Counters
+from indexer.observe.startup_failure import StartupFailure
 from indexer.rpc import Pool
 from schema.events import Kind
 from schema.program.metrics import Described, families
@@ -22,7 +22,7 @@ from schema.vocabulary import FailureCause
 
 SHOWN_ERROR = 300
 UNKNOWN_CHAIN = "unknown"
-"""For `chain` while no provider has answered, and neither the settings nor the database say which is meant."""
+"""The label `chain` until a provider, the settings or the database name the chain."""
 
 
 def _of_chain(name: str, kind: str, help: str, *labels: str) -> Described:
@@ -31,106 +31,114 @@ def _of_chain(name: str, kind: str, help: str, *labels: str) -> Described:
 
 METRICS = (
     _of_chain("certindex_indexed_block", "gauge", "Newest block in the database."),
-    _of_chain("certindex_head_block", "gauge", "Newest block that the providers have."),
-    _of_chain("certindex_safe_block", "gauge", "Newest block that the chain calls safe."),
-    _of_chain("certindex_finalized_block", "gauge", "Newest block that the chain calls final."),
-    _of_chain("certindex_behind_blocks", "gauge", "Blocks of the head that are not indexed yet."),
+    _of_chain("certindex_head_block", "gauge", "Newest block of the providers."),
+    _of_chain("certindex_safe_block", "gauge", "Newest safe block."),
+    _of_chain("certindex_finalized_block", "gauge", "Newest finalized block."),
+    _of_chain("certindex_behind_blocks", "gauge", "Blocks up to the head that are not indexed yet."),
     _of_chain("certindex_behind_seconds", "gauge", "Age of the newest indexed block."),
-    _of_chain("certindex_polled_seconds", "gauge", "Seconds since a provider last told its head."),
+    _of_chain("certindex_polled_seconds", "gauge", "Seconds since a provider last returned its head."),
     _of_chain("certindex_failing_seconds", "gauge",
-              "Seconds since steps fail, or no provider is of use at the start; 0 while they succeed."),
+              "Seconds for which steps have failed, or the start has for want of a provider; 0 while they succeed."),
     _of_chain("certindex_failing_block", "gauge", "Block that cannot be indexed; absent while steps succeed."),
     _of_chain("certindex_failing", "gauge",
-              "1 while `certindex_failing_seconds` counts, or the database does not answer, with the reason; "
-              "else absent. `stopped`: until a person decides.",
+              "1 while steps fail, the start fails or the database does not answer; otherwise absent. "
+              "`error` is the reason, `stopped` is yes if a person must act.",
               "stopped", "error"),
     _of_chain("certindex_waiting", "gauge",
-              "1 while this process waits at its start for a provider that is of use; absent afterwards. "
-              "`untold`: why the database's readers are not told; empty where they are.",
+              "1 while this process waits at its start for a provider; absent afterwards. "
+              "`untold` is why the database does not hold the failure, empty if it does.",
               "untold"),
     _of_chain("certindex_writing", "gauge", "1 while this process writes the chain; 0 while it stands by."),
-    _of_chain("certindex_standbys", "gauge", "Indexers that stand by for the chain."),
-    _of_chain("certindex_leases_total", "counter", "How often this process became the writer of the chain."),
-    _of_chain("certindex_backfilled", "gauge", "1 when the final blocks were all read once and answers are served."),
-    _of_chain("certindex_judged_block", "gauge", "Every block with events up to it was verified, or tried to be."),
+    _of_chain("certindex_standbys", "gauge", "Indexers that stand by to write the chain."),
+    _of_chain("certindex_leases_total", "counter", "Times that this process became the writer of the chain."),
+    _of_chain("certindex_backfilled", "gauge", "1 when the backfill is finished and queries are answered."),
+    _of_chain("certindex_judged_block", "gauge",
+              "Newest block up to which every block with events was verified or failed verification."),
     _of_chain("certindex_unverified_blocks", "gauge",
               "Blocks that could not be verified, by cause; CONTRADICTED and WRONGLY_STORED are alarms.",
               "cause"),
     _of_chain("certindex_disagreements", "gauge",
-              "Finalized ranges on which providers gave different logs; open: not indexed for it.",
+              "Finalized ranges for which providers returned different logs; open: not indexed for that reason.",
               "state"),
-    _of_chain("certindex_range_blocks", "gauge", "Blocks that a query for logs spans now, in backfill."),
+    _of_chain("certindex_range_blocks", "gauge", "Blocks that a log query of the backfill spans now."),
     _of_chain("certindex_blocks_total", "counter", "Blocks indexed by this process."),
     _of_chain("certindex_events_total", "counter",
-              "Logs stored by this process, by kind; UNDECODABLE: the bytes do not fit the rule that claims it.",
+              "Logs stored by this process, by kind; UNDECODABLE: the rule for their event cannot decode them.",
               "kind"),
     _of_chain("certindex_undecodable_logs", "gauge",
-              "Logs in the database whose bytes do not fit the rule that claims them; known when backfill is over."),
-    _of_chain("certindex_facts_total", "counter", "Logs in which the profile found a fact."),
-    _of_chain("certindex_steps_total", "counter", "Steps by their outcome, or by the kind of failure.",
+              "Logs in the database that the rule for their event cannot decode; absent during the backfill."),
+    _of_chain("certindex_facts_total", "counter", "Logs that the profile decoded to a fact."),
+    _of_chain("certindex_steps_total", "counter", "Steps, by outcome or by kind of failure.",
               "outcome"),
-    _of_chain("certindex_step_seconds", "histogram", "Time that a step took, good or bad."),
-    _of_chain("certindex_reorg_blocks", "histogram", "Blocks that a reorg took back; its count is that of reorgs."),
-    _of_chain("certindex_rolled_back_events_total", "counter", "Logs that reorgs took back."),
+    _of_chain("certindex_step_seconds", "histogram", "Duration of steps, also of those that failed."),
+    _of_chain("certindex_reorg_blocks", "histogram", "Blocks that a reorg removed; its count is the number of reorgs."),
+    _of_chain("certindex_rolled_back_events_total", "counter", "Logs that reorgs removed."),
     _of_chain("certindex_rolled_back_rows_total", "counter",
-              "Rows that reorgs deleted or opened again, in all tables."),
+              "Rows that reorgs deleted or reopened, in all tables."),
     _of_chain("certindex_database_seconds", "histogram",
-              "Time that the database took: to read the open rows of a step, to commit it, to roll back.",
+              "Duration of database transactions: reading the open rows of a step, committing it, rolling back.",
               "transaction"),
-    _of_chain("certindex_socket_connected", "gauge", "1 while new heads come over WS_URL; absent without one."),
-    _of_chain("certindex_socket_heads_total", "counter", "New heads that were announced over WS_URL."),
-    _of_chain("certindex_socket_drops_total", "counter", "How often WS_URL was lost, silent or refused."),
+    _of_chain("certindex_socket_connected", "gauge", "1 while new heads come over WS_URL; absent if it is not set."),
+    _of_chain("certindex_socket_heads_total", "counter", "New heads announced over WS_URL."),
+    _of_chain("certindex_socket_drops_total", "counter",
+              "Times that the connection to WS_URL was lost, silent or refused."),
     _of_chain("certindex_rpc_requests_total", "counter", "Requests to providers.", "host", "method"),
-    _of_chain("certindex_rpc_errors_total", "counter", "Requests that failed, by what the failure asks for.",
+    _of_chain("certindex_rpc_errors_total", "counter", "Requests that failed, by kind of failure.",
               "host", "method", "error"),
-    _of_chain("certindex_rpc_retries_total", "counter", "Requests that ask again what has failed before.",
+    _of_chain("certindex_rpc_retries_total", "counter", "Requests that repeat one that failed.",
               "host", "method"),
-    _of_chain("certindex_rpc_seconds", "histogram", "Time until a provider answered.", "host", "method"),
-    _of_chain("certindex_rpc_slots", "gauge", "Requests that a provider may be asked side by side now.", "host"),
+    _of_chain("certindex_rpc_seconds", "histogram", "Time until a provider responded.", "host", "method"),
+    _of_chain("certindex_rpc_slots", "gauge", "Requests that may be sent to a provider at the same time now.", "host"),
     _of_chain("certindex_rpc_away", "gauge", "1 while a provider is set aside.", "host"),
     _of_chain("certindex_rpc_head_block", "gauge", "Newest block that a provider is known to have.", "host"),
 )  # fmt: skip
 
 _Samples = dict[str, list[tuple[Sequence[str], Any]]]
-"""By the metric's name: label values after the chain's, and the value."""
+"""By the metric's name: label values after `chain`, and the value."""
 
 
 class ChainCollector(Collector):
-    """Collects at each scrape, so that nothing is kept twice.
+    """Reads the chain's row and the counts of this process at each scrape, so that nothing is kept twice.
 
-    While it is `waiting` for a provider the chain may be unknown, or not in the database yet.
+    While there is a `startup_failure`, the chain may be unknown, or not in the database yet.
     """
 
     def __init__(
-        self, engine: Engine, chain_id: int | None, pool: Pool, record: Record, waiting: Waiting | None = None
+        self,
+        engine: Engine,
+        chain_id: int | None,
+        pool: Pool,
+        counters: Counters,
+        startup_failure: StartupFailure | None = None,
     ) -> None:
         self.engine = engine
         self.chain_id = chain_id
         self.pool = pool
-        self.record = record
-        self.waiting = waiting
+        self.counters = counters
+        self.startup_failure = startup_failure
 
     def begin(self, chain_id: int) -> None:
-        """Ends the waiting: a provider has answered for this chain, which is registered."""
-        self.chain_id, self.waiting = chain_id, None
+        """Ends the start: a provider has answered for this chain, which is in the database."""
+        self.chain_id, self.startup_failure = chain_id, None
 
     def collect(self) -> Iterator[Metric]:
         """Yields every metric of the table, also those without a sample yet."""
-        waiting = self.waiting
-        chain_id = self.chain_id if waiting is None else waiting.chain_id
-        samples: _Samples = {each.name: [] for each in METRICS}
+        failure = self.startup_failure
+        chain_id = self.chain_id if failure is None else failure.chain_id
+        samples: _Samples = {metric.name: [] for metric in METRICS}
         samples |= {} if chain_id is None else self._of_row(chain_id)
-        samples |= {} if waiting is None else _of_waiting(waiting)
-        samples |= self._of_record() | self._of_pool()
+        samples |= {} if failure is None else _of_startup(failure)
+        samples |= self._of_counters() | self._of_pool()
         chain = UNKNOWN_CHAIN if chain_id is None else str(chain_id)
         return families(
-            METRICS, {name: [((chain, *labels), value) for labels, value in found] for name, found in samples.items()}
+            METRICS,
+            {name: [((chain, *labels), value) for labels, value in values] for name, values in samples.items()},
         )
 
     def _of_row(self, chain_id: int) -> _Samples:
         try:
             return self._read_row(chain_id)
-        except DBAPIError as error:  # a scrape that fails would tell nothing, least of all why
+        except DBAPIError as error:  # a scrape that fails would not say why
             reason = without_password(" ".join(failure_text(error).split()))
             return {"certindex_failing": [(["no", reason[:SHOWN_ERROR]], 1)]}
 
@@ -146,7 +154,7 @@ class ChainCollector(Collector):
                 ),
                 {"chain_id": chain_id, "recent": now - STANDBY_SECONDS},
             ).one_or_none()
-            if row is None:  # its first provider has not answered yet
+            if row is None:  # no provider has answered yet
                 return {}
             failures = connection.execute(
                 text("SELECT cause, count(*) FROM verification_failure WHERE chain_id = :chain_id GROUP BY cause"),
@@ -180,25 +188,25 @@ class ChainCollector(Collector):
             "certindex_disagreements": [(["open"], seen - resolved), (["resolved"], resolved)],
         }
 
-    def _of_record(self) -> _Samples:
-        record = self.record
-        listening = record.socket_connected
+    def _of_counters(self) -> _Samples:
+        counters = self.counters
+        connected = counters.socket_connected
         return {
-            "certindex_writing": _one(int(record.is_writing)),
-            "certindex_leases_total": _one(record.leases),
-            "certindex_range_blocks": _one(record.range_blocks),
-            "certindex_blocks_total": _one(record.blocks),
-            "certindex_events_total": [([kind], count) for kind, count in record.timings.by_kind()],
-            "certindex_facts_total": _one(record.facts),
-            "certindex_steps_total": [([outcome], count) for outcome, count in sorted(record.steps.items())],
-            "certindex_step_seconds": _one(record.duration),
-            "certindex_reorg_blocks": _one(record.depth),
-            "certindex_rolled_back_events_total": _one(record.rolled_back_events),
-            "certindex_rolled_back_rows_total": _one(record.timings.rolled_back_rows),
-            "certindex_database_seconds": [([name], told) for name, told in record.timings.seconds.items()],
-            "certindex_socket_connected": _one(None if listening is None else int(listening)),
-            "certindex_socket_heads_total": _one(record.announced_heads),
-            "certindex_socket_drops_total": _one(record.socket_drops),
+            "certindex_writing": _one(int(counters.is_writing)),
+            "certindex_leases_total": _one(counters.leases),
+            "certindex_range_blocks": _one(counters.range_blocks),
+            "certindex_blocks_total": _one(counters.blocks),
+            "certindex_events_total": [([kind], count) for kind, count in counters.timings.by_kind()],
+            "certindex_facts_total": _one(counters.facts),
+            "certindex_steps_total": [([outcome], count) for outcome, count in sorted(counters.steps.items())],
+            "certindex_step_seconds": _one(counters.step_seconds),
+            "certindex_reorg_blocks": _one(counters.reorg_blocks),
+            "certindex_rolled_back_events_total": _one(counters.rolled_back_events),
+            "certindex_rolled_back_rows_total": _one(counters.timings.rolled_back_rows),
+            "certindex_database_seconds": [([name], seconds) for name, seconds in counters.timings.seconds.items()],
+            "certindex_socket_connected": _one(None if connected is None else int(connected)),
+            "certindex_socket_heads_total": _one(counters.announced_heads),
+            "certindex_socket_drops_total": _one(counters.socket_drops),
         }
 
     def _of_pool(self) -> _Samples:
@@ -218,21 +226,20 @@ class ChainCollector(Collector):
 
 
 def _undecodable(connection: Connection, chain_id: int) -> int:
-    found: int = connection.execute(
+    count: int = connection.execute(
         text("SELECT count(*) FROM event WHERE chain_id = :chain_id AND kind = :kind"),
         {"chain_id": chain_id, "kind": Kind.UNDECODABLE.value},
     ).scalar_one()
-    return found
+    return count
 
 
-def _of_waiting(waiting: Waiting) -> _Samples:
-    """Returns what the database does not tell of it."""
-    failure = waiting.failure
-    told: _Samples = {"certindex_waiting": [([waiting.untold], 1)]}
-    if failure is not None and waiting.untold:
-        told["certindex_failing_seconds"] = _one(max(int(time.time()) - failure.since, 0))
-        told["certindex_failing"] = [(["no", failure.error[:SHOWN_ERROR]], 1)]
-    return told
+def _of_startup(failure: StartupFailure) -> _Samples:
+    """Returns the samples of the wait for a provider, and of its failures if the chain's row does not hold them."""
+    samples: _Samples = {"certindex_waiting": [([failure.untold], 1)]}
+    if failure.since is not None and failure.untold:
+        samples["certindex_failing_seconds"] = _one(max(int(time.time()) - failure.since, 0))
+        samples["certindex_failing"] = [(["no", failure.error[:SHOWN_ERROR]], 1)]
+    return samples
 
 
 def _one(value: Any) -> list[tuple[Sequence[str], Any]]:

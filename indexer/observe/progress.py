@@ -1,4 +1,4 @@
-"""What `certindex sync` shows while it works, and its summary."""
+"""The progress of `certindex sync`, and its summary."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ REDRAW_SECONDS = 0.1
 
 
 class Progress:
-    """A bar on a terminal; a line every few seconds elsewhere."""
+    """Draws a bar on a terminal, and writes a line every 5 seconds elsewhere."""
 
     def __init__(self, out: TextIO, number: int, target: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.out = out
@@ -25,7 +25,7 @@ class Progress:
         self._drawn_at = self.began
 
     def show(self, outcome: Outcome, range_blocks: int) -> None:
-        """Counts what a step did, and draws; `range_blocks` are those that a query for logs spans now."""
+        """Counts what a step did, and draws. `range_blocks` is the number of blocks that a log query spans now."""
         match outcome:
             case Indexed(last=last, events=events, head=head):
                 self.events += events
@@ -37,14 +37,14 @@ class Progress:
                 pass
 
     def summary(self, number: int) -> str:
-        """Returns one line that tells what was done."""
+        """Returns a summary in one line."""
         if self.out.isatty():
             self.out.write("\r\x1b[K")
         elapsed = self.clock() - self.began
         rate = self.events / elapsed if elapsed > 0 else 0.0
-        taken_back = f" rolled_back={self.rolled_back}" if self.rolled_back else ""
+        rolled_back = f" rolled_back={self.rolled_back}" if self.rolled_back else ""
         return (
-            f"synced block={number} blocks={max(number - self.first, 0)} events={self.events}{taken_back} "
+            f"synced block={number} blocks={max(number - self.first, 0)} events={self.events}{rolled_back} "
             f"elapsed={elapsed:.1f}s rate={rate:.0f}/s"
         )
 
@@ -53,7 +53,7 @@ class Progress:
         if now - self._drawn_at < self._redraw_seconds and number < self.target:
             return
         self._drawn_at = now
-        done = max(number - self.first, 0)  # a rollback may have gone to where nothing was before
+        done = max(number - self.first, 0)  # a rollback may have gone below the first block
         share = done / max(self.target - self.first, 1)
         elapsed = now - self.began
         left = f"{elapsed / share - elapsed:.0f}s" if share > 0 else "unknown"

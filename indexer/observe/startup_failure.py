@@ -1,10 +1,9 @@
-"""The wait for a provider at the start of `certindex run`: what operators and readers are told of it meanwhile."""
+"""The wait for a provider at the start of `certindex run`: what operators and readers learn of it meanwhile."""
 
 import logging
 import time
 from contextlib import suppress
 
-from msgspec import Struct
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -12,22 +11,16 @@ from indexer.errors import Stop, failure_text
 from indexer.opening import find_chain
 from indexer.store.checkpoint import write_failure
 from indexer.store.lease import Lease
-from schema.program.logs import tell
+from schema.program.logs import log_event
 
 log = logging.getLogger("certindex")
 
 
-class Failure(Struct, frozen=True):
-    """Since when (seconds of Unix time), and why, the start fails."""
+class StartupFailure:
+    """Why the start has not succeeded yet, while no provider answers.
 
-    since: int
-    error: str
-
-
-class Waiting:
-    """What is known while no provider is of use. `chain_id` is None while settings and database leave it open.
-
-    `untold` is why the database does not say that we wait; empty where it does.
+    `chain_id` is None while settings and database leave it open. `since` (seconds of Unix time) and `error` are of the
+    attempts that failed. `untold` is why the database does not hold the failure; empty once it does.
     """
 
     def __init__(self, engine: Engine, chain_id: int | None) -> None:
@@ -35,33 +28,34 @@ class Waiting:
         self.chain_id = chain_id
         with suppress(Stop, DBAPIError):
             self.chain_id = find_chain(engine, chain_id)
-        self.failure: Failure | None = None
+        self.since: int | None = None
+        self.error = ""
         self.untold = "not tried yet"
-        self._wanted = chain_id
+        self._configured_chain = chain_id
         self._lease: Lease | None = None
 
     def failed(self, error: str) -> None:
-        """Notes one more attempt in vain, for readers of the database too unless another indexer writes the chain."""
-        self.failure = Failure(int(time.time()) if self.failure is None else self.failure.since, error)
-        untold = self._tell_readers(error)
+        """Notes a failed attempt, also in the database unless another indexer writes the chain."""
+        self.since = int(time.time()) if self.since is None else self.since
+        self.error = error
+        untold = self._store(error)
         if untold not in ("", self.untold):
-            tell(
-                log, logging.WARNING, "readers are not told", " that a provider is waited for: {reason}", reason=untold
-            )
+            log_event(log, logging.WARNING, "readers are not told", " that a provider is waited for: {reason}", untold)
         self.untold = untold
 
-    def _tell_readers(self, error: str) -> str:
+    def _store(self, error: str) -> str:
+        """Writes the failure into the chain's row. Returns why that was not possible, or an empty string."""
         try:
-            self.chain_id = find_chain(self.engine, self._wanted)
+            self.chain_id = find_chain(self.engine, self._configured_chain)
             # one lease for all attempts: a holder on another machine is dead when its beat stands still between them
             self._lease = self._lease or Lease(self.engine, self.chain_id)
             if (holder := self._lease.try_acquire()) is not None:
                 return f"{holder.writer} writes chain {self.chain_id}, or did so until a moment ago"
             with self.engine.begin() as connection:
                 write_failure(connection, self.chain_id, self._lease.epoch, error, stopped=False)
-            self._lease.release()  # to whoever has a provider
+            self._lease.release()  # the first indexer that has a provider may write
         except Stop as stop:
             return str(stop)
-        except DBAPIError as failed:
-            return failure_text(failed)
+        except DBAPIError as database_error:
+            return failure_text(database_error)
         return ""

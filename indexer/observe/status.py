@@ -1,4 +1,4 @@
-"""How far each chain of a database is indexed, as `certindex status` tells it."""
+"""How far each chain of a database is indexed, as `certindex status` prints it."""
 
 import time
 from datetime import UTC, datetime
@@ -44,8 +44,8 @@ class VerificationFailure(Struct, frozen=True):
     reason: str
 
 
-class Waiting(Struct, frozen=True):
-    """An indexer that stands by; times in unix seconds."""
+class Standby(Struct, frozen=True):
+    """An indexer that stands by; times in seconds of Unix time."""
 
     name: str
     since: int
@@ -53,7 +53,7 @@ class Waiting(Struct, frozen=True):
 
 
 class OpenDisagreement(Struct, frozen=True):
-    """Final blocks on which two hosts gave different logs, and that are not stored for it."""
+    """Final blocks for which two hosts returned different logs, and that are not indexed for that reason."""
 
     first_block: int
     last_block: int
@@ -66,7 +66,7 @@ class OpenDisagreement(Struct, frozen=True):
 
 
 class ChainStatus(Struct, frozen=True):
-    """One chain; times in unix seconds."""
+    """The state of one chain; times in seconds of Unix time."""
 
     chain_id: int
     profile: str
@@ -84,7 +84,7 @@ class ChainStatus(Struct, frozen=True):
     last_error: str | None
     head_source: str | None
     stopped: bool
-    standbys: list[Waiting]
+    standbys: list[Standby]
     indexed_hash: str
     digest: str
     contracts: list[dict[str, Any]]
@@ -113,16 +113,16 @@ class ChainStatus(Struct, frozen=True):
     def to_text(self) -> str:
         lines = [
             f"chain {self.chain_id} ({self.profile})",
-            f"  indexed    block {self.indexed_number} of {_shown(self.indexed_time)}, {self.indexed_hash}",
+            f"  indexed    block {self.indexed_number} of {_time(self.indexed_time)}, {self.indexed_hash}",
             f"  head       block {_or_unknown(self.head_number)}, {_or_unknown(self.lag_blocks)} behind; "
             f"safe {_or_unknown(self.safe_number)}, finalized {_or_unknown(self.finalized_number)}",
-            f"  polled     {_shown(self.polled_at)}",
+            f"  polled     {_time(self.polled_at)}",
             *([] if self.head_source is None or self.writer is None else [f"  new heads  {self.head_source}"]),
             f"  events     {self.events}, {self.undecodable} undecodable, {self.reorgs} reorgs",
             f"  backfill   {'finished' if self.backfilled else 'under way'}",
             f"  writer     {self.writer or 'none'}",
             *(
-                f"  standby    {standby.name} since {_shown(standby.since)}, seen {_shown(standby.seen_at)}"
+                f"  standby    {standby.name} since {_time(standby.since)}, seen {_time(standby.seen_at)}"
                 for standby in self.standbys
             ),
             f"  digest     {self.digest}",
@@ -130,9 +130,9 @@ class ChainStatus(Struct, frozen=True):
             f"  providers  disagreed {self.disagreements} times on final blocks",
         ]
         lines += [
-            f"  disagree   on blocks {each.first_block}..{each.last_block} since {_shown(each.first_seen_at)}: "
-            f"{each.host} gave {each.log_count} logs, {each.other_host} {each.other_log_count}"
-            for each in self.open_disagreements
+            f"  disagree   on blocks {row.first_block}..{row.last_block} since {_time(row.first_seen_at)}: "
+            f"{row.host} gave {row.log_count} logs, {row.other_host} {row.other_log_count}"
+            for row in self.open_disagreements
         ]
         lines += [
             f"  {'alarm' if failure.cause in ALARMS else 'unverified':10} block {failure.number}: {failure.reason}"
@@ -144,15 +144,15 @@ class ChainStatus(Struct, frozen=True):
                 f"  contract   {contract['role']} {contract['address']} from block {contract['start_block']} ({whole})"
             )
         if self.failing_since is not None:
-            word = "stopped" if self.stopped else "failing"
+            state = "stopped" if self.stopped else "failing"
             lines.append(
-                f"  {word:10} at block {self.failing_block} since {_shown(self.failing_since)}: {self.last_error}"
+                f"  {state:10} at block {self.failing_block} since {_time(self.failing_since)}: {self.last_error}"
             )
         return "\n".join(lines)
 
 
 def chain_statuses(connection: Connection, chain_id: int | None) -> list[ChainStatus]:
-    """Returns the status of one chain, or of all."""
+    """Returns the status of one chain; with None, of every chain."""
     rows = connection.execute(text(f"SELECT {', '.join(COLUMNS)}, indexed_hash, digest FROM chain ORDER BY chain_id"))
     return [_status(connection, list(row)) for row in rows.all() if chain_id in (None, row[0])]
 
@@ -162,12 +162,12 @@ def _status(connection: Connection, row: list[Any]) -> ChainStatus:
     columns = dict(zip(COLUMNS, values, strict=True))
     for name in ("backfilled", "stopped"):
         columns[name] = bool(columns[name])
-    at = {"chain_id": columns["chain_id"], "undecodable": Kind.UNDECODABLE.value, "alarm": min(ALARMS)}
+    parameters = {"chain_id": columns["chain_id"], "undecodable": Kind.UNDECODABLE.value, "alarm": min(ALARMS)}
     contracts = connection.execute(
         text(
             "SELECT role, address, start_block, whole FROM contract WHERE chain_id = :chain_id ORDER BY role, address"
         ),
-        at,
+        parameters,
     )
     counts = connection.execute(
         text(
@@ -179,7 +179,7 @@ def _status(connection: Connection, row: list[Any]) -> ChainStatus:
             (SELECT count(*) FROM verification_failure WHERE chain_id = :chain_id AND cause < :alarm),
             (SELECT count(*) FROM disagreement WHERE chain_id = :chain_id)"""
         ),
-        at,
+        parameters,
     ).one()
     events, undecodable, reorgs, judged, alarms, unverified, disagreements = counts
     standbys = connection.execute(
@@ -191,7 +191,7 @@ def _status(connection: Connection, row: list[Any]) -> ChainStatus:
     )
     return ChainStatus(
         **columns,
-        standbys=[Waiting(*row) for row in standbys],
+        standbys=[Standby(*row) for row in standbys],
         indexed_hash="0x" + indexed_hash.hex(),
         digest="0x" + digest.hex(),
         contracts=[
@@ -211,21 +211,21 @@ def _status(connection: Connection, row: list[Any]) -> ChainStatus:
 
 
 def _open_disagreements(connection: Connection, chain_id: int) -> list[OpenDisagreement]:
-    found = connection.execute(
+    rows = connection.execute(
         text(
             f"""SELECT {", ".join(OpenDisagreement.__struct_fields__)} FROM disagreement
             WHERE chain_id = :chain_id AND resolved_at IS NULL ORDER BY disagreement_no LIMIT :limit"""
         ),
         {"chain_id": chain_id, "limit": SHOWN_FAILURES},
     )
-    return [OpenDisagreement(*row) for row in found]
+    return [OpenDisagreement(*row) for row in rows]
 
 
 def verification_failures(
     connection: Connection, chain_id: int, first: int, last: int, limit: int
 ) -> list[VerificationFailure]:
     """Returns the blocks from first to last that could not be verified, alarms first."""
-    found = connection.execute(
+    rows = connection.execute(
         text(
             """SELECT number, cause, reason FROM verification_failure
             WHERE chain_id = :chain_id AND number >= :first AND number <= :last
@@ -233,10 +233,10 @@ def verification_failures(
         ),
         {"chain_id": chain_id, "first": first, "last": last, "limit": limit},
     )
-    return [VerificationFailure(number, FailureCause(cause), reason) for number, cause, reason in found]
+    return [VerificationFailure(number, FailureCause(cause), reason) for number, cause, reason in rows]
 
 
-def _shown(seconds: int | None) -> str:
+def _time(seconds: int | None) -> str:
     if seconds is None:
         return "never"
     try:

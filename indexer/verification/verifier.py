@@ -16,7 +16,7 @@ from indexer.rpc import NoAnswer
 from indexer.rpc.gather import gather
 from indexer.store.verification import Judged, Levels
 from indexer.verification.witness import Sources, Witness
-from schema.program.logs import tell
+from schema.program.logs import log_event
 
 log = logging.getLogger("certindex")
 
@@ -158,18 +158,18 @@ class Verifier:
                     counts.verified += 1
                 case Unverifiable(reason) | NoEvidence(reason):
                     counts.unverifiable += 1
-                    tell(
+                    log_event(
                         log,
                         logging.WARNING,
                         "not verifiable",
                         " block={block}: {reason}",
-                        block=block.number,
-                        reason=reason,
+                        block.number,
+                        reason,
                     )
                 case Contradicted() | Wrong():
                     counts.alarms += 1
                     text = alarm_text(block.number, judgment)
-                    tell(log, ERROR, "alarm", " block={block}: {reason}", block=block.number, reason=text)
+                    log_event(log, ERROR, "alarm", " block={block}: {reason}", block.number, text)
         return counts
 
 

@@ -1,4 +1,4 @@
-"""Standard output, as the reader at its other end leaves it."""
+"""Standard output that cannot be written: the reader closed it, or the disk is full."""
 
 import errno
 import os
@@ -11,14 +11,15 @@ UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 @contextmanager
 def written_out(program: str) -> Iterator[None]:
-    """Ends the program with status 1 where its output cannot be written: with a word of why, unless nobody reads it."""
+    """Ends the program with status 1 if standard output cannot be written; says why unless the reader closed it."""
     try:
         yield
         sys.stdout.flush()
     except OSError as error:
         if error.filename is not None or error.errno not in UNWRITABLE:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is not tried again at the end
+        # so that the interpreter does not write the rest at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno != errno.EPIPE:
             print(f"{program}: standard output cannot be written: {error.strerror}", file=sys.stderr)
         sys.exit(1)

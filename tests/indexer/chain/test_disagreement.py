@@ -13,7 +13,7 @@ from indexer.chain.disagreement import MOST_LOGS, HostLogs, disagreement
 from indexer.chain.wire import RawLog
 from indexer.commands.sync import sync
 from indexer.errors import TryAgain
-from indexer.observe.counters import Record
+from indexer.observe.counters import Counters
 from indexer.observe.metrics import ChainCollector
 from indexer.opening import open_chain
 from indexer.settings import Settings
@@ -147,7 +147,7 @@ async def test_status_metrics_and_meta_tell_of_it_until_it_is_resolved(
 
 
 def metric(opened: Any) -> dict[str, float]:
-    collector = ChainCollector(opened.engine, opened.chain_id, opened.pool, Record())
+    collector = ChainCollector(opened.engine, opened.chain_id, opened.pool, Counters())
     [family] = [family for family in collector.collect() if family.name == "certindex_disagreements"]
     return {sample.labels["state"]: sample.value for sample in family.samples}
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from indexer.commands.sync import sync
 from indexer.follower import Follower
-from indexer.observe.counters import Record
+from indexer.observe.counters import Counters
 from indexer.observe.metrics import ChainCollector
 from indexer.opening import open_chain
 from indexer.settings import Settings
@@ -69,10 +69,10 @@ async def test_the_chain_is_followed_whatever_our_clock_does(
         for _ in range(2):
             await asyncio.to_thread(factory.chain.mine)
             await indexed()
-        assert follower.record.leases == 1
+        assert follower.counters.leases == 1
         told = {
             sample.name: sample.value
-            for family in ChainCollector(opened.engine, opened.chain_id, opened.pool, Record()).collect()
+            for family in ChainCollector(opened.engine, opened.chain_id, opened.pool, Counters()).collect()
             for sample in family.samples
         }
         assert min(told["certindex_behind_seconds"], told["certindex_polled_seconds"]) >= 0

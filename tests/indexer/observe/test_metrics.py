@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from api.http.metrics import METRICS as API_METRICS
 from indexer.errors import TryAgain
-from indexer.observe.counters import Record
+from indexer.observe.counters import Counters
 from indexer.observe.metrics import METRICS, ChainCollector
 from indexer.rpc import Pool
 from indexer.store.timings import TRANSACTIONS
@@ -30,14 +30,14 @@ Told = dict[str, dict[str, float]]
 """By the sample's name: values by their labels, the chain's left out."""
 
 
-async def told_by(engine: Engine, record: Record) -> Told:
+async def told_by(engine: Engine, counters: Counters) -> Told:
     node = FakeNode(finality=2)
     node.mine(emitted("Transfer", to=b"\x0a" * 20, tokenId=7))
     node.mine_blocks(4)
     unreadable = replace(emitted("FirmwareUpdated", tokenId=7, toVersion="2.0.0"), data=b"")
     node.mine(unreadable)
     indexer = Indexer(engine, node)
-    indexer.store.timings = record.timings
+    indexer.store.timings = counters.timings
     await indexer.catch_up()
     node.reorg(1, [unreadable])
     await indexer.catch_up()
@@ -45,7 +45,7 @@ async def told_by(engine: Engine, record: Record) -> Told:
     pool = Pool([NODE])
     pool.hosts[0].counts["eth_getLogs"].answered(0.02)
     pool.hosts[0].counts["eth_getLogs"].failed("BackOff")
-    server = serve_metrics([ChainCollector(engine, node.chain_id, pool, record)], "127.0.0.1", 0)
+    server = serve_metrics([ChainCollector(engine, node.chain_id, pool, counters)], "127.0.0.1", 0)
     try:
         text = await asyncio.to_thread(read, f"http://127.0.0.1:{server.server_port}/metrics")
     finally:
@@ -75,12 +75,12 @@ def read(url: str) -> str:
 
 
 async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(fresh_engine: Engine) -> None:
-    record = Record()
-    record.stepped(Indexed(1, 10, 7, 5, 12), 0.2, 2_000)
-    record.stepped(RolledBack(8, 10, 3), 0.1, 2_000)
-    record.stepped(UpToDate(10), 0.01, 2_000)
-    record.failed(TryAgain("no"), 400.0)
-    told = await told_by(fresh_engine, record)
+    counters = Counters()
+    counters.succeeded(Indexed(1, 10, 7, 5, 12), 0.2, 2_000)
+    counters.succeeded(RolledBack(8, 10, 3), 0.1, 2_000)
+    counters.succeeded(UpToDate(10), 0.01, 2_000)
+    counters.failed(TryAgain("no"), 400.0)
+    told = await told_by(fresh_engine, counters)
     expected = {
         "certindex_indexed_block": 6,
         "certindex_head_block": 6,
@@ -118,12 +118,12 @@ async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(fresh_engin
 
 
 async def test_a_database_that_fails_is_told_beside_what_needs_none(fresh_engine: Engine) -> None:
-    record = Record()
-    await told_by(fresh_engine, record)
+    counters = Counters()
+    await told_by(fresh_engine, counters)
     with fresh_engine.begin() as connection:
         connection.execute(text("ALTER TABLE chain RENAME TO lost"))
     registry = CollectorRegistry()
-    registry.register(ChainCollector(fresh_engine, FakeNode().chain_id, Pool([NODE]), record))
+    registry.register(ChainCollector(fresh_engine, FakeNode().chain_id, Pool([NODE]), counters))
     samples = {sample.name: sample for family in registry.collect() for sample in family.samples}
     failing = samples["certindex_failing"]
     assert failing.labels["error"].startswith("the database failed: ")
@@ -136,7 +136,7 @@ async def test_every_metric_is_collected_under_the_name_it_is_described_by(fresh
     node = FakeNode()
     Indexer(fresh_engine, node)
     registry = CollectorRegistry()
-    registry.register(ChainCollector(fresh_engine, node.chain_id, Pool([NODE]), Record()))
+    registry.register(ChainCollector(fresh_engine, node.chain_id, Pool([NODE]), Counters()))
     collected = {(family.name, family.type, family.documentation) for family in registry.collect()}
     assert collected == {(each.name.removesuffix("_total"), each.kind, each.help) for each in METRICS}
 
@@ -149,7 +149,7 @@ def test_the_document_describes_every_metric(metrics: Sequence[Described]) -> No
 def test_a_port_that_is_taken_is_told_with_the_way_out(fresh_engine: Engine) -> None:
     node = FakeNode()
     Indexer(fresh_engine, node)
-    collector = ChainCollector(fresh_engine, node.chain_id, Pool([NODE]), Record())
+    collector = ChainCollector(fresh_engine, node.chain_id, Pool([NODE]), Counters())
     server = serve_metrics([collector], "127.0.0.1", 0)
     try:
         with pytest.raises(

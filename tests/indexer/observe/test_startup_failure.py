@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 from sqlalchemy import Engine, text
 
-from indexer.observe.counters import Record
+from indexer.observe.counters import Counters
 from indexer.observe.metrics import ChainCollector
-from indexer.observe.startup_failure import Waiting
+from indexer.observe.startup_failure import StartupFailure
 from indexer.rpc import Pool
 from indexer.store import lease
 from indexer.store.lease import Lease
@@ -64,15 +64,15 @@ def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_o
 
 def test_the_wait_is_noted_in_the_row_of_a_chain_that_nobody_writes_and_told_from_there(fresh_engine: Engine) -> None:
     node = indexed(fresh_engine)
-    waiting = Waiting(fresh_engine, None)
-    assert (told(waiting), waiting.chain_id) == (CALM | {"waiting": "not tried yet"}, node.chain_id)
-    waiting.failed("the first words")
+    failure = StartupFailure(fresh_engine, None)
+    assert (told(failure), failure.chain_id) == (CALM | {"waiting": "not tried yet"}, node.chain_id)
+    failure.failed("the first words")
     first = row(fresh_engine, node)
     assert abs(first["failing_since"] - time.time()) < 60
     set_column(
         fresh_engine, node, "failing_since", first["failing_since"] - 100
     )  # as if another process had waited before
-    waiting.failed(ERROR)
+    failure.failed(ERROR)
     assert row(fresh_engine, node) | {"writer_epoch": 0} == {
         "writer": None,
         "writer_epoch": 0,
@@ -80,7 +80,7 @@ def test_the_wait_is_noted_in_the_row_of_a_chain_that_nobody_writes_and_told_fro
         "last_error": ERROR,
         "stopped": False,
     }
-    assert told(waiting) == {
+    assert told(failure) == {
         "waiting": "",
         "indexed_block": 3,
         "failing": ERROR,
@@ -96,13 +96,13 @@ def test_the_wait_is_not_noted_where_another_indexer_writes_and_the_log_and_the_
     holder = Lease(fresh_engine, node.chain_id)
     assert holder.try_acquire() is None
     before = row(fresh_engine, node)
-    waiting = Waiting(fresh_engine, None)
+    failure = StartupFailure(fresh_engine, None)
     for _ in range(3):
-        waiting.failed(ERROR)
+        failure.failed(ERROR)
         holder.beat()
     assert row(fresh_engine, node) == before
     why = f"{holder.name} writes chain {node.chain_id}, or did so until a moment ago"
-    assert told(waiting) == CALM | {"waiting": why, "failing": ERROR}
+    assert told(failure) == CALM | {"waiting": why, "failing": ERROR}
     [said] = [record.getMessage() for record in caplog.records if "readers are not told" in record.getMessage()]
     assert said == f"readers are not told that a provider is waited for: {why}"
 
@@ -113,31 +113,31 @@ def test_the_wait_is_noted_once_the_last_writer_on_another_machine_gives_no_sign
     node = indexed(fresh_engine)
     set_column(fresh_engine, node, "writer", ELSEWHERE)
     monkeypatch.setattr(lease, "DEAD_AFTER_SECONDS", 0.2)
-    waiting = Waiting(fresh_engine, None)
-    waiting.failed(ERROR)
+    failure = StartupFailure(fresh_engine, None)
+    failure.failed(ERROR)
     assert (row(fresh_engine, node)["writer"], row(fresh_engine, node)["failing_since"]) == (ELSEWHERE, None)
-    assert told(waiting)["waiting"].startswith(f"{ELSEWHERE} writes chain ")
+    assert told(failure)["waiting"].startswith(f"{ELSEWHERE} writes chain ")
     time.sleep(0.2)
-    waiting.failed(ERROR)
+    failure.failed(ERROR)
     assert (row(fresh_engine, node)["writer"], row(fresh_engine, node)["last_error"]) == (None, ERROR)
     assert Lease(fresh_engine, node.chain_id).try_acquire() is None, "whoever has a provider begins at once"
 
 
 def test_of_several_chains_the_one_that_is_waited_for_must_be_named(fresh_engine: Engine) -> None:
     one, other = indexed(fresh_engine), indexed(fresh_engine)
-    waiting = Waiting(fresh_engine, None)
-    waiting.failed(ERROR)
+    failure = StartupFailure(fresh_engine, None)
+    failure.failed(ERROR)
     assert row(fresh_engine, one)["last_error"] is row(fresh_engine, other)["last_error"] is None
-    assert told(waiting) == {
-        "waiting": f"The database holds 2 chains ({one.chain_id}, {other.chain_id}); say which is meant. "
+    assert told(failure) == {
+        "waiting": f"The database holds 2 chains ({one.chain_id}, {other.chain_id}). Name one of them. "
         "Example: CHAIN_ID=137",
         "failing": ERROR,
         "failing_seconds": 0,
     }
-    named = Waiting(fresh_engine, other.chain_id)
+    named = StartupFailure(fresh_engine, other.chain_id)
     named.failed(ERROR)
     assert (row(fresh_engine, one)["last_error"], row(fresh_engine, other)["last_error"]) == (None, ERROR)
-    absent = Waiting(fresh_engine, 5)
+    absent = StartupFailure(fresh_engine, 5)
     absent.failed(ERROR)
     assert told(absent)["waiting"].startswith("CHAIN_ID=5: the database holds no such chain")
 
@@ -164,10 +164,10 @@ def set_column(engine: Engine, node: FakeNode, column: str, value: object) -> No
         connection.execute(text(statement), {"value": value, "chain_id": node.chain_id})
 
 
-def told(waiting: Waiting) -> dict[str, Any]:
+def told(failure: StartupFailure) -> dict[str, Any]:
     """Return what the metrics tell while a provider is waited for; seconds in whole hundreds."""
     registry = CollectorRegistry()
-    registry.register(ChainCollector(waiting.engine, None, Pool([DEAD]), Record(), waiting))
+    registry.register(ChainCollector(failure.engine, None, Pool([DEAD]), Counters(), failure))
     return {
         name: value_of(sample)
         for family in registry.collect()

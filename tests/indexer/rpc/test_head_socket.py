@@ -110,14 +110,14 @@ def told(engine: Engine) -> str:
 
 def metrics(follower: Follower) -> dict[str, float]:
     opened = follower.opened
-    collected = ChainCollector(opened.engine, opened.chain_id, opened.pool, follower.record).collect()
+    collected = ChainCollector(opened.engine, opened.chain_id, opened.pool, follower.counters).collect()
     return {sample.name: sample.value for family in collected for sample in family.samples}
 
 
 async def test_a_block_that_is_announced_is_indexed_though_nobody_polls(factory: Factory, database_url: str) -> None:
     ws_url = factory.chain.url.replace("http", "ws")
     async with following(factory, database_url, ws_url) as (follower, opened):
-        await until(lambda: follower.record.socket_connected and indexed(opened.engine) == factory.chain.block_number)
+        await until(lambda: follower.counters.socket_connected and indexed(opened.engine) == factory.chain.block_number)
         for _ in range(3):
             await asyncio.to_thread(factory.chain.mine)
             await until(lambda: indexed(opened.engine) == factory.chain.block_number)
@@ -141,8 +141,8 @@ async def test_a_head_that_is_announced_before_the_polled_node_has_it_is_asked_f
         await socket.wait_closed()
 
     async with node_that(announce_early) as node, following(factory, sqlite_url, node.url) as (follower, opened):
-        steps = follower.record.steps
-        await until(lambda: follower.record.socket_connected and "UpToDate" in steps)
+        steps = follower.counters.steps
+        await until(lambda: follower.counters.socket_connected and "UpToDate" in steps)
         looked = steps["UpToDate"]
         subscribed.set()
         await announced.wait()
@@ -160,14 +160,14 @@ async def test_a_socket_that_is_silent_is_given_up_while_polling_goes_on(
         node_that(silence) as node,
         following(factory, sqlite_url, node.url, poll=OFTEN) as (follower, opened),
     ):
-        await until(lambda: follower.record.socket_connected and indexed(opened.engine) == factory.chain.block_number)
+        await until(lambda: follower.counters.socket_connected and indexed(opened.engine) == factory.chain.block_number)
         await asyncio.sleep(0.3)
-        assert (node.connections, follower.record.socket_drops) == (1, 0), "a chain that stands still is no silence"
+        assert (node.connections, follower.counters.socket_drops) == (1, 0), "a chain that stands still is no silence"
         async with asyncio.timeout(PATIENCE):
             while node.connections == 1:
                 await asyncio.to_thread(factory.chain.mine)
                 await until(lambda: indexed(opened.engine) == factory.chain.block_number)
-        assert follower.record.socket_drops >= 1
+        assert follower.counters.socket_drops >= 1
         assert any("did not announce block" in line for line in caplog.messages)
 
 
@@ -252,7 +252,7 @@ async def test_a_socket_of_another_network_is_never_listened_to(
         await until(lambda: node.connections > 1)
         await until(lambda: indexed(opened.engine) == factory.chain.block_number)
         assert set(node.asked) == {"eth_chainId"}
-        assert not follower.record.socket_connected
+        assert not follower.counters.socket_connected
     assert_said("it is a node of chain 5, not of chain 31337", caplog)
 
 
@@ -265,7 +265,7 @@ async def test_a_node_that_takes_no_subscriptions_or_no_clients_is_told_without_
     async with serve(silence, "127.0.0.1", 0, process_request=refuse) as server:  # type: ignore[arg-type]  # never called
         url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/v2/{KEY}"
         async with following(factory, sqlite_url, url, poll=OFTEN) as (follower, opened):
-            await until(lambda: follower.record.socket_drops > 2)
+            await until(lambda: follower.counters.socket_drops > 2)
             await until(lambda: indexed(opened.engine) == factory.chain.block_number)
             assert KEY not in told(opened.engine)
     assert_said("HTTP 401", caplog)
@@ -282,7 +282,7 @@ async def test_a_socket_that_comes_back_is_listened_to_again(factory: Factory, s
             await socket.wait_closed()
 
     async with node_that(drop_the_first) as node, following(factory, sqlite_url, node.url) as (follower, opened):
-        await until(lambda: node.connections == 2 and follower.record.socket_connected)
+        await until(lambda: node.connections == 2 and follower.counters.socket_connected)
         await asyncio.to_thread(factory.chain.mine)
         mined.set()
         await until(lambda: indexed(opened.engine) == factory.chain.block_number)

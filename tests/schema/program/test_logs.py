@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from string import Formatter
 from typing import Any
 
 import pytest
 
-from schema.program.logs import _JsonLines, _Lines, tell
+from schema.program.logs import _JsonLines, _Lines, log_event
 from schema.program.settings import without_password
 from scripts.devchain import REPOSITORY
 from scripts.processes import Child
@@ -115,7 +116,7 @@ def test_secrets_are_hidden_wherever_they_are_in_a_record(formatter: Any) -> Non
     log = logging.Logger("test")
     log.addFilter(lambda record: not caught.append(record))  # type: ignore[func-returns-value]  # a filter says yes
     url = "postgresql://me:s3cret@host/db"
-    tell(log, logging.INFO, "connected", " to {url}", url=url)
+    log_event(log, logging.INFO, "connected", " to {url}", url)
     log.warning("gone: %s", url)
     try:
         raise ValueError(url)
@@ -127,6 +128,13 @@ def test_secrets_are_hidden_wherever_they_are_in_a_record(formatter: Any) -> Non
     assert ("\n" in shown[2]) == (formatter is _Lines)
 
 
+def test_every_event_has_a_value_for_each_field_that_its_line_names() -> None:
+    for call in (call for package in ("api", "indexer", "schema") for call in _calls(package)):
+        match call.args:
+            case [_, _, _, ast.Constant(value=str(details)), *values]:
+                assert len(values) == sum(name is not None for _, name, _, _ in Formatter().parse(details)), details
+
+
 def test_every_event_of_the_log_is_in_the_documentation() -> None:
     table = (REPOSITORY / "docs" / "guides" / "operator.md").read_text().split("| event | fields |")[1]
     told = {event for package in ("api", "indexer", "schema") for event in _events(package)}
@@ -135,8 +143,15 @@ def test_every_event_of_the_log_is_in_the_documentation() -> None:
 
 
 def _events(package: str) -> Iterator[str]:
+    for call in _calls(package):
+        match call.args:
+            case [_, _, ast.Constant(value=str(event)), *_]:
+                yield event
+
+
+def _calls(package: str) -> Iterator[ast.Call]:
     for path in (REPOSITORY / package).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
-                case ast.Call(func=ast.Name(id="tell"), args=[_, _, ast.Constant(value=str(event)), *_]):
-                    yield event
+                case ast.Call(func=ast.Name(id="log_event")):
+                    yield node
