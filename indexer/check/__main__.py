@@ -1,4 +1,4 @@
-"""The command: prints PASS or FAIL with the first difference, and what could not be established."""
+"""The command: prints PASS, or FAIL with the first difference, and what could not be established."""
 
 import argparse
 import re
@@ -18,42 +18,45 @@ DESCRIPTION = "Checks an audit bundle: no database, no network unless --rpc-url 
 NOT_ESTABLISHED = (
     "that no other event about the device exists, outside of the transactions that are included: see certindex attest",
     "that these contracts are the right ones to watch: {contracts}",
-    "what the indexer tells and receipts do not hold: transaction hashes, log numbers, contracts watched from their "
-    "first block, and that block {as_of} was the last one indexed",
+    "what receipts do not hold and only the indexer states: transaction hashes, log numbers, contracts watched from "
+    "their first block, and that block {as_of} was the last one indexed",
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Checks the bundle that is named and exits: 0 it fits, 1 it does not, 2 it could not be checked."""
+    """Checks a bundle and exits with 0 if it passes, 1 if it fails, 2 if it could not be checked."""
     options = parser().parse_args(arguments)
     sys.exit(run(options))
 
 
 def parser() -> argparse.ArgumentParser:
     """Returns the command's options."""
-    found = argparse.ArgumentParser(prog="certindex check", description=DESCRIPTION)
-    add_arguments(found)
-    return found
+    options = argparse.ArgumentParser(prog="certindex check", description=DESCRIPTION)
+    add_arguments(options)
+    return options
 
 
-def add_arguments(found: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    found.add_argument("bundle", metavar="BUNDLE", help="the file; - is standard input")
-    add_block_hash(found, "the hash of block N from a source that you trust; may be given several times")
-    found.add_argument(
-        "--rpc-url", type=_node_url, metavar="URL", help="a node that you trust, asked for the hashes of the blocks"
+    parser.add_argument("bundle", metavar="BUNDLE", help="the file; - is standard input")
+    add_block_hash(parser, "the hash of block N from a source that you trust; may be given several times")
+    parser.add_argument(
+        "--rpc-url",
+        type=_node_url,
+        metavar="URL",
+        help="a node that you trust: the source of the blocks' hashes",
     )
 
 
-def add_block_hash(found: argparse.ArgumentParser, help: str) -> None:
-    """Adds the option by which a reader gives a hash that they trust."""
-    found.add_argument(
-        "--block-hash", dest="hashes", action="append", default=[], type=_given_hash, metavar="N=0x...", help=help
+def add_block_hash(parser: argparse.ArgumentParser, help: str) -> None:
+    """Adds the option for block hashes that the reader trusts."""
+    parser.add_argument(
+        "--block-hash", dest="hashes", action="append", default=[], type=_block_hash, metavar="N=0x...", help=help
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Checks the bundle and prints what was found; returns the exit status."""
+    """Checks the bundle, prints the result and returns the exit status."""
     try:
         data = sys.stdin.buffer.read() if options.bundle == "-" else Path(options.bundle).read_bytes()
         trusted = _trusted(data, dict(options.hashes), options.rpc_url)
@@ -71,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def report(checked: Checked) -> str:
-    """Returns PASS, and below it what could not be established."""
+    """Returns PASS, and below it what was established and what was not."""
     lines = [f"PASS {checked.did}: {checked.events} events in {checked.blocks} blocks, up to block {checked.as_of}"]
     if checked.trusted:
         lines.append(f"  established: {_blocks(checked.trusted)} of the chain that you trust")
@@ -82,7 +85,7 @@ def report(checked: Checked) -> str:
             "Give --block-hash or --rpc-url"
         )
     if checked.profile is None:
-        lines.append("  not established: that the profile reads events rightly; it comes with no release: read it")
+        lines.append("  not established: that the profile reads events correctly; no release contains it, so read it")
     else:
         lines.append(f"  established: the events are read by the profile {checked.profile} of this release")
     contracts = ", ".join(checked.contracts)
@@ -91,15 +94,15 @@ def report(checked: Checked) -> str:
     return "\n".join(lines)
 
 
-def _trusted(data: bytes, given: Mapping[int, bytes], url: str | None) -> Mapping[int, bytes]:
+def _trusted(data: bytes, hashes: Mapping[int, bytes], url: str | None) -> Mapping[int, bytes]:
     if url is None:
-        return given
-    from indexer.check.trusted import block_hashes  # the network, only when it is asked for
+        return hashes
+    from indexer.check.trusted import block_hashes  # uses the network, so only with --rpc-url
 
     head = _head(data)
     if head is None:
-        return given
-    return {**block_hashes(url, head.chain_id, sorted({block.number for block in head.blocks})), **given}
+        return hashes
+    return {**block_hashes(url, head.chain_id, sorted({block.number for block in head.blocks})), **hashes}
 
 
 class _Block(msgspec.Struct):
@@ -112,7 +115,7 @@ class _Head(msgspec.Struct, rename="camel"):
 
 
 def _head(data: bytes) -> _Head | None:
-    """Returns what must be known to ask a node; None of what is no bundle: it fails its check, and asks nothing."""
+    """Returns the chain and blocks to request from a node, None if the file is no bundle."""
     try:
         return msgspec.json.decode(data, type=_Head)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -124,10 +127,10 @@ def _blocks(numbers: Sequence[int]) -> str:
     return f"block {shown} is" if len(numbers) == 1 else f"the {len(numbers)} blocks {shown} are"
 
 
-def _given_hash(text: str) -> tuple[int, bytes]:
+def _block_hash(text: str) -> tuple[int, bytes]:
     match = re.fullmatch(r"([0-9]{1,13})=0x([0-9a-fA-F]{64})", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f'"{text}" is no block hash. Example: 35000000=0x{"ab" * 32}')
+        raise argparse.ArgumentTypeError(f'"{text}" is not a block hash. Example: 35000000=0x{"ab" * 32}')
     return int(match[1]), bytes.fromhex(match[2])
 
 
@@ -136,9 +139,9 @@ def _node_url(text: str) -> str:
         parts = urlsplit(text)
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
             return text
-    except ValueError:  # a port or an IPv6 address that is none
+    except ValueError:  # an invalid port or IPv6 address
         pass
-    raise argparse.ArgumentTypeError(f'"{text}" is no http:// or https:// URL. Example: http://127.0.0.1:8545')
+    raise argparse.ArgumentTypeError(f'"{text}" is not an http:// or https:// URL. Example: http://127.0.0.1:8545')
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The check of a bundle, from its bytes to what it proves. The first thing that does not fit ends it."""
+"""The check of a bundle, from its bytes to its state. It ends with the first contradiction."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ from schema.profile.model import SHIPPED
 
 Headers = Mapping[int, ProvenHeader]
 Logs = Mapping[tuple[int, int], Sequence[Log]]
-"""The logs of receipts that are proven, by block and transaction index."""
+"""The logs of proven receipts, by block and transaction index."""
 
 
 class Failed(Exception):
-    """The bundle does not prove what it says; the message names the first thing that differs, and how."""
+    """The bundle does not prove what it states. The message names the first difference."""
 
 
 class Checked(Struct, frozen=True):
-    """A bundle that fits. `untrusted`: the blocks whose hashes nobody vouched for. `contracts`: role and address.
+    """A bundle that passes. `untrusted` are the blocks without a trusted hash, `unused` trusted hashes without a block.
 
-    `profile`: the name of the shipped profile that the bundle's is, None for another one.
+    `contracts` hold role and address. `profile` names the shipped profile with the bundle's text, None if none has it.
     """
 
     did: str
@@ -42,7 +42,7 @@ class Checked(Struct, frozen=True):
 
 
 def check(data: bytes, trusted: Mapping[int, bytes]) -> Checked:
-    """Checks a bundle; `trusted` holds block hashes by number, from a source of the reader's own. Raises Failed."""
+    """Checks a bundle. `trusted` holds block hashes by number, from a source that the reader trusts. Raises Failed."""
     bundle = _read(data)
     _check_manifest(bundle)
     headers = _check_blocks(bundle, trusted)
@@ -59,7 +59,7 @@ def _read(data: bytes) -> Bundle:
     try:
         return msgspec.json.decode(data, type=Bundle)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Failed(f"the file is no bundle of a format that is known here: {error}") from None
+        raise Failed(f"the file is no bundle of a known format: {error}") from None
 
 
 def _check_manifest(bundle: Bundle) -> None:
@@ -70,9 +70,9 @@ def _check_manifest(bundle: Bundle) -> None:
             "something in the document was changed after it was made"
         )
     for name in ("events", "receipts", "blocks"):
-        said, found = getattr(bundle.manifest, name), getattr(manifest, name)
-        if said != found:
-            raise Failed(f"the manifest: the document holds {found} {name}, the manifest says {said}")
+        stated, counted = getattr(bundle.manifest, name), getattr(manifest, name)
+        if stated != counted:
+            raise Failed(f"the manifest: the document holds {counted} {name}, the manifest says {stated}")
     if bundle.trust != TRUST:
         raise Failed("the trust statement is not the one of this format")
 
@@ -81,7 +81,7 @@ def _check_manifest(bundle: Bundle) -> None:
 
 
 def _check_blocks(bundle: Bundle, trusted: Mapping[int, bytes]) -> Headers:
-    """Returns the headers, whose hashes were recomputed."""
+    """Returns the headers, after recomputing their hashes."""
     headers: dict[int, ProvenHeader] = {}
     for block in bundle.blocks:
         where = f"block {block.number}"
@@ -106,8 +106,8 @@ def _check_blocks(bundle: Bundle, trusted: Mapping[int, bytes]) -> Headers:
 def _header(block: Block, where: str) -> ProvenHeader:
     if block.header is None:
         raise Failed(
-            f"{where}: it was not verified yet when the bundle was made, so there is no header and no proof; "
-            "ask for the bundle again later, or make it with certindex prove"
+            f"{where}: it was not verified yet when the bundle was made, so there is no header and no proof. "
+            "Request the bundle again later, or make it with certindex prove"
         )
     try:
         return decode_header(bytes.fromhex(block.header[2:]))
@@ -116,21 +116,21 @@ def _header(block: Block, where: str) -> ProvenHeader:
 
 
 def _check_receipts(bundle: Bundle, headers: Headers) -> Logs:
-    """Returns the logs of all receipts, proven to be in their blocks."""
-    found: dict[tuple[int, int], Sequence[Log]] = {}
+    """Returns the logs of all receipts, after proving that the receipts are in their blocks."""
+    logs: dict[tuple[int, int], Sequence[Log]] = {}
     next_log: dict[int, int] = {}
     for receipt in bundle.receipts:
         where = f"receipt {receipt.transaction_index} of block {receipt.block_number}"
         place = (receipt.block_number, receipt.transaction_index)
         if receipt.block_number not in headers:
             raise Failed(f"{where}: its block is not in the bundle")
-        if found and place <= max(found):
+        if logs and place <= max(logs):
             raise Failed(f"{where}: receipts come twice, or out of order")
         if receipt.first_log_index < next_log.get(receipt.block_number, 0):
             raise Failed(f"{where}: its logs overlap those of the receipt before it")
-        found[place] = _proven_logs(receipt, headers[receipt.block_number], where)
-        next_log[receipt.block_number] = receipt.first_log_index + len(found[place])
-    return found
+        logs[place] = _proven_logs(receipt, headers[receipt.block_number], where)
+        next_log[receipt.block_number] = receipt.first_log_index + len(logs[place])
+    return logs
 
 
 def _proven_logs(receipt: Receipt, header: ProvenHeader, where: str) -> Sequence[Log]:
@@ -144,7 +144,7 @@ def _proven_logs(receipt: Receipt, header: ProvenHeader, where: str) -> Sequence
 
 
 def _check_events(bundle: Bundle, logs: Logs) -> None:
-    """Each event is the log of a proven receipt, as it stands there."""
+    """Checks that each event equals a log of a proven receipt."""
     first = {(receipt.block_number, receipt.transaction_index): receipt.first_log_index for receipt in bundle.receipts}
     watched = {contract.address for contract in bundle.contracts}
     if len(watched) < len(bundle.contracts):
@@ -162,26 +162,30 @@ def _check_events(bundle: Bundle, logs: Logs) -> None:
         if not 0 <= index < len(logs[place]):
             raise Failed(f"{where}: its receipt holds the logs {first[place]} to {first[place] + len(logs[place]) - 1}")
         if event.address not in watched:
-            raise Failed(f"{where}: its contract {event.address} is none of the watched ones")
+            raise Failed(f"{where}: its contract {event.address} is not watched")
         _check_log(event, logs[place][index], where)
     _check_all_are_used(bundle)
 
 
 def _check_log(event: Event, log: Log, where: str) -> None:
-    told = {"address": event.address, "topics": "0x" + "".join(topic[2:] for topic in event.topics), "data": event.data}
+    stated = {
+        "address": event.address,
+        "topics": "0x" + "".join(topic[2:] for topic in event.topics),
+        "data": event.data,
+    }
     proven = {"address": _hex(log.address), "topics": _hex(log.topics), "data": _hex(log.data)}
-    for name, value in told.items():
+    for name, value in stated.items():
         if value != proven[name]:
             raise Failed(f"{where}: its {name} is {_short(value)}, the log in the receipt has {_short(proven[name])}")
 
 
 def _check_all_are_used(bundle: Bundle) -> None:
-    """What no event needs is not evidence for anything here."""
+    """Checks that each block and receipt belongs to an event."""
     places = {(event.block_number, event.transaction_index) for event in bundle.events}
     numbers = {event.block_number for event in bundle.events}
     for receipt in bundle.receipts:
         if (receipt.block_number, receipt.transaction_index) not in places:
-            raise Failed(f"receipt {receipt.transaction_index} of block {receipt.block_number}: it is of no event")
+            raise Failed(f"receipt {receipt.transaction_index} of block {receipt.block_number}: it belongs to no event")
     for block in bundle.blocks:
         if block.number not in numbers:
             raise Failed(f"block {block.number}: it holds no event")
@@ -198,21 +202,21 @@ def _refold(bundle: Bundle, headers: Headers) -> Refolded:
 
 
 def _check_nothing_left_out(bundle: Bundle, logs: Logs, refolded: Refolded) -> None:
-    """No log of a proven receipt tells something about the device that the bundle keeps quiet about."""
+    """Checks that the bundle leaves out no log of a proven receipt that is about the device."""
     first = {(receipt.block_number, receipt.transaction_index): receipt.first_log_index for receipt in bundle.receipts}
-    told = {(event.block_number, event.log_index) for event in bundle.events}
-    for (number, transaction), found in logs.items():
-        for index, log in enumerate(found, first[number, transaction]):
-            if (number, index) not in told and refolded.is_about_the_device(log, number):
+    included = {(event.block_number, event.log_index) for event in bundle.events}
+    for (number, transaction), receipt_logs in logs.items():
+        for index, log in enumerate(receipt_logs, first[number, transaction]):
+            if (number, index) not in included and refolded.is_about_the_device(log, number):
                 raise Failed(f"log {index} of block {number} is about the device, and the bundle leaves it out")
 
 
 def _check_readings(bundle: Bundle, refolded: Refolded) -> None:
     for event, reading in zip(bundle.events, refolded.readings, strict=True):
         for name in reading.__struct_fields__:
-            told, found = getattr(event.reading, name), getattr(reading, name)
-            if told != found:
-                raise Failed(f"{_where(event)}: its reading says {name} {_show(told)}, its bytes say {_show(found)}")
+            stated, read = getattr(event.reading, name), getattr(reading, name)
+            if stated != read:
+                raise Failed(f"{_where(event)}: its reading says {name} {_show(stated)}, its bytes say {_show(read)}")
 
 
 def _check_state(bundle: Bundle, refolded: Refolded) -> None:
@@ -220,30 +224,27 @@ def _check_state(bundle: Bundle, refolded: Refolded) -> None:
     for table in sorted(bundle.state.device.keys() | state.device.keys()):
         _check_rows(f"state, {table}", bundle.state.device.get(table), state.device.get(table))
     for kind in ("manufacturers", "hardware_licenses"):
-        told: Sequence[Licensed] = getattr(bundle.state, kind)
-        found: Sequence[Licensed] = getattr(state, kind)
-        if [one.id for one in told] != [one.id for one in found]:
-            raise Failed(
-                f"state: the {kind} are {_show([one.id for one in told])}, the events name "
-                f"{_show([one.id for one in found])}"
-            )
-        for one, other in zip(told, found, strict=True):
-            where = f"state, {kind}, {one.id}"
-            if (one.contract, one.token_id) != (other.contract, other.token_id):
-                raise Failed(
-                    f"{where}: it is {one.contract} {one.token_id}, the events say {other.contract} {other.token_id}"
-                )
-            _check_rows(where, one.versions, other.versions)
+        stated: Sequence[Licensed] = getattr(bundle.state, kind)
+        folded: Sequence[Licensed] = getattr(state, kind)
+        ids, folded_ids = ([each.id for each in licensed] for licensed in (stated, folded))
+        if ids != folded_ids:
+            raise Failed(f"state: the {kind} are {_show(ids)}, the events name {_show(folded_ids)}")
+        for ours, theirs in zip(folded, stated, strict=True):
+            where = f"state, {kind}, {ours.id}"
+            token, folded_token = (f"{each.contract} {each.token_id}" for each in (theirs, ours))
+            if token != folded_token:
+                raise Failed(f"{where}: it is {token}, the events say {folded_token}")
+            _check_rows(where, theirs.versions, ours.versions)
 
 
-def _check_rows(where: str, told: Sequence[Row] | None, found: Sequence[Row] | None) -> None:
-    if told is None or found is None:
-        raise Failed(f"{where}: {'it is missing' if told is None else 'there is no such part of a state'}")
-    if len(told) != len(found):
-        raise Failed(f"{where}: {len(told)} rows are told, the events make {len(found)}")
-    for number, (row, other) in enumerate(zip(told, found, strict=True), 1):
+def _check_rows(where: str, stated: Sequence[Row] | None, folded: Sequence[Row] | None) -> None:
+    if stated is None or folded is None:
+        raise Failed(f"{where}: {'it is missing' if stated is None else 'there is no such part of a state'}")
+    if len(stated) != len(folded):
+        raise Failed(f"{where}: it has {len(stated)} rows, the events make {len(folded)}")
+    for number, (row, other) in enumerate(zip(stated, folded, strict=True), 1):
         for name in sorted(row.keys() | other.keys()):
-            # as JSON, since 1 equals true otherwise
+            # as JSON, since in Python 1 equals True
             if name not in row or name not in other or canonical(row[name]) != canonical(other[name]):
                 raise Failed(
                     f"{where}, row {number}: {name} is {_show(row.get(name))}, the events make it "
@@ -267,7 +268,7 @@ def _summary(bundle: Bundle, trusted: Mapping[int, bytes]) -> Checked:
 
 
 def _shipped_as(text: str) -> str | None:
-    """Returns the name of the shipped profile that has this text."""
+    """Returns the name of the shipped profile with this text."""
     return next((path.stem for path in sorted(SHIPPED.glob("*.toml")) if path.read_text("utf-8") == text), None)
 
 

@@ -1,4 +1,4 @@
-"""Reading and folding a bundle's events from nothing, by the profile that the bundle holds."""
+"""Reads and folds a bundle's events again, by the profile that the bundle holds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ from schema.tables.values import LATEST_TIME, position
 
 
 class Refolded(Struct, frozen=True):
-    """What the events come to: readings in the order of the events, and the state."""
+    """The result of the events: readings in their order, and the state."""
 
     readings: Sequence[Reading]
     state: State
@@ -28,7 +28,7 @@ class Refolded(Struct, frozen=True):
     token_id: int
 
     def is_about_the_device(self, log: Log, block_number: int) -> bool:
-        """Tells whether a log is a fact about the bundle's device."""
+        """Returns whether a log is a fact about the bundle's device."""
         reading = self.reader.read(log.address, log.topics, log.data, block_number)
         if not isinstance(reading, Mapped):
             return False
@@ -37,7 +37,7 @@ class Refolded(Struct, frozen=True):
 
 
 def refold(bundle: Bundle, headers: Mapping[int, ProvenHeader]) -> Refolded:
-    """Returns what the events come to. Raises ValueError with the first thing that cannot be."""
+    """Reads and folds the events. Raises ValueError with the first contradiction."""
     try:
         profile = parse_profile(bundle.profile.text, "the bundle's profile")
         reader = profile.compile(addresses_by_role(bundle.contracts))
@@ -64,7 +64,7 @@ def _located(reader: Reader, event: Event, headers: Mapping[int, ProvenHeader]) 
     read = reader.read(bytes.fromhex(event.address[2:]), topics, bytes.fromhex(event.data[2:]), event.block_number)
     where = f"event {event.log_index} of block {event.block_number}"
     if not isinstance(read, Mapped):
-        raise ValueError(f"{where}: by the profile it means nothing")
+        raise ValueError(f"{where}: the profile does not map it")
     try:
         at = position(event.block_number, event.log_index)
     except OverflowError as error:

@@ -1,4 +1,4 @@
-"""Block hashes asked of a node that the reader trusts: the one part of the check that uses the network."""
+"""Block hashes from a node that the reader trusts: the only part of the check that uses the network."""
 
 import json
 import re
@@ -11,14 +11,14 @@ TIMEOUT_SECONDS = 30
 
 
 class NodeError(OSError):
-    """The node did not tell what was asked; the message says why."""
+    """The node did not return a block hash; the message says why."""
 
 
 def block_hashes(url: str, chain_id: int, numbers: Iterable[int]) -> dict[int, bytes]:
-    """Returns the hashes of blocks, as a node tells them. Raises NodeError, also where the node is of another chain."""
-    found = str(_request(url, "eth_chainId", []))
-    if _decimal(found) != str(chain_id):
-        raise NodeError(f"{_shown(url)} is a node of chain {_decimal(found)}, the bundle is of chain {chain_id}")
+    """Returns the hashes of blocks from a node. Raises NodeError, also if the node serves another chain."""
+    node_chain_id = _decimal(str(_request(url, "eth_chainId", [])))
+    if node_chain_id != str(chain_id):
+        raise NodeError(f"{_shown(url)} is a node of chain {node_chain_id}, the bundle is of chain {chain_id}")
     hashes: dict[int, bytes] = {}
     for number in numbers:
         block = _request(url, "eth_getBlockByNumber", [hex(number), False])

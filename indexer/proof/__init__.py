@@ -1,1 +1,1 @@
-"""What a log's proof is made of: receipts, the receipts trie, the block header. Pure: no database, no network."""
+"""The parts of a log's proof: receipts, the receipts trie, the block header. Pure: no database, no network."""

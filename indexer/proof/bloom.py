@@ -9,18 +9,18 @@ BLOOM_BITS = 2048
 
 
 class Bloom:
-    """Asks headers' blooms, remembering what each address and topic sets: about 400 bytes each."""
+    """Tests headers' blooms. Caches the bits of `cached` addresses and topics, about 400 bytes each."""
 
-    def __init__(self, remembered: int = 16_384) -> None:
-        self.mask = lru_cache(remembered)(bloom_mask)
+    def __init__(self, cached: int = 16_384) -> None:
+        self.mask = lru_cache(cached)(bloom_mask)
 
     def admits(self, bloom: bytes, logs: Iterable[tuple[bytes, bytes]]) -> bool:
-        """Tells whether logs, as (address, topics end to end), may all be in a block with this bloom."""
-        wanted = self._bits(logs)
-        return int.from_bytes(bloom, "big") & wanted == wanted
+        """Returns whether logs, as (address, concatenated topics), may all be in a block with this bloom."""
+        bits = self._bits(logs)
+        return int.from_bytes(bloom, "big") & bits == bits
 
     def of(self, logs: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """Returns the bloom of a block with just these logs."""
+        """Returns the bloom of a block with exactly these logs."""
         return self._bits(logs).to_bytes(BLOOM_BITS // 8, "big")
 
     def _bits(self, logs: Iterable[tuple[bytes, bytes]]) -> int:

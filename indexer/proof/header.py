@@ -1,7 +1,7 @@
-"""Block headers: from what a node tells to the bytes whose hash is the block's, and back.
+"""Block headers: from the fields that a node returns to the bytes whose hash is the block's, and back.
 
-The first fifteen fields are those of every chain; each upgrade of Ethereum put more behind them. Which of them a chain
-hashes is found by trying: only the right form has the block's hash, so a form that fits is proven by fitting.
+The first fifteen fields are those of every chain. Each upgrade of Ethereum appended more. Which of them a chain hashes
+is found by trying: only the right form has the block's hash, so a form that matches is proven.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ FIELDS: Mapping[str, int] = {
     "mixHash": 32,
     "nonce": 8,
 }
-"""The fields in their order, with their lengths in bytes."""
+"""The fields in their order, with their lengths in bytes, or NUMBER or ANY_BYTES."""
 
 LATER_FIELDS: Mapping[str, int] = {
     "baseFeePerGas": NUMBER,  # London
@@ -44,7 +44,7 @@ LATER_FIELDS: Mapping[str, int] = {
 
 
 class ProvenHeader(Struct, frozen=True):
-    """What a header says, each field under its hash. `timestamp` in unix seconds."""
+    """The fields of a header whose hash was recomputed. `timestamp` in unix seconds."""
 
     number: int
     hash: bytes
@@ -56,15 +56,15 @@ class ProvenHeader(Struct, frozen=True):
     logs_bloom: bytes
 
 
-def encode_header(told: Mapping[str, object], block_hash: bytes) -> bytes | None:
-    """Returns the RLP of the header that has this hash, from its fields as JSON-RPC names them.
+def encode_header(json_header: Mapping[str, object], block_hash: bytes) -> bytes | None:
+    """Returns the RLP of the header with this hash, from its fields under their JSON-RPC names.
 
-    None: no known form of these fields has the hash. Raises RlpError for a field that is no header's.
+    Returns None if no known form of these fields has the hash. Raises RlpError for an invalid field.
     """
-    if any(told.get(name) is None for name in FIELDS):
+    if any(json_header.get(name) is None for name in FIELDS):
         return None
-    base = [_encode_field(name, length, told[name]) for name, length in FIELDS.items()]
-    for later in _forms(told):
+    base = [_encode_field(name, length, json_header[name]) for name, length in FIELDS.items()]
+    for later in _forms(json_header):
         encoded = encode_list([*base, *later])
         if keccak256(encoded) == block_hash:
             return encoded
@@ -72,32 +72,34 @@ def encode_header(told: Mapping[str, object], block_hash: bytes) -> bytes | None
 
 
 def decode_header(encoded: bytes) -> ProvenHeader:
-    """Returns what a header says. Raises RlpError."""
+    """Decodes the RLP of a header. Raises RlpError."""
     fields = items(decode(encoded))
     if len(fields) < len(FIELDS):
-        raise RlpError(f"a header with {len(fields)} fields, {len(FIELDS)} are the least")
-    found = dict(zip(FIELDS, fields, strict=False))
+        raise RlpError(f"a header with {len(fields)} fields instead of {len(FIELDS)} or more")
+    named = dict(zip(FIELDS, fields, strict=False))
     return ProvenHeader(
-        number(found["number"]),
+        number(named["number"]),
         keccak256(encoded),
-        string(found["parentHash"], 32),
-        number(found["timestamp"]),
-        string(found["stateRoot"], 32),
-        string(found["transactionsRoot"], 32),
-        string(found["receiptsRoot"], 32),
-        string(found["logsBloom"], 256),
+        string(named["parentHash"], 32),
+        number(named["timestamp"]),
+        string(named["stateRoot"], 32),
+        string(named["transactionsRoot"], 32),
+        string(named["receiptsRoot"], 32),
+        string(named["logsBloom"], 256),
     )
 
 
-def _forms(told: Mapping[str, object]) -> list[Sequence[bytes]]:
-    """Returns what may follow the first fields, likeliest first: nodes also tell fields that their chain leaves out."""
-    # a field that is not there, before one that is, is hashed as nothing
+def _forms(json_header: Mapping[str, object]) -> list[Sequence[bytes]]:
+    """Returns the fields that may follow the first ones, likeliest first: nodes also return unhashed fields."""
+    # a missing field before a present one is hashed as an empty string
     values = [
-        b"\x80" if told.get(name) is None else _encode_field(name, length, told[name])
+        b"\x80" if json_header.get(name) is None else _encode_field(name, length, json_header[name])
         for name, length in LATER_FIELDS.items()
     ]
-    told_last = max((place for place, name in enumerate(LATER_FIELDS, 1) if told.get(name) is not None), default=0)
-    return [values[:count] for count in range(told_last, -1, -1)]
+    last_present = max(
+        (place for place, name in enumerate(LATER_FIELDS, 1) if json_header.get(name) is not None), default=0
+    )
+    return [values[:count] for count in range(last_present, -1, -1)]
 
 
 def _encode_field(name: str, length: int, value: object) -> bytes:
@@ -110,5 +112,5 @@ def _encode_field(name: str, length: int, value: object) -> bytes:
     except (ValueError, OverflowError):
         raise RlpError(f"the header's {name} is {value[:80]!r}, not hex") from None
     if length not in (ANY_BYTES, len(raw)):
-        raise RlpError(f"the header's {name} has {len(raw)} bytes where {length} are due")
+        raise RlpError(f"the header's {name} has {len(raw)} bytes instead of {length}")
     return encode_bytes(raw)

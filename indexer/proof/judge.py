@@ -1,7 +1,7 @@
-"""Verification of a block: receipts root, logs bloom and header hash are recomputed, and our logs found in them.
+"""Verification of a block: recomputes receipts root, logs bloom and header hash, and compares the stored logs.
 
-What fits together proves the logs under the block's hash, whoever told them. What does not is either the provider's
-fault, so that another one may do better, or ours: then the receipts are proven and the stored rows are wrong.
+Evidence that is consistent proves the logs under the block's hash, whoever returned it. If it is not, either the
+provider is wrong, and another one may be right; or the receipts are proven, and the stored rows are wrong.
 """
 
 from collections.abc import Collection, Sequence
@@ -33,32 +33,32 @@ class ReceiptProof(Struct, frozen=True):
 
 
 class Verified(Struct, frozen=True):
-    """Everything fits. `header` is RLP; there is a proof for every receipt that holds logs of ours."""
+    """All is consistent. `header` is RLP; `proofs` has one proof for every receipt with logs of watched contracts."""
 
     header: bytes
     proofs: Sequence[ReceiptProof]
 
 
 class Unverifiable(Struct, frozen=True):
-    """The chain commits to its receipts in a form that is not known here. Nothing speaks against the logs."""
+    """The chain commits to its receipts in an unknown form. Nothing contradicts the logs."""
 
     reason: str
 
 
 class NoEvidence(Struct, frozen=True):
-    """No provider gave the evidence: receipts that old may be gone."""
+    """No provider returned the evidence: receipts that old may be gone."""
 
     reason: str
 
 
 class Contradicted(Struct, frozen=True):
-    """What the provider told does not fit together, or not with the block's hash. Another one may do better."""
+    """The evidence contradicts itself or the block's hash. Another provider's may be consistent."""
 
     reason: str
 
 
 class Wrong(Struct, frozen=True):
-    """The receipts are proven, and what is stored differs from them."""
+    """The receipts are proven, and the stored rows differ from them."""
 
     reason: str
 
@@ -68,7 +68,7 @@ Judgment = Verified | Failure
 
 
 class Judge:
-    """Judges blocks of one chain. `form_is_known`: a header of this chain has been recomputed before."""
+    """Judges blocks of one chain. `form_is_known` says whether a header of this chain has been recomputed before."""
 
     def __init__(self, chain_id: int, addresses: Collection[bytes], *, form_is_known: bool) -> None:
         self.chain_id = chain_id
@@ -77,24 +77,24 @@ class Judge:
         self._bloom = Bloom()
 
     def judge(self, stored: StoredBlock, evidence: Evidence) -> Judgment:
-        """Returns what the evidence makes of the stored block."""
+        """Compares a stored block with the evidence."""
         try:
             header = encode_header(evidence.header, stored.hash)
             receipts, outside = self._split_off_state_sync(stored, evidence)
             flaw = _flaw(stored, evidence, receipts, outside)
             if flaw is not None:
                 return Contradicted(flaw)
-            read = _told_header(evidence) if header is None else decode_header(header)
+            read = _unproven_header(evidence) if header is None else decode_header(header)
             difference = _header_difference(stored, read)
             if difference is not None:
                 return Contradicted(difference) if header is None else Wrong(difference)
             if read.receipts_root == NO_ROOT:
-                return Unverifiable("this chain's blocks name no receipts root")
-            trie = Trie([encode_receipt(told.receipt, self._bloom.mask) for told in receipts])
+                return Unverifiable("this chain's blocks have no receipts root")
+            trie = Trie([encode_receipt(located.receipt, self._bloom.mask) for located in receipts])
         except UnknownReceipt as error:
             return Unverifiable(f"the block holds {error}")
         except RlpError as error:
-            return Contradicted(f"what the provider told cannot be read: {error}")
+            return Contradicted(f"the provider's evidence cannot be read: {error}")
         flaw = self._commitment_flaw(trie.root, receipts, read)
         if flaw is not None:
             return Contradicted(flaw)
@@ -106,12 +106,12 @@ class Judge:
     def _split_off_state_sync(
         self, stored: StoredBlock, evidence: Evidence
     ) -> tuple[Sequence[LocatedReceipt], Sequence[LocatedReceipt]]:
-        """Returns the receipts under the root, and those outside of it: Polygon's, told by a hash made of the block."""
+        """Returns the receipts under the root and those outside of it: Polygon's, known by a hash made of the block."""
         if self.chain_id not in BOR_CHAINS:
             return evidence.receipts, ()
         name = state_sync_transaction(stored.number, stored.hash)
-        inside = [told for told in evidence.receipts if told.transaction_hash != name]
-        return inside, [told for told in evidence.receipts if told.transaction_hash == name]
+        inside = [located for located in evidence.receipts if located.transaction_hash != name]
+        return inside, [located for located in evidence.receipts if located.transaction_hash == name]
 
     def _commitment_flaw(self, root: bytes, receipts: Sequence[LocatedReceipt], header: ProvenHeader) -> str | None:
         if root != header.receipts_root:
@@ -119,7 +119,7 @@ class Judge:
                 f"its {len(receipts)} receipts give the root 0x{root.hex()}, "
                 f"the header names 0x{header.receipts_root.hex()}"
             )
-        logs = [log for told in receipts for log in told.receipt.logs]
+        logs = [log for located in receipts for log in located.receipt.logs]
         if bloom(logs, self._bloom.mask) != header.logs_bloom:
             return "the bloom of its logs is not the header's"
         return None
@@ -128,7 +128,7 @@ class Judge:
         if self.form_is_known:
             return Contradicted("the header's fields do not give the block's hash, though other blocks' headers do")
         return Unverifiable(
-            "the header's fields do not give the block's hash: the form of this chain's headers is not known"
+            "the header's fields do not give the block's hash: the form of this chain's headers is unknown"
         )
 
     def _compare_logs(
@@ -140,14 +140,14 @@ class Judge:
         header: bytes,
     ) -> Judgment:
         proven = _logs_of(receipts, 0, self.addresses)
-        count = sum(len(told.receipt.logs) for told in receipts)
+        count = sum(len(located.receipt.logs) for located in receipts)
         unproven = [log for log in _logs_of(outside, count, self.addresses) if log in stored.logs]
         difference = _log_difference(proven, [log for log in stored.logs if log not in unproven])
         if difference is not None:
             return Wrong(difference)
         if unproven:
             return Unverifiable(
-                f"log {unproven[0].log_index} came by Polygon's state sync: its receipt lies outside the receipts root"
+                f"log {unproven[0].log_index} came by Polygon's state sync: its receipt is outside the receipts root"
             )
         return Verified(header, _proofs(receipts, {log.transaction_index for log in proven}, trie))
 
@@ -161,29 +161,29 @@ def _flaw(
     stored: StoredBlock, evidence: Evidence, receipts: Sequence[LocatedReceipt], outside: Sequence[LocatedReceipt]
 ) -> str | None:
     """Returns why the receipts cannot be all those of the block, in order."""
-    names = [told.transaction_hash for told in outside]
+    names = [located.transaction_hash for located in outside]
     transactions = [hash for hash in evidence.transactions if hash not in names]
     if len(receipts) != len(transactions):
-        return f"the block has {len(transactions)} transactions, {len(receipts)} receipts were told"
-    for index, (told, transaction) in enumerate(zip(receipts, transactions, strict=True)):
-        if told.block_hash != stored.hash:
-            return f"receipt {index} is of another block, 0x{told.block_hash.hex()}"
-        if (told.transaction_index, told.transaction_hash) != (index, transaction):
-            return f"receipt {index} is of transaction {told.transaction_index}, 0x{told.transaction_hash.hex()}"
+        return f"the block has {len(transactions)} transactions, {len(receipts)} receipts were returned"
+    for index, (located, transaction) in enumerate(zip(receipts, transactions, strict=True)):
+        if located.block_hash != stored.hash:
+            return f"receipt {index} is of another block, 0x{located.block_hash.hex()}"
+        if (located.transaction_index, located.transaction_hash) != (index, transaction):
+            return f"receipt {index} is of transaction {located.transaction_index}, 0x{located.transaction_hash.hex()}"
     return None
 
 
-def _told_header(evidence: Evidence) -> ProvenHeader:
-    """Returns the header as told, for a chain whose form is not known: nothing of it is proven. Raises RlpError."""
-    told = evidence.header
+def _unproven_header(evidence: Evidence) -> ProvenHeader:
+    """Returns the header without proof, for a chain whose form is unknown. Raises RlpError."""
+    fields = evidence.header
     names = ("hash", "parentHash", "stateRoot", "transactionsRoot", "receiptsRoot", "logsBloom")
     try:
-        number, timestamp = (int(str(told[name]), 16) for name in ("number", "timestamp"))
+        number, timestamp = (int(str(fields[name]), 16) for name in ("number", "timestamp"))
         hash, parent, state, transactions, receipts, logs = (
-            bytes.fromhex(str(told[name]).removeprefix("0x")) for name in names
+            bytes.fromhex(str(fields[name]).removeprefix("0x")) for name in names
         )
     except (KeyError, ValueError) as error:
-        raise RlpError(f"the header lacks a field, or has one that is no hex: {error}") from None
+        raise RlpError(f"the header lacks a field, or has one that is not hex: {error}") from None
     return ProvenHeader(number, hash, parent, timestamp, state, transactions, receipts, logs)
 
 
@@ -198,16 +198,16 @@ def _header_difference(stored: StoredBlock, read: ProvenHeader) -> str | None:
 
 
 def _logs_of(receipts: Sequence[LocatedReceipt], first_index: int, addresses: frozenset[bytes]) -> list[StoredLog]:
-    """Returns the watched contracts' logs as they would be stored; log indexes are counted, not believed."""
-    found: list[StoredLog] = []
+    """Returns the watched contracts' logs as they would be stored; their log indexes are counted, not taken over."""
+    logs: list[StoredLog] = []
     index = first_index
-    for told in receipts:
-        for log in told.receipt.logs:
+    for located in receipts:
+        for log in located.receipt.logs:
             if log.address in addresses:
-                transaction = (told.transaction_index, told.transaction_hash)
-                found.append(StoredLog(index, *transaction, log.address, log.topics, log.data))
+                transaction = (located.transaction_index, located.transaction_hash)
+                logs.append(StoredLog(index, *transaction, log.address, log.topics, log.data))
             index += 1
-    return found
+    return logs
 
 
 def _log_difference(proven: Sequence[StoredLog], stored: Sequence[StoredLog]) -> str | None:
@@ -224,14 +224,14 @@ def _log_difference(proven: Sequence[StoredLog], stored: Sequence[StoredLog]) ->
     return None
 
 
-def _proofs(receipts: Sequence[LocatedReceipt], wanted: Collection[int], trie: Trie) -> list[ReceiptProof]:
-    found: list[ReceiptProof] = []
+def _proofs(receipts: Sequence[LocatedReceipt], transactions: Collection[int], trie: Trie) -> list[ReceiptProof]:
+    proofs: list[ReceiptProof] = []
     first = 0
-    for index, told in enumerate(receipts):
-        if index in wanted:
-            found.append(ReceiptProof(index, first, trie.proof(index)))
-        first += len(told.receipt.logs)
-    return found
+    for index, located in enumerate(receipts):
+        if index in transactions:
+            proofs.append(ReceiptProof(index, first, trie.proof(index)))
+        first += len(located.receipt.logs)
+    return proofs
 
 
 def _shown(value: bytes | int) -> str:

@@ -1,7 +1,7 @@
-"""Transaction receipts as blocks commit to them (EIP-2718), for every type whose form is known.
+"""Transaction receipts in the encoding that blocks commit to (EIP-2718), for every type whose form is known.
 
-A receipt is outcome, gas used so far, bloom and logs. All known types share that form behind a byte that names the
-type (legacy ones have none); deposits of the OP stack add two fields since the Canyon upgrade.
+A receipt holds outcome, cumulative gas, bloom and logs. All known types have these fields behind a byte for the type
+(legacy receipts have none). Deposits of the OP stack have two more since the Canyon upgrade.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -38,7 +38,7 @@ BLOOM_BYTES = BLOOM_BITS // 8
 
 
 class Log(Struct, frozen=True, gc=False):
-    """`topics` are laid end to end, 32 bytes each."""
+    """A log in a receipt. `topics` are concatenated, 32 bytes each."""
 
     address: bytes
     topics: bytes
@@ -46,9 +46,9 @@ class Log(Struct, frozen=True, gc=False):
 
 
 class Receipt(Struct, frozen=True):
-    """`outcome`: SUCCESS or FAILURE, before the Byzantium upgrade the 32 bytes of the state root.
+    """A receipt. `outcome` is SUCCESS or FAILURE, before the Byzantium upgrade the 32 bytes of the state root.
 
-    `deposit_nonce` and `deposit_version`: of OP deposits.
+    Only OP deposits have `deposit_nonce` and `deposit_version`.
     """
 
     type: int
@@ -60,11 +60,11 @@ class Receipt(Struct, frozen=True):
 
 
 class UnknownReceipt(ValueError):
-    """A receipt of a type whose form is not known here."""
+    """A receipt of a type whose form is unknown."""
 
 
 def encode_receipt(receipt: Receipt, mask: Callable[[bytes], int] = bloom_mask) -> bytes:
-    """Returns the bytes that the receipts trie holds. `mask` may remember blooms. Raises UnknownReceipt."""
+    """Returns the bytes of a receipt in the receipts trie. `mask` may cache `bloom_mask`. Raises UnknownReceipt."""
     _check_type(receipt.type)
     parts = [
         encode_bytes(receipt.outcome),
@@ -73,14 +73,14 @@ def encode_receipt(receipt: Receipt, mask: Callable[[bytes], int] = bloom_mask) 
         encode_list([_encode_log(log) for log in receipt.logs]),
     ]
     if receipt.type == OP_DEPOSIT and receipt.deposit_version is not None:
-        # before Canyon nodes hashed deposits without their nonce, though they tell it
+        # before Canyon, deposits were hashed without their nonce, though nodes return it
         parts += [encode_bytes(integer(receipt.deposit_nonce or 0)), encode_bytes(integer(receipt.deposit_version))]
     body = encode_list(parts)
     return body if receipt.type == LEGACY else bytes((receipt.type,)) + body
 
 
 def decode_receipt(data: bytes) -> Receipt:
-    """Returns the receipt that a leaf of the trie holds. Raises UnknownReceipt or RlpError."""
+    """Decodes a receipt from the receipts trie. Raises UnknownReceipt or RlpError."""
     type = LEGACY if data[:1] >= b"\xc0" else data[0] if data else -1
     _check_type(type)
     parts = items(decode(data if type == LEGACY else data[1:]))
@@ -103,7 +103,7 @@ def bloom(logs: Iterable[Log], mask: Callable[[bytes], int] = bloom_mask) -> byt
 
 def _check_type(type: int) -> None:
     if type not in TYPES:
-        raise UnknownReceipt(f"a receipt of type 0x{type:02x}, whose form is not known")
+        raise UnknownReceipt(f"a receipt of type 0x{type:02x}, whose form is unknown")
 
 
 def _encode_log(log: Log) -> bytes:

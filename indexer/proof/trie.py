@@ -1,7 +1,7 @@
 """The Merkle-Patricia trie of a list (yellow paper, appendix D): its root, and the proof that a value is in it.
 
-Values are filed under the RLP of their index. The whole list is at hand, so the trie is built from its sorted keys,
-bottom-up, each node hashed once. No such key begins another, so no branch holds a value.
+The key of a value is the RLP of its index. The whole list is known, so the trie is built from the sorted keys,
+bottom-up, and each node is hashed once. No such key is a prefix of another, so no branch holds a value.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ class ProofError(ValueError):
 
 
 class Node(Struct, frozen=True):
-    """`path`: the nibbles, as hex digits, that a leaf or an extension covers.
+    """A node. `path` holds the nibbles, as hex digits, that a leaf or an extension covers.
 
-    `children` of a branch are filed under their nibble, that of an extension under "", a leaf has none.
+    The keys of `children` are nibbles in a branch and "" in an extension; a leaf has no children.
     """
 
     encoded: bytes
@@ -62,41 +62,41 @@ def trie_key(index: int) -> bytes:
 
 
 def prove(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes:
-    """Returns the value that the nodes, root first, prove to lie under the key. Raises ProofError or RlpError."""
+    """Returns the value under the key, proven by the nodes, root first. Raises ProofError or RlpError."""
     rest = key.hex()
     left = list(nodes)
-    wanted: Item = root
+    reference: Item = root
     while True:
-        node = _resolve(wanted, left, len(nodes))
+        node = _resolve(reference, left, len(nodes))
         if len(node) == BRANCH_ITEMS:
             if not rest:
                 raise ProofError("the key ends in a branch")
-            wanted, rest = node[int(rest[0], 16)], rest[1:]
-            if wanted == b"":
-                raise ProofError("the key leads to an empty place: nothing lies under it")
+            reference, rest = node[int(rest[0], 16)], rest[1:]
+            if reference == b"":
+                raise ProofError("the key leads to an empty child: no value is under it")
         elif len(node) == 2:
             path, is_leaf = _read_path(string(node[0]))
             if not rest.startswith(path) or (is_leaf and rest != path):
-                raise ProofError("the key leads elsewhere: another one lies there")
-            wanted, rest = node[1], rest[len(path) :]
+                raise ProofError("the key leads to another key")
+            reference, rest = node[1], rest[len(path) :]
             if is_leaf:
                 if left:
                     raise ProofError(f"{len(left)} nodes too many")
-                return string(wanted)
+                return string(reference)
         else:
             raise ProofError(f"a node with {len(node)} items")
 
 
-def _resolve(wanted: Item, left: list[bytes], count: int) -> Sequence[Item]:
-    """Returns the node that a reference names: the next one by its hash, or one that stands in its parent."""
-    if not isinstance(wanted, bytes):
-        return wanted
+def _resolve(reference: Item, left: list[bytes], count: int) -> Sequence[Item]:
+    """Returns the node of a reference: the next node, which must have this hash, or one embedded in its parent."""
+    if not isinstance(reference, bytes):
+        return reference
     if not left:
         raise ProofError(f"the {count} nodes end before the value")
     node = left.pop(0)
-    if keccak256(node) != wanted:
+    if keccak256(node) != reference:
         place = count - len(left)
-        raise ProofError(f"node {place} of {count} has the hash 0x{keccak256(node).hex()}, not 0x{wanted.hex()}")
+        raise ProofError(f"node {place} of {count} has the hash 0x{keccak256(node).hex()}, not 0x{reference.hex()}")
     return items(decode(node))
 
 
@@ -125,12 +125,12 @@ def _reference(node: Node) -> bytes:
 
 
 def _is_embedded(encoded: bytes) -> bool:
-    """Tells whether a node is shorter than its hash, and so stands in its parent itself."""
+    """Returns whether a node is shorter than a hash, and so is embedded in its parent."""
     return len(encoded) < 32
 
 
 def _write_path(nibbles: str, is_leaf: bool) -> bytes:
-    """Returns the nibbles with the flag of their kind before them, filled up to whole bytes."""
+    """Returns the nibbles behind the flag of their kind, padded to whole bytes."""
     flag = 2 * is_leaf + len(nibbles) % 2
     return bytes.fromhex(f"{flag:x}{'' if len(nibbles) % 2 else '0'}{nibbles}")
 
@@ -138,5 +138,5 @@ def _write_path(nibbles: str, is_leaf: bool) -> bytes:
 def _read_path(written: bytes) -> tuple[str, bool]:
     nibbles = written.hex()
     if not nibbles or nibbles[0] not in "0123" or (nibbles[0] in "02" and nibbles[1] != "0"):
-        raise RlpError(f"a path that is none: 0x{nibbles}")
+        raise RlpError(f"an invalid path: 0x{nibbles}")
     return nibbles[1 if nibbles[0] in "13" else 2 :], nibbles[0] in "23"

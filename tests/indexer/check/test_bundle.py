@@ -391,10 +391,10 @@ def _other_words_of_trust(document: Document) -> None:
         (_unknown_device, "no event is about the device"),
         (_other_rule, "its reading says fields"),
         (_broken_profile, "the profile cannot be used: "),
-        (_unwatched, "is none of the watched ones"),
+        (_unwatched, "is not watched"),
         (_watched_twice, "the contracts: one address comes twice"),
-        (_no_row, "state, firmware_update: 1 rows are told, the events make 2"),
-        (_row_more, "state, factory_reset: 2 rows are told, the events make 1"),
+        (_no_row, "state, firmware_update: it has 1 rows, the events make 2"),
+        (_row_more, "state, factory_reset: it has 2 rows, the events make 1"),
         (_no_table, "state, transfer: it is missing"),
         (_column_more, "state, device_version, row 1: verified_by is"),
         (_true_for_one, "state, test_result, row 1: passed is 1, the events make it true"),
@@ -445,7 +445,7 @@ def test_a_manifest_that_miscounts_fails(case: Case) -> None:
     "data", [b"", b"null", b"[]", b"{}", b"\xff", b"[" * 100_000, b'{"format": "certindex-bundle/2"}', b"PK\x03\x04"]
 )
 def test_what_is_no_bundle_fails_as_none(data: bytes) -> None:
-    with pytest.raises(Failed, match="the file is no bundle of a format that is known here"):
+    with pytest.raises(Failed, match="the file is no bundle of a known format"):
         check(data, {})
 
 
@@ -470,7 +470,7 @@ def test_the_command_prints_pass_or_the_first_difference(case: Case, certindex: 
     )
     done = certindex("check", str(good), "--block-hash", "7")
     assert done.status == 2
-    assert '"7" is no block hash. Example: 35000000=0xabab' in done.err
+    assert '"7" is not a block hash. Example: 35000000=0xabab' in done.err
 
 
 def test_a_node_of_the_readers_choice_vouches_for_the_blocks(case: Case, certindex: Certindex, tmp_path: Path) -> None:
@@ -534,7 +534,7 @@ def listening(answer: bytes) -> Iterator[str]:
 def test_what_is_no_url_is_refused_as_it_was_given(certindex: Certindex, url: str) -> None:
     done = certindex("check", "bundle.json", "--rpc-url", url)
     assert done.status == 2
-    assert f'"{url}" is no http:// or https:// URL. Example: http://127.0.0.1:8545' in done.err
+    assert f'"{url}" is not an http:// or https:// URL. Example: http://127.0.0.1:8545' in done.err
 
 
 @pytest.mark.parametrize("data", [b"name = 1", b"[" * 100_000, b"{}"])

@@ -184,7 +184,7 @@ async def test_a_header_that_does_not_give_the_hash_is_alarming_only_once_the_fo
         assert isinstance(unknown, Contradicted), "a bloom that is not the logs' is wrong on any chain"
     else:
         assert isinstance(unknown, Unverifiable)
-        assert "form of this chain's headers is not known" in unknown.reason
+        assert "form of this chain's headers is unknown" in unknown.reason
 
 
 async def test_a_judge_learns_the_form_of_headers_from_the_first_that_fits(case: Case) -> None:
@@ -259,7 +259,7 @@ async def test_a_chain_without_receipts_roots_is_not_verifiable(case: Case) -> N
     zero = "0x" + "00" * 32
     told = await case.told(altering("eth_getBlockByHash", lambda block: block.update(receiptsRoot=zero)))
     stored = msgspec.structs.replace(case.stored, receipts_root=bytes(32))
-    assert case.judge().judge(stored, told) == Unverifiable("this chain's blocks name no receipts root")
+    assert case.judge().judge(stored, told) == Unverifiable("this chain's blocks have no receipts root")
 
 
 async def test_polygons_state_sync_receipt_lies_outside_the_root(case: Case) -> None:
