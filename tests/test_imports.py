@@ -20,7 +20,19 @@ FORBIDDEN = {
 ROOMS = {
     "api": ("http", "answering", "graphql", "audit", "reading", "queries"),
     "indexer": (
-        *("commands", "follower", "observe", "opening", "sync", "verification", "store", "decode", "chain", "rpc"),
+        *(
+            "commands",
+            "follower",
+            "observe",
+            "opening",
+            "registration",
+            "sync",
+            "verification",
+            "store",
+            "decode",
+            "chain",
+            "rpc",
+        ),
         *("check", "fold", "proof"),
     ),
 }
