@@ -1,7 +1,7 @@
-"""Refusals: what a client did that cannot be answered, by type, each with its `extensions.code`.
+"""Refusals: the errors of a client, by type, each with its `extensions.code`.
 
-An exception of another type is a defect of ours, or the database fails: it is logged with its traceback, and told
-without its text.
+Any other exception is a defect of the server, or a failure of the database. It is logged with its traceback, and the
+client does not receive its text.
 """
 
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Code(Enum):
-    """What `extensions.code` may say."""
+    """The values of `extensions.code`."""
 
     GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
     GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
@@ -32,7 +32,7 @@ class Code(Enum):
 
 
 class Reason(Enum):
-    """The finer cause of a BAD_USER_INPUT, in `extensions.reason`."""
+    """The cause of a BAD_USER_INPUT, in `extensions.reason`."""
 
     AMBIGUOUS = "AMBIGUOUS"
     STALE_CURSOR = "STALE_CURSOR"
@@ -40,18 +40,18 @@ class Reason(Enum):
 
 
 class Refusal(Exception):
-    """A request that is answered with an error of its own; the text names the thing, the value and the way out."""
+    """A request that is refused. The message names the thing, its value, and what to send instead."""
 
     code: ClassVar[Code]
 
     @property
     def extensions(self) -> dict[str, Any]:
-        """What graphql-core puts beside the message."""
+        """The error's `extensions`: graphql-core copies them from the exception."""
         return {"code": self.code.value}
 
 
 class BadUserInput(Refusal):
-    """`candidates` are the DIDs of what an ambiguous key names."""
+    """An argument or variable is wrong. `candidates` are the DIDs that an ambiguous key matches."""
 
     code = Code.BAD_USER_INPUT
 
@@ -62,16 +62,16 @@ class BadUserInput(Refusal):
 
     @property
     def extensions(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"code": self.code.value}
+        extensions = super().extensions
         if self.reason is not None:
-            told["reason"] = self.reason.value
+            extensions["reason"] = self.reason.value
         if self.candidates:
-            told["candidates"] = self.candidates
-        return told
+            extensions["candidates"] = self.candidates
+        return extensions
 
 
 class NotReady(Refusal):
-    """What is asked cannot be answered yet; later it can."""
+    """The request cannot be answered yet. The client may send it again later."""
 
     code = Code.NOT_READY
 
@@ -92,21 +92,21 @@ class TimedOut(Refusal):
         )
 
 
-def tell_code(errors: list[GraphQLError], code: Code) -> None:
-    """Gives each error the code, in place, where it has none."""
+def set_code(errors: list[GraphQLError], code: Code) -> None:
+    """Sets the code of each error that has none, in place."""
     for error in errors:
         error.extensions = {"code": code.value, **(error.extensions or {})}
 
 
 def mask(errors: list[GraphQLError]) -> None:
-    """Gives each error of an execution its code, in place. Defects of ours are logged and told without their text."""
+    """Sets the code of each error of an execution, in place. Logs unexpected errors and removes their text."""
     for index, error in enumerate(errors):
         cause = error.original_error
         if error.extensions and "code" in error.extensions:
             continue
         if cause is None or isinstance(cause, GraphQLError):
-            # of graphql-core: a variable or an argument that does not fit its type
-            tell_code([error], Code.BAD_USER_INPUT)
+            # from graphql-core: a variable or argument does not match its type
+            set_code([error], Code.BAD_USER_INPUT)
             continue
         log.error("unexpected error at %s", error.path, exc_info=cause, extra={"fields": {"path": error.path}})
         message, code = DATABASE_FAILED if isinstance(cause, DBAPIError) else FAILED
@@ -114,4 +114,4 @@ def mask(errors: list[GraphQLError]) -> None:
 
 
 FAILED = ("The server failed on this field; the failure is in its log.", Code.INTERNAL_SERVER_ERROR)
-DATABASE_FAILED = ("The database failed on this field: try again later; /readyz says more.", Code.NOT_READY)
+DATABASE_FAILED = ("The database failed on this field. Try again later; /readyz shows its state.", Code.NOT_READY)

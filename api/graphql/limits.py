@@ -1,9 +1,9 @@
-"""What a request may cost, told before any SQL.
+"""The cost of a request, computed before any SQL, and the limits of a request.
 
-The cost is the number of rows that a request promises: an object 1, a connection 1 and its page size, a list 1, a
-`totalCount` 10, `deviceStatistics` the most groups that it may have, a scalar 0, each times the number of its parents.
-Page sizes given by variables count as they are.
-A fragment is priced once, however often it is spread: the work is linear in the document.
+The cost is the number of rows that a request can return: 1 for an object, 1 plus the page size for a connection, 1 for
+a list, 10 for a `totalCount`, the maximum number of groups for `deviceStatistics`, 0 for a scalar; each times the
+number of its parents. Page sizes from variables count with their values. A fragment is priced once, however often it is
+spread: the work is linear in the size of the document.
 """
 
 from collections import Counter
@@ -39,10 +39,10 @@ from api.graphql.errors import Code, Refusal
 DEFAULT_PAGE = 20
 COUNT_COST = 10
 MOST_GROUPS = 1_000
-"""Of `deviceStatistics`."""
+"""Maximum number of groups of `deviceStatistics`."""
 
 IN_A_CONNECTION = frozenset({"edges", "nodes", "node", "pageInfo"})
-"""What a connection is made of: its rows are priced with the connection."""
+"""The fields inside a connection. Its rows are priced with the connection itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a selection costs for one parent, and how many levels of fields it holds."""
+    """The cost of a selection for one parent, and the number of its levels of fields."""
 
     cost: int = 0
     depth: int = 0
@@ -80,32 +80,34 @@ class MaxDepthExceeded(Refusal):
 def price(
     schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
 ) -> Price:
-    """Returns what an operation of a valid document costs."""
+    """Returns the price of an operation of a valid document."""
     root = schema.get_root_type(OperationType(operation.operation))
     assert root is not None  # a valid operation has a root type
     return _Pricing(schema, document, _with_defaults(operation, variables)).selection(operation.selection_set, root)
 
 
 def operation_of(document: DocumentNode | None, name: str | None) -> OperationDefinitionNode | None:
-    """Returns the operation that is asked for; None where none, or no single one, is."""
+    """Returns the operation of a name, or the only one if the name is None; None if none or several match."""
     operations = (
         [part for part in document.definitions if isinstance(part, OperationDefinitionNode)] if document else []
     )
-    named = [operation for operation in operations if name in (None, operation.name.value if operation.name else None)]
-    return named[0] if len(named) == 1 else None
+    matching = [
+        operation for operation in operations if name in (None, operation.name.value if operation.name else None)
+    ]
+    return matching[0] if len(matching) == 1 else None
 
 
 def count_aliases(document: DocumentNode) -> int:
-    """Returns how many aliases a document holds, in all its operations and fragments."""
+    """Returns the number of aliases in a document, in all its operations and fragments."""
     return sum(1 for node in each_node(document) if isinstance(node, FieldNode) and node.alias is not None)
 
 
 MOST_ALIKE = 50
-"""Fields of one response name, or fragments, in one selection: validation compares each with each."""
+"""Fields with one response name, or fragments, in one selection: validation compares all pairs."""
 
 
 def most_alike(document: DocumentNode) -> int:
-    """Returns how many fields of one response name, or fragments, a selection of the document holds at most."""
+    """Returns the most fields with one response name, or fragments, that a selection of the document has."""
     return max((_alike(node) for node in each_node(document) if isinstance(node, SelectionSetNode)), default=0)
 
 
@@ -124,21 +126,21 @@ def _alike(selection: SelectionSetNode) -> int:
 
 
 def refuse_beyond(limits: Limits, price: Price, aliases: int) -> None:
-    """Raises a Refusal that names what was asked and what is allowed."""
+    """Raises a Refusal that names the requested value and the limit."""
     if aliases > limits.aliases:
         raise MaxCostExceeded(
-            f"The document has {aliases} aliases, at most {limits.aliases} are answered: send several requests.",
+            f"The document has {aliases} aliases, at most {limits.aliases} are allowed: send several requests.",
             price.cost,
             limits.cost,
         )
     if price.depth > limits.depth:
         raise MaxDepthExceeded(
-            f"The query is {price.depth} fields deep, at most {limits.depth} are answered: ask for the inner objects "
-            "by their ids."
+            f"The query is {price.depth} fields deep, at most {limits.depth} are allowed: query the inner objects by "
+            "their ids."
         )
     if price.cost > limits.cost:
         raise MaxCostExceeded(
-            f"The query costs {price.cost} rows, at most {limits.cost} are answered: ask for smaller pages.",
+            f"The query costs {price.cost} rows, at most {limits.cost} are allowed: request smaller pages.",
             price.cost,
             limits.cost,
         )
@@ -158,16 +160,16 @@ class _Pricing:
         cost = depth = 0
         for part in selected.selections if selected else ():
             if isinstance(part, FieldNode):
-                found = self.field(part, parent)
+                inside = self.field(part, parent)
             elif isinstance(part, InlineFragmentNode):
                 condition = part.type_condition
                 inner = self.schema.type_map[condition.name.value] if condition else parent
-                found = self.selection(part.selection_set, inner)
+                inside = self.selection(part.selection_set, inner)
             else:
                 assert isinstance(part, FragmentSpreadNode)
-                found = self.fragment(part.name.value)
-            cost += found.cost
-            depth = max(depth, found.depth)
+                inside = self.fragment(part.name.value)
+            cost += inside.cost
+            depth = max(depth, inside.depth)
         return Price(cost, depth)
 
     def fragment(self, name: str) -> Price:
@@ -179,32 +181,32 @@ class _Pricing:
 
     def field(self, node: FieldNode, parent: GraphQLNamedType) -> Price:
         name = node.name.value
-        connects = parent.name.endswith("Connection")
-        if connects and name == "totalCount":
+        in_connection = parent.name.endswith("Connection")
+        if in_connection and name == "totalCount":
             return Price(COUNT_COST, 1)
         definition = self.schema.get_field(parent, name)  # type: ignore[arg-type]  # composite, as the document is valid
         if definition is None:
             return Price(0, 1)
-        of = get_named_type(definition.type)
-        if not is_composite_type(of):
+        type_ = get_named_type(definition.type)
+        if not is_composite_type(type_):
             return Price(0, 1)
-        inside = self.selection(node.selection_set, of)
+        inside = self.selection(node.selection_set, type_)
         if name.startswith("__"):
-            return Price(0, 1)  # of the schema, not of rows; graphql-core bounds its nesting
-        if connects or (parent.name.endswith("Edge") and name in IN_A_CONNECTION):
+            return Price(0, 1)  # introspection returns no rows, and graphql-core limits its nesting
+        if in_connection or (parent.name.endswith("Edge") and name in IN_A_CONNECTION):
             return Price(inside.cost, inside.depth + 1)
-        if isinstance(of, GraphQLObjectType) and of.name.endswith("Connection"):
+        if isinstance(type_, GraphQLObjectType) and type_.name.endswith("Connection"):
             page = self.page_size(node)
-            # totalCount is one for the connection, all else is one for each row
+            # totalCount is priced once for the connection, all other fields once for each row
             counts = COUNT_COST * self.counted(node.selection_set)
             return Price(1 + page + counts + page * (inside.cost - counts), inside.depth + 1)
-        if of.name == "ChangePage":
+        if type_.name == "ChangePage":
             return Price(1 + self.page_size(node) * inside.cost, inside.depth + 1)
-        asked = self.list_length(node) if is_list_type(get_nullable_type(definition.type)) else 1
-        return Price(asked * (1 + inside.cost), inside.depth + 1)
+        length = self.list_length(node) if is_list_type(get_nullable_type(definition.type)) else 1
+        return Price(length * (1 + inside.cost), inside.depth + 1)
 
     def counted(self, selected: SelectionSetNode | None) -> int:
-        """Returns how often a connection's own selection asks for its totalCount."""
+        """Returns how often a connection's own selection has `totalCount`."""
         count = 0
         for part in selected.selections if selected else ():
             if isinstance(part, FieldNode):
@@ -225,24 +227,23 @@ class _Pricing:
         sizes = [
             self.number(argument.value) for argument in node.arguments or () if argument.name.value in ("first", "last")
         ]
-        given = [size for size in sizes if size is not None]
-        return max(given) if given else DEFAULT_PAGE
+        return max((size for size in sizes if size is not None), default=DEFAULT_PAGE)
 
     def number(self, value: ValueNode) -> int | None:
         if isinstance(value, IntValueNode):
             return max(int(value.value), 0) if len(value.value) < 12 else None
-        found = self.variables.get(value.name.value) if isinstance(value, VariableNode) else None
-        return max(found, 0) if isinstance(found, int) else None
+        variable = self.variables.get(value.name.value) if isinstance(value, VariableNode) else None
+        return max(variable, 0) if isinstance(variable, int) else None
 
     def list_length(self, node: FieldNode) -> int:
-        """Returns how many ids a look-up by ids names, how many groups there may be, 1 for any other list."""
+        """Returns the number of ids of a look-up by ids, the maximum number of groups, or 1 for any other list."""
         if node.name.value == "deviceStatistics":
             return MOST_GROUPS
         for argument in node.arguments or ():
             if argument.name.value == "ids":
                 value = argument.value
-                found = self.variables.get(value.name.value) if isinstance(value, VariableNode) else None
-                ids = value.values if isinstance(value, ListValueNode) else found
+                variable = self.variables.get(value.name.value) if isinstance(value, VariableNode) else None
+                ids = value.values if isinstance(value, ListValueNode) else variable
                 return len(ids) if isinstance(ids, list | tuple) else 1
         return 1
 
@@ -257,13 +258,13 @@ def _with_defaults(operation: OperationDefinitionNode, variables: Mapping[str, A
 
 
 def each_node(*nodes: Node) -> Iterator[Node]:
-    """Yields nodes and all that they hold, without recursion: a document may be deep."""
+    """Yields the nodes and all nodes inside them, without recursion: a document may be deep."""
     waiting = list(nodes)
     while waiting:
-        found = waiting.pop()
-        yield found
-        for key in found.keys:
-            value = getattr(found, key, None)
+        node = waiting.pop()
+        yield node
+        for key in node.keys:
+            value = getattr(node, key, None)
             if isinstance(value, Node):
                 waiting.append(value)
             elif isinstance(value, list | tuple):

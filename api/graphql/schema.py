@@ -12,9 +12,9 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
 from strawberry.types.execution import ExecutionContext
 
-from api.graphql.compiled.documents import Document, Documents
+from api.graphql.compiled.documents import DocumentCache, ValidDocument
 from api.graphql.context import Context
-from api.graphql.errors import Code, mask, tell_code
+from api.graphql.errors import Code, mask, set_code
 from api.graphql.limits import (
     MOST_ALIKE,
     Limits,
@@ -31,101 +31,102 @@ from api.graphql.types.events import EVENT_TYPES
 from api.graphql.vocabulary.scalars import SCALARS, block_time, rfc_3339
 
 
-class Codes(SchemaExtension):
-    """Gives the errors of parsing and validation their codes."""
+class ErrorCodes(SchemaExtension):
+    """Sets the codes of errors in parsing and validation."""
 
     def on_parse(self) -> Iterator[None]:
         yield
-        tell_code(self.execution_context.pre_execution_errors or [], Code.GRAPHQL_PARSE_FAILED)
+        set_code(self.execution_context.pre_execution_errors or [], Code.GRAPHQL_PARSE_FAILED)
 
     def on_validate(self) -> Iterator[None]:
         yield
-        tell_code(self.execution_context.pre_execution_errors or [], Code.GRAPHQL_VALIDATION_FAILED)
+        set_code(self.execution_context.pre_execution_errors or [], Code.GRAPHQL_VALIDATION_FAILED)
 
 
-def _documents(asked: ExecutionContext) -> Documents:
-    assert isinstance(asked.schema, Schema)  # no other has these extensions
-    return asked.schema.documents
+def _documents(execution: ExecutionContext) -> DocumentCache:
+    assert isinstance(execution.schema, Schema)  # no other schema has these extensions
+    return execution.schema.documents
 
 
-class Known(SchemaExtension):
-    """Reads and validates a document once, and keeps the valid."""
+class KeepDocuments(SchemaExtension):
+    """Parses and validates each document once, and keeps the valid ones."""
 
     def on_parse(self) -> Iterator[None]:
-        asked = self.execution_context
-        known = _documents(asked).find(asked.query or "")
-        if known is not None:
-            asked.graphql_document = known.node
+        execution = self.execution_context
+        document = _documents(execution).find(execution.query or "")
+        if document is not None:
+            execution.graphql_document = document.node
         yield
 
     def on_validate(self) -> Iterator[None]:
-        asked = self.execution_context
-        documents, text = _documents(asked), asked.query or ""
-        known = documents.find(text)
-        if known is not None:
-            asked.pre_execution_errors = []
+        execution = self.execution_context
+        documents, text = _documents(execution), execution.query or ""
+        document = documents.find(text)
+        if document is not None:
+            execution.pre_execution_errors = []
         yield
-        if known is None and asked.graphql_document is not None and not asked.pre_execution_errors:
-            documents.keep(text, Document(asked.schema, asked.graphql_document))
+        if document is None and execution.graphql_document is not None and not execution.pre_execution_errors:
+            documents.keep(text, ValidDocument(execution.schema, execution.graphql_document))
 
 
 class OneOperation(SchemaExtension):
-    """Refuses to choose among several operations; Strawberry would execute the first."""
+    """Refuses to choose among several operations. Strawberry would execute the first."""
 
     def on_validate(self) -> Iterator[None]:
-        asked = self.execution_context
-        parts = asked.graphql_document.definitions if asked.graphql_document else ()
+        execution = self.execution_context
+        definitions = execution.graphql_document.definitions if execution.graphql_document else ()
         if (
-            asked._provided_operation_name is None
-            and sum(isinstance(part, OperationDefinitionNode) for part in parts) > 1
+            execution._provided_operation_name is None
+            and sum(isinstance(definition, OperationDefinitionNode) for definition in definitions) > 1
         ):
-            asked.pre_execution_errors = [GraphQLError(SEVERAL, extensions={"code": Code.BAD_REQUEST.value})]
+            execution.pre_execution_errors = [GraphQLError(SEVERAL, extensions={"code": Code.BAD_REQUEST.value})]
         yield
 
 
 SEVERAL = "The document holds several operations: name one in operationName."
 
 
-class Limited(SchemaExtension):
-    """Prices a valid request before any SQL, refuses it beyond the limits, and tells its cost in the answer."""
+class EnforceLimits(SchemaExtension):
+    """Prices a valid request before any SQL, refuses it beyond the limits, and adds its cost to the response."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.priced: Price | None = None
+        self.price: Price | None = None
 
     def on_operation(self) -> Iterator[None]:
         self.execution_context.parse_options["max_tokens"] = self.limits.tokens
         yield
 
     def on_validate(self) -> Iterator[None]:
-        asked = self.execution_context
-        if asked.pre_execution_errors is None and asked.graphql_document is not None:
-            alike = most_alike(asked.graphql_document)
+        execution = self.execution_context
+        if execution.pre_execution_errors is None and execution.graphql_document is not None:
+            alike = most_alike(execution.graphql_document)
             if alike > MOST_ALIKE:
-                told = f"A selection holds one field or fragments {alike} times, at most {MOST_ALIKE} are read."
+                message = f"A selection has one field, or fragments, {alike} times; at most {MOST_ALIKE} are allowed."
                 code = {"code": Code.MAX_COST_EXCEEDED.value}
-                asked.pre_execution_errors = [GraphQLError(told, extensions=code)]
+                execution.pre_execution_errors = [GraphQLError(message, extensions=code)]
         yield
 
     def on_execute(self) -> Iterator[None]:
-        asked = self.execution_context
-        operation = operation_of(asked.graphql_document, asked._provided_operation_name)
-        if asked.graphql_document is not None and operation is not None:
-            self.priced = price(asked.schema._schema, asked.graphql_document, operation, asked.variables or {})
-            refuse_beyond(self.limits, self.priced, count_aliases(asked.graphql_document))
-            if asked.context is not None:
-                asked.context.charge(self.priced.cost)
+        execution = self.execution_context
+        operation = operation_of(execution.graphql_document, execution._provided_operation_name)
+        if execution.graphql_document is not None and operation is not None:
+            variables = execution.variables or {}
+            self.price = price(execution.schema._schema, execution.graphql_document, operation, variables)
+            refuse_beyond(self.limits, self.price, count_aliases(execution.graphql_document))
+            if execution.context is not None:
+                execution.context.charge(self.price.cost)
         yield
 
     def get_results(self) -> dict[str, Any]:
         context: Context | None = self.execution_context.context
-        if self.priced is None or context is None or not context.is_open:
+        if self.price is None or context is None or not context.is_open:
             return {}
-        return cost_of(self.limits, self.priced, context)
+        return cost_of(self.limits, self.price, context)
 
 
-class Opening(SchemaExtension):
-    """Begins to read the database, for a request that may be executed: one that is refused asks nothing of it."""
+class OpenSnapshot(SchemaExtension):
+    """Opens a snapshot for a request that may be executed. A refused request reads nothing from the database."""
 
     async def on_execute(self) -> AsyncGenerator[None, None]:
         context: Context | None = self.execution_context.context
@@ -136,27 +137,27 @@ class Opening(SchemaExtension):
             yield
 
 
-class Standing(SchemaExtension):
-    """Tells in `extensions.asOf` at which block of each network the answer stands."""
+class AddAsOf(SchemaExtension):
+    """Adds `extensions.asOf`, the block of each network that the response reads."""
 
     def get_results(self) -> dict[str, Any]:
         context: Context | None = self.execution_context.context
         return as_of(context) if context is not None and context.is_open else {}
 
 
-def cost_of(limits: Limits, priced: Price, context: Context) -> dict[str, Any]:
-    """Returns `extensions.cost`: what was promised, what was read, what is allowed."""
+def cost_of(limits: Limits, price: Price, context: Context) -> dict[str, Any]:
+    """Returns `extensions.cost`: the rows requested, the rows read, and the maximum."""
     return {
         "cost": {
             "actualQueryCost": context.loaders.rows,
-            "requestedQueryCost": priced.cost,
+            "requestedQueryCost": price.cost,
             "maximumAvailable": limits.cost,
         }
     }
 
 
 def as_of(context: Context) -> dict[str, Any]:
-    """Returns `extensions.asOf`: the block of each network that the answer stands at."""
+    """Returns `extensions.asOf`: the block of each network that the response reads."""
     return {
         "asOf": [
             {
@@ -171,19 +172,19 @@ def as_of(context: Context) -> dict[str, Any]:
     }
 
 
-class Names(NameConverter):
-    """Remembers what a name of Python is in GraphQL: it is asked for each argument of each request."""
+class CachedNames(NameConverter):
+    """Caches the GraphQL names of Python names: Strawberry converts them for each argument of each request."""
 
-    @lru_cache  # noqa: B019  # one lives, as long as the process
+    @lru_cache  # noqa: B019  # there is one converter, which lives as long as the process
     def apply_naming_config(self, name: str) -> str:
         return super().apply_naming_config(name)
 
 
 class Schema(strawberry.Schema):
-    """`compiles`: documents that come again are executed by `api.graphql.compiled`."""
+    """The schema, its limits and its valid documents. If `compiles`, repeated documents are compiled."""
 
     limits: Limits
-    documents: Documents
+    documents: DocumentCache
     compiles: bool
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
@@ -191,24 +192,24 @@ class Schema(strawberry.Schema):
 
 
 def build_schema(*, introspection: bool = True, limits: Limits | None = None, compiled: bool = True) -> Schema:
-    """Returns the schema; without `introspection` a request that asks for it is refused."""
-    limited = limits or Limits()
+    """Returns the schema. Without `introspection`, introspection queries are refused."""
+    enforced = limits or Limits()
     schema = Schema(
         query=Query,
         subscription=Subscription,
         types=EVENT_TYPES,
         extensions=[
-            Codes,
-            Known,
+            ErrorCodes,
+            KeepDocuments,
             OneOperation,
-            lambda: Limited(limited),
-            Opening,
-            Standing,
+            lambda: EnforceLimits(enforced),
+            OpenSnapshot,
+            AddAsOf,
             *([] if introspection else [DisableIntrospection]),
         ],
-        config=StrawberryConfig(scalar_map=SCALARS, name_converter=Names()),
+        config=StrawberryConfig(scalar_map=SCALARS, name_converter=CachedNames()),
     )
-    schema.limits, schema.documents, schema.compiles = limited, Documents(), compiled
+    schema.limits, schema.documents, schema.compiles = enforced, DocumentCache(), compiled
     return schema
 
 

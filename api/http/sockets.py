@@ -86,10 +86,10 @@ class WebSocketEndpoint:
             return
         await socket.accept(PROTOCOL)
         client = self._rates.client(socket.scope)
-        await Connection(socket, self._operations, client, self._settings).run()
+        await SocketConnection(socket, self._operations, client, self._settings).run()
 
 
-class Connection:
+class SocketConnection:
     """One connection: it reads the messages of the client, and runs the operations that the client has started."""
 
     def __init__(self, socket: WebSocket, operations: Operations, client: Client, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Documents that were read and found valid, kept: the next request with the same text needs neither."""
+"""Keeps valid documents, so that the next request with the same text need not be parsed and validated."""
 
 from cachetools import LRUCache
 from graphql import DocumentNode, OperationType
@@ -8,14 +8,14 @@ from api.graphql.compiled.operations import Operation
 from api.graphql.limits import operation_of
 
 MAX_TOKENS = 100_000
-"""Of all documents that are kept. A token takes up to 1 kB, with its part of a plan."""
+"""Of all kept documents. A token takes up to 1 kB, with its part of a plan."""
 
 MAX_DOCUMENT_TOKENS = 5_000
-"""A longer document is read anew each time."""
+"""A longer document is not kept."""
 
 
-class Document:
-    """A valid document."""
+class ValidDocument:
+    """A document that was parsed and validated, with its operations."""
 
     def __init__(self, schema: Schema, node: DocumentNode) -> None:
         self.node = node
@@ -23,7 +23,7 @@ class Document:
         self._operations: dict[str | None, Operation] = {}
 
     def query(self, name: str | None) -> Operation | None:
-        """Returns the query that is asked for; None where it is none, or not plain which."""
+        """Returns the requested query; None if the name selects no single operation, or one that is not a query."""
         if name not in self._operations:
             node = operation_of(self.node, name)
             if node is None or node.operation is not OperationType.QUERY:
@@ -32,17 +32,17 @@ class Document:
         return self._operations[name]
 
 
-class Documents:
-    """The documents asked for last, by their text."""
+class DocumentCache:
+    """The valid documents that were used last, by their text."""
 
     def __init__(self) -> None:
-        self._documents: LRUCache[str, Document] = LRUCache(MAX_TOKENS, lambda document: document.node.token_count)
+        self._documents: LRUCache[str, ValidDocument] = LRUCache(MAX_TOKENS, lambda document: document.node.token_count)
 
-    def find(self, text: str) -> Document | None:
-        """Returns the document of a text that was found valid before."""
+    def find(self, text: str) -> ValidDocument | None:
+        """Returns the document of a text; None if the text was not validated before."""
         return self._documents.get(text)
 
-    def keep(self, text: str, document: Document) -> None:
+    def keep(self, text: str, document: ValidDocument) -> None:
         """Keeps a valid document."""
         if document.node.token_count <= MAX_DOCUMENT_TOKENS:
             self._documents[text] = document

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 import api.graphql.types.devices
 from api.graphql.compiled import operations
-from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, Document, Documents
+from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, DocumentCache, ValidDocument
 from api.graphql.context import Context
 from api.graphql.execution import execute_compiled, execute_ordinary, find_validated
 from api.graphql.limits import Limits
@@ -293,12 +293,12 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, calls: Counter[str], module: An
 
 
 def test_what_is_kept_is_bounded() -> None:
-    documents = Documents()
-    document = Document(SCHEMA, parse("{" + " __typename" * 1000 + "}"))
+    documents = DocumentCache()
+    document = ValidDocument(SCHEMA, parse("{" + " __typename" * 1000 + "}"))
     for number in range(300):
         documents.keep(str(number), document)
     assert (documents.find("0"), documents.find("299")) == (None, document)
-    documents.keep("long", Document(SCHEMA, parse("{" + " __typename" * MAX_DOCUMENT_TOKENS + "}")))
+    documents.keep("long", ValidDocument(SCHEMA, parse("{" + " __typename" * MAX_DOCUMENT_TOKENS + "}")))
     assert documents.find("long") is None
 
 
