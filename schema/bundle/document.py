@@ -1,7 +1,7 @@
-"""The bundle's document: its parts, their types, and the manifest over them. `bundle.schema.json` is made of this.
+"""The bundle's document: its parts, their types, and the manifest over them. `bundle.schema.json` is generated from it.
 
 Numbers that may exceed 2**53 are decimal text; bytes are lower-case hex with 0x; a position in the chain is
-"block:log". Every part is evidence, or a claim that the trust statement names as one.
+"block:log". Every part is evidence, or a claim that the trust statement names.
 """
 
 import json
@@ -24,7 +24,7 @@ Position = Annotated[str, Meta(pattern="^[0-9]{1,13}:[0-9]{1,7}$")]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 Row = dict[str, bool | int | str | None]
-"""A row of the indexer's tables, by column."""
+"""A row of one of the indexer's tables: values by column."""
 
 
 class Part(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -49,7 +49,7 @@ class Subject(Part, frozen=True, kw_only=True):
 
 
 class BlockPoint(Part, frozen=True, kw_only=True):
-    """The block after which the state holds: a claim. `timestamp` in unix seconds."""
+    """The block after which the state holds, which is a claim. `timestamp` in unix seconds."""
 
     number: Count
     hash: Hash
@@ -57,14 +57,14 @@ class BlockPoint(Part, frozen=True, kw_only=True):
 
 
 class ProfileText(Part, frozen=True, kw_only=True):
-    """The profile by which the events are read: TOML."""
+    """The profile by which the events are read, in TOML."""
 
     name: str
     text: str
 
 
 class Contract(Part, frozen=True, kw_only=True):
-    """A watched contract. That it is watched from its first block (`whole`) is a claim."""
+    """A watched contract. `whole` says that it is watched from its first block, which is a claim."""
 
     role: str
     address: Address
@@ -73,7 +73,7 @@ class Contract(Part, frozen=True, kw_only=True):
 
 
 class Block(Part, frozen=True, kw_only=True):
-    """A block with events. `header` is its RLP, whose keccak-256 is `hash`; null where it is not verified yet."""
+    """A block with events. `header` is its RLP, whose keccak-256 is `hash`; null if the block is not verified yet."""
 
     number: Count
     hash: Hash
@@ -83,7 +83,7 @@ class Block(Part, frozen=True, kw_only=True):
 class Receipt(Part, frozen=True, kw_only=True):
     """The proof that a receipt is in its block: the nodes of the receipts trie, root first.
 
-    That its first log has the index `first_log_index` in the block is a claim.
+    `first_log_index` is the index of its first log in the block, which is a claim.
     """
 
     block_number: Count
@@ -93,9 +93,9 @@ class Receipt(Part, frozen=True, kw_only=True):
 
 
 class Reading(Part, frozen=True, kw_only=True):
-    """What the profile and the fold read in an event. `fields` are those of the fact, numbers as decimal text.
+    """The reading of an event by the profile and the fold. `fields` are those of the fact, numbers as decimal text.
 
-    `event_time` in unix seconds, as the emitter gave it; null where it gave none, or one beyond 2**63 - 2.
+    `event_time` in unix seconds, as the event states it; null if it states none, or one beyond 2**63 - 2.
     """
 
     kind: str
@@ -107,7 +107,7 @@ class Reading(Part, frozen=True, kw_only=True):
 
 
 class Event(Part, frozen=True, kw_only=True):
-    """A log as the chain gave it, and its reading. The hash of its transaction is a claim: receipts do not hold it."""
+    """A log as it is on the chain, and its reading. The transaction hash is a claim: receipts do not hold it."""
 
     block_number: Count
     log_index: Count
@@ -120,7 +120,7 @@ class Event(Part, frozen=True, kw_only=True):
 
 
 class Licensed(Part, frozen=True, kw_only=True):
-    """A manufacturer or a hardware licence that the device's state names: `id` is the position of its first event."""
+    """A manufacturer or a hardware license that the device's state names. `id` is the position of its first event."""
 
     id: Position
     contract: Address
@@ -129,7 +129,7 @@ class Licensed(Part, frozen=True, kw_only=True):
 
 
 class State(Part, frozen=True, kw_only=True):
-    """What the events come to: the device's rows by table, and those of its manufacturers and hardware licences."""
+    """The result of the events: the rows of the device by table, of its manufacturers and its hardware licenses."""
 
     device: dict[str, list[Row]]
     manufacturers: list[Licensed]
@@ -165,7 +165,7 @@ def seal(contents: Contents) -> Bundle:
 
 
 def manifest_of(contents: Contents) -> Manifest:
-    """Returns the manifest over the contents; of a bundle, over all but the manifest that it has."""
+    """Returns the manifest of the contents, or of a bundle without its manifest."""
     document: dict[str, Any] = msgspec.to_builtins(contents)
     document.pop("manifest", None)
     digest = keccak256(canonical(document)).hex()
@@ -178,7 +178,7 @@ def manifest_of(contents: Contents) -> Manifest:
 
 
 def addresses_by_role(contracts: Iterable[Contract]) -> dict[str, list[bytes]]:
-    """Returns the addresses of each role, for the profile to be compiled with."""
+    """Returns the addresses of each role, with which the profile is compiled."""
     addresses: dict[str, list[bytes]] = {}
     for contract in contracts:
         addresses.setdefault(contract.role, []).append(bytes.fromhex(contract.address[2:]))
@@ -186,12 +186,12 @@ def addresses_by_role(contracts: Iterable[Contract]) -> dict[str, list[bytes]]:
 
 
 def canonical(document: Any) -> bytes:
-    """Returns JSON in the one form that is hashed: keys sorted, no spaces, UTF-8 (RFC 8785; no fractions occur)."""
+    """Returns JSON in the form that is hashed: keys sorted, no spaces, UTF-8 (RFC 8785; no fractions occur)."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def to_json(bundle: Bundle) -> bytes:
-    """Returns the document as it is written to a file."""
+    """Returns the JSON of the document as it is written to a file."""
     return msgspec.json.encode(bundle)
 
 

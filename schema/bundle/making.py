@@ -1,4 +1,4 @@
-"""Making a device's bundle from a database: SELECTs only, in the transaction of whoever asks."""
+"""Makes a device's bundle from a database, by SELECTs in the caller's transaction."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -25,19 +25,20 @@ MANUFACTURER_KINDS = (
     Kind.MANUFACTURER_TRANSFERRED,
     Kind.MANUFACTURER_ATTRIBUTE_SET,
 )
-"""The events that change a manufacturer; a hardware licence only names it."""
+"""The events that change a manufacturer; those of a hardware license only name it."""
 
 CHUNK = 500
+"""Values in one IN list."""
 
 
 class DamagedData(Exception):
-    """What is stored was changed since it was: the message names the first thing that does not fit, and the way out."""
+    """Stored data was changed after it was stored. The message names the first contradiction, and the way out."""
 
 
 class Dependencies(NamedTuple):
-    """What a device's state depends on, by id: the position of the first event that names it.
+    """The ids of what a device's state depends on. An id is the position of the first event that names the subject.
 
-    `licenses` are those that are NFTs and that accounts of the manufacturers held; `predecessors` are devices.
+    `licenses` are the NFTs that the manufacturers' accounts held; `predecessors` are devices.
     """
 
     manufacturers: Sequence[int]
@@ -52,7 +53,7 @@ class Dependencies(NamedTuple):
 
 
 def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id: int) -> Bundle | None:
-    """Returns the bundle of a device as it is indexed, None for one that is not there. Raises DamagedData."""
+    """Returns the bundle of a device as it is indexed, None if there is no such device. Raises DamagedData."""
     device = TABLES["device"]
     id = connection.execute(
         select(device.c.id).where(
@@ -97,7 +98,7 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
 
 
 def unproven_blocks(bundle: Bundle) -> list[int]:
-    """Returns the blocks whose events the bundle cannot prove, as they are not verified or their proofs not kept."""
+    """Returns the blocks whose events the bundle cannot prove: they are not verified, or their proofs are not kept."""
     proven = {(receipt.block_number, receipt.transaction_index) for receipt in bundle.receipts}
     headed = {block.number for block in bundle.blocks if block.header is not None}
     return sorted(
@@ -141,9 +142,9 @@ def _dependencies(connection: Connection, chain_id: int, device: int) -> Depende
 
 
 def _events(connection: Connection, chain_id: int, device: int, dependencies: Dependencies) -> list[Row[Any]]:
-    """Returns the events of the device and of what its state depends on, and the first that names each of those."""
+    """Returns the events of the device and of its dependencies, and the first event that names each of these."""
     event = TABLES["event"].c
-    found: dict[int, Row[Any]] = {}
+    events: dict[int, Row[Any]] = {}
     for column, ids in (
         (event.device_id, [device, *dependencies.predecessors]),
         (event.hardware_license_id, dependencies.hardware_licenses),
@@ -155,8 +156,8 @@ def _events(connection: Connection, chain_id: int, device: int, dependencies: De
             query = select(TABLES["event"]).where(event.chain_id == chain_id, column.in_(chunk))
             if column is event.manufacturer_id:
                 query = query.where(event.kind.in_([kind.value for kind in MANUFACTURER_KINDS]))
-            found |= {row.position: row for row in connection.execute(query)}
-    return [found[position] for position in sorted(found)]
+            events |= {row.position: row for row in connection.execute(query)}
+    return [events[position] for position in sorted(events)]
 
 
 # The parts
@@ -209,7 +210,7 @@ def _nodes(row: Row[Any]) -> list[str]:
     except RlpError:
         number = row.block_number
         raise DamagedData(
-            f"The stored proof of transaction {row.transaction_index} of block {number} cannot be read. Make it anew: "
+            f"The stored proof of transaction {row.transaction_index} of block {number} cannot be read. Make it again: "
             f"certindex verify --from {number} --to {number}"
         ) from None
 
@@ -254,24 +255,24 @@ def _licensed(connection: Connection, chain_id: int, kind: str, ids: Sequence[in
 
 
 def _rows(connection: Connection, chain_id: int, name: str, owner: str, id: int) -> list[document.Row]:
-    # the text has no column types: rows come in the encoding of the database, as the fold's rows are
+    # without column types, rows come in the database's encoding, as the fold's rows are
     columns = ", ".join(column.name for column in TABLES[name].columns)
     query = text(f'SELECT {columns} FROM "{name}" WHERE chain_id = :chain_id AND {owner} = :id')
     found = connection.execute(query, {"chain_id": chain_id, "id": id})
     return bundle_rows(row._mapping for row in found)
 
 
-def _column(connection: Connection, chain_id: int, wanted: Any, key: Any, keys: Sequence[Any]) -> list[Any]:
-    chain = wanted.table.c.chain_id
+def _column(connection: Connection, chain_id: int, column: Any, key: Any, keys: Sequence[Any]) -> list[Any]:
+    chain = column.table.c.chain_id
     return [
-        found
+        value
         for chunk in _chunks(keys)
-        for found in connection.execute(select(wanted).where(chain == chain_id, key.in_(chunk))).scalars()
+        for value in connection.execute(select(column).where(chain == chain_id, key.in_(chunk))).scalars()
     ]
 
 
-def _ids(found: Iterable[int | None]) -> list[int]:
-    return sorted({id for id in found if id is not None})
+def _ids(ids: Iterable[int | None]) -> list[int]:
+    return sorted({id for id in ids if id is not None})
 
 
 def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:

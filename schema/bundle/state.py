@@ -1,4 +1,4 @@
-"""How rows, facts and readings are written in a bundle. The maker and the check of a bundle write them alike."""
+"""The form of rows, facts and readings in a bundle. The maker and the check of a bundle share it."""
 
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
@@ -34,9 +34,9 @@ DEVICE_TABLES = (
     "end_of_life_step",
     "transfer",
 )
-"""The tables whose rows are a device's, by `device_id`."""
+"""The tables with a column `device_id`: their rows are a device's."""
 
-WORDS: Mapping[str, type[IntEnum]] = {
+CODES: Mapping[str, type[IntEnum]] = {
     "imei_valid": Verdict,
     "manufacturer_license_at_mint": LicenseStatus,
     "hardware_license_at_mint": LicenseStatus,
@@ -53,19 +53,19 @@ WORDS: Mapping[str, type[IntEnum]] = {
     "reason": FactoryResetReason,
     "process": EndOfLifeProcess,
 }
-"""Columns of numbers that stand for words; a number outside its list stays one."""
+"""Columns whose numbers are codes. A number without a code stays a number."""
 
 FACT_FLAGS = EventFlag.UNKNOWN_CODE | EventFlag.TIME_IN_FUTURE
-"""The flags that an event has by itself; the others come of what was before it, which is shown of the device only."""
+"""The flags of an event by itself. The others depend on earlier events; they are shown for the bundle's device only."""
 
 FLAGS = ("passed", "active_after_end_of_life")
 NUMBERS = ("token_id", "permissions")
-"""Columns of 32 bytes that are numbers."""
-PLACES = ("position", "valid_from", "valid_to")
+"""Columns with numbers in 32 bytes."""
+POSITIONS = ("position", "valid_from", "valid_to")
 
 
 def bundle_rows(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
-    """Returns rows, by column, as a bundle holds them: in order, without what is only there to be searched by."""
+    """Returns rows as a bundle holds them: in order, without the chain id and the index keys."""
     shown = [
         {name: _shown(name, value) for name, value in row.items() if name != "chain_id" and not name.endswith("_key")}
         for row in rows
@@ -76,7 +76,7 @@ def bundle_rows(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
 def bundle_reading(
     fact: Fact, event_time: int | None, biz_step: int | None, disposition: int | None, flags: int
 ) -> Reading:
-    """Returns what is read in an event; the numbers as they are stored."""
+    """Returns the reading of an event; the arguments are as they are stored."""
     return Reading(
         kind=KIND_OF[type(fact)].name,
         fields={name: _shown_field(getattr(fact, name)) for name in fact.__struct_fields__},
@@ -101,18 +101,18 @@ def _shown(name: str, value: Any) -> bool | int | str | None:
         return None
     if name in FLAGS:
         return bool(value)
-    if name in PLACES or (name.endswith(("_position", "_id")) and name not in NUMBERS):
+    if name in POSITIONS or (name.endswith(("_position", "_id")) and name not in NUMBERS):
         return None if value == INT64_MAX else position_text(value)
     if name in NUMBERS:
         return str(int.from_bytes(value, "big"))
     match value:
         case bytes() | memoryview():
             return to_hex(bytes(value))
-        case int() if name in WORDS:
-            words = WORDS[name]
-            return words(value).name if value in words._value2member_map_ else value
+        case int() if name in CODES:
+            codes = CODES[name]
+            return codes(value).name if value in codes._value2member_map_ else value
         case int():
-            return None if value == INT64_MAX else value  # never, or beyond what is kept
+            return None if value == INT64_MAX else value  # never, or too large to be stored
         case _:
             return str(value)
 

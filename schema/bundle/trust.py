@@ -1,4 +1,7 @@
-"""What a bundle proves and what it does not, in the words that every bundle carries."""
+"""The trust statement: what a bundle proves and what it does not.
+
+Every bundle contains it, and the check compares it word for word: it may not change within a format.
+"""
 
 TRUST = """\
 What this document proves, and what it does not.

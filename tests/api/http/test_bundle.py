@@ -124,7 +124,7 @@ def test_a_bundle_of_what_was_changed_is_refused_with_what_does_not_fit(factory:
     with indexed(factory, sqlite_url) as chain, serving(Settings(database_url=sqlite_url)) as address:
         for changed, said in (
             ("UPDATE event SET topics = zeroblob(32)", "is not read as it was stored. Read all events again"),
-            ("UPDATE receipt_proof SET nodes = zeroblob(9)", "Make it anew: certindex verify --from"),
+            ("UPDATE receipt_proof SET nodes = zeroblob(9)", "Make it again: certindex verify --from"),
         ):
             chain.execute(changed)
             answer = CLIENT.get(f"{address}/devices/{did(factory)}/bundle.json")

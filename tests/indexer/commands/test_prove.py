@@ -108,7 +108,7 @@ def test_a_stored_proof_that_was_tampered_with_is_named_with_the_way_out(
     with indexed(factory, url) as database:
         database.execute("UPDATE receipt_proof SET nodes = zeroblob(9)")
     done = certindex("prove", "1", database_url=url)
-    assert "cannot be read. Make it anew: certindex verify --from" in done.err
+    assert "cannot be read. Make it again: certindex verify --from" in done.err
     assert certindex("verify", *done.err.split("certindex verify ")[1].split(), *node, database_url=url).status == 0
     assert f"block {int(done.err.split('--from ')[1].split()[0])}" not in certindex("prove", "1", database_url=url).err
 
