@@ -1,12 +1,14 @@
 """The four page arguments of every connection field, by Relay: `first`, `after`, `last`, `before`."""
 
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import cache, cached_property, wraps
+from inspect import Signature
 from typing import Annotated, Any, NamedTuple, TypeVar, cast
 
 import strawberry
 from strawberry import UNSET
-from strawberry.types.fields.resolver import Signature
+from strawberry.types.fields.resolver import Signature as ParameterSignature
+from strawberry.types.fields.resolver import StrawberryResolver
 
 from api.graphql.errors import BadUserInput
 from api.graphql.limits import DEFAULT_PAGE
@@ -38,15 +40,25 @@ class PageArguments(NamedTuple):
         return self.after is not None or self.before is not None
 
 
-PAGE_PARAMETERS = tuple(Signature.from_callable(PageArguments).parameters.values())
+PAGE_PARAMETERS = tuple(ParameterSignature.from_callable(PageArguments).parameters.values())
 
 
 def connection_field(description: str) -> Callable[[ResolverT], ResolverT]:
     """Makes a method the resolver of a connection: its parameter `page` becomes the field's four page arguments."""
 
-    def decorate(resolver: ResolverT) -> ResolverT:
-        @wraps(resolver)
-        async def resolve(
+    def decorate(method: ResolverT) -> ResolverT:
+        return cast(ResolverT, field(description)(_ConnectionResolver(method)))
+
+    return decorate
+
+
+class _ConnectionResolver(StrawberryResolver[Any]):
+    # what `resolve` returns is awaited, though it is no coroutine function: that saves a coroutine for each connection
+    is_async = True
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        @wraps(method)
+        def resolve(
             source: Any,
             first: int | None = None,
             after: str | None = None,
@@ -54,19 +66,21 @@ def connection_field(description: str) -> Callable[[ResolverT], ResolverT]:
             before: str | None = None,
             **arguments: Any,
         ) -> Any:
-            return await resolver(source, page=PageArguments(first, after, last, before), **arguments)
+            return method(source, page=PageArguments(first, after, last, before), **arguments)
 
-        signature = Signature.from_callable(resolver)
-        resolve.__signature__ = signature.replace(  # type: ignore[attr-defined]  # what Strawberry reads arguments from
+        super().__init__(resolve)
+
+    @cached_property
+    def signature(self) -> Signature:
+        """The signature of the method, with the page arguments in the place of `page`."""
+        signature = super().signature
+        return signature.replace(
             parameters=[
                 argument
                 for parameter in signature.parameters.values()
                 for argument in (PAGE_PARAMETERS if parameter.name == "page" else (parameter,))
             ]
         )
-        return cast(ResolverT, field(description)(resolve))
-
-    return decorate
 
 
 @cache
