@@ -13,7 +13,7 @@ from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
 from api.queries.sql.pages import BY_POSITION, Listing, Window
 from api.reading.batching import QueryRunner
-from api.reading.loaders import Loaders, PageOf
+from api.reading.loaders import Loaders, PageQuery
 from api.reading.profile_readers import read_event
 from schema.events import DeviceAddressReset, DeviceAttributeSet, DeviceMinted, Fact, FactoryReset, Kind
 from schema.profile.model import Mapped
@@ -44,7 +44,7 @@ class DeviceEvidence:
     async def first(self, listing: Listing, device_id: int, *, filter: Filter = (), count: int = 1) -> Sequence[Any]:
         """Returns the first events of a list of the device."""
         page = await self._loaders.page(
-            PageOf(listing, BY_POSITION, Window(count), filter), key_of(self._pin, device_id)
+            PageQuery(listing, BY_POSITION, Window(count), filter), key_of(self._pin, device_id)
         )
         return page.rows
 
@@ -55,7 +55,7 @@ class DeviceEvidence:
         key = key_of(self._pin, device_id)
         if before is not None:
             key = key._replace(position=min(before - 1, key.position))
-        page = await self._loaders.page(PageOf(listing, BY_POSITION, Window(count, backward=True), filter), key)
+        page = await self._loaders.page(PageQuery(listing, BY_POSITION, Window(count, backward=True), filter), key)
         return page.rows
 
     async def setter(self, device_id: int, kinds: tuple[Kind, ...], fits: Fits) -> list[Any]:

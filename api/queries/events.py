@@ -27,12 +27,12 @@ from api.queries.sql.fields import (
     COMPARE,
     CaseField,
     CodeField,
-    Comparable,
     ComputedField,
     ExactField,
     NumberField,
     ScopedField,
     TimeField,
+    ValueField,
     related_token_id,
 )
 from api.queries.sql.filters import Comparisons, Condition, Field, Fields, Filter, negate
@@ -101,7 +101,7 @@ def flags_at(scope: Scope) -> ColumnElement[int]:
 
 
 @dataclass(frozen=True)
-class BlockNumberField(Comparable):
+class BlockNumberField(ValueField):
     """The number of an event's block, compared as a range of positions."""
 
     position: ColumnElement[int]

@@ -8,11 +8,11 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, case
 
 from api.queries.sql import tables
 from api.queries.sql.fields import (
-    Comparable,
     ComputedField,
     ExactField,
     NumberField,
     TextField,
+    ValueField,
     related_token_id,
     token_id_field,
 )
@@ -68,7 +68,7 @@ def _status(versions: Table, identities: Table) -> ComputedField:
 
 
 @dataclass(frozen=True)
-class _StatusField(Comparable):
+class _StatusField(ValueField):
     """The status of a license by the scope's clock.
 
     `complete`: the (chain id, contract) whose whole license history is indexed. Elsewhere a missing grant may be

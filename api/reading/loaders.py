@@ -32,7 +32,7 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 RowT = TypeVar("RowT")
 
 
-class PageOf(NamedTuple):
+class PageQuery(NamedTuple):
     """A page that is read for many parents."""
 
     listing: Listing
@@ -41,7 +41,7 @@ class PageOf(NamedTuple):
     filter: Filter
 
 
-class CountOf(NamedTuple):
+class CountQuery(NamedTuple):
     """A count that is read for many parents."""
 
     listing: Listing
@@ -100,17 +100,17 @@ class Loaders:
         final_numbers = self._runner.snapshot.final_numbers
         return self.loader(lambda connection, blocks: are_canonical(connection, final_numbers, blocks))
 
-    def page(self, page: PageOf, key: Key) -> Awaitable[Page]:
+    def page(self, query: PageQuery, key: Key) -> Awaitable[Page]:
         """Returns a page of the key's list."""
-        listing, order, window, filter = page
+        listing, order, window, filter = query
         return self._list_loader(
-            page, lambda connection, keys: pages(connection, listing, order, keys, window, filter)
+            query, lambda connection, keys: pages(connection, listing, order, keys, window, filter)
         ).load(key)
 
-    def count(self, count: CountOf, key: Key) -> Awaitable[int]:
+    def count(self, query: CountQuery, key: Key) -> Awaitable[int]:
         """Returns the length of the key's list."""
-        listing, filter = count
-        return self._list_loader(count, lambda connection, keys: counts(connection, listing, keys, filter)).load(key)
+        listing, filter = query
+        return self._list_loader(query, lambda connection, keys: counts(connection, listing, keys, filter)).load(key)
 
     def groups(self, grouping: Grouping, limit: int, key: Key) -> Awaitable[list[Row[Any]]]:
         """Returns the largest `limit` groups of the devices of the key's chain."""

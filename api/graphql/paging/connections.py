@@ -17,7 +17,7 @@ from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import Listing, Order, Page, Window, merged, place_of
-from api.reading.loaders import CountOf, PageOf
+from api.reading.loaders import CountQuery, PageQuery
 
 NodeT = TypeVar("NodeT")
 
@@ -79,10 +79,10 @@ async def connect(
     pages, counts = [], []
     # all are requested before one is awaited, so that they are read together
     if selection & PAGE_FIELDS:
-        page_of = PageOf(query.listing, query.order, window, query.filter)
+        page_of = PageQuery(query.listing, query.order, window, query.filter)
         pages = [context.loaders.page(page_of, key) for key in keys]
     if "totalCount" in selection:
-        count_of = CountOf(query.listing, query.filter)
+        count_of = CountQuery(query.listing, query.filter)
         counts = [context.loaders.count(count_of, key) for key in keys]
     chain_pages = [await page for page in pages]
     total = sum([await count for count in counts])

@@ -18,7 +18,7 @@ from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import BY_POSITION, Listing, Window, merged
-from api.reading.loaders import PageOf
+from api.reading.loaders import PageQuery
 from schema.did import TokenDid, parse_did
 
 CANDIDATES = 10
@@ -184,7 +184,7 @@ async def _find_by_id(context: Context, text: str, kind: type[TokenId], as_of: A
 
 async def _find(context: Context, listing: Listing, filter: Filter, as_of: AsOf | None, what: str) -> RowAtPin | None:
     pins = {pin.chain_id: pin for pin in await pins_at(context, as_of)}
-    page_of = PageOf(listing, BY_POSITION, Window(CANDIDATES), filter)
+    page_of = PageQuery(listing, BY_POSITION, Window(CANDIDATES), filter)
     pages = [await context.loaders.page(page_of, key_of(pin)) for pin in pins.values()]
     return _one(merged(BY_POSITION, pages, page_of.window).rows, pins, what)
 

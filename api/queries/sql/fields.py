@@ -39,7 +39,7 @@ def with_parameters(filter: Filter, fields: Fields) -> tuple[Filter, dict[str, A
     """
     values: dict[str, Any] = {}
 
-    def parameter(field: "Comparable | RelatedField", operator: str, operand: Any) -> Any:
+    def parameter(field: "ValueField | RelatedField", operator: str, operand: Any) -> Any:
         value = field.parameter(operand) if operator == "eq" else None
         if value is None:
             return operand
@@ -49,14 +49,14 @@ def with_parameters(filter: Filter, fields: Fields) -> tuple[Filter, dict[str, A
 
     def parameters(name: str, comparisons: Any) -> Any:
         field = fields.get(name)
-        if not isinstance(field, Comparable | RelatedField):
+        if not isinstance(field, ValueField | RelatedField):
             return comparisons
         return tuple((operator, parameter(field, operator, operand)) for operator, operand in comparisons)
 
     return tuple((name, parameters(name, comparisons)) for name, comparisons in filter), values
 
 
-class Comparable:
+class ValueField:
     """Base of the fields with one value. A subclass implements `equals`, `present` and, if it has order, `compare`."""
 
     def parameter(self, value: Any) -> Any:
@@ -96,7 +96,7 @@ class Comparable:
 
 
 @dataclass(frozen=True)
-class ExactField(Comparable):
+class ExactField(ValueField):
     """Bytes, flags and codes, which are equal or not."""
 
     column: ColumnElement[Any]
@@ -116,7 +116,7 @@ class ExactField(Comparable):
 
 
 @dataclass(frozen=True)
-class NumberField(Comparable):
+class NumberField(ValueField):
     """A whole number in a column that holds `least` to `most`. The compared number may be outside of that range."""
 
     column: ColumnElement[Any]
@@ -156,7 +156,7 @@ def token_id_field(identities: Table) -> NumberField:
 
 
 @dataclass(frozen=True)
-class TimeField(Comparable):
+class TimeField(ValueField):
     """A time in whole seconds."""
 
     column: ColumnElement[Any]
@@ -172,7 +172,7 @@ class TimeField(Comparable):
 
 
 @dataclass(frozen=True)
-class TextField(Comparable):
+class TextField(ValueField):
     """A text and the key column of its first characters; '' and NULL are absent.
 
     A comparison uses the key, and the text itself only where the key is too short to decide.
@@ -223,7 +223,7 @@ def after_prefix(prefix: str) -> str:
 
 
 @dataclass(frozen=True)
-class PlainTextField(Comparable):
+class PlainTextField(ValueField):
     """A short text that is never NULL and has no key column."""
 
     column: ColumnElement[Any]
@@ -285,7 +285,7 @@ class CodeField:
 
 
 @dataclass(frozen=True)
-class CaseField(Comparable):
+class CaseField(ValueField):
     """A value that no column holds: it is the one whose condition holds."""
 
     conditions: Mapping[Any, Condition]
@@ -306,7 +306,7 @@ class RelatedField:
 
     column: ColumnElement[Any]
     ids: Callable[[Scope], Select[Any]]
-    field: Comparable
+    field: ValueField
 
     def parameter(self, value: Any) -> Any:
         return self.field.parameter(value)
