@@ -20,8 +20,8 @@ OWNER_INDEX = "ix_device_version_owner_minted_at_device_id"
 BIG = ("event", "device", "device_version", "device_activity", "device_attribute", "authorization", "test_result")
 
 
-class Explaining(Api):
-    """Keeps how the database would walk for each statement of the last request."""
+class PlanningApi(Api):
+    """Has the plan of each statement of the last request."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -42,7 +42,7 @@ class Explaining(Api):
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explaining]:
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlanningApi]:
     url = f"sqlite:///{tmp_path_factory.mktemp('plans') / 'plans.db'}"
     engine = open_engine(url)
     node = FakeNode(chain_id=1)
@@ -58,14 +58,14 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explaining]:
         for index in SECONDARY_INDEXES:
             connection.exec_driver_sql(index.ddl)
         write_statistics(connection)
-    explaining = Explaining(url)
-    yield explaining
-    explaining.engine.dispose()
+    planning = PlanningApi(url)
+    yield planning
+    planning.engine.dispose()
     engine.dispose()
 
 
 def scanned(plan: list[str]) -> list[str]:
-    """Return the big tables that a plan reads from end to end."""
+    """Returns the lines of a plan that scan a big table."""
     return [line for line in plan if any(line == f"SCAN {table}" or line.startswith(f"SCAN {table} ") for table in BIG)]
 
 
@@ -79,7 +79,7 @@ ORDERS = [
 
 
 @pytest.mark.parametrize("field", ORDERS)
-async def test_an_order_is_walked_by_its_index(api: Explaining, field: str) -> None:
+async def test_an_order_is_walked_by_its_index(api: PlanningApi, field: str) -> None:
     for plan in await api.plans_of(f"{{ {field} }}"):
         assert scanned(plan) == []
         assert not [line for line in plan if "TEMP B-TREE" in line], plan
@@ -96,7 +96,7 @@ LOOK_UPS = {
 
 
 @pytest.mark.parametrize("key", LOOK_UPS)
-async def test_a_look_up_goes_by_the_index_of_its_key(api: Explaining, key: str) -> None:
+async def test_a_look_up_uses_the_index_of_its_key(api: PlanningApi, key: str) -> None:
     plans = await api.plans_of(f"{{ device(by: {{{key}}}) {{ id }} }}")
     assert [line for plan in plans for line in plan if LOOK_UPS[key] in line]
     assert [scanned(plan) for plan in plans if scanned(plan)] == []
@@ -121,7 +121,7 @@ FILTERS = {
 
 
 @pytest.mark.parametrize("field", FILTERS)
-async def test_an_equality_is_found_by_its_index_or_on_the_way_of_the_order(api: Explaining, field: str) -> None:
+async def test_an_equality_is_found_by_its_index(api: PlanningApi, field: str) -> None:
     plans = await api.plans_of(f"{{ {field} {{ nodes {{ id }} }} }}")
     assert [line for plan in plans for line in plan if FILTERS[field] in line], plans
     assert [scanned(plan) for plan in plans if scanned(plan)] == []
@@ -134,9 +134,9 @@ STATISTICS = {
 }
 
 
-@pytest.mark.parametrize("asked", STATISTICS)
-async def test_groups_are_counted_in_one_walk_from_the_rows_that_the_filter_names(api: Explaining, asked: str) -> None:
-    plans = await api.plans_of(f"{{ deviceStatistics({asked}) {{ count }} }}")
+@pytest.mark.parametrize("arguments", STATISTICS)
+async def test_groups_are_counted_in_one_walk_of_the_filtered_rows(api: PlanningApi, arguments: str) -> None:
+    plans = await api.plans_of(f"{{ deviceStatistics({arguments}) {{ count }} }}")
     (plan,) = [plan for plan in plans if any("device_version" in line for line in plan)]
-    assert [line for line in plan if STATISTICS[asked] in line], plan
+    assert [line for line in plan if STATISTICS[arguments] in line], plan
     assert scanned(plan) == []

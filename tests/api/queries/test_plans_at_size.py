@@ -42,7 +42,7 @@ BIG = {
 
 
 class Walk(NamedTuple):
-    """What a plan does: the big tables that it reads from end to end, and whether it sorts."""
+    """The big tables that a plan scans, and whether it sorts."""
 
     scanned: list[str]
     sorts: bool
@@ -50,8 +50,8 @@ class Walk(NamedTuple):
     statement: str = ""
 
 
-class Explaining(Api):
-    """Plans each statement of a request, with its own parameters. What would read a big table is then not executed."""
+class PlanningApi(Api):
+    """Plans each statement of a request with its parameters. A statement on a big table then returns no rows."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -70,7 +70,7 @@ class Explaining(Api):
         return self.walks
 
     @property
-    def judges_by_rows(self) -> bool:
+    def may_scan(self) -> bool:
         return self.engine.dialect.name == "postgresql"
 
     def close(self) -> None:
@@ -111,11 +111,11 @@ def _nodes(plan: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def api(module_database_url: str) -> Iterator[Explaining]:
+def api(module_database_url: str) -> Iterator[PlanningApi]:
     engine = build(module_database_url)
-    explaining = Explaining(module_database_url)
-    yield explaining
-    explaining.close()
+    planning = PlanningApi(module_database_url)
+    yield planning
+    planning.close()
     engine.dispose()
 
 
@@ -138,7 +138,7 @@ def orders() -> Iterator[str]:
     for name in LISTS:
         arguments = QUERIES[name].args
         by = arguments.get("orderBy")
-        asked = (
+        order_arguments = (
             [""]
             if by is None
             else [
@@ -147,19 +147,19 @@ def orders() -> Iterator[str]:
                 for direction in ("ASC", "DESC")
             ]
         )
-        for order in asked:
+        for order in order_arguments:
             yield from (f"{name}({order}{page}: 20)" for page in ("first", "last"))
 
 
 def filters() -> Iterator[str]:
     for name in LISTS:
-        for wish in wishes(get_named_type(QUERIES[name].args["filterBy"].type)):
-            yield f"{name}(filterBy: {{{wish}}})"
+        for comparison in comparisons(get_named_type(QUERIES[name].args["filterBy"].type)):
+            yield f"{name}(filterBy: {{{comparison}}})"
 
 
-def wishes(asked: Any, operators: Sequence[str] = OPERATORS) -> Iterator[str]:
-    """Yields a wish for each field and operator of a filter, and one for each field of the filters inside of it."""
-    for name, field in asked.fields.items():
+def comparisons(filter: Any, operators: Sequence[str] = OPERATORS) -> Iterator[str]:
+    """Yields a comparison for each field and operator of a filter, and one for each field of the filters in it."""
+    for name, field in filter.fields.items():
         kind = get_named_type(field.type)
         if name in ("and", "or", "not"):
             continue
@@ -169,7 +169,7 @@ def wishes(asked: Any, operators: Sequence[str] = OPERATORS) -> Iterator[str]:
             yield f'{name}: {{since: "2020-10-01T00:00:00Z", count: {{gt: 0}}}}'
         elif "eq" not in kind.fields:
             inside = operators if kind.name == "FirmwareFilter" else ("eq",)
-            yield from (f"{name}: {{{wish}}}" for wish in wishes(kind, inside))
+            yield from (f"{name}: {{{comparison}}}" for comparison in comparisons(kind, inside))
         else:
             yield from (f"{name}: {{{operator}: {value(kind)}}}" for operator in operators if operator in kind.fields)
 
@@ -178,42 +178,44 @@ PLAIN = {"anyKey": "SN-00000777", "activeAt": "2020-10-01T00:00:00Z"}
 
 
 def value(kind: Any) -> str:
-    compared = get_named_type(kind.fields["eq"].type)
-    return list(compared.values)[-1] if isinstance(compared, GraphQLEnumType) else json.dumps(SAMPLES[kind.name])
+    operand = get_named_type(kind.fields["eq"].type)
+    return list(operand.values)[-1] if isinstance(operand, GraphQLEnumType) else json.dumps(SAMPLES[kind.name])
 
 
-FLEETS = get_named_type(QUERIES["deviceStatistics"].args["filterBy"].type)
+FLEET_FILTER = get_named_type(QUERIES["deviceStatistics"].args["filterBy"].type)
 
 
-@pytest.mark.parametrize("asked", list(orders()))
-async def test_an_order_is_walked_by_its_index_without_a_sort(api: Explaining, asked: str) -> None:
-    for walk in await api.walks_of(f"{{ {asked} {{ nodes {{ __typename }} }} }}"):
+@pytest.mark.parametrize("field", list(orders()))
+async def test_an_order_uses_its_index_without_a_sort(api: PlanningApi, field: str) -> None:
+    for walk in await api.walks_of(f"{{ {field} {{ nodes {{ __typename }} }} }}"):
         assert walk.scanned == [], walk.plan
-        assert not walk.sorts or TIMES_WITHOUT_A_FORM in walk.statement, walk.plan
+        assert not walk.sorts or ABSENT_TIMES in walk.statement, walk.plan
 
 
-@pytest.mark.parametrize("asked", list(filters()))
-async def test_a_filter_reads_no_table_from_end_to_end(api: Explaining, asked: str) -> None:
-    for walk in await api.walks_of(f"{{ {asked} {{ nodes {{ __typename }} }} }}"):
-        assert walk.scanned == [] or (api.judges_by_rows and JUDGED.search(asked)), walk.plan
+@pytest.mark.parametrize("field", list(filters()))
+async def test_a_filter_scans_no_big_table(api: PlanningApi, field: str) -> None:
+    for walk in await api.walks_of(f"{{ {field} {{ nodes {{ __typename }} }} }}"):
+        assert walk.scanned == [] or (api.may_scan and UNINDEXED.search(field)), walk.plan
 
 
-@pytest.mark.parametrize("wish", list(wishes(FLEETS, ["eq"])))
-async def test_statistics_of_some_devices_read_no_table_from_end_to_end(api: Explaining, wish: str) -> None:
-    asked = f"deviceStatistics(groupBy: [FIRMWARE, MODEL], filterBy: {{{wish}}})"
-    for walk in await api.walks_of(f"{{ {asked} {{ count }} }}"):
-        assert walk.scanned == [] or (api.judges_by_rows and (JUDGED.search(wish) or JOINED.search(wish))), walk.plan
+@pytest.mark.parametrize("comparison", list(comparisons(FLEET_FILTER, ["eq"])))
+async def test_statistics_of_some_devices_scan_no_big_table(api: PlanningApi, comparison: str) -> None:
+    field = f"deviceStatistics(groupBy: [FIRMWARE, MODEL], filterBy: {{{comparison}}})"
+    for walk in await api.walks_of(f"{{ {field} {{ count }} }}"):
+        assert walk.scanned == [] or (api.may_scan and (UNINDEXED.search(comparison) or JOINED.search(comparison))), (
+            walk.plan
+        )
 
 
-TIMES_WITHOUT_A_FORM = " + 0 "
-"""Few rows: those after the year 9999, sorted by their ids."""
+ABSENT_TIMES = " + 0 "
+"""In statements that sort the few rows with a time after the year 9999 by id."""
 
-JUDGED = re.compile(
+UNINDEXED = re.compile(
     r"provisionedAt|claimedAt|lastFirmwareUpdateAt|imageHash|initialFirmware|version: {(eq|startsWith)|"
     r"endOfLifeStatus|factoryResetCount|Test:|Inspection:|AtMint:|imeiValid|AfterQuality|AfterEndOfLife|BeforeDisposal|"
     r"source|grantedAt|expiresAt|contract"
 )
-"""What has no index of its own, and is judged row by row. Where few rows can fit, PostgreSQL reads them as they lie."""
+"""Filters without an index, whose condition is checked row by row. If few rows fit, PostgreSQL scans the table."""
 
 JOINED = re.compile(r"authorizedUser|everHadAddress")
-"""What other rows than the devices' own tell: PostgreSQL reads all versions once and joins them by hash."""
+"""Filters on other rows than the devices' own: PostgreSQL scans all versions once and joins them by hash."""
