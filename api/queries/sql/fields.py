@@ -43,7 +43,7 @@ def with_parameters(filter: Filter, fields: Fields) -> tuple[Filter, dict[str, A
         value = field.parameter(operand) if operator == "eq" else None
         if value is None:
             return operand
-        name = f"value_{len(values)}"
+        name = f"operand_{len(values)}"
         values[name] = value
         return Parameter(name)
 
