@@ -147,22 +147,22 @@ def check_rules(rules: Sequence[Rule], file: Place) -> None:
             )
 
 
-def _may_match_one_log(one: Rule, other: Rule) -> bool:
-    if one.contract != other.contract or one.event.topic0 != other.event.topic0:
+def _may_match_one_log(first: Rule, second: Rule) -> bool:
+    if first.contract != second.contract or first.event.topic0 != second.event.topic0:
         return False
-    if one.event.topic_count != other.event.topic_count:
+    if first.event.topic_count != second.event.topic_count:
         return False
-    if one.last_block < other.first_block or other.last_block < one.first_block:
+    if first.last_block < second.first_block or second.last_block < first.first_block:
         return False
-    same_places = [a.indexed for a in one.event.inputs] == [a.indexed for a in other.event.inputs]
+    same_places = [a.indexed for a in first.event.inputs] == [a.indexed for a in second.event.inputs]
     return not (
-        same_places and any(_differ(one.where[i], other.where[i]) for i in one.where.keys() & other.where.keys())
+        same_places and any(_differ(first.where[i], second.where[i]) for i in first.where.keys() & second.where.keys())
     )
 
 
-def _differ(one: object, other: object) -> bool:
+def _differ(first: object, second: object) -> bool:
     """Whether no value equals both. The address of a role may be any address, but no address has two roles."""
-    return one != other and isinstance(one, RoleAddress) == isinstance(other, RoleAddress)
+    return first != second and isinstance(first, RoleAddress) == isinstance(second, RoleAddress)
 
 
 def _event(signature: str, place: Place) -> EventSignature:

@@ -255,7 +255,7 @@ NO_SEMVER = [
 
 
 @pytest.mark.parametrize("text", NO_SEMVER)
-def test_a_version_that_is_no_semver_has_no_key(text: str) -> None:
+def test_a_version_that_is_not_a_semver_has_no_key(text: str) -> None:
     assert version_key(text) == ""
 
 

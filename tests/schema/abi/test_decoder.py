@@ -41,7 +41,7 @@ def test_an_event_is_known_by_the_hash_of_its_canonical_signature(signature: str
     assert parse_event(signature).topic0.hex() == topic0
 
 
-def test_a_signature_tells_names_types_and_what_is_indexed() -> None:
+def test_a_signature_has_names_types_and_indexed_arguments() -> None:
     event = parse_event("Sold(uint indexed id, string note, bytes32[] indexed papers, int8)")
     assert event.inputs == (
         Argument("id", "uint256", True),
@@ -148,7 +148,7 @@ def logs(draw: st.DrawFn) -> tuple[EventSignature, list[Any], bytes, bytes]:
 
 
 def oracle_type(argument: Argument) -> str:
-    """Return the type by which eth-abi reads the same bytes: it knows no hashes, and refuses bad UTF-8."""
+    """Returns the type by which eth-abi decodes the same bytes: it has no hashes, and refuses invalid UTF-8."""
     if argument.hashed:
         return "bytes32"
     return "bytes" if argument.type == "string" else argument.type
@@ -196,7 +196,7 @@ def mutations(draw: st.DrawFn, raw: bytes) -> bytes:
 
 @settings(max_examples=600)
 @given(st.data(), logs())
-def test_damaged_bytes_get_the_verdict_of_eth_abi(
+def test_damaged_bytes_are_accepted_exactly_if_eth_abi_accepts_them(
     draw: st.DataObject, log: tuple[EventSignature, list[Any], bytes, bytes]
 ) -> None:
     event, _, topics, data = log

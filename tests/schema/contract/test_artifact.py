@@ -80,7 +80,7 @@ def test_a_chain_runs_what_is_committed_within_the_size_limit_of_public_chains(a
 
 
 def written(entry: dict[str, Any]) -> str:
-    """Return an event as certificate events are written."""
+    """Returns an event as the list above writes it."""
     arguments = ", ".join(
         " ".join([item["type"], *(["indexed"] if item["indexed"] else []), item["name"]]) for item in entry["inputs"]
     )

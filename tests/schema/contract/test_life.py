@@ -38,7 +38,7 @@ def test_the_registrar_licenses_a_manufacturer(factory: Factory) -> None:
     assert factory.call("registrar") == factory.registrar
 
 
-def test_a_manufacturer_licence_is_revoked_and_renewed_to_another_account(factory: Factory) -> None:
+def test_a_manufacturer_license_is_revoked_and_renewed_to_another_account(factory: Factory) -> None:
     receipt = factory.send("revokeManufacturerLicense", 1, "fraud", sender=factory.registrar)
     assert factory.events(receipt) == [("ManufacturerLicenseRevoked", {"manufacturerId": 1, "reason": "fraud"})]
     assert not factory.call("isManufacturerLicensed", 1)
@@ -47,7 +47,7 @@ def test_a_manufacturer_licence_is_revoked_and_renewed_to_another_account(factor
     assert (factory.call("manufacturerOf", factory.maker), factory.call("manufacturerOf", factory.stranger)) == (0, 1)
 
 
-def test_a_manufacturer_licence_is_over_from_the_expiry_second_on(factory: Factory) -> None:
+def test_a_manufacturer_license_is_over_from_the_expiry_second_on(factory: Factory) -> None:
     expiry = factory.chain.timestamp() + DAY
     factory.send("licenseManufacturer", 1, factory.maker, "Acme", "", HASH, expiry, sender=factory.registrar)
     factory.chain.mine(timestamp=expiry - 1)

@@ -27,8 +27,8 @@ NAME = OWNER.replace("ownerOf(uint256 tokenId) returns (address)", "nameOf(uint2
 AT = b"\xce" * 20
 
 
-def call(text: str, tells: CallField) -> CompiledCall:
-    return parse_profile(PROFILE + text, "mine.toml").compile({"certificate": [AT]}).calls[tells]
+def call(text: str, field: CallField) -> CompiledCall:
+    return parse_profile(PROFILE + text, "mine.toml").compile({"certificate": [AT]}).calls[field]
 
 
 def test_calldata_is_what_eth_abi_encodes() -> None:
@@ -39,7 +39,7 @@ def test_calldata_is_what_eth_abi_encodes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "tells", "kind", "value", "said"),
+    ("text", "field", "kind", "value", "expected"),
     [
         (OWNER, CallField.OWNER, "address", AT, AT),
         (OWNER, CallField.OWNER, "address", bytes(20), None),
@@ -49,16 +49,16 @@ def test_calldata_is_what_eth_abi_encodes() -> None:
         (NAME, CallField.MANUFACTURER_NAME, "string", "", None),
     ],
 )
-def test_an_answer_says_a_value_or_nothing(text: str, tells: CallField, kind: str, value: object, said: object) -> None:
-    assert call(text, tells).value(encode([kind], [value])) == said
+def test_a_result_is_a_value_or_none(text: str, field: CallField, kind: str, value: object, expected: object) -> None:
+    assert call(text, field).value(encode([kind], [value])) == expected
 
 
-@pytest.mark.parametrize("answer", [b"", b"\xff" * 32, b"\x01" * 31])
-def test_an_answer_that_does_not_fit_says_nothing(answer: bytes) -> None:
-    assert call(OWNER, CallField.OWNER).value(answer) is None
+@pytest.mark.parametrize("result", [b"", b"\xff" * 32, b"\x01" * 31])
+def test_a_result_that_does_not_fit_is_none(result: bytes) -> None:
+    assert call(OWNER, CallField.OWNER).value(result) is None
 
 
-def test_a_claim_that_is_false_is_an_answer() -> None:
+def test_a_claim_that_is_false_is_a_value() -> None:
     claimed = OWNER.replace("returns (address)", "returns (bool)").replace('"owner"', '"claimed"')
     assert call(claimed, CallField.CLAIMED).value(bytes(32)) is False
 
@@ -93,7 +93,7 @@ def test_a_call_whose_contract_has_no_address_cannot_be_made() -> None:
         ("[call]\nx = 1\n", "each call begins with a line [[call]]"),
     ],
 )
-def test_a_call_that_cannot_be_right_is_refused_with_the_place(text: str, refusal: str) -> None:
+def test_an_invalid_call_is_refused_with_the_place(text: str, refusal: str) -> None:
     with pytest.raises(ProfileError) as error:
         parse_profile(PROFILE + text, "mine.toml")
     assert str(error.value).startswith("mine.toml: ")

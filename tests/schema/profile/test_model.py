@@ -36,7 +36,7 @@ fields = {{ token_id = "id", process = {process} }}
 """
 
 
-def test_the_profile_that_the_refusals_start_from_is_right() -> None:
+def test_the_profile_that_the_errors_start_from_is_valid() -> None:
     profile = parse_profile(PROFILE, "mine.toml")
     assert (profile.name, profile.roles, len(profile.rules)) == ("mine", ("certificate",), 2)
     assert profile.grant_policies == {
@@ -189,7 +189,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "refusal"), REFUSALS, ids=[refusal for _, _, refusal in REFUSALS])
-def test_a_profile_that_cannot_be_right_is_refused_with_the_place(right: str, wrong: str, refusal: str) -> None:
+def test_an_invalid_profile_is_refused_with_the_place(right: str, wrong: str, refusal: str) -> None:
     assert right in PROFILE
     with pytest.raises(ProfileError) as error:
         parse_profile(PROFILE.replace(right, wrong, 1), "mine.toml")
@@ -232,7 +232,7 @@ def test_a_kind_of_test_is_a_constant_or_mapped(kind: str, refusal: str) -> None
         ('where = { word = "a" }', 'where = { word = "b" }'),
     ],
 )
-def test_rules_for_one_event_may_stand_side_by_side_when_no_log_is_both(first: str, second: str) -> None:
+def test_two_rules_for_one_event_are_valid_if_no_log_matches_both(first: str, second: str) -> None:
     profile = parse_profile(PROFILE + ended('"how"') + first + ended('"how"') + second, "mine.toml")
     assert len(profile.rules) == 4
 
@@ -259,7 +259,7 @@ def test_a_role_and_an_address_may_be_the_same_so_their_rules_overlap() -> None:
 
 
 @given(st.text() | st.text("[]{}=\"'.\n event#0x-", max_size=60).map(lambda tail: PROFILE + tail))
-def test_any_text_is_a_profile_or_refused_as_one(text: str) -> None:
+def test_any_text_is_a_profile_or_a_profile_error(text: str) -> None:
     try:
         profile = parse_profile(text, "mine.toml")
     except ProfileError:
@@ -287,9 +287,9 @@ def test_the_reference_profile_fills_every_field_that_its_contract_can() -> None
     absent |= {("FactoryReset", "address")}
     rules = load_profile("device-certificate").rules
     filled = {(rule.fact_type.__name__, field) for rule in rules for field in rule.fields}
-    known = {(fact.__name__, field) for fact, declared in FACT_FIELDS.items() for field in declared}
+    declared_fields = {(fact.__name__, field) for fact, declared in FACT_FIELDS.items() for field in declared}
     facts = {rule.fact_type.__name__ for rule in rules}
-    assert {(fact, field) for fact, field in known - filled if fact in facts} == absent
+    assert {(fact, field) for fact, field in declared_fields - filled if fact in facts} == absent
 
 
 def test_the_module_describes_every_key_of_a_profile() -> None:
@@ -297,9 +297,9 @@ def test_the_module_describes_every_key_of_a_profile() -> None:
     assert {key for key in keys if not re.search(rf"\b{key}\b", model.__doc__ or "")} == set()
 
 
-def test_every_fact_is_told_by_a_shipped_profile() -> None:
-    told = {rule.fact_type for name in shipped_profiles() for rule in load_profile(name).rules}
-    assert told == set(FACT_TYPES.values())
+def test_every_fact_is_read_by_a_shipped_profile() -> None:
+    facts = {rule.fact_type for name in shipped_profiles() for rule in load_profile(name).rules}
+    assert facts == set(FACT_TYPES.values())
 
 
 def test_every_shipped_profile_loads_by_its_name() -> None:
@@ -308,7 +308,7 @@ def test_every_shipped_profile_loads_by_its_name() -> None:
         assert load_profile(name).rules == load_profile(name.replace("_", "-")).rules
 
 
-def test_an_unknown_name_is_refused_with_those_that_are_shipped() -> None:
+def test_an_unknown_name_is_refused_with_the_shipped_names() -> None:
     with pytest.raises(ProfileError, match=r"there is no profile 'device-certficate'. There are device_certificate"):
         load_profile("device-certficate")
     with pytest.raises(ProfileError, match=r"by the path of its file, such as \./mine\.toml"):

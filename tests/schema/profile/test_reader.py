@@ -68,7 +68,7 @@ def fact_of(reading: DecodedLog) -> object:
 # The reference contract
 
 
-def test_a_mint_of_the_reference_contract_is_read_with_all_it_says() -> None:
+def test_a_mint_of_the_reference_contract_is_decoded_with_all_its_fields() -> None:
     reading = read(REFERENCE, CERTIFICATE, MINTED, 2**256 - 1, ALICE, 3, 9, "SN-1", "490154203237518", 2**64 - 1, "")
     assert reading == Mapped(
         DeviceMinted(
@@ -93,7 +93,7 @@ def test_a_log_of_another_contract_or_event_is_unmapped() -> None:
     assert isinstance(REFERENCE.read(CERTIFICATE, b"", b"", 1), Unmapped)
 
 
-def test_a_claimed_log_with_bad_bytes_is_undecodable_and_says_why() -> None:
+def test_a_matched_log_with_bad_bytes_is_undecodable_with_a_reason() -> None:
     topics, data = abi_log(MINTED, 1, ALICE, 3, 9, "SN", "", 0, "")
     assert REFERENCE.read(CERTIFICATE, topics, data[:-1], 1) == Undecodable(
         "CertificateMinted: firmwareVersion: the offset 256 at data byte 128 points outside the tails, "
@@ -130,7 +130,7 @@ TOPIC0S = [rule.event.topic0 for rule in (*load_profile("device-certificate").ru
     st.binary(max_size=300) | st.lists(st.integers(0, 288), max_size=9).map(lambda n: b"".join(map(word, n))),
     st.integers(0, 9999),
 )
-def test_a_reading_never_raises_whatever_the_bytes(
+def test_decoding_never_raises(
     where: tuple[Reader, Address], topic0: bytes, words: list[bytes], tail: bytes, data: bytes, block: int
 ) -> None:
     reader, contract = where
@@ -169,7 +169,7 @@ def test_every_address_of_a_role_is_read_by_its_rules() -> None:
         assert reading.contracts.device == TAG
 
 
-def test_two_shapes_of_one_event_are_told_apart_by_their_topics_and_blocks() -> None:
+def test_two_shapes_of_one_event_are_distinguished_by_topics_and_blocks() -> None:
     early = ("U-1", b"L" * 16, 5, 8, ALICE, 1)
     assert isinstance(read(PALLET, REGISTRY, BORN, *early, block=4999), Mapped)
     assert isinstance(read(PALLET, REGISTRY, BORN_LATER, *early, block=5000), Mapped)
@@ -187,17 +187,17 @@ def test_two_shapes_of_one_event_are_told_apart_by_their_topics_and_blocks() -> 
         (1, "eyes", TestKind.QUALITY, True),
     ],
 )
-def test_a_map_reads_foreign_numbers_and_hashed_words(grade: int, bench: str, kind: TestKind, passed: bool) -> None:
+def test_a_map_translates_numbers_and_hashed_texts(grade: int, bench: str, kind: TestKind, passed: bool) -> None:
     reading = read(PALLET, REGISTRY, CHECKED, grade, 5, bench, [b"p" * 32])
     assert fact_of(reading) == TestRecorded(token_id=5, kind=kind, passed=passed)
 
 
 @pytest.mark.parametrize(("how", "process"), [(-1, 3), (0, 1), (3, 2), (7, 7)])
-def test_a_number_that_a_map_does_not_list_stays_itself(how: int, process: int) -> None:
+def test_a_number_that_a_map_does_not_list_is_unchanged(how: int, process: int) -> None:
     assert fact_of(read(PALLET, REGISTRY, ENDED, 5, how, "scrap")) == EndOfLifeRecorded(token_id=5, process=process)
 
 
-def test_a_negative_number_has_no_place_in_a_fact() -> None:
+def test_a_negative_number_is_undecodable() -> None:
     assert read(PALLET, REGISTRY, ENDED, 5, -2, "scrap") == Undecodable("Ended: how: -2 is negative", EndOfLifeRecorded)
 
 
@@ -209,7 +209,7 @@ def test_where_chooses_among_rules_for_one_event() -> None:
 
 
 @pytest.mark.parametrize(("worked", "result"), [(True, 0), (False, 1)])
-def test_where_keeps_out_what_is_about_another_contract(worked: bool, result: int) -> None:
+def test_where_excludes_logs_about_another_contract(worked: bool, result: int) -> None:
     flashed = read(PALLET, REGISTRY, FLASHED, TAG, b"h" * 32, 5, "2.0.0", worked)
     assert fact_of(flashed) == FirmwareUpdated(
         token_id=5, to_version="2.0.0", image_hash=Hash(b"h" * 32), result=result
@@ -230,12 +230,12 @@ def test_a_scope_is_the_decimal_number_of_a_right() -> None:
 
 
 def test_a_profile_knows_the_public_contracts_of_a_network() -> None:
-    known = PALLET_TAG.networks[137]
-    assert [(contract.address.hex()[:6], contract.start_block) for contract in known["registry"]] == [
+    contracts = PALLET_TAG.networks[137]
+    assert [(contract.address.hex()[:6], contract.start_block) for contract in contracts["registry"]] == [
         ("fa8bec", 1000),
         ("3c152b", 2000),
     ]
-    assert [contract.start_block for contract in known["tag"]] == [1200]
+    assert [contract.start_block for contract in contracts["tag"]] == [1200]
 
 
 # Contracts
@@ -248,13 +248,13 @@ def test_a_rule_that_needs_an_unwatched_contract_does_not_apply() -> None:
     assert reader.device_contracts == frozenset()
 
 
-def test_an_id_of_an_unwatched_contract_names_nobody() -> None:
+def test_an_id_of_an_unwatched_contract_stays_unknown() -> None:
     reader = PALLET_TAG.compile({"registry": [REGISTRY], "tag": [TAG], "roll": []})
     minted: Any = fact_of(read(reader, REGISTRY, BORN, "U-1", b"L" * 16, 5, 8, ALICE, 1))
     assert (minted.token_id, minted.manufacturer_id) == (5, None)
 
 
-def test_a_reader_knows_whose_devices_and_licences_it_can_tell_of() -> None:
+def test_a_reader_knows_the_contracts_of_its_devices_and_licenses() -> None:
     assert PALLET.device_contracts == {TAG}
     assert PALLET.emitters_of(DeviceMinted, TAG) == {REGISTRY, REGISTRY_2}
     assert PALLET.emitters_of(DeviceTransferred, TAG) == {TAG}
@@ -278,7 +278,7 @@ def test_a_reader_knows_whose_devices_and_licences_it_can_tell_of() -> None:
         ),
     ],
 )
-def test_contracts_that_cannot_be_told_apart_are_refused(contracts: dict[str, list[bytes]], refusal: str) -> None:
+def test_ambiguous_contracts_are_refused(contracts: dict[str, list[bytes]], refusal: str) -> None:
     with pytest.raises(ProfileError) as error:
         PALLET_TAG.compile(contracts)
     assert refusal in str(error.value)

@@ -339,11 +339,11 @@ LEFT_RAW: list[tuple[str, str, tuple[Any, ...]]] = [
 
 
 @pytest.mark.parametrize(("role", "signature", "values"), LEFT_RAW)
-def test_what_concerns_no_device_is_left_to_the_raw_log(role: str, signature: str, values: tuple[Any, ...]) -> None:
+def test_logs_about_no_device_are_unmapped(role: str, signature: str, values: tuple[Any, ...]) -> None:
     assert read(role, signature, *values) is UNMAPPED
 
 
-def test_a_known_event_in_a_shape_that_nobody_told_of_is_undecodable() -> None:
+def test_a_known_event_in_an_unknown_shape_is_undecodable() -> None:
     reading = read(
         "registry", "AftermarketDevicePaired(uint256 indexed t, uint256 indexed v, address indexed o)", 5, 6, BOB
     )
@@ -380,7 +380,7 @@ def test_a_role_without_an_address_is_not_watched_and_its_ids_stay_unknown() -> 
 
 @pytest.mark.parametrize("chain_id", [137, 80002])
 def test_the_public_networks_have_all_seven_contracts(chain_id: int) -> None:
-    known = PROFILE.networks[chain_id]
-    assert set(known) == set(ROLES)
-    assert len({contract.address for found in known.values() for contract in found}) == len(ROLES)
-    assert ZERO_ADDRESS not in {contract.address for found in known.values() for contract in found}
+    contracts = PROFILE.networks[chain_id]
+    assert set(contracts) == set(ROLES)
+    assert len({contract.address for addresses in contracts.values() for contract in addresses}) == len(ROLES)
+    assert ZERO_ADDRESS not in {contract.address for addresses in contracts.values() for contract in addresses}
