@@ -17,10 +17,14 @@ const fetcher = createGraphiQLFetcher({
   enableIncrementalDelivery: false,
 });
 
+// GraphiQL opens the first of the default tabs with its query, but without its variables
+const isFirstVisit = window.localStorage.getItem("graphiql:tabState") === null;
+
 createRoot(document.getElementById("graphiql")).render(
   <GraphiQL
     fetcher={fetcher}
     defaultTabs={tabs}
+    variables={isFirstVisit ? tabs[0].variables : undefined}
     defaultEditorToolsVisibility="variables"
     isHeadersEditorEnabled={false}
   />,

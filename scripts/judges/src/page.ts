@@ -53,6 +53,14 @@ test("shows the editor with its tabs", async () => {
   await shot("loaded");
 });
 
+test("answers the first click of a new visitor", async () => {
+  await isRead("Device");
+  const answering = page.waitForResponse((response) => response.request().method() === "POST");
+  await page.locator(".graphiql-execute-button").click();
+  const answer = (await (await answering).json()) as { errors?: unknown };
+  assert.equal(answer.errors, undefined);
+});
+
 const FIRST_CLICKS = { Device: "device", WhatFails: "unlicensed", Past: "then" };
 
 for (const [tab, field] of Object.entries(FIRST_CLICKS)) {
