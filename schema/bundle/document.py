@@ -18,7 +18,7 @@ FORMAT: Final = "certindex-bundle/1"
 
 Hex = Annotated[str, Meta(pattern="^0x([0-9a-f]{2})*$")]
 Hash = Annotated[str, Meta(pattern="^0x[0-9a-f]{64}$")]
-Address = Annotated[str, Meta(pattern="^0x[0-9a-f]{40}$")]
+HexAddress = Annotated[str, Meta(pattern="^0x[0-9a-f]{40}$")]
 Decimal = Annotated[str, Meta(pattern="^(0|[1-9][0-9]*)$")]
 Position = Annotated[str, Meta(pattern="^[0-9]{1,13}:[0-9]{1,7}$")]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -44,7 +44,7 @@ class Subject(Part, frozen=True, kw_only=True):
     """The device: a token of a contract."""
 
     did: str
-    contract: Address
+    contract: HexAddress
     token_id: Decimal
 
 
@@ -67,7 +67,7 @@ class Contract(Part, frozen=True, kw_only=True):
     """A watched contract. `whole` says that it is watched from its first block, which is a claim."""
 
     role: str
-    address: Address
+    address: HexAddress
     start_block: Count
     whole: bool
 
@@ -113,7 +113,7 @@ class Event(Part, frozen=True, kw_only=True):
     log_index: Count
     transaction_index: Count
     transaction_hash: Hash
-    address: Address
+    address: HexAddress
     topics: list[Hash]
     data: Hex
     reading: Reading
@@ -123,7 +123,7 @@ class Licensed(Part, frozen=True, kw_only=True):
     """A manufacturer or a hardware license that the device's state names. `id` is the position of its first event."""
 
     id: Position
-    contract: Address
+    contract: HexAddress
     token_id: Decimal
     versions: list[Row]
 

@@ -11,9 +11,9 @@ from strawberry.types.scalar import ScalarDefinition
 
 from api.queries.sql.times import LAST_SECOND
 from schema.abi.keccak import checksummed
+from schema.events import Address as Address
 
 BigInt = NewType("BigInt", int)
-Address = NewType("Address", bytes)
 Bytes = NewType("Bytes", bytes)
 Bytes32 = NewType("Bytes32", bytes)
 
