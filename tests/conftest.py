@@ -16,6 +16,7 @@ from tests.support.chain.factory import Factory
 from tests.support.databases import KINDS, Databases, Kind, NewDatabase
 from tests.support.index.fleet import build_fleet, index_fleet
 from tests.support.index.indexing import engine_of
+from tests.support.memory import folder_in_memory
 from tests.support.postgres import PostgresServer
 
 StartAnvil = Callable[..., Anvil]
@@ -196,6 +197,12 @@ def api(request: pytest.FixtureRequest, fleet_database: Callable[[Kind], str]) -
 def certindex(capsys: pytest.CaptureFixture[str]) -> Certindex:
     """Run commands of `certindex` in this process: `certindex("status", database_url=url).out`."""
     return runner(capsys)
+
+
+def pytest_configure() -> None:
+    """Keep temporary files in memory, unless PYTEST_DEBUG_TEMPROOT names a folder."""
+    if folder := folder_in_memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
