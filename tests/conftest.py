@@ -24,7 +24,7 @@ StartAnvil = Callable[..., Anvil]
 
 @pytest.fixture
 def anvil() -> Iterator[StartAnvil]:
-    """Start chains with options of the anvil program: `anvil("--no-mining")`. All of them end with the test."""
+    """Starts chains with options of the anvil program: `anvil("--no-mining")`. All of them end with the test."""
     started: list[Anvil] = []
 
     def start(*options: str, port: int = 0) -> Anvil:
@@ -175,7 +175,7 @@ def fleet() -> Iterator[Fleet]:
 
 @pytest.fixture(scope="session")
 def fleet_database(fleet: Fleet, databases: Databases) -> Callable[[Kind], str]:
-    """Return the URL of the fleet's database of a kind. It is indexed at the first call."""
+    """Returns the URL of the fleet's database of a kind. It is indexed at the first call."""
 
     @cache
     def url_of(kind: Kind) -> str:
@@ -188,25 +188,25 @@ def fleet_database(fleet: Fleet, databases: Databases) -> Callable[[Kind], str]:
 
 @pytest.fixture(scope="module", params=KINDS)
 def api(request: pytest.FixtureRequest, fleet_database: Callable[[Kind], str]) -> Iterator[Api]:
-    """Ask about the demo fleet, first on SQLite, then on PostgreSQL."""
+    """The API over the demo fleet, first on SQLite, then on PostgreSQL."""
     with asking(fleet_database(request.param)) as asked:
         yield asked
 
 
 @pytest.fixture
 def certindex(capsys: pytest.CaptureFixture[str]) -> Certindex:
-    """Run commands of `certindex` in this process: `certindex("status", database_url=url).out`."""
+    """Runs commands of `certindex` in this process: `certindex("status", database_url=url).out`."""
     return runner(capsys)
 
 
 def pytest_configure() -> None:
-    """Keep temporary files in memory, unless PYTEST_DEBUG_TEMPROOT names a folder."""
+    """Keeps temporary files in memory, unless PYTEST_DEBUG_TEMPROOT names a folder."""
     if folder := folder_in_memory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run slow files first, so that two processes end together; let tests that explore take their time."""
+    """Runs slow files first, so that two processes end together; lets tests that explore take their time."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if os.environ.get("EXPLORED_EXAMPLES"):
         for item in items:

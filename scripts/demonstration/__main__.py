@@ -19,7 +19,7 @@ class Interrupted(BaseException):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo and return its exit status: 0 after Ctrl-C, 1 if a part died, 2 if it could not start."""
+    """Runs the demo and returns its exit status: 0 after Ctrl-C, 1 if a part died, 2 if it could not start."""
     options = _options(arguments)
     _raise_on_signals()
     try:
@@ -60,7 +60,7 @@ def _number(minimum: int, maximum: int) -> Callable[[str], int]:
 
 
 def _raise_on_signals() -> None:
-    """Raise Interrupted at the first SIGINT or SIGTERM. Later ones are ignored: the parts are being stopped."""
+    """Raises Interrupted at the first SIGINT or SIGTERM. Later ones are ignored: the parts are being stopped."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for caught in SIGNALS:

@@ -44,14 +44,14 @@ EXAMPLES = (
 
 
 def example_queries(fleet: Fleet, now: int) -> list[tuple[str, str]]:
-    """Return titles and queries, each with an answer that is not empty in this fleet."""
+    """Returns titles and queries, each with an answer that is not empty in this fleet."""
     token = _eventful_device(fleet, now).token
     a_year_ago = datetime.fromtimestamp(now - 365 * DAY, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return [(title, query % {"token": token, "then": a_year_ago}) for title, query in EXAMPLES]
 
 
 def _eventful_device(fleet: Fleet, now: int) -> Device:
-    """Return the device with the most users now, if possible one that existed a year ago."""
+    """Returns the device with the most users now, if possible one that existed a year ago."""
     devices = list(fleet.world.devices.values())
     old = [device for device in devices if device.minted_at < now - 400 * DAY]
     return max(old or devices, key=lambda device: (len(device.users(now)), len(device.history)))

@@ -29,7 +29,7 @@ def require_free(port: int) -> None:
 
 
 def fresh_file(port: int, kind: str) -> Path:
-    """Return the path of a file of this port, after removing the one of an earlier demo."""
+    """Returns the path of a file of this port, after removing the one of an earlier demo."""
     FOLDER.mkdir(exist_ok=True)
     file = FOLDER / f"port-{port}.{kind}"
     for leftover in (file, Path(f"{file}-wal"), Path(f"{file}-shm")):
@@ -38,7 +38,7 @@ def fresh_file(port: int, kind: str) -> Path:
 
 
 def require_empty(url: str) -> None:
-    """Raise CannotStart unless the database is empty: each demo has a new chain, which an old index does not fit."""
+    """Raises CannotStart unless the database is empty: each demo has a new chain, which an old index does not fit."""
     engine = connect(url)
     try:
         tables = inspect(engine).get_table_names()

@@ -28,7 +28,7 @@ class ChildDied(Exception):
 
 
 def run(port: int, devices: int, database_url: str | None, still: bool) -> NoReturn:
-    """Start every part in order, then let the fleet live. At the end the parts are stopped in reverse order."""
+    """Starts every part in order, then lets the fleet live. At the end the parts are stopped in reverse order."""
     require_free(port)
     log_file = fresh_file(port, "log")
     port = port or free_port()
@@ -68,7 +68,7 @@ def _settings(fleet: Fleet, port: int, database_url: str) -> dict[str, str]:
 
 
 def _wait_until_ready(url: str, parts: dict[str, Child]) -> None:
-    """Wait until /readyz returns 200; print each reason why it does not."""
+    """Waits until /readyz returns 200; prints each reason why it does not."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     printed = ""
     while True:
@@ -86,7 +86,7 @@ def _wait_until_ready(url: str, parts: dict[str, Child]) -> None:
 
 
 def _not_ready(url: str) -> str | None:
-    """Return None when the API is ready, else the first reason why not; "" while there is no answer."""
+    """Returns None when the API is ready, else the first reason why not; "" while there is no answer."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=5):
             return None
@@ -98,7 +98,7 @@ def _not_ready(url: str) -> str | None:
 
 
 def _live(fleet: Fleet, parts: dict[str, Child], still: bool) -> NoReturn:
-    """Carry out an act every few seconds, unless the chain is to stand still; raise ChildDied when a part has ended."""
+    """Carries out an act every few seconds, unless `still`. Raises ChildDied when a part has ended."""
     acts = fleet.live()
     next_event = time.monotonic()
     while True:

@@ -92,7 +92,7 @@ CLIENTS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run all judges in order and return the exit status: 1 if one failed."""
+    """Runs all judges in order and returns the exit status: 1 if one failed."""
     parser = argparse.ArgumentParser(prog="./scripts/conformance", description=__doc__)
     parser.add_argument(
         "--only",
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _environment(stage: Stage, address: str) -> dict[str, str]:
-    """Return the environment of the clients. The judges in Python are installed in a folder of their own."""
+    """Returns the environment of the clients. The judges in Python are installed in a folder of their own."""
     return {
         **os.environ,
         "JUDGED_URL": stage.url,
@@ -135,7 +135,7 @@ def _environment(stage: Stage, address: str) -> dict[str, str]:
 
 
 def _passes(judge: Judge, environment: Mapping[str, str]) -> bool:
-    """Run one judge and print its line, and its output only if it fails."""
+    """Runs one judge and prints its line, and its output only if it fails."""
     began = time.monotonic()
     status, output = _run(judge, environment)
     count = _count(judge, output)
@@ -150,7 +150,7 @@ def _passes(judge: Judge, environment: Mapping[str, str]) -> bool:
 
 
 def _run(judge: Judge, environment: Mapping[str, str]) -> tuple[int | None, str]:
-    """Return the exit status of the judge, None if it did not end in time, and its output."""
+    """Returns the exit status of the judge, None if it did not end in time, and its output."""
     try:
         done = subprocess.run(
             [Template(part).safe_substitute(environment) for part in judge.command],
@@ -167,7 +167,7 @@ def _run(judge: Judge, environment: Mapping[str, str]) -> tuple[int | None, str]
 
 
 def _count(judge: Judge, output: str) -> int:
-    """Return the number in the one match of `judge.count`, else the number of matches."""
+    """Returns the number in the one match of `judge.count`, else the number of matches."""
     matches = re.findall(judge.count, output, re.MULTILINE)
     return int(matches[0]) if len(matches) == 1 and matches[0].isdigit() else len(matches)
 

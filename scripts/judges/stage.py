@@ -53,26 +53,26 @@ class Stage:
     # What the judges control
 
     def grow(self, blocks: int = 1) -> dict[str, Any]:
-        """Mine this many blocks with a firmware update in each. Return the new head."""
+        """Mines this many blocks with a firmware update in each. Returns the new head."""
         for _ in range(blocks):
             self._fleet.chain.request("eth_sendTransaction", self._update())
             self._fleet.chain.mine()
         return self._head()
 
     def reorg(self, depth: int = 1) -> dict[str, Any]:
-        """Replace the last blocks by others with other updates, and mine one more. Return the new head."""
+        """Replaces the last blocks by others with other updates, and mines one more. Returns the new head."""
         self._fleet.chain.request("anvil_rollback", depth)
         return self.grow(depth + 1)
 
     def restart(self) -> dict[str, Any]:
-        """Kill the API, as a crash would, and start it again on the same port."""
+        """Kills the API, as a crash would, and starts it again on the same port."""
         self._api.kill()
         self._api = self._start("api")
         self._wait("healthz")
         return self._head()
 
     def last_output(self) -> str:
-        """Return the last lines that indexer and API printed, to be shown when a judge fails."""
+        """Returns the last lines that indexer and API printed, to be shown when a judge fails."""
         return f"the indexer:\n{self._indexer.last_output}\nthe API:\n{self._api.last_output}"
 
     def _update(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Stage:
 
 @contextmanager
 def set_stage(folder: Path) -> Iterator[tuple[Stage, str]]:
-    """Start everything, with the database in this folder. Yield the stage and the address that controls it."""
+    """Starts everything, with the database in this folder. Yields the stage and the address that controls it."""
     now = int(time.time())
     with ExitStack() as parts:
         chain = parts.enter_context(start_chain(now))

@@ -17,7 +17,7 @@ from tests.support.postgres import PostgresServer, plain_url
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the soak and return its exit status: 0 if the rows are right, else 1."""
+    """Runs the soak and returns its exit status: 0 if the rows are right, else 1."""
     options = _options(arguments)
     with _databases(options.postgresql) as (live, clean):
         return Soak(options.seed, live, clean).run(60 * options.minutes)
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _databases(postgresql: bool) -> Iterator[tuple[str, str]]:
-    """Make two empty databases, one for the indexers and one for the clean index; both are deleted afterwards."""
+    """Makes two empty databases, one for the indexers and one for the clean index; both are deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="certindex-soak-") as folder:
         clean = f"sqlite:///{Path(folder) / 'clean.db'}"
         if not postgresql:

@@ -13,7 +13,7 @@ CHAIN_ID = 31337
 
 
 def scalar(database_url: str, statement: str) -> Any:
-    """Return the value of a query for one row of one column. Raises DBAPIError, NoResultFound."""
+    """Returns the value of a query for one row of one column. Raises DBAPIError, NoResultFound."""
     engine = connect(database_url, read_only=True)
     try:
         with engine.connect() as connection:
@@ -43,5 +43,5 @@ def alarms(database_url: str) -> list[str]:
 
 
 def digest(tables: dict[str, list[dict[str, Any]]]) -> str:
-    """Return the hash of all rows, each table in the order of its key."""
+    """Returns the hash of all rows, each table in the order of its key."""
     return sha256(repr(sorted(tables.items())).encode()).hexdigest()[:16]

@@ -54,7 +54,7 @@ class Soak:
         self._failures: list[str] = []
 
     def run(self, seconds: float) -> int:
-        """Run the storm for this many seconds, then compare. Return the exit status: 1 if rows or events differ."""
+        """Runs the storm for this many seconds, then compares. Returns the exit status: 1 if rows or events differ."""
         with (
             Anvil("--slots-in-an-epoch", str(FINALITY // 2)) as anvil,
             Provider(of_living_node(anvil.url), seed=self.seed) as first,
@@ -106,7 +106,7 @@ class Soak:
         self._wake(float("inf"))
 
     def _change_weather(self, providers: Sequence[Provider]) -> None:
-        """Spoil a share of all responses. Half of the time, also let one provider fail until the next change."""
+        """Spoils a share of all responses. Half of the time, also lets one provider fail until the next change."""
         for provider in providers:
             provider.do(provider.proxy.injections.clear)
             provider.proxy.inject_one_of(PASSING, share=SPOILT)
@@ -117,7 +117,7 @@ class Soak:
             self.counts["provider outages"] += 1
 
     def _kill(self, start: Callable[..., Child]) -> None:
-        """Kill the writer, in three of ten cases any indexer, and start another in its place."""
+        """Kills the writer, in three of ten cases any indexer, and starts another in its place."""
         index = self.random.randrange(2) if self.random.random() < 0.3 else self._writing()
         child = self.indexers[index]
         if any(child is asleep for _, asleep in self._asleep):
@@ -128,7 +128,7 @@ class Soak:
         self.indexers[index] = self._start(start)
 
     def _suspend(self, now: float) -> None:
-        """Suspend the writer for 3 to 12 seconds: long enough that the standby may take over."""
+        """Suspends the writer for 3 to 12 seconds: long enough that the standby may take over."""
         child = self.indexers[self._writing()]
         os.kill(child.pid, signal.SIGSTOP)
         self.counts["suspensions"] += 1
@@ -141,7 +141,7 @@ class Soak:
                 os.kill(child.pid, signal.SIGCONT)
 
     def _writing(self) -> int:
-        """Return the index of the indexer that writes; a random one if none does."""
+        """Returns the index of the indexer that writes; a random one if none does."""
         try:
             writer = scalar(self.live, "SELECT writer FROM chain")
         except (DBAPIError, NoResultFound):
@@ -166,7 +166,7 @@ class Soak:
     # The calm
 
     def _calm(self, life: Life, providers: Sequence[Provider]) -> None:
-        """Let the providers answer correctly, wait until the indexers reach the head, and stop them."""
+        """Lets the providers answer correctly, waits until the indexers reach the head, and stops them."""
         for provider in providers:
             provider.do(provider.proxy.injections.clear)
         deadline = time.monotonic() + PATIENCE

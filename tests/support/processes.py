@@ -22,7 +22,7 @@ PATIENCE = 60.0
 
 
 def until(condition: Callable[[], Any], what: str, *children: Child) -> None:
-    """Wait for a condition. Fail if it takes more than a minute, or if one of the processes ends."""
+    """Waits for a condition. Fails if it takes more than a minute, or if one of the processes ends."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         for child in children:
@@ -35,7 +35,7 @@ def until(condition: Callable[[], Any], what: str, *children: Child) -> None:
 
 
 def caught_up(database_url: str, node: FakeNode) -> bool:
-    """Return whether the node's newest block is indexed."""
+    """Returns whether the node's newest block is indexed."""
     engine = connect(database_url)
     try:
         with engine.begin() as connection:
@@ -48,13 +48,13 @@ def caught_up(database_url: str, node: FakeNode) -> bool:
 
 
 def metric(port: int, name: str) -> float:
-    """Return the value of a metric that has one value."""
+    """Returns the value of a metric that has one value."""
     [value] = [sample.value for family in _scraped(port) for sample in family.samples if sample.name == name]
     return float(value)
 
 
 def samples(port: int, name: str) -> dict[str, float]:
-    """Return the values of a metric by their labels, in the order of its declaration."""
+    """Returns the values of a metric by their labels, in the order of its declaration."""
     return {
         " ".join(sample.labels.values()): sample.value
         for family in _scraped(port)
@@ -64,12 +64,12 @@ def samples(port: int, name: str) -> dict[str, float]:
 
 
 def labels(port: int, name: str) -> list[dict[str, str]]:
-    """Return the labels of each value of a metric."""
+    """Returns the labels of each value of a metric."""
     return [sample.labels for family in _scraped(port) for sample in family.samples if sample.name == name]
 
 
 def free_ports(count: int) -> list[int]:
-    """Return free ports below the range from which systems assign ports: no other process is given one meanwhile."""
+    """Returns free ports below the range from which systems assign ports: no other process is given one meanwhile."""
     ports: list[int] = []
     while len(ports) < count:
         port = 20_000 + secrets.randbelow(12_000)

@@ -34,7 +34,7 @@ class Api:
         event.listen(self.engine, "before_cursor_execute", self._note)
 
     async def answer(self, query: str, **variables: Any) -> Json:
-        """Return the whole response: data, errors, extensions."""
+        """Returns the whole response: data, errors, extensions."""
         asked, now = GraphQLRequest(query, variables), time.time()
         async with open_snapshot(self.engine) as snapshot:
             self.statements = []
@@ -49,21 +49,21 @@ class Api:
         return answer
 
     async def ask(self, query: str, **variables: Any) -> Json:
-        """Return the data of a response, which must have no errors."""
+        """Returns the data of a response, which must have no errors."""
         answer = await self.answer(query, **variables)
         assert "errors" not in answer, answer["errors"]
         data: Json = answer["data"]
         return data
 
     async def refusal(self, query: str, **variables: Any) -> Json:
-        """Return the error of a response, which must have exactly one."""
+        """Returns the error of a response, which must have exactly one."""
         answer = await self.answer(query, **variables)
         assert len(answer.get("errors", ())) == 1, answer
         error: Json = answer["errors"][0]
         return error
 
     async def all_pages(self, query: str, field: str, **variables: Any) -> list[Json]:
-        """Return the edges of all pages of a root field whose query takes `$after`, and check each page's info."""
+        """Returns the edges of all pages of a root field whose query takes `$after`, and checks each page's info."""
         edges: list[Json] = []
         after = None
         while True:
@@ -83,7 +83,7 @@ class Api:
 
 
 def answer_compiled(schema: Schema, asked: GraphQLRequest, snapshot: Snapshot, **context: Any) -> Json | None:
-    """Return the response of the compiled executor; None if graphql-core has to execute the request."""
+    """Returns the response of the compiled executor; None if graphql-core has to execute the request."""
     ready = find_validated(schema, asked)
     if ready is None:
         return None
@@ -91,7 +91,7 @@ def answer_compiled(schema: Schema, asked: GraphQLRequest, snapshot: Snapshot, *
 
 
 async def execute(schema: Schema, asked: GraphQLRequest, engine: Engine, **context: Any) -> Json:
-    """Return a response as a client gets it: of the compiled executor if it can, else of graphql-core."""
+    """Returns a response as a client gets it: of the compiled executor if it can, else of graphql-core."""
     async with open_snapshot(engine) as snapshot:
         answer = answer_compiled(schema, asked, snapshot, **context)
         return answer or await execute_ordinary(schema, asked, Context(LoopQueryRunner(snapshot), **context))
@@ -99,7 +99,7 @@ async def execute(schema: Schema, asked: GraphQLRequest, engine: Engine, **conte
 
 @contextmanager
 def asking(url: str) -> Iterator[Api]:
-    """Yield the API over a database."""
+    """Yields the API over a database."""
     api = Api(url)
     yield api
     api.engine.dispose()

@@ -50,7 +50,7 @@ class Moving:
     def ids(
         self, fits: Callable[[FakeBlock, Log], bool] = lambda block, log: True, up_to: int | None = None
     ) -> list[str]:
-        """Return the ids of the canonical events that fit, up to a block, in order."""
+        """Returns the ids of the canonical events that fit, up to a block, in order."""
         return [
             write_id(EventId(self.node.chain_id, block.hash, log.index or 0, None))
             for block in self.node.blocks[: None if up_to is None else up_to + 1]
@@ -93,11 +93,11 @@ class Copy:
             self.cursor = cursor
 
     def saved(self) -> "Copy":
-        """Return the copy on the disk of a client that saves after each message."""
+        """Returns the copy on the disk of a client that saves after each message."""
         return Copy(self.strict, list(self.events), self.cursor)
 
     async def pull(self, api: Api, first: int = 100, **variables: Any) -> bool:
-        """Request one page and apply it. Return whether there is more."""
+        """Requests one page and applies it. Returns whether there is more."""
         page = (await api.ask(CHANGES, after=self.cursor, first=first, **variables))["changes"]
         assert len(page["messages"]) <= first
         self.apply(page["messages"])
@@ -107,7 +107,7 @@ class Copy:
         return bool(page["hasMore"])
 
     async def catch_up(self, api: Api, first: int = 100, **variables: Any) -> None:
-        """Request pages until there is no more."""
+        """Requests pages until there is no more."""
         while await self.pull(api, first, **variables):
             pass
 

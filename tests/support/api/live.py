@@ -40,7 +40,7 @@ class Socket:
         await self.send(id=id, type="subscribe", payload={"query": query, "variables": variables})
 
     async def receive(self, id: str | None = None) -> Json:
-        """Return the next message of an operation, or the next one without an id."""
+        """Returns the next message of an operation, or the next one without an id."""
         inbox = self._inbox(id)
         while inbox.empty():
             message = json.loads(await asyncio.wait_for(self.connection.recv(), PATIENCE))
@@ -48,7 +48,7 @@ class Socket:
         return inbox.get_nowait()
 
     async def next(self, id: str, field: str = "lifecycleEvents") -> Json:
-        """Return the data of the next response, which must have no errors."""
+        """Returns the data of the next response, which must have no errors."""
         message = await self.receive(id)
         assert message["type"] == "next", message
         assert "errors" not in message["payload"], message
@@ -56,12 +56,12 @@ class Socket:
         return data
 
     async def begin(self, id: str, **variables: Any) -> None:
-        """Subscribe to events from the present end of the feed on."""
+        """Subscribes to events from the present end of the feed on."""
         after = await self.end_of_feed(**variables)
         await self.subscribe(id, EVENTS, **{"after": after, **variables})
 
     async def end_of_feed(self, **variables: Any) -> str:
-        """Return the cursor at the end of the feed."""
+        """Returns the cursor at the end of the feed."""
         page: Json = {"endCursor": None, "hasMore": True}
         while page["hasMore"]:
             await self.subscribe("where", WHERE, **{"after": page["endCursor"], **variables})
@@ -70,7 +70,7 @@ class Socket:
         return str(page["endCursor"])
 
     async def has_message(self, id: str) -> bool:
-        """Return whether an operation sends a message within a moment. The message is not consumed."""
+        """Returns whether an operation sends a message within a moment. The message is not consumed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(QUIET):
                 self._inbox(id).put_nowait(await self.receive(id))
@@ -81,7 +81,7 @@ class Socket:
         return [await self.next(id, field) for _ in range(count)]
 
     async def is_quiet(self) -> bool:
-        """Return whether no message comes for a moment."""
+        """Returns whether no message comes for a moment."""
         with suppress(TimeoutError):
             message = json.loads(await asyncio.wait_for(self.connection.recv(), QUIET))
             self._inbox(message.get("id")).put_nowait(message)
@@ -89,7 +89,7 @@ class Socket:
         return True
 
     async def close_code(self) -> tuple[int, str]:
-        """Read to the end of the connection, and return the server's close code and reason."""
+        """Reads to the end of the connection, and returns the server's close code and reason."""
         with pytest.raises(ConnectionClosed) as closed:
             await self._read_to_the_end()
         assert closed.value.rcvd is not None, "the connection broke"
@@ -105,7 +105,7 @@ class Socket:
 
 @asynccontextmanager
 async def opened(address: str, **options: Any) -> AsyncIterator[Socket]:
-    """Connect, without sending anything."""
+    """Connects, without sending anything."""
     url = address.replace("http", "ws", 1) + "/graphql"
     async with connect(url, subprotocols=[PROTOCOL], compression=None, **options) as connection:
         yield Socket(connection)
@@ -113,7 +113,7 @@ async def opened(address: str, **options: Any) -> AsyncIterator[Socket]:
 
 @asynccontextmanager
 async def acknowledged(address: str, **options: Any) -> AsyncIterator[Socket]:
-    """Connect, and wait for the acknowledgement."""
+    """Connects, and waits for the acknowledgement."""
     async with opened(address, **options) as socket:
         await socket.send(type="connection_init")
         assert await socket.receive() == {"type": "connection_ack"}
@@ -121,7 +121,7 @@ async def acknowledged(address: str, **options: Any) -> AsyncIterator[Socket]:
 
 
 async def has_room(address: str) -> None:
-    """Wait until a server with a limit on connections accepts one."""
+    """Waits until a server with a limit on connections accepts one."""
     async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(ConnectionClosed):
@@ -131,7 +131,7 @@ async def has_room(address: str) -> None:
 
 
 async def cut_off(caplog: pytest.LogCaptureFixture) -> None:
-    """Wait until a server of this process has disconnected a slow client."""
+    """Waits until a server of this process has disconnected a slow client."""
     async with asyncio.timeout(PATIENCE):
         while "was too slow and was cut off" not in caplog.text:  # noqa: ASYNC110  # a log has no event
             await asyncio.sleep(0.05)
@@ -146,7 +146,7 @@ class Stream:
         self._text = ""
 
     async def event(self) -> tuple[str, Json | None]:
-        """Return the name and the data of the next event; comments are skipped."""
+        """Returns the name and the data of the next event; comments are skipped."""
         while True:
             block = await asyncio.wait_for(self._block(), PATIENCE)
             lines = [line for line in block.split("\n") if line and not line.startswith(":")]
@@ -172,7 +172,7 @@ class Stream:
 
 @asynccontextmanager
 async def streamed(address: str, query: str, path: str = "/graphql/stream", **variables: Any) -> AsyncIterator[Stream]:
-    """Request a stream of server-sent events by POST."""
+    """Requests a stream of server-sent events by POST."""
     async with (
         httpx.AsyncClient(timeout=PATIENCE) as client,
         client.stream(

@@ -31,7 +31,7 @@ BLOCKS = """query ($id: ID!) { device(by: {id: $id}) { asOf { number hash timest
 
 
 async def samples(ask: Ask) -> dict[str, list[Json]]:
-    """Return sets of variables for each operation; some name things that the index does not hold."""
+    """Returns sets of variables for each operation; some name things that the index does not hold."""
     devices = await _devices(ask)
     return Samples(devices, await _blocks(ask, devices), await _cursors(ask, devices)).of_all()
 
@@ -92,7 +92,7 @@ class Samples:
         }
 
     def ids(self) -> list[str]:
-        """Return an id of each type, ids of missing things, and texts that are no id."""
+        """Returns an id of each type, ids of missing things, and texts that are no id."""
         device = self.device
         things = (
             device,
@@ -133,7 +133,7 @@ class Samples:
 
 
 def richest(devices: list[Json]) -> Json:
-    """Return the device with the most data; the first of several."""
+    """Returns the device with the most data; the first of several."""
     return max(
         devices,
         key=lambda device: (
@@ -155,14 +155,14 @@ async def _devices(ask: Ask) -> list[Json]:
 
 
 async def _blocks(ask: Ask, devices: list[Json]) -> list[Json]:
-    """Return the blocks with events of the richest device, and the newest block."""
+    """Returns the blocks with events of the richest device, and the newest block."""
     device = (await ask(BLOCKS, id=richest(devices)["id"]))["device"]
     blocks = [event["block"] for event in device["history"]["nodes"]] + [device["asOf"]]
     return list({block["hash"]: block for block in blocks}.values())
 
 
 async def _cursors(ask: Ask, devices: list[Json]) -> list[str]:
-    """Return the cursors of the richest owner's devices: the first, one in the middle, the last."""
+    """Returns the cursors of the richest owner's devices: the first, one in the middle, the last."""
     owner = _most_common(device["owner"] for device in devices) or NOBODY
     page = (await ask(OPERATIONS["Q02NextPages"], owner=owner, after=None))["devices"]
     cursors = [edge["cursor"] for edge in page["edges"]]
@@ -170,5 +170,5 @@ async def _cursors(ask: Ask, devices: list[Json]) -> list[str]:
 
 
 def _most_common(values: Any) -> Any:
-    """Return the most frequent value that is not None; the first of several."""
+    """Returns the most frequent value that is not None; the first of several."""
     return next((value for value, _ in Counter(value for value in values if value is not None).most_common(1)), None)

@@ -33,7 +33,7 @@ class EnumName(str):
 
 
 def random_query(schema: GraphQLSchema, values: Values, seed: int) -> Query:
-    """Return the query of a seed. It may be invalid: fields with the same key may conflict."""
+    """Returns the query of a seed. It may be invalid: fields with the same key may conflict."""
     return _Writer(schema, values, Random(seed)).query()
 
 
@@ -80,7 +80,7 @@ class _Writer:
         return f"...{name}{self.directive()}" + (f" ...{name}" if self.random.random() < 0.2 else "")
 
     def related(self, parent: Any) -> list[Any]:
-        """Return the types that a fragment on a type may name."""
+        """Returns the types that a fragment on a type may name."""
         if is_abstract_type(parent):
             return [parent, *self.schema.get_possible_types(parent)]
         return [parent, *parent.interfaces]
@@ -122,7 +122,7 @@ class _Writer:
         return f"({', '.join(written)})" if written else ""
 
     def variable(self, type_: str, value: Any) -> str:
-        """Declare a variable with a value, null, no value, or a default."""
+        """Declares a variable with a value, null, no value, or a default."""
         name = f"v{len(self.declared)}"
         way = self.random.random()
         nullable = not type_.endswith("!")
@@ -184,7 +184,7 @@ def is_plain(type_: GraphQLNamedType) -> bool:
 
 
 def literal(value: Any) -> str:
-    """Return a value as a GraphQL literal."""
+    """Returns a value as a GraphQL literal."""
     match value:
         case EnumName():
             return str(value)

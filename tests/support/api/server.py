@@ -20,7 +20,7 @@ CLIENT = httpx.Client(timeout=60)
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
-    """Serve until the block ends. Yields the address, without a slash at its end."""
+    """Serves until the block ends. Yields the address, without a slash at its end."""
     server = uvicorn.Server(server_config(settings, port=0, log_level="error"))
     thread = Thread(target=server.run, daemon=True)
     thread.start()
@@ -46,7 +46,7 @@ HASH = bytes(32)
 
 
 def with_one_device(database_url: str) -> str:
-    """Index one device in a database, and return its URL."""
+    """Indexes one device in a database, and returns its URL."""
     history = History(database_url)
     history.block(
         log("ManufacturerLicensed", 1, MAKER, "Acme", "", HASH, 0),

@@ -7,7 +7,7 @@ from schema.abi.signature import parse_event
 
 
 def abi_log(signature: str, *values: object) -> tuple[bytes, bytes]:
-    """Return the topics, end to end, and the data of a log; values are in the order of the signature."""
+    """Returns the topics, end to end, and the data of a log; values are in the order of the signature."""
     event = parse_event(signature)
     topics, types, inline = [event.topic0], [], []
     for argument, value in zip(event.inputs, values, strict=True):

@@ -28,7 +28,7 @@ SECONDS = [0, 1, 1_600_000_000, 253_402_300_799, 253_402_300_800, 2**63, 2**64 -
 
 
 def life(token: int) -> list[Log]:
-    """Return a device's events: each kind in every seventh device or so, each value in one."""
+    """Returns a device's events: each kind in every seventh device or so, each value in one."""
     told = emitted("CertificateMinted", tokenId=token, manufacturerId=1 + token % 4, hardwareLicenseId=token % 5,
                    device=(token % 40 + 1).to_bytes(20), serialNumber=TEXTS[token % len(TEXTS)],
                    imei=IMEIS[token % len(IMEIS)], manufacturedAt=SECONDS[token % len(SECONDS)],

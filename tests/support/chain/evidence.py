@@ -73,7 +73,7 @@ class Nodes:
 
 
 def refusing(refused: str) -> Lie:
-    """Return the lie of a node that does not support a method."""
+    """Returns the lie of a node that does not support a method."""
 
     def lie(method: str, answer: Any) -> Any:
         if method == refused:
@@ -84,7 +84,7 @@ def refusing(refused: str) -> Lie:
 
 
 def altering(method: str, change: Callable[[Any], None]) -> Lie:
-    """Return the lie of a node that changes its answers to one method, in place."""
+    """Returns the lie of a node that changes its answers to one method, in place."""
 
     def lie(requested: str, answer: Any) -> Any:
         if requested == method:
@@ -102,14 +102,14 @@ async def evidence_of(chain: Anvil, number: int, *lies: Lie) -> Evidence:
 def proven_log(
     header: bytes, transaction_index: int, nodes: Sequence[bytes], receipt_log_index: int
 ) -> tuple[ProvenHeader, Log]:
-    """Return the header and the log that an inclusion proof proves to be in it."""
+    """Returns the header and the log that an inclusion proof proves to be in it."""
     proven = decode_header(header)
     receipt = decode_receipt(prove(proven.receipts_root, trie_key(transaction_index), nodes))
     return proven, receipt.logs[receipt_log_index]
 
 
 def stored_block(chain: Anvil, number: int, address: str) -> StoredBlock:
-    """Return the block as an honest indexer of the contract stores it."""
+    """Returns the block as an honest indexer of the contract stores it."""
     block = chain.block(number)
     logs = [log for log in chain.logs(address) if int(log["blockNumber"], 16) == number]
     return StoredBlock(
@@ -125,7 +125,7 @@ def stored_block(chain: Anvil, number: int, address: str) -> StoredBlock:
 
 
 def block_of_every_type(factory: Factory) -> int:
-    """Mine one block with transactions of types 0 to 4, each with a log, and one that fails; return its number."""
+    """Mines one block with transactions of types 0 to 4, each with a log, and one that fails; returns its number."""
     chain, contract = factory.chain, factory.contract
     chain.set_automine(False)
     nonce = chain.nonce(chain.accounts[0])

@@ -31,30 +31,30 @@ class Factory:
         self.send("licenseHardware", 10, 1, "Tracker", "B", "ipfs://tracker", HASH, 0, sender=self.registrar)
 
     def mint(self, **changes: Any) -> int:
-        """Mint one device to the owner and return its token id."""
+        """Mints one device to the owner and returns its token id."""
         self.send("mint", 1, self.owner, mint_request(**changes), sender=self.maker)
         return int(self.call("totalMinted"))
 
     def send(self, name: str, *arguments: Any, sender: str | None = None) -> dict[str, Any]:
-        """Send a transaction, by default as the owner, and return the receipt. Raises Refused."""
+        """Sends a transaction, by default as the owner, and returns the receipt. Raises Refused."""
         return self.contract.send(name, *arguments, sender=sender or self.owner)
 
     def call(self, name: str, *arguments: Any) -> Any:
         return self.contract.call(name, *arguments)
 
     def read(self, name: str, *arguments: Any) -> dict[str, Any]:
-        """Return the struct that a getter returns, by field name."""
+        """Returns the struct that a getter returns, by field name."""
         outputs = self.contract.function(name, len(arguments))["outputs"]
         fields = [part["name"] for part in outputs[0]["components"]]
         return dict(zip(fields, self.call(name, *arguments), strict=True))
 
     def events(self, receipt: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-        """Return the names and arguments of the events in a receipt."""
+        """Returns the names and arguments of the events in a receipt."""
         return [self.contract.event(log) for log in receipt["logs"]]
 
 
 def mint_request(**changes: Any) -> tuple[Any, ...]:
-    """Return a MintRequest. Device address and serial number are derived from `number` (default 1)."""
+    """Returns a MintRequest. Device address and serial number are derived from `number` (default 1)."""
     number = changes.pop("number", 1)
     request = {
         "device": f"0x{number:040x}",
@@ -81,7 +81,7 @@ def certificate_abi() -> list[dict[str, Any]]:
 
 
 def compile_solidity(source: Path) -> dict[str, Any]:
-    """Compile with the repository's compiler and settings, as scripts/compile-contract does."""
+    """Compiles with the repository's compiler and settings, as scripts/compile-contract does."""
     beside_python = Path(sys.executable).parent / "node"  # where setup puts Node.js if the machine has none
     node = str(beside_python) if beside_python.exists() else shutil.which("node")
     if node is None:

@@ -80,7 +80,7 @@ class FakeBlock:
 
 
 def emitted(event_name: str, /, **arguments: Any) -> Log:
-    """Return the log of an event of the reference contract; arguments left out are "", 0, false or zeros."""
+    """Returns the log of an event of the reference contract; arguments left out are "", 0, false or zeros."""
     signature = SIGNATURE_OF[event_name]
     event = _event(signature)
     unknown = arguments.keys() - {argument.name for argument in event.inputs}
@@ -90,7 +90,7 @@ def emitted(event_name: str, /, **arguments: Any) -> Log:
 
 
 def emitted_by(signature: str, *values: Any, address: bytes = CERTIFICATE) -> Log:
-    """Return the log of any event, in a transaction of its own."""
+    """Returns the log of any event, in a transaction of its own."""
     topics, data = _encoded(signature, values)
     return Log(topics, data, address, new_transaction())
 
@@ -123,16 +123,16 @@ class FakeNode:
     # The chain
 
     def mine(self, *logs: Log, after: int = BLOCK_SECONDS) -> FakeBlock:
-        """Add a block with these logs, `after` seconds later than its parent."""
+        """Adds a block with these logs, `after` seconds later than its parent."""
         return self._append(logs, self.head.timestamp + after)
 
     def mine_blocks(self, count: int) -> None:
-        """Add blocks without logs."""
+        """Adds blocks without logs."""
         for _ in range(count):
             self.mine()
 
     def reorg(self, depth: int, *blocks: Iterable[Log], same_length: bool = True) -> None:
-        """Replace the last `depth` blocks by others with these logs, and by empty ones up to the old height."""
+        """Replaces the last `depth` blocks by others with these logs, and by empty ones up to the old height."""
         old_height = self.head.number
         del self.blocks[len(self.blocks) - depth :]
         self._fork = next(self._forks)
@@ -142,7 +142,7 @@ class FakeNode:
             self.mine()
 
     def switch_to(self, branch: Sequence[FakeBlock]) -> None:
-        """Return to an earlier branch."""
+        """Returns to an earlier branch."""
         self.blocks = list(branch)
         self._fork = next(self._forks)
 
@@ -188,7 +188,7 @@ class FakeNode:
         """There is no other node."""
 
     def answer(self, method: str, params: list[Any]) -> Any:
-        """Return the result as in the JSON response."""
+        """Returns the result as in the JSON response."""
         match method:
             case "eth_chainId":
                 return hex(self.chain_id)
@@ -237,12 +237,12 @@ class FakeNode:
 
 
 def as_asked(answer: Any, result: type[ResultT]) -> ResultT:
-    """Return an answer converted to the type that the caller requests."""
+    """Returns an answer converted to the type that the caller requests."""
     return msgspec.json.decode(msgspec.json.encode(answer), type=result)
 
 
 def logs_bloom(logs: Iterable[Log]) -> bytes:
-    """Return the bloom of logs as the yellow paper defines it: three bits for the address and each topic."""
+    """Returns the bloom of logs as the yellow paper defines it: three bits for the address and each topic."""
     bits = 0
     for log in logs:
         for item in (log.address, *(log.topics[start : start + 32] for start in range(0, len(log.topics), 32))):

@@ -99,7 +99,7 @@ class Block(NamedTuple):
 
 
 def random_block(seed: int) -> Block:
-    """Return the block of a seed."""
+    """Returns the block of a seed."""
     random = Random(seed)
     return Block(random.choice((1, 12, 40)), [random_fact(random) for _ in range(random.randint(0, 9))])
 

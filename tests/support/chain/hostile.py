@@ -41,14 +41,14 @@ class Hostile:
 
 
 def minted(**changes: Any) -> list[Log]:
-    """Return the logs of a mint to Alice."""
+    """Returns the logs of a mint to Alice."""
     token = changes.get("tokenId", TOKEN)
     mint = {"tokenId": token, "device": ALICE, "serialNumber": "SN-7", "imei": "490154203237518"} | changes
     return [emitted("Transfer", to=ALICE, tokenId=token), emitted("CertificateMinted", **mint)]
 
 
 def with_bytes(log: Log, text: str, raw: bytes) -> Log:
-    """Return the log with a text replaced by other bytes of the same length."""
+    """Returns the log with a text replaced by other bytes of the same length."""
     old = text.encode()
     assert len(old) == len(raw)
     assert log.data.count(old) == 1
@@ -56,7 +56,7 @@ def with_bytes(log: Log, text: str, raw: bytes) -> Log:
 
 
 def with_word(log: Log, index: int, word: int) -> Log:
-    """Return the log with one 32-byte word of its data replaced."""
+    """Returns the log with one 32-byte word of its data replaced."""
     return replace(log, data=log.data[: 32 * index] + word.to_bytes(32, "big") + log.data[32 * index + 32 :])
 
 
@@ -65,13 +65,13 @@ def with_topic(log: Log, index: int, topic: bytes) -> Log:
 
 
 def overlapping(log: Log) -> Log:
-    """Return a correction whose two texts share the same bytes of the data."""
+    """Returns a correction whose two texts share the same bytes of the data."""
     text = encode(["string"], ["serialNumber"])[32:]
     return replace(log, data=(64).to_bytes(32, "big") * 2 + text)
 
 
 def undecodable(*logs: Log) -> dict[str, Rows]:
-    """Return the rows for logs that cannot be decoded: raw events and no device."""
+    """Returns the rows for logs that cannot be decoded: raw events and no device."""
     return {
         "event": [row(log) | {"kind": Kind.UNDECODABLE, "device_id": None, "flags": 0} for log in logs],
         "device": [],

@@ -27,7 +27,7 @@ class Life:
                 self.factory.send(name, *arguments, sender=sender)
 
     def reorg(self, depth: int) -> None:
-        """Replace blocks: most of their transactions are included again, in other blocks; some are lost."""
+        """Replaces blocks: most of their transactions are included again, in other blocks; some are lost."""
         height = self.chain.block_number
         lost = [
             transaction
@@ -38,7 +38,7 @@ class Life:
         self.chain.reorg(depth, [(transaction, self.random.randrange(depth)) for transaction in kept])
 
     def _next_event(self) -> tuple[str, str, tuple[Any, ...]]:
-        """Return the sender, the function and its arguments."""
+        """Returns the sender, the function and its arguments."""
         factory, token = self.factory, self.random.randint(1, max(self.devices, 1))
         if self.devices < 3 or self.random.random() < 0.2:
             self.devices += 1

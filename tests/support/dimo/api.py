@@ -39,7 +39,7 @@ query Makers($block: BigInt!) {
 
 
 async def api_devices(api: Api, block: int) -> Said:
-    """Return the API's values of each device, page by page."""
+    """Returns the API's values of each device, page by page."""
     devices: Said = {}
     after, more = None, True
     while more:
@@ -50,7 +50,7 @@ async def api_devices(api: Api, block: int) -> Said:
 
 
 async def api_makers(api: Api, block: int) -> Said:
-    """Return the API's name, owner and license of each manufacturer."""
+    """Returns the API's name, owner and license of each manufacturer."""
     nodes = (await api.ask(MAKERS, block=str(block)))["manufacturers"]["nodes"]
     return {
         int(node["tokenId"]): {
@@ -63,7 +63,7 @@ async def api_makers(api: Api, block: int) -> Said:
 
 
 async def api_successors(api: Api, block: int) -> dict[int, int]:
-    """Return the successor of each of the first hundred tokens that has one."""
+    """Returns the successor of each of the first hundred tokens that has one."""
     nodes = (await api.ask(SUCCESSORS, block=str(block)))["devices"]["nodes"]
     pairs = {int(node["tokenId"]): _token(node["successor"]) for node in nodes}
     return {old: new for old, new in pairs.items() if new is not None}

@@ -28,7 +28,7 @@ def said(role: str, name: str, *values: Any) -> Log:
 
 
 def transaction(*logs: Log) -> list[Log]:
-    """Return the logs as those of one transaction."""
+    """Returns the logs as those of one transaction."""
     hash = new_transaction()
     return [Log(log.topics, log.data, log.address, hash) for log in logs]
 

@@ -30,7 +30,7 @@ class Network:
         self._numbers = 0
 
     def mine(self) -> int:
-        """Mine the pending transactions and let some hours pass."""
+        """Mines the pending transactions and lets some hours pass."""
         number = self.stage.mine(self.time)
         self.world.end_block()
         self.time += self.random.randrange(3_600, 3 * DAY)
@@ -134,7 +134,7 @@ class Network:
         )
 
     def reset(self, unit: Unit) -> None:
-        """Give the device another address, sometimes one that it had before."""
+        """Gives the device another address, sometimes one that it had before."""
         former = [address for address in unit.addresses if address != unit.address]
         address = self.random.choice(former) if former and self.random.random() < 0.3 else self._fresh_address()
         unit.resets += 1
@@ -153,7 +153,7 @@ class Network:
         )
 
     def reprovision(self, old: Unit) -> None:
-        """Burn a device and mint another of the same address in one transaction."""
+        """Burns a device and mint another of the same address in one transaction."""
         maker = self.world.makers[old.true_manufacturer]
         lines = self._unpairing(old)
         owner = old.owner
@@ -187,7 +187,7 @@ class Network:
         )
 
     def unclaim(self, unit: Unit) -> None:
-        """Unclaim as an administrator does: the owner stays."""
+        """Unclaims as an administrator does: the owner stays."""
         unit.claimed_at = None
         unclaimed = "unclaimDeviceIn2023" if self.year == "2023" else "unclaimDevice"
         self.stage.play(("registry", unclaimed, unit.token))
@@ -265,13 +265,13 @@ class Network:
     # Random acts
 
     def live(self) -> None:
-        """Carry out one random act."""
+        """Carries out one random act."""
         units = self.world.living()
         act = self.random.choices([act for act, _ in ACTS], weights=[weight for _, weight in ACTS])[0]
         act(self, self.random.choice(units))
 
     def act_on_others(self, _: Unit) -> None:
-        """Carry out an act on a maker, a license or a vehicle."""
+        """Carries out an act on a maker, a license or a vehicle."""
         papers = list(self.world.papers.values())
         maker = self.random.choice(list(self.world.makers.values()))
         acts: list[Callable[[], None]] = [self.mint_vehicle, self.mint_vehicle, self.change_vehicle]

@@ -37,7 +37,7 @@ class Stage:
         return self.contracts[role].address
 
     def play(self, *lines: Line) -> None:
-        """Add a transaction to the next block. Its events are emitted in this order."""
+        """Adds a transaction to the next block. Its events are emitted in this order."""
         calls = [
             (self.address(role), bytes.fromhex(self.contracts[role].encode(function, *arguments)[2:]))
             for role, function, *arguments in lines
@@ -45,7 +45,7 @@ class Stage:
         self._pending.append(self.contracts["registry"].encode("play", calls))
 
     def mine(self, time: int) -> int:
-        """Mine the transactions at this block time (unix seconds) and return the block's number."""
+        """Mines the transactions at this block time (unix seconds) and returns the block's number."""
         nonce = self.chain.nonce(self.sender)
         self.chain.batch(
             ("eth_sendTransaction", [self._transaction(data, nonce + index)])

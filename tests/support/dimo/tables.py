@@ -11,7 +11,7 @@ Said = dict[Any, dict[str, Any]]
 
 
 def told_devices(world: World, clock: int) -> Said:
-    """Return what the books say of each device."""
+    """Returns what the books say of each device."""
     return {
         unit.token: {
             "owner": unit.owner,
@@ -41,7 +41,7 @@ def told_devices(world: World, clock: int) -> Said:
 
 
 def told_makers(world: World) -> Said:
-    """Return name, owner and licence of each manufacturer by the books."""
+    """Returns name, owner and licence of each manufacturer by the books."""
     return {
         maker.number: {"name": maker.name, "owner": maker.owner, "license": world.license_of(maker)}
         for maker in world.makers.values()
@@ -49,7 +49,7 @@ def told_makers(world: World) -> Said:
 
 
 def stored_devices(connection: Connection, position: int, clock: int) -> Said:
-    """Return what the tables say of each device."""
+    """Returns what the tables say of each device."""
     at = {"p": position, "clock": clock}
     found = {
         row["id"]: {
@@ -90,7 +90,7 @@ def stored_devices(connection: Connection, position: int, clock: int) -> Said:
 
 
 def stored_makers(connection: Connection, position: int) -> Said:
-    """Return name, owner and licence of each manufacturer by the tables."""
+    """Returns name, owner and licence of each manufacturer by the tables."""
     return {
         _number(row.token_id): {
             "name": row.name,
@@ -104,7 +104,7 @@ def stored_makers(connection: Connection, position: int) -> Said:
 
 
 def stored_vehicles(connection: Connection, position: int) -> dict[int | None, str | None]:
-    """Return the owner of each vehicle by the tables."""
+    """Returns the owner of each vehicle by the tables."""
     return {_number(row.token_id): _hex(row.owner) for row in connection.execute(text(VEHICLES), {"p": position})}
 
 

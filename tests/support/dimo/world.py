@@ -45,7 +45,7 @@ class Unit:
             self.attributes.pop(name, None)
 
     def give(self, owner: str) -> None:
-        """Transfer the device. This voids privileges, not permissions."""
+        """Transfers the device. This voids privileges, not permissions."""
         self.owner = owner
         self.privileges.clear()
 
@@ -55,7 +55,7 @@ class Unit:
         self.privileges.clear()
 
     def grants(self, clock: int) -> dict[GrantKey, int | None]:
-        """Return the grants in force at an instant: permissions by user, source and scope."""
+        """Returns the grants in force at an instant: permissions by user, source and scope."""
         privileged = {
             (user, "privilege", scope): None for (user, scope), last in self.privileges.items() if last >= clock
         }
@@ -97,13 +97,13 @@ class World:
     vehicles: dict[int, str | None] = field(default_factory=dict)
 
     def end_block(self) -> None:
-        """Record each device's address at the end of a block."""
+        """Records each device's address at the end of a block."""
         for unit in self.units.values():
             if unit.addresses[-1:] != [unit.address]:
                 unit.addresses.append(unit.address)
 
     def license_of(self, maker: Maker) -> str:
-        """Return the license status of a manufacturer: that of its owner's license NFTs."""
+        """Returns the license status of a manufacturer: that of its owner's license NFTs."""
         papers = [paper for paper in self.papers.values() if maker.owner is not None and paper.holder == maker.owner]
         if not papers:
             return "NONE"

@@ -50,7 +50,7 @@ FUNCTIONS = {
 
 
 def build(url: str) -> Engine:
-    """Fill an empty database, build its indexes and statistics as an indexer does, and return its engine."""
+    """Fills an empty database, builds its indexes and statistics as an indexer does, and returns its engine."""
     engine = connect(url)
     migrate(engine)
     profile, contracts = load_profile("device_certificate"), [WatchedContract("certificate", CONTRACT, 0, True)]

@@ -30,14 +30,14 @@ def did(fleet: Fleet, token: int) -> str:
 
 
 def iso(seconds: int | None) -> str | None:
-    """Return unix seconds as the API returns them: None after the year 9999."""
+    """Returns unix seconds as the API returns them: None after the year 9999."""
     if seconds is None or seconds >= YEAR_10000:
         return None
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
 def index_fleet(fleet: Fleet, url: str) -> None:
-    """Index the fleet in a database."""
+    """Indexes the fleet in a database."""
     environment = os.environ | fleet.settings | {"DATABASE_URL": url}
     done = subprocess.run(
         [sys.executable, "-m", "indexer", "sync"], env=environment, cwd=REPOSITORY, capture_output=True, text=True
@@ -46,7 +46,7 @@ def index_fleet(fleet: Fleet, url: str) -> None:
 
 
 def semver(version: str) -> tuple[Any, ...]:
-    """Return a key of semver precedence; () if the text is no semantic version. Sufficient for the fleet's versions."""
+    """Returns a key of semver precedence; () if the text is no version. Sufficient for the fleet's versions."""
     core, _, rest = version.removeprefix("v").partition("+")[0].partition("-")
     numbers = core.split(".")
     if (

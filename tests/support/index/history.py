@@ -29,7 +29,7 @@ SIGNATURES = {rule.event.name: rule.event for rule in PROFILE.rules}
 
 
 def log(name: str, *values: Any) -> Log:
-    """Return topics and data of an event of the reference contract."""
+    """Returns topics and data of an event of the reference contract."""
     event = SIGNATURES[name]
     arguments = ", ".join(f"{part.type}{' indexed' if part.indexed else ''} {part.name}" for part in event.inputs)
     return abi_log(f"{name}({arguments})", *values)
@@ -52,7 +52,7 @@ class History:
         self.number = 0
 
     def block(self, *logs: Log, finalized: int = 0, level: int = 0) -> int:
-        """Add a block with these logs, one transaction each, and return its number."""
+        """Adds a block with these logs, one transaction each, and returns its number."""
         self.number += 1
         header = _header(self.number)
         found = [
@@ -74,13 +74,13 @@ class History:
         return self.number
 
     def close(self) -> None:
-        """Build the secondary indexes, end the backfill, and close the database."""
+        """Builds the secondary indexes, ends the backfill, and closes the database."""
         self.store.finish_backfill(self.store.checkpoint())
         self.engine.dispose()
 
 
 def block_time(number: int) -> int:
-    """Return a block's time in unix seconds."""
+    """Returns a block's time in unix seconds."""
     return BEGAN + 60 * number
 
 

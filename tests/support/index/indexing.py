@@ -58,7 +58,7 @@ class Indexer:
         self.begin_life()
 
     def begin_life(self) -> None:
-        """Begin as a new process does: nothing is known but what the database holds."""
+        """Begins as a new process does: nothing is known but what the database holds."""
         self.lease = Lease(self.engine, self.node.chain_id)
         assert self.lease.try_acquire() is None, "another indexer lives"
         self.store = Store(self.engine, self.node.chain_id, self.lease.epoch)
@@ -67,7 +67,7 @@ class Indexer:
         self.chain = Chain(self.node, addresses, finality_depth=self.node.finality, concurrency=self.concurrency)
 
     def restart(self) -> None:
-        """End this life, as if the process were gone, and begin the next."""
+        """Ends this life, as if the process were gone, and begin the next."""
         self.lease.release()
         self.begin_life()
 
@@ -75,7 +75,7 @@ class Indexer:
         return await step(self.chain, self.store, self.interpretation, self.pace)
 
     async def catch_up(self) -> list[Outcome]:
-        """Step until nothing is new, and return what was done."""
+        """Steps until nothing is new, and returns what was done."""
         outcomes: list[Outcome] = []
         while len(outcomes) < MANY_STEPS:
             outcomes.append(await self.step())
@@ -94,7 +94,7 @@ class Indexer:
 
 
 def open_engine(database_url: str) -> Engine:
-    """Return the engine of an empty database with its tables. What survives a power cut is no subject here."""
+    """Returns the engine of an empty database with its tables. What survives a power cut is no subject here."""
     engine = connect(database_url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
@@ -110,7 +110,7 @@ def engine_of(database_url: str) -> Iterator[Engine]:
 
 
 def read_tables(engine: Engine, chain_id: int) -> dict[str, list[dict[str, Any]]]:
-    """Return all that must be equal however a chain was indexed: truth, derived rows and the checkpoint."""
+    """Returns all that must be equal however a chain was indexed: truth, derived rows and the checkpoint."""
     found = {table: read_table(engine, chain_id, table) for table in COMPARED}
     with engine.begin() as connection:
         statement = text(f"SELECT {CHECKPOINT} FROM chain WHERE chain_id = :chain_id")
@@ -119,7 +119,7 @@ def read_tables(engine: Engine, chain_id: int) -> dict[str, list[dict[str, Any]]
 
 
 def read_table(engine: Engine, chain_id: int, table: str) -> list[dict[str, Any]]:
-    """Return a chain's rows in the order of their key."""
+    """Returns a chain's rows in the order of their key."""
     described = ChainTable.metadata.tables[table]
     names = [column.name for column in described.columns if column.name not in NOT_COMPARED]
     key = ", ".join(column.name for column in described.primary_key.columns)
@@ -129,7 +129,7 @@ def read_table(engine: Engine, chain_id: int, table: str) -> list[dict[str, Any]
 
 
 def index_afresh(engine: Engine, node: FakeNode, **how: Any) -> dict[str, list[dict[str, Any]]]:
-    """Return the tables of a new index of the chain as it is now."""
+    """Returns the tables of a new index of the chain as it is now."""
 
     async def run() -> dict[str, list[dict[str, Any]]]:
         indexer = Indexer(engine, node, **how)

@@ -23,7 +23,7 @@ def crash() -> None:
 
 @contextmanager
 def at_call(node: FakeNode, number: int, action: Callable[[], Any]) -> Iterator[HasHappened]:
-    """Call `action` once, before the request of this number. Yields a function that returns whether it was called."""
+    """Calls `action` once, before the request of this number. Yields a function that returns whether it was called."""
     count = _Countdown(number, action)
     node.before_call = lambda _method: count()
     yield lambda: count.is_over
@@ -32,7 +32,7 @@ def at_call(node: FakeNode, number: int, action: Callable[[], Any]) -> Iterator[
 
 @contextmanager
 def at_write(engine: Engine, number: int, action: Callable[[], Any]) -> Iterator[HasHappened]:
-    """Call `action` once, before the write of this number. Yields a function that returns whether it was called.
+    """Calls `action` once, before the write of this number. Yields a function that returns whether it was called.
 
     A commit counts as a write. A crash anywhere between two writes has the effect of one at the second.
     """

@@ -91,7 +91,7 @@ History = Sequence[Event]
 
 
 def device_rows(history: History) -> dict[str, dict[int, Row]]:
-    """Return the present `device_version` and `device_activity` of each device, by its id."""
+    """Returns the present `device_version` and `device_activity` of each device, by its id."""
     tokens = {fact.token for fact in history if fact.token is not None}
     ids = {token: first(history, "tokenId", token) for token in tokens}
     return {
@@ -158,7 +158,7 @@ def activity(history: History, token: int) -> Row:
 
 
 def latest_text(own: History, attribute: str) -> str:
-    """Return the value of the last mint or correction; "" clears it."""
+    """Returns the value of the last mint or correction; "" clears it."""
     values = [
         fact.arguments["value"] if fact.name == "CertificateCorrected" else fact.arguments[attribute]
         for fact in own
@@ -169,7 +169,7 @@ def latest_text(own: History, attribute: str) -> str:
 
 
 def manufactured_at(own: History) -> int | None:
-    """Return unix seconds. A correction that is no number is stored among the free attributes instead."""
+    """Returns unix seconds. A correction that is no number is stored among the free attributes instead."""
     values = [
         str(fact.arguments["manufacturedAt"]) if fact.name == "CertificateMinted" else fact.arguments["value"]
         for fact in own
@@ -179,7 +179,7 @@ def manufactured_at(own: History) -> int | None:
 
 
 def corrects(fact: Event) -> bool:
-    """Return whether the attribute has a column, and the value fits it."""
+    """Returns whether the attribute has a column, and the value fits it."""
     if fact.name != "CertificateCorrected" or fact.arguments["attribute"] not in CORRECTED:
         return False
     value = str(fact.arguments["value"])
@@ -218,7 +218,7 @@ def provisioned_after_quality(own: History) -> Verdict:
 
 
 def end_of_life(own: History) -> Row:
-    """Return the furthest step. A burned token without a step counts as decommissioned."""
+    """Returns the furthest step. A burned token without a step counts as decommissioned."""
     steps = named(own, "EndOfLifeRecorded")
     known = [step for step in steps if step.arguments["process"] in (1, 2, 3)]
     transfer = last(own, "Transfer")
@@ -256,14 +256,14 @@ def ended(step: Event, status: int) -> Row:
 
 
 def first_of_the_burns(own: History) -> Event:
-    """Return the transfer that burned the token; later transfers to the zero address do not count."""
+    """Returns the transfer that burned the token; later transfers to the zero address do not count."""
     transfers = named(own, "Transfer")
     alive = [index for index, fact in enumerate(transfers) if fact.arguments["to"] != NOBODY]
     return transfers[alive[-1] + 1 if alive else 0]
 
 
 def last_return(own: History) -> int:
-    """Return the position where the token last returned from a burn. Unknown steps before it have no effect."""
+    """Returns the position where the token last returned from a burn. Unknown steps before it have no effect."""
     transfers = named(own, "Transfer")
     returns = [
         after.position
@@ -306,7 +306,7 @@ def sanitized_before_disposal(own: History) -> Verdict:
 
 
 def open_attributes(history: History) -> set[tuple[int, str, str, int]]:
-    """Return (device, name, value, position) of each free attribute that is set."""
+    """Returns (device, name, value, position) of each free attribute that is set."""
     free = {
         (fact.token, fact.arguments["attribute"]): fact
         for fact in named(history, "CertificateCorrected")
@@ -320,7 +320,7 @@ def open_attributes(history: History) -> set[tuple[int, str, str, int]]:
 
 
 def authorizations(history: History) -> dict[int, Row]:
-    """Return every grant, open or ended, by its position."""
+    """Returns every grant, open or ended, by its position."""
     grants: dict[int, Row] = {}
     for grant in named(history, "UserAuthorized"):
         user = (grant.token, grant.arguments["user"])
@@ -385,7 +385,7 @@ def hardware_license(history: History, number: int) -> Row:
 
 
 def license_columns(grant: Event | None, revocation: Event | None) -> Row:
-    """Return the columns of both kinds of licenses. A later grant clears a revocation."""
+    """Returns the columns of both kinds of licenses. A later grant clears a revocation."""
     if grant and revocation and revocation.position < grant.position:
         revocation = None
     return {
@@ -401,7 +401,7 @@ def license_columns(grant: Event | None, revocation: Event | None) -> Row:
 
 
 def licenses_at_mint(history: History, mint: Event | None) -> Row:
-    """Return the verdicts by the facts before the mint and its block time."""
+    """Returns the verdicts by the facts before the mint and its block time."""
     if mint is None:
         return {
             "manufacturer_license_at_mint": None,
@@ -432,7 +432,7 @@ def license_status(row: Row, clock: int) -> LicenseStatus:
 
 
 def event(history: History, fact: Event) -> Row:
-    """Return the derived columns of the log of a fact."""
+    """Returns the derived columns of the log of a fact."""
     happened_at = fact.arguments[EVENT_TIMES[fact.name]] if fact.name in EVENT_TIMES else None
     step = STEPS.get(fact.name)
     biz_step, disposition = step(fact.arguments) if step else (None, None)
@@ -446,7 +446,7 @@ def event(history: History, fact: Event) -> Row:
 
 
 def flags(history: History, fact: Event) -> int:
-    """Return the flags of a fact: how it contradicts the history before it."""
+    """Returns the flags of a fact: how it contradicts the history before it."""
     result = EventFlag(0)
     if fact.name in EVENT_TIMES and fact.arguments[EVENT_TIMES[fact.name]] > fact.time:
         result |= EventFlag.TIME_IN_FUTURE
@@ -498,7 +498,7 @@ def last(history: History, name: str | None = None) -> Event | None:
 
 
 def first(history: History, argument: str, number: int | None) -> int:
-    """Return the position of the first log that names a thing: its id."""
+    """Returns the position of the first log that names a thing: its id."""
     return next(fact.position for fact in history if fact.arguments.get(argument) == number)
 
 
@@ -507,7 +507,7 @@ def seconds(number: int) -> int:
 
 
 def expiry(expires_at: int) -> int:
-    """Return the first second after the end; zero means that there is no end."""
+    """Returns the first second after the end; zero means that there is no end."""
     return seconds(expires_at) if expires_at else OPEN
 
 

@@ -36,7 +36,7 @@ def settings_for(factory: Factory, url: str, **changes: Any) -> Settings:
 
 
 def index(factory: Factory, url: str) -> None:
-    """Make all blocks of the chain final, and index them."""
+    """Makes all blocks of the chain final, and indexes them."""
     factory.chain.mine(FINALITY)
     asyncio.run(sync(settings_for(factory, url)))
 
@@ -65,7 +65,7 @@ class Indexed:
             connection.execute(text(statement), values)
 
     def level_of_events(self) -> list[int]:
-        """Return the verification level of each block with events, in order."""
+        """Returns the verification level of each block with events, in order."""
         return [row[0] for row in self.rows("SELECT level FROM block WHERE digest IS NOT NULL ORDER BY number")]
 
     def failures(self) -> list[tuple[Any, ...]]:
@@ -80,7 +80,7 @@ def indexed(factory: Factory, url: str) -> Iterator[Indexed]:
 
 
 async def attest(database: Indexed, nodes: Nodes, *, anchor: Anchor | None = None) -> Attested:
-    """Attest all final blocks, up to a stored block or to `anchor`. Raises Unattestable."""
+    """Attests all final blocks, up to a stored block or to `anchor`. Raises Unattestable."""
     stored = Stored(database.engine, database.chain_id)
     addresses = [address for (address,) in database.rows("SELECT address FROM contract")]
     verifier = database.verifier(nodes, count=nodes.count)

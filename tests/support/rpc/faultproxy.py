@@ -71,7 +71,7 @@ class Exchange:
         return int(self.query["fromBlock"], 16), int(self.query["toBlock"], 16)
 
     def mend(self, reply: dict[str, Any]) -> None:
-        """Undo all that faults have changed."""
+        """Undoes all that faults have changed."""
         self.reply, self.status, self.headers, self.body = reply, 200, {}, None
         self.delay, self.truncated, self.left_out, self.spoilt_by = 0.0, False, False, ""
 
@@ -128,12 +128,12 @@ class FaultProxy:
         self._runner: web.AppRunner | None = None
 
     def inject(self, fault: Fault, *, times: float = float("inf"), share: float = 1.0, pause: int = 0) -> Injection:
-        """Let a fault strike from now on. The returned object counts how often it does."""
+        """Lets a fault strike from now on. The returned object counts how often it does."""
         self.injections.append(Injection(fault, times, share, pause))
         return self.injections[-1]
 
     def inject_one_of(self, faults: Collection[Fault], *, share: float) -> Injection:
-        """Spoil a share of all responses, each by one of these faults."""
+        """Spoils a share of all responses, each by one of these faults."""
 
         async def any_of_them(exchange: Exchange) -> bool:
             for fault in self._random.sample(list(faults), len(faults)):
@@ -174,7 +174,7 @@ class FaultProxy:
         return web.Response(status=exchange.status, body=body, headers=headers)
 
     async def _serve_batch(self, requests: list[dict[str, Any]]) -> web.StreamResponse:
-        """Answer a batch. A fault may spoil the response as a whole, or single answers in it."""
+        """Answers a batch. A fault may spoil the response as a whole, or single answers in it."""
         self.batches.append(len(requests))
         if len(requests) > self.largest_batch:
             refusal = {"code": -32600, "message": f"batch of {len(requests)} is too large"}
@@ -218,7 +218,7 @@ async def _cut_off(http: web.Request, body: bytes) -> web.StreamResponse:
 
 
 def of_node(url: str) -> Upstream:
-    """Return an upstream that forwards to a node whose chain does not change: equal requests are sent once."""
+    """Returns an upstream that forwards to a node whose chain does not change: equal requests are sent once."""
     cache: dict[str, dict[str, Any]] = {}
 
     async def answer(method: str, params: list[Any]) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def of_node(url: str) -> Upstream:
 
 
 def of_living_node(url: str) -> Upstream:
-    """Return an upstream that forwards every request to a node."""
+    """Returns an upstream that forwards every request to a node."""
     return partial(_forward, url)
 
 
@@ -243,7 +243,7 @@ async def _forward(url: str, method: str, params: list[Any]) -> dict[str, Any]:
 
 
 def of_fake(node: FakeNode) -> Upstream:
-    """Return an upstream that is a fake node."""
+    """Returns an upstream that is a fake node."""
 
     async def answer(method: str, params: list[Any]) -> dict[str, Any]:
         node.before_call(method)

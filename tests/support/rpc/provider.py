@@ -28,7 +28,7 @@ class Provider:
         return self.proxy.url
 
     def do(self, change: Callable[[], ResultT]) -> ResultT:
-        """Run a change in the proxy's thread, while no response is being made."""
+        """Runs a change in the proxy's thread, while no response is being made."""
 
         async def done() -> ResultT:
             return change()
@@ -49,7 +49,7 @@ class Provider:
 
 @contextmanager
 def indexers(database_url: str, **settings: str) -> Iterator[Callable[..., Child]]:
-    """Yield a function that starts `certindex run` on a database. The processes end with the block."""
+    """Yields a function that starts `certindex run` on a database. The processes end with the block."""
     started: list[Child] = []
     common = {
         "DATABASE_URL": database_url,
