@@ -20,20 +20,8 @@ FORBIDDEN = {
 ROOMS = {
     "api": ("http", "answering", "graphql", "audit", "reading", "queries"),
     "indexer": (
-        *(
-            "commands",
-            "follower",
-            "observe",
-            "opening",
-            "registration",
-            "sync",
-            "verification",
-            "store",
-            "decode",
-            "chain",
-            "rpc",
-        ),
-        *("check", "fold", "proof"),
+        *("commands", "follower", "observe", "opening", "registration", "sync", "verification"),
+        *("store", "decode", "chain", "rpc", "check", "fold", "proof"),
     ),
 }
 LEAVES = {"api.settings", "indexer.changes", "indexer.errors", "indexer.retry", "indexer.settings"}

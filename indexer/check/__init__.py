@@ -3,7 +3,3 @@
 It needs no database and no network. `certindex check bundle.json`, or `python -m indexer.check bundle.json`; the format
 is in docs/reference/bundle.md. Read `bundle.py` first.
 """
-
-from indexer.check.bundle import Checked, Failed, check
-
-__all__ = ["Checked", "Failed", "check"]

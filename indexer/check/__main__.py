@@ -5,11 +5,13 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
-from indexer.check.bundle import Checked, Failed, check
+if TYPE_CHECKING:
+    from indexer.check.bundle import Checked
 
 USAGE_ERROR = 2
 SHOWN_BLOCKS = 6
@@ -57,6 +59,8 @@ def add_block_hash(parser: argparse.ArgumentParser, help: str) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Checks the bundle, prints the result and returns the exit status."""
+    from indexer.check.bundle import Failed, check  # imported late: --help and usage errors appear at once
+
     try:
         data = sys.stdin.buffer.read() if options.bundle == "-" else Path(options.bundle).read_bytes()
         trusted = _trusted(data, dict(options.hashes), options.rpc_url)
@@ -73,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def report(checked: Checked) -> str:
+def report(checked: "Checked") -> str:
     """Returns PASS, and below it what was established and what was not."""
     lines = [f"PASS {checked.did}: {checked.events} events in {checked.blocks} blocks, up to block {checked.as_of}"]
     if checked.trusted:

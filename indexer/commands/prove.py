@@ -39,7 +39,7 @@ def execute(options: argparse.Namespace) -> int:
 
 async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
     """Writes a device's bundle. Blocks that are not proven yet are verified first, with receipts from a node."""
-    from indexer.check import Failed, check
+    from indexer.check.bundle import Failed, check
     from indexer.opening import open_database
     from schema.bundle.document import to_json
     from schema.bundle.making import unproven_blocks

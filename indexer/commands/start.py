@@ -1,7 +1,6 @@
 """What every command does first: read its settings, configure the log, and tune the process."""
 
 import argparse
-import ctypes
 import gc
 import os
 from typing import TypeVar
@@ -38,6 +37,8 @@ def tune_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
+    import ctypes
+
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(M_ARENA_MAX, 1)  # glibc keeps a heap for each thread and returns none of them

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from sqlalchemy import select
 
-from indexer.check import check
+from indexer.check.bundle import check
 from indexer.commands.sync import sync
 from indexer.settings import Settings
 from indexer.verification.attestation import Unattestable

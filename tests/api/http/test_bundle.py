@@ -8,7 +8,7 @@ import pytest
 import rlp
 
 from api.settings import Settings
-from indexer.check import Failed, check
+from indexer.check.bundle import Failed, check
 from tests.support.api.asking import Api, asking
 from tests.support.api.server import CLIENT, serving
 from tests.support.chain.evidence import Nodes, altering, proven_log

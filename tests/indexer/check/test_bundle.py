@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.check import Failed, check
 from indexer.check.__main__ import report
+from indexer.check.bundle import Failed, check
 from schema.abi.keccak import keccak256
 from schema.bundle.document import Bundle, canonical, json_schema, manifest_of, to_json
 from schema.bundle.making import make_bundle

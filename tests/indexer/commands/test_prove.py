@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from indexer.check import check
+from indexer.check.bundle import check
 from tests.support.certindex import Certindex
 from tests.support.chain.factory import Factory
 from tests.support.index.verifying import index, indexed
