@@ -33,12 +33,12 @@ def start(kind: type[SettingsT], options: argparse.Namespace) -> SettingsT:
 
 def tune_memory() -> None:
     """Lets the garbage collector run rarely, and glibc keep one heap."""
+    import ctypes
+
     # rows live for one step and have no cycles: a collection would only scan them again
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
-    import ctypes
-
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         libc.mallopt(M_ARENA_MAX, 1)  # glibc keeps a heap for each thread and returns none of them
