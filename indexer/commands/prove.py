@@ -45,8 +45,7 @@ async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
     from schema.bundle.making import unproven_blocks
 
     with open_database(settings) as (_, chain_id):
-        pass
-    bundle = _make_bundle(settings.database_url, chain_id, device)
+        bundle = _make_bundle(settings.database_url, chain_id, device)
     unproven = unproven_blocks(bundle)
     if unproven:
         await _verify_blocks(settings, unproven)
