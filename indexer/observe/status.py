@@ -36,7 +36,7 @@ COLUMNS = (
 SHOWN_FAILURES = 5
 
 
-class VerificationFailure(Struct, frozen=True):
+class UnverifiedBlock(Struct, frozen=True):
     """A block that could not be verified, and why."""
 
     number: int
@@ -44,7 +44,7 @@ class VerificationFailure(Struct, frozen=True):
     reason: str
 
 
-class Standby(Struct, frozen=True):
+class StandbyStatus(Struct, frozen=True):
     """An indexer that stands by; times in seconds of Unix time."""
 
     name: str
@@ -84,7 +84,7 @@ class ChainStatus(Struct, frozen=True):
     last_error: str | None
     head_source: str | None
     stopped: bool
-    standbys: list[Standby]
+    standbys: list[StandbyStatus]
     indexed_hash: str
     digest: str
     contracts: list[dict[str, Any]]
@@ -94,7 +94,7 @@ class ChainStatus(Struct, frozen=True):
     judged_number: int
     alarms: int
     unverified: int
-    failures: list[VerificationFailure]
+    failures: list[UnverifiedBlock]
     disagreements: int
     open_disagreements: list[OpenDisagreement]
 
@@ -191,7 +191,7 @@ def _status(connection: Connection, row: list[Any]) -> ChainStatus:
     )
     return ChainStatus(
         **columns,
-        standbys=[Standby(*row) for row in standbys],
+        standbys=[StandbyStatus(*row) for row in standbys],
         indexed_hash="0x" + indexed_hash.hex(),
         digest="0x" + digest.hex(),
         contracts=[
@@ -223,7 +223,7 @@ def _open_disagreements(connection: Connection, chain_id: int) -> list[OpenDisag
 
 def verification_failures(
     connection: Connection, chain_id: int, first: int, last: int, limit: int
-) -> list[VerificationFailure]:
+) -> list[UnverifiedBlock]:
     """Returns the blocks from first to last that could not be verified, alarms first."""
     rows = connection.execute(
         text(
@@ -233,7 +233,7 @@ def verification_failures(
         ),
         {"chain_id": chain_id, "first": first, "last": last, "limit": limit},
     )
-    return [VerificationFailure(number, FailureCause(cause), reason) for number, cause, reason in rows]
+    return [UnverifiedBlock(number, FailureCause(cause), reason) for number, cause, reason in rows]
 
 
 def _time(seconds: int | None) -> str:
