@@ -39,11 +39,11 @@ class Agreement:
             other = next((answer for answer in agreed if answer.result != first.result), None)
             if other is None:
                 return agreed
-            one, two = (HostLogs(answer.host.site, answer.result) for answer in (first, other))
-            wrong = WrongAnswer(difference_text(query, one, two))
-            if "fromBlock" in query and one.host != two.host:
-                self.disagreements.append(disagreement(one, two))
-            await self._settle(difference(one, two)[0], agreed, wrong)
+            ours, theirs = (HostLogs(answer.host.site, answer.result) for answer in (first, other))
+            wrong = WrongAnswer(difference_text(query, ours, theirs))
+            if "fromBlock" in query and ours.host != theirs.host:
+                self.disagreements.append(disagreement(ours, theirs))
+            await self._settle(difference(ours, theirs)[0], agreed, wrong)
         raise wrong
 
     async def another(self, query: dict[str, Any], read: LogReader, answers: Sequence[Logs]) -> Logs:

@@ -33,35 +33,35 @@ class Disagreement(msgspec.Struct, frozen=True):
 
     first: int
     last: int
-    one: HostLogs
+    answer: HostLogs
     other: HostLogs
 
 
-def disagreement(one: HostLogs, other: HostLogs) -> Disagreement:
-    """Returns the disagreement between two answers to one query: from the first block that differs to the last one.
+def disagreement(answer: HostLogs, other: HostLogs) -> Disagreement:
+    """Returns the disagreement between two answers to one query: from the first block that differs to the last answer.
 
     If that would be more than MOST_LOGS logs of a host, it ends earlier.
     """
-    one, other = sorted((one, other), key=lambda answer: answer.host)
-    differing = [number for number, (first, second) in sorted(_by_block(one, other).items()) if first != second]
+    answer, other = sorted((answer, other), key=lambda host_logs: host_logs.host)
+    differing = [number for number, (first, second) in sorted(_by_block(answer, other).items()) if first != second]
     first = differing[0]
-    end = max(first, min(_end(answer, first) for answer in (one, other)))
+    end = max(first, min(_end(host_logs, first) for host_logs in (answer, other)))
     last = max(number for number in differing if number <= end)
-    return Disagreement(first, last, one.of(first, last), other.of(first, last))
+    return Disagreement(first, last, answer.of(first, last), other.of(first, last))
 
 
-def difference(one: HostLogs, other: HostLogs) -> tuple[int, int]:
+def difference(answer: HostLogs, other: HostLogs) -> tuple[int, int]:
     """Returns block and index of the first log that differs."""
-    first, second = ({(log.block_number, log.log_index): log for log in answer.logs} for answer in (one, other))
+    first, second = ({(log.block_number, log.log_index): log for log in each.logs} for each in (answer, other))
     return min(place for place in first.keys() | second.keys() if first.get(place) != second.get(place))
 
 
-def difference_text(query: dict[str, Any], one: HostLogs, other: HostLogs) -> str:
+def difference_text(query: dict[str, Any], answer: HostLogs, other: HostLogs) -> str:
     """Returns the message for two answers to one query that differ."""
-    block, index = difference(one, other)
+    block, index = difference(answer, other)
     where = query.get("blockHash") or f"{int(query['fromBlock'], 16)}..{int(query['toBlock'], 16)}"
     return (
-        f"Two answers differ on the logs of blocks {where}: {len(one.logs)} logs from {one.host} and "
+        f"Two answers differ on the logs of blocks {where}: {len(answer.logs)} logs from {answer.host} and "
         f"{len(other.logs)} from {other.host}; the first difference is log {index} of block {block}. "
         "Nothing was stored."
     )
@@ -72,14 +72,14 @@ def digest(logs: bytes) -> bytes:
     return keccak256(logs)
 
 
-def _by_block(one: HostLogs, other: HostLogs) -> dict[int, tuple[list[RawLog], list[RawLog]]]:
-    first, second = ({number: list(logs) for number, logs in groupby(answer.logs, _number)} for answer in (one, other))
+def _by_block(answer: HostLogs, other: HostLogs) -> dict[int, tuple[list[RawLog], list[RawLog]]]:
+    first, second = ({number: list(logs) for number, logs in groupby(each.logs, _number)} for each in (answer, other))
     return {number: (first.get(number, []), second.get(number, [])) for number in first.keys() | second.keys()}
 
 
-def _end(answer: HostLogs, first: int) -> int:
+def _end(host_logs: HostLogs, first: int) -> int:
     """Returns the last block up to which the logs are kept."""
-    beyond = [log.block_number for log in answer.logs if log.block_number >= first][MOST_LOGS:]
+    beyond = [log.block_number for log in host_logs.logs if log.block_number >= first][MOST_LOGS:]
     return beyond[0] - 1 if beyond else INT64_MAX
 
 

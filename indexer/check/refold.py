@@ -49,7 +49,7 @@ def refold(bundle: Bundle, headers: Mapping[int, ProvenHeader]) -> Refolded:
     did = str(TokenDid(bundle.chain_id, contract, token_id))
     if bundle.device.did != did:
         raise ValueError(f"the device is called {bundle.device.did}, but its contract and token make {did}")
-    whole = {bytes.fromhex(one.address[2:]) for one in bundle.contracts if one.whole}
+    whole = {bytes.fromhex(contract.address[2:]) for contract in bundle.contracts if contract.whole}
     facts = [_located(reader, event, headers) for event in bundle.events]
     changes = fold(OpenRows(), facts, policy_of(profile, reader, whole))
     device = _id_of(changes, "device", contract, token_id)
@@ -79,9 +79,9 @@ def _located(reader: Reader, event: Event, headers: Mapping[int, ProvenHeader]) 
 
 
 def _reading(changes: Changes, located: LocatedFact, device: int) -> Reading:
-    found = changes.readings[located.position]
-    flags = int(found.flags) if found.device_id == device else int(found.flags) & FACT_FLAGS
-    return bundle_reading(located.fact, found.event_time, found.biz_step, found.disposition, flags)
+    reading = changes.readings[located.position]
+    flags = int(reading.flags) if reading.device_id == device else int(reading.flags) & FACT_FLAGS
+    return bundle_reading(located.fact, reading.event_time, reading.biz_step, reading.disposition, flags)
 
 
 def _state(changes: Changes, device: int) -> State:
@@ -119,6 +119,6 @@ def _rows(changes: Changes, table: str, owner: str, id: int) -> list[Row]:
 
 
 def _id_of(changes: Changes, kind: str, contract: bytes, token_id: int) -> int | None:
-    found = changes.inserted[kind]
+    rows = changes.inserted[kind]
     number = token_id.to_bytes(32, "big") if token_id < 2**256 else b""
-    return next((row.id for row in found if (row.contract, row.token_id) == (contract, number)), None)
+    return next((row.id for row in rows if (row.contract, row.token_id) == (contract, number)), None)

@@ -54,7 +54,7 @@ async def attest(
 
     async with open_node(settings, settings.rpc_urls) as node:
         levels, stored = Levels(node.engine, node.chain_id), Stored(node.engine, node.chain_id)
-        watched_from, final = first_block(node.contracts), levels.mark().final
+        watched_from, final = first_block(node.contracts), levels.progress().final
         start = watched_from if first is None else first
         end = final if last is None else last
         _check_range(start, end, watched_from, final, trusted)

@@ -41,7 +41,7 @@ async def verify(settings: VerifySettings, first: int | None, last: int | None) 
     async with open_node(settings, settings.rpc_urls) as node:
         levels = Levels(node.engine, node.chain_id, keep_proofs=settings.keep_proofs)
         start = 0 if first is None else first
-        end = levels.mark().final if last is None else last
+        end = levels.progress().final if last is None else last
         with read_only_engine(node.engine).begin() as connection:
             check_indexed(node.chain_id, end, read_checkpoint(connection, node.chain_id).number)
         if first is not None and first > end:

@@ -15,16 +15,16 @@ def write_disagreements(connection: Connection, chain_id: int, epoch: int, found
     """Stores disagreements, under the fence; one that is open already is only seen again."""
     hold_epoch(connection, chain_id, epoch)
     for each in found:
-        logs, other_logs = each.one.to_json(), each.other.to_json()
+        logs, other_logs = each.answer.to_json(), each.other.to_json()
         row = {
             "chain_id": chain_id,
             "first": each.first,
             "last": each.last,
-            "host": each.one.host,
+            "host": each.answer.host,
             "other_host": each.other.host,
             "logs": logs.decode(),
             "other_logs": other_logs.decode(),
-            "log_count": len(each.one.logs),
+            "log_count": len(each.answer.logs),
             "other_log_count": len(each.other.logs),
             "digest": digest(logs),
             "other_digest": digest(other_logs),

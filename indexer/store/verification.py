@@ -33,7 +33,7 @@ CAUSES: dict[type[Failure], FailureCause] = {
 Judged = tuple[StoredBlock, Judgment]
 
 
-class Mark(Struct, frozen=True):
+class VerificationProgress(Struct, frozen=True):
     """How far the chain is judged, and how far it may be: the newest block that is indexed and final."""
 
     judged: int
@@ -75,7 +75,7 @@ class Levels:
         self.epoch = epoch
         self.keep_proofs = keep_proofs
 
-    def mark(self) -> Mark:
+    def progress(self) -> VerificationProgress:
         """Returns how far the chain is judged, and how far it may be."""
         with read_only_engine(self.engine).begin() as connection:
             judged, indexed, finalized = connection.execute(
@@ -85,7 +85,7 @@ class Levels:
                 ),
                 {"chain_id": self.chain_id},
             ).one()
-        return Mark(judged, min(indexed, finalized))
+        return VerificationProgress(judged, min(indexed, finalized))
 
     def knows_headers(self) -> bool:
         """Tells whether a header of this chain has been recomputed."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from logging import ERROR
+from logging import ERROR, WARNING
 
 from msgspec import Struct
 
@@ -65,12 +65,12 @@ class Verifier:
 
         Raises TryAgain if no provider has the evidence for a block: the next call starts with that block.
         """
-        mark = await asyncio.to_thread(self.levels.mark)
-        if mark.judged >= mark.final:
+        progress = await asyncio.to_thread(self.levels.progress)
+        if progress.judged >= progress.final:
             due = await asyncio.to_thread(self.levels.due_failures, FAILURES_A_CHUNK)
             return await self._record(due, await self._judgments(due, patience=1), None) if due else None
-        blocks = await asyncio.to_thread(self.levels.blocks, mark.judged + 1, mark.final, BLOCKS_A_CHUNK)
-        through = blocks[-1].number if len(blocks) == BLOCKS_A_CHUNK else mark.final
+        blocks = await asyncio.to_thread(self.levels.blocks, progress.judged + 1, progress.final, BLOCKS_A_CHUNK)
+        through = blocks[-1].number if len(blocks) == BLOCKS_A_CHUNK else progress.final
         judgments = await self._judgments(blocks, patience=PATIENCE)
         missing = next(
             (block.number for block, judgment in zip(blocks, judgments, strict=True) if judgment is None), None
@@ -158,14 +158,7 @@ class Verifier:
                     counts.verified += 1
                 case Unverifiable(reason) | NoEvidence(reason):
                     counts.unverifiable += 1
-                    log_event(
-                        log,
-                        logging.WARNING,
-                        "not verifiable",
-                        " block={block}: {reason}",
-                        block.number,
-                        reason,
-                    )
+                    log_event(log, WARNING, "not verifiable", " block={block}: {reason}", block.number, reason)
                 case Contradicted() | Wrong():
                     counts.alarms += 1
                     text = alarm_text(block.number, judgment)

@@ -166,10 +166,10 @@ def _events(connection: Connection, chain_id: int, device: int, dependencies: De
 def _contracts(connection: Connection, chain_id: int) -> list[document.Contract]:
     contract = TABLES["contract"].c
     query = select(contract.role, contract.address, contract.start_block, contract.whole)
-    found = connection.execute(query.where(contract.chain_id == chain_id).order_by(contract.role, contract.address))
+    rows = connection.execute(query.where(contract.chain_id == chain_id).order_by(contract.role, contract.address))
     return [
         document.Contract(role=row.role, address=to_hex(row.address), start_block=row.start_block, whole=row.whole)
-        for row in found
+        for row in rows
     ]
 
 
@@ -258,8 +258,8 @@ def _rows(connection: Connection, chain_id: int, name: str, owner: str, id: int)
     # without column types, rows come in the database's encoding, as the fold's rows are
     columns = ", ".join(column.name for column in TABLES[name].columns)
     query = text(f'SELECT {columns} FROM "{name}" WHERE chain_id = :chain_id AND {owner} = :id')
-    found = connection.execute(query, {"chain_id": chain_id, "id": id})
-    return bundle_rows(row._mapping for row in found)
+    rows = connection.execute(query, {"chain_id": chain_id, "id": id})
+    return bundle_rows(row._mapping for row in rows)
 
 
 def _column(connection: Connection, chain_id: int, column: Any, key: Any, keys: Sequence[Any]) -> list[Any]:

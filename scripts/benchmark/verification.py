@@ -44,7 +44,7 @@ async def _verify(url: str, node_url: str) -> Verification:
         verifier = node.verifier(levels)
         total = VerificationCounts()
         began, cpu = time.perf_counter(), time.process_time()
-        async for _, counts in verifier.verify(0, levels.mark().final):
+        async for _, counts in verifier.verify(0, levels.progress().final):
             total.add(counts)
         seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
         if total.verified != total.blocks:

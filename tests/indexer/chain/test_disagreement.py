@@ -224,7 +224,7 @@ def test_two_answers_are_kept_from_the_first_block_that_differs_to_the_last() ->
     other = HostLogs("a", [log(1), log(2, index=1), log(3), log(5)])
     found = disagreement(one, other)
     assert (found.first, found.last) == (2, 4)
-    assert found.one == HostLogs("a", [log(2, index=1), log(3)])
+    assert found.answer == HostLogs("a", [log(2, index=1), log(3)])
     assert found.other == HostLogs("b", [log(2), log(3), log(4)])
     assert disagreement(other, one) == found
 
@@ -237,4 +237,4 @@ def test_of_long_answers_a_thousand_logs_are_kept_and_of_one_block_all() -> None
     )
     thick = HostLogs("a", [*(log(7, index) for index in range(MOST_LOGS + 5)), log(8)])
     found = disagreement(thick, HostLogs("b", []))
-    assert (found.first, found.last, len(found.one.logs)) == (7, 7, MOST_LOGS + 5)
+    assert (found.first, found.last, len(found.answer.logs)) == (7, 7, MOST_LOGS + 5)

@@ -138,7 +138,7 @@ def test_what_only_reads_waits_for_no_writer(factory: Factory, url: str, certind
     """As while `certindex rebuild` writes all rows in one transaction."""
     node = ("--rpc-urls", factory.chain.url)
     with indexed(factory, url) as chain:
-        last = str(chain.levels.mark().final)
+        last = str(chain.levels.progress().final)
         assert certindex("verify", "--to", "9", *node, database_url=url).status == 0
         with chain.engine.begin() as connection:
             connection.execute(text("UPDATE chain SET revision = revision"))

@@ -61,8 +61,8 @@ def test_final_blocks_with_events_are_raised_to_receipts_with_a_proof_for_each(
         assert verified == len(levels)
         assert levels == [RECEIPTS] * len(levels)
         assert chain.rows("SELECT revision FROM chain")[0][0] > revision, "caches would keep the old level"
-        mark = chain.levels.mark()
-        assert mark.judged == mark.final
+        progress = chain.levels.progress()
+        assert progress.judged == progress.final
         assert chain.failures() == []
         _check_every_proof(chain)
 
@@ -136,8 +136,8 @@ def test_a_block_that_every_provider_gets_wrong_is_an_alarm_until_one_tells_the_
         assert RECEIPTS not in chain.level_of_events()
         assert {cause for _, cause, _ in chain.failures()} == {FailureCause.CONTRADICTED}
         assert all("node:8545" in reason for _, _, reason in chain.failures()), "the alarm names who told it"
-        mark = chain.levels.mark()
-        assert mark.judged == mark.final, "one bad block must not hold up the others"
+        progress = chain.levels.progress()
+        assert progress.judged == progress.final, "one bad block must not hold up the others"
         assert asyncio.run(_advance_to_the_end(chain, Nodes(factory.chain))) == 0, "it is too early to ask again"
         chain.execute("UPDATE verification_failure SET failed_at = failed_at - 60")
         assert asyncio.run(_advance_to_the_end(chain, Nodes(factory.chain))) == len(chain.level_of_events())
@@ -174,7 +174,7 @@ def test_blocks_that_cannot_be_verified_here_say_so_and_are_not_asked_again(fact
 def test_when_nobody_answers_the_mark_stays(factory: Factory, sqlite_url: str) -> None:
     index(factory, sqlite_url)
     with indexed(factory, sqlite_url) as chain:
-        before = chain.levels.mark()
+        before = chain.levels.progress()
 
         def silent(method: str, answer: Any) -> Any:
             raise NoAnswer("nobody is there")
@@ -183,7 +183,7 @@ def test_when_nobody_answers_the_mark_stays(factory: Factory, sqlite_url: str) -
         for _ in range(9):
             with pytest.raises(TryAgain, match="nobody is there"):
                 asyncio.run(verifier.advance())
-        assert chain.levels.mark() == before
+        assert chain.levels.progress() == before
         assert chain.failures() == []
 
 
@@ -204,11 +204,11 @@ def test_a_block_whose_receipts_are_gone_holds_up_the_others_only_for_a_while(
         for _ in range(4):
             with pytest.raises(TryAgain, match=f"Block {gone} cannot be verified now"):
                 asyncio.run(verifier.advance())
-            assert chain.levels.mark().judged == gone - 1
+            assert chain.levels.progress().judged == gone - 1
         asyncio.run(verifier.advance())
         assert [(number, cause) for number, cause, _ in chain.failures()] == [(gone, FailureCause.NO_EVIDENCE)]
-        mark = chain.levels.mark()
-        assert mark.judged == mark.final
+        progress = chain.levels.progress()
+        assert progress.judged == progress.final
 
 
 def test_a_verdict_on_a_block_that_was_rolled_back_has_no_effect(sqlite_url: str) -> None:
@@ -233,7 +233,7 @@ def test_a_rollback_takes_back_what_was_verified_above_it(
         kept = chain.levels.blocks(0, 1_000, 9)[0].number
     assert certindex("rollback", "--to", str(kept), database_url=database_url).status == 0
     with indexed(factory, database_url) as chain:
-        assert chain.levels.mark().judged == kept
+        assert chain.levels.progress().judged == kept
         assert chain.rows("SELECT max(number) FROM verified_header") == [(kept,)]
         assert chain.rows("SELECT max(block_number) FROM receipt_proof") == [(kept,)]
 
@@ -288,7 +288,7 @@ def test_the_command_refuses_a_range_that_holds_nothing(
     index(factory, sqlite_url)
     url = ("--rpc-urls", factory.chain.url)
     with indexed(factory, sqlite_url) as chain:
-        final = chain.levels.mark().final
+        final = chain.levels.progress().final
         head = chain.rows("SELECT indexed_number FROM chain")[0][0]
     for asked, told in (
         (("--from", "3", "--to", "2"), "--from 3 lies after --to 2."),
@@ -323,7 +323,7 @@ async def test_a_running_indexer_verifies_behind_its_head(factory: Factory, sqli
 async def _judged(chain: Indexed, running: "asyncio.Task[None]", number: int) -> None:
     """Wait until the running indexer has judged a block."""
     async with asyncio.timeout(60):
-        while (await asyncio.to_thread(chain.levels.mark)).judged < number:
+        while (await asyncio.to_thread(chain.levels.progress)).judged < number:
             assert not running.done(), running.result()
             await asyncio.sleep(0.05)
 

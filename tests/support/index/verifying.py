@@ -85,7 +85,7 @@ async def attest(database: Indexed, nodes: Nodes, *, anchor: Anchor | None = Non
     addresses = [address for (address,) in database.rows("SELECT address FROM contract")]
     verifier = database.verifier(nodes, count=nodes.count)
     attester = Attester(Witness(nodes), verifier, stored, addresses, providers=nodes.count)
-    last = database.levels.mark().final
+    last = database.levels.progress().final
     attested, _ = await attester.attest(0, last, anchor or Anchor(*_stored_block(stored, last), "stored"))
     return attested
 
