@@ -15,7 +15,7 @@ from indexer.rpc.providers import Providers
 class Chain:
     """Headers and logs of one chain, for the watched contracts. Its methods are those of `Headers` and `Logs`.
 
-    Each list of logs is read until `answers` answers are the same; with a `quorum`, from that many different
+    Each list of logs is read `answers` times and must be the same each time; with a `quorum`, from that many different
     hosts. Everything raises TryAgain for answers that do not fit together.
     """
 
