@@ -1,7 +1,7 @@
 """Requests to providers whose answers are checked: a wrong answer is held against its provider, and requested again."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from indexer.chain.wire import WrongAnswer
@@ -22,7 +22,7 @@ class CheckedCalls:
         self._semaphore = asyncio.Semaphore(concurrency)
 
     async def call(
-        self, method: str, params: list[Any], kind: Any, *, avoid: Collection[Host] = (), strict: bool = False
+        self, method: str, params: list[Any], kind: Any, *, avoid: Sequence[Host] = (), strict: bool = False
     ) -> Answered[Any]:
         """Returns an unchecked answer; see `Providers.call`."""
         async with self._semaphore:
@@ -35,7 +35,7 @@ class CheckedCalls:
         kind: Any,
         check: Callable[[Answered[Any]], ResultT],
         *,
-        avoid: Collection[Host] = (),
+        avoid: Sequence[Host] = (),
         strict: bool = False,
         tries: int = TRIES,
     ) -> ResultT:

@@ -12,7 +12,7 @@ class Bloom:
     """Tests headers' blooms. Caches the bits of `cached` addresses and topics, about 400 bytes each."""
 
     def __init__(self, cached: int = 16_384) -> None:
-        self.mask = lru_cache(cached)(bloom_mask)
+        self._mask = lru_cache(cached)(bloom_mask)
 
     def admits(self, bloom: bytes, logs: Iterable[tuple[bytes, bytes]]) -> bool:
         """Returns whether logs, as (address, concatenated topics), may all be in a block with this bloom."""
@@ -24,7 +24,7 @@ class Bloom:
         return self._bits(logs).to_bytes(BLOOM_BITS // 8, "big")
 
     def _bits(self, logs: Iterable[tuple[bytes, bytes]]) -> int:
-        mask, bits = self.mask, 0
+        mask, bits = self._mask, 0
         for address, topics in logs:
             bits |= mask(address)
             for start in range(0, len(topics), 32):

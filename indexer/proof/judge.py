@@ -9,7 +9,6 @@ from typing import assert_never
 
 from msgspec import Struct
 
-from indexer.proof.bloom import Bloom
 from indexer.proof.evidence import Evidence, LocatedReceipt, StoredBlock, StoredLog
 from indexer.proof.header import ProvenHeader, decode_header, encode_header
 from indexer.proof.receipt import UnknownReceipt, bloom, encode_receipt
@@ -74,7 +73,6 @@ class Judge:
         self.chain_id = chain_id
         self.addresses = frozenset(addresses)
         self.form_is_known = form_is_known
-        self._bloom = Bloom()
 
     def judge(self, stored: StoredBlock, evidence: Evidence) -> Judgment:
         """Compares a stored block with the evidence."""
@@ -90,12 +88,12 @@ class Judge:
                 return Contradicted(difference) if header is None else Wrong(difference)
             if read.receipts_root == NO_ROOT:
                 return Unverifiable("this chain's blocks have no receipts root")
-            trie = Trie([encode_receipt(located.receipt, self._bloom.mask) for located in receipts])
+            trie = Trie([encode_receipt(located.receipt) for located in receipts])
         except UnknownReceipt as error:
             return Unverifiable(f"the block holds {error}")
         except RlpError as error:
             return Contradicted(f"the provider's evidence cannot be read: {error}")
-        flaw = self._commitment_flaw(trie.root, receipts, read)
+        flaw = _commitment_flaw(trie.root, receipts, read)
         if flaw is not None:
             return Contradicted(flaw)
         if header is None:
@@ -112,17 +110,6 @@ class Judge:
         name = state_sync_transaction(stored.number, stored.hash)
         inside = [located for located in evidence.receipts if located.transaction_hash != name]
         return inside, [located for located in evidence.receipts if located.transaction_hash == name]
-
-    def _commitment_flaw(self, root: bytes, receipts: Sequence[LocatedReceipt], header: ProvenHeader) -> str | None:
-        if root != header.receipts_root:
-            return (
-                f"its {len(receipts)} receipts give the root 0x{root.hex()}, "
-                f"the header names 0x{header.receipts_root.hex()}"
-            )
-        logs = [log for located in receipts for log in located.receipt.logs]
-        if bloom(logs, self._bloom.mask) != header.logs_bloom:
-            return "the bloom of its logs is not the header's"
-        return None
 
     def _unknown_form(self) -> Judgment:
         if self.form_is_known:
@@ -170,6 +157,18 @@ def _flaw(
             return f"receipt {index} is of another block, 0x{located.block_hash.hex()}"
         if (located.transaction_index, located.transaction_hash) != (index, transaction):
             return f"receipt {index} is of transaction {located.transaction_index}, 0x{located.transaction_hash.hex()}"
+    return None
+
+
+def _commitment_flaw(root: bytes, receipts: Sequence[LocatedReceipt], header: ProvenHeader) -> str | None:
+    if root != header.receipts_root:
+        return (
+            f"its {len(receipts)} receipts give the root 0x{root.hex()}, "
+            f"the header names 0x{header.receipts_root.hex()}"
+        )
+    logs = [log for located in receipts for log in located.receipt.logs]
+    if bloom(logs) != header.logs_bloom:
+        return "the bloom of its logs is not the header's"
     return None
 
 

@@ -4,11 +4,11 @@ A receipt holds outcome, cumulative gas, bloom and logs. All known types have th
 (legacy receipts have none). Deposits of the OP stack have two more since the Canyon upgrade.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from indexer.proof.bloom import BLOOM_BITS, bloom_mask
+from indexer.proof.bloom import Bloom
 from schema.abi.rlp import Item, RlpError, decode, encode_bytes, encode_list, integer, items, number, string
 
 LEGACY = 0x00
@@ -34,7 +34,8 @@ TYPES = {
 """The types whose form is known."""
 
 SUCCESS, FAILURE = b"\x01", b""
-BLOOM_BYTES = BLOOM_BITS // 8
+
+_bloom = Bloom()
 
 
 class Log(Struct, frozen=True, gc=False):
@@ -63,13 +64,13 @@ class UnknownReceipt(ValueError):
     """A receipt of a type whose form is unknown."""
 
 
-def encode_receipt(receipt: Receipt, mask: Callable[[bytes], int] = bloom_mask) -> bytes:
-    """Returns the bytes of a receipt in the receipts trie. `mask` may cache `bloom_mask`. Raises UnknownReceipt."""
+def encode_receipt(receipt: Receipt) -> bytes:
+    """Returns the bytes of a receipt in the receipts trie. Raises UnknownReceipt."""
     _check_type(receipt.type)
     parts = [
         encode_bytes(receipt.outcome),
         encode_bytes(integer(receipt.cumulative_gas_used)),
-        encode_bytes(bloom(receipt.logs, mask)),
+        encode_bytes(bloom(receipt.logs)),
         encode_list([_encode_log(log) for log in receipt.logs]),
     ]
     if receipt.type == OP_DEPOSIT and receipt.deposit_version is not None:
@@ -91,14 +92,9 @@ def decode_receipt(data: bytes) -> Receipt:
     return Receipt(type, string(outcome), number(gas), tuple(map(_decode_log, items(logs))), nonce, version)
 
 
-def bloom(logs: Iterable[Log], mask: Callable[[bytes], int] = bloom_mask) -> bytes:
+def bloom(logs: Iterable[Log]) -> bytes:
     """Returns the 256 bytes of the logs' bloom."""
-    bits = 0
-    for log in logs:
-        bits |= mask(log.address)
-        for start in range(0, len(log.topics), 32):
-            bits |= mask(log.topics[start : start + 32])
-    return bits.to_bytes(BLOOM_BYTES, "big")
+    return _bloom.of((log.address, log.topics) for log in logs)
 
 
 def _check_type(type: int) -> None:

@@ -98,13 +98,7 @@ class Pool:
         return chain_id
 
     async def call(
-        self,
-        method: str,
-        params: list[Any],
-        result: type[ResultT],
-        *,
-        avoid: Collection[Host] = (),
-        strict: bool = False,
+        self, method: str, params: list[Any], result: type[ResultT], *, avoid: Sequence[Host] = (), strict: bool = False
     ) -> Answered[ResultT]:
         """Returns the result decoded as `result`. Raises RpcError for a refusal, TryAgain without an answer.
 
@@ -210,7 +204,7 @@ class Pool:
             host.answered(elapsed)
         return answers
 
-    async def _candidates(self, method: str, blocks: range | None, avoid: Collection[Host], strict: bool) -> list[Host]:
+    async def _candidates(self, method: str, blocks: range | None, avoid: Sequence[Host], strict: bool) -> list[Host]:
         """Returns the usable hosts, the healthiest first. If all are set aside, waits a little or raises the reason."""
         sites = {host.site for host in avoid}
         considered = [host for host in self.hosts if not (strict and host.site in sites)]

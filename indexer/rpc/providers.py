@@ -1,6 +1,6 @@
 """What the rest of the indexer needs of providers. `indexer.rpc.Pool` has it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -22,13 +22,7 @@ class Providers(Protocol):
     """One or more providers of the same chain."""
 
     async def call(
-        self,
-        method: str,
-        params: list[Any],
-        result: type[ResultT],
-        *,
-        avoid: Collection[Host] = (),
-        strict: bool = False,
+        self, method: str, params: list[Any], result: type[ResultT], *, avoid: Sequence[Host] = (), strict: bool = False
     ) -> Answered[ResultT]:
         """Returns the result decoded as `result`. Raises RpcError for a refusal, TryAgain without an answer.
 

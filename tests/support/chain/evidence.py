@@ -1,6 +1,6 @@
 """Blocks of a development chain for tests of verification: transactions of every type, and nodes that lie."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from time import monotonic, sleep
 from typing import Any, TypeVar
@@ -45,13 +45,7 @@ class Nodes:
         self.requests: list[str] = []
 
     async def call(
-        self,
-        method: str,
-        params: list[Any],
-        result: type[ResultT],
-        *,
-        avoid: Collection[Host] = (),
-        strict: bool = False,
+        self, method: str, params: list[Any], result: type[ResultT], *, avoid: Sequence[Host] = (), strict: bool = False
     ) -> Answered[ResultT]:
         answer = self._request(method, params)
         if self.count == 1 or not avoid:

@@ -9,7 +9,7 @@ chain = Chain(node, {CERTIFICATE}, finality_depth=64)
 import itertools
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any, TypeVar
@@ -168,13 +168,7 @@ class FakeNode:
     # JSON-RPC
 
     async def call(
-        self,
-        method: str,
-        params: list[Any],
-        result: type[ResultT],
-        *,
-        avoid: Collection[Host] = (),
-        strict: bool = False,
+        self, method: str, params: list[Any], result: type[ResultT], *, avoid: Sequence[Host] = (), strict: bool = False
     ) -> Answered[ResultT]:
         self.before_call(method)
         return Answered(HOST, as_asked(self.answer(method, params), result))
