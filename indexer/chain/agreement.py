@@ -11,7 +11,7 @@ from indexer.chain.wire import LogReader, RawLog, WrongAnswer
 from indexer.errors import TryAgain
 from indexer.rpc.providers import Answered
 
-Logs = Answered[list[RawLog]]
+AnsweredLogs = Answered[list[RawLog]]
 
 
 class Agreement:
@@ -29,7 +29,7 @@ class Agreement:
         self._block_logs = block_logs
         self._quorum = quorum
 
-    async def logs(self, query: dict[str, Any], read: LogReader, *, answers: int) -> list[Logs]:
+    async def logs(self, query: dict[str, Any], read: LogReader, *, answers: int) -> list[AnsweredLogs]:
         """Returns so many answers that hold the same logs. Raises WrongAnswer if they differ TRIES times."""
         for _ in range(TRIES):
             agreed = [await self._calls.checked("eth_getLogs", [query], Raw, _with_host(read))]
@@ -46,14 +46,14 @@ class Agreement:
             await self._settle(difference(ours, theirs)[0], agreed, wrong)
         raise wrong
 
-    async def another(self, query: dict[str, Any], read: LogReader, answers: Sequence[Logs]) -> Logs:
+    async def another(self, query: dict[str, Any], read: LogReader, answers: Sequence[AnsweredLogs]) -> AnsweredLogs:
         """Returns the logs from another provider than those that have answered, if there is one."""
         avoid = [answer.host for answer in answers]
         return await self._calls.checked(
             "eth_getLogs", [query], Raw, _with_host(read), avoid=avoid, strict=self._quorum > 1, tries=1
         )
 
-    async def _settle(self, number: int, answers: Sequence[Logs], wrong: TryAgain) -> None:
+    async def _settle(self, number: int, answers: Sequence[AnsweredLogs], wrong: TryAgain) -> None:
         """Compares a block on which answers differ with its receipts, and distrusts the providers that were wrong."""
         try:
             truth = await self._block_logs(number)
@@ -64,5 +64,5 @@ class Agreement:
                 self._calls.providers.distrust(answer.host, wrong)
 
 
-def _with_host(read: LogReader) -> Callable[[Answered[Raw]], Logs]:
+def _with_host(read: LogReader) -> Callable[[Answered[Raw]], AnsweredLogs]:
     return lambda answer: Answered(answer.host, read(answer.result))

@@ -52,20 +52,12 @@ def divide(query: LogQuery, refusal: Refusal) -> list[LogQuery]:
             return _halves(query)
         case SplitAddresses():
             return _fewer_addresses(query) or _halves(query)
-        case Unknown() | SmallerBatch():
-            return (
-                [replace(part, blind_splits=query.blind_splits + 1) for part in _halves(query)]
-                if _may_split_blindly(query)
-                else []
-            )
-        case BackOff() | WaitForHead() | HistoryGone() | GiveUp() | Reverted():
+        case Unknown() | SmallerBatch() if query.blind_splits < MOST_BLIND_SPLITS:
+            return [replace(part, blind_splits=query.blind_splits + 1) for part in _halves(query)]
+        case Unknown() | SmallerBatch() | BackOff() | WaitForHead() | HistoryGone() | GiveUp() | Reverted():
             return []
         case _ as never:
             assert_never(never)
-
-
-def _may_split_blindly(query: LogQuery) -> bool:
-    return query.blind_splits < MOST_BLIND_SPLITS
 
 
 def _pieces(query: LogQuery, blocks: int) -> list[LogQuery]:

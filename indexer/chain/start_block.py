@@ -24,7 +24,7 @@ class JsonTransaction(Struct, rename={"sender": "from"}):
     type: str = "0x0"
 
 
-class JsonTransactions(Struct):
+class JsonBlock(Struct):
     """The transactions of a block."""
 
     transactions: list[JsonTransaction]
@@ -92,7 +92,7 @@ async def _is_state_kept(providers: Providers, block: int, final: int) -> bool:
 
 async def _nonces(providers: Providers, block: int) -> list[tuple[str, int]]:
     """Returns sender and nonce of each ordinary transaction in a block."""
-    answer = await providers.call("eth_getBlockByNumber", [hex(block), True], JsonTransactions)
+    answer = await providers.call("eth_getBlockByNumber", [hex(block), True], JsonBlock)
     return [
         (transaction.sender, to_number(transaction.nonce))
         for transaction in answer.result.transactions
