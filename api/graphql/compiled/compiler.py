@@ -1,4 +1,4 @@
-"""From an operation to closures: a step for each field of each object type, a completion for each type of value."""
+"""Compiles an operation to closures: a step for each field of each object type, a completion for each type of value."""
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
@@ -28,24 +28,24 @@ from strawberry.schema.schema_converter import CustomGraphQLEnumType, GraphQLCor
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
-from api.graphql.compiled.execution import Complete, NotAnswered, Plan, Run, Select, Step, Waiting
+from api.graphql.compiled.execution import Complete, NotAnswered, PendingValue, Plan, Run, Select, Step
 from api.graphql.context import Context
 from api.graphql.limits import each_node
 
 Infos = Callable[[Run], GraphQLResolveInfo[Context]]
-"""Returns the info of a field, the same for every object of a request."""
+"""Returns the info of a field, the same for all objects of a request."""
 
 
 class NotCompiled(Exception):
-    """Something that only graphql-core executes."""
+    """Only graphql-core can execute this operation."""
 
 
 def compile_plan(
     schema: Schema, document: DocumentNode, operation: OperationDefinitionNode, conditions: Mapping[str, Any]
 ) -> Plan | None:
-    """Returns the plan of a query, None where it cannot be compiled.
+    """Returns the plan of a query; None if it cannot be compiled.
 
-    `conditions` are the values of the variables that `@skip` and `@include` read: the plan holds for these.
+    The plan is valid for the values of `conditions`: the variables that `@skip` and `@include` read.
     """
     try:
         return _Compiler(schema, document, operation, conditions).plan()
@@ -72,16 +72,16 @@ class _Compiler:
         fields = collect_fields(self._schema, self._fragments, self._conditions, root, self._operation)
         return self._select(root, fields.grouped_field_set)
 
-    # What is read of an object: its fields
+    # The fields of an object
 
     def _select(self, parent: GraphQLObjectType, fields: Mapping[str, FieldDetailsList]) -> Select:
         steps = [self._step(parent, key, details) for key, details in fields.items()]
 
         def select(source: Any, run: Run) -> dict[str, Any]:
-            answer: dict[str, Any] = {}
+            response: dict[str, Any] = {}
             for step in steps:
-                step(source, answer, run)
-            return answer
+                step(source, response, run)
+            return response
 
         return select
 
@@ -94,13 +94,13 @@ class _Compiler:
             raise NotCompiled(f"{name} is a field of the schema itself")
         field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
         if not isinstance(field, StrawberryField) or field.extensions:
-            raise NotCompiled(f"{parent.name}.{name} is no plain field")
+            raise NotCompiled(f"{parent.name}.{name} has extensions")
         infos = self._infos(parent, definition, details)
         complete = self._complete(definition.type, details, infos)
         if field.base_resolver is not None:
             return self._resolver(key, field, definition, details[0].node, infos, complete)
         if field.default_resolver is not getattr:
-            raise NotCompiled(f"{parent.name}.{name} is read in a way of its own")
+            raise NotCompiled(f"{parent.name}.{name} has its own default resolver")
         return _attribute(key, field.python_name, complete)
 
     def _resolver(
@@ -113,43 +113,43 @@ class _Compiler:
         complete: Complete,
     ) -> Step:
         resolver = field.base_resolver
-        assert resolver is not None  # or it were an attribute
+        assert resolver is not None  # the caller has checked
         if resolver.self_parameter is None or resolver.parent_parameter or resolver.root_parameter:
             raise NotCompiled(f"the resolver of {field.name} does not take self")
         function: Any = resolver.wrapped_func
         info_name = resolver.info_parameter.name if resolver.info_parameter else None
         bare = not definition.args and info_name is None
         varies = any(isinstance(part, VariableNode) for part in each_node(*(node.arguments or ())))
-        constant = None if varies else self._given(field, definition, node, VariableValues({}, {}))
+        constant = None if varies else self._arguments(field, definition, node, VariableValues({}, {}))
 
         def arguments(run: Run) -> dict[str, Any]:
-            """Returns what the resolver is called with, the same for every object of a request."""
-            found = run.arguments.get(arguments)
-            if found is None:
-                found = self._given(field, definition, node, run.variables) if constant is None else dict(constant)
+            """Returns the arguments of the resolver, the same for all objects of a request."""
+            values = run.arguments.get(arguments)
+            if values is None:
+                values = self._arguments(field, definition, node, run.variables) if constant is None else dict(constant)
                 if info_name is not None:
-                    found[info_name] = self._strawberry.config.info_class(_raw_info=infos(run), _field=field)
-                run.arguments[arguments] = found
-            return found
+                    values[info_name] = self._strawberry.config.info_class(_raw_info=infos(run), _field=field)
+                run.arguments[arguments] = values
+            return values
 
-        def waits(source: Any, answer: dict[str, Any], run: Run) -> None:
-            answer[key] = None  # its place; the value comes
-            run.waiting.append(Waiting(function(source, **arguments(run)), answer, key, complete))
+        def waits(source: Any, response: dict[str, Any], run: Run) -> None:
+            response[key] = None  # keeps the order of the fields; the value follows
+            run.pending.append(PendingValue(function(source, **arguments(run)), response, key, complete))
 
-        def plain(source: Any, answer: dict[str, Any], run: Run) -> None:
-            answer[key] = complete(function(source), run)
+        def plain(source: Any, response: dict[str, Any], run: Run) -> None:
+            response[key] = complete(function(source), run)
 
-        def with_arguments(source: Any, answer: dict[str, Any], run: Run) -> None:
-            answer[key] = complete(function(source, **arguments(run)), run)
+        def with_arguments(source: Any, response: dict[str, Any], run: Run) -> None:
+            response[key] = complete(function(source, **arguments(run)), run)
 
         if field.is_async:
             return waits
         return plain if bare else with_arguments
 
-    def _given(
+    def _arguments(
         self, field: StrawberryField, definition: GraphQLField, node: FieldNode, variables: VariableValues
     ) -> dict[str, Any]:
-        """Returns the arguments as the resolver takes them. Raises for what does not fit."""
+        """Returns the arguments as the resolver takes them. Raises if a value does not match its type."""
         return convert_arguments(
             get_argument_values(definition, node, variables) if definition.args else {},
             field.arguments,
@@ -158,7 +158,7 @@ class _Compiler:
         )
 
     def _infos(self, parent: GraphQLObjectType, definition: GraphQLField, details: FieldDetailsList) -> Infos:
-        """Returns what makes the info of a field, for all objects of a request."""
+        """Returns the function that makes the info of a field."""
         nodes = [part.node for part in details]
 
         def info(run: Run) -> GraphQLResolveInfo[Context]:
@@ -167,21 +167,21 @@ class _Compiler:
                 field_nodes=nodes,
                 return_type=definition.type,
                 parent_type=parent,
-                path=None,  # type: ignore[arg-type]  # no resolver reads it
+                path=None,  # type: ignore[arg-type]  # no resolver reads this
                 schema=self._schema,
                 fragments=self._definitions,
                 root_value=None,
                 operation=self._operation,
                 variable_values=run.variables,
                 context=run.context,
-                is_awaitable=None,  # type: ignore[arg-type]  # nor what follows
+                is_awaitable=None,  # type: ignore[arg-type]  # nor these
                 abort_signal=None,
                 async_helpers=None,  # type: ignore[arg-type]
             )
 
         return info
 
-    # What becomes of a value: by its type
+    # The completion of a value, by its type
 
     def _complete(self, type_: GraphQLOutputType, details: FieldDetailsList, infos: Infos) -> Complete:
         match type_:
@@ -191,7 +191,7 @@ class _Compiler:
                 return _optional(self._present(type_, details, infos))
 
     def _present(self, type_: GraphQLOutputType, details: FieldDetailsList, infos: Infos) -> Complete:
-        """Returns what completes a value that is not None."""
+        """Returns the completion of a value that is not None."""
         if is_leaf_type(type_):
             return _leaf(type_)
         match type_:
@@ -202,20 +202,20 @@ class _Compiler:
             case GraphQLObjectType():
                 return self._object(type_, details, infos)
             case _:
-                raise NotCompiled(f"{type_} is of a kind that no field has")
+                raise NotCompiled(f"{type_} is a kind of type that no field of the schema has")
 
     def _interface(self, type_: GraphQLInterfaceType, details: FieldDetailsList, infos: Infos) -> Complete:
         completions: dict[type, Complete] = {}
 
         def complete(value: Any, run: Run) -> Any:
-            found = completions.get(type(value))
-            if found is None:
+            completion = completions.get(type(value))
+            if completion is None:
                 assert type_.resolve_type is not None  # Strawberry gives each interface one
                 concrete = self._schema.get_type(str(type_.resolve_type(value, infos(run), type_)))
                 if not isinstance(concrete, GraphQLObjectType) or not self._schema.is_sub_type(type_, concrete):
-                    raise NotAnswered(f"{value!r} is no {type_.name}")
-                found = completions[type(value)] = self._object(concrete, details, infos)
-            return found(value, run)
+                    raise NotAnswered(f"{value!r} is not of type {type_.name}")
+                completion = completions[type(value)] = self._object(concrete, details, infos)
+            return completion(value, run)
 
         return complete
 
@@ -225,21 +225,21 @@ class _Compiler:
         is_type_of = type_.is_type_of
         if is_type_of is None:
             return select
-        known: set[type] = set()
+        checked: set[type] = set()
 
         def complete(value: Any, run: Run) -> Any:
-            if type(value) not in known:
+            if type(value) not in checked:
                 if not is_type_of(value, infos(run)):
-                    raise NotAnswered(f"{value!r} is no {type_.name}")
-                known.add(type(value))
+                    raise NotAnswered(f"{value!r} is not of type {type_.name}")
+                checked.add(type(value))
             return select(value, run)
 
         return complete
 
 
 def _typename(key: str, name: str) -> Step:
-    def step(source: Any, answer: dict[str, Any], run: Run) -> None:
-        answer[key] = name
+    def step(source: Any, response: dict[str, Any], run: Run) -> None:
+        response[key] = name
 
     return step
 
@@ -247,8 +247,8 @@ def _typename(key: str, name: str) -> Step:
 def _attribute(key: str, name: str, complete: Complete) -> Step:
     read = attrgetter(name)
 
-    def step(source: Any, answer: dict[str, Any], run: Run) -> None:
-        answer[key] = complete(read(source), run)
+    def step(source: Any, response: dict[str, Any], run: Run) -> None:
+        response[key] = complete(read(source), run)
 
     return step
 
@@ -256,7 +256,7 @@ def _attribute(key: str, name: str, complete: Complete) -> Step:
 def _required(present: Complete) -> Complete:
     def complete(value: Any, run: Run) -> Any:
         if value is None:
-            raise NotAnswered("null where none may be")
+            raise NotAnswered("null in a non-null field")
         return present(value, run)
 
     return complete
@@ -272,7 +272,7 @@ def _optional(present: Complete) -> Complete:
 def _list(item: Complete) -> Complete:
     def complete(values: Any, run: Run) -> Any:
         if not isinstance(values, list | tuple):
-            raise NotAnswered(f"{values!r} is no list")
+            raise NotAnswered(f"{values!r} is not a list")
         return [item(value, run) for value in values]
 
     return complete
@@ -281,13 +281,13 @@ def _list(item: Complete) -> Complete:
 def _leaf(type_: GraphQLLeafType) -> Complete:
     if isinstance(type_, CustomGraphQLEnumType):
         return _enum(type_)
-    tell = type_.coerce_output_value
+    serialize = type_.coerce_output_value
 
     def complete(value: Any, run: Run) -> Any:
-        told = tell(value)
-        if told is None:
-            raise NotAnswered(f"{value!r} is no {type_.name}")
-        return told
+        output = serialize(value)
+        if output is None:
+            raise NotAnswered(f"{value!r} is not of type {type_.name}")
+        return output
 
     return complete
 
@@ -297,9 +297,9 @@ def _enum(type_: CustomGraphQLEnumType) -> Complete:
     names = {member: type_.coerce_output_value(member) for member in members}
 
     def complete(value: Any, run: Run) -> Any:
-        # an IntEnum's member equals any number alike
+        # a member of an IntEnum equals the same plain number
         if not isinstance(value, members):
-            raise NotAnswered(f"{value!r} is no {type_.name}")
+            raise NotAnswered(f"{value!r} is not of type {type_.name}")
         return names[value]
 
     return complete

@@ -1,4 +1,4 @@
-"""A plan, run: in waves, from the root of the answer to its leaves."""
+"""Runs a plan in waves, from the root of the response to its leaves."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
@@ -10,59 +10,59 @@ from api.reading.batching import ThreadQueryRunner
 
 
 class NotAnswered(Exception):
-    """The answer has an error, or so it seems: graphql-core is to say."""
+    """The response has an error, or may have one: graphql-core must execute the request."""
 
 
-class Waiting(NamedTuple):
-    """A resolver's coroutine, and where in the answer its value belongs."""
+class PendingValue(NamedTuple):
+    """The coroutine of a resolver, and the place of its value in the response."""
 
     value: Coroutine[Any, Any, Any]
-    answer: dict[str, Any]
+    response: dict[str, Any]
     key: str
     complete: "Complete"
 
 
 class Run:
-    """One execution of a plan. `arguments` of each resolver are made with its first call."""
+    """One execution of a plan. The `arguments` of a resolver are made at its first call."""
 
-    __slots__ = ("arguments", "context", "variables", "waiting")
+    __slots__ = ("arguments", "context", "pending", "variables")
 
     def __init__(self, context: Context, variables: VariableValues) -> None:
         self.context = context
         self.variables = variables
         self.arguments: dict[Any, dict[str, Any]] = {}
-        self.waiting: list[Waiting] = []
+        self.pending: list[PendingValue] = []
 
 
 Complete = Callable[[Any, Run], Any]
-"""Returns a resolver's value as it is told."""
+"""Returns the value of a resolver as the response contains it."""
 
 Select = Callable[[Any, Run], dict[str, Any]]
-"""Returns what is selected of an object."""
+"""Returns the selected fields of an object."""
 
 Step = Callable[[Any, dict[str, Any], Run], None]
-"""Reads one field of an object into the answer."""
+"""Writes one field of an object into the response."""
 
 Plan = Select
-"""What is selected of the root."""
+"""Returns the selected fields of the root."""
 
 
 def run_plan(plan: Plan, context: Context, variables: VariableValues) -> dict[str, Any]:
-    """Returns the data of an answer without errors. Raises whatever a resolver raises, and NotAnswered.
+    """Returns the data of a response without errors. Raises NotAnswered, and what a resolver raises.
 
-    The context reads in the thread that calls.
+    Reads the database in the calling thread.
     """
     runner = context.runner
-    assert isinstance(runner, ThreadQueryRunner)  # no other is completed by a plain call
+    assert isinstance(runner, ThreadQueryRunner)  # the other runner needs an event loop
     run = Run(context, variables)
     try:
         data = plan(None, run)
-        while run.waiting:
-            wave, run.waiting = run.waiting, []
+        while run.pending:
+            wave, run.pending = run.pending, []
             values = runner.run([field.value for field in wave])
             for field, value in zip(wave, values, strict=True):
-                field.answer[field.key] = field.complete(value, run)
+                field.response[field.key] = field.complete(value, run)
         return data
     finally:
-        for field in run.waiting:
+        for field in run.pending:
             field.value.close()

@@ -1,4 +1,4 @@
-"""An operation of a valid document, with what of it is the same in every request."""
+"""An operation of a valid document, with its prices and plans."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,11 @@ from api.graphql.context import Context
 from api.graphql.limits import Price, count_aliases, each_node, price
 
 MAX_VARIANTS = 16
-"""Of the prices and of the plans that are kept of one operation."""
+"""Maximum number of prices, and of plans, that are kept of one operation."""
 
 
 class Operation:
-    """A query. Prices and plans are kept, the latest of each."""
+    """A query. It keeps its latest prices and plans."""
 
     def __init__(self, schema: Schema, document: DocumentNode, node: OperationDefinitionNode) -> None:
         self._node = node
@@ -30,7 +30,7 @@ class Operation:
         self._plans: dict[Any, Plan | None] = {}
 
     def price(self, variables: Mapping[str, Any]) -> Price:
-        """Returns what the operation costs with these variables, as they came."""
+        """Returns the price of the operation with these variables, as the request has them."""
         key = tuple(_size(variables.get(name)) for name in self._sizes)
         if key not in self._prices:
             _make_room(self._prices)
@@ -38,14 +38,14 @@ class Operation:
         return self._prices[key]
 
     def execute(self, context: Context, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the data of an answer without errors. Raises where there is another answer: ask graphql-core."""
-        given = get_variable_values(self._schema._schema, self._node.variable_definitions or (), dict(variables), 1)
-        if isinstance(given, list):
-            raise NotAnswered("the variables do not fit")
-        plan = self._plan(given.coerced)
+        """Returns the data of a response without errors. If it raises, graphql-core must execute the operation."""
+        values = get_variable_values(self._schema._schema, self._node.variable_definitions or (), dict(variables), 1)
+        if isinstance(values, list):
+            raise NotAnswered("the variables do not match their types")
+        plan = self._plan(values.coerced)
         if plan is None:
             raise NotAnswered("the operation cannot be compiled")
-        return run_plan(plan, context, given)
+        return run_plan(plan, context, values)
 
     def _plan(self, variables: Mapping[str, Any]) -> Plan | None:
         conditions = {name: variables[name] for name in self._conditions if name in variables}
@@ -57,7 +57,7 @@ class Operation:
 
 
 def _variables_of(document: DocumentNode, owner: type[FieldNode | DirectiveNode], arguments: set[str]) -> list[str]:
-    """Returns the names of the variables that are given as one of these arguments, sorted."""
+    """Returns the sorted names of the variables that are the value of one of these arguments."""
     return sorted(
         {
             argument.value.name.value
@@ -70,7 +70,7 @@ def _variables_of(document: DocumentNode, owner: type[FieldNode | DirectiveNode]
 
 
 def _size(value: Any) -> int | None:
-    """Returns what of a variable's value bears on the price: a number, or the length of a list."""
+    """Returns what the price depends on: the number, or the length of the list."""
     return len(value) if isinstance(value, list) else value if isinstance(value, int) else None
 
 
