@@ -67,7 +67,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
         ("{", "GRAPHQL_PARSE_FAILED"),
     ],
 )
-async def test_what_is_refused_asks_nothing_of_the_database(engine: Engine, query: str, code: str) -> None:
+async def test_a_refused_request_does_not_read_the_database(engine: Engine, query: str, code: str) -> None:
     asked = Asked(engine)
     for _ in range(3):
         answer = await asked.ask(query)
@@ -76,7 +76,7 @@ async def test_what_is_refused_asks_nothing_of_the_database(engine: Engine, quer
     await asked.answers.close()
 
 
-async def test_what_is_not_kept_is_not_looked_up(engine: Engine) -> None:
+async def test_revisions_are_read_only_if_an_answer_is_kept(engine: Engine) -> None:
     asked = Asked(engine)
     query = "query Q($id: BigInt!) { device(by: {tokenId: $id}) { tokenId } }"
     for id in range(1, DEVICES + 1):
@@ -87,7 +87,7 @@ async def test_what_is_not_kept_is_not_looked_up(engine: Engine) -> None:
     await asked.answers.close()
 
 
-async def test_of_many_who_ask_the_same_at_once_one_reads(engine: Engine) -> None:
+async def test_of_many_equal_requests_at_once_one_reads_the_database(engine: Engine) -> None:
     asked = Asked(engine)
     query = "{ devices { totalCount } }"
     for _ in range(2):
@@ -100,7 +100,7 @@ async def test_of_many_who_ask_the_same_at_once_one_reads(engine: Engine) -> Non
     await asked.answers.close()
 
 
-async def test_who_waits_for_another_is_answered_when_that_one_leaves(engine: Engine) -> None:
+async def test_requests_that_wait_for_another_are_answered_when_it_is_cancelled(engine: Engine) -> None:
     asked = Asked(engine)
     query = "{ devices { totalCount } }"
     first = asyncio.create_task(asked.ask(query))
@@ -112,7 +112,7 @@ async def test_who_waits_for_another_is_answered_when_that_one_leaves(engine: En
     await asked.answers.close()
 
 
-async def test_what_depends_on_the_clock_is_read_by_each(engine: Engine) -> None:
+async def test_answers_that_depend_on_the_clock_are_read_by_each_request(engine: Engine) -> None:
     asked = Asked(engine)
     answers = await asyncio.gather(*(asked.ask("{ _meta { chains { chainId } } }") for _ in range(5)))
     assert all("errors" not in answer for answer in answers)

@@ -65,7 +65,7 @@ async def asked_of(url: str, monkeypatch: pytest.MonkeyPatch, cache_bytes: int =
     engine.dispose()
 
 
-async def test_a_question_is_answered_anew_when_a_block_was_added_and_only_then(
+async def test_a_kept_answer_is_replaced_when_a_block_was_added_and_only_then(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moving = Moving(database_url)
@@ -81,7 +81,7 @@ async def test_a_question_is_answered_anew_when_a_block_was_added_and_only_then(
     moving.close()
 
 
-async def test_what_differs_in_a_question_is_not_mixed_up(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_that_differ_have_their_own_answers(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     moving = Moving(sqlite_url)
     await moving.mine(*minted(1), *minted(2))
     async with asked_of(sqlite_url, monkeypatch) as asked:
@@ -99,7 +99,7 @@ async def test_what_differs_in_a_question_is_not_mixed_up(sqlite_url: str, monke
     "query",
     ["{ _meta { version } }", "{ ...M } fragment M on Query { devices { totalCount } m: _meta { chains { synced } } }"],
 )
-async def test_what_depends_on_the_clock_is_never_kept(
+async def test_answers_that_depend_on_the_clock_are_never_kept(
     sqlite_url: str, query: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moving = Moving(sqlite_url)
@@ -111,7 +111,7 @@ async def test_what_depends_on_the_clock_is_never_kept(
     moving.close()
 
 
-async def test_what_was_refused_or_failed_is_never_kept(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_refusals_and_failures_are_never_kept(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     moving = Moving(sqlite_url)
     await moving.mine(*minted(1))
     partly = "{ devices { totalCount } bad: devices(first: 500) { totalCount } }"
@@ -123,7 +123,7 @@ async def test_what_was_refused_or_failed_is_never_kept(sqlite_url: str, monkeyp
     moving.close()
 
 
-async def test_what_is_kept_is_bounded_by_its_bytes(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_kept_answers_are_bounded_by_their_bytes(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     moving = Moving(sqlite_url)
     await moving.mine(*minted(1))
     async with asked_of(sqlite_url, monkeypatch, cache_bytes=20_000) as asked:
@@ -202,7 +202,7 @@ class World:
 
 @settings(deadline=None, max_examples=4, suppress_health_check=[HealthCheck.too_slow])
 @given(acts=ACTS)
-def test_whatever_is_written_an_answer_that_is_kept_is_what_would_be_read(module_database_url: str, acts: Any) -> None:
+def test_after_any_write_a_kept_answer_equals_the_one_that_would_be_read(module_database_url: str, acts: Any) -> None:
     asyncio.run(_play(module_database_url, acts))
 
 
@@ -286,7 +286,7 @@ class Told:
         self.states.append(("0x" + blocks[-1].hash.hex(), sum(len(block.logs) for block in blocks) // 2))
 
 
-def test_a_client_is_told_that_nothing_changed_until_the_next_block(database_url: str) -> None:
+def test_a_client_gets_304_until_the_next_block(database_url: str) -> None:
     moving = Moving(database_url)
     asyncio.run(moving.mine(*minted(1)))
     with serving(Settings(database_url=database_url)) as url:

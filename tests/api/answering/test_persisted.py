@@ -60,7 +60,7 @@ def test_a_document_is_sent_once_and_then_named_by_its_hash(address: str, send: 
 
 
 @pytest.mark.parametrize(("accept", "status"), [(GRAPHQL_RESPONSE, 400), (JSON, 200), ("*/*", 200)])
-def test_a_hash_that_is_not_known_has_a_status_by_its_media_type_and_is_kept_by_no_cache(
+def test_an_unknown_hash_has_a_status_by_its_media_type_and_is_not_cached(
     address: str, accept: str, status: int
 ) -> None:
     unknown = by_get(address, accept=accept)
@@ -70,7 +70,7 @@ def test_a_hash_that_is_not_known_has_a_status_by_its_media_type_and_is_kept_by_
     assert unknown.headers["cache-control"] == "no-store"
 
 
-def test_a_hash_that_is_not_the_querys_is_refused_and_nothing_is_remembered(address: str) -> None:
+def test_a_hash_of_another_query_is_refused_and_nothing_is_kept(address: str) -> None:
     refused = by_post(address, query=QUERY + " ")
     assert (refused.status_code, code(refused)) == (400, "BAD_USER_INPUT")
     assert hash_of(QUERY) in refused.json()["errors"][0]["message"]
@@ -92,7 +92,7 @@ def test_a_hash_that_is_not_the_querys_is_refused_and_nothing_is_remembered(addr
         {"sha256Hash": "ab" * 32},
     ],
 )
-def test_a_persisted_query_that_is_none_is_refused_with_an_example(address: str, wrong: Any) -> None:
+def test_an_invalid_persisted_query_is_refused_with_an_example(address: str, wrong: Any) -> None:
     refused = post(f"{address}/graphql", {"query": "{ __typename }", "extensions": {"persistedQuery": wrong}})
     assert (refused.status_code, code(refused)) == (400, "BAD_USER_INPUT")
     assert '"version": 1' in refused.json()["errors"][0]["message"]
@@ -105,7 +105,7 @@ def test_the_case_of_a_hash_does_not_matter(address: str) -> None:
     assert answer.json()["data"] == ANSWER
 
 
-def test_a_hash_by_get_has_an_etag_and_is_spared_the_answer_that_it_has(address: str) -> None:
+def test_a_hash_by_get_has_an_etag_and_gets_304(address: str) -> None:
     first = by_get(address, query=QUERY)
     again = by_get(address, **{"if-none-match": first.headers["etag"]})
     assert again.status_code == 304
@@ -123,7 +123,7 @@ async def test_websockets_know_the_same_documents(address: str) -> None:
     assert by_get(address).json()["data"] == ANSWER
 
 
-def test_those_not_asked_for_longest_are_forgotten_first() -> None:
+def test_the_least_recently_used_documents_are_dropped_first() -> None:
     documents = [f"{{ a{number:03}: __typename }}" for number in range(100)]
     remembered = PersistedQueries(max_bytes=10 * (ENTRY_BYTES + len(documents[0])))
     for document in documents:
@@ -138,7 +138,7 @@ def test_those_not_asked_for_longest_are_forgotten_first() -> None:
     assert known == [documents[0], *documents[-9:]]
 
 
-def test_a_document_larger_than_all_that_is_remembered_is_answered_and_forgotten() -> None:
+def test_a_document_larger_than_the_cache_is_executed_and_not_kept() -> None:
     remembered = PersistedQueries(max_bytes=1000)
     document = "{ __typename }" + " " * 1000
     assert remembered.resolve(GraphQLRequest(document, hash=hash_of(document))).query == document

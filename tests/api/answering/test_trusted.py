@@ -127,9 +127,7 @@ def test_a_manifest_of_apollo_and_a_folder_of_manifests_are_read(tmp_path: Path)
         ('{"format": "apollo-persisted-query-manifest"}', "lists no document"),
     ],
 )
-def test_a_manifest_that_is_wrong_is_refused_naming_the_file_and_the_entry(
-    tmp_path: Path, text: str, words: str
-) -> None:
+def test_an_invalid_manifest_is_refused_naming_the_file_and_the_entry(tmp_path: Path, text: str, words: str) -> None:
     manifest = tmp_path / "a.json"
     manifest.write_text(text)
     with pytest.raises(SettingsError) as refused:
@@ -138,7 +136,7 @@ def test_a_manifest_that_is_wrong_is_refused_naming_the_file_and_the_entry(
     assert "Example of a manifest: {" in str(refused.value)
 
 
-def test_the_program_ends_with_status_2_for_a_manifest_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_manifest_ends_the_program_with_status_2(tmp_path: Path) -> None:
     ended = certindex_api(
         TRUSTED_DOCUMENTS=str(tmp_path / "none.json"), DATABASE_URL=f"sqlite:///{tmp_path / 'a.db'}", PORT="0"
     )

@@ -31,7 +31,7 @@ def read_one(snapshot: Snapshot) -> int:
 
 
 @pytest.mark.timeout(120)
-async def test_work_that_is_given_up_ends_its_sql_and_begins_no_more(workers: Workers) -> None:
+async def test_cancelled_work_ends_its_sql_and_begins_no_more(workers: Workers) -> None:
     after = list[str]()
 
     def work(snapshot: Snapshot) -> None:
@@ -52,7 +52,7 @@ async def test_work_that_is_given_up_ends_its_sql_and_begins_no_more(workers: Wo
 
 
 @pytest.mark.timeout(120)
-async def test_who_is_cancelled_again_and_again_still_waits_for_the_end(workers: Workers) -> None:
+async def test_a_request_that_is_cancelled_repeatedly_still_waits_for_the_end(workers: Workers) -> None:
     begun, may_end, ended = Event(), Event(), Event()
 
     def work(snapshot: Snapshot) -> None:
@@ -73,7 +73,7 @@ async def test_who_is_cancelled_again_and_again_still_waits_for_the_end(workers:
 
 
 @pytest.mark.timeout(120)
-async def test_what_works_beside_it_is_not_ended(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_other_work_is_not_ended(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "QUEUE_SECONDS", 0.001)
 
     def work(snapshot: Snapshot) -> int:
@@ -90,7 +90,7 @@ async def test_what_works_beside_it_is_not_ended(workers: Workers, monkeypatch: 
 
 
 @pytest.mark.timeout(120)
-async def test_long_work_holds_nobody_up(workers: Workers) -> None:
+async def test_long_work_does_not_delay_other_work(workers: Workers) -> None:
     may_end = Event()
     long = [asyncio.create_task(workers.run(lambda snapshot: may_end.wait(60))) for _ in range(COUNT - 1)]
     assert await workers.run(read_one) == 1
@@ -100,7 +100,7 @@ async def test_long_work_holds_nobody_up(workers: Workers) -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_work_that_has_not_begun_is_given_up_at_once_and_never_begins(workers: Workers) -> None:
+async def test_work_that_is_cancelled_before_it_begins_never_begins(workers: Workers) -> None:
     may_end, begun = Event(), list[int]()
     long = [asyncio.create_task(workers.run(lambda snapshot: may_end.wait(60))) for _ in range(COUNT - 1)]
     await asyncio.sleep(0)
@@ -116,7 +116,7 @@ async def test_work_that_has_not_begun_is_given_up_at_once_and_never_begins(work
     assert begun == []
 
 
-async def test_what_the_work_raises_is_raised(workers: Workers) -> None:
+async def test_an_exception_of_the_work_is_raised(workers: Workers) -> None:
     def fail(snapshot: Snapshot) -> None:
         raise LookupError("nothing")
 

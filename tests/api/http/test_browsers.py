@@ -51,7 +51,7 @@ def listed(response: httpx.Response, header: str) -> set[str]:
 # Compression
 
 
-def test_an_answer_is_compressed_for_who_takes_it_so_and_says_the_same(url: str) -> None:
+def test_an_answer_is_compressed_if_the_client_accepts_it_and_has_the_same_content(url: str) -> None:
     plain = get(url, LARGE, **{"accept-encoding": "identity"})
     with CLIENT.stream(
         "GET", url, params={"query": LARGE}, headers={"accept": "application/json", "accept-encoding": "br, gzip"}
@@ -66,7 +66,7 @@ def test_an_answer_is_compressed_for_who_takes_it_so_and_says_the_same(url: str)
         assert {"Accept", "Accept-Encoding"} <= listed(answer, "vary")
 
 
-def test_a_small_answer_is_sent_as_it_is(url: str) -> None:
+def test_a_small_answer_is_not_compressed(url: str) -> None:
     answer = get(url, SMALL, **{"accept-encoding": "gzip"})
     assert answer.json()["data"] == {"devices": {"totalCount": 20}}
     assert "content-encoding" not in answer.headers
@@ -85,7 +85,7 @@ async def test_a_stream_is_not_held_back_by_compression(url: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_page_of_another_site_may_ask_with_any_header(url: str, method: str) -> None:
+def test_a_page_of_another_site_may_send_any_header(url: str, method: str) -> None:
     asked = {"access-control-request-method": method, "access-control-request-headers": "content-type, x-min-block"}
     leave = CLIENT.options(url, headers=SITE | asked)
     assert leave.status_code == 200
@@ -94,13 +94,13 @@ def test_a_page_of_another_site_may_ask_with_any_header(url: str, method: str) -
     assert {"content-type", "x-min-block"} <= listed(leave, "access-control-allow-headers")
 
 
-def test_a_page_of_another_site_may_not_ask_by_other_methods(url: str) -> None:
+def test_a_page_of_another_site_may_not_use_other_methods(url: str) -> None:
     refused = CLIENT.options(url, headers=SITE | {"access-control-request-method": "DELETE"})
     assert refused.status_code == 400
     assert "DELETE" not in listed(refused, "access-control-allow-methods")
 
 
-def test_a_page_of_another_site_reads_answers_and_whether_they_changed(url: str) -> None:
+def test_a_page_of_another_site_reads_answers_and_their_etag(url: str) -> None:
     answer = get(url, SMALL, **SITE)
     again = get(url, SMALL, **SITE, **{"if-none-match": answer.headers["etag"]})
     wrong = CLIENT.post(url, json={"query": "{ nonsense }"}, headers=SITE)
@@ -150,7 +150,7 @@ def told_of(answer: Any) -> Any:
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_failure_in_a_field_is_not_told_over_http(url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_response_over_http_hides_a_failure_in_a_field(url: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         answers = [CLIENT.post(url, json={"query": OWN}) for _ in range(3)]  # the later ones by a compiled plan
     for answer in answers:
@@ -161,7 +161,7 @@ def test_a_failure_in_a_field_is_not_told_over_http(url: str, caplog: pytest.Log
 
 
 @pytest.mark.usefixtures("broken")
-async def test_a_failure_in_a_field_is_not_told_over_websocket_or_a_stream(url: str) -> None:
+async def test_websockets_and_streams_hide_a_failure_in_a_field(url: str) -> None:
     address = url.removesuffix("/graphql")
     async with acknowledged(address) as client:
         await client.subscribe("1", OWN)
@@ -175,7 +175,7 @@ async def test_a_failure_in_a_field_is_not_told_over_websocket_or_a_stream(url: 
     assert stream.text.endswith("event: complete\ndata:\n\n")
 
 
-def test_a_failure_outside_of_fields_is_not_told(
+def test_the_response_hides_a_failure_outside_of_fields(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> Any:
@@ -188,7 +188,7 @@ def test_a_failure_outside_of_fields_is_not_told(
     until(lambda: SECRET in caplog.text, "the log of the failure")  # it follows the answer
 
 
-def test_a_database_that_fails_meanwhile_is_told_as_not_ready(
+def test_a_database_that_fails_during_a_request_is_not_ready(
     url: str, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert "errors" not in get(url, LARGE).json()
@@ -202,7 +202,7 @@ def test_a_database_that_fails_meanwhile_is_told_as_not_ready(
     assert "no such table: device_version" in caplog.text
 
 
-async def test_a_database_that_is_none_is_told_as_not_ready_over_everything(tmp_path: Path) -> None:
+async def test_a_missing_database_is_not_ready_over_every_transport(tmp_path: Path) -> None:
     (tmp_path / "none.db").write_bytes(b"no database" * 1000)
     with serving(Settings(database_url=f"sqlite:///{tmp_path / 'none.db'}")) as address:
         async with httpx.AsyncClient(timeout=60) as http:
@@ -228,7 +228,7 @@ async def test_a_database_that_is_none_is_told_as_not_ready_over_everything(tmp_
 TYPENAME = {"query": "{ __typename }"}
 
 
-def test_a_client_that_has_the_answer_is_told_so(sqlite_url: str) -> None:
+def test_a_client_that_has_the_answer_gets_304(sqlite_url: str) -> None:
     with serving(Settings(database_url=sqlite_url)) as url:
         first = CLIENT.get(f"{url}/graphql", params=TYPENAME)
         again = CLIENT.get(

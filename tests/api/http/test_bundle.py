@@ -52,7 +52,7 @@ def live(factory: Factory, url: str) -> None:
     index(factory, url)
 
 
-def test_every_event_of_a_verified_block_carries_a_proof_that_holds(factory: Factory, database_url: str) -> None:
+def test_every_event_of_a_verified_block_has_a_valid_proof(factory: Factory, database_url: str) -> None:
     live(factory, database_url)
     with asking(database_url) as api:
         before = asyncio.run(history(api, factory))
@@ -76,7 +76,7 @@ def test_every_event_of_a_verified_block_carries_a_proof_that_holds(factory: Fac
         )
 
 
-def test_a_block_that_could_not_be_verified_tells_why(factory: Factory, sqlite_url: str) -> None:
+def test_a_block_that_could_not_be_verified_has_a_reason(factory: Factory, sqlite_url: str) -> None:
     live(factory, sqlite_url)
 
     def unknown(receipts: list[dict[str, Any]]) -> None:
@@ -118,7 +118,7 @@ def test_a_bundle_of_unverified_events_is_served_and_fails_its_check_with_the_wa
         check(answer.content, {})
 
 
-def test_a_bundle_of_what_was_changed_is_refused_with_what_does_not_fit(factory: Factory, sqlite_url: str) -> None:
+def test_a_bundle_of_changed_rows_is_refused_with_the_contradiction(factory: Factory, sqlite_url: str) -> None:
     live(factory, sqlite_url)
     verify(factory, sqlite_url)
     with indexed(factory, sqlite_url) as chain, serving(Settings(database_url=sqlite_url)) as address:
@@ -133,7 +133,7 @@ def test_a_bundle_of_what_was_changed_is_refused_with_what_does_not_fit(factory:
             assert said in told
 
 
-def test_bundles_of_nothing_are_refused_with_a_right_example(factory: Factory, sqlite_url: str) -> None:
+def test_a_bundle_of_no_device_is_refused_with_a_valid_example(factory: Factory, sqlite_url: str) -> None:
     live(factory, sqlite_url)
     with serving(Settings(database_url=sqlite_url)) as address:
         for name, status, said in (
@@ -147,7 +147,7 @@ def test_bundles_of_nothing_are_refused_with_a_right_example(factory: Factory, s
             assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
 
 
-def test_a_bundle_of_an_empty_database_is_no_failure_of_the_server(tmp_path: Path) -> None:
+def test_a_bundle_of_an_empty_database_is_not_a_server_error(tmp_path: Path) -> None:
     with serving(Settings(database_url=f"sqlite:///{tmp_path / 'missing.db'}")) as address:
         answer = CLIENT.get(f"{address}/devices/did:erc721:1:0x{'11' * 20}:1/bundle.json")
     assert answer.status_code == 503

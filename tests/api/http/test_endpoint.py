@@ -77,7 +77,7 @@ def test_one_of_several_operations_is_picked_by_its_name(url: str) -> None:
         ("application/json;q=0, */*", GRAPHQL_RESPONSE),
     ],
 )
-def test_the_media_type_is_the_one_that_accept_likes_best(url: str, accept: str, content_type: str) -> None:
+def test_the_media_type_is_the_one_that_accept_prefers(url: str, accept: str, content_type: str) -> None:
     answer = post(url, {"query": QUERY}, accept=accept)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == f"{content_type}; charset=utf-8"
@@ -95,14 +95,14 @@ def test_a_request_without_accept_is_answered(url: str) -> None:
 @pytest.mark.parametrize(
     "accept", ["text/plain", "image/*", "application/json;q=0", "application/graphql-response+json;q=x"]
 )
-def test_an_accept_that_nothing_meets_is_406(url: str, accept: str) -> None:
+def test_an_accept_header_without_a_match_is_406(url: str, accept: str) -> None:
     answer = post(url, {"query": QUERY}, accept=accept)
     assert answer.status_code == 406
     assert GRAPHQL_RESPONSE in answer.json()["errors"][0]["message"]
 
 
 @pytest.mark.parametrize("query", ["{", "{ nothing }", "query ($x: Nope) { _meta { version } }"])
-def test_a_query_that_is_wrong_has_no_data_and_a_status_by_its_media_type(url: str, query: str) -> None:
+def test_an_invalid_query_has_no_data_and_a_status_by_its_media_type(url: str, query: str) -> None:
     for accept, status in ((GRAPHQL_RESPONSE, 400), ("*/*", 400), (JSON, 200)):
         answer = post(url, {"query": query}, accept=accept)
         assert answer.status_code == status
@@ -110,7 +110,7 @@ def test_a_query_that_is_wrong_has_no_data_and_a_status_by_its_media_type(url: s
         assert code(answer) in ("GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED")
 
 
-def test_a_variable_that_does_not_fit_is_400(url: str) -> None:
+def test_a_variable_of_a_wrong_type_is_400(url: str) -> None:
     query = "query ($id: BigInt!) { device(by: {tokenId: $id}) { tokenId } }"
     for variables in ({"id": "seven"}, {"id": 1.5}, {"id": None}, {}, None):
         answer = post(url, {"query": query, "variables": variables})
@@ -152,7 +152,7 @@ NESTED = b"[" * 3000 + b"]" * 3000
         "\ufeff{}".encode("utf-16"),
     ],
 )
-def test_a_body_that_is_no_graphql_request_is_400(url: str, body: bytes) -> None:
+def test_a_body_that_is_not_a_graphql_request_is_400(url: str, body: bytes) -> None:
     for accept in (GRAPHQL_RESPONSE, JSON):
         answer = post(url, body, accept=accept)
         assert answer.status_code == 400
@@ -172,7 +172,7 @@ def test_a_body_of_another_type_is_415(url: str, content_type: str) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON; charset=UTF-8"])
-def test_utf_8_may_be_said(url: str, content_type: str) -> None:
+def test_a_content_type_may_name_utf_8(url: str, content_type: str) -> None:
     assert post(url, {"query": QUERY}, **{"content-type": content_type}).status_code == 200
 
 
@@ -180,7 +180,7 @@ def test_a_compressed_body_is_415(url: str) -> None:
     assert post(url, {"query": QUERY}, **{"content-encoding": "gzip"}).status_code == 415
 
 
-def test_a_body_that_is_too_large_is_413_whether_or_not_its_length_is_told(url: str) -> None:
+def test_a_body_that_is_too_large_is_413_with_or_without_content_length(url: str) -> None:
     body = json.dumps({"query": QUERY + " " * 1_000_001}).encode()
     assert post(url, body).status_code == 413
     chunks = (body[start : start + 65536] for start in range(0, len(body), 65536))
@@ -189,7 +189,7 @@ def test_a_body_that_is_too_large_is_413_whether_or_not_its_length_is_told(url: 
     assert code(answer) == "BAD_REQUEST"
 
 
-def test_a_client_that_hangs_up_in_the_middle_harms_nobody(url: str) -> None:
+def test_a_client_that_disconnects_during_its_request_disturbs_no_other(url: str) -> None:
     host, port = httpx.URL(url).host, httpx.URL(url).port
     with socket.create_connection((host, port or 0)) as connection:
         connection.sendall(
@@ -202,14 +202,14 @@ def test_a_client_that_hangs_up_in_the_middle_harms_nobody(url: str) -> None:
     "parameters",
     [{}, {"query": QUERY, "variables": "{"}, {"query": QUERY, "variables": "5"}, {"query": QUERY, "extensions": "[]"}],
 )
-def test_a_url_that_is_no_graphql_request_is_400(url: str, parameters: dict[str, str]) -> None:
+def test_a_url_that_is_not_a_graphql_request_is_400(url: str, parameters: dict[str, str]) -> None:
     answer = CLIENT.get(url, params=parameters)
     assert answer.status_code == 400
     assert code(answer) == "BAD_REQUEST"
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_other_methods_are_405_and_told_which_are_answered(url: str, method: str) -> None:
+def test_other_methods_are_405_with_the_allowed_methods(url: str, method: str) -> None:
     answer = CLIENT.request(method, url)
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, POST"

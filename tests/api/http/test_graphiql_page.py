@@ -29,7 +29,7 @@ def tabs(page: str) -> list[dict[str, Any]]:
     return [{"query": tab["query"], "variables": json.loads(tab["variables"] or "{}")} for tab in json.loads(found[1])]
 
 
-def test_the_first_click_on_each_tab_answers_about_a_device_that_is_there(new_database: NewDatabase) -> None:
+def test_the_query_of_each_tab_returns_data_about_a_device_in_the_database(new_database: NewDatabase) -> None:
     url = new_database()
     history = History(url)
     history.block(
@@ -71,7 +71,7 @@ def test_the_page_loads_while_there_is_no_database(new_empty_database: NewDataba
         assert tabs(page.text)[0]["variables"] == {"device": ""}
 
 
-def test_nothing_of_the_page_comes_from_elsewhere(sqlite_url: str) -> None:
+def test_the_page_loads_nothing_from_other_hosts(sqlite_url: str) -> None:
     with serving(Settings(database_url=sqlite_url)) as address:
         page = CLIENT.get(f"{address}/graphql", headers=BROWSER)
         assert page.headers["content-security-policy"].startswith("default-src 'self';")

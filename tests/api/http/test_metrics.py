@@ -66,7 +66,7 @@ async def test_requests_errors_statements_and_subscriptions_are_counted(new_data
     assert "Traceback" not in server.last_output
 
 
-def test_indexer_and_api_in_one_process_tell_theirs_on_one_port(sqlite_url: str) -> None:
+def test_indexer_and_api_in_one_process_share_one_metrics_port(sqlite_url: str) -> None:
     node, [port, metrics_port] = FakeNode(finality=2), free_ports(2)
     node.mine_blocks(4)
     with Provider(of_fake(node)) as provider, indexers(sqlite_url, RPC_URLS=provider.url) as start:
@@ -84,7 +84,7 @@ def test_every_metric_is_collected_under_the_name_it_is_described_by(tmp_path: P
     assert collected == {(each.name.removesuffix("_total"), each.kind, each.help) for each in METRICS}
 
 
-def test_a_metrics_port_that_is_taken_ends_the_api_with_the_way_out(sqlite_url: str) -> None:
+def test_a_metrics_port_in_use_ends_the_api_with_an_example(sqlite_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         command = [sys.executable, "-m", "api", "--port", "0", "--metrics-port", str(taken)]
@@ -98,7 +98,7 @@ def test_a_metrics_port_that_is_taken_ends_the_api_with_the_way_out(sqlite_url: 
     ("path", "route"),
     [("/graphql", "graphql"), ("/devices/did:erc721:1:0x1:1/bundle.json", "bundle"), ("/wp-login.php", "other")],
 )
-def test_whatever_clients_ask_for_is_counted_under_few_names(path: str, route: str) -> None:
+def test_any_path_is_counted_under_one_of_few_names(path: str, route: str) -> None:
     assert route_of(path) == route
 
 

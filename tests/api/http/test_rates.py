@@ -35,7 +35,7 @@ def fifteen_rows(database_url: str) -> Iterator[str]:
         yield address
 
 
-def test_a_client_that_has_asked_too_often_is_told_when_to_come_back(five_requests: str) -> None:
+def test_a_client_that_exceeds_its_rate_gets_retry_after(five_requests: str) -> None:
     url = f"{five_requests}/graphql"
     for _ in range(5):
         assert post(url, {"query": QUERY}).status_code == 200
@@ -50,7 +50,7 @@ def test_a_client_that_has_asked_too_often_is_told_when_to_come_back(five_reques
         assert "5 requests in 3600 s" in refused.json()["errors"][0]["message"]
 
 
-def test_bundles_count_and_whether_the_service_is_up_does_not(five_requests: str) -> None:
+def test_bundles_count_and_health_checks_do_not(five_requests: str) -> None:
     bundle = f"{five_requests}/devices/did:erc721:1:0x{'ab' * 20}:1/bundle.json"
     assert [CLIENT.get(bundle).status_code for _ in range(6)] == [404] * 5 + [429]
     assert "retry-after" in CLIENT.get(bundle).headers
@@ -82,7 +82,7 @@ def _stream(url: str) -> httpx.Response:
     return CLIENT.post(url, json={"query": TYPENAME}, headers={"accept": "text/event-stream"})
 
 
-def test_rows_are_counted_by_what_a_request_promises_and_a_smaller_one_still_fits(fifteen_rows: str) -> None:
+def test_cost_counts_against_the_rate_and_a_cheaper_request_still_passes(fifteen_rows: str) -> None:
     url = f"{fifteen_rows}/graphql"
     assert [post(url, {"query": QUERY}).status_code for _ in range(2)] == [200, 200]
     refused = post(url, {"query": QUERY})
@@ -94,7 +94,7 @@ def test_rows_are_counted_by_what_a_request_promises_and_a_smaller_one_still_fit
     assert post(url, {"query": "{ device(by: {tokenId: 7}) { id } }"}).status_code == 429
 
 
-async def test_subscriptions_cost_what_they_promise(fifteen_rows: str) -> None:
+async def test_subscriptions_count_with_their_cost(fifteen_rows: str) -> None:
     events = "subscription { lifecycleEvents { event { id device { id manufacturer { id } } } } }"
     async with acknowledged(fifteen_rows) as socket:
         for id in "abc":
@@ -123,7 +123,7 @@ def test_answers_that_are_kept_cost_nothing(database_url: str) -> None:
         ([None, "127.0.0.1", None], [200, 200, 429]),
     ],
 )
-def test_a_trusted_proxy_tells_who_the_client_is_and_what_the_client_wrote_before_is_not_believed(
+def test_a_trusted_proxy_names_the_client_and_addresses_the_client_wrote_are_ignored(
     database_url: str, forwarded: list[str | None], statuses: list[int]
 ) -> None:
     settings = Settings(database_url=database_url, request_rate="2/hour", trusted_proxies="127.0.0.1, 10.0.0.0/8")
@@ -131,7 +131,7 @@ def test_a_trusted_proxy_tells_who_the_client_is_and_what_the_client_wrote_befor
         assert [_asked(address, by).status_code for by in forwarded] == statuses
 
 
-def test_without_a_trusted_proxy_nobody_is_believed(database_url: str) -> None:
+def test_without_a_trusted_proxy_the_header_is_ignored(database_url: str) -> None:
     with serving(Settings(database_url=database_url, request_rate="2/hour")) as address:
         assert [_asked(address, by).status_code for by in ("1.1.1.1", "2.2.2.2", "3.3.3.3")] == [200, 200, 429]
 
@@ -152,7 +152,7 @@ def _asked(address: str, forwarded_for: str | None) -> httpx.Response:
         ("unknown", "", False),
     ],
 )
-def test_addresses_are_one_client_that_one_owner_has(one: str, other: str, same: bool) -> None:
+def test_addresses_of_one_owner_are_one_client(one: str, other: str, same: bool) -> None:
     rates = Rates(Settings(request_rate="1/hour"))
     rates.client({"client": (one, 1)}).take_request()
     other_client = rates.client({"client": (other, 2)} if other else {})

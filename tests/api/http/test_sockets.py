@@ -55,7 +55,7 @@ async def started(socket: Socket, id: str, moving: Moving) -> None:
         pass
 
 
-async def test_events_are_told_from_the_subscription_on(moving: Moving, address: str) -> None:
+async def test_events_are_sent_from_the_subscription_on(moving: Moving, address: str) -> None:
     await moving.mine(*minted(1))
     async with acknowledged(address) as socket:
         await socket.subscribe("a", EVENTS)
@@ -73,7 +73,7 @@ async def test_events_are_told_from_the_subscription_on(moving: Moving, address:
         assert messages[0]["event"]["device"] == {"tokenId": "2"}
 
 
-async def test_each_answer_says_at_which_block_it_stands(moving: Moving, address: str) -> None:
+async def test_each_response_has_the_block_that_it_reads(moving: Moving, address: str) -> None:
     async with acknowledged(address) as socket:
         await socket.begin("a")
         block = await moving.mine(updated(1))
@@ -81,7 +81,9 @@ async def test_each_answer_says_at_which_block_it_stands(moving: Moving, address
         assert [at["hash"] for at in payload["extensions"]["asOf"]] == ["0x" + block.hash.hex()]
 
 
-async def test_a_reorg_is_told_and_a_dropped_client_resumes_with_its_cursor(moving: Moving, address: str) -> None:
+async def test_a_reorg_sends_retractions_and_a_dropped_client_resumes_with_its_cursor(
+    moving: Moving, address: str
+) -> None:
     await moving.mine(*minted(1))
     copy = Copy()
     async with acknowledged(address) as socket:
@@ -122,7 +124,7 @@ async def test_a_client_gets_all_from_the_beginning_and_then_what_comes(moving: 
         assert copy.ids == moving.ids()
 
 
-async def test_only_what_the_filter_asks_for_is_told(moving: Moving, address: str) -> None:
+async def test_only_events_that_match_the_filter_are_sent(moving: Moving, address: str) -> None:
     async with acknowledged(address) as socket:
         await socket.begin("a", filter={"device": {"tokenId": {"eq": "77"}}})
         await moving.mine(updated(76), updated(77))
@@ -132,7 +134,7 @@ async def test_only_what_the_filter_asks_for_is_told(moving: Moving, address: st
         assert [message["event"]["device"]["tokenId"] for message in messages] == ["77", "77"]
 
 
-async def test_final_events_are_told_when_they_are_final(moving: Moving, address: str) -> None:
+async def test_final_events_are_sent_when_they_are_final(moving: Moving, address: str) -> None:
     async with acknowledged(address) as socket:
         block = await moving.mine(updated(1))
         moving.node.mine_blocks(29)
@@ -145,7 +147,7 @@ async def test_final_events_are_told_when_they_are_final(moving: Moving, address
         assert (event["block"]["number"], event["finality"]) == (str(block.number), "FINALIZED")
 
 
-async def test_every_new_block_is_told_and_after_a_reorg_those_of_the_new_branch(moving: Moving, address: str) -> None:
+async def test_every_new_block_is_sent_and_after_a_reorg_those_of_the_new_branch(moving: Moving, address: str) -> None:
     async with acknowledged(address) as socket:
         await socket.subscribe("a", BLOCKS, chainId=str(moving.node.chain_id))
         await started(socket, "a", moving)
@@ -161,7 +163,7 @@ async def test_every_new_block_is_told_and_after_a_reorg_those_of_the_new_branch
         assert await socket.is_quiet()
 
 
-async def test_one_operation_that_is_wrong_leaves_the_others_alone(moving: Moving, address: str) -> None:
+async def test_an_invalid_operation_does_not_end_the_others(moving: Moving, address: str) -> None:
     wrong: dict[str, tuple[str, dict[str, Any], str]] = {
         "syntax": ("subscription {", {}, "GRAPHQL_PARSE_FAILED"),
         "field": ("subscription { nonsense }", {}, "GRAPHQL_VALIDATION_FAILED"),
@@ -207,7 +209,7 @@ async def test_a_query_is_answered_over_the_socket_too(moving: Moving, address: 
         await socket.next("q", "_meta")
 
 
-async def test_an_operation_ends_when_the_client_says_so(moving: Moving, address: str) -> None:
+async def test_an_operation_ends_when_the_client_completes_it(moving: Moving, address: str) -> None:
     async with acknowledged(address) as socket:
         await socket.begin("a")
         await socket.begin("b")
@@ -251,7 +253,7 @@ CLOSED: list[tuple[list[Any], int, str]] = [
 ]
 
 
-async def test_what_breaks_the_protocol_closes_the_connection_with_its_code(moving: Moving, address: str) -> None:
+async def test_a_protocol_violation_closes_the_connection_with_its_code(moving: Moving, address: str) -> None:
     for messages, code, reason in CLOSED:
         async with opened(address) as socket:
             for message in messages:
@@ -266,7 +268,7 @@ async def test_what_breaks_the_protocol_closes_the_connection_with_its_code(movi
         assert (await socket.close_code())[0] == 1009
 
 
-async def test_who_says_nothing_is_not_waited_for(
+async def test_a_client_that_sends_no_init_is_disconnected(
     moving: Moving, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.http.sockets.INIT_SECONDS", 0.2)
@@ -274,7 +276,7 @@ async def test_who_says_nothing_is_not_waited_for(
         assert await socket.close_code() == (4408, "Connection initialisation timeout")
 
 
-async def test_another_subprotocol_is_not_spoken(moving: Moving, address: str) -> None:
+async def test_another_subprotocol_is_refused(moving: Moving, address: str) -> None:
     url = address.replace("http", "ws") + "/graphql"
     async with connect(url) as connection:
         with pytest.raises(ConnectionClosed) as closed:
@@ -303,7 +305,7 @@ async def test_a_connection_has_a_limit_of_operations_and_the_server_one_of_conn
         await has_room(small)
 
 
-async def test_many_clients_are_told_at_once(moving: Moving, address: str) -> None:
+async def test_many_clients_receive_an_event_at_once(moving: Moving, address: str) -> None:
     async with asyncio.timeout(60):
         sockets = [acknowledged(address) for _ in range(20)]
         clients = [await socket.__aenter__() for socket in sockets]
@@ -375,7 +377,7 @@ Message = MutableMapping[str, Any]
 
 
 @pytest.mark.timeout(60)
-async def test_a_client_that_leaves_while_two_answers_wait_leaves_no_word_in_the_log(sqlite_url: str) -> None:
+async def test_a_client_that_disconnects_while_two_answers_wait_causes_no_log_line(sqlite_url: str) -> None:
     failures = list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
     said: list[Message] = [{"type": "connection_init"}]

@@ -76,7 +76,7 @@ async def test_an_operation_that_ends_completes_its_stream(moving: Moving, addre
             await stream.event()
 
 
-async def test_what_is_wrong_with_a_query_is_told_in_the_stream(moving: Moving, address: str) -> None:
+async def test_an_error_in_a_query_is_sent_in_the_stream(moving: Moving, address: str) -> None:
     for query, code in (
         ("subscription {", "GRAPHQL_PARSE_FAILED"),
         ("subscription { nonsense }", "GRAPHQL_VALIDATION_FAILED"),
@@ -101,7 +101,7 @@ async def test_lines_end_as_every_client_can_read_them(moving: Moving, address: 
     assert b"\r" not in body
 
 
-async def test_a_stream_is_for_who_likes_it_best(moving: Moving, address: str) -> None:
+async def test_a_stream_is_sent_only_if_accept_prefers_it(moving: Moving, address: str) -> None:
     body = {"query": "{ _meta { version } }"}
     async with httpx.AsyncClient(timeout=PATIENCE) as client:
         for accept, expected in (
@@ -115,7 +115,7 @@ async def test_a_stream_is_for_who_likes_it_best(moving: Moving, address: str) -
             assert answer.headers["content-type"].split(";")[0] == expected, accept
 
 
-async def test_a_request_that_is_none_is_refused_with_its_status(moving: Moving, address: str) -> None:
+async def test_an_invalid_request_is_refused_with_its_status(moving: Moving, address: str) -> None:
     async with httpx.AsyncClient(timeout=PATIENCE) as client:
         url, headers = f"{address}/graphql/stream", {"accept": "text/event-stream"}
         assert (await client.put(url, headers=headers)).status_code == 405
@@ -127,7 +127,7 @@ async def test_a_request_that_is_none_is_refused_with_its_status(moving: Moving,
         assert "text/event-stream" in plain.json()["errors"][0]["message"]
 
 
-async def test_connections_that_are_too_many_are_refused_until_one_ends(moving: Moving, address: str) -> None:
+async def test_too_many_connections_are_refused_until_one_ends(moving: Moving, address: str) -> None:
     async with httpx.AsyncClient(timeout=PATIENCE) as client:
         body, headers = {"query": EVENTS}, {"accept": "text/event-stream"}
         streams = [client.stream("POST", f"{address}/graphql", json=body, headers=headers) for _ in range(5)]
@@ -157,7 +157,7 @@ async def test_silence_is_broken_by_comments(moving: Moving, address: str, monke
         assert [await anext(chunks) for _ in range(3)] == [b":\n\n"] * 3
 
 
-async def test_a_client_of_a_stream_that_reads_nothing_is_told_no_end(
+async def test_a_stream_that_the_client_does_not_read_ends_without_complete(
     moving: Moving, caplog: pytest.LogCaptureFixture
 ) -> None:
     await moving.mine(*[updated(1, "1" * 60_000)] * 100)
@@ -180,10 +180,10 @@ async def read_to_the_end(response: httpx.Response) -> None:
         pass
 
 
-# What wakes them, and what they hold
+# What wakes them
 
 
-async def test_postgresql_wakes_its_listeners_at_the_commit(
+async def test_postgresql_wakes_subscriptions_at_the_commit(
     new_postgres_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.reading.change_watch.LISTENING_POLL_SECONDS", 60.0)

@@ -62,9 +62,7 @@ async def on_postgresql(new_postgres_database: NewDatabase, monkeypatch: pytest.
     await watched.close()
 
 
-async def test_a_read_that_begins_during_another_is_made_once_for_all_that_ask(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_requests_during_a_read_share_the_next_read(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     watch, goes_on, results = watched.watch, Event(), list[Any]()
     read = watch._reader.read
 
@@ -85,7 +83,7 @@ async def test_a_read_that_begins_during_another_is_made_once_for_all_that_ask(
     assert results[0] != results[1]
 
 
-async def test_a_connection_that_ended_is_made_anew(watched: Watched) -> None:
+async def test_a_lost_connection_is_replaced(watched: Watched) -> None:
     first = await watched.watch.revisions()
     watched.watch._reader._connection.close()
     assert await watched.watch.revisions() == first
@@ -106,7 +104,7 @@ async def test_a_block_is_reached_when_it_is_indexed(watched: Watched) -> None:
     await asyncio.wait_for(waiting, PATIENCE)
 
 
-async def test_listening_wakes_at_the_commit_whatever_is_read_meanwhile(on_postgresql: Watched) -> None:
+async def test_listening_wakes_at_the_commit_during_other_reads(on_postgresql: Watched) -> None:
     watch = on_postgresql.watch
 
     async def read_for_ever() -> None:
@@ -125,7 +123,7 @@ async def test_listening_wakes_at_the_commit_whatever_is_read_meanwhile(on_postg
     assert watch._reader.listening_on is not None
 
 
-async def test_listening_goes_on_over_another_connection(on_postgresql: Watched) -> None:
+async def test_listening_continues_on_the_connection_that_replaces_a_lost_one(on_postgresql: Watched) -> None:
     await on_postgresql.next_change()
     pid = on_postgresql.watch._reader._connection.info.backend_pid
     with on_postgresql.engine.connect() as other:

@@ -41,7 +41,7 @@ def change(database_url: str, **columns: Any) -> None:
     engine.dispose()
 
 
-def test_a_database_that_comes_later_is_waited_for(new_empty_database: NewDatabase) -> None:
+def test_the_service_becomes_ready_when_the_database_is_created(new_empty_database: NewDatabase) -> None:
     database_url = new_empty_database()
     with probing(database_url) as address:
         status, reasons = probe(address)
@@ -58,7 +58,7 @@ def test_a_database_that_comes_later_is_waited_for(new_empty_database: NewDataba
         assert "holds no chain yet: start the indexer (certindex run)" in reasons[0]
 
 
-def test_the_first_backfill_is_waited_for(new_empty_database: NewDatabase) -> None:
+def test_the_service_becomes_ready_after_the_first_backfill(new_empty_database: NewDatabase) -> None:
     database_url = new_empty_database()
     history = History(database_url)
     with probing(database_url) as address:
@@ -71,7 +71,7 @@ def test_the_first_backfill_is_waited_for(new_empty_database: NewDatabase) -> No
         assert probe(address) == (200, [])
 
 
-def test_a_chain_that_stands_still_stays_ready_while_it_is_polled(new_database: NewDatabase) -> None:
+def test_a_chain_without_new_blocks_stays_ready_while_it_is_polled(new_database: NewDatabase) -> None:
     database_url = new_database()
     history = History(database_url)
     history.block()
@@ -123,7 +123,7 @@ def test_a_database_server_that_is_down_is_a_reason_without_its_password() -> No
         assert "s3cret" not in refused.text
 
 
-def test_the_program_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_the_program_serves_until_it_is_signaled(tmp_path: Path) -> None:
     database_url = f"sqlite:///{tmp_path / 'a.db'}"
     History(database_url).close()
     program = subprocess.Popen(
@@ -142,7 +142,7 @@ def test_the_program_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
         program.communicate()
 
 
-def test_a_port_that_is_taken_is_named() -> None:
+def test_a_port_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = subprocess.run(

@@ -100,7 +100,7 @@ async def test_a_statement_that_is_given_up_again_and_again_is_over_before_its_r
 
 
 @pytest.mark.timeout(60)
-async def test_what_a_loader_reads_for_nobody_any_more_fails_without_a_word(reading_engine: Engine) -> None:
+async def test_a_loader_that_nobody_awaits_fails_silently(reading_engine: Engine) -> None:
     told = list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
 
@@ -140,7 +140,7 @@ async def test_a_statement_whose_connection_is_lost_meanwhile_fails_as_one_of_th
     engine.dispose()
 
 
-async def test_a_request_that_is_given_up_ends_its_sql(reading_engine: Engine) -> None:
+async def test_a_cancelled_request_ends_its_sql(reading_engine: Engine) -> None:
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2), open_snapshot(reading_engine) as snapshot:
