@@ -1,6 +1,6 @@
 """Generates decoders of logs from Solidity event signatures.
 
-Generated code decodes a log several times faster than eth-abi. It accepts what eth-abi accepts with `strict=True`, in
+Generated code is about twenty times as fast as eth-abi. It accepts what eth-abi accepts with `strict=True`, in
 topics and in data:
 
 - Unused bits of a word are zero: above a uintN, above an address, behind a bytesN. A bool is 0 or 1. An intN is sign
