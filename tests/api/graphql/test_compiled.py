@@ -203,7 +203,7 @@ async def test_what_is_out_of_the_ordinary_is_left_to_the_ordinary_executor(
     assert same(answer, ordinary)
 
 
-async def test_a_resolver_that_fails_is_told_as_ever_and_its_rows_are_counted_once(
+async def test_a_resolver_that_fails_is_reported_as_ever_and_its_rows_are_counted_once(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query = Query("{ devices(first: 3) { nodes { tokenId firmware { version } history { nodes { kind } } } } }", {})
@@ -292,7 +292,7 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, calls: Counter[str], module: An
     monkeypatch.setattr(module, name, counted)
 
 
-def test_what_is_kept_is_bounded() -> None:
+def test_what_is_cached_is_bounded() -> None:
     documents = DocumentCache()
     document = ValidDocument(SCHEMA, parse("{" + " __typename" * 1000 + "}"))
     for number in range(300):
@@ -302,7 +302,7 @@ def test_what_is_kept_is_bounded() -> None:
     assert documents.find("long") is None
 
 
-async def test_a_statement_is_made_once_whatever_is_asked_for(database: Engine, values: Values) -> None:
+async def test_a_statement_is_made_once_whatever_is_selected(database: Engine, values: Values) -> None:
     text = """query Q($id: BigInt!, $owner: Address!, $first: Int!) {
       device(by: {tokenId: $id}) { tokenId history(first: $first) { totalCount nodes { id } } }
       devices(first: $first, filterBy: {owner: {eq: $owner}}) { nodes { tokenId owner } }

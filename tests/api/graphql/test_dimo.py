@@ -159,7 +159,7 @@ query ($token: BigInt!) {
 """
 
 
-async def test_a_device_tells_its_claim_vehicle_maker_and_grants(api: Api) -> None:
+async def test_a_device_has_its_claim_vehicle_manufacturer_and_grants(api: Api) -> None:
     device = (await api.ask(DEVICE, token="1"))["device"]
     assert device["owner"].lower() == hex_of(ALICE)
     assert device["claimedAt"] == device["provisionedAt"] is not None
@@ -262,7 +262,7 @@ async def test_provenance_rests_on_what_is_there(api: Api) -> None:
     }
 
 
-async def test_a_reprovisioned_device_is_no_twin_of_the_one_before(api: Api) -> None:
+async def test_a_reprovisioned_device_is_no_duplicate_of_its_predecessor(api: Api) -> None:
     for token in (5, SUCCESSOR):
         checks = (await api.ask(PROVENANCE, token=str(token)))["device"]["provenance"]
         assert checks["serialUniqueForManufacturer"]["verdict"] == checks["addressUnique"]["verdict"] == "PASS"
@@ -295,7 +295,7 @@ HISTORY = """
 """
 
 
-async def test_every_kind_of_event_is_told_with_what_it_is_about(api: Api) -> None:
+async def test_every_kind_of_event_is_returned_with_its_subject(api: Api) -> None:
     nodes = (await api.ask(HISTORY))["lifecycleEvents"]["nodes"]
     first: dict[str, Any] = {}
     for node in nodes:

@@ -99,11 +99,11 @@ async def test_too_long_a_document_is_refused(api: Api) -> None:
     assert error["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
 
 
-async def test_the_schema_may_be_asked_for_whole(api: Api) -> None:
+async def test_the_whole_schema_may_be_requested(api: Api) -> None:
     assert (await api.ask(get_introspection_query()))["__schema"]["types"]
 
 
-async def test_an_answer_tells_what_it_cost(api: Api, fleet: Fleet) -> None:
+async def test_an_answer_shows_its_cost(api: Api, fleet: Fleet) -> None:
     answer = await api.answer(
         "query Q($did: String!) { device(by: {tokenDID: $did}) { history(first: 3) { totalCount nodes { kind } } } }",
         did=did(fleet, 26),

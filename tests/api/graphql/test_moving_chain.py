@@ -73,7 +73,7 @@ async def test_a_page_sequence_stays_at_its_block_while_mints_arrive(moving: Mov
     assert seen == [str(token) for token in range(10, 20)]
 
 
-async def test_a_cursor_of_a_block_that_a_reorg_took_back_is_stale(moving: Moving) -> None:
+async def test_a_cursor_of_a_block_that_a_reorg_removed_is_stale(moving: Moving) -> None:
     for token in range(5):
         await moving.mine(*minted(token))
     page = (await moving.api.ask(DEVICES, first=2))["devices"]
@@ -313,7 +313,7 @@ async def test_the_first_of_two_mints_learns_of_the_second_when_that_comes(movin
     assert ["DUPLICATE_MINT" in event["flags"] for event in then] == [False]
 
 
-async def test_the_extensions_tell_where_the_answer_stands(moving: Moving) -> None:
+async def test_the_extensions_show_where_the_answer_stands(moving: Moving) -> None:
     block = await moving.mine(*minted(1))
     answer = await moving.api.answer("{ device(by: {tokenId: 1}) { asOf { number hash } } }")
     (told,) = answer["extensions"]["asOf"]

@@ -127,7 +127,7 @@ async def test_12_and_13_who_may_manage_and_what(api: Api, fleet: Fleet) -> None
     assert found["authorizations"]["totalCount"] == names.count(organization)
 
 
-async def test_14_and_15_a_history_is_told_whole_and_by_step_and_time(api: Api, fleet: Fleet) -> None:
+async def test_14_and_15_a_history_is_returned_whole_and_by_step_and_time(api: Api, fleet: Fleet) -> None:
     device = richest(fleet)
     history = (await ask(api, "Q14FullHistory", did=did(fleet, device.token), after=None))["device"]["history"]
     assert history["totalCount"] == len(device.history)
@@ -148,7 +148,7 @@ async def test_14_and_15_a_history_is_told_whole_and_by_step_and_time(api: Api, 
     )
 
 
-async def test_16_all_test_results_of_a_batch_are_told_and_what_is_absent_is_null(api: Api, fleet: Fleet) -> None:
+async def test_16_all_test_results_of_a_batch_are_returned_and_what_is_absent_is_null(api: Api, fleet: Fleet) -> None:
     done, mint = next(
         (done, done.act) for done in fleet.recorded if isinstance(done.act, MintPallet) and len(done.act.drafts) > 1
     )
@@ -174,7 +174,7 @@ async def test_16_all_test_results_of_a_batch_are_told_and_what_is_absent_is_nul
             assert node["provenance"][check]["verdict"] == verdict(fleet, device, check)
 
 
-async def test_17_to_19_what_went_wrong_is_found_and_told_apart(api: Api, fleet: Fleet) -> None:
+async def test_17_to_19_what_went_wrong_is_found_and_distinguished(api: Api, fleet: Fleet) -> None:
     shipped = await ask(api, "Q17ShippedWithoutQuality")
     for name, check, wanted in (
         ("failed", "qualityInspectionPassed", "FAIL"),
@@ -224,7 +224,7 @@ async def test_21_a_field_comes_from_the_transaction_and_the_log_that_set_it(api
         assert origin["event"]["transactionHash"] == done.transaction_hash
 
 
-async def test_22_a_licence_revoked_after_the_mint_is_told_then_and_now(api: Api, fleet: Fleet) -> None:
+async def test_22_a_license_revoked_after_the_mint_is_returned_then_and_now(api: Api, fleet: Fleet) -> None:
     device = next(
         device
         for device in fleet.world.devices.values()

@@ -156,7 +156,7 @@ async def test_a_serial_number_of_two_devices_is_refused_with_both_names_and_lis
     assert await tokens(api, {"serialNumber": {"eq": shared}}) == both
 
 
-async def test_an_address_is_taken_in_any_case_and_told_with_its_checksum(api: Api, fleet: Fleet) -> None:
+async def test_an_address_is_taken_in_any_case_and_returned_with_its_checksum(api: Api, fleet: Fleet) -> None:
     address = fleet.world.devices[1].address
     query = """query ($a: Address!, $b: Address!, $c: Address!) {
       a: device(by: {address: $a}) { id address } b: device(by: {address: $b}) { id address }
@@ -202,7 +202,7 @@ async def test_many_resets_in_thirty_days_are_found(api: Api, fleet: Fleet) -> N
 
 
 @pytest.mark.parametrize("days", [0, 200, 400])
-async def test_who_was_authorized_then_is_told_and_turned_around(api: Api, fleet: Fleet, days: int) -> None:
+async def test_who_was_authorized_then_is_returned_in_both_directions(api: Api, fleet: Fleet, days: int) -> None:
     then = NOW - days * DAY
     past = fleet.world_at(then)
     organization = most_granted(fleet)
@@ -259,7 +259,7 @@ async def test_a_history_pages_through_in_order_of_block_transaction_and_log(api
     assert places == sorted(places)
 
 
-async def test_a_history_is_asked_by_business_step_and_half_open_time(api: Api, fleet: Fleet) -> None:
+async def test_a_history_is_filtered_by_business_step_and_half_open_time(api: Api, fleet: Fleet) -> None:
     device = max(fleet.world.devices.values(), key=lambda device: len(device.tests))
     tested = sorted(test.tested_at for test in device.tests)
     start, end = tested[0], tested[-1]
@@ -340,7 +340,7 @@ async def test_what_was_recycled_without_sanitization_is_found(api: Api, fleet: 
     assert await tokens(api, filter) == expected
 
 
-async def test_licences_are_judged_by_the_clock_of_the_answer(api: Api, fleet: Fleet) -> None:
+async def test_licenses_are_judged_by_the_clock_of_the_answer(api: Api, fleet: Fleet) -> None:
     query = """query ($at: DateTime!, $asOf: AsOf) {
       manufacturers(asOf: $asOf) { nodes { tokenId license { status at: status(at: $at) } } }
       valid: manufacturers(asOf: $asOf, filterBy: {licenseStatus: {eq: VALID}}) { totalCount nodes { tokenId } }
@@ -383,7 +383,7 @@ async def test_every_event_of_the_chain_is_listed_once(api: Api, fleet: Fleet) -
         assert counted["lifecycleEvents"]["totalCount"] == count
 
 
-async def test_meta_tells_what_is_watched_and_how_far(api: Api, fleet: Fleet) -> None:
+async def test_meta_shows_what_is_watched_and_how_far(api: Api, fleet: Fleet) -> None:
     answer = await api.ask("""{ _meta { version chains { chainId profile contracts { role address startBlock }
       head { number } finalized { number } indexed { number hash timestamp } lagBlocks lagSeconds synced
       verifiedThrough undecodableEvents orphanedBlocks failingSince lastError digest digestThrough polledAt } } }""")

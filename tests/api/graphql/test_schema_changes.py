@@ -101,7 +101,7 @@ def test_what_breaks_a_client_is_found(old: str, new: str, refusal: str) -> None
         ("imei: String", "imei: String, serial: String"),
     ],
 )
-def test_what_is_added_or_deprecated_breaks_nobody(old: str, new: str) -> None:
+def test_what_is_added_or_deprecated_breaks_no_client(old: str, new: str) -> None:
     assert breaks(build_schema(SMALL), build_schema(SMALL.replace(old, new))) == set()
 
 

@@ -107,7 +107,7 @@ def test_a_block_that_does_not_come_is_not_ready(address: str, monkeypatch: pyte
     assert total(post(address, COUNT)) == 1
 
 
-def test_a_block_that_a_reorg_took_back_is_waited_for_anew(growing: Growing, address: str) -> None:
+def test_a_block_that_a_reorg_removed_is_waited_for_again(growing: Growing, address: str) -> None:
     asyncio.run(growing.mine(*minted(2)))
     growing.node.reorg(2, minted(3), same_length=False)
     asyncio.run(growing.indexer.catch_up())
@@ -115,7 +115,7 @@ def test_a_block_that_a_reorg_took_back_is_waited_for_anew(growing: Growing, add
         assert total(post(address, META, {"block": "2"})) in (2, 3)
 
 
-def test_whoever_waits_holds_no_connection(growing: Growing, address: str) -> None:
+def test_a_waiting_request_holds_no_connection(growing: Growing, address: str) -> None:
     async def ask() -> tuple[list[httpx.Response], httpx.Response]:
         async with httpx.AsyncClient(timeout=60) as client:
             body = {"query": META, "variables": {"block": "2"}}

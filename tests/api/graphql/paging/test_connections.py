@@ -195,7 +195,7 @@ async def test_a_height_means_nothing_where_there_are_two_networks(asked: "Asked
     assert error["extensions"] == {"code": "BAD_USER_INPUT", "reason": "AMBIGUOUS"}
 
 
-async def test_each_network_is_told_of_and_can_be_asked_alone(asked: "Asked") -> None:
+async def test_each_network_is_returned_and_can_be_requested_alone(asked: "Asked") -> None:
     answer = await asked.api.answer("""{ devices(filterBy: {chainId: {eq: 7331}}) { totalCount }
       _meta { chains { chainId } } one: _meta(chainId: 7331) { chains { chainId indexed { number } } } }""")
     assert answer["data"]["devices"] == {"totalCount": SIZE}

@@ -67,7 +67,7 @@ async def test_pages_of_any_size_give_the_same_messages(moving: Moving, api: Api
     assert [(await changes(api, first=first))["hasMore"] for first in (count - 1, count)] == [True, False]
 
 
-async def test_a_reorg_is_told_newest_first_and_then_the_new_branch(moving: Moving, api: Api) -> None:
+async def test_a_reorg_is_returned_newest_first_and_then_the_new_branch(moving: Moving, api: Api) -> None:
     await moving.mine(*minted(1))
     copy = Copy()
     await copy.catch_up(api)
@@ -177,7 +177,7 @@ async def test_a_branch_is_known_also_where_its_empty_ancestor_is_final_and_drop
     moving.close()
 
 
-async def test_a_reorg_is_told_also_where_the_empty_block_below_it_is_final_and_dropped(database_url: str) -> None:
+async def test_a_reorg_is_returned_also_where_the_empty_block_below_it_is_final_and_dropped(database_url: str) -> None:
     moving = Moving(database_url, finality=4)
     with asking(database_url) as api:
         await moving.mine(*minted(1))
@@ -232,7 +232,7 @@ async def test_a_reorg_of_empty_blocks_is_none_to_the_feed(moving: Moving, api: 
     assert told(await changes(api, after=page["endCursor"])) == [("FIRMWARE_UPDATED", False)]
 
 
-async def test_a_filter_by_a_device_whose_identity_a_reorg_took_still_retracts(moving: Moving, api: Api) -> None:
+async def test_a_filter_by_a_device_whose_identity_a_reorg_removed_still_retracts(moving: Moving, api: Api) -> None:
     await moving.mine(*minted(9))
     await moving.mine(*minted(1), *minted(2))
     await moving.mine(updated(2), updated(1))
@@ -287,7 +287,7 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
-async def test_each_filter_retracts_what_it_told(moving: Moving, api: Api) -> None:
+async def test_each_filter_retracts_what_it_sent(moving: Moving, api: Api) -> None:
     await moving.mine(
         emitted("ManufacturerLicensed", manufacturerId=1, account=OWNER, name="Acme"),
         emitted("HardwareLicensed", hardwareLicenseId=7, manufacturerId=1, model="Tracker"),
@@ -307,7 +307,7 @@ async def test_each_filter_retracts_what_it_told(moving: Moving, api: Api) -> No
         assert copy.events == [], wish
 
 
-async def test_unmapped_logs_are_told_only_when_asked_for(moving: Moving, api: Api) -> None:
+async def test_unmapped_logs_are_sent_only_when_requested(moving: Moving, api: Api) -> None:
     approved = emitted("Approval", owner=OWNER, approved=BUYER, tokenId=1)
     await moving.mine(approved, *minted(1), approved)
     page = await changes(api)
@@ -321,7 +321,7 @@ async def test_unmapped_logs_are_told_only_when_asked_for(moving: Moving, api: A
     assert copy.events == []
 
 
-async def test_a_page_is_filled_over_logs_that_are_not_told(moving: Moving, api: Api) -> None:
+async def test_a_page_is_filled_over_logs_that_are_not_sent(moving: Moving, api: Api) -> None:
     approved = emitted("Approval", owner=OWNER, approved=BUYER, tokenId=1)
     await moving.mine(approved, approved, approved, *minted(1))
     assert told(await changes(api, first=1)) == [("DEVICE_TRANSFERRED", False)]
@@ -344,7 +344,7 @@ async def test_a_rare_event_is_found_by_empty_pages_that_go_on(
     assert max(map(len, [api.statements])) < 15
 
 
-async def test_finalized_events_are_told_when_they_are_final_and_never_retracted(database_url: str) -> None:
+async def test_finalized_events_are_returned_when_they_are_final_and_never_retracted(database_url: str) -> None:
     moving = Moving(database_url, finality=2)
     with asking(database_url) as api:
         copy = Copy()
@@ -383,7 +383,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_what_the_feed_cannot_do_is_said(moving: Moving, api: Api) -> None:
+async def test_what_the_feed_cannot_do_is_refused(moving: Moving, api: Api) -> None:
     for variables, said in REFUSED:
         error = await api.refusal(CHANGES, **variables)
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
@@ -436,7 +436,7 @@ async def test_a_cursor_from_before_another_profile_is_stale(moving: Moving, api
     assert error["extensions"]["reason"] == "STALE_CURSOR"
 
 
-async def test_two_networks_are_told_in_the_order_of_time_and_each_keeps_its_own(database_url: str) -> None:
+async def test_two_networks_are_returned_in_the_order_of_time_and_each_keeps_its_own(database_url: str) -> None:
     moving = Moving(database_url)
     other = Moving(database_url)
     with asking(database_url) as api:
@@ -467,7 +467,7 @@ async def test_two_networks_are_told_in_the_order_of_time_and_each_keeps_its_own
     other.close()
 
 
-async def test_the_events_of_a_licence_that_a_reorg_took_are_told_with_what_is_left_of_it(
+async def test_the_events_of_a_license_that_a_reorg_removed_are_returned_with_what_is_left(
     moving: Moving, api: Api
 ) -> None:
     await moving.mine()

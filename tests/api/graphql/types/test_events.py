@@ -261,7 +261,7 @@ CASES: list[tuple[Log, str, tuple[str | None, str | None, str | None], str | Non
 ]
 
 
-def test_every_event_is_told_as_its_type(new_database: NewDatabase) -> None:
+def test_every_event_is_returned_as_its_type(new_database: NewDatabase) -> None:
     nodes = told(new_database(), *(case[0] for case in CASES))
     assert len(nodes) == len(CASES)
     for node, (_, typename, words, event_time, expected) in zip(nodes, CASES, strict=True):
@@ -283,7 +283,7 @@ def test_a_time_beyond_the_year_9999_is_null_and_its_seconds_stay_exact(new_data
     ]
 
 
-def test_a_log_that_does_not_fit_is_told_with_the_reason_and_its_bytes(new_database: NewDatabase) -> None:
+def test_a_log_that_does_not_fit_is_returned_with_the_reason_and_its_bytes(new_database: NewDatabase) -> None:
     topics, data = log("CertificateMinted", 7, MAKER, 1, 10, "SN", "", SECONDS, "1.0.0")
     (node,) = told(new_database(), (topics, data[:100]))
     assert (node["__typename"], node["kind"]) == ("UndecodableEvent", "UNDECODABLE")
@@ -291,7 +291,7 @@ def test_a_log_that_does_not_fit_is_told_with_the_reason_and_its_bytes(new_datab
     assert node["eventTime"] is None
 
 
-def test_a_log_that_no_rule_claims_is_told_only_when_its_kind_is_asked_for(new_database: NewDatabase) -> None:
+def test_a_log_that_no_rule_matches_is_returned_only_when_its_kind_is_requested(new_database: NewDatabase) -> None:
     url = new_database()
     assert told(url, (HASH, b"data")) == []
     fields = "__typename kind raw { topics data } device { id }"
@@ -344,7 +344,7 @@ def test_every_event_names_its_place_in_the_chain(new_database: NewDatabase) -> 
 
 
 @pytest.mark.parametrize("number", [2**31 - 1, 2**31, 2**255])
-def test_a_code_that_graphql_cannot_count_is_told_as_the_largest(number: int) -> None:
+def test_a_code_that_graphql_cannot_count_is_returned_as_the_largest(number: int) -> None:
     contract = Address(bytes(20))
     row = RecordedEvent(1, 1, contract, b"", b"", HASH, 0, 12, None, None, None, None, 0, HASH, 0, 0)
     reading = Mapped(Fact(token_id=1, process=number, sanitization=number), Contracts(*[contract] * 5))

@@ -41,7 +41,7 @@ def kinds(page: Json) -> list[str]:
     return [edge["node"]["event"]["kind"] for edge in page["edges"]]
 
 
-async def test_what_a_reorg_took_back_is_told_latest_first_with_what_stands_there_now(moving: Moving, api: Api) -> None:
+async def test_what_a_reorg_removed_is_returned_latest_first_with_its_replacement(moving: Moving, api: Api) -> None:
     assert (await orphaned(api))["totalCount"] == 0
     await moving.mine(*minted(1))
     lost = await moving.mine(updated(1), sold(1))
@@ -123,7 +123,7 @@ FILTERS: list[tuple[dict[str, Any], int]] = [
 ]
 
 
-async def test_every_filter_of_events_may_be_asked_of_what_was_taken_back(moving: Moving, api: Api) -> None:
+async def test_every_filter_of_events_applies_to_orphaned_events(moving: Moving, api: Api) -> None:
     approved = emitted("Approval", owner=OWNER, approved=BUYER, tokenId=1)
     licensed = emitted("ManufacturerLicensed", manufacturerId=4, account=OWNER, name="Acme")
     update = emitted("FirmwareUpdated", tokenId=1, toVersion="2.0.0", appliedAt=1_700_000_000)
@@ -149,7 +149,7 @@ def of_transaction(transaction: bytes, *logs: Log) -> list[Log]:
     return [replace(log, transaction=transaction) for log in logs]
 
 
-async def test_a_transaction_is_told_once_it_is_in_and_no_more_when_a_reorg_took_it(moving: Moving, api: Api) -> None:
+async def test_a_transaction_is_returned_once_it_is_in_and_no_longer_after_a_reorg(moving: Moving, api: Api) -> None:
     hash = new_transaction()
     asked = {"hash": "0x" + hash.hex()}
     assert await api.ask(TRANSACTION, **asked) == {"transaction": None}
@@ -171,14 +171,14 @@ async def test_a_transaction_is_told_once_it_is_in_and_no_more_when_a_reorg_took
     assert await api.ask(TRANSACTION, **asked) == {"transaction": None}
 
 
-async def test_a_transaction_of_logs_that_no_rule_claims_is_in_without_events(moving: Moving, api: Api) -> None:
+async def test_a_transaction_of_logs_that_no_rule_matches_is_in_without_events(moving: Moving, api: Api) -> None:
     hash = new_transaction()
     await moving.mine(*of_transaction(hash, emitted("Approval", owner=OWNER, approved=BUYER, tokenId=1)))
     found = (await api.ask(TRANSACTION, hash="0x" + hash.hex()))["transaction"]
     assert (found["block"]["number"], found["events"]["totalCount"]) == ("1", 0)
 
 
-async def test_a_transaction_that_two_networks_hold_is_asked_for_by_its_network(database_url: str) -> None:
+async def test_a_transaction_that_two_networks_hold_is_requested_by_its_network(database_url: str) -> None:
     hash = new_transaction()
     networks = [Moving(database_url), Moving(database_url)]
     for network in networks:

@@ -77,7 +77,7 @@ async def test_devices_are_counted_by_each_dimension_now_and_then(api: Api, flee
     ],
     ids=" ".join,
 )
-async def test_devices_are_counted_by_combinations_in_the_order_asked(
+async def test_devices_are_counted_by_combinations_in_the_requested_order(
     api: Api, fleet: Fleet, dimensions: list[str]
 ) -> None:
     assert await statistics(api, dimensions) == expected(fleet, fleet.world, dimensions)
@@ -129,7 +129,7 @@ async def test_statistics_are_priced_by_the_groups_they_may_have(api: Api) -> No
     assert error["extensions"]["code"] == "MAX_COST_EXCEEDED"
 
 
-async def test_a_thousand_groups_are_told_and_one_more_is_refused(database_url: str) -> None:
+async def test_a_thousand_groups_are_returned_and_one_more_is_refused(database_url: str) -> None:
     history = History(database_url)
     nobody, nothing = "0x" + "00" * 20, ("", "", 0)
     history.block(*(log("CertificateMinted", n, nobody, 1, 1, *nothing, f"{n}.0.0") for n in range(1000)))

@@ -278,7 +278,7 @@ async def test_every_refusal_has_a_code(api: Api, query: str, code: str) -> None
     assert {error["extensions"]["code"] for error in answer["errors"]} == {code}
 
 
-async def test_permissions_and_addresses_are_told_exactly(api: Api) -> None:
+async def test_permissions_and_addresses_are_returned_exactly(api: Api) -> None:
     answer = await api.ask(
         "{ device(by: {tokenId: 1}) { owner authorizedUsers { nodes { user permissions permissionIds } } } }"
     )
@@ -288,7 +288,7 @@ async def test_permissions_and_addresses_are_told_exactly(api: Api) -> None:
     ]
 
 
-async def test_a_failure_of_ours_is_logged_and_told_without_its_text(
+async def test_a_failure_of_ours_is_logged_and_returned_without_its_text(
     api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> Any:
