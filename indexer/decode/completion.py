@@ -40,9 +40,10 @@ def complete(facts: Sequence[LocatedFact], calls: Calls, stored_results: StoredR
 
 def _missing(facts: Sequence[LocatedFact], calls: Calls) -> Iterable[tuple[int, tuple[CompiledCall, int]]]:
     for index, located in enumerate(facts):
-        missing = missing_from(calls, located.fact)
-        if missing is not None:
-            yield index, missing
+        if isinstance(located.fact, DeviceMinted | ManufacturerMinted):
+            missing = missing_from(calls, located.fact)
+            if missing is not None:
+                yield index, missing
 
 
 def _completed(located: LocatedFact, call: CompiledCall, result: bytes) -> LocatedFact:

@@ -151,6 +151,11 @@ def _apply_to_device(
         case DeviceProvisioned():
             happened_at = located.block_time if fact.provisioned_at is None else fact.provisioned_at
             devices.provision(changes.device_version.change(device, located.position), happened_at)
+        case FactoryReset():
+            _reset(changes, located, fact, device, activity)
+        case UserRevoked():
+            key = (device, fact.user, fact.source, fact.scope)
+            grants.end_grant(changes, key, located, AuthorizationEndReason.REVOKED)
         case DeviceClaimed():
             provisions = policy.claims_provision(located.contracts.device)
             claims.claim(
@@ -166,11 +171,6 @@ def _apply_to_device(
             claims.pair(changes.device_version.change(device, located.position), None, located.block_time)
         case BeneficiarySet():
             claims.set_beneficiary(changes.device_version.change(device, located.position), fact.beneficiary)
-        case UserRevoked():
-            key = (device, fact.user, fact.source, fact.scope)
-            grants.end_grant(changes, key, located, AuthorizationEndReason.REVOKED)
-        case FactoryReset():
-            _reset(changes, located, fact, device, activity)
         case DeviceAttributeSet():
             _set_attribute(changes, located, fact, device)
         case DeviceAddressReset():

@@ -24,11 +24,14 @@ class Bloom:
         return self._bits(logs).to_bytes(BLOOM_BITS // 8, "big")
 
     def _bits(self, logs: Iterable[tuple[bytes, bytes]]) -> int:
-        mask, bits = self._mask, 0
+        items: set[bytes] = set()  # the logs of a block share their address and some topics
         for address, topics in logs:
-            bits |= mask(address)
+            items.add(address)
             for start in range(0, len(topics), 32):
-                bits |= mask(topics[start : start + 32])
+                items.add(topics[start : start + 32])
+        mask, bits = self._mask, 0
+        for item in items:
+            bits |= mask(item)
         return bits
 
 
