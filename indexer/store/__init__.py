@@ -1,4 +1,4 @@
-"""The only SQL that writes."""
+"""Reads and writes the tables: the only SQL that writes."""
 
 from indexer.store.checkpoint import Checkpoint, Fenced, KeptBlock
 from indexer.store.rollback import Cause, RollbackCounts

@@ -16,13 +16,13 @@ from schema.tables import tables
 from schema.tables.kinds import SPANS
 
 ROWS_A_STATEMENT = 50
-"""On SQLite. Python's lock is given away once a statement: with a row each, two threads would only pass it around."""
+"""On SQLite. sqlite3 releases Python's lock once a statement: with one row each, two threads would only exchange it."""
 
 Values = tuple[Any, ...]
 
 
 def insert(connection: Connection, chain_id: int, table: str, rows: Sequence[Struct]) -> None:
-    """Inserts rows of one struct. An existing key is an error: nothing is ever written twice."""
+    """Inserts rows of one struct. An existing key is an error: no row is ever written twice."""
     if rows:
         columns = rows[0].__struct_fields__
         insert_values(connection, chain_id, table, columns, list(map(astuple, _by_owner(table, rows))))
@@ -80,7 +80,7 @@ def _by_owner(table: str, rows: Sequence[Struct]) -> Sequence[Struct]:
 
 
 def _by_statements(rows: Sequence[Values]) -> Iterator[tuple[int, list[Values]]]:
-    """Yields how many rows a statement takes, and the values of each statement: of many rows, then of those left."""
+    """Yields the number of rows of a statement and the values of each statement: full statements, then single rows."""
     whole = len(rows) - len(rows) % ROWS_A_STATEMENT
     if whole:
         starts = range(0, whole, ROWS_A_STATEMENT)

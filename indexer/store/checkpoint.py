@@ -1,4 +1,4 @@
-"""The row of the chain: what has been indexed, and the fence that keeps a second writer out."""
+"""The row of a chain: the checkpoint, the heads, and the fence that stops a second writer."""
 
 import time
 
@@ -13,7 +13,7 @@ from schema.tables.values import clean_text
 
 
 class Checkpoint(Struct, frozen=True):
-    """How far a chain has been indexed. `hash` is the fence: a commit names the one that it builds on."""
+    """How far a chain has been indexed. `hash` is the fence: a commit names the hash that it builds on."""
 
     chain_id: int
     number: int
@@ -29,7 +29,7 @@ class Checkpoint(Struct, frozen=True):
 
 
 class KeptBlock(Struct, frozen=True):
-    """A canonical block as it is kept."""
+    """A stored canonical block. `timestamp` in unix seconds."""
 
     number: int
     hash: bytes
@@ -37,7 +37,7 @@ class KeptBlock(Struct, frozen=True):
 
 
 class Fenced(Stop):
-    """Another writer has moved the checkpoint or taken over; nothing of this step was stored."""
+    """Another writer has moved the checkpoint or taken over; nothing of this step is stored."""
 
 
 COLUMNS = """chain_id, indexed_number, indexed_hash, indexed_time, digest, digest_number,
@@ -46,7 +46,7 @@ COLUMNS = """chain_id, indexed_number, indexed_hash, indexed_time, digest, diges
 
 NOT_FAILING = "failing_since = NULL, last_error = NULL, stopped = false"
 VANISHED_SECONDS = 8
-"""PostgreSQL ends the transaction of a step whose writer says nothing for so long: it would keep the next one out."""
+"""PostgreSQL ends a transaction that is idle for so long: a suspended writer would block the next one."""
 
 
 def read_checkpoint(connection: Connection, chain_id: int) -> Checkpoint:
@@ -62,7 +62,7 @@ def read_checkpoint(connection: Connection, chain_id: int) -> Checkpoint:
 def move_checkpoint(
     connection: Connection, before: Checkpoint, after: Header | KeptBlock, digest: tuple[bytes, int]
 ) -> None:
-    """Swaps the checkpoint, under the fence: first statement of every transaction that changes what is indexed."""
+    """Swaps the checkpoint, under the fence. The first statement of a transaction that changes the indexed range."""
     changed = connection.execute(
         text(
             f"""UPDATE chain SET indexed_number = :number, indexed_hash = :hash, indexed_time = :time, digest = :digest,
@@ -81,12 +81,12 @@ def move_checkpoint(
         },
     )
     _check_fence(before, changed.rowcount)
-    _tell_readers(connection)
+    _notify_readers(connection)
     _end_if_silent(connection)
 
 
 def hold_fence(connection: Connection, before: Checkpoint) -> None:
-    """Raises the revision, under the fence: first statement of a transaction that leaves the checkpoint."""
+    """Raises the revision, under the fence. The first statement of a transaction that keeps the checkpoint."""
     changed = connection.execute(
         text(
             """UPDATE chain SET revision = revision + 1, writer_beat = writer_beat + 1
@@ -95,22 +95,22 @@ def hold_fence(connection: Connection, before: Checkpoint) -> None:
         {"chain_id": before.chain_id, "expected": before.hash, "epoch": before.writer_epoch},
     )
     _check_fence(before, changed.rowcount)
-    _tell_readers(connection)
+    _notify_readers(connection)
 
 
 def hold_epoch(connection: Connection, chain_id: int, epoch: int) -> None:
-    """As `hold_fence`, for evidence that belongs to no checkpoint: whoever writes next must only be this writer."""
+    """As `hold_fence`, for evidence that belongs to no checkpoint: only the writer is checked."""
     changed = connection.execute(
         text("UPDATE chain SET revision = revision + 1 WHERE chain_id = :chain_id AND writer_epoch = :epoch"),
         {"chain_id": chain_id, "epoch": epoch},
     )
     if changed.rowcount != 1:
         raise Fenced(f"Another writer has taken over chain {chain_id}.")
-    _tell_readers(connection)
+    _notify_readers(connection)
 
 
 def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> None:
-    """Stores what the provider said of its head, and when, under the fence. Safe and finalized never go down."""
+    """Stores the provider's heads and the time, under the fence. The safe and finalized blocks never go down."""
     changed = connection.execute(
         text(
             f"""UPDATE chain SET head_number = :head, head_hash = :head_hash, head_time = :head_time,
@@ -140,12 +140,12 @@ def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> Non
         },
     )
     _check_fence(before, changed.rowcount)
-    _tell_readers(connection)
+    _notify_readers(connection)
     _end_if_silent(connection)
 
 
 def write_failure(connection: Connection, chain_id: int, epoch: int, error: str, *, stopped: bool) -> None:
-    """Stores since when, and why, the steps of this epoch's writer fail; `stopped`: until a person decides."""
+    """Stores since when and why the steps of this epoch's writer fail. `stopped`: until a person decides."""
     connection.execute(
         text(
             """UPDATE chain SET failing_since = coalesce(failing_since, :now), last_error = :error,
@@ -162,22 +162,22 @@ def write_failure(connection: Connection, chain_id: int, epoch: int, error: str,
     )
 
 
-def write_head_source(connection: Connection, chain_id: int, epoch: int, said: str | None) -> None:
-    """Stores how this epoch's writer comes to know of new heads."""
+def write_head_source(connection: Connection, chain_id: int, epoch: int, source: str | None) -> None:
+    """Stores how this epoch's writer learns of new heads."""
     connection.execute(
-        text("UPDATE chain SET head_source = :said WHERE chain_id = :chain_id AND writer_epoch = :epoch"),
-        {"said": None if said is None else clean_text(said), "chain_id": chain_id, "epoch": epoch},
+        text("UPDATE chain SET head_source = :source WHERE chain_id = :chain_id AND writer_epoch = :epoch"),
+        {"source": None if source is None else clean_text(source), "chain_id": chain_id, "epoch": epoch},
     )
 
 
-def _tell_readers(connection: Connection) -> None:
-    """Wakes who listens, when this transaction commits."""
+def _notify_readers(connection: Connection) -> None:
+    """Notifies the readers that listen, when this transaction commits."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"NOTIFY {CHANNEL}"))
 
 
 def _end_if_silent(connection: Connection) -> None:
-    """Lets the server end this transaction when its client is suspended, or its machine gone."""
+    """Makes the server end this transaction if the client is suspended or its machine is gone."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{VANISHED_SECONDS}s'"))
 

@@ -1,4 +1,4 @@
-"""What hosts said differently of final blocks, kept as evidence: both answers, since when, until when."""
+"""Disagreements of hosts on final blocks, stored as evidence: both answers, since when, until when."""
 
 import time
 from collections.abc import Sequence
@@ -9,23 +9,26 @@ from indexer.chain.disagreement import Disagreement, digest
 from indexer.store.checkpoint import hold_epoch
 
 KEPT = 1_000
+"""Most disagreements that are stored of a chain; older ones are deleted."""
 
 
-def write_disagreements(connection: Connection, chain_id: int, epoch: int, found: Sequence[Disagreement]) -> None:
-    """Stores disagreements, under the fence; one that is open already is only seen again."""
+def write_disagreements(
+    connection: Connection, chain_id: int, epoch: int, disagreements: Sequence[Disagreement]
+) -> None:
+    """Stores disagreements, under the fence. One that is open already only gets a new last-seen time."""
     hold_epoch(connection, chain_id, epoch)
-    for each in found:
-        logs, other_logs = each.answer.to_json(), each.other.to_json()
+    for disagreement in disagreements:
+        logs, other_logs = disagreement.answer.to_json(), disagreement.other.to_json()
         row = {
             "chain_id": chain_id,
-            "first": each.first,
-            "last": each.last,
-            "host": each.answer.host,
-            "other_host": each.other.host,
+            "first": disagreement.first,
+            "last": disagreement.last,
+            "host": disagreement.answer.host,
+            "other_host": disagreement.other.host,
             "logs": logs.decode(),
             "other_logs": other_logs.decode(),
-            "log_count": len(each.answer.logs),
-            "other_log_count": len(each.other.logs),
+            "log_count": len(disagreement.answer.logs),
+            "other_log_count": len(disagreement.other.logs),
             "digest": digest(logs),
             "other_digest": digest(other_logs),
             "now": int(time.time()),
@@ -36,7 +39,7 @@ def write_disagreements(connection: Connection, chain_id: int, epoch: int, found
 
 
 def resolve_disagreements(connection: Connection, chain_id: int) -> None:
-    """Notes that the blocks of disagreements are stored by now: enough hosts gave the same logs."""
+    """Marks disagreements as resolved whose blocks are indexed: enough hosts returned the same logs."""
     connection.execute(text(RESOLVE), {"chain_id": chain_id, "now": int(time.time())})
 
 

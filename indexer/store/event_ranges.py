@@ -1,4 +1,4 @@
-"""What is stored of a range of blocks: those with events, their logs and digests."""
+"""Reads stored blocks with events by range, with their logs and digests."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -40,7 +40,7 @@ class Stored:
             return read_range(connection, self.chain_id, first, last, BLOCKS_A_READ)
 
     def digest_before(self, number: int) -> bytes:
-        """Returns the digest of all events before a block: the watch set's where there are none."""
+        """Returns the digest of all events before a block; without any, that of the watch set."""
         with read_only_engine(self.engine).begin() as connection:
             found = connection.execute(
                 text(

@@ -1,7 +1,7 @@
-"""Who writes a chain. The lease keeps others waiting; what keeps them out is the fence of every commit.
+"""The lease of a chain's writer. It makes other writers wait; the fence of every commit is what stops them.
 
-A holder is taken for dead when its beat stands still for a while of our own clock, or at once when it was a process of
-this machine that is gone. Clocks of other machines are never read.
+A holder counts as dead if its beat does not change for a while of this process's own clock, or at once if it was a
+process of this machine that no longer runs. Clocks of other machines are never read.
 """
 
 import asyncio
@@ -27,11 +27,14 @@ from schema.tables.notices import STANDBY_SECONDS
 DEAD_AFTER_SECONDS = 5.0
 BEAT_SECONDS = 1.0
 LOOK_SECONDS = 0.2
-"""How often a standby looks. It takes over within BEAT_SECONDS + DEAD_AFTER_SECONDS + LOOK_SECONDS of a death."""
+"""Pause between checks of a standby.
+
+It takes over within BEAT_SECONDS + DEAD_AFTER_SECONDS + LOOK_SECONDS of the holder's death.
+"""
 
 
 class Holder(Struct, frozen=True):
-    """Who holds a chain, as its row says."""
+    """The holder of a lease, from the chain's row."""
 
     writer: str | None
     beat: int
@@ -39,7 +42,7 @@ class Holder(Struct, frozen=True):
 
 
 class Lease:
-    """This process's claim on a chain. `epoch` is set once it is ours."""
+    """This process's lease of a chain. `epoch` is set when the lease is taken."""
 
     def __init__(self, engine: Engine, chain_id: int) -> None:
         self.engine = separate_engine(engine)
@@ -77,7 +80,7 @@ class Lease:
             await asyncio.to_thread(self.release)
 
     def try_acquire(self) -> Holder | None:
-        """Takes the lease, or returns who holds it. To be called again and again: it watches the holder's beat."""
+        """Takes the lease, or returns its holder. Call it repeatedly: it watches the holder's beat."""
         holder = self._read()
         if holder != self._seen:
             self._seen, self._seen_at = holder, time.monotonic()
@@ -87,12 +90,12 @@ class Lease:
         return None if self._take(holder) else self._read()
 
     def beat(self) -> None:
-        """Shows others that we live."""
+        """Shows other writers that this one is alive."""
         with self.engine.begin() as connection:
             show_life(connection, self.chain_id, self.epoch)
 
     def stand_by(self) -> None:
-        """Tells readers that we wait; to be said again and again."""
+        """Shows readers that this process waits for the lease. Call it repeatedly."""
         now = int(time.time())
         self._standing_since = self._standing_since or now
         with self.engine.begin() as connection:
@@ -106,7 +109,7 @@ class Lease:
             )
 
     def leave_line(self) -> None:
-        """Takes back that we wait."""
+        """Removes this process from the standbys."""
         if self._standing_since is None:
             return
         self._standing_since = None
@@ -117,7 +120,7 @@ class Lease:
             )
 
     def release(self) -> None:
-        """Lets the next writer begin at once."""
+        """Releases the lease: the next writer takes it at once."""
         with self.engine.begin() as connection:
             connection.execute(
                 text("UPDATE chain SET writer = NULL WHERE chain_id = :chain_id AND writer_epoch = :epoch"),
@@ -159,7 +162,7 @@ def show_life(connection: Connection, chain_id: int, epoch: int) -> None:
 
 
 def _is_gone(writer: str) -> bool:
-    """Tells whether the writer was a process of this machine that no longer runs."""
+    """Returns whether the writer was a process of this machine that no longer runs."""
     host, _, rest = writer.partition(":")
     pid, _, machine = rest.partition(":")
     if host != socket.gethostname() or not machine.startswith(f"{_machine()}-") or not pid.isdigit():
@@ -175,8 +178,8 @@ def _is_gone(writer: str) -> bool:
 
 @cache
 def _machine() -> str:
-    """Returns what process ids are unique in: a container has its own, and two may share a host's name."""
-    seen = []
+    """Returns an id of the scope of process ids: two containers with one host name have different ones."""
+    scope = []
     with suppress(OSError):  # of Linux
-        seen = [Path("/proc/sys/kernel/random/boot_id").read_text(), str(Path("/proc/self/ns/pid").readlink())]
-    return sha256("".join(seen).encode()).hexdigest()[:8]
+        scope = [Path("/proc/sys/kernel/random/boot_id").read_text(), str(Path("/proc/self/ns/pid").readlink())]
+    return sha256("".join(scope).encode()).hexdigest()[:8]

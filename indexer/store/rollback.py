@@ -1,4 +1,4 @@
-"""Going back to the state after an earlier block, in one transaction. Its cost follows what changed since."""
+"""Rolls back to the state after an earlier block, in one transaction. The cost follows the number of later changes."""
 
 import time
 from enum import StrEnum
@@ -44,7 +44,7 @@ def delete_above(
 
 
 def _reopen_spans(connection: Connection, at: dict[str, int]) -> int:
-    """Returns how many rows are deleted or open again."""
+    """Deletes and reopens spans. Returns the number of rows."""
     rows = 0
     for table in SPANS.values():
         touched = "chain_id = :chain_id"

@@ -1,4 +1,4 @@
-"""What SQLite's planner is told of the tables: the shape of a large index, whatever their size.
+"""The statistics of SQLite's planner: those of large tables, whatever the size of the real ones.
 
 A sample misleads it: every index begins with the chain, and a thousand rows of one chain look like a chain of a
 thousand rows. Counting all takes seconds a million events, under the writer's lock. Told once, plans are the same

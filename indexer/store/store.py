@@ -85,7 +85,7 @@ class Store:
         return checkpoint
 
     def kept_blocks(self, at_or_below: int, limit: int) -> list[KeptBlock]:
-        """Returns canonical blocks that are kept, newest first, at most `limit`."""
+        """Returns the newest stored blocks at or below a number, newest first."""
         with self.engine.begin() as connection:
             return self._kept_blocks(connection, at_or_below, limit)
 
@@ -100,7 +100,7 @@ class Store:
             return load_open_rows(connection, self.chain_id, names, self.open_row_cache.at(before.hash))
 
     def forget_open_rows(self) -> None:
-        """Drops the cache of open rows, as a step that fails must."""
+        """Drops the cache of open rows, which must not outlive a failed step."""
         self.open_row_cache = self.open_row_cache.empty()
 
     def commit(
@@ -133,29 +133,29 @@ class Store:
         return Written(len(batch.blocks), len(readings), len(changes.readings))
 
     def note_heads(self, before: Checkpoint, heads: Heads) -> None:
-        """Stores where the provider's head is, when there is nothing to index."""
+        """Stores the provider's heads when there is nothing to index."""
         with self.engine.begin() as connection:
             write_heads(connection, before, heads)
             self._prune(connection, before, before.number, heads)
 
     def note_failure(self, error: str, *, stopped: bool = False) -> None:
-        """Stores that steps fail, since when and why, for the API to tell; `stopped`: until a person decides."""
+        """Stores that steps fail, since when and why. `stopped`: they fail until a person decides."""
         with self.engine.begin() as connection:
             write_failure(connection, self.chain_id, self.epoch, error, stopped=stopped)
 
-    def note_head_source(self, said: str | None) -> None:
-        """Stores how new heads become known; None: by polling, as nothing else was asked for."""
+    def note_head_source(self, source: str | None) -> None:
+        """Stores how the writer learns of new heads. None: by polling, because no other source is configured."""
         with self.engine.begin() as connection:
-            write_head_source(connection, self.chain_id, self.epoch, said)
+            write_head_source(connection, self.chain_id, self.epoch, source)
 
-    def note_disagreements(self, found: Sequence[Disagreement]) -> None:
-        """Stores what hosts said differently. Raises Fenced where another writer has taken over."""
+    def note_disagreements(self, disagreements: Sequence[Disagreement]) -> None:
+        """Stores disagreements of hosts. Raises Fenced if another writer has taken over."""
         with self.engine.begin() as connection:
-            write_disagreements(connection, self.chain_id, self.epoch, found)
+            write_disagreements(connection, self.chain_id, self.epoch, disagreements)
             resolve_disagreements(connection, self.chain_id)
 
     def roll_back(self, before: Checkpoint, ancestor: KeptBlock, cause: Cause) -> RollbackCounts:
-        """Returns to the state after the ancestor; a fork leaves evidence."""
+        """Rolls back to the state after the ancestor. A fork leaves evidence in the orphan tables."""
         self.forget_open_rows()
         with self.timings.transaction("rollback"), self._writing() as connection:
             move_checkpoint(connection, before, ancestor, self._digest_at(connection, ancestor.number))
@@ -172,19 +172,19 @@ class Store:
         return target, self.roll_back(before, target, Cause.OPERATOR)
 
     def origin(self) -> KeptBlock:
-        """Returns the place before the first block that is watched, where nothing is indexed."""
+        """Returns the checkpoint of an empty index: the block before the first watched one, with an unknown hash."""
         with self.engine.begin() as connection:
             start = first_block(read_watch_set(connection, self.chain_id))
         return KeptBlock(start - 1, UNKNOWN_HASH, 0)
 
     def finish_backfill(self, before: Checkpoint) -> None:
-        """Builds the secondary indexes and says that the first backfill is over."""
+        """Builds the secondary indexes and marks the first backfill as finished."""
         self.forget_open_rows()
         maintain(self.engine)
         for index in SECONDARY_INDEXES:
             with self._writing() as connection:
                 if connection.dialect.name == "sqlite":
-                    show_life(connection, self.chain_id, self.epoch)  # the beat cannot, while the database is locked
+                    show_life(connection, self.chain_id, self.epoch)  # the database is locked for the beat
                     connection.exec_driver_sql(SORT_MEMORY)
                 connection.exec_driver_sql(index.ddl)
         with self.engine.begin() as connection:
@@ -217,13 +217,13 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """A transaction that writes much."""
+        """A transaction that may write many rows: afterwards the write-ahead log is shortened."""
         with self.engine.begin() as connection:
             yield connection
         shorten_wal(self.engine)
 
     def _prune(self, connection: Connection, before: Checkpoint, indexed: int, heads: Heads) -> None:
-        """Drops headers that no reorg can ask for any more and that hold none of our events."""
+        """Deletes final blocks without events: no reorg needs them."""
         final = max(heads.finalized.number, before.finalized_number)
         connection.execute(
             text(
@@ -241,25 +241,25 @@ class Store:
     # Reading what is stored
 
     def _kept_blocks(self, connection: Connection, at_or_below: int, limit: int) -> list[KeptBlock]:
-        found = connection.execute(
+        rows = connection.execute(
             text(
                 """SELECT number, hash, timestamp FROM block WHERE chain_id = :chain_id AND number <= :number
                 ORDER BY number DESC LIMIT :limit"""
             ),
             {"chain_id": self.chain_id, "number": at_or_below, "limit": limit},
         )
-        return [KeptBlock(number, bytes(hash), timestamp) for number, hash, timestamp in found]
+        return [KeptBlock(number, bytes(hash), timestamp) for number, hash, timestamp in rows]
 
     def _digest_at(self, connection: Connection, number: int) -> tuple[bytes, int]:
-        found = connection.execute(
+        row = connection.execute(
             text(
                 """SELECT digest, number FROM block WHERE chain_id = :chain_id AND number <= :number
                 AND digest IS NOT NULL ORDER BY number DESC LIMIT 1"""
             ),
             {"chain_id": self.chain_id, "number": number},
         ).one_or_none()
-        if found is not None:
-            return bytes(found[0]), found[1]
+        if row is not None:
+            return bytes(row[0]), row[1]
         contracts = read_watch_set(connection, self.chain_id)
         return digest_of(self.chain_id, contracts), first_block(contracts) - 1
 
@@ -299,7 +299,7 @@ def _event_values(batch: Batch, readings: Mapping[int, EventReading]) -> Iterato
 
 
 def _lower_finality(connection: Connection, chain_id: int, to: KeptBlock) -> None:
-    """Forgets what was called final above the block: only an operator may say that the chain broke its word."""
+    """Forgets the finality of blocks above this one: only an operator may roll back a final block."""
     connection.execute(
         text(
             """UPDATE chain SET safe_number = NULL, finalized_number = NULL, finalized_hash = NULL,

@@ -1,4 +1,4 @@
-"""SQLite's write-ahead log, kept short.
+"""Keeps SQLite's write-ahead log short.
 
 A commit moves the log's pages into the database, and the log begins anew once all of them were moved. A beat written
 while a large commit is being moved is left behind, and so is what a reader still sees: such a log grows on and on.
@@ -13,15 +13,15 @@ from sqlalchemy import Engine
 from schema.tables.database import SQLITE_ARGUMENTS, database_name
 
 MOST_BYTES = 192 * 2**20
-"""More than it has when all goes well: 20,000 pages, and a step on top of them."""
+"""More than the usual maximum, which is the 20,000 pages of `wal_autocheckpoint` and one step."""
 PATIENCE_MS = 100
 
 
 def shorten_wal(engine: Engine, most_bytes: int = MOST_BYTES) -> None:
-    """Empties a log that is longer than this, unless a reader needs it for longer than we wait: the next call does."""
+    """Truncates a longer log. If a reader needs the log for longer than `PATIENCE_MS`, the next call truncates it."""
     if engine.dialect.name != "sqlite" or _length(Path(f"{database_name(engine)}-wal")) <= most_bytes:
         return
-    with closing(engine.raw_connection()) as connection, suppress(sqlite3.OperationalError):  # a full disk may get room
+    with closing(engine.raw_connection()) as connection, suppress(sqlite3.OperationalError):  # a full disk
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")

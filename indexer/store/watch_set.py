@@ -1,4 +1,4 @@
-"""The watch set: which contracts a chain's rows came from, and by which profile they were read."""
+"""The watch set: the contracts whose logs a chain's rows are from, and the profile that read them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from schema.profile.model import Profile
 from schema.tables.indexes import SECONDARY_INDEXES
 
 UNKNOWN_HASH = bytes(32)
-"""The checkpoint's hash before the first block: whatever comes next is its child."""
+"""Hash of the checkpoint before the first block: any block may follow it."""
 
 
 class WatchedContract(Struct, frozen=True):
-    """`whole`: watched from its first block, so that the absence of an event means something."""
+    """A watched contract. `whole`: watched from its first block, so that an absent event never happened."""
 
     role: str
     address: bytes
@@ -104,7 +104,7 @@ def replace_profile(connection: Connection, chain_id: int, profile: Profile) -> 
 
 
 class WantedContract(NamedTuple):
-    """What the settings name. `start_block` None: from its first block, wherever that is."""
+    """A contract in the settings. `start_block` None: from the contract's first block."""
 
     role: str
     address: bytes
@@ -112,7 +112,7 @@ class WantedContract(NamedTuple):
 
 
 def check_contracts(chain_id: int, stored: Sequence[WatchedContract], wanted: Sequence[WantedContract]) -> None:
-    """Raises Stop where the settings name other contracts or earlier start blocks than the stored."""
+    """Raises Stop if the settings name other contracts, or an earlier start block, than are stored."""
     known = {(contract.role, contract.address): contract.start_block for contract in stored}
     for role, address, start in wanted:
         if (role, address) not in known:
@@ -135,7 +135,7 @@ def check_contracts(chain_id: int, stored: Sequence[WatchedContract], wanted: Se
 
 
 def check_profile(chain_id: int, stored_text: str, profile: Profile) -> None:
-    """Raises Stop where the rows were read by another profile than the one that is set."""
+    """Raises Stop if the rows were read by a different profile text than that of the settings."""
     if stored_text != profile.text:
         raise Stop(
             f"The rows of chain {chain_id} were read by another text of a profile than {profile.name!r} has now. "

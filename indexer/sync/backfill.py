@@ -1,4 +1,4 @@
-"""Reading final blocks by ranges: the next ones are fetched while the present ones are being committed."""
+"""Backfill: reads final blocks by ranges, and fetches the next ranges while the present ones are committed."""
 
 import asyncio
 import time
@@ -16,18 +16,20 @@ from indexer.store import Checkpoint
 from indexer.store.watch_set import UNKNOWN_HASH
 
 FOLLOWED_BLOCKS = 64
+"""Most blocks that one step reads above the final ones."""
 EVENTS_A_STEP = 10_000
+"""Ranges shrink when a step holds more: larger batches take more memory and are hardly faster."""
 QUICK_SECONDS = 2.0
 SLOW_SECONDS = 10.0
 SAMPLED_BLOCKS = 16
-"""How many headers a step looks at where its ranges came back empty: a node that forgot its logs says so too."""
+"""Headers that are checked in ranges without logs: a node that has pruned its logs returns none as well."""
 
 
 class Pace:
-    """How many blocks a range spans: grows while ranges are thin and quick, shrinks where they are full or slow.
+    """The number of blocks in a range: grows while ranges are fast and hold few logs, shrinks when they do not.
 
-    A step that fails is tried with less: of many answers one may always be spoilt, and a step needs all of them.
-    Above the final blocks, `followed` are read in one step. Holds what is fetched ahead, too: at most one batch.
+    After a failed step the next one reads less: a step needs every one of its responses to be good. `followed` is the
+    number of blocks that one step reads above the final ones. `prefetch` holds at most one batch.
     """
 
     def __init__(
@@ -45,16 +47,16 @@ class Pace:
         self.prefetch = Prefetch()
 
     def failed(self) -> None:
-        """Notes that a step got no good answers."""
+        """Makes the next steps smaller, after a fetch that failed."""
         self.blocks = max(self.blocks // 4, 1)
         self.followed = max(self.followed // 4, 1)
 
-    def went_on(self) -> None:
-        """Notes a step above the final blocks that went well."""
+    def followed_on(self) -> None:
+        """Makes the next steps larger, after a fetch above the final blocks that succeeded."""
         self.followed = min(self.followed * 2, FOLLOWED_BLOCKS)
 
     def fetched(self, blocks: int, events: int, seconds: float) -> None:
-        """Notes how a batch went."""
+        """Adjusts the ranges to the size of a batch and the seconds that it took."""
         if events > EVENTS_A_STEP:
             self.blocks = max(blocks * EVENTS_A_STEP // (events * self.side_by_side), 1)
         elif seconds > SLOW_SECONDS:
@@ -64,21 +66,21 @@ class Pace:
 
 
 class Prefetch:
-    """One batch that is being fetched ahead, to be taken by the step that needs it or forgotten."""
+    """One batch that is fetched ahead, until the step that needs it takes it."""
 
     def __init__(self) -> None:
         self._first = -1
         self._task: asyncio.Task[Batch] | None = None
 
     def begin(self, first: int, fetching: Coroutine[Any, Any, Batch]) -> None:
-        """Fetches ahead the batch that begins at a block."""
+        """Starts to fetch the batch that begins at a block."""
         self.forget()
         self._first = first
         self._task = asyncio.create_task(fetching)
-        self._task.add_done_callback(_hear)
+        self._task.add_done_callback(_retrieve_failure)
 
     async def take(self, first: int) -> Batch | None:
-        """Returns the batch that begins at this block, None where another or none was fetched. Raises what it met."""
+        """Returns the batch that begins at a block, None if it was not fetched. Raises the error of the fetch."""
         if self._task is None or self._first != first:
             self.forget()
             return None
@@ -86,14 +88,14 @@ class Prefetch:
         return await task
 
     def forget(self) -> None:
-        """Ends and drops what is fetched ahead."""
+        """Cancels and drops the batch that is fetched ahead."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
 
 
 async def fetch_range(chain: Chain, before: Checkpoint, heads: Heads, pace: Pace) -> Batch:
-    """Returns the next final blocks that hold events, and the last header of the range; begins to fetch the next."""
+    """Returns the next batch of final blocks, those with logs only, and starts to fetch the batch after it."""
     first = before.number + 1
     batch = await pace.prefetch.take(first) or await _read_range(chain, first, heads, pace)
     await _check_unchanged(chain, before, batch.last)
@@ -108,55 +110,55 @@ async def _read_range(chain: Chain, first: int, heads: Heads, pace: Pace) -> Bat
     end = ranges[-1][1]
     last = heads.finalized if heads.finalized.number == end else await chain.header(end)
     began = pace.clock()
-    found = await gather(*(chain.range_logs(start, stop) for start, stop in ranges))
-    logs = [log for part in found for log in part]
+    logs_by_range = await gather(*(chain.range_logs(start, stop) for start, stop in ranges))
+    logs = [log for range_logs in logs_by_range for log in range_logs]
     pace.fetched(end - first + 1, len(logs), pace.clock() - began)
     blocks = await _with_headers(chain, logs)
-    empty = [place for place, part in zip(ranges, found, strict=True) if not part]
+    empty = [span for span, range_logs in zip(ranges, logs_by_range, strict=True) if not range_logs]
     await _check_absence(chain, await chain.headers(_sample(empty)))
     return Batch(blocks, last)
 
 
 def _ranges(first: int, last: int, pace: Pace) -> list[tuple[int, int]]:
-    """Returns the next ranges to ask for side by side, both ends included."""
+    """Returns the next ranges to request side by side, both ends included."""
     starts = range(first, min(first + pace.blocks * pace.side_by_side, last + 1), pace.blocks)
     return [(start, min(start + pace.blocks - 1, last)) for start in starts]
 
 
 async def _with_headers(chain: Chain, logs: Sequence[RawLog]) -> list[BlockLogs]:
-    by_block = [(number, list(found)) for number, found in groupby(logs, key=lambda log: log.block_number)]
+    by_block = [(number, list(block_logs)) for number, block_logs in groupby(logs, key=lambda log: log.block_number)]
     headers = await chain.headers([number for number, _ in by_block])
     chain.check_links(headers)
-    return [await chain.confirm(header, found) for header, (_, found) in zip(headers, by_block, strict=True)]
+    return [await chain.confirm(header, block_logs) for header, (_, block_logs) in zip(headers, by_block, strict=True)]
 
 
 def _sample(ranges: Sequence[tuple[int, int]]) -> list[int]:
-    """Returns blocks out of ranges, evenly: all of a few, the first and the last of many."""
+    """Returns evenly spaced blocks of the ranges: all if there are few, and always the first and last of each."""
     blocks = sum(last - first + 1 for first, last in ranges)
     stride = max(blocks // SAMPLED_BLOCKS, 1)
     return sorted({number for first, last in ranges for number in (*range(first, last, stride), last)})
 
 
 async def _check_absence(chain: Chain, sample: Sequence[Header]) -> None:
-    """Raises WrongAnswer where blocks of ranges that came back empty tell that there are logs, or were."""
+    """Raises WrongAnswer if a sampled header of ranges without logs shows that there are logs, or were."""
     for header in sample:
         if chain.may_hold_ours(header) and await chain.block_logs(header):
             raise WrongAnswer(f"A range with block {header.number} came back empty, though that block holds logs.")
     for header in sample:
         if header.logs_bloom is not None and any(header.logs_bloom):
             await chain.check_history(header)
-            return  # what is forgotten is forgotten from the oldest block on
+            return  # a node prunes its oldest blocks first
 
 
 async def _check_unchanged(chain: Chain, before: Checkpoint, last: Header) -> None:
-    """Raises TryAgain where the range that was read is not, or no longer, on top of the checkpoint."""
+    """Raises TryAgain if the range that was read is not, or no longer, on top of the checkpoint."""
     pinned = {last.number: last.hash} | ({before.number: before.hash} if before.hash != UNKNOWN_HASH else {})
     for header in await chain.headers(list(pinned)):
         if header.hash != pinned[header.number]:
             raise TryAgain(f"Block {header.number} changed while its range was read; the range is read again.")
 
 
-def _hear(task: asyncio.Task[Batch]) -> None:
-    # a failure that nobody takes is no news: the step that failed told its own
+def _retrieve_failure(task: asyncio.Task[Batch]) -> None:
+    # asyncio would log the failure of a batch that no step takes; the step that dropped it has failed itself
     if not task.cancelled():
         task.exception()

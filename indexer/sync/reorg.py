@@ -11,10 +11,11 @@ from indexer.store.watch_set import UNKNOWN_HASH
 from indexer.sync.threads import in_thread
 
 KEPT_BLOCKS = 100_000
+"""Most stored blocks that are searched for the common ancestor."""
 
 
 async def has_forked(chain: Chain, store: Store, before: Checkpoint, heads: Heads) -> bool:
-    """Tells whether the node has a different block at a height that is indexed."""
+    """Returns whether the node has a different block at a height that is indexed."""
     latest = heads.latest
     if before.hash == UNKNOWN_HASH or (latest.number == before.number + 1 and latest.parent_hash == before.hash):
         return False
@@ -23,11 +24,12 @@ async def has_forked(chain: Chain, store: Store, before: Checkpoint, heads: Head
     kept = await in_thread(store.kept_blocks, latest.number, 1)
     if not kept or kept[0].number != latest.number or kept[0].hash == latest.hash:
         return False  # a lagging node, not a reorg
-    # a shorter branch: believed when it is seen twice
+    # a shorter branch counts when it is seen twice
     return (await chain.header(latest.number)).hash == latest.hash
 
 
 async def roll_back(chain: Chain, store: Store, before: Checkpoint, heads: Heads) -> tuple[KeptBlock, RollbackCounts]:
+    """Rolls back to the newest block that the node has too. Raises Stop if a final block would be lost."""
     kept = await in_thread(store.kept_blocks, min(before.number, heads.latest.number), KEPT_BLOCKS)
     shared = await _newest_shared(chain, kept)
     ancestor = await in_thread(store.origin) if shared is None else shared
@@ -39,13 +41,13 @@ async def roll_back(chain: Chain, store: Store, before: Checkpoint, heads: Heads
             "another in RPC_URLS."
         )
     if (await chain.header(heads.latest.number)).hash != heads.latest.hash:
-        raise TryAgain(f"Block {heads.latest.number} changed while a fork was looked into.")
+        raise TryAgain(f"Block {heads.latest.number} changed while a fork was examined.")
     return ancestor, await in_thread(store.roll_back, before, ancestor, Cause.FORK)
 
 
 async def _newest_shared(chain: Chain, kept: Sequence[KeptBlock]) -> KeptBlock | None:
-    """Returns the newest of our blocks (given newest first) that the node has too."""
-    unshared, shared = 0, len(kept)  # what lies before `unshared` is not shared, from `shared` on all is
+    """Returns the newest of the stored blocks, which come newest first, that the node has too."""
+    unshared, shared = 0, len(kept)  # blocks before `unshared` are not shared, those from `shared` on are
     while unshared < shared:
         middle = (unshared + shared) // 2
         if (await chain.header(kept[middle].number)).hash == kept[middle].hash:
@@ -56,5 +58,5 @@ async def _newest_shared(chain: Chain, kept: Sequence[KeptBlock]) -> KeptBlock |
 
 
 async def _header_at(chain: Chain, number: int, heads: Heads) -> Header:
-    known = {header.number: header for header in (heads.finalized, heads.latest)}
-    return known.get(number) or await chain.header(number)
+    headers = {header.number: header for header in (heads.finalized, heads.latest)}
+    return headers.get(number) or await chain.header(number)

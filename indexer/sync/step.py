@@ -1,4 +1,4 @@
-"""The indexer in one function: `step` brings the database one batch closer to the chain, or takes back one fork.
+"""The indexer in one function: `step` brings the database one batch closer to the chain, or rolls back one fork.
 
 Rows and checkpoint commit together, so that after a crash at any instruction the database is at the end of some step.
 Blocks that the chain calls final come by ranges (backfill); above them, block by block along parent hashes (follow).
@@ -41,7 +41,7 @@ class Indexed(Struct, frozen=True):
 
 
 class RolledBack(Struct, frozen=True):
-    """A fork: everything above `ancestor` is taken back."""
+    """A fork: everything above `ancestor` is rolled back."""
 
     ancestor: int
     old_head: int
@@ -61,7 +61,7 @@ class UpToDate(Struct, frozen=True):
 
 
 class Ahead(Struct, frozen=True):
-    """The node is behind what is indexed: it lags, which is no reorg."""
+    """The node's head is below the checkpoint: the node lags, which is not a reorg."""
 
     number: int
     head: int
@@ -101,7 +101,7 @@ async def step(chain: Chain, store: Store, interpretation: Interpretation, pace:
 
 @asynccontextmanager
 async def _attempt(chain: Chain, store: Store, pace: Pace) -> AsyncIterator[None]:
-    """Drops what a failed step leaves in memory, and stores on what providers disagreed."""
+    """If the step fails, drops what it leaves in memory. Stores the disagreements of providers."""
     try:
         yield
     except BaseException as error:
@@ -122,7 +122,7 @@ async def _fetch(chain: Chain, before: Checkpoint, heads: Heads, pace: Pace) -> 
     except TryAgain:
         pace.failed()
         raise
-    pace.went_on()
+    pace.followed_on()
     return batch
 
 

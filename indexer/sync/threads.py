@@ -1,4 +1,4 @@
-"""Running what blocks or computes for long in a thread: the event loop also serves, beats and listens for signals."""
+"""Runs blocking and long functions in threads: the event loop also serves requests, renews the lease, hears signals."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,12 +10,12 @@ ResultT = TypeVar("ResultT")
 
 
 async def in_thread(function: Callable[..., ResultT], *arguments: Any) -> ResultT:
-    """Returns what the function returns in a thread."""
+    """Runs a function in a thread and returns its result."""
     return await asyncio.to_thread(function, *arguments)
 
 
 async def in_stage(timings: Timings, stage: str, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
-    """Returns what the function returns in a thread, and adds its time to a stage."""
+    """As `in_thread`; adds the time that the function takes to a stage."""
 
     def run() -> ResultT:
         with timings.stage(stage):

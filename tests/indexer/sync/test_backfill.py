@@ -144,7 +144,7 @@ def test_steps_shrink_when_answers_are_slow_or_bad_but_never_to_nothing() -> Non
         pace.failed()
         assert (pace.blocks, pace.followed) == expected
     for expected_followed in (2, 4, 8, 16, 32, 64, 64):
-        pace.went_on()
+        pace.followed_on()
         assert pace.followed == expected_followed
 
 

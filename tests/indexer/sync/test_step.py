@@ -337,7 +337,7 @@ async def test_a_reorg_while_a_fork_is_looked_into_is_looked_into_again(engine: 
             node.reorg(4)
 
     node.before_call = reorg_again
-    with pytest.raises(TryAgain, match="changed while a fork was looked into"):
+    with pytest.raises(TryAgain, match="changed while a fork was examined"):
         await indexer.step()
     assert indexer.tables() == before
     assert await indexer.step() == RolledBack(1, 5, 4)
