@@ -1,4 +1,4 @@
-"""How claims, pairings and reprovisioning change a device's row. Each function edits the row in place."""
+"""Changes of a device's row by claims, pairings and reprovisioning. Each function edits the row in place."""
 
 from indexer.fold import devices
 from indexer.fold.located_fact import LocatedFact
@@ -8,7 +8,7 @@ from schema.tables.rows import DeviceVersion
 
 
 def claim(version: DeviceVersion, block_time: int, *, provisions: bool) -> None:
-    """`provisions`: the contract records no provisioning, so that the claim, the nearest thing, stands for it."""
+    """Records a claim. `provisions`: the contract records no provisioning, so the claim stands for it."""
     version.claimed_at = block_time
     if provisions:
         devices.provision(version, block_time)
@@ -19,18 +19,18 @@ def unclaim(version: DeviceVersion) -> None:
 
 
 def pair(version: DeviceVersion, vehicle: int | None, block_time: int) -> None:
-    """A pairing with no vehicle ends the one before."""
+    """Records a pairing; one without a vehicle ends the pairing before it."""
     version.vehicle_id = vehicle
     version.paired_at = None if vehicle is None else block_time
 
 
 def set_beneficiary(version: DeviceVersion, beneficiary: bytes) -> None:
-    # the zero address stands for the owner
+    # the zero address means the owner
     version.beneficiary = None if beneficiary == ZERO_ADDRESS else beneficiary
 
 
 def leave(changes: RowChanges, located: LocatedFact, device: int, version: DeviceVersion) -> None:
-    """Remembers the burned device, for a mint of the same transaction that takes over its address."""
+    """Remembers the burned device for a mint in the same transaction that takes over its address."""
     if version.address is not None:
         changes.burned[located.contracts.device, version.address] = (device, located.transaction)
 

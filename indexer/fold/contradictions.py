@@ -1,4 +1,4 @@
-"""What a fact contradicts: the flags that it gets, by what was recorded of its device before it."""
+"""The flags of a fact that contradicts what was recorded of its device before."""
 
 from indexer.fold.grants import expiry
 from indexer.fold.policy import Policy
@@ -59,7 +59,7 @@ def contradictions(fact: DeviceFact, before: DeviceVersion, policy: Policy, cont
 
 
 def exists(before: DeviceVersion) -> bool:
-    """Tells whether the token has been minted, as far as was recorded; a burned one has."""
+    """Returns whether a mint of the token was recorded, or follows from an owner or a burn."""
     return before.mint_position is not None or before.owner is not None or before.burn_position is not None
 
 
@@ -68,7 +68,7 @@ def _begins(fact: DeviceFact) -> bool:
 
 
 def _is_minted(before: DeviceVersion) -> bool:
-    """Tells whether a mint was recorded, and no burn since."""
+    """Returns whether a mint was recorded, and no burn since."""
     return before.mint_position is not None and (before.burn_position or 0) < before.mint_position
 
 

@@ -1,4 +1,4 @@
-"""How facts change a device's row: attributes, firmware, tests, end of life. Each function edits the row in place."""
+"""Changes of a device's row: attributes, firmware, tests, end of life. Each function edits the row in place."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -17,7 +17,7 @@ from schema.vocabulary import (
     version_key,
 )
 
-# Attributes. "" clears.
+# Attributes. An empty text clears the column.
 
 
 def set_address(version: DeviceVersion, address: bytes) -> None:
@@ -59,7 +59,7 @@ def set_manufactured_at(version: DeviceVersion, value: str) -> None:
 
 
 def is_seconds(value: str) -> bool:
-    """Tells whether a corrected date is unix seconds, or cleared. Any other text is kept as a free attribute."""
+    """Returns whether a corrected date is unix seconds, or empty. Any other text is stored as a free attribute."""
     return not value or (value.isascii() and value.isdigit() and len(value) <= 20)
 
 
@@ -92,7 +92,7 @@ def set_firmware(activity: DeviceActivity, value: str) -> None:
 
 @lru_cache(4096)  # a fleet runs few versions
 def stored_version_key(value: str) -> str:
-    """Returns the semver sort key; a version too long for an index is one that cannot be ordered."""
+    """Returns the semver sort key, '' for a version without one or with one that is too long for an index."""
     key = version_key(value)
     return key if key == text_key(key) else ""
 
@@ -108,10 +108,10 @@ TEST_COLUMNS = {
 
 
 def record_test(version: DeviceVersion, kind: TestKind, verdict: Verdict) -> None:
-    """The last of its kind counts; whether quality came before provisioning is settled once."""
+    """Records a test. The last of each kind counts; whether quality came before provisioning is decided once."""
     setattr(version, TEST_COLUMNS[kind], verdict.value)
     if kind is TestKind.QUALITY and version.provisioned_after_quality == Verdict.UNKNOWN:
-        # provisioned without any inspection before it: the first one came later
+        # the device was provisioned without an inspection; this first one is too late
         version.provisioned_after_quality = Verdict.FAIL.value
 
 
@@ -125,7 +125,7 @@ def provision(version: DeviceVersion, provisioned_at: int) -> None:
 
 
 STRENGTH = (Sanitization.NONE, Sanitization.UNKNOWN, Sanitization.CLEAR, Sanitization.PURGE, Sanitization.DESTROY)
-"""Weakest first. A method that we cannot read may have been a real one, so it outweighs NONE."""
+"""Weakest first. UNKNOWN outweighs NONE: a method with an unknown number may have been a real one."""
 
 SANITIZED: dict[int | None, Verdict] = {
     None: Verdict.UNKNOWN,
@@ -140,7 +140,7 @@ SANITIZED: dict[int | None, Verdict] = {
 def end_service(
     version: DeviceVersion, position: int, process: int, happened_at: int, facility: str | None, stated: int | None
 ) -> None:
-    """Records a step. `happened_at` in unix seconds, `stated` the number of the sanitization."""
+    """Records a step of the end of life. `happened_at` in unix seconds, `stated` the number of the sanitization."""
     version.sanitization = _strongest(version.sanitization, stated)
     if _moves_on(version, process):
         known = known_code(EndOfLifeProcess, process)
@@ -154,7 +154,7 @@ def end_service(
 
 
 def burn(version: DeviceVersion, position: int, block_time: int) -> None:
-    """Leaves no owner, claim, beneficiary or pairing; counts as DECOMMISSIONED without a step."""
+    """Clears owner, claim, beneficiary and pairing. The device counts as DECOMMISSIONED, without a step."""
     version.owner = version.beneficiary = None
     version.claimed_at = version.vehicle_id = version.paired_at = None
     version.burn_position = position
@@ -165,7 +165,7 @@ def burn(version: DeviceVersion, position: int, block_time: int) -> None:
 
 
 def own(version: DeviceVersion, owner: bytes) -> None:
-    """Gives the token to an owner; one that only a burn had ended is in service again."""
+    """Sets the owner. A device that only a burn had decommissioned is in service again."""
     version.owner = owner
     if version.end_of_life_status == EndOfLifeStatus.DECOMMISSIONED and version.end_of_life_position is None:
         version.end_of_life_status = EndOfLifeStatus.IN_SERVICE.value
@@ -173,11 +173,11 @@ def own(version: DeviceVersion, owner: bytes) -> None:
 
 
 def _moves_on(version: DeviceVersion, process: int) -> bool:
-    """Tells whether a step sets the status: the furthest does, an unknown one only where there is no other."""
+    """Returns whether a step sets the status: the furthest step does, an unknown one only if there is no other."""
     if not known_code(EndOfLifeProcess, process):
         return version.end_of_life_status == EndOfLifeStatus.IN_SERVICE
     if process == version.end_of_life_status:
-        return version.end_of_life_position is None  # a burn had set it; now a step says when and where
+        return version.end_of_life_position is None  # a burn had set the status; this step has a time and a facility
     return process > version.end_of_life_status
 
 

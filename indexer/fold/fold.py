@@ -1,7 +1,7 @@
 """What the facts mean: from the open rows of what a batch names, and its facts in order, to the rows to write.
 
-Pure: nothing is read or written here, and no clock but the block's. Each `case` is one fact; the rules that need more
-than a line are beside it in `devices`, `claims`, `grants`, `licensing`, `tokens` and `contradictions`.
+Pure: nothing is read or written here, and the only clock is the block's. Each `case` is one fact; rules of more than a
+line are in `devices`, `claims`, `grants`, `licenses`, `license_tokens` and `contradictions`.
 """
 
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ SUCCEEDED = FirmwareUpdateResult.SUCCEEDED.value
 
 
 def fold(open_rows: OpenRows, facts: Sequence[LocatedFact], policy: Policy) -> Changes:
-    """Returns what the facts, in order of position, change."""
+    """Returns the changes of the facts, which come in order of position."""
     changes = RowChanges(open_rows)
     readings = {located.position: _apply(changes, policy, located) for located in facts}
     return Changes(readings, changes.inserted(), changes.closed(), changes.open_rows())
@@ -79,7 +79,7 @@ def fold(open_rows: OpenRows, facts: Sequence[LocatedFact], policy: Policy) -> C
 def _apply(changes: RowChanges, policy: Policy, located: LocatedFact) -> EventReading:
     fact = located.fact
     reading = _read(fact, located.block_time)
-    if isinstance(fact, AboutDevice):  # nearly all are, and each case that is not taken costs 0.1 us
+    if isinstance(fact, AboutDevice):  # nearly all are, and each case that does not match takes 0.1 us
         _apply_to_device(changes, policy, located, fact, reading)
         return reading
     match fact:
@@ -110,7 +110,7 @@ def _apply(changes: RowChanges, policy: Policy, located: LocatedFact) -> EventRe
 
 
 def _read(fact: Fact, block_time: int) -> EventReading:
-    """Returns what can be told from the fact alone."""
+    """Returns the reading that follows from the fact alone."""
     _, biz_step, disposition = fact.epcis
     reading = EventReading(KINDS[type(fact)], biz_step=biz_step, disposition=disposition)
     happened_at = fact.event_time
@@ -178,7 +178,7 @@ def _apply_to_device(
         case EndOfLifeRecorded():
             _record_end_of_life(changes, located, fact, device)
         case DeviceBurned():
-            pass  # the transfer to zero, which comes with it, burns
+            pass  # the transfer to zero that comes with it burns the device
         case _:
             assert_never(fact)
     if flags:
@@ -186,7 +186,7 @@ def _apply_to_device(
 
 
 def _named_vehicle(changes: RowChanges, located: LocatedFact, fact: DevicePaired | DeviceUnpaired) -> int | None:
-    # vehicle 0 stands for none
+    # vehicle 0 means none
     return changes.vehicle(located, fact.vehicle_id) if fact.vehicle_id else None
 
 
@@ -218,7 +218,7 @@ def _mint(
 def _judge_licenses(
     changes: RowChanges, policy: Policy, located: LocatedFact, fact: DeviceMinted, version: rows.DeviceVersion
 ) -> int:
-    """Fixes the licences at the mint, by the facts before it and the mint's block time. Returns UNLICENSED or none."""
+    """Records the licenses at the mint's block time, by the facts before it. Returns UNLICENSED or no flag."""
     status = hardware_status = LicenseStatus.UNKNOWN
     verdict = Verdict.UNKNOWN
     maker = None

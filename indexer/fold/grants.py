@@ -1,4 +1,4 @@
-"""How grants begin and end, by the policy of their source."""
+"""Beginning and end of grants, by the policy of their source."""
 
 from indexer.changes import GrantKey
 from indexer.fold.located_fact import LocatedFact
@@ -13,7 +13,7 @@ from schema.vocabulary import AuthorizationEndReason
 def authorize(
     changes: RowChanges, policy: GrantPolicy, located: LocatedFact, fact: UserAuthorized, device: int
 ) -> None:
-    """Grants, in the place of the open grant of the same key; or ends that one, where the policy says so."""
+    """Replaces the open grant of the same key. If the policy reads the fact as a revocation, only ends that grant."""
     key = (device, fact.user, fact.source, fact.scope)
     expires_at = expiry(policy, fact)
     if expires_at is None:
@@ -47,7 +47,7 @@ def end_grant(changes: RowChanges, key: GrantKey, located: LocatedFact, reason: 
 
 
 def expiry(policy: GrantPolicy, fact: UserAuthorized) -> int | None:
-    """Returns the first second without access; None where the grant revokes."""
+    """Returns the first second without access, None if the policy reads the grant as a revocation."""
     if fact.permissions == 0 and policy.zero_permissions_revoke:
         return None
     if fact.expires_at is None:

@@ -1,4 +1,4 @@
-"""Manufacturers, licences and vehicles that are NFTs: who holds them, and what a licence is worth to a manufacturer."""
+"""Manufacturers, licenses and vehicles that are NFTs: their holders, and the licenses of manufacturers by them."""
 
 from typing import assert_never
 
@@ -26,7 +26,7 @@ from schema.tables.values import text_key
 def apply_to_manufacturer(
     changes: RowChanges, located: LocatedFact, fact: ManufacturerFact, *, licensed_by_tokens: bool
 ) -> int:
-    """Applies the fact and returns the manufacturer. `licensed_by_tokens`: its licence is what its owner holds."""
+    """Applies the fact and returns the manufacturer. `licensed_by_tokens`: its license is an NFT of its owner."""
     manufacturer = changes.manufacturer(located, fact.manufacturer_id)
     match fact:
         case ManufacturerMinted():
@@ -40,17 +40,17 @@ def apply_to_manufacturer(
             if licensed_by_tokens:
                 _license_manufacturer(changes, located, manufacturer)
         case ManufacturerAttributeSet():
-            pass  # kept in the history only
+            pass  # shown in the history only
         case _:
             assert_never(fact)
     return manufacturer
 
 
-# Licences
+# Licenses
 
 
 def apply_to_license(changes: RowChanges, located: LocatedFact, fact: LicenseTokenFact) -> tuple[int, int | None]:
-    """Applies the fact; returns the licence, and the first manufacturer whose owner holds it or did till now."""
+    """Applies the fact. Returns the license, and the first manufacturer whose owner holds it or held it before."""
     license = changes.license(located, fact.license_id)
     version = changes.license_version.change(license, located.position)
     accounts = {version.holder}
@@ -64,7 +64,7 @@ def apply_to_license(changes: RowChanges, located: LocatedFact, fact: LicenseTok
             if fact.recipient != ZERO_ADDRESS:
                 version.holder = fact.recipient
             elif version.revocation_position is None:
-                _revoke(version, located)  # who held it last has lost it
+                _revoke(version, located)  # a burn takes it from its last holder
         case LicenseRevoked():
             _revoke(version, located)
         case _:
@@ -79,7 +79,7 @@ def apply_to_license(changes: RowChanges, located: LocatedFact, fact: LicenseTok
 
 
 def _license_manufacturer(changes: RowChanges, located: LocatedFact, manufacturer: int) -> None:
-    """Gives the manufacturer the licence that its owner holds: one in force before one revoked, the newest of each."""
+    """Gives the manufacturer its owner's license: the newest in force, else the newest revoked one."""
     version = changes.manufacturer_version.change(manufacturer, located.position)
     held = [row for row in changes.license_version.open.values() if row.holder and row.holder == version.account]
     best = max(held, key=_worth, default=None)

@@ -1,4 +1,4 @@
-"""Licences: grants, revocations, and what a mint finds them to be worth."""
+"""Licenses: grants, revocations, and their status at a mint."""
 
 from indexer.fold.located_fact import LocatedFact
 from indexer.fold.row_changes import RowChanges
@@ -25,7 +25,7 @@ def license_manufacturer(changes: RowChanges, located: LocatedFact, fact: Manufa
 
 
 def license_hardware(changes: RowChanges, located: LocatedFact, fact: HardwareLicensed) -> tuple[int, int | None]:
-    """Applies the fact and returns the licence, and the manufacturer where the fact names one."""
+    """Applies the fact. Returns the license, and the manufacturer if the fact names one."""
     license = changes.hardware_license(located, fact.hardware_license_id)
     maker = None if fact.manufacturer_id is None else changes.manufacturer(located, fact.manufacturer_id)
     version = changes.hardware_license_version.change(license, located.position)
@@ -42,7 +42,7 @@ def license_hardware(changes: RowChanges, located: LocatedFact, fact: HardwareLi
 
 
 def grant(version: LicenseTerms, position: int, block_time: int, fact: ManufacturerLicensed | HardwareLicensed) -> None:
-    """Grants or renews: a later grant clears a revocation. An expiry of zero is never."""
+    """Grants or renews a license: a grant clears an earlier revocation. An expiry of zero means never."""
     version.license_uri = fact.license_uri or None
     version.license_hash = fact.license_hash
     version.grant_position = position
@@ -58,7 +58,7 @@ def revoke(version: LicenseTerms, position: int, block_time: int, reason: str | 
 
 
 def status_of(version: LicenseTerms, clock: int, *, history_is_whole: bool) -> LicenseStatus:
-    """Returns what the licence is worth at `clock`, unix seconds."""
+    """Returns the status of the license at `clock`, in unix seconds."""
     return license_status(
         granted=version.grant_position is not None,
         revoked=version.revocation_position is not None,
@@ -69,7 +69,7 @@ def status_of(version: LicenseTerms, clock: int, *, history_is_whole: bool) -> L
 
 
 def hardware_verdict(status: LicenseStatus, holder: int | None, maker: int | None) -> Verdict:
-    """Returns whether the mint's hardware licence was valid, and held by the manufacturer that minted."""
+    """Returns whether the hardware license of a mint was valid and held by the minting manufacturer."""
     if status in NOT_LICENSED:
         return Verdict.FAIL
     if holder is None or maker is None:

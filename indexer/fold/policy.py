@@ -16,10 +16,11 @@ from schema.profile.model import GrantPolicy, Profile, Reader
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the profile and the watch set say beyond the facts: grant policies, and where absence means something.
+    """What the profile and the watch set say beyond the facts.
 
-    The functions take the contract whose ids are meant. `licensed_by_tokens`: a manufacturer's licence is an NFT that
-    its owner holds. `claims_provision`: no provisioning is recorded, and a claim stands for it.
+    The functions take the contract that numbers the ids. Those that end in `_are_whole` return whether all such facts
+    of the contract are indexed, so that an absent one never happened. `licensed_by_tokens`: a manufacturer's license is
+    an NFT that its owner holds. `claims_provision`: no provisioning is recorded, and a claim stands for it.
     """
 
     grant_policies: Mapping[str, GrantPolicy]

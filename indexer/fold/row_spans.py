@@ -1,4 +1,4 @@
-"""RowSpans of one table in the making: what is open, what a batch opened, and which stored rows it closed."""
+"""The spans of one table while a batch is folded: open rows, rows to insert, stored rows to close."""
 
 from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
@@ -16,7 +16,7 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 
 
 class RowSpans(Generic[KeyT, SpanT]):
-    """Open rows by key. A row that the batch opens is still ours to change; a stored row is only closed.
+    """Open rows by key. A row that the batch opens may still change; a stored row is only closed.
 
     With `one_a_block`, the changes of one block make one row, begun at the last of them. `opened` are the rows to
     insert, those that the batch closed again included; `closed` are the stored rows that now have an end.
@@ -37,11 +37,11 @@ class RowSpans(Generic[KeyT, SpanT]):
         return row
 
     def end(self, key: KeyT, position: int) -> SpanT:
-        """Closes the open row and returns it, to be given its reason."""
+        """Closes the open row and returns it, so that the caller can add why."""
         return self._close(self.open.pop(key), position)
 
     def change(self, key: KeyT, position: int) -> SpanT:
-        """Returns the row that begins at `position`, a copy of the one before, to be changed in place."""
+        """Returns a copy of the open row that begins at `position`, to be changed in place."""
         row = self.open[key]
         if row.valid_from >> self._same == position >> self._same and id(row) not in self._stored:
             row.valid_from = position

@@ -183,7 +183,7 @@ class HardwareLicenseVersion(LicenseTerms, kw_only=True, gc=False):
 
 
 class LicenseVersion(Struct, gc=False):
-    """A licence that is an NFT."""
+    """A license that is an NFT."""
 
     license_id: int
     valid_from: int
