@@ -15,7 +15,7 @@ from indexer.rpc import Pool, open_pool, site_of
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
 from indexer.store.lease import Lease
-from indexer.store.verification import Levels
+from indexer.store.verification import VerificationStore
 from indexer.store.watch_set import WatchedContract, read_profile_text, read_watch_set
 from indexer.sync.interpretation import Interpretation, interpret
 from indexer.verification.verifier import Verifier
@@ -64,7 +64,7 @@ class OpenedNode(StoredChain, frozen=True):
 
     pool: Pool
 
-    def verifier(self, levels: Levels) -> Verifier:
+    def verifier(self, levels: VerificationStore) -> Verifier:
         """Returns a verifier that asks the providers and stores its results in `levels`."""
         addresses = {contract.address for contract in self.contracts}
         judge = Judge(self.chain_id, addresses, form_is_known=levels.knows_headers())

@@ -46,14 +46,14 @@ async def attest(
     import msgspec
 
     from indexer.opening import open_node
-    from indexer.store.event_ranges import Stored
-    from indexer.store.verification import Levels
+    from indexer.store.event_ranges import EventRanges
+    from indexer.store.verification import VerificationStore
     from indexer.store.watch_set import first_block
     from indexer.verification.attestation import Anchor, Attester, Unattestable, attestation
     from indexer.verification.witness import Witness
 
     async with open_node(settings, settings.rpc_urls) as node:
-        levels, stored = Levels(node.engine, node.chain_id), Stored(node.engine, node.chain_id)
+        levels, stored = VerificationStore(node.engine, node.chain_id), EventRanges(node.engine, node.chain_id)
         watched_from, final = first_block(node.contracts), levels.progress().final
         start = watched_from if first is None else first
         end = final if last is None else last

@@ -31,7 +31,7 @@ def digest(settings: DatabaseSettings, to: int | None, *, recompute: bool) -> in
     """Prints the digest of the events up to block `to`. Returns 1 if a stored digest does not fit the stored events."""
     from indexer.opening import open_database
     from indexer.store.checkpoint import read_checkpoint
-    from indexer.store.event_ranges import Stored
+    from indexer.store.event_ranges import EventRanges
     from indexer.store.watch_set import first_block, read_watch_set
     from indexer.verification.attestation import Unattestable, recomputed_digests
     from schema.tables.database import read_only_engine
@@ -42,7 +42,7 @@ def digest(settings: DatabaseSettings, to: int | None, *, recompute: bool) -> in
             first = first_block(read_watch_set(connection, chain_id))
         last = indexed if to is None else to
         check_indexed(chain_id, last, indexed)
-        stored = Stored(engine, chain_id)
+        stored = EventRanges(engine, chain_id)
         try:
             for number, kept, made in recomputed_digests(stored, first, last) if recompute else ():
                 if kept != made:

@@ -86,7 +86,7 @@ async def _verify_blocks(settings: ProveSettings, numbers: Sequence[int]) -> Non
     """Verifies these blocks and stores their proofs. Raises Stop for one that cannot be verified."""
     from indexer.observe.status import verification_failures
     from indexer.opening import open_node
-    from indexer.store.verification import Levels
+    from indexer.store.verification import VerificationStore
     from schema.tables.database import read_only_engine
 
     if settings.rpc_urls is None:
@@ -95,7 +95,7 @@ async def _verify_blocks(settings: ProveSettings, numbers: Sequence[int]) -> Non
             "is no node to ask for their receipts. Example: RPC_URLS=http://127.0.0.1:8545"
         )
     async with open_node(settings, settings.rpc_urls) as node:
-        verifier = node.verifier(Levels(node.engine, node.chain_id))
+        verifier = node.verifier(VerificationStore(node.engine, node.chain_id))
         for number in numbers:
             async for _, counts in verifier.verify(number, number):
                 if counts.verified:

@@ -34,12 +34,12 @@ async def verify(settings: VerifySettings, first: int | None, last: int | None) 
     from indexer.observe.status import verification_failures
     from indexer.opening import open_node
     from indexer.store.checkpoint import read_checkpoint
-    from indexer.store.verification import Levels
+    from indexer.store.verification import VerificationStore
     from indexer.verification.verifier import VerificationCounts
     from schema.tables.database import read_only_engine
 
     async with open_node(settings, settings.rpc_urls) as node:
-        levels = Levels(node.engine, node.chain_id, keep_proofs=settings.keep_proofs)
+        levels = VerificationStore(node.engine, node.chain_id, keep_proofs=settings.keep_proofs)
         start = 0 if first is None else first
         end = levels.progress().final if last is None else last
         with read_only_engine(node.engine).begin() as connection:

@@ -16,7 +16,7 @@ from indexer.observe.counters import Counters
 from indexer.opening import FollowedChain
 from indexer.store.lease import Lease
 from indexer.store.statistics import maintain
-from indexer.store.verification import Levels
+from indexer.store.verification import VerificationStore
 from indexer.verification.verifier import Verifier
 from schema.program.logs import log_event
 
@@ -113,7 +113,7 @@ class Follower:
 
     def _open_verifier(self) -> Verifier:
         opened = self.opened
-        levels = Levels(opened.engine, opened.chain_id, epoch=self.lease.epoch, keep_proofs=self.keep_proofs)
+        levels = VerificationStore(opened.engine, opened.chain_id, epoch=self.lease.epoch, keep_proofs=self.keep_proofs)
         return opened.verifier(levels)
 
     # jobs of the scheduler are coroutines: it runs functions in threads, where events may not be set

@@ -22,7 +22,7 @@ class Range(Struct, frozen=True):
     stray: int | None
 
 
-class Stored:
+class EventRanges:
     """Reads one chain by ranges, each in a transaction of its own."""
 
     def __init__(self, engine: Engine, chain_id: int) -> None:

@@ -66,7 +66,7 @@ class FailureRow(Struct, frozen=True):
     tries: int
 
 
-class Levels:
+class VerificationStore:
     """The levels of one chain. With an `epoch` they are written only while that writer holds the chain."""
 
     def __init__(self, engine: Engine, chain_id: int, *, epoch: int | None = None, keep_proofs: bool = True) -> None:

@@ -20,7 +20,7 @@ from indexer.proof.judge import Verified
 from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
 from indexer.store.digest import block_digest
-from indexer.store.event_ranges import Range, Stored
+from indexer.store.event_ranges import EventRanges, Range
 from indexer.store.watch_set import WatchedContract
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
@@ -79,7 +79,7 @@ class Attester:
     """Attests ranges of one chain. `addresses` are the watched contracts, `providers` is the number of providers."""
 
     def __init__(
-        self, witness: Witness, verifier: Verifier, stored: Stored, addresses: Sequence[bytes], *, providers: int
+        self, witness: Witness, verifier: Verifier, stored: EventRanges, addresses: Sequence[bytes], *, providers: int
     ) -> None:
         self._witness = witness
         self._verifier = verifier
@@ -217,7 +217,7 @@ def attestation(
     }
 
 
-def recomputed_digests(stored: Stored, first: int, last: int) -> Iterator[tuple[int, bytes, bytes]]:
+def recomputed_digests(stored: EventRanges, first: int, last: int) -> Iterator[tuple[int, bytes, bytes]]:
     """Yields number, stored digest and recomputed digest of each stored block with events.
 
     Raises Unattestable for events of a block that is not stored.

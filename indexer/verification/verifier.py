@@ -14,7 +14,7 @@ from indexer.proof.evidence import StoredBlock
 from indexer.proof.judge import Contradicted, Judge, Judgment, NoEvidence, Unverifiable, Verified, Wrong
 from indexer.rpc import NoAnswer
 from indexer.rpc.gather import gather
-from indexer.store.verification import Judged, Levels
+from indexer.store.verification import Judged, VerificationStore
 from indexer.verification.witness import Sources, Witness
 from schema.program.logs import log_event
 
@@ -51,7 +51,7 @@ class VerificationCounts(Struct):
 class Verifier:
     """Verifies the blocks of one chain. `providers` is the number of providers that may be tried for a block."""
 
-    def __init__(self, witness: Witness, judge: Judge, levels: Levels, *, providers: int = 1) -> None:
+    def __init__(self, witness: Witness, judge: Judge, levels: VerificationStore, *, providers: int = 1) -> None:
         self.levels = levels
         self._witness = witness
         self._judge = judge

@@ -9,7 +9,7 @@ import msgspec
 from indexer.commands.sync import sync
 from indexer.opening import open_node
 from indexer.settings import DatabaseSettings, Settings
-from indexer.store.verification import Levels
+from indexer.store.verification import VerificationStore
 from indexer.verification.verifier import VerificationCounts
 from scripts.fleet import Fleet, start_chain
 
@@ -40,7 +40,7 @@ def verification(scratch: Path, *, devices: int) -> Verification:
 
 async def _verify(url: str, node_url: str) -> Verification:
     async with open_node(DatabaseSettings(database_url=url), (node_url,)) as node:
-        levels = Levels(node.engine, node.chain_id)
+        levels = VerificationStore(node.engine, node.chain_id)
         verifier = node.verifier(levels)
         total = VerificationCounts()
         began, cpu = time.perf_counter(), time.process_time()

@@ -20,7 +20,7 @@ from api.graphql.execution import execute_compiled, execute_ordinary
 from api.graphql.request import GraphQLRequest
 from api.settings import Settings
 from indexer.proof.judge import NoEvidence, Verified
-from indexer.store.verification import Levels
+from indexer.store.verification import VerificationStore
 from schema.tables.database import connect
 from tests.support.api.answering import OwnAnswers, charge_nothing
 from tests.support.api.asking import SCHEMA
@@ -169,7 +169,7 @@ class World:
     def __init__(self, url: str) -> None:
         self.moving = Moving(url, finality=3)
         self.node, self.indexer = self.moving.node, self.moving.indexer
-        self.levels = Levels(self.indexer.engine, self.node.chain_id)
+        self.levels = VerificationStore(self.indexer.engine, self.node.chain_id)
 
     async def mine(self, branch: list[str]) -> None:
         for logs in branch:

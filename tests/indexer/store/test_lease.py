@@ -15,7 +15,7 @@ from indexer.changes import Changes, OpenRows
 from indexer.store import Cause, Checkpoint, Fenced, Store
 from indexer.store.checkpoint import KeptBlock, move_checkpoint
 from indexer.store.lease import Lease
-from indexer.store.verification import Levels
+from indexer.store.verification import VerificationStore
 from indexer.sync.interpretation import Interpretation
 from indexer.sync.rebuild import rebuild
 from tests.support.chain.fakechain import FakeNode
@@ -48,7 +48,7 @@ class Old(NamedTuple):
     before: Checkpoint
     batch: Batch
     heads: Heads
-    levels: Levels
+    levels: VerificationStore
     interpretation: Interpretation
 
 
@@ -98,7 +98,7 @@ async def in_the_midst_of_a_step(indexer: Indexer) -> Old:
     before, heads = indexer.store.checkpoint(), await indexer.chain.heads()
     header = await indexer.chain.header(before.number + 1)
     batch = Batch([BlockLogs(header, await indexer.chain.block_logs(header), 0)], header)
-    levels = Levels(indexer.engine, indexer.node.chain_id, epoch=indexer.lease.epoch)
+    levels = VerificationStore(indexer.engine, indexer.node.chain_id, epoch=indexer.lease.epoch)
     return Old(indexer.lease, indexer.store, before, batch, heads, levels, indexer.interpretation)
 
 

@@ -14,7 +14,7 @@ from indexer.opening import open_chain
 from indexer.proof.judge import Contradicted, Verified
 from indexer.rpc import NoAnswer
 from indexer.store import Fenced
-from indexer.store.verification import Levels
+from indexer.store.verification import VerificationStore
 from indexer.sync.step import Indexed as IndexedBlocks
 from indexer.sync.step import Outcome, UpToDate
 from indexer.verification.verifier import VerificationCounts, Verifier
@@ -243,8 +243,8 @@ def test_a_writer_that_lost_the_chain_marks_nothing(factory: Factory, sqlite_url
     with indexed(factory, sqlite_url) as chain:
         epoch = chain.rows("SELECT writer_epoch FROM chain")[0][0]
         with pytest.raises(Fenced):
-            Levels(chain.engine, chain.chain_id, epoch=epoch + 1).record([])
-        Levels(chain.engine, chain.chain_id, epoch=epoch).record([])
+            VerificationStore(chain.engine, chain.chain_id, epoch=epoch + 1).record([])
+        VerificationStore(chain.engine, chain.chain_id, epoch=epoch).record([])
 
 
 def test_without_keep_proofs_levels_rise_and_nothing_is_stored_beside_the_headers(
@@ -252,7 +252,7 @@ def test_without_keep_proofs_levels_rise_and_nothing_is_stored_beside_the_header
 ) -> None:
     index(factory, sqlite_url)
     with indexed(factory, sqlite_url) as chain:
-        levels = Levels(chain.engine, chain.chain_id, keep_proofs=False)
+        levels = VerificationStore(chain.engine, chain.chain_id, keep_proofs=False)
         verifier = chain.verifier(Nodes(factory.chain), levels=levels)
         while asyncio.run(verifier.advance()) is not None:
             pass

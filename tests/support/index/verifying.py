@@ -12,8 +12,8 @@ from indexer.opening import open_database
 from indexer.proof.judge import Judge
 from indexer.rpc.providers import Providers
 from indexer.settings import Settings
-from indexer.store.event_ranges import Stored
-from indexer.store.verification import Levels
+from indexer.store.event_ranges import EventRanges
+from indexer.store.verification import VerificationStore
 from indexer.store.watch_set import read_watch_set
 from indexer.verification.attestation import Anchor, Attested, Attester
 from indexer.verification.verifier import Verifier
@@ -47,9 +47,9 @@ class Indexed:
     def __init__(self, engine: Engine, chain_id: int) -> None:
         self.engine = engine
         self.chain_id = chain_id
-        self.levels = Levels(engine, chain_id)
+        self.levels = VerificationStore(engine, chain_id)
 
-    def verifier(self, providers: Providers, *, count: int = 1, levels: Levels | None = None) -> Verifier:
+    def verifier(self, providers: Providers, *, count: int = 1, levels: VerificationStore | None = None) -> Verifier:
         with self.engine.begin() as connection:
             addresses = {contract.address for contract in read_watch_set(connection, self.chain_id)}
         levels = levels or self.levels
@@ -81,7 +81,7 @@ def indexed(factory: Factory, url: str) -> Iterator[Indexed]:
 
 async def attest(database: Indexed, nodes: Nodes, *, anchor: Anchor | None = None) -> Attested:
     """Attests all final blocks, up to a stored block or to `anchor`. Raises Unattestable."""
-    stored = Stored(database.engine, database.chain_id)
+    stored = EventRanges(database.engine, database.chain_id)
     addresses = [address for (address,) in database.rows("SELECT address FROM contract")]
     verifier = database.verifier(nodes, count=nodes.count)
     attester = Attester(Witness(nodes), verifier, stored, addresses, providers=nodes.count)
@@ -90,7 +90,7 @@ async def attest(database: Indexed, nodes: Nodes, *, anchor: Anchor | None = Non
     return attested
 
 
-def _stored_block(stored: Stored, last: int) -> tuple[int, bytes]:
+def _stored_block(stored: EventRanges, last: int) -> tuple[int, bytes]:
     block = stored.hash_at_or_after(last, last + 1_000)
     assert block is not None
     return block
