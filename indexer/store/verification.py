@@ -1,7 +1,7 @@
-"""Verification levels: which blocks are to be judged, and what was found out about them.
+"""Verification levels: the blocks that wait to be verified, and the results.
 
-Judging takes long and happens outside of any transaction, so what is written names the block that was judged by number
-and hash: a rollback meanwhile leaves it without effect.
+Verification takes long and runs outside of any transaction. A result names its block by number and hash, so that it has
+no effect after a rollback.
 """
 
 import time
@@ -34,7 +34,7 @@ Judged = tuple[StoredBlock, Judgment]
 
 
 class VerificationProgress(Struct, frozen=True):
-    """How far the chain is judged, and how far it may be: the newest block that is indexed and final."""
+    """How far the chain is verified, and how far it may be: the newest block that is indexed and final."""
 
     judged: int
     final: int
@@ -76,7 +76,7 @@ class VerificationStore:
         self.keep_proofs = keep_proofs
 
     def progress(self) -> VerificationProgress:
-        """Returns how far the chain is judged, and how far it may be."""
+        """Returns how far the chain is verified, and how far it may be."""
         with read_only_engine(self.engine).begin() as connection:
             judged, indexed, finalized = connection.execute(
                 text(
@@ -88,7 +88,7 @@ class VerificationStore:
         return VerificationProgress(judged, min(indexed, finalized))
 
     def knows_headers(self) -> bool:
-        """Tells whether a header of this chain has been recomputed."""
+        """Returns whether a header of this chain has been recomputed."""
         with read_only_engine(self.engine).begin() as connection:
             found = connection.execute(
                 text("SELECT number FROM verified_header WHERE chain_id = :chain_id LIMIT 1"),
@@ -102,7 +102,7 @@ class VerificationStore:
             return read_range(connection, self.chain_id, first, last, limit).blocks
 
     def due_failures(self, limit: int) -> list[StoredBlock]:
-        """Returns blocks that another try may verify, each after twice the time that it waited before."""
+        """Returns failed blocks whose next try is due. The wait doubles with each try."""
         with read_only_engine(self.engine).begin() as connection:
             found = connection.execute(
                 text(
@@ -120,7 +120,7 @@ class VerificationStore:
             ]
 
     def record(self, judged: Iterable[Judged], *, through: int | None = None) -> None:
-        """Stores what was found out, and through which block all are judged. Raises Fenced."""
+        """Stores results, and through which block all are verified or failed. Raises Fenced."""
         with self.engine.begin() as connection:
             self._raise_revision(connection, through)
             for block, outcome in judged:
@@ -131,7 +131,7 @@ class VerificationStore:
                         self._fail(connection, block, outcome)
 
     def _raise_revision(self, connection: Connection, through: int | None) -> None:
-        """Takes the chain's row first, as every writer does: what follows cannot meet a rollback halfway."""
+        """Locks the chain's row first, as every writer does: no rollback can run beside the statements that follow."""
         changed = connection.execute(
             text(
                 """UPDATE chain SET revision = revision + 1,
@@ -177,7 +177,7 @@ class VerificationStore:
         insert(connection, self.chain_id, "verification_failure", [row])
 
     def _set_level(self, connection: Connection, block: StoredBlock, level: VerificationLevel) -> bool:
-        """Tells whether the block that was judged is still there."""
+        """Sets the level. Returns False if the block is no longer stored."""
         changed = connection.execute(
             text("UPDATE block SET level = :level WHERE chain_id = :chain_id AND number = :number AND hash = :hash"),
             {"level": level.value, "chain_id": self.chain_id, "number": block.number, "hash": block.hash},
