@@ -101,23 +101,19 @@ class CompiledCall:
         return value if value and value != bytes(20) else None
 
 
-def parse_calls(value: object, file: Place) -> tuple[Call, ...]:
-    """Reads and checks the `[[call]]` tables. Raises ProfileError with the call's number and key."""
+def parse_calls(value: object, roles: Sequence[str], file: Place) -> tuple[Call, ...]:
+    """Reads and checks the `[[call]]` tables. `roles` are those of the profile. Raises ProfileError with the place."""
     if not isinstance(value, list):
         file.inside("call").refuse("each call begins with a line [[call]]")
     calls = tuple(_parse(table, file.inside(f"call {number}")) for number, table in enumerate(value, start=1))
     for number, call in enumerate(calls, start=1):
+        place = file.inside(f"call {number}")
         if call.field in (earlier.field for earlier in calls[: number - 1]):
-            file.inside(f"call {number}").refuse(f'an earlier call has tells = "{call.field}"')
-    return calls
-
-
-def check_calls(calls: Sequence[Call], roles: Sequence[str], file: Place) -> None:
-    """Raises ProfileError if a call names a role that the profile does not have."""
-    for number, call in enumerate(calls, start=1):
+            place.refuse(f'an earlier call has tells = "{call.field}"')
         for role in call.roles():
             if role not in roles:
-                file.inside(f"call {number}").refuse(f"unknown role {role!r}{suggestion(role, roles)}")
+                place.refuse(f"unknown role {role!r}{suggestion(role, roles)}")
+    return calls
 
 
 def compile_calls(

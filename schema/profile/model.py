@@ -58,7 +58,7 @@ from pathlib import Path
 from typing import Any
 
 from schema.events import Address, UserAuthorized, UserRevoked
-from schema.profile.calls import Call, check_calls, compile_calls, parse_calls
+from schema.profile.calls import Call, compile_calls, parse_calls
 from schema.profile.errors import Place, ProfileError, suggestion, toml
 from schema.profile.reader import (
     UNMAPPED,
@@ -187,8 +187,7 @@ def parse_profile(text: str, origin: str) -> Profile:
     rules = tuple(parse_rule(event, number, file) for number, event in enumerate(events, start=1))
     check_rules(rules, file)
     unread = _unread(table.get("unread", []), rules, file)
-    calls = parse_calls(table.get("call", []), file)
-    check_calls(calls, _roles(rules, unread), file)
+    roles = _roles(rules, unread)
     return Profile(
         name=name,
         text=text,
@@ -196,8 +195,8 @@ def parse_profile(text: str, origin: str) -> Profile:
         rules=rules,
         unread=unread,
         grant_policies=_grant_policies(table.get("grants", {}), rules, file),
-        networks=_networks(table.get("networks", {}), _roles(rules, unread), file),
-        calls=calls,
+        networks=_networks(table.get("networks", {}), roles, file),
+        calls=parse_calls(table.get("call", []), roles, file),
     )
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from msgspec.structs import FieldInfo, fields
@@ -60,13 +59,9 @@ class FactField:
 
 def _fact_field(fact_type: type[Fact], info: FieldInfo, hint: Any) -> FactField:
     codes = CODE_FIELDS[fact_type].get(info.name)
-    holds = Holds.CODE if codes else HOLDS_BY_NAME.get(info.name) or HOLDS_BY_TYPE[_without_none(hint)]
+    type_without_none = (get_args(hint) or (hint,))[0]
+    holds = Holds.CODE if codes else HOLDS_BY_NAME.get(info.name) or HOLDS_BY_TYPE[type_without_none]
     return FactField(info.name, holds, info.required, codes)
-
-
-def _without_none(hint: Any) -> Any:
-    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
-    return kinds[0] if kinds else hint
 
 
 HOLDS_BY_NAME = {"source": Holds.SOURCE, "scope": Holds.SCOPE}
