@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, create_engine, make_url, text
 
-from indexer import opening
+from indexer import registration
 from indexer.commands.sync import sync
 from indexer.settings import Settings
 from indexer.store.watch_set import WatchedContract, register
@@ -573,7 +573,7 @@ async def test_an_indexer_that_begins_while_another_one_registers_the_chain_goes
     factory: Factory, database_url: str, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     contract = WatchedContract("certificate", bytes.fromhex(factory.contract.address[2:]), 0, whole=True)
-    read = getattr(opening, moment)
+    read = getattr(registration, moment)
     registered: list[int] = []
 
     def and_register(connection: Connection, chain_id: int) -> Any:
@@ -584,6 +584,6 @@ async def test_an_indexer_that_begins_while_another_one_registers_the_chain_goes
                 register(another, chain_id, load_profile("device-certificate"), [contract])
         return found
 
-    monkeypatch.setattr(opening, moment, and_register)
+    monkeypatch.setattr(registration, moment, and_register)
     assert await sync(settings_for(factory, database_url)) == 0
     assert registered == [CHAIN_ID]
