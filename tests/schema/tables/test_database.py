@@ -43,7 +43,7 @@ def test_every_secondary_index_can_be_built_and_has_a_name_of_its_own(database_u
     engine.dispose()
 
 
-def test_a_sparse_index_is_there_from_the_beginning_and_finds_a_value(database_url: str) -> None:
+def test_a_sparse_index_exists_from_the_beginning_and_finds_a_value(database_url: str) -> None:
     engine = connect(database_url)
     migrate(engine)
     sparse = [index for index in SECONDARY_INDEXES if index.sparse]
@@ -55,9 +55,9 @@ def test_a_sparse_index_is_there_from_the_beginning_and_finds_a_value(database_u
             connection.exec_driver_sql("SET enable_seqscan = off")  # the tables are empty
         for index in sparse:
             _, column, ordered, *_ = index.columns
-            asked = f'SELECT {ordered} FROM "{index.table}" WHERE chain_id = 1 AND {column} = {mark} ORDER BY {ordered}'
+            query = f'SELECT {ordered} FROM "{index.table}" WHERE chain_id = 1 AND {column} = {mark} ORDER BY {ordered}'
             value = USER if column == "beneficiary" else 1
-            assert index.name in str(connection.exec_driver_sql(f"{explain} {asked}", (value,)).all())
+            assert index.name in str(connection.exec_driver_sql(f"{explain} {query}", (value,)).all())
     assert sparse
     engine.dispose()
 
@@ -91,7 +91,7 @@ def test_a_read_only_engine_cannot_write(database_url: str) -> None:
     writer.dispose()
 
 
-def test_a_reader_of_an_empty_database_is_told_to_start_the_indexer(database_url: str) -> None:
+def test_a_reader_of_an_empty_database_fails_with_the_advice_to_start_the_indexer(database_url: str) -> None:
     engine = connect(database_url)
     with engine.begin() as connection, pytest.raises(DatabaseError, match="start the indexer"):
         check_revision(connection)
@@ -129,6 +129,6 @@ def test_a_writer_sorts_by_threads_and_on_disk_and_a_reader_in_memory(tmp_path: 
     for read_only, expected in ((False, (2, 0)), (True, (0, 2))):
         engine = connect(url, read_only=read_only)
         with engine.begin() as connection:
-            found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("threads", "temp_store")]
+            values = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("threads", "temp_store")]
         engine.dispose()
-        assert tuple(found) == expected
+        assert tuple(values) == expected

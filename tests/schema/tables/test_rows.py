@@ -57,13 +57,13 @@ def test_a_field_has_the_default_of_its_column(table: str) -> None:
         for column in metadata[table].columns
         if isinstance(column.default, ScalarElementColumnDefault)
     }
-    given: dict[str, Any] = {
+    field_defaults: dict[str, Any] = {
         field.name: field.default for field in fields(table) if field.default is not msgspec.NODEFAULT
     }
-    assert {name: default for name, default in given.items() if name in defaults} == {
-        name: default for name, default in defaults.items() if name in given
+    assert {name: default for name, default in field_defaults.items() if name in defaults} == {
+        name: default for name, default in defaults.items() if name in field_defaults
     }
-    unknown = {name for name, default in given.items() if default is None}
+    unknown = {name for name, default in field_defaults.items() if default is None}
     assert unknown <= {column.name for column in metadata[table].columns if column.nullable}
 
 
