@@ -55,10 +55,7 @@ test("shows the editor with its tabs", async () => {
 
 test("answers the first click of a new visitor", async () => {
   await isRead("Device");
-  const answering = page.waitForResponse((response) => response.request().method() === "POST");
-  await page.locator(".graphiql-execute-button").click();
-  const answer = (await (await answering).json()) as { errors?: unknown };
-  assert.equal(answer.errors, undefined);
+  await click("device");
 });
 
 const FIRST_CLICKS = { Device: "device", WhatFails: "unlicensed", Past: "then" };
@@ -66,12 +63,7 @@ const FIRST_CLICKS = { Device: "device", WhatFails: "unlicensed", Past: "then" }
 for (const [tab, field] of Object.entries(FIRST_CLICKS)) {
   test(`answers the first click on tab ${tab}`, async () => {
     await open(tab);
-    const answering = page.waitForResponse((response) => response.request().method() === "POST");
-    await page.locator(".graphiql-execute-button").click();
-    const answer = (await (await answering).json()) as { data: Record<string, unknown>; errors?: unknown };
-    assert.equal(answer.errors, undefined);
-    assert.ok(answer.data[field]);
-    await shown(`"${field}"`);
+    await click(field);
     await shot(tab);
   });
 }
@@ -129,6 +121,16 @@ test("asked this host alone, and complained of nothing", () => {
 async function open(tab: string): Promise<void> {
   await page.locator(".graphiql-tab-button", { hasText: tab }).click();
   await isRead(tab);
+}
+
+async function click(field: string): Promise<void> {
+  // not the introspection query, which a new page sends as well
+  const answering = page.waitForResponse((response) => response.request().postData()?.includes(field) ?? false);
+  await page.locator(".graphiql-execute-button").click();
+  const answer = (await (await answering).json()) as { data: Record<string, unknown>; errors?: unknown };
+  assert.equal(answer.errors, undefined);
+  assert.ok(answer.data[field]);
+  await shown(`"${field}"`);
 }
 
 async function isRead(operation: string): Promise<void> {
