@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Engine, make_url
 
 from schema.tables.database import connect
-from scripts.devchain import Anvil
-from scripts.fleet import Fleet
 from tests.support.api.asking import Api, asking
 from tests.support.certindex import Certindex, runner
+from tests.support.chain.devchain import Anvil
 from tests.support.chain.factory import Factory
 from tests.support.databases import KINDS, Databases, Kind, NewDatabase
+from tests.support.fleet import Fleet
 from tests.support.index.fleet import build_fleet, index_fleet
 from tests.support.index.indexing import engine_of
 from tests.support.memory import folder_in_memory

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Set as AbstractSet
 
-from scripts.devchain import REPOSITORY
+from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted
 from tests.support.rpc.faultproxy import of_fake
 from tests.support.rpc.provider import Provider

@@ -18,8 +18,8 @@ import httpx
 import pytest
 from packaging.requirements import Requirement
 
-from scripts.devchain import REPOSITORY
 from scripts.processes import Child
+from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.factory import Factory
 from tests.support.processes import until
 

@@ -19,7 +19,7 @@ from scripts.benchmark.databases import KINDS
 from scripts.benchmark.plot import plot
 from scripts.benchmark.report import table
 from scripts.benchmark.sections import LONG, QUICK, SECTIONS, USUAL, Bench, Results, Scale
-from scripts.devchain import REPOSITORY
+from tests.support.chain.devchain import REPOSITORY
 
 FOLDER = REPOSITORY / ".bench"
 

@@ -11,7 +11,7 @@ from indexer.opening import open_node
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store.verification import VerificationStore
 from indexer.verification.verifier import VerificationCounts
-from scripts.fleet import Fleet, start_chain
+from tests.support.fleet import Fleet, start_chain
 
 FINALITY = 64
 """Depth below the head at which a development chain reports blocks as finalized."""

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from scripts.demonstration.queries import example_queries
-from scripts.fleet import Fleet, RecordedAct
-from scripts.fleet.acts import MintPallet
+from tests.support.fleet import Fleet, RecordedAct
+from tests.support.fleet.acts import MintPallet
 
 
 def say(text: str) -> None:

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from scripts.fleet import Fleet
-from scripts.fleet.names import DAY
-from scripts.fleet.records import Device
+from tests.support.fleet import Fleet
+from tests.support.fleet.names import DAY
+from tests.support.fleet.records import Device
 
 EXAMPLES = (
     (

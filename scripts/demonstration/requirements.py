@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from schema.program.settings import without_password
 from schema.tables.database import connect
-from scripts.devchain import REPOSITORY
+from tests.support.chain.devchain import REPOSITORY
 
 HOST = "127.0.0.1"
 FOLDER = REPOSITORY / ".demo"

@@ -12,8 +12,8 @@ from typing import NoReturn
 
 from scripts.demonstration.output import print_welcome, progress_bar, say, summary
 from scripts.demonstration.requirements import HOST, fresh_file, require_empty, require_free
-from scripts.fleet import Fleet, start_chain
 from scripts.processes import Child, free_port
+from tests.support.fleet import Fleet, start_chain
 
 SERVER = "the indexer and server"
 POLL_SECONDS = 1.0

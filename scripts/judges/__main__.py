@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from scripts.devchain import REPOSITORY
 from scripts.judges.stage import Stage, set_stage
+from tests.support.chain.devchain import REPOSITORY
 
 FOLDER = Path(__file__).parent
 PATIENCE_SECONDS = 300

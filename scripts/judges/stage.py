@@ -19,9 +19,9 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from scripts.fleet import Fleet, start_chain
-from scripts.fleet.names import SUCCEEDED, digest
 from scripts.processes import Child, free_port
+from tests.support.fleet import Fleet, start_chain
+from tests.support.fleet.names import SUCCEEDED, digest
 
 HOST = "127.0.0.1"
 DEVICES = 120

@@ -15,9 +15,9 @@ from sqlalchemy.exc import DBAPIError, NoResultFound
 from indexer.commands.sync import sync
 from indexer.settings import Settings
 from schema.tables.values import position
-from scripts.devchain import Anvil
 from scripts.processes import Child
 from scripts.soaking.database import alarms, digest, scalar, tables
+from tests.support.chain.devchain import Anvil
 from tests.support.chain.factory import Factory
 from tests.support.chain.life import FINALITY, Life
 from tests.support.rpc.faultproxy import of_living_node

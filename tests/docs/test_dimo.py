@@ -8,7 +8,7 @@ from graphql import parse, validate
 
 from api.graphql.schema import build_schema
 from schema.profile.model import load_profile
-from scripts.devchain import REPOSITORY
+from tests.support.chain.devchain import REPOSITORY
 
 DOCUMENT = (REPOSITORY / "docs" / "guides" / "dimo.md").read_text()
 PROFILE = load_profile("dimo")

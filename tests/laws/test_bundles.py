@@ -16,11 +16,11 @@ from schema.program.settings import read_settings
 from schema.tables.database import connect
 from schema.tables.tables import Chain
 from schema.tables.values import block_of
-from scripts.devchain import Anvil
-from scripts.fleet import Fleet, start_chain
+from tests.support.chain.devchain import Anvil
 from tests.support.chain.evidence import Nodes
 from tests.support.dimo.network import YEARS, Network
 from tests.support.dimo.stage import Stage
+from tests.support.fleet import Fleet, start_chain
 from tests.support.index.verifying import FINALITY, Indexed, attest
 
 NOW = 1_763_800_000

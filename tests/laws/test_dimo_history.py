@@ -18,8 +18,8 @@ from schema.events import Kind
 from schema.program.settings import read_settings
 from schema.tables.database import connect
 from schema.tables.values import end_of_block
-from scripts.devchain import Anvil
 from tests.support.api.asking import Api
+from tests.support.chain.devchain import Anvil
 from tests.support.dimo.api import api_devices, api_makers, api_successors
 from tests.support.dimo.network import YEARS, Network
 from tests.support.dimo.stage import Stage

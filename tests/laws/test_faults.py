@@ -17,7 +17,7 @@ from indexer.store.lease import Lease
 from indexer.store.watch_set import WatchedContract, register
 from indexer.sync.interpretation import interpret
 from indexer.sync.step import Ahead, Pace, UpToDate, step
-from scripts.devchain import REPOSITORY
+from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.factory import Anvil, Factory
 from tests.support.index.indexing import REFERENCE, engine_of, read_tables
 from tests.support.rpc import faults

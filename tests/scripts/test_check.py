@@ -2,7 +2,7 @@
 
 import re
 
-from scripts.devchain import REPOSITORY
+from tests.support.chain.devchain import REPOSITORY
 
 
 def test_the_hooks_are_the_commands_of_the_check() -> None:

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from scripts.devchain import REPOSITORY
-from scripts.fleet.stories import STORIES
+from tests.support.chain.devchain import REPOSITORY
+from tests.support.fleet.stories import STORIES
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ import pytest
 
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema
-from scripts.fleet import Fleet
-from scripts.fleet.names import DAY, imei_is_valid
-from scripts.fleet.records import SANITIZATIONS, Device, License
-from scripts.fleet.world import World
 from tests.support.api.asking import Api
+from tests.support.fleet import Fleet
+from tests.support.fleet.names import DAY, imei_is_valid
+from tests.support.fleet.records import SANITIZATIONS, Device, License
+from tests.support.fleet.world import World
 from tests.support.index.fleet import NOW, did, iso
 
 UNLIMITED = build_schema(limits=Limits(cost=10**6))

@@ -7,8 +7,8 @@ import pytest
 from graphql import get_introspection_query, parse, validate
 
 from api.graphql.limits import operation_of, price
-from scripts.fleet import Fleet
 from tests.support.api.asking import SCHEMA, Api
+from tests.support.fleet import Fleet
 from tests.support.index.fleet import did
 
 

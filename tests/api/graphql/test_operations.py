@@ -8,12 +8,12 @@ from typing import Any
 
 from graphql import parse, validate
 
-from scripts.fleet import Fleet
-from scripts.fleet.acts import MintPallet
-from scripts.fleet.names import DAY
-from scripts.fleet.records import Device
 from tests.support.api.asking import SCHEMA, Api, Json
 from tests.support.api.operations import FILE, OPERATIONS, REFUSED, samples
+from tests.support.fleet import Fleet
+from tests.support.fleet.acts import MintPallet
+from tests.support.fleet.names import DAY
+from tests.support.fleet.records import Device
 from tests.support.index.fleet import NOW, did, iso, semver
 
 Fits = Callable[[Device], bool]

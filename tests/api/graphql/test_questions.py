@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from eth_utils.address import to_checksum_address
 
-from scripts.fleet import Fleet
-from scripts.fleet.acts import MintPallet
-from scripts.fleet.names import DAY
-from scripts.fleet.records import Device
 from tests.support.api.asking import Api, Json
+from tests.support.fleet import Fleet
+from tests.support.fleet.acts import MintPallet
+from tests.support.fleet.names import DAY
+from tests.support.fleet.records import Device
 from tests.support.index.fleet import NOW, did, iso, semver
 
 TOKENS = """query ($filter: DeviceFilter, $after: String) {

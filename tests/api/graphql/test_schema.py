@@ -12,7 +12,7 @@ from graphql import (
 )
 
 from api.graphql.schema import sdl
-from scripts.devchain import REPOSITORY
+from tests.support.chain.devchain import REPOSITORY
 
 COMMITTED = REPOSITORY / "schema" / "schema.graphql"
 SCHEMA = build_schema(sdl())

@@ -12,7 +12,7 @@ from graphql import (
 )
 
 from api.graphql.schema import sdl
-from scripts.devchain import REPOSITORY
+from tests.support.chain.devchain import REPOSITORY
 
 RELEASED = (REPOSITORY / "schema" / "released.graphql").read_text()
 DECLARED = (REPOSITORY / "schema" / "breaking.txt").read_text()

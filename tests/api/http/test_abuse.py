@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import httpx
 
-from scripts.devchain import REPOSITORY
 from tests.support.api.server import CLIENT, GRAPHQL_RESPONSE, JSON, with_one_device
+from tests.support.chain.devchain import REPOSITORY
 
 NORMAL = b'{"query": "{ device(by: {tokenId: 7}) { serialNumber history { nodes { kind } } } _meta { version } }"}'
 PAGE = "devices(first: 100) { nodes { history(first: 100) { nodes { device { authorizedUsers { totalCount } } } } } }"

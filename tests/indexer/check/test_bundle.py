@@ -29,8 +29,8 @@ from schema.bundle.trust import TRUST
 from schema.tables.kinds import LIFECYCLE, SPANS
 from schema.tables.tables import Chain
 from schema.vocabulary import FailureCause
-from scripts.devchain import REPOSITORY, Anvil
 from tests.support.certindex import Certindex
+from tests.support.chain.devchain import REPOSITORY, Anvil
 from tests.support.chain.evidence import Nodes
 from tests.support.chain.factory import HASH, Factory, end_of_life_step, mint_request
 from tests.support.chain.factory import report as passing

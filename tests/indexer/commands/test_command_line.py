@@ -26,10 +26,10 @@ from indexer.store.watch_set import WatchedContract, register
 from schema.profile.model import SHIPPED, load_profile
 from schema.tables.database import connect
 from schema.tables.indexes import SECONDARY_INDEXES
-from scripts.devchain import REPOSITORY
 from scripts.processes import Child
 from tests.conftest import StartAnvil
 from tests.support.certindex import Certindex, runner
+from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.factory import Factory, report
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode
 from tests.support.index.indexing import engine_of, read_tables

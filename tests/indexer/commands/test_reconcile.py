@@ -13,8 +13,8 @@ from indexer.commands.reconcile import reconcile
 from indexer.commands.sync import sync
 from indexer.settings import NodeSettings, RebuildSettings, Settings
 from schema.program.settings import read_settings
-from scripts.devchain import Anvil
 from tests.support.api.asking import Api
+from tests.support.chain.devchain import Anvil
 from tests.support.dimo.network import Network
 from tests.support.dimo.stage import Stage
 

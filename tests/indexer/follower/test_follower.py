@@ -19,8 +19,8 @@ from indexer.store import Store
 from indexer.store.lease import Lease
 from indexer.store.statistics import maintain
 from schema.tables.database import connect
-from scripts.devchain import REPOSITORY
 from tests.conftest import StartAnvil
+from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.factory import Factory
 from tests.support.index.verifying import settings_for
 

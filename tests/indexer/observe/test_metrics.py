@@ -19,7 +19,7 @@ from indexer.store.timings import TRANSACTIONS
 from indexer.sync.step import Indexed, RolledBack, UpToDate
 from schema.program.metrics import Described, markdown_table, serve_metrics
 from schema.program.settings import SettingsError
-from scripts.devchain import REPOSITORY
+from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.index.indexing import Indexer
 

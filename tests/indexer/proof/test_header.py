@@ -9,7 +9,7 @@ import rlp
 from indexer.proof.header import FIELDS, decode_header, encode_header
 from schema.abi.keccak import keccak256
 from schema.abi.rlp import RlpError
-from scripts.devchain import REPOSITORY, Anvil
+from tests.support.chain.devchain import REPOSITORY, Anvil
 
 PUBLIC: list[dict[str, Any]] = json.loads((REPOSITORY / "tests" / "support" / "chain" / "headers.json").read_text())
 LATEST = PUBLIC[-1]

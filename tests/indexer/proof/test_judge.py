@@ -20,7 +20,7 @@ from indexer.proof.judge import (
 )
 from indexer.proof.receipt import Receipt
 from indexer.verification.witness import Sources, Witness
-from scripts.devchain import Anvil
+from tests.support.chain.devchain import Anvil
 from tests.support.chain.evidence import (
     Lie,
     Nodes,

@@ -11,8 +11,8 @@ import pytest
 from indexer.errors import TryAgain
 from indexer.verification.attestation import Anchor, Unattestable
 from schema.tables.values import block_of
-from scripts.devchain import Anvil
 from tests.support.certindex import Certindex
+from tests.support.chain.devchain import Anvil
 from tests.support.chain.evidence import Nodes, altering
 from tests.support.chain.factory import Factory, end_of_life_step
 from tests.support.chain.factory import report as passing

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scripts.devchain import CERTIFICATE, REPOSITORY
 from tests.conftest import StartAnvil
+from tests.support.chain.devchain import CERTIFICATE, REPOSITORY
 from tests.support.chain.factory import Factory, certificate_abi, compile_solidity
 
 SIGNATURES = """

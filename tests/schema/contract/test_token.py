@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.devchain import REPOSITORY
+from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.factory import BASE_URI, ZERO_ADDRESS, Artifact, Contract, Factory, Refused, compile_solidity
 
 RECEIVED = bytes.fromhex("150b7a02")  # onERC721Received's selector

@@ -34,8 +34,8 @@ from schema.profile.model import (
     load_profile,
     parse_profile,
 )
-from scripts.devchain import REPOSITORY
 from tests.support.chain.abi_log import abi_log
+from tests.support.chain.devchain import REPOSITORY
 
 CERTIFICATE = Address(b"c" * 20)
 TAG, REGISTRY, REGISTRY_2, ROLL, ELSEWHERE = (Address(letter * 20) for letter in (b"t", b"r", b"s", b"m", b"x"))

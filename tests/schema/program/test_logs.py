@@ -16,8 +16,8 @@ import pytest
 
 from schema.program.logs import _JsonLines, _Lines, log_event
 from schema.program.settings import without_password
-from scripts.devchain import REPOSITORY
 from scripts.processes import Child
+from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.fakechain import FakeNode
 from tests.support.chain.histories import random_block
 from tests.support.index.history import History

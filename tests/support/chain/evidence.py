@@ -18,8 +18,8 @@ from indexer.rpc import RpcError
 from indexer.rpc.host import Host
 from indexer.rpc.providers import Answered
 from indexer.verification.witness import Sources, Witness
-from scripts import devchain
-from scripts.devchain import Anvil, Contract
+from tests.support.chain import devchain
+from tests.support.chain.devchain import Anvil, Contract
 from tests.support.chain.factory import HASH, Factory
 from tests.support.chain.fakechain import HOST, as_asked
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scripts.devchain import CERTIFICATE, REPOSITORY, Anvil, Artifact, Contract, Refused, RpcError
+from tests.support.chain.devchain import CERTIFICATE, REPOSITORY, Anvil, Artifact, Contract, Refused, RpcError
 
 __all__ = ["Anvil", "Artifact", "Contract", "Factory", "Refused", "RpcError", "certificate_abi", "compile_solidity"]
 

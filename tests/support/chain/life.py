@@ -4,7 +4,7 @@ import random
 from contextlib import suppress
 from typing import Any
 
-from scripts.devchain import Anvil
+from tests.support.chain.devchain import Anvil
 from tests.support.chain.factory import Factory, Refused, mint_request, report
 
 FINALITY = 12

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from scripts.devchain import Anvil, Artifact, Contract
+from tests.support.chain.devchain import Anvil, Artifact, Contract
 from tests.support.chain.factory import compile_solidity
 
 ROLES = ("registry", "manufacturer", "aftermarket_device", "synthetic_device", "vehicle", "sacd", "stake")

@@ -10,8 +10,8 @@ from typing import Any
 
 from eth_utils.address import to_checksum_address
 
-from scripts.devchain import REPOSITORY
-from scripts.fleet import Fleet, start_chain
+from tests.support.chain.devchain import REPOSITORY
+from tests.support.fleet import Fleet, start_chain
 
 NOW = 1_763_800_000
 """When the fleet's two years end, in unix seconds: 2025-11-22T08:26:40Z."""

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from eth_utils.address import to_checksum_address
 
-from scripts.fleet import Fleet, World
-from scripts.fleet.records import Device
 from tests.support.api.asking import Api, Json, asking
+from tests.support.fleet import Fleet, World
+from tests.support.fleet.records import Device
 from tests.support.index.fleet import iso
 from tests.support.index.history import History, log
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
-from scripts.fleet.acts import (
+from tests.support.fleet.acts import (
     Act,
     Authorize,
     Draft,
@@ -16,7 +16,7 @@ from scripts.fleet.acts import (
     TransferDevice,
     UpdateFirmware,
 )
-from scripts.fleet.names import (
+from tests.support.fleet.names import (
     CLEAR,
     DAY,
     DECOMMISSIONED,
@@ -42,8 +42,8 @@ from scripts.fleet.names import (
     account,
     imei,
 )
-from scripts.fleet.records import Device
-from scripts.fleet.world import World
+from tests.support.fleet.records import Device
+from tests.support.fleet.world import World
 
 PRESENT_VERSION = "2.12.0"
 

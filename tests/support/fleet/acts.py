@@ -3,7 +3,7 @@
 from dataclasses import astuple, dataclass
 from typing import Any, assert_never
 
-from scripts.fleet.names import IN_CIRCUIT, MECHANICAL, QUALITY, account, digest
+from tests.support.fleet.names import IN_CIRCUIT, MECHANICAL, QUALITY, account, digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

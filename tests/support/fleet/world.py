@@ -7,7 +7,7 @@ Times are unix seconds: a *record time* is a block's, an *event time* is the emi
 from collections import Counter
 from typing import assert_never
 
-from scripts.fleet.acts import (
+from tests.support.fleet.acts import (
     Act,
     Authorize,
     Burn,
@@ -32,7 +32,7 @@ from scripts.fleet.acts import (
     maker_account,
     report_uri,
 )
-from scripts.fleet.names import (
+from tests.support.fleet.names import (
     CLEAR,
     DECOMMISSIONED,
     DISPOSED,
@@ -45,7 +45,7 @@ from scripts.fleet.names import (
     digest,
     imei_is_valid,
 )
-from scripts.fleet.records import (
+from tests.support.fleet.records import (
     Device,
     Entry,
     Grant,

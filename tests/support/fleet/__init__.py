@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from random import Random
 
-from scripts.devchain import Anvil, Artifact, Contract
-from scripts.fleet.acts import (
+from tests.support.chain.devchain import Anvil, Artifact, Contract
+from tests.support.fleet.acts import (
     REGISTRAR,
     Act,
     LicenseManufacturer,
@@ -21,10 +21,10 @@ from scripts.fleet.acts import (
     RevokeModel,
     call_of,
 )
-from scripts.fleet.live import next_act
-from scripts.fleet.names import DAY, YEARS_TWO
-from scripts.fleet.plan import plan
-from scripts.fleet.world import World
+from tests.support.fleet.live import next_act
+from tests.support.fleet.names import DAY, YEARS_TWO
+from tests.support.fleet.plan import plan
+from tests.support.fleet.world import World
 
 __all__ = ["Fleet", "RecordedAct", "World", "start_chain"]
 

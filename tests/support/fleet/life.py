@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from random import Random
 
-from scripts.fleet.acts import (
+from tests.support.fleet.acts import (
     Act,
     Authorize,
     Burn,
@@ -17,7 +17,7 @@ from scripts.fleet.acts import (
     TransferDevice,
     UpdateFirmware,
 )
-from scripts.fleet.names import (
+from tests.support.fleet.names import (
     DAY,
     FACILITIES,
     FAILED,

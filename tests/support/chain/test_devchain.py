@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
-from scripts.devchain import REPOSITORY, Anvil
 from tests.conftest import StartAnvil
+from tests.support.chain.devchain import REPOSITORY, Anvil
 from tests.support.databases import NewDatabase
 from tests.support.postgres import plain_url
 
@@ -64,7 +64,7 @@ def test_a_postgres_database_is_utf8_and_orders_by_bytes(postgres_url: str) -> N
 def test_a_killed_test_run_leaves_no_chain_behind() -> None:
     program = textwrap.dedent("""
         import time
-        from scripts.devchain import Anvil
+        from tests.support.chain.devchain import Anvil
         print(Anvil().child.pid, flush=True)
         time.sleep(60)
     """)

@@ -7,12 +7,12 @@ from itertools import islice
 
 import pytest
 
-from scripts.devchain import Contract
-from scripts.fleet import Fleet, World, start_chain
-from scripts.fleet.names import DAY, MAKERS, MODELS, YEARS_TWO, check_digit, imei_is_valid
-from scripts.fleet.plan import plan
-from scripts.fleet.records import Device
-from scripts.fleet.stories import STORIES
+from tests.support.chain.devchain import Contract
+from tests.support.fleet import Fleet, World, start_chain
+from tests.support.fleet.names import DAY, MAKERS, MODELS, YEARS_TWO, check_digit, imei_is_valid
+from tests.support.fleet.plan import plan
+from tests.support.fleet.records import Device
+from tests.support.fleet.stories import STORIES
 
 NOW = int(time.time())
 STEPS = {"IN_SERVICE": 0, "UNKNOWN": 0, "DECOMMISSIONED": 1, "RECYCLED": 2, "DISPOSED": 3}

@@ -19,7 +19,7 @@ from eth_utils.crypto import keccak
 
 from scripts.processes import Child
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[3]
 CERTIFICATE = REPOSITORY / "schema" / "contract" / "DeviceCertificate.json"
 GAS = 30_000_000
 BLOCK_GAS = 1_000_000 * GAS  # a block has room for all that a test sends

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from scripts.fleet.acts import (
+from tests.support.fleet.acts import (
     Act,
     Draft,
     LicenseManufacturer,
@@ -14,8 +14,8 @@ from scripts.fleet.acts import (
     RevokeManufacturer,
     RevokeModel,
 )
-from scripts.fleet.life import Life
-from scripts.fleet.names import (
+from tests.support.fleet.life import Life
+from tests.support.fleet.names import (
     DAY,
     FIRST_MINT_ON,
     LAST_MINT_ON,
@@ -28,7 +28,7 @@ from scripts.fleet.names import (
     imei,
     version_on,
 )
-from scripts.fleet.stories import STORIES, Story
+from tests.support.fleet.stories import STORIES, Story
 
 PALLET = 20
 

@@ -7,9 +7,9 @@ If the manufacturer acts late in a story, the story is for manufacturers whose l
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scripts.fleet.acts import Correct, Provision
-from scripts.fleet.life import Life
-from scripts.fleet.names import (
+from tests.support.fleet.acts import Correct, Provision
+from tests.support.fleet.life import Life
+from tests.support.fleet.names import (
     CLEAR,
     DAY,
     DECOMMISSIONED,
