@@ -78,7 +78,7 @@ CLIENTS = (
     client("urql", "urql", "ways to page, subscribe and persist", 7),
     client("apollo", "apollo", "ways to page, subscribe and persist", 5),
     client("relay", "relay", "ways to page, refetch and subscribe", 3),
-    client("chromium", "page", "features of the page at /graphql", 8),
+    client("chromium", "page", "features of the page at /graphql", 9),
     Judge(
         "schemathesis",
         ("python", "-m", "schemathesis.cli", "run", "$JUDGED_URL", "-c", "every_refusal_has_a_code", *FUZZING),
