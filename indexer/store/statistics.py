@@ -1,8 +1,8 @@
 """The statistics of SQLite's planner: those of large tables, whatever the size of the real ones.
 
-A sample misleads it: every index begins with the chain, and a thousand rows of one chain look like a chain of a
-thousand rows. Counting all takes seconds a million events, under the writer's lock. Told once, plans are the same
-everywhere. PostgreSQL samples at random, and by itself.
+A sample misleads the planner: every index begins with the chain, and a thousand rows of one chain look like a chain of
+a thousand rows. Counting all rows takes seconds for a million events, under the writer's lock. With fixed statistics
+the plans are the same in every database. PostgreSQL samples at random, and by itself.
 """
 
 from collections.abc import Iterator
@@ -37,8 +37,8 @@ def write_statistics(connection: Connection) -> None:
     insert = text("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (:table, :index, :stat)")
     for table in TABLES.values():
         for index, rows in _indexes(table):
-            told = {"table": table.name, "index": index, "stat": " ".join(map(str, (ROWS, *rows)))}
-            connection.execute(insert, told)
+            statistic = {"table": table.name, "index": index, "stat": " ".join(map(str, (ROWS, *rows)))}
+            connection.execute(insert, statistic)
     connection.exec_driver_sql("ANALYZE sqlite_schema")
 
 

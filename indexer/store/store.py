@@ -66,7 +66,7 @@ class Written(Struct, frozen=True):
 class Store:
     """Reads and writes one chain.
 
-    `epoch` is this writer's, given by the lease: a checkpoint of another epoch belongs to another writer.
+    `epoch` is the one of this writer's lease: a checkpoint of another epoch belongs to another writer.
     """
 
     def __init__(self, engine: Engine, chain_id: int, epoch: int) -> None:
