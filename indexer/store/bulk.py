@@ -1,8 +1,8 @@
 """Writing many rows at once: one prepared statement on SQLite, binary COPY on PostgreSQL."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import chain
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
 
@@ -25,22 +25,22 @@ def insert(connection: Connection, chain_id: int, table: str, rows: Sequence[Str
     """Inserts rows of one struct. An existing key is an error: no row is ever written twice."""
     if rows:
         columns = rows[0].__struct_fields__
-        insert_values(connection, chain_id, table, columns, list(map(astuple, _by_owner(table, rows))))
+        insert_values(connection, chain_id, table, columns, map(astuple, _by_owner(table, rows)), len(rows))
 
 
 def insert_values(
-    connection: Connection, chain_id: int, table: str, columns: Sequence[str], rows: Sequence[Values]
+    connection: Connection, chain_id: int, table: str, columns: Sequence[str], rows: Iterable[Values], count: int
 ) -> None:
-    """Inserts rows as values of the columns. An existing key is an error."""
-    if not rows:
+    """Inserts `count` rows, given as values of the columns. An existing key is an error."""
+    if not count:
         return
     if connection.dialect.name == "postgresql":
         _copy(connection, chain_id, table, columns, rows)
         return
     names = ", ".join(("chain_id", *columns))
     marks = f"({chain_id}, {', '.join('?' * len(columns))})"
-    for count, statements in _by_statements(rows):
-        values = ", ".join([marks] * count)
+    for rows_of_each, statements in _by_statements(iter(rows), count):
+        values = ", ".join([marks] * rows_of_each)
         connection.exec_driver_sql(f'INSERT INTO "{table}" ({names}) VALUES {values}', statements)
 
 
@@ -79,18 +79,17 @@ def _by_owner(table: str, rows: Sequence[Struct]) -> Sequence[Struct]:
     return sorted(rows, key=attrgetter(SPANS[table].owner)) if table in SPANS else rows
 
 
-def _by_statements(rows: Sequence[Values]) -> Iterator[tuple[int, list[Values]]]:
+def _by_statements(rows: Iterator[Values], count: int) -> Iterator[tuple[int, list[Values]]]:
     """Yields the number of rows of a statement and the values of each statement: full statements, then single rows."""
-    whole = len(rows) - len(rows) % ROWS_A_STATEMENT
-    if whole:
-        starts = range(0, whole, ROWS_A_STATEMENT)
+    if count >= ROWS_A_STATEMENT:
         flat = chain.from_iterable
-        yield ROWS_A_STATEMENT, [tuple(flat(rows[start : start + ROWS_A_STATEMENT])) for start in starts]
-    if whole < len(rows):
-        yield 1, list(rows[whole:])
+        statements = range(count // ROWS_A_STATEMENT)
+        yield ROWS_A_STATEMENT, [tuple(flat(islice(rows, ROWS_A_STATEMENT))) for _ in statements]
+    if count % ROWS_A_STATEMENT:
+        yield 1, list(rows)
 
 
-def _copy(connection: Connection, chain_id: int, table: str, columns: Sequence[str], rows: Sequence[Values]) -> None:
+def _copy(connection: Connection, chain_id: int, table: str, columns: Sequence[str], rows: Iterable[Values]) -> None:
     names = ("chain_id", *columns)
     statement = f'COPY "{table}" ({", ".join(names)}) FROM STDIN (FORMAT BINARY)'
     of_chain = (chain_id,)

@@ -123,7 +123,7 @@ class Store:
             write_heads(connection, before, heads)
             insert(connection, self.chain_id, "block", blocks)
             columns = (*LOG_COLUMNS, *READING_COLUMNS)
-            insert_values(connection, self.chain_id, "event", columns, list(_event_values(batch, readings)))
+            insert_values(connection, self.chain_id, "event", columns, _event_values(batch, readings), len(readings))
             write_changes(connection, self.chain_id, changes)
             self._prune(connection, before, batch.last.number, heads)
             resolve_disagreements(connection, self.chain_id)

@@ -24,7 +24,7 @@ def event(position: int) -> Values:
 def test_rows_come_back_as_they_were_written_however_many(fresh_engine: Engine, count: int) -> None:
     written = [event(position) for position in range(count)]
     with fresh_engine.begin() as connection:
-        insert_values(connection, 137, "event", COLUMNS, written)
+        insert_values(connection, 137, "event", COLUMNS, written, len(written))
         found = connection.execute(
             text(f"SELECT {', '.join(COLUMNS)} FROM event WHERE chain_id = 137 ORDER BY position")
         ).all()
@@ -33,8 +33,8 @@ def test_rows_come_back_as_they_were_written_however_many(fresh_engine: Engine, 
 
 def test_a_key_that_is_there_stops_all_rows_written_with_it(fresh_engine: Engine) -> None:
     with fresh_engine.begin() as connection:
-        insert_values(connection, 137, "event", COLUMNS, [event(MANY - 2)])
+        insert_values(connection, 137, "event", COLUMNS, [event(MANY - 2)], 1)
     with pytest.raises((DBAPIError, UniqueViolation)), fresh_engine.begin() as connection:
-        insert_values(connection, 137, "event", COLUMNS, [event(position) for position in range(2 * MANY)])
+        insert_values(connection, 137, "event", COLUMNS, map(event, range(2 * MANY)), 2 * MANY)
     with fresh_engine.begin() as connection:
         assert connection.execute(text("SELECT position FROM event")).scalars().all() == [MANY - 2]
