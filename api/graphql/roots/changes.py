@@ -36,10 +36,10 @@ FeedAfter = Annotated[
 ]
 FeedFirst = Annotated[int | None, strawberry.argument(description="The number of messages, 0 to 100. Default: 20.")]
 LeastFinality = Annotated[
-    Finality,
+    Finality | None,
     strawberry.argument(
         description="The finality that a block must reach before its events are sent. With FINALIZED nothing is "
-        "ever retracted."
+        "ever retracted. Null counts as UNSAFE."
     ),
 ]
 
@@ -76,13 +76,13 @@ class Feed(NamedTuple):
         return names_unmapped(self.filter)
 
 
-def feed_of(filter_by: LifecycleEventFilter | None, finality: Finality) -> Feed:
+def feed_of(filter_by: LifecycleEventFilter | None, finality: Finality | None) -> Feed:
     """Returns the feed that the arguments select. Raises BadUserInput."""
     if finality is Finality.ORPHANED:
         raise BadUserInput("finality is ORPHANED: use UNSAFE, SAFE or FINALIZED; retractions are always sent.")
     filter = to_filter(filter_by)
     _refuse_changing(filter)
-    return Feed(filter, finality)
+    return Feed(filter, finality or Finality.UNSAFE)
 
 
 def _refuse_changing(filter: Filter) -> None:
@@ -103,7 +103,11 @@ def _refuse_changing(filter: Filter) -> None:
 
 
 async def changes(
-    context: Context, after: str | None, first: int | None, filter_by: LifecycleEventFilter | None, finality: Finality
+    context: Context,
+    after: str | None,
+    first: int | None,
+    filter_by: LifecycleEventFilter | None,
+    finality: Finality | None,
 ) -> ChangePage:
     """Returns the page of the feed after a cursor. Raises BadUserInput."""
     size, _ = page_size(first, None)

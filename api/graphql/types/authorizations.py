@@ -50,7 +50,8 @@ ActiveAt = Annotated[
     ),
 ]
 Scoped = Annotated[
-    AuthorizationScope, strawberry.argument(description="Whether to list the grants in force or all grants.")
+    AuthorizationScope | None,
+    strawberry.argument(description="Whether to list the grants in force or all grants. Null counts as ACTIVE."),
 ]
 
 
@@ -141,7 +142,7 @@ def connect_authorizations(
     pins: tuple[Pin, ...],
     filter_by: AuthorizationFilter | None,
     active_at: datetime | None,
-    scope: AuthorizationScope,
+    scope: AuthorizationScope | None,
     device: int = 0,
 ) -> Awaitable[Connection[Authorization]]:
     """Returns a page of the grants on one device (`device` is its id), or of all grants on the chains of the pins."""

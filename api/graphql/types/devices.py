@@ -294,7 +294,7 @@ class Device(Node):
 
     @connection_field(
         "The grants that let users access and manage the device, in the order in which they were granted. "
-        "The owner always has access and is not query."
+        "The owner always has access and is not listed."
     )
     async def authorized_users(
         self,

@@ -1,14 +1,21 @@
 """The printed schema is complete and documented."""
 
+from collections.abc import Iterator
+
 import pytest
 from graphql import (
+    GraphQLArgument,
     GraphQLEnumType,
+    GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
+    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLScalarType,
     build_schema,
+    is_required_argument,
+    is_required_input_field,
 )
 
 from api.graphql.schema import sdl
@@ -63,6 +70,30 @@ def test_what_is_not_documented_is_found() -> None:
 
 def test_no_argument_and_no_input_field_defaults_to_null() -> None:
     assert "= null" not in sdl()
+
+
+def test_what_has_a_default_may_be_null() -> None:
+    """Code generators make an argument required if its type is non-null, and clients set variables to null."""
+    required = [
+        f"{type.name}.{name}"
+        for type in OWN
+        for name, input in inputs(type)
+        if isinstance(input.type, GraphQLNonNull) and not is_required(input)
+    ]
+    assert required == []
+
+
+def inputs(type: GraphQLNamedType) -> Iterator[tuple[str, GraphQLArgument | GraphQLInputField]]:
+    match type:
+        case GraphQLInputObjectType():
+            yield from type.fields.items()
+        case GraphQLObjectType() | GraphQLInterfaceType():
+            for field in type.fields.values():
+                yield from field.args.items()
+
+
+def is_required(input: GraphQLArgument | GraphQLInputField) -> bool:
+    return is_required_argument(input) if isinstance(input, GraphQLArgument) else is_required_input_field(input)
 
 
 def test_every_scalar_says_where_it_is_specified() -> None:
