@@ -1,6 +1,7 @@
 """The watched contracts' logs of ranges and blocks, checked against the request and the headers."""
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from indexer.chain.agreement import Agreement
 from indexer.chain.batch import BlockLogs
@@ -16,6 +17,7 @@ from indexer.rpc.refusals import HalveQuery, ShrinkTo, UseRange
 from schema.vocabulary import VerificationLevel
 
 TOO_BIG = (ShrinkTo, UseRange, HalveQuery)
+KIND: Any = list[JsonLog] | None
 
 
 class Logs:
@@ -88,7 +90,7 @@ class Logs:
         """
         if header.logs_bloom is None or not any(header.logs_bloom):
             return
-        answer = await self._calls.call("eth_getLogs", [{"blockHash": "0x" + header.hash.hex()}], list[JsonLog])
+        answer = await self._calls.call("eth_getLogs", [{"blockHash": "0x" + header.hash.hex()}], KIND)
         if answer.result:
             return
         reason = WrongAnswer(

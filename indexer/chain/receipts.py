@@ -35,7 +35,7 @@ class Receipts:
     def _logs(self, header: Header, receipts: list[JsonReceipt] | None) -> list[RawLog]:
         if receipts is None:
             raise WrongAnswer(f"The node has no receipts of block {header.number}.")
-        logs = [to_log(log) for receipt in receipts for log in receipt.logs]
+        logs = [to_log(log) for receipt in receipts for log in receipt.logs or ()]
         hashes = {to_bytes(receipt.block_hash, 32) for receipt in receipts}
         if hashes - {header.hash}:
             raise WrongAnswer(f"The node returned receipts of another block {header.number} than the header's.")

@@ -1,4 +1,7 @@
-"""Headers, logs and receipts as JSON-RPC returns them, parsed strictly: invalid values are never passed on."""
+"""Headers, logs and receipts as JSON-RPC returns them, parsed strictly: invalid values are never passed on.
+
+Where JSON-RPC has an empty list, some nodes return null: Go encodes a list that was never made like that.
+"""
 
 from binascii import unhexlify
 from collections.abc import Callable, Iterable, Sequence
@@ -59,7 +62,7 @@ class JsonHeader(Struct, rename="camel", gc=False):
 
 class JsonLog(Struct, rename="camel", gc=False):
     address: str
-    topics: list[str]
+    topics: list[str] | None
     data: str
     block_number: str
     block_hash: str
@@ -74,7 +77,7 @@ class JsonReceipt(Struct, rename="camel", gc=False):
     transaction_index: str
     block_hash: str
     cumulative_gas_used: str
-    logs: list[JsonLog]
+    logs: list[JsonLog] | None
     type: str = "0x0"
     status: str | None = None
     root: str | None = None
@@ -89,7 +92,7 @@ class JsonTransactions(Struct, rename="camel", gc=False):
     transactions: list[str]
 
 
-_logs = Decoder(list[JsonLog])
+_logs = Decoder(list[JsonLog] | None)
 WORD = len("0x") + 64
 """Characters of a hash or a topic."""
 
@@ -113,14 +116,14 @@ def to_log(log: JsonLog) -> RawLog:
     """Parses a log. Raises WrongAnswer, also for a log that a reorg removed."""
     if log.removed:
         raise WrongAnswer(f"The node returned a log that a reorg removed (block {to_number(log.block_number)}).")
-    topics = b"".join([to_bytes(topic, 32) for topic in log.topics])
+    topics = b"".join([to_bytes(topic, 32) for topic in log.topics or ()])
     return _raw_log(log, topics, to_bytes(log.transaction_hash, 32))
 
 
 def to_logs(logs: Sequence[JsonLog]) -> list[RawLog]:
     """Parses the logs of an answer. Raises WrongAnswer."""
     # one conversion for the topics and transaction hashes of all logs: a third of the time of one conversion each
-    words = [word for log in logs for word in (log.transaction_hash, *log.topics)]
+    words = [word for log in logs for word in (log.transaction_hash, *(log.topics or ()))]
     text = "".join(words)
     if any(log.removed for log in logs) or set(map(len, words)) != {WORD} or text[1::WORD] != "x" * len(words):
         return list(map(to_log, logs))
@@ -134,7 +137,7 @@ def to_logs(logs: Sequence[JsonLog]) -> list[RawLog]:
     start = 0
     for log in logs:
         topics = start + 32
-        end = topics + 32 * len(log.topics)
+        end = topics + 32 * len(log.topics or ())
         raw_logs.append(_raw_log(log, data[topics:end], data[start:topics]))
         start = end
     return raw_logs
@@ -170,7 +173,7 @@ class LogReader:
         answer = bytes(encoded)
         if answer != self._answer:
             try:
-                logs = _logs.decode(encoded)
+                logs = _logs.decode(encoded) or []
             except UNREADABLE as error:
                 raise WrongAnswer(f"The node returned {answer[:80]!r} instead of logs: {error}.") from None
             self._logs, self._answer = self._check(to_logs(logs)), answer

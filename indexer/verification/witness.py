@@ -107,7 +107,7 @@ def _receipt(receipt: JsonReceipt) -> LocatedReceipt:
             to_number(receipt.type),
             _outcome(receipt),
             to_number(receipt.cumulative_gas_used),
-            tuple(map(_log, receipt.logs)),
+            tuple(map(_log, receipt.logs or ())),
             None if receipt.deposit_nonce is None else to_number(receipt.deposit_nonce),
             None if receipt.deposit_receipt_version is None else to_number(receipt.deposit_receipt_version),
         ),
@@ -128,5 +128,5 @@ def _outcome(receipt: JsonReceipt) -> bytes:
 
 
 def _log(log: JsonLog) -> Log:
-    topics = b"".join(to_bytes(topic, 32) for topic in log.topics)
+    topics = b"".join(to_bytes(topic, 32) for topic in log.topics or ())
     return Log(to_bytes(log.address, 20), topics, to_bytes(log.data))

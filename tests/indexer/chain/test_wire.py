@@ -59,10 +59,16 @@ def test_an_answer_that_was_not_believed_is_no_more_believed_when_it_comes_again
             read(answer("0x0"))
 
 
-@pytest.mark.parametrize("text", [b"null", b'"logs"', b"[1]", b"[{}]", b"[null]", b'[{"address":5}]'])
+@pytest.mark.parametrize("text", [b"false", b'"logs"', b"[1]", b"[{}]", b"[null]", b'[{"address":5}]'])
 def test_what_is_no_list_of_logs_is_a_wrong_answer(text: bytes) -> None:
     with pytest.raises(WrongAnswer, match="instead of logs"):
         LogReader(Counting())(Raw(text))
+
+
+def test_null_for_a_list_is_an_empty_list() -> None:
+    assert LogReader(Counting())(Raw(b"null")) == []
+    without_topics = bytes(answer("0x0", "0x1")).replace(b'["0x%s"]' % (b"bb" * 32), b"null")
+    assert [log.topics for log in LogReader(Counting())(Raw(without_topics))] == [b"", b""]
 
 
 @given(st.binary(max_size=300))

@@ -24,6 +24,14 @@ def empty_log_list(exchange: Exchange) -> bool:
     return _edit_logs(exchange, lambda logs: [])
 
 
+def null_log_list(exchange: Exchange) -> bool:
+    """There are logs, but the response is null."""
+    if exchange.method not in LOGS or not exchange.result:
+        return False
+    exchange.result = None
+    return True
+
+
 def logs_of_another_block_hash(exchange: Exchange) -> bool:
     """All logs belong to another branch."""
     return _edit_logs(exchange, lambda logs: [log | {"blockHash": "0x" + "cd" * 32} for log in logs])
@@ -299,6 +307,23 @@ def hex_with_leading_zeros(exchange: Exchange) -> bool:
     return True
 
 
+def null_for_an_empty_list(exchange: Exchange) -> bool:
+    """Where a list is empty, null."""
+    replaced = _without_empty_lists(exchange.result)
+    if replaced == exchange.result:
+        return False
+    exchange.result = replaced
+    return True
+
+
+def _without_empty_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_empty_lists(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_empty_lists(item) for item in value] or None
+    return value
+
+
 def upper_case_hex(exchange: Exchange) -> bool:
     """Addresses are in upper case."""
     return _edit_logs(exchange, lambda logs: [log | {"address": "0x" + log["address"][2:].upper()} for log in logs])
@@ -343,6 +368,7 @@ def short_receipts(exchange: Exchange) -> bool:
 PASSING: Sequence[Fault] = [
     short_log_list,
     empty_log_list,
+    null_log_list,
     logs_of_another_block_hash,
     logs_of_two_hashes,
     duplicated_log_index,
@@ -378,6 +404,7 @@ PASSING: Sequence[Fault] = [
     truncated_json,
     slow_body,
     hex_with_leading_zeros,
+    null_for_an_empty_list,
     upper_case_hex,
 ]
 """Faults after which a provider recovers: an index made meanwhile is complete."""
@@ -387,6 +414,7 @@ HARMLESS: Sequence[Fault] = [
     batch_answered_by_one,
     missing_logs_bloom,
     hex_with_leading_zeros,
+    null_for_an_empty_list,
     upper_case_hex,
     too_many_results,
     range_hint_with_status_400,
@@ -398,6 +426,7 @@ HARMLESS: Sequence[Fault] = [
 
 LASTING: Sequence[tuple[Fault, str]] = [
     (empty_log_list, "A range with block 2 came back empty, though that block holds logs"),
+    (null_log_list, "A range with block 2 came back empty, though that block holds logs"),
     (logs_of_another_block_hash, "the node answers from two branches"),
     (logs_of_two_hashes, "logs of two different blocks"),
     (duplicated_log_index, "returned log 0 of block .* twice"),
