@@ -1,39 +1,35 @@
 """`certindex attest`: attests that the stored events of a range of blocks are complete."""
 
 import argparse
-import asyncio
 import time
 from pathlib import Path
 
 from indexer.check.__main__ import add_block_hash
-from indexer.commands.options import Commands, add_out, add_range
-from indexer.commands.output import write_document
-from indexer.commands.start import start
+from indexer.commands.command import Command
+from indexer.commands.options import add_out, add_range, write_document
 from indexer.errors import Stop
 from indexer.settings import NodeSettings
-from schema.program.settings import add_options
 
 ANCHOR_DISTANCE = 256
 """Blocks after the range in which a stored block is looked for, to which the range's headers must lead."""
 
 
-def add_command(commands: Commands) -> None:
-    """Declares the command and its options."""
-    parser = commands.add_parser(
-        "attest",
-        help="attest that the stored events of a range are complete",
-        description="Attests that the stored events of a range of blocks are all that the watched contracts emitted.",
-    )
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_range(parser)
     add_out(parser)
     add_block_hash(parser, "hash of the last block, or of a later one, from a source that you trust")
-    add_options(parser, NodeSettings)
-    parser.set_defaults(execute=execute)
 
 
-def execute(options: argparse.Namespace) -> int:
-    trusted = options.hashes[-1] if options.hashes else None
-    return asyncio.run(attest(start(NodeSettings, options), options.first, options.last, trusted, options.out))
+COMMAND = Command(
+    "attest",
+    NodeSettings,
+    lambda settings, options: attest(
+        settings, options.first, options.last, next(reversed(options.hashes), None), options.out
+    ),
+    help="attest that the stored events of a range are complete",
+    description="Attests that the stored events of a range of blocks are all that the watched contracts emitted.",
+    add_arguments=_add_arguments,
+)
 
 
 async def attest(

@@ -2,29 +2,26 @@
 
 import argparse
 
-from indexer.commands.options import Commands, block_number, check_indexed
-from indexer.commands.start import start
+from indexer.commands.command import Command
+from indexer.commands.options import block_number, check_indexed
 from indexer.settings import DatabaseSettings
-from schema.program.settings import add_options
 
 
-def add_command(commands: Commands) -> None:
-    """Declares the command and its options."""
-    parser = commands.add_parser(
-        "digest",
-        help="print the digest of all events, to compare two deployments",
-        description="Prints the digest of all stored events, recomputed from them. Equal digests mean equal events.",
-    )
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to", dest="last", type=block_number, metavar="BLOCK", help="last block; default: the last indexed one"
     )
     parser.add_argument("--stored", action="store_true", help="print the stored digest without recomputing it")
-    add_options(parser, DatabaseSettings)
-    parser.set_defaults(execute=execute)
 
 
-def execute(options: argparse.Namespace) -> int:
-    return digest(start(DatabaseSettings, options), options.last, recompute=not options.stored)
+COMMAND = Command(
+    "digest",
+    DatabaseSettings,
+    lambda settings, options: digest(settings, options.last, recompute=not options.stored),
+    help="print the digest of all events, to compare two deployments",
+    description="Prints the digest of all stored events, recomputed from them. Equal digests mean equal events.",
+    add_arguments=_add_arguments,
+)
 
 
 def digest(settings: DatabaseSettings, to: int | None, *, recompute: bool) -> int:

@@ -1,13 +1,10 @@
-"""Options that several commands have, and the parsers of their values."""
+"""Options that several commands have, the parsers of their values, and the file that `-o` names."""
 
 import argparse
+import sys
 from pathlib import Path
-from typing import TypeAlias
 
 from indexer.errors import Stop
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-"""What `ArgumentParser.add_subparsers` returns."""
 
 
 def add_range(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +26,17 @@ def check_indexed(chain_id: int, last: int, indexed: int) -> None:
 def add_out(parser: argparse.ArgumentParser) -> None:
     """Adds `-o`, the file to write."""
     parser.add_argument("-o", dest="out", type=Path, metavar="FILE", help="file to write; default: standard output")
+
+
+def write_document(data: bytes, out: Path | None) -> None:
+    """Writes a document to a file, or to standard output. Raises Stop if the file cannot be written."""
+    if out is None:
+        sys.stdout.buffer.write(data)
+        return
+    try:
+        out.write_bytes(data)
+    except OSError as error:
+        raise Stop(f"{out} cannot be written: {error.strerror}") from None
 
 
 def block_number(value: str) -> int:

@@ -1,18 +1,15 @@
 """`certindex prove`: writes the audit bundle of a device."""
 
 import argparse
-import asyncio
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.commands.options import Commands, add_out
-from indexer.commands.output import write_document
-from indexer.commands.start import start
+from indexer.commands.command import Command
+from indexer.commands.options import add_out, write_document
 from indexer.errors import Stop
 from indexer.settings import ProveSettings
-from schema.program.settings import add_options
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -20,21 +17,19 @@ if TYPE_CHECKING:
     from schema.bundle.document import Bundle
 
 
-def add_command(commands: Commands) -> None:
-    """Declares the command and its options."""
-    parser = commands.add_parser(
-        "prove",
-        help="write the audit bundle of a device",
-        description="Writes the audit bundle of a device: events, proofs, state. First proves what is not proven yet.",
-    )
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("device", metavar="DEVICE", help="token id or DID of the device")
     add_out(parser)
-    add_options(parser, ProveSettings)
-    parser.set_defaults(execute=execute)
 
 
-def execute(options: argparse.Namespace) -> int:
-    return asyncio.run(prove(start(ProveSettings, options), options.device, options.out))
+COMMAND = Command(
+    "prove",
+    ProveSettings,
+    lambda settings, options: prove(settings, options.device, options.out),
+    help="write the audit bundle of a device",
+    description="Writes the audit bundle of a device: events, proofs, state. First proves what is not proven yet.",
+    add_arguments=_add_arguments,
+)
 
 
 async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:

@@ -1,28 +1,18 @@
 """`certindex rebuild`: rewrites all derived rows from the stored events."""
 
-import argparse
 import asyncio
 import time
 
-from indexer.commands.options import Commands
-from indexer.commands.start import start, tune_memory
+from indexer.commands.command import Command, tune_memory
 from indexer.settings import RebuildSettings
-from schema.program.settings import add_options
 
-
-def add_command(commands: Commands) -> None:
-    """Declares the command and its options."""
-    parser = commands.add_parser(
-        "rebuild",
-        help="rewrite all derived rows from the stored events",
-        description="Rewrites all derived rows from the stored events, without the network, in one transaction.",
-    )
-    add_options(parser, RebuildSettings)
-    parser.set_defaults(execute=execute)
-
-
-def execute(options: argparse.Namespace) -> int:
-    return asyncio.run(rebuild(start(RebuildSettings, options)))
+COMMAND = Command(
+    "rebuild",
+    RebuildSettings,
+    lambda settings, _: rebuild(settings),
+    help="rewrite all derived rows from the stored events",
+    description="Rewrites all derived rows from the stored events, without the network, in one transaction.",
+)
 
 
 async def rebuild(settings: RebuildSettings) -> int:

@@ -1,24 +1,15 @@
 """`certindex reconcile`: compares what is indexed with what the contracts answer."""
 
 import argparse
-import asyncio
 import random
 
-from indexer.commands.options import Commands, device_count
-from indexer.commands.start import start
+from indexer.commands.command import Command
+from indexer.commands.options import device_count
 from indexer.errors import Stop
 from indexer.settings import NodeSettings
-from schema.program.settings import add_options
 
 
-def add_command(commands: Commands) -> None:
-    """Declares the command and its options."""
-    parser = commands.add_parser(
-        "reconcile",
-        help="compare what is indexed with what the contracts answer",
-        description="Compares owner, address, manufacturer and claim of devices with what the contracts answer at the "
-        "indexed block.",
-    )
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     scope = parser.add_mutually_exclusive_group()
     scope.add_argument(
         "--sample", type=device_count, metavar="N", help="compare N devices, chosen at random; default: all"
@@ -28,17 +19,25 @@ def add_command(commands: Commands) -> None:
         action="store_true",
         help="ask the contracts for what old events leave out, store the answers, fold all events again",
     )
-    add_options(parser, NodeSettings)
-    parser.set_defaults(execute=execute)
 
 
-def execute(options: argparse.Namespace) -> int:
-    settings = start(NodeSettings, options)
+COMMAND = Command(
+    "reconcile",
+    NodeSettings,
+    lambda settings, options: _execute(settings, options),
+    help="compare what is indexed with what the contracts answer",
+    description="Compares owner, address, manufacturer and claim of devices with what the contracts answer at the "
+    "indexed block.",
+    add_arguments=_add_arguments,
+)
+
+
+async def _execute(settings: NodeSettings, options: argparse.Namespace) -> int:
     if options.complete:
         from indexer.commands.complete import complete
 
-        return asyncio.run(complete(settings))
-    return asyncio.run(reconcile(settings, sample=options.sample))
+        return await complete(settings)
+    return await reconcile(settings, sample=options.sample)
 
 
 async def reconcile(settings: NodeSettings, *, sample: int | None) -> int:

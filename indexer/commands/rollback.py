@@ -1,27 +1,22 @@
 """`certindex rollback`: removes everything above a block."""
 
-import argparse
 import asyncio
 
-from indexer.commands.options import Commands, block_number
-from indexer.commands.start import start
+from indexer.commands.command import Command
+from indexer.commands.options import block_number
 from indexer.errors import Stop
 from indexer.settings import DatabaseSettings
-from schema.program.settings import add_options
 
-
-def add_command(commands: Commands) -> None:
-    """Declares the command and its options."""
-    parser = commands.add_parser(
-        "rollback", help="remove everything above a block", description="Removes everything above a block."
-    )
-    parser.add_argument("--to", type=block_number, required=True, metavar="BLOCK", help="last block to keep")
-    add_options(parser, DatabaseSettings)
-    parser.set_defaults(execute=execute)
-
-
-def execute(options: argparse.Namespace) -> int:
-    return asyncio.run(rollback(start(DatabaseSettings, options), options.to))
+COMMAND = Command(
+    "rollback",
+    DatabaseSettings,
+    lambda settings, options: rollback(settings, options.to),
+    help="remove everything above a block",
+    description="Removes everything above a block.",
+    add_arguments=lambda parser: parser.add_argument(
+        "--to", type=block_number, required=True, metavar="BLOCK", help="last block to keep"
+    ),
+)
 
 
 async def rollback(settings: DatabaseSettings, to: int) -> int:

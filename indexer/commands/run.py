@@ -1,33 +1,28 @@
 """`certindex run`: follows the chain until it is stopped."""
 
-import argparse
 import asyncio
 import signal
 from importlib.metadata import entry_points
 from typing import Any
 
-from indexer.commands.options import Commands
-from indexer.commands.start import start, tune_memory
+from indexer.commands.command import Command, tune_memory
 from indexer.errors import Stop
 from indexer.settings import Settings
-from schema.program.settings import add_options
 
 SERVER_ENTRY_POINT = "certindex.server"
 """The entry point by which the API package offers its server; the indexer imports nothing of the API."""
 
 
-def add_command(commands: Commands) -> None:
-    """Declares the command and its options."""
-    parser = commands.add_parser(
-        "run", help="follow the chain until stopped", description="Follows the chain until it is stopped."
-    )
-    parser.add_argument("--serve", action="store_true", help="also serve GraphQL, in the same process")
-    add_options(parser, Settings)
-    parser.set_defaults(execute=execute)
-
-
-def execute(options: argparse.Namespace) -> int:
-    return asyncio.run(run(start(Settings, options), serve=options.serve))
+COMMAND = Command(
+    "run",
+    Settings,
+    lambda settings, options: run(settings, serve=options.serve),
+    help="follow the chain until stopped",
+    description="Follows the chain until it is stopped.",
+    add_arguments=lambda parser: parser.add_argument(
+        "--serve", action="store_true", help="also serve GraphQL, in the same process"
+    ),
+)
 
 
 async def run(settings: Settings, *, serve: bool) -> int:

@@ -1,25 +1,16 @@
 """`certindex status`: prints how far each chain is indexed."""
 
-import argparse
-
-from indexer.commands.options import Commands
-from indexer.commands.start import start
+from indexer.commands.command import Command
 from indexer.settings import DatabaseSettings
-from schema.program.settings import add_options
 
-
-def add_command(commands: Commands) -> None:
-    """Declares the command and its options."""
-    parser = commands.add_parser(
-        "status", help="print how far each chain is indexed", description="Prints how far each chain is indexed."
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    add_options(parser, DatabaseSettings)
-    parser.set_defaults(execute=execute)
-
-
-def execute(options: argparse.Namespace) -> int:
-    return status(start(DatabaseSettings, options), as_json=options.json)
+COMMAND = Command(
+    "status",
+    DatabaseSettings,
+    lambda settings, options: status(settings, as_json=options.json),
+    help="print how far each chain is indexed",
+    description="Prints how far each chain is indexed.",
+    add_arguments=lambda parser: parser.add_argument("--json", action="store_true", help="print JSON"),
+)
 
 
 def status(settings: DatabaseSettings, *, as_json: bool) -> int:

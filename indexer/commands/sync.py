@@ -1,30 +1,23 @@
 """`certindex sync`: catches up to the present head and exits."""
 
-import argparse
 import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from indexer.commands.options import Commands
-from indexer.commands.start import start, tune_memory
+from indexer.commands.command import Command, tune_memory
 from indexer.settings import Settings
-from schema.program.settings import add_options
 
 if TYPE_CHECKING:
     from indexer.store.lease import Lease
 
 
-def add_command(commands: Commands) -> None:
-    """Declares the command and its options."""
-    parser = commands.add_parser(
-        "sync", help="catch up to the present head and exit", description="Catches up to the present head and exits."
-    )
-    add_options(parser, Settings)
-    parser.set_defaults(execute=execute)
-
-
-def execute(options: argparse.Namespace) -> int:
-    return asyncio.run(sync(start(Settings, options)))
+COMMAND = Command(
+    "sync",
+    Settings,
+    lambda settings, _: sync(settings),
+    help="catch up to the present head and exit",
+    description="Catches up to the present head and exits.",
+)
 
 
 async def sync(settings: Settings) -> int:

@@ -1,32 +1,23 @@
 """`certindex verify`: rebuilds the receipts of blocks with events."""
 
-import argparse
-import asyncio
 import sys
 
-from indexer.commands.options import Commands, add_range, check_indexed
-from indexer.commands.start import start
+from indexer.commands.command import Command
+from indexer.commands.options import add_range, check_indexed
 from indexer.errors import Stop
 from indexer.settings import VerifySettings
-from schema.program.settings import add_options
 
 SHOWN_FAILURES = 20
 
 
-def add_command(commands: Commands) -> None:
-    """Declares the command and its options."""
-    parser = commands.add_parser(
-        "verify",
-        help="rebuild the receipts of blocks with events",
-        description="Rebuilds receipts root, bloom and header hash of blocks with events, and finds the logs there.",
-    )
-    add_range(parser)
-    add_options(parser, VerifySettings)
-    parser.set_defaults(execute=execute)
-
-
-def execute(options: argparse.Namespace) -> int:
-    return asyncio.run(verify(start(VerifySettings, options), options.first, options.last))
+COMMAND = Command(
+    "verify",
+    VerifySettings,
+    lambda settings, options: verify(settings, options.first, options.last),
+    help="rebuild the receipts of blocks with events",
+    description="Rebuilds receipts root, bloom and header hash of blocks with events, and finds the logs there.",
+    add_arguments=add_range,
+)
 
 
 async def verify(settings: VerifySettings, first: int | None, last: int | None) -> int:

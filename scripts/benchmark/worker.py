@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from indexer.commands.start import tune_memory
+from indexer.commands.command import tune_memory
 from indexer.opening import open_chain, open_database, read_chain
 from indexer.settings import RebuildSettings, Settings
 from indexer.store.lease import Lease
