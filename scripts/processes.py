@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -79,6 +81,26 @@ class Child:
             for line in output:
                 self._lines.append(line.rstrip("\n"))
                 on_line(line.rstrip("\n"))
+
+
+@contextmanager
+def serving(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Runs a server; yields the URL of its line `serving http://...`. Raises RuntimeError if it ends before."""
+    urls: list[str] = []
+
+    def read(line: str) -> None:
+        if "serving http" in line:
+            urls.append(line.split("serving ")[1])
+
+    child = Child(command, on_line=read, environment=environment)
+    try:
+        while not urls:
+            if child.exit_status is not None:
+                raise RuntimeError(f"{' '.join(child.command)} ended before it served:\n{child.last_output}")
+            time.sleep(0.001)
+        yield urls[0]
+    finally:
+        child.stop()
 
 
 def free_port() -> int:

@@ -30,7 +30,6 @@ from schema.tables.columns import Uint256
 from schema.tables.database import connect, migrate
 from schema.tables.indexes import SECONDARY_INDEXES
 from schema.tables.kinds import SPANS
-from schema.tables.rows import EventLog
 from schema.tables.values import position
 from schema.vocabulary import VerificationLevel
 from scripts.benchmark.recording import CHAIN_ID, CONTRACT
@@ -42,7 +41,9 @@ MODELS: dict[str, type[SQLModel]] = {
     str(mapper.class_.__tablename__): mapper.class_ for mapper in SQLModel._sa_registry.mappers
 }
 ATTRIBUTES = {
-    name: [(attribute.key, attribute.columns[0].name) for attribute in inspect(model).column_attrs]
+    name: {
+        attribute.key: attribute.columns[0] for attribute in inspect(model).column_attrs if attribute.key != "chain_id"
+    }
     for name, model in MODELS.items()
 }
 
@@ -133,46 +134,24 @@ def _write(session: Session, changes: Changes) -> None:
 
 def _models(table: str, rows: Sequence[Any]) -> Iterator[SQLModel]:
     for row in rows:
-        values = {key: getattr(row, column) for key, column in ATTRIBUTES[table] if column != "chain_id"}
-        yield MODELS[table](chain_id=CHAIN_ID, **_plain(table, values))
+        yield MODELS[table](
+            chain_id=CHAIN_ID,
+            **{key: _plain(getattr(row, column.name), column) for key, column in ATTRIBUTES[table].items()},
+        )
 
 
-def _plain(table: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Returns values as a model takes them: numbers instead of the bytes in the fold's rows."""
-    columns = MODELS[table].__table__.c  # type: ignore[attr-defined]  # SQLModel declares it on tables only
-    return {
-        key: int.from_bytes(value, "big") if isinstance(value, bytes) and _is_number(columns, key) else value
-        for key, value in values.items()
-    }
-
-
-def _is_number(columns: Any, key: str) -> bool:
-    return key in columns and isinstance(columns[key].type, Uint256)
+def _plain(value: Any, column: Any) -> Any:
+    """Returns a value as a model takes it: a number instead of the bytes in the fold's rows."""
+    return int.from_bytes(value, "big") if value is not None and isinstance(column.type, Uint256) else value
 
 
 def _event(log: Any, changes: Changes) -> tables.Event:
     raw = _raw(log)
-    reading = changes.readings[raw.position]
-    return tables.Event(
-        chain_id=CHAIN_ID,
-        **{column: getattr(raw, column) for column in EventLog.__struct_fields__},
-        **asdict(reading),
-    )
+    return tables.Event(chain_id=CHAIN_ID, **asdict(raw), **asdict(changes.readings[raw.position]))
 
 
 def _block(header: Header, digest: bytes) -> tables.Block:
-    return tables.Block(
-        chain_id=CHAIN_ID,
-        number=header.number,
-        hash=header.hash,
-        parent_hash=header.parent_hash,
-        timestamp=header.timestamp,
-        state_root=header.state_root,
-        transactions_root=header.transactions_root,
-        receipts_root=header.receipts_root,
-        level=VerificationLevel.RPC.value,
-        digest=digest,
-    )
+    return tables.Block(chain_id=CHAIN_ID, **asdict(header), level=VerificationLevel.RPC.value, digest=digest)
 
 
 def _header(block: Any) -> Header:

@@ -264,7 +264,7 @@ async def serve(node: Node) -> None:
     """Serves until the process ends; prints the URL when the node accepts requests."""
     server = await asyncio.get_running_loop().create_server(lambda: Connection(node), HOST, 0)
     port = server.sockets[0].getsockname()[1]
-    print(f"http://{HOST}:{port}", flush=True)
+    print(f"serving http://{HOST}:{port}", flush=True)
     await server.serve_forever()
 
 

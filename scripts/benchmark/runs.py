@@ -5,10 +5,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from scripts.benchmark.connection import Connection, call
 from scripts.benchmark.databases import Databases, size
 from scripts.benchmark.recording import CONTRACT, Shape
 from scripts.benchmark.worker import Measured
-from scripts.processes import Child
+from scripts.processes import serving
 
 CEILING_BLOCKS = 500
 CEILING_BATCH = 64
@@ -78,25 +77,10 @@ class Ceiling(msgspec.Struct):
         return self.events / (2 * self.log_seconds + self.header_seconds)
 
 
-@contextmanager
-def node(folder: Path, *, events: int, blocks: int, shape: Shape = Shape.DENSE) -> Iterator[str]:
+def node(folder: Path, *, events: int, blocks: int, shape: Shape = Shape.DENSE) -> AbstractContextManager[str]:
     """Serves a chain of this size from a process of its own; yields its URL."""
-    lines: Queue[str] = Queue()
     options = [str(folder), "--events", str(events), "--blocks", str(blocks), "--shape", shape.value]
-    child = Child([sys.executable, "-m", "scripts.benchmark.node", *options], on_line=lines.put)
-    try:
-        yield _first_line(child, lines)
-    finally:
-        child.stop()
-
-
-def _first_line(child: Child, lines: "Queue[str]") -> str:
-    while True:
-        try:
-            return lines.get(timeout=1)
-        except Empty:
-            if child.exit_status is not None:
-                raise RuntimeError(f"the node ended before it served:\n{child.last_output}") from None
+    return serving([sys.executable, "-m", "scripts.benchmark.node", *options])
 
 
 def ceiling(url: str, *, events: int, blocks: int, stride: int = 1) -> Ceiling:

@@ -4,15 +4,14 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from queue import Empty, Queue
+from contextlib import AbstractContextManager
 
 import msgspec
 
 from scripts.benchmark.connection import post
 from scripts.benchmark.loading import Load, load
 from scripts.benchmark.queries import benchmark_queries
-from scripts.processes import Child
+from scripts.processes import serving
 
 
 class Served(msgspec.Struct):
@@ -58,26 +57,8 @@ def _start(database_url: str, kind: str, devices: int, body: bytes) -> Started:
         return Started(kind, devices, time.perf_counter() - began)
 
 
-@contextmanager
-def api(database_url: str, *, compiled: bool, cached: bool, **settings: str) -> Iterator[str]:
+def api(database_url: str, *, compiled: bool, cached: bool) -> AbstractContextManager[str]:
     """Runs the API; yields the URL of its GraphQL endpoint."""
-    lines: Queue[str] = Queue()
     switches = {"COMPILED": "on" if compiled else "off"} | ({} if cached else {"CACHE_BYTES": "0"})
     environment = {"PATH": os.environ.get("PATH", ""), "DATABASE_URL": database_url, "PORT": "0"}
-    child = Child([sys.executable, "-m", "api"], on_line=lines.put, environment=environment | switches | settings)
-    try:
-        yield _address(child, lines)
-    finally:
-        child.stop()
-
-
-def _address(child: Child, lines: "Queue[str]") -> str:
-    while True:
-        try:
-            line = lines.get(timeout=1)
-        except Empty:
-            if child.exit_status is not None:
-                raise RuntimeError(f"the API ended before it served:\n{child.last_output}") from None
-            continue
-        if "serving http" in line:
-            return line.split("serving ")[1]
+    return serving([sys.executable, "-m", "api"], environment | switches)
