@@ -17,7 +17,6 @@ from schema.vocabulary import BizStep, Disposition, EndOfLifeStatus, Verdict, Ve
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
 EXAMPLES = "sqlite:///certindex.db or postgresql://user:password@localhost/certindex"
 
@@ -189,12 +188,6 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _scripts() -> "ScriptDirectory":
-    from alembic.script import ScriptDirectory
-
-    return ScriptDirectory.from_config(_config())
-
-
 def _config() -> "Config":
     from alembic.config import Config
 
@@ -216,7 +209,9 @@ def _foreign_tables(connection: Connection) -> list[str]:
 
 
 def _refuse_unknown(engine: Engine, revision: str | None) -> None:
-    known = {script.revision for script in _scripts().walk_revisions()}
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if revision is not None and revision not in known:
         raise DatabaseError(
             f"The database {database_name(engine)} is at revision {revision}, which this release does not know: "

@@ -202,11 +202,14 @@ class VehicleVersion(Struct, gc=False):
     owner: bytes | None = None
 
 
-class TestResult(Struct, gc=False):
-    __test__ = False
-
+class LifecycleFact(Struct, gc=False):
     position: int
     device_id: int
+
+
+class TestResult(LifecycleFact, gc=False):
+    __test__ = False
+
     kind: str
     passed: bool
     tested_at: int | None
@@ -215,9 +218,7 @@ class TestResult(Struct, gc=False):
     report_hash: bytes | None
 
 
-class FirmwareUpdate(Struct, gc=False):
-    position: int
-    device_id: int
+class FirmwareUpdate(LifecycleFact, gc=False):
     from_version: str | None
     to_version: str
     image_hash: bytes | None
@@ -225,17 +226,13 @@ class FirmwareUpdate(Struct, gc=False):
     applied_at: int | None
 
 
-class FactoryReset(Struct, gc=False):
-    position: int
-    device_id: int
+class FactoryReset(LifecycleFact, gc=False):
     initiator: bytes | None
     reset_at: int | None
     reason: int | None
 
 
-class EndOfLifeStep(Struct, gc=False):
-    position: int
-    device_id: int
+class EndOfLifeStep(LifecycleFact, gc=False):
     process: int
     occurred_at: int | None
     facility: str | None
@@ -244,8 +241,6 @@ class EndOfLifeStep(Struct, gc=False):
     evidence_hash: bytes | None
 
 
-class Transfer(Struct, gc=False):
-    position: int
-    device_id: int
+class Transfer(LifecycleFact, gc=False):
     sender: bytes
     recipient: bytes

@@ -389,14 +389,16 @@ class Authorization(Clustered, table=True):
     end_reason: int | None = _small(None)
 
 
-# Lifecycle facts: one row an event
-
-
-class TestResult(Clustered, table=True):
-    __test__ = False
+class LifecycleFact(Clustered):
+    """One row for one event of a device."""
 
     position: int = _key()
     device_id: int = _int64()
+
+
+class TestResult(LifecycleFact, table=True):
+    __test__ = False
+
     kind: str = _text()
     passed: bool
     tested_at: int | None = _int64(None)
@@ -405,9 +407,7 @@ class TestResult(Clustered, table=True):
     report_hash: bytes | None = _bytes(None)
 
 
-class FirmwareUpdate(Clustered, table=True):
-    position: int = _key()
-    device_id: int = _int64()
+class FirmwareUpdate(LifecycleFact, table=True):
     from_version: str | None = _text(None)
     to_version: str = _text()
     image_hash: bytes | None = _bytes(None)
@@ -415,17 +415,13 @@ class FirmwareUpdate(Clustered, table=True):
     applied_at: int | None = _int64(None)
 
 
-class FactoryReset(Clustered, table=True):
-    position: int = _key()
-    device_id: int = _int64()
+class FactoryReset(LifecycleFact, table=True):
     initiator: bytes | None = _bytes(None)
     reset_at: int | None = _int64(None)
     reason: int | None = _int64(None)
 
 
-class EndOfLifeStep(Clustered, table=True):
-    position: int = _key()
-    device_id: int = _int64()
+class EndOfLifeStep(LifecycleFact, table=True):
     process: int = _int64()
     occurred_at: int | None = _int64(None)
     facility: str | None = _text(None)
@@ -434,9 +430,7 @@ class EndOfLifeStep(Clustered, table=True):
     evidence_hash: bytes | None = _bytes(None)
 
 
-class Transfer(Clustered, table=True):
-    position: int = _key()
-    device_id: int = _int64()
+class Transfer(LifecycleFact, table=True):
     sender: bytes = _bytes()
     recipient: bytes = _bytes()
 
