@@ -6,32 +6,12 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from schema.events import Kind
 from schema.tables.notices import STANDBY_SECONDS
 from schema.tables.values import MAX_BLOCK_NUMBER
 from schema.vocabulary import ALARMS, FailureCause
-
-COLUMNS = (
-    "chain_id",
-    "profile",
-    "indexed_number",
-    "indexed_time",
-    "head_number",
-    "head_time",
-    "safe_number",
-    "finalized_number",
-    "polled_at",
-    "backfilled",
-    "writer",
-    "revision",
-    "failing_since",
-    "last_error",
-    "head_source",
-    "stopped",
-)
-
 
 SHOWN_FAILURES = 5
 
@@ -65,8 +45,8 @@ class OpenDisagreement(Struct, frozen=True):
     last_seen_at: int
 
 
-class ChainStatus(Struct, frozen=True):
-    """The state of one chain; times in seconds of Unix time."""
+class ChainRow(Struct, frozen=True):
+    """The columns of `chain` that a status shows as they are; times in seconds of Unix time."""
 
     chain_id: int
     profile: str
@@ -84,6 +64,11 @@ class ChainStatus(Struct, frozen=True):
     last_error: str | None
     head_source: str | None
     stopped: bool
+
+
+class ChainStatus(ChainRow, frozen=True):
+    """The state of one chain."""
+
     standbys: list[StandbyStatus]
     indexed_hash: str
     digest: str
@@ -153,16 +138,20 @@ class ChainStatus(Struct, frozen=True):
 
 def chain_statuses(connection: Connection, chain_id: int | None) -> list[ChainStatus]:
     """Returns the status of one chain; with None, of every chain."""
-    rows = connection.execute(text(f"SELECT {', '.join(COLUMNS)}, indexed_hash, digest FROM chain ORDER BY chain_id"))
-    return [_status(connection, list(row)) for row in rows.all() if chain_id in (None, row[0])]
+    columns = ", ".join(ChainRow.__struct_fields__)
+    rows = connection.execute(
+        text(f"SELECT {columns}, indexed_hash, digest, judged_number FROM chain ORDER BY chain_id")
+    )
+    return [_status(connection, row) for row in rows.all() if chain_id in (None, row.chain_id)]
 
 
-def _status(connection: Connection, row: list[Any]) -> ChainStatus:
-    *values, indexed_hash, digest = row
-    columns = dict(zip(COLUMNS, values, strict=True))
-    for name in ("backfilled", "stopped"):
-        columns[name] = bool(columns[name])
-    parameters = {"chain_id": columns["chain_id"], "undecodable": Kind.UNDECODABLE.value, "alarm": min(ALARMS)}
+def _status(connection: Connection, row: Row[Any]) -> ChainStatus:
+    parameters = {
+        "chain_id": row.chain_id,
+        "undecodable": Kind.UNDECODABLE.value,
+        "alarm": min(ALARMS),
+        "recent": int(time.time()) - STANDBY_SECONDS,
+    }
     contracts = connection.execute(
         text(
             "SELECT role, address, start_block, whole FROM contract WHERE chain_id = :chain_id ORDER BY role, address"
@@ -171,42 +160,34 @@ def _status(connection: Connection, row: list[Any]) -> ChainStatus:
     )
     counts = connection.execute(
         text(
-            """SELECT (SELECT count(*) FROM event WHERE chain_id = :chain_id),
-            (SELECT count(*) FROM event WHERE chain_id = :chain_id AND kind = :undecodable),
-            (SELECT count(*) FROM reorg WHERE chain_id = :chain_id),
-            (SELECT judged_number FROM chain WHERE chain_id = :chain_id),
-            (SELECT count(*) FROM verification_failure WHERE chain_id = :chain_id AND cause >= :alarm),
-            (SELECT count(*) FROM verification_failure WHERE chain_id = :chain_id AND cause < :alarm),
-            (SELECT count(*) FROM disagreement WHERE chain_id = :chain_id)"""
+            """SELECT (SELECT count(*) FROM event WHERE chain_id = :chain_id) AS events,
+            (SELECT count(*) FROM event WHERE chain_id = :chain_id AND kind = :undecodable) AS undecodable,
+            (SELECT count(*) FROM reorg WHERE chain_id = :chain_id) AS reorgs,
+            (SELECT count(*) FROM verification_failure WHERE chain_id = :chain_id AND cause >= :alarm) AS alarms,
+            (SELECT count(*) FROM verification_failure WHERE chain_id = :chain_id AND cause < :alarm) AS unverified,
+            (SELECT count(*) FROM disagreement WHERE chain_id = :chain_id) AS disagreements"""
         ),
         parameters,
     ).one()
-    events, undecodable, reorgs, judged, alarms, unverified, disagreements = counts
     standbys = connection.execute(
         text(
             """SELECT name, since, seen_at FROM standby
             WHERE chain_id = :chain_id AND seen_at >= :recent ORDER BY since, name"""
         ),
-        {"chain_id": columns["chain_id"], "recent": int(time.time()) - STANDBY_SECONDS},
+        parameters,
     )
+    columns = row._asdict() | counts._asdict()
+    columns |= {name: bool(columns[name]) for name in ("backfilled", "stopped")}
+    columns |= {name: "0x" + columns[name].hex() for name in ("indexed_hash", "digest")}
     return ChainStatus(
         **columns,
         standbys=[StandbyStatus(*row) for row in standbys],
-        indexed_hash="0x" + indexed_hash.hex(),
-        digest="0x" + digest.hex(),
         contracts=[
             {"role": role, "address": "0x" + address.hex(), "start_block": start, "whole": bool(whole)}
             for role, address, start, whole in contracts
         ],
-        events=events,
-        undecodable=undecodable,
-        reorgs=reorgs,
-        judged_number=judged,
-        alarms=alarms,
-        unverified=unverified,
-        failures=verification_failures(connection, columns["chain_id"], 0, MAX_BLOCK_NUMBER, SHOWN_FAILURES),
-        disagreements=disagreements,
-        open_disagreements=_open_disagreements(connection, columns["chain_id"]),
+        failures=verification_failures(connection, row.chain_id, 0, MAX_BLOCK_NUMBER, SHOWN_FAILURES),
+        open_disagreements=_open_disagreements(connection, row.chain_id),
     )
 
 
