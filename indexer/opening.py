@@ -11,13 +11,14 @@ from indexer.chain.finality import finality_depth
 from indexer.errors import Stop
 from indexer.proof.judge import Judge
 from indexer.registration import register_contracts, wanted_contracts
-from indexer.rpc import Pool, open_pool, site_of
+from indexer.rpc import Pool, open_pool
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
 from indexer.store.lease import Lease
 from indexer.store.verification import VerificationStore
 from indexer.store.watch_set import WatchedContract, read_profile_text, read_watch_set
 from indexer.sync.interpretation import Interpretation, interpret
+from indexer.urls import site_of
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
 from schema.profile.model import Profile, Reader, load_profile, parse_profile

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from indexer.urls import shown_urls
 from schema.program.settings import (
     database_url,
     log_format,
@@ -36,20 +37,6 @@ def ws_url(value: str) -> str:
     if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.port == 0:
         raise ValueError("not a ws:// or wss:// URL")
     return value
-
-
-def without_keys(value: str) -> str:
-    """Returns the scheme, host and port of each URL; the rest may hold a key."""
-    return ",".join(map(_without_key, value.split(",")))
-
-
-def _without_key(url: str) -> str:
-    return re.sub(r"(?is)^(\s*(?:[a-z]+://)?)(?:[^/?#]*@)?([^/?#\s]*)(.*)$", _start_of_url, url)
-
-
-def _start_of_url(url: re.Match[str]) -> str:
-    start, host, rest = url.groups()
-    return f"{start}{host}{'/...' if rest.strip('/ ') else ''}"
 
 
 def contracts(value: str) -> tuple[tuple[str, bytes], ...]:
@@ -116,7 +103,7 @@ class NodeSettings(DatabaseSettings):
         rpc_urls,
         help="JSON-RPC URLs of EVM nodes of one network, comma-separated. Requests go to the healthiest node.",
         example="http://127.0.0.1:8545",
-        shown=without_keys,
+        shown=shown_urls,
     )
 
 
@@ -132,7 +119,7 @@ class ProveSettings(DatabaseSettings):
         optional=True,
         help="JSON-RPC URLs of EVM nodes, comma-separated. Used only for events that are not proven yet.",
         example="http://127.0.0.1:8545",
-        shown=without_keys,
+        shown=shown_urls,
     )
 
 
@@ -144,7 +131,7 @@ class Settings(NodeSettings):
         help="WebSocket URL of a node of the network. When it announces a block, `certindex run` indexes it at once; "
         "polling goes on as well.",
         example="ws://127.0.0.1:8545",
-        shown=without_keys,
+        shown=shown_urls,
     )
     profile: str = setting(
         text,

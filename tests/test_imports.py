@@ -24,7 +24,7 @@ ROOMS = {
         *("store", "decode", "chain", "rpc", "check", "fold", "proof"),
     ),
 }
-LEAVES = {"api.settings", "indexer.changes", "indexer.errors", "indexer.retry", "indexer.settings"}
+LEAVES = {"api.settings", "indexer.changes", "indexer.errors", "indexer.retry", "indexer.settings", "indexer.urls"}
 """Modules outside the rooms that every room may import."""
 
 CIRCLES_IN = ("api.graphql.types.",)

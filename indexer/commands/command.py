@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from indexer.settings import DatabaseSettings
+from indexer.urls import without_keys
 from schema.program.settings import add_options, read_settings, without_password
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -48,7 +49,6 @@ class Command:
 
 def _start(kind: type[DatabaseSettings], options: argparse.Namespace) -> DatabaseSettings:
     """Returns the settings of a command and configures the log, which hides their keys and passwords."""
-    from indexer.rpc.errors import without_keys
     from schema.program.logs import configure
 
     settings = read_settings(kind, options, os.environ)

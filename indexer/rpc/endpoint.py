@@ -14,9 +14,10 @@ import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from web3 import AsyncHTTPProvider
 
-from indexer.rpc.errors import NoAnswer, shown_url, without_keys
+from indexer.rpc.errors import NoAnswer
 from indexer.rpc.reply import UNREADABLE, Reply, result_of, results_of, start
 from indexer.rpc.request import Request
+from indexer.urls import shown_url, without_keys
 
 ResultT = TypeVar("ResultT")
 

@@ -14,9 +14,10 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 
 from indexer.rpc.backoff import wait_seconds
-from indexer.rpc.errors import NoAnswer, shown_url, without_keys
+from indexer.rpc.errors import NoAnswer
 from indexer.rpc.reply import UNREADABLE
 from indexer.rpc.request import Request
+from indexer.urls import shown_url, without_keys
 from schema.tables.values import INT64_MAX, MAX_BLOCK_NUMBER
 
 SILENCE_SECONDS = 30.0

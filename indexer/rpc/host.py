@@ -15,8 +15,9 @@ from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.catalogue import METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, PARSE_ERROR, VERSION_NOT_SUPPORTED
 from indexer.rpc.counts import RequestCounts
 from indexer.rpc.endpoint import Endpoint
-from indexer.rpc.errors import NoAnswer, RpcError, site_of
+from indexer.rpc.errors import NoAnswer, RpcError
 from indexer.rpc.refusals import ShrinkTo
+from indexer.urls import site_of
 
 ResultT = TypeVar("ResultT")
 

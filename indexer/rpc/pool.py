@@ -15,7 +15,7 @@ from typing import Any, TypeVar, assert_never
 from indexer.errors import Stop, TryAgain
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.endpoint import REQUEST_TIMEOUT_SECONDS, Endpoint
-from indexer.rpc.errors import NoAnswer, RpcError, shown_url
+from indexer.rpc.errors import NoAnswer, RpcError
 from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
 from indexer.rpc.providers import Answered
@@ -33,6 +33,7 @@ from indexer.rpc.refusals import (
     WaitForHead,
 )
 from indexer.rpc.request import requested_blocks
+from indexer.urls import shown_url
 
 ResultT = TypeVar("ResultT")
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from indexer.rpc.errors import NoAnswer, RpcError, shown_url, without_keys
+from indexer.rpc.errors import NoAnswer, RpcError
 from indexer.rpc.request import Request, requested_blocks
+from indexer.urls import shown_url, without_keys
 
 READ_BODY = 4_096
 SHOWN_BODY = 200
