@@ -14,66 +14,44 @@ import {
   type DevicePagesQuery,
   type DevicesOfOwnerQuery,
 } from "../build/graphql/graphql.js";
-import { Copy } from "./copy.js";
-import { fleet, PAGE } from "./pages.js";
-import { grow, reorg, SOCKET_URL, until, URL } from "./stage.js";
+import { followThroughReorg } from "./copy.js";
+import { DIRECTIONS, fleet } from "./pages.js";
+import { grow, SOCKET_URL, until, URL } from "./stage.js";
 
 function apollo(link: ApolloLink = new HttpLink({ uri: URL })): ApolloClient {
   const devices = relayStylePagination(["filterBy", "orderBy", "asOf"]);
   return new ApolloClient({ link, cache: new InMemoryCache({ typePolicies: { Query: { fields: { devices } } } }) });
 }
 
-test("fetches more, forward to the end, while blocks come", async () => {
-  const wanted = await fleet();
-  const client = apollo();
-  const pages = client.watchQuery({ query: DevicePagesDocument, variables: { first: PAGE } });
-  const watching = pages.subscribe(() => {});
-  const shown = () => pages.getCurrentResult().data?.devices;
-  await until(() => shown() !== undefined, "the first page");
-  for (let page = shown()!; page.pageInfo?.hasNextPage; await grow()) {
-    const { data } = await pages.fetchMore({ variables: { after: page.pageInfo.endCursor } });
-    page = data!.devices;
-  }
-  await until(() => shown()!.edges!.length === wanted.length, "all pages");
-  assert.deepEqual(ids(client.readQuery({ query: DevicePagesDocument, variables: { first: PAGE } })), wanted);
-  watching.unsubscribe();
-  client.stop();
-});
-
-test("fetches more, backward to the beginning, while blocks come", async () => {
-  const wanted = await fleet();
-  const client = apollo();
-  const pages = client.watchQuery({ query: DevicePagesDocument, variables: { last: PAGE } });
-  const watching = pages.subscribe(() => {});
-  const shown = () => pages.getCurrentResult().data?.devices;
-  await until(() => shown() !== undefined, "the last page");
-  for (let page = shown()!; page.pageInfo?.hasPreviousPage; await grow()) {
-    const { data } = await pages.fetchMore({ variables: { before: page.pageInfo.startCursor } });
-    page = data!.devices;
-  }
-  await until(() => shown()!.edges!.length === wanted.length, "all pages");
-  assert.deepEqual(ids(client.readQuery({ query: DevicePagesDocument, variables: { last: PAGE } })), wanted);
-  watching.unsubscribe();
-  client.stop();
-});
+for (const [direction, { start, next }] of Object.entries(DIRECTIONS)) {
+  test(`fetches more, ${direction}, while blocks come`, async () => {
+    const wanted = await fleet();
+    const client = apollo();
+    const pages = client.watchQuery({ query: DevicePagesDocument, variables: start });
+    const watching = pages.subscribe(() => {});
+    const shown = () => pages.getCurrentResult().data?.devices;
+    await until(() => shown() !== undefined, "the first page");
+    for (let more = next(shown()!.pageInfo as DevicePagesQuery["devices"]["pageInfo"]); more; await grow()) {
+      const { data } = await pages.fetchMore({ variables: more });
+      more = next(data!.devices.pageInfo);
+    }
+    await until(() => shown()!.edges!.length === wanted.length, "all pages");
+    assert.deepEqual(ids(client.readQuery({ query: DevicePagesDocument, variables: start })), wanted);
+    watching.unsubscribe();
+    client.stop();
+  });
+}
 
 test("subscribes over WebSocket, through a reorg", async () => {
   const socket = createClient({ url: SOCKET_URL, webSocketImpl: WebSocket });
   const client = apollo(new GraphQLWsLink(socket));
-  await grow(2);
-  const copy = await Copy.now();
-  const failures: unknown[] = [];
-  const feed = client
-    .subscribe({ query: FeedDocument, variables: { after: copy.cursor }, fetchPolicy: "no-cache" })
-    .subscribe(({ data, error }) => {
-      if (error) failures.push(error);
-      else copy.apply(data!.lifecycleEvents);
-    });
-  await copy.becomes(await grow(2));
-  await copy.becomes(await reorg(3));
-  assert.equal(copy.retractions, 3);
-  assert.deepEqual(failures, []);
-  feed.unsubscribe();
+  await followThroughReorg((copy, failed) => {
+    const variables = { after: copy.cursor };
+    const feed = client
+      .subscribe({ query: FeedDocument, variables, fetchPolicy: "no-cache" })
+      .subscribe(({ data, error }) => (error ? failed(error) : copy.apply(data!.lifecycleEvents)));
+    return () => feed.unsubscribe();
+  });
   client.stop();
   await socket.dispose();
 });

@@ -8,7 +8,7 @@ import {
   IndexedBlockDocument,
   type FeedSubscription,
 } from "../build/graphql/graphql.js";
-import { plain, until, type Head } from "./stage.js";
+import { grow, plain, reorg, until, type Head } from "./stage.js";
 
 type Message = FeedSubscription["lifecycleEvents"];
 
@@ -29,6 +29,14 @@ export class Copy {
     return copy;
   }
 
+  /** Returns another copy that holds the same. */
+  clone(): Copy {
+    const copy = new Copy();
+    for (const id of this.events) copy.events.add(id);
+    copy.cursor = this.cursor;
+    return copy;
+  }
+
   apply({ cursor, retracted, event }: Pick<Message, "cursor" | "retracted"> & { event: { id: string } }): void {
     assert.equal(this.events.has(event.id), retracted, retracted ? "retracts what was never told" : "told twice");
     if (retracted) this.events.delete(event.id);
@@ -45,7 +53,7 @@ export class Copy {
 }
 
 /** What the clients of graphql-ws and graphql-sse have in common. */
-type Client = {
+export type Client = {
   subscribe(
     operation: { query: string; variables: { after?: string } },
     sink: {
@@ -77,6 +85,21 @@ export function follow(client: Client, copy: Copy): { end: () => void; ended: Pr
   });
   ended.catch(() => {}); // told by `ended`, to who waits for it
   return { end, ended };
+}
+
+/** Follows the feed by `subscribe`, which returns how to end it, through a reorg. */
+export async function followThroughReorg(
+  subscribe: (copy: Copy, failed: (error: unknown) => void) => () => void,
+): Promise<void> {
+  await grow(2);
+  const copy = await Copy.now();
+  const failures: unknown[] = [];
+  const end = subscribe(copy, (error) => failures.push(error));
+  await copy.becomes(await grow(2));
+  await copy.becomes(await reorg(3));
+  assert.equal(copy.retractions, 3);
+  assert.deepEqual(failures, []);
+  end();
 }
 
 async function canonical(head: Head): Promise<Set<string>> {

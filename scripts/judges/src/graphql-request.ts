@@ -2,37 +2,33 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ClientError, GraphQLClient } from "graphql-request";
-import { DevicePagesDocument, DevicesOfOwnerDocument, Q25NodesDocument } from "../build/graphql/graphql.js";
-import { fleet, PAGE } from "./pages.js";
+import {
+  DevicePagesDocument,
+  DevicesOfOwnerDocument,
+  Q25NodesDocument,
+  type DevicePagesQueryVariables,
+} from "../build/graphql/graphql.js";
+import { DIRECTIONS, fleet, PAGE } from "./pages.js";
 import { grow, URL } from "./stage.js";
 
 const client = new GraphQLClient(URL);
 
-test("follows cursors forward to the end, while blocks come", async () => {
-  const wanted = await fleet();
-  const read: string[] = [];
-  for (let after: string | null | undefined, more = true; more; await grow()) {
-    const { devices } = await client.request(DevicePagesDocument, { first: PAGE, after });
-    assert.equal(devices.pageInfo.hasPreviousPage, read.length > 0);
-    read.push(...devices.edges.map(({ node }) => node.id));
-    after = devices.pageInfo.endCursor;
-    more = devices.pageInfo.hasNextPage;
-  }
-  assert.deepEqual(read, wanted);
-});
-
-test("follows cursors backward to the beginning, while blocks come", async () => {
-  const wanted = await fleet();
-  const read: string[] = [];
-  for (let before: string | null | undefined, more = true; more; await grow()) {
-    const { devices } = await client.request(DevicePagesDocument, { last: PAGE, before });
-    assert.equal(devices.pageInfo.hasNextPage, read.length > 0);
-    read.unshift(...devices.edges.map(({ node }) => node.id));
-    before = devices.pageInfo.startCursor;
-    more = devices.pageInfo.hasPreviousPage;
-  }
-  assert.deepEqual(read, wanted);
-});
+for (const [direction, { start, next }] of Object.entries(DIRECTIONS)) {
+  test(`follows cursors ${direction}, while blocks come`, async () => {
+    const wanted = await fleet();
+    let read: string[] = [];
+    for (let more: DevicePagesQueryVariables | null = {}; more; await grow()) {
+      const variables: DevicePagesQueryVariables = { ...start, ...more };
+      const { devices } = await client.request(DevicePagesDocument, variables);
+      const ids = devices.edges.map(({ node }) => node.id);
+      const forward = start.first !== undefined;
+      assert.equal(forward ? devices.pageInfo.hasPreviousPage : devices.pageInfo.hasNextPage, read.length > 0);
+      read = forward ? [...read, ...ids] : [...ids, ...read];
+      more = next(devices.pageInfo);
+    }
+    assert.deepEqual(read, wanted);
+  });
+}
 
 test("reads by GET what it reads by POST", async () => {
   const getting = new GraphQLClient(URL, { method: "GET" });

@@ -1,9 +1,26 @@
 // What every client of pages is measured by: the fleet that the chain holds, and one plain reading of it.
 import assert from "node:assert/strict";
-import { DevicePagesDocument } from "../build/graphql/graphql.js";
+import { DevicePagesDocument, type DevicePagesQuery, type DevicePagesQueryVariables } from "../build/graphql/graphql.js";
 import { plain } from "./stage.js";
 
 export const PAGE = 25;
+
+/** A way to read all pages: the variables of the first one, and those of the page after one; null at the end. */
+type Direction = {
+  start: DevicePagesQueryVariables;
+  next: (page: DevicePagesQuery["devices"]["pageInfo"]) => DevicePagesQueryVariables | null;
+};
+
+export const DIRECTIONS: Record<string, Direction> = {
+  "forward to the end": {
+    start: { first: PAGE },
+    next: ({ hasNextPage, endCursor }) => (hasNextPage ? { after: endCursor } : null),
+  },
+  "backward to the beginning": {
+    start: { last: PAGE },
+    next: ({ hasPreviousPage, startCursor }) => (hasPreviousPage ? { before: startCursor } : null),
+  },
+};
 
 /** Returns the ids of all devices in the order of DevicePages, as nothing but fetch reads them. */
 export async function fleet(): Promise<string[]> {

@@ -6,7 +6,8 @@ import { createClient, type Client, type ClientOptions } from "graphql-ws";
 import { WebSocket } from "ws";
 import { BlocksDocument, DeviceCountDocument } from "../build/graphql/graphql.js";
 import { Copy, follow } from "./copy.js";
-import { grow, reorg, restart, SOCKET_URL, until } from "./stage.js";
+import { testFeed, WRONG, type Connection } from "./feeds.js";
+import { grow, SOCKET_URL, until } from "./stage.js";
 
 const BLOCKS = print(BlocksDocument);
 const COUNT = print(DeviceCountDocument);
@@ -20,23 +21,29 @@ async function connected(run: (client: Client) => Promise<void>, options: Partia
   }
 }
 
+function persistent(run: (client: Client, connection: Connection) => Promise<void>): Promise<void> {
+  const connection: Connection = { opened: 0, cut: () => {} };
+  return connected((client) => run(client, connection), {
+    retryAttempts: 100,
+    shouldRetry: () => true,
+    retryWait: () => new Promise((resolve) => setTimeout(resolve, 200)),
+    on: {
+      opened: (socket) => {
+        connection.opened++;
+        connection.cut = () => (socket as WebSocket).terminate();
+      },
+    },
+  });
+}
+
+testFeed(connected, persistent);
+
 test("answers a query, and completes it", () =>
   connected(async (client) => {
     const answers = [];
     for await (const answer of client.iterate({ query: COUNT })) answers.push(answer);
     assert.deepEqual(Object.keys(answers[0]!.data!), ["devices"]);
     assert.equal(answers.length, 1);
-  }));
-
-test("streams what happens", () =>
-  connected(async (client) => {
-    const copy = await Copy.now();
-    const before = copy.events.size;
-    const feed = follow(client, copy);
-    await copy.becomes(await grow(3));
-    assert.equal(copy.events.size, before + 3);
-    feed.end();
-    await feed.ended;
   }));
 
 test("tells every block", () =>
@@ -54,13 +61,7 @@ test("tells what is wrong with an operation, with its code, and goes on with the
   connected(async (client) => {
     const copy = await Copy.now();
     const feed = follow(client, copy);
-    const wrong = {
-      "{ nothing }": "GRAPHQL_VALIDATION_FAILED",
-      "{": "GRAPHQL_PARSE_FAILED",
-      'subscription { lifecycleEvents(after: "nonsense") { cursor } }': "BAD_USER_INPUT",
-      "subscription { blockIndexed(chainId: 5) { number } }": "BAD_USER_INPUT",
-    };
-    for (const [query, code] of Object.entries(wrong)) {
+    for (const [query, code] of Object.entries(WRONG)) {
       await assert.rejects(client.iterate({ query }).next(), (errors: [{ extensions: { code: string } }]) => {
         assert.equal(errors[0].extensions.code, code, query);
         return true;
@@ -97,9 +98,7 @@ test("serves many operations on many connections at once", async () => {
     const start = await Copy.now();
     const copies = clients.flatMap((client) =>
       Array.from({ length: 10 }, () => {
-        const copy = new Copy();
-        for (const id of start.events) copy.events.add(id);
-        copy.cursor = start.cursor;
+        const copy = start.clone();
         follow(client, copy);
         return copy;
       }),
@@ -132,62 +131,3 @@ test("answers the client's pings", async () => {
     on: { pong: (received) => void (pongs += Number(received)) },
   });
 });
-
-test("retracts what a reorg took back", () =>
-  connected(async (client) => {
-    await grow(2);
-    const copy = await Copy.now();
-    const feed = follow(client, copy);
-    await copy.becomes(await grow(2));
-    await copy.becomes(await reorg(3));
-    assert.equal(copy.retractions, 3);
-    feed.end();
-    await feed.ended;
-  }));
-
-test("loses nothing and tells nothing twice when the connection breaks", async () => {
-  let socket: WebSocket | undefined;
-  let opened = 0;
-  await connected(
-    async (client) => {
-      const copy = await Copy.now();
-      const feed = follow(client, copy);
-      await copy.becomes(await grow());
-      for (let round = 0; round < 3; round++) {
-        socket!.terminate();
-        await copy.becomes(await (round === 1 ? reorg(2) : grow(2)));
-      }
-      assert.equal(opened, 4);
-      assert.equal(copy.retractions, 2);
-      feed.end();
-      await feed.ended;
-    },
-    {
-      retryAttempts: 20,
-      shouldRetry: () => true,
-      retryWait: () => new Promise((resolve) => setTimeout(resolve, 100)),
-      on: { opened: (opening) => (opened++, (socket = opening as WebSocket)) },
-    },
-  );
-});
-
-test("loses nothing and tells nothing twice when the server is killed", () =>
-  connected(
-    async (client) => {
-      const copy = await Copy.now();
-      const feed = follow(client, copy);
-      await copy.becomes(await grow(2));
-      const killed = restart();
-      await reorg(2);
-      await killed;
-      await copy.becomes(await grow());
-      assert.equal(copy.retractions, 2);
-      feed.end();
-      await feed.ended;
-    },
-    {
-      retryAttempts: 100,
-      shouldRetry: () => true,
-      retryWait: () => new Promise((resolve) => setTimeout(resolve, 200)),
-    },
-  ));

@@ -5,13 +5,10 @@ import { print } from "graphql";
 import { createClient, type Client, type ClientOptions, type NetworkError } from "graphql-sse";
 import { DeviceCountDocument } from "../build/graphql/graphql.js";
 import { Copy, follow } from "./copy.js";
-import { grow, reorg, restart, until, URL } from "./stage.js";
+import { testFeed, WRONG, type Connection } from "./feeds.js";
+import { grow, until, URL } from "./stage.js";
 
 const COUNT = print(DeviceCountDocument);
-const PERSISTENT = {
-  retryAttempts: 100,
-  retry: () => new Promise<void>((resolve) => setTimeout(resolve, 100)),
-};
 
 async function connected(
   run: (client: Client) => Promise<void>,
@@ -24,6 +21,25 @@ async function connected(
     client.dispose();
   }
 }
+
+function persistent(run: (client: Client, connection: Connection) => Promise<void>): Promise<void> {
+  const connection: Connection = { opened: 0, cut: () => {} };
+  const fetchFn: typeof fetch = async (input, init) => {
+    const cut = new AbortController();
+    connection.cut = () => cut.abort(new Error("the network broke"));
+    const response = await fetch(input, init);
+    connection.opened += Number(response.ok);
+    // breaks as a network does: in the middle of the body
+    const { body, status, headers } = response;
+    const broken = new TransformStream<Uint8Array, Uint8Array>();
+    body!.pipeTo(broken.writable, { signal: cut.signal }).catch(() => {});
+    return new Response(broken.readable, { status, headers });
+  };
+  const retry = () => new Promise<void>((resolve) => setTimeout(resolve, 100));
+  return connected((client) => run(client, connection), { retryAttempts: 100, retry, fetchFn });
+}
+
+testFeed(connected, persistent);
 
 for (const url of [URL, `${URL}/stream`]) {
   test(`answers a query at ${new globalThis.URL(url).pathname}, and completes it`, () =>
@@ -38,25 +54,9 @@ for (const url of [URL, `${URL}/stream`]) {
     ));
 }
 
-test("streams what happens", () =>
-  connected(async (client) => {
-    const copy = await Copy.now();
-    const before = copy.events.size;
-    const feed = follow(client, copy);
-    await copy.becomes(await grow(3));
-    assert.equal(copy.events.size, before + 3);
-    feed.end();
-  }));
-
 test("tells what is wrong with an operation, with its code", () =>
   connected(async (client) => {
-    const wrong = {
-      "{ nothing }": "GRAPHQL_VALIDATION_FAILED",
-      "{": "GRAPHQL_PARSE_FAILED",
-      'subscription { lifecycleEvents(after: "nonsense") { cursor } }': "BAD_USER_INPUT",
-      "subscription { blockIndexed(chainId: 5) { number } }": "BAD_USER_INPUT",
-    };
-    for (const [query, code] of Object.entries(wrong)) {
+    for (const [query, code] of Object.entries(WRONG)) {
       const answers = [];
       for await (const answer of client.iterate({ query })) answers.push(answer);
       assert.deepEqual(
@@ -69,12 +69,7 @@ test("tells what is wrong with an operation, with its code", () =>
 test("serves many streams at once, and each ends alone", () =>
   connected(async (client) => {
     const start = await Copy.now();
-    const copies = Array.from({ length: 40 }, () => {
-      const copy = new Copy();
-      for (const id of start.events) copy.events.add(id);
-      copy.cursor = start.cursor;
-      return copy;
-    });
+    const copies = Array.from({ length: 40 }, () => start.clone());
     const feeds = copies.map((copy) => follow(client, copy));
     await copies[0]!.becomes(await grow(2));
     await until(() => copies.every((copy) => copy.events.size === copies[0]!.events.size), "all 40 copies");
@@ -96,57 +91,3 @@ test("tells a client that wants one connection for all what to do instead", asyn
     client.dispose();
   }
 });
-
-test("retracts what a reorg took back", () =>
-  connected(async (client) => {
-    await grow(2);
-    const copy = await Copy.now();
-    const feed = follow(client, copy);
-    await copy.becomes(await grow(2));
-    await copy.becomes(await reorg(3));
-    assert.equal(copy.retractions, 3);
-    feed.end();
-  }));
-
-test("loses nothing and tells nothing twice when the connection breaks", async () => {
-  let opened = 0;
-  let cut = new AbortController();
-  const fetchFn: typeof fetch = async (input, init) => {
-    cut = new AbortController();
-    const response = await fetch(input, init);
-    opened += Number(response.ok);
-    // breaks as a network does: in the middle of the body
-    const { body, status, headers } = response;
-    const broken = new TransformStream<Uint8Array, Uint8Array>();
-    body!.pipeTo(broken.writable, { signal: cut.signal }).catch(() => {});
-    return new Response(broken.readable, { status, headers });
-  };
-  await connected(
-    async (client) => {
-      const copy = await Copy.now();
-      const feed = follow(client, copy);
-      await copy.becomes(await grow());
-      for (let round = 0; round < 3; round++) {
-        cut.abort(new Error("the network broke"));
-        await copy.becomes(await (round === 1 ? reorg(2) : grow(2)));
-      }
-      assert.equal(opened, 4);
-      assert.equal(copy.retractions, 2);
-      feed.end();
-    },
-    { ...PERSISTENT, fetchFn },
-  );
-});
-
-test("loses nothing and tells nothing twice when the server is killed", () =>
-  connected(async (client) => {
-    const copy = await Copy.now();
-    const feed = follow(client, copy);
-    await copy.becomes(await grow(2));
-    const killed = restart();
-    await reorg(2);
-    await killed;
-    await copy.becomes(await grow());
-    assert.equal(copy.retractions, 2);
-    feed.end();
-  }, PERSISTENT));

@@ -8,10 +8,15 @@ import { persistedExchange } from "@urql/exchange-persisted";
 import { createClient } from "graphql-ws";
 import { getIntrospectionQuery, type IntrospectionQuery } from "graphql";
 import { WebSocket } from "ws";
-import { DevicePagesDocument, FeedDocument, Q26RefetchDocument } from "../build/graphql/graphql.js";
-import { Copy } from "./copy.js";
-import { fleet, PAGE } from "./pages.js";
-import { grow, reorg, SOCKET_URL, URL } from "./stage.js";
+import {
+  DevicePagesDocument,
+  FeedDocument,
+  Q26RefetchDocument,
+  type DevicePagesQueryVariables,
+} from "../build/graphql/graphql.js";
+import { followThroughReorg } from "./copy.js";
+import { DIRECTIONS, fleet } from "./pages.js";
+import { grow, SOCKET_URL, URL } from "./stage.js";
 
 async function introspection(): Promise<IntrospectionQuery> {
   const client = urql();
@@ -36,33 +41,21 @@ async function cache(): Promise<Exchange> {
   });
 }
 
-test("collects pages to the end in its cache, knowing the schema", async () => {
-  const wanted = await fleet();
-  const client = urql(await cache());
-  let merged: string[] = [];
-  for (let after: string | null | undefined, more = true; more; await grow()) {
-    const { data, error } = await client.query(DevicePagesDocument, { first: PAGE, after });
-    assert.equal(error, undefined);
-    merged = data!.devices.edges.map(({ node }) => node.id);
-    after = data!.devices.pageInfo.endCursor;
-    more = data!.devices.pageInfo.hasNextPage;
-  }
-  assert.deepEqual(merged, wanted);
-});
-
-test("collects pages back to the beginning in its cache", async () => {
-  const wanted = await fleet();
-  const client = urql(await cache());
-  let merged: string[] = [];
-  for (let before: string | null | undefined, more = true; more; await grow()) {
-    const { data, error } = await client.query(DevicePagesDocument, { last: PAGE, before });
-    assert.equal(error, undefined);
-    merged = data!.devices.edges.map(({ node }) => node.id);
-    before = data!.devices.pageInfo.startCursor;
-    more = data!.devices.pageInfo.hasPreviousPage;
-  }
-  assert.deepEqual(merged, wanted);
-});
+for (const [direction, { start, next }] of Object.entries(DIRECTIONS)) {
+  test(`collects pages in its cache, knowing the schema, ${direction}`, async () => {
+    const wanted = await fleet();
+    const client = urql(await cache());
+    let merged: string[] = [];
+    for (let more: DevicePagesQueryVariables | null = {}; more; await grow()) {
+      const variables: DevicePagesQueryVariables = { ...start, ...more };
+      const { data, error } = await client.query(DevicePagesDocument, variables);
+      assert.equal(error, undefined);
+      merged = data!.devices.edges.map(({ node }) => node.id);
+      more = next(data!.devices.pageInfo);
+    }
+    assert.deepEqual(merged, wanted);
+  });
+}
 
 test("reads on in the history of a device by its id", async () => {
   const [id] = await fleet();
@@ -99,18 +92,12 @@ const TRANSPORTS = {
 for (const [how, transport] of Object.entries(TRANSPORTS)) {
   test(`subscribes ${how}, through a reorg`, async () => {
     const { client, end } = transport();
-    await grow(2);
-    const copy = await Copy.now();
-    const failures: unknown[] = [];
-    const feed = client.subscription(FeedDocument, { after: copy.cursor }).subscribe(({ data, error }) => {
-      if (error) failures.push(error);
-      else copy.apply(data!.lifecycleEvents);
+    await followThroughReorg((copy, failed) => {
+      const feed = client
+        .subscription(FeedDocument, { after: copy.cursor })
+        .subscribe(({ data, error }) => (error ? failed(error) : copy.apply(data!.lifecycleEvents)));
+      return () => feed.unsubscribe();
     });
-    await copy.becomes(await grow(2));
-    await copy.becomes(await reorg(3));
-    assert.equal(copy.retractions, 3);
-    assert.deepEqual(failures, []);
-    feed.unsubscribe();
     await end();
   });
 }
