@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
-from tests.support.postgres import PostgresServer, plain_url
+from tests.support.postgres import PostgresServer, plain_url, temporary_database
 
 TUNING = ("shared_buffers=256MB", "max_wal_size=4GB", "max_connections=60")
 KINDS = ("sqlite", "postgresql")
@@ -40,16 +40,14 @@ class Databases:
     @contextmanager
     def new(self) -> Iterator[str]:
         """Yields the URL of an empty database, which is dropped at the end of the block."""
-        name = f"certindex_bench_{secrets.token_hex(4)}"
-        if self.kind == "sqlite":
-            yield f"sqlite:///{self._folder / name}.db"
-            for file in self._folder.glob(f"{name}.db*"):
-                file.unlink()
+        if self.kind == "postgresql":
+            with temporary_database(self._server_url) as url:
+                yield url
             return
-        with psycopg.connect(plain_url(self._server_url), autocommit=True) as server:
-            server.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-            yield make_url(self._server_url).set(database=name).render_as_string(hide_password=False)
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        name = f"bench-{secrets.token_hex(4)}.db"
+        yield f"sqlite:///{self._folder / name}"
+        for file in self._folder.glob(f"{name}*"):
+            file.unlink()
 
     def server_cpu_seconds(self) -> float:
         """Returns the CPU seconds that the database server has used; 0 for SQLite and for a server we did not start."""

@@ -6,14 +6,11 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import psycopg
-from sqlalchemy import make_url
-
 from scripts.soaking.soak import Soak
-from tests.support.postgres import PostgresServer, plain_url
+from tests.support.postgres import PostgresServer, temporary_database
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,19 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 @contextmanager
 def _databases(postgresql: bool) -> Iterator[tuple[str, str]]:
     """Makes two empty databases, one for the indexers and one for the clean index; both are deleted afterwards."""
-    with tempfile.TemporaryDirectory(prefix="certindex-soak-") as folder:
-        clean = f"sqlite:///{Path(folder) / 'clean.db'}"
-        if not postgresql:
-            yield f"sqlite:///{Path(folder) / 'live.db'}", clean
-            return
-        server = PostgresServer()
-        try:
-            name = f"certindex_soak_{secrets.token_hex(4)}"
-            with psycopg.connect(plain_url(server.url), autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-            yield make_url(server.url).set(database=name).render_as_string(hide_password=False), clean
-        finally:
-            server.stop()
+    with tempfile.TemporaryDirectory(prefix="certindex-soak-") as folder, ExitStack() as parts:
+        live = f"sqlite:///{Path(folder) / 'live.db'}"
+        if postgresql:
+            server = PostgresServer()
+            parts.callback(server.stop)
+            live = parts.enter_context(temporary_database(server.url))
+        yield live, f"sqlite:///{Path(folder) / 'clean.db'}"
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,9 +1,11 @@
 """What a database holds after a soak."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from schema.tables.database import connect
 from schema.vocabulary import ALARMS
@@ -14,30 +16,27 @@ CHAIN_ID = 31337
 
 def scalar(database_url: str, statement: str) -> Any:
     """Returns the value of a query for one row of one column. Raises DBAPIError, NoResultFound."""
-    engine = connect(database_url, read_only=True)
-    try:
-        with engine.connect() as connection:
-            return connection.execute(text(statement)).scalar_one()
-    finally:
-        engine.dispose()
+    with _reading(database_url) as engine, engine.begin() as connection:
+        return connection.execute(text(statement)).scalar_one()
 
 
 def tables(database_url: str) -> dict[str, list[dict[str, Any]]]:
-    engine = connect(database_url)
-    try:
+    with _reading(database_url) as engine:
         return read_tables(engine, CHAIN_ID)
-    finally:
-        engine.dispose()
 
 
 def alarms(database_url: str) -> list[str]:
-    engine = connect(database_url)
+    """Returns the reasons of the verification failures that are alarms."""
+    statement = text("SELECT reason FROM verification_failure WHERE cause >= :alarm")
+    with _reading(database_url) as engine, engine.begin() as connection:
+        return list(connection.execute(statement, {"alarm": min(ALARMS)}).scalars())
+
+
+@contextmanager
+def _reading(database_url: str) -> Iterator[Engine]:
+    engine = connect(database_url, read_only=True)
     try:
-        with engine.begin() as connection:
-            rows = connection.execute(
-                text("SELECT reason FROM verification_failure WHERE cause >= :alarm"), {"alarm": min(ALARMS)}
-            )
-            return [str(reason) for (reason,) in rows]
+        yield engine
     finally:
         engine.dispose()
 

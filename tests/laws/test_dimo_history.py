@@ -1,15 +1,12 @@
 """Years of a DIMO network on a chain, with a reorg and changing event shapes: tables and API say what was true."""
 
 import asyncio
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, text
 
 from indexer.commands.rebuild import rebuild
 from indexer.commands.sync import sync
@@ -26,7 +23,7 @@ from tests.support.dimo.stage import Stage
 from tests.support.dimo.tables import stored_devices, stored_makers, stored_vehicles, told_devices, told_makers
 from tests.support.dimo.world import World
 from tests.support.index.indexing import read_tables
-from tests.support.postgres import plain_url
+from tests.support.postgres import temporary_database
 
 DEVICES = 200
 BEGAN = 1_667_300_000
@@ -48,22 +45,13 @@ def history(tmp_path_factory: pytest.TempPathFactory, postgres_server_url: str) 
     sqlite = f"sqlite:///{tmp_path_factory.mktemp('dimo') / 'dimo.db'}"
     with (
         Anvil("--no-mining", "--order", "fifo", "--timestamp", str(BEGAN - 86_400)) as chain,
-        new_database(postgres_server_url) as postgresql,
+        temporary_database(postgres_server_url) as postgresql,
     ):
         history = History({"sqlite": sqlite, "postgresql": postgresql})
         network = Network(Stage(chain), seed=5, began=BEGAN)
         tell(history, network)
         index(history, network)
         yield history
-
-
-@contextmanager
-def new_database(server_url: str) -> Iterator[str]:
-    name = f"certindex_dimo_{secrets.token_hex(6)}"
-    with psycopg.connect(plain_url(server_url), autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-        yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def tell(history: History, network: Network) -> None:

@@ -1,16 +1,19 @@
 """A temporary PostgreSQL server for the tests, from a Python wheel."""
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
+from sqlalchemy import make_url
 
 from scripts.processes import Child, free_port
 
@@ -93,6 +96,16 @@ class PostgresServer:
             if _answers(server, url):
                 return server, url
         raise RuntimeError(f"PostgreSQL did not start:\n{server.last_output}")
+
+
+@contextmanager
+def temporary_database(server_url: str) -> Iterator[str]:
+    """Yields the URL of an empty database of a server, which is dropped at the end of the block."""
+    name = f"certindex_{secrets.token_hex(6)}"
+    with psycopg.connect(plain_url(server_url), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def _installation() -> Path:
