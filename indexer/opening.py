@@ -21,7 +21,8 @@ from indexer.sync.interpretation import Interpretation, interpret
 from indexer.urls import site_of
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
-from schema.profile.model import Profile, Reader, load_profile, parse_profile
+from schema.profile.model import Profile, load_profile, parse_profile
+from schema.profile.reader import Reader
 from schema.tables.database import connect, migrate, read_only_engine
 
 

@@ -12,7 +12,7 @@ from schema.events import (
     ManufacturerLicenseRevoked,
     ManufacturerTransferred,
 )
-from schema.profile.model import Reader
+from schema.profile.reader import Reader
 from schema.vocabulary import LicenseStatus
 
 

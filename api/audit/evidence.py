@@ -16,7 +16,7 @@ from api.reading.batching import QueryRunner
 from api.reading.loaders import Loaders, PageQuery
 from api.reading.profile_readers import read_event
 from schema.events import DeviceAddressReset, DeviceAttributeSet, DeviceMinted, Fact, FactoryReset, Kind
-from schema.profile.model import Mapped
+from schema.profile.reader import Mapped
 
 Fits = Callable[[Fact], bool]
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, select
 
 from api.queries.recorded import RecordedEvent
 from api.queries.sql import tables
-from schema.profile.model import DecodedLog, Reader, parse_profile
+from schema.profile.model import parse_profile
+from schema.profile.reader import DecodedLog, Reader
 
 
 def read_readers(connection: Connection) -> Mapping[int, Reader]:

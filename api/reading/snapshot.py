@@ -15,7 +15,7 @@ from api.queries.sql.as_of import Pin, pin_now
 from api.reading.profile_readers import read_readers
 from api.reading.revisions import revisions_of
 from schema.licenses import hardware_licensing_is_whole, manufacturer_licensing_is_whole
-from schema.profile.model import Reader
+from schema.profile.reader import Reader
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")

@@ -14,7 +14,9 @@ from indexer.proof.receipt import Log
 from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role
 from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, bundle_reading, bundle_rows, position_text, to_hex
 from schema.did import TokenDid
-from schema.profile.model import Mapped, ProfileError, Reader, parse_profile
+from schema.profile.errors import ProfileError
+from schema.profile.model import parse_profile
+from schema.profile.reader import Mapped, Reader
 from schema.tables.values import LATEST_TIME, position
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from indexer.errors import Stop
 from indexer.fold.located_fact import LocatedFact
 from schema.events import Kind
-from schema.profile.model import Mapped, Reader, Undecodable
+from schema.profile.reader import Mapped, Reader, Undecodable
 from schema.tables.rows import EventLog, EventReading
 from schema.tables.values import LOG_INDEX_BITS, position
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from indexer.changes import Names, TokenKey
 from schema.events import Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred
-from schema.profile.model import Contracts
+from schema.profile.reader import Contracts
 from schema.tables.kinds import IDENTITIES, IDENTITY_OF_ID
 from schema.tables.values import block_of
 

@@ -11,7 +11,8 @@ from schema.licenses import (
     licensed_by_tokens,
     manufacturer_licensing_is_whole,
 )
-from schema.profile.model import GrantPolicy, Profile, Reader
+from schema.profile.model import GrantPolicy, Profile
+from schema.profile.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)

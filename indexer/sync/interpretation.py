@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from indexer.fold.policy import Policy, policy_of
 from indexer.store.watch_set import WatchedContract
-from schema.profile.model import Profile, Reader
+from schema.profile.model import Profile
+from schema.profile.reader import Reader
 
 
 class Interpretation(Struct, frozen=True):

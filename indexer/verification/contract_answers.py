@@ -11,7 +11,7 @@ from indexer.rpc import RpcError
 from indexer.rpc.providers import Providers
 from indexer.rpc.refusals import HistoryGone, Reverted
 from schema.profile.calls import CallField, CompiledCall
-from schema.profile.model import Reader
+from schema.profile.reader import Reader
 from schema.tables.values import OPEN
 
 CONCURRENT_CALLS = 8

@@ -12,7 +12,8 @@ from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, bundle_reading, bundl
 from schema.bundle.trust import TRUST
 from schema.did import TokenDid
 from schema.events import Kind
-from schema.profile.model import Mapped, Reader, parse_profile
+from schema.profile.model import parse_profile
+from schema.profile.reader import Mapped, Reader
 from schema.tables.tables import Chain
 from schema.tables.values import block_of, log_index_of
 

@@ -61,35 +61,11 @@ from schema.events import Address, UserAuthorized, UserRevoked
 from schema.profile.calls import Call, compile_calls, parse_calls
 from schema.profile.errors import Place, ProfileError, suggestion, toml
 from schema.profile.reader import (
-    UNMAPPED,
-    Contracts,
-    DecodedLog,
-    Mapped,
     Reader,
-    Undecodable,
-    Unmapped,
     check_addresses,
 )
 from schema.profile.rules import ROLE, Constant, Rule, check_rules, parse_rule
 from schema.profile.values import address
-
-__all__ = [
-    "UNMAPPED",
-    "Contracts",
-    "DecodedLog",
-    "GrantPolicy",
-    "KnownContract",
-    "Mapped",
-    "Profile",
-    "ProfileError",
-    "Reader",
-    "Undecodable",
-    "Unmapped",
-    "ZeroExpiry",
-    "load_profile",
-    "parse_profile",
-    "shipped_profiles",
-]
 
 SHIPPED = Path(__file__).parents[1] / "profiles"
 CHAIN_ID = re.compile("[1-9][0-9]{0,18}", re.ASCII)

@@ -23,7 +23,8 @@ from indexer.store.open_rows import load_open_rows
 from indexer.store.watch_set import WatchedContract, digest_of, register
 from indexer.sync.interpretation import interpret
 from schema.events import Address, Fact
-from schema.profile.model import Contracts, load_profile
+from schema.profile.model import load_profile
+from schema.profile.reader import Contracts
 from schema.profile.rules import Constant, FromArgument, Rule
 from schema.tables import tables
 from schema.tables.columns import Uint256

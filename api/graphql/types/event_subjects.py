@@ -16,7 +16,7 @@ from api.queries.sql import tables
 from api.queries.tokens import Token
 from api.reading.batching import Loader
 from schema.did import TokenDid
-from schema.profile.model import Mapped
+from schema.profile.reader import Mapped
 
 if TYPE_CHECKING:
     from api.graphql.types.manufacturers import HardwareLicense, Manufacturer

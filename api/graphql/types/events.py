@@ -23,7 +23,7 @@ from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, address, bi
 from api.queries.recorded import RecordedEvent
 from api.queries.sql.as_of import Pin
 from schema.events import FACT_TYPES, TestKind
-from schema.profile.model import DecodedLog, Mapped, Undecodable, Unmapped
+from schema.profile.reader import DecodedLog, Mapped, Undecodable, Unmapped
 from schema.vocabulary import (
     EndOfLifeProcess,
     FactoryResetReason,

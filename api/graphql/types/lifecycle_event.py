@@ -16,7 +16,7 @@ from api.graphql.vocabulary.scalars import Address, BigInt, Bytes, Bytes32, bloc
 from api.queries.recorded import Finality, RecordedEvent
 from api.queries.sql.as_of import Pin
 from schema.events import Kind
-from schema.profile.model import DecodedLog, Mapped
+from schema.profile.reader import DecodedLog, Mapped
 from schema.vocabulary import NO_WORDS, EpcisAction, EpcisWords, EventFlag, VerificationLevel
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from api.queries.sql.as_of import Pin
 from schema import events as facts
 from schema.events import ZERO_ADDRESS, Fact, Kind
 from schema.profile.calls import CallField
-from schema.profile.model import Reader
+from schema.profile.reader import Reader
 from schema.vocabulary import FirmwareUpdateResult
 
 

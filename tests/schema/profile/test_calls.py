@@ -5,7 +5,8 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from schema.profile.calls import CallField, CompiledCall
-from schema.profile.model import ProfileError, load_profile, parse_profile
+from schema.profile.errors import ProfileError
+from schema.profile.model import load_profile, parse_profile
 from tests.support.profile import PROFILE
 
 OWNER = """

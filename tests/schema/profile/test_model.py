@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import schema
 from schema.events import FACT_TYPES, DeviceMinted, UserAuthorized
 from schema.profile import calls, model
-from schema.profile.model import GrantPolicy, ProfileError, ZeroExpiry, load_profile, parse_profile, shipped_profiles
+from schema.profile.errors import ProfileError
+from schema.profile.model import GrantPolicy, ZeroExpiry, load_profile, parse_profile, shipped_profiles
 from schema.profile.rules import BINDING_KEYS, RULE_KEYS
 from schema.profile.values import FACT_FIELDS
 from tests.support.profile import PROFILE

@@ -22,18 +22,9 @@ from schema.events import (
     TestRecorded,
     UserAuthorized,
 )
-from schema.profile.model import (
-    Contracts,
-    DecodedLog,
-    Mapped,
-    ProfileError,
-    Reader,
-    Undecodable,
-    Unmapped,
-    ZeroExpiry,
-    load_profile,
-    parse_profile,
-)
+from schema.profile.errors import ProfileError
+from schema.profile.model import ZeroExpiry, load_profile, parse_profile
+from schema.profile.reader import Contracts, DecodedLog, Mapped, Reader, Undecodable, Unmapped
 from tests.support.chain.abi_log import abi_log
 from tests.support.chain.devchain import REPOSITORY
 

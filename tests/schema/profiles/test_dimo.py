@@ -32,7 +32,8 @@ from schema.events import (
     VehicleMinted,
     VehicleTransferred,
 )
-from schema.profile.model import UNMAPPED, DecodedLog, Mapped, Undecodable, load_profile
+from schema.profile.model import load_profile
+from schema.profile.reader import UNMAPPED, DecodedLog, Mapped, Undecodable
 from tests.support.chain.abi_log import abi_log
 
 PROFILE = load_profile("dimo")

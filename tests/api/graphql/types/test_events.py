@@ -10,7 +10,7 @@ from api.queries.sql.as_of import Pin
 from api.settings import Settings
 from schema.events import Address
 from schema.events import EndOfLifeRecorded as Fact
-from schema.profile.model import Contracts, Mapped
+from schema.profile.reader import Contracts, Mapped
 from schema.tables.values import INT64_MAX
 from tests.support.api.server import CLIENT, serving
 from tests.support.databases import NewDatabase
