@@ -105,15 +105,24 @@ async def open_prepared(prepared: Prepared) -> FollowedChain:
     """Returns the chain, once a provider answers. After TryAgain it can be called again."""
     settings, profile, engine, pool = prepared.settings, prepared.profile, prepared.engine, prepared.pool
     chain_id = await pool.check_chain(settings.chain_id)
+    by_depth = settings.finality_depth is not None
     depth = finality_depth(chain_id) if settings.finality_depth is None else settings.finality_depth
     wanted = wanted_contracts(settings, profile, chain_id)
     addresses: dict[str, list[bytes]] = {}
     for contract in wanted:
         addresses.setdefault(contract.role, []).append(contract.address)
     profile.compile(addresses)  # refuses unknown roles before anything is stored
-    contracts = await register_contracts(engine, Chain(pool, (), finality_depth=depth), chain_id, profile, wanted)
+    unwatched = Chain(pool, (), finality_depth=depth, final_by_depth=by_depth)
+    contracts = await register_contracts(engine, unwatched, chain_id, profile, wanted)
     watched = {contract.address for contract in contracts}
-    chain = Chain(pool, watched, finality_depth=depth, answers=settings.looks, quorum=settings.quorum)
+    chain = Chain(
+        pool,
+        watched,
+        finality_depth=depth,
+        final_by_depth=by_depth,
+        answers=settings.looks,
+        quorum=settings.quorum,
+    )
     return FollowedChain(engine, chain_id, profile, contracts, pool, chain)
 
 

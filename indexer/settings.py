@@ -156,8 +156,8 @@ class Settings(NodeSettings):
     finality_depth: int | None = setting(
         whole_number(0, 10**6),
         optional=True,
-        help="Blocks below the head that count as final on a chain without a finalized tag. "
-        "If not set, a cautious value for the network (sources: indexer/chain/finality.py), else 64.",
+        help="Blocks below the head that count as final. If not set, the node's finalized tag decides; on a chain "
+        "without that tag, a cautious value for the network (sources: indexer/chain/finality.py), else 64.",
         example="128",
     )
     looks: int = setting(

@@ -15,6 +15,7 @@ from indexer.rpc.providers import Providers
 class Chain:
     """Headers and logs of one chain, for the watched contracts. Its methods are those of `Headers` and `Logs`.
 
+    With `final_by_depth`, the depth counts even if the providers know the tag `finalized`.
     Each list of logs is read `answers` times and must be the same each time; with a `quorum`, from that many different
     hosts. Everything raises TryAgain for answers that do not fit together.
     """
@@ -25,6 +26,7 @@ class Chain:
         addresses: Collection[bytes],
         *,
         finality_depth: int,
+        final_by_depth: bool = False,
         concurrency: int = 8,
         answers: int = 1,
         quorum: int = 1,
@@ -33,7 +35,7 @@ class Chain:
         self.addresses = frozenset(addresses)
         calls = CheckedCalls(providers, concurrency)
 
-        headers = Headers(calls, finality_depth)
+        headers = Headers(calls, finality_depth, by_depth=final_by_depth)
         self.heads = headers.heads
         self.header = headers.header
         self.headers = headers.headers

@@ -1,6 +1,6 @@
 """Finality depths: how many blocks below the head a block counts as final on each network.
 
-They apply only to nodes that do not know the `finalized` tag. Each number is cautious: at or above what the named
+They apply if no node knows the `finalized` tag. Each number is cautious: at or above what the named
 source says. FINALITY_DEPTH overrides it. Networks whose blocks are final at once have the default.
 """
 

@@ -1,6 +1,5 @@
 """Block headers and the heads of the chain, checked against the request and against each other."""
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -12,14 +11,13 @@ from indexer.chain.checked_calls import CheckedCalls
 from indexer.chain.wire import Header, JsonHeader, WrongAnswer, to_header
 from indexer.errors import TryAgain
 from indexer.rpc import RpcError
+from indexer.rpc.block_tags import is_tag_unknown
 from indexer.rpc.gather import gather
 from indexer.rpc.providers import Answered
+from indexer.rpc.refusals import NoSuchTag
 
 BY_NUMBER = "eth_getBlockByNumber"
 KIND: Any = JsonHeader | None
-NO_SUCH_TAG = re.compile(r"\btag\b|hex string|invalid (argument|params|block)|(un|not )supported|block not found")
-"""Texts of nodes that do not know the tags `safe` and `finalized`."""
-INVALID_PARAMS = -32602
 
 
 class Heads(Struct, frozen=True):
@@ -31,33 +29,30 @@ class Heads(Struct, frozen=True):
 
 
 class Headers:
-    """Reads headers. Without tags a block counts as finalized `finality_depth` blocks below the head."""
+    """Reads headers. If no provider knows the tag, a block is finalized `finality_depth` blocks below the head.
 
-    def __init__(self, calls: CheckedCalls, finality_depth: int) -> None:
+    With `by_depth` the tags are never requested.
+    """
+
+    def __init__(self, calls: CheckedCalls, finality_depth: int, *, by_depth: bool = False) -> None:
         self._calls = calls
         self._finality_depth = finality_depth
-        self._knows_tags = False
+        self._by_depth = by_depth
+        self._tagged: dict[str, Header] = {}
 
     async def heads(self) -> Heads:
-        """Returns the newest, safe and finalized blocks; by depth if the chain knows no such tags."""
-        latest = await self._tagged("latest")
+        """Returns the newest, safe and finalized blocks."""
+        latest = await self._calls.checked(BY_NUMBER, ["latest", False], KIND, _header)
         if latest is None:
             raise TryAgain("The node has no latest block: it is starting or syncing.")
-        try:
-            safe, finalized = await gather(self._tagged("safe"), self._tagged("finalized"))
-        except RpcError as error:
-            if self._knows_tags or not _is_tag_unknown(error):
-                raise
-            finalized = None
-        if finalized is not None:
-            self._knows_tags = True
-            finalized = min(finalized, latest, key=lambda header: header.number)
-            safe_number = finalized.number if safe is None else min(safe.number, latest.number)
-            return Heads(latest, max(safe_number, finalized.number), finalized)
-        if self._knows_tags:
-            raise TryAgain("The node has no finalized block, though it had one before.")
-        number = max(latest.number - self._finality_depth, 0)
-        return Heads(latest, number, await self.header(number))
+        safe, finalized = (
+            (None, None) if self._by_depth else await gather(self._newest("safe"), self._newest("finalized"))
+        )
+        if finalized is None:
+            finalized = await self.header(max(latest.number - self._finality_depth, 0))
+        finalized = min(finalized, latest, key=lambda header: header.number)
+        safe_number = finalized.number if safe is None else min(safe.number, latest.number)
+        return Heads(latest, max(safe_number, finalized.number), finalized)
 
     async def header(self, number: int) -> Header:
         """Returns the canonical block at this height. Raises TryAgain if the node does not have it yet."""
@@ -102,8 +97,28 @@ class Headers:
                 self._distrust(parent, broken)
                 raise broken
 
-    async def _tagged(self, tag: str) -> Header | None:
-        return await self._calls.checked(BY_NUMBER, [tag, False], KIND, _header)
+    async def _newest(self, tag: str) -> Header | None:
+        """Returns the newest block that the chain calls `tag`; None if no provider has ever returned one.
+
+        If only providers without this tag answer, returns the block that another provider returned before.
+        """
+        before = self._tagged.get(tag)
+
+        def check(answer: Answered[JsonHeader | None]) -> Header | None:
+            if answer.result is None and before is not None and answer.host is before.host:
+                raise TryAgain(f"The node has no {tag} block, though it had one before.")
+            return _header(answer)
+
+        try:
+            header = await self._calls.checked(BY_NUMBER, [tag, False], KIND, check)
+        except RpcError as error:
+            if isinstance(error.refusal, NoSuchTag) or (before is None and is_tag_unknown(error)):
+                return before
+            raise
+        if header is None:
+            return before
+        self._tagged[tag] = header
+        return header
 
     def _distrust(self, header: Header, reason: TryAgain) -> None:
         if header.host is not None:
@@ -126,7 +141,3 @@ def _right_header(answer: Answered[JsonHeader | None], number: int) -> Header | 
         return _header(answer, number)
     except WrongAnswer:
         return None
-
-
-def _is_tag_unknown(error: RpcError) -> bool:
-    return error.code == INVALID_PARAMS or NO_SUCH_TAG.search(error.text) is not None

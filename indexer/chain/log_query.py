@@ -11,6 +11,7 @@ from indexer.rpc.refusals import (
     GiveUp,
     HalveQuery,
     HistoryGone,
+    NoSuchTag,
     Refusal,
     Reverted,
     ShrinkTo,
@@ -54,7 +55,9 @@ def divide(query: LogQuery, refusal: Refusal) -> list[LogQuery]:
             return _fewer_addresses(query) or _halves(query)
         case Unknown() | SmallerBatch() if query.blind_splits < MOST_BLIND_SPLITS:
             return [replace(part, blind_splits=query.blind_splits + 1) for part in _halves(query)]
-        case Unknown() | SmallerBatch() | BackOff() | WaitForHead() | HistoryGone() | GiveUp() | Reverted():
+        case Unknown() | SmallerBatch() | BackOff() | GiveUp() | Reverted():
+            return []
+        case WaitForHead() | HistoryGone() | NoSuchTag():
             return []
         case _ as never:
             assert_never(never)

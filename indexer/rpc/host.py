@@ -12,11 +12,12 @@ from msgspec import Struct
 from indexer.errors import TryAgain
 from indexer.rpc.adaptive_limit import AdaptiveLimit
 from indexer.rpc.backoff import wait_seconds
+from indexer.rpc.block_tags import BLOCK_TAGS, is_about_tag, is_tag_unknown
 from indexer.rpc.catalogue import METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, PARSE_ERROR, VERSION_NOT_SUPPORTED
 from indexer.rpc.counts import RequestCounts
 from indexer.rpc.endpoint import Endpoint
 from indexer.rpc.errors import NoAnswer, RpcError
-from indexer.rpc.refusals import ShrinkTo
+from indexer.rpc.refusals import NoSuchTag, ShrinkTo
 from indexer.urls import site_of
 
 ResultT = TypeVar("ResultT")
@@ -39,7 +40,7 @@ REFUSED_SECONDS = 60.0
 """How long a host is set aside after it refused for good, and how long a smaller batch size lasts."""
 BATCH_REQUESTS = 64
 MEMORY_SECONDS = 600.0
-"""How long a method that is not offered, or history that is gone, is remembered."""
+"""How long a method that is not offered, a tag that is unknown, or history that is gone, is remembered."""
 SPAN_SECONDS = 3_600.0
 """How long a range limit is remembered."""
 DISTRUST_SECONDS = 30.0
@@ -79,13 +80,18 @@ class Host:
         self._span: tuple[int, Exclusion] | None = None
         self._pruned: dict[bool, tuple[int, Exclusion]] = {}
         self._methods: dict[str, Exclusion] = {}
+        self._known_tags: set[str] = set()
+        self._doubted_tags: set[str] = set()
+        self._unknown_tags: dict[str, Exclusion] = {}
         self._batch = BATCH_REQUESTS
         self._batch_until = 0.0
 
     # May it get a request?
 
-    def exclusion(self, method: str, blocks: range | None) -> Exclusion | None:
+    def exclusion(self, method: str, blocks: range | None, tag: str | None = None) -> Exclusion | None:
         """Returns why the host must not get this request now, None if it may."""
+        if tag is not None and self._holds(unknown := self._unknown_tags.get(tag)):
+            return unknown
         if self._holds(self._away):
             return self._away
         if self._holds(refused := self._methods.get(method)):
@@ -181,6 +187,20 @@ class Host:
         else:
             self._set_aside(REFUSED_SECONDS, error)
 
+    def tag_refused(self, tag: str, error: RpcError) -> bool:
+        """Records that the host refused a block tag. Returns False if that is a failure of the host.
+
+        A host that has never answered the tag does not know it: at once if the error names the tag or a missing block,
+        else when it refuses again. The error's refusal is then NoSuchTag.
+        """
+        if tag in self._known_tags or not is_about_tag(error):
+            return False
+        if is_tag_unknown(error) or tag in self._doubted_tags:
+            error.refusal = NoSuchTag()
+            self._unknown_tags[tag] = Exclusion(self._clock() + MEMORY_SECONDS, error)
+        self._doubted_tags.add(tag)
+        return True
+
     def distrusted(self, error: TryAgain) -> None:
         """Records that an answer was wrong."""
         self.failure_rate += SAMPLE_WEIGHT * (1 - self.failure_rate)
@@ -191,12 +211,17 @@ class Host:
         """Records that the host serves another chain."""
         self._set_aside(SPAN_SECONDS, error)
 
-    def returned_block(self, block: Any, *, tag: bool) -> None:
-        """Records the host's head from a block that it returned; the block of a tag may be lower than before."""
+    def returned_block(self, block: Any, requested: str) -> None:
+        """Records the host's head from a block that it returned; the newest block may be lower than before.
+
+        `requested` is the block's number in hex, or its tag.
+        """
+        if requested in BLOCK_TAGS and block is not None:
+            self._known_tags.add(requested)
         text = getattr(block, "number", None)
         if isinstance(text, str) and text.startswith("0x"):
             number = int(text, 16)
-            self.head = number if tag else max(self.head, number)
+            self.head = number if requested == "latest" else max(self.head, number)
 
     def _sample(self) -> None:
         self._has_samples = True

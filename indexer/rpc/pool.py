@@ -14,6 +14,7 @@ from typing import Any, TypeVar, assert_never
 
 from indexer.errors import Stop, TryAgain
 from indexer.rpc.backoff import wait_seconds
+from indexer.rpc.block_tags import tag_of
 from indexer.rpc.endpoint import REQUEST_TIMEOUT_SECONDS, Endpoint
 from indexer.rpc.errors import NoAnswer, RpcError
 from indexer.rpc.gather import gather
@@ -24,6 +25,7 @@ from indexer.rpc.refusals import (
     GiveUp,
     HalveQuery,
     HistoryGone,
+    NoSuchTag,
     Reverted,
     ShrinkTo,
     SmallerBatch,
@@ -103,21 +105,24 @@ class Pool:
     ) -> Answered[ResultT]:
         """Returns the result decoded as `result`. Raises RpcError for a refusal, TryAgain without an answer.
 
-        Providers at the sites of `avoid` are requested last; with `strict` never.
+        Providers at the sites of `avoid` are requested last; with `strict` never. If a provider does not know the
+        requested block tag and no other provider returns its block, the refusal is NoSuchTag.
         """
-        blocks = requested_blocks(method, params)
+        blocks, tag = requested_blocks(method, params), tag_of(method, params)
         if params[:1] == ["latest"] and len(self.hosts) > 1:
             await self._read_heads()
         failure: TryAgain | None = None
         for attempt in range(1, ROUNDS + 1):
             absent: Answered[ResultT] | None = None
-            for host in await self._candidates(method, blocks, avoid, strict):
+            for host in await self._candidates(method, blocks, avoid, strict, tag):
                 if failure is not None:
                     host.counts[method].retries += 1
                 try:
                     answer = await self._call_host(host, method, params, result)
                 except RpcError as error:
                     failure = error
+                    if tag is not None and host.tag_refused(tag, error):
+                        continue
                     if not _record_refusal(host, method, blocks, error):
                         raise
                 except NoAnswer as error:
@@ -129,7 +134,9 @@ class Pool:
                     absent = Answered(host, answer)  # the provider may only lag
             if absent is not None:
                 return absent
-            if failure is not None and _is_final(failure):
+            if tag is not None and (unknown := self._unknown_tag(tag)) is not None:
+                raise unknown
+            if failure is not None and tag is None and _is_final(failure):
                 raise failure
             await self._sleep(wait_seconds(attempt, jitter=self._jitter))
         assert failure is not None
@@ -182,7 +189,7 @@ class Pool:
         host.counts[method].answered(elapsed)
         host.answered(elapsed)
         if method == "eth_getBlockByNumber":
-            host.returned_block(answer, tag=params[0] == "latest")
+            host.returned_block(answer, params[0])
         return answer
 
     async def _call_batch(
@@ -205,17 +212,27 @@ class Pool:
             host.answered(elapsed)
         return answers
 
-    async def _candidates(self, method: str, blocks: range | None, avoid: Sequence[Host], strict: bool) -> list[Host]:
+    def _unknown_tag(self, tag: str) -> TryAgain | None:
+        """Returns the refusal of a host that does not know a block tag, if there is one."""
+        exclusions = [host.exclusion("eth_getBlockByNumber", None, tag) for host in self.hosts]
+        errors = [exclusion.error for exclusion in exclusions if exclusion is not None]
+        return next((error.with_traceback(None) for error in errors if _is_tag_unknown(error)), None)
+
+    async def _candidates(
+        self, method: str, blocks: range | None, avoid: Sequence[Host], strict: bool, tag: str | None = None
+    ) -> list[Host]:
         """Returns the usable hosts, the healthiest first. If all are set aside, waits a little or raises the reason."""
         sites = {host.site for host in avoid}
         considered = [host for host in self.hosts if not (strict and host.site in sites)]
         if not considered:
             raise TryAgain(f"No other provider is left for {method}. Add one to RPC_URLS.")
         for waits in (True, False):
-            excluded = [(host, host.exclusion(method, blocks)) for host in considered]
+            excluded = [(host, host.exclusion(method, blocks, tag)) for host in considered]
             free = [host for host, exclusion in excluded if exclusion is None]
             if free:
                 return self._ranked(free, blocks, sites)
+            if tag is not None and (unknown := self._unknown_tag(tag)) is not None:
+                raise unknown
             reasons = [exclusion for _, exclusion in excluded if exclusion is not None]
             limits = [reason.error for reason in reasons if _span(reason.error) > 0]
             if limits:
@@ -313,7 +330,7 @@ def _record_refusal(host: Host, method: str, blocks: range | None, error: RpcErr
             host.history_missing(method, blocks, error)
         case GiveUp():
             host.refused(method, error)
-        case WaitForHead():
+        case WaitForHead() | NoSuchTag():
             pass
         case Reverted():
             return False
@@ -327,6 +344,10 @@ def _record_refusal(host: Host, method: str, blocks: range | None, error: RpcErr
 def _is_final(failure: TryAgain) -> bool:
     """Returns whether another round of the same request would fail in the same way."""
     return isinstance(failure, RpcError) and isinstance(failure.refusal, WaitForHead | HistoryGone | GiveUp)
+
+
+def _is_tag_unknown(error: TryAgain) -> bool:
+    return isinstance(error, RpcError) and isinstance(error.refusal, NoSuchTag)
 
 
 def _covering(ranges: Sequence[range | None]) -> range | None:

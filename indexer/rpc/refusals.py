@@ -34,6 +34,10 @@ class WaitForHead(Struct, frozen=True):
     """The provider does not have this block yet."""
 
 
+class NoSuchTag(Struct, frozen=True):
+    """The provider does not know this block tag, or has no block for it."""
+
+
 class HistoryGone(Struct, frozen=True):
     """The provider no longer keeps blocks or states as old as this."""
 
@@ -61,6 +65,7 @@ Refusal = (
     | SplitAddresses
     | BackOff
     | WaitForHead
+    | NoSuchTag
     | HistoryGone
     | SmallerBatch
     | GiveUp

@@ -186,6 +186,8 @@ class FakeNode:
         match method:
             case "eth_chainId":
                 return hex(self.chain_id)
+            case "eth_blockNumber":
+                return hex(self.head.number)
             case "eth_getCode":
                 return "0x00" if int(params[1], 16) >= self.deployed_at else "0x"
             case "eth_getBlockByNumber":
