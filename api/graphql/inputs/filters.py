@@ -188,7 +188,7 @@ class FactoryResetsSince:
 
 @strawberry.input(
     description="Matches devices that have a grant which passes all conditions and is in force at `activeAt` (by "
-    "default the time of the response)."
+    "default the time of the response). Without conditions, any grant in force matches."
 )
 class AuthorizedUserFilter:
     user: AddressFilter | None = optional("The user of the grant.")
@@ -360,7 +360,12 @@ def _value(owner: Any, name: str, value: Any, place: str, depth: int) -> Any:
     if isinstance(owner, VersionFilter) and name in ("lt", "lte", "gt", "gte"):
         return _version(value, place)
     if is_dataclass(value):
-        return to_filter(value, place, deeper)
+        filter = to_filter(value, place, deeper)
+        # a variable without a value leaves nothing behind; it must not widen the list to all rows
+        if not filter and not isinstance(value, AuthorizedUserFilter):
+            missing = "operator" if isinstance(value, Operators) else "condition"
+            raise BadUserInput(f"{place} names no {missing}: is a variable missing?")
+        return filter
     return value.name if isinstance(value, Finality) else value
 
 
