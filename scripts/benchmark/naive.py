@@ -18,7 +18,6 @@ from indexer.changes import Changes
 from indexer.fold.fold import fold
 from indexer.fold.located_fact import LocatedFact, named_by
 from indexer.store.digest import block_digest
-from indexer.store.lease import Lease
 from indexer.store.open_rows import load_open_rows
 from indexer.store.watch_set import WatchedContract, digest_of, register
 from indexer.sync.interpretation import interpret
@@ -55,8 +54,6 @@ def index(rpc_url: str, database_url: str) -> int:
     migrate(engine)
     with engine.begin() as connection:
         register(connection, CHAIN_ID, PROFILE, [WATCHED])
-    lease = Lease(engine, CHAIN_ID)
-    lease.try_acquire()
     policy = interpret(PROFILE, [WATCHED]).policy
     web3 = Web3(HTTPProvider(rpc_url))
     head, events = web3.eth.block_number, 0
