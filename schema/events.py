@@ -15,7 +15,7 @@ docs/contributing/add-an-event.md.
 
 import re
 from enum import IntEnum, StrEnum
-from typing import Annotated, NewType, get_type_hints
+from typing import Annotated, ClassVar, NewType, get_type_hints
 
 from msgspec import Struct
 
@@ -59,7 +59,9 @@ class TestKind(StrEnum):
 
 
 class RecordedFact(Struct, frozen=True, kw_only=True, gc=False):
-    """What all facts have in common."""
+    """What all facts have in common. `words` are the EPCIS terms of a fact that always has the same."""
+
+    words: ClassVar[EpcisWords] = NO_WORDS
 
     @property
     def event_time(self) -> Seconds | None:
@@ -69,17 +71,14 @@ class RecordedFact(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def epcis(self) -> EpcisWords:
         """Action, business step and disposition of EPCIS 2.0 for the fact; see docs/how-it-works/meaning.md."""
-        return NO_WORDS
+        return self.words
 
 
 class AboutDevice(RecordedFact, frozen=True, kw_only=True, gc=False):
     """A fact about the device whose certificate is the token `token_id`."""
 
+    words: ClassVar[EpcisWords] = OBSERVED
     token_id: int
-
-    @property
-    def epcis(self) -> EpcisWords:
-        return OBSERVED
 
 
 # The life of a device
@@ -88,6 +87,7 @@ class AboutDevice(RecordedFact, frozen=True, kw_only=True, gc=False):
 class DeviceMinted(AboutDevice, frozen=True, kw_only=True, gc=False):
     """A certificate was minted for a device. `address` is the device's own."""
 
+    words: ClassVar[EpcisWords] = COMMISSIONED
     address: Address | None = None
     manufacturer_id: int | None = None
     hardware_license_id: int | None = None
@@ -99,10 +99,6 @@ class DeviceMinted(AboutDevice, frozen=True, kw_only=True, gc=False):
     @property
     def event_time(self) -> Seconds | None:
         return self.manufactured_at
-
-    @property
-    def epcis(self) -> EpcisWords:
-        return COMMISSIONED
 
 
 class DeviceTransferred(AboutDevice, frozen=True, kw_only=True, gc=False):
@@ -160,15 +156,12 @@ class TestRecorded(AboutDevice, frozen=True, kw_only=True, gc=False):
 class DeviceProvisioned(AboutDevice, frozen=True, kw_only=True, gc=False):
     """The device was provisioned: it received its credentials and configuration."""
 
+    words: ClassVar[EpcisWords] = PROVISIONED
     provisioned_at: Seconds | None = None
 
     @property
     def event_time(self) -> Seconds | None:
         return self.provisioned_at
-
-    @property
-    def epcis(self) -> EpcisWords:
-        return PROVISIONED
 
 
 class UserAuthorized(AboutDevice, frozen=True, kw_only=True, gc=False):
@@ -178,6 +171,7 @@ class UserAuthorized(AboutDevice, frozen=True, kw_only=True, gc=False):
     a privilege, or empty. `permissions` is the contract's bit set. What an `expires_at` of 0 means, the profile says.
     """
 
+    words: ClassVar[EpcisWords] = NO_WORDS
     user: Address
     organization: str | None = None
     permissions: int | None = None
@@ -186,21 +180,14 @@ class UserAuthorized(AboutDevice, frozen=True, kw_only=True, gc=False):
     scope: str = ""
     agreement_uri: str | None = None
 
-    @property
-    def epcis(self) -> EpcisWords:
-        return NO_WORDS
-
 
 class UserRevoked(AboutDevice, frozen=True, kw_only=True, gc=False):
     """The user's grant of this source and scope was revoked."""
 
+    words: ClassVar[EpcisWords] = NO_WORDS
     user: Address
     source: str = "contract"
     scope: str = ""
-
-    @property
-    def epcis(self) -> EpcisWords:
-        return NO_WORDS
 
 
 class FactoryReset(AboutDevice, frozen=True, kw_only=True, gc=False):
@@ -253,11 +240,8 @@ class EndOfLifeRecorded(AboutDevice, frozen=True, kw_only=True, gc=False):
 class DeviceClaimed(AboutDevice, frozen=True, kw_only=True, gc=False):
     """An owner took the device into use. The transfer, not the claim, sets the owner."""
 
+    words: ClassVar[EpcisWords] = PROVISIONED
     claimant: Address | None = None
-
-    @property
-    def epcis(self) -> EpcisWords:
-        return PROVISIONED
 
 
 class DeviceUnclaimed(AboutDevice, frozen=True, kw_only=True, gc=False):
@@ -279,21 +263,15 @@ class DevicePaired(AboutDevice, frozen=True, kw_only=True, gc=False):
 class DeviceUnpaired(AboutDevice, frozen=True, kw_only=True, gc=False):
     """The device's pairing ended, even if the event names another vehicle."""
 
+    words: ClassVar[EpcisWords] = REMOVED
     vehicle_id: int | None = None
-
-    @property
-    def epcis(self) -> EpcisWords:
-        return REMOVED
 
 
 class DeviceBurned(AboutDevice, frozen=True, kw_only=True, gc=False):
     """The certificate was burned. The transfer to the zero address, which comes with it, clears the owner."""
 
+    words: ClassVar[EpcisWords] = BURNED
     former_owner: Address | None = None
-
-    @property
-    def epcis(self) -> EpcisWords:
-        return BURNED
 
 
 class BeneficiarySet(AboutDevice, frozen=True, kw_only=True, gc=False):
