@@ -158,7 +158,7 @@ def test_backfilled_or_followed_in_parts_of_any_size_with_any_concurrency_the_ro
 async def live_through(engine: Engine, node: FakeNode, turns: list[Turn], pace: Pace, followed: int) -> Indexer:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("indexer.sync.backfill.FOLLOWED_BLOCKS", followed)
-        patch.setattr("indexer.store.store.REBUILD_CHUNK", 3)
+        patch.setattr("indexer.store.rewriting.EVENTS_A_CHUNK", 3)
         pace.followed = followed
         indexer = Indexer(engine, node, pace=pace)
         for turn in turns:
