@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Literal
 
-from schema.program.metrics import Histogram
+from schema.program.metrics import histogram
 
 REQUEST_SNAPSHOTS = 8
 """For GraphQL over HTTP. With the others fewer than the engine's connections: a request that waited for a connection
@@ -22,7 +22,7 @@ class Admission(asyncio.Semaphore):
     def __init__(self, count: int) -> None:
         super().__init__(count)
         self.waiting = 0
-        self.seconds = Histogram(WAIT_SECONDS)
+        self.seconds = histogram(WAIT_SECONDS)
 
     async def acquire(self) -> Literal[True]:
         began = time.perf_counter()

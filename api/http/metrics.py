@@ -1,10 +1,11 @@
 """The Prometheus metrics of the API: plain counters, updated by each request and read at each scrape."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from prometheus_client import Histogram
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine, event
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.answering.admission import Admission
 from api.answering.answers import Answers
 from api.answering.operations import Operations
-from schema.program.metrics import Described, Histogram, families
+from schema.program.metrics import Described, families, histogram
 
 REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 STATEMENT_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0)
@@ -60,9 +61,9 @@ class ApiMetrics(Collector):
         self._operations = operations
         self._admissions = admissions
         self.requests: Counter[tuple[str, str]] = Counter()
-        self.request_seconds: dict[str, Histogram] = {}
+        self.request_seconds = defaultdict[str, Histogram](lambda: histogram(REQUEST_SECONDS))
         self.in_progress = 0
-        self.statement_seconds = Histogram(STATEMENT_SECONDS)
+        self.statement_seconds = histogram(STATEMENT_SECONDS)
         event.listen(engine, "before_cursor_execute", _begin_statement)
         event.listen(engine, "after_cursor_execute", self._end_statement)
 
@@ -94,8 +95,6 @@ class ApiMetrics(Collector):
         route = route_of(path)
         self.requests[route, str(status)] += 1
         if seconds is not None:
-            if route not in self.request_seconds:
-                self.request_seconds[route] = Histogram(REQUEST_SECONDS)
             self.request_seconds[route].observe(seconds)
 
     def _end_statement(self, _conn: Any, _cursor: Any, _statement: Any, _values: Any, context: Any, *_: Any) -> None:

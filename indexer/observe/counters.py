@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from prometheus_client import Histogram
+
 from indexer.store.timings import Timings
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Outcome, RolledBack, UpToDate
-from schema.program.metrics import Histogram
+from schema.program.metrics import histogram
 
 STEP_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds of the buckets of a step's duration; a last bucket holds longer ones."""
@@ -24,11 +26,11 @@ class Counters:
     is_writing: bool = False
     leases: int = 0
     steps: dict[str, int] = field(default_factory=dict)
-    step_seconds: Histogram = field(default_factory=lambda: Histogram(STEP_SECONDS))
+    step_seconds: Histogram = field(default_factory=lambda: histogram(STEP_SECONDS))
     timings: Timings = field(default_factory=Timings)
     blocks: int = 0
     facts: int = 0
-    reorg_blocks: Histogram = field(default_factory=lambda: Histogram(REORG_BLOCKS))
+    reorg_blocks: Histogram = field(default_factory=lambda: histogram(REORG_BLOCKS))
     rolled_back_events: int = 0
     range_blocks: int = 0
     socket_connected: bool | None = None

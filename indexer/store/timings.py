@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from prometheus_client import Histogram
+
 from schema.events import Kind
-from schema.program.metrics import Histogram
+from schema.program.metrics import histogram
 
 DATABASE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds of the histogram of database time; a last bucket holds what took longer."""
@@ -25,7 +27,7 @@ class Timings:
     kinds: Counter[int] = field(default_factory=Counter)
     rolled_back_rows: int = 0
     seconds: dict[str, Histogram] = field(
-        default_factory=lambda: {name: Histogram(DATABASE_SECONDS) for name in TRANSACTIONS}
+        default_factory=lambda: {name: histogram(DATABASE_SECONDS) for name in TRANSACTIONS}
     )
     stage_cpu: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     stage_wall: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))

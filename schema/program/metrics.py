@@ -1,14 +1,11 @@
 """Metrics for Prometheus, described once: in code, and from there in the documentation."""
 
-import threading
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 from msgspec import Struct
-from prometheus_client import GC_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, start_http_server
+from prometheus_client import GC_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -26,24 +23,9 @@ class Described(Struct, frozen=True):
     labels: tuple[str, ...] = ()
 
 
-class Histogram:
-    """Counts of values by buckets, the last one without a bound. Safe to use from several threads.
-
-    Three times as fast as prometheus_client's, on the path of each request and each SQL statement.
-    """
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-        self._lock = threading.Lock()
-
-    def observe(self, value: float) -> None:
-        """Counts a value."""
-        bucket = bisect_left(self.bounds, value)
-        with self._lock:
-            self.counts[bucket] += 1
-            self.sum += value
+def histogram(bounds: Sequence[float]) -> Histogram:
+    """Returns a histogram with buckets up to these bounds, and one for larger values; `families` names it."""
+    return Histogram("seconds", "", buckets=bounds, registry=None)
 
 
 Samples = Mapping[str, Iterable[tuple[Sequence[str], Any]]]
@@ -56,7 +38,11 @@ def families(described: Iterable[Described], samples: Samples) -> Iterator[Metri
         family = KINDS[metric.kind](metric.name, metric.help, labels=metric.labels)
         for labels, value in samples[metric.name]:
             if isinstance(family, HistogramMetricFamily):
-                family.add_metric(list(labels), _buckets(value), sum_value=value.sum)
+                (observed,) = value.collect()
+                for name, bucket, *sample in observed.samples:
+                    if not name.endswith("_created"):
+                        named = dict(zip(metric.labels, labels, strict=True))
+                        family.add_sample(name.replace(observed.name, metric.name), named | bucket, *sample)
             else:
                 family.add_metric(list(labels), value)
         yield family
@@ -87,7 +73,3 @@ def markdown_table(described: Iterable[Described]) -> str:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |")
     return "\n".join(lines)
-
-
-def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    return list(zip([*map(str, histogram.bounds), "+Inf"], accumulate(histogram.counts), strict=True))

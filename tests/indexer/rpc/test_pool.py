@@ -389,7 +389,8 @@ async def test_requests_errors_retries_and_latency_are_counted_by_host_and_metho
         first, second = (host.counts["eth_call"] for host in pool.hosts)
         assert (first.requests, first.errors, first.retries) == (1, {"NoAnswer": 1}, 0)
         assert (second.requests, second.errors, second.retries) == (1, {}, 1)
-        assert sum(first.latency.counts) == 1
+        samples = {sample.name: sample.value for family in first.latency.collect() for sample in family.samples}
+        assert samples["seconds_count"] == 1
 
 
 async def test_keys_are_in_no_name_and_no_error() -> None:
