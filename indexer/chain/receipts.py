@@ -5,6 +5,7 @@ from indexer.chain.log_filter import LogFilter
 from indexer.chain.wire import Header, JsonReceipt, JsonTransactions, RawLog, WrongAnswer, to_bytes, to_log
 from indexer.errors import TryAgain
 from indexer.rpc import RpcError
+from indexer.rpc.errors import WrongShape
 from indexer.rpc.gather import gather
 from indexer.rpc.providers import Answered
 from indexer.rpc.refusals import BackOff, WaitForHead
@@ -27,6 +28,8 @@ class Receipts:
             return await self._calls.checked(
                 "eth_getBlockReceipts", [hex(header.number)], list[JsonReceipt] | None, check
             )
+        except WrongShape:
+            pass
         except RpcError as error:
             if isinstance(error.refusal, BackOff | WaitForHead):
                 raise

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from web3 import AsyncHTTPProvider
 
-from indexer.rpc.errors import NoAnswer
+from indexer.rpc.errors import NoAnswer, WrongShape
 from indexer.rpc.reply import UNREADABLE, Reply, result_of, results_of, start
 from indexer.rpc.request import Request
 from indexer.urls import shown_url, without_keys
@@ -50,7 +50,7 @@ class Endpoint(AsyncHTTPProvider):
             decoded: Any = encoded if result is msgspec.Raw else self._decoder(result).decode(encoded)
         except UNREADABLE as error:
             shown = start(self.url, reply)
-            raise NoAnswer(f"{shown_url(self.url)} answered {method} with {shown}: {error}") from None
+            raise WrongShape(f"{shown_url(self.url)} answered {method} with {shown}: {error}") from None
         return decoded  # type: ignore[no-any-return]  # of the type that the decoder was made for
 
     async def call_batch(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT | None]:

@@ -11,6 +11,10 @@ class NoAnswer(TryAgain):
     """No usable response: no connection, a timeout, a truncated body, or a result of another type."""
 
 
+class WrongShape(NoAnswer):
+    """A JSON-RPC response whose result is of another type: the node answers, and this answer is wrong."""
+
+
 class RpcError(TryAgain):
     """The node refused. `text` is its whole error in lower case, `refusal` what it means.
 

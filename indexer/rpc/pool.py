@@ -16,7 +16,7 @@ from indexer.errors import Stop, TryAgain
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.block_tags import tag_of
 from indexer.rpc.endpoint import REQUEST_TIMEOUT_SECONDS, Endpoint
-from indexer.rpc.errors import NoAnswer, RpcError
+from indexer.rpc.errors import NoAnswer, RpcError, WrongShape
 from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
 from indexer.rpc.providers import Answered
@@ -45,6 +45,8 @@ LONGEST_WAIT_SECONDS = 10.0
 """The longest wait inside a call. If all providers are set aside for longer, the call raises the reason at once."""
 NULL_IF_MISSING = ("eth_getBlockByNumber", "eth_getBlockByHash", "eth_getBlockReceipts", "eth_getTransactionReceipt")
 """Methods that return null for what a provider does not have, while another provider may have it."""
+RECEIPT_METHODS = ("eth_getBlockReceipts", "eth_getTransactionReceipt")
+"""Methods that indexing can do without: what a provider answers to them says nothing of the provider's health."""
 FAVORITE_FACTOR = 0.7
 """Multiplies the score of the host used last, so that hosts that are nearly equal do not take turns."""
 LAG_BLOCKS = 8
@@ -127,7 +129,8 @@ class Pool:
                         raise
                 except NoAnswer as error:
                     failure = error
-                    host.failed(error)
+                    if not _is_odd_receipt(method, error):
+                        host.failed(error)
                 else:
                     if answer is not None or method not in NULL_IF_MISSING:
                         return Answered(host, answer)
@@ -136,7 +139,7 @@ class Pool:
                 return absent
             if tag is not None and (unknown := self._unknown_tag(tag)) is not None:
                 raise unknown
-            if failure is not None and tag is None and _is_final(failure):
+            if failure is not None and tag is None and (_is_final(failure) or _is_odd_receipt(method, failure)):
                 raise failure
             await self._sleep(wait_seconds(attempt, jitter=self._jitter))
         assert failure is not None
@@ -344,6 +347,11 @@ def _record_refusal(host: Host, method: str, blocks: range | None, error: RpcErr
 def _is_final(failure: TryAgain) -> bool:
     """Returns whether another round of the same request would fail in the same way."""
     return isinstance(failure, RpcError) and isinstance(failure.refusal, WaitForHead | HistoryGone | GiveUp)
+
+
+def _is_odd_receipt(method: str, failure: TryAgain) -> bool:
+    """Returns whether an answer holds no receipts of the right shape: for this block it will not get better."""
+    return method in RECEIPT_METHODS and isinstance(failure, WrongShape)
 
 
 def _is_tag_unknown(error: TryAgain) -> bool:

@@ -13,6 +13,7 @@ from indexer.errors import TryAgain
 from indexer.proof.evidence import StoredBlock
 from indexer.proof.judge import Contradicted, Judge, Judgment, NoEvidence, Unverifiable, Verified, Wrong
 from indexer.rpc import NoAnswer
+from indexer.rpc.errors import WrongShape
 from indexer.rpc.gather import gather
 from indexer.store.verification import Judged, VerificationStore
 from indexer.verification.witness import Sources, Witness
@@ -129,9 +130,9 @@ class Verifier:
     async def _judge_patiently(self, block: StoredBlock, patience: int) -> Judgment | None:
         try:
             judgment = await self.judge(block)
-        except NoAnswer:
-            raise  # no provider answers at all, which says nothing about the block
         except TryAgain as error:
+            if isinstance(error, NoAnswer) and not isinstance(error, WrongShape):
+                raise  # no provider answers at all, which says nothing about the block
             tries = self._failures.get(block.number, (0, ""))[0] + 1
             self._failures[block.number] = (tries, str(error))
             return NoEvidence(str(error)) if tries >= patience else None

@@ -12,6 +12,8 @@ from indexer.errors import TryAgain
 from indexer.proof.evidence import Evidence, LocatedReceipt
 from indexer.proof.receipt import FAILURE, SUCCESS, Log, Receipt
 from indexer.rpc import RpcError
+from indexer.rpc.errors import WrongShape
+from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
 from indexer.rpc.providers import Providers
 from indexer.rpc.refusals import GiveUp
@@ -57,31 +59,29 @@ class Witness:
         transactions = header.get("transactions")
         if not isinstance(transactions, list) or not all(isinstance(hash, str) for hash in transactions):
             raise WrongAnswer("The provider returned a block without the hashes of its transactions.")
-        receipts: list[JsonReceipt] = []
+        receipts: list[LocatedReceipt] = []
         if transactions:
             receipts = await self._receipts(str(header.get("number")), transactions, sources.receipts)
-        began = time.perf_counter()
-        try:
-            return Evidence(header, [to_bytes(hash, 32) for hash in transactions], list(map(_receipt, receipts)))
-        finally:
-            self.seconds += time.perf_counter() - began
+        return Evidence(header, [to_bytes(hash, 32) for hash in transactions], receipts)
 
-    async def _receipts(self, number: str, transactions: Sequence[str], hosts: list[Host]) -> list[JsonReceipt]:
-        """Returns all receipts: in one answer, or one by one if the provider does not offer that method."""
+    async def _receipts(self, number: str, transactions: Sequence[str], hosts: list[Host]) -> list[LocatedReceipt]:
+        """Returns all receipts: in one answer, or one by one if that is refused, missing or cannot be read."""
         avoid = tuple(hosts)
         if self._has_block_receipts:
             try:
                 receipts: list[JsonReceipt] | None = await self._request(
                     "eth_getBlockReceipts", [number], list[JsonReceipt] | None, avoid, hosts
                 )
+                if receipts is not None:
+                    return self._parsed(receipts)
+            except (WrongShape, WrongAnswer):
+                pass
             except RpcError as error:
                 if not isinstance(error.refusal, GiveUp):
                     raise
                 self._has_block_receipts = False
-            else:
-                if receipts is not None:
-                    return receipts
-        return list(await asyncio.gather(*(self._transaction_receipt(hash, avoid, hosts) for hash in transactions)))
+        answers = await gather(*(self._transaction_receipt(hash, avoid, hosts) for hash in transactions))
+        return self._parsed(answers)
 
     async def _transaction_receipt(self, transaction: str, avoid: Sequence[Host], hosts: list[Host]) -> JsonReceipt:
         receipt: JsonReceipt | None = await self._request(
@@ -90,6 +90,13 @@ class Witness:
         if receipt is None:
             raise TryAgain(f"The provider has no receipt of transaction {transaction}.")
         return receipt
+
+    def _parsed(self, receipts: Sequence[JsonReceipt]) -> list[LocatedReceipt]:
+        began = time.perf_counter()
+        try:
+            return list(map(_receipt, receipts))
+        finally:
+            self.seconds += time.perf_counter() - began
 
     async def _request(
         self, method: str, params: list[Any], result: Any, avoid: Sequence[Host], hosts: list[Host]

@@ -354,6 +354,14 @@ def no_block_receipts(exchange: Exchange) -> bool:
     return True
 
 
+def odd_receipts(exchange: Exchange) -> bool:
+    """The last receipt of a block is null."""
+    if exchange.method != "eth_getBlockReceipts" or not exchange.result:
+        return False
+    exchange.result = [*exchange.result[:-1], None]
+    return True
+
+
 def short_receipts(exchange: Exchange) -> bool:
     """The last receipt is missing."""
     if exchange.method != "eth_getBlockReceipts" or not exchange.result:

@@ -1,0 +1,146 @@
+"""Receipts that a provider refuses, or returns in an odd shape, over HTTP: verification and indexing go on."""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from indexer.errors import TryAgain
+from indexer.rpc import Pool
+from indexer.verification.verifier import PATIENCE
+from schema.vocabulary import FailureCause, VerificationLevel
+from tests.support.chain.factory import Factory
+from tests.support.index.verifying import Indexed, index, indexed
+from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, of_node
+
+pytestmark = pytest.mark.slow
+
+BLOCK, SINGLE = "eth_getBlockReceipts", "eth_getTransactionReceipt"
+RECEIPTS = VerificationLevel.RECEIPTS
+ODD: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a null among them": lambda receipt: None,
+    "a type of null": lambda receipt: receipt | {"type": None},
+    "a status that is a number": lambda receipt: receipt | {"status": 1},
+    "a status that is true": lambda receipt: receipt | {"status": True},
+    "a status that is no number": lambda receipt: receipt | {"status": "success"},
+    "neither status nor root": lambda receipt: {key: item for key, item in receipt.items() if key != "status"},
+    "no gas used": lambda receipt: {key: item for key, item in receipt.items() if key != "cumulativeGasUsed"},
+    "no hash": lambda receipt: {key: item for key, item in receipt.items() if key != "transactionHash"},
+    "an index that is a number": lambda receipt: receipt | {"transactionIndex": 0},
+    "a log that is null": lambda receipt: receipt | {"logs": [None]},
+    "logs that are a text": lambda receipt: receipt | {"logs": "0x"},
+    "topics that are numbers": lambda receipt: receipt | {"logs": [log | {"topics": [1]} for log in receipt["logs"]]},
+    "a text": lambda receipt: "0x",
+    "a list": lambda receipt: [receipt],
+}
+
+
+def odd(change: Callable[[dict[str, Any]], Any], methods: Collection[str], block: str | None = None) -> Fault:
+    """The last receipt is odd: of every block, or of one."""
+
+    def spoil(exchange: Exchange) -> bool:
+        receipts = exchange.result if exchange.method == BLOCK else [exchange.result]
+        if exchange.method not in methods or not receipts or block not in (None, receipts[0]["blockNumber"]):
+            return False
+        receipts = [*receipts[:-1], change(receipts[-1])]
+        exchange.result = receipts if exchange.method == BLOCK else receipts[-1]
+        return True
+
+    return spoil
+
+
+@asynccontextmanager
+async def providers(factory: Factory, *faults: Fault, good: int = 0) -> AsyncIterator[tuple[Pool, list[FaultProxy]]]:
+    """Yields a provider with these faults, and `good` others."""
+    proxies = [FaultProxy(of_node(factory.chain.url)) for _ in range(1 + good)]
+    for fault in faults:
+        proxies[0].inject(fault)
+    for proxy in proxies:
+        await proxy.__aenter__()
+    pool = Pool([proxy.url for proxy in proxies], timeout=5, jitter=lambda: 0.02)
+    try:
+        yield pool, proxies
+    finally:
+        await pool.close()
+        for proxy in proxies:
+            await proxy.__aexit__()
+
+
+async def verify_all(chain: Indexed, pool: Pool) -> int:
+    """Verify to the end; return how many times it had to wait."""
+    verifier = chain.verifier(pool, count=len(pool.hosts))
+    waits = 0
+    while waits < 10 * PATIENCE:
+        try:
+            if await verifier.advance() is None:
+                break
+        except TryAgain:
+            waits += 1
+    progress = chain.levels.progress()
+    assert progress.judged == progress.final
+    return waits
+
+
+@pytest.fixture
+def chain_with_events(factory: Factory, sqlite_url: str) -> None:
+    for number in range(1, 4):
+        factory.mint(number=number)
+    thread = threading.Thread(target=index, args=(factory, sqlite_url))  # it runs a loop of its own
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("change", ODD.values(), ids=ODD)
+async def test_receipts_of_odd_shape_are_asked_one_by_one(
+    change: Callable[[dict[str, Any]], Any], factory: Factory, sqlite_url: str, chain_with_events: None
+) -> None:
+    async with providers(factory, odd(change, [BLOCK])) as (pool, [proxy]):
+        with indexed(factory, sqlite_url) as chain:
+            assert await verify_all(chain, pool) == 0
+            assert set(chain.level_of_events()) == {RECEIPTS}
+            assert chain.failures() == []
+        assert SINGLE in proxy.calls
+        assert (pool.hosts[0].failure_rate, pool.hosts[0].away) == (0.0, None)
+
+
+@pytest.mark.parametrize("change", ODD.values(), ids=ODD)
+async def test_receipts_of_odd_shape_are_asked_of_another_host(
+    change: Callable[[dict[str, Any]], Any], factory: Factory, sqlite_url: str, chain_with_events: None
+) -> None:
+    async with providers(factory, odd(change, [BLOCK, SINGLE]), good=1) as (pool, _):
+        with indexed(factory, sqlite_url) as chain:
+            await verify_all(chain, pool)
+            assert set(chain.level_of_events()) == {RECEIPTS}
+            assert chain.failures() == []
+
+
+@pytest.mark.parametrize("change", ODD.values(), ids=ODD)
+async def test_a_block_whose_receipts_stay_odd_is_noted_and_the_others_are_verified(
+    change: Callable[[dict[str, Any]], Any], factory: Factory, sqlite_url: str, chain_with_events: None
+) -> None:
+    with indexed(factory, sqlite_url) as chain:
+        number = chain.levels.blocks(0, 1_000, 9)[1].number
+        async with providers(factory, odd(change, [BLOCK, SINGLE], hex(number))) as (pool, _):
+            assert await verify_all(chain, pool) < PATIENCE
+            assert [number for number, _, _ in chain.failures()] == [number]
+            assert {cause for _, cause, _ in chain.failures()} <= {FailureCause.NO_EVIDENCE, FailureCause.CONTRADICTED}
+            levels = chain.level_of_events()
+            assert levels.count(RECEIPTS) == len(levels) - 1
+
+
+@pytest.mark.parametrize("result", ["0x", {}, 5, True, [[]]])
+async def test_what_is_no_list_of_receipts_is_noted_too(
+    result: Any, factory: Factory, sqlite_url: str, chain_with_events: None
+) -> None:
+    def spoil(exchange: Exchange) -> bool:
+        if exchange.method not in (BLOCK, SINGLE):
+            return False
+        exchange.result = result
+        return True
+
+    async with providers(factory, spoil) as (pool, _):
+        with indexed(factory, sqlite_url) as chain:
+            await verify_all(chain, pool)
+            assert {cause for _, cause, _ in chain.failures()} == {FailureCause.NO_EVIDENCE}
