@@ -58,16 +58,10 @@ def follower(rpc_url: str, database_url: str) -> Iterator[str]:
         child.stop()
 
 
-def follow(
+async def follow(
     rpc_url: str, api_url: str, database: str, *, first: int, blocks: int, depths: Sequence[int]
 ) -> tuple[Followed, list[Reorganized]]:
     """Adds blocks one by one after block `first`, which is indexed, then reorgs of these depths."""
-    return asyncio.run(_follow(rpc_url, api_url, database, first, blocks, depths))
-
-
-async def _follow(
-    rpc_url: str, api_url: str, database: str, first: int, blocks: int, depths: Sequence[int]
-) -> tuple[Followed, list[Reorganized]]:
     node, served = Connection(rpc_url), Connection(api_url)
     try:
         await _until(served, lambda block: block["number"] == str(first))

@@ -23,12 +23,8 @@ class Load(msgspec.Struct):
     answer_bytes: int
 
 
-def load(url: str, bodies: Sequence[bytes], *, seconds: float, connections: int) -> Load:
+async def load(url: str, bodies: Sequence[bytes], *, seconds: float, connections: int) -> Load:
     """Sends the bodies in turn for this long. Raises ConnectionError for any status but 200 and for GraphQL errors."""
-    return asyncio.run(_load(url, bodies, seconds, connections))
-
-
-async def _load(url: str, bodies: Sequence[bytes], seconds: float, connections: int) -> Load:
     bodies_in_turn = cycle(bodies)
     clients = [Connection(url) for _ in range(connections)]
     sending = [asyncio.create_task(_send(client, bodies_in_turn)) for client in clients]

@@ -1,5 +1,6 @@
 """The sections of the benchmark. Each adds what it measured to the results."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -101,9 +102,8 @@ def measure_follow(bench: Bench) -> None:
             _set(url, first, {"finality": FINALITY})
             work("sync", url, database_url)
             with follower(url, database_url) as api_url:
-                followed, reorgs = follow(
-                    url, api_url, kind, first=first, blocks=scale.followed_blocks, depths=scale.depths
-                )
+                following = follow(url, api_url, kind, first=first, blocks=scale.followed_blocks, depths=scale.depths)
+                followed, reorgs = asyncio.run(following)
             bench.results.follows.append(followed)
             bench.results.reorgs += reorgs
 

@@ -1,5 +1,6 @@
 """Measures `certindex-api`, in a process of its own, under load, and how soon after its start it answers."""
 
+import asyncio
 import os
 import sys
 import time
@@ -38,16 +39,12 @@ def served(database_url: str, kind: str, devices: int, seconds: float, connectio
     """Measures the start, and every query with and without the compiled executor; (d) also with the cache."""
     queries = benchmark_queries(database_url)
     yield _start(database_url, kind, devices, queries[0].bodies[0])
-    for compiled in (True, False):
-        with api(database_url, compiled=compiled, cached=False) as url:
+    for compiled, cached in ((True, False), (False, False), (True, True)):
+        with api(database_url, compiled=compiled, cached=cached) as url:
             for query in queries:
-                measured = load(url, query.bodies, seconds=seconds, connections=connections)
-                yield Served(kind, devices, query.letter, query.what, compiled, False, measured)
-    with api(database_url, compiled=True, cached=True) as url:
-        for query in queries:
-            if query.cached:
-                measured = load(url, query.bodies, seconds=seconds, connections=connections)
-                yield Served(kind, devices, query.letter, query.what, True, True, measured)
+                if query.cached or not cached:
+                    loading = load(url, query.bodies, seconds=seconds, connections=connections)
+                    yield Served(kind, devices, query.letter, query.what, compiled, cached, asyncio.run(loading))
 
 
 def _start(database_url: str, kind: str, devices: int, body: bytes) -> Started:
