@@ -18,8 +18,15 @@ from api.graphql.paging.tokens import AsOfPoint, AuthorizationId
 from api.graphql.types.event_rows import event_at
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.node import Node
-from api.graphql.vocabulary.fields import derived, enum_value, field
-from api.graphql.vocabulary.scalars import Address, BigInt, block_time, date_time
+from api.graphql.vocabulary.fields import derived, enum_value, field, from_row
+from api.graphql.vocabulary.scalars import (
+    Address,
+    BigInt,
+    block_time,
+    date_time,
+    to_big_int,
+    to_text,
+)
 from api.queries.authorizations import grant_list
 from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
@@ -62,31 +69,26 @@ Scoped = Annotated[
 class Authorization(Node):
     row: strawberry.Private[Row[Any]]
     pin: strawberry.Private[Pin]
-    user: Address = derived(
-        "The address of the user that may access and manage the device.", lambda grant: Address(grant.row.user_address)
+    user: Address = from_row(
+        "The address of the user that may access and manage the device.", Address, source="user_address"
     )
-    organization: str | None = derived(
+    organization: str | None = from_row(
         "The organization as the grantor wrote it. It is not verified and identifies nobody. Null if none is stated.",
-        lambda grant: grant.row.organization or None,
+        to_text,
     )
-    permissions: BigInt | None = derived(
+    permissions: BigInt | None = from_row(
         "The permissions as the contract emitted them, a set of bits. Null if the contract does not "
         "carry them. `permissionIds` decodes them.",
-        lambda grant: None if grant.row.permissions is None else BigInt(grant.row.permissions),
+        to_big_int,
     )
-    source: str = derived(
-        "The grant system as the profile names it: `contract`, `sacd`, `privilege:<number>`.",
-        lambda grant: grant.row.source,
+    source: str = from_row("The grant system as the profile names it: `contract`, `sacd`, `privilege:<number>`.", str)
+    agreement_uri: str | None = from_row(
+        "The URI of the agreement behind the grant. Null if the event does not state one.", to_text, name="agreementURI"
     )
-    agreement_uri: str | None = derived(
-        "The URI of the agreement behind the grant. Null if the event does not state one.",
-        lambda grant: grant.row.agreement_uri or None,
-        name="agreementURI",
-    )
-    granted_at: datetime = derived("The block time of the grant.", lambda grant: block_time(grant.row.granted_at))
-    expires_at: datetime | None = derived(
+    granted_at: datetime = from_row("The block time of the grant.", block_time)
+    expires_at: datetime | None = from_row(
         "The first instant without access. Null if the grant never expires, or expires after the year 9999.",
-        lambda grant: date_time(grant.row.expires_at),
+        date_time,
     )
     revoked_at: datetime | None = derived(
         "The block time of the event that ended the grant. Null if no event did; expiry emits no event.",

@@ -32,7 +32,7 @@ from api.graphql.types.events import (
     FirmwareUpdated,
     TestRecorded,
 )
-from api.graphql.types.identity import Imei, imei
+from api.graphql.types.identity import Imei, to_imei
 from api.graphql.types.licenses import HARDWARE, MANUFACTURING, License, license_at_mint
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.manufacturers import HardwareLicense, Manufacturer, load_hardware_license, load_manufacturer
@@ -40,8 +40,16 @@ from api.graphql.types.node import Node
 from api.graphql.types.provenance import Provenance
 from api.graphql.types.sources import DeviceField, ValueSource, source_of
 from api.graphql.types.vehicles import Vehicle, load_vehicle
-from api.graphql.vocabulary.fields import derived, field
-from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, block_time, date_time
+from api.graphql.vocabulary.fields import derived, field, from_row
+from api.graphql.vocabulary.scalars import (
+    Address,
+    BigInt,
+    Bytes32,
+    block_time,
+    date_time,
+    to_address,
+    to_text,
+)
 from api.queries.events import (
     END_OF_LIFE_STEPS,
     FACTORY_RESETS,
@@ -125,71 +133,52 @@ class EndOfLife:
 class Device(Node):
     row: strawberry.Private[Row[Any]]
     pin: strawberry.Private[Pin]
-    token_id: BigInt = derived("The token id in the contract.", lambda device: BigInt(device.row.token_id))
+    token_id: BigInt = from_row("The token id in the contract.", BigInt)
     token_did: str = derived(
         "The DID of the device: `did:erc721:<chainId>:<contract>:<tokenId>`. It is the same at every block.",
         lambda device: TokenDid(device.row.chain_id, device.row.contract, device.row.token_id).checksummed,
         name="tokenDID",
     )
-    chain_id: BigInt = derived("The EIP-155 chain id of the network.", lambda device: BigInt(device.row.chain_id))
-    contract: Address = derived(
-        "The address of the contract of the token.", lambda device: Address(device.row.contract)
+    chain_id: BigInt = from_row("The EIP-155 chain id of the network.", BigInt)
+    contract: Address = from_row("The address of the contract of the token.", Address)
+    owner: Address | None = from_row(
+        "The owner according to Transfer events alone. Null after a burn, and if no transfer was seen.", to_address
     )
-    owner: Address | None = derived(
-        "The owner according to Transfer events alone. Null after a burn, and if no transfer was seen.",
-        lambda device: None if device.row.owner is None else Address(device.row.owner),
+    address: Address | None = from_row("The address of the device itself. Null if none is known.", to_address)
+    serial_number: str | None = from_row(
+        "The text as the manufacturer wrote it. Null if it is unknown or was cleared.", to_text
     )
-    address: Address | None = derived(
-        "The address of the device itself. Null if none is known.",
-        lambda device: None if device.row.address is None else Address(device.row.address),
+    imei: Imei | None = from_row(
+        "The International Mobile Equipment Identity. Null if it is unknown or was cleared.", to_imei
     )
-    serial_number: str | None = derived(
-        "The text as the manufacturer wrote it. Null if it is unknown or was cleared.",
-        lambda device: device.row.serial_number or None,
+    dev_eui: str | None = from_row(
+        "The LoRaWAN identifier (DevEUI). Null if it is unknown or was cleared.", to_text, name="devEUI"
     )
-    imei: Imei | None = derived(
-        "The International Mobile Equipment Identity. Null if it is unknown or was cleared.",
-        lambda device: imei(device.row.imei),
-    )
-    dev_eui: str | None = derived(
-        "The LoRaWAN identifier (DevEUI). Null if it is unknown or was cleared.",
-        lambda device: device.row.dev_eui or None,
-        name="devEUI",
-    )
-    hardware_revision: str | None = derived(
-        "The hardware revision. Null if it is unknown or was cleared.",
-        lambda device: device.row.hardware_revision or None,
-    )
-    manufactured_at: datetime | None = derived(
-        "The manufacturing date that the manufacturer states. Null if it is unknown.",
-        lambda device: date_time(device.row.manufactured_at),
+    hardware_revision: str | None = from_row("The hardware revision. Null if it is unknown or was cleared.", to_text)
+    manufactured_at: datetime | None = from_row(
+        "The manufacturing date that the manufacturer states. Null if it is unknown.", date_time
     )
     minted_at: datetime | None = derived(
         "The block time of the mint. Null if the mint was not seen.",
         lambda device: None if device.row.minted_at is None else block_time(device.row.minted_at),
     )
-    provisioned_at: datetime | None = derived(
+    provisioned_at: datetime | None = from_row(
         "The time at which the device was provisioned. If the contract has no event for it, the time of "
         "the last claim (`sourceOf` shows which). Null if there is neither.",
-        lambda device: date_time(device.row.provisioned_at),
+        date_time,
     )
-    claimed_at: datetime | None = derived(
-        "The block time of the claim. Null while the device is not claimed.",
-        lambda device: date_time(device.row.claimed_at),
+    claimed_at: datetime | None = from_row(
+        "The block time of the claim. Null while the device is not claimed.", date_time
     )
-    beneficiary: Address | None = derived(
-        "The account that receives the proceeds of the device. Null if that is the owner.",
-        lambda device: None if device.row.beneficiary is None else Address(device.row.beneficiary),
+    beneficiary: Address | None = from_row(
+        "The account that receives the proceeds of the device. Null if that is the owner.", to_address
     )
-    paired_at: datetime | None = derived(
-        "The block time of the pairing with `pairedVehicle`. Null while the device is not paired.",
-        lambda device: date_time(device.row.paired_at),
+    paired_at: datetime | None = from_row(
+        "The block time of the pairing with `pairedVehicle`. Null while the device is not paired.", date_time
     )
-    initial_firmware: str | None = derived(
-        "The firmware version at the mint. Null if it is unknown.", lambda device: device.row.initial_firmware or None
-    )
-    last_updated_at: datetime | None = derived(
-        "The block time of the latest event of the device.", lambda device: block_time(device.row.updated_at)
+    initial_firmware: str | None = from_row("The firmware version at the mint. Null if it is unknown.", to_text)
+    last_updated_at: datetime | None = from_row(
+        "The block time of the latest event of the device.", block_time, source="updated_at"
     )
 
     def node_id(self) -> DeviceId:

@@ -25,6 +25,6 @@ class Imei:
         return imei_key(self.value)[:8] if imei_valid(self.value) else None
 
 
-def imei(text: str | None) -> Imei | None:
+def to_imei(text: str | None) -> Imei | None:
     """Returns the IMEI of a text, None if the text is missing or was cleared."""
     return Imei(value=text) if text else None

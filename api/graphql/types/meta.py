@@ -13,7 +13,7 @@ from api.graphql.context import Context
 from api.graphql.errors import NotReady
 from api.graphql.inputs.min_block import MinBlock, awaited_of
 from api.graphql.types.blocks import Block, to_block
-from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, date_time
+from api.graphql.vocabulary.scalars import INT32_MAX, Address, BigInt, Bytes32, date_time
 from api.queries.chains import ChainCounts, chain_counts, disagreements
 from api.queries.sql.as_of import BlockPoint
 from api.reading.readiness import lag_seconds
@@ -21,7 +21,6 @@ from api.reading.readiness import lag_seconds
 VERSION = version("certindex")
 MOST_CONTRACTS = 100
 LATEST_DISAGREEMENTS = 10
-INT32_MAX = 2**31 - 1
 
 
 @strawberry.type(description="A contract whose logs are all indexed.")

@@ -11,8 +11,13 @@ from api.graphql.types.event_subjects import (
     vehicle_of,
 )
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.graphql.vocabulary.fields import derived, resolved
-from api.graphql.vocabulary.scalars import Address, BigInt, address
+from api.graphql.vocabulary.fields import derived, from_fact, resolved
+from api.graphql.vocabulary.scalars import (
+    Address,
+    BigInt,
+    to_address,
+    to_text,
+)
 from schema.events import ZERO_ADDRESS
 
 SENDER = "The previous owner; the zero address in a mint."
@@ -22,9 +27,7 @@ WHOSE_LICENSE = "A manufacturer whose owner holds the license, or held it until 
 
 @strawberry.type(description="An owner took the device into use. The transfer, not the claim, sets the owner.")
 class DeviceClaimed(LifecycleEvent):
-    claimant: Address | None = derived(
-        "The account that claimed the device. Null if it is not stated.", lambda event: address(event.fact.claimant)
-    )
+    claimant: Address | None = from_fact("The account that claimed the device. Null if it is not stated.", to_address)
 
 
 @strawberry.type(
@@ -32,9 +35,7 @@ class DeviceClaimed(LifecycleEvent):
     "the claim."
 )
 class DeviceUnclaimed(LifecycleEvent):
-    claimant: Address | None = derived(
-        "The account whose claim ended. Null if it is not stated.", lambda event: address(event.fact.claimant)
-    )
+    claimant: Address | None = from_fact("The account whose claim ended. Null if it is not stated.", to_address)
 
 
 @strawberry.type(description="The device was paired with a vehicle.")
@@ -53,9 +54,8 @@ class DeviceUnpaired(LifecycleEvent):
     description="The certificate was burned. The transfer to the zero address, which comes with it, ends the ownership."
 )
 class DeviceBurned(LifecycleEvent):
-    former_owner: Address | None = derived(
-        "The last owner, according to the event. Null if it is not stated.",
-        lambda event: address(event.fact.former_owner),
+    former_owner: Address | None = from_fact(
+        "The last owner, according to the event. Null if it is not stated.", to_address
     )
 
 
@@ -69,81 +69,71 @@ class BeneficiarySet(LifecycleEvent):
 
 @strawberry.type(description="The NFT of a manufacturer was minted.")
 class ManufacturerMinted(LifecycleEvent):
-    name: str | None = derived(
-        "The name of the manufacturer. Null if it is empty or not stated.", lambda event: event.fact.name or None
-    )
+    name: str | None = from_fact("The name of the manufacturer. Null if it is empty or not stated.", to_text)
 
     manufacturer: LazyManufacturer = resolved("The manufacturer.", manufacturer_of)
 
 
 @strawberry.type(description="The NFT of a manufacturer was transferred.")
 class ManufacturerTransferred(LifecycleEvent):
-    sender: Address = derived(SENDER, lambda event: Address(event.fact.sender))
-    recipient: Address = derived(RECIPIENT, lambda event: Address(event.fact.recipient))
+    sender: Address = from_fact(SENDER, Address)
+    recipient: Address = from_fact(RECIPIENT, Address)
 
     manufacturer: LazyManufacturer = resolved("The manufacturer.", manufacturer_of)
 
 
 @strawberry.type(description="An attribute of a manufacturer was set.")
 class ManufacturerAttributeSet(LifecycleEvent):
-    attribute: str = derived("The text as the contract emitted it.", lambda event: event.fact.attribute)
-    value: str = derived("The text as the contract emitted it.", lambda event: event.fact.value)
+    attribute: str = from_fact("The text as the contract emitted it.", str)
+    value: str = from_fact("The text as the contract emitted it.", str)
 
     manufacturer: LazyManufacturer = resolved("The manufacturer.", manufacturer_of)
 
 
 @strawberry.type(description="A license that is an NFT was minted.")
 class LicenseMinted(LifecycleEvent):
-    license_id: BigInt = derived(
-        "The token id of the license in its contract.", lambda event: BigInt(event.fact.license_id)
-    )
-    account: Address = derived("The account that holds the license.", lambda event: Address(event.fact.account))
+    license_id: BigInt = from_fact("The token id of the license in its contract.", BigInt)
+    account: Address = from_fact("The account that holds the license.", Address)
 
     licensed_manufacturer: LazyManufacturer | None = resolved(WHOSE_LICENSE, manufacturer_if_any)
 
 
 @strawberry.type(description="A license that is an NFT was transferred.")
 class LicenseTransferred(LifecycleEvent):
-    license_id: BigInt = derived(
-        "The token id of the license in its contract.", lambda event: BigInt(event.fact.license_id)
-    )
-    sender: Address = derived(SENDER, lambda event: Address(event.fact.sender))
-    recipient: Address = derived(RECIPIENT, lambda event: Address(event.fact.recipient))
+    license_id: BigInt = from_fact("The token id of the license in its contract.", BigInt)
+    sender: Address = from_fact(SENDER, Address)
+    recipient: Address = from_fact(RECIPIENT, Address)
 
     licensed_manufacturer: LazyManufacturer | None = resolved(WHOSE_LICENSE, manufacturer_if_any)
 
 
 @strawberry.type(description="A license that is an NFT was revoked.")
 class LicenseRevoked(LifecycleEvent):
-    license_id: BigInt = derived(
-        "The token id of the license in its contract.", lambda event: BigInt(event.fact.license_id)
-    )
+    license_id: BigInt = from_fact("The token id of the license in its contract.", BigInt)
 
     licensed_manufacturer: LazyManufacturer | None = resolved(WHOSE_LICENSE, manufacturer_if_any)
 
 
 @strawberry.type(description="The NFT of a vehicle was minted.")
 class VehicleMinted(LifecycleEvent):
-    owner: Address | None = derived(
-        "The first owner, according to the event. Null if it is not stated.", lambda event: address(event.fact.owner)
-    )
+    owner: Address | None = from_fact("The first owner, according to the event. Null if it is not stated.", to_address)
 
     vehicle: LazyVehicle | None = resolved("The vehicle. Never null for this event.", vehicle_of)
 
 
 @strawberry.type(description="The NFT of a vehicle was transferred.")
 class VehicleTransferred(LifecycleEvent):
-    sender: Address = derived(SENDER, lambda event: Address(event.fact.sender))
-    recipient: Address = derived(RECIPIENT, lambda event: Address(event.fact.recipient))
+    sender: Address = from_fact(SENDER, Address)
+    recipient: Address = from_fact(RECIPIENT, Address)
 
     vehicle: LazyVehicle | None = resolved("The vehicle. Never null for this event.", vehicle_of)
 
 
 @strawberry.type(description="The NFT of a vehicle was burned.")
 class VehicleBurned(LifecycleEvent):
-    former_owner: Address | None = derived(
+    former_owner: Address | None = from_fact(
         "The last owner, according to the event. Null if it is not stated.",
-        lambda event: address(event.fact.former_owner),
+        to_address,
     )
 
     vehicle: LazyVehicle | None = resolved("The vehicle. Never null for this event.", vehicle_of)

@@ -1,6 +1,7 @@
 """Typed wrappers of Strawberry's decorators, which are untyped."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 import strawberry
@@ -20,9 +21,39 @@ def field(description: str, *, name: str | None = None) -> Callable[[ResolverT],
 
 def derived(description: str, read: Callable[[Any], ValueT], *, name: str | None = None) -> ValueT:
     """Declares a field that is read from its object: cheaper than a resolver, and free if it is not selected."""
-    made: Any = strawberry.field(default=property(read), description=description, name=name)
+    return cast(ValueT, _read_only(description, property(read), name))
+
+
+def from_fact(
+    description: str, convert: Callable[[Any], ValueT], *, source: str | None = None, name: str | None = None
+) -> ValueT:
+    """Declares a field of an event: the converted value of its fact's field `source`, by default of the same name."""
+    return cast(ValueT, _read_only(description, _Converted("fact", source, convert), name))
+
+
+def from_row(
+    description: str, convert: Callable[[Any], ValueT], *, source: str | None = None, name: str | None = None
+) -> ValueT:
+    """Declares a field of an object: the converted value of its row's column `source`, by default of the same name."""
+    return cast(ValueT, _read_only(description, _Converted("row", source, convert), name))
+
+
+class _Converted(property):
+    """Converts an attribute of `holder`, which is an attribute of the object."""
+
+    def __init__(self, holder: str, source: str | None, convert: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._holder, self._source, self._convert = holder, source, convert
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        read, convert = attrgetter(f"{self._holder}.{self._source or name}"), self._convert
+        super().__init__(lambda object: convert(read(object)))
+
+
+def _read_only(description: str, value: property, name: str | None) -> Any:
+    made: Any = strawberry.field(default=value, description=description, name=name)
     made.init = False
-    return cast(ValueT, made)
+    return made
 
 
 def resolved(description: str, resolver: Callable[..., Any]) -> Any:

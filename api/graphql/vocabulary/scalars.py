@@ -17,6 +17,7 @@ BigInt = NewType("BigInt", int)
 Bytes = NewType("Bytes", bytes)
 Bytes32 = NewType("Bytes32", bytes)
 
+INT32_MAX = 2**31 - 1
 MAX_DIGITS = 100
 SHOWN = 80
 
@@ -34,17 +35,27 @@ def block_time(seconds: int) -> datetime:
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def big_int(number: int | None) -> BigInt | None:
+def to_text(value: str | None) -> str | None:
+    """Returns a text, None if it is empty or there is none."""
+    return value or None
+
+
+def to_big_int(number: int | None) -> BigInt | None:
     """Returns a number, None if there is none."""
     return None if number is None else BigInt(number)
 
 
-def address(value: bytes | None) -> Address | None:
+def to_int32(code: int | None) -> int | None:
+    """Returns a code as a GraphQL Int, whose largest value is 2**31 - 1: a contract may emit codes of 256 bits."""
+    return None if code is None else min(code, INT32_MAX)
+
+
+def to_address(value: bytes | None) -> Address | None:
     """Returns an address, None if there is none."""
     return None if value is None else Address(value)
 
 
-def bytes32(value: bytes | None) -> Bytes32 | None:
+def to_bytes32(value: bytes | None) -> Bytes32 | None:
     """Returns 32 bytes, None if there are none."""
     return None if value is None else Bytes32(value)
 

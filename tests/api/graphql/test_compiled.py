@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-import api.graphql.types.devices
+import api.graphql.types.identity
 from api.graphql.compiled import operations
 from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, DocumentCache, ValidDocument
 from api.graphql.context import Context
@@ -263,11 +263,11 @@ async def test_what_was_read_is_let_go_with_the_answer(database: Engine) -> None
 
 async def test_a_value_is_made_for_who_selects_it_alone(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Counter[str] = Counter()
-    count_calls(monkeypatch, calls, api.graphql.types.devices, "imei")
+    count_calls(monkeypatch, calls, api.graphql.types.identity, "Imei")
     await both(database, Query("{ devices(first: 3) { nodes { tokenId } } }", {}))
-    assert calls["imei"] == 0
+    assert calls["Imei"] == 0
     await both(database, Query("{ devices(first: 3) { nodes { tokenId imei { value } } } }", {}))
-    assert calls["imei"] == 2 * 3
+    assert calls["Imei"] == 2 * 3
 
 
 async def test_the_ordinary_executor_alone_validates_once_as_well(
