@@ -8,7 +8,7 @@ are, each loader reads its new keys in one statement, and they continue.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, TypeVarTuple
 
 from sqlalchemy import Connection
 from strawberry.dataloader import DataLoader
@@ -20,7 +20,7 @@ RowT = TypeVar("RowT")
 KeyT_contra = TypeVar("KeyT_contra", bound=Hashable, contravariant=True)
 RowT_co = TypeVar("RowT_co", covariant=True)
 Result = TypeVar("Result")
-Arguments = ParamSpec("Arguments")
+Arguments = TypeVarTuple("Arguments")
 Query = Callable[[Connection, Sequence[Any]], Sequence[Any]]
 
 
@@ -41,12 +41,7 @@ class QueryRunner(Protocol):
         """Returns a loader of the query's result for each of its keys."""
         ...
 
-    async def read(
-        self,
-        query: Callable[Concatenate[Connection, Arguments], Result],
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
-    ) -> Result:
+    async def read(self, query: Callable[[Connection, *Arguments], Result], *args: *Arguments) -> Result:
         """Returns the result of the query."""
         ...
 
@@ -67,13 +62,8 @@ class LoopQueryRunner:
     def loader(self, query: Query) -> Loader[Any, Any]:
         return _LoopLoader(self.snapshot, query)
 
-    async def read(
-        self,
-        query: Callable[Concatenate[Connection, Arguments], Result],
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
-    ) -> Result:
-        return await self.snapshot.read(query, *args, **kwargs)
+    async def read(self, query: Callable[[Connection, *Arguments], Result], *args: *Arguments) -> Result:
+        return await self.snapshot.read(query, *args)
 
     async def gather(self, *awaitables: Awaitable[Result]) -> list[Result]:
         return list(await asyncio.gather(*awaitables))
@@ -107,13 +97,8 @@ class ThreadQueryRunner:
     def loader(self, query: Query) -> Loader[Any, Any]:
         return _ThreadLoader(query, self._waiting)
 
-    async def read(
-        self,
-        query: Callable[Concatenate[Connection, Arguments], Result],
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
-    ) -> Result:
-        return self.snapshot.read_now(query, *args, **kwargs)
+    async def read(self, query: Callable[[Connection, *Arguments], Result], *args: *Arguments) -> Result:
+        return self.snapshot.read_now(query, *args)
 
     async def gather(self, *awaitables: Awaitable[Result]) -> list[Result]:
         return await _Gather(awaitables)

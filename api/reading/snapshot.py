@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Hash
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cached_property, partial
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, Row
@@ -18,7 +18,7 @@ from schema.licenses import hardware_licensing_is_whole, manufacturer_licensing_
 from schema.profile.reader import Reader
 
 Result = TypeVar("Result")
-Arguments = ParamSpec("Arguments")
+Arguments = TypeVarTuple("Arguments")
 
 
 AGAIN_SECONDS = 0.05
@@ -74,18 +74,13 @@ class Snapshot:
             if is_whole(self.readers[chain_id], {contract.address for contract in rows if contract.whole}, row.address)
         )
 
-    async def read(
-        self,
-        query: Callable[Concatenate[Connection, Arguments], Result],
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
-    ) -> Result:
+    async def read(self, query: Callable[[Connection, *Arguments], Result], *args: *Arguments) -> Result:
         """Returns the result of the query, which runs in a thread."""
         async with self._lock:
             if self._closed:
                 # the response is complete, perhaps with an error: resolvers that still run are not awaited
                 raise asyncio.CancelledError
-            work = _in_thread(partial(query, self._connection, *args, **kwargs))
+            work = _in_thread(partial(query, self._connection, *args))
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
@@ -93,16 +88,11 @@ class Snapshot:
                 await to_the_end(end_work(work, self._interrupt))
                 raise
 
-    def read_now(
-        self,
-        query: Callable[Concatenate[Connection, Arguments], Result],
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
-    ) -> Result:
+    def read_now(self, query: Callable[[Connection, *Arguments], Result], *args: *Arguments) -> Result:
         """Returns the result of the query, in the thread that owns the snapshot. Raises Interrupted."""
         if self.is_interrupted:
             raise Interrupted
-        return query(self._connection, *args, **kwargs)
+        return query(self._connection, *args)
 
     def interrupt(self) -> None:
         """Ends the statement that another thread runs, and prevents further ones. May be called repeatedly."""
