@@ -1,16 +1,15 @@
 """Grants: who has access to which device, now, at an instant, or ever."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, case, select
+from sqlalchemy import Select, and_, case, select
 
 from api.queries.devices import GRANTEE_FIELDS, devices_fitting, grant_in_force
 from api.queries.sql import tables
 from api.queries.sql.fields import ComputedField, PlainTextField, TimeField
 from api.queries.sql.filters import Condition, Fields, Filter
-from api.queries.sql.keys import Key, rows_by_key
+from api.queries.sql.keys import row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import Listing, ListPart, always
 from api.queries.sql.scope import Scope, block_of_log
@@ -22,12 +21,9 @@ SOURCE = case((grant.c.scope == "", grant.c.source), else_=grant.c.source.concat
 """The grant system and, if it has several, its scope: `privilege:2`."""
 
 
-def authorizations(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
+@row_by_key
+def authorizations(scope: Scope) -> Select[Any]:
     """Returns the grant made by the log at each key's id, None if it made none or is after the key's point."""
-    return rows_by_key(connection, _authorizations, keys)
-
-
-def _authorizations(scope: Scope) -> Select[Any]:
     return select_authorizations(scope).where(grant.c.valid_from == scope.id, scope.began(grant))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, bindparam, select
 
 from api.queries.sql import tables
 from api.queries.sql.as_of import BlockPoint
-from api.queries.sql.keys import Key, rows_by_key
+from api.queries.sql.keys import Key, row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.prepared import fetch
 from api.queries.sql.scope import Scope
@@ -28,10 +28,11 @@ AT_TIME = OF_CHAIN.where(BLOCK.timestamp <= bindparam("seconds", type_=BLOCK.tim
 
 def blocks(connection: Connection, names: Sequence[tuple[int, int]]) -> list[BlockPoint | None]:
     """Returns the canonical block of each (chain id, number), None if it is not stored."""
-    rows = rows_by_key(connection, _by_number, [Key(chain_id, number, 0, 0) for chain_id, number in names])
+    rows = _by_number(connection, [Key(chain_id, number, 0, 0) for chain_id, number in names])
     return [None if row is None else BlockPoint._make(row[:4]) for row in rows]
 
 
+@row_by_key
 def _by_number(scope: Scope) -> Select[Any]:
     number = (BLOCK.chain_id == scope.chain_id) & (BLOCK.number == scope.id)
     return SELECT_BLOCKS.select_from(OrderedJoin(scope.keys, tables.block, number))

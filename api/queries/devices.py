@@ -20,7 +20,7 @@ from api.queries.sql.fields import (
 )
 from api.queries.sql.filters import Comparisons, Condition, Fields, Filter, matches
 from api.queries.sql.identities import list_parts, select_identities
-from api.queries.sql.keys import Key, key_rows, lists_by_key, rows_by_key
+from api.queries.sql.keys import Key, key_rows, lists_by_key, row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import Listing, Order, always, both_directions, by_text, by_time, select_ids
 from api.queries.sql.scope import Scope, first_position_from, scope_of
@@ -40,12 +40,9 @@ MAX_LIST = 100
 """The number of addresses, and of attributes, that are returned of one device."""
 
 
-def devices(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
+@row_by_key
+def devices(scope: Scope) -> Select[Any]:
     """Returns the device of each key, None if it does not exist at the key's point."""
-    return rows_by_key(connection, _devices, keys)
-
-
-def _devices(scope: Scope) -> Select[Any]:
     return select_devices(scope).where(device.c.id == scope.id)
 
 
@@ -54,12 +51,9 @@ def select_devices(scope: Scope) -> Select[Any]:
     return select_identities(scope, device, version, activity).add_columns(activity.c.firmware_version_key)
 
 
-def successors(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
+@row_by_key
+def successors(scope: Scope) -> Select[Any]:
     """Returns (device_id) of the device that took over the address of each key's burned device, None if none did."""
-    return rows_by_key(connection, _successors, keys)
-
-
-def _successors(scope: Scope) -> Select[Any]:
     succeeds = and_(version.c.predecessor_id == scope.id, scope.holds(version))
     return select(version.c.device_id).select_from(OrderedJoin(scope.keys, version, succeeds))
 

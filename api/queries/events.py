@@ -1,14 +1,12 @@
 """The history: every log of a watched contract, in the order of the chain."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     FromClause,
-    Row,
     Select,
     Table,
     and_,
@@ -36,7 +34,7 @@ from api.queries.sql.fields import (
     related_token_id,
 )
 from api.queries.sql.filters import Comparisons, Condition, Field, Fields, Filter, negate
-from api.queries.sql.keys import Key, rows_by_key
+from api.queries.sql.keys import row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import BY_POSITION, Listing, ListPart, always, both_directions, by_time
 from api.queries.sql.scope import Scope, block_number_of, block_of_log, first_position_from
@@ -53,12 +51,9 @@ block_of_event = block.alias("of_event")
 DUPLICATE_MINT = int(EventFlag.DUPLICATE_MINT)
 
 
-def events(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
+@row_by_key
+def events(scope: Scope) -> Select[Any]:
     """Returns the event whose position is each key's id, None if there is none at the key's point."""
-    return rows_by_key(connection, _events, keys)
-
-
-def _events(scope: Scope) -> Select[Any]:
     return select_events(scope).where(event.c.position == scope.id, event.c.position <= scope.position)
 
 

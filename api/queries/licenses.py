@@ -1,10 +1,9 @@
 """Manufacturers and hardware licenses as they are at a point: rows, fields of their filters, and lists."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, case, false, or_, true
+from sqlalchemy import ColumnElement, Select, Table, and_, case, false, or_, true
 
 from api.queries.sql import tables
 from api.queries.sql.fields import (
@@ -18,7 +17,7 @@ from api.queries.sql.fields import (
 )
 from api.queries.sql.filters import Condition, Fields, negate
 from api.queries.sql.identities import list_parts, select_identities
-from api.queries.sql.keys import Key, rows_by_key
+from api.queries.sql.keys import row_by_key
 from api.queries.sql.pages import Listing, Order, always, both_directions, by_text
 from api.queries.sql.scope import Scope
 from schema.vocabulary import LicenseStatus
@@ -29,21 +28,15 @@ license = tables.hardware_license
 license_version = tables.hardware_license_version
 
 
-def manufacturers(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
+@row_by_key
+def manufacturers(scope: Scope) -> Select[Any]:
     """Returns the manufacturer of each key, None if no log names it by the key's point."""
-    return rows_by_key(connection, _manufacturers, keys)
-
-
-def hardware_licenses(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
-    """Returns the hardware license of each key, None if no log names it by the key's point."""
-    return rows_by_key(connection, _hardware_licenses, keys)
-
-
-def _manufacturers(scope: Scope) -> Select[Any]:
     return select_manufacturers(scope).where(manufacturer.c.id == scope.id)
 
 
-def _hardware_licenses(scope: Scope) -> Select[Any]:
+@row_by_key
+def hardware_licenses(scope: Scope) -> Select[Any]:
+    """Returns the hardware license of each key, None if no log names it by the key's point."""
     return select_hardware_licenses(scope).where(license.c.id == scope.id)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, select
 
 from api.queries.sql import tables
-from api.queries.sql.keys import Key, rows_by_key
+from api.queries.sql.keys import Key, row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.scope import Scope
 from schema.abi.rlp import decode, items, string
@@ -29,10 +29,11 @@ def proofs(connection: Connection, names: Sequence[tuple[int, int, int]]) -> lis
         None
         if row is None
         else Proof(row.hash, row.rlp, [string(node) for node in items(decode(row.nodes))], row.first_log_index)
-        for row in rows_by_key(connection, _proofs, keys)
+        for row in _proofs(connection, keys)
     ]
 
 
+@row_by_key
 def _proofs(scope: Scope) -> Select[Any]:
     proof, header, block = tables.receipt_proof.c, tables.verified_header.c, tables.block.c
     return select(block.hash, header.rlp, proof.nodes, proof.first_log_index).select_from(
@@ -50,10 +51,11 @@ def _proofs(scope: Scope) -> Select[Any]:
 
 def verification_notes(connection: Connection, names: Sequence[tuple[int, int]]) -> list[str | None]:
     """Returns why the block of each (chain id, number) could not be verified, None if no attempt has failed."""
-    rows = rows_by_key(connection, _failures, [Key(chain_id, number, 0, 0) for chain_id, number in names])
+    rows = _failures(connection, [Key(chain_id, number, 0, 0) for chain_id, number in names])
     return [None if row is None else row.reason for row in rows]
 
 
+@row_by_key
 def _failures(scope: Scope) -> Select[Any]:
     failure = tables.verification_failure.c
     of_block = (failure.chain_id == scope.chain_id) & (failure.number == scope.id)

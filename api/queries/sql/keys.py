@@ -4,7 +4,7 @@ Each key has its own position and clock, so that objects at different points sha
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, wraps
 from typing import Any, NamedTuple
 
 import msgspec
@@ -72,17 +72,23 @@ def key_values(connection: Connection, keys: Sequence[Key]) -> dict[str, Any]:
 
 
 Build = Callable[[Scope], Select[Any]]
+RowsByKey = Callable[[Connection, Sequence[Key]], list[Row[Any] | None]]
 
 
-def rows_by_key(connection: Connection, build: Build, keys: Sequence[Key]) -> list[Row[Any] | None]:
-    """Returns the row of each key, None for a key without a row.
+def row_by_key(build: Build) -> RowsByKey:
+    """Makes a SELECT at the scope of each key the query that returns the row of each key, None for a key without a row.
 
-    `build` returns the SELECT at the scope of each key. It is called once a process and dialect.
+    The SELECT is built once a process and dialect.
     """
-    rows: list[Row[Any] | None] = [None] * len(keys)
-    for row in fetch(connection, _built(build, connection.dialect.name), key_values(connection, keys)):
-        rows[row.place] = row
-    return rows
+
+    @wraps(build)
+    def query(connection: Connection, keys: Sequence[Key]) -> list[Row[Any] | None]:
+        rows: list[Row[Any] | None] = [None] * len(keys)
+        for row in fetch(connection, _built(build, connection.dialect.name), key_values(connection, keys)):
+            rows[row.place] = row
+        return rows
+
+    return query
 
 
 @cache
