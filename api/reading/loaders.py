@@ -15,13 +15,9 @@ from api.queries.events import events
 from api.queries.licenses import hardware_licenses, manufacturers
 from api.queries.proofs import Proof, proofs, verification_notes
 from api.queries.sql import tables
-from api.queries.sql.as_of import (
-    BlockPoint,
-    Pin,
-    pin_at,
-)
+from api.queries.sql.as_of import BlockPoint, Pin, pin_at
 from api.queries.sql.filters import Filter
-from api.queries.sql.keys import Key
+from api.queries.sql.keys import Key, key_of
 from api.queries.sql.pages import Listing, Order, Page, Window, counts, pages
 from api.queries.statistics import Grouping, device_groups
 from api.queries.tokens import Token, ids_of_numbers, token_ids
@@ -150,6 +146,16 @@ class Loaders:
     def rows(self) -> int:
         """The number of rows read for the response so far."""
         return self._rows_read.count
+
+
+async def row_named(rows: Loader[Key, Row[Any] | None], kind: str, pin: Pin, id: int) -> Row[Any]:
+    """Returns the row whose id another row contains. Raises LookupError if it does not exist at the pin."""
+    row = await rows.load(key_of(pin, id))
+    if row is None:
+        raise LookupError(
+            f"a row refers to {kind} {id} of chain {pin.chain_id}, which does not exist at {pin.position}"
+        )
+    return row
 
 
 @dataclass

@@ -67,8 +67,6 @@ Scoped = Annotated[
     "ends the earlier one."
 )
 class Authorization(Node):
-    row: strawberry.Private[Row[Any]]
-    pin: strawberry.Private[Pin]
     user: Address = from_row(
         "The address of the user that may access and manage the device.", Address, source="user_address"
     )

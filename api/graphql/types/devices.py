@@ -63,6 +63,7 @@ from api.queries.events import (
 from api.queries.sql.as_of import BlockPoint, Pin
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import BY_POSITION, Listing
+from api.reading.loaders import row_named
 from schema.did import TokenDid
 from schema.tables.values import block_of
 from schema.vocabulary import EndOfLifeStatus, Sanitization
@@ -131,8 +132,6 @@ class EndOfLife:
 
 @strawberry.type(description="A hardware device and its minting certificate.")
 class Device(Node):
-    row: strawberry.Private[Row[Any]]
-    pin: strawberry.Private[Pin]
     token_id: BigInt = from_row("The token id in the contract.", BigInt)
     token_did: str = derived(
         "The DID of the device: `did:erc721:<chainId>:<contract>:<tokenId>`. It is the same at every block.",
@@ -345,12 +344,7 @@ def to_device(row: Row[Any], pin: Pin) -> Device:
 
 async def load_device(context: Context, pin: Pin, id: int) -> Device:
     """Returns the device whose id a row contains. Raises LookupError if it does not exist at the pin."""
-    row = await context.loaders.device.load(key_of(pin, id))
-    if row is None:
-        raise LookupError(
-            f"a row refers to device {id} of chain {pin.chain_id}, which does not exist at {pin.position}"
-        )
-    return to_device(row, pin)
+    return to_device(await row_named(context.loaders.device, "device", pin, id), pin)
 
 
 def _standing(pin: Pin) -> BlockPoint:

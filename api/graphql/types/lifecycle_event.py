@@ -14,7 +14,6 @@ from api.graphql.types.proofs import InclusionProof, to_proof
 from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import Address, BigInt, Bytes, Bytes32, block_time, date_time
 from api.queries.recorded import Finality, RecordedEvent
-from api.queries.sql.as_of import Pin
 from schema.events import Kind
 from schema.profile.reader import DecodedLog, Mapped
 from schema.vocabulary import NO_WORDS, EpcisAction, EpcisWords, EventFlag, VerificationLevel
@@ -38,7 +37,6 @@ class RawLog:
 class LifecycleEvent(Node):
     row: strawberry.Private[RecordedEvent]
     reading: strawberry.Private[DecodedLog]
-    pin: strawberry.Private[Pin]
 
     @property
     def fact(self) -> Any:

@@ -16,14 +16,14 @@ from api.graphql.types.event_rows import connect_events
 from api.graphql.types.licenses import HARDWARE, MANUFACTURING, License, license_of
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.node import Node
-from api.graphql.vocabulary.fields import field
-from api.graphql.vocabulary.scalars import Address, BigInt
+from api.graphql.vocabulary.fields import field, from_row
+from api.graphql.vocabulary.scalars import Address, BigInt, to_address, to_text
 from api.queries.devices import DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER
 from api.queries.events import HARDWARE_LICENSE_HISTORY, MANUFACTURER_HISTORY
 from api.queries.licenses import HARDWARE_LICENSES_OF_MANUFACTURER
 from api.queries.sql.as_of import Pin
-from api.queries.sql.keys import key_of
 from api.queries.sql.pages import BY_POSITION, Listing
+from api.reading.loaders import row_named
 from schema.did import TokenDid
 from schema.events import ManufacturerTransferred
 
@@ -39,14 +39,14 @@ DeviceOrderBy = Annotated[DeviceOrder | None, strawberry.argument(description="T
 
 @strawberry.type(description="A manufacturer, which may mint device certificates while it is licensed.")
 class Manufacturer(Node):
-    row: strawberry.Private[Row[Any]]
-    pin: strawberry.Private[Pin]
-    token_id: BigInt = strawberry.field(description="The manufacturer id. If manufacturers are NFTs, the token id.")
-    chain_id: BigInt = strawberry.field(description="The EIP-155 chain id of the network.")
-    contract: Address = strawberry.field(description="The address of the contract that assigns the id.")
-    name: str | None = strawberry.field(description="The name as the registrar wrote it. Null if it is unknown.")
-    owner: Address | None = strawberry.field(
-        description="The licensed account. If manufacturers are NFTs, the owner of the NFT. Null if it is unknown."
+    token_id: BigInt = from_row("The manufacturer id. If manufacturers are NFTs, the token id.", BigInt)
+    chain_id: BigInt = from_row("The EIP-155 chain id of the network.", BigInt)
+    contract: Address = from_row("The address of the contract that assigns the id.", Address)
+    name: str | None = from_row("The name as the registrar wrote it. Null if it is unknown.", to_text)
+    owner: Address | None = from_row(
+        "The licensed account. If manufacturers are NFTs, the owner of the NFT. Null if it is unknown.",
+        to_address,
+        source="account",
     )
 
     def node_id(self) -> ManufacturerId:
@@ -84,26 +84,20 @@ class Manufacturer(Node):
         return await _devices(info, DEVICES_OF_MANUFACTURER, self.row.id, self.pin, page, filter_by, order_by)
 
     @connection_field("The events of the manufacturer, of its license and of its hardware licenses, oldest first.")
-    async def history(
-        self,
-        info: Info,
-        page: PageArguments,
-    ) -> Connection[LifecycleEvent]:
+    async def history(self, info: Info, page: PageArguments) -> Connection[LifecycleEvent]:
         query = ListQuery(MANUFACTURER_HISTORY, BY_POSITION, self.row.id)
         return await connect_events(info, query, page, (self.pin,))
 
 
 @strawberry.type(description="A Hardware Device License: the permission to mint certificates for one device model.")
 class HardwareLicense(Node):
-    row: strawberry.Private[Row[Any]]
-    pin: strawberry.Private[Pin]
-    hardware_license_id: BigInt = strawberry.field(description="The number of the hardware license in its contract.")
-    chain_id: BigInt = strawberry.field(description="The EIP-155 chain id of the network.")
-    contract: Address = strawberry.field(description="The address of the contract that assigns the id.")
-    model: str | None = strawberry.field(description="The licensed model. Null if it is unknown.")
-    hardware_revision: str | None = strawberry.field(
-        description="The licensed hardware revision. Null if it is unknown."
+    hardware_license_id: BigInt = from_row(
+        "The number of the hardware license in its contract.", BigInt, source="token_id"
     )
+    chain_id: BigInt = from_row("The EIP-155 chain id of the network.", BigInt)
+    contract: Address = from_row("The address of the contract that assigns the id.", Address)
+    model: str | None = from_row("The licensed model. Null if it is unknown.", to_text)
+    hardware_revision: str | None = from_row("The licensed hardware revision. Null if it is unknown.", to_text)
 
     def node_id(self) -> HardwareLicenseId:
         return HardwareLicenseId.of_row(self.row, self.pin)
@@ -130,11 +124,7 @@ class HardwareLicense(Node):
         return await _devices(info, DEVICES_OF_HARDWARE_LICENSE, self.row.id, self.pin, page, filter_by, order_by)
 
     @connection_field("The grants and revocations of the hardware license, oldest first.")
-    async def history(
-        self,
-        info: Info,
-        page: PageArguments,
-    ) -> Connection[LifecycleEvent]:
+    async def history(self, info: Info, page: PageArguments) -> Connection[LifecycleEvent]:
         query = ListQuery(HARDWARE_LICENSE_HISTORY, BY_POSITION, self.row.id)
         return await connect_events(info, query, page, (self.pin,))
 
@@ -157,45 +147,19 @@ async def _devices(
 
 def to_manufacturer(row: Row[Any], pin: Pin) -> Manufacturer:
     """Returns the manufacturer of a row, as of the pin."""
-    return Manufacturer(
-        row=row,
-        pin=pin,
-        token_id=BigInt(row.token_id),
-        chain_id=BigInt(row.chain_id),
-        contract=Address(row.contract),
-        name=row.name or None,
-        owner=None if row.account is None else Address(row.account),
-    )
+    return Manufacturer(row=row, pin=pin)
 
 
 def to_hardware_license(row: Row[Any], pin: Pin) -> HardwareLicense:
     """Returns the hardware license of a row, as of the pin."""
-    return HardwareLicense(
-        row=row,
-        pin=pin,
-        hardware_license_id=BigInt(row.token_id),
-        chain_id=BigInt(row.chain_id),
-        contract=Address(row.contract),
-        model=row.model or None,
-        hardware_revision=row.hardware_revision or None,
-    )
+    return HardwareLicense(row=row, pin=pin)
 
 
 async def load_manufacturer(context: Context, pin: Pin, id: int) -> Manufacturer:
     """Returns the manufacturer whose id a row contains. Raises LookupError if it does not exist at the pin."""
-    row = await context.loaders.manufacturer.load(key_of(pin, id))
-    if row is None:
-        raise LookupError(
-            f"a row refers to manufacturer {id} of chain {pin.chain_id}, which does not exist at {pin.position}"
-        )
-    return to_manufacturer(row, pin)
+    return to_manufacturer(await row_named(context.loaders.manufacturer, "manufacturer", pin, id), pin)
 
 
 async def load_hardware_license(context: Context, pin: Pin, id: int) -> HardwareLicense:
     """Returns the hardware license whose id a row contains. Raises LookupError if it does not exist at the pin."""
-    row = await context.loaders.hardware_license.load(key_of(pin, id))
-    if row is None:
-        raise LookupError(
-            f"a row refers to hardware license {id} of chain {pin.chain_id}, which does not exist at {pin.position}"
-        )
-    return to_hardware_license(row, pin)
+    return to_hardware_license(await row_named(context.loaders.hardware_license, "hardware license", pin, id), pin)

@@ -1,9 +1,12 @@
 """The interface of all objects that have an id."""
 
+from typing import Any
+
 import strawberry
 
 from api.graphql.paging.tokens import NodeId, write_id
 from api.graphql.vocabulary.fields import field
+from api.queries.sql.as_of import Pin
 
 
 @strawberry.interface(
@@ -12,6 +15,9 @@ from api.graphql.vocabulary.fields import field
     "`tokenDID`."
 )
 class Node:
+    row: strawberry.Private[Any]
+    pin: strawberry.Private[Pin]
+
     @field("The global id of the object, for `node` and `nodes` and for client caches. Opaque.")
     def id(self) -> strawberry.ID:
         return strawberry.ID(write_id(self.node_id()))

@@ -28,11 +28,7 @@ class IndexedTransaction:
     index: int = strawberry.field(description="The index of the transaction in the block, from 0.")
 
     @connection_field("The events of the transaction, in the order of their logs, without UNMAPPED ones.")
-    async def events(
-        self,
-        info: Info,
-        page: PageArguments,
-    ) -> Connection[LifecycleEvent]:
+    async def events(self, info: Info, page: PageArguments) -> Connection[LifecycleEvent]:
         of_transaction = (("transaction_hash", (("eq", self.hash),)),)
         query = ListQuery(EVENTS, BY_POSITION, filter=of_transaction)
         return await connect_events(info, query, page, (self.pin,))

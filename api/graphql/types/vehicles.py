@@ -5,7 +5,7 @@ import strawberry
 from api.graphql.context import Context
 from api.graphql.vocabulary.scalars import Address, BigInt
 from api.queries.sql.as_of import Pin
-from api.queries.sql.keys import key_of
+from api.reading.loaders import row_named
 from schema.did import TokenDid
 
 
@@ -22,11 +22,7 @@ class Vehicle:
 
 async def load_vehicle(context: Context, pin: Pin, id: int) -> Vehicle:
     """Returns the vehicle whose id a row contains. Raises LookupError if it does not exist at the pin."""
-    row = await context.loaders.vehicle.load(key_of(pin, id))
-    if row is None:
-        raise LookupError(
-            f"a row refers to vehicle {id} of chain {pin.chain_id}, which does not exist at {pin.position}"
-        )
+    row = await row_named(context.loaders.vehicle, "vehicle", pin, id)
     return Vehicle(
         token_id=BigInt(row.token_id),
         token_did=TokenDid(row.chain_id, row.contract, row.token_id).checksummed,
