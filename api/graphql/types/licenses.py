@@ -12,8 +12,8 @@ from api.graphql.context import Context, Info
 from api.graphql.inputs.as_of import AtInstant
 from api.graphql.types.event_rows import event_at
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.graphql.vocabulary.fields import field
-from api.graphql.vocabulary.scalars import Bytes32, date_time
+from api.graphql.vocabulary.fields import ValueT, derived, field
+from api.graphql.vocabulary.scalars import Bytes32, date_time, to_bytes32, to_text
 from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import Key, key_of
 from api.queries.sql.times import seconds_down
@@ -23,6 +23,10 @@ from schema.vocabulary import LicenseStatus
 
 LicenseRow = Row[Any] | None
 """A version of a manufacturer or of a hardware license. None if no event names it."""
+
+
+def _term(description: str, column: str, convert: Callable[[Any], ValueT]) -> ValueT | None:
+    return derived(description, lambda license: None if license.row is None else convert(getattr(license.row, column)))
 
 
 @strawberry.type(
@@ -35,20 +39,25 @@ class License:
     whole: strawberry.Private[bool]
     fixed_status: strawberry.Private[LicenseStatus | None]
     version_at: strawberry.Private[Callable[[Context, Pin], Awaitable[LicenseRow]]]
-    uri: str | None = strawberry.field(description="The URI of the license document. Null if none is stated.")
-    hash: Bytes32 | None = strawberry.field(description="The hash of the license document. Null if none is stated.")
-    granted_at: datetime | None = strawberry.field(
-        description="The block time of the last grant. Null if the license was never granted."
+    uri: str | None = _term("The URI of the license document. Null if none is stated.", "license_uri", to_text)
+    hash: Bytes32 | None = _term(
+        "The hash of the license document. Null if none is stated.", "license_hash", to_bytes32
     )
-    expires_at: datetime | None = strawberry.field(
-        description="The first instant at which the license is expired. Null if it never expires, or expires after the "
-        "year 9999."
+    granted_at: datetime | None = _term(
+        "The block time of the last grant. Null if the license was never granted.", "granted_at", date_time
     )
-    revoked_at: datetime | None = strawberry.field(
-        description="The block time of the revocation. Null if the license is not revoked, or was granted again since."
+    expires_at: datetime | None = _term(
+        "The first instant at which the license is expired. Null if it never expires, or expires after the year 9999.",
+        "expires_at",
+        date_time,
     )
-    revocation_reason: str | None = strawberry.field(
-        description="The reason for the revocation as the registrar wrote it. Null if none is stated."
+    revoked_at: datetime | None = _term(
+        "The block time of the revocation. Null if the license is not revoked, or was granted again since.",
+        "revoked_at",
+        date_time,
+    )
+    revocation_reason: str | None = _term(
+        "The reason for the revocation as the registrar wrote it. Null if none is stated.", "revocation_reason", to_text
     )
 
     @field(
@@ -126,7 +135,8 @@ def license_of(
     async def version_at(context: Context, then: Pin) -> LicenseRow:
         return await kind.versions(context).load(key_of(then, id))
 
-    return _license(row, pin, (pin.chain_id, contract) in kind.whole(context), status, version_at)
+    whole = (pin.chain_id, contract) in kind.whole(context)
+    return License(row=row, pin=pin, whole=whole, fixed_status=status, version_at=version_at)
 
 
 async def license_at_mint(context: Context, kind: LicenseKind, device: Row[Any], pin: Pin) -> License | None:
@@ -137,7 +147,7 @@ async def license_at_mint(context: Context, kind: LicenseKind, device: Row[Any],
     status = LicenseStatus(getattr(device, kind.status_at_mint))
     id = getattr(device, kind.holder)
     if id is None:
-        return _license(None, then, False, status, _no_version)
+        return License(row=None, pin=then, whole=False, fixed_status=status, version_at=_no_version)
     versions = kind.versions(context)
     row, newest = await versions.load(key_of(then, id)), await versions.load(key_of(pin, id))
     return license_of(context, kind, row, id, then, newest.contract if newest else b"", status)
@@ -145,19 +155,3 @@ async def license_at_mint(context: Context, kind: LicenseKind, device: Row[Any],
 
 async def _no_version(context: Context, then: Pin) -> LicenseRow:
     return None
-
-
-def _license(row: LicenseRow, pin: Pin, whole: bool, status: LicenseStatus | None, version_at: Any) -> License:
-    return License(
-        row=row,
-        pin=pin,
-        whole=whole,
-        fixed_status=status,
-        version_at=version_at,
-        uri=None if row is None else row.license_uri or None,
-        hash=None if row is None or row.license_hash is None else Bytes32(row.license_hash),
-        granted_at=None if row is None else date_time(row.granted_at),
-        expires_at=None if row is None else date_time(row.expires_at),
-        revoked_at=None if row is None else date_time(row.revoked_at),
-        revocation_reason=None if row is None else row.revocation_reason or None,
-    )

@@ -18,22 +18,14 @@ from api.audit.evidence import (
 )
 from api.audit.judgements import Judgement
 from api.graphql.context import Info
-from api.graphql.types.events import to_event
+from api.graphql.types.event_rows import event_of
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.fields import field
-from api.queries.events import (
-    END_OF_LIFE_STEPS,
-    HISTORY,
-    IN_CIRCUIT_TESTS,
-    MECHANICAL_TESTS,
-    QUALITY_INSPECTIONS,
-)
-from api.queries.recorded import recorded_event
+from api.queries.events import END_OF_LIFE_STEPS, HISTORY, IN_CIRCUIT_TESTS, MECHANICAL_TESTS, QUALITY_INSPECTIONS
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
 from api.queries.sql.pages import Listing
-from api.reading.profile_readers import read_event
 from schema.events import EndOfLifeRecorded, Kind
 from schema.tables.values import block_of
 from schema.vocabulary import EndOfLifeProcess, EventFlag, Verdict, known_code
@@ -51,9 +43,7 @@ class Check:
     @field("The events that the verdict rests on, oldest first, at most 10.")
     async def evidence(self, info: Info) -> list[LifecycleEvent]:
         rows = {row.position: row for row in await self.gather()}
-        readers = info.context.snapshot.readers
-        events = [recorded_event(rows[position]) for position in sorted(rows)[:MAX_EVENTS]]
-        return [to_event(event, read_event(readers, event), self.pin) for event in events]
+        return [event_of(info.context, rows[position], self.pin) for position in sorted(rows)[:MAX_EVENTS]]
 
 
 @strawberry.type(
