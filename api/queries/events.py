@@ -4,19 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    Select,
-    Table,
-    and_,
-    case,
-    false,
-    func,
-    literal_column,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, case, false, func, literal_column, or_, select
 
 from api.queries.devices import devices_fitting
 from api.queries.recorded import RECORDED_COLUMNS

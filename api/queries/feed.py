@@ -191,13 +191,7 @@ def _logs(
 
 
 def _fitting(
-    connection: Connection,
-    chain_id: int,
-    logs: Sequence[_Log],
-    query: FeedQuery,
-    limit: int,
-    *,
-    backward: bool = False,
+    connection: Connection, chain_id: int, logs: Sequence[_Log], query: FeedQuery, limit: int, *, backward: bool = False
 ) -> list[RecordedEvent]:
     if not logs:
         return []

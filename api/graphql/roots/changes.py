@@ -31,8 +31,7 @@ FeedFilterBy = Annotated[
     ),
 ]
 FeedAfter = Annotated[
-    str | None,
-    strawberry.argument(description="The cursor of the last message that was applied, or an `endCursor`."),
+    str | None, strawberry.argument(description="The cursor of the last message that was applied, or an `endCursor`.")
 ]
 FeedFirst = Annotated[int | None, strawberry.argument(description="The number of messages, 0 to 100. Default: 20.")]
 LeastFinality = Annotated[

@@ -133,11 +133,7 @@ class Query:
 
     @connection_field("Hardware licenses, in the order in which they were first granted.")
     async def hardware_licenses(
-        self,
-        info: Info,
-        page: PageArguments,
-        filter_by: HardwareLicenseFilterBy = UNSET,
-        as_of: AsOfArgument = UNSET,
+        self, info: Info, page: PageArguments, filter_by: HardwareLicenseFilterBy = UNSET, as_of: AsOfArgument = UNSET
     ) -> Connection[HardwareLicense]:
         filter = _with_whole(to_filter(filter_by), info.context.snapshot.whole_hardware)
         query = ListQuery(HARDWARE_LICENSES, BY_POSITION, filter=filter)
@@ -193,10 +189,7 @@ class Query:
 
     @connection_field("The events that reorgs removed, latest first.")
     async def orphaned_events(
-        self,
-        info: Info,
-        page: PageArguments,
-        filter_by: HistoryFilterBy = UNSET,
+        self, info: Info, page: PageArguments, filter_by: HistoryFilterBy = UNSET
     ) -> Connection[OrphanedEvent]:
         return await orphaned_events(info, page, filter_by)
 

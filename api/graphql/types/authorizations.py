@@ -19,14 +19,7 @@ from api.graphql.types.event_rows import event_at
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.node import Node
 from api.graphql.vocabulary.fields import derived, enum_value, field, from_row
-from api.graphql.vocabulary.scalars import (
-    Address,
-    BigInt,
-    block_time,
-    date_time,
-    to_big_int,
-    to_text,
-)
+from api.graphql.vocabulary.scalars import Address, BigInt, block_time, date_time, to_big_int, to_text
 from api.queries.authorizations import grant_list
 from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
@@ -85,8 +78,7 @@ class Authorization(Node):
     )
     granted_at: datetime = from_row("The block time of the grant.", block_time)
     expires_at: datetime | None = from_row(
-        "The first instant without access. Null if the grant never expires, or expires after the year 9999.",
-        date_time,
+        "The first instant without access. Null if the grant never expires, or expires after the year 9999.", date_time
     )
     revoked_at: datetime | None = derived(
         "The block time of the event that ended the grant. Null if no event did; expiry emits no event.",

@@ -41,15 +41,7 @@ from api.graphql.types.provenance import Provenance
 from api.graphql.types.sources import DeviceField, ValueSource, source_of
 from api.graphql.types.vehicles import Vehicle, load_vehicle
 from api.graphql.vocabulary.fields import derived, field, from_row
-from api.graphql.vocabulary.scalars import (
-    Address,
-    BigInt,
-    Bytes32,
-    block_time,
-    date_time,
-    to_address,
-    to_text,
-)
+from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, block_time, date_time, to_address, to_text
 from api.queries.events import (
     END_OF_LIFE_STEPS,
     FACTORY_RESETS,

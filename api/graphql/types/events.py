@@ -35,13 +35,7 @@ from api.queries.recorded import RecordedEvent
 from api.queries.sql.as_of import Pin
 from schema.events import FACT_TYPES, TestKind
 from schema.profile.reader import DecodedLog, Mapped, Undecodable, Unmapped
-from schema.vocabulary import (
-    EndOfLifeProcess,
-    FactoryResetReason,
-    FirmwareUpdateResult,
-    Sanitization,
-    code_of,
-)
+from schema.vocabulary import EndOfLifeProcess, FactoryResetReason, FirmwareUpdateResult, Sanitization, code_of
 
 EMITTER_TIME = "The time, according to the emitter. Null if it is not stated, or after the year 9999."
 EMITTED_CODE = f"The number that the contract emitted; {INT32_MAX} stands for any larger number."
@@ -99,8 +93,7 @@ class TestRecorded(LifecycleEvent):
     test_kind: TestKind = from_fact("The kind of test.", TestKind, source="kind")
     passed: bool = from_fact("Whether the device passed.", bool)
     tested_at: datetime | None = from_fact(
-        "The time of the test, according to its emitter. Null if it is not stated, or after the year 9999.",
-        date_time,
+        "The time of the test, according to its emitter. Null if it is not stated, or after the year 9999.", date_time
     )
     station: str | None = from_fact(
         "The test station, or the inspector of a quality inspection. Null if it is empty or not stated.", to_text
@@ -159,10 +152,7 @@ class FactoryReset(LifecycleEvent):
 @strawberry.type(description="A firmware update over the air was attempted.")
 class FirmwareUpdated(LifecycleEvent):
     to_version: str = from_fact("The version that was to be installed.", str)
-    from_version: str | None = from_fact(
-        "The version before the update. Null if it is empty or not stated.",
-        to_text,
-    )
+    from_version: str | None = from_fact("The version before the update. Null if it is empty or not stated.", to_text)
     image_hash: Bytes32 | None = from_fact("The hash of the firmware image. Null if it is not stated.", to_bytes32)
     result: FirmwareUpdateResult | None = derived(
         "The result of the update. Null if the contract does not state one; the update then counts as SUCCEEDED.",

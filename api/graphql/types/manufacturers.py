@@ -66,20 +66,14 @@ class Manufacturer(Node):
         "The Hardware Device Licenses of the manufacturer, in the order in which they were first granted."
     )
     async def hardware_licenses(
-        self,
-        info: Info,
-        page: PageArguments,
+        self, info: Info, page: PageArguments
     ) -> Connection[Annotated["HardwareLicense", strawberry.lazy("api.graphql.types.manufacturers")]]:
         query = ListQuery(HARDWARE_LICENSES_OF_MANUFACTURER, BY_POSITION, self.row.id)
         return await connect(info, query, page, (self.pin,), to_hardware_license)
 
     @connection_field("The devices that the manufacturer minted, newest mint first unless `orderBy` says otherwise.")
     async def devices(
-        self,
-        info: Info,
-        page: PageArguments,
-        filter_by: DeviceFilterBy = UNSET,
-        order_by: DeviceOrderBy = NEWEST_FIRST,
+        self, info: Info, page: PageArguments, filter_by: DeviceFilterBy = UNSET, order_by: DeviceOrderBy = NEWEST_FIRST
     ) -> Devices:
         return await _devices(info, DEVICES_OF_MANUFACTURER, self.row.id, self.pin, page, filter_by, order_by)
 
@@ -115,11 +109,7 @@ class HardwareLicense(Node):
         "The devices that were minted under the hardware license, newest mint first unless `orderBy` says otherwise."
     )
     async def devices(
-        self,
-        info: Info,
-        page: PageArguments,
-        filter_by: DeviceFilterBy = UNSET,
-        order_by: DeviceOrderBy = NEWEST_FIRST,
+        self, info: Info, page: PageArguments, filter_by: DeviceFilterBy = UNSET, order_by: DeviceOrderBy = NEWEST_FIRST
     ) -> Devices:
         return await _devices(info, DEVICES_OF_HARDWARE_LICENSE, self.row.id, self.pin, page, filter_by, order_by)
 

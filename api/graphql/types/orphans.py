@@ -82,6 +82,5 @@ def _connection(
 def _orphaned_event(context: Context, row: Row[Any], pin: Pin) -> OrphanedEvent:
     event = orphaned_event(row)
     return OrphanedEvent(
-        event=to_event(event, read_event(context.snapshot.readers, event), pin),
-        orphaned_at=block_time(row.happened_at),
+        event=to_event(event, read_event(context.snapshot.readers, event), pin), orphaned_at=block_time(row.happened_at)
     )

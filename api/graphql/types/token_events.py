@@ -12,12 +12,7 @@ from api.graphql.types.event_subjects import (
 )
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.fields import derived, from_fact, resolved
-from api.graphql.vocabulary.scalars import (
-    Address,
-    BigInt,
-    to_address,
-    to_text,
-)
+from api.graphql.vocabulary.scalars import Address, BigInt, to_address, to_text
 from schema.events import ZERO_ADDRESS
 
 SENDER = "The previous owner; the zero address in a mint."
@@ -132,8 +127,7 @@ class VehicleTransferred(LifecycleEvent):
 @strawberry.type(description="The NFT of a vehicle was burned.")
 class VehicleBurned(LifecycleEvent):
     former_owner: Address | None = from_fact(
-        "The last owner, according to the event. Null if it is not stated.",
-        to_address,
+        "The last owner, according to the event. Null if it is not stated.", to_address
     )
 
     vehicle: LazyVehicle | None = resolved("The vehicle. Never null for this event.", vehicle_of)
