@@ -1,7 +1,7 @@
 """`_meta`: how fresh, how final and how well verified the data is."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -13,7 +13,8 @@ from api.graphql.context import Context
 from api.graphql.errors import NotReady
 from api.graphql.inputs.min_block import MinBlock, awaited_of
 from api.graphql.types.blocks import Block, to_block
-from api.graphql.vocabulary.scalars import INT32_MAX, Address, BigInt, Bytes32, date_time
+from api.graphql.vocabulary.fields import from_row
+from api.graphql.vocabulary.scalars import INT32_MAX, Address, BigInt, Bytes32, block_time, date_time, to_big_int
 from api.queries.chains import ChainCounts, chain_counts, disagreements
 from api.queries.sql.as_of import BlockPoint
 from api.reading.readiness import lag_seconds
@@ -25,9 +26,10 @@ LATEST_DISAGREEMENTS = 10
 
 @strawberry.type(description="A contract whose logs are all indexed.")
 class WatchedContract:
-    address: Address = strawberry.field(description="The address of the contract.")
-    role: str = strawberry.field(description="The role of the contract in the profile.")
-    start_block: BigInt = strawberry.field(description="The first block from which its logs are indexed.")
+    row: strawberry.Private[Row[Any]]
+    address: Address = from_row("The address of the contract.", Address)
+    role: str = from_row("The role of the contract in the profile.", str)
+    start_block: BigInt = from_row("The first block from which its logs are indexed.", BigInt)
 
 
 @strawberry.type(description="The logs that one provider returned for the blocks of a disagreement.")
@@ -41,25 +43,28 @@ class ProviderAnswer:
 
 @strawberry.type(description="A finalized block range for which two providers returned different logs.")
 class Disagreement:
-    first_block: BigInt = strawberry.field(description="The first block for which the logs differ.")
-    last_block: BigInt = strawberry.field(description="The last block for which the logs differ.")
+    row: strawberry.Private[Row[Any]]
+    first_block: BigInt = from_row("The first block for which the logs differ.", BigInt)
+    last_block: BigInt = from_row("The last block for which the logs differ.", BigInt)
     answers: list[ProviderAnswer] = strawberry.field(description="The answers of both providers.")
-    first_seen_at: datetime = strawberry.field(
-        description="The time at which the disagreement was first found, by the indexer's clock."
+    first_seen_at: datetime = from_row(
+        "The time at which the disagreement was first found, by the indexer's clock.", block_time
     )
-    last_seen_at: datetime = strawberry.field(
-        description="The time at which the disagreement was last found, by the indexer's clock."
+    last_seen_at: datetime = from_row(
+        "The time at which the disagreement was last found, by the indexer's clock.", block_time
     )
-    resolved_at: datetime | None = strawberry.field(
-        description="The time at which enough providers returned the same logs and the blocks were stored, by the "
-        "indexer's clock. Null until then."
+    resolved_at: datetime | None = from_row(
+        "The time at which enough providers returned the same logs and the blocks were stored, by the "
+        "indexer's clock. Null until then.",
+        date_time,
     )
 
 
 @strawberry.type(description="The state of the index of one network.")
 class ChainStatus:
-    chain_id: BigInt = strawberry.field(description="The EIP-155 chain id of the network.")
-    profile: str = strawberry.field(description="The name of the profile that maps its logs to facts.")
+    row: strawberry.Private[Row[Any]]
+    chain_id: BigInt = from_row("The EIP-155 chain id of the network.", BigInt)
+    profile: str = from_row("The name of the profile that maps its logs to facts.", str)
     contracts: list[WatchedContract] = strawberry.field(description="The watched contracts, at most 100.")
     head: Block | None = strawberry.field(
         description="The newest block that a provider returned. Null before the first poll."
@@ -70,9 +75,10 @@ class ChainStatus:
     indexed: Block | None = strawberry.field(
         description="The newest indexed block, at which responses are read. Null if none is indexed."
     )
-    polled_at: datetime | None = strawberry.field(
-        description="The time at which a provider last answered, by the indexer's clock. Null before the first "
-        "answer. If it is old, the head is unknown; it does not mean that the chain has stopped."
+    polled_at: datetime | None = from_row(
+        "The time at which a provider last answered, by the indexer's clock. Null before the first "
+        "answer. If it is old, the head is unknown; it does not mean that the chain has stopped.",
+        date_time,
     )
     lag_blocks: BigInt | None = strawberry.field(
         description="The number of the head minus the number of the indexed block. Null if no head is known."
@@ -99,8 +105,8 @@ class ChainStatus:
     latest_disagreements: list[Disagreement] = strawberry.field(
         description="The newest ten disagreements, newest first."
     )
-    failing_since: datetime | None = strawberry.field(
-        description="The time since which indexing fails, by the indexer's clock. Null while it does not fail."
+    failing_since: datetime | None = from_row(
+        "The time since which indexing fails, by the indexer's clock. Null while it does not fail.", date_time
     )
     failing_block: BigInt | None = strawberry.field(
         description="The block that cannot be indexed. Null while indexing does not fail."
@@ -112,7 +118,7 @@ class ChainStatus:
         description="A hash that commits to every event from the first start block to `digestThrough`. Null if there "
         "is none yet."
     )
-    digest_through: BigInt | None = strawberry.field(description="The last block that `digest` covers.")
+    digest_through: BigInt | None = from_row("The last block that `digest` covers.", BigInt, source="digest_number")
 
 
 @strawberry.type(description="How fresh, how final and how well verified the data is.")
@@ -150,45 +156,34 @@ def _status(context: Context, chain: Row[Any], counts: ChainCounts, latest: Sequ
     contracts = context.snapshot.contracts.get(chain.chain_id, ())
     head_known = chain.head_number is not None
     return ChainStatus(
-        chain_id=BigInt(chain.chain_id),
-        profile=chain.profile,
-        contracts=[
-            WatchedContract(address=Address(row.address), role=row.role, start_block=BigInt(row.start_block))
-            for row in contracts[:MOST_CONTRACTS]
-        ],
+        row=chain,
+        contracts=[WatchedContract(row=row) for row in contracts[:MOST_CONTRACTS]],
         head=_block(chain, chain.head_number, chain.head_hash, chain.head_time),
         finalized=_block(chain, chain.finalized_number, chain.finalized_hash, chain.finalized_time),
         indexed=_block(chain, chain.indexed_number, chain.indexed_hash, chain.indexed_time),
-        polled_at=date_time(chain.polled_at),
         lag_blocks=BigInt(max(0, chain.head_number - chain.indexed_number)) if head_known else None,
         lag_seconds=min(INT32_MAX, lag_seconds(chain.head_time, chain.indexed_time)) if head_known else None,
         synced=_synced(context, chain),
-        verified_through=None if counts.verified_through is None else BigInt(counts.verified_through),
+        verified_through=to_big_int(counts.verified_through),
         undecodable_events=BigInt(counts.undecodable_events),
         orphaned_blocks=BigInt(counts.orphaned_blocks),
         disagreements=BigInt(counts.disagreements),
         latest_disagreements=list(map(_disagreement, latest)),
-        failing_since=date_time(chain.failing_since),
         failing_block=None if chain.failing_since is None else BigInt(chain.indexed_number + 1),
         last_error=chain.last_error,
         digest=Bytes32(chain.digest) if chain.digest else None,
-        digest_through=BigInt(chain.digest_number),
     )
 
 
 def _disagreement(row: Row[Any]) -> Disagreement:
     return Disagreement(
-        first_block=BigInt(row.first_block),
-        last_block=BigInt(row.last_block),
+        row=row,
         answers=[
             ProviderAnswer(host=row.host, log_count=BigInt(row.log_count), digest=Bytes32(row.digest)),
             ProviderAnswer(
                 host=row.other_host, log_count=BigInt(row.other_log_count), digest=Bytes32(row.other_digest)
             ),
         ],
-        first_seen_at=datetime.fromtimestamp(row.first_seen_at, UTC),
-        last_seen_at=datetime.fromtimestamp(row.last_seen_at, UTC),
-        resolved_at=date_time(row.resolved_at),
     )
 
 
