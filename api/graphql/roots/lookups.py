@@ -1,7 +1,7 @@
 """Look-ups of one object by a key: null for an unknown key, an error that lists the objects of a shared one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import strawberry
 from sqlalchemy import Row
@@ -77,32 +77,15 @@ RowAtPin = tuple[Row[Any], Pin]
 NOWHERE: Filter = (("chain_id", (("in", ()),)),)
 
 
-async def find_device(context: Context, by: DeviceBy, as_of: AsOf | None) -> RowAtPin | None:
-    """Returns the row of the device with a key, and its pin. Raises BadUserInput (AMBIGUOUS)."""
+async def find(context: Context, lookup: "Lookup", by: Any, as_of: AsOf | None) -> RowAtPin | None:
+    """Returns the row of the object with the key `by`, and its pin. Raises BadUserInput (AMBIGUOUS)."""
     name, value = _key(by)
     if name == "id":
-        return await _find_by_id(context, value, DeviceId, as_of)
-    if name == "token_id":
+        return await _find_by_id(context, value, lookup.id, as_of)
+    if name == "token_id" and lookup is DEVICE:
         return await _find_by_token_id(context, value, as_of)
-    return await _find(context, DEVICES, DEVICE_KEYS[name](value), as_of, f"The {LABELS.get(name, name)}")
-
-
-async def find_manufacturer(context: Context, by: ManufacturerBy, as_of: AsOf | None) -> RowAtPin | None:
-    """Returns the row of the manufacturer with a key, and its pin. Raises BadUserInput (AMBIGUOUS)."""
-    name, value = _key(by)
-    if name == "id":
-        return await _find_by_id(context, value, ManufacturerId, as_of)
-    # in this release no manufacturer is found by a DID
-    filter = NOWHERE if name == "token_did" else _equal(name)(value)
-    return await _find(context, MANUFACTURERS, filter, as_of, f"The {LABELS.get(name, name)}")
-
-
-async def find_hardware_license(context: Context, by: HardwareLicenseBy, as_of: AsOf | None) -> RowAtPin | None:
-    """Returns the row of the hardware license with a key, and its pin. Raises BadUserInput (AMBIGUOUS)."""
-    name, value = _key(by)
-    if name == "id":
-        return await _find_by_id(context, value, HardwareLicenseId, as_of)
-    return await _find(context, HARDWARE_LICENSES, _equal(name)(value), as_of, f"The {LABELS.get(name, name)}")
+    filter = lookup.filters.get(name, _equal(name))(value)
+    return await _find(context, lookup.listing, filter, as_of, f"The {LABELS.get(name, name)}")
 
 
 async def row_of(context: Context, id: TokenId, pin: Pin) -> Row[Any] | None:
@@ -151,14 +134,22 @@ def _token_did(text: str) -> Filter:
     return NOWHERE if did is None else did_filter(did)
 
 
-DEVICE_KEYS: dict[str, Callable[[Any], Filter]] = {
-    "token_did": _token_did,
-    "address": _equal("held_address"),
-    "ever_had_address": _equal("ever_had_address"),
-    "imei": _equal("imei"),
-    "dev_eui": _equal("dev_eui"),
-    "serial_number": _serial_number,
-}
+class Lookup(NamedTuple):
+    """What differs between the look-ups. `filters` are those of the keys that are more than a field of the listing."""
+
+    id: type[TokenId]
+    listing: Listing
+    filters: Mapping[str, Callable[[Any], Filter]]
+
+
+DEVICE = Lookup(
+    DeviceId,
+    DEVICES,
+    {"token_did": _token_did, "address": _equal("held_address"), "serial_number": _serial_number},
+)
+# in this release no manufacturer is found by a DID
+MANUFACTURER = Lookup(ManufacturerId, MANUFACTURERS, {"token_did": lambda did: NOWHERE})
+HARDWARE_LICENSE = Lookup(HardwareLicenseId, HARDWARE_LICENSES, {})
 LABELS = {
     "token_id": "token id",
     "token_did": "DID",

@@ -13,12 +13,13 @@ from api.graphql.paging.arguments import PageArguments, connection_field
 from api.graphql.paging.connections import Connection, ListQuery, connect
 from api.graphql.roots.changes import ChangePage, FeedAfter, FeedFilterBy, FeedFirst, LeastFinality, changes
 from api.graphql.roots.lookups import (
+    DEVICE,
+    HARDWARE_LICENSE,
+    MANUFACTURER,
     DeviceBy,
     HardwareLicenseBy,
     ManufacturerBy,
-    find_device,
-    find_hardware_license,
-    find_manufacturer,
+    find,
 )
 from api.graphql.roots.refetch import resolve, resolve_all
 from api.graphql.types.authorizations import (
@@ -77,7 +78,7 @@ class Query:
         by: Annotated[DeviceBy, strawberry.argument(description="The key of the device.")],
         as_of: AsOfArgument = UNSET,
     ) -> Device | None:
-        row_and_pin = await find_device(info.context, by, as_of)
+        row_and_pin = await find(info.context, DEVICE, by, as_of)
         return None if row_and_pin is None else to_device(*row_and_pin)
 
     @connection_field("Devices, newest mint first unless `orderBy` says otherwise.")
@@ -102,7 +103,7 @@ class Query:
         by: Annotated[ManufacturerBy, strawberry.argument(description="The key of the manufacturer.")],
         as_of: AsOfArgument = UNSET,
     ) -> Manufacturer | None:
-        row_and_pin = await find_manufacturer(info.context, by, as_of)
+        row_and_pin = await find(info.context, MANUFACTURER, by, as_of)
         return None if row_and_pin is None else to_manufacturer(*row_and_pin)
 
     @connection_field("Manufacturers, ordered by manufacturer id unless `orderBy` says otherwise.")
@@ -128,7 +129,7 @@ class Query:
         by: Annotated[HardwareLicenseBy, strawberry.argument(description="The key of the hardware license.")],
         as_of: AsOfArgument = UNSET,
     ) -> HardwareLicense | None:
-        row_and_pin = await find_hardware_license(info.context, by, as_of)
+        row_and_pin = await find(info.context, HARDWARE_LICENSE, by, as_of)
         return None if row_and_pin is None else to_hardware_license(*row_and_pin)
 
     @connection_field("Hardware licenses, in the order in which they were first granted.")

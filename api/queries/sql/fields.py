@@ -116,10 +116,9 @@ class ExactField(ValueField):
 
 
 @dataclass(frozen=True)
-class NumberField(ValueField):
+class NumberField(ExactField):
     """A whole number in a column that holds `least` to `most`. The compared number may be outside of that range."""
 
-    column: ColumnElement[Any]
     least: int = 0
     most: int = INT64_MAX
 
@@ -129,14 +128,10 @@ class NumberField(ValueField):
     def equals(self, value: int | Parameter) -> Condition:
         if not isinstance(value, Parameter) and not self._holds(value):
             return false()
-        condition: Condition = self.column == _operand(value, self.column)
-        return condition
+        return super().equals(value)
 
     def among(self, values: Iterable[int]) -> Condition:
-        return self.column.in_([value for value in values if self._holds(value)])
-
-    def present(self) -> Condition:
-        return self.column.is_not(None)
+        return super().among(filter(self._holds, values))
 
     def compare(self, operator: str, value: int) -> Condition:
         compare = COMPARE[operator]

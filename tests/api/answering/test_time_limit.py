@@ -31,7 +31,7 @@ def test_an_answer_that_takes_too_long_is_a_timeout_and_the_next_is_answered(
     with serving(Settings(database_url=database_url, max_seconds=0.5, cache_bytes=0)) as url:
         for _ in range(2):
             with monkeypatch.context() as patch:
-                patch.setattr("api.graphql.roots.query.find_device", find_for_ever)
+                patch.setattr("api.graphql.roots.query.find", find_for_ever)
                 patch.setattr("api.reading.loaders.counts", read_for_ever)
                 for _ in range(2):
                     slow = CLIENT.post(f"{url}/graphql", json={"query": query}, timeout=60)
