@@ -28,6 +28,7 @@ from api.queries.sql.as_of import Pin
 from api.queries.sql.fields import UINT256_MAX, CaseField, ComputedField, ExactField, NumberField, TimeField
 from api.queries.sql.filters import Comparisons, Condition, Fields, Filter, combine, matches
 from api.queries.sql.keys import key_of, key_rows
+from api.queries.sql.pages import Window
 from api.queries.sql.scope import Scope, block_of_log, scope_of
 from schema.did import parse_did
 from schema.events import Kind
@@ -135,20 +136,11 @@ class OrphanPlace(NamedTuple):
     position: int
 
 
-class OrphanWindow(NamedTuple):
-    """The part of the list that a page returns: its size, its end of the list, and the places that it lies between."""
-
-    size: int
-    backward: bool = False
-    after: OrphanPlace | None = None
-    before: OrphanPlace | None = None
-
-
 PLACE = (reorg.c.happened_at, reorg.c.chain_id, reorg.c.reorg_no, orphan.c.position)
 
 
 def orphans(
-    connection: Connection, pins: Sequence[Pin], filter: Filter, unmapped: bool, window: OrphanWindow
+    connection: Connection, pins: Sequence[Pin], filter: Filter, unmapped: bool, window: Window[OrphanPlace]
 ) -> list[Row[Any]]:
     """Returns the events of a window, latest first, and one more if there is one."""
     query = _list(connection, pins, filter, unmapped).add_columns(

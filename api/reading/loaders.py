@@ -18,7 +18,7 @@ from api.queries.sql import tables
 from api.queries.sql.as_of import BlockPoint, Pin, pin_at
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
-from api.queries.sql.pages import Listing, Order, Page, Window, counts, pages
+from api.queries.sql.pages import Listing, Order, Page, Place, Window, counts, pages
 from api.queries.statistics import Grouping, device_groups
 from api.queries.tokens import Token, ids_of_numbers, token_ids
 from api.queries.vehicles import vehicles
@@ -33,7 +33,7 @@ class PageQuery(NamedTuple):
 
     listing: Listing
     order: Order
-    window: Window
+    window: Window[Place]
     filter: Filter
 
 

@@ -15,6 +15,7 @@ from api.graphql.limits import DEFAULT_PAGE
 from api.graphql.vocabulary.fields import field
 
 ResolverT = TypeVar("ResolverT", bound=Callable[..., Any])
+EndT = TypeVar("EndT")
 
 MAX_SIZE = 100
 
@@ -38,6 +39,11 @@ class PageArguments(NamedTuple):
     @property
     def has_cursor(self) -> bool:
         return self.after is not None or self.before is not None
+
+    def ends(self, read: Callable[[str, str], EndT]) -> list[EndT | None]:
+        """Returns what `after` and `before` hold; `read` reads the cursor of an argument, by text and name."""
+        cursors = (("after", self.after), ("before", self.before))
+        return [None if text is None else read(text, name) for name, text in cursors]
 
 
 PAGE_PARAMETERS = tuple(ParameterSignature.from_callable(PageArguments).parameters.values())

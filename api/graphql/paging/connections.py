@@ -12,11 +12,10 @@ from api.graphql.errors import BadUserInput
 from api.graphql.inputs.as_of import check_canonical
 from api.graphql.paging.arguments import PageArguments, page_size
 from api.graphql.paging.tokens import Bookmark, ListCursors, digest_of, read_list_cursor
-from api.queries.orphans import OrphanWindow
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
-from api.queries.sql.pages import Listing, Order, Page, Window, merged, place_of
+from api.queries.sql.pages import Listing, Order, Page, Place, Window, merged, place_of
 from api.reading.loaders import CountQuery, PageQuery
 
 NodeT = TypeVar("NodeT")
@@ -87,8 +86,14 @@ async def connect(
     chain_pages = [await page for page in pages]
     total = sum([await count for count in counts])
     page = chain_pages[0] if len(chain_pages) == 1 else merged(query.order, chain_pages, window)
-    return _connection(
-        page, total, window, ListCursors(digest, pins), {pin.chain_id: pin for pin in pins}, build, selection
+    cursors, pin_of = ListCursors(digest, pins), {pin.chain_id: pin for pin in pins}
+    return to_connection(
+        page,
+        total,
+        window,
+        lambda row: cursors.write(place_of(row)),
+        lambda row: build(row, pin_of[row.chain_id]),
+        selection,
     )
 
 
@@ -101,14 +106,9 @@ def _digest(query: ListQuery, pins: tuple[Pin, ...]) -> bytes:
     return digest_of(query.listing.name, parent, query.order.name, query.order.descending, query.filter)
 
 
-def _window(arguments: PageArguments, digest: bytes, order: Order) -> tuple[Window, list[Bookmark]]:
+def _window(arguments: PageArguments, digest: bytes, order: Order) -> tuple[Window[Place], list[Bookmark]]:
     size, backward = page_size(arguments.first, arguments.last)
-    if not arguments.has_cursor:
-        return Window(size, backward), []
-    ends = [
-        None if text is None else read_list_cursor(text, digest, order, name)
-        for name, text in (("after", arguments.after), ("before", arguments.before))
-    ]
+    ends = arguments.ends(lambda text, name: read_list_cursor(text, digest, order, name))
     after, before = (None if end is None else end.place for end in ends)
     return Window(size, backward, after, before), [end for end in ends if end is not None]
 
@@ -131,34 +131,33 @@ async def _pins_of(context: Context, bookmarks: list[Bookmark], requested: tuple
     return tuple(pin._replace(explicit=explicit) for pin in pins)
 
 
-def _connection(
+def to_connection(
     page: Page,
     total: int,
-    window: Window,
-    cursors: ListCursors,
-    pins: dict[int, Pin],
-    build: Build[NodeT],
+    window: Window[Any],
+    cursor_of: Callable[[Row[Any]], str],
+    node_of: Callable[[Row[Any]], NodeT],
     selection: frozenset[str],
 ) -> Connection[NodeT]:
+    """Returns the connection of a page, with what is selected."""
     rows = page.rows
-    nodes = [build(row, pins[row.chain_id]) for row in rows] if selection & {"nodes", "edges"} else []
+    nodes = [node_of(row) for row in rows] if selection & {"nodes", "edges"} else []
     edges = (
-        [Edge(cursor=cursors.write(place_of(row)), node=node) for row, node in zip(rows, nodes, strict=True)]
+        [Edge(cursor=cursor_of(row), node=node) for row, node in zip(rows, nodes, strict=True)]
         if "edges" in selection
         else []
     )
     info = NOT_SELECTED
     if "pageInfo" in selection:
-        start, end = (cursors.write(place_of(row)) for row in (rows[0], rows[-1])) if rows else (None, None)
-        info = page_info(window, page.more, start, end)
+        start, end = (cursor_of(rows[0]), cursor_of(rows[-1])) if rows else (None, None)
+        info = _page_info(window, page.more, start, end)
     return Connection(edges=edges, nodes=nodes, page_info=info, total_count=total)
 
 
 NOT_SELECTED = PageInfo(has_next_page=False, has_previous_page=False, start_cursor=None, end_cursor=None)
 
 
-def page_info(window: Window | OrphanWindow, more: bool, start: str | None, end: str | None) -> PageInfo:
-    """Returns the page information of a window. `more`: rows follow in the direction of the window."""
+def _page_info(window: Window[Any], more: bool, start: str | None, end: str | None) -> PageInfo:
     # a cursor names a row of this very list: there is a row on its other side
     after, before = window.after is not None, window.before is not None
     return PageInfo(

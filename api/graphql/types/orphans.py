@@ -1,6 +1,5 @@
 """`orphanedEvents`: the events that reorgs removed."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +9,7 @@ from sqlalchemy import Row
 from api.graphql.context import Context, Info
 from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
 from api.graphql.paging.arguments import PageArguments, page_size
-from api.graphql.paging.connections import Connection, Edge, page_info, selected
+from api.graphql.paging.connections import Connection, selected, to_connection
 from api.graphql.paging.tokens import digest_of, read_orphan_cursor, write_orphan_cursor
 from api.graphql.types.blocks import Block, to_block
 from api.graphql.types.event_rows import names_unmapped
@@ -18,8 +17,9 @@ from api.graphql.types.events import to_event
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import block_time
-from api.queries.orphans import OrphanWindow, count_orphans, orphaned_event, orphans, place_of
+from api.queries.orphans import count_orphans, orphaned_event, orphans, place_of
 from api.queries.sql.as_of import Pin
+from api.queries.sql.pages import Page, Window
 from api.reading.profile_readers import read_event
 
 
@@ -47,36 +47,24 @@ async def orphaned_events(
     """Returns a page of the list, latest first. The list only grows at its front, so cursors never become stale."""
     context, filter = info.context, to_filter(filter_by)
     digest = digest_of("orphanedEvents", filter)
-    window = _window(page, digest)
+    size, backward = page_size(page.first, page.last)
+    after, before = page.ends(lambda text, name: read_orphan_cursor(text, digest, name))
+    window = Window(size, backward, after, before)
     selection = selected(info)
     arguments = (context.snapshot.pins, filter, names_unmapped(filter))
     rows = await context.runner.read(orphans, *arguments, window) if selection - {"totalCount"} else ()
     total = await context.runner.read(count_orphans, *arguments) if "totalCount" in selection else 0
-    return _connection(context, rows, total, window, digest)
-
-
-def _window(page: PageArguments, digest: bytes) -> OrphanWindow:
-    size, backward = page_size(page.first, page.last)
-    after, before = (
-        None if text is None else read_orphan_cursor(text, digest, name)
-        for name, text in (("after", page.after), ("before", page.before))
-    )
-    return OrphanWindow(size, backward, after, before)
-
-
-def _connection(
-    context: Context, rows: Sequence[Row[Any]], total: int, window: OrphanWindow, digest: bytes
-) -> Connection[OrphanedEvent]:
-    more = len(rows) > window.size
-    rows = (rows[1:] if window.backward else rows[: window.size]) if more else rows
+    more = len(rows) > size
+    shown = rows[more:] if backward else rows[:size]
     pins = {pin.chain_id: pin for pin in context.snapshot.pins}
-    edges = [
-        Edge(cursor=write_orphan_cursor(place_of(row), digest), node=_orphaned_event(context, row, pins[row.chain_id]))
-        for row in rows
-    ]
-    start, end = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
-    info = page_info(window, more, start, end)
-    return Connection(edges=edges, nodes=[edge.node for edge in edges], page_info=info, total_count=total)
+    return to_connection(
+        Page(shown, more),
+        total,
+        window,
+        lambda row: write_orphan_cursor(place_of(row), digest),
+        lambda row: _orphaned_event(context, row, pins[row.chain_id]),
+        selection,
+    )
 
 
 def _orphaned_event(context: Context, row: Row[Any], pin: Pin) -> OrphanedEvent:

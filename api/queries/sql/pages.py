@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -39,6 +39,8 @@ from api.queries.sql.keys import Key, key_table, key_values
 from api.queries.sql.prepared import fetch
 from api.queries.sql.scope import Scope, scope_of
 from api.queries.sql.times import LAST_SECOND
+
+PlaceT = TypeVar("PlaceT")
 
 MAX_STATEMENTS = 256
 
@@ -119,13 +121,13 @@ class Place(NamedTuple):
     id: int
 
 
-class Window(NamedTuple):
+class Window(NamedTuple, Generic[PlaceT]):
     """The part of a list that a page returns: its size, its end of the list, and the places that it lies between."""
 
     size: int
     backward: bool = False
-    after: Place | None = None
-    before: Place | None = None
+    after: PlaceT | None = None
+    before: PlaceT | None = None
 
 
 class Page(NamedTuple):
@@ -136,7 +138,12 @@ class Page(NamedTuple):
 
 
 def pages(
-    connection: Connection, listing: Listing, order: Order, keys: Sequence[Key], window: Window, filter: Filter = ()
+    connection: Connection,
+    listing: Listing,
+    order: Order,
+    keys: Sequence[Key],
+    window: Window[Place],
+    filter: Filter = (),
 ) -> list[Page]:
     """Returns the page of each key."""
     filter, values = with_parameters(filter, listing.fields)
@@ -171,7 +178,7 @@ def _segments(order: Order, backward: bool) -> tuple[Sequence[int], ...]:
     return (absent, present) if backward else (present, absent)
 
 
-def merged(order: Order, pages: Sequence[Page], window: Window) -> Page:
+def merged(order: Order, pages: Sequence[Page], window: Window[Place]) -> Page:
     """Returns one page from the pages of several chains."""
     page = _page(order, [row for page in pages for row in page.rows], window)
     return Page(page.rows, page.more or any(page.more for page in pages))
@@ -237,7 +244,7 @@ def _place_values(name: str, place: Place | None) -> dict[str, Any]:
     return {} if place is None else {f"{name}_key": place.key, f"{name}_id": place.id}
 
 
-def _by_sides(keys: Sequence[Key], window: Window) -> Mapping[Sides, list[int]]:
+def _by_sides(keys: Sequence[Key], window: Window[Place]) -> Mapping[Sides, list[int]]:
     """Returns the keys' indexes by where their chain lies from each end of the window: before, in or behind it."""
     groups: dict[Sides, list[int]] = defaultdict(list)
     for place, key in enumerate(keys):
@@ -361,7 +368,7 @@ def _beyond(column: Any, value: Any, ascends: bool) -> ColumnElement[bool]:
     return condition
 
 
-def _page(order: Order, rows: Sequence[Row[Any]], window: Window) -> Page:
+def _page(order: Order, rows: Sequence[Row[Any]], window: Window[Place]) -> Page:
     """Returns the rows of all segments and chains in the list's order, cut to the window's size."""
     absent = [row for row in rows if order.key is not None and row.sort_key is None]
     present = [row for row in rows if order.key is None or row.sort_key is not None]
