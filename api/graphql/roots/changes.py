@@ -51,8 +51,7 @@ class LifecycleEventMessage:
     )
     event: LifecycleEvent = strawberry.field(
         description="The event. Its id contains the block hash, so a retraction has the id of the event that it "
-        "retracts. With a filter by device, a retraction may name an event that was never sent: "
-        "ignore it."
+        "retracts. With a filter by device, a retraction may name an event that was never sent: ignore it."
     )
     retracted: bool = strawberry.field(description="Whether a reorg removed the event.")
 

@@ -141,9 +141,8 @@ class Query:
         return await connect(info, query, page, await pins_at(info.context, as_of), to_hardware_license)
 
     @connection_field(
-        "Grants on all devices, in the order in which they were granted. Filtered by a user or an "
-        "organization, they show which devices it may manage: the exact reverse of "
-        "`Device.authorizedUsers`."
+        "Grants on all devices, in the order in which they were granted. Filtered by a user or an organization, they "
+        "show which devices it may manage: the exact reverse of `Device.authorizedUsers`."
     )
     async def authorizations(
         self,
@@ -173,10 +172,9 @@ class Query:
         return await connect_events(info, query, page, await pins_at(info.context, as_of))
 
     @field(
-        "The change feed, oldest first, for programs that keep a copy of the events. It returns what "
-        "the subscription `lifecycleEvents` pushes, with the same cursors. Pages do not stay at one "
-        "block: pass `endCursor` as `after` to go on. Without `after` the feed starts with the first "
-        "event."
+        "The change feed, oldest first, for programs that keep a copy of the events. It returns what the subscription "
+        "`lifecycleEvents` pushes, with the same cursors. Pages do not stay at one block: pass `endCursor` as `after` "
+        "to go on. Without `after` the feed starts with the first event."
     )
     async def changes(
         self,
@@ -248,10 +246,9 @@ class Query:
         return await resolve_all(info.context, ids)
 
     @field(
-        "How fresh, how final and how well verified the data is. The response depends on the clock "
-        "and is never cached. With `minBlock`, the whole request first waits up to 3 s until that "
-        "block is indexed, then fails with NOT_READY. A block more than 64 beyond the head is "
-        "refused at once with BAD_USER_INPUT.",
+        "How fresh, how final and how well verified the data is. The response depends on the clock and is never "
+        "cached. With `minBlock`, the whole request first waits up to 3 s until that block is indexed, then fails with "
+        "NOT_READY. A block more than 64 beyond the head is refused at once with BAD_USER_INPUT.",
         name="_meta",
     )
     async def meta(

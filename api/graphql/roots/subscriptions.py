@@ -34,9 +34,8 @@ BATCH = 50
 @strawberry.type(description="The subscriptions, over WebSocket (graphql-transport-ws) or as server-sent events.")
 class Subscription:
     @subscription(
-        "The change feed. Without `after` it starts now. With `after` it starts with all changes "
-        "since that cursor, and first retracts what a reorg removed since. Across reorgs and "
-        "restarts no message is lost or sent twice."
+        "The change feed. Without `after` it starts now. With `after` it starts with all changes since that cursor, "
+        "and first retracts what a reorg removed since. Across reorgs and restarts no message is lost or sent twice."
     )
     async def lifecycle_events(
         self,

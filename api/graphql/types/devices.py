@@ -98,8 +98,7 @@ class Firmware:
 
 @strawberry.type(
     description="The end of life of a device. The status is that of the furthest step, DECOMMISSIONED < RECYCLED < "
-    "DISPOSED. A burn counts as DECOMMISSIONED. The status is UNKNOWN if only steps with unknown codes "
-    "are recorded."
+    "DISPOSED. A burn counts as DECOMMISSIONED. The status is UNKNOWN if only steps with unknown codes are recorded."
 )
 class EndOfLife:
     device: strawberry.Private[int]

@@ -10,8 +10,7 @@ from schema.abi.rlp import encode_bytes, integer
 
 @strawberry.type(
     description="A Merkle-Patricia proof that the receipt contains the log and that the receipts root of the block "
-    "header covers the receipt. docs/how-it-works/verification.md describes how to check it and what it "
-    "does not prove."
+    "header covers the receipt. docs/how-it-works/verification.md describes how to check it and what it does not prove."
 )
 class InclusionProof:
     header: Bytes = strawberry.field(

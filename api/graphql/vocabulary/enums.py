@@ -58,7 +58,7 @@ _describe(
         ),
         Kind.DEVICE_PAIRED: "A device was paired with a vehicle.",
         Kind.DEVICE_UNPAIRED: "The pairing of a device ended.",
-        Kind.DEVICE_BURNED: ("The certificate of a device was burned. A transfer to the zero address comes with it."),
+        Kind.DEVICE_BURNED: "The certificate of a device was burned. A transfer to the zero address comes with it.",
         Kind.BENEFICIARY_SET: (
             "The account that receives the proceeds of a device was set: the owner or another account."
         ),
@@ -71,9 +71,7 @@ _describe(
         Kind.VEHICLE_MINTED: "The NFT of a vehicle was minted.",
         Kind.VEHICLE_TRANSFERRED: "The NFT of a vehicle was transferred; includes mints and burns.",
         Kind.VEHICLE_BURNED: "The NFT of a vehicle was burned.",
-        Kind.UNDECODABLE: (
-            "A rule of the profile matches the log, but the bytes cannot be decoded. `raw` has the log."
-        ),
+        Kind.UNDECODABLE: "A rule of the profile matches the log, but the bytes cannot be decoded. `raw` has the log.",
         Kind.UNMAPPED: (
             "No rule of the profile matches the log. `raw` has the log. Lists contain such events only "
             "if the filter names this kind."
@@ -105,9 +103,9 @@ _describe(
     {
         EventFlag.AFTER_END_OF_LIFE: "The event is not possible for a device at or past its end of life.",
         EventFlag.BEFORE_MINT: "The event comes before the mint of the device.",
-        EventFlag.DUPLICATE_MINT: ("The device was minted twice without a burn in between. Both mints have this flag."),
+        EventFlag.DUPLICATE_MINT: "The device was minted twice without a burn in between. Both mints have this flag.",
         EventFlag.WRONG_SENDER: "The transfer is not from the owner.",
-        EventFlag.UNLICENSED: ("The license of the manufacturer, or the hardware license, was not valid at the mint."),
+        EventFlag.UNLICENSED: "The license of the manufacturer, or the hardware license, was not valid at the mint.",
         EventFlag.UNKNOWN_CODE: "The event contains a number outside its enumeration.",
         EventFlag.TIME_IN_FUTURE: "The time that the emitter states is later than the block time.",
     },
@@ -128,7 +126,7 @@ _describe(
     "How likely a reorg is to remove a block.",
     {
         Finality.UNSAFE: "A reorg may still remove the block.",
-        Finality.SAFE: ("The block is at or below the safe block of the chain: a reorg is unlikely to remove it."),
+        Finality.SAFE: "The block is at or below the safe block of the chain: a reorg is unlikely to remove it.",
         Finality.FINALIZED: "The block is at or below the finalized block of the chain: no reorg removes it.",
         Finality.ORPHANED: "A reorg removed the block.",
     },
