@@ -94,7 +94,7 @@ def _check(dimensions: list[DeviceDimension]) -> None:
 def _texts(dimensions: list[DeviceDimension], row: Row[Any]) -> tuple[str | None, ...]:
     values: Sequence[Any] = row[:-1]
     return tuple(
-        None if value is None else TEXT_OF[dimension](value)
+        None if value is None else TEXT_OF.get(dimension, str)(value)
         for dimension, value in zip(dimensions, values, strict=True)
     )
 
@@ -105,15 +105,9 @@ def _rank(counted: tuple[tuple[str | None, ...], int]) -> Any:
 
 
 TEXT_OF: Mapping[DeviceDimension, Callable[[Any], str]] = {
-    DeviceDimension.CHAIN: str,
     DeviceDimension.CONTRACT: checksummed,
-    DeviceDimension.MANUFACTURER: str,
-    DeviceDimension.HARDWARE_LICENSE: str,
-    DeviceDimension.MODEL: str,
-    DeviceDimension.FIRMWARE: str,
     DeviceDimension.OWNER: checksummed,
     DeviceDimension.END_OF_LIFE_STATUS: lambda status: EndOfLifeStatus(status).name,
-    DeviceDimension.MINTED_MONTH: str,
     DeviceDimension.QUALITY_INSPECTION: lambda verdict: Verdict(verdict).name,
 }
-"""The text of a value in each dimension."""
+"""The text of a value in each dimension whose values are not written as they are."""
