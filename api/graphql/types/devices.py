@@ -41,7 +41,16 @@ from api.graphql.types.provenance import Provenance
 from api.graphql.types.sources import DeviceField, ValueSource, source_of
 from api.graphql.types.vehicles import Vehicle, load_vehicle
 from api.graphql.vocabulary.fields import derived, field, from_row
-from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, block_time, date_time, to_address, to_text
+from api.graphql.vocabulary.scalars import (
+    Address,
+    BigInt,
+    Bytes32,
+    block_time,
+    date_time,
+    to_address,
+    to_bytes32,
+    to_text,
+)
 from api.queries.events import (
     END_OF_LIFE_STEPS,
     FACTORY_RESETS,
@@ -84,15 +93,18 @@ class Attribute:
 
 @strawberry.type(description="The firmware that a device runs.")
 class Firmware:
-    version: str = strawberry.field(description="The text as the contract emitted it.")
-    semver: bool = strawberry.field(
-        description="Whether the version is a semver 2.0.0 version, so that it can be ordered."
+    row: strawberry.Private[Row[Any]]
+    version: str = from_row("The text as the contract emitted it.", str, source="firmware")
+    semver: bool = from_row(
+        "Whether the version is a semver 2.0.0 version, so that it can be ordered.", bool, source="firmware_version_key"
     )
-    image_hash: Bytes32 | None = strawberry.field(
-        description="The hash of the firmware image. Null if the update does not state one."
+    image_hash: Bytes32 | None = from_row(
+        "The hash of the firmware image. Null if the update does not state one.",
+        to_bytes32,
+        source="firmware_image_hash",
     )
-    applied_at: datetime | None = strawberry.field(
-        description="The block time of the update. Null for the initial firmware."
+    applied_at: datetime | None = from_row(
+        "The block time of the update. Null for the initial firmware.", date_time, source="firmware_updated_at"
     )
 
 
@@ -101,24 +113,28 @@ class Firmware:
     "DISPOSED. A burn counts as DECOMMISSIONED. The status is UNKNOWN if only steps with unknown codes are recorded."
 )
 class EndOfLife:
-    device: strawberry.Private[int]
+    row: strawberry.Private[Row[Any]]
     pin: strawberry.Private[Pin]
-    status: EndOfLifeStatus = strawberry.field(description="The furthest step of the end of life so far.")
-    occurred_at: datetime | None = strawberry.field(
-        description="The time of the step that set the status, according to its emitter; if the event states no "
-        "time, the block time. Null without a step."
+    status: EndOfLifeStatus = from_row(
+        "The furthest step of the end of life so far.", EndOfLifeStatus, source="end_of_life_status"
     )
-    facility: str | None = strawberry.field(
-        description="The facility of the step that set the status, as its emitter wrote it. Null if none is stated."
+    occurred_at: datetime | None = from_row(
+        "The time of the step that set the status, according to its emitter; if the event states no time, the block "
+        "time. Null without a step.",
+        date_time,
+        source="end_of_life_at",
     )
-    sanitization: Sanitization | None = strawberry.field(
-        description="The strongest sanitization that any step states: NONE < CLEAR < PURGE < DESTROY. Null if no "
-        "step states one."
+    facility: str | None = from_row(
+        "The facility of the step that set the status, as its emitter wrote it. Null if none is stated.", to_text
+    )
+    sanitization: Sanitization | None = derived(
+        "The strongest sanitization that any step states: NONE < CLEAR < PURGE < DESTROY. Null if no step states one.",
+        lambda end: None if end.row.sanitization is None else Sanitization(end.row.sanitization),
     )
 
     @connection_field("The recorded steps, oldest first.")
     async def steps(self, info: Info, page: PageArguments) -> Connection[EndOfLifeRecorded]:
-        return await connect_events(info, ListQuery(END_OF_LIFE_STEPS, BY_POSITION, self.device), page, (self.pin,))
+        return await connect_events(info, ListQuery(END_OF_LIFE_STEPS, BY_POSITION, self.row.id), page, (self.pin,))
 
 
 @strawberry.type(description="A hardware device and its minting certificate.")
@@ -245,15 +261,7 @@ class Device(Node):
         "order of the log. Null if it is unknown."
     )
     def firmware(self) -> Firmware | None:
-        row = self.row
-        if not row.firmware:
-            return None
-        return Firmware(
-            version=row.firmware,
-            semver=bool(row.firmware_version_key),
-            image_hash=None if row.firmware_image_hash is None else Bytes32(row.firmware_image_hash),
-            applied_at=date_time(row.firmware_updated_at),
-        )
+        return Firmware(row=self.row) if self.row.firmware else None
 
     @connection_field("The updates over the air, including failed ones, oldest first.")
     async def firmware_updates(self, info: Info, page: PageArguments) -> Connection[FirmwareUpdated]:
@@ -291,15 +299,7 @@ class Device(Node):
 
     @field("The end of life of the device.")
     def end_of_life(self) -> EndOfLife:
-        row = self.row
-        return EndOfLife(
-            device=row.id,
-            pin=self.pin,
-            status=EndOfLifeStatus(row.end_of_life_status),
-            occurred_at=date_time(row.end_of_life_at),
-            facility=row.facility or None,
-            sanitization=None if row.sanitization is None else Sanitization(row.sanitization),
-        )
+        return EndOfLife(row=self.row, pin=self.pin)
 
     @connection_field("The changes of owner, including mint and burn, oldest first.")
     async def transfers(self, info: Info, page: PageArguments) -> Connection[DeviceTransferred]:

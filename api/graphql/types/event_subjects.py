@@ -11,11 +11,9 @@ from sqlalchemy import Table
 
 from api.graphql.context import Info
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.graphql.vocabulary.scalars import BigInt
 from api.queries.sql import tables
 from api.queries.tokens import Token
 from api.reading.batching import Loader
-from schema.did import TokenDid
 from schema.profile.reader import Mapped
 
 if TYPE_CHECKING:
@@ -57,7 +55,7 @@ async def vehicle_of(self: LifecycleEvent, info: Info) -> LazyVehicle | None:
     subject = await _subject(self, "vehicle", info.context.loaders.vehicle_id)
     if isinstance(subject, int):
         return await load_vehicle(info.context, self.pin, subject)
-    return Vehicle(token_id=BigInt(subject[2]), token_did=TokenDid(*subject).checksummed, owner=None)
+    return Vehicle(row=_bare_row(subject, tables.vehicle_version))
 
 
 async def manufacturer_if_any(self: LifecycleEvent, info: Info) -> LazyManufacturer | None:

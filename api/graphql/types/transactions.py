@@ -12,6 +12,7 @@ from api.graphql.paging.connections import Connection, ListQuery
 from api.graphql.types.blocks import Block, to_block
 from api.graphql.types.event_rows import connect_events
 from api.graphql.types.lifecycle_event import LifecycleEvent
+from api.graphql.vocabulary.fields import from_row
 from api.graphql.vocabulary.scalars import BigInt, Bytes32
 from api.queries.events import EVENTS
 from api.queries.sql.as_of import BlockPoint, Pin
@@ -21,11 +22,12 @@ from api.queries.transactions import transactions
 
 @strawberry.type(description="A transaction that emitted at least one log of a watched contract.")
 class IndexedTransaction:
+    row: strawberry.Private[Row[Any]]
     pin: strawberry.Private[Pin]
-    hash: Bytes32 = strawberry.field(description="The hash of the transaction.")
-    chain_id: BigInt = strawberry.field(description="The EIP-155 chain id of the network.")
+    hash: Bytes32 = from_row("The hash of the transaction.", Bytes32, source="transaction_hash")
+    chain_id: BigInt = from_row("The EIP-155 chain id of the network.", BigInt)
     block: Block = strawberry.field(description="The block that contains the transaction.")
-    index: int = strawberry.field(description="The index of the transaction in the block, from 0.")
+    index: int = from_row("The index of the transaction in the block, from 0.", int, source="transaction_index")
 
     @connection_field("The events of the transaction, in the order of their logs, without UNMAPPED ones.")
     async def events(self, info: Info, page: PageArguments) -> Connection[LifecycleEvent]:
@@ -45,10 +47,5 @@ async def find_transaction(context: Context, hash: bytes, chain_id: int | None) 
 
 
 def _indexed(row: Row[Any], pin: Pin) -> IndexedTransaction:
-    return IndexedTransaction(
-        pin=pin,
-        hash=Bytes32(row.transaction_hash),
-        chain_id=BigInt(row.chain_id),
-        block=to_block(BlockPoint(row.chain_id, row.number, row.hash, row.timestamp)),
-        index=row.transaction_index,
-    )
+    block = to_block(BlockPoint(row.chain_id, row.number, row.hash, row.timestamp))
+    return IndexedTransaction(row=row, pin=pin, block=block)
