@@ -143,9 +143,7 @@ class Lookup(NamedTuple):
 
 
 DEVICE = Lookup(
-    DeviceId,
-    DEVICES,
-    {"token_did": _token_did, "address": _equal("held_address"), "serial_number": _serial_number},
+    DeviceId, DEVICES, {"token_did": _token_did, "address": _equal("held_address"), "serial_number": _serial_number}
 )
 # in this release no manufacturer is found by a DID
 MANUFACTURER = Lookup(ManufacturerId, MANUFACTURERS, {"token_did": lambda did: NOWHERE})

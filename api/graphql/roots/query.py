@@ -41,7 +41,7 @@ from api.graphql.types.manufacturers import (
     to_hardware_license,
     to_manufacturer,
 )
-from api.graphql.types.meta import Meta, await_block, meta
+from api.graphql.types.meta import ChainIdArgument, Meta, await_block, meta
 from api.graphql.types.node import Node
 from api.graphql.types.orphans import OrphanedEvent, orphaned_events
 from api.graphql.types.statistics import DeviceDimension, DeviceStatistic, device_statistics
@@ -200,10 +200,7 @@ class Query:
         self,
         info: Info,
         hash: Annotated[Bytes32, strawberry.argument(description="The hash of the transaction.")],
-        chain_id: Annotated[
-            BigInt | None,
-            strawberry.argument(description="The EIP-155 chain id of one network; all networks without it."),
-        ] = UNSET,
+        chain_id: ChainIdArgument = UNSET,
     ) -> IndexedTransaction | None:
         return await find_transaction(info.context, hash, None if chain_id is UNSET else chain_id)
 
@@ -257,10 +254,7 @@ class Query:
         min_block: Annotated[
             BigInt | None, strawberry.argument(description="The minimum indexed block, on the network `chainId`.")
         ] = UNSET,
-        chain_id: Annotated[
-            BigInt | None,
-            strawberry.argument(description="The EIP-155 chain id of one network; all networks without it."),
-        ] = UNSET,
+        chain_id: ChainIdArgument = UNSET,
     ) -> Meta:
         await_block(info.context, min_block, chain_id)
         return await meta(info.context, None if chain_id is UNSET else chain_id)

@@ -1,7 +1,6 @@
 """The subscriptions: the change feed as it grows, and blocks as they are indexed."""
 
 from collections.abc import AsyncGenerator
-from typing import Annotated
 
 import strawberry
 from strawberry import UNSET
@@ -21,8 +20,8 @@ from api.graphql.roots.changes import (
 )
 from api.graphql.subscription_context import SubscriptionContext
 from api.graphql.types.blocks import Block, to_block
+from api.graphql.types.meta import ChainIdArgument
 from api.graphql.vocabulary.fields import subscription
-from api.graphql.vocabulary.scalars import BigInt
 from api.queries.feed import new_blocks
 from api.queries.recorded import Finality
 from api.queries.sql.as_of import BlockPoint
@@ -67,14 +66,7 @@ class Subscription:
             await (context.end_batch() if more else context.wait_for_change())
 
     @subscription("Each newly indexed block; after a reorg, the first block of the new branch.")
-    async def block_indexed(
-        self,
-        info: Info,
-        chain_id: Annotated[
-            BigInt | None,
-            strawberry.argument(description="The EIP-155 chain id of one network; all networks without it."),
-        ] = UNSET,
-    ) -> AsyncGenerator[Block, None]:
+    async def block_indexed(self, info: Info, chain_id: ChainIdArgument = UNSET) -> AsyncGenerator[Block, None]:
         context = subscription_context(info)
         only = None if chain_id is UNSET else chain_id
         if only is not None and only not in context.snapshot.chains:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from sqlalchemy import Row
@@ -22,6 +22,10 @@ from api.reading.readiness import lag_seconds
 VERSION = version("certindex")
 MOST_CONTRACTS = 100
 LATEST_DISAGREEMENTS = 10
+
+ChainIdArgument = Annotated[
+    BigInt | None, strawberry.argument(description="The EIP-155 chain id of one network; all networks without it.")
+]
 
 
 @strawberry.type(description="A contract whose logs are all indexed.")
