@@ -186,6 +186,7 @@ CATALOGUE: tuple[RefusalText, ...] = (
     _row(r"request entity too large|failed to buffer the request body", SmallerBatch(), "proxies"),
     # A key that is not accepted
     _row(r"invalid api key|unauthori[sz]ed|api key .*(not valid|disabled|missing)", GiveUp(), "all"),
+    _row(r"not (available|included|supported|enabled) (on|in|with|for) (your|this) .{0,20}plan", GiveUp(), "all"),
     # Too many requests
     _row(r"triggered rate limit", BackOff(), "BSC"),
     _row(r"rate.?limit|request rate exceeded|too many requests|requests limited to", BackOff(), "Infura, all"),

@@ -46,6 +46,12 @@ SPAN_SECONDS = 3_600.0
 DISTRUST_SECONDS = 30.0
 STATE_METHODS = ("eth_call", "eth_getCode", "eth_getTransactionCount")
 """Methods that read state: full nodes keep all blocks and logs, but only the newest states."""
+RECEIPT_METHODS = ("eth_getBlockReceipts", "eth_getTransactionReceipt")
+"""Methods that indexing can do without: what a provider answers to them says nothing of the provider's health."""
+INDEXING_METHODS = ("eth_chainId", "eth_getBlockByNumber", "eth_getLogs")
+"""Methods without which a host is useless: a host that refuses one that it has answered refuses everything."""
+REFUSALS_OF_METHOD = 3
+"""Refusals of eth_getBlockReceipts in a row after which a host gets none: fewer may be about single blocks."""
 METHOD_CODES = (METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED)
 REQUEST_CODES = (PARSE_ERROR, VERSION_NOT_SUPPORTED)
 
@@ -78,8 +84,10 @@ class Host:
         self._backed_off_at = -1.0
         self._away: Exclusion | None = None
         self._span: tuple[int, Exclusion] | None = None
-        self._pruned: dict[bool, tuple[int, Exclusion]] = {}
+        self._pruned: dict[str, tuple[int, Exclusion]] = {}
         self._methods: dict[str, Exclusion] = {}
+        self._answered_methods: set[str] = set()
+        self._refusals: dict[str, int] = {}
         self._known_tags: set[str] = set()
         self._doubted_tags: set[str] = set()
         self._unknown_tags: dict[str, Exclusion] = {}
@@ -98,7 +106,7 @@ class Host:
             return refused
         if blocks is None:
             return None
-        first, pruned = self._pruned.get(method in STATE_METHODS, (0, None))
+        first, pruned = self._pruned.get(_history_of(method), (0, None))
         if blocks.start < first and self._holds(pruned):
             return pruned
         if method == "eth_getLogs" and (span := self.span) is not None and len(blocks) > span:
@@ -176,16 +184,30 @@ class Host:
     def history_missing(self, method: str, blocks: range | None, error: RpcError) -> None:
         """Records that blocks, or states, of this age are gone. Near the head they are only not indexed yet."""
         if blocks is not None and not 0 <= self.head - blocks.start < NEAR_HEAD_BLOCKS:
-            self._pruned[method in STATE_METHODS] = (blocks.start + 1, Exclusion(self._clock() + MEMORY_SECONDS, error))
+            self._pruned[_history_of(method)] = (blocks.start + 1, Exclusion(self._clock() + MEMORY_SECONDS, error))
 
     def refused(self, method: str, error: RpcError) -> None:
         """Records that the host does not offer this method, or refuses everything."""
+        others = self._answered_methods - {method}
         if error.code in METHOD_CODES:
             self._methods[method] = Exclusion(self._clock() + MEMORY_SECONDS, error)
+        elif others and (method not in INDEXING_METHODS or method not in self._answered_methods):
+            self._methods[method] = Exclusion(self._clock() + REFUSED_SECONDS, error)
         elif error.code in REQUEST_CODES:
             self.failed(error)
         else:
             self._set_aside(REFUSED_SECONDS, error)
+
+    def receipts_refused(self, method: str, error: RpcError) -> None:
+        """Records that the host refused receipts: of one block, or of all if it does so several times in a row."""
+        self._refusals[method] = self._refusals.get(method, 0) + 1
+        if method == "eth_getBlockReceipts" and self._refusals[method] >= REFUSALS_OF_METHOD:
+            self._methods[method] = Exclusion(self._clock() + MEMORY_SECONDS, error)
+
+    def method_answered(self, method: str) -> None:
+        """Records that the host answers this method."""
+        self._answered_methods.add(method)
+        self._refusals.pop(method, None)
 
     def tag_refused(self, tag: str, error: RpcError) -> bool:
         """Records that the host refused a block tag. Returns False if that is a failure of the host.
@@ -234,3 +256,10 @@ class Host:
 
     def _holds(self, exclusion: Exclusion | None) -> bool:
         return exclusion is not None and exclusion.until > self._clock()
+
+
+def _history_of(method: str) -> str:
+    """Returns which history a method reads: a host may keep all blocks, but only the newest states or receipts."""
+    if method in STATE_METHODS:
+        return "states"
+    return "receipts" if method in RECEIPT_METHODS else "blocks"

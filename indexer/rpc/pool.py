@@ -18,7 +18,7 @@ from indexer.rpc.block_tags import tag_of
 from indexer.rpc.endpoint import REQUEST_TIMEOUT_SECONDS, Endpoint
 from indexer.rpc.errors import NoAnswer, RpcError, WrongShape
 from indexer.rpc.gather import gather
-from indexer.rpc.host import Host
+from indexer.rpc.host import RECEIPT_METHODS, Host
 from indexer.rpc.providers import Answered
 from indexer.rpc.refusals import (
     BackOff,
@@ -45,8 +45,6 @@ LONGEST_WAIT_SECONDS = 10.0
 """The longest wait inside a call. If all providers are set aside for longer, the call raises the reason at once."""
 NULL_IF_MISSING = ("eth_getBlockByNumber", "eth_getBlockByHash", "eth_getBlockReceipts", "eth_getTransactionReceipt")
 """Methods that return null for what a provider does not have, while another provider may have it."""
-RECEIPT_METHODS = ("eth_getBlockReceipts", "eth_getTransactionReceipt")
-"""Methods that indexing can do without: what a provider answers to them says nothing of the provider's health."""
 FAVORITE_FACTOR = 0.7
 """Multiplies the score of the host used last, so that hosts that are nearly equal do not take turns."""
 LAG_BLOCKS = 8
@@ -139,7 +137,7 @@ class Pool:
                 return absent
             if tag is not None and (unknown := self._unknown_tag(tag)) is not None:
                 raise unknown
-            if failure is not None and tag is None and (_is_final(failure) or _is_odd_receipt(method, failure)):
+            if failure is not None and tag is None and _is_final(method, failure):
                 raise failure
             await self._sleep(wait_seconds(attempt, jitter=self._jitter))
         assert failure is not None
@@ -191,6 +189,7 @@ class Pool:
             elapsed = self._clock() - began
         host.counts[method].answered(elapsed)
         host.answered(elapsed)
+        host.method_answered(method)
         if method == "eth_getBlockByNumber":
             host.returned_block(answer, params[0])
         return answer
@@ -236,6 +235,10 @@ class Pool:
                 return self._ranked(free, blocks, sites)
             if tag is not None and (unknown := self._unknown_tag(tag)) is not None:
                 raise unknown
+            if method == "eth_getBlockReceipts":  # they can be requested one by one meanwhile
+                for host, exclusion in excluded:
+                    if host.away is None and exclusion is not None:
+                        raise exclusion.error.with_traceback(None)
             reasons = [exclusion for _, exclusion in excluded if exclusion is not None]
             limits = [reason.error for reason in reasons if _span(reason.error) > 0]
             if limits:
@@ -283,12 +286,16 @@ class Pool:
         if now - self._heads_read_at < HEADS_SECONDS:
             return
         self._heads_read_at = now
-        await asyncio.gather(*(self._read_head(host) for host in self.hosts if host.away is None))
+        await asyncio.gather(
+            *(self._read_head(host) for host in self.hosts if host.exclusion("eth_blockNumber", None) is None)
+        )
 
     async def _read_head(self, host: Host) -> None:
         try:
             async with asyncio.timeout(HEAD_TIMEOUT_SECONDS):
                 host.head = int(await self._call_host(host, "eth_blockNumber", [], str), 16)
+        except RpcError as error:
+            _record_refusal(host, "eth_blockNumber", None, error)
         except (TryAgain, ValueError) as error:
             host.failed(error if isinstance(error, TryAgain) else NoAnswer(f"{host.name}: {error}"))
         except TimeoutError:
@@ -337,6 +344,10 @@ def _record_refusal(host: Host, method: str, blocks: range | None, error: RpcErr
             pass
         case Reverted():
             return False
+        case Unknown() | ShrinkTo() | UseRange() | HalveQuery() | SplitAddresses() | SmallerBatch() if (
+            method in RECEIPT_METHODS
+        ):
+            host.receipts_refused(method, error)
         case Unknown() | ShrinkTo() | UseRange() | HalveQuery() | SplitAddresses() | SmallerBatch():
             host.failed(error)
         case _ as never:
@@ -344,9 +355,13 @@ def _record_refusal(host: Host, method: str, blocks: range | None, error: RpcErr
     return True
 
 
-def _is_final(failure: TryAgain) -> bool:
-    """Returns whether another round of the same request would fail in the same way."""
-    return isinstance(failure, RpcError) and isinstance(failure.refusal, WaitForHead | HistoryGone | GiveUp)
+def _is_final(method: str, failure: TryAgain) -> bool:
+    """Returns whether another round of the same request would fail in the same way, or another method may succeed."""
+    if not isinstance(failure, RpcError):
+        return _is_odd_receipt(method, failure)
+    if method == "eth_getBlockReceipts":
+        return not isinstance(failure.refusal, BackOff)
+    return isinstance(failure.refusal, WaitForHead | HistoryGone | GiveUp)
 
 
 def _is_odd_receipt(method: str, failure: TryAgain) -> bool:

@@ -12,11 +12,10 @@ from indexer.errors import TryAgain
 from indexer.proof.evidence import Evidence, LocatedReceipt
 from indexer.proof.receipt import FAILURE, SUCCESS, Log, Receipt
 from indexer.rpc import RpcError
-from indexer.rpc.errors import WrongShape
 from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
 from indexer.rpc.providers import Providers
-from indexer.rpc.refusals import GiveUp
+from indexer.rpc.refusals import BackOff
 
 
 class Sources(Struct):
@@ -39,7 +38,6 @@ class Witness:
     def __init__(self, providers: Providers, *, concurrency: int = 8) -> None:
         self._providers = providers
         self._semaphore = asyncio.Semaphore(concurrency)
-        self._has_block_receipts = True
         self.seconds = 0.0
         """Seconds spent on parsing, without waiting for answers."""
 
@@ -67,20 +65,18 @@ class Witness:
     async def _receipts(self, number: str, transactions: Sequence[str], hosts: list[Host]) -> list[LocatedReceipt]:
         """Returns all receipts: in one answer, or one by one if that is refused, missing or cannot be read."""
         avoid = tuple(hosts)
-        if self._has_block_receipts:
-            try:
-                receipts: list[JsonReceipt] | None = await self._request(
-                    "eth_getBlockReceipts", [number], list[JsonReceipt] | None, avoid, hosts
-                )
-                if receipts is not None:
-                    return self._parsed(receipts)
-            except (WrongShape, WrongAnswer):
-                pass
-            except RpcError as error:
-                if not isinstance(error.refusal, GiveUp):
-                    raise
-                self._has_block_receipts = False
-        answers = await gather(*(self._transaction_receipt(hash, avoid, hosts) for hash in transactions))
+        try:
+            receipts: list[JsonReceipt] | None = await self._request(
+                "eth_getBlockReceipts", [number], list[JsonReceipt] | None, avoid, hosts
+            )
+            if receipts is not None:
+                return self._parsed(receipts)
+        except TryAgain as error:
+            if isinstance(error, RpcError) and isinstance(error.refusal, BackOff):
+                raise
+        first, *others = transactions
+        answers = [await self._transaction_receipt(first, avoid, hosts)]  # alone: all would fail if no provider answers
+        answers += await gather(*(self._transaction_receipt(hash, avoid, hosts) for hash in others))
         return self._parsed(answers)
 
     async def _transaction_receipt(self, transaction: str, avoid: Sequence[Host], hosts: list[Host]) -> JsonReceipt:

@@ -171,6 +171,7 @@ HOPELESS: list[Row] = [
     ("all", -32006, "JSON-RPC version not supported", None, GiveUp()),
     ("Infura", -32000, "invalid api key", None, GiveUp()),
     ("Ankr", -32000, "Unauthorized: you must authenticate your request", None, GiveUp()),
+    ("all", -32600, "eth_getBlockReceipts is not available on your current plan", None, GiveUp()),
 ]
 REVERTED: list[Row] = [
     ("geth", 3, "execution reverted: limit exceeded", "0x08c379a0", Reverted()),

@@ -13,6 +13,7 @@ from indexer.verification.verifier import PATIENCE
 from schema.vocabulary import FailureCause, VerificationLevel
 from tests.support.chain.factory import Factory
 from tests.support.index.verifying import Indexed, index, indexed
+from tests.support.rpc import faults
 from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, of_node
 
 pytestmark = pytest.mark.slow
@@ -144,3 +145,80 @@ async def test_what_is_no_list_of_receipts_is_noted_too(
         with indexed(factory, sqlite_url) as chain:
             await verify_all(chain, pool)
             assert {cause for _, cause, _ in chain.failures()} == {FailureCause.NO_EVIDENCE}
+
+
+REFUSALS = [
+    ("Forbidden", -32000, 403),
+    ("eth_getBlockReceipts is not available on your plan", -32600, 200),
+    ("Invalid request", -32600, 400),
+    ("Method not found", -32601, 200),
+    ("Unauthorized", -32000, 401),
+    ("Internal error", -32603, 200),
+    ("header not found", -32000, 200),
+    ("response is too big", -32008, 200),
+    ("missing trie node", -32000, 500),
+]
+
+
+HISTORY = ("header not found", "missing trie node")
+"""Refusals that speak of one block: those of other blocks are requested together."""
+
+
+def refused(message: str, code: int, status: int, block: str | None = None) -> Fault:
+    def refuse(exchange: Exchange) -> bool:
+        if exchange.method != BLOCK or block not in (None, exchange.params[0]):
+            return False
+        exchange.refuse(message, code=code, status=status)
+        return True
+
+    return refuse
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal[0])
+@pytest.mark.parametrize("away", [False, True])
+async def test_a_host_that_refuses_block_receipts_is_asked_for_single_ones_and_indexed_from(
+    refusal: tuple[str, int, int], away: bool, factory: Factory, sqlite_url: str, chain_with_events: None
+) -> None:
+    """Also beside a host that is down."""
+    async with providers(factory, refused(*refusal), good=int(away)) as (pool, [proxy, *others]):
+        await pool.check_chain(None)
+        await pool.call("eth_getBlockByNumber", ["0x1", False], dict[str, Any])
+        for other in others:
+            other.inject(faults.unavailable)
+        with indexed(factory, sqlite_url) as chain:
+            assert await verify_all(chain, pool) == 0
+            assert set(chain.level_of_events()) == {RECEIPTS}
+            assert chain.failures() == []
+        host = pool.hosts[0]
+        assert (host.away, host.exclusion("eth_getLogs", range(1, 2))) == (None, None), "indexing goes on"
+        assert host.failure_rate == 0.0
+        if refusal[0] not in HISTORY:
+            assert proxy.calls.count(BLOCK) <= 4, "the method is set aside"
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal[0])
+async def test_block_receipts_refused_for_one_block_are_asked_one_by_one_for_that_block(
+    refusal: tuple[str, int, int], factory: Factory, sqlite_url: str, chain_with_events: None
+) -> None:
+    with indexed(factory, sqlite_url) as chain:
+        number = chain.levels.blocks(0, 1_000, 9)[1].number
+        async with providers(factory, refused(*refusal, block=hex(number))) as (pool, _):
+            assert await verify_all(chain, pool) == 0
+            assert set(chain.level_of_events()) == {RECEIPTS}
+            assert (pool.hosts[0].away, pool.hosts[0].failure_rate) == (None, 0.0)
+
+
+async def test_a_host_that_refuses_to_tell_its_head_is_indexed_from(factory: Factory) -> None:
+    def refuse(exchange: Exchange) -> bool:
+        if exchange.method != "eth_blockNumber":
+            return False
+        exchange.refuse("Forbidden", status=403)
+        return True
+
+    async with providers(factory, refuse, good=1) as (pool, [proxy, _]):
+        await pool.check_chain(None)
+        for _ in range(4):
+            await pool.call("eth_getBlockByNumber", ["latest", False], dict[str, Any])
+            pool._heads_read_at -= 100
+        assert proxy.calls.count("eth_blockNumber") == 1
+        assert (pool.hosts[0].away, pool.hosts[0].failure_rate) == (None, 0.0)
