@@ -15,6 +15,7 @@ from strawberry.types.execution import ExecutionContext
 from api.graphql.compiled.documents import DocumentCache, ValidDocument
 from api.graphql.context import Context
 from api.graphql.errors import Code, mask, set_code
+from api.graphql.inputs.one_of import explain_literals, explain_variables
 from api.graphql.limits import (
     MOST_ALIKE,
     Limits,
@@ -40,7 +41,10 @@ class ErrorCodes(SchemaExtension):
 
     def on_validate(self) -> Iterator[None]:
         yield
-        set_code(self.execution_context.pre_execution_errors or [], Code.GRAPHQL_VALIDATION_FAILED)
+        errors, document = self.execution_context.pre_execution_errors or [], self.execution_context.graphql_document
+        if document is not None:
+            explain_literals(errors, document)
+        set_code(errors, Code.GRAPHQL_VALIDATION_FAILED)
 
 
 def _documents(execution: ExecutionContext) -> DocumentCache:
@@ -188,6 +192,10 @@ class Schema(strawberry.Schema):
     compiles: bool
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        if execution_context is not None:
+            operation = operation_of(execution_context.graphql_document, execution_context._provided_operation_name)
+            if operation is not None:
+                explain_variables(errors, self._schema, operation, execution_context.variables or {})
         mask(errors)
 
 
