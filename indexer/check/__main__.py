@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import msgspec
-
 if TYPE_CHECKING:
     from indexer.check.bundle import Checked
+    from schema.bundle.document import Bundle
 
 USAGE_ERROR = 2
 SHOWN_BLOCKS = 6
@@ -59,17 +58,16 @@ def add_block_hash(parser: argparse.ArgumentParser, help: str) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Checks the bundle, prints the result and returns the exit status."""
-    from indexer.check.bundle import Failed, check  # imported late: --help and usage errors appear at once
+    from indexer.check.bundle import Failed, check_bundle, read_bundle  # imported late: --help appears at once
 
     try:
         data = sys.stdin.buffer.read() if options.bundle == "-" else Path(options.bundle).read_bytes()
-        trusted = _trusted(data, dict(options.hashes), options.rpc_url)
+        bundle = read_bundle(data)
+        checked = check_bundle(bundle, _trusted(bundle, dict(options.hashes), options.rpc_url))
     except OSError as error:
         reason = error if error.filename is None else f"{error.filename} cannot be read: {error.strerror}"
         print(f"certindex check: {reason}", file=sys.stderr)
         return USAGE_ERROR
-    try:
-        checked = check(data, trusted)
     except Failed as failure:
         print(f"FAIL {failure}")
         return 1
@@ -98,32 +96,12 @@ def report(checked: "Checked") -> str:
     return "\n".join(lines)
 
 
-def _trusted(data: bytes, hashes: Mapping[int, bytes], url: str | None) -> Mapping[int, bytes]:
+def _trusted(bundle: "Bundle", hashes: Mapping[int, bytes], url: str | None) -> Mapping[int, bytes]:
     if url is None:
         return hashes
     from indexer.check.trusted import block_hashes  # uses the network, so only with --rpc-url
 
-    head = _head(data)
-    if head is None:
-        return hashes
-    return {**block_hashes(url, head.chain_id, sorted({block.number for block in head.blocks})), **hashes}
-
-
-class _Block(msgspec.Struct):
-    number: int
-
-
-class _Head(msgspec.Struct, rename="camel"):
-    chain_id: int
-    blocks: list[_Block]
-
-
-def _head(data: bytes) -> _Head | None:
-    """Returns the chain and blocks to request from a node, None if the file is no bundle."""
-    try:
-        return msgspec.json.decode(data, type=_Head)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    return {**block_hashes(url, bundle.chain_id, sorted({block.number for block in bundle.blocks})), **hashes}
 
 
 def _blocks(numbers: Sequence[int]) -> str:

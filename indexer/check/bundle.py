@@ -42,8 +42,12 @@ class Checked(Struct, frozen=True):
 
 
 def check(data: bytes, trusted: Mapping[int, bytes]) -> Checked:
+    """Reads and checks a bundle. Raises Failed."""
+    return check_bundle(read_bundle(data), trusted)
+
+
+def check_bundle(bundle: Bundle, trusted: Mapping[int, bytes]) -> Checked:
     """Checks a bundle. `trusted` holds block hashes by number, from a source that the reader trusts. Raises Failed."""
-    bundle = _read(data)
     _check_manifest(bundle)
     headers = _check_blocks(bundle, trusted)
     logs = _check_receipts(bundle, headers)
@@ -55,7 +59,8 @@ def check(data: bytes, trusted: Mapping[int, bytes]) -> Checked:
     return _summary(bundle, trusted)
 
 
-def _read(data: bytes) -> Bundle:
+def read_bundle(data: bytes) -> Bundle:
+    """Returns the bundle, not checked yet. Raises Failed."""
     try:
         return msgspec.json.decode(data, type=Bundle)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
