@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from indexer.errors import failure_text
@@ -149,10 +149,19 @@ class ChainCollector(Collector):
                 text(
                     """SELECT indexed_number, indexed_time, head_number, safe_number, finalized_number, polled_at,
                         failing_since, backfilled, judged_number, last_error, stopped,
-                        (SELECT count(*) FROM standby WHERE chain_id = :chain_id AND seen_at >= :recent)
+                        (SELECT count(*) FROM standby WHERE chain_id = :chain_id AND seen_at >= :recent) AS standbys,
+                        (SELECT count(*) FROM disagreement WHERE chain_id = :chain_id) AS disagreements,
+                        (SELECT count(resolved_at) FROM disagreement WHERE chain_id = :chain_id) AS resolved,
+                        CASE WHEN backfilled THEN
+                            (SELECT count(*) FROM event WHERE chain_id = :chain_id AND kind = :undecodable)
+                        END AS undecodable
                     FROM chain WHERE chain_id = :chain_id"""
                 ),
-                {"chain_id": chain_id, "recent": now - STANDBY_SECONDS},
+                {
+                    "chain_id": chain_id,
+                    "recent": now - STANDBY_SECONDS,
+                    "undecodable": Kind.UNDECODABLE.value,
+                },
             ).one_or_none()
             if row is None:  # no provider has answered yet
                 return {}
@@ -161,31 +170,27 @@ class ChainCollector(Collector):
                 {"chain_id": chain_id},
             )
             unverified = {failure[0]: failure[1] for failure in failures}
-            seen, resolved = connection.execute(
-                text("SELECT count(*), count(resolved_at) FROM disagreement WHERE chain_id = :chain_id"),
-                {"chain_id": chain_id},
-            ).one()
-            undecodable = _undecodable(connection, chain_id) if row.backfilled else None
-        indexed, indexed_time, head, safe, finalized, polled_at, failing_since, backfilled, judged, *more = row
-        error, stopped, standbys = more
-        is_failing = failing_since is not None
+        indexed, head, polled_at = row.indexed_number, row.head_number, row.polled_at
+        is_failing = row.failing_since is not None
         return {
             "certindex_indexed_block": _one(indexed),
             "certindex_head_block": _one(head),
-            "certindex_safe_block": _one(safe),
-            "certindex_finalized_block": _one(finalized),
+            "certindex_safe_block": _one(row.safe_number),
+            "certindex_finalized_block": _one(row.finalized_number),
             "certindex_behind_blocks": _one(None if head is None else max(head - indexed, 0)),
-            "certindex_behind_seconds": _one(max(now - indexed_time, 0)),
+            "certindex_behind_seconds": _one(max(now - row.indexed_time, 0)),
             "certindex_polled_seconds": _one(None if polled_at is None else max(now - polled_at, 0)),
-            "certindex_failing_seconds": _one(max(now - failing_since, 0) if is_failing else 0),
+            "certindex_failing_seconds": _one(max(now - row.failing_since, 0) if is_failing else 0),
             "certindex_failing_block": _one(indexed + 1 if is_failing else None),
-            "certindex_failing": [(["yes" if stopped else "no", error[:SHOWN_ERROR]], 1)] if is_failing else [],
-            "certindex_standbys": _one(standbys),
-            "certindex_backfilled": _one(int(backfilled)),
-            "certindex_undecodable_logs": _one(undecodable),
-            "certindex_judged_block": _one(judged),
+            "certindex_failing": [(["yes" if row.stopped else "no", row.last_error[:SHOWN_ERROR]], 1)]
+            if is_failing
+            else [],
+            "certindex_standbys": _one(row.standbys),
+            "certindex_backfilled": _one(int(row.backfilled)),
+            "certindex_undecodable_logs": _one(row.undecodable),
+            "certindex_judged_block": _one(row.judged_number),
             "certindex_unverified_blocks": [([cause.name], unverified.get(cause, 0)) for cause in FailureCause],
-            "certindex_disagreements": [(["open"], seen - resolved), (["resolved"], resolved)],
+            "certindex_disagreements": [(["open"], row.disagreements - row.resolved), (["resolved"], row.resolved)],
         }
 
     def _of_counters(self) -> _Samples:
@@ -223,14 +228,6 @@ class ChainCollector(Collector):
             "certindex_rpc_away": [([host.name], int(host.away is not None)) for host in hosts],
             "certindex_rpc_head_block": [([host.name], host.head) for host in hosts if host.head >= 0],
         }
-
-
-def _undecodable(connection: Connection, chain_id: int) -> int:
-    count: int = connection.execute(
-        text("SELECT count(*) FROM event WHERE chain_id = :chain_id AND kind = :kind"),
-        {"chain_id": chain_id, "kind": Kind.UNDECODABLE.value},
-    ).scalar_one()
-    return count
 
 
 def _of_startup(failure: StartupFailure) -> _Samples:
