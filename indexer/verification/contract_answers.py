@@ -43,7 +43,7 @@ def indexed_devices(connection: Connection, chain_id: int, contracts: Iterable[b
     """Returns the devices of the contracts as they are indexed now, in the order of their first logs."""
     addresses = set(contracts)
     rows = connection.execute(text(DEVICES), {"chain_id": chain_id}).mappings()
-    return [_device(row) for row in rows if bytes(row["contract"]) in addresses]
+    return [_device(row) for row in rows if row["contract"] in addresses]
 
 
 def indexed_manufacturers(connection: Connection, chain_id: int) -> list[IndexedValues]:
@@ -108,21 +108,17 @@ MANUFACTURERS = f"""
 
 
 def _device(row: Any) -> IndexedValues:
-    token_id, owner = _number(row["token_id"]), _bytes(row["owner"])
+    token_id, owner = _number(row["token_id"]), row["owner"]
     values: dict[CallField, Any] = {CallField.OWNER: owner}
     if owner is not None or row["burn_position"] is None:  # of a burned device, only the owner is compared
-        values |= {CallField.ADDRESS: _bytes(row["address"]), CallField.CLAIMED: row["claimed_at"] is not None}
+        values |= {CallField.ADDRESS: row["address"], CallField.CLAIMED: row["claimed_at"] is not None}
         if row["manufacturer"] is not None:
             values[CallField.MANUFACTURER] = _number(row["manufacturer"])
     return IndexedValues(f"device {token_id}", token_id, values)
 
 
-def _number(value: Any) -> int:
-    return int.from_bytes(bytes(value), "big")
-
-
-def _bytes(value: Any) -> bytes | None:
-    return None if value is None else bytes(value)
+def _number(value: bytes) -> int:
+    return int.from_bytes(value, "big")
 
 
 def _shown(value: Any) -> str:

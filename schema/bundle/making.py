@@ -90,7 +90,7 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
             ),
             events=[_event(reader, event, id) for event in events],
             state=document.State(
-                device=_device_rows(connection, chain_id, id),
+                device={name: _rows(connection, chain_id, name, "device_id", id) for name in DEVICE_TABLES},
                 manufacturers=_licensed(connection, chain_id, "manufacturer", dependencies.manufacturers),
                 hardware_licenses=_licensed(connection, chain_id, "hardware_license", dependencies.hardware_licenses),
             ),
@@ -234,10 +234,6 @@ def _event(reader: Reader, event: Row[Any], device: int) -> document.Event:
         data=to_hex(event.data),
         reading=bundle_reading(reading.fact, event.event_time, event.biz_step, event.disposition, flags),
     )
-
-
-def _device_rows(connection: Connection, chain_id: int, device: int) -> dict[str, list[document.Row]]:
-    return {name: _rows(connection, chain_id, name, "device_id", device) for name in DEVICE_TABLES}
 
 
 def _licensed(connection: Connection, chain_id: int, kind: str, ids: Sequence[int]) -> list[document.Licensed]:
