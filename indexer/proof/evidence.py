@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from indexer.proof.header import Header
 from indexer.proof.receipt import Receipt
 
 
@@ -38,14 +39,7 @@ class StoredLog(Struct, frozen=True):
     data: bytes
 
 
-class StoredBlock(Struct, frozen=True):
-    """A row of `block` with its events. `timestamp` in unix seconds."""
+class StoredBlock(Header, frozen=True):
+    """A row of `block` with its events."""
 
-    number: int
-    hash: bytes
-    parent_hash: bytes
-    timestamp: int
-    state_root: bytes
-    transactions_root: bytes
-    receipts_root: bytes
     logs: Sequence[StoredLog]

@@ -43,8 +43,8 @@ LATER_FIELDS: Mapping[str, int] = {
 }
 
 
-class ProvenHeader(Struct, frozen=True):
-    """The fields of a header whose hash was recomputed. `timestamp` in unix seconds."""
+class Header(Struct, frozen=True):
+    """The fields of a header that are stored. `timestamp` in unix seconds."""
 
     number: int
     hash: bytes
@@ -53,6 +53,11 @@ class ProvenHeader(Struct, frozen=True):
     state_root: bytes
     transactions_root: bytes
     receipts_root: bytes
+
+
+class ProvenHeader(Header, frozen=True):
+    """A header whose hash was recomputed."""
+
     logs_bloom: bytes
 
 

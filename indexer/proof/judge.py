@@ -10,7 +10,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from indexer.proof.evidence import Evidence, LocatedReceipt, StoredBlock, StoredLog
-from indexer.proof.header import ProvenHeader, decode_header, encode_header
+from indexer.proof.header import Header, ProvenHeader, decode_header, encode_header
 from indexer.proof.receipt import UnknownReceipt, bloom, encode_receipt
 from indexer.proof.trie import Trie
 from schema.abi.keccak import keccak256
@@ -187,7 +187,7 @@ def _unproven_header(evidence: Evidence) -> ProvenHeader:
 
 
 def _header_difference(stored: StoredBlock, read: ProvenHeader) -> str | None:
-    for name in ("number", "hash", "parent_hash", "timestamp", "state_root", "transactions_root", "receipts_root"):
+    for name in Header.__struct_fields__:
         ours, theirs = getattr(stored, name), getattr(read, name)
         if name == "timestamp":
             theirs = min(theirs, LATEST_TIME)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from indexer.errors import TryAgain
 from indexer.proof.bloom import Bloom
 from indexer.proof.evidence import StoredBlock
-from indexer.proof.header import ProvenHeader, decode_header, encode_header
+from indexer.proof.header import Header, ProvenHeader, decode_header, encode_header
 from indexer.proof.judge import Verified
 from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
@@ -242,13 +242,5 @@ def _check_link(before: ProvenHeader | None, header: ProvenHeader) -> None:
 
 
 def _without_events(header: ProvenHeader) -> StoredBlock:
-    return StoredBlock(
-        header.number,
-        header.hash,
-        header.parent_hash,
-        min(header.timestamp, LATEST_TIME),
-        header.state_root,
-        header.transactions_root,
-        header.receipts_root,
-        (),
-    )
+    fields = {name: getattr(header, name) for name in Header.__struct_fields__}
+    return StoredBlock(**fields | {"timestamp": min(header.timestamp, LATEST_TIME)}, logs=())
