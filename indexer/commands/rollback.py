@@ -7,6 +7,11 @@ from indexer.commands.options import block_number
 from indexer.errors import Stop
 from indexer.settings import DatabaseSettings
 
+
+def _last_kept(value: str) -> int:
+    return -1 if value == "-1" else block_number(value)
+
+
 COMMAND = Command(
     "rollback",
     DatabaseSettings,
@@ -14,7 +19,7 @@ COMMAND = Command(
     help="remove everything above a block",
     description="Removes everything above a block.",
     add_arguments=lambda parser: parser.add_argument(
-        "--to", type=block_number, required=True, metavar="BLOCK", help="last block to keep"
+        "--to", type=_last_kept, required=True, metavar="BLOCK", help="last block to keep; -1 removes block 0 too"
     ),
 )
 

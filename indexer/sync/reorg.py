@@ -37,7 +37,7 @@ async def roll_back(chain: Chain, store: Store, before: Checkpoint, heads: Heads
         raise Stop(
             f"The node's chain left ours after block {ancestor.number}, {before.number - ancestor.number} blocks below "
             f"the indexed block {before.number}, though block {before.finalized_number} was final. If the chain really "
-            f"did that, take it back: certindex rollback --to {max(ancestor.number, 0)}. If the node is wrong, set "
+            f"did that, take it back: certindex rollback --to {ancestor.number}. If the node is wrong, set "
             "another in RPC_URLS."
         )
     if (await chain.header(heads.latest.number)).hash != heads.latest.hash:
