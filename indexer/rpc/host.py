@@ -52,6 +52,8 @@ INDEXING_METHODS = ("eth_chainId", "eth_getBlockByNumber", "eth_getLogs")
 """Methods without which a host is useless: a host that refuses one that it has answered refuses everything."""
 REFUSALS_OF_METHOD = 3
 """Refusals of eth_getBlockReceipts in a row after which a host gets none: fewer may be about single blocks."""
+REFUSALS_OF_TAG = 3
+"""Refusals of a tag, in words that may mean a failure of the node, after which the node does not know it."""
 METHOD_CODES = (METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED)
 REQUEST_CODES = (PARSE_ERROR, VERSION_NOT_SUPPORTED)
 
@@ -89,7 +91,7 @@ class Host:
         self._answered_methods: set[str] = set()
         self._refusals: dict[str, int] = {}
         self._known_tags: set[str] = set()
-        self._doubted_tags: set[str] = set()
+        self._tag_refusals: dict[str, int] = {}
         self._unknown_tags: dict[str, Exclusion] = {}
         self._batch = BATCH_REQUESTS
         self._batch_until = 0.0
@@ -213,14 +215,14 @@ class Host:
         """Records that the host refused a block tag. Returns False if that is a failure of the host.
 
         A host that has never answered the tag does not know it: at once if the error names the tag or a missing block,
-        else when it refuses again. The error's refusal is then NoSuchTag.
+        else at the third refusal. The error's refusal is then NoSuchTag.
         """
         if tag in self._known_tags or not is_about_tag(error):
             return False
-        if is_tag_unknown(error) or tag in self._doubted_tags:
+        self._tag_refusals[tag] = self._tag_refusals.get(tag, 0) + 1
+        if is_tag_unknown(error) or self._tag_refusals[tag] >= REFUSALS_OF_TAG:
             error.refusal = NoSuchTag()
             self._unknown_tags[tag] = Exclusion(self._clock() + MEMORY_SECONDS, error)
-        self._doubted_tags.add(tag)
         return True
 
     def distrusted(self, error: TryAgain) -> None:
