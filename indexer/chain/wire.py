@@ -166,17 +166,16 @@ class LogReader:
 
     def __init__(self, check: Callable[[Iterable[RawLog]], list[RawLog]]) -> None:
         self._check = check
-        self._answer = b""
+        self._answer = Raw()
         self._logs: list[RawLog] = []
 
     def __call__(self, encoded: Raw) -> list[RawLog]:
-        answer = bytes(encoded)
-        if answer != self._answer:
+        if encoded != self._answer:
             try:
                 logs = _logs.decode(encoded) or []
             except UNREADABLE as error:
-                raise WrongAnswer(f"The node returned {answer[:80]!r} instead of logs: {error}.") from None
-            self._logs, self._answer = self._check(to_logs(logs)), answer
+                raise WrongAnswer(f"The node returned {bytes(encoded)[:80]!r} instead of logs: {error}.") from None
+            self._logs, self._answer = self._check(to_logs(logs)), encoded
         return self._logs
 
 
