@@ -1,4 +1,4 @@
-"""The two families of errors: those that pass, and those that need a person."""
+"""The two families of errors: temporary errors, and errors that need an operator."""
 
 
 class TryAgain(Exception):
@@ -6,7 +6,7 @@ class TryAgain(Exception):
 
 
 class Stop(Exception):
-    """Going on would be wrong; the message says what to do."""
+    """The indexer must stop. The message says what an operator must do."""
 
 
 def failure_text(error: Exception) -> str:

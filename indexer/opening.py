@@ -67,7 +67,7 @@ class OpenedNode(StoredChain, frozen=True):
     pool: Pool
 
     def verifier(self, levels: VerificationStore) -> Verifier:
-        """Returns a verifier that asks the providers and stores its results in `levels`."""
+        """Returns a verifier that fetches from the providers and stores its results in `levels`."""
         addresses = {contract.address for contract in self.contracts}
         judge = Judge(self.chain_id, addresses, form_is_known=levels.knows_headers())
         return Verifier(Witness(self.pool), judge, levels, providers=len(self.pool.hosts))

@@ -99,7 +99,7 @@ async def _locate(chain: Chain, wanted: WantedContract) -> WatchedContract:
 
 
 async def _is_whole(chain: Chain, address: bytes, start_block: int) -> bool:
-    """Returns whether nothing of the contract lies before the start block; False if no node can say."""
+    """Returns True if a node shows that the contract has no code before the start block."""
     if start_block == 0:
         return True
     with suppress(TryAgain):

@@ -129,7 +129,7 @@ class Settings(NodeSettings):
         ws_url,
         optional=True,
         help="WebSocket URL of a node of the network. When it announces a block, `certindex run` indexes it at once; "
-        "polling goes on as well.",
+        "polling continues.",
         example="ws://127.0.0.1:8545",
         shown=shown_urls,
     )

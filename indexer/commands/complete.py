@@ -1,4 +1,4 @@
-"""`certindex reconcile --complete`: asks the contracts for what old events leave out.
+"""`certindex reconcile --complete`: reads from the contracts the values that old events lack.
 
 Unlike the other modules here it declares no options: `reconcile.py` has its option, and imports it late.
 """
@@ -41,7 +41,7 @@ class Missing(Struct, frozen=True):
 
 
 async def complete(settings: NodeSettings) -> int:
-    """Asks the contracts for what old events leave out, stores the answers and folds all events again."""
+    """Reads from the contracts the values that old events lack, stores them and folds all events again."""
     async with open_node(settings, settings.rpc_urls) as node:
         missing = await asyncio.to_thread(_missing, node)
         with read_only_engine(node.engine).begin() as connection:

@@ -50,8 +50,8 @@ async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
         checked = check(data, {})
     except Failed as failure:
         raise Stop(
-            f"The bundle of {device} would not pass its own check: {failure}. What is stored was changed: certindex "
-            "rebuild writes the rows anew that events come to, certindex verify the headers and proofs"
+            f"The bundle of {device} would not pass its own check: {failure}. Stored data were changed. Run "
+            "certindex rebuild to rewrite the derived rows, and certindex verify to rewrite headers and proofs."
         ) from None
     write_document(data + b"\n", out)
     if out is not None:
@@ -86,8 +86,8 @@ async def _verify_blocks(settings: ProveSettings, numbers: Sequence[int]) -> Non
 
     if settings.rpc_urls is None:
         raise Stop(
-            f"{len(numbers)} blocks with events of the device are not proven yet, block {numbers[0]} first, and there "
-            "is no node to ask for their receipts. Example: RPC_URLS=http://127.0.0.1:8545"
+            f"{len(numbers)} blocks with events of the device are not verified yet, the first is block {numbers[0]}. "
+            "Set RPC_URLS to fetch their receipts. Example: RPC_URLS=http://127.0.0.1:8545"
         )
     async with open_node(settings, settings.rpc_urls) as node:
         verifier = node.verifier(VerificationStore(node.engine, node.chain_id))

@@ -1,4 +1,4 @@
-"""`certindex reconcile`: compares what is indexed with what the contracts answer."""
+"""`certindex reconcile`: compares the index with what the contracts return."""
 
 import argparse
 import random
@@ -17,7 +17,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     scope.add_argument(
         "--complete",
         action="store_true",
-        help="ask the contracts for what old events leave out, store the answers, fold all events again",
+        help="read from the contracts the values that old events lack, store them, fold all events again",
     )
 
 
@@ -25,8 +25,8 @@ COMMAND = Command(
     "reconcile",
     NodeSettings,
     lambda settings, options: _execute(settings, options),
-    help="compare what is indexed with what the contracts answer",
-    description="Compares owner, address, manufacturer and claim of devices with what the contracts answer at the "
+    help="compare the index with what the contracts return",
+    description="Compares owner, address, manufacturer and claim of devices with what the contracts return at the "
     "indexed block.",
     add_arguments=_add_arguments,
 )
@@ -60,11 +60,11 @@ async def reconcile(settings: NodeSettings, *, sample: int | None) -> int:
             devices = indexed_devices(connection, node.chain_id, contracts)
             manufacturers = indexed_manufacturers(connection, node.chain_id)
         compared = devices if sample is None or sample >= len(devices) else random.sample(devices, sample)
-        found = await differences(node.pool, reader, [*compared, *manufacturers], block_number)
-    for difference in found:
+        differing = await differences(node.pool, reader, [*compared, *manufacturers], block_number)
+    for difference in differing:
         print(difference)
     print(
         f"reconciled chain={node.chain_id} block={block_number} devices={len(compared)} of={len(devices)} "
-        f"manufacturers={len(manufacturers)} differences={len(found)}"
+        f"manufacturers={len(manufacturers)} differences={len(differing)}"
     )
-    return 1 if found else 0
+    return 1 if differing else 0

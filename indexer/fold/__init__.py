@@ -1,1 +1,1 @@
-"""What facts mean: from facts and open rows to rows. Pure: no I/O, no clock but the block's."""
+"""Turns facts and open rows into rows. Does no I/O; its only clock is the block time."""

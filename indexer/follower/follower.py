@@ -26,7 +26,7 @@ MAINTENANCE_SECONDS = 600.0
 
 
 class Every(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
-    """Fires so many seconds after it fired last: once, however far the clock was put forward meanwhile."""
+    """Fires `seconds` after its last run, and only once if the clock was set forward."""
 
     def __init__(self, seconds: float) -> None:
         self.interval = timedelta(seconds=seconds)
@@ -127,6 +127,6 @@ class Follower:
 
 
 def _reschedule(scheduler: AsyncIOScheduler) -> None:
-    """Plans every job anew: after the clock was set back, jobs would wait until it has caught up."""
+    """Reschedules all jobs. After the clock was set back they would otherwise wait until it caught up."""
     for job in scheduler.get_jobs():
         job.reschedule(job.trigger)

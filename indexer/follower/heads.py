@@ -74,7 +74,7 @@ class HeadListener:
         if connected:
             log_event(log, INFO, "new heads come over WebSocket", " from {source}", message)
         else:
-            log_event(log, WARNING, "no heads over WebSocket", ", polling goes on: {error}", message)
+            log_event(log, WARNING, "no heads over WebSocket", ", polling continues: {error}", message)
         await self._note_source(source)
 
     async def _note_source(self, source: str | None) -> None:

@@ -24,7 +24,7 @@ async def verify_behind(
 ) -> None:
     """Verifies final blocks until another writer takes over; waits for `wake` when none is left.
 
-    `is_idle` returns whether indexing has nothing to do. `open_verifier` is called in a thread.
+    `is_idle` returns whether no block is left to index. `open_verifier` is called in a thread.
     """
     verifier: Verifier | None = None
     backoff = Backoff()

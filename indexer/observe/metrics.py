@@ -38,7 +38,7 @@ METRICS = (
     _of_chain("certindex_behind_seconds", "gauge", "Age of the newest indexed block."),
     _of_chain("certindex_polled_seconds", "gauge", "Seconds since a provider last returned its head."),
     _of_chain("certindex_failing_seconds", "gauge",
-              "Seconds for which steps have failed, or the start has for want of a provider; 0 while they succeed."),
+              "Seconds since steps began to fail, or since the start began to wait for a provider; 0 otherwise."),
     _of_chain("certindex_failing_block", "gauge", "Block that cannot be indexed; absent while steps succeed."),
     _of_chain("certindex_failing", "gauge",
               "1 while steps fail, the start fails or the database does not answer; otherwise absent. "
@@ -232,8 +232,8 @@ class ChainCollector(Collector):
 
 def _of_startup(failure: StartupFailure) -> _Samples:
     """Returns the samples of the wait for a provider, and of its failures if the chain's row does not hold them."""
-    samples: _Samples = {"certindex_waiting": [([failure.untold], 1)]}
-    if failure.since is not None and failure.untold:
+    samples: _Samples = {"certindex_waiting": [([failure.reason_not_stored], 1)]}
+    if failure.since is not None and failure.reason_not_stored:
         samples["certindex_failing_seconds"] = _one(max(int(time.time()) - failure.since, 0))
         samples["certindex_failing"] = [(["no", failure.error[:SHOWN_ERROR]], 1)]
     return samples

@@ -1,4 +1,4 @@
-"""The wait for a provider at the start of `certindex run`: what operators and readers learn of it meanwhile."""
+"""The wait for a provider at the start of `certindex run`, and how metrics and the database report it."""
 
 import logging
 import time
@@ -19,8 +19,9 @@ log = logging.getLogger("certindex")
 class StartupFailure:
     """Why the start has not succeeded yet, while no provider answers.
 
-    `chain_id` is None while settings and database leave it open. `since` (seconds of Unix time) and `error` are of the
-    attempts that failed. `untold` is why the database does not hold the failure; empty once it does.
+    `chain_id` is None until the settings or the database name it. `since` (seconds of Unix time) and `error` are of the
+    attempts that failed. `reason_not_stored` is why the database does not hold the failure; empty once
+    it does.
     """
 
     def __init__(self, engine: Engine, chain_id: int | None) -> None:
@@ -30,7 +31,7 @@ class StartupFailure:
             self.chain_id = find_chain(engine, chain_id)
         self.since: int | None = None
         self.error = ""
-        self.untold = "not tried yet"
+        self.reason_not_stored = "not tried yet"
         self._configured_chain = chain_id
         self._lease: Lease | None = None
 
@@ -38,10 +39,10 @@ class StartupFailure:
         """Notes a failed attempt, also in the database unless another indexer writes the chain."""
         self.since = int(time.time()) if self.since is None else self.since
         self.error = error
-        untold = self._store(error)
-        if untold not in ("", self.untold):
-            log_event(log, logging.WARNING, "readers are not told", " that a provider is waited for: {reason}", untold)
-        self.untold = untold
+        reason = self._store(error)
+        if reason not in ("", self.reason_not_stored):
+            log_event(log, logging.WARNING, "readers are not told", " that a provider is waited for: {reason}", reason)
+        self.reason_not_stored = reason
 
     def _store(self, error: str) -> str:
         """Writes the failure into the chain's row. Returns why that was not possible, or an empty string."""

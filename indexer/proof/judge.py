@@ -1,6 +1,6 @@
 """Verification of a block: recomputes receipts root, logs bloom and header hash, and compares the stored logs.
 
-Evidence that is consistent proves the logs under the block's hash, whoever returned it. If it is not, either the
+Evidence that is consistent proves the logs under the block's hash, regardless of its source. If it is not, either the
 provider is wrong, and another one may be right; or the receipts are proven, and the stored rows are wrong.
 """
 

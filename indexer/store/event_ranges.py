@@ -42,7 +42,7 @@ class EventRanges:
     def digest_before(self, number: int) -> bytes:
         """Returns the digest of all events before a block; without any, that of the watch set."""
         with read_only_engine(self.engine).begin() as connection:
-            found = connection.execute(
+            digest = connection.execute(
                 text(
                     """SELECT digest FROM block WHERE chain_id = :chain_id AND number < :number AND digest IS NOT NULL
                     ORDER BY number DESC LIMIT 1"""
@@ -50,20 +50,20 @@ class EventRanges:
                 {"chain_id": self.chain_id, "number": number},
             ).scalar_one_or_none()
             return (
-                digest_of(self.chain_id, read_watch_set(connection, self.chain_id)) if found is None else bytes(found)
+                digest_of(self.chain_id, read_watch_set(connection, self.chain_id)) if digest is None else bytes(digest)
             )
 
     def hash_at_or_after(self, number: int, last: int) -> tuple[int, bytes] | None:
         """Returns the number and hash of the first stored block from `number` to `last`."""
         with read_only_engine(self.engine).begin() as connection:
-            found = connection.execute(
+            row = connection.execute(
                 text(
                     """SELECT number, hash FROM block
                     WHERE chain_id = :chain_id AND number >= :number AND number <= :last ORDER BY number LIMIT 1"""
                 ),
                 {"chain_id": self.chain_id, "number": number, "last": last},
             ).one_or_none()
-        return None if found is None else (found.number, bytes(found.hash))
+        return None if row is None else (row.number, bytes(row.hash))
 
 
 def read_range(connection: Connection, chain_id: int, first: int, last: int, limit: int) -> Range:

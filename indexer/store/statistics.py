@@ -2,7 +2,7 @@
 
 A sample misleads the planner: every index begins with the chain, and a thousand rows of one chain look like a chain of
 a thousand rows. Counting all rows takes seconds for a million events, under the writer's lock. With fixed statistics
-the plans are the same in every database. PostgreSQL samples at random, and by itself.
+the plans are the same in every database. PostgreSQL samples tables automatically.
 """
 
 from collections.abc import Iterator

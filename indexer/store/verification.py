@@ -90,11 +90,11 @@ class VerificationStore:
     def knows_headers(self) -> bool:
         """Returns whether a header of this chain has been recomputed."""
         with read_only_engine(self.engine).begin() as connection:
-            found = connection.execute(
+            header = connection.execute(
                 text("SELECT number FROM verified_header WHERE chain_id = :chain_id LIMIT 1"),
                 {"chain_id": self.chain_id},
             )
-            return found.one_or_none() is not None
+            return header.one_or_none() is not None
 
     def blocks(self, first: int, last: int, limit: int) -> Sequence[StoredBlock]:
         """Returns the next blocks with events from first to last."""
@@ -102,9 +102,9 @@ class VerificationStore:
             return read_range(connection, self.chain_id, first, last, limit).blocks
 
     def due_failures(self, limit: int) -> list[StoredBlock]:
-        """Returns failed blocks whose next try is due. The wait doubles with each try."""
+        """Returns failed blocks that may be retried now. The wait doubles with each try."""
         with read_only_engine(self.engine).begin() as connection:
-            found = connection.execute(
+            failures = connection.execute(
                 text(
                     """SELECT number, failed_at, tries FROM verification_failure
                     WHERE chain_id = :chain_id AND cause <> :unknown_form ORDER BY failed_at, number LIMIT 1000"""
@@ -112,7 +112,7 @@ class VerificationStore:
                 {"chain_id": self.chain_id, "unknown_form": FailureCause.UNKNOWN_FORM.value},
             ).all()
             now = int(time.time())
-            due = [number for number, failed_at, tries in found if failed_at + _patience(tries) <= now]
+            due = [number for number, failed_at, tries in failures if failed_at + _patience(tries) <= now]
             return [
                 block
                 for number in due[:limit]

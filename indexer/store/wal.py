@@ -1,6 +1,6 @@
 """Keeps SQLite's write-ahead log short.
 
-A commit moves the log's pages into the database, and the log begins anew once all of them were moved. A beat written
+A commit moves the log's pages into the database, and SQLite restarts the log when all pages were moved. A beat written
 while a large commit is being moved is left behind, and so is what a reader still sees: such a log grows on and on.
 """
 

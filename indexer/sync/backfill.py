@@ -151,7 +151,7 @@ async def _check_absence(chain: Chain, sample: Sequence[Header]) -> None:
 
 
 async def _check_unchanged(chain: Chain, before: Checkpoint, last: Header) -> None:
-    """Raises TryAgain if the range that was read is not, or no longer, on top of the checkpoint."""
+    """Raises TryAgain if the range's last block or the checkpoint's block is no longer on the node's chain."""
     pinned = {last.number: last.hash} | ({before.number: before.hash} if before.hash != UNKNOWN_HASH else {})
     for header in await chain.headers(list(pinned)):
         if header.hash != pinned[header.number]:

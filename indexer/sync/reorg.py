@@ -35,10 +35,9 @@ async def roll_back(chain: Chain, store: Store, before: Checkpoint, heads: Heads
     ancestor = await in_thread(store.origin) if shared is None else shared
     if ancestor.number < before.finalized_number:
         raise Stop(
-            f"The node's chain left ours after block {ancestor.number}, {before.number - ancestor.number} blocks below "
-            f"the indexed block {before.number}, though block {before.finalized_number} was final. If the chain really "
-            f"did that, take it back: certindex rollback --to {ancestor.number}. If the node is wrong, set "
-            "another in RPC_URLS."
+            f"The node's chain differs from the indexed one above block {ancestor.number}, but block "
+            f"{before.finalized_number} was final. If the chain was really reorganized, run: certindex rollback --to "
+            f"{ancestor.number}. If the node is wrong, set another in RPC_URLS."
         )
     if (await chain.header(heads.latest.number)).hash != heads.latest.hash:
         raise TryAgain(f"Block {heads.latest.number} changed while a fork was examined.")

@@ -62,7 +62,7 @@ class Verifier:
         self._failures: dict[int, tuple[int, str]] = {}
 
     async def advance(self) -> VerificationCounts | None:
-        """Judges the next final blocks, else failed blocks whose next try is due; None if there are neither.
+        """Judges the next final blocks, else failed blocks that may be retried now; None if there are neither.
 
         Raises TryAgain if no provider has the evidence for a block: the next call starts with that block.
         """

@@ -143,7 +143,7 @@ def check_rules(rules: Sequence[Rule], file: Place) -> None:
         if _may_match_one_log(earlier, later):
             file.inside(later.title).refuse(
                 f"rule {earlier.number} already matches this event of {later.contract!r} with "
-                f"{later.event.topic_count} topics; tell them apart by first_block and last_block, or by where"
+                f"{later.event.topic_count} topics; distinguish them by first_block, last_block or where"
             )
 
 

@@ -4,4 +4,4 @@ CHANNEL = "certindex"
 """The PostgreSQL channel that the indexer notifies when it commits."""
 
 STANDBY_SECONDS = 30
-"""Seconds without a sign of life after which a standby is no longer counted."""
+"""Seconds without a heartbeat after which a standby is no longer counted."""

@@ -118,7 +118,7 @@ class Chain(ChainRow, table=True):
 
 
 class Standby(ChainRow, table=True):
-    """An indexer that waits to take over. `seen_at`: its last sign of life, in unix seconds of its own clock."""
+    """An indexer that waits to take over. `seen_at`: its last heartbeat, in unix seconds of its own clock."""
 
     name: str = _key(CleanText)
     since: int = _int64()
@@ -443,7 +443,7 @@ class Manufacturer(Identity, table=True):
 
 
 class ManufacturerVersion(Clustered, table=True):
-    """A manufacturer and its license. `grant_position` is NULL if it has none, `expires_at` OPEN if it is for ever."""
+    """A manufacturer and its license: `grant_position` is NULL if it has none, `expires_at` OPEN if it never ends."""
 
     manufacturer_id: int = _key()
     valid_from: int = _key()

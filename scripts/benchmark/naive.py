@@ -63,17 +63,17 @@ def index(rpc_url: str, database_url: str) -> int:
     for start in range(0, head + 1, RANGE_BLOCKS):
         end = min(start + RANGE_BLOCKS - 1, head)
         query: Any = {"fromBlock": start, "toBlock": end, "address": contract.address}
-        found = web3.eth.get_logs(query)
+        all_logs = web3.eth.get_logs(query)
         facts: list[LocatedFact] = []
         with Session(engine) as session:
-            for number, group in groupby(found, key=lambda log: log["blockNumber"]):
+            for number, group in groupby(all_logs, key=lambda log: log["blockNumber"]):
                 logs, header = list(group), _header(web3.eth.get_block(number))
                 digest = block_digest(digest, header.hash, [_raw(log) for log in logs])
                 session.add(_block(header, digest))
                 facts += [_located(log, header, *by_topic[bytes(log["topics"][0])]) for log in logs]
                 events += len(logs)
             changes = fold(load_open_rows(session.connection(), CHAIN_ID, named_by(facts)), facts, policy)
-            session.add_all(_event(log, changes) for log in found)
+            session.add_all(_event(log, changes) for log in all_logs)
             _write(session, changes)
             session.commit()
     with engine.begin() as connection:

@@ -62,7 +62,7 @@ def test_a_device_that_is_not_there_is_refused(url: str, certindex: Certindex, d
 def test_without_a_node_what_is_not_proven_is_named(url: str, certindex: Certindex) -> None:
     done = certindex("prove", "1", database_url=url)
     assert done.status == 1
-    assert "3 blocks with events of the device are not proven yet, block 2 first" in done.err
+    assert "3 blocks with events of the device are not verified yet, the first is block 2" in done.err
     assert "Example: RPC_URLS=http://127.0.0.1:8545" in done.err
 
 

@@ -91,9 +91,9 @@ def test_what_a_person_must_decide_makes_the_service_unready_at_once(sqlite_url:
         ready = httpx.get(f"{address}/readyz")
         [stopped] = [reason for reason in reasons(ready) if "stopped" in reason]
         assert ready.status_code == 503
-        decision = "indexing stopped at block 7 until an operator decides: The node's chain left ours after block "
+        decision = "indexing stopped at block 7 until an operator decides: The node's chain differs from "
         assert decision in stopped
-        assert "take it back: certindex rollback --to " in stopped
+        assert "run: certindex rollback --to " in stopped
         assert "  stopped    at block 7 since 20" in certindex("status", database_url=database_url).out
         provider.do(lambda: node.switch_to(old))
         until(lambda: not status(certindex, database_url)["stopped"], "it to go on by itself", indexer)

@@ -238,7 +238,7 @@ async def test_a_socket_that_fails_is_told_and_opened_again_while_polling_goes_o
 
 
 def assert_said(words: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert re.search(f"polling goes on: ws://127.0.0.1:[0-9]+/\\.\\.\\.: .*{words}", caplog.text), caplog.text
+    assert re.search(f"polling continues: ws://127.0.0.1:[0-9]+/\\.\\.\\.: .*{words}", caplog.text), caplog.text
     assert KEY not in caplog.text
 
 

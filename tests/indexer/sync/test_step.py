@@ -388,7 +388,7 @@ async def test_a_fork_deeper_than_finality_stops_and_names_the_command(engine: E
     node.reorg(6, minted(2))
     with pytest.raises(Stop) as stopped:
         await indexer.step()
-    assert "left ours after block 2, 7 blocks below the indexed block 9, though block 5 was final" in str(stopped.value)
+    assert "differs from the indexed one above block 2, but block 5 was final" in str(stopped.value)
     assert "certindex rollback --to 2" in str(stopped.value)
     assert indexer.tables() == before
 
