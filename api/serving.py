@@ -97,7 +97,7 @@ def listen(host: str, port: int) -> socket.socket:
             f"HOST={host} PORT={port} cannot be listened on: {error.strerror}. Example: HOST=127.0.0.1 PORT=8001"
         ) from None
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # accepted connections inherit it: otherwise a close would wait for ever for a client that reads nothing
+        # accepted connections inherit it: otherwise a close would never end for a client that reads nothing
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MILLISECONDS)
     return listener
 

@@ -113,7 +113,7 @@ class Settings:
     cache_bytes: int = setting(
         whole_number(0, 10**12),
         default="64000000",
-        help="Bytes of answers to keep until the database changes; 0 keeps none.",
+        help="Bytes of responses to cache until the database changes; 0 caches none.",
         example="0",
     )
     request_rate: str | None = setting(
@@ -125,7 +125,7 @@ class Settings:
     cost_rate: str | None = setting(
         rate,
         optional=True,
-        help="Maximum rate of the cost of one client's requests, at least MAX_COST. Kept answers cost nothing. "
+        help="Maximum rate of the cost of one client's requests, at least MAX_COST. Cached responses cost nothing. "
         "Unlimited if not set.",
         example="200000/minute",
     )

@@ -1,4 +1,4 @@
-"""The answer to a query: read from the database, or kept from when the database was in the same state.
+"""Responses to queries: computed from the database, or cached since it was last in the same state.
 
 An answer is a function of the document, its variables and the revisions of all chains: every commit that can change an
 answer raises a revision. A field for which that does not hold marks its context as volatile.
@@ -34,13 +34,13 @@ Charge = Callable[[int], None]
 """Charges a client with the cost of a request. Raises a Refusal if the client has not enough left."""
 
 WAIT_SECONDS = 3.0
-"""How long a request waits for a block that it wants indexed."""
+"""How long a request waits for the block that it names."""
 
 WORKERS = REQUEST_SNAPSHOTS + LIVE_SNAPSHOTS
 """Threads that compute answers: a request that was admitted never waits for one."""
 
 ENTRY_BYTES = 1000
-"""Memory of a kept answer beside its texts."""
+"""Bytes of a cached response besides its texts."""
 
 
 class Answer(NamedTuple):
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 class Answers:
     """Answers queries. Belongs to one event loop.
 
-    `errors` counts the errors of responses by code; `cache_results` counts hits and misses of kept answers.
+    `errors` counts the errors of responses by code; `cache_results` counts hits and misses of the cache.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ class Workers:
             raise
 
     async def close(self) -> None:
-        """Ends the threads when all work is over. Meanwhile this event loop goes on ending what was cancelled."""
+        """Ends the threads when all work is over. Meanwhile the event loop continues to end canceled work."""
         for threads in (self._queue, self._beside):
             await asyncio.to_thread(threads.shutdown)
 

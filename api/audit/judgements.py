@@ -14,83 +14,81 @@ SHOWN_CHARACTERS = 60
 SHOWN_TOKENS = 3
 
 
-class Judgement(NamedTuple):
+class Judgment(NamedTuple):
     """A verdict and its reason, in one sentence."""
 
     verdict: Verdict
     reason: str
 
 
-def manufacturer_licensed_at_mint(device: Any) -> Judgement:
+def manufacturer_licensed_at_mint(device: Any) -> Judgment:
     if device.mint_position is None:
-        return Judgement(Verdict.UNKNOWN, "The mint of the device was not seen.")
+        return Judgment(Verdict.UNKNOWN, "The mint of the device was not seen.")
     if device.manufacturer_id is None:
-        return Judgement(Verdict.UNKNOWN, f"The mint in block {_mint_block(device)} names no manufacturer.")
+        return Judgment(Verdict.UNKNOWN, f"The mint in block {_mint_block(device)} names no manufacturer.")
     status = LicenseStatus(device.manufacturer_license_at_mint)
-    return Judgement(
-        LICENSED[status], f"{_license('manufacturer', status)} at the mint in block {_mint_block(device)}."
-    )
+    return Judgment(LICENSED[status], f"{_license('manufacturer', status)} at the mint in block {_mint_block(device)}.")
 
 
-def hardware_licensed_at_mint(device: Any) -> Judgement:
+def hardware_licensed_at_mint(device: Any) -> Judgment:
     if device.mint_position is None:
-        return Judgement(Verdict.UNKNOWN, "The mint of the device was not seen.")
+        return Judgment(Verdict.UNKNOWN, "The mint of the device was not seen.")
     if device.hardware_license_id is None:
-        return Judgement(Verdict.UNKNOWN, f"The mint in block {_mint_block(device)} names no hardware license.")
+        return Judgment(Verdict.UNKNOWN, f"The mint in block {_mint_block(device)} names no hardware license.")
     verdict, status = Verdict(device.hardware_licensed_at_mint), LicenseStatus(device.hardware_license_at_mint)
     at_mint = f"at the mint in block {_mint_block(device)}"
     if verdict != LICENSED[status] and verdict == Verdict.FAIL:
-        return Judgement(verdict, f"The hardware license did not belong to the manufacturer {at_mint}.")
+        return Judgment(verdict, f"The hardware license did not belong to the manufacturer {at_mint}.")
     if verdict != LICENSED[status]:
-        return Judgement(verdict, f"It is unknown to which manufacturer the hardware license belonged {at_mint}.")
-    return Judgement(verdict, f"{_license('hardware', status)} {at_mint}.")
+        return Judgment(verdict, f"It is unknown to which manufacturer the hardware license belonged {at_mint}.")
+    return Judgment(verdict, f"{_license('hardware', status)} {at_mint}.")
 
 
-def imei_valid(device: Any) -> Judgement:
+def imei_valid(device: Any) -> Judgment:
     if device.imei is None:
         return _no_imei(device)
     verdict = Verdict(device.imei_valid)
     has = "has" if verdict == Verdict.PASS else "does not have"
-    return Judgement(verdict, f"The IMEI {_quoted(device.imei)} {has} 15 digits with a correct check digit.")
+    return Judgment(verdict, f"The IMEI {_quoted(device.imei)} {has} 15 digits with a correct check digit.")
 
 
-def imei_unique(device: Any, duplicates: Sequence[Any]) -> Judgement:
+def imei_unique(device: Any, duplicates: Sequence[Any]) -> Judgment:
     if device.imei is None:
         return _no_imei(device)
     imei = f"the IMEI {_quoted(device.imei)}"
     if not duplicates:
-        return Judgement(Verdict.PASS, f"No other unburned device of the contract has {imei}.")
-    return Judgement(Verdict.FAIL, f"{_tokens(duplicates)} of the contract, also unburned, has {imei}.")
+        return Judgment(Verdict.PASS, f"No other unburned device of the contract has {imei}.")
+    return Judgment(Verdict.FAIL, f"{_tokens(duplicates)} of the same contract, not burned, has {imei}.")
 
 
-def serial_unique_for_manufacturer(device: Any, duplicates: Sequence[Any]) -> Judgement:
+def serial_unique_for_manufacturer(device: Any, duplicates: Sequence[Any]) -> Judgment:
     if device.serial_number is None:
-        return Judgement(Verdict.UNKNOWN, "The serial number is unknown.")
+        return Judgment(Verdict.UNKNOWN, "The serial number is unknown.")
     if device.manufacturer_id is None:
-        return Judgement(Verdict.UNKNOWN, "The manufacturer is unknown.")
+        return Judgment(Verdict.UNKNOWN, "The manufacturer is unknown.")
     serial = f"the serial number {_quoted(device.serial_number)}"
     if not duplicates:
-        return Judgement(Verdict.PASS, f"No other device of the manufacturer has {serial}.")
-    return Judgement(Verdict.FAIL, f"{_tokens(duplicates)} of the same manufacturer has {serial}.")
+        return Judgment(Verdict.PASS, f"No other device of the manufacturer has {serial}.")
+    return Judgment(Verdict.FAIL, f"{_tokens(duplicates)} of the same manufacturer has {serial}.")
 
 
-def address_unique(addresses: Sequence[bytes], duplicates: Sequence[Any]) -> Judgement:
+def address_unique(addresses: Sequence[bytes], duplicates: Sequence[Any]) -> Judgment:
     """`addresses` are all that the device has or had."""
     if not addresses:
-        return Judgement(Verdict.UNKNOWN, "No address of the device is known.")
+        return Judgment(Verdict.UNKNOWN, "No address of the device is known.")
     if not duplicates:
-        return Judgement(Verdict.PASS, "No other device held an address of this device at the same time.")
-    return Judgement(Verdict.FAIL, f"{_tokens(duplicates)} held an address of this device at the same time.")
+        return Judgment(Verdict.PASS, "No other device held an address of this device at the same time.")
+    return Judgment(Verdict.FAIL, f"{_tokens(duplicates)} held an address of this device at the same time.")
 
 
-def last_test(name: str, verdict: Verdict) -> Judgement:
+def last_test(name: str, verdict: Verdict) -> Judgment:
     """`name` is the kind of test in the words of the reason."""
     if verdict == Verdict.UNKNOWN:
-        return Judgement(verdict, f"No {name} is recorded.")
-    return Judgement(verdict, f"The last {name} {'passed' if verdict == Verdict.PASS else 'failed'}.")
+        return Judgment(verdict, f"No {name} is recorded.")
+    return Judgment(verdict, f"The last {name} {'passed' if verdict == Verdict.PASS else 'failed'}.")
 
 
-def provisioned_after_quality(device: Any, provisioned: int | None, inspected_before: bool) -> Judgement:
+def provisioned_after_quality(device: Any, provisioned: int | None, inspected_before: bool) -> Judgment:
     """`provisioned` is the block of the first provisioning. `inspected_before`: an inspection came before it."""
     verdict = Verdict(device.provisioned_after_quality)
     match verdict:
@@ -103,21 +101,21 @@ def provisioned_after_quality(device: Any, provisioned: int | None, inspected_be
         case _:
             passed = "passed" if verdict == Verdict.PASS else "failed"
             reason = f"The last quality inspection before the provisioning in block {provisioned} {passed}."
-    return Judgement(verdict, reason)
+    return Judgment(verdict, reason)
 
 
-def no_activity_after_end_of_life(device: Any) -> Judgement:
+def no_activity_after_end_of_life(device: Any) -> Judgment:
     status = EndOfLifeStatus(device.end_of_life_status)
     if status == EndOfLifeStatus.IN_SERVICE:
-        return Judgement(Verdict.NOT_APPLICABLE, "The device is in service.")
+        return Judgment(Verdict.NOT_APPLICABLE, "The device is in service.")
     if device.active_after_end_of_life:
-        return Judgement(Verdict.FAIL, f"The device is {status.name}, but later events contradict this.")
-    return Judgement(Verdict.PASS, f"The device is {status.name}, and no later event contradicts this.")
+        return Judgment(Verdict.FAIL, f"The device is {status.name}, but later events contradict this.")
+    return Judgment(Verdict.PASS, f"The device is {status.name}, and no later event contradicts this.")
 
 
-def sanitized_before_disposal(device: Any) -> Judgement:
+def sanitized_before_disposal(device: Any) -> Judgment:
     verdict = Verdict(device.sanitized_before_disposal)
-    return Judgement(verdict, SANITIZED[verdict])
+    return Judgment(verdict, SANITIZED[verdict])
 
 
 LICENSED = {
@@ -146,10 +144,10 @@ def _license(whose: str, status: LicenseStatus) -> str:
             return f"The {whose} license was {status.name}"
 
 
-def _no_imei(device: Any) -> Judgement:
+def _no_imei(device: Any) -> Judgment:
     if device.dev_eui is None:
-        return Judgement(Verdict.UNKNOWN, "No IMEI of the device is known.")
-    return Judgement(Verdict.NOT_APPLICABLE, f"The device has no IMEI; it has the DevEUI {_quoted(device.dev_eui)}.")
+        return Judgment(Verdict.UNKNOWN, "No IMEI of the device is known.")
+    return Judgment(Verdict.NOT_APPLICABLE, f"The device has no IMEI; it has the DevEUI {_quoted(device.dev_eui)}.")
 
 
 def _tokens(duplicates: Sequence[Any]) -> str:

@@ -28,7 +28,7 @@ METRICS = (
     Described("certindex_api_errors_total", "counter",
               "Errors in responses to queries, by code. Refused requests are counted by their status.", ("code",)),
     Described("certindex_api_cache_total", "counter",
-              "Queries looked up in the cache of answers: hit or miss.", ("result",)),
+              "Queries looked up in the cache of responses: hit or miss.", ("result",)),
     Described("certindex_api_connections", "gauge", "Open WebSockets and event streams."),
     Described("certindex_api_subscriptions", "gauge", "Open subscriptions."),
     Described("certindex_api_snapshots_waiting", "gauge",

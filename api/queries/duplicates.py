@@ -115,10 +115,10 @@ def _duplicates(
 ) -> list[list[Row[Any]]]:
     """Returns the other devices with the same values as each key's device."""
     table = key_rows(connection, keys)
-    labelled = [value.label(name) for name, value in values.items()]
+    labeled = [value.label(name) for name, value in values.items()]
     own = _materialized(
         _devices(table, version.c.device_id == table.c.id).add_columns(
-            table.c.place, table.c.position, version.c.predecessor_id, *labelled
+            table.c.place, table.c.position, version.c.predecessor_id, *labeled
         ),
         "own",
     )

@@ -1,6 +1,6 @@
-"""Whether the database has changed: the one place that finds out, over one connection.
+"""Detects changes of the database, over one connection.
 
-Every request reads the revisions, to decide whether a kept answer still holds; one read serves all that ask meanwhile.
+Each request reads the revisions to decide whether a cached response is valid; concurrent requests share one read.
 While a request or a subscription waits for a change, they are read twice a second as well. On PostgreSQL the indexer
 notifies at each commit: where the server lets the connection listen (a replica does not), those who wait wake at once
 and the polls become rare.

@@ -1,4 +1,4 @@
-"""The revisions of all chains: what tells one state of the database from another."""
+"""The revisions of all chains: numbers that identify a state of the database."""
 
 from collections.abc import Iterable
 from contextlib import suppress

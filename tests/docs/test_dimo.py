@@ -1,4 +1,4 @@
-"""docs/dimo.md names every role and event shape of the profile and its start blocks, and its query is valid."""
+"""docs/guides/dimo.md names every role and event shape of the profile and its start blocks, and its query is valid."""
 
 import re
 from collections import Counter

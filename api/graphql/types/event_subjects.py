@@ -24,7 +24,7 @@ LazyManufacturer = Annotated["Manufacturer", strawberry.lazy("api.graphql.types.
 LazyHardwareLicense = Annotated["HardwareLicense", strawberry.lazy("api.graphql.types.manufacturers")]
 LazyVehicle = Annotated["Vehicle", strawberry.lazy("api.graphql.types.vehicles")]
 
-NOBODY = -1
+UNKNOWN_ID = -1
 """The row id of an object that no canonical log names. No row has it."""
 
 
@@ -99,5 +99,5 @@ def _bare_row(token: Token, versions: Table) -> Any:
     chain_id, contract, token_id = token
     unknown = dict.fromkeys((column.name for column in versions.c), None)
     return SimpleNamespace(
-        **{**unknown, "id": NOBODY, "chain_id": chain_id, "contract": contract, "token_id": token_id}
+        **{**unknown, "id": UNKNOWN_ID, "chain_id": chain_id, "contract": contract, "token_id": token_id}
     )

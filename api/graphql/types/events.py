@@ -1,6 +1,7 @@
 """The types of events, one for each fact, behind the interface `LifecycleEvent`.
 
-A new fact needs a class of its name here or in `token_events`, and nothing else in the API.
+A new fact needs a class of its name here or in `token_events`, an entry in that module's EVENT_TYPES or
+TOKEN_EVENT_TYPES, and a description of its kind in `api/graphql/vocabulary/enums.py`.
 """
 
 from datetime import datetime
@@ -263,7 +264,7 @@ EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
     ManufacturerLicenseRevoked,
     HardwareLicensed,
     HardwareLicenseRevoked,
-    *tokens.EVENT_TYPES,
+    *tokens.TOKEN_EVENT_TYPES,
     UndecodableEvent,
     UnmappedEvent,
 )

@@ -106,7 +106,7 @@ class LifecycleEvent(Node):
         "How well it is verified that the block contains the log.", VerificationLevel, source="level"
     )
     verification_note: str | None = resolved(
-        "Why the block could not be verified to RECEIPTS. Null if it is verified, or not yet attempted.",
+        "Why the block could not be verified to RECEIPTS. Null if the block is verified or was not tried yet.",
         _verification_note,
     )
     proof: InclusionProof | None = resolved(

@@ -16,7 +16,7 @@ from api.audit.evidence import (
     sets,
     sets_address_in,
 )
-from api.audit.judgements import Judgement
+from api.audit.judgements import Judgment
 from api.graphql.context import Info
 from api.graphql.types.event_rows import event_of
 from api.graphql.types.lifecycle_event import LifecycleEvent
@@ -162,7 +162,7 @@ class Provenance:
     def _key(self) -> Key:
         return key_of(self.pin, self.device.id)
 
-    def _check(self, judgement: Judgement, gather: Gather) -> Check:
+    def _check(self, judgement: Judgment, gather: Gather) -> Check:
         return Check(verdict=judgement.verdict, reason=judgement.reason, pin=self.pin, gather=gather)
 
     def _test(self, info: Info, name: str, verdict: int, listing: Listing) -> Check:

@@ -133,7 +133,7 @@ class VehicleBurned(LifecycleEvent):
     vehicle: LazyVehicle | None = resolved("The vehicle. Never null for this event.", vehicle_of)
 
 
-EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
+TOKEN_EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
     DeviceClaimed,
     DeviceUnclaimed,
     DevicePaired,

@@ -200,7 +200,7 @@ def test_an_imei_is_unique_until_another_unburned_device_has_it(judge: Judge) ->
     shared = judge("imeiUnique", [mint(1)], [mint(2, imei=spaced)])
     assert shared == {
         "verdict": "FAIL",
-        "reason": f'Token 2 of the contract, also unburned, has the IMEI "{IMEI}".',
+        "reason": f'Token 2 of the same contract, not burned, has the IMEI "{IMEI}".',
         "evidence": [("DEVICE_MINTED", 1), ("DEVICE_MINTED", 2)],
     }
     burned = log("Transfer", OWNER, ZERO, 2)
@@ -211,7 +211,7 @@ def test_an_imei_is_unique_until_another_unburned_device_has_it(judge: Judge) ->
 
 def test_evidence_is_at_most_ten_events_oldest_first(judge: Judge) -> None:
     found = judge("imeiUnique", *([mint(token)] for token in range(1, 13)))
-    assert found["reason"].startswith("Each of the tokens 2, 3, 4 and others of the contract, also unburned, has")
+    assert found["reason"].startswith("Each of the tokens 2, 3, 4 and others of the same contract, not burned, has")
     assert found["evidence"] == [("DEVICE_MINTED", block) for block in range(1, 11)]
 
 
