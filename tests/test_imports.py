@@ -16,8 +16,8 @@ FORBIDDEN = {
     "indexer": {"api", "scripts", "tests"},
     "api": {"indexer", "scripts", "tests"},
 }
-# package -> its rooms from the top down: a room imports its own modules and those of the rooms below it
-ROOMS = {
+# package -> its layers from the top down: a layer imports its own modules and those of the layers below it
+LAYERS = {
     "api": ("http", "answering", "graphql", "audit", "reading", "queries"),
     "indexer": (
         *("commands", "follower", "observe", "opening", "registration", "sync", "verification"),
@@ -25,24 +25,24 @@ ROOMS = {
     ),
 }
 LEAVES = {"api.settings", "indexer.changes", "indexer.errors", "indexer.retry", "indexer.settings", "indexer.urls"}
-"""Modules outside the rooms that every room may import."""
+"""Modules outside the layers that every layer may import."""
 
 CIRCLES_IN = ("api.graphql.types.",)
 """The types of a schema refer to each other: a device has its grants, and a grant its device."""
 
-# room -> rooms that it must not import, though they are below it
+# layer -> layers that it must not import, though they are below it
 APART = {
     "indexer.store": {"indexer.decode", "indexer.fold"},  # what is stored is decided above the store
 }
 
 WITHOUT_IO = ("indexer.fold.", "indexer.proof.", "indexer.check.")
-"""Rooms that only compute: neither they nor what they import reads, writes or waits."""
+"""Layers that only compute: neither they nor what they import reads, writes or waits."""
 IO_LIBRARIES = {
     *("aiohttp", "asyncio", "http", "psycopg", "socket", "sqlalchemy", "sqlite3", "sqlmodel", "ssl", "subprocess"),
     *("threading", "urllib.request", "web3", "websockets"),
 }
 ONLINE = {"indexer.check.trusted", "indexer.check.__main__"}
-"""Modules of those rooms that get a block's hash from a node, if the user names one."""
+"""Modules of those layers that get a block's hash from a node, if the user names one."""
 
 # library or name -> the only places that may import it
 AT_HOME = {
@@ -70,30 +70,32 @@ def test_imports_point_one_way(package: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("package", ROOMS)
-def test_rooms_import_those_below_them(package: str) -> None:
-    rooms = {f"{package}.{room}": rank for rank, room in enumerate(ROOMS[package])}
+@pytest.mark.parametrize("package", LAYERS)
+def test_layers_import_those_below_them(package: str) -> None:
+    layers = {f"{package}.{layer}": rank for rank, layer in enumerate(LAYERS[package])}
     wrong = [
         f"{module} imports {name}"
         for module, names in graph(package).items()
         for name in names
-        if (upper := room_of(module)) in rooms and (rooms.get(room_of(name), -1) < rooms[upper]) and name not in LEAVES
+        if (upper := layer_of(module)) in layers
+        and (layers.get(layer_of(name), -1) < layers[upper])
+        and name not in LEAVES
     ]
     assert wrong == []
 
 
-@pytest.mark.parametrize("room", APART)
-def test_rooms_that_stay_apart_do_not_import_each_other(room: str) -> None:
+@pytest.mark.parametrize("layer", APART)
+def test_layers_that_stay_apart_do_not_import_each_other(layer: str) -> None:
     wrong = [
         f"{module} imports {name}"
-        for module, names in graph(room.partition(".")[0]).items()
+        for module, names in graph(layer.partition(".")[0]).items()
         for name in names
-        if room_of(module) == room and room_of(name) in APART[room]
+        if layer_of(module) == layer and layer_of(name) in APART[layer]
     ]
     assert wrong == []
 
 
-def test_rooms_that_only_compute_do_no_io() -> None:
+def test_layers_that_only_compute_do_no_io() -> None:
     imports = graph("schema", "indexer")
     computing = [module for module in imports if module.startswith(WITHOUT_IO) and module not in ONLINE]
     assert computing
@@ -193,7 +195,7 @@ def path_of(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def room_of(module: str) -> str:
+def layer_of(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
