@@ -1,4 +1,4 @@
-"""Logs count only when several answers are the same. If answers differ, the receipts show which one is wrong."""
+"""Logs are used only if several responses are equal. If they differ, the receipts show which one is wrong."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -30,7 +30,7 @@ class Agreement:
         self._quorum = quorum
 
     async def logs(self, query: dict[str, Any], read: LogReader, *, answers: int) -> list[AnsweredLogs]:
-        """Returns so many answers that hold the same logs. Raises WrongAnswer if they differ TRIES times."""
+        """Returns `answers` responses with equal logs. Raises WrongAnswer if the responses differed TRIES times."""
         for _ in range(TRIES):
             agreed = [await self._calls.checked("eth_getLogs", [query], Raw, _with_host(read))]
             while len(agreed) < answers:

@@ -86,7 +86,7 @@ class Logs:
     async def check_history(self, header: Header) -> None:
         """Raises TryAgain if the provider no longer has this block's logs and would return none for it.
 
-        A bloom that is not empty shows that the block has logs, whatever contract they are from.
+        A non-empty bloom shows that the block has logs of some contract.
         """
         if header.logs_bloom is None or not any(header.logs_bloom):
             return

@@ -59,7 +59,7 @@ async def _search(providers: Providers, role: str, address: bytes, final: int) -
         if not await has_code(providers, address, "latest"):
             raise Stop(
                 f"START_BLOCK=auto: there is no contract at {role}=0x{address.hex()}. Correct CONTRACTS. If the "
-                f"contract does not exist yet, or no longer, set START_BLOCK. Example: START_BLOCK={final + 1}"
+                f"contract is not deployed yet, or was destroyed, set START_BLOCK. Example: START_BLOCK={final + 1}"
             )
         return final + 1  # its exact block is not final yet
     absent, present = -1, final

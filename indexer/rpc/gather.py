@@ -1,4 +1,4 @@
-"""Awaiting several coroutines of which none goes on after one has failed."""
+"""Awaits several coroutines; if one fails, cancels the others."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -1,4 +1,4 @@
-"""New heads over WebSocket (WS_URL): each wakes the poller. If the socket fails, polling goes on without it.
+"""New heads over WebSocket (WS_URL): each wakes the poller. If the socket fails, polling continues without it.
 
 It uses the `websockets` library, which uvicorn needs anyway. web3's WebSocket provider would add its own caches,
 retries and error texts to two requests and one notification.
@@ -78,7 +78,7 @@ class HeadSocket:
             self._missing = number, time.monotonic()
 
     async def listen(self) -> NoReturn:
-        """Listens for ever. Connects again after each failure, with a longer pause each time."""
+        """Listens until cancelled. Connects again after each failure, with a longer pause each time."""
         while True:
             try:
                 await self._listen()

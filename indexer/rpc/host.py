@@ -66,7 +66,7 @@ class Exclusion(Struct):
 
 
 class Host:
-    """One endpoint and its record. `name` is the URL without its key, `site` is host and port: who runs it."""
+    """One endpoint and its record. `name` is the URL without its key, `site` is host and port."""
 
     def __init__(self, endpoint: Endpoint, name: str, clock: Callable[[], float], jitter: Callable[[], float]) -> None:
         self.endpoint = endpoint

@@ -61,7 +61,7 @@ def result_of(url: str, request: Request, reply: Reply) -> msgspec.Raw:
 def results_of(url: str, requests: Sequence[Request], reply: Reply) -> list[msgspec.Raw | None]:
     """Returns the results of a batch, in order; None for a request that was refused or has no response.
 
-    Raises NoAnswer if the reply is no batch: not every provider takes batches.
+    Raises NoAnswer if the reply is no batch, as when the provider does not support batches.
     """
     try:
         answers = {str(answer.id): answer for answer in _batches.decode(reply.body)}

@@ -1,4 +1,4 @@
-// Bundles page.jsx into api/graphiql/, with the licence of every package that went into it.
+// Bundles page.jsx into api/graphiql/, with the license of every package that went into it.
 import { build } from "esbuild";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
