@@ -13,14 +13,14 @@ def test_the_settings_have_the_defaults_that_the_readme_promises() -> None:
 
 
 def test_help_explains_every_setting_with_an_example() -> None:
-    told = " ".join(certindex_api("--help").stdout.split())
+    help_text = " ".join(certindex_api("--help").stdout.split())
     for name in ("DATABASE_URL", "HOST", "PORT", "MAX_LAG_SECONDS", "POLL_STALE_SECONDS", "GRAPHIQL", "INTROSPECTION"):
-        assert f"--{name.lower().replace('_', '-')} VALUE" in told
-        assert f"Example: {name}=" in told
+        assert f"--{name.lower().replace('_', '-')} VALUE" in help_text
+        assert f"Example: {name}=" in help_text
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environ", "told"),
+    ("arguments", "environ", "message"),
     [
         (["--port", "80x"], {}, '--port is "80x": not a whole number from 0 to 65535. Example: --port 8000'),
         ([], {"GRAPHIQL": "maybe"}, 'GRAPHIQL is "maybe": neither on nor off. Example: GRAPHIQL=off'),
@@ -29,11 +29,11 @@ def test_help_explains_every_setting_with_an_example() -> None:
     ],
 )
 def test_a_wrong_setting_ends_the_program_with_status_2_and_no_traceback(
-    arguments: list[str], environ: dict[str, str], told: str
+    arguments: list[str], environ: dict[str, str], message: str
 ) -> None:
     ended = certindex_api(*arguments, **environ)
     assert ended.returncode == 2
-    assert told in ended.stderr
+    assert message in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -20,7 +20,7 @@ DEVICES = 5
 LIMITS = Limits(cost=100, depth=5, aliases=3)
 
 
-class Asked:
+class CountedAnswers:
     """Answers over a database; `statements` and `checkouts` of connections are counted."""
 
     def __init__(self, engine: Engine, cache_bytes: int = 10**6) -> None:
@@ -28,12 +28,12 @@ class Asked:
         self.checkouts = 0
         self.answers = OwnAnswers(engine, build_schema(limits=LIMITS), cache_bytes=cache_bytes)
         self._slots = asyncio.Semaphore(4)
-        event.listen(engine, "before_cursor_execute", lambda *given: self.statements.append(given[2]))
+        event.listen(engine, "before_cursor_execute", lambda *arguments: self.statements.append(arguments[2]))
         event.listen(engine, "checkout", self._note)
 
     async def ask(self, query: str, **variables: Any) -> Any:
-        asked = GraphQLRequest(query, variables)
-        return json.loads((await self.answers.answer(asked, self._slots, lambda cost: None)).body)
+        request = GraphQLRequest(query, variables)
+        return json.loads((await self.answers.answer(request, self._slots, lambda cost: None)).body)
 
     def forget(self) -> None:
         self.statements.clear()
@@ -68,67 +68,67 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
     ],
 )
 async def test_a_refused_request_does_not_read_the_database(engine: Engine, query: str, code: str) -> None:
-    asked = Asked(engine)
+    answers = CountedAnswers(engine)
     for _ in range(3):
-        answer = await asked.ask(query)
+        answer = await answers.ask(query)
         assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
-    assert (asked.checkouts, asked.statements) == (0, [])
-    await asked.answers.close()
+    assert (answers.checkouts, answers.statements) == (0, [])
+    await answers.answers.close()
 
 
 async def test_revisions_are_read_only_if_an_answer_is_kept(engine: Engine) -> None:
-    asked = Asked(engine)
+    answers = CountedAnswers(engine)
     query = "query Q($id: BigInt!) { device(by: {tokenId: $id}) { tokenId } }"
     for id in range(1, DEVICES + 1):
-        assert (await asked.ask(query, id=id))["data"] == {"device": {"tokenId": str(id)}}
-    assert asked.checkouts == DEVICES  # one snapshot each
-    await asked.ask(query, id=1)
-    assert asked.checkouts == DEVICES + 1  # of the look-up of revisions
-    await asked.answers.close()
+        assert (await answers.ask(query, id=id))["data"] == {"device": {"tokenId": str(id)}}
+    assert answers.checkouts == DEVICES  # one snapshot each
+    await answers.ask(query, id=1)
+    assert answers.checkouts == DEVICES + 1  # of the look-up of revisions
+    await answers.answers.close()
 
 
 async def test_of_many_equal_requests_at_once_one_reads_the_database(engine: Engine) -> None:
-    asked = Asked(engine)
+    answers = CountedAnswers(engine)
     query = "{ devices { totalCount } }"
     for _ in range(2):
-        await asked.ask(f"{query} # known")
-    asked.forget()
-    answers = await asyncio.gather(*(asked.ask(query) for _ in range(20)))
-    assert answers == [answers[0]] * 20
-    assert answers[0]["data"] == {"devices": {"totalCount": DEVICES}}
-    assert sum("count(*)" in statement for statement in asked.statements) == 1
-    await asked.answers.close()
+        await answers.ask(f"{query} # known")
+    answers.forget()
+    responses = await asyncio.gather(*(answers.ask(query) for _ in range(20)))
+    assert responses == [responses[0]] * 20
+    assert responses[0]["data"] == {"devices": {"totalCount": DEVICES}}
+    assert sum("count(*)" in statement for statement in answers.statements) == 1
+    await answers.answers.close()
 
 
 async def test_requests_that_wait_for_another_are_answered_when_it_is_cancelled(engine: Engine) -> None:
-    asked = Asked(engine)
+    answers = CountedAnswers(engine)
     query = "{ devices { totalCount } }"
-    first = asyncio.create_task(asked.ask(query))
-    others = [asyncio.create_task(asked.ask(query)) for _ in range(5)]
+    first = asyncio.create_task(answers.ask(query))
+    others = [asyncio.create_task(answers.ask(query)) for _ in range(5)]
     await asyncio.sleep(0)
     first.cancel()
     for other in others:
         assert (await other)["data"] == {"devices": {"totalCount": DEVICES}}
-    await asked.answers.close()
+    await answers.answers.close()
 
 
 async def test_answers_that_depend_on_the_clock_are_read_by_each_request(engine: Engine) -> None:
-    asked = Asked(engine)
-    answers = await asyncio.gather(*(asked.ask("{ _meta { chains { chainId } } }") for _ in range(5)))
-    assert all("errors" not in answer for answer in answers)
-    assert asked.checkouts == len(answers)
-    await asked.answers.close()
+    answers = CountedAnswers(engine)
+    responses = await asyncio.gather(*(answers.ask("{ _meta { chains { chainId } } }") for _ in range(5)))
+    assert all("errors" not in answer for answer in responses)
+    assert answers.checkouts == len(responses)
+    await answers.answers.close()
 
 
 async def test_look_ups_by_token_id_share_their_statements(engine: Engine) -> None:
-    asked = Asked(engine, cache_bytes=0)
+    answers = CountedAnswers(engine, cache_bytes=0)
     query = (
         "{ a: device(by: {tokenId: 1}) { id } b: device(by: {tokenId: 2}) { id } c: device(by: {tokenId: 9}) { id } }"
     )
     for _ in range(2):
-        asked.forget()
-        answer = await asked.ask(query)
+        answers.forget()
+        answer = await answers.ask(query)
         assert [answer["data"][name] is None for name in "abc"] == [False, False, True]
         # one for the ids, one for the devices
-        assert len([statement for statement in asked.statements if "device" in statement]) == 2
-    await asked.answers.close()
+        assert len([statement for statement in answers.statements if "device" in statement]) == 2
+    await answers.answers.close()

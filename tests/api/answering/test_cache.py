@@ -31,7 +31,7 @@ from tests.support.chain.fakechain import FakeBlock
 COUNT = "{ devices { totalCount } }"
 
 
-class Asked:
+class CountedAnswers:
     """Answers over a database, one slot, and how often each question was executed."""
 
     def __init__(self, answers: Answers) -> None:
@@ -40,28 +40,30 @@ class Asked:
         self._slots = asyncio.Semaphore(1)
 
     async def ask(self, query: str, operation_name: str | None = None, **variables: Any) -> Any:
-        asked = GraphQLRequest(query, variables or None, operation_name)
-        return json.loads((await self.answers.answer(asked, self._slots, charge_nothing)).body)
+        request = GraphQLRequest(query, variables or None, operation_name)
+        return json.loads((await self.answers.answer(request, self._slots, charge_nothing)).body)
 
 
 @asynccontextmanager
-async def asked_of(url: str, monkeypatch: pytest.MonkeyPatch, cache_bytes: int = 10**6) -> AsyncIterator[Asked]:
+async def answers_of(
+    url: str, monkeypatch: pytest.MonkeyPatch, cache_bytes: int = 10**6
+) -> AsyncIterator[CountedAnswers]:
     engine = connect(url, read_only=True)
-    asked = Asked(OwnAnswers(engine, SCHEMA, cache_bytes=cache_bytes))
+    counted = CountedAnswers(OwnAnswers(engine, SCHEMA, cache_bytes=cache_bytes))
 
     async def by_graphql_core(schema: Any, request: GraphQLRequest, context: Any) -> Any:
-        asked.executed[request.query] += 1
+        counted.executed[request.query] += 1
         return await execute_ordinary(schema, request, context)
 
     def by_a_plan(schema: Any, ready: Any, request: GraphQLRequest, context: Any) -> Any:
-        answer = execute_compiled(schema, ready, request, context)
-        asked.executed[request.query] += answer is not None
-        return answer
+        response = execute_compiled(schema, ready, request, context)
+        counted.executed[request.query] += response is not None
+        return response
 
     monkeypatch.setattr(module, "execute_ordinary", by_graphql_core)
     monkeypatch.setattr(module, "execute_compiled", by_a_plan)
-    yield asked
-    await asked.answers.close()
+    yield counted
+    await counted.answers.close()
     engine.dispose()
 
 
@@ -70,28 +72,28 @@ async def test_a_kept_answer_is_replaced_when_a_block_was_added_and_only_then(
 ) -> None:
     moving = Moving(database_url)
     await moving.mine(*minted(1))
-    async with asked_of(database_url, monkeypatch) as asked:
+    async with answers_of(database_url, monkeypatch) as counted:
         for _ in range(3):
-            assert (await asked.ask(COUNT))["data"]["devices"]["totalCount"] == 1
-        assert asked.executed[COUNT] == 1
+            assert (await counted.ask(COUNT))["data"]["devices"]["totalCount"] == 1
+        assert counted.executed[COUNT] == 1
         await moving.mine(*minted(2))
         for _ in range(3):
-            assert (await asked.ask(COUNT))["data"]["devices"]["totalCount"] == 2
-        assert asked.executed[COUNT] == 2
+            assert (await counted.ask(COUNT))["data"]["devices"]["totalCount"] == 2
+        assert counted.executed[COUNT] == 2
     moving.close()
 
 
 async def test_requests_that_differ_have_their_own_answers(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     moving = Moving(sqlite_url)
     await moving.mine(*minted(1), *minted(2))
-    async with asked_of(sqlite_url, monkeypatch) as asked:
+    async with answers_of(sqlite_url, monkeypatch) as counted:
         query = "query A($id: BigInt!) { device(by: {tokenId: $id}) { tokenId } } query B { devices { totalCount } }"
         for _ in range(2):
-            assert (await asked.ask(query, "A", id=1))["data"] == {"device": {"tokenId": "1"}}
-            assert (await asked.ask(query, "A", id="2"))["data"] == {"device": {"tokenId": "2"}}
-            assert (await asked.ask(query, "B"))["data"] == {"devices": {"totalCount": 2}}
-            assert "errors" in await asked.ask(query, "A", id=True)
-            assert "errors" in await asked.ask(query, "A", id=1.5)
+            assert (await counted.ask(query, "A", id=1))["data"] == {"device": {"tokenId": "1"}}
+            assert (await counted.ask(query, "A", id="2"))["data"] == {"device": {"tokenId": "2"}}
+            assert (await counted.ask(query, "B"))["data"] == {"devices": {"totalCount": 2}}
+            assert "errors" in await counted.ask(query, "A", id=True)
+            assert "errors" in await counted.ask(query, "A", id=1.5)
     moving.close()
 
 
@@ -104,10 +106,10 @@ async def test_answers_that_depend_on_the_clock_are_never_kept(
 ) -> None:
     moving = Moving(sqlite_url)
     await moving.mine(*minted(1))
-    async with asked_of(sqlite_url, monkeypatch) as asked:
+    async with answers_of(sqlite_url, monkeypatch) as counted:
         for _ in range(3):
-            assert "data" in await asked.ask(query)
-        assert asked.executed[query] == 3
+            assert "data" in await counted.ask(query)
+        assert counted.executed[query] == 3
     moving.close()
 
 
@@ -115,27 +117,27 @@ async def test_refusals_and_failures_are_never_kept(sqlite_url: str, monkeypatch
     moving = Moving(sqlite_url)
     await moving.mine(*minted(1))
     partly = "{ devices { totalCount } bad: devices(first: 500) { totalCount } }"
-    async with asked_of(sqlite_url, monkeypatch) as asked:
+    async with answers_of(sqlite_url, monkeypatch) as counted:
         for query in (partly, "{ nothing }"):
             for _ in range(2):
-                assert "errors" in await asked.ask(query)
-            assert asked.executed[query] == 2
+                assert "errors" in await counted.ask(query)
+            assert counted.executed[query] == 2
     moving.close()
 
 
 async def test_kept_answers_are_bounded_by_their_bytes(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     moving = Moving(sqlite_url)
     await moving.mine(*minted(1))
-    async with asked_of(sqlite_url, monkeypatch, cache_bytes=20_000) as asked:
+    async with answers_of(sqlite_url, monkeypatch, cache_bytes=20_000) as counted:
         for number in range(50):
-            await asked.ask(f"{{ a{number}: devices {{ totalCount }} }}")
-            await asked.ask(COUNT)
-        assert asked.executed[COUNT] == 1
-        assert 5_000 < asked.answers._kept.currsize <= 20_000
-    async with asked_of(sqlite_url, monkeypatch, cache_bytes=0) as asked:
+            await counted.ask(f"{{ a{number}: devices {{ totalCount }} }}")
+            await counted.ask(COUNT)
+        assert counted.executed[COUNT] == 1
+        assert 5_000 < counted.answers._kept.currsize <= 20_000
+    async with answers_of(sqlite_url, monkeypatch, cache_bytes=0) as counted:
         for _ in range(2):
-            await asked.ask(COUNT)
-        assert asked.executed[COUNT] == 2
+            await counted.ask(COUNT)
+        assert counted.executed[COUNT] == 2
     moving.close()
 
 
@@ -210,13 +212,13 @@ async def _play(url: str, acts: list[tuple[Any, ...]]) -> None:
     world = World(url)
     engine = connect(url, read_only=True)
     keeping, reading = (OwnAnswers(engine, SCHEMA, cache_bytes=size) for size in (10**7, 0))
-    asked, slots = GraphQLRequest(QUESTION), asyncio.Semaphore(1)
+    request, slots = GraphQLRequest(QUESTION), asyncio.Semaphore(1)
     try:
         for act, *arguments in [("mine", ["mint 1"]), *acts]:
             await getattr(world, act)(*arguments)
-            expected = json.loads((await reading.answer(asked, slots, charge_nothing)).body)
+            expected = json.loads((await reading.answer(request, slots, charge_nothing)).body)
             for _ in range(2):
-                assert json.loads((await keeping.answer(asked, slots, charge_nothing)).body) == expected, act
+                assert json.loads((await keeping.answer(request, slots, charge_nothing)).body) == expected, act
     finally:
         await keeping.close()
         await reading.close()
@@ -232,7 +234,7 @@ async def _play(url: str, acts: list[tuple[Any, ...]]) -> None:
 
 
 def test_no_answer_is_older_than_its_request_while_the_chain_grows_and_reorgs(database_url: str) -> None:
-    history = Told(Moving(database_url))
+    history = DatabaseStates(Moving(database_url))
     stale: list[Any] = []
     done = False
 
@@ -258,7 +260,7 @@ def test_no_answer_is_older_than_its_request_while_the_chain_grows_and_reorgs(da
     assert stale == []
 
 
-class Told:
+class DatabaseStates:
     """The states that a database goes through: hash and number of devices. Those before `stored` are over."""
 
     def __init__(self, moving: Moving) -> None:

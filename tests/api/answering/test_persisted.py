@@ -129,13 +129,13 @@ def test_the_least_recently_used_documents_are_dropped_first() -> None:
     for document in documents:
         remembered.resolve(GraphQLRequest(document, hash=hash_of(document)))
         remembered.resolve(GraphQLRequest("", hash=hash_of(documents[0])))
-    known = []
+    resolved = []
     for document in documents:
         try:
-            known.append(remembered.resolve(GraphQLRequest("", hash=hash_of(document))).query)
+            resolved.append(remembered.resolve(GraphQLRequest("", hash=hash_of(document))).query)
         except PersistedQueryNotFound:
             continue
-    assert known == [documents[0], *documents[-9:]]
+    assert resolved == [documents[0], *documents[-9:]]
 
 
 def test_a_document_larger_than_the_cache_is_executed_and_not_kept() -> None:

@@ -84,8 +84,8 @@ async def test_other_work_is_not_ended(workers: Workers, monkeypatch: pytest.Mon
             async with asyncio.timeout(seconds):
                 await workers.run(lambda snapshot: snapshot.read_now(run_for_ever))
 
-    found, *_ = await asyncio.gather(workers.run(work), *(give_up(0.05 * number) for number in range(1, COUNT)))
-    assert found == 300
+    result, *_ = await asyncio.gather(workers.run(work), *(give_up(0.05 * number) for number in range(1, COUNT)))
+    assert result == 300
     assert await asyncio.gather(*(workers.run(read_one) for _ in range(20))) == [1] * 20
 
 

@@ -44,9 +44,9 @@ def judge(server: tuple[str, str]) -> Judge:
             history.block(*logs)
         history.engine.dispose()
         selection = f"{check} {{ verdict reason evidence {{ kind block {{ number }} }} }}"
-        found: dict[str, Any] = ask(address, chain_id, selection)[check]
-        found["evidence"] = [(event["kind"], int(event["block"]["number"])) for event in found["evidence"]]
-        return found
+        judgment: dict[str, Any] = ask(address, chain_id, selection)[check]
+        judgment["evidence"] = [(event["kind"], int(event["block"]["number"])) for event in judgment["evidence"]]
+        return judgment
 
     return judge_history
 
@@ -89,8 +89,8 @@ PROVISIONED = log("DeviceProvisioned", 1, block_time(0))
 
 def test_a_license_that_was_valid_at_the_mint_passes_whatever_came_later(judge: Judge) -> None:
     revoked = [log("ManufacturerLicenseRevoked", 1, "fraud")]
-    found = judge("manufacturerLicensedAtMint", [LICENSE, HARDWARE], [mint()], revoked)
-    assert found == {
+    judgment = judge("manufacturerLicensedAtMint", [LICENSE, HARDWARE], [mint()], revoked)
+    assert judgment == {
         "verdict": "PASS",
         "reason": "The manufacturer license was VALID at the mint in block 2.",
         "evidence": [("MANUFACTURER_LICENSED", 1), ("DEVICE_MINTED", 2)],
@@ -99,12 +99,12 @@ def test_a_license_that_was_valid_at_the_mint_passes_whatever_came_later(judge: 
 
 def test_a_license_revoked_before_the_mint_fails_with_the_revocation_as_evidence(judge: Judge) -> None:
     revoked = [log("ManufacturerLicenseRevoked", 1, "fraud")]
-    found = judge("manufacturerLicensedAtMint", [LICENSE, HARDWARE], revoked, [mint()])
-    assert (found["verdict"], found["reason"]) == (
+    judgment = judge("manufacturerLicensedAtMint", [LICENSE, HARDWARE], revoked, [mint()])
+    assert (judgment["verdict"], judgment["reason"]) == (
         "FAIL",
         "The manufacturer license was REVOKED at the mint in block 3.",
     )
-    assert found["evidence"] == [
+    assert judgment["evidence"] == [
         ("MANUFACTURER_LICENSED", 1),
         ("MANUFACTURER_LICENSE_REVOKED", 2),
         ("DEVICE_MINTED", 3),
@@ -114,8 +114,8 @@ def test_a_license_revoked_before_the_mint_fails_with_the_revocation_as_evidence
 def test_an_expired_license_and_none_at_all_fail(judge: Judge) -> None:
     expired = log("ManufacturerLicensed", 1, MAKER, "Acme", "", HASH, block_time(2))
     assert "was EXPIRED at the mint" in judge("manufacturerLicensedAtMint", [expired], [mint()])["reason"]
-    found = judge("manufacturerLicensedAtMint", [], [mint()])
-    assert found == {
+    judgment = judge("manufacturerLicensedAtMint", [], [mint()])
+    assert judgment == {
         "verdict": "FAIL",
         "reason": "There was no manufacturer license at the mint in block 2.",
         "evidence": [("DEVICE_MINTED", 2)],
@@ -123,20 +123,20 @@ def test_an_expired_license_and_none_at_all_fail(judge: Judge) -> None:
 
 
 def test_what_rests_on_absence_is_unknown_where_the_history_is_not_whole(judge: Judge) -> None:
-    found = judge("manufacturerLicensedAtMint", [], [mint()], whole=False)
-    assert found["verdict"] == "UNKNOWN"
-    assert found["reason"].startswith("The history is not complete")
+    judgment = judge("manufacturerLicensedAtMint", [], [mint()], whole=False)
+    assert judgment["verdict"] == "UNKNOWN"
+    assert judgment["reason"].startswith("The history is not complete")
 
 
 def test_a_device_whose_mint_was_not_seen_is_unknown(judge: Judge) -> None:
     for check in ("manufacturerLicensedAtMint", "hardwareLicensedAtMint"):
-        found = judge(check, [PROVISIONED])
-        assert found == {"verdict": "UNKNOWN", "reason": "The mint of the device was not seen.", "evidence": []}
+        judgment = judge(check, [PROVISIONED])
+        assert judgment == {"verdict": "UNKNOWN", "reason": "The mint of the device was not seen.", "evidence": []}
 
 
 def test_a_hardware_license_passes_when_it_is_valid_and_the_manufacturers_own(judge: Judge) -> None:
-    found = judge("hardwareLicensedAtMint", [LICENSE, HARDWARE], [mint()])
-    assert found == {
+    judgment = judge("hardwareLicensedAtMint", [LICENSE, HARDWARE], [mint()])
+    assert judgment == {
         "verdict": "PASS",
         "reason": "The hardware license was VALID at the mint in block 2.",
         "evidence": [("HARDWARE_LICENSED", 1), ("DEVICE_MINTED", 2)],
@@ -145,9 +145,9 @@ def test_a_hardware_license_passes_when_it_is_valid_and_the_manufacturers_own(ju
 
 def test_a_hardware_license_of_another_manufacturer_fails(judge: Judge) -> None:
     of_another = log("HardwareLicensed", 10, 2, "Tracker", "B", "", HASH, 0)
-    found = judge("hardwareLicensedAtMint", [LICENSE, of_another], [mint()])
-    assert found["verdict"] == "FAIL"
-    assert found["reason"] == "The hardware license did not belong to the manufacturer at the mint in block 2."
+    judgment = judge("hardwareLicensedAtMint", [LICENSE, of_another], [mint()])
+    assert judgment["verdict"] == "FAIL"
+    assert judgment["reason"] == "The hardware license did not belong to the manufacturer at the mint in block 2."
 
 
 # IMEI, serial number, address
@@ -167,15 +167,15 @@ def test_a_hardware_license_of_another_manufacturer_fails(judge: Judge) -> None:
     ],
 )
 def test_an_imei_is_judged_by_its_digits(judge: Judge, imei: str, verdict: str, reason: str) -> None:
-    found = judge("imeiValid", [mint(imei=imei)])
-    assert found == {"verdict": verdict, "reason": reason, "evidence": [("DEVICE_MINTED", 1)]}
+    judgment = judge("imeiValid", [mint(imei=imei)])
+    assert judgment == {"verdict": verdict, "reason": reason, "evidence": [("DEVICE_MINTED", 1)]}
 
 
 def test_a_corrected_imei_rests_on_the_correction(judge: Judge) -> None:
     correction = log("CertificateCorrected", 1, "imei", OTHER_IMEI)
     noise = log("CertificateCorrected", 1, "colour", "red")
-    found = judge("imeiValid", [mint(imei="bad")], [correction], [noise])
-    assert (found["verdict"], found["evidence"]) == ("PASS", [("DEVICE_ATTRIBUTE_SET", 2)])
+    judgment = judge("imeiValid", [mint(imei="bad")], [correction], [noise])
+    assert (judgment["verdict"], judgment["evidence"]) == ("PASS", [("DEVICE_ATTRIBUTE_SET", 2)])
 
 
 def test_the_correction_is_found_under_any_number_of_later_ones(judge: Judge) -> None:
@@ -187,10 +187,10 @@ def test_the_correction_is_found_under_any_number_of_later_ones(judge: Judge) ->
 def test_a_device_with_only_a_dev_eui_has_no_question_about_its_imei(judge: Judge) -> None:
     dev_eui = log("CertificateCorrected", 1, "devEUI", "0011223344556677")
     for check in ("imeiValid", "imeiUnique"):
-        found = judge(check, [mint(imei="")], [dev_eui])
-        assert found["verdict"] == "NOT_APPLICABLE"
-        assert '"0011223344556677"' in found["reason"]
-        assert found["evidence"] == [("DEVICE_ATTRIBUTE_SET", 2)]
+        judgment = judge(check, [mint(imei="")], [dev_eui])
+        assert judgment["verdict"] == "NOT_APPLICABLE"
+        assert '"0011223344556677"' in judgment["reason"]
+        assert judgment["evidence"] == [("DEVICE_ATTRIBUTE_SET", 2)]
 
 
 def test_an_imei_is_unique_until_another_unburned_device_has_it(judge: Judge) -> None:
@@ -210,9 +210,9 @@ def test_an_imei_is_unique_until_another_unburned_device_has_it(judge: Judge) ->
 
 
 def test_evidence_is_at_most_ten_events_oldest_first(judge: Judge) -> None:
-    found = judge("imeiUnique", *([mint(token)] for token in range(1, 13)))
-    assert found["reason"].startswith("Each of the tokens 2, 3, 4 and others of the same contract, not burned, has")
-    assert found["evidence"] == [("DEVICE_MINTED", block) for block in range(1, 11)]
+    judgment = judge("imeiUnique", *([mint(token)] for token in range(1, 13)))
+    assert judgment["reason"].startswith("Each of the tokens 2, 3, 4 and others of the same contract, not burned, has")
+    assert judgment["evidence"] == [("DEVICE_MINTED", block) for block in range(1, 11)]
 
 
 def test_a_check_answers_as_of_a_block(new_database: NewDatabase) -> None:
@@ -388,8 +388,11 @@ def test_activity_after_the_end_of_life_fails_with_what_came_after(judge: Judge)
 
 def test_a_burn_ends_a_life_too(judge: Judge) -> None:
     burned = [log("Transfer", OWNER, ZERO, 1)]
-    found = judge("noActivityAfterEndOfLife", [mint(), log("Transfer", ZERO, OWNER, 1)], burned, [PROVISIONED])
-    assert (found["verdict"], found["evidence"]) == ("FAIL", [("DEVICE_TRANSFERRED", 2), ("DEVICE_PROVISIONED", 3)])
+    judgment = judge("noActivityAfterEndOfLife", [mint(), log("Transfer", ZERO, OWNER, 1)], burned, [PROVISIONED])
+    assert (judgment["verdict"], judgment["evidence"]) == (
+        "FAIL",
+        [("DEVICE_TRANSFERRED", 2), ("DEVICE_PROVISIONED", 3)],
+    )
 
 
 def test_sanitization_must_be_stated_by_the_first_recycling_or_disposal(judge: Judge) -> None:

@@ -80,8 +80,8 @@ async def test_a_block_its_hash_and_its_time_are_one_point(api: Api, fleet: Flee
     points: list[dict[str, Any]] = [{"block": str(done.block_number)}, {"timestamp": iso(done.block_time)}]
     query = "query ($asOf: AsOf) { devices(first: 100, asOf: $asOf) { totalCount nodes { id firmware { version } } } }"
     events = "query ($filter: LifecycleEventFilter) { lifecycleEvents(filterBy: $filter) { nodes { block { hash } } } }"
-    found = await api.ask(events, filter={"transactionHash": {"eq": done.transaction_hash}})
-    hash = found["lifecycleEvents"]["nodes"][0]["block"]["hash"]
+    answer = await api.ask(events, filter={"transactionHash": {"eq": done.transaction_hash}})
+    hash = answer["lifecycleEvents"]["nodes"][0]["block"]["hash"]
     answers = [await api.ask(query, asOf=point) for point in [*points, {"blockHash": hash}]]
     assert answers[0] == answers[1] == answers[2]
     assert answers[0]["devices"]["totalCount"] == len(fleet.world_at(done.block_time).devices)
@@ -93,11 +93,11 @@ async def assert_certificates(api: Api, fleet: Fleet, world: World, clock: int, 
     assert [int(edge["node"]["tokenId"]) for edge in edges] == sorted(world.devices)
     for edge in edges:
         device = world.devices[int(edge["node"]["tokenId"])]
-        told = lower_hex(edge["node"])
+        node = lower_hex(edge["node"])
         expected = lower_hex(certificate(world, fleet, device, clock))
         for section, value in expected.items():
-            assert told[section] == value, (device.token, section)
-        assert told.keys() == expected.keys()
+            assert node[section] == value, (device.token, section)
+        assert node.keys() == expected.keys()
 
 
 def certificate(world: World, fleet: Fleet, device: Device, clock: int) -> dict[str, Any]:
@@ -146,13 +146,17 @@ def certificate(world: World, fleet: Fleet, device: Device, clock: int) -> dict[
         "qualityInspections": results(device, "QUALITY"),
         "authorizedUsers": {
             "totalCount": len(device.users(clock)),
-            "nodes": [grant(one) for one in device.users(clock)],
+            "nodes": [grant(access) for access in device.users(clock)],
         },
         "ever": {
             "nodes": [
-                grant(one)
-                | {"revokedAt": iso(one.ended_at), "endReason": one.end_reason, "active": one.is_active(clock)}
-                for one in device.grants
+                grant(access)
+                | {
+                    "revokedAt": iso(access.ended_at),
+                    "endReason": access.end_reason,
+                    "active": access.is_active(clock),
+                }
+                for access in device.grants
             ]
         },
         "factoryResets": {
@@ -231,9 +235,9 @@ def license(license: License, clock: int) -> dict[str, Any]:
 
 
 def results(device: Device, kind: str) -> dict[str, Any]:
-    found = device.tests_of(kind)
+    tests = device.tests_of(kind)
     return {
-        "totalCount": len(found),
+        "totalCount": len(tests),
         "nodes": [
             {
                 "testKind": kind,
@@ -244,7 +248,7 @@ def results(device: Device, kind: str) -> dict[str, Any]:
                 "reportHash": hexed(test.report_hash),
                 "recordTime": iso(test.record_time),
             }
-            for test in found
+            for test in tests
         ],
     }
 

@@ -100,10 +100,10 @@ SAMPLES = """{
 
 async def both(engine: Engine, query: Query, operation: str | None = None) -> tuple[dict[str, Any], Any]:
     """Return the ordinary answer and the compiled one, None where that is left to the ordinary."""
-    asked = GraphQLRequest(query.text, query.variables, operation)
+    request = GraphQLRequest(query.text, query.variables, operation)
     async with open_snapshot(engine) as snapshot:
-        ordinary = await execute_ordinary(SCHEMA, asked, Context(LoopQueryRunner(snapshot), now=lambda: NOW))
-        compiled = answer_compiled(SCHEMA, asked, snapshot, now=lambda: NOW)
+        ordinary = await execute_ordinary(SCHEMA, request, Context(LoopQueryRunner(snapshot), now=lambda: NOW))
+        compiled = answer_compiled(SCHEMA, request, snapshot, now=lambda: NOW)
     return ordinary, compiled
 
 
@@ -157,12 +157,12 @@ fragment E on LifecycleEvent { kind logIndex ... on DeviceMinted { serialNumber 
 
 @pytest.mark.parametrize("yes", [True, False])
 @pytest.mark.parametrize(
-    "given", [{}, {"no": True}, {"no": False, "first": None}, {"first": 1}, {"at": None}, {"at": {"block": "9"}}]
+    "variables", [{}, {"no": True}, {"no": False, "first": None}, {"first": 1}, {"at": None}, {"at": {"block": "9"}}]
 )
 async def test_fragments_aliases_directives_and_variables_are_compiled(
-    database: Engine, yes: bool, given: dict[str, Any]
+    database: Engine, yes: bool, variables: dict[str, Any]
 ) -> None:
-    ordinary, compiled = await both(database, Query(EVERYTHING, {"id": "1", "yes": yes, **given}))
+    ordinary, compiled = await both(database, Query(EVERYTHING, {"id": "1", "yes": yes, **variables}))
     assert ordinary["data"]["a"] is not None
     assert same(ordinary, compiled)
 
@@ -218,10 +218,10 @@ async def test_a_resolver_that_fails_is_reported_as_ever_and_its_rows_are_counte
     resolver = device.fields["firmware"].extensions["strawberry-definition"].base_resolver
     monkeypatch.setattr(resolver, "wrapped_func", fails)
     schema = build_schema()
-    asked = GraphQLRequest(query.text)
+    request = GraphQLRequest(query.text)
     answers = []
     for _ in range(3):
-        answers.append(await execute(schema, asked, database))
+        answers.append(await execute(schema, request, database))
     assert [error["path"][-1] for error in answers[0]["errors"]] == ["firmware"]
     assert "a defect" not in str(answers[0])
     assert answers[0]["data"]["devices"]["nodes"] == [
@@ -237,23 +237,23 @@ async def test_a_document_is_validated_and_compiled_once(database: Engine, monke
     count_calls(monkeypatch, calls, strawberry.schema.schema, "parse")
     count_calls(monkeypatch, calls, operations, "compile_plan")
     for block in range(5):
-        asked = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True, "at": {"block": block}})
-        assert "errors" not in await execute(schema, asked, database)
+        request = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True, "at": {"block": block}})
+        assert "errors" not in await execute(schema, request, database)
     assert calls == {"parse": 1, "validate_document": 1, "compile_plan": 1}
 
 
 async def test_what_was_read_is_let_go_with_the_answer(database: Engine) -> None:
-    asked = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True})
+    request = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True})
     schema = build_schema()
     async with open_snapshot(database) as snapshot:
-        await execute_ordinary(schema, asked, Context(LoopQueryRunner(snapshot)))
-        ready = find_validated(schema, asked)
+        await execute_ordinary(schema, request, Context(LoopQueryRunner(snapshot)))
+        ready = find_validated(schema, request)
         assert ready is not None
         context = Context(ThreadQueryRunner(snapshot))
         loaders = weakref.ref(context.loaders)
         gc.disable()  # what lies in a cycle stays until it is collected
         try:
-            answer = execute_compiled(schema, ready, asked, context)
+            answer = execute_compiled(schema, ready, request, context)
             del context
             assert answer is not None
             assert loaders() is None

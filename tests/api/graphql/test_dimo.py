@@ -21,13 +21,13 @@ from tests.support.dimo.logs import (
     attribute,
     burn,
     claim,
+    event_log,
     index,
     license_minted,
     maker,
     mint,
     permission,
     privilege,
-    said,
     transaction,
     transferred,
 )
@@ -50,16 +50,18 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     node = FakeNode(chain_id=CHAIN_ID)
     node.mine(*maker(1), *license_minted(9, FACTORY), transferred(5, ZERO, BOB, "vehicle"))
     node.mine(
-        said("registry", "VehicleNodeMinted", 1, 5, BOB), said("registry", "ManufacturerAttributeSet", 1, "a", "b")
+        event_log("registry", "VehicleNodeMinted", 1, 5, BOB),
+        event_log("registry", "ManufacturerAttributeSet", 1, "a", "b"),
     )
     node.mine(*mint(1), attribute(1, "Serial", "SN-1"), attribute(1, "IMEI", "490154203237518"))
     node.mine(*transaction(transferred(1, FACTORY, ALICE), claim(1, ALICE)))
     node.mine(
-        said("registry", "AftermarketDevicePaired", 1, 5, BOB), said("registry", "BeneficiarySet", DEVICES, 1, BOB)
+        event_log("registry", "AftermarketDevicePaired", 1, 5, BOB),
+        event_log("registry", "BeneficiarySet", DEVICES, 1, BOB),
     )
     node.mine(privilege(1, BOB, FAR), permission(1, BOB, 0b11_00_11_10_00, FAR))
     node.mine(*mint(2, b"\x02" * 20))
-    node.mine(said("registry", "AftermarketDeviceAddressReset", 1, 2, LATER))
+    node.mine(event_log("registry", "AftermarketDeviceAddressReset", 1, 2, LATER))
     node.mine(*mint(3, b"\x03" * 20), attribute(3, "Serial", "SN-1"))
     node.mine(*burn(3, FACTORY))
     node.mine(*mint(4, b"\x04" * 20), attribute(4, "DevEUI", "70B3D57ED0000001"))
@@ -68,17 +70,18 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     node.mine(*transaction(*reprovisioned))
     for token in range(10, 60):
         node.mine(*mint(token, bytes([token]) * 20))
-    node.mine(said("stake", "LicenseRevoked", 9), transferred(9, FACTORY, ZERO, "stake"))
-    node.mine(transferred(5, BOB, ALICE, "vehicle"), said("registry", "VehicleNodeBurned", 5, BOB))
+    node.mine(event_log("stake", "LicenseRevoked", 9), transferred(9, FACTORY, ZERO, "stake"))
+    node.mine(transferred(5, BOB, ALICE, "vehicle"), event_log("registry", "VehicleNodeBurned", 5, BOB))
     node.mine(
-        said("registry", "AftermarketDeviceUnpaired", 2, 0, BOB), said("registry", "AftermarketDeviceUnclaimed", 2)
+        event_log("registry", "AftermarketDeviceUnpaired", 2, 0, BOB),
+        event_log("registry", "AftermarketDeviceUnclaimed", 2),
     )
     node.mine(transferred(1, FACTORY, FACTORY, "manufacturer"))
     with engine_of(url) as engine:
         asyncio.run(index(engine, node))
-    found = Api(url)
-    yield found
-    found.engine.dispose()
+    opened = Api(url)
+    yield opened
+    opened.engine.dispose()
 
 
 LOOK_UP = "query ($by: DeviceBy!) { device(by: $by) { tokenId } }"
@@ -106,8 +109,8 @@ async def test_a_device_is_found_by_each_of_its_keys(api: Api, by: dict[str, Any
         error = await api.refusal(LOOK_UP, by=by)
         assert (error["extensions"]["reason"], len(error["extensions"]["candidates"])) == ("AMBIGUOUS", 2)
         return
-    found = (await api.ask(LOOK_UP, by=by))["device"]
-    assert found == (token and {"tokenId": token})
+    device = (await api.ask(LOOK_UP, by=by))["device"]
+    assert device == (token and {"tokenId": token})
 
 
 COUNT = "query ($filter: DeviceFilter!) { devices(first: 0, filterBy: $filter) { totalCount nodes { id } } }"

@@ -68,8 +68,8 @@ async def test_a_request_beyond_the_cost_is_refused_before_any_sql(api: Api) -> 
     assert error["extensions"]["cost"]["maximumAvailable"] == 10_000
     assert error["extensions"]["cost"]["requestedQueryCost"] > 10_000_000
     assert "smaller pages" in error["message"]
-    asked = [statement for statement in api.statements[statements:] if re.search("device", statement)]
-    assert asked == []
+    device_statements = [statement for statement in api.statements[statements:] if re.search("device", statement)]
+    assert device_statements == []
 
 
 async def test_too_many_aliases_are_refused(api: Api) -> None:

@@ -194,10 +194,10 @@ async def test_every_type_of_node_answers_at_the_point_that_its_id_carries(movin
       lifecycleEvents(asOf: $asOf) {{ nodes {{ ...Whole }} }} }} {EVERYTHING}"""
 
     async def things(as_of: Json | None) -> list[Json]:
-        found = await moving.api.ask(query, asOf=as_of)
-        device = found["device"]
+        answer = await moving.api.ask(query, asOf=as_of)
+        device = answer["device"]
         makers = [device.pop("manufacturer"), device.pop("hardwareLicense")]
-        return [device, *makers, *device.pop("authorizedUsers")["nodes"], *found["lifecycleEvents"]["nodes"]]
+        return [device, *makers, *device.pop("authorizedUsers")["nodes"], *answer["lifecycleEvents"]["nodes"]]
 
     at = {"block": str(block.number)}
     then = await things(at)
@@ -270,7 +270,7 @@ async def test_an_event_of_a_branch_that_is_gone_is_gone_and_its_device_remains(
 
 
 @pytest.mark.parametrize(
-    ("point", "reason", "told"),
+    ("point", "reason", "message"),
     [
         ({"block": "99"}, None, "blocks 0 to 3 are indexed"),
         ({"block": "-1"}, None, "blocks 0 to 3 are indexed"),
@@ -280,7 +280,9 @@ async def test_an_event_of_a_branch_that_is_gone_is_gone_and_its_device_remains(
     ],
     ids=str,
 )
-async def test_a_point_that_is_not_there_is_refused(moving: Moving, point: Any, reason: str | None, told: str) -> None:
+async def test_a_point_that_is_not_there_is_refused(
+    moving: Moving, point: Any, reason: str | None, message: str
+) -> None:
     await moving.mine(*minted(1))
     orphan = await moving.mine(*minted(2))
     await moving.reorg(1, minted(3))
@@ -290,7 +292,7 @@ async def test_a_point_that_is_not_there_is_refused(moving: Moving, point: Any, 
     error = await moving.api.refusal(DEVICES, asOf=point)
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert error["extensions"].get("reason") == reason
-    assert told in error["message"]
+    assert message in error["message"]
 
 
 async def test_before_the_first_block_there_is_nothing(moving: Moving) -> None:
@@ -316,10 +318,10 @@ async def test_the_first_of_two_mints_learns_of_the_second_when_that_comes(movin
 async def test_the_extensions_show_where_the_answer_stands(moving: Moving) -> None:
     block = await moving.mine(*minted(1))
     answer = await moving.api.answer("{ device(by: {tokenId: 1}) { asOf { number hash } } }")
-    (told,) = answer["extensions"]["asOf"]
-    assert told["chainId"] == str(moving.node.chain_id)
-    assert {"number": told["number"], "hash": told["hash"]} == answer["data"]["device"]["asOf"]
-    assert told["hash"] == "0x" + block.hash.hex()
+    (point,) = answer["extensions"]["asOf"]
+    assert point["chainId"] == str(moving.node.chain_id)
+    assert {"number": point["number"], "hash": point["hash"]} == answer["data"]["device"]["asOf"]
+    assert point["hash"] == "0x" + block.hash.hex()
 
 
 async def test_ids_are_answered_in_their_order_with_null_in_the_gaps(moving: Moving) -> None:
@@ -329,9 +331,9 @@ async def test_ids_are_answered_in_their_order_with_null_in_the_gaps(moving: Mov
         *minted(1, hardwareLicenseId=7),
         emitted("UserAuthorized", tokenId=1, user=USER),
     )
-    found = await moving.api.ask("""{ device(by: {tokenId: 1}) { id manufacturer { id } hardwareLicense { id }
+    answer = await moving.api.ask("""{ device(by: {tokenId: 1}) { id manufacturer { id } hardwareLicense { id }
       authorizedUsers { nodes { id grant { id } } } mint { id } } }""")
-    device = found["device"]
+    device = answer["device"]
     grant = device["authorizedUsers"]["nodes"][0]
     ids = [
         device["id"],

@@ -25,8 +25,8 @@ async def ask(api: Api, operation: str, **variables: Any) -> Json:
 
 def those(fleet: Fleet, fits: Fits) -> list[str]:
     """Returns the DIDs of the devices that fit, newest mint first."""
-    found = [device for device in fleet.world.devices.values() if fits(device)]
-    return [did(fleet, device.token) for device in sorted(found, key=newest_first)]
+    devices = [device for device in fleet.world.devices.values() if fits(device)]
+    return [did(fleet, device.token) for device in sorted(devices, key=newest_first)]
 
 
 def newest_first(device: Device) -> tuple[int, int]:
@@ -81,20 +81,20 @@ async def test_1_to_3_devices_of_an_owner_page_forward_and_backward_through_one_
 
 
 async def test_9_to_11_firmware_updates_and_resets_are_counted(api: Api, fleet: Fleet) -> None:
-    found = await ask(api, "Q09FirmwareBelow")
+    answer = await ask(api, "Q09FirmwareBelow")
     below = those(fleet, lambda device: () < semver(device.firmware) < semver("2.10.0"))
-    assert (found["outdated"]["totalCount"], dids(found["outdated"])) == (len(below), below[:20])
+    assert (answer["outdated"]["totalCount"], dids(answer["outdated"])) == (len(below), below[:20])
     unordered = those(fleet, lambda device: semver(device.firmware) == ())
-    assert found["cannotBeOrdered"]["totalCount"] == len(unordered) > 0
+    assert answer["cannotBeOrdered"]["totalCount"] == len(unordered) > 0
     date = NOW - 60 * DAY
     stale = those(fleet, lambda device: (device.firmware_updated_at or 0) < date)
-    found = (await ask(api, "Q10NotUpdatedSince", date=iso(date)))["devices"]
-    assert (found["totalCount"], dids(found)) == (len(stale), stale[:20])
+    answer = (await ask(api, "Q10NotUpdatedSince", date=iso(date)))["devices"]
+    assert (answer["totalCount"], dids(answer)) == (len(stale), stale[:20])
     since = NOW - 30 * DAY
-    found = (await ask(api, "Q11ManyResets", thirtyDaysAgo=iso(since)))["devices"]
-    assert dids(found) == those(fleet, lambda device: device.resets_since(since) > 2)
+    answer = (await ask(api, "Q11ManyResets", thirtyDaysAgo=iso(since)))["devices"]
+    assert dids(answer) == those(fleet, lambda device: device.resets_since(since) > 2)
     by_did = {did(fleet, device.token): device for device in fleet.world.devices.values()}
-    for node in found["nodes"]:
+    for node in answer["nodes"]:
         resets = by_did[node["tokenDID"]].resets
         assert node["factoryResets"]["totalCount"] == len(resets)
         assert [(reset["resetAt"], reset["recordTime"]) for reset in node["factoryResets"]["nodes"]] == [
@@ -108,23 +108,23 @@ async def test_12_and_13_who_may_manage_and_what(api: Api, fleet: Fleet) -> None
     device = max(past.devices.values(), key=lambda device: (len(device.users(then)), device.token))
     answer = (await ask(api, "Q12UsersNowAndThen", did=did(fleet, device.token), then=iso(then)))["device"]
     now = fleet.world.devices[device.token]
-    for told, grants in (("now", now.users(NOW)), ("then", device.users(then))):
-        assert [node["user"].lower() for node in answer[told]["nodes"]] == [grant.user.lower() for grant in grants]
-        assert answer[told]["totalCount"] == len(grants)
+    for field, grants in (("now", now.users(NOW)), ("then", device.users(then))):
+        assert [node["user"].lower() for node in answer[field]["nodes"]] == [grant.user.lower() for grant in grants]
+        assert answer[field]["totalCount"] == len(grants)
     assert [(node["user"].lower(), node["revokedAt"], node["endReason"]) for node in answer["ever"]["nodes"]] == [
         (grant.user.lower(), iso(grant.ended_at), grant.end_reason) for grant in now.grants
     ]
     names = [grant.organization for device in past.devices.values() for grant in device.users(then)]
     organization = max(sorted(set(names) - {""}), key=names.count)
-    found = await ask(api, "Q13OrganizationManages", organization=organization, then=iso(then))
+    managed_now = await ask(api, "Q13OrganizationManages", organization=organization, then=iso(then))
     managed = sorted(
         device.token
         for device in past.devices.values()
         if any(grant.organization == organization for grant in device.users(then))
     )
-    assert dids(found["devices"]) == [did(fleet, token) for token in managed][:20]
-    assert found["devices"]["totalCount"] == len(managed)
-    assert found["authorizations"]["totalCount"] == names.count(organization)
+    assert dids(managed_now["devices"]) == [did(fleet, token) for token in managed][:20]
+    assert managed_now["devices"]["totalCount"] == len(managed)
+    assert managed_now["authorizations"]["totalCount"] == names.count(organization)
 
 
 async def test_14_and_15_a_history_is_returned_whole_and_by_step_and_time(api: Api, fleet: Fleet) -> None:
@@ -154,11 +154,11 @@ async def test_16_all_test_results_of_a_batch_are_returned_and_what_is_absent_is
     )
     batch = [fleet.world.devices[mint.first_token + index] for index in range(len(mint.drafts))]
     variables = {"maker": str(batch[0].manufacturer), "mintTransaction": done.transaction_hash, "after": None}
-    found = (await ask(api, "Q16TestsOfBatch", **variables))["devices"]
-    assert found["totalCount"] == len(batch)
-    told = {node["tokenDID"]: node for node in found["nodes"]}
+    devices = (await ask(api, "Q16TestsOfBatch", **variables))["devices"]
+    assert devices["totalCount"] == len(batch)
+    nodes = {node["tokenDID"]: node for node in devices["nodes"]}
     for device in sorted(batch, key=newest_first)[:50]:
-        node = told[did(fleet, device.token)]
+        node = nodes[did(fleet, device.token)]
         for field, kind, check in (
             ("inCircuitTests", "IN_CIRCUIT", "inCircuitTestPassed"),
             ("mechanicalTests", "MECHANICAL", "mechanicalTestPassed"),
@@ -176,15 +176,15 @@ async def test_16_all_test_results_of_a_batch_are_returned_and_what_is_absent_is
 
 async def test_17_to_19_what_went_wrong_is_found_and_distinguished(api: Api, fleet: Fleet) -> None:
     shipped = await ask(api, "Q17ShippedWithoutQuality")
-    for name, check, wanted in (
+    for name, check, failing_verdict in (
         ("failed", "qualityInspectionPassed", "FAIL"),
         ("missing", "qualityInspectionPassed", "UNKNOWN"),
         ("notBefore", "provisionedAfterQuality", "FAIL"),
     ):
         expected = those(
             fleet,
-            lambda device, check=check, wanted=wanted: (  # type: ignore[misc]  # a default binds the loop's value
-                device.provisioned_at is not None and verdict(fleet, device, check) == wanted
+            lambda device, check=check, failing_verdict=failing_verdict: (  # type: ignore[misc]  # a default binds the loop's value
+                device.provisioned_at is not None and verdict(fleet, device, check) == failing_verdict
             ),
         )
         assert (shipped[name]["totalCount"], dids(shipped[name])) == (len(expected), expected[:20])
@@ -192,7 +192,7 @@ async def test_17_to_19_what_went_wrong_is_found_and_distinguished(api: Api, fle
     assert lively
     activity = await ask(api, "Q18ActivityAfterEndOfLife", did=lively[0])
     assert dids(activity["fleet"]) == lively[:20]
-    device = next(one for one in fleet.world.devices.values() if did(fleet, one.token) == lively[0])
+    device = next(candidate for candidate in fleet.world.devices.values() if did(fleet, candidate.token) == lively[0])
     assert [(event["kind"], event["recordTime"]) for event in activity["device"]["history"]["nodes"]] == [
         (entry.kind, iso(entry.record_time)) for entry in device.history if entry.after_end_of_life
     ]
@@ -203,16 +203,16 @@ async def test_17_to_19_what_went_wrong_is_found_and_distinguished(api: Api, fle
             and verdict(fleet, device, "sanitizedBeforeDisposal") in ("FAIL", "UNKNOWN")
         ),
     )
-    found = (await ask(api, "Q19RecycledUnsanitized"))["devices"]
-    assert (found["totalCount"], dids(found)) == (len(recycled), recycled[:20])
+    devices = (await ask(api, "Q19RecycledUnsanitized"))["devices"]
+    assert (devices["totalCount"], dids(devices)) == (len(recycled), recycled[:20])
 
 
 async def test_21_a_field_comes_from_the_transaction_and_the_log_that_set_it(api: Api, fleet: Fleet) -> None:
     done, mint = next((done, done.act) for done in fleet.recorded if isinstance(done.act, MintPallet))
-    found = (await ask(api, "Q21WhereAFieldComesFrom", did=did(fleet, mint.first_token)))["device"]
+    node = (await ask(api, "Q21WhereAFieldComesFrom", did=did(fleet, mint.first_token)))["device"]
     device = fleet.world.devices[mint.first_token]
-    assert (found["imei"] or {"value": None})["value"] == device.imei
-    origin = found["ownerFrom"]
+    assert (node["imei"] or {"value": None})["value"] == device.imei
+    origin = node["ownerFrom"]
     assert origin["origin"] == "LOG"
     assert origin["event"]["kind"] == "DEVICE_TRANSFERRED"
     assert origin["event"]["contract"].lower() == fleet.contract.address.lower()
@@ -232,14 +232,14 @@ async def test_22_a_license_revoked_after_the_mint_is_returned_then_and_now(api:
     )
     model, maker = fleet.world.models[device.model], fleet.world.manufacturers[device.manufacturer]
     answer = await ask(api, "Q22LicenceAtMintAndNow", did=did(fleet, device.token))
-    found = answer["device"]
-    assert found["mintedAt"] == iso(device.minted_at)
-    assert found["hardwareLicense"]["license"] == {"status": "REVOKED"}
-    assert found["hardwareLicenseAtMint"]["status"] == "VALID"
-    assert found["hardwareLicense"]["model"] == model.name
-    assert found["manufacturer"]["license"]["status"] == maker.license.status(NOW)
-    assert found["manufacturerLicenseAtMint"]["status"] == device.manufacturer_license_at_mint
-    assert found["provenance"]["hardwareLicensedAtMint"]["verdict"] == "PASS"
+    node = answer["device"]
+    assert node["mintedAt"] == iso(device.minted_at)
+    assert node["hardwareLicense"]["license"] == {"status": "REVOKED"}
+    assert node["hardwareLicenseAtMint"]["status"] == "VALID"
+    assert node["hardwareLicense"]["model"] == model.name
+    assert node["manufacturer"]["license"]["status"] == maker.license.status(NOW)
+    assert node["manufacturerLicenseAtMint"]["status"] == device.manufacturer_license_at_mint
+    assert node["provenance"]["hardwareLicensedAtMint"]["verdict"] == "PASS"
     assert answer["affected"]["totalCount"] == len(
         those(fleet, lambda device: verdict(fleet, device, "manufacturerLicensedAtMint") != "PASS")
     )
@@ -249,22 +249,22 @@ async def test_24_to_26_whatever_has_an_id_is_fetched_again_and_its_pages_go_on(
     device = richest(fleet)
     query = """query ($did: String!) { device(by: {tokenDID: $did}) { id tokenDID manufacturer { id name }
       hardwareLicense { id model } mint { id } } }"""
-    told = (await api.ask(query, did=did(fleet, device.token)))["device"]
+    fields = (await api.ask(query, did=did(fleet, device.token)))["device"]
     maker, model = fleet.world.manufacturers[device.manufacturer], fleet.world.models[device.model]
     for id, expected in (
-        (told["id"], {"__typename": "Device", "tokenDID": did(fleet, device.token)}),
-        (told["manufacturer"]["id"], {"__typename": "Manufacturer", "name": maker.name}),
-        (told["hardwareLicense"]["id"], {"__typename": "HardwareLicense", "model": model.name}),
+        (fields["id"], {"__typename": "Device", "tokenDID": did(fleet, device.token)}),
+        (fields["manufacturer"]["id"], {"__typename": "Manufacturer", "name": maker.name}),
+        (fields["hardwareLicense"]["id"], {"__typename": "HardwareLicense", "model": model.name}),
     ):
         assert (await ask(api, "Q24Node", id=id))["node"] == {"id": id, **expected}
     assert (await ask(api, "Q24Node", id="nonsense"))["node"] is None
-    ids = [told["id"], "nonsense", told["mint"]["id"]]
+    ids = [fields["id"], "nonsense", fields["mint"]["id"]]
     nodes = (await ask(api, "Q25Nodes", ids=ids))["nodes"]
     assert [node and node["__typename"] for node in nodes] == ["Device", None, "DeviceMinted"]
     seen: list[str] = []
     page: Json = {"pageInfo": {"hasNextPage": True, "endCursor": None}}
     while page["pageInfo"]["hasNextPage"]:
         cursor = page["pageInfo"]["endCursor"]
-        page = (await ask(api, "Q26Refetch", id=told["id"], count=3, cursor=cursor))["node"]["history"]
+        page = (await ask(api, "Q26Refetch", id=fields["id"], count=3, cursor=cursor))["node"]["history"]
         seen += [edge["node"]["id"] for edge in page["edges"]]
     assert len(seen) == len(set(seen)) == len(device.history)

@@ -24,9 +24,9 @@ COUNT = "query ($filter: DeviceFilter) { devices(filterBy: $filter) { totalCount
 
 async def tokens(api: Api, filter: Json) -> list[int]:
     edges = await api.all_pages(TOKENS, "devices", filter=filter)
-    found = [int(edge["node"]["tokenId"]) for edge in edges]
-    assert (await api.ask(COUNT, filter=filter))["devices"]["totalCount"] == len(found)
-    return found
+    token_ids = [int(edge["node"]["tokenId"]) for edge in edges]
+    assert (await api.ask(COUNT, filter=filter))["devices"]["totalCount"] == len(token_ids)
+    return token_ids
 
 
 def those(devices: Iterable[Device], fits: Callable[[Device], bool]) -> list[int]:
@@ -80,7 +80,7 @@ async def test_one_device_by_each_of_its_keys_is_the_same_device(api: Api, fleet
         serial=device.serial_number,
         maker=str(device.manufacturer),
     )
-    ids = {found["id"] for found in answer.values()}
+    ids = {node["id"] for node in answer.values()}
     assert len(ids) == 1
     by_id = await api.ask("query ($id: ID!) { device(by: {id: $id}) { tokenId } }", id=ids.pop())
     assert by_id["device"]["tokenId"] == str(device.token)
@@ -184,10 +184,10 @@ async def test_firmware_below_a_version_is_found_by_semver(api: Api, fleet: Flee
 
 async def test_what_was_not_updated_since_a_date_includes_what_never_was(api: Api, fleet: Fleet) -> None:
     date = NOW - 60 * DAY
-    found = await tokens(api, {"not": {"lastFirmwareUpdateAt": {"gte": iso(date)}}})
+    token_ids = await tokens(api, {"not": {"lastFirmwareUpdateAt": {"gte": iso(date)}}})
     devices = fleet.world.devices.values()
-    assert found == those(devices, lambda device: (device.firmware_updated_at or 0) < date)
-    assert {fleet.world.devices[token].firmware_updated_at is None for token in found} == {True, False}
+    assert token_ids == those(devices, lambda device: (device.firmware_updated_at or 0) < date)
+    assert {fleet.world.devices[token].firmware_updated_at is None for token in token_ids} == {True, False}
 
 
 async def test_many_resets_in_thirty_days_are_found(api: Api, fleet: Fleet) -> None:
@@ -219,8 +219,8 @@ async def test_who_was_authorized_then_is_returned_in_both_directions(api: Api, 
     }"""
     token = granted[0][1] if granted else 1
     answer = await api.ask(query, org=organization, then=iso(then), did=did(fleet, token))
-    told = [(node["user"].lower(), int(node["device"]["tokenId"])) for node in answer["authorizations"]["nodes"]]
-    assert sorted(told) == sorted(granted)
+    pairs = [(node["user"].lower(), int(node["device"]["tokenId"])) for node in answer["authorizations"]["nodes"]]
+    assert sorted(pairs) == sorted(granted)
     assert answer["authorizations"]["totalCount"] == len(granted)
     users = past.devices[token].users(then) if token in past.devices else []
     assert [node["user"].lower() for node in answer["device"]["authorizedUsers"]["nodes"]] == [
@@ -351,16 +351,16 @@ async def test_licenses_are_judged_by_the_clock_of_the_answer(api: Api, fleet: F
     for clock, as_of in ((NOW, None), (then, {"timestamp": iso(then)})):
         world, past = fleet.world_at(clock), fleet.world_at(then)
         answer = await api.ask(query, at=iso(then), asOf=as_of)
-        told = {int(node["tokenId"]): node["license"] for node in answer["manufacturers"]["nodes"]}
-        assert told == {
+        licenses = {int(node["tokenId"]): node["license"] for node in answer["manufacturers"]["nodes"]}
+        assert licenses == {
             number: {"status": maker.license.status(clock), "at": past.manufacturers[number].license.status(then)}
             for number, maker in world.manufacturers.items()
         }
         assert {int(node["tokenId"]) for node in answer["valid"]["nodes"]} == {
             number for number, maker in world.manufacturers.items() if maker.license.status(clock) == "VALID"
         }
-        told = {int(node["hardwareLicenseId"]): node["license"] for node in answer["hardwareLicenses"]["nodes"]}
-        assert told == {
+        licenses = {int(node["hardwareLicenseId"]): node["license"] for node in answer["hardwareLicenses"]["nodes"]}
+        assert licenses == {
             number: {"status": model.license.status(clock), "at": past.models[number].license.status(then)}
             for number, model in world.models.items()
         }

@@ -40,29 +40,31 @@ def test_everything_is_documented(type: GraphQLNamedType) -> None:
 
 
 def undocumented(type: GraphQLNamedType) -> list[str]:
-    found = [] if type.description else [type.name]
+    names = [] if type.description else [type.name]
     match type:
         case GraphQLEnumType():
-            found += [f"{type.name}.{name}" for name, value in type.values.items() if not value.description]
+            names += [f"{type.name}.{name}" for name, value in type.values.items() if not value.description]
         case GraphQLInputObjectType():
-            found += [f"{type.name}.{name}" for name, field in type.fields.items() if not field.description]
+            names += [f"{type.name}.{name}" for name, field in type.fields.items() if not field.description]
         case GraphQLObjectType() | GraphQLInterfaceType():
             for name, field in type.fields.items():
-                found += [] if field.description else [f"{type.name}.{name}"]
-                found += [f"{type.name}.{name}({arg}:)" for arg, told in field.args.items() if not told.description]
-    return found
+                names += [] if field.description else [f"{type.name}.{name}"]
+                names += [
+                    f"{type.name}.{name}({arg}:)" for arg, arg_value in field.args.items() if not arg_value.description
+                ]
+    return names
 
 
 def test_what_is_not_documented_is_found() -> None:
     bare = build_schema(
         '''type Bare { field(argument: Int): Int }
-        """Told.""" type Device { """Told.""" told(bare: Int): Int, bare: Int }
-        """Told.""" enum Kind { """Told.""" TOLD BARE }
-        """Told.""" input Filter { bare: Int }'''
+        """Described.""" type Device { """Described.""" described(bare: Int): Int, bare: Int }
+        """Described.""" enum Kind { """Described.""" DESCRIBED BARE }
+        """Described.""" input Filter { bare: Int }'''
     )
     assert {name: undocumented(bare.type_map[name]) for name in ("Bare", "Device", "Kind", "Filter")} == {
         "Bare": ["Bare", "Bare.field", "Bare.field(argument:)"],
-        "Device": ["Device.told(bare:)", "Device.bare"],
+        "Device": ["Device.described(bare:)", "Device.bare"],
         "Kind": ["Kind.BARE"],
         "Filter": ["Filter.bare"],
     }
@@ -136,8 +138,8 @@ def test_every_connection_is_relays() -> None:
     for type in connections:
         assert isinstance(type, GraphQLObjectType)
         node = type.name.removesuffix("Connection")
-        told = {name: str(field.type) for name, field in type.fields.items()}
-        assert told == {
+        fields = {name: str(field.type) for name, field in type.fields.items()}
+        assert fields == {
             "edges": f"[{node}Edge!]!",
             "nodes": f"[{node}!]!",
             "pageInfo": "PageInfo!",

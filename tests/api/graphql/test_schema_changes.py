@@ -22,10 +22,10 @@ CHANGES_ANSWERS = ("ARG_DEFAULT_VALUE_CHANGE",)
 
 def breaks(before: GraphQLSchema, after: GraphQLSchema) -> set[str]:
     """Return what breaks clients of one schema when they meet another, a line each."""
-    found = [(change.type.name, change.description) for change in find_breaking_changes(before, after)]
+    changes = [(change.type.name, change.description) for change in find_breaking_changes(before, after)]
     dangers = [(change.type.name, change.description) for change in find_dangerous_changes(before, after)]
-    found += [(name, told) for name, told in dangers if name in CHANGES_ANSWERS]
-    return {f"{name} {told}" for name, told in found}
+    changes += [(name, description) for name, description in dangers if name in CHANGES_ANSWERS]
+    return {f"{name} {description}" for name, description in changes}
 
 
 def declared(text: str) -> dict[str, str]:
@@ -35,13 +35,13 @@ def declared(text: str) -> dict[str, str]:
 
 
 def test_nothing_that_clients_rely_on_breaks_undeclared() -> None:
-    found, known = breaks(build_schema(RELEASED), build_schema(sdl())), declared(DECLARED)
-    assert sorted(found - set(known)) == [], (
+    broken, allowed = breaks(build_schema(RELEASED), build_schema(sdl())), declared(DECLARED)
+    assert sorted(broken - set(allowed)) == [], (
         "clients of the released schema would break. Keep what they use, with @deprecated if it shall go; "
         "or write the line into schema/breaking.txt, and behind ' # ' why"
     )
-    assert sorted(set(known) - found) == [], "schema/breaking.txt declares what does not break: remove it"
-    assert [change for change, reason in known.items() if not reason] == [], "declared without a reason"
+    assert sorted(set(allowed) - broken) == [], "schema/breaking.txt declares what does not break: remove it"
+    assert [change for change, reason in allowed.items() if not reason] == [], "declared without a reason"
 
 
 def test_a_field_that_goes_from_the_schema_is_refused() -> None:
@@ -88,8 +88,8 @@ type Query { device(by: Filter): Device }
 )
 def test_what_breaks_a_client_is_found(old: str, new: str, refusal: str) -> None:
     assert old in SMALL
-    found = breaks(build_schema(SMALL), build_schema(SMALL.replace(old, new)))
-    assert any(line.startswith(f"{refusal} ") for line in found), found
+    changes = breaks(build_schema(SMALL), build_schema(SMALL.replace(old, new)))
+    assert any(line.startswith(f"{refusal} ") for line in changes), changes
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,11 @@ class Server(NamedTuple):
 
     def abuse(self) -> dict[str, tuple[int, str]]:
         """Return status and code of the answer to each abuse."""
-        found = {}
+        refusals = {}
         for name, sent in ABUSES.items():
             answer = self.ask(sent if isinstance(sent, bytes) else json.dumps({"query": sent}).encode())
-            found[name] = (answer.status_code, answer.json()["errors"][0]["extensions"]["code"])
-        return found
+            refusals[name] = (answer.status_code, answer.json()["errors"][0]["extensions"]["code"])
+        return refusals
 
     def seconds(self) -> float:
         """Return how long a normal request takes at best."""
@@ -110,7 +110,7 @@ def test_abuse_is_refused_below_500_and_leaves_the_server_as_quick_and_as_small_
             assert server.abuse() == answers
         after = server.seconds()
         grown = server.bytes() - before
-    assert {name: found for name, found in answers.items() if found[0] >= 500} == {}
+    assert {name: refusal for name, refusal in answers.items() if refusal[0] >= 500} == {}
     assert {code for _, code in answers.values()} <= CODES
     assert grown < MOST_BYTES
     assert after < 5 * at_best + 0.05

@@ -76,9 +76,12 @@ def test_a_small_answer_is_not_compressed(url: str) -> None:
 async def test_a_stream_is_not_held_back_by_compression(url: str) -> None:
     body = {"query": LARGE}
     headers = {"accept": "text/event-stream", "accept-encoding": "gzip"}
-    async with httpx.AsyncClient(timeout=60) as client, client.stream("POST", url, json=body, headers=headers) as told:
-        assert "content-encoding" not in told.headers
-        assert (await told.aread()).endswith(b"event: complete\ndata:\n\n")
+    async with (
+        httpx.AsyncClient(timeout=60) as client,
+        client.stream("POST", url, json=body, headers=headers) as response,
+    ):
+        assert "content-encoding" not in response.headers
+        assert (await response.aread()).endswith(b"event: complete\ndata:\n\n")
 
 
 # Pages of other sites
@@ -86,8 +89,8 @@ async def test_a_stream_is_not_held_back_by_compression(url: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_page_of_another_site_may_send_any_header(url: str, method: str) -> None:
-    asked = {"access-control-request-method": method, "access-control-request-headers": "content-type, x-min-block"}
-    leave = CLIENT.options(url, headers=SITE | asked)
+    preflight = {"access-control-request-method": method, "access-control-request-headers": "content-type, x-min-block"}
+    leave = CLIENT.options(url, headers=SITE | preflight)
     assert leave.status_code == 200
     assert leave.headers["access-control-allow-origin"] == "*"
     assert method in listed(leave, "access-control-allow-methods")
@@ -104,11 +107,11 @@ def test_a_page_of_another_site_reads_answers_and_their_etag(url: str) -> None:
     answer = get(url, SMALL, **SITE)
     again = get(url, SMALL, **SITE, **{"if-none-match": answer.headers["etag"]})
     wrong = CLIENT.post(url, json={"query": "{ nonsense }"}, headers=SITE)
-    assert [each.status_code for each in (answer, again)] == [200, 304]
-    for each in (answer, again, wrong):
-        assert each.headers["access-control-allow-origin"] == "*"
-        assert "access-control-allow-credentials" not in each.headers
-        assert listed(each, "access-control-expose-headers") == EXPOSED
+    assert [response.status_code for response in (answer, again)] == [200, 304]
+    for response in (answer, again, wrong):
+        assert response.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in response.headers
+        assert listed(response, "access-control-expose-headers") == EXPOSED
     assert "access-control-allow-origin" not in get(url, SMALL).headers
 
 
@@ -122,9 +125,9 @@ def test_a_page_of_another_site_reads_how_long_to_wait(database_url: str) -> Non
 
 
 def test_a_page_of_another_site_may_stream(url: str) -> None:
-    with CLIENT.stream("POST", url, json={"query": SMALL}, headers=SITE | {"accept": "text/event-stream"}) as told:
-        assert told.headers["access-control-allow-origin"] == "*"
-        assert listed(told, "vary") >= {"Accept"}
+    with CLIENT.stream("POST", url, json={"query": SMALL}, headers=SITE | {"accept": "text/event-stream"}) as stream:
+        assert stream.headers["access-control-allow-origin"] == "*"
+        assert listed(stream, "vary") >= {"Accept"}
 
 
 # Our failures
@@ -142,7 +145,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.graphql.roots.query.to_device", fail)
 
 
-def told_of(answer: Any) -> Any:
+def extensions_of(answer: Any) -> Any:
     [error] = answer["errors"]
     assert SECRET not in str(answer)
     assert "Traceback" not in str(answer)
@@ -156,7 +159,7 @@ def test_the_response_over_http_hides_a_failure_in_a_field(url: str, caplog: pyt
     for answer in answers:
         assert answer.status_code == 200
         assert answer.json()["data"] == {"device": None}
-        assert told_of(answer.json()) == INTERNAL
+        assert extensions_of(answer.json()) == INTERNAL
     assert caplog.text.count(f"ZeroDivisionError: {SECRET}") >= 3
 
 
@@ -169,7 +172,7 @@ async def test_websockets_and_streams_hide_a_failure_in_a_field(url: str) -> Non
     async with httpx.AsyncClient(timeout=60) as http:
         stream = await http.post(url, json={"query": OWN}, headers={"accept": "text/event-stream"})
     assert message["type"] == "next"
-    assert told_of(message["payload"]) == INTERNAL
+    assert extensions_of(message["payload"]) == INTERNAL
     assert '"code":"INTERNAL_SERVER_ERROR"' in stream.text
     assert SECRET not in stream.text
     assert stream.text.endswith("event: complete\ndata:\n\n")
@@ -184,7 +187,7 @@ def test_the_response_hides_a_failure_outside_of_fields(
     monkeypatch.setattr("api.http.endpoint.read_request", fail)
     answer = CLIENT.post(url, json={"query": SMALL})
     assert answer.status_code == 500
-    assert told_of(answer.json()) == INTERNAL
+    assert extensions_of(answer.json()) == INTERNAL
     until(lambda: SECRET in caplog.text, "the log of the failure")  # it follows the answer
 
 
@@ -197,7 +200,7 @@ def test_a_database_that_fails_during_a_request_is_not_ready(
         writer.execute("UPDATE chain SET revision = revision + 1")
     for query in (LARGE, LARGE, SMALL):
         answer = get(url, query)
-        assert told_of(answer.json()) == {"code": "NOT_READY"}
+        assert extensions_of(answer.json()) == {"code": "NOT_READY"}
         assert "device_version" not in answer.text
     assert "no such table: device_version" in caplog.text
 
@@ -216,13 +219,13 @@ async def test_a_missing_database_is_not_ready_over_every_transport(tmp_path: Pa
             messages = [await client.receive("1"), await client.receive("2")]
     assert answer.status_code == 503
     assert answer.headers["access-control-allow-origin"] == "*"
-    assert told_of(answer.json()) == {"code": "NOT_READY"}
+    assert extensions_of(answer.json()) == {"code": "NOT_READY"}
     assert '"code":"NOT_READY"' in stream.text
     assert "NOT_READY" in str(messages[0])
     assert "NOT_READY" in str(messages[1])
-    for told in (answer.text, stream.text, str(messages)):
-        assert "SELECT" not in told
-        assert "not a database" not in told
+    for body in (answer.text, stream.text, str(messages)):
+        assert "SELECT" not in body
+        assert "not a database" not in body
 
 
 TYPENAME = {"query": "{ __typename }"}

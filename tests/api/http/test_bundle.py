@@ -67,8 +67,8 @@ def test_every_event_of_a_verified_block_has_a_valid_proof(factory: Factory, dat
         assert bytes.fromhex(proof["key"][2:]) == rlp.encode(event["transactionIndex"])
         nodes = [bytes.fromhex(node[2:]) for node in proof["nodes"]]
         header = bytes.fromhex(proof["header"][2:])
-        found, log = proven_log(header, event["transactionIndex"], nodes, proof["receiptLogIndex"])
-        assert f"0x{found.hash.hex()}" == event["block"]["hash"] == factory.chain.block(found.number)["hash"]
+        proven, log = proven_log(header, event["transactionIndex"], nodes, proof["receiptLogIndex"])
+        assert f"0x{proven.hash.hex()}" == event["block"]["hash"] == factory.chain.block(proven.number)["hash"]
         assert f"0x{log.address.hex()}" == event["contract"].lower()
         assert (f"0x{log.topics.hex()}", f"0x{log.data.hex()}") == (
             "0x" + "".join(topic[2:] for topic in event["raw"]["topics"]),
@@ -122,21 +122,21 @@ def test_a_bundle_of_changed_rows_is_refused_with_the_contradiction(factory: Fac
     live(factory, sqlite_url)
     verify(factory, sqlite_url)
     with indexed(factory, sqlite_url) as chain, serving(Settings(database_url=sqlite_url)) as address:
-        for changed, said in (
+        for changed, contradiction in (
             ("UPDATE event SET topics = zeroblob(32)", "is not read as it was stored. Read all events again"),
             ("UPDATE receipt_proof SET nodes = zeroblob(9)", "Make it again: certindex verify --from"),
         ):
             chain.execute(changed)
             answer = CLIENT.get(f"{address}/devices/{did(factory)}/bundle.json")
-            told = answer.json()["error"]
-            assert (answer.status_code, told.split(": ")[0]) == (500, f"The stored data of {did(factory)} is damaged")
-            assert said in told
+            error = answer.json()["error"]
+            assert (answer.status_code, error.split(": ")[0]) == (500, f"The stored data of {did(factory)} is damaged")
+            assert contradiction in error
 
 
 def test_a_bundle_of_no_device_is_refused_with_a_valid_example(factory: Factory, sqlite_url: str) -> None:
     live(factory, sqlite_url)
     with serving(Settings(database_url=sqlite_url)) as address:
-        for name, status, said in (
+        for name, status, message in (
             (did(factory, 77), 404, "There is no device"),
             (did(factory).replace("31337", "1"), 404, "There is no device"),
             ("1", 400, "Example: did:erc721:137:"),
@@ -144,7 +144,7 @@ def test_a_bundle_of_no_device_is_refused_with_a_valid_example(factory: Factory,
             ("did:erc721:99999999999999999999:0x00:1", 400, "is not the DID of a device"),
         ):
             answer = CLIENT.get(f"{address}/devices/{name}/bundle.json")
-            assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
+            assert (answer.status_code, message in answer.json()["error"]) == (status, True), answer.text
 
 
 def test_a_bundle_of_an_empty_database_is_not_a_server_error(tmp_path: Path) -> None:

@@ -222,12 +222,12 @@ def test_head_is_get_without_a_body(url: str) -> None:
 
 
 def test_any_page_may_read(url: str) -> None:
-    asked = {
+    preflight = {
         "origin": "https://fleet.example",
         "access-control-request-method": "POST",
         "access-control-request-headers": "content-type,x-min-block",
     }
-    allowed = httpx.options(url, headers=asked)
+    allowed = httpx.options(url, headers=preflight)
     assert allowed.status_code == 200
     assert allowed.headers["access-control-allow-origin"] == "*"
     assert "x-min-block" in allowed.headers["access-control-allow-headers"]

@@ -24,9 +24,9 @@ def mint(token: int) -> tuple[bytes, bytes]:
 
 
 def tabs(page: str) -> list[dict[str, Any]]:
-    found = re.search(r'<script type="application/json" id="tabs">(.*?)</script>', page, re.DOTALL)
-    assert found is not None
-    return [{"query": tab["query"], "variables": json.loads(tab["variables"] or "{}")} for tab in json.loads(found[1])]
+    match = re.search(r'<script type="application/json" id="tabs">(.*?)</script>', page, re.DOTALL)
+    assert match is not None
+    return [{"query": tab["query"], "variables": json.loads(tab["variables"] or "{}")} for tab in json.loads(match[1])]
 
 
 def test_the_query_of_each_tab_returns_data_about_a_device_in_the_database(new_database: NewDatabase) -> None:
@@ -51,7 +51,7 @@ def test_the_query_of_each_tab_returns_data_about_a_device_in_the_database(new_d
     assert not validate(SCHEMA, parse(live["query"]))
     assert answers[0]["data"]["device"]["serialNumber"] == "SN-7"
     assert answers[0]["data"]["device"]["factoryResets"]["totalCount"] == 1
-    assert {name: found["totalCount"] for name, found in answers[1]["data"].items()} == {
+    assert {name: connection["totalCount"] for name, connection in answers[1]["data"].items()} == {
         "unlicensed": 0,
         "qualityFailed": 0,
         "badImei": 0,

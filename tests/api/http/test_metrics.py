@@ -81,7 +81,7 @@ def test_every_metric_is_collected_under_the_name_it_is_described_by(tmp_path: P
     registry = CollectorRegistry()
     registry.register(create_app(Settings(database_url=f"sqlite:///{tmp_path / 'none.db'}")).state.metrics)
     collected = {(family.name, family.type, family.documentation) for family in registry.collect()}
-    assert collected == {(each.name.removesuffix("_total"), each.kind, each.help) for each in METRICS}
+    assert collected == {(metric.name.removesuffix("_total"), metric.kind, metric.help) for metric in METRICS}
 
 
 def test_a_metrics_port_in_use_ends_the_api_with_an_example(sqlite_url: str) -> None:

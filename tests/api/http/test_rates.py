@@ -128,21 +128,21 @@ def test_a_trusted_proxy_names_the_client_and_addresses_the_client_wrote_are_ign
 ) -> None:
     settings = Settings(database_url=database_url, request_rate="2/hour", trusted_proxies="127.0.0.1, 10.0.0.0/8")
     with serving(settings) as address:
-        assert [_asked(address, by).status_code for by in forwarded] == statuses
+        assert [_post_for(address, by).status_code for by in forwarded] == statuses
 
 
 def test_without_a_trusted_proxy_the_header_is_ignored(database_url: str) -> None:
     with serving(Settings(database_url=database_url, request_rate="2/hour")) as address:
-        assert [_asked(address, by).status_code for by in ("1.1.1.1", "2.2.2.2", "3.3.3.3")] == [200, 200, 429]
+        assert [_post_for(address, by).status_code for by in ("1.1.1.1", "2.2.2.2", "3.3.3.3")] == [200, 200, 429]
 
 
-def _asked(address: str, forwarded_for: str | None) -> httpx.Response:
+def _post_for(address: str, forwarded_for: str | None) -> httpx.Response:
     headers = {"x-forwarded-for": forwarded_for} if forwarded_for else {}
     return post(f"{address}/graphql", {"query": TYPENAME}, **headers)
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("address", "other", "same"),
     [
         ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
         ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
@@ -152,9 +152,9 @@ def _asked(address: str, forwarded_for: str | None) -> httpx.Response:
         ("unknown", "", False),
     ],
 )
-def test_addresses_of_one_owner_are_one_client(one: str, other: str, same: bool) -> None:
+def test_addresses_of_one_owner_are_one_client(address: str, other: str, same: bool) -> None:
     rates = Rates(Settings(request_rate="1/hour"))
-    rates.client({"client": (one, 1)}).take_request()
+    rates.client({"client": (address, 1)}).take_request()
     other_client = rates.client({"client": (other, 2)} if other else {})
     if same:
         with pytest.raises(RateLimited):

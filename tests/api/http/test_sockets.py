@@ -43,7 +43,7 @@ def address(shared: tuple[Moving, str]) -> str:
     return shared[1]
 
 
-def told(messages: list[Any]) -> list[tuple[str, bool]]:
+def kinds(messages: list[Any]) -> list[tuple[str, bool]]:
     return [(message["event"]["kind"], message["retracted"]) for message in messages]
 
 
@@ -69,7 +69,7 @@ async def test_events_are_sent_from_the_subscription_on(moving: Moving, address:
         await moving.mine()
         await moving.mine(*minted(2))
         messages = await socket.some("a", 2)
-        assert told(messages) == [("DEVICE_TRANSFERRED", False), ("DEVICE_MINTED", False)]
+        assert kinds(messages) == [("DEVICE_TRANSFERRED", False), ("DEVICE_MINTED", False)]
         assert messages[0]["event"]["device"] == {"tokenId": "2"}
 
 
@@ -93,7 +93,7 @@ async def test_a_reorg_sends_retractions_and_a_dropped_client_resumes_with_its_c
         copy.apply(await socket.some("a", 3))
         await moving.reorg(1, [updated(1, "4.0.0")])
         messages = await socket.some("a", 3)
-        assert told(messages) == [
+        assert kinds(messages) == [
             ("DEVICE_TRANSFERRED", True),
             ("FIRMWARE_UPDATED", True),
             ("FIRMWARE_UPDATED", False),
@@ -316,7 +316,7 @@ async def test_many_clients_receive_an_event_at_once(moving: Moving, address: st
             await moving.mine(*minted(500), updated(500))
             for client in clients:
                 for id in ("a", "b", "c"):
-                    assert [kind for kind, _ in told(await client.some(id, 3))] == [
+                    assert [kind for kind, _ in kinds(await client.some(id, 3))] == [
                         "DEVICE_TRANSFERRED",
                         "DEVICE_MINTED",
                         "FIRMWARE_UPDATED",
@@ -380,16 +380,16 @@ Message = MutableMapping[str, Any]
 async def test_a_client_that_disconnects_while_two_answers_wait_causes_no_log_line(sqlite_url: str) -> None:
     failures = list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
-    said: list[Message] = [{"type": "connection_init"}]
-    said += [{"type": "subscribe", "id": id, "payload": {"query": "{ __typename }"}} for id in "ab"]
-    heard: list[Message] = [{"type": "websocket.connect"}]
-    heard += [{"type": "websocket.receive", "text": json.dumps(message)} for message in said]
+    messages: list[Message] = [{"type": "connection_init"}]
+    messages += [{"type": "subscribe", "id": id, "payload": {"query": "{ __typename }"}} for id in "ab"]
+    received: list[Message] = [{"type": "websocket.connect"}]
+    received += [{"type": "websocket.receive", "text": json.dumps(message)} for message in messages]
     sent = list[Message]()
 
     async def receive() -> Message:
-        if not heard:
+        if not received:
             await asyncio.sleep(60)
-        return heard.pop(0)
+        return received.pop(0)
 
     async def send(message: Message) -> None:
         sent.append(message)

@@ -101,8 +101,8 @@ async def test_a_statement_that_is_given_up_again_and_again_is_over_before_its_r
 
 @pytest.mark.timeout(60)
 async def test_a_loader_that_nobody_awaits_fails_silently(reading_engine: Engine) -> None:
-    told = list[dict[str, Any]]()
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+    reports = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reports.append(context))
 
     def read(connection: Connection, keys: Sequence[int]) -> Sequence[int]:
         run_for_ever(connection)
@@ -113,7 +113,7 @@ async def test_a_loader_that_nobody_awaits_fails_silently(reading_engine: Engine
             await LoopQueryRunner(snapshot).loader(read).load(1)
     await asyncio.sleep(0.05)
     gc.collect()
-    assert told == []
+    assert reports == []
 
 
 async def test_a_statement_whose_connection_is_lost_meanwhile_fails_as_one_of_the_database(postgres_url: str) -> None:

@@ -132,14 +132,14 @@ def test_a_waiting_request_holds_no_connection(growing: Growing, address: str) -
 
 
 def test_a_block_that_cannot_come_soon_is_refused_at_once(address: str) -> None:
-    for wanted, told in (
+    for block, message in (
         ("66", "waits for blocks up to 65"),
         ("-1", "from 0"),
         ("9" * 40, "waits for blocks up to 65"),
     ):
-        response = post(address, META, {"block": wanted})
+        response = post(address, META, {"block": block})
         assert refusal(response)[1:] == ("BAD_USER_INPUT", None)
-        assert told in response.json()["errors"][0]["message"]
+        assert message in response.json()["errors"][0]["message"]
 
 
 def test_a_header_that_names_no_block_to_come_is_refused(sqlite_url: str) -> None:
@@ -174,5 +174,5 @@ async def test_among_several_networks_the_chain_is_named(database_url: str) -> N
 
 
 async def indexed(api: Api, chain_id: int) -> list[str]:
-    found = (await api.ask(META, block="3", chain=str(chain_id)))["_meta"]["chains"]
-    return [chain["indexed"]["number"] for chain in found]
+    chains = (await api.ask(META, block="3", chain=str(chain_id)))["_meta"]["chains"]
+    return [chain["indexed"]["number"] for chain in chains]

@@ -23,7 +23,7 @@ SIZE = 40
 
 
 @dataclass(frozen=True)
-class Told:
+class ExpectedDevice:
     """What the list must know of a device. `id` is its place among the devices of its chain."""
 
     chain_id: int
@@ -39,7 +39,7 @@ class Told:
         return str(self.chain_id), str(self.token)
 
 
-KEYS: dict[str, Callable[[Told], Any]] = {
+KEYS: dict[str, Callable[[ExpectedDevice], Any]] = {
     "MINTED_AT": lambda device: device.minted_at,
     "TOKEN_ID": lambda device: device.token,
     "SERIAL_NUMBER": lambda device: device.serial,
@@ -52,7 +52,7 @@ class Fleet:
     """Two networks in one database, with ties, gaps and values that nothing should have."""
 
     def __init__(self, engine: Engine) -> None:
-        self.devices: list[Told] = []
+        self.devices: list[ExpectedDevice] = []
         self.indexers = [Indexer(engine, self._node(chain_id)) for chain_id in CHAINS]
         for indexer in self.indexers:
             asyncio.run(indexer.catch_up())
@@ -83,7 +83,7 @@ class Fleet:
             )
             logs = [emitted("Transfer", to=OWNERS[number % 3], tokenId=token), minted]
         self.devices.append(
-            Told(
+            ExpectedDevice(
                 chain_id,
                 SIZE - number,
                 token,
@@ -97,13 +97,13 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
-def asked(module_database_url: str, engine: Engine) -> Iterator["Asked"]:
+def networks(module_database_url: str, engine: Engine) -> Iterator["TwoNetworks"]:
     fleet = Fleet(engine)
     with asking(module_database_url) as api:
-        yield Asked(fleet, api)
+        yield TwoNetworks(fleet, api)
 
 
-def in_order(devices: list[Told], field: str, descending: bool) -> list[tuple[str, str]]:
+def in_order(devices: list[ExpectedDevice], field: str, descending: bool) -> list[tuple[str, str]]:
     key = KEYS[field]
     present = [device for device in devices if key(device) is not None]
     absent = [device for device in devices if key(device) is None]
@@ -122,15 +122,15 @@ PAGE = """query ($first: Int, $after: String, $last: Int, $before: String, $orde
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_every_cut_of_every_order_is_a_slice_of_one_list(
-    asked: "Asked", field: str, descending: bool, data: st.DataObject
+    networks: "TwoNetworks", field: str, descending: bool, data: st.DataObject
 ) -> None:
-    expected, cursors = asked.whole_list(field, descending)
+    expected, cursors = networks.whole_list(field, descending)
     after = data.draw(st.none() | st.integers(0, len(expected) - 1), label="after")
     before = data.draw(st.none() | st.integers(0, len(expected) - 1), label="before")
     size = data.draw(st.integers(0, 30), label="size")
     backward = data.draw(st.booleans(), label="backward")
     page = asyncio.run(
-        asked.api.ask(
+        networks.api.ask(
             PAGE,
             orderBy=ordered(field, descending),
             after=None if after is None else cursors[after],
@@ -149,7 +149,7 @@ def test_every_cut_of_every_order_is_a_slice_of_one_list(
     assert info["hasPreviousPage"] == (after is not None or (more and backward))
 
 
-class Asked:
+class TwoNetworks:
     """The fleet, and the API that is asked about it."""
 
     def __init__(self, fleet: Fleet, api: Api) -> None:
@@ -176,39 +176,41 @@ def names(page: Json) -> list[tuple[str, str]]:
 # Two networks in one database
 
 
-async def test_a_number_of_two_networks_is_refused_with_both_names(asked: "Asked") -> None:
-    error = await asked.api.refusal("{ device(by: {tokenId: 3}) { id } }")
+async def test_a_number_of_two_networks_is_refused_with_both_names(networks: "TwoNetworks") -> None:
+    error = await networks.api.refusal("{ device(by: {tokenId: 3}) { id } }")
     assert error["extensions"]["reason"] == "AMBIGUOUS"
     names = error["extensions"]["candidates"]
     assert sorted(name.split(":")[2] for name in names) == ["1337", "7331"]
     for name in names:
-        found = await asked.api.ask("query ($did: String!) { device(by: {tokenDID: $did}) { tokenDID id } }", did=name)
-        assert found["device"]["tokenDID"] == name
-        node = await asked.api.ask(
-            "query ($id: ID!) { node(id: $id) { ... on Device { tokenDID } } }", id=found["device"]["id"]
+        data = await networks.api.ask(
+            "query ($did: String!) { device(by: {tokenDID: $did}) { tokenDID id } }", did=name
+        )
+        assert data["device"]["tokenDID"] == name
+        node = await networks.api.ask(
+            "query ($id: ID!) { node(id: $id) { ... on Device { tokenDID } } }", id=data["device"]["id"]
         )
         assert node["node"] == {"tokenDID": name}
 
 
-async def test_a_height_means_nothing_where_there_are_two_networks(asked: "Asked") -> None:
-    error = await asked.api.refusal("{ devices(asOf: {block: 1}) { totalCount } }")
+async def test_a_height_means_nothing_where_there_are_two_networks(networks: "TwoNetworks") -> None:
+    error = await networks.api.refusal("{ devices(asOf: {block: 1}) { totalCount } }")
     assert error["extensions"] == {"code": "BAD_USER_INPUT", "reason": "AMBIGUOUS"}
 
 
-async def test_each_network_is_returned_and_can_be_requested_alone(asked: "Asked") -> None:
-    answer = await asked.api.answer("""{ devices(filterBy: {chainId: {eq: 7331}}) { totalCount }
+async def test_each_network_is_returned_and_can_be_requested_alone(networks: "TwoNetworks") -> None:
+    answer = await networks.api.answer("""{ devices(filterBy: {chainId: {eq: 7331}}) { totalCount }
       _meta { chains { chainId } } one: _meta(chainId: 7331) { chains { chainId indexed { number } } } }""")
     assert answer["data"]["devices"] == {"totalCount": SIZE}
     assert answer["data"]["_meta"]["chains"] == [{"chainId": "1337"}, {"chainId": "7331"}]
-    (one,) = answer["data"]["one"]["chains"]
-    assert {"chainId": "7331", "number": one["indexed"]["number"]} == {
+    (chain,) = answer["data"]["one"]["chains"]
+    assert {"chainId": "7331", "number": chain["indexed"]["number"]} == {
         key: answer["extensions"]["asOf"][1][key] for key in ("chainId", "number")
     }
 
 
-async def test_an_instant_is_one_point_of_each_network(asked: "Asked") -> None:
+async def test_an_instant_is_one_point_of_each_network(networks: "TwoNetworks") -> None:
     query = "query ($asOf: AsOf) { devices(first: 100, asOf: $asOf) { totalCount nodes { id } } }"
-    times = sorted({device.updated_at for device in asked.fleet.devices})
+    times = sorted({device.updated_at for device in networks.fleet.devices})
     instant = f"{datetime.fromtimestamp(times[3], UTC):%Y-%m-%dT%H:%M:%SZ}"
-    told = (await asked.api.ask(query, asOf={"timestamp": instant}))["devices"]
-    assert told["totalCount"] == sum(device.updated_at <= times[3] for device in asked.fleet.devices)
+    devices = (await networks.api.ask(query, asOf={"timestamp": instant}))["devices"]
+    assert devices["totalCount"] == sum(device.updated_at <= times[3] for device in networks.fleet.devices)

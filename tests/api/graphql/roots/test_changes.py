@@ -21,34 +21,34 @@ def moving(database_url: str) -> Iterator[Moving]:
 
 @pytest.fixture
 def api(moving: Moving) -> Iterator[Api]:
-    with asking(moving.url) as asked:
-        yield asked
+    with asking(moving.url) as api_of_moving:
+        yield api_of_moving
 
 
 async def changes(api: Api, **variables: Any) -> Any:
     return (await api.ask(CHANGES, **variables))["changes"]
 
 
-def told(page: Any) -> list[tuple[str, bool]]:
+def kinds(page: Any) -> list[tuple[str, bool]]:
     return [(message["event"]["kind"], message["retracted"]) for message in page["messages"]]
 
 
 async def test_the_feed_begins_with_the_first_event_and_goes_on_behind_its_end(moving: Moving, api: Api) -> None:
     await moving.mine(*minted(1))
     page = await changes(api)
-    assert told(page) == [("DEVICE_TRANSFERRED", False), ("DEVICE_MINTED", False)]
+    assert kinds(page) == [("DEVICE_TRANSFERRED", False), ("DEVICE_MINTED", False)]
     assert page["endCursor"] == page["messages"][-1]["cursor"]
     assert not page["hasMore"]
-    assert told(await changes(api, after=page["endCursor"])) == []
+    assert kinds(await changes(api, after=page["endCursor"])) == []
     await moving.mine(updated(1))
-    assert told(await changes(api, after=page["endCursor"])) == [("FIRMWARE_UPDATED", False)]
+    assert kinds(await changes(api, after=page["endCursor"])) == [("FIRMWARE_UPDATED", False)]
 
 
 async def test_an_index_without_events_has_a_cursor_to_go_on_from(moving: Moving, api: Api) -> None:
     empty = await changes(api)
     assert (empty["messages"], empty["hasMore"]) == ([], False)
     await moving.mine(updated(1))
-    assert told(await changes(api, after=empty["endCursor"])) == [("FIRMWARE_UPDATED", False)]
+    assert kinds(await changes(api, after=empty["endCursor"])) == [("FIRMWARE_UPDATED", False)]
 
 
 async def test_pages_of_any_size_give_the_same_messages(moving: Moving, api: Api) -> None:
@@ -76,7 +76,7 @@ async def test_a_reorg_is_returned_newest_first_and_then_the_new_branch(moving: 
     await copy.catch_up(api)
     await moving.reorg(2, [], [updated(1, "4.0.0")])
     page = await changes(api, after=copy.cursor)
-    assert told(page) == [
+    assert kinds(page) == [
         ("DEVICE_TRANSFERRED", True),
         ("FIRMWARE_UPDATED", True),
         ("FIRMWARE_UPDATED", True),
@@ -229,7 +229,7 @@ async def test_a_reorg_of_empty_blocks_is_none_to_the_feed(moving: Moving, api: 
     page = await changes(api, after=copy.cursor)
     assert page["messages"] == []
     await moving.mine(updated(1))
-    assert told(await changes(api, after=page["endCursor"])) == [("FIRMWARE_UPDATED", False)]
+    assert kinds(await changes(api, after=page["endCursor"])) == [("FIRMWARE_UPDATED", False)]
 
 
 async def test_a_filter_by_a_device_whose_identity_a_reorg_removed_still_retracts(moving: Moving, api: Api) -> None:
@@ -243,7 +243,7 @@ async def test_a_filter_by_a_device_whose_identity_a_reorg_removed_still_retract
         assert len(copy.events) == 3
     await moving.reorg(2, [*minted(2)], [updated(2)])
     page = await changes(api, after=copy.cursor, filter=wish)
-    assert told(page) == [
+    assert kinds(page) == [
         ("FIRMWARE_UPDATED", True),
         ("DEVICE_MINTED", True),
         ("DEVICE_TRANSFERRED", True),
@@ -312,8 +312,8 @@ async def test_unmapped_logs_are_sent_only_when_requested(moving: Moving, api: A
     await moving.mine(approved, *minted(1), approved)
     page = await changes(api)
     assert [message["event"]["logIndex"] for message in page["messages"]] == [1, 2]
-    asked = await changes(api, filter={"kind": {"eq": "UNMAPPED"}})
-    assert [message["event"]["logIndex"] for message in asked["messages"]] == [0, 3]
+    unmapped = await changes(api, filter={"kind": {"eq": "UNMAPPED"}})
+    assert [message["event"]["logIndex"] for message in unmapped["messages"]] == [0, 3]
     copy = Copy()
     await copy.catch_up(api)
     await moving.reorg(1, [approved])
@@ -324,7 +324,7 @@ async def test_unmapped_logs_are_sent_only_when_requested(moving: Moving, api: A
 async def test_a_page_is_filled_over_logs_that_are_not_sent(moving: Moving, api: Api) -> None:
     approved = emitted("Approval", owner=OWNER, approved=BUYER, tokenId=1)
     await moving.mine(approved, approved, approved, *minted(1))
-    assert told(await changes(api, first=1)) == [("DEVICE_TRANSFERRED", False)]
+    assert kinds(await changes(api, first=1)) == [("DEVICE_TRANSFERRED", False)]
 
 
 async def test_a_rare_event_is_found_by_empty_pages_that_go_on(
@@ -384,10 +384,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 async def test_what_the_feed_cannot_do_is_refused(moving: Moving, api: Api) -> None:
-    for variables, said in REFUSED:
+    for variables, message in REFUSED:
         error = await api.refusal(CHANGES, **variables)
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
-        assert said in error["message"]
+        assert message in error["message"]
 
 
 async def test_a_cursor_is_refused_by_another_filter(moving: Moving, api: Api) -> None:
@@ -455,10 +455,10 @@ async def test_two_networks_are_returned_in_the_order_of_time_and_each_keeps_its
         assert sorted(copy.ids) == sorted(moving.ids() + other.ids())
         page = await changes(api, first=100)
         times = {
-            id: (block.timestamp, each.node.chain_id)
-            for each in (moving, other)
-            for block in each.node.blocks
-            for id in each.ids(up_to=block.number)[len(each.ids(up_to=block.number - 1)) :]
+            id: (block.timestamp, network.node.chain_id)
+            for network in (moving, other)
+            for block in network.node.blocks
+            for id in network.ids(up_to=block.number)[len(network.ids(up_to=block.number - 1)) :]
         }
         order = [times[message["event"]["id"]] for message in page["messages"]]
         assert order == sorted(order)

@@ -49,11 +49,11 @@ EVERY_FACT = """
 """
 
 
-def told(url: str, *logs: Log) -> list[dict[str, Any]]:
+def read_events(url: str, *logs: Log) -> list[dict[str, Any]]:
     """Return what is told of the events, one block each."""
     history = History(url)
-    for each in logs:
-        history.block(each)
+    for entry in logs:
+        history.block(entry)
     history.close()
     query = f"{{ lifecycleEvents(first: 100) {{ nodes {{ {EVERY_FACT} }} }} }}"
     nodes: list[dict[str, Any]] = ask(url, query)["lifecycleEvents"]["nodes"]
@@ -262,7 +262,7 @@ CASES: list[tuple[Log, str, tuple[str | None, str | None, str | None], str | Non
 
 
 def test_every_event_is_returned_as_its_type(new_database: NewDatabase) -> None:
-    nodes = told(new_database(), *(case[0] for case in CASES))
+    nodes = read_events(new_database(), *(case[0] for case in CASES))
     assert len(nodes) == len(CASES)
     for node, (_, typename, words, event_time, expected) in zip(nodes, CASES, strict=True):
         assert node["__typename"] == typename
@@ -274,7 +274,9 @@ def test_every_event_is_returned_as_its_type(new_database: NewDatabase) -> None:
 def test_a_time_beyond_the_year_9999_is_null_and_its_seconds_stay_exact(new_database: NewDatabase) -> None:
     assert LATE > INT64_MAX
     last = 253_402_300_799
-    nodes = told(new_database(), *(log("DeviceProvisioned", 7, seconds) for seconds in (last, last + 1, LATE, 0)))
+    nodes = read_events(
+        new_database(), *(log("DeviceProvisioned", 7, seconds) for seconds in (last, last + 1, LATE, 0))
+    )
     assert [(node["eventTime"], node["eventTimeSeconds"]) for node in nodes] == [
         ("9999-12-31T23:59:59Z", str(last)),
         (None, str(last + 1)),
@@ -285,7 +287,7 @@ def test_a_time_beyond_the_year_9999_is_null_and_its_seconds_stay_exact(new_data
 
 def test_a_log_that_does_not_fit_is_returned_with_the_reason_and_its_bytes(new_database: NewDatabase) -> None:
     topics, data = log("CertificateMinted", 7, MAKER, 1, 10, "SN", "", SECONDS, "1.0.0")
-    (node,) = told(new_database(), (topics, data[:100]))
+    (node,) = read_events(new_database(), (topics, data[:100]))
     assert (node["__typename"], node["kind"]) == ("UndecodableEvent", "UNDECODABLE")
     assert node["why"].startswith("CertificateMinted: ")
     assert node["eventTime"] is None
@@ -293,7 +295,7 @@ def test_a_log_that_does_not_fit_is_returned_with_the_reason_and_its_bytes(new_d
 
 def test_a_log_that_no_rule_matches_is_returned_only_when_its_kind_is_requested(new_database: NewDatabase) -> None:
     url = new_database()
-    assert told(url, (HASH, b"data")) == []
+    assert read_events(url, (HASH, b"data")) == []
     fields = "__typename kind raw { topics data } device { id }"
     query = f"{{ lifecycleEvents(filterBy: {{kind: {{eq: UNMAPPED}}}}) {{ nodes {{ {fields} }} }} }}"
     assert ask(url, query)["lifecycleEvents"]["nodes"] == [

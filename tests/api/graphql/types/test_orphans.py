@@ -29,8 +29,8 @@ def moving(database_url: str) -> Iterator[Moving]:
 
 @pytest.fixture
 def api(moving: Moving) -> Iterator[Api]:
-    with asking(moving.url) as asked:
-        yield asked
+    with asking(moving.url) as api_of_moving:
+        yield api_of_moving
 
 
 async def orphaned(api: Api, **variables: Any) -> Any:
@@ -151,31 +151,31 @@ def of_transaction(transaction: bytes, *logs: Log) -> list[Log]:
 
 async def test_a_transaction_is_returned_once_it_is_in_and_no_longer_after_a_reorg(moving: Moving, api: Api) -> None:
     hash = new_transaction()
-    asked = {"hash": "0x" + hash.hex()}
-    assert await api.ask(TRANSACTION, **asked) == {"transaction": None}
+    variables = {"hash": "0x" + hash.hex()}
+    assert await api.ask(TRANSACTION, **variables) == {"transaction": None}
     block = await moving.mine(updated(7), *of_transaction(hash, *minted(1)))
-    found = (await api.ask(TRANSACTION, **asked, chainId=str(moving.node.chain_id)))["transaction"]
-    assert found == {
-        "hash": asked["hash"],
+    answer = (await api.ask(TRANSACTION, **variables, chainId=str(moving.node.chain_id)))["transaction"]
+    assert answer == {
+        "hash": variables["hash"],
         "chainId": str(moving.node.chain_id),
         "index": 1,
         "block": {"number": "1", "hash": "0x" + block.hash.hex(), "finality": "UNSAFE"},
         "events": {
             "totalCount": 2,
-            "pageInfo": {"hasNextPage": True, "endCursor": found["events"]["pageInfo"]["endCursor"]},
+            "pageInfo": {"hasNextPage": True, "endCursor": answer["events"]["pageInfo"]["endCursor"]},
             "nodes": [{"kind": "DEVICE_TRANSFERRED", "transactionIndex": 1}],
         },
     }
-    assert await api.ask(TRANSACTION, **asked, chainId="1") == {"transaction": None}
+    assert await api.ask(TRANSACTION, **variables, chainId="1") == {"transaction": None}
     await moving.reorg(1, [])
-    assert await api.ask(TRANSACTION, **asked) == {"transaction": None}
+    assert await api.ask(TRANSACTION, **variables) == {"transaction": None}
 
 
 async def test_a_transaction_of_logs_that_no_rule_matches_is_in_without_events(moving: Moving, api: Api) -> None:
     hash = new_transaction()
     await moving.mine(*of_transaction(hash, emitted("Approval", owner=OWNER, approved=BUYER, tokenId=1)))
-    found = (await api.ask(TRANSACTION, hash="0x" + hash.hex()))["transaction"]
-    assert (found["block"]["number"], found["events"]["totalCount"]) == ("1", 0)
+    answer = (await api.ask(TRANSACTION, hash="0x" + hash.hex()))["transaction"]
+    assert (answer["block"]["number"], answer["events"]["totalCount"]) == ("1", 0)
 
 
 async def test_a_transaction_that_two_networks_hold_is_requested_by_its_network(database_url: str) -> None:
@@ -187,7 +187,7 @@ async def test_a_transaction_that_two_networks_hold_is_requested_by_its_network(
         error = await api.refusal(TRANSACTION, hash="0x" + hash.hex())
         assert error["extensions"]["reason"] == "AMBIGUOUS"
         chain_id = str(networks[1].node.chain_id)
-        found = (await api.ask(TRANSACTION, hash="0x" + hash.hex(), chainId=chain_id))["transaction"]
-        assert found["chainId"] == chain_id
+        answer = (await api.ask(TRANSACTION, hash="0x" + hash.hex(), chainId=chain_id))["transaction"]
+        assert answer["chainId"] == chain_id
     for network in networks:
         network.close()

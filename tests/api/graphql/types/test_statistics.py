@@ -43,7 +43,7 @@ def expected(
     ranked = sorted(counts, key=lambda group: (-counts[group], [(value is None, value or "") for value in group]))
     return [
         {
-            "keys": [{"dimension": one, "value": value} for one, value in zip(dimensions, group, strict=True)],
+            "keys": [{"dimension": name, "value": value} for name, value in zip(dimensions, group, strict=True)],
             "count": counts[group],
         }
         for group in ranked
@@ -51,8 +51,8 @@ def expected(
 
 
 async def statistics(api: Api, by: list[str], **variables: Any) -> list[Json]:
-    found: list[Json] = (await api.ask(STATISTICS, by=by, **variables))["deviceStatistics"]
-    return found
+    groups: list[Json] = (await api.ask(STATISTICS, by=by, **variables))["deviceStatistics"]
+    return groups
 
 
 @pytest.mark.parametrize("dimension", VALUES)
@@ -107,17 +107,17 @@ async def test_many_groups_take_as_many_statements_as_one(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("by", "told"),
+    ("by", "message"),
     [
         ([], "0 dimensions"),
         (["CHAIN", "MODEL", "OWNER", "FIRMWARE"], "4 dimensions"),
         (["MODEL", "MODEL"], "MODEL twice"),
     ],
 )
-async def test_what_cannot_be_grouped_is_refused(api: Api, by: list[str], told: str) -> None:
+async def test_what_cannot_be_grouped_is_refused(api: Api, by: list[str], message: str) -> None:
     error = await api.refusal(STATISTICS, by=by)
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
-    assert told in error["message"]
+    assert message in error["message"]
 
 
 async def test_statistics_are_priced_by_the_groups_they_may_have(api: Api) -> None:

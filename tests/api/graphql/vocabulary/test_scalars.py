@@ -54,9 +54,9 @@ LIST = "query ($filter: DeviceFilter) { devices(first: 100, filterBy: $filter) {
 
 
 async def tokens(api: Api, filter: Json) -> set[int]:
-    found = (await api.ask(LIST, filter=filter))["devices"]
-    assert found["totalCount"] == len(found["nodes"])
-    return {int(node["tokenId"]) for node in found["nodes"]}
+    devices = (await api.ask(LIST, filter=filter))["devices"]
+    assert devices["totalCount"] == len(devices["nodes"])
+    return {int(node["tokenId"]) for node in devices["nodes"]}
 
 
 # Filters
@@ -76,16 +76,16 @@ def made(token: int) -> int | None:
 
 
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": lambda value, asked: value is not None and value == asked,
-    "ne": lambda value, asked: value is None or value != asked,
-    "in": lambda value, asked: value is not None and value in asked,
-    "notIn": lambda value, asked: value is None or value not in asked,
-    "startsWith": lambda value, asked: value is not None and value.startswith(asked),
-    "isNull": lambda value, asked: (value is None) == asked,
-    "lt": lambda value, asked: value is not None and value < asked,
-    "lte": lambda value, asked: value is not None and value <= asked,
-    "gt": lambda value, asked: value is not None and value > asked,
-    "gte": lambda value, asked: value is not None and value >= asked,
+    "eq": lambda value, expected: value is not None and value == expected,
+    "ne": lambda value, expected: value is None or value != expected,
+    "in": lambda value, expected: value is not None and value in expected,
+    "notIn": lambda value, expected: value is None or value not in expected,
+    "startsWith": lambda value, expected: value is not None and value.startswith(expected),
+    "isNull": lambda value, expected: (value is None) == expected,
+    "lt": lambda value, expected: value is not None and value < expected,
+    "lte": lambda value, expected: value is not None and value <= expected,
+    "gt": lambda value, expected: value is not None and value > expected,
+    "gte": lambda value, expected: value is not None and value >= expected,
 }
 texts = st.sampled_from([*SERIALS[1:], "x", "x" * 130, "missing", "\ufffd", "A\ufffdB"])
 whole = st.integers(-2, 2**256 + 2) | st.integers(0, DEVICES + 1)
@@ -127,7 +127,9 @@ def conditions(draw: st.DrawFn, depth: int = 3) -> tuple[Json, Callable[[int], b
         read, operators = FIELDS[name]
         operator = draw(st.sampled_from(sorted(operators)))
         value = draw(operators[operator])
-        meaning = [cleaned(one) if isinstance(one, str) else one for one in value] if isinstance(value, list) else value
+        meaning = (
+            [cleaned(text) if isinstance(text, str) else text for text in value] if isinstance(value, list) else value
+        )
         meaning = cleaned(meaning) if isinstance(meaning, str) else meaning
         return {name: {operator: _json(value)}}, lambda token: OPERATORS[operator](read(token), meaning)
     if kind == "not":
@@ -179,9 +181,9 @@ async def test_times_compare_to_the_fraction_and_those_after_the_year_9999_are_a
 
 
 async def test_an_imei_is_found_whatever_stands_between_its_digits(api: Api) -> None:
-    found = await tokens(api, {"imei": {"eq": "490154-203237518"}})
-    assert found == {token for token in range(1, DEVICES + 1) if token % 4 in (1, 2)}
-    assert await tokens(api, {"imei": {"startsWith": "4901 5420"}}) == found
+    matching = await tokens(api, {"imei": {"eq": "490154-203237518"}})
+    assert matching == {token for token in range(1, DEVICES + 1) if token % 4 in (1, 2)}
+    assert await tokens(api, {"imei": {"startsWith": "4901 5420"}}) == matching
     assert await tokens(api, {"imei": {"eq": "123"}}) == {token for token in range(1, DEVICES + 1) if token % 4 == 3}
 
 
@@ -209,7 +211,7 @@ async def test_versions_compare_as_text_or_by_semver(api: Api, filter: Json, ver
 
 
 @pytest.mark.parametrize(
-    ("filter", "told"),
+    ("filter", "message"),
     [
         ({"serialNumber": {"eq": None}}, "filterBy.serialNumber.eq is null"),
         (
@@ -220,14 +222,14 @@ async def test_versions_compare_as_text_or_by_semver(api: Api, filter: Json, ver
         ({"not": {"and": [{"or": [{"not": {"not": {"tokenId": {"eq": "1"}}}}]}]}}, "nested too deep"),
     ],
 )
-async def test_a_filter_that_cannot_be_is_refused_by_its_place(api: Api, filter: Json, told: str) -> None:
+async def test_a_filter_that_cannot_be_is_refused_by_its_place(api: Api, filter: Json, message: str) -> None:
     error = await api.refusal(LIST, filter=filter)
-    assert told in error["message"]
+    assert message in error["message"]
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
 
 
 @pytest.mark.parametrize(
-    ("type", "value", "told"),
+    ("type", "value", "message"),
     [
         ("BigInt", 1.0, "BigInt cannot be 1.0: write a whole number"),
         ("BigInt", True, "BigInt cannot be True"),
@@ -245,7 +247,9 @@ async def test_a_filter_that_cannot_be_is_refused_by_its_place(api: Api, filter:
         ("DateTime", 1_700_000_000, "DateTime cannot be 1700000000"),
     ],
 )
-async def test_a_value_that_does_not_fit_is_named_with_an_example(api: Api, type: str, value: Any, told: str) -> None:
+async def test_a_value_that_does_not_fit_is_named_with_an_example(
+    api: Api, type: str, value: Any, message: str
+) -> None:
     field = {
         "BigInt": "tokenId: {eq: $value}",
         "Address": "owner: {eq: $value}",
@@ -255,7 +259,7 @@ async def test_a_value_that_does_not_fit_is_named_with_an_example(api: Api, type
     error = await api.refusal(
         f"query ($value: {type}!) {{ devices(filterBy: {{{field}}}) {{ totalCount }} }}", value=value
     )
-    assert told in error["message"]
+    assert message in error["message"]
     assert error["extensions"] == {"code": "BAD_USER_INPUT"}
 
 
