@@ -158,8 +158,8 @@ def reading_engine(database_url: str) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def postgres_server_url() -> Iterator[str]:
     """The server of TEST_POSTGRES_URL, or one of our own for this worker."""
-    if given := os.environ.get("TEST_POSTGRES_URL"):
-        yield make_url(given).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    if url := os.environ.get("TEST_POSTGRES_URL"):
+        yield make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
         return
     server = PostgresServer()
     yield server.url
@@ -189,8 +189,8 @@ def fleet_database(fleet: Fleet, databases: Databases) -> Callable[[Kind], str]:
 @pytest.fixture(scope="module", params=KINDS)
 def api(request: pytest.FixtureRequest, fleet_database: Callable[[Kind], str]) -> Iterator[Api]:
     """The API over the demo fleet, first on SQLite, then on PostgreSQL."""
-    with asking(fleet_database(request.param)) as asked:
-        yield asked
+    with asking(fleet_database(request.param)) as api:
+        yield api
 
 
 @pytest.fixture

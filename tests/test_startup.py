@@ -97,8 +97,8 @@ except SystemExit as end:
 
 def loaded_by(code: str, **settings: str) -> AbstractSet[str]:
     """Return the libraries that are in a Python process after it has run some code."""
-    told = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
-    command = [sys.executable, "-c", told]
+    program = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    command = [sys.executable, "-c", program]
     ran = subprocess.run(command, cwd=REPOSITORY, env=os.environ | settings, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     return LIBRARIES & set(ran.stdout.splitlines()[-1].split())

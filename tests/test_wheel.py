@@ -163,12 +163,12 @@ def requirements(package: Distribution, extra: str) -> Iterator[Requirement]:
     for text in package.requires or ():
         requirement = Requirement(text)
         if requirement.marker is None:
-            wanted = not extra
+            included = not extra
         else:
-            wanted = requirement.marker.evaluate({"extra": extra}) and (
+            included = requirement.marker.evaluate({"extra": extra}) and (
                 not extra or not requirement.marker.evaluate({"extra": ""})
             )
-        if wanted:
+        if included:
             yield requirement
 
 

@@ -26,7 +26,7 @@ def test_the_document_tells_of_every_event_that_came_in_several_shapes() -> None
 
 @pytest.mark.parametrize(("chain_id", "words"), [(137, "block 34,500,000"), (80002, "block 0")])
 def test_the_document_says_where_indexing_begins(chain_id: int, words: str) -> None:
-    starts = {contract.start_block for found in PROFILE.networks[chain_id].values() for contract in found}
+    starts = {contract.start_block for contracts in PROFILE.networks[chain_id].values() for contract in contracts}
     assert starts == {int(words.removeprefix("block ").replace(",", ""))}
     assert words in DOCUMENT
 

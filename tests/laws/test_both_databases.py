@@ -85,9 +85,9 @@ def variations() -> Iterator[tuple[str, Json]]:
                  {"disposition": {"isNull": True}}, {"eventTime": {"lt": "2020-09-13T12:26:40.5Z"}}):  # fmt: skip
         yield EVENTS_BY, {"filter": wish, "last": 50}
     yield LISTS, {}
-    for one, other in zip(DIMENSIONS, DIMENSIONS[1:] + DIMENSIONS[:1], strict=True):
-        yield STATISTICS, {"by": [one]}
-        yield STATISTICS, {"by": [one, other]}
+    for first, second in zip(DIMENSIONS, DIMENSIONS[1:] + DIMENSIONS[:1], strict=True):
+        yield STATISTICS, {"by": [first]}
+        yield STATISTICS, {"by": [first, second]}
 
 
 def filters() -> Iterator[Json]:
@@ -110,24 +110,24 @@ async def test_every_operation_is_answered_alike(both: list[Api]) -> None:
     sqlite, postgresql = both
     variables = await samples(sqlite.ask)
     assert await samples(postgresql.ask) == variables
-    asked = [
+    requests = [
         (OPERATIONS[name], values) for name in sorted(OPERATIONS.keys() - {"Q29Resume"}) for values in variables[name]
     ]
-    assert len(asked) > 50
-    await compare(both, asked)
+    assert len(requests) > 50
+    await compare(both, requests)
 
 
 async def test_every_order_comparison_and_list_is_answered_alike(both: list[Api]) -> None:
     await compare(both, list(variations()), errors=False)
 
 
-async def compare(both: list[Api], asked: list[tuple[str, Json]], *, errors: bool = True) -> None:
-    for query, variables in asked:
-        one, other = [await answer(api, query, variables) for api in both]
-        assert one == other, (query, variables)
-        assert errors or b'"errors"' not in one, one
+async def compare(both: list[Api], requests: list[tuple[str, Json]], *, errors: bool = True) -> None:
+    for query, variables in requests:
+        first, second = [await answer(api, query, variables) for api in both]
+        assert first == second, (query, variables)
+        assert errors or b'"errors"' not in first, first
 
 
 async def answer(api: Api, query: str, variables: Json) -> bytes:
-    found: Any = await api.answer(query, **variables)
-    return msgspec.json.encode(found)
+    response: Any = await api.answer(query, **variables)
+    return msgspec.json.encode(response)

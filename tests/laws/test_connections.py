@@ -53,7 +53,7 @@ OTHERS = {
 def connections() -> list[tuple[str, str, str]]:
     """Return (type, field, arguments) of each connection of the schema, in each order, and narrowed or widened."""
     schema = build_schema(sdl())
-    found = []
+    cases = []
     for type in schema.type_map.values():
         for name, field in type.fields.items() if isinstance(type, GraphQLObjectType) else ():
             if not get_named_type(field.type).name.endswith("Connection"):
@@ -62,8 +62,8 @@ def connections() -> list[tuple[str, str, str]]:
                 f"orderBy: {{field: {order}, direction: {direction}}}"
                 for order, direction in product(ORDERS.get((type.name, name), ()), ("ASC", "DESC"))
             ]
-            found += [(type.name, name, arguments) for arguments in ("", *orders, *OTHERS.get(name, ()))]
-    return found
+            cases += [(type.name, name, arguments) for arguments in ("", *orders, *OTHERS.get(name, ()))]
+    return cases
 
 
 def burst() -> list[Log]:
@@ -145,13 +145,13 @@ class Cut:
 
 
 async def check(api: Api, query: str, cursors: list[str], cut: Cut) -> None:
-    found = one_page(await api.ask(query, **cut.variables(cursors)))
+    page = one_page(await api.ask(query, **cut.variables(cursors)))
     rows, has_next, has_previous = cut.of(len(cursors))
     expected = [cursors[row] for row in rows]
-    assert [edge["cursor"] for edge in found["edges"]] == expected, vars(cut)
-    assert len(found["nodes"]) == len(expected)
-    assert found["totalCount"] == len(cursors)
-    assert found["pageInfo"] == {
+    assert [edge["cursor"] for edge in page["edges"]] == expected, vars(cut)
+    assert len(page["nodes"]) == len(expected)
+    assert page["totalCount"] == len(cursors)
+    assert page["pageInfo"] == {
         "hasNextPage": has_next,
         "hasPreviousPage": has_previous,
         "startCursor": expected[0] if expected else None,
@@ -182,5 +182,5 @@ def one_page(data: Any) -> Json:
     """Return the page in an answer, however deep."""
     while "page" not in data:
         (data,) = data.values()
-    found: Json = data["page"]
-    return found
+    page: Json = data["page"]
+    return page

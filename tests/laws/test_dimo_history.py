@@ -20,7 +20,7 @@ from tests.support.chain.devchain import Anvil
 from tests.support.dimo.api import api_devices, api_makers, api_successors
 from tests.support.dimo.network import YEARS, Network
 from tests.support.dimo.stage import Stage
-from tests.support.dimo.tables import stored_devices, stored_makers, stored_vehicles, told_devices, told_makers
+from tests.support.dimo.tables import expected_devices, expected_makers, stored_devices, stored_makers, stored_vehicles
 from tests.support.dimo.world import World
 from tests.support.index.indexing import read_tables
 from tests.support.postgres import temporary_database
@@ -49,12 +49,12 @@ def history(tmp_path_factory: pytest.TempPathFactory, postgres_server_url: str) 
     ):
         history = History({"sqlite": sqlite, "postgresql": postgresql})
         network = Network(Stage(chain), seed=5, began=BEGAN)
-        tell(history, network)
+        play(history, network)
         index(history, network)
         yield history
 
 
-def tell(history: History, network: Network) -> None:
+def play(history: History, network: Network) -> None:
     """Let four years pass, index halfway, and let the chain take back what came last before that."""
     for number in range(1, 6):
         if number == 3:
@@ -141,30 +141,30 @@ def test_the_tables_say_of_every_device_what_was_true_at_ten_points_in_time(
 ) -> None:
     assert len(history.points) >= 10
     for number, (clock, world) in history.points.items():
-        told = told_devices(world, clock)
+        expected = expected_devices(world, clock)
         stored = stored_devices(tables, end_of_block(number), clock)
-        assert stored.keys() == told.keys()
-        for token, said in told.items():
-            assert stored[token] == said, f"device {token} after block {number}"
+        assert stored.keys() == expected.keys()
+        for token, device in expected.items():
+            assert stored[token] == device, f"device {token} after block {number}"
 
 
 def test_the_tables_say_of_every_maker_and_vehicle_what_was_true(history: History, tables: Connection) -> None:
     for number, (_, world) in history.points.items():
-        assert stored_makers(tables, end_of_block(number)) == told_makers(world)
+        assert stored_makers(tables, end_of_block(number)) == expected_makers(world)
         assert stored_vehicles(tables, end_of_block(number)) == world.vehicles
 
 
 async def test_the_api_says_of_every_device_what_was_true_at_ten_points_in_time(history: History, api: Api) -> None:
     for number, (clock, world) in history.points.items():
-        told, asked = told_devices(world, clock), await api_devices(api, number)
-        assert asked.keys() == told.keys()
-        for token, said in told.items():
-            assert asked[token] == said, f"device {token} after block {number}"
+        expected, answered = expected_devices(world, clock), await api_devices(api, number)
+        assert answered.keys() == expected.keys()
+        for token, device in expected.items():
+            assert answered[token] == device, f"device {token} after block {number}"
 
 
 async def test_the_api_says_of_every_maker_and_succession_what_was_true(history: History, api: Api) -> None:
     for number, (_, world) in history.points.items():
-        assert await api_makers(api, number) == told_makers(world)
+        assert await api_makers(api, number) == expected_makers(world)
     successors = {unit.predecessor: unit.token for unit in world.units.values() if unit.predecessor is not None}
     assert await api_successors(api, number) == {old: new for old, new in successors.items() if old <= 100}
 

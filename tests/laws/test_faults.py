@@ -197,19 +197,19 @@ async def test_a_provider_that_wakes_up_on_another_network_is_never_asked(
 async def test_with_a_quorum_ranges_are_asked_of_different_hosts(
     world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
 ) -> None:
-    async with FaultProxy(node) as one, FaultProxy(node) as other:
-        pool = patient_pool([one.url, other.url])
+    async with FaultProxy(node) as first, FaultProxy(node) as second:
+        pool = patient_pool([first.url, second.url])
         assert await index([], world, sqlite_url, pool=pool, looks=1, quorum=2) == undisturbed
-        assert one.calls.count("eth_getLogs") == other.calls.count("eth_getLogs") > 0
+        assert first.calls.count("eth_getLogs") == second.calls.count("eth_getLogs") > 0
 
 
 @pytest.mark.parametrize("fault", [faults.short_log_list, faults.empty_log_list, faults.rate_limited])
 async def test_without_a_quorum_nothing_is_stored(
     fault: Fault, world: Factory, node: Upstream, sqlite_url: str
 ) -> None:
-    async with FaultProxy(node) as one, FaultProxy(node) as other:
-        other.inject(fault)
-        pool = patient_pool([one.url, other.url])
+    async with FaultProxy(node) as first, FaultProxy(node) as second:
+        second.inject(fault)
+        pool = patient_pool([first.url, second.url])
         with pytest.raises(TryAgain, match=r"Two answers differ on the logs|further provider|HTTP 429"):
             await index([], world, sqlite_url, pool=pool, quorum=2, tries=1)
     with engine_of(sqlite_url) as engine:
@@ -232,9 +232,9 @@ async def test_with_one_answer_in_twenty_spoilt_the_database_is_that_of_a_clean_
     world: Factory, node: Upstream, undisturbed: Tables, database_url: str
 ) -> None:
     passing = [fault for fault in PASSING if fault is not faults.slow_body]
-    async with FaultProxy(node, seed=1) as one, FaultProxy(node, seed=2) as other:
-        struck = [proxy.inject_one_of(passing, share=0.05) for proxy in (one, other)]
-        assert await index([one.url, other.url], world, database_url) == undisturbed
+    async with FaultProxy(node, seed=1) as first, FaultProxy(node, seed=2) as second:
+        struck = [proxy.inject_one_of(passing, share=0.05) for proxy in (first, second)]
+        assert await index([first.url, second.url], world, database_url) == undisturbed
         assert min(injection.struck for injection in struck) > 0
 
 
@@ -242,11 +242,11 @@ async def test_certindex_sync_with_one_answer_in_twenty_spoilt_ends_with_the_row
     world: Factory, node: Upstream, undisturbed: Tables, database_url: str
 ) -> None:
     passing = [fault for fault in PASSING if fault is not faults.slow_body]
-    async with FaultProxy(node, seed=3) as one, FaultProxy(node, seed=4) as other:
-        struck = [proxy.inject_one_of(passing, share=0.05) for proxy in (one, other)]
+    async with FaultProxy(node, seed=3) as first, FaultProxy(node, seed=4) as second:
+        struck = [proxy.inject_one_of(passing, share=0.05) for proxy in (first, second)]
         address = bytes.fromhex(world.contract.address[2:])
         settings = Settings(
-            rpc_urls=(one.url, other.url),
+            rpc_urls=(first.url, second.url),
             database_url=database_url,
             contracts=(("certificate", address),),
             start_block=1,
@@ -274,8 +274,8 @@ def test_every_test_and_fault_that_the_document_names_is_there() -> None:
         places = re.findall("`([^`]+)`", row.split("|")[-2])
         assert places, f"no test is named: {row}"
         for file, _, test in (place.rpartition("::") for place in places):
-            known = test in injected if not file else f"def {test}(" in (REPOSITORY / file).read_text()
-            assert known, f"{test} is not there: {row}"
+            exists = test in injected if not file else f"def {test}(" in (REPOSITORY / file).read_text()
+            assert exists, f"{test} is not there: {row}"
 
 
 def fault_table() -> str:

@@ -363,13 +363,13 @@ class World:
     def _check(self, client: Client, page: ChangePage, first: int) -> None:
         """A page says what brings the copy to the canonical events by the shortest way, and nothing else."""
         messages = self._without_doubtful(client, page.messages) if client.lax else page.messages
-        canonical, told = self._canonical(client)
-        expected = _way(client.copy.ids, canonical, told)
-        said = [(str(message.event.id()), message.retracted) for message in messages]
-        assert said == expected[: len(said)], client
-        assert page.has_more or len(said) == len(expected), client
+        canonical, sendable = self._canonical(client)
+        expected = _way(client.copy.ids, canonical, sendable)
+        received = [(str(message.event.id()), message.retracted) for message in messages]
+        assert received == expected[: len(received)], client
+        assert page.has_more or len(received) == len(expected), client
         assert len(page.messages) <= first
-        assert client.lax or len(said) == min(first, len(expected)), client
+        assert client.lax or len(received) == min(first, len(expected)), client
         assert not page.messages or page.end_cursor == page.messages[-1].cursor
 
     def _without_doubtful(self, client: Client, messages: Sequence[Message]) -> list[Message]:
@@ -399,28 +399,28 @@ class World:
     def _of_the_owner(self) -> set[tuple[bytes, int]]:
         """Return the events of devices that the owner has at the end of the event's block."""
         owner: dict[int | None, str] = {}
-        found: set[tuple[bytes, int]] = set()
+        events: set[tuple[bytes, int]] = set()
         for block in self.indexed:
             for log in block.logs:
                 if log.topics.startswith(TRANSFER):
                     owner[token_of(log)] = "0x" + log.topics[76:96].hex()
             for log in block.logs:
                 if owner.get(token_of(log)) == OWNER:
-                    found.add((block.hash, log.index or 0))
-        return found
+                    events.add((block.hash, log.index or 0))
+        return events
 
     def _logs(self) -> list[tuple[FakeBlock, int, Log]]:
         return [(block, log.index or 0, log) for block in self.indexed for log in block.logs]
 
 
-def _way(held: Sequence[str], canonical: Sequence[str], told: Sequence[str]) -> list[tuple[str, bool]]:
+def _way(held: Sequence[str], canonical: Sequence[str], sendable: Sequence[str]) -> list[tuple[str, bool]]:
     """Return the messages, (id, retracted), that are due to a copy."""
     shared = next(
         (index for index, (ours, theirs) in enumerate(zip(held, canonical, strict=False)) if ours != theirs),
         min(len(held), len(canonical)),
     )
     gone = [(id, True) for id in reversed(held[shared:])]
-    return gone + [(id, False) for id in told[shared:]]
+    return gone + [(id, False) for id in sendable[shared:]]
 
 
 def _json(message: Message) -> Json:

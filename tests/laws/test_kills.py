@@ -52,19 +52,19 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_rows_of_the_fin
 
 def die_in_the_midst(happening: Life, environment: dict[str, str], lines: int) -> None:
     """Run an indexer while the chain goes on and reorgs, and kill it some time after it has logged some lines."""
-    heard = threading.Semaphore(0)
+    logged = threading.Semaphore(0)
     indexer = Child(
         [sys.executable, "-m", "indexer", "run"],
         environment=os.environ | environment,
-        on_line=lambda line: heard.release() if " INFO " in line or " WARNING " in line else None,
+        on_line=lambda line: logged.release() if " INFO " in line or " WARNING " in line else None,
     )
     try:
         while indexed_hash(environment["DATABASE_URL"]) != happening.chain.block()["hash"]:
-            assert heard.acquire(timeout=60), indexer.last_output
+            assert logged.acquire(timeout=60), indexer.last_output
         for _ in range(1 + lines):
             happening.reorg(happening.random.randint(1, FINALITY // 2))
             happening.go_on(happening.random.randint(1, 3))
-            assert heard.acquire(timeout=60), indexer.last_output
+            assert logged.acquire(timeout=60), indexer.last_output
         time.sleep(happening.random.random() * 0.03)
     finally:
         indexer.kill()

@@ -17,8 +17,8 @@ EXPLORED = os.environ.get("EXPLORED_EXAMPLES")
 """How many random examples to try instead of the few that are always the same."""
 
 
-def fact(event_name: str, /, **said: Any) -> Fact:
-    return Fact(event_name, {argument: values[0] for argument, values in EVENTS[event_name].items()} | said)
+def fact(event_name: str, /, **arguments: Any) -> Fact:
+    return Fact(event_name, {argument: values[0] for argument, values in EVENTS[event_name].items()} | arguments)
 
 
 PROVISIONED_FIRST = [Block(12, [fact("DeviceProvisioned"), fact("QualityInspectionRecorded", passed=True)])]
@@ -87,9 +87,9 @@ def as_of(tables: dict[str, list[dict[str, Any]]], block_number: int) -> dict[st
 
 
 def by(rows: list[dict[str, Any]], key: str) -> dict[int, dict[str, Any]]:
-    found = {row[key]: row for row in rows}
-    assert len(found) == len(rows), f"two rows for one {key}"
-    return found
+    indexed = {row[key]: row for row in rows}
+    assert len(indexed) == len(rows), f"two rows for one {key}"
+    return indexed
 
 
 def same(what: str, meant: dict[int, dict[str, Any]], stored: dict[int, dict[str, Any]]) -> None:

@@ -178,7 +178,7 @@ def test_after_any_storm_the_rows_are_those_of_an_undisturbed_index_or_it_stops_
 
 def blow(storm: Storm, world: "World", database_url: str) -> None:
     """Let the storm go over an indexer, which is killed in the end."""
-    heard = threading.Semaphore(0)
+    lines = threading.Semaphore(0)
     with ExitStack() as stack:
         providers = [stack.enter_context(Provider(world.upstream(), seed=storm.seed + number)) for number in range(2)]
         for provider in providers:
@@ -192,7 +192,7 @@ def blow(storm: Storm, world: "World", database_url: str) -> None:
                 VERIFY="on" if isinstance(world, AnvilWorld) else "off",
             )
         )
-        indexer = begin(start, heard, database_url)
+        indexer = begin(start, lines, database_url)
         for act in storm.acts:
             match act:
                 case GoOn(blocks):
@@ -208,18 +208,18 @@ def blow(storm: Storm, world: "World", database_url: str) -> None:
                     providers[1 - gone].proxy.injections.clear()
                 case Kill():
                     indexer.kill()
-                    indexer = begin(start, heard, database_url)
+                    indexer = begin(start, lines, database_url)
                 case Rest():
-                    heard.acquire(timeout=MOMENT)
+                    lines.acquire(timeout=MOMENT)
                 case _ as never:
                     assert_never(never)
             check_alive(indexer)
         indexer.kill()
 
 
-def begin(start: Callable[..., Child], heard: threading.Semaphore, database_url: str) -> Child:
+def begin(start: Callable[..., Child], lines: threading.Semaphore, database_url: str) -> Child:
     """Start an indexer, and return when it writes; or after a while, as no provider may be of use."""
-    indexer = start(on_line=lambda _: heard.release())
+    indexer = start(on_line=lambda _: lines.release())
     deadline = time.monotonic() + BEGINNING
     while not writes(indexer, database_url) and indexer.exit_status is None and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -176,20 +176,20 @@ def compare(left: str, right: str) -> int:
         return by_core
     if not left_pre or not right_pre:
         return 1 if not left_pre else -1
-    for one, other in zip_longest(left_pre.split("."), right_pre.split(".")):
-        if one is None or other is None:
-            return -1 if one is None else 1
-        if one == other:
+    for left_word, right_word in zip_longest(left_pre.split("."), right_pre.split(".")):
+        if left_word is None or right_word is None:
+            return -1 if left_word is None else 1
+        if left_word == right_word:
             continue
-        match one.isdigit(), other.isdigit():
+        match left_word.isdigit(), right_word.isdigit():
             case True, True:
-                return sign([int(one)], [int(other)])
+                return sign([int(left_word)], [int(right_word)])
             case True, False:
                 return -1
             case False, True:
                 return 1
             case _:
-                return sign(list(one.encode()), list(other.encode()))
+                return sign(list(left_word.encode()), list(right_word.encode()))
     return 0
 
 
@@ -212,10 +212,10 @@ versions = st.builds(
 
 @given(versions, versions)
 def test_version_keys_sort_as_semver_does(left: str, right: str) -> None:
-    one, other = version_key(left), version_key(right)
-    assert one
-    assert other
-    assert (one > other) - (one < other) == compare(left, right)
+    left_key, right_key = version_key(left), version_key(right)
+    assert left_key
+    assert right_key
+    assert (left_key > right_key) - (left_key < right_key) == compare(left, right)
 
 
 @given(st.lists(numbers, min_size=3, max_size=3), st.lists(st.one_of(numbers, words), min_size=1, max_size=3), words)

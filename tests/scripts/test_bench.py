@@ -79,9 +79,9 @@ def test_the_recorded_blocks_are_a_chain_with_the_blooms_of_their_logs(folder: P
     headers = [json.loads(chain.header(number)) for number in range(chain.head + 1)]
     assert all(after["parentHash"] == before["hash"] for before, after in pairwise(headers))
     assert all(int(after["timestamp"], 16) > int(before["timestamp"], 16) for before, after in pairwise(headers))
-    found = [logs_of(chain, number) for number in range(chain.head + 1)]
-    assert sum(map(len, found)) == EVENT_COUNT
-    for number, (header, logs) in enumerate(zip(headers, found, strict=True)):
+    logs_of_blocks = [logs_of(chain, number) for number in range(chain.head + 1)]
+    assert sum(map(len, logs_of_blocks)) == EVENT_COUNT
+    for number, (header, logs) in enumerate(zip(headers, logs_of_blocks, strict=True)):
         assert header["logsBloom"] == "0x" + logs_bloom(map(plain_log, logs)).hex()
         assert [int(log["logIndex"], 16) for log in logs] == list(range(len(logs)))
         assert {(log["blockHash"], int(log["blockNumber"], 16)) for log in logs} <= {(header["hash"], number)}
@@ -177,8 +177,8 @@ def test_every_query_is_measured_with_the_compiled_executor_and_without(results:
     for run in results.served:
         assert run.load.requests > 0
         assert 0 < run.load.p50 <= run.load.p99
-    asked = [(run.letter, run.compiled, run.cached) for run in results.served]
-    assert asked == [(letter, on, False) for on in (True, False) for letter in "abcde"] + [("d", True, True)]
+    runs = [(run.letter, run.compiled, run.cached) for run in results.served]
+    assert runs == [(letter, on, False) for on in (True, False) for letter in "abcde"] + [("d", True, True)]
     assert [started.seconds > 0 for started in results.starts] == [True]
 
 
@@ -193,9 +193,9 @@ def test_the_table_and_the_plot_show_the_results(results: Results) -> None:
 def test_a_fleet_has_the_number_of_devices_requested_and_some_are_long_in_use(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'fleet.db'}"
     assert write_fleet(url, 2_000) == sum(len(transaction.events) for transaction in generate_fleet(2_000))
-    asked = {query.letter: query.bodies for query in benchmark_queries(url)}
+    bodies = {query.letter: query.bodies for query in benchmark_queries(url)}
     assert len(rows(url, "device")) == 2_000
-    assert all(asked[letter] for letter in "abcde")
+    assert all(bodies[letter] for letter in "abcde")
 
 
 def test_an_unknown_section_database_or_size_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,8 +206,8 @@ def test_an_unknown_section_database_or_size_is_refused(capsys: pytest.CaptureFi
 
 
 def logs_of(chain: Recording, number: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(b"[" + chain.logs(number, number)[:-1] + b"]")
-    return found
+    logs: list[dict[str, Any]] = json.loads(b"[" + chain.logs(number, number)[:-1] + b"]")
+    return logs
 
 
 def plain_log(log: dict[str, Any]) -> Log:
@@ -216,15 +216,15 @@ def plain_log(log: dict[str, Any]) -> Log:
 
 
 def block(url: str, number: int | str) -> dict[str, Any]:
-    found: dict[str, Any] = call(url, "eth_getBlockByNumber", hex(number) if isinstance(number, int) else number, False)
-    return found
+    block: dict[str, Any] = call(url, "eth_getBlockByNumber", hex(number) if isinstance(number, int) else number, False)
+    return block
 
 
 def rows(database_url: str, table: str) -> list[dict[str, Any]]:
     engine = connect(database_url)
-    found = read_table(engine, CHAIN_ID, table)
+    rows = read_table(engine, CHAIN_ID, table)
     engine.dispose()
-    return found
+    return rows
 
 
 def digests(database_url: str) -> list[Any]:
@@ -232,6 +232,6 @@ def digests(database_url: str) -> list[Any]:
     engine = connect(database_url)
     with engine.begin() as connection:
         statement = "SELECT number, hash, digest FROM block WHERE digest IS NOT NULL ORDER BY number"
-        found = [tuple(row) for row in connection.execute(text(statement))]
+        rows = [tuple(row) for row in connection.execute(text(statement))]
     engine.dispose()
-    return found
+    return rows

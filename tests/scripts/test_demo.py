@@ -43,16 +43,16 @@ class Demo:
 
     def wait_for(self, pattern: str, seconds: float = 60) -> re.Match[str]:
         deadline = time.monotonic() + seconds
-        while not (found := re.search(pattern, self.printed, re.MULTILINE)):
+        while not (match := re.search(pattern, self.printed, re.MULTILINE)):
             assert self.process.poll() is None, self.printed
             assert time.monotonic() < deadline, self.printed
             time.sleep(0.05)
-        return found
+        return match
 
-    def end(self, asking: signal.Signals | None = None, seconds: float = 30) -> int:
+    def end(self, sent_signal: signal.Signals | None = None, seconds: float = 30) -> int:
         """Return the exit status, after a signal if one is given."""
-        if asking is not None:
-            self.process.send_signal(asking)
+        if sent_signal is not None:
+            self.process.send_signal(sent_signal)
         try:
             return self.process.wait(seconds)
         finally:
@@ -86,8 +86,8 @@ def demo() -> Iterator[StartDemo]:
         return started[-1]
 
     yield start
-    for each in started:
-        each.end(signal.SIGTERM)
+    for demo in started:
+        demo.end(signal.SIGTERM)
 
 
 def test_the_demo_answers_lives_and_leaves_nothing_behind(demo: StartDemo, database_url: str) -> None:
@@ -214,8 +214,8 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
 def descendants(pid: int) -> list[int]:
     """Return the processes below one, as /proc tells."""
     parents = {int(path.parent.name): parent_of(path) for path in Path("/proc").glob("[0-9]*/stat")}
-    found = [child for child, parent in parents.items() if parent == pid]
-    return found + [below for child in found for below in descendants(child)]
+    children = [child for child, parent in parents.items() if parent == pid]
+    return children + [below for child in children for below in descendants(child)]
 
 
 def parent_of(stat: Path) -> int:

@@ -32,14 +32,18 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Certindex:
         database = () if database_url is None else ("--database-url", database_url)
         with pytest.raises(SystemExit) as ended:
             main([*arguments, *database])
-        said = capsys.readouterr()
-        return Done(int(ended.value.code or 0), said.out, said.err)
+        output = capsys.readouterr()
+        return Done(int(ended.value.code or 0), output.out, output.err)
 
     return run
 
 
 def certindex_api(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    known = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "HOST", "PORT")}
+    inherited = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "HOST", "PORT")}
     return subprocess.run(
-        [sys.executable, "-m", "api", *arguments], env={**known, **environ}, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "api", *arguments],
+        env={**inherited, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
     )

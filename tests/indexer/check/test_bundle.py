@@ -50,8 +50,8 @@ class Case:
 
     @property
     def document(self) -> Document:
-        found: Document = json.loads(self.data)
-        return found
+        document: Document = json.loads(self.data)
+        return document
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +103,12 @@ def test_a_bundle_of_a_whole_life_passes_and_says_what_it_cannot_establish(case:
     checked = check(case.data, {})
     assert (checked.did, checked.events) == (case.document["device"]["did"], len(case.document["events"]))
     assert checked.events >= 17
-    said = report(checked)
-    assert said.startswith(f"PASS {checked.did}")
-    assert "not that these blocks are canonical" in said
-    assert "no other event about the device" in said
-    assert f"are the right ones to watch: certificate {case.document['device']['contract']}\n" in said
-    assert "established: the events are read by the profile device_certificate of this release" in said
+    text = report(checked)
+    assert text.startswith(f"PASS {checked.did}")
+    assert "not that these blocks are canonical" in text
+    assert "no other event about the device" in text
+    assert f"are the right ones to watch: certificate {case.document['device']['contract']}\n" in text
+    assert "established: the events are read by the profile device_certificate of this release" in text
 
 
 def test_with_block_hashes_of_the_readers_own_the_blocks_are_established(case: Case) -> None:
@@ -116,9 +116,9 @@ def test_with_block_hashes_of_the_readers_own_the_blocks_are_established(case: C
     checked = check(case.data, trusted)
     assert (len(checked.trusted), checked.untrusted) == (len(trusted), [])
     assert "canonical" not in report(checked)
-    one = min(trusted)
-    checked = check(case.data, {one: trusted[one], 999: bytes(32)})
-    assert (checked.trusted, checked.unused) == ([one], [999])
+    number = min(trusted)
+    checked = check(case.data, {number: trusted[number], 999: bytes(32)})
+    assert (checked.trusted, checked.unused) == ([number], [999])
     assert "not used: the hash of block 999" in report(checked)
 
 
@@ -204,8 +204,8 @@ def _others(value: Any) -> st.SearchStrategy[Any]:
 
 def _events(name: str, document: Document) -> Document:
     """Return the first event that was read so."""
-    found: Document = next(event for event in document["events"] if event["reading"]["kind"] == name)
-    return found
+    result: Document = next(event for event in document["events"] if event["reading"]["kind"] == name)
+    return result
 
 
 def _remove(name: str) -> Change:
@@ -215,7 +215,7 @@ def _remove(name: str) -> Change:
         place = (event["blockNumber"], event["transactionIndex"])
         if not any((other["blockNumber"], other["transactionIndex"]) == place for other in document["events"]):
             document["receipts"] = [
-                one for one in document["receipts"] if (one["blockNumber"], one["transactionIndex"]) != place
+                item for item in document["receipts"] if (item["blockNumber"], item["transactionIndex"]) != place
             ]
         numbers = {other["blockNumber"] for other in document["events"]}
         document["blocks"] = [block for block in document["blocks"] if block["number"] in numbers]
@@ -275,7 +275,7 @@ def _unused_block(document: Document) -> None:
     document["events"] = [event for event in document["events"] if event["reading"]["kind"] != "FACTORY_RESET"]
     numbers = {event["blockNumber"] for event in document["events"]}
     reset = next(block["number"] for block in document["blocks"] if block["number"] not in numbers)
-    document["receipts"] = [one for one in document["receipts"] if one["blockNumber"] != reset]
+    document["receipts"] = [receipt for receipt in document["receipts"] if receipt["blockNumber"] != reset]
 
 
 def _receipt_of_another(document: Document) -> None:

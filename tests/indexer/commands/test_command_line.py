@@ -116,9 +116,9 @@ def tables(database_url: str) -> dict[str, Any]:
 def writer(database_url: str) -> str | None:
     engine = create_engine(database_url)
     with engine.begin() as connection:
-        found: str | None = connection.execute(text("SELECT writer FROM chain")).scalar_one_or_none()
+        name: str | None = connection.execute(text("SELECT writer FROM chain")).scalar_one_or_none()
     engine.dispose()
-    return found
+    return name
 
 
 # What they do
@@ -133,24 +133,29 @@ def test_sync_catches_up_and_status_tells_how_far(devices: Factory, database_url
     )
     assert f"block {head} of {head}" in done.stderr
     status = run_command("status", "--json", DATABASE_URL=database_url)
-    [told] = json.loads(status.stdout)
+    [fields] = json.loads(status.stdout)
     logs = devices.chain.logs(devices.contract.address)
-    assert (status.returncode, told["chain_id"], told["indexed_number"], told["lag_blocks"]) == (0, CHAIN_ID, head, 0)
-    assert (told["events"], told["undecodable"], told["reorgs"]) == (len(logs), 0, 0)
-    assert told["indexed_hash"] == devices.chain.block(head)["hash"]
-    assert told["contracts"][0]["address"] == devices.contract.address
-    assert (told["backfilled"], told["writer"]) == (True, None)
+    assert (status.returncode, fields["chain_id"], fields["indexed_number"], fields["lag_blocks"]) == (
+        0,
+        CHAIN_ID,
+        head,
+        0,
+    )
+    assert (fields["events"], fields["undecodable"], fields["reorgs"]) == (len(logs), 0, 0)
+    assert fields["indexed_hash"] == devices.chain.block(head)["hash"]
+    assert fields["contracts"][0]["address"] == devices.contract.address
+    assert (fields["backfilled"], fields["writer"]) == (True, None)
 
 
 def test_status_is_told_in_words_too(devices: Factory, sqlite_url: str, certindex: Certindex) -> None:
     file = sqlite_url.removeprefix("sqlite:///")
     assert certindex("status", database_url=sqlite_url).out == f"No chain is indexed yet in {file}: certindex sync\n"
     certindex("sync", *options_of(devices), database_url=sqlite_url)
-    told = certindex("status", database_url=sqlite_url)
-    assert told.status == 0
-    assert f"chain {CHAIN_ID} (device-certificate)" in told.out
-    assert f"indexed    block {devices.chain.block_number} of 20" in told.out
-    assert f"certificate {devices.contract.address} from block 0 (from its first block)" in told.out
+    status = certindex("status", database_url=sqlite_url)
+    assert status.status == 0
+    assert f"chain {CHAIN_ID} (device-certificate)" in status.out
+    assert f"indexed    block {devices.chain.block_number} of 20" in status.out
+    assert f"certificate {devices.contract.address} from block 0 (from its first block)" in status.out
 
 
 def test_sync_goes_on_from_where_it_stopped(devices: Factory, sqlite_url: str, certindex: Certindex) -> None:
@@ -216,9 +221,9 @@ def indexes_of(database_url: str) -> set[str | None]:
     with engine.begin() as connection:
         catalogue = "pg_indexes" if engine.dialect.name == "postgresql" else "sqlite_master WHERE type = 'index'"
         name = "indexname" if engine.dialect.name == "postgresql" else "name"
-        found = set(connection.execute(text(f"SELECT {name} FROM {catalogue}")).scalars())
+        names = set(connection.execute(text(f"SELECT {name} FROM {catalogue}")).scalars())
     engine.dispose()
-    return found
+    return names
 
 
 def test_rebuild_reads_the_events_by_another_profile_which_sync_then_wants(
@@ -504,18 +509,18 @@ def test_a_command_on_a_database_without_the_chain_says_what_it_holds(
 
 
 def test_help_explains_every_setting_with_an_example(certindex: Certindex) -> None:
-    told = certindex("run", "--help")
-    assert told.status == 0
-    said = " ".join(told.out.split())
+    done = certindex("run", "--help")
+    assert done.status == 0
+    help_text = " ".join(done.out.split())
     for name in SETTINGS:
-        assert f"--{name.lower().replace('_', '-')}" in said
-        assert re.search(rf"Example: {name}=\S", said), name
+        assert f"--{name.lower().replace('_', '-')}" in help_text
+        assert re.search(rf"Example: {name}=\S", help_text), name
 
 
 @pytest.mark.parametrize(("module", "program"), [("indexer", "certindex"), ("api", "certindex-api")])
 def test_each_program_tells_its_version(module: str, program: str) -> None:
-    told = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True)
-    assert told.stdout == f"{program} {version('certindex')}\n"
+    done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{program} {version('certindex')}\n"
 
 
 @pytest.mark.parametrize("command", ["indexer status", "indexer check -", "api schema"])
@@ -532,8 +537,8 @@ def test_output_that_cannot_be_written_is_told_in_a_line(command: str, buffered:
             check=False,
         )
     program = "certindex-api" if command.startswith("api") else "certindex"
-    told = f"{program}: standard output cannot be written: No space left on device\n"
-    assert (ended.returncode, ended.stderr) == (1, told)
+    message = f"{program}: standard output cannot be written: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (1, message)
 
 
 def test_a_reader_that_has_left_is_told_nothing(sqlite_url: str) -> None:
@@ -577,12 +582,12 @@ async def test_an_indexer_that_begins_while_another_one_registers_the_chain_goes
     registered: list[int] = []
 
     def and_register(connection: Connection, chain_id: int) -> Any:
-        found = read(connection, chain_id)
+        row = read(connection, chain_id)
         if not registered:
             registered.append(chain_id)
             with engine_of(database_url) as engine, engine.begin() as another:
                 register(another, chain_id, load_profile("device-certificate"), [contract])
-        return found
+        return row
 
     monkeypatch.setattr(registration, moment, and_register)
     assert await sync(settings_for(factory, database_url)) == 0

@@ -45,7 +45,7 @@ def test_a_device_is_named_by_its_token_or_its_did(factory: Factory, url: str, c
 
 
 @pytest.mark.parametrize(
-    ("device", "said"),
+    ("device", "message"),
     [
         ("77", "Chain 31337 has no device 77, as far as it is indexed."),
         (str(2**256), "has no device"),
@@ -54,9 +54,9 @@ def test_a_device_is_named_by_its_token_or_its_did(factory: Factory, url: str, c
         ("did:erc721:31337:0x" + "11" * 20 + ":1", "has no device"),
     ],
 )
-def test_a_device_that_is_not_there_is_refused(url: str, certindex: Certindex, device: str, said: str) -> None:
+def test_a_device_that_is_not_there_is_refused(url: str, certindex: Certindex, device: str, message: str) -> None:
     done = certindex("prove", device, database_url=url)
-    assert (done.status, said in done.err, done.out) == (1, True, ""), done.err
+    assert (done.status, message in done.err, done.out) == (1, True, ""), done.err
 
 
 def test_without_a_node_what_is_not_proven_is_named(url: str, certindex: Certindex) -> None:

@@ -63,7 +63,7 @@ class Service:
 def service(factory: Factory, database_url: str, rpc_url: str, **environment: str) -> Iterator[Service]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    given = {
+    settings = {
         "DATABASE_URL": database_url,
         "RPC_URLS": rpc_url,
         "CONTRACTS": f"certificate={factory.contract.address}",
@@ -71,7 +71,7 @@ def service(factory: Factory, database_url: str, rpc_url: str, **environment: st
         "PORT": str(port),
     }
     command = [sys.executable, "-m", "indexer", "run", "--serve"]
-    child = Child(command, environment=os.environ | given | environment)
+    child = Child(command, environment=os.environ | settings | environment)
     try:
         yield Service(child, f"http://127.0.0.1:{port}")
     finally:

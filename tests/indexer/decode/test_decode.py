@@ -31,8 +31,8 @@ async def test_nothing_that_a_chain_carries_stops_the_indexer_or_is_lost(
     indexer = Indexer(engine, node)
     await indexer.catch_up()
     before = indexer.tables()
-    for table, wanted in hostile.holds.items():
-        check_rows(table, wanted, before[table])
+    for table, expected in hostile.holds.items():
+        check_rows(table, expected, before[table])
     sent = [log for block in node.blocks for log in block.logs]
     assert [(log.topics, log.data) for log in sent] == [(row["topics"], row["data"]) for row in before["event"]]
     indexer.rebuild()
@@ -42,9 +42,9 @@ async def test_nothing_that_a_chain_carries_stops_the_indexer_or_is_lost(
     assert indexer.tables() == before
 
 
-def check_rows(table: str, wanted: Any, found: list[dict[str, Any]]) -> None:
-    named = [{column: row[column] for column in expected} for expected, row in zip(wanted, found, strict=True)]
-    assert named == [dict(expected) for expected in wanted], table
+def check_rows(table: str, expected_rows: Any, rows: list[dict[str, Any]]) -> None:
+    named = [{column: row[column] for column in expected} for expected, row in zip(expected_rows, rows, strict=True)]
+    assert named == [dict(expected) for expected in expected_rows], table
 
 
 async def test_a_log_index_that_has_no_position_is_a_stop_that_says_so(engine: Engine) -> None:
@@ -65,8 +65,8 @@ async def test_a_block_number_that_has_no_position_is_a_stop_that_says_so(engine
         """Its second block has a number that no chain will reach."""
 
         def answer(self, method: str, params: list[Any]) -> Any:
-            asked = params[0] if method == "eth_getBlockByNumber" else None
-            if asked in (hex(far), "latest", "safe", "finalized"):
+            tag = params[0] if method == "eth_getBlockByNumber" else None
+            if tag in (hex(far), "latest", "safe", "finalized"):
                 return super().answer(method, ["0x1", False]) | {"number": hex(far)}
             if method == "eth_getLogs":
                 return [log | {"blockNumber": hex(far)} for log in self._logs({**params[0], "fromBlock": "0x1"})]
@@ -121,7 +121,7 @@ async def test_codes_and_times_of_256_bits_in_a_foreign_contract_saturate(engine
     indexer = Indexer(engine, node, profile=load_profile(str(path)))
     await indexer.catch_up()
     tables = indexer.tables()
-    wanted: Mapping[str, Any] = {
+    expected: Mapping[str, Any] = {
         "end_of_life_step": [{"process": OPEN, "sanitization": OPEN, "occurred_at": OPEN}],
         "factory_reset": [{"reason": OPEN, "reset_at": OPEN}],
         "firmware_update": [{"result": OPEN}],
@@ -133,5 +133,5 @@ async def test_codes_and_times_of_256_bits_in_a_foreign_contract_saturate(engine
             {"event_time": None, "flags": EventFlag.UNKNOWN_CODE | EventFlag.AFTER_END_OF_LIFE},
         ],
     }
-    for table, rows in wanted.items():
+    for table, rows in expected.items():
         check_rows(table, rows, tables[table])

@@ -21,13 +21,13 @@ from tests.support.dimo.logs import (
     attribute,
     burn,
     claim,
+    event_log,
     index,
     license_minted,
     maker,
     mint,
     permission,
     privilege,
-    said,
     transaction,
     transferred,
 )
@@ -81,7 +81,7 @@ async def test_an_attribute_set_to_nothing_is_cleared(engine: Engine, node: Fake
 
 async def test_vehicle_5_manufacturer_5_and_device_5_are_three_things(engine: Engine, node: FakeNode) -> None:
     node.mine(transferred(5, ZERO, ALICE, "vehicle"), transferred(5, ZERO, FACTORY, "manufacturer"))
-    node.mine(*mint(5, maker=5), said("registry", "AftermarketDevicePaired", 5, 5, ALICE))
+    node.mine(*mint(5, maker=5), event_log("registry", "AftermarketDevicePaired", 5, 5, ALICE))
     indexer = await index(engine, node)
     assert [row["contract"] for row in indexer.rows("device")] == [DEVICES]
     assert [row["contract"] for row in indexer.rows("vehicle")] == [ADDRESS_OF["vehicle"]]
@@ -93,7 +93,7 @@ async def test_vehicle_5_manufacturer_5_and_device_5_are_three_things(engine: En
 async def test_a_claim_stands_for_the_provisioning_that_is_not_on_chain(engine: Engine, node: FakeNode) -> None:
     node.mine(*mint(1))
     node.mine(*transaction(transferred(1, FACTORY, ALICE), claim(1, ALICE)))
-    node.mine(said("registry", "AftermarketDeviceUnclaimed", 1))
+    node.mine(event_log("registry", "AftermarketDeviceUnclaimed", 1))
     indexer = await index(engine, node)
     row = device(indexer)
     assert (row["owner"], row["claimed_at"], row["provisioned_at"]) == (ALICE, None, time_of(2))
@@ -101,18 +101,18 @@ async def test_a_claim_stands_for_the_provisioning_that_is_not_on_chain(engine: 
 
 
 async def test_a_transfer_does_not_unpair_and_an_unpairing_may_name_any_vehicle(engine: Engine, node: FakeNode) -> None:
-    node.mine(*mint(1), said("registry", "AftermarketDevicePaired", 1, 7, ALICE))
+    node.mine(*mint(1), event_log("registry", "AftermarketDevicePaired", 1, 7, ALICE))
     node.mine(transferred(1, FACTORY, BOB))
     indexer = await index(engine, node)
     assert (device(indexer)["owner"], device(indexer)["paired_at"]) == (BOB, time_of(1))
-    node.mine(said("registry", "AftermarketDeviceUnpaired", 1, 0, ALICE))
+    node.mine(event_log("registry", "AftermarketDeviceUnpaired", 1, 0, ALICE))
     await indexer.catch_up()
     assert (device(indexer)["vehicle_id"], device(indexer)["paired_at"]) == (None, None)
 
 
 async def test_a_pairing_with_vehicle_0_ends_the_one_before(engine: Engine, node: FakeNode) -> None:
-    node.mine(*mint(1), said("registry", "AftermarketDevicePaired", 1, 7, ALICE))
-    node.mine(said("registry", "AftermarketDevicePaired", 1, 0, ALICE))
+    node.mine(*mint(1), event_log("registry", "AftermarketDevicePaired", 1, 7, ALICE))
+    node.mine(event_log("registry", "AftermarketDevicePaired", 1, 0, ALICE))
     indexer = await index(engine, node)
     assert (device(indexer)["vehicle_id"], device(indexer)["paired_at"]) == (None, None)
     assert [int.from_bytes(row["token_id"]) for row in indexer.rows("vehicle")] == [7]
@@ -137,8 +137,8 @@ async def test_a_mint_in_another_transaction_of_the_block_succeeds_nobody(engine
 
 
 async def test_a_burn_leaves_no_claim_beneficiary_or_pairing(engine: Engine, node: FakeNode) -> None:
-    node.mine(*mint(1), claim(1, ALICE), said("registry", "BeneficiarySet", DEVICES, 1, BOB))
-    node.mine(said("registry", "AftermarketDevicePaired", 1, 7, ALICE))
+    node.mine(*mint(1), claim(1, ALICE), event_log("registry", "BeneficiarySet", DEVICES, 1, BOB))
+    node.mine(event_log("registry", "AftermarketDevicePaired", 1, 7, ALICE))
     indexer = await index(engine, node)
     assert device(indexer)["beneficiary"] == BOB
     node.mine(*burn(1, FACTORY))
@@ -150,8 +150,8 @@ async def test_a_burn_leaves_no_claim_beneficiary_or_pairing(engine: Engine, nod
 async def test_what_a_burned_device_cannot_do_is_flagged(engine: Engine, node: FakeNode) -> None:
     node.mine(*mint(1))
     node.mine(*burn(1, FACTORY))
-    node.mine(claim(1, ALICE), said("registry", "AftermarketDevicePaired", 1, 7, ALICE))
-    node.mine(said("registry", "AftermarketDeviceUnpaired", 1, 7, ALICE), attribute(1, "Serial", ""))
+    node.mine(claim(1, ALICE), event_log("registry", "AftermarketDevicePaired", 1, 7, ALICE))
+    node.mine(event_log("registry", "AftermarketDeviceUnpaired", 1, 7, ALICE), attribute(1, "Serial", ""))
     indexer = await index(engine, node)
     assert flags(indexer, Kind.DEVICE_CLAIMED) == [EventFlag.AFTER_END_OF_LIFE]
     assert flags(indexer, Kind.DEVICE_PAIRED) == [EventFlag.AFTER_END_OF_LIFE]
@@ -160,7 +160,7 @@ async def test_what_a_burned_device_cannot_do_is_flagged(engine: Engine, node: F
 
 async def test_an_address_reset_is_one_factory_reset_with_an_address(engine: Engine, node: FakeNode) -> None:
     node.mine(*mint(1))
-    node.mine(said("registry", "AftermarketDeviceAddressReset", 1, 1, ALICE))
+    node.mine(event_log("registry", "AftermarketDeviceAddressReset", 1, 1, ALICE))
     indexer = await index(engine, node)
     assert device(indexer)["address"] == ALICE
     assert len(indexer.rows("factory_reset")) == 1
@@ -197,7 +197,7 @@ async def test_a_transfer_and_a_burn_void_privileges_and_leave_permissions(engin
     "revocation",
     [
         permission(1, ALICE, 0, FAR),
-        said("sacd", "PermissionsRenounced", DEVICES, 1, ALICE),
+        event_log("sacd", "PermissionsRenounced", DEVICES, 1, ALICE),
     ],
 )
 async def test_no_permissions_and_renouncing_revoke(engine: Engine, node: FakeNode, revocation: Log) -> None:
@@ -224,12 +224,12 @@ async def test_a_manufacturer_is_licensed_at_the_mint_by_what_its_owner_then_hol
 ) -> None:
     node.mine(*maker(1), *mint(1))
     node.mine(*license_minted(9, FACTORY), *mint(2, b"\x02" * 20))
-    node.mine(said("stake", "LicenseRevoked", 9), transferred(9, FACTORY, ZERO, "stake"), *mint(3, b"\x03" * 20))
+    node.mine(event_log("stake", "LicenseRevoked", 9), transferred(9, FACTORY, ZERO, "stake"), *mint(3, b"\x03" * 20))
     node.mine(*license_minted(10, BOB), transferred(1, FACTORY, BOB, "manufacturer"), *mint(4, b"\x04" * 20))
     node.mine(transferred(10, BOB, ALICE, "stake"), *mint(5, b"\x05" * 20))
     indexer = await index(engine, node)
-    found = [LicenseStatus(device(indexer, token)["manufacturer_license_at_mint"]).name for token in range(1, 6)]
-    assert found == ["NONE", "VALID", "REVOKED", "VALID", "NONE"]
+    statuses = [LicenseStatus(device(indexer, token)["manufacturer_license_at_mint"]).name for token in range(1, 6)]
+    assert statuses == ["NONE", "VALID", "REVOKED", "VALID", "NONE"]
     unlicensed = EventFlag.UNLICENSED
     assert flags(indexer, Kind.DEVICE_MINTED) == [unlicensed, 0, unlicensed, 0, unlicensed]
 
@@ -261,7 +261,7 @@ async def test_a_reorg_takes_a_licence_back_from_all_manufacturers_of_its_holder
     indexer = await index(engine, node)
     before = indexer.rows("manufacturer_version")
     assert [row["grant_position"] is not None for row in before if row["valid_to"] == OPEN] == [True, True]
-    node.mine(said("stake", "LicenseRevoked", 9))
+    node.mine(event_log("stake", "LicenseRevoked", 9))
     await indexer.catch_up()
     assert len(indexer.rows("manufacturer_version")) == len(before) + 2
     node.reorg(1)
@@ -274,7 +274,7 @@ async def test_a_reorg_takes_back_the_vehicle_that_it_orphaned(engine: Engine, n
     node.mine(*mint(1))
     indexer = await index(engine, node)
     before = indexer.tables()
-    node.mine(transferred(7, ZERO, ALICE, "vehicle"), said("registry", "AftermarketDevicePaired", 1, 7, ALICE))
+    node.mine(transferred(7, ZERO, ALICE, "vehicle"), event_log("registry", "AftermarketDevicePaired", 1, 7, ALICE))
     await indexer.catch_up()
     node.reorg(1, same_length=False)
     node.mine()
@@ -289,6 +289,6 @@ async def test_a_vehicle_belongs_to_whom_it_was_transferred_and_to_nobody_once_b
 ) -> None:
     node.mine(transferred(7, ZERO, ALICE, "vehicle"), transferred(8, ZERO, ALICE, "vehicle"))
     node.mine(transferred(7, ALICE, BOB, "vehicle"))
-    node.mine(transferred(8, ALICE, ZERO, "vehicle"), said("registry", "VehicleNodeBurned", 8, ALICE))
+    node.mine(transferred(8, ALICE, ZERO, "vehicle"), event_log("registry", "VehicleNodeBurned", 8, ALICE))
     indexer = await index(engine, node)
     assert [row["owner"] for row in indexer.rows("vehicle_version") if row["valid_to"] == OPEN] == [BOB, None]

@@ -70,12 +70,12 @@ async def test_the_chain_is_followed_whatever_our_clock_does(
             await asyncio.to_thread(factory.chain.mine)
             await indexed()
         assert follower.counters.leases == 1
-        told = {
+        metrics = {
             sample.name: sample.value
             for family in ChainCollector(opened.engine, opened.chain_id, opened.pool, Counters()).collect()
             for sample in family.samples
         }
-        assert min(told["certindex_behind_seconds"], told["certindex_polled_seconds"]) >= 0
+        assert min(metrics["certindex_behind_seconds"], metrics["certindex_polled_seconds"]) >= 0
     finally:
         follower.stop()
         await running
@@ -85,8 +85,8 @@ async def test_the_chain_is_followed_whatever_our_clock_does(
 
 def indexed_number(engine: Engine) -> int:
     with engine.begin() as connection:
-        found: int = connection.execute(text("SELECT indexed_number FROM chain")).scalar_one()
-    return found
+        number: int = connection.execute(text("SELECT indexed_number FROM chain")).scalar_one()
+    return number
 
 
 # The node's
@@ -99,7 +99,7 @@ SECONDS = {
 }
 """Times of blocks, each in seconds after its parent's."""
 LARGE = 2**63 + 5
-ASKED = """query ($token: BigInt!) {
+DEVICE = """query ($token: BigInt!) {
   _meta { chains { lagSeconds lagBlocks } }
   device(by: {tokenId: $token}) { tokenId factoryResets { totalCount } } }"""
 
@@ -129,15 +129,15 @@ async def test_block_times_that_are_wrong_are_kept_as_told_and_change_nothing_el
     assert [row["timestamp"] for row in rows["block"]][-len(seconds) :] == [
         block.timestamp for block in node.blocks[-len(seconds) :]
     ]
-    answer = await asked(sqlite_url)
+    answer = await read_device(sqlite_url)
     assert answer["device"] == {"tokenId": str(LARGE), "factoryResets": {"totalCount": len(seconds)}}
     [chain] = answer["_meta"]["chains"]
     assert chain == {"lagSeconds": 0, "lagBlocks": "0"}
 
 
-async def asked(database_url: str) -> dict[str, Any]:
+async def read_device(database_url: str) -> dict[str, Any]:
     api = Api(database_url)
-    answer = await api.ask(ASKED, token=str(LARGE))
+    answer = await api.ask(DEVICE, token=str(LARGE))
     api.engine.dispose()
     return answer
 

@@ -39,11 +39,11 @@ def test_while_a_step_fails_all_tell_since_when_on_which_block_and_why_and_it_go
         until(lambda: status(certindex, database_url)["failing_since"], "the failure", indexer)
         time.sleep(1.1)  # a provider counts as silent after whole seconds
 
-        told = status(certindex, database_url)
-        since = told["failing_since"]
+        fields = status(certindex, database_url)
+        since = fields["failing_since"]
         assert began <= since <= time.time()
-        assert (told["failing_block"], told["stopped"]) == (5, False)
-        assert ARCHIVE_ON_FIRE in told["last_error"]
+        assert (fields["failing_block"], fields["stopped"]) == (5, False)
+        assert ARCHIVE_ON_FIRE in fields["last_error"]
         assert "  failing    at block 5 since 20" in certindex("status", database_url=database_url).out
 
         ready = httpx.get(f"{address}/readyz")
@@ -63,12 +63,12 @@ def test_while_a_step_fails_all_tell_since_when_on_which_block_and_why_and_it_go
         assert metric(port, "certindex_failing_block") == 5
         [why] = labels(port, "certindex_failing")
         assert (why["stopped"], ARCHIVE_ON_FIRE in why["error"]) == ("no", True)
-        assert "a-secret-key" not in json.dumps([told, ready.json(), meta, why]) + indexer.last_output
+        assert "a-secret-key" not in json.dumps([fields, ready.json(), meta, why]) + indexer.last_output
 
         provider.do(provider.proxy.injections.clear)
         until(lambda: caught_up(database_url, node), "it to go on", indexer)
-        told = status(certindex, database_url)
-        assert (told["failing_since"], told["failing_block"], told["last_error"]) == (None, None, None)
+        fields = status(certindex, database_url)
+        assert (fields["failing_since"], fields["failing_block"], fields["last_error"]) == (None, None, None)
         assert labels(port, "certindex_failing") == []
     with engine_of(database_url) as live, engine_of(new_database()) as fresh:
         assert read_tables(live, node.chain_id) == index_afresh(fresh, node)
@@ -101,11 +101,11 @@ def test_what_a_person_must_decide_makes_the_service_unready_at_once(sqlite_url:
 
 
 def status(certindex: Certindex, database_url: str) -> dict[str, Any]:
-    told: dict[str, Any]
-    [told] = json.loads(certindex("status", "--json", database_url=database_url).out)
-    return told
+    fields: dict[str, Any]
+    [fields] = json.loads(certindex("status", "--json", database_url=database_url).out)
+    return fields
 
 
 def reasons(ready: httpx.Response) -> list[str]:
-    found: list[str] = ready.json()["reasons"]
-    return found
+    reasons: list[str] = ready.json()["reasons"]
+    return reasons

@@ -60,8 +60,8 @@ async def test_a_standby_asks_a_database_that_is_away_less_and_less_often(
     await follow_until_indexed(opened, sqlite_url)
     await opened.pool.close()
     opened.engine.dispose()
-    said = [record.getMessage() for record in caplog.records if "standing by" in record.getMessage()]
-    assert [re.findall("again in [0-9.]+s", line) for line in said] == [["again in 0.5s"], ["again in 1.0s"]]
+    messages = [record.getMessage() for record in caplog.records if "standing by" in record.getMessage()]
+    assert [re.findall("again in [0-9.]+s", line) for line in messages] == [["again in 0.5s"], ["again in 1.0s"]]
 
 
 async def test_maintenance_gives_the_planner_the_statistics_of_a_grown_table(factory: Factory, sqlite_url: str) -> None:
@@ -71,10 +71,10 @@ async def test_maintenance_gives_the_planner_the_statistics_of_a_grown_table(fac
         connection.execute(text("DELETE FROM sqlite_stat1"))
     maintain(opened.engine)
     with opened.engine.begin() as connection:
-        told = connection.execute(text("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'event'")).scalar_one()
+        statistics = connection.execute(text("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'event'")).scalar_one()
     await opened.pool.close()
     opened.engine.dispose()
-    assert told > 0
+    assert statistics > 0
 
 
 def test_an_indexer_waits_for_a_node_that_is_not_there_yet(anvil: StartAnvil, sqlite_url: str) -> None:
@@ -116,6 +116,6 @@ async def follow_until_indexed(opened: FollowedChain, database_url: str) -> Foll
 def events(database_url: str) -> int:
     engine = connect(database_url)
     with engine.begin() as connection:
-        found: int = connection.execute(text("SELECT count(*) FROM event")).scalar_one()
+        count: int = connection.execute(text("SELECT count(*) FROM event")).scalar_one()
     engine.dispose()
-    return found
+    return count

@@ -70,18 +70,18 @@ def test_a_dead_writer_is_replaced_within_ten_seconds_by_the_settings_of_the_lea
 
 def suspend_in_the_midst_of_a_step(writer: Child, provider: Provider, node: FakeNode, database_url: str) -> None:
     """Suspend an indexer that has asked for the logs of a new block, and let them come."""
-    asked, go_on = threading.Event(), threading.Event()
+    requested, go_on = threading.Event(), threading.Event()
 
     async def hold(exchange: Exchange) -> bool:
         if exchange.method == "eth_getLogs" and not go_on.is_set():
-            asked.set()
+            requested.set()
             await asyncio.to_thread(go_on.wait)
             return True
         return False
 
     provider.proxy.inject(hold)
     provider.do(lambda: random_block(99).mine(node))
-    assert asked.wait(PATIENCE)
+    assert requested.wait(PATIENCE)
     while True:
         os.kill(writer.pid, signal.SIGSTOP)
         if is_free(database_url):
@@ -118,9 +118,9 @@ def says_who_writes(database_url: str, certindex: Certindex, both: dict[int, Chi
     until(lambda: status(database_url).standbys, "the standby to say so", writer, standby)
     [waiting] = status(database_url).standbys
     assert f":{standby.pid}:" in waiting.name
-    told = certindex("status", database_url=database_url).out
-    assert f"  standby    {waiting.name} since " in told
-    assert f"  writer     {status(database_url).writer}" in told
+    output = certindex("status", database_url=database_url).out
+    assert f"  standby    {waiting.name} since " in output
+    assert f"  writer     {status(database_url).writer}" in output
     until(lambda: "standing by: another indexer writes chain" in standby.last_output, "it to log so")
     assert "standing by" not in writer.last_output
     with serving(ApiSettings(database_url=database_url)) as address:
@@ -144,10 +144,10 @@ def status(database_url: str) -> ChainStatus:
     engine = connect(database_url)
     try:
         with engine.begin() as connection:
-            [found] = chain_statuses(connection, None)
+            [chain] = chain_statuses(connection, None)
     finally:
         engine.dispose()
-    return found
+    return chain
 
 
 # Rows

@@ -26,11 +26,11 @@ from tests.support.index.indexing import Indexer
 DOCUMENT = REPOSITORY / "docs" / "reference" / "metrics.md"
 NODE = "https://rpc.example/a-secret-key"
 
-Told = dict[str, dict[str, float]]
+Samples = dict[str, dict[str, float]]
 """By the sample's name: values by their labels, the chain's left out."""
 
 
-async def told_by(engine: Engine, counters: Counters) -> Told:
+async def collect(engine: Engine, counters: Counters) -> Samples:
     node = FakeNode(finality=2)
     node.mine(emitted("Transfer", to=b"\x0a" * 20, tokenId=7))
     node.mine_blocks(4)
@@ -52,16 +52,16 @@ async def told_by(engine: Engine, counters: Counters) -> Told:
         server.shutdown()
         server.server_close()
     assert "secret" not in text
-    told: Told = {}
+    samples: Samples = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if family.name.startswith(("process_", "python_")):
                 continue
             assert sample.labels.pop("chain") == str(node.chain_id)
-            told.setdefault(sample.name, {})[
+            samples.setdefault(sample.name, {})[
                 " ".join(value for _, value in sorted(sample.labels.items(), key=place))
             ] = sample.value
-    return told
+    return samples
 
 
 def place(label: tuple[str, str]) -> int:
@@ -80,7 +80,7 @@ async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(fresh_engin
     counters.succeeded(RolledBack(8, 10, 3), 0.1, 2_000)
     counters.succeeded(UpToDate(10), 0.01, 2_000)
     counters.failed(TryAgain("no"), 400.0)
-    told = await told_by(fresh_engine, counters)
+    samples = await collect(fresh_engine, counters)
     expected = {
         "certindex_indexed_block": 6,
         "certindex_head_block": 6,
@@ -99,27 +99,27 @@ async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(fresh_engin
         "certindex_reorg_blocks_count": 1,
         "certindex_reorg_blocks_sum": 2,
     }
-    assert {name: told[name][""] for name in expected} == expected
+    assert {name: samples[name][""] for name in expected} == expected
     causes = ("UNKNOWN_FORM", "NO_EVIDENCE", "CONTRADICTED", "WRONGLY_STORED")
-    assert told["certindex_unverified_blocks"] == dict.fromkeys(causes, 0)
-    assert told["certindex_disagreements"] == {"open": 0, "resolved": 0}
-    assert told["certindex_steps_total"] == {"Indexed": 1, "RolledBack": 1, "UpToDate": 1, "TryAgain": 1}
-    assert told["certindex_step_seconds_bucket"]["300.0"] == 3
-    assert told["certindex_events_total"] == {"DEVICE_TRANSFERRED": 1, "UNDECODABLE": 2}
-    assert {name: told["certindex_database_seconds_count"][name] > 0 for name in TRANSACTIONS} == dict.fromkeys(
+    assert samples["certindex_unverified_blocks"] == dict.fromkeys(causes, 0)
+    assert samples["certindex_disagreements"] == {"open": 0, "resolved": 0}
+    assert samples["certindex_steps_total"] == {"Indexed": 1, "RolledBack": 1, "UpToDate": 1, "TryAgain": 1}
+    assert samples["certindex_step_seconds_bucket"]["300.0"] == 3
+    assert samples["certindex_events_total"] == {"DEVICE_TRANSFERRED": 1, "UNDECODABLE": 2}
+    assert {name: samples["certindex_database_seconds_count"][name] > 0 for name in TRANSACTIONS} == dict.fromkeys(
         TRANSACTIONS, True
     )
     host = "https://rpc.example/..."
-    assert told["certindex_rpc_requests_total"] == {f"{host} eth_getLogs": 1}
-    assert told["certindex_rpc_errors_total"] == {f"{host} eth_getLogs BackOff": 1}
-    assert told["certindex_rpc_seconds_bucket"][f"{host} eth_getLogs 0.025"] == 1
-    assert told["certindex_rpc_seconds_bucket"][f"{host} eth_getLogs 0.01"] == 0
-    assert told["certindex_rpc_away"] == {host: 0}
+    assert samples["certindex_rpc_requests_total"] == {f"{host} eth_getLogs": 1}
+    assert samples["certindex_rpc_errors_total"] == {f"{host} eth_getLogs BackOff": 1}
+    assert samples["certindex_rpc_seconds_bucket"][f"{host} eth_getLogs 0.025"] == 1
+    assert samples["certindex_rpc_seconds_bucket"][f"{host} eth_getLogs 0.01"] == 0
+    assert samples["certindex_rpc_away"] == {host: 0}
 
 
 async def test_a_database_that_fails_is_told_beside_what_needs_none(fresh_engine: Engine) -> None:
     counters = Counters()
-    await told_by(fresh_engine, counters)
+    await collect(fresh_engine, counters)
     with fresh_engine.begin() as connection:
         connection.execute(text("ALTER TABLE chain RENAME TO lost"))
     registry = CollectorRegistry()
@@ -138,7 +138,7 @@ async def test_every_metric_is_collected_under_the_name_it_is_described_by(fresh
     registry = CollectorRegistry()
     registry.register(ChainCollector(fresh_engine, node.chain_id, Pool([NODE]), Counters()))
     collected = {(family.name, family.type, family.documentation) for family in registry.collect()}
-    assert collected == {(each.name.removesuffix("_total"), each.kind, each.help) for each in METRICS}
+    assert collected == {(metric.name.removesuffix("_total"), metric.kind, metric.help) for metric in METRICS}
 
 
 @pytest.mark.parametrize("metrics", [METRICS, API_METRICS])

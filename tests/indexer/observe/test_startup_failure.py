@@ -24,7 +24,7 @@ from tests.support.rpc.provider import Provider, indexers
 ELSEWHERE = "another-machine:1:0a0b0c0d-11223344"
 DEAD = "http://127.0.0.1:9/a-secret-key"
 ERROR = "the provider is away"
-TOLD: dict[str, Callable[[Sample], Any]] = {
+COMPARED: dict[str, Callable[[Sample], Any]] = {
     "indexed_block": lambda sample: sample.value,
     "failing_block": lambda sample: sample.value,
     "failing_seconds": lambda sample: sample.value // 100 * 100,
@@ -65,7 +65,7 @@ def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_o
 def test_the_wait_is_noted_in_the_row_of_a_chain_that_nobody_writes_and_told_from_there(fresh_engine: Engine) -> None:
     node = indexed(fresh_engine)
     failure = StartupFailure(fresh_engine, None)
-    assert (told(failure), failure.chain_id) == (CALM | {"waiting": "not tried yet"}, node.chain_id)
+    assert (collect(failure), failure.chain_id) == (CALM | {"waiting": "not tried yet"}, node.chain_id)
     failure.failed("the first words")
     first = row(fresh_engine, node)
     assert abs(first["failing_since"] - time.time()) < 60
@@ -80,7 +80,7 @@ def test_the_wait_is_noted_in_the_row_of_a_chain_that_nobody_writes_and_told_fro
         "last_error": ERROR,
         "stopped": False,
     }
-    assert told(failure) == {
+    assert collect(failure) == {
         "waiting": "",
         "indexed_block": 3,
         "failing": ERROR,
@@ -102,9 +102,9 @@ def test_the_wait_is_not_noted_where_another_indexer_writes_and_the_log_and_the_
         holder.beat()
     assert row(fresh_engine, node) == before
     why = f"{holder.name} writes chain {node.chain_id}, or did so until a moment ago"
-    assert told(failure) == CALM | {"waiting": why, "failing": ERROR}
-    [said] = [record.getMessage() for record in caplog.records if "readers are not told" in record.getMessage()]
-    assert said == f"readers are not told that a provider is waited for: {why}"
+    assert collect(failure) == CALM | {"waiting": why, "failing": ERROR}
+    [message] = [record.getMessage() for record in caplog.records if "readers are not told" in record.getMessage()]
+    assert message == f"readers are not told that a provider is waited for: {why}"
 
 
 def test_the_wait_is_noted_once_the_last_writer_on_another_machine_gives_no_sign_of_life(
@@ -116,7 +116,7 @@ def test_the_wait_is_noted_once_the_last_writer_on_another_machine_gives_no_sign
     failure = StartupFailure(fresh_engine, None)
     failure.failed(ERROR)
     assert (row(fresh_engine, node)["writer"], row(fresh_engine, node)["failing_since"]) == (ELSEWHERE, None)
-    assert told(failure)["waiting"].startswith(f"{ELSEWHERE} writes chain ")
+    assert collect(failure)["waiting"].startswith(f"{ELSEWHERE} writes chain ")
     time.sleep(0.2)
     failure.failed(ERROR)
     assert (row(fresh_engine, node)["writer"], row(fresh_engine, node)["last_error"]) == (None, ERROR)
@@ -124,22 +124,22 @@ def test_the_wait_is_noted_once_the_last_writer_on_another_machine_gives_no_sign
 
 
 def test_of_several_chains_the_one_that_is_waited_for_must_be_named(fresh_engine: Engine) -> None:
-    one, other = indexed(fresh_engine), indexed(fresh_engine)
+    first, second = indexed(fresh_engine), indexed(fresh_engine)
     failure = StartupFailure(fresh_engine, None)
     failure.failed(ERROR)
-    assert row(fresh_engine, one)["last_error"] is row(fresh_engine, other)["last_error"] is None
-    assert told(failure) == {
-        "waiting": f"The database holds 2 chains ({one.chain_id}, {other.chain_id}). Name one of them. "
+    assert row(fresh_engine, first)["last_error"] is row(fresh_engine, second)["last_error"] is None
+    assert collect(failure) == {
+        "waiting": f"The database holds 2 chains ({first.chain_id}, {second.chain_id}). Name one of them. "
         "Example: CHAIN_ID=137",
         "failing": ERROR,
         "failing_seconds": 0,
     }
-    named = StartupFailure(fresh_engine, other.chain_id)
+    named = StartupFailure(fresh_engine, second.chain_id)
     named.failed(ERROR)
-    assert (row(fresh_engine, one)["last_error"], row(fresh_engine, other)["last_error"]) == (None, ERROR)
+    assert (row(fresh_engine, first)["last_error"], row(fresh_engine, second)["last_error"]) == (None, ERROR)
     absent = StartupFailure(fresh_engine, 5)
     absent.failed(ERROR)
-    assert told(absent)["waiting"].startswith("CHAIN_ID=5: the database holds no such chain")
+    assert collect(absent)["waiting"].startswith("CHAIN_ID=5: the database holds no such chain")
 
 
 def indexed(engine: Engine) -> FakeNode:
@@ -164,7 +164,7 @@ def set_column(engine: Engine, node: FakeNode, column: str, value: object) -> No
         connection.execute(text(statement), {"value": value, "chain_id": node.chain_id})
 
 
-def told(failure: StartupFailure) -> dict[str, Any]:
+def collect(failure: StartupFailure) -> dict[str, Any]:
     """Return what the metrics tell while a provider is waited for; seconds in whole hundreds."""
     registry = CollectorRegistry()
     registry.register(ChainCollector(failure.engine, None, Pool([DEAD]), Counters(), failure))
@@ -172,6 +172,6 @@ def told(failure: StartupFailure) -> dict[str, Any]:
         name: value_of(sample)
         for family in registry.collect()
         for sample in family.samples
-        for name, value_of in TOLD.items()
+        for name, value_of in COMPARED.items()
         if sample.name == f"certindex_{name}"
     }

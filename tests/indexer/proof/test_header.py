@@ -15,16 +15,16 @@ PUBLIC: list[dict[str, Any]] = json.loads((REPOSITORY / "tests" / "support" / "c
 LATEST = PUBLIC[-1]
 
 
-@pytest.mark.parametrize("told", PUBLIC, ids=[header["name"] for header in PUBLIC])
-def test_a_public_header_has_the_hash_that_its_chain_gave_it(told: dict[str, Any]) -> None:
-    encoded = encode_header(told, _hash(told))
+@pytest.mark.parametrize("fields", PUBLIC, ids=[header["name"] for header in PUBLIC])
+def test_a_public_header_has_the_hash_that_its_chain_gave_it(fields: dict[str, Any]) -> None:
+    encoded = encode_header(fields, _hash(fields))
     assert encoded is not None
-    assert keccak256(encoded) == _hash(told)
+    assert keccak256(encoded) == _hash(fields)
     read = decode_header(encoded)
-    assert (read.number, read.timestamp) == (int(told["number"], 16), int(told["timestamp"], 16))
-    assert "0x" + read.parent_hash.hex() == told["parentHash"]
-    assert "0x" + read.receipts_root.hex() == told["receiptsRoot"]
-    assert "0x" + read.logs_bloom.hex() == told["logsBloom"]
+    assert (read.number, read.timestamp) == (int(fields["number"], 16), int(fields["timestamp"], 16))
+    assert "0x" + read.parent_hash.hex() == fields["parentHash"]
+    assert "0x" + read.receipts_root.hex() == fields["receiptsRoot"]
+    assert "0x" + read.logs_bloom.hex() == fields["logsBloom"]
 
 
 @pytest.mark.parametrize("fork", ["byzantium", "berlin", "london", "shanghai", "cancun", "prague", "osaka"])
@@ -32,14 +32,14 @@ def test_every_fork_of_a_development_chain_is_recomputed(fork: str) -> None:
     with Anvil("--hardfork", fork) as chain:
         chain.mine(2)
         for number in range(3):
-            told = chain.block(number)
-            assert encode_header(told, _hash(told)) is not None
+            header = chain.block(number)
+            assert encode_header(header, _hash(header)) is not None
 
 
 @pytest.mark.parametrize("field", [name for name in LATEST if name not in ("name", "hash")])
 def test_a_change_of_any_field_is_another_header(field: str) -> None:
-    told = LATEST[field]
-    changed = "0x01" if told == "0x" else told[:-1] + ("2" if told[-1] == "1" else "1")
+    value = LATEST[field]
+    changed = "0x01" if value == "0x" else value[:-1] + ("2" if value[-1] == "1" else "1")
     assert encode_header(LATEST | {field: changed}, _hash(LATEST)) is None
 
 
@@ -50,10 +50,10 @@ def test_fields_that_a_node_tells_but_its_chain_does_not_hash_are_left_out() -> 
 
 
 def test_a_field_that_is_skipped_before_a_later_one_counts_as_empty() -> None:
-    told = {name: value for name, value in LATEST.items() if name != "blobGasUsed"}
+    header = {name: value for name, value in LATEST.items() if name != "blobGasUsed"}
     fields: list[bytes] = rlp.decode(encode_header(LATEST, _hash(LATEST)))
     fields[len(FIELDS) + 2] = b""
-    assert encode_header(told, keccak256(rlp.encode(fields))) == rlp.encode(fields)
+    assert encode_header(header, keccak256(rlp.encode(fields))) == rlp.encode(fields)
 
 
 def test_a_header_without_a_field_of_every_chain_has_no_known_form() -> None:
@@ -75,5 +75,5 @@ def test_bytes_that_are_no_header_are_refused(encoded: bytes) -> None:
         decode_header(encoded)
 
 
-def _hash(told: dict[str, Any]) -> bytes:
-    return bytes.fromhex(told["hash"][2:])
+def _hash(header: dict[str, Any]) -> bytes:
+    return bytes.fromhex(header["hash"][2:])

@@ -46,7 +46,7 @@ class Case:
     def judge(self, *, chain_id: int = 31337, form_is_known: bool = True) -> Judge:
         return Judge(chain_id, {self.address}, form_is_known=form_is_known)
 
-    async def told(self, *lies: Lie) -> Evidence:
+    async def evidence(self, *lies: Lie) -> Evidence:
         return await evidence_of(self.chain, self.number, *lies)
 
 
@@ -62,7 +62,7 @@ def case() -> Iterator[Case]:
 
 
 async def test_a_block_of_every_transaction_type_is_verified_and_each_log_proven(case: Case) -> None:
-    verdict = case.judge(form_is_known=False).judge(case.stored, await case.told())
+    verdict = case.judge(form_is_known=False).judge(case.stored, await case.evidence())
     assert isinstance(verdict, Verified)
     assert {proof.transaction_index for proof in verdict.proofs} == {log.transaction_index for log in case.stored.logs}
     for proof in verdict.proofs:
@@ -86,7 +86,7 @@ async def test_a_node_without_block_receipts_is_asked_for_each_receipt(case: Cas
 
 async def test_a_block_without_our_logs_is_verified_without_proofs(case: Case) -> None:
     stored = msgspec.structs.replace(case.stored, logs=[])
-    verdict = Judge(31337, {b"\1" * 20}, form_is_known=True).judge(stored, await case.told())
+    verdict = Judge(31337, {b"\1" * 20}, form_is_known=True).judge(stored, await case.evidence())
     assert isinstance(verdict, Verified)
     assert verdict.proofs == []
 
@@ -165,7 +165,7 @@ def _move_to_another_block(receipts: list[Any]) -> None:
 async def test_receipts_that_a_provider_altered_contradict_the_header(
     case: Case, change: Callable[[list[Any]], None], reason: str
 ) -> None:
-    verdict = case.judge().judge(case.stored, await case.told(altering(RECEIPTS, change)))
+    verdict = case.judge().judge(case.stored, await case.evidence(altering(RECEIPTS, change)))
     assert isinstance(verdict, Contradicted)
     assert reason in verdict.reason
 
@@ -176,29 +176,29 @@ async def test_receipts_that_a_provider_altered_contradict_the_header(
 async def test_a_header_that_does_not_give_the_hash_is_alarming_only_once_the_form_is_known(
     case: Case, field: str, value: str | None
 ) -> None:
-    told = await case.told(altering("eth_getBlockByHash", lambda block: block.update({field: value})))
-    known = case.judge(form_is_known=True).judge(case.stored, told)
-    unknown = case.judge(form_is_known=False).judge(case.stored, told)
-    assert isinstance(known, Contradicted)
+    evidence = await case.evidence(altering("eth_getBlockByHash", lambda block: block.update({field: value})))
+    with_known_form = case.judge(form_is_known=True).judge(case.stored, evidence)
+    with_unknown_form = case.judge(form_is_known=False).judge(case.stored, evidence)
+    assert isinstance(with_known_form, Contradicted)
     if field == "logsBloom":
-        assert isinstance(unknown, Contradicted), "a bloom that is not the logs' is wrong on any chain"
+        assert isinstance(with_unknown_form, Contradicted), "a bloom that is not the logs' is wrong on any chain"
     else:
-        assert isinstance(unknown, Unverifiable)
-        assert "form of this chain's headers is unknown" in unknown.reason
+        assert isinstance(with_unknown_form, Unverifiable)
+        assert "form of this chain's headers is unknown" in with_unknown_form.reason
 
 
 async def test_a_judge_learns_the_form_of_headers_from_the_first_that_fits(case: Case) -> None:
     judge = case.judge(form_is_known=False)
-    assert isinstance(judge.judge(case.stored, await case.told()), Verified)
+    assert isinstance(judge.judge(case.stored, await case.evidence()), Verified)
     lie = altering("eth_getBlockByHash", lambda block: block.update(gasUsed="0x1"))
-    assert isinstance(judge.judge(case.stored, await case.told(lie)), Contradicted)
+    assert isinstance(judge.judge(case.stored, await case.evidence(lie)), Contradicted)
 
 
 async def test_receipts_without_the_headers_root_contradict_it_even_where_the_form_is_unknown(case: Case) -> None:
-    told = await case.told(
+    evidence = await case.evidence(
         altering("eth_getBlockByHash", lambda block: block.update(gasUsed="0x1")), altering(RECEIPTS, _drop_log)
     )
-    verdict = case.judge(form_is_known=False).judge(case.stored, told)
+    verdict = case.judge(form_is_known=False).judge(case.stored, evidence)
     assert isinstance(verdict, Contradicted)
     assert "give the root" in verdict.reason
 
@@ -237,42 +237,42 @@ def _with(name: str, value: Any) -> Callable[[StoredBlock], StoredBlock]:
 async def test_stored_rows_that_differ_from_proven_receipts_are_wrong(
     case: Case, change: Callable[[StoredBlock], StoredBlock], reason: str
 ) -> None:
-    verdict = case.judge().judge(change(case.stored), await case.told())
+    verdict = case.judge().judge(change(case.stored), await case.evidence())
     assert isinstance(verdict, Wrong)
     assert re.search(reason, verdict.reason), verdict.reason
 
 
 async def test_a_receipt_from_before_byzantium_has_a_state_root_for_its_outcome(case: Case) -> None:
     root = "0x" + "77" * 32
-    told = await case.told(altering(RECEIPTS, lambda receipts: receipts[0].update(status=None, root=root)))
-    assert told.receipts[0].receipt.outcome == b"\x77" * 32
+    evidence = await case.evidence(altering(RECEIPTS, lambda receipts: receipts[0].update(status=None, root=root)))
+    assert evidence.receipts[0].receipt.outcome == b"\x77" * 32
 
 
 async def test_an_unknown_receipt_type_is_not_verifiable_and_names_the_type(case: Case) -> None:
-    told = await case.told(altering(RECEIPTS, lambda receipts: receipts[0].update(type="0x71")))
-    verdict = case.judge().judge(case.stored, told)
+    evidence = await case.evidence(altering(RECEIPTS, lambda receipts: receipts[0].update(type="0x71")))
+    verdict = case.judge().judge(case.stored, evidence)
     assert isinstance(verdict, Unverifiable)
     assert "0x71" in verdict.reason
 
 
 async def test_a_chain_without_receipts_roots_is_not_verifiable(case: Case) -> None:
     zero = "0x" + "00" * 32
-    told = await case.told(altering("eth_getBlockByHash", lambda block: block.update(receiptsRoot=zero)))
+    evidence = await case.evidence(altering("eth_getBlockByHash", lambda block: block.update(receiptsRoot=zero)))
     stored = msgspec.structs.replace(case.stored, receipts_root=bytes(32))
-    assert case.judge().judge(stored, told) == Unverifiable("this chain's blocks have no receipts root")
+    assert case.judge().judge(stored, evidence) == Unverifiable("this chain's blocks have no receipts root")
 
 
 async def test_polygons_state_sync_receipt_lies_outside_the_root(case: Case) -> None:
-    told = await case.told()
+    evidence = await case.evidence()
     name = state_sync_transaction(case.number, case.stored.hash)
-    log = told.receipts[0].receipt.logs[0]
-    sync = LocatedReceipt(Receipt(0, b"\1", 0, (log,)), case.stored.hash, name, len(told.receipts))
-    with_sync = Evidence(told.header, [*told.transactions, name], [*told.receipts, sync])
+    log = evidence.receipts[0].receipt.logs[0]
+    sync = LocatedReceipt(Receipt(0, b"\1", 0, (log,)), case.stored.hash, name, len(evidence.receipts))
+    with_sync = Evidence(evidence.header, [*evidence.transactions, name], [*evidence.receipts, sync])
     polygon = case.judge(chain_id=137)
-    assert isinstance(polygon.judge(case.stored, told), Verified)
+    assert isinstance(polygon.judge(case.stored, evidence), Verified)
     assert isinstance(Judge(137, {b"\1" * 20}, form_is_known=True).judge(_no_logs(case), with_sync), Verified)
     assert isinstance(case.judge(chain_id=1).judge(case.stored, with_sync), Contradicted)
-    ours = StoredLog(5, len(told.receipts), name, log.address, log.topics, log.data)
+    ours = StoredLog(5, len(evidence.receipts), name, log.address, log.topics, log.data)
     verdict = polygon.judge(msgspec.structs.replace(case.stored, logs=[*case.stored.logs, ours]), with_sync)
     assert isinstance(verdict, Unverifiable)
     assert "log 5 came by Polygon's state sync" in verdict.reason
@@ -309,7 +309,7 @@ async def test_an_answer_that_cannot_be_is_refused_before_it_is_judged(
     case: Case, method: str, change: Callable[[Any], None]
 ) -> None:
     with pytest.raises(WrongAnswer):
-        await case.told(altering(method, change))
+        await case.evidence(altering(method, change))
 
 
 def _no_logs(case: Case) -> StoredBlock:

@@ -39,8 +39,8 @@ def test_a_proof_leads_to_its_value_for_us_and_for_py_trie(values: list[bytes], 
     nodes = trie.proof(index)
     assert prove(trie.root, trie_key(index), nodes) == values[index]
     decoded = [rlp.decode(node) for node in nodes]
-    found = HexaryTrie.get_from_proof(trie.root, rlp.encode(index), decoded)  # type: ignore[no-untyped-call]  # py-trie
-    assert found == values[index]
+    value = HexaryTrie.get_from_proof(trie.root, rlp.encode(index), decoded)  # type: ignore[no-untyped-call]  # py-trie
+    assert value == values[index]
 
 
 @settings(max_examples=60, deadline=None)

@@ -25,10 +25,10 @@ def test_rows_come_back_as_they_were_written_however_many(fresh_engine: Engine, 
     written = [event(position) for position in range(count)]
     with fresh_engine.begin() as connection:
         insert_values(connection, 137, "event", COLUMNS, written, len(written))
-        found = connection.execute(
+        rows = connection.execute(
             text(f"SELECT {', '.join(COLUMNS)} FROM event WHERE chain_id = 137 ORDER BY position")
         ).all()
-    assert list(map(tuple, found)) == written
+    assert list(map(tuple, rows)) == written
 
 
 def test_a_key_that_is_there_stops_all_rows_written_with_it(fresh_engine: Engine) -> None:

@@ -45,8 +45,8 @@ async def test_the_next_ranges_are_there_when_a_step_begins(engine: Engine, node
     indexer = Indexer(engine, node, pace=small_steps())
     await indexer.step()
     await settled()
-    asked = node.calls.count("eth_getLogs")
-    assert asked == 4  # two ranges of the step, two ahead
+    requests = node.calls.count("eth_getLogs")
+    assert requests == 4  # two ranges of the step, two ahead
     node.before_call = refuse_logs
     outcome = await indexer.step()
     assert isinstance(outcome, Indexed)

@@ -106,11 +106,11 @@ async def test_a_range_that_the_node_refuses_is_asked_in_smaller_parts_and_none_
 ) -> None:
     class Limited(FakeNode):
         def _queried(self, query: dict[str, Any]) -> Any:
-            found = super()._queried(query)
-            if len(found) > 3:
-                refused.append(len(found))
+            logs = super()._queried(query)
+            if len(logs) > 3:
+                refused.append(len(logs))
                 raise RpcError("http://fake", "eth_getLogs", "block range is too wide", code=-32600)
-            return found
+            return logs
 
     refused: list[int] = []
     limited = Limited(finality=0)
@@ -148,10 +148,10 @@ async def test_a_range_on_another_branch_than_the_checkpoint_is_not_put_on_top_o
     indexer = Indexer(engine, node, pace=Pace(blocks=1, most=1, side_by_side=2))
     await indexer.catch_up()
     node.mine_blocks(3)
-    asked = iter(range(100))
+    requests = iter(range(100))
 
     def reorg_after_the_fork_was_looked_for(_method: str) -> None:
-        if next(asked) == 4:
+        if next(requests) == 4:
             node.before_call = node.calls.append
             node.reorg(6)
 
@@ -266,10 +266,10 @@ async def test_a_shorter_branch_that_is_gone_at_the_second_look_is_no_reorg(engi
     await indexer.catch_up()
     ours = list(node.blocks)
     node.reorg(3, [], same_length=False)
-    asked = iter(range(100))
+    requests = iter(range(100))
 
     def return_to_ours(_method: str) -> None:
-        if next(asked) == 3:
+        if next(requests) == 3:
             node.switch_to(ours[:4])
 
     node.before_call = return_to_ours
@@ -330,10 +330,10 @@ async def test_a_reorg_while_a_fork_is_looked_into_is_looked_into_again(engine: 
     await indexer.catch_up()
     before = indexer.tables()
     node.reorg(3)
-    asked = iter(range(100))
+    requests = iter(range(100))
 
     def reorg_again(_method: str) -> None:
-        if next(asked) == 4:
+        if next(requests) == 4:
             node.reorg(4)
 
     node.before_call = reorg_again

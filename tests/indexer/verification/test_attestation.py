@@ -39,12 +39,12 @@ def lived(factory: Factory) -> Factory:
 def test_a_range_whose_events_are_all_there_is_attested(lived: Factory, database_url: str) -> None:
     index(lived, database_url)
     with indexed(lived, database_url) as database:
-        found = asyncio.run(attest(database, Nodes(lived.chain)))
-        assert found.events == database.rows("SELECT count(*) FROM event")[0][0]
-        assert found.rebuilt == len(database.level_of_events())
-        assert found.excluded == found.last + 1 - found.rebuilt
-        assert found.digest == database.rows("SELECT digest FROM chain")[0][0]
-        assert f"0x{found.last_hash.hex()}" == lived.chain.block(found.last)["hash"]
+        attestation = asyncio.run(attest(database, Nodes(lived.chain)))
+        assert attestation.events == database.rows("SELECT count(*) FROM event")[0][0]
+        assert attestation.rebuilt == len(database.level_of_events())
+        assert attestation.excluded == attestation.last + 1 - attestation.rebuilt
+        assert attestation.digest == database.rows("SELECT digest FROM chain")[0][0]
+        assert f"0x{attestation.last_hash.hex()}" == lived.chain.block(attestation.last)["hash"]
 
 
 def test_whichever_log_is_deleted_from_the_database_the_attestation_fails(lived: Factory, sqlite_url: str) -> None:
@@ -206,11 +206,11 @@ def test_the_command_writes_what_it_attests(
     assert (document["from"], document["to"]) == (0, lived.chain.block_number - FINALITY)
     assert document["blocks"] == document["excludedByBloom"] + document["rebuilt"]
     assert (document["events"], document["anchor"]["source"]) == (10, "stored")
-    told = certindex("digest", database_url=sqlite_url).out
-    assert document["digestAfter"] in told
+    output = certindex("digest", database_url=sqlite_url).out
+    assert document["digestAfter"] in output
     head = lived.chain.block()
-    given = ("--block-hash", f"{int(head['number'], 16)}={head['hash']}")
-    done = certindex("attest", "--from", "3", "--to", "9", *given, *url, database_url=sqlite_url)
+    options = ("--block-hash", f"{int(head['number'], 16)}={head['hash']}")
+    done = certindex("attest", "--from", "3", "--to", "9", *options, *url, database_url=sqlite_url)
     part = json.loads(done.out)
     assert (part["from"], part["to"], part["anchor"]["source"]) == (3, 9, "given")
     assert part["digestBefore"] != document["digestBefore"]
@@ -225,7 +225,7 @@ def test_the_command_writes_what_it_attests(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--to", "100000"), "is the last one that is indexed and final"),
         (("--from", "9", "--to", "8"), "--from 9 lies after --to 8"),
@@ -233,11 +233,11 @@ def test_the_command_writes_what_it_attests(
     ],
 )
 def test_a_range_that_cannot_be_attested_is_refused(
-    lived: Factory, sqlite_url: str, certindex: Certindex, options: tuple[str, ...], said: str
+    lived: Factory, sqlite_url: str, certindex: Certindex, options: tuple[str, ...], message: str
 ) -> None:
     index(lived, sqlite_url)
     done = certindex("attest", *options, "--rpc-urls", lived.chain.url, database_url=sqlite_url)
-    assert (done.status, said in done.err) == (1, True), done.err
+    assert (done.status, message in done.err) == (1, True), done.err
 
 
 # The digest

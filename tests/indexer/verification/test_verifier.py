@@ -68,7 +68,7 @@ def test_final_blocks_with_events_are_raised_to_receipts_with_a_proof_for_each(
 
 
 def _check_every_proof(chain: Indexed) -> None:
-    found = chain.rows(
+    rows = chain.rows(
         """SELECT position, address, topics, data, rlp, event.transaction_index, nodes, first_log_index, hash
         FROM event
         JOIN block ON block.number = position >> 20
@@ -76,8 +76,8 @@ def _check_every_proof(chain: Indexed) -> None:
         JOIN receipt_proof ON receipt_proof.block_number = block.number
             AND receipt_proof.transaction_index = event.transaction_index"""
     )
-    assert len(found) == chain.rows("SELECT count(*) FROM event")[0][0]
-    for position, address, topics, data, header, transaction, nodes, first, hash in found:
+    assert len(rows) == chain.rows("SELECT count(*) FROM event")[0][0]
+    for position, address, topics, data, header, transaction, nodes, first, hash in rows:
         place = log_index_of(position) - first
         proven_header, log = proven_log(bytes(header), transaction, _nodes(nodes), place)
         assert (proven_header.hash, proven_header.number) == (bytes(hash), block_of(position))
@@ -290,13 +290,13 @@ def test_the_command_refuses_a_range_that_holds_nothing(
     with indexed(factory, sqlite_url) as chain:
         final = chain.levels.progress().final
         head = chain.rows("SELECT indexed_number FROM chain")[0][0]
-    for asked, told in (
+    for options, message in (
         (("--from", "3", "--to", "2"), "--from 3 lies after --to 2."),
         (("--from", str(final + 1)), f"--from {final + 1} lies after block {final}, the last final one."),
         (("--to", str(head + 1)), f"--to {head + 1}: chain 31337 is indexed to block {head}."),
     ):
-        done = certindex("verify", *asked, *url, database_url=sqlite_url)
-        assert (done.status, done.err) == (1, f"certindex: {told}\n")
+        done = certindex("verify", *options, *url, database_url=sqlite_url)
+        assert (done.status, done.err) == (1, f"certindex: {message}\n")
 
 
 async def test_a_running_indexer_verifies_behind_its_head(factory: Factory, sqlite_url: str) -> None:

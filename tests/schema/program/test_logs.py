@@ -45,16 +45,16 @@ def test_every_line_of_the_indexer_is_json_with_the_fields_of_its_event_and_with
         until(lambda: caught_up(sqlite_url, node), "the reorg", indexer)
         indexer.stop()
     assert "a-secret-key" not in "".join(lines)
-    told = [json.loads(line) for line in lines]
-    assert all(each.keys() >= {"time", "level", "logger", "event"} for each in told)
-    by_event = {each["event"]: each for each in told}
-    assert told[0]["event"] == "following"
-    assert told[0]["hosts"].startswith("http://127.0.0.1:")
+    records = [json.loads(line) for line in lines]
+    assert all(record.keys() >= {"time", "level", "logger", "event"} for record in records)
+    by_event = {record["event"]: record for record in records}
+    assert records[0]["event"] == "following"
+    assert records[0]["hosts"].startswith("http://127.0.0.1:")
     assert {"indexed", "backfill finished", "step failed", "rolled back"} <= by_event.keys()
     assert by_event["rolled back"].keys() >= {"ancestor", "old_head", "events", "elapsed"}
     assert by_event["indexed"].keys() >= {"first", "last", "blocks", "events", "facts", "head", "elapsed"}
-    steps = [each for each in told if each["event"] == "indexed"]
-    assert sum(each["blocks"] for each in steps) >= len(node.blocks)
+    steps = [record for record in records if record["event"] == "indexed"]
+    assert sum(record["blocks"] for record in steps) >= len(node.blocks)
     failed = by_event["step failed"]
     assert (failed["level"], failed["kind"], failed["pause"] > 0) == ("warning", "RpcError", True)
     assert "the archive is on fire" in failed["error"]
@@ -73,9 +73,9 @@ def test_a_command_that_fails_says_so_in_json_too(sqlite_url: str) -> None:
     command = [sys.executable, "-m", "indexer", "rollback", "--to", "1"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     [line] = done.stderr.splitlines()
-    told = json.loads(line)
-    assert (done.returncode, told["level"], told["event"], told["exit_status"]) == (1, "critical", "failed", 1)
-    assert "The database holds no chain yet" in told["error"]
+    record = json.loads(line)
+    assert (done.returncode, record["level"], record["event"], record["exit_status"]) == (1, "critical", "failed", 1)
+    assert "The database holds no chain yet" in record["error"]
 
 
 def test_every_line_of_the_api_is_json_also_those_of_its_server(sqlite_url: str) -> None:
@@ -137,9 +137,9 @@ def test_every_event_has_a_value_for_each_field_that_its_line_names() -> None:
 
 def test_every_event_of_the_log_is_in_the_documentation() -> None:
     table = (REPOSITORY / "docs" / "guides" / "operator.md").read_text().split("| event | fields |")[1]
-    told = {event for package in ("api", "indexer", "schema") for event in _events(package)}
-    assert "step failed" in told
-    assert {event for event in told if f"`{event}`" not in table} == set()
+    events = {event for package in ("api", "indexer", "schema") for event in _events(package)}
+    assert "step failed" in events
+    assert {event for event in events if f"`{event}`" not in table} == set()
 
 
 def _events(package: str) -> Iterator[str]:

@@ -35,12 +35,12 @@ class Api:
 
     async def answer(self, query: str, **variables: Any) -> Json:
         """Returns the whole response: data, errors, extensions."""
-        asked, now = GraphQLRequest(query, variables), time.time()
+        request, now = GraphQLRequest(query, variables), time.time()
         async with open_snapshot(self.engine) as snapshot:
             self.statements = []
-            answer = await execute_ordinary(self.schema, asked, Context(LoopQueryRunner(snapshot), now=lambda: now))
+            answer = await execute_ordinary(self.schema, request, Context(LoopQueryRunner(snapshot), now=lambda: now))
             ordinary, self.statements = self.statements, []
-            compiled = answer_compiled(self.schema, asked, snapshot, now=lambda: now)
+            compiled = answer_compiled(self.schema, request, snapshot, now=lambda: now)
         if compiled is None:
             assert "errors" in answer or "__schema" in query or "__type(" in query, query
             self.statements = ordinary
@@ -82,19 +82,19 @@ class Api:
         self.statements.append(statement)
 
 
-def answer_compiled(schema: Schema, asked: GraphQLRequest, snapshot: Snapshot, **context: Any) -> Json | None:
+def answer_compiled(schema: Schema, request: GraphQLRequest, snapshot: Snapshot, **context: Any) -> Json | None:
     """Returns the response of the compiled executor; None if graphql-core has to execute the request."""
-    ready = find_validated(schema, asked)
+    ready = find_validated(schema, request)
     if ready is None:
         return None
-    return execute_compiled(schema, ready, asked, Context(ThreadQueryRunner(snapshot), **context))
+    return execute_compiled(schema, ready, request, Context(ThreadQueryRunner(snapshot), **context))
 
 
-async def execute(schema: Schema, asked: GraphQLRequest, engine: Engine, **context: Any) -> Json:
+async def execute(schema: Schema, request: GraphQLRequest, engine: Engine, **context: Any) -> Json:
     """Returns a response as a client gets it: of the compiled executor if it can, else of graphql-core."""
     async with open_snapshot(engine) as snapshot:
-        answer = answer_compiled(schema, asked, snapshot, **context)
-        return answer or await execute_ordinary(schema, asked, Context(LoopQueryRunner(snapshot), **context))
+        answer = answer_compiled(schema, request, snapshot, **context)
+        return answer or await execute_ordinary(schema, request, Context(LoopQueryRunner(snapshot), **context))
 
 
 @contextmanager

@@ -18,8 +18,8 @@ CHANGES = """query ($after: String, $first: Int, $filter: LifecycleEventFilter, 
 
 
 def minted(token: int, **changes: Any) -> list[Log]:
-    told = {"manufacturerId": 1, "firmwareVersion": "1.0.0", **changes}
-    return [emitted("Transfer", to=OWNER, tokenId=token), emitted("CertificateMinted", tokenId=token, **told)]
+    arguments = {"manufacturerId": 1, "firmwareVersion": "1.0.0", **changes}
+    return [emitted("Transfer", to=OWNER, tokenId=token), emitted("CertificateMinted", tokenId=token, **arguments)]
 
 
 def updated(token: int, version: str = "2.0.0") -> Log:

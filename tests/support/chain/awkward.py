@@ -29,7 +29,7 @@ SECONDS = [0, 1, 1_600_000_000, 253_402_300_799, 253_402_300_800, 2**63, 2**64 -
 
 def life(token: int) -> list[Log]:
     """Returns a device's events: each kind in every seventh device or so, each value in one."""
-    told = emitted("CertificateMinted", tokenId=token, manufacturerId=1 + token % 4, hardwareLicenseId=token % 5,
+    mint = emitted("CertificateMinted", tokenId=token, manufacturerId=1 + token % 4, hardwareLicenseId=token % 5,
                    device=(token % 40 + 1).to_bytes(20), serialNumber=TEXTS[token % len(TEXTS)],
                    imei=IMEIS[token % len(IMEIS)], manufacturedAt=SECONDS[token % len(SECONDS)],
                    firmwareVersion=VERSIONS[token % len(VERSIONS)])  # fmt: skip
@@ -46,7 +46,7 @@ def life(token: int) -> list[Log]:
         emitted("CertificateCorrected", tokenId=token, attribute="devEUI", value=TEXTS[token % 16]),
     ]  # fmt: skip
     chosen = [log for index, log in enumerate(others) if (token >> index % 6) & 1]
-    return [emitted("Transfer", to=OWNERS[token % 3], tokenId=token), told, *chosen] if token % 9 else chosen
+    return [emitted("Transfer", to=OWNERS[token % 3], tokenId=token), mint, *chosen] if token % 9 else chosen
 
 
 def licences() -> list[Log]:

@@ -21,7 +21,7 @@ from indexer.verification.witness import Sources, Witness
 from tests.support.chain import devchain
 from tests.support.chain.devchain import Anvil, Contract
 from tests.support.chain.factory import HASH, Factory
-from tests.support.chain.fakechain import HOST, as_asked
+from tests.support.chain.fakechain import HOST, convert_to
 
 ResultT = TypeVar("ResultT")
 
@@ -51,12 +51,12 @@ class Nodes:
         if self.count == 1 or not avoid:
             for lie in self.lies:
                 answer = lie(method, answer)
-        return Answered(HOST, as_asked(answer, result))
+        return Answered(HOST, convert_to(answer, result))
 
     async def call_each(
         self, method: str, params: Sequence[list[Any]], result: type[ResultT]
     ) -> list[Answered[ResultT]]:
-        return [await self.call(method, each, result) for each in params]
+        return [await self.call(method, arguments, result) for arguments in params]
 
     def distrust(self, host: Host, reason: TryAgain) -> None:
         pass

@@ -171,12 +171,12 @@ class FakeNode:
         self, method: str, params: list[Any], result: type[ResultT], *, avoid: Sequence[Host] = (), strict: bool = False
     ) -> Answered[ResultT]:
         self.before_call(method)
-        return Answered(HOST, as_asked(self.answer(method, params), result))
+        return Answered(HOST, convert_to(self.answer(method, params), result))
 
     async def call_each(
         self, method: str, params: Sequence[list[Any]], result: type[ResultT]
     ) -> list[Answered[ResultT]]:
-        return await gather(*(self.call(method, each, result) for each in params))
+        return await gather(*(self.call(method, arguments, result) for arguments in params))
 
     def distrust(self, host: Host, reason: TryAgain) -> None:
         """There is no other node."""
@@ -232,7 +232,7 @@ class FakeNode:
         return header | ({"logsBloom": "0x" + logs_bloom(block.logs).hex()} if self.has_bloom else {})
 
 
-def as_asked(answer: Any, result: type[ResultT]) -> ResultT:
+def convert_to(answer: Any, result: type[ResultT]) -> ResultT:
     """Returns an answer converted to the type that the caller requests."""
     return msgspec.json.decode(msgspec.json.encode(answer), type=result)
 

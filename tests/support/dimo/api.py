@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.support.api.asking import Api
-from tests.support.dimo.tables import Said
+from tests.support.dimo.tables import Facts
 
 Json = dict[str, Any]
 
@@ -38,9 +38,9 @@ query Makers($block: BigInt!) {
 """
 
 
-async def api_devices(api: Api, block: int) -> Said:
+async def api_devices(api: Api, block: int) -> Facts:
     """Returns the API's values of each device, page by page."""
-    devices: Said = {}
+    devices: Facts = {}
     after, more = None, True
     while more:
         page = (await api.ask(DEVICES, block=str(block), after=after))["devices"]
@@ -49,7 +49,7 @@ async def api_devices(api: Api, block: int) -> Said:
     return devices
 
 
-async def api_makers(api: Api, block: int) -> Said:
+async def api_makers(api: Api, block: int) -> Facts:
     """Returns the API's name, owner and license of each manufacturer."""
     nodes = (await api.ask(MAKERS, block=str(block)))["manufacturers"]["nodes"]
     return {

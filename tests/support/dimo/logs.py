@@ -23,7 +23,7 @@ for rule in PROFILE.rules:
     SIGNATURES.setdefault((rule.contract, rule.event.name), rule.signature)
 
 
-def said(role: str, name: str, *values: Any) -> Log:
+def event_log(role: str, name: str, *values: Any) -> Log:
     return emitted_by(SIGNATURES[role, name], *values, address=ADDRESS_OF[role])
 
 
@@ -34,40 +34,40 @@ def transaction(*logs: Log) -> list[Log]:
 
 
 def transferred(token: int, sender: bytes, recipient: bytes, role: str = "aftermarket_device") -> Log:
-    return said(role, "Transfer", sender, recipient, token)
+    return event_log(role, "Transfer", sender, recipient, token)
 
 
 def attribute(token: int, name: str, value: str) -> Log:
-    return said("registry", "AftermarketDeviceAttributeSet", token, name, value)
+    return event_log("registry", "AftermarketDeviceAttributeSet", token, name, value)
 
 
 def mint(token: int, unit: bytes = UNIT, maker: int = 1, owner: bytes = FACTORY) -> list[Log]:
-    minted = said("registry", "AftermarketDeviceNodeMinted", maker, token, unit, owner)
+    minted = event_log("registry", "AftermarketDeviceNodeMinted", maker, token, unit, owner)
     return transaction(transferred(token, ZERO, owner), minted)
 
 
 def burn(token: int, owner: bytes) -> list[Log]:
-    return [transferred(token, owner, ZERO), said("registry", "AftermarketDeviceNodeBurned", token, owner)]
+    return [transferred(token, owner, ZERO), event_log("registry", "AftermarketDeviceNodeBurned", token, owner)]
 
 
 def license_minted(number: int, holder: bytes) -> list[Log]:
-    return transaction(transferred(number, ZERO, holder, "stake"), said("stake", "LicenseMinted", holder, number))
+    return transaction(transferred(number, ZERO, holder, "stake"), event_log("stake", "LicenseMinted", holder, number))
 
 
 def claim(token: int, owner: bytes) -> Log:
-    return said("registry", "AftermarketDeviceClaimed", token, owner)
+    return event_log("registry", "AftermarketDeviceClaimed", token, owner)
 
 
 def privilege(token: int, user: bytes, expires: int, number: int = 2) -> Log:
-    return said("aftermarket_device", "PrivilegeSet", token, 1, number, user, expires)
+    return event_log("aftermarket_device", "PrivilegeSet", token, 1, number, user, expires)
 
 
 def permission(token: int, user: bytes, permissions: int, expires: int) -> Log:
-    return said("sacd", "PermissionsSet", DEVICES, token, permissions, user, expires, 0, "ipfs://agreement")
+    return event_log("sacd", "PermissionsSet", DEVICES, token, permissions, user, expires, 0, "ipfs://agreement")
 
 
 def maker(number: int, owner: bytes = FACTORY) -> list[Log]:
-    minted = said("registry", "ManufacturerNodeMinted", f"Maker {number}", number, owner)
+    minted = event_log("registry", "ManufacturerNodeMinted", f"Maker {number}", number, owner)
     return transaction(transferred(number, ZERO, owner, "manufacturer"), minted)
 
 

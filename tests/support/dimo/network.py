@@ -66,11 +66,11 @@ class Network:
 
     def revoke_paper(self, paper: Paper) -> None:
         paper.revoked = True
-        said: list[Line] = [
+        calls: list[Line] = [
             ("stake", "revokeLicense", paper.number),
             ("stake", "transfer", paper.holder, NOBODY, paper.number),
         ]
-        self.stage.play(*(said if self.random.random() < 0.5 else said[::-1]))
+        self.stage.play(*(calls if self.random.random() < 0.5 else calls[::-1]))
 
     def move_paper(self, paper: Paper, holder: str) -> None:
         self.stage.play(("stake", "transfer", paper.holder, holder, paper.number))
@@ -119,10 +119,10 @@ class Network:
         attributes = {"Serial": f"SN-{token:05}", "IMEI": f"35{token:013}", "HardwareRevision": "7.2"}
         if self.random.random() < 0.2:
             attributes = {"Serial": f"LORA-{token}", "DevEUI": f"70B3D57ED{token:07}"}
-        told = [self._attribute(unit, name, value) for name, value in attributes.items()]
+        set_attributes = [self._attribute(unit, name, value) for name, value in attributes.items()]
         minted = self._minted(unit, maker)
         # in 2022 and 2023 the attributes came before the mint
-        parts = [*told, minted] if self.year in ("2022", "2023") else [minted, *told]
+        parts = [*set_attributes, minted] if self.year in ("2022", "2023") else [minted, *set_attributes]
         self.stage.play(("aftermarket_device", "transfer", NOBODY, maker.owner, token), *parts)
         return unit
 
@@ -207,11 +207,11 @@ class Network:
     def transfer(self, unit: Unit) -> None:
         former, unit_owner = unit.owner, self._person()
         unit.give(unit_owner)
-        said: list[Line] = [("aftermarket_device", "transfer", former, unit_owner, unit.token)]
+        calls: list[Line] = [("aftermarket_device", "transfer", former, unit_owner, unit.token)]
         if self.random.random() < 0.3:
-            told = "tellTransferIn2023" if self.year == "2023" else "tellTransfer"
-            said.append(("registry", told, unit.token, former, unit_owner))
-        self.stage.play(*said)
+            function = "tellTransferIn2023" if self.year == "2023" else "tellTransfer"
+            calls.append(("registry", function, unit.token, former, unit_owner))
+        self.stage.play(*calls)
 
     def pair(self, unit: Unit) -> None:
         vehicles = [number for number, owner in self.world.vehicles.items() if owner]
@@ -244,9 +244,9 @@ class Network:
             unit.privileges[user, str(scope)] = expires
         else:
             unit.privileges.pop((user, str(scope)), None)
-        said = "setPrivilegeIn2022" if self.year == "2022" else "setPrivilege"
+        function = "setPrivilegeIn2022" if self.year == "2022" else "setPrivilege"
         self.stage.play(
-            ("aftermarket_device", said, unit.token, 1, scope, user, expires),
+            ("aftermarket_device", function, unit.token, 1, scope, user, expires),
             ("vehicle", "setPrivilege", unit.token, 1, scope, self._person(), FAR),
         )
 
@@ -312,8 +312,8 @@ class Network:
 
     def _attribute(self, unit: Unit, name: str, value: str) -> Line:
         unit.set_attribute(name, value)
-        said = {"2023": "setDeviceAttributeIn2023", "2025": "setDeviceAttributeIn2025"}.get(self.year)
-        return ("registry", said or "setDeviceAttribute", unit.token, name, value)
+        function = {"2023": "setDeviceAttributeIn2023", "2025": "setDeviceAttributeIn2025"}.get(self.year)
+        return ("registry", function or "setDeviceAttribute", unit.token, name, value)
 
     def _unpaired(self) -> str:
         years = {"2022": "unpairDeviceIn2022", "2023": "unpairDeviceIn2023", "2025": "unpairDeviceIn2025"}

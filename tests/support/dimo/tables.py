@@ -7,10 +7,10 @@ from sqlalchemy import Connection, text
 from schema.vocabulary import EndOfLifeStatus, LicenseStatus
 from tests.support.dimo.world import World
 
-Said = dict[Any, dict[str, Any]]
+Facts = dict[Any, dict[str, Any]]
 
 
-def told_devices(world: World, clock: int) -> Said:
+def expected_devices(world: World, clock: int) -> Facts:
     """Returns what the books say of each device."""
     return {
         unit.token: {
@@ -40,7 +40,7 @@ def told_devices(world: World, clock: int) -> Said:
     }
 
 
-def told_makers(world: World) -> Said:
+def expected_makers(world: World) -> Facts:
     """Returns name, owner and licence of each manufacturer by the books."""
     return {
         maker.number: {"name": maker.name, "owner": maker.owner, "license": world.license_of(maker)}
@@ -48,10 +48,10 @@ def told_makers(world: World) -> Said:
     }
 
 
-def stored_devices(connection: Connection, position: int, clock: int) -> Said:
+def stored_devices(connection: Connection, position: int, clock: int) -> Facts:
     """Returns what the tables say of each device."""
     at = {"p": position, "clock": clock}
-    found = {
+    devices = {
         row["id"]: {
             "token": _number(row["token_id"]),
             "owner": _hex(row["owner"]),
@@ -79,17 +79,17 @@ def stored_devices(connection: Connection, position: int, clock: int) -> Said:
         for row in connection.execute(text(DEVICES), at).mappings()
     }
     for row in connection.execute(text(ADDRESSES), at):
-        addresses, address = found[row.device_id]["addresses"], _hex(row.address)
+        addresses, address = devices[row.device_id]["addresses"], _hex(row.address)
         if address is not None and (not addresses or addresses[-1] != address):
             addresses.append(address)
     for row in connection.execute(text(ATTRIBUTES), at):
-        found[row.device_id]["attributes"][row.name] = row.value
+        devices[row.device_id]["attributes"][row.name] = row.value
     for row in connection.execute(text(GRANTS), at):
-        found[row.device_id]["grants"][_hex(row.user_address), row.source, row.scope] = _number(row.permissions)
-    return {said.pop("token"): said for said in found.values()}
+        devices[row.device_id]["grants"][_hex(row.user_address), row.source, row.scope] = _number(row.permissions)
+    return {device.pop("token"): device for device in devices.values()}
 
 
-def stored_makers(connection: Connection, position: int) -> Said:
+def stored_makers(connection: Connection, position: int) -> Facts:
     """Returns name, owner and licence of each manufacturer by the tables."""
     return {
         _number(row.token_id): {

@@ -55,7 +55,7 @@ class History:
         """Adds a block with these logs, one transaction each, and returns its number."""
         self.number += 1
         header = _header(self.number)
-        found = [
+        raw_logs = [
             RawLog(
                 position(self.number, index),
                 CONTRACT,
@@ -68,7 +68,7 @@ class History:
             )
             for index, (topics, data) in enumerate(logs)
         ]
-        blocks = [BlockLogs(header, found, level)] if found else []
+        blocks = [BlockLogs(header, raw_logs, level)] if raw_logs else []
         heads = Heads(header, finalized, _header(finalized))
         index_batch(self.store, self.interpretation, Batch(blocks, header), heads)
         return self.number

@@ -111,11 +111,11 @@ def engine_of(database_url: str) -> Iterator[Engine]:
 
 def read_tables(engine: Engine, chain_id: int) -> dict[str, list[dict[str, Any]]]:
     """Returns all that must be equal however a chain was indexed: truth, derived rows and the checkpoint."""
-    found = {table: read_table(engine, chain_id, table) for table in COMPARED}
+    rows = {table: read_table(engine, chain_id, table) for table in COMPARED}
     with engine.begin() as connection:
         statement = text(f"SELECT {CHECKPOINT} FROM chain WHERE chain_id = :chain_id")
         row = connection.execute(statement, {"chain_id": chain_id}).mappings().one()
-    return found | {"chain": [_plain(row)]}
+    return rows | {"chain": [_plain(row)]}
 
 
 def read_table(engine: Engine, chain_id: int, table: str) -> list[dict[str, Any]]:

@@ -220,12 +220,12 @@ def provisioned_after_quality(own: History) -> Verdict:
 def end_of_life(own: History) -> Row:
     """Returns the furthest step. A burned token without a step counts as decommissioned."""
     steps = named(own, "EndOfLifeRecorded")
-    known = [step for step in steps if step.arguments["process"] in (1, 2, 3)]
+    dated = [step for step in steps if step.arguments["process"] in (1, 2, 3)]
     transfer = last(own, "Transfer")
     burned = transfer is not None and transfer.arguments["to"] == NOBODY
-    if known:
-        furthest = max(step.arguments["process"] for step in known)
-        return ended(next(step for step in known if step.arguments["process"] == furthest), furthest)
+    if dated:
+        furthest = max(step.arguments["process"] for step in dated)
+        return ended(next(step for step in dated if step.arguments["process"] == furthest), furthest)
     if burned:
         assert transfer is not None
         since = first_of_the_burns(own)
@@ -450,7 +450,7 @@ def flags(history: History, fact: Event) -> int:
     result = EventFlag(0)
     if fact.name in EVENT_TIMES and fact.arguments[EVENT_TIMES[fact.name]] > fact.time:
         result |= EventFlag.TIME_IN_FUTURE
-    if any(fact.name == name and fact.arguments[code] not in known for (name, code), known in KNOWN_CODES.items()):
+    if any(fact.name == name and fact.arguments[code] not in codes for (name, code), codes in KNOWN_CODES.items()):
         result |= EventFlag.UNKNOWN_CODE
     if fact.token is None:
         return result
