@@ -210,7 +210,7 @@ def reached_from(module: str, imports: dict[str, set[str]]) -> set[str]:
 
 
 def imported(source: str) -> Iterator[tuple[str, int]]:
-    """Yield every absolute name that a module imports, with its line."""
+    """Yields every absolute name that a module imports, with its line."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names=names):

@@ -1,4 +1,4 @@
-"""Programs import only the libraries that they need for what they are asked to do."""
+"""Programs import only the libraries that their command needs."""
 
 import os
 import subprocess
@@ -96,7 +96,7 @@ except SystemExit as end:
 
 
 def loaded_by(code: str, **settings: str) -> AbstractSet[str]:
-    """Return the libraries that are in a Python process after it has run some code."""
+    """Returns the libraries that a Python process has loaded after it has run some code."""
     program = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
     command = [sys.executable, "-c", program]
     ran = subprocess.run(command, cwd=REPOSITORY, env=os.environ | settings, capture_output=True, text=True)

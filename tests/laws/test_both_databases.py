@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.api.asking import Api, Json, asking
 from tests.support.api.operations import OPERATIONS, samples
-from tests.support.chain.awkward import IMEIS, OWNERS, TEXTS, licences, life
+from tests.support.chain.awkward import IMEIS, OWNERS, TEXTS, licenses, life
 from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.index.indexing import Indexer, open_engine
 
@@ -21,7 +21,7 @@ DEVICES = 48
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory, module_postgres_url: str) -> Iterator[list[Api]]:
-    """One chain, told once and reorganised, in both databases."""
+    """One chain, with a reorg, indexed in both databases."""
     node = FakeNode(chain_id=1)
     urls = [f"sqlite:///{tmp_path_factory.mktemp('same') / 'same.db'}", module_postgres_url]
     engines = [open_engine(url) for url in urls]
@@ -31,7 +31,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, module_postgres_url: str) -> 
         for indexer in indexers:
             asyncio.run(indexer.catch_up())
 
-    node.mine(*licences())
+    node.mine(*licenses())
     for first in range(1, DEVICES + 1, 6):
         node.mine(*(log for token in range(first, first + 6) for log in life(token)))
     index()
@@ -70,7 +70,7 @@ DIMENSIONS = ["CONTRACT", "MANUFACTURER", "HARDWARE_LICENSE", "MODEL", "FIRMWARE
 
 
 def variations() -> Iterator[tuple[str, Json]]:
-    """Yield requests: every order from both ends, each comparison with each value, each list."""
+    """Yields requests: every order from both ends, each comparison with each value, each list."""
     for field, direction, end in product(
         ["MINTED_AT", "TOKEN_ID", "SERIAL_NUMBER", "MANUFACTURED_AT", "LAST_UPDATED_AT"],
         ["ASC", "DESC"],

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from api.graphql.schema import sdl
 from tests.support.api.asking import Api, Json, asking
-from tests.support.chain.awkward import OWNERS, USERS, licences, life
+from tests.support.chain.awkward import OWNERS, USERS, licenses, life
 from tests.support.chain.fakechain import FakeNode, Log, emitted, new_transaction
 from tests.support.index.indexing import Indexer
 
@@ -51,7 +51,7 @@ OTHERS = {
 
 
 def connections() -> list[tuple[str, str, str]]:
-    """Return (type, field, arguments) of each connection of the schema, in each order, and narrowed or widened."""
+    """Returns (type, field, arguments) of each connection of the schema, in each order, and narrowed or widened."""
     schema = build_schema(sdl())
     cases = []
     for type in schema.type_map.values():
@@ -67,7 +67,7 @@ def connections() -> list[tuple[str, str, str]]:
 
 
 def burst() -> list[Log]:
-    """Return a device's events, several of each kind, in one transaction."""
+    """Returns a device's events, several of each kind, in one transaction."""
     again: list[Log] = []
     for number in range(5):
         again += [
@@ -89,7 +89,7 @@ def api(module_database_url: str, engine: Engine) -> Iterator[Api]:
     node = FakeNode(chain_id=1)
     indexer = Indexer(engine, node)
     again = emitted("HardwareLicensed", hardwareLicenseId=1, manufacturerId=1, model="again")
-    node.mine(*licences(), emitted("Approval", tokenId=1), emitted("Approval", tokenId=2), again)
+    node.mine(*licenses(), emitted("Approval", tokenId=1), emitted("Approval", tokenId=2), again)
     node.mine(*burst())
     for token in range(1, 30):
         node.mine(*life(token))
@@ -133,7 +133,7 @@ class Cut:
         }
 
     def of(self, rows: int) -> tuple[range, bool, bool]:
-        """Return which rows the page has, and whether there are others behind and before them."""
+        """Returns which rows the page has, and whether there are others behind and before them."""
         between = range(0 if self.after is None else self.after + 1, rows if self.before is None else self.before)
         cut = between[max(0, len(between) - self.size) :] if self.backward else between[: self.size]
         more = len(between) > self.size
@@ -160,7 +160,7 @@ async def check(api: Api, query: str, cursors: list[str], cut: Cut) -> None:
 
 
 async def whole(api: Api, query: str) -> list[str]:
-    """Return the cursors of all rows, read from the front, and read from the back alike."""
+    """Returns the cursors of all rows, read from the front, and read from the back alike."""
     forward: list[str] = []
     info: Json = {"hasNextPage": True, "endCursor": None}
     while info["hasNextPage"]:
@@ -179,7 +179,7 @@ async def whole(api: Api, query: str) -> list[str]:
 
 
 def one_page(data: Any) -> Json:
-    """Return the page in an answer, however deep."""
+    """Returns the page in an answer, however deep."""
     while "page" not in data:
         (data,) = data.values()
     page: Json = data["page"]

@@ -1,4 +1,4 @@
-"""Years of a DIMO network on a chain, with a reorg and changing event shapes: tables and API say what was true."""
+"""Years of a DIMO network on a chain, with a reorg and changing event shapes: tables and API return the true states."""
 
 import asyncio
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def history(tmp_path_factory: pytest.TempPathFactory, postgres_server_url: str) 
 
 
 def play(history: History, network: Network) -> None:
-    """Let four years pass, index halfway, and let the chain take back what came last before that."""
+    """Simulates four years, indexes halfway, and reorgs the last blocks before that point."""
     for number in range(1, 6):
         if number == 3:
             network.mine()
@@ -90,7 +90,7 @@ def keep(history: History, network: Network) -> None:
 
 
 def lose_a_branch(history: History, network: Network) -> None:
-    """Index a branch of twelve blocks that another then replaces."""
+    """Indexes a branch of twelve blocks that another then replaces."""
     chain = network.stage.chain
     fork, world, time = chain.snapshot(), network.copy(), network.time
     for _ in range(LOST_BLOCKS):

@@ -1,4 +1,4 @@
-"""Each fault of a provider by itself: the rows equal those of an undisturbed run, or the indexer stops and says why."""
+"""Each fault of a provider by itself: the rows equal those of a clean run, or the indexer stops with the reason."""
 
 import asyncio
 import re
@@ -134,7 +134,7 @@ async def test_a_header_that_contradicts_its_logs_is_asked_of_another_provider_h
 
 
 def block_too_big(number: int) -> Fault:
-    """Return the fault that every query for logs with this block in it is too big, even of the block alone."""
+    """Returns the fault that every query for logs with this block in it is too big, even of the block alone."""
 
     def refuse(exchange: Exchange) -> bool:
         blocks = exchange.range or (0, 0)
@@ -279,7 +279,7 @@ def test_every_test_and_fault_that_the_document_names_is_there() -> None:
 
 
 def fault_table() -> str:
-    """Return the Markdown table of docs/how-it-works/faults.md: what each fault is, and where it is injected."""
+    """Returns the Markdown table of docs/how-it-works/faults.md: what each fault is, and where it is injected."""
     lasting = {fault for fault, _ in LASTING}
     groups: Sequence[tuple[str, Collection[Fault]]] = (
         ("passes", PASSING),
@@ -298,7 +298,7 @@ def fault_table() -> str:
 
 
 def patient_pool(urls: Sequence[str]) -> Pool:
-    """Return a pool whose pauses are short; four tenths of a second is its patience with an answer."""
+    """Returns a pool whose pauses are short; four tenths of a second is its patience with an answer."""
     return Pool(urls, timeout=0.4, jitter=lambda: 0.02)
 
 
@@ -312,7 +312,7 @@ async def index(
     tries: int = TRIES,
     pool: Pool | None = None,
 ) -> Tables:
-    """Index the chain to its head as it is, and return the tables. Raises the last of `tries` failures."""
+    """Indexes the chain to its head as it is, and returns the tables. Raises the last of `tries` failures."""
     pool = pool or patient_pool(urls)
     contracts = [WatchedContract("certificate", bytes.fromhex(world.contract.address[2:]), 1, True)]
     try:

@@ -1,4 +1,4 @@
-"""The law of the change feed: whatever the chain does, and wherever a client stops, its copy is the canonical chain.
+"""The law of the change feed: after any reorg, and from any stop, a client's copy becomes the canonical chain.
 
 Each page is compared with the shortest way from what the copy holds to what is indexed.
 """
@@ -45,7 +45,7 @@ LOGS: dict[str, list[Log]] = {
     "sale": [updated(1), sold(1)],
     "return": [bought_back(1), updated(1)],
     "round trip": [sold(1), updated(1), bought_back(1)],
-    "licence": [emitted("ManufacturerLicensed", manufacturerId=1, name="Acme")],
+    "license": [emitted("ManufacturerLicensed", manufacturerId=1, name="Acme")],
     "noise": [emitted("Approval", tokenId=1)],
 }
 LOGS_OF_A_BLOCK = st.sampled_from(sorted(LOGS))
@@ -114,7 +114,7 @@ FORKS_THAT_RETURN = example(
         Act(Fork(2, ["noise", "return", "sale"]), "one step", reads=[Read(2, 1), Read(3, 2, 5)]),
         Act(Return(0, 1, "update"), reads=[Read(2, 2), Read(100, 9, 9)]),
         Act(Return(1, 0, "nothing"), "after a restart", reads=[Read(1, 3, 7)]),
-        Act(Grow(["licence", "return"])),
+        Act(Grow(["license", "return"])),
     ],
     finality=64,
 )
@@ -123,7 +123,7 @@ FORKS_AROUND_SALES = example(
         Act(Grow(["mints", "update", "sale", "update", "noise", "return"])),
         Act(Fork(1, ["update"]), reads=[Read(3, 1, 2)]),
         Act(Fork(4, ["round trip", "updates"]), reads=[Read(2, 2)]),
-        Act(Fork(4, ["licence", "sale", "update", "update"])),
+        Act(Fork(4, ["license", "sale", "update", "update"])),
         Act(Grow(["update"] * 4), reads=[Read(2, 1), Read(2, 2, 4)]),
     ],
     finality=4,
@@ -135,7 +135,7 @@ FORKS_BEHIND_NOISE = example(
 )
 
 TRANSFER, MINTED, APPROVAL, LICENSED = (
-    log.topics[:32] for log in (sold(1), minted(1)[1], LOGS["noise"][0], LOGS["licence"][0])
+    log.topics[:32] for log in (sold(1), minted(1)[1], LOGS["noise"][0], LOGS["license"][0])
 )
 
 
@@ -166,7 +166,7 @@ class Client:
 
 
 def clients() -> list[Client]:
-    """Return readers of all, of a kind, a device, an owner, of their opposites, of noise, and of what is final."""
+    """Returns readers of all, of a kind, a device, an owner, of their opposites, of noise, and of what is final."""
     transfers = LifecycleEventFilter(kind=KindFilter(eq=Kind.DEVICE_TRANSFERRED))
     device = LifecycleEventFilter(device=DeviceFilter(token_id=BigIntFilter(eq=BigInt(1))))
     owned = LifecycleEventFilter(device=DeviceFilter(owner=AddressFilter(eq=Address(bytes.fromhex(OWNER[2:])))))
@@ -277,7 +277,7 @@ class World:
                 await self._read(client, read)
 
     async def end(self) -> None:
-        """Whoever stopped anywhere goes on to the end, and has what is canonical."""
+        """A client that stopped anywhere reads on to the end and then has the canonical events."""
         await self._index("whole")
         for client in self.clients:
             for stood in (client.copy, *client.stood[:: max(1, len(client.stood) // 3)]):
@@ -354,14 +354,14 @@ class World:
                 return
 
     async def _page(self, client: Client, first: int) -> ChangePage:
-        """Return what `changes` answers, without the time that GraphQL takes."""
+        """Returns what `changes` answers, without the time that GraphQL takes."""
         async with open_snapshot(self.api.engine) as snapshot:
             return await changes(
                 Context(LoopQueryRunner(snapshot)), client.copy.cursor, first, client.filter, client.finality
             )
 
     def _check(self, client: Client, page: ChangePage, first: int) -> None:
-        """A page says what brings the copy to the canonical events by the shortest way, and nothing else."""
+        """A page contains the shortest list of messages that makes the copy canonical, and nothing else."""
         messages = self._without_doubtful(client, page.messages) if client.lax else page.messages
         canonical, sendable = self._canonical(client)
         expected = _way(client.copy.ids, canonical, sendable)
@@ -373,7 +373,7 @@ class World:
         assert not page.messages or page.end_cursor == page.messages[-1].cursor
 
     def _without_doubtful(self, client: Client, messages: Sequence[Message]) -> list[Message]:
-        """Leave out retractions of what the copy does not have: they name events that are gone, newest first."""
+        """Leaves out retractions of what the copy does not have: they name events that are gone, newest first."""
         gone = [message.event for message in messages if message.retracted]
         assert all(newer.row.position > older.row.position for newer, older in pairwise(gone))
         canonical = {write_id(EventId(self.node.chain_id, block.hash, index, None)) for block, index, _ in self._logs()}
@@ -384,7 +384,7 @@ class World:
     # What is true
 
     def _canonical(self, client: Client) -> tuple[list[str], list[str]]:
-        """Return the ids of the indexed events that the client asks for, and of those which may be told."""
+        """Returns the ids of the indexed events that the client's filter selects, and of those that may be sent."""
         owned = self._of_the_owner()
         logs = [
             (block.number, str(write_id(EventId(self.node.chain_id, block.hash, index, None))))
@@ -397,7 +397,7 @@ class World:
         ] if client.finality is Finality.FINALIZED else ids
 
     def _of_the_owner(self) -> set[tuple[bytes, int]]:
-        """Return the events of devices that the owner has at the end of the event's block."""
+        """Returns the events of devices that the owner has at the end of the event's block."""
         owner: dict[int | None, str] = {}
         events: set[tuple[bytes, int]] = set()
         for block in self.indexed:
@@ -414,7 +414,7 @@ class World:
 
 
 def _way(held: Sequence[str], canonical: Sequence[str], sendable: Sequence[str]) -> list[tuple[str, bool]]:
-    """Return the messages, (id, retracted), that are due to a copy."""
+    """Returns the messages, (id, retracted), that bring a copy up to date."""
     shared = next(
         (index for index, (ours, theirs) in enumerate(zip(held, canonical, strict=False)) if ours != theirs),
         min(len(held), len(canonical)),

@@ -1,4 +1,4 @@
-"""The law of the indexer: whatever happened before, the rows equal those of a fresh index of the final chain."""
+"""The law of the indexer: after any history, the rows equal those of a fresh index of the final chain."""
 
 import asyncio
 import os
@@ -77,7 +77,7 @@ class StepDuringReorg:
 
 @dataclass(frozen=True)
 class CrashAtCall:
-    """The process dies while the node is asked."""
+    """The process dies during a request to the node."""
 
     call: int
 
@@ -171,7 +171,7 @@ async def live_through(engine: Engine, node: FakeNode, turns: list[Turn], pace: 
 
 
 async def follow_from_genesis(engine: Engine, node: FakeNode) -> dict[str, list[dict[str, Any]]]:
-    """Return the tables of an index that saw every block of the chain as its newest."""
+    """Returns the tables of an index that saw every block of the chain as its newest."""
     growing = FakeNode(chain_id=node.chain_id, finality=FINALITY)
     indexer = Indexer(engine, growing)
     for block in node.blocks:

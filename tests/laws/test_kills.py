@@ -51,7 +51,7 @@ def test_killed_at_any_moment_and_started_again_it_ends_with_the_rows_of_the_fin
 
 
 def die_in_the_midst(happening: Life, environment: dict[str, str], lines: int) -> None:
-    """Run an indexer while the chain goes on and reorgs, and kill it some time after it has logged some lines."""
+    """Runs an indexer while the chain goes on and reorgs, and kills it some time after it has logged some lines."""
     logged = threading.Semaphore(0)
     indexer = Child(
         [sys.executable, "-m", "indexer", "run"],

@@ -30,7 +30,7 @@ EXPIRED_AT_THE_SECOND_OF_THE_MINT = [
     Block(1, [fact("ManufacturerLicensed", expiresAt=GENESIS_TIME + 13)]),
     Block(12, [fact("CertificateMinted")]),
 ]
-"""Histories that chance seldom tells."""
+"""Histories that random generation seldom produces."""
 
 
 @given(blocks=st.lists(BLOCKS, min_size=1, max_size=10))
@@ -77,7 +77,7 @@ def check_events(tables: dict[str, list[dict[str, Any]]], history: model.History
 
 
 def as_of(tables: dict[str, list[dict[str, Any]]], block_number: int) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of spans that hold after a block."""
+    """Returns the rows of spans that hold after a block."""
     at = end_of_block(block_number)
     return {
         table: [row for row in rows if row["valid_from"] <= at < row["valid_to"]]

@@ -87,7 +87,7 @@ async def test_on_postgresql_too_a_branch_switch_leaves_no_row_of_the_branch_tha
 
 
 async def race(engine: Engine, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a life go by for each request before which the node may switch to the other branch."""
+    """Indexes the chain once for each request before which the node may switch to the other branch."""
     monkeypatch.setattr("indexer.sync.backfill.FOLLOWED_BLOCKS", case.followed)
     expected = await asyncio.to_thread(undisturbed, engine, case)
     for call in range(MOST_CALLS):
@@ -125,7 +125,7 @@ async def test_a_crash_at_any_write_of_a_reorg_and_of_what_follows_leaves_the_en
 
 
 async def begun(engine: Engine, case: Case) -> tuple[Indexer, FakeNode]:
-    """Return an indexer in the midst of its life, and its node."""
+    """Returns an indexer in the midst of its life, and its node."""
     node = FakeNode(finality=FINALITY)
     indexer = Indexer(engine, node, pace=Pace(blocks=2, most=2, side_by_side=2))
     if case.indexed >= 0:
@@ -163,7 +163,7 @@ def consistent(indexer: Indexer, case: Case) -> None:
 
 
 def undisturbed(engine: Engine, case: Case) -> Tables:
-    """Return the tables of an index of the branch that is seen last."""
+    """Returns the tables of an index of the branch that is seen last."""
     node = FakeNode(finality=FINALITY)
     node.switch_to(case.branches[1 - case.seen])  # type: ignore[arg-type]  # the first two are branches
     node.finalized_number = case.branches.finalized

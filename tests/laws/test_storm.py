@@ -1,4 +1,4 @@
-"""The law of faults: whatever providers, chain and operator do to a running indexer, the rows come out right.
+"""The law of faults: after any faults of providers, chain and operator, the rows of a running indexer are correct.
 
 The indexer is a process, in front of two providers over real HTTP. `EXPLORED_EXAMPLES=200 pytest
 tests/laws/test_storm.py` runs that many random storms, on both kinds of chain and both databases.
@@ -98,7 +98,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Rest:
-    """The indexer is let alone until it has said something, or for a moment."""
+    """Waits until the indexer has logged a line, or for a moment."""
 
 
 Act = GoOn | Reorg | Spoil | Mend | Swap | Kill | Rest
@@ -177,7 +177,7 @@ def test_after_any_storm_the_rows_are_those_of_an_undisturbed_index_or_it_stops_
 
 
 def blow(storm: Storm, world: "World", database_url: str) -> None:
-    """Let the storm go over an indexer, which is killed in the end."""
+    """Runs an indexer through the storm and kills it at the end."""
     lines = threading.Semaphore(0)
     with ExitStack() as stack:
         providers = [stack.enter_context(Provider(world.upstream(), seed=storm.seed + number)) for number in range(2)]
@@ -218,7 +218,7 @@ def blow(storm: Storm, world: "World", database_url: str) -> None:
 
 
 def begin(start: Callable[..., Child], lines: threading.Semaphore, database_url: str) -> Child:
-    """Start an indexer, and return when it writes; or after a while, as no provider may be of use."""
+    """Starts an indexer and returns when it writes, or after a while, since no provider may be usable."""
     indexer = start(on_line=lambda _: lines.release())
     deadline = time.monotonic() + BEGINNING
     while not writes(indexer, database_url) and indexer.exit_status is None and time.monotonic() < deadline:

@@ -167,7 +167,7 @@ def test_the_time_of_an_event_is_its_emitters() -> None:
 
 
 def compare(left: str, right: str) -> int:
-    """Compare two versions by semver.org 2.0.0, item 11, word by word."""
+    """Compares two versions by semver.org 2.0.0, item 11, word by word."""
     (left_core, _, left_pre), (right_core, _, right_pre) = (
         version.removeprefix("v").split("+")[0].partition("-") for version in (left, right)
     )

@@ -228,7 +228,7 @@ def rows(database_url: str, table: str) -> list[dict[str, Any]]:
 
 
 def digests(database_url: str) -> list[Any]:
-    """Return number, hash and digest of the blocks with events."""
+    """Returns number, hash and digest of the blocks with events."""
     engine = connect(database_url)
     with engine.begin() as connection:
         statement = "SELECT number, hash, digest FROM block WHERE digest IS NOT NULL ORDER BY number"

@@ -50,7 +50,7 @@ class Demo:
         return match
 
     def end(self, sent_signal: signal.Signals | None = None, seconds: float = 30) -> int:
-        """Return the exit status, after a signal if one is given."""
+        """Returns the exit status, after a signal if one is given."""
         if sent_signal is not None:
             self.process.send_signal(sent_signal)
         try:
@@ -191,7 +191,7 @@ INDEXED = "{ _meta { chains { indexed { number } } } }"
 
 
 def ask(url: str, query: str) -> dict[str, Any]:
-    """Return the data of an answer that has no errors."""
+    """Returns the data of an answer that has no errors."""
     body = json.dumps({"query": query}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
@@ -212,7 +212,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the processes below one, as /proc tells."""
+    """Returns the descendants of a process, from /proc."""
     parents = {int(path.parent.name): parent_of(path) for path in Path("/proc").glob("[0-9]*/stat")}
     children = [child for child, parent in parents.items() if parent == pid]
     return children + [below for child in children for below in descendants(child)]
@@ -226,7 +226,7 @@ def parent_of(stat: Path) -> int:
 
 
 def alive(pids: list[int]) -> list[int]:
-    """Return those that run; one that has ended but is not yet collected by its parent does not."""
+    """Returns those that run; a zombie does not."""
     return [pid for pid in pids if state_of(pid) not in ("", "Z")]
 
 

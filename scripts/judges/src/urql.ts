@@ -1,4 +1,4 @@
-// Pages in a normalised cache, subscriptions and persisted queries, by urql with Graphcache.
+// Pages in a normalized cache, subscriptions and persisted queries, by urql with Graphcache.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Client, fetchExchange, gql, subscriptionExchange, type Exchange, type ClientOptions } from "@urql/core";

@@ -21,7 +21,7 @@ LIMITS = Limits(cost=100, depth=5, aliases=3)
 
 
 class CountedAnswers:
-    """Answers over a database; `statements` and `checkouts` of connections are counted."""
+    """Answers over a database, which count SQL `statements` and `checkouts` of connections."""
 
     def __init__(self, engine: Engine, cache_bytes: int = 10**6) -> None:
         self.statements: list[str] = []

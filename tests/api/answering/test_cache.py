@@ -32,7 +32,7 @@ COUNT = "{ devices { totalCount } }"
 
 
 class CountedAnswers:
-    """Answers over a database, one slot, and how often each question was executed."""
+    """Answers over a database, with one slot, which count the executions of each query."""
 
     def __init__(self, answers: Answers) -> None:
         self.answers = answers

@@ -34,7 +34,7 @@ def server(module_database_url: str) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def judge(server: tuple[str, str]) -> Judge:
-    """Tell a history, block by block, on a chain of its own, and return what is answered about its token 1."""
+    """Indexes a history, block by block, on a chain of its own, and returns the provenance of its token 1."""
     url, address = server
 
     def judge_history(check: str, *blocks: list[Log], whole: bool = True) -> dict[str, Any]:
@@ -55,7 +55,7 @@ CHAIN_IDS = count(2)
 
 
 def ask(address: str, chain_id: int, selection: str, point: str = "") -> dict[str, Any]:
-    """Return the provenance of token 1 of a chain."""
+    """Returns the provenance of token 1 of a chain."""
     device = f'tokenDID: "did:erc721:{chain_id}:0x{CONTRACT.hex()}:1"'
     query = f"{{ device(by: {{{device}}}{point}) {{ provenance {{ {selection} }} }} }}"
     answer = CLIENT.post(f"{address}/graphql", json={"query": query}).json()
@@ -84,7 +84,7 @@ def end_of_life(process: int, sanitization: int) -> Log:
 PROVISIONED = log("DeviceProvisioned", 1, block_time(0))
 
 
-# Licences at the mint
+# Licenses at the mint
 
 
 def test_a_license_that_was_valid_at_the_mint_passes_whatever_came_later(judge: Judge) -> None:

@@ -28,8 +28,8 @@ query Certificates($after: String, $asOf: AsOf) {
     edges { cursor node {
       tokenId tokenDID owner address addresses { address from { timestamp } until { timestamp } }
       serialNumber imei { value valid tac } devEUI hardwareRevision attributes { name value }
-      manufacturer { tokenId name license { ...Licence } } manufacturerLicenseAtMint { status }
-      hardwareLicense { model hardwareRevision manufacturer { tokenId } license { ...Licence } }
+      manufacturer { tokenId name license { ...LicenseFields } } manufacturerLicenseAtMint { status }
+      hardwareLicense { model hardwareRevision manufacturer { tokenId } license { ...LicenseFields } }
       hardwareLicenseAtMint { status }
       manufacturedAt mintedAt mint { recordTime tokenOf: device { tokenId } } provisionedAt
       initialFirmware firmware { version imageHash appliedAt }
@@ -58,7 +58,7 @@ query Certificates($after: String, $asOf: AsOf) {
     } }
   }
 }
-fragment Licence on License { status uri hash grantedAt expiresAt revokedAt revocationReason }
+fragment LicenseFields on License { status uri hash grantedAt expiresAt revokedAt revocationReason }
 fragment Result on TestRecorded { testKind passed testedAt station reportURI reportHash recordTime }
 fragment Grant on Authorization { user organization permissions permissionIds grantedAt expiresAt }
 """

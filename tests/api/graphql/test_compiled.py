@@ -99,7 +99,7 @@ SAMPLES = """{
 
 
 async def both(engine: Engine, query: Query, operation: str | None = None) -> tuple[dict[str, Any], Any]:
-    """Return the ordinary answer and the compiled one, None where that is left to the ordinary."""
+    """Returns the ordinary response and the compiled one; None if it cannot be compiled."""
     request = GraphQLRequest(query.text, query.variables, operation)
     async with open_snapshot(engine) as snapshot:
         ordinary = await execute_ordinary(SCHEMA, request, Context(LoopQueryRunner(snapshot), now=lambda: NOW))

@@ -231,7 +231,7 @@ async def test_22_a_license_revoked_after_the_mint_is_returned_then_and_now(api:
         if fleet.world.models[device.model].license.revoked_at is not None and device.model_license_at_mint == "VALID"
     )
     model, maker = fleet.world.models[device.model], fleet.world.manufacturers[device.manufacturer]
-    answer = await ask(api, "Q22LicenceAtMintAndNow", did=did(fleet, device.token))
+    answer = await ask(api, "Q22LicenseAtMintAndNow", did=did(fleet, device.token))
     node = answer["device"]
     assert node["mintedAt"] == iso(device.minted_at)
     assert node["hardwareLicense"]["license"] == {"status": "REVOKED"}

@@ -21,7 +21,7 @@ CHANGES_ANSWERS = ("ARG_DEFAULT_VALUE_CHANGE",)
 
 
 def breaks(before: GraphQLSchema, after: GraphQLSchema) -> set[str]:
-    """Return what breaks clients of one schema when they meet another, a line each."""
+    """Returns the changes between two schemas that break clients, one line each."""
     changes = [(change.type.name, change.description) for change in find_breaking_changes(before, after)]
     dangers = [(change.type.name, change.description) for change in find_dangerous_changes(before, after)]
     changes += [(name, description) for name, description in dangers if name in CHANGES_ANSWERS]
@@ -29,7 +29,7 @@ def breaks(before: GraphQLSchema, after: GraphQLSchema) -> set[str]:
 
 
 def declared(text: str) -> dict[str, str]:
-    """Return declared breaks with their reasons."""
+    """Returns declared breaks with their reasons."""
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return {change.strip(): reason.strip() for change, _, reason in (line.partition(" # ") for line in lines)}
 

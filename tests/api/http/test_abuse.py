@@ -65,7 +65,7 @@ class Server(NamedTuple):
         return CLIENT.post(f"{self.url}", content=body, headers=headers)
 
     def abuse(self) -> dict[str, tuple[int, str]]:
-        """Return status and code of the answer to each abuse."""
+        """Returns status and code of the answer to each abuse."""
         refusals = {}
         for name, sent in ABUSES.items():
             answer = self.ask(sent if isinstance(sent, bytes) else json.dumps({"query": sent}).encode())
@@ -73,7 +73,7 @@ class Server(NamedTuple):
         return refusals
 
     def seconds(self) -> float:
-        """Return how long a normal request takes at best."""
+        """Returns how long a normal request takes at best."""
         times = []
         for _ in range(20):
             began = time.perf_counter()
@@ -83,7 +83,7 @@ class Server(NamedTuple):
         return min(times)
 
     def bytes(self) -> int:
-        """Return how much memory the server holds."""
+        """Returns how much memory the server holds."""
         held = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
         assert held is not None
         return 1024 * int(held[1])

@@ -18,7 +18,7 @@ QUERY = '{ device(by: {tokenId: "7"}) { serialNumber } }'
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """What HTTP is asked does not depend on the database: one server will do."""
+    """These requests do not depend on the database: one server suffices."""
     database_url = with_one_device(f"sqlite:///{tmp_path_factory.mktemp('http') / 'a.db'}")
     with serving(Settings(database_url=database_url)) as address:
         yield f"{address}/graphql"

@@ -48,7 +48,7 @@ def kinds(messages: list[Any]) -> list[tuple[str, bool]]:
 
 
 async def started(socket: Socket, id: str, moving: Moving) -> None:
-    """Mine until a subscription to blocks tells of it: what comes next is told in full."""
+    """Mines until a subscription to blocks sends the newest: from then on it sends every block."""
     while not await socket.has_message(id):
         await moving.mine()
     while (await socket.next(id, "blockIndexed"))["number"] != str(moving.node.head.number):

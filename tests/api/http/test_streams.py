@@ -22,7 +22,7 @@ URQL = (
 
 @pytest.fixture(scope="module")
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Moving, str]]:
-    """What HTTP is asked does not depend on the database: one server will do."""
+    """These requests do not depend on the database: one server suffices."""
     moving = Moving(f"sqlite:///{tmp_path_factory.mktemp('streams') / 'a.db'}")
     with serving(Settings(database_url=moving.url, max_connections=5)) as address:
         yield moving, address

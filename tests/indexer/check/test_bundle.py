@@ -71,7 +71,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
 
 
 def _live(factory: Factory) -> None:
-    """Let device 1 live from mint to disposal, beside another of the same pallet."""
+    """Takes device 1 from mint to disposal, beside another of the same pallet."""
     first, second = mint_request(number=1), mint_request(number=2)
     factory.send("mintBatch", 1, factory.owner, [first, second], sender=factory.maker)
     factory.send("recordInCircuitTest", 1, passing(), sender=factory.maker)
@@ -203,7 +203,7 @@ def _others(value: Any) -> st.SearchStrategy[Any]:
 
 
 def _events(name: str, document: Document) -> Document:
-    """Return the first event that was read so."""
+    """Returns the first event of that kind."""
     result: Document = next(event for event in document["events"] if event["reading"]["kind"] == name)
     return result
 
@@ -515,7 +515,7 @@ def test_what_is_no_node_is_named(case: Case, certindex: Certindex, tmp_path: Pa
 
 @contextmanager
 def listening(answer: bytes) -> Iterator[str]:
-    """Give the URL of a server that says the same to everybody."""
+    """Yields the URL of a server that returns the same response to every request."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -607,7 +607,7 @@ def test_the_state_holds_every_table_that_has_rows_of_a_device() -> None:
 
 
 def _resealed(document: Document) -> bytes:
-    """Make the manifest anew, as whoever forges a bundle would."""
+    """Recomputes the manifest, as a forger of a bundle would."""
     document = deepcopy(document)
     document.pop("manifest", None)
     counts = {name: len(document[name]) for name in ("events", "receipts", "blocks")}

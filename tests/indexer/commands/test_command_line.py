@@ -69,7 +69,7 @@ def devices(factory: Factory) -> Factory:
 
 @pytest.fixture
 def start(devices: Factory, tmp_path: Path) -> Iterator[Callable[..., Child]]:
-    """Start commands on the devices' chain in processes of their own; all of them end with the test."""
+    """Starts commands on the devices' chain in processes of their own; all of them end with the test."""
     started: list[Child] = []
 
     def start(*arguments: str, **environment: str) -> Child:

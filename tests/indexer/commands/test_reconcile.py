@@ -65,7 +65,7 @@ class Indexed:
         return asyncio.run(complete(self.settings(NodeSettings)))
 
     def play(self, *lines: Any) -> None:
-        """Let the contracts speak, and follow."""
+        """Sends the transactions and indexes their events."""
         self.network.stage.play(*lines)
         self.network.mine()
         self.sync()

@@ -34,7 +34,7 @@ class Service:
         self.address = address
 
     def ask(self, path: str, **options: Any) -> httpx.Response | None:
-        """Return an answer, None while nobody listens."""
+        """Returns a response; None if nothing listens yet."""
         try:
             return httpx.request("POST" if options else "GET", self.address + path, timeout=30, **options)
         except httpx.TransportError:
@@ -49,7 +49,7 @@ class Service:
         return -1 if answer is None or "data" not in answer.json() else answer.json()["data"]["devices"]["totalCount"]
 
     def failure(self) -> str:
-        """Return since when, and why, nothing is indexed; empty while it is."""
+        """Returns since when and why indexing fails; empty if it does not."""
         answer = self.ask("/graphql", json=FAILURE)
         assert answer is not None
         [chain] = answer.json()["data"]["_meta"]["chains"]

@@ -51,7 +51,7 @@ def time_of(block_number: int) -> int:
 
 
 def device(indexer: Indexer, token: int = 1) -> dict[str, Any]:
-    """Return what is now said of a device."""
+    """Returns the current row of a device."""
     [id] = [row["id"] for row in indexer.rows("device") if int.from_bytes(row["token_id"]) == token]
     [row] = [row for row in indexer.rows("device_version") if row["device_id"] == id and row["valid_to"] == OPEN]
     return row
@@ -216,7 +216,7 @@ async def test_a_privilege_of_expiry_0_is_revoked_and_another_privilege_is_not(e
     assert ended == {"1": AuthorizationEndReason.REVOKED, "2": None}
 
 
-# Licences
+# Licenses
 
 
 async def test_a_manufacturer_is_licensed_at_the_mint_by_what_its_owner_then_holds(
@@ -235,7 +235,7 @@ async def test_a_manufacturer_is_licensed_at_the_mint_by_what_its_owner_then_hol
 
 
 @pytest.mark.parametrize(("whole", "without"), [(False, ()), (True, ("stake",)), (True, ("manufacturer", "stake"))])
-async def test_a_licence_that_may_have_been_missed_is_unknown(
+async def test_a_license_that_may_have_been_missed_is_unknown(
     engine: Engine, node: FakeNode, whole: bool, without: tuple[str, ...]
 ) -> None:
     node.mine(*maker(1), *mint(1))
@@ -244,7 +244,7 @@ async def test_a_licence_that_may_have_been_missed_is_unknown(
     assert flags(indexer, Kind.DEVICE_MINTED) == [0]
 
 
-async def test_a_mint_that_names_no_manufacturer_leaves_the_licence_unknown(engine: Engine, node: FakeNode) -> None:
+async def test_a_mint_that_names_no_manufacturer_leaves_the_license_unknown(engine: Engine, node: FakeNode) -> None:
     old = "AftermarketDeviceNodeMinted(uint256 tokenId, address indexed device, address indexed owner)"
     minted = emitted_by(old, 1, UNIT, FACTORY, address=ADDRESS_OF["registry"])
     node.mine(*maker(1), transferred(1, ZERO, FACTORY), minted)
@@ -254,7 +254,7 @@ async def test_a_mint_that_names_no_manufacturer_leaves_the_licence_unknown(engi
     assert row["manufacturer_license_at_mint"] == LicenseStatus.UNKNOWN
 
 
-async def test_a_reorg_takes_a_licence_back_from_all_manufacturers_of_its_holder(
+async def test_a_reorg_takes_a_license_back_from_all_manufacturers_of_its_holder(
     engine: Engine, node: FakeNode
 ) -> None:
     node.mine(*maker(1), *maker(2), *license_minted(9, FACTORY))

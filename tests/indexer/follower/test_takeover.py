@@ -69,7 +69,7 @@ def test_a_dead_writer_is_replaced_within_ten_seconds_by_the_settings_of_the_lea
 
 
 def suspend_in_the_midst_of_a_step(writer: Child, provider: Provider, node: FakeNode, database_url: str) -> None:
-    """Suspend an indexer that has asked for the logs of a new block, and let them come."""
+    """Suspends an indexer that has requested the logs of a new block, then lets the response arrive."""
     requested, go_on = threading.Event(), threading.Event()
 
     async def hold(exchange: Exchange) -> bool:
@@ -92,7 +92,7 @@ def suspend_in_the_midst_of_a_step(writer: Child, provider: Provider, node: Fake
 
 
 def is_free(database_url: str) -> bool:
-    """Tell whether nobody is in the midst of a write."""
+    """Returns whether no write is in progress."""
     engine = connect(database_url)
     try:
         with engine.connect() as connection:
@@ -132,7 +132,7 @@ def says_who_writes(database_url: str, certindex: Certindex, both: dict[int, Chi
 
 
 def in_their_roles(database_url: str, both: dict[int, Child]) -> tuple[Child, Child]:
-    """Return the writer, and the other one."""
+    """Returns the writer, and the other one."""
     holder = status(database_url).writer
     assert holder is not None
     writer = both[int(holder.split(":")[1])]
@@ -159,6 +159,6 @@ def tables(database_url: str, node: FakeNode) -> dict[str, Any]:
 
 
 def clean(new_database: NewDatabase, node: FakeNode) -> dict[str, Any]:
-    """Return the tables of an index that nobody disturbed."""
+    """Returns the tables of an undisturbed index."""
     with engine_of(new_database()) as engine:
         return index_afresh(engine, node)

@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 
 
 def shown(out: io.StringIO) -> str:
-    """Return what stands in the line of a terminal now."""
+    """Returns the text that a terminal's line shows now."""
     return out.getvalue().rpartition("\x1b[K")[2]
 
 

@@ -31,7 +31,7 @@ COMPARED: dict[str, Callable[[Sample], Any]] = {
     "failing": lambda sample: sample.labels["error"],
     "waiting": lambda sample: sample.labels["untold"],
 }
-"""What is compared of the metrics."""
+"""How the value of each compared metric is read."""
 CALM = {"indexed_block": 3, "failing_seconds": 0}
 
 
@@ -143,7 +143,7 @@ def test_of_several_chains_the_one_that_is_waited_for_must_be_named(fresh_engine
 
 
 def indexed(engine: Engine) -> FakeNode:
-    """Return the node of a chain whose only indexer ended in order after three blocks."""
+    """Returns the node of a chain whose only indexer ended in order after three blocks."""
     node = FakeNode(finality=2)
     node.mine_blocks(3)
     indexer = Indexer(engine, node)
@@ -165,7 +165,7 @@ def set_column(engine: Engine, node: FakeNode, column: str, value: object) -> No
 
 
 def collect(failure: StartupFailure) -> dict[str, Any]:
-    """Return what the metrics tell while a provider is waited for; seconds in whole hundreds."""
+    """Returns the metrics while the indexer waits for a provider; seconds in whole hundreds."""
     registry = CollectorRegistry()
     registry.register(ChainCollector(failure.engine, None, Pool([DEAD]), Counters(), failure))
     return {

@@ -94,7 +94,7 @@ async def test_a_writer_that_was_replaced_changes_nothing_though_name_and_checkp
 
 
 async def in_the_midst_of_a_step(indexer: Indexer) -> Old:
-    """Return what is at hand when the blocks are fetched and nothing is stored yet."""
+    """Returns what is at hand when the blocks are fetched and nothing is stored yet."""
     before, heads = indexer.store.checkpoint(), await indexer.chain.heads()
     header = await indexer.chain.header(before.number + 1)
     batch = Batch([BlockLogs(header, await indexer.chain.block_logs(header), 0)], header)

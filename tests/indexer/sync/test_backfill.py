@@ -36,7 +36,7 @@ def small_steps() -> Pace:
 
 
 async def settled() -> None:
-    """Let everything that is under way come to its end."""
+    """Waits until everything in flight has ended."""
     for _ in range(200):
         await asyncio.sleep(0)
 
@@ -115,7 +115,7 @@ def refuse_everything(method: str) -> None:
 
 
 async def clean_events(url: str, node: FakeNode) -> list[dict[str, Any]]:
-    """Return the events of a clean run of the same chain, in another database."""
+    """Returns the events of a clean run of the same chain, in another database."""
     node.before_call = node.calls.append
     with engine_of(url) as clean:
         indexer = Indexer(clean, node)

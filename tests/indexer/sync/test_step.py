@@ -37,7 +37,7 @@ def minted(token_id: int, to: bytes = ALICE) -> list[Any]:
 
 
 def owners(indexer: Indexer) -> dict[int, bytes | None]:
-    """Return the present owners by token id."""
+    """Returns the present owners by token id."""
     tokens = {row["id"]: int.from_bytes(row["token_id"], "big") for row in indexer.rows("device")}
     return {tokens[row["device_id"]]: row["owner"] for row in indexer.rows("device_version") if row["valid_to"] == OPEN}
 

@@ -40,7 +40,7 @@ def _drop_every_log(receipts: list[dict[str, Any]]) -> None:
 
 
 async def _advance_to_the_end(chain: Indexed, nodes: Nodes) -> int:
-    """Return how many blocks were verified."""
+    """Returns how many blocks were verified."""
     verifier = chain.verifier(nodes, count=nodes.count)
     verified = 0
     while (counts := await verifier.advance()) is not None:
@@ -321,7 +321,7 @@ async def test_a_running_indexer_verifies_behind_its_head(factory: Factory, sqli
 
 
 async def _judged(chain: Indexed, running: "asyncio.Task[None]", number: int) -> None:
-    """Wait until the running indexer has judged a block."""
+    """Waits until the running indexer has judged a block."""
     async with asyncio.timeout(60):
         while (await asyncio.to_thread(chain.levels.progress)).judged < number:
             assert not running.done(), running.result()

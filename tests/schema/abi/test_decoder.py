@@ -128,7 +128,7 @@ def values_of(type_name: str) -> st.SearchStrategy[Any]:
 
 @st.composite
 def logs(draw: st.DrawFn) -> tuple[EventSignature, list[Any], bytes, bytes]:
-    """Draw an event, the values of its arguments (text as bytes), and the topics and data of its log by eth-abi."""
+    """Draws an event, the values of its arguments (text as bytes), and the topics and data of its log by eth-abi."""
     types = draw(st.lists(st.sampled_from(TYPES), max_size=6))
     indexed = draw(st.sets(st.integers(0, max(len(types) - 1, 0)), max_size=3)) if types else set()
     event = EventSignature("Drawn", tuple(Argument(f"x{i}", name, i in indexed) for i, name in enumerate(types)))
@@ -179,7 +179,7 @@ LENGTHS = [0, 1, 2, 31, 32, 33, 64, 96, 160, 2**8, 2**63, 2**64, 2**160, 2**255,
 
 @st.composite
 def mutations(draw: st.DrawFn, raw: bytes) -> bytes:
-    """Draw a damaged copy: cut, lengthened, a byte changed, or a word replaced by a telling number."""
+    """Draws a damaged copy: cut, lengthened, with a byte changed, or with a word replaced by a critical number."""
     match draw(st.sampled_from(["cut", "append", "byte", "word"])):
         case "cut":
             return raw[: draw(st.integers(0, len(raw)))]
@@ -215,7 +215,7 @@ def decoded_or_none(event: EventSignature, topics: bytes, data: bytes) -> tuple[
 
 
 def by_eth_abi(event: EventSignature, words: bytes, data: bytes) -> tuple[Any, ...] | None:
-    """Decode with eth-abi, strictly; None when it refuses, whatever it raises (a vast length is an OverflowError)."""
+    """Decodes strictly with eth-abi; None if it raises any error (a vast length is an OverflowError)."""
     try:
         topic_values = iter(
             [

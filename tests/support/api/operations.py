@@ -80,7 +80,7 @@ class Samples:
                 for block in self.blocks
             ],
             "Q21WhereAFieldComesFrom": [did],
-            "Q22LicenceAtMintAndNow": [did],
+            "Q22LicenseAtMintAndNow": [did],
             "Q23Meta": [{}],
             "Q24Node": [{"id": id} for id in self.ids()],
             "Q25Nodes": [{"ids": self.ids()}],

@@ -49,7 +49,7 @@ def life(token: int) -> list[Log]:
     return [emitted("Transfer", to=OWNERS[token % 3], tokenId=token), mint, *chosen] if token % 9 else chosen
 
 
-def licences() -> list[Log]:
+def licenses() -> list[Log]:
     makers = [
         emitted("ManufacturerLicensed", manufacturerId=number, account=OWNERS[0], name=name, expiresAt=1_700_000_050)
         for number, name in enumerate(["b", "B", "ä", "", "é"], start=1)

@@ -146,7 +146,7 @@ HOSTILE: tuple[Hostile, ...] = (
         token=UINT256,
     ),
     Hostile(
-        "a token id, a manufacturer and a licence of zero",
+        "a token id, a manufacturer and a license of zero",
         minted(tokenId=0, manufacturerId=0, hardwareLicenseId=0),
         {
             "device": [{"token_id": bytes(32)}],
@@ -157,7 +157,7 @@ HOSTILE: tuple[Hostile, ...] = (
         token=0,
     ),
     Hostile(
-        "a manufacturer and a licence of 78 digits",
+        "a manufacturer and a license of 78 digits",
         [
             emitted("ManufacturerLicensed", manufacturerId=UINT256, name="Acme"),
             emitted("HardwareLicensed", hardwareLicenseId=UINT256, manufacturerId=UINT256, model="Tracker"),

@@ -18,7 +18,7 @@ WORDS = ("Serial", "IMEI", "DevEUI", "HardwareRevision", "DefinitionURI", "Color
 
 
 class Network:
-    """`time` is the time of the next block. Whoever reverts the chain must restore `world` too."""
+    """`time` is the time of the next block. After a revert of the chain, the caller must restore `world` too."""
 
     def __init__(self, stage: Stage, *, seed: int, began: int) -> None:
         self.stage = stage

@@ -11,7 +11,7 @@ Facts = dict[Any, dict[str, Any]]
 
 
 def expected_devices(world: World, clock: int) -> Facts:
-    """Returns what the books say of each device."""
+    """Returns the expected state of each device from the simulated world."""
     return {
         unit.token: {
             "owner": unit.owner,
@@ -41,7 +41,7 @@ def expected_devices(world: World, clock: int) -> Facts:
 
 
 def expected_makers(world: World) -> Facts:
-    """Returns name, owner and licence of each manufacturer by the books."""
+    """Returns the expected name, owner and license of each manufacturer."""
     return {
         maker.number: {"name": maker.name, "owner": maker.owner, "license": world.license_of(maker)}
         for maker in world.makers.values()
@@ -49,7 +49,7 @@ def expected_makers(world: World) -> Facts:
 
 
 def stored_devices(connection: Connection, position: int, clock: int) -> Facts:
-    """Returns what the tables say of each device."""
+    """Returns the state of each device from the tables."""
     at = {"p": position, "clock": clock}
     devices = {
         row["id"]: {
@@ -90,7 +90,7 @@ def stored_devices(connection: Connection, position: int, clock: int) -> Facts:
 
 
 def stored_makers(connection: Connection, position: int) -> Facts:
-    """Returns name, owner and licence of each manufacturer by the tables."""
+    """Returns name, owner and license of each manufacturer from the tables."""
     return {
         _number(row.token_id): {
             "name": row.name,

@@ -38,7 +38,7 @@ def test_every_certificate_a_year_ago_is_what_the_contract_said_then(fleet: Flee
         assert_device(fleet.contract, device, fleet.chain.timestamp(block), block)
 
 
-def test_every_licence_is_what_the_contract_says(fleet: Fleet) -> None:
+def test_every_license_is_what_the_contract_says(fleet: Fleet) -> None:
     for maker in fleet.world.manufacturers.values():
         account_, expires_at, granted, revoked, name, uri, hash_ = fleet.contract.call("manufacturer", maker.number)
         license = maker.license
@@ -63,8 +63,8 @@ def test_every_event_of_the_chain_is_foreseen(fleet: Fleet) -> None:
     tests = ("InCircuitTestRecorded", "MechanicalTestRecorded", "QualityInspectionRecorded")
     assert sum(logs[name] for name in tests) == foreseen["TEST_RECORDED"]
     histories = Counter(entry.kind for device in fleet.world.devices.values() for entry in device.history)
-    licences = {kind: count for kind, count in foreseen.items() if "LICENSE" in kind}
-    assert histories + Counter(licences) == foreseen
+    licenses = {kind: count for kind, count in foreseen.items() if "LICENSE" in kind}
+    assert histories + Counter(licenses) == foreseen
 
 
 def test_the_story_is_spread_over_two_years_and_ends_now(fleet: Fleet) -> None:
@@ -112,11 +112,11 @@ def test_a_valid_imei_is_known(text: str) -> None:
 
 # what a fleet shows -> how to see that a device of it does
 SHOWN: dict[str, Callable[[World, Device], bool]] = {
-    "licence of its manufacturer revoked since": lambda w, d: maker_status(w, d) == "REVOKED",
-    "licence of its manufacturer expired since": lambda w, d: maker_status(w, d) == "EXPIRED",
-    "licence of its manufacturer valid": lambda w, d: maker_status(w, d) == "VALID",
-    "hardware licence revoked since": lambda w, d: w.models[d.model].license.status(NOW) == "REVOKED",
-    "hardware licence expired since": lambda w, d: w.models[d.model].license.status(NOW) == "EXPIRED",
+    "license of its manufacturer revoked since": lambda w, d: maker_status(w, d) == "REVOKED",
+    "license of its manufacturer expired since": lambda w, d: maker_status(w, d) == "EXPIRED",
+    "license of its manufacturer valid": lambda w, d: maker_status(w, d) == "VALID",
+    "hardware license revoked since": lambda w, d: w.models[d.model].license.status(NOW) == "REVOKED",
+    "hardware license expired since": lambda w, d: w.models[d.model].license.status(NOW) == "EXPIRED",
     "wrong IMEI": lambda w, d: verdict(w, d, "imeiValid") == "FAIL",
     "no IMEI and no DevEUI": lambda w, d: verdict(w, d, "imeiValid") == "UNKNOWN",
     "DevEUI instead of an IMEI": lambda w, d: verdict(w, d, "imeiValid") == "NOT_APPLICABLE",
@@ -183,7 +183,7 @@ def test_every_manufacturer_and_model_has_devices(fleet: Fleet) -> None:
 
 
 def assert_device(contract: Contract, device: Device, clock: int, block: int | str = "latest") -> None:
-    """Compare a device with the contract's getters after a block whose time is `clock`."""
+    """Compares a device with the contract's getters after a block whose time is `clock`."""
     token = device.token
     certificate = dict(zip(CERTIFICATE_FIELDS, contract.call("certificate", token, block=block), strict=True))
     assert certificate == {

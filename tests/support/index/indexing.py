@@ -28,7 +28,7 @@ MANY_STEPS = 1_000
 
 COMPARED = ("block", "event", *DERIVED)
 NOT_COMPARED = {"level"}
-"""Levels tell how a row was checked, not what the chain said."""
+"""Levels state how a row was checked, not what the chain contains."""
 
 CHECKPOINT = """indexed_number, indexed_hash, indexed_time, digest, digest_number, finalized_number, finalized_hash,
     finalized_time, safe_number, backfilled"""

@@ -150,7 +150,7 @@ def test_every_cut_of_every_order_is_a_slice_of_one_list(
 
 
 class TwoNetworks:
-    """The fleet, and the API that is asked about it."""
+    """A fleet on two networks, and the API over it."""
 
     def __init__(self, fleet: Fleet, api: Api) -> None:
         self.fleet = fleet
@@ -158,7 +158,7 @@ class TwoNetworks:
         self.whole_list = cache(self._whole_list)
 
     def _whole_list(self, field: str, descending: bool) -> tuple[list[tuple[str, str]], list[str]]:
-        """Return the names of all devices in order, told without the API, and their cursors, told by it."""
+        """Returns the names of all devices in order, computed without the API, and their cursors from it."""
         expected = in_order(self.fleet.devices, field, descending)
         page = asyncio.run(self.api.ask(PAGE, orderBy=ordered(field, descending), first=100))["devices"]
         assert names(page) == expected

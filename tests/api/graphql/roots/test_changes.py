@@ -196,7 +196,7 @@ async def test_a_reorg_is_returned_also_where_the_empty_block_below_it_is_final_
 
 
 async def returned(moving: Moving, branch: list[FakeBlock]) -> None:
-    """Let a branch win again, by an empty block."""
+    """Makes a branch canonical again with an empty block."""
     height = moving.node.head.number
     moving.node.switch_to(branch)
     moving.node.mine_blocks(max(1, height - moving.node.head.number))

@@ -50,7 +50,7 @@ EVERY_FACT = """
 
 
 def read_events(url: str, *logs: Log) -> list[dict[str, Any]]:
-    """Return what is told of the events, one block each."""
+    """Indexes the logs, one block each, and returns the events of the API."""
     history = History(url)
     for entry in logs:
         history.block(entry)
@@ -69,7 +69,7 @@ def ask(url: str, query: str) -> dict[str, Any]:
 
 
 def facts(node: dict[str, Any]) -> dict[str, Any]:
-    """Return what a type adds to the interface."""
+    """Returns what a type adds to the interface."""
     common = ("__typename", "kind", "action", "bizStep", "disposition", "eventTime", "eventTimeSeconds")
     return {name: value for name, value in node.items() if name not in common}
 

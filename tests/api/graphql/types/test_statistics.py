@@ -34,7 +34,7 @@ VALUES: dict[str, Callable[[Fleet, World, Device], str | None]] = {
 def expected(
     fleet: Fleet, world: World, dimensions: list[str], fits: Callable[[Device], bool] = lambda device: True
 ) -> list[Json]:
-    """Return the groups as the API tells them."""
+    """Returns the groups in the form of the API."""
     counts = Counter(
         tuple(VALUES[dimension](fleet, world, device) for dimension in dimensions)
         for device in world.devices.values()

@@ -120,7 +120,7 @@ FIELDS: dict[str, tuple[Callable[[int], Any], dict[str, st.SearchStrategy[Any]]]
 
 @st.composite
 def conditions(draw: st.DrawFn, depth: int = 3) -> tuple[Json, Callable[[int], bool]]:
-    """Draw a filter and what it means, in plain Python."""
+    """Draws a filter and what it means, in plain Python."""
     kind = draw(st.sampled_from(["field"] * 3 + (["and", "or", "not"] if depth else [])))
     if kind == "field":
         name = draw(st.sampled_from(sorted(FIELDS)))
@@ -141,7 +141,7 @@ def conditions(draw: st.DrawFn, depth: int = 3) -> tuple[Json, Callable[[int], b
 
 
 def _json(value: Any) -> Any:
-    """Return numbers as the decimal strings that clients send."""
+    """Returns numbers as the decimal strings that clients send."""
     if isinstance(value, list):
         return [_json(item) for item in value]
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
