@@ -84,7 +84,7 @@ def test_the_wheel_holds_all_files_of_the_product_and_no_others(wheel: Path) -> 
     assert names == files - {"schema/released.graphql", "schema/breaking.txt"}
 
 
-def test_the_commands_tell_their_version(installed: Installation) -> None:
+def test_the_commands_print_their_version(installed: Installation) -> None:
     version = distribution("certindex").version
     assert installed.run("certindex", "--version") == f"certindex {version}\n"
     assert installed.run("certindex-api", "--version") == f"certindex-api {version}\n"

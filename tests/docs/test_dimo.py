@@ -19,7 +19,7 @@ def test_the_document_names_every_role(role: str) -> None:
     assert f"{role}=0x..." in DOCUMENT
 
 
-def test_the_document_tells_of_every_event_that_came_in_several_shapes() -> None:
+def test_the_document_lists_every_event_that_had_several_shapes() -> None:
     shapes = Counter((rule.contract, rule.event.name) for rule in PROFILE.rules)
     assert [name for (_, name), count in shapes.items() if count > 1 and name not in DOCUMENT] == []
 

@@ -100,7 +100,7 @@ def api(module_database_url: str, engine: Engine) -> Iterator[Api]:
         yield api
 
 
-def test_every_type_with_a_connection_is_asked() -> None:
+def test_every_type_with_a_connection_is_requested() -> None:
     assert {type for type, _, _ in connections()} == PARENTS.keys()
 
 

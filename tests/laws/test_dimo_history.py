@@ -196,7 +196,7 @@ def test_the_reorg_left_its_evidence_and_nothing_else(history: History, tables: 
     assert tables.execute(text("SELECT count(*) FROM orphaned_block")).scalar_one() == LOST_BLOCKS
 
 
-def test_no_log_was_unreadable_and_each_fact_of_the_profile_was_told(tables: Connection) -> None:
+def test_every_log_is_decoded_and_every_fact_of_the_profile_occurs(tables: Connection) -> None:
     kinds = set(tables.execute(text("SELECT DISTINCT kind FROM event")).scalars())
     assert Kind.UNDECODABLE not in kinds
     assert Kind.UNMAPPED in kinds

@@ -115,7 +115,7 @@ async def test_a_provider_that_fails_for_ever_is_left_for_another(
         assert await index([], world, sqlite_url, pool=pool) == undisturbed
 
 
-async def test_a_header_that_contradicts_its_logs_is_asked_of_another_provider_however_slow_that_one_is(
+async def test_a_header_that_contradicts_its_logs_is_requested_from_another_provider_even_a_slow_one(
     world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
 ) -> None:
     async def late(exchange: Exchange) -> bool:
@@ -181,7 +181,7 @@ async def test_a_provider_of_another_network_is_refused_with_both_ids(node: Upst
             await pool.close()
 
 
-async def test_a_provider_that_wakes_up_on_another_network_is_never_asked(
+async def test_a_provider_that_returns_on_another_network_gets_no_requests(
     world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
 ) -> None:
     async with FaultProxy(node) as bad, FaultProxy(node) as good:
@@ -194,7 +194,7 @@ async def test_a_provider_that_wakes_up_on_another_network_is_never_asked(
         assert set(bad.calls) == {"eth_chainId"}
 
 
-async def test_with_a_quorum_ranges_are_asked_of_different_hosts(
+async def test_with_a_quorum_ranges_are_requested_from_different_hosts(
     world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
 ) -> None:
     async with FaultProxy(node) as first, FaultProxy(node) as second:
@@ -228,7 +228,7 @@ async def test_a_host_with_a_narrow_limit_still_counts_for_the_quorum(
 # All at once
 
 
-async def test_with_one_answer_in_twenty_spoilt_the_database_is_that_of_a_clean_run(
+async def test_with_one_response_in_twenty_corrupted_the_database_is_that_of_a_clean_run(
     world: Factory, node: Upstream, undisturbed: Tables, database_url: str
 ) -> None:
     passing = [fault for fault in PASSING if fault is not faults.slow_body]
@@ -238,7 +238,7 @@ async def test_with_one_answer_in_twenty_spoilt_the_database_is_that_of_a_clean_
         assert min(injection.struck for injection in struck) > 0
 
 
-async def test_certindex_sync_with_one_answer_in_twenty_spoilt_ends_with_the_rows_of_a_clean_run(
+async def test_certindex_sync_with_one_response_in_twenty_corrupted_ends_with_the_rows_of_a_clean_run(
     world: Factory, node: Upstream, undisturbed: Tables, database_url: str
 ) -> None:
     passing = [fault for fault in PASSING if fault is not faults.slow_body]
@@ -260,7 +260,7 @@ async def test_certindex_sync_with_one_answer_in_twenty_spoilt_ends_with_the_row
 # The document
 
 
-def test_the_document_tells_of_every_fault_and_of_its_tests() -> None:
+def test_the_document_lists_every_fault_and_its_tests() -> None:
     assert fault_table() in DOCUMENT.read_text(), f"put this into {DOCUMENT.name}:\n{fault_table()}"
 
 

@@ -126,7 +126,7 @@ TURNS = st.builds(
 
 @given(turns=st.lists(TURNS, min_size=3, max_size=12), pace_blocks=st.integers(1, 6), followed=st.integers(1, 4))
 @tries
-def test_whatever_happened_on_the_way_the_rows_are_those_of_the_final_chain(
+def test_after_any_history_the_rows_are_those_of_the_final_chain(
     engines: Engines, turns: list[Turn], pace_blocks: int, followed: int
 ) -> None:
     node = FakeNode(finality=FINALITY)

@@ -145,7 +145,7 @@ def test_a_demo_that_is_interrupted_while_it_sets_up_leaves_nothing_behind(demo:
     assert alive(children) == []
 
 
-def test_a_taken_port_is_said_before_anything_starts(demo: StartDemo) -> None:
+def test_a_taken_port_is_reported_before_anything_starts(demo: StartDemo) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

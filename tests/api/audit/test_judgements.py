@@ -87,7 +87,7 @@ PROVISIONED = log("DeviceProvisioned", 1, block_time(0))
 # Licenses at the mint
 
 
-def test_a_license_that_was_valid_at_the_mint_passes_whatever_came_later(judge: Judge) -> None:
+def test_a_license_that_was_valid_at_the_mint_passes_even_if_revoked_later(judge: Judge) -> None:
     revoked = [log("ManufacturerLicenseRevoked", 1, "fraud")]
     judgment = judge("manufacturerLicensedAtMint", [LICENSE, HARDWARE], [mint()], revoked)
     assert judgment == {

@@ -303,7 +303,7 @@ def test_what_is_cached_is_bounded() -> None:
     assert documents.find("long") is None
 
 
-async def test_a_statement_is_made_once_whatever_is_selected(database: Engine, values: Values) -> None:
+async def test_a_statement_is_made_once_for_any_selection(database: Engine, values: Values) -> None:
     text = """query Q($id: BigInt!, $owner: Address!, $first: Int!) {
       device(by: {tokenId: $id}) { tokenId history(first: $first) { totalCount nodes { id } } }
       devices(first: $first, filterBy: {owner: {eq: $owner}}) { nodes { tokenId owner } }

@@ -245,7 +245,7 @@ async def test_22_a_license_revoked_after_the_mint_is_returned_then_and_now(api:
     )
 
 
-async def test_24_to_26_whatever_has_an_id_is_fetched_again_and_its_pages_go_on(api: Api, fleet: Fleet) -> None:
+async def test_24_to_26_every_type_with_an_id_can_be_refetched_and_paged(api: Api, fleet: Fleet) -> None:
     device = richest(fleet)
     query = """query ($did: String!) { device(by: {tokenDID: $did}) { id tokenDID manufacturer { id name }
       hardwareLicense { id model } mint { id } } }"""

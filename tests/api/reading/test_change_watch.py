@@ -132,7 +132,7 @@ async def test_listening_continues_on_the_connection_that_replaces_a_lost_one(on
     assert on_postgresql.watch._reader.listening_on is not None
 
 
-async def test_listening_ends_when_nobody_waits(on_postgresql: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_listening_ends_when_no_request_waits(on_postgresql: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     await on_postgresql.next_change()
     monkeypatch.setattr(module, "LINGER_SECONDS", 0.0)
     await on_postgresql.moving.mine(*minted(1))

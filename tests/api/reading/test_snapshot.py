@@ -100,7 +100,7 @@ async def test_a_statement_that_is_given_up_again_and_again_is_over_before_its_r
 
 
 @pytest.mark.timeout(60)
-async def test_a_loader_that_nobody_awaits_fails_silently(reading_engine: Engine) -> None:
+async def test_a_loader_that_is_not_awaited_fails_silently(reading_engine: Engine) -> None:
     reports = list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: reports.append(context))
 

@@ -538,7 +538,7 @@ def test_what_is_no_url_is_refused_as_it_was_given(certindex: Certindex, url: st
 
 
 @pytest.mark.parametrize("data", [b"name = 1", b"[" * 100_000, b"{}"])
-def test_a_node_is_not_asked_about_what_is_no_bundle(certindex: Certindex, tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_no_bundle_causes_no_request(certindex: Certindex, tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "bundle.json"
     path.write_bytes(data)
     done = certindex("check", str(path), "--rpc-url", "http://127.0.0.1:1")

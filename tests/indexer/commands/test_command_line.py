@@ -124,7 +124,7 @@ def writer(database_url: str) -> str | None:
 # What they do
 
 
-def test_sync_catches_up_and_status_tells_how_far(devices: Factory, database_url: str) -> None:
+def test_sync_catches_up_and_status_reports_the_block(devices: Factory, database_url: str) -> None:
     head = devices.chain.block_number
     done = run_command("sync", **settings_of(devices), DATABASE_URL=database_url)
     assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
@@ -147,7 +147,7 @@ def test_sync_catches_up_and_status_tells_how_far(devices: Factory, database_url
     assert (fields["backfilled"], fields["writer"]) == (True, None)
 
 
-def test_status_is_told_in_words_too(devices: Factory, sqlite_url: str, certindex: Certindex) -> None:
+def test_status_is_printed_as_text_too(devices: Factory, sqlite_url: str, certindex: Certindex) -> None:
     file = sqlite_url.removeprefix("sqlite:///")
     assert certindex("status", database_url=sqlite_url).out == f"No chain is indexed yet in {file}: certindex sync\n"
     certindex("sync", *options_of(devices), database_url=sqlite_url)
@@ -167,7 +167,7 @@ def test_sync_goes_on_from_where_it_stopped(devices: Factory, sqlite_url: str, c
     assert "blocks=1 events=2" in certindex("sync", *options_of(devices), database_url=sqlite_url).out
 
 
-async def test_sync_waits_for_a_node_that_lags_behind_what_it_said(sqlite_url: str) -> None:
+async def test_sync_waits_for_a_node_that_lags_behind_its_reported_head(sqlite_url: str) -> None:
     node = FakeNode(finality=1)
     node.mine_blocks(5)
     heads: list[float] = []
@@ -295,7 +295,7 @@ def test_a_rollback_to_no_block_below_is_refused(devices: Factory, sqlite_url: s
         assert f'"{wrong}" is not a block number. Example: --to 35000000' in refused.err
 
 
-def test_run_follows_the_chain_until_it_is_asked_to_stop(
+def test_run_follows_the_chain_until_it_is_signaled(
     devices: Factory, database_url: str, start: Callable[..., Child], certindex: Certindex
 ) -> None:
     follower = start("run", DATABASE_URL=database_url, POLL_INTERVAL="0.05")
@@ -395,7 +395,7 @@ def test_a_bad_setting_is_refused_by_name_with_its_value_and_an_example(
     assert re.search(words, refused.err, re.DOTALL), refused.err
 
 
-def test_every_bad_setting_of_the_environment_is_told_at_once_without_a_traceback() -> None:
+def test_all_bad_settings_of_the_environment_are_reported_at_once_without_a_traceback() -> None:
     refused = run_command("run", RPC_URLS="nowhere", START_BLOCK="first", POLL_INTERVAL="2s")
     assert (refused.returncode, refused.stdout) == (2, "")
     for key in ("RPC_URLS", "START_BLOCK", "POLL_INTERVAL"):
@@ -479,7 +479,7 @@ def test_a_node_that_does_not_answer_is_waited_for(anvil: StartAnvil, tmp_path: 
 @pytest.mark.parametrize(
     "url", [f"ftp://node/v3/{SECRET}", f"http://u:{SECRET}@node:99999/", f"htp://node/?k={SECRET}", f"node/{SECRET}"]
 )
-def test_a_key_in_a_bad_url_is_not_told(sqlite_url: str, certindex: Certindex, url: str) -> None:
+def test_a_key_in_a_bad_url_is_not_shown(sqlite_url: str, certindex: Certindex, url: str) -> None:
     refused = certindex("sync", "--rpc-urls", url, database_url=sqlite_url)
     assert refused.status == 2
     assert "--rpc-urls is " in refused.err
@@ -518,14 +518,14 @@ def test_help_explains_every_setting_with_an_example(certindex: Certindex) -> No
 
 
 @pytest.mark.parametrize(("module", "program"), [("indexer", "certindex"), ("api", "certindex-api")])
-def test_each_program_tells_its_version(module: str, program: str) -> None:
+def test_each_program_prints_its_version(module: str, program: str) -> None:
     done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"{program} {version('certindex')}\n"
 
 
 @pytest.mark.parametrize("command", ["indexer status", "indexer check -", "api schema"])
 @pytest.mark.parametrize("buffered", ["", "1"])
-def test_output_that_cannot_be_written_is_told_in_a_line(command: str, buffered: str, sqlite_url: str) -> None:
+def test_output_that_cannot_be_written_is_reported_in_one_line(command: str, buffered: str, sqlite_url: str) -> None:
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             [sys.executable, "-m", *command.split()],
@@ -541,7 +541,7 @@ def test_output_that_cannot_be_written_is_told_in_a_line(command: str, buffered:
     assert (ended.returncode, ended.stderr) == (1, message)
 
 
-def test_a_reader_that_has_left_is_told_nothing(sqlite_url: str) -> None:
+def test_a_closed_pipe_causes_no_message(sqlite_url: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:

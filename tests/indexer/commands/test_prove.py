@@ -113,9 +113,7 @@ def test_a_stored_proof_that_was_tampered_with_is_named_with_the_way_out(
     assert f"block {int(done.err.split('--from ')[1].split()[0])}" not in certindex("prove", "1", database_url=url).err
 
 
-def test_a_token_that_two_contracts_number_alike_is_asked_for_by_its_did(
-    factory: Factory, url: str, certindex: Certindex
-) -> None:
+def test_a_token_id_of_two_contracts_is_selected_by_its_did(factory: Factory, url: str, certindex: Certindex) -> None:
     with indexed(factory, url) as database:
         columns = "chain_id, id, contract, token_id"
         database.execute(

@@ -84,7 +84,9 @@ def indexed(tmp_path: Path) -> Iterator[Indexed]:
         yield Indexed(chain, f"sqlite:///{tmp_path / 'dimo.db'}")
 
 
-def test_what_events_told_is_what_the_contracts_answer(indexed: Indexed, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_values_of_events_equal_those_of_the_contracts(
+    indexed: Indexed, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert indexed.reconcile() == 0
     assert "devices=2 of=2 manufacturers=1 differences=0" in capsys.readouterr().out
     assert indexed.reconcile(sample=1) == 0
@@ -110,9 +112,7 @@ def test_a_burned_device_has_no_owner_by_both(indexed: Indexed, capsys: pytest.C
     assert indexed.reconcile() == 0
 
 
-def test_an_owner_that_the_events_do_not_tell_of_is_reported(
-    indexed: Indexed, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_owner_that_the_events_lack_is_reported(indexed: Indexed, capsys: pytest.CaptureFixture[str]) -> None:
     # a burn that came with no event of the contract: its answer is a refusal
     indexed.play(("aftermarket_device", "forgetOwner", indexed.new.token))
     assert indexed.reconcile() == 1
@@ -137,7 +137,7 @@ def test_what_old_mints_leave_out_is_completed_with_its_source(
     assert indexed.ask(indexed.new.token)["sourceOf"]["origin"] == "LOG"
 
 
-def test_a_completion_outlives_a_rebuild_and_is_asked_for_once(
+def test_a_completion_outlives_a_rebuild_and_is_requested_once(
     indexed: Indexed, capsys: pytest.CaptureFixture[str]
 ) -> None:
     indexed.complete()
@@ -149,7 +149,7 @@ def test_a_completion_outlives_a_rebuild_and_is_asked_for_once(
     assert "missing=0 answered=0" in capsys.readouterr().out
 
 
-def test_what_the_contract_has_forgotten_is_asked_as_of_the_mint(
+def test_values_that_the_contract_has_deleted_are_read_as_of_the_mint(
     indexed: Indexed, capsys: pytest.CaptureFixture[str]
 ) -> None:
     devices = indexed.network.stage.address("aftermarket_device")
@@ -158,7 +158,7 @@ def test_what_the_contract_has_forgotten_is_asked_as_of_the_mint(
     assert indexed.ask(indexed.old.token)["manufacturer"]["tokenId"] == "1"
 
 
-def test_what_nobody_answers_stays_unknown(indexed: Indexed, capsys: pytest.CaptureFixture[str]) -> None:
+def test_values_without_a_response_stay_unknown(indexed: Indexed, capsys: pytest.CaptureFixture[str]) -> None:
     elsewhere, somebody = indexed.network.stage.address("vehicle"), "0x" + "06" * 20
     indexed.play(("registry", "mintDeviceIn2022", elsewhere, 9, 50, "0x" + "05" * 20, somebody))
     indexed.complete()

@@ -117,7 +117,7 @@ async def test_a_start_that_is_refused_ends_the_service_too(factory: Factory, sq
             assert "is a node of chain 5, not of chain 31337" in running.child.last_output
 
 
-async def test_a_port_that_is_taken_is_told_with_the_way_out(factory: Factory, sqlite_url: str) -> None:
+async def test_a_port_that_is_taken_is_reported_with_the_remedy(factory: Factory, sqlite_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with service(factory, sqlite_url, factory.chain.url, PORT=port) as refused:
@@ -126,7 +126,7 @@ async def test_a_port_that_is_taken_is_told_with_the_way_out(factory: Factory, s
             assert f"certindex: HOST=127.0.0.1 PORT={port} cannot be listened on" in refused.child.last_output
 
 
-async def test_where_it_serves_is_told(factory: Factory, sqlite_url: str) -> None:
+async def test_the_address_it_serves_is_printed(factory: Factory, sqlite_url: str) -> None:
     with service(factory, sqlite_url, factory.chain.url, PORT="0") as served:
         await served.until(lambda: "INFO serving http://127.0.0.1:" in served.child.last_output)
         address = served.child.last_output.split("serving ")[1].split()[0]

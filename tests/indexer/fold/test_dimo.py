@@ -129,7 +129,7 @@ async def test_a_mint_takes_over_the_address_of_a_device_burned_in_its_transacti
     assert new["predecessor_id"] == old["device_id"]
 
 
-async def test_a_mint_in_another_transaction_of_the_block_succeeds_nobody(engine: Engine, node: FakeNode) -> None:
+async def test_a_mint_in_another_transaction_of_the_block_has_no_predecessor(engine: Engine, node: FakeNode) -> None:
     node.mine(*mint(1))
     node.mine(*transaction(*burn(1, FACTORY)), *mint(2))
     indexer = await index(engine, node)
@@ -284,7 +284,7 @@ async def test_a_reorg_takes_back_the_vehicle_that_it_orphaned(engine: Engine, n
         assert after[table] == before[table]
 
 
-async def test_a_vehicle_belongs_to_whom_it_was_transferred_and_to_nobody_once_burned(
+async def test_a_vehicle_belongs_to_its_last_recipient_and_has_no_owner_once_burned(
     engine: Engine, node: FakeNode
 ) -> None:
     node.mine(transferred(7, ZERO, ALICE, "vehicle"), transferred(8, ZERO, ALICE, "vehicle"))

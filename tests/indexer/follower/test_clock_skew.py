@@ -49,7 +49,7 @@ class SkewedClock:
 
 
 @pytest.mark.parametrize("jump", [-HOUR, 100 * YEAR])
-async def test_the_chain_is_followed_whatever_our_clock_does(
+async def test_the_chain_is_followed_when_our_clock_jumps(
     jump: float, factory: Factory, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SkewedClock(monkeypatch)
@@ -105,7 +105,7 @@ DEVICE = """query ($token: BigInt!) {
 
 
 @pytest.mark.parametrize("seconds", SECONDS.values(), ids=SECONDS)
-async def test_block_times_that_are_wrong_are_kept_as_told_and_change_nothing_else(
+async def test_wrong_block_times_are_stored_unchanged_and_change_nothing_else(
     seconds: list[int], sqlite_url: str, tmp_path: Path
 ) -> None:
     node = FakeNode(finality=2)

@@ -20,7 +20,7 @@ from tests.support.rpc.provider import Provider, indexers
 META = "{ _meta { chains { failingSince failingBlock lastError indexed { number } } } }"
 
 
-def test_while_a_step_fails_all_tell_since_when_on_which_block_and_why_and_it_goes_on_by_itself(
+def test_a_failing_step_is_reported_everywhere_with_time_block_and_reason_and_recovers_by_itself(
     new_database: NewDatabase, certindex: Certindex
 ) -> None:
     node, database_url, [port] = FakeNode(finality=2), new_database(), free_ports(1)

@@ -44,7 +44,7 @@ async def test_an_indexer_outlives_a_database_that_is_away_for_a_while(
     assert next(failures, None) is None
 
 
-async def test_a_standby_asks_a_database_that_is_away_less_and_less_often(
+async def test_a_standby_retries_an_unreachable_database_less_and_less_often(
     factory: Factory, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     look = Lease.try_acquire

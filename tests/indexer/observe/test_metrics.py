@@ -74,7 +74,7 @@ def read(url: str) -> str:
     return text
 
 
-async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(fresh_engine: Engine) -> None:
+async def test_the_metrics_report_the_state_of_the_chain_and_the_work_done(fresh_engine: Engine) -> None:
     counters = Counters()
     counters.succeeded(Indexed(1, 10, 7, 5, 12), 0.2, 2_000)
     counters.succeeded(RolledBack(8, 10, 3), 0.1, 2_000)
@@ -117,7 +117,7 @@ async def test_the_metrics_tell_where_the_chain_is_and_what_was_done(fresh_engin
     assert samples["certindex_rpc_away"] == {host: 0}
 
 
-async def test_a_database_that_fails_is_told_beside_what_needs_none(fresh_engine: Engine) -> None:
+async def test_a_database_that_fails_is_reported_beside_metrics_that_need_none(fresh_engine: Engine) -> None:
     counters = Counters()
     await collect(fresh_engine, counters)
     with fresh_engine.begin() as connection:
@@ -146,7 +146,7 @@ def test_the_document_describes_every_metric(metrics: Sequence[Described]) -> No
     assert markdown_table(metrics) in DOCUMENT.read_text(), markdown_table(metrics)
 
 
-def test_a_port_that_is_taken_is_told_with_the_way_out(fresh_engine: Engine) -> None:
+def test_a_port_that_is_taken_is_reported_with_the_remedy(fresh_engine: Engine) -> None:
     node = FakeNode()
     Indexer(fresh_engine, node)
     collector = ChainCollector(fresh_engine, node.chain_id, Pool([NODE]), Counters())

@@ -24,7 +24,7 @@ def shown(out: io.StringIO) -> str:
     return out.getvalue().rpartition("\x1b[K")[2]
 
 
-def test_a_bar_tells_blocks_events_rates_range_and_the_time_left() -> None:
+def test_a_bar_shows_blocks_events_rates_range_and_the_time_left() -> None:
     clock, out = Clock(), Terminal()
     progress = Progress(out, 1_000, 11_000, clock=clock)
     clock.now = 10.0
@@ -40,7 +40,7 @@ def test_a_bar_tells_blocks_events_rates_range_and_the_time_left() -> None:
     assert progress.summary(6_000) == "synced block=6000 blocks=5000 events=500 elapsed=20.0s rate=25/s"
 
 
-def test_the_head_that_moves_on_is_the_new_goal_and_what_a_reorg_takes_back_is_told() -> None:
+def test_a_newer_head_is_the_new_goal_and_a_reorg_is_shown() -> None:
     clock, out = Clock(), Terminal()
     progress = Progress(out, 100, 200, clock=clock)
     clock.now = 1.0

@@ -62,7 +62,9 @@ def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_o
             assert metric(metrics, "certindex_failing_seconds") == 0
 
 
-def test_the_wait_is_noted_in_the_row_of_a_chain_that_nobody_writes_and_told_from_there(fresh_engine: Engine) -> None:
+def test_the_wait_is_stored_in_the_row_of_a_chain_without_a_writer_and_reported_from_there(
+    fresh_engine: Engine,
+) -> None:
     node = indexed(fresh_engine)
     failure = StartupFailure(fresh_engine, None)
     assert (collect(failure), failure.chain_id) == (CALM | {"waiting": "not tried yet"}, node.chain_id)

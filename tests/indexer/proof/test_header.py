@@ -43,7 +43,7 @@ def test_a_change_of_any_field_is_another_header(field: str) -> None:
     assert encode_header(LATEST | {field: changed}, _hash(LATEST)) is None
 
 
-def test_fields_that_a_node_tells_but_its_chain_does_not_hash_are_left_out() -> None:
+def test_fields_that_a_node_returns_but_its_chain_does_not_hash_are_left_out() -> None:
     polygon = PUBLIC[3]
     zero = "0x" + "00" * 32
     assert encode_header(polygon | {"withdrawalsRoot": zero, "requestsHash": zero}, _hash(polygon)) is not None

@@ -73,7 +73,7 @@ async def test_a_block_of_every_transaction_type_is_verified_and_each_log_proven
         assert (proven.address, proven.topics, proven.data) == (log.address, log.topics, log.data)
 
 
-async def test_a_node_without_block_receipts_is_asked_for_each_receipt(case: Case) -> None:
+async def test_without_block_receipts_each_receipt_is_requested(case: Case) -> None:
     nodes = Nodes(case.chain, refusing(RECEIPTS))
     witness = Witness(nodes)
     for _ in range(2):

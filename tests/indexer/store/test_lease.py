@@ -215,7 +215,7 @@ async def test_a_writer_in_the_midst_of_a_long_commit_is_not_taken_for_dead(
             assert other.try_acquire() is not None
 
 
-def test_a_writer_that_vanishes_in_the_midst_of_a_commit_keeps_nobody_out(
+def test_a_writer_that_vanishes_during_a_commit_blocks_no_other(
     new_postgres_database: NewDatabase, node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("indexer.store.checkpoint.VANISHED_SECONDS", 1)

@@ -178,7 +178,7 @@ def test_ranges_shrink_to_what_a_step_can_hold() -> None:
     assert pace.blocks == 100
 
 
-async def test_when_one_thing_fails_the_others_end_before_the_failure_is_told() -> None:
+async def test_when_one_task_fails_the_others_end_before_the_failure_is_raised() -> None:
     ended: list[str] = []
 
     async def last() -> None:

@@ -101,7 +101,7 @@ async def test_only_headers_that_a_reorg_may_ask_for_are_kept_of_blocks_without_
     assert [row["number"] for row in indexer.rows("block")] == [2, 4, 5, 6, 7, 8, 9, 10]
 
 
-async def test_a_range_that_the_node_refuses_is_asked_in_smaller_parts_and_none_is_skipped(
+async def test_a_range_that_the_node_refuses_is_requested_in_smaller_parts_and_none_is_skipped(
     engine: Engine, node: FakeNode
 ) -> None:
     class Limited(FakeNode):
@@ -472,7 +472,7 @@ async def test_safe_and_finalized_never_go_down(engine: Engine, node: FakeNode) 
     assert (row["safe_number"], row["finalized_number"], row["finalized_hash"]) == (1, 1, node.blocks[1].hash)
 
 
-async def test_a_failure_is_told_since_its_beginning_and_until_a_step_succeeds(engine: Engine, node: FakeNode) -> None:
+async def test_a_failure_is_reported_from_its_beginning_until_a_step_succeeds(engine: Engine, node: FakeNode) -> None:
     indexer = Indexer(engine, node)
     indexer.store.note_failure("first")
     since = chain_row(indexer)["failing_since"]

@@ -116,7 +116,7 @@ def _add(receipts: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("change", [_drop, _alter, _add])
-def test_receipts_that_a_provider_altered_are_not_attested_until_another_tells_the_truth(
+def test_receipts_that_a_provider_altered_are_not_attested_until_another_returns_the_right_ones(
     lived: Factory, sqlite_url: str, change: Callable[[list[Any]], None]
 ) -> None:
     index(lived, sqlite_url)
@@ -151,7 +151,7 @@ def _bad_hex(block: Any) -> None:
         (_bad_hex, "its header cannot be read"),
     ],
 )
-def test_headers_that_a_provider_altered_are_not_attested_until_another_tells_the_truth(
+def test_headers_that_a_provider_altered_are_not_attested_until_another_returns_the_right_ones(
     lived: Factory, sqlite_url: str, change: Callable[[Any], None], reason: str
 ) -> None:
     index(lived, sqlite_url)
@@ -161,7 +161,7 @@ def test_headers_that_a_provider_altered_are_not_attested_until_another_tells_th
         asyncio.run(attest(database, Nodes(lived.chain, altering(HEADER, change), count=2)))
 
 
-def test_a_provider_of_another_chain_is_found_out_by_the_known_hash(lived: Factory, sqlite_url: str) -> None:
+def test_a_provider_of_another_chain_is_detected_by_the_known_hash(lived: Factory, sqlite_url: str) -> None:
     index(lived, sqlite_url)
     with indexed(lived, sqlite_url) as database, Anvil() as other:
         other.mine(lived.chain.block_number)
@@ -169,7 +169,7 @@ def test_a_provider_of_another_chain_is_found_out_by_the_known_hash(lived: Facto
             asyncio.run(attest(database, Nodes(other)))
 
 
-def test_headers_of_two_branches_are_asked_for_again(lived: Factory, sqlite_url: str) -> None:
+def test_headers_of_two_branches_are_requested_again(lived: Factory, sqlite_url: str) -> None:
     index(lived, sqlite_url)
     with indexed(lived, sqlite_url) as database, Anvil("--chain-id", "31337") as other:
         other.mine(lived.chain.block_number)

@@ -125,7 +125,7 @@ def test_what_one_provider_gets_wrong_another_one_mends(factory: Factory, sqlite
         assert chain.failures() == []
 
 
-def test_a_block_that_every_provider_gets_wrong_is_an_alarm_until_one_tells_the_truth(
+def test_a_block_that_every_provider_gets_wrong_is_an_alarm_until_one_returns_the_right_one(
     factory: Factory, sqlite_url: str
 ) -> None:
     factory.mint()
@@ -144,7 +144,7 @@ def test_a_block_that_every_provider_gets_wrong_is_an_alarm_until_one_tells_the_
         assert chain.failures() == []
 
 
-def test_an_alarm_is_asked_about_again_after_ever_longer_pauses(factory: Factory, sqlite_url: str) -> None:
+def test_an_alarm_is_retried_after_ever_longer_pauses(factory: Factory, sqlite_url: str) -> None:
     index(factory, sqlite_url)
     with indexed(factory, sqlite_url) as chain:
         liar = Nodes(factory.chain, altering(BLOCK_RECEIPTS, _drop_every_log))
@@ -157,7 +157,7 @@ def test_an_alarm_is_asked_about_again_after_ever_longer_pauses(factory: Factory
             asyncio.run(_advance_to_the_end(chain, liar))
 
 
-def test_blocks_that_cannot_be_verified_here_say_so_and_are_not_asked_again(factory: Factory, sqlite_url: str) -> None:
+def test_blocks_that_cannot_be_verified_are_marked_and_not_requested_again(factory: Factory, sqlite_url: str) -> None:
     index(factory, sqlite_url)
     with indexed(factory, sqlite_url) as chain:
 
@@ -171,7 +171,7 @@ def test_blocks_that_cannot_be_verified_here_say_so_and_are_not_asked_again(fact
         assert chain.levels.due_failures(9) == []
 
 
-def test_when_nobody_answers_the_mark_stays(factory: Factory, sqlite_url: str) -> None:
+def test_when_no_provider_answers_the_mark_stays(factory: Factory, sqlite_url: str) -> None:
     index(factory, sqlite_url)
     with indexed(factory, sqlite_url) as chain:
         before = chain.levels.progress()
@@ -260,7 +260,7 @@ def test_without_keep_proofs_levels_rise_and_nothing_is_stored_beside_the_header
         assert chain.rows("SELECT count(*) FROM receipt_proof") == [(0,)]
 
 
-def test_the_command_verifies_a_range_and_tells_what_failed(
+def test_the_command_verifies_a_range_and_reports_what_failed(
     factory: Factory, sqlite_url: str, certindex: Certindex
 ) -> None:
     factory.mint()

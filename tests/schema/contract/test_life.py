@@ -158,7 +158,7 @@ def test_two_manufacturers_use_the_same_serial_number(factory: Factory) -> None:
         ("manufacturedAt", "9999999999999999999", "manufacturedAt", 9_999_999_999_999_999_999),
     ],
 )
-def test_a_correction_replaces_what_the_mint_said(
+def test_a_correction_replaces_the_value_of_the_mint(
     factory: Factory, attribute: str, value: str, field: str, kept: str | int
 ) -> None:
     token = factory.mint()

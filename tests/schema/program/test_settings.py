@@ -92,13 +92,13 @@ def test_a_wrong_option_is_named_as_it_was_written() -> None:
         read(["--port", "x"], RPC_URL="http://a")
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         read([], PORT="x", PAGE="?")
     assert [line.split()[0] for line in str(caught.value).splitlines()] == ["RPC_URL", "PORT", "PAGE"]
 
 
-def test_a_password_is_not_told() -> None:
+def test_a_password_is_not_shown() -> None:
     assert without_password("mysql://me:s3cret@host/name") == "mysql://me:***@host/name"
     with pytest.raises(SettingsError) as caught:
         read([], RPC_URL="http://a", DATABASE_URL="mysql://me:s3cret@host/name")

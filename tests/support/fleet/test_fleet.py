@@ -30,7 +30,7 @@ def test_every_certificate_is_what_the_contract_says(fleet: Fleet) -> None:
         assert_device(fleet.contract, device, NOW)
 
 
-def test_every_certificate_a_year_ago_is_what_the_contract_said_then(fleet: Fleet) -> None:
+def test_every_certificate_a_year_ago_equals_the_contracts_state_then(fleet: Fleet) -> None:
     past = fleet.world_at(NOW - 365 * DAY)
     block = max(done.block_number for done in fleet.recorded if done.block_time <= NOW - 365 * DAY)
     assert 20 < len(past.devices) < 200
@@ -76,7 +76,7 @@ def test_the_story_is_spread_over_two_years_and_ends_now(fleet: Fleet) -> None:
     assert len(months) > 20
 
 
-def test_the_same_seed_tells_the_same_story() -> None:
+def test_the_same_seed_makes_the_same_history() -> None:
     assert plan(100, seed=7, now=NOW) == plan(100, seed=7, now=NOW)
     assert plan(100, seed=7, now=NOW) != plan(100, seed=8, now=NOW)
 

@@ -45,7 +45,7 @@ fragment E on LifecycleEvent {
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.name)
-async def test_whatever_a_chain_carries_is_answered(engine: Engine, hostile: Hostile) -> None:
+async def test_any_data_of_a_chain_is_answered(engine: Engine, hostile: Hostile) -> None:
     node = FakeNode()
     node.mine(*hostile.logs, after=hostile.after)
     for logs in hostile.also:

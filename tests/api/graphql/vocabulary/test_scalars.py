@@ -180,7 +180,7 @@ async def test_times_compare_to_the_fraction_and_those_after_the_year_9999_are_a
     assert await tokens(api, {"not": {"manufacturedAt": filter}}) == set(range(1, DEVICES + 1)) - expected
 
 
-async def test_an_imei_is_found_whatever_stands_between_its_digits(api: Api) -> None:
+async def test_an_imei_is_found_with_any_separators_between_its_digits(api: Api) -> None:
     matching = await tokens(api, {"imei": {"eq": "490154-203237518"}})
     assert matching == {token for token in range(1, DEVICES + 1) if token % 4 in (1, 2)}
     assert await tokens(api, {"imei": {"startsWith": "4901 5420"}}) == matching
