@@ -1,7 +1,7 @@
 """Errors of providers, shown without the keys in their URLs."""
 
 from indexer.errors import TryAgain
-from indexer.rpc.catalogue import refusal_of
+from indexer.rpc.catalog import refusal_of
 from indexer.urls import shown_url, without_keys
 
 SHOWN_TEXT = 300

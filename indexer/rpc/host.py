@@ -13,7 +13,7 @@ from indexer.errors import TryAgain
 from indexer.rpc.adaptive_limit import AdaptiveLimit
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.block_tags import BLOCK_TAGS, is_about_tag, is_tag_unknown
-from indexer.rpc.catalogue import METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, PARSE_ERROR, VERSION_NOT_SUPPORTED
+from indexer.rpc.catalog import METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, PARSE_ERROR, VERSION_NOT_SUPPORTED
 from indexer.rpc.counts import RequestCounts
 from indexer.rpc.endpoint import Endpoint
 from indexer.rpc.errors import NoAnswer, RpcError

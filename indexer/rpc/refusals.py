@@ -55,7 +55,7 @@ class Reverted(Struct, frozen=True):
 
 
 class Unknown(Struct, frozen=True):
-    """The text is in no catalogue: halve the query, then back off, then report the text."""
+    """The text is in no catalog: halve the query, then back off, then report the text."""
 
 
 Refusal = (

@@ -219,9 +219,9 @@ def test_rebuild_finds_again_what_was_read_in_the_events_and_keeps_all_indexes(
 def indexes_of(database_url: str) -> set[str | None]:
     engine = connect(database_url)
     with engine.begin() as connection:
-        catalogue = "pg_indexes" if engine.dialect.name == "postgresql" else "sqlite_master WHERE type = 'index'"
+        catalog = "pg_indexes" if engine.dialect.name == "postgresql" else "sqlite_master WHERE type = 'index'"
         name = "indexname" if engine.dialect.name == "postgresql" else "name"
-        names = set(connection.execute(text(f"SELECT {name} FROM {catalogue}")).scalars())
+        names = set(connection.execute(text(f"SELECT {name} FROM {catalog}")).scalars())
     engine.dispose()
     return names
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from indexer.rpc import NoAnswer, RpcError
-from indexer.rpc.catalogue import CATALOGUE, RefusalText, refusal_of
+from indexer.rpc.catalog import CATALOG, RefusalText, refusal_of
 from indexer.rpc.refusals import (
     BackOff,
     GiveUp,
@@ -211,10 +211,10 @@ def test_case_does_not_matter(row: Row) -> None:
     assert refusal_of(text, code=code, span=ASKED) == refusal
 
 
-@pytest.mark.parametrize("said", CATALOGUE, ids=lambda said: said.pattern.pattern[:60])
-def test_no_row_of_the_catalogue_is_hidden_by_those_before_it(said: RefusalText) -> None:
+@pytest.mark.parametrize("said", CATALOG, ids=lambda said: said.pattern.pattern[:60])
+def test_no_row_of_the_catalog_is_hidden_by_those_before_it(said: RefusalText) -> None:
     deciding = [
-        next((row for row in CATALOGUE if row.pattern.search(f"{message}, {data}")), None)
+        next((row for row in CATALOG if row.pattern.search(f"{message}, {data}")), None)
         for _, _, message, data, _ in ROWS
     ]
     assert said in deciding

@@ -42,7 +42,7 @@ def refusal_of(
     """
     if status == SERVICE_UNAVAILABLE and retry_after is not None:
         return BackOff(retry_after)
-    for row in CATALOGUE:
+    for row in CATALOG:
         match = row.pattern.search(text)
         if match is not None and (refusal := row.make(match, span)) is not None:
             return BackOff(retry_after) if isinstance(refusal, BackOff) else refusal
@@ -114,7 +114,7 @@ def _number(text: str) -> int:
 BLOCKS = r"(\d[\d,.]*k?)"
 RANGE = r"\[\s*(0x[0-9a-f]+)\s*,\s*(0x[0-9a-f]+)\s*\]"
 
-CATALOGUE: tuple[RefusalText, ...] = (
+CATALOG: tuple[RefusalText, ...] = (
     # A contract's message may contain any of the texts below
     _row(r"execution reverted|vm exception while processing transaction: revert", Reverted(), "geth, Hardhat"),
     # A plan's span beside a range that works; in a text about the response size, that range is meant
