@@ -158,7 +158,7 @@ async def test_a_range_on_another_branch_than_the_checkpoint_is_not_put_on_top_o
     node.before_call = reorg_after_the_fork_was_looked_for
     with pytest.raises(TryAgain, match="Block 3 changed"):
         await indexer.step()
-    with pytest.raises(Stop, match="left ours"):
+    with pytest.raises(Stop, match="differs from the indexed one"):
         await indexer.catch_up()
 
 
