@@ -108,6 +108,8 @@ def _digest(query: ListQuery, pins: tuple[Pin, ...]) -> bytes:
 
 def _window(arguments: PageArguments, digest: bytes, order: Order) -> tuple[Window[Place], list[Bookmark]]:
     size, backward = page_size(arguments.first, arguments.last)
+    if not arguments.has_cursor:
+        return Window(size, backward), []
     ends = arguments.ends(lambda text, name: read_list_cursor(text, digest, order, name))
     after, before = (None if end is None else end.place for end in ends)
     return Window(size, backward, after, before), [end for end in ends if end is not None]
