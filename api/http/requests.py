@@ -100,7 +100,8 @@ def parse_json(body: bytes | str, name: str) -> Any:
 
 
 def _from_url(request: Request) -> dict[str, Any]:
-    parameters: dict[str, Any] = dict(request.query_params)
+    # a parameter that is empty counts as absent
+    parameters: dict[str, Any] = {name: text for name, text in request.query_params.items() if text}
     for name in ("variables", "extensions"):
         if name in parameters:
             parameters[name] = parse_json(parameters[name], f'The parameter "{name}"')
@@ -144,13 +145,14 @@ def graphql_request(parameters: Any, name: str = "The body") -> GraphQLRequest:
         )
     query = _optional(parameters, "query", str)
     hash = _persisted_hash(_optional(parameters, "extensions", dict) or {})
-    document_id = _optional(parameters, "documentId", str)
+    document_id = _optional(parameters, "documentId", str) or None
     if query is None and hash is None and document_id is None:
         raise RequestError(400, '"query" is missing. Example: {"query": "{ _meta { version } }"}')
     return GraphQLRequest(
         query or "",
         _optional(parameters, "variables", dict),
-        _optional(parameters, "operationName", str),
+        # by the draft, an empty name counts as absent
+        _optional(parameters, "operationName", str) or None,
         hash,
         document_id,
     )
