@@ -57,7 +57,8 @@ class Answer(NamedTuple):
 class Answers:
     """Answers queries. Belongs to one event loop.
 
-    `errors` counts the errors of responses by code; `cache_results` counts hits and misses of the cache.
+    `errors` counts the errors of responses by code; `cache_results` counts hits and misses of the cache; `fallbacks`
+    counts the requests that the compiled executor left to graphql-core, by reason.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Answers:
         self._under_way: dict[Hashable, asyncio.Event] = {}
         self._kept: LRUCache[Hashable, KeptAnswer] = LRUCache(cache_bytes, lambda kept: kept.bytes)
         self.errors: Counter[str] = Counter()
+        self.fallbacks = schema.fallbacks
         self.cache_results: Counter[str] = Counter()
 
     async def answer(self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge) -> Answer:

@@ -11,12 +11,14 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType as AllowedOperation
 
+from api.graphql.compiled.documents import ValidDocument
 from api.graphql.compiled.operations import Operation
 from api.graphql.context import Context
-from api.graphql.errors import Code
+from api.graphql.errors import Code, Refusal
 from api.graphql.limits import Price, operation_of, refuse_beyond
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema, as_of, cost_of
+from schema.program.logs import log_event
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 class ValidatedQuery(NamedTuple):
     """A query whose document was validated before, and its price with the variables of this request."""
 
+    document: ValidDocument
     operation: Operation
     price: Price
 
@@ -32,15 +35,15 @@ def find_validated(schema: Schema, request: GraphQLRequest) -> ValidatedQuery | 
     """Returns what `execute_compiled` executes; None if graphql-core must execute the request, or explain its error."""
     document = schema.documents.find(request.query) if schema.compiles else None
     operation = None if document is None else document.query(request.operation_name)
-    if operation is None:
+    if document is None or operation is None:
         return None
     try:
         price = operation.price(request.variables or {})
         refuse_beyond(schema.limits, price, operation.aliases)
     except Exception as error:
-        log.debug("not answered by the plan", exc_info=error)
+        _note_fallback(schema, document, error)
         return None
-    return ValidatedQuery(operation, price)
+    return ValidatedQuery(document, operation, price)
 
 
 def execute_compiled(
@@ -51,9 +54,25 @@ def execute_compiled(
         data = query.operation.execute(context, request.variables or {})
     except Exception as error:
         # graphql-core executes it again with new loaders: its errors are exact, and rows are counted from 0
-        log.debug("not answered by the plan", exc_info=error)
+        _note_fallback(schema, query.document, error)
         return None
     return {"data": data, "extensions": cost_of(schema.limits, query.price, context) | as_of(context)}
+
+
+def _note_fallback(schema: Schema, document: ValidDocument, error: Exception) -> None:
+    """Counts that graphql-core has to execute a request, and logs it once a document."""
+    reason = "refused" if isinstance(error, Refusal) else getattr(error, "reason", "exception")
+    schema.fallbacks[reason] += 1
+    if document.is_logged:
+        return
+    document.is_logged = True
+    level = logging.DEBUG if reason in EXPECTED else logging.WARNING
+    query, message = " ".join(document.text.split())[:200], f"{type(error).__name__}: {error}"
+    log_event(log, level, "graphql-core executes a query", " ({reason}: {error}): {query}", reason, message, query)
+
+
+EXPECTED = {"refused", "variables", "unsupported"}
+"""Reasons of requests that are wrong, and of introspection, which is left to graphql-core."""
 
 
 async def execute_ordinary(schema: Schema, request: GraphQLRequest, context: Context) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The schema, and the extensions that every execution runs through: error codes, limits, cost, `asOf`."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from functools import cache, lru_cache
 from typing import Any
@@ -70,7 +71,7 @@ class KeepDocuments(SchemaExtension):
             execution.pre_execution_errors = []
         yield
         if document is None and execution.graphql_document is not None and not execution.pre_execution_errors:
-            documents.keep(text, ValidDocument(execution.schema, execution.graphql_document))
+            documents.keep(text, ValidDocument(execution.schema, text, execution.graphql_document))
 
 
 class OneOperation(SchemaExtension):
@@ -185,10 +186,14 @@ class CachedNames(NameConverter):
 
 
 class Schema(strawberry.Schema):
-    """The schema, its limits and its valid documents. If `compiles`, repeated documents are compiled."""
+    """The schema, its limits and its valid documents. If `compiles`, repeated documents are compiled.
+
+    `fallbacks` counts the requests that were compiled and then left to graphql-core, by reason.
+    """
 
     limits: Limits
     documents: DocumentCache
+    fallbacks: Counter[str]
     compiles: bool
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
@@ -218,6 +223,7 @@ def build_schema(*, introspection: bool = True, limits: Limits | None = None, co
         config=StrawberryConfig(scalar_map=SCALARS, name_converter=CachedNames()),
     )
     schema.limits, schema.documents, schema.compiles = enforced, DocumentCache(), compiled
+    schema.fallbacks = Counter()
     return schema
 
 

@@ -29,6 +29,9 @@ METRICS = (
               "Errors in responses to queries, by code. Refused requests are counted by their status.", ("code",)),
     Described("certindex_api_cache_total", "counter",
               "Queries looked up in the cache of responses: hit or miss.", ("result",)),
+    Described("certindex_graphql_fallbacks_total", "counter",
+              "Repeated queries that graphql-core executed, slowly, by reason. refused, variables: the request "
+              "is wrong; unsupported: introspection; value, exception: a defect, or wrong data.", ("reason",)),
     Described("certindex_api_connections", "gauge", "Open WebSockets and event streams."),
     Described("certindex_api_subscriptions", "gauge", "Open subscriptions."),
     Described("certindex_api_snapshots_waiting", "gauge",
@@ -81,6 +84,9 @@ class ApiMetrics(Collector):
                 "certindex_api_errors_total": [((code,), count) for code, count in sorted(answers.errors.items())],
                 "certindex_api_cache_total": [
                     ((result,), count) for result, count in sorted(answers.cache_results.items())
+                ],
+                "certindex_graphql_fallbacks_total": [
+                    ((reason,), count) for reason, count in sorted(answers.fallbacks.items())
                 ],
                 "certindex_api_connections": [((), operations.connections)],
                 "certindex_api_subscriptions": [((), operations.subscriptions)],

@@ -15,12 +15,14 @@ MAX_DOCUMENT_TOKENS = 5_000
 
 
 class ValidDocument:
-    """A document that was parsed and validated, with its operations."""
+    """A document that was parsed and validated, with its operations. `is_logged`: its fallback is in the log."""
 
-    def __init__(self, schema: Schema, node: DocumentNode) -> None:
+    def __init__(self, schema: Schema, text: str, node: DocumentNode) -> None:
+        self.text = text
         self.node = node
         self._schema = schema
         self._operations: dict[str | None, Operation] = {}
+        self.is_logged = False
 
     def query(self, name: str | None) -> Operation | None:
         """Returns the requested query; None if the name selects no single operation, or one that is not a query."""

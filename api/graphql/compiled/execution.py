@@ -10,7 +10,11 @@ from api.reading.batching import ThreadQueryRunner
 
 
 class NotAnswered(Exception):
-    """The response has an error, or may have one: graphql-core must execute the request."""
+    """The response has an error, or may have one: graphql-core must execute the request. `reason` is one word."""
+
+    def __init__(self, message: str, reason: str = "value") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class PendingValue(NamedTuple):

@@ -41,10 +41,10 @@ class Operation:
         """Returns the data of a response without errors. If it raises, graphql-core must execute the operation."""
         values = get_variable_values(self._schema._schema, self._node.variable_definitions or (), dict(variables), 1)
         if isinstance(values, list):
-            raise NotAnswered("the variables do not match their types")
+            raise NotAnswered("the variables do not match their types", "variables")
         plan = self._plan(values.coerced)
         if plan is None:
-            raise NotAnswered("the operation cannot be compiled")
+            raise NotAnswered("the operation cannot be compiled", "unsupported")
         return run_plan(plan, context, values)
 
     def _plan(self, variables: Mapping[str, Any]) -> Plan | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import weakref
 from collections import Counter
 from collections.abc import Iterator
@@ -295,11 +296,11 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, calls: Counter[str], module: An
 
 def test_what_is_cached_is_bounded() -> None:
     documents = DocumentCache()
-    document = ValidDocument(SCHEMA, parse("{" + " __typename" * 1000 + "}"))
+    document = ValidDocument(SCHEMA, "", parse("{" + " __typename" * 1000 + "}"))
     for number in range(300):
         documents.keep(str(number), document)
     assert (documents.find("0"), documents.find("299")) == (None, document)
-    documents.keep("long", ValidDocument(SCHEMA, parse("{" + " __typename" * MAX_DOCUMENT_TOKENS + "}")))
+    documents.keep("long", ValidDocument(SCHEMA, "", parse("{" + " __typename" * MAX_DOCUMENT_TOKENS + "}")))
     assert documents.find("long") is None
 
 
@@ -319,3 +320,28 @@ async def test_a_statement_is_made_once_for_any_selection(database: Engine, valu
         made.append(pages._statement.cache_info().misses)
     assert len(made) > 1
     assert len(set(made)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "reason", "level"),
+    [
+        ("{ devices(first: 2) { nodes { id } } }", {}, None, None),
+        ("{ __schema { queryType { name } } }", {}, "unsupported", "DEBUG"),
+        ("query Q($n: Int!) { devices(first: $n) { nodes { id } } }", {"n": "2"}, "variables", "DEBUG"),
+        ("{ devices(first: 101) { nodes { id } } }", {}, "refused", "DEBUG"),
+    ],
+)
+async def test_a_fallback_is_counted_by_reason_and_logged_once_a_document(
+    database: Engine,
+    caplog: pytest.LogCaptureFixture,
+    text: str,
+    variables: dict[str, Any],
+    reason: str | None,
+    level: str | None,
+) -> None:
+    schema = build_schema()
+    with caplog.at_level(logging.DEBUG, "api.graphql.execution"):
+        for _ in range(4):
+            await execute(schema, GraphQLRequest(text, variables), database)
+    assert schema.fallbacks == ({} if reason is None else {reason: 3})
+    assert [record.levelname for record in caplog.records] == ([] if level is None else [level])
