@@ -19,6 +19,8 @@ SERVER = "the indexer and server"
 POLL_SECONDS = 1.0
 EVENT_SECONDS = 3.0
 """Between two events of the living fleet."""
+QUICK_FINALITY = ("--slots-in-an-epoch", "1")
+"""Two blocks above another make it final, so that the history can be proven at once."""
 PATIENCE_SECONDS = 120.0
 """How long the demo waits for the first answer of /readyz."""
 
@@ -38,12 +40,13 @@ def run(port: int, devices: int, database_url: str | None, still: bool) -> NoRet
         database_url = f"sqlite:///{fresh_file(port, 'db')}"
     with log_file.open("w", buffering=1) as log, ExitStack() as children:
         now = int(time.time())
-        chain = children.enter_context(start_chain(now))
+        chain = children.enter_context(start_chain(now, *QUICK_FINALITY))
         say(f"chain started at {chain.url}")
         parts = {"the chain": chain.child}
         try:
             progress = progress_bar("two years of events on the chain")
             fleet = Fleet.build(chain, devices=devices, now=now, progress=progress)
+            fleet.finalize()
             say(f"contract {fleet.contract.address}, {devices} devices, {sum(fleet.world.events.values())} events")
             server = Child(
                 [sys.executable, "-m", "indexer", "run", "--serve"],
@@ -105,6 +108,7 @@ def _live(fleet: Fleet, parts: dict[str, Child], still: bool) -> NoReturn:
         _require_alive(parts)
         if not still and time.monotonic() >= next_event:
             print(summary(next(acts)), flush=True)
+            fleet.finalize()
             next_event += EVENT_SECONDS
         time.sleep(0.2)
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from indexer.check.bundle import check
 from tests.support.chain.devchain import REPOSITORY
 from tests.support.fleet.stories import STORIES
 
@@ -100,6 +101,7 @@ def test_the_demo_answers_lives_and_leaves_nothing_behind(demo: StartDemo, datab
     before = ask(running.url, INDEXED)["_meta"]["chains"][0]["indexed"]["number"]
     running.wait_for(f"(?:{HAPPENED.pattern}(?:.*\n)+){{2}}", seconds=20)
     wait_until(lambda: ask(running.url, INDEXED)["_meta"]["chains"][0]["indexed"]["number"] > before)
+    wait_until(lambda: check(bundle(running.url), {}).is_complete)
     children = descendants(running.process.pid)
     assert len(children) >= 2
     assert running.end(signal.SIGINT) == 0
@@ -109,6 +111,7 @@ def test_the_demo_answers_lives_and_leaves_nothing_behind(demo: StartDemo, datab
 def test_a_still_demo_stands_still_and_ends_on_sigterm(demo: StartDemo, sqlite_url: str) -> None:
     running = demo("--port", "0", "--database", sqlite_url, "--still")
     running.wait_for("^The chain stands still")
+    wait_until(lambda: check(bundle(running.url), {}).is_complete)
     time.sleep(4)
     assert not HAPPENED.search(running.printed)
     assert urllib.request.urlopen(running.url.replace("/graphql", "/readyz"), timeout=10).status == 200
@@ -201,6 +204,14 @@ def ask(url: str, query: str) -> dict[str, Any]:
         raise AssertionError(f"{error}: {error.read().decode()}") from error
     assert "errors" not in answer, answer
     data: dict[str, Any] = answer["data"]
+    return data
+
+
+def bundle(url: str) -> bytes:
+    """Returns the bundle of the first device."""
+    did = ask(url, '{ device(by: {tokenId: "1"}) { tokenDID } }')["device"]["tokenDID"]
+    with urllib.request.urlopen(url.replace("/graphql", f"/devices/{did}/bundle.json"), timeout=30) as response:
+        data: bytes = response.read()
     return data
 
 

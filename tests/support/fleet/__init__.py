@@ -42,9 +42,13 @@ class RecordedAct:
     transaction_hash: str
 
 
-def start_chain(now: int, *, port: int = 0) -> Anvil:
-    """Starts a chain for a fleet: its time begins two years before `now`, and it mines on request."""
-    return Anvil("--auto-impersonate", "--no-mining", "--order", "fifo", "--timestamp", str(now - YEARS_TWO), port=port)
+def start_chain(now: int, *options: str, port: int = 0) -> Anvil:
+    """Starts a chain for a fleet: its time begins two years before `now`, and it mines on request.
+
+    `options` are further ones of the anvil program.
+    """
+    start = str(now - YEARS_TWO)
+    return Anvil("--auto-impersonate", "--no-mining", "--order", "fifo", "--timestamp", start, *options, port=port)
 
 
 class Fleet:
@@ -114,6 +118,12 @@ class Fleet:
             recorded.append(RecordedAct(act, int(receipt["blockNumber"], 16), self._time, transaction_hash))
         self.recorded += recorded
         return recorded
+
+    def finalize(self) -> None:
+        """Mines empty blocks, a second apart, until the chain's finalized block has all recorded acts before it."""
+        while int(self.chain.block("finalized")["number"], 16) < self.recorded[-1].block_number:
+            self._time += 1
+            self.chain.request("evm_mine", self._time)
 
     def world_at(self, instant: int) -> World:
         """Returns the state after the last block at or before an instant (unix seconds)."""
