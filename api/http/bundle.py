@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
+from msgspec import UNSET
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from starlette.requests import Request
@@ -60,6 +61,7 @@ def _response(request: Request, bundle: Bundle) -> Response:
         "ETag": tag,
         "Cache-Control": "no-cache",
         "Content-Disposition": f'attachment; filename="device-{bundle.device.token_id}.bundle.json"',
+        "Bundle-Status": "COMPLETE" if bundle.unproven is UNSET else f"INCOMPLETE; unproven={len(bundle.unproven)}",
     }
     if tag in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)

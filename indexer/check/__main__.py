@@ -1,18 +1,20 @@
-"""The command: prints PASS, or FAIL with the first difference, and what could not be established."""
+"""The command: prints PASS, INCOMPLETE or FAIL, with what could not be established or the first difference."""
 
 import argparse
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from indexer.check.bundle import Checked
-    from schema.bundle.document import Bundle
+    from schema.bundle.document import Bundle, UnprovenEvent
 
 USAGE_ERROR = 2
+INCOMPLETE = 3
 SHOWN_BLOCKS = 6
 DESCRIPTION = "Checks an audit bundle: no database, no network unless --rpc-url is given."
 
@@ -25,7 +27,7 @@ NOT_ESTABLISHED = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Checks a bundle and exits with 0 if it passes, 1 if it fails, 2 if it could not be checked."""
+    """Checks a bundle and exits: 0 it passes, 1 it fails, 2 it could not be checked, 3 it is incomplete."""
     options = parser().parse_args(arguments)
     sys.exit(run(options))
 
@@ -72,12 +74,13 @@ def run(options: argparse.Namespace) -> int:
         print(f"FAIL {failure}")
         return 1
     print(report(checked))
-    return 0
+    return 0 if checked.is_complete else INCOMPLETE
 
 
 def report(checked: "Checked") -> str:
-    """Returns PASS, and below it what was established and what was not."""
-    lines = [f"PASS {checked.did}: {checked.events} events in {checked.blocks} blocks, up to block {checked.as_of}"]
+    """Returns PASS or INCOMPLETE, and below it what was established and what was not."""
+    events = f"{checked.events} events in {checked.blocks} blocks, up to block {checked.as_of}"
+    lines = [f"PASS {checked.did}: {events}"] if checked.is_complete else incomplete(checked)
     if checked.trusted:
         lines.append(f"  established: {_blocks(checked.trusted)} of the chain that you trust")
     if checked.untrusted:
@@ -94,6 +97,22 @@ def report(checked: "Checked") -> str:
     lines += [f"  not established: {text.format(as_of=checked.as_of, contracts=contracts)}" for text in NOT_ESTABLISHED]
     lines += [f"  not used: the hash of block {number}, which the bundle does not hold" for number in checked.unused]
     return "\n".join(lines)
+
+
+def incomplete(checked: "Checked") -> list[str]:
+    """Returns INCOMPLETE, and below it a line for each block whose events are not proven: which, why and until when."""
+    return [
+        f"INCOMPLETE {checked.did}: {len(checked.unproven)} of {checked.events} events are not proven yet, up to block "
+        f"{checked.as_of}; nothing contradicts them",
+        *(_unproven(number, list(events)) for number, events in groupby(checked.unproven, lambda e: e.block_number)),
+    ]
+
+
+def _unproven(block: int, events: Sequence["UnprovenEvent"]) -> str:
+    from schema.bundle.unproven import explain
+
+    numbers = ", ".join(str(event.log_index) for event in events)
+    return f"  not proven: event {numbers} of block {block}: {explain(events[0].cause, block, events[0].provable_at)}"
 
 
 def _trusted(bundle: "Bundle", hashes: Mapping[int, bytes], url: str | None) -> Mapping[int, bytes]:

@@ -4,15 +4,26 @@ import json
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from indexer.check.refold import Refolded, refold
 from indexer.proof.header import ProvenHeader, decode_header
 from indexer.proof.receipt import Log, UnknownReceipt, decode_receipt
 from indexer.proof.trie import ProofError, prove, trie_key
 from schema.abi.rlp import RlpError
-from schema.bundle.document import Block, Bundle, Event, Licensed, Receipt, Row, canonical, manifest_of
+from schema.bundle.document import (
+    Block,
+    Bundle,
+    Event,
+    Licensed,
+    Receipt,
+    Row,
+    UnprovenEvent,
+    canonical,
+    manifest_of,
+)
 from schema.bundle.trust import TRUST
+from schema.bundle.unproven import Cause, explain
 from schema.profile.model import SHIPPED
 
 Headers = Mapping[int, ProvenHeader]
@@ -25,9 +36,10 @@ class Failed(Exception):
 
 
 class Checked(Struct, frozen=True):
-    """A bundle that passes. `untrusted` are the blocks without a trusted hash, `unused` trusted hashes without a block.
+    """A bundle without a contradiction. It passes if no event is `unproven`.
 
-    `contracts` hold role and address. `profile` names the shipped profile with the bundle's text, None if none has it.
+    `untrusted` are the blocks without a trusted hash, `unused` trusted hashes without a block. `contracts` hold role
+    and address. `profile` names the shipped profile with the bundle's text, None if none has it.
     """
 
     did: str
@@ -39,6 +51,11 @@ class Checked(Struct, frozen=True):
     unused: Sequence[int]
     profile: str | None
     contracts: Sequence[str]
+    unproven: Sequence[UnprovenEvent]
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.unproven
 
 
 def check(data: bytes, trusted: Mapping[int, bytes]) -> Checked:
@@ -51,12 +68,13 @@ def check_bundle(bundle: Bundle, trusted: Mapping[int, bytes]) -> Checked:
     _check_manifest(bundle)
     headers = _check_blocks(bundle, trusted)
     logs = _check_receipts(bundle, headers)
-    _check_events(bundle, logs)
+    unproven = _check_unproven(bundle, headers)
+    _check_events(bundle, logs, unproven)
     refolded = _refold(bundle, headers)
     _check_nothing_left_out(bundle, logs, refolded)
     _check_readings(bundle, refolded)
     _check_state(bundle, refolded)
-    return _summary(bundle, trusted)
+    return _summary(bundle, trusted, unproven)
 
 
 def read_bundle(data: bytes) -> Bundle:
@@ -86,36 +104,41 @@ def _check_manifest(bundle: Bundle) -> None:
 
 
 def _check_blocks(bundle: Bundle, trusted: Mapping[int, bytes]) -> Headers:
-    """Returns the headers, after recomputing their hashes."""
+    """Returns the headers of the verified blocks, after recomputing their hashes."""
     headers: dict[int, ProvenHeader] = {}
+    last = -1
     for block in bundle.blocks:
         where = f"block {block.number}"
         header = _header(block, where)
-        if _hex(header.hash) != block.hash:
-            raise Failed(f"{where}: its header has the hash {_hex(header.hash)}, not {block.hash}")
-        if header.number != block.number:
-            raise Failed(f"{where}: its header is of block {header.number}")
-        if headers and header.number <= max(headers):
+        if header is not None:
+            if _hex(header.hash) != block.hash:
+                raise Failed(f"{where}: its header has the hash {_hex(header.hash)}, not {block.hash}")
+            if header.number != block.number:
+                raise Failed(f"{where}: its header is of block {header.number}")
+            headers[block.number] = header
+        if block.number <= last:
             raise Failed(f"{where}: blocks come twice, or out of order")
-        if block.number in trusted and trusted[block.number] != header.hash:
+        last = block.number
+        if block.number in trusted and _hex(trusted[block.number]) != block.hash:
             raise Failed(
                 f"{where}: its hash is {block.hash}, the trusted one is {_hex(trusted[block.number])}: "
                 "it is not a block of that chain"
             )
-        headers[block.number] = header
-    if headers and bundle.as_of.number < max(headers):
-        raise Failed(f"asOf is block {bundle.as_of.number}, though events come up to block {max(headers)}")
+    if bundle.as_of.number < last:
+        raise Failed(f"asOf is block {bundle.as_of.number}, though events come up to block {last}")
     return headers
 
 
-def _header(block: Block, where: str) -> ProvenHeader:
-    if block.header is None:
+def _header(block: Block, where: str) -> ProvenHeader | None:
+    if (block.header is None) == (block.timestamp is UNSET):
         raise Failed(
-            f"{where}: it was not verified yet when the bundle was made, so there is no header and no proof. "
-            "Request the bundle again later, or make it with certindex prove"
+            f"{where}: it was not verified yet when the bundle was made, and the bundle does not state its time. "
+            "Request the bundle again, or make it with certindex prove"
+            if block.header is None
+            else f"{where}: the bundle states a time beside the header"
         )
     try:
-        return decode_header(bytes.fromhex(block.header[2:]))
+        return None if block.header is None else decode_header(bytes.fromhex(block.header[2:]))
     except RlpError as error:
         raise Failed(f"{where}: the header cannot be read: {error}") from None
 
@@ -128,7 +151,7 @@ def _check_receipts(bundle: Bundle, headers: Headers) -> Logs:
         where = f"receipt {receipt.transaction_index} of block {receipt.block_number}"
         place = (receipt.block_number, receipt.transaction_index)
         if receipt.block_number not in headers:
-            raise Failed(f"{where}: its block is not in the bundle")
+            raise Failed(f"{where}: the header of its block is not in the bundle")
         if logs and place <= max(logs):
             raise Failed(f"{where}: receipts come twice, or out of order")
         if receipt.first_log_index < next_log.get(receipt.block_number, 0):
@@ -148,26 +171,56 @@ def _proven_logs(receipt: Receipt, header: ProvenHeader, where: str) -> Sequence
         raise Failed(f"{where}: the proof cannot be read: {error}") from None
 
 
-def _check_events(bundle: Bundle, logs: Logs) -> None:
-    """Checks that each event equals a log of a proven receipt."""
+def _check_unproven(bundle: Bundle, headers: Headers) -> Sequence[UnprovenEvent]:
+    """Returns the events that the bundle names as not proven, after checking that it proves none of them."""
+    unproven = () if bundle.unproven is UNSET else bundle.unproven
+    proven = {(receipt.block_number, receipt.transaction_index) for receipt in bundle.receipts}
+    transactions = {(event.block_number, event.log_index): event.transaction_index for event in bundle.events}
+    before = (-1, -1)
+    for named in unproven:
+        where = f"unproven event {named.log_index} of block {named.block_number}"
+        place = (named.block_number, named.log_index)
+        if place <= before:
+            raise Failed(f"{where}: unproven events come twice, or out of order")
+        before = place
+        if place not in transactions:
+            raise Failed(f"{where}: the bundle holds no such event")
+        if (named.block_number, transactions[place]) in proven:
+            raise Failed(f"{where}: the bundle proves it")
+        if (named.cause is Cause.NOT_STORED) != (named.block_number in headers):
+            state = "has" if named.block_number in headers else "lacks"
+            raise Failed(f"{where}: the bundle {state} the header of its block, which does not fit {named.cause}")
+        if named.cause is Cause.WRONGLY_STORED:
+            raise Failed(f"{where}: {explain(named.cause, named.block_number, None)}, as the indexer found")
+    return unproven
+
+
+def _check_events(bundle: Bundle, logs: Logs, unproven: Sequence[UnprovenEvent]) -> None:
+    """Checks that each event equals a log of a proven receipt, unless the bundle names it as not proven."""
     first = {(receipt.block_number, receipt.transaction_index): receipt.first_log_index for receipt in bundle.receipts}
     watched = {contract.address for contract in bundle.contracts}
     if len(watched) < len(bundle.contracts):
         raise Failed("the contracts: one address comes twice")
+    numbers = {block.number for block in bundle.blocks}
+    not_proven = {(event.block_number, event.log_index) for event in unproven}
     before = (-1, -1)
     for event in bundle.events:
         where = _where(event)
         if (event.block_number, event.log_index) <= before:
             raise Failed(f"{where}: events come twice, or out of order")
         before = (event.block_number, event.log_index)
+        if event.block_number not in numbers:
+            raise Failed(f"{where}: its block is not in the bundle")
+        if event.address not in watched:
+            raise Failed(f"{where}: its contract {event.address} is not watched")
+        if before in not_proven:
+            continue
         place = (event.block_number, event.transaction_index)
         if place not in logs:
             raise Failed(f"{where}: the bundle holds no proof of its receipt, {event.transaction_index} of the block")
         index = event.log_index - first[place]
         if not 0 <= index < len(logs[place]):
             raise Failed(f"{where}: its receipt holds the logs {first[place]} to {first[place] + len(logs[place]) - 1}")
-        if event.address not in watched:
-            raise Failed(f"{where}: its contract {event.address} is not watched")
         _check_log(event, logs[place][index], where)
     _check_all_are_used(bundle)
 
@@ -200,8 +253,10 @@ def _check_all_are_used(bundle: Bundle) -> None:
 
 
 def _refold(bundle: Bundle, headers: Headers) -> Refolded:
+    times = {block.number: block.timestamp for block in bundle.blocks if block.timestamp is not UNSET}
+    times |= {number: header.timestamp for number, header in headers.items()}
     try:
-        return refold(bundle, headers)
+        return refold(bundle, times)
     except ValueError as error:
         raise Failed(str(error)) from None
 
@@ -257,7 +312,7 @@ def _check_rows(where: str, stated: Sequence[Row] | None, folded: Sequence[Row] 
                 )
 
 
-def _summary(bundle: Bundle, trusted: Mapping[int, bytes]) -> Checked:
+def _summary(bundle: Bundle, trusted: Mapping[int, bytes], unproven: Sequence[UnprovenEvent]) -> Checked:
     numbers = [block.number for block in bundle.blocks]
     return Checked(
         bundle.device.did,
@@ -269,6 +324,7 @@ def _summary(bundle: Bundle, trusted: Mapping[int, bytes]) -> Checked:
         sorted(trusted.keys() - set(numbers)),
         _shipped_as(bundle.profile.text),
         [f"{contract.role} {contract.address}" for contract in bundle.contracts],
+        unproven,
     )
 
 

@@ -9,7 +9,6 @@ from indexer.changes import Changes, OpenRows
 from indexer.fold.fold import fold
 from indexer.fold.located_fact import LocatedFact
 from indexer.fold.policy import policy_of
-from indexer.proof.header import ProvenHeader
 from indexer.proof.receipt import Log
 from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role
 from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, bundle_reading, bundle_rows, position_text, to_hex
@@ -38,8 +37,8 @@ class Refolded(Struct, frozen=True):
         return named == self.token_id and reading.contracts.device == self.contract
 
 
-def refold(bundle: Bundle, headers: Mapping[int, ProvenHeader]) -> Refolded:
-    """Reads and folds the events. Raises ValueError with the first contradiction."""
+def refold(bundle: Bundle, block_times: Mapping[int, int]) -> Refolded:
+    """Reads and folds the events. Block times are in unix seconds. Raises ValueError with the first contradiction."""
     try:
         profile = parse_profile(bundle.profile.text, "the bundle's profile")
         reader = profile.compile(addresses_by_role(bundle.contracts))
@@ -52,7 +51,7 @@ def refold(bundle: Bundle, headers: Mapping[int, ProvenHeader]) -> Refolded:
     if bundle.device.did != did:
         raise ValueError(f"the device is called {bundle.device.did}, but its contract and token make {did}")
     whole = {bytes.fromhex(contract.address[2:]) for contract in bundle.contracts if contract.whole}
-    facts = [_located(reader, event, headers) for event in bundle.events]
+    facts = [_located(reader, event, block_times) for event in bundle.events]
     changes = fold(OpenRows(), facts, policy_of(profile, reader, whole))
     device = _id_of(changes, "device", contract, token_id)
     if device is None:
@@ -61,7 +60,7 @@ def refold(bundle: Bundle, headers: Mapping[int, ProvenHeader]) -> Refolded:
     return Refolded(readings, _state(changes, device), reader, contract, token_id)
 
 
-def _located(reader: Reader, event: Event, headers: Mapping[int, ProvenHeader]) -> LocatedFact:
+def _located(reader: Reader, event: Event, block_times: Mapping[int, int]) -> LocatedFact:
     topics = bytes.fromhex("".join(topic[2:] for topic in event.topics))
     read = reader.read(bytes.fromhex(event.address[2:]), topics, bytes.fromhex(event.data[2:]), event.block_number)
     where = f"event {event.log_index} of block {event.block_number}"
@@ -73,7 +72,7 @@ def _located(reader: Reader, event: Event, headers: Mapping[int, ProvenHeader]) 
         raise ValueError(f"{where}: {error}") from None
     return LocatedFact(
         at,
-        min(headers[event.block_number].timestamp, LATEST_TIME),
+        min(block_times[event.block_number], LATEST_TIME),
         event.transaction_index,
         read.fact,
         read.contracts,

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from indexer.settings import ProveSettings
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from schema.bundle.document import Bundle
+    from schema.bundle.document import Bundle, UnprovenEvent
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,23 +28,28 @@ COMMAND = Command(
     ProveSettings,
     lambda settings, options: prove(settings, options.device, options.out),
     help="write the audit bundle of a device",
-    description="Writes the audit bundle of a device: events, proofs, state. First proves what is not proven yet.",
+    description="Writes the audit bundle of a device: events, proofs, state. First proves what is not proven yet. "
+    "Exit status 3 if events of the bundle are still not proven.",
     add_arguments=_add_arguments,
 )
 
 
 async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
-    """Writes a device's bundle. Blocks that are not proven yet are verified first, with receipts from a node."""
+    """Writes a device's bundle. Blocks that are not proven yet are verified first, with receipts from a node.
+
+    Returns 3 if events of the bundle are still not proven.
+    """
+    from msgspec import UNSET
+
+    from indexer.check.__main__ import INCOMPLETE, incomplete
     from indexer.check.bundle import Failed, check
     from indexer.opening import open_database
     from schema.bundle.document import to_json
-    from schema.bundle.making import unproven_blocks
 
     with open_database(settings) as (_, chain_id):
         bundle = _make_bundle(settings.database_url, chain_id, device)
-    unproven = unproven_blocks(bundle)
-    if unproven:
-        await _verify_blocks(settings, unproven)
+    if bundle.unproven is not UNSET:
+        await _verify_blocks(settings, bundle.unproven)
         bundle = _make_bundle(settings.database_url, chain_id, device)
     data = to_json(bundle)
     try:
@@ -56,7 +62,10 @@ async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
     write_document(data + b"\n", out)
     if out is not None:
         print(f"{out}: {checked.did}, {checked.events} events in {checked.blocks} blocks, {len(data)} bytes")
-    return 0
+    if checked.is_complete:
+        return 0
+    print("\n".join(incomplete(checked)), file=sys.stderr)
+    return INCOMPLETE
 
 
 def _make_bundle(database_url: str, chain_id: int, device: str) -> "Bundle":
@@ -77,16 +86,25 @@ def _make_bundle(database_url: str, chain_id: int, device: str) -> "Bundle":
     return bundle
 
 
-async def _verify_blocks(settings: ProveSettings, numbers: Sequence[int]) -> None:
-    """Verifies these blocks and stores their proofs. Raises Stop for one that cannot be verified."""
+async def _verify_blocks(settings: ProveSettings, unproven: Sequence["UnprovenEvent"]) -> None:
+    """Verifies the blocks of these events and stores their proofs. Raises Stop if stored events are wrong.
+
+    Without a node, raises Stop if one could prove them; blocks that are not final are left for later.
+    """
     from indexer.observe.status import verification_failures
     from indexer.opening import open_node
     from indexer.store.verification import VerificationStore
+    from schema.bundle.unproven import Cause
     from schema.tables.database import read_only_engine
+    from schema.vocabulary import FailureCause
 
+    numbers = sorted({event.block_number for event in unproven})
     if settings.rpc_urls is None:
+        final = sorted({event.block_number for event in unproven if event.cause is not Cause.NOT_FINAL})
+        if not final:
+            return
         raise Stop(
-            f"{len(numbers)} blocks with events of the device are not verified yet, the first is block {numbers[0]}. "
+            f"{len(final)} blocks with events of the device are not verified yet, the first is block {final[0]}. "
             "Set RPC_URLS to fetch their receipts. Example: RPC_URLS=http://127.0.0.1:8545"
         )
     async with open_node(settings, settings.rpc_urls) as node:
@@ -97,7 +115,8 @@ async def _verify_blocks(settings: ProveSettings, numbers: Sequence[int]) -> Non
                     continue
                 with read_only_engine(node.engine).begin() as connection:
                     (failure,) = verification_failures(connection, node.chain_id, number, number, 1)
-                raise Stop(f"Block {number} holds an event of the device and cannot be proven: {failure.reason}")
+                if failure.cause is FailureCause.WRONGLY_STORED:
+                    raise Stop(f"Block {number} holds an event of the device and cannot be proven: {failure.reason}")
 
 
 def find_device(connection: "Connection", chain_id: int, device: str) -> tuple[bytes, int]:

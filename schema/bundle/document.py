@@ -10,9 +10,10 @@ from inspect import cleandoc
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schema.abi.keccak import keccak256
+from schema.bundle.unproven import Cause
 
 FORMAT: Final = "certindex-bundle/1"
 
@@ -73,11 +74,15 @@ class Contract(Part, frozen=True, kw_only=True):
 
 
 class Block(Part, frozen=True, kw_only=True):
-    """A block with events. `header` is its RLP, whose keccak-256 is `hash`; null if the block is not verified yet."""
+    """A block with events. `header` is its RLP, whose keccak-256 is `hash`; null if the block is not verified yet.
+
+    `timestamp`, in unix seconds, stands in for a header that is null: a claim.
+    """
 
     number: Count
     hash: Hash
     header: Hex | None
+    timestamp: Count | UnsetType = UNSET
 
 
 class Receipt(Part, frozen=True, kw_only=True):
@@ -119,6 +124,18 @@ class Event(Part, frozen=True, kw_only=True):
     reading: Reading
 
 
+class UnprovenEvent(Part, frozen=True, kw_only=True):
+    """An event that the document does not prove yet. `cause` and `provable_at` are claims.
+
+    `provable_at` is the block whose indexing should make the event's block final; null if it is final, or unknown.
+    """
+
+    block_number: Count
+    log_index: Count
+    cause: Cause
+    provable_at: Count | None
+
+
 class Licensed(Part, frozen=True, kw_only=True):
     """A manufacturer or a hardware license that the device's state names. `id` is the position of its first event."""
 
@@ -137,7 +154,7 @@ class State(Part, frozen=True, kw_only=True):
 
 
 class Contents(Part, frozen=True, kw_only=True):
-    """The document without its manifest."""
+    """The document without its manifest. `unproven` is present only if an event is not proven yet."""
 
     format: Literal["certindex-bundle/1"]
     trust: str
@@ -150,6 +167,7 @@ class Contents(Part, frozen=True, kw_only=True):
     receipts: list[Receipt]
     events: list[Event]
     state: State
+    unproven: list[UnprovenEvent] | UnsetType = UNSET
 
 
 class Bundle(Contents, frozen=True, kw_only=True):

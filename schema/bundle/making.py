@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from msgspec import UNSET
 from sqlalchemy import Connection, Row, select, text
 
 from schema.abi.rlp import RlpError, decode, items, string
@@ -10,12 +11,14 @@ from schema.bundle import document
 from schema.bundle.document import Bundle, Contents, addresses_by_role, seal
 from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, bundle_reading, bundle_rows, position_text, to_hex
 from schema.bundle.trust import TRUST
+from schema.bundle.unproven import Cause, cause_of, provable_at
 from schema.did import TokenDid
 from schema.events import Kind
 from schema.profile.model import parse_profile
 from schema.profile.reader import Mapped, Reader
 from schema.tables.tables import Chain
 from schema.tables.values import block_of, log_index_of
+from schema.vocabulary import FailureCause
 
 TABLES = Chain.metadata.tables
 
@@ -69,6 +72,10 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
     profile = connection.execute(select(TABLES["profile"]).where(TABLES["profile"].c.chain_id == chain_id)).one()
     contracts = _contracts(connection, chain_id)
     reader = parse_profile(profile.text, "the stored profile").compile(addresses_by_role(contracts))
+    blocks = _blocks(connection, chain_id, sorted({block_of(event.position) for event in events}))
+    receipts = _receipts(
+        connection, chain_id, {(block_of(event.position), event.transaction_index) for event in events}
+    )
     return seal(
         Contents(
             format=document.FORMAT,
@@ -84,30 +91,16 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
             ),
             profile=document.ProfileText(name=profile.name, text=profile.text),
             contracts=contracts,
-            blocks=_blocks(connection, chain_id, sorted({block_of(event.position) for event in events})),
-            receipts=_receipts(
-                connection, chain_id, {(block_of(event.position), event.transaction_index) for event in events}
-            ),
+            blocks=blocks,
+            receipts=receipts,
             events=[_event(reader, event, id) for event in events],
             state=document.State(
                 device={name: _rows(connection, chain_id, name, "device_id", id) for name in DEVICE_TABLES},
                 manufacturers=_licensed(connection, chain_id, "manufacturer", dependencies.manufacturers),
                 hardware_licenses=_licensed(connection, chain_id, "hardware_license", dependencies.hardware_licenses),
             ),
+            unproven=_unproven(connection, chain, events, blocks, receipts) or UNSET,
         )
-    )
-
-
-def unproven_blocks(bundle: Bundle) -> list[int]:
-    """Returns the blocks whose events the bundle cannot prove: they are not verified, or their proofs are not kept."""
-    proven = {(receipt.block_number, receipt.transaction_index) for receipt in bundle.receipts}
-    headed = {block.number for block in bundle.blocks if block.header is not None}
-    return sorted(
-        {
-            event.block_number
-            for event in bundle.events
-            if event.block_number not in headed or (event.block_number, event.transaction_index) not in proven
-        }
     )
 
 
@@ -179,9 +172,15 @@ def _blocks(connection: Connection, chain_id: int, numbers: Sequence[int]) -> li
     tables = TABLES["block"].outerjoin(
         TABLES["verified_header"], (header.chain_id == block.chain_id) & (header.number == block.number)
     )
-    query = select(block.number, block.hash, header.rlp).select_from(tables).where(block.chain_id == chain_id)
+    query = select(block.number, block.hash, block.timestamp, header.rlp).select_from(tables)
+    query = query.where(block.chain_id == chain_id)
     return [
-        document.Block(number=row.number, hash=to_hex(row.hash), header=None if row.rlp is None else to_hex(row.rlp))
+        document.Block(
+            number=row.number,
+            hash=to_hex(row.hash),
+            header=None if row.rlp is None else to_hex(row.rlp),
+            timestamp=row.timestamp if row.rlp is None else UNSET,
+        )
         for chunk in _chunks(numbers)
         for row in connection.execute(query.where(block.number.in_(chunk)).order_by(block.number))
     ]
@@ -203,6 +202,44 @@ def _receipts(connection: Connection, chain_id: int, places: set[tuple[int, int]
         )
         if (row.block_number, row.transaction_index) in places
     ]
+
+
+def _unproven(
+    connection: Connection,
+    chain: Row[Any],
+    events: Iterable[Row[Any]],
+    blocks: Iterable[document.Block],
+    receipts: Iterable[document.Receipt],
+) -> list[document.UnprovenEvent]:
+    """Returns the events whose blocks are not verified, or whose proofs are not stored."""
+    headed = {block.number for block in blocks if block.header is not None}
+    proven = {(receipt.block_number, receipt.transaction_index) for receipt in receipts}
+    without = [event for event in events if (block_of(event.position), event.transaction_index) not in proven]
+    failures = _failures(connection, chain.chain_id, sorted({block_of(event.position) for event in without}))
+    final = -1 if chain.finalized_number is None else min(chain.finalized_number, chain.indexed_number)
+    unproven: list[document.UnprovenEvent] = []
+    for event in without:
+        number = block_of(event.position)
+        cause = Cause.NOT_STORED if number in headed else cause_of(number, final, failures.get(number))
+        unproven.append(
+            document.UnprovenEvent(
+                block_number=number,
+                log_index=log_index_of(event.position),
+                cause=cause,
+                provable_at=provable_at(cause, number, chain.indexed_number, final),
+            )
+        )
+    return unproven
+
+
+def _failures(connection: Connection, chain_id: int, numbers: Sequence[int]) -> dict[int, FailureCause]:
+    failure = TABLES["verification_failure"].c
+    query = select(failure.number, failure.cause).where(failure.chain_id == chain_id)
+    return {
+        row.number: FailureCause(row.cause)
+        for chunk in _chunks(numbers)
+        for row in connection.execute(query.where(failure.number.in_(chunk)))
+    }
 
 
 def _nodes(row: Row[Any]) -> list[str]:

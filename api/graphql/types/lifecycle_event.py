@@ -15,6 +15,7 @@ from api.graphql.types.proofs import InclusionProof, to_proof
 from api.graphql.vocabulary.fields import derived, field, from_row, resolved
 from api.graphql.vocabulary.scalars import Address, BigInt, Bytes, Bytes32, block_time, date_time, to_big_int
 from api.queries.recorded import Finality, RecordedEvent
+from schema.bundle.unproven import cause_of, explain, provable_at
 from schema.events import Kind
 from schema.profile.reader import DecodedLog, Mapped
 from schema.vocabulary import NO_WORDS, EpcisAction, EpcisWords, EventFlag, VerificationLevel
@@ -41,7 +42,15 @@ async def _device(self: "LifecycleEvent", info: Info) -> LazyDevice | None:
 
 
 async def _verification_note(self: "LifecycleEvent", info: Info) -> str | None:
-    return await info.context.loaders.verification_note.load((self.row.chain_id, self.row.block_number))
+    if self.row.orphaned or self.row.level == VerificationLevel.RECEIPTS:
+        return None
+    chain, number = info.context.snapshot.chains[self.row.chain_id], self.row.block_number
+    failure = await info.context.loaders.verification_note.load((self.row.chain_id, number))
+    if failure is not None:
+        return failure
+    final = info.context.snapshot.final_numbers[self.row.chain_id]
+    cause = cause_of(number, final, None)
+    return explain(cause, number, provable_at(cause, number, chain.indexed_number, final))
 
 
 async def _proof(self: "LifecycleEvent", info: Info) -> InclusionProof | None:
@@ -106,7 +115,8 @@ class LifecycleEvent(Node):
         "How well it is verified that the block contains the log.", VerificationLevel, source="level"
     )
     verification_note: str | None = resolved(
-        "Why the block could not be verified to RECEIPTS. Null if the block is verified or was not tried yet.",
+        "Why the block is not verified to RECEIPTS: it is not final yet, and about when it will be; it waits; or what "
+        "failed. Null if the block is verified, or orphaned.",
         _verification_note,
     )
     proof: InclusionProof | None = resolved(

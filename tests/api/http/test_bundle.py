@@ -4,11 +4,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
 import rlp
 
 from api.settings import Settings
-from indexer.check.bundle import Failed, check
+from indexer.check.bundle import check
 from tests.support.api.asking import Api, asking
 from tests.support.api.server import CLIENT, serving
 from tests.support.chain.evidence import Nodes, altering, proven_log
@@ -56,6 +55,7 @@ def test_every_event_of_a_verified_block_has_a_valid_proof(factory: Factory, dat
     live(factory, database_url)
     with asking(database_url) as api:
         before = asyncio.run(history(api, factory))
+        assert all("is final and waits for its verification" in event["verificationNote"] for event in before)
         assert {(event["verification"], event["proof"]) for event in before} == {("BLOOM", None)}
         verify(factory, database_url)
         events = asyncio.run(history(api, factory))
@@ -105,17 +105,6 @@ def test_the_bundle_that_is_served_passes_the_offline_check(factory: Factory, sq
         assert (again.status_code, again.content) == (304, b"")
         upper = did(factory).replace(factory.contract.address[2:], factory.contract.address[2:].upper())
         assert CLIENT.get(f"{address}/devices/{upper}/bundle.json").content == answer.content
-
-
-def test_a_bundle_of_unverified_events_is_served_and_fails_its_check_with_the_way_out(
-    factory: Factory, sqlite_url: str
-) -> None:
-    live(factory, sqlite_url)
-    with serving(Settings(database_url=sqlite_url)) as address:
-        answer = CLIENT.get(f"{address}/devices/{did(factory)}/bundle.json")
-    assert answer.status_code == 200
-    with pytest.raises(Failed, match=r"it was not verified yet .*, or make it with certindex prove"):
-        check(answer.content, {})
 
 
 def test_a_bundle_of_changed_rows_is_refused_with_the_contradiction(factory: Factory, sqlite_url: str) -> None:
