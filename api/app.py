@@ -30,7 +30,7 @@ from api.http.endpoint import GraphQLEndpoint
 from api.http.graphiql_page import FOLDER, graphiql_page
 from api.http.metrics import ApiMetrics, CountRequests
 from api.http.rates import Rates
-from api.http.requests import RequestError
+from api.http.requests import JSON, RequestError
 from api.http.responses import refusal_response
 from api.http.sockets import WebSocketEndpoint
 from api.http.streams import StreamEndpoint
@@ -126,4 +126,4 @@ def _readyz(engine: Engine, freshness: Freshness) -> Callable[[Request], Awaitab
 async def _internal_error(request: Request, error: Exception) -> Response:
     # Starlette raises the error again, so that the server logs it; the response shows nothing of it
     message = "The server failed; the failure is in its log."
-    return refusal_response(RequestError(500, message, code=Code.INTERNAL_SERVER_ERROR))
+    return refusal_response(RequestError(500, message, code=Code.INTERNAL_SERVER_ERROR), JSON)

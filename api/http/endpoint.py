@@ -23,7 +23,7 @@ from api.http.requests import (
     read_request,
     response_type,
 )
-from api.http.responses import ANY_JSON, VARY, answer_response, refusal_response, revalidated
+from api.http.responses import VARY, answer_response, refusal_response, revalidated
 from api.http.streams import EventStream
 from api.settings import Settings
 
@@ -59,18 +59,18 @@ class GraphQLEndpoint:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> ASGIApp:
-        media_type = ANY_JSON
+        media_type = JSON
         try:
             if request.method not in METHODS:
                 raise RequestError(405, f"{request.method} is not answered: send GET or POST.", {"Allow": "GET, POST"})
             media_type = response_type(request, self._offers(request))
-            if media_type.name == HTML and self._page is not None:
+            if media_type == HTML and self._page is not None:
                 page = await asyncio.to_thread(self._page)
                 return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY, **VARY})
             client = self._rates.client(request.scope)
             client.take_request()
             graphql_request = await read_request(request, self._settings.max_body_bytes)
-            if media_type.name == EVENT_STREAM:
+            if media_type == EVENT_STREAM:
                 return EventStream(self._operations, graphql_request, client, self._settings.send_seconds)
             graphql_request = self._documents.resolve(graphql_request)
             answer = await self._answers.answer(graphql_request, self._admission, client.take_cost)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 from starlette.requests import Request
 
 from api.graphql.errors import BadUserInput, Code
-from api.graphql.inputs.min_block import HEADER, MinBlock, parse_min_block
+from api.graphql.inputs.min_block import HEADER, parse_min_block
 from api.graphql.request import GraphQLRequest
 
 GRAPHQL_RESPONSE = "application/graphql-response+json"
@@ -27,6 +27,8 @@ BODY_SECONDS = 30.0
 
 MAX_NESTING = 64
 """Levels of the request's JSON. Filters nest four deep; thousands of levels would exhaust the stack of a parser."""
+
+MISSING = '"query" is missing. Example: {"query": "{ _meta { version } }"}'
 
 
 @dataclass
@@ -43,40 +45,27 @@ class RequestError(Exception):
 
 
 async def read_request(request: Request, max_body_bytes: int) -> GraphQLRequest:
-    """Returns the GraphQL request of a GET or POST. Raises RequestError."""
+    """Returns the GraphQL request of a GET or POST. Raises RequestError, BadUserInput."""
     if request.method != "POST":
         graphql = graphql_request(_from_url(request))
     else:
         _check_content_type(request)
         graphql = graphql_request(parse_json(await _body(request, max_body_bytes), "The body"))
-    return replace(graphql, min_block=_min_block(request))
-
-
-def _min_block(request: Request) -> MinBlock | None:
+    if not (graphql.query or graphql.hash or graphql.document_id):
+        raise RequestError(400, MISSING)
     text = request.headers.get(HEADER)
-    try:
-        return None if text is None else parse_min_block(text)
-    except BadUserInput as error:
-        raise RequestError(400, str(error), code=Code.BAD_USER_INPUT) from None
+    return graphql if text is None else replace(graphql, min_block=parse_min_block(text))
 
 
-class MediaType(NamedTuple):
-    """The media type of a response. `named`: the Accept header names it, not only a wildcard that matches it."""
-
-    name: str
-    named: bool = False
-
-
-def response_type(request: Request, offers: Sequence[str]) -> MediaType:
-    """Returns the offer that the Accept header prefers. Raises RequestError (406) if it accepts none."""
-    accept = ",".join(request.headers.getlist("accept")).strip()
-    if not accept:
-        return MediaType(JSON)
+def response_type(request: Request, offers: Sequence[str]) -> str:
+    """Returns the media type of the offers that the Accept header prefers. Raises RequestError (406) for none."""
+    # without the header, any media type is accepted
+    accept = ",".join(request.headers.getlist("accept")).strip() or "*/*"
     preferences = {offer: _preference(accept, offer) for offer in offers}
     best = max(offers, key=lambda offer: preferences[offer])
     if preferences[best].quality == 0:
         raise RequestError(406, f'Accept is "{accept[:200]}": this service answers {" or ".join(offers)}.')
-    return MediaType(best, preferences[best].named)
+    return best
 
 
 def parse_json(body: bytes | str, name: str) -> Any:
@@ -138,7 +127,7 @@ async def _body(request: Request, max_bytes: int) -> bytes:
 
 
 def graphql_request(parameters: Any, name: str = "The body") -> GraphQLRequest:
-    """Returns the GraphQL request of a request's parameters. Raises RequestError."""
+    """Returns the GraphQL request of a request's parameters. Raises RequestError, BadUserInput."""
     if not isinstance(parameters, dict):
         raise RequestError(
             400, f'{name} is {_kind(parameters)}: send an object. Example: {{"query": "{{ _meta {{ version }} }}"}}'
@@ -147,11 +136,11 @@ def graphql_request(parameters: Any, name: str = "The body") -> GraphQLRequest:
     hash = _persisted_hash(_optional(parameters, "extensions", dict) or {})
     document_id = _optional(parameters, "documentId", str) or None
     if query is None and hash is None and document_id is None:
-        raise RequestError(400, '"query" is missing. Example: {"query": "{ _meta { version } }"}')
+        raise RequestError(400, MISSING)
+    # an empty name or id counts as absent
     return GraphQLRequest(
         query or "",
         _optional(parameters, "variables", dict),
-        # by the draft, an empty name counts as absent
         _optional(parameters, "operationName", str) or None,
         hash,
         document_id,
@@ -164,12 +153,10 @@ def _persisted_hash(extensions: dict[str, Any]) -> str | None:
         return None
     hash = persisted.get("sha256Hash") if isinstance(persisted, dict) else None
     if not isinstance(hash, str) or not re.fullmatch("[0-9a-fA-F]{64}", hash) or persisted.get("version") != 1:
-        raise RequestError(
-            400,
+        raise BadUserInput(
             f"extensions.persistedQuery is {json.dumps(persisted)[:200]}: send version 1 and the document's SHA-256 "
             "in hex. Example: "
-            '{"version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38"}',
-            code=Code.BAD_USER_INPUT,
+            '{"version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38"}'
         )
     return hash.lower()
 
@@ -215,7 +202,10 @@ def _deeper_than(value: Any, levels: int) -> bool:
 
 
 class Preference(NamedTuple):
-    """How much the Accept header prefers an offer; the greatest wins."""
+    """How much the Accept header prefers an offer; the greatest wins.
+
+    `preferred` decides between equals: for application/graphql-response+json if it is named, else for application/json.
+    """
 
     quality: float
     named: bool
@@ -226,8 +216,7 @@ def _preference(accept: str, offer: str) -> Preference:
     qualities = _qualities(accept)
     if offer in qualities:
         return Preference(qualities[offer], named=True, preferred=offer == GRAPHQL_RESPONSE)
-    # the page and a stream must be named: the */* of curl means data
-    wildcards = [] if offer in (HTML, EVENT_STREAM) else [f"{offer.split('/')[0]}/*", "*/*"]
+    wildcards = (f"{offer.split('/')[0]}/*", "*/*")
     quality = next((qualities[wildcard] for wildcard in wildcards if wildcard in qualities), 0)
     return Preference(quality, named=False, preferred=offer == JSON)
 

@@ -1,7 +1,8 @@
 """The HTTP responses to GraphQL requests: status, media type, ETag.
 
-A status says what became of the request: 4xx, or 5xx if the fault is the server's, exactly when the response has no
-data. Only a client that names `application/json` in Accept gets 200 for an invalid query, as older clients expect.
+Follows the draft "GraphQL over HTTP". An invalid query has the status 400 as `application/graphql-response+json`, and
+200 as `application/json`: clients that expect this media type read no errors from a response with another status. The
+statuses of `SERVER_STATUSES`, and those of an invalid HTTP request, apply to both.
 """
 
 from hashlib import sha256
@@ -11,16 +12,15 @@ from starlette.responses import Response
 
 from api.answering.answers import Answer, encode, refused
 from api.graphql.errors import Code, Refusal
-from api.http.requests import JSON, MediaType, RequestError
+from api.http.requests import EVENT_STREAM, JSON, RequestError
 
-STATUSES = {
-    Code.BAD_REQUEST.value: 400,
+SERVER_STATUSES = {
     Code.INTERNAL_SERVER_ERROR.value: 500,
     Code.NOT_READY.value: 503,
     Code.RATE_LIMITED.value: 429,
     Code.TIMEOUT.value: 503,
 }
-"""For either media type. Any other code is that of an invalid query."""
+"""The codes that say something about the server, not about the query: retrying clients and proxies read the status."""
 
 VARY = {"Vary": "Accept"}
 
@@ -29,24 +29,22 @@ REVALIDATE = {"Cache-Control": "no-cache"}
 
 NOT_STORED = {"Cache-Control": "no-store"}
 
-ANY_JSON = MediaType(JSON)
 
-
-def answer_response(answer: Answer, media_type: MediaType) -> Response:
+def answer_response(answer: Answer, media_type: str) -> Response:
     """Returns the response that carries an answer."""
-    response = _response(answer.body, _status(answer, media_type), media_type.name)
+    response = _response(answer.body, _status(answer, media_type), media_type)
     if not answer.executed:
         seconds = answer.errors[0]["extensions"].get("retryAfter") if answer.errors else None
         response.headers.update(NOT_STORED if seconds is None else {**NOT_STORED, "Retry-After": str(seconds)})
     return response
 
 
-def refusal_response(error: Refusal | RequestError, media_type: MediaType = ANY_JSON) -> Response:
+def refusal_response(error: Refusal | RequestError, media_type: str) -> Response:
     """Returns the response to a request that was refused before its execution."""
     if isinstance(error, Refusal):
         return answer_response(refused(error), media_type)
     answer = encode({"errors": [{"message": error.message, "extensions": {"code": error.code.value}}]})
-    return _response(answer.body, error.status, media_type.name, error.headers)
+    return _response(answer.body, error.status, media_type, error.headers)
 
 
 def revalidated(request: Request, response: Response) -> Response:
@@ -63,15 +61,12 @@ def revalidated(request: Request, response: Response) -> Response:
 
 
 def _response(body: bytes, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
+    # an error in place of a stream is JSON
+    media_type = JSON if media_type == EVENT_STREAM else media_type
     return Response(body, status, {"Content-Type": f"{media_type}; charset=utf-8", **VARY, **(headers or {})})
 
 
-def _status(answer: Answer, media_type: MediaType) -> int:
+def _status(answer: Answer, media_type: str) -> int:
     if answer.executed or not answer.errors:
         return 200
-    code = answer.errors[0]["extensions"]["code"]
-    if code == Code.PERSISTED_QUERY_NOT_FOUND.value and media_type.name == JSON:
-        return 200  # a step of the protocol: some clients read no response with another status
-    if code in STATUSES:
-        return STATUSES[code]
-    return 200 if media_type == MediaType(JSON, named=True) else 400
+    return SERVER_STATUSES.get(answer.errors[0]["extensions"]["code"], 200 if media_type == JSON else 400)

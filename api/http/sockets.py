@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 
 from api.answering.answers import Answer, refused
 from api.answering.operations import Operations, TooManyConnections
-from api.graphql.errors import Code
+from api.graphql.errors import BadUserInput, Code
 from api.graphql.request import GraphQLRequest
 from api.http.rates import Client, RateLimited, Rates
 from api.http.requests import RequestError, graphql_request, parse_json
@@ -180,6 +180,9 @@ class SocketConnection:
             request = graphql_request(message.get("payload"), "The payload")
         except RequestError as error:
             raise ConnectionClosed(CloseCode.BAD_REQUEST, str(error)) from None
+        except BadUserInput as error:
+            await self._send({"id": id, "type": "error", "payload": refused(error).errors})
+            return
         most = self._settings.max_subscriptions
         if len(self._running) >= most:
             text = f"This connection runs {most} operations, the most that it may: complete one first."

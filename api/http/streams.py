@@ -51,13 +51,12 @@ class StreamEndpoint:
         try:
             if request.method not in ("GET", "POST"):
                 raise RequestError(405, f"{request.method} is not answered: send GET or POST.", {"Allow": "GET, POST"})
-            if request.headers.get("accept"):
-                response_type(request, [EVENT_STREAM])
+            response_type(request, [EVENT_STREAM])
             client = self._rates.client(request.scope)
             client.take_request()
             graphql_request = await read_request(request, self._settings.max_body_bytes)
         except (Refusal, RequestError) as error:
-            return refusal_response(error)
+            return refusal_response(error, EVENT_STREAM)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         return EventStream(self._operations, graphql_request, client, self._settings.send_seconds)
@@ -77,7 +76,7 @@ class EventStream:
             with self._operations.connection():
                 await self._stream(receive, send)
         except TooManyConnections as error:
-            await refusal_response(error)(scope, receive, send)
+            await refusal_response(error, EVENT_STREAM)(scope, receive, send)
 
     async def _stream(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})

@@ -112,6 +112,16 @@ def test_a_hash_by_get_has_an_etag_and_gets_304(address: str) -> None:
     assert again.headers["cache-control"] == first.headers["cache-control"] == "no-cache"
 
 
+async def test_an_invalid_persisted_query_ends_its_operation_and_not_the_connection(address: str) -> None:
+    payload = {"query": QUERY, "extensions": {"persistedQuery": {"version": 2}}}
+    async with acknowledged(address) as socket:
+        await socket.send(id="a", type="subscribe", payload=payload)
+        refused = await socket.receive("a")
+        assert (refused["type"], refused["payload"][0]["extensions"]["code"]) == ("error", "BAD_USER_INPUT")
+        await socket.send(id="a", type="subscribe", payload={"query": QUERY, "variables": {"id": "7"}})
+        assert (await socket.receive("a"))["payload"]["data"] == ANSWER
+
+
 async def test_websockets_know_the_same_documents(address: str) -> None:
     payload = {"variables": {"id": "7"}, "extensions": named(QUERY)}
     async with acknowledged(address) as socket:

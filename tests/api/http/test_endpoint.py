@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -101,13 +102,60 @@ def test_an_accept_header_without_a_match_is_406(url: str, accept: str) -> None:
     assert GRAPHQL_RESPONSE in answer.json()["errors"][0]["message"]
 
 
-@pytest.mark.parametrize("query", ["{", "{ nothing }", "query ($x: Nope) { _meta { version } }"])
-def test_an_invalid_query_has_no_data_and_a_status_by_its_media_type(url: str, query: str) -> None:
-    for accept, status in ((GRAPHQL_RESPONSE, 400), ("*/*", 400), (JSON, 200)):
-        answer = post(url, {"query": query}, accept=accept)
-        assert answer.status_code == status
+UNKNOWN_HASH = {"persistedQuery": {"version": 1, "sha256Hash": "ab" * 32}}
+OTHER_VERSION = {"persistedQuery": {"version": 2, "sha256Hash": "ab" * 32}}
+TOO_DEEP = "{ device(by: {tokenId: 7}) " + "{ manufacturer { devices { nodes " * 4 + "{ id }" + "}}}" * 4 + "}"
+REFUSED: list[tuple[Any, str]] = [
+    ({"query": "# nothing"}, "GRAPHQL_PARSE_FAILED"),
+    ({"query": "{"}, "GRAPHQL_PARSE_FAILED"),
+    ({"query": "{ nothing }"}, "GRAPHQL_VALIDATION_FAILED"),
+    ({"query": "query ($x: Nope) { _meta { version } }"}, "GRAPHQL_VALIDATION_FAILED"),
+    ({"query": "fragment Version on Meta { version }"}, "BAD_REQUEST"),
+    ({"query": "mutation { mint }"}, "BAD_REQUEST"),
+    ({"query": "query A { _meta { version } } query B { _meta { version } }"}, "BAD_REQUEST"),
+    ({"query": QUERY, "operationName": "C"}, "BAD_REQUEST"),
+    ({"query": "subscription { blockIndexed { number } }"}, "BAD_REQUEST"),
+    ({"query": "query ($id: BigInt!) { device(by: {tokenId: $id}) { tokenId } }"}, "BAD_USER_INPUT"),
+    ({"query": "{ devices(first: 100) { nodes { history(first: 100) { nodes { id } } } } }"}, "MAX_COST_EXCEEDED"),
+    ({"query": TOO_DEEP}, "MAX_DEPTH_EXCEEDED"),
+    ({"documentId": "unknown"}, "PERSISTED_QUERY_NOT_FOUND"),
+    ({"extensions": UNKNOWN_HASH}, "PERSISTED_QUERY_NOT_FOUND"),
+    ({"query": QUERY, "extensions": UNKNOWN_HASH}, "BAD_USER_INPUT"),
+    ({"query": QUERY, "extensions": OTHER_VERSION}, "BAD_USER_INPUT"),
+]
+"""GraphQL requests that are refused, each with its code."""
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(("body", "expected"), REFUSED)
+def test_a_refused_query_has_no_data_and_a_status_by_its_media_type(
+    url: str, body: Any, expected: str, method: str
+) -> None:
+    for accept in (GRAPHQL_RESPONSE, JSON, "*/*", "application/*", "application/json;q=0.5", "", None):
+        answer = CLIENT.send(_request(url, method, body, accept))
+        media_type = GRAPHQL_RESPONSE if accept == GRAPHQL_RESPONSE else JSON
+        assert answer.headers["content-type"] == f"{media_type}; charset=utf-8"
+        assert answer.status_code == (400 if media_type == GRAPHQL_RESPONSE else 200)
         assert "data" not in answer.json()
-        assert code(answer) in ("GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED")
+        assert code(answer) == expected
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def _request(url: str, method: str, body: Any, accept: str | None) -> httpx.Request:
+    """Returns a request with this Accept header, None for none."""
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in body.items()}
+    shape: Any = {"params": texts} if method == "GET" else {"json": body}
+    request = CLIENT.build_request(method, url, **shape)
+    del request.headers["accept"]
+    if accept is not None:
+        request.headers["accept"] = accept
+    return request
+
+
+@pytest.mark.parametrize("accept", [GRAPHQL_RESPONSE, JSON, "*/*"])
+def test_a_wrong_header_is_refused_as_a_wrong_argument_is(url: str, accept: str) -> None:
+    answer = post(url, {"query": QUERY}, accept=accept, **{"x-min-block": "seven"})
+    assert (answer.status_code, code(answer)) == (400 if accept == GRAPHQL_RESPONSE else 200, "BAD_USER_INPUT")
 
 
 def test_a_variable_of_a_wrong_type_is_400(url: str) -> None:

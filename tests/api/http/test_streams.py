@@ -115,13 +115,29 @@ async def test_a_stream_is_sent_only_if_accept_prefers_it(moving: Moving, addres
             assert answer.headers["content-type"].split(";")[0] == expected, accept
 
 
+@pytest.mark.parametrize("accept", ["text/event-stream", "*/*", "text/*", None])
+async def test_the_endpoint_of_streams_needs_no_accept(moving: Moving, address: str, accept: str | None) -> None:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        request = client.build_request("POST", f"{address}/graphql/stream", json={"query": "{ _meta { version } }"})
+        del request.headers["accept"]
+        if accept is not None:
+            request.headers["accept"] = accept
+        answer = await client.send(request)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+
 async def test_an_invalid_request_is_refused_with_its_status(moving: Moving, address: str) -> None:
     async with httpx.AsyncClient(timeout=PATIENCE) as client:
         url, headers = f"{address}/graphql/stream", {"accept": "text/event-stream"}
         assert (await client.put(url, headers=headers)).status_code == 405
         assert (await client.post(url, json={}, headers={"accept": "text/html"})).status_code == 406
         assert (await client.post(url, content="x", headers=headers)).status_code == 415
-        assert (await client.post(url, json={"query": 5}, headers=headers)).status_code == 400
+        for endpoint in (url, f"{address}/graphql"):
+            refused = await client.post(endpoint, json={"query": 5}, headers=headers)
+            assert (refused.status_code, refused.headers["content-type"]) == (400, "application/json; charset=utf-8")
+        hash = {"query": "{ _meta { version } }", "extensions": {"persistedQuery": {"version": 2}}}
+        refused = await client.post(url, json=hash, headers=headers)
+        assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_USER_INPUT")
         subscription = {"query": "subscription { blockIndexed { number } }"}
         plain = await client.post(f"{address}/graphql", json=subscription, headers={"accept": "application/json"})
         assert "text/event-stream" in plain.json()["errors"][0]["message"]
