@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
-from typing import Generic, TypeVar
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine
 
@@ -21,56 +22,104 @@ QUEUE_SECONDS = 0.1
 
 
 class Workers:
-    """Runs work on snapshots in threads. Belongs to one event loop."""
+    """Runs work on snapshots in threads. Belongs to one event loop.
+
+    The usual threads take tasks from a plain queue: a hand-over by `concurrent.futures` takes six times as long.
+    """
 
     def __init__(self, engine: Engine, count: int) -> None:
         self._engine = engine
-        self._queue = ThreadPoolExecutor(PARALLEL[engine.dialect.name], "answers")
+        self._queue: SimpleQueue[_SnapshotTask[Any] | None] = SimpleQueue()
+        self._threads = [Thread(target=self._run_tasks, daemon=True) for _ in range(PARALLEL[engine.dialect.name])]
         self._beside = ThreadPoolExecutor(count, "beside")
+        for thread in self._threads:
+            thread.start()
 
     async def run(self, work: Callable[[Snapshot], Result]) -> Result:
         """Returns the result of work on a snapshot. Raises what the work raises, and DBAPIError.
 
         If this is cancelled, it ends the SQL and closes the snapshot before it returns.
         """
-        task = _SnapshotTask(self._engine, work)
+        loop = asyncio.get_running_loop()
+        task = _SnapshotTask(self._engine, work, loop)
         # a thread that finishes one task takes the next by itself, even while the event loop is busy
-        waiting = self._queue.submit(task.run)
-        running = asyncio.wrap_future(waiting)
+        self._queue.put(task)
+        overdue = loop.call_later(QUEUE_SECONDS, self._run_beside, task)
         try:
-            await asyncio.wait([running], timeout=QUEUE_SECONDS)
-            if waiting.cancel():
-                waiting = self._beside.submit(task.run)
-                running = asyncio.wrap_future(waiting)
-            return await asyncio.shield(running)
+            return await task.result
         except asyncio.CancelledError:
-            if not waiting.cancel():
-                await to_the_end(end_work(running, task.interrupt))
+            if not task.is_over and not task.claim():
+                task.result = loop.create_future()
+                await to_the_end(end_work(task.result, task.interrupt))
             raise
+        finally:
+            overdue.cancel()
+
+    def _run_tasks(self) -> None:
+        while (task := self._queue.get()) is not None:
+            if task.claim():
+                task.run()
+
+    def _run_beside(self, task: "_SnapshotTask[Any]") -> None:
+        if task.claim():
+            self._beside.submit(task.run)
 
     async def close(self) -> None:
         """Ends the threads when all work is over. Meanwhile the event loop continues to end canceled work."""
-        for threads in (self._queue, self._beside):
-            await asyncio.to_thread(threads.shutdown)
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(self._beside.shutdown)
 
 
 class _SnapshotTask(Generic[Result]):
-    def __init__(self, engine: Engine, work: Callable[[Snapshot], Result]) -> None:
+    """Work on a snapshot. The event loop has its `result`, and sets `is_over` when the thread has ended."""
+
+    def __init__(self, engine: Engine, work: Callable[[Snapshot], Result], loop: asyncio.AbstractEventLoop) -> None:
+        self.result: asyncio.Future[Result] = loop.create_future()
+        self.is_over = False
+        self._loop = loop
         self._engine = engine
         self._work = work
         self._snapshot: Snapshot | None = None
+        self._is_claimed = False
         self._is_ended = False
         # held while a statement is ended, so that its connection is not reused meanwhile
         self._lock = Lock()
 
-    def run(self) -> Result:
-        """Runs the work in the calling thread. Raises Interrupted if it was ended before."""
+    def claim(self) -> bool:
+        """Returns whether the caller is the first to claim the task: only the first may run it, or drop it."""
+        with self._lock:
+            is_first, self._is_claimed = not self._is_claimed, True
+            return is_first
+
+    def run(self) -> None:
+        """Runs the work in the calling thread."""
+        try:
+            result = self._compute()
+        except BaseException as error:
+            self._loop.call_soon_threadsafe(self._end, None, error)
+        else:
+            self._loop.call_soon_threadsafe(self._end, result, None)
+
+    def _compute(self) -> Result:
+        """Raises Interrupted if the work was ended before it began."""
         with open_snapshot_now(self._engine) as snapshot:
             try:
                 self._hold(snapshot)
                 return self._work(snapshot)
             finally:
                 self._hold(None)
+
+    def _end(self, result: Any, error: BaseException | None) -> None:
+        self.is_over = True
+        if self.result.done():
+            return  # cancelled
+        if error is None:
+            self.result.set_result(result)
+        else:
+            self.result.set_exception(error)
 
     def _hold(self, snapshot: Snapshot | None) -> None:
         with self._lock:

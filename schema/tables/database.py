@@ -109,7 +109,11 @@ def _with_listeners(engine: Engine, read_only: bool) -> Engine:
     def begin(connection: Connection) -> None:
         # a reader's snapshot starts with its first SELECT; a writer that took the lock later could deadlock
         reads_only = read_only or connection.get_execution_options().get("only_reads", False)
-        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+        if reads_only:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("BEGIN")  # takes no lock yet, so that it cannot fail
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
