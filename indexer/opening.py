@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from msgspec import Struct
 from sqlalchemy import Engine, text
 
+from indexer.chain.blooms import trusts_bloom
 from indexer.chain.chain import Chain
 from indexer.chain.finality import finality_depth
 from indexer.errors import Stop
@@ -62,14 +63,15 @@ class StoredChain(Struct, frozen=True):
 
 
 class OpenedNode(StoredChain, frozen=True):
-    """A stored chain and its providers, which were found to serve it."""
+    """A stored chain and its providers, which were found to serve it. `trust_bloom`: headers' blooms are checked."""
 
     pool: Pool
+    trust_bloom: bool
 
     def verifier(self, levels: VerificationStore) -> Verifier:
         """Returns a verifier that fetches from the providers and stores its results in `levels`."""
         addresses = {contract.address for contract in self.contracts}
-        judge = Judge(self.chain_id, addresses, form_is_known=levels.knows_headers())
+        judge = Judge(self.chain_id, addresses, form_is_known=levels.knows_headers(), trust_bloom=self.trust_bloom)
         return Verifier(Witness(self.pool), judge, levels, providers=len(self.pool.hosts))
 
 
@@ -105,6 +107,7 @@ async def open_prepared(prepared: Prepared) -> FollowedChain:
     """Returns the chain, once a provider answers. After TryAgain it can be called again."""
     settings, profile, engine, pool = prepared.settings, prepared.profile, prepared.engine, prepared.pool
     chain_id = await pool.check_chain(settings.chain_id)
+    trust_bloom = trusts_bloom(chain_id, settings.trust_bloom)
     by_depth = settings.finality_depth is not None
     depth = finality_depth(chain_id) if settings.finality_depth is None else settings.finality_depth
     wanted = wanted_contracts(settings, profile, chain_id)
@@ -120,10 +123,11 @@ async def open_prepared(prepared: Prepared) -> FollowedChain:
         watched,
         finality_depth=depth,
         final_by_depth=by_depth,
+        trust_bloom=trust_bloom,
         answers=settings.looks,
         quorum=settings.quorum,
     )
-    return FollowedChain(engine, chain_id, profile, contracts, pool, chain)
+    return FollowedChain(engine, chain_id, profile, contracts, pool, trust_bloom, chain)
 
 
 def check_quorum(quorum: int, urls: Sequence[str]) -> None:
@@ -152,12 +156,18 @@ def read_chain(engine: Engine, chain_id: int) -> StoredChain:
 
 
 @asynccontextmanager
-async def open_node(settings: DatabaseSettings, urls: Sequence[str]) -> AsyncIterator[OpenedNode]:
-    """Yields a stored chain and its providers. Raises what `find_chain` and `Pool.check_chain` raise."""
+async def open_node(
+    settings: DatabaseSettings, urls: Sequence[str], trust_bloom: bool | None = None
+) -> AsyncIterator[OpenedNode]:
+    """Yields a stored chain and its providers. Raises what `find_chain` and `Pool.check_chain` raise.
+
+    If `trust_bloom` is None, the chain decides.
+    """
     with open_database(settings) as (engine, chain_id):
         async with open_pool(urls, chain_id) as pool:
             chain = read_chain(engine, chain_id)
-            yield OpenedNode(engine, chain_id, chain.profile, chain.contracts, pool)
+            trust_bloom = trusts_bloom(chain_id, trust_bloom)
+            yield OpenedNode(engine, chain_id, chain.profile, chain.contracts, pool, trust_bloom)
 
 
 def find_chain(engine: Engine, chain_id: int | None) -> int:

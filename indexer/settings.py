@@ -68,6 +68,15 @@ keep_proofs = setting(
     example="off",
 )
 
+trust_bloom = setting(
+    switch,
+    optional=True,
+    help="Check logs against the bloom in the header of their block. off: for a chain whose nodes leave blooms wrong; "
+    "then `certindex attest` reads the receipts of every block. If not set, on, except on chains that are known for "
+    "wrong blooms (sources: indexer/chain/blooms.py).",
+    example="off",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
@@ -105,6 +114,7 @@ class NodeSettings(DatabaseSettings):
         example="http://127.0.0.1:8545",
         shown=shown_urls,
     )
+    trust_bloom: bool | None = trust_bloom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +131,7 @@ class ProveSettings(DatabaseSettings):
         example="http://127.0.0.1:8545",
         shown=shown_urls,
     )
+    trust_bloom: bool | None = trust_bloom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

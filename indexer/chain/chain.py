@@ -15,7 +15,8 @@ from indexer.rpc.providers import Providers
 class Chain:
     """Headers and logs of one chain, for the watched contracts. Its methods are those of `Headers` and `Logs`.
 
-    With `final_by_depth`, the depth counts even if the providers know the tag `finalized`.
+    With `final_by_depth`, the depth counts even if the providers know the tag `finalized`. Without `trust_bloom`,
+    nothing is concluded from the headers' blooms.
     Each list of logs is read `answers` times and must be the same each time; with a `quorum`, from that many different
     hosts. Everything raises TryAgain for answers that do not fit together.
     """
@@ -27,6 +28,7 @@ class Chain:
         *,
         finality_depth: int,
         final_by_depth: bool = False,
+        trust_bloom: bool = True,
         concurrency: int = 8,
         answers: int = 1,
         quorum: int = 1,
@@ -35,7 +37,7 @@ class Chain:
         self.addresses = frozenset(addresses)
         calls = CheckedCalls(providers, concurrency)
 
-        headers = Headers(calls, finality_depth, by_depth=final_by_depth)
+        headers = Headers(calls, finality_depth, by_depth=final_by_depth, trust_bloom=trust_bloom)
         self.heads = headers.heads
         self.header = headers.header
         self.headers = headers.headers

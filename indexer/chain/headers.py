@@ -31,18 +31,21 @@ class Heads(Struct, frozen=True):
 class Headers:
     """Reads headers. If no provider knows the tag, a block is finalized `finality_depth` blocks below the head.
 
-    With `by_depth` the tags are never requested.
+    With `by_depth` the tags are never requested. Without `trust_bloom` the headers are read without their blooms.
     """
 
-    def __init__(self, calls: CheckedCalls, finality_depth: int, *, by_depth: bool = False) -> None:
+    def __init__(
+        self, calls: CheckedCalls, finality_depth: int, *, by_depth: bool = False, trust_bloom: bool = True
+    ) -> None:
         self._calls = calls
+        self._trust_bloom = trust_bloom
         self._finality_depth = finality_depth
         self._by_depth = by_depth
         self._tagged: dict[str, Header] = {}
 
     async def heads(self) -> Heads:
         """Returns the newest, safe and finalized blocks."""
-        latest = await self._calls.checked(BY_NUMBER, ["latest", False], KIND, _header)
+        latest = await self._calls.checked(BY_NUMBER, ["latest", False], KIND, self._read)
         if latest is None:
             raise TryAgain("The node has no latest block: it is starting or syncing.")
         safe, finalized = (
@@ -58,7 +61,7 @@ class Headers:
         """Returns the canonical block at this height. Raises TryAgain if the node does not have it yet."""
 
         def check(answer: Answered[JsonHeader | None]) -> Header:
-            header = _header(answer, number)
+            header = self._read(answer, number)
             if header is None:
                 raise WrongAnswer(f"The node has no block {number}: it lags behind the head that it reported before.")
             return header
@@ -70,7 +73,7 @@ class Headers:
         params = [[hex(number), False] for number in numbers]
         answers = await self._calls.providers.call_each(BY_NUMBER, params, KIND) if params else []
         return [
-            _right_header(answer, number) or await self.header(number)
+            self._read_right(answer, number) or await self.header(number)
             for answer, number in zip(answers, numbers, strict=True)
         ]
 
@@ -81,17 +84,17 @@ class Headers:
         """
         avoid = () if header.host is None else (header.host,)
         answer = await self._calls.call(BY_NUMBER, [hex(header.number), False], KIND, avoid=avoid)
-        second = _right_header(answer, header.number)
+        second = self._read_right(answer, header.number)
         if second is None or second.hash != header.hash or replace(second, host=header.host) == header:
             raise wrong
         self._distrust(header, wrong)
         return second
 
     def check_links(self, headers: Sequence[Header]) -> None:
-        """Raises TryAgain if a block is not the child of the one before it, and distrusts the parent's provider."""
+        """Raises WrongAnswer if a block is not the child of the one before it, and distrusts the parent's provider."""
         for parent, child in pairwise(headers):
             if child.number == parent.number + 1 and child.parent_hash != parent.hash:
-                broken = TryAgain(
+                broken = WrongAnswer(
                     f"Block {child.number} is not a child of block {parent.number}: the node switched branches."
                 )
                 self._distrust(parent, broken)
@@ -107,7 +110,7 @@ class Headers:
         def check(answer: Answered[JsonHeader | None]) -> Header | None:
             if answer.result is None and before is not None and answer.host is before.host:
                 raise TryAgain(f"The node has no {tag} block, though it had one before.")
-            return _header(answer)
+            return self._read(answer)
 
         try:
             header = await self._calls.checked(BY_NUMBER, [tag, False], KIND, check)
@@ -120,24 +123,22 @@ class Headers:
         self._tagged[tag] = header
         return header
 
+    def _read(self, answer: Answered[JsonHeader | None], number: int | None = None) -> Header | None:
+        """Returns the header, None if the node does not have it. Raises WrongAnswer, also for another number."""
+        if answer.result is None:
+            return None
+        header = to_header(answer.result, answer.host, trust_bloom=self._trust_bloom)
+        if number is not None and header.number != number:
+            raise WrongAnswer(f"The node returned block {header.number} instead of block {number}.")
+        return header
+
+    def _read_right(self, answer: Answered[JsonHeader | None], number: int) -> Header | None:
+        """Returns the header, None if it is missing or wrong."""
+        try:
+            return self._read(answer, number)
+        except WrongAnswer:
+            return None
+
     def _distrust(self, header: Header, reason: TryAgain) -> None:
         if header.host is not None:
             self._calls.providers.distrust(header.host, reason)
-
-
-def _header(answer: Answered[JsonHeader | None], number: int | None = None) -> Header | None:
-    """Returns the header, None if the node does not have it. Raises WrongAnswer, also for another number."""
-    if answer.result is None:
-        return None
-    header = to_header(answer.result, answer.host)
-    if number is not None and header.number != number:
-        raise WrongAnswer(f"The node returned block {header.number} instead of block {number}.")
-    return header
-
-
-def _right_header(answer: Answered[JsonHeader | None], number: int) -> Header | None:
-    """Returns the header, None if it is missing or wrong."""
-    try:
-        return _header(answer, number)
-    except WrongAnswer:
-        return None

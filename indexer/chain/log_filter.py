@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 
-from indexer.chain.wire import Header, RawLog, WrongAnswer
+from indexer.chain.wire import BLOOM_WAY_OUT, Header, RawLog, WrongAnswer
 from indexer.proof.bloom import Bloom
 
 
@@ -32,7 +32,7 @@ class LogFilter:
                         f"The node returned a log of block {log.block_number}; blocks {first}..{last} were requested."
                     )
             elif log.position == before.position:
-                raise WrongAnswer(f"The node returned log {log.log_index} of block {log.block_number} twice.")
+                raise WrongAnswer(_repeated(before, log))
             elif log.block_hash != before.block_hash:
                 raise WrongAnswer(f"The node returned logs of two different blocks {log.block_number}.")
             before = log
@@ -53,7 +53,10 @@ class LogFilter:
         if bloom is None or (logs and not any(bloom)):
             return False  # some chains leave it empty
         if not self.bloom.admits(bloom, ((log.address, log.topics) for log in logs)):
-            raise WrongAnswer(f"The node returned a log of block {header.number} that the header's bloom excludes.")
+            raise WrongAnswer(
+                f"The node returned a log of block {header.number} that the header's bloom excludes.",
+                BLOOM_WAY_OUT,
+            )
         return True
 
     def may_hold_ours(self, header: Header) -> bool:
@@ -64,3 +67,12 @@ class LogFilter:
     def excludes_ours(self, header: Header) -> bool:
         """Returns whether the bloom rules out logs of watched contracts; an empty bloom rules out nothing."""
         return header.logs_bloom is not None and any(header.logs_bloom) and not self.may_hold_ours(header)
+
+
+def _repeated(first: RawLog, second: RawLog) -> str:
+    """Returns the message for two logs with the same index in a block."""
+    text = f"The node returned log {first.log_index} of block {first.block_number} twice"
+    if first.transaction_hash == second.transaction_hash:
+        return f"{text}."
+    hashes = " and ".join(f"0x{log.transaction_hash.hex()}" for log in (first, second))
+    return f"{text}, in the transactions {hashes}: it counts logs by transaction, not by block."

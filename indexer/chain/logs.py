@@ -11,6 +11,7 @@ from indexer.chain.log_filter import LogFilter
 from indexer.chain.log_query import LogQuery, divide
 from indexer.chain.receipts import Receipts
 from indexer.chain.wire import Header, JsonLog, LogReader, RawLog, WrongAnswer
+from indexer.proof.bloom import WRONG_BLOOMS
 from indexer.rpc import RpcError
 from indexer.rpc.gather import gather
 from indexer.rpc.refusals import HalveQuery, ShrinkTo, UseRange
@@ -32,7 +33,7 @@ class Logs:
         self._quorum = quorum
         self._addresses = sorted("0x" + address.hex() for address in addresses)
         self._filter = LogFilter(addresses)
-        self._receipts = Receipts(calls, self._filter)
+        self._receipts = Receipts(calls, headers, self._filter)
         self._agreement = Agreement(calls, self._logs_by_receipts, quorum=quorum)
         self.disagreements = self._agreement.disagreements
         self.may_hold_ours = self._filter.may_hold_ours
@@ -95,7 +96,8 @@ class Logs:
             return
         reason = WrongAnswer(
             f"{answer.host.site} has no logs of block {header.number}, though the block's bloom shows that there were "
-            "some: it does not keep logs that old. Set a node with full history in RPC_URLS."
+            "some: it does not keep logs that old.",
+            f"Set a node with full history in RPC_URLS; {WRONG_BLOOMS}.",
         )
         self._calls.providers.distrust(answer.host, reason)
         raise reason

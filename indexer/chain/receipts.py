@@ -1,8 +1,20 @@
 """Logs from a block's receipts, for blocks that are too big for a query or on which providers differ."""
 
-from indexer.chain.checked_calls import CheckedCalls
+from typing import Any
+
+from indexer.chain.checked_calls import TRIES, CheckedCalls
+from indexer.chain.headers import Headers
 from indexer.chain.log_filter import LogFilter
-from indexer.chain.wire import Header, JsonReceipt, JsonTransactions, RawLog, WrongAnswer, to_bytes, to_log
+from indexer.chain.wire import (
+    BLOOM_WAY_OUT,
+    Header,
+    JsonReceipt,
+    JsonTransactions,
+    RawLog,
+    WrongAnswer,
+    to_bytes,
+    to_log,
+)
 from indexer.errors import TryAgain
 from indexer.rpc import RpcError
 from indexer.rpc.errors import WrongShape
@@ -14,26 +26,46 @@ from indexer.rpc.refusals import BackOff, WaitForHead
 class Receipts:
     """Reads all receipts of a block, in one request or one by one."""
 
-    def __init__(self, calls: CheckedCalls, filter: LogFilter) -> None:
+    def __init__(self, calls: CheckedCalls, headers: Headers, filter: LogFilter) -> None:
         self._calls = calls
+        self._headers = headers
         self._filter = filter
 
     async def logs(self, header: Header) -> list[RawLog]:
-        """Returns the watched contracts' logs of a block. The logs of all receipts must make up the header's bloom."""
+        """Returns the watched contracts' logs of a block. The logs of all receipts must make up the header's bloom.
 
-        def check(answer: Answered[list[JsonReceipt] | None]) -> list[RawLog]:
-            return self._logs(header, answer.result)
+        If they do not, reads the header from another provider, or the receipts if that header is the same.
+        """
+        tries = TRIES
+        while True:
+            answer = await self._receipts(header)
+            tries -= 1
+            try:
+                return self._logs(header, answer.result)
+            except WrongAnswer as wrong:
+                header = await self._other_header(header, answer, wrong)
+                if tries == 0:
+                    raise
 
+    async def _receipts(self, header: Header) -> Answered[list[JsonReceipt] | None]:
         try:
-            return await self._calls.checked(
-                "eth_getBlockReceipts", [hex(header.number)], list[JsonReceipt] | None, check
-            )
+            kind: Any = list[JsonReceipt] | None
+            return await self._calls.call("eth_getBlockReceipts", [hex(header.number)], kind)
         except WrongShape:
             pass
         except RpcError as error:
             if isinstance(error.refusal, BackOff | WaitForHead):
                 raise
-        return self._logs(header, await self._one_by_one(header))
+        return await self._one_by_one(header)
+
+    async def _other_header(self, header: Header, answer: Answered[Any], wrong: WrongAnswer) -> Header:
+        """Returns the header of another provider. If it is the same, distrusts the provider of the receipts."""
+        try:
+            return await self._headers.second_header(header, wrong)
+        except WrongAnswer:
+            if answer.result is not None:  # receipts that are missing may only be late
+                self._calls.providers.distrust(answer.host, wrong)
+            return header
 
     def _logs(self, header: Header, receipts: list[JsonReceipt] | None) -> list[RawLog]:
         if receipts is None:
@@ -45,15 +77,19 @@ class Receipts:
         bloom = header.logs_bloom
         parts = ((log.address, log.topics) for log in logs)
         if bloom is not None and any(bloom) and bloom != self._filter.bloom.of(parts):
-            raise WrongAnswer(f"The receipts of block {header.number} do not make up its bloom: some are missing.")
+            raise WrongAnswer(
+                f"The receipts of block {header.number} do not make up its bloom: some are missing.",
+                BLOOM_WAY_OUT,
+            )
         ours = (log for log in logs if log.address in self._filter.addresses)
         checked = self._filter.check_range(ours, header.number, header.number)
         self._filter.check_header(header, checked)
         return checked
 
-    async def _one_by_one(self, header: Header) -> list[JsonReceipt]:
+    async def _one_by_one(self, header: Header) -> Answered[list[JsonReceipt] | None]:
         params = ["0x" + header.hash.hex(), False]
-        block = (await self._calls.call("eth_getBlockByHash", params, JsonTransactions | None)).result
+        answer = await self._calls.call("eth_getBlockByHash", params, JsonTransactions | None)
+        block = answer.result
         if block is None:
             raise TryAgain(f"The node has no block {header.number} of hash 0x{header.hash.hex()} any more.")
         answers = await gather(
@@ -65,4 +101,4 @@ class Receipts:
         receipts = [answer.result for answer in answers]
         if None in receipts:
             raise TryAgain(f"The node lacks receipts of block {header.number}.")
-        return receipts
+        return Answered(answer.host, receipts)

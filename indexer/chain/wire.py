@@ -11,20 +11,30 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from indexer.errors import TryAgain
+from indexer.proof.bloom import WRONG_BLOOMS
 from indexer.rpc.host import Host
 from indexer.rpc.reply import UNREADABLE
 from schema.tables.rows import EventLog
 from schema.tables.values import INT64_MAX, LATEST_TIME, LOG_INDEX_BITS
 
+ANOTHER_NODE = "If this lasts, name another node in RPC_URLS."
+BLOOM_WAY_OUT = f"{ANOTHER_NODE[:-1]}; {WRONG_BLOOMS}."
+
 
 class WrongAnswer(TryAgain):
-    """An answer contradicts the request, a header, or itself. Another provider may return a right one."""
+    """An answer contradicts the request, a header, or itself. Another provider may return a right one.
+
+    `way_out` says what a person can do if no provider does.
+    """
+
+    def __init__(self, message: str, way_out: str = ANOTHER_NODE) -> None:
+        super().__init__(f"{message} {way_out}".rstrip())
 
 
 class Header(Struct, frozen=True):
     """A block without its transactions, and the provider that returned it.
 
-    `timestamp` in unix seconds; `logs_bloom` is None if the provider returns none.
+    `timestamp` in unix seconds; `logs_bloom` is None if the provider returns none, or if the bloom is not trusted.
     """
 
     number: int
@@ -97,8 +107,9 @@ WORD = len("0x") + 64
 """Characters of a hash or a topic."""
 
 
-def to_header(header: JsonHeader, host: Host) -> Header:
+def to_header(header: JsonHeader, host: Host, *, trust_bloom: bool = True) -> Header:
     """Parses a header. A block time beyond LATEST_TIME becomes LATEST_TIME. Raises WrongAnswer."""
+    bloom = header.logs_bloom if trust_bloom else None
     return Header(
         to_number(header.number),
         to_bytes(header.hash, 32),
@@ -107,7 +118,7 @@ def to_header(header: JsonHeader, host: Host) -> Header:
         to_bytes(header.state_root, 32),
         to_bytes(header.transactions_root, 32),
         to_bytes(header.receipts_root, 32),
-        None if header.logs_bloom is None else to_bytes(header.logs_bloom, 256),
+        None if bloom is None else to_bytes(bloom, 256),
         host,
     )
 

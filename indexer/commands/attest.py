@@ -48,7 +48,7 @@ async def attest(
     from indexer.verification.attestation import Anchor, Attester, Unattestable, attestation
     from indexer.verification.witness import Witness
 
-    async with open_node(settings, settings.rpc_urls) as node:
+    async with open_node(settings, settings.rpc_urls, settings.trust_bloom) as node:
         levels, stored = VerificationStore(node.engine, node.chain_id), EventRanges(node.engine, node.chain_id)
         watched_from, final = first_block(node.contracts), levels.progress().final
         start = watched_from if first is None else first
@@ -62,6 +62,7 @@ async def attest(
             stored,
             [contract.address for contract in node.contracts],
             providers=len(node.pool.hosts),
+            trust_bloom=node.trust_bloom,
         )
         digest_before = stored.digest_before(start)
         try:

@@ -6,6 +6,8 @@ from functools import lru_cache
 from schema.abi.keccak import keccak256
 
 BLOOM_BITS = 2048
+WRONG_BLOOMS = "if the chain is known to leave blooms wrong, set TRUST_BLOOM=off"
+"""The way out for a bloom that contradicts the logs."""
 
 
 class Bloom:

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from msgspec import Struct
 
+from indexer.proof.bloom import WRONG_BLOOMS
 from indexer.proof.evidence import Evidence, LocatedReceipt, StoredBlock, StoredLog
 from indexer.proof.header import Header, ProvenHeader, decode_header, encode_header
 from indexer.proof.receipt import UnknownReceipt, bloom, encode_receipt
@@ -67,12 +68,18 @@ Judgment = Verified | Failure
 
 
 class Judge:
-    """Judges blocks of one chain. `form_is_known` says whether a header of this chain has been recomputed before."""
+    """Judges blocks of one chain. `form_is_known` says whether a header of this chain has been recomputed before.
 
-    def __init__(self, chain_id: int, addresses: Collection[bytes], *, form_is_known: bool) -> None:
+    Without `trust_bloom` the headers' blooms are not compared: the receipts root alone proves the logs.
+    """
+
+    def __init__(
+        self, chain_id: int, addresses: Collection[bytes], *, form_is_known: bool, trust_bloom: bool = True
+    ) -> None:
         self.chain_id = chain_id
         self.addresses = frozenset(addresses)
         self.form_is_known = form_is_known
+        self.trust_bloom = trust_bloom
 
     def judge(self, stored: StoredBlock, evidence: Evidence) -> Judgment:
         """Compares a stored block with the evidence."""
@@ -93,7 +100,7 @@ class Judge:
             return Unverifiable(f"the block holds {error}")
         except RlpError as error:
             return Contradicted(f"the provider's evidence cannot be read: {error}")
-        flaw = _commitment_flaw(trie.root, receipts, read)
+        flaw = self._commitment_flaw(trie.root, receipts, read)
         if flaw is not None:
             return Contradicted(flaw)
         if header is None:
@@ -110,6 +117,18 @@ class Judge:
         name = state_sync_transaction(stored.number, stored.hash)
         inside = [located for located in evidence.receipts if located.transaction_hash != name]
         return inside, [located for located in evidence.receipts if located.transaction_hash == name]
+
+    def _commitment_flaw(self, root: bytes, receipts: Sequence[LocatedReceipt], header: ProvenHeader) -> str | None:
+        """Returns how the receipts differ from what the header commits to, None if they do not."""
+        if root != header.receipts_root:
+            return (
+                f"its {len(receipts)} receipts give the root 0x{root.hex()}, "
+                f"the header names 0x{header.receipts_root.hex()}"
+            )
+        logs = [log for located in receipts for log in located.receipt.logs]
+        if self.trust_bloom and bloom(logs) != header.logs_bloom:
+            return f"the bloom of its logs is not the header's; {WRONG_BLOOMS}"
+        return None
 
     def _unknown_form(self) -> Judgment:
         if self.form_is_known:
@@ -157,18 +176,6 @@ def _flaw(
             return f"receipt {index} is of another block, 0x{located.block_hash.hex()}"
         if (located.transaction_index, located.transaction_hash) != (index, transaction):
             return f"receipt {index} is of transaction {located.transaction_index}, 0x{located.transaction_hash.hex()}"
-    return None
-
-
-def _commitment_flaw(root: bytes, receipts: Sequence[LocatedReceipt], header: ProvenHeader) -> str | None:
-    if root != header.receipts_root:
-        return (
-            f"its {len(receipts)} receipts give the root 0x{root.hex()}, "
-            f"the header names 0x{header.receipts_root.hex()}"
-        )
-    logs = [log for located in receipts for log in located.receipt.logs]
-    if bloom(logs) != header.logs_bloom:
-        return "the bloom of its logs is not the header's"
     return None
 
 

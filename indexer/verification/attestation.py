@@ -13,10 +13,11 @@ from importlib.metadata import version
 from msgspec import Struct
 
 from indexer.errors import TryAgain
-from indexer.proof.bloom import Bloom
+from indexer.proof.bloom import WRONG_BLOOMS, Bloom
 from indexer.proof.evidence import StoredBlock
 from indexer.proof.header import Header, ProvenHeader, decode_header, encode_header
 from indexer.proof.judge import Verified
+from indexer.proof.trie import EMPTY_ROOT
 from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
 from indexer.store.digest import block_digest
@@ -35,14 +36,16 @@ STATEMENT = """\
 On the chain and for the contracts named here, the events that were stored for the blocks from `from` to `to` are all \
 that the contracts emitted there: none missing, none added, none altered. How it was established: the header of every \
 block of the range was read and its hash recomputed; each header names the one before it, and they lead to `anchor`. \
-Every block whose header excludes the contracts (by its bloom filter) holds no event of theirs. Of every other block \
-all receipts were read, the root of their tree was recomputed and found in the header, and the contracts' events in \
-them were compared with the stored ones, one by one.
+Every block whose header excludes the contracts (by its bloom filter, if `bloomsTrusted`; if the filter is empty, the \
+block must have no receipts) holds no event of theirs. Of every other block all receipts were read, the root of their \
+tree was recomputed and found in the header, and the contracts' events in them were compared with the stored ones, one \
+by one.
 
 What it relies on: that `anchor` is a block of the real chain (source `given`: by the person who made the attestation; \
 `stored`: by the indexer, when it indexed; `told`: by the node alone), and that the chain's rules bind headers to the \
-blooms of their logs, as Ethereum's do. Logs that Polygon made by state sync before its Madhugiri upgrade are under no \
-root and no bloom: the attestation does not cover them. It does not cover blocks outside of the range.
+blooms of their logs, as Ethereum's do (if `bloomsTrusted`). Logs that Polygon made by state sync before its Madhugiri \
+upgrade are under no root and no bloom: the attestation does not cover them. It does not cover blocks outside of the \
+range.
 
 To check it, run an indexer over the same contracts and start blocks: its `certindex digest --to` must print \
 `digestAfter`.
@@ -69,6 +72,7 @@ class Attested(Struct):
     first_parent: bytes
     last_hash: bytes
     digest: bytes
+    trust_bloom: bool = True
     excluded: int = 0
     empty_blooms: int = 0
     rebuilt: int = 0
@@ -76,16 +80,27 @@ class Attested(Struct):
 
 
 class Attester:
-    """Attests ranges of one chain. `addresses` are the watched contracts, `providers` is the number of providers."""
+    """Attests ranges of one chain. `addresses` are the watched contracts, `providers` is the number of providers.
+
+    Without `trust_bloom` no block is excluded by its bloom: the receipts of every block are rebuilt.
+    """
 
     def __init__(
-        self, witness: Witness, verifier: Verifier, stored: EventRanges, addresses: Sequence[bytes], *, providers: int
+        self,
+        witness: Witness,
+        verifier: Verifier,
+        stored: EventRanges,
+        addresses: Sequence[bytes],
+        *,
+        providers: int,
+        trust_bloom: bool = True,
     ) -> None:
         self._witness = witness
         self._verifier = verifier
         self._stored = stored
         self._addresses = addresses
         self._providers = providers
+        self._trust_bloom = trust_bloom
         self._bloom = Bloom()
 
     async def attest(self, first: int, last: int, anchor: Anchor | None) -> tuple[Attested, Anchor]:
@@ -94,7 +109,7 @@ class Attester:
         Raises Unattestable with the first contradiction, TryAgain if no node has what is needed.
         """
         end = last if anchor is None else anchor.number
-        attested = Attested(first, last, b"", b"", self._stored.digest_before(first))
+        attested = Attested(first, last, b"", b"", self._stored.digest_before(first), self._trust_bloom)
         before: ProvenHeader | None = None
         for start in range(first, end + 1, BLOCKS_A_CHUNK):
             numbers = range(start, min(start + BLOCKS_A_CHUNK, end + 1))
@@ -152,7 +167,9 @@ class Attester:
             if self._may_hold_ours(header):
                 suspects.append(block or _without_events(header))
             elif block is not None and block.logs:
-                raise Unattestable(f"block {header.number}: events of it are stored, but its bloom excludes them")
+                raise Unattestable(
+                    f"block {header.number}: events of it are stored, but its bloom excludes them; {WRONG_BLOOMS}"
+                )
             else:
                 attested.excluded += 1
         await gather(*map(self._rebuild, suspects))
@@ -175,6 +192,11 @@ class Attester:
                 )
 
     def _may_hold_ours(self, header: ProvenHeader) -> bool:
+        """Returns whether the header leaves it open if the block has events: a chain may leave blooms empty."""
+        if not self._trust_bloom:
+            return True
+        if not any(header.logs_bloom):
+            return header.receipts_root != EMPTY_ROOT
         return any(self._bloom.admits(header.logs_bloom, [(address, b"")]) for address in self._addresses)
 
 
@@ -208,6 +230,7 @@ def attestation(
         "lastHash": f"0x{attested.last_hash.hex()}",
         "anchor": {"number": anchor.number, "hash": f"0x{anchor.hash.hex()}", "source": anchor.source},
         "blocks": attested.last - attested.first + 1,
+        "bloomsTrusted": attested.trust_bloom,
         "excludedByBloom": attested.excluded,
         "emptyBlooms": attested.empty_blooms,
         "rebuilt": attested.rebuilt,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from indexer.chain.chain import Chain
+from indexer.chain.wire import WrongAnswer
 from indexer.commands.sync import sync
 from indexer.errors import Stop, TryAgain
 from indexer.rpc import Pool
@@ -87,6 +88,16 @@ async def test_a_provider_that_is_odd_for_ever_can_be_worked_with(
         assert struck.struck
 
 
+@pytest.mark.parametrize("fault", [faults.foreign_bloom, faults.full_bloom], ids=lambda fault: fault.__name__)
+async def test_wrong_blooms_change_no_row_if_blooms_are_not_trusted(
+    fault: Fault, world: Factory, node: Upstream, undisturbed: Tables, sqlite_url: str
+) -> None:
+    async with FaultProxy(node) as proxy:
+        struck = proxy.inject(fault)
+        assert await index([proxy.url], world, sqlite_url, trust_bloom=False) == undisturbed
+        assert struck.struck
+
+
 # A fault that lasts
 
 
@@ -100,6 +111,7 @@ async def test_a_fault_that_lasts_stops_the_indexer_with_the_reason_and_without_
         with pytest.raises(TryAgain, match=words) as caught:
             await index([proxy.url], world, sqlite_url, tries=1, pool=pool)
     assert "a-secret-key" not in str(caught.value)
+    assert "RPC_URLS" in str(caught.value) or not isinstance(caught.value, WrongAnswer), "no way out is named"
     with engine_of(sqlite_url) as engine:
         assert read_tables(engine, world.chain.chain_id)["event"] == []
 
@@ -309,6 +321,7 @@ async def index(
     *,
     looks: int = 2,
     quorum: int = 1,
+    trust_bloom: bool = True,
     tries: int = TRIES,
     pool: Pool | None = None,
 ) -> Tables:
@@ -323,7 +336,14 @@ async def index(
             lease = Lease(engine, chain_id)
             assert lease.try_acquire() is None
             store, interpretation = Store(engine, chain_id, lease.epoch), interpret(REFERENCE, contracts)
-            chain = Chain(pool, {contracts[0].address}, finality_depth=64, answers=looks, quorum=quorum)
+            chain = Chain(
+                pool,
+                {contracts[0].address},
+                finality_depth=64,
+                trust_bloom=trust_bloom,
+                answers=looks,
+                quorum=quorum,
+            )
             pace = Pace(blocks=16, side_by_side=2)
             failures = 0
             while True:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from indexer.chain.blooms import trusts_bloom
 from indexer.chain.chain import Chain
 from indexer.errors import Stop, TryAgain
 from indexer.rpc.pool import check_chain_id
@@ -87,7 +88,11 @@ async def test_nothing_below_the_first_block_is_final() -> None:
     [
         (lambda log: log | {"blockNumber": "0x9"}, "returned a log of block 9; blocks 0..3 were requested"),
         (lambda log: log | {"address": "0x" + "ab" * 20}, "0xabab.*which was not requested"),
-        (lambda log: [log, log], "log 0 of block 1 twice"),
+        (lambda log: [log, log], r"log 0 of block 1 twice\. If this lasts, name another node in RPC_URLS"),
+        (
+            lambda log: [log, log | {"transactionHash": "0x" + "cd" * 32}],
+            "log 0 of block 1 twice, in the transactions 0x.* and 0x.*: it counts logs by transaction.*RPC_URLS",
+        ),
         (lambda log: [log, log | {"logIndex": "0x1", "blockHash": "0x" + "cd" * 32}], "two different blocks 1"),
         (lambda log: log | {"removed": True}, r"a reorg removed \(block 1\)"),
         (lambda log: log | {"topics": ["0x1234"]}, "0x1234"),
@@ -128,7 +133,7 @@ async def test_logs_of_another_branch_than_the_header_are_refused() -> None:
 
 async def test_a_log_that_the_bloom_excludes_is_refused() -> None:
     chain = watching(TamperedNode(header=lambda header: header | {"logsBloom": "0x" + "00" * 255 + "01"}))
-    with pytest.raises(TryAgain, match="the header's bloom excludes"):
+    with pytest.raises(TryAgain, match=r"the header's bloom excludes.*RPC_URLS.*TRUST_BLOOM=off"):
         await chain.block_logs(await chain.header(1))
 
 
@@ -142,6 +147,21 @@ async def test_an_empty_answer_under_a_bloom_that_admits_ours_is_asked_again() -
     node.mine(TRANSFER)
     chain = watching(node)
     assert len(await chain.block_logs(await chain.header(1))) == 1
+
+
+async def test_a_bloom_that_is_not_trusted_is_not_read() -> None:
+    node = TamperedNode(header=lambda header: header | {"logsBloom": "0x" + "00" * 255 + "01"})
+    chain = Chain(node, {CERTIFICATE}, finality_depth=2, trust_bloom=False)
+    for header in (await chain.header(1), *await chain.headers([1]), (await chain.heads()).latest):
+        assert header.logs_bloom is None
+    logs = await chain.block_logs(header := await chain.header(1))
+    assert len(logs) == 1
+    assert (await chain.confirm(header, logs)).level == VerificationLevel.RPC
+
+
+def test_blooms_are_trusted_unless_the_chain_is_known_for_wrong_ones_or_the_setting_says_otherwise() -> None:
+    assert [trusts_bloom(chain_id, None) for chain_id in (1, 137, 314, 1329, 324)] == [True, True, False, False, False]
+    assert [trusts_bloom(chain_id, setting) for chain_id in (1, 314) for setting in (True, False)] == [True, False] * 2
 
 
 @pytest.mark.parametrize("bloom", [None, "0x" + "00" * 256])

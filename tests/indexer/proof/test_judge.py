@@ -20,6 +20,8 @@ from indexer.proof.judge import (
 )
 from indexer.proof.receipt import Receipt
 from indexer.verification.witness import Sources, Witness
+from schema.abi.keccak import keccak256
+from schema.abi.rlp import decode, encode, items, string
 from tests.support.chain.devchain import Anvil
 from tests.support.chain.evidence import (
     Lie,
@@ -43,8 +45,8 @@ class Case:
     number: int
     stored: StoredBlock
 
-    def judge(self, *, chain_id: int = 31337, form_is_known: bool = True) -> Judge:
-        return Judge(chain_id, {self.address}, form_is_known=form_is_known)
+    def judge(self, *, chain_id: int = 31337, form_is_known: bool = True, trust_bloom: bool = True) -> Judge:
+        return Judge(chain_id, {self.address}, form_is_known=form_is_known, trust_bloom=trust_bloom)
 
     async def evidence(self, *lies: Lie) -> Evidence:
         return await evidence_of(self.chain, self.number, *lies)
@@ -181,6 +183,29 @@ async def test_a_header_that_does_not_give_the_hash_is_alarming_only_once_the_fo
     else:
         assert isinstance(with_unknown_form, Unverifiable)
         assert "form of this chain's headers is unknown" in with_unknown_form.reason
+
+
+@pytest.mark.parametrize("wrong", [bytes(256), b"\xff" * 256])
+async def test_a_bloom_that_the_chain_itself_left_wrong_is_ignored_if_blooms_are_not_trusted(
+    case: Case, wrong: bytes
+) -> None:
+    verdict = case.judge().judge(case.stored, await case.evidence())
+    assert isinstance(verdict, Verified)
+    fields = [string(field) for field in items(decode(verdict.header))]
+    fields[6] = wrong
+    hash = keccak256(encode(fields))
+    evidence = await case.evidence(
+        altering("eth_getBlockByHash", lambda block: block.update(logsBloom="0x" + wrong.hex()))
+    )
+    receipts = [msgspec.structs.replace(located, block_hash=hash) for located in evidence.receipts]
+    evidence = msgspec.structs.replace(evidence, receipts=receipts)
+    stored = msgspec.structs.replace(case.stored, hash=hash)
+    trusting = case.judge().judge(stored, evidence)
+    assert isinstance(trusting, Contradicted)
+    assert trusting.reason.endswith("if the chain is known to leave blooms wrong, set TRUST_BLOOM=off")
+    verdict = case.judge(trust_bloom=False).judge(stored, evidence)
+    assert isinstance(verdict, Verified)
+    assert len(verdict.proofs) == 5
 
 
 async def test_a_judge_learns_the_form_of_headers_from_the_first_that_fits(case: Case) -> None:

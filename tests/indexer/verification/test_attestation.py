@@ -41,10 +41,19 @@ def test_a_range_whose_events_are_all_there_is_attested(lived: Factory, database
     with indexed(lived, database_url) as database:
         attestation = asyncio.run(attest(database, Nodes(lived.chain)))
         assert attestation.events == database.rows("SELECT count(*) FROM event")[0][0]
-        assert attestation.rebuilt == len(database.level_of_events())
+        without_logs = 4  # the stranger's transactions, and a deployment: their empty blooms exclude nothing
+        assert attestation.rebuilt == len(database.level_of_events()) + without_logs
         assert attestation.excluded == attestation.last + 1 - attestation.rebuilt
         assert attestation.digest == database.rows("SELECT digest FROM chain")[0][0]
         assert f"0x{attestation.last_hash.hex()}" == lived.chain.block(attestation.last)["hash"]
+
+
+def test_without_trust_in_blooms_the_receipts_of_every_block_are_rebuilt(lived: Factory, sqlite_url: str) -> None:
+    index(lived, sqlite_url)
+    with indexed(lived, sqlite_url) as database:
+        attestation = asyncio.run(attest(database, Nodes(lived.chain), trust_bloom=False))
+        assert (attestation.rebuilt, attestation.excluded) == (attestation.last + 1, 0)
+        assert attestation.events == database.rows("SELECT count(*) FROM event")[0][0]
 
 
 def test_whichever_log_is_deleted_from_the_database_the_attestation_fails(lived: Factory, sqlite_url: str) -> None:

@@ -49,11 +49,18 @@ class Indexed:
         self.chain_id = chain_id
         self.levels = VerificationStore(engine, chain_id)
 
-    def verifier(self, providers: Providers, *, count: int = 1, levels: VerificationStore | None = None) -> Verifier:
+    def verifier(
+        self,
+        providers: Providers,
+        *,
+        count: int = 1,
+        levels: VerificationStore | None = None,
+        trust_bloom: bool = True,
+    ) -> Verifier:
         with self.engine.begin() as connection:
             addresses = {contract.address for contract in read_watch_set(connection, self.chain_id)}
         levels = levels or self.levels
-        judge = Judge(self.chain_id, addresses, form_is_known=levels.knows_headers())
+        judge = Judge(self.chain_id, addresses, form_is_known=levels.knows_headers(), trust_bloom=trust_bloom)
         return Verifier(Witness(providers), judge, levels, providers=count)
 
     def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -79,12 +86,14 @@ def indexed(factory: Factory, url: str) -> Iterator[Indexed]:
         yield Indexed(engine, chain_id)
 
 
-async def attest(database: Indexed, nodes: Nodes, *, anchor: Anchor | None = None) -> Attested:
+async def attest(
+    database: Indexed, nodes: Nodes, *, anchor: Anchor | None = None, trust_bloom: bool = True
+) -> Attested:
     """Attests all final blocks, up to a stored block or to `anchor`. Raises Unattestable."""
     stored = EventRanges(database.engine, database.chain_id)
     addresses = [address for (address,) in database.rows("SELECT address FROM contract")]
-    verifier = database.verifier(nodes, count=nodes.count)
-    attester = Attester(Witness(nodes), verifier, stored, addresses, providers=nodes.count)
+    verifier = database.verifier(nodes, count=nodes.count, trust_bloom=trust_bloom)
+    attester = Attester(Witness(nodes), verifier, stored, addresses, providers=nodes.count, trust_bloom=trust_bloom)
     last = database.levels.progress().final
     attested, _ = await attester.attest(0, last, anchor or Anchor(*_stored_block(stored, last), "stored"))
     return attested

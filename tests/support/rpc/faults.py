@@ -106,6 +106,11 @@ def foreign_bloom(exchange: Exchange) -> bool:
     return _edit_header(exchange, logsBloom="0x" + "00" * 255 + "01")
 
 
+def full_bloom(exchange: Exchange) -> bool:
+    """The header's bloom has all bits, also in blocks without logs."""
+    return _edit_header(exchange, logsBloom="0x" + "ff" * 256)
+
+
 async def head_going_backwards(exchange: Exchange) -> bool:
     """The newest block is five blocks older than it was."""
     if exchange.asked_tag != "latest":
@@ -388,6 +393,7 @@ PASSING: Sequence[Fault] = [
     missing_logs_bloom,
     missing_field,
     foreign_bloom,
+    full_bloom,
     head_going_backwards,
     lagging_logs_answered_empty,
     lagging_logs_answered_by_an_error,
@@ -444,7 +450,8 @@ LASTING: Sequence[tuple[Fault, str]] = [
     (header_of_another_backend, "the node switched branches"),
     (null_block, "no latest block"),
     (missing_field, "missing required field `receiptsRoot`"),
-    (foreign_bloom, "bloom excludes"),
+    (foreign_bloom, "bloom excludes.*RPC_URLS.*TRUST_BLOOM=off"),
+    (full_bloom, "receipts of block 17 do not make up its bloom.*RPC_URLS.*TRUST_BLOOM=off"),
     (lagging_logs_answered_by_an_error, "block range extends beyond current head block"),
     (pruned_history_answered_by_an_error, "pruned history unavailable"),
     (error_with_status_200, "Internal error"),
