@@ -10,6 +10,6 @@ class Stop(Exception):
 
 
 def failure_text(error: Exception) -> str:
-    """Returns the message of an error. For an error of SQLAlchemy, it is that of the database's driver."""
+    """Returns the message of an error. For an error of SQLAlchemy, it is that of the database's driver, on one line."""
     driver_error = getattr(error, "orig", None)
-    return str(error) if driver_error is None else f"the database failed: {driver_error}"
+    return str(error) if driver_error is None else f"the database failed: {' '.join(str(driver_error).split())}"

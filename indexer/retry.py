@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from indexer.errors import TryAgain
+from sqlalchemy.exc import InternalError, OperationalError
+
+from indexer.errors import TryAgain, failure_text
 from schema.program.logs import log_event
 
 ResultT = TypeVar("ResultT")
@@ -45,19 +47,20 @@ async def retry(
     attempts: float = ATTEMPTS,
     failed: Callable[[str], None] = lambda error: None,
 ) -> ResultT:
-    """Returns the result of the action, which is repeated while it raises TryAgain. Raises the last TryAgain.
+    """Returns the result of the action, which is repeated while a provider or the database fails.
 
-    `failed` is called in a thread with the message of each failure but the last.
+    Raises the last TryAgain or DBAPIError. `failed` is called in a thread with the message of each earlier failure.
     """
     backoff = Backoff()
     attempt = 1
     while True:
         try:
             return await action()
-        except TryAgain as error:
+        except (TryAgain, OperationalError, InternalError) as error:
             if attempt >= attempts:
                 raise
-            log_event(log, logging.WARNING, "not begun", AGAIN, backoff.seconds, str(error))
-            await asyncio.to_thread(failed, str(error))
+            message = failure_text(error)
+            log_event(log, logging.WARNING, "not begun", AGAIN, backoff.seconds, message)
+            await asyncio.to_thread(failed, message)
             await backoff.wait()
             attempt += 1

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from api.answering.admission import LIVE_SNAPSHOTS, REQUEST_SNAPSHOTS
 from api.answering.workers import Workers
 from api.graphql.context import Context
-from api.graphql.errors import DatabaseUnreadable, NotReady, Refusal, TimedOut
+from api.graphql.errors import NotReady, Refusal, TimedOut, database_failed
 from api.graphql.execution import execute_compiled, execute_ordinary, find_validated
 from api.graphql.inputs.min_block import awaited_of
 from api.graphql.request import GraphQLRequest
@@ -194,7 +194,7 @@ class Answers:
                 try:
                     snapshot = await stack.enter_async_context(open_snapshot(self._engine))
                 except DBAPIError as error:
-                    raise DatabaseUnreadable from error
+                    raise database_failed(error) from error
                 context.read_from(LoopQueryRunner(snapshot))
                 _require_block(request, context)
                 if context.awaited is not None:
@@ -231,7 +231,7 @@ def refusing_failures(max_seconds: float) -> Iterator[None]:
     except TimeoutError:
         raise TimedOut(max_seconds) from None
     except DBAPIError as error:
-        raise DatabaseUnreadable from error
+        raise database_failed(error) from error
 
 
 class AwaitedBlock(NamedTuple):

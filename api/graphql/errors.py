@@ -1,7 +1,7 @@
 """Refusals: the errors of a client, by type, each with its `extensions.code`.
 
-Any other exception is a defect of the server, or a failure of the database. It is logged with its traceback, and the
-client does not receive its text.
+Any other exception is a failure of the database, logged with the driver's message, or a defect of the server, logged
+with its traceback. The client does not receive its text.
 """
 
 import logging
@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 from graphql import GraphQLError
 from sqlalchemy.exc import DBAPIError
+
+from schema.program.logs import log_event
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +78,10 @@ class NotReady(Refusal):
     code = Code.NOT_READY
 
 
-class DatabaseUnreadable(NotReady):
-    def __init__(self) -> None:
-        super().__init__("The database cannot be read; /readyz says why.")
+def database_failed(error: DBAPIError) -> NotReady:
+    """Logs an error of the database, and returns the refusal of the request that met it."""
+    log_event(log, logging.ERROR, "the database failed", ": {error}", _driver_text(error))
+    return NotReady("The database cannot be read; /readyz says why.")
 
 
 class TimedOut(Refusal):
@@ -108,9 +111,18 @@ def mask(errors: list[GraphQLError]) -> None:
             # from graphql-core: a variable or argument does not match its type
             set_code([error], Code.BAD_USER_INPUT)
             continue
-        log.error("unexpected error at %s", error.path, exc_info=cause, extra={"fields": {"path": error.path}})
-        message, code = DATABASE_FAILED if isinstance(cause, DBAPIError) else FAILED
+        if isinstance(cause, DBAPIError):
+            path = ".".join(map(str, error.path or ()))
+            log_event(log, logging.ERROR, "the database failed", " at {path}: {error}", path, _driver_text(cause))
+            message, code = DATABASE_FAILED
+        else:
+            log.error("unexpected error at %s", error.path, exc_info=cause, extra={"fields": {"path": error.path}})
+            message, code = FAILED
         errors[index] = GraphQLError(message, nodes=error.nodes, path=error.path, extensions={"code": code.value})
+
+
+def _driver_text(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())
 
 
 FAILED = ("The server failed on this field; the failure is in its log.", Code.INTERNAL_SERVER_ERROR)

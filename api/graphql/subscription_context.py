@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from api.graphql.context import Context
-from api.graphql.errors import DatabaseUnreadable
+from api.graphql.errors import database_failed
 from api.reading.batching import LoopQueryRunner
 from api.reading.change_watch import ChangeWatch
 from api.reading.readiness import Freshness
@@ -50,7 +50,7 @@ class SubscriptionContext(Context):
         return self._batch is not None
 
     async def begin_batch(self) -> None:
-        """Opens a snapshot, unless one is open. Raises DatabaseUnreadable."""
+        """Opens a snapshot, unless one is open. Raises NotReady."""
         if self._batch is not None:
             return
         async with AsyncExitStack() as stack:
@@ -59,7 +59,7 @@ class SubscriptionContext(Context):
             try:
                 snapshot = await stack.enter_async_context(open_snapshot(self._engine))
             except DBAPIError as error:
-                raise DatabaseUnreadable from error
+                raise database_failed(error) from error
             self._batch = stack.pop_all()
         self.read_from(LoopQueryRunner(snapshot))
 

@@ -78,10 +78,12 @@ class _LoopLoader(Generic[KeyT, RowT]):
 
     def load(self, key: KeyT) -> Awaitable[RowT]:
         loading = asyncio.ensure_future(self._loader.load(key))
-        # an exception counts as retrieved, even if all resolvers that awaited it were cancelled
-        loading.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         # several resolvers await one future: if one of them is cancelled, the others must still get the row
-        return asyncio.shield(loading)
+        shielded = asyncio.shield(loading)
+        for future in (loading, shielded):
+            # an exception counts as retrieved, even if all resolvers were cancelled, or failed before they awaited it
+            future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return shielded
 
 
 # In a thread

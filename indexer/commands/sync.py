@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from indexer.commands.command import Command, tune_memory
@@ -59,8 +60,11 @@ async def sync(settings: Settings) -> int:
 
 
 async def _beat(lease: "Lease") -> None:
+    from sqlalchemy.exc import DBAPIError
+
     from indexer.store.lease import BEAT_SECONDS
 
     while True:
         await asyncio.sleep(BEAT_SECONDS)
-        await asyncio.to_thread(lease.beat)
+        with suppress(DBAPIError):  # the next step reports it
+            await asyncio.to_thread(lease.beat)

@@ -139,7 +139,7 @@ class ChainCollector(Collector):
         try:
             return self._read_row(chain_id)
         except DBAPIError as error:  # a scrape that fails would not say why
-            reason = without_password(" ".join(failure_text(error).split()))
+            reason = without_password(failure_text(error))
             return {"certindex_failing": [(["no", reason[:SHOWN_ERROR]], 1)]}
 
     def _read_row(self, chain_id: int) -> _Samples:

@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from indexer.errors import Stop
 from schema.tables import tables
+from schema.tables.database import wrapped_error
 from schema.tables.kinds import SPANS
 
 ROWS_A_STATEMENT = 50
@@ -94,10 +95,13 @@ def _copy(connection: Connection, chain_id: int, table: str, columns: Sequence[s
     statement = f'COPY "{table}" ({", ".join(names)}) FROM STDIN (FORMAT BINARY)'
     of_chain = (chain_id,)
     cursor: Any = connection.connection.cursor()
-    with cursor, cursor.copy(statement) as copy:
-        copy.set_types(_types(table, names))
-        for row in rows:
-            copy.write_row(of_chain + row)
+    try:
+        with cursor, cursor.copy(statement) as copy:
+            copy.set_types(_types(table, names))
+            for row in rows:
+                copy.write_row(of_chain + row)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise wrapped_error(connection, statement, error) from error
 
 
 @cache

@@ -77,7 +77,8 @@ class Lease:
         try:
             yield
         finally:
-            await asyncio.to_thread(self.release)
+            with suppress(DBAPIError):  # the next writer then waits until the beat has stood still
+                await asyncio.to_thread(self.release)
 
     def try_acquire(self) -> Holder | None:
         """Takes the lease, or returns its holder. Call it repeatedly: it watches the holder's beat."""

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from indexer.changes import Names, OpenRows, TokenKey
 from indexer.errors import Stop
 from indexer.store.open_row_cache import OpenRowCache
+from schema.tables.database import wrapped_error
 from schema.tables.kinds import SPANS, SpanTable
 from schema.tables.rows import LicenseTerms
 from schema.tables.values import OPEN, uint256_bytes
@@ -90,9 +91,14 @@ def _select(
         among = "= ANY(%s)" if postgresql else f"IN ({', '.join('?' * len(chunk))})"
         parameters = (*equal.values(), *([chunk] if postgresql else chunk))
         cursor: Any = connection.connection.cursor(binary=True) if postgresql else connection.connection.cursor()
-        cursor.execute(f"SELECT {columns} WHERE {where} AND {key} {among}", parameters)
-        yield from cursor.fetchall()
+        statement = f"SELECT {columns} WHERE {where} AND {key} {among}"
+        try:
+            cursor.execute(statement, parameters)
+            rows = cursor.fetchall()
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise wrapped_error(connection, statement, error) from error
         cursor.close()
+        yield from rows
 
 
 def _maker(row: type[Struct]) -> Callable[[Sequence[Any]], Struct]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
@@ -43,6 +43,9 @@ sqlite3.register_adapter(type(None), no_values.get)  # returns None, without a c
 for number_type in (bool, BizStep, Disposition, EndOfLifeStatus, VerificationLevel, Verdict):
     sqlite3.register_adapter(number_type, int)
 
+READ_ONLY_SQLSTATE = "25006"
+"""PostgreSQL's code for a write in a read-only transaction."""
+
 SQLITE_ARGUMENTS = {"timeout": 30, "check_same_thread": False}
 
 
@@ -65,7 +68,16 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
         enable_from_linting=False,  # it reports joins inside of LATERAL as cartesian products
         **options if read_only else {},
     )
-    return engine.execution_options(postgresql_readonly=True) if read_only else engine
+    if read_only:
+        return engine.execution_options(postgresql_readonly=True)
+    event.listen(engine, "handle_error", _replace_read_only_connections)
+    return engine
+
+
+def _replace_read_only_connections(context: ExceptionContext) -> None:
+    """Closes a writer's connections if the server takes no writes: new ones may reach a server that does."""
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY_SQLSTATE:
+        context.is_disconnect = True
 
 
 def parse_url(url: str) -> URL:
@@ -133,6 +145,20 @@ def separate_engine(engine: Engine) -> Engine:
 def read_only_engine(engine: Engine) -> Engine:
     """Returns a writer's engine for transactions that only read, which do not wait for a writer."""
     return engine.execution_options(only_reads=True)
+
+
+def wrapped_error(connection: Connection, statement: str, error: Exception) -> DBAPIError:
+    """Returns the driver's error as SQLAlchemy raises it, for a statement that the driver executed without SQLAlchemy.
+
+    A lost connection is invalidated: the end of its transaction would raise a second error, which would hide this one.
+    """
+    dialect = connection.dialect
+    driver_error: Any = error
+    if dialect.is_disconnect(driver_error, connection.connection.dbapi_connection, None):
+        connection.invalidate(error)
+    wrapped = DBAPIError.instance(statement, None, driver_error, dialect.loaded_dbapi.Error, dialect=dialect)
+    assert isinstance(wrapped, DBAPIError)
+    return wrapped
 
 
 def migrate(engine: Engine) -> None:

@@ -134,5 +134,10 @@ def plain_url(url: str) -> str:
     return url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
+def with_options(url: str, options: str) -> str:
+    """Returns a URL whose sessions begin with these command-line options of the server."""
+    return make_url(url).update_query_dict({"options": options}).render_as_string(hide_password=False)
+
+
 def _readable_by_all(folder: Path) -> bool:
     return all(parent.stat().st_mode & 0o001 for parent in (folder, *folder.parents))

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Dialect, Row, Select
-from sqlalchemy.exc import DBAPIError
+
+from schema.tables.database import wrapped_error
 
 MAX_PREPARED = 1_024
 
@@ -66,7 +67,7 @@ class _PreparedSelect:
         try:
             rows = driver.execute(self._sql, parameters).fetchall()
         except self._error as error:
-            raise DBAPIError(self._sql, None, error) from error
+            raise wrapped_error(connection, self._sql, error) from error
         listeners.after_cursor_execute(connection, None, self._sql, parameters, context, False)
         return [self._to_row(row) for row in (map(self._processed, rows) if self._result_processors else rows)]
 

@@ -1,10 +1,11 @@
 """Bulk inserts store rows unchanged, however many there are."""
 
+import time
+
 import pytest
 from msgspec.structs import astuple
-from psycopg.errors import UniqueViolation
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InternalError
 
 from indexer.store.bulk import ROWS_A_STATEMENT, Values, insert_values
 from schema.tables.rows import EventLog, EventReading
@@ -34,7 +35,22 @@ def test_rows_come_back_as_they_were_written_however_many(fresh_engine: Engine, 
 def test_a_key_that_is_there_stops_all_rows_written_with_it(fresh_engine: Engine) -> None:
     with fresh_engine.begin() as connection:
         insert_values(connection, 137, "event", COLUMNS, [event(MANY - 2)], 1)
-    with pytest.raises((DBAPIError, UniqueViolation)), fresh_engine.begin() as connection:
+    with pytest.raises(DBAPIError), fresh_engine.begin() as connection:
         insert_values(connection, 137, "event", COLUMNS, map(event, range(2 * MANY)), 2 * MANY)
     with fresh_engine.begin() as connection:
         assert connection.execute(text("SELECT position FROM event")).scalars().all() == [MANY - 2]
+
+
+def test_a_lost_connection_is_reported_with_its_reason(postgres_engine: Engine) -> None:
+    reason = "terminating connection due to idle-in-transaction timeout"
+    with pytest.raises(InternalError, match=reason):
+        insert_after_silence(postgres_engine)
+    with postgres_engine.begin() as connection:
+        insert_values(connection, 137, "event", COLUMNS, [event(1)], 1)
+
+
+def insert_after_silence(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '50ms'")
+        time.sleep(0.5)
+        insert_values(connection, 137, "event", COLUMNS, [event(1)], 1)

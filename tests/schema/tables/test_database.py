@@ -91,6 +91,18 @@ def test_a_read_only_engine_cannot_write(database_url: str) -> None:
     writer.dispose()
 
 
+def test_a_writer_replaces_a_connection_that_takes_no_writes(postgres_url: str) -> None:
+    engine = connect(postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET default_transaction_read_only = on")  # as sessions of a standby are
+    write = tables.Block.__table__.delete()  # type: ignore[attr-defined]  # SQLModel hides it
+    with pytest.raises(DBAPIError, match="read-only transaction"), engine.begin() as connection:
+        connection.execute(write)
+    with engine.begin() as connection:
+        connection.execute(write)
+    engine.dispose()
+
+
 def test_a_reader_of_an_empty_database_fails_with_the_advice_to_start_the_indexer(database_url: str) -> None:
     engine = connect(database_url)
     with engine.begin() as connection, pytest.raises(DatabaseError, match="start the indexer"):
