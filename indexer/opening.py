@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 from msgspec import Struct
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from indexer.chain.blooms import trusts_bloom
 from indexer.chain.chain import Chain
@@ -24,7 +24,7 @@ from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
 from schema.profile.model import Profile, load_profile, parse_profile
 from schema.profile.reader import Reader
-from schema.tables.database import connect, migrate, read_only_engine
+from schema.tables.database import check_revision, connect, migrate, read_only_engine
 
 
 class Prepared(Struct, frozen=True):
@@ -148,11 +148,27 @@ def open_database(settings: DatabaseSettings) -> Iterator[tuple[Engine, int]]:
         engine.dispose()
 
 
+@contextmanager
+def open_snapshot(settings: DatabaseSettings) -> Iterator[tuple[Connection, StoredChain]]:
+    """Yields one state of the database and its chain; nothing can be written. Raises DatabaseError, Stop."""
+    engine = connect(settings.database_url, read_only=True)
+    try:
+        with engine.connect() as connection:
+            check_revision(connection)
+            yield connection, _read_chain(connection, _find_chain(connection, settings.chain_id))
+    finally:
+        engine.dispose()
+
+
 def read_chain(engine: Engine, chain_id: int) -> StoredChain:
     """Returns a chain that the database holds."""
     with read_only_engine(engine).begin() as connection:
-        profile = parse_profile(read_profile_text(connection, chain_id) or "", "the stored profile")
-        return StoredChain(engine, chain_id, profile, read_watch_set(connection, chain_id))
+        return _read_chain(connection, chain_id)
+
+
+def _read_chain(connection: Connection, chain_id: int) -> StoredChain:
+    profile = parse_profile(read_profile_text(connection, chain_id) or "", "the stored profile")
+    return StoredChain(connection.engine, chain_id, profile, read_watch_set(connection, chain_id))
 
 
 @asynccontextmanager
@@ -173,7 +189,11 @@ async def open_node(
 def find_chain(engine: Engine, chain_id: int | None) -> int:
     """Returns CHAIN_ID, which the database must hold, or without it the only chain in the database. Raises Stop."""
     with read_only_engine(engine).begin() as connection:
-        stored = list(connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars())
+        return _find_chain(connection, chain_id)
+
+
+def _find_chain(connection: Connection, chain_id: int | None) -> int:
+    stored = list(connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars())
     listed = ", ".join(map(str, stored)) or "none"
     if chain_id is not None and chain_id not in stored:
         raise Stop(f"CHAIN_ID={chain_id}: the database holds no such chain (it holds: {listed}).")

@@ -1,17 +1,29 @@
-"""`certindex rebuild`: rewrites all derived rows from the stored events."""
+"""`certindex rebuild`: rewrites all derived rows from the stored events, or compares them with what the events give."""
 
+import argparse
 import asyncio
 import time
 
 from indexer.commands.command import Command, tune_memory
 from indexer.settings import RebuildSettings
 
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; compare the derived rows with what the stored events give, and print each difference",
+    )
+
+
 COMMAND = Command(
     "rebuild",
     RebuildSettings,
-    lambda settings, _: rebuild(settings),
+    lambda settings, options: check(settings) if options.check else rebuild(settings),
     help="rewrite all derived rows from the stored events",
-    description="Rewrites all derived rows from the stored events, without the network, in one transaction.",
+    description="Rewrites all derived rows from the stored events, without the network, in one transaction. With "
+    "--check it writes nothing, and exits with 1 if a row differs; an indexer may run meanwhile.",
+    add_arguments=_add_arguments,
 )
 
 
@@ -37,3 +49,36 @@ async def rebuild(settings: RebuildSettings) -> int:
             elapsed = time.monotonic() - began
     print(f"rebuilt chain={chain_id} events={rebuilt.events} facts={rebuilt.facts} elapsed={elapsed:.2f}s")
     return 0
+
+
+def check(settings: RebuildSettings) -> int:
+    """Compares every derived row with what the stored events give, in one snapshot. Returns 1 if one differs."""
+    from indexer.opening import open_snapshot
+    from indexer.store.refolding import Difference, Refolding, scratch_database
+    from indexer.store.timings import Timings
+    from indexer.sync.interpretation import interpret
+    from indexer.sync.rebuild import refold
+    from schema.profile.model import load_profile
+
+    tune_memory()
+    differences = 0
+
+    def report(difference: Difference) -> None:
+        nonlocal differences
+        differences += 1
+        print(difference)
+
+    began = time.monotonic()
+    with open_snapshot(settings) as (connection, chain), scratch_database() as scratch:
+        profile = chain.profile if settings.profile is None else load_profile(settings.profile)
+        refolding = Refolding(connection, scratch, chain.chain_id, report)
+        refolded = refold(refolding, interpret(profile, chain.contracts), Timings())
+        refolding.compare()
+    elapsed = time.monotonic() - began
+    print(
+        f"checked chain={chain.chain_id} events={refolded.events} facts={refolded.facts} differences={differences} "
+        f"elapsed={elapsed:.2f}s"
+    )
+    if differences:
+        print("Rewrite the derived rows from the stored events: certindex rebuild")
+    return 1 if differences else 0

@@ -35,10 +35,14 @@ class StoredBlockEvents(Struct, frozen=True):
 
 
 class Rewriting:
-    """The open transaction of a rebuild: reads the stored events in chunks, and writes what they mean."""
+    """The open transaction of a rebuild: reads the stored events in chunks, and writes what they mean.
 
-    def __init__(self, connection: Connection, chain_id: int) -> None:
+    `derived` is the connection to the derived tables, by default that to the events.
+    """
+
+    def __init__(self, connection: Connection, chain_id: int, derived: Connection | None = None) -> None:
         self._connection = connection
+        self._derived = connection if derived is None else derived
         self._chain_id = chain_id
         self._cache = OpenRowCache()
 
@@ -65,22 +69,25 @@ class Rewriting:
 
     def open_rows(self, names: Names) -> OpenRows:
         """Returns ids and open rows of all that is named, as the chunks before have left them."""
-        return load_open_rows(self._connection, self._chain_id, names, self._cache)
+        return load_open_rows(self._derived, self._chain_id, names, self._cache)
 
     def write(
         self, blocks: Iterable[StoredBlockEvents], readings: Mapping[int, EventReading], changes: Changes
     ) -> None:
         """Writes the changes of a chunk, and the readings that differ from the stored ones."""
-        changed = [
-            (*astuple(readings[log.position]), log.position)
+        self._write_readings(
+            (log.position, stored, readings[log.position])
             for block in blocks
             for log, stored in zip(block.logs, block.readings, strict=True)
             if readings[log.position] != stored
-        ]
-        columns = EventReading.__struct_fields__
-        update(self._connection, self._chain_id, "event", columns, ("position",), changed)
-        write_changes(self._connection, self._chain_id, changes)
+        )
+        write_changes(self._derived, self._chain_id, changes)
         self._cache.note(b"", changes.open_rows)
+
+    def _write_readings(self, changed: Iterable[tuple[int, EventReading, EventReading]]) -> None:
+        """Writes readings; `changed` has position, stored reading and new reading."""
+        rows = [(*astuple(reading), position) for position, _, reading in changed]
+        update(self._connection, self._chain_id, "event", EventReading.__struct_fields__, ("position",), rows)
 
     def _blocks(self, after: int, end: int) -> Iterator[StoredBlockEvents]:
         log_columns, reading_columns = EventLog.__struct_fields__, EventReading.__struct_fields__

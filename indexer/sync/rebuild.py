@@ -9,6 +9,8 @@ from indexer.decode.decode import decode
 from indexer.fold.fold import fold
 from indexer.fold.located_fact import named_by
 from indexer.store import Checkpoint, Store
+from indexer.store.rewriting import Rewriting
+from indexer.store.timings import Timings
 from indexer.sync.interpretation import Interpretation
 from schema.tables.rows import Call
 
@@ -25,19 +27,24 @@ def rebuild(store: Store, before: Checkpoint, interpretation: Interpretation, re
 
     `results` of contract calls are stored first, and complete what the events leave out.
     """
-    reader, policy, timings = interpretation.reader, interpretation.policy, store.timings
-    events = facts = 0
     with store.rewriting(before, interpretation.profile, results) as rewriting:
-        for blocks in rewriting.chunks():
-            with timings.stage("decode"):
-                decoded = decode(blocks, reader)
-                located = complete(decoded.facts, reader.calls, rewriting.contract_results)
-            with timings.stage("load"):
-                open_rows = rewriting.open_rows(named_by(located))
-            with timings.stage("fold"):
-                changes = fold(open_rows, located, policy)
-            with timings.stage("write"):
-                rewriting.write(blocks, {**decoded.readings, **changes.readings}, changes)
-            events += sum(len(block.logs) for block in blocks)
-            facts += len(located)
+        return refold(rewriting, interpretation, store.timings)
+
+
+def refold(rewriting: Rewriting, interpretation: Interpretation, timings: Timings) -> Rebuilt:
+    """Decodes and folds the stored events again, chunk by chunk."""
+    reader, policy = interpretation.reader, interpretation.policy
+    events = facts = 0
+    for blocks in rewriting.chunks():
+        with timings.stage("decode"):
+            decoded = decode(blocks, reader)
+            located = complete(decoded.facts, reader.calls, rewriting.contract_results)
+        with timings.stage("load"):
+            open_rows = rewriting.open_rows(named_by(located))
+        with timings.stage("fold"):
+            changes = fold(open_rows, located, policy)
+        with timings.stage("write"):
+            rewriting.write(blocks, {**decoded.readings, **changes.readings}, changes)
+        events += sum(len(block.logs) for block in blocks)
+        facts += len(located)
     return Rebuilt(events, facts)

@@ -67,7 +67,7 @@ POSITIONS = ("position", "valid_from", "valid_to")
 def bundle_rows(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
     """Returns rows as a bundle holds them: in order, without the chain id and the index keys."""
     shown = [
-        {name: _shown(name, value) for name, value in row.items() if name != "chain_id" and not name.endswith("_key")}
+        {name: shown(name, value) for name, value in row.items() if name != "chain_id" and not name.endswith("_key")}
         for row in rows
     ]
     return sorted(shown, key=_order)
@@ -96,7 +96,8 @@ def to_hex(value: bytes) -> str:
     return f"0x{value.hex()}"
 
 
-def _shown(name: str, value: Any) -> bool | int | str | None:
+def shown(name: str, value: Any) -> bool | int | str | None:
+    """Returns a stored value of a column as a bundle holds it: a position as "block:log", a code by its name."""
     if value is None:
         return None
     if name in FLAGS:
