@@ -40,7 +40,10 @@ class Edge(Generic[NodeT]):
     node: NodeT = strawberry.field(description="The row.")
 
 
-@strawberry.type(description="A page of a list. All pages of a sequence are read at the block of the first page.")
+@strawberry.type(
+    description="A page of a list. All pages of a sequence are read at the block of the first page. Once a newer "
+    "block is indexed, the ids of later pages include that block."
+)
 class Connection(Generic[NodeT]):
     edges: list[Edge[NodeT]] = strawberry.field(description="The rows with their cursors.")
     nodes: list[NodeT] = strawberry.field(description="The rows.")
@@ -116,12 +119,15 @@ def _window(arguments: PageArguments, digest: bytes, order: Order) -> tuple[Wind
 
 
 async def _pins_of(context: Context, bookmarks: list[Bookmark], requested: tuple[Pin, ...]) -> tuple[Pin, ...]:
-    """Returns the pins of the first page, at which all pages of a sequence are read. Raises BadUserInput."""
+    """Returns the pins of the first page, at which all pages of a sequence are read. Raises BadUserInput.
+
+    They are `past` where a newer block is indexed: the ids of the page must differ from those of the present, or a
+    client's cache would overwrite the present with the past.
+    """
     pins = bookmarks[0].pins
     points = {(pin.chain_id, pin.block, pin.clock) for pin in pins}
     others = [{(pin.chain_id, pin.block, pin.clock) for pin in bookmark.pins} for bookmark in bookmarks[1:]]
-    explicit = any(pin.explicit for pin in requested)
-    if explicit:
+    if any(pin.is_in_ids for pin in requested):
         others.append({(pin.chain_id, pin.block, pin.clock) for pin in requested})
     elif any(pin.explicit for pin in pins):
         raise BadUserInput("The cursor is of a list that was read with asOf: use the same asOf.")
@@ -130,7 +136,9 @@ async def _pins_of(context: Context, bookmarks: list[Bookmark], requested: tuple
     if not {pin.chain_id for pin in pins} <= context.snapshot.chains.keys():
         raise BadUserInput("The cursor is of a network that is not indexed here: start again without it.")
     await check_canonical(context, pins)
-    return tuple(pin._replace(explicit=explicit) for pin in pins)
+    explicit = any(pin.explicit for pin in requested)
+    newest = {pin.chain_id: pin.block for pin in context.snapshot.pins}
+    return tuple(pin._replace(explicit=explicit, past=pin.block != newest[pin.chain_id]) for pin in pins)
 
 
 def to_connection(

@@ -66,8 +66,8 @@ class AsOfPoint(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
 
     @classmethod
     def of_pin(cls, pin: Pin) -> Self | None:
-        """Returns what an id carries: the point of an explicit `asOf`, None without one."""
-        if not pin.explicit or pin.block is None:
+        """Returns what an id carries: the point of the pin, None for that of the newest block."""
+        if not pin.is_in_ids or pin.block is None:
             return None
         return cls(pin.block.number, pin.block.hash, pin.block.time, pin.clock)
 

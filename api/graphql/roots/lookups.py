@@ -37,7 +37,7 @@ class SerialNumberKey:
 
 @strawberry.input(one_of=True, description="One key of a device.")
 class DeviceBy:
-    id: strawberry.ID | None = key("An id that the API returned. An id that was read under `asOf` is read there again.")
+    id: strawberry.ID | None = key("An id that the API returned. An id that includes a block is read there again.")
     token_did: str | None = key("The DID: `did:erc721:<chainId>:<contract>:<tokenId>`.", "tokenDID")
     token_id: BigInt | None = key(
         "The token id. AMBIGUOUS if two device contracts have this token. Vehicles and synthetic "
@@ -58,7 +58,7 @@ class DeviceBy:
     "`tokenId` is the manufacturer id.",
 )
 class ManufacturerBy:
-    id: strawberry.ID | None = key("An id that the API returned. An id that was read under `asOf` is read there again.")
+    id: strawberry.ID | None = key("An id that the API returned. An id that includes a block is read there again.")
     token_id: BigInt | None = key("The manufacturer id.")
     token_did: str | None = key(
         "The DID, if manufacturers are NFTs: `did:erc721:<chainId>:<contract>:<tokenId>`.", "tokenDID"
@@ -69,7 +69,7 @@ class ManufacturerBy:
 
 @strawberry.input(one_of=True, description="One key of a hardware license.")
 class HardwareLicenseBy:
-    id: strawberry.ID | None = key("An id that the API returned. An id that was read under `asOf` is read there again.")
+    id: strawberry.ID | None = key("An id that the API returned. An id that includes a block is read there again.")
     hardware_license_id: BigInt | None = key("The number of the hardware license in its contract.")
 
 

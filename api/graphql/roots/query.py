@@ -223,8 +223,8 @@ class Query:
         return await device_statistics(info.context, group_by, filter_by, as_of)
 
     @field(
-        "The object with an id. Null if the id is malformed or unknown. An id that was read under `asOf` "
-        "includes that block and is read there again."
+        "The object with an id. Null if the id is malformed or unknown. An id that includes a block is read "
+        "there again."
     )
     async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="An id that the API returned.")]

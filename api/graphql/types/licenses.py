@@ -35,7 +35,10 @@ def _term(description: str, column: str, convert: Callable[[Any], ValueT]) -> Va
 )
 class License:
     row: strawberry.Private[LicenseRow]
+    # of a license at a mint, `pin` is the point before the mint, and `events_pin` that of the response: the ids of
+    # the objects below its events carry no mint
     pin: strawberry.Private[Pin]
+    events_pin: strawberry.Private[Pin]
     whole: strawberry.Private[bool]
     fixed_status: strawberry.Private[LicenseStatus | None]
     version_at: strawberry.Private[Callable[[Context, Pin], Awaitable[LicenseRow]]]
@@ -80,7 +83,7 @@ class License:
 
     async def _event(self, info: Info, name: str) -> LifecycleEvent | None:
         position = None if self.row is None else getattr(self.row, name)
-        return None if position is None else await event_at(info.context, self.pin, position)
+        return None if position is None else await event_at(info.context, self.events_pin, position)
 
 
 def status_of(row: LicenseRow, clock: int, whole: bool) -> LicenseStatus:
@@ -128,15 +131,14 @@ def license_of(
     id: int,
     pin: Pin,
     contract: bytes,
-    status: LicenseStatus | None = None,
 ) -> License:
-    """Returns the license of a manufacturer, or of a hardware license. `status` is the one fixed at a mint."""
+    """Returns the license of a manufacturer, or of a hardware license, at a pin."""
 
     async def version_at(context: Context, then: Pin) -> LicenseRow:
         return await kind.versions(context).load(key_of(then, id))
 
     whole = (pin.chain_id, contract) in kind.whole(context)
-    return License(row=row, pin=pin, whole=whole, fixed_status=status, version_at=version_at)
+    return License(row=row, pin=pin, events_pin=pin, whole=whole, fixed_status=None, version_at=version_at)
 
 
 async def license_at_mint(context: Context, kind: LicenseKind, device: Row[Any], pin: Pin) -> License | None:
@@ -147,10 +149,12 @@ async def license_at_mint(context: Context, kind: LicenseKind, device: Row[Any],
     status = LicenseStatus(getattr(device, kind.status_at_mint))
     id = getattr(device, kind.holder)
     if id is None:
-        return License(row=None, pin=then, whole=False, fixed_status=status, version_at=_no_version)
+        return License(row=None, pin=then, events_pin=pin, whole=False, fixed_status=status, version_at=_no_version)
     versions = kind.versions(context)
     row, newest = await versions.load(key_of(then, id)), await versions.load(key_of(pin, id))
-    return license_of(context, kind, row, id, then, newest.contract if newest else b"", status)
+    license = license_of(context, kind, row, id, then, newest.contract if newest else b"")
+    license.events_pin, license.fixed_status = pin, status
+    return license
 
 
 async def _no_version(context: Context, then: Pin) -> LicenseRow:

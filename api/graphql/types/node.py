@@ -10,8 +10,9 @@ from api.queries.sql.as_of import Pin
 
 
 @strawberry.interface(
-    description="An object with a global id. The id of an object that was read under an explicit `asOf` includes that "
-    "block, so that a client's cache keeps past and present apart; to compare devices, compare `tokenDID`."
+    description="An object with a global id. The id of an object that was read under `asOf`, or in a page of a list at "
+    "a block that is no longer the newest, includes that block, so that a client's cache keeps past and present apart; "
+    "to compare devices, compare `tokenDID`."
 )
 class Node:
     row: strawberry.Private[Any]

@@ -24,7 +24,8 @@ class Pin(NamedTuple):
     """The point of one chain at which a part of a response is read.
 
     `position` is the last one included, -1 for none. `clock` is in unix seconds. `block` is None before the first
-    stored block. `explicit`: the request named this point, so that the ids in its response carry it.
+    stored block. `explicit`: the request named this point, by `asOf` or by an id. `past`: a cursor named this point,
+    and a newer block is indexed.
     """
 
     chain_id: int
@@ -32,6 +33,12 @@ class Pin(NamedTuple):
     clock: int
     block: BlockPoint | None
     explicit: bool = False
+    past: bool = False
+
+    @property
+    def is_in_ids(self) -> bool:
+        """Whether the ids of objects that are read at this point carry it: they differ from those of the present."""
+        return self.explicit or self.past
 
 
 def pin_now(chain: Row[Any]) -> Pin:

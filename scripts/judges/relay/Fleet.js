@@ -16,6 +16,7 @@ export const FleetFragment = graphql`
       edges {
         node {
           id
+          tokenDID
           serialNumber
           ...Device_device
         }

@@ -11,11 +11,13 @@ import { WebSocket } from "ws";
 import {
   DevicePagesDocument,
   FeedDocument,
+  FirmwarePagesDocument,
   type DevicePagesQuery,
   type DevicesOfOwnerQuery,
+  type FirmwarePagesQueryVariables,
 } from "../build/graphql/graphql.js";
 import { followThroughReorg } from "./copy.js";
-import { DIRECTIONS, fleet } from "./pages.js";
+import { DIRECTIONS, fleet, readLaterPageAfterChanges } from "./pages.js";
 import { grow, SOCKET_URL, until, URL } from "./stage.js";
 
 function apollo(link: ApolloLink = new HttpLink({ uri: URL })): ApolloClient {
@@ -36,11 +38,19 @@ for (const [direction, { start, next }] of Object.entries(DIRECTIONS)) {
       more = next(data!.devices.pageInfo);
     }
     await until(() => shown()!.edges!.length === wanted.length, "all pages");
-    assert.deepEqual(ids(client.readQuery({ query: DevicePagesDocument, variables: start })), wanted);
+    assert.deepEqual(names(client.readQuery({ query: DevicePagesDocument, variables: start })), wanted);
     watching.unsubscribe();
     client.stop();
   });
 }
+
+test("keeps the present in its cache when it reads a page of an older block", async () => {
+  const client = new ApolloClient({ link: new HttpLink({ uri: URL }), cache: new InMemoryCache() });
+  const read = (fetchPolicy: "network-only" | "cache-only") => async (variables: FirmwarePagesQueryVariables) =>
+    (await client.query({ query: FirmwarePagesDocument, variables, fetchPolicy })).data!;
+  await readLaterPageAfterChanges({ network: read("network-only"), cache: read("cache-only") });
+  client.stop();
+});
 
 test("subscribes over WebSocket, through a reorg", async () => {
   const socket = createClient({ url: SOCKET_URL, webSocketImpl: WebSocket });
@@ -95,6 +105,6 @@ test("is told what is wrong with its code", async () => {
   client.stop();
 });
 
-function ids(read: DevicePagesQuery | null): string[] {
-  return read!.devices.edges.map(({ node }) => node.id);
+function names(read: DevicePagesQuery | null): string[] {
+  return read!.devices.edges.map(({ node }) => node.tokenDID);
 }

@@ -5,10 +5,9 @@ import {
   AllEventsDocument,
   ChangesDocument,
   FeedDocument,
-  IndexedBlockDocument,
   type FeedSubscription,
 } from "../build/graphql/graphql.js";
-import { grow, plain, reorg, until, type Head } from "./stage.js";
+import { grow, indexed, plain, reorg, until, type Head } from "./stage.js";
 
 type Message = FeedSubscription["lifecycleEvents"];
 
@@ -104,10 +103,7 @@ export async function followThroughReorg(
 
 async function canonical(head: Head): Promise<Set<string>> {
   const found = new Set<string>();
-  await until(async () => {
-    const { _meta } = await plain(IndexedBlockDocument, {});
-    return _meta.chains[0]?.indexed?.hash === head.hash;
-  }, `block ${head.number} to be indexed`);
+  await indexed(head);
   for (let after: string | null | undefined, more = true; more; ) {
     const { lifecycleEvents } = await plain(AllEventsDocument, { after });
     for (const { id } of lifecycleEvents.nodes) found.add(id);

@@ -8,7 +8,7 @@ import {
   Q25NodesDocument,
   type DevicePagesQueryVariables,
 } from "../build/graphql/graphql.js";
-import { DIRECTIONS, fleet, PAGE } from "./pages.js";
+import { DIRECTIONS, fleet, fleetIds, PAGE } from "./pages.js";
 import { grow, URL } from "./stage.js";
 
 const client = new GraphQLClient(URL);
@@ -20,10 +20,10 @@ for (const [direction, { start, next }] of Object.entries(DIRECTIONS)) {
     for (let more: DevicePagesQueryVariables | null = {}; more; await grow()) {
       const variables: DevicePagesQueryVariables = { ...start, ...more };
       const { devices } = await client.request(DevicePagesDocument, variables);
-      const ids = devices.edges.map(({ node }) => node.id);
+      const names = devices.edges.map(({ node }) => node.tokenDID);
       const forward = start.first !== undefined;
       assert.equal(forward ? devices.pageInfo.hasPreviousPage : devices.pageInfo.hasNextPage, read.length > 0);
-      read = forward ? [...read, ...ids] : [...ids, ...read];
+      read = forward ? [...read, ...names] : [...names, ...read];
       more = next(devices.pageInfo);
     }
     assert.deepEqual(read, wanted);
@@ -42,7 +42,7 @@ test("reads by GET what it reads by POST", async () => {
 });
 
 test("gets objects by their ids, in order, with null in the gaps", async () => {
-  const [one, other] = await fleet();
+  const [one, other] = await fleetIds();
   const { nodes } = await client.request(Q25NodesDocument, { ids: [other!, one!] });
   assert.deepEqual(
     nodes.map((node) => node?.id),

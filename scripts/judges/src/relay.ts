@@ -6,7 +6,7 @@ import { createClient } from "graphql-ws";
 import relay from "relay-runtime";
 import { WebSocket } from "ws";
 import { followThroughReorg } from "./copy.js";
-import { fleet, PAGE } from "./pages.js";
+import { fleet, fleetIds, PAGE } from "./pages.js";
 import { grow, SOCKET_URL, URL } from "./stage.js";
 
 const { Environment, Network, Observable, RecordSource, Store } = relay;
@@ -14,7 +14,7 @@ const { createOperationDescriptor, fetchQuery, getRequest, getSelector, requestS
 const made = (name: string) => createRequire(import.meta.url)(`../../relay/${name}.graphql.js`);
 
 type Variables = Record<string, unknown>;
-type Edges = { edges: { node: { id: string } }[]; pageInfo: { endCursor: string; hasNextPage: boolean } };
+type Edges = { edges: { node: { id: string; tokenDID?: string } }[]; pageInfo: { endCursor: string; hasNextPage: boolean } };
 
 function environment(): InstanceType<typeof Environment> {
   const network = Network.create(async ({ text }, variables) => {
@@ -42,7 +42,7 @@ async function collect(
   more: { query: string; variables: Variables },
   field: string,
   between: () => Promise<unknown>,
-): Promise<string[]> {
+): Promise<{ id: string; tokenDID?: string }[]> {
   const store = environment();
   const query = made(operation.query);
   await fetchQuery(store, query, operation.variables).toPromise();
@@ -59,33 +59,36 @@ async function collect(
     const variables = { ...more.variables, cursor: shown().pageInfo.endCursor };
     await fetchQuery(store, made(more.query), variables).toPromise();
   }
-  const ids = shown().edges.map(({ node }) => node.id);
+  const nodes = shown().edges.map(({ node }) => node);
   kept.dispose();
-  return ids;
+  return nodes;
 }
 
 test("collects all pages in one connection of its store, while blocks come", async () => {
   const variables = { count: PAGE };
-  const ids = await collect(
+  const devices = await collect(
     { query: "FleetQuery", variables, fragment: "Fleet_devices" },
     { query: "FleetPaginationQuery", variables },
     "devices",
     grow,
   );
-  assert.deepEqual(ids, await fleet());
+  assert.deepEqual(
+    devices.map(({ tokenDID }) => tokenDID),
+    await fleet(),
+  );
 });
 
 test("reads on in the history of a device by its id", async () => {
-  const [id] = await fleet();
+  const [id] = await fleetIds();
   const variables = { id, count: 2 };
-  const ids = await collect(
+  const events = await collect(
     { query: "DeviceQuery", variables, fragment: "Device_history", within: "node" },
     { query: "DeviceHistoryPaginationQuery", variables },
     "history",
     async () => {},
   );
-  assert.ok(ids.length > 2);
-  assert.equal(new Set(ids).size, ids.length);
+  assert.ok(events.length > 2);
+  assert.equal(new Set(events.map(({ id }) => id)).size, events.length);
 });
 
 test("subscribes, through a reorg", () =>

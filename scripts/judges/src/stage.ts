@@ -1,6 +1,7 @@
 // What is judged, and what may be let happen to it: see stage.py.
 import type { TypedDocumentNode } from "@graphql-typed-document-node/core";
 import { print } from "graphql";
+import { IndexedBlockDocument } from "../build/graphql/graphql.js";
 
 export const URL = required("JUDGED_URL");
 export const SOCKET_URL = URL.replace("http", "ws");
@@ -26,6 +27,14 @@ export async function plain<Data, Variables>(
   const answer = (await response.json()) as { data: Data; errors?: unknown[] };
   if (answer.errors) throw new Error(JSON.stringify(answer.errors));
   return answer.data;
+}
+
+/** Waits until the server answers from this block. */
+export async function indexed(head: Head): Promise<void> {
+  await until(async () => {
+    const { _meta } = await plain(IndexedBlockDocument, {});
+    return _meta.chains[0]?.indexed?.hash === head.hash;
+  }, `block ${head.number} to be indexed`);
 }
 
 export async function until(met: () => boolean | Promise<boolean>, what: string): Promise<void> {

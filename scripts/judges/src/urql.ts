@@ -11,11 +11,13 @@ import { WebSocket } from "ws";
 import {
   DevicePagesDocument,
   FeedDocument,
+  FirmwarePagesDocument,
   Q26RefetchDocument,
   type DevicePagesQueryVariables,
+  type FirmwarePagesQueryVariables,
 } from "../build/graphql/graphql.js";
 import { followThroughReorg } from "./copy.js";
-import { DIRECTIONS, fleet } from "./pages.js";
+import { DIRECTIONS, fleet, fleetIds, readLaterPageAfterChanges } from "./pages.js";
 import { grow, SOCKET_URL, URL } from "./stage.js";
 
 async function introspection(): Promise<IntrospectionQuery> {
@@ -50,15 +52,22 @@ for (const [direction, { start, next }] of Object.entries(DIRECTIONS)) {
       const variables: DevicePagesQueryVariables = { ...start, ...more };
       const { data, error } = await client.query(DevicePagesDocument, variables);
       assert.equal(error, undefined);
-      merged = data!.devices.edges.map(({ node }) => node.id);
+      merged = data!.devices.edges.map(({ node }) => node.tokenDID);
       more = next(data!.devices.pageInfo);
     }
     assert.deepEqual(merged, wanted);
   });
 }
 
+test("keeps the present in its cache when it reads a page of an older block", async () => {
+  const client = urql(cacheExchange({ keys: { Firmware: () => null } }));
+  const read = (requestPolicy: "network-only" | "cache-only") => async (variables: FirmwarePagesQueryVariables) =>
+    (await client.query(FirmwarePagesDocument, variables, { requestPolicy })).data!;
+  await readLaterPageAfterChanges({ network: read("network-only"), cache: read("cache-only") });
+});
+
 test("reads on in the history of a device by its id", async () => {
-  const [id] = await fleet();
+  const [id] = await fleetIds();
   const client = urql(await cache());
   const seen = new Set<string>();
   for (let cursor: string | null | undefined, more = true; more; ) {

@@ -424,3 +424,136 @@ async def test_one_refused_field_leaves_the_others_their_answers(moving: Moving)
     assert len(answer["data"]["good"]["nodes"]) == 5
     assert answer["data"]["bad"] is None
     assert answer["data"]["also"] == {"history": {"totalCount": 2}}
+
+
+# Ids of later pages
+
+PAGE = f"""query ($after: String, $first: Int = 2, $asOf: AsOf) {{
+  devices(first: $first, after: $after, asOf: $asOf, orderBy: {{field: TOKEN_ID, direction: ASC}}) {{
+    pageInfo {{ endCursor }} nodes {{ ...Whole ...More }} }} }}
+fragment More on Device {{ tokenId
+  page: history(first: 2) {{ pageInfo {{ endCursor }} nodes {{ ...Whole }} }}
+  users: authorizedUsers(first: 1) {{ nodes {{ ...Whole }} }}
+  maker: manufacturer {{ ...Whole }}
+  hardware: hardwareLicense {{ ...Whole }}
+  manufacturerLicenseAtMint {{
+    grant {{ ...Whole ... on ManufacturerLicensed {{ licensee: manufacturer {{ ...Whole }} }} }} }}
+  hardwareLicenseAtMint {{
+    grant {{ ...Whole ... on HardwareLicensed {{ licensed: hardwareLicense {{ ...Whole }} }} }} }} }} {EVERYTHING}"""
+NODES = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ...Whole }} }} {EVERYTHING}"
+
+
+def nodes_in(answer: Any) -> Iterator[Json]:
+    """Yields the objects of a response that have all fields of EVERYTHING."""
+    if isinstance(answer, dict):
+        if "__typename" in answer:
+            yield answer
+        answer = list(answer.values())
+    for part in answer if isinstance(answer, list) else ():
+        yield from nodes_in(part)
+
+
+async def checked_ids(moving: Moving, *answers: Json) -> set[str]:
+    """Checks that each object of the responses is what its id names now. Returns the ids."""
+    seen = list(nodes_in(list(answers)))
+    contents = {node["id"]: node for node in await by_ids(moving, list({node["id"] for node in seen}))}
+    for node in seen:
+        content = contents[node["id"]]
+        assert {name: node[name] for name in content} == content
+    return set(contents)
+
+
+async def by_ids(moving: Moving, ids: list[str]) -> list[Json]:
+    starts = range(0, len(ids), 100)
+    return [
+        node
+        for start in starts
+        for node in (await moving.api.ask(NODES, ids=ids[start : start + 100]))["nodes"]
+        if node
+    ]
+
+
+async def fleet_of_six(moving: Moving) -> None:
+    await moving.mine(
+        emitted("ManufacturerLicensed", manufacturerId=1, account=OWNER, name="Acme"),
+        emitted("HardwareLicensed", hardwareLicenseId=7, manufacturerId=1, model="Tracker"),
+    )
+    for token in range(6):
+        await moving.mine(
+            *minted(token, hardwareLicenseId=7),
+            emitted("UserAuthorized", tokenId=token, user=USER),
+            emitted("UserAuthorized", tokenId=token, user=BUYER),
+        )
+
+
+async def change_everything(moving: Moving) -> None:
+    await moving.mine(
+        emitted("ManufacturerLicensed", manufacturerId=1, account=OWNER, name="Apex"),
+        emitted("HardwareLicenseRevoked", hardwareLicenseId=7),
+        *(updated(token, "2.0.0") for token in range(6)),
+        *(emitted("Transfer", **{"from": OWNER}, to=BUYER, tokenId=token) for token in range(6)),
+        *(emitted("UserRevoked", tokenId=token, user=USER) for token in range(6)),
+    )
+
+
+async def test_an_id_names_one_state_in_pages_of_a_block_that_is_no_longer_the_newest(moving: Moving) -> None:
+    await fleet_of_six(moving)
+    first = await moving.api.ask(PAGE)
+    cursor = first["devices"]["pageInfo"]["endCursor"]
+    same_block = await moving.api.ask(PAGE, after=cursor)
+    before = await checked_ids(moving, first, same_block)
+    await change_everything(moving)
+    later = await moving.api.ask(PAGE, after=cursor)
+    assert [device["tokenId"] for device in later["devices"]["nodes"]] == ["2", "3"]
+    assert {device["firmware"]["version"] for device in later["devices"]["nodes"]} == {"1.0.0"}
+    last = await moving.api.ask(PAGE, after=later["devices"]["pageInfo"]["endCursor"])
+    assert [device["tokenId"] for device in last["devices"]["nodes"]] == ["4", "5"]
+    now = await moving.api.ask(PAGE, first=6)
+    past = await checked_ids(moving, later, last)
+    present = await checked_ids(moving, now)
+    assert not past & (present | before)
+    assert {device["id"] for device in first["devices"]["nodes"]} <= present
+    await change_everything(moving)
+    assert await checked_ids(moving, later, last) == past
+
+
+async def test_the_ids_of_a_page_as_of_a_block_are_those_of_a_later_page(moving: Moving) -> None:
+    await fleet_of_six(moving)
+    first = (await moving.api.ask(PAGE))["devices"]
+    number = moving.node.head.number
+    await change_everything(moving)
+    later = (await moving.api.ask(PAGE, after=first["pageInfo"]["endCursor"]))["devices"]["nodes"]
+    as_of = (await moving.api.ask(PAGE, asOf={"block": str(number)}, first=6))["devices"]["nodes"]
+    assert [device["id"] for device in later] == [device["id"] for device in as_of[2:4]]
+
+
+async def test_a_list_inside_a_later_page_continues_from_its_device_and_from_the_device_of_now(moving: Moving) -> None:
+    await fleet_of_six(moving)
+    first = (await moving.api.ask(PAGE))["devices"]
+    await change_everything(moving)
+    device = (await moving.api.ask(PAGE, after=first["pageInfo"]["endCursor"]))["devices"]["nodes"][0]
+    cursor = device["page"]["pageInfo"]["endCursor"]
+    node = f"query ($id: ID!, $after: String) {{ node(id: $id) {{ ... on Device {{ {HISTORY} }} }} }}"
+    present = f"query ($token: BigInt!, $after: String) {{ device(by: {{tokenId: $token}}) {{ {HISTORY} }} }}"
+    by_id = (await moving.api.ask(node, id=device["id"], after=cursor))["node"]
+    assert (await moving.api.ask(present, token=device["tokenId"], after=cursor))["device"] == by_id
+    assert [event["kind"] for event in by_id["history"]["nodes"]] == ["USER_AUTHORIZED", "USER_AUTHORIZED"]
+    whole = (await moving.api.ask(node, id=device["id"]))["node"]
+    assert [event["id"] for event in whole["history"]["nodes"]] == [
+        event["id"] for event in [*device["page"]["nodes"], *by_id["history"]["nodes"]]
+    ]
+
+
+HISTORY = "history(after: $after, first: 9) { nodes { id kind } }"
+
+
+async def test_pages_of_a_device_of_now_have_ids_of_their_block_once_it_has_changed(moving: Moving) -> None:
+    await fleet_of_six(moving)
+    query = """query ($after: String) { device(by: {tokenId: 1}) { id owner
+      history(first: 1, after: $after) { pageInfo { endCursor } nodes { id device { id owner } } } } }"""
+    first = (await moving.api.ask(query))["device"]
+    await change_everything(moving)
+    device = (await moving.api.ask(query, after=first["history"]["pageInfo"]["endCursor"]))["device"]
+    (event,) = device["history"]["nodes"]
+    assert (device["id"], device["owner"]) == (first["id"], BUYER)
+    assert (event["device"]["id"] != device["id"], event["device"]["owner"]) == (True, OWNER)
