@@ -37,15 +37,16 @@ from api.http.streams import StreamEndpoint
 from api.reading.change_watch import ChangeWatch
 from api.reading.readiness import Freshness, readiness
 from api.settings import Settings
-from schema.tables.database import connect
+from schema.tables.database import check_supported, connect
 
 
 def create_app(settings: Settings) -> Starlette:
     """Returns the application, with its metrics in `state.metrics`. The database may be created later.
 
-    Raises DatabaseError for a URL that can never work, SettingsError for a wrong manifest of trusted documents.
+    Raises DatabaseError for a database that can never be used, SettingsError for a wrong manifest of trusted documents.
     """
     engine = connect(settings.database_url, read_only=True)
+    check_supported(engine)
     limits = Limits(settings.max_cost, settings.max_depth, settings.max_aliases, settings.max_tokens)
     schema = build_schema(introspection=settings.introspection, limits=limits, compiled=settings.compiled)
     trusted = settings.trusted_documents

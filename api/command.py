@@ -56,7 +56,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
 def serve(settings: Settings) -> None:
     """Serves until a signal stops it.
 
-    Raises DatabaseError for a URL that can never work, SettingsError for a port that is in use.
+    Raises DatabaseError for a database that can never be used, SettingsError for a port that is in use.
     """
     configure(settings.log_format)
     config = server_config(settings)

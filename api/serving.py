@@ -67,7 +67,7 @@ def metrics_of(config: uvicorn.Config) -> Collector:
 
 
 def server_config(settings: Settings, **options: Any) -> uvicorn.Config:
-    """Returns the configuration of uvicorn. Raises DatabaseError for a URL that can never work."""
+    """Returns the configuration of uvicorn. Raises DatabaseError for a database that can never be used."""
     return uvicorn.Config(
         create_app(settings),
         **{

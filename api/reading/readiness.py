@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Row, bindparam, select
 from sqlalchemy.exc import DBAPIError
 
 from api.queries.sql import tables
-from schema.tables.database import DatabaseError, check_revision, database_name
+from schema.tables.database import DatabaseError, check_revision, database_name, unusable
 from schema.tables.notices import STANDBY_SECONDS
 
 
@@ -47,7 +47,7 @@ def readiness(engine: Engine, freshness: Freshness, now: int) -> Readiness:
     except DatabaseError as error:
         return Readiness((str(error),))
     except DBAPIError as error:
-        return Readiness((f"{database} does not answer: {' '.join(str(error.orig).split())}.",))
+        return Readiness((str(unusable(engine, error)),))
     if not chains:
         return Readiness((f"{database} holds no chain yet: start the indexer (certindex run).",))
     reasons = [reason for chain in chains for reason in _reasons(chain, freshness, now)]

@@ -4,13 +4,14 @@ SQLite in WAL mode is the default, PostgreSQL serves any number of readers. A wr
 when it begins; a reader's transaction reads one snapshot until it ends.
 """
 
+import re
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.engine import URL, ExceptionContext
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, NotSupportedError
 from sqlalchemy.pool import NullPool
 
 from schema.vocabulary import BizStep, Disposition, EndOfLifeStatus, Verdict, VerificationLevel
@@ -66,12 +67,28 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
         pool_pre_ping=True,
         pool_use_lifo=True,  # reuses the connection that has the most cached and planned
         enable_from_linting=False,  # it reports joins inside of LATERAL as cartesian products
+        connect_args={"client_encoding": "utf8"},  # whatever the environment, the role or the database sets
         **options if read_only else {},
     )
+    event.listen(engine, "connect", _check_encoding)
     if read_only:
         return engine.execution_options(postgresql_readonly=True)
     event.listen(engine, "handle_error", _replace_read_only_connections)
     return engine
+
+
+def _check_encoding(connection: Any, _record: Any) -> None:
+    """Raises NotSupportedError if the database has another encoding than UTF-8."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        import psycopg
+
+        name = f"{connection.info.dbname}_utf8"
+        quoted = name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+        raise psycopg.NotSupportedError(
+            f"its encoding is {encoding}, which cannot hold every text. Create a database in UTF-8 and name it in "
+            f"DATABASE_URL: CREATE DATABASE {quoted} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0"
+        )
 
 
 def _replace_read_only_connections(context: ExceptionContext) -> None:
@@ -184,7 +201,23 @@ def migrate(engine: Engine) -> None:
                 _refuse_unknown(engine, revision)
                 _upgrade(connection)
     except DBAPIError as error:
-        raise DatabaseError(f"The database {database_name(engine)} does not answer: {error.orig}") from error
+        raise unusable(engine, error) from error
+
+
+def check_supported(engine: Engine) -> None:
+    """Raises DatabaseError if the database can never be used. One that cannot be reached may be later."""
+    if engine.dialect.name == "postgresql":
+        try:
+            engine.connect().close()
+        except NotSupportedError as error:
+            raise unusable(engine, error) from error
+        except DBAPIError:
+            return
+
+
+def unusable(engine: Engine, error: DBAPIError) -> DatabaseError:
+    """Returns the error that names the database and the driver's reason."""
+    return DatabaseError(f"The database {database_name(engine)} cannot be used: {' '.join(str(error.orig).split())}")
 
 
 def check_revision(connection: Connection) -> None:

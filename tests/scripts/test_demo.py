@@ -179,7 +179,7 @@ def test_a_database_in_use_is_refused_and_left_alone(demo: StartDemo, sqlite_url
         (("--port", "http"), '"http" is not a whole number from 0 to 65535'),
         (("--devices", "0"), '"0" is not a whole number from 1 to 100000'),
         (("--port", "0", "--database", "mysql://localhost/x"), "only SQLite and PostgreSQL are supported"),
-        (("--port", "0", "--database", "postgresql://nobody:secret@127.0.0.1:1/none"), "does not answer"),
+        (("--port", "0", "--database", "postgresql://nobody:secret@127.0.0.1:1/none"), "cannot be used"),
     ],
 )
 def test_a_wrong_option_is_named(demo: StartDemo, options: tuple[str, ...], complaint: str) -> None:
