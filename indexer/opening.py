@@ -72,7 +72,7 @@ class OpenedNode(StoredChain, frozen=True):
         """Returns a verifier that fetches from the providers and stores its results in `levels`."""
         addresses = {contract.address for contract in self.contracts}
         judge = Judge(self.chain_id, addresses, form_is_known=levels.knows_headers(), trust_bloom=self.trust_bloom)
-        return Verifier(Witness(self.pool), judge, levels, providers=len(self.pool.hosts))
+        return Verifier(Witness(self.pool, chain_id=self.chain_id), judge, levels, providers=len(self.pool.hosts))
 
 
 class FollowedChain(OpenedNode, frozen=True):
@@ -115,12 +115,13 @@ async def open_prepared(prepared: Prepared) -> FollowedChain:
     for contract in wanted:
         addresses.setdefault(contract.role, []).append(contract.address)
     profile.compile(addresses)  # refuses unknown roles before anything is stored
-    unwatched = Chain(pool, (), finality_depth=depth, final_by_depth=by_depth)
+    unwatched = Chain(pool, (), chain_id=chain_id, finality_depth=depth, final_by_depth=by_depth)
     contracts = await register_contracts(engine, unwatched, chain_id, profile, wanted)
     watched = {contract.address for contract in contracts}
     chain = Chain(
         pool,
         watched,
+        chain_id=chain_id,
         finality_depth=depth,
         final_by_depth=by_depth,
         trust_bloom=trust_bloom,

@@ -7,6 +7,7 @@ from msgspec import Raw
 
 from indexer.chain.checked_calls import TRIES, CheckedCalls
 from indexer.chain.disagreement import Disagreement, HostLogs, difference, difference_text, disagreement
+from indexer.chain.log_filter import LogFilter
 from indexer.chain.wire import LogReader, RawLog, WrongAnswer
 from indexer.errors import TryAgain
 from indexer.rpc.providers import Answered
@@ -17,15 +18,22 @@ AnsweredLogs = Answered[list[RawLog]]
 class Agreement:
     """Reads logs until enough answers are the same; with a `quorum`, answers of that many different hosts.
 
+    Answers that differ in uncovered logs only (see `LogFilter.union`) count as the same; each then has all of them.
     `block_logs` returns the watched contracts' logs of a block from its receipts. `disagreements` keeps what two hosts
     returned differently for blocks by number, until a step has stored it.
     """
 
     def __init__(
-        self, calls: CheckedCalls, block_logs: Callable[[int], Awaitable[list[RawLog]]], *, quorum: int
+        self,
+        calls: CheckedCalls,
+        filter: LogFilter,
+        block_logs: Callable[[int], Awaitable[list[RawLog]]],
+        *,
+        quorum: int,
     ) -> None:
         self.disagreements: list[Disagreement] = []
         self._calls = calls
+        self._filter = filter
         self._block_logs = block_logs
         self._quorum = quorum
 
@@ -39,6 +47,8 @@ class Agreement:
             other = next((answer for answer in agreed if answer.result != first.result), None)
             if other is None:
                 return agreed
+            if (union := self._filter.union([answer.result for answer in agreed])) is not None:
+                return [Answered(answer.host, union) for answer in agreed]
             ours, theirs = (HostLogs(answer.host.site, answer.result) for answer in (first, other))
             wrong = WrongAnswer(difference_text(query, ours, theirs))
             if "fromBlock" in query and ours.host != theirs.host:
@@ -60,7 +70,8 @@ class Agreement:
         except TryAgain:
             raise wrong from None
         for answer in answers:
-            if [log for log in answer.result if log.block_number == number] != truth:
+            logs = [log for log in answer.result if log.block_number == number]
+            if logs != truth and self._filter.union([logs, truth]) is None:
                 self._calls.providers.distrust(answer.host, wrong)
 
 

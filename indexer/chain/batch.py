@@ -8,11 +8,15 @@ from indexer.chain.wire import Header, RawLog
 
 
 class BlockLogs(Struct, frozen=True):
-    """A block and the watched contracts' logs in it, in order. `level` is a VerificationLevel."""
+    """A block and the watched contracts' logs in it, in order.
+
+    `level` is a VerificationLevel; `note` says why the block cannot be verified, if that is known already.
+    """
 
     header: Header
     logs: Sequence[RawLog]
     level: int
+    note: str | None = None
 
     @property
     def number(self) -> int:

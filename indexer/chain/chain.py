@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from indexer.chain.checked_calls import CheckedCalls
 from indexer.chain.headers import Headers
+from indexer.chain.log_filter import LogFilter
 from indexer.chain.logs import Logs
 from indexer.rpc.providers import Providers
 
@@ -15,6 +16,7 @@ from indexer.rpc.providers import Providers
 class Chain:
     """Headers and logs of one chain, for the watched contracts. Its methods are those of `Headers` and `Logs`.
 
+    The rules of the network with the id `chain_id` apply; 0 is none of the networks that have rules of their own.
     With `final_by_depth`, the depth counts even if the providers know the tag `finalized`. Without `trust_bloom`,
     nothing is concluded from the headers' blooms.
     Each list of logs is read `answers` times and must be the same each time; with a `quorum`, from that many different
@@ -26,6 +28,7 @@ class Chain:
         providers: Providers,
         addresses: Collection[bytes],
         *,
+        chain_id: int = 0,
         finality_depth: int,
         final_by_depth: bool = False,
         trust_bloom: bool = True,
@@ -43,7 +46,7 @@ class Chain:
         self.headers = headers.headers
         self.check_links = headers.check_links
 
-        logs = Logs(calls, headers, addresses, answers=max(answers, quorum), quorum=quorum)
+        logs = Logs(calls, headers, LogFilter(chain_id, addresses), answers=max(answers, quorum), quorum=quorum)
         self.range_logs = logs.range_logs
         self.block_logs = logs.block_logs
         self.confirm = logs.confirm

@@ -5,12 +5,14 @@ from operator import attrgetter
 
 from indexer.chain.wire import BLOOM_WAY_OUT, Header, RawLog, WrongAnswer
 from indexer.proof.bloom import Bloom
+from indexer.proof.state_sync import uncovered_transaction
 
 
 class LogFilter:
-    """Checks logs of the watched contracts. `bloom` remembers the bits of addresses and topics."""
+    """Checks logs of the watched contracts of a chain. `bloom` remembers the bits of addresses and topics."""
 
-    def __init__(self, addresses: Collection[bytes]) -> None:
+    def __init__(self, chain_id: int, addresses: Collection[bytes]) -> None:
+        self.chain_id = chain_id
         self.addresses = frozenset(addresses)
         self.bloom = Bloom()
 
@@ -41,7 +43,8 @@ class LogFilter:
     def check_header(self, header: Header, logs: Sequence[RawLog]) -> bool:
         """Returns whether the header's bloom confirms the logs, which are all of ours in that block.
 
-        Returns False if there is no bloom, or an empty one beside logs. Raises WrongAnswer for a contradiction.
+        Returns False if there is no bloom, or an empty one beside logs, and for logs that no bloom covers. Raises
+        WrongAnswer for a contradiction.
         """
         for log in logs:
             if log.block_hash != header.hash:
@@ -50,14 +53,39 @@ class LogFilter:
                     f"but its logs are of block 0x{log.block_hash.hex()}: the node answers from two branches."
                 )
         bloom = header.logs_bloom
-        if bloom is None or (logs and not any(bloom)):
+        uncovered = self.uncovered_transaction(header)
+        covered = [log for log in logs if log.transaction_hash != uncovered]
+        if bloom is None or (covered and not any(bloom)):
             return False  # some chains leave it empty
-        if not self.bloom.admits(bloom, ((log.address, log.topics) for log in logs)):
+        if not self.bloom.admits(bloom, ((log.address, log.topics) for log in covered)):
             raise WrongAnswer(
                 f"The node returned a log of block {header.number} that the header's bloom excludes.",
                 BLOOM_WAY_OUT,
             )
-        return True
+        return len(covered) == len(logs)
+
+    def uncovered_transaction(self, header: Header) -> bytes | None:
+        """Returns the hash of the block's transaction whose logs no bloom and no root covers, if it may have one."""
+        return uncovered_transaction(self.chain_id, header.number, header.hash)
+
+    def union(self, answers: Sequence[Sequence[RawLog]]) -> list[RawLog] | None:
+        """Returns the logs of all answers, in order, if some answers only leave out the uncovered logs of a block.
+
+        Returns None if they differ otherwise.
+        """
+        logs = {log.position: log for answer in answers for log in answer}
+        uncovered = {position for position, log in logs.items() if self._is_uncovered(log)}
+        for answer in answers:
+            if any(logs[log.position] != log for log in answer):
+                return None
+            blocks = {log.block_number for log in answer if log.position in uncovered}
+            left_out = logs.keys() - {log.position for log in answer}
+            if any(position not in uncovered or logs[position].block_number in blocks for position in left_out):
+                return None
+        return [logs[position] for position in sorted(logs)]
+
+    def _is_uncovered(self, log: RawLog) -> bool:
+        return log.transaction_hash == uncovered_transaction(self.chain_id, log.block_number, log.block_hash)
 
     def may_hold_ours(self, header: Header) -> bool:
         """Returns whether the header's bloom admits a log of a watched contract."""
@@ -65,8 +93,13 @@ class LogFilter:
         return bloom is not None and any(self.bloom.admits(bloom, [(address, b"")]) for address in self.addresses)
 
     def excludes_ours(self, header: Header) -> bool:
-        """Returns whether the bloom rules out logs of watched contracts; an empty bloom rules out nothing."""
-        return header.logs_bloom is not None and any(header.logs_bloom) and not self.may_hold_ours(header)
+        """Returns whether the bloom rules out logs of watched contracts.
+
+        An empty bloom rules out nothing, and no bloom rules out uncovered logs.
+        """
+        if header.logs_bloom is None or not any(header.logs_bloom) or self.uncovered_transaction(header) is not None:
+            return False
+        return not self.may_hold_ours(header)
 
 
 def _repeated(first: RawLog, second: RawLog) -> str:

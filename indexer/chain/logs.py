@@ -1,6 +1,6 @@
 """The watched contracts' logs of ranges and blocks, checked against the request and the headers."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from indexer.chain.agreement import Agreement
@@ -12,6 +12,7 @@ from indexer.chain.log_query import LogQuery, divide
 from indexer.chain.receipts import Receipts
 from indexer.chain.wire import Header, JsonLog, LogReader, RawLog, WrongAnswer
 from indexer.proof.bloom import WRONG_BLOOMS
+from indexer.proof.state_sync import uncovered_note
 from indexer.rpc import RpcError
 from indexer.rpc.gather import gather
 from indexer.rpc.refusals import HalveQuery, ShrinkTo, UseRange
@@ -24,17 +25,15 @@ KIND: Any = list[JsonLog] | None
 class Logs:
     """Reads logs. `answers` of them must be the same; with a `quorum`, from that many different hosts."""
 
-    def __init__(
-        self, calls: CheckedCalls, headers: Headers, addresses: Collection[bytes], *, answers: int, quorum: int
-    ) -> None:
+    def __init__(self, calls: CheckedCalls, headers: Headers, filter: LogFilter, *, answers: int, quorum: int) -> None:
         self._calls = calls
         self._headers = headers
         self._answers = answers
         self._quorum = quorum
-        self._addresses = sorted("0x" + address.hex() for address in addresses)
-        self._filter = LogFilter(addresses)
-        self._receipts = Receipts(calls, headers, self._filter)
-        self._agreement = Agreement(calls, self._logs_by_receipts, quorum=quorum)
+        self._addresses = sorted("0x" + address.hex() for address in filter.addresses)
+        self._filter = filter
+        self._receipts = Receipts(calls, headers, filter)
+        self._agreement = Agreement(calls, filter, self._logs_by_receipts, quorum=quorum)
         self.disagreements = self._agreement.disagreements
         self.may_hold_ours = self._filter.may_hold_ours
 
@@ -82,7 +81,10 @@ class Logs:
         except WrongAnswer as wrong:
             header = await self._headers.second_header(header, wrong)
             confirmed = self._filter.check_header(header, logs)
-        return BlockLogs(header, logs, VerificationLevel.BLOOM if confirmed else VerificationLevel.RPC)
+        level = VerificationLevel.BLOOM if confirmed else VerificationLevel.RPC
+        uncovered = self._filter.uncovered_transaction(header)
+        first = next((log.log_index for log in logs if log.transaction_hash == uncovered), None)
+        return BlockLogs(header, logs, level, None if first is None else uncovered_note(first))
 
     async def check_history(self, header: Header) -> None:
         """Raises TryAgain if the provider no longer has this block's logs and would return none for it.

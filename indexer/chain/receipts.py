@@ -32,16 +32,17 @@ class Receipts:
         self._filter = filter
 
     async def logs(self, header: Header) -> list[RawLog]:
-        """Returns the watched contracts' logs of a block. The logs of all receipts must make up the header's bloom.
+        """Returns the watched contracts' logs of a block, also those that no bloom covers, if a provider has them.
 
-        If they do not, reads the header from another provider, or the receipts if that header is the same.
+        All others must make up the header's bloom. If they do not, reads the header from another provider, or the
+        receipts if that header is the same.
         """
         tries = TRIES
         while True:
             answer = await self._receipts(header)
             tries -= 1
             try:
-                return self._logs(header, answer.result)
+                return self._logs(header, await self._with_uncovered(header, answer.result))
             except WrongAnswer as wrong:
                 header = await self._other_header(header, answer, wrong)
                 if tries == 0:
@@ -67,6 +68,17 @@ class Receipts:
                 self._calls.providers.distrust(answer.host, wrong)
             return header
 
+    async def _with_uncovered(self, header: Header, receipts: list[JsonReceipt] | None) -> list[JsonReceipt] | None:
+        """Adds the receipt that is under no root, if the block has one and a provider returns it."""
+        transaction = self._filter.uncovered_transaction(header)
+        if receipts is None or transaction is None:
+            return receipts
+        if any(to_bytes(receipt.transaction_hash, 32) == transaction for receipt in receipts):
+            return receipts
+        kind: Any = JsonReceipt | None
+        answer = await self._calls.call("eth_getTransactionReceipt", ["0x" + transaction.hex()], kind)
+        return receipts if answer.result is None else [*receipts, answer.result]
+
     def _logs(self, header: Header, receipts: list[JsonReceipt] | None) -> list[RawLog]:
         if receipts is None:
             raise WrongAnswer(f"The node has no receipts of block {header.number}.")
@@ -74,8 +86,9 @@ class Receipts:
         hashes = {to_bytes(receipt.block_hash, 32) for receipt in receipts}
         if hashes - {header.hash}:
             raise WrongAnswer(f"The node returned receipts of another block {header.number} than the header's.")
+        uncovered = self._filter.uncovered_transaction(header)
         bloom = header.logs_bloom
-        parts = ((log.address, log.topics) for log in logs)
+        parts = ((log.address, log.topics) for log in logs if log.transaction_hash != uncovered)
         if bloom is not None and any(bloom) and bloom != self._filter.bloom.of(parts):
             raise WrongAnswer(
                 f"The receipts of block {header.number} do not make up its bloom: some are missing.",
@@ -92,10 +105,12 @@ class Receipts:
         block = answer.result
         if block is None:
             raise TryAgain(f"The node has no block {header.number} of hash 0x{header.hash.hex()} any more.")
+        uncovered = self._filter.uncovered_transaction(header)
         answers = await gather(
             *(
                 self._calls.call("eth_getTransactionReceipt", [transaction], JsonReceipt | None)
                 for transaction in block.transactions
+                if to_bytes(transaction, 32) != uncovered
             )
         )
         receipts = [answer.result for answer in answers]

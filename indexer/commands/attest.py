@@ -57,7 +57,7 @@ async def attest(
         near = stored.hash_at_or_after(end, end + ANCHOR_DISTANCE) if trusted is None else trusted
         goal = None if near is None else Anchor(*near, "stored" if trusted is None else "given")
         attester = Attester(
-            Witness(node.pool),
+            Witness(node.pool, chain_id=node.chain_id),
             node.verifier(levels),
             stored,
             [contract.address for contract in node.contracts],
@@ -73,8 +73,14 @@ async def attest(
         document = attestation(node.chain_id, node.contracts, attested, anchor, digest_before, int(time.time()))
     write_document(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n", out)
     if out is not None:
+        covered = "all there are"
+        if attested.uncovered_blocks:
+            covered = (
+                "all that the receipts contain; not covered are logs that came by state sync, outside the receipts "
+                f"root ({len(attested.uncovered_events)} are stored)"
+            )
         print(
-            f"PASS blocks {start} to {end} of chain {node.chain_id}: {attested.events} events, all there are; "
+            f"PASS blocks {start} to {end} of chain {node.chain_id}: {attested.events} events, {covered}; "
             f"{attested.excluded} blocks excluded by their bloom, {attested.rebuilt} rebuilt. Written to {out}"
         )
     return 0

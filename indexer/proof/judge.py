@@ -13,13 +13,10 @@ from indexer.proof.bloom import WRONG_BLOOMS
 from indexer.proof.evidence import Evidence, LocatedReceipt, StoredBlock, StoredLog
 from indexer.proof.header import Header, ProvenHeader, decode_header, encode_header
 from indexer.proof.receipt import UnknownReceipt, bloom, encode_receipt
+from indexer.proof.state_sync import uncovered_note, uncovered_transaction
 from indexer.proof.trie import Trie
-from schema.abi.keccak import keccak256
 from schema.abi.rlp import RlpError
 from schema.tables.values import LATEST_TIME
-
-BOR_CHAINS = (137, 80001, 80002)
-"""Polygon's networks: their state-sync receipts lay outside the receipts root until the Madhugiri upgrade."""
 
 NO_ROOT = bytes(32)
 
@@ -43,6 +40,12 @@ class Unverifiable(Struct, frozen=True):
     """The chain commits to its receipts in an unknown form. Nothing contradicts the logs."""
 
     reason: str
+
+
+class Uncovered(Unverifiable, frozen=True):
+    """All is consistent, but `logs` are stored that no receipts root covers: no evidence can prove them."""
+
+    logs: Sequence[StoredLog]
 
 
 class NoEvidence(Struct, frozen=True):
@@ -85,8 +88,9 @@ class Judge:
         """Compares a stored block with the evidence."""
         try:
             header = encode_header(evidence.header, stored.hash)
-            receipts, outside = self._split_off_state_sync(stored, evidence)
-            flaw = _flaw(stored, evidence, receipts, outside)
+            receipts, uncovered = self._split(stored, evidence.receipts)
+            name = self._uncovered_transaction(stored)
+            flaw = _flaw(stored, [hash for hash in evidence.transactions if hash != name], receipts, uncovered)
             if flaw is not None:
                 return Contradicted(flaw)
             read = _unproven_header(evidence) if header is None else decode_header(header)
@@ -106,17 +110,18 @@ class Judge:
         if header is None:
             return self._unknown_form()
         self.form_is_known = True
-        return self._compare_logs(stored, receipts, outside, trie, header)
+        return self._compare_logs(stored, receipts, uncovered, trie, header)
 
-    def _split_off_state_sync(
-        self, stored: StoredBlock, evidence: Evidence
+    def _split(
+        self, stored: StoredBlock, receipts: Sequence[LocatedReceipt]
     ) -> tuple[Sequence[LocatedReceipt], Sequence[LocatedReceipt]]:
-        """Returns the receipts under the root and those outside of it: Polygon's, known by a hash made of the block."""
-        if self.chain_id not in BOR_CHAINS:
-            return evidence.receipts, ()
-        name = state_sync_transaction(stored.number, stored.hash)
-        inside = [located for located in evidence.receipts if located.transaction_hash != name]
-        return inside, [located for located in evidence.receipts if located.transaction_hash == name]
+        """Returns the receipts under the root, and those that no root covers."""
+        name = self._uncovered_transaction(stored)
+        covered = [located for located in receipts if located.transaction_hash != name]
+        return covered, [located for located in receipts if located.transaction_hash == name]
+
+    def _uncovered_transaction(self, stored: StoredBlock) -> bytes | None:
+        return uncovered_transaction(self.chain_id, stored.number, stored.hash)
 
     def _commitment_flaw(self, root: bytes, receipts: Sequence[LocatedReceipt], header: ProvenHeader) -> str | None:
         """Returns how the receipts differ from what the header commits to, None if they do not."""
@@ -141,41 +146,41 @@ class Judge:
         self,
         stored: StoredBlock,
         receipts: Sequence[LocatedReceipt],
-        outside: Sequence[LocatedReceipt],
+        uncovered: Sequence[LocatedReceipt],
         trie: Trie,
         header: bytes,
     ) -> Judgment:
+        name = self._uncovered_transaction(stored)
+        stored_uncovered = [log for log in stored.logs if log.transaction_hash == name]
         proven = _logs_of(receipts, 0, self.addresses)
-        count = sum(len(located.receipt.logs) for located in receipts)
-        unproven = [log for log in _logs_of(outside, count, self.addresses) if log in stored.logs]
-        difference = _log_difference(proven, [log for log in stored.logs if log not in unproven])
+        difference = _log_difference(proven, [log for log in stored.logs if log.transaction_hash != name])
         if difference is not None:
             return Wrong(difference)
-        if unproven:
-            return Unverifiable(
-                f"log {unproven[0].log_index} came by Polygon's state sync: its receipt is outside the receipts root"
-            )
+        count = sum(len(located.receipt.logs) for located in receipts)
+        missing = _missing(_logs_of(uncovered, count, self.addresses), stored_uncovered)
+        if missing is not None:
+            return Wrong(f"{uncovered_note(missing.log_index)}, and it is not stored")
+        if stored_uncovered:
+            confirmation = "" if uncovered else "; no provider returned this receipt"
+            return Uncovered(uncovered_note(stored_uncovered[0].log_index) + confirmation, stored_uncovered)
         return Verified(header, _proofs(receipts, {log.transaction_index for log in proven}, trie))
 
 
-def state_sync_transaction(number: int, block_hash: bytes) -> bytes:
-    """Returns the name that Polygon gives the transaction of a block's state-sync receipt, before Madhugiri."""
-    return keccak256(b"matic-bor-receipt-" + number.to_bytes(8, "big") + block_hash)
-
-
 def _flaw(
-    stored: StoredBlock, evidence: Evidence, receipts: Sequence[LocatedReceipt], outside: Sequence[LocatedReceipt]
+    stored: StoredBlock,
+    transactions: Sequence[bytes],
+    receipts: Sequence[LocatedReceipt],
+    uncovered: Sequence[LocatedReceipt],
 ) -> str | None:
     """Returns why the receipts cannot be all those of the block, in order."""
-    names = [located.transaction_hash for located in outside]
-    transactions = [hash for hash in evidence.transactions if hash not in names]
     if len(receipts) != len(transactions):
         return f"the block has {len(transactions)} transactions, {len(receipts)} receipts were returned"
     for index, (located, transaction) in enumerate(zip(receipts, transactions, strict=True)):
-        if located.block_hash != stored.hash:
-            return f"receipt {index} is of another block, 0x{located.block_hash.hex()}"
         if (located.transaction_index, located.transaction_hash) != (index, transaction):
             return f"receipt {index} is of transaction {located.transaction_index}, 0x{located.transaction_hash.hex()}"
+    for located in (*receipts, *uncovered):
+        if located.block_hash != stored.hash:
+            return f"receipt {located.transaction_index} is of another block, 0x{located.block_hash.hex()}"
     return None
 
 
@@ -227,6 +232,17 @@ def _log_difference(proven: Sequence[StoredLog], stored: Sequence[StoredLog]) ->
         for name in ("address", "topics", "data", "transaction_hash", "transaction_index"):
             if getattr(ours[index], name) != getattr(theirs[index], name):
                 return f"log {index} is stored with another {name.replace('_', ' ')} than the block's"
+    return None
+
+
+def _missing(returned: Sequence[StoredLog], stored: Sequence[StoredLog]) -> StoredLog | None:
+    """Returns the first returned log that is not stored. Nodes number uncovered logs differently: the rest counts."""
+    rest = [(log.address, log.topics, log.data) for log in stored]
+    for log in returned:
+        content = (log.address, log.topics, log.data)
+        if content not in rest:
+            return log
+        rest.remove(content)
     return None
 
 

@@ -5,6 +5,7 @@ statement swaps the checkpoint. If another writer has committed meanwhile, the s
 stored.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
@@ -39,6 +40,7 @@ from indexer.store.rewriting import SORT_MEMORY, Rewriting, indexes_built_last, 
 from indexer.store.rollback import Cause, RollbackCounts, delete_above
 from indexer.store.statistics import ANALYZE, maintain
 from indexer.store.timings import Timings
+from indexer.store.verification import FailureRow
 from indexer.store.wal import shorten_wal
 from indexer.store.watch_set import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
 from schema.profile.calls import ContractCall
@@ -47,6 +49,7 @@ from schema.tables import rows
 from schema.tables.indexes import SECONDARY_INDEXES
 from schema.tables.kinds import DERIVED
 from schema.tables.rows import EventLog, EventReading
+from schema.vocabulary import FailureCause
 
 LOG_COLUMNS = EventLog.__struct_fields__
 READING_COLUMNS = EventReading.__struct_fields__
@@ -122,6 +125,7 @@ class Store:
             move_checkpoint(connection, before, batch.last, digest)
             write_heads(connection, before, heads)
             insert(connection, self.chain_id, "block", blocks)
+            insert(connection, self.chain_id, "verification_failure", _noted(batch))
             columns = (*LOG_COLUMNS, *READING_COLUMNS)
             insert_values(connection, self.chain_id, "event", columns, _event_values(batch, readings), len(readings))
             write_changes(connection, self.chain_id, changes)
@@ -290,6 +294,12 @@ def _block_row(block: BlockLogs, digest: bytes | None) -> rows.Block:
         block.level,
         digest,
     )
+
+
+def _noted(batch: Batch) -> list[FailureRow]:
+    """Returns the blocks that are known to be not verifiable before anything was tried."""
+    cause, now = FailureCause.UNKNOWN_FORM.value, int(time.time())
+    return [FailureRow(block.number, cause, block.note, now, 0) for block in batch.blocks if block.note is not None]
 
 
 def _event_values(batch: Batch, readings: Mapping[int, EventReading]) -> Iterator[Values]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
 
 from indexer.proof.evidence import StoredBlock
-from indexer.proof.judge import Contradicted, Failure, Judgment, NoEvidence, Unverifiable, Verified, Wrong
+from indexer.proof.judge import Contradicted, Failure, Judgment, NoEvidence, Uncovered, Unverifiable, Verified, Wrong
 from indexer.store.bulk import insert
 from indexer.store.checkpoint import Fenced
 from indexer.store.event_ranges import read_range
@@ -25,6 +25,7 @@ LAST_RETRY_SECONDS = 3_600
 
 CAUSES: dict[type[Failure], FailureCause] = {
     Unverifiable: FailureCause.UNKNOWN_FORM,
+    Uncovered: FailureCause.UNKNOWN_FORM,
     NoEvidence: FailureCause.NO_EVIDENCE,
     Contradicted: FailureCause.CONTRADICTED,
     Wrong: FailureCause.WRONGLY_STORED,

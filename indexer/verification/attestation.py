@@ -14,9 +14,10 @@ from msgspec import Struct
 
 from indexer.errors import TryAgain
 from indexer.proof.bloom import WRONG_BLOOMS, Bloom
-from indexer.proof.evidence import StoredBlock
+from indexer.proof.evidence import StoredBlock, StoredLog
 from indexer.proof.header import Header, ProvenHeader, decode_header, encode_header
-from indexer.proof.judge import Verified
+from indexer.proof.judge import Uncovered, Verified
+from indexer.proof.state_sync import uncovered_transaction
 from indexer.proof.trie import EMPTY_ROOT
 from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
@@ -34,21 +35,26 @@ STRAY = "block {}: events of it are stored, but not the block"
 
 STATEMENT = """\
 On the chain and for the contracts named here, the events that were stored for the blocks from `from` to `to` are all \
-that the contracts emitted there: none missing, none added, none altered. How it was established: the header of every \
-block of the range was read and its hash recomputed; each header names the one before it, and they lead to `anchor`. \
-Every block whose header excludes the contracts (by its bloom filter, if `bloomsTrusted`; if the filter is empty, the \
-block must have no receipts) holds no event of theirs. Of every other block all receipts were read, the root of their \
-tree was recomputed and found in the header, and the contracts' events in them were compared with the stored ones, one \
-by one.
+that the receipts of these blocks contain: none missing, none added, none altered. How it was established: the header \
+of every block of the range was read and its hash recomputed; each header names the one before it, and they lead to \
+`anchor`. Every block whose header excludes the contracts (by its bloom filter, if `bloomsTrusted`; if the filter is \
+empty, the block must have no receipts) holds no event of theirs. Of every other block all receipts were read, the \
+root of their tree was recomputed and found in the header, and the contracts' events in them were compared with the \
+stored ones, one by one.
 
 What it relies on: that `anchor` is a block of the real chain (source `given`: by the person who made the attestation; \
 `stored`: by the indexer, when it indexed; `told`: by the node alone), and that the chain's rules bind headers to the \
-blooms of their logs, as Ethereum's do (if `bloomsTrusted`). Logs that Polygon made by state sync before its Madhugiri \
-upgrade are under no root and no bloom: the attestation does not cover them. It does not cover blocks outside of the \
-range.
+blooms of their logs, as Ethereum's do (if `bloomsTrusted`). It does not cover blocks outside of the range.
 
 To check it, run an indexer over the same contracts and start blocks: its `certindex digest --to` must print \
 `digestAfter`.
+"""
+
+UNCOVERED = """
+NOT COVERED: logs that came by state sync. In this range, `uncoveredBlocks` blocks may have logs that are under no \
+receipts root and in no bloom filter. Nobody can prove that such a log exists, nor that none is missing. The nodes \
+were asked for them, and returned none of these contracts that is not stored. `uncoveredEvents` are those that are \
+stored, as a node returned them.
 """
 
 
@@ -65,7 +71,11 @@ class Anchor(Struct, frozen=True):
 
 
 class Attested(Struct):
-    """The result for a range up to block `last`. `digest` covers its blocks with events."""
+    """The result for a range up to block `last`. `digest` covers its blocks with events.
+
+    `uncovered_blocks` is how many blocks may have logs that no root and no bloom covers. `uncovered_events` are those
+    that are stored, with the number of their block.
+    """
 
     first: int
     last: int
@@ -75,6 +85,8 @@ class Attested(Struct):
     trust_bloom: bool = True
     excluded: int = 0
     empty_blooms: int = 0
+    uncovered_blocks: int = 0
+    uncovered_events: list[tuple[int, StoredLog]] = []
     rebuilt: int = 0
     events: int = 0
 
@@ -95,6 +107,7 @@ class Attester:
         providers: int,
         trust_bloom: bool = True,
     ) -> None:
+        self._chain_id = stored.chain_id
         self._witness = witness
         self._verifier = verifier
         self._stored = stored
@@ -154,6 +167,7 @@ class Attester:
         if stored.stray is not None:
             raise Unattestable(STRAY.format(stored.stray))
         suspects: list[StoredBlock] = []
+        excluded: list[ProvenHeader] = []
         for header in headers:
             attested.first_parent = attested.first_parent or header.parent_hash
             attested.last_hash = header.hash
@@ -164,22 +178,45 @@ class Attester:
                     f"block {header.number}: it is stored with the hash 0x{block.hash.hex()}, "
                     f"the chain has 0x{header.hash.hex()}"
                 )
-            if self._may_hold_ours(header):
+            attested.uncovered_blocks += self._may_have_uncovered(header)
+            if self._may_hold_ours(header) or (block is not None and self._may_have_uncovered(header)):
                 suspects.append(block or _without_events(header))
             elif block is not None and block.logs:
                 raise Unattestable(
                     f"block {header.number}: events of it are stored, but its bloom excludes them; {WRONG_BLOOMS}"
                 )
             else:
-                attested.excluded += 1
-        await gather(*map(self._rebuild, suspects))
+                excluded.append(header)
+        await gather(*map(self._check_uncovered, excluded))
+        for uncovered in await gather(*map(self._rebuild, suspects)):
+            attested.uncovered_events += uncovered
+        attested.excluded += len(excluded)
         attested.rebuilt += len(suspects)
         self._take_digest(stored, attested)
 
-    async def _rebuild(self, block: StoredBlock) -> None:
+    async def _rebuild(self, block: StoredBlock) -> list[tuple[int, StoredLog]]:
+        """Compares the events of a block with its receipts. Returns those that no root covers."""
         judgment = await self._verifier.judge(block)
+        if isinstance(judgment, Uncovered):
+            return [(block.number, log) for log in judgment.logs]
         if not isinstance(judgment, Verified):
             raise Unattestable(f"block {block.number}: {judgment.reason}")
+        return []
+
+    async def _check_uncovered(self, header: ProvenHeader) -> None:
+        """Raises Unattestable if a provider returns a log that no root and no bloom covers: none is stored."""
+        if not self._may_have_uncovered(header):
+            return
+        for located in await self._witness.uncovered_receipt(header.number, header.hash):
+            for log in located.receipt.logs:
+                if log.address in self._addresses:
+                    raise Unattestable(
+                        f"block {header.number}: a log of 0x{log.address.hex()} came by Polygon's state sync, outside "
+                        "the receipts root, and it is not stored"
+                    )
+
+    def _may_have_uncovered(self, header: ProvenHeader) -> bool:
+        return uncovered_transaction(self._chain_id, header.number, header.hash) is not None
 
     def _take_digest(self, stored: Range, attested: Attested) -> None:
         for block in stored.blocks:
@@ -211,7 +248,7 @@ def attestation(
     """Returns the attestation as a document. `made_at` in unix seconds."""
     return {
         "format": "certindex-attestation/1",
-        "statement": STATEMENT,
+        "statement": STATEMENT + (UNCOVERED if attested.uncovered_blocks else ""),
         "madeAt": datetime.fromtimestamp(made_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "madeBy": f"certindex {version('certindex')}",
         "chainId": chain_id,
@@ -235,6 +272,16 @@ def attestation(
         "emptyBlooms": attested.empty_blooms,
         "rebuilt": attested.rebuilt,
         "events": attested.events,
+        "uncoveredBlocks": attested.uncovered_blocks,
+        "uncoveredEvents": [
+            {
+                "block": number,
+                "logIndex": log.log_index,
+                "transactionHash": f"0x{log.transaction_hash.hex()}",
+                "address": f"0x{log.address.hex()}",
+            }
+            for number, log in attested.uncovered_events
+        ],
         "digestBefore": f"0x{digest_before.hex()}",
         "digestAfter": f"0x{attested.digest.hex()}",
     }

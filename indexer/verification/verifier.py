@@ -11,7 +11,7 @@ from msgspec import Struct
 from indexer.chain.wire import WrongAnswer
 from indexer.errors import TryAgain
 from indexer.proof.evidence import StoredBlock
-from indexer.proof.judge import Contradicted, Judge, Judgment, NoEvidence, Unverifiable, Verified, Wrong
+from indexer.proof.judge import Contradicted, Judge, Judgment, NoEvidence, Uncovered, Unverifiable, Verified, Wrong
 from indexer.rpc import NoAnswer
 from indexer.rpc.errors import WrongShape
 from indexer.rpc.gather import gather
@@ -103,7 +103,7 @@ class Verifier:
             except TryAgain as error:
                 failure = error
                 continue
-            if isinstance(judgment, Verified | Wrong):
+            if isinstance(judgment, Verified | Wrong | Uncovered):
                 return judgment
             if worst is None or isinstance(judgment, Contradicted):
                 worst = judgment

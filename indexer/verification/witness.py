@@ -11,6 +11,7 @@ from indexer.chain.wire import JsonLog, JsonReceipt, WrongAnswer, to_bytes, to_n
 from indexer.errors import TryAgain
 from indexer.proof.evidence import Evidence, LocatedReceipt
 from indexer.proof.receipt import FAILURE, SUCCESS, Log, Receipt
+from indexer.proof.state_sync import uncovered_transaction
 from indexer.rpc import RpcError
 from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
@@ -32,11 +33,14 @@ class Sources(Struct):
 class Witness:
     """Requests evidence from providers. Raises TryAgain if none of them has it.
 
+    The rules of the network with the id `chain_id` apply; 0 is none of the networks that have rules of their own.
+
     Each method takes the providers that have answered before: it requests others, and adds those that answer.
     """
 
-    def __init__(self, providers: Providers, *, concurrency: int = 8) -> None:
+    def __init__(self, providers: Providers, *, chain_id: int = 0, concurrency: int = 8) -> None:
         self._providers = providers
+        self._chain_id = chain_id
         self._semaphore = asyncio.Semaphore(concurrency)
         self.seconds = 0.0
         """Seconds spent on parsing, without waiting for answers."""
@@ -57,10 +61,25 @@ class Witness:
         transactions = header.get("transactions")
         if not isinstance(transactions, list) or not all(isinstance(hash, str) for hash in transactions):
             raise WrongAnswer("The provider returned a block without the hashes of its transactions.")
-        receipts: list[LocatedReceipt] = []
-        if transactions:
-            receipts = await self._receipts(str(header.get("number")), transactions, sources.receipts)
-        return Evidence(header, [to_bytes(hash, 32) for hash in transactions], receipts)
+        hashes = [to_bytes(hash, 32) for hash in transactions]
+        number = to_number(str(header.get("number")))
+        name = uncovered_transaction(self._chain_id, number, block_hash)
+        covered = ["0x" + hash.hex() for hash in hashes if hash != name]
+        receipts = await self._receipts(hex(number), covered, sources.receipts) if covered else []
+        if not any(located.transaction_hash == name for located in receipts):
+            receipts += await self.uncovered_receipt(number, block_hash)
+        return Evidence(header, hashes, receipts)
+
+    async def uncovered_receipt(self, number: int, block_hash: bytes) -> list[LocatedReceipt]:
+        """Returns the receipt of a block that no root covers; none if no provider returns one."""
+        name = uncovered_transaction(self._chain_id, number, block_hash)
+        if name is None:
+            return []
+        hosts: list[Host] = []
+        receipt: JsonReceipt | None = await self._request(
+            "eth_getTransactionReceipt", ["0x" + name.hex()], JsonReceipt | None, (), hosts
+        )
+        return [] if receipt is None else self._parsed([receipt])
 
     async def _receipts(self, number: str, transactions: Sequence[str], hosts: list[Host]) -> list[LocatedReceipt]:
         """Returns all receipts: in one answer, or one by one if that is refused, missing or cannot be read."""

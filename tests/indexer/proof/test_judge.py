@@ -16,9 +16,9 @@ from indexer.proof.judge import (
     Unverifiable,
     Verified,
     Wrong,
-    state_sync_transaction,
 )
 from indexer.proof.receipt import Receipt
+from indexer.proof.state_sync import state_sync_transaction
 from indexer.verification.witness import Sources, Witness
 from schema.abi.keccak import keccak256
 from schema.abi.rlp import decode, encode, items, string
