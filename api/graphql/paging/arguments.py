@@ -72,7 +72,8 @@ class _ConnectionResolver(StrawberryResolver[Any]):
             before: str | None = None,
             **arguments: Any,
         ) -> Any:
-            return method(source, page=PageArguments(first, after, last, before), **arguments)
+            # an empty cursor counts as absent
+            return method(source, page=PageArguments(first, after or None, last, before or None), **arguments)
 
         super().__init__(resolve)
 

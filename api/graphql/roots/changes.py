@@ -6,7 +6,6 @@ from typing import Annotated, Any, NamedTuple
 
 import strawberry
 from sqlalchemy import Connection, Row, select
-from strawberry import UNSET
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
@@ -111,7 +110,7 @@ async def changes(
     size, _ = page_size(first, None)
     feed = feed_of(filter_by, finality)
     cursors = await cursors_of(context, feed)
-    position = {} if after is None or after is UNSET else cursors.read(after)
+    position = cursors.read(after) if after else {}  # an empty cursor counts as absent
     batch = await read_batch(context, feed, position, size)
     messages = [message_of(context, item, cursors) for item in batch.items]
     return ChangePage(messages=messages, end_cursor=cursors.write(batch.end), has_more=batch.more)

@@ -45,9 +45,8 @@ class Subscription:
     ) -> AsyncGenerator[LifecycleEventMessage, None]:
         context = subscription_context(info)
         feed = feed_of(filter_by, finality)
-        is_new = after is None or after is UNSET
         cursors = await cursors_of(context, feed)
-        position = await newest_position(context, feed) if is_new else cursors.read(after or "")
+        position = cursors.read(after) if after else await newest_position(context, feed)
         while True:
             await context.begin_batch()
             here = cursors.write(position)
