@@ -143,7 +143,7 @@ class OpenSnapshot(SchemaExtension):
 
 
 class AddAsOf(SchemaExtension):
-    """Adds `extensions.asOf`, the block of each network that the response reads."""
+    """Adds `extensions.asOf`, the newest indexed block of each network when the request was read."""
 
     def get_results(self) -> dict[str, Any]:
         context: Context | None = self.execution_context.context
@@ -162,7 +162,7 @@ def cost_of(limits: Limits, price: Price, context: Context) -> dict[str, Any]:
 
 
 def as_of(context: Context) -> dict[str, Any]:
-    """Returns `extensions.asOf`: the block of each network that the response reads."""
+    """Returns `extensions.asOf`: the newest block of each network in the snapshot of the request."""
     return {
         "asOf": [
             {

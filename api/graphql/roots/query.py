@@ -205,7 +205,7 @@ class Query:
         return await find_transaction(info.context, hash, None if chain_id is UNSET else chain_id)
 
     @field(
-        "The number of devices in each group, largest group first. A request that makes more than 1,000 "
+        "The number of devices in each group, largest group first, at most 1,000. A request that makes more "
         "groups is refused."
     )
     async def device_statistics(

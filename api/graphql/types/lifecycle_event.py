@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @strawberry.type(description="A log as the node returned it.")
 class RawLog:
     topics: list[Bytes32] = strawberry.field(
-        description="The hash of the event's signature first, then the indexed arguments."
+        description="The hash of the event's signature first, then the indexed arguments; at most 4."
     )
     data: Bytes = strawberry.field(description="The arguments that are not indexed, ABI-encoded.")
 

@@ -50,7 +50,7 @@ class Disagreement:
     row: strawberry.Private[Row[Any]]
     first_block: BigInt = from_row("The first block for which the logs differ.", BigInt)
     last_block: BigInt = from_row("The last block for which the logs differ.", BigInt)
-    answers: list[ProviderAnswer] = strawberry.field(description="The answers of both providers.")
+    answers: list[ProviderAnswer] = strawberry.field(description="The answers of both providers: at most 2.")
     first_seen_at: datetime = from_row(
         "The time at which the disagreement was first found, by the indexer's clock.", block_time
     )
@@ -107,7 +107,7 @@ class ChainStatus:
         description="The number of finalized block ranges for which providers returned different logs."
     )
     latest_disagreements: list[Disagreement] = strawberry.field(
-        description="The newest ten disagreements, newest first."
+        description="The newest disagreements, newest first, at most 10."
     )
     failing_since: datetime | None = from_row(
         "The time since which indexing fails, by the indexer's clock. Null while it does not fail.", date_time

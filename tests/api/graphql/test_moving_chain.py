@@ -323,6 +323,18 @@ async def test_the_extensions_show_where_the_answer_stands(moving: Moving) -> No
     assert point["hash"] == "0x" + block.hash.hex()
 
 
+async def test_the_extensions_show_the_newest_block_whatever_block_a_field_is_read_at(moving: Moving) -> None:
+    for token in range(3):
+        await moving.mine(*minted(token))
+    cursor = (await moving.api.ask(DEVICES, first=1))["devices"]["pageInfo"]["endCursor"]
+    newest = await moving.mine(updated(1, "2.0.0"))
+    for variables, number in (({"asOf": {"block": "2"}}, "2"), ({"after": cursor}, "3")):
+        answer = await moving.api.answer(DEVICES, first=1, **variables)
+        assert [node["asOf"]["number"] for node in answer["data"]["devices"]["nodes"]] == [number]
+        (point,) = answer["extensions"]["asOf"]
+        assert (point["number"], point["hash"]) == (str(newest.number), "0x" + newest.hash.hex())
+
+
 async def test_ids_are_answered_in_their_order_with_null_in_the_gaps(moving: Moving) -> None:
     await moving.mine(
         emitted("ManufacturerLicensed", manufacturerId=1, account=OWNER, name="Acme"),

@@ -1,5 +1,6 @@
 """The printed schema is complete and documented."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,10 @@ from graphql import (
     GraphQLObjectType,
     GraphQLScalarType,
     build_schema,
+    get_named_type,
+    get_nullable_type,
+    is_composite_type,
+    is_list_type,
     is_required_argument,
     is_required_input_field,
 )
@@ -53,6 +58,17 @@ def undocumented(type: GraphQLNamedType) -> list[str]:
                     f"{type.name}.{name}({arg}:)" for arg, arg_value in field.args.items() if not arg_value.description
                 ]
     return names
+
+
+@pytest.mark.parametrize("type", OWN, ids=lambda type: type.name)
+def test_every_list_of_objects_outside_a_connection_states_its_limit(type: GraphQLNamedType) -> None:
+    if isinstance(type, GraphQLObjectType | GraphQLInterfaceType) and not type.name.endswith("Connection"):
+        lists = {
+            name: field.description or ""
+            for name, field in type.fields.items()
+            if is_list_type(get_nullable_type(field.type)) and is_composite_type(get_named_type(field.type))
+        }
+        assert [name for name, text in lists.items() if not re.search(r"at most [\d,]+", text, re.IGNORECASE)] == []
 
 
 def test_what_is_not_documented_is_found() -> None:
