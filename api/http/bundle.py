@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from msgspec import UNSET
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from api.http.disconnects import unread_response, while_connected
 from api.http.rates import RateLimited, Rates
 from api.reading.snapshot import open_snapshot
 from api.settings import Settings
@@ -39,8 +40,15 @@ def bundle_route(engine: Engine, settings: Settings, rates: Rates) -> Callable[[
         except RateLimited as error:
             return _refusal(429, str(error), {"Retry-After": str(error.retry_after)})
         try:
-            async with asyncio.timeout(settings.max_seconds), admission, open_snapshot(engine) as snapshot:
+            async with (
+                while_connected(request),
+                asyncio.timeout(settings.max_seconds),
+                admission,
+                open_snapshot(engine) as snapshot,
+            ):
                 bundle = await snapshot.read(make_bundle, *token)
+        except ClientDisconnect:
+            return unread_response()
         except TimeoutError:
             return _refusal(503, f"The bundle took longer than {settings.max_seconds:g} s. Try again later.")
         except (DBAPIError, DatabaseError):

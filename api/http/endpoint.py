@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.answering.admission import Admission
@@ -12,6 +12,7 @@ from api.answering.answers import Answers
 from api.answering.operations import Operations
 from api.answering.persisted import DocumentSource
 from api.graphql.errors import Refusal
+from api.http.disconnects import unread_response, while_connected
 from api.http.graphiql_page import CONTENT_SECURITY_POLICY
 from api.http.rates import Rates
 from api.http.requests import (
@@ -73,11 +74,12 @@ class GraphQLEndpoint:
             if media_type == EVENT_STREAM:
                 return EventStream(self._operations, graphql_request, client, self._settings.send_seconds)
             graphql_request = self._documents.resolve(graphql_request)
-            answer = await self._answers.answer(graphql_request, self._admission, client.take_cost)
+            async with while_connected(request):
+                answer = await self._answers.answer(graphql_request, self._admission, client.take_cost)
         except (Refusal, RequestError) as error:
             return refusal_response(error, media_type)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
+            return unread_response()
         response = answer_response(answer, media_type)
         return response if request.method == "POST" or not answer.executed else revalidated(request, response)
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.answering.admission import Admission
 from api.answering.answers import Answers
 from api.answering.operations import Operations
+from api.http.disconnects import CLIENT_LEFT
 from schema.program.metrics import Described, families, histogram
 
 REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -51,7 +52,6 @@ ROUTES = {
     "/readyz": "readyz",
 }
 PREFIXES = {"/devices/": "bundle", "/graphiql/": "page"}
-CLIENT_LEFT = 499
 
 
 class ApiMetrics(Collector):

@@ -8,12 +8,12 @@ import asyncio
 import logging
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.answering.operations import Operations, TooManyConnections
 from api.graphql.errors import Refusal
 from api.graphql.request import GraphQLRequest
+from api.http.disconnects import disconnected, unread_response
 from api.http.rates import Client, Rates
 from api.http.requests import EVENT_STREAM, RequestError, read_request, response_type
 from api.http.responses import refusal_response
@@ -58,7 +58,7 @@ class StreamEndpoint:
         except (Refusal, RequestError) as error:
             return refusal_response(error, EVENT_STREAM)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
+            return unread_response()
         return EventStream(self._operations, graphql_request, client, self._settings.send_seconds)
 
 
@@ -81,7 +81,7 @@ class EventStream:
     async def _stream(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
         sending = asyncio.create_task(self._send_events(send))
-        tasks = {sending, asyncio.create_task(_disconnected(receive)), asyncio.create_task(self._break_silence(send))}
+        tasks = {sending, asyncio.create_task(disconnected(receive)), asyncio.create_task(self._break_silence(send))}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -109,8 +109,3 @@ class EventStream:
 
     async def _send(self, send: Send, body: bytes, *, more: bool = True) -> None:
         await self._sender.send(lambda: send({"type": "http.response.body", "body": body, "more_body": more}))
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
