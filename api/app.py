@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from api.answering.admission import LIVE_SNAPSHOTS, REQUEST_SNAPSHOTS, Admission
@@ -83,7 +83,6 @@ def create_app(settings: Settings) -> Starlette:
 
     app = Starlette(
         routes=[
-            Route("/", RedirectResponse("/graphql"), methods=["GET"]),
             Route("/graphql", graphql),
             Route("/graphql/stream", StreamEndpoint(operations, rates, settings)),
             WebSocketRoute("/graphql", WebSocketEndpoint(operations, rates, settings)),
@@ -92,6 +91,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/healthz", PlainTextResponse("ok\n"), methods=["GET"]),
             Route("/readyz", _readyz(engine, freshness)),
             Mount("/graphiql", StaticFiles(directory=FOLDER)),
+            *_pages(settings, answers, admissions["requests"], rates),
         ],
         middleware=[
             Middleware(CountRequests, metrics),
@@ -109,6 +109,14 @@ def create_app(settings: Settings) -> Starlette:
     )
     app.state.metrics = metrics
     return app
+
+
+def _pages(settings: Settings, answers: Answers, admission: Admission, rates: Rates) -> list[BaseRoute]:
+    if not settings.explorer:
+        return [Route("/", RedirectResponse("/graphql"), methods=["GET"])]
+    from api.explorer.explorer import explorer_routes  # slow to import: only if it is served
+
+    return explorer_routes(settings, answers, admission, rates)
 
 
 async def _schema(request: Request) -> Response:

@@ -1,5 +1,6 @@
 """The settings of `certindex-api`, from its options and the environment."""
 
+import re
 from dataclasses import dataclass
 from ipaddress import ip_network
 
@@ -37,6 +38,13 @@ def networks(value: str) -> str:
     return value
 
 
+def origin(value: str) -> str:
+    """Parses the address of a site: scheme and host, without a path."""
+    if not re.fullmatch(r"https?://[^\s/?#@\"<>]+/?", value):
+        raise ValueError("not http:// or https:// with a host and without a path")
+    return value.rstrip("/")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     database_url: str = setting(
@@ -64,6 +72,19 @@ class Settings:
         example="30",
     )
     graphiql: bool = setting(switch, default="on", help="Serve GraphiQL to browsers at /graphql.", example="off")
+    explorer: bool = setting(
+        switch, default="on", help="Serve the explorer: pages for people, from / on.", example="off"
+    )
+    explorer_name: str = setting(
+        text, default="certindex", help="Name of the site on the explorer's pages.", example="Acme device register"
+    )
+    base_url: str | None = setting(
+        origin,
+        optional=True,
+        help="Address at which people reach the explorer, for the links that it prints. If not set, the address of "
+        "each request.",
+        example="https://devices.example.org",
+    )
     introspection: bool = setting(
         switch,
         default="on",

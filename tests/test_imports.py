@@ -18,7 +18,7 @@ FORBIDDEN = {
 }
 # package -> its layers from the top down: a layer imports its own modules and those of the layers below it
 LAYERS = {
-    "api": ("http", "answering", "graphql", "audit", "reading", "queries"),
+    "api": ("explorer", "http", "answering", "graphql", "audit", "reading", "queries"),
     "indexer": (
         *("commands", "follower", "observe", "opening", "registration", "sync", "verification"),
         *("store", "decode", "chain", "rpc", "check", "fold", "proof"),
@@ -50,6 +50,8 @@ AT_HOME = {
     "web3": ("indexer/rpc",),
     "strawberry": ("api/graphql", "api/reading/batching.py"),
     "apscheduler": ("indexer/follower",),
+    "jinja2": ("api/explorer",),
+    "segno": ("api/explorer",),
     "sqlalchemy.insert": ("indexer/store",),
     "sqlalchemy.update": ("indexer/store",),
     "sqlalchemy.delete": ("indexer/store",),

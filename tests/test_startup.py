@@ -16,9 +16,11 @@ LIBRARIES = {
     "apscheduler",
     "eth_abi",
     "eth_utils",
+    "jinja2",
     "limits",
     "psycopg",
     "pydantic",
+    "segno",
     "sqlalchemy",
     "sqlmodel",
     "starlette",
@@ -28,7 +30,7 @@ LIBRARIES = {
     "websockets",
 }
 READS_TABLES = {"sqlalchemy", "sqlmodel", "pydantic"}
-ANSWERS = READS_TABLES | {"starlette", "strawberry", "uvicorn", "websockets"}
+ANSWERS = READS_TABLES | {"jinja2", "starlette", "strawberry", "uvicorn", "websockets"}
 ASKS_NODES = {"aiohttp", "web3", "eth_abi", "eth_utils", "websockets"}
 FOLLOWS = READS_TABLES | ASKS_NODES | {"apscheduler"}
 

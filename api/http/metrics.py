@@ -51,7 +51,9 @@ ROUTES = {
     "/healthz": "healthz",
     "/readyz": "readyz",
 }
-PREFIXES = {"/devices/": "bundle", "/graphiql/": "page"}
+PREFIXES = {"/devices/": "bundle", "/graphiql/": "page", "/explorer/": "page"}
+ROUTE = "certindex.route"
+"""The key of a scope under which an endpoint names its route, if its path does not."""
 
 
 class ApiMetrics(Collector):
@@ -96,9 +98,8 @@ class ApiMetrics(Collector):
             },
         )
 
-    def answered(self, path: str, status: int, seconds: float | None) -> None:
+    def answered(self, route: str, status: int, seconds: float | None) -> None:
         """Counts a request. `seconds` is None if the response is a stream."""
-        route = route_of(path)
         self.requests[route, str(status)] += 1
         if seconds is not None:
             self.request_seconds[route].observe(seconds)
@@ -127,7 +128,7 @@ class CountRequests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(self._metrics, scope["path"], send)
+        exchange = _Exchange(self._metrics, scope, send)
         try:
             await self._app(scope, receive, exchange.send)
         except BaseException as error:
@@ -139,9 +140,9 @@ class CountRequests:
 class _Exchange:
     """A request that is being answered."""
 
-    def __init__(self, metrics: ApiMetrics, path: str, send: Send) -> None:
+    def __init__(self, metrics: ApiMetrics, scope: Scope, send: Send) -> None:
         self._metrics = metrics
-        self._path = path
+        self._scope = scope
         self._send = send
         self._status: int | None = None
         self._is_over = False
@@ -162,7 +163,8 @@ class _Exchange:
         if not self._is_over:
             self._is_over = True
             self._metrics.in_progress -= 1
-            self._metrics.answered(self._path, status, None if is_stream else time.perf_counter() - self._began)
+            route = self._scope.get(ROUTE) or route_of(self._scope["path"])
+            self._metrics.answered(route, status, None if is_stream else time.perf_counter() - self._began)
 
 
 def _is_stream(message: Message) -> bool:

@@ -31,7 +31,8 @@ def progress_bar(title: str) -> Callable[[int, int], None]:
 
 
 def print_welcome(url: str, fleet: Fleet, now: int, still: bool) -> None:
-    print(f"\nGraphQL, with an explorer in the browser:  {url}/graphql\n")
+    print(f"\nThe explorer, pages for people:  {url}/")
+    print(f"GraphQL, with an editor:         {url}/graphql\n")
     for number, (title, query) in enumerate(example_queries(fleet, now), start=1):
         print(f"{number}. {title}\n")
         print("\n".join(f"    {line}" for line in query.splitlines()) + "\n")

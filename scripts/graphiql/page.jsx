@@ -17,6 +17,9 @@ const fetcher = createGraphiQLFetcher({
   enableIncrementalDelivery: false,
 });
 
+// a link to this page may name a query and its variables in its fragment, which no server receives
+const linked = new URLSearchParams(window.location.hash.slice(1));
+
 // GraphiQL opens the first of the default tabs with its query, but without its variables
 const isFirstVisit = window.localStorage.getItem("graphiql:tabState") === null;
 
@@ -24,7 +27,8 @@ createRoot(document.getElementById("graphiql")).render(
   <GraphiQL
     fetcher={fetcher}
     defaultTabs={tabs}
-    variables={isFirstVisit ? tabs[0].variables : undefined}
+    query={linked.get("query") ?? undefined}
+    variables={linked.get("variables") ?? (isFirstVisit ? tabs[0].variables : undefined)}
     defaultEditorToolsVisibility="variables"
     isHeadersEditorEnabled={false}
   />,

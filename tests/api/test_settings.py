@@ -10,6 +10,8 @@ def test_the_settings_have_the_defaults_that_the_readme_promises() -> None:
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert settings.graphiql
     assert settings.introspection
+    assert settings.explorer
+    assert (settings.explorer_name, settings.base_url) == ("certindex", None)
 
 
 def test_help_explains_every_setting_with_an_example() -> None:
@@ -24,6 +26,9 @@ def test_help_explains_every_setting_with_an_example() -> None:
     [
         (["--port", "80x"], {}, '--port is "80x": not a whole number from 0 to 65535. Example: --port 8000'),
         ([], {"GRAPHIQL": "maybe"}, 'GRAPHIQL is "maybe": neither on nor off. Example: GRAPHIQL=off'),
+        ([], {"EXPLORER": "yes"}, 'EXPLORER is "yes": neither on nor off. Example: EXPLORER=off'),
+        ([], {"BASE_URL": "example.org"}, 'BASE_URL is "example.org": not http:// or https:// with a host'),
+        ([], {"BASE_URL": "https://example.org/a"}, 'BASE_URL is "https://example.org/a": not http:// or https://'),
         ([], {"DATABASE_URL": "mysql://host/name"}, 'DATABASE_URL is "mysql://host/name": not a URL of SQLite'),
         ([], {"DATABASE_URL": "sqlite:////no/such/folder/a.db"}, "there is no folder /no/such/folder"),
     ],

@@ -93,6 +93,8 @@ def demo() -> Iterator[StartDemo]:
 
 def test_the_demo_answers_lives_and_leaves_nothing_behind(demo: StartDemo, database_url: str) -> None:
     running = demo("--port", "0", "--database", database_url)
+    explorer = running.wait_for(r"^The explorer.*(http://\S+/)$")[1]
+    assert "Is this device genuine?" in urllib.request.urlopen(explorer, timeout=30).read().decode()
     answers = [ask(running.url, query) for query in running.queries]
     assert [answer["device"]["tokenDID"] for answer in answers[:1]] != [None]
     assert len(answers) == 3

@@ -1,0 +1,75 @@
+"""The parameter `asOf` of every page: a date, a time, a block number or a block hash."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from datetime import time as time_of_day
+from typing import Any, TypeVar
+
+from api.explorer.problems import Problem
+
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?", re.ASCII)
+NUMBER = re.compile(r"\d{1,20}", re.ASCII)
+HASH = re.compile(r"0[xX][0-9a-fA-F]{64}", re.ASCII)
+ParsedT = TypeVar("ParsedT")
+LAST_MOMENT = time_of_day(23, 59, 59)
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """A point in the past. `text` is the parameter, `variable` the input of GraphQL's."""
+
+    text: str
+    variable: dict[str, Any]
+    instant: datetime | None = None
+
+    @property
+    def block(self) -> str | None:
+        """The block's number or hash, None if the point is an instant."""
+        return None if self.instant else str(next(iter(self.variable.values())))
+
+
+def parse_as_of(text: str, now: datetime) -> AsOf | None:
+    """Returns the point that a parameter names, None for the present. Raises Problem.
+
+    A date is the end of that day in UTC, as in an audit; today is the present. A time without a zone is in UTC.
+    """
+    text = text.strip()
+    if not text:
+        return None
+    if DATE.fullmatch(text):
+        day = _parsed(date.fromisoformat, text)
+        return None if day == now.date() else _at(text, datetime.combine(day, LAST_MOMENT, UTC))
+    if TIME.fullmatch(text):
+        return _at(text, _parsed(_instant, text))
+    if NUMBER.fullmatch(text):
+        return AsOf(text, {"block": text})
+    if HASH.fullmatch(text):
+        return AsOf(text, {"blockHash": text})
+    raise _wrong(text)
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _at(text: str, instant: datetime) -> AsOf:
+    return AsOf(text, {"timestamp": instant.isoformat().replace("+00:00", "Z")}, instant)
+
+
+def _parsed(parse: Callable[[str], ParsedT], text: str) -> ParsedT:
+    try:
+        return parse(text)
+    except (ValueError, OverflowError):
+        raise _wrong(text) from None
+
+
+def _wrong(text: str) -> Problem:
+    return Problem(
+        400,
+        "That is not a point in time",
+        f"asOf is “{text[:80]}”. Give a date (2025-06-01), a time (2025-06-01T12:00Z), a block number or a block hash.",
+    )

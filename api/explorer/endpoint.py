@@ -1,0 +1,128 @@
+"""Answers requests for pages: asks the page's document, renders its template, or explains what went wrong."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.answering.admission import Admission
+from api.answering.answers import Answers, Charge, refused
+from api.explorer.documents import load_document
+from api.explorer.page import PAGES_FOLDER, Json, Page
+from api.explorer.problems import Problem, Redirect, problem_of
+from api.explorer.rendering import Templates
+from api.explorer.visit import Visit
+from api.graphql.errors import Refusal
+from api.graphql.request import GraphQLRequest
+from api.http.disconnects import unread_response, while_connected
+from api.http.metrics import ROUTE
+from api.http.rates import Rates
+from api.http.responses import revalidated
+
+NETWORK = load_document(PAGES_FOLDER.parent / "layout" / "network.graphql")
+"""What the header of every page shows. Asked apart: it depends on the clock, so its answer is not cached."""
+
+
+class Asking:
+    """Asks documents as any client does: admitted, counted and limited."""
+
+    def __init__(self, answers: Answers, admission: Admission, rates: Rates) -> None:
+        self._answers = answers
+        self._admission = admission
+        self._rates = rates
+
+    def client(self, request: Request) -> Charge:
+        """Counts a request of a client. Returns what charges it. Raises RateLimited."""
+        client = self._rates.client(request.scope)
+        client.take_request()
+        return client.take_cost
+
+    async def ask(self, document: str, variables: Mapping[str, Any], charge: Charge, visit: Visit) -> Json:
+        """Returns an answer that has data. Raises Problem if there are errors."""
+        try:
+            answer = await self._answers.answer(GraphQLRequest(document, dict(variables)), self._admission, charge)
+        except Refusal as refusal:
+            answer = refused(refusal)
+        response: Json = json.loads(answer.body)
+        if "errors" in response:
+            raise problem_of(response["errors"][0], visit.here(), visit.now_href)
+        return response
+
+
+class PageEndpoint:
+    """An ASGI application: one page."""
+
+    def __init__(self, page: Page, asking: Asking, templates: Templates, base_url: str | None, graphiql: bool) -> None:
+        self._page = page
+        self._asking = asking
+        self._templates = templates
+        self._base_url = base_url
+        self._graphiql = graphiql
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[ROUTE] = self._page.route
+        response = await self._respond(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> ASGIApp:
+        visit = Visit(request, self._base_url)
+        network: Json | None = None
+        try:
+            if request.method not in ("GET", "HEAD"):
+                raise Problem(
+                    405, "This is a page", f"{request.method} is not answered here.", headers={"Allow": "GET"}
+                )
+            charge = self._asking.client(request)
+            async with while_connected(request):
+                network = await self._asking.ask(NETWORK, {}, charge, visit)
+                return await self._page_response(request, visit, network, charge)
+        except ClientDisconnect:
+            return unread_response()
+        except Redirect as redirect:
+            return RedirectResponse(redirect.href, 303)
+        except Refusal as refusal:
+            error = {"message": str(refusal), "extensions": refusal.extensions}
+            problem = problem_of(error, visit.here(), visit.now_href)
+        except Problem as raised:
+            problem = raised
+        return self._problem_response(request, visit, network, problem)
+
+    async def _page_response(self, request: Request, visit: Visit, network: Json, charge: Charge) -> Response:
+        page = self._page
+        variables = dict(page.variables(visit))
+        if page.has_past:
+            variables["asOf"] = visit.as_of and visit.as_of.variable
+        answer = await self._asking.ask(page.document, variables, charge, visit)
+        data = answer["data"]
+        context = {
+            **self._context(visit, network),
+            "page": page,
+            "as_of": visit.as_of if page.has_past else None,
+            "query_href": self._query_href(variables),
+            "blocks": answer["extensions"]["asOf"],
+            "data": data,
+            **page.view(data, visit),
+        }
+        return revalidated(request, self._templates.response(request, page.template, context))
+
+    def _problem_response(self, request: Request, visit: Visit, network: Json | None, problem: Problem) -> Response:
+        headers = {"Cache-Control": "no-store", **problem.headers}
+        context = {**self._context(visit, network), "page": None, "as_of": None, "blocks": [], "problem": problem}
+        return self._templates.response(request, "layout/problem.html", context, problem.status, headers)
+
+    def _context(self, visit: Visit, network: Json | None) -> Json:
+        return {"visit": visit, "chains": network["data"]["_meta"]["chains"] if network else []}
+
+    def _query_href(self, variables: Mapping[str, Any]) -> str | None:
+        """Returns the address of GraphiQL with the document and the variables of the page, None if GraphiQL is off.
+
+        They are in the fragment, which no server receives: a document may be longer than a request line.
+        """
+        if not self._graphiql:
+            return None
+        fragment = {"query": self._page.document, "variables": json.dumps(variables, indent=2, ensure_ascii=False)}
+        return "/graphql#" + "&".join(f"{name}={quote(text, safe='')}" for name, text in fragment.items())

@@ -1,0 +1,20 @@
+"""Every address that is no page's: it offers the search."""
+
+from typing import Any
+from urllib.parse import unquote
+
+from api.explorer.page import Page
+from api.explorer.problems import Redirect, not_found
+from api.explorer.visit import Visit, address
+
+
+def no_page(visit: Visit) -> dict[str, Any]:
+    """Raises Redirect for an address with a slash too many, else Problem."""
+    path = "/" + visit.keys["path"].strip("/")
+    if path != visit.path and path != "/":
+        raise Redirect(address(path, visit.parameters))
+    last = unquote(path).rpartition("/")[2]
+    raise not_found(f"There is no page {path[:200]}. Perhaps the address was cut off on its way.", query=last[:200])
+
+
+NOWHERE = Page(path="/{path:path}", name="nowhere", variables=no_page, route="other")

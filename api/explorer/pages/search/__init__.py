@@ -1,0 +1,106 @@
+"""`/search?q=`: everything that a key names. A key that names one thing leads there at once."""
+
+import re
+from typing import Any, NamedTuple
+
+from api.explorer.as_of import HASH, NUMBER
+from api.explorer.page import Json, Page
+from api.explorer.problems import Redirect
+from api.explorer.visit import Visit
+from schema.did import parse_did
+
+ADDRESS = re.compile("0[xX][0-9a-fA-F]{40}", re.ASCII)
+LONGEST = 10_000
+"""Characters of a key. The longest serial numbers of real chains are shorter."""
+
+DIGITS_OF_A_BLOCK = 18
+
+
+class Hit(NamedTuple):
+    """Something that the key names: what it is, its name, more about it, and its page."""
+
+    kind: str
+    name: str
+    more: str
+    href: str
+
+
+def search_variables(visit: Visit) -> Json:
+    key = visit.parameter("q")[:LONGEST]
+    is_number = bool(NUMBER.fullmatch(key)) and len(key) <= DIGITS_OF_A_BLOCK
+    return {
+        "key": key,
+        "isAddress": bool(ADDRESS.fullmatch(key)),
+        "address": key if ADDRESS.fullmatch(key) else None,
+        "isHash": bool(HASH.fullmatch(key)),
+        "hash": key if HASH.fullmatch(key) else "0x" + "00" * 32,
+        "isNumber": is_number,
+        "number": key if is_number else None,
+        "isName": not (ADDRESS.fullmatch(key) or HASH.fullmatch(key) or parse_did(key)),
+    }
+
+
+def view(data: Json, visit: Visit) -> dict[str, Any]:
+    key = visit.parameter("q")
+    hits = [hit for found in (_devices, _accounts, _chain, _names) for hit in found(data, visit, key)] if key else []
+    if len(hits) == 1:
+        raise Redirect(hits[0].href)
+    return {"key": key, "hits": hits, "device_count": data["devices"]["totalCount"]}
+
+
+def _devices(data: Json, visit: Visit, key: str) -> list[Hit]:
+    return [
+        Hit(
+            "Device",
+            device["serialNumber"] or f"Token {device['tokenId']}",
+            (device["hardwareLicense"] or {}).get("model") or f"token {device['tokenId']}",
+            visit.link(f"/device/{device['tokenDID']}"),
+        )
+        for device in data["devices"]["nodes"]
+    ]
+
+
+def _accounts(data: Json, visit: Visit, key: str) -> list[Hit]:
+    hits = []
+    if owned := data.get("owned", {}).get("totalCount"):
+        hits.append(Hit("Owner", key, f"owns {owned:,} devices", visit.link(f"/owner/{key}")))
+    if shared := data.get("shared", {}).get("totalCount"):
+        hits.append(Hit("User", key, f"has access to {shared:,} devices", visit.link(f"/user/{key}")))
+    for maker in data.get("account", {}).get("nodes", ()):
+        hits.append(_manufacturer(maker, visit))
+    return hits
+
+
+def _chain(data: Json, visit: Visit, key: str) -> list[Hit]:
+    hits = []
+    if transaction := data.get("transaction"):
+        hits.append(Hit("Transaction", key, f"in block {transaction['block']['number']}", visit.link(f"/tx/{key}")))
+    if events := data.get("inBlock", {}).get("totalCount"):
+        hits.append(Hit("Block", key, f"{events:,} events", visit.link(f"/block/{key}")))
+    return hits
+
+
+def _names(data: Json, visit: Visit, key: str) -> list[Hit]:
+    hits = [_manufacturer(maker, visit) for maker in data.get("makers", {}).get("nodes", ())]
+    hits += [
+        Hit(
+            "Model",
+            model["model"] or f"hardware license {model['hardwareLicenseId']}",
+            (model["manufacturer"] or {}).get("name") or "",
+            visit.link(f"/model/{model['hardwareLicenseId']}"),
+        )
+        for model in data.get("models", {}).get("nodes", ())
+    ]
+    users = {grant["user"]: grant["organization"] for grant in data.get("organizations", {}).get("nodes", ())}
+    return hits + [
+        Hit("Organization", name, f"as which {user} was authorized", visit.link(f"/user/{user}"))
+        for user, name in users.items()
+    ]
+
+
+def _manufacturer(maker: Json, visit: Visit) -> Hit:
+    href = visit.link(f"/manufacturer/{maker['tokenId']}")
+    return Hit("Manufacturer", maker["name"] or f"manufacturer {maker['tokenId']}", f"id {maker['tokenId']}", href)
+
+
+SEARCH = Page(path="/search", name="search", variables=search_variables, view=view)

@@ -1,0 +1,68 @@
+"""A request for a page: what its URL says, and the addresses that lead on from it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+
+from api.explorer.as_of import AsOf, parse_as_of
+
+CURSORS = ("after", "before")
+
+
+class Visit:
+    """One request for a page. Belongs to one response."""
+
+    def __init__(self, request: Request, base_url: str | None = None) -> None:
+        self.path = request.url.path
+        self.keys: Mapping[str, str] = {name: str(value) for name, value in request.path_params.items()}
+        self.parameters: Mapping[str, str] = dict(request.query_params)
+        self.now = datetime.now(UTC).replace(microsecond=0)
+        self.base_url = base_url or str(request.base_url).rstrip("/")
+
+    @cached_property
+    def as_of(self) -> AsOf | None:
+        """The point in the past that the page shows, None for the present. Raises Problem."""
+        return parse_as_of(self.parameters.get("asOf", ""), self.now)
+
+    @property
+    def clock(self) -> datetime:
+        """The instant at which expiries are judged: that of `asOf` if it names one, else now."""
+        return self.as_of.instant if self.as_of and self.as_of.instant else self.now
+
+    def parameter(self, name: str) -> str:
+        """Returns a parameter of the URL without surrounding spaces, "" if it is absent."""
+        return self.parameters.get(name, "").strip()
+
+    def page_of(self, size: int, after: str = "after", before: str = "before") -> dict[str, Any]:
+        """Returns the variables of a page of a connection, by the cursors in the URL."""
+        if cursor := self.parameters.get(before):
+            return {"last": size, "before": cursor}
+        return {"first": size, "after": self.parameters.get(after) or None}
+
+    def link(self, path: str, **parameters: str | None) -> str:
+        """Returns the address of another page as of the same point."""
+        as_of = {"asOf": self.parameters.get("asOf")}
+        return address(path, {**as_of, **parameters})
+
+    def here(self, **parameters: str | None) -> str:
+        """Returns the address of this page with parameters changed, or removed if they are None.
+
+        A change of anything but a cursor leads to the first page.
+        """
+        kept = {name: value for name, value in self.parameters.items() if name not in CURSORS}
+        return address(self.path, {**kept, **parameters})
+
+    @property
+    def now_href(self) -> str:
+        """The address of this page in the present."""
+        return self.here(asOf=None)
+
+
+def address(path: str, parameters: Mapping[str, str | None]) -> str:
+    """Returns a path of this site with its parameters; those that are None or empty are left out."""
+    query = urlencode({name: value for name, value in parameters.items() if value}, quote_via=quote, safe=":,/")
+    return quote(path, safe="/:") + (f"?{query}" if query else "")

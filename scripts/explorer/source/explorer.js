@@ -1,0 +1,10 @@
+// What improves every page. Each page works and prints without it.
+import { showCopyButtons } from "./copy.js";
+import { showLocalTimes } from "./times.js";
+import { closeMenusOutside } from "./menus.js";
+import { keepLive } from "./live.js";
+
+showCopyButtons(document);
+showLocalTimes(document);
+closeMenusOutside();
+keepLive();

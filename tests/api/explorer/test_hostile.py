@@ -1,0 +1,48 @@
+"""Texts that anybody may have written on chain never run, and never break the layout of a page."""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser
+
+from api.settings import Settings
+from tests.support.api.browser import Tab
+from tests.support.api.hostile_register import BOB, DID, SCRIPT, build_hostile_register
+from tests.support.api.pages import get_page
+from tests.support.api.server import serving
+from tests.support.databases import NewDatabase
+
+pytestmark = pytest.mark.slow
+
+PATHS = ("/", f"/device/{DID}", f"/search?q={quote(SCRIPT)}", f"/search?q={BOB}", f"/{quote(SCRIPT)}")
+
+
+@pytest.fixture(scope="module")
+def register(new_module_database: NewDatabase) -> Iterator[str]:
+    """The address of the explorer over a register with hostile texts, first on SQLite, then on PostgreSQL."""
+    url = new_module_database()
+    build_hostile_register(url)
+    with serving(Settings(database_url=url)) as address:
+        yield address
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_text_becomes_markup(register: str, path: str) -> None:
+    page = get_page(f"{register}{path}", follow=True)
+    assert page.status in (200, 404)
+    assert "<script>window" not in page.response.text
+    assert "<img" not in page.response.text
+    assert not any(character in page.response.text for character in "\x00\x1b\u202e\u2066\ufeff")
+    assert not [link for link in page.links if not link.startswith(("/", "#", "https://a.example/"))]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("width", [1280, 360])
+def test_no_text_runs_or_breaks_the_layout(register: str, browser: Browser, path: str, width: int) -> None:
+    tab = Tab(browser, register, width=width)
+    status = tab.open(path).status
+    assert tab.page.evaluate("window.ran") is None
+    assert tab.overflow() <= 0
+    assert [text for text in tab.complaints if status == 200 or "404" not in text] == []
+    tab.page.close()

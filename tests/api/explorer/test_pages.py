@@ -1,0 +1,204 @@
+"""Every page over HTTP, on both databases: what it shows, its status, and its headers."""
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+
+from api.app import create_app
+from api.settings import Settings
+from tests.support.api.pages import get_page
+from tests.support.api.server import CLIENT, post, serving, with_one_device
+
+DEVICE = f"/device/did:erc721:31337:0x{'00' * 20}:1"
+
+
+@pytest.fixture(scope="module")
+def did(site: str) -> str:
+    """The DID of a recycled device of the fleet."""
+    query = "{ devices(first: 1, filterBy: {endOfLifeStatus: {eq: RECYCLED}}) { nodes { tokenDID } } }"
+    answer = post(f"{site}/graphql", {"query": query}).json()
+    return str(answer["data"]["devices"]["nodes"][0]["tokenDID"])
+
+
+def device(site: str, did: str, fields: str) -> dict[str, object]:
+    query = f"query ($did: String!) {{ device(by: {{tokenDID: $did}}) {{ {fields} }} }}"
+    answer = post(f"{site}/graphql", {"query": query, "variables": {"did": did}}).json()
+    found: dict[str, object] = answer["data"]["device"]
+    return found
+
+
+def test_the_start_page_searches_and_shows_the_latest_events(site: str) -> None:
+    page = get_page(f"{site}/")
+    assert page.status == 200
+    assert "Is this device genuine?" in page.text
+    assert page.link("/device/did:erc721:")
+    assert page.link("/graphql#query=")
+
+
+def test_a_serial_number_leads_to_its_device(site: str, did: str) -> None:
+    serial = device(site, did, "serialNumber")["serialNumber"]
+    page = get_page(f"{site}/search?q={serial}", follow=True)
+    assert page.response.url.path == f"/device/{did}"
+    assert str(serial) in page.text
+
+
+@pytest.mark.parametrize("key", ["imei { value }", "address", "tokenDID"])
+def test_every_key_of_a_device_leads_to_it(site: str, did: str, key: str) -> None:
+    value = device(site, did, key)[key.split()[0]]
+    text = value["value"] if isinstance(value, dict) else value
+    page = get_page(f"{site}/search?q={text}")
+    assert page.status in (200, 303)
+    assert f"/device/{did}" in [*page.links, page.response.headers.get("location")]
+
+
+def test_a_key_that_nobody_has_says_so_and_what_can_be_searched(site: str) -> None:
+    page = get_page(f"{site}/search?q=nobody-has-this")
+    assert page.status == 200
+    assert "Nothing in this register has this key" in page.text
+
+
+def test_a_device_shows_all_sections_of_its_certificate(site: str, did: str) -> None:
+    page = get_page(f"{site}/device/{did}")
+    assert page.status == 200
+    for section in (
+        *("Serial number", "IMEI", "0x address", "Manufacturer", "Manufacturer license", "Manufactured"),
+        *("Hardware license", "In-circuit test", "Mechanical test", "Quality inspection", "Initial firmware"),
+        *("Provisioned", "Authorized users", "Factory resets", "Firmware", "End of life"),
+    ):
+        assert section in page.text
+    assert "Recycled" in page.text
+    assert page.link(f"/devices/{did}/bundle.json")
+
+
+def test_a_page_of_the_past_says_so_and_its_links_stay_there(site: str, did: str) -> None:
+    minted = str(device(site, did, "mintedAt")["mintedAt"])
+    page = get_page(f"{site}/device/{did}?asOf={minted}")
+    assert page.status == 200
+    assert "You are looking at the past." in page.text
+    assert "In service" in page.text
+    assert all("asOf=" in link for link in page.links if link.startswith(("/block/", "/tx/", "/owner/")))
+    assert f"/device/{did}" in page.links  # back to now
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "told"),
+    [
+        ("/nowhere", 404, "There is no page /nowhere"),
+        ("/device/SN-1", 400, "is not the DID of a device"),
+        (DEVICE, 404, "There is no device"),
+        (f"{DEVICE}?asOf=1", 404, "There was no device"),
+        (f"{DEVICE}?asOf=soon", 400, "That is not a point in time"),
+        (f"{DEVICE}?asOf=99999999", 400, "blocks 0 to"),
+        (f"{DEVICE}?asOf=2999-01-01", 400, "later than the newest indexed block"),
+        (f"{DEVICE}?asOf=0x{'77' * 32}", 400, "a block that is not stored"),
+        (f"/device/did:erc721:31337:0x{'00' * 20}:{2**256}", 400, "is not the DID of a device"),
+    ],
+)
+def test_a_page_that_cannot_be_shown_says_why_and_offers_the_search(
+    site: str, path: str, status: int, told: str
+) -> None:
+    page = get_page(f"{site}{path}")
+    assert (page.status, told in page.text) == (status, True), page.text
+    assert "Look for something else" in page.text
+    assert page.response.headers["cache-control"] == "no-store"
+
+
+def test_a_cursor_that_was_cut_off_leads_back_to_the_first_page(site: str, did: str) -> None:
+    page = get_page(f"{site}/device/{did}?after=cut-off")
+    assert page.status == 400
+    assert f"/device/{did}" in page.links
+
+
+def test_an_address_with_a_slash_too_many_leads_to_the_page(site: str) -> None:
+    assert get_page(f"{site}/search/").response.headers["location"] == "/search"
+    assert get_page(f"{site}//example.org/").response.headers["location"] == "/example.org"
+
+
+def test_a_page_has_a_strict_policy_and_loads_only_from_here(site: str, did: str) -> None:
+    for path in ("/", "/search", f"/device/{did}", "/nowhere"):
+        page = get_page(f"{site}{path}")
+        policy = page.response.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert all(file.startswith("/") for file in page.files)
+        assert not re.search(r"<script(?![^>]*\bsrc=)|\bstyle=|\bon\w+=|<style", page.response.text)
+
+
+def test_files_are_kept_for_good_under_the_hash_of_their_content(site: str) -> None:
+    for file in get_page(f"{site}/").files:
+        response = CLIENT.get(f"{site}{file}")
+        assert response.status_code == 200
+        assert "immutable" in response.headers["cache-control"]
+    assert CLIENT.get(f"{site}/explorer/explorer.css").status_code == 404
+
+
+def test_a_page_is_not_sent_again_to_who_has_it(site: str, did: str) -> None:
+    first = get_page(f"{site}/device/{did}")
+    again = get_page(f"{site}/device/{did}", tag=first.response.headers["etag"])
+    assert again.status == 304
+
+
+def test_a_page_answers_only_who_reads(site: str) -> None:
+    assert CLIENT.post(f"{site}/search").status_code == 405
+    assert CLIENT.head(f"{site}/").status_code == 200
+
+
+def test_this_page_as_a_query_has_the_answer_of_the_page(site: str, did: str) -> None:
+    fragment = parse_qs(get_page(f"{site}/device/{did}").link("/graphql#query=").partition("#")[2])
+    body = {"query": fragment["query"][0], "variables": json.loads(fragment["variables"][0])}
+    answer = post(f"{site}/graphql", body).json()
+    assert answer["data"]["device"]["tokenDID"] == did
+
+
+def test_an_empty_index_says_so(database_url: str) -> None:
+    with serving(Settings(database_url=database_url)) as site:
+        page = get_page(f"{site}/")
+        assert page.status == 200
+        assert "Nothing is indexed yet." in page.text
+
+
+def test_a_database_that_is_away_is_a_503_that_says_so(tmp_path: Path) -> None:
+    with serving(Settings(database_url=f"sqlite:///{tmp_path}/none.db")) as site:
+        page = get_page(f"{site}/")
+        assert page.status == 503
+        assert "retry-after" in page.response.headers
+        assert "Not available right now" in page.text
+
+
+def test_too_many_requests_are_a_429_that_says_when_to_come_back(sqlite_url: str) -> None:
+    with serving(Settings(database_url=sqlite_url, request_rate="1/minute")) as site:
+        assert get_page(f"{site}/").status == 200
+        page = get_page(f"{site}/")
+        assert page.status == 429
+        assert int(page.response.headers["retry-after"]) > 0
+
+
+async def test_pages_are_counted_as_pages(sqlite_url: str) -> None:
+    app = create_app(Settings(database_url=sqlite_url))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://explorer") as client:
+        assert (await client.get("/search")).status_code == 200
+        assert (await client.get("/wp-login.php")).status_code == 404
+    assert app.state.metrics.requests == {("page", "200"): 1, ("other", "404"): 1}
+
+
+def test_the_site_has_the_name_of_its_settings(sqlite_url: str) -> None:
+    with serving(Settings(database_url=sqlite_url, explorer_name="<Acme> & Sons")) as site:
+        page = get_page(f"{site}/")
+        assert "<Acme> & Sons" in page.text
+        assert "<Acme>" not in page.response.text
+
+
+def test_a_service_without_the_explorer_leads_to_graphql(sqlite_url: str) -> None:
+    with serving(Settings(database_url=sqlite_url, explorer=False)) as site:
+        assert get_page(f"{site}/").response.headers["location"] == "/graphql"
+        assert CLIENT.get(f"{site}/search").status_code == 404
+
+
+def test_without_graphiql_no_page_leads_there(sqlite_url: str) -> None:
+    with serving(Settings(database_url=with_one_device(sqlite_url), graphiql=False)) as site:
+        links = get_page(f"{site}/").links
+    assert not [link for link in links if link.startswith("/graphql")]
