@@ -75,8 +75,8 @@ CLIENTS = (
     client("graphql-ws", "sockets", "ways to subscribe over WebSocket", 11),
     client("graphql-sse", "streams", "ways to subscribe by server-sent events", 9),
     client("graphql-request", "graphql-request", "ways to read pages and errors", 6),
-    client("urql", "urql", "ways to page, cache, subscribe and persist", 8),
-    client("apollo", "apollo", "ways to page, cache, subscribe and persist", 6),
+    client("urql", "urql", "ways to page, cache, subscribe and persist", 9),
+    client("apollo", "apollo", "ways to page, cache, subscribe and persist", 7),
     client("relay", "relay", "ways to page, refetch and subscribe", 3),
     client("chromium", "page", "features of the page at /graphql", 9),
     Judge(

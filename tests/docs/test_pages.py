@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from graphql import parse, validate
+from graphql import GraphQLObjectType, parse, validate
 
 from api.graphql.errors import Code, Reason
 from api.graphql.schema import build_schema
@@ -104,6 +104,20 @@ def test_every_root_field_has_an_example() -> None:
     for root in (schema.query_type, schema.subscription_type):
         assert root is not None
         assert [name for name in root.fields if not re.search(rf"\b{name}\b *[({{]", examples)] == []
+
+
+def test_the_policies_for_caches_name_every_type_without_an_id() -> None:
+    # scripts/judges/src/policies.ts runs the module with Apollo Client and Graphcache
+    listed = re.search(r"const embedded = \[(.*?)\];", page("guides/caches.md"), re.DOTALL)
+    assert listed is not None
+    schema = build_schema()._schema
+    types = [type_ for type_ in schema.type_map.values() if isinstance(type_, GraphQLObjectType)]
+    roots = (schema.query_type, schema.subscription_type)
+    assert re.findall(r'"(\w+)"', listed[1]) == sorted(
+        type_.name
+        for type_ in types
+        if "id" not in type_.fields and type_ not in roots and not type_.name.startswith("__")
+    )
 
 
 async def test_the_questions_have_the_answers_that_are_shown(api: Api) -> None:

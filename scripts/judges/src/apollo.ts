@@ -11,18 +11,21 @@ import { WebSocket } from "ws";
 import {
   DevicePagesDocument,
   FeedDocument,
+  DevicePartsDocument,
   FirmwarePagesDocument,
+  OtherDevicePartsDocument,
   type DevicePagesQuery,
   type DevicesOfOwnerQuery,
   type FirmwarePagesQueryVariables,
 } from "../build/graphql/graphql.js";
 import { followThroughReorg } from "./copy.js";
 import { DIRECTIONS, fleet, readLaterPageAfterChanges } from "./pages.js";
+import { keepsEveryField, typePolicies } from "./policies.js";
 import { grow, SOCKET_URL, until, URL } from "./stage.js";
 
 function apollo(link: ApolloLink = new HttpLink({ uri: URL })): ApolloClient {
   const devices = relayStylePagination(["filterBy", "orderBy", "asOf"]);
-  return new ApolloClient({ link, cache: new InMemoryCache({ typePolicies: { Query: { fields: { devices } } } }) });
+  return new ApolloClient({ link, cache: new InMemoryCache({ typePolicies: { ...typePolicies, Query: { fields: { devices } } } }) });
 }
 
 for (const [direction, { start, next }] of Object.entries(DIRECTIONS)) {
@@ -49,6 +52,18 @@ test("keeps the present in its cache when it reads a page of an older block", as
   const read = (fetchPolicy: "network-only" | "cache-only") => async (variables: FirmwarePagesQueryVariables) =>
     (await client.query({ query: FirmwarePagesDocument, variables, fetchPolicy })).data!;
   await readLaterPageAfterChanges({ network: read("network-only"), cache: read("cache-only") });
+  client.stop();
+});
+
+test("keeps every field of parts without ids, by the policies of the documentation", async () => {
+  const client = apollo();
+  const reads = (fetchPolicy: "network-only" | "cache-only") => ({
+    parts: async (variables: { id: string }) =>
+      (await client.query({ query: DevicePartsDocument, variables, fetchPolicy })).data!,
+    others: async (variables: { id: string }) =>
+      (await client.query({ query: OtherDevicePartsDocument, variables, fetchPolicy })).data!,
+  });
+  await keepsEveryField({ network: reads("network-only"), cache: reads("cache-only") });
   client.stop();
 });
 

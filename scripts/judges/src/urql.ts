@@ -11,13 +11,16 @@ import { WebSocket } from "ws";
 import {
   DevicePagesDocument,
   FeedDocument,
+  DevicePartsDocument,
   FirmwarePagesDocument,
+  OtherDevicePartsDocument,
   Q26RefetchDocument,
   type DevicePagesQueryVariables,
   type FirmwarePagesQueryVariables,
 } from "../build/graphql/graphql.js";
 import { followThroughReorg } from "./copy.js";
 import { DIRECTIONS, fleet, fleetIds, readLaterPageAfterChanges } from "./pages.js";
+import { keepsEveryField, keys } from "./policies.js";
 import { grow, SOCKET_URL, URL } from "./stage.js";
 
 async function introspection(): Promise<IntrospectionQuery> {
@@ -39,9 +42,21 @@ async function cache(): Promise<Exchange> {
   return cacheExchange({
     schema: await introspection(),
     resolvers: { Query: { devices: relayPagination() } },
-    keys: new Proxy({}, { get: () => (data: { id?: string }) => data.id ?? null, has: () => true }),
+    keys,
   });
 }
+
+// the first test: Graphcache warns once of each type
+test("keeps every field of parts without ids, by the keys of the documentation", async () => {
+  const client = urql(await cache());
+  const reads = (requestPolicy: "network-only" | "cache-only") => ({
+    parts: async (variables: { id: string }) =>
+      (await client.query(DevicePartsDocument, variables, { requestPolicy })).data!,
+    others: async (variables: { id: string }) =>
+      (await client.query(OtherDevicePartsDocument, variables, { requestPolicy })).data!,
+  });
+  await keepsEveryField({ network: reads("network-only"), cache: reads("cache-only") });
+});
 
 for (const [direction, { start, next }] of Object.entries(DIRECTIONS)) {
   test(`collects pages in its cache, knowing the schema, ${direction}`, async () => {
@@ -60,7 +75,7 @@ for (const [direction, { start, next }] of Object.entries(DIRECTIONS)) {
 }
 
 test("keeps the present in its cache when it reads a page of an older block", async () => {
-  const client = urql(cacheExchange({ keys: { Firmware: () => null } }));
+  const client = urql(cacheExchange({ keys }));
   const read = (requestPolicy: "network-only" | "cache-only") => async (variables: FirmwarePagesQueryVariables) =>
     (await client.query(FirmwarePagesDocument, variables, { requestPolicy })).data!;
   await readLaterPageAfterChanges({ network: read("network-only"), cache: read("cache-only") });
