@@ -11,6 +11,7 @@ from schema.program.settings import (
     metrics_port,
     seconds,
     setting,
+    shown_database,
     switch,
     text,
     whole_number,
@@ -52,6 +53,7 @@ class Settings:
         default="sqlite:///certindex.db",
         help="Database that the indexer writes; this process only reads it.",
         example="postgresql://user:password@localhost/certindex",
+        shown=shown_database,
     )
     host: str = setting(
         text, default="127.0.0.1", help="Address to listen on; 0.0.0.0 listens on every network.", example="0.0.0.0"

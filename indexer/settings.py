@@ -13,6 +13,7 @@ from schema.program.settings import (
     metrics_port,
     seconds,
     setting,
+    shown_database,
     switch,
     text,
     whole_number,
@@ -83,8 +84,9 @@ class DatabaseSettings:
     database_url: str = setting(
         database_url,
         default="sqlite:///certindex.db",
-        help="Database to write: a SQLite file, or PostgreSQL.",
+        help="Database to write: a SQLite file, or a URL or connection string of PostgreSQL's libpq.",
         example="postgresql://user:password@localhost/certindex",
+        shown=shown_database,
     )
     chain_id: int | None = setting(
         whole_number(1, 2**63 - 1),

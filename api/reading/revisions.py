@@ -8,6 +8,7 @@ from sqlalchemy import Engine, Row
 from sqlalchemy.exc import DBAPIError
 
 from schema.tables.notices import CHANNEL
+from schema.tables.postgresql import is_pooled
 
 STATEMENT = "SELECT chain_id, revision, indexed_hash, indexed_number FROM chain ORDER BY chain_id"
 
@@ -86,6 +87,8 @@ class RevisionReader:
 
     def _listen(self, listen: bool) -> None:
         self._is_asked_to_listen, self.listening_on = listen, None
+        if is_pooled(self._connection):
+            return  # notifications go to a session of the server, which the pooler gives to others
         with suppress(self._engine.dialect.loaded_dbapi.Error):  # a replica refuses to listen
             self._connection.execute(f"{'LISTEN' if listen else 'UNLISTEN'} {CHANNEL}")
             self.listening_on = self._connection.fileno() if listen else None

@@ -201,7 +201,13 @@ metrics_port: int | None = setting(
 
 
 def database_url(value: str) -> str:
-    """Takes the URL of a SQLite file or a PostgreSQL database."""
-    if not re.fullmatch(r"sqlite:///.+|postgres(ql)?(\+psycopg)?://.+", value, re.DOTALL):
+    """Takes the URL of a SQLite file, or a URL or connection string of PostgreSQL's libpq."""
+    if not re.fullmatch(r"sqlite:///.+|postgres(ql)?(\+psycopg)?://.*|\s*[a-z_]+\s*=.*", value, re.DOTALL):
         raise ValueError("not a URL of SQLite (sqlite:///file.db) or PostgreSQL (postgresql://user:password@host/name)")
     return value
+
+
+def shown_database(value: str) -> str:
+    """Returns the setting of a database without its password, whatever characters the password has."""
+    hidden = re.sub(r"://.*@", "://***@", value, flags=re.DOTALL)
+    return re.sub(r"password\s*=.*", "password=***", hidden, flags=re.DOTALL)

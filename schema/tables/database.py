@@ -4,16 +4,16 @@ SQLite in WAL mode is the default, PostgreSQL serves any number of readers. A wr
 when it begins; a reader's transaction reads one snapshot until it ends.
 """
 
-import re
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, NotSupportedError
 from sqlalchemy.pool import NullPool
 
+from schema.tables.postgresql import URL_OR_STRING, postgresql_engine
 from schema.vocabulary import BizStep, Disposition, EndOfLifeStatus, Verdict, VerificationLevel
 
 if TYPE_CHECKING:
@@ -44,9 +44,6 @@ sqlite3.register_adapter(type(None), no_values.get)  # returns None, without a c
 for number_type in (bool, BizStep, Disposition, EndOfLifeStatus, VerificationLevel, Verdict):
     sqlite3.register_adapter(number_type, int)
 
-READ_ONLY_SQLSTATE = "25006"
-"""PostgreSQL's code for a write in a read-only transaction."""
-
 SQLITE_ARGUMENTS = {"timeout": 30, "check_same_thread": False}
 
 
@@ -56,63 +53,32 @@ class DatabaseError(Exception):
 
 def connect(url: str, *, read_only: bool = False) -> Engine:
     """Returns an engine, which does not connect yet. Raises DatabaseError if the URL names no supported database."""
-    parsed = parse_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, read_only)
-    options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
-    engine = create_engine(
-        parsed,
-        pool_size=10,
-        max_overflow=20,
-        pool_pre_ping=True,
-        pool_use_lifo=True,  # reuses the connection that has the most cached and planned
-        enable_from_linting=False,  # it reports joins inside of LATERAL as cartesian products
-        connect_args={"client_encoding": "utf8"},  # whatever the environment, the role or the database sets
-        **options if read_only else {},
-    )
-    event.listen(engine, "connect", _check_encoding)
-    if read_only:
-        return engine.execution_options(postgresql_readonly=True)
-    event.listen(engine, "handle_error", _replace_read_only_connections)
-    return engine
+    if URL_OR_STRING.match(url) is None:
+        return _sqlite(_sqlite_url(url), read_only)
+    try:
+        return postgresql_engine(url, read_only=read_only)
+    except ValueError as error:
+        raise DatabaseError(
+            f"DATABASE_URL is no URL of PostgreSQL: {error}. In a user or password write %40 for @, %2F for /, %3A "
+            f"for : and %25 for %. Example: {EXAMPLES}"
+        ) from None
 
 
-def _check_encoding(connection: Any, _record: Any) -> None:
-    """Raises NotSupportedError if the database has another encoding than UTF-8."""
-    encoding = connection.info.parameter_status("server_encoding")
-    if encoding != "UTF8":
-        import psycopg
-
-        name = f"{connection.info.dbname}_utf8"
-        quoted = name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
-        raise psycopg.NotSupportedError(
-            f"its encoding is {encoding}, which cannot hold every text. Create a database in UTF-8 and name it in "
-            f"DATABASE_URL: CREATE DATABASE {quoted} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0"
-        )
-
-
-def _replace_read_only_connections(context: ExceptionContext) -> None:
-    """Closes a writer's connections if the server takes no writes: new ones may reach a server that does."""
-    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY_SQLSTATE:
-        context.is_disconnect = True
-
-
-def parse_url(url: str) -> URL:
-    """Returns the URL with its driver. Raises DatabaseError, whose message has no password."""
+def _sqlite_url(url: str) -> URL:
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
     except (ArgumentError, NoSuchModuleError, ValueError):
         raise DatabaseError(f"DATABASE_URL is not a database URL. Example: {EXAMPLES}") from None
-    if backend == "sqlite":
-        if not parsed.database or parsed.database == ":memory:":
-            raise DatabaseError(
-                f"DATABASE_URL={url} names no file: the indexer and the API share the database. Example: {EXAMPLES}"
-            )
-        return parsed.set(drivername="sqlite+pysqlite")
-    if backend in ("postgresql", "postgres"):
-        return parsed.set(drivername="postgresql+psycopg")
-    raise DatabaseError(f"DATABASE_URL names {backend}: only SQLite and PostgreSQL are supported. Example: {EXAMPLES}")
+    if backend != "sqlite":
+        raise DatabaseError(
+            f"DATABASE_URL names {backend}: only SQLite and PostgreSQL are supported. Example: {EXAMPLES}"
+        )
+    if not parsed.database or parsed.database == ":memory:":
+        raise DatabaseError(
+            f"DATABASE_URL={url} names no file: the indexer and the API share the database. Example: {EXAMPLES}"
+        )
+    return parsed.set(drivername="sqlite+pysqlite")
 
 
 def _sqlite(url: URL, read_only: bool) -> Engine:
@@ -238,7 +204,7 @@ def database_name(engine: Engine) -> str:
     """Returns the file or the URL of the database, without a password."""
     if engine.dialect.name == "sqlite":
         return str(engine.url.database).removeprefix("file:")
-    return engine.url.render_as_string(hide_password=True)
+    return engine.url.set(drivername="postgresql").render_as_string()
 
 
 # alembic is imported late: its import takes an eighth of the time in which a server without a migration starts

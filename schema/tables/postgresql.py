@@ -1,0 +1,119 @@
+"""PostgreSQL: any URL or connection string that libpq reads, sessions in UTF-8, and poolers between us and the server.
+
+libpq opens the connections, so that several hosts, sockets, `sslmode`, `service`, `.pgpass` and the environment mean
+what its documentation says.
+"""
+
+import os
+import re
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL, ExceptionContext
+
+URL_OR_STRING = re.compile(r"(?P<scheme>postgres(ql)?(\+psycopg)?://)|\s*[a-z_]+\s*=")
+"""How a libpq URL or a string of `keyword=value` begins. `+psycopg` is SQLAlchemy's."""
+
+CONNECT_SECONDS = 10
+"""How long libpq tries one host, unless the URL or the environment says."""
+
+READ_ONLY_SQLSTATE = "25006"
+"""PostgreSQL's code for a write in a read-only transaction."""
+
+Parameters = dict[str, Any]
+
+
+def postgresql_engine(url: str, *, read_only: bool) -> Engine:
+    """Returns an engine, which does not connect yet. Raises ValueError, whose message has no part of the URL."""
+    parameters = _parameters(url)
+    isolation: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if read_only else {}
+    engine = create_engine(
+        _name(parameters),
+        pool_size=10,
+        max_overflow=20,
+        pool_pre_ping=True,
+        pool_use_lifo=True,  # reuses the connection that has the most cached and planned
+        enable_from_linting=False,  # it reports joins inside of LATERAL as cartesian products
+        **isolation,
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _record: Any, _arguments: Any, from_name: Parameters) -> Any:
+        return dialect.connect(**parameters, context=from_name.get("context"))
+
+    event.listen(engine, "connect", _prepare_session)
+    if read_only:
+        return engine.execution_options(postgresql_readonly=True)
+    event.listen(engine, "handle_error", _replace_read_only_connections)
+    return engine
+
+
+def is_pooled(connection: Any) -> bool:
+    """Returns whether a pooler may give each transaction of psycopg's connection another session of the server."""
+    return connection.prepare_threshold is None
+
+
+def _parameters(url: str) -> Parameters:
+    """Returns libpq's parameters. Raises ValueError."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    scheme = URL_OR_STRING.match(url)
+    try:
+        if scheme is not None and scheme["scheme"]:
+            parameters = _several_hosts(url) or conninfo_to_dict(f"postgresql://{url[scheme.end() :]}")
+        else:
+            parameters = conninfo_to_dict(url)
+    except ProgrammingError:
+        raise ValueError("libpq cannot read it") from None
+    if "@" in str(parameters.get("host", "")) or not re.fullmatch(r"[0-9,]*", str(parameters.get("port", ""))):
+        raise ValueError("its password or user is not percent-encoded")
+    if "service" not in parameters and not os.environ.keys() & {"PGCONNECT_TIMEOUT", "PGSERVICE"}:
+        parameters.setdefault("connect_timeout", CONNECT_SECONDS)
+    return parameters | {"client_encoding": "utf8"}  # whatever the environment, the role or the database says
+
+
+def _several_hosts(url: str) -> Parameters | None:
+    """Returns the parameters of a URL with several hosts as SQLAlchemy writes them: `?host=a:5432&host=b:5432`."""
+    if url.count("host=") < 2:
+        return None
+    parsed = make_url(url).set(drivername="postgresql+psycopg")
+    return dict(parsed.get_dialect()().create_connect_args(parsed)[1])
+
+
+def _name(parameters: Parameters) -> URL:
+    """Returns the URL that names the database to people, without a password. No connection is made from it."""
+    port = str(parameters.get("port", ""))
+    return URL.create(
+        "postgresql+psycopg",
+        parameters.get("user"),
+        host=parameters.get("host") or parameters.get("hostaddr"),
+        port=int(port) if port.isdigit() else None,
+        database=parameters.get("dbname"),
+        query={"service": parameters["service"]} if "service" in parameters else {},
+    )
+
+
+def _prepare_session(connection: Any, _record: Any) -> None:
+    """Checks the encoding of the database, and whether a pooler is between. Raises NotSupportedError."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        from psycopg import NotSupportedError
+
+        name = f"{connection.info.dbname}_utf8"
+        quoted = name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+        raise NotSupportedError(
+            f"its encoding is {encoding}, which cannot hold every text. Create a database in UTF-8 and name it in "
+            f"DATABASE_URL: CREATE DATABASE {quoted} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0"
+        )
+    # a pooler invents the process id: its sessions are not those of the server, where a name of a prepared statement
+    # may belong to another client's statement, and would return the rows of that
+    if connection.execute("SELECT pg_backend_pid()").fetchone() != (connection.info.backend_pid,):
+        connection.prepare_threshold = None
+    connection.commit()
+
+
+def _replace_read_only_connections(context: ExceptionContext) -> None:
+    """Closes a writer's connections if the server takes no writes: new ones may reach a server that does."""
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY_SQLSTATE:
+        context.is_disconnect = True

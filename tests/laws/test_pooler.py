@@ -1,0 +1,130 @@
+"""Behind PgBouncer in transaction mode the indexer indexes, and the API answers as without it: never with other rows.
+
+These tests run where PgBouncer is installed; `.ci/run` installs it.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+
+import httpx
+import psycopg
+import pytest
+
+from api.settings import Settings
+from schema.tables.database import connect
+from schema.tables.postgresql import is_pooled
+from tests.support.api.live import BLOCKS, acknowledged
+from tests.support.api.server import serving
+from tests.support.chain.fakechain import FakeNode, emitted
+from tests.support.databases import NewDatabase
+from tests.support.index.indexing import engine_of, index_afresh, read_tables
+from tests.support.pgbouncer import PROGRAM, pooler
+from tests.support.processes import caught_up, until
+from tests.support.rpc.faultproxy import of_fake
+from tests.support.rpc.provider import Provider, indexers
+
+if PROGRAM is None:
+    pytest.skip("PgBouncer is not installed", allow_module_level=True)
+
+QUERIES = [
+    *(f'{{ device(by: {{tokenId: "{number}"}}) {{ tokenId serialNumber }} }}' for number in range(1, 9)),
+    *(f"{{ devices(first: {number}) {{ totalCount nodes {{ tokenId serialNumber }} }} }}" for number in range(1, 9)),
+    *(f"{{ lifecycleEvents(first: {number}) {{ nodes {{ kind logIndex }} }} }}" for number in range(1, 9)),
+    "{ _meta { chains { chainId contracts { address role } } } }",
+    "{ manufacturers { totalCount } }",
+]
+
+
+@pytest.fixture
+def pooled_url(postgres_url: str) -> Iterator[str]:
+    with pooler(postgres_url, sessions=4) as url:
+        yield url
+
+
+def test_prepared_statements_of_the_server_return_other_rows_behind_a_pooler(pooled_url: str) -> None:
+    """Shows what is prevented: as psycopg connects by default, statements fail or return rows of others."""
+    wrong = 0
+    with ExitStack() as stack:
+        connections = [stack.enter_context(psycopg.connect(pooled_url, prepare_threshold=0)) for _ in range(4)]
+        for turn in range(20):
+            for number, connection in enumerate(connections):
+                try:
+                    row = connection.execute(f"SELECT {number}, %s::int".encode(), (turn,)).fetchone()
+                    wrong += row != (number, turn)
+                    connection.commit()
+                except psycopg.Error:
+                    wrong += 1
+                    connection.rollback()
+    assert wrong > 0
+
+
+def test_a_pooler_is_noticed_and_no_statement_is_prepared_in_the_server(postgres_url: str, pooled_url: str) -> None:
+    for url, pooled in ((postgres_url, False), (pooled_url, True)):
+        engine = connect(url, read_only=True)
+        with engine.connect() as connection:
+            assert is_pooled(connection.connection.driver_connection) is pooled
+            for number in range(20):
+                connection.exec_driver_sql("SELECT %s::int", (number,))
+            prepared = connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar_one()
+            assert (prepared == 0) is pooled
+        engine.dispose()
+
+
+def test_an_index_behind_a_pooler_grows_and_is_read_as_one_without(
+    postgres_url: str, pooled_url: str, new_postgres_database: NewDatabase
+) -> None:
+    node = FakeNode(finality=2)
+    mine(node, 1)
+    with (
+        Provider(of_fake(node)) as provider,
+        indexers(pooled_url, RPC_URLS=provider.url) as start,
+        serving(Settings(database_url=pooled_url, cache_bytes=0)) as pooled,
+        serving(Settings(database_url=postgres_url, cache_bytes=0)) as direct,
+    ):
+        indexer = start()
+        until(lambda: caught_up(postgres_url, node), "the first index", indexer)
+
+        async def grow() -> None:
+            async with acknowledged(pooled) as client:
+                await client.subscribe("1", BLOCKS)
+                for number in range(2, 9):
+                    provider.do(partial(change, node, number))
+                    await asyncio.to_thread(until, lambda: caught_up(postgres_url, node), "the block", indexer)
+                    assert "blockIndexed" in str(await client.receive("1"))
+                    await assert_equal_answers(pooled, direct)
+
+        asyncio.run(grow())
+        assert "step failed" not in indexer.last_output
+        assert "Traceback" not in indexer.last_output
+    with engine_of(postgres_url) as live, engine_of(new_postgres_database()) as fresh:
+        assert read_tables(live, node.chain_id) == index_afresh(fresh, node)
+
+
+def change(node: FakeNode, number: int) -> None:
+    """Adds a block with a device; every third time, a reorg replaces the one before."""
+    if number % 3 == 0:
+        node.reorg(1, [emitted("Transfer", to=b"\x0b" * 20, tokenId=50)])
+    mine(node, number)
+
+
+def mine(node: FakeNode, number: int) -> None:
+    serial = f"SN-{number}"
+    node.mine(
+        emitted("Transfer", to=b"\x0a" * 20, tokenId=number),
+        emitted("CertificateMinted", tokenId=number, manufacturerId=1, serialNumber=serial, firmwareVersion="1"),
+    )
+
+
+async def assert_equal_answers(pooled: str, direct: str) -> None:
+    """Sends all queries at once, some times, through the pooler and without it."""
+    async with httpx.AsyncClient(timeout=60) as http:
+
+        async def answers(address: str) -> list[str]:
+            sent = [http.post(f"{address}/graphql", json={"query": query}) for query in QUERIES * 3]
+            return [answer.text for answer in await asyncio.gather(*sent)]
+
+        expected = await answers(direct)
+        assert await answers(pooled) == expected
+        assert not any("errors" in answer for answer in expected)
