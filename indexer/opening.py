@@ -24,7 +24,7 @@ from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
 from schema.profile.model import Profile, load_profile, parse_profile
 from schema.profile.reader import Reader
-from schema.tables.database import check_revision, connect, migrate, read_only_engine
+from schema.tables.database import check_revision, check_supported, connect, migrate, read_only_engine
 
 
 class Prepared(Struct, frozen=True):
@@ -154,6 +154,7 @@ def open_snapshot(settings: DatabaseSettings) -> Iterator[tuple[Connection, Stor
     """Yields one state of the database and its chain; nothing can be written. Raises DatabaseError, Stop."""
     engine = connect(settings.database_url, read_only=True)
     try:
+        check_supported(engine)
         with engine.connect() as connection:
             check_revision(connection)
             yield connection, _read_chain(connection, _find_chain(connection, settings.chain_id))

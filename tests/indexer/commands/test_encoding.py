@@ -25,6 +25,7 @@ COMMANDS = (
     ("sync", *NOWHERE),
     ("status",),
     ("rebuild",),
+    ("rebuild", "--check"),
     ("rollback", "--to", "1"),
     ("reconcile", *NOWHERE),
     ("reconcile", "--complete", *NOWHERE),
