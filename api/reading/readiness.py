@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.queries.sql import tables
 from schema.tables.database import DatabaseError, check_revision, database_name, unusable
-from schema.tables.notices import STANDBY_SECONDS
+from schema.tables.notices import STANDBY_SECONDS, blocks_to_start, waiting_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ CHAINS = select(
     CHAIN.head_number,
     CHAIN.head_time,
     CHAIN.indexed_number,
+    CHAIN.indexed_hash,
     CHAIN.indexed_time,
     CHAIN.polled_at,
     CHAIN.backfilled,
@@ -83,10 +84,12 @@ def _progress(indexed: int, head: int | None) -> str:
 
 def _reasons(chain: Row[*tuple[Any, ...]], freshness: Freshness, now: int) -> Iterator[str]:
     name = f"Chain {chain.chain_id}"
-    if not chain.backfilled:
-        yield f"{name}: the first backfill is not complete: {_progress(chain.indexed_number, chain.head_number)}"
     lag = lag_seconds(chain.head_time, chain.indexed_time)
-    if lag > freshness.max_lag_seconds:
+    if is_waiting(chain):
+        yield f"{name}: {waiting_text(chain.indexed_number, chain.head_number)}."
+    elif not chain.backfilled:
+        yield f"{name}: the first backfill is not complete: {_progress(chain.indexed_number, chain.head_number)}"
+    if lag > freshness.max_lag_seconds and not is_waiting(chain):
         yield (
             f"{name}: the index lags {lag} s of chain time behind the head, "
             f"more than MAX_LAG_SECONDS={freshness.max_lag_seconds}."
@@ -105,6 +108,11 @@ def _reasons(chain: Row[*tuple[Any, ...]], freshness: Freshness, now: int) -> It
             f"{name}: a provider last answered {now - chain.polled_at} s ago, more than "
             f"POLL_STALE_SECONDS={freshness.poll_stale_seconds}: is the indexer running, and does its node answer?"
         )
+
+
+def is_waiting(chain: Row[*tuple[Any, ...]]) -> bool:
+    """Returns whether the chain has not reached the first block to index."""
+    return blocks_to_start(chain.indexed_number, chain.indexed_hash, chain.head_number) > 0
 
 
 def lag_seconds(head_time: int | None, indexed_time: int) -> int:

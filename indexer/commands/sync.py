@@ -28,7 +28,8 @@ async def sync(settings: Settings) -> int:
     from indexer.retry import retry
     from indexer.store.lease import Lease
     from indexer.store.statistics import maintain
-    from indexer.sync.step import Ahead, Pace, UpToDate, step
+    from indexer.sync.step import Ahead, BackfillFinished, Pace, UpToDate, step
+    from schema.tables.notices import blocks_to_start, waiting_text
 
     tune_memory()
     opened = await retry(lambda: open_chain(settings))
@@ -45,6 +46,8 @@ async def sync(settings: Settings) -> int:
                     outcome = await retry(lambda: step(opened.chain, store, interpretation, pace))
                     progress.show(outcome, pace.blocks)
                     checkpoint = store.checkpoint()
+                    if isinstance(outcome, BackfillFinished):
+                        continue  # the next step stores the head, even if the chain has not reached START_BLOCK
                     if isinstance(outcome, UpToDate) or (checkpoint.number >= target and checkpoint.backfilled):
                         break
                     if isinstance(outcome, Ahead):  # the node lags behind the head that it reported before
@@ -52,7 +55,9 @@ async def sync(settings: Settings) -> int:
                 await asyncio.to_thread(maintain, opened.engine)
             finally:
                 beat.cancel()
-        print(progress.summary(store.checkpoint().number))
+        print(progress.summary(checkpoint.number))
+        if blocks_to_start(checkpoint.number, checkpoint.hash, target):
+            print(f"nothing to index yet: {waiting_text(checkpoint.number, target)}")
     finally:
         await opened.pool.close()
         opened.engine.dispose()

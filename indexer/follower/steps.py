@@ -17,6 +17,7 @@ from indexer.store import Fenced, Store
 from indexer.sync.interpretation import Interpretation
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
 from schema.program.logs import log_event
+from schema.tables.notices import waiting_text
 
 log = logging.getLogger("certindex")
 
@@ -41,7 +42,7 @@ class StepLoop:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Takes steps until `stopping`, or until another writer takes over."""
-        pace = Pace()
+        pace, origin = Pace(), (await asyncio.to_thread(self.store.origin)).number
         while not stopping.is_set():
             self.heads.wake.clear()
             began = time.monotonic()
@@ -58,7 +59,7 @@ class StepLoop:
             self._backoff.reset()
             elapsed = time.monotonic() - began
             self.counters.succeeded(outcome, elapsed, pace.blocks)
-            log_outcome(outcome, elapsed)
+            log_outcome(outcome, elapsed, origin)
             if isinstance(outcome, Indexed | UpToDate):
                 self.heads.expect(outcome.head if isinstance(outcome, Indexed) else outcome.number)
             if isinstance(outcome, UpToDate | Ahead):
@@ -74,8 +75,8 @@ class StepLoop:
             await asyncio.to_thread(self.store.note_failure, message, stopped=isinstance(error, Stop))
 
 
-def log_outcome(outcome: Outcome, elapsed: float) -> None:
-    """Writes one line for a step that did something. `elapsed` in seconds."""
+def log_outcome(outcome: Outcome, elapsed: float, origin: int) -> None:
+    """Writes one line for a step that did something. `elapsed` in seconds; `origin` is the block before the first."""
     match outcome:
         case Indexed(first, last, events, facts, head):
             details = " blocks={first}..{last} events={events} facts={facts} head={head} elapsed={elapsed:.2f}s"
@@ -86,6 +87,8 @@ def log_outcome(outcome: Outcome, elapsed: float) -> None:
         case BackfillFinished(number):
             details = " block={number} indexes=built elapsed={elapsed:.2f}s"
             log_event(log, INFO, "backfill finished", details, number, elapsed)
+        case Ahead(number, head) if number == origin:
+            log_event(log, INFO, "waiting", ": {text}", waiting_text(number, head), block=number, head=head)
         case Ahead(number, head):
             log_event(log, INFO, "node lags", " block={number} head={head}", number, head)
         case UpToDate():

@@ -17,7 +17,7 @@ from schema.events import Kind
 from schema.program.metrics import Described, families
 from schema.program.settings import without_password
 from schema.tables.database import read_only_engine
-from schema.tables.notices import STANDBY_SECONDS
+from schema.tables.notices import STANDBY_SECONDS, blocks_to_start
 from schema.vocabulary import FailureCause
 
 SHOWN_ERROR = 300
@@ -36,6 +36,8 @@ METRICS = (
     _of_chain("certindex_finalized_block", "gauge", "Newest finalized block."),
     _of_chain("certindex_behind_blocks", "gauge", "Blocks up to the head that are not indexed yet."),
     _of_chain("certindex_behind_seconds", "gauge", "Age of the newest indexed block."),
+    _of_chain("certindex_blocks_to_start", "gauge",
+              "Blocks from the head up to START_BLOCK, if the chain has not reached it; else 0."),
     _of_chain("certindex_polled_seconds", "gauge", "Seconds since a provider last returned its head."),
     _of_chain("certindex_failing_seconds", "gauge",
               "Seconds since steps began to fail, or since the start began to wait for a provider; 0 otherwise."),
@@ -147,8 +149,8 @@ class ChainCollector(Collector):
         with read_only_engine(self.engine).begin() as connection:
             row = connection.execute(
                 text(
-                    """SELECT indexed_number, indexed_time, head_number, safe_number, finalized_number, polled_at,
-                        failing_since, backfilled, judged_number, last_error, stopped,
+                    """SELECT indexed_number, indexed_hash, indexed_time, head_number, safe_number, finalized_number,
+                        polled_at, failing_since, backfilled, judged_number, last_error, stopped,
                         (SELECT count(*) FROM standby WHERE chain_id = :chain_id AND seen_at >= :recent) AS standbys,
                         (SELECT count(*) FROM disagreement WHERE chain_id = :chain_id) AS disagreements,
                         (SELECT count(resolved_at) FROM disagreement WHERE chain_id = :chain_id) AS resolved,
@@ -172,13 +174,15 @@ class ChainCollector(Collector):
             unverified = {failure[0]: failure[1] for failure in failures}
         indexed, head, polled_at = row.indexed_number, row.head_number, row.polled_at
         is_failing = row.failing_since is not None
+        to_start = blocks_to_start(indexed, bytes(row.indexed_hash), head)
         return {
             "certindex_indexed_block": _one(indexed),
             "certindex_head_block": _one(head),
             "certindex_safe_block": _one(row.safe_number),
             "certindex_finalized_block": _one(row.finalized_number),
             "certindex_behind_blocks": _one(None if head is None else max(head - indexed, 0)),
-            "certindex_behind_seconds": _one(max(now - row.indexed_time, 0)),
+            "certindex_behind_seconds": _one(None if to_start else max(now - row.indexed_time, 0)),
+            "certindex_blocks_to_start": _one(to_start),
             "certindex_polled_seconds": _one(None if polled_at is None else max(now - polled_at, 0)),
             "certindex_failing_seconds": _one(max(now - row.failing_since, 0) if is_failing else 0),
             "certindex_failing_block": _one(indexed + 1 if is_failing else None),

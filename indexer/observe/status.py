@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection, Row, text
 
 from schema.events import Kind
-from schema.tables.notices import STANDBY_SECONDS
+from schema.tables.notices import STANDBY_SECONDS, blocks_to_start, waiting_text
 from schema.tables.values import MAX_BLOCK_NUMBER
 from schema.vocabulary import ALARMS, FailureCause
 
@@ -92,13 +92,21 @@ class ChainStatus(ChainRow, frozen=True):
         """The block that cannot be indexed."""
         return None if self.failing_since is None else self.indexed_number + 1
 
+    @property
+    def blocks_to_start(self) -> int:
+        """By how many blocks the first block to index lies above the head."""
+        return blocks_to_start(self.indexed_number, bytes.fromhex(self.indexed_hash[2:]), self.head_number)
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"lag_blocks": self.lag_blocks, "failing_block": self.failing_block}
+        derived = ("lag_blocks", "failing_block", "blocks_to_start")
+        return asdict(self) | {name: getattr(self, name) for name in derived}
 
     def to_text(self) -> str:
         lines = [
             f"chain {self.chain_id} ({self.profile})",
-            f"  indexed    block {self.indexed_number} of {_time(self.indexed_time)}, {self.indexed_hash}",
+            f"  indexed    block {self.indexed_number} of {_time(self.indexed_time)}, {self.indexed_hash}"
+            if self.head_number is None or not self.blocks_to_start
+            else f"  indexed    nothing: {waiting_text(self.indexed_number, self.head_number)}",
             f"  head       block {_or_unknown(self.head_number)}, {_or_unknown(self.lag_blocks)} behind; "
             f"safe {_or_unknown(self.safe_number)}, finalized {_or_unknown(self.finalized_number)}",
             f"  polled     {_time(self.polled_at)}",

@@ -42,12 +42,13 @@ from indexer.store.statistics import ANALYZE, maintain
 from indexer.store.timings import Timings
 from indexer.store.verification import FailureRow
 from indexer.store.wal import shorten_wal
-from indexer.store.watch_set import UNKNOWN_HASH, digest_of, first_block, read_watch_set, replace_profile
+from indexer.store.watch_set import digest_of, first_block, read_watch_set, replace_profile
 from schema.profile.calls import ContractCall
 from schema.profile.model import Profile
 from schema.tables import rows
 from schema.tables.indexes import SECONDARY_INDEXES
 from schema.tables.kinds import DERIVED
+from schema.tables.notices import UNKNOWN_HASH
 from schema.tables.rows import EventLog, EventReading
 from schema.vocabulary import FailureCause
 

@@ -10,8 +10,8 @@ from indexer.errors import Stop
 from indexer.store.digest import watch_set_digest
 from schema.profile.model import Profile
 from schema.tables.indexes import SECONDARY_INDEXES
+from schema.tables.notices import UNKNOWN_HASH
 
-UNKNOWN_HASH = bytes(32)
 """Hash of the checkpoint before the first block: any block may follow it."""
 
 

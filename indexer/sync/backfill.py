@@ -13,7 +13,7 @@ from indexer.chain.wire import Header, RawLog, WrongAnswer
 from indexer.errors import TryAgain
 from indexer.rpc.gather import gather
 from indexer.store import Checkpoint
-from indexer.store.watch_set import UNKNOWN_HASH
+from schema.tables.notices import UNKNOWN_HASH
 
 FOLLOWED_BLOCKS = 64
 """Most blocks that one step reads above the final ones."""

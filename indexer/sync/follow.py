@@ -6,7 +6,7 @@ from indexer.chain.headers import Heads
 from indexer.errors import TryAgain
 from indexer.rpc.gather import gather
 from indexer.store import Checkpoint
-from indexer.store.watch_set import UNKNOWN_HASH
+from schema.tables.notices import UNKNOWN_HASH
 
 
 async def fetch_next(chain: Chain, before: Checkpoint, heads: Heads, most: int) -> Batch:

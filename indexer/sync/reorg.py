@@ -7,8 +7,8 @@ from indexer.chain.headers import Heads
 from indexer.chain.wire import Header
 from indexer.errors import Stop, TryAgain
 from indexer.store import Cause, Checkpoint, KeptBlock, RollbackCounts, Store
-from indexer.store.watch_set import UNKNOWN_HASH
 from indexer.sync.threads import in_thread
+from schema.tables.notices import UNKNOWN_HASH
 
 KEPT_BLOCKS = 100_000
 """Most stored blocks that are searched for the common ancestor."""

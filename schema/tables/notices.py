@@ -5,3 +5,22 @@ CHANNEL = "certindex"
 
 STANDBY_SECONDS = 30
 """Seconds without a heartbeat after which a standby is no longer counted."""
+
+UNKNOWN_HASH = bytes(32)
+"""The hash of the checkpoint before the first block is indexed."""
+
+
+def blocks_to_start(indexed_number: int, indexed_hash: bytes, head_number: int | None) -> int:
+    """Returns by how many blocks the first block to index lies above the head; 0 if not, or if no head is known."""
+    if head_number is None or indexed_hash != UNKNOWN_HASH:
+        return 0
+    return max(indexed_number + 1 - head_number, 0)
+
+
+def waiting_text(indexed_number: int, head_number: int) -> str:
+    """Returns what an index waits for whose first block lies above the head."""
+    first = indexed_number + 1
+    return (
+        f"the first block to index (START_BLOCK) is {first}, {first - head_number} blocks above the head, block "
+        f"{head_number}: indexing begins when the chain reaches it"
+    )

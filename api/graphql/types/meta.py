@@ -17,7 +17,7 @@ from api.graphql.vocabulary.fields import from_row
 from api.graphql.vocabulary.scalars import INT32_MAX, Address, BigInt, Bytes32, block_time, date_time, to_big_int
 from api.queries.chains import ChainCounts, chain_counts, disagreements
 from api.queries.sql.as_of import BlockPoint
-from api.reading.readiness import lag_seconds
+from api.reading.readiness import is_waiting, lag_seconds
 
 VERSION = version("certindex")
 MOST_CONTRACTS = 100
@@ -201,6 +201,7 @@ def _synced(context: Context, chain: Row[Any]) -> bool:
     freshness = context.freshness
     return (
         bool(chain.backfilled)
+        and not is_waiting(chain)
         and lag_seconds(chain.head_time, chain.indexed_time) <= freshness.max_lag_seconds
         and chain.polled_at is not None
         and context.now() - chain.polled_at <= freshness.poll_stale_seconds
