@@ -83,7 +83,7 @@ def create_app(settings: Settings) -> Starlette:
 
     app = Starlette(
         routes=[
-            Route("/graphql", graphql),
+            Route("/graphql", graphql),  # the first, as routes are tried in turn
             Route("/graphql/stream", StreamEndpoint(operations, rates, settings)),
             WebSocketRoute("/graphql", WebSocketEndpoint(operations, rates, settings)),
             Route("/devices/{did}/bundle.json", bundle_route(engine, settings, rates)),

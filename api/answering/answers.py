@@ -39,6 +39,8 @@ WAIT_SECONDS = 3.0
 WORKERS = REQUEST_SNAPSHOTS + LIVE_SNAPSHOTS
 """Threads that compute answers: a request that was admitted never waits for one."""
 
+_to_json = json.JSONEncoder(sort_keys=True).encode
+
 ENTRY_BYTES = 1000
 """Bytes of a cached response besides its texts."""
 
@@ -112,11 +114,11 @@ class Answers:
     async def _kept_or_computed(
         self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge
     ) -> "Answer | AwaitedBlock":
-        variables = json.dumps(request.variables, sort_keys=True)
-        key = (request.query, request.operation_name, variables)
         if self._kept.maxsize <= 0 or request.min_block is not None:
             result = await self._compute(request, admission, charge)
             return result if isinstance(result, AwaitedBlock) else result.answer
+        variables = _to_json(request.variables) if request.variables else ""
+        key = (request.query, request.operation_name, variables)
         kept = await self._find(key)
         if kept is None and key in self._under_way:
             # the same request is being answered: its answer may be recent enough

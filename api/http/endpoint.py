@@ -30,6 +30,10 @@ from api.settings import Settings
 
 METHODS = ("GET", "HEAD", "POST")
 
+# the order decides between media types that Accept names with the same quality: a stream is the last choice
+DATA = (GRAPHQL_RESPONSE, JSON, EVENT_STREAM)
+DATA_OR_PAGE = (GRAPHQL_RESPONSE, JSON, HTML, EVENT_STREAM)
+
 
 class GraphQLEndpoint:
     """An ASGI application. One request reads one snapshot of the database.
@@ -83,7 +87,5 @@ class GraphQLEndpoint:
         response = answer_response(answer, media_type)
         return response if request.method == "POST" or not answer.executed else revalidated(request, response)
 
-    def _offers(self, request: Request) -> list[str]:
-        # the order decides between media types that Accept names with the same quality: a stream is the last choice
-        page = request.method != "POST" and self._page is not None
-        return [GRAPHQL_RESPONSE, JSON, *([HTML] if page else []), EVENT_STREAM]
+    def _offers(self, request: Request) -> tuple[str, ...]:
+        return DATA if request.method == "POST" or self._page is None else DATA_OR_PAGE

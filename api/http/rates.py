@@ -60,10 +60,11 @@ class Rates:
 
     def client(self, scope: Scope) -> "Client":
         """Returns the client of a connection."""
-        return Client(self, _key(scope["client"][0] if scope.get("client") else ""))
+        return Client(self, scope["client"][0] if scope.get("client") else "")
 
-    def take(self, rate: "RateLimitItem", key: str, count: int, unit: str) -> None:
+    def take(self, rate: "RateLimitItem", host: str, count: int, unit: str) -> None:
         """Counts against a client's rate. If that exceeds it, counts nothing and raises RateLimited."""
+        key = _key(host)
         # both calls run in one step of the event loop: no other request comes between them
         if self._limiter.test(rate, unit, key, cost=count):
             self._limiter.hit(rate, unit, key, cost=count)
@@ -77,19 +78,19 @@ class Rates:
 class Client:
     """One client, as the rates count it."""
 
-    def __init__(self, rates: Rates, key: str) -> None:
+    def __init__(self, rates: Rates, host: str) -> None:
         self._rates = rates
-        self._key = key
+        self._host = host
 
     def take_request(self) -> None:
         """Counts a request. Raises RateLimited."""
         if self._rates.requests:
-            self._rates.take(self._rates.requests, self._key, 1, "requests")
+            self._rates.take(self._rates.requests, self._host, 1, "requests")
 
     def take_cost(self, cost: int) -> None:
         """Counts the cost of a request. Raises RateLimited."""
         if self._rates.cost:
-            self._rates.take(self._rates.cost, self._key, cost, "rows")
+            self._rates.take(self._rates.cost, self._host, cost, "rows")
 
 
 def _key(host: str) -> str:

@@ -7,11 +7,11 @@ says what to send instead.
 import asyncio
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from api.graphql.errors import BadUserInput, Code
 from api.graphql.inputs.min_block import HEADER, parse_min_block
@@ -27,6 +27,9 @@ BODY_SECONDS = 30.0
 
 MAX_NESTING = 64
 """Levels of the request's JSON. Filters nest four deep; thousands of levels would exhaust the stack of a parser."""
+
+MAX_HEADERS = 64
+"""Values of a header whose meaning is kept: clients send the same one with each request."""
 
 MISSING = '"query" is missing. Example: {"query": "{ _meta { version } }"}'
 
@@ -49,7 +52,10 @@ async def read_request(request: Request, max_body_bytes: int) -> GraphQLRequest:
     if request.method != "POST":
         graphql = graphql_request(_from_url(request))
     else:
-        _check_content_type(request)
+        _check_content_type(request.headers.get("content-type", ""))
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            message = "Content-Encoding is not supported: send the body uncompressed."
+            raise RequestError(415, message, {"Accept-Encoding": "identity"})
         graphql = graphql_request(parse_json(await _body(request, max_body_bytes), "The body"))
     if not (graphql.query or graphql.hash or graphql.document_id):
         raise RequestError(400, MISSING)
@@ -57,10 +63,14 @@ async def read_request(request: Request, max_body_bytes: int) -> GraphQLRequest:
     return graphql if text is None else replace(graphql, min_block=parse_min_block(text))
 
 
-def response_type(request: Request, offers: Sequence[str]) -> str:
+def response_type(request: Request, offers: tuple[str, ...]) -> str:
     """Returns the media type of the offers that the Accept header prefers. Raises RequestError (406) for none."""
     # without the header, any media type is accepted
-    accept = ",".join(request.headers.getlist("accept")).strip() or "*/*"
+    return _preferred(",".join(request.headers.getlist("accept")).strip() or "*/*", offers)
+
+
+@lru_cache(MAX_HEADERS)
+def _preferred(accept: str, offers: tuple[str, ...]) -> str:
     preferences = {offer: _preference(accept, offer) for offer in offers}
     best = max(offers, key=lambda offer: preferences[offer])
     if preferences[best].quality == 0:
@@ -72,7 +82,9 @@ def parse_json(body: bytes | str, name: str) -> Any:
     """Returns the value of a JSON text; integers stay exact. Raises RequestError."""
     try:
         text = body.decode("utf-8") if isinstance(body, bytes) else body
-        value = json.loads(text, parse_constant=_refuse_constant)
+        if text.startswith("\ufeff"):
+            raise ValueError("Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)")
+        value = _DECODER.decode(text)
         if "\\u" in text:
             # an escaped surrogate without its pair is not text: neither database nor response could hold it
             json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -83,7 +95,7 @@ def parse_json(body: bytes | str, name: str) -> Any:
     except ValueError as error:
         # after a semicolon Python explains how to change its own limit
         raise RequestError(400, f"{name} is not JSON: {str(error).partition(';')[0]}.") from None
-    if _deeper_than(value, MAX_NESTING):
+    if text.count("{") + text.count("[") > MAX_NESTING and _deeper_than(value, MAX_NESTING):
         raise RequestError(400, f"{name} is nested too deep: at most {MAX_NESTING} levels are allowed.")
     return value
 
@@ -97,33 +109,31 @@ def _from_url(request: Request) -> dict[str, Any]:
     return parameters
 
 
-def _check_content_type(request: Request) -> None:
-    content_type, _, parameters = request.headers.get("content-type", "").partition(";")
+@lru_cache(MAX_HEADERS)
+def _check_content_type(header: str) -> None:
+    content_type, _, parameters = header.partition(";")
     if content_type.strip().lower() != JSON:
         raise RequestError(415, f'Content-Type is "{content_type[:100]}": send {JSON}.', {"Accept-Post": JSON})
     charset = re.search(r'charset\s*=\s*"?([^";\s]+)', parameters, re.IGNORECASE)
     if charset and charset[1].lower() not in ("utf-8", "utf8"):
         raise RequestError(415, f'The charset is "{charset[1][:100]}": send utf-8.', {"Accept-Post": JSON})
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise RequestError(
-            415, "Content-Encoding is not supported: send the body uncompressed.", {"Accept-Encoding": "identity"}
-        )
 
 
 async def _body(request: Request, max_bytes: int) -> bytes:
-    too_large = RequestError(413, f"The body is larger than {max_bytes} bytes.")
-    if int(request.headers.get("content-length", "0")) > max_bytes:
-        raise too_large
-    body = bytearray()
+    size, body, more = int(request.headers.get("content-length", "0")), bytearray(), True
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise too_large
+            while max(size, len(body)) <= max_bytes:
+                if not more:
+                    return bytes(body)
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
     except TimeoutError:
         raise RequestError(408, f"The body took more than {BODY_SECONDS:g} s.", {"Connection": "close"}) from None
-    return bytes(body)
+    raise RequestError(413, f"The body is larger than {max_bytes} bytes.")
 
 
 def graphql_request(parameters: Any, name: str = "The body") -> GraphQLRequest:
@@ -185,6 +195,9 @@ def _kind(value: Any) -> str:
 
 def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _deeper_than(value: Any, levels: int) -> bool:

@@ -51,7 +51,7 @@ class StreamEndpoint:
         try:
             if request.method not in ("GET", "POST"):
                 raise RequestError(405, f"{request.method} is not answered: send GET or POST.", {"Allow": "GET, POST"})
-            response_type(request, [EVENT_STREAM])
+            response_type(request, (EVENT_STREAM,))
             client = self._rates.client(request.scope)
             client.take_request()
             graphql_request = await read_request(request, self._settings.max_body_bytes)
