@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine
 
-from api.reading.snapshot import Interrupted, Snapshot, end_work, open_snapshot_now, to_the_end
+from api.reading.snapshot import Interrupted, KeptConnection, Snapshot, end_work, open_snapshot_now, to_the_end
 
 Result = TypeVar("Result")
+OpenSnapshot = Callable[[], AbstractContextManager[Snapshot]]
 
 PARALLEL = {"sqlite": 1, "postgresql": 3}
 """Threads that work side by side. With SQLite, two would take Python's lock from each other at every row; with
@@ -41,7 +44,7 @@ class Workers:
         If this is cancelled, it ends the SQL and closes the snapshot before it returns.
         """
         loop = asyncio.get_running_loop()
-        task = _SnapshotTask(self._engine, work, loop)
+        task = _SnapshotTask(work, loop)
         # a thread that finishes one task takes the next by itself, even while the event loop is busy
         self._queue.put(task)
         overdue = loop.call_later(QUEUE_SECONDS, self._run_beside, task)
@@ -56,13 +59,15 @@ class Workers:
             overdue.cancel()
 
     def _run_tasks(self) -> None:
+        connection = KeptConnection(self._engine)
         while (task := self._queue.get()) is not None:
             if task.claim():
-                task.run()
+                task.run(connection.open_snapshot)
+        connection.close()
 
     def _run_beside(self, task: "_SnapshotTask[Any]") -> None:
         if task.claim():
-            self._beside.submit(task.run)
+            self._beside.submit(task.run, partial(open_snapshot_now, self._engine))
 
     async def close(self) -> None:
         """Ends the threads when all work is over. Meanwhile the event loop continues to end canceled work."""
@@ -76,11 +81,10 @@ class Workers:
 class _SnapshotTask(Generic[Result]):
     """Work on a snapshot. The event loop has its `result`, and sets `is_over` when the thread has ended."""
 
-    def __init__(self, engine: Engine, work: Callable[[Snapshot], Result], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, work: Callable[[Snapshot], Result], loop: asyncio.AbstractEventLoop) -> None:
         self.result: asyncio.Future[Result] = loop.create_future()
         self.is_over = False
         self._loop = loop
-        self._engine = engine
         self._work = work
         self._snapshot: Snapshot | None = None
         self._is_claimed = False
@@ -94,18 +98,18 @@ class _SnapshotTask(Generic[Result]):
             is_first, self._is_claimed = not self._is_claimed, True
             return is_first
 
-    def run(self) -> None:
+    def run(self, open_snapshot: OpenSnapshot) -> None:
         """Runs the work in the calling thread."""
         try:
-            result = self._compute()
+            result = self._compute(open_snapshot)
         except BaseException as error:
             self._loop.call_soon_threadsafe(self._end, None, error)
         else:
             self._loop.call_soon_threadsafe(self._end, result, None)
 
-    def _compute(self) -> Result:
+    def _compute(self, open_snapshot: OpenSnapshot) -> Result:
         """Raises Interrupted if the work was ended before it began."""
-        with open_snapshot_now(self._engine) as snapshot:
+        with open_snapshot() as snapshot:
             try:
                 self._hold(snapshot)
                 return self._work(snapshot)

@@ -116,13 +116,17 @@ class Snapshot:
         await _in_thread(self.end)
 
     def end(self) -> None:
-        """Ends the transaction, in the thread that owns the snapshot."""
+        """Ends the transaction and returns the connection, in the thread that owns the snapshot."""
         try:
-            if not self._connection.invalidated:  # it is lost then, and the statement has raised
-                # no rollback: it would make psycopg discard the statements that the server has prepared
-                self._connection.commit()
+            self.commit()
         finally:
             self._connection.close()
+
+    def commit(self) -> None:
+        """Ends the transaction, in the thread that owns the snapshot."""
+        if not self._connection.invalidated:  # it is lost then, and the statement has raised
+            # no rollback: it would make psycopg discard the statements that the server has prepared
+            self._connection.commit()
 
 
 class WatchSet(NamedTuple):
@@ -183,6 +187,54 @@ def open_snapshot_now(engine: Engine) -> Iterator[Snapshot]:
         snapshot.end()
 
 
+class KeptConnection:
+    """A connection of one thread, which opens snapshots one after another. The pool would check it for each."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def open_snapshot(self) -> Iterator[Snapshot]:
+        """Opens a snapshot for the block, in the calling thread."""
+        snapshot = self._begin()
+        try:
+            yield snapshot
+        finally:
+            self._end(snapshot)
+
+    def close(self) -> None:
+        """Returns the connection to the pool."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _begin(self) -> Snapshot:
+        try:
+            if self._connection is not None:
+                return _begin_on(self._connection)
+        except Exception:
+            self._drop()  # the server may have ended it since: a new one shows the true reason
+        try:
+            self._connection = self._engine.connect()
+            return _begin_on(self._connection)
+        except BaseException:
+            self._drop()
+            raise
+
+    def _end(self, snapshot: Snapshot) -> None:
+        try:
+            snapshot.commit()
+        except BaseException:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+
 async def _close_once_open(opening: asyncio.Future[Snapshot]) -> None:
     # the thread continues: the snapshot that it opens must be closed
     await asyncio.wait([opening])
@@ -207,8 +259,12 @@ async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
 def _begin(engine: Engine) -> Snapshot:
     connection = engine.connect()
     try:
-        connection.begin()
-        return Snapshot(connection)
+        return _begin_on(connection)
     except BaseException:
         connection.close()
         raise
+
+
+def _begin_on(connection: Connection) -> Snapshot:
+    connection.begin()
+    return Snapshot(connection)

@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from threading import Event
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from api.answering import workers as module
 from api.answering.workers import Workers
 from api.reading.snapshot import Interrupted, Snapshot
+from schema.tables.database import connect, migrate
 from tests.support.databases import run_for_ever
+from tests.support.postgres import plain_url
 
 COUNT = 6
 
@@ -123,3 +128,36 @@ async def test_an_exception_of_the_work_is_raised(workers: Workers) -> None:
     with pytest.raises(LookupError, match="nothing"):
         await workers.run(fail)
     assert await workers.run(read_one) == 1
+
+
+async def test_a_connection_that_the_server_has_ended_is_replaced(postgres_url: str) -> None:
+    engine = connect(postgres_url, read_only=True)
+    workers = Workers(engine, COUNT)
+    with psycopg.connect(plain_url(postgres_url), autocommit=True) as other:
+        for _ in range(2):
+            assert await asyncio.gather(*(workers.run(read_one) for _ in range(6))) == [1] * 6
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+    assert await asyncio.gather(*(workers.run(read_one) for _ in range(6))) == [1] * 6
+    await workers.close()
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a QueuePool
+    engine.dispose()
+
+
+async def test_a_database_that_appears_later_is_read_then(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/later.db"
+    engine = connect(url, read_only=True)
+    workers = Workers(engine, COUNT)
+    for _ in range(2):
+        with pytest.raises(DBAPIError):
+            await workers.run(read_one)
+    (tmp_path / "later.db").touch()  # without tables
+    for _ in range(2):
+        with pytest.raises(DBAPIError):
+            await workers.run(read_one)
+    migrate(connect(url))
+    assert await workers.run(read_one) == 1
+    await workers.close()
+    engine.dispose()
