@@ -11,6 +11,7 @@ from indexer.rpc.refusals import (
     GiveUp,
     HalveQuery,
     HistoryGone,
+    LimitExceeded,
     NoSuchTag,
     Refusal,
     Reverted,
@@ -22,17 +23,16 @@ from indexer.rpc.refusals import (
     WaitForHead,
 )
 
-MOST_BLIND_SPLITS = 3
-"""Halvings for unknown refusals: without a limit, a node that is down would get a request for every block."""
+SIDE_BY_SIDE = 8
+"""Parts of a query that are read at once: those after them are cut anew, since what the host takes may have grown."""
 
 
 class LogQuery(Struct, frozen=True):
-    """Blocks first to last, both included, and 0x addresses. `blind_splits`: halvings for unknown refusals so far."""
+    """Blocks first to last, both included, and 0x addresses."""
 
     first: int
     last: int
     addresses: Sequence[str]
-    blind_splits: int = 0
 
     @property
     def blocks(self) -> int:
@@ -42,30 +42,38 @@ class LogQuery(Struct, frozen=True):
         return {"fromBlock": hex(self.first), "toBlock": hex(self.last), "address": self.addresses}
 
 
-def divide(query: LogQuery, refusal: Refusal) -> list[LogQuery]:
-    """Returns smaller queries that together cover this one, in order; none if splitting does not help."""
+def divide(query: LogQuery, refusal: Refusal) -> list[list[LogQuery]]:
+    """Returns smaller queries that together cover this one, in order; none if splitting does not help.
+
+    The queries of one list may be read side by side, the lists one after another: if it is unclear whether a smaller
+    query helps, the first part shows it, so that a node that is down does not get a request for every block.
+    """
     match refusal:
         case ShrinkTo(blocks):
-            return _pieces(query, blocks) if blocks < query.blocks else _halves(query)
+            return _pieces(query, blocks) if blocks < query.blocks else _together(_halves(query))
         case UseRange(first, last):
-            return _around(query, first, last) or _halves(query)
+            return _together(_around(query, first, last) or _halves(query))
         case HalveQuery():
-            return _halves(query)
+            return _together(_halves(query))
         case SplitAddresses():
-            return _fewer_addresses(query) or _halves(query)
-        case Unknown() | SmallerBatch() if query.blind_splits < MOST_BLIND_SPLITS:
-            return [replace(part, blind_splits=query.blind_splits + 1) for part in _halves(query)]
-        case Unknown() | SmallerBatch() | BackOff() | GiveUp() | Reverted():
-            return []
-        case WaitForHead() | HistoryGone() | NoSuchTag():
+            return _together(_fewer_addresses(query) or _halves(query))
+        case LimitExceeded() | Unknown() | SmallerBatch():
+            return [[part] for part in _halves(query) or _fewer_addresses(query)]
+        case BackOff() | GiveUp() | Reverted() | WaitForHead() | HistoryGone() | NoSuchTag():
             return []
         case _ as never:
             assert_never(never)
 
 
-def _pieces(query: LogQuery, blocks: int) -> list[LogQuery]:
-    starts = range(query.first, query.last + 1, blocks)
-    return [replace(query, first=start, last=min(start + blocks - 1, query.last)) for start in starts]
+def _together(parts: list[LogQuery]) -> list[list[LogQuery]]:
+    return [parts] if parts else []
+
+
+def _pieces(query: LogQuery, blocks: int) -> list[list[LogQuery]]:
+    rest = min(query.first + SIDE_BY_SIDE * blocks, query.last + 1)
+    starts = range(query.first, rest, blocks)
+    pieces = [replace(query, first=start, last=min(start + blocks - 1, query.last)) for start in starts]
+    return [pieces, [replace(query, first=rest)]] if rest <= query.last else [pieces]
 
 
 def _halves(query: LogQuery) -> list[LogQuery]:

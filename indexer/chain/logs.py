@@ -14,6 +14,7 @@ from indexer.chain.wire import Header, JsonLog, LogReader, RawLog, WrongAnswer
 from indexer.proof.bloom import WRONG_BLOOMS
 from indexer.proof.state_sync import uncovered_note
 from indexer.rpc import RpcError
+from indexer.rpc.errors import BrokenOff
 from indexer.rpc.gather import gather
 from indexer.rpc.refusals import HalveQuery, ShrinkTo, UseRange
 from schema.vocabulary import VerificationLevel
@@ -108,16 +109,36 @@ class Logs:
         def check(logs: Iterable[RawLog]) -> list[RawLog]:
             return self._filter.check_range(logs, query.first, query.last)
 
+        logs: list[RawLog] = []
+        waiting = [[query]]
+        while waiting:
+            parts, *waiting = waiting
+            if len(parts) > 1:
+                logs += [log for part in await gather(*map(self._query, parts)) for log in part]
+                continue
+            [part] = parts
+            try:
+                logs += await self._read(part)
+            except (RpcError, BrokenOff) as error:
+                smaller = divide(part, error.refusal)
+                if not smaller:
+                    raise
+                waiting = [*smaller, *waiting]
+        return check(logs)
+
+    async def _read(self, query: LogQuery) -> list[RawLog]:
+        """Returns the logs of a query that is not split; those of a block that is too big from its receipts."""
+
+        def check(logs: Iterable[RawLog]) -> list[RawLog]:
+            return self._filter.check_range(logs, query.first, query.last)
+
         try:
             answers = await self._agreement.logs(query.to_json(), LogReader(check), answers=self._answers)
-            return answers[0].result
         except RpcError as error:
-            parts = divide(query, error.refusal)
-            if not parts and query.blocks == 1 and isinstance(error.refusal, TOO_BIG):
-                return await self._logs_by_receipts(query.first)
-            if not parts:
+            if query.blocks > 1 or not isinstance(error.refusal, TOO_BIG):
                 raise
-        return check(log for part in await gather(*map(self._query, parts)) for log in part)
+            return await self._logs_by_receipts(query.first)
+        return answers[0].result
 
     async def _logs_by_receipts(self, number: int) -> list[RawLog]:
         return await self._receipts.logs(await self._headers.header(number))

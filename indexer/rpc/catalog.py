@@ -14,6 +14,7 @@ from indexer.rpc.refusals import (
     GiveUp,
     HalveQuery,
     HistoryGone,
+    LimitExceeded,
     Refusal,
     Reverted,
     ShrinkTo,
@@ -24,6 +25,7 @@ from indexer.rpc.refusals import (
     WaitForHead,
 )
 
+CONTENT_TOO_LARGE = 413
 TOO_MANY_REQUESTS = 429
 SERVICE_UNAVAILABLE = 503
 
@@ -45,12 +47,13 @@ def refusal_of(
     for row in CATALOG:
         match = row.pattern.search(text)
         if match is not None and (refusal := row.make(match, span)) is not None:
-            return BackOff(retry_after) if isinstance(refusal, BackOff) else refusal
+            is_rate = status == TOO_MANY_REQUESTS and isinstance(refusal, LimitExceeded)
+            return BackOff(retry_after) if is_rate or isinstance(refusal, BackOff) else refusal
     if status == TOO_MANY_REQUESTS:
         return BackOff(retry_after)
     if code in MEANING_OF_CODES:
         return MEANING_OF_CODES[code]
-    return GiveUp() if status in HOPELESS_STATUSES else Unknown()
+    return MEANING_OF_STATUSES.get(status, Unknown())
 
 
 Maker = Callable[[re.Match[str], int | None], Refusal | None]
@@ -98,6 +101,18 @@ def _shrink_to_a_plan(match: re.Match[str], span: int | None) -> Refusal:
     return ShrinkTo(paid) if span is None or span > paid else ShrinkTo(min(free, max(span // 2, 1)))
 
 
+def _shrink_to_a_number(match: re.Match[str], span: int | None) -> Refusal:
+    """Returns the largest limit in the text that is below the refused range, else half the range."""
+    numbers = [_number(number) for number in STATED_LIMIT.findall(match.string)]
+    limit = max((number for number in numbers if 1 < number < (span or 0)), default=0)
+    return ShrinkTo(limit) if limit else _shrink_by_half(match, span)
+
+
+def _smaller_batch(match: re.Match[str], span: int | None) -> Refusal:
+    numbers = [_number(number) for number in STATED_LIMIT.findall(match.string)]
+    return SmallerBatch(min((number for number in numbers if number > 0), default=None))
+
+
 def _use_range(match: re.Match[str], span: int | None) -> Refusal:
     first, last = sorted(int(match[part], 0) for part in (1, 2))  # Alchemy has sent them inverted
     return UseRange(first, last)
@@ -112,11 +127,21 @@ def _number(text: str) -> int:
 
 
 BLOCKS = r"(\d[\d,.]*k?)"
+RANGE_WORDS = r"\branges?\b|too many blocks|number of (requested )?blocks"
+LIMIT_WORDS = r"limit|\bmax|exceed|too (wide|large|big|long|high|many|great)|(larger|bigger|greater|more) than|at most"
+RESPONSE_TOO_BIG = r"\b(response|result)s?( \w+)? (is |was )?(too (large|big|long)|exceed|larger than)"
+STATED_LIMIT = re.compile(
+    rf"(?:limit|\bmax|exceed|than|at most|up to|allow)[^\d]{{0,30}}?(?<![\w.-]){BLOCKS}(?!\w|\s*(?:m?s|sec|min|%))",
+    re.IGNORECASE,
+)
+"""A number after a word for a limit, unless it counts seconds or is a part of something else."""
 RANGE = r"\[\s*(0x[0-9a-f]+)\s*,\s*(0x[0-9a-f]+)\s*\]"
 
 CATALOG: tuple[RefusalText, ...] = (
     # A contract's message may contain any of the texts below
     _row(r"execution reverted|vm exception while processing transaction: revert", Reverted(), "geth, Hardhat"),
+    # A batch too big
+    _row(rf"^(?!.*rate.?limit)(?=.*\bbatch).*({LIMIT_WORDS})", _smaller_batch, "Erigon, Besu, geth, dRPC, all"),
     # A plan's span beside a range that works; in a text about the response size, that range is meant
     _row(rf"^(?!.*response size).*up to an? {BLOCKS} block range", _shrink, "Alchemy, Aurora, World Chain"),
     # A range that works
@@ -155,15 +180,13 @@ CATALOG: tuple[RefusalText, ...] = (
     _row(r"response is too big|exceeded max limit of \d+", HalveQuery(), "reth, jsonrpsee"),
     _row(r"log response size exceeded", HalveQuery(), "Alchemy"),
     _row(r"query timeout exceeded|query exceeds limit|too many results|try paginating", HalveQuery(), "eRPC's list"),
-    _row(r"503 service (temporarily )?unavailable|servererror\(-3200[05]\)", HalveQuery(), "graph-node's list"),
-    _row(r"no backend is currently healthy to serve traffic", HalveQuery(), "Base"),
     # A span cap without its number
-    _row(r"block range limit exceeded", _shrink_to_a_plan, "Chainstack"),
-    _row(r"block range is too wide", _shrink_to(3_000), "Ankr"),
-    _row(r"block range too large", _shrink_to(2_000), "Base, Monad"),
-    _row(r"eth_getlogs is limited|logs over more|range limit exceeded", _shrink_by_half, "eRPC's list"),
-    _row(r"range threshold exceeded|exceeded max allowed", _shrink_by_half, "Altitude, eRPC"),
-    _row(r"exceeds the range", _shrink_by_half, "eRPC's list"),
+    _row(r"block range limit exceeded(?!.*\d)", _shrink_to_a_plan, "Chainstack"),
+    _row(r"block range is too wide(?!.*\d)", _shrink_to(3_000), "Ankr"),
+    _row(r"block range too large(?!.*\d)", _shrink_to(2_000), "Base, Monad"),
+    _row(r"eth_getlogs is limited|logs over more|range limit exceeded", _shrink_to_a_number, "eRPC's list"),
+    _row(r"range threshold exceeded|exceeded max allowed", _shrink_to_a_number, "Altitude, eRPC"),
+    _row(r"exceeds the range", _shrink_to_a_number, "eRPC's list"),
     # Too many addresses
     _row(r"specify less number of address", SplitAddresses(), "eRPC's list"),
     _row(r"exceed max addresses or topics per search position", SplitAddresses(), "Alchemy, dRPC, geth"),
@@ -182,17 +205,23 @@ CATALOG: tuple[RefusalText, ...] = (
     _row(r"\bprun(ed|ing)\b|historical state .*not available", HistoryGone(), "geth, Erigon, reth"),
     _row(r"historical state unavailable|no state available for block", HistoryGone(), "geth, Nethermind"),
     # A body too big
-    _row(r"batch size (is too large|limit exceeded)", SmallerBatch(), "OnFinality"),
-    _row(r"request entity too large|failed to buffer the request body", SmallerBatch(), "proxies"),
+    _row(r"(request|payload|content) (entity )?too large|failed to buffer the request body", SmallerBatch(), "proxies"),
     # A key that is not accepted
     _row(r"invalid api key|unauthori[sz]ed|api key .*(not valid|disabled|missing)", GiveUp(), "all"),
     _row(r"not (available|included|supported|enabled) (on|in|with|for) (your|this) .{0,20}plan", GiveUp(), "all"),
+    # A range or a response too big, in words that no row above has
+    _row(
+        rf"^(?!.*rate.?limit)(?=.*(?:{RANGE_WORDS}))(?=.*(?:{LIMIT_WORDS}))", _shrink_to_a_number, "Besu, Erigon, all"
+    ),
+    _row(rf"too many (events|records)|more than \d+ (events|records)|{RESPONSE_TOO_BIG}", HalveQuery(), "geth, all"),
     # Too many requests
     _row(r"triggered rate limit", BackOff(), "BSC"),
     _row(r"rate.?limit|request rate exceeded|too many requests|requests limited to", BackOff(), "Infura, all"),
     _row(r"has exceeded|exceeded the quota|under too much load|request limit reached", BackOff(), "eRPC's list"),
     _row(r"reached the quota|monthly capacity limit|reached the free tier", BackOff(), "eRPC's list"),
-    _row(r"limit exceeded|\bquota\b|throttl", BackOff(), "rindexer's list"),
+    _row(r"\bquota\b|throttl", BackOff(), "rindexer's list"),
+    # Too many of something
+    _row(r"limit exceeded|exceeds? .{0,40}limit", LimitExceeded(), "rindexer's list"),
 )
 
 PARSE_ERROR, METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, VERSION_NOT_SUPPORTED = -32700, -32601, -32004, -32006
@@ -204,8 +233,12 @@ MEANING_OF_CODES: dict[int | None, Refusal] = {
     METHOD_NOT_SUPPORTED: GiveUp(),
     VERSION_NOT_SUPPORTED: GiveUp(),
     MISSING_DATA: WaitForHead(),
-    LIMIT_EXCEEDED: BackOff(),
+    LIMIT_EXCEEDED: LimitExceeded(),
 }
 """The meaning of codes whose text is in no row."""
 
-HOPELESS_STATUSES = frozenset({401, 403, 404, 405, 501, 505})
+MEANING_OF_STATUSES: dict[int | None, Refusal] = {
+    **dict.fromkeys((401, 403, 404, 405, 501, 505), GiveUp()),
+    CONTENT_TOO_LARGE: SmallerBatch(),
+}
+"""The meaning of HTTP statuses whose text is in no row."""

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, ConnectionTimeoutError
 from web3 import AsyncHTTPProvider
 
-from indexer.rpc.errors import NoAnswer, WrongShape
+from indexer.rpc.errors import BrokenOff, NoAnswer, WrongShape
 from indexer.rpc.reply import UNREADABLE, Reply, result_of, results_of, start
-from indexer.rpc.request import Request
+from indexer.rpc.request import Request, is_wide
 from indexer.urls import shown_url, without_keys
 
 ResultT = TypeVar("ResultT")
@@ -27,6 +27,8 @@ sys.setrecursionlimit(min(sys.getrecursionlimit(), DEEPEST_RECURSION))
 
 REQUEST_TIMEOUT_SECONDS = 60.0
 CONNECT_TIMEOUT_SECONDS = 10.0
+WIDE_TIMEOUT_SECONDS = 20.0
+"""For logs of several blocks: if they take longer, a shorter range is quicker than to wait."""
 
 
 class Endpoint(AsyncHTTPProvider):
@@ -35,7 +37,8 @@ class Endpoint(AsyncHTTPProvider):
     def __init__(self, url: str, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> None:
         super().__init__(url, exception_retry_configuration=None)
         self.url = url
-        self._timeout = ClientTimeout(total=timeout, connect=min(timeout, CONNECT_TIMEOUT_SECONDS))
+        self._timeout = _timeout(timeout)
+        self._wide_timeout = _timeout(min(timeout, WIDE_TIMEOUT_SECONDS))
         self._ids = itertools.count(1)
         self._session: ClientSession | None = None
         self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
@@ -43,7 +46,8 @@ class Endpoint(AsyncHTTPProvider):
     async def call(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
         """Returns the result decoded as `result`. Raises RpcError for a refusal, NoAnswer without a usable response."""
         request = Request(next(self._ids), method, params)
-        reply = await self._post(method, msgspec.json.encode(request))
+        patience = self._wide_timeout if is_wide(method, params) else self._timeout
+        reply = await self._post(method, msgspec.json.encode(request), patience)
         encoded = result_of(self.url, request, reply)
         try:
             # Raw is returned as it is, so that a long list of logs is not scanned a second time
@@ -56,10 +60,10 @@ class Endpoint(AsyncHTTPProvider):
     async def call_batch(self, method: str, params: Sequence[list[Any]], result: type[ResultT]) -> list[ResultT | None]:
         """Returns the results of several requests sent as one; None for each that has no usable response.
 
-        Raises NoAnswer if the node returned no batch.
+        Raises RpcError if the node refused the batch, NoAnswer if it returned none.
         """
         requests = [Request(next(self._ids), method, each) for each in params]
-        reply = await self._post(method, msgspec.json.encode(requests))
+        reply = await self._post(method, msgspec.json.encode(requests), self._timeout)
         decoder = self._decoder(result)
         try:
             results = results_of(self.url, requests, reply)
@@ -80,15 +84,23 @@ class Endpoint(AsyncHTTPProvider):
 
     async def _make_request(self, method: Any, request_data: bytes) -> bytes:
         # AsyncWeb3 calls this, for requests off the hot path, and reads the response itself
-        return (await self._post(method, request_data)).body
+        return (await self._post(method, request_data, self._timeout)).body
 
-    async def _post(self, method: str, data: bytes) -> Reply:
+    async def _post(self, method: str, data: bytes, patience: ClientTimeout) -> Reply:
         if self._session is None:
-            self._session = ClientSession(timeout=self._timeout, headers=self.get_request_headers())
+            self._session = ClientSession(headers=self.get_request_headers())
         try:
             # a redirect would turn the POST into a GET of something else
-            async with self._session.post(self.url, data=data, allow_redirects=False) as response:
+            async with self._session.post(self.url, data=data, timeout=patience, allow_redirects=False) as response:
                 return Reply(response.status, await response.read(), response.headers.get("Retry-After"))
         except (TimeoutError, ClientError, OSError) as error:
             reason = without_keys(self.url, str(error) or type(error).__name__)
-            raise NoAnswer(f"{shown_url(self.url)} did not answer {method}: {reason}") from None
+            kind = NoAnswer if isinstance(error, NOT_CONNECTED) else BrokenOff
+            raise kind(f"{shown_url(self.url)} did not answer {method}: {reason}") from None
+
+
+NOT_CONNECTED = (ClientConnectorError, ConnectionTimeoutError)
+
+
+def _timeout(seconds: float) -> ClientTimeout:
+    return ClientTimeout(total=seconds, connect=min(seconds, CONNECT_TIMEOUT_SECONDS))

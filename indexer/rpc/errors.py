@@ -2,6 +2,7 @@
 
 from indexer.errors import TryAgain
 from indexer.rpc.catalog import refusal_of
+from indexer.rpc.refusals import LimitExceeded, Refusal
 from indexer.urls import shown_url, without_keys
 
 SHOWN_TEXT = 300
@@ -9,6 +10,12 @@ SHOWN_TEXT = 300
 
 class NoAnswer(TryAgain):
     """No usable response: no connection, a timeout, a truncated body, or a result of another type."""
+
+
+class BrokenOff(NoAnswer):
+    """No response in time, or one that broke off. To a wide query for logs it may have been too large."""
+
+    refusal: Refusal = LimitExceeded()
 
 
 class WrongShape(NoAnswer):

@@ -17,7 +17,8 @@ from indexer.rpc.catalog import METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, PARSE_ER
 from indexer.rpc.counts import RequestCounts
 from indexer.rpc.endpoint import Endpoint
 from indexer.rpc.errors import NoAnswer, RpcError
-from indexer.rpc.refusals import NoSuchTag, ShrinkTo
+from indexer.rpc.refusals import HalveQuery, NoSuchTag, Refusal, ShrinkTo, UseRange
+from indexer.rpc.size_limit import SizeLimit
 from indexer.urls import site_of
 
 ResultT = TypeVar("ResultT")
@@ -37,12 +38,12 @@ Lower than the pool's FAVORITE_FACTOR, so that the host is tried again.
 NEAR_HEAD_BLOCKS = 128
 """If a host lacks a block this close to its head, it has not indexed it yet; an older one is pruned."""
 REFUSED_SECONDS = 60.0
-"""How long a host is set aside after it refused for good, and how long a smaller batch size lasts."""
-BATCH_REQUESTS = 64
+"""How long a host is set aside after it refused for good."""
+LOG_BLOCKS, BATCH_REQUESTS = 100_000, 64
+"""The most blocks of a query for logs, and the most requests of a batch, if the host takes them."""
 MEMORY_SECONDS = 600.0
 """How long a method that is not offered, a tag that is unknown, or history that is gone, is remembered."""
-SPAN_SECONDS = 3_600.0
-"""How long a range limit is remembered."""
+WRONG_CHAIN_SECONDS = 3_600.0
 DISTRUST_SECONDS = 30.0
 STATE_METHODS = ("eth_call", "eth_getCode", "eth_getTransactionCount")
 """Methods that read state: full nodes keep all blocks and logs, but only the newest states."""
@@ -73,6 +74,8 @@ class Host:
         self.name = name
         self.site = site_of(endpoint.url)
         self.limit = AdaptiveLimit()
+        self.span = SizeLimit(LOG_BLOCKS, clock)
+        self.batch = SizeLimit(BATCH_REQUESTS, clock)
         self.counts: defaultdict[str, RequestCounts] = defaultdict(RequestCounts)
         self.head = -1
         self.confirmed = False
@@ -85,7 +88,6 @@ class Host:
         self._failures = 0
         self._backed_off_at = -1.0
         self._away: Exclusion | None = None
-        self._span: tuple[int, Exclusion] | None = None
         self._pruned: dict[str, tuple[int, Exclusion]] = {}
         self._methods: dict[str, Exclusion] = {}
         self._answered_methods: set[str] = set()
@@ -93,8 +95,6 @@ class Host:
         self._known_tags: set[str] = set()
         self._tag_refusals: dict[str, int] = {}
         self._unknown_tags: dict[str, Exclusion] = {}
-        self._batch = BATCH_REQUESTS
-        self._batch_until = 0.0
 
     # May it get a request?
 
@@ -111,21 +111,11 @@ class Host:
         first, pruned = self._pruned.get(_history_of(method), (0, None))
         if blocks.start < first and self._holds(pruned):
             return pruned
-        if method == "eth_getLogs" and (span := self.span) is not None and len(blocks) > span:
+        if method == "eth_getLogs" and self.span.is_known and len(blocks) > (span := self.span.size):
             error = RpcError(self.endpoint.url, method, f"{len(blocks)} blocks requested, its limit is {span}")
             error.refusal = ShrinkTo(span)
             return Exclusion(self._clock(), error)
         return None
-
-    @property
-    def span(self) -> int | None:
-        """Returns the most blocks that eth_getLogs may cover here, None if no limit is known."""
-        return self._span[0] if self._span is not None and self._holds(self._span[1]) else None
-
-    @property
-    def batch(self) -> int:
-        """Returns how many requests a batch may hold; 1 if the host takes no batches."""
-        return self._batch if self._batch_until > self._clock() else BATCH_REQUESTS
 
     @property
     def away(self) -> Exclusion | None:
@@ -171,17 +161,26 @@ class Host:
             self.limit.shrink()
         self._set_aside(wait_seconds(self._failures, jitter=self._jitter) if seconds is None else seconds, error)
 
-    def range_limited(self, limit: int, blocks: range, error: RpcError) -> None:
-        """Records the longest range of eth_getLogs; a smaller one if the refused range kept to the named limit."""
-        span = len(blocks)
-        if span > 1:
-            smaller = limit if limit < span else span - 1 if limit == span else span // 2
-            self._span = (smaller, Exclusion(self._clock() + SPAN_SECONDS, error))
+    def range_limited(self, blocks: range, refusal: Refusal) -> None:
+        """Records that a query for the logs of several blocks was refused because of their number, or of the logs'."""
+        match refusal:
+            case ShrinkTo(span):
+                self.span.refused(len(blocks), span, lasting=True)
+            case UseRange(first, last):
+                self.span.refused(len(blocks), last - first + 1)
+            case HalveQuery():
+                self.span.refused(len(blocks))
+            case _:
+                pass
 
-    def batch_refused(self, requests: int) -> None:
-        """Records that a batch of this size returned nothing, and its requests alone did; next is a quarter of it."""
-        self._batch = min(self.batch, max(requests // 4, 1))
-        self._batch_until = self._clock() + REFUSED_SECONDS
+    def range_failed(self, blocks: range) -> None:
+        """Records that a query for the logs of several blocks failed: of their number, or because the host fails.
+
+        The host is not set aside, since a shorter query may succeed, but ranks behind others.
+        """
+        self._sample()
+        self.failure_rate += SAMPLE_WEIGHT * (1 - self.failure_rate)
+        self.span.refused(len(blocks))
 
     def history_missing(self, method: str, blocks: range | None, error: RpcError) -> None:
         """Records that blocks, or states, of this age are gone. Near the head they are only not indexed yet."""
@@ -233,7 +232,7 @@ class Host:
 
     def on_wrong_chain(self, error: TryAgain) -> None:
         """Records that the host serves another chain."""
-        self._set_aside(SPAN_SECONDS, error)
+        self._set_aside(WRONG_CHAIN_SECONDS, error)
 
     def returned_block(self, block: Any, requested: str) -> None:
         """Records the host's head from a block that it returned; the newest block may be lower than before.

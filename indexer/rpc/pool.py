@@ -16,7 +16,7 @@ from indexer.errors import Stop, TryAgain
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.block_tags import tag_of
 from indexer.rpc.endpoint import REQUEST_TIMEOUT_SECONDS, Endpoint
-from indexer.rpc.errors import NoAnswer, RpcError, WrongShape
+from indexer.rpc.errors import BrokenOff, NoAnswer, RpcError, WrongShape
 from indexer.rpc.gather import gather
 from indexer.rpc.host import RECEIPT_METHODS, Host
 from indexer.rpc.providers import Answered
@@ -25,6 +25,7 @@ from indexer.rpc.refusals import (
     GiveUp,
     HalveQuery,
     HistoryGone,
+    LimitExceeded,
     NoSuchTag,
     Reverted,
     ShrinkTo,
@@ -34,7 +35,7 @@ from indexer.rpc.refusals import (
     UseRange,
     WaitForHead,
 )
-from indexer.rpc.request import requested_blocks
+from indexer.rpc.request import is_wide, requested_blocks
 from indexer.urls import shown_url
 
 ResultT = TypeVar("ResultT")
@@ -106,35 +107,39 @@ class Pool:
         """Returns the result decoded as `result`. Raises RpcError for a refusal, TryAgain without an answer.
 
         Providers at the sites of `avoid` are requested last; with `strict` never. If a provider does not know the
-        requested block tag and no other provider returns its block, the refusal is NoSuchTag.
+        requested block tag and no other provider returns its block, the refusal is NoSuchTag. If a query for the logs
+        of several blocks may be too wide for all providers, the failure is raised without further tries.
         """
         blocks, tag = requested_blocks(method, params), tag_of(method, params)
         if params[:1] == ["latest"] and len(self.hosts) > 1:
             await self._read_heads()
         failure: TryAgain | None = None
+        wide = blocks if is_wide(method, params) else None
         for attempt in range(1, ROUNDS + 1):
             absent: Answered[ResultT] | None = None
+            too_wide: TryAgain | None = None
             for host in await self._candidates(method, blocks, avoid, strict, tag):
                 if failure is not None:
                     host.counts[method].retries += 1
                 try:
                     answer = await self._call_host(host, method, params, result)
-                except RpcError as error:
+                except (RpcError, NoAnswer) as error:
                     failure = error
-                    if tag is not None and host.tag_refused(tag, error):
+                    if tag is not None and isinstance(error, RpcError) and host.tag_refused(tag, error):
                         continue
-                    if not _record_refusal(host, method, blocks, error):
+                    if wide is not None and _may_be_too_wide(error):
+                        host.range_failed(wide)
+                        too_wide = error
+                    elif not _record_failure(host, method, blocks, error):
                         raise
-                except NoAnswer as error:
-                    failure = error
-                    if not _is_odd_receipt(method, error):
-                        host.failed(error)
                 else:
                     if answer is not None or method not in NULL_IF_MISSING:
                         return Answered(host, answer)
                     absent = Answered(host, answer)  # the provider may only lag
             if absent is not None:
                 return absent
+            if too_wide is not None:
+                raise too_wide
             if tag is not None and (unknown := self._unknown_tag(tag)) is not None:
                 raise unknown
             if failure is not None and tag is None and _is_final(method, failure):
@@ -149,18 +154,17 @@ class Pool:
         """Returns the results of many requests, sent in batches. What a batch leaves out is requested alone."""
         blocks = _covering([requested_blocks(method, each) for each in params])
         host = (await self._candidates(method, blocks, (), strict=False))[0]
-        size = host.batch if len(params) > 1 else 1
-        parts = [params[start : start + size] for start in range(0, len(params), size)] if size > 1 else []
-        batches = await gather(*(self._call_batch(host, method, part, result) for part in parts))
-        results: list[Any] = [result for batch in batches for result in batch] or [None] * len(params)
-        missing = [place for place, result in enumerate(results) if result is None]
+        size = min(host.batch.size, len(params))
+        batched = await self._call_batches(host, method, params, result)
+        missing = [place for place, answer in enumerate(batched) if answer is None]
         alone = await gather(*(self.call(method, params[place], result) for place in missing))
-        answers = [Answered(host, result) for result in results]
+        if missing and all(answer.result is not None for answer in alone):
+            host.batch.worked(1)
+            if size > 1 and len(missing) == len(params):
+                host.batch.refused(size)
+        answers: list[Any] = [Answered(host, answer) for answer in batched]
         for place, answer in zip(missing, alone, strict=True):
             answers[place] = answer
-        for part, batch in zip(parts, batches, strict=True):
-            if all(answer.result is not None for answer in alone) and all(answer is None for answer in batch):
-                host.batch_refused(len(part))
         return answers
 
     def distrust(self, host: Host, reason: TryAgain) -> None:
@@ -190,28 +194,64 @@ class Pool:
         host.counts[method].answered(elapsed)
         host.answered(elapsed)
         host.method_answered(method)
+        if method == "eth_getLogs" and (blocks := requested_blocks(method, params)) is not None:
+            host.span.worked(len(blocks))
         if method == "eth_getBlockByNumber":
             host.returned_block(answer, params[0])
         return answer
 
+    async def _call_batches(
+        self, host: Host, method: str, params: Sequence[list[Any]], result: type[ResultT]
+    ) -> list[ResultT | None]:
+        """Returns the results of one or more batches, None for each that they leave out.
+
+        What is in a batch that was too large for the host is sent again in smaller ones.
+        """
+        results: list[ResultT | None] = [None] * len(params)
+        waiting = list(range(len(params)))
+        while len(waiting) > 1 and (size := host.batch.size) > 1:
+            sent = waiting[:size] if host.batch.is_guess else waiting  # one batch shows what the host takes
+            parts = [sent[start : start + size] for start in range(0, len(sent), size)]
+            batches = await gather(
+                *(self._call_batch(host, method, [params[i] for i in part], result) for part in parts)
+            )
+            waiting = waiting[len(sent) :]
+            for part, batch in zip(parts, batches, strict=True):
+                if batch is None:
+                    waiting += part
+                else:
+                    for place, answer in zip(part, batch, strict=True):
+                        results[place] = answer
+        return results
+
     async def _call_batch(
         self, host: Host, method: str, params: Sequence[list[Any]], result: type[ResultT]
-    ) -> Sequence[ResultT | None]:
-        """Returns the results of a batch, None for each that is missing; all None if the host refuses or fails."""
-        async with host.limit:
-            began = self._clock()
-            try:
+    ) -> Sequence[ResultT | None] | None:
+        """Returns the results of a batch, None for each that is missing; no list if the batch was too large."""
+        try:
+            async with host.limit:
                 if self._chain_id is not None and not host.confirmed:
                     await self._confirm(host, self._chain_id)
+                began = self._clock()
                 answers = await host.endpoint.call_batch(method, params, result)
-            except TryAgain as error:
-                host.counts[method].failed(_kind(error))
-                return [None] * len(params)
-            elapsed = self._clock() - began
+                elapsed = self._clock() - began
+        except TryAgain as error:
+            host.counts[method].failed(_kind(error))
+            match error.refusal if isinstance(error, RpcError) else None:
+                case SmallerBatch(named):
+                    host.batch.refused(len(params), named, lasting=True)
+                    return None
+                case LimitExceeded() | HalveQuery():
+                    host.batch.refused(len(params))
+                    return None
+                case BackOff(seconds):
+                    host.rate_limited(seconds, error)
+            return [None] * len(params)
         for _ in params:
             host.counts[method].answered(elapsed)
         if any(answer is not None for answer in answers):
             host.answered(elapsed)
+            host.batch.worked(len(params))
         return answers
 
     def _unknown_tag(self, tag: str) -> TryAgain | None:
@@ -326,14 +366,33 @@ def _id(host: Host, result: str) -> int:
         raise NoAnswer(f"{host.name} returned {result!r} instead of a chain id.") from None
 
 
+def _may_be_too_wide(error: TryAgain) -> bool:
+    """Returns whether a failure of a query for the logs of several blocks may come of their number."""
+    if isinstance(error, RpcError):
+        return isinstance(error.refusal, LimitExceeded | SmallerBatch | Unknown)
+    return isinstance(error, BrokenOff)
+
+
+def _record_failure(host: Host, method: str, blocks: range | None, error: RpcError | NoAnswer) -> bool:
+    """Records what a failure shows about the host. Returns False if the caller must send a different request."""
+    if method == "eth_getLogs" and _may_be_too_wide(error):
+        host.span.forget_guesses()  # a single block fails in the same way
+    if isinstance(error, RpcError):
+        return _record_refusal(host, method, blocks, error)
+    if not _is_odd_receipt(method, error):
+        host.failed(error)
+    return True
+
+
 def _record_refusal(host: Host, method: str, blocks: range | None, error: RpcError) -> bool:
-    """Records what a refusal shows about the host. Returns False if the caller must send a different request."""
+    """As `_record_failure`, of a refusal."""
     match error.refusal:
-        case ShrinkTo(span) if blocks is not None:
-            host.range_limited(span, blocks, error)
+        case ShrinkTo() | UseRange() | HalveQuery() | SplitAddresses() | SmallerBatch() if method == "eth_getLogs":
+            if blocks is not None and len(blocks) > 1:
+                host.range_limited(blocks, error.refusal)
             return False
-        case UseRange() | HalveQuery() | SplitAddresses() | SmallerBatch() if method == "eth_getLogs":
-            return False
+        case LimitExceeded():
+            host.rate_limited(None, error)
         case BackOff(seconds):
             host.rate_limited(seconds, error)
         case HistoryGone():

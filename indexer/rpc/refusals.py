@@ -24,6 +24,10 @@ class SplitAddresses(Struct, frozen=True):
     """Too many addresses or topics in one query."""
 
 
+class LimitExceeded(Struct, frozen=True):
+    """Too many blocks, results or requests, without saying which: a shorter range may help, or else a pause."""
+
+
 class BackOff(Struct, frozen=True):
     """Too many requests, or too many for the plan: a smaller request would not help. `seconds`: the wait it named."""
 
@@ -43,7 +47,9 @@ class HistoryGone(Struct, frozen=True):
 
 
 class SmallerBatch(Struct, frozen=True):
-    """The request's body is too big for the provider."""
+    """Too many requests in a batch, or a body that is too big. `requests`: the most that the provider named."""
+
+    requests: int | None = None
 
 
 class GiveUp(Struct, frozen=True):
@@ -63,6 +69,7 @@ Refusal = (
     | UseRange
     | HalveQuery
     | SplitAddresses
+    | LimitExceeded
     | BackOff
     | WaitForHead
     | NoSuchTag

@@ -49,7 +49,7 @@ def result_of(url: str, request: Request, reply: Reply) -> msgspec.Raw:
         if reply.status != HTTPStatus.OK:
             raise _refusal(url, request, reply, None) from None
         raise NoAnswer(f"{shown_url(url)} answered {request.method} without JSON-RPC: {start(url, reply)}") from None
-    if answer.error and answer.error != b"null":
+    if _is_error(answer):
         raise _refusal(url, request, reply, _loaded(bytes(answer.error)))
     if reply.status != HTTPStatus.OK or not answer.result:
         raise _refusal(url, request, reply, _loaded(reply.body))
@@ -61,13 +61,32 @@ def result_of(url: str, request: Request, reply: Reply) -> msgspec.Raw:
 def results_of(url: str, requests: Sequence[Request], reply: Reply) -> list[msgspec.Raw | None]:
     """Returns the results of a batch, in order; None for a request that was refused or has no response.
 
-    Raises NoAnswer if the reply is no batch, as when the provider does not support batches.
+    Raises RpcError if the batch was refused as a whole: by one error, or by an error for each request. Raises NoAnswer
+    if the reply is neither.
     """
+    batch = Request(requests[0].id, f"a batch of {len(requests)} {requests[0].method}", [])
     try:
-        answers = {str(answer.id): answer for answer in _batches.decode(reply.body)}
+        answers = _batches.decode(reply.body)
     except UNREADABLE:
-        raise NoAnswer(f"{shown_url(url)} answered a batch of {len(requests)} with {start(url, reply)}") from None
-    return [_granted(answers.get(str(request.id))) for request in requests]
+        raise _no_batch(url, batch, reply) from None
+    by_id = {str(answer.id): answer for answer in answers}
+    results = [_granted(by_id.get(str(request.id))) for request in requests]
+    errors = [answer.error for answer in answers if _is_error(answer)]
+    if errors and not any(results):
+        raise _refusal(url, batch, reply, _loaded(bytes(errors[0])))
+    return results
+
+
+def _no_batch(url: str, batch: Request, reply: Reply) -> RpcError | NoAnswer:
+    try:
+        answer = _answers.decode(reply.body)
+    except UNREADABLE:
+        answer = Response()
+    if _is_error(answer):
+        return _refusal(url, batch, reply, _loaded(bytes(answer.error)))
+    if reply.status != HTTPStatus.OK:
+        return _refusal(url, batch, reply, None)
+    return NoAnswer(f"{shown_url(url)} answered {batch.method} with {start(url, reply)}")
 
 
 def start(url: str, reply: Reply) -> str:
@@ -77,9 +96,11 @@ def start(url: str, reply: Reply) -> str:
 
 
 def _granted(answer: Response | None) -> msgspec.Raw | None:
-    if answer is None or not answer.result or (answer.error and answer.error != b"null"):
-        return None
-    return answer.result
+    return None if answer is None or not answer.result or _is_error(answer) else answer.result
+
+
+def _is_error(answer: Response) -> bool:
+    return bool(answer.error) and answer.error != b"null"
 
 
 def _refusal(url: str, request: Request, reply: Reply, error: Any) -> RpcError | NoAnswer:

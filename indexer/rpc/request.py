@@ -27,6 +27,12 @@ def requested_blocks(method: str, params: list[Any]) -> range | None:
     return None if number is None else range(number, number + 1)
 
 
+def is_wide(method: str, params: list[Any]) -> bool:
+    """Returns whether a request is for the logs of several blocks."""
+    blocks = requested_blocks(method, params) if method == "eth_getLogs" else None
+    return blocks is not None and len(blocks) > 1
+
+
 BLOCK_PARAMETER = {
     "eth_getBlockByNumber": 0,
     "eth_getBlockReceipts": 0,

@@ -12,6 +12,7 @@ from indexer.rpc.refusals import (
     GiveUp,
     HalveQuery,
     HistoryGone,
+    LimitExceeded,
     Refusal,
     Reverted,
     ShrinkTo,
@@ -77,6 +78,19 @@ SPANS: list[Row] = [
     ("Altitude", -32000, "allowed block range threshold exceeded", None, ShrinkTo(ASKED // 2)),
     ("eRPC", -32012, "blocks in query exceeded max allowed", None, ShrinkTo(ASKED // 2)),
     ("eRPC", -32012, "getLogs request exceeded: range threshold exceeded", None, ShrinkTo(ASKED // 2)),
+    ("Besu", -32005, "Requested range exceeds maximum RPC range limit", None, ShrinkTo(ASKED // 2)),
+    ("Besu", -32005, "exceeds maximum RPC range", None, ShrinkTo(ASKED // 2)),
+    ("cdk-erigon", -32005, "block range too large, max range: 1000", None, ShrinkTo(1_000)),
+    ("Erigon", -32602, "query block range exceeds server limit, requested 100000, limit 2000", None, ShrinkTo(2_000)),
+    ("Lotus", 1, "invalid epoch range: range between to and from heights is too large (maximum: 2880)", None,
+     ShrinkTo(2_880)),
+    ("Scroll", -32000, "block range is bigger than maxBlockRange", None, ShrinkTo(ASKED // 2)),
+    ("Candle", -32600, "block range too high", None, ShrinkTo(ASKED // 2)),
+    ("Ankr", -32600, "block range is too wide: 5000 is the most", None, ShrinkTo(ASKED // 2)),
+    ("a plan", -32000, "Block range limit exceeded: at most 5,000 blocks", None, ShrinkTo(5_000)),
+    ("a slow node", -32000, "range too wide: it takes more than 30 seconds", None, ShrinkTo(ASKED // 2)),
+    ("a range of no blocks", -32000, "Max range: 0", None, ShrinkTo(ASKED // 2)),
+    ("no range at all", -32000, "too many blocks in one query, limit: 250000", None, ShrinkTo(ASKED // 2)),
 ]  # fmt: skip
 RANGES: list[Row] = [
     ("Alchemy", -32602, "Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range and "
@@ -109,10 +123,9 @@ RESULTS: list[Row] = [
     ("eRPC", -32000, "query exceeds limit", None, HalveQuery()),
     ("eRPC", -32000, "too many results", None, HalveQuery()),
     ("eRPC", -32000, "response too long, try paginating", None, HalveQuery()),
-    ("graph-node", None, "503 Service Unavailable", None, HalveQuery()),
-    ("graph-node", None, "ServerError(-32005)", None, HalveQuery()),
-    ("graph-node", None, "ServerError(-32000)", None, HalveQuery()),
-    ("Base", -32011, "no backend is currently healthy to serve traffic", None, HalveQuery()),
+    ("geth", -32003, "response too large", None, HalveQuery()),
+    ("a gateway", -32603, "The result set exceeds 10MB", None, HalveQuery()),
+    ("a gateway", -32000, "too many events in the requested blocks", None, HalveQuery()),
 ]
 ADDRESSES: list[Row] = [
     ("eRPC", -32602, "please specify less number of addresses", None, SplitAddresses()),
@@ -132,8 +145,12 @@ RATES: list[Row] = [
     ("eRPC", -32000, "You have reached the quota of your plan", None, BackOff()),
     ("Alchemy", 429, "Monthly capacity limit exceeded. Visit the dashboard to upgrade.", None, BackOff()),
     ("dRPC", 15, "You've reached the free tier limit", None, BackOff()),
-    ("rindexer", -32005, "limit exceeded", None, BackOff()),
-    ("a bare code", -32005, "", None, BackOff()),
+    ("Tenderly", -32005, "quota of compute units", None, BackOff()),
+]
+UNCLEAR: list[Row] = [
+    ("rindexer", -32005, "limit exceeded", None, LimitExceeded()),
+    ("a plan", -32000, "this call exceeds the limit of your plan", None, LimitExceeded()),
+    ("a bare code", -32005, "", None, LimitExceeded()),
 ]
 LATE: list[Row] = [
     ("Avalanche", -32000, "requested to block 123 after last accepted block 120", None, WaitForHead()),
@@ -159,6 +176,10 @@ GONE: list[Row] = [
     ("reth", -32000, "state at block #12 is pruned", None, HistoryGone()),
 ]
 BATCHES: list[Row] = [
+    ("Erigon", -32000, "batch limit 100 exceeded: 142 requests given", None, SmallerBatch(100)),
+    ("dRPC", 31, "Batch of more than 3 requests are not allowed on free tier", None, SmallerBatch(3)),
+    ("jsonrpsee", -32010, "The batch request was too large", "Exceeded max limit of 50", SmallerBatch(50)),
+    ("Besu", -32602, "Number of requests in batch exceeds max batch size", None, SmallerBatch()),
     ("OnFinality", -32600, "Batch size is too large", None, SmallerBatch()),
     ("OnFinality", -32600, "Batch size limit exceeded", None, SmallerBatch()),
     ("nginx", None, "<html><title>413 Request Entity Too Large</title></html>", None, SmallerBatch()),
@@ -186,10 +207,12 @@ REVERTED: list[Row] = [
 ]
 NEVER_SEEN: list[Row] = [
     ("a bug", -32603, "Internal error", None, Unknown()),
+    ("Base", -32011, "no backend is currently healthy to serve traffic", None, Unknown()),
+    ("Frontier", -32603, "query timeout of 10 seconds exceeded", None, Unknown()),
+    ("geth", -32002, "request timed out", None, Unknown()),
     ("a new text", -32000, "the moon is in the wrong house", None, Unknown()),
-    ("a range of no blocks", -32000, "Max range: 0", None, Unknown()),
 ]
-ROWS = SPANS + RANGES + RESULTS + ADDRESSES + RATES + LATE + GONE + BATCHES + HOPELESS + REVERTED + NEVER_SEEN
+ROWS = SPANS + RANGES + RESULTS + ADDRESSES + RATES + UNCLEAR + LATE + GONE + BATCHES + HOPELESS + REVERTED + NEVER_SEEN
 
 
 URL = "https://rpc.example/v2/a-secret-key"
@@ -229,7 +252,15 @@ def test_no_row_of_the_catalog_is_hidden_by_those_before_it(said: RefusalText) -
         (200, b'{"message":"Too Many Requests"}', BackOff()),
         (200, b'{"error":"Too Many Requests"}', BackOff()),
         (413, b"<html><title>413 Request Entity Too Large</title></html>", SmallerBatch()),
-        (503, b"<html><title>503 Service Temporarily Unavailable</title></html>", HalveQuery()),
+        (
+            413,
+            b'{"jsonrpc":"2.0","id":56,"error":{"code":-32614,"message":"eth_getLogs is limited to a 10,000 range"}}',
+            ShrinkTo(10_000),
+        ),
+        (413, b"", SmallerBatch()),
+        (429, b'{"jsonrpc":"2.0","id":1,"error":{"code":-32005,"message":"limit exceeded"}}', BackOff()),
+        (503, b"<html><title>503 Service Temporarily Unavailable</title></html>", Unknown()),
+        (504, b"<html><title>504 Gateway Time-out</title></html>", Unknown()),
         (502, b"", Unknown()),
         (500, b"[" * 100_000, Unknown()),
         (500, b'{"error":{"message":"\xff"}}', Unknown()),

@@ -15,6 +15,7 @@ from indexer.rpc import NoAnswer, Pool, RpcError
 from indexer.rpc.adaptive_limit import AdaptiveLimit
 from indexer.rpc.backoff import LONGEST_WAIT_SECONDS, wait_seconds
 from indexer.rpc.refusals import GiveUp, HistoryGone, ShrinkTo
+from indexer.rpc.size_limit import FIRST_PAUSE_SECONDS
 from tests.support.rpc import faults
 from tests.support.rpc.clock import Clock
 from tests.support.rpc.faultproxy import Exchange, FaultProxy
@@ -241,7 +242,7 @@ async def test_the_range_limit_of_a_host_is_remembered_and_the_rest_goes_to_anot
         assert (len(narrow.calls) + len(wide.calls), narrow.calls[:1]) == (3, ["eth_getLogs"])
 
 
-async def test_a_limit_that_is_known_is_told_without_asking_until_it_is_forgotten() -> None:
+async def test_a_limit_that_is_known_is_told_without_asking_and_grows_again() -> None:
     clock = Clock()
     async with pool_of(1, clock) as (pool, [only]):
         struck = only.inject(faults.range_hint_with_status_400, times=1)
@@ -250,8 +251,10 @@ async def test_a_limit_that_is_known_is_told_without_asking_until_it_is_forgotte
                 await pool.call("eth_getLogs", logs_of(1, 100), list[Any])
             assert caught.value.refusal == ShrinkTo(10)
         assert (struck.struck, len(only.calls)) == (1, 1)
-        clock.now += 3_601
-        assert (await pool.call("eth_getLogs", logs_of(1, 100), list[Any])).result == []
+        clock.now += FIRST_PAUSE_SECONDS
+        while (span := pool.hosts[0].span).is_known:
+            assert (await pool.call("eth_getLogs", logs_of(1, span.size), list[Any])).result == []
+        assert (await pool.call("eth_getLogs", logs_of(1, 1_000_000), list[Any])).result == []
 
 
 @pytest.mark.parametrize(("said", "asked", "known"), [(10, 100, 10), (100, 100, 99), (500, 100, 50)])
@@ -260,7 +263,7 @@ async def test_a_limit_that_the_refused_range_kept_to_counts_as_less(said: int, 
         only.inject(refusing(f"Max range: {said}"))
         with pytest.raises(RpcError):
             await pool.call("eth_getLogs", logs_of(1, asked), list[Any])
-        assert pool.hosts[0].span == known
+        assert pool.hosts[0].span.size == known
 
 
 async def test_a_host_without_old_blocks_is_not_asked_for_them_but_for_newer_ones() -> None:

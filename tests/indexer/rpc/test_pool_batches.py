@@ -1,6 +1,7 @@
 """Batches of headers save round trips; no result depends on whether a provider supports them."""
 
 import asyncio
+import json
 
 import pytest
 from msgspec.structs import replace
@@ -9,6 +10,7 @@ from indexer.chain.chain import Chain
 from indexer.errors import TryAgain
 from indexer.rpc import Pool
 from indexer.rpc.host import BATCH_REQUESTS, REFUSED_SECONDS
+from indexer.rpc.size_limit import LONGEST_PAUSE_SECONDS
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode
 from tests.support.rpc import faults
 from tests.support.rpc.clock import Clock
@@ -47,18 +49,57 @@ async def test_a_provider_that_refuses_batches_is_asked_for_smaller_ones_and_at_
         assert bool(proxy.batches) == (taken > 1)
 
 
-async def test_what_a_provider_refused_long_ago_is_tried_again(node: FakeNode) -> None:
+async def test_what_a_provider_refused_long_ago_is_tried_again_and_grows(node: FakeNode) -> None:
     clock = Clock()
     async with FaultProxy(of_fake(node)) as proxy:
         proxy.largest_batch = 0
         pool = Pool([proxy.url], clock=clock, sleep=clock.sleep)
         await heights(proxy, pool)
-        proxy.largest_batch = 1_000
-        clock.now += REFUSED_SECONDS + 1
-        proxy.batches.clear()
         await heights(proxy, pool)
+        proxy.largest_batch = 1_000
+        clock.now += LONGEST_PAUSE_SECONDS
+        proxy.batches.clear()
+        for _ in range(3):
+            await heights(proxy, pool)
         await pool.close()
+        assert proxy.batches[:4] == [2, 3, 4, 5]
         assert max(proxy.batches) == BATCH_REQUESTS
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "status", "as_list"),
+    [
+        ("batch limit 10 exceeded: 64 requests given", -32000, 200, False),  # Erigon
+        ("Number of requests in batch exceeds max batch size", -32602, 200, False),  # Besu
+        ("batch too large", -32600, 200, True),  # geth
+        ("Batch of more than 10 requests are not allowed on free tier", 31, 500, False),  # dRPC
+        ("Batch size is too large", -32600, 400, False),  # OnFinality
+        ("The batch request was too large, Exceeded max limit of 10", -32010, 200, False),  # jsonrpsee
+        ("limit exceeded", -32005, 200, False),
+        ("<html>413 Request Entity Too Large</html>", None, 413, False),
+    ],
+)
+async def test_a_batch_that_is_too_large_is_sent_in_smaller_ones(
+    node: FakeNode, message: str, code: int | None, status: int, as_list: bool
+) -> None:
+    def refuse(sizes: list[int]) -> tuple[int, bytes] | None:
+        if sizes[-1] <= 10:
+            return None
+        error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
+        body = message if code is None else json.dumps([error] if as_list else error)
+        return status, body.encode()
+
+    async with FaultProxy(of_fake(node)) as proxy:
+        proxy.refuse_batch = refuse
+        pool = Pool([proxy.url])
+        for _ in range(3):
+            known = len(proxy.batches)
+            assert await heights(proxy, pool) == list(HEIGHTS)
+        await pool.close()
+        assert len(proxy.calls) == 3 * len(HEIGHTS), "nothing was requested alone or twice"
+        assert len([size for size in proxy.batches if size > 10]) <= 7
+        assert len([size for size in proxy.batches[known:] if size > 10]) <= 1
+        assert max(size for size in proxy.batches if size <= 10) >= 7
 
 
 @pytest.mark.parametrize(

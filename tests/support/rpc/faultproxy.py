@@ -113,6 +113,7 @@ class FaultProxy:
 
     `calls` lists the requested methods, `struck` counts the spoilt responses by the name of the fault.
     `batches` lists the sizes of the batches received. Batches larger than `largest_batch` are refused; 0 refuses all.
+    `refuse_batch` returns the status and the body of a refusal for these sizes, the last one is the present one.
     """
 
     def __init__(self, upstream: Upstream, *, seed: int = 0, port: int = 0) -> None:
@@ -123,6 +124,7 @@ class FaultProxy:
         self.struck: Counter[str] = Counter()
         self.batches: list[int] = []
         self.largest_batch = 1_000
+        self.refuse_batch: Callable[[list[int]], tuple[int, bytes] | None] = lambda sizes: None
         self.url = ""
         self._random = random.Random(seed)
         self._runner: web.AppRunner | None = None
@@ -179,6 +181,8 @@ class FaultProxy:
         if len(requests) > self.largest_batch:
             refusal = {"code": -32600, "message": f"batch of {len(requests)} is too large"}
             return web.json_response({"jsonrpc": "2.0", "id": None, "error": refusal})
+        if (refusal_of_batch := self.refuse_batch(self.batches)) is not None:
+            return web.Response(status=refusal_of_batch[0], body=refusal_of_batch[1])
         replies = []
         for request in requests:
             exchange = await self._exchange(request, in_batch=True)
