@@ -66,11 +66,11 @@ POSITIONS = ("position", "valid_from", "valid_to")
 
 def bundle_rows(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
     """Returns rows as a bundle holds them: in order, without the chain id and the index keys."""
-    shown = [
+    bundled = [
         {name: shown(name, value) for name, value in row.items() if name != "chain_id" and not name.endswith("_key")}
         for row in rows
     ]
-    return sorted(shown, key=_order)
+    return sorted(bundled, key=_order)
 
 
 def bundle_reading(
