@@ -1,6 +1,7 @@
 """Answers requests for pages: asks the page's document, renders its template, or explains what went wrong."""
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +14,7 @@ from api.answering.admission import Admission
 from api.answering.answers import Answers, Charge, refused
 from api.explorer.documents import load_document
 from api.explorer.page import PAGES_FOLDER, Json, Page
-from api.explorer.problems import Problem, Redirect, problem_of
+from api.explorer.problems import FAILED, Problem, Redirect, problem_of
 from api.explorer.rendering import Templates
 from api.explorer.visit import Visit
 from api.graphql.errors import Refusal
@@ -25,6 +26,9 @@ from api.http.responses import revalidated
 
 NETWORK = load_document(PAGES_FOLDER.parent / "layout" / "network.graphql")
 """What the header of every page shows. Asked apart: it depends on the clock, so its answer is not cached."""
+
+
+log = logging.getLogger("certindex.api")
 
 
 class Asking:
@@ -89,6 +93,9 @@ class PageEndpoint:
             problem = problem_of(error, visit.here(), visit.now_href)
         except Problem as raised:
             problem = raised
+        except Exception:
+            log.exception("the page %s failed", self._page.path)
+            problem = FAILED
         return self._problem_response(request, visit, network, problem)
 
     async def _page_response(self, request: Request, visit: Visit, network: Json, charge: Charge) -> Response:

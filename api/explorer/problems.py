@@ -63,4 +63,7 @@ def problem_of(error: dict[str, Any], first_page: str, present: str) -> Problem:
             return Problem(503, "This took too long", message, headers={"Retry-After": "5"})
         case (Code.MAX_COST_EXCEEDED.value | Code.MAX_DEPTH_EXCEEDED.value, _):
             return Problem(400, "This page asks for more than the service allows", message)
-    return Problem(500, "Something failed here", "The server failed to make this page. The failure is in its log.")
+    return FAILED
+
+
+FAILED = Problem(500, "Something failed here", "The server failed to make this page. The failure is in its log.")

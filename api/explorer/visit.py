@@ -11,6 +11,7 @@ from starlette.requests import Request
 from api.explorer.as_of import AsOf, parse_as_of
 
 CURSORS = ("after", "before")
+"""How the names of parameters end that hold cursors."""
 
 
 class Visit:
@@ -53,7 +54,7 @@ class Visit:
 
         A change of anything but a cursor leads to the first page.
         """
-        kept = {name: value for name, value in self.parameters.items() if name not in CURSORS}
+        kept = {name: value for name, value in self.parameters.items() if not name.endswith(CURSORS)}
         return address(self.path, {**kept, **parameters})
 
     @property

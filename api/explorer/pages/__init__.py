@@ -1,14 +1,17 @@
 """The table of pages, in the order in which their paths are tried."""
 
 from api.explorer.page import Page
+from api.explorer.pages.certificate import CERTIFICATE
 from api.explorer.pages.device import DEVICE
+from api.explorer.pages.devices import DEVICES
+from api.explorer.pages.fleet import OWNER, USER
 from api.explorer.pages.home import HOME
 from api.explorer.pages.nowhere import NOWHERE
 from api.explorer.pages.search import SEARCH
 
-PAGES: tuple[Page, ...] = (HOME, SEARCH, DEVICE)
+PAGES: tuple[Page, ...] = (HOME, SEARCH, DEVICES, DEVICE, CERTIFICATE, OWNER, USER)
 
-SECTIONS: tuple[tuple[str, str], ...] = ()
+SECTIONS: tuple[tuple[str, str], ...] = (("Devices", "/devices"),)
 """The links of the header: title and path."""
 
 __all__ = ["NOWHERE", "PAGES", "SECTIONS"]

@@ -2,9 +2,11 @@
 import { showCopyButtons } from "./copy.js";
 import { showLocalTimes } from "./times.js";
 import { closeMenusOutside } from "./menus.js";
+import { showPrintButtons } from "./print.js";
 import { keepLive } from "./live.js";
 
 showCopyButtons(document);
 showLocalTimes(document);
 closeMenusOutside();
+showPrintButtons();
 keepLive();

@@ -75,11 +75,21 @@ def test_this_page_as_a_query_opens_the_editor_with_the_document_and_its_variabl
     expect(tab.page.locator(".result-window")).to_contain_text("tokenDID")
 
 
+def test_the_certificate_is_one_page_of_paper(tab: Tab, serial: str) -> None:
+    tab.open(f"/search?q={serial}")
+    tab.page.get_by_role("link", name="Printable certificate").click()
+    expect(tab.page.get_by_role("button", name="Print")).to_be_visible()
+    assert tab.page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n") == 1
+
+
 @pytest.mark.parametrize("width", [360, 390, 768, 1280, 3840])
 @pytest.mark.parametrize("dark", [False, True])
 def test_no_page_is_wider_than_the_window(browser: Browser, site: str, serial: str, width: int, dark: bool) -> None:
     tab = Tab(browser, site, width=width, dark=dark)
-    for path in ("/", f"/search?q={serial}", "/search?q=SN", "/search"):
+    tab.open(f"/search?q={serial}")
+    device = tab.page.url.removeprefix(site)
+    owner = tab.page.locator("a[href^='/owner/']").first.get_attribute("href")
+    for path in ("/", device, f"{device}/certificate", f"{owner}", "/devices", "/search?q=SN", "/search"):
         tab.open(path)
         assert tab.overflow() <= 0, path
     tab.page.close()

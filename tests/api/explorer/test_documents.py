@@ -27,7 +27,7 @@ ENUMS = {
 }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
 def test_the_document_of_a_page_is_valid(page: Page) -> None:
     assert validate(SCHEMA, parse(page.document)) == []
 

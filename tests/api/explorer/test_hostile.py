@@ -15,7 +15,10 @@ from tests.support.databases import NewDatabase
 
 pytestmark = pytest.mark.slow
 
-PATHS = ("/", f"/device/{DID}", f"/search?q={quote(SCRIPT)}", f"/search?q={BOB}", f"/{quote(SCRIPT)}")
+PATHS = (
+    *("/", "/devices", f"/device/{DID}", f"/device/{DID}/certificate", f"/owner/{BOB}", f"/user/0x{1:040x}"),
+    *(f"/search?q={quote(SCRIPT)}", f"/search?q={BOB}", f"/{quote(SCRIPT)}"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,57 @@ def test_a_device_shows_all_sections_of_its_certificate(site: str, did: str) -> 
     assert page.link(f"/devices/{did}/bundle.json")
 
 
+def test_the_list_of_devices_is_filtered_and_ordered_by_its_address(site: str) -> None:
+    query = "{ devices(filterBy: {endOfLifeStatus: {eq: RECYCLED}}) { totalCount nodes { tokenDID } } }"
+    recycled = post(f"{site}/graphql", {"query": query}).json()["data"]["devices"]
+    page = get_page(f"{site}/devices?state=RECYCLED&order=newest")
+    assert f"{recycled['totalCount']} devices match" in page.text
+    assert page.links_to("/device/") == [f"/device/{device['tokenDID']}" for device in recycled["nodes"]]
+    assert "No device matches" in get_page(f"{site}/devices?firmware=nobody-has-it").text
+
+
+def test_a_list_is_read_page_by_page_and_back(site: str) -> None:
+    first = get_page(f"{site}/devices?order=token")
+    second = get_page(f"{site}{first.link('/devices?order=token&after=')}")
+    again = get_page(f"{site}{second.link('/devices?order=token&before=')}")
+    assert not set(first.links_to("/device/")) & set(second.links_to("/device/"))
+    assert again.links_to("/device/") == first.links_to("/device/")
+
+
+def test_an_owner_has_a_page_with_the_devices_and_what_needs_attention(site: str, did: str) -> None:
+    owner = device(site, did, "owner")["owner"]
+    page = get_page(f"{site}/owner/{owner}")
+    assert page.status == 200
+    assert f"/device/{did}" in page.links
+    assert "Needs attention" in page.text
+
+
+def test_a_user_has_a_page_with_what_is_shared(site: str) -> None:
+    query = "{ authorizations(first: 1) { nodes { user organization device { tokenDID } } } }"
+    [grant] = post(f"{site}/graphql", {"query": query}).json()["data"]["authorizations"]["nodes"]
+    page = get_page(f"{site}/user/{grant['user']}")
+    assert grant["organization"] in page.text
+    assert f"/device/{grant['device']['tokenDID']}" in page.links
+
+
+def test_the_certificate_names_its_block_its_events_and_what_is_not_proven(site: str, did: str) -> None:
+    page = get_page(f"{site}/device/{did}/certificate")
+    as_of = device(site, did, "asOf { hash }")["asOf"]
+    assert isinstance(as_of, dict)
+    assert as_of["hash"] in page.text
+    assert did in page.text
+    assert "Not proven:" in page.text
+    assert 'class="qr"' in page.response.text
+
+
+def test_addresses_that_are_printed_begin_with_the_base_url(sqlite_url: str) -> None:
+    url = with_one_device(sqlite_url)
+    with serving(Settings(database_url=url, base_url="https://devices.example")) as site:
+        device_path = get_page(f"{site}/devices").link("/device/")
+        page = get_page(f"{site}{device_path}/certificate")
+    assert f"https://devices.example{device_path}" in page.text
+
+
 def test_a_page_of_the_past_says_so_and_its_links_stay_there(site: str, did: str) -> None:
     minted = str(device(site, did, "mintedAt")["mintedAt"])
     page = get_page(f"{site}/device/{did}?asOf={minted}")
@@ -89,6 +140,12 @@ def test_a_page_of_the_past_says_so_and_its_links_stay_there(site: str, did: str
     [
         ("/nowhere", 404, "There is no page /nowhere"),
         ("/device/SN-1", 400, "is not the DID of a device"),
+        ("/owner/0x12", 400, "is not an address"),
+        ("/user/nobody", 400, "is not an address"),
+        ("/devices?state=BROKEN", 400, "IN_SERVICE"),
+        ("/devices?order=size", 400, "newest"),
+        ("/devices?owner=nobody", 400, "nobody"),
+        (f"{DEVICE}/certificate", 404, "There is no device"),
         (DEVICE, 404, "There is no device"),
         (f"{DEVICE}?asOf=1", 404, "There was no device"),
         (f"{DEVICE}?asOf=soon", 400, "That is not a point in time"),

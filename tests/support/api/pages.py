@@ -24,6 +24,10 @@ class Page:
     def status(self) -> int:
         return self.response.status_code
 
+    def links_to(self, start: str) -> list[str]:
+        """Returns all links whose address begins so."""
+        return [link for link in self.links if link.startswith(start)]
+
     def link(self, start: str) -> str:
         """Returns the first link whose address begins so."""
         return next(link for link in self.links if link.startswith(start))

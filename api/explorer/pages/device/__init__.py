@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from api.explorer.page import Json, Page
 from api.explorer.problems import Problem, WayOut, not_found
+from api.explorer.qr import qr_code
 from api.explorer.values import instant
 from api.explorer.visit import Visit
 from schema.did import EXAMPLE, parse_did
@@ -84,6 +85,7 @@ def view(data: Json, visit: Visit) -> dict[str, Any]:
         "questions": sorted(questions, key=lambda question: ORDER.index(question.check["verdict"])),
         "verdicts": {verdict: verdicts.count(verdict) for verdict in ORDER},
         "grants": [Grant(row, grant_state(row, visit)) for row in device["grants"]["nodes"]],
+        "qr": qr_code(f"{visit.base_url}{visit.link(visit.path)}"),
         "tests": {
             "inCircuitTests": "In-circuit test",
             "mechanicalTests": "Mechanical test",

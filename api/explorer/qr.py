@@ -1,0 +1,24 @@
+"""QR codes, as SVG inside a page."""
+
+import io
+
+from markupsafe import Markup
+
+
+def qr_code(text: str) -> Markup:
+    """Returns the QR code of an address, as an SVG element that fills its place."""
+    import segno  # slow to import: only pages with a code need it
+
+    out = io.BytesIO()
+    segno.make(text, error="m", micro=False).save(
+        out,
+        kind="svg",
+        xmldecl=False,
+        svgns=False,
+        omitsize=True,
+        border=2,
+        light="#fff",
+        svgclass="qr",
+        lineclass=None,
+    )
+    return Markup(out.getvalue().decode())  # segno writes numbers alone
