@@ -11,7 +11,7 @@ from indexer.chain.chain import Chain
 from indexer.chain.finality import finality_depth
 from indexer.errors import Stop
 from indexer.proof.judge import Judge
-from indexer.registration import register_contracts, wanted_contracts
+from indexer.registration import register_contracts
 from indexer.rpc import Pool, open_pool
 from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
@@ -28,10 +28,10 @@ from schema.tables.database import check_revision, check_supported, connect, mig
 
 
 class Prepared(Struct, frozen=True):
-    """A start that has not reached a provider yet: the settings, the profile, the database and the providers."""
+    """A start that has not reached a provider yet. `profile` is that of the settings, if they name one."""
 
     settings: Settings
-    profile: Profile
+    profile: Profile | None
     engine: Engine
     pool: Pool
 
@@ -96,7 +96,7 @@ async def open_chain(settings: Settings) -> FollowedChain:
 
 def prepare(settings: Settings) -> Prepared:
     """Opens the database, and checks what needs no provider. Raises Stop."""
-    profile = load_profile(settings.profile)
+    profile = None if settings.profile is None else load_profile(settings.profile)
     check_quorum(settings.quorum, settings.rpc_urls)
     engine = connect(settings.database_url)
     migrate(engine)
@@ -105,18 +105,13 @@ def prepare(settings: Settings) -> Prepared:
 
 async def open_prepared(prepared: Prepared) -> FollowedChain:
     """Returns the chain, once a provider answers. After TryAgain it can be called again."""
-    settings, profile, engine, pool = prepared.settings, prepared.profile, prepared.engine, prepared.pool
+    settings, engine, pool = prepared.settings, prepared.engine, prepared.pool
     chain_id = await pool.check_chain(settings.chain_id)
     trust_bloom = trusts_bloom(chain_id, settings.trust_bloom)
     by_depth = settings.finality_depth is not None
     depth = finality_depth(chain_id) if settings.finality_depth is None else settings.finality_depth
-    wanted = wanted_contracts(settings, profile, chain_id)
-    addresses: dict[str, list[bytes]] = {}
-    for contract in wanted:
-        addresses.setdefault(contract.role, []).append(contract.address)
-    profile.compile(addresses)  # refuses unknown roles before anything is stored
     unwatched = Chain(pool, (), chain_id=chain_id, finality_depth=depth, final_by_depth=by_depth)
-    contracts = await register_contracts(engine, unwatched, chain_id, profile, wanted)
+    profile, contracts = await register_contracts(engine, unwatched, chain_id, settings, prepared.profile)
     watched = {contract.address for contract in contracts}
     chain = Chain(
         pool,

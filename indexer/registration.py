@@ -1,10 +1,12 @@
 """Which contracts of a chain are watched, and from which block: settled at the first start, and stored."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import Any
 
-from sqlalchemy import Engine
+from msgspec.structs import astuple
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from indexer.chain.chain import Chain
@@ -16,18 +18,88 @@ from indexer.store.watch_set import (
     WatchedContract,
     check_contracts,
     check_profile,
+    check_start_block,
     read_profile_text,
     read_watch_set,
     register,
 )
-from schema.profile.model import Profile
+from schema.profile.errors import ProfileError
+from schema.profile.model import Profile, load_profile, parse_profile
 from schema.tables.database import read_only_engine
 
 log = logging.getLogger("certindex")
 
+DEFAULT_PROFILE = "device-certificate"
+"""The profile of a new chain, if the settings name none."""
 
-def wanted_contracts(settings: Settings, profile: Profile, chain_id: int) -> list[WantedContract]:
-    """Returns the contracts that the settings name, or else those of the profile for this network. Raises Stop."""
+
+async def register_contracts(
+    engine: Engine, chain: Chain, chain_id: int, settings: Settings, profile: Profile | None
+) -> tuple[Profile, Sequence[WatchedContract]]:
+    """Returns the profile and the contracts of a chain: the stored ones, else those of the settings, now registered.
+
+    `profile` is that of the settings, if they name one. Raises Stop if the settings contradict what is stored.
+    """
+    with read_only_engine(engine).begin() as connection:
+        # in this order: another indexer may register the chain, text and contracts at once, between the two
+        stored_text = read_profile_text(connection, chain_id)
+        stored = read_watch_set(connection, chain_id)
+        others = connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars().all()
+    if stored_text is not None:
+        return _check_stored(chain_id, stored_text, stored, settings, profile), stored
+    if others and settings.chain_id is None and settings.contracts is None:
+        raise Stop(
+            f"The nodes of RPC_URLS are of chain {chain_id}, and the database holds chain "
+            f"{', '.join(map(str, others))}. Correct RPC_URLS, or set CHAIN_ID={chain_id} to index that chain too."
+        )
+    try:
+        return await _register_new(engine, chain, chain_id, settings, profile or load_profile(DEFAULT_PROFILE))
+    except IntegrityError:  # another indexer registered the chain at the same moment: what it stored counts
+        with read_only_engine(engine).begin() as connection:
+            if read_profile_text(connection, chain_id) is None:
+                raise Stop(
+                    f"The database holds chain {chain_id} without the profile that it was read by: somebody "
+                    "changed it. Restore a backup, or index into a new database (DATABASE_URL)."
+                ) from None
+        return await register_contracts(engine, chain, chain_id, settings, profile)
+
+
+async def _register_new(
+    engine: Engine, chain: Chain, chain_id: int, settings: Settings, profile: Profile
+) -> tuple[Profile, Sequence[WatchedContract]]:
+    wanted = _wanted_contracts(settings, profile, chain_id)
+    _check_roles(profile, wanted)
+    contracts = [await _locate(chain, contract) for contract in wanted]
+    await _warn_of_future_starts(chain, contracts)
+    with engine.begin() as connection:
+        register(connection, chain_id, profile, contracts)
+    return profile, contracts
+
+
+def _check_stored(
+    chain_id: int,
+    stored_text: str,
+    stored: Sequence[WatchedContract],
+    settings: Settings,
+    profile: Profile | None,
+) -> Profile:
+    """Returns the stored profile. Raises Stop if a setting contradicts what is stored; one that is not set does not."""
+    stored_profile = parse_profile(stored_text, "the stored profile")
+    if settings.contracts is not None:
+        _check_roles(profile or stored_profile, settings.contracts)
+        check_contracts(chain_id, stored, settings.contracts)
+    if isinstance(settings.start_block, int):
+        check_start_block(chain_id, stored, settings.start_block)
+    if settings.profile is not None and profile is not None:
+        check_profile(chain_id, stored_text, profile, settings.profile)
+    else:
+        _warn_of_another_text(chain_id, stored_profile)
+    _warn_of_late_starts(stored, settings)
+    return stored_profile
+
+
+def _wanted_contracts(settings: Settings, profile: Profile, chain_id: int) -> list[WantedContract]:
+    """Returns the contracts of a new chain: those of the settings, or else of the profile for this network."""
     if settings.contracts is not None:
         start = _start_block(settings, 0)
         return [WantedContract(role, address, start) for role, address in dict.fromkeys(settings.contracts)]
@@ -55,36 +127,12 @@ def _start_block(settings: Settings, default: int) -> int | None:
             return number
 
 
-async def register_contracts(
-    engine: Engine, chain: Chain, chain_id: int, profile: Profile, wanted: Sequence[WantedContract]
-) -> Sequence[WatchedContract]:
-    """Returns the contracts to watch: for a stored chain those in the database, else the wanted ones, now registered.
-
-    Raises Stop if the stored contracts or profile contradict the settings.
-    """
-    with read_only_engine(engine).begin() as connection:
-        # in this order: another indexer may register the chain, text and contracts at once, between the two
-        stored_text = read_profile_text(connection, chain_id)
-        stored = read_watch_set(connection, chain_id)
-    if stored_text is not None:
-        check_contracts(chain_id, stored, wanted)
-        check_profile(chain_id, stored_text, profile)
-        _warn_of_late_starts(stored, wanted)
-        return stored
-    contracts = [await _locate(chain, contract) for contract in wanted]
-    await _warn_of_future_starts(chain, contracts)
-    try:
-        with engine.begin() as connection:
-            register(connection, chain_id, profile, contracts)
-    except IntegrityError:  # another indexer registered the chain at the same moment: what it stored counts
-        with read_only_engine(engine).begin() as connection:
-            if read_profile_text(connection, chain_id) is None:
-                raise Stop(
-                    f"The database holds chain {chain_id} without the profile that it was read by: somebody "
-                    "changed it. Restore a backup, or index into a new database (DATABASE_URL)."
-                ) from None
-        return await register_contracts(engine, chain, chain_id, profile, wanted)
-    return contracts
+def _check_roles(profile: Profile, contracts: Iterable[tuple[Any, ...]]) -> None:
+    """Raises ProfileError if the profile has not the role of a contract."""
+    addresses: dict[str, list[bytes]] = {}
+    for role, address, *_ in contracts:
+        addresses.setdefault(role, []).append(address)
+    profile.compile(addresses)
 
 
 async def _locate(chain: Chain, wanted: WantedContract) -> WatchedContract:
@@ -118,14 +166,34 @@ async def _warn_of_future_starts(chain: Chain, contracts: Sequence[WatchedContra
         )
 
 
-def _warn_of_late_starts(stored: Sequence[WatchedContract], wanted: Sequence[WantedContract]) -> None:
-    searched = {(contract.role, contract.address) for contract in wanted if contract.start_block is None}
-    for contract in stored:
-        if (contract.role, contract.address) in searched and not contract.whole:
+def _warn_of_late_starts(stored: Sequence[WatchedContract], settings: Settings) -> None:
+    for role, address, start, whole in map(astuple, stored):
+        if settings.start_block == "auto" and not whole:
             log.warning(
                 "START_BLOCK=auto: %s=0x%s is indexed from block %d, not from its first block, and stays so; "
                 "to have all of it, index into a new database (DATABASE_URL)",
-                contract.role,
-                contract.address.hex(),
-                contract.start_block,
+                role,
+                address.hex(),
+                start,
+            )
+        elif isinstance(settings.start_block, int) and settings.start_block > start:
+            log.warning(
+                "START_BLOCK=%d: %s=0x%s is indexed from block %d, and stays so",
+                settings.start_block,
+                role,
+                address.hex(),
+                start,
+            )
+
+
+def _warn_of_another_text(chain_id: int, stored: Profile) -> None:
+    """Warns if this release ships a profile of the stored one's name with another text."""
+    with suppress(ProfileError):
+        if load_profile(stored.name).text != stored.text:
+            log.warning(
+                "chain %d is read by the stored text of the profile %s, which differs from that of this release; "
+                "to read all events by the new text: certindex rebuild --profile %s",
+                chain_id,
+                stored.name,
+                stored.name,
             )

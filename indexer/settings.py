@@ -146,16 +146,18 @@ class Settings(NodeSettings):
         example="ws://127.0.0.1:8545",
         shown=shown_urls,
     )
-    profile: str = setting(
+    profile: str | None = setting(
         text,
-        default="device-certificate",
-        help="Profile that maps events to facts: the name of a shipped profile, or the path of a TOML file.",
+        optional=True,
+        help="Profile that maps events to facts: the name of a shipped profile, or the path of a TOML file. If not "
+        "set, the stored profile; for a new chain, device-certificate.",
         example="./mine.toml",
     )
     contracts: tuple[tuple[str, bytes], ...] | None = setting(
         contracts,
         optional=True,
-        help="Contracts to watch, role=address, comma-separated. If not set, those of the profile for the network.",
+        help="Contracts to watch, role=address, comma-separated. If not set, the stored ones; for a new chain, those "
+        "of the profile for the network.",
         example="certificate=0x5FbDB2315678afecb367f032d93F642f64180aa3",
     )
     start_block: int | Literal["auto"] | None = setting(
@@ -163,7 +165,7 @@ class Settings(NodeSettings):
         optional=True,
         help="First block to index. If it lies after the first block of a contract, answers that rest on the absence "
         "of events are UNKNOWN. auto: find the block of each contract's creation, once; this requires an archive node. "
-        "If not set, the profile's block for the network, else 0.",
+        "If not set, the stored block; for a new chain, the profile's block for the network, else 0.",
         example="35000000",
     )
     finality_depth: int | None = setting(

@@ -1,6 +1,6 @@
 """The watch set: the contracts whose logs a chain's rows are from, and the profile that read them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -104,42 +104,46 @@ def replace_profile(connection: Connection, chain_id: int, profile: Profile) -> 
 
 
 class WantedContract(NamedTuple):
-    """A contract in the settings. `start_block` None: from the contract's first block."""
+    """A contract to watch. `start_block` None: from the contract's first block."""
 
     role: str
     address: bytes
     start_block: int | None
 
 
-def check_contracts(chain_id: int, stored: Sequence[WatchedContract], wanted: Sequence[WantedContract]) -> None:
-    """Raises Stop if the settings name other contracts, or an earlier start block, than are stored."""
-    known = {(contract.role, contract.address): contract.start_block for contract in stored}
-    for role, address, start in wanted:
-        if (role, address) not in known:
-            raise Stop(
-                f"CONTRACTS names {role}=0x{address.hex()}, which the rows of chain {chain_id} do not come from "
-                f"({_listed(stored)}). Index it into a database of its own: set another DATABASE_URL."
-            )
-        if start is not None and start < known[role, address]:
-            raise Stop(
-                f"START_BLOCK={start} lies before block {known[role, address]}, from which {role}=0x{address.hex()} "
-                f"of chain {chain_id} is indexed. Index it into a new database (DATABASE_URL), or set "
-                f"START_BLOCK={known[role, address]}."
-            )
-    missing = known.keys() - {(role, address) for role, address, _ in wanted}
-    if missing:
+def check_contracts(chain_id: int, stored: Sequence[WatchedContract], contracts: Iterable[tuple[str, bytes]]) -> None:
+    """Raises Stop if the settings name other contracts than are stored."""
+    named, known = set(contracts), {(contract.role, contract.address) for contract in stored}
+    for role, address in sorted(named - known):
+        raise Stop(
+            f"CONTRACTS names {role}=0x{address.hex()}, which the rows of chain {chain_id} do not come from "
+            f"({_listed(stored)}). Index it into a database of its own: set another DATABASE_URL."
+        )
+    if missing := known - named:
         raise Stop(
             f"CONTRACTS leaves out {', '.join(f'{role}=0x{address.hex()}' for role, address in sorted(missing))}, "
-            f"whose events chain {chain_id} holds. Name all of them ({_listed(stored)}), or set another DATABASE_URL."
+            f"whose events chain {chain_id} holds. Name all of them ({_listed(stored)}) or none, or set another "
+            "DATABASE_URL."
         )
 
 
-def check_profile(chain_id: int, stored_text: str, profile: Profile) -> None:
+def check_start_block(chain_id: int, stored: Sequence[WatchedContract], start_block: int) -> None:
+    """Raises Stop if the settings name an earlier start block than is stored."""
+    for contract in stored:
+        if start_block < contract.start_block:
+            raise Stop(
+                f"START_BLOCK={start_block} lies before block {contract.start_block}, from which "
+                f"{contract.role}=0x{contract.address.hex()} of chain {chain_id} is indexed. Index it into a new "
+                f"database (DATABASE_URL), or set START_BLOCK={contract.start_block}."
+            )
+
+
+def check_profile(chain_id: int, stored_text: str, profile: Profile, name_or_path: str) -> None:
     """Raises Stop if the rows were read by a different profile text than that of the settings."""
     if stored_text != profile.text:
         raise Stop(
             f"The rows of chain {chain_id} were read by another text of a profile than {profile.name!r} has now. "
-            "Read the stored events again by the new one: certindex rebuild"
+            f"Read the stored events again by the new one: certindex rebuild --profile {name_or_path}"
         )
 
 

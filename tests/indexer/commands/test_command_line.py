@@ -226,7 +226,7 @@ def indexes_of(database_url: str) -> set[str | None]:
     return names
 
 
-def test_rebuild_reads_the_events_by_another_profile_which_sync_then_wants(
+def test_rebuild_reads_the_events_by_another_profile_which_sync_then_keeps(
     devices: Factory, database_url: str, certindex: Certindex, tmp_path: Path
 ) -> None:
     options = options_of(devices)
@@ -237,11 +237,12 @@ def test_rebuild_reads_the_events_by_another_profile_which_sync_then_wants(
     assert certindex("rebuild", "--profile", str(mine), database_url=database_url).status == 0
     rows = tables(database_url)["device_version"]
     assert {row["serial_number"] for row in rows} == {None}
-    refused = certindex("sync", *options, database_url=database_url)
+    refused = certindex("sync", *options, "--profile", "device-certificate", database_url=database_url)
     assert refused.status == 1
     assert "read by another text of a profile than 'device-certificate'" in refused.err
-    assert "certindex rebuild" in refused.err
+    assert "certindex rebuild --profile device-certificate" in refused.err
     assert certindex("sync", *options, "--profile", str(mine), database_url=database_url).status == 0
+    assert certindex("sync", *options, database_url=database_url).status == 0
     assert certindex("rebuild", "--profile", "device-certificate", database_url=database_url).status == 0
     assert {row["serial_number"] for row in tables(database_url)["device_version"]} != {None}
 
