@@ -1,4 +1,4 @@
-"""Receipts that a provider refuses, or returns in an odd shape, over HTTP: verification and indexing go on."""
+"""What a provider refuses, and receipts and headers of an odd shape, over HTTP: verification and indexing go on."""
 
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from indexer.commands.sync import sync
 from indexer.errors import TryAgain
 from indexer.rpc import Pool
 from indexer.verification.verifier import PATIENCE
 from schema.vocabulary import FailureCause, VerificationLevel
 from tests.support.chain.factory import Factory
-from tests.support.index.verifying import Indexed, index, indexed
+from tests.support.index.verifying import FINALITY, Indexed, index, indexed, settings_for
 from tests.support.rpc import faults
 from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, of_node
 
@@ -222,3 +223,96 @@ async def test_a_host_that_refuses_to_tell_its_head_is_indexed_from(factory: Fac
             pool._heads_read_at -= 100
         assert proxy.calls.count("eth_blockNumber") == 1
         assert (pool.hosts[0].away, pool.hosts[0].failure_rate) == (None, 0.0)
+
+
+async def test_a_host_that_refuses_logs_serves_everything_else(factory: Factory, sqlite_url: str) -> None:
+    """A plan without eth_getLogs: another host is asked for logs, and this one stays in use."""
+    for number in range(1, 4):
+        factory.mint(number=number)
+    factory.chain.mine(FINALITY)
+
+    def refuse(exchange: Exchange) -> bool:
+        if exchange.method != "eth_getLogs":
+            return False
+        exchange.refuse("eth_getLogs is not available on your plan", status=403)
+        return True
+
+    async with providers(factory, refuse, good=1) as (_, proxies):
+        urls = tuple(proxy.url for proxy in proxies)
+        assert await sync(settings_for(factory, sqlite_url, rpc_urls=urls, looks=2)) == 0
+        calls = proxies[0].calls
+        assert 1 <= calls.count("eth_getLogs") <= 4, "the method is set aside"
+        assert proxies[1].calls.count("eth_getLogs") > 1
+    with indexed(factory, sqlite_url) as chain:
+        assert chain.rows("SELECT count(*) FROM device") == [(3,)]
+    async with providers(factory, refuse, good=1) as (pool, [proxy, _]):
+        query = [{"fromBlock": "0x1", "toBlock": "0x2", "address": factory.contract.address}]
+        await pool.check_chain(None)
+        await pool.call("eth_getBlockByNumber", ["0x1", False], dict[str, Any])
+        for _ in range(5):
+            await pool.call("eth_getLogs", query, list[dict[str, Any]])
+            await pool.call("eth_getBlockByNumber", ["0x1", False], dict[str, Any])
+        host = pool.hosts[0]
+        assert proxy.calls.count("eth_getLogs") == 1
+        assert (host.away, host.failure_rate, host.exclusion("eth_getBlockByNumber", range(1, 2))) == (None, 0.0, None)
+        assert host.exclusion("eth_getLogs", range(1, 2)) is not None
+
+
+# Headers of an odd shape
+
+HEADER = "eth_getBlockByHash"
+ODD_HEADERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a text": lambda header: "0x",
+    "a list": lambda header: [header],
+    "transactions of null": lambda header: header | {"transactions": None},
+    "transactions that are numbers": lambda header: header | {"transactions": [1]},
+    "whole transactions": lambda header: header | {"transactions": [{"hash": each} for each in header["transactions"]]},
+    "a hash that is too short": lambda header: header | {"transactions": ["0x00"]},
+    "a number of null": lambda header: header | {"number": None},
+    "no number": lambda header: {key: item for key, item in header.items() if key != "number"},
+    "no receipts root": lambda header: {key: item for key, item in header.items() if key != "receiptsRoot"},
+    "a receipts root that is a number": lambda header: header | {"receiptsRoot": 5},
+    "a bloom of null": lambda header: header | {"logsBloom": None},
+    "a time that is no number": lambda header: header | {"timestamp": "now"},
+}
+
+
+def odd_header(change: Callable[[dict[str, Any]], Any], block: str | None = None) -> Fault:
+    """The header is odd: of every block, or of one."""
+
+    def spoil(exchange: Exchange) -> bool:
+        if exchange.method != HEADER or block not in (None, exchange.result["number"]):
+            return False
+        exchange.result = change(exchange.result)
+        return True
+
+    return spoil
+
+
+@pytest.mark.parametrize("change", ODD_HEADERS.values(), ids=ODD_HEADERS)
+async def test_headers_of_odd_shape_are_asked_of_another_host(
+    change: Callable[[dict[str, Any]], Any], factory: Factory, sqlite_url: str, chain_with_events: None
+) -> None:
+    async with providers(factory, odd_header(change), good=1) as (pool, _):
+        with indexed(factory, sqlite_url) as chain:
+            await verify_all(chain, pool)
+            assert set(chain.level_of_events()) == {RECEIPTS}
+            assert chain.failures() == []
+
+
+@pytest.mark.parametrize("change", ODD_HEADERS.values(), ids=ODD_HEADERS)
+async def test_a_block_whose_header_stays_odd_is_noted_and_the_others_are_verified(
+    change: Callable[[dict[str, Any]], Any], factory: Factory, sqlite_url: str, chain_with_events: None
+) -> None:
+    with indexed(factory, sqlite_url) as chain:
+        number = chain.levels.blocks(0, 1_000, 9)[1].number
+        async with providers(factory, odd_header(change, hex(number))) as (pool, _):
+            assert await verify_all(chain, pool) <= PATIENCE
+            assert [number for number, _, _ in chain.failures()] == [number]
+            assert {cause for _, cause, _ in chain.failures()} <= {
+                FailureCause.NO_EVIDENCE,
+                FailureCause.CONTRADICTED,
+                FailureCause.UNKNOWN_FORM,
+            }
+            levels = chain.level_of_events()
+            assert levels.count(RECEIPTS) == len(levels) - 1
