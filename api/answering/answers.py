@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from api.answering.admission import LIVE_SNAPSHOTS, REQUEST_SNAPSHOTS
 from api.answering.workers import Workers
 from api.graphql.context import Context
-from api.graphql.errors import NotReady, Refusal, TimedOut, database_failed
+from api.graphql.errors import Damaged, NotReady, Refusal, TimedOut, database_failed
 from api.graphql.execution import execute_compiled, execute_ordinary, find_validated
 from api.graphql.inputs.min_block import awaited_of
 from api.graphql.request import GraphQLRequest
@@ -29,6 +29,7 @@ from api.reading.change_watch import ChangeWatch
 from api.reading.readiness import Freshness
 from api.reading.revisions import Revisions, revisions_of
 from api.reading.snapshot import Snapshot, open_snapshot
+from schema.tables.damage import DamagedData
 
 Charge = Callable[[int], None]
 """Charges a client with the cost of a request. Raises a Refusal if the client has not enough left."""
@@ -232,6 +233,8 @@ def refusing_failures(max_seconds: float) -> Iterator[None]:
         yield
     except TimeoutError:
         raise TimedOut(max_seconds) from None
+    except DamagedData as error:
+        raise Damaged(str(error)) from error
     except DBAPIError as error:
         raise database_failed(error) from error
 

@@ -13,6 +13,7 @@ from graphql import GraphQLError
 from sqlalchemy.exc import DBAPIError
 
 from schema.program.logs import log_event
+from schema.tables.damage import DamagedData
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Code(Enum):
     RATE_LIMITED = "RATE_LIMITED"
     TIMEOUT = "TIMEOUT"
     NOT_READY = "NOT_READY"
+    DAMAGED_DATA = "DAMAGED_DATA"
 
 
 class Reason(Enum):
@@ -84,6 +86,12 @@ def database_failed(error: DBAPIError) -> NotReady:
     return NotReady("The database cannot be read; /readyz says why.")
 
 
+class Damaged(Refusal):
+    """Stored data that every answer needs was changed after it was stored."""
+
+    code = Code.DAMAGED_DATA
+
+
 class TimedOut(Refusal):
     """An answer that takes longer than the service allows."""
 
@@ -111,8 +119,11 @@ def mask(errors: list[GraphQLError]) -> None:
             # from graphql-core: a variable or argument does not match its type
             set_code([error], Code.BAD_USER_INPUT)
             continue
-        if isinstance(cause, DBAPIError):
-            path = ".".join(map(str, error.path or ()))
+        path = ".".join(map(str, error.path or ()))
+        if isinstance(cause, DamagedData):
+            log_event(log, logging.ERROR, "stored data is damaged", " at {path}: {error}", path, str(cause))
+            message, code = str(cause), Code.DAMAGED_DATA
+        elif isinstance(cause, DBAPIError):
             log_event(log, logging.ERROR, "the database failed", " at {path}: {error}", path, _driver_text(cause))
             message, code = DATABASE_FAILED
         else:

@@ -15,9 +15,10 @@ from api.http.rates import RateLimited, Rates
 from api.reading.snapshot import open_snapshot
 from api.settings import Settings
 from schema.bundle.document import Bundle, to_json
-from schema.bundle.making import DamagedData, make_bundle
+from schema.bundle.making import make_bundle
 from schema.did import EXAMPLE, parse_did
 from schema.program.logs import log_event
+from schema.tables.damage import DamagedData
 from schema.tables.database import DatabaseError
 
 log = logging.getLogger("certindex.api")

@@ -16,6 +16,7 @@ from api.http.requests import EVENT_STREAM, JSON, RequestError
 
 SERVER_STATUSES = {
     Code.INTERNAL_SERVER_ERROR.value: 500,
+    Code.DAMAGED_DATA.value: 500,
     Code.NOT_READY.value: 503,
     Code.RATE_LIMITED.value: 429,
     Code.TIMEOUT.value: 503,

@@ -9,15 +9,14 @@ from api.queries.sql import tables
 from api.queries.sql.keys import Key, row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.scope import Scope
-from schema.abi.rlp import decode, items, string
 
 
 class Proof(NamedTuple):
-    """The proof of a receipt. `header` is RLP; `nodes` lead from its receipts root to the receipt, root first."""
+    """The proof of a receipt, as it is stored: RLP, `nodes` as one list from the receipts root to the receipt."""
 
     block_hash: bytes
     header: bytes
-    nodes: Sequence[bytes]
+    nodes: bytes
     first_log_index: int
 
 
@@ -26,9 +25,7 @@ def proofs(connection: Connection, names: Sequence[tuple[int, int, int]]) -> lis
     # the position of these keys is the transaction index
     keys = [Key(chain_id, number, index, 0) for chain_id, number, index in names]
     return [
-        None
-        if row is None
-        else Proof(row.hash, row.rlp, [string(node) for node in items(decode(row.nodes))], row.first_log_index)
+        None if row is None else Proof(row.hash, row.rlp, row.nodes, row.first_log_index)
         for row in _proofs(connection, keys)
     ]
 

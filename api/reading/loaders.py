@@ -23,6 +23,7 @@ from api.queries.statistics import Grouping, device_groups
 from api.queries.tokens import Token, ids_of_numbers, token_ids
 from api.queries.vehicles import vehicles
 from api.reading.batching import Loader, Query, QueryRunner
+from schema.tables.damage import WAY_OUT, DamagedData
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 RowT = TypeVar("RowT")
@@ -149,11 +150,11 @@ class Loaders:
 
 
 async def row_named(rows: Loader[Key, Row[Any] | None], kind: str, pin: Pin, id: int) -> Row[Any]:
-    """Returns the row whose id another row contains. Raises LookupError if it does not exist at the pin."""
+    """Returns the row whose id another row contains. Raises DamagedData if it does not exist at the pin."""
     row = await rows.load(key_of(pin, id))
     if row is None:
-        raise LookupError(
-            f"a row refers to {kind} {id} of chain {pin.chain_id}, which does not exist at {pin.position}"
+        raise DamagedData(
+            f"A row refers to {kind} {id} of chain {pin.chain_id}, which does not exist at {pin.position}. {WAY_OUT}"
         )
     return row
 

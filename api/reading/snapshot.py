@@ -15,7 +15,9 @@ from api.queries.sql.as_of import Pin, pin_now
 from api.reading.profile_readers import read_readers
 from api.reading.revisions import revisions_of
 from schema.licenses import hardware_licensing_is_whole, manufacturer_licensing_is_whole
+from schema.profile.errors import ProfileError
 from schema.profile.reader import Reader
+from schema.tables.damage import UNREADABLE, unreadable
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -267,4 +269,7 @@ def _begin(engine: Engine) -> Snapshot:
 
 def _begin_on(connection: Connection) -> Snapshot:
     connection.begin()
-    return Snapshot(connection)
+    try:
+        return Snapshot(connection)
+    except (*UNREADABLE, ProfileError) as error:
+        raise unreadable("The stored chain, contract or profile", error) from error

@@ -70,7 +70,8 @@ async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
 
 def _make_bundle(database_url: str, chain_id: int, device: str) -> "Bundle":
     """Returns a device's bundle, read from one state of the database. Raises Stop."""
-    from schema.bundle.making import DamagedData, make_bundle
+    from schema.bundle.making import make_bundle
+    from schema.tables.damage import DamagedData
     from schema.tables.database import connect
 
     engine = connect(database_url, read_only=True)

@@ -16,6 +16,7 @@ from schema.did import TokenDid
 from schema.events import Kind
 from schema.profile.model import parse_profile
 from schema.profile.reader import Mapped, Reader
+from schema.tables.damage import DamagedData
 from schema.tables.tables import Chain
 from schema.tables.values import block_of, log_index_of
 from schema.vocabulary import FailureCause
@@ -33,10 +34,6 @@ MANUFACTURER_KINDS = (
 
 CHUNK = 500
 """Values in one IN list."""
-
-
-class DamagedData(Exception):
-    """Stored data was changed after it was stored. The message names the first contradiction, and the way out."""
 
 
 class Dependencies(NamedTuple):

@@ -1,11 +1,21 @@
 """The inclusion proof of an event."""
 
+from collections.abc import Sequence
+
 import strawberry
 
 from api.graphql.vocabulary.scalars import Bytes
 from api.queries.proofs import Proof
 from api.queries.recorded import RecordedEvent
-from schema.abi.rlp import encode_bytes, integer
+from schema.abi.keccak import keccak256
+from schema.abi.rlp import decode, encode_bytes, integer, items, string
+from schema.tables.damage import UNREADABLE, DamagedData
+
+RECEIPTS_ROOT, LOGS = 5, 3
+"""Places in a header and in a receipt."""
+
+FIRST_LIST = 0xC0
+"""A smaller first byte of a receipt is its type."""
 
 
 @strawberry.type(
@@ -26,12 +36,40 @@ class InclusionProof:
 
 
 def to_proof(row: RecordedEvent, proof: Proof | None) -> InclusionProof | None:
-    """Returns the proof of an event, None if its block is not verified or belongs to another branch."""
+    """Returns the proof of an event, None if its block is not verified or belongs to another branch.
+
+    Raises DamagedData if the stored proof does not prove the stored event.
+    """
     if proof is None or proof.block_hash != row.block_hash:
         return None
+    index = row.log_index - proof.first_log_index
+    try:
+        nodes = [string(node) for node in items(decode(proof.nodes))]
+        proves = _proves(row, proof.header, nodes, index)
+    except UNREADABLE:
+        proves = False
+    if not proves:
+        number = row.block_number
+        raise DamagedData(
+            f"The stored proof of log {row.log_index} of block {number} does not prove the stored log: one of them was "
+            "changed after it was stored. Make the proof again, which also finds a changed log: certindex verify "
+            f"--from {number} --to {number}"
+        )
     return InclusionProof(
         header=Bytes(proof.header),
         key=Bytes(encode_bytes(integer(row.transaction_index))),
-        nodes=[Bytes(node) for node in proof.nodes],
-        receipt_log_index=row.log_index - proof.first_log_index,
+        nodes=[Bytes(node) for node in nodes],
+        receipt_log_index=index,
     )
+
+
+def _proves(row: RecordedEvent, header: bytes, nodes: Sequence[bytes], index: int) -> bool:
+    """Returns whether header and nodes are linked by their hashes, and the event is that log of the receipt."""
+    hashes = [keccak256(node) for node in nodes]
+    if keccak256(header) != row.block_hash or string(items(decode(header))[RECEIPTS_ROOT]) != hashes[0]:
+        return False
+    if not all(hash in node for node, hash in zip(nodes, hashes[1:], strict=False)):
+        return False
+    receipt = string(items(decode(nodes[-1]))[-1])
+    logs = items(items(decode(receipt if receipt[0] >= FIRST_LIST else receipt[1:]))[LOGS])
+    return index >= 0 and logs[index] == [row.address, row.topic_list, row.data]

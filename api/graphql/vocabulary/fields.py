@@ -6,6 +6,8 @@ from typing import Any, TypeVar, cast
 
 import strawberry
 
+from schema.tables.damage import UNREADABLE, unreadable
+
 ResolverT = TypeVar("ResolverT", bound=Callable[..., Any])
 ValueT = TypeVar("ValueT")
 
@@ -21,7 +23,14 @@ def field(description: str, *, name: str | None = None) -> Callable[[ResolverT],
 
 def derived(description: str, read: Callable[[Any], ValueT], *, name: str | None = None) -> ValueT:
     """Declares a field that is read from its object: cheaper than a resolver, and free if it is not selected."""
-    return cast(ValueT, _read_only(description, property(read), name))
+
+    def read_stored(object: Any) -> ValueT:
+        try:
+            return read(object)
+        except UNREADABLE as error:
+            raise unreadable(f"A stored value of {type(object).__name__}", error) from error
+
+    return cast(ValueT, _read_only(description, property(read_stored), name))
 
 
 def from_fact(
@@ -46,8 +55,16 @@ class _Converted(property):
         self._holder, self._source, self._convert = holder, source, convert
 
     def __set_name__(self, owner: type, name: str) -> None:
-        read, convert = attrgetter(f"{self._holder}.{self._source or name}"), self._convert
-        super().__init__(lambda object: convert(read(object)))
+        column = self._source or name
+        read, convert = attrgetter(f"{self._holder}.{column}"), self._convert
+
+        def read_stored(object: Any) -> Any:
+            try:
+                return convert(read(object))
+            except UNREADABLE as error:
+                raise unreadable(f"The stored {column} of {owner.__name__}", error) from error
+
+        super().__init__(read_stored)
 
 
 def _read_only(description: str, value: property, name: str | None) -> Any:
