@@ -116,6 +116,11 @@ def _day(moment: datetime) -> str:
     return f"{moment.day} {moment:%b} {moment.year:04}"
 
 
+def month(name: str) -> str:
+    """Returns a month of a year in words: 2025-07 becomes Jul 2025."""
+    return f"{datetime(2000, int(name[5:7]), 1, tzinfo=UTC):%b} {name[:4]}"
+
+
 STEPS = (("second", 60), ("minute", 60), ("hour", 24), ("day", 30.436875), ("month", 12), ("year", 10**9))
 
 

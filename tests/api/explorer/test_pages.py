@@ -36,6 +36,8 @@ def test_the_start_page_searches_and_shows_the_latest_events(site: str) -> None:
     assert page.status == 200
     assert "Is this device genuine?" in page.text
     assert page.link("/device/did:erc721:")
+    for link in page.links_to("/devices"):
+        assert get_page(f"{site}{link}").status == 200
     assert page.link("/graphql#query=")
 
 

@@ -11,7 +11,7 @@ from api.explorer.vocabulary import LABELS
 
 DEVICES_ON_A_PAGE = 50
 
-STATES = ("IN_SERVICE", "DECOMMISSIONED", "RECYCLED", "DISPOSED")
+STATES = tuple(LABELS["end_of_life"])
 
 CHECKS = {
     "manufacturerLicensedAtMint": "manufacturerLicensedAtMint",
