@@ -34,14 +34,17 @@ from api.http.requests import JSON, RequestError
 from api.http.responses import refusal_response
 from api.http.sockets import WebSocketEndpoint
 from api.http.streams import StreamEndpoint
+from api.http.windows import Take
 from api.reading.change_watch import ChangeWatch
 from api.reading.readiness import Freshness, readiness
 from api.settings import Settings
 from schema.tables.database import check_supported, connect
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     """Returns the application, with its metrics in `state.metrics`. The database may be created later.
+
+    `take` counts for the rate limits of several processes.
 
     Raises DatabaseError for a database that can never be used, SettingsError for a wrong manifest of trusted documents.
     """
@@ -68,7 +71,7 @@ def create_app(settings: Settings) -> Starlette:
         max_seconds=settings.max_seconds,
         max_connections=settings.max_connections,
     )
-    rates = Rates(settings)
+    rates = Rates(settings, take)
     # GraphiQL sends documents that its user writes, none of which is trusted
     page = partial(graphiql_page, engine) if settings.graphiql and trusted is None else None
     graphql = GraphQLEndpoint(answers, admissions["requests"], documents, operations, rates, settings, page)

@@ -1,7 +1,6 @@
 """The command line of `certindex-api`: parses the arguments, then serves or prints the schema."""
 
 import argparse
-import gc
 import logging
 import os
 import sys
@@ -10,9 +9,9 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 
 import uvicorn
+from prometheus_client.registry import Collector
 
-from api.graphql.schema import sdl
-from api.serving import address_of, listen, metrics_of, server_config
+from api.server import address_of, collect_rarely, listen, metrics_of, server_config
 from api.settings import Settings
 from schema.program.logs import configure, log_event
 from schema.program.metrics import serve_metrics
@@ -21,9 +20,6 @@ from schema.program.settings import SettingsError, add_options, read_settings
 from schema.tables.database import DatabaseError
 
 log = logging.getLogger("certindex.api")
-
-GARBAGE = 10_000
-"""New objects after which Python collects cycles. One request holds thousands of objects and leaves no cycles."""
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -44,6 +40,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
     add_options(parser, Settings)
     options = parser.parse_args(arguments)
     if options.command == "schema":
+        from api.graphql.schema import sdl
+
         with written_out(parser.prog):
             sys.stdout.write(sdl())
         return
@@ -59,23 +57,35 @@ def serve(settings: Settings) -> None:
     Raises DatabaseError for a database that can never be used, SettingsError for a port that is in use.
     """
     configure(settings.log_format)
+    if settings.workers > 1:
+        from api.supervisor import Supervisor
+
+        with listen(settings.host, settings.port) as listener:
+            supervisor = Supervisor(settings, listener)
+            with _metrics(settings, supervisor.metrics):
+                supervisor.run()
+        return
     config = server_config(settings)
-    gc.freeze()  # the objects of the application live as long as the process: no collection need visit them
-    gc.set_threshold(GARBAGE)
-    gc.enable()
-    with listen(settings.host, settings.port) as listener, _metrics(settings, config), suppress(KeyboardInterrupt):
+    collect_rarely()
+    with (
+        listen(settings.host, settings.port) as listener,
+        _metrics(settings, metrics_of(config)),
+        suppress(KeyboardInterrupt),
+    ):
         log_event(log, logging.INFO, "serving", " {address}", address_of(listener))
         server = uvicorn.Server(config)
         server.run(sockets=[listener])
 
 
 @contextmanager
-def _metrics(settings: Settings, config: uvicorn.Config) -> Iterator[None]:
+def _metrics(settings: Settings, collector: Collector) -> Iterator[None]:
     """Serves /metrics for the duration of the block, if a port is set. Raises SettingsError."""
     if settings.metrics_port is None:
         yield
         return
-    server = serve_metrics([metrics_of(config)], settings.metrics_host, settings.metrics_port)
-    yield
-    server.shutdown()
-    server.server_close()
+    server = serve_metrics([collector], settings.metrics_host, settings.metrics_port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()

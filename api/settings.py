@@ -61,6 +61,12 @@ class Settings:
     port: int = setting(
         whole_number(0, 65535), default="8000", help="Port to listen on; 0 chooses a free one.", example="8000"
     )
+    workers: int = setting(
+        whole_number(1, 64),
+        default="1",
+        help="Processes that serve the port. Each has its own cache and limits of connections.",
+        example="4",
+    )
     max_lag_seconds: int = setting(
         whole_number(0, 10**9),
         default="300",

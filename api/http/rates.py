@@ -1,23 +1,21 @@
 """Rate limits of a client: requests, and their cost, per time window.
 
-A client is an IPv4 address, or the /64 network of an IPv6 address, as a subscriber owns the whole network. Each process
-counts for itself, in windows that begin with a client's first request.
+A client is an IPv4 address, or the /64 network of an IPv6 address, as a subscriber owns the whole network. The workers
+of one service count together, two services each for itself.
 """
 
-import math
-import time
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import Scope
 
 from api.graphql.errors import Code, Refusal
+from api.http.windows import Take, Windows
 from api.settings import Settings
 from schema.program.settings import SettingsError
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
-    from limits.strategies import FixedWindowRateLimiter
 
 
 class RateLimited(Refusal):
@@ -35,20 +33,22 @@ class RateLimited(Refusal):
 
 
 class Rates:
-    """Counts the requests of clients and their cost. Raises SettingsError if COST_RATE is below MAX_COST."""
+    """Counts the requests of clients and their cost: with `take`, or in windows of its own.
 
-    def __init__(self, settings: Settings) -> None:
+    Raises SettingsError if COST_RATE is below MAX_COST.
+    """
+
+    def __init__(self, settings: Settings, take: Take | None = None) -> None:
         self.requests: RateLimitItem | None = None
         self.cost: RateLimitItem | None = None
-        self._limiter: FixedWindowRateLimiter
+        self._take: Take
         if settings.request_rate or settings.cost_rate:
-            self._limit(settings)
+            self._limit(settings, take or Windows().take)
 
-    def _limit(self, settings: Settings) -> None:
+    def _limit(self, settings: Settings, take: Take) -> None:
         from limits import parse  # slow to import: only if a rate is set
-        from limits.storage import MemoryStorage
-        from limits.strategies import FixedWindowRateLimiter
 
+        self._take = take
         self.requests = parse(settings.request_rate) if settings.request_rate else None
         self.cost = parse(settings.cost_rate) if settings.cost_rate else None
         if self.cost and self.cost.amount < settings.max_cost:
@@ -56,7 +56,6 @@ class Rates:
                 f"COST_RATE allows a cost of {self.cost.amount}, but MAX_COST allows one request {settings.max_cost}: "
                 f"raise COST_RATE or lower MAX_COST. Example: COST_RATE={10 * settings.max_cost}/minute"
             )
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     def client(self, scope: Scope) -> "Client":
         """Returns the client of a connection."""
@@ -64,15 +63,11 @@ class Rates:
 
     def take(self, rate: "RateLimitItem", host: str, count: int, unit: str) -> None:
         """Counts against a client's rate. If that exceeds it, counts nothing and raises RateLimited."""
-        key = _key(host)
-        # both calls run in one step of the event loop: no other request comes between them
-        if self._limiter.test(rate, unit, key, cost=count):
-            self._limiter.hit(rate, unit, key, cost=count)
-            return
-        wait = max(1, math.ceil(self._limiter.get_window_stats(rate, unit, key).reset_time - time.time()))
-        raise RateLimited(
-            f"The limit is {rate.amount} {unit} in {rate.get_expiry()} s for each client: wait {wait} s.", wait
-        )
+        wait = self._take(rate, unit, _key(host), count)
+        if wait:
+            raise RateLimited(
+                f"The limit is {rate.amount} {unit} in {rate.get_expiry()} s for each client: wait {wait} s.", wait
+            )
 
 
 class Client:

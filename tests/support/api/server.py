@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from api.serving import server_config
+from api.server import server_config
 from api.settings import Settings
 from tests.support.index.history import History, log
 

@@ -1,0 +1,87 @@
+"""How uvicorn serves the web application: its configuration, and the socket that it listens on."""
+
+import gc
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp
+
+from api.http.head_bounds import BoundedProtocol
+from api.settings import Settings
+from schema.program.settings import SettingsError
+
+GRACE_SECONDS = 2
+"""At shutdown, how long open requests may go on: an event stream never ends by itself."""
+
+STUCK_MILLISECONDS = 60_000
+"""After so long without an acknowledgment from the client, the kernel closes the connection."""
+
+
+GARBAGE = 10_000
+"""New objects after which Python collects cycles. One request holds thousands of objects and leaves no cycles."""
+
+
+def metrics_of(config: uvicorn.Config) -> Collector:
+    """Returns the metrics of the application that a configuration serves."""
+    app: Any = config.app
+    metrics: Collector = app.state.metrics
+    return metrics
+
+
+def server_config(settings: Settings, app: Callable[[], ASGIApp] | None = None, **options: Any) -> uvicorn.Config:
+    """Returns the configuration of uvicorn; `app` makes the application in a process of its own.
+
+    Raises DatabaseError for a URL that can never work.
+    """
+    if app is None:
+        from api.app import create_app  # slow to import: the supervisor of workers needs none of it
+
+    return uvicorn.Config(
+        app or create_app(settings),
+        factory=app is not None,
+        **{
+            "log_level": "warning",
+            "log_config": None,  # the process logs in one format
+            "access_log": False,
+            "http": BoundedProtocol,
+            # headers of other peers are ignored: any client could send them
+            "proxy_headers": settings.trusted_proxies is not None,
+            "forwarded_allow_ips": settings.trusted_proxies,
+            "ws_max_size": settings.max_body_bytes,
+            # a compressor takes 300 kB per connection
+            "ws_per_message_deflate": False,
+            "timeout_graceful_shutdown": GRACE_SECONDS,
+            **options,
+        },
+    )
+
+
+def collect_rarely() -> None:
+    """Sets up the collection of garbage for a process whose application is complete."""
+    gc.freeze()  # the objects of the application live as long as the process: no collection need visit them
+    gc.set_threshold(GARBAGE)
+    gc.enable()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Returns a listening socket. Raises SettingsError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise SettingsError(
+            f"HOST={host} PORT={port} cannot be listened on: {error.strerror}. Example: HOST=127.0.0.1 PORT=8001"
+        ) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # accepted connections inherit it: otherwise a close would never end for a client that reads nothing
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STUCK_MILLISECONDS)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Returns the URL of GraphQL on a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/graphql"
