@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import ArgumentError
 
 URL_OR_STRING = re.compile(r"(?P<scheme>postgres(ql)?(\+psycopg)?://)|\s*[a-z_]+\s*=")
 """How a libpq URL or a string of `keyword=value` begins. `+psycopg` is SQLAlchemy's."""
@@ -61,7 +62,7 @@ def _parameters(url: str) -> Parameters:
     scheme = URL_OR_STRING.match(url)
     try:
         if scheme is not None and scheme["scheme"]:
-            parameters = _several_hosts(url) or conninfo_to_dict(f"postgresql://{url[scheme.end() :]}")
+            parameters = _as_sqlalchemy_reads(url) or conninfo_to_dict(f"postgresql://{url[scheme.end() :]}")
         else:
             parameters = conninfo_to_dict(url)
     except ProgrammingError:
@@ -73,12 +74,23 @@ def _parameters(url: str) -> Parameters:
     return parameters | {"client_encoding": "utf8"}  # whatever the environment, the role or the database says
 
 
-def _several_hosts(url: str) -> Parameters | None:
-    """Returns the parameters of a URL with several hosts as SQLAlchemy writes them: `?host=a:5432&host=b:5432`."""
-    if url.count("host=") < 2:
-        return None
-    parsed = make_url(url).set(drivername="postgresql+psycopg")
-    return dict(parsed.get_dialect()().create_connect_args(parsed)[1])
+def _as_sqlalchemy_reads(url: str) -> Parameters:
+    """Returns the parameters of a URL in SQLAlchemy's form, empty for another: `+psycopg`, or `?host=a:1&host=b:2`.
+
+    In such a URL `+` in the query is a space. If it has several hosts as libpq writes them, it is none of SQLAlchemy.
+    Raises ProgrammingError for a parameter that libpq does not know.
+    """
+    from psycopg.conninfo import make_conninfo
+
+    if "+psycopg://" not in url and url.count("host=") < 2:
+        return {}
+    try:
+        parsed = make_url(url).set(drivername="postgresql+psycopg")
+    except (ArgumentError, ValueError):
+        return {}
+    _, parameters = parsed.get_dialect()().create_connect_args(parsed)
+    make_conninfo(**parameters)
+    return dict(parameters)
 
 
 def _name(parameters: Parameters) -> URL:

@@ -128,6 +128,31 @@ def test_sync_repeats_a_step_that_the_database_refuses(
     assert_equal_to_a_new_index(postgres_url, new_postgres_database(), node)
 
 
+@pytest.mark.parametrize("table", ["chain", "event"])
+def test_commands_end_with_the_reason_and_change_nothing(
+    postgres_url: str, new_postgres_database: NewDatabase, certindex: Certindex, table: str
+) -> None:
+    node = FakeNode(finality=2)
+    node.mine(emitted("Transfer", to=b"\x0a" * 20, tokenId=1))
+    node.mine_blocks(4)
+    limited = with_options(postgres_url, "-c lock_timeout=200")
+    with Provider(of_fake(node)) as provider:
+        nodes = ("--rpc-urls", provider.url)
+        contracts = ("--contracts", f"certificate=0x{CERTIFICATE.hex()}")
+        assert certindex("sync", *nodes, *contracts, database_url=postgres_url).status == 0
+        commands = [("rebuild",), ("rebuild", "--check"), ("rollback", "--to", "0"), ("verify", *nodes), ("digest",)]
+        if table == "chain":
+            commands += [("status",), ("prove", "1"), ("reconcile", *nodes), ("attest", *nodes)]
+        with psycopg.connect(plain_url(postgres_url)) as other:
+            other.execute(f'LOCK TABLE "{table}"'.encode())
+            for command in commands:
+                done = certindex(*command, database_url=limited)
+                assert (done.status, done.out) == (1, ""), (command, done)
+                assert "canceling statement due to lock timeout" in done.err
+                assert "Traceback" not in done.err
+    assert_equal_to_a_new_index(postgres_url, new_postgres_database(), node)
+
+
 def assert_equal_to_a_new_index(url: str, other_url: str, node: FakeNode) -> None:
     with engine_of(url) as live, engine_of(other_url) as fresh:
         assert read_tables(live, node.chain_id) == index_afresh(fresh, node)

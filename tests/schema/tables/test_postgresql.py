@@ -21,6 +21,9 @@ FORMS: dict[str, Callable[[int, str], str]] = {
     "hosts in the query": lambda port, name: (
         f"postgresql+psycopg://postgres@/{name}?host=127.0.0.1:1&host=127.0.0.1:{port}"
     ),
+    "sqlalchemy options": lambda port, name: (
+        f"postgresql+psycopg://postgres@127.0.0.1:{port}/{name}?options=-c+work_mem%3D8MB"
+    ),
     "all in the query": lambda port, name: f"postgresql:///?host=127.0.0.1&port={port}&user=postgres&dbname={name}",
     "options": lambda port, name: (
         f"postgresql://postgres@127.0.0.1:{port}/{name}?application_name=a&sslmode=prefer&options=-c%20work_mem%3D8MB"
@@ -98,6 +101,9 @@ def test_an_engine_is_named_without_its_password() -> None:
 
 
 def test_what_libpq_cannot_read_is_refused_with_an_example() -> None:
-    for url in ("postgresql://a/b?no_such_parameter=1", "no_such_parameter=1"):
+    for scheme in ("postgresql", "postgresql+psycopg"):
+        with pytest.raises(DatabaseError, match=r"libpq cannot read it.*Example: "):
+            connect(f"{scheme}://a/b?no_such_parameter=1")
+    for url in ("no_such_parameter=1", "host=a =b"):
         with pytest.raises(DatabaseError, match=r"libpq cannot read it.*Example: "):
             connect(url)
