@@ -19,7 +19,7 @@ from indexer.store.lease import Lease
 from indexer.store.verification import VerificationStore
 from indexer.store.watch_set import WatchedContract, read_profile_text, read_watch_set
 from indexer.sync.interpretation import Interpretation, interpret
-from indexer.urls import site_of
+from indexer.urls import SiteHeaders, site_of
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
 from schema.profile.model import Profile, load_profile, parse_profile
@@ -100,7 +100,7 @@ def prepare(settings: Settings) -> Prepared:
     check_quorum(settings.quorum, settings.rpc_urls)
     engine = connect(settings.database_url)
     migrate(engine)
-    return Prepared(settings, profile, engine, Pool(settings.rpc_urls))
+    return Prepared(settings, profile, engine, Pool(settings.rpc_urls, settings.rpc_headers))
 
 
 async def open_prepared(prepared: Prepared) -> FollowedChain:
@@ -170,14 +170,14 @@ def _read_chain(connection: Connection, chain_id: int) -> StoredChain:
 
 @asynccontextmanager
 async def open_node(
-    settings: DatabaseSettings, urls: Sequence[str], trust_bloom: bool | None = None
+    settings: DatabaseSettings, urls: Sequence[str], headers: SiteHeaders = (), trust_bloom: bool | None = None
 ) -> AsyncIterator[OpenedNode]:
     """Yields a stored chain and its providers. Raises what `find_chain` and `Pool.check_chain` raise.
 
     If `trust_bloom` is None, the chain decides.
     """
     with open_database(settings) as (engine, chain_id):
-        async with open_pool(urls, chain_id) as pool:
+        async with open_pool(urls, chain_id, headers) as pool:
             chain = read_chain(engine, chain_id)
             trust_bloom = trusts_bloom(chain_id, trust_bloom)
             yield OpenedNode(engine, chain_id, chain.profile, chain.contracts, pool, trust_bloom)

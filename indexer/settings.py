@@ -3,9 +3,8 @@
 import re
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
-from indexer.urls import shown_urls
+from indexer.urls import NEXT_URL, check_url, shown_urls
 from schema.program.settings import (
     database_url,
     log_format,
@@ -22,11 +21,9 @@ from schema.program.settings import (
 
 def rpc_urls(value: str) -> tuple[str, ...]:
     """Takes URLs of nodes, comma-separated."""
-    urls = tuple(url.strip() for url in value.split(",") if url.strip())
+    urls = tuple(url.strip() for url in NEXT_URL.split(value.strip(", ")) if url.strip())
     for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise ValueError("not http:// or https:// URLs, separated by commas")
+        check_url(url, "http", "https")
     if not urls:
         raise ValueError("no URL")
     return urls
@@ -34,10 +31,25 @@ def rpc_urls(value: str) -> tuple[str, ...]:
 
 def ws_url(value: str) -> str:
     """Takes the WebSocket URL of a node."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.port == 0:
-        raise ValueError("not a ws:// or wss:// URL")
+    check_url(value, "ws", "wss")
     return value
+
+
+HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+HEADER_SITE = r"(?:([^\s:,]+(?::\d+)?|\[[0-9a-fA-F:]+\](?::\d+)?)\s+)?"
+NEXT_HEADER = re.compile(rf"\n|,(?=\s*{HEADER_SITE.replace('([^', '(?:[^')}{HEADER_NAME}\s*:)")
+
+
+def rpc_headers(value: str) -> tuple[tuple[str | None, str, str], ...]:
+    """Takes HTTP headers, comma-separated, each for every node or for the host before its name."""
+    headers = []
+    for header in filter(None, map(str.strip, NEXT_HEADER.split(value))):
+        match = re.fullmatch(rf"{HEADER_SITE}({HEADER_NAME})\s*:\s*([\t\x20-\x7e\x80-\xff]+)", header)
+        if match is None:
+            raise ValueError("not headers as Name: value or host Name: value, separated by commas")
+        site, name, text = match.groups()
+        headers.append((site and site.lower(), name, text))
+    return tuple(headers)
 
 
 def contracts(value: str) -> tuple[tuple[str, bytes], ...]:
@@ -79,6 +91,16 @@ trust_bloom = setting(
 )
 
 
+headers_of_nodes: tuple[tuple[str | None, str, str], ...] = setting(
+    rpc_headers,
+    default="",
+    help="HTTP headers for RPC_URLS and WS_URL, Name: value, comma-separated. A host (and port) before the name limits "
+    "a header to that host.",
+    example="'rpc.example Authorization: Bearer KEY'",
+    shown=lambda text: "***",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
     database_url: str = setting(
@@ -116,6 +138,7 @@ class NodeSettings(DatabaseSettings):
         example="http://127.0.0.1:8545",
         shown=shown_urls,
     )
+    rpc_headers: tuple[tuple[str | None, str, str], ...] = headers_of_nodes
     trust_bloom: bool | None = trust_bloom
 
 
@@ -133,6 +156,7 @@ class ProveSettings(DatabaseSettings):
         example="http://127.0.0.1:8545",
         shown=shown_urls,
     )
+    rpc_headers: tuple[tuple[str | None, str, str], ...] = headers_of_nodes
     trust_bloom: bool | None = trust_bloom
 
 

@@ -48,7 +48,7 @@ async def attest(
     from indexer.verification.attestation import Anchor, Attester, Unattestable, attestation
     from indexer.verification.witness import Witness
 
-    async with open_node(settings, settings.rpc_urls, settings.trust_bloom) as node:
+    async with open_node(settings, settings.rpc_urls, settings.rpc_headers, settings.trust_bloom) as node:
         levels, stored = VerificationStore(node.engine, node.chain_id), EventRanges(node.engine, node.chain_id)
         watched_from, final = first_block(node.contracts), levels.progress().final
         start = watched_from if first is None else first

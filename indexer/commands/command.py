@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from indexer.settings import DatabaseSettings
-from indexer.urls import without_keys
+from indexer.urls import secrets_of, without_keys
 from schema.program.settings import add_options, read_settings, without_password
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -53,10 +53,11 @@ def _start(kind: type[DatabaseSettings], options: argparse.Namespace) -> Databas
 
     settings = read_settings(kind, options, os.environ)
     urls = [*(getattr(settings, "rpc_urls", None) or ()), *filter(None, [getattr(settings, "ws_url", None)])]
+    secrets = secrets_of(None, [(name, value) for _, name, value in getattr(settings, "rpc_headers", ())])
 
     def hide(text: str) -> str:
         for url in urls:
-            text = without_keys(url, text)
+            text = without_keys(url, text, secrets)
         return without_password(text)
 
     configure(settings.log_format, hide)

@@ -42,7 +42,7 @@ class Missing(Struct, frozen=True):
 
 async def complete(settings: NodeSettings) -> int:
     """Reads from the contracts the values that old events lack, stores them and folds all events again."""
-    async with open_node(settings, settings.rpc_urls) as node:
+    async with open_node(settings, settings.rpc_urls, settings.rpc_headers) as node:
         missing = await asyncio.to_thread(_missing, node)
         with read_only_engine(node.engine).begin() as connection:
             checkpoint = read_checkpoint(connection, node.chain_id)

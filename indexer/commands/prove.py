@@ -108,7 +108,7 @@ async def _verify_blocks(settings: ProveSettings, unproven: Sequence["UnprovenEv
             f"{len(final)} blocks with events of the device are not verified yet, the first is block {final[0]}. "
             "Set RPC_URLS to fetch their receipts. Example: RPC_URLS=http://127.0.0.1:8545"
         )
-    async with open_node(settings, settings.rpc_urls, settings.trust_bloom) as node:
+    async with open_node(settings, settings.rpc_urls, settings.rpc_headers, settings.trust_bloom) as node:
         verifier = node.verifier(VerificationStore(node.engine, node.chain_id))
         for number in numbers:
             async for _, counts in verifier.verify(number, number):

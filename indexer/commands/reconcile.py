@@ -48,7 +48,7 @@ async def reconcile(settings: NodeSettings, *, sample: int | None) -> int:
     from schema.profile.calls import CallField
     from schema.tables.database import read_only_engine
 
-    async with open_node(settings, settings.rpc_urls) as node:
+    async with open_node(settings, settings.rpc_urls, settings.rpc_headers) as node:
         reader = node.reader
         if not {CallField.OWNER, CallField.ADDRESS, CallField.CLAIMED, CallField.MANUFACTURER} & reader.calls.keys():
             raise Stop(f"The profile {node.profile.name!r} has no [[call]] by which a device could be compared.")

@@ -29,7 +29,7 @@ async def verify(settings: VerifySettings, first: int | None, last: int | None) 
     from indexer.verification.verifier import VerificationCounts
     from schema.tables.database import read_only_engine
 
-    async with open_node(settings, settings.rpc_urls, settings.trust_bloom) as node:
+    async with open_node(settings, settings.rpc_urls, settings.rpc_headers, settings.trust_bloom) as node:
         levels = VerificationStore(node.engine, node.chain_id, keep_proofs=settings.keep_proofs)
         start = 0 if first is None else first
         end = levels.progress().final if last is None else last

@@ -17,6 +17,7 @@ from indexer.opening import FollowedChain
 from indexer.store.lease import Lease
 from indexer.store.statistics import maintain
 from indexer.store.verification import VerificationStore
+from indexer.urls import SiteHeaders
 from indexer.verification.verifier import Verifier
 from schema.program.logs import log_event
 
@@ -46,6 +47,7 @@ class Follower:
         verify: bool,
         keep_proofs: bool,
         ws_url: str | None = None,
+        headers: SiteHeaders = (),
         counters: Counters | None = None,
     ) -> None:
         self.opened = opened
@@ -53,6 +55,7 @@ class Follower:
         self.verify = verify
         self.keep_proofs = keep_proofs
         self.ws_url = ws_url
+        self.headers = headers
         self.counters = counters or Counters()
         self.lease = Lease(opened.engine, opened.chain_id)
         self._keeper = LeaseKeeper(self.lease)
@@ -94,7 +97,7 @@ class Follower:
         log_event(log, INFO, "following", " chain={chain} hosts={hosts}", opened.chain_id, hosts)
         store = opened.store(self.lease)
         store.timings = self.counters.timings
-        heads = HeadListener(self.ws_url, opened.chain_id, store, self.counters, self._wake)
+        heads = HeadListener(self.ws_url, opened.chain_id, store, self.counters, self._wake, self.headers)
         steps = StepLoop(opened.chain, store, opened.interpretation, heads, self.counters)
         stepping = asyncio.create_task(steps.run(self._stopping))
         tasks = {stepping, asyncio.create_task(heads.listen())}

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from indexer.observe.counters import Counters
 from indexer.rpc import HeadSocket
 from indexer.store import Store
+from indexer.urls import SiteHeaders, headers_for
 from schema.program.logs import log_event
 
 log = logging.getLogger("certindex")
@@ -23,9 +24,16 @@ class HeadListener:
     """Wakes the step loop when a head is announced. `wake` is also set by the poll interval."""
 
     def __init__(
-        self, ws_url: str | None, chain_id: int, store: Store, counters: Counters, wake: asyncio.Event
+        self,
+        ws_url: str | None,
+        chain_id: int,
+        store: Store,
+        counters: Counters,
+        wake: asyncio.Event,
+        headers: SiteHeaders = (),
     ) -> None:
         self.ws_url = ws_url
+        self.headers = headers
         self.chain_id = chain_id
         self.store = store
         self.counters = counters
@@ -40,7 +48,11 @@ class HeadListener:
         await self._note_source(None)
         if self.ws_url is not None:
             self._socket = HeadSocket(
-                self.ws_url, self.chain_id, head_announced=self._announce, status_changed=self._report
+                self.ws_url,
+                self.chain_id,
+                headers_for(self.ws_url, self.headers),
+                head_announced=self._announce,
+                status_changed=self._report,
             )
             await self._socket.listen()
 

@@ -41,6 +41,7 @@ async def follow(settings: Settings, stopping: asyncio.Event, collectors: Sequen
             verify=settings.verify,
             keep_proofs=settings.keep_proofs,
             ws_url=settings.ws_url,
+            headers=settings.rpc_headers,
             counters=counters,
         )
         stopped.add_done_callback(lambda _: follower.stop())

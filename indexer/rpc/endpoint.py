@@ -15,9 +15,10 @@ from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTime
 from web3 import AsyncHTTPProvider
 
 from indexer.rpc.errors import BrokenOff, NoAnswer, WrongShape
+from indexer.rpc.proxy import proxy_of
 from indexer.rpc.reply import UNREADABLE, Reply, result_of, results_of, start
 from indexer.rpc.request import Request, is_wide
-from indexer.urls import shown_url, without_keys
+from indexer.urls import Headers, secrets_of, shown_url, without_keys
 
 ResultT = TypeVar("ResultT")
 
@@ -32,11 +33,17 @@ WIDE_TIMEOUT_SECONDS = 20.0
 
 
 class Endpoint(AsyncHTTPProvider):
-    """Sends requests to one node. Every failure is a TryAgain that names the node without its key, and its response."""
+    """Sends requests to one node, with `headers`, through the proxy that the environment names for its URL.
 
-    def __init__(self, url: str, *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> None:
+    Every failure is a TryAgain that names the node without its key, and its response.
+    """
+
+    def __init__(self, url: str, headers: Headers = (), *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> None:
         super().__init__(url, exception_retry_configuration=None)
         self.url = url
+        self._headers = dict(headers)
+        self._proxy = proxy_of(url)
+        self._secrets = secrets_of(self._proxy, headers)
         self._timeout = _timeout(timeout)
         self._wide_timeout = _timeout(min(timeout, WIDE_TIMEOUT_SECONDS))
         self._ids = itertools.count(1)
@@ -88,17 +95,25 @@ class Endpoint(AsyncHTTPProvider):
 
     async def _post(self, method: str, data: bytes, patience: ClientTimeout) -> Reply:
         if self._session is None:
-            self._session = ClientSession(headers=self.get_request_headers())
+            self._session = ClientSession(headers=self.get_request_headers() | self._headers)
         try:
             # a redirect would turn the POST into a GET of something else
-            async with self._session.post(self.url, data=data, timeout=patience, allow_redirects=False) as response:
-                return Reply(response.status, await response.read(), response.headers.get("Retry-After"))
+            async with self._session.post(
+                self.url, data=data, timeout=patience, allow_redirects=False, proxy=self._proxy
+            ) as response:
+                location = response.headers.get("Location") if response.status in REDIRECTS else None
+                return Reply(
+                    response.status, await response.read(), response.headers.get("Retry-After"), location, self._secrets
+                )
         except (TimeoutError, ClientError, OSError) as error:
-            reason = without_keys(self.url, str(error) or type(error).__name__)
+            reason = without_keys(self.url, str(error) or type(error).__name__, self._secrets)
+            if self._proxy is not None:
+                reason = f"{reason} (through the proxy {shown_url(self._proxy)})"
             kind = NoAnswer if isinstance(error, NOT_CONNECTED) else BrokenOff
             raise kind(f"{shown_url(self.url)} did not answer {method}: {reason}") from None
 
 
+REDIRECTS = range(300, 400)
 NOT_CONNECTED = (ClientConnectorError, ConnectionTimeoutError)
 
 

@@ -3,7 +3,7 @@
 from indexer.errors import TryAgain
 from indexer.rpc.catalog import refusal_of
 from indexer.rpc.refusals import LimitExceeded, Refusal
-from indexer.urls import shown_url, without_keys
+from indexer.urls import shown_location, shown_url, without_keys
 
 SHOWN_TEXT = 300
 
@@ -25,7 +25,8 @@ class WrongShape(NoAnswer):
 class RpcError(TryAgain):
     """The node refused. `text` is its whole error in lower case, `refusal` what it means.
 
-    `span` is the number of requested blocks; `retry_after`, in seconds, is what the node named.
+    `span` is the number of requested blocks; `retry_after`, in seconds, is what the node named; `location` is where it
+    redirects to; `secrets` are not shown.
     """
 
     def __init__(
@@ -38,10 +39,15 @@ class RpcError(TryAgain):
         status: int | None = None,
         span: int | None = None,
         retry_after: float | None = None,
+        location: str | None = None,
+        secrets: tuple[str, ...] = (),
     ) -> None:
         where = f" (HTTP {status})" if status not in (None, 200) else ""
-        shown = f"{text[:SHOWN_TEXT]}..." if len(text) > SHOWN_TEXT else text
-        super().__init__(f"{shown_url(url)} answered {method} with an error{where}: {without_keys(url, shown)}")
+        shown = without_keys(url, text, secrets)  # before it is cut: half a key is not recognized
+        shown = f"{shown[:SHOWN_TEXT]}..." if len(shown) > SHOWN_TEXT else shown
+        if location is not None:
+            shown = f"it redirects to {without_keys(url, shown_location(location), secrets)}: correct the URL"
+        super().__init__(f"{shown_url(url)} answered {method} with an error{where}: {shown}")
         self.text = text.lower()
         self.code = code
         self.status = status

@@ -12,12 +12,14 @@ from typing import Any, NoReturn
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.errors import NoAnswer
+from indexer.rpc.proxy import proxy_of
 from indexer.rpc.reply import UNREADABLE
 from indexer.rpc.request import Request
-from indexer.urls import shown_url, without_keys
+from indexer.urls import Headers, secrets_of, shown_location, shown_url, without_keys
 from schema.tables.values import INT64_MAX, MAX_BLOCK_NUMBER
 
 SILENCE_SECONDS = 30.0
@@ -46,8 +48,17 @@ class Message(msgspec.Struct):
     params: Notification | None = None
 
 
+class Connect(connect):
+    """Does not follow redirects: headers with keys would go to another host."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 class HeadSocket:
-    """Listens to one node. Calls `head_announced` with each head's number, -1 after connecting.
+    """Listens to one node, through the proxy that the environment names for its URL.
+
+    Calls `head_announced` with each head's number, -1 after connecting.
 
     Awaits `status_changed` with whether it is connected, and the URL without its key or the reason.
     """
@@ -56,6 +67,7 @@ class HeadSocket:
         self,
         url: str,
         chain_id: int,
+        headers: Headers = (),
         *,
         head_announced: Callable[[int], None],
         status_changed: Callable[[bool, str], Awaitable[None]],
@@ -63,6 +75,9 @@ class HeadSocket:
     ) -> None:
         self.url = url
         self.chain_id = chain_id
+        self._headers = headers
+        self._proxy = proxy_of(url)
+        self._secrets = secrets_of(self._proxy, headers)
         self._head_announced = head_announced
         self._status_changed = status_changed
         self._jitter = jitter
@@ -89,7 +104,13 @@ class HeadSocket:
                 await asyncio.sleep(pause)
 
     async def _listen(self) -> NoReturn:
-        async with connect(self.url, open_timeout=ANSWER_SECONDS, close_timeout=1) as socket:
+        async with Connect(
+            self.url,
+            additional_headers=self._headers,
+            proxy=self._proxy,
+            open_timeout=ANSWER_SECONDS,
+            close_timeout=1,
+        ) as socket:
             async with asyncio.timeout(ANSWER_SECONDS):
                 chain_id = self._number(await self._request(socket, 1, "eth_chainId"), INT64_MAX)
                 if chain_id != self.chain_id:
@@ -131,7 +152,8 @@ class HeadSocket:
         try:
             return msgspec.json.decode(data, type=Message)
         except UNREADABLE:
-            raise NoAnswer(f"it sent {data[:SHOWN_MESSAGE]!r}, which is not a JSON-RPC message") from None
+            text = self._hidden(data if isinstance(data, str) else data.decode("utf-8", "replace"))
+            raise NoAnswer(f"it sent {text[:SHOWN_MESSAGE]!r}, which is not a JSON-RPC message") from None
 
     def _number(self, text: str, largest: int = MAX_BLOCK_NUMBER) -> int:
         try:
@@ -144,4 +166,9 @@ class HeadSocket:
 
     def _reason(self, error: Exception) -> str:
         reason = str(error) or ("it did not answer" if isinstance(error, TimeoutError) else type(error).__name__)
-        return f"{shown_url(self.url)}: {without_keys(self.url, reason)}"
+        if isinstance(error, InvalidStatus) and (location := error.response.headers.get("Location")) is not None:
+            reason = f"{reason}: it redirects to {shown_location(location)}"
+        return f"{shown_url(self.url)}: {self._hidden(reason)}"
+
+    def _hidden(self, text: str) -> str:
+        return without_keys(self.url, text, self._secrets)

@@ -36,7 +36,7 @@ from indexer.rpc.refusals import (
     WaitForHead,
 )
 from indexer.rpc.request import is_wide, requested_blocks
-from indexer.urls import shown_url
+from indexer.urls import SiteHeaders, headers_for, shown_url
 
 ResultT = TypeVar("ResultT")
 
@@ -61,6 +61,7 @@ class Pool:
     def __init__(
         self,
         urls: Sequence[str],
+        headers: SiteHeaders = (),
         *,
         timeout: float = REQUEST_TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
@@ -68,7 +69,7 @@ class Pool:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.hosts = [
-            Host(Endpoint(url, timeout=timeout), name, clock, jitter)
+            Host(Endpoint(url, headers_for(url, headers), timeout=timeout), name, clock, jitter)
             for url, name in zip(urls, _names(urls), strict=True)
         ]
         self._clock = clock
@@ -343,9 +344,9 @@ class Pool:
 
 
 @asynccontextmanager
-async def open_pool(urls: Sequence[str], chain_id: int) -> AsyncIterator[Pool]:
+async def open_pool(urls: Sequence[str], chain_id: int, headers: SiteHeaders = ()) -> AsyncIterator[Pool]:
     """Yields the providers of a chain and closes their connections at the end. Raises what `check_chain` raises."""
-    pool = Pool(urls)
+    pool = Pool(urls, headers)
     try:
         await pool.check_chain(chain_id)
         yield pool

@@ -19,11 +19,13 @@ SHOWN_BODY = 200
 
 
 class Reply(msgspec.Struct, gc=False):
-    """An HTTP reply. `retry_after` is the header's text."""
+    """An HTTP reply. `retry_after` and `location` are the headers' texts, `secrets` what was sent and is not shown."""
 
     status: int
     body: bytes
     retry_after: str | None = None
+    location: str | None = None
+    secrets: tuple[str, ...] = ()
 
 
 class Response(msgspec.Struct, gc=False):
@@ -91,8 +93,8 @@ def _no_batch(url: str, batch: Request, reply: Reply) -> RpcError | NoAnswer:
 
 def start(url: str, reply: Reply) -> str:
     """Returns the start of the body for a message, without keys."""
-    shown = without_keys(url, _text(reply.body[:SHOWN_BODY]))
-    return f"{shown!r}{'...' if len(reply.body) > SHOWN_BODY else ''}"
+    shown = without_keys(url, _text(reply.body), reply.secrets)  # before it is cut: half a key is not recognized
+    return f"{shown[:SHOWN_BODY]!r}{'...' if len(shown) > SHOWN_BODY else ''}"
 
 
 def _granted(answer: Response | None) -> msgspec.Raw | None:
@@ -117,6 +119,8 @@ def _refusal(url: str, request: Request, reply: Reply, error: Any) -> RpcError |
         status=reply.status,
         span=None if blocks is None else len(blocks),
         retry_after=_seconds(reply.retry_after),
+        location=reply.location,
+        secrets=reply.secrets,
     )
 
 

@@ -120,15 +120,16 @@ def _option(name: str) -> str:
 
 
 def _help(name: str, declaration: Declaration) -> str:
-    default = f" Default: {declaration.default}." if declaration.default is not None else ""
-    required = "" if declaration.optional or default else " Required."
+    default = f" Default: {declaration.default}." if declaration.default else ""
+    required = "" if declaration.optional or declaration.default is not None else " Required."
     text = f"{declaration.help}{default}{required} Example: {_key(name)}={declaration.example}"
     return text.replace("%", "%%")
 
 
 def without_password(text: str) -> str:
-    """Returns the text with the passwords in its URLs hidden, for logs and errors."""
-    return re.sub(r"(://[^:/@\s]*):[^/@\s]*@", r"\1:***@", text)
+    """Returns the text with the passwords in its URLs hidden, for logs and errors, whatever characters they have."""
+    hidden = re.sub(r"(://[^:@\s]*):(?:(?!://)\S)*@", r"\1:***@", text)
+    return re.sub(r"(?i)([?&](?:ssl)?password=)[^&\s]*", r"\1***", hidden)
 
 
 # Parsers

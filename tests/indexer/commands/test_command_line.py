@@ -367,7 +367,7 @@ def closed(database_url: str) -> Iterator[None]:
         (
             "rpc-urls",
             "ftp://node",
-            '--rpc-urls is "ftp://node": not http:// or https:// URLs.*Example: --rpc-urls http',
+            '--rpc-urls is "ftp://node": no http:// or https:// URL.*Example: --rpc-urls http',
         ),
         ("rpc-urls", "http://node:99999", '--rpc-urls is "http://node:99999": .*Example: --rpc-urls http'),
         ("rpc-urls", "http://[::1", '--rpc-urls is "http://.*Example: --rpc-urls http'),
