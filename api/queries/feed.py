@@ -28,7 +28,7 @@ from api.queries.sql.keys import Key, key_rows
 from api.queries.sql.pages import select_ids
 from api.queries.sql.scope import Scope, block_of_log, scope_of
 from schema.events import Kind
-from schema.tables.values import block_of, end_of_block, log_index_of, position
+from schema.tables.values import block_of, end_of_block, offset_of, position
 
 event = tables.event
 block = tables.block
@@ -50,11 +50,11 @@ class LogPlace(NamedTuple):
     chain_id: int
     number: int
     hash: bytes
-    log_index: int
+    offset: int
 
     @property
     def position(self) -> int:
-        return position(self.number, self.log_index)
+        return position(self.number, self.offset)
 
 
 class FeedQuery(NamedTuple):
@@ -154,7 +154,7 @@ class _Log(NamedTuple):
     time: int
 
     def place(self, chain_id: int) -> LogPlace:
-        return LogPlace(chain_id, block_of(self.position), self.hash, log_index_of(self.position))
+        return LogPlace(chain_id, block_of(self.position), self.hash, offset_of(self.position))
 
 
 def _recorded(
@@ -270,4 +270,4 @@ def _last_kept(connection: Connection, chain_id: int, up_to: int, query: FeedQue
 
 
 def _place_of(event: RecordedEvent) -> LogPlace:
-    return LogPlace(event.chain_id, event.block_number, event.block_hash, event.log_index)
+    return LogPlace(event.chain_id, event.block_number, event.block_hash, event.offset)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row
 
 from api.queries.sql.as_of import BlockPoint
-from schema.tables.values import block_of, log_index_of
+from schema.tables.values import block_of, offset_of
 
 
 class Finality(Enum):
@@ -20,6 +20,8 @@ class Finality(Enum):
 
 class RecordedEvent(NamedTuple):
     """A log and its block. `topics` are joined, 32 bytes each; times are in unix seconds.
+
+    `wide_log_index` is the log's index in the block, None if it is the offset of the position.
 
     `orphaned`: a reorg removed the log. Its ids are then those of the canonical rows with the same tokens, if any.
     """
@@ -40,6 +42,7 @@ class RecordedEvent(NamedTuple):
     block_hash: bytes
     block_time: int
     level: int
+    wide_log_index: int | None = None
     orphaned: bool = False
 
     @property
@@ -52,7 +55,11 @@ class RecordedEvent(NamedTuple):
 
     @property
     def log_index(self) -> int:
-        return log_index_of(self.position)
+        return self.offset if self.wide_log_index is None else self.wide_log_index
+
+    @property
+    def offset(self) -> int:
+        return offset_of(self.position)
 
     @property
     def topic_list(self) -> list[bytes]:

@@ -1,11 +1,16 @@
 """The watched contracts: which logs may be theirs, by the request and by a header's bloom."""
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby
 from operator import attrgetter
 
+from msgspec.structs import replace
+
 from indexer.chain.wire import BLOOM_WAY_OUT, Header, RawLog, WrongAnswer
+from indexer.errors import Stop
 from indexer.proof.bloom import Bloom
 from indexer.proof.state_sync import uncovered_transaction
+from schema.tables.values import OFFSET_BITS, offsets
 
 
 class LogFilter:
@@ -21,7 +26,7 @@ class LogFilter:
 
         Raises WrongAnswer for a log of another contract or block, a duplicate, and logs of two blocks of one height.
         """
-        ordered = sorted(logs, key=attrgetter("position"))
+        ordered = _in_order(logs)
         before: RawLog | None = None
         for log in ordered:
             if log.address not in self.addresses:
@@ -33,7 +38,7 @@ class LogFilter:
                     raise WrongAnswer(
                         f"The node returned a log of block {log.block_number}; blocks {first}..{last} were requested."
                     )
-            elif log.position == before.position:
+            elif log.position == before.position or log.wide_log_index == before.wide_log_index is not None:
                 raise WrongAnswer(_repeated(before, log))
             elif log.block_hash != before.block_hash:
                 raise WrongAnswer(f"The node returned logs of two different blocks {log.block_number}.")
@@ -100,6 +105,26 @@ class LogFilter:
         if header.logs_bloom is None or not any(header.logs_bloom) or self.uncovered_transaction(header) is not None:
             return False
         return not self.may_hold_ours(header)
+
+
+def _in_order(logs: Iterable[RawLog]) -> list[RawLog]:
+    """Returns logs in the order of their blocks and indexes, each at its position. Raises Stop if a block has none."""
+    ordered = sorted(logs, key=attrgetter("position"))
+    if all(log.wide_log_index is None for log in ordered):
+        return ordered
+    blocks = groupby(sorted(ordered, key=attrgetter("block_number", "log_index")), attrgetter("block_number"))
+    return [log for number, block in blocks for log in _positioned(number, list(block))]
+
+
+def _positioned(number: int, block: Sequence[RawLog]) -> list[RawLog]:
+    indexes = [log.log_index for log in block]
+    places = offsets(indexes)
+    if places[0] < 0:
+        raise Stop(f"Block {number} has {len(block)} logs of the watched contracts: this release cannot order as many.")
+    return [
+        replace(log, position=(number << OFFSET_BITS) + place, wide_log_index=None if place == index else index)
+        for log, index, place in zip(block, indexes, places, strict=True)
+    ]
 
 
 def _repeated(first: RawLog, second: RawLog) -> str:

@@ -15,7 +15,7 @@ from indexer.proof.bloom import WRONG_BLOOMS
 from indexer.rpc.host import Host
 from indexer.rpc.reply import UNREADABLE
 from schema.tables.rows import EventLog
-from schema.tables.values import INT64_MAX, LATEST_TIME, LOG_INDEX_BITS
+from schema.tables.values import INT64_MAX, LATEST_TIME, MAX_OFFSET, OFFSET_BITS
 
 ANOTHER_NODE = "If this lasts, name another node in RPC_URLS."
 BLOOM_WAY_OUT = f"{ANOTHER_NODE[:-1]}; {WRONG_BLOOMS}."
@@ -49,14 +49,13 @@ class Header(Struct, frozen=True):
 
 
 class RawLog(EventLog, frozen=True, gc=False):
-    """A log as a node returned it: its stored columns, and its block."""
+    """A log as a node returned it: its stored columns, and its block.
+
+    The position of a log with a wide index is known when all logs of the block are: see `LogFilter.check_range`.
+    """
 
     block_number: int
     block_hash: bytes
-
-    @property
-    def log_index(self) -> int:
-        return self.position - (self.block_number << LOG_INDEX_BITS)
 
 
 class JsonHeader(Struct, rename="camel", gc=False):
@@ -155,14 +154,16 @@ def to_logs(logs: Sequence[JsonLog]) -> list[RawLog]:
 
 
 def _raw_log(log: JsonLog, topics: bytes, transaction_hash: bytes) -> RawLog:
-    block_number = _cached_number(log.block_number)
+    block_number, log_index = _cached_number(log.block_number), _cached_number(log.log_index)
+    wide = log_index > MAX_OFFSET
     return RawLog(
-        (block_number << LOG_INDEX_BITS) + _cached_number(log.log_index),
+        (block_number << OFFSET_BITS) + (MAX_OFFSET if wide else log_index),
         _cached_address(log.address),
         topics,
         to_bytes(log.data),
         transaction_hash,
         _cached_number(log.transaction_index),
+        log_index if wide else None,
         block_number,
         _cached_hash(log.block_hash),
     )

@@ -1,6 +1,7 @@
 """Reads and folds a bundle's events again, by the profile that the bundle holds."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -16,7 +17,7 @@ from schema.did import TokenDid
 from schema.profile.errors import ProfileError
 from schema.profile.model import parse_profile
 from schema.profile.reader import Mapped, Reader
-from schema.tables.values import LATEST_TIME, position
+from schema.tables.values import LATEST_TIME, offset_of, offsets, position
 
 
 class Refolded(Struct, frozen=True):
@@ -51,27 +52,42 @@ def refold(bundle: Bundle, block_times: Mapping[int, int]) -> Refolded:
     if bundle.device.did != did:
         raise ValueError(f"the device is called {bundle.device.did}, but its contract and token make {did}")
     whole = {bytes.fromhex(contract.address[2:]) for contract in bundle.contracts if contract.whole}
-    facts = [_located(reader, event, block_times) for event in bundle.events]
+    positions = _positions(bundle.events)
+    log_indexes = {
+        position: event.log_index
+        for event, position in zip(bundle.events, positions, strict=True)
+        if offset_of(position) != event.log_index
+    }
+    facts = [
+        _located(reader, event, position, block_times) for event, position in zip(bundle.events, positions, strict=True)
+    ]
     changes = fold(OpenRows(), facts, policy_of(profile, reader, whole))
     device = _id_of(changes, "device", contract, token_id)
     if device is None:
         raise ValueError(f"no event is about the device {did}")
     readings = [_reading(changes, located, device) for located in facts]
-    return Refolded(readings, _state(changes, device), reader, contract, token_id)
+    return Refolded(readings, _state(changes, device, log_indexes), reader, contract, token_id)
 
 
-def _located(reader: Reader, event: Event, block_times: Mapping[int, int]) -> LocatedFact:
+def _positions(events: Sequence[Event]) -> list[int]:
+    """Returns the position of each event. Raises ValueError if one has none."""
+    positions: list[int] = []
+    for number, block in groupby(events, lambda event: event.block_number):
+        try:
+            positions += [position(number, offset) for offset in offsets([event.log_index for event in block])]
+        except OverflowError as error:
+            raise ValueError(str(error)) from None
+    return positions
+
+
+def _located(reader: Reader, event: Event, position: int, block_times: Mapping[int, int]) -> LocatedFact:
     topics = bytes.fromhex("".join(topic[2:] for topic in event.topics))
     read = reader.read(bytes.fromhex(event.address[2:]), topics, bytes.fromhex(event.data[2:]), event.block_number)
     where = f"event {event.log_index} of block {event.block_number}"
     if not isinstance(read, Mapped):
         raise ValueError(f"{where}: the profile does not map it")
-    try:
-        at = position(event.block_number, event.log_index)
-    except OverflowError as error:
-        raise ValueError(f"{where}: {error}") from None
     return LocatedFact(
-        at,
+        position,
         min(block_times[event.block_number], LATEST_TIME),
         event.transaction_index,
         read.fact,
@@ -85,8 +101,8 @@ def _reading(changes: Changes, located: LocatedFact, device: int) -> Reading:
     return bundle_reading(located.fact, reading.event_time, reading.biz_step, reading.disposition, flags)
 
 
-def _state(changes: Changes, device: int) -> State:
-    rows = {table: _rows(changes, table, "device_id", device) for table in DEVICE_TABLES}
+def _state(changes: Changes, device: int, log_indexes: Mapping[int, int]) -> State:
+    rows = {table: _rows(changes, table, "device_id", device, log_indexes) for table in DEVICE_TABLES}
     licenses = {row.hardware_license_id for row in changes.inserted["device_version"] if row.device_id == device}
     held = {
         row.manufacturer_id
@@ -96,27 +112,28 @@ def _state(changes: Changes, device: int) -> State:
     made = {row.manufacturer_id for row in changes.inserted["device_version"] if row.device_id == device}
     return State(
         device=rows,
-        manufacturers=_licensed(changes, "manufacturer", made | held),
-        hardware_licenses=_licensed(changes, "hardware_license", licenses),
+        manufacturers=_licensed(changes, "manufacturer", made | held, log_indexes),
+        hardware_licenses=_licensed(changes, "hardware_license", licenses, log_indexes),
     )
 
 
-def _licensed(changes: Changes, kind: str, ids: set[int | None]) -> list[Licensed]:
+def _licensed(changes: Changes, kind: str, ids: set[int | None], log_indexes: Mapping[int, int]) -> list[Licensed]:
     return [
         Licensed(
-            id=position_text(row.id),
+            id=position_text(row.id, log_indexes),
             contract=to_hex(row.contract),
             token_id=str(int.from_bytes(row.token_id, "big")),
-            versions=_rows(changes, f"{kind}_version", f"{kind}_id", row.id),
+            versions=_rows(changes, f"{kind}_version", f"{kind}_id", row.id, log_indexes),
         )
         for row in sorted(changes.inserted[kind], key=lambda row: row.id)
         if row.id in ids
     ]
 
 
-def _rows(changes: Changes, table: str, owner: str, id: int) -> list[Row]:
+def _rows(changes: Changes, table: str, owner: str, id: int, log_indexes: Mapping[int, int]) -> list[Row]:
     # nothing was stored before, so every row is an inserted one
-    return bundle_rows(asdict(row) for row in changes.inserted[table] if getattr(row, owner) == id)
+    rows = (asdict(row) for row in changes.inserted[table] if getattr(row, owner) == id)
+    return bundle_rows(rows, log_indexes)
 
 
 def _id_of(changes: Changes, kind: str, contract: bytes, token_id: int) -> int | None:

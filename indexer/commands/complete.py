@@ -63,7 +63,9 @@ def _missing(node: OpenedNode) -> list[Missing]:
     by_call: dict[ContractCall, Missing] = {}
     with read_only_engine(node.engine).begin() as connection:
         statement = text(
-            """SELECT position, address, topics, data, transaction_hash, transaction_index FROM event
+            """SELECT position, address, topics, data, transaction_hash, transaction_index,
+                wide_log_index
+            FROM event
             WHERE chain_id = :chain_id AND kind IN :kinds ORDER BY position"""
         ).bindparams(bindparam("kinds", expanding=True))
         kinds = [kind.value for kind in COMPLETED_KINDS]

@@ -10,7 +10,7 @@ from indexer.fold.located_fact import LocatedFact
 from schema.events import Kind
 from schema.profile.reader import Mapped, Reader, Undecodable
 from schema.tables.rows import EventLog, EventReading
-from schema.tables.values import LOG_INDEX_BITS, position
+from schema.tables.values import position
 
 UNDECODABLE = EventReading(Kind.UNDECODABLE.value)
 UNMAPPED = EventReading(Kind.UNMAPPED.value)
@@ -37,13 +37,13 @@ class Decoded(Struct, frozen=True):
 def decode(blocks: Iterable[LogsOfBlock], reader: Reader) -> Decoded:
     """Returns the facts in the logs; a log without a fact is UNMAPPED or UNDECODABLE. Raises Stop.
 
-    The stop is for a log whose block number or index is larger than a position can hold.
+    The stop is for a block whose number is larger than a position can hold.
     """
     facts: list[LocatedFact] = []
     readings: dict[int, EventReading] = {}
     for block in blocks:
         number, timestamp = block.number, block.timestamp
-        _check_position(number, block.logs)
+        _check_position(number)
         for log in block.logs:
             reading = reader.read(log.address, log.topics, log.data, number)
             if isinstance(reading, Mapped):
@@ -55,9 +55,8 @@ def decode(blocks: Iterable[LogsOfBlock], reader: Reader) -> Decoded:
     return Decoded(facts, readings)
 
 
-def _check_position(block_number: int, logs: Sequence[EventLog]) -> None:
+def _check_position(block_number: int) -> None:
     try:
-        if logs:  # in order: the last one has the largest index
-            position(block_number, logs[-1].position - (block_number << LOG_INDEX_BITS))
+        position(block_number, 0)
     except OverflowError as error:
         raise Stop(f"{str(error).capitalize()}. This release cannot index such a chain.") from None

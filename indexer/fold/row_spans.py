@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
-from schema.tables.values import LOG_INDEX_BITS
+from schema.tables.values import OFFSET_BITS
 
 
 class Span(Protocol):
@@ -28,7 +28,7 @@ class RowSpans(Generic[KeyT, SpanT]):
         self.closed: list[SpanT] = []
         self._stored = {id(row): row for row in stored.values()}
         self._before: dict[KeyT, SpanT] = {}
-        self._same = LOG_INDEX_BITS if one_a_block else 0
+        self._same = OFFSET_BITS if one_a_block else 0
 
     def start(self, key: KeyT, row: SpanT) -> SpanT:
         """Opens the row."""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import assert_never
 
 from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 from indexer.proof.bloom import WRONG_BLOOMS
 from indexer.proof.evidence import Evidence, LocatedReceipt, StoredBlock, StoredLog
@@ -153,10 +154,13 @@ class Judge:
         name = self._uncovered_transaction(stored)
         stored_uncovered = [log for log in stored.logs if log.transaction_hash == name]
         proven = _logs_of(receipts, 0, self.addresses)
-        difference = _log_difference(proven, [log for log in stored.logs if log.transaction_hash != name])
+        stored_covered = [log for log in stored.logs if log.transaction_hash != name]
+        count = sum(len(located.receipt.logs) for located in receipts)
+        if any(log.log_index >= count for log in stored_covered) and _differ_in_index(proven, stored_covered):
+            return Unverifiable(f"log {stored_covered[-1].log_index}: this chain counts logs in an unknown way")
+        difference = _log_difference(proven, stored_covered)
         if difference is not None:
             return Wrong(difference)
-        count = sum(len(located.receipt.logs) for located in receipts)
         missing = _missing(_logs_of(uncovered, count, self.addresses), stored_uncovered)
         if missing is not None:
             return Wrong(f"{uncovered_note(missing.log_index)}, and it is not stored")
@@ -223,6 +227,10 @@ def _logs_of(receipts: Sequence[LocatedReceipt], first_index: int, addresses: fr
 
 def _log_difference(proven: Sequence[StoredLog], stored: Sequence[StoredLog]) -> str | None:
     """Returns the first log that is not the same on both sides."""
+    if _differ_in_index(proven, stored):
+        right = next(log for log in proven if log not in stored)
+        wrong = next(log for log in stored if replace(log, log_index=right.log_index) == right)
+        return f"log {right.log_index} of the block is stored as log {wrong.log_index}"
     ours, theirs = ({log.log_index: log for log in logs} for logs in (stored, proven))
     for index in sorted(ours.keys() | theirs.keys()):
         if index not in ours:
@@ -233,6 +241,12 @@ def _log_difference(proven: Sequence[StoredLog], stored: Sequence[StoredLog]) ->
             if getattr(ours[index], name) != getattr(theirs[index], name):
                 return f"log {index} is stored with another {name.replace('_', ' ')} than the block's"
     return None
+
+
+def _differ_in_index(proven: Sequence[StoredLog], stored: Sequence[StoredLog]) -> bool:
+    """Returns whether the logs are the same, in another order or with other indexes."""
+    ours, theirs = ([replace(log, log_index=0) for log in logs] for logs in (stored, proven))
+    return proven != stored and sorted(ours, key=astuple) == sorted(theirs, key=astuple)
 
 
 def _missing(returned: Sequence[StoredLog], stored: Sequence[StoredLog]) -> StoredLog | None:

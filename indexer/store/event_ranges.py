@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, text
 from indexer.proof.evidence import StoredBlock, StoredLog
 from indexer.store.watch_set import digest_of, read_watch_set
 from schema.tables.database import read_only_engine
-from schema.tables.values import block_of, end_of_block, log_index_of, position
+from schema.tables.values import MAX_OFFSET, block_of, end_of_block, position
 
 BLOCKS_A_READ = 256
 
@@ -97,15 +97,16 @@ def read_range(connection: Connection, chain_id: int, first: int, last: int, lim
 def _logs(connection: Connection, chain_id: int, first: int, last: int) -> dict[int, Sequence[StoredLog]]:
     rows = connection.execute(
         text(
-            """SELECT position, transaction_index, transaction_hash, address, topics, data FROM event
+            """SELECT position, coalesce(wide_log_index, position & :offset) AS log_index,
+                transaction_index, transaction_hash, address, topics, data FROM event
             WHERE chain_id = :chain_id AND position >= :first AND position <= :last ORDER BY position"""
         ),
-        {"chain_id": chain_id, "first": position(first, 0), "last": end_of_block(last)},
+        {"chain_id": chain_id, "first": position(first, 0), "last": end_of_block(last), "offset": MAX_OFFSET},
     )
     return {
         number: [
-            StoredLog(log_index_of(place), index, bytes(hash), bytes(address), bytes(topics), bytes(data))
-            for place, index, hash, address, topics, data in found
+            StoredLog(log_index, index, bytes(hash), bytes(address), bytes(topics), bytes(data))
+            for _, log_index, index, hash, address, topics, data in found
         ]
         for number, found in groupby(rows, key=lambda row: block_of(row.position))
     }

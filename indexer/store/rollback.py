@@ -89,10 +89,10 @@ EVIDENCE = (
     SELECT chain_id, :reorg_no, number, hash, parent_hash, timestamp
     FROM block WHERE chain_id = :chain_id AND number > :ancestor""",
     """INSERT INTO orphaned_event (chain_id, reorg_no, position, address, topics, data, transaction_hash,
-        transaction_index, kind, device_contract, device_token_id, manufacturer_token_id, hardware_license_token_id,
-        event_time, biz_step, disposition, flags)
-    SELECT event.chain_id, :reorg_no, position, address, topics, data, transaction_hash, transaction_index, kind,
-        device.contract, device.token_id, manufacturer.token_id, hardware_license.token_id,
+        transaction_index, wide_log_index, kind, device_contract, device_token_id, manufacturer_token_id,
+        hardware_license_token_id, event_time, biz_step, disposition, flags)
+    SELECT event.chain_id, :reorg_no, position, address, topics, data, transaction_hash, transaction_index,
+        wide_log_index, kind, device.contract, device.token_id, manufacturer.token_id, hardware_license.token_id,
         event_time, biz_step, disposition, flags
     FROM event LEFT JOIN device ON device.chain_id = event.chain_id AND device.id = event.device_id
     LEFT JOIN manufacturer ON manufacturer.chain_id = event.chain_id AND manufacturer.id = event.manufacturer_id

@@ -21,7 +21,7 @@ Hex = Annotated[str, Meta(pattern="^0x([0-9a-f]{2})*$")]
 Hash = Annotated[str, Meta(pattern="^0x[0-9a-f]{64}$")]
 HexAddress = Annotated[str, Meta(pattern="^0x[0-9a-f]{40}$")]
 Decimal = Annotated[str, Meta(pattern="^(0|[1-9][0-9]*)$")]
-Position = Annotated[str, Meta(pattern="^[0-9]{1,13}:[0-9]{1,7}$")]
+Position = Annotated[str, Meta(pattern="^[0-9]{1,13}:[0-9]{1,19}$")]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 Row = dict[str, bool | int | str | None]

@@ -1,6 +1,6 @@
 """Makes a device's bundle from a database, by SELECTs in the caller's transaction."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -18,7 +18,7 @@ from schema.profile.model import parse_profile
 from schema.profile.reader import Mapped, Reader
 from schema.tables.damage import DamagedData
 from schema.tables.tables import Chain
-from schema.tables.values import block_of, log_index_of
+from schema.tables.values import block_of, offset_of
 from schema.vocabulary import FailureCause
 
 TABLES = Chain.metadata.tables
@@ -68,6 +68,7 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
     chain = connection.execute(select(TABLES["chain"]).where(TABLES["chain"].c.chain_id == chain_id)).one()
     profile = connection.execute(select(TABLES["profile"]).where(TABLES["profile"].c.chain_id == chain_id)).one()
     contracts = _contracts(connection, chain_id)
+    log_indexes = {event.position: _log_index(event) for event in events if event.wide_log_index is not None}
     reader = parse_profile(profile.text, "the stored profile").compile(addresses_by_role(contracts))
     blocks = _blocks(connection, chain_id, sorted({block_of(event.position) for event in events}))
     receipts = _receipts(
@@ -92,9 +93,13 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
             receipts=receipts,
             events=[_event(reader, event, id) for event in events],
             state=document.State(
-                device={name: _rows(connection, chain_id, name, "device_id", id) for name in DEVICE_TABLES},
-                manufacturers=_licensed(connection, chain_id, "manufacturer", dependencies.manufacturers),
-                hardware_licenses=_licensed(connection, chain_id, "hardware_license", dependencies.hardware_licenses),
+                device={
+                    name: _rows(connection, chain_id, name, "device_id", id, log_indexes) for name in DEVICE_TABLES
+                },
+                manufacturers=_licensed(connection, chain_id, "manufacturer", dependencies.manufacturers, log_indexes),
+                hardware_licenses=_licensed(
+                    connection, chain_id, "hardware_license", dependencies.hardware_licenses, log_indexes
+                ),
             ),
             unproven=_unproven(connection, chain, events, blocks, receipts) or UNSET,
         )
@@ -221,7 +226,7 @@ def _unproven(
         unproven.append(
             document.UnprovenEvent(
                 block_number=number,
-                log_index=log_index_of(event.position),
+                log_index=_log_index(event),
                 cause=cause,
                 provable_at=provable_at(cause, number, chain.indexed_number, final),
             )
@@ -254,13 +259,13 @@ def _event(reader: Reader, event: Row[Any], device: int) -> document.Event:
     reading = reader.read(event.address, event.topics, event.data, block_of(event.position))
     if not isinstance(reading, Mapped):
         raise DamagedData(
-            f"The event at block {block_of(event.position)}, log {log_index_of(event.position)} is not read as it was "
+            f"The event at block {block_of(event.position)}, log {_log_index(event)} is not read as it was "
             "stored. Read all events again: certindex rebuild"
         )
     flags = event.flags if event.device_id == device else event.flags & FACT_FLAGS
     return document.Event(
         block_number=block_of(event.position),
-        log_index=log_index_of(event.position),
+        log_index=_log_index(event),
         transaction_index=event.transaction_index,
         transaction_hash=to_hex(event.transaction_hash),
         address=to_hex(event.address),
@@ -270,27 +275,35 @@ def _event(reader: Reader, event: Row[Any], device: int) -> document.Event:
     )
 
 
-def _licensed(connection: Connection, chain_id: int, kind: str, ids: Sequence[int]) -> list[document.Licensed]:
+def _log_index(event: Row[Any]) -> int:
+    return offset_of(event.position) if event.wide_log_index is None else int(event.wide_log_index)
+
+
+def _licensed(
+    connection: Connection, chain_id: int, kind: str, ids: Sequence[int], log_indexes: Mapping[int, int]
+) -> list[document.Licensed]:
     identity = TABLES[kind].c
     query = select(identity.id, identity.contract, identity.token_id).where(identity.chain_id == chain_id)
     return [
         document.Licensed(
-            id=position_text(row.id),
+            id=position_text(row.id, log_indexes),
             contract=to_hex(row.contract),
             token_id=str(row.token_id),
-            versions=_rows(connection, chain_id, f"{kind}_version", f"{kind}_id", row.id),
+            versions=_rows(connection, chain_id, f"{kind}_version", f"{kind}_id", row.id, log_indexes),
         )
         for chunk in _chunks(ids)
         for row in connection.execute(query.where(identity.id.in_(chunk)).order_by(identity.id))
     ]
 
 
-def _rows(connection: Connection, chain_id: int, name: str, owner: str, id: int) -> list[document.Row]:
+def _rows(
+    connection: Connection, chain_id: int, name: str, owner: str, id: int, log_indexes: Mapping[int, int]
+) -> list[document.Row]:
     # without column types, rows come in the database's encoding, as the fold's rows are
     columns = ", ".join(column.name for column in TABLES[name].columns)
     query = text(f'SELECT {columns} FROM "{name}" WHERE chain_id = :chain_id AND {owner} = :id')
     rows = connection.execute(query, {"chain_id": chain_id, "id": id})
-    return bundle_rows(row._mapping for row in rows)
+    return bundle_rows((row._mapping for row in rows), log_indexes)
 
 
 def _column(connection: Connection, chain_id: int, column: Any, key: Any, keys: Sequence[Any]) -> list[Any]:

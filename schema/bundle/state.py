@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from schema.bundle.document import Reading, Row
 from schema.events import KIND_OF, Fact
-from schema.tables.values import INT64_MAX, block_of, log_index_of
+from schema.tables.values import INT64_MAX, block_of, offset_of
 from schema.vocabulary import (
     AuthorizationEndReason,
     BizStep,
@@ -61,13 +62,21 @@ FACT_FLAGS = EventFlag.UNKNOWN_CODE | EventFlag.TIME_IN_FUTURE
 FLAGS = ("passed", "active_after_end_of_life")
 NUMBERS = ("token_id", "permissions")
 """Columns with numbers in 32 bytes."""
+NO_LOG_INDEXES: Mapping[int, int] = MappingProxyType({})
 POSITIONS = ("position", "valid_from", "valid_to")
 
 
-def bundle_rows(rows: Iterable[Mapping[Any, Any]]) -> list[Row]:
-    """Returns rows as a bundle holds them: in order, without the chain id and the index keys."""
+def bundle_rows(rows: Iterable[Mapping[Any, Any]], log_indexes: Mapping[int, int]) -> list[Row]:
+    """Returns rows as a bundle holds them: in order, without the chain id and the index keys.
+
+    `log_indexes` has the log index of each position whose offset is another one.
+    """
     bundled = [
-        {name: shown(name, value) for name, value in row.items() if name != "chain_id" and not name.endswith("_key")}
+        {
+            name: shown(name, value, log_indexes)
+            for name, value in row.items()
+            if name != "chain_id" and not name.endswith("_key")
+        }
         for row in rows
     ]
     return sorted(bundled, key=_order)
@@ -87,23 +96,23 @@ def bundle_reading(
     )
 
 
-def position_text(position: int) -> str:
+def position_text(position: int, log_indexes: Mapping[int, int] = NO_LOG_INDEXES) -> str:
     """Returns a position as "block:log"."""
-    return f"{block_of(position)}:{log_index_of(position)}"
+    return f"{block_of(position)}:{log_indexes.get(position, offset_of(position))}"
 
 
 def to_hex(value: bytes) -> str:
     return f"0x{value.hex()}"
 
 
-def shown(name: str, value: Any) -> bool | int | str | None:
+def shown(name: str, value: Any, log_indexes: Mapping[int, int] = NO_LOG_INDEXES) -> bool | int | str | None:
     """Returns a stored value of a column as a bundle holds it: a position as "block:log", a code by its name."""
     if value is None:
         return None
     if name in FLAGS:
         return bool(value)
     if name in POSITIONS or (name.endswith(("_position", "_id")) and name not in NUMBERS):
-        return None if value == INT64_MAX else position_text(value)
+        return None if value == INT64_MAX else position_text(value, log_indexes)
     if name in NUMBERS:
         return str(int.from_bytes(value, "big"))
     match value:

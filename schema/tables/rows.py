@@ -7,7 +7,7 @@ Plain structs, because an instance of a table's model costs twenty times as much
 
 from msgspec import Struct
 
-from schema.tables.values import OPEN
+from schema.tables.values import OPEN, offset_of
 from schema.vocabulary import EndOfLifeStatus, Verdict
 
 
@@ -24,7 +24,10 @@ class Block(Struct, gc=False):
 
 
 class EventLog(Struct, frozen=True, gc=False):
-    """A log as the chain gave it: the raw part of a row of `event`. `topics` are concatenated, 32 bytes each."""
+    """A log as the chain gave it: the raw part of a row of `event`. `topics` are concatenated, 32 bytes each.
+
+    `wide_log_index` is the log's index in the block, None if it is the offset of the position.
+    """
 
     position: int
     address: bytes
@@ -32,6 +35,11 @@ class EventLog(Struct, frozen=True, gc=False):
     data: bytes
     transaction_hash: bytes
     transaction_index: int
+    wide_log_index: int | None
+
+    @property
+    def log_index(self) -> int:
+        return offset_of(self.position) if self.wide_log_index is None else self.wide_log_index
 
 
 class EventReading(Struct, gc=False):

@@ -1,7 +1,9 @@
 """The tables: the blocks and logs of the chain, and what is derived from them.
 
-Every key starts with `chain_id`. `position = block_number << 20 | log_index` is the total order of a chain's logs, and
-the id of a device, manufacturer or license is the position of the first stored log that names it. A span is half-open
+Every key starts with `chain_id`. `position = block_number << 20 | offset` is the total order of a chain's logs. The
+offset is the log's index in its block; only if a block has an index of 2^20 or more, its last logs have the last
+offsets, and `wide_log_index` has the index. The id of a device, manufacturer or license is the position of the first
+stored log that names it. A span is half-open
 in position: its row holds from `valid_from` up to, but not including, `valid_to`, which is `OPEN` if it has not ended.
 The state after block B is `valid_from <= p AND valid_to > p` with `p = end_of_block(B)`.
 
@@ -179,6 +181,7 @@ class Event(Clustered, table=True):
     biz_step: int | None = _small(None)
     disposition: int | None = _small(None)
     flags: int = _small(0)
+    wide_log_index: int | None = _int64(None)
 
 
 # Verification
@@ -284,6 +287,7 @@ class OrphanedEvent(Clustered, table=True):
     biz_step: int | None = _small(None)
     disposition: int | None = _small(None)
     flags: int = _small(0)
+    wide_log_index: int | None = _int64(None)
 
 
 # Devices

@@ -1,5 +1,7 @@
 """Values as they are stored: positions, the end of an open span, numbers that saturate, cleaned texts."""
 
+from collections.abc import Sequence
+
 OPEN = 2**63 - 1
 """`valid_to` of an open span, and `expires_at` of a grant that never expires."""
 
@@ -9,34 +11,44 @@ LATEST_TIME = OPEN - 1
 INT64_MAX = 2**63 - 1
 KEY_LENGTH = 128
 
-LOG_INDEX_BITS = 20
-MAX_LOG_INDEX = (1 << LOG_INDEX_BITS) - 1
-MAX_BLOCK_NUMBER = (1 << (63 - LOG_INDEX_BITS)) - 1
+OFFSET_BITS = 20
+MAX_OFFSET = (1 << OFFSET_BITS) - 1
+MAX_BLOCK_NUMBER = (1 << (63 - OFFSET_BITS)) - 1
 
 
-def position(block_number: int, log_index: int) -> int:
-    """Returns the position of a log in the total order of its chain. Raises OverflowError if int64 cannot hold it."""
-    if not (0 <= block_number <= MAX_BLOCK_NUMBER and 0 <= log_index <= MAX_LOG_INDEX):
+def position(block_number: int, offset: int) -> int:
+    """Returns the position at an offset in a block. Raises OverflowError if int64 cannot hold it."""
+    if not (0 <= block_number <= MAX_BLOCK_NUMBER and 0 <= offset <= MAX_OFFSET):
         raise OverflowError(
-            f"log {log_index} of block {block_number} has no position: "
-            f"log indexes go to {MAX_LOG_INDEX}, blocks to {MAX_BLOCK_NUMBER}"
+            f"log {offset} of block {block_number} has no position: "
+            f"offsets go to {MAX_OFFSET}, blocks to {MAX_BLOCK_NUMBER}"
         )
-    return block_number << LOG_INDEX_BITS | log_index
+    return block_number << OFFSET_BITS | offset
+
+
+def offsets(log_indexes: Sequence[int]) -> list[int]:
+    """Returns the offsets in their block of all its logs, whose indexes are given in ascending order.
+
+    The offset of a log is its index. If an index is too large, the last logs have the last offsets, in order. The
+    offsets of more than 2^20 logs are negative.
+    """
+    last = MAX_OFFSET + 1 - len(log_indexes)
+    return [min(log_index, last + place) for place, log_index in enumerate(log_indexes)]
 
 
 def block_of(position: int) -> int:
     """Returns the block number of a position."""
-    return position >> LOG_INDEX_BITS
+    return position >> OFFSET_BITS
 
 
-def log_index_of(position: int) -> int:
-    """Returns the index in its block of the log at a position."""
-    return position & MAX_LOG_INDEX
+def offset_of(position: int) -> int:
+    """Returns the offset of a position in its block."""
+    return position & MAX_OFFSET
 
 
 def end_of_block(block_number: int) -> int:
     """Returns the last position p of a block: `valid_from <= p AND valid_to > p` is the state after the block."""
-    return ((block_number + 1) << LOG_INDEX_BITS) - 1
+    return ((block_number + 1) << OFFSET_BITS) - 1
 
 
 def saturate(number: int) -> int:

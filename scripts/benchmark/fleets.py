@@ -90,6 +90,7 @@ def _block(number: int, time: int, parent: bytes, transactions: list[Transaction
                     bytes.fromhex(data),
                     _digest(f"{hash.hex()} {place}"),
                     place,
+                    None,
                     number,
                     hash,
                 )

@@ -173,6 +173,7 @@ def _raw(log: Any) -> RawLog:
         bytes(log["data"]),
         bytes(log["transactionHash"]),
         log["transactionIndex"],
+        None,
         log["blockNumber"],
         bytes(log["blockHash"]),
     )

@@ -33,7 +33,7 @@ UINT256_BYTES = 32
 
 Int64 = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 BlockNumber = Annotated[int, Meta(ge=0, le=2**43 - 1)]
-LogIndex = Annotated[int, Meta(ge=0, le=2**20 - 1)]
+Offset = Annotated[int, Meta(ge=0, le=2**20 - 1)]
 AddressBytes = Annotated[bytes, Meta(min_length=20, max_length=20)]
 HashBytes = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 Digest = Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
@@ -109,7 +109,7 @@ class HardwareLicenseId(TokenId, frozen=True, array_like=True, forbid_unknown_fi
 class LogId(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     chain_id: Int64
     block_hash: HashBytes
-    log_index: LogIndex
+    offset: Offset
     as_of: AsOfPoint | None
 
 
@@ -254,7 +254,7 @@ class _FeedPlace(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
     chain_id: Int64
     number: BlockNumber
     hash: HashBytes
-    log_index: LogIndex
+    offset: Offset
     watch_set: Digest
 
 
@@ -315,4 +315,4 @@ class FeedCursors:
                 "other contracts: drop the copy and start again without it.",
                 Reason.STALE_CURSOR,
             )
-        return LogPlace(place.chain_id, place.number, place.hash, place.log_index)
+        return LogPlace(place.chain_id, place.number, place.hash, place.offset)

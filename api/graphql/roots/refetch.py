@@ -68,4 +68,4 @@ NODE_OF_ROW: Mapping[type[TokenId], Callable[[Row[Any], Pin], Node]] = {
 
 async def _position(context: Context, id: LogId) -> int | None:
     block = await context.loaders.block_with_hash.load((id.chain_id, id.block_hash))
-    return None if block is None else position(block.number, id.log_index)
+    return None if block is None else position(block.number, id.offset)

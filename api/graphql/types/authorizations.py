@@ -25,7 +25,7 @@ from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import BY_POSITION
 from api.queries.sql.times import seconds_down
-from schema.tables.values import log_index_of
+from schema.tables.values import offset_of
 from schema.vocabulary import AuthorizationEndReason
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Authorization(Node):
 
     def node_id(self) -> AuthorizationId:
         row = self.row
-        return AuthorizationId(row.chain_id, row.block_hash, log_index_of(row.valid_from), AsOfPoint.of_pin(self.pin))
+        return AuthorizationId(row.chain_id, row.block_hash, offset_of(row.valid_from), AsOfPoint.of_pin(self.pin))
 
     @field("The numbers of the permissions, decoded by the rule of the profile.")
     def permission_ids(self, info: Info) -> list[int]:

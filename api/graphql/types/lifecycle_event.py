@@ -13,7 +13,7 @@ from api.graphql.types.blocks import Block, to_block
 from api.graphql.types.node import Node
 from api.graphql.types.proofs import InclusionProof, to_proof
 from api.graphql.vocabulary.fields import derived, field, from_row, resolved
-from api.graphql.vocabulary.scalars import Address, BigInt, Bytes, Bytes32, block_time, date_time, to_big_int
+from api.graphql.vocabulary.scalars import Address, BigInt, Bytes, Bytes32, Long, block_time, date_time, to_big_int
 from api.queries.recorded import Finality, RecordedEvent
 from schema.bundle.unproven import cause_of, explain, provable_at
 from schema.events import Kind
@@ -108,8 +108,8 @@ class LifecycleEvent(Node):
         "The block that contains the event.", lambda event: to_block(event.row.block, orphaned=event.row.orphaned)
     )
     transaction_hash: Bytes32 = from_row("The hash of the transaction that emitted the event.", Bytes32)
-    transaction_index: int = from_row("The index of the transaction in the block, from 0.", int)
-    log_index: int = from_row("The index of the log in the block (not in the transaction), from 0.", int)
+    transaction_index: Long = from_row("The index of the transaction in the block, from 0.", Long)
+    log_index: Long = from_row("The index of the log in the block (not in the transaction), from 0.", Long)
     contract: Address = from_row("The address of the contract that emitted the event.", Address, source="address")
     verification: VerificationLevel = from_row(
         "How well it is verified that the block contains the log.", VerificationLevel, source="level"
@@ -138,7 +138,7 @@ class LifecycleEvent(Node):
         return self.reading.fact.epcis if isinstance(self.reading, Mapped) else NO_WORDS
 
     def node_id(self) -> EventId:
-        return EventId(self.row.chain_id, self.row.block_hash, self.row.log_index, AsOfPoint.of_pin(self.pin))
+        return EventId(self.row.chain_id, self.row.block_hash, self.row.offset, AsOfPoint.of_pin(self.pin))
 
     @field("How likely a reorg is to remove the block.")
     def finality(self, info: Info) -> Finality:

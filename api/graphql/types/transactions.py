@@ -13,7 +13,7 @@ from api.graphql.types.blocks import Block, to_block
 from api.graphql.types.event_rows import connect_events
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.fields import from_row
-from api.graphql.vocabulary.scalars import BigInt, Bytes32
+from api.graphql.vocabulary.scalars import BigInt, Bytes32, Long
 from api.queries.events import EVENTS
 from api.queries.sql.as_of import BlockPoint, Pin
 from api.queries.sql.pages import BY_POSITION
@@ -27,7 +27,7 @@ class IndexedTransaction:
     hash: Bytes32 = from_row("The hash of the transaction.", Bytes32, source="transaction_hash")
     chain_id: BigInt = from_row("The EIP-155 chain id of the network.", BigInt)
     block: Block = strawberry.field(description="The block that contains the transaction.")
-    index: int = from_row("The index of the transaction in the block, from 0.", int, source="transaction_index")
+    index: Long = from_row("The index of the transaction in the block, from 0.", Long, source="transaction_index")
 
     @connection_field("The events of the transaction, in the order of their logs, without UNMAPPED ones.")
     async def events(self, info: Info, page: PageArguments) -> Connection[LifecycleEvent]:

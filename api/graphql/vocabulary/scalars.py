@@ -12,8 +12,10 @@ from strawberry.types.scalar import ScalarDefinition
 from api.queries.sql.times import LAST_SECOND
 from schema.abi.keccak import checksummed
 from schema.events import Address as Address
+from schema.tables.values import INT64_MAX
 
 BigInt = NewType("BigInt", int)
+Long = NewType("Long", int)
 Bytes = NewType("Bytes", bytes)
 Bytes32 = NewType("Bytes32", bytes)
 
@@ -66,6 +68,12 @@ def _parse_big_int(value: Any) -> int:
     if isinstance(value, str) and len(value) <= MAX_DIGITS and DECIMAL.fullmatch(value):
         return int(value)
     raise _misfit("BigInt", value, f'a whole number as a decimal string of at most {MAX_DIGITS} digits. Example: "42"')
+
+
+def _parse_long(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= INT64_MAX:
+        return value
+    raise _misfit("Long", value, "a whole number from 0 to 2^63 - 1. Example: 42")
 
 
 def _hex_parser(scalar: str, digits: str, form: str, example: str) -> Callable[[Any], bytes]:
@@ -122,6 +130,13 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://docs.soliditylang.org/en/latest/types.html#integers",
         serialize=str,
         parse_value=_parse_big_int,
+    ),
+    Long: strawberry.scalar(
+        name="Long",
+        description="A whole number from 0 to 2^63 - 1, as a JSON number. Up to 2^53 JavaScript reads it exactly.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259#section-6",
+        serialize=int,
+        parse_value=_parse_long,
     ),
     Address: strawberry.scalar(
         name="Address",

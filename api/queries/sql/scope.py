@@ -16,9 +16,9 @@ from sqlalchemy import (
 )
 
 from api.queries.sql import tables
-from schema.tables.values import INT64_MAX, LOG_INDEX_BITS
+from schema.tables.values import INT64_MAX, OFFSET_BITS
 
-BITS = literal_column(str(LOG_INDEX_BITS), BigInteger)
+BITS = literal_column(str(OFFSET_BITS), BigInteger)
 
 
 class Scope(NamedTuple):

@@ -116,7 +116,7 @@ def is_required(input: GraphQLArgument | GraphQLInputField) -> bool:
 
 def test_every_scalar_says_where_it_is_specified() -> None:
     scalars = {type.name: type.specified_by_url for type in OWN if isinstance(type, GraphQLScalarType)}
-    assert set(scalars) == {"BigInt", "Address", "Bytes", "Bytes32", "DateTime"}
+    assert set(scalars) == {"BigInt", "Long", "Address", "Bytes", "Bytes32", "DateTime"}
     assert all(scalars.values())
 
 

@@ -93,6 +93,7 @@ async def test_nothing_below_the_first_block_is_final() -> None:
             lambda log: [log, log | {"transactionHash": "0x" + "cd" * 32}],
             "log 0 of block 1 twice, in the transactions 0x.* and 0x.*: it counts logs by transaction.*RPC_URLS",
         ),
+        (lambda log: [log | {"logIndex": "0xfffffffc"}] * 2, "log 4294967292 of block 1 twice"),
         (lambda log: [log, log | {"logIndex": "0x1", "blockHash": "0x" + "cd" * 32}], "two different blocks 1"),
         (lambda log: log | {"removed": True}, r"a reorg removed \(block 1\)"),
         (lambda log: log | {"topics": ["0x1234"]}, "0x1234"),

@@ -216,7 +216,7 @@ async def test_every_other_difference_is_another_row_and_the_newest_are_kept(
 
 
 def log(number: int, index: int = 0) -> RawLog:
-    return RawLog(position(number, index), bytes(20), bytes(64), b"\x07", bytes(32), 0, number, bytes([1] * 32))
+    return RawLog(position(number, index), bytes(20), bytes(64), b"\x07", bytes(32), 0, None, number, bytes([1] * 32))
 
 
 def test_two_answers_are_kept_from_the_first_block_that_differs_to_the_last() -> None:

@@ -1,7 +1,6 @@
 """Hostile values from a raw log to the tables: nothing stops the indexer, and nothing is lost."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from indexer.errors import Stop
 from indexer.store.watch_set import WatchedContract
 from schema.events import Kind
 from schema.profile.model import load_profile
-from schema.tables.values import MAX_BLOCK_NUMBER, MAX_LOG_INDEX, OPEN
+from schema.tables.values import MAX_BLOCK_NUMBER, OPEN
 from schema.vocabulary import EndOfLifeStatus, EventFlag
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted, emitted_by
 from tests.support.chain.hostile import HOSTILE, UINT256, Hostile, minted
@@ -45,17 +44,6 @@ async def test_nothing_that_a_chain_carries_stops_the_indexer_or_is_lost(
 def check_rows(table: str, expected_rows: Any, rows: list[dict[str, Any]]) -> None:
     named = [{column: row[column] for column in expected} for expected, row in zip(expected_rows, rows, strict=True)]
     assert named == [dict(expected) for expected in expected_rows], table
-
-
-async def test_a_log_index_that_has_no_position_is_a_stop_that_says_so(engine: Engine) -> None:
-    node = FakeNode()
-    node.mine(replace(emitted("DeviceProvisioned", tokenId=1), index=MAX_LOG_INDEX + 1))
-    indexer = Indexer(engine, node)
-    await indexer.step()
-    await indexer.step()
-    with pytest.raises(Stop, match="Log 1048576 of block 1 has no position: log indexes go to 1048575"):
-        await indexer.step()
-    assert indexer.rows("event") == []
 
 
 async def test_a_block_number_that_has_no_position_is_a_stop_that_says_so(engine: Engine) -> None:

@@ -224,6 +224,26 @@ async def test_receipts_without_the_headers_root_contradict_it_even_where_the_fo
     assert "give the root" in verdict.reason
 
 
+def _numbered(*indexes: int) -> Callable[[StoredBlock], StoredBlock]:
+    def change(stored: StoredBlock) -> StoredBlock:
+        pairs = zip(stored.logs, indexes, strict=True)
+        logs = [msgspec.structs.replace(log, log_index=index) for log, index in pairs]
+        return msgspec.structs.replace(stored, logs=sorted(logs, key=lambda log: log.log_index))
+
+    return change
+
+
+@pytest.mark.parametrize("indexes", [(0, 1, 2, 3, 2**32 - 1), (2**32 - 1, 0, 1, 2, 3), (1, 2, 3, 4, 5)])
+async def test_logs_that_are_all_there_under_indexes_that_no_count_gives_are_not_verifiable(
+    case: Case, indexes: tuple[int, ...]
+) -> None:
+    verdict = case.judge().judge(_numbered(*indexes)(case.stored), await case.evidence())
+    assert verdict == Unverifiable(f"log {max(indexes)}: this chain counts logs in an unknown way")
+    missing = _numbered(*indexes)(case.stored)
+    missing = msgspec.structs.replace(missing, logs=missing.logs[1:])
+    assert isinstance(case.judge().judge(missing, await case.evidence()), Wrong)
+
+
 def _without_log(stored: StoredBlock) -> StoredBlock:
     return msgspec.structs.replace(stored, logs=[*stored.logs[:2], *stored.logs[3:]])
 
@@ -244,6 +264,7 @@ def _with(name: str, value: Any) -> Callable[[StoredBlock], StoredBlock]:
     ("change", "reason"),
     [
         (_without_log, "log 2 of the block, of 0x[0-9a-f]{40}, is not stored"),
+        (_numbered(1, 0, 2, 3, 4), "log 0 of the block is stored as log 1"),
         (_with_log, "log 9 is stored, but the block holds no such log"),
         (_with("data", b"\0" * 32), "log 1 is stored with another data"),
         (_with("topics", b"\0" * 32), "log 1 is stored with another topics"),

@@ -17,7 +17,7 @@ COLUMNS = (*EventLog.__struct_fields__, *EventReading.__struct_fields__)
 
 
 def event(position: int) -> Values:
-    log = EventLog(position, b"\xce" * 20, b"\0" * 32, b"", b"\x7f\0" * 16, 3)
+    log = EventLog(position, b"\xce" * 20, b"\0" * 32, b"", b"\x7f\0" * 16, 3, None)
     return astuple(log) + astuple(EventReading(1, device_id=position % 2 or None))
 
 

@@ -239,7 +239,7 @@ def test_answers_are_united_if_they_differ_in_state_sync_logs_only() -> None:
     block_hash = b"\x11" * 32
 
     def log(index: int, transaction: bytes, data: bytes = b"") -> RawLog:
-        return RawLog(position(7, index), bytes(20), b"", data, transaction, 0, 7, block_hash)
+        return RawLog(position(7, index), bytes(20), b"", data, transaction, 0, None, 7, block_hash)
 
     first, second = log(0, b"\1" * 32), log(1, b"\2" * 32)
     synced, other = (log(2, state_sync_transaction(7, block_hash), data) for data in (b"", b"other"))

@@ -19,7 +19,7 @@ from indexer.sync.step import Indexed as IndexedBlocks
 from indexer.sync.step import Outcome, UpToDate
 from indexer.verification.verifier import VerificationCounts, Verifier
 from schema.abi.rlp import decode
-from schema.tables.values import block_of, log_index_of
+from schema.tables.values import block_of, offset_of
 from schema.vocabulary import FailureCause, VerificationLevel
 from scripts.benchmark.verification import verification
 from tests.support.certindex import Certindex
@@ -78,7 +78,7 @@ def _check_every_proof(chain: Indexed) -> None:
     )
     assert len(rows) == chain.rows("SELECT count(*) FROM event")[0][0]
     for position, address, topics, data, header, transaction, nodes, first, hash in rows:
-        place = log_index_of(position) - first
+        place = offset_of(position) - first
         proven_header, log = proven_log(bytes(header), transaction, _nodes(nodes), place)
         assert (proven_header.hash, proven_header.number) == (bytes(hash), block_of(position))
         assert (log.address, log.topics, log.data) == (bytes(address), bytes(topics), bytes(data))
@@ -106,7 +106,7 @@ def test_a_log_missing_from_the_database_is_an_alarm_and_takes_the_level_back(
         assert chain.rows("SELECT count(*) FROM receipt_proof WHERE block_number = :number", number=number) == [(0,)]
         ((failed, cause, reason),) = chain.failures()
         assert (failed, cause) == (number, FailureCause.WRONGLY_STORED)
-        assert f"log {log_index_of(position)} of the block" in reason
+        assert f"log {offset_of(position)} of the block" in reason
 
 
 async def _verify(chain: Indexed, nodes: Nodes, first: int, last: int) -> tuple[int, int]:

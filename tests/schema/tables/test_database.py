@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
+from indexer.store.event_ranges import EventRanges
 from indexer.store.watch_set import WatchedContract, register
 from schema.profile.model import load_profile
 from schema.tables import tables
@@ -78,6 +80,31 @@ def test_a_database_that_holds_something_else_is_refused(database_url: str) -> N
         connection.execute(text("CREATE TABLE orders (id INTEGER)"))
     with pytest.raises(DatabaseError, match=r"another program \(orders\)"):
         migrate(engine)
+    engine.dispose()
+
+
+def test_events_of_an_earlier_release_keep_their_positions_and_log_indexes(database_url: str) -> None:
+    engine = connect(database_url)
+    config = _config()
+    event = "chain_id, position, address, topics, data, transaction_hash, transaction_index, kind, flags"
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        values = {"position": (7 << 20) + 5, "address": USER, "empty": b"", "hash": bytes(32)}
+        connection.execute(
+            text(f"INSERT INTO event ({event}) VALUES (1, :position, :address, :empty, :empty, :hash, 0, 1, 0)"), values
+        )
+        connection.execute(
+            text(
+                """INSERT INTO block (chain_id, number, hash, parent_hash, timestamp, state_root, transactions_root,
+                    receipts_root, level, digest)
+                VALUES (1, 7, :hash, :hash, 1, :hash, :hash, :hash, 0, :hash)"""
+            ),
+            values,
+        )
+    migrate(engine)
+    [block] = EventRanges(engine, 1).read(0, 9).blocks
+    assert [(block.number, log.log_index) for log in block.logs] == [(7, 5)]
     engine.dispose()
 
 

@@ -11,7 +11,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from schema.events import Kind
-from schema.tables.values import MAX_LOG_INDEX, OPEN
+from schema.tables.values import MAX_OFFSET, OPEN
 from schema.vocabulary import EndOfLifeStatus, EventFlag, Verdict
 from tests.support.chain.fakechain import CERTIFICATE, Log, emitted
 
@@ -366,8 +366,45 @@ HOSTILE: tuple[Hostile, ...] = (
     ),
     Hostile(
         "a log with the highest index that has a position",
-        [*minted(), replace(emitted("DeviceProvisioned", tokenId=TOKEN, provisionedAt=5), index=MAX_LOG_INDEX)],
-        {"event": [{}, {}, {"position": (1 << 20) + MAX_LOG_INDEX}], "device_version": [{"provisioned_at": 5}]},
+        [*minted(), replace(emitted("DeviceProvisioned", tokenId=TOKEN, provisionedAt=5), index=MAX_OFFSET)],
+        {"event": [{}, {}, {"position": (1 << 20) + MAX_OFFSET}], "device_version": [{"provisioned_at": 5}]},
+    ),
+    Hostile(
+        "log indexes near 2^32",
+        [
+            *minted(),
+            replace(emitted("DeviceProvisioned", tokenId=TOKEN, provisionedAt=5), index=2**32 - 2),
+            replace(emitted("FirmwareUpdated", tokenId=TOKEN, toVersion="2.0.0"), index=2**32 - 1),
+        ],
+        {
+            "event": [
+                {"position": 1 << 20, "wide_log_index": None},
+                {"position": (1 << 20) + 1, "wide_log_index": None},
+                {"position": (1 << 20) + MAX_OFFSET - 1, "wide_log_index": 2**32 - 2},
+                {"position": (1 << 20) + MAX_OFFSET, "wide_log_index": 2**32 - 1},
+            ],
+            "device_version": [{"provisioned_at": 5}],
+            "device_activity": [{"firmware": "2.0.0"}],
+        },
+    ),
+    Hostile(
+        "a log index that gives way to one that is too large, in a block before another",
+        [
+            *minted(),
+            replace(emitted("DeviceProvisioned", tokenId=TOKEN, provisionedAt=5), index=MAX_OFFSET),
+            replace(emitted("FirmwareUpdated", tokenId=TOKEN, toVersion="2.0.0"), index=2**63 - 1),
+        ],
+        {
+            "event": [
+                {},
+                {},
+                {"position": (1 << 20) + MAX_OFFSET - 1, "wide_log_index": MAX_OFFSET},
+                {"position": (1 << 20) + MAX_OFFSET, "wide_log_index": 2**63 - 1},
+                {"position": 2 << 20, "wide_log_index": None},
+            ],
+            "device_activity": [{"firmware": "2.0.0"}, {"firmware": "3.0.0"}],
+        },
+        also=[[emitted("FirmwareUpdated", tokenId=TOKEN, fromVersion="2.0.0", toVersion="3.0.0")]],
     ),
     Hostile(
         "a block time beyond int64",

@@ -63,6 +63,7 @@ class History:
                 data,
                 _hash(self.number, index + 1),
                 index,
+                None,
                 self.number,
                 header.hash,
             )
