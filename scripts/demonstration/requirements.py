@@ -6,8 +6,8 @@ from pathlib import Path
 from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 
-from schema.program.settings import without_password
-from schema.tables.database import connect
+from schema.program.settings import shown_database
+from schema.tables.database import connect, unusable
 from tests.support.chain.devchain import REPOSITORY
 
 HOST = "127.0.0.1"
@@ -43,10 +43,9 @@ def require_empty(url: str) -> None:
     try:
         tables = inspect(engine).get_table_names()
     except DBAPIError as error:
-        reason = " ".join(str(error.orig).split())
-        raise CannotStart(f"--database {without_password(url)} does not answer: {reason}") from None
+        raise CannotStart(f"--database: {unusable(engine, error)}") from None
     finally:
         engine.dispose()
     if tables:
         way_out = "Name an empty one, or leave --database out for a fresh file."
-        raise CannotStart(f"--database {without_password(url)} holds {len(tables)} tables already. {way_out}")
+        raise CannotStart(f"--database {shown_database(url)} holds {len(tables)} tables already. {way_out}")
