@@ -1,7 +1,7 @@
 """Stored data that something else changed."""
 
-UNREADABLE = (TypeError, ValueError, LookupError, OverflowError)
-"""What code raises that reads a value of another form than was stored."""
+UNREADABLE = (TypeError, ValueError, LookupError, OverflowError, AttributeError)
+"""What code raises that reads a value of another form than was stored: an event may also have no fact any more."""
 
 WAY_OUT = (
     "It was changed after it was stored. certindex rebuild --check, verify and digest find what was changed; certindex "

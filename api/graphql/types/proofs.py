@@ -42,8 +42,8 @@ def to_proof(row: RecordedEvent, proof: Proof | None) -> InclusionProof | None:
     """
     if proof is None or proof.block_hash != row.block_hash:
         return None
-    index = row.log_index - proof.first_log_index
     try:
+        index = row.log_index - proof.first_log_index
         nodes = [string(node) for node in items(decode(proof.nodes))]
         proves = _proves(row, proof.header, nodes, index)
     except UNREADABLE:
