@@ -1,7 +1,4 @@
-"""Behind PgBouncer in transaction mode the indexer indexes, and the API answers as without it: never with other rows.
-
-These tests run where PgBouncer is installed; `.ci/run` installs it.
-"""
+"""Behind PgBouncer in transaction mode the indexer indexes, and the API answers as without it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,13 +17,10 @@ from tests.support.api.server import serving
 from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.databases import NewDatabase
 from tests.support.index.indexing import engine_of, index_afresh, read_tables
-from tests.support.pgbouncer import PROGRAM, pooler
+from tests.support.pgbouncer import pooler
 from tests.support.processes import caught_up, until
 from tests.support.rpc.faultproxy import of_fake
 from tests.support.rpc.provider import Provider, indexers
-
-if PROGRAM is None:
-    pytest.skip("PgBouncer is not installed", allow_module_level=True)
 
 QUERIES = [
     *(f'{{ device(by: {{tokenId: "{number}"}}) {{ tokenId serialNumber }} }}' for number in range(1, 9)),

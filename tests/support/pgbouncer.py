@@ -14,14 +14,13 @@ from scripts.processes import Child
 from tests.support.postgres import UNPRIVILEGED, plain_url
 from tests.support.processes import free_ports, until
 
-PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-"""None where PgBouncer is not installed (Debian: apt-get install pgbouncer)."""
-
 
 @contextmanager
 def pooler(url: str, *, sessions: int) -> Iterator[str]:
     """Yields the URL of the database through a pooler with so many sessions of the server."""
-    assert PROGRAM is not None
+    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        raise RuntimeError("no PgBouncer on PATH: apt-get install pgbouncer")
     server, [port] = make_url(url), free_ports(1)
     settings = {
         "listen_addr": "127.0.0.1",
@@ -40,7 +39,7 @@ def pooler(url: str, *, sessions: int) -> Iterator[str]:
         Path(folder).chmod(0o755)
         file = Path(folder) / "pgbouncer.ini"
         file.write_text("\n".join(lines) + "\n")
-        child = Child([PROGRAM, file], user=UNPRIVILEGED if os.geteuid() == 0 else None)  # it refuses to run as root
+        child = Child([program, file], user=UNPRIVILEGED if os.geteuid() == 0 else None)  # it refuses to run as root
         try:
             until(lambda: _answers(pooled), "PgBouncer", child)
             yield pooled
