@@ -48,7 +48,7 @@ ONLINE = {"indexer.check.trusted", "indexer.check.__main__"}
 AT_HOME = {
     "aiohttp": ("indexer/rpc",),
     "web3": ("indexer/rpc",),
-    "strawberry": ("api/graphql", "api/reading/batching.py"),
+    "strawberry": ("api/graphql",),
     "apscheduler": ("indexer/follower",),
     "jinja2": ("api/explorer",),
     "segno": ("api/explorer",),

@@ -24,7 +24,6 @@ from api.graphql.execution import execute_compiled, execute_ordinary, find_valid
 from api.graphql.inputs.min_block import awaited_of
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema
-from api.reading.batching import LoopQueryRunner, ThreadQueryRunner
 from api.reading.change_watch import ChangeWatch
 from api.reading.readiness import Freshness
 from api.reading.revisions import Revisions, revisions_of
@@ -172,12 +171,12 @@ class Answers:
             return None
 
         def compute(snapshot: Snapshot) -> ComputedAnswer | AwaitedBlock | None:
-            context = Context(ThreadQueryRunner(snapshot), self._freshness)
+            context = Context(snapshot, self._freshness)
             _require_block(request, context)
             if context.awaited is not None:
                 return _awaited_block(context)
-            response = execute_compiled(self._schema, ready, request, context)
-            return None if response is None else _computed(response, context)
+            body = execute_compiled(self._schema, ready, request, context)
+            return None if body is None else _computed(Answer(body), (), context)
 
         try:
             charge(ready.price.cost)
@@ -198,7 +197,7 @@ class Answers:
                     snapshot = await stack.enter_async_context(open_snapshot(self._engine))
                 except DBAPIError as error:
                     raise database_failed(error) from error
-                context.read_from(LoopQueryRunner(snapshot))
+                context.read_from(snapshot)
                 _require_block(request, context)
                 if context.awaited is not None:
                     raise NotReady("A block is not indexed yet.")
@@ -206,7 +205,7 @@ class Answers:
 
         context = Context(None, self._freshness, charge=charge, open_snapshot=open_reading)
         response = await execute_ordinary(self._schema, request, context)
-        return _awaited_block(context) if context.awaited is not None else _computed(response, context)
+        return _awaited_block(context) if context.awaited is not None else _answer_of(response, context)
 
     async def close(self) -> None:
         """Ends the threads."""
@@ -273,10 +272,14 @@ def _awaited_block(context: Context) -> AwaitedBlock:
     return AwaitedBlock(revisions_of(context.snapshot.chains.values()), *context.awaited)
 
 
-def _computed(response: dict[str, Any], context: Context) -> ComputedAnswer:
+def _answer_of(response: dict[str, Any], context: Context) -> ComputedAnswer:
     codes = [error["extensions"]["code"] for error in response.get("errors", ())]
+    return _computed(encode(response), codes, context)
+
+
+def _computed(answer: Answer, codes: Sequence[str], context: Context) -> ComputedAnswer:
     revisions = revisions_of(context.snapshot.chains.values()) if context.is_open else ()
-    return ComputedAnswer(encode(response), codes, not codes and not context.is_volatile, revisions)
+    return ComputedAnswer(answer, codes, not codes and not context.is_volatile, revisions)
 
 
 def encode(response: dict[str, Any]) -> Answer:

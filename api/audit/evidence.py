@@ -1,24 +1,23 @@
-"""The events that an answer about a device rests on: rows of `select_events`, read by the loaders.
+"""The events that answers about devices rest on: rows with all columns of an event.
 
-Only the keys differ from device to device, so fifty devices need as many statements as one.
+Each function reads for many devices at once, so that fifty devices need as many statements as one.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from api.queries.events import HISTORY
-from api.queries.recorded import recorded_event
+from api.queries.events import EVENT, HISTORY
+from api.queries.recorded import RecordedEvent, recorded_event
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
 from api.queries.sql.pages import BY_POSITION, Listing, Window
-from api.reading.batching import QueryRunner
-from api.reading.loaders import Loaders, PageQuery
-from api.reading.profile_readers import read_event
+from api.reading.read import PageQuery, Read
 from schema.events import DeviceAddressReset, DeviceAttributeSet, DeviceMinted, Fact, FactoryReset, Kind
 from schema.profile.reader import Mapped
 
 Fits = Callable[[Fact], bool]
+Device = tuple[Pin, int]
+"""The pin that a device is read at, and its id."""
 
 MAX_EVENTS = 10
 """The number of events that an answer shows."""
@@ -27,67 +26,87 @@ SETTER_BATCH = 50
 """The number of events that one statement reads in search of the last one that sets a value."""
 
 
-class DeviceEvidence:
-    """Reads events of devices as of a pin."""
+def events_at(read: Read, places: Sequence[tuple[Pin, Sequence[int | None]]]) -> list[list[RecordedEvent]]:
+    """Returns the events at some positions of each pin. A position of None stands for no event."""
+    keys = [key_of(pin, position) for pin, positions in places for position in positions if position is not None]
+    rows = dict(zip(keys, read.cells(EVENT, EVENT.columns, keys), strict=True))
+    return [
+        [
+            recorded_event(row)
+            for position in positions
+            if position is not None and (row := rows[key_of(pin, position)]) is not None
+        ]
+        for pin, positions in places
+    ]
 
-    def __init__(self, runner: QueryRunner, loaders: Loaders, pin: Pin) -> None:
-        self._runner = runner
-        self._loaders = loaders
-        self._pin = pin
 
-    async def at(self, *positions: int | None) -> list[Any]:
-        """Returns the events at these positions. A position of None stands for no event."""
-        keys = [key_of(self._pin, position) for position in positions if position is not None]
-        rows = await self._runner.gather(*map(self._loaders.event.load, keys))
-        return [row for row in rows if row is not None]
+def first_events(
+    read: Read, listing: Listing, devices: Sequence[Device], *, filter: Filter = (), count: int = 1
+) -> list[list[RecordedEvent]]:
+    """Returns the first events of a list of each device."""
+    return _pages(
+        read, PageQuery(listing, BY_POSITION, Window(count), filter), [key_of(pin, id) for pin, id in devices]
+    )
 
-    async def first(self, listing: Listing, device_id: int, *, filter: Filter = (), count: int = 1) -> Sequence[Any]:
-        """Returns the first events of a list of the device."""
-        page = await self._loaders.page(
-            PageQuery(listing, BY_POSITION, Window(count), filter), key_of(self._pin, device_id)
+
+def last_events(
+    read: Read,
+    listing: Listing,
+    devices: Sequence[Device],
+    *,
+    filter: Filter = (),
+    count: int = 1,
+    before: Sequence[int | None] | None = None,
+) -> list[list[RecordedEvent]]:
+    """Returns the last events of a list of each device, before the device's own position if `before` has one."""
+    ends = [None] * len(devices) if before is None else before
+    keys = [_before(key_of(pin, id), end) for (pin, id), end in zip(devices, ends, strict=True)]
+    return _pages(read, PageQuery(listing, BY_POSITION, Window(count, backward=True), filter), keys)
+
+
+def setters(
+    read: Read, devices: Sequence[Device], kinds: tuple[Kind, ...], fits: Sequence[Fits]
+) -> list[list[RecordedEvent]]:
+    """Returns for each device the last event of these kinds whose fact fits: the one that set the present value."""
+    found: list[list[RecordedEvent]] = [[] for _ in devices]
+    before: dict[int, int | None] = dict.fromkeys(range(len(devices)))
+    while before:
+        pages = last_events(
+            read,
+            HISTORY,
+            [devices[place] for place in before],
+            filter=of_kinds(*kinds),
+            count=SETTER_BATCH,
+            before=list(before.values()),
         )
-        return page.rows
+        further: dict[int, int | None] = {}
+        for place, events in zip(before, pages, strict=True):
+            setter = next((event for event in reversed(events) if _fits(read, event, fits[place])), None)
+            if setter is not None:
+                found[place] = [setter]
+            elif events:
+                further[place] = events[0].position
+        before = further
+    return found
 
-    async def last(
-        self, listing: Listing, device_id: int, *, filter: Filter = (), count: int = 1, before: int | None = None
-    ) -> Sequence[Any]:
-        """Returns the last events of a list of the device, before a position if one is given."""
-        key = key_of(self._pin, device_id)
-        if before is not None:
-            key = key._replace(position=min(before - 1, key.position))
-        page = await self._loaders.page(PageQuery(listing, BY_POSITION, Window(count, backward=True), filter), key)
-        return page.rows
 
-    async def setter(self, device_id: int, kinds: tuple[Kind, ...], fits: Fits) -> list[Any]:
-        """Returns the last event of these kinds whose fact fits: the event that set the present value."""
-        before = None
-        while rows := await self.last(HISTORY, device_id, filter=of_kinds(*kinds), count=SETTER_BATCH, before=before):
-            for row in reversed(rows):
-                fact = self.fact(row)
-                if fact is not None and fits(fact):
-                    return [row]
-            before = rows[0].position
-        return []
+def fact_of(read: Read, event: RecordedEvent) -> Fact | None:
+    """Returns the fact of an event, None if it has no fact."""
+    reading = read.decode(event)
+    return reading.fact if isinstance(reading, Mapped) else None
 
-    async def addresses(self, device_id: int) -> list[bytes]:
-        """Returns the addresses that a device has or had, newest first."""
-        return [row.address for row in await self._loaders.addresses.load(key_of(self._pin, device_id))]
 
-    async def license_at_mint(self, device: Any, *, hardware: bool) -> list[Any]:
-        """Returns the grant and the revocation that applied just before the mint of the device, and the mint."""
-        loader = self._loaders.hardware_license if hardware else self._loaders.manufacturer
-        holder = device.hardware_license_id if hardware else device.manufacturer_id
-        if device.mint_position is None or holder is None:
-            return await self.at(device.mint_position)
-        license = await loader.load(Key(device.chain_id, holder, device.mint_position - 1, device.minted_at))
-        if license is None:
-            return await self.at(device.mint_position)
-        return await self.at(license.grant_position, license.revocation_position, device.mint_position)
+def _fits(read: Read, event: RecordedEvent, fits: Fits) -> bool:
+    fact = fact_of(read, event)
+    return fact is not None and fits(fact)
 
-    def fact(self, row: Any) -> Fact | None:
-        """Returns the fact of an event, None if it has no fact."""
-        reading = read_event(self._runner.snapshot.readers, recorded_event(row))
-        return reading.fact if isinstance(reading, Mapped) else None
+
+def _before(key: Key, position: int | None) -> Key:
+    return key if position is None else key._replace(position=min(position - 1, key.position))
+
+
+def _pages(read: Read, query: PageQuery, keys: Sequence[Key]) -> list[list[RecordedEvent]]:
+    return [list(map(recorded_event, page.rows)) for page in read.pages(query, keys, EVENT.columns)]
 
 
 def of_kinds(*kinds: Kind) -> Filter:

@@ -5,17 +5,18 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
+import msgspec
 from graphql import GraphQLError, OperationType, parse
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType as AllowedOperation
 
-from api.graphql.compiled.documents import ValidDocument
-from api.graphql.compiled.operations import Operation
 from api.graphql.context import Context
 from api.graphql.errors import Code, Refusal
 from api.graphql.limits import Price, operation_of, refuse_beyond
+from api.graphql.plan.documents import ValidDocument
+from api.graphql.plan.operations import Operation
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema, as_of, cost_of
 from schema.program.logs import log_event
@@ -46,17 +47,16 @@ def find_validated(schema: Schema, request: GraphQLRequest) -> ValidatedQuery | 
     return ValidatedQuery(document, operation, price)
 
 
-def execute_compiled(
-    schema: Schema, query: ValidatedQuery, request: GraphQLRequest, context: Context
-) -> dict[str, Any] | None:
-    """Returns the response to a query; None if graphql-core must execute it. Reads the database in this thread."""
+def execute_compiled(schema: Schema, query: ValidatedQuery, request: GraphQLRequest, context: Context) -> bytes | None:
+    """Returns the response as JSON, None if graphql-core must execute the query. Reads the database in this thread."""
     try:
         data = query.operation.execute(context, request.variables or {})
     except Exception as error:
-        # graphql-core executes it again with new loaders: its errors are exact, and rows are counted from 0
+        # graphql-core executes it again from the start: its errors are exact, and rows are counted from 0
         _note_fallback(schema, query.document, error)
         return None
-    return {"data": data, "extensions": cost_of(schema.limits, query.price, context) | as_of(context)}
+    extensions = msgspec.json.encode(cost_of(schema.limits, query.price, context) | as_of(context))
+    return b'{"data":%b,"extensions":%b}' % (data.encode(), extensions)
 
 
 def _note_fallback(schema: Schema, document: ValidDocument, error: Exception) -> None:

@@ -12,8 +12,8 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
 from strawberry.types.execution import ExecutionContext
+from strawberry.types.field import StrawberryField
 
-from api.graphql.compiled.documents import DocumentCache, ValidDocument
 from api.graphql.context import Context
 from api.graphql.errors import Code, mask, set_code
 from api.graphql.inputs.one_of import explain_literals, explain_variables
@@ -27,6 +27,8 @@ from api.graphql.limits import (
     price,
     refuse_beyond,
 )
+from api.graphql.plan.documents import DocumentCache, ValidDocument
+from api.graphql.plan.resolving import install_resolvers
 from api.graphql.roots.query import Query
 from api.graphql.roots.subscriptions import Subscription
 from api.graphql.types.events import EVENT_TYPES
@@ -154,7 +156,7 @@ def cost_of(limits: Limits, price: Price, context: Context) -> dict[str, Any]:
     """Returns `extensions.cost`: the rows requested, the rows read, and the maximum."""
     return {
         "cost": {
-            "actualQueryCost": context.loaders.rows,
+            "actualQueryCost": context.read.rows_read,
             "requestedQueryCost": price.cost,
             "maximumAvailable": limits.cost,
         }
@@ -180,9 +182,9 @@ def as_of(context: Context) -> dict[str, Any]:
 class CachedNames(NameConverter):
     """Caches the GraphQL names of Python names: Strawberry converts them for each argument of each request."""
 
-    @lru_cache  # noqa: B019  # there is one converter, which lives as long as the process
-    def apply_naming_config(self, name: str) -> str:
-        return super().apply_naming_config(name)
+    @lru_cache(maxsize=1024)  # noqa: B019  # there is one converter, which lives as long as the process
+    def from_field(self, field: StrawberryField) -> str:
+        return super().from_field(field)
 
 
 class Schema(strawberry.Schema):
@@ -224,6 +226,7 @@ def build_schema(*, introspection: bool = True, limits: Limits | None = None, co
     )
     schema.limits, schema.documents, schema.compiles = enforced, DocumentCache(), compiled
     schema.fallbacks = Counter()
+    install_resolvers(schema)
     return schema
 
 

@@ -13,7 +13,6 @@ from sqlalchemy.exc import DBAPIError
 
 from api.graphql.context import Context
 from api.graphql.errors import database_failed
-from api.reading.batching import LoopQueryRunner
 from api.reading.change_watch import ChangeWatch
 from api.reading.readiness import Freshness
 from api.reading.revisions import revisions_of
@@ -61,7 +60,7 @@ class SubscriptionContext(Context):
             except DBAPIError as error:
                 raise database_failed(error) from error
             self._batch = stack.pop_all()
-        self.read_from(LoopQueryRunner(snapshot))
+        self.read_from(snapshot)
 
     async def end_batch(self) -> None:
         """Closes the snapshot, if one is open."""

@@ -1,17 +1,18 @@
 """Grants: who has access to which device, now, at an instant, or ever."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, and_, case, select
+from sqlalchemy import ColumnElement, Select, and_, case, select
 
 from api.queries.devices import GRANTEE_FIELDS, devices_fitting, grant_in_force
 from api.queries.sql import tables
 from api.queries.sql.fields import ComputedField, PlainTextField, TimeField
 from api.queries.sql.filters import Condition, Fields, Filter
-from api.queries.sql.keys import row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import Listing, ListPart, always
+from api.queries.sql.relations import Columns, Relation, labeled
 from api.queries.sql.scope import Scope, block_of_log
 
 grant = tables.authorization
@@ -21,25 +22,28 @@ SOURCE = case((grant.c.scope == "", grant.c.source), else_=grant.c.source.concat
 """The grant system and, if it has several, its scope: `privilege:2`."""
 
 
-@row_by_key
-def authorizations(scope: Scope) -> Select[Any]:
-    """Returns the grant made by the log at each key's id, None if it made none or is after the key's point."""
-    return select_authorizations(scope).where(grant.c.valid_from == scope.id, scope.began(grant))
+COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    **{column.name: column for column in grant.c if column.name != "organization_key"},
+    "grant_system": grant.c.source,
+    "source": SOURCE,
+    "block_hash": block.c.hash,
+}
 
 
-def select_authorizations(scope: Scope) -> Select[Any]:
-    """Returns the SELECT of grants, without the condition which ones. A log makes at most one grant."""
-    return select(
-        *(column for column in grant.c if column.name not in ("source", "scope", "organization_key")),
-        grant.c.scope,
-        grant.c.source.label("grant_system"),
-        SOURCE.label("source"),
-        block.c.hash.label("block_hash"),
-    ).select_from(
-        OrderedJoin(scope.keys, grant, grant.c.chain_id == scope.chain_id).then(
-            block, block_of_log(block, grant.c.chain_id, grant.c.valid_from)
-        )
-    )
+def _grants(scope: Scope, names: Columns, *others: ColumnElement[Any]) -> Select[Any]:
+    joined = OrderedJoin(scope.keys, grant, grant.c.chain_id == scope.chain_id)
+    if "block_hash" in names:
+        joined = joined.then(block, block_of_log(block, grant.c.chain_id, grant.c.valid_from))
+    return select(*labeled(COLUMNS, names), *others).select_from(joined)
+
+
+AUTHORIZATION = Relation(
+    "authorization",
+    tuple(COLUMNS),
+    _grants,
+    # the id of a grant is the position of its log: a log makes at most one
+    lambda scope: and_(grant.c.valid_from == scope.id, scope.began(grant)),
+)
 
 
 def _device(scope: Scope, filter: Filter) -> Condition:
@@ -68,4 +72,4 @@ def grant_list(*, of_device: bool, ended: bool, active_at: int | None) -> Listin
 
     name = f"{'Device.authorizedUsers' if of_device else 'authorizations'} {ended} {active_at}"
     parts = (ListPart(grant, grant.c.valid_from, always),)
-    return Listing(name, parts, within, select_authorizations, grant.c.valid_from, FIELDS)
+    return Listing(name, parts, within, AUTHORIZATION, grant.c.valid_from, FIELDS)

@@ -19,7 +19,7 @@ from api.queries.sql.fields import (
     token_id_field,
 )
 from api.queries.sql.filters import Comparisons, Condition, Fields, Filter, matches
-from api.queries.sql.identities import list_parts, select_identities
+from api.queries.sql.identities import identity_relation, list_parts
 from api.queries.sql.keys import Key, key_rows, lists_by_key, row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import Listing, Order, always, both_directions, by_text, by_time, select_ids
@@ -40,15 +40,7 @@ MAX_LIST = 100
 """The number of addresses, and of attributes, that are returned of one device."""
 
 
-@row_by_key
-def devices(scope: Scope) -> Select[Any]:
-    """Returns the device of each key, None if it does not exist at the key's point."""
-    return select_devices(scope).where(device.c.id == scope.id)
-
-
-def select_devices(scope: Scope) -> Select[Any]:
-    """Returns the SELECT of devices at the scope of each key, without the condition which devices."""
-    return select_identities(scope, device, version, activity).add_columns(activity.c.firmware_version_key)
+DEVICE = identity_relation(device, version, activity, keys=("firmware_version_key",))
 
 
 @row_by_key
@@ -285,7 +277,7 @@ FIELDS: Fields = {
 
 def _list(name: str, within: Callable[[Scope], Condition]) -> Listing:
     """Returns the list of the devices for which `within` holds, a condition on the tables of devices."""
-    return Listing(name, list_parts(device, version, activity), within, select_devices, device.c.id, FIELDS)
+    return Listing(name, list_parts(device, version, activity), within, DEVICE, device.c.id, FIELDS)
 
 
 DEVICES = _list("devices", always)

@@ -22,9 +22,9 @@ from api.queries.sql.fields import (
     related_token_id,
 )
 from api.queries.sql.filters import Comparisons, Condition, Field, Fields, Filter, negate
-from api.queries.sql.keys import row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import BY_POSITION, Listing, ListPart, always, both_directions, by_time
+from api.queries.sql.relations import Columns, Relation, labeled
 from api.queries.sql.scope import Scope, block_number_of, block_of_log, first_position_from
 from api.queries.sql.times import seconds_down
 from schema.events import Kind
@@ -39,25 +39,34 @@ block_of_event = block.alias("of_event")
 DUPLICATE_MINT = int(EventFlag.DUPLICATE_MINT)
 
 
-@row_by_key
-def events(scope: Scope) -> Select[Any]:
-    """Returns the event whose position is each key's id, None if there is none at the key's point."""
-    return select_events(scope).where(event.c.position == scope.id, event.c.position <= scope.position)
+OF_BLOCK = {"block_hash": block.c.hash, "block_time": block.c.timestamp, "level": block.c.level}
+"""The columns of an event that are those of its block."""
+
+
+def _events(scope: Scope, names: Columns, *others: ColumnElement[Any]) -> Select[Any]:
+    columns = (
+        {column.name: column for column in event.c}
+        | OF_BLOCK
+        | {"flags": flags_at(scope), "orphaned": literal_column("0")}
+    )
+    joined = OrderedJoin(scope.keys, event, event.c.chain_id == scope.chain_id)
+    if not OF_BLOCK.keys().isdisjoint(names):
+        joined = joined.then(block, block_of_log(block, event.c.chain_id, event.c.position))
+    return select(*labeled(columns, names), *others).select_from(joined)
+
+
+EVENT = Relation(
+    "event",
+    RECORDED_COLUMNS,
+    _events,
+    lambda scope: and_(event.c.position == scope.id, event.c.position <= scope.position),
+)
+"""Events that are in the chain at a point. The id of an event is its position."""
 
 
 def select_events(scope: Scope) -> Select[Any]:
     """Returns the SELECT of `RECORDED_COLUMNS` at the scope of each key, without the condition which events."""
-    columns = {
-        "flags": flags_at(scope).label("flags"),
-        "block_hash": block.c.hash.label("block_hash"),
-        "block_time": block.c.timestamp.label("block_time"),
-        "level": block.c.level,
-    }
-    return select(*(columns[name] if name in columns else event.c[name] for name in RECORDED_COLUMNS)).select_from(
-        OrderedJoin(scope.keys, event, event.c.chain_id == scope.chain_id).then(
-            block, block_of_log(block, event.c.chain_id, event.c.position)
-        )
-    )
+    return _events(scope, RECORDED_COLUMNS)
 
 
 def flags_at(scope: Scope) -> ColumnElement[int]:
@@ -226,7 +235,7 @@ FIELDS: Fields = {
 
 def _list(name: str, within: Callable[[Scope], Condition]) -> Listing:
     parts = (ListPart(event, event.c.position, always),)
-    return Listing(name, parts, within, select_events, event.c.position, FIELDS)
+    return Listing(name, parts, within, EVENT, event.c.position, FIELDS)
 
 
 def _of_chain(scope: Scope) -> Condition:
@@ -260,7 +269,7 @@ def _facts(name: str, table: Table, *conditions: Condition) -> Listing:
         )
 
     parts = (ListPart(table, table.c.position, always),)
-    return Listing(f"Device.{name}", parts, within, select_events, event.c.position, {})
+    return Listing(f"Device.{name}", parts, within, EVENT, event.c.position, {})
 
 
 def _tests(name: str, kind: str) -> Listing:

@@ -18,7 +18,7 @@ from api.queries.blocks import SELECT_BLOCKS
 from api.queries.devices import DEVICES
 from api.queries.events import FIELDS, flags_condition, select_events
 from api.queries.lost_branches import Branch, LostPart, branch_of
-from api.queries.orphans import may_have_fitted, orphaned_event, select_orphans
+from api.queries.orphans import may_have_fitted, select_orphans
 from api.queries.recorded import RecordedEvent, recorded_event
 from api.queries.sql import tables
 from api.queries.sql.as_of import BlockPoint
@@ -255,7 +255,7 @@ def _lost(connection: Connection, place: LogPlace, part: LostPart, query: FeedQu
     )
     if not query.unmapped:
         statement = statement.where(orphan.c.kind != Kind.UNMAPPED)
-    return [orphaned_event(row) for row in connection.execute(statement)]
+    return [recorded_event(row) for row in connection.execute(statement)]
 
 
 def _last_kept(connection: Connection, chain_id: int, up_to: int, query: FeedQuery) -> LogPlace | None:

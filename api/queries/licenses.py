@@ -1,9 +1,8 @@
 """Manufacturers and hardware licenses as they are at a point: rows, fields of their filters, and lists."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, case, false, or_, true
+from sqlalchemy import ColumnElement, Table, and_, case, false, or_, true
 
 from api.queries.sql import tables
 from api.queries.sql.fields import (
@@ -16,8 +15,7 @@ from api.queries.sql.fields import (
     token_id_field,
 )
 from api.queries.sql.filters import Condition, Fields, negate
-from api.queries.sql.identities import list_parts, select_identities
-from api.queries.sql.keys import row_by_key
+from api.queries.sql.identities import identity_relation, list_parts
 from api.queries.sql.pages import Listing, Order, always, both_directions, by_text
 from api.queries.sql.scope import Scope
 from schema.vocabulary import LicenseStatus
@@ -28,26 +26,8 @@ license = tables.hardware_license
 license_version = tables.hardware_license_version
 
 
-@row_by_key
-def manufacturers(scope: Scope) -> Select[Any]:
-    """Returns the manufacturer of each key, None if no log names it by the key's point."""
-    return select_manufacturers(scope).where(manufacturer.c.id == scope.id)
-
-
-@row_by_key
-def hardware_licenses(scope: Scope) -> Select[Any]:
-    """Returns the hardware license of each key, None if no log names it by the key's point."""
-    return select_hardware_licenses(scope).where(license.c.id == scope.id)
-
-
-def select_manufacturers(scope: Scope) -> Select[Any]:
-    """Returns the SELECT of manufacturers at the scope of each key, without the condition which ones."""
-    return select_identities(scope, manufacturer, manufacturer_version)
-
-
-def select_hardware_licenses(scope: Scope) -> Select[Any]:
-    """Returns the SELECT of hardware licenses at the scope of each key, without the condition which ones."""
-    return select_identities(scope, license, license_version)
+MANUFACTURER = identity_relation(manufacturer, manufacturer_version)
+HARDWARE_LICENSE = identity_relation(license, license_version)
 
 
 # Fields of a filter
@@ -123,7 +103,7 @@ MANUFACTURERS = Listing(
     "manufacturers",
     list_parts(manufacturer, manufacturer_version),
     always,
-    select_manufacturers,
+    MANUFACTURER,
     manufacturer.c.id,
     MANUFACTURER_FIELDS,
 )
@@ -131,7 +111,7 @@ HARDWARE_LICENSES = Listing(
     "hardwareLicenses",
     list_parts(license, license_version),
     always,
-    select_hardware_licenses,
+    HARDWARE_LICENSE,
     license.c.id,
     HARDWARE_LICENSE_FIELDS,
 )

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from api.queries.devices import devices_fitting, did_filter
 from api.queries.events import flags_condition, log_fields
-from api.queries.recorded import RECORDED_COLUMNS, RecordedEvent, recorded_event
+from api.queries.recorded import RECORDED_COLUMNS
 from api.queries.sql import tables
 from api.queries.sql.as_of import Pin
 from api.queries.sql.fields import UINT256_MAX, CaseField, ComputedField, ExactField, NumberField, TimeField
@@ -47,6 +47,7 @@ def select_orphans() -> Select[Any]:
         "block_hash": block.c.hash.label("block_hash"),
         "block_time": block.c.timestamp.label("block_time"),
         "level": literal_column(str(int(VerificationLevel.RPC))).label("level"),
+        "orphaned": literal_column("1").label("orphaned"),
     }
     of_device = and_(
         device.c.chain_id == orphan.c.chain_id,
@@ -57,11 +58,6 @@ def select_orphans() -> Select[Any]:
     return select(
         *(columns.get(name, orphan.c.get(name, null().label(name))) for name in RECORDED_COLUMNS)
     ).select_from(orphan.join(block, of_block).outerjoin(device, of_device))
-
-
-def orphaned_event(row: Row[Any]) -> RecordedEvent:
-    """Returns the event of a row of `select_orphans`."""
-    return recorded_event(row)._replace(orphaned=True)
 
 
 # Fields of a filter

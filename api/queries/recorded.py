@@ -1,11 +1,9 @@
 """A recorded event: a raw log, the block it is in, and how final that block is."""
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row
-
-from api.queries.sql.as_of import BlockPoint
 from schema.tables.values import block_of, offset_of
 
 
@@ -19,11 +17,11 @@ class Finality(Enum):
 
 
 class RecordedEvent(NamedTuple):
-    """A log and its block. `topics` are joined, 32 bytes each; times are in unix seconds.
+    """A log, what the profile and the fold made of it, and its block.
 
-    `wide_log_index` is the log's index in the block, None if it is the offset of the position.
-
-    `orphaned`: a reorg removed the log. Its ids are then those of the canonical rows with the same tokens, if any.
+    `topics` are joined, 32 bytes each; times are in unix seconds. `wide_log_index`: the log's index in its block, None
+    if it is the offset of the position. `orphaned`: a reorg removed the log. Its ids are then those of the canonical
+    rows with the same tokens, if any.
     """
 
     chain_id: int
@@ -38,41 +36,37 @@ class RecordedEvent(NamedTuple):
     manufacturer_id: int | None
     hardware_license_id: int | None
     vehicle_id: int | None
+    event_time: int | None
+    biz_step: int | None
+    disposition: int | None
     flags: int
     block_hash: bytes
     block_time: int
     level: int
-    wide_log_index: int | None = None
-    orphaned: bool = False
+    wide_log_index: int | None
+    orphaned: bool
 
     @property
     def block_number(self) -> int:
         return block_of(self.position)
 
     @property
-    def block(self) -> BlockPoint:
-        return BlockPoint(self.chain_id, self.block_number, self.block_hash, self.block_time)
-
-    @property
-    def log_index(self) -> int:
-        return self.offset if self.wide_log_index is None else self.wide_log_index
-
-    @property
     def offset(self) -> int:
         return offset_of(self.position)
 
-    @property
-    def topic_list(self) -> list[bytes]:
-        return [self.topics[start : start + 32] for start in range(0, len(self.topics), 32)]
+
+def log_index_of(position: int, wide: int | None) -> int:
+    """Returns the index in its block of the log at a position; `wide` if it is larger than an offset."""
+    return offset_of(position) if wide is None else wide
 
 
-RECORDED_COLUMNS = RecordedEvent._fields[:-1]
-"""The columns with which a row of events begins: all fields but `orphaned`."""
+RECORDED_COLUMNS = RecordedEvent._fields
+"""The columns with which a row of events begins."""
 
 
-def recorded_event(row: Row[Any]) -> RecordedEvent:
+def recorded_event(row: Sequence[Any]) -> RecordedEvent:
     """Returns the event of a row that begins with `RECORDED_COLUMNS`."""
-    return RecordedEvent(*row[: len(RECORDED_COLUMNS)])
+    return RecordedEvent._make(row[: len(RECORDED_COLUMNS)])
 
 
 def finality_of(block_number: int, safe: int | None, finalized: int | None) -> Finality:

@@ -1,1 +1,1 @@
-"""One state of the database: snapshots, loaders, and what notices that it has changed."""
+"""One state of the database: snapshots, reads, and what notices that it has changed."""

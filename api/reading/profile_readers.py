@@ -9,10 +9,10 @@ from functools import lru_cache
 
 from sqlalchemy import Connection, select
 
-from api.queries.recorded import RecordedEvent
 from api.queries.sql import tables
 from schema.profile.model import parse_profile
 from schema.profile.reader import DecodedLog, Reader
+from schema.tables.values import block_of
 
 
 def read_readers(connection: Connection) -> Mapping[int, Reader]:
@@ -25,9 +25,11 @@ def read_readers(connection: Connection) -> Mapping[int, Reader]:
     return {row.chain_id: _reader(row.name, row.text, frozenset(addresses[row.chain_id])) for row in profiles}
 
 
-def read_event(readers: Mapping[int, Reader], event: RecordedEvent) -> DecodedLog:
-    """Returns the event as decoded by the reader of its chain."""
-    return readers[event.chain_id].read(event.address, event.topics, event.data, event.block_number)
+def read_log(
+    readers: Mapping[int, Reader], chain_id: int, position: int, address: bytes, topics: bytes, data: bytes
+) -> DecodedLog:
+    """Returns a log as decoded by the reader of its chain."""
+    return readers[chain_id].read(address, topics, data, block_of(position))
 
 
 @lru_cache(maxsize=32)

@@ -6,7 +6,7 @@ Each page is compared with the shortest way from what the copy holds to what is 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -21,8 +21,7 @@ from api.graphql.paging.tokens import EventId, write_id
 from api.graphql.roots.changes import ChangePage, changes
 from api.graphql.roots.changes import LifecycleEventMessage as Message
 from api.graphql.vocabulary.scalars import Address, BigInt
-from api.queries.recorded import Finality
-from api.reading.batching import LoopQueryRunner
+from api.queries.recorded import Finality, RecordedEvent, recorded_event
 from api.reading.snapshot import open_snapshot
 from schema.events import Kind
 from tests.support.api.asking import Api, Json, asking
@@ -356,16 +355,15 @@ class World:
     async def _page(self, client: Client, first: int) -> ChangePage:
         """Returns what `changes` answers, without the time that GraphQL takes."""
         async with open_snapshot(self.api.engine) as snapshot:
-            return await changes(
-                Context(LoopQueryRunner(snapshot)), client.copy.cursor, first, client.filter, client.finality
-            )
+            context = Context(snapshot)
+            return await context.run(changes, context, client.copy.cursor, first, client.filter, client.finality)
 
     def _check(self, client: Client, page: ChangePage, first: int) -> None:
         """A page contains the shortest list of messages that makes the copy canonical, and nothing else."""
         messages = self._without_doubtful(client, page.messages) if client.lax else page.messages
         canonical, sendable = self._canonical(client)
         expected = _way(client.copy.ids, canonical, sendable)
-        received = [(str(message.event.id()), message.retracted) for message in messages]
+        received = [(_id(message), message.retracted) for message in messages]
         assert received == expected[: len(received)], client
         assert page.has_more or len(received) == len(expected), client
         assert len(page.messages) <= first
@@ -374,12 +372,12 @@ class World:
 
     def _without_doubtful(self, client: Client, messages: Sequence[Message]) -> list[Message]:
         """Leaves out retractions of what the copy does not have: they name events that are gone, newest first."""
-        gone = [message.event for message in messages if message.retracted]
-        assert all(newer.row.position > older.row.position for newer, older in pairwise(gone))
+        gone = [message for message in messages if message.retracted]
+        assert all(_event(newer).position > _event(older).position for newer, older in pairwise(gone))
         canonical = {write_id(EventId(self.node.chain_id, block.hash, index, None)) for block, index, _ in self._logs()}
-        assert not canonical & {event.id() for event in gone}
+        assert not canonical & set(map(_id, gone))
         held = set(client.copy.ids)
-        return [message for message in messages if not message.retracted or message.event.id() in held]
+        return [message for message in messages if not message.retracted or _id(message) in held]
 
     # What is true
 
@@ -423,5 +421,15 @@ def _way(held: Sequence[str], canonical: Sequence[str], sendable: Sequence[str])
     return gone + [(id, False) for id in sendable[shared:]]
 
 
+def _event(message: Message) -> RecordedEvent:
+    row: Any = message.event
+    return recorded_event(row.row)
+
+
+def _id(message: Message) -> str:
+    event = _event(message)
+    return write_id(EventId(event.chain_id, event.block_hash, event.offset, None))
+
+
 def _json(message: Message) -> Json:
-    return {"cursor": message.cursor, "retracted": message.retracted, "event": {"id": str(message.event.id())}}
+    return {"cursor": message.cursor, "retracted": message.retracted, "event": {"id": _id(message)}}

@@ -9,7 +9,7 @@ from strawberry import UNSET
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
 from api.graphql.vocabulary.scalars import BigInt, Bytes32, block_time, rfc_3339
-from api.queries.blocks import block_at_or_below, block_at_time
+from api.queries.blocks import block_at_or_below, block_at_time, blocks_with_hashes, were_orphaned
 from api.queries.sql.as_of import BlockPoint, Pin, before_all_blocks, pin_at
 from api.queries.sql.times import seconds_down
 
@@ -47,20 +47,20 @@ AtInstant = Annotated[
 ]
 
 
-async def pins_at(context: Context, as_of: AsOf | None) -> tuple[Pin, ...]:
+def pins_at(context: Context, as_of: AsOf | None) -> tuple[Pin, ...]:
     """Returns the point of each chain that an `asOf` names, by default that of the snapshot. Raises BadUserInput."""
     if as_of is None or as_of is UNSET:
         return context.snapshot.pins
     if as_of.block is not None and as_of.block is not UNSET:
-        return (await _pin_at_number(context, as_of.block),)
+        return (_pin_at_number(context, as_of.block),)
     if as_of.block_hash is not None and as_of.block_hash is not UNSET:
-        return (await _pin_at_hash(context, as_of.block_hash),)
+        return (_pin_at_hash(context, as_of.block_hash),)
     if as_of.timestamp is not None and as_of.timestamp is not UNSET:
-        return await _pins_at_time(context, as_of.timestamp)
+        return _pins_at_time(context, as_of.timestamp)
     raise BadUserInput("asOf is empty: give it a block, a blockHash or a timestamp, or leave it out.")
 
 
-async def _pin_at_number(context: Context, number: int) -> Pin:
+def _pin_at_number(context: Context, number: int) -> Pin:
     pins = context.snapshot.pins
     if len(pins) != 1:
         raise BadUserInput(
@@ -70,18 +70,18 @@ async def _pin_at_number(context: Context, number: int) -> Pin:
     now = pins[0]
     if now.block is None or not 0 <= number <= now.block.number:
         raise BadUserInput(f"asOf.block is {number}: blocks 0 to {now.block.number if now.block else 0} are indexed.")
-    block = await context.runner.read(block_at_or_below, now.chain_id, number)
+    block = context.read.now(block_at_or_below, now.chain_id, number)
     return before_all_blocks(now.chain_id, 0) if block is None else pin_at(block, explicit=True)
 
 
-async def _pin_at_hash(context: Context, hash: bytes) -> Pin:
+def _pin_at_hash(context: Context, hash: bytes) -> Pin:
     chain_ids = list(context.snapshot.chains)
     for chain_id in chain_ids:
-        block = await context.loaders.block_with_hash.load((chain_id, hash))
+        block = context.read.each(blocks_with_hashes, [(chain_id, hash)])[0]
         if block is not None:
             return pin_at(block, explicit=True)
     for chain_id in chain_ids:
-        if await context.loaders.was_orphaned.load((chain_id, hash)):
+        if context.read.each(were_orphaned, [(chain_id, hash)])[0]:
             raise BadUserInput(
                 f"asOf.blockHash is 0x{hash.hex()}, a block that a reorg removed: use asOf.block with its number.",
                 Reason.ORPHANED,
@@ -92,26 +92,27 @@ async def _pin_at_hash(context: Context, hash: bytes) -> Pin:
     )
 
 
-async def _pins_at_time(context: Context, instant: datetime) -> tuple[Pin, ...]:
+def _pins_at_time(context: Context, instant: datetime) -> tuple[Pin, ...]:
     seconds = seconds_down(instant)
     pins = []
     for now in context.snapshot.pins:
-        if now.block is None or instant > block_time(now.block.time):
+        if now.block is None or instant.timestamp() > block_time(now.block.time):
+            text = instant.isoformat().replace("+00:00", "Z")
             raise BadUserInput(
-                f"asOf.timestamp is {rfc_3339(instant)}, later than the newest indexed block of chain {now.chain_id}"
+                f"asOf.timestamp is {text}, later than the newest indexed block of chain {now.chain_id}"
                 + (f", {rfc_3339(block_time(now.block.time))}." if now.block else ".")
             )
-        block = await context.runner.read(block_at_time, now.chain_id, seconds)
+        block = context.read.now(block_at_time, now.chain_id, seconds)
         pins.append(
             before_all_blocks(now.chain_id, seconds) if block is None else pin_at(block, seconds, explicit=True)
         )
     return tuple(pins)
 
 
-async def check_canonical(context: Context, pins: tuple[Pin, ...]) -> None:
+def check_canonical(context: Context, pins: tuple[Pin, ...]) -> None:
     """Raises BadUserInput (STALE_CURSOR) if the block of a pin is no longer canonical."""
     for pin in pins:
-        if pin.block is not None and not await is_canonical(context, pin.block):
+        if pin.block is not None and not is_canonical(context, pin.block):
             raise BadUserInput(
                 f"The cursor is of block {pin.block.number} (0x{pin.block.hash.hex()}), which is no longer in the "
                 "chain: start again without it.",
@@ -119,11 +120,11 @@ async def check_canonical(context: Context, pins: tuple[Pin, ...]) -> None:
             )
 
 
-async def is_canonical(context: Context, block: BlockPoint) -> bool:
+def is_canonical(context: Context, block: BlockPoint) -> bool:
     """Returns whether the block of an id or a cursor is still canonical."""
     chain = context.snapshot.chains.get(block.chain_id)
     if chain is None:
         return False
     if (block.number, block.hash) == (chain.indexed_number, chain.indexed_hash):
         return True
-    return await context.loaders.is_canonical.load(block)
+    return context.read.is_canonical(block)

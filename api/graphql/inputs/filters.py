@@ -381,3 +381,8 @@ def _version(text: str, place: str) -> str:
 
 def _shown(field: Any) -> str:
     return field.graphql_name or to_camel_case(field.name)
+
+
+def names_unmapped(filter: object) -> bool:
+    """Returns whether a filter names the kind UNMAPPED: only then do lists contain such logs."""
+    return any(map(names_unmapped, filter)) if isinstance(filter, tuple) else filter is Kind.UNMAPPED

@@ -1,24 +1,93 @@
 """Connections as Relay specifies them: pages of a list that stays at its block while the index moves on."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import strawberry
-from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionSetNode
-from sqlalchemy import Row
 
-from api.graphql.context import Context, Info
+from api.graphql.context import Context
 from api.graphql.errors import BadUserInput
 from api.graphql.inputs.as_of import check_canonical
-from api.graphql.paging.arguments import PageArguments, page_size
+from api.graphql.paging.arguments import PageArguments, page_arguments, page_size
 from api.graphql.paging.tokens import Bookmark, ListCursors, digest_of, read_list_cursor
+from api.graphql.plan.fields import At, arguments_of, computed, value
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
-from api.queries.sql.keys import key_of
-from api.queries.sql.pages import Listing, Order, Page, Place, Window, merged, place_of
-from api.reading.loaders import CountQuery, PageQuery
+from api.queries.sql.keys import Key, key_of
+from api.queries.sql.pages import BY_POSITION, SORT_ID, SORT_KEY, Listing, Order, Page, Place, Window, merged
+from api.reading.read import PageQuery
 
 NodeT = TypeVar("NodeT")
+ValueT = TypeVar("ValueT")
+
+
+class Shown(NamedTuple):
+    """The nodes of a page, and whether more rows follow in the page's direction."""
+
+    nodes: Sequence[Any]
+    more: bool
+
+
+class ConnectionList:
+    """A list of which a connection shows a page. `window`: which page."""
+
+    window: Window[Any]
+
+    @staticmethod
+    def read(context: Context, lists: Sequence[Any]) -> list[Shown]:
+        """Returns the page of each list of this class."""
+        raise NotImplementedError
+
+    @staticmethod
+    def count(context: Context, lists: Sequence[Any]) -> list[int]:
+        """Returns the length of each list of this class."""
+        raise NotImplementedError
+
+    def cursor(self, node: Any) -> str:
+        """Returns the cursor of a node of the page."""
+        raise NotImplementedError
+
+
+class EdgeRow(NamedTuple):
+    list: ConnectionList
+    node: Any
+
+
+def _read(context: Context, lists: Sequence[ConnectionList]) -> list[Shown]:
+    return type(lists[0]).read(context, lists)
+
+
+def _nodes(context: Context, lists: Sequence[ConnectionList]) -> list[Sequence[Any]]:
+    return [shown.nodes for shown in _read(context, lists)]
+
+
+def _edges(context: Context, lists: Sequence[ConnectionList]) -> list[list[EdgeRow]]:
+    return [
+        [EdgeRow(list, node) for node in shown.nodes] for list, shown in zip(lists, _read(context, lists), strict=True)
+    ]
+
+
+def _page_infos(context: Context, lists: Sequence[ConnectionList]) -> "list[PageInfo]":
+    return [_page_info(list, shown) for list, shown in zip(lists, _read(context, lists), strict=True)]
+
+
+def _page_info(list: ConnectionList, shown: Shown) -> "PageInfo":
+    # a cursor names a row of this very list: there is a row on its other side
+    window = list.window
+    after, before = window.after is not None, window.before is not None
+    return PageInfo(
+        has_next_page=before if window.backward else shown.more or before,
+        has_previous_page=shown.more or after if window.backward else after,
+        start_cursor=list.cursor(shown.nodes[0]) if shown.nodes else None,
+        end_cursor=list.cursor(shown.nodes[-1]) if shown.nodes else None,
+    )
+
+
+def _counts(context: Context, lists: Sequence[ConnectionList]) -> list[int]:
+    return type(lists[0]).count(context, lists)
 
 
 @strawberry.type(description="Information about a page, as Relay specifies it.")
@@ -36,7 +105,12 @@ class PageInfo:
 
 @strawberry.type(description="One row of a page, with its cursor.")
 class Edge(Generic[NodeT]):
-    cursor: str = strawberry.field(description="The place of the row in the list, for `after` and `before`. Opaque.")
+    cursor: str = value(
+        "The place of the row in the list, for `after` and `before`. Opaque.",
+        lambda list, node: list.cursor(node),
+        "list",
+        "node",
+    )
     node: NodeT = strawberry.field(description="The row.")
 
 
@@ -45,80 +119,147 @@ class Edge(Generic[NodeT]):
     "block is indexed, the ids of later pages include that block."
 )
 class Connection(Generic[NodeT]):
-    edges: list[Edge[NodeT]] = strawberry.field(description="The rows with their cursors.")
-    nodes: list[NodeT] = strawberry.field(description="The rows.")
-    page_info: PageInfo = strawberry.field(
-        description="Whether there are rows before and after the page, and the cursors of its ends."
+    edges: list[Edge[NodeT]] = computed("The rows with their cursors.", _edges, "self")
+    nodes: list[NodeT] = computed("The rows.", _nodes, "self")
+    page_info: PageInfo = computed(
+        "Whether there are rows before and after the page, and the cursors of its ends.", _page_infos, "self"
     )
-    total_count: int = strawberry.field(
-        description="The number of rows in the whole list. It is counted only if it is selected."
+    total_count: int = computed(
+        "The number of rows in the whole list. It is counted only if it is selected.", _counts, "self"
     )
 
 
 class ListQuery(NamedTuple):
-    """The list that a field returns: a listing in an order, of one parent (0: without a parent), with a filter."""
+    """A listing in an order, with a filter."""
 
     listing: Listing
-    order: Order
-    parent: int = 0
+    order: Order = BY_POSITION
     filter: Filter = ()
 
 
-Build = Callable[[Row[Any], Pin], NodeT]
+class RowList(ConnectionList):
+    """A list of one parent (0: without a parent) on the chains of the pins."""
+
+    def __init__(self, query: ListQuery, parent: int, window: Window[Place], pins: Sequence[Pin]) -> None:
+        self.query = query
+        self.parent = parent
+        self.window = window
+        self.pins = pins
+        self.keys = [key_of(pin, parent) for pin in pins]
+
+    @cached_property
+    def cursors(self) -> ListCursors:
+        return ListCursors(_digest(self.query, self.parent, self.pins), tuple(self.pins))
+
+    def cursor(self, node: At) -> str:
+        return self.cursors.write(Place(node.row[SORT_KEY], node.pin.chain_id, node.row[SORT_ID]))
+
+    @staticmethod
+    def read(context: Context, lists: "Sequence[RowList]") -> list[Shown]:
+        def pages(shared: RowList, keys: list[Key]) -> list[Page]:
+            query = shared.query
+            return context.read.pages(PageQuery(query.listing, query.order, shared.window, query.filter), keys)
+
+        return [list._shown(own) for list, own in zip(lists, _of_each(lists, pages), strict=True)]
+
+    @staticmethod
+    def count(context: Context, lists: "Sequence[RowList]") -> list[int]:
+        def counts(shared: RowList, keys: list[Key]) -> list[int]:
+            return context.read.counts(shared.query.listing, shared.query.filter, keys)
+
+        return list(map(sum, _of_each(lists, counts)))
+
+    def _shown(self, pages: Sequence[Page]) -> Shown:
+        relation = self.query.listing.rows
+        if len(pages) == 1:
+            (page,), (pin,) = pages, self.pins
+            return Shown([At(row, pin, relation) for row in page.rows], page.more)
+        rows, more = merged(self.query.order, pages, [pin.chain_id for pin in self.pins], self.window)
+        return Shown([At(row, self.pins[index], relation) for row, index in rows], more)
 
 
-async def connect(
-    info: Info, query: ListQuery, arguments: PageArguments, pins: tuple[Pin, ...], build: Build[NodeT]
-) -> Connection[NodeT]:
-    """Returns a page of a list on the chains of the pins. Raises BadUserInput."""
-    context, selection = info.context, selected(info)
-    # the digest is needed only to read or to write a cursor
-    digest = _digest(query, pins) if selection & CURSOR_FIELDS or arguments.has_cursor else b""
-    window, bookmarks = _window(arguments, digest, query.order)
-    if bookmarks:
-        pins = await _pins_of(context, bookmarks, pins)
-    keys = [key_of(pin, query.parent) for pin in pins]
-    pages, counts = [], []
-    # all are requested before one is awaited, so that they are read together
-    if selection & PAGE_FIELDS:
-        page_of = PageQuery(query.listing, query.order, window, query.filter)
-        pages = [context.loaders.page(page_of, key) for key in keys]
-    if "totalCount" in selection:
-        count_of = CountQuery(query.listing, query.filter)
-        counts = [context.loaders.count(count_of, key) for key in keys]
-    chain_pages = [await page for page in pages]
-    total = sum([await count for count in counts])
-    page = chain_pages[0] if len(chain_pages) == 1 else merged(query.order, chain_pages, window)
-    cursors, pin_of = ListCursors(digest, pins), {pin.chain_id: pin for pin in pins}
-    return to_connection(
-        page,
-        total,
-        window,
-        lambda row: cursors.write(place_of(row)),
-        lambda row: build(row, pin_of[row.chain_id]),
-        selection,
-    )
+def _of_each(
+    lists: Sequence[RowList], read: Callable[[RowList, list[Key]], Sequence[ValueT]]
+) -> list[Sequence[ValueT]]:
+    """Returns what is read for the keys of each list. Lists that share a query and a window are read together."""
+    groups: dict[tuple[int, int], list[RowList]] = defaultdict(list)
+    for each in lists:
+        groups[id(each.query), id(each.window)].append(each)
+    values = {
+        name: iter(read(alike[0], [key for each in alike for key in each.keys])) for name, alike in groups.items()
+    }
+    return [list(islice(values[id(each.query), id(each.window)], len(each.keys))) for each in lists]
 
 
-CURSOR_FIELDS = frozenset({"edges", "pageInfo"})
-PAGE_FIELDS = CURSOR_FIELDS | {"nodes"}
+def many(description: str, query: Listing | Callable[..., ListQuery] | None, source: str = "id") -> Any:
+    """Declares a field that is a page of a listing, whose parent's id is in the cell `source`.
+
+    A function makes the query from its keyword-only parameters, which become arguments of the field. The four page
+    arguments come before them. Without a query, the cell itself has the query of a list without a parent.
+    """
+
+    def batch(context: Context, rows: Sequence[tuple[Pin, Any]], **arguments: Any) -> list[Any]:
+        page, rest = split_page(arguments)
+        if query is None:
+            return [list_of(context, own, 0, page, (pin,)) for pin, own in rows]
+        shared = ListQuery(query) if isinstance(query, Listing) else query(**rest)
+        if page.has_cursor:
+            return [list_of(context, shared, id, page, (pin,)) for pin, id in rows]
+        window: Window[Place] = Window(*page_size(page.first, page.last))
+        return [RowList(shared, id, window, (pin,)) for pin, id in rows]
+
+    made = computed(description, batch, "pin", source)
+    made.arguments = PAGE_ARGUMENTS + (arguments_of(query) if callable(query) else [])
+    return made
 
 
-def _digest(query: ListQuery, pins: tuple[Pin, ...]) -> bytes:
-    parent = (pins[0].chain_id, query.parent) if query.parent and pins else None
-    return digest_of(query.listing.name, parent, query.order.name, query.order.descending, query.filter)
+def list_field(description: str, make: Callable[..., Any]) -> Any:
+    """Declares a root field that is a page of a list.
+
+    `make(context, page, **arguments)` returns the `ConnectionList`; its keyword-only parameters become arguments.
+    """
+
+    def batch(context: Context, rows: Sequence[Any], **arguments: Any) -> list[Any]:
+        page, rest = split_page(arguments)
+        return [make(context, page, **rest)]
+
+    made = computed(description, batch)
+    made.arguments = PAGE_ARGUMENTS + arguments_of(make)
+    return made
 
 
-def _window(arguments: PageArguments, digest: bytes, order: Order) -> tuple[Window[Place], list[Bookmark]]:
-    size, backward = page_size(arguments.first, arguments.last)
-    if not arguments.has_cursor:
-        return Window(size, backward), []
-    ends = arguments.ends(lambda text, name: read_list_cursor(text, digest, order, name))
+PAGE_ARGUMENTS = arguments_of(page_arguments)
+
+
+def split_page(arguments: dict[str, Any]) -> tuple[PageArguments, dict[str, Any]]:
+    """Returns the page arguments among the arguments of a field, and the others."""
+    page = {name: value for name, value in arguments.items() if name in PageArguments._fields}
+    return page_arguments(**page), {name: value for name, value in arguments.items() if name not in page}
+
+
+def list_of(
+    context: Context, query: ListQuery, parent: int, page: PageArguments, pins: Sequence[Pin]
+) -> RowList | BadUserInput:
+    """Returns the page of a list that the arguments select, or the refusal of the arguments."""
+    size, backward = page_size(page.first, page.last)
+    if not page.has_cursor:
+        return RowList(query, parent, Window(size, backward), pins)
+    try:
+        digest = _digest(query, parent, pins)
+        ends = page.ends(lambda text, name: read_list_cursor(text, digest, query.order, name))
+        pins = _pins_of(context, [end for end in ends if end is not None], pins)
+    except BadUserInput as refusal:
+        return refusal
     after, before = (None if end is None else end.place for end in ends)
-    return Window(size, backward, after, before), [end for end in ends if end is not None]
+    return RowList(query, parent, Window(size, backward, after, before), pins)
 
 
-async def _pins_of(context: Context, bookmarks: list[Bookmark], requested: tuple[Pin, ...]) -> tuple[Pin, ...]:
+def _digest(query: ListQuery, parent: int, pins: Sequence[Pin]) -> bytes:
+    of = (pins[0].chain_id, parent) if parent and pins else None
+    return digest_of(query.listing.name, of, query.order.name, query.order.descending, query.filter)
+
+
+def _pins_of(context: Context, bookmarks: list[Bookmark], requested: Sequence[Pin]) -> tuple[Pin, ...]:
     """Returns the pins of the first page, at which all pages of a sequence are read. Raises BadUserInput.
 
     They are `past` where a newer block is indexed: the ids of the page must differ from those of the present, or a
@@ -135,63 +276,7 @@ async def _pins_of(context: Context, bookmarks: list[Bookmark], requested: tuple
         raise BadUserInput("The cursor is of this list at another block: use it with the asOf that returned it.")
     if not {pin.chain_id for pin in pins} <= context.snapshot.chains.keys():
         raise BadUserInput("The cursor is of a network that is not indexed here: start again without it.")
-    await check_canonical(context, pins)
+    check_canonical(context, pins)
     explicit = any(pin.explicit for pin in requested)
     newest = {pin.chain_id: pin.block for pin in context.snapshot.pins}
     return tuple(pin._replace(explicit=explicit, past=pin.block != newest[pin.chain_id]) for pin in pins)
-
-
-def to_connection(
-    page: Page,
-    total: int,
-    window: Window[Any],
-    cursor_of: Callable[[Row[Any]], str],
-    node_of: Callable[[Row[Any]], NodeT],
-    selection: frozenset[str],
-) -> Connection[NodeT]:
-    """Returns the connection of a page, with what is selected."""
-    rows = page.rows
-    nodes = [node_of(row) for row in rows] if selection & {"nodes", "edges"} else []
-    edges = (
-        [Edge(cursor=cursor_of(row), node=node) for row, node in zip(rows, nodes, strict=True)]
-        if "edges" in selection
-        else []
-    )
-    info = NOT_SELECTED
-    if "pageInfo" in selection:
-        start, end = (cursor_of(rows[0]), cursor_of(rows[-1])) if rows else (None, None)
-        info = _page_info(window, page.more, start, end)
-    return Connection(edges=edges, nodes=nodes, page_info=info, total_count=total)
-
-
-NOT_SELECTED = PageInfo(has_next_page=False, has_previous_page=False, start_cursor=None, end_cursor=None)
-
-
-def _page_info(window: Window[Any], more: bool, start: str | None, end: str | None) -> PageInfo:
-    # a cursor names a row of this very list: there is a row on its other side
-    after, before = window.after is not None, window.before is not None
-    return PageInfo(
-        has_next_page=before if window.backward else more or before,
-        has_previous_page=more or after if window.backward else after,
-        start_cursor=start,
-        end_cursor=end,
-    )
-
-
-def selected(info: Info) -> frozenset[str]:
-    """Returns the names of the fields that the request selects on this field, also through fragments."""
-    names: set[str] = set()
-    for node in info._raw_info.field_nodes:
-        _collect(node.selection_set, info._raw_info.fragments, names)
-    return frozenset(names)
-
-
-def _collect(selection_set: SelectionSetNode | None, fragments: Any, names: set[str]) -> None:
-    for selection in selection_set.selections if selection_set else ():
-        match selection:
-            case FieldNode():
-                names.add(selection.name.value)
-            case InlineFragmentNode():
-                _collect(selection.selection_set, fragments, names)
-            case FragmentSpreadNode():
-                _collect(fragments[selection.name.value].selection_set, fragments, names)

@@ -85,9 +85,9 @@ class TokenId(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     as_of: AsOfPoint | None
 
     @classmethod
-    def of_row(cls, row: Any, pin: Pin) -> Self:
-        """Returns the id of a row's token, as of the pin."""
-        return cls(row.chain_id, row.contract, row.token_id.to_bytes(UINT256_BYTES), AsOfPoint.of_pin(pin))
+    def of_token(cls, pin: Pin, chain_id: int, contract: bytes, token_id: int) -> Self:
+        """Returns the id of a token, as of the pin."""
+        return cls(chain_id, contract, token_id.to_bytes(UINT256_BYTES), AsOfPoint.of_pin(pin))
 
     @property
     def token_id(self) -> int:

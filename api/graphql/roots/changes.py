@@ -9,17 +9,16 @@ from sqlalchemy import Connection, Row, select
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
-from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
+from api.graphql.inputs.filters import LifecycleEventFilter, names_unmapped, to_filter
 from api.graphql.paging.arguments import page_size
 from api.graphql.paging.tokens import FeedCursors, FeedPosition, digest_of
-from api.graphql.types.event_rows import names_unmapped
-from api.graphql.types.events import to_event
+from api.graphql.plan.fields import At
 from api.graphql.types.lifecycle_event import LifecycleEvent
+from api.queries.events import EVENT
 from api.queries.feed import FeedMessage, FeedPage, FeedQuery, UnknownBranch, newest_place, read_feed
 from api.queries.recorded import Finality
 from api.queries.sql import tables
 from api.queries.sql.filters import Filter
-from api.reading.profile_readers import read_event
 
 FeedFilterBy = Annotated[
     LifecycleEventFilter | None,
@@ -99,7 +98,7 @@ def _refuse_changing(filter: Filter) -> None:
                 )
 
 
-async def changes(
+def changes(
     context: Context,
     after: str | None,
     first: int | None,
@@ -109,16 +108,16 @@ async def changes(
     """Returns the page of the feed after a cursor. Raises BadUserInput."""
     size, _ = page_size(first, None)
     feed = feed_of(filter_by, finality)
-    cursors = await cursors_of(context, feed)
+    cursors = cursors_of(context, feed)
     position = cursors.read(after) if after else {}  # an empty cursor counts as absent
-    batch = await read_batch(context, feed, position, size)
+    batch = read_batch(context, feed, position, size)
     messages = [message_of(context, item, cursors) for item in batch.items]
     return ChangePage(messages=messages, end_cursor=cursors.write(batch.end), has_more=batch.more)
 
 
-async def cursors_of(context: Context, feed: Feed) -> FeedCursors:
+def cursors_of(context: Context, feed: Feed) -> FeedCursors:
     """Returns the writer and reader of a feed's cursors, at the snapshot of the context."""
-    return FeedCursors(feed.filter, await context.runner.read(_watch_sets, context.snapshot.contracts))
+    return FeedCursors(feed.filter, context.read.now(_watch_sets, context.snapshot.contracts))
 
 
 def _watch_sets(connection: Connection, contracts: Mapping[int, tuple[Row[Any], ...]]) -> Mapping[int, bytes]:
@@ -150,11 +149,11 @@ class FeedBatch(NamedTuple):
     more: bool
 
 
-async def read_batch(context: Context, feed: Feed, position: FeedPosition, size: int) -> FeedBatch:
+def read_batch(context: Context, feed: Feed, position: FeedPosition, size: int) -> FeedBatch:
     """Returns at most `size` messages after a position, those of all networks by block time. Raises BadUserInput."""
     chains = context.snapshot.chains
     try:
-        pages = await context.runner.read(_pages, chains, feed, position, size)
+        pages = context.read.now(_pages, chains, feed, position, size)
     except UnknownBranch as error:
         at = error.place
         raise BadUserInput(
@@ -172,20 +171,17 @@ async def read_batch(context: Context, feed: Feed, position: FeedPosition, size:
     return FeedBatch(items, end, left > 0 or any(page.more for page in pages.values()))
 
 
-async def newest_position(context: Context, feed: Feed) -> FeedPosition:
+def newest_position(context: Context, feed: Feed) -> FeedPosition:
     """Returns the position after all that the feed has sent so far."""
-    return await context.runner.read(_newest_position, context.snapshot.chains, feed)
+    return context.read.now(_newest_position, context.snapshot.chains, feed)
 
 
 def message_of(context: Context, item: FeedItem, cursors: FeedCursors) -> LifecycleEventMessage:
     """Returns a message. Objects below its event are read at the snapshot of the context."""
     event = item.message.event
     pin = next(pin for pin in context.snapshot.pins if pin.chain_id == event.chain_id)
-    return LifecycleEventMessage(
-        cursor=cursors.write(item.position),
-        event=to_event(event, read_event(context.snapshot.readers, event), pin),
-        retracted=event.orphaned,
-    )
+    row: Any = At(context.read.fit(event), pin, EVENT)
+    return LifecycleEventMessage(cursor=cursors.write(item.position), event=row, retracted=bool(event.orphaned))
 
 
 def _pages(

@@ -1,24 +1,29 @@
 """Look-ups of one object by a key: null for an unknown key, an error that lists the objects of a shared one."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import strawberry
-from sqlalchemy import Row
+from sqlalchemy import Table
 from strawberry import UNSET
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
 from api.graphql.inputs.as_of import AsOf, is_canonical, pins_at
 from api.graphql.paging.tokens import DeviceId, HardwareLicenseId, ManufacturerId, NodeId, TokenId, read_id
+from api.graphql.plan.fields import Ref, arguments_of, computed
 from api.graphql.vocabulary.scalars import Address, BigInt
 from api.queries.devices import DEVICES, did_filter
 from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURERS
+from api.queries.sql import tables
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import BY_POSITION, Listing, Window, merged
-from api.reading.loaders import PageQuery
+from api.queries.sql.relations import Cells
+from api.queries.tokens import ids_of_numbers, token_ids
+from api.reading.read import PageQuery
 from schema.did import TokenDid, parse_did
 
 CANDIDATES = 10
@@ -73,41 +78,67 @@ class HardwareLicenseBy:
     hardware_license_id: BigInt | None = key("The number of the hardware license in its contract.")
 
 
-RowAtPin = tuple[Row[Any], Pin]
+Found = Ref | BadUserInput | None
+"""The object with a key; the refusal of the request; None if there is none."""
+
+Candidate = tuple[Pin, Cells]
+"""An object that has a key: the pin, and KEY_COLUMNS."""
+
+KEY_COLUMNS = ("id", "contract", "token_id")
 NOWHERE: Filter = (("chain_id", (("in", ()),)),)
 
 
-async def find(context: Context, lookup: "Lookup", by: Any, as_of: AsOf | None) -> RowAtPin | None:
-    """Returns the row of the object with the key `by`, and its pin. Raises BadUserInput (AMBIGUOUS)."""
-    name, value = _key(by)
-    if name == "id":
-        return await _find_by_id(context, value, lookup.id, as_of)
-    if name == "token_id" and lookup is DEVICE:
-        return await _find_by_token_id(context, value, as_of)
-    filter = lookup.filters.get(name, _equal(name))(value)
-    return await _find(context, lookup.listing, filter, as_of, f"The {LABELS.get(name, name)}")
+def lookup_field(description: str, lookup: "Lookup", arguments: Callable[..., Any]) -> Any:
+    """Declares the root field of a look-up, whose arguments are the parameters of a function."""
+
+    def batch(context: Context, rows: Sequence[Any], requests: Sequence[Mapping[str, Any]]) -> list[Found]:
+        return find_all(context, lookup, [(request["by"], request.get("as_of")) for request in requests])
+
+    made = computed(description, batch, joint=True)
+    made.arguments = arguments_of(arguments)
+    return made
 
 
-async def row_of(context: Context, id: TokenId, pin: Pin) -> Row[Any] | None:
-    """Returns the row of the object that a node id names, at a pin."""
-    loaders = context.loaders
-    row_ids, rows = {
-        DeviceId: (loaders.device_id, loaders.device),
-        ManufacturerId: (loaders.manufacturer_id, loaders.manufacturer),
-        HardwareLicenseId: (loaders.hardware_license_id, loaders.hardware_license),
-    }[type(id)]
-    row_id = await row_ids.load((id.chain_id, id.contract, id.token_id))
-    return None if row_id is None else await rows.load(key_of(pin, row_id))
+def find_all(context: Context, lookup: "Lookup", requests: Sequence[tuple[Any, AsOf | None]]) -> list[Found]:
+    """Returns the object of each request (`by`, `asOf`). The look-ups by token id share their statements."""
+    found: list[Found] = [None] * len(requests)
+    numbers: dict[int, tuple[Sequence[Pin], int]] = {}
+    for place, (by, as_of) in enumerate(requests):
+        try:
+            name, value = _key(by)
+            if name == "token_id" and lookup is DEVICE:
+                numbers[place] = pins_at(context, as_of), value
+            elif name == "id":
+                found[place] = _by_id(context, value, lookup, as_of)
+            else:
+                found[place] = _by_filter(context, name, value, lookup, pins_at(context, as_of))
+        except BadUserInput as refusal:
+            found[place] = refusal
+    for place, result in zip(numbers, _by_numbers(context, list(numbers.values())), strict=True):
+        found[place] = result
+    return found
 
 
-async def pin_of(context: Context, id: NodeId | TokenId) -> Pin | None:
+def refs_by_token(context: Context, ids: Sequence[tuple[TokenId, Pin]]) -> list[Ref | None]:
+    """Returns the object that each node id names, at its pin."""
+    refs: list[Ref | None] = [None] * len(ids)
+    for lookup in (DEVICE, MANUFACTURER, HARDWARE_LICENSE):
+        places = [place for place, (id, _) in enumerate(ids) if type(id) is lookup.id]
+        tokens = [(ids[place][0].chain_id, ids[place][0].contract, ids[place][0].token_id) for place in places]
+        for place, row_id in zip(places, context.read.each(TOKEN_IDS[lookup.id], tokens), strict=True):
+            if row_id is not None:
+                refs[place] = Ref(lookup.listing.rows, row_id, ids[place][1], required=False)
+    return refs
+
+
+def pin_of(context: Context, id: NodeId | TokenId) -> Pin | None:
     """Returns the pin at which an id is read: the one in the id, or the present. None if its block is gone."""
     if id.chain_id not in context.snapshot.chains:
         return None
     if id.as_of is None:
         return next(pin for pin in context.snapshot.pins if pin.chain_id == id.chain_id)
     pin = id.as_of.pin(id.chain_id)
-    return pin if pin.block is not None and await is_canonical(context, pin.block) else None
+    return pin if pin.block is not None and is_canonical(context, pin.block) else None
 
 
 def _key(by: Any) -> tuple[str, Any]:
@@ -138,16 +169,20 @@ class Lookup(NamedTuple):
     """What differs between the look-ups. `filters` are those of the keys that are more than a field of the listing."""
 
     id: type[TokenId]
+    table: Table
     listing: Listing
     filters: Mapping[str, Callable[[Any], Filter]]
 
 
 DEVICE = Lookup(
-    DeviceId, DEVICES, {"token_did": _token_did, "address": _equal("held_address"), "serial_number": _serial_number}
+    DeviceId,
+    tables.device,
+    DEVICES,
+    {"token_did": _token_did, "address": _equal("held_address"), "serial_number": _serial_number},
 )
 # in this release no manufacturer is found by a DID
-MANUFACTURER = Lookup(ManufacturerId, MANUFACTURERS, {"token_did": lambda did: NOWHERE})
-HARDWARE_LICENSE = Lookup(HardwareLicenseId, HARDWARE_LICENSES, {})
+MANUFACTURER = Lookup(ManufacturerId, tables.manufacturer, MANUFACTURERS, {"token_did": lambda did: NOWHERE})
+HARDWARE_LICENSE = Lookup(HardwareLicenseId, tables.hardware_license, HARDWARE_LICENSES, {})
 LABELS = {
     "token_id": "token id",
     "token_did": "DID",
@@ -159,42 +194,54 @@ LABELS = {
 }
 
 
-async def _find_by_id(context: Context, text: str, kind: type[TokenId], as_of: AsOf | None) -> RowAtPin | None:
+def _by_id(context: Context, text: str, lookup: Lookup, as_of: AsOf | None) -> Found:
     id = read_id(text)
-    if not isinstance(id, TokenId) or type(id) is not kind:
+    if not isinstance(id, TokenId) or type(id) is not lookup.id:
         return None
     if as_of is None or as_of is UNSET:
-        pin = await pin_of(context, id)
+        pin = pin_of(context, id)
     else:
-        pin = next((pin for pin in await pins_at(context, as_of) if pin.chain_id == id.chain_id), None)
-    row = None if pin is None else await row_of(context, id, pin)
-    return None if row is None or pin is None else (row, pin)
+        pin = next((pin for pin in pins_at(context, as_of) if pin.chain_id == id.chain_id), None)
+    return None if pin is None else refs_by_token(context, [(id, pin)])[0]
 
 
-async def _find(context: Context, listing: Listing, filter: Filter, as_of: AsOf | None, what: str) -> RowAtPin | None:
-    pins = {pin.chain_id: pin for pin in await pins_at(context, as_of)}
-    page_of = PageQuery(listing, BY_POSITION, Window(CANDIDATES), filter)
-    pages = [await context.loaders.page(page_of, key_of(pin)) for pin in pins.values()]
-    return _one(merged(BY_POSITION, pages, page_of.window).rows, pins, what)
+def _by_filter(context: Context, name: str, value: Any, lookup: Lookup, pins: Sequence[Pin]) -> Found:
+    filter = lookup.filters.get(name, _equal(name))(value)
+    query = PageQuery(lookup.listing, BY_POSITION, Window(CANDIDATES), filter)
+    pages = context.read.pages(query, [key_of(pin) for pin in pins], KEY_COLUMNS)
+    rows, _ = merged(BY_POSITION, pages, [pin.chain_id for pin in pins], query.window)
+    return _one(lookup, [(pins[index], row) for row, index in rows], f"The {LABELS.get(name, name)}")
 
 
-async def _find_by_token_id(context: Context, token_id: int, as_of: AsOf | None) -> RowAtPin | None:
-    """Finds the device of a token id. Token ids never change, so the look-ups of a document share their statements."""
-    pins = {pin.chain_id: pin for pin in await pins_at(context, as_of)}
-    loaders = context.loaders
-    ids = await context.runner.gather(*(loaders.device_ids.load((chain_id, token_id)) for chain_id in pins))
-    keys = [key_of(pin, id) for pin, chain_ids in zip(pins.values(), ids, strict=True) for id in chain_ids]
-    rows = await context.runner.gather(*map(loaders.device.load, keys))
-    return _one([row for row in rows if row is not None][:CANDIDATES], pins, "The token id")
+def _by_numbers(context: Context, requests: Sequence[tuple[Sequence[Pin], int]]) -> list[Found]:
+    """Returns the device of each token id. Token ids never change, so that all are read in one statement."""
+    ids = iter(context.read.each(DEVICE_IDS, [(pin.chain_id, number) for pins, number in requests for pin in pins]))
+    found: list[Found] = []
+    for pins, _ in requests:
+        named = [(pin, id) for pin in pins for id in next(ids) if id <= pin.position]
+        if len(named) > 1:
+            rows = context.read.cells(DEVICES.rows, KEY_COLUMNS, [key_of(pin, id) for pin, id in named[:CANDIDATES]])
+            candidates = [(pin, row) for (pin, _), row in zip(named, rows, strict=False) if row is not None]
+            try:
+                found.append(_one(DEVICE, candidates, "The token id"))
+            except BadUserInput as refusal:
+                found.append(refusal)
+        else:
+            found.append(Ref(DEVICES.rows, named[0][1], named[0][0], required=False) if named else None)
+    return found
 
 
-def _one(rows: Sequence[Row[Any]], pins: Mapping[int, Pin], what: str) -> RowAtPin | None:
-    if len(rows) > 1:
-        names = [TokenDid(row.chain_id, row.contract, row.token_id).checksummed for row in rows]
+DEVICE_IDS = partial(ids_of_numbers, table=tables.device)
+TOKEN_IDS = {lookup.id: partial(token_ids, table=lookup.table) for lookup in (DEVICE, MANUFACTURER, HARDWARE_LICENSE)}
+
+
+def _one(lookup: Lookup, candidates: Sequence[Candidate], what: str) -> Ref | None:
+    if len(candidates) > 1:
+        names = [TokenDid(pin.chain_id, contract, token).checksummed for pin, (_, contract, token, *_) in candidates]
         raise BadUserInput(
-            f"{what} belongs to {'at least ' if len(rows) == CANDIDATES else ''}{len(rows)} objects: "
-            f"{', '.join(names[:2])}{' and others' if len(rows) > 2 else ''}. Use one of extensions.candidates.",
+            f"{what} belongs to {'at least ' if len(names) == CANDIDATES else ''}{len(names)} objects: "
+            f"{', '.join(names[:2])}{' and others' if len(names) > 2 else ''}. Use one of extensions.candidates.",
             Reason.AMBIGUOUS,
             names,
         )
-    return (rows[0], pins[rows[0].chain_id]) if rows else None
+    return Ref(lookup.listing.rows, candidates[0][1][0], candidates[0][0], required=False) if candidates else None

@@ -1,16 +1,18 @@
 """The root query fields. All fields of a request are read from one snapshot."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import strawberry
 from strawberry import UNSET
 
-from api.graphql.context import Info
+from api.graphql.context import Context
 from api.graphql.inputs.as_of import AsOfArgument, pins_at
-from api.graphql.inputs.filters import HardwareLicenseFilter, ManufacturerFilter, to_filter
+from api.graphql.inputs.filters import HardwareLicenseFilter, ManufacturerFilter, names_unmapped, to_filter
 from api.graphql.inputs.orders import BY_MANUFACTURER_ID, NEWEST_FIRST, OLDEST_FIRST, ManufacturerOrder
-from api.graphql.paging.arguments import PageArguments, connection_field
-from api.graphql.paging.connections import Connection, ListQuery, connect
+from api.graphql.paging.arguments import PageArguments
+from api.graphql.paging.connections import Connection, ListQuery, list_field, list_of
+from api.graphql.plan.fields import Ref, computed
 from api.graphql.roots.changes import ChangePage, FeedAfter, FeedFilterBy, FeedFirst, LeastFinality, changes
 from api.graphql.roots.lookups import (
     DEVICE,
@@ -19,39 +21,30 @@ from api.graphql.roots.lookups import (
     DeviceBy,
     HardwareLicenseBy,
     ManufacturerBy,
-    find,
+    lookup_field,
 )
-from api.graphql.roots.refetch import resolve, resolve_all
+from api.graphql.roots.refetch import resolve_all
 from api.graphql.types.authorizations import (
     ActiveAt,
     Authorization,
     AuthorizationFilterBy,
     AuthorizationScope,
     Scoped,
-    connect_authorizations,
+    authorization_query,
 )
-from api.graphql.types.devices import Device, HistoryFilterBy, HistoryOrderBy, to_device
-from api.graphql.types.event_rows import connect_events, events_listing
+from api.graphql.types.devices import Device, HistoryFilterBy, HistoryOrderBy
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.graphql.types.manufacturers import (
-    DeviceFilterBy,
-    DeviceOrderBy,
-    HardwareLicense,
-    Manufacturer,
-    to_hardware_license,
-    to_manufacturer,
-)
+from api.graphql.types.manufacturers import DeviceFilterBy, DeviceOrderBy, HardwareLicense, Manufacturer
 from api.graphql.types.meta import ChainIdArgument, Meta, await_block, meta
 from api.graphql.types.node import Node
-from api.graphql.types.orphans import OrphanedEvent, orphaned_events
+from api.graphql.types.orphans import OrphanedEvent, OrphanList, orphan_list
 from api.graphql.types.statistics import DeviceDimension, DeviceStatistic, device_statistics
 from api.graphql.types.transactions import IndexedTransaction, find_transaction
 from api.graphql.vocabulary.enums import Finality
-from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import BigInt, Bytes32
 from api.queries.devices import DEVICES
+from api.queries.events import EVENTS, EVENTS_AND_UNMAPPED
 from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURERS
-from api.queries.sql.pages import BY_POSITION
 
 ManufacturerFilterBy = Annotated[
     ManufacturerFilter | None, strawberry.argument(description="Returns only manufacturers that pass this filter.")
@@ -61,6 +54,159 @@ HardwareLicenseFilterBy = Annotated[
     HardwareLicenseFilter | None,
     strawberry.argument(description="Returns only hardware licenses that pass this filter."),
 ]
+Rows = Sequence[Any]
+"""The rows of a root field's parent: one, without cells."""
+
+
+def _by_device(
+    *, by: Annotated[DeviceBy, strawberry.argument(description="The key of the device.")], as_of: AsOfArgument = UNSET
+) -> None: ...
+
+
+def _by_manufacturer(
+    *,
+    by: Annotated[ManufacturerBy, strawberry.argument(description="The key of the manufacturer.")],
+    as_of: AsOfArgument = UNSET,
+) -> None: ...
+
+
+def _by_hardware_license(
+    *,
+    by: Annotated[HardwareLicenseBy, strawberry.argument(description="The key of the hardware license.")],
+    as_of: AsOfArgument = UNSET,
+) -> None: ...
+
+
+def _devices(
+    context: Context,
+    page: PageArguments,
+    *,
+    filter_by: DeviceFilterBy = UNSET,
+    order_by: DeviceOrderBy = NEWEST_FIRST,
+    as_of: AsOfArgument = UNSET,
+) -> Any:
+    query = ListQuery(DEVICES, (order_by or NEWEST_FIRST).order, to_filter(filter_by))
+    return list_of(context, query, 0, page, pins_at(context, as_of))
+
+
+def _manufacturers(
+    context: Context,
+    page: PageArguments,
+    *,
+    filter_by: ManufacturerFilterBy = UNSET,
+    order_by: ManufacturerOrderBy = BY_MANUFACTURER_ID,
+    as_of: AsOfArgument = UNSET,
+) -> Any:
+    filter = _with_whole(to_filter(filter_by), context.snapshot.whole_manufacturing)
+    query = ListQuery(MANUFACTURERS, (order_by or BY_MANUFACTURER_ID).order, filter)
+    return list_of(context, query, 0, page, pins_at(context, as_of))
+
+
+def _hardware_licenses(
+    context: Context, page: PageArguments, *, filter_by: HardwareLicenseFilterBy = UNSET, as_of: AsOfArgument = UNSET
+) -> Any:
+    filter = _with_whole(to_filter(filter_by), context.snapshot.whole_hardware)
+    return list_of(context, ListQuery(HARDWARE_LICENSES, filter=filter), 0, page, pins_at(context, as_of))
+
+
+def _authorizations(
+    context: Context,
+    page: PageArguments,
+    *,
+    filter_by: AuthorizationFilterBy = UNSET,
+    active_at: ActiveAt = UNSET,
+    scope: Scoped = AuthorizationScope.ACTIVE,
+    as_of: AsOfArgument = UNSET,
+) -> Any:
+    pins = pins_at(context, as_of)
+    return list_of(context, authorization_query(filter_by, active_at, scope, of_device=False), 0, page, pins)
+
+
+def _lifecycle_events(
+    context: Context,
+    page: PageArguments,
+    *,
+    filter_by: HistoryFilterBy = UNSET,
+    order_by: HistoryOrderBy = OLDEST_FIRST,
+    as_of: AsOfArgument = UNSET,
+) -> Any:
+    filter = to_filter(filter_by)
+    listing = EVENTS_AND_UNMAPPED if names_unmapped(filter) else EVENTS
+    query = ListQuery(listing, (order_by or OLDEST_FIRST).order, filter)
+    return list_of(context, query, 0, page, pins_at(context, as_of))
+
+
+def _orphaned_events(context: Context, page: PageArguments, *, filter_by: HistoryFilterBy = UNSET) -> OrphanList:
+    return orphan_list(page, filter_by)
+
+
+def _changes(
+    context: Context,
+    rows: Rows,
+    *,
+    after: FeedAfter = UNSET,
+    first: FeedFirst = UNSET,
+    filter_by: FeedFilterBy = UNSET,
+    finality: LeastFinality = Finality.UNSAFE,
+) -> list[Any]:
+    return [changes(context, after, first, filter_by, finality)]
+
+
+def _transaction(
+    context: Context,
+    rows: Rows,
+    *,
+    hash: Annotated[Bytes32, strawberry.argument(description="The hash of the transaction.")],
+    chain_id: ChainIdArgument = UNSET,
+) -> list[Any]:
+    return [find_transaction(context, hash, None if chain_id is UNSET else chain_id)]
+
+
+def _device_statistics(
+    context: Context,
+    rows: Rows,
+    *,
+    group_by: Annotated[
+        list[DeviceDimension],
+        strawberry.argument(
+            description="One to three dimensions. Each combination of their values that occurs is a group."
+        ),
+    ],
+    filter_by: DeviceFilterBy = UNSET,
+    as_of: AsOfArgument = UNSET,
+) -> list[list[DeviceStatistic]]:
+    return [device_statistics(context, group_by, filter_by, as_of)]
+
+
+def _node(
+    context: Context,
+    rows: Rows,
+    *,
+    id: Annotated[strawberry.ID, strawberry.argument(description="An id that the API returned.")],
+) -> list[Ref | None]:
+    return resolve_all(context, [id])
+
+
+def _nodes(
+    context: Context,
+    rows: Rows,
+    *,
+    ids: Annotated[list[strawberry.ID], strawberry.argument(description="Ids that the API returned.")],
+) -> list[list[Ref | None]]:
+    return [resolve_all(context, ids)]
+
+
+def _meta(
+    context: Context,
+    rows: Rows,
+    *,
+    min_block: Annotated[
+        BigInt | None, strawberry.argument(description="The minimum indexed block, on the network `chainId`.")
+    ] = UNSET,
+    chain_id: ChainIdArgument = UNSET,
+) -> list[Meta]:
+    await_block(context, min_block, chain_id)
+    return [meta(context, None if chain_id is UNSET else chain_id)]
 
 
 @strawberry.type(
@@ -68,196 +214,77 @@ HardwareLicenseFilterBy = Annotated[
     "response names its block on each network."
 )
 class Query:
-    @field(
+    device: Device | None = lookup_field(
         "The device with a key, null if there is none. A key that several devices have is refused "
-        "(reason AMBIGUOUS); `extensions.candidates` of the error has their DIDs."
+        "(reason AMBIGUOUS); `extensions.candidates` of the error has their DIDs.",
+        DEVICE,
+        _by_device,
     )
-    async def device(
-        self,
-        info: Info,
-        by: Annotated[DeviceBy, strawberry.argument(description="The key of the device.")],
-        as_of: AsOfArgument = UNSET,
-    ) -> Device | None:
-        row_and_pin = await find(info.context, DEVICE, by, as_of)
-        return None if row_and_pin is None else to_device(*row_and_pin)
-
-    @connection_field("Devices, newest mint first unless `orderBy` says otherwise.")
-    async def devices(
-        self,
-        info: Info,
-        page: PageArguments,
-        filter_by: DeviceFilterBy = UNSET,
-        order_by: DeviceOrderBy = NEWEST_FIRST,
-        as_of: AsOfArgument = UNSET,
-    ) -> Connection[Device]:
-        query = ListQuery(DEVICES, (order_by or NEWEST_FIRST).order, filter=to_filter(filter_by))
-        return await connect(info, query, page, await pins_at(info.context, as_of), to_device)
-
-    @field(
+    devices: Connection[Device] = list_field("Devices, newest mint first unless `orderBy` says otherwise.", _devices)
+    manufacturer: Manufacturer | None = lookup_field(
         "The manufacturer with a key, null if there is none. A key that several manufacturers have is "
-        "refused (reason AMBIGUOUS)."
+        "refused (reason AMBIGUOUS).",
+        MANUFACTURER,
+        _by_manufacturer,
     )
-    async def manufacturer(
-        self,
-        info: Info,
-        by: Annotated[ManufacturerBy, strawberry.argument(description="The key of the manufacturer.")],
-        as_of: AsOfArgument = UNSET,
-    ) -> Manufacturer | None:
-        row_and_pin = await find(info.context, MANUFACTURER, by, as_of)
-        return None if row_and_pin is None else to_manufacturer(*row_and_pin)
-
-    @connection_field("Manufacturers, ordered by manufacturer id unless `orderBy` says otherwise.")
-    async def manufacturers(
-        self,
-        info: Info,
-        page: PageArguments,
-        filter_by: ManufacturerFilterBy = UNSET,
-        order_by: ManufacturerOrderBy = BY_MANUFACTURER_ID,
-        as_of: AsOfArgument = UNSET,
-    ) -> Connection[Manufacturer]:
-        filter = _with_whole(to_filter(filter_by), info.context.snapshot.whole_manufacturing)
-        query = ListQuery(MANUFACTURERS, (order_by or BY_MANUFACTURER_ID).order, filter=filter)
-        return await connect(info, query, page, await pins_at(info.context, as_of), to_manufacturer)
-
-    @field(
+    manufacturers: Connection[Manufacturer] = list_field(
+        "Manufacturers, ordered by manufacturer id unless `orderBy` says otherwise.", _manufacturers
+    )
+    hardware_license: HardwareLicense | None = lookup_field(
         "The hardware license with a key, null if there is none. A key that several hardware licenses "
-        "have is refused (reason AMBIGUOUS)."
+        "have is refused (reason AMBIGUOUS).",
+        HARDWARE_LICENSE,
+        _by_hardware_license,
     )
-    async def hardware_license(
-        self,
-        info: Info,
-        by: Annotated[HardwareLicenseBy, strawberry.argument(description="The key of the hardware license.")],
-        as_of: AsOfArgument = UNSET,
-    ) -> HardwareLicense | None:
-        row_and_pin = await find(info.context, HARDWARE_LICENSE, by, as_of)
-        return None if row_and_pin is None else to_hardware_license(*row_and_pin)
-
-    @connection_field("Hardware licenses, in the order in which they were first granted.")
-    async def hardware_licenses(
-        self, info: Info, page: PageArguments, filter_by: HardwareLicenseFilterBy = UNSET, as_of: AsOfArgument = UNSET
-    ) -> Connection[HardwareLicense]:
-        filter = _with_whole(to_filter(filter_by), info.context.snapshot.whole_hardware)
-        query = ListQuery(HARDWARE_LICENSES, BY_POSITION, filter=filter)
-        return await connect(info, query, page, await pins_at(info.context, as_of), to_hardware_license)
-
-    @connection_field(
+    hardware_licenses: Connection[HardwareLicense] = list_field(
+        "Hardware licenses, in the order in which they were first granted.", _hardware_licenses
+    )
+    authorizations: Connection[Authorization] = list_field(
         "Grants on all devices, in the order in which they were granted. Filtered by a user or an organization, they "
-        "show which devices it may manage: the exact reverse of `Device.authorizedUsers`."
+        "show which devices it may manage: the exact reverse of `Device.authorizedUsers`.",
+        _authorizations,
     )
-    async def authorizations(
-        self,
-        info: Info,
-        page: PageArguments,
-        filter_by: AuthorizationFilterBy = UNSET,
-        active_at: ActiveAt = UNSET,
-        scope: Scoped = AuthorizationScope.ACTIVE,
-        as_of: AsOfArgument = UNSET,
-    ) -> Connection[Authorization]:
-        pins = await pins_at(info.context, as_of)
-        return await connect_authorizations(info, page, pins, filter_by, active_at, scope)
-
-    @connection_field(
-        "The events of all devices, manufacturers, licenses and vehicles, oldest first unless `orderBy` says otherwise."
+    lifecycle_events: Connection[LifecycleEvent] = list_field(
+        "The events of all devices, manufacturers, licenses and vehicles, oldest first unless `orderBy` says "
+        "otherwise.",
+        _lifecycle_events,
     )
-    async def lifecycle_events(
-        self,
-        info: Info,
-        page: PageArguments,
-        filter_by: HistoryFilterBy = UNSET,
-        order_by: HistoryOrderBy = OLDEST_FIRST,
-        as_of: AsOfArgument = UNSET,
-    ) -> Connection[LifecycleEvent]:
-        filter = to_filter(filter_by)
-        query = ListQuery(events_listing(filter), (order_by or OLDEST_FIRST).order, filter=filter)
-        return await connect_events(info, query, page, await pins_at(info.context, as_of))
-
-    @field(
+    changes: ChangePage = computed(
         "The change feed, oldest first, for programs that keep a copy of the events. It returns what the subscription "
         "`lifecycleEvents` pushes, with the same cursors. Pages do not stay at one block: pass `endCursor` as `after` "
-        "to go on. Without `after` the feed starts with the first event."
+        "to go on. Without `after` the feed starts with the first event.",
+        _changes,
     )
-    async def changes(
-        self,
-        info: Info,
-        after: FeedAfter = UNSET,
-        first: FeedFirst = UNSET,
-        filter_by: FeedFilterBy = UNSET,
-        finality: LeastFinality = Finality.UNSAFE,
-    ) -> ChangePage:
-        return await changes(info.context, after, first, filter_by, finality)
-
-    @connection_field("The events that reorgs removed, latest first.")
-    async def orphaned_events(
-        self, info: Info, page: PageArguments, filter_by: HistoryFilterBy = UNSET
-    ) -> Connection[OrphanedEvent]:
-        return await orphaned_events(info, page, filter_by)
-
-    @field(
+    orphaned_events: Connection[OrphanedEvent] = list_field(
+        "The events that reorgs removed, latest first.", _orphaned_events
+    )
+    transaction: IndexedTransaction | None = computed(
         "The transaction with a hash. Null if no event of a watched contract is indexed in it, so also "
-        "while it is not indexed yet."
+        "while it is not indexed yet.",
+        _transaction,
     )
-    async def transaction(
-        self,
-        info: Info,
-        hash: Annotated[Bytes32, strawberry.argument(description="The hash of the transaction.")],
-        chain_id: ChainIdArgument = UNSET,
-    ) -> IndexedTransaction | None:
-        return await find_transaction(info.context, hash, None if chain_id is UNSET else chain_id)
-
-    @field(
+    device_statistics: list[DeviceStatistic] = computed(
         "The number of devices in each group, largest group first, at most 1,000. A request that makes more "
-        "groups is refused."
+        "groups is refused.",
+        _device_statistics,
     )
-    async def device_statistics(
-        self,
-        info: Info,
-        group_by: Annotated[
-            list[DeviceDimension],
-            strawberry.argument(
-                description="One to three dimensions. Each combination of their values that occurs is a group."
-            ),
-        ],
-        filter_by: DeviceFilterBy = UNSET,
-        as_of: AsOfArgument = UNSET,
-    ) -> list[DeviceStatistic]:
-        return await device_statistics(info.context, group_by, filter_by, as_of)
-
-    @field(
+    node: Node | None = computed(
         "The object with an id. Null if the id is malformed or unknown. An id that includes a block is read "
-        "there again."
+        "there again.",
+        _node,
     )
-    async def node(
-        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="An id that the API returned.")]
-    ) -> Node | None:
-        return await resolve(info.context, id)
-
-    @field(
+    nodes: list[Node | None] = computed(
         "The objects with these ids, in the order of the ids, null for each id that is malformed or "
-        "unknown. At most 100 ids."
+        "unknown. At most 100 ids.",
+        _nodes,
     )
-    async def nodes(
-        self,
-        info: Info,
-        ids: Annotated[list[strawberry.ID], strawberry.argument(description="Ids that the API returned.")],
-    ) -> list[Node | None]:
-        return await resolve_all(info.context, ids)
-
-    @field(
+    meta: Meta = computed(
         "How fresh, how final and how well verified the data is. The response depends on the clock and is never "
         "cached. With `minBlock`, the whole request first waits up to 3 s until that block is indexed, then fails with "
         "NOT_READY. A block more than 64 beyond the head is refused at once with BAD_USER_INPUT.",
+        _meta,
         name="_meta",
     )
-    async def meta(
-        self,
-        info: Info,
-        min_block: Annotated[
-            BigInt | None, strawberry.argument(description="The minimum indexed block, on the network `chainId`.")
-        ] = UNSET,
-        chain_id: ChainIdArgument = UNSET,
-    ) -> Meta:
-        await_block(info.context, min_block, chain_id)
-        return await meta(info.context, None if chain_id is UNSET else chain_id)
 
 
 def _with_whole(filter: Any, whole: frozenset[tuple[int, bytes]]) -> Any:

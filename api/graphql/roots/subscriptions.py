@@ -1,6 +1,7 @@
 """The subscriptions: the change feed as it grows, and blocks as they are indexed."""
 
 from collections.abc import AsyncGenerator
+from typing import cast
 
 import strawberry
 from strawberry import UNSET
@@ -45,14 +46,14 @@ class Subscription:
     ) -> AsyncGenerator[LifecycleEventMessage, None]:
         context = subscription_context(info)
         feed = feed_of(filter_by, finality)
-        cursors = await cursors_of(context, feed)
-        position = cursors.read(after) if after else await newest_position(context, feed)
+        cursors = await context.run(cursors_of, context, feed)
+        position = cursors.read(after) if after else await context.run(newest_position, context, feed)
         while True:
             await context.begin_batch()
             here = cursors.write(position)
-            cursors = await cursors_of(context, feed)
+            cursors = await context.run(cursors_of, context, feed)
             # refuses the cursor if another profile has read the network since
-            batch = await read_batch(context, feed, cursors.read(here), BATCH)
+            batch = await context.run(read_batch, context, feed, cursors.read(here), BATCH)
             more = batch.more
             for left, item in zip(range(len(batch.items))[::-1], batch.items, strict=True):
                 context.left, position = left, item.position
@@ -77,7 +78,7 @@ class Subscription:
             more = len(blocks) >= BATCH
             for left, block in zip(range(len(blocks))[::-1], blocks, strict=True):
                 context.left, sent[block.chain_id] = left, block
-                yield to_block(block)
+                yield cast(Block, to_block(block))
                 if left and not context.is_in_batch:
                     more = True
                     break
@@ -103,5 +104,5 @@ async def _new_blocks(context: Context, sent: dict[int, BlockPoint | None], only
     blocks: list[BlockPoint] = []
     for id, chain in context.snapshot.chains.items():
         if only in (None, id):
-            blocks += await context.runner.read(new_blocks, chain, sent.get(id), BATCH)
+            blocks += await context.snapshot.read(new_blocks, chain, sent.get(id), BATCH)
     return blocks

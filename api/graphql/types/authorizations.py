@@ -1,29 +1,27 @@
 """Grants: which users may access and manage a device."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
-from sqlalchemy import Row
 from strawberry import UNSET
 
-from api.graphql.context import Context, Info
+from api.graphql.context import Context
 from api.graphql.inputs.as_of import AtInstant
 from api.graphql.inputs.filters import AuthorizationFilter, to_filter
-from api.graphql.paging.arguments import PageArguments
-from api.graphql.paging.connections import Connection, ListQuery, connect
+from api.graphql.paging.connections import ListQuery
 from api.graphql.paging.tokens import AsOfPoint, AuthorizationId
-from api.graphql.types.event_rows import event_at
+from api.graphql.plan.fields import Ref, column, computed, of, one, value
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.graphql.types.node import Node
-from api.graphql.vocabulary.fields import derived, enum_value, field, from_row
-from api.graphql.vocabulary.scalars import Address, BigInt, block_time, date_time, to_big_int, to_text
-from api.queries.authorizations import grant_list
+from api.graphql.types.node import Node, node_id
+from api.graphql.vocabulary.fields import enum_value
+from api.graphql.vocabulary.scalars import Address, BigInt, block_time, date_time, to_text
+from api.queries.authorizations import AUTHORIZATION, grant_list
+from api.queries.devices import DEVICE
+from api.queries.events import EVENT
 from api.queries.sql.as_of import Pin
-from api.queries.sql.keys import key_of
-from api.queries.sql.pages import BY_POSITION
 from api.queries.sql.times import seconds_down
 from schema.tables.values import offset_of
 from schema.vocabulary import AuthorizationEndReason
@@ -55,116 +53,116 @@ Scoped = Annotated[
 ]
 
 
+def _permission_ids(context: Context, grants: Sequence[tuple[int, str, str, int | None]]) -> list[list[int]]:
+    readers = context.snapshot.readers
+    return [
+        permission_numbers(scope, permissions or 0, readers[chain_id].permission_bits[source])
+        for chain_id, scope, source, permissions in grants
+    ]
+
+
+def permission_numbers(scope: str, permissions: int, bits: int) -> list[int]:
+    """Returns the permission numbers: the scope if the grant has one, else the places whose bits are all set."""
+    if scope.isascii() and scope.isdigit():
+        return [int(scope)]
+    granted = (1 << bits) - 1
+    numbers = range(-(-permissions.bit_length() // bits))
+    return [number for number in numbers if permissions >> number * bits & granted == granted]
+
+
+def _active(context: Context, grants: Sequence[tuple[Pin, int, int, int]], *, at: AtInstant = UNSET) -> list[bool]:
+    pins = [pin for pin, *_ in grants]
+    then = pins if at is None or at is UNSET else context.read.pins_by(pins, seconds_down(at))
+    return [
+        valid_from <= pin.position < valid_to and expires_at > pin.clock
+        for pin, (_, valid_from, valid_to, expires_at) in zip(then, grants, strict=True)
+    ]
+
+
+def _revocations(context: Context, grants: Sequence[tuple[Pin, int]]) -> list[Ref | None]:
+    return [Ref(EVENT, end, pin, required=False) if end <= pin.position else None for pin, end in grants]
+
+
 @strawberry.type(
     description="One grant, given by one grant system (`source`). A new grant to the same user by the same `source` "
     "ends the earlier one."
 )
+@of(AUTHORIZATION)
 class Authorization(Node):
-    user: Address = from_row(
-        "The address of the user that may access and manage the device.", Address, source="user_address"
+    id: strawberry.ID = node_id(
+        lambda pin, chain_id, block_hash, granted: AuthorizationId(
+            chain_id, block_hash, offset_of(granted), AsOfPoint.of_pin(pin)
+        ),
+        "chain_id",
+        "block_hash",
+        "valid_from",
     )
-    organization: str | None = from_row(
+    user: Address = column("The address of the user that may access and manage the device.", source="user_address")
+    organization: str | None = column(
         "The organization as the grantor wrote it. It is not verified and identifies nobody. Null if none is stated.",
         to_text,
     )
-    permissions: BigInt | None = from_row(
+    permissions: BigInt | None = column(
         "The permissions as the contract emitted them, a set of bits. Null if the contract does not "
-        "carry them. `permissionIds` decodes them.",
-        to_big_int,
+        "carry them. `permissionIds` decodes them."
     )
-    source: str = from_row("The grant system as the profile names it: `contract`, `sacd`, `privilege:<number>`.", str)
-    agreement_uri: str | None = from_row(
+    source: str = column("The grant system as the profile names it: `contract`, `sacd`, `privilege:<number>`.")
+    agreement_uri: str | None = column(
         "The URI of the agreement behind the grant. Null if the event does not state one.", to_text, name="agreementURI"
     )
-    granted_at: datetime = from_row("The block time of the grant.", block_time)
-    expires_at: datetime | None = from_row(
+    granted_at: datetime = column("The block time of the grant.", block_time)
+    expires_at: datetime | None = column(
         "The first instant without access. Null if the grant never expires, or expires after the year 9999.", date_time
     )
-    revoked_at: datetime | None = derived(
+    revoked_at: datetime | None = value(
         "The block time of the event that ended the grant. Null if no event did; expiry emits no event.",
-        lambda grant: block_time(grant.row.ended_at) if grant.is_ended else None,
+        lambda pin, valid_to, ended_at: block_time(ended_at) if valid_to <= pin.position else None,
+        "pin",
+        "valid_to",
+        "ended_at",
     )
-    end_reason: AuthorizationEndReason | None = derived(
+    end_reason: AuthorizationEndReason | None = value(
         "What ended the grant. Null if no event ended it.",
-        lambda grant: AuthorizationEndReason(grant.row.end_reason) if grant.is_ended else None,
+        lambda pin, valid_to, reason: AuthorizationEndReason(reason) if valid_to <= pin.position else None,
+        "pin",
+        "valid_to",
+        "end_reason",
     )
-
-    @property
-    def is_ended(self) -> bool:
-        return bool(self.row.valid_to <= self.pin.position)
-
-    def node_id(self) -> AuthorizationId:
-        row = self.row
-        return AuthorizationId(row.chain_id, row.block_hash, offset_of(row.valid_from), AsOfPoint.of_pin(self.pin))
-
-    @field("The numbers of the permissions, decoded by the rule of the profile.")
-    def permission_ids(self, info: Info) -> list[int]:
-        return _permission_ids(self.row, info.context.snapshot.readers[self.row.chain_id].permission_bits)
-
-    @field("The device that the grant is for.")
-    async def device(self, info: Info) -> Annotated["Device", strawberry.lazy("api.graphql.types.devices")]:
-        from api.graphql.types.devices import load_device
-
-        return await load_device(info.context, self.pin, self.row.device_id)
-
-    @field(
+    permission_ids: list[int] = computed(
+        "The numbers of the permissions, decoded by the rule of the profile.",
+        _permission_ids,
+        "chain_id",
+        "scope",
+        "grant_system",
+        "permissions",
+    )
+    device: Annotated["Device", strawberry.lazy("api.graphql.types.devices")] = one(
+        "The device that the grant is for.", DEVICE, "device_id"
+    )
+    active: bool = computed(
         "Whether the grant is in force at the instant `at`, by default at the time of the response. For an "
-        "instant in the past, only grants and revocations that were recorded by then count."
+        "instant in the past, only grants and revocations that were recorded by then count.",
+        _active,
+        "pin",
+        "valid_from",
+        "valid_to",
+        "expires_at",
     )
-    async def active(self, info: Info, at: AtInstant = UNSET) -> bool:
-        if at is None or at is UNSET:
-            return _in_force(self.row, self.pin)
-        return _in_force(self.row, await info.context.loaders.pin_by(self.pin, seconds_down(at)))
-
-    @field("The event that gave the grant.")
-    async def grant(self, info: Info) -> LifecycleEvent:
-        event = await event_at(info.context, self.pin, self.row.valid_from)
-        if event is None:
-            raise LookupError(f"the grant at {self.row.valid_from} of chain {self.pin.chain_id} has no event")
-        return event
-
-    @field("The event that ended the grant. Null if no event did.")
-    async def revocation(self, info: Info) -> LifecycleEvent | None:
-        return await event_at(info.context, self.pin, self.row.valid_to) if self.is_ended else None
+    grant: LifecycleEvent = one("The event that gave the grant.", EVENT, "valid_from")
+    revocation: LifecycleEvent | None = computed(
+        "The event that ended the grant. Null if no event did.", _revocations, "pin", "valid_to"
+    )
 
 
-def connect_authorizations(
-    info: Info,
-    page: PageArguments,
-    pins: tuple[Pin, ...],
+def authorization_query(
     filter_by: AuthorizationFilter | None,
     active_at: datetime | None,
     scope: AuthorizationScope | None,
-    device: int = 0,
-) -> Awaitable[Connection[Authorization]]:
-    """Returns a page of the grants on one device (`device` is its id), or of all grants on the chains of the pins."""
+    *,
+    of_device: bool,
+) -> ListQuery:
+    """Returns the list of the grants of one device, or of all grants."""
     instant = None if active_at is None or active_at is UNSET else seconds_down(active_at)
     everything = scope is AuthorizationScope.ALL
-    listing = grant_list(of_device=device != 0, ended=everything, active_at=None if everything else instant)
-    return connect(info, ListQuery(listing, BY_POSITION, device, to_filter(filter_by)), page, pins, to_authorization)
-
-
-def to_authorization(row: Row[Any], pin: Pin) -> Authorization:
-    """Returns the grant of a row, as of the pin."""
-    return Authorization(row=row, pin=pin)
-
-
-async def load_authorization(context: Context, pin: Pin, position: int) -> Authorization | None:
-    """Returns the grant that the log at a position gave, None if it gave none at or before the pin."""
-    row = await context.loaders.authorization.load(key_of(pin, position))
-    return None if row is None else to_authorization(row, pin)
-
-
-def _in_force(row: Row[Any], pin: Pin) -> bool:
-    return bool(row.valid_from <= pin.position < row.valid_to and row.expires_at > pin.clock)
-
-
-def _permission_ids(row: Row[Any], permission_bits: Mapping[str, int]) -> list[int]:
-    """Returns the permission numbers: the scope if the grant has one, else the places whose bits are all set."""
-    if row.scope.isascii() and row.scope.isdigit():
-        return [int(row.scope)]
-    bits = permission_bits[row.grant_system]
-    granted = (1 << bits) - 1
-    permissions: int = row.permissions or 0
-    numbers = range(-(-permissions.bit_length() // bits))
-    return [number for number in numbers if permissions >> number * bits & granted == granted]
+    listing = grant_list(of_device=of_device, ended=everything, active_at=None if everything else instant)
+    return ListQuery(listing, filter=to_filter(filter_by))

@@ -3,18 +3,19 @@
 An orphaned event may name an object that no canonical event names. Such an object has its id and no other value.
 """
 
-from types import SimpleNamespace
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from sqlalchemy import Table
 
-from api.graphql.context import Info
-from api.graphql.types.lifecycle_event import LifecycleEvent
+from api.graphql.context import Context
+from api.graphql.plan.fields import At, Ref, computed
 from api.queries.sql import tables
-from api.queries.tokens import Token
-from api.reading.batching import Loader
-from schema.profile.reader import Mapped
+from api.queries.sql.as_of import Pin
+from api.queries.sql.relations import Relation
+from api.queries.tokens import Token, token_ids
+from schema.profile.reader import DecodedLog, Mapped
 
 if TYPE_CHECKING:
     from api.graphql.types.manufacturers import HardwareLicense, Manufacturer
@@ -27,77 +28,76 @@ LazyVehicle = Annotated["Vehicle", strawberry.lazy("api.graphql.types.vehicles")
 UNKNOWN_ID = -1
 """The row id of an object that no canonical log names. No row has it."""
 
+NO_VEHICLE = ("vehicle", 0)
 
-async def manufacturer_of(self: LifecycleEvent, info: Info) -> LazyManufacturer:
-    """Returns the manufacturer that an event is about."""
-    from api.graphql.types.manufacturers import load_manufacturer, to_manufacturer
-
-    subject = await _subject(self, "manufacturer", info.context.loaders.manufacturer_id)
-    if isinstance(subject, int):
-        return await load_manufacturer(info.context, self.pin, subject)
-    return to_manufacturer(_bare_row(subject, tables.manufacturer_version), self.pin)
+Subject = tuple[Pin, int | None, bool, int, DecodedLog]
+"""Of an event: its pin, the id of the object, whether a reorg removed it, its chain and its reading."""
 
 
-async def hardware_license_of(self: LifecycleEvent, info: Info) -> LazyHardwareLicense:
-    """Returns the hardware license that an event is about."""
-    from api.graphql.types.manufacturers import load_hardware_license, to_hardware_license
-
-    subject = await _subject(self, "hardware_license", info.context.loaders.hardware_license_id)
-    if isinstance(subject, int):
-        return await load_hardware_license(info.context, self.pin, subject)
-    return to_hardware_license(_bare_row(subject, tables.hardware_license_version), self.pin)
+def subject(description: str, relation: Relation) -> Any:
+    """Declares a field of an event that is the object that it is about."""
+    return _field(description, relation, _subjects)
 
 
-async def vehicle_of(self: LifecycleEvent, info: Info) -> LazyVehicle | None:
-    """Returns the vehicle that an event is about."""
-    from api.graphql.types.vehicles import Vehicle, load_vehicle
+def subject_if_any(description: str, relation: Relation) -> Any:
+    """Declares the same field of an event that need not name such an object."""
 
-    subject = await _subject(self, "vehicle", info.context.loaders.vehicle_id)
-    if isinstance(subject, int):
-        return await load_vehicle(info.context, self.pin, subject)
-    return Vehicle(row=_bare_row(subject, tables.vehicle_version))
+    def subjects(relation: Relation, context: Context, events: Sequence[Subject]) -> list[Ref | At | None]:
+        named = [event for event in events if _names(relation, event)]
+        values = iter(_subjects(relation, context, named))
+        return [next(values) if _names(relation, event) else None for event in events]
 
-
-async def manufacturer_if_any(self: LifecycleEvent, info: Info) -> LazyManufacturer | None:
-    """Returns the manufacturer that an event is about, None if it names none."""
-    return await manufacturer_of(self, info) if _names(self, "manufacturer_id") else None
+    return _field(description, relation, subjects)
 
 
-async def vehicle_if_any(self: LifecycleEvent, info: Info) -> LazyVehicle | None:
-    """Returns the vehicle that an event is about, None if it names none."""
-    return await vehicle_of(self, info) if _names(self, "vehicle_id") else None
+def _field(description: str, relation: Relation, batch: Any) -> Any:
+    cells = ("pin", f"{relation.name}_id", "orphaned", "chain_id", "reading")
+    return computed(description, partial(batch, relation), *cells)
 
 
-async def _subject(event: LifecycleEvent, kind: str, ids: Loader[Token, int | None]) -> int | Token:
-    """Returns the row id of the object that an event is about, or its token if no canonical event names it."""
-    id: int | None = getattr(event.row, f"{kind}_id")
-    if id is not None:
-        return id
-    token = _token(event, f"{kind}_id", kind)
-    id = await ids.load(token)
-    return token if id is None or id > event.pin.position else id
-
-
-def _names(event: LifecycleEvent, field: str) -> bool:
-    """Returns whether an event names an object that it may leave out. `field`: `manufacturer_id` or `vehicle_id`."""
-    if not event.row.orphaned:
-        return getattr(event.row, field) is not None
-    number = getattr(event.reading.fact, field, None) if isinstance(event.reading, Mapped) else None
-    return number is not None and (field, number) != NO_VEHICLE
-
-
-NO_VEHICLE = ("vehicle_id", 0)
-
-
-def _token(event: LifecycleEvent, number: str, identity: str) -> Token:
-    if not event.row.orphaned or not isinstance(event.reading, Mapped):
-        raise LookupError(f"an event has no {number}: rebuild the database (certindex rebuild)")
-    return event.row.chain_id, getattr(event.reading.contracts, identity), getattr(event.reading.fact, number)
-
-
-def _bare_row(token: Token, versions: Table) -> Any:
-    chain_id, contract, token_id = token
-    unknown = dict.fromkeys((column.name for column in versions.c), None)
-    return SimpleNamespace(
-        **{**unknown, "id": UNKNOWN_ID, "chain_id": chain_id, "contract": contract, "token_id": token_id}
+def _subjects(relation: Relation, context: Context, events: Sequence[Subject]) -> list[Ref | At]:
+    tokens = [_token(relation, event) if event[1] is None else None for event in events]
+    ids = dict(
+        zip(
+            filter(None, tokens),
+            context.read.each(_IDS[relation.name], [token for token in tokens if token is not None]),
+            strict=True,
+        )
     )
+
+    def value(event: Subject, token: Token | None) -> Ref | At:
+        pin, id, *_ = event
+        if token is None:
+            assert id is not None  # else the event has a token
+            return Ref(relation, id, pin)
+        id = ids[token]
+        if id is not None and id <= pin.position:
+            return Ref(relation, id, pin)
+        chain_id, contract, token_id = token
+        known = {"id": UNKNOWN_ID, "chain_id": chain_id, "contract": contract, "token_id": token_id}
+        return At(tuple(map(known.get, context.read.shape(relation).columns)), pin, relation)
+
+    return [value(event, token) for event, token in zip(events, tokens, strict=True)]
+
+
+_IDS = {
+    table.name: partial(token_ids, table=table)
+    for table in (tables.manufacturer, tables.hardware_license, tables.vehicle)
+}
+
+
+def _names(relation: Relation, event: Subject) -> bool:
+    """Returns whether an event names an object that it may leave out."""
+    _, id, orphaned, _, reading = event
+    if not orphaned:
+        return id is not None
+    number = getattr(reading.fact, f"{relation.name}_id", None) if isinstance(reading, Mapped) else None
+    return number is not None and (relation.name, number) != NO_VEHICLE
+
+
+def _token(relation: Relation, event: Subject) -> Token:
+    _, _, orphaned, chain_id, reading = event
+    name = relation.name
+    if not orphaned or not isinstance(reading, Mapped):
+        raise LookupError(f"an event has no {name}_id: rebuild the database (certindex rebuild)")
+    return chain_id, getattr(reading.contracts, name), getattr(reading.fact, f"{name}_id")

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from api.graphql.vocabulary.fields import field
+from api.graphql.plan import fields
 from schema.vocabulary import imei_key, imei_valid
 
 
@@ -12,17 +12,15 @@ from schema.vocabulary import imei_key, imei_valid
 )
 class Imei:
     value: str = strawberry.field(description="The text as the contract emitted it, including spaces.")
-
-    @field("Whether the text, without spaces and hyphens, has 15 digits and a correct check digit.")
-    def valid(self) -> bool:
-        return imei_valid(self.value)
-
-    @field(
-        "The Type Allocation Code (the first 8 digits), which identifies maker and model in the GSMA's list. "
-        "Null if the IMEI is not valid."
+    valid: bool = fields.value(
+        "Whether the text, without spaces and hyphens, has 15 digits and a correct check digit.", imei_valid, "value"
     )
-    def tac(self) -> str | None:
-        return imei_key(self.value)[:8] if imei_valid(self.value) else None
+    tac: str | None = fields.value(
+        "The Type Allocation Code (the first 8 digits), which identifies maker and model in the GSMA's list. "
+        "Null if the IMEI is not valid.",
+        lambda text: imei_key(text)[:8] if imei_valid(text) else None,
+        "value",
+    )
 
 
 def to_imei(text: str | None) -> Imei | None:

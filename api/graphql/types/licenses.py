@@ -1,32 +1,104 @@
 """Licenses: the terms and the status of a Manufacturing License or a Hardware Device License."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import strawberry
-from sqlalchemy import Row
 from strawberry import UNSET
 
-from api.graphql.context import Context, Info
+from api.graphql.context import Context
 from api.graphql.inputs.as_of import AtInstant
-from api.graphql.types.event_rows import event_at
+from api.graphql.plan.fields import Ref, computed, value
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.graphql.vocabulary.fields import ValueT, derived, field
-from api.graphql.vocabulary.scalars import Bytes32, date_time, to_bytes32, to_text
+from api.graphql.vocabulary.scalars import Bytes32, date_time, to_text
+from api.queries.events import EVENT
+from api.queries.licenses import HARDWARE_LICENSE, MANUFACTURER
 from api.queries.sql.as_of import Pin
-from api.queries.sql.keys import Key, key_of
+from api.queries.sql.keys import key_of
+from api.queries.sql.relations import Relation
 from api.queries.sql.times import seconds_down
-from api.reading.batching import Loader
 from schema.licenses import license_status
 from schema.vocabulary import LicenseStatus
 
-LicenseRow = Row[Any] | None
-"""A version of a manufacturer or of a hardware license. None if no event names it."""
+
+class Terms(NamedTuple):
+    """The columns of a manufacturer or a hardware license that are about its license."""
+
+    license_uri: str | None
+    license_hash: bytes | None
+    granted_at: int | None
+    expires_at: int
+    revoked_at: int | None
+    revocation_reason: str | None
+    grant_position: int | None
+    revocation_position: int | None
 
 
-def _term(description: str, column: str, convert: Callable[[Any], ValueT]) -> ValueT | None:
-    return derived(description, lambda license: None if license.row is None else convert(getattr(license.row, column)))
+class LicenseRow(NamedTuple):
+    """A license at a pin. `terms` is None if no event names its holder, `fixed` the status that a mint has fixed.
+
+    `whole`: its whole history is indexed. Of a license at a mint, `pin` is the point before the mint, and `events_pin`
+    that of the response: the ids of the objects below its events carry no mint.
+    """
+
+    relation: Relation
+    holder: int | None
+    terms: Terms | None
+    pin: Pin
+    events_pin: Pin
+    whole: bool
+    fixed: LicenseStatus | None = None
+
+
+def _statuses(context: Context, licenses: Sequence[LicenseRow], *, at: AtInstant = UNSET) -> list[LicenseStatus]:
+    if at is None or at is UNSET:
+        return [
+            status_of(license.terms, license.pin.clock, license.whole) if license.fixed is None else license.fixed
+            for license in licenses
+        ]
+    then = context.read.pins_by([license.pin for license in licenses], seconds_down(at))
+    holders = [(license.relation, license.holder, pin) for license, pin in zip(licenses, then, strict=True)]
+    return [
+        status_of(terms, pin.clock, license.whole)
+        for license, pin, terms in zip(licenses, then, terms_of(context, holders), strict=True)
+    ]
+
+
+def terms_of(context: Context, holders: Sequence[tuple[Relation, int | None, Pin]]) -> list[Terms | None]:
+    """Returns the terms of each license by its holder at a pin, None if no event names the holder by then."""
+    rows: dict[Any, Any] = {}
+    for relation in (MANUFACTURER, HARDWARE_LICENSE):
+        keys = [key_of(pin, id) for of, id, pin in holders if of is relation and id is not None]
+        rows |= zip(((relation, key) for key in keys), context.read.cells(relation, Terms._fields, keys), strict=True)
+    found = (rows.get((relation, key_of(pin, id or 0))) for relation, id, pin in holders)
+    return [None if row is None else Terms(*row[: len(Terms._fields)]) for row in found]
+
+
+def status_of(terms: Terms | None, clock: int, whole: bool) -> LicenseStatus:
+    """Returns the status of a license at a clock, in unix seconds. `whole`: its whole history is indexed."""
+    return license_status(
+        granted=terms is not None and terms.grant_position is not None,
+        revoked=terms is not None and terms.revocation_position is not None,
+        expires_at=0 if terms is None else terms.expires_at,
+        clock=clock,
+        history_is_whole=whole,
+    )
+
+
+def _event(position: str) -> Callable[[Context, Sequence[LicenseRow]], list[Ref | None]]:
+    def events(context: Context, licenses: Sequence[LicenseRow]) -> list[Ref | None]:
+        positions = [None if license.terms is None else getattr(license.terms, position) for license in licenses]
+        return [
+            None if position is None else Ref(EVENT, position, license.events_pin, required=False)
+            for license, position in zip(licenses, positions, strict=True)
+        ]
+
+    return events
+
+
+def _term(description: str, column: str, convert: Callable[[Any], Any]) -> Any:
+    return value(description, lambda terms: None if terms is None else convert(getattr(terms, column)), "terms")
 
 
 @strawberry.type(
@@ -34,17 +106,9 @@ def _term(description: str, column: str, convert: Callable[[Any], ValueT]) -> Va
     "before the log of the mint)."
 )
 class License:
-    row: strawberry.Private[LicenseRow]
-    # of a license at a mint, `pin` is the point before the mint, and `events_pin` that of the response: the ids of
-    # the objects below its events carry no mint
-    pin: strawberry.Private[Pin]
-    events_pin: strawberry.Private[Pin]
-    whole: strawberry.Private[bool]
-    fixed_status: strawberry.Private[LicenseStatus | None]
-    version_at: strawberry.Private[Callable[[Context, Pin], Awaitable[LicenseRow]]]
     uri: str | None = _term("The URI of the license document. Null if none is stated.", "license_uri", to_text)
     hash: Bytes32 | None = _term(
-        "The hash of the license document. Null if none is stated.", "license_hash", to_bytes32
+        "The hash of the license document. Null if none is stated.", "license_hash", lambda hash: hash
     )
     granted_at: datetime | None = _term(
         "The block time of the last grant. Null if the license was never granted.", "granted_at", date_time
@@ -62,100 +126,60 @@ class License:
     revocation_reason: str | None = _term(
         "The reason for the revocation as the registrar wrote it. Null if none is stated.", "revocation_reason", to_text
     )
-
-    @field(
+    status: LicenseStatus = computed(
         "The status at the instant `at`, by default at the time of the response (for `...AtMint`: at the "
-        "block time of the mint). For an instant in the past, only what was recorded by then counts."
+        "block time of the mint). For an instant in the past, only what was recorded by then counts.",
+        _statuses,
+        "self",
     )
-    async def status(self, info: Info, at: AtInstant = UNSET) -> LicenseStatus:
-        if at is None or at is UNSET:
-            return status_of(self.row, self.pin.clock, self.whole) if self.fixed_status is None else self.fixed_status
-        then = await info.context.loaders.pin_by(self.pin, seconds_down(at))
-        return status_of(await self.version_at(info.context, then), then.clock, self.whole)
-
-    @field("The event of the last grant. Null if the license was never granted.")
-    async def grant(self, info: Info) -> LifecycleEvent | None:
-        return await self._event(info, "grant_position")
-
-    @field("The event that revoked the license. Null if it is not revoked.")
-    async def revocation(self, info: Info) -> LifecycleEvent | None:
-        return await self._event(info, "revocation_position")
-
-    async def _event(self, info: Info, name: str) -> LifecycleEvent | None:
-        position = None if self.row is None else getattr(self.row, name)
-        return None if position is None else await event_at(info.context, self.events_pin, position)
-
-
-def status_of(row: LicenseRow, clock: int, whole: bool) -> LicenseStatus:
-    """Returns the status of a license at a clock, in unix seconds. `whole`: its whole history is indexed."""
-    return license_status(
-        granted=row is not None and row.grant_position is not None,
-        revoked=row is not None and row.revocation_position is not None,
-        expires_at=0 if row is None else row.expires_at,
-        clock=clock,
-        history_is_whole=whole,
+    grant: LifecycleEvent | None = computed(
+        "The event of the last grant. Null if the license was never granted.", _event("grant_position"), "self"
+    )
+    revocation: LifecycleEvent | None = computed(
+        "The event that revoked the license. Null if it is not revoked.", _event("revocation_position"), "self"
     )
 
 
-class LicenseKind(NamedTuple):
-    """What differs between Manufacturing Licenses and Hardware Device Licenses.
-
-    `holder` and `status_at_mint` name columns of a device. `whole` are the (chain id, contract) whose whole history is
-    indexed.
-    """
-
-    versions: Callable[[Context], Loader[Key, Row[Any] | None]]
-    whole: Callable[[Context], frozenset[tuple[int, bytes]]]
-    holder: str
-    status_at_mint: str
+def _whole(context: Context, relation: Relation) -> frozenset[tuple[int, bytes]]:
+    """Returns the (chain id, contract) whose whole history of such licenses is indexed."""
+    snapshot = context.snapshot
+    return snapshot.whole_manufacturing if relation is MANUFACTURER else snapshot.whole_hardware
 
 
-MANUFACTURING = LicenseKind(
-    versions=lambda context: context.loaders.manufacturer,
-    whole=lambda context: context.snapshot.whole_manufacturing,
-    holder="manufacturer_id",
-    status_at_mint="manufacturer_license_at_mint",
-)
-HARDWARE = LicenseKind(
-    versions=lambda context: context.loaders.hardware_license,
-    whole=lambda context: context.snapshot.whole_hardware,
-    holder="hardware_license_id",
-    status_at_mint="hardware_license_at_mint",
-)
+def present_license(relation: Relation, description: str) -> Any:
+    """Declares the field of a manufacturer or a hardware license that is its license."""
+
+    def batch(context: Context, holders: Sequence[tuple[Any, ...]]) -> list[LicenseRow]:
+        whole = _whole(context, relation)
+        return [
+            LicenseRow(relation, id, Terms(*terms), pin, pin, (pin.chain_id, contract) in whole)
+            for pin, id, contract, *terms in holders
+        ]
+
+    return computed(description, batch, "pin", "id", "contract", *Terms._fields)
 
 
-def license_of(
-    context: Context,
-    kind: LicenseKind,
-    row: LicenseRow,
-    id: int,
-    pin: Pin,
-    contract: bytes,
-) -> License:
-    """Returns the license of a manufacturer, or of a hardware license, at a pin."""
+def license_at_mint(relation: Relation, description: str) -> Any:
+    """Declares the field of a device that is a license under which it was minted; null if the mint was not seen."""
 
-    async def version_at(context: Context, then: Pin) -> LicenseRow:
-        return await kind.versions(context).load(key_of(then, id))
+    def batch(context: Context, devices: Sequence[tuple[Pin, int | None, int, int | None, int]]) -> list[Any]:
+        minted = [
+            (pin._replace(position=mint - 1, clock=minted_at), pin, holder, LicenseStatus(status))
+            for pin, mint, minted_at, holder, status in devices
+            if mint is not None
+        ]
+        terms = terms_of(context, [(relation, holder, then) for then, _, holder, _ in minted])
+        keys = [key_of(pin, holder) for _, pin, holder, _ in minted if holder is not None]
+        contracts = dict(zip(keys, context.read.cells(relation, ("contract",), keys), strict=True))
+        whole = _whole(context, relation)
 
-    whole = (pin.chain_id, contract) in kind.whole(context)
-    return License(row=row, pin=pin, events_pin=pin, whole=whole, fixed_status=None, version_at=version_at)
+        def license(then: Pin, pin: Pin, holder: int | None, status: LicenseStatus, terms: Terms | None) -> LicenseRow:
+            row = None if holder is None else contracts[key_of(pin, holder)]
+            is_whole = row is not None and (pin.chain_id, row[0]) in whole
+            return LicenseRow(relation, holder, terms, then, pin, is_whole, status)
 
+        licenses = (license(*mint, own) for mint, own in zip(minted, terms, strict=True))
+        return [None if device[1] is None else next(licenses) for device in devices]
 
-async def license_at_mint(context: Context, kind: LicenseKind, device: Row[Any], pin: Pin) -> License | None:
-    """Returns the license under which a device was minted; None if the mint was not seen."""
-    if device.mint_position is None:
-        return None
-    then = pin._replace(position=device.mint_position - 1, clock=device.minted_at)
-    status = LicenseStatus(getattr(device, kind.status_at_mint))
-    id = getattr(device, kind.holder)
-    if id is None:
-        return License(row=None, pin=then, events_pin=pin, whole=False, fixed_status=status, version_at=_no_version)
-    versions = kind.versions(context)
-    row, newest = await versions.load(key_of(then, id)), await versions.load(key_of(pin, id))
-    license = license_of(context, kind, row, id, then, newest.contract if newest else b"")
-    license.events_pin, license.fixed_status = pin, status
-    return license
-
-
-async def _no_version(context: Context, then: Pin) -> LicenseRow:
-    return None
+    status = "manufacturer_license_at_mint" if relation is MANUFACTURER else "hardware_license_at_mint"
+    return computed(description, batch, "pin", "mint_position", "minted_at", f"{relation.name}_id", status)

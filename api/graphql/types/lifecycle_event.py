@@ -1,5 +1,6 @@
 """The interface of all events: what every log has, whatever it recorded."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import IntEnum
 from functools import cache
@@ -7,18 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from api.graphql.context import Info
+from api.graphql.context import Context
 from api.graphql.paging.tokens import AsOfPoint, EventId
-from api.graphql.types.blocks import Block, to_block
-from api.graphql.types.node import Node
-from api.graphql.types.proofs import InclusionProof, to_proof
-from api.graphql.vocabulary.fields import derived, field, from_row, resolved
-from api.graphql.vocabulary.scalars import Address, BigInt, Bytes, Bytes32, Long, block_time, date_time, to_big_int
-from api.queries.recorded import Finality, RecordedEvent
+from api.graphql.plan.fields import column, computed, of, one, value
+from api.graphql.types.blocks import Block, block_of_event, finalities
+from api.graphql.types.node import Node, node_id
+from api.graphql.types.proofs import InclusionProof, ProvableLog, to_proof, topics_of
+from api.graphql.vocabulary.enums import Finality
+from api.graphql.vocabulary.scalars import Address, BigInt, Bytes, Bytes32, Long, block_time, date_time
+from api.queries.devices import DEVICE
+from api.queries.events import EVENT
+from api.queries.proofs import proofs, verification_notes
+from api.queries.recorded import log_index_of
 from schema.bundle.unproven import cause_of, explain, provable_at
 from schema.events import Kind
-from schema.profile.reader import DecodedLog, Mapped
-from schema.vocabulary import NO_WORDS, EpcisAction, EpcisWords, EventFlag, VerificationLevel
+from schema.profile.reader import Mapped
+from schema.tables.damage import DamagedData
+from schema.tables.values import block_of, offset_of
+from schema.vocabulary import BizStep, Disposition, EpcisAction, EventFlag, VerificationLevel
 
 if TYPE_CHECKING:
     from api.graphql.types.devices import Device
@@ -35,27 +42,49 @@ class RawLog:
 LazyDevice = Annotated["Device", strawberry.lazy("api.graphql.types.devices")]
 
 
-async def _device(self: "LifecycleEvent", info: Info) -> LazyDevice | None:
-    from api.graphql.types.devices import load_device
+def _verification_notes(context: Context, events: Sequence[tuple[int, int, int, bool]]) -> list[str | None]:
+    blocks = [
+        None if orphaned or level == VerificationLevel.RECEIPTS else (chain_id, block_of(position))
+        for chain_id, position, level, orphaned in events
+    ]
+    named = [block for block in blocks if block is not None]
+    failures = dict(zip(named, context.read.each(verification_notes, named), strict=True))
+    return [None if block is None else failures[block] or _why_unverified(context, *block) for block in blocks]
 
-    return None if self.row.device_id is None else await load_device(info.context, self.pin, self.row.device_id)
 
-
-async def _verification_note(self: "LifecycleEvent", info: Info) -> str | None:
-    if self.row.orphaned or self.row.level == VerificationLevel.RECEIPTS:
-        return None
-    chain, number = info.context.snapshot.chains[self.row.chain_id], self.row.block_number
-    failure = await info.context.loaders.verification_note.load((self.row.chain_id, number))
-    if failure is not None:
-        return failure
-    final = info.context.snapshot.final_numbers[self.row.chain_id]
+def _why_unverified(context: Context, chain_id: int, number: int) -> str:
+    final = context.snapshot.final_numbers[chain_id]
     cause = cause_of(number, final, None)
-    return explain(cause, number, provable_at(cause, number, chain.indexed_number, final))
+    return explain(cause, number, provable_at(cause, number, context.snapshot.chains[chain_id].indexed_number, final))
 
 
-async def _proof(self: "LifecycleEvent", info: Info) -> InclusionProof | None:
-    place = (self.row.chain_id, self.row.block_number, self.row.transaction_index)
-    return to_proof(self.row, await info.context.loaders.proof.load(place))
+def _proofs(context: Context, events: Sequence[tuple[Any, ...]]) -> list[InclusionProof | DamagedData | None]:
+    logs = list(map(ProvableLog._make, events))
+    places = [(log.chain_id, block_of(log.position), log.transaction_index) for log in logs]
+    return list(map(to_proof, logs, context.read.each(proofs, places)))
+
+
+def _finalities(context: Context, events: Sequence[tuple[int, int, bool]]) -> list[Finality]:
+    return finalities(context, [(chain_id, block_of(position), orphaned) for chain_id, position, orphaned in events])
+
+
+def _action(kind: int, step: int | None) -> EpcisAction | None:
+    if step is None:
+        return None
+    if step == BizStep.commissioning:
+        return EpcisAction.ADD
+    # an end-of-life step may have the business step of a burn too, but is OBSERVE
+    burns = step == BizStep.decommissioning and kind in (Kind.DEVICE_TRANSFERRED, Kind.DEVICE_BURNED)
+    return EpcisAction.DELETE if burns or step == BizStep.destroying else EpcisAction.OBSERVE
+
+
+def _word(words: type[IntEnum]) -> Callable[[int | None], str | None]:
+    names = {member.value: member.name for member in words}
+    return lambda code: None if code is None else names[code]
+
+
+def _raw(topics: bytes, data: bytes) -> RawLog:
+    return RawLog(topics=list(map(Bytes32, topics_of(topics))), data=Bytes(data))
 
 
 @cache
@@ -68,88 +97,89 @@ def flags_of(bits: int) -> list[EventFlag]:
     description="One log of a watched contract. The id contains the hash of the block, so it names one log on one "
     "branch of the chain."
 )
+@of(EVENT, by="kind")
 class LifecycleEvent(Node):
-    row: strawberry.Private[RecordedEvent]
-    reading: strawberry.Private[DecodedLog]
-    kind: Kind = from_row("The kind of fact that the event recorded.", Kind)
-    device: LazyDevice | None = resolved(
+    id: strawberry.ID = node_id(
+        lambda pin, chain_id, block_hash, position: EventId(
+            chain_id, block_hash, offset_of(position), AsOfPoint.of_pin(pin)
+        ),
+        "chain_id",
+        "block_hash",
+        "position",
+    )
+    kind: Kind = column("The kind of fact that the event recorded.", Kind)
+    device: LazyDevice | None = one(
         "The device that the event is about. Null for events of manufacturers, licenses and vehicles, and if "
         "the log does not identify a device.",
-        _device,
+        DEVICE,
+        "device_id",
     )
-    event_time: datetime | None = derived(
+    event_time: datetime | None = column(
         "The time at which it happened, according to the emitter. Null if the event does not state a time, "
         "or states one after the year 9999.",
-        lambda event: date_time(event._seconds),
+        date_time,
     )
-    event_time_seconds: BigInt | None = derived(
+    event_time_seconds: BigInt | None = value(
         "`eventTime` as the emitter wrote it, in unix seconds. Null if the event does not state a time.",
-        lambda event: to_big_int(event._seconds),
+        lambda reading: reading.fact.event_time if isinstance(reading, Mapped) else None,
+        "reading",
     )
-    record_time: datetime = from_row("The timestamp of the block.", block_time, source="block_time")
-    action: EpcisAction | None = derived(
+    record_time: datetime = column("The timestamp of the block.", block_time, source="block_time")
+    action: EpcisAction | None = value(
         "The EPCIS 2.0 action; see docs/how-it-works/meaning.md. Null for grants and licenses.",
-        lambda event: event._words[0],
+        _action,
+        "kind",
+        "biz_step",
     )
-    biz_step: str | None = derived(
+    biz_step: str | None = column(
         "The EPCIS business step, a CBV 2.0 word in lower case; see docs/how-it-works/meaning.md. Null for "
         "grants and licenses.",
-        lambda event: _word(event._words[1]),
+        _word(BizStep),
     )
-    disposition: str | None = derived(
+    disposition: str | None = column(
         "The EPCIS disposition, the state of the device after the event: a CBV 2.0 word in lower case; see "
         "docs/how-it-works/meaning.md. Null if the event does not change it.",
-        lambda event: _word(event._words[2]),
+        _word(Disposition),
     )
-    flags: list[EventFlag] = from_row(
+    flags: list[EventFlag] = column(
         "The contradictions between the event and what was recorded before it. Empty if there are none.", flags_of
     )
-    block: Block = derived(
-        "The block that contains the event.", lambda event: to_block(event.row.block, orphaned=event.row.orphaned)
+    block: Block = value(
+        "The block that contains the event.",
+        block_of_event,
+        "chain_id",
+        "position",
+        "block_hash",
+        "block_time",
+        "orphaned",
     )
-    transaction_hash: Bytes32 = from_row("The hash of the transaction that emitted the event.", Bytes32)
-    transaction_index: Long = from_row("The index of the transaction in the block, from 0.", Long)
-    log_index: Long = from_row("The index of the log in the block (not in the transaction), from 0.", Long)
-    contract: Address = from_row("The address of the contract that emitted the event.", Address, source="address")
-    verification: VerificationLevel = from_row(
+    transaction_hash: Bytes32 = column("The hash of the transaction that emitted the event.")
+    transaction_index: Long = column("The index of the transaction in the block, from 0.")
+    log_index: Long = value(
+        "The index of the log in the block (not in the transaction), from 0.",
+        log_index_of,
+        "position",
+        "wide_log_index",
+    )
+    contract: Address = column("The address of the contract that emitted the event.", source="address")
+    verification: VerificationLevel = column(
         "How well it is verified that the block contains the log.", VerificationLevel, source="level"
     )
-    verification_note: str | None = resolved(
+    verification_note: str | None = computed(
         "Why the block is not verified to RECEIPTS: it is not final yet, and about when it will be; it waits; or what "
         "failed. Null if the block is verified, or orphaned.",
-        _verification_note,
+        _verification_notes,
+        "chain_id",
+        "position",
+        "level",
+        "orphaned",
     )
-    proof: InclusionProof | None = resolved(
+    proof: InclusionProof | None = computed(
         "The Merkle-Patricia proof that the block contains the log. Null below RECEIPTS, and if proofs are not stored.",
-        _proof,
+        _proofs,
+        *ProvableLog._fields,
     )
-
-    @property
-    def fact(self) -> Any:
-        """The recorded fact, None if the profile has no rule for the log or cannot decode it."""
-        return self.reading.fact if isinstance(self.reading, Mapped) else None
-
-    @property
-    def _seconds(self) -> int | None:
-        return self.reading.fact.event_time if isinstance(self.reading, Mapped) else None
-
-    @property
-    def _words(self) -> EpcisWords:
-        return self.reading.fact.epcis if isinstance(self.reading, Mapped) else NO_WORDS
-
-    def node_id(self) -> EventId:
-        return EventId(self.row.chain_id, self.row.block_hash, self.row.offset, AsOfPoint.of_pin(self.pin))
-
-    @field("How likely a reorg is to remove the block.")
-    def finality(self, info: Info) -> Finality:
-        if self.row.orphaned:
-            return Finality.ORPHANED
-        return info.context.finality(self.row.chain_id, self.row.block_number)
-
-    @field("The log itself, for clients that decode it.")
-    def raw(self) -> RawLog:
-        return RawLog(topics=[Bytes32(topic) for topic in self.row.topic_list], data=Bytes(self.row.data))
-
-
-def _word(member: IntEnum | None) -> str | None:
-    return None if member is None else member.name
+    finality: Finality = computed(
+        "How likely a reorg is to remove the block.", _finalities, "chain_id", "position", "orphaned"
+    )
+    raw: RawLog = value("The log itself, for clients that decode it.", _raw, "topics", "data")

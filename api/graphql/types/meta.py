@@ -12,8 +12,8 @@ from strawberry import UNSET
 from api.graphql.context import Context
 from api.graphql.errors import NotReady
 from api.graphql.inputs.min_block import MinBlock, awaited_of
+from api.graphql.plan.fields import column
 from api.graphql.types.blocks import Block, to_block
-from api.graphql.vocabulary.fields import from_row
 from api.graphql.vocabulary.scalars import INT32_MAX, Address, BigInt, Bytes32, block_time, date_time, to_big_int
 from api.queries.chains import ChainCounts, chain_counts, disagreements
 from api.queries.sql.as_of import BlockPoint
@@ -30,10 +30,9 @@ ChainIdArgument = Annotated[
 
 @strawberry.type(description="A contract whose logs are all indexed.")
 class WatchedContract:
-    row: strawberry.Private[Row[Any]]
-    address: Address = from_row("The address of the contract.", Address)
-    role: str = from_row("The role of the contract in the profile.", str)
-    start_block: BigInt = from_row("The first block from which its logs are indexed.", BigInt)
+    address: Address = column("The address of the contract.")
+    role: str = column("The role of the contract in the profile.")
+    start_block: BigInt = column("The first block from which its logs are indexed.")
 
 
 @strawberry.type(description="The logs that one provider returned for the blocks of a disagreement.")
@@ -48,27 +47,32 @@ class ProviderAnswer:
 @strawberry.type(description="A finalized block range for which two providers returned different logs.")
 class Disagreement:
     row: strawberry.Private[Row[Any]]
-    first_block: BigInt = from_row("The first block for which the logs differ.", BigInt)
-    last_block: BigInt = from_row("The last block for which the logs differ.", BigInt)
+    first_block: BigInt = column("The first block for which the logs differ.", source="row.first_block")
+    last_block: BigInt = column("The last block for which the logs differ.", source="row.last_block")
     answers: list[ProviderAnswer] = strawberry.field(description="The answers of both providers: at most 2.")
-    first_seen_at: datetime = from_row(
-        "The time at which the disagreement was first found, by the indexer's clock.", block_time
+    first_seen_at: datetime = column(
+        "The time at which the disagreement was first found, by the indexer's clock.",
+        block_time,
+        source="row.first_seen_at",
     )
-    last_seen_at: datetime = from_row(
-        "The time at which the disagreement was last found, by the indexer's clock.", block_time
+    last_seen_at: datetime = column(
+        "The time at which the disagreement was last found, by the indexer's clock.",
+        block_time,
+        source="row.last_seen_at",
     )
-    resolved_at: datetime | None = from_row(
+    resolved_at: datetime | None = column(
         "The time at which enough providers returned the same logs and the blocks were stored, by the "
         "indexer's clock. Null until then.",
         date_time,
+        source="row.resolved_at",
     )
 
 
 @strawberry.type(description="The state of the index of one network.")
 class ChainStatus:
     row: strawberry.Private[Row[Any]]
-    chain_id: BigInt = from_row("The EIP-155 chain id of the network.", BigInt)
-    profile: str = from_row("The name of the profile that maps its logs to facts.", str)
+    chain_id: BigInt = column("The EIP-155 chain id of the network.", source="row.chain_id")
+    profile: str = column("The name of the profile that maps its logs to facts.", source="row.profile")
     contracts: list[WatchedContract] = strawberry.field(description="The watched contracts, at most 100.")
     head: Block | None = strawberry.field(
         description="The newest block that a provider returned. Null before the first poll."
@@ -79,10 +83,11 @@ class ChainStatus:
     indexed: Block | None = strawberry.field(
         description="The newest indexed block, at which responses are read. Null if none is indexed."
     )
-    polled_at: datetime | None = from_row(
+    polled_at: datetime | None = column(
         "The time at which a provider last answered, by the indexer's clock. Null before the first "
         "answer. If it is old, the head is unknown; it does not mean that the chain has stopped.",
         date_time,
+        source="row.polled_at",
     )
     lag_blocks: BigInt | None = strawberry.field(
         description="The number of the head minus the number of the indexed block. Null if no head is known."
@@ -109,8 +114,10 @@ class ChainStatus:
     latest_disagreements: list[Disagreement] = strawberry.field(
         description="The newest disagreements, newest first, at most 10."
     )
-    failing_since: datetime | None = from_row(
-        "The time since which indexing fails, by the indexer's clock. Null while it does not fail.", date_time
+    failing_since: datetime | None = column(
+        "The time since which indexing fails, by the indexer's clock. Null while it does not fail.",
+        date_time,
+        source="row.failing_since",
     )
     failing_block: BigInt | None = strawberry.field(
         description="The block that cannot be indexed. Null while indexing does not fail."
@@ -122,7 +129,7 @@ class ChainStatus:
         description="A hash that commits to every event from the first start block to `digestThrough`. Null if there "
         "is none yet."
     )
-    digest_through: BigInt | None = from_row("The last block that `digest` covers.", BigInt, source="digest_number")
+    digest_through: BigInt | None = column("The last block that `digest` covers.", source="row.digest_number")
 
 
 @strawberry.type(description="How fresh, how final and how well verified the data is.")
@@ -131,11 +138,11 @@ class Meta:
     chains: list[ChainStatus] = strawberry.field(description="The state of each network, at most 100.")
 
 
-async def meta(context: Context, chain_id: int | None) -> Meta:
+def meta(context: Context, chain_id: int | None) -> Meta:
     """Returns the state of all networks, or of one. The response is not cached: it depends on the clock."""
     context.is_volatile = True
-    counts = await context.runner.read(chain_counts)
-    latest = await context.runner.read(disagreements, LATEST_DISAGREEMENTS)
+    counts = context.read.now(chain_counts)
+    latest = context.read.now(disagreements, LATEST_DISAGREEMENTS)
     chains = [chain for id, chain in context.snapshot.chains.items() if chain_id is None or id == chain_id]
     return Meta(
         version=VERSION,
@@ -161,7 +168,7 @@ def _status(context: Context, chain: Row[Any], counts: ChainCounts, latest: Sequ
     head_known = chain.head_number is not None
     return ChainStatus(
         row=chain,
-        contracts=[WatchedContract(row=row) for row in contracts[:MOST_CONTRACTS]],
+        contracts=contracts[:MOST_CONTRACTS],  # type: ignore[arg-type]  # rows of WatchedContract
         head=_block(chain, chain.head_number, chain.head_hash, chain.head_time),
         finalized=_block(chain, chain.finalized_number, chain.finalized_hash, chain.finalized_time),
         indexed=_block(chain, chain.indexed_number, chain.indexed_hash, chain.indexed_time),
@@ -191,7 +198,7 @@ def _disagreement(row: Row[Any]) -> Disagreement:
     )
 
 
-def _block(chain: Row[Any], number: int | None, hash: bytes | None, time: int | None) -> Block | None:
+def _block(chain: Row[Any], number: int | None, hash: bytes | None, time: int | None) -> Any:
     if number is None or number < 0 or not hash or time is None:
         return None
     return to_block(BlockPoint(chain.chain_id, number, hash, time))

@@ -5,8 +5,7 @@ from typing import Any
 import strawberry
 
 from api.graphql.paging.tokens import NodeId, write_id
-from api.graphql.vocabulary.fields import field
-from api.queries.sql.as_of import Pin
+from api.graphql.plan.fields import value
 
 
 @strawberry.interface(
@@ -15,13 +14,18 @@ from api.queries.sql.as_of import Pin
     "to compare devices, compare `tokenDID`."
 )
 class Node:
-    row: strawberry.Private[Any]
-    pin: strawberry.Private[Pin]
+    id: strawberry.ID = strawberry.field(
+        description="The global id of the object, for `node` and `nodes` and for client caches. Opaque."
+    )
 
-    @field("The global id of the object, for `node` and `nodes` and for client caches. Opaque.")
-    def id(self) -> strawberry.ID:
-        return strawberry.ID(write_id(self.node_id()))
 
-    def node_id(self) -> NodeId:
-        """Returns the content of the id."""
-        raise NotImplementedError
+def node_id(make: Any, *cells: str) -> Any:
+    """Declares the id of a type: `make` returns its content from the pin and these cells."""
+
+    def write(*values: Any) -> str:
+        id: NodeId = make(*values)
+        return write_id(id)
+
+    return value(
+        "The global id of the object, for `node` and `nodes` and for client caches. Opaque.", write, "pin", *cells
+    )

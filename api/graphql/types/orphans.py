@@ -1,74 +1,103 @@
 """`orphanedEvents`: the events that reorgs removed."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import strawberry
 from sqlalchemy import Row
 
-from api.graphql.context import Context, Info
-from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
+from api.graphql.context import Context
+from api.graphql.inputs.filters import LifecycleEventFilter, names_unmapped, to_filter
 from api.graphql.paging.arguments import PageArguments, page_size
-from api.graphql.paging.connections import Connection, selected, to_connection
+from api.graphql.paging.connections import ConnectionList, Shown
 from api.graphql.paging.tokens import digest_of, read_orphan_cursor, write_orphan_cursor
-from api.graphql.types.blocks import Block, to_block
-from api.graphql.types.event_rows import names_unmapped
-from api.graphql.types.events import to_event
+from api.graphql.plan.fields import At, column, computed
+from api.graphql.types.blocks import Block, BlockRow, to_block
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.graphql.vocabulary.fields import field
 from api.graphql.vocabulary.scalars import block_time
-from api.queries.orphans import count_orphans, orphaned_event, orphans, place_of
+from api.queries.blocks import blocks
+from api.queries.events import EVENT
+from api.queries.orphans import OrphanPlace, count_orphans, orphans, place_of
 from api.queries.sql.as_of import Pin
-from api.queries.sql.pages import Page, Window
-from api.reading.profile_readers import read_event
+from api.queries.sql.filters import Filter
+from api.queries.sql.pages import Window
+from schema.tables.values import block_of
+
+
+class OrphanRow(NamedTuple):
+    """An event that a reorg removed, its place and when it was removed. Objects below it are read at the present."""
+
+    event: At
+    place: OrphanPlace
+    chain_id: int
+    number: int
+    orphaned_at: int
+
+
+def _replacing(context: Context, events: Sequence[tuple[int, int]]) -> list[BlockRow | None]:
+    return [None if block is None else to_block(block) for block in context.read.each(blocks, events)]
 
 
 @strawberry.type(description="An event that a reorg removed.")
 class OrphanedEvent:
-    event: LifecycleEvent = strawberry.field(
-        description="The event as it was recorded. Objects below it are read at the present block."
+    event: LifecycleEvent = column("The event as it was recorded. Objects below it are read at the present block.")
+    orphaned_at: datetime = column(
+        "The time at which the indexer removed the event, by the indexer's clock.", block_time
     )
-    orphaned_at: datetime = strawberry.field(
-        description="The time at which the indexer removed the event, by the indexer's clock."
+    replaced_by: Block | None = computed(
+        "The canonical block that is now at that height. Null if none is indexed or its header is not stored.",
+        _replacing,
+        "chain_id",
+        "number",
     )
 
-    @field("The canonical block that is now at that height. Null if none is indexed or its header is not stored.")
-    async def replaced_by(self, info: Info) -> Block | None:
-        row = self.event.row
-        if row.block_number > info.context.snapshot.chains[row.chain_id].indexed_number:
-            return None
-        block = await info.context.loaders.block.load((row.chain_id, row.block_number))
-        return None if block is None else to_block(block)
+
+class OrphanList(ConnectionList):
+    """The list, latest first. It only grows at its front, so cursors never become stale."""
+
+    def __init__(self, filter: Filter, digest: bytes, window: Window[OrphanPlace]) -> None:
+        self.filter = filter
+        self.digest = digest
+        self.window = window
+        self._rows: Sequence[Row[Any]] | None = None
+
+    def cursor(self, node: OrphanRow) -> str:
+        return write_orphan_cursor(node.place, self.digest)
+
+    @staticmethod
+    def read(context: Context, lists: "Sequence[OrphanList]") -> list[Shown]:
+        return [list._shown(context) for list in lists]
+
+    @staticmethod
+    def count(context: Context, lists: "Sequence[OrphanList]") -> list[int]:
+        pins = context.snapshot.pins
+        return [context.read.now(count_orphans, pins, list.filter, names_unmapped(list.filter)) for list in lists]
+
+    def _shown(self, context: Context) -> Shown:
+        pins = {pin.chain_id: pin for pin in context.snapshot.pins}
+        if self._rows is None:
+            unmapped = names_unmapped(self.filter)
+            self._rows = context.read.now(orphans, context.snapshot.pins, self.filter, unmapped, self.window)
+        more = len(self._rows) > self.window.size
+        shown = self._rows[more:] if self.window.backward else self._rows[: self.window.size]
+        return Shown([_orphan(context, row, pins[row.chain_id]) for row in shown], more)
 
 
-async def orphaned_events(
-    info: Info, page: PageArguments, filter_by: LifecycleEventFilter | None
-) -> Connection[OrphanedEvent]:
-    """Returns a page of the list, latest first. The list only grows at its front, so cursors never become stale."""
-    context, filter = info.context, to_filter(filter_by)
+def _orphan(context: Context, row: Row[Any], pin: Pin) -> OrphanRow:
+    return OrphanRow(
+        At(context.read.fit(tuple(row)), pin, EVENT),
+        place_of(row),
+        row.chain_id,
+        block_of(row.position),
+        row.happened_at,
+    )
+
+
+def orphan_list(page: PageArguments, filter_by: LifecycleEventFilter | None) -> OrphanList:
+    """Returns the page of the list that the arguments select. Raises BadUserInput."""
+    filter = to_filter(filter_by)
     digest = digest_of("orphanedEvents", filter)
     size, backward = page_size(page.first, page.last)
     after, before = page.ends(lambda text, name: read_orphan_cursor(text, digest, name))
-    window = Window(size, backward, after, before)
-    selection = selected(info)
-    arguments = (context.snapshot.pins, filter, names_unmapped(filter))
-    rows = await context.runner.read(orphans, *arguments, window) if selection - {"totalCount"} else ()
-    total = await context.runner.read(count_orphans, *arguments) if "totalCount" in selection else 0
-    more = len(rows) > size
-    shown = rows[more:] if backward else rows[:size]
-    pins = {pin.chain_id: pin for pin in context.snapshot.pins}
-    return to_connection(
-        Page(shown, more),
-        total,
-        window,
-        lambda row: write_orphan_cursor(place_of(row), digest),
-        lambda row: _orphaned_event(context, row, pins[row.chain_id]),
-        selection,
-    )
-
-
-def _orphaned_event(context: Context, row: Row[Any], pin: Pin) -> OrphanedEvent:
-    event = orphaned_event(row)
-    return OrphanedEvent(
-        event=to_event(event, read_event(context.snapshot.readers, event), pin), orphaned_at=block_time(row.happened_at)
-    )
+    return OrphanList(filter, digest, Window(size, backward, after, before))

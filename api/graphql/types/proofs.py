@@ -1,15 +1,17 @@
 """The inclusion proof of an event."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import strawberry
 
 from api.graphql.vocabulary.scalars import Bytes
 from api.queries.proofs import Proof
-from api.queries.recorded import RecordedEvent
+from api.queries.recorded import log_index_of
 from schema.abi.keccak import keccak256
 from schema.abi.rlp import decode, encode_bytes, integer, items, string
 from schema.tables.damage import UNREADABLE, DamagedData
+from schema.tables.values import block_of
 
 RECEIPTS_ROOT, LOGS = 5, 3
 """Places in a header and in a receipt."""
@@ -35,41 +37,59 @@ class InclusionProof:
     receipt_log_index: int = strawberry.field(description="The index of the log in the receipt, from 0.")
 
 
-def to_proof(row: RecordedEvent, proof: Proof | None) -> InclusionProof | None:
+class ProvableLog(NamedTuple):
+    """The cells of an event that its proof depends on."""
+
+    chain_id: int
+    position: int
+    wide_log_index: int | None
+    transaction_index: int
+    block_hash: bytes
+    address: bytes
+    topics: bytes
+    data: bytes
+
+
+def to_proof(log: ProvableLog, proof: Proof | None) -> InclusionProof | DamagedData | None:
     """Returns the proof of an event, None if its block is not verified or belongs to another branch.
 
-    Raises DamagedData if the stored proof does not prove the stored event.
+    If the stored proof does not prove the stored event, returns the error.
     """
-    if proof is None or proof.block_hash != row.block_hash:
+    if proof is None or proof.block_hash != log.block_hash:
         return None
     try:
-        index = row.log_index - proof.first_log_index
+        index = log_index_of(log.position, log.wide_log_index) - proof.first_log_index
         nodes = [string(node) for node in items(decode(proof.nodes))]
-        proves = _proves(row, proof.header, nodes, index)
+        proves = _proves(log, proof.header, nodes, index)
     except UNREADABLE:
         proves = False
     if not proves:
-        number = row.block_number
-        raise DamagedData(
-            f"The stored proof of log {row.log_index} of block {number} does not prove the stored log: one of them was "
-            "changed after it was stored. Make the proof again, which also finds a changed log: certindex verify "
+        number, place = block_of(log.position), log_index_of(log.position, log.wide_log_index)
+        return DamagedData(
+            f"The stored proof of log {place} of block {number} does not prove the stored log: one of them was changed "
+            "after it was stored. Make the proof again, which also finds a changed log: certindex verify "
             f"--from {number} --to {number}"
         )
     return InclusionProof(
         header=Bytes(proof.header),
-        key=Bytes(encode_bytes(integer(row.transaction_index))),
+        key=Bytes(encode_bytes(integer(log.transaction_index))),
         nodes=[Bytes(node) for node in nodes],
         receipt_log_index=index,
     )
 
 
-def _proves(row: RecordedEvent, header: bytes, nodes: Sequence[bytes], index: int) -> bool:
+def topics_of(topics: bytes) -> list[bytes]:
+    """Returns the topics of a log, which are stored one after another."""
+    return [topics[start : start + 32] for start in range(0, len(topics), 32)]
+
+
+def _proves(log: ProvableLog, header: bytes, nodes: Sequence[bytes], index: int) -> bool:
     """Returns whether header and nodes are linked by their hashes, and the event is that log of the receipt."""
     hashes = [keccak256(node) for node in nodes]
-    if keccak256(header) != row.block_hash or string(items(decode(header))[RECEIPTS_ROOT]) != hashes[0]:
+    if keccak256(header) != log.block_hash or string(items(decode(header))[RECEIPTS_ROOT]) != hashes[0]:
         return False
     if not all(hash in node for node, hash in zip(nodes, hashes[1:], strict=False)):
         return False
     receipt = string(items(decode(nodes[-1]))[-1])
     logs = items(items(decode(receipt if receipt[0] >= FIRST_LIST else receipt[1:]))[LOGS])
-    return index >= 0 and logs[index] == [row.address, row.topic_list, row.data]
+    return index >= 0 and logs[index] == [log.address, topics_of(log.topics), log.data]

@@ -1,17 +1,20 @@
 """The source of a value of a device: the log that set it, a rule, a contract call, or none."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import strawberry
 
-from api.audit.evidence import ADDRESS_SETTERS, SETTERS, DeviceEvidence, Fits, sets
+from api.audit.evidence import ADDRESS_SETTERS, SETTERS, Fits, events_at, sets, setters
 from api.graphql.context import Context
-from api.graphql.types.event_rows import event_of
+from api.graphql.plan.fields import At
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.fields import enum_value
 from api.queries.calls import last_call_block
+from api.queries.events import EVENT
+from api.queries.recorded import RecordedEvent
 from api.queries.sql.as_of import Pin
 from schema import events as facts
 from schema.events import ZERO_ADDRESS, Fact, Kind
@@ -67,38 +70,78 @@ class Setting(NamedTuple):
     fits: Fits
 
 
-async def source_of(context: Context, device: Any, pin: Pin, field: DeviceField) -> ValueSource:
-    """Returns the source of the present value of a field. `device` is a row of `select_devices`."""
-    evidence = DeviceEvidence(context.runner, context.loaders, pin)
-    if field is DeviceField.END_OF_LIFE and device.end_of_life_position is None:
-        return await _of_burn(context, evidence, device, pin)
-    rows = await evidence.setter(device.id, *_setting(field, context.snapshot.readers[pin.chain_id], device))
-    if rows:
-        return _from_event(context, rows, pin, field)
-    if field is DeviceField.MANUFACTURER and device.manufacturer_id is not None:
-        return await _of_call(context, device, pin)
-    return ValueSource(origin=ValueOrigin.NOT_ON_CHAIN, event=None, reason=NO_EVENT)
+class SourceDevice(NamedTuple):
+    """The cells of a device that its sources depend on."""
+
+    pin: Pin
+    id: int
+    contract: bytes
+    token_id: int
+    owner: bytes | None
+    manufacturer_id: int | None
+    burn_position: int | None
+    end_of_life_position: int | None
 
 
-def _from_event(context: Context, rows: Sequence[Any], pin: Pin, field: DeviceField) -> ValueSource:
-    event = event_of(context, rows[-1], pin)
-    if field is DeviceField.PROVISIONED_AT and rows[-1].kind == Kind.DEVICE_CLAIMED:
+SOURCE_CELLS = SourceDevice._fields
+
+
+def sources_of(
+    context: Context,
+    rows: Sequence[tuple[Any, ...]],
+    *,
+    field: Annotated[DeviceField, strawberry.argument(description="The field whose source is requested.")],
+) -> list[ValueSource]:
+    """Returns the source of the present value of a field of each device."""
+    read, devices = context.read, [SourceDevice(*row) for row in rows]
+    sources: list[ValueSource | None] = [None] * len(devices)
+    groups: dict[tuple[Kind, ...], list[tuple[int, Fits]]] = defaultdict(list)
+    for place, device in enumerate(devices):
+        if field is DeviceField.END_OF_LIFE and device.end_of_life_position is None:
+            continue
+        setting = _setting(field, context.snapshot.readers[device.pin.chain_id], device)
+        groups[setting.kinds].append((place, setting.fits))
+    for kinds, members in groups.items():
+        keys = [(devices[place].pin, devices[place].id) for place, _ in members]
+        for (place, _), events in zip(members, setters(read, keys, kinds, [fits for _, fits in members]), strict=True):
+            sources[place] = _from_event(context, events, devices[place], field)
+    burned = [place for place, source in enumerate(sources) if source is None]
+    positions = [
+        (devices[place].pin, [devices[place].burn_position] if devices[place].owner is None else []) for place in burned
+    ]
+    for place, events in zip(burned, events_at(read, positions), strict=True):
+        sources[place] = _of_burn(context, events, devices[place].pin)
+    return [source for source in sources if source is not None]
+
+
+def _from_event(
+    context: Context, events: Sequence[RecordedEvent], device: SourceDevice, field: DeviceField
+) -> ValueSource:
+    if not events:
+        if field is DeviceField.MANUFACTURER and device.manufacturer_id is not None:
+            return _of_call(context, device)
+        return ValueSource(origin=ValueOrigin.NOT_ON_CHAIN, event=None, reason=NO_EVENT)
+    event = _row(context, events[-1], device.pin)
+    if field is DeviceField.PROVISIONED_AT and events[-1].kind == Kind.DEVICE_CLAIMED:
         return ValueSource(origin=ValueOrigin.DERIVED, event=event, reason=CLAIMED)
     return ValueSource(origin=ValueOrigin.LOG, event=event, reason=SET_BY_EVENT)
 
 
-async def _of_burn(context: Context, evidence: DeviceEvidence, device: Any, pin: Pin) -> ValueSource:
-    rows = await evidence.at(device.burn_position) if device.owner is None else []
-    if not rows:
+def _of_burn(context: Context, events: Sequence[RecordedEvent], pin: Pin) -> ValueSource:
+    if not events:
         return ValueSource(origin=ValueOrigin.NOT_ON_CHAIN, event=None, reason=NO_END_OF_LIFE)
-    return ValueSource(origin=ValueOrigin.DERIVED, event=event_of(context, rows[-1], pin), reason=BURNED)
+    return ValueSource(origin=ValueOrigin.DERIVED, event=_row(context, events[-1], pin), reason=BURNED)
 
 
-async def _of_call(context: Context, device: Any, pin: Pin) -> ValueSource:
-    call = context.snapshot.readers[pin.chain_id].calls[CallField.MANUFACTURER]
-    block = await context.runner.read(last_call_block, pin.chain_id, call.to, call.data(device.token_id))
+def _of_call(context: Context, device: SourceDevice) -> ValueSource:
+    call = context.snapshot.readers[device.pin.chain_id].calls[CallField.MANUFACTURER]
+    block = context.read.now(last_call_block, device.pin.chain_id, call.to, call.data(device.token_id))
     reason = f"No event states the value: {call.name} returned it by eth_call at block {block} (certindex reconcile)."
     return ValueSource(origin=ValueOrigin.CALL, event=None, reason=reason)
+
+
+def _row(context: Context, event: RecordedEvent, pin: Pin) -> Any:
+    return At(context.read.fit(event), pin, EVENT)
 
 
 SET_BY_EVENT = "The last event that sets the field."

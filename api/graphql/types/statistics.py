@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 import strawberry
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput
@@ -14,8 +14,8 @@ from api.graphql.inputs.as_of import AsOf, pins_at
 from api.graphql.inputs.filters import DeviceFilter, to_filter
 from api.graphql.limits import MOST_GROUPS
 from api.graphql.vocabulary.fields import enum_value
-from api.queries.sql.keys import key_of
-from api.queries.statistics import Grouping
+from api.queries.sql.keys import Key, key_of
+from api.queries.statistics import Grouping, device_groups
 from schema.abi.keccak import checksummed
 from schema.vocabulary import EndOfLifeStatus, Verdict
 
@@ -54,15 +54,19 @@ class DeviceStatistic:
     count: int = strawberry.field(description="The number of devices in the group.")
 
 
-async def device_statistics(
+def device_statistics(
     context: Context, dimensions: list[DeviceDimension], filter_by: DeviceFilter | None, as_of: AsOf | None
 ) -> list[DeviceStatistic]:
     """Returns the groups of the devices that pass the filter: largest first, then by value. Raises BadUserInput."""
     _check(dimensions)
     grouping = Grouping(tuple(dimension.name for dimension in dimensions), to_filter(filter_by))
+
+    def groups(connection: Connection, keys: Sequence[Key]) -> Sequence[list[Row[Any]]]:
+        return device_groups(connection, grouping, keys, MOST_GROUPS + 1)
+
     counts: Counter[tuple[str | None, ...]] = Counter()
-    for pin in await pins_at(context, as_of):
-        for row in await context.loaders.groups(grouping, MOST_GROUPS + 1, key_of(pin)):
+    for pin in pins_at(context, as_of):
+        for row in context.read.each(groups, [key_of(pin)], grouping)[0]:
             counts[_texts(dimensions, row)] += row.devices
     if len(counts) > MOST_GROUPS:
         raise BadUserInput(

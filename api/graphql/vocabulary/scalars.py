@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NewType
 
 import strawberry
@@ -11,6 +12,7 @@ from strawberry.types.scalar import ScalarDefinition
 
 from api.queries.sql.times import LAST_SECOND
 from schema.abi.keccak import checksummed
+from schema.did import TokenDid
 from schema.events import Address as Address
 from schema.tables.values import INT64_MAX
 
@@ -24,17 +26,33 @@ MAX_DIGITS = 100
 SHOWN = 80
 
 
-def date_time(seconds: int | None) -> datetime | None:
-    """Returns unix seconds as a time in UTC, None if there are none or they lie after the year 9999."""
-    return None if seconds is None or not 0 <= seconds <= LAST_SECOND else EPOCH + timedelta(seconds=seconds)
+Seconds = NewType("Seconds", int)
+"""A time of a response, in unix seconds. Its scalar is DateTime."""
 
 
-def block_time(seconds: int) -> datetime:
-    """Returns a block time in UTC. A time after the year 9999 becomes the last second of that year."""
-    return EPOCH + timedelta(seconds=min(seconds, LAST_SECOND))
+def date_time(seconds: int | None) -> Seconds | None:
+    """Returns a time, None if there is none or it lies after the year 9999."""
+    return None if seconds is None or not 0 <= seconds <= LAST_SECOND else Seconds(seconds)
 
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+def block_time(seconds: int) -> Seconds:
+    """Returns a block time. A time after the year 9999 becomes the last second of that year.
+
+    Raises OverflowError for a time before the year 1, which no block has.
+    """
+    if seconds < FIRST_SECOND:
+        raise OverflowError(f"{seconds} s are before the year 1")
+    return Seconds(min(seconds, LAST_SECOND))
+
+
+EPOCH = date(1970, 1, 1)
+DAY = 86_400
+FIRST_SECOND = -62_135_596_800
+
+
+def did_of(chain_id: int, contract: bytes, token_id: int) -> str:
+    """Returns the DID of a token as responses write it."""
+    return TokenDid(chain_id, contract, token_id).checksummed
 
 
 def to_text(value: str | None) -> str | None:
@@ -111,9 +129,15 @@ def _misfit(scalar: str, value: Any, form: str) -> GraphQLError:
     return GraphQLError(f"{scalar} cannot be {quoted}: write {form}")
 
 
-def rfc_3339(value: datetime) -> str:
+def rfc_3339(seconds: int) -> str:
     """Returns a time in UTC as responses write it."""
-    return value.isoformat().replace("+00:00", "Z")
+    days, rest = divmod(seconds, DAY)
+    return f"{_day(days)}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}Z"
+
+
+@lru_cache(maxsize=4096)
+def _day(days: int) -> str:
+    return (EPOCH + timedelta(days=days)).isoformat()
 
 
 def _serialize_bytes(value: bytes) -> str:

@@ -10,23 +10,38 @@ from sqlalchemy import ColumnElement, Select, Table, and_, select
 
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import ListPart
+from api.queries.sql.relations import Columns, Relation, labeled
 from api.queries.sql.scope import Scope
 
 SPAN = ("chain_id", "valid_from", "valid_to")
 
 
-def select_identities(scope: Scope, identities: Table, *span_tables: Table) -> Select[Any]:
-    """Returns the SELECT of identities as they are at the scope of each key, without the condition which identities.
+def identity_relation(identities: Table, *span_tables: Table, keys: tuple[str, ...] = ()) -> Relation:
+    """Returns the relation of identities as they are at a point: what names them, and the columns of their spans.
 
-    The key column of a text is left out, as the text itself is selected.
+    The key column of a text is left out, as the text itself is there, unless it is one of `keys`.
     """
-    columns: list[ColumnElement[Any]] = [*identities.c]
-    joined = OrderedJoin(scope.keys, identities, identities.c.chain_id == scope.chain_id)
+    columns: dict[str, ColumnElement[Any]] = {c.name: c for c in identities.c}
     for spans in span_tables:
         id = _identity_id(identities, spans)
-        columns += [c for c in spans.c if c is not id and c.name not in SPAN and not c.name.endswith("_key")]
-        joined = joined.then(spans, and_(id == identities.c.id, scope.holds(spans)))
-    return select(*columns).select_from(joined)
+        columns |= {
+            c.name: c
+            for c in spans.c
+            if c is not id and c.name not in SPAN and (not c.name.endswith("_key") or c.name in keys)
+        }
+
+    def make(scope: Scope, names: Columns, *others: ColumnElement[Any]) -> Select[Any]:
+        # an identity that is named has one span in each table, so that a table without a selected column is not joined
+        used = {getattr(column, "table", None) for column in (*map(columns.__getitem__, names), *others)}
+        joined = OrderedJoin(scope.keys, identities, scope.named(identities))
+        for spans in span_tables:
+            if spans in used:
+                joined = joined.then(
+                    spans, and_(_identity_id(identities, spans) == identities.c.id, scope.holds(spans))
+                )
+        return select(*labeled(columns, names), *others).select_from(joined)
+
+    return Relation(identities.name, tuple(columns), make, lambda scope: identities.c.id == scope.id)
 
 
 def list_parts(identities: Table, *span_tables: Table) -> tuple[ListPart, ...]:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import (
@@ -19,7 +20,6 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Integer,
-    Row,
     Select,
     and_,
     bindparam,
@@ -36,11 +36,13 @@ from sqlalchemy.sql import operators
 from api.queries.sql.fields import with_parameters
 from api.queries.sql.filters import Fields, Filter, matches
 from api.queries.sql.keys import Key, key_table, key_values
-from api.queries.sql.prepared import fetch
+from api.queries.sql.prepared import fetch, fetch_tuples
+from api.queries.sql.relations import Cells, Columns, Relation
 from api.queries.sql.scope import Scope, scope_of
 from api.queries.sql.times import LAST_SECOND
 
 PlaceT = TypeVar("PlaceT")
+RowT = TypeVar("RowT")
 
 MAX_STATEMENTS = 256
 
@@ -101,14 +103,14 @@ class Listing:
     """A list that has pages, of a parent or of a whole chain. Listings of one name are equal.
 
     `parts` are the tables that filters and orders use, the main one first; a walk joins only those that it needs.
-    `within` is the condition that a row is in the list at a scope. `rows` selects the rows that are returned, at the
-    scope of each key, and `row_id` is the column of their ids.
+    `within` is the condition that a row is in the list at a scope. `rows` is the relation of the rows of its pages, and
+    `row_id` the column of their ids.
     """
 
     name: str
     parts: Sequence[ListPart] = field(compare=False)
     within: Callable[[Scope], ColumnElement[bool]] = field(compare=False)
-    rows: Callable[[Scope], Select[Any]] = field(compare=False)
+    rows: Relation = field(compare=False)
     row_id: ColumnElement[int] = field(compare=False)
     fields: Fields = field(compare=False)
 
@@ -131,10 +133,17 @@ class Window(NamedTuple, Generic[PlaceT]):
 
 
 class Page(NamedTuple):
-    """Rows in the list's order. `more`: there are further rows in the walk's direction, within the window's places."""
+    """Rows in the list's order: the selected columns, then SORT_KEY and SORT_ID.
 
-    rows: Sequence[Row[Any]]
+    `more`: there are further rows in the walk's direction, within the window's places.
+    """
+
+    rows: Sequence[Cells]
     more: bool
+
+
+SORT_KEY, SORT_ID, PLACE = -3, -2, -1
+"""Where a page's row has its key in the order, its id, and the index of the key that it was read for."""
 
 
 def pages(
@@ -143,27 +152,28 @@ def pages(
     order: Order,
     keys: Sequence[Key],
     window: Window[Place],
-    filter: Filter = (),
+    filter: Filter,
+    columns: Columns,
 ) -> list[Page]:
-    """Returns the page of each key."""
+    """Returns the page of each key, whose rows have these columns."""
     filter, values = with_parameters(filter, listing.fields)
     values |= {
         "size": window.size + 1,
         **_place_values("after", window.after),
         **_place_values("before", window.before),
     }
-    rows: list[list[Row[Any]]] = [[] for _ in keys]
+    rows: list[list[Cells]] = [[] for _ in keys]
     for sides, places in _by_sides(keys, window).items():
         unfilled = places
         for segments in _segments(order, window.backward):
             for segment in segments:
                 walk = Walk(window.backward, _has_key(window.after), _has_key(window.before), sides, segment)
-                statement = _statement(connection.dialect.name, listing, order, filter, walk)
+                statement = _statement(connection.dialect.name, listing, order, filter, walk, columns)
                 if statement is None or not unfilled:
                     continue
                 parents = key_values(connection, [keys[place] for place in unfilled])
-                for row in fetch(connection, statement, values | parents):
-                    rows[unfilled[row.place]].append(row)
+                for row in fetch_tuples(connection, statement, values | parents):
+                    rows[unfilled[row[PLACE]]].append(row)
             unfilled = [place for place in unfilled if len(rows[place]) <= window.size]
     return [_page(order, rows_of_key, window) for rows_of_key in rows]
 
@@ -178,15 +188,17 @@ def _segments(order: Order, backward: bool) -> tuple[Sequence[int], ...]:
     return (absent, present) if backward else (present, absent)
 
 
-def merged(order: Order, pages: Sequence[Page], window: Window[Place]) -> Page:
-    """Returns one page from the pages of several chains."""
-    page = _page(order, [row for page in pages for row in page.rows], window)
-    return Page(page.rows, page.more or any(page.more for page in pages))
+RowOfChain = tuple[Cells, int]
+"""A row of a page, and the index of its chain's page."""
 
 
-def place_of(row: Row[Any]) -> Place:
-    """Returns the place of a page's row."""
-    return Place(row.sort_key, row.chain_id, row.sort_id)
+def merged(
+    order: Order, pages: Sequence[Page], chain_ids: Sequence[int], window: Window[Place]
+) -> tuple[Sequence[RowOfChain], bool]:
+    """Returns one page from those of several chains, each row with the index of its page; and whether more follow."""
+    rows = [(row, index) for index, page in enumerate(pages) for row in page.rows]
+    shown, more = _cut(order, rows, lambda row: (row[0][SORT_KEY], chain_ids[row[1]], row[0][SORT_ID]), window)
+    return shown, more or any(page.more for page in pages)
 
 
 def counts(connection: Connection, listing: Listing, keys: Sequence[Key], filter: Filter = ()) -> list[int]:
@@ -258,7 +270,9 @@ def _side(key: Key, place: Place | None) -> int:
 
 
 @lru_cache(MAX_STATEMENTS)
-def _statement(dialect: str, listing: Listing, order: Order, filter: Filter, walk: Walk) -> Select[Any] | None:
+def _statement(
+    dialect: str, listing: Listing, order: Order, filter: Filter, walk: Walk, columns: Columns
+) -> Select[Any] | None:
     """Returns the SELECT of the pages of any keys in one segment, None if the segment is outside of the window.
 
     To make it takes many times as long as to execute it.
@@ -272,9 +286,7 @@ def _statement(dialect: str, listing: Listing, order: Order, filter: Filter, wal
     size = bindparam("size", type_=Integer)
     walked = walked.where(bounds).order_by(*_directions(id, order, walk)).limit(size)
     sort_key = literal_column("NULL") if order.key is None or not walk.present else order.key
-    rows = listing.rows(scope).add_columns(
-        scope.keys.c.place.label("place"), sort_key.label("sort_key"), listing.row_id.label("sort_id")
-    )
+    rows = listing.rows.make(scope, columns, sort_key, listing.row_id, scope.keys.c.place)
     if dialect == "sqlite":
         return rows.where(listing.row_id.in_(walked.correlate(scope.keys)))
     picked = walked.with_only_columns(id.label("picked")).correlate(scope.keys).lateral("picked")
@@ -368,15 +380,22 @@ def _beyond(column: Any, value: Any, ascends: bool) -> ColumnElement[bool]:
     return condition
 
 
-def _page(order: Order, rows: Sequence[Row[Any]], window: Window[Place]) -> Page:
-    """Returns the rows of all segments and chains in the list's order, cut to the window's size."""
-    absent = [row for row in rows if order.key is not None and row.sort_key is None]
-    present = [row for row in rows if order.key is None or row.sort_key is not None]
-    ordered = sorted(present, key=_rank, reverse=order.descending) + sorted(absent, key=_rank, reverse=order.descending)
+def _page(order: Order, rows: Sequence[Cells], window: Window[Place]) -> Page:
+    """Returns the rows of all segments of one chain in the list's order, cut to the window's size."""
+    return Page(*_cut(order, rows, itemgetter(SORT_KEY, SORT_ID), window))
+
+
+def _cut(
+    order: Order, rows: Sequence[RowT], rank: Callable[[RowT], tuple[Any, ...]], window: Window[Any]
+) -> tuple[list[RowT], bool]:
+    """Returns the rows in order, cut to the window's size, and whether any was cut off. Absent keys come last."""
+    if order.key is None:
+        ordered = sorted(rows, key=lambda row: rank(row)[1:], reverse=order.descending)
+    else:
+        present = [row for row in rows if rank(row)[0] is not None]
+        absent = [row for row in rows if rank(row)[0] is None]
+        ordered = sorted(present, key=rank, reverse=order.descending)
+        ordered += sorted(absent, key=lambda row: rank(row)[1:], reverse=order.descending)
     if len(ordered) <= window.size:
-        return Page(ordered, more=False)
-    return Page(ordered[-window.size :] if window.backward and window.size else ordered[: window.size], more=True)
-
-
-def _rank(row: Row[Any]) -> tuple[Any, int, int]:
-    return (0 if row.sort_key is None else row.sort_key, row.chain_id, row.sort_id)
+        return ordered, False
+    return ordered[-window.size :] if window.backward and window.size else ordered[: window.size], True

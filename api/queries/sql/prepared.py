@@ -9,7 +9,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from sqlalchemy import Connection, Dialect, Row, Select
 
@@ -17,7 +17,6 @@ from schema.tables.database import wrapped_error
 
 MAX_PREPARED = 1_024
 
-NameT = TypeVar("NameT", str, int)
 Process = Callable[[Any], Any]
 Values = Mapping[str, Any]
 
@@ -29,6 +28,14 @@ def fetch(connection: Connection, statement: Select[Any], values: Values) -> Seq
     """
     prepared = _prepare(statement, connection.dialect)
     return connection.execute(statement, values).all() if prepared is None else prepared.fetch(connection, values)
+
+
+def fetch_tuples(connection: Connection, statement: Select[Any], values: Values) -> Sequence[tuple[Any, ...]]:
+    """Returns the same rows without names: tuples, those of the driver itself if no column has to be converted."""
+    prepared = _prepare(statement, connection.dialect)
+    if prepared is None:
+        return [tuple(row) for row in connection.execute(statement, values)]
+    return prepared.fetch_tuples(connection, values)
 
 
 @lru_cache(MAX_PREPARED)
@@ -48,9 +55,8 @@ class _PreparedSelect:
             for name, parameter in compiled.binds.items()
         )
         self._constants = self._bound({name: parameter.effective_value for name, parameter in compiled.binds.items()})
-        self._result_processors = _processors(
-            (place, column.type.dialect_impl(dialect).result_processor(dialect, None))
-            for place, column in enumerate(columns)
+        self._convert = _conversion(
+            [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
         )
         # the columns of its rows have names, like those of SQLAlchemy's rows
         shape = cast(Any, namedtuple)("Row", [column.key for column in columns], rename=True)
@@ -58,6 +64,9 @@ class _PreparedSelect:
         self._error: type[Exception] = dialect.loaded_dbapi.Error
 
     def fetch(self, connection: Connection, values: Values) -> Sequence[Row[Any]]:
+        return [self._to_row(row) for row in self.fetch_tuples(connection, values)]
+
+    def fetch_tuples(self, connection: Connection, values: Values) -> Sequence[tuple[Any, ...]]:
         named = self._constants | self._bound(values)
         parameters: Any = named if self._order is None else [named[name] for name in self._order]
         driver: Any = connection.connection.driver_connection
@@ -69,7 +78,8 @@ class _PreparedSelect:
         except self._error as error:
             raise wrapped_error(connection, self._sql, error) from error
         listeners.after_cursor_execute(connection, None, self._sql, parameters, context, False)
-        return [self._to_row(row) for row in (map(self._processed, rows) if self._result_processors else rows)]
+        converted: Sequence[tuple[Any, ...]] = rows if self._convert is None else self._convert(rows)
+        return converted
 
     def _bound(self, values: Values) -> dict[str, Any]:
         bound = dict(values)
@@ -78,12 +88,16 @@ class _PreparedSelect:
                 bound[name] = process(bound[name])
         return bound
 
-    def _processed(self, row: Sequence[Any]) -> Sequence[Any]:
-        processed = list(row)
-        for place, process in self._result_processors.items():
-            processed[place] = process(processed[place])
-        return processed
 
-
-def _processors(processors: Iterable[tuple[NameT, Process | None]]) -> dict[NameT, Process]:
+def _processors(processors: Iterable[tuple[str, Process | None]]) -> dict[str, Process]:
     return {name: process for name, process in processors if process is not None}
+
+
+def _conversion(processors: Sequence[Process | None]) -> Callable[[Any], Any] | None:
+    """Returns the function that converts the cells of rows by their columns' types, None if no cell needs it."""
+    if not any(processors):
+        return None
+    cells = [f"r[{place}]" if process is None else f"f{place}(r[{place}])" for place, process in enumerate(processors)]
+    names = {f"f{place}": process for place, process in enumerate(processors)}
+    conversion: Callable[[Any], Any] = eval(f"lambda rows: [({', '.join(cells)},) for r in rows]", names)
+    return conversion

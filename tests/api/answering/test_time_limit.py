@@ -22,8 +22,8 @@ def test_an_answer_that_takes_too_long_is_a_timeout_and_the_next_is_answered(
     asyncio.run(moving.mine(*minted(1)))
     moving.close()
 
-    async def find_for_ever(context: Context, *_: Any) -> Any:
-        return await context.runner.read(run_for_ever)
+    def find_for_ever(context: Context, *_: Any) -> Any:
+        return context.read.now(run_for_ever)
 
     def read_for_ever(connection: Connection, *_: Any) -> Any:
         return run_for_ever(connection)
@@ -31,8 +31,8 @@ def test_an_answer_that_takes_too_long_is_a_timeout_and_the_next_is_answered(
     with serving(Settings(database_url=database_url, max_seconds=0.5, cache_bytes=0)) as url:
         for _ in range(2):
             with monkeypatch.context() as patch:
-                patch.setattr("api.graphql.roots.query.find", find_for_ever)
-                patch.setattr("api.reading.loaders.counts", read_for_ever)
+                patch.setattr("api.graphql.roots.lookups.find_all", find_for_ever)
+                patch.setattr("api.reading.read.counts", read_for_ever)
                 for _ in range(2):
                     slow = CLIENT.post(f"{url}/graphql", json={"query": query}, timeout=60)
                     assert slow.status_code == 503

@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 import api.graphql.types.identity
-from api.graphql.compiled import operations
-from api.graphql.compiled.documents import MAX_DOCUMENT_TOKENS, DocumentCache, ValidDocument
 from api.graphql.context import Context
 from api.graphql.execution import execute_compiled, execute_ordinary, find_validated
 from api.graphql.limits import Limits
+from api.graphql.plan import operations
+from api.graphql.plan.documents import MAX_DOCUMENT_TOKENS, DocumentCache, ValidDocument
+from api.graphql.plan.fields import RULE, Rule
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import build_schema
 from api.queries.sql import pages
-from api.reading.batching import LoopQueryRunner, ThreadQueryRunner
 from api.reading.snapshot import open_snapshot
 from schema.tables.database import connect
 from tests.support.api.asking import answer_compiled, execute
@@ -103,13 +103,13 @@ async def both(engine: Engine, query: Query, operation: str | None = None) -> tu
     """Returns the ordinary response and the compiled one; None if it cannot be compiled."""
     request = GraphQLRequest(query.text, query.variables, operation)
     async with open_snapshot(engine) as snapshot:
-        ordinary = await execute_ordinary(SCHEMA, request, Context(LoopQueryRunner(snapshot), now=lambda: NOW))
+        ordinary = await execute_ordinary(SCHEMA, request, Context(snapshot, now=lambda: NOW))
         compiled = answer_compiled(SCHEMA, request, snapshot, now=lambda: NOW)
     return ordinary, compiled
 
 
 def same(ordinary: Any, compiled: Any) -> bool:
-    return msgspec.json.encode(ordinary) == msgspec.json.encode(compiled)
+    return msgspec.json.encode(ordinary) == (compiled if isinstance(compiled, bytes) else msgspec.json.encode(compiled))
 
 
 class Random(NamedTuple):
@@ -207,26 +207,26 @@ async def test_what_is_out_of_the_ordinary_is_left_to_the_ordinary_executor(
 async def test_a_resolver_that_fails_is_reported_as_ever_and_its_rows_are_counted_once(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    query = Query("{ devices(first: 3) { nodes { tokenId firmware { version } history { nodes { kind } } } } }", {})
+    query = Query("{ devices(first: 3) { nodes { tokenId serialNumber history { nodes { kind } } } } }", {})
     ordinary, compiled = await both(database, query)
     assert same(ordinary, compiled)
 
-    def fails(self: Any) -> None:
-        if self.row.token_id == 2:
+    def fails(token_id: int) -> None:
+        if token_id == 2:
             raise RuntimeError("a defect")
 
     device: Any = GRAPHQL.type_map["Device"]
-    resolver = device.fields["firmware"].extensions["strawberry-definition"].base_resolver
-    monkeypatch.setattr(resolver, "wrapped_func", fails)
+    field = device.fields["serialNumber"].extensions["strawberry-definition"]
+    monkeypatch.setattr(field, "metadata", {RULE: Rule(("token_id",), fails)})
     schema = build_schema()
     request = GraphQLRequest(query.text)
     answers = []
     for _ in range(3):
         answers.append(await execute(schema, request, database))
-    assert [error["path"][-1] for error in answers[0]["errors"]] == ["firmware"]
+    assert [error["path"][-1] for error in answers[0]["errors"]] == ["serialNumber"]
     assert "a defect" not in str(answers[0])
     assert answers[0]["data"]["devices"]["nodes"] == [
-        {**node, "firmware": None} for node in ordinary["data"]["devices"]["nodes"]
+        {**node, "serialNumber": None} for node in ordinary["data"]["devices"]["nodes"]
     ]
     assert answers[0] == answers[1] == answers[2]
 
@@ -247,17 +247,17 @@ async def test_what_was_read_is_let_go_with_the_answer(database: Engine) -> None
     request = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True})
     schema = build_schema()
     async with open_snapshot(database) as snapshot:
-        await execute_ordinary(schema, request, Context(LoopQueryRunner(snapshot)))
+        await execute_ordinary(schema, request, Context(snapshot))
         ready = find_validated(schema, request)
         assert ready is not None
-        context = Context(ThreadQueryRunner(snapshot))
-        loaders = weakref.ref(context.loaders)
+        context = Context(snapshot)
+        read = weakref.ref(context.read)
         gc.disable()  # what lies in a cycle stays until it is collected
         try:
             answer = execute_compiled(schema, ready, request, context)
             del context
             assert answer is not None
-            assert loaders() is None
+            assert read() is None
         finally:
             gc.enable()
 

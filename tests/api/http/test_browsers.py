@@ -142,7 +142,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise ZeroDivisionError(SECRET)
 
-    monkeypatch.setattr("api.graphql.roots.query.to_device", fail)
+    monkeypatch.setattr("api.graphql.roots.lookups._by_numbers", fail)
 
 
 def extensions_of(answer: Any) -> Any:

@@ -59,7 +59,7 @@ class EndlessSql:
 def endless(monkeypatch: pytest.MonkeyPatch) -> Callable[[], EndlessSql]:
     def patch() -> EndlessSql:
         sql = EndlessSql()
-        monkeypatch.setattr("api.reading.loaders.counts", sql)
+        monkeypatch.setattr("api.reading.read.counts", sql)
         monkeypatch.setattr("api.http.bundle.make_bundle", sql)
         return sql
 
@@ -117,7 +117,7 @@ def test_a_client_that_leaves_makes_room_for_the_others(
     with serving(settings_of(url_with_a_device)) as address, monkeypatch.context() as patch:
         host, port = address.removeprefix("http://").split(":")
         sql = EndlessSql()
-        patch.setattr("api.reading.loaders.counts", sql)
+        patch.setattr("api.reading.read.counts", sql)
         clients = [socket.create_connection((host, int(port))) for _ in range(12)]
         for client in clients:
             client.sendall(REQUESTS["POST"])

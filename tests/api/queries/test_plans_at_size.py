@@ -19,7 +19,6 @@ from sqlalchemy import event
 from api.graphql.context import Context
 from api.graphql.execution import execute_ordinary
 from api.graphql.request import GraphQLRequest
-from api.reading.batching import LoopQueryRunner
 from api.reading.snapshot import open_snapshot
 from tests.support.api.asking import SCHEMA, Api
 from tests.support.index.big_index import build
@@ -65,7 +64,7 @@ class PlanningApi(Api):
     async def walks_of(self, query: str) -> list[Walk]:
         self.walks = []
         async with open_snapshot(self.engine) as snapshot:
-            answer = await execute_ordinary(self.schema, GraphQLRequest(query), Context(LoopQueryRunner(snapshot)))
+            answer = await execute_ordinary(self.schema, GraphQLRequest(query), Context(snapshot))
         assert "errors" not in answer, answer["errors"]
         return self.walks
 

@@ -13,7 +13,9 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from api.reading.batching import LoopQueryRunner
+from api.graphql.context import Context
+from api.graphql.plan.fields import Rule
+from api.graphql.plan.resolving import load_value
 from api.reading.snapshot import Snapshot, open_snapshot
 from schema.tables.database import connect
 from tests.support.databases import run_for_ever
@@ -100,17 +102,17 @@ async def test_a_statement_that_is_given_up_again_and_again_is_over_before_its_r
 
 
 @pytest.mark.timeout(60)
-async def test_a_loader_that_is_not_awaited_fails_silently(reading_engine: Engine) -> None:
+async def test_a_value_that_is_not_awaited_fails_silently(reading_engine: Engine) -> None:
     reports = list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: reports.append(context))
 
-    def read(connection: Connection, keys: Sequence[int]) -> Sequence[int]:
-        run_for_ever(connection)
-        return keys
+    def read(context: Context, rows: Sequence[Any]) -> Sequence[Any]:
+        context.read.now(run_for_ever)
+        return rows
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3), open_snapshot(reading_engine) as snapshot:
-            await LoopQueryRunner(snapshot).loader(read).load(1)
+            await load_value(Context(snapshot), "a field", Rule((), batch=read), ((), {}))
     await asyncio.sleep(0.05)
     gc.collect()
     assert reports == []

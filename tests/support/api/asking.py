@@ -12,7 +12,6 @@ from api.graphql.context import Context
 from api.graphql.execution import execute_compiled, execute_ordinary, find_validated
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema, build_schema
-from api.reading.batching import LoopQueryRunner, ThreadQueryRunner
 from api.reading.snapshot import Snapshot, open_snapshot
 from schema.tables.database import connect
 
@@ -38,14 +37,14 @@ class Api:
         request, now = GraphQLRequest(query, variables), time.time()
         async with open_snapshot(self.engine) as snapshot:
             self.statements = []
-            answer = await execute_ordinary(self.schema, request, Context(LoopQueryRunner(snapshot), now=lambda: now))
+            answer = await execute_ordinary(self.schema, request, Context(snapshot, now=lambda: now))
             ordinary, self.statements = self.statements, []
             compiled = answer_compiled(self.schema, request, snapshot, now=lambda: now)
         if compiled is None:
             assert "errors" in answer or "__schema" in query or "__type(" in query, query
             self.statements = ordinary
         else:
-            assert msgspec.json.encode(compiled) == msgspec.json.encode(answer)
+            assert compiled == msgspec.json.encode(answer)
         return answer
 
     async def ask(self, query: str, **variables: Any) -> Json:
@@ -82,19 +81,22 @@ class Api:
         self.statements.append(statement)
 
 
-def answer_compiled(schema: Schema, request: GraphQLRequest, snapshot: Snapshot, **context: Any) -> Json | None:
+def answer_compiled(schema: Schema, request: GraphQLRequest, snapshot: Snapshot, **context: Any) -> bytes | None:
     """Returns the response of the compiled executor; None if graphql-core has to execute the request."""
     ready = find_validated(schema, request)
     if ready is None:
         return None
-    return execute_compiled(schema, ready, request, Context(ThreadQueryRunner(snapshot), **context))
+    return execute_compiled(schema, ready, request, Context(snapshot, **context))
 
 
 async def execute(schema: Schema, request: GraphQLRequest, engine: Engine, **context: Any) -> Json:
     """Returns a response as a client gets it: of the compiled executor if it can, else of graphql-core."""
     async with open_snapshot(engine) as snapshot:
         answer = answer_compiled(schema, request, snapshot, **context)
-        return answer or await execute_ordinary(schema, request, Context(LoopQueryRunner(snapshot), **context))
+        if answer is not None:
+            decoded: Json = msgspec.json.decode(answer)
+            return decoded
+        return await execute_ordinary(schema, request, Context(snapshot, **context))
 
 
 @contextmanager

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from api.graphql.types.events import EndOfLifeRecorded, to_event
-from api.queries.recorded import RecordedEvent
-from api.queries.sql.as_of import Pin
+from api.graphql.plan.fields import rule_of
+from api.graphql.types.events import EndOfLifeRecorded
 from api.settings import Settings
 from schema.events import Address
 from schema.events import EndOfLifeRecorded as Fact
 from schema.profile.reader import Contracts, Mapped
 from schema.tables.values import INT64_MAX
+from schema.vocabulary import EndOfLifeProcess
 from tests.support.api.server import CLIENT, serving
 from tests.support.databases import NewDatabase
 from tests.support.index.history import BEGAN, History, Log, block_time, log
@@ -348,9 +348,8 @@ def test_every_event_names_its_place_in_the_chain(new_database: NewDatabase) -> 
 @pytest.mark.parametrize("number", [2**31 - 1, 2**31, 2**255])
 def test_a_code_that_graphql_cannot_count_is_returned_as_the_largest(number: int) -> None:
     contract = Address(bytes(20))
-    row = RecordedEvent(1, 1, contract, b"", b"", HASH, 0, 12, None, None, None, None, 0, HASH, 0, 0)
     reading = Mapped(Fact(token_id=1, process=number, sanitization=number), Contracts(*[contract] * 5))
-    event = to_event(row, reading, Pin(1, 1, 0, None))
-    assert isinstance(event, EndOfLifeRecorded)
-    assert (event.process_code, event.sanitization_code) == (2**31 - 1, 2**31 - 1)
-    assert event.process.name == "UNKNOWN"
+    definition: Any = EndOfLifeRecorded
+    rules = {field.python_name: rule_of(field) for field in definition.__strawberry_definition__.fields}
+    codes = [rules[name].convert(reading) for name in ("process_code", "sanitization_code", "process")]  # type: ignore[misc]
+    assert codes == [2**31 - 1, 2**31 - 1, EndOfLifeProcess.UNKNOWN]

@@ -298,7 +298,7 @@ async def test_a_failure_of_ours_is_logged_and_returned_without_its_text(
     def fail(*_: Any) -> Any:
         raise ZeroDivisionError("a secret of the server")
 
-    monkeypatch.setattr("api.graphql.roots.query.to_device", fail)
+    monkeypatch.setattr("api.graphql.roots.lookups._by_numbers", fail)
     error = await api.refusal("{ device(by: {tokenId: 1}) { id } }")
     assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR"}
     assert "secret" not in str(error)

@@ -7,10 +7,11 @@ from graphql import DirectiveNode, DocumentNode, FieldNode, OperationDefinitionN
 from graphql.execution.values import get_variable_values
 from strawberry import Schema
 
-from api.graphql.compiled.compiler import compile_plan
-from api.graphql.compiled.execution import NotAnswered, Plan, run_plan
 from api.graphql.context import Context
 from api.graphql.limits import Price, count_aliases, each_node, price
+from api.graphql.plan.levels import Plan, compile_plan
+from api.graphql.plan.run import run_plan
+from api.graphql.plan.write import NotAnswered
 
 MAX_VARIANTS = 16
 """Maximum number of prices, and of plans, that are kept of one operation."""
@@ -37,14 +38,15 @@ class Operation:
             self._prices[key] = price(self._schema._schema, self._document, self._node, variables)
         return self._prices[key]
 
-    def execute(self, context: Context, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the data of a response without errors. If it raises, graphql-core must execute the operation."""
+    def execute(self, context: Context, variables: Mapping[str, Any]) -> str:
+        """Returns the data of a response without errors, as JSON. If it raises, graphql-core must execute the query."""
         values = get_variable_values(self._schema._schema, self._node.variable_definitions or (), dict(variables), 1)
         if isinstance(values, list):
             raise NotAnswered("the variables do not match their types", "variables")
         plan = self._plan(values.coerced)
         if plan is None:
             raise NotAnswered("the operation cannot be compiled", "unsupported")
+        context.read_from(context.snapshot, plan.shapes)
         return run_plan(plan, context, values)
 
     def _plan(self, variables: Mapping[str, Any]) -> Plan | None:

@@ -4,8 +4,8 @@ from cachetools import LRUCache
 from graphql import DocumentNode, OperationType
 from strawberry import Schema
 
-from api.graphql.compiled.operations import Operation
 from api.graphql.limits import operation_of
+from api.graphql.plan.operations import Operation
 
 MAX_TOKENS = 100_000
 """Of all kept documents. A token takes up to 1 kB, with its part of a plan."""

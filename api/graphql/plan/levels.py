@@ -1,0 +1,327 @@
+"""From a document to its levels: for each place in the response, the type, its relation, and how each field is made.
+
+graphql-core's own `collect_fields` collects the fields, so that fragments, merged fields and their order are the same.
+It evaluates `@skip` and `@include` as well: a plan is valid for the values of the variables that they read.
+
+Selections that are alike make one level, whatever their aliases: their rows are read and written together.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+    is_leaf_type,
+    print_ast,
+)
+from graphql.execution.collect_fields import FieldDetailsList, FragmentDetails, collect_fields, collect_subfields
+from graphql.execution.values import VariableValues, get_argument_values
+from strawberry import Schema
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+from api.graphql.limits import each_node
+from api.graphql.plan.fields import PSEUDO_CELLS, Rule, interfaces_of_rows, itself, relation_of, rule_of, types_of
+from api.graphql.plan.write import Text, compile_writer, text_of
+from api.queries.sql.relations import Cells, Relation
+from api.reading.read import Shape, shape_of
+
+
+class NotCompiled(Exception):
+    """Only graphql-core can execute this operation."""
+
+
+Arguments = Callable[[VariableValues], dict[str, Any]]
+"""Returns the arguments of a field in a request."""
+
+
+@dataclass(eq=False)
+class Selected:
+    """A field of a level that is made for many rows at once.
+
+    `child` is the level of its values; without one, `text` writes them. `is_list`: a value is a list. `required`: the
+    value must not be null, `items_required`: nor may an item of its list.
+    """
+
+    key: str
+    rule: Rule
+    arguments: Arguments
+    child: "Level | Choice | None"
+    text: Text | None
+    is_list: bool
+    required: bool
+    items_required: bool
+    cells: Callable[[Sequence[Cells], Sequence[Any]], list[tuple[Any, ...]]] = field(init=False)
+
+
+@dataclass(eq=False)
+class Inline:
+    """A field that is written from the cells of its row."""
+
+    key: str
+    rule: Rule
+    text: Text
+
+
+@dataclass(eq=False)
+class Constant:
+    key: str
+    text: str
+
+
+@dataclass(eq=False)
+class Level:
+    """The selection of one type. `relation` is that of its rows, None for plain objects."""
+
+    relation: Relation | None
+    fields: list[Selected | Inline | Constant]
+    write: Callable[..., list[str]] = field(init=False)
+
+    @cached_property
+    def selected(self) -> list[Selected]:
+        return [field for field in self.fields if isinstance(field, Selected)]
+
+    def needs(self) -> set[str]:
+        """Returns the cells that the fields need."""
+        return {cell for part in self.fields if not isinstance(part, Constant) for cell in part.rule.cells}
+
+    def compile(self, shape: Shape | None) -> None:
+        """Generates the functions that take the cells of rows, and that write them."""
+
+        def cell(name: str) -> str:
+            if shape is None:
+                return "r" if name == "self" else f"r.{name}"
+            return {"row": "r", "pin": "p"}.get(name) or f"r[{shape.place(name)}]"
+
+        names: dict[str, Any] = {}
+        written: list[tuple[str, str]] = []
+        columns: list[str] = []
+        for number, part in enumerate(self.fields):
+            match part:
+                case Constant():
+                    written.append((part.key, f"c{number}"))
+                    names[f"c{number}"] = part.text
+                case Inline():
+                    names |= {f"t{number}": part.text, f"v{number}": part.rule.convert}
+                    value = ", ".join(map(cell, part.rule.cells))
+                    value = value if part.rule.convert is itself else f"v{number}({value})"
+                    written.append((part.key, f"t{number}({value})"))
+                case Selected():
+                    written.append((part.key, f"c{number}"))
+                    columns.append(f"c{number}")
+                    cells = ", ".join(map(cell, part.rule.cells))
+                    made = cells if part.rule.cells in (("self",),) else f"({cells}{',' if cells else ''})"
+                    part.cells = eval(f"lambda rows, pins: [{made} for r, p in zip(rows, pins)]")
+        self.write = compile_writer(written, columns, names)
+
+
+@dataclass(eq=False)
+class Choice:
+    """The levels of an interface, by what `name_of` returns for a row: the name of its relation, or of its own type.
+
+    `others` is the level of types that no fragment names.
+    """
+
+    name_of: Callable[[Cells, Relation], str]
+    levels: "Mapping[str, Level | Choice]"
+    others: Level | None
+
+    def level_of(self, row: Cells, relation: Relation) -> Level:
+        """Returns the level of a row."""
+        chosen = self.levels.get(self.name_of(row, relation), self.others)
+        assert chosen is not None  # one of the levels is that of the row's relation
+        return chosen.level_of(row, relation) if isinstance(chosen, Choice) else chosen
+
+
+@dataclass(eq=False)
+class Plan:
+    """A compiled operation, and the shape of the rows of each relation that it selects from."""
+
+    root: Level
+    shapes: Mapping[Relation, Shape]
+
+
+def compile_plan(
+    schema: Schema, document: DocumentNode, operation: OperationDefinitionNode, conditions: Mapping[str, Any]
+) -> Plan | None:
+    """Returns the plan of a query; None if it cannot be compiled.
+
+    The plan is valid for the values of `conditions`: the variables that `@skip` and `@include` read.
+    """
+    try:
+        return _Compiler(schema, document, operation, conditions).plan()
+    except (NotCompiled, GraphQLError):
+        return None
+
+
+class _Compiler:
+    def __init__(
+        self, schema: Schema, document: DocumentNode, operation: OperationDefinitionNode, conditions: Mapping[str, Any]
+    ) -> None:
+        self._strawberry = schema
+        self._schema = schema._schema
+        self._operation = operation
+        self._conditions = VariableValues({}, dict(conditions))
+        self._fragments = {
+            part.name.value: FragmentDetails(part)
+            for part in document.definitions
+            if isinstance(part, FragmentDefinitionNode)
+        }
+        self._levels: dict[Any, Level] = {}
+        self._needs: dict[Relation, set[str]] = defaultdict(set)
+        self._shapes: dict[Relation, Shape] = {}
+
+    def plan(self) -> Plan:
+        root = self._schema.query_type
+        assert root is not None  # the schema has a Query
+        fields = collect_fields(self._schema, self._fragments, self._conditions, root, self._operation)
+        level = self._level(root, fields.grouped_field_set)
+        # a batch function may return a row of any relation that has a level
+        self._shapes |= {relation: shape_of(relation, cells) for relation, cells in self._needs.items()}
+        for each in self._levels.values():
+            each.compile(None if each.relation is None else self._shapes[each.relation])
+        return Plan(level, self._shapes)
+
+    # The fields of a type
+
+    def _level(self, type_: GraphQLObjectType | GraphQLInterfaceType, fields: Mapping[str, FieldDetailsList]) -> Level:
+        made = [self._field(type_, key, details) for key, details in fields.items()]
+        name = (type_.name, *(alike for _, alike in made))
+        level = self._levels.get(name)
+        if level is None:
+            relation = relation_of(type_)
+            level = self._levels[name] = Level(relation, [field for field, _ in made])
+            if relation is not None:
+                self._needs[relation] |= level.needs() - PSEUDO_CELLS
+        return level
+
+    def _field(
+        self, parent: GraphQLObjectType | GraphQLInterfaceType, key: str, details: FieldDetailsList
+    ) -> tuple[Selected | Inline | Constant, Any]:
+        """Returns a field, and what makes two fields alike."""
+        node = details[0].node
+        name = node.name.value
+        if name == "__typename":
+            return self._typename(parent, key), (key, name)
+        definition = parent.fields.get(name)
+        if definition is None:
+            raise NotCompiled(f"{name} is a field of the schema itself")
+        field: StrawberryField = definition.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+        rule = rule_of(field)
+        named, is_list, required, items_required = _unwrapped(definition.type)
+        arguments = ", ".join(print_ast(argument) for argument in node.arguments or ())
+        if is_leaf_type(named):
+            text = text_of(definition.type)
+            if rule.batch is None:
+                return Inline(key, rule, text), (key, name)
+            child: Level | Choice | None = None
+        else:
+            text, child = None, self._child(named, details)
+        read = self._arguments(field, definition, node)
+        selected = Selected(key, rule, read, child, text, is_list and child is not None, required, items_required)
+        return selected, (key, name, arguments, id(child))
+
+    def _typename(self, parent: GraphQLObjectType | GraphQLInterfaceType, key: str) -> Inline | Constant:
+        if isinstance(parent, GraphQLObjectType):
+            return Constant(key, f'"{parent.name}"')
+        cell, types = types_of(parent)
+        names = {kind: f'"{name}"' for kind, name in types.items()}
+        return Inline(key, Rule((cell,), names.__getitem__), _as_it_is)
+
+    def _arguments(self, field: StrawberryField, definition: GraphQLField, node: FieldNode) -> Arguments:
+        def read(variables: VariableValues) -> dict[str, Any]:
+            return convert_arguments(
+                get_argument_values(definition, node, variables) if definition.args else {},
+                field.arguments,
+                scalar_registry=self._strawberry.schema_converter.scalar_registry,
+                config=self._strawberry.config,
+            )
+
+        if any(isinstance(part, VariableNode) for part in each_node(*(node.arguments or ()))):
+            return read
+        constant = read(VariableValues({}, {}))
+        return lambda variables: constant
+
+    # The level of the values of a field
+
+    def _child(self, type_: Any, details: FieldDetailsList) -> Level | Choice:
+        if isinstance(type_, GraphQLObjectType):
+            return self._level(type_, self._subfields(type_, details))
+        relation = relation_of(type_)
+        if relation is None:
+            rows = interfaces_of_rows(self._schema, type_)
+            return Choice(
+                lambda row, of: of.name, {of.name: self._child(row, details) for of, row in rows.items()}, None
+            )
+        others = self._level(type_, self._subfields(type_, details))
+        named = self._named_types(details, relation)
+        if not named:
+            return others
+        cell, types = types_of(type_)
+        self._needs[relation].add(cell)
+        shapes = self._shapes
+
+        def name_of(row: Cells, relation: Relation) -> str:
+            return types[row[shapes[relation].place(cell)]]
+
+        levels = {type_.name: self._level(type_, self._subfields(type_, details)) for type_ in named}
+        return Choice(name_of, levels, others)
+
+    def _subfields(
+        self, type_: GraphQLObjectType | GraphQLInterfaceType, details: FieldDetailsList
+    ) -> Mapping[str, FieldDetailsList]:
+        # a fragment on an interface fits an interface that implements it, as it fits an object
+        return collect_subfields(
+            self._schema, self._fragments, self._conditions, self._operation, cast(GraphQLObjectType, type_), details
+        ).grouped_field_set
+
+    def _named_types(self, details: FieldDetailsList, relation: Relation) -> list[GraphQLObjectType]:
+        """Returns the object types of a relation that fragments of the selection name."""
+        names: set[str] = set()
+        waiting: list[SelectionSetNode | None] = [part.node.selection_set for part in details]
+        seen: set[str] = set()
+        while waiting:
+            selection_set = waiting.pop()
+            for part in selection_set.selections if selection_set else ():
+                if isinstance(part, InlineFragmentNode):
+                    names |= {part.type_condition.name.value} if part.type_condition else set()
+                    waiting.append(part.selection_set)
+                elif isinstance(part, FragmentSpreadNode) and part.name.value not in seen:
+                    seen.add(part.name.value)
+                    fragment = self._fragments[part.name.value].definition
+                    names.add(fragment.type_condition.name.value)
+                    waiting.append(fragment.selection_set)
+        types = [self._schema.type_map[name] for name in sorted(names)]
+        return [type_ for type_ in types if isinstance(type_, GraphQLObjectType) and relation_of(type_) is relation]
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _unwrapped(type_: GraphQLOutputType) -> tuple[Any, bool, bool, bool]:
+    """Returns the named type, whether it is that of a list's items, and whether value and items must not be null."""
+    required = isinstance(type_, GraphQLNonNull)
+    inner: Any = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+    is_list = isinstance(inner, GraphQLList)
+    item = inner.of_type if is_list else inner
+    items_required = is_list and isinstance(item, GraphQLNonNull)
+    return (item.of_type if items_required else item), is_list, required, items_required

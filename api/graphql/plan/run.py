@@ -1,0 +1,178 @@
+"""Runs a plan: from the root of the response to its leaves, level by level, and back from the leaves as text.
+
+Each wave makes the fields of all levels that the wave before has filled: first the values of every field, then the rows
+that they refer to, in one statement a relation. So depth bounds the statements, rows do not.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from graphql.execution.values import VariableValues
+
+from api.graphql.context import Context
+from api.graphql.plan.fields import Ref, Rule, at_ref
+from api.graphql.plan.levels import Choice, Level, Plan, Selected
+from api.graphql.plan.write import NotAnswered
+from api.queries.sql.keys import key_of
+from api.queries.sql.relations import Relation
+from api.reading.read import Read
+
+
+class _Rows:
+    """The rows of one level in a response; the values of its fields by their keys; its texts, once they are written."""
+
+    __slots__ = ("level", "pins", "rows", "texts", "values")
+
+    def __init__(self, level: Level) -> None:
+        self.level = level
+        self.rows: list[Any] = []
+        self.pins: list[Any] = []
+        self.values: dict[str, Column] = {}
+        self.texts: list[str] = []
+
+    def add(self, items: Sequence[Any]) -> None:
+        """Adds objects of the level: rows at their pins, or plain objects."""
+        if self.level.relation is None:
+            self.rows += items
+            self.pins += [None] * len(items)
+        else:
+            self.rows += [item.row for item in items]
+            self.pins += [item.pin for item in items]
+
+
+Column = Callable[[], Sequence[str]]
+"""Returns the text of a field for each row of a level, once the levels below are written."""
+
+
+def run_plan(plan: Plan, context: Context, variables: VariableValues) -> str:
+    """Returns the data of a response without errors, as JSON. Raises NotAnswered, and what a batch function raises."""
+    root = _Rows(plan.root)
+    root.rows, root.pins = [()], [None]
+    made, wave = [root], [root]
+    while wave:
+        wave = _Wave(context, variables).make(wave)
+        made += wave
+    for part in reversed(made):
+        columns = [part.values[field.key]() for field in part.level.selected]
+        part.texts = part.level.write(part.rows, part.pins, *columns)
+    return root.texts[0]
+
+
+class _Value(NamedTuple):
+    """The values of a field. `items` are the objects among them, those of lists one after another."""
+
+    part: _Rows
+    field: Selected
+    values: Sequence[Any]
+    items: list[Any]
+
+
+class _Wave:
+    def __init__(self, context: Context, variables: VariableValues) -> None:
+        self._context = context
+        self._variables = variables
+        self._next: dict[Level, _Rows] = {}
+
+    def make(self, parts: Sequence[_Rows]) -> list[_Rows]:
+        """Makes the values of all fields of some levels. Returns the levels of those values."""
+        made = list(self._values(parts))
+        _read_refs(self._context.read, [value.items for value in made])
+        for value in made:
+            value.part.values[value.field.key] = self._column(value)
+        return list(self._next.values())
+
+    def _values(self, parts: Sequence[_Rows]) -> Iterator[_Value]:
+        joint: dict[Rule, list[tuple[_Rows, Selected]]] = defaultdict(list)
+        for part in parts:
+            for field in part.level.selected:
+                if field.rule.joint:
+                    joint[field.rule].append((part, field))
+                    continue
+                cells = field.cells(part.rows, part.pins)
+                yield _value(part, field, _made(field.rule, self._context, cells, field.arguments(self._variables)))
+        for rule, members in joint.items():
+            assert rule.batch is not None  # a joint rule has one
+            cells = [each for part, field in members for each in field.cells(part.rows, part.pins)]
+            arguments = [field.arguments(self._variables) for part, field in members for _ in part.rows]
+            values = iter(rule.batch(self._context, cells, arguments))
+            for part, field in members:
+                yield _value(part, field, [next(values) for _ in part.rows])
+
+    def _column(self, value: _Value) -> Column:
+        field, values = value.field, value.values
+        if field.child is None:
+            assert field.text is not None  # a field without a child is written by its type
+            texts = list(map(field.text, values))
+            return lambda: texts
+        column = self._placed(field, value.items)
+        if not field.is_list:
+            return column
+        if field.required and None in values:
+            raise NotAnswered("null in a non-null field")
+        return lambda: _lists(values, iter(column()))
+
+    def _placed(self, field: Selected, items: Sequence[Any]) -> Column:
+        """Puts objects into the levels below. Returns their texts."""
+        if None in items and (field.items_required if field.is_list else field.required):
+            raise NotAnswered("null in a non-null field")
+        child = field.child
+        if isinstance(child, Level) and None not in items:
+            part = self._part(child)
+            start, end = len(part.rows), len(part.rows) + len(items)
+            part.add(items)
+            return lambda: part.texts[start:end]
+        places = [None if item is None else self._place(child, item) for item in items]
+        return lambda: ["null" if place is None else place[0].texts[place[1]] for place in places]
+
+    def _place(self, child: "Level | Choice | None", item: Any) -> tuple[_Rows, int]:
+        level = child.level_of(item.row, item.relation) if isinstance(child, Choice) else child
+        assert level is not None  # a field of objects has a child
+        part = self._part(level)
+        part.add([item])
+        return part, len(part.rows) - 1
+
+    def _part(self, level: Level) -> _Rows:
+        part = self._next.get(level)
+        if part is None:
+            part = self._next[level] = _Rows(level)
+        return part
+
+
+def _made(rule: Rule, context: Context, cells: Sequence[Any], arguments: dict[str, Any]) -> Sequence[Any]:
+    """Returns the value of a field for the cells of each row."""
+    if rule.batch is not None:
+        return rule.batch(context, cells, **arguments)
+    assert rule.convert is not None  # one of them makes the values
+    return [rule.convert(*each) for each in cells]
+
+
+def _value(part: _Rows, field: Selected, values: Sequence[Any]) -> _Value:
+    for value in values:
+        if isinstance(value, Exception):
+            raise value
+    if field.child is None:
+        return _Value(part, field, values, [])
+    if not field.is_list:
+        return _Value(part, field, values, list(values))
+    return _Value(part, field, values, [item for items in values if items is not None for item in items])
+
+
+def _lists(values: Sequence[Any], texts: Iterator[str]) -> list[str]:
+    return ["null" if value is None else f"[{','.join(islice(texts, len(value)))}]" for value in values]
+
+
+def _read_refs(read: Read, values: Sequence[list[Any]]) -> None:
+    """Puts the rows in the place of their ids, in place; those of one relation are read together."""
+    refs: dict[Relation, list[tuple[list[Any], int, Ref]]] = defaultdict(list)
+    for items in values:
+        for place, item in enumerate(items):
+            if type(item) is Ref:
+                refs[item.relation].append((items, place, item))
+    for relation, members in refs.items():
+        rows = read.rows(relation, [key_of(ref.pin, ref.id) for _, _, ref in members])
+        for (items, place, ref), row in zip(members, rows, strict=True):
+            items[place] = item = at_ref(ref, row)
+            if isinstance(item, Exception):
+                raise item

@@ -1,0 +1,190 @@
+"""What a response reads: rows and pages of one snapshot, each key once, and the keys of one place in one statement.
+
+Nothing here waits. The compiled executor reads in the thread that makes the response; graphql-core, which runs on the
+event loop, sends each batch of keys to a thread (`Snapshot.read`).
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cache
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
+
+from sqlalchemy import Connection
+
+from api.queries.blocks import are_canonical, blocks_at_times
+from api.queries.events import EVENT
+from api.queries.sql.as_of import BlockPoint, Pin, pin_at
+from api.queries.sql.filters import Filter
+from api.queries.sql.keys import Key
+from api.queries.sql.pages import Listing, Order, Page, Place, Window, counts, pages
+from api.queries.sql.relations import Cells, Columns, Relation, rows_by_key
+from api.reading.profile_readers import read_log
+from api.reading.snapshot import Snapshot
+from schema.profile.reader import DecodedLog
+
+READING = "reading"
+"""The cell of an event that is made and not stored: its log, decoded by the reader of its chain."""
+
+LOG = ("chain_id", "position", "address", "topics", "data")
+"""The columns that a reading is made of."""
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+Query = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+
+
+class Shape(NamedTuple):
+    """The cells that the rows of a relation have in a response: columns, and a reading behind them if it is needed."""
+
+    columns: Columns
+    reads: bool = False
+
+    def place(self, cell: str) -> int:
+        """Returns the index of a cell."""
+        return len(self.columns) if cell == READING else self.columns.index(cell)
+
+
+def shape_of(relation: Relation, cells: set[str]) -> Shape:
+    """Returns the shape of rows with these cells, in the order of the relation."""
+    if READING in cells:
+        cells = cells | set(LOG)
+    return Shape(tuple(name for name in relation.columns if name in cells), READING in cells)
+
+
+NO_CELLS = Shape(())
+
+
+@cache
+def whole_shape(relation: Relation) -> Shape:
+    """Returns the shape of rows with all cells."""
+    return Shape(relation.columns, relation is EVENT)
+
+
+class PageQuery(NamedTuple):
+    """A page that is read for many parents."""
+
+    listing: Listing
+    order: Order
+    window: Window[Place]
+    filter: Filter = ()
+
+
+class Read:
+    """Reads one snapshot for one response. `rows_read` counts its rows.
+
+    `shapes` are those of the relations that a compiled operation selects from; without it, rows have all cells.
+    """
+
+    def __init__(self, snapshot: Snapshot, shapes: Mapping[Relation, Shape] | None = None) -> None:
+        self.snapshot = snapshot
+        self.rows_read = 0
+        self._shapes = shapes
+        self._results: dict[Hashable, dict[Any, Any]] = {}
+
+    def shape(self, relation: Relation) -> Shape:
+        """Returns the shape that the rows of a relation have."""
+        return whole_shape(relation) if self._shapes is None else self._shapes.get(relation, NO_CELLS)
+
+    def rows(self, relation: Relation, keys: Sequence[Key]) -> list[Cells | None]:
+        """Returns the row of each key's id, None if there is none."""
+        shape = self.shape(relation)
+
+        def query(connection: Connection, keys: Sequence[Key]) -> Sequence[Cells | None]:
+            rows = rows_by_key(connection, relation, shape.columns, keys)
+            return [None if row is None else self._decoded(shape, row) for row in rows] if shape.reads else rows
+
+        return self.each(query, keys, relation)
+
+    def cells(self, relation: Relation, columns: Columns, keys: Sequence[Key]) -> list[Cells | None]:
+        """Returns these columns of the row of each key's id, None if there is none."""
+        return self.each(
+            lambda connection, keys: rows_by_key(connection, relation, columns, keys), keys, (relation, columns)
+        )
+
+    def pages(self, query: PageQuery, keys: Sequence[Key], columns: Columns | None = None) -> list[Page]:
+        """Returns a page of each key's list. Its rows have the shape of the listing's relation, or these columns."""
+        listing, order, window, filter = query
+        shape = self.shape(listing.rows) if columns is None else Shape(columns)
+
+        def read(connection: Connection, keys: Sequence[Key]) -> Sequence[Page]:
+            found = pages(connection, listing, order, keys, window, filter, shape.columns)
+            if not shape.reads:
+                return found
+            return [Page([self._decoded(shape, row) for row in page.rows], page.more) for page in found]
+
+        return self.each(read, keys, (query, columns))
+
+    def counts(self, listing: Listing, filter: Filter, keys: Sequence[Key]) -> list[int]:
+        """Returns the length of each key's list."""
+        return self.each(
+            lambda connection, keys: counts(connection, listing, keys, filter), keys, (listing, filter, "count")
+        )
+
+    def now(self, query: Callable[[Connection, *Arguments], Result], *arguments: *Arguments) -> Result:
+        """Returns the result of a query whose rows are not counted."""
+        return self.snapshot.read_now(query, *arguments)
+
+    def each(self, query: Query, keys: Sequence[Any], name: Hashable = None) -> list[Any]:
+        """Returns the query's result for each key; a key is read once. `name` identifies a query that is made anew."""
+        results = self._results.setdefault(name or query, {})
+        new = [key for key in dict.fromkeys(keys) if key not in results]
+        if new:
+            read = self.snapshot.read_now(query, new)
+            self.rows_read += sum(map(_row_count, read))
+            results.update(zip(new, read, strict=True))
+        return [results[key] for key in keys]
+
+    def is_canonical(self, block: BlockPoint) -> bool:
+        """Returns whether a block that was once indexed is still canonical."""
+        finals = self.snapshot.final_numbers
+        canonical: bool = self.each(
+            lambda connection, blocks: are_canonical(connection, finals, blocks), [block], "is canonical"
+        )[0]
+        return canonical
+
+    def pins_by(self, pins: Sequence[Pin], seconds: int) -> list[Pin]:
+        """Returns each pin at an instant in unix seconds, which includes nothing behind the position of the pin."""
+        earlier = [pin for pin in pins if pin.block is None or seconds < pin.clock or seconds < pin.block.time]
+        keys = list(dict.fromkeys((pin.chain_id, seconds) for pin in earlier))
+        blocks: dict[tuple[int, int], BlockPoint | None] = dict(
+            zip(keys, self.each(blocks_at_times, keys), strict=True)
+        )
+
+        def then(pin: Pin) -> Pin:
+            if pin.block is not None and seconds >= pin.clock and seconds >= pin.block.time:
+                return pin._replace(clock=seconds)
+            block = blocks[pin.chain_id, seconds]
+            last = -1 if block is None else min(pin.position, pin_at(block, seconds).position)
+            return pin._replace(position=last, clock=seconds)
+
+        return [then(pin) for pin in pins]
+
+    def fit(self, event: Cells) -> Cells:
+        """Returns an event that has all columns in the shape that events have."""
+        shape = self.shape(EVENT)
+        row = tuple([event[EVENT.columns.index(name)] for name in shape.columns])
+        return self._decoded(shape, row) if shape.reads else row
+
+    def decode(self, event: Cells) -> DecodedLog:
+        """Returns the reading of an event that has all columns."""
+        return read_log(self.snapshot.readers, *_log(event))
+
+    def _decoded(self, shape: Shape, row: Cells) -> Cells:
+        end = len(shape.columns)
+        log = [row[place] for place in _log_places(shape)]
+        return (*row[:end], read_log(self.snapshot.readers, *log), *row[end:])
+
+
+_log = itemgetter(*map(EVENT.columns.index, LOG))
+
+
+@cache
+def _log_places(shape: Shape) -> tuple[int, ...]:
+    return tuple(map(shape.columns.index, LOG))
+
+
+def _row_count(result: Any) -> int:
+    """Returns the number of rows in the result for one key: of a page, a list, one row, or none. A count is one row."""
+    if isinstance(result, Page):
+        return len(result.rows)
+    return len(result) if isinstance(result, list) else int(result is not None)
