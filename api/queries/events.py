@@ -28,7 +28,7 @@ from api.queries.sql.relations import Columns, Relation, labeled
 from api.queries.sql.scope import Scope, block_number_of, block_of_log, first_position_from
 from api.queries.sql.times import seconds_down
 from schema.events import Kind
-from schema.tables.values import MAX_BLOCK_NUMBER, end_of_block, position
+from schema.tables.values import MAX_BLOCK_NUMBER, MAX_OFFSET, OFFSET_BITS, end_of_block, position
 from schema.vocabulary import BizStep, Disposition, EpcisAction, EventFlag, VerificationLevel
 
 event = tables.event
@@ -188,6 +188,19 @@ def _from(scope: Scope, second: int) -> Condition:
     return event.c.position >= first_position_from(scope, second)
 
 
+def _block_hash(scope: Scope, comparisons: Comparisons) -> Condition:
+    """The event is in one of the blocks with these hashes: a range of positions each, so that the key finds it."""
+    hashes = [hash for operator, value in comparisons for hash in ([value] if operator == "eq" else value)]
+    return or_(*(event.c.position.between(*_positions_of_block(scope, hash)) for hash in hashes))
+
+
+def _positions_of_block(scope: Scope, hash: bytes) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    first = block_of_event.c.number.op("<<")(literal_column(str(OFFSET_BITS)))
+    query = select(first).where(block_of_event.c.chain_id == scope.chain_id, block_of_event.c.hash == hash)
+    position = query.correlate(scope.keys).scalar_subquery()
+    return position, position + literal_column(str(MAX_OFFSET))
+
+
 def _device(scope: Scope, filter: Filter) -> Condition:
     return event.c.device_id.in_(devices_fitting(scope, filter))
 
@@ -224,6 +237,7 @@ FIELDS: Fields = {
     "manufacturer_id": related_token_id(event.c.manufacturer_id, tables.manufacturer),
     "hardware_license_id": related_token_id(event.c.hardware_license_id, tables.hardware_license),
     "record_time": ComputedField(_record_time),
+    "block_hash": ComputedField(_block_hash),
     "verification": CaseField({level: _is_level(level) for level in VerificationLevel}),
     "finality": ScopedField(_finality),
     "flag": ComputedField(_flag),

@@ -81,6 +81,7 @@ FIELDS: Fields = {
     "manufacturer_id": NumberField(orphan.c.manufacturer_token_id, most=UINT256_MAX),
     "hardware_license_id": NumberField(orphan.c.hardware_license_token_id, most=UINT256_MAX),
     "record_time": TimeField(block.c.timestamp),
+    "block_hash": ExactField(block.c.hash),
     "verification": CaseField(
         {level: true() if level is VerificationLevel.RPC else false() for level in VerificationLevel}
     ),

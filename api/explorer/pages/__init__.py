@@ -1,6 +1,7 @@
 """The table of pages, in the order in which their paths are tried."""
 
 from api.explorer.page import Page
+from api.explorer.pages.block import BLOCK
 from api.explorer.pages.certificate import CERTIFICATE
 from api.explorer.pages.device import DEVICE
 from api.explorer.pages.devices import DEVICES
@@ -8,8 +9,9 @@ from api.explorer.pages.fleet import OWNER, USER
 from api.explorer.pages.home import HOME
 from api.explorer.pages.nowhere import NOWHERE
 from api.explorer.pages.search import SEARCH
+from api.explorer.pages.transaction import TRANSACTION
 
-PAGES: tuple[Page, ...] = (HOME, SEARCH, DEVICES, DEVICE, CERTIFICATE, OWNER, USER)
+PAGES: tuple[Page, ...] = (HOME, SEARCH, DEVICES, DEVICE, CERTIFICATE, OWNER, USER, TRANSACTION, BLOCK)
 
 SECTIONS: tuple[tuple[str, str], ...] = (("Devices", "/devices"),)
 """The links of the header: title and path."""

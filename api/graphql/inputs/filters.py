@@ -320,6 +320,7 @@ class LifecycleEventFilter:
     biz_step: StringFilter | None = optional("The EPCIS business step: a CBV 2.0 word in lower case.")
     disposition: StringFilter | None = optional("The EPCIS disposition: a CBV 2.0 word in lower case.")
     block: BigIntFilter | None = optional("The number of the block.")
+    block_hash: Bytes32Filter | None = optional("The hash of the block.")
     transaction_hash: Bytes32Filter | None = optional("The hash of the transaction that emitted the event.")
     contract: AddressFilter | None = optional("The address of the contract that emitted the event.")
     chain_id: BigIntFilter | None = optional("The EIP-155 chain id of the network.")

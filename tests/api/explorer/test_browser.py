@@ -89,7 +89,12 @@ def test_no_page_is_wider_than_the_window(browser: Browser, site: str, serial: s
     tab.open(f"/search?q={serial}")
     device = tab.page.url.removeprefix(site)
     owner = tab.page.locator("a[href^='/owner/']").first.get_attribute("href")
-    for path in ("/", device, f"{device}/certificate", f"{owner}", "/devices", "/search?q=SN", "/search"):
+    block = tab.page.locator("a[href^='/block/']").first.get_attribute("href")
+    transaction = tab.page.locator("a[href^='/tx/']").first.get_attribute("href")
+    for path in (
+        *("/", device, f"{device}/certificate", f"{owner}", "/devices", "/search?q=SN", "/search"),
+        *(f"{block}", f"{transaction}"),
+    ):
         tab.open(path)
         assert tab.overflow() <= 0, path
     tab.page.close()

@@ -154,6 +154,13 @@ def test_a_page_of_the_past_says_so_and_its_links_stay_there(site: str, did: str
         (f"{DEVICE}?asOf=99999999", 400, "blocks 0 to"),
         (f"{DEVICE}?asOf=2999-01-01", 400, "later than the newest indexed block"),
         (f"{DEVICE}?asOf=0x{'77' * 32}", 400, "a block that is not stored"),
+        ("/tx/0x12", 400, "is not the hash of a transaction"),
+        (f"/tx/0x{'77' * 32}", 404, "There is no event of this register in the transaction"),
+        (f"/tx/0x{'77' * 32}?asOf=5", 404, "At that point"),
+        ("/block/soon", 400, "is neither the number of a block nor its hash"),
+        (f"/block/0x{'77' * 32}", 404, "There is no event of this register in block"),
+        ("/block/99999999999999999999", 404, "There is no event of this register in block"),
+        ("/block/1?chain=main", 400, "Give the chain id of a network"),
         (f"/device/did:erc721:31337:0x{'00' * 20}:{2**256}", 400, "is not the DID of a device"),
     ],
 )

@@ -113,6 +113,7 @@ FILTERS = {
     'authorizations(filterBy: {organization: {eq: "O"}})': "ix_authorization_organization_key_device_id",
     f'authorizations(filterBy: {{user: {{eq: "{USER}"}}}})': "ix_authorization_user_address_device_id",
     f'lifecycleEvents(filterBy: {{transactionHash: {{eq: "{HASH}"}}}})': "ix_event_transaction_hash",
+    f'lifecycleEvents(filterBy: {{blockHash: {{eq: "{HASH}"}}}})': "ix_block_hash",
     "lifecycleEvents(filterBy: {kind: {eq: FACTORY_RESET}})": "ix_event_kind_position",
     "lifecycleEvents(filterBy: {manufacturerId: {eq: 1}})": "ix_event_manufacturer_id_position",
     "lifecycleEvents(filterBy: {hardwareLicenseId: {eq: 7}})": "ix_event_hardware_license_id_position",

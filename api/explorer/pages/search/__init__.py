@@ -75,8 +75,12 @@ def _chain(data: Json, visit: Visit, key: str) -> list[Hit]:
     hits = []
     if transaction := data.get("transaction"):
         hits.append(Hit("Transaction", key, f"in block {transaction['block']['number']}", visit.link(f"/tx/{key}")))
-    if events := data.get("inBlock", {}).get("totalCount"):
+    elif data.get("removedTransaction", {}).get("totalCount"):
+        hits.append(Hit("Transaction", key, "removed by a reorg", visit.link(f"/tx/{key}")))
+    if events := data.get("inBlock", {}).get("totalCount") or data.get("blockOfHash", {}).get("totalCount"):
         hits.append(Hit("Block", key, f"{events:,} events", visit.link(f"/block/{key}")))
+    elif data.get("removedBlock", {}).get("totalCount"):
+        hits.append(Hit("Block", key, "removed by a reorg", visit.link(f"/block/{key}")))
     return hits
 
 

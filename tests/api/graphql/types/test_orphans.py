@@ -136,6 +136,24 @@ async def test_every_filter_of_events_applies_to_orphaned_events(moving: Moving,
         assert (page["totalCount"], len(page["edges"])) == (expected, expected), (wish, kinds(page))
 
 
+BY_BLOCK = """query ($filter: LifecycleEventFilter!) {
+  lifecycleEvents(filterBy: $filter) { totalCount }
+  orphanedEvents(filterBy: $filter) { totalCount } }"""
+
+
+async def test_events_are_found_by_the_hash_of_their_block_on_either_branch(moving: Moving, api: Api) -> None:
+    await moving.mine(*minted(1))
+    lost = await moving.mine(updated(1))
+    await moving.reorg(1, [updated(1, "2.0.0"), updated(1, "3.0.0")])
+    nobody = "0x" + "77" * 32
+    for block, counts in ((lost.hash, (0, 1)), (moving.node.head.hash, (2, 0))):
+        for condition in ({"eq": "0x" + block.hex()}, {"in": [nobody, "0x" + block.hex()]}):
+            answer = await api.ask(BY_BLOCK, filter={"blockHash": condition})
+            assert tuple(answer[root]["totalCount"] for root in ("lifecycleEvents", "orphanedEvents")) == counts
+    answer = await api.ask(BY_BLOCK, filter={"blockHash": {"eq": nobody}})
+    assert answer["lifecycleEvents"]["totalCount"] == answer["orphanedEvents"]["totalCount"] == 0
+
+
 async def test_a_cursor_of_another_list_is_refused(moving: Moving, api: Api) -> None:
     await moving.mine(updated(1))
     await moving.reorg(1, [])
