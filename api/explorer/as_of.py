@@ -31,8 +31,8 @@ class AsOf:
         return None if self.instant else str(next(iter(self.variable.values())))
 
 
-def parse_as_of(text: str, now: datetime) -> AsOf | None:
-    """Returns the point that a parameter names, None for the present. Raises Problem.
+def parse_as_of(text: str, now: datetime, name: str = "asOf") -> AsOf | None:
+    """Returns the point that a parameter names, None for the present. Raises Problem, which names the parameter.
 
     A date is the end of that day in UTC, as in an audit; today is the present. A time without a zone is in UTC.
     """
@@ -40,15 +40,15 @@ def parse_as_of(text: str, now: datetime) -> AsOf | None:
     if not text:
         return None
     if DATE.fullmatch(text):
-        day = _parsed(date.fromisoformat, text)
+        day = _parsed(date.fromisoformat, text, name)
         return None if day == now.date() else _at(text, datetime.combine(day, LAST_MOMENT, UTC))
     if TIME.fullmatch(text):
-        return _at(text, _parsed(_instant, text))
+        return _at(text, _parsed(_instant, text, name))
     if NUMBER.fullmatch(text):
         return AsOf(text, {"block": text})
     if HASH.fullmatch(text):
         return AsOf(text, {"blockHash": text})
-    raise _wrong(text)
+    raise _wrong(text, name)
 
 
 def _instant(text: str) -> datetime:
@@ -60,16 +60,17 @@ def _at(text: str, instant: datetime) -> AsOf:
     return AsOf(text, {"timestamp": instant.isoformat().replace("+00:00", "Z")}, instant)
 
 
-def _parsed(parse: Callable[[str], ParsedT], text: str) -> ParsedT:
+def _parsed(parse: Callable[[str], ParsedT], text: str, name: str) -> ParsedT:
     try:
         return parse(text)
     except (ValueError, OverflowError):
-        raise _wrong(text) from None
+        raise _wrong(text, name) from None
 
 
-def _wrong(text: str) -> Problem:
+def _wrong(text: str, name: str) -> Problem:
     return Problem(
         400,
         "That is not a point in time",
-        f"asOf is “{text[:80]}”. Give a date (2025-06-01), a time (2025-06-01T12:00Z), a block number or a block hash.",
+        f"{name} is “{text[:80]}”. Give a date (2025-06-01), a time (2025-06-01T12:00Z), a block number or a block "
+        "hash.",
     )

@@ -3,6 +3,7 @@
 from api.explorer.page import Page
 from api.explorer.pages.block import BLOCK
 from api.explorer.pages.certificate import CERTIFICATE
+from api.explorer.pages.compare import COMPARE
 from api.explorer.pages.device import DEVICE
 from api.explorer.pages.devices import DEVICES
 from api.explorer.pages.fleet import OWNER, USER
@@ -11,7 +12,7 @@ from api.explorer.pages.nowhere import NOWHERE
 from api.explorer.pages.search import SEARCH
 from api.explorer.pages.transaction import TRANSACTION
 
-PAGES: tuple[Page, ...] = (HOME, SEARCH, DEVICES, DEVICE, CERTIFICATE, OWNER, USER, TRANSACTION, BLOCK)
+PAGES: tuple[Page, ...] = (HOME, SEARCH, DEVICES, DEVICE, CERTIFICATE, COMPARE, OWNER, USER, TRANSACTION, BLOCK)
 
 SECTIONS: tuple[tuple[str, str], ...] = (("Devices", "/devices"),)
 """The links of the header: title and path."""

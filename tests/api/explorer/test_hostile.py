@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 PATHS = (
     *("/", "/devices", f"/device/{DID}", f"/device/{DID}/certificate", f"/owner/{BOB}", f"/user/0x{1:040x}"),
     *("/block/1", "/block/2", f"/tx/0x{1 << 32 | 1:064x}", "/block/9"),
+    *(f"/device/{DID}/compare", f"/device/{DID}/compare?from=0", f"/device/{DID}/compare?from={quote(SCRIPT)}"),
     *(f"/search?q={quote(SCRIPT)}", f"/search?q={BOB}", f"/{quote(SCRIPT)}"),
 )
 
@@ -34,7 +35,7 @@ def register(new_module_database: NewDatabase) -> Iterator[str]:
 @pytest.mark.parametrize("path", PATHS)
 def test_no_text_becomes_markup(register: str, path: str) -> None:
     page = get_page(f"{register}{path}", follow=True)
-    assert page.status in (200, 404)
+    assert page.status in (200, 400, 404)
     assert "<script>window" not in page.response.text
     assert "<img" not in page.response.text
     assert not any(character in page.response.text for character in "\x00\x1b\u202e\u2066\ufeff")
@@ -48,5 +49,5 @@ def test_no_text_runs_or_breaks_the_layout(register: str, browser: Browser, path
     status = tab.open(path).status
     assert tab.page.evaluate("window.ran") is None
     assert tab.overflow() <= 0
-    assert [text for text in tab.complaints if status == 200 or "404" not in text] == []
+    assert [text for text in tab.complaints if status == 200 or str(status) not in text] == []
     tab.page.close()

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
@@ -119,6 +120,50 @@ def test_the_certificate_names_its_block_its_events_and_what_is_not_proven(site:
     assert 'class="qr"' in page.response.text
 
 
+def test_two_points_of_a_device_are_compared_value_by_value(site: str, did: str) -> None:
+    fields = "mintedAt history(last: 1) { totalCount nodes { block { number } logIndex } }"
+    row: Any = device(site, did, fields)
+    leads = get_page(f"{site}/device/{did}/compare").response.headers["location"]
+    assert leads == f"/device/{did}/compare?from={row['mintedAt']}"
+    page = get_page(f"{site}{leads}")
+    assert "In service" in page.text
+    assert "Recycled" in page.text
+    last = row["history"]["nodes"][0]
+    assert f'id="event-{last["block"]["number"]}-{last["logIndex"]}"' in page.response.text
+
+
+def test_the_events_between_two_points_are_those_that_lie_between(site: str, did: str) -> None:
+    row: Any = device(site, did, "history(first: 100) { nodes { recordTime block { number } logIndex } }")
+    events = row["history"]["nodes"]
+    begin, end = events[2]["block"]["number"], events[-2]["block"]["number"]
+    page = get_page(f"{site}/device/{did}/compare?from={begin}&to={end}")
+    between = {
+        f"event-{event['block']['number']}-{event['logIndex']}"
+        for event in events
+        if int(begin) < int(event["block"]["number"]) <= int(end)
+    }
+    assert set(re.findall(r'id="(event-\d+-\d+)"', page.response.text)) == between
+    assert page.links_to(f"/device/{did}?asOf={end}")
+
+
+def test_points_that_are_equal_or_lie_before_the_mint(site: str, did: str) -> None:
+    assert "Nothing changed" in get_page(f"{site}/device/{did}/compare?from=180&to=180").text
+    first = get_page(f"{site}/device/{did}/compare?from=0")
+    assert "The certificate did not exist before." in first.text
+
+
+def test_access_that_was_lost_names_the_event_or_the_day_that_ended_it(site: str) -> None:
+    query = """{ authorizations(scope: ALL, first: 100) { nodes {
+      user grantedAt expiresAt revokedAt revocation { block { number } logIndex } device { tokenDID }
+    } } }"""
+    grants = post(f"{site}/graphql", {"query": query}).json()["data"]["authorizations"]["nodes"]
+    grant = next(grant for grant in grants if grant["revokedAt"] and grant["grantedAt"] != grant["revokedAt"])
+    address = f"/device/{grant['device']['tokenDID']}/compare?from={grant['grantedAt']}&to={grant['revokedAt']}"
+    page = get_page(f"{site}{address}")
+    assert f"/user/{grant['user']}" in page.links
+    assert f"/block/{grant['revocation']['block']['number']}" in page.links
+
+
 def test_addresses_that_are_printed_begin_with_the_base_url(sqlite_url: str) -> None:
     url = with_one_device(sqlite_url)
     with serving(Settings(database_url=url, base_url="https://devices.example")) as site:
@@ -148,6 +193,11 @@ def test_a_page_of_the_past_says_so_and_its_links_stay_there(site: str, did: str
         ("/devices?order=size", 400, "newest"),
         ("/devices?owner=nobody", 400, "nobody"),
         (f"{DEVICE}/certificate", 404, "There is no device"),
+        (f"{DEVICE}/compare", 404, "There is no device"),
+        (f"{DEVICE}/compare?from=soon", 400, "from is “soon”"),
+        (f"{DEVICE}/compare?from=1&to=later", 400, "to is “later”"),
+        (f"{DEVICE}/compare?from=99999999", 400, "blocks 0 to"),
+        ("/device/SN-1/compare", 400, "is not the DID of a device"),
         (DEVICE, 404, "There is no device"),
         (f"{DEVICE}?asOf=1", 404, "There was no device"),
         (f"{DEVICE}?asOf=soon", 400, "That is not a point in time"),
@@ -171,6 +221,12 @@ def test_a_page_that_cannot_be_shown_says_why_and_offers_the_search(
     assert (page.status, told in page.text) == (status, True), page.text
     assert "Look for something else" in page.text
     assert page.response.headers["cache-control"] == "no-store"
+
+
+def test_points_in_the_wrong_order_offer_the_right_one(site: str, did: str) -> None:
+    page = get_page(f"{site}/device/{did}/compare?from=300&to=180")
+    assert page.status == 400
+    assert f"/device/{did}/compare?from=180&to=300" in page.links
 
 
 def test_a_cursor_that_was_cut_off_leads_back_to_the_first_page(site: str, did: str) -> None:
