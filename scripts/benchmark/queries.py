@@ -1,4 +1,4 @@
-"""The five queries that the API is measured with, about devices picked from the database."""
+"""The queries that the API is measured with, about devices picked from the database, and one about none."""
 
 from collections.abc import Callable, Sequence
 from random import Random
@@ -112,7 +112,11 @@ def _aliased(picked: Picked, random: Random) -> Query:
     return Query("e", "100 aliased look-ups", False, bodies)
 
 
-QUERIES: Sequence[Callable[[Picked, Random], Query]] = (_device, _fleet, _past, _repeated, _aliased)
+def _floor(picked: Picked, random: Random) -> Query:
+    return Query("f", "{ __typename }, which reads nothing", False, [_body("{ __typename }")])
+
+
+QUERIES: Sequence[Callable[[Picked, Random], Query]] = (_device, _fleet, _past, _repeated, _aliased, _floor)
 
 
 def _body(query: str, **variables: Any) -> bytes:

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 
 import msgspec
 
@@ -36,12 +36,16 @@ class Started(msgspec.Struct):
 
 
 def served(database_url: str, kind: str, devices: int, seconds: float, connections: int) -> Iterator[Served | Started]:
-    """Measures the start, and every query with and without the compiled executor; (d) also with the cache."""
+    """Measures the start, and every query with and without the compiled executor, by turns; (d) also with the cache."""
     queries = benchmark_queries(database_url)
     yield _start(database_url, kind, devices, queries[0].bodies[0])
-    for compiled, cached in ((True, False), (False, False), (True, True)):
-        with api(database_url, compiled=compiled, cached=cached) as url:
-            for query in queries:
+    with ExitStack() as servers:
+        urls = {
+            switches: servers.enter_context(api(database_url, compiled=switches[0], cached=switches[1]))
+            for switches in ((True, False), (False, False), (True, True))
+        }
+        for query in queries:
+            for (compiled, cached), url in urls.items():
                 if query.cached or not cached:
                     loading = load(url, query.bodies, seconds=seconds, connections=connections)
                     yield Served(kind, devices, query.letter, query.what, compiled, cached, asyncio.run(loading))
