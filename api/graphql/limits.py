@@ -1,7 +1,7 @@
 """The cost of a request, computed before any SQL, and the limits of a request.
 
 The cost is the number of rows that a request can return: 1 for an object, 1 plus the page size for a connection, 1 for
-a list, 10 for a `totalCount`, the maximum number of groups for `deviceStatistics`, 0 for a scalar; each times the
+a list, 10 for a `totalCount`, the maximum number of groups for statistics, 0 for a scalar; each times the
 number of its parents. Page sizes from variables count with their values. A fragment is priced once, however often it is
 spread: the work is linear in the size of the document.
 """
@@ -39,7 +39,10 @@ from api.graphql.errors import Code, Refusal
 DEFAULT_PAGE = 20
 COUNT_COST = 10
 MOST_GROUPS = 1_000
-"""Maximum number of groups of `deviceStatistics`."""
+"""Maximum number of groups of statistics."""
+
+STATISTICS = frozenset({"deviceStatistics", "failureStatistics"})
+"""The root fields that return groups."""
 
 IN_A_CONNECTION = frozenset({"edges", "nodes", "node", "pageInfo"})
 """The fields inside a connection. Its rows are priced with the connection itself."""
@@ -237,7 +240,7 @@ class _Pricing:
 
     def list_length(self, node: FieldNode) -> int:
         """Returns the number of ids of a look-up by ids, the maximum number of groups, or 1 for any other list."""
-        if node.name.value == "deviceStatistics":
+        if node.name.value in STATISTICS:
             return MOST_GROUPS
         for argument in node.arguments or ():
             if argument.name.value == "ids":

@@ -1,4 +1,4 @@
-"""Counts of devices by what they have in common, in one statement a chain.
+"""Counts of devices by what they have in common, and of tests and updates by month, in one statement a chain.
 
 Devices are first grouped by columns of their own rows. Only the groups are then joined with the manufacturers and the
 licenses that they name.
@@ -13,29 +13,39 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Row,
+    Select,
     String,
     Table,
     and_,
     case,
     cast,
     func,
+    literal,
     literal_column,
     select,
     true,
+    union_all,
 )
 
-from api.queries.devices import DEVICES
+from api.queries.devices import DEVICES, devices_fitting
 from api.queries.sql import tables
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_rows
 from api.queries.sql.pages import select_ids
-from api.queries.sql.scope import Scope, scope_of
+from api.queries.sql.scope import Scope, block_of_log, scope_of
 from api.queries.sql.times import LAST_SECOND
+from schema.vocabulary import FirmwareUpdateResult
 
 device = tables.device
 version = tables.device_version
 activity = tables.device_activity
 license_version = tables.hardware_license_version
+test = tables.test_result
+update = tables.firmware_update
+block = tables.block
+
+UPDATE = "FIRMWARE_UPDATE"
+NOT_INSTALLED = (FirmwareUpdateResult.FAILED, FirmwareUpdateResult.ROLLED_BACK)
 
 
 class Grouping(NamedTuple):
@@ -71,6 +81,43 @@ def _groups(connection: Connection, grouping: Grouping, key: Key, limit: int) ->
     return list(connection.execute(query))
 
 
+def failure_counts(connection: Connection, filter: Filter, keys: Sequence[Key], limit: int) -> list[list[Row[Any]]]:
+    """Returns, for each key's chain, how many activities of the devices that fit were recorded, and how many failed.
+
+    A row is (activity, month, count, failed), at most `limit` rows. An activity is a kind of test, or UPDATE.
+    """
+    return [_failures(connection, filter, key, limit) for key in keys]
+
+
+def _failures(connection: Connection, filter: Filter, key: Key, limit: int) -> list[Row[Any]]:
+    scope = scope_of(key_rows(connection, [key]))
+    month = _month(connection, block.c.timestamp)
+
+    def counted(facts: Table, activity: ColumnElement[str], failed: ColumnElement[bool]) -> Select[Any]:
+        rows = scope.keys.join(
+            facts,
+            and_(
+                facts.c.chain_id == scope.chain_id,
+                facts.c.position <= scope.position,
+                facts.c.device_id.in_(devices_fitting(scope, filter)),
+            ),
+        ).join(block, block_of_log(block, facts.c.chain_id, facts.c.position))
+        failures = cast(func.sum(case((failed, _constant("1")), else_=_constant("0"))), BigInteger)
+        return (
+            select(
+                activity.label("activity"), month.label("month"), func.count().label("count"), failures.label("failed")
+            )
+            .select_from(rows)
+            .group_by(*((activity, month) if facts is test else (month,)))
+        )
+
+    counts = union_all(
+        counted(test, test.c.kind, test.c.passed.is_(False)),
+        counted(update, literal(UPDATE, String), update.c.result.in_(NOT_INSTALLED)),
+    )
+    return list(connection.execute(counts.limit(limit)))
+
+
 JoinedValue = tuple[FromClause, ColumnElement[Any]]
 
 
@@ -99,14 +146,18 @@ def _model(groups: FromClause, id: ColumnElement[Any], scope: Scope) -> JoinedVa
 
 
 def _minted_month(connection: Connection) -> ColumnElement[Any]:
-    minted = version.c.minted_at
+    return _month(connection, version.c.minted_at)
+
+
+def _month(connection: Connection, seconds: ColumnElement[int]) -> ColumnElement[Any]:
+    """Returns the month of a time in unix seconds, as 2025-11; null after the year 9999."""
     # constants, not parameters: PostgreSQL does not recognize an expression with parameters in GROUP BY
     if connection.dialect.name == "sqlite":
-        month = func.strftime(_constant("'%Y-%m'"), minted, _constant("'unixepoch'"), type_=String)
+        month = func.strftime(_constant("'%Y-%m'"), seconds, _constant("'unixepoch'"), type_=String)
     else:
-        time = func.timezone(_constant("'UTC'"), func.to_timestamp(minted))
+        time = func.timezone(_constant("'UTC'"), func.to_timestamp(seconds))
         month = func.to_char(time, _constant("'YYYY-MM'"), type_=String)
-    return case((minted <= _constant(str(LAST_SECOND)), month))
+    return case((seconds <= _constant(str(LAST_SECOND)), month))
 
 
 def _constant(text: str) -> ColumnElement[Any]:

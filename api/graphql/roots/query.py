@@ -38,7 +38,13 @@ from api.graphql.types.manufacturers import DeviceFilterBy, DeviceOrderBy, Hardw
 from api.graphql.types.meta import ChainIdArgument, Meta, await_block, meta
 from api.graphql.types.node import Node
 from api.graphql.types.orphans import OrphanedEvent, OrphanList, orphan_list
-from api.graphql.types.statistics import DeviceDimension, DeviceStatistic, device_statistics
+from api.graphql.types.statistics import (
+    DeviceDimension,
+    DeviceStatistic,
+    FailureStatistic,
+    device_statistics,
+    failure_statistics,
+)
 from api.graphql.types.transactions import IndexedTransaction, find_transaction
 from api.graphql.vocabulary.enums import Finality
 from api.graphql.vocabulary.scalars import BigInt, Bytes32
@@ -178,6 +184,12 @@ def _device_statistics(
     return [device_statistics(context, group_by, filter_by, as_of)]
 
 
+def _failure_statistics(
+    context: Context, rows: Rows, *, filter_by: DeviceFilterBy = UNSET, as_of: AsOfArgument = UNSET
+) -> list[list[FailureStatistic]]:
+    return [failure_statistics(context, filter_by, as_of)]
+
+
 def _node(
     context: Context,
     rows: Rows,
@@ -267,6 +279,11 @@ class Query:
         "The number of devices in each group, largest group first, at most 1,000. A request that makes more "
         "groups is refused.",
         _device_statistics,
+    )
+    failure_statistics: list[FailureStatistic] = computed(
+        "How many tests and firmware updates of devices were recorded in each month, and how many of them failed, by "
+        "activity, then by month, at most 1,000. A request that makes more is refused.",
+        _failure_statistics,
     )
     node: Node | None = computed(
         "The object with an id. Null if the id is malformed or unknown. An id that includes a block is read "

@@ -1,4 +1,4 @@
-"""Counts of devices, grouped by what they have in common."""
+"""Counts of devices, grouped by what they have in common, and of their tests and updates by month."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from api.graphql.inputs.filters import DeviceFilter, to_filter
 from api.graphql.limits import MOST_GROUPS
 from api.graphql.vocabulary.fields import enum_value
 from api.queries.sql.keys import Key, key_of
-from api.queries.statistics import Grouping, device_groups
+from api.queries.statistics import UPDATE, Grouping, device_groups, failure_counts
 from schema.abi.keccak import checksummed
 from schema.vocabulary import EndOfLifeStatus, Verdict
 
@@ -81,6 +81,48 @@ def device_statistics(
             count=count,
         )
         for group, count in sorted(counts.items(), key=_rank)
+    ]
+
+
+@strawberry.enum(description="What is done to a device and may fail.")
+class Activity(Enum):
+    IN_CIRCUIT_TEST = enum_value("IN_CIRCUIT", "An in-circuit test.")
+    MECHANICAL_TEST = enum_value("MECHANICAL", "A mechanical test.")
+    QUALITY_INSPECTION = enum_value("QUALITY", "A quality inspection.")
+    FIRMWARE_UPDATE = enum_value(UPDATE, "A firmware update.")
+
+
+@strawberry.type(description="The activities of one kind in one month.")
+class FailureStatistic:
+    activity: Activity = strawberry.field(description="The kind of activity.")
+    month: str | None = strawberry.field(
+        description="The month of the block time, in UTC. Example: 2025-11. Null after the year 9999."
+    )
+    count: int = strawberry.field(description="The number of activities that were recorded in the month.")
+    failed: int = strawberry.field(
+        description="How many of them failed. A firmware update failed if its result is FAILED or ROLLED_BACK."
+    )
+
+
+def failure_statistics(context: Context, filter_by: DeviceFilter | None, as_of: AsOf | None) -> list[FailureStatistic]:
+    """Returns the counts by activity and month, in this order. Raises BadUserInput."""
+    filter = to_filter(filter_by)
+
+    def counts(connection: Connection, keys: Sequence[Key]) -> Sequence[list[Row[Any]]]:
+        return failure_counts(connection, filter, keys, MOST_GROUPS + 1)
+
+    totals: Counter[tuple[str, str | None]] = Counter()
+    failures: Counter[tuple[str, str | None]] = Counter()
+    for pin in pins_at(context, as_of):
+        for activity, month, count, failed in context.read.each(counts, [key_of(pin)], filter)[0]:
+            totals[activity, month] += count
+            failures[activity, month] += failed
+    if len(totals) > MOST_GROUPS:
+        raise BadUserInput(f"There are more than {MOST_GROUPS} months: select fewer devices by filterBy.")
+    order = [activity.value for activity in Activity]
+    return [
+        FailureStatistic(activity=Activity(kind), month=month, count=totals[kind, month], failed=failures[kind, month])
+        for kind, month in sorted(totals, key=lambda group: (order.index(group[0]), group[1] is None, group[1] or ""))
     ]
 
 

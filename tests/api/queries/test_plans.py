@@ -141,3 +141,11 @@ async def test_groups_are_counted_in_one_walk_of_the_filtered_rows(api: Planning
     (plan,) = [plan for plan in plans if any("device_version" in line for line in plan)]
     assert [line for line in plan if STATISTICS[arguments] in line], plan
     assert scanned(plan) == []
+
+
+async def test_failures_of_a_model_are_read_by_its_devices(api: PlanningApi) -> None:
+    plans = await api.plans_of("{ failureStatistics(filterBy: {hardwareLicenseId: {eq: 7}}) { count } }")
+    (plan,) = [plan for plan in plans if any("test_result" in line for line in plan)]
+    for index in ("ix_device_version_hardware_license_id_device_id", "ix_test_result_device_id_kind_position"):
+        assert [line for line in plan if index in line], plan
+    assert scanned(plan) == []

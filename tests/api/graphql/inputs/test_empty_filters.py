@@ -23,6 +23,7 @@ FIELDS = {
     "Query.lifecycleEvents": "lifecycleEvents(filterBy: $filter) { totalCount }",
     "Query.orphanedEvents": "orphanedEvents(filterBy: $filter) { totalCount }",
     "Query.deviceStatistics": "deviceStatistics(groupBy: [MODEL], filterBy: $filter) { count }",
+    "Query.failureStatistics": "failureStatistics(filterBy: $filter) { count }",
     "Query.changes": "changes(filterBy: $filter) { endCursor }",
     "Manufacturer.devices": "manufacturers(first: 1) { nodes { devices(filterBy: $filter) { totalCount } } }",
     "HardwareLicense.devices": "hardwareLicenses(first: 1) { nodes { devices(filterBy: $filter) { totalCount } } }",

@@ -2,7 +2,7 @@
 # fixtures are imported, and arguments bear their names
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -97,6 +97,70 @@ async def test_only_devices_that_fit_are_counted(api: Api, fleet: Fleet) -> None
         fleet, fleet.world, ["HARDWARE_LICENSE", "MANUFACTURER"], lambda device: device.manufacturer == maker
     )
     assert await statistics(api, ["MODEL"], filter={"tokenId": {"in": []}}) == []
+
+
+FAILURES = """query ($filter: DeviceFilter, $asOf: AsOf) {
+  failureStatistics(filterBy: $filter, asOf: $asOf) { activity month count failed } }"""
+ACTIVITIES = {"IN_CIRCUIT": "IN_CIRCUIT_TEST", "MECHANICAL": "MECHANICAL_TEST", "QUALITY": "QUALITY_INSPECTION"}
+
+
+def expected_failures(devices: Iterable[Device]) -> list[Json]:
+    """Returns the failures of devices in the form of the API."""
+    outcomes = [
+        outcome
+        for device in devices
+        for outcome in (
+            *((ACTIVITIES[test.kind], test.record_time, not test.passed) for test in device.tests),
+            *(("FIRMWARE_UPDATE", update.record_time, update.result in (1, 2)) for update in device.updates),
+        )
+    ]
+    months = [(activity, (iso(seconds) or "")[:7], failed) for activity, seconds, failed in outcomes]
+    order = [*ACTIVITIES.values(), "FIRMWARE_UPDATE"]
+    return [
+        {
+            "activity": activity,
+            "month": month,
+            "count": sum(row[:2] == (activity, month) for row in months),
+            "failed": sum(row == (activity, month, True) for row in months),
+        }
+        for activity, month in sorted({row[:2] for row in months}, key=lambda row: (order.index(row[0]), row[1]))
+    ]
+
+
+async def test_failures_are_counted_by_activity_and_month_now_and_then(api: Api, fleet: Fleet) -> None:
+    now = (await api.ask(FAILURES))["failureStatistics"]
+    assert now == expected_failures(fleet.world.devices.values())
+    assert sum(row["failed"] for row in now) > 0
+    then = sorted(device.minted_at for device in fleet.world.devices.values())[100]
+    past = (await api.ask(FAILURES, asOf={"timestamp": iso(then)}))["failureStatistics"]
+    assert past == expected_failures(fleet.world_at(then).devices.values())
+    assert past != now
+
+
+async def test_failures_are_those_of_the_devices_that_fit(api: Api, fleet: Fleet) -> None:
+    model = next(iter(fleet.world.models))
+    filter = {"hardwareLicenseId": {"eq": str(model)}}
+    devices = [device for device in fleet.world.devices.values() if device.model == model]
+    assert (await api.ask(FAILURES, filter=filter))["failureStatistics"] == expected_failures(devices)
+    assert (await api.ask(FAILURES, filter={"tokenId": {"in": []}}))["failureStatistics"] == []
+
+
+async def test_an_update_failed_if_it_was_not_installed(database_url: str) -> None:
+    history = History(database_url)
+    nobody = "0x" + "00" * 20
+    history.block(
+        log("CertificateMinted", 1, nobody, 1, 1, "", "", 0, "1.0.0"),
+        *(log("FirmwareUpdated", 1, "1.0.0", "1.1.0", bytes(32), result, 0) for result in (0, 1, 2, 3, 255)),
+    )
+    with asking(database_url) as api:
+        (row,) = (await api.ask(FAILURES))["failureStatistics"]
+    history.close()
+    assert (row["activity"], row["count"], row["failed"]) == ("FIRMWARE_UPDATE", 5, 2)
+
+
+async def test_failures_are_priced_by_the_groups_they_may_have(api: Api) -> None:
+    answer = await api.answer("{ failureStatistics { count } }")
+    assert answer["extensions"]["cost"]["requestedQueryCost"] == 1_000
 
 
 async def test_many_groups_take_as_many_statements_as_one(api: Api) -> None:
