@@ -86,6 +86,15 @@ class Child:
 @contextmanager
 def serving(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """Runs a server; yields the URL of its line `serving http://...`. Raises RuntimeError if it ends before."""
+    with serving_child(command, environment) as (url, _):
+        yield url
+
+
+@contextmanager
+def serving_child(
+    command: Sequence[str | Path], environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, Child]]:
+    """Runs a server; yields its URL, as `serving` does, and its process."""
     urls: list[str] = []
 
     def read(line: str) -> None:
@@ -98,7 +107,7 @@ def serving(command: Sequence[str | Path], environment: Mapping[str, str] | None
             if child.exit_status is not None:
                 raise RuntimeError(f"{' '.join(child.command)} ended before it served:\n{child.last_output}")
             time.sleep(0.001)
-        yield urls[0]
+        yield urls[0], child
     finally:
         child.stop()
 

@@ -52,8 +52,8 @@ def follower(rpc_url: str, database_url: str) -> Iterator[str]:
         [sys.executable, "-m", "indexer", "run"], environment={**environment(rpc_url, database_url), **settings}
     )
     try:
-        with api(database_url, compiled=True, cached=True) as url:
-            yield url
+        with api(database_url, {}) as running:
+            yield running.url
     finally:
         child.stop()
 

@@ -14,9 +14,13 @@ PATIENCE_SECONDS = 120.0
 
 
 class Load(msgspec.Struct):
-    """Throughput and latency. `p50` and `p99`: seconds from the request to the last byte of the response."""
+    """Throughput and latency. `p50` and `p99`: seconds from the request to the last byte of the response.
+
+    `sent`: all requests, of which the first of each connection are not measured.
+    """
 
     requests: int
+    sent: int
     requests_a_second: float
     p50: float
     p99: float
@@ -30,6 +34,7 @@ async def load(url: str, bodies: Sequence[bytes], *, seconds: float, connections
     sending = [asyncio.create_task(_send(client, bodies_in_turn)) for client in clients]
     try:
         await _until(sending, lambda: all(client.took for client in clients))  # every connection has been answered once
+        first = sum(len(client.took) for client in clients)
         for client in clients:
             client.took.clear()
         began = time.perf_counter()
@@ -42,7 +47,9 @@ async def load(url: str, bodies: Sequence[bytes], *, seconds: float, connections
             client.close()
     took = sorted(moment for client in clients for moment in client.took)
     longest = max(client.longest for client in clients)
-    return Load(len(took), len(took) / elapsed, took[len(took) // 2], took[len(took) * 99 // 100], longest)
+    return Load(
+        len(took), first + len(took), len(took) / elapsed, took[len(took) // 2], took[len(took) * 99 // 100], longest
+    )
 
 
 async def _send(client: Connection, bodies: Iterator[bytes]) -> None:

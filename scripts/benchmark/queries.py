@@ -13,6 +13,8 @@ PICKED = 1_000
 HISTORY = 20
 OWNED = 50
 ALIASES = 100
+FLOOR = "f"
+"""The letter of the query that reads nothing."""
 
 DEVICE = """query Device($token: BigInt!) { device(by: {tokenId: $token}) {
   tokenId tokenDID owner address serialNumber imei { value valid } mintedAt
@@ -32,7 +34,7 @@ PAST = """query Past($block: BigInt!, $owner: Address!) {
 
 
 class Query(NamedTuple):
-    """A query with the bodies of its requests. If `cached` is false, no body is sent twice in a row."""
+    """A query with the bodies of its requests. If `cached`, the same body is sent again and again."""
 
     letter: str
     what: str
@@ -113,7 +115,7 @@ def _aliased(picked: Picked, random: Random) -> Query:
 
 
 def _floor(picked: Picked, random: Random) -> Query:
-    return Query("f", "{ __typename }, which reads nothing", False, [_body("{ __typename }")])
+    return Query(FLOOR, "{ __typename }, which reads nothing", False, [_body("{ __typename }")])
 
 
 QUERIES: Sequence[Callable[[Picked, Random], Query]] = (_device, _fleet, _past, _repeated, _aliased, _floor)

@@ -6,6 +6,7 @@ from itertools import accumulate
 from scripts.benchmark.loading import CONNECTIONS
 from scripts.benchmark.runs import Backfill, Ceiling, Rewritten
 from scripts.benchmark.sections import Results
+from scripts.benchmark.serving import ORDINARY, Served
 from scripts.benchmark.verification import Verification
 
 STAGES = ("fetch", "decode", "load", "fold", "digest", "write", "index")
@@ -54,16 +55,29 @@ def _following(results: Results) -> Iterator[str]:
 
 def _api(results: Results) -> Iterator[str]:
     if results.served:
-        yield from ("", f"API, one process, {CONNECTIONS} connections", _SERVED_HEAD)
+        yield from ("", f"API, {CONNECTIONS} connections, the engines by turns", _SERVED_HEAD)
+        ordinary = {_question(run): run for run in results.served if run.engine == ORDINARY}
         for run in results.served:
-            switches = f"{'compiled' if run.compiled else 'ordinary'}{', cache' if run.cached else ''}"
+            slower = ordinary.get(_question(run))
+            ratios = (
+                [run.load.requests_a_second / slower.load.requests_a_second, slower.cpu / run.cpu] if slower else []
+            )
             yield (
-                f"{run.database:<11} {run.devices:>9,}  ({run.letter}) {run.what:<36} {switches:<16} "
+                f"{run.database:<11} {run.devices:>9,}  ({run.letter}) {run.what:<37} {run.engine:<13} "
                 f"{run.load.requests_a_second:>9,.0f} {1000 * run.load.p50:>8.1f} {1000 * run.load.p99:>8.1f} "
-                f"{run.load.answer_bytes:>8,}"
+                f"{MICRO * run.cpu:>8,.0f} {run.load.answer_bytes:>8,}" + "".join(f" {ratio:>9.2f}" for ratio in ratios)
             )
         yield from ("", "certindex-api: seconds from its start to its first response")
         yield from (f"{run.database:<11} {run.devices:>9,}  {run.seconds:>6.2f}" for run in results.starts)
+        yield from ("", "certindex-api: MB of memory of one process after the load")
+        yield from (
+            f"{run.database:<11} {run.devices:>9,}  {run.engine:<13} {run.memory_bytes / MEGA:>6.0f}"
+            for run in results.memory
+        )
+
+
+def _question(run: Served) -> tuple[str, int, str]:
+    return run.database, run.devices, run.letter
 
 
 def _verified(results: Results) -> Iterator[str]:
@@ -74,7 +88,8 @@ def _verified(results: Results) -> Iterator[str]:
 PARTS: Sequence[Callable[[Results], Iterator[str]]] = (_backfills, _following, _api, _verified)
 _FOLLOW_HEAD = f"{'':<20} {'blocks':>7} {'arrival p50':>12} {'arrival p99':>12} {'poll p50':>12} {'poll p99':>12}"
 _SERVED_HEAD = (
-    f"{'':<11} {'devices':>9}  {'query':<40} {'':<16} {'requests/s':>9} {'p50 ms':>7} {'p99 ms':>8} {'bytes':>8}"
+    f"{'':<11} {'devices':>9}  {'query':<41} {'engine':<13} {'requests/s':>9} {'p50 ms':>7} {'p99 ms':>8} "
+    f"{'us CPU':>8} {'bytes':>8} {'its rate':>9} {'its CPU':>9}  against COMPILED=off"
 )
 _ENDS_HEAD = f"{'':<40} {'first':>9} {'last':>9}"
 _BACKFILL_HEAD = (

@@ -16,7 +16,7 @@ from scripts.benchmark.following import Followed, Reorganized, follow, follower
 from scripts.benchmark.loading import CONNECTIONS
 from scripts.benchmark.recording import SPARSE_STRIDE, Shape
 from scripts.benchmark.runs import Backfill, Ceiling, Rewritten, backfill, ceiling, node, rebuild, work
-from scripts.benchmark.serving import Served, Started, served
+from scripts.benchmark.serving import Memory, Served, Started, served
 from scripts.benchmark.verification import Verification, verification
 
 LATENCIES = (0.005, 0.05)
@@ -58,6 +58,7 @@ class Results(msgspec.Struct):
     reorgs: list[Reorganized] = []
     starts: list[Started] = []
     served: list[Served] = []
+    memory: list[Memory] = []
     verification: Verification | None = None
 
 
@@ -187,10 +188,13 @@ def _serve(bench: Bench, kind: str, database_url: str, size: str) -> None:
     _say(f"{kind}: the API on {size}")
     scale = bench.scale
     for measured in served(database_url, kind, _devices(database_url), scale.seconds, scale.connections):
-        if isinstance(measured, Started):
-            bench.results.starts.append(measured)
-        else:
-            bench.results.served.append(measured)
+        match measured:
+            case Started():
+                bench.results.starts.append(measured)
+            case Served():
+                bench.results.served.append(measured)
+            case Memory():
+                bench.results.memory.append(measured)
 
 
 def _devices(database_url: str) -> int:
