@@ -22,6 +22,7 @@ from api.answering.answers import Answers
 from api.answering.operations import Operations
 from api.answering.persisted import PersistedQueries
 from api.answering.trusted import load_trusted
+from api.explorer.live import SUBSCRIPTIONS
 from api.graphql.errors import Code
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, sdl
@@ -53,7 +54,8 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     limits = Limits(settings.max_cost, settings.max_depth, settings.max_aliases, settings.max_tokens)
     schema = build_schema(introspection=settings.introspection, limits=limits, compiled=settings.compiled)
     trusted = settings.trusted_documents
-    documents = PersistedQueries() if trusted is None else load_trusted(Path(trusted), schema._schema)
+    ours = SUBSCRIPTIONS if settings.explorer else {}
+    documents = PersistedQueries() if trusted is None else load_trusted(Path(trusted), schema._schema, ours)
     freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
     watch = ChangeWatch(engine)
     answers = Answers(

@@ -109,7 +109,7 @@ class Settings:
         text,
         optional=True,
         help="Manifest of trusted documents: a JSON file of ids and documents, or a folder of such files. If set, no "
-        "other document is executed and GraphiQL is off.",
+        "other document is executed except those of the explorer, and GraphiQL is off.",
         example="./documents.json",
     )
     max_body_bytes: int = setting(

@@ -48,10 +48,10 @@ class TrustedDocuments:
         return replace(request, query=text)
 
 
-def load_trusted(path: Path, schema: GraphQLSchema) -> TrustedDocuments:
-    """Returns the documents of a manifest, or of all *.json files in a folder. Raises SettingsError."""
+def load_trusted(path: Path, schema: GraphQLSchema, ours: Mapping[str, str]) -> TrustedDocuments:
+    """Returns `ours`, and the documents of a manifest or of all *.json files in a folder. Raises SettingsError."""
     try:
-        return TrustedDocuments(_read_all(path, schema))
+        return TrustedDocuments({**ours, **_read_all(path, schema)})
     except OSError as error:
         raise SettingsError(f'TRUSTED_DOCUMENTS is "{path}": it cannot be read: {error.strerror}.') from None
     except ValueError as error:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from api.explorer import live
 from api.explorer.documents import load_document
 from api.explorer.visit import Visit
 
@@ -30,6 +31,7 @@ class Page:
     `variables` returns the document's variables for a visit. It raises a Problem for a URL that names nothing.
     `$asOf` is not among them: it is set for every document that declares it.
     `view` returns what the template needs besides `data`, the answer. It raises a Problem or a Redirect.
+    `subscription` is the one that says when the page has aged; its parts with `data-live` are replaced then.
     `route` is the name under which the metrics count its requests.
     """
 
@@ -37,6 +39,7 @@ class Page:
     name: str
     variables: Callable[[Visit], Mapping[str, Any]] = no_variables
     view: Callable[[Json, Visit], Mapping[str, Any]] = answer_alone
+    subscription: str = live.EVENTS
     route: str = "page"
 
     @cached_property
@@ -47,6 +50,11 @@ class Page:
     @property
     def template(self) -> str:
         return f"pages/{self.name}/{self.name}.html"
+
+    @property
+    def stream(self) -> str:
+        """The address of the events that say when the page has aged."""
+        return live.stream_address(self.subscription)
 
     @property
     def has_past(self) -> bool:

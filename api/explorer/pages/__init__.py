@@ -6,15 +6,16 @@ from api.explorer.pages.certificate import CERTIFICATE
 from api.explorer.pages.compare import COMPARE
 from api.explorer.pages.device import DEVICE
 from api.explorer.pages.devices import DEVICES
+from api.explorer.pages.events import EVENTS
 from api.explorer.pages.fleet import OWNER, USER
 from api.explorer.pages.home import HOME
 from api.explorer.pages.nowhere import NOWHERE
 from api.explorer.pages.search import SEARCH
 from api.explorer.pages.transaction import TRANSACTION
 
-PAGES: tuple[Page, ...] = (HOME, SEARCH, DEVICES, DEVICE, CERTIFICATE, COMPARE, OWNER, USER, TRANSACTION, BLOCK)
+PAGES: tuple[Page, ...] = (HOME, SEARCH, DEVICES, DEVICE, CERTIFICATE, COMPARE, OWNER, USER, EVENTS, TRANSACTION, BLOCK)
 
-SECTIONS: tuple[tuple[str, str], ...] = (("Devices", "/devices"),)
+SECTIONS: tuple[tuple[str, str], ...] = (("Devices", "/devices"), ("Events", "/events"))
 """The links of the header: title and path."""
 
 __all__ = ["NOWHERE", "PAGES", "SECTIONS"]

@@ -1,22 +1,40 @@
-// Live parts of a page. When the index has a new event, the page is fetched again and its live parts are replaced:
-// the server alone renders them.
+// Live parts of a page. When its subscription says that the page has aged, the page is fetched again and its live parts
+// are replaced: the server alone renders them.
 import { showCopyButtons } from "./copy.js";
 import { showLocalTimes } from "./times.js";
 
-const SUBSCRIPTION = "subscription { lifecycleEvents { cursor } }";
 const PAUSE_MILLISECONDS = 1000;
 
-/** Subscribes to events if the page has live parts and shows the present. */
+/** Subscribes to the page's stream if the page has live parts and shows the present. */
 export function keepLive() {
   if (!document.querySelector("[data-live]") || isOfThePast()) return;
-  const source = new EventSource(`/graphql/stream?query=${encodeURIComponent(SUBSCRIPTION)}`);
+  const source = new EventSource(document.body.dataset.stream);
   let waiting;
-  source.addEventListener("next", () => {
+  let wasCut = false;
+  const age = () => {
     waiting ??= setTimeout(() => {
       waiting = undefined;
       refresh().catch(() => {});
     }, PAUSE_MILLISECONDS);
+  };
+  source.addEventListener("next", (event) => {
+    if (!JSON.parse(event.data).errors) return age();
+    source.close(); // refused: the answer to the same request would be the same
+    showState(false);
   });
+  source.addEventListener("open", () => {
+    showState(true);
+    if (wasCut) age(); // something may have happened meanwhile
+    wasCut = false;
+  });
+  source.addEventListener("error", () => {
+    showState(false);
+    wasCut = true;
+  });
+}
+
+function showState(isConnected) {
+  for (const state of document.querySelectorAll("[data-live-state]")) state.hidden = !isConnected;
 }
 
 function isOfThePast() {

@@ -106,7 +106,7 @@ def test_a_manifest_of_apollo_and_a_folder_of_manifests_are_read(tmp_path: Path)
     (tmp_path / "apollo.json").write_text(json.dumps(manifest))
     (tmp_path / "relay.json").write_text(json.dumps({"0123abcd": OTHER, HASH: QUERY}))
     (tmp_path / "README.md").write_text("not a manifest")
-    assert load_trusted(tmp_path, SCHEMA._schema)._texts == {HASH: QUERY, "0123abcd": OTHER}
+    assert load_trusted(tmp_path, SCHEMA._schema, {})._texts == {HASH: QUERY, "0123abcd": OTHER}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_an_invalid_manifest_is_refused_naming_the_file_and_the_entry(tmp_path: 
     manifest = tmp_path / "a.json"
     manifest.write_text(text)
     with pytest.raises(SettingsError) as refused:
-        load_trusted(manifest, SCHEMA._schema)
+        load_trusted(manifest, SCHEMA._schema, {})
     assert words in str(refused.value)
     assert "Example of a manifest: {" in str(refused.value)
 

@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from api.app import create_app
+from api.explorer.pages.events import CHOICES
+from api.explorer.pages.events import FILTERS as EVENT_FILTERS
 from api.settings import Settings
 from tests.support.api.pages import get_page
 from tests.support.api.server import CLIENT, post, serving, with_one_device
@@ -84,6 +86,36 @@ def test_the_list_of_devices_is_filtered_and_ordered_by_its_address(site: str) -
     assert f"{recycled['totalCount']} devices match" in page.text
     assert page.links_to("/device/") == [f"/device/{device['tokenDID']}" for device in recycled["nodes"]]
     assert "No device matches" in get_page(f"{site}/devices?firmware=nobody-has-it").text
+
+
+def test_the_feed_is_filtered_and_ordered_by_its_address(site: str) -> None:
+    query = "{ lifecycleEvents(filterBy: {kind: {eq: FACTORY_RESET}}) { totalCount } }"
+    resets = post(f"{site}/graphql", {"query": query}).json()["data"]["lifecycleEvents"]["totalCount"]
+    page = get_page(f"{site}/events?kind=FACTORY_RESET&order=oldest")
+    assert f"{resets} events match" in page.text
+    assert "/events?order=oldest" in page.links  # without the condition
+    assert "No event matches" in get_page(f"{site}/events?from=2999-01-01").text
+
+
+@pytest.mark.parametrize("name", EVENT_FILTERS)
+def test_every_filter_of_the_feed_is_answered(site: str, name: str) -> None:
+    values = {
+        **{name: next(iter(values)) for name, values in CHOICES.items()},
+        **dict.fromkeys(("from", "to", "happened-from", "happened-to"), "2025-06-01"),
+        "tx": f"0x{'77' * 32}",
+        "contract": f"0x{'77' * 20}",
+        "device": "SN-1",
+    }
+    page = get_page(f"{site}/events?{name}={values.get(name, '1')}")
+    assert page.status == 200
+    assert "match" in page.text
+
+
+def test_the_feed_is_read_page_by_page(site: str) -> None:
+    first = get_page(f"{site}/events")
+    second = get_page(f"{site}{first.link('/events?after=')}")
+    assert not set(first.links_to("/tx/")) & set(second.links_to("/tx/"))
+    assert "data-stream" in first.response.text
 
 
 def test_a_list_is_read_page_by_page_and_back(site: str) -> None:
@@ -204,6 +236,10 @@ def test_a_page_of_the_past_says_so_and_its_links_stay_there(site: str, did: str
         (f"{DEVICE}?asOf=99999999", 400, "blocks 0 to"),
         (f"{DEVICE}?asOf=2999-01-01", 400, "later than the newest indexed block"),
         (f"{DEVICE}?asOf=0x{'77' * 32}", 400, "a block that is not stored"),
+        ("/events?kind=MINT", 400, "DEVICE_MINTED"),
+        ("/events?flag=BAD", 400, "UNLICENSED"),
+        ("/events?block-from=soon", 400, "soon"),
+        ("/events?from=yesterday", 400, "yesterday"),
         ("/tx/0x12", 400, "is not the hash of a transaction"),
         (f"/tx/0x{'77' * 32}", 404, "There is no event of this register in the transaction"),
         (f"/tx/0x{'77' * 32}?asOf=5", 404, "At that point"),

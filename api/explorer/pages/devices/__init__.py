@@ -1,11 +1,19 @@
 """`/devices`: the list of devices. Its filters and its order are parameters of the URL."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from api.explorer.filters import (
+    Choice,
+    Filters,
+    choices,
+    conditions_set,
+    filter_of,
+    first_second,
+    last_second,
+    require_choice,
+)
 from api.explorer.page import Json, Page
 from api.explorer.pages.device import QUESTIONS
-from api.explorer.problems import Problem
 from api.explorer.visit import Visit
 from api.explorer.vocabulary import LABELS
 
@@ -36,25 +44,7 @@ ORDERS = {
 }
 
 
-class Choice(NamedTuple):
-    """An option of a field of the form."""
-
-    value: str
-    text: str
-
-
-class Condition(NamedTuple):
-    """A filter that is set: what it says, and the address of the list without it."""
-
-    text: str
-    without: str
-
-
-def _day(text: str, end: str) -> str:
-    return f"{text}{end}" if len(text) == 10 else text
-
-
-FILTERS: dict[str, Callable[[str], Json]] = {
+FILTERS: Filters = {
     "q": lambda text: {"anyKey": text},
     "state": lambda text: {"endOfLifeStatus": {"eq": text}},
     "manufacturer": lambda text: {"manufacturerId": {"eq": text}},
@@ -65,8 +55,8 @@ FILTERS: dict[str, Callable[[str], Json]] = {
     "user": lambda text: {"authorizedUser": {"user": {"eq": text}}},
     "organization": lambda text: {"authorizedUser": {"organization": {"eq": text}}},
     "fails": lambda text: {CHECKS[text]: {"eq": "FAIL"}},
-    "minted-from": lambda text: {"mintedAt": {"gte": _day(text, "T00:00:00Z")}},
-    "minted-to": lambda text: {"mintedAt": {"lte": _day(text, "T23:59:59Z")}},
+    "minted-from": lambda text: {"mintedAt": {"gte": first_second(text)}},
+    "minted-to": lambda text: {"mintedAt": {"lte": last_second(text)}},
 }
 """The parameters that filter the list: each makes one condition of DeviceFilter."""
 
@@ -80,51 +70,31 @@ TITLES = {
 
 
 def devices_variables(visit: Visit) -> Json:
-    order = ORDERS.get(visit.parameter("order") or "newest")
-    if order is None:
-        raise _wrong("order", visit, ORDERS)
+    for name, allowed in (("order", ORDERS), ("state", STATES), ("fails", CHECKS)):
+        require_choice(visit, name, allowed)
+    _, field, direction = ORDERS[visit.parameter("order") or "newest"]
     return {
-        "filterBy": {"and": conditions} if (conditions := _conditions(visit)) else None,
-        "orderBy": {"field": order[1], "direction": order[2]},
+        "filterBy": filter_of(FILTERS, visit),
+        "orderBy": {"field": field, "direction": direction},
         **visit.page_of(DEVICES_ON_A_PAGE),
     }
-
-
-def _conditions(visit: Visit) -> list[Json]:
-    for name, allowed in (("state", STATES), ("fails", tuple(CHECKS))):
-        if visit.parameter(name) and visit.parameter(name) not in allowed:
-            raise _wrong(name, visit, allowed)
-    return [condition(visit.parameter(name)) for name, condition in FILTERS.items() if visit.parameter(name)]
-
-
-def _wrong(name: str, visit: Visit, allowed: Any) -> Problem:
-    message = f"{name} is “{visit.parameter(name)[:80]}”. Give one of {', '.join(allowed)}."
-    return Problem(400, "There is no such filter", message)
 
 
 def view(data: Json, visit: Visit) -> dict[str, Any]:
     makers = {maker["tokenId"]: maker["name"] or maker["tokenId"] for maker in data["manufacturers"]["nodes"]}
     models = {one["hardwareLicenseId"]: one["model"] or one["hardwareLicenseId"] for one in data["models"]["nodes"]}
     states = {state: LABELS["end_of_life"][state].text for state in STATES}
-    names = {"state": states, "manufacturer": makers, "model": models, "fails": QUESTIONS}
+    words = {"state": states, "manufacturer": makers, "model": models, "fails": QUESTIONS}
     return {
         "devices": data["devices"],
-        "makers": [Choice(value, text) for value, text in makers.items()],
-        "models": [Choice(value, text) for value, text in models.items()],
+        "makers": choices(makers),
+        "models": choices(models),
         "checks": [Choice(name, QUESTIONS[name]) for name in CHECKS],
-        "state_choices": [Choice(value, text) for value, text in states.items()],
-        "more_open": any(visit.parameter(name) for name in FILTERS if name not in names),
+        "state_choices": choices(states),
+        "more_open": any(visit.parameter(name) for name in FILTERS if name not in words),
         "orders": [Choice(name, order[0]) for name, order in ORDERS.items()],
-        "conditions": [
-            Condition(_words(name, names.get(name, {}).get(value, value)), visit.here(**{name: None}))
-            for name in FILTERS
-            if (value := visit.parameter(name))
-        ],
+        "conditions": conditions_set(FILTERS, visit, TITLES, words),
     }
-
-
-def _words(name: str, value: str) -> str:
-    return f"{TITLES.get(name, name)}: {value}"
 
 
 DEVICES = Page(path="/devices", name="devices", variables=devices_variables, view=view)

@@ -1,0 +1,66 @@
+"""Filters of lists: parameters of the URL, each of which makes one condition of a filter of GraphQL's."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from api.explorer.page import Json
+from api.explorer.problems import Problem, WayOut
+from api.explorer.visit import Visit
+
+Filters = Mapping[str, Callable[[str], Json]]
+"""By the name of a parameter: what makes a condition of its text."""
+
+Words = Mapping[str, Mapping[str, str]]
+"""By the name of a parameter: the words of its values."""
+
+
+class Choice(NamedTuple):
+    """An option of a field of the form."""
+
+    value: str
+    text: str
+
+
+class Condition(NamedTuple):
+    """A filter that is set: what it says, and the address of the list without it."""
+
+    text: str
+    without: str
+
+
+def first_second(text: str) -> str:
+    """Returns the beginning of a day; a time as it is."""
+    return f"{text}T00:00:00Z" if len(text) == 10 else text
+
+
+def last_second(text: str) -> str:
+    """Returns the end of a day; a time as it is."""
+    return f"{text}T23:59:59Z" if len(text) == 10 else text
+
+
+def filter_of(filters: Filters, visit: Visit) -> Json | None:
+    """Returns the filter that all parameters make together, None if none is set."""
+    conditions = [condition(text) for name, condition in filters.items() if (text := visit.parameter(name))]
+    return {"and": conditions} if conditions else None
+
+
+def require_choice(visit: Visit, name: str, allowed: Iterable[str]) -> None:
+    """Raises Problem if a parameter is set to a value that it cannot have."""
+    if (text := visit.parameter(name)) and text not in allowed:
+        message = f"{name} is “{text[:80]}”. Give one of {', '.join(allowed)}."
+        raise Problem(
+            400, "There is no such filter", message, [WayOut("Remove this filter", visit.here(**{name: None}))]
+        )
+
+
+def choices(words: Mapping[str, str]) -> list[Choice]:
+    return [Choice(value, text) for value, text in words.items()]
+
+
+def conditions_set(filters: Filters, visit: Visit, titles: Mapping[str, str], words: Words) -> list[Condition]:
+    """Returns the filters that are set. `titles` has the words of parameters that do not read well."""
+    return [
+        Condition(f"{titles.get(name, name)}: {words.get(name, {}).get(text, text)}", visit.here(**{name: None}))
+        for name in filters
+        if (text := visit.parameter(name))
+    ]

@@ -1,0 +1,72 @@
+"""Pages that follow a chain that goes on: an indexer beside the service, and a browser that waits."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from api.settings import Settings
+from scripts.processes import Child
+from tests.support.api.browser import Tab
+from tests.support.api.server import CLIENT, serving
+from tests.support.fleet import Fleet, start_chain
+from tests.support.index.fleet import NOW, index_fleet
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def small_fleet() -> Iterator[Fleet]:
+    with start_chain(NOW) as chain:
+        yield Fleet.build(chain, devices=3, now=NOW)
+
+
+@pytest.fixture
+def followed(small_fleet: Fleet, database_url: str) -> Iterator[str]:
+    """The URL of a database that an indexer keeps up to date with the fleet."""
+    index_fleet(small_fleet, database_url)
+    environment = os.environ | small_fleet.settings | {"DATABASE_URL": database_url, "POLL_INTERVAL": "0.5"}
+    indexer = Child([sys.executable, "-m", "indexer", "run"], environment=environment)
+    yield database_url
+    indexer.stop()
+
+
+@pytest.fixture
+def trusted(tmp_path: Path) -> str:
+    """The path of a manifest without a document of ours."""
+    manifest = tmp_path / "trusted.json"
+    manifest.write_text(json.dumps({"version": "{ _meta { version } }"}))
+    return str(manifest)
+
+
+def test_an_event_that_happens_appears_on_a_page_that_is_open(
+    browser: Browser, small_fleet: Fleet, followed: str, trusted: str
+) -> None:
+    for manifest in (None, trusted):
+        with serving(Settings(database_url=followed, trusted_documents=manifest)) as site:
+            tab = Tab(browser, site)
+            tab.open("/events")
+            expect(tab.page.get_by_text("Live", exact=True)).to_be_visible()
+            recorded = next(small_fleet.live())
+            link = tab.page.locator(f".event-new a[href='/tx/{recorded.transaction_hash}']")
+            expect(link.first).to_be_visible()
+            tab.page.close()
+        assert tab.complaints == []
+
+
+def test_a_page_of_the_past_is_not_live(browser: Browser, site: str) -> None:
+    tab = Tab(browser, site)
+    tab.open("/events?asOf=150")
+    expect(tab.page.get_by_text("Live", exact=True)).to_be_hidden()
+    tab.page.close()
+
+
+def test_with_trusted_documents_no_other_subscription_is_served(sqlite_url: str, trusted: str) -> None:
+    with serving(Settings(database_url=sqlite_url, trusted_documents=trusted)) as site:
+        query = "subscription { lifecycleEvents { event { id } } }"
+        answer = CLIENT.get(f"{site}/graphql/stream", params={"query": query})
+    assert "Only trusted documents" in answer.text
