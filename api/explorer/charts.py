@@ -1,6 +1,6 @@
 """Charts that a template draws: where each bar stands, in the units of its drawing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -26,6 +26,15 @@ class Share:
     is_rest: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How much of something failed. The bar stands for the share, in thousandths."""
+
+    bar: Bar
+    count: int
+    failed: int
+
+
 WIDTH, HEIGHT, GAP = 600, 140, 0.25
 """The size of a drawing, and the part of a bar's place that stays free."""
 
@@ -41,6 +50,12 @@ def bars(values: Sequence[tuple[str, int]]) -> list[Bar]:
     ]
 
 
+def rates(values: Sequence[tuple[str, int, int]]) -> list[Rate]:
+    """Returns a bar for each label, count and number of failures, side by side. The highest share fills the drawing."""
+    drawn = bars([(label, -(-1000 * failed // count) if count else 0) for label, count, failed in values])
+    return [Rate(bar, count, failed) for bar, (_, count, failed) in zip(drawn, values, strict=True)]
+
+
 def shares(values: Sequence[tuple[str | None, int]], most: int) -> list[Share]:
     """Returns the `most` largest parts of a whole, the largest first. If there are more, the last one is the rest."""
     whole = sum(count for _, count in values)
@@ -49,6 +64,15 @@ def shares(values: Sequence[tuple[str | None, int]], most: int) -> list[Share]:
     parts = [Share(constant, count, whole) for constant, count in shown]
     rest = sum(count for _, count in ordered[len(shown) :])
     return [*parts, Share(None, rest, whole, is_rest=True)] if rest else parts
+
+
+MONTHS = 24
+"""Months of a chart."""
+
+
+def recent_months(names: Collection[str], now: str) -> list[str]:
+    """Returns the last MONTHS months from the first of `names` to the last of them or `now`, as 2025-07."""
+    return list(months_between(min([*names, now]), max([*names, now])))[-MONTHS:]
 
 
 def months_between(first: str, last: str) -> Iterator[str]:

@@ -9,13 +9,35 @@ from api.explorer.pages.devices import DEVICES
 from api.explorer.pages.events import EVENTS
 from api.explorer.pages.fleet import OWNER, USER
 from api.explorer.pages.home import HOME
+from api.explorer.pages.manufacturer import MANUFACTURER
+from api.explorer.pages.manufacturers import MANUFACTURERS
+from api.explorer.pages.model import MODEL
 from api.explorer.pages.nowhere import NOWHERE
 from api.explorer.pages.search import SEARCH
 from api.explorer.pages.transaction import TRANSACTION
 
-PAGES: tuple[Page, ...] = (HOME, SEARCH, DEVICES, DEVICE, CERTIFICATE, COMPARE, OWNER, USER, EVENTS, TRANSACTION, BLOCK)
+PAGES: tuple[Page, ...] = (
+    HOME,
+    SEARCH,
+    DEVICES,
+    DEVICE,
+    CERTIFICATE,
+    COMPARE,
+    OWNER,
+    USER,
+    MANUFACTURERS,
+    MANUFACTURER,
+    MODEL,
+    EVENTS,
+    TRANSACTION,
+    BLOCK,
+)
 
-SECTIONS: tuple[tuple[str, str], ...] = (("Devices", "/devices"), ("Events", "/events"))
+SECTIONS: tuple[tuple[str, str], ...] = (
+    ("Devices", "/devices"),
+    ("Events", "/events"),
+    ("Manufacturers", "/manufacturers"),
+)
 """The links of the header: title and path."""
 
 __all__ = ["NOWHERE", "PAGES", "SECTIONS"]

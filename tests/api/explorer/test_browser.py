@@ -93,6 +93,7 @@ def test_no_page_is_wider_than_the_window(browser: Browser, site: str, serial: s
     transaction = tab.page.locator("a[href^='/tx/']").first.get_attribute("href")
     for path in (
         *("/", device, f"{device}/certificate", f"{device}/compare", f"{owner}", "/devices", "/search?q=SN", "/search"),
+        *("/manufacturers", "/manufacturer/1", "/model/101"),
         *(f"{block}", f"{transaction}", "/events"),
     ):
         tab.open(path)

@@ -20,6 +20,13 @@ PATHS = (
     *("/events", "/events?kind=TEST_RECORDED", f"/events?device={quote(SCRIPT)}"),
     *("/block/1", "/block/2", f"/tx/0x{1 << 32 | 1:064x}", "/block/9"),
     *(f"/device/{DID}/compare", f"/device/{DID}/compare?from=0", f"/device/{DID}/compare?from={quote(SCRIPT)}"),
+    *(
+        "/manufacturers",
+        "/manufacturer/1",
+        "/model/10",
+        f"/manufacturers?name={quote(SCRIPT)}",
+        f"/model/{quote(SCRIPT)}",
+    ),
     *(f"/search?q={quote(SCRIPT)}", f"/search?q={BOB}", f"/{quote(SCRIPT)}"),
 )
 

@@ -152,6 +152,42 @@ def test_the_certificate_names_its_block_its_events_and_what_is_not_proven(site:
     assert 'class="qr"' in page.response.text
 
 
+def test_the_list_of_manufacturers_names_each_license_and_what_needs_attention(site: str) -> None:
+    query = "{ manufacturers(filterBy: {licenseStatus: {eq: REVOKED}}) { nodes { tokenId name } } }"
+    revoked = post(f"{site}/graphql", {"query": query}).json()["data"]["manufacturers"]["nodes"]
+    page = get_page(f"{site}/manufacturers?license=REVOKED")
+    assert page.links_to("/manufacturer/") == [f"/manufacturer/{maker['tokenId']}" for maker in revoked]
+    assert revoked[0]["name"] in page.text
+    assert "No manufacturer matches" in get_page(f"{site}/manufacturers?name=Nobody").text
+    assert get_page(f"{site}/manufacturers?order=name").status == 200
+
+
+def test_a_manufacturer_shows_its_license_its_models_and_how_often_its_updates_fail(site: str) -> None:
+    query = """{ manufacturers { nodes { tokenId name hardwareLicenses { nodes { hardwareLicenseId } } } }
+      failureStatistics(filterBy: {manufacturerId: {eq: 1}}) { activity count failed } }"""
+    answer = post(f"{site}/graphql", {"query": query}).json()["data"]
+    maker = next(maker for maker in answer["manufacturers"]["nodes"] if maker["tokenId"] == "1")
+    page = get_page(f"{site}/manufacturer/1")
+    assert maker["name"] in page.text
+    models = {f"/model/{model['hardwareLicenseId']}" for model in maker["hardwareLicenses"]["nodes"]}
+    assert models <= set(page.links)
+    updates = [row for row in answer["failureStatistics"] if row["activity"] == "FIRMWARE_UPDATE"]
+    count, failed = (sum(row[name] for row in updates) for name in ("count", "failed"))
+    assert f"{failed} of {count} failed" in page.text
+    assert get_page(f"{site}{page.link('/devices?manufacturer=1')}").status == 200
+
+
+def test_a_model_shows_why_its_license_was_revoked_and_what_it_was_before(site: str) -> None:
+    query = """{ hardwareLicenses(filterBy: {licenseStatus: {eq: REVOKED}}, first: 1) { nodes {
+      hardwareLicenseId model license { revocationReason grantedAt } } } }"""
+    (model,) = post(f"{site}/graphql", {"query": query}).json()["data"]["hardwareLicenses"]["nodes"]
+    address = f"{site}/model/{model['hardwareLicenseId']}"
+    page = get_page(address)
+    assert "Revoked" in page.text
+    assert model["license"]["revocationReason"] in page.text
+    assert "Revoked" not in get_page(f"{address}?asOf={model['license']['grantedAt']}").text
+
+
 def test_two_points_of_a_device_are_compared_value_by_value(site: str, did: str) -> None:
     fields = "mintedAt history(last: 1) { totalCount nodes { block { number } logIndex } }"
     row: Any = device(site, did, fields)
@@ -229,6 +265,13 @@ def test_a_page_of_the_past_says_so_and_its_links_stay_there(site: str, did: str
         (f"{DEVICE}/compare?from=soon", 400, "from is “soon”"),
         (f"{DEVICE}/compare?from=1&to=later", 400, "to is “later”"),
         (f"{DEVICE}/compare?from=99999999", 400, "blocks 0 to"),
+        ("/manufacturers?license=BROKEN", 400, "REVOKED"),
+        ("/manufacturers?order=size", 400, "name"),
+        ("/manufacturer/Acme", 400, "is not the id of a manufacturer"),
+        ("/manufacturer/999", 404, "There is no manufacturer 999"),
+        ("/manufacturer/1?asOf=0", 404, "There was no manufacturer 1 at that point"),
+        (f"/model/{2**256}", 400, "is not the id of a model"),
+        (f"/model/{2**256 - 1}", 404, "There is no model"),
         ("/device/SN-1/compare", 400, "is not the DID of a device"),
         (DEVICE, 404, "There is no device"),
         (f"{DEVICE}?asOf=1", 404, "There was no device"),

@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from api.explorer.charts import Bar, bars, months_between, shares
+from api.explorer.charts import shares
 from api.explorer.page import Json, Page
-from api.explorer.values import month
+from api.explorer.production import counts_of, mints
 from api.explorer.visit import Visit
-
-MONTHS = 24
-"""Months of the chart of mints."""
 
 VERSIONS = 6
 """Firmware versions that are listed; the rest is one line."""
@@ -41,21 +38,11 @@ def view(data: Json, visit: Visit) -> dict[str, Any]:
         if data[name]["totalCount"]
     ]
     return {
-        "months": _months(_counts(data["months"]), f"{visit.clock:%Y-%m}"),
-        "states": shares(_counts(data["states"]), 5),
-        "versions": shares(_counts(data["firmware"]), VERSIONS),
+        "months": mints(data["months"], visit),
+        "states": shares(counts_of(data["states"]), 5),
+        "versions": shares(counts_of(data["firmware"]), VERSIONS),
         "findings": sorted(findings, key=lambda finding: -finding.count),
     }
-
-
-def _counts(statistics: list[Json]) -> list[tuple[str | None, int]]:
-    return [(row["keys"][0]["value"], row["count"]) for row in statistics]
-
-
-def _months(counts: list[tuple[str | None, int]], now: str) -> list[Bar]:
-    by_month = {name: count for name, count in counts if name}
-    months = list(months_between(min([*by_month, now]), max([*by_month, now])))[-MONTHS:]
-    return bars([(month(name), by_month.get(name, 0)) for name in months])
 
 
 HOME = Page(path="/", name="home", view=view)

@@ -1,0 +1,80 @@
+"""What a manufacturer or a model produces: mints a month, and how often tests and updates fail."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from api.explorer.charts import Bar, Rate, bars, rates, recent_months
+from api.explorer.page import Json
+from api.explorer.problems import Problem, WayOut, not_found
+from api.explorer.values import month
+from api.explorer.visit import Visit
+
+ACTIVITIES = {
+    "IN_CIRCUIT_TEST": "In-circuit tests",
+    "MECHANICAL_TEST": "Mechanical tests",
+    "QUALITY_INSPECTION": "Quality inspections",
+    "FIRMWARE_UPDATE": "Firmware updates",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityRate:
+    """An activity that may fail: how often it was recorded, how often it failed, and both by month."""
+
+    activity: str
+    text: str
+    count: int
+    failed: int
+    months: list[Rate]
+
+
+def id_of(visit: Visit, thing: str) -> str:
+    """Returns the id in the path of a manufacturer or a model. Raises Problem."""
+    key = visit.keys["id"]
+    if key.isascii() and key.isdigit() and len(key) <= 78 and int(key) < 2**256:
+        return key
+    search = WayOut("Search for it", visit.link("/search", q=key[:200]))
+    message = f"“{key[:200]}” is not the id of a {thing}, which is a number."
+    raise Problem(400, f"That is not the id of a {thing}", message, [search], key[:200])
+
+
+def require(row: Json | None, visit: Visit, thing: str) -> Json:
+    """Returns the row of an answer. Raises Problem if there is none."""
+    if row is not None:
+        return row
+    key = visit.keys["id"]
+    if visit.as_of:
+        way_out = WayOut("Show it now", visit.now_href)
+        raise not_found(f"There was no {thing} {key} at that point. It may have been licensed later.", way_out, key)
+    raise not_found(f"There is no {thing} {key} in this register.", query=key)
+
+
+def counts_of(statistics: list[Json]) -> list[tuple[str | None, int]]:
+    """Returns the value and the count of each group of one dimension."""
+    return [(row["keys"][0]["value"], row["count"]) for row in statistics]
+
+
+def mints(statistics: list[Json], visit: Visit) -> list[Bar]:
+    """Returns the mints a month, by statistics of devices by MINTED_MONTH."""
+    by_month = {name: count for name, count in counts_of(statistics) if name}
+    months = recent_months(by_month, f"{visit.clock:%Y-%m}")
+    return bars([(month(name), by_month.get(name, 0)) for name in months])
+
+
+def activity_rates(statistics: list[Json], visit: Visit) -> list[ActivityRate]:
+    """Returns the failures of each activity, by `failureStatistics`. All have the same months."""
+    months = recent_months([row["month"] for row in statistics if row["month"]], f"{visit.clock:%Y-%m}")
+    return [
+        _rate(activity, [row for row in statistics if row["activity"] == activity], months) for activity in ACTIVITIES
+    ]
+
+
+def _rate(activity: str, rows: list[Json], months: list[str]) -> ActivityRate:
+    by_month: dict[str, Any] = {row["month"]: (row["count"], row["failed"]) for row in rows}
+    return ActivityRate(
+        activity,
+        ACTIVITIES[activity],
+        sum(row["count"] for row in rows),
+        sum(row["failed"] for row in rows),
+        rates([(month(name), *by_month.get(name, (0, 0))) for name in months]),
+    )
