@@ -58,7 +58,8 @@ class Selected:
     """A field of a level that is made for many rows at once.
 
     `child` is the level of its values; without one, `text` writes them. `is_list`: a value is a list. `required`: the
-    value must not be null, `items_required`: nor may an item of its list.
+    value must not be null, `items_required`: nor may an item of its list. `cells` takes the cells of rows or, if the
+    rule converts them, makes the values.
     """
 
     key: str
@@ -128,8 +129,10 @@ class Level:
                     written.append((part.key, f"c{number}"))
                     columns.append(f"c{number}")
                     cells = ", ".join(map(cell, part.rule.cells))
-                    made = cells if part.rule.cells in (("self",),) else f"({cells}{',' if cells else ''})"
-                    part.cells = eval(f"lambda rows, pins: [{made} for r, p in zip(rows, pins)]")
+                    made = cells if part.rule.cells == ("self",) else f"({cells}{',' if cells else ''})"
+                    made = made if part.rule.convert is None else f"convert({cells})"
+                    source = f"lambda rows, pins: [{made} for r, p in zip(rows, pins)]"
+                    part.cells = eval(source, {"convert": part.rule.convert})
         self.write = compile_writer(written, columns, names)
 
 

@@ -91,14 +91,16 @@ class _Wave:
                     joint[field.rule].append((part, field))
                     continue
                 cells = field.cells(part.rows, part.pins)
-                yield _value(part, field, _made(field.rule, self._context, cells, field.arguments(self._variables)))
+                batch = field.rule.batch
+                values = batch(self._context, cells, **field.arguments(self._variables)) if batch else cells
+                yield _value(part, field, values)
         for rule, members in joint.items():
             assert rule.batch is not None  # a joint rule has one
             cells = [each for part, field in members for each in field.cells(part.rows, part.pins)]
             arguments = [field.arguments(self._variables) for part, field in members for _ in part.rows]
-            values = iter(rule.batch(self._context, cells, arguments))
+            joined = iter(rule.batch(self._context, cells, arguments))
             for part, field in members:
-                yield _value(part, field, [next(values) for _ in part.rows])
+                yield _value(part, field, list(islice(joined, len(part.rows))))
 
     def _column(self, value: _Value) -> Column:
         field, values = value.field, value.values
@@ -138,14 +140,6 @@ class _Wave:
         if part is None:
             part = self._next[level] = _Rows(level)
         return part
-
-
-def _made(rule: Rule, context: Context, cells: Sequence[Any], arguments: dict[str, Any]) -> Sequence[Any]:
-    """Returns the value of a field for the cells of each row."""
-    if rule.batch is not None:
-        return rule.batch(context, cells, **arguments)
-    assert rule.convert is not None  # one of them makes the values
-    return [rule.convert(*each) for each in cells]
 
 
 def _value(part: _Rows, field: Selected, values: Sequence[Any]) -> _Value:

@@ -36,12 +36,14 @@ class Api:
         """Returns the whole response: data, errors, extensions."""
         request, now = GraphQLRequest(query, variables), time.time()
         async with open_snapshot(self.engine) as snapshot:
-            self.statements = []
+            self.statements, unexpected = [], _unexpected_fallbacks(self.schema)
             answer = await execute_ordinary(self.schema, request, Context(snapshot, now=lambda: now))
             ordinary, self.statements = self.statements, []
             compiled = answer_compiled(self.schema, request, snapshot, now=lambda: now)
         if compiled is None:
             assert "errors" in answer or "__schema" in query or "__type(" in query, query
+            if not any(error["extensions"]["code"] in OURS for error in answer.get("errors", ())):
+                assert _unexpected_fallbacks(self.schema) == unexpected, query
             self.statements = ordinary
         else:
             assert compiled == msgspec.json.encode(answer)
@@ -79,6 +81,15 @@ class Api:
 
     def _note(self, connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         self.statements.append(statement)
+
+
+OURS = {"INTERNAL_SERVER_ERROR", "DAMAGED_DATA", "NOT_READY"}
+"""Codes of failures that are not the client's."""
+
+
+def _unexpected_fallbacks(schema: Schema) -> int:
+    """Returns how many requests the plan gave up for a reason that is not the client's."""
+    return schema.fallbacks["value"] + schema.fallbacks["exception"]
 
 
 def answer_compiled(schema: Schema, request: GraphQLRequest, snapshot: Snapshot, **context: Any) -> bytes | None:
