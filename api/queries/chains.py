@@ -84,6 +84,16 @@ def disagreements(connection: Connection, limit: int) -> Mapping[int, tuple[Row[
     return _by_chain(connection.execute(query))
 
 
+def standbys(connection: Connection, since: int) -> Mapping[int, list[str]]:
+    """Returns the names of the indexers that stand by for each chain, with a heartbeat at or after `since`."""
+    columns = tables.standby.c
+    query = select(columns.chain_id, columns.name).where(columns.seen_at >= since)
+    names: dict[int, list[str]] = defaultdict(list)
+    for row in connection.execute(query.order_by(columns.since, columns.name)):
+        names[row.chain_id].append(row.name)
+    return names
+
+
 def _by_chain(rows: Iterable[Row[Any]]) -> Mapping[int, tuple[Row[Any], ...]]:
     by_chain: dict[int, list[Row[Any]]] = defaultdict(list)
     for row in rows:

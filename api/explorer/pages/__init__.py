@@ -14,6 +14,7 @@ from api.explorer.pages.manufacturers import MANUFACTURERS
 from api.explorer.pages.model import MODEL
 from api.explorer.pages.nowhere import NOWHERE
 from api.explorer.pages.search import SEARCH
+from api.explorer.pages.status import STATUS
 from api.explorer.pages.transaction import TRANSACTION
 
 PAGES: tuple[Page, ...] = (
@@ -31,12 +32,14 @@ PAGES: tuple[Page, ...] = (
     EVENTS,
     TRANSACTION,
     BLOCK,
+    STATUS,
 )
 
 SECTIONS: tuple[tuple[str, str], ...] = (
     ("Devices", "/devices"),
     ("Events", "/events"),
     ("Manufacturers", "/manufacturers"),
+    ("Status", "/status"),
 )
 """The links of the header: title and path."""
 

@@ -15,13 +15,15 @@ from api.graphql.inputs.min_block import MinBlock, awaited_of
 from api.graphql.plan.fields import column
 from api.graphql.types.blocks import Block, to_block
 from api.graphql.vocabulary.scalars import INT32_MAX, Address, BigInt, Bytes32, block_time, date_time, to_big_int
-from api.queries.chains import ChainCounts, chain_counts, disagreements
+from api.queries.chains import ChainCounts, chain_counts, disagreements, standbys
 from api.queries.sql.as_of import BlockPoint
 from api.reading.readiness import is_waiting, lag_seconds
+from schema.tables.notices import STANDBY_SECONDS
 
 VERSION = version("certindex")
 MOST_CONTRACTS = 100
 LATEST_DISAGREEMENTS = 10
+MOST_STANDBYS = 10
 
 ChainIdArgument = Annotated[
     BigInt | None, strawberry.argument(description="The EIP-155 chain id of one network; all networks without it.")
@@ -96,6 +98,10 @@ class ChainStatus:
         description="The timestamp of the head minus that of the indexed block, in seconds. A chain that stands "
         "still has no lag. Null if no head is known."
     )
+    backfilled: bool = strawberry.field(
+        description="Whether all blocks that were final at the start of the index have been indexed. Until then, later "
+        "events are missing."
+    )
     synced: bool = strawberry.field(
         description="Whether the backfill is complete, and the lag and the age of `polledAt` are within the settings "
         "`MAX_LAG_SECONDS` and `POLL_STALE_SECONDS`."
@@ -114,6 +120,12 @@ class ChainStatus:
     latest_disagreements: list[Disagreement] = strawberry.field(
         description="The newest disagreements, newest first, at most 10."
     )
+    writer: str | None = column(
+        "The indexer that writes this network, as it names itself. Null while none does.", source="row.writer"
+    )
+    standbys: list[str] = strawberry.field(
+        description="The indexers that wait to take over, longest wait first, at most 10."
+    )
     failing_since: datetime | None = column(
         "The time since which indexing fails, by the indexer's clock. Null while it does not fail.",
         date_time,
@@ -121,6 +133,9 @@ class ChainStatus:
     )
     failing_block: BigInt | None = strawberry.field(
         description="The block that cannot be indexed. Null while indexing does not fail."
+    )
+    stopped: bool = strawberry.field(
+        description="Whether indexing has stopped until an operator acts: trying again would fail the same way."
     )
     last_error: str | None = strawberry.field(
         description="The last error message of a provider or of the indexer. Null if there is none."
@@ -143,11 +158,13 @@ def meta(context: Context, chain_id: int | None) -> Meta:
     context.is_volatile = True
     counts = context.read.now(chain_counts)
     latest = context.read.now(disagreements, LATEST_DISAGREEMENTS)
+    waiting = context.read.now(standbys, int(context.now()) - STANDBY_SECONDS)
     chains = [chain for id, chain in context.snapshot.chains.items() if chain_id is None or id == chain_id]
     return Meta(
         version=VERSION,
         chains=[
-            _status(context, chain, counts[chain.chain_id], latest.get(chain.chain_id, ())) for chain in chains[:100]
+            _status(context, chain, counts[chain.chain_id], latest.get(chain.chain_id, ()), waiting[chain.chain_id])
+            for chain in chains[:100]
         ],
     )
 
@@ -163,7 +180,9 @@ def await_block(context: Context, min_block: int | None, chain_id: int | None) -
         raise NotReady(f"Block {awaited[1]} of chain {awaited[0]} is not indexed yet.")
 
 
-def _status(context: Context, chain: Row[Any], counts: ChainCounts, latest: Sequence[Row[Any]]) -> ChainStatus:
+def _status(
+    context: Context, chain: Row[Any], counts: ChainCounts, latest: Sequence[Row[Any]], waiting: Sequence[str]
+) -> ChainStatus:
     contracts = context.snapshot.contracts.get(chain.chain_id, ())
     head_known = chain.head_number is not None
     return ChainStatus(
@@ -174,12 +193,15 @@ def _status(context: Context, chain: Row[Any], counts: ChainCounts, latest: Sequ
         indexed=_block(chain, chain.indexed_number, chain.indexed_hash, chain.indexed_time),
         lag_blocks=BigInt(max(0, chain.head_number - chain.indexed_number)) if head_known else None,
         lag_seconds=min(INT32_MAX, lag_seconds(chain.head_time, chain.indexed_time)) if head_known else None,
+        backfilled=bool(chain.backfilled),
         synced=_synced(context, chain),
         verified_through=to_big_int(counts.verified_through),
         undecodable_events=BigInt(counts.undecodable_events),
         orphaned_blocks=BigInt(counts.orphaned_blocks),
         disagreements=BigInt(counts.disagreements),
         latest_disagreements=list(map(_disagreement, latest)),
+        standbys=list(waiting[:MOST_STANDBYS]),
+        stopped=bool(chain.stopped),
         failing_block=None if chain.failing_since is None else BigInt(chain.indexed_number + 1),
         last_error=chain.last_error,
         digest=Bytes32(chain.digest) if chain.digest else None,

@@ -386,7 +386,8 @@ async def test_every_event_of_the_chain_is_listed_once(api: Api, fleet: Fleet) -
 async def test_meta_shows_what_is_watched_and_how_far(api: Api, fleet: Fleet) -> None:
     answer = await api.ask("""{ _meta { version chains { chainId profile contracts { role address startBlock }
       head { number } finalized { number } indexed { number hash timestamp } lagBlocks lagSeconds synced
-      verifiedThrough undecodableEvents orphanedBlocks failingSince lastError digest digestThrough polledAt } } }""")
+      verifiedThrough undecodableEvents orphanedBlocks failingSince lastError digest digestThrough polledAt
+      backfilled writer standbys stopped } } }""")
     (chain,) = answer["_meta"]["chains"]
     assert chain["chainId"] == str(fleet.chain.chain_id)
     assert chain["profile"] == "device-certificate"
@@ -406,4 +407,5 @@ async def test_meta_shows_what_is_watched_and_how_far(api: Api, fleet: Fleet) ->
         "0",
     )
     assert (chain["failingSince"], chain["lastError"]) == (None, None)
+    assert (chain["backfilled"], chain["stopped"], chain["writer"], chain["standbys"]) == (True, False, None, [])
     assert len(chain["digest"]) == 66
