@@ -120,6 +120,8 @@ class _Wave:
         if None in items and (field.items_required if field.is_list else field.required):
             raise NotAnswered("null in a non-null field")
         child = field.child
+        if not items:
+            return list  # a level without rows is not run: a batch function gets at least one
         if isinstance(child, Level) and None not in items:
             part = self._part(child)
             start, end = len(part.rows), len(part.rows) + len(items)

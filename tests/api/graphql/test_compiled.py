@@ -345,3 +345,12 @@ async def test_a_fallback_is_counted_by_reason_and_logged_once_a_document(
             await execute(schema, GraphQLRequest(text, variables), database)
     assert schema.fallbacks == ({} if reason is None else {reason: 3})
     assert [record.levelname for record in caplog.records] == ([] if level is None else [level])
+
+
+async def test_a_level_without_rows_is_not_run(database: Engine) -> None:
+    text = (
+        "{ devices(filterBy: {or: []}) { nodes { history { totalCount nodes { id } } } edges { cursor } totalCount } }"
+    )
+    ordinary, compiled = await both(database, Query(text, {}))
+    assert ordinary["data"]["devices"] == {"nodes": [], "edges": [], "totalCount": 0}
+    assert same(ordinary, compiled)
