@@ -1,7 +1,9 @@
 """Pages of the explorer: what a reader sees, and where the links lead."""
 
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from urllib.parse import parse_qsl, urldefrag, urlsplit
 
 import httpx
 
@@ -68,3 +70,53 @@ def get_page(url: str, *, follow: bool = False, tag: str = "") -> Page:
     assert reader.open == []
     page.text = " ".join(page.text.split())
     return page
+
+
+FILES = ("/schema.graphql", "/graphql", "/devices/")
+"""How addresses of the site begin that are no pages: the schema, GraphiQL, and bundles."""
+
+
+@dataclass
+class Crawl:
+    """What somebody meets who follows the links of a site: the addresses by their kind, and those that fail."""
+
+    kinds: dict[str, list[str]] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+
+
+def kind_of(path: str) -> str:
+    """Returns what addresses of one page have in common: /device/*/compare?from."""
+    parts = urlsplit(path)
+    _, first, *rest = parts.path.split("/")
+    names = "&".join(sorted(name for name, _ in parse_qsl(parts.query)))
+    return "/".join(["", first, *(["*", *rest[1:]] if rest else [])]) + (f"?{names}" if names else "")
+
+
+def crawl(site: str, each: int) -> Crawl:
+    """Follows the links from the start page to the first `each` addresses of every kind.
+
+    An address with parameters is read, but its links are not followed: filters and cursors have no end.
+    """
+    found = Crawl()
+    waiting = deque([("/", "the start")])
+    seen = {"/"}
+    met: Counter[str] = Counter()
+    while waiting:
+        path, source = waiting.popleft()
+        met[kind := kind_of(path)] += 1
+        if met[kind] > each:
+            continue
+        found.kinds.setdefault(kind, []).append(path)
+        if path.startswith(FILES):
+            status, links = CLIENT.get(f"{site}{path}", headers={"accept": "text/html"}).status_code, []
+        else:
+            page = get_page(f"{site}{path}", follow=True)
+            status, links = page.status, page.links
+        if status != 200:
+            found.broken[path] = f"{status}, a link of {source}"
+        for link in links if "?" not in path else ():
+            target = urldefrag(link).url
+            if target.startswith("/") and target not in seen:
+                seen.add(target)
+                waiting.append((target, path))
+    return found

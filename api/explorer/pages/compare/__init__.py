@@ -8,11 +8,11 @@ from api.explorer.as_of import AsOf, parse_as_of
 from api.explorer.page import Json, Page
 from api.explorer.pages.device import QUESTIONS, did_of, require_device
 from api.explorer.problems import Problem, Redirect, WayOut
-from api.explorer.values import day
+from api.explorer.values import day, instant
 from api.explorer.visit import Visit
 
 PERIODS = (("30 days", timedelta(days=30)), ("12 months", timedelta(days=365)))
-"""The periods until now that the page offers."""
+"""The periods that the page offers, back from the second point."""
 
 Source = Callable[[Json], Json | None]
 
@@ -146,10 +146,17 @@ def view(data: Json, visit: Visit) -> dict[str, Any]:
         "checks": list(_changed_checks(before, device)),
         "events": events,
         "event_count": count,
-        "periods": [
-            (text, visit.here(to=None, **{"from": str((visit.now - length).date())})) for text, length in PERIODS
-        ],
+        "periods": list(_periods(device, visit)),
     }
+
+
+def _periods(device: Json, visit: Visit) -> Iterator[tuple[str, str]]:
+    """Yields each period that begins after the mint, with its address."""
+    end = instant(device["asOf"]["timestamp"])
+    for text, length in PERIODS:
+        begin = (end - length).date()
+        if device["mintedAt"] and begin > instant(device["mintedAt"]).date():
+            yield text, visit.here(**{"from": begin.isoformat()})
 
 
 def _require_order(before: Json | None, after: Json | None, visit: Visit) -> None:
