@@ -1,0 +1,131 @@
+"""The command of ./scripts/screenshots: finds the pages by their links, and takes three pictures of each."""
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+from playwright.sync_api import Browser
+
+from scripts.demonstration.requirements import HOST
+from scripts.processes import Child, free_port
+from tests.support.api.browser import Tab, chromium
+from tests.support.api.pages import FILES, crawl
+from tests.support.api.server import CLIENT, post
+from tests.support.chain.devchain import REPOSITORY
+
+
+class View(NamedTuple):
+    """How a page is looked at: the width of the window in pixels, and whether it is dark."""
+
+    name: str
+    width: int
+    dark: bool
+
+
+VIEWS = (View("light", 1280, False), View("dark", 1280, True), View("phone", 390, False))
+
+BESIDES = {"search": "/search?q=SN", "nothing-found": "/search?q=nobody-has-this", "no-such-page": "/no-such-page"}
+"""Pages that no link leads to, by the name of their pictures."""
+
+UNPROVEN = """{ lifecycleEvents(
+  first: 0
+  filterBy: { finality: { eq: FINALIZED }, verification: { in: [RPC, BLOOM] } }
+) { totalCount } }"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Takes the pictures and returns the exit status: 1 if a page fails, complains, or is wider than its window."""
+    options = _options(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    faults = []
+    with _site(options.site) as site, chromium() as browser:
+        chosen = [(name, path) for name, path in pages(site).items() if options.only in name]
+        for (name, path), view in product(chosen, VIEWS):
+            file = options.folder / f"{name}-{view.name}.png"
+            faults += [f"{path}, {view.name}: {fault}" for fault in _take(browser, site, path, view, file)]
+    print(f"the pictures are in {options.folder}")
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="./scripts/screenshots",
+        description="Pictures of every page of the explorer over the demo fleet: light, dark, and on a phone.",
+        epilog="Example: ./scripts/screenshots --site http://127.0.0.1:8000 --only device",
+    )
+    parser.add_argument("--site", metavar="URL", help="a running service instead of a demo fleet of its own")
+    parser.add_argument(
+        "--folder", type=Path, default=REPOSITORY / ".screenshots", help="where to write (.screenshots)"
+    )
+    parser.add_argument("--only", metavar="NAME", default="", help="only pages whose name contains this text")
+    return parser.parse_args(arguments)
+
+
+@contextmanager
+def _site(address: str | None) -> Iterator[str]:
+    """Yields the address of a service: the one that is named, or a demo that is started first and stands still."""
+    if address:
+        yield address.rstrip("/")
+        return
+    port = free_port()
+    demo = Child(
+        [sys.executable, "-m", "scripts.demonstration", "--still", "--port", str(port)], environment=dict(os.environ)
+    )
+    try:
+        site = f"http://{HOST}:{port}"
+        print(f"starting the demo at {site}", flush=True)
+        while not _is_proven(site):
+            if demo.exit_status is not None:
+                raise SystemExit(f"The demo ended with status {demo.exit_status}:\n{demo.last_output}")
+            time.sleep(1)
+        yield site
+    finally:
+        demo.stop()
+
+
+def _is_proven(site: str) -> bool:
+    """Returns whether the service is ready, and every final event is proven."""
+    try:
+        if CLIENT.get(f"{site}/readyz").status_code != 200:
+            return False
+        answer = post(f"{site}/graphql", {"query": UNPROVEN}).json()
+    except httpx.TransportError:
+        return False
+    return bool(answer["data"]["lifecycleEvents"]["totalCount"] == 0)
+
+
+def pages(site: str) -> dict[str, str]:
+    """Returns an address of each kind of page, by the name of its pictures."""
+    kinds = crawl(site, 1).kinds
+    linked = {_name(kind): paths[0] for kind, paths in kinds.items() if "?" not in kind and not kind.startswith(FILES)}
+    device, _, mint = kinds["/device/*/compare?from"][0].partition("/compare?from=")
+    return {**linked, "past": f"{device}?asOf={mint}", **BESIDES}
+
+
+def _name(kind: str) -> str:
+    return re.sub(r"[^a-z]+", "-", kind).strip("-") or "home"
+
+
+def _take(browser: Browser, site: str, path: str, view: View, file: Path) -> Iterator[str]:
+    """Writes a picture of a whole page. Yields what is wrong with the page."""
+    tab = Tab(browser, site, width=view.width, dark=view.dark)
+    tab.open(path)
+    tab.page.screenshot(path=file, full_page=True)
+    yield from (text for text in tab.complaints if path != BESIDES["no-such-page"])
+    if tab.overflow() > 0:
+        yield f"{tab.overflow()} pixels wider than the window"
+    tab.page.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
