@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from graphql import (
     DocumentNode,
@@ -40,7 +40,7 @@ from strawberry.types.field import StrawberryField
 
 from api.graphql.limits import each_node
 from api.graphql.plan.fields import PSEUDO_CELLS, Rule, interfaces_of_rows, itself, relation_of, rule_of, types_of
-from api.graphql.plan.write import Text, compile_writer, text_of
+from api.graphql.plan.write import JSON, Notation, Text, compile_writer, text_of
 from api.queries.sql.relations import Cells, Relation
 from api.reading.read import Shape, shape_of
 
@@ -94,11 +94,22 @@ class Level:
 
     relation: Relation | None
     fields: list[Selected | Inline | Constant]
+    notation: Notation = JSON
     write: Callable[..., list[str]] = field(init=False)
 
     @cached_property
     def selected(self) -> list[Selected]:
         return [field for field in self.fields if isinstance(field, Selected)]
+
+    @cached_property
+    def cells(self) -> int:
+        """The number of leaves."""
+        return sum(part.child.cells if isinstance(part, Selected) and part.child else 1 for part in self.fields)
+
+    @cached_property
+    def null(self) -> str:
+        """The text of a missing object."""
+        return self.notation.null(self.cells)
 
     def needs(self) -> set[str]:
         """Returns the cells that the fields need."""
@@ -133,7 +144,7 @@ class Level:
                     made = made if part.rule.convert is None else f"convert({cells})"
                     source = f"lambda rows, pins: [{made} for r, p in zip(rows, pins)]"
                     part.cells = eval(source, {"convert": part.rule.convert})
-        self.write = compile_writer(written, columns, names)
+        self.write = compile_writer(written, columns, names, self.notation)
 
 
 @dataclass(eq=False)
@@ -146,6 +157,8 @@ class Choice:
     name_of: Callable[[Cells, Relation], str]
     levels: "Mapping[str, Level | Choice]"
     others: Level | None
+    null: ClassVar[str] = JSON.missing
+    cells: ClassVar[int] = 1
 
     def level_of(self, row: Cells, relation: Relation) -> Level:
         """Returns the level of a row."""
@@ -163,23 +176,34 @@ class Plan:
 
 
 def compile_plan(
-    schema: Schema, document: DocumentNode, operation: OperationDefinitionNode, conditions: Mapping[str, Any]
+    schema: Schema,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    conditions: Mapping[str, Any],
+    notation: Notation = JSON,
 ) -> Plan | None:
     """Returns the plan of a query; None if it cannot be compiled.
 
-    The plan is valid for the values of `conditions`: the variables that `@skip` and `@include` read.
+    The plan is valid for the values of `conditions`: the variables that `@skip` and `@include` read. CSV has no text
+    for lists of objects, nor for objects of several types.
     """
     try:
-        return _Compiler(schema, document, operation, conditions).plan()
+        return _Compiler(schema, document, operation, conditions, notation).plan()
     except (NotCompiled, GraphQLError):
         return None
 
 
 class _Compiler:
     def __init__(
-        self, schema: Schema, document: DocumentNode, operation: OperationDefinitionNode, conditions: Mapping[str, Any]
+        self,
+        schema: Schema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        conditions: Mapping[str, Any],
+        notation: Notation,
     ) -> None:
         self._strawberry = schema
+        self._notation = notation
         self._schema = schema._schema
         self._operation = operation
         self._conditions = VariableValues({}, dict(conditions))
@@ -211,7 +235,7 @@ class _Compiler:
         level = self._levels.get(name)
         if level is None:
             relation = relation_of(type_)
-            level = self._levels[name] = Level(relation, [field for field, _ in made])
+            level = self._levels[name] = Level(relation, [field for field, _ in made], self._notation)
             if relation is not None:
                 self._needs[relation] |= level.needs() - PSEUDO_CELLS
         return level
@@ -232,7 +256,7 @@ class _Compiler:
         named, is_list, required, items_required = _unwrapped(definition.type)
         arguments = ", ".join(print_ast(argument) for argument in node.arguments or ())
         if is_leaf_type(named):
-            text = text_of(definition.type)
+            text = text_of(definition.type, self._notation)
             if rule.batch is None:
                 return Inline(key, rule, text), (key, name)
             child: Level | Choice | None = None

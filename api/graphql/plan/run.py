@@ -50,6 +50,17 @@ def run_plan(plan: Plan, context: Context, variables: VariableValues) -> str:
     """Returns the data of a response without errors, as JSON. Raises NotAnswered, and what a batch function raises."""
     root = _Rows(plan.root)
     root.rows, root.pins = [()], [None]
+    return _texts(root, context, variables)[0]
+
+
+def write_objects(level: Level, objects: Sequence[Any], context: Context) -> Sequence[str]:
+    """Returns the text of each object of a level whose fields have no variables. Raises what `run_plan` raises."""
+    root = _Rows(level)
+    root.add(objects)
+    return _texts(root, context, VariableValues({}, {}))
+
+
+def _texts(root: _Rows, context: Context, variables: VariableValues) -> Sequence[str]:
     made, wave = [root], [root]
     while wave:
         wave = _Wave(context, variables).make(wave)
@@ -57,7 +68,7 @@ def run_plan(plan: Plan, context: Context, variables: VariableValues) -> str:
     for part in reversed(made):
         columns = [part.values[field.key]() for field in part.level.selected]
         part.texts = part.level.write(part.rows, part.pins, *columns)
-    return root.texts[0]
+    return root.texts
 
 
 class _Value(NamedTuple):
@@ -128,7 +139,8 @@ class _Wave:
             part.add(items)
             return lambda: part.texts[start:end]
         places = [None if item is None else self._place(child, item) for item in items]
-        return lambda: ["null" if place is None else place[0].texts[place[1]] for place in places]
+        null = child.null if child else ""
+        return lambda: [null if place is None else place[0].texts[place[1]] for place in places]
 
     def _place(self, child: "Level | Choice | None", item: Any) -> tuple[_Rows, int]:
         level = child.level_of(item.row, item.relation) if isinstance(child, Choice) else child
