@@ -17,12 +17,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from api.answering.admission import LIVE_SNAPSHOTS, REQUEST_SNAPSHOTS, Admission
+from api.answering.admission import EXPORT_SNAPSHOTS, LIVE_SNAPSHOTS, REQUEST_SNAPSHOTS, Admission
 from api.answering.answers import Answers
 from api.answering.operations import Operations
 from api.answering.persisted import PersistedQueries
 from api.answering.trusted import load_trusted
 from api.explorer.live import SUBSCRIPTIONS
+from api.exports.download import Downloads
+from api.exports.endpoint import ExportEndpoint
 from api.graphql.errors import Code
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, sdl
@@ -61,7 +63,11 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     answers = Answers(
         engine, schema, watch, freshness, cache_bytes=settings.cache_bytes, max_seconds=settings.max_seconds
     )
-    admissions = {"requests": Admission(REQUEST_SNAPSHOTS), "live": Admission(LIVE_SNAPSHOTS)}
+    admissions = {
+        "requests": Admission(REQUEST_SNAPSHOTS),
+        "live": Admission(LIVE_SNAPSHOTS),
+        "exports": Admission(EXPORT_SNAPSHOTS),
+    }
     operations = Operations(
         engine,
         schema,
@@ -77,7 +83,8 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     # GraphiQL sends documents that its user writes, none of which is trusted
     page = partial(graphiql_page, engine) if settings.graphiql and trusted is None else None
     graphql = GraphQLEndpoint(answers, admissions["requests"], documents, operations, rates, settings, page)
-    metrics = ApiMetrics(engine, answers, operations, admissions)
+    downloads = Downloads(engine, admissions["exports"], settings)
+    metrics = ApiMetrics(engine, answers, operations, admissions, downloads)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -92,6 +99,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
             Route("/graphql/stream", StreamEndpoint(operations, rates, settings)),
             WebSocketRoute("/graphql", WebSocketEndpoint(operations, rates, settings)),
             Route("/devices/{did}/bundle.json", bundle_route(engine, settings, rates)),
+            Route("/export/{file}", ExportEndpoint(schema, downloads, rates)),
             Route("/schema.graphql", _schema, methods=["GET"]),
             Route("/healthz", PlainTextResponse("ok\n"), methods=["GET"]),
             Route("/readyz", _readyz(engine, freshness)),
@@ -105,7 +113,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
                 allow_origins=["*"],
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
-                expose_headers=["ETag", "Retry-After"],
+                expose_headers=["ETag", "Retry-After", "As-Of", "Content-Location", "Content-Disposition"],
             ),
             Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
         ],

@@ -177,10 +177,17 @@ class Settings:
         help="Maximum number of running operations on one WebSocket.",
         example="100",
     )
+    max_exports: int = setting(
+        whole_number(1, 10**6),
+        default="20",
+        help="Maximum number of downloads of exports at a time. Further ones are refused with 503.",
+        example="100",
+    )
     send_seconds: float = setting(
         seconds(0.1, 3600),
         default="10",
-        help="Seconds that a client may take to receive one message of a subscription before it is cut off.",
+        help="Seconds that a client may take to receive one message of a subscription, or 64 KiB of a download, before "
+        "it is cut off.",
         example="30",
     )
     log_format: str = log_format

@@ -18,7 +18,7 @@ FORBIDDEN = {
 }
 # package -> its layers from the top down: a layer imports its own modules and those of the layers below it
 LAYERS = {
-    "api": ("explorer", "http", "answering", "graphql", "audit", "reading", "queries"),
+    "api": ("explorer", "exports", "http", "answering", "graphql", "audit", "reading", "queries"),
     "indexer": (
         *("commands", "follower", "observe", "opening", "registration", "sync", "verification"),
         *("store", "decode", "chain", "rpc", "check", "fold", "proof"),
@@ -52,6 +52,7 @@ AT_HOME = {
     "apscheduler": ("indexer/follower",),
     "jinja2": ("api/explorer",),
     "segno": ("api/explorer",),
+    "pyarrow": ("api/exports",),
     "sqlalchemy.insert": ("indexer/store",),
     "sqlalchemy.update": ("indexer/store",),
     "sqlalchemy.delete": ("indexer/store",),

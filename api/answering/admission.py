@@ -13,6 +13,9 @@ inside a thread would keep the threads of those that have one from ending."""
 LIVE_SNAPSHOTS = 4
 """For the operations of all WebSockets and event streams."""
 
+EXPORT_SNAPSHOTS = 2
+"""For the chunks of all exports and look-ups: other requests keep most of the processor."""
+
 WAIT_SECONDS = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 
 

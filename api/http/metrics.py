@@ -3,7 +3,7 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import Histogram
 from prometheus_client.core import Metric
@@ -24,7 +24,7 @@ METRICS = (
     Described("certindex_api_requests_total", "counter",
               "Requests answered, by route and status. 499: the client disconnected first.", ("route", "status")),
     Described("certindex_api_request_seconds", "histogram",
-              "Seconds to answer a request, without event streams.", ("route",)),
+              "Seconds to answer a request, without event streams and downloads.", ("route",)),
     Described("certindex_api_requests_in_progress", "gauge", "Requests that are being answered."),
     Described("certindex_api_errors_total", "counter",
               "Errors in responses to queries, by code. Refused requests are counted by their status.", ("code",)),
@@ -35,14 +35,20 @@ METRICS = (
               "is wrong; unsupported: introspection; value, exception: a defect, or wrong data.", ("reason",)),
     Described("certindex_api_connections", "gauge", "Open WebSockets and event streams."),
     Described("certindex_api_subscriptions", "gauge", "Open subscriptions."),
+    Described("certindex_api_downloads", "gauge", "Downloads of exports under way."),
+    Described("certindex_api_download_rows_total", "counter", "Rows of exports sent.", ("table", "format")),
+    Described("certindex_api_downloads_cut_total", "counter",
+              "Downloads that ended early, by reason. left: the client disconnected; slow: it did not read; rate: it "
+              "exceeded its rate; refused: the block was removed, or the database failed.", ("reason",)),
     Described("certindex_api_snapshots_waiting", "gauge",
-              "Operations that wait for a database snapshot: requests, or live (WebSockets and event streams).",
+              "Operations that wait for a database snapshot: requests, live (WebSockets and event streams), exports.",
               ("by",)),
     Described("certindex_api_snapshot_wait_seconds", "histogram", "Seconds of waiting for a snapshot.", ("by",)),
     Described("certindex_api_statement_seconds", "histogram",
               "Seconds that the database took for a SQL statement."),
 )  # fmt: skip
 
+EXPORTS = "/export/"
 ROUTES = {
     "/": "page",
     "/graphql": "graphql",
@@ -51,20 +57,34 @@ ROUTES = {
     "/healthz": "healthz",
     "/readyz": "readyz",
 }
-PREFIXES = {"/devices/": "bundle", "/graphiql/": "page", "/explorer/": "page"}
+PREFIXES = {"/devices/": "bundle", EXPORTS: "export", "/graphiql/": "page", "/explorer/": "page"}
 ROUTE = "certindex.route"
 """The key of a scope under which an endpoint names its route, if its path does not."""
+
+
+class DownloadCounts(Protocol):
+    """Counts of downloads: those under way, rows by table and format, and those that ended early, by reason."""
+
+    open: int
+    rows: Counter[tuple[str, str]]
+    cuts: Counter[str]
 
 
 class ApiMetrics(Collector):
     """The metrics of one application. Its event loop counts requests, its threads count statements."""
 
     def __init__(
-        self, engine: Engine, answers: Answers, operations: Operations, admissions: Mapping[str, Admission]
+        self,
+        engine: Engine,
+        answers: Answers,
+        operations: Operations,
+        admissions: Mapping[str, Admission],
+        downloads: DownloadCounts,
     ) -> None:
         self._answers = answers
         self._operations = operations
         self._admissions = admissions
+        self._downloads = downloads
         self.requests: Counter[tuple[str, str]] = Counter()
         self.request_seconds = defaultdict[str, Histogram](lambda: histogram(REQUEST_SECONDS))
         self.in_progress = 0
@@ -75,6 +95,7 @@ class ApiMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yields every metric of the table."""
         answers, operations, admissions = self._answers, self._operations, self._admissions.items()
+        downloads = self._downloads
         return families(
             METRICS,
             {
@@ -92,6 +113,9 @@ class ApiMetrics(Collector):
                 ],
                 "certindex_api_connections": [((), operations.connections)],
                 "certindex_api_subscriptions": [((), operations.subscriptions)],
+                "certindex_api_downloads": [((), downloads.open)],
+                "certindex_api_download_rows_total": sorted(downloads.rows.items()),
+                "certindex_api_downloads_cut_total": [((reason,), n) for reason, n in sorted(downloads.cuts.items())],
                 "certindex_api_snapshots_waiting": [((name,), admission.waiting) for name, admission in admissions],
                 "certindex_api_snapshot_wait_seconds": [((name,), admission.seconds) for name, admission in admissions],
                 "certindex_api_statement_seconds": [((), self.statement_seconds)],
@@ -152,7 +176,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            if _is_stream(message):
+            if _is_stream(self._scope, message):
                 self.end(message["status"], is_stream=True)
         await self._send(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):
@@ -167,5 +191,7 @@ class _Exchange:
             self._metrics.answered(route, status, None if is_stream else time.perf_counter() - self._began)
 
 
-def _is_stream(message: Message) -> bool:
+def _is_stream(scope: Scope, message: Message) -> bool:
+    if message["status"] == 200 and scope["path"].startswith(EXPORTS):
+        return True  # it lasts as long as its client reads
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in message["headers"])

@@ -24,6 +24,7 @@ AT_OR_BELOW = OF_CHAIN.where(BLOCK.number <= bindparam("number", type_=BLOCK.num
 AT_TIME = OF_CHAIN.where(BLOCK.timestamp <= bindparam("seconds", type_=BLOCK.timestamp.type)).order_by(
     BLOCK.timestamp.desc(), BLOCK.number.desc()
 )
+DIGEST_AT = AT_OR_BELOW.with_only_columns(BLOCK.digest).where(BLOCK.digest.is_not(None))
 
 
 def blocks(connection: Connection, names: Sequence[tuple[int, int]]) -> list[BlockPoint | None]:
@@ -49,6 +50,11 @@ def blocks_with_hashes(connection: Connection, names: Sequence[tuple[int, bytes]
 def block_at_or_below(connection: Connection, chain_id: int, number: int) -> BlockPoint | None:
     """Returns the last stored block up to a number."""
     return _first(connection, AT_OR_BELOW, {"chain_id": chain_id, "number": number})
+
+
+def digests_at(connection: Connection, names: Sequence[tuple[int, int]]) -> list[bytes | None]:
+    """Returns the digest of each (chain id, block number): that of the last block with events up to it, None before."""
+    return [connection.execute(DIGEST_AT, {"chain_id": id, "number": number}).scalar() for id, number in names]
 
 
 def block_at_time(connection: Connection, chain_id: int, seconds: int) -> BlockPoint | None:

@@ -1,12 +1,15 @@
-"""The tables that the documentation takes from the code: settings, and the facts of profiles."""
+"""The tables that the documentation takes from the code: settings, columns of exports, and the facts of profiles."""
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from api.exports.columns import Column
+from api.exports.table import NAMES, Table
+from api.graphql.schema import build_schema
 from api.settings import Settings as ApiSettings
 from indexer.settings import Settings
 from schema.events import FACT_TYPES
@@ -36,6 +39,21 @@ def _setting(name: str, declaration: Any) -> str:
     return f"| `{name.upper()}` | {default or required} | {declaration.help}{example} |\n"
 
 
+def _columns(table: str) -> str:
+    rows = (
+        f"| `{column.name}` | {_type(column)} | {column.description} |\n" for column in Table(_schema(), table).columns
+    )
+    return "| column | type | what |\n|---|---|---|\n" + "".join(rows)
+
+
+def _type(column: Column) -> str:
+    name = ", ".join(f"`{value}`" for value in column.values) or column.type
+    return f"{'list of ' if column.is_list else ''}{name}"
+
+
+_schema = cache(build_schema)
+
+
 def _facts() -> str:
     return "| fact | what happened | fields |\n|---|---|---|\n" + "".join(map(_fact, FACT_TYPES))
 
@@ -53,5 +71,6 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "indexer settings": partial(_settings, Settings),
         "api settings": partial(_settings, ApiSettings),
     },
+    "docs/reference/exports.md": {name: partial(_columns, name) for name in NAMES},
     "docs/guides/your-own-contract.md": {"facts": _facts},
 }

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     func,
     literal,
     literal_column,
@@ -208,6 +209,19 @@ def counts(connection: Connection, listing: Listing, keys: Sequence[Key], filter
     rows = fetch(connection, statement, values | key_values(connection, keys))
     totals = {row.place: row.total for row in rows}
     return [totals[place] for place in range(len(keys))]
+
+
+def place_of(connection: Connection, listing: Listing, order: Order, key: Key, filter: Filter = ()) -> Place | None:
+    """Returns the place of the row with the key's id in a list without a parent; None if the list has no such row."""
+    filter, values = with_parameters(filter, listing.fields)
+    scope = scope_of(key_table(connection.dialect.name))
+    conditions = (listing.within(scope), matches(scope, filter, listing.fields))
+    walked, id = _walk(listing, scope, order.key, conditions)
+    present = true() if order.present is None else order.present
+    sort_key = literal_column("NULL") if order.key is None else case((present, order.key))
+    statement = walked.with_only_columns(sort_key.label("key")).where(id == scope.id)
+    row = connection.execute(statement, values | key_values(connection, [key])).first()
+    return None if row is None else Place(row.key, key.chain_id, key.id)
 
 
 @lru_cache(MAX_STATEMENTS)

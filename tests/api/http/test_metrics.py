@@ -58,7 +58,7 @@ async def test_requests_errors_statements_and_subscriptions_are_counted(new_data
         assert samples(metrics_port, "certindex_api_cache_total")["hit"] == 2
         assert metric(metrics_port, "certindex_api_requests_in_progress") == 0
         assert metric(metrics_port, "certindex_api_statement_seconds_count") > 0
-        assert samples(metrics_port, "certindex_api_snapshots_waiting") == {"requests": 0, "live": 0}
+        assert samples(metrics_port, "certindex_api_snapshots_waiting") == {"requests": 0, "live": 0, "exports": 0}
         assert samples(metrics_port, "certindex_api_snapshot_wait_seconds_count")["requests"] >= 1
         assert metric(metrics_port, "process_resident_memory_bytes") > 10**7
     finally:

@@ -1,0 +1,171 @@
+"""A download: rows of a table, read chunk by chunk at one block, and sent as fast as the client reads.
+
+No snapshot is open while the client reads, so that a slow client holds one chunk and nothing of the database. Every
+chunk is read at the block of the first one; if a reorg removes it, the download is cut off. So it is if the client is
+too slow. A file that was cut off has no end: HTTP shows that to the client, which resumes with `after`.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sqlalchemy import Engine
+from starlette.types import Receive, Scope, Send
+
+from api.answering.admission import Admission
+from api.answering.answers import refusing_failures
+from api.exports.formats import FORMATS, FileWriter
+from api.exports.table import Table
+from api.graphql.errors import NotReady, Refusal
+from api.graphql.paging.connections import RowList
+from api.http.disconnects import disconnected
+from api.http.rates import Client, RateLimited
+from api.http.sending import ClientTooSlow, Sender
+from api.queries.sql.pages import Place
+from api.reading.snapshot import Snapshot, open_snapshot
+from api.settings import Settings
+from schema.program.logs import log_event
+
+log = logging.getLogger("certindex.api")
+
+ResultT = TypeVar("ResultT")
+
+CHUNK_ROWS = 2_000
+"""Rows that are read at a time: about 1 MB of text."""
+
+PIECE_BYTES = 65_536
+"""What a client must receive within SEND_SECONDS."""
+
+MAX_PAUSE_SECONDS = 60
+"""A download that exceeds the client's rate waits as long. If it had to wait longer, it is cut off."""
+
+
+@dataclass
+class Downloads:
+    """The downloads of one process, and the reading for them.
+
+    `open` counts those under way, `rows` the rows sent, by table and format, and `cuts` the downloads that ended early,
+    by reason.
+    """
+
+    engine: Engine
+    admission: Admission
+    settings: Settings
+    open: int = 0
+    rows: Counter[tuple[str, str]] = field(default_factory=Counter)
+    cuts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of a chunk: no more than one request may cost, so that every rate allows one."""
+        return min(CHUNK_ROWS, self.settings.max_cost)
+
+    async def read(self, work: Callable[[Snapshot], ResultT]) -> ResultT:
+        """Returns the result of work on a snapshot. Raises Refusal."""
+        seconds = self.settings.max_seconds
+        with refusing_failures(seconds):
+            async with asyncio.timeout(seconds), self.admission, open_snapshot(self.engine) as snapshot:
+                return await snapshot.read(lambda _: work(snapshot))
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Counts a download while it is under way."""
+        self.open += 1
+        try:
+            yield
+        finally:
+            self.open -= 1
+
+    def refuse_beyond(self) -> None:
+        """Raises NotReady if as many downloads are under way as may be."""
+        if self.open >= self.settings.max_exports:
+            raise NotReady(f"{self.open} downloads are under way, which is the maximum: try again later.")
+
+
+@dataclass
+class Download:
+    """The response that sends a file. Its first chunk has been read; the others are read while it is sent.
+
+    `format` is the name of the format. `texts` are the rows that were read and not sent, and `place` is that of the
+    last one, None if no more follow.
+    """
+
+    downloads: Downloads
+    table: Table
+    format: str
+    writer: FileWriter
+    client: Client
+    headers: Mapping[str, str]
+    rows: RowList
+    texts: Sequence[str]
+    place: Place | None
+
+    def __post_init__(self) -> None:
+        self._sender = Sender(self.downloads.settings.send_seconds)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
+        with self.downloads.counted():
+            sending, leaving = asyncio.create_task(self._send_file(send)), asyncio.create_task(disconnected(receive))
+            try:
+                await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if sending.done():
+                    sending.result()
+                else:
+                    self.downloads.cuts["left"] += 1
+            except ClientTooSlow:
+                self._cut("slow", "the client was too slow")
+            except RateLimited as error:
+                self._cut("rate", str(error))
+            except Refusal as error:
+                self._cut("refused", str(error))
+            finally:
+                for task in (sending, leaving):
+                    task.cancel()
+                await asyncio.gather(sending, leaving, return_exceptions=True)
+
+    def _cut(self, reason: str, why: str) -> None:
+        self.downloads.cuts[reason] += 1
+        log_event(log, logging.WARNING, "a download was cut off", " ({table}): {why}", self.table.name, why)
+
+    async def _send_file(self, send: Send) -> None:
+        await self._send(send, self.writer.begin())
+        while True:
+            await self._send(send, self.writer.write(self.texts))
+            self.downloads.rows[self.table.name, self.format] += len(self.texts)
+            if self.place is None:
+                break
+            self.texts, self.place = await self.downloads.read(self._next)
+            await pay(self.client, len(self.texts))
+        await self._send(send, self.writer.end())
+        await self._sender.send(lambda: send({"type": "http.response.body", "body": b""}))
+
+    def _next(self, snapshot: Snapshot) -> tuple[Sequence[str], Place | None]:
+        size = self.downloads.chunk_rows
+        return self.table.read(snapshot, self.rows, self.place, size, FORMATS[self.format].notation)
+
+    async def _send(self, send: Send, content: bytes) -> None:
+        for start in range(0, len(content), PIECE_BYTES):
+            message = {"type": "http.response.body", "body": content[start : start + PIECE_BYTES], "more_body": True}
+            await self._sender.send(lambda message=message: send(message))  # type: ignore[misc]
+
+
+async def pay(client: Client, rows: int) -> None:
+    """Waits until the client's rate allows so many rows. Raises RateLimited if that is too long."""
+    while True:
+        try:
+            client.take_cost(rows)
+        except RateLimited as error:
+            if error.retry_after > MAX_PAUSE_SECONDS:
+                raise
+            await asyncio.sleep(error.retry_after)
+        else:
+            return

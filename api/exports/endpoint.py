@@ -1,0 +1,135 @@
+"""`/export/{table}.{format}`: a whole list as one file."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.exports.download import Download, Downloads
+from api.exports.formats import FORMATS
+from api.exports.parameters import AFTER, address_at, parse_parameters
+from api.exports.table import NAMES, START, Table
+from api.exports.table_schema import table_schema
+from api.graphql.errors import BadUserInput, NotReady, Reason, Refusal
+from api.graphql.paging.connections import RowList
+from api.graphql.schema import Schema
+from api.http.disconnects import unread_response, while_connected
+from api.http.rates import RateLimited, Rates
+from api.http.requests import RequestError
+from api.http.responses import SERVER_STATUSES
+from api.queries.blocks import digests_at
+from api.queries.sql.pages import Place
+from api.reading.snapshot import Snapshot
+
+SCHEMA = "schema.json"
+"""Stands for a format: the description of a table's columns."""
+
+RETRY_SECONDS = 10
+
+
+class ExportEndpoint:
+    """An ASGI application that answers with files."""
+
+    def __init__(self, schema: Schema, downloads: Downloads, rates: Rates) -> None:
+        self._tables = {name: Table(schema, name) for name in NAMES}
+        self._downloads = downloads
+        self._rates = rates
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._respond(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> ASGIApp:
+        try:
+            if request.method not in ("GET", "HEAD"):
+                raise RequestError(405, f"{request.method} is not answered: send GET.", {"Allow": "GET, HEAD"})
+            table, format = self._named(str(request.path_params["file"]))
+            client = self._rates.client(request.scope)
+            client.take_request()
+            if format == SCHEMA:
+                return JSONResponse(table_schema(table), headers={"Cache-Control": "no-cache"})
+            return await self._download(request, table, format)
+        except RequestError as error:
+            return _refusal(error.status, error.message, error.headers)
+        except RateLimited as error:
+            return _refusal(429, str(error), {"Retry-After": str(error.retry_after)})
+        except Refusal as error:
+            return _refused(error)
+        except ClientDisconnect:
+            return unread_response()
+
+    def _named(self, file: str) -> tuple[Table, str]:
+        """Returns the table and the format of a file's name. Raises RequestError."""
+        name, _, format = file.partition(".")
+        if name not in self._tables:
+            raise RequestError(404, f'There is no table "{name[:80]}" to export. Tables: {", ".join(NAMES)}.')
+        if format not in (*FORMATS, SCHEMA):
+            raise RequestError(404, f'There is no format "{format[:80]}". Formats: {", ".join((*FORMATS, SCHEMA))}.')
+        return self._tables[name], format
+
+    async def _download(self, request: Request, table: Table, format: str) -> Download:
+        parameters, downloads = request.query_params, self._downloads
+        variables = parse_parameters(parameters, table.parameters)
+        after = parameters.get(AFTER)
+        if after and not variables.get("at"):
+            raise BadUserInput("after is given without at: resume at the address in the header Content-Location.")
+        downloads.refuse_beyond()
+
+        def begin(snapshot: Snapshot) -> _Beginning:
+            rows = table.open(snapshot, variables)
+            place = table.resume(snapshot, rows, after) if after else None
+            texts, place = table.read(snapshot, rows, place, downloads.chunk_rows, FORMATS[format].notation)
+            return _Beginning(rows, texts, place, _points(snapshot, rows))
+
+        async with while_connected(request):
+            rows, texts, place, points = await downloads.read(begin)
+        client = self._rates.client(request.scope)
+        client.take_cost(len(texts))
+        headers = _headers(request, table, format, rows, points)
+        writer = FORMATS[format].make(table.columns, points, bool(after))
+        return Download(downloads, table, format, writer, client, headers, rows, texts, place)
+
+
+class _Beginning(NamedTuple):
+    rows: RowList
+    texts: Sequence[str]
+    place: Place | None
+    points: Sequence[str]
+
+
+def _points(snapshot: Snapshot, rows: RowList) -> list[str]:
+    """Returns the block of each network that a list is read at, with the digest of all events up to it."""
+    blocks = [pin.block for pin in rows.pins if pin.block is not None]
+    digests = snapshot.read_now(digests_at, [(block.chain_id, block.number) for block in blocks])
+    return [
+        f"chain={block.chain_id}; block={block.number}; hash=0x{block.hash.hex()}"
+        + (f"; digest=0x{digest.hex()}" if digest else "")
+        for block, digest in zip(blocks, digests, strict=True)
+    ]
+
+
+def _headers(request: Request, table: Table, format: str, rows: RowList, points: Sequence[str]) -> dict[str, str]:
+    blocks = [str(pin.block.number) for pin in rows.pins if pin.block is not None]
+    name = "-".join([table.name, *blocks])
+    headers = {
+        "Content-Type": FORMATS[format].media_type,
+        "Content-Disposition": f'attachment; filename="{name}.{format}"',
+        "Cache-Control": "no-cache",
+    }
+    if points:
+        address = address_at(request.url.path, request.query_params, rows.cursors.write(START))
+        headers |= {"As-Of": ", ".join(points), "Content-Location": address}
+    return headers
+
+
+def _refused(error: Refusal) -> JSONResponse:
+    status = SERVER_STATUSES.get(error.code.value, 400)
+    if isinstance(error, BadUserInput) and error.reason is Reason.STALE_CURSOR:
+        status = 410
+    return _refusal(status, str(error), {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, NotReady) else {})
+
+
+def _refusal(status: int, message: str, headers: Mapping[str, str]) -> JSONResponse:
+    return JSONResponse({"error": message}, status, {"Cache-Control": "no-store", **headers})

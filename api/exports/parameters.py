@@ -1,0 +1,49 @@
+"""The parameters of an export's address, and the address at which a broken download goes on."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.datastructures import QueryParams
+
+from api.graphql.errors import BadUserInput
+from api.http.requests import parse_json
+
+JSON_PARAMETERS = ("filter", "orderBy")
+AFTER = "after"
+
+
+def parse_parameters(parameters: QueryParams, known: Sequence[str]) -> dict[str, Any]:
+    """Returns the variables of a table's query, by the parameters of an address; an empty one counts as absent.
+
+    Raises BadUserInput, RequestError.
+    """
+    variables: dict[str, Any] = {}
+    for name, text in parameters.multi_items():
+        if name not in known and name != AFTER:
+            raise BadUserInput(f'There is no parameter "{name[:80]}" here. Parameters: {", ".join((*known, AFTER))}.')
+        if name in variables:
+            raise BadUserInput(f'The parameter "{name}" is given twice: give it once.')
+        if text and name != AFTER:
+            variables[name] = _value(name, text)
+    return variables
+
+
+def _value(name: str, text: str) -> Any:
+    if name in JSON_PARAMETERS or text.startswith("{"):
+        return parse_json(text, f'The parameter "{name}"')
+    return _point(text) if name == "asOf" else text
+
+
+def _point(text: str) -> Mapping[str, str]:
+    """Returns the input `AsOf` of a block number, a block hash or a time."""
+    if re.fullmatch("[0-9]{1,20}", text, re.ASCII):
+        return {"block": text}
+    return {"blockHash" if text.startswith(("0x", "0X")) else "timestamp": text}
+
+
+def address_at(path: str, parameters: QueryParams, at: str) -> str:
+    """Returns the address of the same rows at the same block, whatever is indexed later."""
+    kept = [(name, text) for name, text in parameters.multi_items() if text and name not in ("at", AFTER)]
+    return f"{path}?{urlencode([*kept, ('at', at)])}"

@@ -1,0 +1,165 @@
+"""A table: a list of the API as rows of one shape, read chunk by chunk at one block.
+
+A table is a query in `tables/`. Its variables are the parameters of the address, and `nodes` selects the columns. The
+list, its filter, its order and `asOf` are therefore those of GraphQL, and values are written by the same functions.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from graphql import FieldNode, OperationDefinitionNode, parse
+from graphql.execution.values import get_variable_values
+
+from api.exports.columns import Column, columns_of
+from api.graphql.context import Context
+from api.graphql.errors import BadUserInput
+from api.graphql.inputs.as_of import check_canonical
+from api.graphql.inputs.one_of import explain_variables
+from api.graphql.paging.connections import RowList
+from api.graphql.plan.fields import At
+from api.graphql.plan.levels import Level, Plan, Selected, compile_plan
+from api.graphql.plan.run import write_objects
+from api.graphql.plan.write import CSV, JSON, NotAnswered, Notation
+from api.graphql.schema import Schema
+from api.queries.sql.as_of import Pin
+from api.queries.sql.keys import key_of
+from api.queries.sql.pages import SORT_ID, SORT_KEY, Place, Window, place_of
+from api.reading.snapshot import Snapshot
+from schema.tables.damage import UNREADABLE, unreadable
+from schema.tables.values import MAX_BLOCK_NUMBER, OFFSET_BITS, block_of, offset_of, position
+
+FOLDER = Path(__file__).parent / "tables"
+NAMES = ("devices", "events", "authorizations", "manufacturers", "hardware-licenses", "flags")
+
+START = Place(None, 0, 0)
+"""Stands in a cursor that names a list and its block, but no row."""
+
+
+class Chunk(NamedTuple):
+    """Rows as text, and the list that the next chunk is of; None behind the last row."""
+
+    texts: Sequence[str]
+    rest: RowList | None
+
+
+class Table:
+    """One table. `columns` are those of its rows, `parameters` the types of its variables by their names."""
+
+    def __init__(self, schema: Schema, name: str) -> None:
+        self.name = name
+        document = parse((FOLDER / f"{name}.graphql").read_text("utf-8"))
+        (operation,) = document.definitions
+        assert isinstance(operation, OperationDefinitionNode)  # a table is a query
+        self._schema = schema
+        self._operation = operation
+        self._plans: dict[Notation, Plan] = {}
+        for notation in (JSON, CSV):
+            plan = compile_plan(schema, document, operation, {}, notation)
+            assert plan is not None  # the query selects fields of the schema
+            self._plans[notation] = plan
+        self.parameters = [part.variable.name.value for part in operation.variable_definitions or ()]
+        (root,) = operation.selection_set.selections
+        assert isinstance(root, FieldNode)
+        assert root.selection_set is not None
+        (nodes,) = root.selection_set.selections
+        assert isinstance(nodes, FieldNode)
+        self.columns: list[Column] = columns_of(_type_of_nodes(schema, root.name.value), nodes.selection_set)
+
+    def open(self, snapshot: Snapshot, variables: Mapping[str, Any]) -> RowList:
+        """Returns the list that the variables name, at its block. Raises BadUserInput."""
+        values = get_variable_values(
+            self._schema._schema, self._operation.variable_definitions or (), dict(variables), 1
+        )
+        if isinstance(values, list):
+            explain_variables(values, self._schema._schema, self._operation, variables)
+            raise BadUserInput(values[0].message)
+        plan = self._plans[JSON]
+        root = plan.root.selected[0]
+        assert root.rule.batch is not None  # a root field reads
+        (rows,) = root.rule.batch(_context(snapshot, plan), [()], **root.arguments(values))
+        if isinstance(rows, Exception):
+            raise rows
+        assert isinstance(rows, RowList)  # the root field is a list of rows
+        return rows
+
+    def resume(self, snapshot: Snapshot, rows: RowList, after: str) -> Place:
+        """Returns the place of the row with a key. Raises BadUserInput if the list has no such row."""
+        query, key = rows.query, _parse_key(after)
+        pin = next((pin for pin in rows.pins if key is not None and pin.chain_id == key[0]), None)
+        place = None
+        if key is not None and pin is not None:
+            place = snapshot.read_now(place_of, query.listing, query.order, key_of(pin, key[1]), query.filter)
+        if place is None:
+            raise BadUserInput(f'after is "{after[:80]}", which is the key of no row of this list: pass the last key.')
+        return place
+
+    def read(
+        self, snapshot: Snapshot, rows: RowList, after: Place | None, size: int, notation: Notation
+    ) -> "tuple[Sequence[str], Place | None]":
+        """Returns the texts of the next rows behind a place, and the place of the last one, None if no more follow.
+
+        Raises BadUserInput (STALE_CURSOR) if the block is no longer canonical, and DamagedData.
+        """
+        plan = self._plans[notation]
+        context = _context(snapshot, plan)
+        check_canonical(context, tuple(rows.pins))
+        chunk = RowList(rows.query, 0, Window(size, False, after), rows.pins)
+        (shown,) = RowList.read(context, [chunk])
+        nodes: Sequence[At] = shown.nodes
+        try:
+            objects = write_objects(_row_level(plan), nodes, context)
+        except (NotAnswered, *UNREADABLE) as error:
+            raise unreadable(f"A stored value of the table {self.name}", error) from error
+        write_key = KEY_WRITERS[notation]
+        texts = [write_key(_key(node.pin, node.row[SORT_ID]), text) for node, text in zip(nodes, objects, strict=True)]
+        if not shown.more:
+            return texts, None
+        last = nodes[-1]
+        return texts, Place(last.row[SORT_KEY], last.pin.chain_id, last.row[SORT_ID])
+
+
+KEY_WRITERS: Mapping[Notation, Callable[[str, str], str]] = {
+    CSV: lambda key, text: f"{key},{text}\n",
+    JSON: lambda key, text: f'{{"key":"{key}",{text[1:]}\n',
+}
+"""Write a row's line, with its key as the first column."""
+
+
+def _context(snapshot: Snapshot, plan: Plan) -> Context:
+    context = Context(None)
+    context.read_from(snapshot, plan.shapes)
+    return context
+
+
+def _row_level(plan: Plan) -> Level:
+    level: Any = plan.root
+    for _ in ("the list", "nodes"):
+        (field,) = level.selected
+        assert isinstance(field, Selected)
+        level = field.child
+    assert isinstance(level, Level)  # a table is selected without fragments
+    return level
+
+
+def _type_of_nodes(schema: Schema, root: str) -> Any:
+    query: Any = schema._schema.query_type
+    type_ = query.fields[root].type.of_type.fields["nodes"].type
+    while hasattr(type_, "of_type"):
+        type_ = type_.of_type
+    return type_
+
+
+def _key(pin: Pin, id: int) -> str:
+    return f"{pin.chain_id}:{block_of(id)}:{offset_of(id)}"
+
+
+def _parse_key(text: str) -> tuple[int, int] | None:
+    """Returns the chain id and the id of a row, None for text that is no key."""
+    parts = text.split(":")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):
+        return None
+    chain_id, block, offset = map(int, parts)
+    if block > MAX_BLOCK_NUMBER or offset >= 1 << OFFSET_BITS:
+        return None
+    return chain_id, position(block, offset)
