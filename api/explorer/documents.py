@@ -1,11 +1,24 @@
 """The GraphQL documents of the pages, and the fragments that they share."""
 
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 FRAGMENTS = Path(__file__).parent / "fragments"
 SPREAD = re.compile(r"\.\.\.\s*(?!on\b)(\w+)")
 DEFINITION = re.compile(r"^fragment (\w+) on ", re.MULTILINE)
+
+
+def graphiql_address(document: str, variables: Mapping[str, Any]) -> str:
+    """Returns the address of GraphiQL with a document and its variables.
+
+    They are in the fragment, which no server receives: a document may be longer than a request line.
+    """
+    fragment = {"query": document, "variables": json.dumps(variables, indent=2, ensure_ascii=False)}
+    return "/graphql#" + "&".join(f"{name}={quote(text, safe='')}" for name, text in fragment.items())
 
 
 def load_document(path: Path) -> str:

@@ -4,7 +4,6 @@ import json
 import logging
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
@@ -12,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.answering.admission import Admission
 from api.answering.answers import Answers, Charge, refused
-from api.explorer.documents import load_document
+from api.explorer.documents import graphiql_address, load_document
 from api.explorer.page import PAGES_FOLDER, Json, Page
 from api.explorer.problems import FAILED, Problem, Redirect, problem_of
 from api.explorer.rendering import Templates
@@ -125,11 +124,5 @@ class PageEndpoint:
         return {"visit": visit, "chains": network["data"]["_meta"]["chains"] if network else []}
 
     def _query_href(self, variables: Mapping[str, Any]) -> str | None:
-        """Returns the address of GraphiQL with the document and the variables of the page, None if GraphiQL is off.
-
-        They are in the fragment, which no server receives: a document may be longer than a request line.
-        """
-        if not self._graphiql:
-            return None
-        fragment = {"query": self._page.document, "variables": json.dumps(variables, indent=2, ensure_ascii=False)}
-        return "/graphql#" + "&".join(f"{name}={quote(text, safe='')}" for name, text in fragment.items())
+        """Returns the address of GraphiQL with the page's document and its variables, None if GraphiQL is off."""
+        return graphiql_address(self._page.document, variables) if self._graphiql else None

@@ -4,21 +4,36 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, case, func, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    case,
+    false,
+    func,
+    or_,
+    select,
+    union_all,
+)
 
 from api.queries.sql import tables
 from api.queries.sql.fields import (
+    CaseField,
     ComputedField,
     ExactField,
     NumberField,
     RelatedField,
+    ScopedField,
     TextField,
     TimeField,
     VersionField,
     related_token_id,
     token_id_field,
 )
-from api.queries.sql.filters import Comparisons, Condition, Fields, Filter, matches
+from api.queries.sql.filters import Comparisons, Condition, Field, Fields, Filter, matches, negate
 from api.queries.sql.identities import identity_relation, list_parts
 from api.queries.sql.keys import Key, key_rows, lists_by_key, row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
@@ -35,6 +50,7 @@ version = tables.device_version
 activity = tables.device_activity
 grant = tables.authorization
 earlier_version = version.alias("earlier")
+other_version = version.alias("other")
 
 MAX_LIST = 100
 """The number of addresses, and of attributes, that are returned of one device."""
@@ -167,6 +183,71 @@ def _imei_key(text: str) -> str:
     return imei_key(clean_text(text))
 
 
+def _imei_unique(scope: Scope) -> Field:
+    """Whether no other unburned device of the contract has the IMEI, as `duplicates.py` finds them."""
+    is_known = version.c.imei.is_not(None)
+    own_device, other_device = device.alias("own_device"), device.alias("other_device")
+    others = (
+        select(other_version.c.device_id)
+        .join(other_device, _is_device(other_version, other_device))
+        .join(own_device, _is_device(version, own_device))
+        .where(
+            own_device.c.contract == other_device.c.contract,
+            without_separators(other_version.c.imei) == without_separators(version.c.imei),
+            unburned(other_version),
+        )
+    )
+    return _unique(
+        scope, version.c.imei_key, other_version.c.imei_key, is_known, version.c.dev_eui.is_not(None), others
+    )
+
+
+def _serial_number_unique(scope: Scope) -> Field:
+    """Whether no other device of the manufacturer has the serial number, as `duplicates.py` finds them."""
+    is_known = and_(version.c.serial_number.is_not(None), version.c.manufacturer_id.is_not(None))
+    others = select(other_version.c.device_id).where(
+        other_version.c.manufacturer_id == version.c.manufacturer_id,
+        other_version.c.serial_number == version.c.serial_number,
+    )
+    key, other_key = version.c.serial_number_key, other_version.c.serial_number_key
+    return _unique(scope, key, other_key, is_known, false(), others)
+
+
+def _unique(
+    scope: Scope,
+    key: ColumnElement[str],
+    other_key: ColumnElement[str],
+    is_known: Condition,
+    is_not_applicable: Condition,
+    others: Select[Any],
+) -> Field:
+    """Returns the verdict on a value that is one device's own. `others` selects the devices with the same value.
+
+    Most values occur once. One pass over the index of the key finds the others; only they are compared.
+    """
+    repeated = select(other_key).where(scope.holds(other_version)).group_by(other_key).having(func.count() > 1)
+    same = others.where(
+        scope.holds(other_version),
+        other_key == key,
+        other_version.c.device_id != version.c.device_id,
+        other_version.c.device_id.is_distinct_from(version.c.predecessor_id),
+        other_version.c.predecessor_id.is_distinct_from(version.c.device_id),
+    )
+    is_shared = and_(key.in_(repeated.correlate(scope.keys)), same.correlate(scope.keys, version).exists())
+    return CaseField(
+        {
+            Verdict.FAIL: and_(is_known, is_shared),
+            Verdict.PASS: and_(is_known, negate(is_shared)),
+            Verdict.NOT_APPLICABLE: and_(negate(is_known), is_not_applicable),
+            Verdict.UNKNOWN: and_(negate(is_known), negate(is_not_applicable)),
+        }
+    )
+
+
+def _is_device(versions: FromClause, devices: FromClause) -> Condition:
+    return and_(devices.c.chain_id == versions.c.chain_id, devices.c.id == versions.c.device_id)
+
+
 def _any_key(scope: Scope, text: str) -> Condition:
     """The text is one of the device's keys: serial number, IMEI, DevEUI, token id, address or DID."""
     keys = [_versions(scope, field.equals(text)) for field in (SERIAL_NUMBER, IMEI, DEV_EUI)]
@@ -265,6 +346,8 @@ FIELDS: Fields = {
     "quality_inspection": ExactField(version.c.quality_inspection),
     "hardware_licensed_at_mint": ExactField(version.c.hardware_licensed_at_mint),
     "imei_valid": ExactField(version.c.imei_valid),
+    "imei_unique": ScopedField(_imei_unique),
+    "serial_unique_for_manufacturer": ScopedField(_serial_number_unique),
     "provisioned_after_quality": ExactField(version.c.provisioned_after_quality),
     "sanitized_before_disposal": ExactField(version.c.sanitized_before_disposal),
     # for look-ups only: no filter of the API has it

@@ -1,6 +1,7 @@
 """The table of pages, in the order in which their paths are tried."""
 
 from api.explorer.page import Page
+from api.explorer.pages.audit import AUDIT
 from api.explorer.pages.block import BLOCK
 from api.explorer.pages.certificate import CERTIFICATE
 from api.explorer.pages.compare import COMPARE
@@ -33,12 +34,14 @@ PAGES: tuple[Page, ...] = (
     TRANSACTION,
     BLOCK,
     STATUS,
+    AUDIT,
 )
 
 SECTIONS: tuple[tuple[str, str], ...] = (
     ("Devices", "/devices"),
     ("Events", "/events"),
     ("Manufacturers", "/manufacturers"),
+    ("Audit", "/audit"),
     ("Status", "/status"),
 )
 """The links of the header: title and path."""

@@ -255,6 +255,8 @@ class DeviceFilter:
     manufacturer_licensed_at_mint: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
     hardware_licensed_at_mint: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
     imei_valid: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
+    imei_unique: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
+    serial_unique_for_manufacturer: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
     provisioned_after_quality: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
     no_activity_after_end_of_life: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")
     sanitized_before_disposal: VerdictFilter | None = optional("The verdict of the same name in `Provenance`.")

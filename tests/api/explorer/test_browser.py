@@ -94,7 +94,7 @@ def test_no_page_is_wider_than_the_window(browser: Browser, site: str, serial: s
     for path in (
         *("/", device, f"{device}/certificate", f"{device}/compare", f"{owner}", "/devices", "/search?q=SN", "/search"),
         *("/manufacturers", "/manufacturer/1", "/model/101"),
-        *(f"{block}", f"{transaction}", "/events", "/status"),
+        *(f"{block}", f"{transaction}", "/events", "/status", "/audit"),
     ):
         tab.open(path)
         assert tab.overflow() <= 0, path

@@ -66,6 +66,19 @@ async def test_what_a_reorg_removed_has_its_pages_and_says_that_it_does_not_coun
         assert ("6.6.6" in now.text) == (key == lost.number)
 
 
+async def test_the_audit_lists_what_reorgs_removed(moving: Moving, register: str) -> None:
+    assert "Did reorgs remove events?" in get_page(f"{register}/audit").text
+    await moving.mine(*minted(1))
+    for version in range(12):
+        await moving.mine(updated(1, f"{version}.6.6"))
+        await moving.reorg(1, [])
+    first = get_page(f"{register}/audit")
+    assert "12 events" in first.text
+    assert "11.6.6" in first.text
+    second = get_page(f"{register}{first.link('/audit?removed-after=')}")
+    assert "0.6.6" in second.text
+
+
 async def test_both_are_found_by_the_search(moving: Moving, register: str) -> None:
     await moving.mine(*minted(1))
     lost = await moving.mine(updated(1))

@@ -118,6 +118,25 @@ def test_the_feed_is_read_page_by_page(site: str) -> None:
     assert "data-stream" in first.response.text
 
 
+def test_the_audit_counts_what_its_lists_and_its_queries_list(site: str) -> None:
+    page = get_page(f"{site}/audit")
+    assert page.status == 200
+    lists = page.links_to("/devices?fails=")
+    assert lists
+    for link in lists:
+        check = link.partition("=")[2]
+        query = f"{{ devices(filterBy: {{{check}: {{eq: FAIL}}}}) {{ totalCount }} }}"
+        count = post(f"{site}/graphql", {"query": query}).json()["data"]["devices"]["totalCount"]
+        assert f"{count} device" in page.text
+        assert f"{count} device" in get_page(f"{site}{link}").text
+    fragments = [parse_qs(link.partition("#")[2]) for link in page.links_to("/graphql#query=")]
+    assert len(fragments) > len(lists)
+    for fragment in fragments:
+        body = {"query": fragment["query"][0], "variables": json.loads(fragment["variables"][0])}
+        assert "errors" not in post(f"{site}/graphql", body).json()
+    assert "as it was then" in get_page(f"{site}/audit?asOf=150").text
+
+
 def test_a_list_is_read_page_by_page_and_back(site: str) -> None:
     first = get_page(f"{site}/devices?order=token")
     second = get_page(f"{site}{first.link('/devices?order=token&after=')}")

@@ -1,7 +1,7 @@
 """Questions of fleet owners and auditors: the API's answers equal those computed from the acts on the demo fleet."""
 # fixtures are imported, and arguments bear their names
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import pytest
@@ -409,3 +409,29 @@ async def test_meta_shows_what_is_watched_and_how_far(api: Api, fleet: Fleet) ->
     assert (chain["failingSince"], chain["lastError"]) == (None, None)
     assert (chain["backfilled"], chain["stopped"], chain["writer"], chain["standbys"]) == (True, False, None, [])
     assert len(chain["digest"]) == 66
+
+
+@pytest.mark.parametrize("check", ["imeiUnique", "serialUniqueForManufacturer"])
+async def test_the_filter_of_a_check_finds_the_devices_with_that_verdict(api: Api, check: str) -> None:
+    verdicts: dict[str, set[str]] = {verdict: set() for verdict in ("PASS", "FAIL", "UNKNOWN", "NOT_APPLICABLE")}
+    for point in (None, {"block": "150"}):
+        for verdict, devices in verdicts.items():
+            devices.clear()
+            async for device in _devices(api, {check: {"eq": verdict}}, check, point):
+                devices.add(device["tokenDID"])
+                assert device["provenance"][check]["verdict"] == verdict, device
+        everything = [device["tokenDID"] async for device in _devices(api, None, check, point)]
+        assert sum(map(len, verdicts.values())) == len(everything)
+        assert bool(verdicts["FAIL"]) == (check == "imeiUnique")
+
+
+async def _devices(api: Api, filter: Any, check: str, point: Any) -> AsyncIterator[Any]:
+    query = f"""query ($filter: DeviceFilter, $after: String, $asOf: AsOf) {{
+      devices(filterBy: $filter, first: 100, after: $after, asOf: $asOf) {{
+        pageInfo {{ hasNextPage endCursor }} nodes {{ tokenDID provenance {{ {check} {{ verdict }} }} }} }} }}"""
+    page: Any = {"pageInfo": {"hasNextPage": True, "endCursor": None}}
+    while page["pageInfo"]["hasNextPage"]:
+        after = page["pageInfo"]["endCursor"]
+        page = (await api.ask(query, filter=filter, after=after, asOf=point))["devices"]
+        for device in page["nodes"]:
+            yield device

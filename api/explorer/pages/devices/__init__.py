@@ -25,6 +25,8 @@ CHECKS = {
     "manufacturerLicensedAtMint": "manufacturerLicensedAtMint",
     "hardwareLicensedAtMint": "hardwareLicensedAtMint",
     "imeiValid": "imeiValid",
+    "imeiUnique": "imeiUnique",
+    "serialUniqueForManufacturer": "serialUniqueForManufacturer",
     "inCircuitTestPassed": "inCircuitTest",
     "mechanicalTestPassed": "mechanicalTest",
     "qualityInspectionPassed": "qualityInspection",
