@@ -6,7 +6,7 @@ from api.explorer.page import Json
 from api.explorer.visit import Visit
 from schema.events import Kind
 
-LOGS_ON_A_PAGE = 25
+LOGS_ON_A_PAGE = 20
 
 EVERY_KIND = [kind.name for kind in Kind]
 """Lists have UNMAPPED logs only if the filter names the kind."""
