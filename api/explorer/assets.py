@@ -11,6 +11,10 @@ from starlette.responses import PlainTextResponse, Response
 FOLDER = Path(__file__).parent
 PREFIX = "/explorer"
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+POLICY = "default-src 'none'"
+POLICIES = {"node.js": "default-src 'none'; connect-src http: https:"}
+"""The Content-Security-Policy of a file: it binds the scripts that run as workers. None may connect anywhere, but for
+the one that asks the node that a reader names."""
 TYPES = {
     ".css": "text/css",
     ".js": "text/javascript",
@@ -21,6 +25,7 @@ TYPES = {
 class Asset(NamedTuple):
     content: bytes
     media_type: str
+    policy: str
 
 
 class Assets:
@@ -32,7 +37,7 @@ class Assets:
         for name, content in _contents():
             stem, _, suffix = name.rpartition(".")
             address = f"{stem}.{sha256(content).hexdigest()[:12]}.{suffix}"
-            self._by_address[address] = Asset(content, TYPES[f".{suffix}"])
+            self._by_address[address] = Asset(content, TYPES[f".{suffix}"], POLICIES.get(name, POLICY))
             self._addresses[name] = f"{PREFIX}/{address}"
 
     def address(self, name: str) -> str:
@@ -44,7 +49,7 @@ class Assets:
         asset = self._by_address.get(request.path_params["file"])
         if asset is None:
             return PlainTextResponse("There is no such file.\n", 404, {"Cache-Control": "no-store"})
-        headers = {**FOREVER, "X-Content-Type-Options": "nosniff"}
+        headers = {**FOREVER, "X-Content-Type-Options": "nosniff", "Content-Security-Policy": asset.policy}
         return Response(asset.content, media_type=asset.media_type, headers=headers)
 
 

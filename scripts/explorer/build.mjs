@@ -4,7 +4,11 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 const target = process.argv[2] ?? "../../api/explorer/static";
 const result = await build({
-  entryPoints: { explorer: "source/explorer.js" },
+  entryPoints: {
+    explorer: "source/explorer.js",
+    check: "source/verify/worker.js",
+    node: "source/verify/node.js",
+  },
   bundle: true,
   minify: true,
   format: "iife",
@@ -22,7 +26,7 @@ for (const input of Object.keys(result.metafile.inputs)) {
 }
 const notices = [...folders].sort().map((folder) => {
   const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
-  const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
+  const file = readdirSync(folder).find((name) => /^licen[cs]e(?:$|\.)/i.test(name));
   const text = file ? readFileSync(`${folder}/${file}`, "utf8").trim() : "(the package carries no license text)";
   return `${name} ${version}, ${license}\n\n${text}\n`;
 });

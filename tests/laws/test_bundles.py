@@ -6,7 +6,6 @@ from random import Random
 import pytest
 from sqlalchemy import select
 
-from indexer.check.bundle import check
 from indexer.commands.sync import sync
 from indexer.settings import Settings
 from indexer.verification.attestation import Unattestable
@@ -18,6 +17,7 @@ from schema.tables.tables import Chain
 from schema.tables.values import block_of
 from tests.support.chain.devchain import Anvil
 from tests.support.chain.evidence import Nodes
+from tests.support.checking import check
 from tests.support.dimo.network import YEARS, Network
 from tests.support.dimo.stage import Stage
 from tests.support.fleet import Fleet, start_chain

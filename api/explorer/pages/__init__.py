@@ -17,6 +17,7 @@ from api.explorer.pages.nowhere import NOWHERE
 from api.explorer.pages.search import SEARCH
 from api.explorer.pages.status import STATUS
 from api.explorer.pages.transaction import TRANSACTION
+from api.explorer.pages.verify import VERIFY
 
 PAGES: tuple[Page, ...] = (
     HOME,
@@ -35,6 +36,7 @@ PAGES: tuple[Page, ...] = (
     BLOCK,
     STATUS,
     AUDIT,
+    VERIFY,
 )
 
 SECTIONS: tuple[tuple[str, str], ...] = (
@@ -43,6 +45,7 @@ SECTIONS: tuple[tuple[str, str], ...] = (
     ("Manufacturers", "/manufacturers"),
     ("Audit", "/audit"),
     ("Status", "/status"),
+    ("Verify", "/verify"),
 )
 """The links of the header: title and path."""
 

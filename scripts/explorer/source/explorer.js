@@ -4,9 +4,11 @@ import { showLocalTimes } from "./times.js";
 import { closeMenusOutside } from "./menus.js";
 import { showPrintButtons } from "./print.js";
 import { keepLive } from "./live.js";
+import { offerVerification } from "./verification.js";
 
 showCopyButtons(document);
 showLocalTimes(document);
 closeMenusOutside();
 showPrintButtons();
 keepLive();
+offerVerification();

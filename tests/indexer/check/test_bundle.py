@@ -1,6 +1,5 @@
 """The offline check: a bundle of a real device passes, and every change to it is refused with the reason."""
 
-import asyncio
 import json
 import re
 import socketserver
@@ -20,10 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.check.__main__ import report
-from indexer.check.bundle import Failed, check
+from indexer.check.bundle import Failed
 from schema.abi.keccak import keccak256
-from schema.bundle.document import Bundle, canonical, json_schema, manifest_of, to_json
-from schema.bundle.making import make_bundle
+from schema.bundle.document import Bundle, canonical, json_schema, manifest_of
 from schema.bundle.state import DEVICE_TABLES
 from schema.bundle.trust import TRUST
 from schema.tables.kinds import LIFECYCLE, SPANS
@@ -31,23 +29,15 @@ from schema.tables.tables import Chain
 from schema.vocabulary import FailureCause
 from tests.support.certindex import Certindex
 from tests.support.chain.devchain import REPOSITORY, Anvil
-from tests.support.chain.evidence import Nodes
-from tests.support.chain.factory import HASH, Factory, end_of_life_step, mint_request
-from tests.support.chain.factory import report as passing
-from tests.support.index.verifying import Indexed, index, indexed
+from tests.support.checking import check
+from tests.support.index.whole_life import WholeLife, whole_life
 
 Document = dict[str, Any]
 Change = Callable[[Document], None]
 
 
 @dataclass
-class Case:
-    """A bundle of a device with a whole life, and the chain that it is of."""
-
-    chain: Anvil
-    url: str
-    data: bytes
-
+class Case(WholeLife):
     @property
     def document(self) -> Document:
         document: Document = json.loads(self.data)
@@ -56,44 +46,8 @@ class Case:
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
-    url = f"sqlite:///{tmp_path_factory.mktemp('bundle') / 'chain.db'}"
-    with Anvil() as chain:
-        factory = Factory(chain)
-        _live(factory)
-        index(factory, url)
-        with indexed(factory, url) as database:
-            asyncio.run(_verify_all(database, chain))
-            contract = bytes.fromhex(factory.contract.address[2:])
-            with database.engine.begin() as connection:
-                bundle = make_bundle(connection, chain.chain_id, contract, 1)
-        assert bundle is not None
-        yield Case(chain, url, to_json(bundle))
-
-
-def _live(factory: Factory) -> None:
-    """Takes device 1 from mint to disposal, beside another of the same pallet."""
-    first, second = mint_request(number=1), mint_request(number=2)
-    factory.send("mintBatch", 1, factory.owner, [first, second], sender=factory.maker)
-    factory.send("recordInCircuitTest", 1, passing(), sender=factory.maker)
-    factory.send("recordQualityInspection", 1, passing(), sender=factory.maker)
-    factory.send("provision", 1, 1_700_000_150, sender=factory.maker)
-    factory.send("authorizeUser", 1, factory.user, "Garage", 3, 1_900_000_000)
-    factory.send("updateFirmware", 1, "1.1.0", HASH, 0, 1_700_000_160)
-    factory.send("updateFirmware", 1, "1.2.0", HASH, 1, 1_700_000_170)
-    factory.send("factoryReset", 1, 1_700_000_180, 2)
-    factory.send("revokeUser", 1, factory.user)
-    factory.send("correct", 1, "colour", "gr\u00fcn", sender=factory.maker)
-    factory.send("transferFrom", factory.owner, factory.stranger, 1)
-    factory.send("recordEndOfLife", 1, end_of_life_step(1), sender=factory.stranger)
-    factory.send("recordMechanicalTest", 1, passing(False), sender=factory.maker)
-    factory.send("revokeManufacturerLicense", 1, "fraud", sender=factory.registrar)
-    factory.send("recordEndOfLife", 1, end_of_life_step(3, 2), sender=factory.stranger)
-
-
-async def _verify_all(database: Indexed, chain: Anvil) -> None:
-    verifier = database.verifier(Nodes(chain))
-    while await verifier.advance() is not None:
-        pass
+    with whole_life(tmp_path_factory.mktemp("bundle")) as life:
+        yield Case(life.chain, life.url, life.data)
 
 
 # What passes

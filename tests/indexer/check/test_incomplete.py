@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.settings import Settings
-from indexer.check.bundle import Failed, check
+from indexer.check.bundle import Failed
 from indexer.commands.sync import sync
 from indexer.store.verification import VerificationStore
 from schema.abi.keccak import keccak256
@@ -23,6 +23,7 @@ from tests.support.api.server import CLIENT, serving
 from tests.support.certindex import Certindex
 from tests.support.chain.evidence import Nodes, altering
 from tests.support.chain.factory import HASH, Factory
+from tests.support.checking import check
 from tests.support.index.verifying import FINALITY, index, indexed, settings_for
 
 Document = dict[str, Any]

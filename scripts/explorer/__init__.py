@@ -1,0 +1,1 @@
+"""The explorer's front end: its sources, their build, and the declarations that its check takes from the code."""

@@ -1,0 +1,388 @@
+// What the facts mean: from located facts, in order, to rows and readings. `docs/how-it-works/meaning.md` states the
+// rules; `indexer/fold/` is the same in Python.
+import declarations from "./declarations.json" with { type: "json" };
+import { ZERO_ADDRESS } from "./bytes.js";
+import { AuthorizationEndReason, EndOfLifeStatus, Flag, isKnown, OPEN, saturate, Verdict } from "./codes.js";
+import * as devices from "./devices.js";
+import * as licenses from "./licenses.js";
+import { Rows } from "./rows.js";
+
+const SUCCEEDED = 0n;
+const OBSERVED = ["other", null];
+
+/** Returns the rows, and of each fact the reading: { device, eventTime, bizStep, disposition, flags }. */
+export function fold(facts, policy) {
+  const rows = new Rows();
+  const readings = facts.map((located) => apply(rows, policy, located));
+  return { rows, readings };
+}
+
+function apply(rows, policy, located) {
+  const { fact } = located;
+  const reading = readingOf(fact, located.blockTime);
+  if (declarations.facts[fact.type].aboutDevice) {
+    applyToDevice(rows, policy, located, reading);
+    return reading;
+  }
+  switch (fact.type) {
+    case "ManufacturerLicensed":
+      licenses.licenseManufacturer(rows, located, fact);
+      break;
+    case "ManufacturerLicenseRevoked": {
+      const manufacturer = rows.subject("manufacturer", located, fact.manufacturer_id);
+      licenses.revoke(rows.manufacturer_version.change(manufacturer, located.position), located, fact.reason);
+      break;
+    }
+    case "HardwareLicensed":
+      licenses.licenseHardware(rows, located, fact);
+      break;
+    case "HardwareLicenseRevoked": {
+      const license = rows.subject("hardware_license", located, fact.hardware_license_id);
+      licenses.revoke(rows.hardware_license_version.change(license, located.position), located, fact.reason);
+      break;
+    }
+    case "ManufacturerMinted":
+      licenses.mintManufacturer(rows, located, fact);
+      break;
+    case "ManufacturerTransferred":
+      licenses.transferManufacturer(rows, policy, located, fact);
+      break;
+    case "ManufacturerAttributeSet":
+      rows.subject("manufacturer", located, fact.manufacturer_id);
+      break;
+    case "LicenseMinted":
+    case "LicenseTransferred":
+    case "LicenseRevoked":
+      licenses.applyToLicense(rows, located, fact);
+      break;
+    case "VehicleMinted":
+    case "VehicleTransferred":
+    case "VehicleBurned":
+      licenses.applyToVehicle(rows, located, fact);
+      break;
+    default:
+      unknown(fact);
+  }
+  return reading;
+}
+
+/** Returns the reading that follows from the fact alone. */
+function readingOf(fact, blockTime) {
+  const { eventTime, fields } = declarations.facts[fact.type];
+  const [bizStep, disposition] = wordsOf(fact);
+  const happenedAt = eventTime && fact[eventTime];
+  let flags = happenedAt !== null && happenedAt > blockTime ? Flag.TIME_IN_FUTURE : 0;
+  for (const { name, codes } of fields) {
+    if (codes && fact[name] !== null && !isKnown(codes, fact[name])) flags |= Flag.UNKNOWN_CODE;
+  }
+  return { device: null, eventTime: happenedAt === null ? null : saturate(happenedAt), bizStep, disposition, flags };
+}
+
+/** Returns business step and disposition of EPCIS 2.0, which some facts choose by a value. */
+function wordsOf(fact) {
+  switch (fact.type) {
+    case "DeviceTransferred":
+      return fact.recipient === ZERO_ADDRESS ? declarations.facts.DeviceBurned.words : OBSERVED;
+    case "TestRecorded":
+      return ["inspecting", fact.passed ? "conformant" : "non_conformant"];
+    case "EndOfLifeRecorded":
+      return declarations.endOfLifeWords[fact.process] ?? OBSERVED;
+    case "DevicePaired":
+      return fact.vehicle_id ? ["installing", "active"] : declarations.facts.DeviceUnpaired.words;
+  }
+  return declarations.facts[fact.type].words;
+}
+
+// Devices
+
+function applyToDevice(rows, policy, located, reading) {
+  const { fact, position, blockTime } = located;
+  const device = (reading.device = rows.device(located, fact.token_id));
+  let flags = contradictions(fact, rows.device_version.open.get(device), policy, located.contracts.token);
+  const activity = rows.device_activity.change(device, position);
+  activity.updated_at = blockTime;
+  if (flags & Flag.AFTER_END_OF_LIFE) activity.active_after_end_of_life = true;
+  const version = () => rows.device_version.change(device, position);
+  switch (fact.type) {
+    case "FirmwareUpdated":
+      updateFirmware(rows, located, device, activity);
+      break;
+    case "TestRecorded":
+      recordTest(rows, located, device);
+      devices.recordTest(version(), fact.kind, fact.passed ? Verdict.PASS : Verdict.FAIL);
+      break;
+    case "DeviceTransferred":
+      transfer(rows, policy, located, device);
+      break;
+    case "UserAuthorized":
+      authorize(rows, policy.grants.get(fact.source), located, device);
+      break;
+    case "DeviceMinted":
+      if (mint(rows, policy, located, device, activity)) flags |= Flag.UNLICENSED;
+      break;
+    case "DeviceProvisioned":
+      devices.provision(version(), fact.provisioned_at ?? blockTime);
+      break;
+    case "FactoryReset":
+      reset(rows, located, device, activity);
+      if (fact.address !== null) devices.setAddress(version(), fact.address);
+      break;
+    case "UserRevoked":
+      endGrant(rows, grantKey(device, fact), located, AuthorizationEndReason.REVOKED);
+      break;
+    case "DeviceClaimed": {
+      const claimed = version();
+      claimed.claimed_at = blockTime;
+      if (policy.claimsProvision(located.contracts.token)) devices.provision(claimed, blockTime);
+      break;
+    }
+    case "DeviceUnclaimed":
+      version().claimed_at = null;
+      break;
+    case "DevicePaired":
+      pair(version(), fact.vehicle_id ? rows.subject("vehicle", located, fact.vehicle_id) : null, blockTime);
+      break;
+    case "DeviceUnpaired":
+      if (fact.vehicle_id) rows.subject("vehicle", located, fact.vehicle_id);
+      pair(version(), null, blockTime);
+      break;
+    case "BeneficiarySet":
+      version().beneficiary = fact.beneficiary === ZERO_ADDRESS ? null : fact.beneficiary;
+      break;
+    case "DeviceAttributeSet":
+      setAttribute(rows, located, device);
+      break;
+    case "DeviceAddressReset":
+      devices.setAddress(version(), fact.address);
+      break;
+    case "EndOfLifeRecorded":
+      recordEndOfLife(rows, located, device);
+      break;
+    case "DeviceBurned":
+      break; // the transfer to zero that comes with it burns the device
+    default:
+      unknown(fact);
+  }
+  reading.flags |= flags;
+}
+
+function mint(rows, policy, located, device, activity) {
+  const { fact, position } = located;
+  const version = rows.device_version.change(device, position);
+  version.mint_position = position;
+  version.minted_at = located.blockTime;
+  if (fact.address !== null) {
+    devices.setAddress(version, fact.address);
+    succeed(rows, located, device, version);
+  }
+  if (fact.serial_number !== null) version.serial_number = fact.serial_number || null;
+  if (fact.imei !== null) devices.setImei(version, fact.imei);
+  if (fact.manufactured_at !== null) version.manufactured_at = saturate(fact.manufactured_at);
+  if (fact.firmware_version !== null) devices.setInitialFirmware(version, activity, fact.firmware_version);
+  return licenses.judgeLicenses(rows, policy, located, fact, version);
+}
+
+function transfer(rows, policy, located, device) {
+  const { fact, position, blockTime } = located;
+  rows.append("transfer", { position, device_id: device, sender: fact.sender, recipient: fact.recipient });
+  const version = rows.device_version.change(device, position);
+  const burns = fact.recipient === ZERO_ADDRESS;
+  if (burns) {
+    leave(rows, located, device, version);
+    devices.burn(version, position, blockTime);
+  } else {
+    devices.own(version, fact.recipient);
+  }
+  const reason = burns ? AuthorizationEndReason.BURNED : AuthorizationEndReason.TRANSFERRED;
+  for (const [key, grant] of [...rows.authorization.open]) {
+    if (grant.device_id === device && policy.grants.get(grant.source).voidedByTransfer) {
+      endGrant(rows, key, located, reason);
+    }
+  }
+}
+
+/** Remembers a burned device for a mint in the same transaction that takes over its address. */
+function leave(rows, located, device, version) {
+  if (version.address === null) return;
+  rows.burned.set(`${located.contracts.token} ${version.address}`, { device, transaction: located.transaction });
+}
+
+/** Links a minted device to the one whose address it takes over. */
+function succeed(rows, located, device, version) {
+  const burned = rows.burned.get(`${located.contracts.token} ${version.address}`);
+  if (burned && burned.transaction === located.transaction && burned.device !== device) {
+    version.predecessor_id = burned.device;
+  }
+}
+
+function setAttribute(rows, located, device) {
+  const { attribute, value } = located.fact;
+  const correct = Object.hasOwn(devices.CORRECTIONS, attribute) ? devices.CORRECTIONS[attribute] : null;
+  if (correct && (attribute !== "manufacturedAt" || devices.isSeconds(value))) {
+    correct(rows.device_version.change(device, located.position), value);
+    return;
+  }
+  const key = `${device} ${attribute}`;
+  if (rows.device_attribute.open.has(key)) rows.device_attribute.end(key, located.position);
+  if (value) {
+    rows.device_attribute.start(key, { device_id: device, valid_from: located.position, name: attribute, value });
+  }
+}
+
+function recordTest(rows, { fact, position }, device) {
+  rows.append("test_result", {
+    position,
+    device_id: device,
+    kind: fact.kind,
+    passed: fact.passed,
+    tested_at: stored(fact.tested_at),
+    station: fact.station,
+    report_uri: fact.report_uri,
+    report_hash: fact.report_hash,
+  });
+}
+
+function reset(rows, { fact, position }, device, activity) {
+  rows.append("factory_reset", {
+    position,
+    device_id: device,
+    initiator: fact.initiator,
+    reset_at: stored(fact.reset_at),
+    reason: stored(fact.reason),
+  });
+  activity.factory_reset_count += 1n;
+}
+
+function updateFirmware(rows, { fact, position, blockTime }, device, activity) {
+  rows.append("firmware_update", {
+    position,
+    device_id: device,
+    from_version: fact.from_version,
+    to_version: fact.to_version,
+    image_hash: fact.image_hash,
+    result: stored(fact.result),
+    applied_at: stored(fact.applied_at),
+  });
+  if (fact.result === null || fact.result === SUCCEEDED) {
+    activity.firmware = fact.to_version || null;
+    activity.firmware_image_hash = fact.image_hash;
+    activity.firmware_updated_at = blockTime;
+  }
+}
+
+function recordEndOfLife(rows, { fact, position, blockTime }, device) {
+  rows.append("end_of_life_step", {
+    position,
+    device_id: device,
+    process: saturate(fact.process),
+    occurred_at: stored(fact.occurred_at),
+    facility: fact.facility,
+    sanitization: stored(fact.sanitization),
+    evidence_uri: fact.evidence_uri,
+    evidence_hash: fact.evidence_hash,
+  });
+  const version = rows.device_version.change(device, position);
+  const happenedAt = fact.occurred_at ?? blockTime;
+  devices.endService(version, position, fact.process, happenedAt, fact.facility, fact.sanitization);
+}
+
+/** Records a pairing; one without a vehicle ends the pairing before it. */
+function pair(version, vehicle, blockTime) {
+  version.vehicle_id = vehicle;
+  version.paired_at = vehicle === null ? null : blockTime;
+}
+
+// Grants
+
+/** Replaces the open grant of the same key. If the policy reads the fact as a revocation, only ends that grant. */
+function authorize(rows, policy, located, device) {
+  const { fact, position, blockTime } = located;
+  const key = grantKey(device, fact);
+  const expiresAt = expiry(policy, fact);
+  const { REVOKED, REPLACED } = AuthorizationEndReason;
+  endGrant(rows, key, located, expiresAt === null ? REVOKED : REPLACED);
+  if (expiresAt === null) return;
+  rows.authorization.start(key, {
+    device_id: device,
+    valid_from: position,
+    user_address: fact.user,
+    source: fact.source,
+    scope: fact.scope,
+    expires_at: expiresAt,
+    granted_at: blockTime,
+    organization: fact.organization || null,
+    permissions: fact.permissions,
+    agreement_uri: fact.agreement_uri || null,
+  });
+}
+
+function endGrant(rows, key, located, reason) {
+  if (!rows.authorization.open.has(key)) return;
+  const grant = rows.authorization.end(key, located.position);
+  grant.ended_at = located.blockTime;
+  grant.end_reason = reason;
+}
+
+const grantKey = (device, { user, source, scope }) => JSON.stringify([String(device), user, source, scope]);
+
+/** Returns the first second without access, null if the policy reads the grant as a revocation. */
+function expiry(policy, fact) {
+  if (fact.permissions === 0n && policy.zeroPermissionsRevoke) return null;
+  if (fact.expires_at === null) return OPEN;
+  if (fact.expires_at === 0n && policy.zeroExpiry !== "expired") return policy.zeroExpiry === "never" ? OPEN : null;
+  return saturate(fact.expires_at + (policy.expiryInclusive ? 1n : 0n));
+}
+
+// Contradictions
+
+const ENDS_WITH_SERVICE = [
+  "DeviceProvisioned",
+  "FirmwareUpdated",
+  "TestRecorded",
+  "UserAuthorized",
+  "DeviceAddressReset",
+  "DeviceClaimed",
+  "DevicePaired",
+];
+
+/** Returns AFTER_END_OF_LIFE, BEFORE_MINT, DUPLICATE_MINT and WRONG_SENDER as they apply; `before` is the row. */
+function contradictions(fact, before, policy, contract) {
+  let flags = 0;
+  if (isAfterEndOfLife(fact, before.end_of_life_status, policy)) flags |= Flag.AFTER_END_OF_LIFE;
+  if (!exists(before) && !begins(fact) && policy.mintsAreWhole(contract)) flags |= Flag.BEFORE_MINT;
+  if (fact.type === "DeviceMinted" && isMinted(before)) flags |= Flag.DUPLICATE_MINT;
+  if (fact.type === "DeviceTransferred" && isFromAnother(fact, before)) flags |= Flag.WRONG_SENDER;
+  return flags;
+}
+
+const exists = (before) => before.mint_position !== null || before.owner !== null || before.burn_position !== null;
+const begins = ({ type, sender }) =>
+  type === "DeviceMinted" || (type === "DeviceTransferred" && sender === ZERO_ADDRESS);
+const isMinted = (before) =>
+  before.mint_position !== null && (before.burn_position ?? 0n) < before.mint_position;
+
+function isFromAnother(fact, before) {
+  if (before.owner !== null) return fact.sender !== before.owner;
+  return before.burn_position !== null && fact.sender !== ZERO_ADDRESS;
+}
+
+function isAfterEndOfLife(fact, status, policy) {
+  if (status === EndOfLifeStatus.IN_SERVICE) return false;
+  if (status === EndOfLifeStatus.DISPOSED) {
+    return !["UserRevoked", "DeviceAttributeSet"].includes(fact.type) && !ends(fact, policy);
+  }
+  if (fact.type === "EndOfLifeRecorded") return isKnown("EndOfLifeProcess", fact.process) && fact.process < status;
+  return ENDS_WITH_SERVICE.includes(fact.type) && !ends(fact, policy);
+}
+
+/** Returns whether a grant or a pairing only ends the one before it. */
+function ends(fact, policy) {
+  if (fact.type === "UserAuthorized") return expiry(policy.grants.get(fact.source), fact) === null;
+  return fact.type === "DevicePaired" && !fact.vehicle_id;
+}
+
+const stored = (number) => (number === null ? null : saturate(number));
+
+function unknown(fact) {
+  throw new Error(`no rule folds ${fact.type}`);
+}

@@ -1,0 +1,282 @@
+// A profile: the TOML that maps events to facts. `schema/profile/model.py` describes every key.
+import { parse } from "smol-toml";
+import declarations from "./declarations.json" with { type: "json" };
+import { parseEvent, SignatureError } from "./signature.js";
+import { argumentValue, address, fieldValue, INTEGER, ProfileError, takes } from "./values.js";
+
+const MAX_BLOCK_NUMBER = 2n ** 43n - 1n;
+const ROLE = /^[A-Za-z0-9_-]+$/;
+const CHAIN_ID = /^[1-9][0-9]{0,18}$/;
+const PRINTABLE = /^(?:[^\p{C}\p{Z}]| )*$/u;
+const FUNCTION = /^\s*(?:function\s+)?(\w+\s*\(.*\))\s*returns\s*\((.*)\)\s*$/s;
+const ID_OF_SUBJECT = declarations.subjects;
+const RULE_KEYS = ["contract", "signature", "fact", "fields", "where", "first_block", "last_block"];
+const GRANT_FACTS = ["UserAuthorized", "UserRevoked"];
+const ZERO_EXPIRY = ["never", "revokes", "expired"];
+
+/** Parses and checks a profile. Raises ProfileError. */
+export function parseProfile(text) {
+  const document = parseToml(text);
+  const file = table(document, "the bundle's profile", ["name", "unread", "event", "call", "grants", "networks"]);
+  const name = requiredText(file, "name", "the bundle's profile");
+  if (!PRINTABLE.test(name)) refuse("the bundle's profile", "'name' is not printable");
+  const events = file.event ?? [];
+  if (!Array.isArray(events) || !events.length) refuse("the bundle's profile", "has no rule");
+  const rules = events.map((event, index) => parseRule(event, `rule ${index + 1}`));
+  checkRules(rules);
+  const unread = parseUnread(file.unread ?? [], rules);
+  const roles = new Set([...rules.map((rule) => rule.contract), ...unread]);
+  const grants = parseGrants(file.grants ?? {}, rules);
+  checkNetworks(file.networks ?? {}, roles);
+  checkCalls(file.call ?? [], roles);
+  return { name, rules, roles, grants };
+}
+
+function parseToml(text) {
+  try {
+    return parse(text, { integersAsBigInt: true });
+  } catch (error) {
+    throw new ProfileError(`the bundle's profile: ${error.message.split("\n")[0]}`);
+  }
+}
+
+// Rules
+
+function parseRule(value, place) {
+  const rule = table(value, place, [...RULE_KEYS, ...Object.keys(ID_OF_SUBJECT)]);
+  const contract = requiredText(rule, "contract", place);
+  if (!ROLE.test(contract)) refuse(place, `${contract} is not a role name`);
+  const event = signatureOf(requiredText(rule, "signature", place), place);
+  const fact = requiredText(rule, "fact", place);
+  if (!Object.hasOwn(declarations.facts, fact)) refuse(place, `unknown fact ${fact}`);
+  const fields = parseFields(rule.fields ?? {}, event, fact, place);
+  const firstBlock = blockNumber(rule, "first_block", 0n, place);
+  const lastBlock = blockNumber(rule, "last_block", MAX_BLOCK_NUMBER, place);
+  if (firstBlock > lastBlock) refuse(place, "first_block is above last_block");
+  const subjects = parseSubjects(rule, fields, place);
+  return { place, contract, event, fact, fields, firstBlock, lastBlock, subjects, where: parseWhere(rule, event, place) };
+}
+
+function signatureOf(text, place) {
+  try {
+    return parseEvent(text);
+  } catch (error) {
+    if (!(error instanceof SignatureError)) throw error;
+    refuse(place, `signature: ${error.message}`);
+  }
+}
+
+function parseFields(value, event, fact, place) {
+  const declared = new Map(declarations.facts[fact].fields.map((field) => [field.name, field]));
+  const written = table(value, `${place}: fields`, [...declared.keys()]);
+  for (const field of declared.values()) {
+    if (field.required && !Object.hasOwn(written, field.name)) refuse(place, `${fact} needs the field ${field.name}`);
+  }
+  return new Map(
+    Object.entries(written).map(([name, binding]) => [
+      name,
+      parseBinding(declared.get(name), binding, event, `${place}: field ${name}`),
+    ]),
+  );
+}
+
+/** A binding is { constant }, { index } or { index, map, fallback }. */
+function parseBinding(field, written, event, place) {
+  const binding = table(typeof written === "string" ? { arg: written } : written, place, ["arg", "const", "map", "default"]);
+  if ("arg" in binding === "const" in binding) refuse(place, "write either arg or const");
+  if ("const" in binding) {
+    if (Object.keys(binding).length > 1) refuse(place, "a const takes neither map nor default");
+    return { constant: fieldValue(field, binding.const, place) };
+  }
+  const index = argumentIndex(binding.arg, event, place);
+  if ("map" in binding) return parseTranslation(field, event.inputs[index], index, binding, place);
+  if ("default" in binding) refuse(place, "default is for values that a map does not list");
+  if (!takes(field, event.inputs[index])) refuse(place, "the argument does not fit the field");
+  return { index };
+}
+
+function parseTranslation(field, argument, index, binding, place) {
+  if (field.holds === "SOURCE") refuse(place, "a source is the grant system of the whole rule");
+  const map = new Map();
+  for (const [key, value] of Object.entries(table(binding.map, `${place}: map`))) {
+    const argumentKey = argumentValue(argument, key, place);
+    if (map.has(argumentKey)) refuse(place, `${key} is listed twice`);
+    map.set(argumentKey, fieldValue(field, value, place));
+  }
+  if (!map.size) refuse(place, "the map lists nothing");
+  if ("default" in binding) return { index, map, fallback: fieldValue(field, binding.default, place) };
+  const complete = argument.type === "bool" && map.size === 2;
+  if (!complete && !takes(field, argument)) refuse(place, "the map needs a default");
+  return { index, map };
+}
+
+function argumentIndex(name, event, place) {
+  const index = event.inputs.findIndex((argument) => argument.name === name);
+  if (typeof name !== "string" || !name || index < 0) refuse(place, `no argument ${String(name)} in the signature`);
+  return index;
+}
+
+function parseSubjects(rule, fields, place) {
+  const subjects = new Map();
+  for (const [subject, field] of Object.entries(ID_OF_SUBJECT)) {
+    if (!(subject in rule)) continue;
+    if (!fields.has(field)) refuse(place, `${subject} names the contract of ${field}, which the rule does not set`);
+    subjects.set(field, requiredText(rule, subject, place));
+  }
+  return subjects;
+}
+
+/** Returns the conditions by the index of the argument: { value }, or { role } for the address of a role. */
+function parseWhere(rule, event, place) {
+  return new Map(
+    Object.entries(table(rule.where ?? {}, `${place}: where`)).map(([name, value]) => {
+      const index = argumentIndex(name, event, place);
+      const argument = event.inputs[index];
+      if (typeof value !== "string" || !value.startsWith("@") || argument.type === "string") {
+        return [index, { value: argumentValue(argument, value, place) }];
+      }
+      if (argument.type !== "address") refuse(place, `${name} is not an address`);
+      return [index, { role: value.slice(1) }];
+    }),
+  );
+}
+
+function checkRules(rules) {
+  const roles = new Set(rules.map((rule) => rule.contract));
+  for (const rule of rules) {
+    const conditions = [...rule.where.values()].flatMap(({ role }) => (role === undefined ? [] : [role]));
+    for (const role of [...rule.subjects.values(), ...conditions]) {
+      if (!roles.has(role)) refuse(rule.place, `names the role ${role}, which no rule has`);
+    }
+  }
+  rules.forEach((later, place) => {
+    const earlier = rules.slice(0, place).find((rule) => mayMatchOneLog(rule, later));
+    if (earlier) refuse(later.place, `${earlier.place} already matches this event`);
+  });
+}
+
+function mayMatchOneLog(first, second) {
+  const [a, b] = [first.event, second.event];
+  if (first.contract !== second.contract || a.topic0 !== b.topic0 || a.topicCount !== b.topicCount) return false;
+  if (first.lastBlock < second.firstBlock || second.lastBlock < first.firstBlock) return false;
+  const samePlaces = a.inputs.every((argument, index) => argument.indexed === b.inputs[index].indexed);
+  const differ = ([index, condition]) => {
+    const other = second.where.get(index);
+    return other && (condition.role === undefined
+      ? other.role === undefined && condition.value !== other.value
+      : other.role !== undefined && condition.role !== other.role);
+  };
+  return !(samePlaces && [...first.where].some(differ));
+}
+
+// Grants, networks, calls
+
+function parseUnread(value, rules) {
+  if (!Array.isArray(value)) refuse("unread", "expected a list of roles");
+  for (const role of value) {
+    if (typeof role !== "string" || !ROLE.test(role)) refuse("unread", `${String(role)} is not a role name`);
+    if (rules.some((rule) => rule.contract === role)) refuse("unread", `the role ${role} has rules`);
+  }
+  return value;
+}
+
+function parseGrants(value, rules) {
+  const written = Object.entries(table(value, "grants"));
+  const grants = new Map(written.map(([source, policy]) => [source, grantPolicy(policy, `grants.${source}`)]));
+  const used = new Set(rules.filter((rule) => GRANT_FACTS.includes(rule.fact)).map(sourceOf));
+  for (const source of used) if (!grants.has(source)) refuse("grants", `the grant source ${source} has no policy`);
+  for (const source of grants.keys()) if (!used.has(source)) refuse(`grants.${source}`, "no rule uses this source");
+  return grants;
+}
+
+const sourceOf = (rule) => rule.fields.get("source")?.constant ?? "contract";
+
+function grantPolicy(value, place) {
+  const flags = ["expiry_inclusive", "zero_permissions_revoke", "voided_by_transfer"];
+  const policy = table(value, place, ["zero_expiry", ...flags, "permission_bits"]);
+  const zeroExpiry = requiredText(policy, "zero_expiry", place);
+  if (!ZERO_EXPIRY.includes(zeroExpiry)) refuse(place, `zero_expiry is ${zeroExpiry}`);
+  const [expiryInclusive, zeroPermissionsRevoke, voidedByTransfer] = flags.map((name) => flag(policy, name, place));
+  const bits = policy.permission_bits ?? 1n;
+  if (typeof bits !== "bigint" || bits < 1n || bits > 256n) refuse(place, "permission_bits is not from 1 to 256");
+  return { zeroExpiry, expiryInclusive, zeroPermissionsRevoke, voidedByTransfer };
+}
+
+function checkNetworks(value, roles) {
+  for (const [chainId, contracts] of Object.entries(table(value, "networks"))) {
+    const place = `networks.${chainId}`;
+    if (!CHAIN_ID.test(chainId)) refuse(place, "is not a chain id");
+    for (const known of Object.values(table(contracts, place, [...roles]))) {
+      for (const one of Array.isArray(known) ? known : [known]) {
+        const contract = table(one, place, ["address", "start_block"]);
+        if (!("start_block" in contract)) refuse(place, "'start_block' is missing");
+        address(requiredText(contract, "address", place), place);
+        blockNumber(contract, "start_block", 0n, place);
+      }
+    }
+  }
+}
+
+function checkCalls(value, roles) {
+  if (!Array.isArray(value)) refuse("call", "each call begins with a line [[call]]");
+  const fields = new Set();
+  value.forEach((one, index) => {
+    const place = `call ${index + 1}`;
+    const call = table(one, place, ["contract", "function", "tells", "arguments", "manufacturer"]);
+    const field = requiredText(call, "tells", place);
+    if (!Object.hasOwn(declarations.callTypes, field) || fields.has(field)) refuse(place, `tells is ${field}`);
+    fields.add(field);
+    const named = [requiredText(call, "contract", place), ...callArguments(call, field, place)];
+    if ("manufacturer" in call) named.push(requiredText(call, "manufacturer", place));
+    for (const role of named) if (!roles.has(role)) refuse(place, `unknown role ${role}`);
+  });
+}
+
+/** Returns the roles that are arguments of a call. */
+function callArguments(call, field, place) {
+  const match = FUNCTION.exec(requiredText(call, "function", place));
+  if (!match) refuse(place, "function is not a function that returns a value");
+  const called = signatureOf(match[1], place);
+  const [result, ...others] = signatureOf(`result(${match[2]})`, place).inputs;
+  if (others.length || !result || result.type !== declarations.callTypes[field] || result.indexed) {
+    refuse(place, `tells = "${field}" needs a function that returns one ${declarations.callTypes[field]}`);
+  }
+  const written = call.arguments ?? ["id"];
+  if (!Array.isArray(written) || written.length !== called.inputs.length) refuse(place, "arguments do not fit");
+  return called.inputs.flatMap(({ type }, index) => {
+    if (written[index] === "id" && type === "uint256") return [];
+    if (String(written[index]).startsWith("@") && type === "address") return [written[index].slice(1)];
+    return refuse(place, `an argument does not fit ${type}`);
+  });
+}
+
+// Values of TOML
+
+function table(value, place, keys = []) {
+  const isTable = value !== null && typeof value === "object" && !Array.isArray(value) && !(value instanceof Date);
+  if (!isTable) refuse(place, "expected a table");
+  const unknown = Object.keys(value).find((key) => keys.length && !keys.includes(key));
+  if (unknown !== undefined) refuse(place, `unknown key ${unknown}`);
+  return Object.assign(Object.create(null), value);
+}
+
+function requiredText(values, key, place) {
+  if (typeof values[key] !== "string" || !values[key]) refuse(place, `'${key}' is missing, or no text`);
+  return values[key];
+}
+
+function blockNumber(values, key, missing, place) {
+  const number = values[key] ?? missing;
+  if (typeof number !== INTEGER || number < 0n || number > MAX_BLOCK_NUMBER) refuse(place, `'${key}' is no block number`);
+  return number;
+}
+
+function flag(values, key, place) {
+  const value = values[key] ?? false;
+  if (typeof value !== "boolean") refuse(place, `'${key}' is neither true nor false`);
+  return value;
+}
+
+function refuse(place, message) {
+  throw new ProfileError(`${place}: ${message}`);
+}

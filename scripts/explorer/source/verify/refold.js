@@ -1,0 +1,128 @@
+// Reads and folds a bundle's events again, by the profile that the bundle holds.
+import declarations from "./declarations.json" with { type: "json" };
+import { Failed } from "./failed.js";
+import { fold } from "./fold.js";
+import { parseProfile } from "./profile.js";
+import { Reader } from "./reader.js";
+import { positionOf, positionText } from "./rows.js";
+import { bundleReading, bundleRows } from "./state.js";
+import { ProfileError } from "./values.js";
+
+const LATEST_TIME = 2n ** 63n - 2n;
+const MAX_BLOCK_NUMBER = 2 ** 43 - 1;
+const MAX_OFFSET = 2 ** 20 - 1;
+
+/**
+ * Returns { readings, state, isAboutTheDevice(log, block) }. `blockTimes` are in unix seconds, by block number.
+ * Raises Failed with the first contradiction.
+ */
+export function refold(bundle, blockTimes) {
+  const { profile, reader } = readerOf(bundle);
+  const { contract, tokenId } = bundle.device;
+  const did = `did:erc721:${bundle.chainId}:${contract}:${tokenId}`;
+  if (bundle.device.did !== did) {
+    throw new Failed(`the device is called ${bundle.device.did}, but its contract and token make ${did}`);
+  }
+  for (const { blockNumber, logIndex } of bundle.events) {
+    if (blockNumber <= MAX_BLOCK_NUMBER) continue;
+    const offset = logIndex < MAX_OFFSET ? logIndex : MAX_OFFSET;
+    const limits = `offsets go to ${MAX_OFFSET}, blocks to ${MAX_BLOCK_NUMBER}`;
+    throw new Failed(`log ${offset} of block ${blockNumber} has no position: ${limits}`);
+  }
+  const facts = bundle.events.map((event) => locatedFact(reader, event, blockTimes));
+  const { rows, readings } = fold(facts, policyOf(profile, reader, bundle.contracts));
+  const device = rows.identities.device.get(`${contract} ${tokenId}`)?.id;
+  if (device === undefined) throw new Failed(`no event is about the device ${did}`);
+  return {
+    readings: facts.map(({ fact }, index) => bundleReading(fact, seenFrom(device, readings[index]))),
+    state: stateOf(rows, device),
+    isAboutTheDevice: (log, block) => {
+      const read = reader.read(log.address, log.topics, log.data, block);
+      return read !== null && read.contracts.token === contract && String(read.fact.token_id) === tokenId;
+    },
+  };
+}
+
+function readerOf(bundle) {
+  try {
+    const profile = parseProfile(bundle.profile.text);
+    const reader = new Reader(profile, bundle.contracts);
+    if (profile.name === bundle.profile.name) return { profile, reader };
+    throw new Failed(`the profile is named '${bundle.profile.name}', its text says '${profile.name}'`);
+  } catch (error) {
+    if (!(error instanceof ProfileError)) throw error;
+    throw new Failed(`the profile cannot be used: ${error.message}`);
+  }
+}
+
+function locatedFact(reader, event, blockTimes) {
+  const { blockNumber, logIndex } = event;
+  const where = `event ${logIndex} of block ${blockNumber}`;
+  const topics = "0x" + event.topics.map((topic) => topic.slice(2)).join("");
+  const read = reader.read(event.address, topics, event.data, blockNumber);
+  if (!read) throw new Failed(`${where}: the profile does not map it`);
+  const time = BigInt(blockTimes.get(blockNumber));
+  return {
+    ...read,
+    position: positionOf(blockNumber, logIndex),
+    blockTime: time < LATEST_TIME ? time : LATEST_TIME,
+    transaction: `${blockNumber} ${event.transactionIndex}`,
+  };
+}
+
+/** Returns the reading with the flags that a bundle shows: of events of other devices only those of the fact itself. */
+function seenFrom(device, reading) {
+  return { ...reading, flags: reading.device === device ? reading.flags : reading.flags & declarations.factFlags };
+}
+
+/** Returns what the profile and the watch set say beyond the facts. */
+function policyOf(profile, reader, contracts) {
+  const whole = new Set(contracts.filter((contract) => contract.whole).map((contract) => contract.address));
+  const historyIsWhole = (contract, ...facts) =>
+    facts.every((fact) => {
+      const emitters = reader.emittersOf(fact, contract);
+      return emitters.length > 0 && emitters.every((emitter) => whole.has(emitter));
+    });
+  const licenseContracts = reader.contractsOf("LicenseTransferred");
+  const licensedByTokens = licenseContracts.length > 0;
+  return {
+    grants: profile.grants,
+    licensedByTokens,
+    mintsAreWhole: (contract) => historyIsWhole(contract, "DeviceMinted"),
+    manufacturerLicensesAreWhole: (contract) =>
+      licensedByTokens
+        ? historyIsWhole(contract, "ManufacturerTransferred") &&
+          licenseContracts.every((license) => historyIsWhole(license, "LicenseTransferred", "LicenseRevoked"))
+        : historyIsWhole(contract, "ManufacturerLicensed", "ManufacturerLicenseRevoked"),
+    hardwareLicensesAreWhole: (contract) => historyIsWhole(contract, "HardwareLicensed", "HardwareLicenseRevoked"),
+    claimsProvision: (contract) => reader.emittersOf("DeviceProvisioned", contract).length === 0,
+  };
+}
+
+function stateOf(rows, device) {
+  const versions = rows.device_version.rows.filter((row) => row.device_id === device);
+  const licenses = new Set(versions.map((row) => row.hardware_license_id));
+  const holders = rows.hardware_license_version.rows.filter((row) => licenses.has(row.hardware_license_id));
+  const manufacturers = new Set([...versions, ...holders].map((row) => row.manufacturer_id));
+  return {
+    device: Object.fromEntries(
+      declarations.deviceTables.map((table) => [
+        table,
+        bundleRows(rows[table].rows.filter((row) => row.device_id === device)),
+      ]),
+    ),
+    manufacturers: licensed(rows, "manufacturer", manufacturers),
+    hardwareLicenses: licensed(rows, "hardware_license", licenses),
+  };
+}
+
+function licensed(rows, kind, ids) {
+  return [...rows.identities[kind].values()]
+    .filter(({ id }) => ids.has(id))
+    .map(({ id, contract, number }) => ({
+      id: positionText(id),
+      contract,
+      tokenId: String(number),
+      versions: bundleRows(rows[`${kind}_version`].rows.filter((row) => row[`${kind}_id`] === id)),
+    }));
+}

@@ -1,0 +1,98 @@
+// The rows of a bundle while its events are folded. A position is `block << 64 | log`: a bundle names the log's index,
+// which may be too large for the positions of a database. An id is the position of the first log that names a thing. A
+// row is valid from one position up to another.
+import declarations from "./declarations.json" with { type: "json" };
+import { OPEN } from "./codes.js";
+
+const LOG_INDEX_BITS = 64n;
+
+export const positionOf = (block, log) => (BigInt(block) << LOG_INDEX_BITS) | BigInt(log);
+export const positionText = (position) =>
+  `${position >> LOG_INDEX_BITS}:${position & ((1n << LOG_INDEX_BITS) - 1n)}`;
+
+/** Returns a row with the columns of a table and their defaults. */
+export function newRow(columns, values) {
+  const defaults = Object.entries(columns).map(([name, value]) => [
+    name,
+    value === "OPEN" ? OPEN : typeof value === "number" ? BigInt(value) : value,
+  ]);
+  return { ...Object.fromEntries(defaults), ...values };
+}
+
+/** Open rows of a table by key, and all its rows in `rows`. With `oneABlock` the changes of a block make one row. */
+class Spans {
+  constructor({ columns, oneABlock }) {
+    this.columns = columns;
+    this.sameBits = oneABlock ? LOG_INDEX_BITS : 0n;
+    this.open = new Map();
+    this.rows = [];
+    this.before = new Map();
+  }
+
+  start(key, values) {
+    const row = newRow(this.columns, values);
+    this.open.set(key, row);
+    this.rows.push(row);
+    return row;
+  }
+
+  /** Closes an open row and returns it. */
+  end(key, position) {
+    const row = this.open.get(key);
+    this.open.delete(key);
+    row.valid_to = position;
+    return row;
+  }
+
+  /** Returns a copy of the open row that begins at the position, to be changed in place. */
+  change(key, position) {
+    const row = this.open.get(key);
+    if (row.valid_from >> this.sameBits === position >> this.sameBits) {
+      row.valid_from = position;
+      if (this.before.has(key)) this.before.get(key).valid_to = position;
+      return row;
+    }
+    row.valid_to = position;
+    this.before.set(key, row);
+    return this.start(key, { ...row, valid_from: position, valid_to: OPEN });
+  }
+}
+
+/** All rows that events make. Spans are members named as their table. */
+export class Rows {
+  constructor() {
+    for (const [name, table] of Object.entries(declarations.spans)) this[name] = new Spans(table);
+    for (const name of Object.keys(declarations.lifecycle)) this[name] = { rows: [] };
+    this.identities = Object.fromEntries(declarations.identities.map((identity) => [identity, new Map()]));
+    this.burned = new Map();
+  }
+
+  /** Adds a row to a table of lifecycle facts. */
+  append(table, values) {
+    this[table].rows.push(newRow(declarations.lifecycle[table], values));
+  }
+
+  /** Returns the id of a device, whose rows begin here if no log has named it before. */
+  device(located, tokenId) {
+    const { id, begins } = this.identify("device", located.contracts.token, tokenId, located);
+    if (begins) {
+      this.device_version.start(id, { device_id: id, valid_from: id });
+      this.device_activity.start(id, { device_id: id, valid_from: id, updated_at: located.blockTime });
+    }
+    return id;
+  }
+
+  /** Returns the id of a manufacturer, a hardware license, a vehicle or a license token. */
+  subject(identity, located, number) {
+    const { id, begins } = this.identify(identity, located.contracts[identity], number, located);
+    if (begins) this[`${identity}_version`].start(id, { [`${identity}_id`]: id, valid_from: id });
+    return id;
+  }
+
+  identify(identity, contract, number, located) {
+    const key = `${contract} ${number}`;
+    const known = this.identities[identity].get(key);
+    if (!known) this.identities[identity].set(key, { id: located.position, contract, number });
+    return { id: known ? known.id : located.position, begins: !known };
+  }
+}

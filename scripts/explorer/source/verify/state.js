@@ -1,0 +1,44 @@
+// Rows, facts and readings as a bundle holds them.
+import declarations from "./declarations.json" with { type: "json" };
+import { memberOf, OPEN } from "./codes.js";
+import { canonical, exact } from "./json.js";
+import { positionText } from "./rows.js";
+
+const { codes, numbers, positions } = declarations;
+
+/** Returns rows in order, with their values as a bundle holds them. */
+export function bundleRows(rows) {
+  return rows
+    .map((row) => ({ row: shownRow(row), began: row.valid_from ?? row.position }))
+    .sort((a, b) => compare(a.began, b.began) || compare(canonical(a.row), canonical(b.row)))
+    .map(({ row }) => row);
+}
+
+/** Returns the reading of an event. */
+export function bundleReading(fact, { eventTime, bizStep, disposition, flags }) {
+  const { kind, fields } = declarations.facts[fact.type];
+  return {
+    kind,
+    fields: Object.fromEntries(fields.map(({ name }) => [name, shownField(fact[name])])),
+    eventTime: eventTime === null || eventTime === OPEN ? null : exact(eventTime),
+    bizStep,
+    disposition,
+    flags: Object.keys(declarations.flags).filter((flag) => flags & declarations.flags[flag]),
+  };
+}
+
+function shownRow(row) {
+  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, shown(name, value)]));
+}
+
+function shown(name, value) {
+  if (typeof value !== "bigint") return value;
+  const isPosition = positions.includes(name) || (/_(position|id)$/.test(name) && !numbers.includes(name));
+  if (isPosition) return value === OPEN ? null : positionText(value);
+  if (numbers.includes(name)) return String(value);
+  if (codes[name]) return memberOf(codes[name], value) ?? exact(value);
+  return value === OPEN ? null : exact(value); // never, or too large to be stored
+}
+
+const shownField = (value) => (typeof value === "bigint" ? String(value) : value);
+const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
