@@ -11,10 +11,12 @@ from indexer.settings import Settings
 from indexer.verification.attestation import Unattestable
 from schema.bundle.document import to_json
 from schema.bundle.making import make_bundle
+from schema.did import parse_did
 from schema.program.settings import read_settings
 from schema.tables.database import connect
 from schema.tables.tables import Chain
 from schema.tables.values import block_of
+from tests.support.api.hostile_register import DID, build_hostile_register
 from tests.support.chain.devchain import Anvil
 from tests.support.chain.evidence import Nodes
 from tests.support.checking import check
@@ -105,3 +107,15 @@ async def _verify(database: Indexed, chain: Anvil) -> None:
     while await verifier.advance() is not None:
         pass
     assert database.failures() == []
+
+
+def test_a_device_with_hostile_texts_has_a_bundle_that_nothing_contradicts(sqlite_url: str) -> None:
+    build_hostile_register(sqlite_url)
+    token = parse_did(DID)
+    assert token is not None
+    engine = connect(sqlite_url)
+    with engine.begin() as connection:
+        bundle = make_bundle(connection, *token)
+    engine.dispose()
+    assert bundle is not None
+    assert check(to_json(bundle), {}).did == DID

@@ -130,8 +130,9 @@ class Verification {
 
   steps({ steps, failure, trusted, bundle }) {
     const failed = failure === null ? -1 : steps.findIndex(({ detail }) => detail === null);
-    const rows = steps.map(({ title, detail }, index) => {
-      const state = detail !== null ? "HOLDS" : index === failed ? "WRONG" : "NOT_REACHED";
+    const rows = steps.map(({ title, detail, isPartial }, index) => {
+      const done = isPartial ? "OPEN" : "HOLDS";
+      const state = detail !== null ? done : index === failed ? "WRONG" : "NOT_REACHED";
       return this.row(state, title, detail ?? (index === failed ? failure : ""));
     });
     if (failure === null) {
@@ -162,15 +163,17 @@ class Verification {
   }
 }
 
-function verdictBox(verdict, failure, { bundle, unproven }) {
+function verdictBox(verdict, failure, { bundle, unproven, unprovenEvents }) {
   const { tone, title } = VERDICTS[verdict];
+  const open = `${unprovenEvents} of ${bundle?.events} events are not proven yet. Nothing contradicts them.`;
   const about = bundle && `${bundle.did}: ${bundle.events} events in ${bundle.blocks.length} blocks, up to block ${bundle.asOf}.`;
-  const lines = failure === null ? [about, ...unproven.map((line) => `Not proven: ${line}.`)] : [failure];
+  const lines = failure === null ? [about, ...(unproven.length ? [open] : [])] : [failure];
   return element(
     "div",
     { className: `verdict verdict-${tone}` },
     element("p", { className: "verdict-title" }, title),
     ...lines.map((line) => text("p", line)),
+    ...(unproven.length ? [folded("Which, and until when", ...unproven.map((line) => text("p", `${line}.`, "small")))] : []),
   );
 }
 
@@ -183,13 +186,10 @@ function limits(paragraphs) {
   );
 }
 
-function printed(report) {
-  return element(
-    "details",
-    { className: "more" },
-    element("summary", {}, "As certindex check prints it"),
-    text("pre", report, "printed"),
-  );
+const printed = (report) => folded("As certindex check prints it", text("pre", report, "printed"));
+
+function folded(title, ...children) {
+  return element("details", { className: "more" }, element("summary", {}, title), ...children);
 }
 
 /** Asks a worker, which lives for this question alone. Returns its result. Raises Error. */

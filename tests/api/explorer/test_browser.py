@@ -92,7 +92,17 @@ def test_no_page_is_wider_than_the_window(browser: Browser, site: str, serial: s
     block = tab.page.locator("a[href^='/block/']").first.get_attribute("href")
     transaction = tab.page.locator("a[href^='/tx/']").first.get_attribute("href")
     for path in (
-        *("/", device, f"{device}/certificate", f"{device}/compare", f"{owner}", "/devices", "/search?q=SN", "/search"),
+        *(
+            "/",
+            device,
+            f"{device}/certificate",
+            f"{device}/compare",
+            f"{owner}",
+            "/devices",
+            "/search?q=SN",
+            "/search",
+            "/verify",
+        ),
         *("/manufacturers", "/manufacturer/1", "/model/101"),
         *(f"{block}", f"{transaction}", "/events", "/status", "/audit"),
     ):

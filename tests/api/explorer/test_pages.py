@@ -339,7 +339,7 @@ def test_an_address_with_a_slash_too_many_leads_to_the_page(site: str) -> None:
 
 
 def test_a_page_has_a_strict_policy_and_loads_only_from_here(site: str, did: str) -> None:
-    for path in ("/", "/search", f"/device/{did}", "/nowhere"):
+    for path in ("/", "/search", f"/device/{did}", "/verify", "/nowhere"):
         page = get_page(f"{site}{path}")
         policy = page.response.headers["content-security-policy"]
         assert "default-src 'none'" in policy

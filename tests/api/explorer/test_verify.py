@@ -178,6 +178,13 @@ def test_the_page_of_a_device_checks_its_bundle_in_place(tab: Tab, did: str) -> 
     expect(tab.page.locator(".verdict")).to_contain_text(did.lower())
 
 
+def test_events_that_are_not_proven_do_not_count_as_checked(tab: Tab, did: str) -> None:
+    tab.open(f"/device/{did}")
+    tab.page.get_by_role("link", name="Check this yourself").click()
+    expect(tab.page.locator(".verdict-warn")).to_contain_text("events are not proven yet")
+    expect(tab.page.locator(".check:has-text('Each event is a log of a receipt')")).to_contain_text("Not proven")
+
+
 def test_a_server_that_changes_a_bundle_is_found_out(tab: Tab, site: str, did: str) -> None:
     with urlopen(f"{site}/devices/{did}/bundle.json") as response:
         changed: Document = json.load(response)

@@ -10,7 +10,10 @@ import { refold } from "./refold.js";
 
 const SHORT = 200;
 
-/** The steps in their order. `done` says what a step established; without it, the step has nothing to say yet. */
+/**
+ * The steps in their order. `done` says what a step established. `isPartial`: of some events it established nothing, since
+ * the bundle does not prove them yet.
+ */
 export const STEPS = [
   {
     title: "The document is whole",
@@ -27,6 +30,7 @@ export const STEPS = [
     run(check) {
       check.headers = checkBlocks(check.bundle, check.trusted);
     },
+    isPartial: ({ bundle, headers }) => headers.size < bundle.blocks.length,
     done: ({ bundle, headers }) => `${of(headers.size, bundle.blocks.length, "header")}, hashed again.`,
   },
   {
@@ -34,6 +38,7 @@ export const STEPS = [
     run(check) {
       check.logs = checkReceipts(check.bundle, check.headers);
     },
+    isPartial: ({ bundle }) => Boolean(bundle.unproven?.length),
     done: ({ bundle }) => `${count(bundle.receipts.length, "receipt")}, proven from the receipts root of the header.`,
   },
   {
@@ -42,6 +47,7 @@ export const STEPS = [
       check.unproven = checkUnproven(check.bundle, check.headers);
       checkEvents(check.bundle, check.logs, check.unproven);
     },
+    isPartial: ({ unproven }) => unproven.length > 0,
     done: ({ bundle: { events }, unproven }) =>
       `${of(events.length - unproven.length, events.length, "event")}: address, topics and data are the same.`,
   },
@@ -51,6 +57,7 @@ export const STEPS = [
       check.refolded = refold(check.bundle, blockTimes(check.bundle, check.headers));
       checkNothingLeftOut(check.bundle, check.logs, check.refolded);
     },
+    isPartial: ({ unproven }) => unproven.length > 0,
     done: ({ logs }) => `${count([...logs.values()].flat().length, "log")}, read again.`,
   },
   {
@@ -88,7 +95,7 @@ export function checkBundle(bytes, trusted = new Map(), onStep = () => {}) {
       check.failure = error.message;
       break;
     }
-    check.steps.push(step.done(check));
+    check.steps.push({ detail: step.done(check), isPartial: step.isPartial?.(check) ?? false });
   }
   return check;
 }

@@ -21,8 +21,9 @@ function resultOf(check) {
     verdict: verdictOf(check),
     report: report(check).join("\n"),
     failure,
-    steps: STEPS.map(({ title }, index) => ({ title, detail: check.steps[index] ?? null })),
+    steps: STEPS.map(({ title }, index) => ({ title, detail: null, ...check.steps[index] })),
     unproven: failure === null ? unprovenBlocks(check.unproven) : [],
+    unprovenEvents: check.unproven.length,
     trusted: known,
     limits: bundle ? limitsOf(known === bundle.blocks.length) : [],
     bundle: bundle && {
