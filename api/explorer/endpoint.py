@@ -1,10 +1,10 @@
 """Answers requests for pages: asks the page's document, renders its template, or explains what went wrong."""
 
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -50,7 +50,7 @@ class Asking:
             answer = await self._answers.answer(GraphQLRequest(document, dict(variables)), self._admission, charge)
         except Refusal as refusal:
             answer = refused(refusal)
-        response: Json = json.loads(answer.body)
+        response: Json = msgspec.json.decode(answer.body)
         if "errors" in response:
             raise problem_of(response["errors"][0], visit.here(), visit.now_href)
         return response

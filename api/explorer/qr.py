@@ -1,12 +1,17 @@
 """QR codes, as SVG inside a page."""
 
 import io
+from functools import lru_cache
 
 from markupsafe import Markup
 
 
+@lru_cache(maxsize=256)
 def qr_code(text: str) -> Markup:
-    """Returns the QR code of an address, as an SVG element that fills its place."""
+    """Returns the QR code of an address, as an SVG element that fills its place.
+
+    Codes of the last addresses are kept: to make one takes as long as the rest of a template.
+    """
     import segno  # slow to import: only pages with a code need it
 
     out = io.BytesIO()
