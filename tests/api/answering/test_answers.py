@@ -21,15 +21,16 @@ LIMITS = Limits(cost=100, depth=5, aliases=3)
 
 
 class CountedAnswers:
-    """Answers over a database, which count SQL `statements` and `checkouts` of connections."""
+    """Answers over a database, which count SQL `statements`, `snapshots`, and connections that read `revisions` only."""
 
     def __init__(self, engine: Engine, cache_bytes: int = 10**6) -> None:
         self.statements: list[str] = []
-        self.checkouts = 0
+        self.snapshots = self.revisions = 0
         self.answers = OwnAnswers(engine, build_schema(limits=LIMITS), cache_bytes=cache_bytes)
         self._slots = asyncio.Semaphore(4)
         event.listen(engine, "before_cursor_execute", lambda *arguments: self.statements.append(arguments[2]))
-        event.listen(engine, "checkout", self._note)
+        event.listen(engine, "begin", self._note_snapshot)
+        event.listen(engine, "detach", self._note_revisions)
 
     async def ask(self, query: str, **variables: Any) -> Any:
         request = GraphQLRequest(query, variables)
@@ -37,10 +38,13 @@ class CountedAnswers:
 
     def forget(self) -> None:
         self.statements.clear()
-        self.checkouts = 0
+        self.snapshots = 0
 
-    def _note(self, *_: Any) -> None:
-        self.checkouts += 1
+    def _note_snapshot(self, *_: Any) -> None:
+        self.snapshots += 1
+
+    def _note_revisions(self, *_: Any) -> None:
+        self.revisions += 1
 
 
 @pytest.fixture
@@ -72,7 +76,7 @@ async def test_a_refused_request_does_not_read_the_database(engine: Engine, quer
     for _ in range(3):
         answer = await answers.ask(query)
         assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
-    assert (answers.checkouts, answers.statements) == (0, [])
+    assert (answers.snapshots, answers.statements) == (0, [])
     await answers.answers.close()
 
 
@@ -81,9 +85,9 @@ async def test_revisions_are_read_only_if_an_answer_is_kept(engine: Engine) -> N
     query = "query Q($id: BigInt!) { device(by: {tokenId: $id}) { tokenId } }"
     for id in range(1, DEVICES + 1):
         assert (await answers.ask(query, id=id))["data"] == {"device": {"tokenId": str(id)}}
-    assert answers.checkouts == DEVICES  # one snapshot each
+    assert (answers.snapshots, answers.revisions) == (DEVICES, 0)
     await answers.ask(query, id=1)
-    assert answers.checkouts == DEVICES + 1  # of the look-up of revisions
+    assert (answers.snapshots, answers.revisions) == (DEVICES, 1)
     await answers.answers.close()
 
 
@@ -116,7 +120,7 @@ async def test_answers_that_depend_on_the_clock_are_read_by_each_request(engine:
     answers = CountedAnswers(engine)
     responses = await asyncio.gather(*(answers.ask("{ _meta { chains { chainId } } }") for _ in range(5)))
     assert all("errors" not in answer for answer in responses)
-    assert answers.checkouts == len(responses)
+    assert answers.snapshots == len(responses)
     await answers.answers.close()
 
 
