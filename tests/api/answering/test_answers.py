@@ -21,7 +21,7 @@ LIMITS = Limits(cost=100, depth=5, aliases=3)
 
 
 class CountedAnswers:
-    """Answers over a database, which count SQL `statements`, `snapshots`, and connections that read `revisions` only."""
+    """Answers over a database; they count SQL `statements`, `snapshots`, and connections that only read `revisions`."""
 
     def __init__(self, engine: Engine, cache_bytes: int = 10**6) -> None:
         self.statements: list[str] = []
