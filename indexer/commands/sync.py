@@ -37,13 +37,15 @@ async def sync(settings: Settings) -> int:
         lease = Lease(opened.engine, opened.chain_id)
         async with lease.held():
             store, interpretation = opened.store(lease), opened.interpretation
-            target = (await retry(opened.chain.heads)).latest.number
+            target = (await retry(opened.chain.heads, pause=opened.pool.pause)).latest.number
             progress = Progress(sys.stderr, store.checkpoint().number, target)
             pace = Pace()
             beat = asyncio.create_task(_beat(lease))
             try:
                 while True:
-                    outcome = await retry(lambda: step(opened.chain, store, interpretation, pace))
+                    outcome = await retry(
+                        lambda: step(opened.chain, store, interpretation, pace), pause=opened.pool.pause
+                    )
                     progress.show(outcome, pace.blocks)
                     checkpoint = store.checkpoint()
                     if isinstance(outcome, BackfillFinished):

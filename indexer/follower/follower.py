@@ -98,11 +98,13 @@ class Follower:
         store = opened.store(self.lease)
         store.timings = self.counters.timings
         heads = HeadListener(self.ws_url, opened.chain_id, store, self.counters, self._wake, self.headers)
-        steps = StepLoop(opened.chain, store, opened.interpretation, heads, self.counters)
+        steps = StepLoop(opened.chain, store, opened.interpretation, heads, self.counters, opened.pool.pause)
         stepping = asyncio.create_task(steps.run(self._stopping))
         tasks = {stepping, asyncio.create_task(heads.listen())}
         if self.verify:
-            verifying = verify_behind(self._open_verifier, self._verify_wake, is_idle=lambda: steps.is_idle)
+            verifying = verify_behind(
+                self._open_verifier, self._verify_wake, is_idle=lambda: steps.is_idle, pause=opened.pool.pause
+            )
             tasks.add(asyncio.create_task(verifying))
         try:
             while not stepping.done():

@@ -17,6 +17,8 @@ log = logging.getLogger("certindex")
 
 FIRST_EARLY_SECONDS = 0.1
 MOST_EARLY_LOOKS = 8
+FALLBACK_SECONDS = 2.0
+"""How often heads are polled while WS_URL is set and does not work, if POLL_INTERVAL is longer."""
 """An announced head that the polled provider does not have yet is looked for at 0.2, 0.4, 0.8 ... s, up to 8 times."""
 
 
@@ -63,12 +65,12 @@ class HeadListener:
 
     async def next_head(self, indexed: int) -> None:
         """Waits for `wake`, but not for long while the polled provider does not have an announced head yet."""
-        if self._announced <= indexed or self._early_looks >= MOST_EARLY_LOOKS:
-            await self.wake.wait()
-            return
-        self._early_looks += 1
+        longest = FALLBACK_SECONDS if self.ws_url is not None and not self.counters.socket_connected else None
+        if self._announced > indexed and self._early_looks < MOST_EARLY_LOOKS:
+            self._early_looks += 1
+            longest = FIRST_EARLY_SECONDS * 2**self._early_looks
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.wake.wait(), FIRST_EARLY_SECONDS * 2**self._early_looks)
+            await asyncio.wait_for(self.wake.wait(), longest)
 
     def _announce(self, number: int) -> None:
         if number >= 0:
@@ -80,6 +82,8 @@ class HeadListener:
         """Logs and notes that the socket connected, to the node in `message`, or failed, with `message` as reason."""
         self.counters.socket_connected = connected
         self.counters.socket_drops += not connected
+        if not connected:
+            self.wake.set()
         source = f"from {message}" if connected else f"by polling; {message}"
         if source == self._source:
             return  # a socket that is down for a day is logged once

@@ -27,7 +27,9 @@ async def follow(settings: Settings, stopping: asyncio.Event, collectors: Sequen
         collector = ChainCollector(prepared.engine, None, prepared.pool, counters, failure)
         if settings.metrics_port is not None:
             server = serve_metrics([collector, *collectors], settings.metrics_host, settings.metrics_port)
-        opening = asyncio.create_task(retry(lambda: open_prepared(prepared), attempts=math.inf, failed=failure.failed))
+        opening = asyncio.create_task(
+            retry(lambda: open_prepared(prepared), attempts=math.inf, failed=failure.failed, pause=prepared.pool.pause)
+        )
         await asyncio.wait({opening, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
             opening.cancel()

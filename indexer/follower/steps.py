@@ -12,7 +12,7 @@ from indexer.chain.chain import Chain
 from indexer.errors import Stop, TryAgain, failure_text
 from indexer.follower.heads import HeadListener
 from indexer.observe.counters import Counters
-from indexer.retry import AGAIN, Backoff
+from indexer.retry import AGAIN, Backoff, Pause
 from indexer.store import Fenced, Store
 from indexer.sync.interpretation import Interpretation
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
@@ -30,7 +30,13 @@ class StepLoop:
     """
 
     def __init__(
-        self, chain: Chain, store: Store, interpretation: Interpretation, heads: HeadListener, counters: Counters
+        self,
+        chain: Chain,
+        store: Store,
+        interpretation: Interpretation,
+        heads: HeadListener,
+        counters: Counters,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self.chain = chain
         self.store = store
@@ -38,6 +44,7 @@ class StepLoop:
         self.heads = heads
         self.counters = counters
         self.is_idle = False
+        self._pause = pause
         self._backoff = Backoff()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -54,7 +61,7 @@ class StepLoop:
             except (TryAgain, Stop, DBAPIError) as error:
                 self.counters.failed(error, time.monotonic() - began)
                 await self._report(error)
-                await self._backoff.wait(stopping)
+                await self._backoff.wait(stopping, self._pause if isinstance(error, TryAgain) else asyncio.sleep)
                 continue
             self._backoff.reset()
             elapsed = time.monotonic() - began

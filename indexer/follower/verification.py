@@ -8,7 +8,7 @@ from logging import INFO, WARNING
 from sqlalchemy.exc import DBAPIError
 
 from indexer.errors import TryAgain, failure_text
-from indexer.retry import AGAIN, Backoff
+from indexer.retry import AGAIN, Backoff, Pause
 from indexer.store import Fenced
 from indexer.verification.verifier import VerificationCounts, Verifier
 from schema.program.logs import log_event
@@ -20,7 +20,10 @@ REST = 9.0
 
 
 async def verify_behind(
-    open_verifier: Callable[[], Verifier], wake: asyncio.Event, is_idle: Callable[[], bool]
+    open_verifier: Callable[[], Verifier],
+    wake: asyncio.Event,
+    is_idle: Callable[[], bool],
+    pause: Pause = asyncio.sleep,
 ) -> None:
     """Verifies final blocks until another writer takes over; waits for `wake` when none is left.
 
@@ -39,7 +42,7 @@ async def verify_behind(
         except (TryAgain, DBAPIError) as error:
             message = failure_text(error)
             log_event(log, WARNING, "verification failed", AGAIN, backoff.seconds, message)
-            await backoff.wait()
+            await backoff.wait(pause=pause)
             continue
         backoff.reset()
         if counts is None:

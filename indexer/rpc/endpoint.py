@@ -14,8 +14,9 @@ import msgspec
 from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, ConnectionTimeoutError
 from web3 import AsyncHTTPProvider
 
-from indexer.rpc.errors import BrokenOff, NoAnswer, WrongShape
+from indexer.rpc.errors import BrokenOff, NoAnswer, NotConnected, RpcError, WrongShape
 from indexer.rpc.proxy import proxy_of
+from indexer.rpc.refusals import BackOff
 from indexer.rpc.reply import UNREADABLE, Reply, result_of, results_of, start
 from indexer.rpc.request import Request, is_wide
 from indexer.urls import Headers, secrets_of, shown_url, without_keys
@@ -28,6 +29,10 @@ sys.setrecursionlimit(min(sys.getrecursionlimit(), DEEPEST_RECURSION))
 
 REQUEST_TIMEOUT_SECONDS = 60.0
 CONNECT_TIMEOUT_SECONDS = 10.0
+PROBE_SECONDS = 2.0
+QUICK_METHODS = ("eth_blockNumber", "eth_chainId", "eth_getBlockByNumber")
+QUICK_TIMEOUT_SECONDS = 10.0
+"""For requests that take a node no work: after an outage, nothing waits longer for the response to one."""
 WIDE_TIMEOUT_SECONDS = 20.0
 """For logs of several blocks: if they take longer, a shorter range is quicker than to wait."""
 
@@ -41,11 +46,12 @@ class Endpoint(AsyncHTTPProvider):
     def __init__(self, url: str, headers: Headers = (), *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> None:
         super().__init__(url, exception_retry_configuration=None)
         self.url = url
-        self._headers = dict(headers)
+        self._headers = headers
         self._proxy = proxy_of(url)
         self._secrets = secrets_of(self._proxy, headers)
         self._timeout = _timeout(timeout)
         self._wide_timeout = _timeout(min(timeout, WIDE_TIMEOUT_SECONDS))
+        self._quick_timeout = _timeout(min(timeout, QUICK_TIMEOUT_SECONDS))
         self._ids = itertools.count(1)
         self._session: ClientSession | None = None
         self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
@@ -53,8 +59,7 @@ class Endpoint(AsyncHTTPProvider):
     async def call(self, method: str, params: list[Any], result: type[ResultT]) -> ResultT:
         """Returns the result decoded as `result`. Raises RpcError for a refusal, NoAnswer without a usable response."""
         request = Request(next(self._ids), method, params)
-        patience = self._wide_timeout if is_wide(method, params) else self._timeout
-        reply = await self._post(method, msgspec.json.encode(request), patience)
+        reply = await self._post(method, msgspec.json.encode(request), self._patience(method, params))
         encoded = result_of(self.url, request, reply)
         try:
             # Raw is returned as it is, so that a long list of logs is not scanned a second time
@@ -78,10 +83,35 @@ class Endpoint(AsyncHTTPProvider):
         except UNREADABLE as error:
             raise NoAnswer(f"{shown_url(self.url)} answered a batch of {method} with a wrong result: {error}") from None
 
+    async def responds(self) -> bool:
+        """Returns whether a node responds to eth_blockNumber within PROBE_SECONDS, over a new connection.
+
+        The old connections may be dead without notice: if the node responds, they are closed.
+        """
+        probe = Endpoint(self.url, self._headers, timeout=PROBE_SECONDS)
+        try:
+            await probe.call("eth_blockNumber", [], msgspec.Raw)
+        except RpcError as error:
+            # an error without a code is of a proxy or a gateway in between
+            if error.code is None or isinstance(error.refusal, BackOff):
+                return False
+        except NoAnswer:
+            return False
+        finally:
+            await probe.close()
+        await self.close()
+        return True
+
     async def close(self) -> None:
-        """Closes the connections."""
-        if self._session is not None:
-            await self._session.close()
+        """Closes the connections; a later request opens new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _patience(self, method: str, params: list[Any]) -> ClientTimeout:
+        if method in QUICK_METHODS:
+            return self._quick_timeout
+        return self._wide_timeout if is_wide(method, params) else self._timeout
 
     def _decoder(self, result: type[ResultT]) -> msgspec.json.Decoder[ResultT]:
         decoder = self._decoders.get(result)
@@ -95,7 +125,7 @@ class Endpoint(AsyncHTTPProvider):
 
     async def _post(self, method: str, data: bytes, patience: ClientTimeout) -> Reply:
         if self._session is None:
-            self._session = ClientSession(headers=self.get_request_headers() | self._headers)
+            self._session = ClientSession(headers=self.get_request_headers() | dict(self._headers))
         try:
             # a redirect would turn the POST into a GET of something else
             async with self._session.post(
@@ -109,7 +139,7 @@ class Endpoint(AsyncHTTPProvider):
             reason = without_keys(self.url, str(error) or type(error).__name__, self._secrets)
             if self._proxy is not None:
                 reason = f"{reason} (through the proxy {shown_url(self._proxy)})"
-            kind = NoAnswer if isinstance(error, NOT_CONNECTED) else BrokenOff
+            kind = NotConnected if isinstance(error, NOT_CONNECTED) else BrokenOff
             raise kind(f"{shown_url(self.url)} did not answer {method}: {reason}") from None
 
 

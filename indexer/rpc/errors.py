@@ -12,6 +12,10 @@ class NoAnswer(TryAgain):
     """No usable response: no connection, a timeout, a truncated body, or a result of another type."""
 
 
+class NotConnected(NoAnswer):
+    """No connection."""
+
+
 class BrokenOff(NoAnswer):
     """No response in time, or one that broke off. To a wide query for logs it may have been too large."""
 

@@ -22,8 +22,15 @@ from indexer.rpc.request import Request
 from indexer.urls import Headers, secrets_of, shown_location, shown_url, without_keys
 from schema.tables.values import INT64_MAX, MAX_BLOCK_NUMBER
 
-SILENCE_SECONDS = 30.0
-"""If the socket has not announced a head this long after polling found it, the connection is closed."""
+QUIET_INTERVALS = 3
+SHORTEST_QUIET_SECONDS = 5.0
+"""A socket is quiet if it has announced nothing for three of the chain's block intervals, and for 5 s at least."""
+GRACE_SECONDS = 1.0
+"""How much later than polling a quiet socket may announce a head. After that the connection is closed."""
+LONGEST_INTERVAL_SECONDS = 20.0
+"""Longer gaps are of a chain that makes blocks on demand, and say nothing about the next."""
+INTERVAL_WEIGHT = 0.2
+"""Weight of the newest sample in the moving average of the block interval."""
 ANSWER_SECONDS = 10.0
 FIRST_WAIT_SECONDS = 0.5
 SHOWN_MESSAGE = 80
@@ -58,7 +65,8 @@ class Connect(connect):
 class HeadSocket:
     """Listens to one node, through the proxy that the environment names for its URL.
 
-    Calls `head_announced` with each head's number, -1 after connecting.
+    Calls `head_announced` with each head's number; with -1 if heads may have been missed: after connecting, and while
+    the socket is quiet.
 
     Awaits `status_changed` with whether it is connected, and the URL without its key or the reason.
     """
@@ -83,6 +91,8 @@ class HeadSocket:
         self._jitter = jitter
         self._newest = -1
         self._missing: tuple[int, float] | None = None
+        self._interval = 0.0
+        self._heard_at = self._looked_at = 0.0
         self._failures = 0
 
     def expect(self, number: int) -> None:
@@ -117,6 +127,7 @@ class HeadSocket:
                     raise NoAnswer(f"it is a node of chain {chain_id}, not of chain {self.chain_id}")
                 subscription = await self._request(socket, 2, "eth_subscribe", "newHeads")
             self._newest, self._missing = -1, None
+            self._heard_at = self._looked_at = time.monotonic()
             await self._status_changed(True, shown_url(self.url))
             self._head_announced(-1)  # heads before the subscription were not announced
             while True:
@@ -132,21 +143,35 @@ class HeadSocket:
 
     async def _read_head(self, socket: ClientConnection, subscription: str) -> None:
         """Waits for one head. Raises NoAnswer if an expected head is overdue, or for any other message."""
+        quiet = max(QUIET_INTERVALS * self._interval, SHORTEST_QUIET_SECONDS)
+        left = self._heard_at + quiet - time.monotonic()
         try:
-            async with asyncio.timeout(SILENCE_SECONDS / 2):
+            async with asyncio.timeout(left if left > 0 else GRACE_SECONDS / 2):
                 message = self._read(await socket.recv())
         except TimeoutError:
-            if self._missing is not None and time.monotonic() - self._missing[1] >= SILENCE_SECONDS:
-                raise NoAnswer(f"it did not announce block {self._missing[0]}") from None
+            self._check_quiet(quiet)
             return
         if message.params is None or message.params.subscription != subscription:
             raise NoAnswer("it sent a message that belongs to no subscription")
         number = self._number(message.params.result.number)
-        self._newest = number
+        now = time.monotonic()
+        if 0 <= self._newest < number:
+            sample = min((now - self._heard_at) / (number - self._newest), LONGEST_INTERVAL_SECONDS)
+            self._interval += (sample - self._interval) * (INTERVAL_WEIGHT if self._interval else 1.0)
+        self._newest, self._heard_at = number, now
         if self._missing is not None and number >= self._missing[0]:
             self._missing = None
         self._failures = 0
         self._head_announced(number)
+
+    def _check_quiet(self, quiet: float) -> None:
+        """Has heads looked for, every `quiet` seconds. Raises NoAnswer if one was found that is not announced."""
+        now = time.monotonic()
+        if self._missing is not None and now - self._missing[1] >= GRACE_SECONDS:
+            raise NoAnswer(f"it did not announce block {self._missing[0]}")
+        if now - max(self._heard_at, self._looked_at) >= quiet:
+            self._looked_at = now
+            self._head_announced(-1)
 
     def _read(self, data: str | bytes) -> Message:
         try:

@@ -16,7 +16,7 @@ from indexer.rpc.block_tags import BLOCK_TAGS, is_about_tag, is_tag_unknown
 from indexer.rpc.catalog import METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, PARSE_ERROR, VERSION_NOT_SUPPORTED
 from indexer.rpc.counts import RequestCounts
 from indexer.rpc.endpoint import Endpoint
-from indexer.rpc.errors import NoAnswer, RpcError
+from indexer.rpc.errors import BrokenOff, NoAnswer, NotConnected, RpcError
 from indexer.rpc.refusals import HalveQuery, NoSuchTag, Refusal, ShrinkTo, UseRange
 from indexer.rpc.size_limit import SizeLimit
 from indexer.urls import site_of
@@ -56,14 +56,20 @@ REFUSALS_OF_METHOD = 3
 REFUSALS_OF_TAG = 3
 """Refusals of a tag, in words that may mean a failure of the node, after which the node does not know it."""
 METHOD_CODES = (METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED)
+NO_NODE_STATUSES = (404, 405, 501)
+"""Without a code in the body, it is no node that refuses, but a gateway that has no node behind it."""
 REQUEST_CODES = (PARSE_ERROR, VERSION_NOT_SUPPORTED)
 
 
 class Exclusion(Struct):
-    """Why a host gets no requests, and until when (by the host's clock, in seconds)."""
+    """Why a host gets no requests, and until when (by the host's clock, in seconds).
+
+    `is_probed`: a probe may show earlier that it is back.
+    """
 
     until: float
     error: TryAgain
+    is_probed: bool = False
 
 
 class Host:
@@ -88,6 +94,7 @@ class Host:
         self._failures = 0
         self._backed_off_at = -1.0
         self._away: Exclusion | None = None
+        self._failure: TryAgain | None = None
         self._pruned: dict[str, tuple[int, Exclusion]] = {}
         self._methods: dict[str, Exclusion] = {}
         self._answered_methods: set[str] = set()
@@ -122,6 +129,16 @@ class Host:
         """Returns why the host is set aside, None if it is not."""
         return self._away if self._holds(self._away) else None
 
+    @property
+    def unreachable(self) -> TryAgain | None:
+        """Returns the last failure, if it is the second or later without a response in a row."""
+        return self._failure if self._failures > 1 and isinstance(self._failure, NotConnected | BrokenOff) else None
+
+    @property
+    def may_be_probed(self) -> bool:
+        """Returns whether a probe may show that the host is back: not while it is set aside for what it said."""
+        return self.away is None or self.away.is_probed
+
     def score(self, best: float) -> float:
         """Returns the expected seconds for an answer, failures included; `best` is the latency of the quickest host.
 
@@ -142,6 +159,7 @@ class Host:
         self.latency = seconds if self.latency is None else self.latency + SAMPLE_WEIGHT * (seconds - self.latency)
         self.failure_rate -= SAMPLE_WEIGHT * self.failure_rate
         self._failures = 0
+        self._failure = None
         self.limit.grow()
 
     def failed(self, error: TryAgain) -> None:
@@ -149,8 +167,14 @@ class Host:
         self._sample()
         self.failure_rate += SAMPLE_WEIGHT * (1 - self.failure_rate)
         self._failures += 1
+        self._failure = error
         if self._failures > 1:
-            self._set_aside(wait_seconds(self._failures - 1, jitter=self._jitter), error)
+            self._set_aside(wait_seconds(self._failures - 1, jitter=self._jitter), error, is_probed=True)
+
+    def is_back(self) -> None:
+        """Records that the host responds again."""
+        self._failures = 0
+        self._failure = self._away = None
 
     def rate_limited(self, seconds: float | None, error: TryAgain) -> None:
         """Records a refusal because of too many requests; `seconds` is the wait that the host named, if any."""
@@ -190,7 +214,9 @@ class Host:
     def refused(self, method: str, error: RpcError) -> None:
         """Records that the host does not offer this method, or refuses everything."""
         others = self._answered_methods - {method}
-        if error.code in METHOD_CODES:
+        if error.code is None and error.status in NO_NODE_STATUSES:
+            self._set_aside(REFUSED_SECONDS, error, is_probed=True)
+        elif error.code in METHOD_CODES:
             self._methods[method] = Exclusion(self._clock() + MEMORY_SECONDS, error)
         elif others and (method not in INDEXING_METHODS or method not in self._answered_methods):
             self._methods[method] = Exclusion(self._clock() + REFUSED_SECONDS, error)
@@ -250,10 +276,10 @@ class Host:
         self._has_samples = True
         self._sampled_at = self._clock()
 
-    def _set_aside(self, seconds: float, error: TryAgain) -> None:
+    def _set_aside(self, seconds: float, error: TryAgain, *, is_probed: bool = False) -> None:
         until = self._clock() + seconds
         if self._away is None or self._away.until < until:
-            self._away = Exclusion(until, error)
+            self._away = Exclusion(until, error, is_probed)
 
     def _holds(self, exclusion: Exclusion | None) -> bool:
         return exclusion is not None and exclusion.until > self._clock()

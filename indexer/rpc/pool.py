@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar, assert_never
 
 from indexer.errors import Stop, TryAgain
+from indexer.rpc import endpoint
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.block_tags import tag_of
 from indexer.rpc.endpoint import REQUEST_TIMEOUT_SECONDS, Endpoint
@@ -78,6 +79,8 @@ class Pool:
         self._chain_id: int | None = None
         self._favorite = self.hosts[0]
         self._heads_read_at = -HEADS_SECONDS
+        self._responds = False
+        self._probing: asyncio.Task[bool] | None = None
 
     async def check_chain(self, expected: int | None) -> int:
         """Returns the id of the chain that all providers serve: the expected one, or without it the one they agree on.
@@ -173,10 +176,48 @@ class Pool:
         if any(other.away is None for other in self.hosts if other.site != host.site):
             host.distrusted(reason)
 
+    async def pause(self, seconds: float) -> bool:
+        """Waits. If no provider responds to a probe, waits only until one does, and returns True then.
+
+        The probe is a cheap request to each provider, every PROBE_SECONDS. If one responds to the first, an outage may
+        have ended meanwhile: that pause is short, but not the next one, as what failed may have another reason.
+        """
+        end = self._clock() + seconds
+        if not any(host.may_be_probed for host in self.hosts):
+            await self._sleep(seconds)
+            return False
+        if await self._probe():
+            is_over, self._responds = not self._responds, True
+            await self._sleep(max(min(end - self._clock(), endpoint.PROBE_SECONDS if is_over else seconds), 0.0))
+            return is_over
+        self._responds = False
+        while (left := end - self._clock()) > 0:
+            await self._sleep(min(left, endpoint.PROBE_SECONDS))
+            if await self._probe():
+                self._responds = True
+                return True
+        return False
+
     async def close(self) -> None:
         """Closes all connections."""
+        if self._probing is not None:
+            self._probing.cancel()
         for host in self.hosts:
             await host.endpoint.close()
+
+    async def _probe(self) -> bool:
+        """Returns whether a provider responds, or all are set aside for what they said. Callers share a probe."""
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._probe_hosts())
+        return await asyncio.shield(self._probing)
+
+    async def _probe_hosts(self) -> bool:
+        hosts = [host for host in self.hosts if host.may_be_probed]
+        responses = await asyncio.gather(*(host.endpoint.responds() for host in hosts))
+        for host, responds in zip(hosts, responses, strict=True):
+            if responds:
+                host.is_back()
+        return any(responses) or not hosts
 
     # One request
 
@@ -272,6 +313,8 @@ class Pool:
         for waits in (True, False):
             excluded = [(host, host.exclusion(method, blocks, tag)) for host in considered]
             free = [host for host, exclusion in excluded if exclusion is None]
+            if free and (all(host.unreachable for host in free) and not await self._probe()):
+                raise next(host.unreachable for host in free if host.unreachable).with_traceback(None)
             if free:
                 return self._ranked(free, blocks, sites)
             if tag is not None and (unknown := self._unknown_tag(tag)) is not None:
@@ -288,7 +331,8 @@ class Pool:
             seconds = soonest.until - self._clock()
             if not waits or seconds > LONGEST_WAIT_SECONDS:
                 break
-            await self._sleep(max(seconds, 0.0))
+            is_away = all(host.away is not None for host in considered)
+            await (self.pause if is_away else self._sleep)(max(seconds, 0.0))
         raise soonest.error.with_traceback(None)
 
     def _ranked(self, hosts: list[Host], blocks: range | None, avoided_sites: Collection[str]) -> list[Host]:
@@ -298,10 +342,10 @@ class Pool:
         needed = best_head - LAG_BLOCKS if blocks is None else blocks[-1]
         best = min((host.latency for host in hosts if host.latency is not None), default=0.0)
 
-        def rank(host: Host) -> tuple[bool, bool, float]:
+        def rank(host: Host) -> tuple[bool, bool, bool, float]:
             lags = 0 <= host.head < min(needed, best_head)
             score = host.score(best) * (FAVORITE_FACTOR if host is self._favorite else 1.0)
-            return host.site in avoided_sites, lags, score
+            return host.unreachable is not None, host.site in avoided_sites, lags, score
 
         ranked = sorted(hosts, key=rank)
         if not avoided_sites:

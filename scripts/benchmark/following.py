@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from scripts.processes import Child
 
 NEWEST = b'{"query":"{ _meta { chains { indexed { number hash } } } }"}'
 POLL_SECONDS = 0.05
+OFTEN = {"POLL_INTERVAL": str(POLL_SECONDS)}
 PAUSE_SECONDS = 0.12
 """Between two new blocks. No multiple of the poll interval, so that blocks arrive at every phase of it."""
 PATIENCE_SECONDS = 300.0
@@ -45,9 +46,9 @@ class Reorganized(msgspec.Struct):
 
 
 @contextmanager
-def follower(rpc_url: str, database_url: str) -> Iterator[str]:
+def follower(rpc_url: str, database_url: str, settings: Mapping[str, str] = OFTEN) -> Iterator[str]:
     """Runs `certindex run` and `certindex-api` on a chain; yields the URL of the API."""
-    settings = {"POLL_INTERVAL": str(POLL_SECONDS), "VERIFY": "off"}
+    settings = {"VERIFY": "off", **settings}
     child = Child(
         [sys.executable, "-m", "indexer", "run"], environment={**environment(rpc_url, database_url), **settings}
     )
@@ -85,6 +86,11 @@ async def follow(
         node.close()
         served.close()
     return followed, reorgs
+
+
+async def newest_block(served: Connection, number: int) -> None:
+    """Queries the API until this block is its newest."""
+    await _until(served, lambda block: block["number"] == str(number))
 
 
 async def _until(served: Connection, condition: Any) -> None:

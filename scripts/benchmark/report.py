@@ -53,6 +53,16 @@ def _following(results: Results) -> Iterator[str]:
             yield f"{reorg.database:<20} {reorg.depth:>7,} blocks {1000 * reorg.seconds:>12.1f}"
 
 
+def _recovering(results: Results) -> Iterator[str]:
+    if results.recoveries:
+        yield from (
+            "",
+            "recovery: s until the API returns the next block, after an outage or on a quiet socket",
+        )
+        for run in results.recoveries:
+            yield f"{run.database:<11} {run.what:<24} {run.outage_seconds:>5,.0f} s {run.seconds:>8.1f}"
+
+
 def _api(results: Results) -> Iterator[str]:
     if results.served:
         yield from ("", f"API, {CONNECTIONS} connections, the engines by turns", _SERVED_HEAD)
@@ -85,7 +95,7 @@ def _verified(results: Results) -> Iterator[str]:
         yield from ("", "certindex verify, on a development chain", _verification(results.verification))
 
 
-PARTS: Sequence[Callable[[Results], Iterator[str]]] = (_backfills, _following, _api, _verified)
+PARTS: Sequence[Callable[[Results], Iterator[str]]] = (_backfills, _following, _recovering, _api, _verified)
 _FOLLOW_HEAD = f"{'':<20} {'blocks':>7} {'arrival p50':>12} {'arrival p99':>12} {'poll p50':>12} {'poll p99':>12}"
 _SERVED_HEAD = (
     f"{'':<11} {'devices':>9}  {'query':<41} {'engine':<13} {'requests/s':>9} {'p50 ms':>7} {'p99 ms':>8} "

@@ -15,6 +15,7 @@ from scripts.benchmark.fleets import write_fleet
 from scripts.benchmark.following import Followed, Reorganized, follow, follower
 from scripts.benchmark.loading import CONNECTIONS
 from scripts.benchmark.recording import SPARSE_STRIDE, Shape
+from scripts.benchmark.recovery import Recovered, recover
 from scripts.benchmark.runs import Backfill, Ceiling, Rewritten, backfill, ceiling, node, rebuild, work
 from scripts.benchmark.serving import Memory, Served, Started, served
 from scripts.benchmark.verification import Verification, verification
@@ -39,11 +40,12 @@ class Scale(msgspec.Struct, frozen=True):
     seconds: float
     followed_blocks: int
     depths: tuple[int, ...]
+    outage_seconds: float = 60.0
     connections: int = CONNECTIONS
 
 
 USUAL = Scale(200_000, 20_000, 10_000, True, 0, (10_000, 100_000), 4.0, 200, (1, 64, 1_000))
-QUICK = Scale(50_000, 5_000, 4_000, False, 0, (10_000,), 1.5, 50, (1, 64, 1_000))
+QUICK = Scale(50_000, 5_000, 4_000, False, 0, (10_000,), 1.5, 50, (1, 64, 1_000), outage_seconds=20.0)
 LONG = msgspec.structs.replace(USUAL, more_events=1_000_000, devices=(10_000, 100_000, 1_000_000))
 
 
@@ -56,6 +58,7 @@ class Results(msgspec.Struct):
     rebuilds: list[Rewritten] = []
     follows: list[Followed] = []
     reorgs: list[Reorganized] = []
+    recoveries: list[Recovered] = []
     starts: list[Started] = []
     served: list[Served] = []
     memory: list[Memory] = []
@@ -109,6 +112,23 @@ def measure_follow(bench: Bench) -> None:
             bench.results.reorgs += reorgs
 
 
+def measure_recovery(bench: Bench) -> None:
+    """Measures how soon indexing goes on after an outage of the provider, and after a WebSocket went quiet."""
+    scale = bench.scale
+    first = scale.blocks // 2
+    kind = bench.databases[0]
+    with (
+        Databases(kind, bench.scratch) as databases,
+        databases.new() as database_url,
+        node(bench.chains, events=scale.events, blocks=scale.blocks) as url,
+    ):
+        _say(f"{kind}: recovery, outages of {scale.outage_seconds:g} s")
+        _set(url, first, {"finality": FINALITY})
+        work("sync", url, database_url)
+        recovering = recover(url, database_url, kind, first=first, outage_seconds=scale.outage_seconds)
+        bench.results.recoveries = asyncio.run(recovering)
+
+
 def measure_api(bench: Bench) -> None:
     """Measures the API on the chain's database, and on fleets of growing size."""
     scale = bench.scale
@@ -135,6 +155,7 @@ def measure_verification(bench: Bench) -> None:
 SECTIONS: Mapping[str, Callable[[Bench], None]] = {
     "backfill": measure_backfill,
     "follow": measure_follow,
+    "recovery": measure_recovery,
     "api": measure_api,
     "verification": measure_verification,
 }

@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from indexer.follower import Follower
+from indexer.follower import Follower, heads
 from indexer.observe.metrics import ChainCollector
 from indexer.observe.status import chain_statuses
 from indexer.opening import FollowedChain, open_chain
@@ -155,7 +155,8 @@ async def test_a_head_that_is_announced_before_the_polled_node_has_it_is_asked_f
 async def test_a_socket_that_is_silent_is_given_up_while_polling_goes_on(
     factory: Factory, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(head_socket, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(head_socket, "SHORTEST_QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(head_socket, "GRACE_SECONDS", 0.1)
     async with (
         node_that(silence) as node,
         following(factory, sqlite_url, node.url, poll=OFTEN) as (follower, opened),
@@ -169,6 +170,43 @@ async def test_a_socket_that_is_silent_is_given_up_while_polling_goes_on(
                 await until(lambda: indexed(opened.engine) == factory.chain.block_number)
         assert follower.counters.socket_drops >= 1
         assert any("did not announce block" in line for line in caplog.messages)
+
+
+async def test_a_socket_that_goes_quiet_is_polled_for_and_left(
+    factory: Factory, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody else polls: the poll interval is an hour."""
+    monkeypatch.setattr(head_socket, "SHORTEST_QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(head_socket, "GRACE_SECONDS", 0.1)
+    quiet = asyncio.Event()
+
+    async def announce_until_quiet(node: Node, socket: ServerConnection) -> None:
+        if node.connections == 1:
+            for _ in range(3):
+                await asyncio.to_thread(factory.chain.mine)
+                await node.announce(socket, hex(factory.chain.block_number))
+        quiet.set()
+        await socket.wait_closed()
+
+    async with node_that(announce_until_quiet) as node, following(factory, sqlite_url, node.url) as (follower, opened):
+        await quiet.wait()
+        for _ in range(3):
+            await asyncio.to_thread(factory.chain.mine)
+            await until(lambda: indexed(opened.engine) == factory.chain.block_number)
+        await until(lambda: node.connections > 1)
+        assert follower.counters.socket_drops >= 1
+    assert_said("it did not announce block", caplog)
+
+
+async def test_while_no_socket_connects_heads_are_polled(
+    factory: Factory, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads, "FALLBACK_SECONDS", 0.1)
+    async with following(factory, sqlite_url, "ws://127.0.0.1:1") as (follower, opened):
+        await until(lambda: follower.counters.socket_drops)
+        for _ in range(3):
+            await asyncio.to_thread(factory.chain.mine)
+            await until(lambda: indexed(opened.engine) == factory.chain.block_number)
 
 
 async def drop(node: Node, socket: ServerConnection) -> None:
