@@ -2,7 +2,8 @@
 import { Failed } from "./failed.js";
 
 const SPACE = /[ \t\n\r]*/y;
-const STRING = /"(?:[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
+const PLAIN = /[^"\\\u0000-\u001f]*/y;
+const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const INTEGER = /-?(?:0|[1-9][0-9]*)(?![0-9.eE])/y;
 const WORD = /true|false|null/y;
 const WORDS = { true: true, false: false, null: null };
@@ -86,9 +87,13 @@ class Reader {
   }
 
   string() {
-    const token = this.take(STRING);
-    const text = token ? JSON.parse(token) : "";
-    if (!token || /\p{Surrogate}/u.test(text)) this.refuse();
+    const start = this.place;
+    this.expect('"');
+    this.take(PLAIN);
+    while (this.take(ESCAPE)) this.take(PLAIN); // not one expression: it would search for long in a damaged text
+    this.expect('"');
+    const text = JSON.parse(this.text.slice(start, this.place));
+    if (/\p{Surrogate}/u.test(text)) this.refuse();
     return text;
   }
 
