@@ -17,11 +17,12 @@ from schema.bundle.unproven import Cause
 
 FORMAT: Final = "certindex-bundle/1"
 
-Hex = Annotated[str, Meta(pattern="^0x([0-9a-f]{2})*$")]
-Hash = Annotated[str, Meta(pattern="^0x[0-9a-f]{64}$")]
-HexAddress = Annotated[str, Meta(pattern="^0x[0-9a-f]{40}$")]
-Decimal = Annotated[str, Meta(pattern="^(0|[1-9][0-9]*)$")]
-Position = Annotated[str, Meta(pattern="^[0-9]{1,13}:[0-9]{1,19}$")]
+# in Python, `$` alone also matches before a line break at the end
+Hex = Annotated[str, Meta(pattern=r"^0x([0-9a-f]{2})*$(?!\n)")]
+Hash = Annotated[str, Meta(pattern=r"^0x[0-9a-f]{64}$(?!\n)")]
+HexAddress = Annotated[str, Meta(pattern=r"^0x[0-9a-f]{40}$(?!\n)")]
+Decimal = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]*)$(?!\n)")]
+Position = Annotated[str, Meta(pattern=r"^[0-9]{1,13}:[0-9]{1,19}$(?!\n)")]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 Row = dict[str, bool | int | str | None]

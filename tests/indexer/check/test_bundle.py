@@ -259,6 +259,14 @@ def _no_header(document: Document) -> None:
     document["blocks"][1]["header"] = None
 
 
+def _line_break_after_header(document: Document) -> None:
+    document["blocks"][0]["header"] += "\n"
+
+
+def _line_break_after_token_id(document: Document) -> None:
+    document["device"]["tokenId"] += "\n"
+
+
 def _another_device(document: Document) -> None:
     did = document["device"]["did"].removesuffix(":1") + ":2"
     document["device"] |= {"tokenId": "2", "did": did}
@@ -341,6 +349,8 @@ def _other_words_of_trust(document: Document) -> None:
         (_no_nodes, "receipt 0 of block [0-9]+: the 0 nodes end before the value"),
         (_header_of_another, "block [0-9]+: its header is of block"),
         (_no_header, "it was not verified yet when the bundle was made"),
+        (_line_break_after_header, "the file is no bundle of a known format: .*regex"),
+        (_line_break_after_token_id, "the file is no bundle of a known format: .*regex"),
         (_another_device, "is about the device, and the bundle leaves it out|no event is about"),
         (_unknown_device, "no event is about the device"),
         (_other_rule, "its reading says fields"),
