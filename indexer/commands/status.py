@@ -21,10 +21,12 @@ def status(settings: DatabaseSettings, *, as_json: bool) -> int:
     from schema.tables.database import connect, database_name, migrate, read_only_engine
 
     engine = connect(settings.database_url)
-    migrate(engine)
-    with read_only_engine(engine).begin() as connection:
-        statuses = chain_statuses(connection, settings.chain_id)
-    engine.dispose()
+    try:
+        migrate(engine)
+        with read_only_engine(engine).begin() as connection:
+            statuses = chain_statuses(connection, settings.chain_id)
+    finally:
+        engine.dispose()
     if as_json:
         print(msgspec.json.format(msgspec.json.encode([status.to_json() for status in statuses]), indent=2).decode())
     else:

@@ -45,8 +45,14 @@ class Service:
 
 
 def workers_of(child: Child) -> list[psutil.Process]:
-    children = psutil.Process(child.pid).children()
-    return [process for process in children if "spawn_main" in " ".join(process.cmdline())]
+    return [process for process in psutil.Process(child.pid).children() if "spawn_main" in _command_of(process)]
+
+
+def _command_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has just ended
+        return ""
 
 
 @contextmanager

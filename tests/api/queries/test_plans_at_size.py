@@ -212,7 +212,7 @@ ABSENT_TIMES = " + 0 "
 UNINDEXED = re.compile(
     r"provisionedAt|claimedAt|lastFirmwareUpdateAt|imageHash|initialFirmware|version: {(eq|startsWith)|"
     r"endOfLifeStatus|factoryResetCount|Test:|Inspection:|AtMint:|imeiValid|AfterQuality|AfterEndOfLife|BeforeDisposal|"
-    r"source|grantedAt|expiresAt|contract"
+    r"source|grantedAt|expiresAt|contract|imeiUnique: {eq: NOT_APPLICABLE"
 )
 """Filters without an index, whose condition is checked row by row. If few rows fit, PostgreSQL scans the table."""
 

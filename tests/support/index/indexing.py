@@ -62,6 +62,7 @@ class Indexer:
         self.lease = Lease(self.engine, self.node.chain_id)
         assert self.lease.try_acquire() is None, "another indexer lives"
         self.store = Store(self.engine, self.node.chain_id, self.lease.epoch)
+        self.pace.prefetch.forget()
         self.interpretation = interpret(self.profile, self.contracts)
         addresses = {contract.address for contract in self.contracts}
         self.chain = Chain(self.node, addresses, finality_depth=self.node.finality, concurrency=self.concurrency)
