@@ -146,8 +146,9 @@ async def test_a_websocket_goes_through_the_proxy_with_its_headers(monkeypatch: 
             while not messages:  # noqa: ASYNC110  # a list is no event
                 await asyncio.sleep(0.01)
         listening.cancel()
-        assert proxy.requests == [f"CONNECT 127.0.0.1:{port}"]
-        assert received == ["a-secret-key"]
+        # it may have connected again meanwhile
+        assert set(proxy.requests) == {f"CONNECT 127.0.0.1:{port}"}
+        assert set(received) == {"a-secret-key"}
 
 
 # Headers
