@@ -1,4 +1,4 @@
-"""Live pages: the subscriptions that tell a page that it has aged.
+"""Live pages: the subscriptions that send a message when a page is out of date.
 
 With TRUSTED_DOCUMENTS they are trusted too: a page names its subscription by its hash, and sends its text beside it.
 """

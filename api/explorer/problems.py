@@ -1,4 +1,4 @@
-"""What a visitor is told instead of a page: the status, what happened, and what to do."""
+"""The page that a visitor sees if a page cannot be shown: the status, what happened, and what to do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -95,7 +95,7 @@ def _attribute(source: Any, path: str) -> Any:
 
 
 def _objects(schema: GraphQLSchema, type_: GraphQLObjectType | GraphQLInterfaceType) -> Callable[[Any], Any]:
-    """Returns the function that makes rows the objects of a type, as graphql-core tells types apart by classes."""
+    """Returns the function that makes objects of a type from rows: graphql-core finds an object's type by its class."""
     rows = {} if relation_of(type_) or isinstance(type_, GraphQLObjectType) else interfaces_of_rows(schema, type_)
     classes = {relation: class_of(of_rows) for relation, of_rows in rows.items()}
 
