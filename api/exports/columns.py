@@ -3,7 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from graphql import FieldNode, GraphQLEnumType, GraphQLList, GraphQLNonNull, SelectionSetNode, is_leaf_type
+from graphql import (
+    FieldNode,
+    GraphQLEnumType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLSchema,
+    InlineFragmentNode,
+    SelectionSetNode,
+    is_leaf_type,
+)
 
 
 class Column(NamedTuple):
@@ -33,21 +42,33 @@ KEY = Column(
 )
 
 
-def columns_of(type_: Any, selection: SelectionSetNode | None) -> list[Column]:
-    """Returns the columns of a selection of an object type's fields."""
-    return [KEY, *_columns(type_, selection, (), required=True)]
+def columns_of(schema: GraphQLSchema, type_: Any, selection: SelectionSetNode | None) -> list[Column]:
+    """Returns the columns of a selection of a type's fields. Types that have a column in common share it."""
+    columns = _columns(schema, type_, selection, (), required=True)
+    first: dict[tuple[str, ...], Column] = {}
+    for column in columns:
+        first.setdefault(column.path, column)
+    return [KEY, *first.values()]
 
 
 def _columns(
-    type_: Any, selection: SelectionSetNode | None, above: tuple[str, ...], *, required: bool
+    schema: GraphQLSchema, type_: Any, selection: SelectionSetNode | None, above: tuple[str, ...], *, required: bool
 ) -> Iterator[Column]:
     for node in selection.selections if selection else ():
-        assert isinstance(node, FieldNode)  # a table is selected without fragments
+        if isinstance(node, InlineFragmentNode):
+            assert node.type_condition is not None  # the fragments of a table are on types
+            narrowed = schema.type_map[node.type_condition.name.value]
+            yield from _columns(schema, narrowed, node.selection_set, above, required=False)
+            continue
+        assert isinstance(node, FieldNode)  # a table is selected without named fragments
         field = type_.fields[node.name.value]
-        path, is_required = (*above, node.name.value), required and isinstance(field.type, GraphQLNonNull)
+        path, is_required = (
+            (*above, (node.alias or node.name).value),
+            required and isinstance(field.type, GraphQLNonNull),
+        )
         named, is_list = _named(field.type)
         if not is_leaf_type(named):
-            yield from _columns(named, node.selection_set, path, required=is_required)
+            yield from _columns(schema, named, node.selection_set, path, required=is_required)
             continue
         if isinstance(named, GraphQLEnumType):
             yield Column(path, field.description, "Enum", list(named.values), is_list, is_required)

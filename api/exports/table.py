@@ -18,7 +18,7 @@ from api.graphql.inputs.as_of import check_canonical
 from api.graphql.inputs.one_of import explain_variables
 from api.graphql.paging.connections import RowList
 from api.graphql.plan.fields import At
-from api.graphql.plan.levels import Level, Plan, Selected, compile_plan
+from api.graphql.plan.levels import Choice, Level, Plan, Selected, compile_plan
 from api.graphql.plan.run import write_objects
 from api.graphql.plan.write import CSV, JSON, NotAnswered, Notation
 from api.graphql.schema import Schema
@@ -30,7 +30,10 @@ from schema.tables.damage import UNREADABLE, unreadable
 from schema.tables.values import MAX_BLOCK_NUMBER, OFFSET_BITS, block_of, offset_of, position
 
 FOLDER = Path(__file__).parent / "tables"
-NAMES = ("devices", "events", "authorizations", "manufacturers", "hardware-licenses", "flags")
+NAMES = (
+    *("devices", "events", "authorizations", "manufacturers", "hardware-licenses", "flags"),
+    *("software-updates", "sanitizations", "licenses"),
+)
 
 START = Place(None, 0, 0)
 """Stands in a cursor that names a list and its block, but no row."""
@@ -55,7 +58,7 @@ class Table:
         self._operation = operation
         self._plans: dict[Notation, Plan] = {}
         for notation in (JSON, CSV):
-            plan = compile_plan(schema, document, operation, {}, notation)
+            plan = compile_plan(schema, document, operation, {}, notation, uniform=True)
             assert plan is not None  # the query selects fields of the schema
             self._plans[notation] = plan
         self.parameters = [part.variable.name.value for part in operation.variable_definitions or ()]
@@ -64,7 +67,9 @@ class Table:
         assert root.selection_set is not None
         (nodes,) = root.selection_set.selections
         assert isinstance(nodes, FieldNode)
-        self.columns: list[Column] = columns_of(_type_of_nodes(schema, root.name.value), nodes.selection_set)
+        self.columns: list[Column] = columns_of(
+            schema._schema, _type_of_nodes(schema, root.name.value), nodes.selection_set
+        )
 
     def open(self, snapshot: Snapshot, variables: Mapping[str, Any]) -> RowList:
         """Returns the list that the variables name, at its block. Raises BadUserInput."""
@@ -132,13 +137,13 @@ def _context(snapshot: Snapshot, plan: Plan) -> Context:
     return context
 
 
-def _row_level(plan: Plan) -> Level:
+def _row_level(plan: Plan) -> Level | Choice:
     level: Any = plan.root
     for _ in ("the list", "nodes"):
         (field,) = level.selected
         assert isinstance(field, Selected)
         level = field.child
-    assert isinstance(level, Level)  # a table is selected without fragments
+    assert isinstance(level, Level | Choice)  # a row has columns
     return level
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, select
 
 from api.queries.devices import GRANTEE_FIELDS, devices_fitting, grant_in_force
 from api.queries.sql import tables
-from api.queries.sql.fields import ComputedField, PlainTextField, TimeField
+from api.queries.sql.fields import ComputedField, PlainTextField, ScopedField, TimeField
 from api.queries.sql.filters import Condition, Fields, Filter
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import Listing, ListPart, always
@@ -50,11 +50,16 @@ def _device(scope: Scope, filter: Filter) -> Condition:
     return grant.c.device_id.in_(devices_fitting(scope, filter))
 
 
+def _revoked_at(scope: Scope) -> TimeField:
+    return TimeField(case((grant.c.valid_to <= scope.position, grant.c.ended_at)))
+
+
 FIELDS: Fields = {
     **GRANTEE_FIELDS,
     "source": PlainTextField(SOURCE),
     "granted_at": TimeField(grant.c.granted_at),
     "expires_at": TimeField(grant.c.expires_at),
+    "revoked_at": ScopedField(_revoked_at),
     "device": ComputedField(_device),
 }
 

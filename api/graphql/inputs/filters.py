@@ -302,6 +302,9 @@ class AuthorizationFilter:
     source: StringFilter | None = optional("The grant system, such as `contract` or `privilege:2`.")
     granted_at: DateTimeFilter | None = optional("The block time of the grant.")
     expires_at: DateTimeFilter | None = optional("The first instant without access. Null if the grant never expires.")
+    revoked_at: DateTimeFilter | None = optional(
+        "The block time of the event that ended the grant. Null if no event did."
+    )
     device: DeviceFilter | None = optional("The device of the grant matches this filter at the block of the response.")
     and_: list["AuthorizationFilter"] | None = optional(AND, "and")
     or_: list["AuthorizationFilter"] | None = optional(OR, "or")

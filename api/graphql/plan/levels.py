@@ -7,7 +7,7 @@ Selections that are alike make one level, whatever their aliases: their rows are
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, cast
@@ -181,14 +181,17 @@ def compile_plan(
     operation: OperationDefinitionNode,
     conditions: Mapping[str, Any],
     notation: Notation = JSON,
+    *,
+    uniform: bool = False,
 ) -> Plan | None:
     """Returns the plan of a query; None if it cannot be compiled.
 
-    The plan is valid for the values of `conditions`: the variables that `@skip` and `@include` read. CSV has no text
-    for lists of objects, nor for objects of several types.
+    The plan is valid for the values of `conditions`: the variables that `@skip` and `@include` read. `uniform`: objects
+    of several types are written with the fields of all; those that a type lacks are null. CSV has no text for lists of
+    objects, nor for objects of several types that are not uniform.
     """
     try:
-        return _Compiler(schema, document, operation, conditions, notation).plan()
+        return _Compiler(schema, document, operation, conditions, notation, uniform).plan()
     except (NotCompiled, GraphQLError):
         return None
 
@@ -201,9 +204,11 @@ class _Compiler:
         operation: OperationDefinitionNode,
         conditions: Mapping[str, Any],
         notation: Notation,
+        uniform: bool,
     ) -> None:
         self._strawberry = schema
         self._notation = notation
+        self._uniform = uniform
         self._schema = schema._schema
         self._operation = operation
         self._conditions = VariableValues({}, dict(conditions))
@@ -310,6 +315,8 @@ class _Compiler:
             return types[row[shapes[relation].place(cell)]]
 
         levels = {type_.name: self._level(type_, self._subfields(type_, details)) for type_ in named}
+        if self._uniform:
+            _make_uniform([others, *levels.values()], list(dict.fromkeys(_keys(details[0].node.selection_set))))
         return Choice(name_of, levels, others)
 
     def _subfields(
@@ -338,6 +345,28 @@ class _Compiler:
                     waiting.append(fragment.selection_set)
         types = [self._schema.type_map[name] for name in sorted(names)]
         return [type_ for type_ in types if isinstance(type_, GraphQLObjectType) and relation_of(type_) is relation]
+
+
+def _keys(selection_set: SelectionSetNode | None) -> Iterator[str]:
+    """Returns the response keys of a selection in their order, with those in its inline fragments."""
+    for part in selection_set.selections if selection_set else ():
+        if isinstance(part, FieldNode):
+            yield (part.alias or part.name).value
+        elif isinstance(part, InlineFragmentNode):
+            yield from _keys(part.selection_set)
+
+
+def _make_uniform(levels: Sequence[Level], keys: Sequence[str]) -> None:
+    """Gives all levels the same fields in the same order: a null for each that a level lacks."""
+    fields = [{field.key: field for field in level.fields} for level in levels]
+    for level, own in zip(levels, fields, strict=True):
+        nulls = {key: next(_null_of(of[key], level.notation) for of in fields if key in of) for key in keys}
+        level.fields = [own.get(key) or Constant(key, nulls[key]) for key in keys]
+
+
+def _null_of(field: Selected | Inline | Constant, notation: Notation) -> str:
+    child = field.child if isinstance(field, Selected) else None
+    return child.null if child else notation.missing
 
 
 def _as_it_is(text: str) -> str:

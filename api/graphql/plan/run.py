@@ -50,25 +50,30 @@ def run_plan(plan: Plan, context: Context, variables: VariableValues) -> str:
     """Returns the data of a response without errors, as JSON. Raises NotAnswered, and what a batch function raises."""
     root = _Rows(plan.root)
     root.rows, root.pins = [()], [None]
-    return _texts(root, context, variables)[0]
+    _write([root], context, variables)
+    return root.texts[0]
 
 
-def write_objects(level: Level, objects: Sequence[Any], context: Context) -> Sequence[str]:
+def write_objects(level: Level | Choice, objects: Sequence[Any], context: Context) -> Sequence[str]:
     """Returns the text of each object of a level whose fields have no variables. Raises what `run_plan` raises."""
-    root = _Rows(level)
-    root.add(objects)
-    return _texts(root, context, VariableValues({}, {}))
+    levels = [level.level_of(each.row, each.relation) if isinstance(level, Choice) else level for each in objects]
+    parts = {each: _Rows(each) for each in dict.fromkeys(levels)}
+    for each, part in parts.items():
+        part.add([item for item, of in zip(objects, levels, strict=True) if of is each])
+    _write(list(parts.values()), context, VariableValues({}, {}))
+    texts = {each: iter(part.texts) for each, part in parts.items()}
+    return [next(texts[each]) for each in levels]
 
 
-def _texts(root: _Rows, context: Context, variables: VariableValues) -> Sequence[str]:
-    made, wave = [root], [root]
+def _write(roots: Sequence[_Rows], context: Context, variables: VariableValues) -> None:
+    """Makes the texts of the rows of some levels, and of all levels below them."""
+    made, wave = [*roots], [*roots]
     while wave:
         wave = _Wave(context, variables).make(wave)
         made += wave
     for part in reversed(made):
         columns = [part.values[field.key]() for field in part.level.selected]
         part.texts = part.level.write(part.rows, part.pins, *columns)
-    return root.texts
 
 
 class _Value(NamedTuple):

@@ -38,6 +38,9 @@ PARAMETERS: dict[str, Json] = {
     "manufacturers": {"filter": {"licenseStatus": {"eq": "VALID"}}},
     "hardware-licenses": {"filter": {"model": {"ne": "Tracker"}}},
     "flags": {"filter": {"block": {"gte": "12"}}, "orderBy": {"field": "POSITION", "direction": "DESC"}},
+    "software-updates": {"filter": {"recordTime": {"gte": "2025-01-01T00:00:00Z"}}},
+    "sanitizations": {"filter": {"device": {"endOfLifeStatus": {"eq": "RECYCLED"}}}},
+    "licenses": {"orderBy": {"field": "POSITION", "direction": "ASC"}},
 }
 
 
@@ -93,7 +96,7 @@ def cells(node: Any, names: list[str]) -> list[str]:
 
 def value_at(node: Any, path: list[str]) -> Any:
     for name in path:
-        node = None if node is None else node[name]
+        node = None if node is None else node.get(name)
     return node
 
 
@@ -120,7 +123,10 @@ def test_a_table_has_the_nodes_of_graphql_in_their_order(
     nodes = nodes_of(database_url, name, chosen)
     assert nodes
     lines = [json.loads(line) for line in get(address, f"{name}.ndjson", **chosen).text.splitlines()]
-    assert [{key: value for key, value in line.items() if key != "key"} for line in lines] == nodes
+    keys = list(lines[0])[1:]
+    assert [list(line)[1:] for line in lines] == [keys] * len(nodes)
+    assert [[line[key] for key in keys] for line in lines] == [[node.get(key) for key in keys] for node in nodes]
+    assert {key for node in nodes for key in node} <= set(keys)
     rows = rows_of(get(address, f"{name}.csv", **chosen))
     assert [row["key"] for row in rows] == [line["key"] for line in lines]
     names = list(rows[0])[1:]
@@ -159,6 +165,24 @@ def test_the_state_at_an_earlier_block_is_exported(database_url: str, address: s
             node["tokenId"] for node in nodes_of(database_url, "devices", {"asOf": variable})
         ]
         assert past.headers["as-of"] != now.headers["as-of"]
+
+
+def test_grants_are_filtered_by_the_time_of_their_end(address: str) -> None:
+    grants = rows_of(get(address, "authorizations.csv", scope="ALL"))
+    ends = sorted(grant["revokedAt"] for grant in grants if grant["revokedAt"])
+    middle = ends[len(ends) // 2]
+    for filter, fits in (
+        ({"revokedAt": {"gte": middle}}, lambda end: end >= middle),
+        ({"revokedAt": {"lt": middle}}, lambda end: "" < end < middle),
+        ({"revokedAt": {"isNull": True}}, lambda end: not end),
+    ):
+        rows = rows_of(get(address, "authorizations.csv", scope="ALL", filter=filter))
+        assert rows == [grant for grant in grants if fits(grant["revokedAt"])]
+        assert rows
+    open_ones = {"revokedAt": {"isNull": True}}
+    then = rows_of(get(address, "authorizations.csv", scope="ALL", filter=open_ones, asOf=ends[0]))
+    assert then
+    assert not any(grant["revokedAt"] for grant in then)
 
 
 def test_a_file_that_is_cut_after_any_row_is_completed(address: str) -> None:
