@@ -16,7 +16,10 @@ URL_OR_STRING = re.compile(r"(?P<scheme>postgres(ql)?(\+psycopg)?://)|\s*[a-z_]+
 """How a libpq URL or a string of `keyword=value` begins. `+psycopg` is SQLAlchemy's."""
 
 CONNECT_SECONDS = 10
-"""How long libpq tries one host, unless the URL or the environment says."""
+"""How long libpq tries one host, unless the URL, the environment or a service says."""
+
+VANISHED = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""After 11 s without an answer from the server's machine, its connections are closed. Linux would wait for hours."""
 
 READ_ONLY_SQLSTATE = "25006"
 """PostgreSQL's code for a write in a read-only transaction."""
@@ -38,13 +41,15 @@ def postgresql_engine(url: str, *, read_only: bool) -> Engine:
         **isolation,
     )
 
-    @event.listens_for(engine, "do_connect")
-    def connect(dialect: Any, _record: Any, _arguments: Any, from_name: Parameters) -> Any:
-        return dialect.connect(**parameters, context=from_name.get("context"))
-
     event.listen(engine, "connect", _prepare_session)
     if read_only:
+
+        @event.listens_for(engine, "do_connect")
+        def connect(dialect: Any, _record: Any, _arguments: Any, from_name: Parameters) -> Any:
+            return dialect.connect(**parameters, context=from_name.get("context"))
+
         return engine.execution_options(postgresql_readonly=True)
+    _leave_former_primaries(engine, parameters)
     event.listen(engine, "handle_error", _replace_read_only_connections)
     return engine
 
@@ -69,8 +74,10 @@ def _parameters(url: str) -> Parameters:
         raise ValueError("libpq cannot read it") from None
     if "@" in str(parameters.get("host", "")) or not re.fullmatch(r"[0-9,]*", str(parameters.get("port", ""))):
         raise ValueError("its password or user is not percent-encoded")
-    if "service" not in parameters and not os.environ.keys() & {"PGCONNECT_TIMEOUT", "PGSERVICE"}:
-        parameters.setdefault("connect_timeout", CONNECT_SECONDS)
+    if "service" not in parameters and "PGSERVICE" not in os.environ:
+        parameters = VANISHED | parameters
+        if "PGCONNECT_TIMEOUT" not in os.environ:
+            parameters.setdefault("connect_timeout", CONNECT_SECONDS)
     return parameters | {"client_encoding": "utf8"}  # whatever the environment, the role or the database says
 
 
@@ -123,6 +130,20 @@ def _prepare_session(connection: Any, _record: Any) -> None:
     if connection.execute("SELECT pg_backend_pid()").fetchone() != (connection.info.backend_pid,):
         connection.prepare_threshold = None
     connection.commit()
+
+
+def _leave_former_primaries(engine: Engine, parameters: Parameters) -> None:
+    from schema.tables.timelines import NewestTimeline
+
+    newest = NewestTimeline(parameters)
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, record: Any, _arguments: Any, from_name: Parameters) -> Any:
+        context = from_name.get("context")
+        return newest.connect(lambda parameters: dialect.connect(**parameters, context=context), record.info)
+
+    event.listen(engine, "checkout", newest.check_out)
+    event.listen(engine, "begin", newest.check_transaction)
 
 
 def _replace_read_only_connections(context: ExceptionContext) -> None:

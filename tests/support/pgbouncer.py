@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,36 +16,61 @@ from tests.support.postgres import UNPRIVILEGED, plain_url
 from tests.support.processes import free_ports, until
 
 
+class Pooler:
+    """A running PgBouncer. `url` names the database through it."""
+
+    def __init__(self, folder: Path, url: str, sessions: int) -> None:
+        program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        if program is None:
+            raise RuntimeError("no PgBouncer on PATH: apt-get install pgbouncer")
+        self._file, self._sessions, [self._port] = folder / "pgbouncer.ini", sessions, free_ports(1)
+        self.url = f"postgresql://anyone@127.0.0.1:{self._port}/pooled"
+        self._write(url)
+        self.child = Child([program, self._file], user=UNPRIVILEGED if os.geteuid() == 0 else None)  # not as root
+
+    def lead_to(self, url: str) -> None:
+        """Leads the next transactions to another server."""
+        self._write(url)
+        os.kill(self.child.pid, signal.SIGHUP)
+
+    def _write(self, url: str) -> None:
+        server = make_url(url)
+        settings = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": self._port,
+            "unix_socket_dir": "",
+            "auth_type": "any",
+            "pool_mode": "transaction",
+            "default_pool_size": self._sessions,
+            "max_client_conn": 500,
+            "server_round_robin": 1,  # each transaction in another session, not in the last that was used
+        }
+        target = f"host={server.host} port={server.port} dbname={server.database} user={server.username}"
+        lines = [
+            f"[databases]\npooled = {target}\n[pgbouncer]",
+            *(f"{key} = {value}" for key, value in settings.items()),
+        ]
+        self._file.write_text("\n".join(lines) + "\n")
+
+
+@contextmanager
+def running_pooler(url: str, *, sessions: int) -> Iterator[Pooler]:
+    """Runs a pooler with so many sessions of the server."""
+    with TemporaryDirectory(prefix="certindex-pgbouncer-") as folder:
+        Path(folder).chmod(0o755)
+        pooler = Pooler(Path(folder), url, sessions)
+        try:
+            until(lambda: _answers(pooler.url), "PgBouncer", pooler.child)
+            yield pooler
+        finally:
+            pooler.child.stop()
+
+
 @contextmanager
 def pooler(url: str, *, sessions: int) -> Iterator[str]:
     """Yields the URL of the database through a pooler with so many sessions of the server."""
-    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None:
-        raise RuntimeError("no PgBouncer on PATH: apt-get install pgbouncer")
-    server, [port] = make_url(url), free_ports(1)
-    settings = {
-        "listen_addr": "127.0.0.1",
-        "listen_port": port,
-        "unix_socket_dir": "",
-        "auth_type": "any",
-        "pool_mode": "transaction",
-        "default_pool_size": sessions,
-        "max_client_conn": 500,
-        "server_round_robin": 1,  # each transaction in another session, not in the last that was used
-    }
-    target = f"host={server.host} port={server.port} dbname={server.database} user={server.username}"
-    lines = [f"[databases]\npooled = {target}\n[pgbouncer]", *(f"{key} = {value}" for key, value in settings.items())]
-    pooled = f"postgresql://anyone@127.0.0.1:{port}/pooled"
-    with TemporaryDirectory(prefix="certindex-pgbouncer-") as folder:
-        Path(folder).chmod(0o755)
-        file = Path(folder) / "pgbouncer.ini"
-        file.write_text("\n".join(lines) + "\n")
-        child = Child([program, file], user=UNPRIVILEGED if os.geteuid() == 0 else None)  # it refuses to run as root
-        try:
-            until(lambda: _answers(pooled), "PgBouncer", child)
-            yield pooled
-        finally:
-            child.stop()
+    with running_pooler(url, sessions=sessions) as running:
+        yield running.url
 
 
 def _answers(url: str) -> bool:

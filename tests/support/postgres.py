@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import psycopg
 from sqlalchemy import make_url
 
@@ -23,10 +24,14 @@ TUNING = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared
 
 
 class PostgresServer:
-    """A server on a free local port with its data in a temporary folder. `url` names its `postgres` database."""
+    """A server on a free local port with its data in a temporary folder. `url` names its `postgres` database.
 
-    def __init__(self, tuning: Sequence[str] = TUNING) -> None:
+    With `primary` it is a hot standby of that server, until it is promoted.
+    """
+
+    def __init__(self, tuning: Sequence[str] = TUNING, primary: "PostgresServer | None" = None) -> None:
         self._tuning = tuning
+        self._primary = primary
         self._installation = _installation()
         self._folder = Path(tempfile.mkdtemp(prefix="certindex-postgres-"))
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
@@ -42,9 +47,43 @@ class PostgresServer:
     def pid(self) -> int:
         return self._server.pid
 
+    @property
+    def port(self) -> int:
+        port = make_url(self.url).port
+        assert port is not None  # it is in the URL
+        return port
+
     def stop(self) -> None:
         self._server.stop(by=signal.SIGINT)  # fast shutdown: does not wait for clients
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def crash(self) -> None:
+        """Ends the server at once, and keeps its data for `restart`."""
+        self._server.stop(by=signal.SIGQUIT)
+
+    def restart(self) -> None:
+        """Starts the server again, on the same port."""
+        self._server = self._child(self.port)
+        assert _answers(self._server, self.url), self._server.last_output
+
+    def promote(self) -> None:
+        """Makes a standby take writes, and returns when it does."""
+        with psycopg.connect(plain_url(self.url), autocommit=True) as connection:
+            connection.execute("SELECT pg_promote()")
+
+    def freeze(self, *, stopped: bool) -> None:
+        """Suspends all processes of the server, or lets them go on."""
+        server = psutil.Process(self.pid)
+        for process in (server, *server.children(recursive=True)):
+            process.send_signal(signal.SIGSTOP if stopped else signal.SIGCONT)
+
+    def wait_for(self, primary: "PostgresServer") -> None:
+        """Returns when this standby has replayed all that its primary has committed until now."""
+        with psycopg.connect(plain_url(primary.url)) as connection:
+            (position,) = connection.execute("SELECT pg_current_wal_insert_lsn()").fetchone() or ("",)
+        with psycopg.connect(plain_url(self.url), autocommit=True) as connection:
+            while connection.execute("SELECT pg_last_wal_replay_lsn() >= %s", (position,)).fetchone() != (True,):
+                time.sleep(0.01)
 
     def _reachable_programs(self) -> Path:
         """Returns the folder of the programs, copied if the unprivileged user cannot read the original."""
@@ -64,6 +103,7 @@ class PostgresServer:
     def _initialize(self) -> None:
         if self._user:
             shutil.chown(self._folder, self._user)
+        data = f"--pgdata={self._folder / 'data'}"
         command: list[str | Path] = [
             self._programs / "initdb",
             "--no-sync",
@@ -71,8 +111,11 @@ class PostgresServer:
             "--username=postgres",
             "--encoding=UTF8",
             "--locale=C.UTF-8",
-            f"--pgdata={self._folder / 'data'}",
+            data,
         ]
+        if self._primary is not None:
+            source = f"--dbname={plain_url(self._primary.url)}"
+            command = [self._programs / "pg_basebackup", "--no-sync", "--checkpoint=fast", "-R", data, source]
         subprocess.run(
             command,
             check=True,
@@ -84,18 +127,21 @@ class PostgresServer:
     def _start(self) -> tuple[Child, str]:
         for _ in range(5):  # another program may take the free port first
             port = free_port()
-            server = Child(
-                [
-                    self._programs / "postgres",
-                    *("-D", self._folder / "data", "-h", "127.0.0.1", "-p", str(port), "-k", ""),
-                    *(part for setting in self._tuning for part in ("-c", setting)),
-                ],
-                user=self._user,
-            )
+            server = self._child(port)
             url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
             if _answers(server, url):
                 return server, url
         raise RuntimeError(f"PostgreSQL did not start:\n{server.last_output}")
+
+    def _child(self, port: int) -> Child:
+        return Child(
+            [
+                self._programs / "postgres",
+                *("-D", self._folder / "data", "-h", "127.0.0.1", "-p", str(port), "-k", ""),
+                *(part for setting in self._tuning for part in ("-c", setting)),
+            ],
+            user=self._user,
+        )
 
 
 @contextmanager

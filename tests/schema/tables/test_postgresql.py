@@ -1,7 +1,10 @@
 """Any URL or connection string that libpq reads names the database; no message shows a part of a password."""
 
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import make_url
@@ -92,6 +95,17 @@ def test_no_message_shows_a_part_of_the_password(certindex: Certindex, url: str)
     if "mysql" in url:
         ended = certindex_api("--port", "0", "--database-url", url)
         assert (ended.returncode, "hush" in ended.stderr) == (2, False)
+
+
+def test_a_connection_to_a_machine_that_vanishes_is_given_up_within_seconds(postgres_url: str) -> None:
+    for url, seconds in ((postgres_url, 5), (f"{postgres_url}?keepalives_idle=77", 77)):
+        engine = connect(url)
+        with engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            with socket.socket(fileno=os.dup(driver.fileno())) as connected:
+                assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == seconds
+                assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+        engine.dispose()
 
 
 def test_an_engine_is_named_without_its_password() -> None:
