@@ -38,11 +38,12 @@ def insert_values(
     if connection.dialect.name == "postgresql":
         _copy(connection, chain_id, table, columns, rows)
         return
+    # ROLLBACK: to undo one statement alone, SQLite would copy each page before it changes it
     names = ", ".join(("chain_id", *columns))
     marks = f"({chain_id}, {', '.join('?' * len(columns))})"
     for rows_of_each, statements in _by_statements(iter(rows), count):
         values = ", ".join([marks] * rows_of_each)
-        connection.exec_driver_sql(f'INSERT INTO "{table}" ({names}) VALUES {values}', statements)
+        connection.exec_driver_sql(f'INSERT OR ROLLBACK INTO "{table}" ({names}) VALUES {values}', statements)
 
 
 def close(connection: Connection, chain_id: int, table: str, rows: Sequence[Struct]) -> None:
