@@ -17,7 +17,7 @@ from schema.tables.notices import UNKNOWN_HASH
 
 FOLLOWED_BLOCKS = 64
 """Most blocks that one step reads above the final ones."""
-EVENTS_A_STEP = 10_000
+EVENTS_A_STEP = 20_000
 """Ranges shrink when a step holds more: larger batches take more memory and are hardly faster."""
 QUICK_SECONDS = 2.0
 SLOW_SECONDS = 10.0
