@@ -17,17 +17,17 @@ from api.graphql.errors import BadUserInput
 from api.graphql.inputs.as_of import check_canonical
 from api.graphql.inputs.one_of import explain_variables
 from api.graphql.paging.connections import RowList
-from api.graphql.plan.fields import At
 from api.graphql.plan.levels import Choice, Level, Plan, Selected, compile_plan
-from api.graphql.plan.run import write_objects
+from api.graphql.plan.run import write_rows
 from api.graphql.plan.write import CSV, JSON, NotAnswered, Notation
 from api.graphql.schema import Schema
 from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import SORT_ID, SORT_KEY, Place, Window, place_of
+from api.queries.sql.relations import Cells
 from api.reading.snapshot import Snapshot
 from schema.tables.damage import UNREADABLE, unreadable
-from schema.tables.values import MAX_BLOCK_NUMBER, OFFSET_BITS, block_of, offset_of, position
+from schema.tables.values import MAX_BLOCK_NUMBER, MAX_OFFSET, OFFSET_BITS, position
 
 FOLDER = Path(__file__).parent / "tables"
 NAMES = (
@@ -58,7 +58,7 @@ class Table:
         self._operation = operation
         self._plans: dict[Notation, Plan] = {}
         for notation in (JSON, CSV):
-            plan = compile_plan(schema, document, operation, {}, notation, uniform=True)
+            plan = compile_plan(schema, document, operation, {}, notation, for_exports=True)
             assert plan is not None  # the query selects fields of the schema
             self._plans[notation] = plan
         self.parameters = [part.variable.name.value for part in operation.variable_definitions or ()]
@@ -110,25 +110,20 @@ class Table:
         context = _context(snapshot, plan)
         check_canonical(context, tuple(rows.pins))
         chunk = RowList(rows.query, 0, Window(size, False, after), rows.pins)
-        (shown,) = RowList.read(context, [chunk])
-        nodes: Sequence[At] = shown.nodes
+        read, pins, more = chunk.read_rows(context)
         try:
-            objects = write_objects(_row_level(plan), nodes, context)
+            objects = write_rows(_row_level(plan), rows.query.listing.rows, read, pins, context)
         except (NotAnswered, *UNREADABLE) as error:
             raise unreadable(f"A stored value of the table {self.name}", error) from error
-        write_key = KEY_WRITERS[notation]
-        texts = [write_key(_key(node.pin, node.row[SORT_ID]), text) for node, text in zip(nodes, objects, strict=True)]
-        if not shown.more:
-            return texts, None
-        last = nodes[-1]
-        return texts, Place(last.row[SORT_KEY], last.pin.chain_id, last.row[SORT_ID])
+        texts = KEYED[notation](_keys(read, pins), objects)
+        return texts, Place(read[-1][SORT_KEY], pins[-1].chain_id, read[-1][SORT_ID]) if more else None
 
 
-KEY_WRITERS: Mapping[Notation, Callable[[str, str], str]] = {
-    CSV: lambda key, text: f"{key},{text}\n",
-    JSON: lambda key, text: f'{{"key":"{key}",{text[1:]}\n',
+KEYED: Mapping[Notation, Callable[[Sequence[str], Sequence[str]], list[str]]] = {
+    CSV: lambda keys, texts: [f"{key},{text}\n" for key, text in zip(keys, texts, strict=True)],
+    JSON: lambda keys, texts: [f'{{"key":"{key}",{text[1:]}\n' for key, text in zip(keys, texts, strict=True)],
 }
-"""Write a row's line, with its key as the first column."""
+"""Write the lines of rows, each with its key as the first column."""
 
 
 def _context(snapshot: Snapshot, plan: Plan) -> Context:
@@ -155,8 +150,11 @@ def _type_of_nodes(schema: Schema, root: str) -> Any:
     return type_
 
 
-def _key(pin: Pin, id: int) -> str:
-    return f"{pin.chain_id}:{block_of(id)}:{offset_of(id)}"
+def _keys(rows: Sequence[Cells], pins: Sequence[Pin]) -> list[str]:
+    return [
+        f"{pin.chain_id}:{(id := row[SORT_ID]) >> OFFSET_BITS}:{id & MAX_OFFSET}"
+        for row, pin in zip(rows, pins, strict=True)
+    ]
 
 
 def _parse_key(text: str) -> tuple[int, int] | None:

@@ -18,6 +18,7 @@ from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
 from api.queries.sql.pages import BY_POSITION, SORT_ID, SORT_KEY, Listing, Order, Page, Place, Window, merged
+from api.queries.sql.relations import Cells
 from api.reading.read import PageQuery
 
 NodeT = TypeVar("NodeT")
@@ -137,6 +138,14 @@ class ListQuery(NamedTuple):
     filter: Filter = ()
 
 
+class RowPage(NamedTuple):
+    """The rows of a page, the pin of each, and whether more follow in the page's direction."""
+
+    rows: Sequence[Cells]
+    pins: Sequence[Pin]
+    more: bool
+
+
 class RowList(ConnectionList):
     """A list of one parent (0: without a parent) on the chains of the pins."""
 
@@ -169,13 +178,23 @@ class RowList(ConnectionList):
 
         return list(map(sum, _of_each(lists, counts)))
 
+    def read_rows(self, context: Context) -> RowPage:
+        """Returns the page of the list as plain rows."""
+        query = self.query
+        page = PageQuery(query.listing, query.order, self.window, query.filter)
+        return self._joined(context.read.pages(page, self.keys))
+
     def _shown(self, pages: Sequence[Page]) -> Shown:
         relation = self.query.listing.rows
+        rows, pins, more = self._joined(pages)
+        return Shown([At(row, pin, relation) for row, pin in zip(rows, pins, strict=True)], more)
+
+    def _joined(self, pages: Sequence[Page]) -> RowPage:
         if len(pages) == 1:
             (page,), (pin,) = pages, self.pins
-            return Shown([At(row, pin, relation) for row in page.rows], page.more)
+            return RowPage(page.rows, [pin] * len(page.rows), page.more)
         rows, more = merged(self.query.order, pages, [pin.chain_id for pin in self.pins], self.window)
-        return Shown([At(row, self.pins[index], relation) for row, index in rows], more)
+        return RowPage([row for row, _ in rows], [self.pins[index] for _, index in rows], more)
 
 
 def _of_each(

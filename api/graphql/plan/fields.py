@@ -73,7 +73,8 @@ class Rule:
     """How a field is made from `cells`: by `convert` from those of one row, else by `batch` from those of many.
 
     If it is `joint`, a batch may have rows with different arguments, and takes the arguments of each. `of_fact`: the
-    field of the fact that is converted, '' for that of the field's own name.
+    field of the fact that is converted, '' for that of the field's own name. `refers`: the relation of the row whose id
+    is in the second cell. `is_part`: the value is the row itself, null if the third cell is there and empty.
     """
 
     cells: tuple[str, ...]
@@ -81,6 +82,8 @@ class Rule:
     batch: Batch | None = None
     joint: bool = False
     of_fact: str | None = None
+    refers: Relation | None = None
+    is_part: bool = False
 
 
 def of(relation: Relation, by: str | None = None) -> Callable[[TypeT], TypeT]:
@@ -119,7 +122,7 @@ def one(description: str, relation: Relation, source: str, name: str | None = No
     def batch(context: Any, rows: Sequence[tuple[Pin, int | None]]) -> list[Ref | None]:
         return [None if id is None else Ref(relation, id, pin) for pin, id in rows]
 
-    return _field(description, Rule(("pin", source), batch=batch), name)
+    return _field(description, Rule(("pin", source), batch=batch, refers=relation), name)
 
 
 def part(description: str, relation: Relation, present: str | None = None) -> Any:
@@ -128,7 +131,8 @@ def part(description: str, relation: Relation, present: str | None = None) -> An
     def batch(context: Any, rows: Sequence[tuple[Any, ...]]) -> list[At | None]:
         return [At(row, pin, relation) if not rest or rest[0] else None for row, pin, *rest in rows]
 
-    return _field(description, Rule(("row", "pin", *((present,) if present else ())), batch=batch), None)
+    cells = ("row", "pin", *((present,) if present else ()))
+    return _field(description, Rule(cells, batch=batch, is_part=True), None)
 
 
 def computed(

@@ -40,7 +40,7 @@ from strawberry.types.field import StrawberryField
 
 from api.graphql.limits import each_node
 from api.graphql.plan.fields import PSEUDO_CELLS, Rule, interfaces_of_rows, itself, relation_of, rule_of, types_of
-from api.graphql.plan.write import JSON, Notation, Text, compile_writer, text_of
+from api.graphql.plan.write import JSON, Notation, Text, Writer, refuse_null, text_of
 from api.queries.sql.relations import Cells, Relation
 from api.reading.read import Shape, shape_of
 
@@ -75,11 +75,25 @@ class Selected:
 
 @dataclass(eq=False)
 class Inline:
-    """A field that is written from the cells of its row."""
+    """A field that is written from the cells of its row. `type` is the text of its type."""
 
     key: str
     rule: Rule
     text: Text
+    type: str = ""
+
+
+@dataclass(eq=False)
+class Embedded:
+    """A field of an object that is written from the cells of its row, like each of its own fields.
+
+    The object is a part of the row, or is made from cells.
+    """
+
+    key: str
+    rule: Rule
+    child: "Level"
+    required: bool
 
 
 @dataclass(eq=False)
@@ -93,7 +107,7 @@ class Level:
     """The selection of one type. `relation` is that of its rows, None for plain objects."""
 
     relation: Relation | None
-    fields: list[Selected | Inline | Constant]
+    fields: list[Selected | Inline | Embedded | Constant]
     notation: Notation = JSON
     write: Callable[..., list[str]] = field(init=False)
 
@@ -104,7 +118,8 @@ class Level:
     @cached_property
     def cells(self) -> int:
         """The number of leaves."""
-        return sum(part.child.cells if isinstance(part, Selected) and part.child else 1 for part in self.fields)
+        children = (getattr(part, "child", None) for part in self.fields)
+        return sum(child.cells if child else 1 for child in children)
 
     @cached_property
     def null(self) -> str:
@@ -115,36 +130,64 @@ class Level:
         """Returns the cells that the fields need."""
         return {cell for part in self.fields if not isinstance(part, Constant) for cell in part.rule.cells}
 
-    def compile(self, shape: Shape | None) -> None:
-        """Generates the functions that take the cells of rows, and that write them."""
+    def compile(self, shapes: Mapping[Relation, Shape], *, keep_texts: bool) -> None:
+        """Generates the functions that take the cells of rows, and that write them.
+
+        `keep_texts`: a function keeps the texts of values, and writes each once for all rows of a call.
+        """
+        writer = Writer(self.notation)
+        self.write = writer.compile(self._expressions(writer, shapes, keep_texts))
+
+    def _expressions(self, writer: Writer, shapes: Mapping[Relation, Shape], keep_texts: bool) -> list[tuple[str, str]]:
+        """Returns the key of each field and the expression that writes it."""
+        shape = None if self.relation is None else shapes[self.relation]
 
         def cell(name: str) -> str:
             if shape is None:
                 return "r" if name == "self" else f"r.{name}"
             return {"row": "r", "pin": "p"}.get(name) or f"r[{shape.place(name)}]"
 
-        names: dict[str, Any] = {}
-        written: list[tuple[str, str]] = []
-        columns: list[str] = []
-        for number, part in enumerate(self.fields):
+        def expression(part: Selected | Inline | Embedded | Constant) -> str:
+            if isinstance(part, Constant):
+                return writer.name(part.text)
+            cells, convert = list(map(cell, part.rule.cells)), part.rule.convert
             match part:
-                case Constant():
-                    written.append((part.key, f"c{number}"))
-                    names[f"c{number}"] = part.text
                 case Inline():
-                    names |= {f"t{number}": part.text, f"v{number}": part.rule.convert}
-                    value = ", ".join(map(cell, part.rule.cells))
-                    value = value if part.rule.convert is itself else f"v{number}({value})"
-                    written.append((part.key, f"t{number}({value})"))
+                    if keep_texts and shape is not None and len(cells) == 1 and part.rule.cells[0] in shape.columns:
+                        return f"{writer.keep((convert, part.type), _text_of_cell(part))}[{cells[0]}]"
+                    value = ", ".join(cells)
+                    value = value if convert is itself else f"{writer.name(convert)}({value})"
+                    return f"{writer.name(part.text)}({value})"
+                case Embedded():
+                    inner = writer.inner(part.child._expressions(writer, shapes, keep_texts))
+                    null = f"{writer.name(refuse_null)}()" if part.required else writer.name(part.child.null)
+                    if convert is not None:
+                        value = f"{writer.name(convert)}({', '.join(cells)})"
+                        return f"{inner}(o, p) if (o := {value}) is not None else {null}"
+                    present = cells[2:]
+                    return f"{inner}(r, p) if {present[0]} else {null}" if present else f"{inner}(r, p)"
                 case Selected():
-                    written.append((part.key, f"c{number}"))
-                    columns.append(f"c{number}")
-                    cells = ", ".join(map(cell, part.rule.cells))
-                    made = cells if part.rule.cells == ("self",) else f"({cells}{',' if cells else ''})"
-                    made = made if part.rule.convert is None else f"convert({cells})"
-                    source = f"lambda rows, pins: [{made} for r, p in zip(rows, pins)]"
-                    part.cells = eval(source, {"convert": part.rule.convert})
-        self.write = compile_writer(written, columns, names, self.notation)
+                    part.cells = _cells(part.rule, cells)
+                    return writer.column()
+
+        return [(part.key, expression(part)) for part in self.fields]
+
+
+def _text_of_cell(part: Inline) -> Text:
+    convert, text = part.rule.convert, part.text
+    assert convert is not None  # an inline field is made by its own function
+    return text if convert is itself else lambda value: text(convert(value))
+
+
+def _cells(rule: Rule, cells: Sequence[str]) -> Callable[[Sequence[Cells], Sequence[Any]], list[tuple[Any, ...]]]:
+    """Returns the function that takes the cells of rows or, if the rule converts them, makes the values."""
+    joined = ", ".join(cells)
+    made = joined if rule.cells == ("self",) else f"({joined}{',' if cells else ''})"
+    made = made if rule.convert is None else f"convert({joined})"
+    taken: Callable[..., list[tuple[Any, ...]]] = eval(
+        f"lambda rows, pins: [{made} for r, p in zip(rows, pins)]", {"convert": rule.convert}
+    )
+    return taken
 
 
 @dataclass(eq=False)
@@ -182,16 +225,18 @@ def compile_plan(
     conditions: Mapping[str, Any],
     notation: Notation = JSON,
     *,
-    uniform: bool = False,
+    for_exports: bool = False,
 ) -> Plan | None:
     """Returns the plan of a query; None if it cannot be compiled.
 
-    The plan is valid for the values of `conditions`: the variables that `@skip` and `@include` read. `uniform`: objects
-    of several types are written with the fields of all; those that a type lacks are null. CSV has no text for lists of
-    objects, nor for objects of several types that are not uniform.
+    The plan is valid for the values of `conditions`: the variables that `@skip` and `@include` read. CSV has no text
+    for lists of objects, nor for objects of several types.
+
+    `for_exports`: it writes thousands of rows at a time, and keeps the texts of values meanwhile. Objects of several
+    types are written with the fields of all; those that a type lacks are null.
     """
     try:
-        return _Compiler(schema, document, operation, conditions, notation, uniform).plan()
+        return _Compiler(schema, document, operation, conditions, notation, for_exports).plan()
     except (NotCompiled, GraphQLError):
         return None
 
@@ -204,11 +249,11 @@ class _Compiler:
         operation: OperationDefinitionNode,
         conditions: Mapping[str, Any],
         notation: Notation,
-        uniform: bool,
+        for_exports: bool,
     ) -> None:
         self._strawberry = schema
         self._notation = notation
-        self._uniform = uniform
+        self._for_exports = for_exports
         self._schema = schema._schema
         self._operation = operation
         self._conditions = VariableValues({}, dict(conditions))
@@ -229,7 +274,7 @@ class _Compiler:
         # a batch function may return a row of any relation that has a level
         self._shapes |= {relation: shape_of(relation, cells) for relation, cells in self._needs.items()}
         for each in self._levels.values():
-            each.compile(None if each.relation is None else self._shapes[each.relation])
+            each.compile(self._shapes, keep_texts=self._for_exports)
         return Plan(level, self._shapes)
 
     # The fields of a type
@@ -247,7 +292,7 @@ class _Compiler:
 
     def _field(
         self, parent: GraphQLObjectType | GraphQLInterfaceType, key: str, details: FieldDetailsList
-    ) -> tuple[Selected | Inline | Constant, Any]:
+    ) -> tuple[Selected | Inline | Embedded | Constant, Any]:
         """Returns a field, and what makes two fields alike."""
         node = details[0].node
         name = node.name.value
@@ -263,10 +308,12 @@ class _Compiler:
         if is_leaf_type(named):
             text = text_of(definition.type, self._notation)
             if rule.batch is None:
-                return Inline(key, rule, text), (key, name)
+                return Inline(key, rule, text, str(definition.type)), (key, name)
             child: Level | Choice | None = None
         else:
             text, child = None, self._child(named, details)
+            if isinstance(child, Level) and not is_list and _is_embedded(relation_of(parent), rule, child):
+                return Embedded(key, rule, child, required), (key, name, id(child))
         read = self._arguments(field, definition, node)
         selected = Selected(key, rule, read, child, text, is_list and child is not None, required, items_required)
         return selected, (key, name, arguments, id(child))
@@ -315,7 +362,7 @@ class _Compiler:
             return types[row[shapes[relation].place(cell)]]
 
         levels = {type_.name: self._level(type_, self._subfields(type_, details)) for type_ in named}
-        if self._uniform:
+        if self._for_exports:
             _make_uniform([others, *levels.values()], list(dict.fromkeys(_keys(details[0].node.selection_set))))
         return Choice(name_of, levels, others)
 
@@ -364,9 +411,15 @@ def _make_uniform(levels: Sequence[Level], keys: Sequence[str]) -> None:
         level.fields = [own.get(key) or Constant(key, nulls[key]) for key in keys]
 
 
-def _null_of(field: Selected | Inline | Constant, notation: Notation) -> str:
-    child = field.child if isinstance(field, Selected) else None
+def _null_of(field: Selected | Inline | Embedded | Constant, notation: Notation) -> str:
+    child = getattr(field, "child", None)
     return child.null if child else notation.missing
+
+
+def _is_embedded(relation: Relation | None, rule: Rule, child: Level) -> bool:
+    """Whether a field of one object is written from the cells of a row of the relation."""
+    is_made = relation is not None and rule.batch is None and child.relation is None
+    return (rule.is_part or is_made) and not child.selected
 
 
 def _as_it_is(text: str) -> str:

@@ -15,8 +15,9 @@ from api.graphql.context import Context
 from api.graphql.plan.fields import Ref, Rule, at_ref
 from api.graphql.plan.levels import Choice, Level, Plan, Selected
 from api.graphql.plan.write import NotAnswered
+from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
-from api.queries.sql.relations import Relation
+from api.queries.sql.relations import Cells, Relation
 from api.reading.read import Read
 
 
@@ -27,8 +28,8 @@ class _Rows:
 
     def __init__(self, level: Level) -> None:
         self.level = level
-        self.rows: list[Any] = []
-        self.pins: list[Any] = []
+        self.rows: Any = []
+        self.pins: Any = []
         self.values: dict[str, Column] = {}
         self.texts: list[str] = []
 
@@ -54,12 +55,20 @@ def run_plan(plan: Plan, context: Context, variables: VariableValues) -> str:
     return root.texts[0]
 
 
-def write_objects(level: Level | Choice, objects: Sequence[Any], context: Context) -> Sequence[str]:
-    """Returns the text of each object of a level whose fields have no variables. Raises what `run_plan` raises."""
-    levels = [level.level_of(each.row, each.relation) if isinstance(level, Choice) else level for each in objects]
+def write_rows(
+    level: Level | Choice, relation: Relation, rows: Sequence[Cells], pins: Sequence[Pin], context: Context
+) -> Sequence[str]:
+    """Returns the text of each row of a level whose fields have no variables. Raises what `run_plan` raises."""
+    if isinstance(level, Level):
+        root = _Rows(level)
+        root.rows, root.pins = rows, pins
+        _write([root], context, VariableValues({}, {}))
+        return root.texts
+    levels = [level.level_of(row, relation) for row in rows]
     parts = {each: _Rows(each) for each in dict.fromkeys(levels)}
-    for each, part in parts.items():
-        part.add([item for item, of in zip(objects, levels, strict=True) if of is each])
+    for of, row, pin in zip(levels, rows, pins, strict=True):
+        parts[of].rows.append(row)
+        parts[of].pins.append(pin)
     _write(list(parts.values()), context, VariableValues({}, {}))
     texts = {each: iter(part.texts) for each, part in parts.items()}
     return [next(texts[each]) for each in levels]
@@ -77,7 +86,10 @@ def _write(roots: Sequence[_Rows], context: Context, variables: VariableValues) 
 
 
 class _Value(NamedTuple):
-    """The values of a field. `items` are the objects among them, those of lists one after another."""
+    """The values of a field. `items` are the objects among them, those of lists one after another.
+
+    Of a field that refers to rows, each item is a row once, and a value is the index of its item or None.
+    """
 
     part: _Rows
     field: Selected
@@ -107,6 +119,9 @@ class _Wave:
                     joint[field.rule].append((part, field))
                     continue
                 cells = field.cells(part.rows, part.pins)
+                if field.rule.refers is not None:
+                    yield _Value(part, field, *_referred(field.rule.refers, cells))
+                    continue
                 batch = field.rule.batch
                 values = batch(self._context, cells, **field.arguments(self._variables)) if batch else cells
                 yield _value(part, field, values)
@@ -124,12 +139,30 @@ class _Wave:
             assert field.text is not None  # a field without a child is written by its type
             texts = list(map(field.text, values))
             return lambda: texts
+        if field.rule.refers is not None:
+            return self._referring(value)
         column = self._placed(field, value.items)
         if not field.is_list:
             return column
         if field.required and None in values:
             raise NotAnswered("null in a non-null field")
         return lambda: _lists(values, iter(column()))
+
+    def _referring(self, value: _Value) -> Column:
+        field, values = value.field, value.values
+        if field.required and None in values:
+            raise NotAnswered("null in a non-null field")
+        if len(value.items) == len(values):
+            return self._placed(field, value.items)
+        column = self._placed(field, value.items)
+        assert field.child is not None  # a row is an object
+        null = field.child.null
+
+        def spread() -> list[str]:
+            texts = column()
+            return [null if index is None else texts[index] for index in values]
+
+        return spread
 
     def _placed(self, field: Selected, items: Sequence[Any]) -> Column:
         """Puts objects into the levels below. Returns their texts."""
@@ -159,6 +192,24 @@ class _Wave:
         if part is None:
             part = self._next[level] = _Rows(level)
         return part
+
+
+def _referred(relation: Relation, cells: Sequence[tuple[Any, ...]]) -> tuple[list[int | None], list[Any]]:
+    """Returns for each pin and id the index of its row, None without an id, and the references to the rows."""
+    refs: list[Any] = []
+    indexes: dict[tuple[int, int], int] = {}
+    values: list[int | None] = []
+    for pin, id_ in cells:
+        if id_ is None:
+            values.append(None)
+            continue
+        key = (id(pin), id_)
+        index = indexes.get(key)
+        if index is None:
+            index = indexes[key] = len(refs)
+            refs.append(Ref(relation, id_, pin))
+        values.append(index)
+    return values, refs
 
 
 def _value(part: _Rows, field: Selected, values: Sequence[Any]) -> _Value:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from json.encoder import encode_basestring  # as msgspec and graphql-core write text
 from typing import Any
 
@@ -82,12 +82,13 @@ def text_of(type_: GraphQLOutputType, notation: Notation = JSON) -> Text:
     required = isinstance(type_, GraphQLNonNull)
     named = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
     present, names = _expression(named, notation)
-    names["null"] = _refuse_null if required else lambda: notation.missing
+    names["null"] = refuse_null if required else lambda: notation.missing
     text: Text = eval(f"lambda v: null() if v is None else {present}", names)
     return text
 
 
-def _refuse_null() -> str:
+def refuse_null() -> str:
+    """Raises NotAnswered."""
     raise NotAnswered("null in a non-null field")
 
 
@@ -125,17 +126,66 @@ def _enum(type_: Any, notation: Notation) -> Text:
     return write
 
 
-def compile_writer(
-    fields: Sequence[tuple[str, str]], columns: Sequence[str], names: dict[str, Any], notation: Notation
-) -> Any:
-    """Returns the function that writes rows in a notation.
+class Texts(dict[Any, str]):
+    """The texts of values that were written, by value: most columns repeat few."""
 
-    `fields` are keys and expressions of the text, with `r` for the row and `p` for its pin. `columns` are the names in
-    them that stand for a text of each row, and become the function's parameters after rows and pins.
+    def __init__(self, write: Text) -> None:
+        super().__init__()
+        self._write = write
+
+    def __missing__(self, value: Any) -> str:
+        text = self[value] = self._write(value)
+        return text
+
+
+@dataclass
+class Writer:
+    """The parts of a generated function that writes rows in a notation.
+
+    `names` are the objects that it uses, `columns` the names that stand for a text of each row and become its
+    parameters after rows and pins. `statements` come before its rows. `kept`: the functions whose texts it keeps while
+    it writes one list of rows, by the name of their `Texts`.
     """
-    each = ["rows", "pins", *columns]
-    source = (
-        f"lambda {', '.join(each)}: [f'{notation.row(fields)}' for {', '.join(['r', 'p', *columns])} in "
-        f"zip({', '.join(each)})]"
-    )
-    return eval(source, names)  # made of names of the schema and of keys, which GraphQL restricts
+
+    notation: Notation
+    names: dict[str, Any] = field(default_factory=dict)
+    columns: list[str] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
+    kept: dict[Any, str] = field(default_factory=dict)
+
+    def name(self, value: Any) -> str:
+        """Returns a new name of an object."""
+        name = f"v{len(self.names)}"
+        self.names[name] = value
+        return name
+
+    def column(self) -> str:
+        """Returns the name of a new parameter, a text of each row."""
+        self.columns.append(f"c{len(self.columns)}")
+        return self.columns[-1]
+
+    def inner(self, fields: Sequence[tuple[str, str]]) -> str:
+        """Returns the name of a function that writes one row `r` with its pin `p`."""
+        name = f"w{len(self.statements)}"
+        self.statements.append(f"{name} = lambda r, p: f'{self.notation.row(fields)}'")
+        return name
+
+    def keep(self, function: Any, write: Text) -> str:
+        """Returns the name of the texts that `write` returns; those of one `function` are shared."""
+        if function not in self.kept:
+            self.kept[function] = f"k{len(self.kept)}"
+            self.statements.append(f"{self.kept[function]} = Texts({self.name(write)})")
+        return self.kept[function]
+
+    def compile(self, fields: Sequence[tuple[str, str]]) -> Any:
+        """Returns the function. `fields` are keys and expressions of texts; `r` is the row in them, `p` its pin."""
+        each = ["rows", "pins", *self.columns]
+        lines = [
+            f"def write({', '.join(each)}):",
+            *(f"    {statement}" for statement in self.statements),
+            f"    return [f'{self.notation.row(fields)}' for {', '.join(['r', 'p', *self.columns])} in "
+            f"zip({', '.join(each)})]",
+        ]
+        names = {"Texts": Texts, **self.names}
+        exec("\n".join(lines), names)  # made of names of the schema and of keys, which GraphQL restricts
+        return names["write"]

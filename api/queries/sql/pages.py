@@ -53,6 +53,7 @@ class Order:
     """By `key` where `present`, then by id; without a key by id alone. Orders of one name and direction are equal.
 
     `absent` are the conditions under which the key is not present. One of them holds, and an index finds each.
+    `present_ascends`: present keys begin at a limit, else they end at one.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Order:
     present: ColumnElement[bool] | None = field(default=None, compare=False)
     absent: Sequence[ColumnElement[bool]] = field(default=(), compare=False)
     descending: bool = False
+    present_ascends: bool = field(default=False, compare=False)
 
 
 BY_POSITION = Order("POSITION")
@@ -73,7 +75,7 @@ def by_time(name: str, key: ColumnElement[Any]) -> Order:
 
 def by_text(name: str, key: ColumnElement[Any]) -> Order:
     """Returns an order by the key column of a text, which is absent if it is empty."""
-    return Order(name, key, key > "", (key == "",))
+    return Order(name, key, key > "", (key == "",), present_ascends=True)
 
 
 def both_directions(*ascending: Order) -> Mapping[tuple[str, bool], Order]:
@@ -292,7 +294,7 @@ def _statement(
     To make it takes many times as long as to execute it.
     """
     scope = scope_of(key_table(dialect))
-    conditions = (listing.within(scope), _segment(order, walk.segment), matches(scope, filter, listing.fields))
+    conditions = (listing.within(scope), _segment(order, walk), matches(scope, filter, listing.fields))
     walked, id = _walk(listing, scope, order.key, conditions)
     bounds = _bounds(id, order, walk)
     if bounds is None:
@@ -327,10 +329,21 @@ def _walk(
     return select(first.id).where(*held, *joined, *conditions), first.id
 
 
-def _segment(order: Order, segment: int) -> ColumnElement[bool]:
-    if segment != PRESENT:
-        return order.absent[segment - 1]
-    return true() if order.present is None else order.present
+def _segment(order: Order, walk: Walk) -> ColumnElement[bool]:
+    if not walk.present:
+        return order.absent[walk.segment - 1]
+    if order.present is None or _implies_present(order, walk):
+        return true()
+    return order.present
+
+
+def _implies_present(order: Order, walk: Walk) -> bool:
+    """Whether a place bounds the keys at the same end as the limit of present ones.
+
+    Of two bounds at one end SQLite may give the index the wider one, and would walk through all rows before the place.
+    """
+    bound = walk.before if order.present_ascends == order.descending else walk.after
+    return bound is True
 
 
 def _directions(id: ColumnElement[int], order: Order, walk: Walk) -> list[ColumnElement[Any]]:

@@ -149,3 +149,71 @@ async def test_failures_of_a_model_are_read_by_its_devices(api: PlanningApi) -> 
     for index in ("ix_device_version_hardware_license_id_device_id", "ix_test_result_device_id_kind_position"):
         assert [line for line in plan if index in line], plan
     assert scanned(plan) == []
+
+
+@pytest.fixture(scope="module")
+def long_list(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The API on 400 devices in 100 blocks."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('long') / 'long.db'}"
+    engine = open_engine(url)
+    node = FakeNode(chain_id=1)
+    for block in range(100):
+        tokens = range(4 * block, 4 * block + 4)
+        node.mine(
+            *(
+                emitted(
+                    "CertificateMinted",
+                    tokenId=token,
+                    serialNumber=f"SN{token:03}",
+                    manufacturedAt=1_600_000_000 + token,
+                )
+                for token in tokens
+            )
+        )
+    asyncio.run(Indexer(engine, node).catch_up())
+    with engine.begin() as connection:
+        for index in SECONDARY_INDEXES:
+            connection.exec_driver_sql(index.ddl)
+    api = Api(url)
+    yield api
+    api.engine.dispose()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+@pytest.mark.parametrize("field", ["MINTED_AT", "SERIAL_NUMBER", "MANUFACTURED_AT", "LAST_UPDATED_AT", "TOKEN_ID"])
+async def test_a_page_at_the_end_of_a_list_takes_as_many_steps_as_one_at_its_begin(
+    long_list: Api, field: str, direction: str
+) -> None:
+    order = f"orderBy: {{field: {field}, direction: {direction}}}"
+    (listed,) = (await long_list.ask(f"{{ devices(first: 100, {order}) {{ edges {{ cursor }} }} }}")).values()
+    early = listed["edges"][10]["cursor"]
+    late = listed["edges"][-1]["cursor"]
+    for _ in range(2):
+        (listed,) = (
+            await long_list.ask(f'{{ devices(first: 100, after: "{late}", {order}) {{ edges {{ cursor }} }} }}')
+        ).values()
+        late = listed["edges"][-1]["cursor"]
+    steps = []
+    for cursor in (early, late):
+        for page in (f'first: 5, after: "{cursor}"', f'last: 5, before: "{cursor}"'):
+            steps.append(await _steps(long_list, f"{{ devices({page}, {order}) {{ nodes {{ tokenId }} }} }}"))
+    assert max(steps) < 2 * min(steps)
+
+
+async def _steps(api: Api, query: str) -> int:
+    """Returns how many instructions SQLite executes for a query."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    @event.listens_for(api.engine, "before_cursor_execute")
+    def watch(connection: Any, *_: Any) -> None:
+        connection.connection.driver_connection.set_progress_handler(count, 1)
+
+    await api.ask(query)
+    event.remove(api.engine, "before_cursor_execute", watch)
+    return steps
