@@ -51,7 +51,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
 
     Raises DatabaseError for a database that can never be used, SettingsError for a wrong manifest of trusted documents.
     """
-    engine = connect(settings.database_url, read_only=True)
+    engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
     check_supported(engine)
     limits = Limits(settings.max_cost, settings.max_depth, settings.max_aliases, settings.max_tokens)
     schema = build_schema(introspection=settings.introspection, limits=limits, compiled=settings.compiled)

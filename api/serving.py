@@ -44,12 +44,14 @@ class EmbeddedServer(uvicorn.Server):
         yield
 
 
-def embedded_server(database_url: str, host: str, port: int, workers: str | None) -> EmbeddedServer | Supervisor:
+def embedded_server(
+    database_url: str, database_pooler: str, host: str, port: int, workers: str | None
+) -> EmbeddedServer | Supervisor:
     """Returns a server for `await server.serve()`, until `server.stop()`. Other settings come from the environment.
 
     Raises SettingsError if it cannot listen.
     """
-    values = {"DATABASE_URL": database_url, "HOST": host, "PORT": str(port)}
+    values = {"DATABASE_URL": database_url, "DATABASE_POOLER": database_pooler, "HOST": host, "PORT": str(port)}
     if workers is not None:
         values["WORKERS"] = workers
     settings = replace(read_settings(Settings, None, os.environ | values), database_url=database_url)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from schema.program.settings import (
+    database_pooler,
     database_url,
     log_format,
     metrics_host,
@@ -55,6 +56,7 @@ class Settings:
         example="postgresql://user:password@localhost/certindex",
         shown=shown_database,
     )
+    database_pooler: str = database_pooler
     host: str = setting(
         text, default="127.0.0.1", help="Address to listen on; 0.0.0.0 listens on every network.", example="0.0.0.0"
     )

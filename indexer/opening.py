@@ -98,7 +98,7 @@ def prepare(settings: Settings) -> Prepared:
     """Opens the database, and checks what needs no provider. Raises Stop."""
     profile = None if settings.profile is None else load_profile(settings.profile)
     check_quorum(settings.quorum, settings.rpc_urls)
-    engine = connect(settings.database_url)
+    engine = connect(settings.database_url, pooler=settings.database_pooler)
     migrate(engine)
     return Prepared(settings, profile, engine, Pool(settings.rpc_urls, settings.rpc_headers))
 
@@ -136,7 +136,7 @@ def check_quorum(quorum: int, urls: Sequence[str]) -> None:
 @contextmanager
 def open_database(settings: DatabaseSettings) -> Iterator[tuple[Engine, int]]:
     """Yields the engine and the id of the chain: CHAIN_ID, or the only one that the database holds."""
-    engine = connect(settings.database_url)
+    engine = connect(settings.database_url, pooler=settings.database_pooler)
     try:
         migrate(engine)
         yield engine, find_chain(engine, settings.chain_id)
@@ -147,7 +147,7 @@ def open_database(settings: DatabaseSettings) -> Iterator[tuple[Engine, int]]:
 @contextmanager
 def open_snapshot(settings: DatabaseSettings) -> Iterator[tuple[Connection, StoredChain]]:
     """Yields one state of the database and its chain; nothing can be written. Raises DatabaseError, Stop."""
-    engine = connect(settings.database_url, read_only=True)
+    engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
     try:
         check_supported(engine)
         with engine.connect() as connection:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from indexer.urls import NEXT_URL, check_url, shown_urls
 from schema.program.settings import (
+    database_pooler,
     database_url,
     log_format,
     metrics_host,
@@ -110,6 +111,7 @@ class DatabaseSettings:
         example="postgresql://user:password@localhost/certindex",
         shown=shown_database,
     )
+    database_pooler: str = database_pooler
     chain_id: int | None = setting(
         whole_number(1, 2**63 - 1),
         optional=True,

@@ -47,10 +47,10 @@ async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
     from schema.bundle.document import to_json
 
     with open_database(settings) as (_, chain_id):
-        bundle = _make_bundle(settings.database_url, chain_id, device)
+        bundle = _make_bundle(settings, chain_id, device)
     if bundle.unproven is not UNSET:
         await _verify_blocks(settings, bundle.unproven)
-        bundle = _make_bundle(settings.database_url, chain_id, device)
+        bundle = _make_bundle(settings, chain_id, device)
     data = to_json(bundle)
     try:
         checked = check(data, {})
@@ -68,13 +68,13 @@ async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
     return INCOMPLETE
 
 
-def _make_bundle(database_url: str, chain_id: int, device: str) -> "Bundle":
+def _make_bundle(settings: ProveSettings, chain_id: int, device: str) -> "Bundle":
     """Returns a device's bundle, read from one state of the database. Raises Stop."""
     from schema.bundle.making import make_bundle
     from schema.tables.damage import DamagedData
     from schema.tables.database import connect
 
-    engine = connect(database_url, read_only=True)
+    engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
     try:
         with engine.connect() as connection:
             contract, token_id = find_device(connection, chain_id, device)

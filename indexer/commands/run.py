@@ -65,4 +65,4 @@ def _server(settings: Settings, workers: str | None) -> Any:
     servers = list(entry_points(group=SERVER_ENTRY_POINT))
     if not servers:
         raise Stop("--serve: the GraphQL service is not installed. Install the whole package: pip install -e .")
-    return servers[0].load()(settings.database_url, settings.host, settings.port, workers)
+    return servers[0].load()(settings.database_url, settings.database_pooler, settings.host, settings.port, workers)

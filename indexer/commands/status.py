@@ -20,7 +20,7 @@ def status(settings: DatabaseSettings, *, as_json: bool) -> int:
     from indexer.observe.status import chain_statuses
     from schema.tables.database import connect, database_name, migrate, read_only_engine
 
-    engine = connect(settings.database_url)
+    engine = connect(settings.database_url, pooler=settings.database_pooler)
     try:
         migrate(engine)
         with read_only_engine(engine).begin() as connection:

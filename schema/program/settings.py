@@ -180,6 +180,15 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+database_pooler: str = setting(
+    one_of("detected", "transaction"),
+    default="detected",
+    help="Pooler before PostgreSQL. transaction: it may give each transaction another session of the server; no "
+    "statement is prepared there, and the API polls for new blocks. detected: each connection is checked for that, by "
+    "the process id of its session.",
+    example="transaction",
+)
+
 log_format: str = setting(
     one_of("console", "json"),
     default="console",

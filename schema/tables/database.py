@@ -51,12 +51,15 @@ class DatabaseError(Exception):
     """The database cannot be used; the message says why and what to do."""
 
 
-def connect(url: str, *, read_only: bool = False) -> Engine:
-    """Returns an engine, which does not connect yet. Raises DatabaseError if the URL names no supported database."""
+def connect(url: str, *, read_only: bool = False, pooler: str = "detected") -> Engine:
+    """Returns an engine, which does not connect yet. `pooler` is the setting DATABASE_POOLER.
+
+    Raises DatabaseError if the URL names no supported database.
+    """
     if URL_OR_STRING.match(url) is None:
         return _sqlite(_sqlite_url(url), read_only)
     try:
-        return postgresql_engine(url, read_only=read_only)
+        return postgresql_engine(url, read_only=read_only, pooled=pooler == "transaction")
     except ValueError as error:
         raise DatabaseError(
             f"DATABASE_URL is no URL of PostgreSQL: {error}. In a user or password write %40 for @, %2F for /, %3A "

@@ -6,6 +6,7 @@ what its documentation says.
 
 import os
 import re
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
@@ -27,8 +28,11 @@ READ_ONLY_SQLSTATE = "25006"
 Parameters = dict[str, Any]
 
 
-def postgresql_engine(url: str, *, read_only: bool) -> Engine:
-    """Returns an engine, which does not connect yet. Raises ValueError, whose message has no part of the URL."""
+def postgresql_engine(url: str, *, read_only: bool, pooled: bool) -> Engine:
+    """Returns an engine, which does not connect yet. `pooled`: a pooler is between, whether it is detected or not.
+
+    Raises ValueError, whose message has no part of the URL.
+    """
     parameters = _parameters(url)
     isolation: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if read_only else {}
     engine = create_engine(
@@ -41,7 +45,7 @@ def postgresql_engine(url: str, *, read_only: bool) -> Engine:
         **isolation,
     )
 
-    event.listen(engine, "connect", _prepare_session)
+    event.listen(engine, "connect", partial(_prepare_session, pooled))
     if read_only:
 
         @event.listens_for(engine, "do_connect")
@@ -113,7 +117,7 @@ def _name(parameters: Parameters) -> URL:
     )
 
 
-def _prepare_session(connection: Any, _record: Any) -> None:
+def _prepare_session(pooled: bool, connection: Any, _record: Any) -> None:
     """Checks the encoding of the database, and whether a pooler is between. Raises NotSupportedError."""
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
@@ -127,7 +131,7 @@ def _prepare_session(connection: Any, _record: Any) -> None:
         )
     # a pooler invents the process id: its sessions are not those of the server, where a name of a prepared statement
     # may belong to another client's statement, and would return the rows of that
-    if connection.execute("SELECT pg_backend_pid()").fetchone() != (connection.info.backend_pid,):
+    if pooled or connection.execute("SELECT pg_backend_pid()").fetchone() != (connection.info.backend_pid,):
         connection.prepare_threshold = None
     connection.commit()
 

@@ -54,9 +54,15 @@ def test_prepared_statements_of_the_server_return_other_rows_behind_a_pooler(poo
     assert wrong > 0
 
 
-def test_a_pooler_is_noticed_and_no_statement_is_prepared_in_the_server(postgres_url: str, pooled_url: str) -> None:
-    for url, pooled in ((postgres_url, False), (pooled_url, True)):
-        engine = connect(url, read_only=True)
+def test_a_pooler_is_detected_or_declared_and_no_statement_is_prepared_in_the_server(
+    postgres_url: str, pooled_url: str
+) -> None:
+    for url, declared, pooled in (
+        (postgres_url, "detected", False),
+        (pooled_url, "detected", True),
+        (postgres_url, "transaction", True),
+    ):
+        engine = connect(url, read_only=True, pooler=declared)
         with engine.connect() as connection:
             assert is_pooled(connection.connection.driver_connection) is pooled
             for number in range(20):
