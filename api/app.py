@@ -139,7 +139,7 @@ async def _schema(request: Request) -> Response:
 def _readyz(engine: Engine, freshness: Freshness) -> Callable[[Request], Awaitable[Response]]:
     async def readyz(request: Request) -> Response:
         state = await asyncio.to_thread(readiness, engine, freshness, int(time.time()))
-        body = {"ready": state.ready, "reasons": state.reasons, "chains": state.chains}
+        body = {"ready": state.ready, "reasons": state.reasons, "replica": state.replica, "chains": state.chains}
         return JSONResponse(body, 200 if state.ready else 503, {"Cache-Control": "no-store"})
 
     return readyz

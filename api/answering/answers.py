@@ -27,8 +27,9 @@ from api.graphql.schema import Schema
 from api.reading.change_watch import ChangeWatch
 from api.reading.readiness import Freshness
 from api.reading.revisions import Revisions, revisions_of
-from api.reading.snapshot import Snapshot, open_snapshot
+from api.reading.snapshot import Snapshot, open_snapshot, read_again
 from schema.tables.damage import DamagedData
+from schema.tables.postgresql import is_passing
 
 Charge = Callable[[int], None]
 """Charges a client with the cost of a request. Raises a Refusal if the client has not enough left."""
@@ -157,7 +158,11 @@ class Answers:
     async def _compute(
         self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge
     ) -> "ComputedAnswer | AwaitedBlock":
-        result = await self._compiled(request, admission, charge) or await self._ordinary(request, admission, charge)
+        async def compute() -> ComputedAnswer | AwaitedBlock:
+            compiled = await self._compiled(request, admission, charge)
+            return compiled or await self._ordinary(request, admission, charge)
+
+        result = await read_again(compute)
         if isinstance(result, ComputedAnswer):
             self.errors.update(result.codes)
         return result
@@ -196,6 +201,7 @@ class Answers:
                 try:
                     snapshot = await stack.enter_async_context(open_snapshot(self._engine))
                 except DBAPIError as error:
+                    failures.append(error)
                     raise database_failed(error) from error
                 context.read_from(snapshot)
                 _require_block(request, context)
@@ -203,8 +209,13 @@ class Answers:
                     raise NotReady("A block is not indexed yet.")
                 yield
 
+        failures: list[DBAPIError] = []
         context = Context(None, self._freshness, charge=charge, open_snapshot=open_reading)
         response = await execute_ordinary(self._schema, request, context)
+        if context.is_open and context.snapshot.failure is not None:
+            failures.append(context.snapshot.failure)
+        if failures and is_passing(failures[0]):
+            raise failures[0]  # graphql-core has made errors of it
         return _awaited_block(context) if context.awaited is not None else _answer_of(response, context)
 
     async def close(self) -> None:
@@ -264,7 +275,7 @@ class KeptAnswer(NamedTuple):
 def _require_block(request: GraphQLRequest, context: Context) -> None:
     """Sets `context.awaited` if the block that the request names is not indexed. Raises BadUserInput."""
     if request.min_block is not None:
-        context.awaited = awaited_of(context.snapshot.chains, request.min_block)
+        context.awaited = awaited_of(context.snapshot, request.min_block)
 
 
 def _awaited_block(context: Context) -> AwaitedBlock:

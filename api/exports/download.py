@@ -26,7 +26,7 @@ from api.http.disconnects import disconnected
 from api.http.rates import Client, RateLimited
 from api.http.sending import ClientTooSlow, Sender
 from api.queries.sql.pages import Place
-from api.reading.snapshot import Snapshot, open_snapshot
+from api.reading.snapshot import Snapshot, open_snapshot, read_again
 from api.settings import Settings
 from schema.program.logs import log_event
 
@@ -67,9 +67,14 @@ class Downloads:
     async def read(self, work: Callable[[Snapshot], ResultT]) -> ResultT:
         """Returns the result of work on a snapshot. Raises Refusal."""
         seconds = self.settings.max_seconds
-        with refusing_failures(seconds):
-            async with asyncio.timeout(seconds), self.admission, open_snapshot(self.engine) as snapshot:
+
+        async def read() -> ResultT:
+            async with self.admission, open_snapshot(self.engine) as snapshot:
                 return await snapshot.read(lambda _: work(snapshot))
+
+        with refusing_failures(seconds):
+            async with asyncio.timeout(seconds):
+                return await read_again(read)
 
     @contextmanager
     def counted(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from graphql import GraphQLError, OperationType, parse
+from sqlalchemy.exc import DBAPIError
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.execution import ExecutionResult
@@ -20,6 +21,7 @@ from api.graphql.plan.operations import Operation
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema, as_of, cost_of
 from schema.program.logs import log_event
+from schema.tables.postgresql import is_passing
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,11 @@ def execute_compiled(schema: Schema, query: ValidatedQuery, request: GraphQLRequ
     """Returns the response as JSON, None if graphql-core must execute the query. Reads the database in this thread."""
     try:
         data = query.operation.execute(context, request.variables or {})
+    except DBAPIError as error:
+        if is_passing(error):
+            raise  # the caller reads it again
+        _note_fallback(schema, query.document, error)
+        return None
     except Exception as error:
         # graphql-core executes it again from the start: its errors are exact, and rows are counted from 0
         _note_fallback(schema, query.document, error)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from msgspec import UNSET
 from sqlalchemy import Engine
@@ -12,11 +13,11 @@ from starlette.responses import JSONResponse, Response
 
 from api.http.disconnects import unread_response, while_connected
 from api.http.rates import RateLimited, Rates
-from api.reading.snapshot import open_snapshot
+from api.reading.snapshot import open_snapshot, read_again
 from api.settings import Settings
 from schema.bundle.document import Bundle, to_json
 from schema.bundle.making import make_bundle
-from schema.did import EXAMPLE, parse_did
+from schema.did import EXAMPLE, TokenDid, parse_did
 from schema.program.logs import log_event
 from schema.tables.damage import DamagedData
 from schema.tables.database import DatabaseError
@@ -41,13 +42,8 @@ def bundle_route(engine: Engine, settings: Settings, rates: Rates) -> Callable[[
         except RateLimited as error:
             return _refusal(429, str(error), {"Retry-After": str(error.retry_after)})
         try:
-            async with (
-                while_connected(request),
-                asyncio.timeout(settings.max_seconds),
-                admission,
-                open_snapshot(engine) as snapshot,
-            ):
-                bundle = await snapshot.read(make_bundle, *token)
+            async with while_connected(request), asyncio.timeout(settings.max_seconds), admission:
+                bundle = await read_again(partial(_read_bundle, engine, token))
         except ClientDisconnect:
             return unread_response()
         except TimeoutError:
@@ -62,6 +58,11 @@ def bundle_route(engine: Engine, settings: Settings, rates: Rates) -> Callable[[
         return _response(request, bundle)
 
     return answer
+
+
+async def _read_bundle(engine: Engine, token: TokenDid) -> Bundle | None:
+    async with open_snapshot(engine) as snapshot:
+        return await snapshot.read(make_bundle, *token)
 
 
 def _response(request: Request, bundle: Bundle) -> Response:

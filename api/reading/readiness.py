@@ -12,6 +12,7 @@ from sqlalchemy import Engine, Row, bindparam, select
 from sqlalchemy.exc import DBAPIError
 
 from api.queries.sql import tables
+from api.reading.replica import read_replica
 from schema.tables.database import DatabaseError, check_revision, database_name, unusable
 from schema.tables.notices import STANDBY_SECONDS, blocks_to_start, waiting_text
 
@@ -30,6 +31,7 @@ class Readiness:
 
     reasons: tuple[str, ...]
     chains: tuple[dict[str, Any], ...] = ()
+    replica: dict[str, Any] | None = None
 
     @property
     def ready(self) -> bool:
@@ -44,6 +46,7 @@ def readiness(engine: Engine, freshness: Freshness, now: int) -> Readiness:
             check_revision(connection)
             chains = connection.execute(CHAINS).all()
             standbys = connection.execute(STANDBYS, {"recent": now - STANDBY_SECONDS}).all()
+            replica = read_replica(connection)
     except DatabaseError as error:
         return Readiness((str(error),))
     except DBAPIError as error:
@@ -51,8 +54,11 @@ def readiness(engine: Engine, freshness: Freshness, now: int) -> Readiness:
     if not chains:
         return Readiness((f"{database} holds no chain yet: start the indexer (certindex run).",))
     reasons = [reason for chain in chains for reason in _reasons(chain, freshness, now)]
+    state = None if replica is None else {"replayedAt": replica.replayed_at, "lagSeconds": replica.lag_seconds(now)}
+    if reasons and replica is not None:
+        reasons.append(f"{database} is a replica, and its newest commit is {replica.lag_seconds(now)} s old.")
     waiting = {chain.chain_id: [row.name for row in standbys if row.chain_id == chain.chain_id] for chain in chains}
-    return Readiness(tuple(reasons), tuple(_chain_state(chain, waiting[chain.chain_id]) for chain in chains))
+    return Readiness(tuple(reasons), tuple(_chain_state(chain, waiting[chain.chain_id]) for chain in chains), state)
 
 
 CHAIN = tables.chain.c

@@ -9,15 +9,18 @@ from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, Row
+from sqlalchemy.exc import DBAPIError
 
 from api.queries.chains import chains, contracts
 from api.queries.sql.as_of import Pin, pin_now
 from api.reading.profile_readers import read_readers
+from api.reading.replica import Replica, read_replica
 from api.reading.revisions import revisions_of
 from schema.licenses import hardware_licensing_is_whole, manufacturer_licensing_is_whole
 from schema.profile.errors import ProfileError
 from schema.profile.reader import Reader
 from schema.tables.damage import UNREADABLE, unreadable
+from schema.tables.postgresql import is_passing
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -38,7 +41,7 @@ class Interrupted(Exception):
 
 
 class Snapshot:
-    """One state of the database. Its statements run one after another."""
+    """One state of the database. Its statements run one after another. `failure` is the last that the database made."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -46,6 +49,7 @@ class Snapshot:
         self._lock = asyncio.Lock()
         self._closed = False
         self.is_interrupted = False
+        self.failure: DBAPIError | None = None
         self.chains: Mapping[int, Row[Any]] = chains(connection)
         self.contracts, self.readers = _watch_set(connection, self.chains)
         self.pins: tuple[Pin, ...] = tuple(pin_now(chain) for chain in self.chains.values())
@@ -57,6 +61,15 @@ class Snapshot:
             id: -1 if chain.finalized_number is None else min(chain.finalized_number, chain.indexed_number)
             for id, chain in self.chains.items()
         }
+
+    @cached_property
+    def replica(self) -> Replica | None:
+        """The replica that is read, None for the database that the indexer writes."""
+        return self.read_now(read_replica)
+
+    def may_be_behind(self, chain_id: int, number: int) -> bool:
+        """Returns whether a block that is not known may be of a branch that this replica does not have yet."""
+        return self.replica is not None and number > self.final_numbers.get(chain_id, -1)
 
     @cached_property
     def whole_manufacturing(self) -> frozenset[tuple[int, bytes]]:
@@ -82,7 +95,7 @@ class Snapshot:
             if self._closed:
                 # the response is complete, perhaps with an error: resolvers that still run are not awaited
                 raise asyncio.CancelledError
-            work = _in_thread(partial(query, self._connection, *args))
+            work = _in_thread(partial(self._noting_failure, query, *args))
             try:
                 return await asyncio.shield(work)
             except asyncio.CancelledError:
@@ -94,7 +107,14 @@ class Snapshot:
         """Returns the result of the query, in the thread that owns the snapshot. Raises Interrupted."""
         if self.is_interrupted:
             raise Interrupted
-        return query(self._connection, *args)
+        return self._noting_failure(query, *args)
+
+    def _noting_failure(self, query: Callable[[Connection, *Arguments], Result], *args: *Arguments) -> Result:
+        try:
+            return query(self._connection, *args)
+        except DBAPIError as error:
+            self.failure = error
+            raise
 
     def interrupt(self) -> None:
         """Ends the statement that another thread runs, and prevents further ones. May be called repeatedly."""
@@ -265,6 +285,16 @@ def _begin(engine: Engine) -> Snapshot:
     except BaseException:
         connection.close()
         raise
+
+
+async def read_again(read: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """Returns the result of a read of a snapshot, which is repeated once if the failure may be passing."""
+    try:
+        return await read()
+    except DBAPIError as error:
+        if not is_passing(error):
+            raise
+        return await read()
 
 
 def _begin_on(connection: Connection) -> Snapshot:

@@ -142,7 +142,14 @@ def wrapped_error(connection: Connection, statement: str, error: Exception) -> D
     driver_error: Any = error
     if dialect.is_disconnect(driver_error, connection.connection.dbapi_connection, None):
         connection.invalidate(error)
-    wrapped = DBAPIError.instance(statement, None, driver_error, dialect.loaded_dbapi.Error, dialect=dialect)
+    wrapped = DBAPIError.instance(
+        statement,
+        None,
+        driver_error,
+        dialect.loaded_dbapi.Error,
+        connection_invalidated=connection.invalidated,
+        dialect=dialect,
+    )
     assert isinstance(wrapped, DBAPIError)
     return wrapped
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL, ExceptionContext
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 URL_OR_STRING = re.compile(r"(?P<scheme>postgres(ql)?(\+psycopg)?://)|\s*[a-z_]+\s*=")
 """How a libpq URL or a string of `keyword=value` begins. `+psycopg` is SQLAlchemy's."""
@@ -24,6 +24,9 @@ VANISHED = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 
 
 READ_ONLY_SQLSTATE = "25006"
 """PostgreSQL's code for a write in a read-only transaction."""
+
+CONFLICT_SQLSTATE = "40001"
+"""PostgreSQL's code for a statement that a standby cancels because it conflicts with what the standby replays."""
 
 Parameters = dict[str, Any]
 
@@ -61,6 +64,11 @@ def postgresql_engine(url: str, *, read_only: bool, pooled: bool) -> Engine:
 def is_pooled(connection: Any) -> bool:
     """Returns whether a pooler may give each transaction of psycopg's connection another session of the server."""
     return connection.prepare_threshold is None
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """Returns whether a read that failed may succeed at once: a standby canceled it, or its connection was lost."""
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) == CONFLICT_SQLSTATE
 
 
 def _parameters(url: str) -> Parameters:

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from api.settings import Settings
@@ -20,52 +19,22 @@ from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.databases import NewDatabase
 from tests.support.index.indexing import Indexer, engine_of, index_afresh, read_tables
 from tests.support.pgbouncer import running_pooler
-from tests.support.postgres import PostgresServer, plain_url
+from tests.support.postgres import plain_url
+from tests.support.postgres_pair import Pair, running_pair
 from tests.support.processes import caught_up, until
 from tests.support.rpc.faultproxy import of_fake
 from tests.support.rpc.provider import Provider, indexers
 
-NAME = "certindex"
 DEVICES = "{ devices { totalCount } _meta { chains { indexed { number } } } }"
 
 NOTE = """INSERT INTO standby (chain_id, name, since, seen_at) VALUES (0, gen_random_uuid(), 0, 0)
     RETURNING inet_server_port()"""
 
 
-@dataclass
-class Pair:
-    """A primary and its hot standby."""
-
-    first: PostgresServer
-    second: PostgresServer
-
-    @property
-    def url(self) -> str:
-        """The URL with both hosts, of the one that takes writes."""
-        hosts = f"127.0.0.1:{self.first.port},127.0.0.1:{self.second.port}"
-        return f"postgresql://postgres@{hosts}/{NAME}?target_session_attrs=read-write"
-
-    def url_of(self, server: PostgresServer) -> str:
-        return make_url(server.url).set(database=NAME).render_as_string(hide_password=False)
-
-    def fail_over(self) -> None:
-        """The primary dies, and the standby is promoted."""
-        self.first.crash()
-        self.second.promote()
-
-
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    first = PostgresServer()
-    with psycopg.connect(plain_url(first.url), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {NAME} TEMPLATE template0".encode())
-    second = PostgresServer(primary=first)
-    pair = Pair(first, second)
-    with engine_of(pair.url_of(first)):
-        second.wait_for(first)
-    yield pair
-    second.stop()
-    first.stop()
+    with running_pair() as pair:
+        yield pair
 
 
 def test_after_a_failover_the_indexer_and_the_api_go_on_by_themselves(

@@ -7,7 +7,7 @@ import strawberry
 from strawberry import UNSET
 
 from api.graphql.context import Context
-from api.graphql.errors import BadUserInput, Reason
+from api.graphql.errors import BadUserInput, NotReady, Reason
 from api.graphql.vocabulary.scalars import BigInt, Bytes32, block_time, rfc_3339
 from api.queries.blocks import block_at_or_below, block_at_time, blocks_with_hashes, were_orphaned
 from api.queries.sql.as_of import BlockPoint, Pin, before_all_blocks, pin_at
@@ -110,14 +110,24 @@ def _pins_at_time(context: Context, instant: datetime) -> tuple[Pin, ...]:
 
 
 def check_canonical(context: Context, pins: tuple[Pin, ...]) -> None:
-    """Raises BadUserInput (STALE_CURSOR) if the block of a pin is no longer canonical."""
+    """Raises BadUserInput (STALE_CURSOR) if the block of a pin is no longer canonical, and NotReady."""
     for pin in pins:
         if pin.block is not None and not is_canonical(context, pin.block):
+            refuse_if_behind(context, pin.chain_id, pin.block.number)
             raise BadUserInput(
                 f"The cursor is of block {pin.block.number} (0x{pin.block.hash.hex()}), which is no longer in the "
                 "chain: start again without it.",
                 Reason.STALE_CURSOR,
             )
+
+
+def refuse_if_behind(context: Context, chain_id: int, number: int) -> None:
+    """Raises NotReady if a block that is not known may be one that this replica of the database does not have yet."""
+    if context.read.now(lambda _: context.snapshot.may_be_behind(chain_id, number)):
+        raise NotReady(
+            f"Block {number} of chain {chain_id} is not known to this replica of the database, which may lag: send the "
+            "request again later."
+        )
 
 
 def is_canonical(context: Context, block: BlockPoint) -> bool:

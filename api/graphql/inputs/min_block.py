@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row
 
 from api.graphql.errors import BadUserInput, Reason
+from api.reading.snapshot import Snapshot
 
 MAX_BLOCKS_AHEAD = 64
 """The blocks beyond the newest known block that a request may wait for. A higher block is refused as a mistake."""
@@ -32,16 +33,18 @@ def parse_min_block(text: str) -> MinBlock:
     return MinBlock(int(number), None if chain_id is None else int(chain_id), HEADER)
 
 
-def awaited_of(chains: Mapping[int, Row[Any]], request: MinBlock) -> tuple[int, int] | None:
+def awaited_of(snapshot: Snapshot, request: MinBlock) -> tuple[int, int] | None:
     """Returns the chain id and the number of a block that is not indexed yet, None for one that is.
 
-    Raises BadUserInput for a block that is too far ahead, negative, or of a network that is not indexed.
+    Raises BadUserInput for a block that is too far ahead, negative, or of a network that is not indexed. A replica of
+    the database does not know how far ahead a block is.
     """
-    chain = _chain(chains, request)
+    chain = _chain(snapshot.chains, request)
     newest = max(chain.indexed_number, -1 if chain.head_number is None else chain.head_number)
     if request.number < 0:
         raise BadUserInput(f"{request.name} is {request.number}: blocks are numbered from 0.")
-    if chain.head_number is not None and request.number > newest + MAX_BLOCKS_AHEAD:
+    is_far_ahead = chain.head_number is not None and request.number > newest + MAX_BLOCKS_AHEAD
+    if is_far_ahead and snapshot.replica is None:
         raise BadUserInput(
             f"{request.name} is {request.number}, and block {newest} is the newest of chain {chain.chain_id}: "
             f"a request waits for blocks up to {newest + MAX_BLOCKS_AHEAD}."

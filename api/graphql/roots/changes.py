@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, select
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
+from api.graphql.inputs.as_of import refuse_if_behind
 from api.graphql.inputs.filters import LifecycleEventFilter, names_unmapped, to_filter
 from api.graphql.paging.arguments import page_size
 from api.graphql.paging.tokens import FeedCursors, FeedPosition, digest_of
@@ -156,6 +157,7 @@ def read_batch(context: Context, feed: Feed, position: FeedPosition, size: int) 
         pages = context.read.now(_pages, chains, feed, position, size)
     except UnknownBranch as error:
         at = error.place
+        refuse_if_behind(context, at.chain_id, at.number)
         raise BadUserInput(
             f"after stands at block {at.number} (0x{at.hash.hex()}) of chain {at.chain_id}, which is no longer "
             "known: drop the copy and start again without it.",

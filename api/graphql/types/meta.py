@@ -18,6 +18,7 @@ from api.graphql.vocabulary.scalars import INT32_MAX, Address, BigInt, Bytes32, 
 from api.queries.chains import ChainCounts, chain_counts, disagreements, standbys
 from api.queries.sql.as_of import BlockPoint
 from api.reading.readiness import is_waiting, lag_seconds
+from api.reading.replica import Replica as ReplicaState
 from schema.tables.notices import STANDBY_SECONDS
 
 VERSION = version("certindex")
@@ -147,9 +148,27 @@ class ChainStatus:
     digest_through: BigInt | None = column("The last block that `digest` covers.", source="row.digest_number")
 
 
+@strawberry.type(description="A replica of the database that the indexer writes.")
+class Replica:
+    state: strawberry.Private[ReplicaState]
+    replayed_at: datetime | None = column(
+        "The time of the newest commit that the replica has, by the clock of the database that the indexer writes. An "
+        "indexer commits at each poll. Null if nothing was replayed since the replica started.",
+        date_time,
+        source="state.replayed_at",
+    )
+    lag_seconds: int | None = strawberry.field(
+        description="The age of that commit in seconds, by this server's clock. Null if `replayedAt` is null."
+    )
+
+
 @strawberry.type(description="How fresh, how final and how well verified the data is.")
 class Meta:
     version: str = strawberry.field(description="The version of certindex.")
+    replica: Replica | None = strawberry.field(
+        description="The replica that the response was read from. Null if it was read from the database that the "
+        "indexer writes. `chains` is as the replica has it: its head is not newer than `replayedAt`."
+    )
     chains: list[ChainStatus] = strawberry.field(description="The state of each network, at most 100.")
 
 
@@ -162,6 +181,7 @@ def meta(context: Context, chain_id: int | None) -> Meta:
     chains = [chain for id, chain in context.snapshot.chains.items() if chain_id is None or id == chain_id]
     return Meta(
         version=VERSION,
+        replica=_replica(context.snapshot.replica, context.now()),
         chains=[
             _status(context, chain, counts[chain.chain_id], latest.get(chain.chain_id, ()), waiting[chain.chain_id])
             for chain in chains[:100]
@@ -169,12 +189,17 @@ def meta(context: Context, chain_id: int | None) -> Meta:
     )
 
 
+def _replica(state: ReplicaState | None, now: float) -> Replica | None:
+    lag = None if state is None else state.lag_seconds(now)
+    return None if state is None else Replica(state=state, lag_seconds=None if lag is None else min(INT32_MAX, lag))
+
+
 def await_block(context: Context, min_block: int | None, chain_id: int | None) -> None:
     """Lets the request wait for a block: raises NotReady if it is not indexed, BadUserInput if it is too far ahead."""
     if min_block is None or min_block is UNSET:
         return
     request = MinBlock(min_block, None if chain_id is UNSET else chain_id, "minBlock")
-    awaited = awaited_of(context.snapshot.chains, request)
+    awaited = awaited_of(context.snapshot, request)
     if awaited is not None:
         context.awaited = awaited
         raise NotReady(f"Block {awaited[1]} of chain {awaited[0]} is not indexed yet.")
