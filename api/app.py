@@ -28,6 +28,7 @@ from api.exports.endpoint import ExportEndpoint
 from api.graphql.errors import Code
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, sdl
+from api.http.asking import Asking
 from api.http.bundle import bundle_route
 from api.http.endpoint import GraphQLEndpoint
 from api.http.graphiql_page import FOLDER, graphiql_page
@@ -38,6 +39,7 @@ from api.http.responses import refusal_response
 from api.http.sockets import WebSocketEndpoint
 from api.http.streams import StreamEndpoint
 from api.http.windows import Take
+from api.mcp.endpoint import McpEndpoint
 from api.reading.change_watch import ChangeWatch
 from api.reading.readiness import Freshness, readiness
 from api.settings import Settings
@@ -84,7 +86,9 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     page = partial(graphiql_page, engine) if settings.graphiql and trusted is None else None
     graphql = GraphQLEndpoint(answers, admissions["requests"], documents, operations, rates, settings, page)
     downloads = Downloads(engine, admissions["exports"], settings)
-    metrics = ApiMetrics(engine, answers, operations, admissions, downloads)
+    asking = Asking(answers, admissions["requests"], rates)
+    mcp = McpEndpoint(asking, documents, settings)
+    metrics = ApiMetrics(engine, answers, operations, admissions, downloads, mcp.calls)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -104,7 +108,8 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
             Route("/healthz", PlainTextResponse("ok\n"), methods=["GET"]),
             Route("/readyz", _readyz(engine, freshness)),
             Mount("/graphiql", StaticFiles(directory=FOLDER)),
-            *_pages(settings, answers, admissions["requests"], rates),
+            *([Route("/mcp", mcp)] if settings.mcp else []),
+            *_pages(settings, asking),
         ],
         middleware=[
             Middleware(CountRequests, metrics),
@@ -124,12 +129,12 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     return app
 
 
-def _pages(settings: Settings, answers: Answers, admission: Admission, rates: Rates) -> list[BaseRoute]:
+def _pages(settings: Settings, asking: Asking) -> list[BaseRoute]:
     if not settings.explorer:
         return [Route("/", RedirectResponse("/graphql"), methods=["GET"])]
     from api.explorer.explorer import explorer_routes  # slow to import: only if it is served
 
-    return explorer_routes(settings, answers, admission, rates)
+    return explorer_routes(settings, asking)
 
 
 async def _schema(request: Request) -> Response:

@@ -92,8 +92,14 @@ class Settings:
         origin,
         optional=True,
         help="Address at which people reach the explorer, for the links that it prints. If not set, the address of "
-        "each request.",
+        "each request. Its pages may use /mcp from a browser.",
         example="https://devices.example.org",
+    )
+    mcp: bool = setting(
+        switch,
+        default="on",
+        help="Serve tools for agents (Model Context Protocol) at /mcp. Needs the extra certindex[mcp].",
+        example="off",
     )
     introspection: bool = setting(
         switch,
@@ -111,7 +117,7 @@ class Settings:
         text,
         optional=True,
         help="Manifest of trusted documents: a JSON file of ids and documents, or a folder of such files. If set, no "
-        "other document is executed except those of the explorer, and GraphiQL is off.",
+        "other document is executed except those of the explorer and of the tools at /mcp, and GraphiQL is off.",
         example="./documents.json",
     )
     max_body_bytes: int = setting(

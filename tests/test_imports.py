@@ -18,7 +18,7 @@ FORBIDDEN = {
 }
 # package -> its layers from the top down: a layer imports its own modules and those of the layers below it
 LAYERS = {
-    "api": ("explorer", "exports", "http", "answering", "graphql", "audit", "reading", "queries"),
+    "api": ("mcp", "explorer", "exports", "http", "answering", "graphql", "audit", "reading", "queries"),
     "indexer": (
         *("commands", "follower", "observe", "opening", "registration", "sync", "verification"),
         *("store", "decode", "chain", "rpc", "check", "fold", "proof"),
@@ -53,6 +53,7 @@ AT_HOME = {
     "jinja2": ("api/explorer",),
     "segno": ("api/explorer",),
     "pyarrow": ("api/exports",),
+    "mcp": ("api/mcp",),
     "sqlalchemy.insert": ("indexer/store",),
     "sqlalchemy.update": ("indexer/store",),
     "sqlalchemy.delete": ("indexer/store",),

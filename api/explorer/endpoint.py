@@ -4,13 +4,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.answering.admission import Admission
-from api.answering.answers import Answers, Charge, refused
+from api.answering.answers import Charge
 from api.explorer.documents import graphiql_address, load_document
 from api.explorer.page import PAGES_FOLDER, Json, Page
 from api.explorer.problems import FAILED, Problem, Redirect, problem_of
@@ -18,42 +16,15 @@ from api.explorer.rendering import Templates
 from api.explorer.visit import Visit
 from api.graphql.errors import Refusal
 from api.graphql.request import GraphQLRequest
+from api.http.asking import Asking
 from api.http.disconnects import unread_response, while_connected
 from api.http.metrics import ROUTE
-from api.http.rates import Rates
 from api.http.responses import revalidated
 
 NETWORK = load_document(PAGES_FOLDER.parent / "layout" / "network.graphql")
 """What the header of every page shows. Asked apart: it depends on the clock, so its answer is not cached."""
 
-
 log = logging.getLogger("certindex.api")
-
-
-class Asking:
-    """Asks documents as any client does: admitted, counted and limited."""
-
-    def __init__(self, answers: Answers, admission: Admission, rates: Rates) -> None:
-        self._answers = answers
-        self._admission = admission
-        self._rates = rates
-
-    def client(self, request: Request) -> Charge:
-        """Counts a request of a client. Returns what charges it. Raises RateLimited."""
-        client = self._rates.client(request.scope)
-        client.take_request()
-        return client.take_cost
-
-    async def ask(self, document: str, variables: Mapping[str, Any], charge: Charge, visit: Visit) -> Json:
-        """Returns an answer that has data. Raises Problem if there are errors."""
-        try:
-            answer = await self._answers.answer(GraphQLRequest(document, dict(variables)), self._admission, charge)
-        except Refusal as refusal:
-            answer = refused(refusal)
-        response: Json = msgspec.json.decode(answer.body)
-        if "errors" in response:
-            raise problem_of(response["errors"][0], visit.here(), visit.now_href)
-        return response
 
 
 class PageEndpoint:
@@ -79,9 +50,10 @@ class PageEndpoint:
                 raise Problem(
                     405, "This is a page", f"{request.method} is not answered here.", headers={"Allow": "GET"}
                 )
-            charge = self._asking.client(request)
+            self._asking.count(request.scope)
+            charge = self._asking.charge(request.scope)
             async with while_connected(request):
-                network = await self._asking.ask(NETWORK, {}, charge, visit)
+                network = await self._ask(NETWORK, {}, charge, visit)
                 return await self._page_response(request, visit, network, charge)
         except ClientDisconnect:
             return unread_response()
@@ -102,7 +74,7 @@ class PageEndpoint:
         variables = dict(page.variables(visit))
         if page.has_past:
             variables["asOf"] = visit.as_of and visit.as_of.variable
-        answer = await self._asking.ask(page.document, variables, charge, visit)
+        answer = await self._ask(page.document, variables, charge, visit)
         data = answer["data"]
         context = {
             **self._context(visit, network),
@@ -114,6 +86,13 @@ class PageEndpoint:
             **page.view(data, visit),
         }
         return revalidated(request, self._templates.response(request, page.template, context))
+
+    async def _ask(self, document: str, variables: Mapping[str, Any], charge: Charge, visit: Visit) -> Json:
+        """Returns a response that has data. Raises Problem if there are errors."""
+        response = await self._asking.ask(GraphQLRequest(document, dict(variables)), charge)
+        if "errors" in response:
+            raise problem_of(response["errors"][0], visit.here(), visit.now_href)
+        return response
 
     def _problem_response(self, request: Request, visit: Visit, network: Json | None, problem: Problem) -> Response:
         headers = {"Cache-Control": "no-store", **problem.headers}

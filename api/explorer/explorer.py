@@ -2,22 +2,19 @@
 
 from starlette.routing import BaseRoute, Route
 
-from api.answering.admission import Admission
-from api.answering.answers import Answers
 from api.explorer.assets import PREFIX, Assets
-from api.explorer.endpoint import Asking, PageEndpoint
+from api.explorer.endpoint import PageEndpoint
 from api.explorer.pages import NOWHERE, PAGES, SECTIONS
 from api.explorer.rendering import Templates
-from api.http.rates import Rates
+from api.http.asking import Asking
 from api.settings import Settings
 
 
-def explorer_routes(settings: Settings, answers: Answers, admission: Admission, rates: Rates) -> list[BaseRoute]:
+def explorer_routes(settings: Settings, asking: Asking) -> list[BaseRoute]:
     """Returns the routes, in the order in which they are to be tried: the last one matches every path."""
     assets = Assets()
     graphiql = settings.graphiql and settings.trusted_documents is None
     templates = Templates(assets, {"name": settings.explorer_name, "graphiql": graphiql, "sections": SECTIONS})
-    asking = Asking(answers, admission, rates)
     return [
         Route(f"{PREFIX}/{{file}}", assets.serve, methods=["GET"]),
         *(

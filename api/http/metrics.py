@@ -40,6 +40,9 @@ METRICS = (
     Described("certindex_api_downloads_cut_total", "counter",
               "Downloads that ended early, by reason. left: the client disconnected; slow: it did not read; rate: it "
               "exceeded its rate; refused: the block was removed, or the database failed.", ("reason",)),
+    Described("certindex_api_tool_calls_total", "counter",
+              "Calls of the tools at /mcp, by result. ok; refused: the call was wrong or limited; failed: a defect.",
+              ("tool", "result")),
     Described("certindex_api_snapshots_waiting", "gauge",
               "Operations that wait for a database snapshot: requests, live (WebSockets and event streams), exports.",
               ("by",)),
@@ -56,6 +59,7 @@ ROUTES = {
     "/schema.graphql": "schema",
     "/healthz": "healthz",
     "/readyz": "readyz",
+    "/mcp": "mcp",
 }
 PREFIXES = {"/devices/": "bundle", EXPORTS: "export", "/graphiql/": "page", "/explorer/": "page"}
 ROUTE = "certindex.route"
@@ -80,11 +84,13 @@ class ApiMetrics(Collector):
         operations: Operations,
         admissions: Mapping[str, Admission],
         downloads: DownloadCounts,
+        tool_calls: Counter[tuple[str, str]],
     ) -> None:
         self._answers = answers
         self._operations = operations
         self._admissions = admissions
         self._downloads = downloads
+        self._tool_calls = tool_calls
         self.requests: Counter[tuple[str, str]] = Counter()
         self.request_seconds = defaultdict[str, Histogram](lambda: histogram(REQUEST_SECONDS))
         self.in_progress = 0
@@ -116,6 +122,7 @@ class ApiMetrics(Collector):
                 "certindex_api_downloads": [((), downloads.open)],
                 "certindex_api_download_rows_total": sorted(downloads.rows.items()),
                 "certindex_api_downloads_cut_total": [((reason,), n) for reason, n in sorted(downloads.cuts.items())],
+                "certindex_api_tool_calls_total": sorted(self._tool_calls.items()),
                 "certindex_api_snapshots_waiting": [((name,), admission.waiting) for name, admission in admissions],
                 "certindex_api_snapshot_wait_seconds": [((name,), admission.seconds) for name, admission in admissions],
                 "certindex_api_statement_seconds": [((), self.statement_seconds)],

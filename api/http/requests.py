@@ -56,7 +56,7 @@ async def read_request(request: Request, max_body_bytes: int) -> GraphQLRequest:
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             message = "Content-Encoding is not supported: send the body uncompressed."
             raise RequestError(415, message, {"Accept-Encoding": "identity"})
-        graphql = graphql_request(parse_json(await _body(request, max_body_bytes), "The body"))
+        graphql = graphql_request(parse_json(await read_body(request, max_body_bytes), "The body"))
     if not (graphql.query or graphql.hash or graphql.document_id):
         raise RequestError(400, MISSING)
     text = request.headers.get(HEADER)
@@ -119,7 +119,8 @@ def _check_content_type(header: str) -> None:
         raise RequestError(415, f'The charset is "{charset[1][:100]}": send utf-8.', {"Accept-Post": JSON})
 
 
-async def _body(request: Request, max_bytes: int) -> bytes:
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """Returns the body of a request. Raises RequestError if it is too large or too slow, ClientDisconnect."""
     size, body, more = int(request.headers.get("content-length", "0")), bytearray(), True
     try:
         async with asyncio.timeout(BODY_SECONDS):

@@ -40,6 +40,9 @@ async def test_requests_errors_statements_and_subscriptions_are_counted(new_data
         assert CLIENT.post(f"{address}/graphql", json={"query": "{ nonsense }"}).status_code in (200, 400)
         assert CLIENT.post(f"{address}/graphql", content=b"no JSON").status_code == 415
         assert CLIENT.get(f"{address}/devices/no-did/bundle.json").status_code == 400
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_devices", "arguments": {}}}
+        accept = {"accept": "application/json, text/event-stream"}
+        assert CLIENT.post(f"{address}/mcp", json=call, headers=accept).status_code == 200
         assert CLIENT.get(f"{address}/metrics").status_code == 404
         assert metric(metrics_port, "certindex_api_connections") == 0
         async with acknowledged(address) as client, streamed(address, BLOCKS):
@@ -51,7 +54,8 @@ async def test_requests_errors_statements_and_subscriptions_are_counted(new_data
         requests = samples(metrics_port, "certindex_api_requests_total")
         assert requests["graphql 200"] >= 3
         assert requests["graphql 415"] == requests["bundle 400"] == requests["other 404"] == 1
-        assert requests["stream 200"] == 1
+        assert requests["stream 200"] == requests["mcp 200"] == 1
+        assert samples(metrics_port, "certindex_api_tool_calls_total") == {"ok list_devices": 1}
         assert samples(metrics_port, "certindex_api_request_seconds_count")["graphql"] == 5
         assert "stream" not in samples(metrics_port, "certindex_api_request_seconds_count")
         assert sum(samples(metrics_port, "certindex_api_errors_total").values()) >= 1

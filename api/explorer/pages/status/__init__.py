@@ -28,13 +28,14 @@ def view(data: Json, visit: Visit) -> dict[str, Any]:
 
 
 def _network(chain: Json) -> Network:
-    state, tone = _state(chain)
+    state, tone = state_of(chain)
     lag = chain["lagSeconds"]
     behind = "unknown" if lag is None else duration(timedelta(seconds=lag)) if lag else "none"
     return Network(chain, state, tone, behind, None if chain["backfilled"] else _share(chain))
 
 
-def _state(chain: Json) -> tuple[str, str]:
+def state_of(chain: Json) -> tuple[str, str]:
+    """Returns the state of a network in words, and its tone."""
     if chain["stopped"]:
         return "Stopped: an operator must act", "bad"
     if chain["failingSince"]:
