@@ -71,10 +71,8 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
         "exports": Admission(EXPORT_SNAPSHOTS),
     }
     operations = Operations(
-        engine,
         schema,
         watch,
-        freshness,
         documents,
         answers,
         admissions["live"],

@@ -7,9 +7,10 @@ answer raises a revision. A field for which that does not hold marks its context
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from cachetools import LRUCache
@@ -20,17 +21,17 @@ from api.answering.admission import LIVE_SNAPSHOTS, REQUEST_SNAPSHOTS
 from api.answering.workers import Workers
 from api.graphql.context import Context
 from api.graphql.errors import Damaged, NotReady, Refusal, TimedOut, database_failed
-from api.graphql.execution import execute_compiled, execute_ordinary, find_validated
+from api.graphql.execution import Prepared, execute_compiled, execute_ordinary, prepare
 from api.graphql.inputs.min_block import awaited_of
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema
 from api.reading.change_watch import ChangeWatch
 from api.reading.readiness import Freshness
 from api.reading.revisions import Revisions, revisions_of
-from api.reading.snapshot import Snapshot, open_snapshot, read_again
+from api.reading.snapshot import open_snapshot, read_again
 from schema.tables.damage import DamagedData
-from schema.tables.postgresql import is_passing
 
+Result = TypeVar("Result")
 Charge = Callable[[int], None]
 """Charges a client with the cost of a request. Raises a Refusal if the client has not enough left."""
 
@@ -92,32 +93,42 @@ class Answers:
         The client is charged, and a place is taken, only if the database is read. If the request names a block, waits
         until it is indexed, and holds no place meanwhile. Raises Refusal.
         """
-        charge = once(charge)
-        with refusing_failures(self._max_seconds):
+        with self.refusing():
             async with asyncio.timeout(self._max_seconds):
                 deadline = asyncio.get_running_loop().time() + WAIT_SECONDS
-                while True:
-                    result = await self._kept_or_computed(request, admission, charge)
-                    if isinstance(result, Answer):
-                        return result
-                    await self._wait_for_block(result, deadline)
+                if self._kept.maxsize <= 0 or request.min_block is not None:
+                    return (await self._computed(request, admission, charge, deadline)).answer
+                return await self._kept_or_computed(request, admission, charge, deadline)
 
-    async def _wait_for_block(self, block: "AwaitedBlock", deadline: float) -> None:
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Raises a Refusal in place of a timeout or an error of the database, and counts it."""
         try:
-            async with asyncio.timeout_at(deadline):
-                await self._watch.reached(*block)
-        except TimeoutError:
-            raise NotReady(
-                f"Block {block.number} of chain {block.chain_id} was not indexed within {WAIT_SECONDS:g} s. Send the "
-                "request again later, or query _meta for the progress of the index."
-            ) from None
+            with refusing_failures(self._max_seconds):
+                yield
+        except Refusal as refusal:
+            self.errors.update(error["extensions"]["code"] for error in refusal.errors)
+            raise
+
+    async def execute(
+        self, compiled: Callable[[Context], Result | None], ordinary: Callable[[Context], Awaitable[Result]]
+    ) -> Result:
+        """Returns what `compiled` makes in a thread or, if that is None, what `ordinary` makes: each of a snapshot."""
+        return await read_again(partial(self._execute, compiled, ordinary))
+
+    async def _execute(
+        self, compiled: Callable[[Context], Result | None], ordinary: Callable[[Context], Awaitable[Result]]
+    ) -> Result:
+        if self._schema.compiles:
+            result = await self._workers.run(lambda snapshot: compiled(Context(snapshot, self._freshness)))
+            if result is not None:
+                return result
+        async with open_snapshot(self._engine) as snapshot:
+            return await ordinary(Context(snapshot, self._freshness))
 
     async def _kept_or_computed(
-        self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge
-    ) -> "Answer | AwaitedBlock":
-        if self._kept.maxsize <= 0 or request.min_block is not None:
-            result = await self._compute(request, admission, charge)
-            return result if isinstance(result, AwaitedBlock) else result.answer
+        self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge, deadline: float
+    ) -> Answer:
         variables = _to_json(request.variables) if request.variables else ""
         key = (request.query, request.operation_name, variables)
         kept = await self._find(key)
@@ -129,9 +140,7 @@ class Answers:
         if kept is not None:
             return kept.answer
         with self._announced(key):
-            result = await self._compute(request, admission, charge)
-            if isinstance(result, AwaitedBlock):
-                return result
+            result = await self._computed(request, admission, charge, deadline)
             size = ENTRY_BYTES + len(request.query) + len(variables) + len(result.answer.body)
             if result.lasts and size <= self._kept.maxsize:
                 self._kept[key] = KeptAnswer(result.answer, result.revisions, size)
@@ -155,85 +164,47 @@ class Answers:
             del self._under_way[key]
             answered.set()
 
-    async def _compute(
-        self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge
-    ) -> "ComputedAnswer | AwaitedBlock":
-        async def compute() -> ComputedAnswer | AwaitedBlock:
-            compiled = await self._compiled(request, admission, charge)
-            return compiled or await self._ordinary(request, admission, charge)
+    async def _computed(
+        self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge, deadline: float
+    ) -> "ComputedAnswer":
+        prepared = prepare(self._schema, request)
+        charge(prepared.price.cost)
+        while True:
+            async with admission:
+                result = await self.execute(partial(self._compiled, prepared), partial(self._ordinary, prepared))
+            if isinstance(result, ComputedAnswer):
+                self.errors.update(result.codes)
+                return result
+            await self._wait_for_block(result, deadline)
 
-        result = await read_again(compute)
-        if isinstance(result, ComputedAnswer):
-            self.errors.update(result.codes)
-        return result
+    def _compiled(self, prepared: Prepared, context: Context) -> "ComputedAnswer | AwaitedBlock | None":
+        awaited = _awaited(context, prepared)
+        if awaited is not None:
+            return awaited
+        bodies = execute_compiled(self._schema, prepared, context)
+        return None if bodies is None else _of_context(Answer(bodies[0]), (), context)
 
-    async def _compiled(
-        self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge
-    ) -> "ComputedAnswer | AwaitedBlock | None":
-        """Returns the answer of the compiled executor, None if it has none."""
-        ready = find_validated(self._schema, request)
-        if ready is None:
-            return None
+    async def _ordinary(self, prepared: Prepared, context: Context) -> "ComputedAnswer | AwaitedBlock":
+        awaited = await context.run(_awaited, context, prepared) if prepared.blocks else None
+        if awaited is not None:
+            return awaited
+        (response,) = await execute_ordinary(self._schema, prepared, context)
+        codes = [error["extensions"]["code"] for error in response.get("errors", ())]
+        return _of_context(encode(response), codes, context)
 
-        def compute(snapshot: Snapshot) -> ComputedAnswer | AwaitedBlock | None:
-            context = Context(snapshot, self._freshness)
-            _require_block(request, context)
-            if context.awaited is not None:
-                return _awaited_block(context)
-            body = execute_compiled(self._schema, ready, request, context)
-            return None if body is None else _computed(Answer(body), (), context)
-
+    async def _wait_for_block(self, block: "AwaitedBlock", deadline: float) -> None:
         try:
-            charge(ready.price.cost)
-        except Refusal:
-            return None  # graphql-core charges again, and answers with the refusal
-        async with admission:
-            return await self._workers.run(compute)
-
-    async def _ordinary(
-        self, request: GraphQLRequest, admission: asyncio.Semaphore, charge: Charge
-    ) -> "ComputedAnswer | AwaitedBlock":
-        """Returns the answer of graphql-core."""
-
-        @asynccontextmanager
-        async def open_reading(context: Context) -> AsyncIterator[None]:
-            async with admission, AsyncExitStack() as stack:
-                try:
-                    snapshot = await stack.enter_async_context(open_snapshot(self._engine))
-                except DBAPIError as error:
-                    failures.append(error)
-                    raise database_failed(error) from error
-                context.read_from(snapshot)
-                _require_block(request, context)
-                if context.awaited is not None:
-                    raise NotReady("A block is not indexed yet.")
-                yield
-
-        failures: list[DBAPIError] = []
-        context = Context(None, self._freshness, charge=charge, open_snapshot=open_reading)
-        response = await execute_ordinary(self._schema, request, context)
-        if context.is_open and context.snapshot.failure is not None:
-            failures.append(context.snapshot.failure)
-        if failures and is_passing(failures[0]):
-            raise failures[0]  # graphql-core has made errors of it
-        return _awaited_block(context) if context.awaited is not None else _answer_of(response, context)
+            async with asyncio.timeout_at(deadline):
+                await self._watch.reached(*block)
+        except TimeoutError:
+            raise NotReady(
+                f"Block {block.number} of chain {block.chain_id} was not indexed within {WAIT_SECONDS:g} s. Send the "
+                "request again later, or query _meta for the progress of the index."
+            ) from None
 
     async def close(self) -> None:
         """Ends the threads."""
         await self._workers.close()
-
-
-def once(charge: Charge) -> Charge:
-    """Returns a function that charges until it has succeeded once: a request that is executed again has paid."""
-    is_paid = False
-
-    def charge_once(cost: int) -> None:
-        nonlocal is_paid
-        if not is_paid:
-            charge(cost)
-            is_paid = True
-
-    return charge_once
 
 
 @contextmanager
@@ -272,24 +243,14 @@ class KeptAnswer(NamedTuple):
     bytes: int
 
 
-def _require_block(request: GraphQLRequest, context: Context) -> None:
-    """Sets `context.awaited` if the block that the request names is not indexed. Raises BadUserInput."""
-    if request.min_block is not None:
-        context.awaited = awaited_of(context.snapshot, request.min_block)
+def _awaited(context: Context, prepared: Prepared) -> AwaitedBlock | None:
+    """Returns the block that the request waits for. Raises BadUserInput."""
+    awaited = awaited_of(context.snapshot, prepared.blocks) if prepared.blocks else None
+    return None if awaited is None else AwaitedBlock(revisions_of(context.snapshot.chains.values()), *awaited)
 
 
-def _awaited_block(context: Context) -> AwaitedBlock:
-    assert context.awaited is not None  # the caller has checked
-    return AwaitedBlock(revisions_of(context.snapshot.chains.values()), *context.awaited)
-
-
-def _answer_of(response: dict[str, Any], context: Context) -> ComputedAnswer:
-    codes = [error["extensions"]["code"] for error in response.get("errors", ())]
-    return _computed(encode(response), codes, context)
-
-
-def _computed(answer: Answer, codes: Sequence[str], context: Context) -> ComputedAnswer:
-    revisions = revisions_of(context.snapshot.chains.values()) if context.is_open else ()
+def _of_context(answer: Answer, codes: Sequence[str], context: Context) -> ComputedAnswer:
+    revisions = revisions_of(context.snapshot.chains.values())
     return ComputedAnswer(answer, codes, not codes and not context.is_volatile, revisions)
 
 
@@ -301,4 +262,4 @@ def encode(response: dict[str, Any]) -> Answer:
 
 def refused(refusal: Refusal) -> Answer:
     """Returns the answer to a request that was refused before its execution."""
-    return encode({"errors": [{"message": str(refusal), "extensions": refusal.extensions}]})
+    return encode({"errors": refusal.errors})

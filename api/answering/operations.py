@@ -1,25 +1,25 @@
 """Operations over a connection that stays open: a query has one answer, a subscription as many as the client reads."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from typing import Any
-
-from sqlalchemy import Engine
+from typing import Any, NamedTuple
 
 from api.answering.admission import Admission
-from api.answering.answers import Answer, Answers, Charge, encode, once, refused, refusing_failures
+from api.answering.answers import Answer, Answers, Charge, encode, refused
 from api.answering.persisted import DocumentSource
+from api.graphql.context import Context
 from api.graphql.errors import NotReady, Refusal
-from api.graphql.execution import is_subscription, subscribe
+from api.graphql.execution import Prepared, execute_compiled, execute_ordinary, prepare
+from api.graphql.plan.fields import SOURCE
 from api.graphql.request import GraphQLRequest
+from api.graphql.roots.subscriptions import Batch
 from api.graphql.schema import Schema
-from api.graphql.subscription_context import SubscriptionContext
 from api.reading.change_watch import ChangeWatch
-from api.reading.readiness import Freshness
+from api.reading.revisions import Revisions, revisions_of
 
-BATCH_BYTES = 1_000_000
-"""A batch that has grown so large is sent. Its other messages are read again, in the next snapshot."""
+MAX_MESSAGES = 50
+"""Of a batch."""
 
 
 class TooManyConnections(NotReady):
@@ -40,10 +40,8 @@ class Operations:
 
     def __init__(
         self,
-        engine: Engine,
         schema: Schema,
         watch: ChangeWatch,
-        freshness: Freshness,
         documents: DocumentSource,
         answers: Answers,
         admission: Admission,
@@ -51,10 +49,8 @@ class Operations:
         max_seconds: float,
         max_connections: int,
     ) -> None:
-        self._engine = engine
         self._schema = schema
         self._watch = watch
-        self._freshness = freshness
         self._documents = documents
         self._answers = answers
         self._admission = admission
@@ -78,50 +74,79 @@ class Operations:
         """Yields answers in batches. No snapshot is open while a batch is out: sending it may take long."""
         try:
             request = self._documents.resolve(request)
-            if is_subscription(request, self._schema.limits.tokens):
-                with refusing_failures(self._max_seconds):
-                    async with aclosing(self._subscribe(request, charge)) as batches:
-                        async for batch in batches:
-                            yield batch
-            else:
+            prepared = self._subscription(request)
+            if prepared is None:
                 yield [await self._answers.answer(request, self._admission, charge)]
+                return
+            charge(prepared.price.cost)
+            with self._counted():
+                async with aclosing(self._batches(prepared)) as batches:
+                    async for batch in batches:
+                        yield batch
         except Refusal as refusal:
             yield [refused(refusal)]
 
-    async def _subscribe(self, request: GraphQLRequest, charge: Charge) -> AsyncGenerator[list[Answer], None]:
+    def _subscription(self, request: GraphQLRequest) -> Prepared | None:
+        """Returns the subscription that a request starts, None if it is a query. Raises Refusal."""
+        with self._answers.refusing():
+            prepared = prepare(self._schema, request, live=True)
+        return prepared if prepared.operation.is_subscription else None
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
         self.subscriptions += 1
         try:
-            async with asyncio.timeout(None) as deadline:
-                context = SubscriptionContext(
-                    self._engine,
-                    self._admission,
-                    self._watch,
-                    deadline,
-                    self._max_seconds,
-                    self._freshness,
-                    once(charge),
-                )
-                try:
-                    async with aclosing(self._batches(request, context)) as batches:
-                        async for batch in batches:
-                            yield batch
-                finally:
-                    await context.end_batch()
+            yield
         finally:
             self.subscriptions -= 1
 
-    async def _batches(
-        self, request: GraphQLRequest, context: SubscriptionContext
-    ) -> AsyncGenerator[list[Answer], None]:
-        await context.begin_batch()
-        batch: list[Answer] = []
-        async with aclosing(subscribe(self._schema, request, context)) as responses:
-            async for response in responses:
-                batch.append(encode(response))
-                failed = batch[-1].errors is not None
-                if failed or not context.left or sum(len(answer.body) for answer in batch) >= BATCH_BYTES:
-                    await context.end_batch()
-                    yield batch
-                    batch = []
-                if failed:
-                    return
+    async def _batches(self, prepared: Prepared) -> AsyncGenerator[list[Answer], None]:
+        place = None
+        while True:
+            with self._answers.refusing():
+                batch = await self._next(prepared, place)
+            if batch.answers:
+                yield batch.answers
+            if any(answer.errors for answer in batch.answers):
+                return
+            place = batch.place
+            if not batch.more:
+                await self._watch.changed(batch.revisions)
+
+    async def _next(self, prepared: Prepared, place: Any) -> "AnsweredBatch":
+        """Returns the batch behind a place, read from one snapshot."""
+        ((field, arguments),) = prepared.operation.root_fields(prepared.values)
+        # a batch costs no more than a query may
+        size = max(1, min(MAX_MESSAGES, self._schema.limits.cost // prepared.price.cost))
+        batch: Batch
+
+        def messages(context: Context) -> Sequence[Any]:
+            nonlocal batch
+            batch = field.metadata[SOURCE](context, place, size, **arguments)
+            return batch.messages
+
+        def compiled(context: Context) -> AnsweredBatch | None:
+            bodies = execute_compiled(self._schema, prepared, context, messages)
+            return None if bodies is None else _of_context(list(map(Answer, bodies)), batch, context)
+
+        async def ordinary(context: Context) -> AnsweredBatch:
+            responses = await execute_ordinary(self._schema, prepared, context, messages)
+            return _of_context(list(map(encode, responses)), batch, context)
+
+        async with self._admission, asyncio.timeout(self._max_seconds):
+            return await self._answers.execute(compiled, ordinary)
+
+
+class AnsweredBatch(NamedTuple):
+    """The answers of a batch up to the first without data, the place behind it, and the revisions that it is of."""
+
+    answers: list[Answer]
+    place: Any
+    more: bool
+    revisions: Revisions
+
+
+def _of_context(answers: list[Answer], batch: Batch, context: Context) -> AnsweredBatch:
+    failed = next((place for place, answer in enumerate(answers) if answer.errors), len(answers))
+    revisions = revisions_of(context.snapshot.chains.values())
+    return AnsweredBatch(answers[: failed + 1], batch.place, batch.more, revisions)

@@ -25,6 +25,7 @@ from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import SORT_ID, SORT_KEY, Place, Window, place_of
 from api.queries.sql.relations import Cells
+from api.reading.read import Read
 from api.reading.snapshot import Snapshot
 from schema.tables.damage import UNREADABLE, unreadable
 from schema.tables.values import MAX_BLOCK_NUMBER, MAX_OFFSET, OFFSET_BITS, position
@@ -127,8 +128,8 @@ KEYED: Mapping[Notation, Callable[[Sequence[str], Sequence[str]], list[str]]] = 
 
 
 def _context(snapshot: Snapshot, plan: Plan) -> Context:
-    context = Context(None)
-    context.read_from(snapshot, plan.shapes)
+    context = Context(snapshot)
+    context.read = Read(snapshot, plan.shapes)
     return context
 
 

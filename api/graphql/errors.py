@@ -53,6 +53,35 @@ class Refusal(Exception):
         """The error's `extensions`: graphql-core copies them from the exception."""
         return {"code": self.code.value}
 
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """The errors of the response to a request that was refused before its execution."""
+        return [{"message": str(self), "extensions": self.extensions}]
+
+
+class BadRequest(Refusal):
+    """No operation is named that may be executed here."""
+
+    code = Code.BAD_REQUEST
+
+
+class InvalidRequest(Refusal):
+    """A document that is not valid, or variables that do not match their types. An error may have locations."""
+
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        super().__init__(errors[0]["message"])
+        self._errors = errors
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        return self._errors
+
+
+class TooManyAlike(Refusal):
+    """A document that takes long to validate."""
+
+    code = Code.MAX_COST_EXCEEDED
+
 
 class BadUserInput(Refusal):
     """An argument or variable is wrong. `candidates` are the DIDs that an ambiguous key matches."""

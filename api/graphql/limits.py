@@ -89,15 +89,10 @@ def price(
     return _Pricing(schema, document, _with_defaults(operation, variables)).selection(operation.selection_set, root)
 
 
-def operation_of(document: DocumentNode | None, name: str | None) -> OperationDefinitionNode | None:
-    """Returns the operation of a name, or the only one if the name is None; None if none or several match."""
-    operations = (
-        [part for part in document.definitions if isinstance(part, OperationDefinitionNode)] if document else []
-    )
-    matching = [
-        operation for operation in operations if name in (None, operation.name.value if operation.name else None)
-    ]
-    return matching[0] if len(matching) == 1 else None
+def operations_named(document: DocumentNode, name: str | None) -> list[OperationDefinitionNode]:
+    """Returns the operations of a name, all if it is None."""
+    operations = [part for part in document.definitions if isinstance(part, OperationDefinitionNode)]
+    return [part for part in operations if name in (None, part.name.value if part.name else None)]
 
 
 def count_aliases(document: DocumentNode) -> int:

@@ -27,11 +27,11 @@ METRICS = (
               "Seconds to answer a request, without event streams and downloads.", ("route",)),
     Described("certindex_api_requests_in_progress", "gauge", "Requests that are being answered."),
     Described("certindex_api_errors_total", "counter",
-              "Errors in responses to queries, by code. Refused requests are counted by their status.", ("code",)),
+              "Errors in responses to queries, by code, also of refused ones.", ("code",)),
     Described("certindex_api_cache_total", "counter",
               "Queries looked up in the cache of responses: hit or miss.", ("result",)),
     Described("certindex_graphql_fallbacks_total", "counter",
-              "Repeated queries that graphql-core executed, slowly, by reason. refused, variables: the request "
+              "Requests that graphql-core executed, slowly, by reason. refused: the request "
               "is wrong; unsupported: introspection; value, exception: a defect, or wrong data.", ("reason",)),
     Described("certindex_api_connections", "gauge", "Open WebSockets and event streams."),
     Described("certindex_api_subscriptions", "gauge", "Open subscriptions."),

@@ -1,7 +1,7 @@
 """The minimum block of a request, for a program that has just sent a transaction."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row
@@ -33,12 +33,18 @@ def parse_min_block(text: str) -> MinBlock:
     return MinBlock(int(number), None if chain_id is None else int(chain_id), HEADER)
 
 
-def awaited_of(snapshot: Snapshot, request: MinBlock) -> tuple[int, int] | None:
-    """Returns the chain id and the number of a block that is not indexed yet, None for one that is.
+def awaited_of(snapshot: Snapshot, requests: Sequence[MinBlock]) -> tuple[int, int] | None:
+    """Returns the chain id and the number of the first block that is not indexed yet, None if all are.
 
     Raises BadUserInput for a block that is too far ahead, negative, or of a network that is not indexed. A replica of
     the database does not know how far ahead a block is.
     """
+    awaited = [(_checked(snapshot, request), request.number) for request in requests]
+    return next(((chain.chain_id, number) for chain, number in awaited if chain.indexed_number < number), None)
+
+
+def _checked(snapshot: Snapshot, request: MinBlock) -> Row[Any]:
+    """Returns the chain of a block."""
     chain = _chain(snapshot.chains, request)
     newest = max(chain.indexed_number, -1 if chain.head_number is None else chain.head_number)
     if request.number < 0:
@@ -49,7 +55,7 @@ def awaited_of(snapshot: Snapshot, request: MinBlock) -> tuple[int, int] | None:
             f"{request.name} is {request.number}, and block {newest} is the newest of chain {chain.chain_id}: "
             f"a request waits for blocks up to {newest + MAX_BLOCKS_AHEAD}."
         )
-    return None if chain.indexed_number >= request.number else (chain.chain_id, request.number)
+    return chain
 
 
 def _chain(chains: Mapping[int, Row[Any]], request: MinBlock) -> Row[Any]:

@@ -301,18 +301,27 @@ class FeedCursors:
             raise BadUserInput("after is a cursor of another release: start again without it.", Reason.STALE_CURSOR)
         if cursor.filter != self._filter:
             raise BadUserInput("after is a cursor of another feed: use it with the same filterBy that returned it.")
-        return {place.chain_id: self._reached(place) for place in cursor.places}
+        for place in cursor.places:
+            self._check(place.chain_id, place.watch_set)
+        return {
+            place.chain_id: LogPlace(place.chain_id, place.number, place.hash, place.offset) for place in cursor.places
+        }
 
-    def _reached(self, place: _FeedPlace) -> LogPlace:
-        watch_set = self._watch_sets.get(place.chain_id)
-        if watch_set is None:
+    def check(self, position: FeedPosition, written: "FeedCursors") -> None:
+        """Raises BadUserInput if `read` would refuse the cursor of a position that others have written."""
+        for chain_id, reached in position.items():
+            if reached is not None:
+                self._check(chain_id, written._watch_sets[chain_id])
+
+    def _check(self, chain_id: int, watch_set: bytes) -> None:
+        own = self._watch_sets.get(chain_id)
+        if own is None:
             raise BadUserInput(
-                f"after is a cursor of chain {place.chain_id}, which is not indexed here: start again without it."
+                f"after is a cursor of chain {chain_id}, which is not indexed here: start again without it."
             )
-        if watch_set != place.watch_set:
+        if own != watch_set:
             raise BadUserInput(
-                f"after is a cursor from before chain {place.chain_id} was indexed again, by another profile or with "
+                f"after is a cursor from before chain {chain_id} was indexed again, by another profile or with "
                 "other contracts: drop the copy and start again without it.",
                 Reason.STALE_CURSOR,
             )
-        return LogPlace(place.chain_id, place.number, place.hash, place.offset)

@@ -2,12 +2,11 @@
 
 - `fields`: the five kinds of fields, and what a type declares
 - `resolving`: graphql-core executes the declarations, one batch function for all objects at a time
-- `levels`: a document that is repeated becomes a tree of levels, each with the columns that it needs
+- `levels`: an operation becomes a tree of levels, each with the columns that it needs
 - `run`: reads the levels from the root to the leaves, one statement a level
 - `write`: writes them as JSON text, from the leaves to the root
 - `documents`, `operations`: what is kept of a document: its parsed text, its prices, its plans
 
-graphql-core executes the first request of a document and validates it; the plan answers from then on. It returns only
-responses without errors. In every other case graphql-core executes the request again, so that errors are exact:
-introspection, variables of a wrong type, an exceeded limit, a refusal, a null in a non-null field.
+A plan returns only responses without errors. In every other case graphql-core executes the request again, so that
+errors are exact: introspection, a refusal, a null in a non-null field.
 """

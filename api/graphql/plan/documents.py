@@ -1,10 +1,9 @@
 """Keeps valid documents, so that the next request with the same text need not be parsed and validated."""
 
 from cachetools import LRUCache
-from graphql import DocumentNode, OperationType
+from graphql import DocumentNode, OperationDefinitionNode
 from strawberry import Schema
 
-from api.graphql.limits import operation_of
 from api.graphql.plan.operations import Operation
 
 MAX_TOKENS = 100_000
@@ -21,17 +20,15 @@ class ValidDocument:
         self.text = text
         self.node = node
         self._schema = schema
-        self._operations: dict[str | None, Operation] = {}
+        self._operations: dict[int, Operation] = {}
         self.is_logged = False
 
-    def query(self, name: str | None) -> Operation | None:
-        """Returns the requested query; None if the name selects no single operation, or one that is not a query."""
-        if name not in self._operations:
-            node = operation_of(self.node, name)
-            if node is None or node.operation is not OperationType.QUERY:
-                return None
-            self._operations[name] = Operation(self._schema, self.node, node)
-        return self._operations[name]
+    def operation(self, node: OperationDefinitionNode) -> Operation:
+        """Returns the operation of a node of the document."""
+        operation = self._operations.get(id(node))
+        if operation is None:
+            operation = self._operations[id(node)] = Operation(self._schema, self.node, node)
+        return operation
 
 
 class DocumentCache:

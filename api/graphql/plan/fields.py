@@ -35,6 +35,9 @@ TypeT = TypeVar("TypeT", bound=type)
 RULE = "certindex"
 """The entry of a Strawberry field's metadata that holds its rule."""
 
+SOURCE = "certindex-source"
+"""The entry that holds the source of a subscription's messages."""
+
 
 class Ref(NamedTuple):
     """A row by its id. If it is required, it is a defect of the data that it does not exist."""
@@ -141,6 +144,18 @@ def computed(
     """Declares a field that a batch function makes. Its keyword-only parameters become the arguments of the field."""
     made = _field(description, Rule(cells, batch=batch, joint=joint), name)
     made.arguments = arguments_of(batch)
+    return made
+
+
+def live(description: str, source: Callable[..., Any]) -> Any:
+    """Declares a root field of subscriptions, whose values are the messages of a source.
+
+    `source(context, place, size, **arguments)` returns the batch of at most `size` messages after a place, None for the
+    start. Its keyword-only parameters become the arguments of the field.
+    """
+    made = _field(description, Rule(("self",), itself), None)
+    made.metadata = {**made.metadata, SOURCE: source}
+    made.arguments = arguments_of(source)
     return made
 
 

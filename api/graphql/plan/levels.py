@@ -24,6 +24,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
+    GraphQLSchema,
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
@@ -257,20 +258,13 @@ class _Compiler:
         self._schema = schema._schema
         self._operation = operation
         self._conditions = VariableValues({}, dict(conditions))
-        self._fragments = {
-            part.name.value: FragmentDetails(part)
-            for part in document.definitions
-            if isinstance(part, FragmentDefinitionNode)
-        }
+        self._fragments = _fragments(document)
         self._levels: dict[Any, Level] = {}
         self._needs: dict[Relation, set[str]] = defaultdict(set)
         self._shapes: dict[Relation, Shape] = {}
 
     def plan(self) -> Plan:
-        root = self._schema.query_type
-        assert root is not None  # the schema has a Query
-        fields = collect_fields(self._schema, self._fragments, self._conditions, root, self._operation)
-        level = self._level(root, fields.grouped_field_set)
+        level = self._level(*_root(self._schema, self._fragments, self._operation, self._conditions))
         # a batch function may return a row of any relation that has a level
         self._shapes |= {relation: shape_of(relation, cells) for relation, cells in self._needs.items()}
         for each in self._levels.values():
@@ -326,17 +320,9 @@ class _Compiler:
         return Inline(key, Rule((cell,), names.__getitem__), _as_it_is)
 
     def _arguments(self, field: StrawberryField, definition: GraphQLField, node: FieldNode) -> Arguments:
-        def read(variables: VariableValues) -> dict[str, Any]:
-            return convert_arguments(
-                get_argument_values(definition, node, variables) if definition.args else {},
-                field.arguments,
-                scalar_registry=self._strawberry.schema_converter.scalar_registry,
-                config=self._strawberry.config,
-            )
-
         if any(isinstance(part, VariableNode) for part in each_node(*(node.arguments or ()))):
-            return read
-        constant = read(VariableValues({}, {}))
+            return lambda variables: _read_arguments(self._strawberry, field, definition, node, variables)
+        constant = _read_arguments(self._strawberry, field, definition, node, VariableValues({}, {}))
         return lambda variables: constant
 
     # The level of the values of a field
@@ -420,6 +406,51 @@ def _is_embedded(relation: Relation | None, rule: Rule, child: Level) -> bool:
     """Whether a field of one object is written from the cells of a row of the relation."""
     is_made = relation is not None and rule.batch is None and child.relation is None
     return (rule.is_part or is_made) and not child.selected
+
+
+RootField = tuple[StrawberryField, dict[str, Any]]
+"""A root field that is selected, and its arguments."""
+
+
+def root_fields(
+    schema: Schema, document: DocumentNode, operation: OperationDefinitionNode, variables: VariableValues
+) -> list[RootField]:
+    """Returns the root fields of an operation in a request."""
+    root, fields = _root(schema._schema, _fragments(document), operation, variables)
+    nodes = [details[0].node for details in fields.values() if details[0].node.name.value in root.fields]
+    definitions = [root.fields[node.name.value] for node in nodes]
+    made = [definition.extensions[GraphQLCoreConverter.DEFINITION_BACKREF] for definition in definitions]
+    return [
+        (field, _read_arguments(schema, field, definition, node, variables))
+        for field, definition, node in zip(made, definitions, nodes, strict=True)
+    ]
+
+
+def _root(
+    schema: GraphQLSchema,
+    fragments: dict[str, FragmentDetails],
+    operation: OperationDefinitionNode,
+    variables: VariableValues,
+) -> tuple[GraphQLObjectType, Mapping[str, FieldDetailsList]]:
+    type_ = schema.get_root_type(operation.operation)
+    assert type_ is not None  # a valid operation has one
+    return type_, collect_fields(schema, fragments, variables, type_, operation).grouped_field_set
+
+
+def _fragments(document: DocumentNode) -> dict[str, FragmentDetails]:
+    fragments = [part for part in document.definitions if isinstance(part, FragmentDefinitionNode)]
+    return {part.name.value: FragmentDetails(part) for part in fragments}
+
+
+def _read_arguments(
+    schema: Schema, field: StrawberryField, definition: GraphQLField, node: FieldNode, variables: VariableValues
+) -> dict[str, Any]:
+    return convert_arguments(
+        get_argument_values(definition, node, variables) if definition.args else {},
+        field.arguments,
+        scalar_registry=schema.schema_converter.scalar_registry,
+        config=schema.config,
+    )
 
 
 def _as_it_is(text: str) -> str:

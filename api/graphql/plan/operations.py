@@ -3,59 +3,77 @@
 from collections.abc import Mapping
 from typing import Any
 
-from graphql import DirectiveNode, DocumentNode, FieldNode, OperationDefinitionNode, VariableNode
-from graphql.execution.values import get_variable_values
-from strawberry import Schema
+from graphql import (
+    ArgumentNode,
+    DirectiveNode,
+    DocumentNode,
+    FieldNode,
+    OperationDefinitionNode,
+    OperationType,
+    VariableNode,
+)
+from graphql.execution.values import VariableValues
+from strawberry import UNSET, Schema
 
-from api.graphql.context import Context
+from api.graphql.inputs.min_block import MinBlock
 from api.graphql.limits import Price, count_aliases, each_node, price
-from api.graphql.plan.levels import Plan, compile_plan
-from api.graphql.plan.run import run_plan
-from api.graphql.plan.write import NotAnswered
+from api.graphql.plan.levels import Plan, RootField, compile_plan, root_fields
 
 MAX_VARIANTS = 16
 """Maximum number of prices, and of plans, that are kept of one operation."""
 
 
 class Operation:
-    """A query. It keeps its latest prices and plans."""
+    """A query or a subscription. It keeps its latest prices and plans."""
 
     def __init__(self, schema: Schema, document: DocumentNode, node: OperationDefinitionNode) -> None:
-        self._node = node
+        self.node = node
+        self.is_subscription = node.operation is OperationType.SUBSCRIPTION
         self.aliases = count_aliases(document)
         self._schema = schema
         self._document = document
         self._sizes = _variables_of(document, FieldNode, {"first", "last", "ids"})
         self._conditions = _variables_of(document, DirectiveNode, {"if"})
+        self._names_blocks = any(
+            isinstance(part, ArgumentNode) and part.name.value == MIN_BLOCK for part in each_node(document)
+        )
         self._prices: dict[Any, Price] = {}
         self._plans: dict[Any, Plan | None] = {}
 
     def price(self, variables: Mapping[str, Any]) -> Price:
         """Returns the price of the operation with these variables, as the request has them."""
-        key = tuple(_size(variables.get(name)) for name in self._sizes)
+        key = tuple([_size(variables.get(name)) for name in self._sizes])
         if key not in self._prices:
             _make_room(self._prices)
-            self._prices[key] = price(self._schema._schema, self._document, self._node, variables)
+            self._prices[key] = price(self._schema._schema, self._document, self.node, variables)
         return self._prices[key]
 
-    def execute(self, context: Context, variables: Mapping[str, Any]) -> str:
-        """Returns the data of a response without errors, as JSON. If it raises, graphql-core must execute the query."""
-        values = get_variable_values(self._schema._schema, self._node.variable_definitions or (), dict(variables), 1)
-        if isinstance(values, list):
-            raise NotAnswered("the variables do not match their types", "variables")
-        plan = self._plan(values.coerced)
-        if plan is None:
-            raise NotAnswered("the operation cannot be compiled", "unsupported")
-        context.read_from(context.snapshot, plan.shapes)
-        return run_plan(plan, context, values)
-
-    def _plan(self, variables: Mapping[str, Any]) -> Plan | None:
-        conditions = {name: variables[name] for name in self._conditions if name in variables}
+    def plan(self, variables: VariableValues) -> Plan | None:
+        """Returns the plan of the operation with these variables; None if it cannot be compiled."""
+        conditions = {name: variables.coerced[name] for name in self._conditions if name in variables.coerced}
         key = tuple(conditions.items())
         if key not in self._plans:
             _make_room(self._plans)
-            self._plans[key] = compile_plan(self._schema, self._document, self._node, conditions)
+            self._plans[key] = compile_plan(self._schema, self._document, self.node, conditions)
         return self._plans[key]
+
+    def root_fields(self, variables: VariableValues) -> list[RootField]:
+        """Returns the root fields that are selected with these variables."""
+        return root_fields(self._schema, self._document, self.node, variables)
+
+    def min_blocks(self, variables: VariableValues) -> list[MinBlock]:
+        """Returns the blocks that the operation names, which must be indexed before it is executed."""
+        fields = self.root_fields(variables) if self._names_blocks else []
+        named = [(arguments.get("min_block"), arguments.get("chain_id", UNSET)) for _, arguments in fields]
+        return [
+            MinBlock(number, None if chain_id is UNSET else chain_id, MIN_BLOCK)
+            for number, chain_id in named
+            if number is not None and number is not UNSET
+        ]
+
+
+MIN_BLOCK = "minBlock"
+"""The argument of `_meta`."""
 
 
 def _variables_of(document: DocumentNode, owner: type[FieldNode | DirectiveNode], arguments: set[str]) -> list[str]:

@@ -34,9 +34,9 @@ from schema.tables.damage import UNREADABLE, unreadable
 
 
 def install_resolvers(schema: Schema) -> None:
-    """Makes each field of the queries' types resolve by its declaration."""
+    """Makes each field resolve by its declaration."""
     for type_ in schema._schema.type_map.values():
-        if not isinstance(type_, GraphQLObjectType) or type_ is schema._schema.subscription_type:
+        if not isinstance(type_, GraphQLObjectType):
             continue
         for definition in type_.fields.values():
             field = definition.extensions.get(GraphQLCoreConverter.DEFINITION_BACKREF)
@@ -51,7 +51,7 @@ def _resolver(schema: Schema, parent: GraphQLObjectType, field: StrawberryField,
     if rule.convert is not None:
         convert, what = rule.convert, _stored(rule, parent)
 
-        def read(source: Any, info: GraphQLResolveInfo[Context]) -> Any:
+        def read(source: Any, info: GraphQLResolveInfo[Context], **_: Any) -> Any:
             try:
                 return finish(convert(*cells(source)))
             except UNREADABLE as error:

@@ -47,12 +47,16 @@ Column = Callable[[], Sequence[str]]
 """Returns the text of a field for each row of a level, once the levels below are written."""
 
 
-def run_plan(plan: Plan, context: Context, variables: VariableValues) -> str:
-    """Returns the data of a response without errors, as JSON. Raises NotAnswered, and what a batch function raises."""
+def run_plan(plan: Plan, context: Context, variables: VariableValues, roots: Sequence[Any]) -> Sequence[str]:
+    """Returns the data of the response for each root, without errors, as JSON.
+
+    Raises NotAnswered, and what a batch function raises.
+    """
     root = _Rows(plan.root)
-    root.rows, root.pins = [()], [None]
-    _write([root], context, variables)
-    return root.texts[0]
+    root.add(roots)
+    if roots:
+        _write([root], context, variables)
+    return root.texts
 
 
 def write_rows(

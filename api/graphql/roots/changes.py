@@ -112,7 +112,7 @@ def changes(
     cursors = cursors_of(context, feed)
     position = cursors.read(after) if after else {}  # an empty cursor counts as absent
     batch = read_batch(context, feed, position, size)
-    messages = [message_of(context, item, cursors) for item in batch.items]
+    messages: list[Any] = [message_of(context, item, cursors) for item in batch.items]
     return ChangePage(messages=messages, end_cursor=cursors.write(batch.end), has_more=batch.more)
 
 
@@ -140,6 +140,19 @@ class FeedItem(NamedTuple):
 
     message: FeedMessage
     position: FeedPosition
+
+
+class MessageRow(NamedTuple):
+    """A message of a response. Objects below its event are read at the snapshot of the response."""
+
+    event: At
+    retracted: bool
+    position: FeedPosition
+    cursors: FeedCursors
+
+    @property
+    def cursor(self) -> str:
+        return self.cursors.write(self.position)
 
 
 class FeedBatch(NamedTuple):
@@ -178,12 +191,11 @@ def newest_position(context: Context, feed: Feed) -> FeedPosition:
     return context.read.now(_newest_position, context.snapshot.chains, feed)
 
 
-def message_of(context: Context, item: FeedItem, cursors: FeedCursors) -> LifecycleEventMessage:
+def message_of(context: Context, item: FeedItem, cursors: FeedCursors) -> MessageRow:
     """Returns a message. Objects below its event are read at the snapshot of the context."""
     event = item.message.event
     pin = next(pin for pin in context.snapshot.pins if pin.chain_id == event.chain_id)
-    row: Any = At(context.read.fit(event), pin, EVENT)
-    return LifecycleEventMessage(cursor=cursors.write(item.position), event=row, retracted=bool(event.orphaned))
+    return MessageRow(At(context.read.fit(event), pin, EVENT), bool(event.orphaned), item.position, cursors)
 
 
 def _pages(

@@ -35,7 +35,7 @@ from api.graphql.types.authorizations import (
 from api.graphql.types.devices import Device, HistoryFilterBy, HistoryOrderBy
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.manufacturers import DeviceFilterBy, DeviceOrderBy, HardwareLicense, Manufacturer
-from api.graphql.types.meta import ChainIdArgument, Meta, await_block, meta
+from api.graphql.types.meta import ChainIdArgument, Meta, meta
 from api.graphql.types.node import Node
 from api.graphql.types.orphans import OrphanedEvent, OrphanList, orphan_list
 from api.graphql.types.statistics import (
@@ -214,10 +214,9 @@ def _meta(
     *,
     min_block: Annotated[
         BigInt | None, strawberry.argument(description="The minimum indexed block, on the network `chainId`.")
-    ] = UNSET,
+    ] = UNSET,  # it is awaited before the request is executed
     chain_id: ChainIdArgument = UNSET,
 ) -> list[Meta]:
-    await_block(context, min_block, chain_id)
     return [meta(context, None if chain_id is UNSET else chain_id)]
 
 

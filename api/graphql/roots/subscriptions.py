@@ -1,13 +1,15 @@
 """The subscriptions: the change feed as it grows, and blocks as they are indexed."""
 
-from collections.abc import AsyncGenerator
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import strawberry
 from strawberry import UNSET
 
-from api.graphql.context import Context, Info
+from api.graphql.context import Context
 from api.graphql.errors import BadUserInput
+from api.graphql.paging.tokens import FeedCursors, FeedPosition
+from api.graphql.plan.fields import live
 from api.graphql.roots.changes import (
     FeedAfter,
     FeedFilterBy,
@@ -19,77 +21,66 @@ from api.graphql.roots.changes import (
     newest_position,
     read_batch,
 )
-from api.graphql.subscription_context import SubscriptionContext
 from api.graphql.types.blocks import Block, to_block
 from api.graphql.types.meta import ChainIdArgument
-from api.graphql.vocabulary.fields import subscription
 from api.queries.feed import new_blocks
 from api.queries.recorded import Finality
 from api.queries.sql.as_of import BlockPoint
 
-BATCH = 50
-"""Messages per snapshot. Messages that are left when a batch becomes too large are read again for the next one."""
+
+class Batch(NamedTuple):
+    """Messages of a subscription, the place behind them, and whether there are more."""
+
+    messages: Sequence[Any]
+    place: Any
+    more: bool
 
 
-@strawberry.type(description="The subscriptions, over WebSocket (graphql-transport-ws) or as server-sent events.")
-class Subscription:
-    @subscription(
-        "The change feed. Without `after` it starts now. With `after` it starts with all changes since that cursor, "
-        "and first retracts what a reorg removed since. Across reorgs and restarts no message is lost or sent twice."
-    )
-    async def lifecycle_events(
-        self,
-        info: Info,
-        filter_by: FeedFilterBy = UNSET,
-        after: FeedAfter = UNSET,
-        finality: LeastFinality = Finality.UNSAFE,
-    ) -> AsyncGenerator[LifecycleEventMessage, None]:
-        context = subscription_context(info)
-        feed = feed_of(filter_by, finality)
-        cursors = await context.run(cursors_of, context, feed)
-        position = cursors.read(after) if after else await context.run(newest_position, context, feed)
-        while True:
-            await context.begin_batch()
-            here = cursors.write(position)
-            cursors = await context.run(cursors_of, context, feed)
-            # refuses the cursor if another profile has read the network since
-            batch = await context.run(read_batch, context, feed, cursors.read(here), BATCH)
-            more = batch.more
-            for left, item in zip(range(len(batch.items))[::-1], batch.items, strict=True):
-                context.left, position = left, item.position
-                yield message_of(context, item, cursors)
-                if left and not context.is_in_batch:
-                    more = True
-                    break
-            else:
-                position = batch.end
-            await (context.end_batch() if more else context.wait_for_change())
+class FeedPlace(NamedTuple):
+    """A position of the feed, and what writes its cursor."""
 
-    @subscription("Each newly indexed block; after a reorg, the first block of the new branch.")
-    async def block_indexed(self, info: Info, chain_id: ChainIdArgument = UNSET) -> AsyncGenerator[Block, None]:
-        context = subscription_context(info)
-        only = None if chain_id is UNSET else chain_id
-        if only is not None and only not in context.snapshot.chains:
-            raise BadUserInput(f"chainId is {only}, which is not indexed here: _meta lists the networks.")
-        sent = _newest_blocks(context)
-        while True:
-            await context.begin_batch()
-            blocks = await _new_blocks(context, sent, only)
-            more = len(blocks) >= BATCH
-            for left, block in zip(range(len(blocks))[::-1], blocks, strict=True):
-                context.left, sent[block.chain_id] = left, block
-                yield cast(Block, to_block(block))
-                if left and not context.is_in_batch:
-                    more = True
-                    break
-            await (context.end_batch() if more else context.wait_for_change())
+    position: FeedPosition
+    cursors: FeedCursors
 
 
-def subscription_context(info: Info) -> SubscriptionContext:
-    """Returns the context of a subscription. Raises BadUserInput if the transport cannot stream."""
-    if not isinstance(info.context, SubscriptionContext):
-        raise BadUserInput("A subscription is answered over WebSocket (graphql-transport-ws) or text/event-stream.")
-    return info.context
+def _events(
+    context: Context,
+    place: FeedPlace | None,
+    size: int,
+    *,
+    filter_by: FeedFilterBy = UNSET,
+    after: FeedAfter = UNSET,
+    finality: LeastFinality = Finality.UNSAFE,
+) -> Batch:
+    feed = feed_of(filter_by, finality)
+    cursors = cursors_of(context, feed)
+    if place is None:
+        position = cursors.read(after) if after else newest_position(context, feed)
+    else:
+        position = place.position
+        cursors.check(position, place.cursors)  # another profile may have read the network since
+    batch = read_batch(context, feed, position, size)
+    messages = [message_of(context, item, cursors) for item in batch.items]
+    return Batch(messages, FeedPlace(batch.end, cursors), batch.more)
+
+
+def _blocks(
+    context: Context, sent: Mapping[int, BlockPoint | None] | None, size: int, *, chain_id: ChainIdArgument = UNSET
+) -> Batch:
+    chains = context.snapshot.chains
+    only = None if chain_id is UNSET else chain_id
+    if only is not None and only not in chains:
+        raise BadUserInput(f"chainId is {only}, which is not indexed here: _meta lists the networks.")
+    if sent is None:
+        return Batch((), _newest_blocks(context), more=False)
+    blocks = [
+        block
+        for id, chain in chains.items()
+        if only in (None, id)
+        for block in context.read.now(new_blocks, chain, sent.get(id), size)
+    ]
+    newest = {**sent, **{block.chain_id: block for block in blocks}}
+    return Batch(list(map(to_block, blocks)), newest, len(blocks) >= size)
 
 
 def _newest_blocks(context: Context) -> dict[int, BlockPoint | None]:
@@ -100,9 +91,11 @@ def _newest_blocks(context: Context) -> dict[int, BlockPoint | None]:
     }
 
 
-async def _new_blocks(context: Context, sent: dict[int, BlockPoint | None], only: int | None) -> list[BlockPoint]:
-    blocks: list[BlockPoint] = []
-    for id, chain in context.snapshot.chains.items():
-        if only in (None, id):
-            blocks += await context.snapshot.read(new_blocks, chain, sent.get(id), BATCH)
-    return blocks
+@strawberry.type(description="The subscriptions, over WebSocket (graphql-transport-ws) or as server-sent events.")
+class Subscription:
+    lifecycle_events: LifecycleEventMessage = live(
+        "The change feed. Without `after` it starts now. With `after` it starts with all changes since that cursor, "
+        "and first retracts what a reorg removed since. Across reorgs and restarts no message is lost or sent twice.",
+        _events,
+    )
+    block_indexed: Block = live("Each newly indexed block; after a reorg, the first block of the new branch.", _blocks)

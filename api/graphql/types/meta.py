@@ -7,11 +7,8 @@ from typing import Annotated, Any
 
 import strawberry
 from sqlalchemy import Row
-from strawberry import UNSET
 
 from api.graphql.context import Context
-from api.graphql.errors import NotReady
-from api.graphql.inputs.min_block import MinBlock, awaited_of
 from api.graphql.plan.fields import column
 from api.graphql.types.blocks import Block, to_block
 from api.graphql.vocabulary.scalars import INT32_MAX, Address, BigInt, Bytes32, block_time, date_time, to_big_int
@@ -192,17 +189,6 @@ def meta(context: Context, chain_id: int | None) -> Meta:
 def _replica(state: ReplicaState | None, now: float) -> Replica | None:
     lag = None if state is None else state.lag_seconds(now)
     return None if state is None else Replica(state=state, lag_seconds=None if lag is None else min(INT32_MAX, lag))
-
-
-def await_block(context: Context, min_block: int | None, chain_id: int | None) -> None:
-    """Lets the request wait for a block: raises NotReady if it is not indexed, BadUserInput if it is too far ahead."""
-    if min_block is None or min_block is UNSET:
-        return
-    request = MinBlock(min_block, None if chain_id is UNSET else chain_id, "minBlock")
-    awaited = awaited_of(context.snapshot, request)
-    if awaited is not None:
-        context.awaited = awaited
-        raise NotReady(f"Block {awaited[1]} of chain {awaited[0]} is not indexed yet.")
 
 
 def _status(

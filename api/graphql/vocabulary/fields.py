@@ -1,20 +1,8 @@
-"""Typed wrappers of Strawberry's decorators, which are untyped."""
+"""Typed wrappers of Strawberry's functions, which are untyped."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import cast
 
 import strawberry
-
-ResolverT = TypeVar("ResolverT", bound=Callable[..., Any])
-
-
-def subscription(description: str) -> Callable[[ResolverT], ResolverT]:
-    """Makes an async generator method the source of a subscription with this description."""
-
-    def decorate(resolver: ResolverT) -> ResolverT:
-        return cast(ResolverT, strawberry.subscription(resolver, description=description))
-
-    return decorate
 
 
 def enum_value(value: str, description: str) -> str:

@@ -1,7 +1,6 @@
 """What a request costs the database: nothing if it is refused, and once if many send the same."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from api.graphql.limits import Limits
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import build_schema
 from schema.tables.database import connect
-from tests.support.api.answering import OwnAnswers
+from tests.support.api.answering import OwnAnswers, respond
 from tests.support.api.feeding import Moving, minted
 
 DEVICES = 5
@@ -34,7 +33,7 @@ class CountedAnswers:
 
     async def ask(self, query: str, **variables: Any) -> Any:
         request = GraphQLRequest(query, variables)
-        return json.loads((await self.answers.answer(request, self._slots, lambda cost: None)).body)
+        return await respond(self.answers, request, self._slots)
 
     def forget(self) -> None:
         self.statements.clear()

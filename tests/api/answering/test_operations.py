@@ -5,15 +5,18 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from api.answering.admission import LIVE_SNAPSHOTS, Admission
 from api.answering.operations import Operations
 from api.answering.persisted import PersistedQueries
+from api.graphql.limits import Limits
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import build_schema
-from api.reading.readiness import Freshness
 from schema.tables.database import connect
 from tests.support.api.answering import OwnAnswers, charge_nothing
 from tests.support.api.asking import Json
@@ -27,20 +30,24 @@ class World:
     def __init__(self, url: str) -> None:
         self.moving = Moving(url)
         self.engine = connect(url, read_only=True)
-        schema = build_schema()
+        self.snapshots = 0  # that are open
+        for name, count in (("begin", 1), ("commit", -1), ("rollback", -1)):
+            event.listen(self.engine, name, partial(self._note_snapshots, count))
+        schema = build_schema(limits=Limits(cost=10))
         self.answers = OwnAnswers(self.engine, schema)
         self.admission = Admission(LIVE_SNAPSHOTS)
         self.operations = Operations(
-            self.engine,
             schema,
             self.answers.watch,
-            Freshness(),
             PersistedQueries(),
             self.answers,
             self.admission,
             max_seconds=10,
             max_connections=10,
         )
+
+    def _note_snapshots(self, count: int, *_: Any) -> None:
+        self.snapshots += count
 
 
 @pytest.fixture
@@ -60,15 +67,14 @@ async def test_a_subscription_that_waits_holds_no_snapshot(world: World) -> None
         waiting = asyncio.ensure_future(anext(answers))
         await asyncio.sleep(0.5)
         assert world.admission._value == LIVE_SNAPSHOTS
-        assert world.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # of every pool but the abstract one
+        assert world.snapshots == 0
         await moving.mine(updated(1))
         batch = await asyncio.wait_for(waiting, PATIENCE)
         assert len(batch) == 1
         assert world.admission._value == LIVE_SNAPSHOTS
 
 
-async def test_a_large_batch_is_cut_and_nothing_of_it_is_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.answering.operations.BATCH_BYTES", 2_000)
+async def test_a_batch_costs_no_more_than_a_query_may(world: World) -> None:
     moving, operations = world.moving, world.operations
     for _ in range(6):
         await moving.mine(*[updated(1)] * 10)
@@ -79,13 +85,12 @@ async def test_a_large_batch_is_cut_and_nothing_of_it_is_lost(world: World, monk
     copy, batches = Copy(), []
     async with aclosing(operations.execute(GraphQLRequest(text), charge_nothing)) as answers:
         async for batch in answers:
-            batches.append(sum(len(answer.body) for answer in batch))
+            batches.append(len(batch))
             copy.apply([_message(answer.body) for answer in batch])
             if len(copy.ids) == 59:
                 break
     assert copy.ids == moving.ids()[1:]
-    assert max(batches) < 4_000
-    assert len(batches) > 10
+    assert batches == [5] * 11 + [4]
 
 
 def _message(body: bytes) -> Json:

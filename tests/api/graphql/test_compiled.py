@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-import strawberry.schema.schema
 from graphql import GraphQLSchema, parse, validate
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 import api.graphql.types.identity
+from api.graphql import execution
 from api.graphql.context import Context
-from api.graphql.execution import execute_compiled, execute_ordinary, find_validated
+from api.graphql.execution import execute_compiled, prepare
 from api.graphql.limits import Limits
 from api.graphql.plan import operations
 from api.graphql.plan.documents import MAX_DOCUMENT_TOKENS, DocumentCache, ValidDocument
@@ -28,7 +28,7 @@ from api.graphql.schema import build_schema
 from api.queries.sql import pages
 from api.reading.snapshot import open_snapshot
 from schema.tables.database import connect
-from tests.support.api.asking import answer_compiled, execute
+from tests.support.api.asking import answer_compiled, answer_ordinary, execute
 from tests.support.api.random_queries import Query, Values, random_query
 from tests.support.chain.fakechain import FakeNode
 from tests.support.chain.histories import random_block
@@ -103,7 +103,7 @@ async def both(engine: Engine, query: Query, operation: str | None = None) -> tu
     """Returns the ordinary response and the compiled one; None if it cannot be compiled."""
     request = GraphQLRequest(query.text, query.variables, operation)
     async with open_snapshot(engine) as snapshot:
-        ordinary = await execute_ordinary(SCHEMA, request, Context(snapshot, now=lambda: NOW))
+        ordinary = await answer_ordinary(SCHEMA, request, snapshot, now=lambda: NOW)
         compiled = answer_compiled(SCHEMA, request, snapshot, now=lambda: NOW)
     return ordinary, compiled
 
@@ -234,8 +234,8 @@ async def test_a_resolver_that_fails_is_reported_as_ever_and_its_rows_are_counte
 async def test_a_document_is_validated_and_compiled_once(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     schema = build_schema()
     calls: Counter[str] = Counter()
-    count_calls(monkeypatch, calls, strawberry.schema.schema, "validate_document")
-    count_calls(monkeypatch, calls, strawberry.schema.schema, "parse")
+    count_calls(monkeypatch, calls, execution, "validate_document")
+    count_calls(monkeypatch, calls, execution, "parse")
     count_calls(monkeypatch, calls, operations, "compile_plan")
     for block in range(5):
         request = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True, "at": {"block": block}})
@@ -247,14 +247,12 @@ async def test_what_was_read_is_let_go_with_the_answer(database: Engine) -> None
     request = GraphQLRequest(EVERYTHING, {"id": "1", "yes": True})
     schema = build_schema()
     async with open_snapshot(database) as snapshot:
-        await execute_ordinary(schema, request, Context(snapshot))
-        ready = find_validated(schema, request)
-        assert ready is not None
+        prepared = prepare(schema, request)
         context = Context(snapshot)
         read = weakref.ref(context.read)
         gc.disable()  # what lies in a cycle stays until it is collected
         try:
-            answer = execute_compiled(schema, ready, request, context)
+            answer = execute_compiled(schema, prepared, context)
             del context
             assert answer is not None
             assert read() is None
@@ -277,7 +275,7 @@ async def test_the_ordinary_executor_alone_validates_once_as_well(
 ) -> None:
     schema = build_schema(compiled=False)
     calls: Counter[str] = Counter()
-    count_calls(monkeypatch, calls, strawberry.schema.schema, "validate_document")
+    count_calls(monkeypatch, calls, execution, "validate_document")
     count_calls(monkeypatch, calls, operations, "compile_plan")
     for _ in range(3):
         await execute(schema, GraphQLRequest("{ devices { totalCount } }"), database)
@@ -327,7 +325,7 @@ async def test_a_statement_is_made_once_for_any_selection(database: Engine, valu
     [
         ("{ devices(first: 2) { nodes { id } } }", {}, None, None),
         ("{ __schema { queryType { name } } }", {}, "unsupported", "DEBUG"),
-        ("query Q($n: Int!) { devices(first: $n) { nodes { id } } }", {"n": "2"}, "variables", "DEBUG"),
+        ("query Q($n: Int!) { devices(first: $n) { nodes { id } } }", {"n": "2"}, None, None),
         ("{ devices(first: 101) { nodes { id } } }", {}, "refused", "DEBUG"),
     ],
 )
@@ -343,7 +341,7 @@ async def test_a_fallback_is_counted_by_reason_and_logged_once_a_document(
     with caplog.at_level(logging.DEBUG, "api.graphql.execution"):
         for _ in range(4):
             await execute(schema, GraphQLRequest(text, variables), database)
-    assert schema.fallbacks == ({} if reason is None else {reason: 3})
+    assert schema.fallbacks == ({} if reason is None else {reason: 4})
     assert [record.levelname for record in caplog.records] == ([] if level is None else [level])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query, parse, validate
 
-from api.graphql.limits import operation_of, price
+from api.graphql.limits import operations_named, price
 from tests.support.api.asking import SCHEMA, Api
 from tests.support.fleet import Fleet
 from tests.support.index.fleet import did
@@ -15,8 +15,7 @@ from tests.support.index.fleet import did
 def cost_of(query: str, **variables: Any) -> int:
     document = parse(query)
     assert validate(SCHEMA._schema, document) == []
-    operation = operation_of(document, None)
-    assert operation is not None
+    (operation,) = operations_named(document, None)
     return price(SCHEMA._schema, document, operation, variables).cost
 
 

@@ -16,11 +16,9 @@ import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, get_named_type
 from sqlalchemy import event
 
-from api.graphql.context import Context
-from api.graphql.execution import execute_ordinary
 from api.graphql.request import GraphQLRequest
 from api.reading.snapshot import open_snapshot
-from tests.support.api.asking import SCHEMA, Api
+from tests.support.api.asking import SCHEMA, Api, answer_ordinary
 from tests.support.index.big_index import build
 from tests.support.postgres import plain_url
 
@@ -64,7 +62,7 @@ class PlanningApi(Api):
     async def walks_of(self, query: str) -> list[Walk]:
         self.walks = []
         async with open_snapshot(self.engine) as snapshot:
-            answer = await execute_ordinary(self.schema, GraphQLRequest(query), Context(snapshot))
+            answer = await answer_ordinary(self.schema, GraphQLRequest(query), snapshot)
         assert "errors" not in answer, answer["errors"]
         return self.walks
 

@@ -1,8 +1,14 @@
 """Answers in process, as the application composes them: cache, admission and waits, without HTTP."""
 
+import asyncio
+import json
+from typing import Any
+
 from sqlalchemy import Engine
 
-from api.answering.answers import Answers
+from api.answering.answers import Answers, refused
+from api.graphql.errors import Refusal
+from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema
 from api.reading.change_watch import ChangeWatch
 from api.reading.readiness import Freshness
@@ -10,6 +16,15 @@ from api.reading.readiness import Freshness
 
 def charge_nothing(cost: int) -> None:
     """Lets any request pass."""
+
+
+async def respond(answers: Answers, request: GraphQLRequest, places: asyncio.Semaphore) -> Any:
+    """Returns the response to a request, also if it is refused."""
+    try:
+        answer = await answers.answer(request, places, charge_nothing)
+    except Refusal as refusal:
+        answer = refused(refusal)
+    return json.loads(answer.body)
 
 
 class OwnAnswers(Answers):

@@ -9,7 +9,8 @@ import msgspec
 from sqlalchemy import Engine, event
 
 from api.graphql.context import Context
-from api.graphql.execution import execute_compiled, execute_ordinary, find_validated
+from api.graphql.errors import Refusal
+from api.graphql.execution import execute_compiled, execute_ordinary, prepare
 from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema, build_schema
 from api.reading.snapshot import Snapshot, open_snapshot
@@ -37,7 +38,7 @@ class Api:
         request, now = GraphQLRequest(query, variables), time.time()
         async with open_snapshot(self.engine) as snapshot:
             self.statements, unexpected = [], _unexpected_fallbacks(self.schema)
-            answer = await execute_ordinary(self.schema, request, Context(snapshot, now=lambda: now))
+            answer = await answer_ordinary(self.schema, request, snapshot, now=lambda: now)
             ordinary, self.statements = self.statements, []
             compiled = answer_compiled(self.schema, request, snapshot, now=lambda: now)
         if compiled is None:
@@ -93,11 +94,25 @@ def _unexpected_fallbacks(schema: Schema) -> int:
 
 
 def answer_compiled(schema: Schema, request: GraphQLRequest, snapshot: Snapshot, **context: Any) -> bytes | None:
-    """Returns the response of the compiled executor; None if graphql-core has to execute the request."""
-    ready = find_validated(schema, request)
-    if ready is None:
+    """Returns the response of the compiled executor; None if it is refused, or graphql-core has to execute it."""
+    if not schema.compiles:
         return None
-    return execute_compiled(schema, ready, request, Context(snapshot, **context))
+    try:
+        prepared = prepare(schema, request)
+    except Refusal:
+        return None
+    bodies = execute_compiled(schema, prepared, Context(snapshot, **context))
+    return None if bodies is None else bodies[0]
+
+
+async def answer_ordinary(schema: Schema, request: GraphQLRequest, snapshot: Snapshot, **context: Any) -> Json:
+    """Returns the response of graphql-core, or the refusal of the request."""
+    try:
+        prepared = prepare(schema, request)
+    except Refusal as refusal:
+        return {"errors": refusal.errors}
+    (response,) = await execute_ordinary(schema, prepared, Context(snapshot, **context))
+    return response
 
 
 async def execute(schema: Schema, request: GraphQLRequest, engine: Engine, **context: Any) -> Json:
@@ -107,7 +122,7 @@ async def execute(schema: Schema, request: GraphQLRequest, engine: Engine, **con
         if answer is not None:
             decoded: Json = msgspec.json.decode(answer)
             return decoded
-        return await execute_ordinary(schema, request, Context(snapshot, **context))
+        return await answer_ordinary(schema, request, snapshot, **context)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 
 from api.graphql.inputs.min_block import HEADER
 from api.settings import Settings
-from tests.support.api.asking import Api, Json, asking
+from tests.support.api.asking import Json
 from tests.support.api.feeding import Moving, minted
 from tests.support.api.server import CLIENT, serving
 from tests.support.chain.fakechain import FakeNode
@@ -156,23 +156,28 @@ def test_a_header_that_names_no_block_to_come_is_refused(sqlite_url: str) -> Non
     growing.close()
 
 
-async def test_among_several_networks_the_chain_is_named(database_url: str) -> None:
+def test_among_several_networks_the_chain_is_named(database_url: str) -> None:
     engine = open_engine(database_url)
     chains = [FakeNode(), FakeNode()]
     for node in chains:
         node.mine_blocks(3)
-        await Indexer(engine, node).catch_up()
-    with asking(database_url) as api:
-        error = await api.refusal(META, block="1")
-        assert error["extensions"] == {"code": "BAD_USER_INPUT", "reason": "AMBIGUOUS"}
-        assert str(chains[0].chain_id) in error["message"]
-        assert await indexed(api, chains[1].chain_id) == ["3"]
-        error = await api.refusal(META, block="1", chain="5")
-        assert error["extensions"] == {"code": "BAD_USER_INPUT"}
-        assert "not indexed here" in error["message"]
+        asyncio.run(Indexer(engine, node).catch_up())
+    with serving(Settings(database_url=database_url)) as address:
+        url = f"{address}/graphql"
+        response = post(url, META, {"block": "1"})
+        assert refusal(response) == (400, "BAD_USER_INPUT", "AMBIGUOUS")
+        assert str(chains[0].chain_id) in response.json()["errors"][0]["message"]
+        response = post(url, META, {"block": "3", "chain": str(chains[1].chain_id)})
+        assert [chain["indexed"]["number"] for chain in response.json()["data"]["_meta"]["chains"]] == ["3"]
+        response = post(url, META, {"block": "1", "chain": "5"})
+        assert refusal(response) == (400, "BAD_USER_INPUT", None)
+        assert "not indexed here" in response.json()["errors"][0]["message"]
     engine.dispose()
 
 
-async def indexed(api: Api, chain_id: int) -> list[str]:
-    chains = (await api.ask(META, block="3", chain=str(chain_id)))["_meta"]["chains"]
-    return [chain["indexed"]["number"] for chain in chains]
+def test_a_block_that_is_not_selected_is_not_waited_for(growing: Growing, address: str) -> None:
+    query = """query ($block: BigInt, $wait: Boolean!) { ...M devices { totalCount } }
+      fragment M on Query { m: _meta(minBlock: $block) @include(if: $wait) { version } }"""
+    assert total(post(address, query, {"block": "5", "wait": False})) == 1
+    with growing.soon(minted(2), minted(3)):
+        assert total(post(address, query, {"block": "3", "wait": True})) == 3
