@@ -8,20 +8,21 @@ too slow. A file that was cut off has no end: HTTP shows that to the client, whi
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Engine
 from starlette.types import Receive, Scope, Send
 
 from api.answering.admission import Admission
 from api.answering.answers import refusing_failures
-from api.exports.formats import FORMATS, FileWriter
+from api.exports.formats import FileWriter
 from api.exports.table import Table
 from api.graphql.errors import NotReady, Refusal
 from api.graphql.paging.connections import RowList
+from api.graphql.plan.write import Notation
 from api.http.disconnects import disconnected
 from api.http.rates import Client, RateLimited
 from api.http.sending import ClientTooSlow, Sender
@@ -91,23 +92,43 @@ class Downloads:
             raise NotReady(f"{self.open} downloads are under way, which is the maximum: try again later.")
 
 
+class Chunk(NamedTuple):
+    """A part of a file: its bytes, the number of its rows, and the place of the last one; None if no more follow."""
+
+    content: bytes
+    rows: int
+    place: Place | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as it is made: the list of its rows, and what writes them. `size`: rows of a chunk."""
+
+    table: Table
+    rows: RowList
+    notation: Notation
+    writer: FileWriter
+    size: int
+
+    def read(self, snapshot: Snapshot, after: Place | None) -> Chunk:
+        """Returns the part of the file behind a place. Raises what `Table.read` raises."""
+        texts, place = self.table.read(snapshot, self.rows, after, self.size, self.notation)
+        return Chunk(self.writer.write(texts), len(texts), place)
+
+
 @dataclass
 class Download:
     """The response that sends a file. Its first chunk has been read; the others are read while it is sent.
 
-    `format` is the name of the format. `texts` are the rows that were read and not sent, and `place` is that of the
-    last one, None if no more follow.
+    `format` is the name of the format, `chunk` the part that was read and not sent.
     """
 
     downloads: Downloads
-    table: Table
     format: str
-    writer: FileWriter
     client: Client
     headers: Mapping[str, str]
-    rows: RowList
-    texts: Sequence[str]
-    place: Place | None
+    source: Source
+    chunk: Chunk
 
     def __post_init__(self) -> None:
         self._sender = Sender(self.downloads.settings.send_seconds)
@@ -139,23 +160,20 @@ class Download:
 
     def _cut(self, reason: str, why: str) -> None:
         self.downloads.cuts[reason] += 1
-        log_event(log, logging.WARNING, "a download was cut off", " ({table}): {why}", self.table.name, why)
+        log_event(log, logging.WARNING, "a download was cut off", " ({table}): {why}", self.source.table.name, why)
 
     async def _send_file(self, send: Send) -> None:
-        await self._send(send, self.writer.begin())
+        source = self.source
+        await self._send(send, source.writer.begin())
         while True:
-            await self._send(send, self.writer.write(self.texts))
-            self.downloads.rows[self.table.name, self.format] += len(self.texts)
-            if self.place is None:
+            await self._send(send, self.chunk.content)
+            self.downloads.rows[source.table.name, self.format] += self.chunk.rows
+            if self.chunk.place is None:
                 break
-            self.texts, self.place = await self.downloads.read(self._next)
-            await pay(self.client, len(self.texts))
-        await self._send(send, self.writer.end())
+            self.chunk = await self.downloads.read(lambda snapshot: source.read(snapshot, self.chunk.place))
+            await pay(self.client, self.chunk.rows)
+        await self._send(send, await asyncio.to_thread(source.writer.end))
         await self._sender.send(lambda: send({"type": "http.response.body", "body": b""}))
-
-    def _next(self, snapshot: Snapshot) -> tuple[Sequence[str], Place | None]:
-        size = self.downloads.chunk_rows
-        return self.table.read(snapshot, self.rows, self.place, size, FORMATS[self.format].notation)
 
     async def _send(self, send: Send, content: bytes) -> None:
         for start in range(0, len(content), PIECE_BYTES):

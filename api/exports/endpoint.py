@@ -1,15 +1,16 @@
 """`/export/{table}.{format}`: a whole list as one file."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.exports.download import Download, Downloads
-from api.exports.formats import FORMATS
+from api.exports.download import Chunk, Download, Downloads, Source
+from api.exports.formats import FORMATS, File
 from api.exports.parameters import AFTER, address_at, parse_parameters
+from api.exports.parquet import ParquetMissing
+from api.exports.points import Point, points_of
 from api.exports.table import NAMES, START, Table
 from api.exports.table_schema import table_schema
 from api.graphql.errors import BadUserInput, NotReady, Reason, Refusal
@@ -19,8 +20,6 @@ from api.http.disconnects import unread_response, while_connected
 from api.http.rates import RateLimited, Rates
 from api.http.requests import RequestError
 from api.http.responses import SERVER_STATUSES
-from api.queries.blocks import digests_at
-from api.queries.sql.pages import Place
 from api.reading.snapshot import Snapshot
 
 SCHEMA = "schema.json"
@@ -53,6 +52,8 @@ class ExportEndpoint:
             return await self._download(request, table, format)
         except RequestError as error:
             return _refusal(error.status, error.message, error.headers)
+        except ParquetMissing as error:
+            return _refusal(501, str(error), {})
         except RateLimited as error:
             return _refusal(429, str(error), {"Retry-After": str(error.retry_after)})
         except Refusal as error:
@@ -75,44 +76,30 @@ class ExportEndpoint:
         after = parameters.get(AFTER)
         if after and not variables.get("at"):
             raise BadUserInput("after is given without at: resume at the address in the header Content-Location.")
+        if after and not FORMATS[format].resumes:
+            raise BadUserInput(
+                f"A file of {format} has no part that could be appended: download it again, without after."
+            )
         downloads.refuse_beyond()
 
-        def begin(snapshot: Snapshot) -> _Beginning:
+        def begin(snapshot: Snapshot) -> tuple[Source, Chunk, Sequence[Point]]:
             rows = table.open(snapshot, variables)
             place = table.resume(snapshot, rows, after) if after else None
-            texts, place = table.read(snapshot, rows, place, downloads.chunk_rows, FORMATS[format].notation)
-            return _Beginning(rows, texts, place, _points(snapshot, rows))
+            points = points_of(snapshot, rows.pins)
+            writer = FORMATS[format].make(File(table.name, table.columns, points, bool(after)))
+            source = Source(table, rows, FORMATS[format].notation, writer, downloads.chunk_rows)
+            return source, source.read(snapshot, place), points
 
         async with while_connected(request):
-            rows, texts, place, points = await downloads.read(begin)
+            source, chunk, points = await downloads.read(begin)
         client = self._rates.client(request.scope)
-        client.take_cost(len(texts))
-        headers = _headers(request, table, format, rows, points)
-        writer = FORMATS[format].make(table.columns, points, bool(after))
-        return Download(downloads, table, format, writer, client, headers, rows, texts, place)
+        client.take_cost(chunk.rows)
+        headers = _headers(request, table, format, source.rows, points)
+        return Download(downloads, format, client, headers, source, chunk)
 
 
-class _Beginning(NamedTuple):
-    rows: RowList
-    texts: Sequence[str]
-    place: Place | None
-    points: Sequence[str]
-
-
-def _points(snapshot: Snapshot, rows: RowList) -> list[str]:
-    """Returns the block of each network that a list is read at, with the digest of all events up to it."""
-    blocks = [pin.block for pin in rows.pins if pin.block is not None]
-    digests = snapshot.read_now(digests_at, [(block.chain_id, block.number) for block in blocks])
-    return [
-        f"chain={block.chain_id}; block={block.number}; hash=0x{block.hash.hex()}"
-        + (f"; digest=0x{digest.hex()}" if digest else "")
-        for block, digest in zip(blocks, digests, strict=True)
-    ]
-
-
-def _headers(request: Request, table: Table, format: str, rows: RowList, points: Sequence[str]) -> dict[str, str]:
-    blocks = [str(pin.block.number) for pin in rows.pins if pin.block is not None]
-    name = "-".join([table.name, *blocks])
+def _headers(request: Request, table: Table, format: str, rows: RowList, points: Sequence[Point]) -> dict[str, str]:
+    name = "-".join([table.name, *(str(point.number) for point in points)])
     headers = {
         "Content-Type": FORMATS[format].media_type,
         "Content-Disposition": f'attachment; filename="{name}.{format}"',
@@ -120,7 +107,7 @@ def _headers(request: Request, table: Table, format: str, rows: RowList, points:
     }
     if points:
         address = address_at(request.url.path, request.query_params, rows.cursors.write(START))
-        headers |= {"As-Of": ", ".join(points), "Content-Location": address}
+        headers |= {"As-Of": ", ".join(map(str, points)), "Content-Location": address}
     return headers
 
 

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from api.exports.columns import Column
-from api.graphql.plan.write import CSV, JSON, Notation
+from api.exports.parquet import ParquetWriter
+from api.exports.points import Point
+from api.graphql.plan.write import CSV, JSON, QUOTED_CELLS, Notation
 
 
 class FileWriter(Protocol):
@@ -31,27 +33,41 @@ class _Lines:
         return b""
 
 
-Make = Callable[[Sequence[Column], Sequence[str], bool], FileWriter]
-"""Makes the writer of a file from its columns, the blocks that it is read at, and whether it continues another file."""
+class File(NamedTuple):
+    """What a file is of: its table and columns, and the blocks that it is read at.
+
+    `continues`: it is the rest of another file.
+    """
+
+    table: str
+    columns: Sequence[Column]
+    points: Sequence[Point]
+    continues: bool = False
 
 
 class Format(NamedTuple):
-    """A format. `notation` is that of the texts that its writer takes."""
+    """A format. `notation` is that of the texts that its writer takes. `resumes`: another file may complete one."""
 
     media_type: str
     notation: Notation
-    make: Make
+    make: Callable[[File], FileWriter]
+    resumes: bool = True
 
 
-def _csv(columns: Sequence[Column], _: Sequence[str], continues: bool) -> FileWriter:
-    return _Lines("" if continues else ",".join(column.name for column in columns) + "\n")
+def _csv(file: File) -> FileWriter:
+    return _Lines("" if file.continues else ",".join(column.name for column in file.columns) + "\n")
 
 
-def _ndjson(_columns: Sequence[Column], _points: Sequence[str], _continues: bool) -> FileWriter:
+def _ndjson(_: File) -> FileWriter:
     return _Lines("")
+
+
+def _parquet(file: File) -> FileWriter:
+    return ParquetWriter(file.table, file.columns, file.points)
 
 
 FORMATS: Mapping[str, Format] = {
     "csv": Format("text/csv; charset=utf-8; header=present", CSV, _csv),
     "ndjson": Format("application/x-ndjson", JSON, _ndjson),
+    "parquet": Format("application/vnd.apache.parquet", QUOTED_CELLS, _parquet, resumes=False),
 }

@@ -6,7 +6,7 @@ list, its filter, its order and `asOf` are therefore those of GraphQL, and value
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from graphql import FieldNode, OperationDefinitionNode, parse
 from graphql.execution.values import get_variable_values
@@ -19,7 +19,7 @@ from api.graphql.inputs.one_of import explain_variables
 from api.graphql.paging.connections import RowList
 from api.graphql.plan.levels import Choice, Level, Plan, Selected, compile_plan
 from api.graphql.plan.run import write_rows
-from api.graphql.plan.write import CSV, JSON, NotAnswered, Notation
+from api.graphql.plan.write import CSV, JSON, QUOTED_CELLS, NotAnswered, Notation
 from api.graphql.schema import Schema
 from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
@@ -40,13 +40,6 @@ START = Place(None, 0, 0)
 """Stands in a cursor that names a list and its block, but no row."""
 
 
-class Chunk(NamedTuple):
-    """Rows as text, and the list that the next chunk is of; None behind the last row."""
-
-    texts: Sequence[str]
-    rest: RowList | None
-
-
 class Table:
     """One table. `columns` are those of its rows, `parameters` the types of its variables by their names."""
 
@@ -58,7 +51,7 @@ class Table:
         self._schema = schema
         self._operation = operation
         self._plans: dict[Notation, Plan] = {}
-        for notation in (JSON, CSV):
+        for notation in KEYED:
             plan = compile_plan(schema, document, operation, {}, notation, for_exports=True)
             assert plan is not None  # the query selects fields of the schema
             self._plans[notation] = plan
@@ -102,7 +95,7 @@ class Table:
 
     def read(
         self, snapshot: Snapshot, rows: RowList, after: Place | None, size: int, notation: Notation
-    ) -> "tuple[Sequence[str], Place | None]":
+    ) -> tuple[Sequence[str], Place | None]:
         """Returns the texts of the next rows behind a place, and the place of the last one, None if no more follow.
 
         Raises BadUserInput (STALE_CURSOR) if the block is no longer canonical, and DamagedData.
@@ -120,8 +113,13 @@ class Table:
         return texts, Place(read[-1][SORT_KEY], pins[-1].chain_id, read[-1][SORT_ID]) if more else None
 
 
+def _keyed_cells(keys: Sequence[str], texts: Sequence[str]) -> list[str]:
+    return [f"{key},{text}\n" for key, text in zip(keys, texts, strict=True)]
+
+
 KEYED: Mapping[Notation, Callable[[Sequence[str], Sequence[str]], list[str]]] = {
-    CSV: lambda keys, texts: [f"{key},{text}\n" for key, text in zip(keys, texts, strict=True)],
+    CSV: _keyed_cells,
+    QUOTED_CELLS: _keyed_cells,
     JSON: lambda keys, texts: [f'{{"key":"{key}",{text[1:]}\n' for key, text in zip(keys, texts, strict=True)],
 }
 """Write the lines of rows, each with its key as the first column."""

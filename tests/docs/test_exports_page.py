@@ -27,13 +27,17 @@ def address(fleet_database: Callable[[Kind], str]) -> Iterator[str]:
         yield address
 
 
-def example(language: str) -> str:
-    (code,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+def example(language: str, heading: str) -> str:
+    """Returns the code under a heading of the page."""
+    section = PAGE.split(f"\n## {heading}\n" if heading else "\n# ", 1)[-1].split("\n## ")[0]
+    (code,) = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
     return str(code)
 
 
 def test_the_command_writes_the_file(address: str, tmp_path: Path) -> None:
-    subprocess.run(["sh", "-c", example("sh").replace(SITE, address)], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(
+        ["sh", "-c", example("sh", "").replace(SITE, address)], cwd=tmp_path, check=True, capture_output=True
+    )
     parameters = {
         "filter": json.dumps({"endOfLifeStatus": {"ne": "IN_SERVICE"}}),
         "orderBy": json.dumps({"field": "SERIAL_NUMBER", "direction": "ASC"}),
@@ -46,10 +50,18 @@ def test_the_command_writes_the_file(address: str, tmp_path: Path) -> None:
 
 def test_the_program_completes_a_file_over_connections_that_end_early(address: str, tmp_path: Path) -> None:
     with cutting(address, bytes=150_000) as (site, connections):
-        code = example("python").replace(SITE, site).replace('"events.ndjson")', f'"{tmp_path}/events.ndjson")')
+        code = (
+            example("python", "Resume").replace(SITE, site).replace('"events.ndjson")', f'"{tmp_path}/events.ndjson")')
+        )
         exec(compile(code, "exports.md", "exec"), {})
         assert len(connections) > 3
     assert (tmp_path / "events.ndjson").read_text() == CLIENT.get(f"{address}/export/events.ndjson").text
+
+
+def test_the_program_reads_parquet(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(example("python", "Parquet").replace(SITE, address), "exports.md", "exec"), {})
+    count = len(CLIENT.get(f"{address}/export/devices.ndjson").text.splitlines())
+    assert capsys.readouterr().out.startswith(f"{count} [{{'chain': '31337', 'block': ")
 
 
 @contextmanager

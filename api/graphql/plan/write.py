@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from json.encoder import encode_basestring  # as msgspec and graphql-core write text
 from typing import Any
 
@@ -75,6 +75,10 @@ CSV = Notation(
     row=lambda fields: ",".join(f"{{{expression}}}" for _, expression in fields),
     null=lambda cells: "," * (cells - 1),
 )
+
+
+QUOTED_CELLS = replace(CSV, quote=lambda text: f'"{text.replace(QUOTE, QUOTE + QUOTE)}"', opening=QUOTE, closing=QUOTE)
+"""CSV for programs: every text and list is between quotes, so that an empty one differs from none."""
 
 
 def text_of(type_: GraphQLOutputType, notation: Notation = JSON) -> Text:

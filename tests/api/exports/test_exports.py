@@ -5,13 +5,16 @@ import csv
 import io
 import json
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 import pytest
+from pyarrow import parquet
 from sqlalchemy import text
 
 from api.exports.table import FOLDER, NAMES
@@ -143,6 +146,46 @@ def test_the_counts_are_those_of_sql(database_url: str, address: str) -> None:
     assert len(rows_of(get(address, "authorizations.csv", scope="ALL"))) == grants > CHUNK
 
 
+@pytest.mark.parametrize("parameters", [{}, PARAMETERS], ids=["all", "some"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_of_parquet_has_the_rows_of_ndjson(address: str, name: str, parameters: dict[str, Json]) -> None:
+    chosen = parameters.get(name, {})
+    lines = [json.loads(line) for line in get(address, f"{name}.ndjson", **chosen).text.splitlines()]
+    response = get(address, f"{name}.parquet", **chosen)
+    assert response.status_code == 200, response.text
+    table = parquet.read_table(io.BytesIO(response.content))
+    assert table.to_pylist() == [
+        {field.name: arrow_value(value_at(line, field.name.split(".")), field) for field in table.schema}
+        for line in lines
+    ]
+
+
+def arrow_value(value: Any, field: Any) -> Any:
+    """Returns a value of NDJSON as Parquet has it."""
+    is_time = str(field.type).startswith("timestamp")
+    return datetime.fromisoformat(value) if is_time and value is not None else value
+
+
+def test_the_metadata_of_parquet_name_block_and_digest(address: str) -> None:
+    response = get(address, "devices.parquet")
+    facts = json.loads(parquet.read_schema(io.BytesIO(response.content)).metadata[b"certindex"])
+    (block,) = facts["blocks"]
+    assert facts["table"] == "devices"
+    assert "; ".join(f"{name}={text}" for name, text in block.items()) == response.headers["as-of"]
+    again = CLIENT.get(f"{address.removesuffix('/export')}{response.headers['content-location']}")
+    assert again.content == response.content
+    refused = CLIENT.get(f"{address.removesuffix('/export')}{response.headers['content-location']}&after=1:2:3")
+    assert (refused.status_code, "download it again" in refused.json()["error"]) == (400, True)
+
+
+def test_parquet_without_its_package_is_refused_with_the_name_of_the_extra(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    refused = get(address, "devices.parquet")
+    assert (refused.status_code, "pip install 'certindex[parquet]'" in refused.json()["error"]) == (501, True)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_description_of_a_table_names_its_columns(address: str, name: str) -> None:
     described = get(address, f"{name}.schema.json").json()
@@ -205,7 +248,7 @@ def test_a_file_that_is_cut_after_any_row_is_completed(address: str) -> None:
     ("file", "parameters", "status", "words"),
     [
         ("device.csv", {}, 404, 'no table "device"'),
-        ("devices.xlsx", {}, 404, 'no format "xlsx". Formats: csv, ndjson'),
+        ("devices.xlsx", {}, 404, 'no format "xlsx". Formats: csv, ndjson, parquet'),
         ("devices", {}, 404, 'no format ""'),
         ("devices.csv", {"filtre": "{}"}, 400, 'no parameter "filtre"'),
         ("devices.csv", {"scope": "ALL"}, 400, 'no parameter "scope"'),
@@ -288,7 +331,9 @@ def test_no_cell_is_a_formula_and_no_text_breaks_a_line(sqlite_url: str) -> None
         oldest_first = {"orderBy": {"field": "TOKEN_ID", "direction": "ASC"}}
         rows = rows_of(get(f"{address}/export", "devices.csv", **oldest_first))
         lines = get(f"{address}/export", "devices.ndjson", **oldest_first).text.split("\n")[:-1]
+        file = CLIENT.get(f"{address}/export/devices.parquet")
     assert [json.loads(line)["serialNumber"] for line in lines] == HOSTILE
+    assert parquet.read_table(io.BytesIO(file.content))["serialNumber"].to_pylist() == HOSTILE[::-1]
     assert [row["serialNumber"] for row in rows] == [f"'{serial}" for serial in HOSTILE[:5]] + HOSTILE[5:]
     assert {row["manufacturer.name"] for row in rows} == {"Acme"}
 
