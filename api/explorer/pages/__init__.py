@@ -1,6 +1,7 @@
 """The table of pages, in the order in which their paths are tried."""
 
 from api.explorer.page import Page
+from api.explorer.pages.access import ACCESS_PAGE
 from api.explorer.pages.audit import AUDIT
 from api.explorer.pages.block import BLOCK
 from api.explorer.pages.certificate import CERTIFICATE
@@ -10,11 +11,15 @@ from api.explorer.pages.devices import DEVICES
 from api.explorer.pages.events import EVENTS
 from api.explorer.pages.fleet import OWNER, USER
 from api.explorer.pages.home import HOME
+from api.explorer.pages.licenses import LICENSES_PAGE
 from api.explorer.pages.manufacturer import MANUFACTURER
 from api.explorer.pages.manufacturers import MANUFACTURERS
 from api.explorer.pages.model import MODEL
 from api.explorer.pages.nowhere import NOWHERE
+from api.explorer.pages.reports import REPORTS_PAGE
+from api.explorer.pages.sanitizations import SANITIZATIONS_PAGE
 from api.explorer.pages.search import SEARCH
+from api.explorer.pages.software_updates import SOFTWARE_UPDATES_PAGE
 from api.explorer.pages.status import STATUS
 from api.explorer.pages.transaction import TRANSACTION
 from api.explorer.pages.verify import VERIFY
@@ -36,6 +41,11 @@ PAGES: tuple[Page, ...] = (
     BLOCK,
     STATUS,
     AUDIT,
+    REPORTS_PAGE,
+    SOFTWARE_UPDATES_PAGE,
+    SANITIZATIONS_PAGE,
+    ACCESS_PAGE,
+    LICENSES_PAGE,
     VERIFY,
 )
 
@@ -44,6 +54,7 @@ SECTIONS: tuple[tuple[str, str], ...] = (
     ("Events", "/events"),
     ("Manufacturers", "/manufacturers"),
     ("Audit", "/audit"),
+    ("Reports", "/reports"),
     ("Status", "/status"),
     ("Verify", "/verify"),
 )

@@ -105,6 +105,7 @@ def test_no_page_is_wider_than_the_window(browser: Browser, site: str, serial: s
         ),
         *("/manufacturers", "/manufacturer/1", "/model/101"),
         *(f"{block}", f"{transaction}", "/events", "/status", "/audit"),
+        *("/reports", "/reports/software-updates", "/reports/sanitizations", "/reports/access", "/reports/licenses"),
     ):
         tab.open(path)
         assert tab.overflow() <= 0, path

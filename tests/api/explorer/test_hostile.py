@@ -18,6 +18,8 @@ pytestmark = pytest.mark.slow
 PATHS = (
     *("/", "/devices", f"/device/{DID}", f"/device/{DID}/certificate", f"/owner/{BOB}", f"/user/0x{1:040x}"),
     *("/events", "/events?kind=TEST_RECORDED", f"/events?device={quote(SCRIPT)}"),
+    *("/reports/software-updates", "/reports/sanitizations", "/reports/access", "/reports/licenses"),
+    *(f"/reports/access?device={quote(SCRIPT)}",),
     *("/status", "/audit", "/block/1", "/block/2", f"/tx/0x{1 << 32 | 1:064x}", "/block/9"),
     *(f"/device/{DID}/compare", f"/device/{DID}/compare?from=0", f"/device/{DID}/compare?from={quote(SCRIPT)}"),
     *(

@@ -1,0 +1,5 @@
+"""`/reports/software-updates`: the register of software updates, as UNECE R156 asks for."""
+
+from api.explorer.reports import SOFTWARE_UPDATES
+
+SOFTWARE_UPDATES_PAGE = SOFTWARE_UPDATES.page("software_updates")
