@@ -39,6 +39,7 @@ from api.queries.sql.keys import Key, key_rows, lists_by_key, row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import Listing, Order, always, both_directions, by_text, by_time, select_ids
 from api.queries.sql.scope import Scope, first_position_from, scope_of
+from api.queries.sql.stretches import touched_devices
 from api.queries.sql.times import seconds_down, seconds_up
 from schema.did import TokenDid, parse_did
 from schema.events import Kind
@@ -360,7 +361,26 @@ FIELDS: Fields = {
 
 def _list(name: str, within: Callable[[Scope], Condition]) -> Listing:
     """Returns the list of the devices for which `within` holds, a condition on the tables of devices."""
-    return Listing(name, list_parts(device, version, activity), within, DEVICE, device.c.id, FIELDS)
+    parts = list_parts(device, version, activity)
+    return Listing(name, parts, within, DEVICE, device.c.id, FIELDS, is_touched, SETTLED)
+
+
+SETTLED = frozenset(
+    {
+        *("owner", "address", "manufacturer_id", "hardware_license_id", "serial_number", "imei", "dev_eui", "token_id"),
+        *("contract", "chain_id", "manufactured_at", "minted_at", "provisioned_at", "claimed_at", "beneficiary"),
+        *("paired_vehicle_id", "last_updated_at", "last_firmware_update_at", "firmware", "initial_firmware"),
+        *("end_of_life_status", "factory_reset_count", "manufacturer_licensed_at_mint", "hardware_licensed_at_mint"),
+        *("no_activity_after_end_of_life", "in_circuit_test", "mechanical_test", "quality_inspection", "imei_valid"),
+        *("provisioned_after_quality", "sanitized_before_disposal"),
+    }
+)
+"""The fields that are columns of the device's own rows, which change only at an event about the device."""
+
+
+def is_touched() -> Condition:
+    """An event of a stretch is about the device."""
+    return version.c.device_id.in_(touched_devices())
 
 
 DEVICES = _list("devices", always)

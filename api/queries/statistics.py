@@ -12,7 +12,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    Row,
     Select,
     String,
     Table,
@@ -33,6 +32,7 @@ from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_rows
 from api.queries.sql.pages import select_ids
 from api.queries.sql.scope import Scope, block_of_log, scope_of
+from api.queries.sql.stretches import Groups, Stretch, stretch_values, touched_devices
 from api.queries.sql.times import LAST_SECOND
 from schema.vocabulary import FirmwareUpdateResult
 
@@ -54,19 +54,26 @@ class Grouping(NamedTuple):
     dimensions: tuple[str, ...]
     filter: Filter
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether only a device that a stretch touched can be in different groups at its ends."""
+        return DEVICES.is_settled(self.filter) and all(DIMENSIONS[name].is_settled for name in self.dimensions)
 
-def device_groups(connection: Connection, grouping: Grouping, keys: Sequence[Key], limit: int) -> list[list[Row[Any]]]:
-    """Returns the largest `limit` groups of each key's chain: a value for each dimension, and the number of devices."""
-    return [_groups(connection, grouping, key, limit) for key in keys]
+
+def device_groups(
+    connection: Connection, grouping: Grouping, keys: Sequence[Key], limit: int, stretch: Stretch | None = None
+) -> list[Groups]:
+    """Returns the largest `limit` groups of each key's chain, with a stretch of the devices that it touched."""
+    return [_groups(connection, grouping, key, limit, stretch) for key in keys]
 
 
-def _groups(connection: Connection, grouping: Grouping, key: Key, limit: int) -> list[Row[Any]]:
+def _groups(connection: Connection, grouping: Grouping, key: Key, limit: int, stretch: Stretch | None) -> Groups:
     scope = scope_of(key_rows(connection, [key]))
     dimensions = [DIMENSIONS[name] for name in grouping.dimensions]
     grouped = [dimension.column(connection) for dimension in dimensions]
     columns = [column.label(f"column_{index}") for index, column in enumerate(grouped)]
     groups = (
-        select_ids(DEVICES, scope, grouping.filter, grouped)
+        select_ids(DEVICES, scope, grouping.filter, grouped, is_touched=stretch is not None)
         .with_only_columns(*columns, func.count().label("devices"))
         .group_by(*grouped)
         .subquery("devices")
@@ -78,18 +85,21 @@ def _groups(connection: Connection, grouping: Grouping, key: Key, limit: int) ->
         values.append(value)
     devices = cast(func.sum(groups.c.devices), BigInteger).label("devices")
     query = select(*values, devices).select_from(joined).group_by(*values).order_by(devices.desc()).limit(limit)
-    return list(connection.execute(query))
+    return Groups({tuple(row[:-1]): row.devices for row in connection.execute(query, stretch_values(stretch))})
 
 
-def failure_counts(connection: Connection, filter: Filter, keys: Sequence[Key], limit: int) -> list[list[Row[Any]]]:
-    """Returns, for each key's chain, how many activities of the devices that fit were recorded, and how many failed.
+def failure_counts(
+    connection: Connection, filter: Filter, keys: Sequence[Key], limit: int, stretch: Stretch | None = None
+) -> list[Groups]:
+    """Returns, for each key's chain, how many activities of the devices that fit were recorded; at most `limit` groups.
 
-    A row is (activity, month, count, failed), at most `limit` rows. An activity is a kind of test, or UPDATE.
+    A group is (activity, month, whether they failed). An activity is a kind of test, or UPDATE. With a stretch, the
+    activities are those of the devices that it touched.
     """
-    return [_failures(connection, filter, key, limit) for key in keys]
+    return [_failures(connection, filter, key, limit, stretch) for key in keys]
 
 
-def _failures(connection: Connection, filter: Filter, key: Key, limit: int) -> list[Row[Any]]:
+def _failures(connection: Connection, filter: Filter, key: Key, limit: int, stretch: Stretch | None) -> Groups:
     scope = scope_of(key_rows(connection, [key]))
     month = _month(connection, block.c.timestamp)
 
@@ -100,32 +110,42 @@ def _failures(connection: Connection, filter: Filter, key: Key, limit: int) -> l
                 facts.c.chain_id == scope.chain_id,
                 facts.c.position <= scope.position,
                 facts.c.device_id.in_(devices_fitting(scope, filter)),
+                true() if stretch is None else facts.c.device_id.in_(touched_devices()),
             ),
         ).join(block, block_of_log(block, facts.c.chain_id, facts.c.position))
-        failures = cast(func.sum(case((failed, _constant("1")), else_=_constant("0"))), BigInteger)
+        has_failed = case((failed, _constant("1")), else_=_constant("0"))
+        groups = (activity, month, has_failed) if facts is test else (month, has_failed)
         return (
             select(
-                activity.label("activity"), month.label("month"), func.count().label("count"), failures.label("failed")
+                activity.label("activity"),
+                month.label("month"),
+                has_failed.label("has_failed"),
+                func.count().label("count"),
             )
             .select_from(rows)
-            .group_by(*((activity, month) if facts is test else (month,)))
+            .group_by(*groups)
         )
 
     counts = union_all(
         counted(test, test.c.kind, test.c.passed.is_(False)),
         counted(update, literal(UPDATE, String), update.c.result.in_(NOT_INSTALLED)),
     )
-    return list(connection.execute(counts.limit(limit)))
+    rows = connection.execute(counts.limit(limit), stretch_values(stretch))
+    return Groups({(activity, month, bool(has_failed)): count for activity, month, has_failed, count in rows})
 
 
 JoinedValue = tuple[FromClause, ColumnElement[Any]]
 
 
 class Dimension(NamedTuple):
-    """`column` is the device's own column, `value` joins what it names to the groups and returns the group's value."""
+    """`column` is the device's own column, `value` joins what it names to the groups and returns the group's value.
+
+    If `is_settled`, the value of a device changes only at an event about the device.
+    """
 
     column: Callable[[Connection], ColumnElement[Any]]
     value: Callable[[FromClause, ColumnElement[Any], Scope], JoinedValue]
+    is_settled: bool = True
 
 
 def _of_column(column: ColumnElement[Any]) -> Dimension:
@@ -170,7 +190,7 @@ DIMENSIONS: Mapping[str, Dimension] = {
     "CONTRACT": _of_column(device.c.contract),
     "MANUFACTURER": _token_id(version.c.manufacturer_id, tables.manufacturer),
     "HARDWARE_LICENSE": _token_id(version.c.hardware_license_id, tables.hardware_license),
-    "MODEL": _of_column(version.c.hardware_license_id)._replace(value=_model),
+    "MODEL": _of_column(version.c.hardware_license_id)._replace(value=_model, is_settled=False),
     "FIRMWARE": _of_column(activity.c.firmware),
     "OWNER": _of_column(version.c.owner),
     "END_OF_LIFE_STATUS": _of_column(version.c.end_of_life_status),

@@ -4,6 +4,7 @@ Nothing here waits. The compiled executor reads in the thread that makes the res
 event loop, sends each batch of keys to a thread (`Snapshot.read`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
@@ -18,6 +19,8 @@ from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key
 from api.queries.sql.pages import Listing, Order, Page, Place, Window, counts, pages
 from api.queries.sql.relations import Cells, Columns, Relation, rows_by_key
+from api.queries.sql.stretches import Groups, Stretch
+from api.reading.kept_counts import Count, count_with_kept
 from api.reading.profile_readers import read_log
 from api.reading.snapshot import Snapshot
 from schema.profile.reader import DecodedLog
@@ -116,9 +119,22 @@ class Read:
 
     def counts(self, listing: Listing, filter: Filter, keys: Sequence[Key]) -> list[int]:
         """Returns the length of each key's list."""
-        return self.each(
-            lambda connection, keys: counts(connection, listing, keys, filter), keys, (listing, filter, "count")
-        )
+
+        def count(connection: Connection, keys: Sequence[Key], stretch: Stretch | None) -> list[Groups]:
+            return [Groups({(): total}) for total in counts(connection, listing, keys, filter, stretch)]
+
+        name = (listing, filter, "count")
+        return [groups[()] for groups in self.groups(count, keys, name, is_settled=listing.is_settled(filter))]
+
+    def groups(self, count: Count, keys: Sequence[Key], name: Hashable, *, is_settled: bool) -> list[Groups]:
+        """Returns the groups of each key. If `is_settled`, only rows that events touched change their group."""
+
+        def query(connection: Connection, keys: Sequence[Key]) -> Sequence[Groups]:
+            if is_settled:
+                return count_with_kept(self.snapshot, connection, name, count, keys)
+            return count(connection, keys, None)
+
+        return self.each(query, keys, name)
 
     def now(self, query: Callable[[Connection, *Arguments], Result], *arguments: *Arguments) -> Result:
         """Returns the result of a query whose rows are not counted."""
@@ -184,7 +200,12 @@ def _log_places(shape: Shape) -> tuple[int, ...]:
 
 
 def _row_count(result: Any) -> int:
-    """Returns the number of rows in the result for one key: of a page, a list, one row, or none. A count is one row."""
+    """Returns the number of rows in the result for one key: of a page, a list, one row, or none.
+
+    Groups are at least one row: a count is one without values.
+    """
     if isinstance(result, Page):
         return len(result.rows)
+    if isinstance(result, Counter):
+        return max(len(result), 1)
     return len(result) if isinstance(result, list) else int(result is not None)

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 import strawberry
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput
@@ -14,7 +14,9 @@ from api.graphql.inputs.as_of import AsOf, pins_at
 from api.graphql.inputs.filters import DeviceFilter, to_filter
 from api.graphql.limits import MOST_GROUPS
 from api.graphql.vocabulary.fields import enum_value
+from api.queries.devices import DEVICES
 from api.queries.sql.keys import Key, key_of
+from api.queries.sql.stretches import Groups, Stretch
 from api.queries.statistics import UPDATE, Grouping, device_groups, failure_counts
 from schema.abi.keccak import checksummed
 from schema.vocabulary import EndOfLifeStatus, Verdict
@@ -61,13 +63,14 @@ def device_statistics(
     _check(dimensions)
     grouping = Grouping(tuple(dimension.name for dimension in dimensions), to_filter(filter_by))
 
-    def groups(connection: Connection, keys: Sequence[Key]) -> Sequence[list[Row[Any]]]:
-        return device_groups(connection, grouping, keys, MOST_GROUPS + 1)
+    def count(connection: Connection, keys: Sequence[Key], stretch: Stretch | None) -> Sequence[Groups]:
+        return device_groups(connection, grouping, keys, MOST_GROUPS + 1, stretch)
 
     counts: Counter[tuple[str | None, ...]] = Counter()
     for pin in pins_at(context, as_of):
-        for row in context.read.each(groups, [key_of(pin)], grouping)[0]:
-            counts[_texts(dimensions, row)] += row.devices
+        [groups] = context.read.groups(count, [key_of(pin)], grouping, is_settled=grouping.is_settled)
+        for values, devices in groups.items():
+            counts[_texts(dimensions, values)] += devices
     if len(counts) > MOST_GROUPS:
         raise BadUserInput(
             f"groupBy makes more than {MOST_GROUPS} groups: select fewer devices by filterBy, or fewer dimensions."
@@ -108,15 +111,17 @@ def failure_statistics(context: Context, filter_by: DeviceFilter | None, as_of: 
     """Returns the counts by activity and month, in this order. Raises BadUserInput."""
     filter = to_filter(filter_by)
 
-    def counts(connection: Connection, keys: Sequence[Key]) -> Sequence[list[Row[Any]]]:
-        return failure_counts(connection, filter, keys, MOST_GROUPS + 1)
+    def count(connection: Connection, keys: Sequence[Key], stretch: Stretch | None) -> Sequence[Groups]:
+        return failure_counts(connection, filter, keys, 2 * MOST_GROUPS + 1, stretch)
 
     totals: Counter[tuple[str, str | None]] = Counter()
     failures: Counter[tuple[str, str | None]] = Counter()
     for pin in pins_at(context, as_of):
-        for activity, month, count, failed in context.read.each(counts, [key_of(pin)], filter)[0]:
-            totals[activity, month] += count
-            failures[activity, month] += failed
+        is_settled = DEVICES.is_settled(filter)
+        [groups] = context.read.groups(count, [key_of(pin)], ("failures", filter), is_settled=is_settled)
+        for (activity, month, has_failed), activities in groups.items():
+            totals[activity, month] += activities
+            failures[activity, month] += activities * has_failed
     if len(totals) > MOST_GROUPS:
         raise BadUserInput(f"There are more than {MOST_GROUPS} months: select fewer devices by filterBy.")
     order = [activity.value for activity in Activity]
@@ -137,8 +142,7 @@ def _check(dimensions: list[DeviceDimension]) -> None:
         raise BadUserInput(f"groupBy holds {repeated[0]} twice: give each dimension once.")
 
 
-def _texts(dimensions: list[DeviceDimension], row: Row[Any]) -> tuple[str | None, ...]:
-    values: Sequence[Any] = row[:-1]
+def _texts(dimensions: list[DeviceDimension], values: tuple[Any, ...]) -> tuple[str | None, ...]:
     return tuple(
         None if value is None else TEXT_OF.get(dimension, str)(value)
         for dimension, value in zip(dimensions, values, strict=True)

@@ -56,6 +56,20 @@ def combine(filter: Filter, condition_of: Callable[[str, Any, bool], Condition],
     return and_(true(), *conditions)
 
 
+def names_in(filter: Filter) -> set[str]:
+    """Returns the names of all fields that a filter compares."""
+    names: set[str] = set()
+    for name, operand in filter:
+        match name:
+            case "and" | "or":
+                names.update(*map(names_in, operand))
+            case "not":
+                names |= names_in(operand)
+            case _:
+                names.add(name)
+    return names
+
+
 def negate(condition: Condition) -> Condition:
     """Returns the exact opposite: true where the condition is false or unknown."""
     return condition.is_not(true())

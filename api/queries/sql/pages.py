@@ -7,7 +7,7 @@ a segment. The id breaks all ties.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import itemgetter
@@ -35,11 +35,12 @@ from sqlalchemy import (
 from sqlalchemy.sql import operators
 
 from api.queries.sql.fields import with_parameters
-from api.queries.sql.filters import Fields, Filter, matches
+from api.queries.sql.filters import Fields, Filter, matches, names_in
 from api.queries.sql.keys import Key, key_table, key_values
 from api.queries.sql.prepared import fetch, fetch_tuples
 from api.queries.sql.relations import Cells, Columns, Relation
 from api.queries.sql.scope import Scope, scope_of
+from api.queries.sql.stretches import Stretch, stretch_values
 from api.queries.sql.times import LAST_SECOND
 
 PlaceT = TypeVar("PlaceT")
@@ -107,7 +108,8 @@ class Listing:
 
     `parts` are the tables that filters and orders use, the main one first; a walk joins only those that it needs.
     `within` is the condition that a row is in the list at a scope. `rows` is the relation of the rows of its pages, and
-    `row_id` the column of their ids.
+    `row_id` the column of their ids. `touched` is the condition that the events of a stretch may have changed a row,
+    None if the list may change without an event. `settled` are the fields that change only by such events.
     """
 
     name: str
@@ -116,6 +118,12 @@ class Listing:
     rows: Relation = field(compare=False)
     row_id: ColumnElement[int] = field(compare=False)
     fields: Fields = field(compare=False)
+    touched: Callable[[], ColumnElement[bool]] | None = field(default=None, compare=False)
+    settled: Set[str] = field(default=frozenset(), compare=False)
+
+    def is_settled(self, filter: Filter) -> bool:
+        """Returns whether a row that a stretch did not touch fits the filter at its end as at its start."""
+        return self.touched is not None and names_in(filter) <= self.settled
 
 
 class Place(NamedTuple):
@@ -204,11 +212,13 @@ def merged(
     return shown, more or any(page.more for page in pages)
 
 
-def counts(connection: Connection, listing: Listing, keys: Sequence[Key], filter: Filter = ()) -> list[int]:
-    """Returns the number of rows in the list of each key."""
+def counts(
+    connection: Connection, listing: Listing, keys: Sequence[Key], filter: Filter = (), stretch: Stretch | None = None
+) -> list[int]:
+    """Returns the number of rows in the list of each key; of those that the stretch touched, if it is given."""
     filter, values = with_parameters(filter, listing.fields)
-    statement = _count_statement(connection.dialect.name, listing, filter)
-    rows = fetch(connection, statement, values | key_values(connection, keys))
+    statement = _count_statement(connection.dialect.name, listing, filter, stretch is not None)
+    rows = fetch(connection, statement, values | stretch_values(stretch) | key_values(connection, keys))
     totals = {row.place: row.total for row in rows}
     return [totals[place] for place in range(len(keys))]
 
@@ -227,20 +237,28 @@ def place_of(connection: Connection, listing: Listing, order: Order, key: Key, f
 
 
 @lru_cache(MAX_STATEMENTS)
-def _count_statement(dialect: str, listing: Listing, filter: Filter) -> Select[Any]:
+def _count_statement(dialect: str, listing: Listing, filter: Filter, is_touched: bool) -> Select[Any]:
     scope = scope_of(key_table(dialect))
-    count = select_ids(listing, scope, filter).with_only_columns(func.count()).correlate(scope.keys).scalar_subquery()
+    ids = select_ids(listing, scope, filter, is_touched=is_touched)
+    count = ids.with_only_columns(func.count()).correlate(scope.keys).scalar_subquery()
     return select(scope.keys.c.place, count.label("total"))
 
 
 def select_ids(
-    listing: Listing, scope: Scope, filter: Filter, columns: Sequence[ColumnElement[Any]] = ()
+    listing: Listing,
+    scope: Scope,
+    filter: Filter,
+    columns: Sequence[ColumnElement[Any]] = (),
+    *,
+    is_touched: bool = False,
 ) -> Select[Any]:
     """Returns the SELECT of the ids of a list's rows that fit a filter at a scope, for use as a subquery.
 
-    It joins the parts that the filter's conditions and `columns` use.
+    It joins the parts that the filter's conditions and `columns` use. With `is_touched`, it selects from the rows that
+    a stretch touched (`stretch_values`).
     """
-    conditions = (listing.within(scope), matches(scope, filter, listing.fields))
+    touched = [listing.touched()] if is_touched and listing.touched is not None else []
+    conditions = (listing.within(scope), matches(scope, filter, listing.fields), *touched)
     return _walk(listing, scope, None, conditions, columns)[0]
 
 

@@ -1,0 +1,152 @@
+"""Counts that took long are kept, and a later count reads only what changed since.
+
+The state after a final block does not change while one writer holds the lease: only a rebuild and a rollback rewrite
+the past, and for these another one takes it. A count of a whole register is therefore kept as of the last final block,
+or of the earlier one that `asOf` names. A count at another block is the kept one, less what the rows that the events in
+between touched added to it then, plus what they add now.
+"""
+
+import time
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, Engine
+
+from api.queries.sql.keys import Key
+from api.queries.sql.stretches import MOST_EVENTS, Groups, Stretch, events_in
+from api.reading.snapshot import Snapshot
+from schema.tables.values import end_of_block
+
+LONG_SECONDS = 0.005
+"""Shorter counts are not kept: to read what changed takes about as long."""
+
+MOST_COUNTS, MOST_POINTS, MOST_GROUPS = 64, 4, 1_000
+"""Counts that are kept of a database, points of each, and groups of each point: at most some 50 MB."""
+
+Count = Callable[[Connection, Sequence[Key], Stretch | None], Sequence[Groups]]
+"""Counts rows for each key; of those that the stretch touched, if there is one."""
+
+
+class Point(NamedTuple):
+    """A point of a chain, under one writer."""
+
+    chain_id: int
+    writer_epoch: int
+    position: int
+
+
+Kept = Mapping[int, Groups]
+"""Groups by the ids of keys, which are those of parents, or 0."""
+
+
+class KeptCounts:
+    """The kept counts of one database, by the name of what is counted and by point. Threads share it."""
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[Hashable, OrderedDict[Point, Kept]] = OrderedDict()
+        self._lock = Lock()
+
+    def nearest(self, name: Hashable, point: Point, final: int, ids: Sequence[int]) -> tuple[Point, Kept] | None:
+        """Returns the nearest point under the same writer at which the counts of all ids are kept.
+
+        It is not behind the position `final`: the events of a later point, of another replica, are not all here.
+        """
+        with self._lock:
+            near = [
+                (abs(other.position - point.position), other, kept)
+                for other, kept in self._counts.get(name, {}).items()
+                if other[:2] == point[:2] and other.position <= final and kept.keys() >= set(ids)
+            ]
+        return min(near)[1:] if near else None
+
+    def keep(self, name: Hashable, point: Point, counts: Kept) -> None:
+        """Keeps the counts at a point, instead of those that were kept the longest time ago."""
+        with self._lock:
+            points = self._counts.setdefault(name, OrderedDict())
+            points[point] = {**points.pop(point, {}), **counts}
+            self._counts.move_to_end(name)
+            while len(points) > MOST_POINTS:
+                points.popitem(last=False)
+            while len(self._counts) > MOST_COUNTS:
+                self._counts.popitem(last=False)
+
+
+_KEPT: WeakKeyDictionary[Engine, KeptCounts] = WeakKeyDictionary()
+
+
+def count_with_kept(
+    snapshot: Snapshot, connection: Connection, name: Hashable, count: Count, keys: Sequence[Key]
+) -> list[Groups]:
+    """Returns the counts of each key."""
+    kept = _KEPT.setdefault(connection.engine, KeptCounts())
+    by_point: dict[Point, list[Key]] = defaultdict(list)
+    for key in keys:
+        by_point[Point(key.chain_id, snapshot.chains[key.chain_id].writer_epoch, key.position)].append(key)
+    counts: dict[Key, Groups] = {}
+    for point, its_keys in by_point.items():
+        final = end_of_block(snapshot.final_numbers[point.chain_id])
+        base = point._replace(position=min(point.position, final))
+        counts |= _Counting(connection, count, its_keys, kept, name, final).at(point, base)
+    return [counts[key] for key in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """A count of keys that are at one point. `final` is the last position that no reorg removes."""
+
+    connection: Connection
+    count: Count
+    keys: Sequence[Key]
+    kept: KeptCounts
+    name: Hashable
+    final: int
+
+    def at(self, point: Point, base: Point) -> Mapping[Key, Groups]:
+        """Returns the counts at a point, and keeps those at its base, whose state is final."""
+        nearest = self.kept.nearest(self.name, base, self.final, [key.id for key in self.keys])
+        if nearest is not None:
+            source, kept = nearest
+            at_base = self._moved([kept[key.id] for key in self.keys], source, base)
+            counts = at_base and self._moved(at_base, base, point)
+            if at_base and counts:
+                self._keep(base, at_base)
+                return dict(zip(self.keys, counts, strict=True))
+        return dict(zip(self.keys, self._counted(point, base), strict=True))
+
+    def _counted(self, point: Point, base: Point) -> Sequence[Groups]:
+        began = time.perf_counter()
+        counts = self.count(self.connection, self.keys, None)
+        if time.perf_counter() - began >= LONG_SECONDS and (at_base := self._moved(counts, point, base)):
+            self._keep(base, at_base)
+        return counts
+
+    def _keep(self, base: Point, counts: Sequence[Groups]) -> None:
+        if base.position >= 0:
+            self.kept.keep(self.name, base, dict(zip([key.id for key in self.keys], counts, strict=True)))
+
+    def _moved(self, counts: Sequence[Groups], source: Point, target: Point) -> Sequence[Groups] | None:
+        """Returns the counts at the target from those at the source, None if too much happened between them."""
+        low, high = sorted((source.position, target.position))
+        stretch = Stretch(source.chain_id, low, high)
+        events = events_in(self.connection, stretch) if low < high else 0
+        if events > MOST_EVENTS or any(len(groups) > MOST_GROUPS for groups in counts):
+            return None
+        if not events:
+            return counts
+        then, now = (self._touched(point, stretch) for point in (source, target))
+        return [_sum(*groups) for groups in zip(counts, then, now, strict=True)]
+
+    def _touched(self, point: Point, stretch: Stretch) -> Sequence[Groups]:
+        keys = [key._replace(position=point.position) for key in self.keys]
+        return self.count(self.connection, keys, stretch)
+
+
+def _sum(base: Groups, then: Groups, now: Groups) -> Groups:
+    groups = Counter(base)
+    groups.update(now)
+    groups.subtract(then)
+    return Counter({group: count for group, count in groups.items() if count})

@@ -1,0 +1,247 @@
+"""A count that was kept at another block equals the count of all rows."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, event, text
+
+from api.queries.devices import DEVICES, DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER
+from api.queries.events import EVENTS, EVENTS_AND_UNMAPPED, HISTORY
+from api.queries.sql.as_of import Pin
+from api.queries.sql.filters import Filter
+from api.queries.sql.keys import Key, key_of
+from api.queries.sql.pages import Listing, counts
+from api.queries.sql.stretches import Groups
+from api.queries.statistics import DIMENSIONS, Grouping, device_groups, failure_counts
+from api.reading.read import Read
+from api.reading.snapshot import Snapshot, open_snapshot_now
+from schema.events import Kind
+from schema.tables.values import end_of_block
+from schema.vocabulary import EndOfLifeStatus, EpcisAction, Verdict
+from tests.support.chain.fakechain import FakeNode
+from tests.support.chain.histories import BLOCKS, PEOPLE, TEXTS, Block
+from tests.support.index.history import History, log
+from tests.support.index.indexing import Indexer
+
+FINALITY = 4
+EXPLORED = os.environ.get("EXPLORED_EXAMPLES")
+"""How many random examples to try instead of the few that are always the same."""
+
+VALUES: dict[str, Sequence[Any]] = {
+    "owner": PEOPLE,
+    "serial_number": TEXTS,
+    "imei": TEXTS,
+    "initial_firmware": TEXTS,
+    "end_of_life_status": tuple(EndOfLifeStatus),
+    "imei_valid": tuple(Verdict),
+    "quality_inspection": tuple(Verdict),
+    "in_circuit_test": tuple(Verdict),
+    "manufacturer_licensed_at_mint": tuple(Verdict),
+    "no_activity_after_end_of_life": tuple(Verdict),
+    "sanitized_before_disposal": tuple(Verdict),
+    "manufacturer_id": (1, 2),
+    "factory_reset_count": (0, 1),
+}
+CONDITIONS: list[Filter] = [((name, (("eq", value),)),) for name, values in VALUES.items() for value in values]
+FILTERS: list[Filter] = [
+    (),
+    *CONDITIONS,
+    (("not", CONDITIONS[0]),),
+    (("or", tuple(CONDITIONS[::9])),),
+    (("firmware", (("version", (("eq", "1.0.0"),)),)),),
+]
+EVENT_FILTERS: list[Filter] = [
+    (),
+    (("kind", (("eq", Kind.DEVICE_MINTED),)),),
+    (("kind", (("eq", Kind.UNDECODABLE),)),),
+    (("action", (("eq", EpcisAction.ADD),)),),
+]
+GROUPINGS = [
+    *(Grouping((name,), ()) for name in DIMENSIONS),
+    Grouping(("OWNER", "FIRMWARE", "END_OF_LIFE_STATUS"), ()),
+    Grouping(("MINTED_MONTH",), CONDITIONS[-1]),
+]
+
+
+class Turn(NamedTuple):
+    """The chain removes blocks and grows, then what is counted now is compared, and as of a block so far back."""
+
+    removed: int
+    blocks: list[Block]
+    back: int
+
+
+TURNS = st.builds(Turn, st.integers(0, FINALITY), st.lists(BLOCKS, min_size=1, max_size=4), st.integers(0, 12))
+
+
+@pytest.fixture(autouse=True)
+def keep_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.reading.kept_counts.LONG_SECONDS", 0)
+
+
+@pytest.mark.slow
+@given(turns=st.lists(TURNS, min_size=3, max_size=5))
+@settings(max_examples=int(EXPLORED or 3), derandomize=EXPLORED is None, deadline=None, print_blob=True, database=None)
+def test_after_any_reorg_and_at_any_block_a_kept_count_is_right(engine: Engine, turns: list[Turn]) -> None:
+    node = FakeNode(finality=FINALITY)
+    indexer = Indexer(engine, node)
+    for turn in turns:
+        removed = min(turn.removed, node.head.number - node.finalized_number)
+        if removed:
+            node.reorg(removed, same_length=False)
+        for block in turn.blocks:
+            block.mine(node)
+        asyncio.run(indexer.catch_up())
+        with open_snapshot_now(engine) as snapshot:
+            now = next(pin for pin in snapshot.pins if pin.chain_id == node.chain_id)
+            then = now._replace(position=end_of_block(max(node.head.number - turn.back, 0)))
+            for pin in (now, then):
+                assert kept(snapshot, pin) == plain(snapshot, pin)
+    indexer.lease.release()
+
+
+def kept(snapshot: Snapshot, pin: Pin) -> dict[Any, Any]:
+    """Returns all counts at a point as a request reads them."""
+    read = Read(snapshot)
+    return counted(
+        snapshot,
+        pin,
+        read.counts,
+        lambda grouping, keys: read.groups(groups_of(grouping), keys, grouping, is_settled=grouping.is_settled),
+        lambda filter, keys: read.groups(failures_of(filter), keys, ("failures", filter), is_settled=True),
+    )
+
+
+def plain(snapshot: Snapshot, pin: Pin) -> dict[Any, Any]:
+    """Returns the same counts of all rows."""
+    return counted(
+        snapshot,
+        pin,
+        lambda listing, filter, keys: snapshot.read_now(counts, listing, keys, filter),
+        lambda grouping, keys: snapshot.read_now(groups_of(grouping), keys, None),
+        lambda filter, keys: snapshot.read_now(failures_of(filter), keys, None),
+    )
+
+
+def counted(
+    snapshot: Snapshot,
+    pin: Pin,
+    of_list: Callable[[Listing, Filter, Sequence[Key]], list[int]],
+    of_groups: Callable[[Grouping, Sequence[Key]], list[Groups]],
+    of_failures: Callable[[Filter, Sequence[Key]], list[Groups]],
+) -> dict[Any, Any]:
+    of_chain, ids = [key_of(pin)], snapshot.read_now(_ids, pin.chain_id)
+    return {
+        **{("devices", filter): of_list(DEVICES, filter, of_chain) for filter in FILTERS},
+        **{("events", filter): of_list(EVENTS, filter, of_chain) for filter in EVENT_FILTERS},
+        "unmapped": of_list(EVENTS_AND_UNMAPPED, (), of_chain),
+        **{
+            (listing.name, filter): of_list(listing, filter, [key_of(pin, id) for id in ids[table]])
+            for table, listing in PARENTS.items()
+            for filter in (() if listing is HISTORY else CONDITIONS[-9],)
+        },
+        **{grouping: of_groups(grouping, of_chain) for grouping in GROUPINGS},
+        **{("failures", filter): of_failures(filter, of_chain) for filter in FILTERS[:3]},
+    }
+
+
+PARENTS = {
+    "manufacturer": DEVICES_OF_MANUFACTURER,
+    "hardware_license": DEVICES_OF_HARDWARE_LICENSE,
+    "device": HISTORY,
+}
+
+
+def _ids(connection: Any, chain_id: int) -> dict[str, list[int]]:
+    return {
+        table: list(
+            connection.scalars(text(f"SELECT id FROM {table} WHERE chain_id = :id ORDER BY id"), {"id": chain_id})
+        )
+        for table in PARENTS
+    }
+
+
+def groups_of(grouping: Grouping) -> Any:
+    return lambda connection, keys, stretch: device_groups(connection, grouping, keys, 1_000, stretch)
+
+
+def failures_of(filter: Filter) -> Any:
+    return lambda connection, keys, stretch: failure_counts(connection, filter, keys, 1_000, stretch)
+
+
+# What is kept
+
+
+@pytest.fixture
+def history(database_url: str) -> Iterator[History]:
+    history = History(database_url)
+    mint(history, 1)
+    yield history
+    history.engine.dispose()
+
+
+def mint(history: History, token: int, finalized: int = 0) -> None:
+    values = (token, b"\xaa" * 20, 1, 1, "SN", "", history.number, "1.0.0")
+    history.block(log("CertificateMinted", *values), finalized=finalized)
+
+
+def devices(engine: Engine) -> tuple[int, list[str]]:
+    """Returns the number of devices, and the statements that counted them."""
+    statements: list[str] = []
+    with open_snapshot_now(engine) as snapshot:
+        event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+        [count] = Read(snapshot).counts(DEVICES, (), [key_of(snapshot.pins[0])])
+    return count, [statement for statement in statements if "FROM k" in statement or "count(*)" in statement]
+
+
+def test_a_second_count_reads_only_what_events_touched(history: History, reading_engine: Engine) -> None:
+    assert devices(reading_engine)[0] == 1
+    mint(history, 2, finalized=1)
+    count, statements = devices(reading_engine)
+    assert count == 2
+    assert all("event" in statement for statement in statements), statements
+
+
+def test_under_another_writer_nothing_kept_is_used(history: History, reading_engine: Engine) -> None:
+    mint(history, 2, finalized=1)
+    assert devices(reading_engine)[0] == 2
+    with history.engine.begin() as connection:
+        connection.execute(text("DELETE FROM device_version WHERE valid_from < :two"), {"two": 2 << 20})
+        connection.execute(text("DELETE FROM device WHERE id < :two"), {"two": 2 << 20})
+    assert devices(reading_engine)[0] == 2  # a row that no event removes
+    with history.engine.begin() as connection:
+        connection.execute(text("UPDATE chain SET writer_epoch = writer_epoch + 1, revision = revision + 1"))
+    assert devices(reading_engine)[0] == 1
+
+
+def test_a_snapshot_of_a_replica_that_lags_uses_no_later_point(history: History, reading_engine: Engine) -> None:
+    with open_snapshot_now(reading_engine) as lagging:
+        mint(history, 2, finalized=1)
+        mint(history, 3, finalized=2)
+        assert devices(reading_engine)[0] == 3  # kept as of block 2
+        assert Read(lagging).counts(DEVICES, (), [key_of(lagging.pins[0])]) == [1]
+
+
+def test_after_more_events_than_a_count_is_worth_all_rows_are_counted(
+    history: History, reading_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.reading.kept_counts.MOST_EVENTS", 1)
+    assert devices(reading_engine)[0] == 1
+    for token in (2, 3, 4):
+        mint(history, token, finalized=token - 1)
+    count, statements = devices(reading_engine)
+    assert count == 4
+    assert any("event" not in statement for statement in statements)
+
+
+def test_a_count_that_the_clock_or_other_devices_change_is_not_kept() -> None:
+    for name in ("imei_unique", "serial_unique_for_manufacturer", "authorized_user", "factory_resets_since"):
+        assert not DEVICES.is_settled(((name, (("eq", Verdict.FAIL),)),))
+        assert not DEVICES.is_settled((("or", ((("not", ((name, (("eq", Verdict.FAIL),)),)),),)),))
+    assert not EVENTS.is_settled((("flag", (("any", True),)),))
+    assert not Grouping(("MODEL",), ()).is_settled
