@@ -25,6 +25,8 @@ from api.answering.trusted import load_trusted
 from api.explorer.live import SUBSCRIPTIONS
 from api.exports.download import Downloads
 from api.exports.endpoint import ExportEndpoint
+from api.exports.lookup import LookupEndpoint
+from api.exports.table import build_tables
 from api.graphql.errors import Code
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, sdl
@@ -84,6 +86,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     page = partial(graphiql_page, engine) if settings.graphiql and trusted is None else None
     graphql = GraphQLEndpoint(answers, admissions["requests"], documents, operations, rates, settings, page)
     downloads = Downloads(engine, admissions["exports"], settings)
+    exported = build_tables(schema)
     asking = Asking(answers, admissions["requests"], rates)
     mcp = McpEndpoint(asking, documents, settings)
     metrics = ApiMetrics(engine, answers, operations, admissions, downloads, mcp.calls)
@@ -101,7 +104,8 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
             Route("/graphql/stream", StreamEndpoint(operations, rates, settings)),
             WebSocketRoute("/graphql", WebSocketEndpoint(operations, rates, settings)),
             Route("/devices/{did}/bundle.json", bundle_route(engine, settings, rates)),
-            Route("/export/{file}", ExportEndpoint(schema, downloads, rates)),
+            Route("/export/{file}", ExportEndpoint(exported, downloads, rates)),
+            Route("/lookup", LookupEndpoint(exported["devices"], downloads, rates)),
             Route("/schema.graphql", _schema, methods=["GET"]),
             Route("/healthz", PlainTextResponse("ok\n"), methods=["GET"]),
             Route("/readyz", _readyz(engine, freshness)),

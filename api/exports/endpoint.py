@@ -11,28 +11,25 @@ from api.exports.formats import FORMATS, File
 from api.exports.parameters import AFTER, address_at, parse_parameters
 from api.exports.parquet import ParquetMissing
 from api.exports.points import Point, points_of
+from api.exports.refusals import refusal_of
 from api.exports.table import NAMES, START, Table
 from api.exports.table_schema import table_schema
-from api.graphql.errors import BadUserInput, NotReady, Reason, Refusal
+from api.graphql.errors import BadUserInput, Refusal
 from api.graphql.paging.connections import RowList
-from api.graphql.schema import Schema
 from api.http.disconnects import unread_response, while_connected
-from api.http.rates import RateLimited, Rates
+from api.http.rates import Rates
 from api.http.requests import RequestError
-from api.http.responses import SERVER_STATUSES
 from api.reading.snapshot import Snapshot
 
 SCHEMA = "schema.json"
 """Stands for a format: the description of a table's columns."""
 
-RETRY_SECONDS = 10
-
 
 class ExportEndpoint:
     """An ASGI application that answers with files."""
 
-    def __init__(self, schema: Schema, downloads: Downloads, rates: Rates) -> None:
-        self._tables = {name: Table(schema, name) for name in NAMES}
+    def __init__(self, tables: Mapping[str, Table], downloads: Downloads, rates: Rates) -> None:
+        self._tables = tables
         self._downloads = downloads
         self._rates = rates
 
@@ -50,14 +47,8 @@ class ExportEndpoint:
             if format == SCHEMA:
                 return JSONResponse(table_schema(table), headers={"Cache-Control": "no-cache"})
             return await self._download(request, table, format)
-        except RequestError as error:
-            return _refusal(error.status, error.message, error.headers)
-        except ParquetMissing as error:
-            return _refusal(501, str(error), {})
-        except RateLimited as error:
-            return _refusal(429, str(error), {"Retry-After": str(error.retry_after)})
-        except Refusal as error:
-            return _refused(error)
+        except (RequestError, Refusal, ParquetMissing) as error:
+            return refusal_of(error)
         except ClientDisconnect:
             return unread_response()
 
@@ -72,8 +63,8 @@ class ExportEndpoint:
 
     async def _download(self, request: Request, table: Table, format: str) -> Download:
         parameters, downloads = request.query_params, self._downloads
-        variables = parse_parameters(parameters, table.parameters)
-        after = parameters.get(AFTER)
+        variables = parse_parameters(parameters, (*table.parameters, AFTER))
+        after = variables.pop(AFTER, None)
         if after and not variables.get("at"):
             raise BadUserInput("after is given without at: resume at the address in the header Content-Location.")
         if after and not FORMATS[format].resumes:
@@ -109,14 +100,3 @@ def _headers(request: Request, table: Table, format: str, rows: RowList, points:
         address = address_at(request.url.path, request.query_params, rows.cursors.write(START))
         headers |= {"As-Of": ", ".join(map(str, points)), "Content-Location": address}
     return headers
-
-
-def _refused(error: Refusal) -> JSONResponse:
-    status = SERVER_STATUSES.get(error.code.value, 400)
-    if isinstance(error, BadUserInput) and error.reason is Reason.STALE_CURSOR:
-        status = 410
-    return _refusal(status, str(error), {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, NotReady) else {})
-
-
-def _refusal(status: int, message: str, headers: Mapping[str, str]) -> JSONResponse:
-    return JSONResponse({"error": message}, status, {"Cache-Control": "no-store", **headers})

@@ -15,23 +15,23 @@ AFTER = "after"
 
 
 def parse_parameters(parameters: QueryParams, known: Sequence[str]) -> dict[str, Any]:
-    """Returns the variables of a table's query, by the parameters of an address; an empty one counts as absent.
+    """Returns the values of the parameters of an address, as variables of a query; an empty one counts as absent.
 
     Raises BadUserInput, RequestError.
     """
     variables: dict[str, Any] = {}
     for name, text in parameters.multi_items():
-        if name not in known and name != AFTER:
-            raise BadUserInput(f'There is no parameter "{name[:80]}" here. Parameters: {", ".join((*known, AFTER))}.')
+        if name not in known:
+            raise BadUserInput(f'There is no parameter "{name[:80]}" here. Parameters: {", ".join(known)}.')
         if name in variables:
             raise BadUserInput(f'The parameter "{name}" is given twice: give it once.')
-        if text and name != AFTER:
+        if text:
             variables[name] = _value(name, text)
     return variables
 
 
 def _value(name: str, text: str) -> Any:
-    if name in JSON_PARAMETERS or text.startswith("{"):
+    if name in JSON_PARAMETERS or (name == "asOf" and text.startswith("{")):
         return parse_json(text, f'The parameter "{name}"')
     return _point(text) if name == "asOf" else text
 

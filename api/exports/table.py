@@ -24,10 +24,10 @@ from api.graphql.schema import Schema
 from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import SORT_ID, SORT_KEY, Place, Window, place_of
-from api.queries.sql.relations import Cells
+from api.queries.sql.relations import Cells, Relation
 from api.reading.read import Read
 from api.reading.snapshot import Snapshot
-from schema.tables.damage import UNREADABLE, unreadable
+from schema.tables.damage import UNREADABLE, WAY_OUT, DamagedData, unreadable
 from schema.tables.values import MAX_BLOCK_NUMBER, MAX_OFFSET, OFFSET_BITS, position
 
 FOLDER = Path(__file__).parent / "tables"
@@ -100,17 +100,44 @@ class Table:
 
         Raises BadUserInput (STALE_CURSOR) if the block is no longer canonical, and DamagedData.
         """
-        plan = self._plans[notation]
-        context = _context(snapshot, plan)
+        context = _context(snapshot, self._plans[notation])
         check_canonical(context, tuple(rows.pins))
         chunk = RowList(rows.query, 0, Window(size, False, after), rows.pins)
         read, pins, more = chunk.read_rows(context)
+        ids = [row[SORT_ID] for row in read]
+        texts = self._texts(context, notation, rows.query.listing.rows, read, pins, ids)
+        return texts, Place(read[-1][SORT_KEY], pins[-1].chain_id, ids[-1]) if more else None
+
+    def write_rows(
+        self, snapshot: Snapshot, relation: Relation, refs: Sequence[tuple[Pin, int]], notation: Notation
+    ) -> Sequence[str]:
+        """Returns the text of each row of the table's relation, by its pin and id. Raises DamagedData."""
+        context = _context(snapshot, self._plans[notation])
+        rows = context.read.rows(relation, [key_of(pin, id) for pin, id in refs])
+        if None in rows:
+            raise DamagedData(f"A row of the table {self.name} refers to one that does not exist. {WAY_OUT}")
+        present = [row for row in rows if row is not None]
+        return self._texts(context, notation, relation, present, [pin for pin, _ in refs], [id for _, id in refs])
+
+    def _texts(
+        self,
+        context: Context,
+        notation: Notation,
+        relation: Relation,
+        rows: Sequence[Cells],
+        pins: Sequence[Pin],
+        ids: Sequence[int],
+    ) -> Sequence[str]:
         try:
-            objects = write_rows(_row_level(plan), rows.query.listing.rows, read, pins, context)
+            objects = write_rows(_row_level(self._plans[notation]), relation, rows, pins, context)
         except (NotAnswered, *UNREADABLE) as error:
             raise unreadable(f"A stored value of the table {self.name}", error) from error
-        texts = KEYED[notation](_keys(read, pins), objects)
-        return texts, Place(read[-1][SORT_KEY], pins[-1].chain_id, read[-1][SORT_ID]) if more else None
+        return KEYED[notation](_keys(pins, ids), objects)
+
+
+def build_tables(schema: Schema) -> dict[str, Table]:
+    """Returns all tables by their names."""
+    return {name: Table(schema, name) for name in NAMES}
 
 
 def _keyed_cells(keys: Sequence[str], texts: Sequence[str]) -> list[str]:
@@ -149,11 +176,8 @@ def _type_of_nodes(schema: Schema, root: str) -> Any:
     return type_
 
 
-def _keys(rows: Sequence[Cells], pins: Sequence[Pin]) -> list[str]:
-    return [
-        f"{pin.chain_id}:{(id := row[SORT_ID]) >> OFFSET_BITS}:{id & MAX_OFFSET}"
-        for row, pin in zip(rows, pins, strict=True)
-    ]
+def _keys(pins: Sequence[Pin], ids: Sequence[int]) -> list[str]:
+    return [f"{pin.chain_id}:{id >> OFFSET_BITS}:{id & MAX_OFFSET}" for pin, id in zip(pins, ids, strict=True)]
 
 
 def _parse_key(text: str) -> tuple[int, int] | None:

@@ -36,7 +36,12 @@ METRICS = (
     Described("certindex_api_connections", "gauge", "Open WebSockets and event streams."),
     Described("certindex_api_subscriptions", "gauge", "Open subscriptions."),
     Described("certindex_api_downloads", "gauge", "Downloads of exports under way."),
-    Described("certindex_api_download_rows_total", "counter", "Rows of exports sent.", ("table", "format")),
+    Described(
+        "certindex_api_download_rows_total",
+        "counter",
+        "Rows of exports and look-ups sent; those of look-ups have the table lookup.",
+        ("table", "format"),
+    ),
     Described("certindex_api_downloads_cut_total", "counter",
               "Downloads that ended early, by reason. left: the client disconnected; slow: it did not read; rate: it "
               "exceeded its rate; refused: the block was removed, or the database failed.", ("reason",)),
@@ -60,6 +65,7 @@ ROUTES = {
     "/healthz": "healthz",
     "/readyz": "readyz",
     "/mcp": "mcp",
+    "/lookup": "lookup",
 }
 PREFIXES = {"/devices/": "bundle", EXPORTS: "export", "/graphiql/": "page", "/explorer/": "page"}
 ROUTE = "certindex.route"

@@ -1,5 +1,6 @@
 """The examples of the page on exports do what it says, over connections that end early too."""
 
+import csv
 import json
 import re
 import subprocess
@@ -56,6 +57,18 @@ def test_the_program_completes_a_file_over_connections_that_end_early(address: s
         exec(compile(code, "exports.md", "exec"), {})
         assert len(connections) > 3
     assert (tmp_path / "events.ndjson").read_text() == CLIENT.get(f"{address}/export/events.ndjson").text
+
+
+def test_the_command_looks_keys_up(address: str, tmp_path: Path) -> None:
+    code = example("sh", "Look up a list of keys").replace(SITE, address)
+    subprocess.run(["sh", "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    rows = list(csv.DictReader((tmp_path / "devices.csv").read_text().splitlines()))
+    assert [(row["lookup"], row["result"]) for row in rows] == [
+        ("SN-000001", "MATCH"),
+        ("42", "MATCH"),
+        ("no such device", "NONE"),
+    ]
+    assert rows[1]["tokenId"] == "42"
 
 
 def test_the_program_reads_parquet(address: str, capsys: pytest.CaptureFixture[str]) -> None:
