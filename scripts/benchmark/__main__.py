@@ -1,8 +1,9 @@
 """Measures the indexer and the API on a synthetic chain over real HTTP, and a naive indexer in the same run.
 
-Prints a table, and writes it to .bench/results/ together with all figures as JSON and a plot. Chains are generated once
-and kept in .bench/chains/. Compare ratios: the absolute figures depend on the machine and on what else it runs. Without
-options the benchmark takes 15 minutes, with --quick 5, with --long an hour.
+Prints a table, and writes it to .bench/results/ together with all figures as JSON and a plot. Chains and the databases
+of the API are generated once and kept in .bench/. Compare ratios: the absolute figures depend on the machine and on
+what else it runs. Without options the benchmark takes 15 minutes, with --quick 5, with --long an hour. With --only api
+--long it takes a quarter of an hour once the databases are kept, and compares the API with its targets.
 """
 
 import argparse

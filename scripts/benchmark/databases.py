@@ -2,13 +2,16 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from sqlalchemy import make_url
 
+from schema.tables.database import REVISION
 from tests.support.postgres import PostgresServer, plain_url, temporary_database
 
 TUNING = ("shared_buffers=256MB", "max_wal_size=4GB", "max_connections=60")
@@ -16,11 +19,12 @@ KINDS = ("sqlite", "postgresql")
 
 
 class Databases:
-    """Makes empty databases of one kind. A context manager: the databases and the server end with the block."""
+    """Makes databases of one kind. A context manager: they end with the block, but for those in the folder `kept`."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
+    def __init__(self, kind: str, folder: Path, kept: Path | None = None) -> None:
         self.kind = kind
         self._folder = folder
+        self._kept = kept
         self._made = ExitStack()
         self._server_url = ""
         self._server_pid: int | None = None
@@ -29,7 +33,7 @@ class Databases:
         if self.kind == "postgresql":
             self._server_url = os.environ.get("TEST_POSTGRES_URL", "")
             if not self._server_url:
-                server = PostgresServer(TUNING)
+                server = PostgresServer(TUNING, data=self._kept / "postgresql" if self._kept else None)
                 self._made.callback(server.stop)
                 self._server_url, self._server_pid = server.url, server.pid
         return self
@@ -48,6 +52,28 @@ class Databases:
         yield f"sqlite:///{self._folder / name}"
         for file in self._folder.glob(f"{name}*"):
             file.unlink()
+
+    def kept(self, name: str, fill: Callable[[str], Any]) -> str:
+        """Returns the URL of a database that is filled once and kept. It is filled again for another revision."""
+        assert self._kept is not None  # the databases were made with it
+        name = f"{name}_{REVISION}"
+        if self.kind == "sqlite":
+            return self._kept_file(self._kept / f"{name}.db", fill)
+        url = make_url(self._server_url).set(database=name).render_as_string(hide_password=False)
+        with psycopg.connect(plain_url(self._server_url), autocommit=True) as server:
+            if not server.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+                with self.new() as unfinished:
+                    fill(unfinished)
+                    server.execute(f"CREATE DATABASE {name} TEMPLATE {make_url(unfinished).database}".encode())
+        return url
+
+    def _kept_file(self, file: Path, fill: Callable[[str], Any]) -> str:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with self.new() as unfinished:
+                fill(unfinished)
+                shutil.move(str(make_url(unfinished).database), file)
+        return f"sqlite:///{file}"
 
     def server_cpu_seconds(self) -> float:
         """Returns the CPU seconds that the database server has used; 0 for SQLite and for a server we did not start."""

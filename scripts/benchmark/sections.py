@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -130,10 +131,10 @@ def measure_recovery(bench: Bench) -> None:
 
 
 def measure_api(bench: Bench) -> None:
-    """Measures the API on the chain's database, and on fleets of growing size."""
+    """Measures the API on the chain's database, and on fleets of growing size, which are kept for later runs."""
     scale = bench.scale
     for kind in bench.databases:
-        with Databases(kind, bench.scratch) as databases:
+        with Databases(kind, bench.scratch, bench.chains.with_name("fleets")) as databases:
             with (
                 databases.new() as database_url,
                 node(bench.chains, events=scale.events, blocks=scale.blocks) as url,
@@ -141,9 +142,8 @@ def measure_api(bench: Bench) -> None:
                 work("sync", url, database_url)
                 _serve(bench, kind, database_url, f"{scale.events:,} events")
             for devices in scale.devices:
-                with databases.new() as database_url:
-                    write_fleet(database_url, devices)
-                    _serve(bench, kind, database_url, f"{devices:,} devices")
+                database_url = databases.kept(f"devices_{devices}", partial(write_fleet, devices=devices))
+                _serve(bench, kind, database_url, f"{devices:,} devices")
 
 
 def measure_verification(bench: Bench) -> None:

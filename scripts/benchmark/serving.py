@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -52,7 +53,7 @@ class Started(msgspec.Struct):
 
 
 class Memory(msgspec.Struct):
-    """Resident memory of one process after the load, in bytes."""
+    """Resident memory of one process at its peak, in bytes."""
 
     database: str
     devices: int
@@ -71,10 +72,18 @@ class Api:
         return sum(sum(process.cpu_times()[:2]) for process in self._processes())
 
     def memory_bytes(self) -> int:
-        return max(int(process.memory_info().rss) for process in self._processes())
+        return max(map(_peak_bytes, self._processes()))
 
     def _processes(self) -> list[psutil.Process]:
         return [self._process, *self._process.children()]
+
+
+def _peak_bytes(process: psutil.Process) -> int:
+    status = Path(f"/proc/{process.pid}/status")
+    if not status.exists():  # elsewhere than on Linux
+        return int(process.memory_info().rss)
+    (peak,) = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+    return int(peak) * 1024
 
 
 def served(

@@ -26,18 +26,22 @@ TUNING = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared
 class PostgresServer:
     """A server on a free local port with its data in a temporary folder. `url` names its `postgres` database.
 
-    With `primary` it is a hot standby of that server, until it is promoted.
+    With `primary` it is a hot standby of that server, until it is promoted. With `data` the data stays in that folder.
     """
 
-    def __init__(self, tuning: Sequence[str] = TUNING, primary: "PostgresServer | None" = None) -> None:
+    def __init__(
+        self, tuning: Sequence[str] = TUNING, primary: "PostgresServer | None" = None, data: Path | None = None
+    ) -> None:
         self._tuning = tuning
         self._primary = primary
         self._installation = _installation()
         self._folder = Path(tempfile.mkdtemp(prefix="certindex-postgres-"))
+        self._data = data or self._folder / "data"
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
         try:
             self._programs = self._reachable_programs()
-            self._initialize()
+            if not (self._data / "PG_VERSION").exists():
+                self._initialize()
             self._server, self.url = self._start()
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -101,9 +105,11 @@ class PostgresServer:
         return self._folder / programs.relative_to(wheel.parent)
 
     def _initialize(self) -> None:
+        self._data.mkdir(parents=True, exist_ok=True)
         if self._user:
             shutil.chown(self._folder, self._user)
-        data = f"--pgdata={self._folder / 'data'}"
+            shutil.chown(self._data, self._user)
+        data = f"--pgdata={self._data}"
         command: list[str | Path] = [
             self._programs / "initdb",
             "--no-sync",
@@ -137,7 +143,7 @@ class PostgresServer:
         return Child(
             [
                 self._programs / "postgres",
-                *("-D", self._folder / "data", "-h", "127.0.0.1", "-p", str(port), "-k", ""),
+                *("-D", self._data, "-h", "127.0.0.1", "-p", str(port), "-k", ""),
                 *(part for setting in self._tuning for part in ("-c", setting)),
             ],
             user=self._user,
