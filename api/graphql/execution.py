@@ -24,6 +24,7 @@ from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema
 from api.graphql.vocabulary.scalars import block_time, rfc_3339
 from api.reading.read import Read
+from api.reading.snapshot import Interrupted
 from schema.program.logs import log_event
 from schema.tables.postgresql import is_passing
 
@@ -132,8 +133,8 @@ def execute_compiled(
         context.read = Read(context.snapshot, plan.shapes)
         texts = run_plan(plan, context, prepared.values, roots(context))
     except Exception as error:
-        if isinstance(error, DBAPIError) and is_passing(error):
-            raise  # the caller reads again
+        if isinstance(error, Interrupted) or (isinstance(error, DBAPIError) and is_passing(error)):
+            raise  # nobody awaits the response, or the caller reads again
         # graphql-core executes it again from the start: its errors are exact, and rows are counted from 0
         _note_fallback(schema, prepared.document, error)
         return None
