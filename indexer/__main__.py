@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 
 from indexer.commands import (
     attest,
@@ -27,6 +27,9 @@ from schema.program.settings import SettingsError, without_password
 COMMANDS = (run, sync, status, rebuild, rollback, reconcile, verify, prove, check, attest, digest)
 """In the order of `certindex --help`."""
 
+COMMAND_ENTRY_POINT = "certindex.commands"
+"""The entry point by which the API package offers further commands; the indexer imports nothing of the API."""
+
 USAGE_ERROR = 2
 INTERRUPTED = 130
 
@@ -47,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.COMMAND.add_to(commands)
+    for entry_point in entry_points(group=COMMAND_ENTRY_POINT):
+        entry_point.load()(commands)
     return parser
 
 

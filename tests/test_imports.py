@@ -18,7 +18,10 @@ FORBIDDEN = {
 }
 # package -> its layers from the top down: a layer imports its own modules and those of the layers below it
 LAYERS = {
-    "api": ("mcp", "explorer", "exports", "http", "answering", "graphql", "audit", "reading", "queries"),
+    "api": (
+        *("mcp", "explorer", "exports", "delivery"),
+        *("http", "answering", "graphql", "audit", "reading", "queries"),
+    ),
     "indexer": (
         *("commands", "follower", "observe", "opening", "registration", "sync", "verification"),
         *("store", "decode", "chain", "rpc", "check", "fold", "proof"),
@@ -46,7 +49,10 @@ ONLINE = {"indexer.check.trusted", "indexer.check.__main__"}
 
 # library or name -> the only places that may import it
 AT_HOME = {
-    "aiohttp": ("indexer/rpc",),
+    "aiohttp": ("indexer/rpc", "api/delivery"),
+    "cryptography": ("api/delivery",),
+    "nats": ("api/delivery",),
+    "redis": ("api/delivery",),
     "web3": ("indexer/rpc",),
     "strawberry": ("api/graphql",),
     "apscheduler": ("indexer/follower",),
@@ -54,9 +60,9 @@ AT_HOME = {
     "segno": ("api/explorer",),
     "pyarrow": ("api/exports",),
     "mcp": ("api/mcp",),
-    "sqlalchemy.insert": ("indexer/store",),
-    "sqlalchemy.update": ("indexer/store",),
-    "sqlalchemy.delete": ("indexer/store",),
+    "sqlalchemy.insert": ("indexer/store", "api/delivery"),
+    "sqlalchemy.update": ("indexer/store", "api/delivery"),
+    "sqlalchemy.delete": ("indexer/store", "api/delivery"),
     "sqlmodel.insert": ("indexer/store",),
     "sqlmodel.update": ("indexer/store",),
     "sqlmodel.delete": ("indexer/store",),

@@ -7,6 +7,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from api.delivery.settings import DeliverySettings
+from api.delivery.subscriptions import KEYS
 from api.exports.columns import Column
 from api.exports.table import NAMES, Table
 from api.graphql.schema import build_schema
@@ -37,6 +39,13 @@ def _setting(name: str, declaration: Any) -> str:
     required = "" if declaration.optional or default else "required"
     example = f" Example: `{declaration.example}`"
     return f"| `{name.upper()}` | {default or required} | {declaration.help}{example} |\n"
+
+
+def _keys() -> str:
+    rows = (
+        f"| `{name}` | {key.default} | {key.help} Example: `{name} = {key.example}` |\n" for name, key in KEYS.items()
+    )
+    return "| key | default | what |\n|---|---|---|\n" + "".join(rows)
 
 
 def _columns(table: str) -> str:
@@ -70,7 +79,9 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "docs/reference/settings.md": {
         "indexer settings": partial(_settings, Settings),
         "api settings": partial(_settings, ApiSettings),
+        "delivery settings": partial(_settings, DeliverySettings),
     },
+    "docs/reference/webhooks.md": {"keys of a subscription": _keys},
     "docs/reference/exports.md": {name: partial(_columns, name) for name in NAMES},
     "docs/guides/your-own-contract.md": {"facts": _facts},
 }

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, text
 
+from api.delivery.metrics import METRICS as DELIVERY_METRICS
 from api.http.metrics import METRICS as API_METRICS
 from indexer.errors import TryAgain
 from indexer.observe.counters import Counters
@@ -141,7 +142,7 @@ async def test_every_metric_is_collected_under_the_name_it_is_described_by(fresh
     assert collected == {(metric.name.removesuffix("_total"), metric.kind, metric.help) for metric in METRICS}
 
 
-@pytest.mark.parametrize("metrics", [METRICS, API_METRICS])
+@pytest.mark.parametrize("metrics", [METRICS, API_METRICS, DELIVERY_METRICS])
 def test_the_document_describes_every_metric(metrics: Sequence[Described]) -> None:
     assert markdown_table(metrics) in DOCUMENT.read_text(), markdown_table(metrics)
 
