@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serves, or prints the schema. Exits with status 2 for a wrong setting."""
+    """Serves, exports, or prints the schema. Exits with status 2 for a wrong setting."""
     # imports leave no garbage, and looking for it takes a tenth of their time
     gc.disable()
     from api.command import run

@@ -1,4 +1,4 @@
-"""The command line of `certindex-api`: parses the arguments, then serves or prints the schema."""
+"""The command line of `certindex-api`: parses the arguments, then serves, exports, or prints the schema."""
 
 import argparse
 import logging
@@ -23,7 +23,12 @@ log = logging.getLogger("certindex.api")
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Serves, or prints the schema. Exits with status 2 for a wrong setting."""
+    """Serves, exports, or prints the schema. Exits with status 2 for a wrong setting."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["export"]:
+        from api.exports.register.command import run_export
+
+        sys.exit(run_export(arguments[1:]))
     parser = argparse.ArgumentParser(
         prog="certindex-api",
         description="Serve device certificates over GraphQL, from the database that certindex writes.",
@@ -34,7 +39,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
         nargs="?",
         choices=("serve", "schema"),
         default="serve",
-        help="serve (default), or schema: print the GraphQL schema and exit",
+        help="serve (default), or schema: print the GraphQL schema and exit. certindex-api export --help: export the "
+        "register as files",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('certindex')}")
     add_options(parser, Settings)

@@ -33,10 +33,10 @@ def parse_parameters(parameters: QueryParams, known: Sequence[str]) -> dict[str,
 def _value(name: str, text: str) -> Any:
     if name in JSON_PARAMETERS or (name == "asOf" and text.startswith("{")):
         return parse_json(text, f'The parameter "{name}"')
-    return _point(text) if name == "asOf" else text
+    return point_of(text) if name == "asOf" else text
 
 
-def _point(text: str) -> Mapping[str, str]:
+def point_of(text: str) -> Mapping[str, str]:
     """Returns the input `AsOf` of a block number, a block hash or a time."""
     if re.fullmatch("[0-9]{1,20}", text, re.ASCII):
         return {"block": text}

@@ -17,10 +17,12 @@ from api.graphql.errors import BadUserInput
 from api.graphql.inputs.as_of import check_canonical
 from api.graphql.inputs.one_of import explain_variables
 from api.graphql.paging.connections import RowList
+from api.graphql.plan.fields import relation_of
 from api.graphql.plan.levels import Choice, Level, Plan, Selected, compile_plan
 from api.graphql.plan.run import write_rows
 from api.graphql.plan.write import CSV, JSON, QUOTED_CELLS, NotAnswered, Notation
 from api.graphql.schema import Schema
+from api.queries.events import EVENT
 from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
 from api.queries.sql.pages import SORT_ID, SORT_KEY, Place, Window, place_of
@@ -41,7 +43,10 @@ START = Place(None, 0, 0)
 
 
 class Table:
-    """One table. `columns` are those of its rows, `parameters` the types of its variables by their names."""
+    """One table. `columns` are those of its rows, `parameters` the names of its variables.
+
+    `has_events`: a row is an event, which is there for good unless a reorg removes it.
+    """
 
     def __init__(self, schema: Schema, name: str) -> None:
         self.name = name
@@ -61,9 +66,9 @@ class Table:
         assert root.selection_set is not None
         (nodes,) = root.selection_set.selections
         assert isinstance(nodes, FieldNode)
-        self.columns: list[Column] = columns_of(
-            schema._schema, _type_of_nodes(schema, root.name.value), nodes.selection_set
-        )
+        type_ = _type_of_nodes(schema, root.name.value)
+        self.columns: list[Column] = columns_of(schema._schema, type_, nodes.selection_set)
+        self.has_events = relation_of(type_) is EVENT
 
     def open(self, snapshot: Snapshot, variables: Mapping[str, Any]) -> RowList:
         """Returns the list that the variables name, at its block. Raises BadUserInput."""
@@ -94,15 +99,23 @@ class Table:
         return place
 
     def read(
-        self, snapshot: Snapshot, rows: RowList, after: Place | None, size: int, notation: Notation
+        self,
+        snapshot: Snapshot,
+        rows: RowList,
+        after: Place | None,
+        size: int,
+        notation: Notation,
+        before: Place | None = None,
     ) -> tuple[Sequence[str], Place | None]:
         """Returns the texts of the next rows behind a place, and the place of the last one, None if no more follow.
+
+        `before`: only rows before that place.
 
         Raises BadUserInput (STALE_CURSOR) if the block is no longer canonical, and DamagedData.
         """
         context = _context(snapshot, self._plans[notation])
         check_canonical(context, tuple(rows.pins))
-        chunk = RowList(rows.query, 0, Window(size, False, after), rows.pins)
+        chunk = RowList(rows.query, 0, Window(size, False, after, before), rows.pins)
         read, pins, more = chunk.read_rows(context)
         ids = [row[SORT_ID] for row in read]
         texts = self._texts(context, notation, rows.query.listing.rows, read, pins, ids)

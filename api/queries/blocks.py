@@ -21,6 +21,7 @@ SELECT_BLOCKS = select(BLOCK.chain_id, BLOCK.number, BLOCK.hash, BLOCK.timestamp
 
 OF_CHAIN = SELECT_BLOCKS.where(BLOCK.chain_id == bindparam("chain_id", type_=BLOCK.chain_id.type)).limit(1)
 AT_OR_BELOW = OF_CHAIN.where(BLOCK.number <= bindparam("number", type_=BLOCK.number.type)).order_by(BLOCK.number.desc())
+ABOVE = OF_CHAIN.where(BLOCK.number > bindparam("number", type_=BLOCK.number.type)).order_by(BLOCK.number)
 AT_TIME = OF_CHAIN.where(BLOCK.timestamp <= bindparam("seconds", type_=BLOCK.timestamp.type)).order_by(
     BLOCK.timestamp.desc(), BLOCK.number.desc()
 )
@@ -50,6 +51,11 @@ def blocks_with_hashes(connection: Connection, names: Sequence[tuple[int, bytes]
 def block_at_or_below(connection: Connection, chain_id: int, number: int) -> BlockPoint | None:
     """Returns the last stored block up to a number."""
     return _first(connection, AT_OR_BELOW, {"chain_id": chain_id, "number": number})
+
+
+def first_block_above(connection: Connection, chain_id: int, number: int) -> BlockPoint | None:
+    """Returns the first stored block above a number."""
+    return _first(connection, ABOVE, {"chain_id": chain_id, "number": number})
 
 
 def digests_at(connection: Connection, names: Sequence[tuple[int, int]]) -> list[bytes | None]:

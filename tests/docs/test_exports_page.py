@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +70,17 @@ def test_the_command_looks_keys_up(address: str, tmp_path: Path) -> None:
         ("no such device", "NONE"),
     ]
     assert rows[1]["tokenId"] == "42"
+
+
+def test_the_commands_export_and_verify_the_register(fleet_database: Callable[[Kind], str], tmp_path: Path) -> None:
+    code = example("sh", "The whole register").replace("certindex-api", f"{sys.executable} -m api")
+    code = code.replace("sqlite:///certindex.db", fleet_database("sqlite")).replace(
+        "export register", f"export {tmp_path}/register"
+    )
+    ended = subprocess.run(["sh", "-ec", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    first, second = ended.stdout.splitlines()
+    assert "rows in" in first
+    assert second.endswith("every file is as the manifest says")
 
 
 def test_the_program_reads_parquet(address: str, capsys: pytest.CaptureFixture[str]) -> None:
