@@ -32,6 +32,7 @@ from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, sdl
 from api.http.asking import Asking
 from api.http.bundle import bundle_route
+from api.http.draining import Drain
 from api.http.endpoint import GraphQLEndpoint
 from api.http.graphiql_page import FOLDER, graphiql_page
 from api.http.metrics import ApiMetrics, CountRequests
@@ -81,10 +82,10 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
         max_seconds=settings.max_seconds,
         max_connections=settings.max_connections,
     )
-    rates = Rates(settings, take)
+    rates, drain = Rates(settings, take), Drain()
     # GraphiQL sends documents that its user writes, none of which is trusted
     page = partial(graphiql_page, engine) if settings.graphiql and trusted is None else None
-    graphql = GraphQLEndpoint(answers, admissions["requests"], documents, operations, rates, settings, page)
+    graphql = GraphQLEndpoint(answers, admissions["requests"], documents, operations, rates, settings, page, drain)
     downloads = Downloads(engine, admissions["exports"], settings)
     exported = build_tables(schema)
     asking = Asking(answers, admissions["requests"], rates)
@@ -92,8 +93,8 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     metrics = ApiMetrics(engine, answers, operations, admissions, downloads, mcp.calls)
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        yield
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Drain]]:
+        yield {"drain": drain}
         await watch.close()
         await answers.close()
         engine.dispose()
@@ -101,14 +102,14 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     app = Starlette(
         routes=[
             Route("/graphql", graphql),  # the first, as routes are tried in turn
-            Route("/graphql/stream", StreamEndpoint(operations, rates, settings)),
-            WebSocketRoute("/graphql", WebSocketEndpoint(operations, rates, settings)),
+            Route("/graphql/stream", StreamEndpoint(operations, rates, settings, drain)),
+            WebSocketRoute("/graphql", WebSocketEndpoint(operations, rates, settings, drain)),
             Route("/devices/{did}/bundle.json", bundle_route(engine, settings, rates)),
             Route("/export/{file}", ExportEndpoint(exported, downloads, rates)),
             Route("/lookup", LookupEndpoint(exported["devices"], downloads, rates)),
             Route("/schema.graphql", _schema, methods=["GET"]),
             Route("/healthz", PlainTextResponse("ok\n"), methods=["GET"]),
-            Route("/readyz", _readyz(engine, freshness)),
+            Route("/readyz", _readyz(engine, freshness, drain)),
             Mount("/graphiql", StaticFiles(directory=FOLDER)),
             *([Route("/mcp", mcp)] if settings.mcp else []),
             *_pages(settings, asking),
@@ -128,6 +129,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
         lifespan=lifespan,
     )
     app.state.metrics = metrics
+    app.state.drain = drain
     return app
 
 
@@ -143,11 +145,12 @@ async def _schema(request: Request) -> Response:
     return PlainTextResponse(sdl())
 
 
-def _readyz(engine: Engine, freshness: Freshness) -> Callable[[Request], Awaitable[Response]]:
+def _readyz(engine: Engine, freshness: Freshness, drain: Drain) -> Callable[[Request], Awaitable[Response]]:
     async def readyz(request: Request) -> Response:
         state = await asyncio.to_thread(readiness, engine, freshness, int(time.time()))
-        body = {"ready": state.ready, "reasons": state.reasons, "replica": state.replica, "chains": state.chains}
-        return JSONResponse(body, 200 if state.ready else 503, {"Cache-Control": "no-store"})
+        reasons = (*state.reasons, *(["The server is stopping."] if drain.has_begun else ()))
+        body = {"ready": not reasons, "reasons": reasons, "replica": state.replica, "chains": state.chains}
+        return JSONResponse(body, 503 if reasons else 200, {"Cache-Control": "no-store"})
 
     return readyz
 

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 
-import uvicorn
 from prometheus_client.registry import Collector
 
-from api.server import address_of, collect_rarely, listen, metrics_of, server_config
+from api.server import Server, address_of, collect_rarely, listen, metrics_of, server_config
 from api.settings import Settings
 from schema.program.logs import configure, log_event
 from schema.program.metrics import serve_metrics
@@ -79,7 +78,7 @@ def serve(settings: Settings) -> None:
         suppress(KeyboardInterrupt),
     ):
         log_event(log, logging.INFO, "serving", " {address}", address_of(listener))
-        server = uvicorn.Server(config)
+        server = Server(config, settings.drain_seconds)
         server.run(sockets=[listener])
 
 

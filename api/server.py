@@ -1,20 +1,23 @@
 """How uvicorn serves the web application: its configuration, and the socket that it listens on."""
 
+import asyncio
 import gc
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp
 
+from api.http.draining import DrainedWebSocket
 from api.http.head_bounds import BoundedProtocol
 from api.settings import Settings
 from schema.program.settings import SettingsError
 
 GRACE_SECONDS = 2
-"""At shutdown, how long open requests may go on: an event stream never ends by itself."""
+"""How much longer than MAX_SECONDS open requests may go on at shutdown: a download may take hours."""
 
 STUCK_MILLISECONDS = 60_000
 """After so long without an acknowledgment from the client, the kernel closes the connection."""
@@ -47,16 +50,33 @@ def server_config(settings: Settings, app: Callable[[], ASGIApp] | None = None, 
             "log_config": None,  # the process logs in one format
             "access_log": False,
             "http": BoundedProtocol,
+            "ws": DrainedWebSocket,
             # headers of other peers are ignored: any client could send them
             "proxy_headers": settings.trusted_proxies is not None,
             "forwarded_allow_ips": settings.trusted_proxies,
             "ws_max_size": settings.max_body_bytes,
             # a compressor takes 300 kB per connection
             "ws_per_message_deflate": False,
-            "timeout_graceful_shutdown": GRACE_SECONDS,
+            "timeout_graceful_shutdown": int(settings.max_seconds) + GRACE_SECONDS,
             **options,
         },
     )
+
+
+class Server(uvicorn.Server):
+    """A server that goes on answering for `drain_seconds` when it is to stop, while it is not ready."""
+
+    def __init__(self, config: uvicorn.Config, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._drain_seconds = drain_seconds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.lifespan.state["drain"].begin()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_seconds):
+                while not self.force_exit:  # noqa: ASYNC110  # a second signal sets it
+                    await asyncio.sleep(0.1)
+        await super().shutdown(sockets)
 
 
 def collect_rarely() -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import uvicorn
 from prometheus_client.registry import Collector
 
-from api.server import address_of, listen, metrics_of, server_config
+from api.server import Server, address_of, listen, metrics_of, server_config
 from api.settings import Settings
 from api.supervisor import Supervisor
 from schema.program.logs import log_event
@@ -19,11 +19,11 @@ from schema.program.settings import read_settings
 log = logging.getLogger("certindex.api")
 
 
-class EmbeddedServer(uvicorn.Server):
+class EmbeddedServer(Server):
     """A server inside another process, which handles the signals."""
 
-    def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
-        super().__init__(config)
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, drain_seconds: float) -> None:
+        super().__init__(config, drain_seconds)
         self._listener = listener
 
     @property
@@ -56,5 +56,5 @@ def embedded_server(
         values["WORKERS"] = workers
     settings = replace(read_settings(Settings, None, os.environ | values), database_url=database_url)
     if settings.workers == 1:
-        return EmbeddedServer(server_config(settings), listen(host, port))
+        return EmbeddedServer(server_config(settings), listen(host, port), settings.drain_seconds)
     return Supervisor(settings, listen(host, port), handles_signals=False)

@@ -191,6 +191,13 @@ class Settings:
         help="Maximum number of downloads of exports at a time. Further ones are refused with 503.",
         example="100",
     )
+    drain_seconds: float = setting(
+        seconds(0, 3600),
+        default="0",
+        help="Seconds for which a server that is stopped goes on answering while /readyz returns 503, so that load "
+        "balancers send their requests elsewhere.",
+        example="5",
+    )
     send_seconds: float = setting(
         seconds(0.1, 3600),
         default="10",

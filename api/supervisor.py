@@ -13,6 +13,7 @@ import secrets
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from multiprocessing.connection import Client, Connection, Listener
@@ -37,6 +38,9 @@ log = logging.getLogger("certindex.api")
 
 STUCK_SECONDS = 30
 """A worker that answers no ping of the supervisor for so long is killed and replaced."""
+
+DRAIN_SIGNAL = signal.SIGUSR1
+"""Makes a worker not ready before it is stopped."""
 
 SCRAPE_SECONDS = 1.0
 """How long a scrape waits for the metrics of one worker, and goes on without them."""
@@ -67,6 +71,7 @@ class Supervisor(Multiprocess):
     def __init__(self, settings: Settings, listener: socket.socket, *, handles_signals: bool = True) -> None:
         self._address = address_of(listener)
         self._channel = WorkerChannel()
+        self._drain_seconds = settings.drain_seconds
         app = partial(worker_app, settings, self._channel.link)
         config = server_config(settings, app, workers=settings.workers, timeout_worker_healthcheck=STUCK_SECONDS)
         handlers = {number: signal.getsignal(number) for number in SIGNALS}
@@ -83,6 +88,14 @@ class Supervisor(Multiprocess):
     async def serve(self) -> None:
         """Runs the workers from an event loop. Raises SettingsError."""
         await asyncio.to_thread(self.run)
+
+    def terminate_all(self) -> None:
+        """Makes all workers not ready, and stops them after DRAIN_SECONDS. Those that SIGHUP replaces stop at once."""
+        for process in self.processes:
+            if process.exitcode is None and process.pid is not None:
+                os.kill(process.pid, DRAIN_SIGNAL)
+        time.sleep(self._drain_seconds)
+        super().terminate_all()
 
     def stop(self) -> None:
         """Ends `run`, from any thread."""
@@ -211,6 +224,7 @@ def worker_app(settings: Settings, link: Link) -> ASGIApp:
         link.connect(FAILURE).send(str(error))
         sys.exit(STARTUP_FAILURE)
     Thread(target=_report, args=(link.connect(METRICS), app.state.metrics), daemon=True).start()
+    signal.signal(DRAIN_SIGNAL, lambda *_: app.state.drain.begin())
     collect_rarely()
     return app
 

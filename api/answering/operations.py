@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from api.answering.admission import Admission
@@ -70,8 +71,13 @@ class Operations:
         finally:
             self.connections -= 1
 
-    async def execute(self, request: GraphQLRequest, charge: Charge) -> AsyncGenerator[list[Answer], None]:
-        """Yields answers in batches. No snapshot is open while a batch is out: sending it may take long."""
+    async def execute(
+        self, request: GraphQLRequest, charge: Charge, resume: "ResumePoint | None" = None
+    ) -> AsyncGenerator[list[Answer], None]:
+        """Yields answers in batches. No snapshot is open while a batch is out: sending it may take long.
+
+        `resume` is kept up to date while a subscription waits.
+        """
         try:
             request = self._documents.resolve(request)
             prepared = self._subscription(request)
@@ -80,7 +86,7 @@ class Operations:
                 return
             charge(prepared.price.cost)
             with self._counted():
-                async with aclosing(self._batches(prepared)) as batches:
+                async with aclosing(self._batches(prepared, resume or ResumePoint())) as batches:
                     async for batch in batches:
                         yield batch
         except Refusal as refusal:
@@ -100,7 +106,7 @@ class Operations:
         finally:
             self.subscriptions -= 1
 
-    async def _batches(self, prepared: Prepared) -> AsyncGenerator[list[Answer], None]:
+    async def _batches(self, prepared: Prepared, resume: "ResumePoint") -> AsyncGenerator[list[Answer], None]:
         place = None
         while True:
             with self._answers.refusing():
@@ -111,7 +117,9 @@ class Operations:
                 return
             place = batch.place
             if not batch.more:
+                resume.cursor = batch.cursor
                 await self._watch.changed(batch.revisions)
+                resume.cursor = None
 
     async def _next(self, prepared: Prepared, place: Any) -> "AnsweredBatch":
         """Returns the batch behind a place, read from one snapshot."""
@@ -137,16 +145,24 @@ class Operations:
             return await self._answers.execute(compiled, ordinary)
 
 
+@dataclass
+class ResumePoint:
+    """The cursor from which a client resumes a subscription that has sent all it had, None while it sends."""
+
+    cursor: str | None = None
+
+
 class AnsweredBatch(NamedTuple):
     """The answers of a batch up to the first without data, the place behind it, and the revisions that it is of."""
 
     answers: list[Answer]
     place: Any
     more: bool
+    cursor: str | None
     revisions: Revisions
 
 
 def _of_context(answers: list[Answer], batch: Batch, context: Context) -> AnsweredBatch:
     failed = next((place for place, answer in enumerate(answers) if answer.errors), len(answers))
     revisions = revisions_of(context.snapshot.chains.values())
-    return AnsweredBatch(answers[: failed + 1], batch.place, batch.more, revisions)
+    return AnsweredBatch(answers[: failed + 1], batch.place, batch.more, batch.cursor, revisions)

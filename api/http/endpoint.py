@@ -13,6 +13,7 @@ from api.answering.operations import Operations
 from api.answering.persisted import DocumentSource
 from api.graphql.errors import Refusal
 from api.http.disconnects import unread_response, while_connected
+from api.http.draining import Drain
 from api.http.graphiql_page import CONTENT_SECURITY_POLICY
 from api.http.rates import Rates
 from api.http.requests import (
@@ -50,6 +51,7 @@ class GraphQLEndpoint:
         rates: Rates,
         settings: Settings,
         page: Callable[[], str] | None,
+        drain: Drain,
     ) -> None:
         self._answers = answers
         self._admission = admission
@@ -58,6 +60,7 @@ class GraphQLEndpoint:
         self._rates = rates
         self._settings = settings
         self._page = page
+        self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._respond(Request(scope, receive))
@@ -76,7 +79,7 @@ class GraphQLEndpoint:
             client.take_request()
             graphql_request = await read_request(request, self._settings.max_body_bytes)
             if media_type == EVENT_STREAM:
-                return EventStream(self._operations, graphql_request, client, self._settings.send_seconds)
+                return EventStream(self._operations, graphql_request, client, self._settings.send_seconds, self._drain)
             graphql_request = self._documents.resolve(graphql_request)
             async with while_connected(request):
                 answer = await self._answers.answer(graphql_request, self._admission, client.take_cost)

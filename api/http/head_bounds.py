@@ -46,6 +46,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_head_timer()
         super().on_headers_complete()
+        if self.cycle is not None and self.app_state["drain"].has_begun:
+            self.cycle.keep_alive = False  # the response says so, and a proxy sends its next request elsewhere
 
     def on_body(self, body: bytes) -> None:
         self._beside_body -= len(body)
@@ -54,6 +56,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        self.app_state["drain"].end_streams()
+        super().shutdown()
 
     def _start_head_timer(self) -> None:
         self._stop_head_timer()

@@ -15,9 +15,10 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected, WebSocketState
 
 from api.answering.answers import Answer, refused
-from api.answering.operations import Operations, TooManyConnections
+from api.answering.operations import Operations, ResumePoint, TooManyConnections
 from api.graphql.errors import BadUserInput, Code
 from api.graphql.request import GraphQLRequest
+from api.http.draining import Drain
 from api.http.rates import Client, RateLimited, Rates
 from api.http.requests import RequestError, graphql_request, parse_json
 from api.http.sending import ClientTooSlow, Sender
@@ -31,6 +32,7 @@ CLOSE_SECONDS = 2.0
 """How long closing may take: the close frame waits behind what a slow client has not read."""
 
 TOO_SLOW = "Too slow: a message was not received in time. Resume with the last cursor."
+GOING_AWAY = "The server stops. Connect again, and resume with the last cursor."
 MAX_REASON_BYTES = 123
 """Of a close frame, by RFC 6455."""
 
@@ -39,8 +41,9 @@ MAX_ID = 256
 
 
 class CloseCode(IntEnum):
-    """Codes of graphql-transport-ws. TRY_AGAIN_LATER and TOO_LARGE are those of WebSocket itself."""
+    """Codes of graphql-transport-ws. Those below 4000 are those of WebSocket itself."""
 
+    GOING_AWAY = 1001
     TOO_LARGE = 1009
     TRY_AGAIN_LATER = 1013
     BAD_REQUEST = 4400
@@ -63,10 +66,11 @@ class ConnectionClosed(Exception):
 class WebSocketEndpoint:
     """An ASGI application for WebSockets."""
 
-    def __init__(self, operations: Operations, rates: Rates, settings: Settings) -> None:
+    def __init__(self, operations: Operations, rates: Rates, settings: Settings, drain: Drain) -> None:
         self._operations = operations
         self._rates = rates
         self._settings = settings
+        self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
@@ -86,37 +90,49 @@ class WebSocketEndpoint:
             return
         await socket.accept(PROTOCOL)
         client = self._rates.client(socket.scope)
-        await SocketConnection(socket, self._operations, client, self._settings).run()
+        await SocketConnection(socket, self._operations, client, self._settings, self._drain).run()
 
 
 class SocketConnection:
     """One connection: it reads the messages of the client, and runs the operations that the client has started."""
 
-    def __init__(self, socket: WebSocket, operations: Operations, client: Client, settings: Settings) -> None:
+    def __init__(
+        self, socket: WebSocket, operations: Operations, client: Client, settings: Settings, drain: Drain
+    ) -> None:
         self._socket = socket
         self._operations = operations
         self._client = client
         self._settings = settings
+        self._drain = drain
         self._sender = Sender(settings.send_seconds)
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._resume: dict[str, ResumePoint] = {}
         self._ended: set[asyncio.Task[None]] = set()
         self._is_acknowledged = False
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Returns when either side has ended the connection."""
-        reading = asyncio.create_task(self._read_messages())
+        reading, leaving = asyncio.create_task(self._read_messages()), asyncio.create_task(self._leave())
         try:
-            await asyncio.wait({reading, self._end}, return_when=asyncio.FIRST_COMPLETED)
-            await (self._end if self._end.done() else reading)
+            await asyncio.wait({reading, leaving, self._end}, return_when=asyncio.FIRST_COMPLETED)
+            await (self._end if self._end.done() else reading if reading.done() else leaving)
         except ConnectionClosed as closed:
             await _close(self._socket, closed)
         finally:
             self._end.cancel()
-            tasks = [reading, *self._running.values(), *self._ended]
+            tasks = [reading, leaving, *self._running.values(), *self._ended]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _leave(self) -> None:
+        """Closes the connection when the server stops. Before that it sends the cursors from which to resume."""
+        await self._drain.streams_end()
+        cursors = {id: point.cursor for id, point in self._resume.items() if point.cursor is not None}
+        if cursors:
+            await self._send({"type": "ping", "payload": {"resume": cursors}})
+        raise ConnectionClosed(CloseCode.GOING_AWAY, GOING_AWAY)
 
     # Messages of the client
 
@@ -198,6 +214,7 @@ class SocketConnection:
 
     def _complete(self, id: str) -> None:
         task = self._running.pop(id, None)
+        self._resume.pop(id, None)
         if task is not None:
             self._ended.add(task)
             task.add_done_callback(self._ended.discard)
@@ -206,8 +223,9 @@ class SocketConnection:
     # Messages to the client
 
     async def _run(self, id: str, request: GraphQLRequest) -> None:
+        point = self._resume[id] = ResumePoint()
         try:
-            async for batch in self._operations.execute(request, self._client.take_cost):
+            async for batch in self._operations.execute(request, self._client.take_cost, point):
                 for answer in batch:
                     await self._send_answer(id, answer)
             if self._forget(id):
@@ -222,6 +240,7 @@ class SocketConnection:
         is_ours = self._running.get(id) is asyncio.current_task()
         if is_ours:
             del self._running[id]
+            del self._resume[id]
         return is_ours
 
     async def _send_answer(self, id: str, answer: Answer) -> None:

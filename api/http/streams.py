@@ -14,6 +14,7 @@ from api.answering.operations import Operations, TooManyConnections
 from api.graphql.errors import Refusal
 from api.graphql.request import GraphQLRequest
 from api.http.disconnects import disconnected, unread_response
+from api.http.draining import Drain
 from api.http.rates import Client, Rates
 from api.http.requests import EVENT_STREAM, RequestError, read_request, response_type
 from api.http.responses import refusal_response
@@ -38,10 +39,11 @@ COMPLETE = b"event: complete\ndata:\n\n"
 class StreamEndpoint:
     """An ASGI application that answers with event streams only."""
 
-    def __init__(self, operations: Operations, rates: Rates, settings: Settings) -> None:
+    def __init__(self, operations: Operations, rates: Rates, settings: Settings, drain: Drain) -> None:
         self._operations = operations
         self._rates = rates
         self._settings = settings
+        self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._respond(Request(scope, receive))
@@ -59,17 +61,28 @@ class StreamEndpoint:
             return refusal_response(error, EVENT_STREAM)
         except ClientDisconnect:
             return unread_response()
-        return EventStream(self._operations, graphql_request, client, self._settings.send_seconds)
+        return EventStream(self._operations, graphql_request, client, self._settings.send_seconds, self._drain)
 
 
 class EventStream:
-    """The response to one operation. A client that is too slow gets no `complete` event: it may resume."""
+    """The response to one operation.
 
-    def __init__(self, operations: Operations, request: GraphQLRequest, client: Client, send_seconds: float) -> None:
+    A client that is too slow gets no `complete` event, nor does one whose server stops: it may resume.
+    """
+
+    def __init__(
+        self,
+        operations: Operations,
+        request: GraphQLRequest,
+        client: Client,
+        send_seconds: float,
+        drain: Drain,
+    ) -> None:
         self._operations = operations
         self._request = request
         self._client = client
         self._sender = Sender(send_seconds)
+        self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -81,7 +94,9 @@ class EventStream:
     async def _stream(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
         sending = asyncio.create_task(self._send_events(send))
-        tasks = {sending, asyncio.create_task(disconnected(receive)), asyncio.create_task(self._break_silence(send))}
+        stopping = asyncio.create_task(self._drain.streams_end())
+        leaving = asyncio.create_task(disconnected(receive))
+        tasks = {sending, stopping, leaving, asyncio.create_task(self._break_silence(send))}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -92,7 +107,7 @@ class EventStream:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        if sending.done() and not sending.cancelled() and sending.exception() is None:
+        if any(task.done() and not task.cancelled() and task.exception() is None for task in (sending, stopping)):
             await self._send(send, b"", more=False)
 
     async def _send_events(self, send: Send) -> None:

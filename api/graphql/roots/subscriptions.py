@@ -29,11 +29,12 @@ from api.queries.sql.as_of import BlockPoint
 
 
 class Batch(NamedTuple):
-    """Messages of a subscription, the place behind them, and whether there are more."""
+    """Messages of a subscription, the place behind them, and whether there are more. `cursor` is that of the place."""
 
     messages: Sequence[Any]
     place: Any
     more: bool
+    cursor: str | None = None
 
 
 class FeedPlace(NamedTuple):
@@ -61,7 +62,7 @@ def _events(
         cursors.check(position, place.cursors)  # another profile may have read the network since
     batch = read_batch(context, feed, position, size)
     messages = [message_of(context, item, cursors) for item in batch.items]
-    return Batch(messages, FeedPlace(batch.end, cursors), batch.more)
+    return Batch(messages, FeedPlace(batch.end, cursors), batch.more, cursors.write(batch.end))
 
 
 def _blocks(

@@ -8,9 +8,8 @@ from time import sleep
 from typing import Any
 
 import httpx
-import uvicorn
 
-from api.server import server_config
+from api.server import Server, server_config
 from api.settings import Settings
 from tests.support.index.history import History, log
 
@@ -21,7 +20,7 @@ CLIENT = httpx.Client(timeout=60)
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """Serves until the block ends. Yields the address, without a slash at its end."""
-    server = uvicorn.Server(server_config(settings, port=0, log_level="error"))
+    server = Server(server_config(settings, port=0, log_level="error"), settings.drain_seconds)
     thread = Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -1,0 +1,136 @@
+"""The stop of a server: it finishes what it answers, and clients of subscriptions resume elsewhere without a loss."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import httpx
+import psycopg
+import pytest
+
+from scripts.processes import Child
+from tests.support.api.live import EVENTS, acknowledged, streamed
+from tests.support.api.server import post, with_one_device
+from tests.support.haproxy import balancer
+from tests.support.index.history import History, log
+from tests.support.postgres import plain_url
+from tests.support.processes import free_ports, until
+
+MINTED = log("CertificateMinted", 7, "0x" + "bb" * 20, 1, 10, "SN-7", "356938035643809", 1_600_000_000, "1.0.0")
+DEVICES = "{ devices { totalCount nodes { tokenId } } }"
+
+
+def started(url: str, port: int, *options: str, **settings: str) -> Child:
+    common = {"DATABASE_URL": url, "PORT": str(port), "CACHE_BYTES": "0", "POLL_STALE_SECONDS": "1000000000"}
+    environment = os.environ | common | settings
+    child = Child([sys.executable, "-m", "api", *options], environment=environment)
+    until(lambda: "serving http" in child.last_output, "the port", child)
+    return child
+
+
+def stop(child: Child) -> None:
+    os.kill(child.pid, signal.SIGTERM)
+
+
+def has_ended(child: Child) -> bool:
+    return child.exit_status is not None
+
+
+def ready(port: int) -> int:
+    return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=20).status_code
+
+
+async def test_a_server_that_stops_closes_subscriptions_with_the_cursor_from_which_they_resume(sqlite_url: str) -> None:
+    history = History(sqlite_url)
+    history.block(MINTED)
+    [port] = free_ports(1)
+    address = f"http://127.0.0.1:{port}"
+    child = started(sqlite_url, port)
+    async with acknowledged(address) as client, streamed(address, EVENTS) as stream:
+        await client.subscribe("new", EVENTS)
+        await client.begin("from here")
+        assert await client.is_quiet()
+        stop(child)
+        ping = await client.receive()
+        assert ping["type"] == "ping"
+        cursors = ping["payload"]["resume"]
+        assert cursors.keys() == {"new", "from here"}
+        assert await client.close_code() == (1001, "The server stops. Connect again, and resume with the last cursor.")
+        with pytest.raises(StopAsyncIteration):  # no event says that the stream is complete
+            await stream.event()
+    await asyncio.to_thread(until, lambda: has_ended(child), "the end")
+    history.block(log("FactoryReset", 7, "0x" + "aa" * 20, 1_600_000_000, 1))
+    history.close()
+    other = started(sqlite_url, port)
+    async with acknowledged(address) as client:
+        for id, cursor in cursors.items():
+            await client.subscribe(id, EVENTS, after=cursor)
+            message = await client.next(id)
+            assert message["event"]["kind"] == "FACTORY_RESET"
+    other.stop()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_that_stops_is_not_ready_first_and_finishes_its_answers(postgres_url: str, workers: str) -> None:
+    with_one_device(postgres_url)
+    [port] = free_ports(1)
+    child = started(postgres_url, port, "--workers", workers, DRAIN_SECONDS="1.5")
+    until(lambda: ready(port) in (200, 503), "the first worker", child)
+    url = f"http://127.0.0.1:{port}/graphql"
+    with psycopg.connect(plain_url(postgres_url)) as other, ThreadPoolExecutor(1) as thread:
+        other.execute("LOCK TABLE device")
+        answer = thread.submit(post, url, {"query": DEVICES})
+        until(lambda: is_waiting(postgres_url), "the request")
+        stop(child)
+        until(lambda: "The server is stopping." in httpx.get(f"http://127.0.0.1:{port}/readyz").text, "not ready")
+        other.rollback()
+        assert answer.result().json()["data"]["devices"]["totalCount"] == 1
+        last = post(url, {"query": DEVICES})
+        assert (last.status_code, last.headers["connection"]) == (200, "close")
+    until(lambda: has_ended(child), "the end")
+
+
+def is_waiting(url: str) -> bool:
+    with psycopg.connect(plain_url(url)) as connection:
+        return connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone() is not None
+
+
+def are_up(proxy: str, count: int) -> bool:
+    """Returns whether so many servers are up, by the statistics of the proxy; the last line is of the whole backend."""
+    return httpx.get(f"{proxy}/stats;csv").text.count(",UP,") == count + 1
+
+
+def test_no_request_fails_while_servers_behind_a_proxy_are_restarted_one_after_another(sqlite_url: str) -> None:
+    with_one_device(sqlite_url)
+    ports = free_ports(2)
+    children = [started(sqlite_url, port, DRAIN_SECONDS="1.5") for port in ports]
+    statuses: list[int | str] = []
+    is_over = threading.Event()
+
+    def load(url: str) -> None:
+        with httpx.Client(timeout=20) as client:
+            while not is_over.wait(0.005):
+                try:
+                    statuses.append(client.post(f"{url}/graphql", json={"query": DEVICES}).status_code)
+                except httpx.HTTPError as error:
+                    statuses.append(repr(error))
+
+    with balancer(ports) as url, ThreadPoolExecutor(4) as threads:
+        for _ in range(4):
+            threads.submit(load, url)
+        try:
+            for number, port in enumerate(ports):
+                stop(children[number])
+                until(partial(has_ended, children[number]), "the end")
+                children[number] = started(sqlite_url, port, DRAIN_SECONDS="1.5")
+                until(lambda: are_up(url, len(ports)), "the new server")
+        finally:
+            is_over.set()
+    for child in children:
+        child.kill()
+    assert set(statuses) == {200}
+    assert len(statuses) > 100
