@@ -197,12 +197,12 @@ def unusable(engine: Engine, error: DBAPIError) -> DatabaseError:
 
 
 def check_revision(connection: Connection) -> None:
-    """Raises DatabaseError unless the database has exactly this release's tables."""
+    """Raises DatabaseError unless this release can read the database: a newer release may only have added to it."""
     name = database_name(connection.engine)
     revision = _revision(connection)
     if revision is None:
         raise DatabaseError(f"The database {name} is empty: start the indexer (certindex run) to create its tables.")
-    if revision != REVISION:
+    if revision != REVISION and not (_is_newer(revision) and _has_all_columns(connection)):
         _refuse_unknown(connection.engine, revision)
         raise DatabaseError(
             f"The database {name} is at revision {revision}, this release reads {REVISION}: "
@@ -248,11 +248,25 @@ def _foreign_tables(connection: Connection) -> list[str]:
     return sorted(table for table in inspect(connection).get_table_names() if table != "alembic_version")
 
 
-def _refuse_unknown(engine: Engine, revision: str | None) -> None:
+def _is_newer(revision: str) -> bool:
     from alembic.script import ScriptDirectory
 
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if revision is not None and revision not in known:
+    return revision not in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
+def _has_all_columns(connection: Connection) -> bool:
+    """Returns whether the database has each table and column of this release."""
+    from schema.tables.tables import ChainRow
+
+    existing = inspect(connection).get_multi_columns()
+    columns = {name: {column["name"] for column in rows} for (_, name), rows in existing.items()}
+    return all(
+        set(table.columns.keys()) <= columns.get(name, set()) for name, table in ChainRow.metadata.tables.items()
+    )
+
+
+def _refuse_unknown(engine: Engine, revision: str | None) -> None:
+    if revision is not None and _is_newer(revision):
         raise DatabaseError(
             f"The database {database_name(engine)} is at revision {revision}, which this release does not know: "
             "a newer release wrote it. Use that release, or another DATABASE_URL."

@@ -26,14 +26,21 @@ TUNING = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "shared
 class PostgresServer:
     """A server on a free local port with its data in a temporary folder. `url` names its `postgres` database.
 
-    With `primary` it is a hot standby of that server, until it is promoted. With `data` the data stays in that folder.
+    With `primary` it has a base backup of that server, and is its hot standby until it is promoted. `data` is a folder
+    that is kept.
     """
 
     def __init__(
-        self, tuning: Sequence[str] = TUNING, primary: "PostgresServer | None" = None, data: Path | None = None
+        self,
+        tuning: Sequence[str] = TUNING,
+        primary: "PostgresServer | None" = None,
+        data: Path | None = None,
+        *,
+        standby: bool = True,
     ) -> None:
         self._tuning = tuning
         self._primary = primary
+        self._standby = standby
         self._installation = _installation()
         self._folder = Path(tempfile.mkdtemp(prefix="certindex-postgres-"))
         self._data = data or self._folder / "data"
@@ -105,7 +112,7 @@ class PostgresServer:
         return self._folder / programs.relative_to(wheel.parent)
 
     def _initialize(self) -> None:
-        self._data.mkdir(parents=True, exist_ok=True)
+        self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._user:
             shutil.chown(self._folder, self._user)
             shutil.chown(self._data, self._user)
@@ -121,7 +128,14 @@ class PostgresServer:
         ]
         if self._primary is not None:
             source = f"--dbname={plain_url(self._primary.url)}"
-            command = [self._programs / "pg_basebackup", "--no-sync", "--checkpoint=fast", "-R", data, source]
+            command = [
+                self._programs / "pg_basebackup",
+                "--no-sync",
+                "--checkpoint=fast",
+                *(["-R"] if self._standby else []),
+                data,
+                source,
+            ]
         subprocess.run(
             command,
             check=True,

@@ -74,6 +74,19 @@ def test_a_database_of_a_newer_release_is_refused_with_its_revision(database_url
     engine.dispose()
 
 
+def test_a_reader_goes_on_while_a_newer_release_only_adds_to_the_tables(database_url: str) -> None:
+    engine = connect(database_url)
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("ALTER TABLE chain ADD COLUMN added INTEGER"))
+        check_revision(connection)
+        connection.execute(text("ALTER TABLE chain RENAME COLUMN head_source TO renamed"))
+        with pytest.raises(DatabaseError, match=r"newer release wrote it\. Use that release"):
+            check_revision(connection)
+    engine.dispose()
+
+
 def test_a_database_that_holds_something_else_is_refused(database_url: str) -> None:
     engine = connect(database_url)
     with engine.begin() as connection:
