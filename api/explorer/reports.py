@@ -4,13 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from api.explorer.downloads import file_links
 from api.explorer.filters import Filters, conditions_set, filter_of, first_second, last_second
 from api.explorer.page import Json, Page
-from api.explorer.visit import Visit, address
+from api.explorer.visit import Visit
 
 ROWS_ON_A_PAGE = 100
-
-FORMATS = ("csv", "ndjson")
 
 OF_DEVICES: Filters = {
     "owner": lambda text: {"device": {"owner": {"eq": text}}},
@@ -50,15 +49,8 @@ class Report(NamedTuple):
         return {
             "report": self,
             "conditions": conditions_set(self.filters, visit, TITLES, {}),
-            "files": [(format, self.file(format, visit)) for format in FORMATS],
+            "files": file_links(visit, self.table, filter=filter_of(self.filters, visit), **self.constants),
         }
-
-    def file(self, format: str, visit: Visit) -> str:
-        """Returns the address of all rows of the report as a file."""
-        filter = filter_of(self.filters, visit)
-        chosen = {"filter": filter, "asOf": visit.as_of.variable if visit.as_of else None}
-        parameters = {name: json.dumps(value) if value else None for name, value in chosen.items()}
-        return address(f"/export/{self.table}.{format}", {**parameters, **self.constants})
 
     def page(self, name: str) -> Page:
         return Page(path=self.path, name=name, variables=self.variables, view=self.view)

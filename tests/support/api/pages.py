@@ -72,8 +72,8 @@ def get_page(url: str, *, follow: bool = False, tag: str = "") -> Page:
     return page
 
 
-FILES = ("/schema.graphql", "/graphql", "/devices/")
-"""How addresses of the site begin that are no pages: the schema, GraphiQL, and bundles."""
+FILES = ("/schema.graphql", "/graphql", "/devices/", "/export/")
+"""How addresses of the site begin that are no pages: the schema, GraphiQL, bundles and exports."""
 
 
 @dataclass

@@ -1,8 +1,10 @@
 """`/audit`: the questions that an auditor asks of the whole register, each with its count, its list and its query."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from api.explorer.documents import graphiql_address
+from api.explorer.downloads import FileLink, file_links
 from api.explorer.page import Json, Page
 from api.explorer.visit import Visit
 
@@ -107,12 +109,13 @@ query Audit($filterBy: LifecycleEventFilter, $after: String, $asOf: AsOf) {{
 
 
 class Finding(NamedTuple):
-    """The answer to a question: how many fail it, the list of them, and the query that lists them with evidence."""
+    """The answer to a question: how many fail it, the list of them, the query with evidence, and the list as files."""
 
     question: Question
     found: int
     list_href: str
     query_href: str
+    files: Sequence[FileLink]
 
 
 def audit_variables(visit: Visit) -> Json:
@@ -129,7 +132,8 @@ def _finding(question: Question, data: Json, visit: Visit) -> Finding:
     variables = {"filterBy": question.condition, "asOf": visit.as_of and visit.as_of.variable}
     fails = {"fails": question.check} if question.check else {"kind": "UNDECODABLE"}
     href = visit.link("/devices" if question.check else "/events", **fails)
-    return Finding(question, data[question.name]["totalCount"], href, graphiql_address(document, variables))
+    files = file_links(visit, "devices" if question.check else "events", filter=question.condition)
+    return Finding(question, data[question.name]["totalCount"], href, graphiql_address(document, variables), files)
 
 
 AUDIT = Page(path="/audit", name="audit", variables=audit_variables, view=view)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from api.explorer.downloads import file_links
 from api.explorer.filters import (
     Choice,
     Filters,
@@ -87,8 +88,10 @@ def view(data: Json, visit: Visit) -> dict[str, Any]:
     models = {one["hardwareLicenseId"]: one["model"] or one["hardwareLicenseId"] for one in data["models"]["nodes"]}
     states = {state: LABELS["end_of_life"][state].text for state in STATES}
     words = {"state": states, "manufacturer": makers, "model": models, "fails": QUESTIONS}
+    shown = devices_variables(visit)
     return {
         "devices": data["devices"],
+        "files": file_links(visit, "devices", filter=shown["filterBy"], orderBy=shown["orderBy"]),
         "makers": choices(makers),
         "models": choices(models),
         "checks": [Choice(name, QUESTIONS[name]) for name in CHECKS],

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from api.explorer.downloads import file_links
 from api.explorer.filters import (
     Filters,
     choices,
@@ -93,8 +94,11 @@ def view(data: Json, visit: Visit) -> dict[str, Any]:
     makers = {maker["tokenId"]: maker["name"] or maker["tokenId"] for maker in data["manufacturers"]["nodes"]}
     models = {one["hardwareLicenseId"]: one["model"] or one["hardwareLicenseId"] for one in data["models"]["nodes"]}
     named = {**CHOICES, "manufacturer": makers, "model": models}
+    shown = events_variables(visit)
+    order = {"field": "POSITION", "direction": shown["direction"]}
     return {
         "events": data["lifecycleEvents"],
+        "files": file_links(visit, "events", filter=shown["filterBy"], orderBy=order),
         "choices": {name: choices(values) for name, values in {**named, "order": ORDERS}.items()},
         "more_open": any(visit.parameter(name) for name in FILTERS if name not in SHOWN_AT_ONCE),
         "conditions": conditions_set(FILTERS, visit, TITLES, named),

@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from api.explorer.downloads import file_links
 from api.explorer.page import Json, Page
 from api.explorer.problems import Problem, WayOut
 from api.explorer.visit import Visit
@@ -52,8 +53,11 @@ def _prefixed(prefix: str, page: Json) -> Json:
 def view(data: Json, visit: Visit) -> dict[str, Any]:
     names = {model["hardwareLicenseId"]: model["model"] for model in data["models"]["nodes"]}
     models = _firmware_by_model(data["firmware"], names)
+    account = {"eq": visit.keys["address"]}
     return {
         "address": visit.keys["address"],
+        "owned_files": file_links(visit, "devices", filter={"owner": account}),
+        "shared_files": file_links(visit, "authorizations", filter={"user": account}, activeAt=_text(visit.clock)),
         "is_owner": visit.path.startswith("/owner/"),
         "models": models,
         "outdated": sum(model.outdated for model in models),

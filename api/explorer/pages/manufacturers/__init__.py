@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from api.explorer.downloads import file_links
 from api.explorer.filters import Filters, choices, conditions_set, require_choice
 from api.explorer.page import Json, Page
 from api.explorer.visit import Visit
@@ -34,8 +35,10 @@ def manufacturers_variables(visit: Visit) -> Json:
 
 
 def view(data: Json, visit: Visit) -> dict[str, Any]:
+    shown = manufacturers_variables(visit)
     return {
         "manufacturers": data["manufacturers"],
+        "files": file_links(visit, "manufacturers", filter=shown["filterBy"], orderBy=shown["orderBy"]),
         "licenses": choices(LICENSES),
         "orders": choices({name: text for name, (text, _) in ORDERS.items()}),
         "conditions": conditions_set(FILTERS, visit, {"name": "name begins with"}, {"license": LICENSES}),
