@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,9 @@ from api.answering.answers import Answers
 from api.answering.operations import Operations
 from api.answering.persisted import PersistedQueries
 from api.answering.trusted import load_trusted
+from api.credentials.credential import issuer_of
+from api.credentials.endpoint import Credentials
+from api.credentials.keys import SigningKey, load_keys
 from api.explorer.live import SUBSCRIPTIONS
 from api.exports.download import Downloads
 from api.exports.endpoint import ExportEndpoint
@@ -31,7 +34,7 @@ from api.graphql.errors import Code
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, sdl
 from api.http.asking import Asking
-from api.http.bundle import bundle_route
+from api.http.bundle import Bundles, bundle_route
 from api.http.draining import Drain
 from api.http.endpoint import GraphQLEndpoint
 from api.http.graphiql_page import FOLDER, graphiql_page
@@ -46,6 +49,7 @@ from api.mcp.endpoint import McpEndpoint
 from api.reading.change_watch import ChangeWatch
 from api.reading.readiness import Freshness, readiness
 from api.settings import Settings
+from schema.program.settings import SettingsError
 from schema.tables.database import check_supported, connect
 
 
@@ -56,6 +60,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
 
     Raises DatabaseError for a database that can never be used, SettingsError for a wrong manifest of trusted documents.
     """
+    keys = _signing_keys(settings)
     engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
     check_supported(engine)
     limits = Limits(settings.max_cost, settings.max_depth, settings.max_aliases, settings.max_tokens)
@@ -89,6 +94,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     downloads = Downloads(engine, admissions["exports"], settings)
     exported = build_tables(schema)
     asking = Asking(answers, admissions["requests"], rates)
+    bundles = Bundles(engine, settings)
     mcp = McpEndpoint(asking, documents, settings)
     metrics = ApiMetrics(engine, answers, operations, admissions, downloads, mcp.calls)
 
@@ -104,7 +110,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
             Route("/graphql", graphql),  # the first, as routes are tried in turn
             Route("/graphql/stream", StreamEndpoint(operations, rates, settings, drain)),
             WebSocketRoute("/graphql", WebSocketEndpoint(operations, rates, settings, drain)),
-            Route("/devices/{did}/bundle.json", bundle_route(engine, settings, rates)),
+            Route("/devices/{did}/bundle.json", bundle_route(bundles, rates)),
             Route("/export/{file}", ExportEndpoint(exported, downloads, rates)),
             Route("/lookup", LookupEndpoint(exported["devices"], downloads, rates)),
             Route("/schema.graphql", _schema, methods=["GET"]),
@@ -112,6 +118,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
             Route("/readyz", _readyz(engine, freshness, drain)),
             Mount("/graphiql", StaticFiles(directory=FOLDER)),
             *([Route("/mcp", mcp)] if settings.mcp else []),
+            *Credentials(asking, bundles, downloads.read, keys, settings.base_url).routes(),
             *_pages(settings, asking),
         ],
         middleware=[
@@ -131,6 +138,18 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     app.state.metrics = metrics
     app.state.drain = drain
     return app
+
+
+def _signing_keys(settings: Settings) -> Sequence[SigningKey]:
+    """Returns the keys of SIGNING_KEY, none if it is not set. Raises SettingsError."""
+    if settings.signing_key is None:
+        return ()
+    if settings.base_url is None:
+        raise SettingsError(
+            "SIGNING_KEY is set, and BASE_URL is not: the issuer of credentials is named after it. "
+            "Example: BASE_URL=https://devices.example.org"
+        )
+    return load_keys(settings.signing_key, issuer_of(settings.base_url))
 
 
 def _pages(settings: Settings, asking: Asking) -> list[BaseRoute]:

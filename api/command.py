@@ -1,4 +1,4 @@
-"""The command line of `certindex-api`: parses the arguments, then serves, exports, or prints the schema."""
+"""The command line of `certindex-api`: serves, exports, writes a key, or prints the schema."""
 
 import argparse
 import logging
@@ -22,12 +22,16 @@ log = logging.getLogger("certindex.api")
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Serves, exports, or prints the schema. Exits with status 2 for a wrong setting."""
+    """Serves, exports, writes a key, or prints the schema. Exits with status 2 for a wrong setting."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["export"]:
         from api.exports.register.command import run_export
 
         sys.exit(run_export(arguments[1:]))
+    if arguments[:1] == ["keys"]:
+        from api.credentials.command import run_keys
+
+        sys.exit(run_keys(arguments[1:]))
     parser = argparse.ArgumentParser(
         prog="certindex-api",
         description="Serve device certificates over GraphQL, from the database that certindex writes.",
@@ -39,7 +43,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         choices=("serve", "schema"),
         default="serve",
         help="serve (default), or schema: print the GraphQL schema and exit. certindex-api export --help: export the "
-        "register as files",
+        "register as files. certindex-api keys --help: make a key that signs credentials",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('certindex')}")
     add_options(parser, Settings)

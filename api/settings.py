@@ -101,6 +101,14 @@ class Settings:
         help="Serve tools for agents (Model Context Protocol) at /mcp. Needs the extra certindex[mcp].",
         example="off",
     )
+    signing_key: str | None = setting(
+        text,
+        optional=True,
+        help="File with the Ed25519 key in PEM that signs credentials, or the PEM itself; certindex-api keys new makes "
+        "one. Further keys in it are published too. Needs BASE_URL and the extra certindex[credentials].",
+        example="./signing-key.pem",
+        shown=lambda value: "PEM" if "-----BEGIN" in value else value,
+    )
     introspection: bool = setting(
         switch,
         default="on",
@@ -117,7 +125,7 @@ class Settings:
         text,
         optional=True,
         help="Manifest of trusted documents: a JSON file of ids and documents, or a folder of such files. If set, no "
-        "other document is executed except those of the explorer and of the tools at /mcp, and GraphiQL is off.",
+        "other document of a client is executed, and GraphiQL is off.",
         example="./documents.json",
     )
     max_body_bytes: int = setting(

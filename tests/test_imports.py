@@ -19,7 +19,7 @@ FORBIDDEN = {
 # package -> its layers from the top down: a layer imports its own modules and those of the layers below it
 LAYERS = {
     "api": (
-        *("mcp", "explorer", "exports", "delivery"),
+        *("mcp", "explorer", "credentials", "exports", "delivery"),
         *("http", "answering", "graphql", "audit", "reading", "queries"),
     ),
     "indexer": (
@@ -50,7 +50,7 @@ ONLINE = {"indexer.check.trusted", "indexer.check.__main__"}
 # library or name -> the only places that may import it
 AT_HOME = {
     "aiohttp": ("indexer/rpc", "api/delivery"),
-    "cryptography": ("api/delivery",),
+    "cryptography": ("api/credentials", "api/delivery"),
     "nats": ("api/delivery",),
     "redis": ("api/delivery",),
     "web3": ("indexer/rpc",),
@@ -60,6 +60,7 @@ AT_HOME = {
     "segno": ("api/explorer",),
     "pyarrow": ("api/exports",),
     "mcp": ("api/mcp",),
+    "rfc8785": ("api/credentials",),
     "sqlalchemy.insert": ("indexer/store", "api/delivery"),
     "sqlalchemy.update": ("indexer/store", "api/delivery"),
     "sqlalchemy.delete": ("indexer/store", "api/delivery"),

@@ -14,7 +14,13 @@ def explorer_routes(settings: Settings, asking: Asking) -> list[BaseRoute]:
     """Returns the routes, in the order in which they are to be tried: the last one matches every path."""
     assets = Assets()
     graphiql = settings.graphiql and settings.trusted_documents is None
-    templates = Templates(assets, {"name": settings.explorer_name, "graphiql": graphiql, "sections": SECTIONS})
+    site = {
+        "name": settings.explorer_name,
+        "graphiql": graphiql,
+        "sections": SECTIONS,
+        "credentials": settings.signing_key is not None,
+    }
+    templates = Templates(assets, site)
     return [
         Route(f"{PREFIX}/{{file}}", assets.serve, methods=["GET"]),
         *(

@@ -2,17 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from msgspec import UNSET
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from api.http.disconnects import unread_response, while_connected
 from api.http.rates import RateLimited, Rates
+from api.http.requests import RequestError
+from api.http.responses import error_response
 from api.reading.snapshot import open_snapshot, read_again
 from api.settings import Settings
 from schema.bundle.document import Bundle, to_json
@@ -28,41 +30,62 @@ AT_A_TIME = 2
 """A bundle reads the whole history of a device. Other requests for bundles wait."""
 
 
-def bundle_route(engine: Engine, settings: Settings, rates: Rates) -> Callable[[Request], Awaitable[Response]]:
+class Bundles:
+    """Makes bundles, few at a time."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._max_seconds = settings.max_seconds
+        self._admission = asyncio.Semaphore(AT_A_TIME)
+
+    async def read(self, did: str) -> Bundle:
+        """Returns the bundle of a device as it is now. Raises RequestError."""
+        token = token_of(did)
+        try:
+            async with asyncio.timeout(self._max_seconds), self._admission:
+                bundle = await read_again(partial(self._make, token))
+        except TimeoutError:
+            raise RequestError(503, f"The bundle took longer than {self._max_seconds:g} s. Try again later.") from None
+        except (DBAPIError, DatabaseError):
+            raise RequestError(503, "The database does not answer. Try again later.") from None
+        except DamagedData as error:
+            log_event(log, logging.ERROR, "a bundle cannot be made", " of {device}: {error}", did, str(error))
+            raise RequestError(500, f"The stored data of {did} is damaged: {error}") from None
+        if bundle is None:
+            raise RequestError(404, f"There is no device {did} in the index.")
+        return bundle
+
+    async def _make(self, token: TokenDid) -> Bundle | None:
+        async with open_snapshot(self._engine) as snapshot:
+            return await snapshot.read(make_bundle, *token)
+
+
+def token_of(did: str) -> TokenDid:
+    """Returns the token that a DID names. Raises RequestError."""
+    token = parse_did(did)
+    if token is None or token.token_id >= 2**256 or token.chain_id >= 2**63:
+        raise RequestError(400, f'"{did[:200]}" is not the DID of a device. Example: {EXAMPLE}')
+    return token
+
+
+def bundle_route(bundles: Bundles, rates: Rates) -> Callable[[Request], Awaitable[Response]]:
     """Returns the handler of requests for bundles."""
-    admission = asyncio.Semaphore(AT_A_TIME)
 
     async def answer(request: Request) -> Response:
         did = str(request.path_params["did"])
-        token = parse_did(did)
-        if token is None or token.token_id >= 2**256 or token.chain_id >= 2**63:
-            return _refusal(400, f'"{did[:200]}" is not the DID of a device. Example: {EXAMPLE}')
         try:
+            token_of(did)
             rates.client(request.scope).take_request()
+            async with while_connected(request):
+                return _response(request, await bundles.read(did))
         except RateLimited as error:
-            return _refusal(429, str(error), {"Retry-After": str(error.retry_after)})
-        try:
-            async with while_connected(request), asyncio.timeout(settings.max_seconds), admission:
-                bundle = await read_again(partial(_read_bundle, engine, token))
+            return error_response(429, str(error), {"Retry-After": str(error.retry_after)})
+        except RequestError as error:
+            return error_response(error.status, error.message, error.headers)
         except ClientDisconnect:
             return unread_response()
-        except TimeoutError:
-            return _refusal(503, f"The bundle took longer than {settings.max_seconds:g} s. Try again later.")
-        except (DBAPIError, DatabaseError):
-            return _refusal(503, "The database does not answer. Try again later.")
-        except DamagedData as error:
-            log_event(log, logging.ERROR, "a bundle cannot be made", " of {device}: {error}", did, str(error))
-            return _refusal(500, f"The stored data of {did} is damaged: {error}")
-        if bundle is None:
-            return _refusal(404, f"There is no device {did} in the index.")
-        return _response(request, bundle)
 
     return answer
-
-
-async def _read_bundle(engine: Engine, token: TokenDid) -> Bundle | None:
-    async with open_snapshot(engine) as snapshot:
-        return await snapshot.read(make_bundle, *token)
 
 
 def _response(request: Request, bundle: Bundle) -> Response:
@@ -76,7 +99,3 @@ def _response(request: Request, bundle: Bundle) -> Response:
     if tag in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)
     return Response(to_json(bundle), media_type="application/json", headers=headers)
-
-
-def _refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"error": message}, status, {"Cache-Control": "no-store", **(headers or {})})

@@ -5,10 +5,11 @@ Follows the draft "GraphQL over HTTP". An invalid query has the status 400 as `a
 statuses of `SERVER_STATUSES`, and those of an invalid HTTP request, apply to both.
 """
 
+from collections.abc import Mapping
 from hashlib import sha256
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from api.answering.answers import Answer, encode, refused
 from api.graphql.errors import Code, Refusal
@@ -46,6 +47,11 @@ def refusal_response(error: Refusal | RequestError, media_type: str) -> Response
         return answer_response(refused(error), media_type)
     answer = encode({"errors": [{"message": error.message, "extensions": {"code": error.code.value}}]})
     return _response(answer.body, error.status, media_type, error.headers)
+
+
+def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Returns the response of the doors beside GraphQL to a request that they refuse."""
+    return JSONResponse({"error": message}, status, {**NOT_STORED, **(headers or {})})
 
 
 def revalidated(request: Request, response: Response) -> Response:

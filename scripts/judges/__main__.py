@@ -78,6 +78,7 @@ CLIENTS = (
     client("urql", "urql", "ways to page, cache, subscribe and persist", 9),
     client("apollo", "apollo", "ways to page, cache, subscribe and persist", 7),
     client("relay", "relay", "ways to page, refetch and subscribe", 3),
+    client("credentials", "credentials", "ways to resolve and verify", 6),
     client("mcp", "mcp", "MCP scenarios and inspector calls", 6),
     client("chromium", "page", "features of the page at /graphql", 9),
     Judge(

@@ -19,6 +19,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from api.credentials.keys import new_key
 from scripts.processes import Child, free_port
 from tests.support.fleet import Fleet, start_chain
 from tests.support.fleet.names import SUCCEEDED, digest
@@ -92,6 +93,8 @@ class Stage:
             "POLL_INTERVAL": "0.2",
             "HOST": HOST,
             "PORT": str(self.port),
+            "BASE_URL": f"http://{HOST}:{self.port}",
+            "SIGNING_KEY": new_key(),
         }
         environment = os.environ | self._fleet.settings | program
         return Child([sys.executable, "-m", module, *arguments], environment=environment)

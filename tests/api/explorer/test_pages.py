@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -10,11 +11,13 @@ import httpx
 import pytest
 
 from api.app import create_app
+from api.credentials.keys import new_key
 from api.explorer.pages.events import CHOICES
 from api.explorer.pages.events import FILTERS as EVENT_FILTERS
 from api.settings import Settings
 from tests.support.api.pages import get_page
 from tests.support.api.server import CLIENT, post, serving, with_one_device
+from tests.support.databases import Kind
 
 DEVICE = f"/device/did:erc721:31337:0x{'00' * 20}:1"
 
@@ -77,6 +80,21 @@ def test_a_device_shows_all_sections_of_its_certificate(site: str, did: str) -> 
         assert section in page.text
     assert "Recycled" in page.text
     assert page.link(f"/devices/{did}/bundle.json")
+
+
+def test_a_device_links_its_did_document_and_its_credential(fleet_database: Callable[[Kind], str], did: str) -> None:
+    settings = Settings(database_url=fleet_database("sqlite"), base_url="https://a.example", signing_key=new_key())
+    with serving(settings) as site:
+        page = get_page(f"{site}/device/{did}")
+        for link in (f"/1.0/identifiers/{did}", f"/device/{did}/credential"):
+            assert page.link(link)
+            assert CLIENT.get(f"{site}{link}", headers={"accept": "text/html,*/*;q=0.8"}).status_code == 200
+
+
+def test_without_a_key_no_credential_is_linked(site: str, did: str) -> None:
+    page = get_page(f"{site}/device/{did}")
+    assert page.link(f"/1.0/identifiers/{did}")
+    assert f"/device/{did}/credential" not in page.links
 
 
 def test_the_list_of_devices_is_filtered_and_ordered_by_its_address(site: str) -> None:

@@ -1,0 +1,1 @@
+"""DID documents of devices, and their certificates as Verifiable Credentials."""

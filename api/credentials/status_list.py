@@ -1,0 +1,25 @@
+"""Bitstring Status Lists: which tokens of a contract have no credential any more.
+
+The list and the index of a token follow from its id, so that nothing is stored. A bit is 1 unless the register has a
+device with that token that is not burned: so it is 1 for a device whose mint a reorg removed.
+"""
+
+import gzip
+from collections.abc import Iterable
+from datetime import timedelta
+
+from api.credentials.keys import base64url
+
+SIZE = 131_072
+"""Tokens of a list: the least that the standard allows, so that nobody learns whose status is read."""
+
+VALID_FOR = timedelta(hours=1)
+TIME_TO_LIVE = timedelta(minutes=5)
+
+
+def encode_list(live: Iterable[int]) -> str:
+    """Returns the list in which the bits of live tokens, by their index, are 0 and the others 1."""
+    bits = bytearray(b"\xff" * (SIZE // 8))
+    for index in live:
+        bits[index // 8] &= ~(0x80 >> index % 8)
+    return "u" + base64url(gzip.compress(bytes(bits), mtime=0))
