@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
-from sqlalchemy.exc import InternalError, OperationalError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from indexer.errors import TryAgain, failure_text
 from schema.program.logs import log_event
@@ -18,6 +21,8 @@ AGAIN = ", again in {pause:.1f}s: {error}"
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 ATTEMPTS = 8
+PROBE_SECONDS = 1.0
+"""How often a database that cannot be reached is probed during a pause."""
 
 Pause = Callable[[float], Awaitable[object]]
 """Waits some seconds. Returns True if it ended early, as what had failed is back."""
@@ -44,6 +49,32 @@ class Backoff:
     def reset(self) -> None:
         """Returns to the first pause, after an attempt that succeeded."""
         self.seconds = FIRST_PAUSE_SECONDS
+
+
+def pause_after(error: Exception, engine: Engine) -> Pause:
+    """Returns a pause that ends when a PostgreSQL server that could not be reached takes writes again."""
+    if not isinstance(error, DBAPIError) or engine.dialect.name != "postgresql":
+        return asyncio.sleep
+    is_lost = error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None
+    return partial(_until_back, engine) if is_lost else asyncio.sleep
+
+
+async def _until_back(engine: Engine, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > PROBE_SECONDS:
+        await asyncio.sleep(PROBE_SECONDS)
+        if await asyncio.to_thread(_takes_writes, engine):
+            return True
+    await asyncio.sleep(left)
+    return False
+
+
+def _takes_writes(engine: Engine) -> bool:
+    try:
+        with engine.connect() as connection:
+            return bool(connection.exec_driver_sql("SELECT NOT pg_is_in_recovery()").scalar_one())
+    except DBAPIError:
+        return False
 
 
 async def retry(

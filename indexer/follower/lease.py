@@ -10,7 +10,7 @@ from logging import INFO, WARNING
 from sqlalchemy.exc import DBAPIError
 
 from indexer.errors import failure_text
-from indexer.retry import AGAIN, Backoff
+from indexer.retry import AGAIN, Backoff, pause_after
 from indexer.store.lease import BEAT_SECONDS, Lease
 from schema.program.logs import log_event
 
@@ -47,7 +47,7 @@ class LeaseKeeper:
             acquiring.result()
         except DBAPIError as error:
             log_event(log, WARNING, "standing by", AGAIN, self._backoff.seconds, failure_text(error))
-            await self._backoff.wait(stopping)
+            await self._backoff.wait(stopping, pause_after(error, self.lease.engine))
             return False
         self._backoff.reset()
         return True

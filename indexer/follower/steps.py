@@ -12,7 +12,7 @@ from indexer.chain.chain import Chain
 from indexer.errors import Stop, TryAgain, failure_text
 from indexer.follower.heads import HeadListener
 from indexer.observe.counters import Counters
-from indexer.retry import AGAIN, Backoff, Pause
+from indexer.retry import AGAIN, Backoff, Pause, pause_after
 from indexer.store import Fenced, Store
 from indexer.sync.interpretation import Interpretation
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Outcome, Pace, RolledBack, UpToDate, step
@@ -61,7 +61,9 @@ class StepLoop:
             except (TryAgain, Stop, DBAPIError) as error:
                 self.counters.failed(error, time.monotonic() - began)
                 await self._report(error)
-                await self._backoff.wait(stopping, self._pause if isinstance(error, TryAgain) else asyncio.sleep)
+                await self._backoff.wait(
+                    stopping, self._pause if isinstance(error, TryAgain) else pause_after(error, self.store.engine)
+                )
                 continue
             self._backoff.reset()
             elapsed = time.monotonic() - began

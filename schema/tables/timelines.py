@@ -2,8 +2,12 @@
 
 Each promotion of a standby begins a timeline. A former primary that comes back after a failover may take writes on the
 older one, and would lose them. A writer remembers the newest timeline that it has seen, and leaves older ones alone.
+
+A manager of a cluster may give up a timeline that has just begun. The older one counts again if all hosts of a list
+answer and none is on a newer one, or if a proxy leads there for a minute.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -23,6 +27,10 @@ COMPARING_SECONDS = 2
 """How long each host of a list is tried when all of them are compared."""
 
 
+DECIDED_SECONDS = 60.0
+"""How long a proxy leads to an older timeline until that counts as the decision of those who run it."""
+
+
 class Timeline(NamedTuple):
     """A timeline of a database system. `number` is 0 for a standby, `system` for a service that hides both."""
 
@@ -40,6 +48,7 @@ class NewestTimeline:
         self._parameters = parameters
         self._hosts = list(_single_hosts(parameters))
         self._newest: dict[int, int] = {}
+        self._refused_since: float | None = None
 
     def connect(self, connect: Connect, info: dict[str, Any]) -> Any:
         """Returns a connection, with its timeline in `info`. Raises psycopg.OperationalError.
@@ -50,7 +59,9 @@ class NewestTimeline:
         is_first = not self._newest
         connection, timeline = _open(connect, self._parameters)
         if len(self._hosts) > 1 and timeline.number and (is_first or self._is_older(timeline)):
-            connection, timeline = self._newest_of(connect, connection, timeline)
+            connection, timeline, is_complete = self._newest_of(connect, connection, timeline)
+            if is_complete and timeline.number:
+                self._newest[timeline.system] = timeline.number
         try:
             self._note(timeline)
         except DriverError:
@@ -76,25 +87,35 @@ class NewestTimeline:
             raise OperationalError(QUERY, None, error) from error
 
     def _note(self, timeline: Timeline) -> None:
-        if self._is_older(timeline):
+        if self._is_older(timeline) and not self._is_decided():
             raise DriverError(
                 f"the server is a former primary: it writes timeline {timeline.number}, and timeline "
                 f"{self._newest[timeline.system]} has begun. Nothing is written to it. Stop it, or make it a standby "
                 "(pg_rewind)"
             )
-        self._newest[timeline.system] = max(timeline.number, self._newest.get(timeline.system, 0))
+        self._refused_since = None
+        self._newest[timeline.system] = timeline.number or self._newest.get(timeline.system, 0)
+
+    def _is_decided(self) -> bool:
+        """Returns whether the only host, a proxy, has led to an older timeline for long enough."""
+        now = time.monotonic()
+        self._refused_since = self._refused_since or now
+        return len(self._hosts) == 1 and now - self._refused_since >= DECIDED_SECONDS
 
     def _is_older(self, timeline: Timeline) -> bool:
         return 0 < timeline.number < self._newest.get(timeline.system, 0)
 
-    def _newest_of(self, connect: Connect, connection: Any, timeline: Timeline) -> tuple[Any, Timeline]:
+    def _newest_of(self, connect: Connect, connection: Any, timeline: Timeline) -> tuple[Any, Timeline, bool]:
+        """Returns the connection to the newest timeline of all hosts, or this one, and whether all hosts answered."""
+        answered = 0
         for host in self._hosts:
             with suppress(DriverError):
                 other, newer = _open(connect, host)
                 if newer.system == timeline.system and newer.number > timeline.number:
                     connection, other, timeline = other, connection, newer
                 other.close()
-        return connection, timeline
+                answered += 1
+        return connection, timeline, answered == len(self._hosts)
 
 
 def _open(connect: Connect, parameters: Parameters) -> tuple[Any, Timeline]:

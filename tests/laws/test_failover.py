@@ -10,8 +10,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from api.settings import Settings
+from indexer.retry import pause_after
 from indexer.store import Fenced
 from indexer.store.rollback import Cause
+from schema.tables import timelines
 from schema.tables.database import connect
 from tests.support.api.live import BLOCKS, acknowledged
 from tests.support.api.server import post, serving
@@ -19,7 +21,7 @@ from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.databases import NewDatabase
 from tests.support.index.indexing import Indexer, engine_of, index_afresh, read_tables
 from tests.support.pgbouncer import running_pooler
-from tests.support.postgres import plain_url
+from tests.support.postgres import PostgresServer, plain_url
 from tests.support.postgres_pair import Pair, running_pair
 from tests.support.processes import caught_up, until
 from tests.support.rpc.faultproxy import of_fake
@@ -67,6 +69,17 @@ def test_after_a_failover_the_indexer_and_the_api_go_on_by_themselves(
         assert read_tables(live, node.chain_id) == index_afresh(fresh, node)
 
 
+async def test_a_pause_after_a_lost_database_ends_when_it_is_back(pair: Pair) -> None:
+    engine = connect(pair.url_of(pair.first))
+    pair.first.crash()
+    with pytest.raises(OperationalError) as lost:
+        note(engine)
+    pausing = asyncio.ensure_future(pause_after(lost.value, engine)(120))
+    await asyncio.to_thread(pair.first.restart)
+    assert await asyncio.wait_for(pausing, 60) is True
+    engine.dispose()
+
+
 def test_a_former_primary_that_comes_back_takes_no_write(pair: Pair) -> None:
     engine = connect(pair.url)
     note(engine)
@@ -109,7 +122,24 @@ def test_a_step_that_began_on_one_side_of_a_split_is_not_stored_on_the_other(pai
         assert (former.store.checkpoint(), newer.store.checkpoint()) == tuple(before.values())
 
 
-def test_a_pooler_that_leads_back_to_a_former_primary_writes_nothing_there(pair: Pair) -> None:
+def test_an_older_timeline_is_taken_when_no_server_is_on_the_newer_one_any_more(pair: Pair) -> None:
+    engine = connect(pair.url)
+    pair.second.promote()
+    pair.first.crash()
+    assert note(engine) == pair.second.port
+    pair.second.crash()
+    pair.first.restart()
+    with pytest.raises(OperationalError, match="former primary"):
+        note_until_refused(engine)
+    third = PostgresServer(primary=pair.first, port=pair.second.port)  # the newer timeline is given up
+    assert note(engine) == pair.first.port
+    engine.dispose()
+    third.stop()
+
+
+def test_a_pooler_that_leads_back_to_a_former_primary_writes_nothing_there(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pair.second.promote()
     with running_pooler(pair.url_of(pair.second), sessions=2) as pooler:
         engine = connect(pooler.url)
@@ -117,10 +147,13 @@ def test_a_pooler_that_leads_back_to_a_former_primary_writes_nothing_there(pair:
         pooler.lead_to(pair.url_of(pair.first))
         with pytest.raises(OperationalError, match="former primary"):
             note_until_refused(engine)
+        assert notes(pair.url_of(pair.first)) == 0
         pooler.lead_to(pair.url_of(pair.second))
         until(lambda: note_if_possible(engine) == pair.second.port, "the new primary")
+        pooler.lead_to(pair.url_of(pair.first))
+        monkeypatch.setattr(timelines, "DECIDED_SECONDS", 0.0)
+        until(lambda: note_if_possible(engine) == pair.first.port, "the decision of those who run the pooler")
         engine.dispose()
-    assert notes(pair.url_of(pair.first)) == 0
 
 
 def note(engine: Engine) -> int:

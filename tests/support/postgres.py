@@ -37,10 +37,12 @@ class PostgresServer:
         data: Path | None = None,
         *,
         standby: bool = True,
+        port: int | None = None,
     ) -> None:
         self._tuning = tuning
         self._primary = primary
         self._standby = standby
+        self._port = port
         self._installation = _installation()
         self._folder = Path(tempfile.mkdtemp(prefix="certindex-postgres-"))
         self._data = data or self._folder / "data"
@@ -146,7 +148,7 @@ class PostgresServer:
 
     def _start(self) -> tuple[Child, str]:
         for _ in range(5):  # another program may take the free port first
-            port = free_port()
+            port = self._port or free_port()
             server = self._child(port)
             url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
             if _answers(server, url):
