@@ -52,6 +52,7 @@ class StepLoop:
         pace, origin = Pace(), (await asyncio.to_thread(self.store.origin)).number
         while not stopping.is_set():
             self.heads.wake.clear()
+            self.counters.timings.waits_for = "node"
             began = time.monotonic()
             try:
                 outcome = await step(self.chain, self.store, self.interpretation, pace)
@@ -61,6 +62,7 @@ class StepLoop:
             except (TryAgain, Stop, DBAPIError) as error:
                 self.counters.failed(error, time.monotonic() - began)
                 await self._report(error)
+                self.counters.timings.waits_for = "database" if isinstance(error, DBAPIError) else "node"
                 await self._backoff.wait(
                     stopping, self._pause if isinstance(error, TryAgain) else pause_after(error, self.store.engine)
                 )
@@ -73,6 +75,7 @@ class StepLoop:
                 self.heads.expect(outcome.head if isinstance(outcome, Indexed) else outcome.number)
             if isinstance(outcome, UpToDate | Ahead):
                 self.is_idle = True
+                self.counters.timings.waits_for = "nothing"
                 await self.heads.next_head(outcome.number)
                 self.is_idle = False
 

@@ -50,6 +50,10 @@ METRICS = (
               "1 while this process waits at its start for a provider; absent afterwards. "
               "`untold` is why the database does not hold the failure, empty if it does.",
               "untold"),
+    _of_chain("certindex_waits_for", "gauge",
+              "1 for what this process waits for now: node, database, lease (another indexer writes), or nothing (all "
+              "is indexed); 0 for the others.",
+              "what"),
     _of_chain("certindex_writing", "gauge", "1 while this process writes the chain; 0 while it stands by."),
     _of_chain("certindex_standbys", "gauge", "Indexers that stand by to write the chain."),
     _of_chain("certindex_leases_total", "counter", "Times that this process became the writer of the chain."),
@@ -94,6 +98,8 @@ METRICS = (
     _of_chain("certindex_rpc_away", "gauge", "1 while a provider is set aside.", "host"),
     _of_chain("certindex_rpc_head_block", "gauge", "Newest block that a provider is known to have.", "host"),
 )  # fmt: skip
+
+WAITS_FOR = ("node", "database", "lease", "nothing")
 
 _Samples = dict[str, list[tuple[Sequence[str], Any]]]
 """By the metric's name: label values after `chain`, and the value."""
@@ -197,10 +203,15 @@ class ChainCollector(Collector):
             "certindex_disagreements": [(["open"], row.disagreements - row.resolved), (["resolved"], row.resolved)],
         }
 
+    def _waits_for(self) -> str:
+        is_standing_by = self.startup_failure is None and not self.counters.is_writing
+        return "lease" if is_standing_by else self.counters.timings.waits_for
+
     def _of_counters(self) -> _Samples:
         counters = self.counters
         connected = counters.socket_connected
         return {
+            "certindex_waits_for": [([what], int(what == self._waits_for())) for what in WAITS_FOR],
             "certindex_writing": _one(int(counters.is_writing)),
             "certindex_leases_total": _one(counters.leases),
             "certindex_range_blocks": _one(counters.range_blocks),

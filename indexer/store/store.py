@@ -82,7 +82,7 @@ class Store:
 
     def checkpoint(self) -> Checkpoint:
         """Returns how far the chain has been indexed."""
-        with self.engine.begin() as connection:
+        with self.timings.database(), self.engine.begin() as connection:
             checkpoint = read_checkpoint(connection, self.chain_id)
         if checkpoint.writer_epoch != self.epoch:
             raise Fenced(f"Another writer has taken over chain {self.chain_id}.")
@@ -139,7 +139,7 @@ class Store:
 
     def note_heads(self, before: Checkpoint, heads: Heads) -> None:
         """Stores the provider's heads when there is nothing to index."""
-        with self.engine.begin() as connection:
+        with self.timings.database(), self.engine.begin() as connection:
             write_heads(connection, before, heads)
             self._prune(connection, before, before.number, heads)
 
@@ -223,7 +223,7 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """A transaction that may write many rows: afterwards the write-ahead log is shortened."""
-        with self.engine.begin() as connection:
+        with self.timings.database(), self.engine.begin() as connection:
             yield connection
         shorten_wal(self.engine)
 

@@ -20,10 +20,13 @@ TRANSACTIONS = ("read", "commit", "rollback")
 class Timings:
     """`kinds`: logs stored, by kind; `rolled_back_rows`: rows that rollbacks deleted or opened again.
 
+    `waits_for`: node, database or nothing.
+
     `seconds` of transactions; `stage_cpu` and `stage_wall`: seconds by stage of the steps, of the stage's thread and
     on the clock.
     """
 
+    waits_for: str = "node"
     kinds: Counter[int] = field(default_factory=Counter)
     rolled_back_rows: int = 0
     seconds: dict[str, Histogram] = field(
@@ -37,9 +40,19 @@ class Timings:
         """Counts how long a transaction takes, good or bad."""
         began = time.perf_counter()
         try:
-            yield
+            with self.database():
+                yield
         finally:
             self.seconds[name].observe(time.perf_counter() - began)
+
+    @contextmanager
+    def database(self) -> Iterator[None]:
+        """Notes that the database is waited for."""
+        before, self.waits_for = self.waits_for, "database"
+        try:
+            yield
+        finally:
+            self.waits_for = before
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

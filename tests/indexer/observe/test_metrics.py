@@ -4,11 +4,12 @@ import asyncio
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from api.delivery.metrics import METRICS as DELIVERY_METRICS
 from api.http.metrics import METRICS as API_METRICS
@@ -66,7 +67,7 @@ async def collect(engine: Engine, counters: Counters) -> Samples:
 
 
 def place(label: tuple[str, str]) -> int:
-    return ("host", "method", "error", "outcome", "cause", "state", "kind", "transaction", "le").index(label[0])
+    return ("host", "method", "error", "outcome", "cause", "state", "kind", "transaction", "what", "le").index(label[0])
 
 
 def read(url: str) -> str:
@@ -103,6 +104,7 @@ async def test_the_metrics_report_the_state_of_the_chain_and_the_work_done(fresh
     assert {name: samples[name][""] for name in expected} == expected
     causes = ("UNKNOWN_FORM", "NO_EVIDENCE", "CONTRADICTED", "WRONGLY_STORED")
     assert samples["certindex_unverified_blocks"] == dict.fromkeys(causes, 0)
+    assert samples["certindex_waits_for"] == {"node": 0, "database": 0, "lease": 1, "nothing": 0}, "it has no lease"
     assert samples["certindex_disagreements"] == {"open": 0, "resolved": 0}
     assert samples["certindex_steps_total"] == {"Indexed": 1, "RolledBack": 1, "UpToDate": 1, "TryAgain": 1}
     assert samples["certindex_step_seconds_bucket"]["300.0"] == 3
@@ -116,6 +118,18 @@ async def test_the_metrics_report_the_state_of_the_chain_and_the_work_done(fresh
     assert samples["certindex_rpc_seconds_bucket"][f"{host} eth_getLogs 0.025"] == 1
     assert samples["certindex_rpc_seconds_bucket"][f"{host} eth_getLogs 0.01"] == 0
     assert samples["certindex_rpc_away"] == {host: 0}
+
+
+async def test_a_step_waits_for_the_node_and_for_the_database(fresh_engine: Engine) -> None:
+    node = FakeNode()
+    node.mine(emitted("Transfer", to=b"\x0a" * 20, tokenId=7))
+    indexer = Indexer(fresh_engine, node)
+    timings, waits = indexer.store.timings, []
+    node.before_call = lambda _: waits.append(timings.waits_for)
+    event.listen(fresh_engine, "begin", lambda _: waits.append(timings.waits_for))
+    await indexer.catch_up()
+    assert [what for what, _ in groupby(waits)][:3] == ["database", "node", "database"]
+    assert timings.waits_for == "node"
 
 
 async def test_a_database_that_fails_is_reported_beside_metrics_that_need_none(fresh_engine: Engine) -> None:

@@ -51,6 +51,7 @@ def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_o
         ]
         assert "readers are not told that a provider is waited for: The database holds no chain" in indexer.last_output
         assert metric(metrics, "certindex_writing") == 0
+        assert samples(metrics, "certindex_waits_for")["unknown node"] == 1
         assert samples(metrics, "certindex_head_block") == samples(metrics, "certindex_indexed_block") == {}
         assert sum(samples(metrics, "certindex_rpc_errors_total").values()) >= 1
 
@@ -60,6 +61,7 @@ def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_o
             assert samples(metrics, "certindex_head_block") == {str(node.chain_id): node.head.number}
             assert labels(metrics, "certindex_waiting") == labels(metrics, "certindex_failing") == []
             assert metric(metrics, "certindex_failing_seconds") == 0
+            until(lambda: samples(metrics, "certindex_waits_for")[f"{node.chain_id} nothing"], "it to be idle", indexer)
 
 
 def test_the_wait_is_stored_in_the_row_of_a_chain_without_a_writer_and_reported_from_there(
