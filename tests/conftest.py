@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine, make_url
 
@@ -18,6 +19,9 @@ from tests.support.index.fleet import build_fleet, index_fleet
 from tests.support.index.indexing import engine_of
 from tests.support.memory import folder_in_memory
 from tests.support.postgres import PostgresServer
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")  # a busy machine fails no test
 
 StartAnvil = Callable[..., Anvil]
 
