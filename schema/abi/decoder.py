@@ -10,26 +10,24 @@ topics and in data:
 - Text and bytes are padded to whole words with zeros. Bytes behind the last tail are ignored.
 
 Differences: invalid UTF-8 and NUL become U+FFFD (eth-abi raises, and keeps NUL); an address is 20 bytes, not text; a
-log must have exactly as many topics as its event.
+log must have exactly as many topics as its event; offsets and tails inside tuples and nested arrays are limited as
+`nested` says.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any
 
+from schema.abi.nested import clean_text, nested_reader
 from schema.abi.signature import DYNAMIC, WORD, Argument, EventSignature
-
-
-class DecodeError(ValueError):
-    """The bytes of a log do not fit its event. The message names the argument and the place."""
+from schema.abi.words import WORD_NAMES, DecodeError, word_lines, word_reader
 
 
 def compile_decoder(event: EventSignature) -> Callable[[bytes, bytes], tuple[Any, ...]]:
     """Generates `decode(topics, data)`, which returns the arguments in order. `topics` are concatenated.
 
-    Numbers are ints, addresses 20 bytes, bytesN N bytes, text is cleaned by `clean_text`; an indexed text, bytes or
-    array is its 32-byte hash. If the bytes do not fit, `decode` raises DecodeError and nothing else. It ignores topic0,
-    by which its caller has chosen it.
+    Numbers are ints, addresses 20 bytes, bytesN N bytes, arrays and tuples are tuples, text is cleaned by `clean_text`;
+    an indexed text, bytes, array or tuple is its 32-byte hash. If the bytes do not fit, `decode` raises DecodeError and
+    nothing else. It ignores topic0, by which its caller has chosen it.
     """
     arguments = "".join(f"{variable(index)}, " for index in range(len(event.inputs)))
     decoder: Callable[[bytes, bytes], tuple[Any, ...]] = compile_expression(
@@ -53,7 +51,8 @@ def compile_expression(
     """
     lines = _body(event, guards or {})
     source = "\n    ".join([f"def read({', '.join(parameters)}):", *lines, f"return {result}"])
-    scope: dict[str, Any] = {**_NAMES, "wrong_topics": _wrong_topics(event), "short_head": _short_head(event), **names}
+    errors = {"wrong_topics": _wrong_topics(event), "short_head": _short_head(event)}
+    scope: dict[str, Any] = {**_NAMES, **errors, **_nested_readers(event), **names}
     exec(compile(source, f"<decoder of {event.signature}>", "exec"), scope)
     read: Callable[..., Any] = scope["read"]
     return read
@@ -62,11 +61,6 @@ def compile_expression(
 def variable(index: int) -> str:
     """Returns the name of an argument inside a generated function."""
     return f"a{index}"
-
-
-def clean_text(raw: bytes) -> str:
-    """Decodes UTF-8. Invalid sequences, and NUL, which PostgreSQL cannot store, become U+FFFD."""
-    return raw.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _body(event: EventSignature, guards: Mapping[int, str]) -> Iterator[str]:
@@ -84,6 +78,14 @@ def _body(event: EventSignature, guards: Mapping[int, str]) -> Iterator[str]:
             yield f"if not ({guards[index]}): return None"
 
 
+def _nested_readers(event: EventSignature) -> dict[str, object]:
+    return {
+        f"nested_{variable(index)}": nested_reader(argument, event.head_size)
+        for index, argument in enumerate(event.inputs)
+        if argument.nested and not argument.hashed
+    }
+
+
 def _places(event: EventSignature) -> list[int]:
     """Returns where each argument's word begins: in the topics if it is indexed, else in the data."""
     places, topic, head = [], WORD, 0
@@ -99,6 +101,8 @@ def _argument_lines(target: str, argument: Argument, place: int, head_size: int)
     label = repr(_label(argument))
     if argument.hashed:
         yield f"{target} = topics[{place}:{place + WORD}]"
+    elif argument.nested:
+        yield f"{target} = nested_{target}(data, {place})"
     elif argument.type.endswith("[]"):
         yield from _tail_lines(place, head_size, label)
         yield f"end = start + {WORD} * length"
@@ -115,7 +119,7 @@ def _argument_lines(target: str, argument: Argument, place: int, head_size: int)
         yield f"if padding and data[end:end + padding] != zeros[padding]: raise dirty_tail({label}, end)"
         yield f"{target} = {'clean_text(data[start:end])' if argument.type == 'string' else 'data[start:end]'}"
     else:
-        yield from _word_lines(target, argument.type, source, place, label)
+        yield from word_lines(target, argument.type, source, place, label)
 
 
 def _tail_lines(place: int, head_size: int, label: str) -> Iterator[str]:
@@ -125,53 +129,9 @@ def _tail_lines(place: int, head_size: int, label: str) -> Iterator[str]:
     yield "length = number(data[offset:start])"
 
 
-def _word_lines(target: str, type_name: str, source: str, place: int | str, label: str) -> Iterator[str]:
-    """Yields the code that reads one word. `place` is its offset, or the name of the variable with its offset."""
-    word = _slice(source, place, 0, WORD)
-    kind = type_name.rstrip("0123456789")
-    size = int(type_name.removeprefix(kind) or 0)
-    refusal = f"raise misfit({label}, {type_name!r}, {source!r}, {place}, {word})"
-    match kind:
-        case "uint":
-            yield f"{target} = number({word})"
-            if size < 256:
-                yield f"if {target} >> {size}: {refusal}"
-        case "int":
-            yield f"{target} = number({word}, 'big', signed=True)"
-            if size < 256:
-                yield f"if not {-(2 ** (size - 1))} <= {target} < {2 ** (size - 1)}: {refusal}"
-        case "bool":
-            yield f"{target} = number({word})"
-            yield f"if {target} > 1: {refusal}"
-            yield f"{target} = {target} == 1"
-        case "address":
-            yield f"if {_slice(source, place, 0, 12)} != zeros[12]: {refusal}"
-            yield f"{target} = {_slice(source, place, 12, WORD)}"
-        case _:
-            if size < WORD:
-                yield f"if {_slice(source, place, size, WORD)} != zeros[{WORD - size}]: {refusal}"
-            yield f"{target} = {_slice(source, place, 0, size)}"
-
-
-def _slice(source: str, place: int | str, start: int, end: int) -> str:
-    if isinstance(place, int):
-        return f"{source}[{place + start}:{place + end}]"
-    return f"{source}[{place} + {start}:{place} + {end}]"
-
-
 def _elements(data: bytes, start: int, end: int, type_name: str, label: str) -> tuple[Any, ...]:
-    read = _element_reader(type_name)
+    read = word_reader(type_name)
     return tuple([read(data, place, label) for place in range(start, end, WORD)])
-
-
-@cache
-def _element_reader(type_name: str) -> Callable[[bytes, int, str], Any]:
-    lines = _word_lines("element", type_name, "data", "place", "label")
-    source = "\n    ".join(["def read(data, place, label):", *lines, "return element"])
-    scope: dict[str, Any] = dict(_NAMES)
-    exec(compile(source, f"<decoder of {type_name}>", "exec"), scope)
-    reader: Callable[[bytes, int, str], Any] = scope["read"]
-    return reader
 
 
 # Errors. A generated function raises them by these names
@@ -200,11 +160,6 @@ def _short_head(event: EventSignature) -> Callable[[int], DecodeError]:
     return error
 
 
-def _misfit(label: str, type_name: str, source: str, place: int, word: bytes) -> DecodeError:
-    where = f"topic {place // WORD}" if source == "topics" else f"data byte {place}"
-    return DecodeError(f"{label}: 0x{word.hex()} at {where} is not a valid {type_name}")
-
-
 def _bad_offset(label: str, place: int, offset: int, head_size: int, size: int) -> DecodeError:
     return DecodeError(
         f"{label}: the offset {offset} at data byte {place} points outside the tails, "
@@ -221,11 +176,9 @@ def _dirty_tail(label: str, end: int) -> DecodeError:
 
 
 _NAMES: dict[str, object] = {
-    "number": int.from_bytes,
-    "zeros": tuple(map(bytes, range(WORD))),
+    **WORD_NAMES,
     "clean_text": clean_text,
     "elements": _elements,
-    "misfit": _misfit,
     "bad_offset": _bad_offset,
     "long_tail": _long_tail,
     "dirty_tail": _dirty_tail,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from schema.abi.decoder import DecodeError, compile_decoder
+from schema.abi.decoder import compile_decoder
 from schema.abi.signature import WORD, EventSignature, SignatureError, parse_event
+from schema.abi.words import DecodeError
 from schema.events import Address
 from schema.profile.errors import Place, suggestion, toml
 from schema.profile.rules import RoleAddress
@@ -166,10 +167,11 @@ def _signature(text: str, field: CallField, place: Place) -> tuple[EventSignatur
 
 
 def _argument(argument: object, type: str, place: Place) -> RoleAddress | None:
-    if argument == ID and type == "uint256":
+    if argument == ID and type in ("uint256", "bytes32"):  # each takes every id
         return None
     if isinstance(argument, str) and argument.startswith("@") and type == "address":
         return RoleAddress(argument[1:])
     return place.refuse(
-        f'the argument {toml(argument)} does not fit {type}: write "id" for a uint256, "@role" for an address'
+        f'the argument {toml(argument)} does not fit {type}: write "id" for a uint256 or a bytes32, '
+        '"@role" for an address'
     )

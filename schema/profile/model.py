@@ -17,6 +17,8 @@ token       = "tag"                     # the role whose token `token_id` is; wi
 token_id   = "id"                                                           # the value of an argument
 to_version = { const = "1.0.0" }                                            # a constant
 result     = { arg = "status", map = { "1" = "SUCCEEDED" }, default = 1 }   # a translated argument
+image_hash = "image.hash"               # a component of a tuple: "(string uri, bytes32 hash) image" in the signature
+from_version = { arg = "old", as = "text" }     # a text made of bytes, an address or a number
 
 [[call]]                                # a function of a contract that returns what its events leave out
 contract     = "registry"                                                   # required: the role of the contract
@@ -44,6 +46,11 @@ tag = { address = "0x...", start_block = 34_500_000 }                       # or
 - **Fields.** A field that is left out is unknown. The keys of a map are values of the argument as text. If the map does
   not list a value, it becomes `default`; without a default it stays as it is, if the field can take it. A code may be
   written as its name. If a number is negative and no map translates it, the log is undecodable.
+- **Texts.** `as = "text"` reads bytes as UTF-8, without the zeros at their end; `"hex"` writes bytes, a hash or an
+  address as 0x and hex digits, an address with its checksum; `"decimal"` writes a number in digits.
+- **Ids of another type.** An id may be any integer, an address or a bytesN; the last two are read as a number.
+- **Tuples.** `where` may name a component too: `where = { "image.final" = true }`. Components of the tuples in an array
+  cannot be named.
 - **Grant source.** It is a constant of the rule, `contract` by default.
 - **Calls.** `certindex reconcile` compares the values with the index. `manufacturer` and `manufacturer_name` also
   complete mints that leave them out.

@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from schema.abi.decoder import DecodeError, compile_expression, variable
+from schema.abi.decoder import compile_expression, variable
+from schema.abi.keccak import checksummed
+from schema.abi.nested import clean_text
 from schema.abi.signature import WORD
+from schema.abi.words import DecodeError
 from schema.events import Address, DeviceMinted, DeviceProvisioned, Fact
 from schema.profile.calls import CallField, CompiledCall
 from schema.profile.errors import Place, suggestion
-from schema.profile.rules import SUBJECT_OF_ID, Binding, Constant, FromArgument, RoleAddress, Rule, Translated
-from schema.profile.values import FACT_FIELDS, Holds
+from schema.profile.rules import Binding, Constant, Form, FromArgument, Path, RoleAddress, Rule, Translated
+from schema.profile.values import FACT_FIELDS, SUBJECT_OF_ID, Holds
 
 
 class Contracts(Struct, frozen=True, gc=False):
@@ -177,14 +180,17 @@ def _compile_rule(rule: Rule, addresses: Addresses) -> Callable[[bytes, bytes], 
         return None
     if any(isinstance(value, RoleAddress) and not addresses.get(value.role) for value in rule.where.values()):
         return None
-    names: dict[str, object] = {"Fact": rule.fact_type, "natural": _natural}
+    names: dict[str, object] = {"Fact": rule.fact_type, "natural": _natural, **TEXT_OF}
     # an optional id of a contract that is not watched stays unknown
     arguments = ", ".join(
         f"{field}={_expression(rule, field, binding, names)}"
         for field, binding in rule.fields.items()
         if field not in unwatched
     )
-    guards = {index: _guard(index, value, addresses, names) for index, value in rule.where.items()}
+    guards: dict[int, str] = {}
+    for number, (path, value) in enumerate(rule.where.items()):
+        guard = _guard(number, path, value, addresses, names)
+        guards[path[0]] = f"{guards[path[0]]} and {guard}" if path[0] in guards else guard
     return compile_expression(rule.event, f"Fact({arguments})", ("topics", "data"), names, guards)
 
 
@@ -193,23 +199,36 @@ def _expression(rule: Rule, field: str, binding: Binding, names: dict[str, objec
         case Constant(value):
             names[f"constant_{field}"] = value
             return f"constant_{field}"
-        case FromArgument(index):
-            return _plain(rule, field, index)
-        case Translated(index, table, default):
+        case FromArgument(path, form):
+            return _plain(rule, field, path) if form is None else _text(rule, path, form)
+        case Translated(path, table, default):
             names[f"table_{field}"] = table
             names[f"default_{field}"] = default
-            fallback = _plain(rule, field, index) if default is None else f"default_{field}"
-            return f"(table_{field}[{variable(index)}] if {variable(index)} in table_{field} else {fallback})"
+            fallback = _plain(rule, field, path) if default is None else f"default_{field}"
+            return f"(table_{field}[{_value(path)}] if {_value(path)} in table_{field} else {fallback})"
 
 
-def _plain(rule: Rule, field: str, index: int) -> str:
-    value = variable(index)
-    argument = rule.event.inputs[index]
-    if FACT_FIELDS[rule.fact_type][field].holds is Holds.SCOPE and argument.type != "string":
+def _text(rule: Rule, path: Path, form: Form) -> str:
+    name = "address" if form is Form.HEX and rule.event.value(path).type == "address" else form
+    return f"{name}_text({_value(path)})"
+
+
+def _plain(rule: Rule, field: str, path: Path) -> str:
+    value = _value(path)
+    argument = rule.event.value(path)
+    holds = FACT_FIELDS[rule.fact_type][field].holds
+    if holds is Holds.SCOPE and argument.type != "string":
         return f"str({value})"
+    if holds is Holds.ID and not argument.is_number:
+        return f"number({value})"
     if argument.type.startswith("int") and not argument.hashed:
         return f"natural({value}, {argument.name!r})"
     return value
+
+
+def _value(path: Path) -> str:
+    """Returns the expression of a value inside a generated function."""
+    return variable(path[0]) + "".join(f"[{index}]" for index in path[1:])
 
 
 def _natural(number: int, name: str) -> int:
@@ -219,18 +238,27 @@ def _natural(number: int, name: str) -> int:
     return number
 
 
+TEXT_OF: Mapping[str, object] = {
+    f"{Form.TEXT}_text": lambda value: clean_text(value.rstrip(b"\0")),
+    f"{Form.HEX}_text": lambda value: f"0x{value.hex()}",
+    f"{Form.DECIMAL}_text": str,
+    "address_text": checksummed,
+}
+"""How a text is made of a value, by the names in generated functions. Zeros at the end of bytes are no part of it."""
+
+
 def _contract(rule: Rule, field: str, emitter: Address, addresses: Addresses) -> Address:
     """Returns the contract whose id a field contains."""
     role = rule.subjects.get(field, rule.contract)
     return emitter if role == rule.contract or not addresses.get(role) else addresses[role][0]
 
 
-def _guard(index: int, value: object, addresses: Addresses, names: dict[str, object]) -> str:
+def _guard(number: int, path: Path, value: object, addresses: Addresses, names: dict[str, object]) -> str:
     if isinstance(value, RoleAddress):
-        names[f"allowed_{index}"] = frozenset(addresses[value.role])
-        return f"{variable(index)} in allowed_{index}"
-    names[f"required_{index}"] = value
-    return f"{variable(index)} == required_{index}"
+        names[f"allowed_{number}"] = frozenset(addresses[value.role])
+        return f"{_value(path)} in allowed_{number}"
+    names[f"required_{number}"] = value
+    return f"{_value(path)} == required_{number}"
 
 
 def _subject(rule: Rule, emitter: Address, addresses: Addresses) -> Address:

@@ -1,15 +1,24 @@
 """A rule of a profile: the `[[event]]` table that maps an event of a contract to a fact."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import combinations
 from typing import Any
 
 from schema.abi.signature import Argument, EventSignature, SignatureError, parse_event
 from schema.events import FACT_TYPES, Fact
 from schema.profile.errors import Place, suggestion, toml
-from schema.profile.values import FACT_FIELDS, FactField, Holds, argument_value, field_value
+from schema.profile.values import (
+    FACT_FIELDS,
+    ID_OF_SUBJECT,
+    SUBJECT_OF_ID,
+    FactField,
+    Holds,
+    argument_value,
+    field_value,
+)
 from schema.tables.values import MAX_BLOCK_NUMBER
 
 
@@ -20,11 +29,24 @@ class Constant:
     value: object
 
 
+Path = tuple[int, ...]
+"""A value of an event: the index of the argument, then of a component of the tuple, and so on."""
+
+
+class Form(StrEnum):
+    """How a text is made of a value that is none: the `as` of a field."""
+
+    TEXT = "text"
+    HEX = "hex"
+    DECIMAL = "decimal"
+
+
 @dataclass(frozen=True, slots=True)
 class FromArgument:
-    """`"argument"`: the value of the argument at `index`."""
+    """`"argument"`, or `{ arg = "argument", as = "text" }`: the value at `path`."""
 
-    index: int
+    path: Path
+    form: Form | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +56,7 @@ class Translated:
     A value that `table` does not list becomes `default`; without a default it stays as it is.
     """
 
-    index: int
+    path: Path
     table: Mapping[object, object]
     default: object | None
 
@@ -54,7 +76,7 @@ class Rule:
     """`number` counts from 1.
 
     `subjects` maps an id field to the role whose ids it contains, if they are not ids of the emitter. `where` maps the
-    index of an argument to the value that it must have.
+    path of a value to the value that it must have.
     """
 
     number: int
@@ -64,7 +86,7 @@ class Rule:
     fact_type: type[Fact]
     fields: Mapping[str, Binding]
     subjects: Mapping[str, str]
-    where: Mapping[int, object]
+    where: Mapping[Path, object]
     first_block: int
     last_block: int
 
@@ -81,19 +103,9 @@ class Rule:
                 yield "where", value.role
 
 
-ID_OF_SUBJECT = {
-    "token": "token_id",
-    "manufacturer": "manufacturer_id",
-    "hardware_license": "hardware_license_id",
-    "vehicle": "vehicle_id",
-    "license": "license_id",
-}
-"""The keys of a rule that name the role whose ids a field contains, in the order of the contracts of `Mapped`."""
-
-SUBJECT_OF_ID = {field: subject for subject, field in ID_OF_SUBJECT.items()}
 RULE_KEYS = ("contract", "signature", "fact", "fields", "where", "first_block", "last_block", *ID_OF_SUBJECT)
 ROLE = re.compile("[A-Za-z0-9_-]+")
-BINDING_KEYS = ("arg", "const", "map", "default")
+BINDING_KEYS = ("arg", "as", "const", "map", "default")
 
 
 def parse_rule(table: object, number: int, file: Place) -> Rule:
@@ -200,19 +212,43 @@ def _binding(field: FactField, written: object, event: EventSignature, place: Pl
         place.refuse('write either arg = "argument" or const = value')
     if "const" in table:
         if len(table) > 1:
-            place.refuse("a const takes neither map nor default")
+            place.refuse("a const takes neither map nor default nor as")
         return Constant(field_value(field, table["const"], place))
-    index = _argument_index(table["arg"], event, place)
+    path, argument = _value_of(table["arg"], event, place)
     if "map" in table:
-        return _translated(field, event.inputs[index], index, table, place)
+        if "as" in table:
+            place.refuse("as is for values that no map translates")
+        return _translated(field, argument, path, table, place)
     if "default" in table:
         place.refuse("default is for values that a map does not list, and there is no map")
-    if not field.takes(event.inputs[index]):
-        place.refuse(_misfit(field, event.inputs[index]))
-    return FromArgument(index)
+    if "as" in table:
+        return FromArgument(path, _form(field, argument, table["as"], place))
+    if not field.takes(argument):
+        place.refuse(_misfit(field, argument))
+    return FromArgument(path)
 
 
-def _translated(field: FactField, argument: Argument, index: int, table: Mapping[str, Any], place: Place) -> Translated:
+def _form(field: FactField, argument: Argument, written: object, place: Place) -> Form:
+    if written not in list(Form):
+        place.refuse(f"as is {toml(written)}{suggestion(str(written), Form)}")
+    if field.holds not in TEXTS:
+        place.refuse(f"as makes a text, and this field is {field.holds}")
+    form = Form(str(written))
+    if not FORMS[form](argument):
+        place.refuse(f'{_name(argument)} has no form as = "{form}"; {FORMS_TEXT}')
+    return form
+
+
+FORMS: Mapping[Form, Callable[[Argument], bool]] = {
+    Form.TEXT: lambda argument: argument.is_bytes and not argument.hashed,
+    Form.HEX: lambda argument: argument.is_bytes or argument.hashed or argument.type == "address",
+    Form.DECIMAL: lambda argument: argument.is_number,
+}
+TEXTS = (Holds.TEXT, Holds.SCOPE)
+FORMS_TEXT = "text is for bytes, hex for bytes, addresses and hashes, decimal for numbers"
+
+
+def _translated(field: FactField, argument: Argument, path: Path, table: Mapping[str, Any], place: Place) -> Translated:
     if field.holds is Holds.SOURCE:
         place.refuse(_misfit(field, argument))
     inside = place.inside("map")
@@ -225,23 +261,34 @@ def _translated(field: FactField, argument: Argument, index: int, table: Mapping
     if not entries:
         inside.refuse("lists nothing")
     if "default" in table:
-        return Translated(index, entries, field_value(field, table["default"], place.inside("default")))
+        return Translated(path, entries, field_value(field, table["default"], place.inside("default")))
     complete = argument.type == "bool" and len(entries) == 2
     if not complete and not field.takes(argument):
         place.refuse(
             f"a value of {_name(argument)} that the map does not list is not {field.holds}; "
             "give a default for it. Example: default = ..."
         )
-    return Translated(index, entries, None)
+    return Translated(path, entries, None)
 
 
-def _argument_index(name: object, event: EventSignature, place: Place) -> int:
-    names = [argument.name for argument in event.inputs]
+def _value_of(name: object, event: EventSignature, place: Place) -> tuple[Path, Argument]:
+    """Returns the path and the type of an argument, or of the component of a tuple."""
+    values = {argument.name: (path, argument) for path, argument in _values(event.inputs) if argument.name}
     if not isinstance(name, str) or not name:
         place.refuse(f"arg is {toml(name)}, expected the name of an argument")
-    if name not in names:
-        place.refuse(f"no argument {name!r} in the signature{suggestion(name, filter(None, names))}")
-    return names.index(name)
+    if name not in values:
+        place.refuse(f"no argument {name!r} in the signature{suggestion(name, values)}")
+    return values[name]
+
+
+def _values(arguments: Sequence[Argument], before: Path = (), prefix: str = "") -> Iterator[tuple[Path, Argument]]:
+    """Yields the paths and types of arguments, and of the named components of tuples as `tuple.component`."""
+    for index, argument in enumerate(arguments):
+        path = (*before, index)
+        named = replace(argument, name=f"{prefix}{argument.name}" if argument.name else "")
+        yield path, named
+        if named.name and argument.element is None and not argument.hashed:
+            yield from _values(argument.components, path, f"{named.name}.")
 
 
 def _misfit(field: FactField, argument: Argument) -> str:
@@ -251,7 +298,9 @@ def _misfit(field: FactField, argument: Argument) -> str:
         return f"{_name(argument)} is not {field.holds}: write a const, or a map with a default"
     if argument.hashed:
         return f"{_name(argument)} is indexed, so the log contains only its hash, which is not {field.holds}"
-    return f"{_name(argument)} is not {field.holds}"
+    forms = [f'{{ arg = "{argument.name}", as = "{form}" }}' for form in Form if FORMS[form](argument)]
+    way_out = f": write {' or '.join(forms)}" if forms and field.holds in TEXTS else ""
+    return f"{_name(argument)} is not {field.holds}{way_out}"
 
 
 def _name(argument: Argument) -> str:
@@ -273,17 +322,17 @@ def _subjects(
     return subjects
 
 
-def _where(value: object, event: EventSignature, place: Place) -> Mapping[int, object]:
+def _where(value: object, event: EventSignature, place: Place) -> Mapping[Path, object]:
     table = place.inside("where").table(value, (), 'where = { asset = "@certificate" }')
     return {
-        _argument_index(name, event, place.inside("where")): _condition(name, value, event, place)
+        _value_of(name, event, place.inside("where"))[0]: _condition(name, value, event, place)
         for name, value in table.items()
     }
 
 
 def _condition(name: str, value: object, event: EventSignature, place: Place) -> object:
     place = place.inside(f"where {name!r}")
-    argument = event.inputs[_argument_index(name, event, place)]
+    _, argument = _value_of(name, event, place)
     if not isinstance(value, str) or not value.startswith("@") or argument.type == "string":
         return argument_value(argument, value, place)
     if argument.type != "address":

@@ -8,18 +8,30 @@ from typing import Any, get_args, get_type_hints
 
 from msgspec.structs import FieldInfo, fields
 
-from schema.abi.decoder import clean_text
 from schema.abi.keccak import checksummed, keccak256
+from schema.abi.nested import clean_text
 from schema.abi.signature import Argument
 from schema.events import CODE_FIELDS, FACT_TYPES, Address, Fact, Hash, Seconds, TestKind
 from schema.profile.errors import Place, suggestion, toml
 from schema.vocabulary import Code
+
+ID_OF_SUBJECT = {
+    "token": "token_id",
+    "manufacturer": "manufacturer_id",
+    "hardware_license": "hardware_license_id",
+    "vehicle": "vehicle_id",
+    "license": "license_id",
+}
+"""The keys of a rule that name the role whose ids a field contains, in the order of the contracts of `Mapped`."""
+
+SUBJECT_OF_ID = {field: subject for subject, field in ID_OF_SUBJECT.items()}
 
 
 class Holds(StrEnum):
     """The type of a field of a fact, as error messages name it."""
 
     NUMBER = "a number"
+    ID = "an id"
     CODE = "a code"
     ADDRESS = "an address"
     HASH = "a bytes32"
@@ -41,6 +53,8 @@ class FactField:
         """Whether the values of an argument are values of this field, without a map."""
         kind = "hash" if argument.hashed else argument.type.rstrip("0123456789")
         match self.holds:
+            case Holds.ID:  # bytes of a fixed size are a number
+                return kind in ("uint", "int", "address") or (kind == "bytes" and not argument.dynamic)
             case Holds.NUMBER | Holds.CODE:
                 return kind in ("uint", "int")
             case Holds.ADDRESS:
@@ -64,7 +78,7 @@ def _fact_field(fact_type: type[Fact], info: FieldInfo, hint: Any) -> FactField:
     return FactField(info.name, holds, info.required, codes)
 
 
-HOLDS_BY_NAME = {"source": Holds.SOURCE, "scope": Holds.SCOPE}
+HOLDS_BY_NAME = {"source": Holds.SOURCE, "scope": Holds.SCOPE} | dict.fromkeys(SUBJECT_OF_ID, Holds.ID)
 HOLDS_BY_TYPE: dict[Any, Holds] = {
     int: Holds.NUMBER,
     Seconds: Holds.NUMBER,
@@ -100,7 +114,7 @@ def field_value(field: FactField, value: object, place: Place) -> object:
             return clean_text(value.encode())
         case Holds.FLAG, bool():
             return value
-        case ((Holds.NUMBER | Holds.CODE), int()) if not isinstance(value, bool) and 0 <= value < 2**256:
+        case ((Holds.NUMBER | Holds.ID | Holds.CODE), int()) if not isinstance(value, bool) and 0 <= value < 2**256:
             return value
         case Holds.ADDRESS, str():
             return address(value, place)

@@ -108,7 +108,7 @@ def _value(rule: Rule, binding: object, arguments: Mapping[str, Any]) -> Any:
     match binding:
         case Constant(value):
             return value
-        case FromArgument(index):
+        case FromArgument((index,), None):
             argument = rule.event.inputs[index]
             value = arguments[argument.name]
             return bytes.fromhex(value[2:]) if argument.type == "address" else value

@@ -23,8 +23,7 @@ from schema.bundle.unproven import Cause, explain
 from schema.events import FACT_TYPES, KIND_OF, AboutDevice, Fact, TestKind
 from schema.profile.calls import TYPES as CALL_TYPES
 from schema.profile.model import SHIPPED
-from schema.profile.rules import ID_OF_SUBJECT
-from schema.profile.values import FACT_FIELDS
+from schema.profile.values import FACT_FIELDS, ID_OF_SUBJECT
 from schema.tables.kinds import IDENTITIES, LIFECYCLE, SPANS
 from schema.tables.values import OPEN
 from schema.vocabulary import (

@@ -8,8 +8,10 @@ from eth_utils.crypto import keccak
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schema.abi.decoder import DecodeError, clean_text, compile_decoder
-from schema.abi.signature import Argument, EventSignature, SignatureError, parse_event
+from schema.abi.decoder import compile_decoder
+from schema.abi.nested import clean_text
+from schema.abi.signature import MAX_DEPTH, Argument, EventSignature, SignatureError, parse_event
+from schema.abi.words import DecodeError
 
 MINTED = parse_event(
     "CertificateMinted(uint256 indexed tokenId, address indexed device, uint256 indexed manufacturerId, "
@@ -64,9 +66,15 @@ def test_a_signature_has_names_types_and_indexed_arguments() -> None:
         ("Sold(uint257 id)", "unknown type 'uint257'", 6),
         ("Sold(State state)", "write an enum as uint8", 6),
         ("Sold(fixed128x18 price)", "'fixed128x18' is not supported", 6),
-        ("Sold((uint256,bool) pair)", "tuples are not supported", 6),
-        ("Sold(string[] notes)", "type string[] is not supported unless it is indexed", 6),
-        ("Sold(uint8[2][] grid)", "type uint8[2][] is not supported unless it is indexed", 6),
+        ("Sold((uint256 a,uint257) pair)", "unknown type 'uint257'", 17),
+        ("Sold((uint256 a, bool a) pair)", "a second argument 'a'", 18),
+        ("Sold((uint256,bool indexed) pair)", "a component of a tuple cannot be indexed", 20),
+        ("Sold(() pair)", "a tuple without components", 6),
+        ("Sold(tuple pair)", "expected '(', found 'pair'", 12),
+        ("Sold((uint256, bool) pair", "expected ',', found the end", 26),
+        (f"Sold({'(' * (MAX_DEPTH + 1)}", f"more than {MAX_DEPTH} tuples inside each other", 6 + MAX_DEPTH),
+        (f"Sold(bool{'[]' * (MAX_DEPTH + 1)})", f"more than {MAX_DEPTH} arrays inside each other", 44),
+        (f"Sold(uint8[{2**70}] many)", "takes more than 16777216 bytes", 6),
         ("Sold(uint8[0] none)", "expected the array's length or ']', found '0'", 12),
         ("Sold(uint256 id, bool id)", "a second argument 'id'", 18),
         ("Sold(uint256 id) anonymous", "an anonymous event has no topic", 18),
@@ -82,6 +90,14 @@ def test_a_bad_signature_is_refused_with_its_place(signature: str, what: str, co
     assert what in message
     assert message.endswith(f"at column {column}:")
     assert caret == " " * (column + 1) + "^"
+
+
+def test_a_tuple_has_components_and_its_types_make_the_hash() -> None:
+    event = parse_event("Sold(tuple(uint id, (string, bytes32[2])[] notes) indexed what, (address, bool)[3] who)")
+    what, who = event.inputs
+    assert event.signature == "Sold((uint256,(string,bytes32[2])[]),(address,bool)[3])"
+    assert [component.name for component in what.components] == ["id", "notes"]
+    assert (what.hashed, who.hashed, what.dynamic, who.dynamic, who.head_size) == (True, False, True, False, 192)
 
 
 @given(st.text("Sold(uint256 indexed,string)[];$_\n\N{MICRO SIGN}"))
@@ -101,16 +117,34 @@ WORD_TYPES = [
     *(f"{sign}int{bits}" for sign in ("u", "") for bits in (8, 64, 128, 160, 248, 256)),
     *(f"bytes{size}" for size in (1, 20, 31, 32)),
 ]
-TYPES = [*WORD_TYPES, "string", "bytes", *(f"{name}{array}" for name in WORD_TYPES for array in ("[]", "[3]"))]
+NESTED_TYPES = [
+    "string[]",
+    "bytes[2]",
+    "uint8[2][]",
+    "int64[][3]",
+    "(uint256,bool)",
+    "(address,string)",
+    "(uint8,bytes3[2])[]",
+    "(string,(int8,bytes)[2],bool)[]",
+    "(bool,(address,string[])[])",
+]
+FLAT_TYPES = [
+    *WORD_TYPES,
+    "string",
+    "bytes",
+    *(f"{name}{array}" for name in WORD_TYPES for array in ("[]", "[3]")),
+]
+TYPES = [*FLAT_TYPES, *NESTED_TYPES * 3]
 
 
-def values_of(type_name: str) -> st.SearchStrategy[Any]:
-    if type_name.endswith("[]"):
-        return st.lists(values_of(type_name[:-2]), max_size=3).map(tuple)
-    if type_name.endswith("[3]"):
-        return st.lists(values_of(type_name[:-3]), min_size=3, max_size=3).map(tuple)
-    kind = type_name.rstrip("0123456789")
-    size = int(type_name.removeprefix(kind) or 0)
+def values_of(argument: Argument) -> st.SearchStrategy[Any]:
+    if argument.element is not None:
+        lengths = (0, 3) if argument.length is None else (argument.length, argument.length)
+        return st.lists(values_of(argument.element), min_size=lengths[0], max_size=lengths[1]).map(tuple)
+    if argument.components:
+        return st.tuples(*map(values_of, argument.components))
+    kind = argument.type.rstrip("0123456789")
+    size = int(argument.type.removeprefix(kind) or 0)
     match kind:
         case "uint":
             return st.integers(0, 2**size - 1)
@@ -127,13 +161,14 @@ def values_of(type_name: str) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def logs(draw: st.DrawFn) -> tuple[EventSignature, list[Any], bytes, bytes]:
+def logs(draw: st.DrawFn, types: list[str] = TYPES) -> tuple[EventSignature, list[Any], bytes, bytes]:
     """Draws an event, the values of its arguments (text as bytes), and the topics and data of its log by eth-abi."""
-    types = draw(st.lists(st.sampled_from(TYPES), max_size=6))
-    indexed = draw(st.sets(st.integers(0, max(len(types) - 1, 0)), max_size=3)) if types else set()
-    event = EventSignature("Drawn", tuple(Argument(f"x{i}", name, i in indexed) for i, name in enumerate(types)))
+    names = draw(st.lists(st.sampled_from(types), max_size=6))
+    indexed = draw(st.sets(st.integers(0, max(len(names) - 1, 0)), max_size=3)) if names else set()
+    written = [f"{name}{' indexed' if i in indexed else ''} x{i}" for i, name in enumerate(names)]
+    event = parse_event(f"Drawn({', '.join(written)})")
     values = [
-        draw(st.binary(min_size=32, max_size=32) if argument.hashed else values_of(argument.type))
+        draw(st.binary(min_size=32, max_size=32) if argument.hashed else values_of(argument))
         for argument in event.inputs
     ]
     topics = [event.topic0]
@@ -151,15 +186,19 @@ def oracle_type(argument: Argument) -> str:
     """Returns the type by which eth-abi decodes the same bytes: it has no hashes, and refuses invalid UTF-8."""
     if argument.hashed:
         return "bytes32"
-    return "bytes" if argument.type == "string" else argument.type
+    return argument.type.replace("string", "bytes")
 
 
 def as_decoded(argument: Argument, value: Any) -> Any:
-    if argument.type == "string" and not argument.hashed:
+    if argument.hashed:
+        return value
+    if argument.element is not None:
+        return tuple(as_decoded(argument.element, item) for item in value)
+    if argument.components:
+        return tuple(map(as_decoded, argument.components, value))
+    if argument.type == "string":
         return clean_text(value)
-    if argument.type.startswith("address") and not argument.hashed:
-        return tuple(map(address_bytes, value)) if argument.type.endswith("]") else address_bytes(value)
-    return value
+    return address_bytes(value) if argument.type == "address" else value
 
 
 def address_bytes(value: bytes | str) -> bytes:
@@ -172,6 +211,10 @@ def test_a_log_is_decoded_to_the_values_that_were_encoded(log: tuple[EventSignat
     expected = tuple(as_decoded(argument, value) for argument, value in zip(event.inputs, values, strict=True))
     assert compile_decoder(event)(topics, data) == expected
     assert compile_decoder(event)(topics, data + b"more") == expected
+
+
+def words(*values: int) -> bytes:
+    return b"".join(value.to_bytes(32, "big") for value in values)
 
 
 LENGTHS = [0, 1, 2, 31, 32, 33, 64, 96, 160, 2**8, 2**63, 2**64, 2**160, 2**255, 2**256 - 32, 2**256 - 1]
@@ -195,7 +238,7 @@ def mutations(draw: st.DrawFn, raw: bytes) -> bytes:
 
 
 @settings(max_examples=600)
-@given(st.data(), logs())
+@given(st.data(), logs(FLAT_TYPES))
 def test_damaged_bytes_are_accepted_exactly_if_eth_abi_accepts_them(
     draw: st.DataObject, log: tuple[EventSignature, list[Any], bytes, bytes]
 ) -> None:
@@ -205,6 +248,46 @@ def test_damaged_bytes_are_accepted_exactly_if_eth_abi_accepts_them(
         data = draw.draw(mutations(data))
     words = draw.draw(mutations(topics[32:]))[: len(topics) - 32].ljust(len(topics) - 32, b"\0")
     assert decoded_or_none(event, topics[:32] + words, data) == by_eth_abi(event, words, data)
+
+
+@settings(max_examples=600)
+@given(st.data(), logs(NESTED_TYPES))
+def test_what_is_read_of_damaged_nested_values_is_what_eth_abi_reads(
+    draw: st.DataObject, log: tuple[EventSignature, list[Any], bytes, bytes]
+) -> None:
+    event, _, topics, data = log
+    data = draw.draw(mutations(data))
+    decoded = decoded_or_none(event, topics, data)
+    assert decoded is None or decoded == by_eth_abi(event, topics[32:], data)
+
+
+def test_a_short_log_cannot_hold_a_vast_value() -> None:
+    event = parse_event("Bomb(uint256[][][] rows)")
+    rows = 40
+    inner = words(rows, *[0] * rows)  # an array of zeros
+    middle = words(rows, *[32 * rows] * rows) + inner  # an array whose elements are all that one
+    data = words(32) + words(rows, *[32 * rows] * rows) + middle
+    assert len(data) < 5_000
+    with pytest.raises(DecodeError, match="rows: overlapping tails hold more than the 3968 bytes of the data"):
+        compile_decoder(event)(event.topic0, data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (words(32), "pair: 64 bytes at data byte 32 run beyond the data's end at byte 32"),
+        (words(0, 1, 2), "pair: the offset 0 at data byte 0 points before the tails, from byte 32"),
+        (words(32, 2**64, 64, 0), f"pair.id: 0x{2**64:064x} at data byte 32 is not a valid uint64"),
+        (words(32, 1, 32, 0), "pair.note: the offset 32 at data byte 64 points before the tails, from byte 96"),
+        (words(32, 1, 64, 9), "pair.note: 32 bytes at data byte 128 run beyond the data's end at byte 128"),
+        (words(32, 1, 64, 1, 1), "pair.note: the padding at data byte 129 is not zero"),
+    ],
+)
+def test_a_refusal_of_a_tuple_names_the_component_and_the_place(data: bytes, reason: str) -> None:
+    event = parse_event("Paired((uint64 id, string note) pair)")
+    with pytest.raises(DecodeError) as refusal:
+        compile_decoder(event)(event.topic0, data)
+    assert reason in str(refusal.value)
 
 
 def decoded_or_none(event: EventSignature, topics: bytes, data: bytes) -> tuple[Any, ...] | None:
@@ -239,10 +322,6 @@ def test_no_bytes_raise_anything_but_a_decode_error(
     for some_topics, some_data in ((topics, data), (topics, right_data), (right_topics, data)):
         decoded = decoded_or_none(event, some_topics, some_data)
         assert decoded is None or len(decoded) == len(event.inputs)
-
-
-def words(*values: int) -> bytes:
-    return b"".join(value.to_bytes(32, "big") for value in values)
 
 
 @pytest.mark.parametrize(

@@ -39,42 +39,73 @@ class LogBytes {
   }
 
   argument(argument, place) {
-    if (!argument.indexed && this.size < this.event.headSize) throw new Unreadable("the data ends inside its head");
-    const source = argument.indexed ? this.topics : this.data;
-    if (argument.hashed) return `0x${part(source, place, WORD)}`;
-    if (argument.dynamic) return this.text(argument, place);
-    if (argument.type.endsWith("[]")) return this.array(argument, place);
-    const [element, isArray] = argument.type.split("[");
-    return isArray ? words(source, place, argument.headSize / WORD, element) : word(source, place, argument.type);
+    if (argument.hashed) return `0x${part(this.topics, place, WORD)}`;
+    if (argument.indexed) return word(this.topics, place, argument.type);
+    if (this.size < this.event.headSize) throw new Unreadable("the data ends inside its head");
+    this.left = this.size; // bytes that the tails of the argument may take
+    return this.value(argument, 0, this.event.headSize, place);
+  }
+
+  /**
+   * Returns the value whose head is at a place. Offsets count from the frame, which is the begin of the innermost tuple
+   * or of an array's elements, and point behind its heads.
+   */
+  value(argument, frame, heads, place) {
+    if (!argument.dynamic) return this.body(argument, frame, heads, place);
+    const start = BigInt(frame) + unsigned(part(this.data, place, WORD));
+    if (start < heads || start + BigInt(WORD) > this.size) throw new Unreadable(`${argument.name}: a bad offset`);
+    return this.body(argument, frame, heads, Number(start));
+  }
+
+  /** Returns the value that begins at a place. */
+  body(argument, frame, heads, place) {
+    if (argument.element) return this.array(argument, frame, heads, place);
+    if (argument.components.length) return this.tuple(argument, frame, heads, place);
+    return argument.dynamic ? this.text(argument, place) : word(this.data, place, argument.type);
   }
 
   text(argument, place) {
-    const { start, length } = this.tail(place);
+    const length = this.length(place);
     const padding = (WORD - (length % WORD)) % WORD;
-    if (start + length + padding > this.size) throw new Unreadable(`${argument.name}: its text ends too late`);
+    const start = place + WORD;
+    this.take(start, length + padding);
     if (!isZero(part(this.data, start + length, padding))) throw new Unreadable(`${argument.name}: dirty padding`);
     const bytes = part(this.data, start, length);
     return argument.type === "string" ? cleanText(bytes) : `0x${bytes}`;
   }
 
-  array(argument, place) {
-    const { start, length } = this.tail(place);
-    if (start + WORD * length > this.size) throw new Unreadable(`${argument.name}: its array ends too late`);
-    return words(this.data, start, length, argument.type.slice(0, -2));
+  array({ element, length, dynamic }, frame, heads, place) {
+    const count = length ?? this.length(place);
+    const start = length === null ? place + WORD : place;
+    if (dynamic) this.take(start, count * element.headSize);
+    const [base, end] = dynamic ? [start, start + count * element.headSize] : [frame, heads];
+    return Array.from({ length: count }, (_, index) => this.value(element, base, end, start + index * element.headSize));
   }
 
-  tail(place) {
-    const offset = unsigned(part(this.data, place, WORD));
-    if (offset < this.event.headSize || offset + BigInt(WORD) > this.size) throw new Unreadable("a bad offset");
-    const start = Number(offset) + WORD;
-    const length = unsigned(part(this.data, start - WORD, WORD));
+  tuple({ components, dynamic }, frame, heads, place) {
+    const size = components.reduce((sum, component) => sum + component.headSize, 0);
+    if (dynamic) this.take(place, size);
+    const [base, end] = dynamic ? [place, place + size] : [frame, heads];
+    let start = place;
+    return components.map((component) => {
+      const value = this.value(component, base, end, start);
+      start += component.headSize;
+      return value;
+    });
+  }
+
+  length(place) {
+    this.take(place, WORD);
+    const length = unsigned(part(this.data, place, WORD));
     if (length > this.size) throw new Unreadable("a length beyond the data");
-    return { start, length: Number(length) };
+    return Number(length);
   }
-}
 
-function words(source, place, count, type) {
-  return Array.from({ length: count }, (_, index) => word(source, place + WORD * index, type));
+  /** Raises Unreadable if the data does not hold the bytes, or if overlapping tails of an argument take too many. */
+  take(start, size) {
+    this.left -= size;
+    if (start + size > this.size || this.left < 0) throw new Unreadable("a value runs beyond the data");
+  }
 }
 
 function word(source, place, type) {

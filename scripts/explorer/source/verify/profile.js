@@ -2,7 +2,7 @@
 import { parse } from "smol-toml";
 import declarations from "./declarations.json" with { type: "json" };
 import { parseEvent, SignatureError } from "./signature.js";
-import { argumentValue, address, fieldValue, INTEGER, ProfileError, takes } from "./values.js";
+import { argumentValue, address, fieldValue, hasForm, INTEGER, ProfileError, takes } from "./values.js";
 
 const MAX_BLOCK_NUMBER = 2n ** 43n - 1n;
 const ROLE = /^[A-Za-z0-9_-]+$/;
@@ -80,22 +80,30 @@ function parseFields(value, event, fact, place) {
   );
 }
 
-/** A binding is { constant }, { index } or { index, map, fallback }. */
+/** A binding is { constant }, { path, argument }, { path, argument, form } or { path, argument, map, fallback }. */
 function parseBinding(field, written, event, place) {
-  const binding = table(typeof written === "string" ? { arg: written } : written, place, ["arg", "const", "map", "default"]);
+  const keys = ["arg", "as", "const", "map", "default"];
+  const binding = table(typeof written === "string" ? { arg: written } : written, place, keys);
   if ("arg" in binding === "const" in binding) refuse(place, "write either arg or const");
   if ("const" in binding) {
-    if (Object.keys(binding).length > 1) refuse(place, "a const takes neither map nor default");
+    if (Object.keys(binding).length > 1) refuse(place, "a const takes neither map nor default nor as");
     return { constant: fieldValue(field, binding.const, place) };
   }
-  const index = argumentIndex(binding.arg, event, place);
-  if ("map" in binding) return parseTranslation(field, event.inputs[index], index, binding, place);
+  const value = valueNamed(binding.arg, event, place);
+  if ("map" in binding) {
+    if ("as" in binding) refuse(place, "as is for values that no map translates");
+    return parseTranslation(field, value, binding, place);
+  }
   if ("default" in binding) refuse(place, "default is for values that a map does not list");
-  if (!takes(field, event.inputs[index])) refuse(place, "the argument does not fit the field");
-  return { index };
+  if ("as" in binding) {
+    if (!hasForm(field, value.argument, binding.as)) refuse(place, "the argument has no such form");
+    return { ...value, form: binding.as };
+  }
+  if (!takes(field, value.argument)) refuse(place, "the argument does not fit the field");
+  return value;
 }
 
-function parseTranslation(field, argument, index, binding, place) {
+function parseTranslation(field, { path, argument }, binding, place) {
   if (field.holds === "SOURCE") refuse(place, "a source is the grant system of the whole rule");
   const map = new Map();
   for (const [key, value] of Object.entries(table(binding.map, `${place}: map`))) {
@@ -104,16 +112,26 @@ function parseTranslation(field, argument, index, binding, place) {
     map.set(argumentKey, fieldValue(field, value, place));
   }
   if (!map.size) refuse(place, "the map lists nothing");
-  if ("default" in binding) return { index, map, fallback: fieldValue(field, binding.default, place) };
+  if ("default" in binding) return { path, argument, map, fallback: fieldValue(field, binding.default, place) };
   const complete = argument.type === "bool" && map.size === 2;
   if (!complete && !takes(field, argument)) refuse(place, "the map needs a default");
-  return { index, map };
+  return { path, argument, map };
 }
 
-function argumentIndex(name, event, place) {
-  const index = event.inputs.findIndex((argument) => argument.name === name);
-  if (typeof name !== "string" || !name || index < 0) refuse(place, `no argument ${String(name)} in the signature`);
-  return index;
+/** Returns { path, argument } of an argument, or of the component of a tuple: the path has an index for each level. */
+function valueNamed(name, event, place) {
+  const value = valuesOf(event.inputs).find(({ argument }) => argument.name === name);
+  if (typeof name !== "string" || !name || !value) refuse(place, `no argument ${String(name)} in the signature`);
+  return value;
+}
+
+function valuesOf(inputs, before = [], prefix = "") {
+  return inputs.flatMap((input, index) => {
+    const path = [...before, index];
+    const argument = { ...input, name: input.name && `${prefix}${input.name}` };
+    const inside = argument.name && !argument.element && !argument.hashed ? argument.components : [];
+    return [{ path, argument }, ...valuesOf(inside, path, `${argument.name}.`)];
+  });
 }
 
 function parseSubjects(rule, fields, place) {
@@ -126,17 +144,16 @@ function parseSubjects(rule, fields, place) {
   return subjects;
 }
 
-/** Returns the conditions by the index of the argument: { value }, or { role } for the address of a role. */
+/** Returns the conditions by the path of the value: { path, value }, or { path, role } for the address of a role. */
 function parseWhere(rule, event, place) {
   return new Map(
     Object.entries(table(rule.where ?? {}, `${place}: where`)).map(([name, value]) => {
-      const index = argumentIndex(name, event, place);
-      const argument = event.inputs[index];
+      const { path, argument } = valueNamed(name, event, place);
       if (typeof value !== "string" || !value.startsWith("@") || argument.type === "string") {
-        return [index, { value: argumentValue(argument, value, place) }];
+        return [path.join("."), { path, value: argumentValue(argument, value, place) }];
       }
       if (argument.type !== "address") refuse(place, `${name} is not an address`);
-      return [index, { role: value.slice(1) }];
+      return [path.join("."), { path, role: value.slice(1) }];
     }),
   );
 }
@@ -160,8 +177,8 @@ function mayMatchOneLog(first, second) {
   if (first.contract !== second.contract || a.topic0 !== b.topic0 || a.topicCount !== b.topicCount) return false;
   if (first.lastBlock < second.firstBlock || second.lastBlock < first.firstBlock) return false;
   const samePlaces = a.inputs.every((argument, index) => argument.indexed === b.inputs[index].indexed);
-  const differ = ([index, condition]) => {
-    const other = second.where.get(index);
+  const differ = ([path, condition]) => {
+    const other = second.where.get(path);
     return other && (condition.role === undefined
       ? other.role === undefined && condition.value !== other.value
       : other.role !== undefined && condition.role !== other.role);
@@ -244,7 +261,7 @@ function callArguments(call, field, place) {
   const written = call.arguments ?? ["id"];
   if (!Array.isArray(written) || written.length !== called.inputs.length) refuse(place, "arguments do not fit");
   return called.inputs.flatMap(({ type }, index) => {
-    if (written[index] === "id" && type === "uint256") return [];
+    if (written[index] === "id" && ["uint256", "bytes32"].includes(type)) return [];
     if (String(written[index]).startsWith("@") && type === "address") return [written[index].slice(1)];
     return refuse(place, `an argument does not fit ${type}`);
   });

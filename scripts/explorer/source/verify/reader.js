@@ -3,7 +3,7 @@ import declarations from "./declarations.json" with { type: "json" };
 import { WORD } from "./bytes.js";
 import { decodeLog } from "./decoder.js";
 import { Unreadable } from "./failed.js";
-import { ProfileError } from "./values.js";
+import { isNumber, ProfileError, textOf } from "./values.js";
 
 const SUBJECTS = Object.entries(declarations.subjects);
 
@@ -76,7 +76,7 @@ function compileRule(rule, addresses) {
   const unwatched = new Set([...rule.subjects].filter(([, role]) => !isWatched(role)).map(([field]) => field));
   if (fields.some((field) => field.required && unwatched.has(field.name))) return null;
   if ([...rule.where.values()].some(({ role }) => role !== undefined && !isWatched(role))) return null;
-  const guards = new Map([...rule.where].map(([index, condition]) => [index, guardOf(condition, addresses)]));
+  const guards = guardsOf(rule.where, addresses);
   const bound = fields.map((field) => [field, unwatched.has(field.name) ? undefined : rule.fields.get(field.name)]);
   return (topics, data) => {
     const values = decodeLog(rule.event, topics, data, guards);
@@ -84,23 +84,35 @@ function compileRule(rule, addresses) {
     // an optional id of a contract that is not watched stays unknown
     const members = bound.map(([field, binding]) => [
       field.name,
-      binding ? valueOf(field, binding, rule.event, values) : field.default,
+      binding ? valueOf(field, binding, values) : field.default,
     ]);
     return { type: rule.fact, ...Object.fromEntries(members) };
   };
 }
 
-function guardOf({ role, value }, addresses) {
-  return role === undefined ? (argument) => argument === value : (argument) => addresses.get(role).includes(argument);
+/** Returns a function from an argument to whether it meets its conditions, by the index of the argument. */
+function guardsOf(where, addresses) {
+  const guards = new Map();
+  for (const { path, role, value } of where.values()) {
+    const [index, ...inside] = path;
+    const before = guards.get(index) ?? (() => true);
+    const holds = role === undefined ? (one) => one === value : (one) => addresses.get(role).includes(one);
+    guards.set(index, (argument) => before(argument) && holds(at(argument, inside)));
+  }
+  return guards;
 }
 
-function valueOf(field, binding, event, values) {
+const at = (value, path) => path.reduce((tuple, index) => tuple[index], value);
+
+function valueOf(field, binding, values) {
   if ("constant" in binding) return binding.constant;
-  const value = values[binding.index];
+  const { argument } = binding;
+  const value = at(values, binding.path);
+  if (binding.form) return textOf(argument, value, binding.form);
   if (binding.map?.has(value)) return binding.map.get(value);
   if (binding.fallback !== undefined) return binding.fallback;
-  const argument = event.inputs[binding.index];
   if (field.holds === "SCOPE" && argument.type !== "string") return String(value);
+  if (field.holds === "ID" && !isNumber(argument)) return BigInt(value);
   if (typeof value === "bigint" && value < 0n) throw new Unreadable(`${argument.name}: ${value} is negative`);
   return value;
 }

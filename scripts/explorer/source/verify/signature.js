@@ -4,9 +4,11 @@ import { keccakText, WORD } from "./bytes.js";
 const MAX_INDEXED = 3;
 const DYNAMIC = new Set(["string", "bytes"]);
 const ALIASES = { uint: "uint256", int: "int256" };
-const ELEMENTARY = new Set(["address", "bool", ...DYNAMIC]);
-for (let bits = 8; bits <= 256; bits += 8) ELEMENTARY.add(`uint${bits}`).add(`int${bits}`);
-for (let size = 1; size <= WORD; size += 1) ELEMENTARY.add(`bytes${size}`);
+const MAX_DEPTH = 16; // tuples inside tuples, and arrays inside arrays
+const MAX_HEAD = 2 ** 24; // bytes of a value of fixed size
+const WORDS = new Set(["address", "bool"]); // the types of one word
+for (let bits = 8; bits <= 256; bits += 8) WORDS.add(`uint${bits}`).add(`int${bits}`);
+for (let size = 1; size <= WORD; size += 1) WORDS.add(`bytes${size}`);
 const TOKEN = /\s*([A-Za-z_$][\w$]*|[0-9]+|[^\s\w]|$)/y;
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
 const ARRAY_LENGTH = /^[1-9][0-9]{0,77}$/;
@@ -65,10 +67,10 @@ class Tokens {
   }
 }
 
-function parseArguments(tokens) {
+function parseArguments(tokens, depth = 0) {
   const inputs = [];
   while (tokens.text !== ")") {
-    const argument = parseArgument(tokens);
+    const argument = parseArgument(tokens, depth);
     if (argument.name && inputs.some((other) => other.name === argument.name)) tokens.refuse("a second argument");
     inputs.push(argument);
     if (inputs.filter((one) => one.indexed).length > MAX_INDEXED) tokens.refuse("too many indexed arguments");
@@ -81,33 +83,26 @@ function parseArguments(tokens) {
   return inputs;
 }
 
-function parseArgument(tokens) {
-  const type = parseType(tokens);
-  if (tokens.text === "payable" && type === "address") tokens.take();
+function parseArgument(tokens, depth) {
+  const layout = parseType(tokens, depth);
+  if (tokens.text === "payable" && layout.type === "address") tokens.take();
   const indexed = tokens.text === "indexed";
+  if (indexed && depth) tokens.refuse("a component of a tuple cannot be indexed");
   if (indexed) tokens.take();
   const name = [",", ")"].includes(tokens.text) ? "" : tokens.identifier("the argument's name");
-  const [element, ...lengths] = type.split("[");
-  if (lengths.length && !indexed && (DYNAMIC.has(element) || lengths.length > 1)) {
-    tokens.refuse(`an argument of type ${type} is not supported unless it is indexed`);
-  }
-  const words = lengths.length && !type.endsWith("[]") ? Number.parseInt(lengths[0], 10) : 1;
-  return {
-    name,
-    type,
-    indexed,
-    hashed: indexed && (DYNAMIC.has(type) || type.endsWith("]")),
-    dynamic: DYNAMIC.has(type),
-    headSize: indexed ? 0 : WORD * words,
-  };
+  if (!indexed && layout.headSize > MAX_HEAD) tokens.refuse(`a value of type ${layout.type} is too large`);
+  const headSize = indexed ? 0 : layout.headSize;
+  return { ...layout, name, indexed, headSize, hashed: indexed && !WORDS.has(layout.type) };
 }
 
-function parseType(tokens) {
-  if (tokens.text === "(" || tokens.text === "tuple") tokens.refuse("tuples are not supported");
-  let type = tokens.identifier("a type");
-  type = Object.hasOwn(ALIASES, type) ? ALIASES[type] : type;
-  if (!ELEMENTARY.has(type)) tokens.refuse(`unknown type ${type}`);
-  while (tokens.text === "[") {
+/**
+ * Returns how a type is encoded: { type, components, element, length, dynamic, headSize }. `components` are those of a
+ * tuple, `element` is that of an array, `length` null if each array has its own.
+ */
+function parseType(tokens, depth) {
+  const isTuple = tokens.text === "(" || tokens.text === "tuple";
+  let layout = isTuple ? parseTuple(tokens, depth) : parseElementary(tokens);
+  for (let dimensions = 1; tokens.text === "["; dimensions += 1) {
     tokens.take();
     let length = "";
     if (tokens.text !== "]") {
@@ -115,7 +110,39 @@ function parseType(tokens) {
       length = tokens.take();
     }
     tokens.expect("]");
-    type += `[${length}]`;
+    if (dimensions > MAX_DEPTH) tokens.refuse("too many arrays inside each other");
+    layout = arrayOf(layout, length);
   }
-  return type;
+  return layout;
+}
+
+function arrayOf(element, length) {
+  const dynamic = !length || element.dynamic;
+  return {
+    type: `${element.type}[${length}]`,
+    components: [],
+    element,
+    length: length ? Number(length) : null,
+    dynamic,
+    headSize: dynamic ? WORD : Number(length) * element.headSize,
+  };
+}
+
+function parseTuple(tokens, depth) {
+  if (tokens.text === "tuple") tokens.take();
+  tokens.expect("(");
+  if (depth === MAX_DEPTH) tokens.refuse("too many tuples inside each other");
+  const components = parseArguments(tokens, depth + 1);
+  if (!components.length) tokens.refuse("a tuple without components");
+  const dynamic = components.some((component) => component.dynamic);
+  const size = components.reduce((sum, component) => sum + component.headSize, 0);
+  const type = `(${components.map((component) => component.type).join(",")})`;
+  return { type, components, element: null, length: null, dynamic, headSize: dynamic ? WORD : size };
+}
+
+function parseElementary(tokens) {
+  let type = tokens.identifier("a type");
+  type = Object.hasOwn(ALIASES, type) ? ALIASES[type] : type;
+  if (!WORDS.has(type) && !DYNAMIC.has(type)) tokens.refuse(`unknown type ${type}`);
+  return { type, components: [], element: null, length: null, dynamic: DYNAMIC.has(type), headSize: WORD };
 }

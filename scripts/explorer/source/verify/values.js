@@ -17,6 +17,8 @@ export function takes(field, argument) {
     case "NUMBER":
     case "CODE":
       return kind === "uint" || kind === "int";
+    case "ID": // bytes of a fixed size are a number
+      return ["uint", "int", "address"].includes(kind) || (kind === "bytes" && !argument.dynamic);
     case "ADDRESS":
       return kind === "address";
     case "HASH":
@@ -29,6 +31,30 @@ export function takes(field, argument) {
       return kind === "uint" || kind === "string";
   }
   return false; // a kind of test, a grant source
+}
+
+const isBytes = (argument) => /^bytes[0-9]*$/.test(argument.type);
+const FORMS = {
+  text: (argument) => isBytes(argument) && !argument.hashed,
+  hex: (argument) => isBytes(argument) || argument.hashed || argument.type === "address",
+  decimal: isNumber,
+};
+
+/** Returns whether an argument is a uintN or an intN. */
+export function isNumber(argument) {
+  return /^u?int[0-9]+$/.test(argument.type);
+}
+
+/** Returns whether the values of an argument have this form as a text, and the field takes a text. */
+export function hasForm(field, argument, form) {
+  return ["TEXT", "SCOPE"].includes(field.holds) && Object.hasOwn(FORMS, form) && FORMS[form](argument);
+}
+
+/** Returns a value as a text in one of the forms. */
+export function textOf(argument, value, form) {
+  if (form === "decimal") return String(value);
+  if (form === "text") return cleanText(value.slice(2).replace(/(?:00)*$/, ""));
+  return argument.type === "address" ? checksummed(value) : value;
 }
 
 /** Returns a constant of the profile as the fact contains it. Raises ProfileError. */
@@ -56,8 +82,8 @@ export function fieldValue(field, value, place) {
       if (text) return hex(value, 32, place);
       break;
   }
-  const isNumber = ["NUMBER", "CODE"].includes(field.holds) && typeof value === INTEGER;
-  if (isNumber && value >= 0n && value < 2n ** 256n) return value;
+  const isCount = ["NUMBER", "ID", "CODE"].includes(field.holds) && typeof value === INTEGER;
+  if (isCount && value >= 0n && value < 2n ** 256n) return value;
   throw new ProfileError(`${place}: ${String(value)} does not fit ${field.name}`);
 }
 
