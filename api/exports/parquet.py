@@ -21,7 +21,8 @@ GROUP_ROWS = 20_000
 GROUP_BYTES = 16_000_000
 """A row group ends at so many rows, or bytes of Arrow: readers read one at a time, and a download keeps one."""
 
-COMPRESSION = "zstd"
+COMPRESSION = "snappy"
+"""Every reader of Parquet has it, also those without a native library."""
 
 
 class ParquetMissing(Exception):

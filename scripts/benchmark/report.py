@@ -86,6 +86,16 @@ def _api(results: Results) -> Iterator[str]:
         )
 
 
+def _exports(results: Results) -> Iterator[str]:
+    if results.exports:
+        yield from ("", "exports of all devices, and a look-up, each by a new process", _EXPORT_HEAD)
+        for run in results.exports:
+            yield (
+                f"{run.database:<11} {run.devices:>9,}  {run.what:<8} {run.rows:>9,} {run.rows / run.seconds:>9,.0f} "
+                f"{run.rows / run.cpu:>11,.0f} {run.bytes / MEGA:>8,.0f} {run.memory_bytes / MEGA:>7,.0f}"
+            )
+
+
 def _targets(results: Results) -> Iterator[str]:
     """Yields each target of the API with what was measured, for fleets of all sizes."""
     if not results.served:
@@ -140,11 +150,22 @@ def _verified(results: Results) -> Iterator[str]:
         yield from ("", "certindex verify, on a development chain", _verification(results.verification))
 
 
-PARTS: Sequence[Callable[[Results], Iterator[str]]] = (_backfills, _following, _recovering, _api, _targets, _verified)
+PARTS: Sequence[Callable[[Results], Iterator[str]]] = (
+    _backfills,
+    _following,
+    _recovering,
+    _api,
+    _exports,
+    _targets,
+    _verified,
+)
 _FOLLOW_HEAD = f"{'':<20} {'blocks':>7} {'arrival p50':>12} {'arrival p99':>12} {'poll p50':>12} {'poll p99':>12}"
 _SERVED_HEAD = (
     f"{'':<11} {'devices':>9}  {'query':<41} {'engine':<13} {'requests/s':>9} {'p50 ms':>7} {'p99 ms':>8} "
     f"{'us CPU':>8} {'bytes':>8} {'its rate':>9} {'its CPU':>9}  against COMPILED=off"
+)
+_EXPORT_HEAD = (
+    f"{'':<11} {'devices':>9}  {'format':<8} {'rows':>9} {'rows/s':>9} {'rows/CPU s':>11} {'MB':>8} {'MB RAM':>7}"
 )
 _ENDS_HEAD = f"{'':<40} {'first':>9} {'last':>9}"
 _BACKFILL_HEAD = (

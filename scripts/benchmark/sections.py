@@ -12,6 +12,7 @@ from sqlalchemy import text
 from schema.tables.database import connect
 from scripts.benchmark.connection import call
 from scripts.benchmark.databases import Databases
+from scripts.benchmark.exporting import Exported, exported
 from scripts.benchmark.fleets import write_fleet
 from scripts.benchmark.following import Followed, Reorganized, follow, follower
 from scripts.benchmark.loading import CONNECTIONS
@@ -63,6 +64,7 @@ class Results(msgspec.Struct):
     starts: list[Started] = []
     served: list[Served] = []
     memory: list[Memory] = []
+    exports: list[Exported] = []
     verification: Verification | None = None
 
 
@@ -146,6 +148,16 @@ def measure_api(bench: Bench) -> None:
                 _serve(bench, kind, database_url, f"{devices:,} devices")
 
 
+def measure_exports(bench: Bench) -> None:
+    """Measures the export of all devices of fleets of growing size, and a look-up of many keys."""
+    for kind in bench.databases:
+        with Databases(kind, bench.scratch, bench.chains.with_name("fleets")) as databases:
+            for devices in bench.scale.devices:
+                database_url = databases.kept(f"devices_{devices}", partial(write_fleet, devices=devices))
+                _say(f"{kind}: exports of {devices:,} devices")
+                bench.results.exports += exported(database_url, kind, _devices(database_url))
+
+
 def measure_verification(bench: Bench) -> None:
     """Measures `certindex verify` on a development chain."""
     _say(f"verification of a fleet of {VERIFIED_DEVICES} devices")
@@ -157,6 +169,7 @@ SECTIONS: Mapping[str, Callable[[Bench], None]] = {
     "follow": measure_follow,
     "recovery": measure_recovery,
     "api": measure_api,
+    "exports": measure_exports,
     "verification": measure_verification,
 }
 

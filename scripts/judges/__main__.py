@@ -79,6 +79,14 @@ CLIENTS = (
     client("apollo", "apollo", "ways to page, cache, subscribe and persist", 7),
     client("relay", "relay", "ways to page, refetch and subscribe", 3),
     client("credentials", "credentials", "ways to resolve and verify", 6),
+    client("hyparquet", "parquet", "tables exported as Parquet", 6),
+    Judge(
+        "exports",
+        ("python", "exported.py"),
+        r"^ok  ",
+        "files that DuckDB, Polars and Frictionless read",
+        16,
+    ),
     client("mcp", "mcp", "MCP scenarios and inspector calls", 6),
     client("chromium", "page", "features of the page at /graphql", 9),
     Judge(
@@ -130,6 +138,7 @@ def _environment(stage: Stage, address: str) -> dict[str, str]:
         **os.environ,
         "JUDGED_URL": stage.url,
         "JUDGED_DEVICES": str(stage.devices),
+        "JUDGED_DATABASE": str(stage.database),
         "STAGE_URL": address,
         "PYTHONPATH": f"{sys.prefix}/judges{os.pathsep}{FOLDER}",
         "SCHEMATHESIS_HOOKS": "fuzz",

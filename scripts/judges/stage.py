@@ -38,7 +38,7 @@ class Stage:
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}/graphql"
         self._fleet = fleet
-        self._folder = folder
+        self.database = folder / "judged.db"
         self._random = Random(1)
         self._indexer = self._start("indexer", "run")
         parts.callback(lambda: self._indexer.stop())
@@ -89,7 +89,7 @@ class Stage:
 
     def _start(self, module: str, *arguments: str) -> Child:
         program = {
-            "DATABASE_URL": f"sqlite:///{self._folder / 'judged.db'}",
+            "DATABASE_URL": f"sqlite:///{self.database}",
             "POLL_INTERVAL": "0.2",
             "HOST": HOST,
             "PORT": str(self.port),

@@ -19,6 +19,7 @@ from scripts.benchmark.__main__ import main
 from scripts.benchmark.connection import call
 from scripts.benchmark.encoding import EVENTS, encode
 from scripts.benchmark.events import generate, generate_fleet
+from scripts.benchmark.exporting import exported
 from scripts.benchmark.fleets import write_fleet
 from scripts.benchmark.plot import plot
 from scripts.benchmark.queries import FLOOR, benchmark_queries
@@ -202,6 +203,15 @@ def test_a_fleet_has_the_number_of_devices_requested_and_some_are_long_in_use(tm
     bodies = {query.letter: query.bodies for query in benchmark_queries(url)}
     assert len(rows(url, "device")) == 2_000
     assert all(bodies[letter] for letter in "abcde")
+
+
+def test_exports_and_a_look_up_are_measured_and_shown(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'fleet.db'}"
+    write_fleet(url, 300)
+    runs = list(exported(url, "sqlite", 300))
+    assert [(run.what, run.rows) for run in runs] == [("csv", 300), ("ndjson", 300), ("parquet", 300), ("lookup", 300)]
+    assert all(run.bytes > 10_000 and run.memory_bytes > 10**7 for run in runs)
+    assert "lookup" in table(Results("a test", exports=runs))
 
 
 def test_an_unknown_section_database_or_size_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -447,6 +448,18 @@ def test_a_client_that_leaves_gives_its_place_back(large_file: str) -> None:
     assert leaving.recv(1) == b"H"
     leaving.close()
     assert len(rows_of(in_time(f"{large_file}/export/devices.csv"))) == 300
+
+
+def test_exports_and_look_ups_are_served_beside_trusted_documents(sqlite_url: str, tmp_path: Path) -> None:
+    with_texts(sqlite_url, SERIALS).close()
+    manifest = tmp_path / "documents.json"
+    manifest.write_text(json.dumps({"one": "{ __typename }"}))
+    with serving(Settings(database_url=sqlite_url, trusted_documents=str(manifest))) as address:
+        assert "errors" in CLIENT.post(f"{address}/graphql", json={"query": "{ devices { totalCount } }"}).json()
+        rows = rows_of(get(f"{address}/export", "devices.csv", filter={"anyKey": SERIALS[3]}))
+        looked_up = CLIENT.post(f"{address}/lookup", json=[SERIALS[3]]).json()["rows"]
+    assert [row["serialNumber"] for row in rows] == [SERIALS[3]]
+    assert [row["result"] for row in looked_up] == ["MATCH"]
 
 
 def test_an_index_without_a_block_has_empty_tables(sqlite_url: str) -> None:

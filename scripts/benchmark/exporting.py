@@ -1,0 +1,64 @@
+"""Measures exports of `certindex-api`, each in a process of its own: files of whole lists, and a look-up of keys."""
+
+import json
+import time
+from collections.abc import Iterator
+from urllib.request import Request, urlopen
+
+import msgspec
+from sqlalchemy import text
+
+from schema.tables.database import connect
+from scripts.benchmark.serving import Api, api
+
+FORMATS = ("csv", "ndjson", "parquet")
+LOOKED_UP = 10_000
+PIECE_BYTES = 1 << 20
+SETTINGS = {"CACHE_BYTES": "0"}
+
+
+class Exported(msgspec.Struct):
+    """One file of all devices, or one look-up. `seconds` and `cpu` are those until its last byte."""
+
+    database: str
+    devices: int
+    what: str
+    rows: int
+    bytes: int
+    seconds: float
+    cpu: float
+    memory_bytes: int
+
+
+def exported(database_url: str, kind: str, devices: int) -> Iterator[Exported]:
+    """Measures each format, and the look-up, each in a process that has sent nothing before."""
+    for format in FORMATS:
+        with api(database_url, SETTINGS) as running:
+            yield _measured(kind, devices, format, devices, running, f"/export/devices.{format}")
+    serials = _serials(database_url)
+    with api(database_url, SETTINGS) as running:
+        yield _measured(kind, devices, "lookup", len(serials), running, "/lookup", json.dumps(serials).encode())
+
+
+def _measured(
+    kind: str, devices: int, what: str, rows: int, running: Api, path: str, body: bytes | None = None
+) -> Exported:
+    request = Request(
+        f"{running.url.removesuffix('/graphql')}{path}", body, {"Content-Type": "application/json"} if body else {}
+    )
+    before, began = running.cpu_seconds(), time.perf_counter()
+    size = 0
+    with urlopen(request) as response:
+        while piece := response.read(PIECE_BYTES):
+            size += len(piece)
+    seconds, cpu = time.perf_counter() - began, running.cpu_seconds() - before
+    return Exported(kind, devices, what, rows, size, seconds, cpu, running.memory_bytes())
+
+
+def _serials(database_url: str) -> list[str]:
+    engine = connect(database_url, read_only=True)
+    query = text("SELECT DISTINCT serial_number FROM device_version WHERE serial_number IS NOT NULL LIMIT :count")
+    with engine.begin() as connection:
+        serials = list(connection.execute(query, {"count": LOOKED_UP}).scalars())
+    engine.dispose()
+    return serials
