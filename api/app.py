@@ -25,6 +25,7 @@ from api.answering.trusted import load_trusted
 from api.credentials.credential import issuer_of
 from api.credentials.endpoint import Credentials
 from api.credentials.keys import SigningKey, load_keys
+from api.epcis.endpoint import EpcisEndpoint
 from api.explorer.live import SUBSCRIPTIONS
 from api.exports.download import Downloads
 from api.exports.endpoint import ExportEndpoint
@@ -119,6 +120,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
             Mount("/graphiql", StaticFiles(directory=FOLDER)),
             *([Route("/mcp", mcp)] if settings.mcp else []),
             *Credentials(asking, bundles, downloads.read, keys, settings.base_url).routes(),
+            *([Route("/epcis/{path:path}", EpcisEndpoint(asking, settings))] if settings.epcis else []),
             *_pages(settings, asking),
         ],
         middleware=[
@@ -128,7 +130,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
                 allow_origins=["*"],
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
-                expose_headers=["ETag", "Retry-After", "As-Of", "Content-Location", "Content-Disposition"],
+                expose_headers=["ETag", "Retry-After", "As-Of", "Link", "Content-Location", "Content-Disposition"],
             ),
             Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
         ],

@@ -109,6 +109,9 @@ class Settings:
         example="./signing-key.pem",
         shown=lambda value: "PEM" if "-----BEGIN" in value else value,
     )
+    epcis: bool = setting(
+        switch, default="on", help="Serve the history of devices as EPCIS 2.0 events at /epcis.", example="off"
+    )
     introspection: bool = setting(
         switch,
         default="on",

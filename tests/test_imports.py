@@ -19,7 +19,7 @@ FORBIDDEN = {
 # package -> its layers from the top down: a layer imports its own modules and those of the layers below it
 LAYERS = {
     "api": (
-        *("mcp", "explorer", "credentials", "exports", "delivery"),
+        *("mcp", "epcis", "explorer", "credentials", "exports", "delivery"),
         *("http", "answering", "graphql", "audit", "reading", "queries"),
     ),
     "indexer": (

@@ -67,7 +67,7 @@ ROUTES = {
     "/mcp": "mcp",
     "/lookup": "lookup",
 }
-PREFIXES = {"/devices/": "bundle", EXPORTS: "export", "/graphiql/": "page", "/explorer/": "page"}
+PREFIXES = {"/devices/": "bundle", EXPORTS: "export", "/epcis/": "epcis", "/graphiql/": "page", "/explorer/": "page"}
 ROUTE = "certindex.route"
 """The key of a scope under which an endpoint names its route, if its path does not."""
 

@@ -21,8 +21,9 @@ from api.queries.events import EVENT
 from api.queries.proofs import proofs, verification_notes
 from api.queries.recorded import log_index_of
 from schema.bundle.unproven import cause_of, explain, provable_at
-from schema.events import Kind
-from schema.profile.reader import Mapped
+from schema.did import TokenDid
+from schema.events import AboutDevice, Kind
+from schema.profile.reader import DecodedLog, Mapped
 from schema.tables.damage import DamagedData
 from schema.tables.values import block_of, offset_of
 from schema.vocabulary import BizStep, Disposition, EpcisAction, EventFlag, VerificationLevel
@@ -83,6 +84,12 @@ def _word(words: type[IntEnum]) -> Callable[[int | None], str | None]:
     return lambda code: None if code is None else names[code]
 
 
+def _device_did(chain_id: int, reading: DecodedLog) -> str | None:
+    if not isinstance(reading, Mapped) or not isinstance(reading.fact, AboutDevice):
+        return None
+    return TokenDid(chain_id, reading.contracts.device, reading.fact.token_id).checksummed
+
+
 def _raw(topics: bytes, data: bytes) -> RawLog:
     return RawLog(topics=list(map(Bytes32, topics_of(topics))), data=Bytes(data))
 
@@ -113,6 +120,14 @@ class LifecycleEvent(Node):
         "the log does not identify a device.",
         DEVICE,
         "device_id",
+    )
+    device_did: str | None = value(
+        "The DID of the device that the log names, also if a reorg removed the device itself. Null where `device` is "
+        "null for another reason.",
+        _device_did,
+        "chain_id",
+        "reading",
+        name="deviceDID",
     )
     event_time: datetime | None = column(
         "The time at which it happened, according to the emitter. Null if the event does not state a time, "

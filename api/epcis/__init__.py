@@ -1,0 +1,1 @@
+"""`/epcis`: the history of devices as EPCIS 2.0 events."""

@@ -1,0 +1,65 @@
+"""The names of EPCIS events that are ours: facts that the standard has no field for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+PREFIX = "certindex"
+
+NAMESPACE = "urn:certindex:epcis:"
+"""The same on every service, so that an event has the same id on all of them."""
+
+CONTEXT = ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld", {PREFIX: NAMESPACE}]
+"""The context of every document."""
+
+FACTS: Mapping[str, str] = {
+    "kind": "The kind of the event in GraphQL.",
+    "chainId": "The EIP-155 chain id.",
+    "blockNumber": "The number of the block.",
+    "blockHash": "The hash of the block.",
+    "transactionHash": "The hash of the transaction.",
+    "logIndex": "The index of the log in the block.",
+    "contract": "The contract that emitted the log.",
+    "eventTimeSeconds": "The time that the event states, in unix seconds, if it is after the year 9999.",
+    "address": "The address of the device itself.",
+    "manufacturerId": "The number of the manufacturer.",
+    "hardwareLicenseId": "The number of the Hardware Device License.",
+    "serialNumber": "The serial number as the manufacturer wrote it.",
+    "imei": "The IMEI as the manufacturer wrote it.",
+    "manufacturedAt": "The manufacturing date.",
+    "firmwareVersion": "The initial firmware version.",
+    "attribute": "The name of the attribute that was set.",
+    "value": "The new value of the attribute.",
+    "newAddress": "The new address of the device.",
+    "testKind": "IN_CIRCUIT, MECHANICAL or QUALITY.",
+    "station": "The test station, or the inspector.",
+    "reportURI": "The URI of the test report.",
+    "reportHash": "The hash of the test report.",
+    "initiator": "The account that reset the device.",
+    "resetReason": "The reason for a factory reset.",
+    "resetReasonCode": "The number of that reason.",
+    "resetAddress": "The address that the reset gave to the device.",
+    "fromVersion": "The firmware version before an update.",
+    "toVersion": "The firmware version to be installed.",
+    "imageHash": "The hash of the firmware image.",
+    "result": "SUCCEEDED, FAILED, ROLLED_BACK or UNKNOWN.",
+    "resultCode": "The number of the result.",
+    "process": "DECOMMISSIONED, RECYCLED, DISPOSED or UNKNOWN.",
+    "processCode": "The number of the step.",
+    "facility": "The facility that took the step.",
+    "sanitization": "NONE, CLEAR, PURGE, DESTROY or UNKNOWN (NIST SP 800-88).",
+    "sanitizationCode": "The number of the sanitization.",
+    "evidenceURI": "The URI of the evidence of a step.",
+    "evidenceHash": "The hash of the evidence of a step.",
+    "claimant": "The account that claimed the device, or whose claim ended.",
+    "formerOwner": "The owner before a burn.",
+    "beneficiary": "The account that receives the proceeds of the device.",
+}
+"""What each name means. All values are texts."""
+
+
+def context_document() -> dict[str, Any]:
+    """Returns the JSON-LD context of our names, with what each means."""
+    terms = {f"{PREFIX}:{name}": {"@id": f"{NAMESPACE}{name}"} for name in FACTS}
+    meanings = [{"@id": f"{NAMESPACE}{name}", "rdfs:comment": meaning} for name, meaning in FACTS.items()]
+    prefixes = {PREFIX: NAMESPACE, "rdfs": "http://www.w3.org/2000/01/rdf-schema#"}
+    return {"@context": {**prefixes, **terms}, "@graph": meanings}
