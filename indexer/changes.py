@@ -5,16 +5,27 @@ The store loads open rows and writes changes, the fold computes one from the oth
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from schema.tables import rows
 from schema.tables.kinds import IDENTITIES
 
 TokenKey = tuple[bytes, int]
-"""The contract that numbers a device, manufacturer, license or vehicle, and its number there."""
+"""The contract that numbers a device, manufacturer, license or vehicle, and its number there. Of an account: 0."""
 
-GrantKey = tuple[int, bytes, str, str]
-"""Device, user, source, scope: a grant replaces the open grant of the same key and of no other."""
+
+class GrantSubject(NamedTuple):
+    """What a grant is on: one of the ids, a device's 0 if it is not the one. In the order of the table's columns."""
+
+    device_id: int = 0
+    vehicle_id: int | None = None
+    synthetic_device_id: int | None = None
+    manufacturer_id: int | None = None
+    account_id: int | None = None
+
+
+GrantKey = tuple[int, int | None, int | None, int | None, int | None, bytes, str, str]
+"""Subject, user, source, scope: a grant replaces the open grant of the same key and of no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,9 @@ class OpenRows:
     hardware_license_version: dict[int, rows.HardwareLicenseVersion] = field(default_factory=dict)
     vehicle_version: dict[int, rows.VehicleVersion] = field(default_factory=dict)
     license_version: dict[int, rows.LicenseVersion] = field(default_factory=dict)
+    vehicle_attribute: dict[tuple[int, str], rows.VehicleAttribute] = field(default_factory=dict)
+    synthetic_device_version: dict[int, rows.SyntheticDeviceVersion] = field(default_factory=dict)
+    synthetic_device_attribute: dict[tuple[int, str], rows.SyntheticDeviceAttribute] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

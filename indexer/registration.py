@@ -23,8 +23,7 @@ from indexer.store.watch_set import (
     read_watch_set,
     register,
 )
-from schema.profile.errors import ProfileError
-from schema.profile.model import Profile, load_profile, parse_profile
+from schema.profile.model import Profile, differs_from_release, load_profile, parse_profile
 from schema.tables.database import read_only_engine
 
 log = logging.getLogger("certindex")
@@ -188,12 +187,11 @@ def _warn_of_late_starts(stored: Sequence[WatchedContract], settings: Settings) 
 
 def _warn_of_another_text(chain_id: int, stored: Profile) -> None:
     """Warns if this release ships a profile of the stored one's name with another text."""
-    with suppress(ProfileError):
-        if load_profile(stored.name).text != stored.text:
-            log.warning(
-                "chain %d is read by the stored text of the profile %s, which differs from that of this release; "
-                "to read all events by the new text: certindex rebuild --profile %s",
-                chain_id,
-                stored.name,
-                stored.name,
-            )
+    if differs_from_release(stored.name, stored.text):
+        log.warning(
+            "chain %d is read by the stored text of the profile %s, which differs from that of this release; "
+            "to read all events by the new text: certindex rebuild --profile %s",
+            chain_id,
+            stored.name,
+            stored.name,
+        )

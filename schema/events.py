@@ -1,4 +1,4 @@
-"""The facts: everything that can happen to a device, its users, its manufacturer and its licenses.
+"""The facts: everything that can happen to a device, a vehicle, their users, manufacturers and licenses.
 
 A contract emits events, a profile (`schema/profile`) maps each event to one fact below, and the fold (`indexer/fold`)
 turns facts into the state that the API serves. A fact is immutable and named in the past tense.
@@ -402,6 +402,8 @@ class VehicleMinted(RecordedFact, frozen=True, kw_only=True, gc=False):
 
     vehicle_id: int
     owner: Address | None = None
+    manufacturer_id: int | None = None
+    definition_id: str | None = None
 
 
 class VehicleTransferred(RecordedFact, frozen=True, kw_only=True, gc=False):
@@ -419,9 +421,104 @@ class VehicleBurned(RecordedFact, frozen=True, kw_only=True, gc=False):
     former_owner: Address | None = None
 
 
-VehicleFact = VehicleMinted | VehicleTransferred | VehicleBurned
+class VehicleAttributeSet(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """An attribute of a vehicle was set."""
 
-Fact = DeviceFact | LicenseFact | ManufacturerFact | LicenseTokenFact | VehicleFact
+    vehicle_id: int
+    attribute: str
+    value: str
+
+
+class VehicleDefinitionSet(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """The vehicle has another device definition, which names its make, model and year."""
+
+    vehicle_id: int
+    definition_id: str
+
+
+VehicleFact = VehicleMinted | VehicleTransferred | VehicleBurned | VehicleAttributeSet | VehicleDefinitionSet
+
+
+# Synthetic devices: connections of a vehicle to a service, without hardware
+
+
+class SyntheticDeviceMinted(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """The token of a synthetic device was minted for a vehicle. `connection_id` names the service, in any range."""
+
+    synthetic_device_id: int
+    vehicle_id: int | None = None
+    connection_id: int | None = None
+    address: Address | None = None
+    owner: Address | None = None
+
+
+class SyntheticDeviceTransferred(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """The token of a synthetic device has a new owner. A zero recipient is the burn."""
+
+    synthetic_device_id: int
+    sender: Address
+    recipient: Address
+
+
+class SyntheticDeviceBurned(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """The token of a synthetic device was burned."""
+
+    synthetic_device_id: int
+    vehicle_id: int | None = None
+    former_owner: Address | None = None
+
+
+class SyntheticDeviceAttributeSet(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """An attribute of a synthetic device was set."""
+
+    synthetic_device_id: int
+    attribute: str
+    value: str
+
+
+SyntheticDeviceFact = (
+    SyntheticDeviceMinted | SyntheticDeviceTransferred | SyntheticDeviceBurned | SyntheticDeviceAttributeSet
+)
+
+
+# Grants on anything but a device
+
+
+class AboutSubject(RecordedFact, frozen=True, kw_only=True, gc=False):
+    """A fact about a grant on one subject: exactly one of the fields in `one_of` names it.
+
+    `grantor` is an account that gives access to all that is its own.
+    """
+
+    one_of: ClassVar[tuple[str, ...]] = ("vehicle_id", "synthetic_device_id", "manufacturer_id", "grantor")
+    vehicle_id: int | None = None
+    synthetic_device_id: int | None = None
+    manufacturer_id: int | None = None
+    grantor: Address | None = None
+
+
+class AccessGranted(AboutSubject, frozen=True, kw_only=True, gc=False):
+    """A user was granted access to a vehicle, a synthetic device, a manufacturer or an account, as `UserAuthorized`."""
+
+    user: Address
+    permissions: int | None = None
+    expires_at: Seconds | None = None
+    source: str = "contract"
+    scope: str = ""
+    agreement_uri: str | None = None
+
+
+class AccessRevoked(AboutSubject, frozen=True, kw_only=True, gc=False):
+    """The user's grant of this source and scope on the subject was revoked."""
+
+    user: Address
+    source: str = "contract"
+    scope: str = ""
+
+
+GrantFact = AccessGranted | AccessRevoked
+
+Fact = DeviceFact | LicenseFact | ManufacturerFact | LicenseTokenFact | VehicleFact | SyntheticDeviceFact | GrantFact
 
 
 class Kind(IntEnum):
@@ -463,6 +560,14 @@ class Kind(IntEnum):
     VEHICLE_MINTED = 29
     VEHICLE_TRANSFERRED = 30
     VEHICLE_BURNED = 31
+    VEHICLE_ATTRIBUTE_SET = 32
+    VEHICLE_DEFINITION_SET = 33
+    SYNTHETIC_DEVICE_MINTED = 34
+    SYNTHETIC_DEVICE_TRANSFERRED = 35
+    SYNTHETIC_DEVICE_BURNED = 36
+    SYNTHETIC_DEVICE_ATTRIBUTE_SET = 37
+    ACCESS_GRANTED = 38
+    ACCESS_REVOKED = 39
 
 
 # Read from the declarations above

@@ -1,19 +1,21 @@
-"""Grants: who has access to which device, now, at an instant, or ever."""
+"""Grants: who has access to what, now, at an instant, or ever."""
 
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, select
 
-from api.queries.devices import GRANTEE_FIELDS, devices_fitting, grant_in_force
+from api.queries.devices import devices_fitting
+from api.queries.grants import GRANTEE_FIELDS, grant_in_force
 from api.queries.sql import tables
-from api.queries.sql.fields import ComputedField, PlainTextField, ScopedField, TimeField
+from api.queries.sql.fields import ComputedField, PlainTextField, ScopedField, TimeField, related_token_id
 from api.queries.sql.filters import Condition, Fields, Filter
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import Listing, ListPart, always
 from api.queries.sql.relations import Columns, Relation, labeled
 from api.queries.sql.scope import Scope, block_of_log
+from api.queries.vehicles import vehicle_field
 
 grant = tables.authorization
 block = tables.block
@@ -24,6 +26,7 @@ SOURCE = case((grant.c.scope == "", grant.c.source), else_=grant.c.source.concat
 
 COLUMNS: Mapping[str, ColumnElement[Any]] = {
     **{column.name: column for column in grant.c if column.name != "organization_key"},
+    "device_id": func.nullif(grant.c.device_id, 0),
     "grant_system": grant.c.source,
     "source": SOURCE,
     "block_hash": block.c.hash,
@@ -61,20 +64,32 @@ FIELDS: Fields = {
     "expires_at": TimeField(grant.c.expires_at),
     "revoked_at": ScopedField(_revoked_at),
     "device": ComputedField(_device),
+    "vehicle": vehicle_field(grant.c.vehicle_id),
+    "manufacturer_id": related_token_id(grant.c.manufacturer_id, tables.manufacturer),
+}
+
+
+LISTED = {
+    None: "authorizations",
+    "device": "Device.authorizedUsers",
+    "vehicle": "Vehicle.authorizedUsers",
+    "synthetic_device": "SyntheticDevice.authorizedUsers",
+    "manufacturer": "Manufacturer.authorizedUsers",
+    "account": "Account.authorizedUsers",
 }
 
 
 @lru_cache(256)
-def grant_list(*, of_device: bool, ended: bool, active_at: int | None) -> Listing:
-    """Returns the list of the grants of a device or of a chain: with those that ended, or those in force at an instant.
+def grant_list(*, of: Relation | None, ended: bool, active_at: int | None) -> Listing:
+    """Returns the list of the grants on a row of a relation, or of a chain: all, or those in force at an instant.
 
     `active_at` is in unix seconds, None for the scope's own point.
     """
 
     def within(scope: Scope) -> Condition:
         granted = scope.began(grant) if ended else grant_in_force(scope.active_at(active_at))
-        return and_(granted, grant.c.device_id == scope.id) if of_device else granted
+        return granted if of is None else and_(granted, grant.c[f"{of.name}_id"] == scope.id)
 
-    name = f"{'Device.authorizedUsers' if of_device else 'authorizations'} {ended} {active_at}"
+    name = f"{LISTED[None if of is None else of.name]} {ended} {active_at}"
     parts = (ListPart(grant, grant.c.valid_from, always),)
     return Listing(name, parts, within, AUTHORIZATION, grant.c.valid_from, FIELDS)

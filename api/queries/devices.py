@@ -19,6 +19,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from api.queries.grants import authorized_user
 from api.queries.sql import tables
 from api.queries.sql.fields import (
     CaseField,
@@ -40,7 +41,8 @@ from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import Listing, Order, always, both_directions, by_text, by_time, select_ids
 from api.queries.sql.scope import Scope, first_position_from, scope_of
 from api.queries.sql.stretches import touched_devices
-from api.queries.sql.times import seconds_down, seconds_up
+from api.queries.sql.times import seconds_up
+from api.queries.vehicles import vehicle_field
 from schema.did import TokenDid, parse_did
 from schema.events import Kind
 from schema.tables.values import clean_text
@@ -49,7 +51,6 @@ from schema.vocabulary import EndOfLifeStatus, LicenseStatus, Verdict, imei_key
 device = tables.device
 version = tables.device_version
 activity = tables.device_activity
-grant = tables.authorization
 earlier_version = version.alias("earlier")
 other_version = version.alias("other")
 
@@ -120,11 +121,6 @@ def unburned(versions: FromClause) -> Condition:
     return or_(versions.c.burn_position.is_(None), versions.c.owner.is_not(None))
 
 
-def grant_in_force(scope: Scope) -> Condition:
-    """The grant has not ended at the position, nor expired by the clock."""
-    return and_(scope.holds(grant), grant.c.expires_at > scope.clock)
-
-
 def _ids_by_address(scope: Scope) -> Select[Any]:
     return select(earlier_version.c.device_id).where(scope.began(earlier_version))
 
@@ -161,14 +157,6 @@ def _resets_since(scope: Scope, comparisons: Comparisons) -> Condition:
     )
     # names `version` outside of the subquery too, so that the walk joins it
     return and_(version.c.device_id.is_not(None), NumberField(count).condition(scope, arguments["count"]))
-
-
-def _authorized_user(scope: Scope, comparisons: Comparisons) -> Condition:
-    instant = dict(comparisons).get("active_at")
-    then = scope.active_at(None if instant is None else seconds_down(instant))
-    grantee = tuple((name, operand) for name, operand in comparisons if name != "active_at")
-    grants = select(grant.c.device_id).where(grant_in_force(then), matches(then, grantee, GRANTEE_FIELDS))
-    return version.c.device_id.in_(grants.correlate(scope.keys))
 
 
 def _firmware(scope: Scope, filter: Filter) -> Condition:
@@ -302,10 +290,6 @@ IMEI = TextField(without_separators(version.c.imei), version.c.imei_key, clean=_
 DEV_EUI = TextField(version.c.dev_eui, version.c.dev_eui_key)
 TOKEN_ID = token_id_field(device)
 
-GRANTEE_FIELDS: Fields = {
-    "user": ExactField(grant.c.user_address),
-    "organization": TextField(grant.c.organization, grant.c.organization_key),
-}
 FIRMWARE_FIELDS: Fields = {
     "version": VersionField(activity.c.firmware, activity.c.firmware_key, order=activity.c.firmware_version_key),
     "image_hash": ExactField(activity.c.firmware_image_hash),
@@ -330,6 +314,7 @@ FIELDS: Fields = {
     "claimed_at": TimeField(version.c.claimed_at),
     "beneficiary": ExactField(version.c.beneficiary),
     "paired_vehicle_id": related_token_id(version.c.vehicle_id, tables.vehicle),
+    "paired_vehicle": vehicle_field(version.c.vehicle_id),
     "last_updated_at": TimeField(activity.c.updated_at),
     "last_firmware_update_at": TimeField(activity.c.firmware_updated_at),
     "firmware": ComputedField(_firmware),
@@ -339,7 +324,7 @@ FIELDS: Fields = {
     "end_of_life_status": ExactField(version.c.end_of_life_status),
     "factory_reset_count": NumberField(activity.c.factory_reset_count),
     "factory_resets_since": ComputedField(_resets_since),
-    "authorized_user": ComputedField(_authorized_user),
+    "authorized_user": authorized_user(version.c.device_id),
     "manufacturer_licensed_at_mint": ExactField(MANUFACTURER_LICENSED_AT_MINT),
     "no_activity_after_end_of_life": ExactField(NO_ACTIVITY_AFTER_END_OF_LIFE),
     "in_circuit_test": ExactField(version.c.in_circuit_test),

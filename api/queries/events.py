@@ -237,6 +237,8 @@ FIELDS: Fields = {
     "device": ComputedField(_device),
     "manufacturer_id": related_token_id(event.c.manufacturer_id, tables.manufacturer),
     "hardware_license_id": related_token_id(event.c.hardware_license_id, tables.hardware_license),
+    "vehicle_id": related_token_id(event.c.vehicle_id, tables.vehicle),
+    "synthetic_device_id": related_token_id(event.c.synthetic_device_id, tables.synthetic_device),
     "record_time": ComputedField(_record_time),
     "block_hash": ComputedField(_block_hash),
     "verification": CaseField({level: _is_level(level) for level in VerificationLevel}),
@@ -274,6 +276,20 @@ EVENTS_AND_UNMAPPED = _list("lifecycleEvents and unmapped", _of_chain)
 HISTORY = _history("Device.history", event.c.device_id)
 MANUFACTURER_HISTORY = _history("Manufacturer.history", event.c.manufacturer_id)
 HARDWARE_LICENSE_HISTORY = _history("HardwareLicense.history", event.c.hardware_license_id)
+VEHICLE_HISTORY = _history("Vehicle.history", event.c.vehicle_id)
+SYNTHETIC_DEVICE_HISTORY = _history("SyntheticDevice.history", event.c.synthetic_device_id)
+ACCOUNT_HISTORY = _history("Account.history", event.c.account_id)
+
+
+def _of_kind(name: str, column: ColumnElement[Any], kind: Kind) -> Listing:
+    """Returns the list of the events of one kind of a token."""
+    return _list(name, lambda scope: and_(_of_chain(scope), column == scope.id, event.c.kind == kind))
+
+
+VEHICLE_TRANSFERS = _of_kind("Vehicle.transfers", event.c.vehicle_id, Kind.VEHICLE_TRANSFERRED)
+SYNTHETIC_DEVICE_TRANSFERS = _of_kind(
+    "SyntheticDevice.transfers", event.c.synthetic_device_id, Kind.SYNTHETIC_DEVICE_TRANSFERRED
+)
 
 
 def _facts(name: str, table: Table, *conditions: Condition) -> Listing:

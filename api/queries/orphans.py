@@ -80,6 +80,8 @@ FIELDS: Fields = {
     "device": ComputedField(_device),
     "manufacturer_id": NumberField(orphan.c.manufacturer_token_id, most=UINT256_MAX),
     "hardware_license_id": NumberField(orphan.c.hardware_license_token_id, most=UINT256_MAX),
+    "vehicle_id": NumberField(orphan.c.vehicle_token_id, most=UINT256_MAX),
+    "synthetic_device_id": NumberField(orphan.c.synthetic_device_token_id, most=UINT256_MAX),
     "record_time": TimeField(block.c.timestamp),
     "block_hash": ExactField(block.c.hash),
     "verification": CaseField(

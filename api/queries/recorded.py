@@ -36,6 +36,8 @@ class RecordedEvent(NamedTuple):
     manufacturer_id: int | None
     hardware_license_id: int | None
     vehicle_id: int | None
+    synthetic_device_id: int | None
+    account_id: int | None
     event_time: int | None
     biz_step: int | None
     disposition: int | None

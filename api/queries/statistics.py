@@ -1,10 +1,11 @@
-"""Counts of devices by what they have in common, and of tests and updates by month, in one statement a chain.
+"""Counts of devices and vehicles by what they have in common, and of tests and updates by month.
 
-Devices are first grouped by columns of their own rows. Only the groups are then joined with the manufacturers and the
-licenses that they name.
+One statement reads a chain. Devices are first grouped by columns of their own rows. Only the groups are then joined
+with the manufacturers and the licenses that they name.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -30,15 +31,17 @@ from api.queries.devices import DEVICES, devices_fitting
 from api.queries.sql import tables
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_rows
-from api.queries.sql.pages import select_ids
+from api.queries.sql.pages import Listing, select_ids
 from api.queries.sql.scope import Scope, block_of_log, scope_of
 from api.queries.sql.stretches import Groups, Stretch, stretch_values, touched_devices
 from api.queries.sql.times import LAST_SECOND
+from api.queries.vehicles import VEHICLES
 from schema.vocabulary import FirmwareUpdateResult
 
 device = tables.device
 version = tables.device_version
 activity = tables.device_activity
+vehicle_version = tables.vehicle_version
 license_version = tables.hardware_license_version
 test = tables.test_result
 update = tables.firmware_update
@@ -49,43 +52,45 @@ NOT_INSTALLED = (FirmwareUpdateResult.FAILED, FirmwareUpdateResult.ROLLED_BACK)
 
 
 class Grouping(NamedTuple):
-    """The dimensions of the groups, in the order of their values, and a filter of devices."""
+    """What is counted, the dimensions of the groups in the order of their values, and a filter of the listing."""
 
+    counted: "Counted"
     dimensions: tuple[str, ...]
     filter: Filter
 
     @property
     def is_settled(self) -> bool:
-        """Whether only a device that a stretch touched can be in different groups at its ends."""
-        return DEVICES.is_settled(self.filter) and all(DIMENSIONS[name].is_settled for name in self.dimensions)
+        """Whether only a row that a stretch touched can be in different groups at its ends."""
+        dimensions = (self.counted.dimensions[name] for name in self.dimensions)
+        return self.counted.listing.is_settled(self.filter) and all(dimension.is_settled for dimension in dimensions)
 
 
-def device_groups(
+def count_groups(
     connection: Connection, grouping: Grouping, keys: Sequence[Key], limit: int, stretch: Stretch | None = None
 ) -> list[Groups]:
-    """Returns the largest `limit` groups of each key's chain, with a stretch of the devices that it touched."""
+    """Returns the largest `limit` groups of each key's chain, with a stretch of the rows that it touched."""
     return [_groups(connection, grouping, key, limit, stretch) for key in keys]
 
 
 def _groups(connection: Connection, grouping: Grouping, key: Key, limit: int, stretch: Stretch | None) -> Groups:
     scope = scope_of(key_rows(connection, [key]))
-    dimensions = [DIMENSIONS[name] for name in grouping.dimensions]
+    dimensions = [grouping.counted.dimensions[name] for name in grouping.dimensions]
     grouped = [dimension.column(connection) for dimension in dimensions]
     columns = [column.label(f"column_{index}") for index, column in enumerate(grouped)]
     groups = (
-        select_ids(DEVICES, scope, grouping.filter, grouped, is_touched=stretch is not None)
-        .with_only_columns(*columns, func.count().label("devices"))
+        select_ids(grouping.counted.listing, scope, grouping.filter, grouped, is_touched=stretch is not None)
+        .with_only_columns(*columns, func.count().label("counted"))
         .group_by(*grouped)
-        .subquery("devices")
+        .subquery("counted")
     )
     joined: FromClause = groups.join(scope.keys, true())
     values: list[ColumnElement[Any]] = []
     for index, dimension in enumerate(dimensions):
         joined, value = dimension.value(joined, groups.c[f"column_{index}"], scope)
         values.append(value)
-    devices = cast(func.sum(groups.c.devices), BigInteger).label("devices")
-    query = select(*values, devices).select_from(joined).group_by(*values).order_by(devices.desc()).limit(limit)
-    return Groups({tuple(row[:-1]): row.devices for row in connection.execute(query, stretch_values(stretch))})
+    counted = cast(func.sum(groups.c.counted), BigInteger).label("counted")
+    query = select(*values, counted).select_from(joined).group_by(*values).order_by(counted.desc()).limit(limit)
+    return Groups({tuple(row[:-1]): row.counted for row in connection.execute(query, stretch_values(stretch))})
 
 
 def failure_counts(
@@ -165,8 +170,8 @@ def _model(groups: FromClause, id: ColumnElement[Any], scope: Scope) -> JoinedVa
     return groups.outerjoin(license_version, licensed), license_version.c.model
 
 
-def _minted_month(connection: Connection) -> ColumnElement[Any]:
-    return _month(connection, version.c.minted_at)
+def _minted_month(minted_at: ColumnElement[int]) -> Dimension:
+    return _of_column(minted_at)._replace(column=lambda connection: _month(connection, minted_at))
 
 
 def _month(connection: Connection, seconds: ColumnElement[int]) -> ColumnElement[Any]:
@@ -194,7 +199,28 @@ DIMENSIONS: Mapping[str, Dimension] = {
     "FIRMWARE": _of_column(activity.c.firmware),
     "OWNER": _of_column(version.c.owner),
     "END_OF_LIFE_STATUS": _of_column(version.c.end_of_life_status),
-    "MINTED_MONTH": _of_column(version.c.minted_at)._replace(column=_minted_month),
+    "MINTED_MONTH": _minted_month(version.c.minted_at),
     "QUALITY_INSPECTION": _of_column(version.c.quality_inspection),
 }
 """By the names of `DeviceDimension`."""
+VEHICLE_DIMENSIONS: Mapping[str, Dimension] = {
+    "CHAIN": _of_column(vehicle_version.c.chain_id),
+    "CONTRACT": _of_column(tables.vehicle.c.contract),
+    "MANUFACTURER": _token_id(vehicle_version.c.manufacturer_id, tables.manufacturer),
+    "DEFINITION": _of_column(vehicle_version.c.definition_id),
+    "OWNER": _of_column(vehicle_version.c.owner),
+    "MINTED_MONTH": _minted_month(vehicle_version.c.minted_at),
+}
+"""By the names of `VehicleDimension`."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A list whose rows are counted, and the dimensions by which they are grouped. Those of one list are equal."""
+
+    listing: Listing
+    dimensions: Mapping[str, Dimension] = field(compare=False)
+
+
+COUNTED_DEVICES = Counted(DEVICES, DIMENSIONS)
+COUNTED_VEHICLES = Counted(VEHICLES, VEHICLE_DIMENSIONS)

@@ -1,6 +1,183 @@
-"""Vehicles that devices are paired with, and who owns them at a point."""
+"""Vehicles, synthetic devices and granting accounts as they are at a point: rows, filter fields, and lists."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, and_, select
+
+from api.queries.grants import authorized_user
 from api.queries.sql import tables
-from api.queries.sql.identities import identity_relation
+from api.queries.sql.fields import (
+    UINT256_MAX,
+    ComputedField,
+    ExactField,
+    NumberField,
+    PlainTextField,
+    RelatedField,
+    TextField,
+    TimeField,
+    related_token_id,
+    token_id_field,
+)
+from api.queries.sql.filters import Comparisons, Condition, Fields, Filter, negate
+from api.queries.sql.identities import identity_relation, list_parts
+from api.queries.sql.keys import Key, key_rows, lists_by_key, row_by_key
+from api.queries.sql.ordered_joins import OrderedJoin
+from api.queries.sql.pages import Listing, Order, always, both_directions, by_time, select_ids
+from api.queries.sql.scope import Scope, scope_of
 
-VEHICLE = identity_relation(tables.vehicle, tables.vehicle_version)
+vehicle = tables.vehicle
+version = tables.vehicle_version
+attribute = tables.vehicle_attribute
+synthetic = tables.synthetic_device
+synthetic_version = tables.synthetic_device_version
+device_version = tables.device_version.alias("paired_device")
+connected = synthetic_version.alias("connected")
+
+MAX_LIST = 100
+"""The number of attributes that are returned of one vehicle."""
+
+VEHICLE = identity_relation(vehicle, version)
+SYNTHETIC_DEVICE = identity_relation(synthetic, synthetic_version)
+ACCOUNT = identity_relation(tables.account)
+
+
+# What is connected to a vehicle
+
+
+@row_by_key
+def paired_devices(scope: Scope) -> Select[Any]:
+    """Returns (id) of the device that was paired with each key's vehicle last, None if none is."""
+    paired = and_(device_version.c.vehicle_id == scope.id, scope.holds(device_version))
+    joined = OrderedJoin(scope.keys, device_version, paired)
+    latest_last = (device_version.c.paired_at, device_version.c.device_id)
+    return select(device_version.c.device_id.label("id")).select_from(joined).order_by(*latest_last)
+
+
+@row_by_key
+def connected_devices(scope: Scope) -> Select[Any]:
+    """Returns (id) of the synthetic device of each key's vehicle that was minted last and is not burned."""
+    of_vehicle = and_(connected.c.vehicle_id == scope.id, scope.holds(connected), connected.c.burn_position.is_(None))
+    joined = OrderedJoin(scope.keys, connected, of_vehicle)
+    return select(connected.c.synthetic_device_id.label("id")).select_from(joined).order_by(connected.c.mint_position)
+
+
+def attributes_of(table: Table, owner: ColumnElement[int]) -> Callable[..., list[list[Row[Any]]]]:
+    """Returns the query of the attributes (name, value) of each key's token, by name."""
+
+    def query(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
+        scope = scope_of(key_rows(connection, keys))
+        rows = select(scope.keys.c.place, table.c.name, table.c.value).select_from(
+            OrderedJoin(scope.keys, table, and_(owner == scope.id, scope.holds(table)))
+        )
+        return lists_by_key(connection, rows, (table.c.name_key, table.c.valid_from), MAX_LIST, len(keys))
+
+    return query
+
+
+vehicle_attributes = attributes_of(attribute, attribute.c.vehicle_id)
+synthetic_device_attributes = attributes_of(
+    tables.synthetic_device_attribute, tables.synthetic_device_attribute.c.synthetic_device_id
+)
+
+
+# Fields of a filter
+
+
+def vehicles_fitting(scope: Scope, filter: Filter) -> Select[Any]:
+    """Returns the SELECT of the ids of the chain's vehicles that fit a filter at the scope."""
+    return select_ids(VEHICLES, scope, filter).correlate(scope.keys)
+
+
+def vehicle_field(column: ColumnElement[Any]) -> ComputedField:
+    """Returns the field of the vehicle whose id is in a column: it fits a filter of vehicles."""
+    return ComputedField(lambda scope, filter: column.in_(vehicles_fitting(scope, filter)))
+
+
+def _burned(versions: FromClause) -> ComputedField:
+    def condition(scope: Scope, burned: bool) -> Condition:
+        is_burned: Condition = versions.c.burn_position.is_not(None)
+        return is_burned if burned else negate(is_burned)
+
+    return ComputedField(condition)
+
+
+def _device_ids(scope: Scope) -> Select[Any]:
+    devices = tables.device
+    named = and_(devices.c.chain_id == device_version.c.chain_id, devices.c.id == device_version.c.device_id)
+    return (
+        select(device_version.c.vehicle_id)
+        .join(devices, named)
+        .where(scope.holds(device_version), device_version.c.vehicle_id.is_not(None))
+    )
+
+
+def _synthetic_devices(scope: Scope, filter: Filter) -> Condition:
+    ids = select_ids(SYNTHETIC_DEVICES, scope, filter).correlate(scope.keys)
+    vehicles = select(connected.c.vehicle_id).where(
+        scope.holds(connected), connected.c.vehicle_id.is_not(None), connected.c.synthetic_device_id.in_(ids)
+    )
+    return version.c.vehicle_id.in_(vehicles.correlate(scope.keys))
+
+
+def _attribute(scope: Scope, comparisons: Comparisons) -> Condition:
+    operands = dict(comparisons)
+    values = select(attribute.c.vehicle_id).where(
+        scope.holds(attribute),
+        ExactField(attribute.c.name).equals(operands["name"]),
+        PlainTextField(attribute.c.value).condition(scope, operands["value"]),
+    )
+    return version.c.vehicle_id.in_(values.correlate(scope.keys))
+
+
+VEHICLE_FIELDS: Fields = {
+    "token_id": token_id_field(vehicle),
+    "contract": ExactField(vehicle.c.contract),
+    "chain_id": NumberField(vehicle.c.chain_id),
+    "owner": ExactField(version.c.owner),
+    "manufacturer_id": related_token_id(version.c.manufacturer_id, tables.manufacturer),
+    "definition_id": TextField(version.c.definition_id, version.c.definition_id_key),
+    "minted_at": TimeField(version.c.minted_at),
+    "burned_at": TimeField(version.c.burned_at),
+    "burned": _burned(version),
+    "device_id": RelatedField(version.c.vehicle_id, _device_ids, token_id_field(tables.device)),
+    "synthetic_device": ComputedField(_synthetic_devices),
+    "attribute": ComputedField(_attribute),
+    "authorized_user": authorized_user(version.c.vehicle_id),
+}
+SYNTHETIC_DEVICE_FIELDS: Fields = {
+    "token_id": token_id_field(synthetic),
+    "contract": ExactField(synthetic.c.contract),
+    "chain_id": NumberField(synthetic.c.chain_id),
+    "owner": ExactField(synthetic_version.c.owner),
+    "address": ExactField(synthetic_version.c.address),
+    "connection_id": NumberField(synthetic_version.c.connection_id, most=UINT256_MAX),
+    "vehicle": vehicle_field(synthetic_version.c.vehicle_id),
+    "minted_at": TimeField(synthetic_version.c.minted_at),
+    "burned": _burned(synthetic_version),
+}
+ACCOUNT_FIELDS: Fields = {"address": ExactField(tables.account.c.contract)}
+
+
+# Lists
+
+VEHICLES = Listing("vehicles", list_parts(vehicle, version), always, VEHICLE, vehicle.c.id, VEHICLE_FIELDS)
+VEHICLES_OF_MANUFACTURER = replace(
+    VEHICLES, name="Manufacturer.vehicles", within=lambda scope: version.c.manufacturer_id == scope.id
+)
+SYNTHETIC_DEVICES = Listing(
+    "syntheticDevices",
+    list_parts(synthetic, synthetic_version),
+    always,
+    SYNTHETIC_DEVICE,
+    synthetic.c.id,
+    SYNTHETIC_DEVICE_FIELDS,
+)
+ACCOUNTS = Listing("accounts", list_parts(tables.account), always, ACCOUNT, tables.account.c.id, ACCOUNT_FIELDS)
+
+VEHICLE_ORDERS = both_directions(by_time("MINTED_AT", version.c.minted_at), Order("TOKEN_ID", vehicle.c.token_id))
+SYNTHETIC_DEVICE_ORDERS = both_directions(
+    by_time("MINTED_AT", synthetic_version.c.minted_at), Order("TOKEN_ID", synthetic.c.token_id)
+)
+"""The orders by (name of `TokenOrderField`, whether it descends)."""

@@ -3,6 +3,7 @@
 The API stores no decoded copy of an event: it decodes the raw log of each event it returns.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
@@ -10,9 +11,11 @@ from functools import lru_cache
 from sqlalchemy import Connection, select
 
 from api.queries.sql import tables
-from schema.profile.model import parse_profile
+from schema.profile.model import differs_from_release, parse_profile
 from schema.profile.reader import DecodedLog, Reader
 from schema.tables.values import block_of
+
+log = logging.getLogger(__name__)
 
 
 def read_readers(connection: Connection) -> Mapping[int, Reader]:
@@ -34,6 +37,13 @@ def read_log(
 
 @lru_cache(maxsize=32)
 def _reader(name: str, text: str, contracts: frozenset[tuple[str, bytes]]) -> Reader:
+    if differs_from_release(name, text):
+        log.warning(
+            "the database was made with another text of the profile %s than that of this release: what only the new "
+            "text reads is missing until the indexer reads all events again: certindex rebuild --profile %s",
+            name,
+            name,
+        )
     addresses: dict[str, list[bytes]] = defaultdict(list)
     for role, address in sorted(contracts):
         addresses[role].append(address)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from msgspec import Struct
-from msgspec.structs import asdict
 
 from indexer.changes import Changes, OpenRows
 from indexer.fold.fold import fold
@@ -12,7 +11,15 @@ from indexer.fold.located_fact import LocatedFact
 from indexer.fold.policy import policy_of
 from indexer.proof.receipt import Log
 from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role
-from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, bundle_reading, bundle_rows, position_text, to_hex
+from schema.bundle.state import (
+    DEVICE_TABLES,
+    FACT_FLAGS,
+    bundle_reading,
+    bundle_rows,
+    bundled,
+    position_text,
+    to_hex,
+)
 from schema.did import TokenDid
 from schema.profile.errors import ProfileError
 from schema.profile.model import parse_profile
@@ -132,8 +139,9 @@ def _licensed(changes: Changes, kind: str, ids: set[int | None], log_indexes: Ma
 
 def _rows(changes: Changes, table: str, owner: str, id: int, log_indexes: Mapping[int, int]) -> list[Row]:
     # nothing was stored before, so every row is an inserted one
-    rows = (asdict(row) for row in changes.inserted[table] if getattr(row, owner) == id)
-    return bundle_rows(rows, log_indexes)
+    rows = [row for row in changes.inserted[table] if getattr(row, owner) == id]
+    columns = bundled(table, rows[0].__struct_fields__) if rows else []
+    return bundle_rows(({name: getattr(row, name) for name in columns} for row in rows), log_indexes)
 
 
 def _id_of(changes: Changes, kind: str, contract: bytes, token_id: int) -> int | None:

@@ -1,14 +1,14 @@
 """What the facts mean: from the open rows of what a batch names, and its facts in order, to the rows to write.
 
 Pure: nothing is read or written here, and the only clock is the block's. Each `case` is one fact; rules of more than a
-line are in `devices`, `claims`, `grants`, `licenses`, `license_tokens` and `contradictions`.
+line are in `devices`, `claims`, `grants`, `licenses`, `license_tokens`, `vehicles` and `contradictions`.
 """
 
 from collections.abc import Sequence
 from typing import assert_never
 
-from indexer.changes import Changes, OpenRows
-from indexer.fold import claims, devices, grants, license_tokens, licenses
+from indexer.changes import Changes, GrantSubject, OpenRows
+from indexer.fold import claims, devices, grants, license_tokens, licenses, vehicles
 from indexer.fold.contradictions import AFTER_END_OF_LIFE, contradictions
 from indexer.fold.located_fact import LocatedFact
 from indexer.fold.policy import Policy
@@ -18,6 +18,8 @@ from schema.events import (
     KIND_OF,
     ZERO_ADDRESS,
     AboutDevice,
+    AccessGranted,
+    AccessRevoked,
     BeneficiarySet,
     DeviceAddressReset,
     DeviceAttributeSet,
@@ -44,10 +46,16 @@ from schema.events import (
     ManufacturerLicenseRevoked,
     ManufacturerMinted,
     ManufacturerTransferred,
+    SyntheticDeviceAttributeSet,
+    SyntheticDeviceBurned,
+    SyntheticDeviceMinted,
+    SyntheticDeviceTransferred,
     TestRecorded,
     UserAuthorized,
     UserRevoked,
+    VehicleAttributeSet,
     VehicleBurned,
+    VehicleDefinitionSet,
     VehicleMinted,
     VehicleTransferred,
 )
@@ -100,10 +108,23 @@ def _apply(changes: RowChanges, policy: Policy, located: LocatedFact) -> EventRe
             reading.manufacturer_id = license_tokens.apply_to_manufacturer(
                 changes, located, fact, licensed_by_tokens=by_tokens
             )
+            if isinstance(fact, ManufacturerTransferred):
+                subject = GrantSubject(manufacturer_id=reading.manufacturer_id)
+                burns = fact.recipient == ZERO_ADDRESS
+                grants.void(changes, policy.grant_policies, located, "manufacturer", subject, burns=burns)
         case LicenseMinted() | LicenseTransferred() | LicenseRevoked():
             reading.license_id, reading.manufacturer_id = license_tokens.apply_to_license(changes, located, fact)
-        case VehicleMinted() | VehicleTransferred() | VehicleBurned():
-            reading.vehicle_id = license_tokens.apply_to_vehicle(changes, located, fact)
+        case VehicleMinted() | VehicleTransferred() | VehicleBurned() | VehicleAttributeSet() | VehicleDefinitionSet():
+            reading.vehicle_id = vehicles.apply_to_vehicle(changes, policy.grant_policies, located, fact)
+        case (
+            SyntheticDeviceMinted()
+            | SyntheticDeviceTransferred()
+            | SyntheticDeviceBurned()
+            | SyntheticDeviceAttributeSet()
+        ):
+            vehicles.apply_to_synthetic_device(changes, policy.grant_policies, located, fact, reading)
+        case AccessGranted() | AccessRevoked():
+            grants.apply_to_subject(changes, policy.grant_policies, located, fact, reading)
         case _:
             assert_never(fact)
     return reading
@@ -145,7 +166,8 @@ def _apply_to_device(
         case DeviceTransferred():
             _transfer(changes, policy, located, fact, device)
         case UserAuthorized():
-            grants.authorize(changes, policy.grant_policies[fact.source], located, fact, device)
+            subject = GrantSubject(device)
+            grants.authorize(changes, policy.grant_policies[fact.source], located, fact, subject)
         case DeviceMinted():
             flags |= _mint(changes, policy, located, fact, device, activity)
         case DeviceProvisioned():
@@ -154,7 +176,7 @@ def _apply_to_device(
         case FactoryReset():
             _reset(changes, located, fact, device, activity)
         case UserRevoked():
-            key = (device, fact.user, fact.source, fact.scope)
+            key = (*GrantSubject(device), fact.user, fact.source, fact.scope)
             grants.end_grant(changes, key, located, AuthorizationEndReason.REVOKED)
         case DeviceClaimed():
             provisions = policy.claims_provision(located.contracts.device)
@@ -249,10 +271,7 @@ def _transfer(changes: RowChanges, policy: Policy, located: LocatedFact, fact: D
         devices.burn(version, located.position, located.block_time)
     else:
         devices.own(version, fact.recipient)
-    reason = AuthorizationEndReason.BURNED if burns else AuthorizationEndReason.TRANSFERRED
-    for key in sorted(changes.grants_of.get(device, ())):
-        if policy.grant_policies[key[2]].voided_by_transfer:
-            grants.end_grant(changes, key, located, reason)
+    grants.void(changes, policy.grant_policies, located, "device", GrantSubject(device), burns=burns)
 
 
 def _set_attribute(changes: RowChanges, located: LocatedFact, fact: DeviceAttributeSet, device: int) -> None:

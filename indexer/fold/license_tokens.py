@@ -1,4 +1,4 @@
-"""Manufacturers, licenses and vehicles that are NFTs: their holders, and the licenses of manufacturers by them."""
+"""Manufacturers and licenses that are NFTs: their holders, and the licenses of manufacturers by them."""
 
 from typing import assert_never
 
@@ -14,8 +14,6 @@ from schema.events import (
     ManufacturerFact,
     ManufacturerMinted,
     ManufacturerTransferred,
-    VehicleFact,
-    VehicleTransferred,
 )
 from schema.tables.rows import LicenseVersion
 from schema.tables.values import text_key
@@ -36,7 +34,7 @@ def apply_to_manufacturer(
                 version.name_key = text_key(fact.name)
         case ManufacturerTransferred():
             version = changes.manufacturer_version.change(manufacturer, located.position)
-            version.account = _holder(fact.recipient)
+            version.account = holder_of(fact.recipient)
             if licensed_by_tokens:
                 _license_manufacturer(changes, located, manufacturer)
         case ManufacturerAttributeSet():
@@ -56,7 +54,7 @@ def apply_to_license(changes: RowChanges, located: LocatedFact, fact: LicenseTok
     accounts = {version.holder}
     match fact:
         case LicenseMinted():
-            version.holder = _holder(fact.account)
+            version.holder = holder_of(fact.account)
             _grant(version, located)
         case LicenseTransferred():
             if fact.sender == ZERO_ADDRESS:
@@ -102,16 +100,5 @@ def _revoke(version: LicenseVersion, located: LocatedFact) -> None:
     version.revocation_position, version.revoked_at = located.position, located.block_time
 
 
-# Vehicles
-
-
-def apply_to_vehicle(changes: RowChanges, located: LocatedFact, fact: VehicleFact) -> int:
-    """Applies the fact and returns the vehicle. Ownership comes from the transfer alone."""
-    vehicle = changes.vehicle(located, fact.vehicle_id)
-    if isinstance(fact, VehicleTransferred):
-        changes.vehicle_version.change(vehicle, located.position).owner = _holder(fact.recipient)
-    return vehicle
-
-
-def _holder(account: bytes) -> bytes | None:
+def holder_of(account: bytes) -> bytes | None:
     return None if account == ZERO_ADDRESS else account

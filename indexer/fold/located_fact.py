@@ -35,8 +35,9 @@ def named_by(facts: Sequence[LocatedFact]) -> Names:
         fact = located.fact
         for identity, field in _id_fields(type(fact)):
             id = getattr(fact, field)
-            if id is not None and (id or identity != "vehicle"):  # vehicle 0 stands for none
-                tokens[identity].add((getattr(located.contracts, identity), id))
+            if id is not None:
+                account = identity == "account"  # names itself
+                tokens[identity].add((id, 0) if account else (getattr(located.contracts, identity), id))
         if isinstance(fact, LicenseMinted):
             accounts.add(fact.account)
         elif isinstance(fact, LicenseTransferred | ManufacturerTransferred):

@@ -1,6 +1,6 @@
 """The rows that a batch touches: what was open when it began, and what it opens, closes and appends."""
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -13,6 +13,10 @@ from schema.tables.values import uint256_bytes
 
 TokenAddress = tuple[bytes, bytes]
 """A device contract, and the address that a device of it held."""
+
+
+SUBJECT_FIELDS: Final = 5
+"""The fields of a grant's key that name its subject."""
 
 
 class RowChanges:
@@ -29,6 +33,9 @@ class RowChanges:
     hardware_license_version: RowSpans[int, rows.HardwareLicenseVersion]
     vehicle_version: RowSpans[int, rows.VehicleVersion]
     license_version: RowSpans[int, rows.LicenseVersion]
+    vehicle_attribute: RowSpans[tuple[int, str], rows.VehicleAttribute]
+    synthetic_device_version: RowSpans[int, rows.SyntheticDeviceVersion]
+    synthetic_device_attribute: RowSpans[tuple[int, str], rows.SyntheticDeviceAttribute]
 
     def __init__(self, stored: OpenRows) -> None:
         self.ids = {table: dict(ids) for table, ids in stored.ids.items()}
@@ -38,9 +45,9 @@ class RowChanges:
         for name, spans in self._spans.items():
             setattr(self, name, spans)
         self.burned: dict[TokenAddress, tuple[int, tuple[int, int]]] = {}
-        self.grants_of: dict[int, set[GrantKey]] = {}
+        self.grants_of: dict[tuple[int | None, ...], set[GrantKey]] = {}
         for key in stored.authorization:
-            self.grants_of.setdefault(key[0], set()).add(key)
+            self.grants_of.setdefault(key[:SUBJECT_FIELDS], set()).add(key)
         self._appended: dict[str, list[Any]] = {table: [] for table in (*IDENTITIES, *LIFECYCLE)}
 
     def append(self, table: str, row: Struct) -> None:
@@ -71,13 +78,21 @@ class RowChanges:
         """Returns the id of a license that is an NFT."""
         return self._identify("license", (located.contracts.license, license_id), located)
 
+    def synthetic_device(self, located: LocatedFact, synthetic_device_id: int) -> int:
+        return self._identify("synthetic_device", (located.contracts.synthetic_device, synthetic_device_id), located)
+
+    def account(self, located: LocatedFact, address: bytes) -> int:
+        """Returns the id of an account that grants access."""
+        return self._identify("account", (address, 0), located)
+
     def _identify(self, identity: str, key: TokenKey, located: LocatedFact) -> int:
         id = self.ids[identity].get(key)
         if id is None:
             id = self._begin(identity, key, located)
-            table = SPANS[f"{identity}_version"]
-            row: Any = table.row(**{table.owner: id, "valid_from": id})
-            self._spans[table.name].start(id, row)
+            table = SPANS.get(f"{identity}_version")
+            if table is not None:
+                row: Any = table.row(**{table.owner: id, "valid_from": id})
+                self._spans[table.name].start(id, row)
         return id
 
     def _begin(self, identity: str, key: TokenKey, located: LocatedFact) -> int:

@@ -12,6 +12,7 @@ from msgspec.msgpack import Decoder, Encoder
 
 from indexer.changes import OpenRows, TokenKey
 from schema.tables import rows
+from schema.tables.kinds import SPANS
 
 MOST_ROWS = 30_000
 """About 10,000 devices and 20 MB."""
@@ -33,6 +34,7 @@ class DeviceRows(Struct, gc=False, array_like=True):
         return 2 + len(self.attributes) + len(self.grants)
 
 
+_grant_key = SPANS["authorization"].key()
 _encoder = Encoder()
 _decoder = Decoder(DeviceRows)
 
@@ -72,7 +74,7 @@ class OpenRowCache:
             for attribute in device.attributes:
                 open_rows.device_attribute[device.id, attribute.name] = attribute
             for grant in device.grants:
-                open_rows.authorization[device.id, grant.user_address, grant.source, grant.scope] = grant
+                open_rows.authorization[_grant_key(grant)] = grant
         return open_rows, uncached
 
     def note(self, checkpoint: bytes, open_rows: OpenRows) -> None:
@@ -84,7 +86,8 @@ class OpenRowCache:
         for attribute in open_rows.device_attribute.values():
             devices[attribute.device_id][1].attributes.append(attribute)
         for grant in open_rows.authorization.values():
-            devices[grant.device_id][1].grants.append(grant)
+            if grant.device_id:
+                devices[grant.device_id][1].grants.append(grant)
         for key, device in devices.values():
             self._packed.pop(key, None)
             before = self._devices.pop(key, None)

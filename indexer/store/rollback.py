@@ -47,18 +47,22 @@ def _reopen_spans(connection: Connection, at: dict[str, int]) -> int:
     """Deletes and reopens spans. Returns the number of rows."""
     rows = 0
     for table in SPANS.values():
-        touched = "chain_id = :chain_id"
-        if table.events_name_owner:
-            touched += f""" AND ({table.owner} > :p OR {table.owner} IN (SELECT {table.owner} FROM event
-                WHERE chain_id = :chain_id AND position > :p AND {table.owner} IS NOT NULL))"""
         open_ends = ", ".join(f"{column} = {OPEN if column == 'valid_to' else 'NULL'}" for column in table.end_columns)
-        deleted = connection.execute(text(f'DELETE FROM "{table.name}" WHERE {touched} AND valid_from > :p'), at)
-        reopened = connection.execute(
-            text(f'UPDATE "{table.name}" SET {open_ends} WHERE {touched} AND valid_to > :p AND valid_to < {OPEN}'),
-            at,
-        )
-        rows += deleted.rowcount + reopened.rowcount
+        for owner in table.owners.values():
+            touched = _touched(owner) if table.events_name_owner else "chain_id = :chain_id"
+            deleted = connection.execute(text(f'DELETE FROM "{table.name}" WHERE {touched} AND valid_from > :p'), at)
+            reopened = connection.execute(
+                text(f'UPDATE "{table.name}" SET {open_ends} WHERE {touched} AND valid_to > :p AND valid_to < {OPEN}'),
+                at,
+            )
+            rows += deleted.rowcount + reopened.rowcount
     return rows
+
+
+def _touched(owner: str) -> str:
+    """Returns the condition that an event above the position names the owner of a span."""
+    return f"""chain_id = :chain_id AND ({owner} > :p OR {owner} IN (SELECT {owner} FROM event
+        WHERE chain_id = :chain_id AND position > :p AND {owner} IS NOT NULL))"""
 
 
 def _keep_evidence(connection: Connection, before: Checkpoint, ancestor: tuple[int, bytes], cause: Cause) -> None:
@@ -90,13 +94,17 @@ EVIDENCE = (
     FROM block WHERE chain_id = :chain_id AND number > :ancestor""",
     """INSERT INTO orphaned_event (chain_id, reorg_no, position, address, topics, data, transaction_hash,
         transaction_index, wide_log_index, kind, device_contract, device_token_id, manufacturer_token_id,
-        hardware_license_token_id, event_time, biz_step, disposition, flags)
+        hardware_license_token_id, event_time, biz_step, disposition, flags, vehicle_token_id,
+        synthetic_device_token_id)
     SELECT event.chain_id, :reorg_no, position, address, topics, data, transaction_hash, transaction_index,
         wide_log_index, kind, device.contract, device.token_id, manufacturer.token_id, hardware_license.token_id,
-        event_time, biz_step, disposition, flags
+        event_time, biz_step, disposition, flags, vehicle.token_id, synthetic_device.token_id
     FROM event LEFT JOIN device ON device.chain_id = event.chain_id AND device.id = event.device_id
     LEFT JOIN manufacturer ON manufacturer.chain_id = event.chain_id AND manufacturer.id = event.manufacturer_id
     LEFT JOIN hardware_license ON hardware_license.chain_id = event.chain_id
         AND hardware_license.id = event.hardware_license_id
+    LEFT JOIN vehicle ON vehicle.chain_id = event.chain_id AND vehicle.id = event.vehicle_id
+    LEFT JOIN synthetic_device ON synthetic_device.chain_id = event.chain_id
+        AND synthetic_device.id = event.synthetic_device_id
     WHERE event.chain_id = :chain_id AND position > :p""",
 )

@@ -9,7 +9,15 @@ from sqlalchemy import Connection, Row, select, text
 from schema.abi.rlp import RlpError, decode, items, string
 from schema.bundle import document
 from schema.bundle.document import Bundle, Contents, addresses_by_role, seal
-from schema.bundle.state import DEVICE_TABLES, FACT_FLAGS, bundle_reading, bundle_rows, position_text, to_hex
+from schema.bundle.state import (
+    DEVICE_TABLES,
+    FACT_FLAGS,
+    bundle_reading,
+    bundle_rows,
+    bundled,
+    position_text,
+    to_hex,
+)
 from schema.bundle.trust import TRUST
 from schema.bundle.unproven import Cause, cause_of, provable_at
 from schema.did import TokenDid
@@ -300,7 +308,7 @@ def _rows(
     connection: Connection, chain_id: int, name: str, owner: str, id: int, log_indexes: Mapping[int, int]
 ) -> list[document.Row]:
     # without column types, rows come in the database's encoding, as the fold's rows are
-    columns = ", ".join(column.name for column in TABLES[name].columns)
+    columns = ", ".join(bundled(name, TABLES[name].columns.keys()))
     query = text(f'SELECT {columns} FROM "{name}" WHERE chain_id = :chain_id AND {owner} = :id')
     rows = connection.execute(query, {"chain_id": chain_id, "id": id})
     return bundle_rows((row._mapping for row in rows), log_indexes)

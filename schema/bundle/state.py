@@ -9,6 +9,7 @@ import msgspec
 
 from schema.bundle.document import Reading, Row
 from schema.events import KIND_OF, Fact
+from schema.tables.kinds import GRANTING
 from schema.tables.values import INT64_MAX, block_of, offset_of
 from schema.vocabulary import (
     AuthorizationEndReason,
@@ -37,6 +38,9 @@ DEVICE_TABLES = (
 )
 """The tables with a column `device_id`: their rows are a device's."""
 
+OTHER_SUBJECTS = {"authorization": frozenset(f"{subject}_id" for subject in GRANTING)}
+"""The columns that are null in all rows of a device, by table: a bundle leaves them out."""
+
 CODES: Mapping[str, type[IntEnum]] = {
     "imei_valid": Verdict,
     "manufacturer_license_at_mint": LicenseStatus,
@@ -64,6 +68,11 @@ NUMBERS = ("token_id", "permissions")
 """Columns with numbers in 32 bytes."""
 NO_LOG_INDEXES: Mapping[int, int] = MappingProxyType({})
 POSITIONS = ("position", "valid_from", "valid_to")
+
+
+def bundled(table: str, columns: Iterable[str]) -> list[str]:
+    """Returns those columns of a table that a bundle holds."""
+    return [column for column in columns if column not in OTHER_SUBJECTS.get(table, ())]
 
 
 def bundle_rows(rows: Iterable[Mapping[Any, Any]], log_indexes: Mapping[int, int]) -> list[Row]:

@@ -31,7 +31,7 @@ manufacturer = "manufacturer"           # the role whose ids a returned manufact
 zero_expiry             = "never"       # required: an expiry of 0 is "never", "revokes" the grant, or has "expired"
 expiry_inclusive        = false         # whether the grant is active in the second of its expiry
 zero_permissions_revoke = false         # whether a grant without permissions revokes the one before
-voided_by_transfer      = false         # whether a transfer of the device ends the grant
+voided_by_transfer      = false         # whether a transfer or burn ends the grant; or of what: ["device", "vehicle"]
 permission_bits         = 1             # adjacent bits per permission; it is granted if all of them are set
 
 [networks.137]                          # public contracts of a chain id; CONTRACTS is not needed there
@@ -39,10 +39,10 @@ tag = { address = "0x...", start_block = 34_500_000 }                       # or
 ```
 
 - **Roles.** A role stands for the addresses of a contract. They come from CONTRACTS, or from `[networks]`.
-- **Where.** The value may be the address of a role: `"@role"`. Two rules must never match the same log: they differ in
-  contract, event, number of topics, blocks, or `where`.
-- **Ids.** `token`, `manufacturer`, `hardware_license`, `vehicle` and `license` name the role whose ids `token_id`,
-  `manufacturer_id`, `hardware_license_id`, `vehicle_id` and `license_id` contain.
+- **Where.** The value may be the address of a role, `"@role"`, or that of no watched contract, `"!@"`. Two rules must
+  never match the same log: they differ in contract, event, number of topics, blocks, or `where`.
+- **Ids.** `token`, `manufacturer`, `hardware_license`, `vehicle`, `license` and `synthetic_device` name the role whose
+  ids `token_id`, `manufacturer_id`, `hardware_license_id`, `vehicle_id`, `license_id` and `synthetic_device_id` hold.
 - **Fields.** A field that is left out is unknown. The keys of a map are values of the argument as text. If the map does
   not list a value, it becomes `default`; without a default it stays as it is, if the field can take it. A code may be
   written as its name. If a number is negative and no map translates it, the log is undecodable.
@@ -64,7 +64,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from schema.events import Address, UserAuthorized, UserRevoked
+from schema.events import AccessGranted, AccessRevoked, Address, UserAuthorized, UserRevoked
 from schema.profile.calls import Call, compile_calls, parse_calls
 from schema.profile.errors import Place, ProfileError, suggestion, toml
 from schema.profile.reader import (
@@ -75,6 +75,8 @@ from schema.profile.rules import ROLE, Constant, Rule, check_rules, parse_rule
 from schema.profile.values import address
 
 SHIPPED = Path(__file__).parents[1] / "profiles"
+TRANSFERABLE = ("device", "vehicle", "synthetic_device", "manufacturer")
+"""The tokens on which there are grants."""
 CHAIN_ID = re.compile("[1-9][0-9]{0,18}", re.ASCII)
 
 
@@ -88,12 +90,15 @@ class ZeroExpiry(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantPolicy:
-    """How the grants of one source end: a `[grants.<source>]` table."""
+    """How the grants of one source end: a `[grants.<source>]` table.
+
+    `voided_by_transfer` names the tokens whose transfer or burn ends a grant on them.
+    """
 
     zero_expiry: ZeroExpiry
     expiry_inclusive: bool
     zero_permissions_revoke: bool
-    voided_by_transfer: bool
+    voided_by_transfer: frozenset[str]
     permission_bits: int = 1
 
 
@@ -188,6 +193,14 @@ def shipped_profiles() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
+def differs_from_release(name: str, text: str) -> bool:
+    """Returns whether this release ships a profile of that name with another text."""
+    try:
+        return load_profile(name).text != text
+    except ProfileError:
+        return False
+
+
 def _roles(rules: Sequence[Rule], unread: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*(rule.contract for rule in rules), *unread)))
 
@@ -212,7 +225,7 @@ def _grant_policies(value: object, rules: Sequence[Rule], file: Place) -> Mappin
     }
     used = set()
     for rule in rules:
-        if rule.fact_type in (UserAuthorized, UserRevoked):
+        if rule.fact_type in (UserAuthorized, UserRevoked, AccessGranted, AccessRevoked):
             source = _source(rule)
             used.add(source)
             if source not in policies:
@@ -240,9 +253,22 @@ def _grant_policy(value: object, place: Place) -> GrantPolicy:
         zero_expiry=ZeroExpiry(zero_expiry),
         expiry_inclusive=place.flag(table, "expiry_inclusive"),
         zero_permissions_revoke=place.flag(table, "zero_permissions_revoke"),
-        voided_by_transfer=place.flag(table, "voided_by_transfer"),
+        voided_by_transfer=_voided_by_transfer(table.get("voided_by_transfer", False), place),
         permission_bits=_permission_bits(table.get("permission_bits", 1), place),
     )
+
+
+def _voided_by_transfer(value: object, place: Place) -> frozenset[str]:
+    if isinstance(value, bool):
+        return frozenset(TRANSFERABLE if value else ())
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        place.refuse(
+            f"voided_by_transfer is {toml(value)}, expected true, false or a list of {', '.join(TRANSFERABLE)}"
+        )
+    for name in value:
+        if name not in TRANSFERABLE:
+            place.refuse(f"voided_by_transfer: {toml(name)} is not transferred{suggestion(name, TRANSFERABLE)}")
+    return frozenset(value)
 
 
 def _permission_bits(value: object, place: Place) -> int:

@@ -10,10 +10,10 @@ from schema.abi.keccak import checksummed
 from schema.abi.nested import clean_text
 from schema.abi.signature import WORD
 from schema.abi.words import DecodeError
-from schema.events import Address, DeviceMinted, DeviceProvisioned, Fact
+from schema.events import AboutSubject, Address, DeviceMinted, DeviceProvisioned, Fact
 from schema.profile.calls import CallField, CompiledCall
 from schema.profile.errors import Place, suggestion
-from schema.profile.rules import Binding, Constant, Form, FromArgument, Path, RoleAddress, Rule, Translated
+from schema.profile.rules import Binding, Constant, Form, FromArgument, NoRole, Path, RoleAddress, Rule, Translated
 from schema.profile.values import FACT_FIELDS, SUBJECT_OF_ID, Holds
 
 
@@ -25,6 +25,7 @@ class Contracts(Struct, frozen=True, gc=False):
     hardware_license: Address
     vehicle: Address
     license: Address
+    synthetic_device: Address
 
 
 class Mapped(Struct, frozen=True, gc=False):
@@ -176,7 +177,7 @@ def check_addresses(
 def _compile_rule(rule: Rule, addresses: Addresses) -> Callable[[bytes, bytes], Fact | None] | None:
     """Generates the decoder of a rule. Returns None if the rule needs a contract that is not watched."""
     unwatched = {field for field, role in rule.subjects.items() if not addresses.get(role)}
-    if any(FACT_FIELDS[rule.fact_type][field].required for field in unwatched):
+    if any(_is_needed(rule.fact_type, field) for field in unwatched):
         return None
     if any(isinstance(value, RoleAddress) and not addresses.get(value.role) for value in rule.where.values()):
         return None
@@ -192,6 +193,11 @@ def _compile_rule(rule: Rule, addresses: Addresses) -> Callable[[bytes, bytes], 
         guard = _guard(number, path, value, addresses, names)
         guards[path[0]] = f"{guards[path[0]]} and {guard}" if path[0] in guards else guard
     return compile_expression(rule.event, f"Fact({arguments})", ("topics", "data"), names, guards)
+
+
+def _is_needed(fact_type: type[Fact], field: str) -> bool:
+    """Whether the fact says nothing without the field."""
+    return FACT_FIELDS[fact_type][field].required or (issubclass(fact_type, AboutSubject) and field in fact_type.one_of)
 
 
 def _expression(rule: Rule, field: str, binding: Binding, names: dict[str, object]) -> str:
@@ -257,6 +263,9 @@ def _guard(number: int, path: Path, value: object, addresses: Addresses, names: 
     if isinstance(value, RoleAddress):
         names[f"allowed_{number}"] = frozenset(addresses[value.role])
         return f"{_value(path)} in allowed_{number}"
+    if isinstance(value, NoRole):
+        names[f"watched_{number}"] = frozenset(address for watched in addresses.values() for address in watched)
+        return f"{_value(path)} not in watched_{number}"
     names[f"required_{number}"] = value
     return f"{_value(path)} == required_{number}"
 
@@ -264,6 +273,6 @@ def _guard(number: int, path: Path, value: object, addresses: Addresses, names: 
 def _subject(rule: Rule, emitter: Address, addresses: Addresses) -> Address:
     """Returns the contract that the fact is about: the one whose id the fact requires."""
     for field, role in rule.subjects.items():
-        if FACT_FIELDS[rule.fact_type][field].required and role != rule.contract:
+        if _is_needed(rule.fact_type, field) and role != rule.contract:
             return addresses[role][0]
     return emitter

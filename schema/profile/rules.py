@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import Enum, StrEnum
 from itertools import combinations
 from typing import Any
 
 from schema.abi.signature import Argument, EventSignature, SignatureError, parse_event
-from schema.events import FACT_TYPES, Fact
+from schema.events import FACT_TYPES, AboutSubject, Fact
 from schema.profile.errors import Place, suggestion, toml
 from schema.profile.values import (
     FACT_FIELDS,
@@ -69,6 +69,12 @@ class RoleAddress:
     """`"@role"`: any of the addresses of a role."""
 
     role: str
+
+
+class NoRole(Enum):
+    """`"!@"`: the address of no contract that is watched."""
+
+    NO_ROLE = "!@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,8 @@ def _may_match_one_log(first: Rule, second: Rule) -> bool:
 
 def _differ(first: object, second: object) -> bool:
     """Whether no value equals both. The address of a role may be any address, but no address has two roles."""
+    if isinstance(first, NoRole) or isinstance(second, NoRole):
+        return isinstance(first, RoleAddress) or isinstance(second, RoleAddress)
     return first != second and isinstance(first, RoleAddress) == isinstance(second, RoleAddress)
 
 
@@ -199,6 +207,8 @@ def _fields(value: object, event: EventSignature, fact_type: type[Fact], place: 
             place.refuse(
                 f"{fact_type.__name__} needs the field {field.name!r}. Example: fields = {{ {field.name} = ... }}"
             )
+    if issubclass(fact_type, AboutSubject) and len(table.keys() & set(fact_type.one_of)) != 1:
+        place.refuse(f"{fact_type.__name__} needs exactly one of the fields {', '.join(fact_type.one_of)}")
     return {
         name: _binding(declared[name], value, event, place.inside(f"field {name!r}")) for name, value in table.items()
     }
@@ -333,8 +343,10 @@ def _where(value: object, event: EventSignature, place: Place) -> Mapping[Path, 
 def _condition(name: str, value: object, event: EventSignature, place: Place) -> object:
     place = place.inside(f"where {name!r}")
     _, argument = _value_of(name, event, place)
-    if not isinstance(value, str) or not value.startswith("@") or argument.type == "string":
+    if not isinstance(value, str) or not value.startswith(("@", "!@")) or argument.type == "string":
         return argument_value(argument, value, place)
+    if value.startswith("!@") and value != NoRole.NO_ROLE.value:
+        place.refuse(f'{toml(value)} is not a condition: write "!@" for the address of no watched contract')
     if argument.type != "address":
         place.refuse(f"{toml(value)} is the address of a role, and {_name(argument)} is not an address")
-    return RoleAddress(value[1:])
+    return NoRole.NO_ROLE if value.startswith("!") else RoleAddress(value[1:])

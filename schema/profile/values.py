@@ -21,6 +21,7 @@ ID_OF_SUBJECT = {
     "hardware_license": "hardware_license_id",
     "vehicle": "vehicle_id",
     "license": "license_id",
+    "synthetic_device": "synthetic_device_id",
 }
 """The keys of a rule that name the role whose ids a field contains, in the order of the contracts of `Mapped`."""
 

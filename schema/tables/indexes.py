@@ -47,6 +47,9 @@ SECONDARY_INDEXES = (
     SecondaryIndex("event", ("chain_id", "manufacturer_id", "position"), sparse=True),
     SecondaryIndex("event", ("chain_id", "hardware_license_id", "position"), sparse=True),
     SecondaryIndex("event", ("chain_id", "license_id", "position"), sparse=True),
+    SecondaryIndex("event", ("chain_id", "vehicle_id", "position"), sparse=True),
+    SecondaryIndex("event", ("chain_id", "synthetic_device_id", "position"), sparse=True),
+    SecondaryIndex("event", ("chain_id", "account_id", "position"), sparse=True),
     SecondaryIndex("event", ("chain_id", "kind", "position"), rows_each=50000),
     SecondaryIndex("event", ("chain_id", "event_time", "position"), rows_each=2),
     # look-ups and orders of devices
@@ -69,6 +72,11 @@ SECONDARY_INDEXES = (
     # grants from the user's and the organization's side
     SecondaryIndex("authorization", ("chain_id", "user_address", "device_id", *SPAN)),
     SecondaryIndex("authorization", ("chain_id", "organization_key", "device_id", *SPAN), rows_each=500),
+    # the grants on others than devices
+    SecondaryIndex("authorization", ("chain_id", "vehicle_id", *SPAN), sparse=True),
+    SecondaryIndex("authorization", ("chain_id", "synthetic_device_id", *SPAN), sparse=True),
+    SecondaryIndex("authorization", ("chain_id", "manufacturer_id", *SPAN), sparse=True),
+    SecondaryIndex("authorization", ("chain_id", "account_id", *SPAN), sparse=True),
     # all grants of a chain, in order
     SecondaryIndex("authorization", ("chain_id", "valid_from"), rows_each=1),
     # a device's lifecycle facts
@@ -82,4 +90,15 @@ SECONDARY_INDEXES = (
     SecondaryIndex("manufacturer_version", ("chain_id", "account", "manufacturer_id", *SPAN)),
     SecondaryIndex("hardware_license_version", ("chain_id", "manufacturer_id", "hardware_license_id", *SPAN)),
     SecondaryIndex("hardware_license_version", ("chain_id", "model_key", "hardware_license_id", *SPAN)),
+    # vehicles and synthetic devices
+    SecondaryIndex("vehicle", ("chain_id", "token_id", "id"), rows_each=1),
+    SecondaryIndex("vehicle_version", ("chain_id", "owner", "minted_at", "vehicle_id", *SPAN)),
+    SecondaryIndex("vehicle_version", ("chain_id", "minted_at", "vehicle_id", *SPAN)),
+    SecondaryIndex("vehicle_version", ("chain_id", "manufacturer_id", "vehicle_id", *SPAN), rows_each=5000),
+    SecondaryIndex("vehicle_version", ("chain_id", "definition_id_key", "vehicle_id", *SPAN), rows_each=500),
+    SecondaryIndex("synthetic_device", ("chain_id", "token_id", "id"), rows_each=1),
+    SecondaryIndex("synthetic_device_version", ("chain_id", "owner", "minted_at", "synthetic_device_id", *SPAN)),
+    SecondaryIndex("synthetic_device_version", ("chain_id", "address", "synthetic_device_id", *SPAN), rows_each=3),
+    SecondaryIndex("synthetic_device_version", ("chain_id", "vehicle_id", "synthetic_device_id", *SPAN), rows_each=3),
+    SecondaryIndex("synthetic_device_version", ("chain_id", "minted_at", "synthetic_device_id", *SPAN)),
 )

@@ -1,6 +1,6 @@
 """The derived tables by kind: whose rows they hold, what names a row, and which struct is a row.
 
-- An identity is inserted with the first log that names a device, manufacturer, license or vehicle.
+- An identity is inserted with the first log that names a device, manufacturer, license, vehicle or account.
 - A span opens, and closes when a later fact changes what it says: `valid_from` up to, not including, `valid_to`.
 - A lifecycle fact is one row for one event.
 
@@ -17,7 +17,7 @@ from schema.tables import rows
 
 
 class SpanTable(NamedTuple):
-    """A table of spans of what is in the table `identity`.
+    """A table of spans of what is in the table `identity`, or in one of the tables `others`.
 
     `key_columns`: what names an open row beside its owner; without them an owner has exactly one open row.
     `end_columns` are written when a row closes. `one_a_block`: the changes of a block make one row.
@@ -31,16 +31,25 @@ class SpanTable(NamedTuple):
     end_columns: tuple[str, ...] = ("valid_to",)
     one_a_block: bool = False
     events_name_owner: bool = True
+    others: tuple[str, ...] = ()
 
     @property
     def owner(self) -> str:
         """The column of the owner's id, in this table and in `event`."""
         return f"{self.identity}_id"
 
+    @property
+    def owners(self) -> dict[str, str]:
+        """The columns of the ids of all that may own a row, by table of identities."""
+        return {identity: f"{identity}_id" for identity in (self.identity, *self.others)}
+
     def key(self) -> Callable[[Any], Any]:
         """Returns a function from an open row to what names it: its owner's id, or a tuple that begins with it."""
         return attrgetter(self.owner, *self.key_columns)
 
+
+GRANTING = ("vehicle", "synthetic_device", "manufacturer", "account")
+"""What grants are on, beside devices."""
 
 SPANS: dict[str, SpanTable] = {
     table.name: table
@@ -52,13 +61,17 @@ SPANS: dict[str, SpanTable] = {
             "authorization",
             rows.Authorization,
             "device",
-            ("user_address", "source", "scope"),
+            (*(f"{subject}_id" for subject in GRANTING), "user_address", "source", "scope"),
             ("valid_to", "ended_at", "end_reason"),
+            others=GRANTING,
         ),
         # the transfer of a license changes all manufacturers that its holders own, and names one
         SpanTable("manufacturer_version", rows.ManufacturerVersion, "manufacturer", events_name_owner=False),
         SpanTable("hardware_license_version", rows.HardwareLicenseVersion, "hardware_license"),
         SpanTable("vehicle_version", rows.VehicleVersion, "vehicle"),
+        SpanTable("vehicle_attribute", rows.VehicleAttribute, "vehicle", ("name",)),
+        SpanTable("synthetic_device_version", rows.SyntheticDeviceVersion, "synthetic_device"),
+        SpanTable("synthetic_device_attribute", rows.SyntheticDeviceAttribute, "synthetic_device", ("name",)),
         SpanTable("license_version", rows.LicenseVersion, "license"),
     )
 }
@@ -72,7 +85,7 @@ LIFECYCLE: dict[str, type[Struct]] = {
 }
 
 IDENTITIES: dict[str, type[Struct]] = dict.fromkeys(
-    ("device", "manufacturer", "hardware_license", "vehicle", "license"), rows.Identity
+    ("device", "manufacturer", "hardware_license", "vehicle", "license", "synthetic_device", "account"), rows.Identity
 )
 
 IDENTITY_OF_ID = {
@@ -81,6 +94,8 @@ IDENTITY_OF_ID = {
     "hardware_license_id": "hardware_license",
     "vehicle_id": "vehicle",
     "license_id": "license",
+    "synthetic_device_id": "synthetic_device",
+    "grantor": "account",
 }
 """The fields of facts that hold the number of an identity in its contract."""
 

@@ -55,6 +55,8 @@ class EventReading(Struct, gc=False):
     biz_step: int | None = None
     disposition: int | None = None
     flags: int = 0
+    synthetic_device_id: int | None = None
+    account_id: int | None = None
 
 
 class Call(Struct, gc=False):
@@ -65,7 +67,7 @@ class Call(Struct, gc=False):
 
 
 class Identity(Struct, gc=False):
-    """A row of `device`, `manufacturer`, `hardware_license`, `license` or `vehicle`."""
+    """A row of a table of identities: a token, or an account."""
 
     id: int
     contract: bytes
@@ -155,6 +157,10 @@ class Authorization(Struct, gc=False, array_like=True):
     agreement_uri: str | None = None
     ended_at: int | None = None
     end_reason: int | None = None
+    vehicle_id: int | None = None
+    synthetic_device_id: int | None = None
+    manufacturer_id: int | None = None
+    account_id: int | None = None
 
 
 class LicenseTerms(Struct, gc=False):
@@ -208,6 +214,45 @@ class VehicleVersion(Struct, gc=False):
     valid_from: int
     valid_to: int = OPEN
     owner: bytes | None = None
+    manufacturer_id: int | None = None
+    definition_id: str | None = None
+    definition_id_key: str = ""
+    mint_position: int | None = None
+    minted_at: int | None = None
+    burn_position: int | None = None
+    burned_at: int | None = None
+
+
+class VehicleAttribute(Struct, gc=False):
+    vehicle_id: int
+    valid_from: int
+    name: str
+    name_key: str
+    value: str
+    valid_to: int = OPEN
+
+
+class SyntheticDeviceVersion(Struct, gc=False):
+    synthetic_device_id: int
+    valid_from: int
+    valid_to: int = OPEN
+    owner: bytes | None = None
+    address: bytes | None = None
+    vehicle_id: int | None = None
+    connection_id: bytes | None = None
+    mint_position: int | None = None
+    minted_at: int | None = None
+    burn_position: int | None = None
+    burned_at: int | None = None
+
+
+class SyntheticDeviceAttribute(Struct, gc=False):
+    synthetic_device_id: int
+    valid_from: int
+    name: str
+    name_key: str
+    value: str
+    valid_to: int = OPEN
 
 
 class LifecycleFact(Struct, gc=False):

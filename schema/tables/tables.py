@@ -182,6 +182,8 @@ class Event(Clustered, table=True):
     disposition: int | None = _small(None)
     flags: int = _small(0)
     wide_log_index: int | None = _int64(None)
+    synthetic_device_id: int | None = _int64(None)
+    account_id: int | None = _int64(None)
 
 
 # Verification
@@ -288,6 +290,8 @@ class OrphanedEvent(Clustered, table=True):
     disposition: int | None = _small(None)
     flags: int = _small(0)
     wide_log_index: int | None = _int64(None)
+    vehicle_token_id: int | None = _uint256(None)
+    synthetic_device_token_id: int | None = _uint256(None)
 
 
 # Devices
@@ -375,7 +379,10 @@ class DeviceAttribute(Clustered, table=True):
 
 
 class Authorization(Clustered, table=True):
-    """A grant. `expires_at` is the first second without access, by the policy of its source; OPEN is never."""
+    """A grant. `expires_at` is the first second without access, by the policy of its source; OPEN is never.
+
+    `device_id` is 0 if the grant is not on a device: a key is never NULL. One of the other ids then names the subject.
+    """
 
     device_id: int = _key()
     valid_from: int = _key()
@@ -391,6 +398,10 @@ class Authorization(Clustered, table=True):
     granted_at: int = _int64()
     ended_at: int | None = _int64(None)
     end_reason: int | None = _small(None)
+    vehicle_id: int | None = _int64(None)
+    synthetic_device_id: int | None = _int64(None)
+    manufacturer_id: int | None = _int64(None)
+    account_id: int | None = _int64(None)
 
 
 class LifecycleFact(Clustered):
@@ -521,3 +532,55 @@ class VehicleVersion(Clustered, table=True):
     valid_from: int = _key()
     valid_to: int = _int64(OPEN)
     owner: bytes | None = _bytes(None)
+    manufacturer_id: int | None = _int64(None)
+    definition_id: str | None = _text(None)
+    definition_id_key: str = Field("", sa_type=KeyText, sa_column_kwargs={"server_default": ""})
+    mint_position: int | None = _int64(None)
+    minted_at: int | None = _int64(None)
+    burn_position: int | None = _int64(None)
+    burned_at: int | None = _int64(None)
+
+
+class VehicleAttribute(Clustered, table=True):
+    vehicle_id: int = _key()
+    valid_from: int = _key()
+    valid_to: int = _int64(OPEN)
+    name: str = _text()
+    name_key: str = _text_key()
+    value: str = _text()
+
+
+# Synthetic devices, and the accounts that grant access
+
+
+class SyntheticDevice(Identity, table=True):
+    pass
+
+
+class SyntheticDeviceVersion(Clustered, table=True):
+    """A synthetic device. `connection_id` names the service: an integration if it is less than 2^63, else a text."""
+
+    synthetic_device_id: int = _key()
+    valid_from: int = _key()
+    valid_to: int = _int64(OPEN)
+    owner: bytes | None = _bytes(None)
+    address: bytes | None = _bytes(None)
+    vehicle_id: int | None = _int64(None)
+    connection_id: int | None = _uint256(None)
+    mint_position: int | None = _int64(None)
+    minted_at: int | None = _int64(None)
+    burn_position: int | None = _int64(None)
+    burned_at: int | None = _int64(None)
+
+
+class SyntheticDeviceAttribute(Clustered, table=True):
+    synthetic_device_id: int = _key()
+    valid_from: int = _key()
+    valid_to: int = _int64(OPEN)
+    name: str = _text()
+    name_key: str = _text_key()
+    value: str = _text()
+
+
+class Account(Identity, table=True):
+    """An account that grants access to what is its own: `contract` is its address, and `token_id` 0."""

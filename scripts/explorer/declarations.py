@@ -20,11 +20,11 @@ from schema.bundle import state
 from schema.bundle.document import json_schema
 from schema.bundle.trust import TRUST
 from schema.bundle.unproven import Cause, explain
-from schema.events import FACT_TYPES, KIND_OF, AboutDevice, Fact, TestKind
+from schema.events import FACT_TYPES, KIND_OF, AboutDevice, AboutSubject, Fact, TestKind
 from schema.profile.calls import TYPES as CALL_TYPES
-from schema.profile.model import SHIPPED
+from schema.profile.model import SHIPPED, TRANSFERABLE
 from schema.profile.values import FACT_FIELDS, ID_OF_SUBJECT
-from schema.tables.kinds import IDENTITIES, LIFECYCLE, SPANS
+from schema.tables.kinds import IDENTITIES, LIFECYCLE, SPANS, SpanTable
 from schema.tables.values import OPEN
 from schema.vocabulary import (
     END_OF_LIFE_WORDS,
@@ -67,7 +67,7 @@ def declarations() -> dict[str, Any]:
         "enumerations": {codes.__name__: {code.name: int(code) for code in codes} for codes in ENUMERATIONS},
         "flags": {flag.name: int(flag) for flag in EventFlag},
         "factFlags": int(state.FACT_FLAGS),
-        "spans": {table.name: _span(table.row, table.one_a_block) for table in SPANS.values()},
+        "spans": {table.name: _span(table) for table in SPANS.values()},
         "lifecycle": {name: _columns(row) for name, row in LIFECYCLE.items()},
         "identities": list(IDENTITIES),
         "deviceTables": list(state.DEVICE_TABLES),
@@ -76,6 +76,7 @@ def declarations() -> dict[str, Any]:
         "numbers": list(state.NUMBERS),
         "positions": list(state.POSITIONS),
         "subjects": ID_OF_SUBJECT,
+        "transferable": list(TRANSFERABLE),
         "callTypes": {field.value: type for field, type in CALL_TYPES.items()},
         "receiptTypes": list(TYPES),
         "shipped": {path.stem: f"0x{keccak256(path.read_bytes()).hex()}" for path in sorted(SHIPPED.glob("*.toml"))},
@@ -90,6 +91,7 @@ def _fact(fact_type: type[Fact]) -> dict[str, Any]:
     return {
         "kind": KIND_OF[fact_type].name,
         "aboutDevice": issubclass(fact_type, AboutDevice),
+        "oneOf": list(fact_type.one_of) if issubclass(fact_type, AboutSubject) else [],
         "words": _words(fact_type.words),
         "eventTime": _event_time(fact_type),
         "fields": [
@@ -118,8 +120,12 @@ def _words(words: EpcisWords) -> list[str | None]:
     return [biz_step.name if biz_step else None, disposition.name if disposition else None]
 
 
-def _span(row: type[msgspec.Struct], one_a_block: bool) -> dict[str, Any]:
-    return {"oneABlock": one_a_block, "columns": _columns(row)}
+def _span(table: SpanTable) -> dict[str, Any]:
+    columns = _columns(table.row)
+    return {
+        "oneABlock": table.one_a_block,
+        "columns": {name: columns[name] for name in state.bundled(table.name, columns)},
+    }
 
 
 def _columns(row: type[msgspec.Struct]) -> dict[str, Any]:

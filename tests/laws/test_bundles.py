@@ -22,6 +22,7 @@ from tests.support.chain.evidence import Nodes
 from tests.support.checking import check
 from tests.support.dimo.network import YEARS, Network
 from tests.support.dimo.stage import Stage
+from tests.support.dimo.traffic import mint_vehicle
 from tests.support.fleet import Fleet, start_chain
 from tests.support.index.verifying import FINALITY, Indexed, attest
 
@@ -69,7 +70,7 @@ def _live(network: Network) -> None:
     for number in range(1, 6):
         network.mint_maker(number, licensed=number != 4)
     for _ in range(8):
-        network.mint_vehicle()
+        mint_vehicle(network)
     network.mine()
     for quarter, year in enumerate(YEARS, 1):
         network.year = year

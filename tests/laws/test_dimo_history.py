@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
@@ -17,11 +18,30 @@ from schema.tables.database import connect
 from schema.tables.values import end_of_block
 from tests.support.api.asking import Api
 from tests.support.chain.devchain import Anvil
-from tests.support.dimo.api import api_devices, api_makers, api_successors
+from tests.support.dimo.api import (
+    api_devices,
+    api_grants,
+    api_makers,
+    api_successors,
+    api_synthetics,
+    api_vehicles,
+)
 from tests.support.dimo.network import YEARS, Network
 from tests.support.dimo.stage import Stage
-from tests.support.dimo.tables import expected_devices, expected_makers, stored_devices, stored_makers, stored_vehicles
-from tests.support.dimo.world import World
+from tests.support.dimo.tables import (
+    expected_devices,
+    expected_grants,
+    expected_makers,
+    expected_synthetics,
+    expected_vehicles,
+    stored_devices,
+    stored_grants,
+    stored_makers,
+    stored_synthetics,
+    stored_vehicles,
+)
+from tests.support.dimo.traffic import drive, mint_vehicle
+from tests.support.dimo.world import Granting, World
 from tests.support.index.indexing import read_tables
 from tests.support.postgres import temporary_database
 
@@ -62,7 +82,7 @@ def play(history: History, network: Network) -> None:
             network.year = "2023"
         network.mint_maker(number, licensed=number != 4)
     for _ in range(8):
-        network.mint_vehicle()
+        mint_vehicle(network)
     network.mine()
     for quarter, year in enumerate(YEARS):
         network.year = year
@@ -81,6 +101,8 @@ def block(network: Network) -> None:
         network.mint()
     for _ in range(12):
         network.live()
+    for _ in range(8):
+        drive(network)
     network.mine()
 
 
@@ -148,10 +170,47 @@ def test_the_tables_say_of_every_device_what_was_true_at_ten_points_in_time(
             assert stored[token] == device, f"device {token} after block {number}"
 
 
-def test_the_tables_say_of_every_maker_and_vehicle_what_was_true(history: History, tables: Connection) -> None:
+def test_the_tables_say_of_every_maker_what_was_true(history: History, tables: Connection) -> None:
     for number, (_, world) in history.points.items():
         assert stored_makers(tables, end_of_block(number)) == expected_makers(world)
-        assert stored_vehicles(tables, end_of_block(number)) == world.vehicles
+
+
+def test_the_tables_say_of_every_vehicle_and_grant_what_was_true_at_ten_points_in_time(
+    history: History, tables: Connection
+) -> None:
+    for number, (clock, world) in history.points.items():
+        position = end_of_block(number)
+        assert stored_vehicles(tables, position, clock) == expected_vehicles(world, clock)
+        assert stored_synthetics(tables, position, clock) == expected_synthetics(world, clock)
+        assert stored_grants(tables, position, clock) == expected_grants(world, clock)
+
+
+async def test_the_api_says_of_every_vehicle_what_was_true_at_ten_points_in_time(history: History, api: Api) -> None:
+    for number, (clock, world) in history.points.items():
+        assert await api_vehicles(api, number) == expected_vehicles(world, clock)
+        assert await api_synthetics(api, number) == expected_synthetics(world, clock)
+
+
+async def test_the_list_of_all_grants_of_a_user_is_the_reverse_of_what_each_subject_grants(
+    history: History, api: Api
+) -> None:
+    number, (clock, world) = list(history.points.items())[-1]
+    granting: dict[str, dict[Any, Granting]] = {
+        "Device": {**world.units},
+        "Vehicle": {**world.vehicles},
+        "SyntheticDevice": {**world.synthetics},
+        "Manufacturer": {**world.makers},
+        "Account": {**world.accounts},
+    }
+    expected = {
+        (kind, str(name).lower(), *key)
+        for kind, subjects in granting.items()
+        for name, subject in subjects.items()
+        for key in subject.grants(clock)
+    }
+    assert {kind for kind, *_ in expected} == set(granting)
+    users = {user for _, _, user, _, _ in expected}
+    assert await api_grants(api, number, users) == expected
 
 
 async def test_the_api_says_of_every_device_what_was_true_at_ten_points_in_time(history: History, api: Api) -> None:
@@ -185,7 +244,17 @@ def test_the_history_shows_every_flow(history: History) -> None:
         "another beneficiary": sum(unit.beneficiary is not None for unit in units),
         "an address that came back": sum(len(set(unit.addresses)) < len(unit.addresses) for unit in units),
     }
-    assert all(count > 2 for count in shown.values()), shown
+    vehicles, synthetics = list(world.vehicles.values()), list(world.synthetics.values())
+    shown |= {
+        "vehicles burned": sum(vehicle.burned_at is not None for vehicle in vehicles),
+        "vehicles with a grant": sum(bool(vehicle.grants(0)) for vehicle in vehicles),
+        "vehicles without a definition": sum(vehicle.definition is None for vehicle in vehicles),
+        "synthetic devices burned": sum(device.burned_at is not None for device in synthetics),
+        "connections": sum(device.connection > 2**63 for device in synthetics),
+        "integrations": sum(device.connection < 2**63 for device in synthetics),
+        "accounts that share": len(world.accounts),
+    }
+    assert [name for name, count in shown.items() if count <= 2] == []
     assert {unit.license_at_mint for unit in units} == {"VALID", "NONE", "REVOKED", "UNKNOWN"}
     assert history.taken_back > 20
 

@@ -237,6 +237,9 @@ class DeviceFilter:
         "The account that receives the proceeds of the device. Null if that is the owner."
     )
     paired_vehicle_id: BigIntFilter | None = optional("The token id of the vehicle that the device is paired with.")
+    paired_vehicle: Optional["VehicleFilter"] = optional(
+        "The vehicle that the device is paired with matches this filter."
+    )
     last_updated_at: DateTimeFilter | None = optional("The block time of the latest event of the device.")
     last_firmware_update_at: DateTimeFilter | None = optional(
         "The block time of the last SUCCEEDED firmware update. Null if there was none."
@@ -263,6 +266,57 @@ class DeviceFilter:
     and_: list["DeviceFilter"] | None = optional(AND, "and")
     or_: list["DeviceFilter"] | None = optional(OR, "or")
     not_: Optional["DeviceFilter"] = optional(NOT, "not")
+
+
+@strawberry.input(description="Compares the value of one attribute.")
+class AttributeFilter:
+    name: str = strawberry.field(description="The name of the attribute as the contract emitted it.")
+    value: StringFilter = strawberry.field(description="The value of the attribute. No comparison fits without one.")
+
+
+@strawberry.input(
+    description="Filters vehicles by their state at the block of the response. All given conditions must match."
+)
+class VehicleFilter:
+    token_id: BigIntFilter | None = optional("The token id of the vehicle in its contract.")
+    contract: AddressFilter | None = optional("The address of the contract of the token.")
+    chain_id: BigIntFilter | None = optional("The EIP-155 chain id of the network.")
+    owner: AddressFilter | None = optional(
+        "The owner according to Transfer events. Null after a burn, and if no transfer was seen."
+    )
+    manufacturer_id: BigIntFilter | None = optional("The manufacturer id.")
+    definition_id: StringFilter | None = optional("The id of the device definition.")
+    attribute: AttributeFilter | None = optional("An attribute of the vehicle.")
+    minted_at: DateTimeFilter | None = optional("The block time of the mint.")
+    burned_at: DateTimeFilter | None = optional("The block time of the burn. Null while the vehicle is not burned.")
+    burned: bool | None = optional("true: the vehicle is burned. false: it is not.")
+    device_id: BigIntFilter | None = optional("The token id of the device that is paired with the vehicle.")
+    synthetic_device: Optional["SyntheticDeviceFilter"] = optional(
+        "A synthetic device that was minted for the vehicle."
+    )
+    authorized_user: AuthorizedUserFilter | None = optional("A user that may access the vehicle.")
+    and_: list["VehicleFilter"] | None = optional(AND, "and")
+    or_: list["VehicleFilter"] | None = optional(OR, "or")
+    not_: Optional["VehicleFilter"] = optional(NOT, "not")
+
+
+@strawberry.input(
+    description="Filters synthetic devices by their state at the block of the response. All given conditions must "
+    "match."
+)
+class SyntheticDeviceFilter:
+    token_id: BigIntFilter | None = optional("The token id of the synthetic device in its contract.")
+    contract: AddressFilter | None = optional("The address of the contract of the token.")
+    chain_id: BigIntFilter | None = optional("The EIP-155 chain id of the network.")
+    owner: AddressFilter | None = optional("The owner according to Transfer events. Null after a burn.")
+    address: AddressFilter | None = optional("The address of the synthetic device itself.")
+    connection_id: BigIntFilter | None = optional("The number of an integration, or the id of a connection.")
+    vehicle: VehicleFilter | None = optional("The vehicle that the synthetic device was minted for.")
+    minted_at: DateTimeFilter | None = optional("The block time of the mint.")
+    burned: bool | None = optional("true: the synthetic device is burned. false: it is not.")
+    and_: list["SyntheticDeviceFilter"] | None = optional(AND, "and")
+    or_: list["SyntheticDeviceFilter"] | None = optional(OR, "or")
+    not_: Optional["SyntheticDeviceFilter"] = optional(NOT, "not")
 
 
 @strawberry.input(
@@ -306,6 +360,10 @@ class AuthorizationFilter:
         "The block time of the event that ended the grant. Null if no event did."
     )
     device: DeviceFilter | None = optional("The device of the grant matches this filter at the block of the response.")
+    vehicle: VehicleFilter | None = optional(
+        "The vehicle of the grant matches this filter at the block of the response."
+    )
+    manufacturer_id: BigIntFilter | None = optional("The manufacturer id of the manufacturer that the grant is on.")
     and_: list["AuthorizationFilter"] | None = optional(AND, "and")
     or_: list["AuthorizationFilter"] | None = optional(OR, "or")
     not_: Optional["AuthorizationFilter"] = optional(NOT, "not")
@@ -319,6 +377,8 @@ class LifecycleEventFilter:
     device: DeviceFilter | None = optional("The device of the event matches this filter at the block of the response.")
     manufacturer_id: BigIntFilter | None = optional("The manufacturer id of the manufacturer that the event is about.")
     hardware_license_id: BigIntFilter | None = optional("The number of the hardware license that the event is about.")
+    vehicle_id: BigIntFilter | None = optional("The token id of the vehicle that the event is about, or names.")
+    synthetic_device_id: BigIntFilter | None = optional("The token id of the synthetic device that the event is about.")
     event_time: DateTimeFilter | None = optional("The time at which it happened, according to the emitter.")
     record_time: DateTimeFilter | None = optional("The timestamp of the block.")
     action: EpcisActionFilter | None = optional("The EPCIS 2.0 action.")

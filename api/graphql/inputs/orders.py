@@ -9,6 +9,7 @@ from api.queries.devices import DEVICE_ORDERS
 from api.queries.events import EVENT_ORDERS
 from api.queries.licenses import MANUFACTURER_ORDERS
 from api.queries.sql.pages import Order
+from api.queries.vehicles import SYNTHETIC_DEVICE_ORDERS, VEHICLE_ORDERS
 
 
 @strawberry.enum(description="The direction of an order. Null values come last in both directions.")
@@ -58,6 +59,30 @@ class ManufacturerOrder:
         return MANUFACTURER_ORDERS[self.field.name, self.direction is OrderDirection.DESC]
 
 
+@strawberry.enum(description="A field by which vehicles and synthetic devices are ordered.")
+class TokenOrderField(Enum):
+    MINTED_AT = enum_value("MINTED_AT", "The block time of the mint.")
+    TOKEN_ID = enum_value("TOKEN_ID", "The token id in the contract.")
+
+
+@strawberry.input(description="An order of vehicles or of synthetic devices.")
+class TokenOrder:
+    field: TokenOrderField = strawberry.field(description="The field to order by.")
+    direction: OrderDirection = strawberry.field(description="The direction of the order.")
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        return self.field.name, self.direction is OrderDirection.DESC
+
+    @property
+    def of_vehicles(self) -> Order:
+        return VEHICLE_ORDERS[self.key]
+
+    @property
+    def of_synthetic_devices(self) -> Order:
+        return SYNTHETIC_DEVICE_ORDERS[self.key]
+
+
 @strawberry.input(description="An order of events.")
 class LifecycleEventOrder:
     field: LifecycleEventOrderField = strawberry.field(description="The field to order by.")
@@ -70,4 +95,5 @@ class LifecycleEventOrder:
 
 NEWEST_FIRST = DeviceOrder(field=DeviceOrderField.MINTED_AT, direction=OrderDirection.DESC)
 BY_MANUFACTURER_ID = ManufacturerOrder(field=ManufacturerOrderField.TOKEN_ID, direction=OrderDirection.ASC)
+NEWEST_TOKEN_FIRST = TokenOrder(field=TokenOrderField.MINTED_AT, direction=OrderDirection.DESC)
 OLDEST_FIRST = LifecycleEventOrder(field=LifecycleEventOrderField.POSITION, direction=OrderDirection.ASC)

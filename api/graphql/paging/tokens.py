@@ -106,6 +106,18 @@ class HardwareLicenseId(TokenId, frozen=True, array_like=True, forbid_unknown_fi
     pass
 
 
+class VehicleId(TokenId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="V"):
+    pass
+
+
+class SyntheticDeviceId(TokenId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="S"):
+    pass
+
+
+class AccountId(TokenId, frozen=True, array_like=True, forbid_unknown_fields=True, tag="C"):
+    """An account, with the token 0."""
+
+
 class LogId(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     chain_id: Int64
     block_hash: HashBytes
@@ -121,7 +133,16 @@ class AuthorizationId(LogId, frozen=True, array_like=True, forbid_unknown_fields
     pass
 
 
-NodeId = DeviceId | ManufacturerId | HardwareLicenseId | EventId | AuthorizationId
+NodeId = (
+    DeviceId
+    | ManufacturerId
+    | HardwareLicenseId
+    | VehicleId
+    | SyntheticDeviceId
+    | AccountId
+    | EventId
+    | AuthorizationId
+)
 
 
 def write_id(id: NodeId) -> str:

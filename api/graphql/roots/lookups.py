@@ -11,7 +11,17 @@ from strawberry import UNSET
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
 from api.graphql.inputs.as_of import AsOf, is_canonical, pins_at
-from api.graphql.paging.tokens import DeviceId, HardwareLicenseId, ManufacturerId, NodeId, TokenId, read_id
+from api.graphql.paging.tokens import (
+    AccountId,
+    DeviceId,
+    HardwareLicenseId,
+    ManufacturerId,
+    NodeId,
+    SyntheticDeviceId,
+    TokenId,
+    VehicleId,
+    read_id,
+)
 from api.graphql.plan.fields import Ref, arguments_of, computed
 from api.graphql.vocabulary.scalars import Address, BigInt
 from api.queries.devices import DEVICES, did_filter
@@ -23,6 +33,7 @@ from api.queries.sql.keys import key_of
 from api.queries.sql.pages import BY_POSITION, Listing, Window, merged
 from api.queries.sql.relations import Cells
 from api.queries.tokens import ids_of_numbers, token_ids
+from api.queries.vehicles import ACCOUNTS, SYNTHETIC_DEVICES, VEHICLES
 from api.reading.read import PageQuery
 from schema.did import TokenDid, parse_did
 
@@ -78,6 +89,27 @@ class HardwareLicenseBy:
     hardware_license_id: BigInt | None = key("The number of the hardware license in its contract.")
 
 
+@strawberry.input(one_of=True, description="One key of a vehicle.")
+class VehicleBy:
+    id: strawberry.ID | None = key("An id that the API returned. An id that includes a block is read there again.")
+    token_id: BigInt | None = key("The token id. AMBIGUOUS if two vehicle contracts have this token.")
+    token_did: str | None = key("The DID: `did:erc721:<chainId>:<contract>:<tokenId>`.", "tokenDID")
+
+
+@strawberry.input(one_of=True, description="One key of a synthetic device.")
+class SyntheticDeviceBy:
+    id: strawberry.ID | None = key("An id that the API returned. An id that includes a block is read there again.")
+    token_id: BigInt | None = key("The token id. AMBIGUOUS if two contracts of synthetic devices have this token.")
+    token_did: str | None = key("The DID: `did:erc721:<chainId>:<contract>:<tokenId>`.", "tokenDID")
+    address: Address | None = key("The address of the synthetic device. AMBIGUOUS if several have or had it.")
+
+
+@strawberry.input(one_of=True, description="One key of an account that grants access.")
+class AccountBy:
+    id: strawberry.ID | None = key("An id that the API returned. An id that includes a block is read there again.")
+    address: Address | None = key("The address of the account.")
+
+
 Found = Ref | BadUserInput | None
 """The object with a key; the refusal of the request; None if there is none."""
 
@@ -122,7 +154,7 @@ def find_all(context: Context, lookup: "Lookup", requests: Sequence[tuple[Any, A
 def refs_by_token(context: Context, ids: Sequence[tuple[TokenId, Pin]]) -> list[Ref | None]:
     """Returns the object that each node id names, at its pin."""
     refs: list[Ref | None] = [None] * len(ids)
-    for lookup in (DEVICE, MANUFACTURER, HARDWARE_LICENSE):
+    for lookup in LOOKUPS:
         places = [place for place, (id, _) in enumerate(ids) if type(id) is lookup.id]
         tokens = [(ids[place][0].chain_id, ids[place][0].contract, ids[place][0].token_id) for place in places]
         for place, row_id in zip(places, context.read.each(TOKEN_IDS[lookup.id], tokens), strict=True):
@@ -183,6 +215,10 @@ DEVICE = Lookup(
 # in this release no manufacturer is found by a DID
 MANUFACTURER = Lookup(ManufacturerId, tables.manufacturer, MANUFACTURERS, {"token_did": lambda did: NOWHERE})
 HARDWARE_LICENSE = Lookup(HardwareLicenseId, tables.hardware_license, HARDWARE_LICENSES, {})
+VEHICLE = Lookup(VehicleId, tables.vehicle, VEHICLES, {"token_did": _token_did})
+SYNTHETIC_DEVICE = Lookup(SyntheticDeviceId, tables.synthetic_device, SYNTHETIC_DEVICES, {"token_did": _token_did})
+ACCOUNT = Lookup(AccountId, tables.account, ACCOUNTS, {})
+LOOKUPS = (DEVICE, MANUFACTURER, HARDWARE_LICENSE, VEHICLE, SYNTHETIC_DEVICE, ACCOUNT)
 LABELS = {
     "token_id": "token id",
     "token_did": "DID",
@@ -232,7 +268,7 @@ def _by_numbers(context: Context, requests: Sequence[tuple[Sequence[Pin], int]])
 
 
 DEVICE_IDS = partial(ids_of_numbers, table=tables.device)
-TOKEN_IDS = {lookup.id: partial(token_ids, table=lookup.table) for lookup in (DEVICE, MANUFACTURER, HARDWARE_LICENSE)}
+TOKEN_IDS = {lookup.id: partial(token_ids, table=lookup.table) for lookup in LOOKUPS}
 
 
 def _one(lookup: Lookup, candidates: Sequence[Candidate], what: str) -> Ref | None:

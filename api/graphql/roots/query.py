@@ -15,15 +15,26 @@ from api.graphql.paging.connections import Connection, ListQuery, list_field, li
 from api.graphql.plan.fields import Ref, computed
 from api.graphql.roots.changes import ChangePage, FeedAfter, FeedFilterBy, FeedFirst, LeastFinality, changes
 from api.graphql.roots.lookups import (
+    ACCOUNT,
     DEVICE,
     HARDWARE_LICENSE,
     MANUFACTURER,
+    SYNTHETIC_DEVICE,
+    VEHICLE,
     DeviceBy,
     HardwareLicenseBy,
     ManufacturerBy,
     lookup_field,
 )
 from api.graphql.roots.refetch import resolve_all
+from api.graphql.roots.vehicles import (
+    by_account,
+    by_synthetic_device,
+    by_vehicle,
+    statistics_of_vehicles,
+    synthetic_devices,
+    vehicles,
+)
 from api.graphql.types.authorizations import (
     ActiveAt,
     Authorization,
@@ -42,10 +53,12 @@ from api.graphql.types.statistics import (
     DeviceDimension,
     DeviceStatistic,
     FailureStatistic,
+    VehicleStatistic,
     device_statistics,
     failure_statistics,
 )
 from api.graphql.types.transactions import IndexedTransaction, find_transaction
+from api.graphql.types.vehicles import Account, SyntheticDevice, Vehicle
 from api.graphql.vocabulary.enums import Finality
 from api.graphql.vocabulary.scalars import BigInt, Bytes32
 from api.queries.devices import DEVICES
@@ -125,7 +138,7 @@ def _authorizations(
     as_of: AsOfArgument = UNSET,
 ) -> Any:
     pins = pins_at(context, as_of)
-    return list_of(context, authorization_query(filter_by, active_at, scope, of_device=False), 0, page, pins)
+    return list_of(context, authorization_query(filter_by, active_at, scope, of=None), 0, page, pins)
 
 
 def _lifecycle_events(
@@ -250,9 +263,30 @@ class Query:
     hardware_licenses: Connection[HardwareLicense] = list_field(
         "Hardware licenses, in the order in which they were first granted.", _hardware_licenses
     )
+    vehicle: Vehicle | None = lookup_field(
+        "The vehicle with a key, null if there is none. A key that several vehicles have is refused (reason "
+        "AMBIGUOUS).",
+        VEHICLE,
+        by_vehicle,
+    )
+    vehicles: Connection[Vehicle] = list_field(
+        "Vehicles, burned ones included, newest mint first unless `orderBy` says otherwise.", vehicles
+    )
+    synthetic_device: SyntheticDevice | None = lookup_field(
+        "The synthetic device with a key, null if there is none. A key that several synthetic devices have is refused "
+        "(reason AMBIGUOUS).",
+        SYNTHETIC_DEVICE,
+        by_synthetic_device,
+    )
+    synthetic_devices: Connection[SyntheticDevice] = list_field(
+        "Synthetic devices, burned ones included, newest mint first unless `orderBy` says otherwise.", synthetic_devices
+    )
+    account: Account | None = lookup_field(
+        "An account that granted access to what is its own, null if it never did.", ACCOUNT, by_account
+    )
     authorizations: Connection[Authorization] = list_field(
-        "Grants on all devices, in the order in which they were granted. Filtered by a user or an organization, they "
-        "show which devices it may manage: the exact reverse of `Device.authorizedUsers`.",
+        "Grants on all devices, vehicles and other subjects, in the order in which they were granted. Filtered by a "
+        "user or an organization, they show what it may manage: the exact reverse of `authorizedUsers`.",
         _authorizations,
     )
     lifecycle_events: Connection[LifecycleEvent] = list_field(
@@ -278,6 +312,11 @@ class Query:
         "The number of devices in each group, largest group first, at most 1,000. A request that makes more "
         "groups is refused.",
         _device_statistics,
+    )
+    vehicle_statistics: list[VehicleStatistic] = computed(
+        "The number of vehicles in each group, largest group first, at most 1,000. A request that makes more groups is "
+        "refused.",
+        statistics_of_vehicles,
     )
     failure_statistics: list[FailureStatistic] = computed(
         "How many tests and firmware updates of devices were recorded in each month, and how many of them failed, by "

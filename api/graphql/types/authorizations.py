@@ -1,9 +1,9 @@
-"""Grants: which users may access and manage a device."""
+"""Grants: which users may access and manage a device, a vehicle or another subject."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 from strawberry import UNSET
@@ -21,8 +21,11 @@ from api.graphql.vocabulary.scalars import Address, BigInt, block_time, date_tim
 from api.queries.authorizations import AUTHORIZATION, grant_list
 from api.queries.devices import DEVICE
 from api.queries.events import EVENT
+from api.queries.licenses import MANUFACTURER
 from api.queries.sql.as_of import Pin
+from api.queries.sql.relations import Relation
 from api.queries.sql.times import seconds_down
+from api.queries.vehicles import ACCOUNT, SYNTHETIC_DEVICE, VEHICLE
 from schema.tables.values import offset_of
 from schema.vocabulary import AuthorizationEndReason
 
@@ -83,6 +86,16 @@ def _revocations(context: Context, grants: Sequence[tuple[Pin, int]]) -> list[Re
     return [Ref(EVENT, end, pin, required=False) if end <= pin.position else None for pin, end in grants]
 
 
+def _subjects(context: Context, grants: Sequence[tuple[Any, ...]]) -> list[Ref]:
+    return [
+        next(Ref(relation, id, pin) for relation, id in zip(SUBJECTS, ids, strict=True) if id is not None)
+        for pin, *ids in grants
+    ]
+
+
+SUBJECTS = (DEVICE, VEHICLE, SYNTHETIC_DEVICE, MANUFACTURER, ACCOUNT)
+
+
 @strawberry.type(
     description="One grant, given by one grant system (`source`). A new grant to the same user by the same `source` "
     "ends the earlier one."
@@ -97,7 +110,7 @@ class Authorization(Node):
         "block_hash",
         "valid_from",
     )
-    user: Address = column("The address of the user that may access and manage the device.", source="user_address")
+    user: Address = column("The address of the user that has access.", source="user_address")
     organization: str | None = column(
         "The organization as the grantor wrote it. It is not verified and identifies nobody. Null if none is stated.",
         to_text,
@@ -136,8 +149,15 @@ class Authorization(Node):
         "grant_system",
         "permissions",
     )
-    device: Annotated["Device", strawberry.lazy("api.graphql.types.devices")] = one(
-        "The device that the grant is for.", DEVICE, "device_id"
+    subject: Node = computed(
+        "What the grant is for: a Device, a Vehicle, a SyntheticDevice, a Manufacturer, or an Account with all that is "
+        "its own.",
+        _subjects,
+        "pin",
+        *(f"{relation.name}_id" for relation in SUBJECTS),
+    )
+    device: Annotated["Device", strawberry.lazy("api.graphql.types.devices")] | None = one(
+        "The device that the grant is for. Null if it is for another subject.", DEVICE, "device_id"
     )
     active: bool = computed(
         "Whether the grant is in force at the instant `at`, by default at the time of the response. For an "
@@ -159,10 +179,24 @@ def authorization_query(
     active_at: datetime | None,
     scope: AuthorizationScope | None,
     *,
-    of_device: bool,
+    of: Relation | None,
 ) -> ListQuery:
-    """Returns the list of the grants of one device, or of all grants."""
+    """Returns the list of the grants on one row of a relation, or of all grants."""
     instant = None if active_at is None or active_at is UNSET else seconds_down(active_at)
     everything = scope is AuthorizationScope.ALL
-    listing = grant_list(of_device=of_device, ended=everything, active_at=None if everything else instant)
+    listing = grant_list(of=of, ended=everything, active_at=None if everything else instant)
     return ListQuery(listing, filter=to_filter(filter_by))
+
+
+def authorized_users(of: Relation) -> Callable[..., ListQuery]:
+    """Returns the listing of the grants on a row of a relation, whose arguments are those of the field."""
+
+    def query(
+        *,
+        filter_by: AuthorizationFilterBy = UNSET,
+        active_at: ActiveAt = UNSET,
+        scope: Scoped = AuthorizationScope.ACTIVE,
+    ) -> ListQuery:
+        return authorization_query(filter_by, active_at, scope, of=of)
+
+    return query

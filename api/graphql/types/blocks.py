@@ -10,7 +10,7 @@ from api.graphql.context import Context
 from api.graphql.plan.fields import column, computed
 from api.graphql.vocabulary.enums import Finality
 from api.graphql.vocabulary.scalars import BigInt, Bytes32, block_time
-from api.queries.sql.as_of import BlockPoint
+from api.queries.sql.as_of import BlockPoint, Pin
 from schema.tables.values import block_of
 
 
@@ -47,6 +47,13 @@ class Block:
 def to_block(block: BlockPoint) -> BlockRow:
     """Returns the row of a canonical block."""
     return BlockRow(*block)
+
+
+def block_of_pin(pin: Pin) -> BlockRow:
+    """Returns the block at which an object is read."""
+    if pin.block is None:
+        raise LookupError(f"an object of chain {pin.chain_id} is read before its first block")
+    return to_block(pin.block)
 
 
 def block_of_event(chain_id: int, position: int, hash: bytes, time: int, orphaned: bool) -> BlockRow:

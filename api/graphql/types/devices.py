@@ -13,15 +13,8 @@ from api.graphql.inputs.orders import OLDEST_FIRST, LifecycleEventOrder
 from api.graphql.paging.connections import Connection, ListQuery, many
 from api.graphql.paging.tokens import DeviceId
 from api.graphql.plan.fields import Ref, column, computed, of, one, part, value
-from api.graphql.types.authorizations import (
-    ActiveAt,
-    Authorization,
-    AuthorizationFilterBy,
-    AuthorizationScope,
-    Scoped,
-    authorization_query,
-)
-from api.graphql.types.blocks import Block, BlockRow, to_block
+from api.graphql.types.authorizations import Authorization, authorized_users
+from api.graphql.types.blocks import Block, block_of_pin, to_block
 from api.graphql.types.events import (
     DeviceMinted,
     DeviceTransferred,
@@ -30,7 +23,7 @@ from api.graphql.types.events import (
     FirmwareUpdated,
     TestRecorded,
 )
-from api.graphql.types.identity import Imei, to_imei
+from api.graphql.types.identity import Attribute, Imei, attributes_of, to_imei
 from api.graphql.types.licenses import License, license_at_mint
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.manufacturers import HardwareLicense, Manufacturer
@@ -72,12 +65,6 @@ class DeviceAddress:
     until: Block | None = strawberry.field(
         description="The block in which the device lost the address. Null while the device holds it."
     )
-
-
-@strawberry.type(description="An attribute that the API has no field for.")
-class Attribute:
-    name: str = strawberry.field(description="The text as the contract emitted it.")
-    value: str = strawberry.field(description="The text as the contract emitted it.")
 
 
 @strawberry.type(description="The firmware that a device runs.")
@@ -152,11 +139,6 @@ def _addresses(context: Context, devices: Sequence[tuple[Pin, int]]) -> list[lis
     ]
 
 
-def _attributes(context: Context, devices: Sequence[tuple[Pin, int]]) -> list[list[Attribute]]:
-    lists = context.read.each(attributes, [key_of(pin, id) for pin, id in devices])
-    return [[Attribute(name=row.name, value=row.value) for row in rows] for rows in lists]
-
-
 def _successors(context: Context, devices: Sequence[tuple[Pin, int]]) -> list[Ref | None]:
     rows = context.read.each(successors, [key_of(pin, id) for pin, id in devices])
     return [
@@ -164,20 +146,8 @@ def _successors(context: Context, devices: Sequence[tuple[Pin, int]]) -> list[Re
     ]
 
 
-def _authorized_users(
-    *, filter_by: AuthorizationFilterBy = UNSET, active_at: ActiveAt = UNSET, scope: Scoped = AuthorizationScope.ACTIVE
-) -> ListQuery:
-    return authorization_query(filter_by, active_at, scope, of_device=True)
-
-
 def _history(*, filter_by: HistoryFilterBy = UNSET, order_by: HistoryOrderBy = OLDEST_FIRST) -> ListQuery:
     return ListQuery(HISTORY, (order_by or OLDEST_FIRST).order, to_filter(filter_by))
-
-
-def _as_of(pin: Pin) -> BlockRow:
-    if pin.block is None:
-        raise LookupError(f"an object of chain {pin.chain_id} is read before its first block")
-    return to_block(pin.block)
 
 
 @strawberry.type(description="A hardware device and its minting certificate.")
@@ -241,7 +211,10 @@ class Device(Node):
         "id",
     )
     attributes: list[Attribute] = computed(
-        "The attributes that have no field of their own, ordered by name, at most 100.", _attributes, "pin", "id"
+        "The attributes that have no field of their own, ordered by name, at most 100.",
+        attributes_of(attributes),
+        "pin",
+        "id",
     )
     manufacturer: Manufacturer | None = one(
         "The manufacturer that minted the device. Null if it is unknown.", MANUFACTURER, "manufacturer_id"
@@ -302,7 +275,7 @@ class Device(Node):
     authorized_users: Connection[Authorization] = many(
         "The grants that let users access and manage the device, in the order in which they were granted. "
         "The owner always has access and is not listed.",
-        _authorized_users,
+        authorized_users(DEVICE),
     )
     factory_resets: Connection[FactoryReset] = many("The resets to the factory state, oldest first.", FACTORY_RESETS)
     end_of_life: EndOfLife = part("The end of life of the device.", DEVICE)
@@ -313,4 +286,4 @@ class Device(Node):
         "All events of the device, oldest first unless `orderBy` says otherwise.", _history
     )
     provenance: Provenance = part("The answers to an auditor's questions about the device.", DEVICE)
-    as_of: Block = value("The block at which the state of the device was read.", _as_of, "pin")
+    as_of: Block = value("The block at which the state of the device was read.", block_of_pin, "pin")

@@ -1,4 +1,4 @@
-"""The manufacturer, hardware license or vehicle that an event is about, as of the pin of the event.
+"""The manufacturer, hardware license, vehicle or account that an event is about, as of the pin of the event.
 
 An orphaned event may name an object that no canonical event names. Such an object has its id and no other value.
 """
@@ -19,11 +19,13 @@ from schema.profile.reader import DecodedLog, Mapped
 
 if TYPE_CHECKING:
     from api.graphql.types.manufacturers import HardwareLicense, Manufacturer
-    from api.graphql.types.vehicles import Vehicle
+    from api.graphql.types.vehicles import Account, SyntheticDevice, Vehicle
 
 LazyManufacturer = Annotated["Manufacturer", strawberry.lazy("api.graphql.types.manufacturers")]
 LazyHardwareLicense = Annotated["HardwareLicense", strawberry.lazy("api.graphql.types.manufacturers")]
 LazyVehicle = Annotated["Vehicle", strawberry.lazy("api.graphql.types.vehicles")]
+LazySyntheticDevice = Annotated["SyntheticDevice", strawberry.lazy("api.graphql.types.vehicles")]
+LazyAccount = Annotated["Account", strawberry.lazy("api.graphql.types.vehicles")]
 
 UNKNOWN_ID = -1
 """The row id of an object that no canonical log names. No row has it."""
@@ -82,7 +84,13 @@ def _subjects(relation: Relation, context: Context, events: Sequence[Subject]) -
 
 _IDS = {
     table.name: partial(token_ids, table=table)
-    for table in (tables.manufacturer, tables.hardware_license, tables.vehicle)
+    for table in (
+        tables.manufacturer,
+        tables.hardware_license,
+        tables.vehicle,
+        tables.synthetic_device,
+        tables.account,
+    )
 }
 
 
@@ -91,7 +99,7 @@ def _names(relation: Relation, event: Subject) -> bool:
     _, id, orphaned, _, reading = event
     if not orphaned:
         return id is not None
-    number = getattr(reading.fact, f"{relation.name}_id", None) if isinstance(reading, Mapped) else None
+    number = getattr(reading.fact, _field_of(relation), None) if isinstance(reading, Mapped) else None
     return number is not None and (relation.name, number) != NO_VEHICLE
 
 
@@ -100,4 +108,10 @@ def _token(relation: Relation, event: Subject) -> Token:
     name = relation.name
     if not orphaned or not isinstance(reading, Mapped):
         raise LookupError(f"an event has no {name}_id: rebuild the database (certindex rebuild)")
-    return chain_id, getattr(reading.contracts, name), getattr(reading.fact, f"{name}_id")
+    number = getattr(reading.fact, _field_of(relation))
+    return (chain_id, number, 0) if name == "account" else (chain_id, getattr(reading.contracts, name), number)
+
+
+def _field_of(relation: Relation) -> str:
+    """Returns the field of a fact that names a row of the relation."""
+    return "grantor" if relation.name == "account" else f"{relation.name}_id"

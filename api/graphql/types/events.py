@@ -6,7 +6,6 @@ TOKEN_EVENT_TYPES, and a description of its kind in `api/graphql/vocabulary/enum
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import strawberry
 
@@ -20,7 +19,6 @@ from api.graphql.vocabulary.scalars import (
     Address,
     BigInt,
     Bytes32,
-    Seconds,
     date_time,
     to_address,
     to_big_int,
@@ -30,25 +28,14 @@ from api.graphql.vocabulary.scalars import (
 )
 from api.queries.licenses import HARDWARE_LICENSE, MANUFACTURER
 from schema.events import FACT_TYPES, KIND_OF, Kind, TestKind
-from schema.profile.reader import Mapped
 from schema.vocabulary import CodeT, EndOfLifeProcess, FactoryResetReason, FirmwareUpdateResult, Sanitization, code_of
 
 EMITTER_TIME = "The time, according to the emitter. Null if it is not stated, or after the year 9999."
 EMITTED_CODE = f"The number that the contract emitted; {INT32_MAX} stands for any larger number."
-GRANT_SYSTEM = "The grant system as the profile names it: `contract`, `sacd`, `privilege:<number>`."
-
-
-def _expiry(seconds: int | None) -> Seconds | None:
-    return date_time(seconds or None)
 
 
 def _code(codes: type[CodeT]) -> Callable[[int | None], CodeT | None]:
     return lambda number: None if number is None else code_of(codes, number)
-
-
-def _grant_source(reading: Mapped) -> str:
-    granted: Any = reading.fact
-    return f"{granted.source}:{granted.scope}" if granted.scope else str(granted.source)
 
 
 @strawberry.type(description="The certificate of a device was minted.")
@@ -131,15 +118,15 @@ class UserAuthorized(LifecycleEvent):
     expires_at: datetime | None = fact(
         "The expiry as the contract emitted it. Null if it is not stated, 0, or after the year 9999. "
         "`Authorization.expiresAt` is the expiry that applies.",
-        _expiry,
+        tokens.emitted_expiry,
     )
-    source: str = value(GRANT_SYSTEM, _grant_source, "reading")
+    source: str = value(tokens.GRANT_SYSTEM, tokens.grant_source, "reading")
 
 
 @strawberry.type(description="A grant of a user was revoked.")
 class UserRevoked(LifecycleEvent):
     user: Address = fact("The user whose grant was revoked.", Address)
-    source: str = value(GRANT_SYSTEM, _grant_source, "reading")
+    source: str = value(tokens.GRANT_SYSTEM, tokens.grant_source, "reading")
 
 
 @strawberry.type(description="The device was reset to its factory state.")
@@ -192,7 +179,7 @@ class ManufacturerLicensed(LifecycleEvent):
     license_hash: Bytes32 | None = fact("The hash of the license document. Null if it is not stated.", to_bytes32)
     expires_at: datetime | None = fact(
         "The first instant at which the license is expired. Null if it never expires, or expires after the year 9999.",
-        _expiry,
+        tokens.emitted_expiry,
     )
 
     manufacturer: LazyManufacturer = subject("The manufacturer that the license is for.", MANUFACTURER)
@@ -215,7 +202,7 @@ class HardwareLicensed(LifecycleEvent):
     license_hash: Bytes32 | None = fact("The hash of the license document. Null if it is not stated.", to_bytes32)
     expires_at: datetime | None = fact(
         "The first instant at which the license is expired. Null if it never expires, or expires after the year 9999.",
-        _expiry,
+        tokens.emitted_expiry,
     )
 
     hardware_license: LazyHardwareLicense = subject("The hardware license.", HARDWARE_LICENSE)

@@ -1,8 +1,14 @@
-"""The IMEI of a device."""
+"""What names or describes a token: the IMEI of a device, and attributes."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import strawberry
 
+from api.graphql.context import Context
 from api.graphql.plan import fields
+from api.queries.sql.as_of import Pin
+from api.queries.sql.keys import key_of
 from schema.vocabulary import imei_key, imei_valid
 
 
@@ -26,3 +32,19 @@ class Imei:
 def to_imei(text: str | None) -> Imei | None:
     """Returns the IMEI of a text, None if the text is missing or was cleared."""
     return Imei(value=text) if text else None
+
+
+@strawberry.type(description="An attribute that the API has no field for.")
+class Attribute:
+    name: str = strawberry.field(description="The text as the contract emitted it.")
+    value: str = strawberry.field(description="The text as the contract emitted it.")
+
+
+def attributes_of(rows_of: Callable[..., Any]) -> Callable[..., list[list[Attribute]]]:
+    """Returns the batch function of a field with the attributes that a query reads."""
+
+    def batch(context: Context, tokens: Sequence[tuple[Pin, int]]) -> list[list[Attribute]]:
+        lists = context.read.each(rows_of, [key_of(pin, id) for pin, id in tokens])
+        return [[Attribute(name=row.name, value=row.value) for row in rows] for rows in lists]
+
+    return batch

@@ -12,6 +12,7 @@ from api.graphql.inputs.orders import NEWEST_FIRST, DeviceOrder
 from api.graphql.paging.connections import Connection, ListQuery, many
 from api.graphql.paging.tokens import HardwareLicenseId, ManufacturerId
 from api.graphql.plan.fields import column, computed, of, one
+from api.graphql.types.authorizations import Authorization, authorized_users
 from api.graphql.types.licenses import License, present_license
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.node import Node, node_id
@@ -20,10 +21,12 @@ from api.queries.devices import DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACT
 from api.queries.events import HARDWARE_LICENSE_HISTORY, MANUFACTURER_HISTORY
 from api.queries.licenses import HARDWARE_LICENSE, HARDWARE_LICENSES_OF_MANUFACTURER, MANUFACTURER
 from api.queries.sql.pages import Listing
+from api.queries.vehicles import VEHICLES_OF_MANUFACTURER
 from schema.events import ManufacturerTransferred
 
 if TYPE_CHECKING:
     from api.graphql.types.devices import Device
+    from api.graphql.types.vehicles import Vehicle
 
 Devices = Connection[Annotated["Device", strawberry.lazy("api.graphql.types.devices")]]
 DeviceFilterBy = Annotated[
@@ -79,6 +82,12 @@ class Manufacturer(Node):
     devices: Devices = many(
         "The devices that the manufacturer minted, newest mint first unless `orderBy` says otherwise.",
         _devices_of(DEVICES_OF_MANUFACTURER),
+    )
+    vehicles: Connection[Annotated["Vehicle", strawberry.lazy("api.graphql.types.vehicles")]] = many(
+        "The vehicles of the manufacturer, in the order of the token.", VEHICLES_OF_MANUFACTURER
+    )
+    authorized_users: Connection[Authorization] = many(
+        "The grants on the manufacturer, in the order in which they were granted.", authorized_users(MANUFACTURER)
     )
     history: Connection[LifecycleEvent] = many(
         "The events of the manufacturer, of its license and of its hardware licenses, oldest first.",

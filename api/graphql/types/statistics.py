@@ -1,4 +1,4 @@
-"""Counts of devices, grouped by what they have in common, and of their tests and updates by month."""
+"""Counts of devices and vehicles, grouped by what they have in common, and of tests and updates by month."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +11,22 @@ from sqlalchemy import Connection
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput
 from api.graphql.inputs.as_of import AsOf, pins_at
-from api.graphql.inputs.filters import DeviceFilter, to_filter
+from api.graphql.inputs.filters import DeviceFilter, VehicleFilter, to_filter
 from api.graphql.limits import MOST_GROUPS
 from api.graphql.vocabulary.fields import enum_value
 from api.queries.devices import DEVICES
+from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
 from api.queries.sql.stretches import Groups, Stretch
-from api.queries.statistics import UPDATE, Grouping, device_groups, failure_counts
+from api.queries.statistics import (
+    COUNTED_DEVICES,
+    COUNTED_VEHICLES,
+    UPDATE,
+    Counted,
+    Grouping,
+    count_groups,
+    failure_counts,
+)
 from schema.abi.keccak import checksummed
 from schema.vocabulary import EndOfLifeStatus, Verdict
 
@@ -60,21 +69,6 @@ def device_statistics(
     context: Context, dimensions: list[DeviceDimension], filter_by: DeviceFilter | None, as_of: AsOf | None
 ) -> list[DeviceStatistic]:
     """Returns the groups of the devices that pass the filter: largest first, then by value. Raises BadUserInput."""
-    _check(dimensions)
-    grouping = Grouping(tuple(dimension.name for dimension in dimensions), to_filter(filter_by))
-
-    def count(connection: Connection, keys: Sequence[Key], stretch: Stretch | None) -> Sequence[Groups]:
-        return device_groups(connection, grouping, keys, MOST_GROUPS + 1, stretch)
-
-    counts: Counter[tuple[str | None, ...]] = Counter()
-    for pin in pins_at(context, as_of):
-        [groups] = context.read.groups(count, [key_of(pin)], grouping, is_settled=grouping.is_settled)
-        for values, devices in groups.items():
-            counts[_texts(dimensions, values)] += devices
-    if len(counts) > MOST_GROUPS:
-        raise BadUserInput(
-            f"groupBy makes more than {MOST_GROUPS} groups: select fewer devices by filterBy, or fewer dimensions."
-        )
     return [
         DeviceStatistic(
             keys=[
@@ -83,8 +77,76 @@ def device_statistics(
             ],
             count=count,
         )
-        for group, count in sorted(counts.items(), key=_rank)
+        for group, count in _counts(context, COUNTED_DEVICES, dimensions, to_filter(filter_by), as_of)
     ]
+
+
+@strawberry.enum(description="A property by which vehicles are grouped.")
+class VehicleDimension(Enum):
+    CHAIN = enum_value("CHAIN", "The network: its EIP-155 chain id.")
+    CONTRACT = enum_value("CONTRACT", "The address of the contract of the token.")
+    MANUFACTURER = enum_value("MANUFACTURER", "The manufacturer id.")
+    DEFINITION = enum_value("DEFINITION", "The id of the device definition.")
+    OWNER = enum_value("OWNER", "The address of the owner. Null after a burn.")
+    MINTED_MONTH = enum_value("MINTED_MONTH", "The month of the block time of the mint, in UTC. Example: 2025-11")
+
+
+@strawberry.type(description="The value that all vehicles of a group have in one dimension.")
+class VehicleStatisticKey:
+    dimension: VehicleDimension = strawberry.field(description="The dimension.")
+    value: str | None = strawberry.field(
+        description="The value as text; ids are decimal strings. Null if the vehicles have no value."
+    )
+
+
+@strawberry.type(description="A group of vehicles.")
+class VehicleStatistic:
+    keys: list[VehicleStatisticKey] = strawberry.field(
+        description="One key for each requested dimension, in the order of the request; at most 3."
+    )
+    count: int = strawberry.field(description="The number of vehicles in the group.")
+
+
+def vehicle_statistics(
+    context: Context, dimensions: list[VehicleDimension], filter_by: VehicleFilter | None, as_of: AsOf | None
+) -> list[VehicleStatistic]:
+    """Returns the groups of the vehicles that pass the filter: largest first, then by value. Raises BadUserInput."""
+    return [
+        VehicleStatistic(
+            keys=[
+                VehicleStatisticKey(dimension=dimension, value=value)
+                for dimension, value in zip(dimensions, group, strict=True)
+            ],
+            count=count,
+        )
+        for group, count in _counts(context, COUNTED_VEHICLES, dimensions, to_filter(filter_by), as_of)
+    ]
+
+
+Group = tuple[str | None, ...]
+
+
+def _counts(
+    context: Context, counted: Counted, dimensions: Sequence[Enum], filter: Filter, as_of: AsOf | None
+) -> list[tuple[Group, int]]:
+    """Returns the groups, largest first, then by value. Raises BadUserInput."""
+    plural = counted.listing.name
+    _check(dimensions, plural)
+    grouping = Grouping(counted, tuple(dimension.name for dimension in dimensions), filter)
+
+    def count(connection: Connection, keys: Sequence[Key], stretch: Stretch | None) -> Sequence[Groups]:
+        return count_groups(connection, grouping, keys, MOST_GROUPS + 1, stretch)
+
+    counts: Counter[Group] = Counter()
+    for pin in pins_at(context, as_of):
+        [groups] = context.read.groups(count, [key_of(pin)], grouping, is_settled=grouping.is_settled)
+        for values, rows in groups.items():
+            counts[_texts(dimensions, values)] += rows
+    if len(counts) > MOST_GROUPS:
+        raise BadUserInput(
+            f"groupBy makes more than {MOST_GROUPS} groups: select fewer {plural} by filterBy, or fewer dimensions."
+        )
+    return sorted(counts.items(), key=_rank)
 
 
 @strawberry.enum(description="What is done to a device and may fail.")
@@ -131,33 +193,33 @@ def failure_statistics(context: Context, filter_by: DeviceFilter | None, as_of: 
     ]
 
 
-def _check(dimensions: list[DeviceDimension]) -> None:
+def _check(dimensions: Sequence[Enum], plural: str) -> None:
     if not 1 <= len(dimensions) <= MOST_DIMENSIONS:
         raise BadUserInput(
             f"groupBy holds {len(dimensions)} dimensions: give 1 to {MOST_DIMENSIONS}. Without dimensions, use "
-            "devices { totalCount }."
+            f"{plural} {{ totalCount }}."
         )
     repeated = [dimension.name for dimension, count in Counter(dimensions).items() if count > 1]
     if repeated:
         raise BadUserInput(f"groupBy holds {repeated[0]} twice: give each dimension once.")
 
 
-def _texts(dimensions: list[DeviceDimension], values: tuple[Any, ...]) -> tuple[str | None, ...]:
+def _texts(dimensions: Sequence[Enum], values: tuple[Any, ...]) -> Group:
     return tuple(
-        None if value is None else TEXT_OF.get(dimension, str)(value)
+        None if value is None else TEXT_OF.get(dimension.name, str)(value)
         for dimension, value in zip(dimensions, values, strict=True)
     )
 
 
-def _rank(counted: tuple[tuple[str | None, ...], int]) -> Any:
+def _rank(counted: tuple[Group, int]) -> Any:
     group, count = counted
     return -count, [(value is None, value or "") for value in group]
 
 
-TEXT_OF: Mapping[DeviceDimension, Callable[[Any], str]] = {
-    DeviceDimension.CONTRACT: checksummed,
-    DeviceDimension.OWNER: checksummed,
-    DeviceDimension.END_OF_LIFE_STATUS: lambda status: EndOfLifeStatus(status).name,
-    DeviceDimension.QUALITY_INSPECTION: lambda verdict: Verdict(verdict).name,
+TEXT_OF: Mapping[str, Callable[[Any], str]] = {
+    "CONTRACT": checksummed,
+    "OWNER": checksummed,
+    "END_OF_LIFE_STATUS": lambda status: EndOfLifeStatus(status).name,
+    "QUALITY_INSPECTION": lambda verdict: Verdict(verdict).name,
 }
 """The text of a value in each dimension whose values are not written as they are."""

@@ -1,18 +1,42 @@
-"""Events of devices that are claimed and paired, and of manufacturers, licenses and vehicles that are NFTs."""
+"""Events of devices that are claimed and paired, of manufacturers, licenses and vehicles that are NFTs, and of grants
+on other subjects than devices."""
+
+from datetime import datetime
+from typing import Any
 
 import strawberry
 
-from api.graphql.plan.fields import fact
-from api.graphql.types.event_subjects import LazyManufacturer, LazyVehicle, subject, subject_if_any
+from api.graphql.plan.fields import fact, value
+from api.graphql.types.event_subjects import (
+    LazyAccount,
+    LazyManufacturer,
+    LazySyntheticDevice,
+    LazyVehicle,
+    subject,
+    subject_if_any,
+)
 from api.graphql.types.lifecycle_event import LifecycleEvent
-from api.graphql.vocabulary.scalars import Address, BigInt, to_address, to_text
+from api.graphql.vocabulary.scalars import Address, BigInt, Seconds, date_time, to_address, to_big_int, to_text
 from api.queries.licenses import MANUFACTURER
-from api.queries.vehicles import VEHICLE
+from api.queries.vehicles import ACCOUNT, SYNTHETIC_DEVICE, VEHICLE
 from schema.events import ZERO_ADDRESS
+from schema.profile.reader import Mapped
 
 SENDER = "The previous owner; the zero address in a mint."
 RECIPIENT = "The new owner; the zero address in a burn."
 WHOSE_LICENSE = "A manufacturer whose owner holds the license, or held it until this event. Null if there is none."
+
+
+GRANT_SYSTEM = "The grant system as the profile names it: `contract`, `sacd`, `privilege:<number>`."
+
+
+def emitted_expiry(seconds: int | None) -> Seconds | None:
+    return date_time(seconds or None)
+
+
+def grant_source(reading: Mapped) -> str:
+    granted: Any = reading.fact
+    return f"{granted.source}:{granted.scope}" if granted.scope else str(granted.source)
 
 
 @strawberry.type(description="An owner took the device into use. The transfer, not the claim, sets the owner.")
@@ -105,6 +129,8 @@ class LicenseRevoked(LifecycleEvent):
 @strawberry.type(description="The NFT of a vehicle was minted.")
 class VehicleMinted(LifecycleEvent):
     owner: Address | None = fact("The first owner, according to the event. Null if it is not stated.", to_address)
+    manufacturer_id: BigInt | None = fact("The manufacturer id. Null if it is not stated.", to_big_int)
+    definition_id: str | None = fact("The id of the device definition. Null if it is not stated.", to_text)
 
     vehicle: LazyVehicle | None = subject("The vehicle. Never null for this event.", VEHICLE)
 
@@ -124,6 +150,111 @@ class VehicleBurned(LifecycleEvent):
     vehicle: LazyVehicle | None = subject("The vehicle. Never null for this event.", VEHICLE)
 
 
+@strawberry.type(description="An attribute of a vehicle was set.")
+class VehicleAttributeSet(LifecycleEvent):
+    attribute: str = fact("The text as the contract emitted it.", str)
+    value: str = fact("The text as the contract emitted it.", str)
+
+    vehicle: LazyVehicle | None = subject("The vehicle. Never null for this event.", VEHICLE)
+
+
+@strawberry.type(description="The vehicle has another device definition.")
+class VehicleDefinitionSet(LifecycleEvent):
+    definition_id: str = fact("The id of the device definition.", str)
+
+    vehicle: LazyVehicle | None = subject("The vehicle. Never null for this event.", VEHICLE)
+
+
+@strawberry.type(description="The NFT of a synthetic device was minted.")
+class SyntheticDeviceMinted(LifecycleEvent):
+    address: Address | None = fact(
+        "The address of the synthetic device itself. Null if the event does not state one.", to_address
+    )
+    connection_id: BigInt | None = fact(
+        "The number of an integration, or the id of a connection. Null if it is not stated.", to_big_int
+    )
+    owner: Address | None = fact("The first owner, according to the event. Null if it is not stated.", to_address)
+
+    synthetic_device: LazySyntheticDevice | None = subject(
+        "The synthetic device. Never null for this event.", SYNTHETIC_DEVICE
+    )
+    vehicle: LazyVehicle | None = subject_if_any("The vehicle. Null if the event names none.", VEHICLE)
+
+
+@strawberry.type(description="The NFT of a synthetic device was transferred.")
+class SyntheticDeviceTransferred(LifecycleEvent):
+    sender: Address = fact(SENDER, Address)
+    recipient: Address = fact(RECIPIENT, Address)
+
+    synthetic_device: LazySyntheticDevice | None = subject(
+        "The synthetic device. Never null for this event.", SYNTHETIC_DEVICE
+    )
+
+
+@strawberry.type(description="The NFT of a synthetic device was burned.")
+class SyntheticDeviceBurned(LifecycleEvent):
+    former_owner: Address | None = fact("The last owner, according to the event. Null if it is not stated.", to_address)
+
+    synthetic_device: LazySyntheticDevice | None = subject(
+        "The synthetic device. Never null for this event.", SYNTHETIC_DEVICE
+    )
+    vehicle: LazyVehicle | None = subject_if_any("The vehicle. Null if the event names none.", VEHICLE)
+
+
+@strawberry.type(description="An attribute of a synthetic device was set.")
+class SyntheticDeviceAttributeSet(LifecycleEvent):
+    attribute: str = fact("The text as the contract emitted it.", str)
+    value: str = fact("The text as the contract emitted it.", str)
+
+    synthetic_device: LazySyntheticDevice | None = subject(
+        "The synthetic device. Never null for this event.", SYNTHETIC_DEVICE
+    )
+
+
+GRANTED_ON = "Null if the grant is on another subject."
+
+
+@strawberry.type(
+    description="A user was granted access to a vehicle, a synthetic device or a manufacturer, or by an account to all "
+    "that is its own. One of these four fields is not null."
+)
+class AccessGranted(LifecycleEvent):
+    user: Address = fact("The user that has access.", Address)
+    permissions: BigInt | None = fact(
+        "The permissions as the contract emitted them, a set of bits. Null if the contract does not carry them.",
+        to_big_int,
+    )
+    expires_at: datetime | None = fact(
+        "The expiry as the contract emitted it. Null if it is not stated, 0, or after the year 9999. "
+        "`Authorization.expiresAt` is the expiry that applies.",
+        emitted_expiry,
+    )
+    agreement_uri: str | None = fact(
+        "The URI of the agreement behind the grant. Null if it is not stated.", to_text, name="agreementURI"
+    )
+    source: str = value(GRANT_SYSTEM, grant_source, "reading")
+
+    vehicle: LazyVehicle | None = subject_if_any(f"The vehicle. {GRANTED_ON}", VEHICLE)
+    synthetic_device: LazySyntheticDevice | None = subject_if_any(
+        f"The synthetic device. {GRANTED_ON}", SYNTHETIC_DEVICE
+    )
+    granted_manufacturer: LazyManufacturer | None = subject_if_any(f"The manufacturer. {GRANTED_ON}", MANUFACTURER)
+    account: LazyAccount | None = subject_if_any(f"The account that grants access. {GRANTED_ON}", ACCOUNT)
+
+
+@strawberry.type(description="A grant of a user on another subject than a device was revoked.")
+class AccessRevoked(LifecycleEvent):
+    user: Address = fact("The user whose grant was revoked.", Address)
+    source: str = value(GRANT_SYSTEM, grant_source, "reading")
+
+    vehicle: LazyVehicle | None = subject_if_any(f"The vehicle. {GRANTED_ON}", VEHICLE)
+    synthetic_device: LazySyntheticDevice | None = subject_if_any(
+        f"The synthetic device. {GRANTED_ON}", SYNTHETIC_DEVICE
+    )
+    granted_manufacturer: LazyManufacturer | None = subject_if_any(f"The manufacturer. {GRANTED_ON}", MANUFACTURER)
+    account: LazyAccount | None = subject_if_any(f"The account that granted access. {GRANTED_ON}", ACCOUNT)
+
+
 TOKEN_EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
     DeviceClaimed,
     DeviceUnclaimed,
@@ -140,4 +271,12 @@ TOKEN_EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
     VehicleMinted,
     VehicleTransferred,
     VehicleBurned,
+    VehicleAttributeSet,
+    VehicleDefinitionSet,
+    SyntheticDeviceMinted,
+    SyntheticDeviceTransferred,
+    SyntheticDeviceBurned,
+    SyntheticDeviceAttributeSet,
+    AccessGranted,
+    AccessRevoked,
 )

@@ -71,6 +71,16 @@ _describe(
         Kind.VEHICLE_MINTED: "The NFT of a vehicle was minted.",
         Kind.VEHICLE_TRANSFERRED: "The NFT of a vehicle was transferred; includes mints and burns.",
         Kind.VEHICLE_BURNED: "The NFT of a vehicle was burned.",
+        Kind.VEHICLE_ATTRIBUTE_SET: "An attribute of a vehicle was set.",
+        Kind.VEHICLE_DEFINITION_SET: "The device definition of a vehicle was set.",
+        Kind.SYNTHETIC_DEVICE_MINTED: "The NFT of a synthetic device was minted.",
+        Kind.SYNTHETIC_DEVICE_TRANSFERRED: ("The NFT of a synthetic device was transferred; includes mints and burns."),
+        Kind.SYNTHETIC_DEVICE_BURNED: "The NFT of a synthetic device was burned.",
+        Kind.SYNTHETIC_DEVICE_ATTRIBUTE_SET: "An attribute of a synthetic device was set.",
+        Kind.ACCESS_GRANTED: (
+            "A user was granted access to a vehicle, a synthetic device, a manufacturer, or what is an account's own."
+        ),
+        Kind.ACCESS_REVOKED: "A grant of a user on another subject than a device was revoked.",
         Kind.UNDECODABLE: "A rule of the profile matches the log, but the bytes cannot be decoded. `raw` has the log.",
         Kind.UNMAPPED: (
             "No rule of the profile matches the log. `raw` has the log. Lists contain such events only "
@@ -215,7 +225,7 @@ _describe(
     {
         AuthorizationEndReason.REVOKED: "The grant was revoked.",
         AuthorizationEndReason.REPLACED: "A new grant to the same user by the same source replaced it.",
-        AuthorizationEndReason.TRANSFERRED: "The device was transferred, which ends grants of this source.",
-        AuthorizationEndReason.BURNED: "The certificate of the device was burned.",
+        AuthorizationEndReason.TRANSFERRED: "The token was transferred, which ends grants of this source on it.",
+        AuthorizationEndReason.BURNED: "The token was burned.",
     },
 )

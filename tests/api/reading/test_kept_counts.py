@@ -17,7 +17,7 @@ from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
 from api.queries.sql.pages import Listing, counts
 from api.queries.sql.stretches import Groups
-from api.queries.statistics import DIMENSIONS, Grouping, device_groups, failure_counts
+from api.queries.statistics import COUNTED_DEVICES, DIMENSIONS, Grouping, count_groups, failure_counts
 from api.reading.read import Read
 from api.reading.snapshot import Snapshot, open_snapshot_now
 from schema.events import Kind
@@ -62,9 +62,9 @@ EVENT_FILTERS: list[Filter] = [
     (("action", (("eq", EpcisAction.ADD),)),),
 ]
 GROUPINGS = [
-    *(Grouping((name,), ()) for name in DIMENSIONS),
-    Grouping(("OWNER", "FIRMWARE", "END_OF_LIFE_STATUS"), ()),
-    Grouping(("MINTED_MONTH",), CONDITIONS[-1]),
+    *(Grouping(COUNTED_DEVICES, (name,), ()) for name in DIMENSIONS),
+    Grouping(COUNTED_DEVICES, ("OWNER", "FIRMWARE", "END_OF_LIFE_STATUS"), ()),
+    Grouping(COUNTED_DEVICES, ("MINTED_MONTH",), CONDITIONS[-1]),
 ]
 
 
@@ -167,7 +167,7 @@ def _ids(connection: Any, chain_id: int) -> dict[str, list[int]]:
 
 
 def groups_of(grouping: Grouping) -> Any:
-    return lambda connection, keys, stretch: device_groups(connection, grouping, keys, 1_000, stretch)
+    return lambda connection, keys, stretch: count_groups(connection, grouping, keys, 1_000, stretch)
 
 
 def failures_of(filter: Filter) -> Any:
@@ -244,4 +244,4 @@ def test_a_count_that_the_clock_or_other_devices_change_is_not_kept() -> None:
         assert not DEVICES.is_settled(((name, (("eq", Verdict.FAIL),)),))
         assert not DEVICES.is_settled((("or", ((("not", ((name, (("eq", Verdict.FAIL),)),)),),)),))
     assert not EVENTS.is_settled((("flag", (("any", True),)),))
-    assert not Grouping(("MODEL",), ()).is_settled
+    assert not Grouping(COUNTED_DEVICES, ("MODEL",), ()).is_settled

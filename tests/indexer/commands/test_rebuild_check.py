@@ -27,11 +27,17 @@ from tests.support.chain.fakechain import FakeNode
 from tests.support.databases import NewDatabase
 from tests.support.dimo.network import YEARS, Network
 from tests.support.dimo.stage import Stage
+from tests.support.dimo.traffic import drive, mint_vehicle
 from tests.support.index.indexing import Indexer, engine_of, read_table
 
 TABLES = Chain.metadata.tables
 BEGAN = 1_667_300_000
-EMPTY = {"vehicle", "vehicle_version", "license", "license_version"}
+EMPTY = {
+    *(f"{token}{suffix}" for token in ("vehicle", "synthetic_device") for suffix in ("", "_version", "_attribute")),
+    "account",
+    "license",
+    "license_version",
+}
 """The tables that the reference contract has no rows in."""
 
 
@@ -59,7 +65,7 @@ def dimo(url: str) -> None:
         for number in range(1, 6):
             network.mint_maker(number, licensed=number != 4)
         for _ in range(8):
-            network.mint_vehicle()
+            mint_vehicle(network)
         network.mine()
         for year in YEARS:
             network.year = year
@@ -67,6 +73,8 @@ def dimo(url: str) -> None:
                 network.mint()
                 for _ in range(12):
                     network.live()
+                for _ in range(20):
+                    drive(network)
                 network.mine()
         environ = {
             "RPC_URLS": chain.url,

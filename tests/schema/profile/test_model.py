@@ -45,7 +45,7 @@ def test_the_profile_that_the_errors_start_from_is_valid() -> None:
             zero_expiry=ZeroExpiry.NEVER,
             expiry_inclusive=False,
             zero_permissions_revoke=False,
-            voided_by_transfer=False,
+            voided_by_transfer=frozenset(),
         )
     }
 
@@ -148,11 +148,38 @@ REFUSALS = [
     (MINT_FIELDS, MINT_FIELDS + '\nwhere = { device = "@certificat" }', "did you mean 'certificate'?"),
     (MINT_FIELDS, MINT_FIELDS + '\nwhere = { devise = "@certificate" }', "where: no argument 'devise' in the sign"),
     (MINT_FIELDS, MINT_FIELDS + '\nwhere = { id = "@certificate" }', "where 'id': \"@certificate\" is the address of"),
+    (MINT_FIELDS, MINT_FIELDS + '\nwhere = { device = "!@certificate" }', 'write "!@" for the address of no watched'),
+    (MINT_FIELDS, MINT_FIELDS + '\nwhere = { id = "!@" }', "where 'id': \"!@\" is the address of a role"),
     (MINT_FIELDS, MINT_FIELDS + "\nwhere = { state = 256 }", "where 'state': 256 is not a valid uint8"),
     (MINT_FIELDS, MINT_FIELDS + '\nwhere = { hash = "0x00" }', '"0x00" is not 0x and 64 hex digits'),
     # grants
     ("[grants.contract]", "[grants.contrakt]", f"{GRANT_RULE}: the grant source 'contract' has no policy; declare one"),
     ('zero_expiry = "never"', "", "grants.contract: 'zero_expiry' is missing"),
+    (
+        'fact = "UserAuthorized"',
+        'fact = "AccessGranted"',
+        f"{GRANT_RULE}: fields: unknown key 'token_id'",
+    ),
+    (
+        f'fact = "UserAuthorized"\nfields = {GRANT_FIELDS}',
+        'fact = "AccessGranted"\nfields = { user = "user" }',
+        "AccessGranted needs exactly one of the fields vehicle_id, synthetic_device_id, manufacturer_id, grantor",
+    ),
+    (
+        f'fact = "UserAuthorized"\nfields = {GRANT_FIELDS}',
+        'fact = "AccessGranted"\nfields = { user = "user", vehicle_id = "id", grantor = "user" }',
+        "AccessGranted needs exactly one of the fields",
+    ),
+    (
+        'zero_expiry = "never"',
+        'zero_expiry = "never"\nvoided_by_transfer = 1',
+        "voided_by_transfer is 1, expected true, false or a list of device, vehicle, synthetic_device, manufacturer",
+    ),
+    (
+        'zero_expiry = "never"',
+        'zero_expiry = "never"\nvoided_by_transfer = ["vehicel"]',
+        "voided_by_transfer: \"vehicel\" is not transferred; did you mean 'vehicle'?",
+    ),
     ('zero_expiry = "never"', 'zero_expiry = "ever"', "zero_expiry is \"ever\"; did you mean 'never'?"),
     ('zero_expiry = "never"', 'zero_expiry = "never"\nexpiry_inclusive = 1', "'expiry_inclusive' is 1, expected true"),
     ("[networks.137]", '[grants.sacd]\nzero_expiry = "never"\n[networks.137]', "grants.sacd: no rule uses this source"),

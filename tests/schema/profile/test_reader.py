@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.events import (
+    AccessGranted,
     Address,
     DeviceAttributeSet,
     DeviceMinted,
@@ -24,7 +25,7 @@ from schema.events import (
 )
 from schema.profile.errors import ProfileError
 from schema.profile.model import ZeroExpiry, load_profile, parse_profile
-from schema.profile.reader import Contracts, DecodedLog, Mapped, Reader, Undecodable, Unmapped
+from schema.profile.reader import UNMAPPED, Contracts, DecodedLog, Mapped, Reader, Undecodable, Unmapped
 from tests.support.chain.abi_log import abi_log
 from tests.support.chain.devchain import REPOSITORY
 
@@ -72,7 +73,7 @@ def test_a_mint_of_the_reference_contract_is_decoded_with_all_its_fields() -> No
             manufactured_at=Seconds(2**64 - 1),
             firmware_version="",
         ),
-        Contracts(*[CERTIFICATE] * 5),
+        Contracts(*[CERTIFICATE] * 6),
     )
 
 
@@ -145,10 +146,17 @@ def test_other_names_orders_and_contracts_are_read_by_a_profile_alone() -> None:
             manufactured_at=Seconds(1_700_000_000),
             firmware_version="0.0.1",
         ),
-        Contracts(device=TAG, manufacturer=ROLL, hardware_license=REGISTRY, vehicle=REGISTRY, license=REGISTRY),
+        Contracts(
+            device=TAG,
+            manufacturer=ROLL,
+            hardware_license=REGISTRY,
+            vehicle=REGISTRY,
+            license=REGISTRY,
+            synthetic_device=REGISTRY,
+        ),
     )
     moved = read(PALLET, TAG, "Moved(uint128 indexed tag, address to, address from)", 5, ALICE, BOB)
-    assert moved == Mapped(DeviceTransferred(token_id=5, sender=BOB, recipient=ALICE), Contracts(*[TAG] * 5))
+    assert moved == Mapped(DeviceTransferred(token_id=5, sender=BOB, recipient=ALICE), Contracts(*[TAG] * 6))
     listed = read(PALLET, ROLL, "Listed(string title, uint32 maker)", "Acme", 8)
     assert fact_of(listed) == ManufacturerLicensed(manufacturer_id=8, name="Acme")
 
@@ -280,3 +288,56 @@ def test_a_profile_is_read_again_from_its_stored_text() -> None:
     again = parse_profile(PALLET_TAG.text, "database")
     assert again.rules == PALLET_TAG.rules
     assert again.grant_policies == PALLET_TAG.grant_policies
+
+
+SHARED = """
+name = "shared"
+
+[grants.contract]
+zero_expiry = "never"
+voided_by_transfer = ["vehicle"]
+
+[[event]]
+contract = "vehicle"
+signature = "Transfer(address indexed from, address indexed to, uint256 indexed id)"
+fact = "VehicleTransferred"
+fields = { vehicle_id = "id", sender = "from", recipient = "to" }
+
+[[event]]
+contract = "rights"
+signature = "Shared(address indexed asset, uint256 indexed id, address user)"
+fact = "AccessGranted"
+vehicle = "vehicle"
+where = { asset = "@vehicle" }
+fields = { vehicle_id = "id", user = "user" }
+
+[[event]]
+contract = "rights"
+signature = "Shared(address indexed asset, uint256 indexed id, address user)"
+fact = "AccessGranted"
+where = { asset = "!@", id = 0 }
+fields = { grantor = "asset", user = "user" }
+"""
+
+
+def test_a_grant_is_on_the_token_of_a_watched_contract_or_of_an_account_that_is_none() -> None:
+    rights, vehicles = Address(b"\x01" * 20), Address(b"\x02" * 20)
+    profile = parse_profile(SHARED, "shared.toml")
+    reader = profile.compile({"rights": [rights], "vehicle": [vehicles]})
+
+    def reading(asset: bytes, id: int) -> DecodedLog:
+        topics, data = abi_log("Shared(address indexed asset, uint256 indexed id, address user)", asset, id, BOB)
+        return reader.read(rights, topics, data, 1)
+
+    on_vehicle = reading(vehicles, 7)
+    assert isinstance(on_vehicle, Mapped)
+    assert on_vehicle.fact == AccessGranted(vehicle_id=7, user=BOB)
+    assert on_vehicle.contracts.vehicle == vehicles
+    of_account = reading(ALICE, 0)
+    assert isinstance(of_account, Mapped)
+    assert of_account.fact == AccessGranted(grantor=ALICE, user=BOB)
+    assert reading(ALICE, 7) is UNMAPPED
+    assert reading(rights, 0) is UNMAPPED
+    without_vehicles = profile.compile({"rights": [rights]})
+    topics, data = abi_log("Shared(address indexed asset, uint256 indexed id, address user)", vehicles, 7, BOB)
+    assert without_vehicles.read(rights, topics, data, 1) is UNMAPPED

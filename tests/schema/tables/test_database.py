@@ -7,7 +7,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
@@ -43,6 +43,56 @@ def test_every_secondary_index_can_be_built_and_has_a_name_of_its_own(database_u
             connection.exec_driver_sql(index.ddl)
     assert len({index.name for index in SECONDARY_INDEXES}) == len(SECONDARY_INDEXES)
     engine.dispose()
+
+
+@pytest.mark.parametrize("backfilled", [True, False])
+def test_an_indexed_database_of_the_revision_before_has_its_indexes_after_the_migration(
+    database_url: str, backfilled: bool
+) -> None:
+    engine = connect(database_url)
+    with engine.begin() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        indexed_chain = text(
+            """INSERT INTO chain (chain_id, profile, indexed_number, indexed_hash, indexed_time, digest, digest_number,
+                revision, writer_epoch, writer_beat, backfilled, judged_number, stopped)
+            VALUES (1, 'dimo', 0, :hash, 0, :hash, 0, 0, 0, 0, :backfilled, -1, :stopped)"""
+        )
+        connection.execute(indexed_chain, {"hash": bytes(32), "backfilled": backfilled, "stopped": False})
+        connection.exec_driver_sql(
+            "INSERT INTO vehicle_version (chain_id, vehicle_id, valid_from, valid_to) VALUES (1, 5, 5, 9)"
+        )
+    migrate(engine)
+    with engine.begin() as connection:
+        check_revision(connection)
+        differences = compare_metadata(MigrationContext.configure(connection), SQLModel.metadata)
+        assert [difference for difference in differences if difference[0] != "remove_index"] == []
+        assert connection.exec_driver_sql("SELECT definition_id_key FROM vehicle_version").scalar_one() == ""
+        expected = {
+            index.name
+            for index in SECONDARY_INDEXES
+            if index.columns[1] in (ADDED_BY_0003.get(index.table, ()) or index.columns)
+            and index.table in ADDED_BY_0003
+            and (backfilled or index.sparse)
+        }
+        inspector = inspect(connection)
+        names = {index["name"] for table in ADDED_BY_0003 for index in inspector.get_indexes(table)}
+        assert expected <= names
+        for index in SECONDARY_INDEXES:
+            connection.exec_driver_sql(index.ddl)  # the names are those that a rebuild drops
+    engine.dispose()
+
+
+ADDED_BY_0003: dict[str, tuple[str, ...]] = {
+    "event": ("vehicle_id", "synthetic_device_id", "account_id"),
+    "authorization": ("vehicle_id", "synthetic_device_id", "manufacturer_id", "account_id"),
+    "vehicle": (),
+    "vehicle_version": (),
+    "synthetic_device": (),
+    "synthetic_device_version": (),
+}
+"""The tables with indexes of the revision; of two only those on these columns."""
 
 
 def test_a_sparse_index_exists_from_the_beginning_and_finds_a_value(database_url: str) -> None:

@@ -31,6 +31,18 @@ interface Today {
     );
     event VehicleNodeBurned(uint256 indexed vehicleNode, address indexed owner);
     event VehicleAttributeSet(uint256 tokenId, string attribute, string info);
+    event DeviceDefinitionIdSet(uint256 indexed vehicleId, string ddId);
+    event SyntheticDeviceNodeMinted(
+        uint256 connectionId,
+        uint256 syntheticDeviceNode,
+        uint256 indexed vehicleNode,
+        address indexed syntheticDeviceAddress,
+        address indexed owner
+    );
+    event SyntheticDeviceNodeBurned(
+        uint256 indexed syntheticDeviceNode, uint256 indexed vehicleNode, address indexed owner
+    );
+    event SyntheticDeviceAttributeSet(uint256 indexed tokenId, string attribute, string info);
     event PermissionsSet(
         address indexed asset,
         uint256 indexed tokenId,
@@ -77,6 +89,12 @@ interface From2023 {
     );
     event AftermarketDeviceNodeBurnedDevAdmin(uint256 indexed tokenId, address indexed owner);
     event AftermarketDeviceAttributeSetDevAdmin(uint256 indexed tokenId, string attribute, string info);
+    event VehicleNodeBurnedDevAdmin(uint256 indexed vehicleNode, address indexed owner);
+    event VehicleAttributeSetDevAdmin(uint256 indexed tokenId, string attribute, string info);
+    event SyntheticDeviceNodeBurnedDevAdmin(
+        uint256 indexed syntheticDeviceNode, uint256 indexed vehicleNode, address indexed owner
+    );
+    event SyntheticDeviceAttributeSetDevAdmin(uint256 indexed tokenId, string attribute, string info);
 }
 
 /// Half a year of other indexed parameters.
@@ -297,8 +315,46 @@ contract DimoEmitter {
         emit From2025.VehicleAttributeSet(tokenId, attribute, info);
     }
 
+    function setVehicleAttributeIn2023(uint256 tokenId, string calldata attribute, string calldata info) external {
+        emit From2023.VehicleAttributeSetDevAdmin(tokenId, attribute, info);
+    }
+
+    function setVehicleDefinition(uint256 tokenId, string calldata definition) external {
+        emit Today.DeviceDefinitionIdSet(tokenId, definition);
+    }
+
     function burnVehicle(uint256 tokenId, address owner) external {
         emit Today.VehicleNodeBurned(tokenId, owner);
+    }
+
+    function burnVehicleIn2023(uint256 tokenId, address owner) external {
+        emit From2023.VehicleNodeBurnedDevAdmin(tokenId, owner);
+    }
+
+    // Synthetic devices
+
+    function mintSyntheticDevice(uint256 connection, uint256 tokenId, uint256 vehicleId, address device, address owner)
+        external
+    {
+        emit Today.SyntheticDeviceNodeMinted(connection, tokenId, vehicleId, device, owner);
+    }
+
+    function burnSyntheticDevice(uint256 tokenId, uint256 vehicleId, address owner) external {
+        emit Today.SyntheticDeviceNodeBurned(tokenId, vehicleId, owner);
+    }
+
+    function burnSyntheticDeviceIn2023(uint256 tokenId, uint256 vehicleId, address owner) external {
+        emit From2023.SyntheticDeviceNodeBurnedDevAdmin(tokenId, vehicleId, owner);
+    }
+
+    function setSyntheticDeviceAttribute(uint256 tokenId, string calldata attribute, string calldata info) external {
+        emit Today.SyntheticDeviceAttributeSet(tokenId, attribute, info);
+    }
+
+    function setSyntheticDeviceAttributeIn2023(uint256 tokenId, string calldata attribute, string calldata info)
+        external
+    {
+        emit From2023.SyntheticDeviceAttributeSetDevAdmin(tokenId, attribute, info);
     }
 
     // Grants

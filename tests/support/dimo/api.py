@@ -38,15 +38,111 @@ query Makers($block: BigInt!) {
 """
 
 
-async def api_devices(api: Api, block: int) -> Facts:
-    """Returns the API's values of each device, page by page."""
-    devices: Facts = {}
+VEHICLES = """
+query Vehicles($block: BigInt!, $after: String) {
+  vehicles(first: 50, after: $after, orderBy: {field: TOKEN_ID, direction: ASC}, asOf: {block: $block}) {
+    nodes {
+      tokenId owner manufacturer { tokenId } definitionId mintedAt burnedAt attributes { name value }
+      device { tokenId } syntheticDevice { tokenId }
+      authorizedUsers(first: 50) { nodes { user source permissions subject { ... on Vehicle { tokenId } } } }
+    }
+    pageInfo { endCursor hasNextPage }
+  }
+}
+"""
+SYNTHETICS = """
+query Synthetics($block: BigInt!, $after: String) {
+  syntheticDevices(first: 50, after: $after, orderBy: {field: TOKEN_ID, direction: ASC}, asOf: {block: $block}) {
+    nodes {
+      tokenId owner address vehicle { tokenId } connectionId mintedAt burnedAt attributes { name value }
+      authorizedUsers(first: 50) { nodes { user source permissions } }
+    }
+    pageInfo { endCursor hasNextPage }
+  }
+}
+"""
+
+
+async def api_vehicles(api: Api, block: int) -> Facts:
+    """Returns the API's values of each vehicle, page by page."""
+    return {
+        int(node["tokenId"]): {
+            "owner": _address(node["owner"]),
+            "manufacturer": _token(node["manufacturer"]),
+            "definition": node["definitionId"],
+            "minted_at": _seconds(node["mintedAt"]),
+            "burned_at": _seconds(node["burnedAt"]),
+            "attributes": {attribute["name"]: attribute["value"] for attribute in node["attributes"]},
+            "device": _token(node["device"]),
+            "synthetic": _token(node["syntheticDevice"]),
+            "grants": dict(map(_grant, node["authorizedUsers"]["nodes"])),
+        }
+        for node in await _nodes(api, VEHICLES, "vehicles", block)
+    }
+
+
+async def api_synthetics(api: Api, block: int) -> Facts:
+    """Returns the API's values of each synthetic device, page by page."""
+    return {
+        int(node["tokenId"]): {
+            "owner": _address(node["owner"]),
+            "address": _address(node["address"]),
+            "vehicle": _token(node["vehicle"]),
+            "connection": int(node["connectionId"]),
+            "minted_at": _seconds(node["mintedAt"]),
+            "burned_at": _seconds(node["burnedAt"]),
+            "attributes": {attribute["name"]: attribute["value"] for attribute in node["attributes"]},
+            "grants": dict(map(_grant, node["authorizedUsers"]["nodes"])),
+        }
+        for node in await _nodes(api, SYNTHETICS, "syntheticDevices", block)
+    }
+
+
+GRANTS = """
+query Grants($block: BigInt!, $after: String, $users: [Address!]) {
+  authorizations(first: 100, after: $after, filterBy: {user: {in: $users}}, asOf: {block: $block}) {
+    nodes {
+      user source permissions
+      subject {
+        __typename
+        ... on Device { tokenId }
+        ... on Vehicle { tokenId }
+        ... on SyntheticDevice { tokenId }
+        ... on Manufacturer { tokenId }
+        ... on Account { address }
+      }
+    }
+    pageInfo { endCursor hasNextPage }
+  }
+}
+"""
+
+
+async def api_grants(api: Api, block: int, users: set[str]) -> set[tuple[str, ...]]:
+    """Returns type and name of the subject, user, source and scope of all grants of the users."""
+    grants: set[tuple[str, ...]] = set()
+    for node in await _nodes(api, GRANTS, "authorizations", block, users=sorted(users)):
+        subject = node["subject"]
+        name = subject.get("tokenId") or subject["address"].lower()
+        (user, source, scope), _ = _grant(node)
+        grants.add((subject["__typename"], name, str(user), source, scope))
+    return grants
+
+
+async def _nodes(api: Api, query: str, field: str, block: int, **variables: Any) -> list[Json]:
+    """Returns the nodes of all pages of a list."""
+    nodes: list[Json] = []
     after, more = None, True
     while more:
-        page = (await api.ask(DEVICES, block=str(block), after=after))["devices"]
-        devices |= {int(node["tokenId"]): _values(node) for node in page["nodes"]}
+        page = (await api.ask(query, block=str(block), after=after, **variables))[field]
+        nodes += page["nodes"]
         after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
-    return devices
+    return nodes
+
+
+async def api_devices(api: Api, block: int) -> Facts:
+    """Returns the API's values of each device, page by page."""
+    return {int(node["tokenId"]): _values(node) for node in await _nodes(api, DEVICES, "devices", block)}
 
 
 async def api_makers(api: Api, block: int) -> Facts:

@@ -1,4 +1,4 @@
-"""A simulated DIMO network: makers and their licenses, vehicles, and devices in every flow, with events in real order.
+"""A simulated DIMO network: makers and their licenses, and devices in every flow, with events in real order.
 
 Each act emits its events on the stage and applies their effect to the world. The year determines the shapes of the
 events, as in the real network.
@@ -27,6 +27,7 @@ class Network:
         self.world = World()
         self.random = Random(seed)
         self.people = [f"0x{self.random.getrandbits(160):040x}" for _ in range(12)]
+        self.traffic = Random(seed + 1)
         self._numbers = 0
 
     def mine(self) -> int:
@@ -43,7 +44,7 @@ class Network:
 
     def mint_maker(self, number: int, *, licensed: bool) -> None:
         owner = f"0x{0xFAC000 + number:040x}"
-        maker = Maker(number, f"Maker {number}", owner=owner)
+        maker = Maker(number=number, true_name=f"Maker {number}", owner=owner)
         self.world.makers[number] = maker
         if licensed:
             self.grant_paper(owner)
@@ -79,35 +80,7 @@ class Network:
     def move_maker(self, maker: Maker, owner: str) -> None:
         self.stage.play(("manufacturer", "transfer", maker.owner, owner, maker.number))
         maker.owner = owner
-
-    # Vehicles
-
-    def mint_vehicle(self) -> None:
-        number, owner = len(self.world.vehicles) + 1, self._person()
-        self.world.vehicles[number] = owner
-        attribute = "setVehicleAttributeIn2025" if self.year == "2025" else "setVehicleAttribute"
-        shapes: dict[str, Line] = {
-            "2022": ("registry", "mintVehicleIn2022", number, owner),
-            "2023": ("registry", "mintVehicle", 7, number, owner),
-        }
-        minted = shapes.get(self.year, ("registry", "defineVehicle", 7, number, owner, "ford_focus_2020"))
-        self.stage.play(
-            ("vehicle", "transfer", NOBODY, owner, number),
-            minted,
-            ("registry", attribute, number, "Make", "Ford"),
-        )
-
-    def change_vehicle(self) -> None:
-        number = self.random.choice([number for number, owner in self.world.vehicles.items() if owner] or [0])
-        owner = self.world.vehicles.get(number)
-        if owner is None:
-            return
-        if self.random.random() < 0.2 and not any(unit.vehicle == number for unit in self.world.living()):
-            self.world.vehicles[number] = None
-            self.stage.play(("vehicle", "transfer", owner, NOBODY, number), ("registry", "burnVehicle", number, owner))
-            return
-        self.world.vehicles[number] = self._person()
-        self.stage.play(("vehicle", "transfer", owner, self.world.vehicles[number], number))
+        maker.privileges.clear()
 
     # Devices: the manufacturer's side
 
@@ -136,7 +109,7 @@ class Network:
     def reset(self, unit: Unit) -> None:
         """Gives the device another address, sometimes one that it had before."""
         former = [address for address in unit.addresses if address != unit.address]
-        address = self.random.choice(former) if former and self.random.random() < 0.3 else self._fresh_address()
+        address = self.random.choice(former) if former and self.random.random() < 0.8 else self._fresh_address()
         unit.resets += 1
         unit.address = address
         self.stage.play(("registry", "resetDevice", unit.true_manufacturer, unit.token, address))
@@ -214,12 +187,14 @@ class Network:
         self.stage.play(*calls)
 
     def pair(self, unit: Unit) -> None:
-        vehicles = [number for number, owner in self.world.vehicles.items() if owner]
-        if not vehicles:
+        taken = {unit.vehicle for unit in self.world.living()}
+        free = [vehicle for vehicle in self.world.vehicles.values() if vehicle.owner and vehicle.token not in taken]
+        if not free:
             return
-        unit.vehicle, unit.paired_at = self.random.choice(vehicles), self.time
+        vehicle = self.random.choice(free)
+        unit.vehicle, unit.paired_at = vehicle.token, self.time
         # the event names the vehicle's owner
-        self.stage.play(("registry", "pairDevice", unit.token, unit.vehicle, self.world.vehicles[unit.vehicle]))
+        self.stage.play(("registry", "pairDevice", unit.token, unit.vehicle, vehicle.owner))
 
     def unpair(self, unit: Unit) -> None:
         vehicle = unit.vehicle or 0  # an administrator may unpair a device that is not paired
@@ -245,10 +220,7 @@ class Network:
         else:
             unit.privileges.pop((user, str(scope)), None)
         function = "setPrivilegeIn2022" if self.year == "2022" else "setPrivilege"
-        self.stage.play(
-            ("aftermarket_device", function, unit.token, 1, scope, user, expires),
-            ("vehicle", "setPrivilege", unit.token, 1, scope, self._person(), FAR),
-        )
+        self.stage.play(("aftermarket_device", function, unit.token, 1, scope, user, expires))
 
     def set_permissions(self, unit: Unit) -> None:
         user = self._person()
@@ -259,8 +231,8 @@ class Network:
         permissions = self.random.choice([0, 0b1100, 0b11_11_00])
         end = self.random.choice([0, self.time + 30 * DAY, FAR])
         unit.permissions[user] = (permissions, end, f"ipfs://{self._number()}")
-        for asset, token in (("aftermarket_device", unit.token), ("vehicle", unit.token)):
-            self.stage.play(self._permitted(self.stage.address(asset), token, user, *unit.permissions[user]))
+        devices = self.stage.address("aftermarket_device")
+        self.stage.play(self.permitted(devices, unit.token, user, *unit.permissions[user]))
 
     # Random acts
 
@@ -274,7 +246,7 @@ class Network:
         """Carries out an act on a maker, a license or a vehicle."""
         papers = list(self.world.papers.values())
         maker = self.random.choice(list(self.world.makers.values()))
-        acts: list[Callable[[], None]] = [self.mint_vehicle, self.mint_vehicle, self.change_vehicle]
+        acts: list[Callable[[], None]] = [lambda: self.move_maker(maker, maker.owner or NOBODY)]
         valid = [paper for paper in papers if not paper.revoked]
         if valid and len(self.world.units) > 60:
             paper = self.random.choice(valid)
@@ -298,7 +270,7 @@ class Network:
         return f"0x{0xDE << 152 | self._number():040x}"
 
     def _born(self, token: int, address: str, maker: int) -> Unit:
-        unit = Unit(token, address, maker, self.time)
+        unit = Unit(token=token, address=address, true_manufacturer=maker, minted_at=self.time)
         self.world.units[token] = unit
         return unit
 
@@ -326,7 +298,7 @@ class Network:
         unit.vehicle = unit.paired_at = None
         return [line]
 
-    def _permitted(self, asset: str, token: int, user: str, permissions: int, end: int, source: str) -> Line:
+    def permitted(self, asset: str, token: int, user: str, permissions: int, end: int, source: str) -> Line:
         if self.year == "today":
             return ("sacd", "setPermissions", asset, token, permissions, user, end, 3, source)
         return ("sacd", "setPermissionsIn2022", asset, token, permissions, user, end, source)

@@ -9,7 +9,64 @@ GrantKey = tuple[str, str, str]
 
 
 @dataclass
-class Unit:
+class Granting:
+    """What grants are on. A privilege has its last second, a permission its bits, its end and the agreement's URI."""
+
+    privileges: dict[tuple[str, str], int] = field(default_factory=dict)
+    permissions: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+
+    def grants(self, clock: int) -> dict[GrantKey, int | None]:
+        """Returns the grants in force at an instant: permissions by user, source and scope."""
+        privileged = {
+            (user, "privilege", scope): None for (user, scope), last in self.privileges.items() if last >= clock
+        }
+        permitted = {
+            (user, "sacd", ""): permissions
+            for user, (permissions, end, _) in self.permissions.items()
+            if permissions and end > clock
+        }
+        return {**privileged, **permitted}
+
+
+@dataclass(kw_only=True)
+class Vehicle(Granting):
+    """Times are block times in unix seconds."""
+
+    token: int
+    owner: str | None
+    manufacturer: int | None = None
+    definition: str | None = None
+    minted_at: int
+    burned_at: int | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+
+    def give(self, owner: str | None) -> None:
+        """Transfers or burns the vehicle. This voids privileges and permissions."""
+        self.owner = owner
+        self.privileges.clear()
+        self.permissions.clear()
+
+
+@dataclass(kw_only=True)
+class Synthetic(Granting):
+    """A synthetic device. A transfer or burn voids privileges, not permissions."""
+
+    token: int
+    owner: str | None
+    address: str
+    vehicle: int
+    connection: int
+    minted_at: int
+    burned_at: int | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+
+    def give(self, owner: str | None) -> None:
+        self.owner = owner
+        self.privileges.clear()
+
+
+@dataclass(kw_only=True)
+class Unit(Granting):
     """An aftermarket device. Times are block times in unix seconds."""
 
     token: int
@@ -33,8 +90,6 @@ class Unit:
     burned_at: int | None = None
     resets: int = 0
     predecessor: int | None = None
-    privileges: dict[tuple[str, str], int] = field(default_factory=dict)
-    permissions: dict[str, tuple[int, int, str]] = field(default_factory=dict)
 
     def set_attribute(self, name: str, value: str) -> None:
         if name in NAMED:
@@ -54,24 +109,12 @@ class Unit:
         self.burned_at = time
         self.privileges.clear()
 
-    def grants(self, clock: int) -> dict[GrantKey, int | None]:
-        """Returns the grants in force at an instant: permissions by user, source and scope."""
-        privileged = {
-            (user, "privilege", scope): None for (user, scope), last in self.privileges.items() if last >= clock
-        }
-        permitted = {
-            (user, "sacd", ""): permissions
-            for user, (permissions, end, _) in self.permissions.items()
-            if permissions and end > clock
-        }
-        return {**privileged, **permitted}
-
 
 NAMED = {"Serial": "serial", "IMEI": "imei", "DevEUI": "dev_eui", "HardwareRevision": "revision"}
 
 
-@dataclass
-class Maker:
+@dataclass(kw_only=True)
+class Maker(Granting):
     """A manufacturer. `name` is the name in its events, `true_name` the one in the contract's state."""
 
     number: int
@@ -94,7 +137,9 @@ class World:
     units: dict[int, Unit] = field(default_factory=dict)
     makers: dict[int, Maker] = field(default_factory=dict)
     papers: dict[int, Paper] = field(default_factory=dict)
-    vehicles: dict[int, str | None] = field(default_factory=dict)
+    vehicles: dict[int, Vehicle] = field(default_factory=dict)
+    synthetics: dict[int, Synthetic] = field(default_factory=dict)
+    accounts: dict[str, Granting] = field(default_factory=dict)
 
     def end_block(self) -> None:
         """Records each device's address at the end of a block."""
@@ -108,6 +153,15 @@ class World:
         if not papers:
             return "NONE"
         return "VALID" if any(not paper.revoked for paper in papers) else "REVOKED"
+
+    def connected(self, vehicle: int) -> Synthetic | None:
+        """Returns the synthetic device of a vehicle."""
+        living = [device for device in self.synthetics.values() if device.vehicle == vehicle and not device.burned_at]
+        return living[0] if living else None
+
+    def paired(self, vehicle: int) -> Unit | None:
+        """Returns the device that is paired with a vehicle."""
+        return next((unit for unit in self.living() if unit.vehicle == vehicle), None)
 
     def living(self) -> list[Unit]:
         return [unit for unit in self.units.values() if unit.burned_at is None]

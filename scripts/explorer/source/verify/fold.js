@@ -58,12 +58,27 @@ function apply(rows, policy, located) {
     case "VehicleMinted":
     case "VehicleTransferred":
     case "VehicleBurned":
-      licenses.applyToVehicle(rows, located, fact);
+    case "VehicleAttributeSet":
+    case "VehicleDefinitionSet":
+    case "SyntheticDeviceMinted":
+    case "SyntheticDeviceTransferred":
+    case "SyntheticDeviceBurned":
+    case "SyntheticDeviceAttributeSet":
+    case "AccessGranted":
+    case "AccessRevoked":
+      nameSubjects(rows, located);
       break;
     default:
       unknown(fact);
   }
   return reading;
+}
+
+/** Names what the fact is about. A bundle holds no more of vehicles, synthetic devices and grants on them. */
+function nameSubjects(rows, located) {
+  for (const [subject, field] of Object.entries(declarations.subjects)) {
+    if (located.fact[field] != null) rows.subject(subject, located, located.fact[field]);
+  }
 }
 
 /** Returns the reading that follows from the fact alone. */
@@ -195,7 +210,7 @@ function transfer(rows, policy, located, device) {
   }
   const reason = burns ? AuthorizationEndReason.BURNED : AuthorizationEndReason.TRANSFERRED;
   for (const [key, grant] of [...rows.authorization.open]) {
-    if (grant.device_id === device && policy.grants.get(grant.source).voidedByTransfer) {
+    if (grant.device_id === device && policy.grants.get(grant.source).voidedByTransfer.includes("device")) {
       endGrant(rows, key, located, reason);
     }
   }

@@ -1,4 +1,4 @@
-// Licenses by number, and licenses, manufacturers and vehicles that are tokens.
+// Licenses by number, and licenses and manufacturers that are tokens.
 import { ZERO_ADDRESS } from "./bytes.js";
 import { LicenseStatus, OPEN, saturate, Verdict } from "./codes.js";
 
@@ -138,13 +138,6 @@ function grantToken(version, { position, blockTime }) {
 function revokeToken(version, { position, blockTime }) {
   version.revocation_position = position;
   version.revoked_at = blockTime;
-}
-
-export function applyToVehicle(rows, located, fact) {
-  const vehicle = rows.subject("vehicle", located, fact.vehicle_id);
-  if (fact.type === "VehicleTransferred") {
-    rows.vehicle_version.change(vehicle, located.position).owner = holder(fact.recipient);
-  }
 }
 
 const holder = (account) => (account === ZERO_ADDRESS ? null : account);

@@ -11,7 +11,8 @@ const PRINTABLE = /^(?:[^\p{C}\p{Z}]| )*$/u;
 const FUNCTION = /^\s*(?:function\s+)?(\w+\s*\(.*\))\s*returns\s*\((.*)\)\s*$/s;
 const ID_OF_SUBJECT = declarations.subjects;
 const RULE_KEYS = ["contract", "signature", "fact", "fields", "where", "first_block", "last_block"];
-const GRANT_FACTS = ["UserAuthorized", "UserRevoked"];
+const GRANT_FACTS = ["UserAuthorized", "UserRevoked", "AccessGranted", "AccessRevoked"];
+const NO_ROLE = "!@";
 const ZERO_EXPIRY = ["never", "revokes", "expired"];
 
 /** Parses and checks a profile. Raises ProfileError. */
@@ -71,6 +72,10 @@ function parseFields(value, event, fact, place) {
   const written = table(value, `${place}: fields`, [...declared.keys()]);
   for (const field of declared.values()) {
     if (field.required && !Object.hasOwn(written, field.name)) refuse(place, `${fact} needs the field ${field.name}`);
+  }
+  const { oneOf } = declarations.facts[fact];
+  if (oneOf.length && oneOf.filter((name) => Object.hasOwn(written, name)).length !== 1) {
+    refuse(place, `${fact} needs exactly one of the fields ${oneOf.join(", ")}`);
   }
   return new Map(
     Object.entries(written).map(([name, binding]) => [
@@ -144,16 +149,17 @@ function parseSubjects(rule, fields, place) {
   return subjects;
 }
 
-/** Returns the conditions by the path of the value: { path, value }, or { path, role } for the address of a role. */
+/** Returns the conditions by path: { path, value }, or instead of `value` the `role` of an address, or `noRole`. */
 function parseWhere(rule, event, place) {
   return new Map(
     Object.entries(table(rule.where ?? {}, `${place}: where`)).map(([name, value]) => {
       const { path, argument } = valueNamed(name, event, place);
-      if (typeof value !== "string" || !value.startsWith("@") || argument.type === "string") {
+      if (typeof value !== "string" || !/^!?@/.test(value) || argument.type === "string") {
         return [path.join("."), { path, value: argumentValue(argument, value, place) }];
       }
+      if (value.startsWith("!") && value !== NO_ROLE) refuse(place, `${value} is not a condition`);
       if (argument.type !== "address") refuse(place, `${name} is not an address`);
-      return [path.join("."), { path, role: value.slice(1) }];
+      return [path.join("."), value === NO_ROLE ? { path, noRole: true } : { path, role: value.slice(1) }];
     }),
   );
 }
@@ -179,6 +185,7 @@ function mayMatchOneLog(first, second) {
   const samePlaces = a.inputs.every((argument, index) => argument.indexed === b.inputs[index].indexed);
   const differ = ([path, condition]) => {
     const other = second.where.get(path);
+    if (other && (condition.noRole || other.noRole)) return Boolean(condition.role ?? other.role);
     return other && (condition.role === undefined
       ? other.role === undefined && condition.value !== other.value
       : other.role !== undefined && condition.role !== other.role);
@@ -209,14 +216,25 @@ function parseGrants(value, rules) {
 const sourceOf = (rule) => rule.fields.get("source")?.constant ?? "contract";
 
 function grantPolicy(value, place) {
-  const flags = ["expiry_inclusive", "zero_permissions_revoke", "voided_by_transfer"];
-  const policy = table(value, place, ["zero_expiry", ...flags, "permission_bits"]);
+  const flags = ["expiry_inclusive", "zero_permissions_revoke"];
+  const policy = table(value, place, ["zero_expiry", ...flags, "voided_by_transfer", "permission_bits"]);
   const zeroExpiry = requiredText(policy, "zero_expiry", place);
   if (!ZERO_EXPIRY.includes(zeroExpiry)) refuse(place, `zero_expiry is ${zeroExpiry}`);
-  const [expiryInclusive, zeroPermissionsRevoke, voidedByTransfer] = flags.map((name) => flag(policy, name, place));
+  const [expiryInclusive, zeroPermissionsRevoke] = flags.map((name) => flag(policy, name, place));
   const bits = policy.permission_bits ?? 1n;
   if (typeof bits !== "bigint" || bits < 1n || bits > 256n) refuse(place, "permission_bits is not from 1 to 256");
+  const voidedByTransfer = voidedBy(policy.voided_by_transfer ?? false, place);
   return { zeroExpiry, expiryInclusive, zeroPermissionsRevoke, voidedByTransfer };
+}
+
+/** Returns the tokens whose transfer or burn ends a grant on them. */
+function voidedBy(value, place) {
+  if (typeof value === "boolean") return value ? declarations.transferable : [];
+  if (!Array.isArray(value)) refuse(place, "'voided_by_transfer' is neither true nor false, nor a list");
+  for (const name of value) {
+    if (!declarations.transferable.includes(name)) refuse(place, `voided_by_transfer: ${String(name)} is not transferred`);
+  }
+  return value;
 }
 
 function checkNetworks(value, roles) {

@@ -74,7 +74,7 @@ function compileRule(rule, addresses) {
   const { fields } = declarations.facts[rule.fact];
   const isWatched = (role) => addresses.has(role);
   const unwatched = new Set([...rule.subjects].filter(([, role]) => !isWatched(role)).map(([field]) => field));
-  if (fields.some((field) => field.required && unwatched.has(field.name))) return null;
+  if (fields.some((field) => isNeeded(rule.fact, field) && unwatched.has(field.name))) return null;
   if ([...rule.where.values()].some(({ role }) => role !== undefined && !isWatched(role))) return null;
   const guards = guardsOf(rule.where, addresses);
   const bound = fields.map((field) => [field, unwatched.has(field.name) ? undefined : rule.fields.get(field.name)]);
@@ -93,13 +93,23 @@ function compileRule(rule, addresses) {
 /** Returns a function from an argument to whether it meets its conditions, by the index of the argument. */
 function guardsOf(where, addresses) {
   const guards = new Map();
-  for (const { path, role, value } of where.values()) {
+  for (const { path, role, noRole, value } of where.values()) {
     const [index, ...inside] = path;
     const before = guards.get(index) ?? (() => true);
-    const holds = role === undefined ? (one) => one === value : (one) => addresses.get(role).includes(one);
+    const holds = conditionOf(role, noRole, value, addresses);
     guards.set(index, (argument) => before(argument) && holds(at(argument, inside)));
   }
   return guards;
+}
+
+function conditionOf(role, noRole, value, addresses) {
+  if (noRole) return (one) => ![...addresses.values()].flat().includes(one);
+  return role === undefined ? (one) => one === value : (one) => addresses.get(role).includes(one);
+}
+
+/** Returns whether the fact says nothing without the field. */
+function isNeeded(fact, field) {
+  return field.required || declarations.facts[fact].oneOf.includes(field.name);
 }
 
 const at = (value, path) => path.reduce((tuple, index) => tuple[index], value);
@@ -129,9 +139,10 @@ function contractsOf(rule, emitter, addresses) {
 
 /** Returns the contract that the fact is about: the one whose id the fact requires. */
 function subjectOf(rule, emitter, addresses) {
-  const required = declarations.facts[rule.fact].fields.filter((field) => field.required).map((field) => field.name);
+  const { fields } = declarations.facts[rule.fact];
+  const needed = fields.filter((field) => isNeeded(rule.fact, field)).map((field) => field.name);
   for (const [field, role] of rule.subjects) {
-    if (required.includes(field) && role !== rule.contract) return addresses.get(role)[0];
+    if (needed.includes(field) && role !== rule.contract) return addresses.get(role)[0];
   }
   return emitter;
 }

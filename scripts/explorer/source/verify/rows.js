@@ -82,7 +82,7 @@ export class Rows {
     return id;
   }
 
-  /** Returns the id of a manufacturer, a hardware license, a vehicle or a license token. */
+  /** Returns the id of a manufacturer, a hardware license, a vehicle, a synthetic device or a license token. */
   subject(identity, located, number) {
     const { id, begins } = this.identify(identity, located.contracts[identity], number, located);
     if (begins) this[`${identity}_version`].start(id, { [`${identity}_id`]: id, valid_from: id });

@@ -348,7 +348,7 @@ def test_every_event_names_its_place_in_the_chain(new_database: NewDatabase) -> 
 @pytest.mark.parametrize("number", [2**31 - 1, 2**31, 2**255])
 def test_a_code_that_graphql_cannot_count_is_returned_as_the_largest(number: int) -> None:
     contract = Address(bytes(20))
-    reading = Mapped(Fact(token_id=1, process=number, sanitization=number), Contracts(*[contract] * 5))
+    reading = Mapped(Fact(token_id=1, process=number, sanitization=number), Contracts(*[contract] * 6))
     definition: Any = EndOfLifeRecorded
     rules = {field.python_name: rule_of(field) for field in definition.__strawberry_definition__.fields}
     codes = [rules[name].convert(reading) for name in ("process_code", "sanitization_code", "process")]  # type: ignore[misc]

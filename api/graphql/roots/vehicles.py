@@ -1,0 +1,83 @@
+"""The root fields of vehicles, synthetic devices and granting accounts."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import strawberry
+from strawberry import UNSET
+
+from api.graphql.context import Context
+from api.graphql.inputs.as_of import AsOfArgument, pins_at
+from api.graphql.inputs.filters import SyntheticDeviceFilter, VehicleFilter, to_filter
+from api.graphql.inputs.orders import NEWEST_TOKEN_FIRST, TokenOrder
+from api.graphql.paging.arguments import PageArguments
+from api.graphql.paging.connections import ListQuery, list_of
+from api.graphql.roots.lookups import AccountBy, SyntheticDeviceBy, VehicleBy
+from api.graphql.types.statistics import VehicleDimension, VehicleStatistic, vehicle_statistics
+from api.queries.vehicles import SYNTHETIC_DEVICES, VEHICLES
+
+VehicleFilterBy = Annotated[
+    VehicleFilter | None, strawberry.argument(description="Returns only vehicles that pass this filter.")
+]
+OrderBy = Annotated[TokenOrder | None, strawberry.argument(description="The order of the list.")]
+
+
+def by_vehicle(
+    *, by: Annotated[VehicleBy, strawberry.argument(description="The key of the vehicle.")], as_of: AsOfArgument = UNSET
+) -> None: ...
+
+
+def by_synthetic_device(
+    *,
+    by: Annotated[SyntheticDeviceBy, strawberry.argument(description="The key of the synthetic device.")],
+    as_of: AsOfArgument = UNSET,
+) -> None: ...
+
+
+def by_account(
+    *, by: Annotated[AccountBy, strawberry.argument(description="The key of the account.")], as_of: AsOfArgument = UNSET
+) -> None: ...
+
+
+def vehicles(
+    context: Context,
+    page: PageArguments,
+    *,
+    filter_by: VehicleFilterBy = UNSET,
+    order_by: OrderBy = NEWEST_TOKEN_FIRST,
+    as_of: AsOfArgument = UNSET,
+) -> Any:
+    query = ListQuery(VEHICLES, (order_by or NEWEST_TOKEN_FIRST).of_vehicles, to_filter(filter_by))
+    return list_of(context, query, 0, page, pins_at(context, as_of))
+
+
+def synthetic_devices(
+    context: Context,
+    page: PageArguments,
+    *,
+    filter_by: Annotated[
+        SyntheticDeviceFilter | None,
+        strawberry.argument(description="Returns only synthetic devices that pass this filter."),
+    ] = UNSET,
+    order_by: OrderBy = NEWEST_TOKEN_FIRST,
+    as_of: AsOfArgument = UNSET,
+) -> Any:
+    order = (order_by or NEWEST_TOKEN_FIRST).of_synthetic_devices
+    query = ListQuery(SYNTHETIC_DEVICES, order, to_filter(filter_by))
+    return list_of(context, query, 0, page, pins_at(context, as_of))
+
+
+def statistics_of_vehicles(
+    context: Context,
+    rows: Sequence[Any],
+    *,
+    group_by: Annotated[
+        list[VehicleDimension],
+        strawberry.argument(
+            description="One to three dimensions. Each combination of their values that occurs is a group."
+        ),
+    ],
+    filter_by: VehicleFilterBy = UNSET,
+    as_of: AsOfArgument = UNSET,
+) -> list[list[VehicleStatistic]]:
+    return [vehicle_statistics(context, group_by, filter_by, as_of)]

@@ -1,0 +1,35 @@
+"""Grants in force, as conditions on devices, vehicles and lists of grants."""
+
+from sqlalchemy import ColumnElement, and_, select
+
+from api.queries.sql import tables
+from api.queries.sql.fields import ComputedField, ExactField, TextField
+from api.queries.sql.filters import Comparisons, Condition, Fields, matches
+from api.queries.sql.scope import Scope
+from api.queries.sql.times import seconds_down
+
+grant = tables.authorization
+
+GRANTEE_FIELDS: Fields = {
+    "user": ExactField(grant.c.user_address),
+    "organization": TextField(grant.c.organization, grant.c.organization_key),
+}
+
+
+def grant_in_force(scope: Scope) -> Condition:
+    """The grant has not ended at the position, nor expired by the clock."""
+    return and_(scope.holds(grant), grant.c.expires_at > scope.clock)
+
+
+def authorized_user(subject: ColumnElement[int]) -> ComputedField:
+    """Returns the field of the users that have a grant in force on what the column's id names."""
+
+    def condition(scope: Scope, comparisons: Comparisons) -> Condition:
+        instant = dict(comparisons).get("active_at")
+        then = scope.active_at(None if instant is None else seconds_down(instant))
+        grantee = tuple((name, operand) for name, operand in comparisons if name != "active_at")
+        named = grant.c[subject.name]
+        grants = select(named).where(grant_in_force(then), matches(then, grantee, GRANTEE_FIELDS), named.is_not(None))
+        return subject.in_(grants.correlate(scope.keys))
+
+    return ComputedField(condition)
