@@ -28,6 +28,24 @@ class ActivityRate:
     months: list[Rate]
 
 
+EVENTS = 25
+
+
+def production_variables(visit: Visit, thing: str, key: str, filter: str) -> Json:
+    """Returns the variables of a page. `key` and `filter` are the names of the id in its own filter and in others.
+
+    The parameters `chain` and `contract` say which one is meant, if several have the id.
+    """
+    id, chain, contract = {"eq": id_of(visit, thing)}, visit.parameter("chain"), visit.parameter("contract")
+    on_chain: Json = {"chainId": {"eq": chain}} if chain else {}
+    return {
+        "key": {key: id, **on_chain, **({"contract": {"eq": contract}} if contract else {})},
+        "devices": {filter: id, **on_chain},
+        "events": {filter: id, **on_chain},
+        **visit.page_of(EVENTS),
+    }
+
+
 def id_of(visit: Visit, thing: str) -> str:
     """Returns the id in the path of a manufacturer or a model. Raises Problem."""
     key = visit.keys["id"]
@@ -38,15 +56,24 @@ def id_of(visit: Visit, thing: str) -> str:
     raise Problem(400, f"That is not the id of a {thing}", message, [search], key[:200])
 
 
-def require(row: Json | None, visit: Visit, thing: str) -> Json:
-    """Returns the row of an answer. Raises Problem if there is none."""
-    if row is not None:
-        return row
+def require(rows: list[Json], named: list[Json], visit: Visit, thing: str) -> Json:
+    """Returns the row of an answer. Raises Problem if there is none, or if several are `named` by the address."""
     key = visit.keys["id"]
+    if len(named) > 1:
+        message = f"Each contract counts its own. {len(named)} of them have a {thing} {key}."
+        raise Problem(300, f"Which {thing} {key}?", message, [_one_of(row, visit) for row in named])
+    if rows:
+        return rows[0]
     if visit.as_of:
         way_out = WayOut("Show it now", visit.now_href)
         raise not_found(f"There was no {thing} {key} at that point. It may have been licensed later.", way_out, key)
     raise not_found(f"There is no {thing} {key} in this register.", query=key)
+
+
+def _one_of(row: Json, visit: Visit) -> WayOut:
+    name = row.get("name") or row.get("model") or "unnamed"
+    href = visit.here(chain=row["chainId"], contract=row["contract"])
+    return WayOut(f"{name[:80]}, contract {row['contract']} on network {row['chainId']}", href)
 
 
 def counts_of(statistics: list[Json]) -> list[tuple[str | None, int]]:

@@ -20,7 +20,7 @@ PATHS = (
     *("/events", "/events?kind=TEST_RECORDED", f"/events?device={quote(SCRIPT)}"),
     *("/reports/software-updates", "/reports/sanitizations", "/reports/access", "/reports/licenses"),
     *(f"/reports/access?device={quote(SCRIPT)}",),
-    *("/status", "/audit", "/block/1", "/block/2", f"/tx/0x{1 << 32 | 1:064x}", "/block/9"),
+    *("/verify", "/status", "/audit", "/block/1", "/block/2", f"/tx/0x{1 << 32 | 1:064x}", "/block/9"),
     *(f"/device/{DID}/compare", f"/device/{DID}/compare?from=0", f"/device/{DID}/compare?from={quote(SCRIPT)}"),
     *(
         "/manufacturers",

@@ -214,6 +214,23 @@ def test_a_manufacturer_shows_its_license_its_models_and_how_often_its_updates_f
     assert get_page(f"{site}{page.link('/devices?manufacturer=1')}").status == 200
 
 
+def test_an_id_that_two_networks_have_is_a_choice(database_url: str) -> None:
+    for chain_id in (1, 2):
+        with_one_device(database_url, chain_id=chain_id)
+    with serving(Settings(database_url=database_url)) as site:
+        for thing, id in (("manufacturer", 1), ("model", 10)):
+            page = get_page(f"{site}/{thing}/{id}")
+            assert page.status == 300
+            choices = page.links_to(f"/{thing}/{id}?chain=")
+            assert len(choices) == 2
+            for chain_id, choice in enumerate(choices, start=1):
+                chosen = get_page(f"{site}{choice}")
+                assert chosen.status == 200
+                assert len(chosen.links_to("/device/")) == 1
+                assert f"chain={chain_id}" in chosen.link("/devices?")
+        assert "?chain=" in get_page(f"{site}/devices").link("/manufacturer/")
+
+
 def test_a_model_shows_why_its_license_was_revoked_and_what_it_was_before(site: str) -> None:
     query = """{ hardwareLicenses(filterBy: {licenseStatus: {eq: REVOKED}}, first: 1) { nodes {
       hardwareLicenseId model license { revocationReason grantedAt } } } }"""

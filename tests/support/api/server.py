@@ -11,7 +11,7 @@ import httpx
 
 from api.server import Server, server_config
 from api.settings import Settings
-from tests.support.index.history import History, log
+from tests.support.index.history import CHAIN_ID, History, log
 
 CLIENT = httpx.Client(timeout=60)
 """Waits longer than httpx does by default: the machine may be busy."""
@@ -44,9 +44,9 @@ DEVICE = "0x" + "bb" * 20
 HASH = bytes(32)
 
 
-def with_one_device(database_url: str) -> str:
+def with_one_device(database_url: str, *, chain_id: int = CHAIN_ID) -> str:
     """Indexes one device in a database, and returns its URL."""
-    history = History(database_url)
+    history = History(database_url, chain_id=chain_id)
     history.block(
         log("ManufacturerLicensed", 1, MAKER, "Acme", "", HASH, 0),
         log("HardwareLicensed", 10, 1, "Tracker", "B", "", HASH, 0),

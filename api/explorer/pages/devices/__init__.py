@@ -50,6 +50,7 @@ ORDERS = {
 FILTERS: Filters = {
     "q": lambda text: {"anyKey": text},
     "state": lambda text: {"endOfLifeStatus": {"eq": text}},
+    "chain": lambda text: {"chainId": {"eq": text}},
     "manufacturer": lambda text: {"manufacturerId": {"eq": text}},
     "model": lambda text: {"hardwareLicenseId": {"eq": text}},
     "firmware": lambda text: {"firmware": {"version": {"eq": text}}},
@@ -65,6 +66,7 @@ FILTERS: Filters = {
 
 TITLES = {
     "q": "key",
+    "chain": "network",
     "older": "firmware older than",
     "fails": "fails",
     "minted-from": "minted from",

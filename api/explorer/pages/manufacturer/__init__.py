@@ -3,19 +3,17 @@
 from typing import Any
 
 from api.explorer.page import Json, Page
-from api.explorer.production import activity_rates, id_of, mints, require
+from api.explorer.production import activity_rates, mints, production_variables, require
 from api.explorer.visit import Visit
-
-EVENTS = 25
 
 
 def manufacturer_variables(visit: Visit) -> Json:
-    return {"id": id_of(visit, "manufacturer"), **visit.page_of(EVENTS)}
+    return production_variables(visit, "manufacturer", "tokenId", "manufacturerId")
 
 
 def view(data: Json, visit: Visit) -> dict[str, Any]:
     return {
-        "maker": require(data["manufacturer"], visit, "manufacturer"),
+        "maker": require(data["manufacturers"]["nodes"], data["named"]["nodes"], visit, "manufacturer"),
         "months": mints(data["months"], visit),
         "rates": activity_rates(data["failureStatistics"], visit),
     }

@@ -4,21 +4,20 @@ from typing import Any
 
 from api.explorer.charts import shares
 from api.explorer.page import Json, Page
-from api.explorer.production import activity_rates, counts_of, id_of, mints, require
+from api.explorer.production import activity_rates, counts_of, mints, production_variables, require
 from api.explorer.visit import Visit
 
-EVENTS = 25
 VERSIONS = 6
 """Firmware versions that are listed; the rest is one line."""
 
 
 def model_variables(visit: Visit) -> Json:
-    return {"id": id_of(visit, "model"), **visit.page_of(EVENTS)}
+    return production_variables(visit, "model", "hardwareLicenseId", "hardwareLicenseId")
 
 
 def view(data: Json, visit: Visit) -> dict[str, Any]:
     return {
-        "hardware": require(data["hardwareLicense"], visit, "model"),
+        "hardware": require(data["hardwareLicenses"]["nodes"], data["named"]["nodes"], visit, "model"),
         "months": mints(data["months"], visit),
         "states": shares(counts_of(data["states"]), 5),
         "versions": shares(counts_of(data["firmware"]), VERSIONS),
