@@ -54,6 +54,12 @@ def test_a_serial_number_leads_to_its_device(site: str, did: str) -> None:
     assert str(serial) in page.text
 
 
+def test_a_serial_number_in_small_letters_leads_to_its_device(site: str, did: str) -> None:
+    serial = str(device(site, did, "serialNumber")["serialNumber"])
+    assert serial.lower() != serial
+    assert get_page(f"{site}/search?q={serial.lower()}", follow=True).response.url.path == f"/device/{did}"
+
+
 @pytest.mark.parametrize("key", ["imei { value }", "address", "tokenDID"])
 def test_every_key_of_a_device_leads_to_it(site: str, did: str, key: str) -> None:
     value = device(site, did, key)[key.split()[0]]

@@ -30,6 +30,7 @@ def search_variables(visit: Visit) -> Json:
     is_number = bool(NUMBER.fullmatch(key)) and len(key) <= DIGITS_OF_A_BLOCK
     return {
         "key": key,
+        "capitals": key.upper(),  # as most labels are printed
         "isAddress": bool(ADDRESS.fullmatch(key)),
         "address": key if ADDRESS.fullmatch(key) else None,
         "isHash": bool(HASH.fullmatch(key)),
