@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, FloatRect
 
 from scripts.demonstration.requirements import HOST
 from scripts.processes import Child, free_port
@@ -32,6 +32,12 @@ class View(NamedTuple):
 
 VIEWS = (View("light", 1280, False), View("dark", 1280, True), View("phone", 390, False))
 
+DOCUMENTED = {"start": "/", "device": "/devices?order=oldest"}
+"""What the README shows, by the name of its pictures: the start page, and the first device of a list."""
+
+PICTURES = REPOSITORY / "docs" / "pictures"
+SHOWN: FloatRect = {"x": 0, "y": 0, "width": 1280, "height": 720}
+
 BESIDES = {"search": "/search?q=SN", "nothing-found": "/search?q=nobody-has-this", "no-such-page": "/no-such-page"}
 """Pages that no link leads to, by the name of their pictures."""
 
@@ -44,6 +50,8 @@ UNPROVEN = """{ lifecycleEvents(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Takes the pictures and returns the exit status: 1 if a page fails, complains, or is wider than its window."""
     options = _options(arguments)
+    if options.docs:
+        return _document(options.site)
     options.folder.mkdir(parents=True, exist_ok=True)
     faults = []
     with _site(options.site) as site, chromium() as browser:
@@ -57,6 +65,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if faults else 0
 
 
+def _document(address: str | None) -> int:
+    """Takes the pictures of the documentation, each of a whole window, light and dark."""
+    with _site(address) as site, chromium() as browser:
+        for (name, path), view in product(DOCUMENTED.items(), VIEWS[:2]):
+            tab = Tab(browser, site, width=view.width, dark=view.dark)
+            tab.open(path)
+            if path != "/":
+                tab.page.locator("a[href^='/device/']").first.click()
+            tab.page.wait_for_load_state("networkidle")
+            tab.page.screenshot(path=PICTURES / f"{name}-{view.name}.png", clip=SHOWN)
+            tab.page.close()
+    print(f"the pictures are in {PICTURES}")
+    return 0
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./scripts/screenshots",
@@ -67,6 +90,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, default=REPOSITORY / ".screenshots", help="where to write (.screenshots)"
     )
+    parser.add_argument("--docs", action="store_true", help="only the pictures of the README, to docs/pictures/")
     parser.add_argument("--only", metavar="NAME", default="", help="only pages whose name contains this text")
     return parser.parse_args(arguments)
 
