@@ -24,7 +24,7 @@ from api.http.bundle import Bundles, token_of
 from api.http.disconnects import unread_response, while_connected
 from api.http.metrics import ROUTE
 from api.http.rates import RateLimited
-from api.http.requests import JSON, RequestError, response_type
+from api.http.requests import HTML, JSON, RequestError, response_type
 from api.http.responses import NOT_STORED, REVALIDATE, SERVER_STATUSES, VARY, error_response
 from api.queries.live_tokens import live_tokens
 from api.reading.revisions import Revisions, revisions_of
@@ -133,7 +133,7 @@ class Credentials:
     # DID documents
 
     async def _resolve(self, request: Request) -> Response:
-        media_type = response_type(request, (DID_RESOLUTION, DID, JSON_LD, JSON))
+        media_type = _media_type(request, (DID_RESOLUTION, DID, JSON_LD, JSON))
         did = str(request.path_params["did"])
         if did.startswith("did:") and not did.startswith("did:erc721:"):
             raise RequestError(501, f"{did[:200]} has another method: this service resolves did:erc721.")
@@ -152,7 +152,7 @@ class Credentials:
     # Credentials
 
     async def _credential(self, request: Request) -> Response:
-        media_type = response_type(request, (VC, VC_JWT, JSON_LD, JSON))
+        media_type = _media_type(request, (VC, VC_JWT, JSON_LD, JSON))
         token = token_of(str(request.path_params["did"]))
         for _ in range(TRIES):
             bundle = await self._bundles.read(token.checksummed)
@@ -166,7 +166,7 @@ class Credentials:
         )
 
     async def _status_list(self, request: Request) -> Response:
-        media_type = response_type(request, (VC, VC_JWT, JSON_LD, JSON))
+        media_type = _media_type(request, (VC, VC_JWT, JSON_LD, JSON))
         keys = request.path_params
         token = parse_did(f"did:erc721:{keys['chain']}:{keys['contract']}:{keys['list']}")
         if token is None or token.token_id >= 2**256 // SIZE or token.chain_id >= 2**63:
@@ -226,6 +226,11 @@ class Credentials:
     async def _key_set(self, request: Request) -> Response:
         keys = [{**key.jwk, "kid": key.jwk_id, "alg": "EdDSA", "use": "sig"} for key in self._keys]
         return _json_response({"keys": keys}, JSON)
+
+
+def _media_type(request: Request, offers: tuple[str, ...]) -> str:
+    """Returns the offer that the client prefers; a browser, which names HTML, gets JSON. Raises RequestError."""
+    return JSON if HTML in request.headers.get("accept", "") else response_type(request, offers)
 
 
 def _version(request: Request) -> Mapping[str, Any] | None:

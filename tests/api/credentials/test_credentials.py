@@ -139,6 +139,7 @@ def test_the_jwt_has_the_same_claims_and_is_signed(address: str, fleet: Fleet, v
     [
         ("*/*", "application/json"),
         ("text/html, */*;q=0.8", "application/json"),
+        ("text/html", "application/json"),
         ("application/vc", VC),
         ("application/ld+json", "application/ld+json"),
         ("application/vc+jwt, application/vc;q=0.5", VC_JWT),

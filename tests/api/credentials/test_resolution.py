@@ -94,6 +94,7 @@ def test_a_burned_device_is_deactivated(address: str, fleet: Fleet) -> None:
         ("application/did-resolution", RESOLUTION, False),
         ('application/ld+json;profile="https://w3id.org/did-resolution"', "application/ld+json", False),
         ("*/*", "application/json", False),
+        ("text/html", "application/json", False),
     ],
 )
 def test_the_client_chooses_the_format(
