@@ -1,8 +1,6 @@
 """Clients that disconnect before their response is ready: the work for them is ended, with its SQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -15,27 +13,35 @@ CLIENT_LEFT = 499
 """The status under which a request is counted whose client disconnected first."""
 
 
-@asynccontextmanager
-async def while_connected(request: Request) -> AsyncIterator[None]:
+class while_connected:
     """Cancels the block when the client disconnects, and raises ClientDisconnect. The request's body must be read."""
-    watching: set[asyncio.Task[None]] = set()
 
-    async def watch() -> None:
-        await disconnected(request.receive)
-        connection.reschedule(asyncio.get_running_loop().time())
+    __slots__ = ("_has_left", "_later", "_receive", "_task", "_watching")
 
-    later = asyncio.get_running_loop().call_later(SOON_SECONDS, lambda: watching.add(asyncio.create_task(watch())))
-    try:
-        async with asyncio.timeout(None) as connection:
-            yield
-    except TimeoutError:
-        if connection.expired():
+    def __init__(self, request: Request) -> None:
+        self._receive = request.receive
+        self._watching: asyncio.Task[None] | None = None
+        self._has_left = False
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._later = asyncio.get_running_loop().call_later(SOON_SECONDS, self._watch)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._later.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+        if self._has_left and kind is asyncio.CancelledError and self._task is not None and not self._task.uncancel():
             raise ClientDisconnect from None
-        raise
-    finally:
-        later.cancel()
-        for task in watching:
-            task.cancel()
+
+    def _watch(self) -> None:
+        self._watching = asyncio.create_task(self._cancel_when_left())
+
+    async def _cancel_when_left(self) -> None:
+        await disconnected(self._receive)
+        self._has_left = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 async def disconnected(receive: Receive) -> None:

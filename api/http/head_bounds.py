@@ -20,6 +20,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection. A client that exceeds a limit gets a refusal, and the connection is closed."""
 
     _beside_body = 0
+    _in_head = False
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent has it
@@ -34,16 +35,18 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._beside_body > MAX_HEAD_BYTES:
             message = f"The request has more than {MAX_HEAD_BYTES} bytes beside its body."
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
-        elif self._head_timer is None and self.cycle is not None and self.cycle.response_complete:
+        elif self._head_timer is None and (self._in_head or (self.cycle is not None and self.cycle.response_complete)):
             # bytes that do not begin a request end the wait for the next one, which uvicorn limits
             self._start_head_timer()
 
     def on_message_begin(self) -> None:
         self._beside_body = 0
-        self._start_head_timer()
+        self._in_head = True
+        self._stop_head_timer()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._stop_head_timer()
         super().on_headers_complete()
         if self.cycle is not None and self.app_state["drain"].has_begun:

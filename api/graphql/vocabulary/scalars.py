@@ -129,6 +129,7 @@ def _misfit(scalar: str, value: Any, form: str) -> GraphQLError:
     return GraphQLError(f"{scalar} cannot be {quoted}: write {form}")
 
 
+@lru_cache(maxsize=4096)
 def rfc_3339(seconds: int) -> str:
     """Returns a time in UTC as responses write it."""
     days, rest = divmod(seconds, DAY)
