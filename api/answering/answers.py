@@ -111,15 +111,15 @@ class Answers:
             raise
 
     async def execute(
-        self, compiled: Callable[[Context], Result | None], ordinary: Callable[[Context], Awaitable[Result]]
+        self, compiled: Callable[[Context], Result | None] | None, ordinary: Callable[[Context], Awaitable[Result]]
     ) -> Result:
-        """Returns what `compiled` makes in a thread or, if that is None, what `ordinary` makes: each of a snapshot."""
+        """Returns what `compiled` makes in a thread, else what `ordinary` makes: each of a snapshot."""
         return await read_again(partial(self._execute, compiled, ordinary))
 
     async def _execute(
-        self, compiled: Callable[[Context], Result | None], ordinary: Callable[[Context], Awaitable[Result]]
+        self, compiled: Callable[[Context], Result | None] | None, ordinary: Callable[[Context], Awaitable[Result]]
     ) -> Result:
-        if self._schema.compiles:
+        if compiled is not None and self._schema.compiles:
             result = await self._workers.run(lambda snapshot: compiled(Context(snapshot, self._freshness)))
             if result is not None:
                 return result
@@ -171,7 +171,9 @@ class Answers:
         charge(prepared.price.cost)
         while True:
             async with admission:
-                result = await self.execute(partial(self._compiled, prepared), partial(self._ordinary, prepared))
+                # a document that may never come again is not worth a plan
+                compiled = partial(self._compiled, prepared) if prepared.is_repeated else None
+                result = await self.execute(compiled, partial(self._ordinary, prepared))
             if isinstance(result, ComputedAnswer):
                 self.errors.update(result.codes)
                 return result

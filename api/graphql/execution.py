@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 class Prepared(NamedTuple):
     """An operation that may be executed: it is valid and within the limits, and its variables match their types.
 
-    `values` are the variables, coerced. `blocks` must be indexed before it is executed.
+    `values` are the variables, coerced. `blocks` must be indexed before it is executed. `is_repeated`: the document was
+    validated for an earlier request.
     """
 
     document: ValidDocument
@@ -43,11 +44,13 @@ class Prepared(NamedTuple):
     price: Price
     values: VariableValues
     blocks: Sequence[MinBlock]
+    is_repeated: bool
 
 
 def prepare(schema: Schema, request: GraphQLRequest, *, live: bool = False) -> Prepared:
     """Returns the operation that a request names; a subscription only if it is `live`. Raises a Refusal."""
     document = schema.documents.find(request.query)
+    is_repeated = document is not None
     if document is None:
         node = _parse(schema, request.query)
         _selected(node, request.operation_name, live)  # a missing operation is reported before what is invalid
@@ -61,7 +64,7 @@ def prepare(schema: Schema, request: GraphQLRequest, *, live: bool = False) -> P
         explain_variables(values, schema._schema, operation.node, variables)
         raise _invalid(values, Code.BAD_USER_INPUT)
     blocks = [*([] if request.min_block is None else [request.min_block]), *operation.min_blocks(values)]
-    return Prepared(document, operation, request, price, values, blocks)
+    return Prepared(document, operation, request, price, values, blocks, is_repeated)
 
 
 def _parse(schema: Schema, text: str) -> DocumentNode:

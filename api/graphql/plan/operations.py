@@ -1,6 +1,6 @@
 """An operation of a valid document, with its prices and plans."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphql import (
@@ -8,6 +8,7 @@ from graphql import (
     DirectiveNode,
     DocumentNode,
     FieldNode,
+    Node,
     OperationDefinitionNode,
     OperationType,
     VariableNode,
@@ -29,14 +30,13 @@ class Operation:
     def __init__(self, schema: Schema, document: DocumentNode, node: OperationDefinitionNode) -> None:
         self.node = node
         self.is_subscription = node.operation is OperationType.SUBSCRIPTION
-        self.aliases = count_aliases(document)
+        nodes = list(each_node(document))
+        self.aliases = count_aliases(nodes)
         self._schema = schema
         self._document = document
-        self._sizes = _variables_of(document, FieldNode, {"first", "last", "ids"})
-        self._conditions = _variables_of(document, DirectiveNode, {"if"})
-        self._names_blocks = any(
-            isinstance(part, ArgumentNode) and part.name.value == MIN_BLOCK for part in each_node(document)
-        )
+        self._sizes = _variables_of(nodes, FieldNode, {"first", "last", "ids"})
+        self._conditions = _variables_of(nodes, DirectiveNode, {"if"})
+        self._names_blocks = any(isinstance(part, ArgumentNode) and part.name.value == MIN_BLOCK for part in nodes)
         self._prices: dict[Any, Price] = {}
         self._plans: dict[Any, Plan | None] = {}
 
@@ -76,12 +76,12 @@ MIN_BLOCK = "minBlock"
 """The argument of `_meta`."""
 
 
-def _variables_of(document: DocumentNode, owner: type[FieldNode | DirectiveNode], arguments: set[str]) -> list[str]:
+def _variables_of(nodes: Sequence[Node], owner: type[FieldNode | DirectiveNode], arguments: set[str]) -> list[str]:
     """Returns the sorted names of the variables that are the value of one of these arguments."""
     return sorted(
         {
             argument.value.name.value
-            for node in each_node(document)
+            for node in nodes
             if isinstance(node, owner)
             for argument in node.arguments or ()
             if argument.name.value in arguments and isinstance(argument.value, VariableNode)
