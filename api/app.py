@@ -25,6 +25,9 @@ from api.answering.trusted import load_trusted
 from api.credentials.credential import issuer_of
 from api.credentials.endpoint import Credentials
 from api.credentials.keys import SigningKey, load_keys
+from api.dimo.endpoint import PATH as DIMO_PATH
+from api.dimo.endpoint import DimoEndpoint
+from api.dimo.schema import build_dimo_schema
 from api.epcis.endpoint import EpcisEndpoint
 from api.explorer.live import SUBSCRIPTIONS
 from api.exports.download import Downloads
@@ -97,6 +100,13 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     asking = Asking(answers, admissions["requests"], rates)
     bundles = Bundles(engine, settings)
     mcp = McpEndpoint(asking, documents, settings)
+    dimo = None
+    if settings.dimo_api != "off":
+        dimo_schema = build_dimo_schema(introspection=settings.introspection, limits=limits, compiled=settings.compiled)
+        dimo_answers = Answers(
+            engine, dimo_schema, watch, freshness, cache_bytes=settings.cache_bytes, max_seconds=settings.max_seconds
+        )
+        dimo = DimoEndpoint(engine, dimo_answers, admissions["requests"], rates, settings)
     metrics = ApiMetrics(engine, answers, operations, admissions, downloads, mcp.calls)
 
     @asynccontextmanager
@@ -104,6 +114,8 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
         yield {"drain": drain}
         await watch.close()
         await answers.close()
+        if dimo is not None:
+            await dimo.answers.close()
         engine.dispose()
 
     app = Starlette(
@@ -121,6 +133,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
             *([Route("/mcp", mcp)] if settings.mcp else []),
             *Credentials(asking, bundles, downloads.read, keys, settings.base_url).routes(),
             *([Route("/epcis/{path:path}", EpcisEndpoint(asking, settings))] if settings.epcis else []),
+            *([Route(DIMO_PATH, dimo)] if dimo is not None else []),
             *_pages(settings, asking),
         ],
         middleware=[

@@ -10,6 +10,7 @@ from schema.program.settings import (
     log_format,
     metrics_host,
     metrics_port,
+    one_of,
     seconds,
     setting,
     shown_database,
@@ -111,6 +112,12 @@ class Settings:
     )
     epcis: bool = setting(
         switch, default="on", help="Serve the history of devices as EPCIS 2.0 events at /epcis.", example="off"
+    )
+    dimo_api: str = setting(
+        one_of("auto", "on", "off"),
+        default="auto",
+        help="Serve the schema of DIMO's identity API at /query; auto: if the database was made with the profile dimo.",
+        example="on",
     )
     introspection: bool = setting(
         switch,

@@ -33,6 +33,7 @@ class Code(Enum):
     TIMEOUT = "TIMEOUT"
     NOT_READY = "NOT_READY"
     DAMAGED_DATA = "DAMAGED_DATA"
+    NOT_FOUND = "NOT_FOUND"
 
 
 class Reason(Enum):

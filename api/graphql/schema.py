@@ -1,6 +1,7 @@
 """The schema, its limits, and the documents that it has validated."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 
 import strawberry
@@ -9,6 +10,7 @@ from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
 from strawberry.types.field import StrawberryField
+from strawberry.types.scalar import ScalarDefinition
 
 from api.graphql.limits import Limits
 from api.graphql.plan.documents import DocumentCache
@@ -42,11 +44,35 @@ class Schema(strawberry.Schema):
 
 def build_schema(*, introspection: bool = True, limits: Limits | None = None, compiled: bool = True) -> Schema:
     """Returns the schema. Without `introspection`, introspection queries are refused."""
-    schema = Schema(
-        query=Query,
+    return make_schema(
+        Query,
         subscription=Subscription,
         types=EVENT_TYPES,
-        config=StrawberryConfig(scalar_map=SCALARS, name_converter=CachedNames()),
+        names=CachedNames(),
+        scalars=SCALARS,
+        introspection=introspection,
+        limits=limits,
+        compiled=compiled,
+    )
+
+
+def make_schema(
+    query: type,
+    *,
+    subscription: type | None = None,
+    types: Iterable[type] = (),
+    names: NameConverter,
+    scalars: Mapping[object, ScalarDefinition],
+    introspection: bool,
+    limits: Limits | None,
+    compiled: bool,
+) -> Schema:
+    """Returns a schema of types whose fields are declared by `plan.fields`."""
+    schema = Schema(
+        query=query,
+        subscription=subscription,
+        types=types,
+        config=StrawberryConfig(scalar_map=dict(scalars), name_converter=names),
     )
     schema.limits, schema.documents, schema.compiles = limits or Limits(), DocumentCache(), compiled
     schema.rules = tuple(specified_rules) + (() if introspection else (NoSchemaIntrospectionCustomRule,))

@@ -9,7 +9,15 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, select
 from api.queries.devices import devices_fitting
 from api.queries.grants import GRANTEE_FIELDS, grant_in_force
 from api.queries.sql import tables
-from api.queries.sql.fields import ComputedField, PlainTextField, ScopedField, TimeField, related_token_id
+from api.queries.sql.fields import (
+    ComputedField,
+    ExactField,
+    PlainTextField,
+    RelatedField,
+    ScopedField,
+    TimeField,
+    related_token_id,
+)
 from api.queries.sql.filters import Condition, Fields, Filter
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import Listing, ListPart, always
@@ -57,6 +65,10 @@ def _revoked_at(scope: Scope) -> TimeField:
     return TimeField(case((grant.c.valid_to <= scope.position, grant.c.ended_at)))
 
 
+def _accounts(scope: Scope) -> Select[Any]:
+    return select(tables.account.c.id).where(scope.named(tables.account))
+
+
 FIELDS: Fields = {
     **GRANTEE_FIELDS,
     "source": PlainTextField(SOURCE),
@@ -65,6 +77,7 @@ FIELDS: Fields = {
     "revoked_at": ScopedField(_revoked_at),
     "device": ComputedField(_device),
     "vehicle": vehicle_field(grant.c.vehicle_id),
+    "grantor": RelatedField(grant.c.account_id, _accounts, ExactField(tables.account.c.contract)),
     "manufacturer_id": related_token_id(grant.c.manufacturer_id, tables.manufacturer),
 }
 

@@ -336,7 +336,8 @@ FIELDS: Fields = {
     "serial_unique_for_manufacturer": ScopedField(_serial_number_unique),
     "provisioned_after_quality": ExactField(version.c.provisioned_after_quality),
     "sanitized_before_disposal": ExactField(version.c.sanitized_before_disposal),
-    # for look-ups only: no filter of the API has it
+    # not in filters of /graphql
+    "burned": ComputedField(lambda scope, burned: negate(unburned(version)) if burned else unburned(version)),
     "held_address": _HeldAddress(version.c.address),
 }
 

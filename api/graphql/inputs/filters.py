@@ -364,6 +364,7 @@ class AuthorizationFilter:
         "The vehicle of the grant matches this filter at the block of the response."
     )
     manufacturer_id: BigIntFilter | None = optional("The manufacturer id of the manufacturer that the grant is on.")
+    grantor: AddressFilter | None = optional("The account that granted access to what is its own.")
     and_: list["AuthorizationFilter"] | None = optional(AND, "and")
     or_: list["AuthorizationFilter"] | None = optional(OR, "or")
     not_: Optional["AuthorizationFilter"] = optional(NOT, "not")

@@ -226,6 +226,6 @@ def interfaces_of_rows(schema: GraphQLSchema, interface: GraphQLInterfaceType) -
     rows: dict[Relation, GraphQLNamedType] = {}
     for type_ in schema.get_possible_types(interface):
         relation = relation_of(type_)
-        assert relation is not None  # an object that has an id is a row
-        rows[relation] = next((narrower for narrower in type_.interfaces if relation_of(narrower)), type_)
+        if relation is not None:  # else no value has the type
+            rows[relation] = next((narrower for narrower in type_.interfaces if relation_of(narrower)), type_)
     return rows

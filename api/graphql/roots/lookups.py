@@ -192,7 +192,8 @@ def _serial_number(key: SerialNumberKey) -> Filter:
     return number + _equal("manufacturer_id")(key.manufacturer_id)
 
 
-def _token_did(text: str) -> Filter:
+def token_did_filter(text: str) -> Filter:
+    """Returns the filter that the token of a DID alone passes."""
     did = parse_did(text)
     return NOWHERE if did is None else did_filter(did)
 
@@ -210,13 +211,15 @@ DEVICE = Lookup(
     DeviceId,
     tables.device,
     DEVICES,
-    {"token_did": _token_did, "address": _equal("held_address"), "serial_number": _serial_number},
+    {"token_did": token_did_filter, "address": _equal("held_address"), "serial_number": _serial_number},
 )
 # in this release no manufacturer is found by a DID
 MANUFACTURER = Lookup(ManufacturerId, tables.manufacturer, MANUFACTURERS, {"token_did": lambda did: NOWHERE})
 HARDWARE_LICENSE = Lookup(HardwareLicenseId, tables.hardware_license, HARDWARE_LICENSES, {})
-VEHICLE = Lookup(VehicleId, tables.vehicle, VEHICLES, {"token_did": _token_did})
-SYNTHETIC_DEVICE = Lookup(SyntheticDeviceId, tables.synthetic_device, SYNTHETIC_DEVICES, {"token_did": _token_did})
+VEHICLE = Lookup(VehicleId, tables.vehicle, VEHICLES, {"token_did": token_did_filter})
+SYNTHETIC_DEVICE = Lookup(
+    SyntheticDeviceId, tables.synthetic_device, SYNTHETIC_DEVICES, {"token_did": token_did_filter}
+)
 ACCOUNT = Lookup(AccountId, tables.account, ACCOUNTS, {})
 LOOKUPS = (DEVICE, MANUFACTURER, HARDWARE_LICENSE, VEHICLE, SYNTHETIC_DEVICE, ACCOUNT)
 LABELS = {

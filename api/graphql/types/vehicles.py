@@ -58,7 +58,7 @@ INTEGRATIONS = 2**63
 """Numbers from here on are connections: their bytes are the name."""
 
 
-def _reverse(relation: Relation, rows_by_key: RowsByKey) -> Callable[..., list[Ref | None]]:
+def of_vehicle(relation: Relation, rows_by_key: RowsByKey) -> Callable[..., list[Ref | None]]:
     """Returns the batch function of a field that is the row whose own column names the parent."""
 
     def batch(context: Context, parents: Sequence[tuple[Pin, int]]) -> list[Ref | None]:
@@ -122,13 +122,13 @@ class Vehicle(Node):
     )
     device: Annotated["Device", strawberry.lazy("api.graphql.types.devices")] | None = computed(
         "The device that is paired with the vehicle. Null if there is none. If several are, the one paired last.",
-        _reverse(DEVICE, paired_devices),
+        of_vehicle(DEVICE, paired_devices),
         "pin",
         "id",
     )
     synthetic_device: Optional["SyntheticDevice"] = computed(
         "The synthetic device of the vehicle that is not burned. Null if there is none.",
-        _reverse(SYNTHETIC_DEVICE, connected_devices),
+        of_vehicle(SYNTHETIC_DEVICE, connected_devices),
         "pin",
         "id",
     )
