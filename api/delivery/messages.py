@@ -54,7 +54,7 @@ def messages_of(changes: Sequence[Change], epoch: str, last_sequence: int) -> li
     return [_message(change, epoch, number) for number, change in enumerate(changes, last_sequence + 1)]
 
 
-def test_body(id: str, now: datetime) -> bytes:
+def trial_body(id: str, now: datetime) -> bytes:
     """Returns the body of `certindex deliver test`."""
     message = "A test of the receiver: no event of a device."
     time = now.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from api.delivery.feed import CursorRefused
-from api.delivery.messages import Message, test_body
+from api.delivery.messages import Message, trial_body
 from api.delivery.sender import open_index, receiver_of
 from api.delivery.settings import DeliverySettings
 from api.delivery.signing import new_private_key, new_secret, parse_key
@@ -182,7 +182,7 @@ async def test(settings: DeliverySettings, target: str, secret: str | None) -> i
     now = datetime.now(UTC)
     began = time.perf_counter()
     try:
-        outcome = await receiver.send(Message(0, id, "certindex.test", now.timestamp(), test_body(id, now)))
+        outcome = await receiver.send(Message(0, id, "certindex.test", now.timestamp(), trial_body(id, now)))
     finally:
         await receiver.close()
     word = "delivered" if outcome.delivered else "failed"

@@ -88,6 +88,7 @@ CLIENTS = (
         16,
     ),
     client("mcp", "mcp", "MCP scenarios and inspector calls", 6),
+    client("standardwebhooks", "webhooks", "ways to deliver to webhooks", 5),
     client("chromium", "page", "features of the page at /graphql", 9),
     Judge(
         "schemathesis",

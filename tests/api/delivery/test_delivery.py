@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from api.delivery import delivery, schedule, sender
 from api.delivery.sender import deliver
 from api.delivery.settings import DeliverySettings
-from api.delivery.state import Progress, State, state_url
+from api.delivery.state import Progress, State, StateLost, state_url
 from schema.program.settings import SettingsError
 from tests.support.api.feeding import BUYER, Moving, minted, sold, updated
 from tests.support.api.receiving import (
@@ -338,3 +339,55 @@ async def has_begun(settings: DeliverySettings, name: str) -> None:
         with stored(settings) as state:
             while name not in state.positions():  # noqa: ASYNC110  # as if by another process
                 await asyncio.sleep(0.02)
+
+
+async def test_a_lost_connection_to_the_state_loses_nothing(postgres_url: str, tmp_path: Path) -> None:
+    chain = Moving(postgres_url)
+    await chain.mine(*born(1))
+    async with receiving() as receiver:
+        async with delivered(chain, tmp_path, {"url": receiver.url}):
+            await receiver.has(1)
+            with chain.indexer.engine.begin() as connection:
+                killed = connection.execute(
+                    text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+                )
+                assert killed.scalars().all() == [True]
+            await chain.mine(updated(1))
+            await chain.mine(sold(1))
+            await receiver._until(lambda: len(receiver.tokens) == 3)
+        assert receiver.tokens == ["DEVICE_MINTED 1", "FIRMWARE_UPDATED 1", "DEVICE_TRANSFERRED 1"]
+    chain.close()
+
+
+async def test_nothing_is_sent_while_the_state_cannot_be_written(
+    chain: Moving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full: a message that is not stored is not sent, so that its retraction is never missed."""
+    await chain.mine(*born(1))
+
+    def fail(*arguments: object) -> None:
+        raise StateLost("disk full")
+
+    async with receiving() as receiver:
+        with monkeypatch.context() as patch:
+            patch.setattr(State, "put", fail)
+            async with delivered(chain, tmp_path, {"url": receiver.url}):
+                await asyncio.sleep(0.5)
+        assert receiver.requests == []
+        async with delivered(chain, tmp_path, {"url": receiver.url}):
+            await receiver.has(1)
+
+
+async def test_a_stale_cursor_stops_the_subscription(chain: Moving, tmp_path: Path) -> None:
+    await chain.mine(*born(1))
+    async with receiving() as receiver:
+        async with delivered(chain, tmp_path, {"url": receiver.url}) as settings:
+            await receiver.has(1)
+        with chain.indexer.engine.begin() as connection:
+            connection.execute(text("UPDATE profile SET text = text || '\n# other'"))
+        async with delivered(chain, tmp_path, {"url": receiver.url}):
+            async with asyncio.timeout(20):
+                while progress(settings).stopped is None:  # noqa: ASYNC110  # as if by another process
+                    await asyncio.sleep(0.02)
+            assert "indexed again" in str(progress(settings).stopped)
+        assert len(receiver.requests) == 1
