@@ -87,7 +87,7 @@ class Crawl:
 def kind_of(path: str) -> str:
     """Returns what addresses of one page have in common: /device/*/compare?from."""
     parts = urlsplit(path)
-    _, first, *rest = parts.path.split("/")
+    _, first, *rest = ("*" if name.startswith("did:") else name for name in parts.path.split("/"))
     names = "&".join(sorted(name for name, _ in parse_qsl(parts.query)))
     return "/".join(["", first, *(["*", *rest[1:]] if rest else [])]) + (f"?{names}" if names else "")
 
