@@ -90,6 +90,7 @@ CLIENTS = (
     client("mcp", "mcp", "MCP scenarios and inspector calls", 6),
     client("standardwebhooks", "webhooks", "ways to deliver to webhooks", 5),
     client("chromium", "page", "features of the page at /graphql", 9),
+    client("lighthouse", "lighthouse", "pages with 95 or more of 100", 8),
     Judge(
         "schemathesis",
         ("python", "-m", "schemathesis.cli", "run", "$JUDGED_URL", "-c", "every_refusal_has_a_code", *FUZZING),

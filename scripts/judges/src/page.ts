@@ -1,20 +1,10 @@
 // The page at /graphql in a real browser: from this host alone, without an error, and every tab answers.
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
 import { after, before, test } from "node:test";
-import { chromium, type Browser, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
+import { launched } from "./browser.js";
 import { grow, until, URL } from "./stage.js";
 
-const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-const FLAGS = [
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-gpu",
-  "--disable-quic",
-  "--disable-sync",
-  "--no-first-run",
-];
 const HOST = new globalThis.URL(URL).host;
 
 let browser: Browser;
@@ -23,8 +13,7 @@ const complaints: string[] = [];
 const asked: string[] = [];
 
 before(async () => {
-  const asRoot = process.getuid?.() === 0;
-  browser = await chromium.launch({ executablePath: installed(), args: FLAGS, chromiumSandbox: !asRoot });
+  browser = await launched();
   page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   page.setDefaultTimeout(60_000);
   page.on("console", (message) => {
@@ -149,12 +138,4 @@ async function shown(text: string): Promise<void> {
 
 async function shot(name: string): Promise<void> {
   await page.screenshot({ path: `build/page-${name}.png` });
-}
-
-function installed(): string {
-  const places = (process.env["PATH"] ?? "").split(delimiter);
-  const found = NAMES.flatMap((name) => places.map((place) => join(place, name))).find(existsSync);
-  const path = process.env["CHROMIUM"] ?? found;
-  if (!path) throw new Error("no Chromium on PATH: apt-get install chromium, or set CHROMIUM=/path/to/chromium");
-  return path;
 }
