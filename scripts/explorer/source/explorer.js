@@ -4,8 +4,10 @@ import { showLocalTimes } from "./times.js";
 import { closeMenusOutside } from "./menus.js";
 import { showPrintButtons } from "./print.js";
 import { keepLive } from "./live.js";
+import { offerRequest } from "./request.js";
 import { offerVerification } from "./verification.js";
 
+offerRequest();
 showCopyButtons(document);
 showLocalTimes(document);
 closeMenusOutside();

@@ -1,5 +1,7 @@
 """What a visitor does, in a real browser, on both databases."""
 
+import json
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -64,6 +66,18 @@ def test_a_shortened_hash_is_copied_whole(tab: Tab, site: str, serial: str) -> N
     button = tab.page.locator("[data-copy]").first
     button.click()
     assert tab.page.evaluate("navigator.clipboard.readText()") == button.get_attribute("data-copy")
+
+
+@pytest.mark.parametrize("text", ["it's", "{serial}"])
+def test_the_request_of_a_page_runs_in_a_shell(tab: Tab, site: str, serial: str, text: str) -> None:
+    tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site)
+    sought = text.format(serial=serial)
+    tab.open(f"/search?q={sought}")
+    tab.page.get_by_role("button", name="Copy as curl").click()
+    command = str(tab.page.evaluate("navigator.clipboard.readText()"))
+    done = subprocess.run(["sh", "-c", f"{command} --silent"], capture_output=True, check=True)
+    assert "errors" not in json.loads(done.stdout)
+    assert (serial in done.stdout.decode()) == (sought == serial)
 
 
 def test_this_page_as_a_query_opens_the_editor_with_the_document_and_its_variables(tab: Tab, serial: str) -> None:
