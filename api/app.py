@@ -62,9 +62,10 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
 
     `take` counts for the rate limits of several processes.
 
-    Raises DatabaseError for a database that can never be used, SettingsError for a wrong manifest of trusted documents.
+    Raises DatabaseError for a database that can never be used, SettingsError for a wrong manifest of trusted documents
+    and for settings that contradict each other.
     """
-    keys = _signing_keys(settings)
+    keys, serves_dimo = _signing_keys(settings), _serves_dimo(settings)
     engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
     check_supported(engine)
     limits = Limits(settings.max_cost, settings.max_depth, settings.max_aliases, settings.max_tokens)
@@ -101,21 +102,21 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     bundles = Bundles(engine, settings)
     mcp = McpEndpoint(asking, documents, settings)
     dimo = None
-    if settings.dimo_api != "off":
+    if serves_dimo:
         dimo_schema = build_dimo_schema(introspection=settings.introspection, limits=limits, compiled=settings.compiled)
         dimo_answers = Answers(
             engine, dimo_schema, watch, freshness, cache_bytes=settings.cache_bytes, max_seconds=settings.max_seconds
         )
         dimo = DimoEndpoint(engine, dimo_answers, admissions["requests"], rates, settings)
-    metrics = ApiMetrics(engine, answers, operations, admissions, downloads, mcp.calls)
+    all_answers = [answers] if dimo is None else [answers, dimo.answers]
+    metrics = ApiMetrics(engine, all_answers, operations, admissions, downloads, mcp.calls)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Drain]]:
         yield {"drain": drain}
         await watch.close()
-        await answers.close()
-        if dimo is not None:
-            await dimo.answers.close()
+        for closing in all_answers:
+            await closing.close()
         engine.dispose()
 
     app = Starlette(
@@ -165,6 +166,19 @@ def _signing_keys(settings: Settings) -> Sequence[SigningKey]:
             "Example: BASE_URL=https://devices.example.org"
         )
     return load_keys(settings.signing_key, issuer_of(settings.base_url))
+
+
+def _serves_dimo(settings: Settings) -> bool:
+    """Returns whether /query may be served: its clients write their documents. Raises SettingsError."""
+    if settings.trusted_documents is None:
+        return settings.dimo_api != "off"
+    if settings.dimo_api == "on":
+        raise SettingsError(
+            f'DIMO_API is "on", and TRUSTED_DOCUMENTS is "{settings.trusted_documents}": clients of /query send '
+            "documents of their own, and TRUSTED_DOCUMENTS lets none of these be executed. Set DIMO_API=auto, or serve "
+            "/query from a second certindex-api without TRUSTED_DOCUMENTS."
+        )
+    return False
 
 
 def _pages(settings: Settings, asking: Asking) -> list[BaseRoute]:

@@ -116,7 +116,8 @@ class Settings:
     dimo_api: str = setting(
         one_of("auto", "on", "off"),
         default="auto",
-        help="Serve the schema of DIMO's identity API at /query; auto: if the database was made with the profile dimo.",
+        help="Serve the schema of DIMO's identity API at /query; auto: if the database was made with the profile dimo, "
+        "and TRUSTED_DOCUMENTS is not set.",
         example="on",
     )
     introspection: bool = setting(
@@ -135,7 +136,7 @@ class Settings:
         text,
         optional=True,
         help="Manifest of trusted documents: a JSON file of ids and documents, or a folder of such files. If set, no "
-        "other document of a client is executed, and GraphiQL is off.",
+        "other document of a client is executed, and GraphiQL and /query are off.",
         example="./documents.json",
     )
     max_body_bytes: int = setting(

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from prometheus_client import Histogram
@@ -65,6 +65,7 @@ ROUTES = {
     "/healthz": "healthz",
     "/readyz": "readyz",
     "/mcp": "mcp",
+    "/query": "dimo",
     "/lookup": "lookup",
 }
 PREFIXES = {"/devices/": "bundle", EXPORTS: "export", "/epcis/": "epcis", "/graphiql/": "page", "/explorer/": "page"}
@@ -81,12 +82,15 @@ class DownloadCounts(Protocol):
 
 
 class ApiMetrics(Collector):
-    """The metrics of one application. Its event loop counts requests, its threads count statements."""
+    """The metrics of one application. Its event loop counts requests, its threads count statements.
+
+    `answers` are those of each schema.
+    """
 
     def __init__(
         self,
         engine: Engine,
-        answers: Answers,
+        answers: Sequence[Answers],
         operations: Operations,
         admissions: Mapping[str, Admission],
         downloads: DownloadCounts,
@@ -116,13 +120,9 @@ class ApiMetrics(Collector):
                     ((route,), seconds) for route, seconds in self.request_seconds.items()
                 ],
                 "certindex_api_requests_in_progress": [((), self.in_progress)],
-                "certindex_api_errors_total": [((code,), count) for code, count in sorted(answers.errors.items())],
-                "certindex_api_cache_total": [
-                    ((result,), count) for result, count in sorted(answers.cache_results.items())
-                ],
-                "certindex_graphql_fallbacks_total": [
-                    ((reason,), count) for reason, count in sorted(answers.fallbacks.items())
-                ],
+                "certindex_api_errors_total": _sums(door.errors for door in answers),
+                "certindex_api_cache_total": _sums(door.cache_results for door in answers),
+                "certindex_graphql_fallbacks_total": _sums(door.fallbacks for door in answers),
                 "certindex_api_connections": [((), operations.connections)],
                 "certindex_api_subscriptions": [((), operations.subscriptions)],
                 "certindex_api_downloads": [((), downloads.open)],
@@ -147,6 +147,14 @@ class ApiMetrics(Collector):
 
 def _begin_statement(_conn: Any, _cursor: Any, _statement: Any, _values: Any, context: Any, *_: Any) -> None:
     context.certindex_began = time.perf_counter()
+
+
+def _sums(counters: Iterable[Counter[str]]) -> list[tuple[tuple[str], int]]:
+    """Returns the samples of a metric with one label."""
+    sums: Counter[str] = Counter()
+    for counter in counters:
+        sums.update(counter)
+    return [((label,), count) for label, count in sorted(sums.items())]
 
 
 def route_of(path: str) -> str:

@@ -30,6 +30,11 @@ def test_help_explains_every_setting_with_an_example() -> None:
         ([], {"BASE_URL": "example.org"}, 'BASE_URL is "example.org": not http:// or https:// with a host'),
         ([], {"BASE_URL": "https://example.org/a"}, 'BASE_URL is "https://example.org/a": not http:// or https://'),
         ([], {"DATABASE_URL": "mysql://host/name"}, 'DATABASE_URL is "mysql://host/name": not a URL of SQLite'),
+        (
+            [],
+            {"DIMO_API": "on", "TRUSTED_DOCUMENTS": "a.json"},
+            'DIMO_API is "on", and TRUSTED_DOCUMENTS is "a.json"',
+        ),
         ([], {"DATABASE_URL": "sqlite:////no/such/folder/a.db"}, "there is no folder /no/such/folder"),
     ],
 )

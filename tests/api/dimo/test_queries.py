@@ -1,6 +1,7 @@
 """The calls of DIMO's own clients, answered by /query."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,29 @@ def test_a_database_of_another_profile_has_no_such_endpoint(tmp_path: Path) -> N
         with TestClient(create_app(read_settings(Settings, None, {**environ, "DIMO_API": mode}))) as client:
             assert client.post("/query", json={"query": "{ __typename }"}).status_code == status
     assert LINK != UNIT
+
+
+def test_documents_of_clients_are_not_executed_beside_trusted_documents(url: str, tmp_path: Path) -> None:
+    manifest = tmp_path / "documents.json"
+    manifest.write_text(json.dumps({"name": "{ __typename }"}))
+    environ = {"DATABASE_URL": url, "EXPLORER": "off", "TRUSTED_DOCUMENTS": str(manifest)}
+    with TestClient(create_app(read_settings(Settings, None, environ))) as client:
+        assert client.post("/query", json={"query": "{ __typename }"}).status_code == 404
+        assert client.post("/graphql", json={"documentId": "name"}).json()["data"] == {"__typename": "Query"}
+
+
+def test_requests_errors_and_the_cache_are_in_the_metrics(url: str) -> None:
+    app = create_app(read_settings(Settings, None, {"DATABASE_URL": url, "EXPLORER": "off"}))
+    with TestClient(app) as client:
+        for query in ["{ vehicles { totalCount } }"] * 2 + ["{ vehicle(tokenId: 99) { tokenId } }"]:
+            client.post("/query", json={"query": query})
+        client.post("/graphql", json={"query": "{ nothing }"})
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in app.state.metrics.collect()
+        for sample in family.samples
+    }
+    assert samples["certindex_api_requests_total", "dimo", "200"] == 3
+    assert samples["certindex_api_errors_total", "NOT_FOUND"] == 1
+    assert samples["certindex_api_errors_total", "GRAPHQL_VALIDATION_FAILED"] == 1
+    assert samples["certindex_api_cache_total", "hit"] == 1
