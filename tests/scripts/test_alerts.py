@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from api.delivery.metrics import METRICS as DELIVERY_METRICS
 from api.http.metrics import METRICS as API_METRICS
 from indexer.observe.metrics import METRICS
 from scripts.documentation.tables import REPOSITORY
+from tests.support.promtool import promtool
 
 RULES = REPOSITORY / "scripts/deploy/prometheus/rules.yml"
 RUNBOOK = REPOSITORY / "docs/guides/runbook.md"
@@ -74,15 +73,6 @@ FAULTS: Mapping[str, tuple[dict[str, str], str, str]] = {
     "CertindexDeliveryFailing": ({'certindex_delivery_failing_seconds{subscription="erp"}': "0+60x70"}, "59m", "62m"),
 }
 """By alert: the series of a fault, an instant before the alert fires, and one after."""
-
-
-def promtool(*arguments: str | Path) -> str:
-    program = shutil.which("promtool")
-    if program is None:
-        raise RuntimeError("no promtool on PATH: apt-get install prometheus")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def input_series(fault: dict[str, str]) -> list[dict[str, str]]:
