@@ -19,6 +19,7 @@ def explorer_routes(settings: Settings, asking: Asking) -> list[BaseRoute]:
         "graphiql": graphiql,
         "sections": SECTIONS,
         "credentials": settings.signing_key is not None,
+        "epcis": settings.epcis,
     }
     templates = Templates(assets, site)
     return [

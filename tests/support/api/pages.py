@@ -72,8 +72,10 @@ def get_page(url: str, *, follow: bool = False, tag: str = "") -> Page:
     return page
 
 
-FILES = ("/schema.graphql", "/graphql", "/devices/", "/export/")
-"""How addresses of the site begin that are no pages: the schema, GraphiQL, bundles and exports."""
+FILES = ("/schema.graphql", "/graphql", "/devices/", "/export/", "/epcis/")
+"""How addresses of the site begin that are no pages: the schema, GraphiQL, bundles, exports and EPCIS events."""
+
+BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
 @dataclass
@@ -108,7 +110,7 @@ def crawl(site: str, each: int) -> Crawl:
             continue
         found.kinds.setdefault(kind, []).append(path)
         if path.startswith(FILES):
-            status, links = CLIENT.get(f"{site}{path}", headers={"accept": "text/html"}).status_code, []
+            status, links = CLIENT.get(f"{site}{path}", headers=BROWSER).status_code, []
         else:
             page = get_page(f"{site}{path}", follow=True)
             status, links = page.status, page.links
