@@ -247,6 +247,7 @@ def test_further_keys_are_published_and_the_first_one_signs(small_url: str) -> N
         (KEY[:80], "SIGNING_KEY is PEM: it is no private key in PEM"),
         (KEY.replace("PRIVATE", "PUBLIC"), "SIGNING_KEY is PEM: it is no private key in PEM"),
     ],
+    ids=["absent", "no key", "cut", "public"],  # a key of its own for each process is no name
 )
 def test_a_malformed_key_is_refused_without_being_shown(text: str, message: str) -> None:
     with pytest.raises(SettingsError, match="SIGNING_KEY") as raised:

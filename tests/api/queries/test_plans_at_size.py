@@ -154,24 +154,29 @@ def filters() -> Iterator[str]:
             yield f"{name}(filterBy: {{{comparison}}})"
 
 
-def comparisons(filter: Any, operators: Sequence[str] = OPERATORS) -> Iterator[str]:
-    """Yields a comparison for each field and operator of a filter, and one for each field of the filters in it."""
+def comparisons(filter: Any, operators: Sequence[str] = OPERATORS, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yields a comparison for each field and operator of a filter, and one for each field of the filters in it.
+
+    `above`: the filters around it. A vehicle's filter has that of its synthetic device, which has that of its vehicle.
+    """
     for name, field in filter.fields.items():
         kind = get_named_type(field.type)
-        if name in ("and", "or", "not"):
+        if name in ("and", "or", "not") or kind.name in above:
             continue
         if not isinstance(kind, GraphQLInputObjectType):
             yield f"{name}: {json.dumps(PLAIN[name])}"
         elif kind.name == "FactoryResetsSince":
             yield f'{name}: {{since: "2020-10-01T00:00:00Z", count: {{gt: 0}}}}'
+        elif kind.name == "AttributeFilter":
+            yield f'{name}: {{name: "Make", value: {{eq: "Tesla"}}}}'
         elif "eq" not in kind.fields:
             inside = operators if kind.name == "FirmwareFilter" else ("eq",)
-            yield from (f"{name}: {{{comparison}}}" for comparison in comparisons(kind, inside))
+            yield from (f"{name}: {{{comparison}}}" for comparison in comparisons(kind, inside, (*above, filter.name)))
         else:
             yield from (f"{name}: {{{operator}: {value(kind)}}}" for operator in operators if operator in kind.fields)
 
 
-PLAIN = {"anyKey": "SN-00000777", "activeAt": "2020-10-01T00:00:00Z"}
+PLAIN = {"anyKey": "SN-00000777", "activeAt": "2020-10-01T00:00:00Z", "burned": False}
 
 
 def value(kind: Any) -> str:
@@ -214,5 +219,5 @@ UNINDEXED = re.compile(
 )
 """Filters without an index, whose condition is checked row by row. If few rows fit, PostgreSQL scans the table."""
 
-JOINED = re.compile(r"authorizedUser|everHadAddress")
+JOINED = re.compile(r"authorizedUser|everHadAddress|pairedVehicle")
 """Filters on other rows than the devices' own: PostgreSQL scans all versions once and joins them by hash."""
