@@ -102,6 +102,17 @@ CLIENTS = (
 )
 """Judges of the running service."""
 
+FILES = (
+    Judge(
+        "deploy",
+        (f"{sys.prefix}/deploy-judges/bin/python", "deployed.py"),
+        r"^ok  ",
+        "checks of container and compose file",
+        3,
+    ),
+)
+"""Judges of files, which need no service. They are installed in a virtual environment of their own."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs all judges in order and returns the exit status: 1 if one failed."""
@@ -110,10 +121,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--only",
         action="append",
         metavar="NAME",
-        help="run only this judge of the service, and the tools; may be repeated",
+        help="run only this judge of the service or of files, and the tools; may be repeated",
     )
     only = parser.parse_args(arguments).only
-    names = [judge.name for judge in (*TOOLS, *CLIENTS)]
+    names = [judge.name for judge in (*TOOLS, *FILES, *CLIENTS)]
     if unknown := set(only or ()) - set(names):
         parser.error(f"--only {', '.join(unknown)}: no such judge. The judges are {', '.join(names)}")
     (FOLDER / "build" / "relay").mkdir(parents=True, exist_ok=True)
@@ -121,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (FOLDER / "build" / "relay" / "package.json").write_text('{"type": "commonjs"}\n')
     # the tools build what the clients run
     results = [_passes(judge, os.environ) for judge in TOOLS]
+    files = [judge for judge in FILES if not only or judge.name in only]
     chosen = [judge for judge in CLIENTS if not only or judge.name in only]
     if all(results) and chosen:
         with tempfile.TemporaryDirectory() as folder, set_stage(Path(folder)) as (stage, address):
@@ -129,7 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 results.append(_passes(judge, environment))
                 if not results[-1]:
                     print(stage.last_output(), file=sys.stderr)
-    total = len(TOOLS) + len(chosen)
+    results += [_passes(judge, os.environ) for judge in files]
+    total = len(TOOLS) + len(files) + len(chosen)
     print(f"{sum(results)} of {total} judges passed")
     return int(sum(results) < total)
 

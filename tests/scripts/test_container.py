@@ -1,0 +1,55 @@
+"""The container and compose file of scripts/deploy/container: what they name exists in the program."""
+
+import re
+import tomllib
+from typing import Any
+
+import yaml
+
+from api.settings import Settings as ApiSettings
+from indexer.settings import Settings
+from scripts.documentation.tables import REPOSITORY
+
+FOLDER = REPOSITORY / "scripts/deploy/container"
+CONTAINERFILE = (FOLDER / "Containerfile").read_text()
+COMPOSE: Any = yaml.safe_load((FOLDER / "compose.yml").read_text())
+PROJECT: Any = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+OF_LIBPQ = {"PGPASSWORD"}
+
+
+def names(settings: type[Any]) -> set[str]:
+    return {name.upper() for name in settings.__dataclass_fields__}
+
+
+def test_the_image_has_every_extra_of_users() -> None:
+    (extras,) = re.findall(r'"\.\[([a-z,]+)\]"', CONTAINERFILE)
+    assert set(extras.split(",")) == set(PROJECT["optional-dependencies"]) - {"dev"}
+
+
+def test_the_build_copies_what_exists_and_the_context_holds_that_alone() -> None:
+    copied = [
+        source for line in re.findall(r"^COPY (?!--)(.+)$", CONTAINERFILE, re.MULTILINE) for source in line.split()[:-1]
+    ]
+    context = (FOLDER / "Containerfile.dockerignore").read_text()
+    assert sorted(re.findall(r"^!(.+)$", context, re.MULTILINE)) == sorted(copied)
+    assert [source for source in copied if not (REPOSITORY / source).exists()] == []
+
+
+def test_the_settings_of_image_and_services_exist() -> None:
+    image = set(re.findall(r"\b([A-Z_]+)=", CONTAINERFILE)) - {"PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+    assert image <= names(Settings) & names(ApiSettings)
+    services = COMPOSE["services"]
+    assert set(services["indexer"]["environment"]) <= names(Settings) | OF_LIBPQ
+    assert set(services["api"]["environment"]) <= names(ApiSettings) | OF_LIBPQ
+
+
+def test_the_image_has_the_version_of_the_program() -> None:
+    image = f"certindex:{PROJECT['version']}"
+    assert f"-t {image} " in CONTAINERFILE
+    assert {COMPOSE["services"][name]["image"] for name in ("indexer", "api")} == {image}
+
+
+def test_a_service_writes_nothing_but_its_volume() -> None:
+    for name in ("indexer", "api"):
+        service = COMPOSE["services"][name]
+        assert (service["read_only"], service["cap_drop"], service["tmpfs"]) == (True, ["ALL"], ["/tmp"])
