@@ -27,7 +27,11 @@ REVISION = "0003"
 MIGRATION_LOCK = 7_211_309_640_110_083_956
 """The key of the advisory lock, a random number so that no other program on the database uses it."""
 
-READER = ("query_only = ON", "cache_size = -65536", "temp_store = MEMORY")
+READER = (
+    "query_only = ON",
+    "cache_size = -8192",  # for each connection, of pages that the operating system keeps once for all
+    "temp_store = MEMORY",
+)
 WRITER = (
     "journal_mode = WAL",
     "synchronous = FULL",
