@@ -107,8 +107,8 @@ FILES = (
         "deploy",
         (f"{sys.prefix}/deploy-judges/bin/python", "deployed.py"),
         r"^ok  ",
-        "checks of container and compose file",
-        3,
+        "checks of image, compose file and chart",
+        10,
     ),
 )
 """Judges of files, which need no service. They are installed in a virtual environment of their own."""
