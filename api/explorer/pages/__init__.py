@@ -21,7 +21,9 @@ from api.explorer.pages.sanitizations import SANITIZATIONS_PAGE
 from api.explorer.pages.search import SEARCH
 from api.explorer.pages.software_updates import SOFTWARE_UPDATES_PAGE
 from api.explorer.pages.status import STATUS
+from api.explorer.pages.synthetic_device import SYNTHETIC_DEVICE
 from api.explorer.pages.transaction import TRANSACTION
+from api.explorer.pages.vehicle import VEHICLE
 from api.explorer.pages.verify import VERIFY
 
 PAGES: tuple[Page, ...] = (
@@ -31,6 +33,8 @@ PAGES: tuple[Page, ...] = (
     DEVICE,
     CERTIFICATE,
     COMPARE,
+    VEHICLE,
+    SYNTHETIC_DEVICE,
     OWNER,
     USER,
     MANUFACTURERS,

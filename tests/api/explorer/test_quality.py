@@ -5,13 +5,13 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from api.settings import Settings
-from tests.support.api.browser import Tab
+from tests.support.api.browser import AXE, LOOKS, RULES, Tab
 from tests.support.api.pages import get_page
 from tests.support.api.server import CLIENT, serving
 from tests.support.api.tour import stops, tour
@@ -21,10 +21,7 @@ from tests.support.databases import Kind
 pytestmark = pytest.mark.slow
 
 TOOLS = REPOSITORY / "node_modules"
-AXE = TOOLS / "axe-core" / "axe.min.js"
 HTML_VALIDATE = (TOOLS / ".bin" / "html-validate", "--config", REPOSITORY / "tests/support/api/html-validate.json")
-RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
-LOOKS: tuple[tuple[int, Literal["light", "dark"]], ...] = ((1280, "light"), (1280, "dark"), (360, "light"))
 WIDTHS = (*range(360, 1281, 92), 1920, 3840)
 LARGEST_PAGE = 100_000
 """Bytes that a page may transfer, with its style sheet, scripts and pictures."""

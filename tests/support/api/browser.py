@@ -4,14 +4,22 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+
+from tests.support.chain.devchain import REPOSITORY
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_MILLISECONDS = 60_000
 """How long a step may take: the machine may be busy."""
 
 FLAGS = ("--disable-background-networking", "--disable-component-update", "--disable-gpu", "--disable-sync")
+
+AXE = REPOSITORY / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+LOOKS: tuple[tuple[int, Literal["light", "dark"]], ...] = ((1280, "light"), (1280, "dark"), (360, "light"))
+"""The widths and color schemes in which axe judges a page."""
 
 
 @contextmanager

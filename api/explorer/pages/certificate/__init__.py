@@ -3,8 +3,9 @@
 from typing import Any
 
 from api.explorer.page import Json, Page
-from api.explorer.pages.device import ORDER, QUESTIONS, Question, did_of, grant_state, require_device
+from api.explorer.pages.device import ORDER, QUESTIONS, Question
 from api.explorer.qr import qr_code
+from api.explorer.tokens import did_of, grant_state, require_token
 from api.explorer.visit import Visit
 
 
@@ -13,7 +14,7 @@ def certificate_variables(visit: Visit) -> Json:
 
 
 def view(data: Json, visit: Visit) -> dict[str, Any]:
-    device = require_device(data, visit)
+    device = require_token(data["device"], visit)
     href = f"{visit.base_url}{visit.link('/device/' + device['tokenDID'])}"
     return {
         "device": device,

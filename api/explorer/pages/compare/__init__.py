@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from api.explorer.as_of import AsOf, parse_as_of
 from api.explorer.page import Json, Page
-from api.explorer.pages.device import QUESTIONS, did_of, require_device
+from api.explorer.pages.device import QUESTIONS
 from api.explorer.problems import Problem, Redirect, WayOut
+from api.explorer.tokens import did_of, require_token
 from api.explorer.values import day, instant
 from api.explorer.visit import Visit
 
@@ -130,7 +131,7 @@ def points(visit: Visit) -> tuple[AsOf | None, AsOf | None]:
 def view(data: Json, visit: Visit) -> dict[str, Any]:
     before, after = data["before"], data["after"]
     _require_order(before, after, visit)
-    device = require_device({"device": after}, visit)
+    device = require_token(after, visit)
     if not visit.parameter("from") and device["mintedAt"]:
         raise Redirect(visit.here(**{"from": device["mintedAt"]}))
     begin, end = points(visit)

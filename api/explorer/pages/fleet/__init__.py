@@ -39,6 +39,10 @@ def fleet_variables(visit: Visit) -> Json:
         "soon": _text(visit.clock + SOON),
         **_prefixed("owned", visit.page_of(DEVICES_ON_A_PAGE, "owned-after", "owned-before")),
         **_prefixed("shared", visit.page_of(DEVICES_ON_A_PAGE, "shared-after", "shared-before")),
+        **_prefixed("vehicles", visit.page_of(DEVICES_ON_A_PAGE, "vehicles-after", "vehicles-before")),
+        **_prefixed(
+            "sharedVehicles", visit.page_of(DEVICES_ON_A_PAGE, "shared-vehicles-after", "shared-vehicles-before")
+        ),
     }
 
 

@@ -37,13 +37,18 @@ def search_variables(visit: Visit) -> Json:
         "hash": key if HASH.fullmatch(key) else "0x" + "00" * 32,
         "isNumber": is_number,
         "number": key if is_number else None,
+        "isDID": parse_did(key) is not None,
         "isName": not (ADDRESS.fullmatch(key) or HASH.fullmatch(key) or parse_did(key)),
     }
 
 
 def view(data: Json, visit: Visit) -> dict[str, Any]:
     key = visit.parameter("q")
-    hits = [hit for found in (_devices, _accounts, _chain, _names) for hit in found(data, visit, key)] if key else []
+    hits = (
+        [hit for found in (_devices, _vehicles, _accounts, _chain, _names) for hit in found(data, visit, key)]
+        if key
+        else []
+    )
     if len(hits) == 1:
         raise Redirect(hits[0].href)
     return {"key": key, "hits": hits, "device_count": data["devices"]["totalCount"]}
@@ -61,15 +66,49 @@ def _devices(data: Json, visit: Visit, key: str) -> list[Hit]:
     ]
 
 
+def _vehicles(data: Json, visit: Visit, key: str) -> list[Hit]:
+    vehicles = [*data.get("vehicles", {}).get("nodes", ()), data.get("vehicle")]
+    synthetics = [
+        *data.get("syntheticDevices", {}).get("nodes", ()),
+        *data.get("atAddress", {}).get("nodes", ()),
+        data.get("syntheticDevice"),
+    ]
+    return [
+        Hit(
+            "Vehicle",
+            f"Vehicle {vehicle['tokenId']}",
+            vehicle["definitionId"] or "",
+            visit.link(f"/vehicle/{vehicle['tokenDID']}"),
+        )
+        for vehicle in vehicles
+        if vehicle
+    ] + [
+        Hit(
+            "Synthetic device",
+            f"Synthetic device {synthetic['tokenId']}",
+            f"of vehicle {synthetic['vehicle']['tokenId']}" if synthetic["vehicle"] else "",
+            visit.link(f"/synthetic-device/{synthetic['tokenDID']}"),
+        )
+        for synthetic in synthetics
+        if synthetic
+    ]
+
+
 def _accounts(data: Json, visit: Visit, key: str) -> list[Hit]:
     hits = []
-    if owned := data.get("owned", {}).get("totalCount"):
-        hits.append(Hit("Owner", key, f"owns {owned:,} devices", visit.link(f"/owner/{key}")))
-    if shared := data.get("shared", {}).get("totalCount"):
-        hits.append(Hit("User", key, f"has access to {shared:,} devices", visit.link(f"/user/{key}")))
+    if owned := _counts(data, devices="owned", vehicles="ownedVehicles"):
+        hits.append(Hit("Owner", key, f"owns {owned}", visit.link(f"/owner/{key}")))
+    if shared := _counts(data, devices="shared", vehicles="sharedVehicles"):
+        hits.append(Hit("User", key, f"has access to {shared}", visit.link(f"/user/{key}")))
     for maker in data.get("account", {}).get("nodes", ()):
         hits.append(_manufacturer(maker, visit))
     return hits
+
+
+def _counts(data: Json, **connections: str) -> str:
+    """Returns how many of each noun there are, of those that there are: 3 devices and 2 vehicles."""
+    counts = {noun: data.get(connection, {}).get("totalCount", 0) for noun, connection in connections.items()}
+    return " and ".join(f"{count:,} {noun}" for noun, count in counts.items() if count)
 
 
 def _chain(data: Json, visit: Visit, key: str) -> list[Hit]:

@@ -1,0 +1,174 @@
+"""The pages of vehicles and synthetic devices, and how other pages lead to them."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser
+
+from api.settings import Settings
+from tests.support.api.browser import AXE, LOOKS, RULES, Tab
+from tests.support.api.pages import get_page
+from tests.support.api.server import serving
+from tests.support.databases import NewDatabase
+from tests.support.dimo.logs import ALICE, BOB, DEVICES, index
+from tests.support.dimo.vehicles import CAROL, CHAIN_ID, LINK, SYNTHETICS, VEHICLES, set_vehicle, vehicle_chain
+from tests.support.index.indexing import engine_of
+
+SCRIPT = "<script>window.ran = true</script><img src=x onerror='window.ran = true'>\u202e" + "x" * 300
+
+
+def path(kind: str, contract: bytes, token: int) -> str:
+    return f"/{kind}/did:erc721:{CHAIN_ID}:0x{contract.hex()}:{token}"
+
+
+def vehicle(token: int) -> str:
+    return path("vehicle", VEHICLES, token)
+
+
+def synthetic(token: int) -> str:
+    return path("synthetic-device", SYNTHETICS, token)
+
+
+DEVICE = path("device", DEVICES, 9)
+PATHS = (*map(vehicle, (1, 2, 3)), *map(synthetic, (1, 2)), DEVICE, f"/owner/0x{ALICE.hex()}", f"/user/0x{CAROL.hex()}")
+
+
+@pytest.fixture(scope="module")
+def register(new_module_database: NewDatabase) -> Iterator[str]:
+    """The address of the explorer over vehicles, one with a hostile attribute, on SQLite, then on PostgreSQL."""
+    url, node = new_module_database(), vehicle_chain()
+    node.mine(set_vehicle(2, SCRIPT, SCRIPT))
+    with engine_of(url) as engine, ThreadPoolExecutor(1) as thread:  # Playwright's loop runs in this one
+        thread.submit(asyncio.run, index(engine, node)).result()
+    with serving(Settings(database_url=url)) as address:
+        yield address
+
+
+def lower(links: list[str]) -> set[str]:
+    return {link.lower() for link in links}
+
+
+def test_a_vehicle_shows_its_facts_with_their_logs_its_devices_its_grants_and_its_history(register: str) -> None:
+    page = get_page(f"{register}{vehicle(1)}")
+    assert page.status == 200
+    for text in (
+        "ford_focus_2020",
+        "Maker 1",
+        "SN-9",
+        "of Ruptela",
+        "privilege:3",
+        "2 grants are in force",
+        "9 events",
+    ):
+        assert text in page.text, text
+    assert {DEVICE, synthetic(2), f"/owner/0x{ALICE.hex()}", f"/user/0x{BOB.hex()}"} <= lower(page.links)
+    assert {"/manufacturer/1", "/block/2", "/block/5"} <= set(page.links)
+
+
+def test_a_burned_vehicle_keeps_its_history_and_has_no_owner(register: str) -> None:
+    page = get_page(f"{register}{vehicle(3)}")
+    assert "none: the vehicle was burned" in page.text
+    assert "Burned" in page.text
+    before = get_page(f"{register}{vehicle(3)}?asOf=5")
+    assert f"/owner/0x{CAROL.hex()}?asof=5" in lower(before.links)
+
+
+def test_a_transfer_ended_the_grants_on_a_vehicle_and_the_past_keeps_them(register: str) -> None:
+    now, past = (get_page(f"{register}{vehicle(2)}{as_of}").text for as_of in ("", "?asOf=10"))
+    assert "Ended by transfer" in now
+    assert "kia_ev6_2022" in now
+    assert "Ended by transfer" not in past
+    assert "kia_niro_2021" in past
+
+
+def test_a_synthetic_device_shows_its_vehicle_and_its_service(register: str) -> None:
+    page = get_page(f"{register}{synthetic(2)}")
+    for text in ("Ruptela", "ExternalId", "x-1", "2 grants are in force"):
+        assert text in page.text, text
+    assert {vehicle(1), DEVICE} <= lower(page.links)
+    burned = get_page(f"{register}{synthetic(1)}").text
+    assert "none: the synthetic device was burned" in burned
+    assert "integration 2" in burned
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "words"),
+    [
+        (vehicle(99), 404, "There is no vehicle"),
+        (synthetic(99), 404, "There is no synthetic device"),
+        (f"{vehicle(3)}?asOf=2", 404, "There was no vehicle"),
+        ("/vehicle/5", 400, "is not the DID of a vehicle"),
+        ("/synthetic-device/5", 400, "is not the DID of a synthetic device"),
+        (path("vehicle", DEVICES, 9), 404, "There is no vehicle"),
+    ],
+)
+def test_a_wrong_address_says_what_is_not_there(register: str, address: str, status: int, words: str) -> None:
+    page = get_page(f"{register}{address}")
+    assert page.status == status
+    assert words in page.text
+
+
+def test_a_device_leads_to_its_vehicle_and_the_feed_has_sentences(register: str) -> None:
+    assert vehicle(1) in lower(get_page(f"{register}{DEVICE}").links)
+    feed = " ".join(get_page(f"{register}/events?order=oldest").text.split())
+    for sentence in (
+        "as ford_focus_2020",
+        "Make of vehicle 1 set to Ford",
+        "Synthetic device 2 minted for vehicle 1",
+        "on synthetic device 2",
+        "on manufacturer Maker 1",
+        "Definition of vehicle 2 set to kia_ev6_2022",
+        "Synthetic device 1 of vehicle 2 burned",
+        "Vehicle 3 burned",
+        "ExternalId of synthetic device 2 set to x-1",
+    ):
+        assert sentence in feed, sentence
+
+
+@pytest.mark.parametrize(
+    ("key", "leads_to"),
+    [
+        ("2", {vehicle(2), synthetic(2)}),
+        (vehicle(3).removeprefix("/vehicle/"), {vehicle(3)}),
+        (synthetic(1).removeprefix("/synthetic-device/"), {synthetic(1)}),
+        (f"0x{LINK.hex()}", {synthetic(2)}),
+        (f"0x{CAROL.hex()}", {f"/user/0x{CAROL.hex()}"}),
+        (f"0x{BOB.hex()}", {f"/owner/0x{BOB.hex()}", f"/user/0x{BOB.hex()}"}),
+    ],
+)
+def test_a_key_leads_to_vehicles_synthetic_devices_and_their_accounts(
+    register: str, key: str, leads_to: set[str]
+) -> None:
+    page = get_page(f"{register}/search?q={quote(key)}")
+    assert leads_to <= lower([*page.links, page.response.headers.get("location", "")])
+
+
+def test_an_account_lists_its_vehicles_and_those_that_are_shared_with_it(register: str) -> None:
+    owner = get_page(f"{register}/owner/0x{ALICE.hex()}")
+    assert "Owned vehicles" in owner.text
+    assert vehicle(1) in lower(owner.links)
+    user = get_page(f"{register}/user/0x{CAROL.hex()}")
+    assert "Vehicles shared with this account" in user.text
+    assert vehicle(1) in lower(user.links)
+    assert "vehicles" not in get_page(f"{register}/owner/0x{'11' * 20}").text
+
+
+@pytest.mark.slow
+def test_no_text_runs_or_breaks_the_layout_and_axe_finds_nothing(register: str, browser: Browser) -> None:
+    tab = Tab(browser, register)
+    tab.page.add_init_script(path=AXE)
+    tab.page.emulate_media(reduced_motion="reduce")
+    for address in PATHS:
+        assert tab.open(address).status == 200
+        for width, scheme in LOOKS:
+            tab.page.set_viewport_size({"width": width, "height": 900})
+            tab.page.emulate_media(color_scheme=scheme)
+            assert tab.overflow() <= 0, address
+            violations = tab.page.evaluate("rules => axe.run({ runOnly: rules }).then(run => run.violations)", RULES)
+            assert violations == [], address
+        assert tab.page.evaluate("window.ran") is None
+    assert tab.complaints == []
+    tab.page.close()
