@@ -130,7 +130,12 @@ class Delivery:
                 if not self._is_unreadable:
                     reason = str(error) if isinstance(error, Refusal) else str(error.orig)
                     log_event(
-                        log, logging.WARNING, "the index cannot be read", " subscription={s}: {why}", self.name, reason
+                        log,
+                        logging.WARNING,
+                        "the index cannot be read",
+                        " subscription={subscription}: {reason}",
+                        self.name,
+                        reason,
                     )
                 self._is_unreadable = True
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -187,11 +192,17 @@ class Delivery:
             logging.WARNING,
             "an attempt failed",
             " subscription={subscription} message={message} attempt={attempt} next_in={seconds:.0f}s: {error}",
-            *(self.name, message.id, self.progress.attempts, wait, outcome.detail),
+            self.name,
+            message.id,
+            self.progress.attempts,
+            wait,
+            outcome.detail,
         )
 
     def _stop_for(self, reason: str) -> None:
         """Sends nothing more until an operator resumes or replays."""
         self.progress = replace(self.progress, stopped=reason)
         self._storage.note(self.name, self.progress)
-        log_event(log, logging.ERROR, "a subscription is stopped", " subscription={s}: {reason}", self.name, reason)
+        log_event(
+            log, logging.ERROR, "a subscription is stopped", " subscription={subscription}: {reason}", self.name, reason
+        )

@@ -204,7 +204,14 @@ class Sender:
             await asyncio.gather(task, return_exceptions=True)
             await self._storage.flush()
         await self._storage.run(lambda state: state.fulfill(request))
-        log_event(log, logging.INFO, "request carried out", " subscription={s} {action}", request.name, request.action)
+        log_event(
+            log,
+            logging.INFO,
+            "request carried out",
+            " subscription={subscription} {action}",
+            request.name,
+            request.action,
+        )
         if task is not None:
             self._start(request.name)
 

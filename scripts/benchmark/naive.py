@@ -101,7 +101,7 @@ def _located(log: Any, header: Header, rule: Rule, event: Any) -> LocatedFact:
     fact: Fact = rule.fact_type(**{field: _value(rule, binding, arguments) for field, binding in rule.fields.items()})
     contract = Address(bytes.fromhex(CONTRACT))
     place = position(log["blockNumber"], log["logIndex"])
-    return LocatedFact(place, header.timestamp, log["transactionIndex"], fact, Contracts(*[contract] * 5))
+    return LocatedFact(place, header.timestamp, log["transactionIndex"], fact, Contracts(*[contract] * len(Contracts.__struct_fields__)))
 
 
 def _value(rule: Rule, binding: object, arguments: Mapping[str, Any]) -> Any:

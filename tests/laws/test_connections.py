@@ -14,7 +14,9 @@ from api.graphql.schema import sdl
 from tests.support.api.asking import Api, Json, asking
 from tests.support.chain.awkward import OWNERS, USERS, licenses, life
 from tests.support.chain.fakechain import FakeNode, Log, emitted, new_transaction
-from tests.support.index.indexing import Indexer
+from tests.support.dimo.logs import ALICE, index
+from tests.support.dimo.vehicles import vehicle_chain
+from tests.support.index.indexing import Indexer, engine_of
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +35,17 @@ PARENTS = {
     "IndexedTransaction": f'transaction(hash: "0x{BURST.hex()}") {{ PAGE }}',
 }
 """How an object of a type is come by that has a connection."""
+
+NETWORK_PARENTS = {
+    "Vehicle": "vehicle(by: {tokenId: 1}) { PAGE }",
+    "SyntheticDevice": "syntheticDevice(by: {tokenId: 2}) { PAGE }",
+    "Account": f'account(by: {{address: "0x{ALICE.hex()}"}}) {{ PAGE }}',
+}
+NETWORK = {
+    *(("Query", "vehicles"), ("Query", "syntheticDevices")),
+    *(("Manufacturer", "vehicles"), ("Manufacturer", "authorizedUsers")),
+}
+"""The connections that a network of vehicles has, and a contract of devices does not."""
 
 ORDERS = {
     ("Query", "devices"): ["MINTED_AT", "TOKEN_ID", "SERIAL_NUMBER", "MANUFACTURED_AT", "LAST_UPDATED_AT"],
@@ -100,23 +113,48 @@ def api(module_database_url: str, engine: Engine) -> Iterator[Api]:
         yield api
 
 
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('network') / 'network.db'}"
+    with engine_of(url) as engine:
+        asyncio.run(index(engine, vehicle_chain()))
+    with asking(url) as network:
+        yield network
+
+
+def is_of_network(type: str, field: str) -> bool:
+    return type in NETWORK_PARENTS or (type, field) in NETWORK
+
+
 def test_every_type_with_a_connection_is_requested() -> None:
-    assert {type for type, _, _ in connections()} == PARENTS.keys()
+    assert {type for type, _, _ in connections()} == PARENTS.keys() | NETWORK_PARENTS.keys()
 
 
-@pytest.mark.parametrize(("type", "field", "arguments"), connections())
+@pytest.mark.parametrize(
+    ("type", "field", "arguments"), [case for case in connections() if not is_of_network(*case[:2])]
+)
 async def test_every_cut_is_a_slice_of_one_list(api: Api, type: str, field: str, arguments: str) -> None:
+    assert await check_cuts(api, type, field, arguments) > 1
+
+
+@pytest.mark.parametrize(("type", "field", "arguments"), [case for case in connections() if is_of_network(*case[:2])])
+async def test_so_it_is_in_a_network_of_vehicles(network: Api, type: str, field: str, arguments: str) -> None:
+    assert await check_cuts(network, type, field, arguments) > 0
+
+
+async def check_cuts(api: Api, type: str, field: str, arguments: str) -> int:
+    """Checks pages of a connection, and returns how many rows it has."""
     page = f"page: {field}({ARGUMENTS} {arguments}) {{ {PAGE} }}"
     query = (
         "query ($first: Int, $after: String, $last: Int, $before: String) { "
-        + PARENTS[type].replace("PAGE", page)
+        + (PARENTS | NETWORK_PARENTS)[type].replace("PAGE", page)
         + " }"
     )
     cursors = await whole(api, query)
-    assert len(cursors) > 1
-    ends = [None, *sorted({0, len(cursors) // 2, len(cursors) - 1})]
+    ends = [None, *sorted({0, len(cursors) // 2, len(cursors) - 1} if cursors else ())]
     for number, (after, before) in enumerate(product(ends, ends)):
         await check(api, query, cursors, Cut(after, before, (1, 3, 0, 2, 100)[number % 5], number % 2 == 1))
+    return len(cursors)
 
 
 class Cut:

@@ -21,7 +21,7 @@ SITE = {"origin": "https://fleet.example"}
 LARGE = "{ devices(first: 20) { nodes { tokenId tokenDID owner mintedAt manufacturer { name } } } }"
 SMALL = "{ devices { totalCount } }"
 MAKER = "0x" + "aa" * 20
-EXPOSED = {"ETag", "Retry-After", "As-Of", "Content-Location", "Content-Disposition"}
+EXPOSED = {"ETag", "Retry-After", "As-Of", "Content-Location", "Content-Disposition", "Link"}
 
 
 @pytest.fixture

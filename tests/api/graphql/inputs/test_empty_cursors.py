@@ -18,6 +18,9 @@ PARENTS = {
     "EndOfLife": "devices(first: 3) { nodes { endOfLife { FIELD } } }",
     "Manufacturer": "manufacturers(first: 3) { nodes { FIELD } }",
     "HardwareLicense": "hardwareLicenses(first: 3) { nodes { FIELD } }",
+    "Vehicle": "vehicles(first: 3) { nodes { FIELD } }",
+    "SyntheticDevice": "syntheticDevices(first: 3) { nodes { FIELD } }",
+    "Account": f'account(by: {{address: "0x{0:040x}"}}) {{ FIELD }}',
     "IndexedTransaction": 'transaction(hash: "HASH") { FIELD }',
 }
 """How an object of a type is come by that has a list."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import product
 from typing import Any
 
 import pytest
@@ -28,8 +29,17 @@ FIELDS = {
     "Manufacturer.devices": "manufacturers(first: 1) { nodes { devices(filterBy: $filter) { totalCount } } }",
     "HardwareLicense.devices": "hardwareLicenses(first: 1) { nodes { devices(filterBy: $filter) { totalCount } } }",
     "Device.authorizedUsers": "devices(first: 1) { nodes { authorizedUsers(filterBy: $filter) { totalCount } } }",
+    "Manufacturer.authorizedUsers": (
+        "manufacturers(first: 1) { nodes { authorizedUsers(filterBy: $filter) { totalCount } } }"
+    ),
+    "Query.vehicles": "vehicles(filterBy: $filter) { totalCount }",
+    "Query.syntheticDevices": "syntheticDevices(filterBy: $filter) { totalCount }",
+    "Query.vehicleStatistics": "vehicleStatistics(groupBy: [DEFINITION], filterBy: $filter) { count }",
     "Device.history": "devices(first: 1) { nodes { history(filterBy: $filter) { totalCount } } }",
 }
+
+
+REQUIRED = {"FactoryResetsSince": {"since": "2020-01-01T00:00:00Z"}, "AttributeFilter": {"name": "Make"}}
 
 
 def input_of(place: str) -> GraphQLInputObjectType:
@@ -42,17 +52,20 @@ def input_of(place: str) -> GraphQLInputObjectType:
     return filter
 
 
-def empty_comparisons(filter: GraphQLInputObjectType) -> Iterator[tuple[str, Json]]:
-    """Yields each path to a comparison in a filter, and the filter in which that comparison has no operator."""
+def empty_comparisons(filter: GraphQLInputObjectType, above: tuple[str, ...] = ()) -> Iterator[tuple[str, Json]]:
+    """Yields each path to a comparison in a filter, and the filter in which that comparison has no operator.
+
+    `above`: the filters around it. A vehicle's filter has that of its synthetic device, which has that of its vehicle.
+    """
     for name, field in filter.fields.items():
         type_ = get_named_type(field.type)
-        if name in ("and", "or", "not") or not isinstance(type_, GraphQLInputObjectType):
+        if name in ("and", "or", "not") or not isinstance(type_, GraphQLInputObjectType) or type_.name in above:
             continue
         if "eq" in type_.fields:
             yield name, {name: {}}
             continue
-        required = {"since": "2020-01-01T00:00:00Z"} if "since" in type_.fields else {}
-        for path, inside in empty_comparisons(type_):
+        required = REQUIRED.get(type_.name, {})
+        for path, inside in empty_comparisons(type_, (*above, filter.name)):
             yield f"{name}.{path}", {name: {**required, **inside}}
 
 
@@ -64,7 +77,8 @@ def test_every_filter_is_tried() -> None:
         for field, definition in type_.fields.items()
         if "filterBy" in definition.args
     }
-    assert filtered == {*FIELDS, "Subscription.lifecycleEvents"}
+    absent = product(("Vehicle", "SyntheticDevice", "Account"), ("authorizedUsers", "history"))  # from the fleet
+    assert filtered == {*FIELDS, *map(".".join, absent), "Subscription.lifecycleEvents"}
     paths = [path for path, _ in empty_comparisons(input_of("Query.lifecycleEvents"))]
     assert {"kind", "flag", "device.firmware.imageHash", "device.factoryResetsSince.count"} <= set(paths)
 
