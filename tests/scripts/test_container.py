@@ -23,7 +23,7 @@ def names(settings: type[Any]) -> set[str]:
 
 def test_the_image_has_every_extra_of_users() -> None:
     (extras,) = re.findall(r'"\.\[([a-z,]+)\]"', CONTAINERFILE)
-    assert set(extras.split(",")) == set(PROJECT["optional-dependencies"]) - {"dev"}
+    assert set(extras.split(",")) == set(PROJECT["optional-dependencies"]) - {"dev", "docs"}
 
 
 def test_the_build_copies_what_exists_and_the_context_holds_that_alone() -> None:
