@@ -99,9 +99,9 @@ def _abi(rules: Sequence[Rule]) -> list[dict[str, Any]]:
 def _located(log: Any, header: Header, rule: Rule, event: Any) -> LocatedFact:
     arguments = event.process_log(log)["args"]
     fact: Fact = rule.fact_type(**{field: _value(rule, binding, arguments) for field, binding in rule.fields.items()})
-    contract = Address(bytes.fromhex(CONTRACT))
+    contracts = Contracts(*[Address(bytes.fromhex(CONTRACT))] * len(Contracts.__struct_fields__))
     place = position(log["blockNumber"], log["logIndex"])
-    return LocatedFact(place, header.timestamp, log["transactionIndex"], fact, Contracts(*[contract] * len(Contracts.__struct_fields__)))
+    return LocatedFact(place, header.timestamp, log["transactionIndex"], fact, contracts)
 
 
 def _value(rule: Rule, binding: object, arguments: Mapping[str, Any]) -> Any:
