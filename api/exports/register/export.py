@@ -34,6 +34,7 @@ from api.graphql.paging.connections import RowList
 from api.queries.sql.as_of import Pin
 from api.queries.sql.pages import BY_POSITION, Place
 from api.reading.snapshot import Snapshot, open_snapshot_now
+from schema.tables.database import DatabaseError, database_name
 
 ALL_ROWS = {"scope": "ALL"}
 """Variables that a table may have, with the values that leave no row out."""
@@ -70,6 +71,8 @@ class Register:
 
     def _parts(self, snapshot: Snapshot, format: str, as_of: Any, earlier: Manifest | None) -> "Iterator[_Part]":
         pins = [pin for pin in self._lists(snapshot, "devices", as_of).pins if pin.block is not None]
+        if not pins:
+            raise DatabaseError(f"No chain is indexed yet in {database_name(self.engine)}: certindex sync")
         old = {block.chain: block for block in earlier.blocks} if earlier else {}
         gone = set(old) - {pin.chain_id for pin in pins}
         if gone:

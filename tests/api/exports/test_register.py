@@ -20,6 +20,7 @@ from indexer.store.rollback import Cause
 from tests.support.api.server import CLIENT, DEVICE, HASH, MAKER, serving
 from tests.support.databases import KINDS, Kind
 from tests.support.index.history import History, log
+from tests.support.index.indexing import open_engine
 
 Rows = dict[str, tuple[Any, ...]]
 """Rows by their keys."""
@@ -285,3 +286,12 @@ def test_a_folder_that_is_not_empty_and_a_database_that_is_missing_are_refused(
     assert "none.db cannot be used" in capsys.readouterr().err
     assert run_export([str(tmp_path / "nowhere"), "--verify"]) == 1
     assert "manifest.json cannot be read" in capsys.readouterr().err
+
+
+def test_a_database_without_a_chain_is_refused_and_leaves_no_folder(
+    sqlite_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_engine(sqlite_url).dispose()
+    assert run_export([str(tmp_path / "out"), "--database-url", sqlite_url]) == 1
+    assert "No chain is indexed yet in" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
