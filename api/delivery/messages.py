@@ -6,7 +6,7 @@ from datetime import datetime
 from hashlib import blake2b
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from api.delivery.feed import Change
 
@@ -31,7 +31,7 @@ class _Content(Struct):
     event: Raw
 
 
-class CloudEvent(Struct, omit_defaults=True):
+class CloudEvent(Struct):
     """The attributes of a message. `sequence` is the extension of that name: its texts sort as the messages do."""
 
     id: str
@@ -40,12 +40,11 @@ class CloudEvent(Struct, omit_defaults=True):
     time: str
     sequence: str
     data: _Content | dict[str, str]
-    specversion: str = msgspec.UNSET  # type: ignore[assignment]
-    subject: str | None = None
-    datacontenttype: str = msgspec.UNSET  # type: ignore[assignment]
+    specversion: str = "1.0"
+    subject: str | UnsetType = UNSET
+    datacontenttype: str = "application/json"
 
     def encode(self) -> bytes:
-        self.specversion, self.datacontenttype = "1.0", "application/json"
         return msgspec.json.encode(self)
 
 
@@ -74,7 +73,7 @@ def _message(change: Change, epoch: str, sequence: int) -> Message:
         time=event.record_time,
         sequence=f"{sequence:0{SEQUENCE_DIGITS}}",
         data=_Content(change.cursor, change.retracted, change.event),
-        subject=None if event.device is None else event.device.token_did,
+        subject=UNSET if event.device is None else event.device.token_did,
     )
     recorded_at = datetime.fromisoformat(event.record_time).timestamp()
     return Message(sequence, id, type, recorded_at, cloud_event.encode())

@@ -30,7 +30,7 @@ METRICS = (
     Described(
         "certindex_delivery_failing_seconds",
         "gauge",
-        "Seconds since the first failed attempt of the message that is due. 0 if the last attempt succeeded.",
+        "Seconds since the first failed attempt of the next message. 0 if the last attempt succeeded.",
         SUBSCRIPTION,
     ),
     Described(

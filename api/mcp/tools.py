@@ -213,8 +213,8 @@ class ExplainStatus(Tool, frozen=True):
 
 
 class RunQuery(Tool, frozen=True):
-    """Runs a read-only GraphQL query for what no other tool answers: manufacturers, hardware licenses, authorizations,
-    events of the whole register, changes, proofs. Learn the types by introspection, one at a time:
+    """Runs a read-only GraphQL query. Use it for what the other tools do not return: manufacturers, hardware licenses,
+    authorizations, events of the whole register, changes, proofs. Learn the types by introspection, one at a time:
     {__type(name:"Query"){fields{name args{name type{name ofType{name}}}}}}."""
 
     query: Annotated[str, Meta(description="The document.", max_length=QUERY_BYTES)] = ""
