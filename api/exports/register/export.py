@@ -61,6 +61,8 @@ class Register:
             parts = list(self._parts(snapshot, format, as_of, earlier[0] if earlier else None))
         blocks = [part.block for part in parts]
         with new_folder(target) as folder:
+            if not parts:
+                raise DatabaseError(f"No chain is indexed yet in {database_name(self.engine)}: certindex sync")
             files = [file for part in parts for file in self._write(folder, part)]
             replaced = [Replaced(name, part.pin.chain_id) for part in parts for name in part.replaced(self.tables)]
             retractions = [each for part in parts if part.before for each in part.before.retractions]
@@ -71,8 +73,6 @@ class Register:
 
     def _parts(self, snapshot: Snapshot, format: str, as_of: Any, earlier: Manifest | None) -> "Iterator[_Part]":
         pins = [pin for pin in self._lists(snapshot, "devices", as_of).pins if pin.block is not None]
-        if not pins:
-            raise DatabaseError(f"No chain is indexed yet in {database_name(self.engine)}: certindex sync")
         old = {block.chain: block for block in earlier.blocks} if earlier else {}
         gone = set(old) - {pin.chain_id for pin in pins}
         if gone:
