@@ -13,6 +13,9 @@ STAGES = ("fetch", "decode", "load", "fold", "digest", "write", "index")
 ENDS = 100_000
 MICRO = 1e6
 MEGA = 1e6
+KILO = MILLI = 1e3
+PAGE_KB = 100
+"""What a page may transfer, with its style sheet, scripts and pictures."""
 
 
 def table(results: Results) -> str:
@@ -96,6 +99,17 @@ def _exports(results: Results) -> Iterator[str]:
             )
 
 
+def _explorer(results: Results) -> Iterator[str]:
+    """Yields each page with its targets."""
+    if results.pages:
+        yield from ("", "pages of the explorer, warm, without the cache, one request at a time", _PAGE_HEAD)
+        for run in results.pages:
+            figures = ((MILLI * run.seconds, MILLI * run.most_seconds), (run.bytes / KILO, PAGE_KB))
+            measured = " ".join(f"{value:>9,.1f} <= {most:>3.0f}" for value, most in figures)
+            missed = "missed" if any(value > most for value, most in figures) else ""
+            yield f"{run.database:<11} {run.devices:>9,}  {run.page:<40} {MILLI * run.cpu:>9,.1f} {measured}  {missed}"
+
+
 def _targets(results: Results) -> Iterator[str]:
     """Yields each target of the API with what was measured, for fleets of all sizes."""
     if not results.served:
@@ -156,6 +170,7 @@ PARTS: Sequence[Callable[[Results], Iterator[str]]] = (
     _recovering,
     _api,
     _exports,
+    _explorer,
     _targets,
     _verified,
 )
@@ -167,6 +182,7 @@ _SERVED_HEAD = (
 _EXPORT_HEAD = (
     f"{'':<11} {'devices':>9}  {'format':<8} {'rows':>9} {'rows/s':>9} {'rows/CPU s':>11} {'MB':>8} {'MB RAM':>7}"
 )
+_PAGE_HEAD = f"{'':<11} {'devices':>9}  {'page':<40} {'ms CPU':>9} {'ms':>9} {'':>6} {'kB':>9}"
 _ENDS_HEAD = f"{'':<40} {'first':>9} {'last':>9}"
 _BACKFILL_HEAD = (
     f"{'':<40} {'events':>9} {'events/s':>9} {'blocks/s':>9} {'us CPU':>7} {'server':>7} {'MB RAM':>7} {'MB file':>7}"

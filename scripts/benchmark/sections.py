@@ -12,6 +12,7 @@ from sqlalchemy import text
 from schema.tables.database import connect
 from scripts.benchmark.connection import call
 from scripts.benchmark.databases import Databases
+from scripts.benchmark.exploring import Explored, explored
 from scripts.benchmark.exporting import Exported, exported
 from scripts.benchmark.fleets import write_fleet
 from scripts.benchmark.following import Followed, Reorganized, follow, follower
@@ -21,6 +22,7 @@ from scripts.benchmark.recovery import Recovered, recover
 from scripts.benchmark.runs import Backfill, Ceiling, Rewritten, backfill, ceiling, node, rebuild, work
 from scripts.benchmark.serving import Memory, Served, Started, served
 from scripts.benchmark.verification import Verification, verification
+from tests.support.index.fleet import build_fleet, index_fleet
 
 LATENCIES = (0.005, 0.05)
 CAP_BLOCKS = 2_000
@@ -28,6 +30,9 @@ CAP_RESULTS = 10_000
 VERIFIED_DEVICES = 200
 FINALITY = 1_200
 """Blocks below the head that are not final while reorgs are measured: more than the deepest reorg."""
+
+DEMO_PAGE_SECONDS, PAGE_SECONDS = 0.05, 0.3
+"""What a page of the explorer may take over the demo fleet, and over larger ones."""
 
 
 class Scale(msgspec.Struct, frozen=True):
@@ -65,6 +70,7 @@ class Results(msgspec.Struct):
     served: list[Served] = []
     memory: list[Memory] = []
     exports: list[Exported] = []
+    pages: list[Explored] = []
     verification: Verification | None = None
 
 
@@ -158,6 +164,19 @@ def measure_exports(bench: Bench) -> None:
                 bench.results.exports += exported(database_url, kind, _devices(database_url))
 
 
+def measure_explorer(bench: Bench) -> None:
+    """Measures the pages of the explorer on the demo fleet, and on fleets of growing size."""
+    with build_fleet() as fleet:
+        for kind in bench.databases:
+            with Databases(kind, bench.scratch, bench.chains.with_name("fleets")) as databases:
+                with databases.new() as database_url:
+                    index_fleet(fleet, database_url)
+                    _explore(bench, kind, database_url, DEMO_PAGE_SECONDS)
+                for devices in bench.scale.devices:
+                    database_url = databases.kept(f"devices_{devices}", partial(write_fleet, devices=devices))
+                    _explore(bench, kind, database_url, PAGE_SECONDS)
+
+
 def measure_verification(bench: Bench) -> None:
     """Measures `certindex verify` on a development chain."""
     _say(f"verification of a fleet of {VERIFIED_DEVICES} devices")
@@ -170,6 +189,7 @@ SECTIONS: Mapping[str, Callable[[Bench], None]] = {
     "recovery": measure_recovery,
     "api": measure_api,
     "exports": measure_exports,
+    "explorer": measure_explorer,
     "verification": measure_verification,
 }
 
@@ -229,6 +249,12 @@ def _serve(bench: Bench, kind: str, database_url: str, size: str) -> None:
                 bench.results.served.append(measured)
             case Memory():
                 bench.results.memory.append(measured)
+
+
+def _explore(bench: Bench, kind: str, database_url: str, most_seconds: float) -> None:
+    devices = _devices(database_url)
+    _say(f"{kind}: pages over {devices:,} devices")
+    bench.results.pages += explored(database_url, kind, devices, most_seconds, bench.scale.seconds / 10)
 
 
 def _devices(database_url: str) -> int:

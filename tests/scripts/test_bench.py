@@ -11,14 +11,16 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from api.explorer.pages import PAGES
 from schema.abi.decoder import compile_decoder
 from schema.tables.database import connect
 from schema.tables.kinds import DERIVED
-from scripts.benchmark import naive
+from scripts.benchmark import exploring, naive
 from scripts.benchmark.__main__ import main
 from scripts.benchmark.connection import call
 from scripts.benchmark.encoding import EVENTS, encode
 from scripts.benchmark.events import generate, generate_fleet
+from scripts.benchmark.exploring import HEAVIEST, explored
 from scripts.benchmark.exporting import exported
 from scripts.benchmark.fleets import write_fleet
 from scripts.benchmark.plot import plot
@@ -28,6 +30,7 @@ from scripts.benchmark.report import table
 from scripts.benchmark.runs import node, work
 from scripts.benchmark.sections import Bench, Results, Scale, measure_api, measure_backfill, measure_follow
 from scripts.benchmark.serving import CACHED, COMPILED, ENGINES, ORDINARY, TWO_WORKERS
+from tests.support.api.tour import WITHOUT_A_ROW
 from tests.support.chain.abi_log import abi_log
 from tests.support.chain.fakechain import Log, logs_bloom
 from tests.support.index.indexing import read_table
@@ -212,6 +215,21 @@ def test_exports_and_a_look_up_are_measured_and_shown(tmp_path: Path) -> None:
     assert [(run.what, run.rows) for run in runs] == [("csv", 300), ("ndjson", 300), ("parquet", 300), ("lookup", 300)]
     assert all(run.bytes > 10_000 and run.memory_bytes > 10**7 for run in runs)
     assert "lookup" in table(Results("a test", exports=runs))
+
+
+def test_every_page_of_the_explorer_is_measured_and_compared_with_its_targets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exploring, "FEWEST", 1)
+    url = f"sqlite:///{tmp_path / 'fleet.db'}"
+    write_fleet(url, 1_000)
+    runs = list(explored(url, "sqlite", 1_000, 0.0, 0.0))
+    assert {page.path for page in PAGES} - set(WITHOUT_A_ROW) | set(HEAVIEST) == {run.page for run in runs}
+    assert all(run.bytes > 10_000 and run.seconds > 0 for run in runs)
+    assert sum(run.cpu for run in runs) > 0
+    assert table(Results("a test", pages=runs)).count("missed") == len(runs)
+    fast = [msgspec.structs.replace(run, most_seconds=60.0, bytes=1) for run in runs]
+    assert "missed" not in table(Results("a test", pages=fast))
 
 
 def test_an_unknown_section_database_or_size_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
