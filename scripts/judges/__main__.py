@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from scripts.judges.identity import serve_identity
 from scripts.judges.stage import Stage, set_stage
 from tests.support.chain.devchain import REPOSITORY
 
@@ -102,6 +103,18 @@ CLIENTS = (
 )
 """Judges of the running service."""
 
+SDKS = (
+    client("data-sdk", "dimo", "calls of DIMO's SDK for JavaScript", 9),
+    Judge(
+        "dimo-python-sdk",
+        (f"{sys.prefix}/dimo-judges/bin/python", "dimo_sdk.py"),
+        r"^ok  ",
+        "calls of DIMO's SDK for Python",
+        19,
+    ),
+)
+"""Judges of `/query`: the SDKs that DIMO publishes. The one for Python is installed in an environment of its own."""
+
 FILES = (
     Judge(
         "deploy",
@@ -124,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="run only this judge of the service or of files, and the tools; may be repeated",
     )
     only = parser.parse_args(arguments).only
-    names = [judge.name for judge in (*TOOLS, *FILES, *CLIENTS)]
+    names = [judge.name for judge in (*TOOLS, *FILES, *CLIENTS, *SDKS)]
     if unknown := set(only or ()) - set(names):
         parser.error(f"--only {', '.join(unknown)}: no such judge. The judges are {', '.join(names)}")
     (FOLDER / "build" / "relay").mkdir(parents=True, exist_ok=True)
@@ -132,19 +145,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (FOLDER / "build" / "relay" / "package.json").write_text('{"type": "commonjs"}\n')
     # the tools build what the clients run
     results = [_passes(judge, os.environ) for judge in TOOLS]
-    files = [judge for judge in FILES if not only or judge.name in only]
-    chosen = [judge for judge in CLIENTS if not only or judge.name in only]
-    if all(results) and chosen:
-        with tempfile.TemporaryDirectory() as folder, set_stage(Path(folder)) as (stage, address):
-            environment = _environment(stage, address)
-            for judge in chosen:
-                results.append(_passes(judge, environment))
-                if not results[-1]:
-                    print(stage.last_output(), file=sys.stderr)
+    files, clients, sdks = (
+        [judge for judge in judges if not only or judge.name in only] for judges in (FILES, CLIENTS, SDKS)
+    )
+    if all(results):
+        with tempfile.TemporaryDirectory() as folder:
+            results += _judge_clients(clients, Path(folder)) + _judge_sdks(sdks, Path(folder))
     results += [_passes(judge, os.environ) for judge in files]
-    total = len(TOOLS) + len(files) + len(chosen)
+    total = len(TOOLS) + len(files) + len(clients) + len(sdks)
     print(f"{sum(results)} of {total} judges passed")
     return int(sum(results) < total)
+
+
+def _judge_clients(judges: Sequence[Judge], folder: Path) -> list[bool]:
+    if not judges:
+        return []
+    with set_stage(folder) as (stage, address):
+        environment = _environment(stage, address)
+        return [_passes(judge, environment, stage.last_output) for judge in judges]
+
+
+def _judge_sdks(judges: Sequence[Judge], folder: Path) -> list[bool]:
+    if not judges:
+        return []
+    with serve_identity(folder) as (url, api):
+        environment = {**os.environ, "JUDGED_URL": url}
+        return [_passes(judge, environment, lambda: api.last_output) for judge in judges]
 
 
 def _environment(stage: Stage, address: str) -> dict[str, str]:
@@ -160,8 +186,8 @@ def _environment(stage: Stage, address: str) -> dict[str, str]:
     }
 
 
-def _passes(judge: Judge, environment: Mapping[str, str]) -> bool:
-    """Runs one judge and prints its line, and its output only if it fails."""
+def _passes(judge: Judge, environment: Mapping[str, str], last_output: Callable[[], str] = str) -> bool:
+    """Runs one judge and prints its line. If it fails, prints its output, and the last output of what it judged."""
     began = time.monotonic()
     status, output = _run(judge, environment)
     count = _count(judge, output)
@@ -171,7 +197,7 @@ def _passes(judge: Judge, environment: Mapping[str, str]) -> bool:
     if not passed:
         print("\n".join(output.splitlines()[-LAST_LINES:]), file=sys.stderr)
         ended = f"did not end in {PATIENCE_SECONDS} s" if status is None else f"ended with status {status}"
-        print(f"{judge.name} {ended}; {count} of {judge.least} or more", file=sys.stderr)
+        print(f"{judge.name} {ended}; {count} of {judge.least} or more\n{last_output()}", file=sys.stderr)
     return passed
 
 
