@@ -17,6 +17,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLEnumType,
     GraphQLError,
     GraphQLField,
     GraphQLInterfaceType,
@@ -29,6 +30,7 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
+    get_named_type,
     is_leaf_type,
     print_ast,
 )
@@ -41,7 +43,7 @@ from strawberry.types.field import StrawberryField
 
 from api.graphql.limits import each_node
 from api.graphql.plan.fields import PSEUDO_CELLS, Rule, interfaces_of_rows, itself, relation_of, rule_of, types_of
-from api.graphql.plan.write import JSON, Notation, Text, Writer, refuse_null, text_of
+from api.graphql.plan.write import JSON, Notation, Text, Texts, Writer, refuse_null, text_of
 from api.queries.sql.relations import Cells, Relation
 from api.reading.read import Shape, shape_of
 
@@ -76,12 +78,16 @@ class Selected:
 
 @dataclass(eq=False)
 class Inline:
-    """A field that is written from the cells of its row. `type` is the text of its type."""
+    """A field that is written from the cells of its row. `type` is the text of its type.
+
+    `has_few`: its values are of an enum, so that the plan keeps all their texts.
+    """
 
     key: str
     rule: Rule
     text: Text
     type: str = ""
+    has_few: bool = False
 
 
 @dataclass(eq=False)
@@ -154,8 +160,11 @@ class Level:
             cells, convert = list(map(cell, part.rule.cells)), part.rule.convert
             match part:
                 case Inline():
-                    if keep_texts and shape is not None and len(cells) == 1 and part.rule.cells[0] in shape.columns:
-                        return f"{writer.keep((convert, part.type), _text_of_cell(part))}[{cells[0]}]"
+                    if shape is not None and len(cells) == 1 and part.rule.cells[0] in shape.columns:
+                        if part.has_few:
+                            return f"{writer.name(Texts(_text_of_cell(part)))}[{cells[0]}]"
+                        if keep_texts:
+                            return f"{writer.keep((convert, part.type), _text_of_cell(part))}[{cells[0]}]"
                     value = ", ".join(cells)
                     value = value if convert is itself else f"{writer.name(convert)}({value})"
                     return f"{writer.name(part.text)}({value})"
@@ -302,7 +311,8 @@ class _Compiler:
         if is_leaf_type(named):
             text = text_of(definition.type, self._notation)
             if rule.batch is None:
-                return Inline(key, rule, text, str(definition.type)), (key, name)
+                has_few = isinstance(get_named_type(definition.type), GraphQLEnumType)
+                return Inline(key, rule, text, str(definition.type), has_few), (key, name)
             child: Level | Choice | None = None
         else:
             text, child = None, self._child(named, details)

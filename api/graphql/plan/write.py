@@ -123,7 +123,7 @@ def _enum(type_: Any, notation: Notation) -> Text:
 
     def write(value: Any) -> str:
         # a member of an IntEnum equals the same plain number
-        if not isinstance(value, members):
+        if type(value) is not members:
             raise NotAnswered(f"{value!r} is not of type {type_.name}")
         return texts[value]
 
