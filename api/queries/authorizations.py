@@ -57,8 +57,12 @@ AUTHORIZATION = Relation(
 )
 
 
+ANY_TOKEN: Filter = (("token_id", (("is_null", False),)),)
+"""What every device fits: clients select the grants on devices by it."""
+
+
 def _device(scope: Scope, filter: Filter) -> Condition:
-    return grant.c.device_id.in_(devices_fitting(scope, filter))
+    return grant.c.device_id > 0 if filter == ANY_TOKEN else grant.c.device_id.in_(devices_fitting(scope, filter))
 
 
 def _revoked_at(scope: Scope) -> TimeField:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
     union_all,
 )
 
@@ -38,9 +40,9 @@ from api.queries.sql.filters import Comparisons, Condition, Field, Fields, Filte
 from api.queries.sql.identities import identity_relation, list_parts
 from api.queries.sql.keys import Key, key_rows, lists_by_key, row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
-from api.queries.sql.pages import Listing, Order, always, both_directions, by_text, by_time, select_ids
+from api.queries.sql.pages import Listing, Order, SharedField, always, both_directions, by_text, by_time, select_ids
 from api.queries.sql.scope import Scope, first_position_from, scope_of
-from api.queries.sql.stretches import touched_devices
+from api.queries.sql.stretches import stretch_chain, touched_devices
 from api.queries.sql.times import seconds_up
 from api.queries.vehicles import vehicle_field
 from schema.did import TokenDid, parse_did
@@ -111,9 +113,12 @@ def attributes(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any
 # Fields of a filter
 
 
-def devices_fitting(scope: Scope, filter: Filter) -> Select[Any]:
-    """Returns the SELECT of the ids of the chain's devices that fit a filter at the scope."""
-    return select_ids(DEVICES, scope, filter).correlate(scope.keys)
+def devices_fitting(scope: Scope, filter: Filter, *, is_touched: bool = False) -> Select[Any]:
+    """Returns the SELECT of the ids of the chain's devices that fit a filter at the scope.
+
+    With `is_touched`, of those that a stretch touched (`stretch_values`).
+    """
+    return select_ids(DEVICES, scope, filter, is_touched=is_touched).correlate(scope.keys)
 
 
 def unburned(versions: FromClause) -> Condition:
@@ -172,7 +177,7 @@ def _imei_key(text: str) -> str:
     return imei_key(clean_text(text))
 
 
-def _imei_unique(scope: Scope) -> Field:
+def _imei_unique(scope: Scope, *, of_few: bool = False) -> Field:
     """Whether no other unburned device of the contract has the IMEI, as `duplicates.py` finds them."""
     is_known = version.c.imei.is_not(None)
     own_device, other_device = device.alias("own_device"), device.alias("other_device")
@@ -186,20 +191,19 @@ def _imei_unique(scope: Scope) -> Field:
             unburned(other_version),
         )
     )
-    return _unique(
-        scope, version.c.imei_key, other_version.c.imei_key, is_known, version.c.dev_eui.is_not(None), others
-    )
+    keys = (version.c.imei_key, other_version.c.imei_key)
+    return _unique(scope, *keys, is_known, version.c.dev_eui.is_not(None), others, of_few=of_few)
 
 
-def _serial_number_unique(scope: Scope) -> Field:
+def _serial_number_unique(scope: Scope, *, of_few: bool = False) -> Field:
     """Whether no other device of the manufacturer has the serial number, as `duplicates.py` finds them."""
     is_known = and_(version.c.serial_number.is_not(None), version.c.manufacturer_id.is_not(None))
     others = select(other_version.c.device_id).where(
         other_version.c.manufacturer_id == version.c.manufacturer_id,
         other_version.c.serial_number == version.c.serial_number,
     )
-    key, other_key = version.c.serial_number_key, other_version.c.serial_number_key
-    return _unique(scope, key, other_key, is_known, false(), others)
+    keys = (version.c.serial_number_key, other_version.c.serial_number_key)
+    return _unique(scope, *keys, is_known, false(), others, of_few=of_few)
 
 
 def _unique(
@@ -209,10 +213,13 @@ def _unique(
     is_known: Condition,
     is_not_applicable: Condition,
     others: Select[Any],
+    *,
+    of_few: bool,
 ) -> Field:
     """Returns the verdict on a value that is one device's own. `others` selects the devices with the same value.
 
-    Most values occur once. One pass over the index of the key finds the others; only they are compared.
+    Most values occur once. One pass over the index of the key finds the others; only they are compared. With `of_few`,
+    each device is compared.
     """
     repeated = select(other_key).where(scope.holds(other_version)).group_by(other_key).having(func.count() > 1)
     same = others.where(
@@ -222,7 +229,8 @@ def _unique(
         other_version.c.device_id.is_distinct_from(version.c.predecessor_id),
         other_version.c.predecessor_id.is_distinct_from(version.c.device_id),
     )
-    is_shared = and_(key.in_(repeated.correlate(scope.keys)), same.correlate(scope.keys, version).exists())
+    may_be_shared = true() if of_few else key.in_(repeated.correlate(scope.keys))
+    is_shared = and_(may_be_shared, same.correlate(scope.keys, version).exists())
     return CaseField(
         {
             Verdict.FAIL: and_(is_known, is_shared),
@@ -348,7 +356,7 @@ FIELDS: Fields = {
 def _list(name: str, within: Callable[[Scope], Condition]) -> Listing:
     """Returns the list of the devices for which `within` holds, a condition on the tables of devices."""
     parts = list_parts(device, version, activity)
-    return Listing(name, parts, within, DEVICE, device.c.id, FIELDS, is_touched, SETTLED)
+    return Listing(name, parts, within, DEVICE, device.c.id, FIELDS, is_touched, SETTLED, SHARED)
 
 
 SETTLED = frozenset(
@@ -367,6 +375,25 @@ SETTLED = frozenset(
 def is_touched() -> Condition:
     """An event of a stretch is about the device."""
     return version.c.device_id.in_(touched_devices())
+
+
+def _shared(column: ColumnElement[str], make: Callable[..., Field]) -> SharedField:
+    """Returns the field that compares a device with those that have the same key."""
+    earlier_key = earlier_version.c[column.name]
+
+    def touched() -> Condition:
+        """An event of a stretch is about a device that ever had the key."""
+        keys = select(earlier_key).where(earlier_version.c.device_id.in_(touched_devices()), earlier_key > "")
+        return column.in_(keys.where(earlier_version.c.chain_id == stretch_chain()).correlate(None))
+
+    return SharedField(touched, ScopedField(partial(make, of_few=True)))
+
+
+SHARED = {
+    "imei_unique": _shared(version.c.imei_key, _imei_unique),
+    "serial_unique_for_manufacturer": _shared(version.c.serial_number_key, _serial_number_unique),
+}
+"""The fields that change by events about other devices."""
 
 
 DEVICES = _list("devices", always)

@@ -33,7 +33,7 @@ from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_rows
 from api.queries.sql.pages import Listing, select_ids
 from api.queries.sql.scope import Scope, block_of_log, scope_of
-from api.queries.sql.stretches import Groups, Stretch, stretch_values, touched_devices
+from api.queries.sql.stretches import Groups, Stretch, stretch_values
 from api.queries.sql.times import LAST_SECOND
 from api.queries.vehicles import VEHICLES
 from schema.vocabulary import FirmwareUpdateResult
@@ -114,8 +114,7 @@ def _failures(connection: Connection, filter: Filter, key: Key, limit: int, stre
             and_(
                 facts.c.chain_id == scope.chain_id,
                 facts.c.position <= scope.position,
-                facts.c.device_id.in_(devices_fitting(scope, filter)),
-                true() if stretch is None else facts.c.device_id.in_(touched_devices()),
+                facts.c.device_id.in_(devices_fitting(scope, filter, is_touched=stretch is not None)),
             ),
         ).join(block, block_of_log(block, facts.c.chain_id, facts.c.position))
         has_failed = case((failed, _constant("1")), else_=_constant("0"))

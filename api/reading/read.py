@@ -17,10 +17,11 @@ from api.queries.events import EVENT
 from api.queries.sql.as_of import BlockPoint, Pin, pin_at
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key
-from api.queries.sql.pages import Listing, Order, Page, Place, Window, counts, pages
+from api.queries.sql.pages import Listing, Order, Page, Place, Window, counts
 from api.queries.sql.relations import Cells, Columns, Relation, rows_by_key
 from api.queries.sql.stretches import Groups, Stretch
 from api.reading.kept_counts import Count, count_with_kept
+from api.reading.kept_pages import read_pages
 from api.reading.profile_readers import read_log
 from api.reading.snapshot import Snapshot
 from schema.profile.reader import DecodedLog
@@ -110,7 +111,7 @@ class Read:
         shape = self.shape(listing.rows) if columns is None else Shape(columns)
 
         def read(connection: Connection, keys: Sequence[Key]) -> Sequence[Page]:
-            found = pages(connection, listing, order, keys, window, filter, shape.columns)
+            found = read_pages(self.snapshot, connection, listing, order, window, filter, keys, shape.columns)
             if not shape.reads:
                 return found
             return [Page([self._decoded(shape, row) for row in page.rows], page.more) for page in found]

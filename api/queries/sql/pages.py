@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import operators
 
 from api.queries.sql.fields import with_parameters
-from api.queries.sql.filters import Fields, Filter, matches, names_in
+from api.queries.sql.filters import Field, Fields, Filter, matches, names_in
 from api.queries.sql.keys import Key, key_table, key_values
 from api.queries.sql.prepared import fetch, fetch_tuples
 from api.queries.sql.relations import Cells, Columns, Relation
@@ -108,8 +108,9 @@ class Listing:
 
     `parts` are the tables that filters and orders use, the main one first; a walk joins only those that it needs.
     `within` is the condition that a row is in the list at a scope. `rows` is the relation of the rows of its pages, and
-    `row_id` the column of their ids. `touched` is the condition that the events of a stretch may have changed a row,
-    None if the list may change without an event. `settled` are the fields that change only by such events.
+    `row_id` the column of their ids. `touched` is the condition that an event of a stretch is about a row, None if the
+    list may change without an event. `settled` are the fields that change only by such events.
+    `shared` are those that change by events about other rows too.
     """
 
     name: str
@@ -120,10 +121,33 @@ class Listing:
     fields: Fields = field(compare=False)
     touched: Callable[[], ColumnElement[bool]] | None = field(default=None, compare=False)
     settled: Set[str] = field(default=frozenset(), compare=False)
+    shared: Mapping[str, "SharedField"] = field(default_factory=dict, compare=False)
 
     def is_settled(self, filter: Filter) -> bool:
         """Returns whether a row that a stretch did not touch fits the filter at its end as at its start."""
-        return self.touched is not None and names_in(filter) <= self.settled
+        return self.touched is not None and names_in(filter) <= self.settled | self.shared.keys()
+
+    def touched_by(self, filter: Filter) -> Sequence[ColumnElement[bool]]:
+        """Returns the condition that the events of a stretch may have changed whether a row fits the filter."""
+        if self.touched is None:
+            return ()
+        shared = [self.shared[name].touched() for name in sorted(names_in(filter) & self.shared.keys())]
+        return [or_(self.touched(), *shared)]
+
+    @property
+    def fields_of_few(self) -> Fields:
+        """The fields, as conditions on the few rows that a stretch touched."""
+        return {**self.fields, **{name: shared.of_few for name, shared in self.shared.items()}}
+
+
+class SharedField(NamedTuple):
+    """A field that compares a row with others. `touched`: an event of a stretch is about a row that it compares.
+
+    `of_few` is the same field, as it is fast for few rows: the one for all rows begins with a pass over all.
+    """
+
+    touched: Callable[[], ColumnElement[bool]]
+    of_few: Field
 
 
 class Place(NamedTuple):
@@ -189,6 +213,39 @@ def pages(
     return [_page(order, rows_of_key, window) for rows_of_key in rows]
 
 
+def row_ids(
+    connection: Connection, listing: Listing, key: Key, filter: Filter, limit: int, stretch: Stretch | None = None
+) -> list[int]:
+    """Returns the ids of the rows in a list, at most `limit`; of those that the stretch touched, if it is given."""
+    filter, values = with_parameters(filter, listing.fields)
+    statement = _ids_statement(connection.dialect.name, listing, filter, stretch is not None)
+    values |= {"size": limit, **stretch_values(stretch), **key_values(connection, [key])}
+    return [row[0] for row in fetch_tuples(connection, statement, values)]
+
+
+def page_of_rows(
+    connection: Connection, listing: Listing, order: Order, keys: Sequence[Key], window: Window[Place], columns: Columns
+) -> Page:
+    """Returns the page of a list that has the rows with these keys."""
+    statement = _rows_statement(connection.dialect.name, listing, order, columns)
+    rows = fetch_tuples(connection, statement, key_values(connection, keys))
+    placed = [(row, Place(row[SORT_KEY], keys[0].chain_id, row[SORT_ID])) for row in rows]
+    return _page(order, [row for row, place in placed if _is_within(order, place, window)], window)
+
+
+def _is_within(order: Order, place: Place, window: Window[Place]) -> bool:
+    after, before = window.after, window.before
+    return (after is None or _is_behind(order, place, after)) and (before is None or _is_behind(order, before, place))
+
+
+def _is_behind(order: Order, place: Place, other: Place) -> bool:
+    """Returns whether a place is behind another one. Absent keys are behind all present ones."""
+    if (place.key is None) != (other.key is None):
+        return place.key is None
+    ranks = [each[1:] if each.key is None else each for each in (place, other)]
+    return ranks[0] < ranks[1] if order.descending else ranks[0] > ranks[1]
+
+
 PRESENT = 0
 """The segment of rows with a key; segment n is that of the order's nth condition of absence."""
 
@@ -244,6 +301,23 @@ def _count_statement(dialect: str, listing: Listing, filter: Filter, is_touched:
     return select(scope.keys.c.place, count.label("total"))
 
 
+@lru_cache(MAX_STATEMENTS)
+def _ids_statement(dialect: str, listing: Listing, filter: Filter, is_touched: bool) -> Select[Any]:
+    scope = scope_of(key_table(dialect))
+    return select_ids(listing, scope, filter, is_touched=is_touched).limit(bindparam("size", type_=Integer))
+
+
+@lru_cache(MAX_STATEMENTS)
+def _rows_statement(dialect: str, listing: Listing, order: Order, columns: Columns) -> Select[Any]:
+    scope = scope_of(key_table(dialect))
+    key = literal_column("NULL") if order.key is None else order.key
+    rows = listing.rows.make(scope, columns, key, listing.row_id, scope.keys.c.place)
+    present = key if order.present is None else case((order.present, key))
+    selected = [*rows.selected_columns]
+    selected[SORT_KEY] = present.label("sort_key")
+    return rows.with_only_columns(*selected).where(listing.rows.is_named(scope))
+
+
 def select_ids(
     listing: Listing,
     scope: Scope,
@@ -257,8 +331,9 @@ def select_ids(
     It joins the parts that the filter's conditions and `columns` use. With `is_touched`, it selects from the rows that
     a stretch touched (`stretch_values`).
     """
-    touched = [listing.touched()] if is_touched and listing.touched is not None else []
-    conditions = (listing.within(scope), matches(scope, filter, listing.fields), *touched)
+    fields = listing.fields_of_few if is_touched else listing.fields
+    touched = listing.touched_by(filter) if is_touched else ()
+    conditions = (listing.within(scope), matches(scope, filter, fields), *touched)
     return _walk(listing, scope, None, conditions, columns)[0]
 
 

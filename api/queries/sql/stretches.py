@@ -32,10 +32,15 @@ def stretch_values(stretch: Stretch | None) -> dict[str, Any]:
     return {} if stretch is None else {f"stretch_{name}": value for name, value in stretch._asdict().items()}
 
 
+def stretch_chain() -> ColumnElement[int]:
+    """Returns the chain of the stretch."""
+    return bindparam("stretch_chain_id", type_=BigInteger)
+
+
 def is_in_stretch() -> ColumnElement[bool]:
     """The event is in the stretch."""
-    chain_id, low, high = (bindparam(f"stretch_{name}", type_=BigInteger) for name in Stretch._fields)
-    return and_(event.chain_id == chain_id, event.position > low, event.position <= high)
+    low, high = (bindparam(f"stretch_{name}", type_=BigInteger) for name in ("low", "high"))
+    return and_(event.chain_id == stretch_chain(), event.position > low, event.position <= high)
 
 
 def touched_devices() -> Select[Any]:

@@ -1,8 +1,9 @@
-"""A count that was kept at another block equals the count of all rows."""
+"""A count that was kept at another block equals the count of all rows; so do pages whose rows' ids were kept."""
 
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -10,15 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event, text
 
-from api.queries.devices import DEVICES, DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER
+from api.queries.devices import DEVICE_ORDERS, DEVICES, DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER
 from api.queries.events import EVENTS, EVENTS_AND_UNMAPPED, HISTORY
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
-from api.queries.sql.pages import Listing, counts
+from api.queries.sql.pages import (
+    BY_POSITION,
+    PLACE,
+    SORT_ID,
+    SORT_KEY,
+    Listing,
+    Order,
+    Page,
+    Place,
+    Window,
+    counts,
+    pages,
+)
+from api.queries.sql.relations import Cells, Columns
 from api.queries.sql.stretches import Groups
 from api.queries.statistics import COUNTED_DEVICES, DIMENSIONS, Grouping, count_groups, failure_counts
-from api.reading.read import Read
+from api.reading.read import PageQuery, Read
 from api.reading.snapshot import Snapshot, open_snapshot_now
 from schema.events import Kind
 from schema.tables.values import end_of_block
@@ -46,6 +60,8 @@ VALUES: dict[str, Sequence[Any]] = {
     "sanitized_before_disposal": tuple(Verdict),
     "manufacturer_id": (1, 2),
     "factory_reset_count": (0, 1),
+    "imei_unique": tuple(Verdict),
+    "serial_unique_for_manufacturer": tuple(Verdict),
 }
 CONDITIONS: list[Filter] = [((name, (("eq", value),)),) for name, values in VALUES.items() for value in values]
 FILTERS: list[Filter] = [
@@ -102,6 +118,7 @@ def test_after_any_reorg_and_at_any_block_a_kept_count_is_right(engine: Engine, 
             then = now._replace(position=end_of_block(max(node.head.number - turn.back, 0)))
             for pin in (now, then):
                 assert kept(snapshot, pin) == plain(snapshot, pin)
+                assert pages_of(Read(snapshot).pages, pin) == pages_of(partial(plain_pages, snapshot), pin)
     indexer.lease.release()
 
 
@@ -126,6 +143,42 @@ def plain(snapshot: Snapshot, pin: Pin) -> dict[Any, Any]:
         lambda grouping, keys: snapshot.read_now(groups_of(grouping), keys, None),
         lambda filter, keys: snapshot.read_now(failures_of(filter), keys, None),
     )
+
+
+WINDOWS: Sequence[Window[Place]] = (Window(2), Window(2, backward=True), Window(0))
+ORDERS = [*DEVICE_ORDERS.values()]
+Pages = Callable[[PageQuery, Sequence[Key], Columns], Sequence[Page]]
+
+
+def pages_of(read: Pages, pin: Pin) -> list[tuple[PageQuery, list[Cells], bool]]:
+    """Returns pages of lists with some filters: from both ends, and next to a row of the first page."""
+    filters = list(enumerate(FILTERS))[pin.clock % 11 :: 11]
+    lists = [(DEVICES, ORDERS[number % len(ORDERS)], filter) for number, filter in filters]
+    lists.append((EVENTS, BY_POSITION, EVENT_FILTERS[1]))
+
+    def page(query: PageQuery) -> Page:
+        return read(query, [key_of(pin)], query.listing.rows.columns)[0]
+
+    queries = [query for list in lists for query in page_queries(page, pin, *list)]
+    return [(query, [row[:PLACE] for row in shown.rows], shown.more) for query in queries for shown in [page(query)]]
+
+
+def page_queries(
+    read: Callable[[PageQuery], Page], pin: Pin, listing: Listing, order: Order, filter: Filter
+) -> Iterator[PageQuery]:
+    query = PageQuery(listing, order, Window(2), filter)
+    yield from (query._replace(window=window) for window in WINDOWS)
+    for row in read(query).rows[-1:]:
+        place = Place(row[SORT_KEY], pin.chain_id, row[SORT_ID])
+        for other in (pin.chain_id - 1, pin.chain_id, pin.chain_id + 1):
+            yield query._replace(window=Window(2, after=place._replace(chain_id=other)))
+            yield query._replace(window=Window(2, backward=True, before=place._replace(chain_id=other)))
+
+
+def plain_pages(snapshot: Snapshot, query: PageQuery, keys: Sequence[Key], columns: Columns) -> Sequence[Page]:
+    """Returns the same pages, as a walk finds them."""
+    listing, order, window, filter = query
+    return snapshot.read_now(pages, listing, order, keys, window, filter, columns)
 
 
 def counted(
@@ -239,8 +292,30 @@ def test_after_more_events_than_a_count_is_worth_all_rows_are_counted(
     assert any("event" not in statement for statement in statements)
 
 
-def test_a_count_that_the_clock_or_other_devices_change_is_not_kept() -> None:
-    for name in ("imei_unique", "serial_unique_for_manufacturer", "authorized_user", "factory_resets_since"):
+def test_after_a_long_page_of_few_rows_the_next_one_reads_these_rows(
+    history: History, reading_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert first_page(reading_engine) == ([1], True)
+    mint(history, 2, finalized=1)
+    assert first_page(reading_engine) == ([2, 1], False)
+    monkeypatch.setattr("api.reading.kept_pages.FEW_ROWS", 1)
+    assert first_page(reading_engine) == ([2, 1], True)
+    monkeypatch.setattr("api.reading.kept_pages.FEW_ROWS", 200)
+    assert first_page(reading_engine) == ([2, 1], True)  # it is known to have many
+
+
+def first_page(engine: Engine) -> tuple[list[int], bool]:
+    """Returns the token ids of the newest devices, and whether a walk found them."""
+    statements: list[str] = []
+    query = PageQuery(DEVICES, DEVICE_ORDERS["MINTED_AT", True], Window(10), (("serial_number", (("eq", "SN"),)),))
+    with open_snapshot_now(engine) as snapshot:
+        event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+        [page] = Read(snapshot).pages(query, [key_of(snapshot.pins[0])], ("token_id",))
+    return [row[0] for row in page.rows], any("ORDER BY" in statement for statement in statements)
+
+
+def test_a_count_that_the_clock_or_a_license_changes_is_not_kept() -> None:
+    for name in ("authorized_user", "factory_resets_since", "paired_vehicle"):
         assert not DEVICES.is_settled(((name, (("eq", Verdict.FAIL),)),))
         assert not DEVICES.is_settled((("or", ((("not", ((name, (("eq", Verdict.FAIL),)),)),),)),))
     assert not EVENTS.is_settled((("flag", (("any", True),)),))
