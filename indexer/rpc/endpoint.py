@@ -6,6 +6,7 @@ AsyncWeb3 accepts an Endpoint as its provider.
 """
 
 import itertools
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -136,7 +137,7 @@ class Endpoint(AsyncHTTPProvider):
                     response.status, await response.read(), response.headers.get("Retry-After"), location, self._secrets
                 )
         except (TimeoutError, ClientError, OSError) as error:
-            reason = without_keys(self.url, str(error) or type(error).__name__, self._secrets)
+            reason = without_keys(self.url, _reason(error), self._secrets)
             if self._proxy is not None:
                 reason = f"{reason} (through the proxy {shown_url(self._proxy)})"
             kind = NotConnected if isinstance(error, NOT_CONNECTED) else BrokenOff
@@ -145,6 +146,16 @@ class Endpoint(AsyncHTTPProvider):
 
 REDIRECTS = range(300, 400)
 NOT_CONNECTED = (ClientConnectorError, ConnectionTimeoutError)
+
+
+def _reason(error: Exception) -> str:
+    """Returns why a request failed, without the host and aiohttp's own settings, which an error begins with."""
+    text = str(error) or type(error).__name__
+    found = CANNOT_CONNECT.fullmatch(text)
+    return found[1] if found else text
+
+
+CANNOT_CONNECT = re.compile(r"Cannot connect to host \S+ ssl:.*? \[(.*)\]", re.DOTALL)
 
 
 def _timeout(seconds: float) -> ClientTimeout:

@@ -25,9 +25,16 @@ async def test_web3_asks_through_an_endpoint(anvil: StartAnvil) -> None:
         await endpoint.close()
 
 
-async def test_web3_is_told_of_a_node_that_is_not_there() -> None:
-    endpoint = Endpoint("http://127.0.0.1:1", timeout=2)
-    with pytest.raises(NoAnswer, match=r"127\.0\.0\.1:1"):
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:1", r"Connect call failed \('127.0.0.1', 1\)"),
+        ("http://node.invalid:8545", r".+"),  # the resolver's words
+    ],
+)
+async def test_the_error_of_a_node_that_is_not_there_names_it_once_with_the_reason(url: str, reason: str) -> None:
+    endpoint = Endpoint(url, timeout=2)
+    with pytest.raises(NoAnswer, match=rf"^{url} did not answer eth_blockNumber: (?!Cannot connect){reason}$"):
         await AsyncWeb3(endpoint).eth.block_number
     await endpoint.close()
 
