@@ -37,10 +37,6 @@ class Storage:
         self._unsaved[name] = progress
         self._changed.set()
 
-    def drop(self, name: str) -> None:
-        """Leaves out progress that is not stored yet."""
-        self._unsaved.pop(name, None)
-
     async def store_progress(self) -> None:
         """Stores progress until cancelled. Raises StateLost."""
         while True:

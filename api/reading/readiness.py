@@ -33,10 +33,6 @@ class Readiness:
     chains: tuple[dict[str, Any], ...] = ()
     replica: dict[str, Any] | None = None
 
-    @property
-    def ready(self) -> bool:
-        return not self.reasons
-
 
 def readiness(engine: Engine, freshness: Freshness, now: int) -> Readiness:
     """Returns the state of the database and of each chain in it. `now` is in unix seconds."""

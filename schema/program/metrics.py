@@ -64,12 +64,3 @@ def serve_metrics(collectors: Iterable[Collector], host: str, port: int) -> WSGI
             "Set another: METRICS_PORT=9100"
         ) from None
     return server
-
-
-def markdown_table(described: Iterable[Described]) -> str:
-    """Returns the documentation's table of metrics, in Markdown."""
-    lines = ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
-    for metric in described:
-        labels = ", ".join(f"`{label}`" for label in metric.labels)
-        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |")
-    return "\n".join(lines)
