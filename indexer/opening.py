@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, text
 
 from indexer.chain.blooms import trusts_bloom
@@ -79,6 +80,10 @@ class FollowedChain(OpenedNode, frozen=True):
     """A stored chain and its providers, as it is indexed."""
 
     chain: Chain
+
+    def reread(self) -> "FollowedChain":
+        """Returns the chain with the profile that the database has now: another process may have rebuilt it."""
+        return replace(self, profile=read_chain(self.engine, self.chain_id).profile)
 
 
 async def open_chain(settings: Settings) -> FollowedChain:

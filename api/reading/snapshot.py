@@ -300,6 +300,13 @@ async def read_again(read: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
 def _begin_on(connection: Connection) -> Snapshot:
     connection.begin()
     try:
+        snapshot = Snapshot(connection)
+        if snapshot.chains or connection.dialect.name == "sqlite":
+            return snapshot
+        # PostgreSQL finds tables that `certindex rebuild --into` has switched meanwhile, and a snapshot that was taken
+        # before sees no chain in them
+        connection.commit()
+        connection.begin()
         return Snapshot(connection)
     except (*UNREADABLE, ProfileError) as error:
         raise unreadable("The stored chain, contract or profile", error) from error

@@ -3,13 +3,22 @@
 import argparse
 import asyncio
 import time
+from collections.abc import Coroutine
+from typing import Any
 
 from indexer.commands.command import Command, tune_memory
 from indexer.settings import RebuildSettings
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--into",
+        metavar="NAME",
+        help="rebuild while an indexer and servers go on: into a new file (SQLite) or schema (PostgreSQL), which then "
+        "takes the place of the tables in one transaction; the same command continues an interrupted rebuild",
+    )
+    how.add_argument(
         "--check",
         action="store_true",
         help="write nothing; compare the derived rows with what the stored events give, and print each difference",
@@ -19,12 +28,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 COMMAND = Command(
     "rebuild",
     RebuildSettings,
-    lambda settings, options: check(settings) if options.check else rebuild(settings),
+    lambda settings, options: _execute(settings, options),
     help="rewrite all derived rows from the stored events",
     description="Rewrites all derived rows from the stored events, without the network, in one transaction. With "
-    "--check it writes nothing, and exits with 1 if a row differs; an indexer may run meanwhile.",
+    "--check it writes nothing, and exits with 1 if a row differs; an indexer may run meanwhile. With --into, "
+    "indexers and servers may run meanwhile: they continue with the new rows.",
     add_arguments=_add_arguments,
 )
+
+
+def _execute(settings: RebuildSettings, options: argparse.Namespace) -> int | Coroutine[Any, Any, int]:
+    if options.into is not None:
+        from indexer.commands.rebuild_into import rebuild_into
+
+        return rebuild_into(settings, options.into)
+    return check(settings) if options.check else rebuild(settings)
 
 
 async def rebuild(settings: RebuildSettings) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from datetime import datetime, timedelta
-from logging import INFO
+from logging import INFO, WARNING
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -92,7 +92,7 @@ class Follower:
 
     async def _work(self) -> None:
         """Indexes, verifies and listens for heads side by side, for as long as the lease is held."""
-        opened = self.opened
+        opened = await asyncio.to_thread(self._reread)
         hosts = ", ".join(host.name for host in opened.pool.hosts)
         log_event(log, INFO, "following", " chain={chain} hosts={hosts}", opened.chain_id, hosts)
         store = opened.store(self.lease)
@@ -115,6 +115,14 @@ class Follower:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _reread(self) -> FollowedChain:
+        """Returns the chain as it is stored now: another process had the lease, and may have used another profile."""
+        before, self.opened = self.opened, self.opened.reread()
+        if self.opened.profile.text != before.profile.text:
+            chain_id, name = self.opened.chain_id, self.opened.profile.name
+            log_event(log, WARNING, "the profile has changed", ": chain={chain} profile={name}", chain_id, name)
+        return self.opened
 
     def _open_verifier(self) -> Verifier:
         opened = self.opened

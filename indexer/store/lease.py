@@ -10,11 +10,12 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from threading import Event, Thread
 
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, text
@@ -89,6 +90,31 @@ class Lease:
         if holder.writer is not None and not _is_gone(holder.writer) and not stands_still:
             return holder
         return None if self._take(holder) else self._read()
+
+    def take_over(self) -> None:
+        """Takes the lease from its holder, who lives: the fence refuses its next commit, and it stands by."""
+        while not self._take(self._read()):
+            time.sleep(LOOK_SECONDS)
+
+    @contextmanager
+    def taken_over(self) -> Iterator[None]:
+        """Takes the lease from its holder, beats in a thread meanwhile, and releases it at the end."""
+        self.take_over()
+        ended = Event()
+        beating = Thread(target=self._beat_until, args=(ended,), daemon=True)
+        beating.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            beating.join()
+            with suppress(DBAPIError):  # the next writer then waits until the beat has stood still
+                self.release()
+
+    def _beat_until(self, ended: Event) -> None:
+        while not ended.wait(BEAT_SECONDS):
+            with suppress(DBAPIError):
+                self.beat()
 
     def beat(self) -> None:
         """Shows other writers that this one is alive."""

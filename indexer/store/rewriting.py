@@ -49,17 +49,7 @@ class Rewriting:
     def chunks(self) -> Iterator[list[StoredBlockEvents]]:
         """Yields the stored events, some whole blocks at a time."""
         after = -1
-        while True:
-            last = self._connection.execute(
-                text(
-                    """SELECT max(position) FROM (SELECT position FROM event
-                    WHERE chain_id = :chain_id AND position > :after ORDER BY position LIMIT :limit) AS chunk"""
-                ),
-                {"chain_id": self._chain_id, "after": after, "limit": EVENTS_A_CHUNK},
-            ).scalar_one()
-            if last is None:
-                return
-            end = end_of_block(block_of(last))
+        while (end := self._end_of_chunk(after)) is not None:
             yield list(self._blocks(after, end))
             after = end
 
@@ -88,6 +78,17 @@ class Rewriting:
         """Writes readings; `changed` has position, stored reading and new reading."""
         rows = [(*astuple(reading), position) for position, _, reading in changed]
         update(self._connection, self._chain_id, "event", EventReading.__struct_fields__, ("position",), rows)
+
+    def _end_of_chunk(self, after: int) -> int | None:
+        """Returns the last position of the chunk behind a position, None if no event is there."""
+        last = self._connection.execute(
+            text(
+                """SELECT max(position) FROM (SELECT position FROM event
+                WHERE chain_id = :chain_id AND position > :after ORDER BY position LIMIT :limit) AS chunk"""
+            ),
+            {"chain_id": self._chain_id, "after": after, "limit": EVENTS_A_CHUNK},
+        ).scalar_one()
+        return None if last is None else end_of_block(block_of(last))
 
     def _blocks(self, after: int, end: int) -> Iterator[StoredBlockEvents]:
         log_columns, reading_columns = EventLog.__struct_fields__, EventReading.__struct_fields__
