@@ -22,7 +22,12 @@ class TokenDid(NamedTuple):
 
     @property
     def checksummed(self) -> str:
-        return f"did:erc721:{self.chain_id}:{checksummed(self.contract)}:{self.token_id}"
+        return did_of(*self)
+
+
+def did_of(chain_id: int, contract: bytes, token_id: int) -> str:
+    """Returns the DID of a token as the API writes it."""
+    return f"did:erc721:{chain_id}:{checksummed(contract)}:{token_id}"
 
 
 def parse_did(text: str) -> TokenDid | None:

@@ -32,7 +32,7 @@ from api.graphql.paging.tokens import DeviceId, ManufacturerId, SyntheticDeviceI
 from api.graphql.plan.fields import At, column, computed, of, one, value
 from api.graphql.types.node import Node, node_id
 from api.graphql.types.vehicles import INTEGRATIONS, connection_name, of_vehicle
-from api.graphql.vocabulary.scalars import Address, BigInt, did_of, to_text
+from api.graphql.vocabulary.scalars import Address, BigInt, to_text
 from api.queries.authorizations import AUTHORIZATION, grant_list
 from api.queries.blocks import blocks
 from api.queries.devices import DEVICE, DEVICES_OF_MANUFACTURER
@@ -50,6 +50,7 @@ from api.queries.vehicles import (
     vehicle_attributes,
 )
 from api.reading.read import PageQuery
+from schema.did import did_of
 from schema.tables.values import block_of
 
 NEWEST_FIRST = both_directions(BY_POSITION)["POSITION", True]

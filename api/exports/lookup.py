@@ -17,7 +17,6 @@ from api.exports.refusals import refusal_of
 from api.exports.table import Table
 from api.graphql.errors import BadUserInput, Refusal
 from api.graphql.plan.write import CSV, FORMULA, JSON, Notation, quote_cell
-from api.graphql.vocabulary.scalars import did_of
 from api.http.disconnects import unread_response, while_connected
 from api.http.rates import Rates
 from api.http.requests import RequestError, parse_json, read_body
@@ -27,6 +26,7 @@ from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
 from api.queries.sql.relations import rows_by_key
 from api.reading.snapshot import Snapshot
+from schema.did import did_of
 
 MAX_KEYS = 10_000
 """Keys of a request: their rows are about 4 MB. MAX_COST may be lower, and bounds them then."""

@@ -22,8 +22,13 @@ class Uint256(TypeDecorator[int]):
     def process_bind_param(self, value: int | None, dialect: Dialect) -> bytes | None:
         return None if value is None else uint256_bytes(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
-        return None if value is None else int.from_bytes(value, "big")
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        # not `process_result_value`, which SQLAlchemy calls by two further functions for each value
+        return _number
+
+
+def _number(value: bytes | None) -> int | None:
+    return None if value is None else int.from_bytes(value, "big")
 
 
 class CleanText(TypeDecorator[str]):

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from typing import Any, ClassVar, cast
 
 from graphql import (
@@ -42,8 +43,10 @@ from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from api.graphql.limits import each_node
+from api.graphql.plan import text_columns
 from api.graphql.plan.fields import PSEUDO_CELLS, Rule, interfaces_of_rows, itself, relation_of, rule_of, types_of
-from api.graphql.plan.write import JSON, Notation, Text, Texts, Writer, refuse_null, text_of
+from api.graphql.plan.text_columns import Block, TextColumn, block_of, cell_of
+from api.graphql.plan.write import JSON, Notation, Text, Texts, TextWriter, Writer, refuse_null, text_of, texts_of
 from api.queries.sql.relations import Cells, Relation
 from api.reading.read import Shape, shape_of
 
@@ -78,16 +81,21 @@ class Selected:
 
 @dataclass(eq=False)
 class Inline:
-    """A field that is written from the cells of its row. `type` is the text of its type.
-
-    `has_few`: its values are of an enum, so that the plan keeps all their texts.
-    """
+    """A field that is written from the cells of its row. `type` is None for a text that is written as it is."""
 
     key: str
     rule: Rule
     text: Text
-    type: str = ""
-    has_few: bool = False
+    type: GraphQLOutputType | None = None
+
+    @property
+    def has_few(self) -> bool:
+        """Whether the values are of an enum, so that the plan keeps all their texts."""
+        return isinstance(get_named_type(self.type), GraphQLEnumType)
+
+    def texts(self, notation: Notation) -> TextWriter:
+        """Returns what writes many values."""
+        return TextWriter(lambda values: values, refuse_null) if self.type is None else texts_of(self.type, notation)
 
 
 @dataclass(eq=False)
@@ -101,6 +109,10 @@ class Embedded:
     rule: Rule
     child: "Level"
     required: bool
+
+    def missing(self) -> str:
+        """Returns the text of a missing object. Raises NotAnswered if there must be one."""
+        return refuse_null() if self.required else self.child.null
 
 
 @dataclass(eq=False)
@@ -116,7 +128,7 @@ class Level:
     relation: Relation | None
     fields: list[Selected | Inline | Embedded | Constant]
     notation: Notation = JSON
-    write: Callable[..., list[str]] = field(init=False)
+    write: Callable[..., Sequence[str]] = field(init=False)
 
     @cached_property
     def selected(self) -> list[Selected]:
@@ -137,39 +149,64 @@ class Level:
         """Returns the cells that the fields need."""
         return {cell for part in self.fields if not isinstance(part, Constant) for cell in part.rule.cells}
 
-    def compile(self, shapes: Mapping[Relation, Shape], *, keep_texts: bool) -> None:
-        """Generates the functions that take the cells of rows, and that write them.
+    def compile(self, shapes: Mapping[Relation, Shape], *, by_column: bool) -> None:
+        """Makes the functions that take the cells of rows, and that write them: row by row, or thousands by column."""
+        if by_column:
+            write = self._column(shapes)
+            block = Block if self.relation is None else block_of
+            self.write = lambda rows, pins, *texts: write(block(rows, pins, selected=texts)) if rows else []
+        else:
+            writer = Writer(self.notation)
+            self.write = writer.compile(self._expressions(writer, shapes))
 
-        `keep_texts`: a function keeps the texts of values, and writes each once for all rows of a call.
-        """
-        writer = Writer(self.notation)
-        self.write = writer.compile(self._expressions(writer, shapes, keep_texts))
+    def _shape(self, shapes: Mapping[Relation, Shape]) -> Shape | None:
+        return None if self.relation is None else shapes[self.relation]
 
-    def _expressions(self, writer: Writer, shapes: Mapping[Relation, Shape], keep_texts: bool) -> list[tuple[str, str]]:
+    def _column(self, shapes: Mapping[Relation, Shape]) -> TextColumn:
+        """Returns the column of whole rows."""
+        shape, places = self._shape(shapes), count()
+
+        def column(part: Selected | Inline | Embedded | Constant) -> TextColumn:
+            if isinstance(part, Constant):
+                return text_columns.constant(part.text)
+            convert = None if part.rule.convert is itself else part.rule.convert
+            cells = [cell_of(name, shape) for name in part.rule.cells]
+            match part:
+                case Inline():
+                    texts = part.texts(self.notation)
+                    if len(cells) == 1 and shape is not None and part.rule.cells[0] in shape.columns:
+                        return text_columns.repeated(cells[0], convert, texts)
+                    return text_columns.made(cells, part.rule.convert or itself, texts)
+                case Embedded():
+                    write, missing = part.child._column(shapes), part.missing
+                    if convert is not None:
+                        return text_columns.objects(cells, convert, write, missing)
+                    return text_columns.parts(cells[2] if len(cells) > 2 else None, write, missing)
+                case Selected():
+                    part.cells = _cells(part.rule, shape)
+                    return text_columns.selected(next(places))
+
+        written = [(part.key, column(part)) for part in self.fields]
+        keys = [key for key, _ in written]
+        return lambda block: self.notation.rows(keys, [column(block) for _, column in written])
+
+    def _expressions(self, writer: Writer, shapes: Mapping[Relation, Shape]) -> list[tuple[str, str]]:
         """Returns the key of each field and the expression that writes it."""
-        shape = None if self.relation is None else shapes[self.relation]
-
-        def cell(name: str) -> str:
-            if shape is None:
-                return "r" if name == "self" else f"r.{name}"
-            return {"row": "r", "pin": "p"}.get(name) or f"r[{shape.place(name)}]"
+        shape = self._shape(shapes)
 
         def expression(part: Selected | Inline | Embedded | Constant) -> str:
             if isinstance(part, Constant):
                 return writer.name(part.text)
-            cells, convert = list(map(cell, part.rule.cells)), part.rule.convert
+            cells, convert = _expressions_of_cells(part.rule, shape), part.rule.convert
             match part:
                 case Inline():
-                    if shape is not None and len(cells) == 1 and part.rule.cells[0] in shape.columns:
-                        if part.has_few:
-                            return f"{writer.name(Texts(_text_of_cell(part)))}[{cells[0]}]"
-                        if keep_texts:
-                            return f"{writer.keep((convert, part.type), _text_of_cell(part))}[{cells[0]}]"
+                    if part.has_few and shape and len(cells) == 1 and part.rule.cells[0] in shape.columns:
+                        return f"{writer.name(Texts(_text_of_cell(part)))}[{cells[0]}]"
                     value = ", ".join(cells)
                     value = value if convert is itself else f"{writer.name(convert)}({value})"
                     return f"{writer.name(part.text)}({value})"
                 case Embedded():
-                    inner = writer.inner(part.child._expressions(writer, shapes, keep_texts))
+                    inner = writer.inner(part.child._expressions(writer, shapes))
                     null = f"{writer.name(refuse_null)}()" if part.required else writer.name(part.child.null)
                     if convert is not None:
                         value = f"{writer.name(convert)}({', '.join(cells)})"
@@ -177,7 +214,7 @@ class Level:
                     present = cells[2:]
                     return f"{inner}(r, p) if {present[0]} else {null}" if present else f"{inner}(r, p)"
                 case Selected():
-                    part.cells = _cells(part.rule, cells)
+                    part.cells = _cells(part.rule, shape)
                     return writer.column()
 
         return [(part.key, expression(part)) for part in self.fields]
@@ -189,8 +226,20 @@ def _text_of_cell(part: Inline) -> Text:
     return text if convert is itself else lambda value: text(convert(value))
 
 
-def _cells(rule: Rule, cells: Sequence[str]) -> Callable[[Sequence[Cells], Sequence[Any]], list[tuple[Any, ...]]]:
+def _expressions_of_cells(rule: Rule, shape: Shape | None) -> list[str]:
+    """Returns the expression of each cell of a row `r` with its pin `p`."""
+
+    def expression(name: str) -> str:
+        if shape is None:
+            return "r" if name == "self" else f"r.{name}"
+        return {"row": "r", "pin": "p"}.get(name) or f"r[{shape.place(name)}]"
+
+    return list(map(expression, rule.cells))
+
+
+def _cells(rule: Rule, shape: Shape | None) -> Callable[[Sequence[Cells], Sequence[Any]], list[tuple[Any, ...]]]:
     """Returns the function that takes the cells of rows or, if the rule converts them, makes the values."""
+    cells = _expressions_of_cells(rule, shape)
     joined = ", ".join(cells)
     made = joined if rule.cells == ("self",) else f"({joined}{',' if cells else ''})"
     made = made if rule.convert is None else f"convert({joined})"
@@ -242,8 +291,8 @@ def compile_plan(
     The plan is valid for the values of `conditions`: the variables that `@skip` and `@include` read. CSV has no text
     for lists of objects, nor for objects of several types.
 
-    `for_exports`: it writes thousands of rows at a time, and keeps the texts of values meanwhile. Objects of several
-    types are written with the fields of all; those that a type lacks are null.
+    `for_exports`: it writes thousands of rows at a time, by column. Objects of several types are written with the
+    fields of all; those that a type lacks are null.
     """
     try:
         return _Compiler(schema, document, operation, conditions, notation, for_exports).plan()
@@ -277,7 +326,7 @@ class _Compiler:
         # a batch function may return a row of any relation that has a level
         self._shapes |= {relation: shape_of(relation, cells) for relation, cells in self._needs.items()}
         for each in self._levels.values():
-            each.compile(self._shapes, keep_texts=self._for_exports)
+            each.compile(self._shapes, by_column=self._for_exports)
         return Plan(level, self._shapes)
 
     # The fields of a type
@@ -311,8 +360,7 @@ class _Compiler:
         if is_leaf_type(named):
             text = text_of(definition.type, self._notation)
             if rule.batch is None:
-                has_few = isinstance(get_named_type(definition.type), GraphQLEnumType)
-                return Inline(key, rule, text, str(definition.type), has_few), (key, name)
+                return Inline(key, rule, text, definition.type), (key, name)
             child: Level | Choice | None = None
         else:
             text, child = None, self._child(named, details)

@@ -31,7 +31,7 @@ class _Rows:
         self.rows: Any = []
         self.pins: Any = []
         self.values: dict[str, Column] = {}
-        self.texts: list[str] = []
+        self.texts: Sequence[str] = ()
 
     def add(self, items: Sequence[Any]) -> None:
         """Adds objects of the level: rows at their pins, or plain objects."""
@@ -200,20 +200,10 @@ class _Wave:
 
 def _referred(relation: Relation, cells: Sequence[tuple[Any, ...]]) -> tuple[list[int | None], list[Any]]:
     """Returns for each pin and id the index of its row, None without an id, and the references to the rows."""
-    refs: list[Any] = []
-    indexes: dict[tuple[int, int], int] = {}
-    values: list[int | None] = []
-    for pin, id_ in cells:
-        if id_ is None:
-            values.append(None)
-            continue
-        key = (id(pin), id_)
-        index = indexes.get(key)
-        if index is None:
-            index = indexes[key] = len(refs)
-            refs.append(Ref(relation, id_, pin))
-        values.append(index)
-    return values, refs
+    pins = {id(pin): pin for pin, _ in cells}
+    keys: list[Any] = [None if id_ is None else (id(pin), id_) for pin, id_ in cells]
+    indexes = {key: index for index, key in enumerate(filter(None, dict.fromkeys(keys)))}
+    return list(map(indexes.get, keys)), [Ref(relation, id_, pins[pin]) for pin, id_ in indexes]
 
 
 def _value(part: _Rows, field: Selected, values: Sequence[Any]) -> _Value:

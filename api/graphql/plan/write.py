@@ -3,10 +3,13 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from json.encoder import encode_basestring  # as msgspec and graphql-core write text
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import GraphQLEnumType, GraphQLList, GraphQLNonNull, GraphQLOutputType
+
+from schema.abi.keccak import all_checksummed
 
 
 class NotAnswered(Exception):
@@ -20,13 +23,23 @@ class NotAnswered(Exception):
 Text = Callable[[Any], str]
 """Returns the text of a value. Raises NotAnswered for a value that is not of the type."""
 
+Columns = Sequence[Sequence[str]]
+
+
+class TextWriter(NamedTuple):
+    """What writes the values of a type: those that are not None, and the missing ones. Both raise NotAnswered."""
+
+    write: Callable[[Sequence[Any]], Sequence[str]]
+    missing: Callable[[], str]
+
 
 @dataclass(frozen=True)
 class Notation:
     """How rows and values are written: as JSON, or as the cells of CSV.
 
     `quote` writes a text of any characters, `mark` is what other texts stand between. `opening`, `separator` and
-    `closing` are those of a list of values. `row` makes the body of a generated f-string from keys and expressions.
+    `closing` are those of a list of values. `row` makes the body of a generated f-string from keys and expressions,
+    `rows` writes rows from keys and the columns of their texts, and `quote_all` many texts.
     `null` returns the text of a missing object of so many cells.
     """
 
@@ -37,7 +50,22 @@ class Notation:
     separator: str
     closing: str
     row: Callable[[Sequence[tuple[str, str]]], str]
+    rows: Callable[[Sequence[str], Columns], list[str]]
+    quote_all: Callable[[Sequence[str]], Sequence[str]]
     null: Callable[[int], str]
+
+
+def _members(keys: Sequence[str], columns: Columns) -> list[str]:
+    """Returns each row as an object of JSON."""
+    parts: list[Any] = []
+    for key, column in zip(keys, columns, strict=True):
+        parts += repeat(f'{"," if parts else "{"}"{key}":'), column
+    return list(map("".join, zip(*parts, repeat("}"), strict=False)))
+
+
+def _cells(keys: Sequence[str], columns: Columns) -> list[str]:
+    """Returns each row as a line of CSV."""
+    return list(map(",".join, zip(*columns, strict=True)))
 
 
 JSON = Notation(
@@ -48,6 +76,8 @@ JSON = Notation(
     separator=",",
     closing="]",
     row=lambda fields: "{{" + ",".join([f'"{key}":{{{expression}}}' for key, expression in fields]) + "}}",
+    rows=_members,
+    quote_all=lambda texts: list(map(encode_basestring, texts)),
     null=lambda _: "null",
 )
 
@@ -65,6 +95,23 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 PLAIN_CELL = re.compile(r"[^\s\",](?:[^\",\r\n]*[^\s\",])?").fullmatch
 
+PLAIN_CHARACTERS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._:/-\n"
+"""Of these alone, and without a hyphen in front, a text is a plain cell. The last is between the texts of a column."""
+
+
+def quote_cells(texts: Sequence[str]) -> Sequence[str]:
+    """Returns each text as `quote_cell` does."""
+    joined = "\n".join(["", *texts])
+    is_plain = (
+        joined.isascii()
+        and not joined.encode().translate(None, PLAIN_CHARACTERS)
+        and "\n-" not in joined
+        and joined.count("\n") == len(texts)
+        and "" not in texts
+    )
+    return texts if is_plain else list(map(quote_cell, texts))
+
+
 CSV = Notation(
     missing="",
     quote=quote_cell,
@@ -73,11 +120,23 @@ CSV = Notation(
     separator=" ",
     closing="",
     row=lambda fields: ",".join(f"{{{expression}}}" for _, expression in fields),
+    rows=_cells,
+    quote_all=quote_cells,
     null=lambda cells: "," * (cells - 1),
 )
 
 
-QUOTED_CELLS = replace(CSV, quote=lambda text: f'"{text.replace(QUOTE, QUOTE + QUOTE)}"', opening=QUOTE, closing=QUOTE)
+def _between_quotes(text: str) -> str:
+    return f'"{text.replace(QUOTE, QUOTE + QUOTE)}"'
+
+
+QUOTED_CELLS = replace(
+    CSV,
+    quote=_between_quotes,
+    quote_all=lambda texts: list(map(_between_quotes, texts)),
+    opening=QUOTE,
+    closing=QUOTE,
+)
 """CSV for programs: every text and list is between quotes, so that an empty one differs from none."""
 
 
@@ -89,6 +148,25 @@ def text_of(type_: GraphQLOutputType, notation: Notation = JSON) -> Text:
     names["null"] = refuse_null if required else lambda: notation.missing
     text: Text = eval(f"lambda v: null() if v is None else {present}", names)
     return text
+
+
+def texts_of(type_: GraphQLOutputType, notation: Notation) -> TextWriter:
+    """Returns what writes many values of a type whose leaves are scalars or enums, as `text_of` writes each."""
+    required = isinstance(type_, GraphQLNonNull)
+    named: Any = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+    text, mark = text_of(type_, notation), notation.mark
+
+    def each(values: Sequence[Any]) -> list[str]:
+        return list(map(text, values))
+
+    def quoted(values: Sequence[Any]) -> Sequence[str]:
+        return notation.quote_all(values) if set(map(type, values)) <= {str} else each(values)
+
+    def addresses(values: Sequence[bytes]) -> list[str]:
+        return [f"{mark}{address}{mark}" for address in all_checksummed(values)]
+
+    write = {"String": quoted, "ID": quoted, "Address": addresses}.get(getattr(named, "name", ""), each)
+    return TextWriter(write, refuse_null if required else lambda: notation.missing)
 
 
 def refuse_null() -> str:
@@ -147,15 +225,13 @@ class Writer:
     """The parts of a generated function that writes rows in a notation.
 
     `names` are the objects that it uses, `columns` the names that stand for a text of each row and become its
-    parameters after rows and pins. `statements` come before its rows. `kept`: the functions whose texts it keeps while
-    it writes one list of rows, by the name of their `Texts`.
+    parameters after rows and pins. `statements` come before its rows.
     """
 
     notation: Notation
     names: dict[str, Any] = field(default_factory=dict)
     columns: list[str] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
-    kept: dict[Any, str] = field(default_factory=dict)
 
     def name(self, value: Any) -> str:
         """Returns a new name of an object."""
@@ -174,13 +250,6 @@ class Writer:
         self.statements.append(f"{name} = lambda r, p: f'{self.notation.row(fields)}'")
         return name
 
-    def keep(self, function: Any, write: Text) -> str:
-        """Returns the name of the texts that `write` returns; those of one `function` are shared."""
-        if function not in self.kept:
-            self.kept[function] = f"k{len(self.kept)}"
-            self.statements.append(f"{self.kept[function]} = Texts({self.name(write)})")
-        return self.kept[function]
-
     def compile(self, fields: Sequence[tuple[str, str]]) -> Any:
         """Returns the function. `fields` are keys and expressions of texts; `r` is the row in them, `p` its pin."""
         each = ["rows", "pins", *self.columns]
@@ -190,6 +259,6 @@ class Writer:
             f"    return [f'{self.notation.row(fields)}' for {', '.join(['r', 'p', *self.columns])} in "
             f"zip({', '.join(each)})]",
         ]
-        names = {"Texts": Texts, **self.names}
+        names = {**self.names}
         exec("\n".join(lines), names)  # made of names of the schema and of keys, which GraphQL restricts
         return names["write"]

@@ -31,7 +31,7 @@ from api.graphql.types.node import Node, node_id
 from api.graphql.types.provenance import Provenance
 from api.graphql.types.sources import SOURCE_CELLS, ValueSource, sources_of
 from api.graphql.types.vehicles import Vehicle
-from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, block_time, date_time, did_of, to_text
+from api.graphql.vocabulary.scalars import Address, BigInt, Bytes32, block_time, date_time, to_text
 from api.queries.blocks import blocks
 from api.queries.devices import DEVICE, addresses, attributes, successors
 from api.queries.events import (
@@ -49,6 +49,7 @@ from api.queries.licenses import HARDWARE_LICENSE, MANUFACTURER
 from api.queries.sql.as_of import Pin
 from api.queries.sql.keys import key_of
 from api.queries.vehicles import VEHICLE
+from schema.did import did_of
 from schema.tables.values import block_of
 from schema.vocabulary import EndOfLifeStatus, Sanitization
 

@@ -16,12 +16,13 @@ from api.graphql.types.authorizations import Authorization, authorized_users
 from api.graphql.types.licenses import License, present_license
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.node import Node, node_id
-from api.graphql.vocabulary.scalars import Address, BigInt, did_of, to_text
+from api.graphql.vocabulary.scalars import Address, BigInt, to_text
 from api.queries.devices import DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER
 from api.queries.events import HARDWARE_LICENSE_HISTORY, MANUFACTURER_HISTORY
 from api.queries.licenses import HARDWARE_LICENSE, HARDWARE_LICENSES_OF_MANUFACTURER, MANUFACTURER
 from api.queries.sql.pages import Listing
 from api.queries.vehicles import VEHICLES_OF_MANUFACTURER
+from schema.did import did_of
 from schema.events import ManufacturerTransferred
 
 if TYPE_CHECKING:

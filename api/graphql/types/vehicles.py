@@ -25,7 +25,7 @@ from api.graphql.types.token_events import (
     VehicleMinted,
     VehicleTransferred,
 )
-from api.graphql.vocabulary.scalars import Address, BigInt, date_time, did_of, to_text
+from api.graphql.vocabulary.scalars import Address, BigInt, date_time, to_text
 from api.queries.devices import DEVICE
 from api.queries.events import (
     ACCOUNT_HISTORY,
@@ -49,6 +49,7 @@ from api.queries.vehicles import (
     synthetic_device_attributes,
     vehicle_attributes,
 )
+from schema.did import did_of
 
 if TYPE_CHECKING:
     from api.graphql.types.devices import Device

@@ -12,7 +12,6 @@ from strawberry.types.scalar import ScalarDefinition
 
 from api.queries.sql.times import LAST_SECOND
 from schema.abi.keccak import checksummed
-from schema.did import TokenDid
 from schema.events import Address as Address
 from schema.tables.values import INT64_MAX
 
@@ -48,11 +47,6 @@ def block_time(seconds: int) -> Seconds:
 EPOCH = date(1970, 1, 1)
 DAY = 86_400
 FIRST_SECOND = -62_135_596_800
-
-
-def did_of(chain_id: int, contract: bytes, token_id: int) -> str:
-    """Returns the DID of a token as responses write it."""
-    return TokenDid(chain_id, contract, token_id).checksummed
 
 
 def to_text(value: str | None) -> str | None:

@@ -207,7 +207,11 @@ def pages(
                 if statement is None or not unfilled:
                     continue
                 parents = key_values(connection, [keys[place] for place in unfilled])
-                for row in fetch_tuples(connection, statement, values | parents):
+                read = fetch_tuples(connection, statement, values | parents)
+                if len(unfilled) == 1:
+                    rows[unfilled[0]] += read
+                    continue
+                for row in read:
                     rows[unfilled[row[PLACE]]].append(row)
             unfilled = [place for place in unfilled if len(rows[place]) <= window.size]
     return [_page(order, rows_of_key, window) for rows_of_key in rows]
@@ -512,8 +516,8 @@ def _cut(
     if order.key is None:
         ordered = sorted(rows, key=lambda row: rank(row)[1:], reverse=order.descending)
     else:
-        present = [row for row in rows if rank(row)[0] is not None]
         absent = [row for row in rows if rank(row)[0] is None]
+        present = [row for row in rows if rank(row)[0] is not None] if absent else rows
         ordered = sorted(present, key=rank, reverse=order.descending)
         ordered += sorted(absent, key=lambda row: rank(row)[1:], reverse=order.descending)
     if len(ordered) <= window.size:

@@ -15,10 +15,13 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 from sqlalchemy import text
 
 from api.exports.table import FOLDER, NAMES
+from api.graphql.plan.write import CSV, FORMULA
 from api.settings import Settings
 from schema.tables.database import connect
 from tests.support.api.asking import Json, asking
@@ -337,6 +340,14 @@ def test_no_cell_is_a_formula_and_no_text_breaks_a_line(sqlite_url: str) -> None
     assert parquet.read_table(io.BytesIO(file.content))["serialNumber"].to_pylist() == HOSTILE[::-1]
     assert [row["serialNumber"] for row in rows] == [f"'{serial}" for serial in HOSTILE[:5]] + HOSTILE[5:]
     assert {row["manufacturer.name"] for row in rows} == {"Acme"}
+
+
+@given(st.lists(st.sampled_from([*HOSTILE, "", "plain", "a-b", "x\ny", "\ny", "é"]) | st.text(), max_size=5))
+def test_the_cells_of_a_column_are_those_of_its_texts(texts: list[str]) -> None:
+    assert list(CSV.quote_all(texts)) == list(map(CSV.quote, texts))
+    quoted = list(map(CSV.quote, texts))
+    (line,) = csv.reader(io.StringIO(",".join(quoted), newline=""), strict=True) if texts else [[]]
+    assert line == [f"'{each}" if each.startswith(FORMULA) else each for each in texts]
 
 
 # The index goes on while a file is downloaded
