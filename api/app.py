@@ -113,7 +113,10 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Drain]]:
+        warming = _warming(settings, engine, answers, admissions["requests"])
         yield {"drain": drain}
+        warming.cancel()
+        await asyncio.wait([warming])
         await watch.close()
         for closing in all_answers:
             await closing.close()
@@ -187,6 +190,14 @@ def _pages(settings: Settings, asking: Asking) -> list[BaseRoute]:
     from api.explorer.explorer import explorer_routes  # slow to import: only if it is served
 
     return explorer_routes(settings, asking)
+
+
+def _warming(settings: Settings, engine: Engine, answers: Answers, admission: Admission) -> asyncio.Task[None]:
+    if not settings.explorer:
+        return asyncio.create_task(asyncio.sleep(0))
+    from api.explorer.warming import TASK, warm
+
+    return asyncio.create_task(warm(engine, answers, admission), name=TASK)
 
 
 async def _schema(request: Request) -> Response:

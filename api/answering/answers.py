@@ -116,6 +116,10 @@ class Answers:
         """Returns what `compiled` makes in a thread, else what `ordinary` makes: each of a snapshot."""
         return await read_again(partial(self._execute, compiled, ordinary))
 
+    async def rehearse(self, request: GraphQLRequest) -> None:
+        """Computes an answer that nobody awaits, for as long as it takes: what it counts is kept. Raises Refusal."""
+        await self.execute(None, partial(self._ordinary, prepare(self._schema, request)))
+
     async def _execute(
         self, compiled: Callable[[Context], Result | None] | None, ordinary: Callable[[Context], Awaitable[Result]]
     ) -> Result:

@@ -32,6 +32,7 @@ class Page:
     `$asOf` is not among them: it is set for every document that declares it.
     `view` returns what the template needs besides `data`, the answer. It raises a Problem or a Redirect.
     `subscription` is the one that says when the page has aged; its parts with `data-live` are replaced then.
+    If `counts_register`, its counts of the whole register are made when the process starts, by its document alone.
     `route` is the name under which the metrics count its requests.
     """
 
@@ -40,6 +41,7 @@ class Page:
     variables: Callable[[Visit], Mapping[str, Any]] = no_variables
     view: Callable[[Json, Visit], Mapping[str, Any]] = answer_alone
     subscription: str = live.EVENTS
+    counts_register: bool = False
     route: str = "page"
 
     @cached_property

@@ -136,4 +136,4 @@ def _finding(question: Question, data: Json, visit: Visit) -> Finding:
     return Finding(question, data[question.name]["totalCount"], href, graphiql_address(document, variables), files)
 
 
-AUDIT = Page(path="/audit", name="audit", variables=audit_variables, view=view)
+AUDIT = Page(path="/audit", name="audit", variables=audit_variables, view=view, counts_register=True)

@@ -45,4 +45,4 @@ def view(data: Json, visit: Visit) -> dict[str, Any]:
     }
 
 
-HOME = Page(path="/", name="home", view=view)
+HOME = Page(path="/", name="home", view=view, counts_register=True)

@@ -45,4 +45,6 @@ def view(data: Json, visit: Visit) -> dict[str, Any]:
     }
 
 
-MANUFACTURERS = Page(path="/manufacturers", name="manufacturers", variables=manufacturers_variables, view=view)
+MANUFACTURERS = Page(
+    path="/manufacturers", name="manufacturers", variables=manufacturers_variables, view=view, counts_register=True
+)
