@@ -5,14 +5,16 @@ The API stores no decoded copy of an event: it decodes the raw log of each event
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from api.queries.joined_logs import logs_of_transactions
 from api.queries.sql import tables
 from schema.profile.model import differs_from_release, parse_profile
-from schema.profile.reader import DecodedLog, Reader
+from schema.profile.reader import DecodedLog, Reader, Unjoined
 from schema.tables.values import block_of
 
 log = logging.getLogger(__name__)
@@ -28,11 +30,47 @@ def read_readers(connection: Connection) -> Mapping[int, Reader]:
     return {row.chain_id: _reader(row.name, row.text, frozenset(addresses[row.chain_id])) for row in profiles}
 
 
-def read_log(
-    readers: Mapping[int, Reader], chain_id: int, position: int, address: bytes, topics: bytes, data: bytes
-) -> DecodedLog:
-    """Returns a log as decoded by the reader of its chain."""
-    return readers[chain_id].read(address, topics, data, block_of(position))
+class ReadableLog(NamedTuple):
+    """The cells of an event that its reading is made of."""
+
+    chain_id: int
+    position: int
+    address: bytes
+    topics: bytes
+    data: bytes
+    orphaned: bool
+
+
+def read_logs(
+    connection: Connection, readers: Mapping[int, Reader], logs: Sequence[tuple[Any, ...]]
+) -> list[DecodedLog]:
+    """Returns logs, each a ReadableLog, as decoded by the readers of their chains."""
+    readings: list[Any] = [
+        readers[chain_id].read(address, topics, data, block_of(position))
+        for chain_id, position, address, topics, data, _ in logs
+    ]
+    waiting = [place for place, reading in enumerate(readings) if isinstance(reading, Unjoined)]
+    if waiting:
+        joined = _read_joined(connection, readers, {ReadableLog._make(logs[place]) for place in waiting})
+        for place in waiting:
+            readings[place] = joined[ReadableLog._make(logs[place])]
+    return readings
+
+
+def _read_joined(
+    connection: Connection, readers: Mapping[int, Reader], logs: Set[ReadableLog]
+) -> Mapping[ReadableLog, DecodedLog]:
+    """Returns the readings of logs that need the other logs of their transactions."""
+    readings: dict[ReadableLog, DecodedLog] = {}
+    for chain_id, orphaned in {(log.chain_id, bool(log.orphaned)) for log in logs}:
+        asked = {log[1:5]: log for log in logs if (log.chain_id, bool(log.orphaned)) == (chain_id, orphaned)}
+        positions = sorted({log.position for log in asked.values()})
+        for position, transaction in logs_of_transactions(connection, chain_id, positions, orphaned=orphaned):
+            place = next(place for place, log in enumerate(transaction) if log.position == position)
+            log = asked.get(transaction[place])  # another one if two reorgs removed a block of this height
+            if log is not None:
+                readings[log] = readers[chain_id].read_transaction(transaction, block_of(position))[place]
+    return readings
 
 
 @lru_cache(maxsize=32)

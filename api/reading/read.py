@@ -7,6 +7,7 @@ event loop, sends each batch of keys to a thread (`Snapshot.read`).
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
@@ -22,14 +23,14 @@ from api.queries.sql.relations import Cells, Columns, Relation, rows_by_key
 from api.queries.sql.stretches import Groups, Stretch
 from api.reading.kept_counts import Count, count_with_kept
 from api.reading.kept_pages import read_pages
-from api.reading.profile_readers import read_log
+from api.reading.profile_readers import ReadableLog, read_logs
 from api.reading.snapshot import Snapshot
 from schema.profile.reader import DecodedLog
 
 READING = "reading"
 """The cell of an event that is made and not stored: its log, decoded by the reader of its chain."""
 
-LOG = ("chain_id", "position", "address", "topics", "data")
+LOG = ReadableLog._fields
 """The columns that a reading is made of."""
 
 Result = TypeVar("Result")
@@ -95,7 +96,7 @@ class Read:
 
         def query(connection: Connection, keys: Sequence[Key]) -> Sequence[Cells | None]:
             rows = rows_by_key(connection, relation, shape.columns, keys)
-            return [None if row is None else self._decoded(shape, row) for row in rows] if shape.reads else rows
+            return self._decoded(connection, shape, rows) if shape.reads else rows
 
         return self.each(query, keys, relation)
 
@@ -114,7 +115,8 @@ class Read:
             found = read_pages(self.snapshot, connection, listing, order, window, filter, keys, shape.columns)
             if not shape.reads:
                 return found
-            return [Page([self._decoded(shape, row) for row in page.rows], page.more) for page in found]
+            rows = iter(self._decoded(connection, shape, [row for page in found for row in page.rows]))
+            return [Page(list(islice(rows, len(page.rows))), page.more) for page in found]
 
         return self.each(read, keys, (query, columns))
 
@@ -180,16 +182,18 @@ class Read:
         """Returns an event that has all columns in the shape that events have."""
         shape = self.shape(EVENT)
         row = tuple([event[EVENT.columns.index(name)] for name in shape.columns])
-        return self._decoded(shape, row) if shape.reads else row
+        return self.now(self._decoded, shape, [row])[0] if shape.reads else row
 
     def decode(self, event: Cells) -> DecodedLog:
         """Returns the reading of an event that has all columns."""
-        return read_log(self.snapshot.readers, *_log(event))
+        return self.now(read_logs, self.snapshot.readers, [_log(event)])[0]
 
-    def _decoded(self, shape: Shape, row: Cells) -> Cells:
-        end = len(shape.columns)
-        log = [row[place] for place in _log_places(shape)]
-        return (*row[:end], read_log(self.snapshot.readers, *log), *row[end:])
+    def _decoded(self, connection: Connection, shape: Shape, rows: Sequence[Cells | None]) -> list[Any]:
+        """Returns the rows, each with its reading behind the columns."""
+        end, log = len(shape.columns), itemgetter(*_log_places(shape))
+        logs = [log(row) for row in rows if row is not None]
+        readings = iter(read_logs(connection, self.snapshot.readers, logs))
+        return [None if row is None else (*row[:end], next(readings), *row[end:]) for row in rows]
 
 
 _log = itemgetter(*map(EVENT.columns.index, LOG))

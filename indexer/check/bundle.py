@@ -262,13 +262,22 @@ def _refold(bundle: Bundle, headers: Headers) -> Refolded:
 
 
 def _check_nothing_left_out(bundle: Bundle, logs: Logs, refolded: Refolded) -> None:
-    """Checks that the bundle leaves out no log of a proven receipt that is about the device."""
+    """Checks that the bundle leaves out no log of a proven receipt that is about the device, or part of a fact."""
     first = {(receipt.block_number, receipt.transaction_index): receipt.first_log_index for receipt in bundle.receipts}
-    included = {(event.block_number, event.log_index) for event in bundle.events}
+    included = {
+        (event.block_number, event.log_index): fact for event, fact in zip(bundle.events, refolded.facts, strict=True)
+    }
     for (number, transaction), receipt_logs in logs.items():
-        for index, log in enumerate(receipt_logs, first[number, transaction]):
-            if (number, index) not in included and refolded.is_about_the_device(log, number):
-                raise Failed(f"log {index} of block {number} is about the device, and the bundle leaves it out")
+        readings = refolded.reader.read_transaction(receipt_logs, number)
+        for index, reading in enumerate(readings, first[number, transaction]):
+            if (number, index) not in included:
+                if refolded.is_about_the_device(reading):
+                    raise Failed(f"log {index} of block {number} is about the device, and the bundle leaves it out")
+            elif included[number, index] != reading:
+                raise Failed(
+                    f"event {index} of block {number}: the logs of its receipt make it another fact, and the bundle "
+                    "leaves out one of them"
+                )
 
 
 def _check_readings(bundle: Bundle, refolded: Refolded) -> None:

@@ -1,6 +1,6 @@
 """Reads and folds a bundle's events again, by the profile that the bundle holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from msgspec import Struct
@@ -9,11 +9,12 @@ from indexer.changes import Changes, OpenRows
 from indexer.fold.fold import fold
 from indexer.fold.located_fact import LocatedFact
 from indexer.fold.policy import policy_of
-from indexer.proof.receipt import Log
+from indexer.proof.evidence import StoredLog
 from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role
 from schema.bundle.state import (
     DEVICE_TABLES,
     FACT_FLAGS,
+    NO_READING,
     bundle_reading,
     bundle_rows,
     bundled,
@@ -23,22 +24,22 @@ from schema.bundle.state import (
 from schema.did import TokenDid
 from schema.profile.errors import ProfileError
 from schema.profile.model import parse_profile
-from schema.profile.reader import Mapped, Reader
+from schema.profile.reader import DecodedLog, Mapped, Reader
 from schema.tables.values import LATEST_TIME, offset_of, offsets, position
 
 
 class Refolded(Struct, frozen=True):
-    """The result of the events: readings in their order, and the state."""
+    """The result of the events: their facts and readings in their order, and the state."""
 
+    facts: Sequence[DecodedLog]
     readings: Sequence[Reading]
     state: State
     reader: Reader
     contract: bytes
     token_id: int
 
-    def is_about_the_device(self, log: Log, block_number: int) -> bool:
+    def is_about_the_device(self, reading: DecodedLog) -> bool:
         """Returns whether a log is a fact about the bundle's device."""
-        reading = self.reader.read(log.address, log.topics, log.data, block_number)
         if not isinstance(reading, Mapped):
             return False
         named = getattr(reading.fact, "token_id", None)
@@ -65,15 +66,25 @@ def refold(bundle: Bundle, block_times: Mapping[int, int]) -> Refolded:
         for event, position in zip(bundle.events, positions, strict=True)
         if offset_of(position) != event.log_index
     }
+    decoded = list(_decoded(reader, bundle.events))
     facts = [
-        _located(reader, event, position, block_times) for event, position in zip(bundle.events, positions, strict=True)
+        LocatedFact(
+            position,
+            min(block_times[event.block_number], LATEST_TIME),
+            event.transaction_index,
+            reading.fact,
+            reading.contracts,
+        )
+        for event, position, reading in zip(bundle.events, positions, decoded, strict=True)
+        if isinstance(reading, Mapped)
     ]
     changes = fold(OpenRows(), facts, policy_of(profile, reader, whole))
     device = _id_of(changes, "device", contract, token_id)
     if device is None:
         raise ValueError(f"no event is about the device {did}")
-    readings = [_reading(changes, located, device) for located in facts]
-    return Refolded(readings, _state(changes, device, log_indexes), reader, contract, token_id)
+    by_position = {located.position: _reading(changes, located, device) for located in facts}
+    readings = [by_position.get(position, NO_READING) for position in positions]
+    return Refolded(decoded, readings, _state(changes, device, log_indexes), reader, contract, token_id)
 
 
 def _positions(events: Sequence[Event]) -> list[int]:
@@ -87,18 +98,24 @@ def _positions(events: Sequence[Event]) -> list[int]:
     return positions
 
 
-def _located(reader: Reader, event: Event, position: int, block_times: Mapping[int, int]) -> LocatedFact:
-    topics = bytes.fromhex("".join(topic[2:] for topic in event.topics))
-    read = reader.read(bytes.fromhex(event.address[2:]), topics, bytes.fromhex(event.data[2:]), event.block_number)
-    where = f"event {event.log_index} of block {event.block_number}"
-    if not isinstance(read, Mapped):
-        raise ValueError(f"{where}: the profile does not map it")
-    return LocatedFact(
-        position,
-        min(block_times[event.block_number], LATEST_TIME),
+def _decoded(reader: Reader, events: Sequence[Event]) -> Iterator[DecodedLog]:
+    """Yields the readings of the events. Raises ValueError for an event that is no fact and no part of one."""
+    for number, block in groupby(events, lambda event: event.block_number):
+        logs = [_log_of(event) for event in block]
+        for log, reading in zip(logs, reader.read_block(logs, number), strict=True):
+            if not isinstance(reading, Mapped) and not reader.may_join(log):
+                raise ValueError(f"event {log.log_index} of block {number}: the profile does not map it")
+            yield reading
+
+
+def _log_of(event: Event) -> StoredLog:
+    return StoredLog(
+        event.log_index,
         event.transaction_index,
-        read.fact,
-        read.contracts,
+        bytes.fromhex(event.transaction_hash[2:]),
+        bytes.fromhex(event.address[2:]),
+        bytes.fromhex("".join(topic[2:] for topic in event.topics)),
+        bytes.fromhex(event.data[2:]),
     )
 
 

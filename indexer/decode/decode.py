@@ -44,8 +44,7 @@ def decode(blocks: Iterable[LogsOfBlock], reader: Reader) -> Decoded:
     for block in blocks:
         number, timestamp = block.number, block.timestamp
         _check_position(number)
-        for log in block.logs:
-            reading = reader.read(log.address, log.topics, log.data, number)
+        for log, reading in zip(block.logs, reader.read_block(block.logs, number), strict=True):
             if isinstance(reading, Mapped):
                 facts.append(
                     LocatedFact(log.position, timestamp, log.transaction_index, reading.fact, reading.contracts)

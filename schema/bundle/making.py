@@ -1,6 +1,7 @@
 """Makes a device's bundle from a database, by SELECTs in the caller's transaction."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -12,6 +13,7 @@ from schema.bundle.document import Bundle, Contents, addresses_by_role, seal
 from schema.bundle.state import (
     DEVICE_TABLES,
     FACT_FLAGS,
+    NO_READING,
     bundle_reading,
     bundle_rows,
     bundled,
@@ -23,10 +25,10 @@ from schema.bundle.unproven import Cause, cause_of, provable_at
 from schema.did import TokenDid
 from schema.events import Kind
 from schema.profile.model import parse_profile
-from schema.profile.reader import Mapped, Reader
+from schema.profile.reader import DecodedLog, Mapped, Reader, Unjoined
 from schema.tables.damage import DamagedData
 from schema.tables.tables import Chain
-from schema.tables.values import block_of, offset_of
+from schema.tables.values import OFFSET_BITS, block_of, end_of_block, offset_of
 from schema.vocabulary import FailureCause
 
 TABLES = Chain.metadata.tables
@@ -76,8 +78,10 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
     chain = connection.execute(select(TABLES["chain"]).where(TABLES["chain"].c.chain_id == chain_id)).one()
     profile = connection.execute(select(TABLES["profile"]).where(TABLES["profile"].c.chain_id == chain_id)).one()
     contracts = _contracts(connection, chain_id)
-    log_indexes = {event.position: _log_index(event) for event in events if event.wide_log_index is not None}
     reader = parse_profile(profile.text, "the stored profile").compile(addresses_by_role(contracts))
+    if reader.joins:
+        events = _with_joined(connection, chain_id, reader, events)
+    log_indexes = {event.position: _log_index(event) for event in events if event.wide_log_index is not None}
     blocks = _blocks(connection, chain_id, sorted({block_of(event.position) for event in events}))
     receipts = _receipts(
         connection, chain_id, {(block_of(event.position), event.transaction_index) for event in events}
@@ -99,7 +103,7 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
             contracts=contracts,
             blocks=blocks,
             receipts=receipts,
-            events=[_event(reader, event, id) for event in events],
+            events=list(_read_events(reader, events, id)),
             state=document.State(
                 device={
                     name: _rows(connection, chain_id, name, "device_id", id, log_indexes) for name in DEVICE_TABLES
@@ -162,6 +166,22 @@ def _events(connection: Connection, chain_id: int, device: int, dependencies: De
                 query = query.where(event.kind.in_([kind.value for kind in MANUFACTURER_KINDS]))
             events |= {row.position: row for row in connection.execute(query)}
     return [events[position] for position in sorted(events)]
+
+
+def _with_joined(connection: Connection, chain_id: int, reader: Reader, events: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """Returns the events and, of each transaction with an event that needs a joined one, all that may be joined."""
+    event = TABLES["event"].c
+    needing = {
+        (block_of(row.position), row.transaction_index)
+        for row in events
+        if isinstance(reader.read(row.address, row.topics, row.data, block_of(row.position)), Unjoined)
+    }
+    joined = {row.position: row for row in events}
+    for number, index in needing:
+        of_block = event.position.between(number << OFFSET_BITS, end_of_block(number))
+        query = select(TABLES["event"]).where(event.chain_id == chain_id, of_block, event.transaction_index == index)
+        joined |= {row.position: row for row in connection.execute(query) if reader.may_join(row)}
+    return [joined[position] for position in sorted(joined)]
 
 
 # The parts
@@ -263,9 +283,15 @@ def _nodes(row: Row[Any]) -> list[str]:
         ) from None
 
 
-def _event(reader: Reader, event: Row[Any], device: int) -> document.Event:
-    reading = reader.read(event.address, event.topics, event.data, block_of(event.position))
-    if not isinstance(reading, Mapped):
+def _read_events(reader: Reader, events: Sequence[Row[Any]], device: int) -> Iterator[document.Event]:
+    for number, block in groupby(events, lambda event: block_of(event.position)):
+        logs = list(block)
+        for event, reading in zip(logs, reader.read_block(logs, number), strict=True):
+            yield _event(event, reading, device, is_joined=reader.may_join(event))
+
+
+def _event(event: Row[Any], reading: DecodedLog, device: int, *, is_joined: bool) -> document.Event:
+    if not isinstance(reading, Mapped) and not is_joined:
         raise DamagedData(
             f"The event at block {block_of(event.position)}, log {_log_index(event)} is not read as it was "
             "stored. Read all events again: certindex rebuild"
@@ -279,7 +305,9 @@ def _event(reader: Reader, event: Row[Any], device: int) -> document.Event:
         address=to_hex(event.address),
         topics=[to_hex(event.topics[start : start + 32]) for start in range(0, len(event.topics), 32)],
         data=to_hex(event.data),
-        reading=bundle_reading(reading.fact, event.event_time, event.biz_step, event.disposition, flags),
+        reading=bundle_reading(reading.fact, event.event_time, event.biz_step, event.disposition, flags)
+        if isinstance(reading, Mapped)
+        else NO_READING,
     )
 
 

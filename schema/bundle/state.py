@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from schema.bundle.document import Reading, Row
-from schema.events import KIND_OF, Fact
+from schema.events import KIND_OF, Fact, Kind
 from schema.tables.kinds import GRANTING
 from schema.tables.values import INT64_MAX, block_of, offset_of
 from schema.vocabulary import (
@@ -68,6 +68,10 @@ NUMBERS = ("token_id", "permissions")
 """Columns with numbers in 32 bytes."""
 NO_LOG_INDEXES: Mapping[int, int] = MappingProxyType({})
 POSITIONS = ("position", "valid_from", "valid_to")
+
+
+NO_READING = Reading(kind=Kind.UNMAPPED.name, fields={}, event_time=None, biz_step=None, disposition=None, flags=[])
+"""The reading of a log that is only part of the fact of another log."""
 
 
 def bundled(table: str, columns: Iterable[str]) -> list[str]:

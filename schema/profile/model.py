@@ -20,6 +20,11 @@ result     = { arg = "status", map = { "1" = "SUCCEEDED" }, default = 1 }   # a 
 image_hash = "image.hash"               # a component of a tuple: "(string uri, bytes32 hash) image" in the signature
 from_version = { arg = "old", as = "text" }     # a text made of bytes, an address or a number
 
+[event.join]                            # another event of the same transaction, whose values the fields may name
+contract  = "registry"                  # required: the role of the contract that emits it
+signature = "Named(uint256 indexed key, string name)"       # required
+on        = { key = "id" }              # its arguments that equal arguments of the rule's event
+
 [[call]]                                # a function of a contract that returns what its events leave out
 contract     = "registry"                                                   # required: the role of the contract
 function     = "getParentNode(address proxy, uint256 id) returns (uint256)" # required
@@ -52,6 +57,9 @@ tag = { address = "0x...", start_block = 34_500_000 }                       # or
 - **Tuples.** `where` may name a component too: `where = { "image.final" = true }`. Components of the tuples in an array
   cannot be named.
 - **Grant source.** It is a constant of the rule, `contract` by default.
+- **Join.** `"join.name"` is the argument `name` of the joined event. The n-th log of the rule in a transaction belongs
+  to the n-th log of the joined event, among those that are equal in `on`; if their numbers differ, the rule's logs are
+  undecodable. The joined log keeps a meaning of its own: another rule may read it.
 - **Calls.** `certindex reconcile` compares the values with the index. `manufacturer` and `manufacturer_name` also
   complete mints that leave them out.
 """
@@ -202,14 +210,14 @@ def differs_from_release(name: str, text: str) -> bool:
 
 
 def _roles(rules: Sequence[Rule], unread: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*(rule.contract for rule in rules), *unread)))
+    return tuple(dict.fromkeys((*(role for rule in rules for role in rule.contracts), *unread)))
 
 
 def _unread(value: object, rules: Sequence[Rule], file: Place) -> tuple[str, ...]:
     place = file.inside("unread")
     if not isinstance(value, list):
         place.refuse(f'is {toml(value)}, expected a list of roles. Example: unread = ["vehicle"]')
-    roles_with_rules = {rule.contract for rule in rules}
+    roles_with_rules = {role for rule in rules for role in rule.contracts}
     for role in value:
         if not isinstance(role, str) or not ROLE.fullmatch(role):
             place.refuse(f"{toml(role)} is not a role name: use letters, digits, - and _")

@@ -1,7 +1,9 @@
 """Decodes the logs of one chain to facts: a profile compiled for the addresses of its contracts."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
 
 from msgspec import Struct
 
@@ -13,7 +15,33 @@ from schema.abi.words import DecodeError
 from schema.events import AboutSubject, Address, DeviceMinted, DeviceProvisioned, Fact
 from schema.profile.calls import CallField, CompiledCall
 from schema.profile.errors import Place, suggestion
-from schema.profile.rules import Binding, Constant, Form, FromArgument, NoRole, Path, RoleAddress, Rule, Translated
+from schema.profile.joins import (
+    BlockLog,
+    EmittedLog,
+    FactOf,
+    Group,
+    Partner,
+    Shape,
+    compile_partner,
+    joined_logs,
+    miscount,
+    partner_shapes,
+    shape_of,
+    tuple_of,
+    value_at,
+)
+from schema.profile.rules import (
+    Binding,
+    Constant,
+    Form,
+    FromArgument,
+    Join,
+    NoRole,
+    Path,
+    RoleAddress,
+    Rule,
+    Translated,
+)
 from schema.profile.values import FACT_FIELDS, SUBJECT_OF_ID, Holds
 
 
@@ -46,6 +74,16 @@ class Undecodable(Struct, frozen=True, gc=False):
     fact_type: type[Fact]
 
 
+class Unjoined(Struct, frozen=True, gc=False):
+    """A log of a rule that joins another log of the transaction: `Reader.read_transaction` reads it.
+
+    `equal` are the values in which the joined log must be equal.
+    """
+
+    rule: "CompiledJoin"
+    equal: Hashable
+
+
 DecodedLog = Mapped | Unmapped | Undecodable
 UNMAPPED = Unmapped()
 
@@ -59,6 +97,18 @@ class CompiledRule(Struct, frozen=True, gc=False):
     first_block: int
     last_block: int
     read: Callable[[bytes, bytes], Fact | None]
+    contracts: Contracts
+
+
+class CompiledJoin(Struct, frozen=True, gc=False):
+    """A rule with a join, for one address. `equal(topics, data)` returns None if the rule's `where` does not hold."""
+
+    rule: Rule
+    join: Join
+    first_block: int
+    last_block: int
+    equal: Callable[[bytes, bytes], Hashable | None]
+    read: FactOf
     contracts: Contracts
 
 
@@ -76,26 +126,45 @@ class Reader:
         self.permission_bits = permission_bits
         """By grant source, how many bits of `permissions` stand for one permission."""
 
-        rules_of_shape: dict[tuple[bytes, bytes, int], list[CompiledRule]] = defaultdict(list)
-        rules_of_event: dict[tuple[bytes, bytes], list[CompiledRule]] = defaultdict(list)
+        rules_of_shape: dict[Shape, list[CompiledRule]] = defaultdict(list)
+        joins_of_shape: dict[Shape, list[CompiledJoin]] = defaultdict(list)
+        partners_of_shape: dict[Shape, list[Partner]] = defaultdict(list)
+        rules_of_event: dict[tuple[bytes, bytes], list[CompiledRule | CompiledJoin]] = defaultdict(list)
         emitters: dict[tuple[type[Fact], Address], set[Address]] = defaultdict(set)
         for rule in rules:
-            read = _compile_rule(rule, addresses)
-            if read is None:
+            if not _is_watched(rule, addresses):
                 continue
+            names: dict[str, object] = {"Fact": rule.fact_type, "natural": _natural, **TEXT_OF}
+            guards = _guards(rule, addresses, names)
+            fact = _fact(rule, addresses, names)
+            read = compile_expression(rule.event, fact, ("topics", "data", *_joined(rule)), names, guards)
             for emitter in addresses.get(rule.contract, ()):
                 contracts = Contracts(*(_contract(rule, field, emitter, addresses) for field in SUBJECT_OF_ID))
-                compiled = CompiledRule(rule, rule.first_block, rule.last_block, read, contracts)
-                rules_of_shape[emitter, rule.event.topic0, WORD * rule.event.topic_count].append(compiled)
-                rules_of_event[emitter, rule.event.topic0].append(compiled)
-                emitters[rule.fact_type, _subject(rule, emitter, addresses)].add(emitter)
+                shape = (emitter, rule.event.topic0, WORD * rule.event.topic_count)
+                if rule.join is None:
+                    plain = CompiledRule(rule, rule.first_block, rule.last_block, read, contracts)
+                    rules_of_shape[shape].append(plain)
+                    rules_of_event[emitter, rule.event.topic0].append(plain)
+                else:
+                    equal = compile_expression(rule.event, _equal(rule.join), ("topics", "data"), names, guards)
+                    joining = CompiledJoin(rule, rule.join, rule.first_block, rule.last_block, equal, read, contracts)
+                    joins_of_shape[shape].append(joining)
+                    rules_of_event[emitter, rule.event.topic0].append(joining)
+                about = emitters[rule.fact_type, _subject(rule, emitter, addresses)]
+                about.update((emitter,) if rule.join is None else (emitter, *addresses[rule.join.contract]))
+            if rule.join is not None:
+                partner = compile_partner(rule, rule.join)
+                for joined in partner_shapes(rule.join, addresses):
+                    partners_of_shape[joined].append(partner)
         self._rules_of_shape = {key: tuple(rules) for key, rules in rules_of_shape.items()}
+        self._joins_of_shape = {key: tuple(rules) for key, rules in joins_of_shape.items()}
+        self._partners_of_shape = {key: tuple(partners) for key, partners in partners_of_shape.items()}
         self._rules_of_event = {key: tuple(rules) for key, rules in rules_of_event.items()}
         self._emitters = {key: frozenset(addresses) for key, addresses in emitters.items()}
         self.device_contracts = self.contracts_of(DeviceMinted)
         """The contracts whose tokens are devices: those whose ids a rule for DeviceMinted contains."""
 
-    def read(self, address: bytes, topics: bytes, data: bytes, block_number: int) -> DecodedLog:
+    def read(self, address: bytes, topics: bytes, data: bytes, block_number: int) -> DecodedLog | Unjoined:
         """Decodes a log, given its emitter, its concatenated topics, its data and its block. Never raises."""
         for rule in self._rules_of_shape.get((address, topics[:WORD], len(topics)), ()):
             if rule.first_block <= block_number <= rule.last_block:
@@ -105,7 +174,34 @@ class Reader:
                     return Undecodable(f"{rule.rule.event.name}: {error}", rule.rule.fact_type)
                 if fact is not None:
                     return Mapped(fact, rule.contracts)
-        return self._unmatched(address, topics, block_number)
+        return self._unjoined(address, topics, data, block_number)
+
+    @property
+    def joins(self) -> bool:
+        """Whether the fact of a log may need another log of its transaction."""
+        return bool(self._joins_of_shape)
+
+    def read_block(self, logs: Sequence[BlockLog], block_number: int) -> list[DecodedLog]:
+        """Decodes logs of a block, in their order: all that a join may need, of each transaction that has one of them.
+
+        If the logs of a transaction that may be joined are not all there, its facts are others.
+        """
+        readings: list[Any] = [self.read(log.address, log.topics, log.data, block_number) for log in logs]
+        if self.joins:
+            for _, places in groupby(range(len(logs)), lambda place: logs[place].transaction_index):
+                self._join(logs, list(places), readings, block_number)
+        return readings
+
+    def read_transaction(self, logs: Sequence[EmittedLog], block_number: int) -> list[DecodedLog]:
+        """Decodes the logs of one transaction."""
+        readings: list[Any] = [self.read(log.address, log.topics, log.data, block_number) for log in logs]
+        self._join(logs, range(len(logs)), readings, block_number)
+        return readings
+
+    def may_join(self, log: EmittedLog) -> bool:
+        """Returns whether a log is of a rule with a join, or of an event that one joins."""
+        shape = shape_of(log)
+        return shape in self._joins_of_shape or shape in self._partners_of_shape
 
     def emitters_of(self, fact_type: type[Fact], contract: bytes) -> frozenset[Address]:
         """Returns the addresses whose logs can be this fact about ids of a contract.
@@ -127,6 +223,39 @@ class Reader:
     def claims_provision(self, contract: bytes) -> bool:
         """Whether DeviceClaimed counts as provisioning of the contract's devices: no rule reads DeviceProvisioned."""
         return not self.has_rule_for(DeviceProvisioned, contract)
+
+    def _unjoined(self, address: bytes, topics: bytes, data: bytes, block_number: int) -> DecodedLog | Unjoined:
+        for rule in self._joins_of_shape.get((address, topics[:WORD], len(topics)), ()):
+            if rule.first_block <= block_number <= rule.last_block:
+                try:
+                    equal = rule.equal(topics, data)
+                except DecodeError as error:
+                    return Undecodable(f"{rule.rule.event.name}: {error}", rule.rule.fact_type)
+                if equal is not None:
+                    return Unjoined(rule, equal)
+        return self._unmatched(address, topics, block_number)
+
+    def _join(self, logs: Sequence[EmittedLog], places: Sequence[int], readings: list[Any], block_number: int) -> None:
+        """Puts the fact of two logs in place of each log that waits for one; `places` are those of a transaction.
+
+        The n-th log of a rule belongs to the n-th of the joined event, among those that are equal in `on`.
+        """
+        waiting: dict[Group, list[int]] = defaultdict(list)
+        for place in places:
+            if isinstance(readings[place], Unjoined):
+                waiting[readings[place].rule.rule.number, readings[place].equal].append(place)
+        if not waiting:
+            return
+        joined = joined_logs(self._partners_of_shape, [logs[place] for place in places], block_number)
+        for group, own in waiting.items():
+            others = joined.get(group, ())
+            for number, place in enumerate(own):
+                rule: CompiledJoin = readings[place].rule
+                if len(others) != len(own):
+                    reason = miscount(rule.rule, rule.join, len(own), len(others))
+                    readings[place] = Undecodable(reason, rule.rule.fact_type)
+                else:
+                    readings[place] = _read_joined(rule, logs[place], others[number])
 
     def _unmatched(self, address: bytes, topics: bytes, block_number: int) -> DecodedLog:
         """Returns Undecodable for an event that rules read in other shapes only, else Unmapped.
@@ -174,25 +303,48 @@ def check_addresses(
     return distinct
 
 
-def _compile_rule(rule: Rule, addresses: Addresses) -> Callable[[bytes, bytes], Fact | None] | None:
-    """Generates the decoder of a rule. Returns None if the rule needs a contract that is not watched."""
-    unwatched = {field for field, role in rule.subjects.items() if not addresses.get(role)}
-    if any(_is_needed(rule.fact_type, field) for field in unwatched):
-        return None
-    if any(isinstance(value, RoleAddress) and not addresses.get(value.role) for value in rule.where.values()):
-        return None
-    names: dict[str, object] = {"Fact": rule.fact_type, "natural": _natural, **TEXT_OF}
+def _read_joined(rule: CompiledJoin, log: EmittedLog, joined: tuple[Any, ...]) -> DecodedLog:
+    try:
+        return Mapped(rule.read(log.topics, log.data, joined), rule.contracts)
+    except DecodeError as error:
+        return Undecodable(f"{rule.rule.event.name}: {error}", rule.rule.fact_type)
+
+
+def _is_watched(rule: Rule, addresses: Addresses) -> bool:
+    """Returns whether all contracts that a rule needs are watched."""
+    needed = [role for field, role in rule.subjects.items() if _is_needed(rule.fact_type, field)]
+    needed += [value.role for value in rule.where.values() if isinstance(value, RoleAddress)]
+    needed += rule.contracts
+    return all(addresses.get(role) for role in needed)
+
+
+def _fact(rule: Rule, addresses: Addresses, names: dict[str, object]) -> str:
+    """Returns the expression of a rule's fact."""
     # an optional id of a contract that is not watched stays unknown
+    unwatched = {field for field, role in rule.subjects.items() if not addresses.get(role)}
     arguments = ", ".join(
         f"{field}={_expression(rule, field, binding, names)}"
         for field, binding in rule.fields.items()
         if field not in unwatched
     )
+    return f"Fact({arguments})"
+
+
+def _guards(rule: Rule, addresses: Addresses, names: dict[str, object]) -> Mapping[int, str]:
     guards: dict[int, str] = {}
     for number, (path, value) in enumerate(rule.where.items()):
         guard = _guard(number, path, value, addresses, names)
         guards[path[0]] = f"{guards[path[0]]} and {guard}" if path[0] in guards else guard
-    return compile_expression(rule.event, f"Fact({arguments})", ("topics", "data"), names, guards)
+    return guards
+
+
+def _joined(rule: Rule) -> list[str]:
+    """Returns the parameter of a generated function that has the joined arguments, if the rule joins an event."""
+    return [] if rule.join is None else [variable(len(rule.event.inputs))]
+
+
+def _equal(join: Join) -> str:
+    return tuple_of(value_at(own) for own, _ in join.on)
 
 
 def _is_needed(fact_type: type[Fact], field: str) -> bool:
@@ -211,17 +363,17 @@ def _expression(rule: Rule, field: str, binding: Binding, names: dict[str, objec
             names[f"table_{field}"] = table
             names[f"default_{field}"] = default
             fallback = _plain(rule, field, path) if default is None else f"default_{field}"
-            return f"(table_{field}[{_value(path)}] if {_value(path)} in table_{field} else {fallback})"
+            return f"(table_{field}[{value_at(path)}] if {value_at(path)} in table_{field} else {fallback})"
 
 
 def _text(rule: Rule, path: Path, form: Form) -> str:
-    name = "address" if form is Form.HEX and rule.event.value(path).type == "address" else form
-    return f"{name}_text({_value(path)})"
+    name = "address" if form is Form.HEX and rule.values.value(path).type == "address" else form
+    return f"{name}_text({value_at(path)})"
 
 
 def _plain(rule: Rule, field: str, path: Path) -> str:
-    value = _value(path)
-    argument = rule.event.value(path)
+    value = value_at(path)
+    argument = rule.values.value(path)
     holds = FACT_FIELDS[rule.fact_type][field].holds
     if holds is Holds.SCOPE and argument.type != "string":
         return f"str({value})"
@@ -230,11 +382,6 @@ def _plain(rule: Rule, field: str, path: Path) -> str:
     if argument.type.startswith("int") and not argument.hashed:
         return f"natural({value}, {argument.name!r})"
     return value
-
-
-def _value(path: Path) -> str:
-    """Returns the expression of a value inside a generated function."""
-    return variable(path[0]) + "".join(f"[{index}]" for index in path[1:])
 
 
 def _natural(number: int, name: str) -> int:
@@ -262,12 +409,12 @@ def _contract(rule: Rule, field: str, emitter: Address, addresses: Addresses) ->
 def _guard(number: int, path: Path, value: object, addresses: Addresses, names: dict[str, object]) -> str:
     if isinstance(value, RoleAddress):
         names[f"allowed_{number}"] = frozenset(addresses[value.role])
-        return f"{_value(path)} in allowed_{number}"
+        return f"{value_at(path)} in allowed_{number}"
     if isinstance(value, NoRole):
         names[f"watched_{number}"] = frozenset(address for watched in addresses.values() for address in watched)
-        return f"{_value(path)} not in watched_{number}"
+        return f"{value_at(path)} not in watched_{number}"
     names[f"required_{number}"] = value
-    return f"{_value(path)} == required_{number}"
+    return f"{value_at(path)} == required_{number}"
 
 
 def _subject(rule: Rule, emitter: Address, addresses: Addresses) -> Address:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -78,6 +79,18 @@ class NoRole(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """`[event.join]`: an event of the same transaction, whose arguments the fields may name too.
+
+    `on` has the paths of values that must be equal: of the rule's event, then of the joined one.
+    """
+
+    contract: str
+    event: EventSignature
+    on: tuple[tuple[Path, Path], ...]
+
+
+@dataclass(frozen=True)
 class Rule:
     """`number` counts from 1.
 
@@ -95,10 +108,21 @@ class Rule:
     where: Mapping[Path, object]
     first_block: int
     last_block: int
+    join: Join | None = None
 
     @property
     def title(self) -> str:
         return f"rule {self.number} ({self.signature})"
+
+    @property
+    def contracts(self) -> tuple[str, ...]:
+        """The roles whose logs the rule reads."""
+        return (self.contract,) if self.join is None else (self.contract, self.join.contract)
+
+    @cached_property
+    def values(self) -> EventSignature:
+        """The event with all values that a field may have: behind its arguments, the joined ones as a tuple."""
+        return _with_join(self.event, self.join)
 
     def roles(self) -> Iterator[tuple[str, str]]:
         """Yields the key and the role of each reference to another contract."""
@@ -109,7 +133,10 @@ class Rule:
                 yield "where", value.role
 
 
-RULE_KEYS = ("contract", "signature", "fact", "fields", "where", "first_block", "last_block", *ID_OF_SUBJECT)
+RULE_KEYS = ("contract", "signature", "fact", "fields", "where", "join", "first_block", "last_block", *ID_OF_SUBJECT)
+JOIN = "join"
+"""The name of the joined event in a field, as of a tuple: `join.id`."""
+JOIN_KEYS = ("contract", "signature", "on")
 ROLE = re.compile("[A-Za-z0-9_-]+")
 BINDING_KEYS = ("arg", "as", "const", "map", "default")
 
@@ -122,12 +149,12 @@ def parse_rule(table: object, number: int, file: Place) -> Rule:
     if signature:
         place = file.inside(f"rule {number} ({signature})")
     values = place.table(table, RULE_KEYS)
-    contract = place.text(values, "contract", "certificate")
-    if not ROLE.fullmatch(contract):
-        place.refuse(f"{toml(contract)} is not a role name: use letters, digits, - and _")
-    event = _event(place.text(values, "signature", "Transfer(address indexed from, address indexed to, ...)"), place)
+    contract, event = _emitted(values, place)
     fact_type = _fact_type(place.text(values, "fact", "DeviceMinted"), place)
-    fields = _fields(values.get("fields", {}), event, fact_type, place)
+    join = _join(values["join"], contract, event, place.inside("join")) if "join" in values else None
+    fields = _fields(values.get("fields", {}), _with_join(event, join), fact_type, place)
+    if join is not None and not any(_names_join(binding, event) for binding in fields.values()):
+        place.inside("join").refuse(f'no field names a value of {join.event.name}. Example: token_id = "join.id"')
     first_block, last_block = (
         place.block_number(values, "first_block", 0),
         place.block_number(values, "last_block", MAX_BLOCK_NUMBER),
@@ -145,12 +172,13 @@ def parse_rule(table: object, number: int, file: Place) -> Rule:
         where=_where(values.get("where", {}), event, place),
         first_block=first_block,
         last_block=last_block,
+        join=join,
     )
 
 
 def check_rules(rules: Sequence[Rule], file: Place) -> None:
     """Raises ProfileError for a reference to a role without rules, and for two rules that could match the same log."""
-    roles = {rule.contract for rule in rules}
+    roles = {role for rule in rules for role in rule.contracts}
     for rule in rules:
         for key, role in rule.roles():
             if role not in roles:
@@ -183,6 +211,50 @@ def _differ(first: object, second: object) -> bool:
     if isinstance(first, NoRole) or isinstance(second, NoRole):
         return isinstance(first, RoleAddress) or isinstance(second, RoleAddress)
     return first != second and isinstance(first, RoleAddress) == isinstance(second, RoleAddress)
+
+
+def _emitted(values: Mapping[str, Any], place: Place) -> tuple[str, EventSignature]:
+    """Returns the role of the contract and the event that a table names."""
+    contract = place.text(values, "contract", "certificate")
+    if not ROLE.fullmatch(contract):
+        place.refuse(f"{toml(contract)} is not a role name: use letters, digits, - and _")
+    example = "Transfer(address indexed from, address indexed to, ...)"
+    return contract, _event(place.text(values, "signature", example), place)
+
+
+def _join(table: object, contract: str, event: EventSignature, place: Place) -> Join:
+    values = place.table(table, JOIN_KEYS, 'join = { contract = "registry", signature = "Paid(uint256 id)" }')
+    joined_contract, joined = _emitted(values, place)
+    if (joined_contract, joined.topic0, joined.topic_count) == (contract, event.topic0, event.topic_count):
+        place.refuse(f"{joined.name} is the event of the rule itself: join another one")
+    if any(argument.name == JOIN for argument in event.inputs):
+        place.refuse(f"an argument of {event.name} is named {JOIN!r} too: give it another name, which changes no topic")
+    inside = place.inside("on")
+    pairs = inside.table(values.get("on", {}), (), 'on = { owner = "owner" }').items()
+    return Join(joined_contract, joined, tuple(_equal(own, other, event, joined, inside) for other, own in pairs))
+
+
+def _equal(own: object, other: str, event: EventSignature, joined: EventSignature, place: Place) -> tuple[Path, Path]:
+    own_path, own_argument = _value_of(own, event, place)
+    other_path, other_argument = _value_of(other, joined, place)
+    if (own_argument.type, own_argument.hashed) != (other_argument.type, other_argument.hashed):
+        place.refuse(
+            f"{_name(other_argument)} of {joined.name} never equals {_name(own_argument)} of {event.name}: "
+            "both must have the same type, and be indexed or not if it is a text, bytes, an array or a tuple"
+        )
+    return own_path, other_path
+
+
+def _with_join(event: EventSignature, join: Join | None) -> EventSignature:
+    if join is None:
+        return event
+    arguments = join.event.inputs
+    joined = Argument(JOIN, f"({','.join(argument.type for argument in arguments)})", False, arguments)
+    return EventSignature(event.name, (*event.inputs, joined))
+
+
+def _names_join(binding: Binding, event: EventSignature) -> bool:
+    return not isinstance(binding, Constant) and binding.path[0] == len(event.inputs)
 
 
 def _event(signature: str, place: Place) -> EventSignature:

@@ -14,7 +14,7 @@ from schema.events import FACT_TYPES, DeviceMinted, UserAuthorized
 from schema.profile import calls, model
 from schema.profile.errors import ProfileError
 from schema.profile.model import GrantPolicy, ZeroExpiry, load_profile, parse_profile, shipped_profiles
-from schema.profile.rules import BINDING_KEYS, RULE_KEYS
+from schema.profile.rules import BINDING_KEYS, JOIN_KEYS, RULE_KEYS
 from schema.profile.values import FACT_FIELDS
 from tests.support.profile import PROFILE
 
@@ -347,7 +347,15 @@ def test_the_reference_profile_fills_every_field_that_its_contract_can() -> None
 
 
 def test_the_module_describes_every_key_of_a_profile() -> None:
-    keys = {*RULE_KEYS, *BINDING_KEYS, *calls.KEYS, *(field.name for field in fields(GrantPolicy)), "name", "unread"}
+    keys = {
+        *RULE_KEYS,
+        *JOIN_KEYS,
+        *BINDING_KEYS,
+        *calls.KEYS,
+        *(field.name for field in fields(GrantPolicy)),
+        "name",
+        "unread",
+    }
     assert {key for key in keys if not re.search(rf"\b{key}\b", model.__doc__ or "")} == set()
 
 

@@ -25,7 +25,7 @@ from schema.events import (
 )
 from schema.profile.errors import ProfileError
 from schema.profile.model import ZeroExpiry, load_profile, parse_profile
-from schema.profile.reader import UNMAPPED, Contracts, DecodedLog, Mapped, Reader, Undecodable, Unmapped
+from schema.profile.reader import UNMAPPED, Contracts, DecodedLog, Mapped, Reader, Undecodable, Unjoined, Unmapped
 from tests.support.chain.abi_log import abi_log
 from tests.support.chain.devchain import REPOSITORY
 
@@ -48,11 +48,11 @@ CHECKED = "Checked(uint8 grade, uint128 indexed tag, string indexed bench, bytes
 FLASHED = "Flashed(address thing, bytes32 image, uint128 indexed tag, string version, bool worked)"
 
 
-def read(reader: Reader, contract: bytes, signature: str, *values: object, block: int = 1) -> DecodedLog:
+def read(reader: Reader, contract: bytes, signature: str, *values: object, block: int = 1) -> DecodedLog | Unjoined:
     return reader.read(contract, *abi_log(signature, *values), block)
 
 
-def fact_of(reading: DecodedLog) -> object:
+def fact_of(reading: DecodedLog | Unjoined) -> object:
     assert isinstance(reading, Mapped), reading
     return reading.fact
 
@@ -325,7 +325,7 @@ def test_a_grant_is_on_the_token_of_a_watched_contract_or_of_an_account_that_is_
     profile = parse_profile(SHARED, "shared.toml")
     reader = profile.compile({"rights": [rights], "vehicle": [vehicles]})
 
-    def reading(asset: bytes, id: int) -> DecodedLog:
+    def reading(asset: bytes, id: int) -> DecodedLog | Unjoined:
         topics, data = abi_log("Shared(address indexed asset, uint256 indexed id, address user)", asset, id, BOB)
         return reader.read(rights, topics, data, 1)
 

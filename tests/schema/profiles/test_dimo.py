@@ -41,7 +41,7 @@ from schema.events import (
     VehicleTransferred,
 )
 from schema.profile.model import load_profile
-from schema.profile.reader import UNMAPPED, DecodedLog, Mapped, Undecodable
+from schema.profile.reader import UNMAPPED, DecodedLog, Mapped, Undecodable, Unjoined
 from tests.support.chain.abi_log import abi_log
 
 PROFILE = load_profile("dimo")
@@ -52,7 +52,7 @@ DEVICES, VEHICLES = ADDRESS_OF["aftermarket_device"], ADDRESS_OF["vehicle"]
 ALICE, BOB, UNIT = Address(b"\xa1" * 20), Address(b"\xb0" * 20), Address(b"\xde" * 20)
 
 
-def read(role: str, signature: str, *values: Any) -> DecodedLog:
+def read(role: str, signature: str, *values: Any) -> DecodedLog | Unjoined:
     topics, data = abi_log(signature, *values)
     return READER.read(ADDRESS_OF[role], topics, data, 1)
 

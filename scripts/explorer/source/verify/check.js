@@ -288,19 +288,27 @@ function blockTimes(bundle, headers) {
   return new Map(bundle.blocks.map(({ number, timestamp }) => [number, headers.get(number)?.timestamp ?? timestamp]));
 }
 
-/** Checks that the bundle leaves out no log of a proven receipt that is about the device. */
+/** Checks that the bundle leaves out no log of a proven receipt that is about the device, or part of a fact. */
 function checkNothingLeftOut(bundle, logs, refolded) {
-  const included = new Set(bundle.events.map(eventPlace));
+  const included = new Map(bundle.events.map((event, index) => [eventPlace(event), refolded.facts[index]]));
   for (const receipt of bundle.receipts) {
-    for (const [offset, log] of logs.get(placeOf(receipt)).entries()) {
+    const { blockNumber } = receipt;
+    for (const [offset, read] of refolded.reader.readTransaction(logs.get(placeOf(receipt)), blockNumber).entries()) {
       const index = exact(BigInt(receipt.firstLogIndex) + BigInt(offset));
-      const { blockNumber } = receipt;
-      if (!included.has(`${blockNumber} ${index}`) && refolded.isAboutTheDevice(log, blockNumber)) {
-        throw new Failed(`log ${index} of block ${blockNumber} is about the device, and the bundle leaves it out`);
+      const place = `${blockNumber} ${index}`;
+      if (!included.has(place)) {
+        if (refolded.isAboutTheDevice(read)) {
+          throw new Failed(`log ${index} of block ${blockNumber} is about the device, and the bundle leaves it out`);
+        }
+      } else if (shownFact(included.get(place)) !== shownFact(read)) {
+        const what = "the logs of its receipt make it another fact, and the bundle leaves out one of them";
+        fail(`event ${index} of block ${blockNumber}`, what);
       }
     }
   }
 }
+
+const shownFact = (read) => JSON.stringify(read, (_, value) => (typeof value === "bigint" ? `${value}n` : value));
 
 const READING = {
   kind: "kind",

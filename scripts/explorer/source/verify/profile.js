@@ -10,7 +10,8 @@ const CHAIN_ID = /^[1-9][0-9]{0,18}$/;
 const PRINTABLE = /^(?:[^\p{C}\p{Z}]| )*$/u;
 const FUNCTION = /^\s*(?:function\s+)?(\w+\s*\(.*\))\s*returns\s*\((.*)\)\s*$/s;
 const ID_OF_SUBJECT = declarations.subjects;
-const RULE_KEYS = ["contract", "signature", "fact", "fields", "where", "first_block", "last_block"];
+const RULE_KEYS = ["contract", "signature", "fact", "fields", "where", "join", "first_block", "last_block"];
+const JOIN = "join";
 const GRANT_FACTS = ["UserAuthorized", "UserRevoked", "AccessGranted", "AccessRevoked"];
 const NO_ROLE = "!@";
 const ZERO_EXPIRY = ["never", "revokes", "expired"];
@@ -26,7 +27,7 @@ export function parseProfile(text) {
   const rules = events.map((event, index) => parseRule(event, `rule ${index + 1}`));
   checkRules(rules);
   const unread = parseUnread(file.unread ?? [], rules);
-  const roles = new Set([...rules.map((rule) => rule.contract), ...unread]);
+  const roles = new Set([...rules.flatMap(contractsOfRule), ...unread]);
   const grants = parseGrants(file.grants ?? {}, rules);
   checkNetworks(file.networks ?? {}, roles);
   checkCalls(file.call ?? [], roles);
@@ -45,17 +46,54 @@ function parseToml(text) {
 
 function parseRule(value, place) {
   const rule = table(value, place, [...RULE_KEYS, ...Object.keys(ID_OF_SUBJECT)]);
-  const contract = requiredText(rule, "contract", place);
-  if (!ROLE.test(contract)) refuse(place, `${contract} is not a role name`);
-  const event = signatureOf(requiredText(rule, "signature", place), place);
+  const { contract, event } = emitted(rule, place);
   const fact = requiredText(rule, "fact", place);
   if (!Object.hasOwn(declarations.facts, fact)) refuse(place, `unknown fact ${fact}`);
-  const fields = parseFields(rule.fields ?? {}, event, fact, place);
+  const join = "join" in rule ? parseJoin(rule.join, contract, event, `${place}: join`) : null;
+  const fields = parseFields(rule.fields ?? {}, withJoin(event, join), fact, place);
+  if (join && ![...fields.values()].some(({ path }) => path?.[0] === event.inputs.length)) {
+    refuse(place, "join: no field names a value of the joined event");
+  }
   const firstBlock = blockNumber(rule, "first_block", 0n, place);
   const lastBlock = blockNumber(rule, "last_block", MAX_BLOCK_NUMBER, place);
   if (firstBlock > lastBlock) refuse(place, "first_block is above last_block");
   const subjects = parseSubjects(rule, fields, place);
-  return { place, contract, event, fact, fields, firstBlock, lastBlock, subjects, where: parseWhere(rule, event, place) };
+  const where = parseWhere(rule, event, place);
+  return { place, contract, event, fact, fields, firstBlock, lastBlock, subjects, where, join };
+}
+
+/** Returns the roles whose logs a rule reads. */
+export const contractsOfRule = ({ contract, join }) => (join ? [contract, join.contract] : [contract]);
+
+function emitted(values, place) {
+  const contract = requiredText(values, "contract", place);
+  if (!ROLE.test(contract)) refuse(place, `${contract} is not a role name`);
+  return { contract, event: signatureOf(requiredText(values, "signature", place), place) };
+}
+
+/** Returns { contract, event, on }: `on` has the paths that must be equal, in the rule's event and in the joined one. */
+function parseJoin(value, contract, event, place) {
+  const values = table(value, place, ["contract", "signature", "on"]);
+  const joined = emitted(values, place);
+  const isSame = joined.event.topic0 === event.topic0 && joined.event.topicCount === event.topicCount;
+  if (joined.contract === contract && isSame) refuse(place, "it is the event of the rule itself");
+  if (event.inputs.some(({ name }) => name === JOIN)) refuse(place, "an argument is named join too");
+  const on = Object.entries(table(values.on ?? {}, `${place}: on`)).map(([other, own]) => {
+    const [ours, theirs] = [valueNamed(own, event, `${place}: on`), valueNamed(other, joined.event, `${place}: on`)];
+    const [a, b] = [ours.argument, theirs.argument];
+    if (a.type !== b.type || isHashed(a) !== isHashed(b)) refuse(place, `${other} never equals ${own}`);
+    return [ours.path, theirs.path];
+  });
+  return { ...joined, on };
+}
+
+const isHashed = ({ hashed }) => Boolean(hashed);
+
+/** Returns the event with the joined arguments behind its own, as a tuple. */
+function withJoin(event, join) {
+  if (!join) return event;
+  const joined = { name: JOIN, type: "(join)", components: join.event.inputs, element: null, hashed: false };
+  return { ...event, inputs: [...event.inputs, joined] };
 }
 
 function signatureOf(text, place) {
@@ -165,7 +203,7 @@ function parseWhere(rule, event, place) {
 }
 
 function checkRules(rules) {
-  const roles = new Set(rules.map((rule) => rule.contract));
+  const roles = new Set(rules.flatMap(contractsOfRule));
   for (const rule of rules) {
     const conditions = [...rule.where.values()].flatMap(({ role }) => (role === undefined ? [] : [role]));
     for (const role of [...rule.subjects.values(), ...conditions]) {
@@ -199,7 +237,7 @@ function parseUnread(value, rules) {
   if (!Array.isArray(value)) refuse("unread", "expected a list of roles");
   for (const role of value) {
     if (typeof role !== "string" || !ROLE.test(role)) refuse("unread", `${String(role)} is not a role name`);
-    if (rules.some((rule) => rule.contract === role)) refuse("unread", `the role ${role} has rules`);
+    if (rules.some((rule) => contractsOfRule(rule).includes(role))) refuse("unread", `the role ${role} has rules`);
   }
   return value;
 }

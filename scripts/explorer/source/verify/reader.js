@@ -3,6 +3,7 @@ import declarations from "./declarations.json" with { type: "json" };
 import { WORD } from "./bytes.js";
 import { decodeLog } from "./decoder.js";
 import { Unreadable } from "./failed.js";
+import { contractsOfRule } from "./profile.js";
 import { isNumber, ProfileError, textOf } from "./values.js";
 
 const SUBJECTS = Object.entries(declarations.subjects);
@@ -13,33 +14,71 @@ export class Reader {
   constructor(profile, contracts) {
     const addresses = addressesByRole(profile, contracts);
     this.rules = new Map();
+    this.partners = new Map();
     this.emitters = new Map();
-    for (const rule of profile.rules) {
+    for (const [number, rule] of profile.rules.entries()) {
       const read = compileRule(rule, addresses);
       if (!read) continue;
+      const { firstBlock, lastBlock, join } = rule;
+      const joined = join ? addresses.get(join.contract) : [];
       for (const emitter of addresses.get(rule.contract) ?? []) {
-        const shape = `${emitter} ${rule.event.topic0} ${rule.event.topicCount}`;
-        const { firstBlock, lastBlock } = rule;
-        push(this.rules, shape, { firstBlock, lastBlock, read, contracts: contractsOf(rule, emitter, addresses) });
-        push(this.emitters, `${rule.fact} ${subjectOf(rule, emitter, addresses)}`, emitter);
+        const contracts = contractsOf(rule, emitter, addresses);
+        push(this.rules, shapeOf(emitter, rule.event), { firstBlock, lastBlock, read, contracts, number, join });
+        for (const one of [emitter, ...joined]) {
+          push(this.emitters, `${rule.fact} ${subjectOf(rule, emitter, addresses)}`, one);
+        }
       }
+      for (const emitter of joined) push(this.partners, shapeOf(emitter, join.event), { firstBlock, lastBlock, number, join });
     }
   }
 
-  /** Returns { fact, contracts } if the log is a fact, else null. Topics are concatenated. */
-  read(address, topics, data, block) {
-    const count = (topics.length - 2) / (2 * WORD);
-    for (const rule of this.rules.get(`${address} ${topics.slice(0, 2 + 2 * WORD)} ${count}`) ?? []) {
+  /**
+   * Returns of each log of a transaction, in their order, { fact, contracts } if it is a fact, else null. The n-th log of
+   * a rule with a join belongs to the n-th log of the joined event, among those that are equal.
+   */
+  readTransaction(logs, block) {
+    const matches = logs.map((log) => this.match(log, block));
+    const partners = this.partnersOf(logs, block);
+    const own = new Map();
+    for (const match of matches) if (match?.group) match.number = append(own, match.group, match);
+    return matches.map((match) => {
+      if (!match?.group) return match && factOf(match);
+      const theirs = partners.get(match.group) ?? [];
+      return own.get(match.group).length === theirs.length ? factOf(match, theirs[match.number]) : null;
+    });
+  }
+
+  /** Returns whether a log is of a rule with a join, or of an event that one joins. */
+  mayJoin(log) {
+    const shape = shapeOfLog(log);
+    return this.partners.has(shape) || (this.rules.get(shape) ?? []).some(({ join }) => join);
+  }
+
+  /** Returns { rule, values } if a rule matches the log, with a `group` if it joins another log; else null. */
+  match(log, block) {
+    for (const rule of this.rules.get(shapeOfLog(log)) ?? []) {
       if (block < rule.firstBlock || block > rule.lastBlock) continue;
-      try {
-        const fact = rule.read(topics, data);
-        if (fact) return { fact, contracts: rule.contracts };
-      } catch (error) {
-        if (error instanceof Unreadable) return null;
-        throw error;
-      }
+      const values = ifReadable(() => rule.read.values(log.topics, log.data));
+      if (values === undefined) return null;
+      if (!values) continue;
+      const group = rule.join && groupOf(rule.number, rule.join.on.map(([own]) => at(values, own)));
+      return { rule, values, group };
     }
     return null;
+  }
+
+  /** Returns the arguments of the logs that may be joined, by group. */
+  partnersOf(logs, block) {
+    const groups = new Map();
+    for (const log of logs) {
+      for (const { firstBlock, lastBlock, number, join } of this.partners.get(shapeOfLog(log)) ?? []) {
+        if (block < firstBlock || block > lastBlock) continue;
+        const values = ifReadable(() => decodeLog(join.event, log.topics, log.data));
+        const group = values && groupOf(number, join.on.map(([, theirs]) => at(values, theirs)));
+        if (group) append(groups, group, values);
+      }
+    }
+    return groups;
   }
 
   /** Returns the addresses whose logs can be this fact about ids of a contract. */
@@ -52,6 +91,30 @@ export class Reader {
     return [...this.emitters.keys()].filter((key) => key.startsWith(`${fact} `)).map((key) => key.split(" ")[1]);
   }
 }
+
+/** Returns { fact, contracts }, null if the values make no fact. */
+function factOf({ rule, values }, joined) {
+  const fact = ifReadable(() => rule.read.fact(joined ? [...values, joined] : values));
+  return fact ? { fact, contracts: rule.contracts } : null;
+}
+
+/** Returns what a function returns, undefined if the bytes do not fit. */
+function ifReadable(read) {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Unreadable) return undefined;
+    throw error;
+  }
+}
+
+const shapeOf = (emitter, event) => `${emitter} ${event.topic0} ${event.topicCount}`;
+
+function shapeOfLog({ address, topics }) {
+  return `${address} ${topics.slice(0, 2 + 2 * WORD)} ${(topics.length - 2) / (2 * WORD)}`;
+}
+
+const groupOf = (number, equal) => JSON.stringify([number, equal], (_, value) => (typeof value === "bigint" ? `${value}n` : value));
 
 function addressesByRole(profile, contracts) {
   const addresses = new Map();
@@ -69,24 +132,29 @@ function addressesByRole(profile, contracts) {
   return addresses;
 }
 
-/** Returns a function from topics and data to the fact, null if the rule needs a contract that is not watched. */
+/**
+ * Returns { values(topics, data), fact(values) }: the arguments, null if `where` does not hold, and the fact. Returns null
+ * if the rule needs a contract that is not watched.
+ */
 function compileRule(rule, addresses) {
   const { fields } = declarations.facts[rule.fact];
   const isWatched = (role) => addresses.has(role);
   const unwatched = new Set([...rule.subjects].filter(([, role]) => !isWatched(role)).map(([field]) => field));
   if (fields.some((field) => isNeeded(rule.fact, field) && unwatched.has(field.name))) return null;
   if ([...rule.where.values()].some(({ role }) => role !== undefined && !isWatched(role))) return null;
+  if (!contractsOfRule(rule).every(isWatched)) return null;
   const guards = guardsOf(rule.where, addresses);
   const bound = fields.map((field) => [field, unwatched.has(field.name) ? undefined : rule.fields.get(field.name)]);
-  return (topics, data) => {
-    const values = decodeLog(rule.event, topics, data, guards);
-    if (!values) return null;
-    // an optional id of a contract that is not watched stays unknown
-    const members = bound.map(([field, binding]) => [
-      field.name,
-      binding ? valueOf(field, binding, values) : field.default,
-    ]);
-    return { type: rule.fact, ...Object.fromEntries(members) };
+  return {
+    values: (topics, data) => decodeLog(rule.event, topics, data, guards),
+    fact: (values) => {
+      // an optional id of a contract that is not watched stays unknown
+      const members = bound.map(([field, binding]) => [
+        field.name,
+        binding ? valueOf(field, binding, values) : field.default,
+      ]);
+      return { type: rule.fact, ...Object.fromEntries(members) };
+    },
   };
 }
 
@@ -145,6 +213,12 @@ function subjectOf(rule, emitter, addresses) {
     if (needed.includes(field) && role !== rule.contract) return addresses.get(role)[0];
   }
   return emitter;
+}
+
+/** Adds a value to the list of a key, and returns its place in the list. */
+export function append(map, key, value) {
+  if (!map.has(key)) map.set(key, []);
+  return map.get(key).push(value) - 1;
 }
 
 function push(map, key, value) {

@@ -3,7 +3,7 @@ import declarations from "./declarations.json" with { type: "json" };
 import { Failed } from "./failed.js";
 import { fold } from "./fold.js";
 import { parseProfile } from "./profile.js";
-import { Reader } from "./reader.js";
+import { append, Reader } from "./reader.js";
 import { positionOf, positionText } from "./rows.js";
 import { bundleReading, bundleRows } from "./state.js";
 import { ProfileError } from "./values.js";
@@ -13,7 +13,8 @@ const MAX_BLOCK_NUMBER = 2 ** 43 - 1;
 const MAX_OFFSET = 2 ** 20 - 1;
 
 /**
- * Returns { readings, state, isAboutTheDevice(log, block) }. `blockTimes` are in unix seconds, by block number.
+ * Returns { facts, readings, state, reader, isAboutTheDevice(fact) }. A fact is null for a log that is only part of one.
+ * `blockTimes` are in unix seconds, by block number.
  * Raises Failed with the first contradiction.
  */
 export function refold(bundle, blockTimes) {
@@ -29,18 +30,47 @@ export function refold(bundle, blockTimes) {
     const limits = `offsets go to ${MAX_OFFSET}, blocks to ${MAX_BLOCK_NUMBER}`;
     throw new Failed(`log ${offset} of block ${blockNumber} has no position: ${limits}`);
   }
-  const facts = bundle.events.map((event) => locatedFact(reader, event, blockTimes));
-  const { rows, readings } = fold(facts, policyOf(profile, reader, bundle.contracts));
+  const decoded = decodedEvents(reader, bundle.events);
+  const facts = bundle.events.map((event, index) => decoded[index] && locatedFact(decoded[index], event, blockTimes));
+  const folded = facts.filter((located) => located);
+  const { rows, readings } = fold(folded, policyOf(profile, reader, bundle.contracts));
   const device = rows.identities.device.get(`${contract} ${tokenId}`)?.id;
   if (device === undefined) throw new Failed(`no event is about the device ${did}`);
+  const readingOf = new Map(folded.map((located, index) => [located, readings[index]]));
   return {
-    readings: facts.map(({ fact }, index) => bundleReading(fact, seenFrom(device, readings[index]))),
+    facts: decoded,
+    readings: facts.map((located) =>
+      located ? bundleReading(located.fact, seenFrom(device, readingOf.get(located))) : NO_READING,
+    ),
     state: stateOf(rows, device),
-    isAboutTheDevice: (log, block) => {
-      const read = reader.read(log.address, log.topics, log.data, block);
-      return read !== null && read.contracts.token === contract && String(read.fact.token_id) === tokenId;
-    },
+    reader,
+    isAboutTheDevice: (read) =>
+      read !== null && read.contracts.token === contract && String(read.fact.token_id) === tokenId,
   };
+}
+
+const NO_READING = { kind: "UNMAPPED", fields: {}, eventTime: null, bizStep: null, disposition: null, flags: [] };
+
+/** Returns of each event what the profile reads in it, null for a part of another event's fact. Raises Failed. */
+function decodedEvents(reader, events) {
+  const transactions = new Map();
+  for (const event of events) {
+    append(transactions, `${event.blockNumber} ${event.transactionIndex}`, event);
+  }
+  const decoded = new Map();
+  for (const inside of transactions.values()) {
+    const readings = reader.readTransaction(inside.map(logOf), inside[0].blockNumber);
+    inside.forEach((event, index) => decoded.set(event, readings[index]));
+  }
+  return events.map((event) => {
+    const reading = decoded.get(event);
+    if (reading || reader.mayJoin(logOf(event))) return reading;
+    throw new Failed(`event ${event.logIndex} of block ${event.blockNumber}: the profile does not map it`);
+  });
+}
+
+function logOf({ address, topics, data }) {
+  return { address, topics: "0x" + topics.map((topic) => topic.slice(2)).join(""), data };
 }
 
 function readerOf(bundle) {
@@ -55,18 +85,13 @@ function readerOf(bundle) {
   }
 }
 
-function locatedFact(reader, event, blockTimes) {
-  const { blockNumber, logIndex } = event;
-  const where = `event ${logIndex} of block ${blockNumber}`;
-  const topics = "0x" + event.topics.map((topic) => topic.slice(2)).join("");
-  const read = reader.read(event.address, topics, event.data, blockNumber);
-  if (!read) throw new Failed(`${where}: the profile does not map it`);
+function locatedFact(read, { blockNumber, logIndex, transactionIndex }, blockTimes) {
   const time = BigInt(blockTimes.get(blockNumber));
   return {
     ...read,
     position: positionOf(blockNumber, logIndex),
     blockTime: time < LATEST_TIME ? time : LATEST_TIME,
-    transaction: `${blockNumber} ${event.transactionIndex}`,
+    transaction: `${blockNumber} ${transactionIndex}`,
   };
 }
 
