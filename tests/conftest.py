@@ -20,6 +20,7 @@ from tests.support.fleet import Fleet
 from tests.support.index.fleet import build_fleet, index_fleet
 from tests.support.index.indexing import engine_of
 from tests.support.memory import folder_in_memory
+from tests.support.pgbouncer import Pooler, running_pooler
 from tests.support.postgres import PostgresServer
 
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -65,9 +66,19 @@ def factory(factory_chain: Factory) -> Iterator[Factory]:
 @pytest.fixture(scope="session")
 def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """Makes databases, as the fixtures below do; the PostgreSQL server is started for the first that needs it."""
-    databases = Databases(
-        tmp_path_factory.mktemp("databases"), lambda: str(request.getfixturevalue("postgres_server_url"))
-    )
+
+    def server_url() -> str:
+        return str(request.getfixturevalue("postgres_server_url"))
+
+    def through(url: str) -> str:
+        pooler: Pooler = request.getfixturevalue("pooler")
+        return pooler.url_of(url)
+
+    def directly(url: str) -> str:
+        return url
+
+    is_pooled = request.config.getoption("pooler")
+    databases = Databases(tmp_path_factory.mktemp("databases"), server_url, through if is_pooled else directly)
     yield databases
     databases.close()
 
@@ -179,6 +190,13 @@ def postgres_server_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def pooler(postgres_server_url: str) -> Iterator[Pooler]:
+    """PgBouncer before the server's databases: each transaction runs in the next of four sessions."""
+    with running_pooler(postgres_server_url, sessions=4) as pooler:
+        yield pooler
+
+
+@pytest.fixture(scope="session")
 def fleet() -> Iterator[Fleet]:
     """The demo fleet, for tests that only read."""
     with build_fleet() as fleet:
@@ -209,6 +227,11 @@ def api(request: pytest.FixtureRequest, fleet_database: Callable[[Kind], str]) -
 def certindex(capsys: pytest.CaptureFixture[str]) -> Certindex:
     """Runs commands of `certindex` in this process: `certindex("status", database_url=url).out`."""
     return runner(capsys)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    help = "puts PgBouncer in transaction mode between the tests and the databases of PostgreSQL"
+    parser.addoption("--pooler", action="store_true", help=help)
 
 
 def pytest_configure() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from schema.tables.database import connect, migrate
 from scripts.soaking.deliveries import DeliveryStorm
 from scripts.soaking.soak import Soak
+from tests.support.pgbouncer import running_pooler
 from tests.support.postgres import PostgresServer, temporary_database
 
 LIFE_SECONDS = 4.0
@@ -25,7 +26,7 @@ FAILING = 0.0001
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the soak and returns its exit status: 0 if the rows are right, else 1."""
     options = _options(arguments)
-    with _databases(options.postgresql) as (live, clean):
+    with _databases(options.postgresql or options.pooler, options.pooler) as (live, clean):
         if options.deliveries:
             return _deliver(live, options.deliveries, options.seed)
         return Soak(options.seed, live, clean).run(60 * options.minutes)
@@ -49,14 +50,16 @@ def _deliver(url: str, events: int, seed: int) -> int:
 
 
 @contextmanager
-def _databases(postgresql: bool) -> Iterator[tuple[str, str]]:
+def _databases(is_postgresql: bool, is_pooled: bool) -> Iterator[tuple[str, str]]:
     """Makes two empty databases, one for the indexers and one for the clean index; both are deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="certindex-soak-") as folder, ExitStack() as parts:
         live = f"sqlite:///{Path(folder) / 'live.db'}"
-        if postgresql:
+        if is_postgresql:
             server = PostgresServer()
             parts.callback(server.stop)
             live = parts.enter_context(temporary_database(server.url))
+        if is_pooled:
+            live = parts.enter_context(running_pooler(live, sessions=4)).url
         yield live, f"sqlite:///{Path(folder) / 'clean.db'}"
 
 
@@ -68,6 +71,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("minutes", type=_minutes, nargs="?", default=30.0, help="how long the storm lasts (30)")
     parser.add_argument("--postgresql", action="store_true", help="on PostgreSQL; without it on SQLite")
+    parser.add_argument("--pooler", action="store_true", help="on PostgreSQL behind PgBouncer in transaction mode")
     parser.add_argument(
         "--deliveries",
         type=_events,

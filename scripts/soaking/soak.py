@@ -32,10 +32,14 @@ PATIENCE = 120.0
 """How long the indexers may take to reach the head after the storm, in seconds."""
 TICK = 0.2
 
+FAILED_BY_DATABASE = "steps failed by the database"
+"""On PostgreSQL none may. On SQLite, a writer that is suspended in a transaction locks the others out."""
+
 COUNTED_LINES = (
     (r" indexed blocks=", "steps"),
     (r" rolled back ", "rollbacks"),
-    (r" step failed", "failed steps"),
+    (r" step failed(?!.*the database failed)", "steps failed by a provider"),
+    (r" step failed.*the database failed", FAILED_BY_DATABASE),
     (r"Another writer has", "writers fenced off"),
 )
 
@@ -158,6 +162,8 @@ class Soak:
         for words, name in COUNTED_LINES:
             if re.search(words, line):
                 self.counts[name] += 1
+        if " ERROR " in line:
+            _say(line)
 
     def _check(self, child: Child) -> None:
         if "Traceback" in child.last_output:
@@ -200,6 +206,8 @@ class Soak:
         failures += [f"the rows of {name} differ" for name in live if live[name] != clean[name]]
         failures += [] if stored == on_chain else ["the events are not those of the chain"]
         failures += [f"alarm: {reason}" for reason in alarms(self.live)]
+        if self.counts[FAILED_BY_DATABASE] and not self.live.startswith("sqlite"):
+            failures.append(f"{self.counts[FAILED_BY_DATABASE]} {FAILED_BY_DATABASE}")
         print(
             "\n".join(failures)
             or "soak: the rows equal those of an undisturbed index; no event is lost or stored twice"

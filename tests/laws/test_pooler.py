@@ -1,7 +1,6 @@
 """Behind PgBouncer in transaction mode the indexer indexes, and the API answers as without it."""
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
@@ -17,7 +16,7 @@ from tests.support.api.server import serving
 from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.databases import NewDatabase
 from tests.support.index.indexing import engine_of, index_afresh, read_tables
-from tests.support.pgbouncer import pooler
+from tests.support.pgbouncer import Pooler
 from tests.support.processes import caught_up, until
 from tests.support.rpc.faultproxy import of_fake
 from tests.support.rpc.provider import Provider, indexers
@@ -32,9 +31,8 @@ QUERIES = [
 
 
 @pytest.fixture
-def pooled_url(postgres_url: str) -> Iterator[str]:
-    with pooler(postgres_url, sessions=4) as url:
-        yield url
+def pooled_url(postgres_url: str, pooler: Pooler) -> str:
+    return pooler.url_of(postgres_url)
 
 
 def test_prepared_statements_of_the_server_return_other_rows_behind_a_pooler(pooled_url: str) -> None:

@@ -23,12 +23,14 @@ NewDatabase = Callable[[], str]
 class Databases:
     """Makes databases. One with tables is a copy of a template: migrating each would take most of a short test's time.
 
-    `server_url` starts the PostgreSQL server when it is called first.
+    `server_url` starts the PostgreSQL server when it is called first. `through` returns the URL by which the tests
+    connect to one of its databases.
     """
 
-    def __init__(self, folder: Path, server_url: Callable[[], str]) -> None:
+    def __init__(self, folder: Path, server_url: Callable[[], str], through: Callable[[str], str]) -> None:
         self._folder = folder
         self._server_url = server_url
+        self._through = through
         self._connections = ExitStack()
 
     def close(self) -> None:
@@ -41,7 +43,7 @@ class Databases:
             if not empty:
                 shutil.copy(self._sqlite_template, file)
             return f"sqlite:///{file}"
-        return self._create("template0" if empty else self._postgres_template)
+        return self._through(self._create("template0" if empty else self._postgres_template))
 
     @contextmanager
     def temporary(self, kind: Kind, *, empty: bool = False) -> Iterator[NewDatabase]:

@@ -17,16 +17,20 @@ from tests.support.processes import free_ports, until
 
 
 class Pooler:
-    """A running PgBouncer. `url` names the database through it."""
+    """A running PgBouncer before all databases of a server. `url` names the one that was passed."""
 
     def __init__(self, folder: Path, url: str, sessions: int) -> None:
         program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if program is None:
             raise RuntimeError("no PgBouncer on PATH: apt-get install pgbouncer")
         self._file, self._sessions, [self._port] = folder / "pgbouncer.ini", sessions, free_ports(1)
-        self.url = f"postgresql://anyone@127.0.0.1:{self._port}/pooled"
+        self.url = self.url_of(url)
         self._write(url)
         self.child = Child([program, self._file], user=UNPRIVILEGED if os.geteuid() == 0 else None)  # not as root
+
+    def url_of(self, url: str) -> str:
+        """Returns the URL of a database of the server through the pooler."""
+        return f"postgresql://anyone@127.0.0.1:{self._port}/{make_url(url).database}"
 
     def lead_to(self, url: str) -> None:
         """Leads the next transactions to another server."""
@@ -45,9 +49,8 @@ class Pooler:
             "max_client_conn": 500,
             "server_round_robin": 1,  # each transaction in another session, not in the last that was used
         }
-        target = f"host={server.host} port={server.port} dbname={server.database} user={server.username}"
         lines = [
-            f"[databases]\npooled = {target}\n[pgbouncer]",
+            f"[databases]\n* = host={server.host} port={server.port} user={server.username}\n[pgbouncer]",
             *(f"{key} = {value}" for key, value in settings.items()),
         ]
         self._file.write_text("\n".join(lines) + "\n")
@@ -64,13 +67,6 @@ def running_pooler(url: str, *, sessions: int) -> Iterator[Pooler]:
             yield pooler
         finally:
             pooler.child.stop()
-
-
-@contextmanager
-def pooler(url: str, *, sessions: int) -> Iterator[str]:
-    """Yields the URL of the database through a pooler with so many sessions of the server."""
-    with running_pooler(url, sessions=sessions) as running:
-        yield running.url
 
 
 def _answers(url: str) -> bool:

@@ -56,7 +56,7 @@ class PlanningApi(Api):
         if self.engine.dialect.name == "sqlite":
             self._sqlite = sqlite3.connect(self.engine.url.database or "", uri=True, check_same_thread=False)
         else:
-            self._postgres = psycopg.connect(plain_url(url), autocommit=True)
+            self._postgres = psycopg.connect(plain_url(url), autocommit=True, prepare_threshold=None)
         event.listen(self.engine, "before_cursor_execute", self._explain, retval=True)
 
     async def walks_of(self, query: str) -> list[Walk]:
