@@ -42,7 +42,7 @@ from api.http.bundle import Bundles, bundle_route
 from api.http.draining import Drain
 from api.http.endpoint import GraphQLEndpoint
 from api.http.graphiql_page import FOLDER, graphiql_page
-from api.http.metrics import ApiMetrics, CountRequests
+from api.http.metrics import ApiMetrics, CountRequests, route_of
 from api.http.rates import Rates
 from api.http.requests import JSON, RequestError
 from api.http.responses import refusal_response
@@ -54,6 +54,7 @@ from api.reading.change_watch import ChangeWatch
 from api.reading.readiness import Freshness, readiness
 from api.settings import Settings
 from schema.program.settings import SettingsError
+from schema.program.tracing import configure_tracing, is_tracing, trace_requests, trace_statements
 from schema.tables.database import check_supported, connect
 
 
@@ -65,9 +66,11 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     Raises DatabaseError for a database that can never be used, SettingsError for a wrong manifest of trusted documents
     and for settings that contradict each other.
     """
+    configure_tracing("certindex-api")
     keys, serves_dimo = _signing_keys(settings), _serves_dimo(settings)
     engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
     check_supported(engine)
+    trace_statements(engine)
     limits = Limits(settings.max_cost, settings.max_depth, settings.max_aliases, settings.max_tokens)
     schema = build_schema(introspection=settings.introspection, limits=limits, compiled=settings.compiled)
     trusted = settings.trusted_documents
@@ -141,6 +144,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
             *_pages(settings, asking),
         ],
         middleware=[
+            *([Middleware(trace_requests, route_of)] if is_tracing() else []),
             Middleware(CountRequests, metrics),
             Middleware(
                 CORSMiddleware,

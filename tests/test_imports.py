@@ -50,6 +50,7 @@ ONLINE = {"indexer.check.trusted", "indexer.check.__main__"}
 # library or name -> the only places that may import it
 AT_HOME = {
     "aiohttp": ("indexer/rpc", "api/delivery"),
+    "opentelemetry": ("schema/program",),
     "cryptography": ("api/credentials", "api/delivery"),
     "nats": ("api/delivery",),
     "redis": ("api/delivery",),

@@ -173,15 +173,16 @@ class Answers:
     ) -> "ComputedAnswer":
         prepared = prepare(self._schema, request)
         charge(prepared.price.cost)
-        while True:
-            async with admission:
-                # a document that may never come again is not worth a plan
-                compiled = partial(self._compiled, prepared) if prepared.is_repeated else None
-                result = await self.execute(compiled, partial(self._ordinary, prepared))
-            if isinstance(result, ComputedAnswer):
-                self.errors.update(result.codes)
-                return result
-            await self._wait_for_block(result, deadline)
+        with prepared.operation.span():
+            while True:
+                async with admission:
+                    # a document that may never come again is not worth a plan
+                    compiled = partial(self._compiled, prepared) if prepared.is_repeated else None
+                    result = await self.execute(compiled, partial(self._ordinary, prepared))
+                if isinstance(result, ComputedAnswer):
+                    self.errors.update(result.codes)
+                    return result
+                await self._wait_for_block(result, deadline)
 
     def _compiled(self, prepared: Prepared, context: Context) -> "ComputedAnswer | AwaitedBlock | None":
         awaited = _awaited(context, prepared)

@@ -109,7 +109,7 @@ class Operations:
     async def _batches(self, prepared: Prepared, resume: "ResumePoint") -> AsyncGenerator[list[Answer], None]:
         place = None
         while True:
-            with self._answers.refusing():
+            with self._answers.refusing(), prepared.operation.span():
                 batch = await self._next(prepared, place)
             if batch.answers:
                 yield batch.answers

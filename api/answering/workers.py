@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Engine
 
 from api.reading.snapshot import Interrupted, KeptConnection, Snapshot, end_work, open_snapshot_now, to_the_end
+from schema.program.tracing import carried
 
 Result = TypeVar("Result")
 OpenSnapshot = Callable[[], AbstractContextManager[Snapshot]]
@@ -44,7 +45,7 @@ class Workers:
         If this is cancelled, it ends the SQL and closes the snapshot before it returns.
         """
         loop = asyncio.get_running_loop()
-        task = _SnapshotTask(work, loop)
+        task = _SnapshotTask(carried(work), loop)
         # a thread that finishes one task takes the next by itself, even while the event loop is busy
         self._queue.put(task)
         overdue = loop.call_later(QUEUE_SECONDS, self._run_beside, task)

@@ -19,6 +19,7 @@ from api.reading.revisions import revisions_of
 from schema.licenses import hardware_licensing_is_whole, manufacturer_licensing_is_whole
 from schema.profile.errors import ProfileError
 from schema.profile.reader import Reader
+from schema.program.tracing import carried
 from schema.tables.damage import UNREADABLE, unreadable
 from schema.tables.postgresql import is_passing
 
@@ -172,7 +173,7 @@ def _watch_set(connection: Connection, chains: Mapping[int, Row[Any]]) -> WatchS
 
 
 def _in_thread(work: Callable[[], Result]) -> asyncio.Future[Result]:
-    return asyncio.get_running_loop().run_in_executor(_STATEMENTS, work)
+    return asyncio.get_running_loop().run_in_executor(_STATEMENTS, carried(work))
 
 
 async def end_work(work: asyncio.Future[Any], interrupt: Callable[[], None]) -> None:

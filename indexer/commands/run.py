@@ -9,6 +9,7 @@ from typing import Any
 from indexer.commands.command import Command, tune_memory
 from indexer.errors import Stop
 from indexer.settings import Settings
+from schema.program.tracing import configure_tracing
 
 SERVER_ENTRY_POINT = "certindex.server"
 """The entry point by which the API package offers its server; the indexer imports nothing of the API."""
@@ -40,6 +41,7 @@ async def run(settings: Settings, *, serve: bool, workers: str | None = None) ->
 
     if workers is not None and not serve:
         raise Stop("--workers is for --serve: add --serve, or leave --workers out.")
+    configure_tracing("certindex")
     tune_memory()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from indexer.commands.command import Command, tune_memory
 from indexer.settings import Settings
+from schema.program.tracing import configure_tracing
 
 if TYPE_CHECKING:
     from indexer.store.lease import Lease
@@ -31,6 +32,7 @@ async def sync(settings: Settings) -> int:
     from indexer.sync.step import Ahead, BackfillFinished, Pace, UpToDate, step
     from schema.tables.notices import blocks_to_start, waiting_text
 
+    configure_tracing("certindex")
     tune_memory()
     opened = await retry(lambda: open_chain(settings))
     try:

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Sequence
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTimeout, ConnectionTimeoutError
@@ -21,6 +22,7 @@ from indexer.rpc.refusals import BackOff
 from indexer.rpc.reply import UNREADABLE, Reply, result_of, results_of, start
 from indexer.rpc.request import Request, is_wide
 from indexer.urls import Headers, secrets_of, shown_url, without_keys
+from schema.program.tracing import span
 
 ResultT = TypeVar("ResultT")
 
@@ -47,6 +49,7 @@ class Endpoint(AsyncHTTPProvider):
     def __init__(self, url: str, headers: Headers = (), *, timeout: float = REQUEST_TIMEOUT_SECONDS) -> None:
         super().__init__(url, exception_retry_configuration=None)
         self.url = url
+        self._host = urlsplit(url).hostname or ""
         self._headers = headers
         self._proxy = proxy_of(url)
         self._secrets = secrets_of(self._proxy, headers)
@@ -125,6 +128,10 @@ class Endpoint(AsyncHTTPProvider):
         return (await self._post(method, request_data, self._timeout)).body
 
     async def _post(self, method: str, data: bytes, patience: ClientTimeout) -> Reply:
+        with span(method, rpc_system="jsonrpc", rpc_method=method, server_address=self._host):
+            return await self._send(method, data, patience)
+
+    async def _send(self, method: str, data: bytes, patience: ClientTimeout) -> Reply:
         if self._session is None:
             self._session = ClientSession(headers=self.get_request_headers() | dict(self._headers))
         try:

@@ -10,6 +10,7 @@ from prometheus_client import Histogram
 
 from schema.events import Kind
 from schema.program.metrics import histogram
+from schema.program.tracing import span
 
 DATABASE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds of the histogram of database time; a last bucket holds what took longer."""
@@ -40,7 +41,7 @@ class Timings:
         """Counts how long a transaction takes, good or bad."""
         began = time.perf_counter()
         try:
-            with self.database():
+            with self.database(), span(name):
                 yield
         finally:
             self.seconds[name].observe(time.perf_counter() - began)
@@ -59,7 +60,8 @@ class Timings:
         """Adds up how long a stage takes. It runs a few times a step: measuring costs nothing."""
         cpu, wall = time.thread_time(), time.perf_counter()
         try:
-            yield
+            with span(name):
+                yield
         finally:
             self.stage_cpu[name] += time.thread_time() - cpu
             self.stage_wall[name] += time.perf_counter() - wall

@@ -26,6 +26,7 @@ from indexer.sync.follow import fetch_next
 from indexer.sync.interpretation import Interpretation
 from indexer.sync.reorg import has_forked, roll_back
 from indexer.sync.threads import in_stage, in_thread
+from schema.program.tracing import span
 
 __all__ = ["Ahead", "BackfillFinished", "Indexed", "Outcome", "Pace", "RolledBack", "UpToDate", "step"]
 
@@ -89,7 +90,8 @@ async def step(chain: Chain, store: Store, interpretation: Interpretation, pace:
             behind = heads.latest.number < before.number
             return Ahead(before.number, heads.latest.number) if behind else UpToDate(before.number)
 
-        batch = await _fetch(chain, before, heads, pace)
+        with span("fetch"):
+            batch = await _fetch(chain, before, heads, pace)
         decoded = await timed("decode", decode, batch.blocks, reader)
         facts = await timed("load", complete, decoded.facts, reader.calls, store.contract_results)
         open_rows = await timed("load", _open_rows, store, before, facts)
@@ -103,7 +105,8 @@ async def step(chain: Chain, store: Store, interpretation: Interpretation, pace:
 async def _attempt(chain: Chain, store: Store, pace: Pace) -> AsyncIterator[None]:
     """If the step fails, drops what it leaves in memory. Stores the disagreements of providers."""
     try:
-        yield
+        with span("step", chain_id=store.chain_id):
+            yield
     except BaseException as error:
         pace.prefetch.forget()
         store.forget_open_rows()

@@ -1,6 +1,7 @@
 """An operation of a valid document, with its prices and plans."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from graphql import (
@@ -19,6 +20,7 @@ from strawberry import UNSET, Schema
 from api.graphql.inputs.min_block import MinBlock
 from api.graphql.limits import Price, count_aliases, each_node, price
 from api.graphql.plan.levels import Plan, RootField, compile_plan, root_fields
+from schema.program.tracing import span
 
 MAX_VARIANTS = 16
 """Maximum number of prices, and of plans, that are kept of one operation."""
@@ -39,6 +41,12 @@ class Operation:
         self._names_blocks = any(isinstance(part, ArgumentNode) and part.name.value == MIN_BLOCK for part in nodes)
         self._prices: dict[Any, Price] = {}
         self._plans: dict[Any, Plan | None] = {}
+
+    def span(self) -> AbstractContextManager[Any]:
+        """Returns the span of an execution, by OpenTelemetry's conventions."""
+        name = "" if self.node.name is None else self.node.name.value
+        kind = self.node.operation.value
+        return span(kind, graphql_operation_type=kind, graphql_operation_name=name)
 
     def price(self, variables: Mapping[str, Any]) -> Price:
         """Returns the price of the operation with these variables, as the request has them."""
