@@ -38,7 +38,7 @@ from api.graphql.errors import Code
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, sdl
 from api.http.asking import Asking
-from api.http.bundle import Bundles, bundle_route
+from api.http.bundle import Bundles, bundle_routes
 from api.http.draining import Drain
 from api.http.endpoint import GraphQLEndpoint
 from api.http.graphiql_page import FOLDER, graphiql_page
@@ -130,7 +130,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
             Route("/graphql", graphql),  # the first, as routes are tried in turn
             Route("/graphql/stream", StreamEndpoint(operations, rates, settings, drain)),
             WebSocketRoute("/graphql", WebSocketEndpoint(operations, rates, settings, drain)),
-            Route("/devices/{did}/bundle.json", bundle_route(bundles, rates)),
+            *bundle_routes(bundles, rates),
             Route("/export/{file}", ExportEndpoint(exported, downloads, rates)),
             Route("/lookup", LookupEndpoint(exported["devices"], downloads, rates)),
             Route("/schema.graphql", _schema, methods=["GET"]),

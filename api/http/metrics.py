@@ -15,6 +15,7 @@ from api.answering.admission import Admission
 from api.answering.answers import Answers
 from api.answering.operations import Operations
 from api.http.disconnects import CLIENT_LEFT
+from schema.bundle.subjects import SUBJECTS
 from schema.program.metrics import Described, families, histogram
 
 REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -68,7 +69,13 @@ ROUTES = {
     "/query": "dimo",
     "/lookup": "lookup",
 }
-PREFIXES = {"/devices/": "bundle", EXPORTS: "export", "/epcis/": "epcis", "/graphiql/": "page", "/explorer/": "page"}
+PREFIXES = {
+    **{f"/{kind.path}/": "bundle" for kind in SUBJECTS.values()},
+    EXPORTS: "export",
+    "/epcis/": "epcis",
+    "/graphiql/": "page",
+    "/explorer/": "page",
+}
 ROUTE = "certindex.route"
 """The key of a scope under which an endpoint names its route, if its path does not."""
 

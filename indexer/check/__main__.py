@@ -19,7 +19,7 @@ SHOWN_BLOCKS = 6
 DESCRIPTION = "Checks an audit bundle: no database, no network unless --rpc-url is given."
 
 NOT_ESTABLISHED = (
-    "that no other event about the device exists, outside of the transactions that are included: see certindex attest",
+    "that no other event about the {noun} exists, outside of the transactions that are included: see certindex attest",
     "that these contracts are the right ones to watch: {contracts}",
     "what receipts do not hold and only the indexer states: transaction hashes, log numbers, contracts watched from "
     "their first block, and that block {as_of} was the last one indexed",
@@ -94,7 +94,10 @@ def report(checked: "Checked") -> str:
     else:
         lines.append(f"  established: the events are read by the profile {checked.profile} of this release")
     contracts = ", ".join(checked.contracts)
-    lines += [f"  not established: {text.format(as_of=checked.as_of, contracts=contracts)}" for text in NOT_ESTABLISHED]
+    lines += [
+        f"  not established: {text.format(noun=checked.noun, as_of=checked.as_of, contracts=contracts)}"
+        for text in NOT_ESTABLISHED
+    ]
     lines += [f"  not used: the hash of block {number}, which the bundle does not hold" for number in checked.unused]
     return "\n".join(lines)
 

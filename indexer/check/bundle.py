@@ -18,11 +18,14 @@ from schema.bundle.document import (
     Licensed,
     Receipt,
     Row,
+    State,
     UnprovenEvent,
     canonical,
     manifest_of,
+    subject_of,
 )
-from schema.bundle.trust import TRUST
+from schema.bundle.subjects import SUBJECTS, SubjectKind
+from schema.bundle.trust import trust_of
 from schema.bundle.unproven import Cause, explain
 from schema.profile.model import SHIPPED
 
@@ -42,6 +45,7 @@ class Checked(Struct, frozen=True):
     and address. `profile` names the shipped profile with the bundle's text, None if none has it.
     """
 
+    noun: str
     did: str
     events: int
     blocks: int
@@ -96,7 +100,11 @@ def _check_manifest(bundle: Bundle) -> None:
         stated, counted = getattr(bundle.manifest, name), getattr(manifest, name)
         if stated != counted:
             raise Failed(f"the manifest: the document holds {counted} {name}, the manifest says {stated}")
-    if bundle.trust != TRUST:
+    try:
+        kind, _ = subject_of(bundle)
+    except ValueError as error:
+        raise Failed(str(error)) from None
+    if bundle.trust != trust_of(kind.noun):
         raise Failed("the trust statement is not the one of this format")
 
 
@@ -262,7 +270,7 @@ def _refold(bundle: Bundle, headers: Headers) -> Refolded:
 
 
 def _check_nothing_left_out(bundle: Bundle, logs: Logs, refolded: Refolded) -> None:
-    """Checks that the bundle leaves out no log of a proven receipt that is about the device, or part of a fact."""
+    """Checks that the bundle leaves out no log of a proven receipt that is about the subject, or part of a fact."""
     first = {(receipt.block_number, receipt.transaction_index): receipt.first_log_index for receipt in bundle.receipts}
     included = {
         (event.block_number, event.log_index): fact for event, fact in zip(bundle.events, refolded.facts, strict=True)
@@ -271,8 +279,9 @@ def _check_nothing_left_out(bundle: Bundle, logs: Logs, refolded: Refolded) -> N
         readings = refolded.reader.read_transaction(receipt_logs, number)
         for index, reading in enumerate(readings, first[number, transaction]):
             if (number, index) not in included:
-                if refolded.is_about_the_device(reading):
-                    raise Failed(f"log {index} of block {number} is about the device, and the bundle leaves it out")
+                if refolded.is_about_the_subject(reading):
+                    noun = refolded.kind.noun
+                    raise Failed(f"log {index} of block {number} is about the {noun}, and the bundle leaves it out")
             elif included[number, index] != reading:
                 raise Failed(
                     f"event {index} of block {number}: the logs of its receipt make it another fact, and the bundle "
@@ -290,8 +299,9 @@ def _check_readings(bundle: Bundle, refolded: Refolded) -> None:
 
 def _check_state(bundle: Bundle, refolded: Refolded) -> None:
     state = refolded.state
-    for table in sorted(bundle.state.device.keys() | state.device.keys()):
-        _check_rows(f"state, {table}", bundle.state.device.get(table), state.device.get(table))
+    stated_rows, rows = _rows_of(bundle.state, refolded.kind), _rows_of(state, refolded.kind)
+    for table in sorted(stated_rows.keys() | rows.keys()):
+        _check_rows(f"state, {table}", stated_rows.get(table), rows.get(table))
     for kind in ("manufacturers", "hardware_licenses"):
         stated: Sequence[Licensed] = getattr(bundle.state, kind)
         folded: Sequence[Licensed] = getattr(state, kind)
@@ -304,6 +314,15 @@ def _check_state(bundle: Bundle, refolded: Refolded) -> None:
             if token != folded_token:
                 raise Failed(f"{where}: it is {token}, the events say {folded_token}")
             _check_rows(where, theirs.versions, ours.versions)
+
+
+def _rows_of(state: State, kind: SubjectKind) -> Mapping[str, Sequence[Row]]:
+    """Returns the rows of the subject by table, after checking that the state has those of no other subject."""
+    parts = {name for name in SUBJECTS if getattr(state, name) is not UNSET}
+    if parts != {kind.name}:
+        raise Failed(f"state: it has the rows of {len(parts)} subjects, not those of the {kind.noun} alone")
+    rows: Mapping[str, Sequence[Row]] = getattr(state, kind.name)
+    return rows
 
 
 def _check_rows(where: str, stated: Sequence[Row] | None, folded: Sequence[Row] | None) -> None:
@@ -323,8 +342,10 @@ def _check_rows(where: str, stated: Sequence[Row] | None, folded: Sequence[Row] 
 
 def _summary(bundle: Bundle, trusted: Mapping[int, bytes], unproven: Sequence[UnprovenEvent]) -> Checked:
     numbers = [block.number for block in bundle.blocks]
+    kind, subject = subject_of(bundle)
     return Checked(
-        bundle.device.did,
+        kind.noun,
+        subject.did,
         len(bundle.events),
         len(numbers),
         bundle.as_of.number,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from msgspec import Struct
 
@@ -10,9 +11,8 @@ from indexer.fold.fold import fold
 from indexer.fold.located_fact import LocatedFact
 from indexer.fold.policy import policy_of
 from indexer.proof.evidence import StoredLog
-from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role
+from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role, subject_of
 from schema.bundle.state import (
-    DEVICE_TABLES,
     FACT_FLAGS,
     NO_READING,
     bundle_reading,
@@ -21,6 +21,7 @@ from schema.bundle.state import (
     position_text,
     to_hex,
 )
+from schema.bundle.subjects import DEVICE, SubjectKind
 from schema.did import TokenDid
 from schema.profile.errors import ProfileError
 from schema.profile.model import parse_profile
@@ -35,15 +36,16 @@ class Refolded(Struct, frozen=True):
     readings: Sequence[Reading]
     state: State
     reader: Reader
+    kind: SubjectKind
     contract: bytes
     token_id: int
 
-    def is_about_the_device(self, reading: DecodedLog) -> bool:
-        """Returns whether a log is a fact about the bundle's device."""
+    def is_about_the_subject(self, reading: DecodedLog) -> bool:
+        """Returns whether a log is a fact about the bundle's subject."""
         if not isinstance(reading, Mapped):
             return False
-        named = getattr(reading.fact, "token_id", None)
-        return named == self.token_id and reading.contracts.device == self.contract
+        contract = getattr(reading.contracts, self.kind.name)
+        return contract == self.contract and self.kind.is_named(reading.fact, self.token_id)
 
 
 def refold(bundle: Bundle, block_times: Mapping[int, int]) -> Refolded:
@@ -55,10 +57,11 @@ def refold(bundle: Bundle, block_times: Mapping[int, int]) -> Refolded:
         raise ValueError(f"the profile cannot be used: {error}") from None
     if profile.name != bundle.profile.name:
         raise ValueError(f"the profile is named {bundle.profile.name!r}, its text says {profile.name!r}")
-    contract, token_id = bytes.fromhex(bundle.device.contract[2:]), int(bundle.device.token_id)
+    kind, subject = subject_of(bundle)
+    contract, token_id = bytes.fromhex(subject.contract[2:]), int(subject.token_id)
     did = str(TokenDid(bundle.chain_id, contract, token_id))
-    if bundle.device.did != did:
-        raise ValueError(f"the device is called {bundle.device.did}, but its contract and token make {did}")
+    if subject.did != did:
+        raise ValueError(f"the {kind.noun} is called {subject.did}, but its contract and token make {did}")
     whole = {bytes.fromhex(contract.address[2:]) for contract in bundle.contracts if contract.whole}
     positions = _positions(bundle.events)
     log_indexes = {
@@ -79,12 +82,13 @@ def refold(bundle: Bundle, block_times: Mapping[int, int]) -> Refolded:
         if isinstance(reading, Mapped)
     ]
     changes = fold(OpenRows(), facts, policy_of(profile, reader, whole))
-    device = _id_of(changes, "device", contract, token_id)
-    if device is None:
-        raise ValueError(f"no event is about the device {did}")
+    id = _id_of(changes, kind.name, contract, token_id)
+    if id is None:
+        raise ValueError(f"no event is about the {kind.noun} {did}")
+    device = id if kind is DEVICE else None
     by_position = {located.position: _reading(changes, located, device) for located in facts}
     readings = [by_position.get(position, NO_READING) for position in positions]
-    return Refolded(decoded, readings, _state(changes, device, log_indexes), reader, contract, token_id)
+    return Refolded(decoded, readings, _state(changes, kind, id, log_indexes), reader, kind, contract, token_id)
 
 
 def _positions(events: Sequence[Event]) -> list[int]:
@@ -119,23 +123,26 @@ def _log_of(event: Event) -> StoredLog:
     )
 
 
-def _reading(changes: Changes, located: LocatedFact, device: int) -> Reading:
+def _reading(changes: Changes, located: LocatedFact, device: int | None) -> Reading:
     reading = changes.readings[located.position]
-    flags = int(reading.flags) if reading.device_id == device else int(reading.flags) & FACT_FLAGS
+    of_the_device = device is not None and reading.device_id == device
+    flags = int(reading.flags) if of_the_device else int(reading.flags) & FACT_FLAGS
     return bundle_reading(located.fact, reading.event_time, reading.biz_step, reading.disposition, flags)
 
 
-def _state(changes: Changes, device: int, log_indexes: Mapping[int, int]) -> State:
-    rows = {table: _rows(changes, table, "device_id", device, log_indexes) for table in DEVICE_TABLES}
-    licenses = {row.hardware_license_id for row in changes.inserted["device_version"] if row.device_id == device}
+def _state(changes: Changes, kind: SubjectKind, id: int, log_indexes: Mapping[int, int]) -> State:
+    rows = {table: _rows(changes, table, kind.owner, id, log_indexes) for table in kind.tables}
+    versions = [row for row in changes.inserted[f"{kind.name}_version"] if getattr(row, kind.owner) == id]
+    licenses = {getattr(row, "hardware_license_id", None) for row in versions}
     held = {
         row.manufacturer_id
         for row in changes.inserted["hardware_license_version"]
         if row.hardware_license_id in licenses
     }
-    made = {row.manufacturer_id for row in changes.inserted["device_version"] if row.device_id == device}
+    made = {getattr(row, "manufacturer_id", None) for row in versions}
+    state: dict[str, Any] = {kind.name: rows}
     return State(
-        device=rows,
+        **state,
         manufacturers=_licensed(changes, "manufacturer", made | held, log_indexes),
         hardware_licenses=_licensed(changes, "hardware_license", licenses, log_indexes),
     )
@@ -157,7 +164,7 @@ def _licensed(changes: Changes, kind: str, ids: set[int | None], log_indexes: Ma
 def _rows(changes: Changes, table: str, owner: str, id: int, log_indexes: Mapping[int, int]) -> list[Row]:
     # nothing was stored before, so every row is an inserted one
     rows = [row for row in changes.inserted[table] if getattr(row, owner) == id]
-    columns = bundled(table, rows[0].__struct_fields__) if rows else []
+    columns = bundled(table, owner, rows[0].__struct_fields__) if rows else []
     return bundle_rows(({name: getattr(row, name) for name in columns} for row in rows), log_indexes)
 
 

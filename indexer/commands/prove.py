@@ -1,4 +1,4 @@
-"""`certindex prove`: writes the audit bundle of a device."""
+"""`certindex prove`: writes the audit bundle of a device, a vehicle or a synthetic device."""
 
 import argparse
 import re
@@ -16,26 +16,29 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from schema.bundle.document import Bundle, UnprovenEvent
+    from schema.bundle.subjects import SubjectKind
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("device", metavar="DEVICE", help="token id or DID of the device")
+    parser.add_argument(
+        "subject", metavar="DEVICE", help="token id or DID of a device, or DID of a vehicle or synthetic device"
+    )
     add_out(parser)
 
 
 COMMAND = Command(
     "prove",
     ProveSettings,
-    lambda settings, options: prove(settings, options.device, options.out),
-    help="write the audit bundle of a device",
-    description="Writes the audit bundle of a device: events, proofs, state. First proves what is not proven yet. "
-    "Exit status 3 if events of the bundle are still not proven.",
+    lambda settings, options: prove(settings, options.subject, options.out),
+    help="write the audit bundle of a device or vehicle",
+    description="Writes the audit bundle of a device, a vehicle or a synthetic device: events, proofs, state. First "
+    "proves what is not proven yet. Exit status 3 if events of the bundle are still not proven.",
     add_arguments=_add_arguments,
 )
 
 
-async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
-    """Writes a device's bundle. Blocks that are not proven yet are verified first, with receipts from a node.
+async def prove(settings: ProveSettings, subject: str, out: Path | None) -> int:
+    """Writes the bundle of a subject. Blocks that are not proven yet are verified first, with receipts from a node.
 
     Returns 3 if events of the bundle are still not proven.
     """
@@ -47,16 +50,16 @@ async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
     from schema.bundle.document import to_json
 
     with open_database(settings) as (_, chain_id):
-        bundle = _make_bundle(settings, chain_id, device)
+        bundle = _make_bundle(settings, chain_id, subject)
     if bundle.unproven is not UNSET:
         await _verify_blocks(settings, bundle.unproven)
-        bundle = _make_bundle(settings, chain_id, device)
+        bundle = _make_bundle(settings, chain_id, subject)
     data = to_json(bundle)
     try:
         checked = check(data, {})
     except Failed as failure:
         raise Stop(
-            f"The bundle of {device} would not pass its own check: {failure}. Stored data were changed. Run "
+            f"The bundle of {subject} would not pass its own check: {failure}. Stored data were changed. Run "
             "certindex rebuild to rewrite the derived rows, and certindex verify to rewrite headers and proofs."
         ) from None
     write_document(data + b"\n", out)
@@ -68,8 +71,8 @@ async def prove(settings: ProveSettings, device: str, out: Path | None) -> int:
     return INCOMPLETE
 
 
-def _make_bundle(settings: ProveSettings, chain_id: int, device: str) -> "Bundle":
-    """Returns a device's bundle, read from one state of the database. Raises Stop."""
+def _make_bundle(settings: ProveSettings, chain_id: int, subject: str) -> "Bundle":
+    """Returns the bundle of a subject, read from one state of the database. Raises Stop."""
     from schema.bundle.making import make_bundle
     from schema.tables.damage import DamagedData
     from schema.tables.database import connect
@@ -77,8 +80,7 @@ def _make_bundle(settings: ProveSettings, chain_id: int, device: str) -> "Bundle
     engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
     try:
         with engine.connect() as connection:
-            contract, token_id = find_device(connection, chain_id, device)
-            bundle = make_bundle(connection, chain_id, contract, token_id)
+            bundle = make_bundle(connection, chain_id, *find_subject(connection, chain_id, subject))
     except DamagedData as error:
         raise Stop(str(error)) from None
     finally:
@@ -105,7 +107,7 @@ async def _verify_blocks(settings: ProveSettings, unproven: Sequence["UnprovenEv
         if not final:
             return
         raise Stop(
-            f"{len(final)} blocks with events of the device are not verified yet, the first is block {final[0]}. "
+            f"{len(final)} blocks with events of the bundle are not verified yet, the first is block {final[0]}. "
             "Set RPC_URLS to fetch their receipts. Example: RPC_URLS=http://127.0.0.1:8545"
         )
     async with open_node(settings, settings.rpc_urls, settings.rpc_headers, settings.trust_bloom) as node:
@@ -117,32 +119,36 @@ async def _verify_blocks(settings: ProveSettings, unproven: Sequence["UnprovenEv
                 with read_only_engine(node.engine).begin() as connection:
                     (failure,) = verification_failures(connection, node.chain_id, number, number, 1)
                 if failure.cause is FailureCause.WRONGLY_STORED:
-                    raise Stop(f"Block {number} holds an event of the device and cannot be proven: {failure.reason}")
+                    raise Stop(f"Block {number} holds an event of the bundle and cannot be proven: {failure.reason}")
 
 
-def find_device(connection: "Connection", chain_id: int, device: str) -> tuple[bytes, int]:
-    """Returns contract and token id of the device with a DID or a token id. Raises Stop."""
+def find_subject(connection: "Connection", chain_id: int, subject: str) -> "tuple[bytes, int, SubjectKind]":
+    """Returns contract, token id and kind of what a DID names, or of the device with a token id. Raises Stop."""
     from sqlalchemy import text
 
+    from schema.bundle.subjects import DEVICE, SUBJECTS
     from schema.did import EXAMPLE, TokenDid, parse_did
     from schema.tables.values import uint256_bytes
 
-    did = parse_did(device)
-    if did is None and not re.fullmatch("[0-9]{1,78}", device):
-        raise Stop(f'"{device}" names no device. Example: 42, or {EXAMPLE}')
+    did = parse_did(subject)
+    if did is None and not re.fullmatch("[0-9]{1,78}", subject):
+        raise Stop(f'"{subject}" names no device. Example: 42, or {EXAMPLE}')
     if did is not None and did.chain_id != chain_id:
-        raise Stop(f"{device} is of chain {did.chain_id}, the database's chain is {chain_id}. Set CHAIN_ID.")
-    token_id = int(device) if did is None else did.token_id
-    rows = connection.execute(
-        text("SELECT contract FROM device WHERE chain_id = :chain_id AND token_id = :token_id ORDER BY contract"),
-        {"chain_id": chain_id, "token_id": uint256_bytes(token_id) if token_id < 2**256 else b""},
-    )
-    contracts = [bytes(contract) for (contract,) in rows]
+        raise Stop(f"{subject} is of chain {did.chain_id}, the database's chain is {chain_id}. Set CHAIN_ID.")
+    token_id = int(subject) if did is None else did.token_id
+    subjects: list[tuple[bytes, int, SubjectKind]] = []
+    for kind in [DEVICE] if did is None else SUBJECTS.values():
+        rows = connection.execute(
+            text(f"SELECT contract FROM {kind.name} WHERE chain_id = :chain_id AND token_id = :token_id ORDER BY 1"),
+            {"chain_id": chain_id, "token_id": uint256_bytes(token_id) if token_id < 2**256 else b""},
+        )
+        subjects += [(bytes(contract), token_id, kind) for (contract,) in rows]
     if did is not None:
-        contracts = [contract for contract in contracts if contract == did.contract]
-    if not contracts:
-        raise Stop(f"Chain {chain_id} has no device {device}, as far as it is indexed.")
-    if len(contracts) > 1:
-        dids = ", ".join(str(TokenDid(chain_id, contract, token_id)) for contract in contracts)
+        subjects = [each for each in subjects if each[0] == did.contract]
+    if not subjects:
+        noun = "device" if did is None else "device, vehicle or synthetic device"
+        raise Stop(f"Chain {chain_id} has no {noun} {subject}, as far as it is indexed.")
+    if len(subjects) > 1:
+        dids = ", ".join(str(TokenDid(chain_id, contract, token_id)) for contract, *_ in subjects)
         raise Stop(f"Token {token_id} is a device of several contracts; name one: {dids}")
-    return contracts[0], token_id
+    return subjects[0]

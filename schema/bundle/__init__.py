@@ -1,1 +1,1 @@
-"""The audit bundle of a device: one JSON document with everything a check needs; see docs/reference/bundle.md."""
+"""The audit bundle of a device or vehicle: one JSON document with all that a check needs; docs/reference/bundle.md."""

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schema.abi.keccak import keccak256
+from schema.bundle.subjects import SUBJECTS, SubjectKind
 from schema.bundle.unproven import Cause
 
 FORMAT: Final = "certindex-bundle/1"
@@ -43,7 +44,7 @@ class Manifest(Part, frozen=True, kw_only=True):
 
 
 class Subject(Part, frozen=True, kw_only=True):
-    """The device: a token of a contract."""
+    """The token of a contract that the document is about."""
 
     did: str
     contract: HexAddress
@@ -138,7 +139,7 @@ class UnprovenEvent(Part, frozen=True, kw_only=True):
 
 
 class Licensed(Part, frozen=True, kw_only=True):
-    """A manufacturer or a hardware license that the device's state names. `id` is the position of its first event."""
+    """A manufacturer or a hardware license that the subject's state names. `id` is the position of its first event."""
 
     id: Position
     contract: HexAddress
@@ -147,20 +148,27 @@ class Licensed(Part, frozen=True, kw_only=True):
 
 
 class State(Part, frozen=True, kw_only=True):
-    """The result of the events: the rows of the device by table, of its manufacturers and its hardware licenses."""
+    """The result of the events: the rows of the subject by table, of its manufacturers and its hardware licenses."""
 
-    device: dict[str, list[Row]]
+    device: dict[str, list[Row]] | UnsetType = UNSET
+    vehicle: dict[str, list[Row]] | UnsetType = UNSET
+    synthetic_device: dict[str, list[Row]] | UnsetType = UNSET
     manufacturers: list[Licensed]
     hardware_licenses: list[Licensed]
 
 
 class Contents(Part, frozen=True, kw_only=True):
-    """The document without its manifest. `unproven` is present only if an event is not proven yet."""
+    """The document without its manifest. It is about one of `device`, `vehicle` and `synthetic_device`.
+
+    `unproven` is present only if an event is not proven yet.
+    """
 
     format: Literal["certindex-bundle/1"]
     trust: str
     chain_id: Count
-    device: Subject
+    device: Subject | UnsetType = UNSET
+    vehicle: Subject | UnsetType = UNSET
+    synthetic_device: Subject | UnsetType = UNSET
     as_of: BlockPoint
     profile: ProfileText
     contracts: list[Contract]
@@ -175,6 +183,15 @@ class Bundle(Contents, frozen=True, kw_only=True):
     """The document."""
 
     manifest: Manifest
+
+
+def subject_of(bundle: Contents) -> tuple[SubjectKind, Subject]:
+    """Returns what the document is about. Raises ValueError unless that is one subject."""
+    subjects = [(kind, getattr(bundle, kind.name)) for kind in SUBJECTS.values()]
+    present = [(kind, subject) for kind, subject in subjects if subject is not UNSET]
+    if len(present) != 1:
+        raise ValueError(f"the document is about {len(present)} subjects, not about one")
+    return present[0]
 
 
 def seal(contents: Contents) -> Bundle:
@@ -222,6 +239,6 @@ def json_schema() -> dict[str, Any]:
             definition["description"] = cleandoc(definition["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Audit bundle of a device",
+        "title": "Audit bundle of a device, a vehicle or a synthetic device",
         **schema,
     }

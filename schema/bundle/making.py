@@ -1,17 +1,16 @@
-"""Makes a device's bundle from a database, by SELECTs in the caller's transaction."""
+"""Makes a bundle from a database, by SELECTs in the caller's transaction."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, Row, null, select, text
 
 from schema.abi.rlp import RlpError, decode, items, string
 from schema.bundle import document
 from schema.bundle.document import Bundle, Contents, addresses_by_role, seal
 from schema.bundle.state import (
-    DEVICE_TABLES,
     FACT_FLAGS,
     NO_READING,
     bundle_reading,
@@ -20,7 +19,8 @@ from schema.bundle.state import (
     position_text,
     to_hex,
 )
-from schema.bundle.trust import TRUST
+from schema.bundle.subjects import DEVICE, SubjectKind
+from schema.bundle.trust import trust_of
 from schema.bundle.unproven import Cause, cause_of, provable_at
 from schema.did import TokenDid
 from schema.events import Kind
@@ -47,7 +47,7 @@ CHUNK = 500
 
 
 class Dependencies(NamedTuple):
-    """The ids of what a device's state depends on. An id is the position of the first event that names the subject.
+    """The ids of what a subject's state depends on. An id is the position of the first event that names the subject.
 
     `licenses` are the NFTs that the manufacturers' accounts held; `predecessors` are devices.
     """
@@ -63,18 +63,20 @@ class Dependencies(NamedTuple):
         return sorted({*self.manufacturers, *self.hardware_licenses, *self.predecessors, *self.vehicles})
 
 
-def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id: int) -> Bundle | None:
-    """Returns the bundle of a device as it is indexed, None if there is no such device. Raises DamagedData."""
-    device = TABLES["device"]
+def make_bundle(
+    connection: Connection, chain_id: int, contract: bytes, token_id: int, kind: SubjectKind = DEVICE
+) -> Bundle | None:
+    """Returns the bundle of a subject as it is indexed, None if there is no such subject. Raises DamagedData."""
+    identity = TABLES[kind.name].c
     id = connection.execute(
-        select(device.c.id).where(
-            device.c.chain_id == chain_id, device.c.contract == contract, device.c.token_id == token_id
+        select(identity.id).where(
+            identity.chain_id == chain_id, identity.contract == contract, identity.token_id == token_id
         )
     ).scalar_one_or_none()
     if id is None:
         return None
-    dependencies = _dependencies(connection, chain_id, id)
-    events = _events(connection, chain_id, id, dependencies)
+    dependencies = _dependencies(connection, chain_id, kind, id)
+    events = _events(connection, chain_id, kind, id, dependencies)
     chain = connection.execute(select(TABLES["chain"]).where(TABLES["chain"].c.chain_id == chain_id)).one()
     profile = connection.execute(select(TABLES["profile"]).where(TABLES["profile"].c.chain_id == chain_id)).one()
     contracts = _contracts(connection, chain_id)
@@ -86,16 +88,17 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
     receipts = _receipts(
         connection, chain_id, {(block_of(event.position), event.transaction_index) for event in events}
     )
+    subject = document.Subject(
+        did=str(TokenDid(chain_id, contract, token_id)), contract=to_hex(contract), token_id=str(token_id)
+    )
+    rows = {name: _rows(connection, chain_id, name, kind.owner, id, log_indexes) for name in kind.tables}
+    state: dict[str, Any] = {kind.name: rows}
     return seal(
         Contents(
             format=document.FORMAT,
-            trust=TRUST,
+            trust=trust_of(kind.noun),
             chain_id=chain_id,
-            device=document.Subject(
-                did=str(TokenDid(chain_id, contract, token_id)),
-                contract=to_hex(contract),
-                token_id=str(token_id),
-            ),
+            **{kind.name: subject},
             as_of=document.BlockPoint(
                 number=chain.indexed_number, hash=to_hex(chain.indexed_hash), timestamp=chain.indexed_time
             ),
@@ -103,11 +106,9 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
             contracts=contracts,
             blocks=blocks,
             receipts=receipts,
-            events=list(_read_events(reader, events, id)),
+            events=list(_read_events(reader, events, id if kind is DEVICE else None)),
             state=document.State(
-                device={
-                    name: _rows(connection, chain_id, name, "device_id", id, log_indexes) for name in DEVICE_TABLES
-                },
+                **state,
                 manufacturers=_licensed(connection, chain_id, "manufacturer", dependencies.manufacturers, log_indexes),
                 hardware_licenses=_licensed(
                     connection, chain_id, "hardware_license", dependencies.hardware_licenses, log_indexes
@@ -121,13 +122,14 @@ def make_bundle(connection: Connection, chain_id: int, contract: bytes, token_id
 # What the state depends on
 
 
-def _dependencies(connection: Connection, chain_id: int, device: int) -> Dependencies:
-    version = TABLES["device_version"].c
-    named = connection.execute(
-        select(version.manufacturer_id, version.hardware_license_id, version.vehicle_id, version.predecessor_id).where(
-            version.chain_id == chain_id, version.device_id == device
-        )
-    ).all()
+NAMED = ("manufacturer_id", "hardware_license_id", "vehicle_id", "predecessor_id")
+"""The columns of a version that name others."""
+
+
+def _dependencies(connection: Connection, chain_id: int, kind: SubjectKind, id: int) -> Dependencies:
+    version = TABLES[f"{kind.name}_version"].c
+    columns = [version[name] if name in version and name != kind.owner else null().label(name) for name in NAMED]
+    named = connection.execute(select(*columns).where(version.chain_id == chain_id, version[kind.owner] == id)).all()
     hardware_licenses = _ids(row.hardware_license_id for row in named)
     holder = TABLES["hardware_license_version"].c
     manufacturers = _ids(
@@ -149,12 +151,15 @@ def _dependencies(connection: Connection, chain_id: int, device: int) -> Depende
     )
 
 
-def _events(connection: Connection, chain_id: int, device: int, dependencies: Dependencies) -> list[Row[Any]]:
-    """Returns the events of the device and of its dependencies, and the first event that names each of these."""
+def _events(
+    connection: Connection, chain_id: int, kind: SubjectKind, id: int, dependencies: Dependencies
+) -> list[Row[Any]]:
+    """Returns the events of the subject and of its dependencies, and the first event that names each of these."""
     event = TABLES["event"].c
     events: dict[int, Row[Any]] = {}
     for column, ids in (
-        (event.device_id, [device, *dependencies.predecessors]),
+        (event[kind.owner], [id]),
+        (event.device_id, dependencies.predecessors),
         (event.hardware_license_id, dependencies.hardware_licenses),
         (event.license_id, dependencies.licenses),
         (event.manufacturer_id, dependencies.manufacturers),
@@ -283,20 +288,21 @@ def _nodes(row: Row[Any]) -> list[str]:
         ) from None
 
 
-def _read_events(reader: Reader, events: Sequence[Row[Any]], device: int) -> Iterator[document.Event]:
+def _read_events(reader: Reader, events: Sequence[Row[Any]], device: int | None) -> Iterator[document.Event]:
     for number, block in groupby(events, lambda event: block_of(event.position)):
         logs = list(block)
         for event, reading in zip(logs, reader.read_block(logs, number), strict=True):
             yield _event(event, reading, device, is_joined=reader.may_join(event))
 
 
-def _event(event: Row[Any], reading: DecodedLog, device: int, *, is_joined: bool) -> document.Event:
+def _event(event: Row[Any], reading: DecodedLog, device: int | None, *, is_joined: bool) -> document.Event:
     if not isinstance(reading, Mapped) and not is_joined:
         raise DamagedData(
             f"The event at block {block_of(event.position)}, log {_log_index(event)} is not read as it was "
             "stored. Read all events again: certindex rebuild"
         )
-    flags = event.flags if event.device_id == device else event.flags & FACT_FLAGS
+    of_the_device = device is not None and event.device_id == device
+    flags = event.flags if of_the_device else event.flags & FACT_FLAGS
     return document.Event(
         block_number=block_of(event.position),
         log_index=_log_index(event),
@@ -336,7 +342,7 @@ def _rows(
     connection: Connection, chain_id: int, name: str, owner: str, id: int, log_indexes: Mapping[int, int]
 ) -> list[document.Row]:
     # without column types, rows come in the database's encoding, as the fold's rows are
-    columns = ", ".join(bundled(name, TABLES[name].columns.keys()))
+    columns = ", ".join(bundled(name, owner, TABLES[name].columns.keys()))
     query = text(f'SELECT {columns} FROM "{name}" WHERE chain_id = :chain_id AND {owner} = :id')
     rows = connection.execute(query, {"chain_id": chain_id, "id": id})
     return bundle_rows((row._mapping for row in rows), log_indexes)

@@ -9,7 +9,7 @@ import msgspec
 
 from schema.bundle.document import Reading, Row
 from schema.events import KIND_OF, Fact, Kind
-from schema.tables.kinds import GRANTING
+from schema.tables.kinds import SPANS
 from schema.tables.values import INT64_MAX, block_of, offset_of
 from schema.vocabulary import (
     AuthorizationEndReason,
@@ -24,22 +24,6 @@ from schema.vocabulary import (
     Sanitization,
     Verdict,
 )
-
-DEVICE_TABLES = (
-    "device_version",
-    "device_activity",
-    "device_attribute",
-    "authorization",
-    "test_result",
-    "firmware_update",
-    "factory_reset",
-    "end_of_life_step",
-    "transfer",
-)
-"""The tables with a column `device_id`: their rows are a device's."""
-
-OTHER_SUBJECTS = {"authorization": frozenset(f"{subject}_id" for subject in GRANTING)}
-"""The columns that are null in all rows of a device, by table: a bundle leaves them out."""
 
 CODES: Mapping[str, type[IntEnum]] = {
     "imei_valid": Verdict,
@@ -61,10 +45,10 @@ CODES: Mapping[str, type[IntEnum]] = {
 """Columns whose numbers are codes. A number without a code stays a number."""
 
 FACT_FLAGS = EventFlag.UNKNOWN_CODE | EventFlag.TIME_IN_FUTURE
-"""The flags of an event by itself. The others depend on earlier events; they are shown for the bundle's device only."""
+"""The flags of an event by itself. The others depend on earlier events; only the bundle's own device has them."""
 
 FLAGS = ("passed", "active_after_end_of_life")
-NUMBERS = ("token_id", "permissions")
+NUMBERS = ("token_id", "permissions", "connection_id")
 """Columns with numbers in 32 bytes."""
 NO_LOG_INDEXES: Mapping[int, int] = MappingProxyType({})
 POSITIONS = ("position", "valid_from", "valid_to")
@@ -74,9 +58,10 @@ NO_READING = Reading(kind=Kind.UNMAPPED.name, fields={}, event_time=None, biz_st
 """The reading of a log that is only part of the fact of another log."""
 
 
-def bundled(table: str, columns: Iterable[str]) -> list[str]:
-    """Returns those columns of a table that a bundle holds."""
-    return [column for column in columns if column not in OTHER_SUBJECTS.get(table, ())]
+def bundled(table: str, owner: str, columns: Iterable[str]) -> list[str]:
+    """Returns those columns of a table that a bundle holds. A grant has the id of its subject, its `owner`, alone."""
+    others = set(SPANS[table].owners.values()) - {owner} if table in SPANS else set()
+    return [column for column in columns if column not in others]
 
 
 def bundle_rows(rows: Iterable[Mapping[Any, Any]], log_indexes: Mapping[int, int]) -> list[Row]:
@@ -120,8 +105,8 @@ def to_hex(value: bytes) -> str:
 
 def shown(name: str, value: Any, log_indexes: Mapping[int, int] = NO_LOG_INDEXES) -> bool | int | str | None:
     """Returns a stored value of a column as a bundle holds it: a position as "block:log", a code by its name."""
-    if value is None:
-        return None
+    if value is None or isinstance(value, str):
+        return value
     if name in FLAGS:
         return bool(value)
     if name in POSITIONS or (name.endswith(("_position", "_id")) and name not in NUMBERS):

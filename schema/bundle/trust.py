@@ -30,3 +30,8 @@ OUTSIDE of all this: that the people who wrote to the blockchain told the truth.
 key recorded. The contents of documents behind links are not included; where the chain holds their fingerprint, \
 compare it.
 """
+
+
+def trust_of(noun: str) -> str:
+    """Returns the statement of a document about a subject with this noun; `TRUST` is that of a device."""
+    return TRUST.replace("device", noun)

@@ -17,8 +17,9 @@ from indexer.check.__main__ import NOT_ESTABLISHED
 from indexer.proof.receipt import TYPES
 from schema.abi.keccak import keccak256
 from schema.bundle import state
-from schema.bundle.document import json_schema
-from schema.bundle.trust import TRUST
+from schema.bundle.document import Contents, json_schema
+from schema.bundle.subjects import SUBJECTS, SubjectKind
+from schema.bundle.trust import trust_of
 from schema.bundle.unproven import Cause, explain
 from schema.events import FACT_TYPES, KIND_OF, AboutDevice, AboutSubject, Fact, TestKind
 from schema.profile.calls import TYPES as CALL_TYPES
@@ -70,7 +71,7 @@ def declarations() -> dict[str, Any]:
         "spans": {table.name: _span(table) for table in SPANS.values()},
         "lifecycle": {name: _columns(row) for name, row in LIFECYCLE.items()},
         "identities": list(IDENTITIES),
-        "deviceTables": list(state.DEVICE_TABLES),
+        "bundleSubjects": [_subject(kind) for kind in SUBJECTS.values()],
         "codes": {column: codes.__name__ for column, codes in state.CODES.items()},
         "booleans": list(state.FLAGS),
         "numbers": list(state.NUMBERS),
@@ -80,7 +81,6 @@ def declarations() -> dict[str, Any]:
         "callTypes": {field.value: type for field, type in CALL_TYPES.items()},
         "receiptTypes": list(TYPES),
         "shipped": {path.stem: f"0x{keccak256(path.read_bytes()).hex()}" for path in sorted(SHIPPED.glob("*.toml"))},
-        "trust": TRUST,
         "notEstablished": NOT_ESTABLISHED,
         "causes": {cause.value: _explanations(cause) for cause in Cause},
         "schema": json_schema(),
@@ -120,12 +120,19 @@ def _words(words: EpcisWords) -> list[str | None]:
     return [biz_step.name if biz_step else None, disposition.name if disposition else None]
 
 
-def _span(table: SpanTable) -> dict[str, Any]:
-    columns = _columns(table.row)
+def _subject(kind: SubjectKind) -> dict[str, Any]:
     return {
-        "oneABlock": table.one_a_block,
-        "columns": {name: columns[name] for name in state.bundled(table.name, columns)},
+        "name": kind.name,
+        "member": next(field.encode_name for field in fields(Contents) if field.name == kind.name),
+        "noun": kind.noun,
+        "number": kind.number,
+        "tables": list(kind.tables),
+        "trust": trust_of(kind.noun),
     }
+
+
+def _span(table: SpanTable) -> dict[str, Any]:
+    return {"oneABlock": table.one_a_block, "owners": list(table.owners.values()), "columns": _columns(table.row)}
 
 
 def _columns(row: type[msgspec.Struct]) -> dict[str, Any]:

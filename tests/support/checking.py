@@ -15,6 +15,8 @@ from typing import Any
 from indexer.check import bundle as python
 from indexer.check.__main__ import report
 from indexer.check.bundle import Checked, Failed
+from schema.abi.keccak import keccak256
+from schema.bundle.document import canonical
 from tests.support.chain.devchain import REPOSITORY
 
 SCRIPT = REPOSITORY / "api" / "explorer" / "static" / "check.js"
@@ -41,6 +43,13 @@ def check(data: bytes, trusted: Mapping[int, bytes]) -> Checked:
     assert result["verdict"] == ("PASS" if checked.is_complete else "INCOMPLETE")
     assert result["report"] == report(checked)
     return checked
+
+
+def resealed(document: Mapping[str, Any]) -> bytes:
+    """Returns the document with a manifest that fits it, as a forger of a bundle would."""
+    contents = {name: part for name, part in document.items() if name != "manifest"}
+    counts = {name: len(contents[name]) for name in ("events", "receipts", "blocks")}
+    return canonical(contents | {"manifest": {"hash": f"0x{keccak256(canonical(contents)).hex()}", **counts}})
 
 
 def _checked(data: bytes, trusted: Mapping[int, bytes]) -> Checked | Failed:

@@ -1,4 +1,4 @@
-// The check of a bundle in this browser: on /verify of a file, on the page of a device of its bundle. Workers do the
+// The check of a bundle in this browser: on /verify of a file, on the page of a token of its bundle. Workers do the
 // check, and the questions to a node; this module only shows what they say.
 const VERDICTS = {
   PASS: { tone: "good", title: "Pass: nothing contradicts this bundle" },
@@ -57,7 +57,7 @@ class Verification {
   }
 
   checkBundleOf(href, did) {
-    return this.check("the bundle of this device", async () => {
+    return this.check("the bundle of this page", async () => {
       const response = await fetch(href, { headers: { accept: "application/json" } });
       if (response.ok) return response.arrayBuffer();
       const answer = await response.json().catch(() => ({}));
@@ -65,7 +65,7 @@ class Verification {
     }, did);
   }
 
-  /** Reads and checks a bundle. `did` is the device that it must be about, if there is one. */
+  /** Reads and checks a bundle. `did` is the token that it must be about, if there is one. */
   async check(name, read, did) {
     const run = (this.run += 1);
     this.place.hidden = false;
@@ -117,7 +117,7 @@ class Verification {
   show(result) {
     const ofAnother = this.did && result.bundle && result.bundle.did !== this.did.toLowerCase();
     const verdict = ofAnother ? "FAIL" : result.verdict;
-    const failure = ofAnother ? `the server sent the bundle of another device, ${result.bundle.did}` : result.failure;
+    const failure = ofAnother ? `the server sent the bundle of another token, ${result.bundle.did}` : result.failure;
     this.result.replaceChildren(
       verdictBox(verdict, failure, result),
       this.steps(result),

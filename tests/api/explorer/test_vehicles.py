@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from urllib.error import HTTPError
 from urllib.parse import quote
+from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from api.settings import Settings
 from tests.support.api.browser import AXE, LOOKS, RULES, Tab
 from tests.support.api.pages import get_page
 from tests.support.api.server import serving
+from tests.support.checking import check
 from tests.support.databases import NewDatabase
 from tests.support.dimo.logs import ALICE, BOB, DEVICES, index
 from tests.support.dimo.vehicles import CAROL, CHAIN_ID, LINK, SYNTHETICS, VEHICLES, set_vehicle, vehicle_chain
@@ -154,6 +157,38 @@ def test_an_account_lists_its_vehicles_and_those_that_are_shared_with_it(registe
     assert "Vehicles shared with this account" in user.text
     assert vehicle(1) in lower(user.links)
     assert "vehicles" not in get_page(f"{register}/owner/0x{'11' * 20}").text
+
+
+@pytest.mark.parametrize(("address", "bundle"), [(vehicle(1), "vehicles"), (synthetic(2), "synthetic-devices")])
+def test_a_page_offers_the_bundle_and_checks_it_in_place(
+    register: str, browser: Browser, address: str, bundle: str
+) -> None:
+    did = address.rpartition("/")[2]
+    with urlopen(f"{register}/{bundle}/{did}/bundle.json") as response:
+        assert check(response.read(), {}).did == did
+        assert response.headers["Bundle-Status"].startswith("INCOMPLETE")
+        assert f'filename="{bundle[:-1]}-' in response.headers["Content-Disposition"]
+    tab = Tab(browser, register)
+    tab.open(address)
+    tab.page.get_by_role("link", name="Check this yourself").click()
+    expect(tab.page.locator(".verdict-warn")).to_contain_text(did)
+    assert tab.complaints == []
+    tab.page.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (f"/devices/{vehicle(1)[9:]}", "There is no device did:"),
+        (f"/vehicles/{vehicle(9)[9:]}", "There is no vehicle did:"),
+        ("/synthetic-devices/42", "is not the DID of a synthetic device"),
+    ],
+)
+def test_a_bundle_that_does_not_exist_is_named(register: str, address: str, message: str) -> None:
+    with pytest.raises(HTTPError) as error:
+        urlopen(f"{register}{address}/bundle.json")
+    assert error.value.code in (400, 404)
+    assert message in error.value.read().decode()
 
 
 @pytest.mark.slow

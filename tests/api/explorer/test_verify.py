@@ -199,7 +199,7 @@ def test_a_server_that_sends_the_bundle_of_another_device_is_found_out(tab: Tab,
     tab.page.route("**/bundle.json", lambda route: route.fulfill(json=document))
     tab.open(f"/device/{did}")
     tab.page.get_by_role("link", name="Check this yourself").click()
-    expect(tab.page.locator(".verdict-bad")).to_contain_text("the bundle of another device")
+    expect(tab.page.locator(".verdict-bad")).to_contain_text("the bundle of another token")
 
 
 def test_a_bundle_that_the_server_cannot_make_is_explained(tab: Tab, did: str) -> None:

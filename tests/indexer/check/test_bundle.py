@@ -22,14 +22,14 @@ from indexer.check.__main__ import report
 from indexer.check.bundle import Failed
 from schema.abi.keccak import keccak256
 from schema.bundle.document import Bundle, canonical, json_schema, manifest_of
-from schema.bundle.state import DEVICE_TABLES
+from schema.bundle.subjects import SUBJECTS
 from schema.bundle.trust import TRUST
 from schema.tables.kinds import LIFECYCLE, SPANS
 from schema.tables.tables import Chain
 from schema.vocabulary import FailureCause
 from tests.support.certindex import Certindex
 from tests.support.chain.devchain import REPOSITORY, Anvil
-from tests.support.checking import check
+from tests.support.checking import check, resealed
 from tests.support.index.whole_life import WholeLife, whole_life
 
 Document = dict[str, Any]
@@ -118,7 +118,7 @@ def test_no_value_can_be_changed_by_someone_who_makes_the_manifest_anew(case: Ca
     parent = _parent(document, path)
     parent[path[-1]] = data.draw(_others(parent[path[-1]]), label="value")
     with pytest.raises(Failed) as failed:
-        check(_resealed(document), {})
+        check(resealed(document), {})
     assert "manifest" not in str(failed.value), "the reason must be a deeper one"
 
 
@@ -199,8 +199,8 @@ def test_an_event_that_is_taken_out_is_missed(case: Case, name: str, reason: str
     document = case.document
     _remove(name)(document)
     with pytest.raises(Failed, match=reason):
-        check(_resealed(document), {})
-    assert len(_resealed(document)) < len(case.data)
+        check(resealed(document), {})
+    assert len(resealed(document)) < len(case.data)
 
 
 def test_every_event_matters(case: Case) -> None:
@@ -208,7 +208,7 @@ def test_every_event_matters(case: Case) -> None:
         document = case.document
         del document["events"][number]
         with pytest.raises(Failed):
-            check(_resealed(document), {})
+            check(resealed(document), {})
 
 
 def _twice(document: Document) -> None:
@@ -375,13 +375,13 @@ def test_a_forger_who_makes_the_manifest_anew_is_caught_with_the_reason(
     document = case.document
     change(document)
     with pytest.raises(Failed, match=reason):
-        check(_resealed(document), {})
+        check(resealed(document), {})
 
 
 def test_a_made_up_header_is_caught_by_a_trusted_hash_only_and_the_report_says_so(case: Case) -> None:
     document = case.document
     _made_up_header(document)
-    forged = _resealed(document)
+    forged = resealed(document)
     checked = check(forged, {})
     number = document["blocks"][2]["number"]
     assert number in checked.untrusted
@@ -560,23 +560,16 @@ def test_the_canonical_form_says_the_same_as_the_document(document: Any) -> None
     assert canonical(json.loads(json.dumps(document, indent=1))) == canonical(document)
 
 
-def test_the_state_holds_every_table_that_has_rows_of_a_device() -> None:
-    owned = {
-        name
-        for name, table in Chain.metadata.tables.items()
-        if "device_id" in table.columns and name not in ("event", "orphaned_event")
-    }
-    assert set(DEVICE_TABLES) == owned
-    assert owned <= {*SPANS, *LIFECYCLE}
-
-
-def _resealed(document: Document) -> bytes:
-    """Recomputes the manifest, as a forger of a bundle would."""
-    document = deepcopy(document)
-    document.pop("manifest", None)
-    counts = {name: len(document[name]) for name in ("events", "receipts", "blocks")}
-    digest = f"0x{keccak256(canonical(document)).hex()}"
-    return canonical(document | {"manifest": {"hash": digest, **counts}})
+def test_the_state_holds_every_table_that_has_rows_of_its_subject() -> None:
+    for kind in SUBJECTS.values():
+        owned = {
+            name
+            for name, table in Chain.metadata.tables.items()
+            if kind.owner in table.columns and name not in ("event", "orphaned_event")
+        }
+        naming = {table.name for table in SPANS.values() if kind.owner not in table.owners.values()}
+        assert set(kind.tables) == owned - naming
+        assert set(kind.tables) <= {*SPANS, *LIFECYCLE}
 
 
 def test_the_documents_quote_the_trust_statement_and_name_every_part() -> None:

@@ -15,7 +15,6 @@ from api.settings import Settings
 from indexer.check.bundle import Failed
 from indexer.commands.sync import sync
 from indexer.store.verification import VerificationStore
-from schema.abi.keccak import keccak256
 from schema.bundle.document import canonical
 from schema.vocabulary import FailureCause
 from tests.support.api.asking import asking
@@ -23,7 +22,7 @@ from tests.support.api.server import CLIENT, serving
 from tests.support.certindex import Certindex
 from tests.support.chain.evidence import Nodes, altering
 from tests.support.chain.factory import HASH, Factory
-from tests.support.checking import check
+from tests.support.checking import check, resealed
 from tests.support.index.verifying import FINALITY, index, indexed, settings_for
 
 Document = dict[str, Any]
@@ -205,14 +204,6 @@ def document(factory: Factory, sqlite_url: str, tmp_path: Path) -> Document:
     document: Document = json.loads((tmp_path / "bundle.json").read_bytes())
     assert not check(canonical(document), {}).is_complete
     return document
-
-
-def resealed(document: Document) -> bytes:
-    """Recomputes the manifest, as a forger of a bundle would."""
-    document = deepcopy(document)
-    document.pop("manifest", None)
-    counts = {name: len(document[name]) for name in ("events", "receipts", "blocks")}
-    return canonical(document | {"manifest": {"hash": f"0x{keccak256(canonical(document)).hex()}", **counts}})
 
 
 def _no_names(document: Document) -> None:

@@ -1,14 +1,19 @@
 """`certindex prove`: the bundle of a device by its name; what is not verified yet is verified first."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from indexer.check.__main__ import INCOMPLETE
 from indexer.check.bundle import check
 from tests.support.certindex import Certindex
 from tests.support.chain.factory import Factory
+from tests.support.dimo.logs import index as index_dimo
+from tests.support.dimo.vehicles import SYNTHETICS, VEHICLES, vehicle_chain
+from tests.support.index.indexing import engine_of
 from tests.support.index.verifying import index, indexed
 
 
@@ -44,6 +49,18 @@ def test_a_device_is_named_by_its_token_or_its_did(factory: Factory, url: str, c
     assert json.loads(by_token.out)["device"]["did"] == did
 
 
+def test_a_vehicle_and_a_synthetic_device_are_named_by_their_dids(
+    sqlite_url: str, certindex: Certindex, tmp_path: Path
+) -> None:
+    with engine_of(sqlite_url) as engine:
+        asyncio.run(index_dimo(engine, vehicle_chain()))
+    path = tmp_path / "bundle.json"
+    for contract, member in ((VEHICLES, "vehicle"), (SYNTHETICS, "syntheticDevice")):
+        did = f"did:erc721:137:0x{contract.hex()}:2"
+        assert certindex("prove", did, "-o", str(path), database_url=sqlite_url).status == INCOMPLETE
+        assert json.loads(path.read_bytes())[member]["did"] == did
+
+
 @pytest.mark.parametrize(
     ("device", "message"),
     [
@@ -51,7 +68,7 @@ def test_a_device_is_named_by_its_token_or_its_did(factory: Factory, url: str, c
         (str(2**256), "has no device"),
         ("one", '"one" names no device. Example: 42, or did:erc721:137:0x'),
         ("did:erc721:1:0x" + "11" * 20 + ":1", "is of chain 1, the database's chain is 31337"),
-        ("did:erc721:31337:0x" + "11" * 20 + ":1", "has no device"),
+        ("did:erc721:31337:0x" + "11" * 20 + ":1", "has no device, vehicle or synthetic device did"),
     ],
 )
 def test_a_device_that_is_not_there_is_refused(url: str, certindex: Certindex, device: str, message: str) -> None:
@@ -62,7 +79,7 @@ def test_a_device_that_is_not_there_is_refused(url: str, certindex: Certindex, d
 def test_without_a_node_what_is_not_proven_is_named(url: str, certindex: Certindex) -> None:
     done = certindex("prove", "1", database_url=url)
     assert done.status == 1
-    assert "3 blocks with events of the device are not verified yet, the first is block 2" in done.err
+    assert "3 blocks with events of the bundle are not verified yet, the first is block 2" in done.err
     assert "Example: RPC_URLS=http://127.0.0.1:8545" in done.err
 
 
@@ -73,7 +90,7 @@ def test_a_device_whose_stored_events_are_wrong_is_not_proven(factory: Factory, 
     done = certindex("prove", "1", "--rpc-urls", factory.chain.url, database_url=url)
     assert done.status == 1
     assert (
-        "Block 2 holds an event of the device and cannot be proven: log 0 is stored with another transaction hash"
+        "Block 2 holds an event of the bundle and cannot be proven: log 0 is stored with another transaction hash"
         in done.err
     )
 

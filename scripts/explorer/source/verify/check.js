@@ -6,7 +6,7 @@ import { Failed, Unreadable } from "./failed.js";
 import { checkFormat } from "./format.js";
 import { canonical, exact, parseJson, shownJson } from "./json.js";
 import { decodeHeader, decodeReceiptLogs, prove, ProofError } from "./proof.js";
-import { refold } from "./refold.js";
+import { refold, subjectOf } from "./refold.js";
 
 const SHORT = 200;
 
@@ -52,7 +52,7 @@ export const STEPS = [
       `${of(events.length - unproven.length, events.length, "event")}: address, topics and data are the same.`,
   },
   {
-    title: "The receipts hold no other event of the device",
+    title: "The receipts hold no other event of the subject",
     run(check) {
       check.refolded = refold(check.bundle, blockTimes(check.bundle, check.headers));
       checkNothingLeftOut(check.bundle, check.logs, check.refolded);
@@ -75,8 +75,8 @@ export const STEPS = [
     run(check) {
       checkState(check.bundle, check.refolded.state);
     },
-    done: ({ refolded }) =>
-      `${count(Object.values(refolded.state.device).flat().length, "row")} of the device, folded again.`,
+    done: ({ bundle, refolded }) =>
+      `${count(Object.values(refolded.state[subjectOf(bundle).member]).flat().length, "row")} of the ${subjectOf(bundle).noun}, folded again.`,
   },
 ];
 
@@ -126,7 +126,7 @@ function checkManifest(bundle) {
       fail("the manifest", `the document holds ${bundle[name].length} ${name}, the manifest says ${manifest[name]}`);
     }
   }
-  if (bundle.trust !== declarations.trust) throw new Failed("the trust statement is not the one of this format");
+  if (bundle.trust !== subjectOf(bundle).trust) throw new Failed("the trust statement is not the one of this format");
 }
 
 // Blocks and receipts: is each log in the block?
@@ -288,7 +288,7 @@ function blockTimes(bundle, headers) {
   return new Map(bundle.blocks.map(({ number, timestamp }) => [number, headers.get(number)?.timestamp ?? timestamp]));
 }
 
-/** Checks that the bundle leaves out no log of a proven receipt that is about the device, or part of a fact. */
+/** Checks that the bundle leaves out no log of a proven receipt that is about the subject, or part of a fact. */
 function checkNothingLeftOut(bundle, logs, refolded) {
   const included = new Map(bundle.events.map((event, index) => [eventPlace(event), refolded.facts[index]]));
   for (const receipt of bundle.receipts) {
@@ -297,8 +297,9 @@ function checkNothingLeftOut(bundle, logs, refolded) {
       const index = exact(BigInt(receipt.firstLogIndex) + BigInt(offset));
       const place = `${blockNumber} ${index}`;
       if (!included.has(place)) {
-        if (refolded.isAboutTheDevice(read)) {
-          throw new Failed(`log ${index} of block ${blockNumber} is about the device, and the bundle leaves it out`);
+        if (refolded.isAboutTheSubject(read)) {
+          const { noun } = subjectOf(bundle);
+          throw new Failed(`log ${index} of block ${blockNumber} is about the ${noun}, and the bundle leaves it out`);
         }
       } else if (shownFact(included.get(place)) !== shownFact(read)) {
         const what = "the logs of its receipt make it another fact, and the bundle leaves out one of them";
@@ -332,11 +333,23 @@ function checkReadings(bundle, refolded) {
 }
 
 function checkState(bundle, state) {
-  for (const table of [...new Set([...Object.keys(bundle.state.device), ...Object.keys(state.device)])].sort()) {
-    checkRows(`state, ${table}`, own(bundle.state.device, table), own(state.device, table));
+  const stated = statedRows(bundle);
+  const folded = state[subjectOf(bundle).member];
+  for (const table of [...new Set([...Object.keys(stated), ...Object.keys(folded)])].sort()) {
+    checkRows(`state, ${table}`, own(stated, table), own(folded, table));
   }
   checkLicensed("manufacturers", bundle.state.manufacturers, state.manufacturers);
   checkLicensed("hardware_licenses", bundle.state.hardwareLicenses, state.hardwareLicenses);
+}
+
+/** Returns the rows of the subject by table, after checking that the state has those of no other subject. */
+function statedRows(bundle) {
+  const { member, noun } = subjectOf(bundle);
+  const parts = declarations.bundleSubjects.filter((kind) => kind.member in bundle.state);
+  if (parts.length !== 1 || parts[0].member !== member) {
+    fail("state", `it has the rows of ${parts.length} subjects, not those of the ${noun} alone`);
+  }
+  return bundle.state[member];
 }
 
 function checkLicensed(kind, stated, folded) {

@@ -2,10 +2,12 @@
 // rules; `indexer/fold/` is the same in Python.
 import declarations from "./declarations.json" with { type: "json" };
 import { ZERO_ADDRESS } from "./bytes.js";
-import { AuthorizationEndReason, EndOfLifeStatus, Flag, isKnown, OPEN, saturate, Verdict } from "./codes.js";
+import { AuthorizationEndReason, EndOfLifeStatus, Flag, isKnown, saturate, Verdict } from "./codes.js";
 import * as devices from "./devices.js";
+import { authorize, endGrant, expiry, voidGrants } from "./grants.js";
 import * as licenses from "./licenses.js";
 import { Rows } from "./rows.js";
+import { applyToSubject, applyToSyntheticDevice, applyToVehicle } from "./vehicles.js";
 
 const SUCCEEDED = 0n;
 const OBSERVED = ["other", null];
@@ -60,25 +62,22 @@ function apply(rows, policy, located) {
     case "VehicleBurned":
     case "VehicleAttributeSet":
     case "VehicleDefinitionSet":
+      applyToVehicle(rows, policy, located);
+      break;
     case "SyntheticDeviceMinted":
     case "SyntheticDeviceTransferred":
     case "SyntheticDeviceBurned":
     case "SyntheticDeviceAttributeSet":
+      applyToSyntheticDevice(rows, policy, located);
+      break;
     case "AccessGranted":
     case "AccessRevoked":
-      nameSubjects(rows, located);
+      applyToSubject(rows, policy, located);
       break;
     default:
       unknown(fact);
   }
   return reading;
-}
-
-/** Names what the fact is about. A bundle holds no more of vehicles, synthetic devices and grants on them. */
-function nameSubjects(rows, located) {
-  for (const [subject, field] of Object.entries(declarations.subjects)) {
-    if (located.fact[field] != null) rows.subject(subject, located, located.fact[field]);
-  }
 }
 
 /** Returns the reading that follows from the fact alone. */
@@ -130,7 +129,7 @@ function applyToDevice(rows, policy, located, reading) {
       transfer(rows, policy, located, device);
       break;
     case "UserAuthorized":
-      authorize(rows, policy.grants.get(fact.source), located, device);
+      authorize(rows, policy.grants.get(fact.source), located, "device_id", device);
       break;
     case "DeviceMinted":
       if (mint(rows, policy, located, device, activity)) flags |= Flag.UNLICENSED;
@@ -143,7 +142,7 @@ function applyToDevice(rows, policy, located, reading) {
       if (fact.address !== null) devices.setAddress(version(), fact.address);
       break;
     case "UserRevoked":
-      endGrant(rows, grantKey(device, fact), located, AuthorizationEndReason.REVOKED);
+      endGrant(rows, "device_id", device, located, AuthorizationEndReason.REVOKED);
       break;
     case "DeviceClaimed": {
       const claimed = version();
@@ -208,12 +207,7 @@ function transfer(rows, policy, located, device) {
   } else {
     devices.own(version, fact.recipient);
   }
-  const reason = burns ? AuthorizationEndReason.BURNED : AuthorizationEndReason.TRANSFERRED;
-  for (const [key, grant] of [...rows.authorization.open]) {
-    if (grant.device_id === device && policy.grants.get(grant.source).voidedByTransfer.includes("device")) {
-      endGrant(rows, key, located, reason);
-    }
-  }
+  voidGrants(rows, policy, located, "device", device, burns);
 }
 
 /** Remembers a burned device for a mint in the same transaction that takes over its address. */
@@ -305,47 +299,6 @@ function recordEndOfLife(rows, { fact, position, blockTime }, device) {
 function pair(version, vehicle, blockTime) {
   version.vehicle_id = vehicle;
   version.paired_at = vehicle === null ? null : blockTime;
-}
-
-// Grants
-
-/** Replaces the open grant of the same key. If the policy reads the fact as a revocation, only ends that grant. */
-function authorize(rows, policy, located, device) {
-  const { fact, position, blockTime } = located;
-  const key = grantKey(device, fact);
-  const expiresAt = expiry(policy, fact);
-  const { REVOKED, REPLACED } = AuthorizationEndReason;
-  endGrant(rows, key, located, expiresAt === null ? REVOKED : REPLACED);
-  if (expiresAt === null) return;
-  rows.authorization.start(key, {
-    device_id: device,
-    valid_from: position,
-    user_address: fact.user,
-    source: fact.source,
-    scope: fact.scope,
-    expires_at: expiresAt,
-    granted_at: blockTime,
-    organization: fact.organization || null,
-    permissions: fact.permissions,
-    agreement_uri: fact.agreement_uri || null,
-  });
-}
-
-function endGrant(rows, key, located, reason) {
-  if (!rows.authorization.open.has(key)) return;
-  const grant = rows.authorization.end(key, located.position);
-  grant.ended_at = located.blockTime;
-  grant.end_reason = reason;
-}
-
-const grantKey = (device, { user, source, scope }) => JSON.stringify([String(device), user, source, scope]);
-
-/** Returns the first second without access, null if the policy reads the grant as a revocation. */
-function expiry(policy, fact) {
-  if (fact.permissions === 0n && policy.zeroPermissionsRevoke) return null;
-  if (fact.expires_at === null) return OPEN;
-  if (fact.expires_at === 0n && policy.zeroExpiry !== "expired") return policy.zeroExpiry === "never" ? OPEN : null;
-  return saturate(fact.expires_at + (policy.expiryInclusive ? 1n : 0n));
 }
 
 // Contradictions

@@ -140,4 +140,4 @@ function revokeToken(version, { position, blockTime }) {
   version.revoked_at = blockTime;
 }
 
-const holder = (account) => (account === ZERO_ADDRESS ? null : account);
+export const holder = (account) => (account === ZERO_ADDRESS ? null : account);

@@ -13,16 +13,18 @@ const MAX_BLOCK_NUMBER = 2 ** 43 - 1;
 const MAX_OFFSET = 2 ** 20 - 1;
 
 /**
- * Returns { facts, readings, state, reader, isAboutTheDevice(fact) }. A fact is null for a log that is only part of one.
+ * Returns { facts, readings, state, reader, isAboutTheSubject(fact) }. A fact is null for a log that is only part of one.
  * `blockTimes` are in unix seconds, by block number.
  * Raises Failed with the first contradiction.
  */
 export function refold(bundle, blockTimes) {
   const { profile, reader } = readerOf(bundle);
-  const { contract, tokenId } = bundle.device;
+  const kind = subjectOf(bundle);
+  const subject = bundle[kind.member];
+  const { contract, tokenId } = subject;
   const did = `did:erc721:${bundle.chainId}:${contract}:${tokenId}`;
-  if (bundle.device.did !== did) {
-    throw new Failed(`the device is called ${bundle.device.did}, but its contract and token make ${did}`);
+  if (subject.did !== did) {
+    throw new Failed(`the ${kind.noun} is called ${subject.did}, but its contract and token make ${did}`);
   }
   for (const { blockNumber, logIndex } of bundle.events) {
     if (blockNumber <= MAX_BLOCK_NUMBER) continue;
@@ -34,19 +36,36 @@ export function refold(bundle, blockTimes) {
   const facts = bundle.events.map((event, index) => decoded[index] && locatedFact(decoded[index], event, blockTimes));
   const folded = facts.filter((located) => located);
   const { rows, readings } = fold(folded, policyOf(profile, reader, bundle.contracts));
-  const device = rows.identities.device.get(`${contract} ${tokenId}`)?.id;
-  if (device === undefined) throw new Failed(`no event is about the device ${did}`);
+  const id = rows.identities[kind.name].get(`${contract} ${tokenId}`)?.id;
+  if (id === undefined) throw new Failed(`no event is about the ${kind.noun} ${did}`);
+  const device = kind.name === "device" ? id : null;
   const readingOf = new Map(folded.map((located, index) => [located, readings[index]]));
   return {
     facts: decoded,
     readings: facts.map((located) =>
       located ? bundleReading(located.fact, seenFrom(device, readingOf.get(located))) : NO_READING,
     ),
-    state: stateOf(rows, device),
+    state: stateOf(rows, kind, id),
     reader,
-    isAboutTheDevice: (read) =>
-      read !== null && read.contracts.token === contract && String(read.fact.token_id) === tokenId,
+    isAboutTheSubject: (read) =>
+      read !== null && read.contracts[contractOf(kind)] === contract && isNamed(kind, read.fact, tokenId),
   };
+}
+
+/** Returns the kind of what the document is about: a member of `declarations.bundleSubjects`. */
+export function subjectOf(bundle) {
+  const present = declarations.bundleSubjects.filter(({ member }) => member in bundle);
+  if (present.length !== 1) throw new Failed(`the document is about ${present.length} subjects, not about one`);
+  return present[0];
+}
+
+const contractOf = ({ name }) => (name === "device" ? "token" : name);
+
+/** Returns whether a fact is about the token. Vehicle 0 in an event of a device is no vehicle. */
+function isNamed(kind, fact, tokenId) {
+  if (String(fact[kind.number]) !== tokenId) return false;
+  const ofADevice = declarations.facts[fact.type].aboutDevice || fact.type.startsWith("SyntheticDevice");
+  return tokenId !== "0" || kind.name !== "vehicle" || !ofADevice;
 }
 
 const NO_READING = { kind: "UNMAPPED", fields: {}, eventTime: null, bizStep: null, disposition: null, flags: [] };
@@ -97,7 +116,7 @@ function locatedFact(read, { blockNumber, logIndex, transactionIndex }, blockTim
 
 /** Returns the reading with the flags that a bundle shows: of events of other devices only those of the fact itself. */
 function seenFrom(device, reading) {
-  return { ...reading, flags: reading.device === device ? reading.flags : reading.flags & declarations.factFlags };
+  return { ...reading, flags: device !== null && reading.device === device ? reading.flags : reading.flags & declarations.factFlags };
 }
 
 /** Returns what the profile and the watch set say beyond the facts. */
@@ -124,18 +143,14 @@ function policyOf(profile, reader, contracts) {
   };
 }
 
-function stateOf(rows, device) {
-  const versions = rows.device_version.rows.filter((row) => row.device_id === device);
+function stateOf(rows, { name, member, tables }, id) {
+  const owner = `${name}_id`;
+  const versions = rows[`${name}_version`].rows.filter((row) => row[owner] === id);
   const licenses = new Set(versions.map((row) => row.hardware_license_id));
   const holders = rows.hardware_license_version.rows.filter((row) => licenses.has(row.hardware_license_id));
   const manufacturers = new Set([...versions, ...holders].map((row) => row.manufacturer_id));
   return {
-    device: Object.fromEntries(
-      declarations.deviceTables.map((table) => [
-        table,
-        bundleRows(rows[table].rows.filter((row) => row.device_id === device)),
-      ]),
-    ),
+    [member]: Object.fromEntries(tables.map((table) => [table, bundleRows(rows, table, owner, id)])),
     manufacturers: licensed(rows, "manufacturer", manufacturers),
     hardwareLicenses: licensed(rows, "hardware_license", licenses),
   };
@@ -148,6 +163,6 @@ function licensed(rows, kind, ids) {
       id: positionText(id),
       contract,
       tokenId: String(number),
-      versions: bundleRows(rows[`${kind}_version`].rows.filter((row) => row[`${kind}_id`] === id)),
+      versions: bundleRows(rows, `${kind}_version`, `${kind}_id`, id),
     }));
 }

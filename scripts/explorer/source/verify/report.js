@@ -1,6 +1,7 @@
 // The verdict in words: line for line what `certindex check` prints.
 import declarations from "./declarations.json" with { type: "json" };
 import { explanation, shippedAs } from "./check.js";
+import { subjectOf } from "./refold.js";
 
 const SHOWN_BLOCKS = 6;
 
@@ -14,11 +15,12 @@ export function verdictOf(check) {
 export function report(check) {
   if (check.failure !== null) return [`FAIL ${check.failure}`];
   const { bundle, unproven } = check;
-  const { events, blocks, asOf, device } = bundle;
+  const { events, blocks, asOf } = bundle;
+  const { did } = bundle[subjectOf(bundle).member];
   const head = unproven.length
-    ? `INCOMPLETE ${device.did}: ${unproven.length} of ${events.length} events are not proven yet, ` +
+    ? `INCOMPLETE ${did}: ${unproven.length} of ${events.length} events are not proven yet, ` +
       `up to block ${asOf.number}; nothing contradicts them`
-    : `PASS ${device.did}: ${events.length} events in ${blocks.length} blocks, up to block ${asOf.number}`;
+    : `PASS ${did}: ${events.length} events in ${blocks.length} blocks, up to block ${asOf.number}`;
   return [head, ...[...unprovenBlocks(unproven).map((line) => `not proven: ${line}`), ...conclusions(check)].map(indent)];
 }
 
@@ -55,7 +57,7 @@ function conclusions({ bundle, trusted }) {
       : "not established: that the profile reads events correctly; no release contains it, so read it",
   );
   for (const text of declarations.notEstablished) {
-    const filled = text.replace("{contracts}", () => contracts).replace("{as_of}", bundle.asOf.number);
+    const filled = text.replace("{noun}", subjectOf(bundle).noun).replace("{contracts}", () => contracts).replace("{as_of}", bundle.asOf.number);
     lines.push(`not established: ${filled}`);
   }
   for (const number of trusted.keys()) {

@@ -6,10 +6,15 @@ import { positionText } from "./rows.js";
 
 const { codes, numbers, positions } = declarations;
 
-/** Returns rows in order, with their values as a bundle holds them. */
-export function bundleRows(rows) {
-  return rows
-    .map((row) => ({ row: shownRow(row), began: row.valid_from ?? row.position }))
+/**
+ * Returns the rows of an owner, in order, with their values as a bundle holds them. `owner` is the column of its id; of
+ * the ids of subjects, a grant has that one alone.
+ */
+export function bundleRows(rows, table, owner, id) {
+  const others = (declarations.spans[table]?.owners ?? []).filter((column) => column !== owner);
+  return rows[table].rows
+    .filter((row) => row[owner] === id)
+    .map((row) => ({ row: shownRow(row, others), began: row.valid_from ?? row.position }))
     .sort((a, b) => compare(a.began, b.began) || compare(canonical(a.row), canonical(b.row)))
     .map(({ row }) => row);
 }
@@ -27,8 +32,9 @@ export function bundleReading(fact, { eventTime, bizStep, disposition, flags }) 
   };
 }
 
-function shownRow(row) {
-  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, shown(name, value)]));
+function shownRow(row, others) {
+  const entries = Object.entries(row).filter(([name]) => !others.includes(name));
+  return Object.fromEntries(entries.map(([name, value]) => [name, shown(name, value)]));
 }
 
 function shown(name, value) {

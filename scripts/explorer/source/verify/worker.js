@@ -16,6 +16,7 @@ self.onmessage = ({ data: { bytes, trusted = [] } }) => {
 
 function resultOf(check) {
   const { bundle, failure, trusted } = check;
+  const subject = bundle && declarations.bundleSubjects.find(({ member }) => member in bundle);
   const known = bundle ? bundle.blocks.filter(({ number }) => trusted.has(number)).length : 0;
   return {
     verdict: verdictOf(check),
@@ -25,9 +26,9 @@ function resultOf(check) {
     unproven: failure === null ? unprovenBlocks(check.unproven) : [],
     unprovenEvents: check.unproven.length,
     trusted: known,
-    limits: bundle ? limitsOf(known === bundle.blocks.length) : [],
+    limits: subject ? limitsOf(subject, known === bundle.blocks.length) : [],
     bundle: bundle && {
-      did: bundle.device.did,
+      did: subject ? bundle[subject.member].did : "",
       chainId: bundle.chainId,
       asOf: bundle.asOf.number,
       events: bundle.events.length,
@@ -37,7 +38,7 @@ function resultOf(check) {
 }
 
 /** Returns the paragraphs of the trust statement that say what is not proven. */
-function limitsOf(blocksAreTrusted) {
+function limitsOf(subject, blocksAreTrusted) {
   const begins = blocksAreTrusted ? /^(?:NOT PROVEN|OUTSIDE)/ : /^(?:NOT PROVEN|OUTSIDE|PROVEN ONLY)/;
-  return declarations.trust.split("\n\n").filter((paragraph) => begins.test(paragraph));
+  return subject.trust.split("\n\n").filter((paragraph) => begins.test(paragraph));
 }

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from indexer.check.bundle import check
-from schema.bundle.document import to_json
+from schema.bundle.document import subject_of, to_json
 from schema.bundle.making import make_bundle
 from tests.support.api.feeding import Api, Copy, Moving, asking, minted, sold, updated
 from tests.support.chain.fakechain import CERTIFICATE, Log
@@ -79,9 +79,11 @@ async def test_a_bundle_has_the_true_log_indexes_and_its_state_follows_from_them
         bundle = make_bundle(connection, moving.node.chain_id, CERTIFICATE, 1)
     assert bundle is not None
     assert [event.log_index for event in bundle.events] == [1, 2, 3, *WIDE]
-    (version,) = bundle.state.device["device_version"]
+    rows = bundle.state.device
+    assert rows
+    (version,) = rows["device_version"]
     assert version["valid_from"] == f"1:{WIDE[-1]}"
-    assert check(to_json(bundle), {}).did == bundle.device.did
+    assert check(to_json(bundle), {}).did == subject_of(bundle)[1].did
 
 
 async def test_pages_go_on_behind_a_wide_log_index(moving: Moving, api: Api) -> None:
