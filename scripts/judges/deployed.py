@@ -28,7 +28,14 @@ KUBERNETES = ("1.27", "1.37")
 """The oldest version that the chart takes, and the newest that is known here."""
 
 SECRETS: dict[str, Any] = {"indexer": {"secret": "certindex-indexer"}, "api": {"secret": "certindex-api"}}
-PINNED = SECRETS | {"image": {"digest": f"sha256:{'5' * 64}"}}
+DELIVER: dict[str, Any] = {
+    "deliver": {
+        "enabled": True,
+        "secret": "certindex-deliver",
+        "subscriptions": '[[subscription]]\nname = "acme"\nurl = "env:ACME_URL"\nsecrets = ["env:ACME_SECRET"]\n',
+    }
+}
+PINNED = SECRETS | DELIVER | {"image": {"digest": f"sha256:{'5' * 64}"}}
 VALUES: dict[str, dict[str, Any]] = {
     "its own values": SECRETS,
     "all that can be chosen": {
@@ -37,6 +44,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "api": SECRETS["api"] | {"service": {"type": "LoadBalancer", "annotations": {"a": "b"}}},
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "networkPolicy": {"clients": [{"podSelector": {}}], "scrapers": []},
+        "deliver": DELIVER["deliver"] | {"settings": {"ALLOW_NETWORKS": "10.0.0.0/8"}},
     },
     "nothing that can be left out": {
         "indexer": SECRETS["indexer"] | {"settings": {"START_BLOCK": None}},
@@ -75,6 +83,8 @@ def _checks() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"Kubernetes has the fields of the chart with {name}", partial(_validate, values)
     yield "checkov accepts the chart", lambda: _checkov("kubernetes", "chart.yaml", _rendered(PINNED))
     yield "a Secret that is missing is named", partial(_refused, {}, "secret: name the Secret")
+    silent = SECRETS | {"deliver": DELIVER["deliver"] | {"subscriptions": ""}}
+    yield "missing subscriptions are named", partial(_refused, silent, "deliver.subscriptions: write")
     misspelled = SECRETS | {"api": SECRETS["api"] | {"setings": {}}}
     yield "a value that does not exist is named", partial(_refused, misspelled, "setings")
 

@@ -69,6 +69,7 @@ FAULTS: Mapping[str, tuple[dict[str, str], str, str]] = {
         "13m",
     ),
     "CertindexApiOverloaded": ({'certindex_api_snapshots_waiting{by="requests"}': "9x70"}, "0m", "2m"),
+    "CertindexDeliveryAbsent": ({'certindex_delivery_stopped{subscription="erp"}': "0x10 _x60"}, "18m", "22m"),
     "CertindexDeliveryStopped": ({'certindex_delivery_stopped{subscription="erp"}': "1x70"}, "0m", "2m"),
     "CertindexDeliveryFailing": ({'certindex_delivery_failing_seconds{subscription="erp"}': "0+60x70"}, "59m", "62m"),
 }

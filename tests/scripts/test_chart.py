@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from api.delivery.settings import DeliverySettings
 from api.settings import Settings as ApiSettings
 from indexer.settings import Settings
 from scripts.documentation.tables import REPOSITORY
@@ -18,6 +19,9 @@ CONTAINERFILE = (REPOSITORY / "scripts/deploy/container/Containerfile").read_tex
 
 def test_the_settings_of_the_values_exist() -> None:
     assert {name.lower() for name in VALUES["indexer"]["settings"]} <= set(Settings.__dataclass_fields__)
+    (given,) = re.findall(r'\$file := dict "(\w+)"', TEMPLATES)
+    delivering = {given, *VALUES["deliver"]["settings"]}
+    assert {name.lower() for name in delivering} <= set(DeliverySettings.__dataclass_fields__)
     assert {name.lower() for name in VALUES["api"]["settings"]} <= set(ApiSettings.__dataclass_fields__)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from api.delivery.settings import DeliverySettings
 from api.settings import Settings as ApiSettings
 from indexer.settings import Settings
 from scripts.documentation.tables import REPOSITORY
@@ -15,6 +16,7 @@ CONTAINERFILE = (FOLDER / "Containerfile").read_text()
 COMPOSE: Any = yaml.safe_load((FOLDER / "compose.yml").read_text())
 PROJECT: Any = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 OF_LIBPQ = {"PGPASSWORD"}
+PROGRAMS = ("indexer", "api", "deliver")
 
 
 def names(settings: type[Any]) -> set[str]:
@@ -40,16 +42,17 @@ def test_the_settings_of_image_and_services_exist() -> None:
     assert image <= names(Settings) & names(ApiSettings)
     services = COMPOSE["services"]
     assert set(services["indexer"]["environment"]) <= names(Settings) | OF_LIBPQ
+    assert set(services["deliver"]["environment"]) <= names(DeliverySettings) | OF_LIBPQ
     assert set(services["api"]["environment"]) <= names(ApiSettings) | OF_LIBPQ
 
 
 def test_the_image_has_the_version_of_the_program() -> None:
     image = f"certindex:{PROJECT['version']}"
     assert f"-t {image} " in CONTAINERFILE
-    assert {COMPOSE["services"][name]["image"] for name in ("indexer", "api")} == {image}
+    assert {COMPOSE["services"][name]["image"] for name in PROGRAMS} == {image}
 
 
 def test_a_service_writes_nothing_but_its_volume() -> None:
-    for name in ("indexer", "api"):
+    for name in PROGRAMS:
         service = COMPOSE["services"][name]
         assert (service["read_only"], service["cap_drop"], service["tmpfs"]) == (True, ["ALL"], ["/tmp"])

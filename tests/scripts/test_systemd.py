@@ -31,5 +31,6 @@ def test_a_unit_is_valid_and_hardened(unit: Path, tmp_path: Path) -> None:
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
-def test_the_units_are_those_of_both_programs() -> None:
-    assert [unit.name for unit in UNITS] == ["certindex-api.service", "certindex.service"]
+def test_the_units_are_those_of_all_programs() -> None:
+    names = [unit.name for unit in UNITS]
+    assert names == ["certindex-api.service", "certindex-deliver.service", "certindex.service"]

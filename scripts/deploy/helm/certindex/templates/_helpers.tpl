@@ -8,6 +8,11 @@
 {{- end }}
 {{- end }}
 
+{{/* The programs that are deployed, as one text */}}
+{{- define "certindex.programs" -}}
+indexer api{{ if .Values.deliver.enabled }} deliver{{ end }}
+{{- end }}
+
 {{/* What selects the pods of a program: of a dict with root and program */}}
 {{- define "certindex.selector" -}}
 app.kubernetes.io/name: certindex
@@ -25,7 +30,7 @@ labels:
   helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
-{{/* What both programs have in their pods; of a dict with root, program and values */}}
+{{/* What all programs have in their pods; of a dict with root, program and values */}}
 {{- define "certindex.pod" -}}
 serviceAccountName: {{ include "certindex.name" .root }}
 automountServiceAccountToken: false
@@ -60,6 +65,11 @@ tolerations:
 volumes:
   - name: tmp
     emptyDir: {}
+  {{- if eq .program "deliver" }}
+  - name: subscriptions
+    configMap:
+      name: {{ include "certindex.name" .root }}-deliver
+  {{- end }}
 {{- end }}
 
 {{- define "certindex.container" -}}
@@ -85,4 +95,9 @@ resources:
 volumeMounts:
   - name: tmp
     mountPath: /tmp
+  {{- if eq .program "deliver" }}
+  - name: subscriptions
+    mountPath: /etc/certindex
+    readOnly: true
+  {{- end }}
 {{- end }}
