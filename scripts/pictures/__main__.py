@@ -130,14 +130,15 @@ def _is_proven(site: str) -> bool:
 
 def pages(site: str) -> dict[str, str]:
     """Returns an address of each kind of page, by the name of its pictures."""
-    kinds = crawl(site, 1).kinds
-    linked = {_name(kind): paths[0] for kind, paths in kinds.items() if "?" not in kind and not kind.startswith(FILES)}
-    device, _, mint = kinds["/device/*/compare?from"][0].partition("/compare?from=")
+    kinds = {kind: paths[0] for kind, paths in crawl(site, 1).kinds.items() if not kind.startswith(FILES)}
+    linked = {_name(kind): path for kind, path in kinds.items() if "?" not in kind}
+    device, _, mint = kinds["/device/*/compare?from"].partition("/compare?from=")
     return {**linked, "past": f"{device}?asOf={mint}", **BESIDES}
 
 
 def _name(kind: str) -> str:
-    return re.sub(r"[^a-z]+", "-", kind).strip("-") or "home"
+    """Returns the name of a kind of page: device-compare of /device/*/compare."""
+    return re.sub(r"[^a-z]+", "-", kind.replace("/reports/*", "/report")).strip("-") or "home"
 
 
 def _take(browser: Browser, site: str, path: str, view: View, file: Path) -> Iterator[str]:

@@ -17,6 +17,8 @@ def test_each_page_has_three_pictures(fleet_database: Callable[[Kind], str], tmp
     with serving(Settings(database_url=fleet_database("sqlite"))) as site:
         found = pages(site)
         assert found.keys() >= {"home", "device", "device-compare", "past", "manufacturer", "model", "no-such-page"}
+        assert (found["home"], found["reports"]) == ("/", "/reports")
+        assert found["report"].startswith("/reports/")
         assert "asOf=" in found["past"]
         assert main(["--site", site, "--folder", str(tmp_path), "--only", "manufacturers"]) == 0
     names = {file.name for file in tmp_path.iterdir()}

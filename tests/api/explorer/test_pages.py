@@ -69,6 +69,16 @@ def test_every_key_of_a_device_leads_to_it(site: str, did: str, key: str) -> Non
     assert f"/device/{did}" in [*page.links, page.response.headers.get("location")]
 
 
+def test_the_start_of_a_serial_number_leads_to_the_devices_that_have_it(site: str) -> None:
+    page = get_page(f"{site}/search?q=sn-0001")
+    assert "The first 20 serial numbers that begin with it are shown." in page.text
+    names = re.findall(r"SN-0001\d\d", page.text)
+    assert len(names) == 20
+    assert names == sorted(names)
+    assert len(get_page(f"{site}/search?q=SN-00015").links_to("/device/")) == 10
+    assert get_page(f"{site}/search?q={names[0]}", follow=True).response.url.path.startswith("/device/")
+
+
 def test_a_key_that_nobody_has_says_so_and_what_can_be_searched(site: str) -> None:
     page = get_page(f"{site}/search?q=nobody-has-this")
     assert page.status == 200

@@ -72,8 +72,8 @@ def get_page(url: str, *, follow: bool = False, tag: str = "") -> Page:
     return page
 
 
-FILES = ("/schema.graphql", "/graphql", "/devices/", "/export/", "/epcis/")
-"""How addresses of the site begin that are no pages: the schema, GraphiQL, bundles, exports and EPCIS events."""
+FILES = ("/schema.graphql", "/graphql", "/devices/", "/export/", "/epcis/", "/1.0/")
+"""How addresses of the site begin that are no pages: the schema, GraphiQL, bundles, exports, EPCIS events, DIDs."""
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 

@@ -14,6 +14,7 @@ LONGEST = 10_000
 """Characters of a key. The longest serial numbers of real chains are shorter."""
 
 DIGITS_OF_A_BLOCK = 18
+DEVICES_SHOWN = 20
 
 
 class Hit(NamedTuple):
@@ -51,7 +52,12 @@ def view(data: Json, visit: Visit) -> dict[str, Any]:
     )
     if len(hits) == 1:
         raise Redirect(hits[0].href)
-    return {"key": key, "hits": hits, "device_count": data["devices"]["totalCount"]}
+    return {
+        "key": key,
+        "hits": hits,
+        "device_count": data["devices"]["totalCount"],
+        "begins": bool(key) and not data["devices"]["nodes"] and len(_begins(data)) == DEVICES_SHOWN,
+    }
 
 
 def _devices(data: Json, visit: Visit, key: str) -> list[Hit]:
@@ -62,8 +68,14 @@ def _devices(data: Json, visit: Visit, key: str) -> list[Hit]:
             (device["hardwareLicense"] or {}).get("model") or f"token {device['tokenId']}",
             visit.link(f"/device/{device['tokenDID']}"),
         )
-        for device in data["devices"]["nodes"]
+        for device in data["devices"]["nodes"] or _begins(data)
     ]
+
+
+def _begins(data: Json) -> list[Json]:
+    """Returns the devices whose serial number begins with the key."""
+    nodes = [node for name in ("begins", "beginsInCapitals") for node in data.get(name, {}).get("nodes", ())]
+    return list({node["tokenDID"]: node for node in nodes}.values())[:DEVICES_SHOWN]
 
 
 def _vehicles(data: Json, visit: Visit, key: str) -> list[Hit]:

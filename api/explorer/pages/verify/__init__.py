@@ -6,7 +6,7 @@ from schema.bundle.trust import TRUST
 
 
 def view(data: Json, visit: Visit) -> Json:
-    return {"trust": TRUST.strip().split("\n\n")[1:]}
+    return {"trust": TRUST.strip().split("\n\n")[1:], "version": data["_meta"]["version"]}
 
 
 VERIFY = Page(path="/verify", name="verify", view=view)
