@@ -1,4 +1,7 @@
-"""The command of ./scripts/docs: builds the documentation as a site in .site/html, or serves it and follows changes."""
+"""The command of ./scripts/docs: builds the documentation as a site in .site/html, or serves it and follows changes.
+
+With --versions, the sites of all releases stand beside each other (`versions.py`).
+"""
 
 import argparse
 import json
@@ -6,8 +9,8 @@ import os
 import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
 
@@ -16,6 +19,7 @@ from graphql import GraphQLError
 from scripts.documentation.links import faults
 from scripts.documentation.sdl import INTRODUCTIONS, Reference, examples, file_of
 from scripts.documentation.tables import REPOSITORY
+from scripts.documentation.versions import build_versions
 
 DOCS = REPOSITORY / "docs"
 SDL = REPOSITORY / "schema" / "schema.graphql"
@@ -37,6 +41,9 @@ PICTURE = re.compile(r'<picture><source [^>]*srcset="([^"]+)"><img src="([^"]+)"
 LINK = re.compile(r"\[([^\]\n]+)\]\(([^)\s:#]+)(#[^)\s]+)?\)")
 EXTRA = "the site needs the extra certindex[docs] (%s): pip install 'certindex[docs]'"
 
+VERSIONED = '\n[project.extra.version]\nprovider = "mike"\n'
+"""Lets each page list the sites of `versions.json`, as the tool mike lays them out."""
+
 UNFIT = (ValueError, GraphQLError)
 """Errors of what the pages are made from; a message names the place."""
 
@@ -55,20 +62,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.serve:
         _serve(FOLDER, options.port)
         return 0
-    wrong = build(FOLDER)
+    folder = FOLDER if options.into is None else options.into
+    wrong = build_versions(folder, build) if options.versions else build(folder, versioned=options.versioned)
     for line in wrong:
         print("docs:", line, file=sys.stderr)
     if not wrong:
-        print(f"docs: {FOLDER.relative_to(REPOSITORY)}/html/index.html")
+        print(f"docs: {folder}/html/index.html")
     return bool(wrong)
 
 
-def build(folder: Path) -> list[str]:
-    """Builds the site in `html` of a folder, and returns what is wrong with it."""
+def build(folder: Path, *, versioned: bool = False) -> list[str]:
+    """Builds the site in `html` of a folder, and returns what is wrong with it.
+
+    `versioned`: its pages list the sites that stand beside it.
+    """
     import zensical
 
     try:
-        zensical.build(str(prepare_anew(folder)), {"clean": True, "strict": True})
+        zensical.build(str(prepare_anew(folder, versioned)), {"clean": True, "strict": True})
     except UNFIT as error:
         return [str(error)]
     except RuntimeError as error:
@@ -76,13 +87,13 @@ def build(folder: Path) -> list[str]:
     return faults(folder / "html")
 
 
-def prepare_anew(folder: Path) -> Path:
+def prepare_anew(folder: Path, versioned: bool = False) -> Path:
     """Writes the pages into an empty folder: none of an earlier build remains."""
     shutil.rmtree(folder, ignore_errors=True)
-    return prepare(folder)
+    return prepare(folder, versioned)
 
 
-def prepare(folder: Path) -> Path:
+def prepare(folder: Path, versioned: bool = False) -> Path:
     """Writes the pages and the configuration of the site. Returns the path of the configuration."""
     source = folder / "source"
     for name, text in pages().items():
@@ -90,7 +101,7 @@ def prepare(folder: Path) -> Path:
     for name, path in FILES.items() | {(f"pictures/{path.name}", path) for path in DOCS.glob("pictures/*")}:
         _write(source / name, path.read_bytes())
     config = folder / "zensical.toml"
-    _write(config, _config().encode())
+    _write(config, (_config() + (VERSIONED if versioned else "")).encode())
     return config
 
 
@@ -168,7 +179,8 @@ def _for_site(name: str, place: str) -> str:
 
 def _config() -> str:
     """Returns the configuration of zensical: the file beside this one, the version and the navigation."""
-    text = Path(__file__).with_name("zensical.toml").read_text().replace("VERSION", version("certindex"))
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    text = Path(__file__).with_name("zensical.toml").read_text().replace("VERSION", project["version"])
     return text + "".join(f"\n[[project.nav]]\n{_toml(entry)[1:-1]}\n" for entry in navigation())
 
 
@@ -208,7 +220,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/docs", description="Builds the documentation as a site in .site/html."
     )
-    parser.add_argument("--serve", action="store_true", help="serve it instead, and build pages again when they change")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--serve", action="store_true", help="serve it instead, and build pages again when they change")
+    what.add_argument(
+        "--versions",
+        action="store_true",
+        help="build the site of each tag vX.Y.Z, and of the working tree (next), beside each other",
+    )
+    parser.add_argument("--versioned", action="store_true", help=argparse.SUPPRESS)  # one site of --versions
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="folder of the site (default: .site)")
     parser.add_argument("--port", type=int, default=8001, help="port of --serve, on 127.0.0.1 (default: %(default)s)")
     return parser.parse_args(arguments)
 

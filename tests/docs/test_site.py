@@ -1,8 +1,11 @@
 """./scripts/docs builds the documentation as a site: its links lead somewhere, and it loads nothing from elsewhere."""
 
+import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +17,8 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceTyp
 from scripts.documentation import site as docs
 from scripts.documentation.links import Html, faults
 from scripts.documentation.sdl import ROOTS, Reference
+from scripts.documentation.tables import REPOSITORY
+from scripts.documentation.versions import build_versions
 from tests.support.api.asking import SCHEMA
 from tests.support.api.browser import Tab, chromium
 
@@ -29,7 +34,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def address(built: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(built)))
+    with serving(built) as address:
+        yield address
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -85,6 +96,49 @@ def test_a_reader_searches_and_the_browser_asks_no_other_site(address: str) -> N
         tab.page.wait_for_url(re.compile("inputs.html.*#device"))
         assert tab.page.locator("[data-md-color-scheme=slate]").count() > 0
         assert tab.complaints == []
+
+
+def test_each_release_has_a_site_that_lists_the_others(tmp_path: Path) -> None:
+    """0.1.0 is of a time without a site, and 0.2.0 has another first page than the working tree."""
+    repository = repository_with_releases(tmp_path / "repository")
+    site = tmp_path / "site"
+    assert build_versions(site, docs.build, repository) == []
+    listed = json.loads((site / "html/versions.json").read_text())
+    assert [(each["version"], each["aliases"]) for each in listed] == [("0.2.0", ["latest"]), ("next", [])]
+    assert "url=0.2.0/index.html" in (site / "html/index.html").read_text()
+    with serving(site / "html") as address, chromium() as browser:
+        tab = Tab(browser, address)
+        tab.open("/next/start.html")
+        assert "Started in 0.2.0" not in tab.page.content()
+        links = tab.page.locator(".md-version__link")
+        links.first.wait_for(state="attached")
+        assert links.all_text_contents() == ["0.2.0", "next"]
+        links.first.dispatch_event("click")  # the list opens below the pointer
+        tab.page.wait_for_url("**/0.2.0/**")
+        tab.open("/0.2.0/start.html")
+        assert "Started in 0.2.0" in tab.page.content()
+        assert tab.page.locator(".md-version__current").inner_text() == "0.2.0"
+        assert tab.complaints == []
+
+
+def repository_with_releases(folder: Path) -> Path:
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(("git", "-C", str(folder), *identity, *arguments), check=True, capture_output=True)
+
+    folder.mkdir()
+    git("init", "--quiet")
+    git("commit", "--quiet", "--allow-empty", "--message", "nothing yet")
+    git("tag", "v0.1.0")
+    git("tag", "v0.1.1-rc.1")
+    git(f"--work-tree={REPOSITORY}", "add", "--all")
+    git("commit", "--quiet", "--message", "as it is")
+    git("checkout", "--force", "--quiet", "HEAD")
+    start = folder / "docs/start.md"
+    start.write_text(start.read_text() + "\nStarted in 0.2.0.\n")
+    git("commit", "--quiet", "--all", "--message", "another page")
+    git("tag", "v0.2.0")
+    return folder
 
 
 def test_a_broken_link_is_a_fault(tmp_path: Path) -> None:
