@@ -240,8 +240,11 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Runs slow files first, so that two processes end together; lets tests that explore take their time."""
+    if config.getoption("pooler"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("direct")])
+        items[:] = [item for item in items if not item.get_closest_marker("direct")]
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if os.environ.get("EXPLORED_EXAMPLES"):
         for item in items:

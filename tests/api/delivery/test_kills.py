@@ -10,6 +10,7 @@ from tests.support.api.receiving import Received
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.direct
 async def test_killed_at_any_moment_it_delivers_everything_in_order(database_url: str, tmp_path: Path) -> None:
     storm = DeliveryStorm(database_url, tmp_path, events=1000, seed=1, life=0.4)
     await storm.run()

@@ -199,6 +199,7 @@ async def read_to_the_end(response: httpx.Response) -> None:
 # What wakes them
 
 
+@pytest.mark.direct
 async def test_postgresql_wakes_subscriptions_at_the_commit(
     new_postgres_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

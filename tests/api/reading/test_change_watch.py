@@ -104,6 +104,7 @@ async def test_a_block_is_reached_when_it_is_indexed(watched: Watched) -> None:
     await asyncio.wait_for(waiting, PATIENCE)
 
 
+@pytest.mark.direct
 async def test_listening_wakes_at_the_commit_during_other_reads(on_postgresql: Watched) -> None:
     watch = on_postgresql.watch
 
@@ -123,6 +124,7 @@ async def test_listening_wakes_at_the_commit_during_other_reads(on_postgresql: W
     assert watch._reader.listening_on is not None
 
 
+@pytest.mark.direct
 async def test_listening_continues_on_the_connection_that_replaces_a_lost_one(on_postgresql: Watched) -> None:
     await on_postgresql.next_change()
     pid = on_postgresql.watch._reader._connection.info.backend_pid
