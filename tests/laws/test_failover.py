@@ -102,6 +102,21 @@ def test_a_former_primary_that_comes_back_takes_no_write(pair: Pair) -> None:
     assert notes(pair.url_of(pair.first)) == 1
 
 
+def test_a_connection_that_outlives_the_suspension_of_a_former_primary_is_replaced(pair: Pair) -> None:
+    engine = connect(f"{pair.url}&connect_timeout=2")
+    former = engine.connect()
+    former.exec_driver_sql("SELECT 1")
+    pair.second.wait_for(pair.first)
+    pair.first.freeze(stopped=True)
+    pair.second.promote()
+    assert note(engine) == pair.second.port
+    pair.first.freeze(stopped=False)  # it takes writes, on connections that are still open
+    former.close()
+    assert [note(engine) for _ in range(3)] == [pair.second.port] * 3, "the pool has the former connection again"
+    engine.dispose()
+    assert notes(pair.url_of(pair.first)) == 0
+
+
 def test_a_step_that_began_on_one_side_of_a_split_is_not_stored_on_the_other(pair: Pair) -> None:
     """The checkpoint is the fence: a commit names the block and the epoch that it builds on."""
     node = FakeNode(finality=2)
