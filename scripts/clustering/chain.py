@@ -24,17 +24,26 @@ class LivingChain:
 
     def grow(self) -> None:
         """Adds a block."""
-        self.provider.do(lambda: self.node.mine(*self._logs()))
-        self._count()
+        logs = self._logs()
+
+        def mine() -> None:
+            self.node.mine(*logs)
+            self._count()  # before the block can be indexed and served
+
+        self.provider.do(mine)
 
     def reorg(self) -> None:
         """Replaces up to three of the last blocks."""
         depth = min(self._random.randint(1, 3), self.node.head.number - self.node.finalized_number)
         if depth > 0:
             blocks = [self._logs() for _ in range(depth)]
-            self.provider.do(lambda: self.node.reorg(depth, *blocks))
+
+            def replace() -> None:
+                self.node.reorg(depth, *blocks)
+                self._count()
+
+            self.provider.do(replace)
             self.reorgs += 1
-            self._count()
 
     def _logs(self) -> list[Log]:
         if self._random.random() > MINT_SHARE:

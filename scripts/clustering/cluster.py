@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import psycopg
@@ -17,6 +18,7 @@ import psycopg
 from scripts.clustering.chain import LivingChain
 from scripts.clustering.load import Copies, Readers
 from scripts.clustering.services import DATABASE, Member, etcd, haproxy, pgbouncer
+from scripts.clustering.words import Words
 from scripts.processes import Child
 from tests.support.index.indexing import engine_of, index_afresh, read_tables
 from tests.support.processes import caught_up, free_ports, until
@@ -34,6 +36,9 @@ PATIENCE = 120.0
 WRITES_WITHIN, READS_WITHIN = 15.0, 2.0
 """The targets after the death of a primary, in seconds."""
 
+BEFORE_FAILURE = 3.0
+"""How long before a request failed its cause may have been printed, in seconds."""
+
 DRAIN_SECONDS = "2"
 
 
@@ -47,10 +52,14 @@ class Cluster:
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.api_ports = free_ports(APIS)
         self.indexed: list[float] = []
-        self.children: list[Child] = [etcd(folder, self.ports["etcd"])]
-        self.members = [Member(f"pg{number}", folder, self.ports["etcd"]) for number in range(MEMBERS)]
-        self.children.append(haproxy(folder, self.members, self.ports, self.api_ports))
-        self.pooler = pgbouncer(folder, self.ports["pooler"], self.ports)
+        self.words = Words()
+        self.children: list[Child] = [etcd(folder, self.ports["etcd"], self.words.of("etcd"))]
+        self.members = [
+            Member(name, folder, self.ports["etcd"], self.words.of(name))
+            for name in (f"pg{number}" for number in range(MEMBERS))
+        ]
+        self.children.append(haproxy(folder, self.members, self.ports, self.api_ports, self.words.of("haproxy")))
+        self.start_pooler()
         until(lambda: self._members_of("replica") == MEMBERS - 1, "the replicas", *self.children)
         with psycopg.connect(self.url("write", "postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {DATABASE}".encode())
@@ -70,7 +79,16 @@ class Cluster:
     def start_indexer(self, number: int) -> Child:
         """Starts an indexer: the first writes through HAProxy, the second through PgBouncer before it."""
         url = self.url("write") if number == 0 else self.url("pooler")
-        return self._start_indexer(on_line=self._note_step, DATABASE_URL=url)
+        take = self.words.of(f"indexer {number}")
+
+        def read(line: str) -> None:
+            self._note_step(line)
+            take(line)
+
+        return self._start_indexer(on_line=read, DATABASE_URL=url)
+
+    def start_pooler(self) -> None:
+        self.pooler = pgbouncer(self.folder, self.ports["pooler"], self.ports, self.words.of("pooler"))
 
     def start_api(self, number: int) -> Child:
         """Starts a server: it reads through HAProxy, through PgBouncer, or from any of the members."""
@@ -86,7 +104,8 @@ class Cluster:
             "DRAIN_SECONDS": DRAIN_SECONDS,
             "POLL_STALE_SECONDS": "30",
         }
-        return Child([sys.executable, "-m", "api"], environment=os.environ | settings)
+        take = self.words.of(f"api {number}")
+        return Child([sys.executable, "-m", "api"], environment=os.environ | settings, on_line=take)
 
     def primary(self) -> Member:
         return self._wait_for("primary")
@@ -100,6 +119,7 @@ class Cluster:
         for member in self.members:
             member.resume()
             member.kill()
+            member.unmount()
         for child in self.children:
             child.kill()
 
@@ -140,6 +160,7 @@ class Trial:
             ("the primary is suspended, and goes on when another has taken over", self._pause_primary),
             ("a replica dies", self._kill_replica),
             ("the pooler is restarted", self._restart_pooler),
+            ("the disk of the primary is full", self._fill_disk),
         )
 
     def run(self, seconds: float) -> None:
@@ -173,19 +194,25 @@ class Trial:
 
     def _report(self, name: str, start: float) -> None:
         now = time.monotonic()
-        reads, writes = (
-            longest_pause(self.readers.answered, start, now),
-            longest_pause(self.cluster.indexed, start, now),
-        )
-        refused = [reason for instant, reason in list(self.readers.failed) if instant >= start]
-        print(f"{name}: reads stood still for {reads:.1f} s, writes for {writes:.1f} s", end="")
-        print(
-            f"; {len(refused)} requests got no answer: {Counter(refused).most_common(3)}" if refused else "", flush=True
-        )
-        if name == "the primary dies" and (writes > WRITES_WITHIN or reads > READS_WITHIN):
-            print(f"  missed: writes within {WRITES_WITHIN:g} s, reads within {READS_WITHIN:g} s", flush=True)
-        if refused and "one after another" in name:
-            self.failures.append(f"{len(refused)} requests failed while servers were restarted: {refused[:3]}")
+        reads = longest_pause(self.readers.answered, start, now)
+        writes = longest_pause(self.cluster.indexed, start, now)
+        failed = [(instant, reason) for instant, reason in list(self.readers.failed) if instant >= start]
+        reasons = Counter(reason for _, reason in failed)
+        print(f"{name}: reads stood still for {reads.seconds:.1f} s, writes for {writes.seconds:.1f} s", end="")
+        print(f"; {len(failed)} requests got no answer: {reasons.most_common(3)}" if failed else "", flush=True)
+        for what, pause, limit in (("reads", reads, READS_WITHIN), ("writes", writes, WRITES_WITHIN)):
+            if pause.seconds > limit:
+                missed = f", missed: within {limit:g} s" if name == "the primary dies" else ""
+                self._explain(f"{what} stood still from +{pause.begin - start:.1f} s on{missed}", pause)
+        if failed:
+            span = Pause(failed[0][0] - BEFORE_FAILURE, failed[-1][0])
+            self._explain("requests got no answer", span, "api|haproxy")
+        if failed and "one after another" in name:
+            self.failures.append(f"{len(failed)} requests failed while servers were restarted: {dict(reasons)}")
+
+    def _explain(self, what: str, pause: "Pause", of: str = "") -> None:
+        """Prints what the parts said meanwhile."""
+        print(f"  {what}. The parts said:", *self.cluster.words.between(*pause, of), sep="\n    ", flush=True)
 
     # What dies, each with what brings it back
 
@@ -235,8 +262,13 @@ class Trial:
 
     def _restart_pooler(self) -> Callable[[], None]:
         self.cluster.pooler.kill()
-        self.cluster.pooler = pgbouncer(self.cluster.folder, self.cluster.ports["pooler"], self.cluster.ports)
+        self.cluster.start_pooler()
         return lambda: None
+
+    def _fill_disk(self) -> Callable[[], None]:
+        member = self.cluster.primary()
+        member.fill_disk()
+        return member.free_disk
 
     def _writing(self) -> int:
         with psycopg.connect(self.cluster.url("write")) as connection:
@@ -279,10 +311,19 @@ class Trial:
         return 1 if lost or wrong or self.failures else 0
 
 
-def longest_pause(moments: list[float], start: float, end: float) -> float:
+class Pause(NamedTuple):
+    begin: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.begin
+
+
+def longest_pause(moments: list[float], start: float, end: float) -> Pause:
     """Returns the longest time without a moment between start and end."""
     inside = [start, *(moment for moment in list(moments) if start < moment < end), end]
-    return max(later - earlier for earlier, later in pairwise(inside))
+    return max((Pause(earlier, later) for earlier, later in pairwise(inside)), key=lambda pause: pause.seconds)
 
 
 @contextmanager

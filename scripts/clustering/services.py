@@ -2,7 +2,9 @@
 
 import json
 import os
+import pwd
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,11 +27,16 @@ TTL, LOOP, RETRY = 8, 1, 3
 Patroni requires that LOOP + 2 RETRY is at most TTL.
 """
 
+DISK_MEGABYTES = 400
+"""Space of a server: enough for its data and its log."""
+
 PARAMETERS = {
     "shared_buffers": "32MB",
     "max_connections": 150,
     "wal_log_hints": "on",  # for pg_rewind
-    "wal_keep_size": "256MB",
+    "wal_keep_size": "64MB",
+    "min_wal_size": "32MB",
+    "max_wal_size": "128MB",
     "unix_socket_directories": "",
 }
 
@@ -46,20 +53,28 @@ def program(name: str) -> str:
     return path
 
 
-class Member:
-    """A PostgreSQL server under Patroni."""
+OnLine = Callable[[str], None]
+"""What is called with each line that a part prints."""
 
-    def __init__(self, name: str, folder: Path, etcd_port: int) -> None:
+
+class Member:
+    """A PostgreSQL server under Patroni, with a disk of its own in memory."""
+
+    def __init__(self, name: str, folder: Path, etcd_port: int, on_line: OnLine) -> None:
         self.name = name
         self.port, self.api_port = free_ports(2)
-        self._data = folder / name
+        self._on_line = on_line
+        self._disk = folder / name
+        self._data, self._filler = self._disk / "data", self._disk / "filler"
+        _mount(self._disk)
         self._file = folder / f"{name}.json"  # JSON is YAML
         self._file.write_text(json.dumps(self._configuration(folder, etcd_port)))
         self.start()
 
     def start(self) -> None:
         environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}  # Debian's Python, not that of .venv
-        self.child = Child(["/usr/bin/python3", program("patroni"), self._file], user=PEOPLE, environment=environment)
+        command: list[str | Path] = ["/usr/bin/python3", program("patroni"), self._file]
+        self.child = Child(command, user=PEOPLE, environment=environment, on_line=self._on_line)
 
     def has_role(self, role: str) -> bool:
         """Returns whether Patroni says that the server is the `primary`, or a `replica` that runs."""
@@ -78,6 +93,18 @@ class Member:
     def resume(self) -> None:
         self._each(psutil.Process.resume)
 
+    def fill_disk(self) -> None:
+        """Leaves no space on the server's disk."""
+        with self._filler.open("wb", buffering=0) as filler, suppress(OSError):
+            while True:
+                filler.write(bytes(1 << 20))
+
+    def free_disk(self) -> None:
+        self._filler.unlink()
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", "--lazy", self._disk], check=True)
+
     def _each(self, act: Callable[[psutil.Process], None]) -> None:
         """Acts on Patroni, which would start PostgreSQL again, then on PostgreSQL, whose processes outlive it."""
         for process in [*_processes(str(self._file)), *_processes(str(self._data))]:
@@ -90,7 +117,9 @@ class Member:
             "scope": DATABASE,
             "name": self.name,
             "restapi": {"listen": f"127.0.0.1:{self.api_port}", "connect_address": f"127.0.0.1:{self.api_port}"},
-            "etcd3": {"host": f"127.0.0.1:{etcd_port}"},
+            # by the older protocol: after Patroni 3.0 was suspended, its cache of etcd3 can stay stale. It then never
+            # replaces a synchronous standby that has died, and each commit waits for it (patroni/patroni#2783)
+            "etcd": {"host": f"127.0.0.1:{etcd_port}"},
             "bootstrap": {
                 "dcs": {
                     "ttl": TTL,
@@ -116,6 +145,17 @@ class Member:
         }
 
 
+def _mount(folder: Path) -> None:
+    """Mounts a disk that can be filled. Raises SystemExit if that is not allowed."""
+    folder.mkdir()
+    options = f"size={DISK_MEGABYTES}m,mode=700,uid={pwd.getpwnam(PEOPLE).pw_uid}"
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        raise SystemExit(f"cluster: the disk of a server cannot be mounted, run as root: {mounted.stderr.strip()}")
+
+
 def _processes(argument: str) -> list[psutil.Process]:
     """Returns the processes whose command line has an argument, and their children."""
     found = []
@@ -126,7 +166,7 @@ def _processes(argument: str) -> list[psutil.Process]:
     return found
 
 
-def etcd(folder: Path, port: int) -> Child:
+def etcd(folder: Path, port: int, on_line: OnLine) -> Child:
     """Runs one etcd, without syncs to disk: no test kills it."""
     [peers] = free_ports(1)
     clients, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peers}"
@@ -137,11 +177,14 @@ def etcd(folder: Path, port: int) -> Child:
         "listen-peer-urls": peer,
         "initial-advertise-peer-urls": peer,
         "initial-cluster": f"default={peer}",
+        "enable-v2": "true",
     }
-    return Child([program("etcd"), *(f"--{name}={value}" for name, value in options.items())])
+    return Child([program("etcd"), *(f"--{name}={value}" for name, value in options.items())], on_line=on_line)
 
 
-def haproxy(folder: Path, members: Sequence[Member], ports: Mapping[str, int], apis: Sequence[int]) -> Child:
+def haproxy(
+    folder: Path, members: Sequence[Member], ports: Mapping[str, int], apis: Sequence[int], on_line: OnLine
+) -> Child:
     """Runs HAProxy: `write` leads to the primary, `read` to the replicas, `api` to the servers that are ready."""
     servers = "\n".join(f"  server {one.name} 127.0.0.1:{one.port} check port {one.api_port}" for one in members)
     answering = "\n".join(f"  server api{number} 127.0.0.1:{port} check" for number, port in enumerate(apis))
@@ -192,10 +235,10 @@ listen api
 {answering}
 """
     )
-    return Child([program("haproxy"), "-db", "-f", file])
+    return Child([program("haproxy"), "-db", "-f", file], on_line=on_line)
 
 
-def pgbouncer(folder: Path, port: int, ports: Mapping[str, int]) -> Child:
+def pgbouncer(folder: Path, port: int, ports: Mapping[str, int], on_line: OnLine) -> Child:
     """Runs PgBouncer in transaction mode: the database `certindex` is that of `write`, `replica` that of `read`."""
     file = folder / "pgbouncer.ini"
     file.write_text(
@@ -214,4 +257,4 @@ server_login_retry = 1
 server_connect_timeout = 2
 """
     )
-    return Child([program("pgbouncer"), file], user=PEOPLE)
+    return Child([program("pgbouncer"), file], user=PEOPLE, on_line=on_line)
