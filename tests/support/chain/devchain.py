@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
@@ -48,7 +49,10 @@ class Anvil:
     def __init__(self, *options: str, port: int = 0) -> None:
         self._listening = threading.Event()
         self._port = 0
+        # anvil leaves the states of its blocks on the disk when it is ended by a signal
+        self._states = TemporaryDirectory(prefix="certindex-anvil-")
         command: list[str | Path] = [anvil_program(), "--host", "127.0.0.1", "--port", str(port), *options]
+        command += ["--cache-path", self._states.name]
         if "--gas-limit" not in options:
             command += ["--gas-limit", str(BLOCK_GAS)]
         self.child = Child(command, on_line=self._read_port)
@@ -147,6 +151,7 @@ class Anvil:
     def stop(self) -> None:
         self._connection.close()
         self.child.stop()
+        self._states.cleanup()
 
     def __enter__(self) -> Self:
         return self
