@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import Connection, Engine, event, make_url, text
 
+from api.reading import kept_counts
 from api.reading.snapshot import open_snapshot_now
 from api.settings import Settings as ApiSettings
 from indexer.commands import rebuild_into
@@ -28,6 +29,7 @@ from tests.support.chain.awkward import licenses, life
 from tests.support.chain.fakechain import FakeNode
 from tests.support.databases import NewDatabase
 from tests.support.index.indexing import Indexer, engine_of, index_afresh, read_tables
+from tests.support.pgbouncer import running_pooler
 from tests.support.processes import caught_up, until
 from tests.support.rpc.faultproxy import of_fake
 from tests.support.rpc.provider import Provider, indexers
@@ -36,7 +38,8 @@ TABLES = Chain.metadata.tables
 AT_THE_SWITCH = {"revision", "writer", "writer_epoch", "writer_beat"}
 
 DEVICES = """query ($at: BigInt!) { devices(asOf: {block: $at}, first: 20, filterBy: {serialNumber: {ne: "x"}}) {
-  totalCount nodes { tokenId serialNumber firmware { version } manufacturer { name } history { totalCount } } } }"""
+  nodes { tokenId serialNumber firmware { version } manufacturer { name } history { totalCount } } }
+  counted: devices(asOf: {block: $at}, filterBy: {serialNumber: {startsWith: "4"}}) { totalCount } }"""
 NEWEST = "{ devices { totalCount } _meta { chains { indexed { number } } } }"
 PAGE = """query ($after: String) { devices(first: 3, after: $after) { nodes { tokenId } pageInfo { endCursor } } }"""
 
@@ -91,9 +94,14 @@ def fleet(url: str) -> Iterator[Indexer]:
 
 @pytest.mark.slow
 def test_readers_see_the_old_state_or_the_new_one_and_the_indexer_goes_on(
-    place: Place, new_database: NewDatabase, certindex: Certindex, other_profile: str
+    place: Place,
+    new_database: NewDatabase,
+    certindex: Certindex,
+    other_profile: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An indexer, a server that is asked all the time, a new profile, and a reorg of blocks of before the switch."""
+    monkeypatch.setattr(kept_counts, "LONG_SECONDS", 0)  # every count is kept
     node = FakeNode(chain_id=1, finality=4)
     node.mine(*licenses())
     for token in range(1, 30):
@@ -108,19 +116,23 @@ def test_readers_see_the_old_state_or_the_new_one_and_the_indexer_goes_on(
         until(lambda: post(f"{address}/graphql", {"query": NEWEST}).status_code == 200, "the server")
         first_page = ask(address, PAGE, after=None)["devices"]
         next_page = ask(address, PAGE, after=first_page["pageInfo"]["endCursor"])
-        with Asking(address, node.head.number) as asking, Mining(provider, node) as mining:
+        at = node.head.number
+        with Asking(address, at) as asking, Mining(provider, node) as mining:
             done = certindex("rebuild", "--into", place.copy, "--profile", other_profile, database_url=place.url)
             assert done.status == 0, done.err
             until(lambda: asking.has_both or asking.failed, "an answer of the new state", indexer)
             mining.wait_for_more()
         assert asking.failed == []
+        answer = ask(address, DEVICES, at=at)
         assert ask(address, PAGE, after=first_page["pageInfo"]["endCursor"]) == next_page
         provider.do(lambda: node.reorg(4, life(50), life(51)))
         until(lambda: caught_up(place.url, node), "the reorg", indexer)
         assert "the profile has changed" in indexer.last_output
         assert "Traceback" not in indexer.last_output
-    with engine_of(place.url) as engine, engine_of(new_database()) as other:
+    with engine_of(place.url) as engine, engine_of(other_url := new_database()) as other:
         fresh = index_afresh(other, node, profile=load_profile(other_profile))
+        with serving(ApiSettings(database_url=other_url, explorer=False)) as address:
+            assert ask(address, DEVICES, at=at) == answer
         assert without_safety(read_tables(engine, 1)) == without_safety(fresh)
     assert is_gone(place)
     assert certindex("rebuild", "--check", database_url=place.url).status == 0
@@ -358,6 +370,17 @@ def test_a_switch_waits_for_a_transaction_that_reads_and_gives_up(
         assert done.status == 1
         assert "could not be switched within 0 s: another program uses them in a long transaction" in done.err
         assert certindex("rebuild", "--into", "next", database_url=url).status == 0
+
+
+def test_it_works_through_a_pooler(new_postgres_database: NewDatabase, certindex: Certindex) -> None:
+    """Each transaction may be of another session of the server, which does not keep the schema of the copy."""
+    url = new_postgres_database()
+    with fleet(url) as indexer, running_pooler(url, sessions=8) as pooler:
+        before = all_rows(indexer.engine)
+        done = certindex("rebuild", "--into", "next", database_url=pooler.url)
+        assert done.status == 0, done.err
+        assert without_lease(all_rows(indexer.engine)) == without_lease(before)
+        assert is_gone(Place(url, "next"))
 
 
 def test_the_roles_of_the_tables_keep_their_rights(new_postgres_database: NewDatabase, certindex: Certindex) -> None:
