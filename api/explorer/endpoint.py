@@ -100,7 +100,8 @@ class PageEndpoint:
         return self._templates.response(request, "layout/problem.html", context, problem.status, headers)
 
     def _context(self, visit: Visit, network: Json | None) -> Json:
-        return {"visit": visit, "chains": network["data"]["_meta"]["chains"] if network else []}
+        data = network["data"] if network else {"_meta": {"chains": []}, "vehicles": {"nodes": []}}
+        return {"visit": visit, "chains": data["_meta"]["chains"], "has_vehicles": bool(data["vehicles"]["nodes"])}
 
     def _query_href(self, variables: Mapping[str, Any]) -> str | None:
         """Returns the address of GraphiQL with the page's document and its variables, None if GraphiQL is off."""

@@ -35,7 +35,7 @@ from schema.tables.values import MAX_BLOCK_NUMBER, MAX_OFFSET, OFFSET_BITS, posi
 FOLDER = Path(__file__).parent / "tables"
 NAMES = (
     *("devices", "events", "authorizations", "manufacturers", "hardware-licenses", "flags"),
-    *("software-updates", "sanitizations", "licenses"),
+    *("software-updates", "sanitizations", "licenses", "vehicles", "synthetic-devices"),
 )
 
 START = Place(None, 0, 0)

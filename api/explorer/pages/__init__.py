@@ -24,6 +24,7 @@ from api.explorer.pages.status import STATUS
 from api.explorer.pages.synthetic_device import SYNTHETIC_DEVICE
 from api.explorer.pages.transaction import TRANSACTION
 from api.explorer.pages.vehicle import VEHICLE
+from api.explorer.pages.vehicles import VEHICLES
 from api.explorer.pages.verify import VERIFY
 
 PAGES: tuple[Page, ...] = (
@@ -33,6 +34,7 @@ PAGES: tuple[Page, ...] = (
     DEVICE,
     CERTIFICATE,
     COMPARE,
+    VEHICLES,
     VEHICLE,
     SYNTHETIC_DEVICE,
     OWNER,
@@ -55,6 +57,7 @@ PAGES: tuple[Page, ...] = (
 
 SECTIONS: tuple[tuple[str, str], ...] = (
     ("Devices", "/devices"),
+    ("Vehicles", VEHICLES.path),
     ("Events", "/events"),
     ("Manufacturers", "/manufacturers"),
     ("Audit", "/audit"),
@@ -62,6 +65,6 @@ SECTIONS: tuple[tuple[str, str], ...] = (
     ("Status", "/status"),
     ("Verify", "/verify"),
 )
-"""The links of the header: title and path."""
+"""The links of the header: title and path. That to the vehicles is left out where there are none."""
 
 __all__ = ["NOWHERE", "PAGES", "SECTIONS"]

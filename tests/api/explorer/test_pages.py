@@ -45,6 +45,7 @@ def test_the_start_page_searches_and_shows_the_latest_events(site: str) -> None:
     for link in page.links_to("/devices"):
         assert get_page(f"{site}{link}").status == 200
     assert page.link("/graphql#query=")
+    assert "/vehicles" not in page.links, "the profile has none"
 
 
 def test_a_serial_number_leads_to_its_device(site: str, did: str) -> None:

@@ -1,6 +1,8 @@
 """The pages of vehicles and synthetic devices, and how other pages lead to them."""
 
 import asyncio
+import csv
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.error import HTTPError
@@ -36,7 +38,14 @@ def synthetic(token: int) -> str:
 
 
 DEVICE = path("device", DEVICES, 9)
-PATHS = (*map(vehicle, (1, 2, 3)), *map(synthetic, (1, 2)), DEVICE, f"/owner/0x{ALICE.hex()}", f"/user/0x{CAROL.hex()}")
+PATHS = (
+    "/vehicles",
+    *map(vehicle, (1, 2, 3)),
+    *map(synthetic, (1, 2)),
+    DEVICE,
+    f"/owner/0x{ALICE.hex()}",
+    f"/user/0x{CAROL.hex()}",
+)
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +166,59 @@ def test_an_account_lists_its_vehicles_and_those_that_are_shared_with_it(registe
     assert "Vehicles shared with this account" in user.text
     assert vehicle(1) in lower(user.links)
     assert "vehicles" not in get_page(f"{register}/owner/0x{'11' * 20}").text
+
+
+@pytest.mark.parametrize(
+    ("query", "tokens"),
+    [
+        ("", [3, 2, 1]),
+        ("?order=oldest", [1, 2, 3]),
+        ("?state=active&order=token", [1, 2]),
+        ("?state=burned", [3]),
+        ("?manufacturer=2", [3, 2]),
+        ("?definition=kia_", [3, 2]),
+        (f"?owner=0x{ALICE.hex()}", [1]),
+        (f"?user=0x{CAROL.hex()}", [1]),
+        ("?device=9", [1]),
+        ("?minted-to=2023-01-01", []),
+        ("?asOf=3", [2, 1]),
+    ],
+)
+def test_the_list_has_filters_orders_and_files_as_of_any_point(register: str, query: str, tokens: list[int]) -> None:
+    page = get_page(f"{register}/vehicles{query}")
+    assert page.status == 200
+    links = lower([link.partition("?")[0] for link in page.links_to("/vehicle/")])
+    assert links == {vehicle(token) for token in tokens}
+    assert f"{len(tokens)} vehicle" in page.text
+    if not tokens:
+        assert "No vehicle matches" in page.text
+        return
+    with urlopen(f"{register}{page.link('/export/vehicles.csv')}") as response:
+        rows = list(csv.DictReader(response.read().decode().splitlines()))
+    assert [int(row["tokenId"]) for row in rows] == tokens
+
+
+def test_the_files_have_the_devices_of_vehicles(register: str) -> None:
+    with urlopen(f"{register}/export/vehicles.ndjson") as response:
+        rows = {row["tokenId"]: row for row in map(json.loads, response)}
+    assert rows["1"]["device"]["serialNumber"] == "SN-9"
+    assert rows["1"]["syntheticDevice"]["tokenDID"].lower() == synthetic(2).rpartition("/")[2]
+    assert (rows["3"]["owner"], rows["3"]["device"]) == (None, None)
+    with urlopen(f"{register}/export/synthetic-devices.ndjson") as response:
+        devices = {row["tokenId"]: row for row in map(json.loads, response)}
+    assert (devices["2"]["connection"], devices["1"]["integrationId"]) == ("Ruptela", "2")
+    assert devices["1"]["burnedAt"] is not None
+
+
+@pytest.mark.parametrize("query", ["?state=BROKEN", "?order=size", "?owner=nobody", "?device=one"])
+def test_a_filter_that_does_not_exist_is_explained(register: str, query: str) -> None:
+    page = get_page(f"{register}/vehicles{query}")
+    assert page.status == 400
+    assert query.partition("=")[2] in page.text
+
+
+def test_the_header_leads_to_the_list_where_there_are_vehicles(register: str) -> None:
+    assert "/vehicles" in get_page(f"{register}/").links
 
 
 @pytest.mark.parametrize(("address", "bundle"), [(vehicle(1), "vehicles"), (synthetic(2), "synthetic-devices")])
