@@ -136,7 +136,10 @@ class Copy(ABC):
             if {"standby", "profile"} <= set(inspect(connection).get_table_names()):
                 marks = set(connection.execute(text("SELECT name FROM standby")).scalars())
             if not any(mark.startswith(MARK.partition(",")[0]) for mark in marks):
-                raise Stop(f"--into {self.name}: it exists, and no rebuild has begun it. Choose another name.")
+                raise Stop(
+                    f"--into {self.name}: it exists, and no rebuild has begun it. Choose another name, or remove it if "
+                    "nothing needs it."
+                )
             stored = {row.chain_id: row.text for row in connection.execute(text("SELECT chain_id, text FROM profile"))}
         if marks != {MARK} or stored != {chain_id: profile.text for chain_id, profile in profiles.items()}:
             raise Stop(

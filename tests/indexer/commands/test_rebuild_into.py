@@ -417,7 +417,7 @@ class TestRefusals:
                     connection.exec_driver_sql("CREATE SCHEMA next CREATE TABLE mine (id int)")
             assert_refused(
                 certindex("rebuild", "--into", taken, database_url=place.url),
-                f"--into {taken}: it exists, and no rebuild has begun it. Choose another name.",
+                f"--into {taken}: it exists, and no rebuild has begun it. Choose another name, or remove it",
             )
 
     def test_a_copy_that_was_begun_with_another_profile(
