@@ -102,6 +102,7 @@ def _apply(changes: RowChanges, policy: Policy, located: LocatedFact) -> EventRe
         case HardwareLicenseRevoked():
             reading.hardware_license_id = license = changes.hardware_license(located, fact.hardware_license_id)
             held = changes.hardware_license_version.change(license, located.position)
+            reading.manufacturer_id = held.manufacturer_id
             licenses.revoke(held, located.position, located.block_time, fact.reason)
         case ManufacturerMinted() | ManufacturerTransferred() | ManufacturerAttributeSet():
             by_tokens = policy.licensed_by_tokens

@@ -25,7 +25,7 @@ def license_manufacturer(changes: RowChanges, located: LocatedFact, fact: Manufa
 
 
 def license_hardware(changes: RowChanges, located: LocatedFact, fact: HardwareLicensed) -> tuple[int, int | None]:
-    """Applies the fact. Returns the license, and the manufacturer if the fact names one."""
+    """Applies the fact. Returns the license, and the manufacturer that holds it if an event named one."""
     license = changes.hardware_license(located, fact.hardware_license_id)
     maker = None if fact.manufacturer_id is None else changes.manufacturer(located, fact.manufacturer_id)
     version = changes.hardware_license_version.change(license, located.position)
@@ -38,7 +38,7 @@ def license_hardware(changes: RowChanges, located: LocatedFact, fact: HardwareLi
         version.hardware_revision = fact.hardware_revision or None
         version.hardware_revision_key = text_key(fact.hardware_revision)
     grant(version, located.position, located.block_time, fact)
-    return license, maker
+    return license, version.manufacturer_id
 
 
 def grant(version: LicenseTerms, position: int, block_time: int, fact: ManufacturerLicensed | HardwareLicensed) -> None:
