@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection, Row, text
 
 from schema.events import Kind
+from schema.profile.model import differs_from_release
 from schema.tables.notices import STANDBY_SECONDS, blocks_to_start, waiting_text
 from schema.tables.values import MAX_BLOCK_NUMBER
 from schema.vocabulary import ALARMS, FailureCause
@@ -67,8 +68,12 @@ class ChainRow(Struct, frozen=True):
 
 
 class ChainStatus(ChainRow, frozen=True):
-    """The state of one chain."""
+    """The state of one chain.
 
+    `rebuild_due`: this release has another text of its profile, and only a rebuild reads the events by it.
+    """
+
+    rebuild_due: bool
     standbys: list[StandbyStatus]
     indexed_hash: str
     digest: str
@@ -104,6 +109,11 @@ class ChainStatus(ChainRow, frozen=True):
     def to_text(self) -> str:
         lines = [
             f"chain {self.chain_id} ({self.profile})",
+            *(
+                [f"  rebuild    due, as this release has another profile: certindex rebuild --profile {self.profile}"]
+                if self.rebuild_due
+                else []
+            ),
             f"  indexed    block {self.indexed_number} of {_time(self.indexed_time)}, {self.indexed_hash}"
             if self.head_number is None or not self.blocks_to_start
             else f"  indexed    nothing: {waiting_text(self.indexed_number, self.head_number)}",
@@ -187,8 +197,10 @@ def _status(connection: Connection, row: Row[Any]) -> ChainStatus:
     columns = row._asdict() | counts._asdict()
     columns |= {name: bool(columns[name]) for name in ("backfilled", "stopped")}
     columns |= {name: "0x" + columns[name].hex() for name in ("indexed_hash", "digest")}
+    stored = connection.execute(text("SELECT text FROM profile WHERE chain_id = :chain_id"), parameters).scalar()
     return ChainStatus(
         **columns,
+        rebuild_due=stored is not None and differs_from_release(row.profile, stored),
         standbys=[StandbyStatus(*row) for row in standbys],
         contracts=[
             {"role": role, "address": "0x" + address.hex(), "start_block": start, "whole": bool(whole)}
