@@ -72,7 +72,7 @@ def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
     def through(url: str) -> str:
         pooler: Pooler = request.getfixturevalue("pooler")
-        return pooler.url_of(url)
+        return pooler.through(url)
 
     def directly(url: str) -> str:
         return url

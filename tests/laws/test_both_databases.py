@@ -42,7 +42,7 @@ def apis(tmp_path_factory: pytest.TempPathFactory, module_postgres_url: str, poo
     node.reorg(2, life(41) + life(42), life(47))
     node.mine(emitted("Approval", tokenId=1))
     index()
-    with asking(urls[0]) as sqlite, asking(urls[1]) as postgresql, asking(pooler.url_of(urls[1])) as pooled:
+    with asking(urls[0]) as sqlite, asking(urls[1]) as postgresql, asking(pooler.through(urls[1])) as pooled:
         yield [sqlite, postgresql, pooled]
     for engine in engines:
         engine.dispose()

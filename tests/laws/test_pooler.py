@@ -32,7 +32,7 @@ QUERIES = [
 
 @pytest.fixture
 def pooled_url(postgres_url: str, pooler: Pooler) -> str:
-    return pooler.url_of(postgres_url)
+    return pooler.through(postgres_url)
 
 
 def test_prepared_statements_of_the_server_return_other_rows_behind_a_pooler(pooled_url: str) -> None:

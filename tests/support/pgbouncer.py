@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,6 +31,13 @@ class Pooler:
     def url_of(self, url: str) -> str:
         """Returns the URL of a database of the server through the pooler."""
         return f"postgresql://anyone@127.0.0.1:{self._port}/{make_url(url).database}"
+
+    def through(self, url: str) -> str:
+        """Returns the URL as `url_of` does, and opens all sessions: a single client, too, changes between them."""
+        with ExitStack() as stack:
+            for _ in range(self._sessions):
+                stack.enter_context(psycopg.connect(self.url_of(url))).execute("SELECT 1")
+        return self.url_of(url)
 
     def lead_to(self, url: str) -> None:
         """Leads the next transactions to another server."""
