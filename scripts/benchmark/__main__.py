@@ -2,8 +2,9 @@
 
 Prints a table, and writes it to .bench/results/ together with all figures as JSON and a plot. Chains and the databases
 of the API are generated once and kept in .bench/. Compare ratios: the absolute figures depend on the machine and on
-what else it runs. Without options the benchmark takes 15 minutes, with --quick 5, with --long an hour. With --only api
---long it takes a quarter of an hour once the databases are kept, and compares the API with its targets.
+what else it runs. Without options the benchmark takes 15 minutes, with --quick 5. With --long it takes two hours, and
+20 GB of disk for the growth to 10,000,000 events and 1,000,000 devices; with --only api --long a quarter of an hour
+once the databases are kept, and compares the API with its targets.
 """
 
 import argparse
@@ -58,7 +59,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--quick", action="store_true", help="a smaller chain and fewer runs")
-    sizes.add_argument("--long", action="store_true", help="also 1,000,000 events, and 1,000,000 devices")
+    sizes.add_argument(
+        "--long", action="store_true", help="also 1,000,000 and 10,000,000 events, and 1,000,000 devices"
+    )
     parser.add_argument(
         "--only",
         type=_among(tuple(SECTIONS)),

@@ -83,10 +83,11 @@ class Databases:
 
 
 def size(url: str) -> int:
-    """Returns the size of a database in bytes."""
+    """Returns the size of a database in bytes, with SQLite's log."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return Path(str(parsed.database)).stat().st_size
+        file = Path(str(parsed.database))
+        return sum(part.stat().st_size for part in (file, file.with_name(f"{file.name}-wal")) if part.exists())
     with psycopg.connect(plain_url(url)) as connection:
         row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
     return 0 if row is None else int(row[0])

@@ -1,6 +1,7 @@
 """The events of the synthetic chain: factories mint pallets of devices, and every device goes through its life.
 
-A device has about 16 events over two years, most of them in the field. A seed determines all events.
+A device has about 16 events over two years, most of them in the field; in a fleet that grows fast, about 10. A seed
+determines all events.
 """
 
 import heapq
@@ -14,6 +15,8 @@ BEGAN = 1_700_000_000
 DAYS = 730
 PALLET = 10
 EVENTS_A_DEVICE = 16
+GROWING_DAYS, EVENTS_A_YOUNG_DEVICE = 210, 10
+"""A fleet that grows from nothing for so many days has so many events a device."""
 OWNERS_SHARE = 100
 """Devices of an owner, on average."""
 LIVING_STRIDE = 50
@@ -44,9 +47,18 @@ class Transaction(NamedTuple):
 
 def generate(events: int, seed: int = 1) -> Iterator[Transaction]:
     """Yields transactions in order of time with this many events in total; the last transaction is cut short."""
-    pallets = max(events // EVENTS_A_DEVICE // PALLET, 1)
+    return _first(events, events // EVENTS_A_DEVICE, DAYS, Random(seed))
+
+
+def generate_growth(events: int, seed: int = 1) -> Iterator[Transaction]:
+    """Yields as `generate` does, with 1.6 times as many devices: a factory makes them in a third of the time."""
+    return _first(events, events // EVENTS_A_YOUNG_DEVICE, GROWING_DAYS, Random(seed))
+
+
+def _first(events: int, devices: int, days: int, random: Random) -> Iterator[Transaction]:
+    pallets = max(devices // PALLET, 1)
     owners = max(pallets * PALLET // OWNERS_SHARE, 10)
-    for transaction in _interleaved(pallets, owners, 1, Random(seed)):
+    for transaction in _interleaved(days * DAY // pallets, owners, 1, random):
         yield transaction._replace(events=transaction.events[:events])
         events -= len(transaction.events)
         if events <= 0:
@@ -58,7 +70,7 @@ def generate_fleet(devices: int, seed: int = 1) -> Iterator[Transaction]:
     pallets = max(devices // PALLET, 1)
     owners = max(devices // LIVING_STRIDE // OWNED_IN_A_FLEET, 1)
     minted = 0
-    for transaction in _interleaved(pallets, owners, LIVING_STRIDE, Random(seed)):
+    for transaction in _interleaved(DAYS * DAY // pallets, owners, LIVING_STRIDE, Random(seed)):
         yield transaction
         minted += len(transaction.events) // 2 if transaction.events[-1].name == "CertificateMinted" else 0
         if minted >= devices:
@@ -70,11 +82,11 @@ def address(kind: str, number: int) -> bytes:
     return sha3_256(f"{kind} {number}".encode()).digest()[:20]
 
 
-def _interleaved(pallets: int, owners: int, stride: int, random: Random) -> Iterator[Transaction]:
-    """Interleaves the factory's pallets, as many in two years, and the lives of every `stride`th device, for ever."""
+def _interleaved(pause: int, owners: int, stride: int, random: Random) -> Iterator[Transaction]:
+    """Interleaves the factory's pallets, one every `pause` seconds, and the lives of every `stride`th device."""
     yield from _licenses()
     waiting: list[Upcoming] = []
-    factory = _factory(random, DAYS * DAY // pallets, owners, stride, waiting)
+    factory = _factory(random, pause, owners, stride, waiting)
     upcoming = next(factory)
     while True:
         while waiting and waiting[0][0] <= upcoming.time:

@@ -1,6 +1,7 @@
 """Fills a database with many devices through the indexer's store, without a node."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha3_256
 from itertools import islice
 
@@ -24,21 +25,54 @@ from scripts.benchmark.naive import PROFILE, WATCHED
 from scripts.benchmark.recording import CHAIN_ID
 
 EVENTS_A_BLOCK = 100
-BLOCKS_A_BATCH = 100
+BLOCKS_A_BATCH = 200
 
 
 def write_fleet(database_url: str, devices: int) -> int:
     """Fills an empty database with this many devices and builds the indexes. Returns the number of events."""
+    with writer(database_url) as fleet:
+        events = sum(map(fleet.write, batches(generate_fleet(devices))))
+        fleet.finish()
+    return events
+
+
+class FleetWriter:
+    """Writes batches of final blocks, as the indexer does with what it has fetched."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._interpretation = interpret(PROFILE, [WATCHED])
+
+    def write(self, batch: Batch) -> int:
+        """Decodes, folds and commits a batch. Returns the number of events."""
+        heads = Heads(batch.last, batch.last.number, batch.last)
+        return index_batch(self._store, self._interpretation, batch, heads).events
+
+    def finish(self) -> None:
+        """Builds the indexes."""
+        self._store.finish_backfill(self._store.checkpoint())
+        maintain(self._store.engine)
+
+
+@contextmanager
+def writer(database_url: str) -> Iterator[FleetWriter]:
+    """Yields the writer of an empty database."""
     engine = connect(database_url)
     migrate(engine)
     with engine.begin() as connection:
         register(connection, CHAIN_ID, PROFILE, [WATCHED])
     lease = Lease(engine, CHAIN_ID)
     lease.try_acquire()
-    events = _write(Store(engine, CHAIN_ID, lease.epoch), interpret(PROFILE, [WATCHED]), devices)
+    yield FleetWriter(Store(engine, CHAIN_ID, lease.epoch))
     lease.release()
     engine.dispose()
-    return events
+
+
+def batches(transactions: Iterator[Transaction], blocks_each: int = BLOCKS_A_BATCH) -> Iterator[Batch]:
+    """Yields batches of so many blocks; 200 have 20,000 events, as a step of a backfill."""
+    blocks = _blocks(transactions)
+    while batch := list(islice(blocks, blocks_each)):
+        yield Batch(batch, batch[-1].header)
 
 
 def index_batch(store: Store, interpretation: Interpretation, batch: Batch, heads: Heads) -> Written:
@@ -48,18 +82,6 @@ def index_batch(store: Store, interpretation: Interpretation, batch: Batch, head
     facts = decoded.facts
     changes = fold(store.open_rows(before, named_by(facts)), facts, interpretation.policy)
     return store.commit(before, batch, {**decoded.readings, **changes.readings}, changes, heads)
-
-
-def _write(store: Store, interpretation: Interpretation, devices: int) -> int:
-    blocks = _blocks(generate_fleet(devices))
-    events = 0
-    while batch := list(islice(blocks, BLOCKS_A_BATCH)):
-        last = batch[-1].header
-        heads = Heads(last, last.number, last)
-        events += index_batch(store, interpretation, Batch(batch, last), heads).events
-    store.finish_backfill(store.checkpoint())
-    maintain(store.engine)
-    return events
 
 
 def _blocks(transactions: Iterator[Transaction]) -> Iterator[BlockLogs]:

@@ -8,8 +8,15 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from schema.tables.database import connect
+from scripts.benchmark.events import MAKERS
 
 PICKED = 1_000
+HEAD = text("SELECT max(indexed_number) FROM chain")
+ALIKE = text(
+    """SELECT token_id FROM device WHERE id IN (SELECT device_id FROM event WHERE device_id IS NOT NULL
+    GROUP BY device_id HAVING count(*) = 8) ORDER BY id % 9973, id LIMIT :picked"""
+)
+"""Devices with eight events, from all over the table."""
 HISTORY = 20
 OWNED = 50
 ALIASES = 100
@@ -26,6 +33,15 @@ FLEET = """query Fleet($owner: Address!) { devices(first: 50, filterBy: {owner: 
   tokenId serialNumber firmware { version }
   authorizedUsers(first: 5) { nodes { user organization permissions expiresAt } }
 } } }"""
+NEWEST = """query Newest($maker: BigInt!) {
+  devices(first: 20, filterBy: {manufacturerId: {eq: $maker}}, orderBy: {field: MINTED_AT, direction: DESC}) {
+    nodes { tokenId owner serialNumber firmware { version } }
+  }
+}"""
+RESETS = """query Resets($block: BigInt!) {
+  lifecycleEvents(first: 20, asOf: {block: $block}, filterBy: {kind: {eq: FACTORY_RESET}},
+    orderBy: {field: POSITION, direction: DESC}) { nodes { eventTime recordTime device { tokenId serialNumber } } }
+}"""
 PAST = """query Past($block: BigInt!, $owner: Address!) {
   devices(first: 20, asOf: {block: $block}, filterBy: {owner: {eq: $owner}}) {
     totalCount nodes { tokenId owner firmware { version } endOfLife { status } }
@@ -60,6 +76,25 @@ def benchmark_queries(database_url: str, seed: int = 1) -> list[Query]:
     return [make(picked, random) for make in QUERIES]
 
 
+def growth_queries(database_url: str, seed: int = 1) -> list[Query]:
+    """Returns queries whose answers are as large in a small database as in a large one."""
+    engine = connect(database_url, read_only=True)
+    with engine.begin() as connection:
+        tokens = connection.execute(ALIKE, {"picked": PICKED}).scalars()
+        numbers = [int.from_bytes(token, "big") for token in tokens]
+        head = connection.execute(HEAD).scalar_one()
+    engine.dispose()
+    random = Random(seed)
+    Random(seed).shuffle(numbers)
+    makers = [_body(NEWEST, maker=str(maker)) for maker in range(1, MAKERS + 1)]
+    resets = [_body(RESETS, block=str(random.randint(head // 2, head))) for _ in range(PICKED)]
+    return [
+        _device(Picked(numbers, [], head), random),
+        Query("g", "the 20 newest devices of a manufacturer", False, makers),
+        Query("h", "the 20 newest resets as of a block", False, resets),
+    ]
+
+
 def _pick(connection: Connection) -> Picked:
     tokens = connection.execute(
         text(
@@ -76,7 +111,7 @@ def _pick(connection: Connection) -> Picked:
         ),
         {"open": 2**63 - 1, "owned": OWNED + OWNED // 2},
     )
-    head = connection.execute(text("SELECT max(indexed_number) FROM chain")).scalar_one()
+    head = connection.execute(HEAD).scalar_one()
     numbers = [int.from_bytes(row.token_id, "big") for row in tokens]
     return Picked(numbers, [bytes(row.owner) for row in owners], head)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
+from scripts.benchmark.growing import Answered, Grown
 from scripts.benchmark.loading import CONNECTIONS
 from scripts.benchmark.runs import Backfill, Ceiling, Rewritten
 from scripts.benchmark.sections import Results
@@ -43,6 +44,33 @@ def _backfills(results: Results) -> Iterator[str]:
     yield from (f"{name(run):<40} {rate:>9.1f} {cpu:>9.1f}" for run, rate, cpu in _ratios(runs))
     yield from ("", "certindex rebuild", _BACKFILL_HEAD.partition("server")[0])
     yield from map(_rebuild, results.rebuilds)
+
+
+def _growth(results: Results) -> Iterator[str]:
+    """Yields each part of a database that grew, with what its queries took after it."""
+    if results.growth:
+        yield from ("", "growth; us CPU: of the indexer and the server an event, without fetching", _GROWTH_HEAD)
+        for grown in results.growth:
+            cpu = " ".join(_cpu(seconds, grown.written) for seconds in (grown.cpu_seconds, grown.server_cpu_seconds))
+            yield (
+                f"{grown.database:<11} {grown.events:>10,} {grown.rate:>9,.0f} {cpu} "
+                f"{grown.database_bytes / grown.events:>9,.0f}" + "".join(map(_answered, grown.answers))
+            )
+        for kind in dict.fromkeys(grown.database for grown in results.growth):
+            parts = [grown for grown in results.growth if grown.database == kind]
+            yield _kept(parts[0], parts[-1])
+
+
+def _answered(query: Answered) -> str:
+    return f"   ({query.letter}) {1000 * query.load.p50:>6.1f} {1000 * query.load.p99:>6.1f} {MICRO * query.cpu:>6,.0f}"
+
+
+def _kept(first: Grown, last: Grown) -> str:
+    """Returns the speed of the last part as a share of the first's."""
+    return (
+        f"{first.database:<11} the last part over the first: {last.rate / first.rate:.2f} in events/s, "
+        f"{first.cpu_an_event / last.cpu_an_event:.2f} in events a second of CPU"
+    )
 
 
 def _following(results: Results) -> Iterator[str]:
@@ -166,6 +194,7 @@ def _verified(results: Results) -> Iterator[str]:
 
 PARTS: Sequence[Callable[[Results], Iterator[str]]] = (
     _backfills,
+    _growth,
     _following,
     _recovering,
     _api,
@@ -183,6 +212,10 @@ _EXPORT_HEAD = (
     f"{'':<11} {'devices':>9}  {'format':<8} {'rows':>9} {'rows/s':>9} {'rows/CPU s':>11} {'MB':>8} {'MB RAM':>7}"
 )
 _PAGE_HEAD = f"{'':<11} {'devices':>9}  {'page':<40} {'ms CPU':>9} {'ms':>9} {'':>6} {'kB':>9}"
+_GROWTH_HEAD = (
+    f"{'':<11} {'events':>10} {'events/s':>9} {'us CPU':>7} {'server':>7} {'bytes/ev.':>9}   "
+    "of each query: p50 ms, p99 ms, us CPU a request"
+)
 _ENDS_HEAD = f"{'':<40} {'first':>9} {'last':>9}"
 _BACKFILL_HEAD = (
     f"{'':<40} {'events':>9} {'events/s':>9} {'blocks/s':>9} {'us CPU':>7} {'server':>7} {'MB RAM':>7} {'MB file':>7}"

@@ -16,6 +16,7 @@ from scripts.benchmark.exploring import Explored, explored
 from scripts.benchmark.exporting import Exported, exported
 from scripts.benchmark.fleets import write_fleet
 from scripts.benchmark.following import Followed, Reorganized, follow, follower
+from scripts.benchmark.growing import Grown, grow
 from scripts.benchmark.loading import CONNECTIONS
 from scripts.benchmark.recording import SPARSE_STRIDE, Shape
 from scripts.benchmark.recovery import Recovered, recover
@@ -36,7 +37,10 @@ DEMO_PAGE_SECONDS, PAGE_SECONDS = 0.05, 0.3
 
 
 class Scale(msgspec.Struct, frozen=True):
-    """How much is run. `seconds`: load for each query. `more_events`: events of a second, longer chain; 0 for none."""
+    """How much is run. `seconds`: load for each query.
+
+    `more_events`: events of a second, longer chain, and `grown_events` of a database that grows; 0 for none.
+    """
 
     events: int
     blocks: int
@@ -48,12 +52,15 @@ class Scale(msgspec.Struct, frozen=True):
     followed_blocks: int
     depths: tuple[int, ...]
     outage_seconds: float = 60.0
+    grown_events: int = 0
     connections: int = CONNECTIONS
 
 
 USUAL = Scale(200_000, 20_000, 10_000, True, 0, (10_000, 100_000), 4.0, 200, (1, 64, 1_000))
 QUICK = Scale(50_000, 5_000, 4_000, False, 0, (10_000,), 1.5, 50, (1, 64, 1_000), outage_seconds=20.0)
-LONG = msgspec.structs.replace(USUAL, more_events=1_000_000, devices=(10_000, 100_000, 1_000_000))
+LONG = msgspec.structs.replace(
+    USUAL, more_events=1_000_000, grown_events=10_000_000, devices=(10_000, 100_000, 1_000_000)
+)
 
 
 class Results(msgspec.Struct):
@@ -63,6 +70,7 @@ class Results(msgspec.Struct):
     ceiling: Ceiling | None = None
     backfills: list[Backfill] = []
     rebuilds: list[Rewritten] = []
+    growth: list[Grown] = []
     follows: list[Followed] = []
     reorgs: list[Reorganized] = []
     recoveries: list[Recovered] = []
@@ -99,6 +107,16 @@ def measure_backfill(bench: Bench) -> None:
         _on_another_chain(bench, "sparse", scale.events, Shape.SPARSE)
     if scale.more_events:
         _on_another_chain(bench, "dense", scale.more_events, Shape.DENSE)
+
+
+def measure_growth(bench: Bench) -> None:
+    """Measures the parts of a database that grows, and the API after each of them."""
+    scale = bench.scale
+    for kind in bench.databases if scale.grown_events else ():
+        with Databases(kind, bench.scratch) as databases, databases.new() as database_url:
+            for grown in grow(database_url, databases, scale.grown_events, scale.seconds, scale.connections):
+                bench.results.growth.append(grown)
+                _say(f"{kind}: grown to {grown.events:,} events, {grown.rate:,.0f} a second")
 
 
 def measure_follow(bench: Bench) -> None:
@@ -185,6 +203,7 @@ def measure_verification(bench: Bench) -> None:
 
 SECTIONS: Mapping[str, Callable[[Bench], None]] = {
     "backfill": measure_backfill,
+    "growth": measure_growth,
     "follow": measure_follow,
     "recovery": measure_recovery,
     "api": measure_api,

@@ -95,7 +95,7 @@ def served(
     with ExitStack() as stack:
         apis = {name: stack.enter_context(api(database_url, settings)) for name, settings in ENGINES.items()}
         for query in queries:
-            turns = _take_turns(query, {name: apis[name] for name in _engines(query)}, seconds, connections)
+            turns = take_turns(query, {name: apis[name] for name in _engines(query)}, seconds, connections)
             for engine, (median, cpu) in turns.items():
                 yield Served(kind, devices, query.letter, query.what, engine, median, cpu)
         for engine, running in apis.items():
@@ -108,7 +108,7 @@ def _engines(query: Query) -> Sequence[str]:
     return (COMPILED, TWO_WORKERS) if query.letter == FLOOR else (COMPILED, ORDINARY, TWO_WORKERS)
 
 
-def _take_turns(
+def take_turns(
     query: Query, apis: Mapping[str, Api], seconds: float, connections: int
 ) -> Mapping[str, tuple[Load, float]]:
     """Returns the median of the loads of each engine, and of its CPU seconds for each request."""

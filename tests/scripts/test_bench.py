@@ -18,11 +18,13 @@ from schema.tables.kinds import DERIVED
 from scripts.benchmark import exploring, naive
 from scripts.benchmark.__main__ import main
 from scripts.benchmark.connection import call
+from scripts.benchmark.databases import Databases
 from scripts.benchmark.encoding import EVENTS, encode
 from scripts.benchmark.events import generate, generate_fleet
 from scripts.benchmark.exploring import HEAVIEST, explored
 from scripts.benchmark.exporting import exported
 from scripts.benchmark.fleets import write_fleet
+from scripts.benchmark.growing import grow
 from scripts.benchmark.plot import plot
 from scripts.benchmark.queries import FLOOR, benchmark_queries
 from scripts.benchmark.recording import CHAIN_ID, CONTRACT, Recording, Shape, record
@@ -206,6 +208,19 @@ def test_a_fleet_has_the_number_of_devices_requested_and_some_are_long_in_use(tm
     bodies = {query.letter: query.bodies for query in benchmark_queries(url)}
     assert len(rows(url, "device")) == 2_000
     assert all(bodies[letter] for letter in "abcde")
+
+
+def test_a_database_that_grows_is_measured_part_by_part_and_shown(tmp_path: Path) -> None:
+    with Databases("sqlite", tmp_path) as databases, databases.new() as url:
+        first, last = grow(url, databases, 3_000, seconds=0.05, connections=2, parts=2)
+        assert (last.events, len(rows(url, "event"))) == (3_000, 3_000)
+        assert len(rows(url, "device")) > 250
+    assert first.events + last.written == 3_000
+    for grown in (first, last):
+        assert [answer.letter for answer in grown.answers] == ["a", "g", "h"]
+        assert grown.cpu_an_event > 0
+        assert grown.database_bytes > 10**6
+    assert "sqlite      the last part over the first: " in table(Results("a test", growth=[first, last]))
 
 
 def test_exports_and_a_look_up_are_measured_and_shown(tmp_path: Path) -> None:
