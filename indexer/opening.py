@@ -1,6 +1,6 @@
 """From settings to an open database, the providers of its chain, and a store: the one place that opens them."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from indexer.settings import DatabaseSettings, Settings
 from indexer.store import Store
 from indexer.store.lease import Lease
 from indexer.store.verification import VerificationStore
-from indexer.store.watch_set import WatchedContract, read_profile_text, read_watch_set
+from indexer.store.watch_set import WatchedContract, check_factories, read_profile_text, read_watch_set, start_blocks
 from indexer.sync.interpretation import Interpretation, interpret
 from indexer.urls import SiteHeaders, site_of
 from indexer.verification.verifier import Verifier
@@ -58,6 +58,11 @@ class StoredChain(Struct, frozen=True):
     def interpretation(self) -> Interpretation:
         return interpret(self.profile, self.contracts)
 
+    def read_by(self, profile: Profile) -> "StoredChain":
+        """Returns the chain as another profile reads it. Raises Stop if that one needs logs that are not stored."""
+        check_factories(self.chain_id, self.profile, profile)
+        return replace(self, profile=profile)
+
     def store(self, lease: Lease) -> Store:
         """Returns the store, for the holder of the lease."""
         return Store(self.engine, self.chain_id, lease.epoch)
@@ -71,9 +76,24 @@ class OpenedNode(StoredChain, frozen=True):
 
     def verifier(self, levels: VerificationStore) -> Verifier:
         """Returns a verifier that fetches from the providers and stores its results in `levels`."""
-        addresses = {contract.address for contract in self.contracts}
-        judge = Judge(self.chain_id, addresses, form_is_known=levels.knows_headers(), trust_bloom=self.trust_bloom)
-        return Verifier(Witness(self.pool, chain_id=self.chain_id), judge, levels, providers=len(self.pool.hosts))
+        watched = start_blocks(self.contracts)
+        judge = Judge(self.chain_id, watched, form_is_known=levels.knows_headers(), trust_bloom=self.trust_bloom)
+        return Verifier(
+            Witness(self.pool, chain_id=self.chain_id),
+            judge,
+            levels,
+            providers=len(self.pool.hosts),
+            watched=self.watched if self.profile.factories else None,
+        )
+
+    def watch_set(self) -> list[WatchedContract]:
+        """Returns the watched contracts as of now: logs may have created some since the chain was opened."""
+        with read_only_engine(self.engine).begin() as connection:
+            return read_watch_set(connection, self.chain_id)
+
+    def watched(self) -> Mapping[bytes, int]:
+        """Returns from which block on the logs of each contract are stored, as of now."""
+        return start_blocks(self.watch_set())
 
 
 class FollowedChain(OpenedNode, frozen=True):

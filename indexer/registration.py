@@ -19,6 +19,7 @@ from indexer.store.watch_set import (
     check_contracts,
     check_profile,
     check_start_block,
+    named_beforehand,
     read_profile_text,
     read_watch_set,
     register,
@@ -166,7 +167,7 @@ async def _warn_of_future_starts(chain: Chain, contracts: Sequence[WatchedContra
 
 
 def _warn_of_late_starts(stored: Sequence[WatchedContract], settings: Settings) -> None:
-    for role, address, start, whole in map(astuple, stored):
+    for role, address, start, whole, _ in map(astuple, named_beforehand(stored)):
         if settings.start_block == "auto" and not whole:
             log.warning(
                 "START_BLOCK=auto: %s=0x%s is indexed from block %d, not from its first block, and stays so; "

@@ -37,7 +37,6 @@ class Chain:
         quorum: int = 1,
     ) -> None:
         self.providers = providers
-        self.addresses = frozenset(addresses)
         calls = CheckedCalls(providers, concurrency)
 
         headers = Headers(calls, finality_depth, by_depth=final_by_depth, trust_bloom=trust_bloom)
@@ -46,7 +45,9 @@ class Chain:
         self.headers = headers.headers
         self.check_links = headers.check_links
 
-        logs = Logs(calls, headers, LogFilter(chain_id, addresses), answers=max(answers, quorum), quorum=quorum)
+        filter = LogFilter(chain_id, addresses)
+        self.watch = filter.watch
+        logs = Logs(calls, headers, filter, answers=max(answers, quorum), quorum=quorum)
         self.range_logs = logs.range_logs
         self.block_logs = logs.block_logs
         self.confirm = logs.confirm

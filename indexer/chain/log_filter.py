@@ -1,6 +1,6 @@
 """The watched contracts: which logs may be theirs, by the request and by a header's bloom."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -14,12 +14,21 @@ from schema.tables.values import OFFSET_BITS, offsets
 
 
 class LogFilter:
-    """Checks logs of the watched contracts of a chain. `bloom` remembers the bits of addresses and topics."""
+    """Checks logs of the watched contracts of a chain. `bloom` remembers the bits of addresses and topics.
+
+    The logs of a contract before its start block are left out: it is watched from there on, whatever range is read.
+    """
 
     def __init__(self, chain_id: int, addresses: Collection[bytes]) -> None:
         self.chain_id = chain_id
-        self.addresses = frozenset(addresses)
         self.bloom = Bloom()
+        self.watch(dict.fromkeys(addresses, 0))
+
+    def watch(self, start_blocks: Mapping[bytes, int]) -> None:
+        """Watches these contracts from now on, each from a block on."""
+        self.start_blocks = dict(start_blocks)
+        self.requested = sorted("0x" + address.hex() for address in start_blocks)
+        self._has_starts = any(start_blocks.values())
 
     def check_range(self, logs: Iterable[RawLog], first: int, last: int) -> list[RawLog]:
         """Returns the logs in order.
@@ -29,7 +38,7 @@ class LogFilter:
         ordered = _in_order(logs)
         before: RawLog | None = None
         for log in ordered:
-            if log.address not in self.addresses:
+            if log.address not in self.start_blocks:
                 raise WrongAnswer(
                     f"The node returned a log of contract 0x{log.address.hex()}, which was not requested."
                 )
@@ -43,6 +52,8 @@ class LogFilter:
             elif log.block_hash != before.block_hash:
                 raise WrongAnswer(f"The node returned logs of two different blocks {log.block_number}.")
             before = log
+        if self._has_starts:
+            return [log for log in ordered if log.block_number >= self.start_blocks[log.address]]
         return ordered
 
     def check_header(self, header: Header, logs: Sequence[RawLog]) -> bool:
@@ -95,7 +106,11 @@ class LogFilter:
     def may_hold_ours(self, header: Header) -> bool:
         """Returns whether the header's bloom admits a log of a watched contract."""
         bloom = header.logs_bloom
-        return bloom is not None and any(self.bloom.admits(bloom, [(address, b"")]) for address in self.addresses)
+        return bloom is not None and any(
+            self.bloom.admits(bloom, [(address, b"")])
+            for address, start in self.start_blocks.items()
+            if start <= header.number
+        )
 
     def excludes_ours(self, header: Header) -> bool:
         """Returns whether the bloom rules out logs of watched contracts.

@@ -31,7 +31,6 @@ class Logs:
         self._headers = headers
         self._answers = answers
         self._quorum = quorum
-        self._addresses = sorted("0x" + address.hex() for address in filter.addresses)
         self._filter = filter
         self._receipts = Receipts(calls, headers, filter)
         self._agreement = Agreement(calls, filter, self._logs_by_receipts, quorum=quorum)
@@ -43,7 +42,7 @@ class Logs:
 
         A range that is too big for a provider is read in parts, and a single block that is too big from its receipts.
         """
-        return await self._query(LogQuery(first, last, self._addresses))
+        return await self._query(LogQuery(first, last, self._filter.requested))
 
     async def block_logs(self, header: Header) -> list[RawLog]:
         """Returns the watched contracts' logs of exactly this block, by its hash.
@@ -57,7 +56,7 @@ class Logs:
             return ordered
 
         read = LogReader(check)
-        query = {"blockHash": "0x" + header.hash.hex(), "address": self._addresses}
+        query = {"blockHash": "0x" + header.hash.hex(), "address": self._filter.requested}
         needed = self._quorum if self._filter.excludes_ours(header) else self._answers
         try:
             answers = await self._agreement.logs(query, read, answers=needed)

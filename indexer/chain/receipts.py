@@ -94,7 +94,7 @@ class Receipts:
                 f"The receipts of block {header.number} do not make up its bloom: some are missing.",
                 BLOOM_WAY_OUT,
             )
-        ours = (log for log in logs if log.address in self._filter.addresses)
+        ours = (log for log in logs if log.address in self._filter.start_blocks)
         checked = self._filter.check_range(ours, header.number, header.number)
         self._filter.check_header(header, checked)
         return checked

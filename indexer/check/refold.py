@@ -11,7 +11,17 @@ from indexer.fold.fold import fold
 from indexer.fold.located_fact import LocatedFact
 from indexer.fold.policy import policy_of
 from indexer.proof.evidence import StoredLog
-from schema.bundle.document import Bundle, Event, Licensed, Reading, Row, State, addresses_by_role, subject_of
+from schema.bundle.document import (
+    Bundle,
+    Event,
+    Licensed,
+    Reading,
+    Row,
+    State,
+    addresses_by_role,
+    first_blocks,
+    subject_of,
+)
 from schema.bundle.state import (
     FACT_FLAGS,
     NO_READING,
@@ -52,7 +62,7 @@ def refold(bundle: Bundle, block_times: Mapping[int, int]) -> Refolded:
     """Reads and folds the events. Block times are in unix seconds. Raises ValueError with the first contradiction."""
     try:
         profile = parse_profile(bundle.profile.text, "the bundle's profile")
-        reader = profile.compile(addresses_by_role(bundle.contracts))
+        reader = profile.compile(addresses_by_role(bundle.contracts), first_blocks(bundle.contracts))
     except ProfileError as error:
         raise ValueError(f"the profile cannot be used: {error}") from None
     if profile.name != bundle.profile.name:

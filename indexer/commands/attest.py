@@ -44,7 +44,7 @@ async def attest(
     from indexer.opening import open_node
     from indexer.store.event_ranges import EventRanges
     from indexer.store.verification import VerificationStore
-    from indexer.store.watch_set import first_block
+    from indexer.store.watch_set import first_block, is_watched, start_blocks
     from indexer.verification.attestation import Anchor, Attester, Unattestable, attestation
     from indexer.verification.witness import Witness
 
@@ -53,6 +53,7 @@ async def attest(
         watched_from, final = first_block(node.contracts), levels.progress().final
         start = watched_from if first is None else first
         end = final if last is None else last
+        contracts = [contract for contract in node.watch_set() if is_watched(contract, end)]
         _check_range(start, end, watched_from, final, trusted)
         near = stored.hash_at_or_after(end, end + ANCHOR_DISTANCE) if trusted is None else trusted
         goal = None if near is None else Anchor(*near, "stored" if trusted is None else "given")
@@ -60,7 +61,7 @@ async def attest(
             Witness(node.pool, chain_id=node.chain_id),
             node.verifier(levels),
             stored,
-            [contract.address for contract in node.contracts],
+            start_blocks(contracts),
             providers=len(node.pool.hosts),
             trust_bloom=node.trust_bloom,
         )
@@ -70,7 +71,7 @@ async def attest(
         except Unattestable as error:
             print(f"FAIL blocks {start} to {end} of chain {node.chain_id}: {error}")
             return 1
-        document = attestation(node.chain_id, node.contracts, attested, anchor, digest_before, int(time.time()))
+        document = attestation(node.chain_id, contracts, attested, anchor, digest_before, int(time.time()))
     write_document(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n", out)
     if out is not None:
         covered = "all there are"

@@ -47,8 +47,6 @@ def _execute(settings: RebuildSettings, options: argparse.Namespace) -> int | Co
 
 async def rebuild(settings: RebuildSettings) -> int:
     """Rewrites every derived row from the stored events, by the stored profile or by the one in the settings."""
-    from msgspec.structs import replace
-
     from indexer.opening import open_database, read_chain
     from indexer.store.lease import Lease
     from indexer.sync.rebuild import rebuild as rewrite
@@ -60,7 +58,7 @@ async def rebuild(settings: RebuildSettings) -> int:
         async with lease.held():
             chain = read_chain(engine, chain_id)
             if settings.profile is not None:
-                chain = replace(chain, profile=load_profile(settings.profile))
+                chain = chain.read_by(load_profile(settings.profile))
             store = chain.store(lease)
             began = time.monotonic()
             rebuilt = await asyncio.to_thread(rewrite, store, store.checkpoint(), chain.interpretation)
@@ -74,7 +72,6 @@ def check(settings: RebuildSettings) -> int:
     from indexer.opening import open_snapshot
     from indexer.store.refolding import Difference, Refolding, scratch_database
     from indexer.store.timings import Timings
-    from indexer.sync.interpretation import interpret
     from indexer.sync.rebuild import refold
     from schema.profile.model import load_profile
 
@@ -88,9 +85,10 @@ def check(settings: RebuildSettings) -> int:
 
     began = time.monotonic()
     with open_snapshot(settings) as (connection, chain), scratch_database() as scratch:
-        profile = chain.profile if settings.profile is None else load_profile(settings.profile)
+        if settings.profile is not None:
+            chain = chain.read_by(load_profile(settings.profile))
         refolding = Refolding(connection, scratch, chain.chain_id, report)
-        refolded = refold(refolding, interpret(profile, chain.contracts), Timings())
+        refolded = refold(refolding, chain.interpretation, Timings())
         refolding.compare()
     elapsed = time.monotonic() - began
     print(

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from itertools import count
 from logging import INFO
 
-from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from indexer.commands.command import tune_memory
@@ -86,7 +85,7 @@ def _chains(settings: RebuildSettings, engine: Engine) -> dict[int, StoredChain]
         )
     if settings.profile is not None:
         chain_id = find_chain(engine, settings.chain_id)
-        chains[chain_id] = replace(chains[chain_id], profile=load_profile(settings.profile))
+        chains[chain_id] = chains[chain_id].read_by(load_profile(settings.profile))
     return chains
 
 

@@ -58,6 +58,8 @@ METRICS = (
     _of_chain("certindex_standbys", "gauge", "Indexers that stand by to write the chain."),
     _of_chain("certindex_leases_total", "counter", "Times that this process became the writer of the chain."),
     _of_chain("certindex_backfilled", "gauge", "1 when the backfill is finished and queries are answered."),
+    _of_chain("certindex_contracts", "gauge",
+              "Watched contracts, also those that factories created; indexing stops above 10000."),
     _of_chain("certindex_judged_block", "gauge",
               "Newest block up to which every block with events was verified or failed verification."),
     _of_chain("certindex_unverified_blocks", "gauge",
@@ -160,6 +162,7 @@ class ChainCollector(Collector):
                         (SELECT count(*) FROM standby WHERE chain_id = :chain_id AND seen_at >= :recent) AS standbys,
                         (SELECT count(*) FROM disagreement WHERE chain_id = :chain_id) AS disagreements,
                         (SELECT count(resolved_at) FROM disagreement WHERE chain_id = :chain_id) AS resolved,
+                        (SELECT count(*) FROM contract WHERE chain_id = :chain_id) AS contracts,
                         CASE WHEN backfilled THEN
                             (SELECT count(*) FROM event WHERE chain_id = :chain_id AND kind = :undecodable)
                         END AS undecodable
@@ -183,6 +186,7 @@ class ChainCollector(Collector):
         to_start = blocks_to_start(indexed, bytes(row.indexed_hash), head)
         return {
             "certindex_indexed_block": _one(indexed),
+            "certindex_contracts": _one(row.contracts),
             "certindex_head_block": _one(head),
             "certindex_safe_block": _one(row.safe_number),
             "certindex_finalized_block": _one(row.finalized_number),

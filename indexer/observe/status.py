@@ -15,6 +15,7 @@ from schema.tables.values import MAX_BLOCK_NUMBER
 from schema.vocabulary import ALARMS, FailureCause
 
 SHOWN_FAILURES = 5
+SHOWN_CONTRACTS = 20
 
 
 class UnverifiedBlock(Struct, frozen=True):
@@ -141,11 +142,13 @@ class ChainStatus(ChainRow, frozen=True):
             f"  {'alarm' if failure.cause in ALARMS else 'unverified':10} block {failure.number}: {failure.reason}"
             for failure in self.failures
         ]
-        for contract in self.contracts:
+        for contract in self.contracts[:SHOWN_CONTRACTS]:
             whole = "from its first block" if contract["whole"] else "not from its first block"
             lines.append(
                 f"  contract   {contract['role']} {contract['address']} from block {contract['start_block']} ({whole})"
             )
+        if len(self.contracts) > SHOWN_CONTRACTS:
+            lines.append(f"  contract   and {len(self.contracts) - SHOWN_CONTRACTS} more (--json lists all)")
         if self.failing_since is not None:
             state = "stopped" if self.stopped else "failing"
             lines.append(

@@ -4,7 +4,7 @@ Evidence that is consistent proves the logs under the block's hash, regardless o
 provider is wrong, and another one may be right; or the receipts are proven, and the stored rows are wrong.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import assert_never
 
 from msgspec import Struct
@@ -74,14 +74,16 @@ Judgment = Verified | Failure
 class Judge:
     """Judges blocks of one chain. `form_is_known` says whether a header of this chain has been recomputed before.
 
+    `start_blocks`: from which block on the logs of each watched contract are stored.
+
     Without `trust_bloom` the headers' blooms are not compared: the receipts root alone proves the logs.
     """
 
     def __init__(
-        self, chain_id: int, addresses: Collection[bytes], *, form_is_known: bool, trust_bloom: bool = True
+        self, chain_id: int, start_blocks: Mapping[bytes, int], *, form_is_known: bool, trust_bloom: bool = True
     ) -> None:
         self.chain_id = chain_id
-        self.addresses = frozenset(addresses)
+        self.start_blocks = start_blocks
         self.form_is_known = form_is_known
         self.trust_bloom = trust_bloom
 
@@ -121,6 +123,9 @@ class Judge:
         covered = [located for located in receipts if located.transaction_hash != name]
         return covered, [located for located in receipts if located.transaction_hash == name]
 
+    def _addresses(self, stored: StoredBlock) -> frozenset[bytes]:
+        return frozenset(address for address, start in self.start_blocks.items() if start <= stored.number)
+
     def _uncovered_transaction(self, stored: StoredBlock) -> bytes | None:
         return uncovered_transaction(self.chain_id, stored.number, stored.hash)
 
@@ -153,7 +158,7 @@ class Judge:
     ) -> Judgment:
         name = self._uncovered_transaction(stored)
         stored_uncovered = [log for log in stored.logs if log.transaction_hash == name]
-        proven = _logs_of(receipts, 0, self.addresses)
+        proven = _logs_of(receipts, 0, self._addresses(stored))
         stored_covered = [log for log in stored.logs if log.transaction_hash != name]
         count = sum(len(located.receipt.logs) for located in receipts)
         if any(log.log_index >= count for log in stored_covered) and _differ_in_index(proven, stored_covered):
@@ -161,7 +166,7 @@ class Judge:
         difference = _log_difference(proven, stored_covered)
         if difference is not None:
             return Wrong(difference)
-        missing = _missing(_logs_of(uncovered, count, self.addresses), stored_uncovered)
+        missing = _missing(_logs_of(uncovered, count, self._addresses(stored)), stored_uncovered)
         if missing is not None:
             return Wrong(f"{uncovered_note(missing.log_index)}, and it is not stored")
         if stored_uncovered:

@@ -14,6 +14,7 @@ from indexer.store.checkpoint import Checkpoint
 from indexer.store.contract_calls import load_results
 from indexer.store.open_row_cache import OpenRowCache
 from indexer.store.open_rows import load_open_rows
+from indexer.store.watch_set import WatchedContract, read_watch_set
 from schema.profile.calls import ContractCall
 from schema.tables.indexes import SECONDARY_INDEXES
 from schema.tables.kinds import DERIVED
@@ -52,6 +53,10 @@ class Rewriting:
         while (end := self._end_of_chunk(after)) is not None:
             yield list(self._blocks(after, end))
             after = end
+
+    def watch_set(self) -> list[WatchedContract]:
+        """Returns the watched contracts: all that the events of the present chunk and those before it created."""
+        return read_watch_set(self._connection, self._chain_id)
 
     def contract_results(self, calls: Iterable[ContractCall]) -> Mapping[ContractCall, bytes]:
         """Returns the stored result of each call that has one."""

@@ -38,6 +38,7 @@ def delete_above(
         rows += connection.execute(text(f"DELETE FROM {table} WHERE chain_id = :chain_id AND {condition}"), at).rowcount
     judged = "UPDATE chain SET judged_number = :ancestor WHERE chain_id = :chain_id AND judged_number > :ancestor"
     connection.execute(text(judged), at)
+    connection.execute(text("DELETE FROM contract WHERE chain_id = :chain_id AND factory_position > :p"), at)
     events = connection.execute(text("DELETE FROM event WHERE chain_id = :chain_id AND position > :p"), at)
     blocks = connection.execute(text("DELETE FROM block WHERE chain_id = :chain_id AND number > :ancestor"), at)
     return RollbackCounts(blocks.rowcount, events.rowcount, rows + blocks.rowcount + events.rowcount)

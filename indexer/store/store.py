@@ -42,7 +42,14 @@ from indexer.store.statistics import ANALYZE, maintain
 from indexer.store.timings import Timings
 from indexer.store.verification import FailureRow
 from indexer.store.wal import shorten_wal
-from indexer.store.watch_set import digest_of, first_block, read_watch_set, replace_profile
+from indexer.store.watch_set import (
+    WatchedContract,
+    digest_of,
+    first_block,
+    insert_contracts,
+    read_watch_set,
+    replace_profile,
+)
 from schema.profile.calls import ContractCall
 from schema.profile.model import Profile
 from schema.tables import rows
@@ -98,6 +105,11 @@ class Store:
         with self.engine.begin() as connection:
             return load_results(connection, self.chain_id, calls)
 
+    def watch_set(self) -> list[WatchedContract]:
+        """Returns the watched contracts, also those that logs have created."""
+        with self.engine.begin() as connection:
+            return read_watch_set(connection, self.chain_id)
+
     def open_rows(self, before: Checkpoint, names: Names) -> OpenRows:
         """Returns ids and open rows of all that is named, as they are at the checkpoint."""
         with self.timings.transaction("read"), self.engine.begin() as connection:
@@ -114,8 +126,11 @@ class Store:
         readings: Mapping[int, EventReading],
         changes: Changes,
         heads: Heads,
+        created: Sequence[WatchedContract] = (),
     ) -> Written:
         """Stores a batch on top of the checkpoint; `readings` of all its logs, by position.
+
+        `created` are the contracts that its logs created.
 
         Raises Fenced if the checkpoint has moved.
         """
@@ -130,6 +145,7 @@ class Store:
             columns = (*LOG_COLUMNS, *READING_COLUMNS)
             insert_values(connection, self.chain_id, "event", columns, _event_values(batch, readings), len(readings))
             write_changes(connection, self.chain_id, changes)
+            insert_contracts(connection, self.chain_id, created)
             self._prune(connection, before, batch.last.number, heads)
             resolve_disagreements(connection, self.chain_id)
         cache.note(batch.last.hash, changes.open_rows)

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import Connection, text
 
 from indexer.errors import Stop
 from indexer.store.digest import watch_set_digest
+from schema.profile.factories import same_factories
 from schema.profile.model import Profile
 from schema.tables.indexes import SECONDARY_INDEXES
 from schema.tables.notices import UNKNOWN_HASH
@@ -16,23 +18,48 @@ from schema.tables.notices import UNKNOWN_HASH
 
 
 class WatchedContract(Struct, frozen=True):
-    """A watched contract. `whole`: watched from its first block, so that an absent event never happened."""
+    """A watched contract. `whole`: watched from its first block, so that an absent event never happened.
+
+    `factory_position` is that of the log of a factory that named it; None if the settings or the profile did.
+    """
 
     role: str
     address: bytes
     start_block: int
     whole: bool
+    factory_position: int | None = None
 
 
 def read_watch_set(connection: Connection, chain_id: int) -> list[WatchedContract]:
     """Returns the stored contracts, none for a chain that is not in the database."""
     rows = connection.execute(
         text(
-            "SELECT role, address, start_block, whole FROM contract WHERE chain_id = :chain_id ORDER BY role, address"
+            """SELECT role, address, start_block, whole, factory_position FROM contract WHERE chain_id = :chain_id
+            ORDER BY role, address"""
         ),
         {"chain_id": chain_id},
     )
-    return [WatchedContract(role, bytes(address), start, bool(whole)) for role, address, start, whole in rows]
+    return [
+        WatchedContract(role, bytes(address), start, bool(whole), position)
+        for role, address, start, whole, position in rows
+    ]
+
+
+def named_beforehand(contracts: Iterable[WatchedContract]) -> list[WatchedContract]:
+    """Returns the contracts that the settings or the profile name: all others follow from stored logs."""
+    return [contract for contract in contracts if contract.factory_position is None]
+
+
+def is_watched(contract: WatchedContract, block_number: int) -> bool:
+    """Returns whether a contract is watched at a block: one of a factory is from its own block on."""
+    return contract.factory_position is None or contract.start_block <= block_number
+
+
+def start_blocks(contracts: Iterable[WatchedContract]) -> dict[bytes, int]:
+    """Returns from which block on the logs of each contract are stored: those of a factory from their own block on."""
+    return {
+        contract.address: 0 if contract.factory_position is None else contract.start_block for contract in contracts
+    }
 
 
 def read_profile_text(connection: Connection, chain_id: int) -> str | None:
@@ -43,7 +70,9 @@ def read_profile_text(connection: Connection, chain_id: int) -> str | None:
 
 
 def digest_of(chain_id: int, contracts: Sequence[WatchedContract]) -> bytes:
-    return watch_set_digest(chain_id, [(contract.address, contract.start_block) for contract in contracts])
+    """Returns the digest of a chain without logs: of the contracts that are named beforehand."""
+    named = named_beforehand(contracts)
+    return watch_set_digest(chain_id, [(contract.address, contract.start_block) for contract in named])
 
 
 def first_block(contracts: Sequence[WatchedContract]) -> int:
@@ -74,26 +103,22 @@ def register(connection: Connection, chain_id: int, profile: Profile, contracts:
             "no": False,
         },
     )
-    connection.execute(
-        text(
-            """INSERT INTO contract (chain_id, role, address, start_block, whole)
-            VALUES (:chain_id, :role, :address, :start_block, :whole)"""
-        ),
-        [
-            {
-                "chain_id": chain_id,
-                "role": contract.role,
-                "address": contract.address,
-                "start_block": contract.start_block,
-                "whole": contract.whole,
-            }
-            for contract in contracts
-        ],
-    )
+    insert_contracts(connection, chain_id, contracts)
     connection.execute(
         text("INSERT INTO profile (chain_id, name, text) VALUES (:chain_id, :name, :text)"),
         {"chain_id": chain_id, "name": profile.name, "text": profile.text},
     )
+
+
+def insert_contracts(connection: Connection, chain_id: int, contracts: Sequence[WatchedContract]) -> None:
+    if contracts:
+        connection.execute(
+            text(
+                """INSERT INTO contract (chain_id, role, address, start_block, whole, factory_position)
+                VALUES (:chain_id, :role, :address, :start_block, :whole, :factory_position)"""
+            ),
+            [{"chain_id": chain_id, **asdict(contract)} for contract in contracts],
+        )
 
 
 def replace_profile(connection: Connection, chain_id: int, profile: Profile) -> None:
@@ -112,7 +137,8 @@ class WantedContract(NamedTuple):
 
 
 def check_contracts(chain_id: int, stored: Sequence[WatchedContract], contracts: Iterable[tuple[str, bytes]]) -> None:
-    """Raises Stop if the settings name other contracts than are stored."""
+    """Raises Stop if the settings name other contracts than are stored; those of factories need no name."""
+    stored = named_beforehand(stored)
     named, known = set(contracts), {(contract.role, contract.address) for contract in stored}
     for role, address in sorted(named - known):
         raise Stop(
@@ -129,7 +155,7 @@ def check_contracts(chain_id: int, stored: Sequence[WatchedContract], contracts:
 
 def check_start_block(chain_id: int, stored: Sequence[WatchedContract], start_block: int) -> None:
     """Raises Stop if the settings name an earlier start block than is stored."""
-    for contract in stored:
+    for contract in named_beforehand(stored):
         if start_block < contract.start_block:
             raise Stop(
                 f"START_BLOCK={start_block} lies before block {contract.start_block}, from which "
@@ -144,6 +170,16 @@ def check_profile(chain_id: int, stored_text: str, profile: Profile, name_or_pat
         raise Stop(
             f"The rows of chain {chain_id} were read by another text of a profile than {profile.name!r} has now. "
             f"Read the stored events again by the new one: certindex rebuild --profile {name_or_path}"
+        )
+
+
+def check_factories(chain_id: int, stored: Profile, profile: Profile) -> None:
+    """Raises Stop if another profile watches other contracts of factories: their logs are not stored."""
+    if not same_factories(stored.factories, profile.factories):
+        raise Stop(
+            f"The profile {profile.name!r} has other factories than the one that the events of chain {chain_id} were "
+            "read by: the logs of the contracts that they create are not stored. Index into a new database "
+            "(DATABASE_URL)."
         )
 
 

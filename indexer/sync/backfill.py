@@ -105,6 +105,14 @@ async def fetch_range(chain: Chain, before: Checkpoint, heads: Heads, pace: Pace
     return batch
 
 
+async def read_blocks(chain: Chain, before: Checkpoint, last: Header) -> Batch:
+    """Returns the batch up to a final block, those blocks with logs only."""
+    logs = await chain.range_logs(before.number + 1, last.number)
+    blocks = await _with_headers(chain, logs)
+    await _check_unchanged(chain, before, last)
+    return Batch(blocks, last)
+
+
 async def _read_range(chain: Chain, first: int, heads: Heads, pace: Pace) -> Batch:
     ranges = _ranges(first, heads.finalized.number, pace)
     end = ranges[-1][1]

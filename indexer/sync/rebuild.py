@@ -33,9 +33,11 @@ def rebuild(store: Store, before: Checkpoint, interpretation: Interpretation, re
 
 def refold(rewriting: Rewriting, interpretation: Interpretation, timings: Timings) -> Rebuilt:
     """Decodes and folds the stored events again, chunk by chunk."""
-    reader, policy = interpretation.reader, interpretation.policy
     events = facts = 0
     for blocks in rewriting.chunks():
+        if interpretation.profile.factories:  # an indexer may have gone on since the last chunk
+            interpretation = interpretation.watching(rewriting.watch_set())
+        reader, policy = interpretation.reader, interpretation.policy
         with timings.stage("decode"):
             decoded = decode(blocks, reader)
             located = complete(decoded.facts, reader.calls, rewriting.contract_results)

@@ -22,6 +22,7 @@ from indexer.fold.fold import fold
 from indexer.fold.located_fact import LocatedFact, named_by
 from indexer.store import Checkpoint, Store
 from indexer.sync.backfill import Pace, fetch_range
+from indexer.sync.creations import watched_now, with_created
 from indexer.sync.follow import fetch_next
 from indexer.sync.interpretation import Interpretation
 from indexer.sync.reorg import has_forked, roll_back
@@ -73,10 +74,10 @@ Outcome = Indexed | RolledBack | BackfillFinished | UpToDate | Ahead
 
 async def step(chain: Chain, store: Store, interpretation: Interpretation, pace: Pace) -> Outcome:
     """Takes one step and returns what it did. Raises TryAgain if the node fails, Stop if a person must decide."""
-    reader, policy = interpretation.reader, interpretation.policy
     timed = partial(in_stage, store.timings)
     async with _attempt(chain, store, pace):
         before = await in_thread(store.checkpoint)
+        watching = await watched_now(chain, store, interpretation)
         heads = await chain.heads()
         if await has_forked(chain, store, before, heads):
             pace.prefetch.forget()
@@ -92,12 +93,14 @@ async def step(chain: Chain, store: Store, interpretation: Interpretation, pace:
 
         with span("fetch"):
             batch = await _fetch(chain, before, heads, pace)
+            batch, watching, created = await with_created(chain, before, batch, heads, watching, pace)
+        reader, policy = watching.reader, watching.policy
         decoded = await timed("decode", decode, batch.blocks, reader)
         facts = await timed("load", complete, decoded.facts, reader.calls, store.contract_results)
         open_rows = await timed("load", _open_rows, store, before, facts)
         changes = await timed("fold", fold, open_rows, facts, policy)
         readings = {**decoded.readings, **changes.readings}
-        written = await in_thread(store.commit, before, batch, readings, changes, heads)
+        written = await in_thread(store.commit, before, batch, readings, changes, heads, created)
         return Indexed(before.number + 1, batch.last.number, written.events, written.facts, heads.latest.number)
 
 

@@ -6,7 +6,7 @@ the stored events.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -27,6 +27,7 @@ from indexer.store.watch_set import WatchedContract
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
 from schema.abi.rlp import RlpError
+from schema.bundle.state import position_text
 from schema.tables.values import LATEST_TIME
 
 BLOCKS_A_CHUNK = 128
@@ -92,7 +93,9 @@ class Attested(Struct):
 
 
 class Attester:
-    """Attests ranges of one chain. `addresses` are the watched contracts, `providers` is the number of providers.
+    """Attests ranges of one chain. `start_blocks`: from which block on the logs of each watched contract are stored.
+
+    `providers` is the number of providers.
 
     Without `trust_bloom` no block is excluded by its bloom: the receipts of every block are rebuilt.
     """
@@ -102,7 +105,7 @@ class Attester:
         witness: Witness,
         verifier: Verifier,
         stored: EventRanges,
-        addresses: Sequence[bytes],
+        start_blocks: Mapping[bytes, int],
         *,
         providers: int,
         trust_bloom: bool = True,
@@ -111,7 +114,7 @@ class Attester:
         self._witness = witness
         self._verifier = verifier
         self._stored = stored
-        self._addresses = addresses
+        self._start_blocks = start_blocks
         self._providers = providers
         self._trust_bloom = trust_bloom
         self._bloom = Bloom()
@@ -209,7 +212,7 @@ class Attester:
             return
         for located in await self._witness.uncovered_receipt(header.number, header.hash):
             for log in located.receipt.logs:
-                if log.address in self._addresses:
+                if self._start_blocks.get(log.address, header.number + 1) <= header.number:
                     raise Unattestable(
                         f"block {header.number}: a log of 0x{log.address.hex()} came by Polygon's state sync, outside "
                         "the receipts root, and it is not stored"
@@ -234,7 +237,11 @@ class Attester:
             return True
         if not any(header.logs_bloom):
             return header.receipts_root != EMPTY_ROOT
-        return any(self._bloom.admits(header.logs_bloom, [(address, b"")]) for address in self._addresses)
+        return any(
+            self._bloom.admits(header.logs_bloom, [(address, b"")])
+            for address, start in self._start_blocks.items()
+            if start <= header.number
+        )
 
 
 def attestation(
@@ -252,15 +259,7 @@ def attestation(
         "madeAt": datetime.fromtimestamp(made_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "madeBy": f"certindex {version('certindex')}",
         "chainId": chain_id,
-        "contracts": [
-            {
-                "role": contract.role,
-                "address": f"0x{contract.address.hex()}",
-                "startBlock": contract.start_block,
-                "whole": contract.whole,
-            }
-            for contract in contracts
-        ],
+        "contracts": list(map(_contract, contracts)),
         "from": attested.first,
         "to": attested.last,
         "parentHash": f"0x{attested.first_parent.hex()}",
@@ -285,6 +284,16 @@ def attestation(
         "digestBefore": f"0x{digest_before.hex()}",
         "digestAfter": f"0x{attested.digest.hex()}",
     }
+
+
+def _contract(contract: WatchedContract) -> dict[str, object]:
+    created = contract.factory_position
+    return {
+        "role": contract.role,
+        "address": f"0x{contract.address.hex()}",
+        "startBlock": contract.start_block,
+        "whole": contract.whole,
+    } | ({} if created is None else {"createdBy": position_text(created)})
 
 
 def recomputed_digests(stored: EventRanges, first: int, last: int) -> Iterator[tuple[int, bytes, bytes]]:

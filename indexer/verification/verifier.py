@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from logging import ERROR, WARNING
 
 from msgspec import Struct
@@ -50,13 +50,25 @@ class VerificationCounts(Struct):
 
 
 class Verifier:
-    """Verifies the blocks of one chain. `providers` is the number of providers that may be tried for a block."""
+    """Verifies the blocks of one chain. `providers` is the number of providers that may be tried for a block.
 
-    def __init__(self, witness: Witness, judge: Judge, levels: VerificationStore, *, providers: int = 1) -> None:
+    `watched` reads from which block on the logs of each contract are stored; without it, this never changes.
+    """
+
+    def __init__(
+        self,
+        witness: Witness,
+        judge: Judge,
+        levels: VerificationStore,
+        *,
+        providers: int = 1,
+        watched: Callable[[], Mapping[bytes, int]] | None = None,
+    ) -> None:
         self.levels = levels
         self._witness = witness
         self._judge = judge
         self._providers = providers
+        self._watched = watched
         self._semaphore = asyncio.Semaphore(CONCURRENT_BLOCKS)
         self._seconds = 0.0
         self._failures: dict[int, tuple[int, str]] = {}
@@ -124,6 +136,8 @@ class Verifier:
 
     async def _judgments(self, blocks: Sequence[StoredBlock], *, patience: int) -> list[Judgment | None]:
         """Returns the judgments. A block without evidence gets None until it has been tried `patience` times."""
+        if self._watched is not None:  # read after the blocks: it has all contracts that these created
+            self._judge.start_blocks = await asyncio.to_thread(self._watched)
         self._seconds = -self._witness.seconds
         return await gather(*(self._judge_patiently(block, patience) for block in blocks))
 

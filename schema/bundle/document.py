@@ -67,12 +67,16 @@ class ProfileText(Part, frozen=True, kw_only=True):
 
 
 class Contract(Part, frozen=True, kw_only=True):
-    """A watched contract. `whole` says that it is watched from its first block, which is a claim."""
+    """A watched contract. `whole` says that it is watched from its first block, which is a claim.
+
+    `created_by` is the position of the log of a factory that named the contract; it is present only if one did.
+    """
 
     role: str
     address: HexAddress
     start_block: Count
     whole: bool
+    created_by: Position | UnsetType = UNSET
 
 
 class Block(Part, frozen=True, kw_only=True):
@@ -219,6 +223,15 @@ def addresses_by_role(contracts: Iterable[Contract]) -> dict[str, list[bytes]]:
     for contract in contracts:
         addresses.setdefault(contract.role, []).append(bytes.fromhex(contract.address[2:]))
     return addresses
+
+
+def first_blocks(contracts: Iterable[Contract]) -> dict[bytes, int]:
+    """Returns from which block on the logs of contracts that factories created are read."""
+    return {
+        bytes.fromhex(contract.address[2:]): contract.start_block
+        for contract in contracts
+        if contract.created_by is not UNSET
+    }
 
 
 def canonical(document: Any) -> bytes:

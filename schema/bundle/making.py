@@ -79,10 +79,12 @@ def make_bundle(
     events = _events(connection, chain_id, kind, id, dependencies)
     chain = connection.execute(select(TABLES["chain"]).where(TABLES["chain"].c.chain_id == chain_id)).one()
     profile = connection.execute(select(TABLES["profile"]).where(TABLES["profile"].c.chain_id == chain_id)).one()
-    contracts = _contracts(connection, chain_id)
-    reader = parse_profile(profile.text, "the stored profile").compile(addresses_by_role(contracts))
+    watched = _contracts(connection, chain_id)
+    reader = parse_profile(profile.text, "the stored profile").compile(addresses_by_role(watched))
     if reader.joins:
         events = _with_joined(connection, chain_id, reader, events)
+    emitters = {to_hex(event.address) for event in events}
+    contracts = [one for one in watched if one.created_by is UNSET or one.address in emitters]
     log_indexes = {event.position: _log_index(event) for event in events if event.wide_log_index is not None}
     blocks = _blocks(connection, chain_id, sorted({block_of(event.position) for event in events}))
     receipts = _receipts(
@@ -194,11 +196,16 @@ def _with_joined(connection: Connection, chain_id: int, reader: Reader, events: 
 
 def _contracts(connection: Connection, chain_id: int) -> list[document.Contract]:
     contract = TABLES["contract"].c
-    query = select(contract.role, contract.address, contract.start_block, contract.whole)
-    rows = connection.execute(query.where(contract.chain_id == chain_id).order_by(contract.role, contract.address))
+    query = select(TABLES["contract"]).where(contract.chain_id == chain_id)
     return [
-        document.Contract(role=row.role, address=to_hex(row.address), start_block=row.start_block, whole=row.whole)
-        for row in rows
+        document.Contract(
+            role=row.role,
+            address=to_hex(row.address),
+            start_block=row.start_block,
+            whole=row.whole,
+            created_by=UNSET if row.factory_position is None else position_text(row.factory_position),
+        )
+        for row in connection.execute(query.order_by(contract.role, contract.address))
     ]
 
 

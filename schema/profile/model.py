@@ -32,6 +32,14 @@ tells        = "manufacturer"           # required: owner, address, claimed, man
 arguments    = ["@tag", "id"]           # "id" of the device or manufacturer, "@role" for an address; default ["id"]
 manufacturer = "manufacturer"           # the role whose ids a returned manufacturer is; default: the called contract's
 
+[[factory]]                             # an event that names another contract, which is watched from that block on
+contract  = "registry"                  # required: the role of the contract that emits it
+signature = "Opened(uint256 indexed number, address plant)" # required
+creates   = "certificate"               # required: the role that the named contract gets
+address   = "plant"                     # required: the argument with its address
+where     = { number = 1 }              # only logs whose argument has this value
+whole     = false                       # whether the event comes with the creation: nothing of it lies before then
+
 [grants.contract]                       # the policy of a grant source; required for each source that a rule uses
 zero_expiry             = "never"       # required: an expiry of 0 is "never", "revokes" the grant, or has "expired"
 expiry_inclusive        = false         # whether the grant is active in the second of its expiry
@@ -60,6 +68,9 @@ tag = { address = "0x...", start_block = 34_500_000 }                       # or
 - **Join.** `"join.name"` is the argument `name` of the joined event. The n-th log of the rule in a transaction belongs
   to the n-th log of the joined event, among those that are equal in `on`; if their numbers differ, the rule's logs are
   undecodable. The joined log keeps a meaning of its own: another rule may read it.
+- **Factories.** All logs of a created contract are stored from the block of the event on, those before it in that block
+  too. An address that is watched already keeps its role. `where`, `join`, the names of ids and calls cannot name a role
+  that a factory fills, since they must not mean something else once a contract is created.
 - **Calls.** `certindex reconcile` compares the values with the index. `manufacturer` and `manufacturer_name` also
   complete mints that leave them out.
 """
@@ -70,11 +81,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from schema.events import AccessGranted, AccessRevoked, Address, UserAuthorized, UserRevoked
 from schema.profile.calls import Call, compile_calls, parse_calls
 from schema.profile.errors import Place, ProfileError, suggestion, toml
+from schema.profile.factories import Factories, Factory, check_factories, parse_factories
 from schema.profile.reader import (
     Reader,
     check_addresses,
@@ -130,21 +143,30 @@ class Profile:
     grant_policies: Mapping[str, GrantPolicy]
     networks: Mapping[int, Mapping[str, tuple[KnownContract, ...]]]
     calls: tuple[Call, ...]
+    factories: tuple[Factory, ...] = ()
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles of contracts in the order of the file, those with rules first."""
-        return _roles(self.rules, self.unread)
+        return _roles(self.rules, self.unread, self.factories)
 
-    def compile(self, contracts: Mapping[str, Sequence[bytes]]) -> Reader:
+    def compile_factories(self, contracts: Mapping[str, Sequence[bytes]]) -> Factories:
+        """Returns the factories for the given addresses of each role."""
+        return Factories(self.factories, check_addresses(self.rules, self.roles, contracts, Place((self.origin,))))
+
+    def compile(
+        self, contracts: Mapping[str, Sequence[bytes]], first_blocks: Mapping[bytes, int] = MappingProxyType({})
+    ) -> Reader:
         """Returns a reader for the given 20-byte addresses of each role.
+
+        `first_blocks`: from which block on the logs of some addresses are read, if not from the first.
 
         A role without an address is not watched: rules that need its address do not apply, and an optional id of such
         a contract stays unknown. Raises ProfileError for an unknown role and for ambiguous addresses.
         """
         addresses = check_addresses(self.rules, self.roles, contracts, Place((self.origin,)))
         bits = {source: policy.permission_bits for source, policy in self.grant_policies.items()}
-        return Reader(self.rules, addresses, bits, compile_calls(self.calls, addresses))
+        return Reader(self.rules, addresses, bits, compile_calls(self.calls, addresses), first_blocks)
 
 
 def load_profile(name_or_path: str) -> Profile:
@@ -173,7 +195,7 @@ def parse_profile(text: str, origin: str) -> Profile:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # tomllib does not catch ValueError of int() and RecursionError
         raise ProfileError(f"{origin}: {error}") from None
-    table = file.table(document, ("name", "unread", "event", "call", "grants", "networks"))
+    table = file.table(document, ("name", "unread", "event", "call", "factory", "grants", "networks"))
     name = file.text(table, "name", "my-certificate")
     if not name.isprintable():
         file.refuse(f"'name' is {name!r}, which is not printable. Example: name = \"my-certificate\"")
@@ -183,7 +205,10 @@ def parse_profile(text: str, origin: str) -> Profile:
     rules = tuple(parse_rule(event, number, file) for number, event in enumerate(events, start=1))
     check_rules(rules, file)
     unread = _unread(table.get("unread", []), rules, file)
-    roles = _roles(rules, unread)
+    factories = parse_factories(table.get("factory", []), _roles(rules, unread), file)
+    roles = _roles(rules, unread, factories)
+    calls = parse_calls(table.get("call", []), roles, file)
+    check_factories(factories, rules, calls, file)
     return Profile(
         name=name,
         text=text,
@@ -192,7 +217,8 @@ def parse_profile(text: str, origin: str) -> Profile:
         unread=unread,
         grant_policies=_grant_policies(table.get("grants", {}), rules, file),
         networks=_networks(table.get("networks", {}), roles, file),
-        calls=parse_calls(table.get("call", []), roles, file),
+        calls=calls,
+        factories=factories,
     )
 
 
@@ -209,8 +235,9 @@ def differs_from_release(name: str, text: str) -> bool:
         return False
 
 
-def _roles(rules: Sequence[Rule], unread: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*(role for rule in rules for role in rule.contracts), *unread)))
+def _roles(rules: Sequence[Rule], unread: Sequence[str], factories: Sequence[Factory] = ()) -> tuple[str, ...]:
+    read = (role for rule in rules for role in rule.contracts)
+    return tuple(dict.fromkeys((*read, *unread, *(factory.contract for factory in factories))))
 
 
 def _unread(value: object, rules: Sequence[Rule], file: Place) -> tuple[str, ...]:

@@ -121,6 +121,7 @@ class Reader:
         addresses: Addresses,
         permission_bits: Mapping[str, int],
         calls: Mapping[CallField, CompiledCall],
+        first_blocks: Mapping[bytes, int],
     ) -> None:
         self.calls = calls
         self.permission_bits = permission_bits
@@ -141,13 +142,14 @@ class Reader:
             for emitter in addresses.get(rule.contract, ()):
                 contracts = Contracts(*(_contract(rule, field, emitter, addresses) for field in SUBJECT_OF_ID))
                 shape = (emitter, rule.event.topic0, WORD * rule.event.topic_count)
+                first_block = max(rule.first_block, first_blocks.get(emitter, 0))
                 if rule.join is None:
-                    plain = CompiledRule(rule, rule.first_block, rule.last_block, read, contracts)
+                    plain = CompiledRule(rule, first_block, rule.last_block, read, contracts)
                     rules_of_shape[shape].append(plain)
                     rules_of_event[emitter, rule.event.topic0].append(plain)
                 else:
                     equal = compile_expression(rule.event, _equal(rule.join), ("topics", "data"), names, guards)
-                    joining = CompiledJoin(rule, rule.join, rule.first_block, rule.last_block, equal, read, contracts)
+                    joining = CompiledJoin(rule, rule.join, first_block, rule.last_block, equal, read, contracts)
                     joins_of_shape[shape].append(joining)
                     rules_of_event[emitter, rule.event.topic0].append(joining)
                 about = emitters[rule.fact_type, _subject(rule, emitter, addresses)]

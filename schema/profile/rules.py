@@ -149,7 +149,7 @@ def parse_rule(table: object, number: int, file: Place) -> Rule:
     if signature:
         place = file.inside(f"rule {number} ({signature})")
     values = place.table(table, RULE_KEYS)
-    contract, event = _emitted(values, place)
+    contract, event = parse_emitted(values, place)
     fact_type = _fact_type(place.text(values, "fact", "DeviceMinted"), place)
     join = _join(values["join"], contract, event, place.inside("join")) if "join" in values else None
     fields = _fields(values.get("fields", {}), _with_join(event, join), fact_type, place)
@@ -169,7 +169,7 @@ def parse_rule(table: object, number: int, file: Place) -> Rule:
         fact_type=fact_type,
         fields=fields,
         subjects=_subjects(values, fields, fact_type, place),
-        where=_where(values.get("where", {}), event, place),
+        where=parse_where(values.get("where", {}), event, place),
         first_block=first_block,
         last_block=last_block,
         join=join,
@@ -213,7 +213,7 @@ def _differ(first: object, second: object) -> bool:
     return first != second and isinstance(first, RoleAddress) == isinstance(second, RoleAddress)
 
 
-def _emitted(values: Mapping[str, Any], place: Place) -> tuple[str, EventSignature]:
+def parse_emitted(values: Mapping[str, Any], place: Place) -> tuple[str, EventSignature]:
     """Returns the role of the contract and the event that a table names."""
     contract = place.text(values, "contract", "certificate")
     if not ROLE.fullmatch(contract):
@@ -224,7 +224,7 @@ def _emitted(values: Mapping[str, Any], place: Place) -> tuple[str, EventSignatu
 
 def _join(table: object, contract: str, event: EventSignature, place: Place) -> Join:
     values = place.table(table, JOIN_KEYS, 'join = { contract = "registry", signature = "Paid(uint256 id)" }')
-    joined_contract, joined = _emitted(values, place)
+    joined_contract, joined = parse_emitted(values, place)
     if (joined_contract, joined.topic0, joined.topic_count) == (contract, event.topic0, event.topic_count):
         place.refuse(f"{joined.name} is the event of the rule itself: join another one")
     if any(argument.name == JOIN for argument in event.inputs):
@@ -235,8 +235,8 @@ def _join(table: object, contract: str, event: EventSignature, place: Place) -> 
 
 
 def _equal(own: object, other: str, event: EventSignature, joined: EventSignature, place: Place) -> tuple[Path, Path]:
-    own_path, own_argument = _value_of(own, event, place)
-    other_path, other_argument = _value_of(other, joined, place)
+    own_path, own_argument = value_named(own, event, place)
+    other_path, other_argument = value_named(other, joined, place)
     if (own_argument.type, own_argument.hashed) != (other_argument.type, other_argument.hashed):
         place.refuse(
             f"{_name(other_argument)} of {joined.name} never equals {_name(own_argument)} of {event.name}: "
@@ -296,7 +296,7 @@ def _binding(field: FactField, written: object, event: EventSignature, place: Pl
         if len(table) > 1:
             place.refuse("a const takes neither map nor default nor as")
         return Constant(field_value(field, table["const"], place))
-    path, argument = _value_of(table["arg"], event, place)
+    path, argument = value_named(table["arg"], event, place)
     if "map" in table:
         if "as" in table:
             place.refuse("as is for values that no map translates")
@@ -353,7 +353,7 @@ def _translated(field: FactField, argument: Argument, path: Path, table: Mapping
     return Translated(path, entries, None)
 
 
-def _value_of(name: object, event: EventSignature, place: Place) -> tuple[Path, Argument]:
+def value_named(name: object, event: EventSignature, place: Place) -> tuple[Path, Argument]:
     """Returns the path and the type of an argument, or of the component of a tuple."""
     values = {argument.name: (path, argument) for path, argument in _values(event.inputs) if argument.name}
     if not isinstance(name, str) or not name:
@@ -404,17 +404,18 @@ def _subjects(
     return subjects
 
 
-def _where(value: object, event: EventSignature, place: Place) -> Mapping[Path, object]:
+def parse_where(value: object, event: EventSignature, place: Place) -> Mapping[Path, object]:
+    """Returns the values that a log must have, by their paths. Raises ProfileError."""
     table = place.inside("where").table(value, (), 'where = { asset = "@certificate" }')
     return {
-        _value_of(name, event, place.inside("where"))[0]: _condition(name, value, event, place)
+        value_named(name, event, place.inside("where"))[0]: _condition(name, value, event, place)
         for name, value in table.items()
     }
 
 
 def _condition(name: str, value: object, event: EventSignature, place: Place) -> object:
     place = place.inside(f"where {name!r}")
-    _, argument = _value_of(name, event, place)
+    _, argument = value_named(name, event, place)
     if not isinstance(value, str) or not value.startswith(("@", "!@")) or argument.type == "string":
         return argument_value(argument, value, place)
     if value.startswith("!@") and value != NoRole.NO_ROLE.value:

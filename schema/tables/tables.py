@@ -128,12 +128,16 @@ class Standby(ChainRow, table=True):
 
 
 class Contract(ChainRow, table=True):
-    """A watched contract. `whole`: it is indexed from its first block, so that a missing event did not happen."""
+    """A watched contract. `whole`: it is indexed from its first block, so that a missing event did not happen.
+
+    `factory_position` is that of the log of a factory that named it, NULL if the settings or the profile did.
+    """
 
     role: str = _key(CleanText)
     address: bytes = _key(Bytes)
     start_block: int = _int64()
     whole: bool
+    factory_position: int | None = _int64(None)
 
 
 class ProfileText(ChainRow, table=True):

@@ -23,6 +23,7 @@ from schema.bundle.trust import trust_of
 from schema.bundle.unproven import Cause, explain
 from schema.events import FACT_TYPES, KIND_OF, AboutDevice, AboutSubject, Fact, TestKind
 from schema.profile.calls import TYPES as CALL_TYPES
+from schema.profile.factories import OF_OTHERS, OF_THE_CHAIN
 from schema.profile.model import SHIPPED, TRANSFERABLE
 from schema.profile.values import FACT_FIELDS, ID_OF_SUBJECT
 from schema.tables.kinds import IDENTITIES, LIFECYCLE, SPANS, SpanTable
@@ -63,6 +64,10 @@ def declarations() -> dict[str, Any]:
     """Returns everything that the check in the browser takes from the code."""
     return {
         "facts": {name: _fact(fact_type) for name, fact_type in FACT_TYPES.items()},
+        "decidingFacts": {
+            "ofTheChain": [fact.__name__ for fact in OF_THE_CHAIN],
+            "ofOthers": [fact.__name__ for fact in OF_OTHERS],
+        },
         "testKinds": [kind.name for kind in TestKind],
         "endOfLifeWords": {str(int(process)): _words(words) for process, words in END_OF_LIFE_WORDS.items()},
         "enumerations": {codes.__name__: {code.name: int(code) for code in codes} for codes in ENUMERATIONS},

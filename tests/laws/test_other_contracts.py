@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from schema.bundle.making import make_bundle
 from schema.program.settings import read_settings
 from schema.tables.database import connect
 from schema.tables.values import OPEN
+from schema.vocabulary import Verdict
 from tests.support.chain.devchain import Anvil, Artifact, Contract
 from tests.support.chain.evidence import Nodes
 from tests.support.chain.factory import compile_solidity
 from tests.support.checking import check
-from tests.support.index.verifying import FINALITY, Indexed
+from tests.support.index.verifying import FINALITY, Indexed, attest
 
 FOLDER = Path(__file__).parents[1] / "support" / "chain"
 DEVICE = "0x" + "d5" * 20
@@ -107,6 +108,40 @@ def test_a_fact_of_two_logs_becomes_a_certificate_that_both_checks_prove(foundry
     engine.dispose()
 
 
+def test_a_contract_of_a_factory_becomes_certificates_that_both_checks_prove(
+    foundry: Contract, sqlite_url: str
+) -> None:
+    titles = "0x" + foundry.call("titles")[-40:]
+    send: Any = partial(foundry.send, sender=foundry.chain.accounts[0])
+    opened = send("open", "first")
+    plant = foundry.event(opened["logs"][-1])[1]["plant"]
+    send("make", plant, 2, "second")
+    send("test", plant, 2, True)
+    foundry.chain.mine(FINALITY)
+    engine, database = index(foundry, sqlite_url, "foundry", f"foundry={foundry.address},titles={titles}")
+    rows = database.rows("SELECT serial_number, quality_inspection FROM device_version WHERE valid_to = " + str(OPEN))
+    assert sorted(rows) == [("first", Verdict.UNKNOWN), ("second", Verdict.PASS)]
+    contracts = database.rows("SELECT role, start_block, whole FROM contract WHERE factory_position IS NOT NULL")
+    assert contracts == [("plant", int(opened["blockNumber"], 16), 1)]
+
+    data = proven_bundle(engine, database, foundry, plant, 2)
+    assert check(data, {}).is_complete
+    assert [contract["role"] for contract in json.loads(data)["contracts"]] == ["foundry", "plant", "titles"]
+    for right, wrong in (
+        ('creates   = "plant"', 'creates   = "mill"'),
+        ('token     = "titles"', 'token     = "plant"'),
+        ('address   = "plant"', 'address   = "number"'),
+    ):
+        with pytest.raises(Failed, match="the profile cannot be used: "):
+            check(with_profile(data, right, wrong), {})
+    too_late = changed(data, lambda document: document["contracts"][1].update(startBlock=10**9))
+    with pytest.raises(Failed, match="the profile does not map it"):
+        check(too_late, {})
+    attested = asyncio.run(attest(database, Nodes(foundry.chain)))
+    assert (attested.events, attested.last) == (4, database.levels.progress().final)
+    engine.dispose()
+
+
 def index(contract: Contract, url: str, profile: str, contracts: str) -> tuple[Engine, Indexed]:
     """Indexes the chain by the profile, and returns its database."""
     environ = {
@@ -131,9 +166,21 @@ def proven_bundle(engine: Engine, database: Indexed, contract: Contract, emitter
 
 
 def without_event(data: bytes, place: int) -> bytes:
-    """Returns the bundle without one of its events, with a manifest that fits."""
+    """Returns the bundle without one of its events."""
+    return changed(data, lambda document: document["events"].pop(place))
+
+
+def with_profile(data: bytes, right: str, wrong: str) -> bytes:
+    """Returns the bundle with another text of its profile."""
+    text = json.loads(data)["profile"]["text"]
+    assert right in text
+    return changed(data, lambda document: document["profile"].update(text=text.replace(right, wrong, 1)))
+
+
+def changed(data: bytes, change: Callable[[Any], object]) -> bytes:
+    """Returns the bundle after a change, with a manifest that fits."""
     document = json.loads(data)
-    del document["events"][place]
+    change(document)
     document["manifest"] = msgspec.to_builtins(manifest_of(msgspec.convert(document, Bundle)))
     return json.dumps(document).encode()
 

@@ -46,7 +46,7 @@ class Case:
     stored: StoredBlock
 
     def judge(self, *, chain_id: int = 31337, form_is_known: bool = True, trust_bloom: bool = True) -> Judge:
-        return Judge(chain_id, {self.address}, form_is_known=form_is_known, trust_bloom=trust_bloom)
+        return Judge(chain_id, {self.address: 0}, form_is_known=form_is_known, trust_bloom=trust_bloom)
 
     async def evidence(self, *lies: Lie) -> Evidence:
         return await evidence_of(self.chain, self.number, *lies)
@@ -84,7 +84,7 @@ async def test_without_block_receipts_each_receipt_is_requested(case: Case) -> N
 
 async def test_a_block_without_our_logs_is_verified_without_proofs(case: Case) -> None:
     stored = msgspec.structs.replace(case.stored, logs=[])
-    verdict = Judge(31337, {b"\1" * 20}, form_is_known=True).judge(stored, await case.evidence())
+    verdict = Judge(31337, {b"\1" * 20: 0}, form_is_known=True).judge(stored, await case.evidence())
     assert isinstance(verdict, Verified)
     assert verdict.proofs == []
 
@@ -312,7 +312,7 @@ async def test_polygons_state_sync_receipt_lies_outside_the_root(case: Case) -> 
     with_sync = Evidence(evidence.header, [*evidence.transactions, name], [*evidence.receipts, sync])
     polygon = case.judge(chain_id=137)
     assert isinstance(polygon.judge(case.stored, evidence), Verified)
-    assert isinstance(Judge(137, {b"\1" * 20}, form_is_known=True).judge(_no_logs(case), with_sync), Verified)
+    assert isinstance(Judge(137, {b"\1" * 20: 0}, form_is_known=True).judge(_no_logs(case), with_sync), Verified)
     assert isinstance(case.judge(chain_id=1).judge(case.stored, with_sync), Contradicted)
     ours = StoredLog(5, len(evidence.receipts), name, log.address, log.topics, log.data)
     verdict = polygon.judge(msgspec.structs.replace(case.stored, logs=[*case.stored.logs, ours]), with_sync)
@@ -335,7 +335,7 @@ async def test_receipts_of_earlier_forks_are_rebuilt(fork: str) -> None:
         sent = {"from": chain.accounts[0], "to": chain.accounts[1], "value": "0x1", "gasPrice": "0x4a817c800"}
         chain.request("eth_sendTransactionSync", sent)
         stored = stored_block(chain, 1, "0x" + "01" * 20)
-        assert isinstance(Judge(1, set(), form_is_known=True).judge(stored, await evidence_of(chain, 1)), Verified)
+        assert isinstance(Judge(1, {}, form_is_known=True).judge(stored, await evidence_of(chain, 1)), Verified)
 
 
 def _spoil_gas(receipt: Any) -> None:

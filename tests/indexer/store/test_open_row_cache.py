@@ -58,7 +58,7 @@ def test_what_is_remembered_is_what_the_database_holds(engine: Engine) -> None:
     for block in HISTORY:
         node.mine(*block)
         asyncio.run(indexer.catch_up())
-    key = (next(iter(indexer.chain.addresses)), 1)
+    key = (indexer.contracts[0].address, 1)
     remembered, unknown = indexer.store.open_row_cache.recall([key])
     assert unknown == set()
     assert len(remembered.authorization) == 1
@@ -80,7 +80,7 @@ def test_a_step_that_fails_leaves_nothing_remembered(engine: Engine) -> None:
         connection.execute(text("DELETE FROM device_version WHERE chain_id = :id"), {"id": node.chain_id})
     with pytest.raises(Stop, match="certindex rebuild"):
         asyncio.run(indexer.catch_up())
-    assert indexer.store.open_row_cache.recall([(next(iter(indexer.chain.addresses)), 1)])[0] == OpenRows()
+    assert indexer.store.open_row_cache.recall([(indexer.contracts[0].address, 1)])[0] == OpenRows()
 
 
 def test_tables_that_contradict_each_other_stop_a_step_that_remembers_nothing(engine: Engine) -> None:
@@ -116,7 +116,7 @@ def test_a_device_that_is_packed_is_recalled_as_it_was_noted(engine: Engine) -> 
         node.mine(*block)
     indexer = Indexer(engine, node, pace=Pace(1, most=1, side_by_side=1))
     asyncio.run(indexer.catch_up())
-    key = (next(iter(indexer.chain.addresses)), 1)
+    key = (indexer.contracts[0].address, 1)
     with engine.begin() as connection:
         stored = load_open_rows(connection, node.chain_id, _naming(key))
     cache = OpenRowCache(most_rows=0)

@@ -153,7 +153,7 @@ def test_an_invalid_join_is_refused_with_the_place(right: str, wrong: str, refus
 
 def test_the_contract_of_a_joined_event_has_a_role_even_if_no_rule_reads_its_own_logs() -> None:
     text = PATH.read_text()
-    alone = parse_profile(text[: text.rindex("[[event]]")], "mine.toml")
+    alone = parse_profile(text[: text.index("[[event]]", text.index("[event.join]"))], "mine.toml")
     assert alone.roles == ("foundry", "titles")
     assert alone.compile({"foundry": [FOUNDRY], "titles": [TITLES]}).joins
     with pytest.raises(ProfileError, match="unread: the role 'titles' has rules"):

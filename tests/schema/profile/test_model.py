@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import schema
 from schema.events import FACT_TYPES, DeviceMinted, UserAuthorized
-from schema.profile import calls, model
+from schema.profile import calls, factories, model
 from schema.profile.errors import ProfileError
 from schema.profile.model import GrantPolicy, ZeroExpiry, load_profile, parse_profile, shipped_profiles
 from schema.profile.rules import BINDING_KEYS, JOIN_KEYS, RULE_KEYS
@@ -350,6 +350,7 @@ def test_the_module_describes_every_key_of_a_profile() -> None:
     keys = {
         *RULE_KEYS,
         *JOIN_KEYS,
+        *factories.KEYS,
         *BINDING_KEYS,
         *calls.KEYS,
         *(field.name for field in fields(GrantPolicy)),

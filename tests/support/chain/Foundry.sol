@@ -19,9 +19,30 @@ contract Titles {
     }
 }
 
-/// Certificates of a third shape: the token and the address of a device are in two logs.
+/// A plant certifies devices of its own. It has logs in the transaction of its creation.
+contract Plant {
+    event Made(uint256 indexed unit, string serial);
+    event Tested(uint256 indexed unit, bool passed);
+
+    constructor(string memory first) {
+        emit Made(1, first);
+    }
+
+    function make(uint256 unit, string calldata serial) external {
+        emit Made(unit, serial);
+    }
+
+    function test(uint256 unit, bool passed) external {
+        emit Tested(unit, passed);
+    }
+}
+
+/// Certificates of a third shape: the token and the address of a device are in two logs, and plants come later.
 contract Foundry {
     event Enrolled(address indexed device, address owner, bytes32 document);
+    event Opened(uint256 indexed number, Plant plant);
+
+    uint256 private opened;
 
     Titles public titles = new Titles();
 
@@ -30,5 +51,18 @@ contract Foundry {
             titles.issue(msg.sender, names[i]);
             emit Enrolled(devices[i], msg.sender, keccak256(bytes(names[i])));
         }
+    }
+
+    function open(string calldata first) external {
+        opened += 1;
+        emit Opened(opened, new Plant(first));
+    }
+
+    function make(Plant plant, uint256 unit, string calldata serial) external {
+        plant.make(unit, serial);
+    }
+
+    function test(Plant plant, uint256 unit, bool passed) external {
+        plant.test(unit, passed);
     }
 }

@@ -206,9 +206,12 @@ class FakeNode:
         return self._header(self.blocks[number]) if number < len(self.blocks) else None
 
     def _logs(self, query: dict[str, Any]) -> list[dict[str, Any]]:
-        addresses = {bytes.fromhex(address[2:]) for address in query["address"]}
+        addresses = {bytes.fromhex(address[2:]) for address in query.get("address", ())}
         return [
-            _json_log(block, log) for block in self._queried(query) for log in block.logs if log.address in addresses
+            _json_log(block, log)
+            for block in self._queried(query)
+            for log in block.logs
+            if "address" not in query or log.address in addresses
         ]
 
     def _queried(self, query: dict[str, Any]) -> Sequence[FakeBlock]:

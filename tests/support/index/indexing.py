@@ -26,7 +26,7 @@ Tables = dict[str, list[dict[str, Any]]]
 
 MANY_STEPS = 1_000
 
-COMPARED = ("block", "event", *DERIVED)
+COMPARED = ("block", "contract", "event", *DERIVED)
 NOT_COMPARED = {"level"}
 """Levels state how a row was checked, not what the chain contains."""
 

@@ -14,7 +14,7 @@ from indexer.rpc.providers import Providers
 from indexer.settings import Settings
 from indexer.store.event_ranges import EventRanges
 from indexer.store.verification import VerificationStore
-from indexer.store.watch_set import read_watch_set
+from indexer.store.watch_set import read_watch_set, start_blocks
 from indexer.verification.attestation import Anchor, Attested, Attester
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
@@ -57,11 +57,14 @@ class Indexed:
         levels: VerificationStore | None = None,
         trust_bloom: bool = True,
     ) -> Verifier:
-        with self.engine.begin() as connection:
-            addresses = {contract.address for contract in read_watch_set(connection, self.chain_id)}
         levels = levels or self.levels
-        judge = Judge(self.chain_id, addresses, form_is_known=levels.knows_headers(), trust_bloom=trust_bloom)
-        return Verifier(Witness(providers), judge, levels, providers=count)
+        judge = Judge(self.chain_id, self.watched(), form_is_known=levels.knows_headers(), trust_bloom=trust_bloom)
+        return Verifier(Witness(providers), judge, levels, providers=count, watched=self.watched)
+
+    def watched(self) -> dict[bytes, int]:
+        """Returns from which block on the logs of each contract are stored."""
+        with self.engine.begin() as connection:
+            return start_blocks(read_watch_set(connection, self.chain_id))
 
     def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         with self.engine.begin() as connection:
@@ -91,9 +94,10 @@ async def attest(
 ) -> Attested:
     """Attests all final blocks, up to a stored block or to `anchor`. Raises Unattestable."""
     stored = EventRanges(database.engine, database.chain_id)
-    addresses = [address for (address,) in database.rows("SELECT address FROM contract")]
     verifier = database.verifier(nodes, count=nodes.count, trust_bloom=trust_bloom)
-    attester = Attester(Witness(nodes), verifier, stored, addresses, providers=nodes.count, trust_bloom=trust_bloom)
+    attester = Attester(
+        Witness(nodes), verifier, stored, database.watched(), providers=nodes.count, trust_bloom=trust_bloom
+    )
     last = database.levels.progress().final
     attested, _ = await attester.attest(0, last, anchor or Anchor(*_stored_block(stored, last), "stored"))
     return attested

@@ -19,7 +19,7 @@ const ZERO_EXPIRY = ["never", "revokes", "expired"];
 /** Parses and checks a profile. Raises ProfileError. */
 export function parseProfile(text) {
   const document = parseToml(text);
-  const file = table(document, "the bundle's profile", ["name", "unread", "event", "call", "grants", "networks"]);
+  const file = table(document, "the bundle's profile", ["name", "unread", "event", "call", "factory", "grants", "networks"]);
   const name = requiredText(file, "name", "the bundle's profile");
   if (!PRINTABLE.test(name)) refuse("the bundle's profile", "'name' is not printable");
   const events = file.event ?? [];
@@ -27,10 +27,13 @@ export function parseProfile(text) {
   const rules = events.map((event, index) => parseRule(event, `rule ${index + 1}`));
   checkRules(rules);
   const unread = parseUnread(file.unread ?? [], rules);
-  const roles = new Set([...rules.flatMap(contractsOfRule), ...unread]);
+  const read = new Set([...rules.flatMap(contractsOfRule), ...unread]);
+  const factories = parseFactories(file.factory ?? [], read);
+  const roles = new Set([...read, ...factories.map((factory) => factory.contract)]);
   const grants = parseGrants(file.grants ?? {}, rules);
   checkNetworks(file.networks ?? {}, roles);
-  checkCalls(file.call ?? [], roles);
+  const called = checkCalls(file.call ?? [], roles);
+  checkFactories(factories, rules, called);
   return { name, rules, roles, grants };
 }
 
@@ -231,6 +234,42 @@ function mayMatchOneLog(first, second) {
   return !(samePlaces && [...first.where].some(differ));
 }
 
+// Factories
+
+const FACTORY_KEYS = ["contract", "signature", "creates", "address", "where", "whole"];
+
+function parseFactories(value, roles) {
+  if (!Array.isArray(value)) refuse("factory", "each factory begins with a line [[factory]]");
+  return value.map((one, index) => {
+    const place = `factory ${index + 1}`;
+    const factory = table(one, place, FACTORY_KEYS);
+    const { contract, event } = emitted(factory, place);
+    const creates = requiredText(factory, "creates", place);
+    if (!roles.has(creates)) refuse(place, `creates is the role ${creates}, which no rule has`);
+    if (valueNamed(factory.address, event, place).argument.type !== "address") refuse(place, "address is no address");
+    const conditions = [...parseWhere(factory, event, place).values()];
+    if (conditions.some(({ role, noRole }) => role !== undefined || noRole)) refuse(place, "where takes values alone");
+    flag(factory, "whole", place);
+    return { contract, creates };
+  });
+}
+
+/** Refuses rules and calls whose meaning would change with the contracts that a factory creates. */
+function checkFactories(factories, rules, called) {
+  const created = new Set(factories.map((factory) => factory.creates));
+  if (!created.size) return;
+  const { ofTheChain, ofOthers } = declarations.decidingFacts;
+  for (const { place, contract, fact, join, subjects, where } of rules) {
+    const conditions = [...where.values()];
+    const named = [...subjects.values(), ...conditions.map(({ role }) => role), join?.contract];
+    if (named.some((role) => created.has(role))) refuse(place, "names a role that a factory fills");
+    if (conditions.some(({ noRole }) => noRole)) refuse(place, "!@ changes with the contracts of factories");
+    const decides = ofTheChain.includes(fact) || (subjects.size > 0 && ofOthers.includes(fact));
+    if (created.has(contract) && decides) refuse(place, `${fact} decides about tokens of other contracts`);
+  }
+  for (const role of called) if (created.has(role)) refuse("call", "needs one address");
+}
+
 // Grants, networks, calls
 
 function parseUnread(value, rules) {
@@ -293,7 +332,7 @@ function checkNetworks(value, roles) {
 function checkCalls(value, roles) {
   if (!Array.isArray(value)) refuse("call", "each call begins with a line [[call]]");
   const fields = new Set();
-  value.forEach((one, index) => {
+  return value.flatMap((one, index) => {
     const place = `call ${index + 1}`;
     const call = table(one, place, ["contract", "function", "tells", "arguments", "manufacturer"]);
     const field = requiredText(call, "tells", place);
@@ -302,6 +341,7 @@ function checkCalls(value, roles) {
     const named = [requiredText(call, "contract", place), ...callArguments(call, field, place)];
     if ("manufacturer" in call) named.push(requiredText(call, "manufacturer", place));
     for (const role of named) if (!roles.has(role)) refuse(place, `unknown role ${role}`);
+    return named;
   });
 }
 

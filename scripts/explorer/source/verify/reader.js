@@ -13,6 +13,8 @@ export class Reader {
   /** Raises ProfileError for an unknown role and for ambiguous addresses. */
   constructor(profile, contracts) {
     const addresses = addressesByRole(profile, contracts);
+    const created = contracts.filter((contract) => "createdBy" in contract);
+    const firstBlocks = new Map(created.map((contract) => [contract.address, Number(contract.startBlock)]));
     this.rules = new Map();
     this.partners = new Map();
     this.emitters = new Map();
@@ -23,7 +25,8 @@ export class Reader {
       const joined = join ? addresses.get(join.contract) : [];
       for (const emitter of addresses.get(rule.contract) ?? []) {
         const contracts = contractsOf(rule, emitter, addresses);
-        push(this.rules, shapeOf(emitter, rule.event), { firstBlock, lastBlock, read, contracts, number, join });
+        const first = Math.max(Number(firstBlock), firstBlocks.get(emitter) ?? 0);
+        push(this.rules, shapeOf(emitter, rule.event), { firstBlock: first, lastBlock, read, contracts, number, join });
         for (const one of [emitter, ...joined]) {
           push(this.emitters, `${rule.fact} ${subjectOf(rule, emitter, addresses)}`, one);
         }
