@@ -1,17 +1,24 @@
 """Whoever follows the links of the pages meets no error."""
 
+from collections.abc import Callable
+
 import pytest
 
+from api.settings import Settings
 from tests.support.api.pages import crawl
+from tests.support.api.server import serving
+from tests.support.databases import Kind
 
 pytestmark = pytest.mark.slow
 
-EACH = 8
-"""Addresses of each kind that are read. One template makes all links of a kind."""
 
-
-def test_every_kind_of_link_of_every_page_leads_to_a_page(site: str) -> None:
-    found = crawl(site, EACH)
+@pytest.mark.parametrize(("kind", "each"), [("sqlite", 8), ("postgresql", 3)])
+def test_every_kind_of_link_of_every_page_leads_to_a_page(
+    fleet_database: Callable[[Kind], str], kind: Kind, each: int
+) -> None:
+    """Reads so many addresses of each kind: one template makes all links of a kind, on both databases."""
+    with serving(Settings(database_url=fleet_database(kind))) as site:
+        found = crawl(site, each)
     assert found.broken == {}
     assert found.kinds.keys() >= {
         *("/", "/devices", "/device/*", "/device/*/certificate", "/device/*/compare", "/owner/*", "/user/*"),

@@ -1,6 +1,7 @@
 """`/search?q=`: everything that a key names. A key that names one thing leads there at once."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from api.explorer.as_of import HASH, NUMBER
@@ -15,6 +16,8 @@ LONGEST = 10_000
 
 DIGITS_OF_A_BLOCK = 18
 DEVICES_SHOWN = 20
+KEYED, BEGUN = ("devices", "devicesInCapitals"), ("begins", "beginsInCapitals")
+"""The connections with the devices that have the key, and with those whose serial number begins with it."""
 
 
 class Hit(NamedTuple):
@@ -28,6 +31,7 @@ class Hit(NamedTuple):
 
 def search_variables(visit: Visit) -> Json:
     key = visit.parameter("q")[:LONGEST]
+    is_name = not (ADDRESS.fullmatch(key) or HASH.fullmatch(key) or parse_did(key))
     is_number = bool(NUMBER.fullmatch(key)) and len(key) <= DIGITS_OF_A_BLOCK
     return {
         "key": key,
@@ -39,7 +43,8 @@ def search_variables(visit: Visit) -> Json:
         "isNumber": is_number,
         "number": key if is_number else None,
         "isDID": parse_did(key) is not None,
-        "isName": not (ADDRESS.fullmatch(key) or HASH.fullmatch(key) or parse_did(key)),
+        "isName": is_name,
+        "isSmall": is_name and key != key.upper(),
     }
 
 
@@ -55,8 +60,8 @@ def view(data: Json, visit: Visit) -> dict[str, Any]:
     return {
         "key": key,
         "hits": hits,
-        "device_count": data["devices"]["totalCount"],
-        "begins": bool(key) and not data["devices"]["nodes"] and len(_begins(data)) == DEVICES_SHOWN,
+        "device_count": sum(data.get(name, {}).get("totalCount", 0) for name in KEYED),
+        "begins": bool(key) and not _nodes(data, KEYED) and len(_nodes(data, BEGUN)) == DEVICES_SHOWN,
     }
 
 
@@ -68,13 +73,13 @@ def _devices(data: Json, visit: Visit, key: str) -> list[Hit]:
             (device["hardwareLicense"] or {}).get("model") or f"token {device['tokenId']}",
             visit.link(f"/device/{device['tokenDID']}"),
         )
-        for device in data["devices"]["nodes"] or _begins(data)
+        for device in _nodes(data, KEYED) or _nodes(data, BEGUN)
     ]
 
 
-def _begins(data: Json) -> list[Json]:
-    """Returns the devices whose serial number begins with the key."""
-    nodes = [node for name in ("begins", "beginsInCapitals") for node in data.get(name, {}).get("nodes", ())]
+def _nodes(data: Json, connections: Sequence[str]) -> list[Json]:
+    """Returns the devices of these connections, each once."""
+    nodes = [node for name in connections for node in data.get(name, {}).get("nodes", ())]
     return list({node["tokenDID"]: node for node in nodes}.values())[:DEVICES_SHOWN]
 
 
