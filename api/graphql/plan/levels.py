@@ -76,7 +76,7 @@ class Selected:
     is_list: bool
     required: bool
     items_required: bool
-    cells: Callable[[Sequence[Cells], Sequence[Any]], list[tuple[Any, ...]]] = field(init=False)
+    cells: Callable[[Sequence[Cells], Sequence[Any]], list[Any]] = field(init=False)
 
 
 @dataclass(eq=False)
@@ -237,13 +237,17 @@ def _expressions_of_cells(rule: Rule, shape: Shape | None) -> list[str]:
     return list(map(expression, rule.cells))
 
 
-def _cells(rule: Rule, shape: Shape | None) -> Callable[[Sequence[Cells], Sequence[Any]], list[tuple[Any, ...]]]:
-    """Returns the function that takes the cells of rows or, if the rule converts them, makes the values."""
+def _cells(rule: Rule, shape: Shape | None) -> Callable[[Sequence[Cells], Sequence[Any]], list[Any]]:
+    """Returns the function that takes the cells of rows or, if the rule converts them, makes the values.
+
+    Of a field that refers to rows it takes their ids.
+    """
     cells = _expressions_of_cells(rule, shape)
     joined = ", ".join(cells)
     made = joined if rule.cells == ("self",) else f"({joined}{',' if cells else ''})"
     made = made if rule.convert is None else f"convert({joined})"
-    taken: Callable[..., list[tuple[Any, ...]]] = eval(
+    made = made if rule.refers is None else cells[1]
+    taken: Callable[..., list[Any]] = eval(
         f"lambda rows, pins: [{made} for r, p in zip(rows, pins)]", {"convert": rule.convert}
     )
     return taken

@@ -124,7 +124,7 @@ class _Wave:
                     continue
                 cells = field.cells(part.rows, part.pins)
                 if field.rule.refers is not None:
-                    yield _Value(part, field, *_referred(field.rule.refers, cells))
+                    yield _Value(part, field, *_referred(field.rule.refers, part.pins, cells))
                     continue
                 batch = field.rule.batch
                 values = batch(self._context, cells, **field.arguments(self._variables)) if batch else cells
@@ -198,12 +198,18 @@ class _Wave:
         return part
 
 
-def _referred(relation: Relation, cells: Sequence[tuple[Any, ...]]) -> tuple[list[int | None], list[Any]]:
+def _referred(
+    relation: Relation, pins: Sequence[Pin], ids: Sequence[int | None]
+) -> tuple[Sequence[int | None], list[Ref]]:
     """Returns for each pin and id the index of its row, None without an id, and the references to the rows."""
-    pins = {id(pin): pin for pin, _ in cells}
-    keys: list[Any] = [None if id_ is None else (id(pin), id_) for pin, id_ in cells]
-    indexes = {key: index for index, key in enumerate(filter(None, dict.fromkeys(keys)))}
-    return list(map(indexes.get, keys)), [Ref(relation, id_, pins[pin]) for pin, id_ in indexes]
+    if len(set(map(id, pins))) == 1:
+        distinct = [id_ for id_ in dict.fromkeys(ids) if id_ is not None]
+        places: dict[int | None, int] = {id_: place for place, id_ in enumerate(distinct)}
+        return list(map(places.get, ids)), [Ref(relation, id_, pins[0]) for id_ in distinct]
+    keys = [(id(pin), id_) for pin, id_ in zip(pins, ids, strict=True)]
+    refs = {key: Ref(relation, id_, pin) for key, pin, id_ in zip(keys, pins, ids, strict=True) if id_ is not None}
+    indexes = {key: index for index, key in enumerate(refs)}
+    return list(map(indexes.get, keys)), list(refs.values())
 
 
 def _value(part: _Rows, field: Selected, values: Sequence[Any]) -> _Value:

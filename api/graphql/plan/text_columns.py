@@ -81,6 +81,8 @@ def repeated(cell: Cell, convert: Convert | None, texts: TextWriter) -> TextColu
         written = _written(list(map(convert, distinct)) if convert else distinct, texts)
         if len(written) == 1:
             return [written[0]] * len(values)
+        if len(written) == len(values):
+            return written
         return list(map(dict(zip(distinct, written, strict=True)).__getitem__, values))
 
     return column

@@ -65,7 +65,7 @@ def _members(keys: Sequence[str], columns: Columns) -> list[str]:
 
 def _cells(keys: Sequence[str], columns: Columns) -> list[str]:
     """Returns each row as a line of CSV."""
-    return list(map(",".join, zip(*columns, strict=True)))
+    return list(map(",".join, zip(*columns, strict=True))) if len(columns) > 1 else list(columns[0])
 
 
 JSON = Notation(

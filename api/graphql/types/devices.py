@@ -23,7 +23,7 @@ from api.graphql.types.events import (
     FirmwareUpdated,
     TestRecorded,
 )
-from api.graphql.types.identity import Attribute, Imei, attributes_of, to_imei
+from api.graphql.types.identity import Attribute, Imei, attributes_of
 from api.graphql.types.licenses import License, license_at_mint
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.manufacturers import HardwareLicense, Manufacturer
@@ -174,7 +174,7 @@ class Device(Node):
         "The text as the manufacturer wrote it. Null if it is unknown or was cleared.", to_text
     )
     imei: Imei | None = column(
-        "The International Mobile Equipment Identity. Null if it is unknown or was cleared.", to_imei
+        "The International Mobile Equipment Identity. Null if it is unknown or was cleared.", to_text
     )
     dev_eui: str | None = column(
         "The LoRaWAN identifier (DevEUI). Null if it is unknown or was cleared.", to_text, name="devEUI"

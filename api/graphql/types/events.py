@@ -12,7 +12,7 @@ import strawberry
 from api.graphql.plan.fields import fact, value
 from api.graphql.types import token_events as tokens
 from api.graphql.types.event_subjects import LazyHardwareLicense, LazyManufacturer, subject, subject_if_any
-from api.graphql.types.identity import Imei, to_imei
+from api.graphql.types.identity import Imei
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.vocabulary.scalars import (
     INT32_MAX,
@@ -51,7 +51,7 @@ class DeviceMinted(LifecycleEvent):
         "The serial number as the manufacturer wrote it. Null if it is empty or not stated.", to_text
     )
     imei: Imei | None = fact(
-        "The IMEI as the manufacturer wrote it, valid or not. Null if it is empty or not stated.", to_imei
+        "The IMEI as the manufacturer wrote it, valid or not. Null if it is empty or not stated.", to_text
     )
     manufactured_at: datetime | None = fact(
         "The manufacturing date. Null if the event does not state one, or states one after the year 9999.", date_time

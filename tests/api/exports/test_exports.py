@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -19,7 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 from sqlalchemy import text
+from starlette.middleware.gzip import GZipResponder
 
+from api.app import THREAD_BYTES
 from api.exports.table import FOLDER, NAMES
 from api.graphql.plan.write import CSV, FORMULA
 from api.settings import Settings
@@ -458,6 +461,30 @@ def test_a_client_that_reads_a_byte_a_second_is_cut_off_and_gives_its_place_back
     assert not received.endswith(b"0\r\n\r\n"), "the file has no end"
     assert len(received) < 300 * 60_000
     slow.close()
+
+
+def test_a_file_is_compressed_in_threads_unless_its_format_compresses(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_texts(sqlite_url, [f"SN-{number}-{'x' * 400}" for number in range(500)]).close()
+    threads: dict[int, str] = {}
+    compress = GZipResponder._compress_body
+
+    def compressed(responder: GZipResponder, body: bytes, more_body: bool) -> bytes:
+        threads[len(body)] = threading.current_thread().name
+        return compress(responder, body, more_body)
+
+    monkeypatch.setattr(GZipResponder, "_compress_body", compressed)
+    with serving(Settings(database_url=sqlite_url)) as address:
+        plain, packed = (
+            CLIENT.get(f"{address}/export/devices.csv", headers={"Accept-Encoding": coding})
+            for coding in ("identity", "gzip")
+        )
+        file = CLIENT.get(f"{address}/export/devices.parquet", headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.content == plain.content
+    assert {name for size, name in threads.items() if size > THREAD_BYTES} == {"AnyIO worker thread"}
+    assert "content-encoding" not in {*plain.headers, *file.headers}
 
 
 def test_a_client_that_leaves_gives_its_place_back(large_file: str) -> None:

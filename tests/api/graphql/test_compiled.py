@@ -262,12 +262,12 @@ async def test_what_was_read_is_let_go_with_the_answer(database: Engine) -> None
 
 async def test_a_value_is_made_for_who_selects_it_alone(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Counter[str] = Counter()
-    count_calls(monkeypatch, calls, api.graphql.types.identity, "Imei")
+    count_calls(monkeypatch, calls, api.graphql.types.identity, "imei_valid")
     devices = "devices(first: 2, filterBy: {imei: {isNull: false}})"
-    await both(database, Query(f"{{ {devices} {{ nodes {{ tokenId }} }} }}", {}))
-    assert calls["Imei"] == 0
     await both(database, Query(f"{{ {devices} {{ nodes {{ tokenId imei {{ value }} }} }} }}", {}))
-    assert calls["Imei"] == 2 * 2
+    assert calls["imei_valid"] == 0
+    await both(database, Query(f"{{ {devices} {{ nodes {{ tokenId imei {{ tac }} }} }} }}", {}))
+    assert calls["imei_valid"] == 2 * 2
 
 
 async def test_the_ordinary_executor_alone_validates_once_as_well(
