@@ -5,18 +5,21 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
 
+from api.credentials.keys import new_key
 from scripts.processes import Child
 from tests.support.api.live import EVENTS, acknowledged, streamed
 from tests.support.api.server import post, with_one_device
 from tests.support.haproxy import balancer
-from tests.support.index.history import History, log
+from tests.support.index.history import CHAIN_ID, CONTRACT, History, log
 from tests.support.postgres import plain_url
 from tests.support.processes import free_ports, until
 
@@ -94,9 +97,57 @@ def test_a_server_that_stops_is_not_ready_first_and_finishes_its_answers(postgre
     until(lambda: has_ended(child), "the end")
 
 
-def is_waiting(url: str) -> bool:
+DID = f"did:erc721:{CHAIN_ID}:0x{CONTRACT.hex()}:7"
+TOOL_CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_devices", "arguments": {}}}
+DOORS: Mapping[str, Any] = {
+    "/mcp": TOOL_CALL,
+    "/lookup": ["SN-7"],
+    "/query": {"query": "{ aftermarketDevices(first: 1) { totalCount } }"},
+    f"/device/{DID}/credential": None,
+    f"/1.0/identifiers/{DID}": None,
+    f"/devices/{DID}/bundle.json": None,
+    "/export/devices.csv": None,
+    "/epcis/events": None,
+    "/reports/licenses": None,
+}
+"""A request to each door: the body to post, or None to get it."""
+
+
+def test_every_door_finishes_its_answers_and_sends_clients_elsewhere(postgres_url: str) -> None:
+    with_one_device(postgres_url)
+    [port] = free_ports(1)
+    address = f"http://127.0.0.1:{port}"
+    child = started(postgres_url, port, DRAIN_SECONDS="60", SIGNING_KEY=new_key(), BASE_URL=address, DIMO_API="on")
+
+    def request(path: str) -> httpx.Response:
+        body, accept = DOORS[path], {"accept": "application/json, text/event-stream, */*"}
+        if body is None:
+            return httpx.get(address + path, headers=accept, timeout=60)
+        return httpx.post(address + path, json=body, headers=accept, timeout=60)
+
+    with (
+        psycopg.connect(plain_url(postgres_url)) as other,
+        ThreadPoolExecutor(len(DOORS)) as threads,
+    ):
+        other.execute("LOCK TABLE device")
+        responses = {path: threads.submit(request, path) for path in DOORS}
+        until(lambda: is_waiting(postgres_url, 4), "the requests")
+        stop(child)
+        until(lambda: "The server is stopping." in httpx.get(f"{address}/readyz").text, "not ready")
+        other.rollback()
+        for path, response in responses.items():
+            assert response.result().status_code == 200, f"{path}: {response.result().text}"
+        for path in DOORS:
+            last = request(path)
+            assert (last.status_code, last.headers["connection"]) == (200, "close"), path
+    os.kill(child.pid, signal.SIGINT)  # a second signal ends the drain
+    until(lambda: has_ended(child), "the end")
+
+
+def is_waiting(url: str, statements: int = 1) -> bool:
+    """Returns whether at least so many statements wait for a lock."""
     with psycopg.connect(plain_url(url)) as connection:
-        return connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone() is not None
+        return len(connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall()) >= statements
 
 
 def are_up(proxy: str, count: int) -> bool:
