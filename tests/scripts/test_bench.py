@@ -229,7 +229,10 @@ def test_exports_and_a_look_up_are_measured_and_shown(tmp_path: Path) -> None:
     runs = list(exported(url, "sqlite", 300))
     assert [(run.what, run.rows) for run in runs] == [("csv", 300), ("ndjson", 300), ("parquet", 300), ("lookup", 300)]
     assert all(run.bytes > 10_000 and run.memory_bytes > 10**7 for run in runs)
-    assert "lookup" in table(Results("a test", exports=runs))
+    shown = table(Results("a test", exports=runs))
+    assert "lookup" in shown
+    assert "rows/s to CSV" in shown
+    assert "peak MB of CSV" in shown
 
 
 def test_every_page_of_the_explorer_is_measured_and_compared_with_its_targets(
