@@ -52,7 +52,7 @@ class Index:
     def __init__(self, settings: DeliverySettings) -> None:
         self.engine = connect(settings.database_url, read_only=True)
         check_supported(self.engine)
-        self.schema = _schema()
+        self.schema = feed_schema()
         self.watch = ChangeWatch(self.engine)
         self.answers = Answers(
             self.engine, self.schema, self.watch, Freshness(), cache_bytes=0, max_seconds=MAX_SECONDS
@@ -69,7 +69,7 @@ class Index:
 
 
 @cache
-def _schema() -> Schema:
+def feed_schema() -> Schema:
     return build_schema(limits=LIMITS)
 
 

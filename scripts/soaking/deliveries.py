@@ -6,9 +6,8 @@ have the events of the canonical chain.
 """
 
 import asyncio
-import os
+import itertools
 import random
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from scripts.processes import Child
+from scripts.soaking.lives import KILL_POINTS, Life
 from tests.support.api.feeding import Moving, minted, updated
 from tests.support.api.receiving import Received, Receiver, answering, receiving, write_subscriptions
 from tests.support.chain.fakechain import Log
@@ -60,15 +59,18 @@ class Ledger:
 
 
 class DeliveryStorm:
-    """One storm. Between two kills the sender lives for `life` seconds, random up to a half more or less.
+    """One storm. The sender dies at each point of its code once. Then one of four lives ends at a point, and the others
+    after they delivered for `life` seconds, up to a half more or less.
 
     The receiver fails for a share of the requests, `failing`.
+    `ends` counts the lives by the points at which they ended, None for a moment.
     """
 
     def __init__(self, url: str, folder: Path, *, events: int, seed: int, life: float, failing: float = 0.0) -> None:
         self.random = random.Random(seed)
         self.ledger = Ledger()
         self.counts: Counter[str] = Counter()
+        self.ends: Counter[str | None] = Counter()
         self.seconds = 0.0
         self._folder = folder
         self._events = events
@@ -148,27 +150,36 @@ class DeliveryStorm:
     # The sender
 
     async def _kill_senders(self, receiver: Receiver) -> None:
-        """Starts one sender after the other, and kills each."""
+        """Starts one sender after the other. Each ends by SIGKILL: at a point of its code, or at a moment."""
         path = write_subscriptions(self._folder, {"url": receiver.url})
         environment = {
-            **os.environ,
             "DATABASE_URL": self._chain.url,
             "DELIVERY_STATE": self._state(),
             "SUBSCRIPTIONS": str(path),
             "ALLOW_NETWORKS": "127.0.0.0/8",
         }
-        while True:
-            taken = len(self.ledger.sent)
-            child = Child([sys.executable, "-m", "indexer", "deliver"], environment=environment)
-            self.counts["lives of the sender"] += 1
+        for point in itertools.chain(KILL_POINTS, map(self._point, itertools.count())):
+            nth = self.random.randint(1, KILL_POINTS[point].most) if point else 1
+            life = await asyncio.to_thread(Life, environment, self._folder / "output", point, nth)
             try:
-                while len(self.ledger.sent) == taken and child.exit_status is None:  # noqa: ASYNC110  # as of a process
-                    await asyncio.sleep(0.01)  # so that each life delivers
-                await asyncio.sleep(self._life * self.random.uniform(0.5, 1.5))
-                if child.exit_status is not None:
-                    self._error = AssertionError(f"the sender ended by itself:\n{child.last_output}")
+                await self._live(life, point)
             finally:
-                child.kill()
+                life.kill()
+
+    def _point(self, _: int) -> str | None:
+        """Returns a point for one of four lives."""
+        return self.random.choice((None, None, None, self.random.choice([*KILL_POINTS])))
+
+    async def _live(self, life: Life, point: str | None) -> None:
+        """Waits until a sender has ended at its point. Without a point, its time begins with its first message."""
+        taken, ends = len(self.ledger.sent), None
+        while not life.has_ended and (ends is None or time.monotonic() < ends):
+            if ends is None and point is None and len(self.ledger.sent) > taken:
+                ends = time.monotonic() + self._life * self.random.uniform(0.5, 1.5)
+            await asyncio.sleep(0.01)
+        if life.failure is not None:
+            self._error = AssertionError(f"the sender ended by itself:\n{life.failure}")
+        self.ends[point if life.has_ended else None] += 1
 
     def _state(self) -> str:
         if self._chain.url.startswith("sqlite"):
@@ -186,5 +197,6 @@ class DeliveryStorm:
             "lost": 0,
             "out of order": 0,
             **self.counts,
+            "lives of the sender": self.ends.total(),
         }
         return ", ".join(f"{value} {name}" for name, value in counts.items())
