@@ -128,7 +128,7 @@ LICENSED = {
 
 SANITIZED = {
     Verdict.PASS: "A step at or before the first RECYCLED or DISPOSED states CLEAR, PURGE or DESTROY.",
-    Verdict.FAIL: "The steps at or before the first RECYCLED or DISPOSED state no sanitization but NONE.",
+    Verdict.FAIL: "Up to the first RECYCLED or DISPOSED, each step that states a sanitization states NONE.",
     Verdict.UNKNOWN: "No step at or before the first RECYCLED or DISPOSED states a known sanitization.",
     Verdict.NOT_APPLICABLE: "The device is neither recycled nor disposed.",
 }
