@@ -211,8 +211,10 @@ class Trial:
             self.failures.append(f"{len(failed)} requests failed while servers were restarted: {dict(reasons)}")
 
     def _explain(self, what: str, pause: "Pause", of: str = "") -> None:
-        """Prints what the parts said meanwhile."""
-        print(f"  {what}. The parts said:", *self.cluster.words.between(*pause, of), sep="\n    ", flush=True)
+        """Prints what the parts said meanwhile, if they said anything."""
+        words = self.cluster.words.between(*pause, of)
+        if words:
+            print(f"  {what}. The parts said:", *words, sep="\n    ", flush=True)
 
     # What dies, each with what brings it back
 
