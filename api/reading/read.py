@@ -120,14 +120,25 @@ class Read:
 
         return self.each(read, keys, (query, columns))
 
-    def counts(self, listing: Listing, filter: Filter, keys: Sequence[Key]) -> list[int]:
-        """Returns the length of each key's list."""
+    def counts(self, listing: Listing, filter: Filter, keys: Sequence[Key], page: PageQuery | None = None) -> list[int]:
+        """Returns the length of each key's list. A list of which `page` was read, and is all, is not counted again."""
 
         def count(connection: Connection, keys: Sequence[Key], stretch: Stretch | None) -> list[Groups]:
             return [Groups({(): total}) for total in counts(connection, listing, keys, filter, stretch)]
 
         name = (listing, filter, "count")
+        if page is not None and page.window.after is None and page.window.before is None:
+            self._count_whole(page, keys, name)
         return [groups[()] for groups in self.groups(count, keys, name, is_settled=listing.is_settled(filter))]
+
+    def _count_whole(self, query: PageQuery, keys: Sequence[Key], name: Hashable) -> None:
+        """Keeps the counts of lists whose only page was read. They are rows like those of other counts."""
+        pages, known = self._results.get((query, None), {}), self._results.setdefault(name, {})
+        for key in keys:
+            page = pages.get(key)
+            if page is not None and not page.more and key not in known:
+                known[key] = Groups({(): len(page.rows)})
+                self.rows_read += 1
 
     def groups(self, count: Count, keys: Sequence[Key], name: Hashable, *, is_settled: bool) -> list[Groups]:
         """Returns the groups of each key. If `is_settled`, only rows that events touched change their group."""

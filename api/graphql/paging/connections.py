@@ -126,7 +126,7 @@ class Connection(Generic[NodeT]):
         "Whether there are rows before and after the page, and the cursors of its ends.", _page_infos, "self"
     )
     total_count: int = computed(
-        "The number of rows in the whole list. It is counted only if it is selected.", _counts, "self"
+        "The number of rows in the whole list. It is counted only if it is selected.", _counts, "self", is_late=True
     )
 
 
@@ -156,6 +156,10 @@ class RowList(ConnectionList):
         self.pins = pins
         self.keys = [key_of(pin, parent) for pin in pins]
 
+    @property
+    def page(self) -> PageQuery:
+        return PageQuery(self.query.listing, self.query.order, self.window, self.query.filter)
+
     @cached_property
     def cursors(self) -> ListCursors:
         return ListCursors(_digest(self.query, self.parent, self.pins), tuple(self.pins))
@@ -166,23 +170,20 @@ class RowList(ConnectionList):
     @staticmethod
     def read(context: Context, lists: "Sequence[RowList]") -> list[Shown]:
         def pages(shared: RowList, keys: list[Key]) -> list[Page]:
-            query = shared.query
-            return context.read.pages(PageQuery(query.listing, query.order, shared.window, query.filter), keys)
+            return context.read.pages(shared.page, keys)
 
         return [list._shown(own) for list, own in zip(lists, _of_each(lists, pages), strict=True)]
 
     @staticmethod
     def count(context: Context, lists: "Sequence[RowList]") -> list[int]:
         def counts(shared: RowList, keys: list[Key]) -> list[int]:
-            return context.read.counts(shared.query.listing, shared.query.filter, keys)
+            return context.read.counts(shared.query.listing, shared.query.filter, keys, shared.page)
 
         return list(map(sum, _of_each(lists, counts)))
 
     def read_rows(self, context: Context) -> RowPage:
         """Returns the page of the list as plain rows."""
-        query = self.query
-        page = PageQuery(query.listing, query.order, self.window, query.filter)
-        return self._joined(context.read.pages(page, self.keys))
+        return self._joined(context.read.pages(self.page, self.keys))
 
     def _shown(self, pages: Sequence[Page]) -> Shown:
         relation = self.query.listing.rows

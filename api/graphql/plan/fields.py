@@ -78,6 +78,7 @@ class Rule:
     If it is `joint`, a batch may have rows with different arguments, and takes the arguments of each. `of_fact`: the
     field of the fact that is converted, '' for that of the field's own name. `refers`: the relation of the row whose id
     is in the second cell. `is_part`: the value is the row itself, null if the third cell is there and empty.
+    `is_late`: a plan makes it after the other fields of its level, which may have read what it needs.
     """
 
     cells: tuple[str, ...]
@@ -87,6 +88,7 @@ class Rule:
     of_fact: str | None = None
     refers: Relation | None = None
     is_part: bool = False
+    is_late: bool = False
 
 
 def of(relation: Relation, by: str | None = None) -> Callable[[TypeT], TypeT]:
@@ -139,10 +141,15 @@ def part(description: str, relation: Relation, present: str | None = None) -> An
 
 
 def computed(
-    description: str, batch: Callable[..., Sequence[Any]], *cells: str, joint: bool = False, name: str | None = None
+    description: str,
+    batch: Callable[..., Sequence[Any]],
+    *cells: str,
+    joint: bool = False,
+    is_late: bool = False,
+    name: str | None = None,
 ) -> Any:
     """Declares a field that a batch function makes. Its keyword-only parameters become the arguments of the field."""
-    made = _field(description, Rule(cells, batch=batch, joint=joint), name)
+    made = _field(description, Rule(cells, batch=batch, joint=joint, is_late=is_late), name)
     made.arguments = arguments_of(batch)
     return made
 

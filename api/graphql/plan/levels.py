@@ -135,6 +135,11 @@ class Level:
         return [field for field in self.fields if isinstance(field, Selected)]
 
     @cached_property
+    def in_turn(self) -> list[Selected]:
+        """The selected fields in the order in which they are made."""
+        return sorted(self.selected, key=lambda field: field.rule.is_late)
+
+    @cached_property
     def cells(self) -> int:
         """The number of leaves."""
         children = (getattr(part, "child", None) for part in self.fields)

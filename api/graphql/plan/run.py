@@ -118,7 +118,7 @@ class _Wave:
     def _values(self, parts: Sequence[_Rows]) -> Iterator[_Value]:
         joint: dict[Rule, list[tuple[_Rows, Selected]]] = defaultdict(list)
         for part in parts:
-            for field in part.level.selected:
+            for field in part.level.in_turn:
                 if field.rule.joint:
                     joint[field.rule].append((part, field))
                     continue

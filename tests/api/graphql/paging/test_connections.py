@@ -176,6 +176,16 @@ def names(page: Json) -> list[tuple[str, str]]:
 # Two networks in one database
 
 
+async def test_a_list_that_fits_its_page_is_not_counted_by_another_statement(networks: "TwoNetworks") -> None:
+    query = """query ($first: Int) { devices(first: $first, orderBy: {field: TOKEN_ID, direction: ASC}) {
+      totalCount nodes { tokenId }
+    } }"""
+    for first in (100, 10):
+        devices = (await networks.api.ask(query, first=first))["devices"]
+        assert (devices["totalCount"], len(devices["nodes"])) == (2 * SIZE, min(first, 2 * SIZE))
+        assert any("count(" in statement for statement in networks.api.statements) == (first == 10)
+
+
 async def test_a_number_of_two_networks_is_refused_with_both_names(networks: "TwoNetworks") -> None:
     error = await networks.api.refusal("{ device(by: {tokenId: 3}) { id } }")
     assert error["extensions"]["reason"] == "AMBIGUOUS"
