@@ -159,6 +159,8 @@ def test_what_a_reorg_removed_is_listed_and_states_are_replaced(
         "authorizations",
         "manufacturers",
         "hardware-licenses",
+        "vehicles",
+        "synthetic-devices",
     }
     for replaced in continued.replaced:
         assert rows_of(tmp_path / "continued", replaced.table) == rows_of(tmp_path / "whole", replaced.table)

@@ -59,6 +59,7 @@ class Anvil:
         while not self._listening.wait(0.01):
             if self.child.exit_status is not None:
                 self.child.stop()
+                self._states.cleanup()
                 raise RuntimeError(f"anvil ended with status {self.child.exit_status}:\n{self.child.last_output}")
         self.url = f"http://127.0.0.1:{self._port}"
         self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
