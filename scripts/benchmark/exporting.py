@@ -46,6 +46,7 @@ def _measured(
     request = Request(
         f"{running.url.removesuffix('/graphql')}{path}", body, {"Content-Type": "application/json"} if body else {}
     )
+    running.wait_until_idle()
     before, began = running.cpu_seconds(), time.perf_counter()
     size = 0
     with urlopen(request) as response:

@@ -29,6 +29,10 @@ ENGINES: Mapping[str, Mapping[str, str]] = {
 }
 
 
+IDLE_SECONDS = 0.5
+"""How long a process must use less than a tenth of a core to be idle."""
+
+
 class Served(msgspec.Struct):
     """One query under load: medians of the rounds, in which the engines take turns.
 
@@ -71,6 +75,13 @@ class Api:
     def cpu_seconds(self) -> float:
         return sum(sum(process.cpu_times()[:2]) for process in self._processes())
 
+    def wait_until_idle(self) -> None:
+        """Waits until it has made the counts of its register, which it does in the background after its start."""
+        before = -1.0
+        while (used := self.cpu_seconds()) - before > IDLE_SECONDS / 10:
+            before = used
+            time.sleep(IDLE_SECONDS)
+
     def memory_bytes(self) -> int:
         return max(map(_peak_bytes, self._processes()))
 
@@ -94,6 +105,8 @@ def served(
     yield _start(database_url, kind, devices, queries[0].bodies[0])
     with ExitStack() as stack:
         apis = {name: stack.enter_context(api(database_url, settings)) for name, settings in ENGINES.items()}
+        for running in apis.values():
+            running.wait_until_idle()
         for query in queries:
             turns = take_turns(query, {name: apis[name] for name in _engines(query)}, seconds, connections)
             for engine, (median, cpu) in turns.items():
