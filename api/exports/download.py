@@ -1,6 +1,6 @@
 """A download: rows of a table, read chunk by chunk at one block, and sent as fast as the client reads.
 
-No snapshot is open while the client reads, so that a slow client holds one chunk and nothing of the database. Every
+No snapshot is open while the client reads, so that a slow client holds two chunks and nothing of the database. Every
 chunk is read at the block of the first one; if a reorg removes it, the download is cut off. So it is if the client is
 too slow. A file that was cut off has no end: HTTP shows that to the client, which resumes with `after`.
 """
@@ -120,7 +120,7 @@ class Source:
 class Download:
     """The response that sends a file. Its first chunk has been read; the others are read while it is sent.
 
-    `format` is the name of the format, `chunk` the part that was read and not sent.
+    `format` is the name of the format, `chunk` the part that is sent next, or now.
     """
 
     downloads: Downloads
@@ -165,15 +165,26 @@ class Download:
     async def _send_file(self, send: Send) -> None:
         source = self.source
         await self._send(send, source.writer.begin())
-        while True:
-            await self._send(send, self.chunk.content)
-            self.downloads.rows[source.table.name, self.format] += self.chunk.rows
-            if self.chunk.place is None:
-                break
-            self.chunk = await self.downloads.read(lambda snapshot: source.read(snapshot, self.chunk.place))
+        while (place := self.chunk.place) is not None:
+            self.chunk = await self._send_and_read(send, place)
             await pay(self.client, self.chunk.rows)
+        await self._send_chunk(send)
         await self._send(send, await asyncio.to_thread(source.writer.end))
         await self._sender.send(lambda: send({"type": "http.response.body", "body": b""}))
+
+    async def _send_and_read(self, send: Send, place: Place) -> Chunk:
+        """Sends the chunk, while the one behind it is read. Returns that."""
+        following = asyncio.create_task(self.downloads.read(lambda snapshot: self.source.read(snapshot, place)))
+        try:
+            await self._send_chunk(send)
+            return await following
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def _send_chunk(self, send: Send) -> None:
+        await self._send(send, self.chunk.content)
+        self.downloads.rows[self.source.table.name, self.format] += self.chunk.rows
 
     async def _send(self, send: Send, content: bytes) -> None:
         for start in range(0, len(content), PIECE_BYTES):
