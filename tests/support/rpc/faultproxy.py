@@ -158,7 +158,12 @@ class FaultProxy:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._runner is not None
+        server = self._runner.server
+        assert server is not None
         await self._runner.cleanup()
+        # a client that tries again and again may have been accepted meanwhile
+        await asyncio.sleep(0.01)
+        await server.shutdown(0)
 
     async def _serve(self, http: web.Request) -> web.StreamResponse:
         request = json.loads(await http.read())
