@@ -69,6 +69,7 @@ class Receiver:
     requests: list[Received] = field(default_factory=list)
     taken: list[Received] = field(default_factory=list)
     url: str = ""
+    open: set[asyncio.StreamWriter] = field(default_factory=set)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -91,6 +92,7 @@ class Receiver:
                 await self._arrived.wait()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open.add(writer)
         try:
             while (received := await _read(reader)) is not None:
                 behavior = self.behaviors.pop(0) if self.behaviors else self.behavior
@@ -103,6 +105,7 @@ class Receiver:
             pass
         finally:
             writer.close()
+            self.open.discard(writer)
 
 
 async def _read(reader: asyncio.StreamReader) -> Received | None:
@@ -124,6 +127,10 @@ async def receiving(behavior: Behavior = OK, *behaviors: Behavior) -> AsyncItera
         yield receiver
     finally:
         server.close()
+        # a sender that was killed leaves its connection: it ends before the event loop does
+        for writer in list(receiver.open):
+            writer.transport.abort()
+        await asyncio.sleep(0.01)
 
 
 def write_subscriptions(folder: Path, *subscriptions: Mapping[str, Any]) -> Path:
