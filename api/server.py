@@ -77,6 +77,10 @@ class Server(uvicorn.Server):
                 while not self.force_exit:  # noqa: ASYNC110  # a second signal sets it
                     await asyncio.sleep(0.1)
         await super().shutdown(sockets)
+        await asyncio.sleep(0.01)
+        for late in list(self.server_state.connections):  # accepted while the others were closed
+            late.transport.abort()
+        await asyncio.sleep(0)
 
 
 def collect_rarely() -> None:
