@@ -98,7 +98,7 @@ def miscount(rule: Rule, join: Join, count: int, joined: int) -> str:
     with_equal = f" with the same {names}" if names else ""
     return (
         f"{rule.event.name}: the transaction has {count} logs of it and {joined} of {join.event.name}{with_equal}, "
-        "so it is open which belong together"
+        "so it is unknown which of them belong together"
     )
 
 

@@ -66,7 +66,7 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("mmy_by_token_id", (1,), {"vehicle": ALL_OF_FORD}),
     ("mmy_by_token_id", (3,), {"vehicle": None}),
     ("check_vehicle_privileges", (1,), {"vehicle": {"sacds": {"nodes": [{"permissions": "0xc", "grantee": CAROL}]}}}),
-    # what no watched contract carries
+    # facts that are in no watched contract
     ("dcn_by_owner", (ALICE, 5), vehicles({"dcn": None})),
     ("rewards_by_owner", (ALICE,), {"rewards": None}),
     ("rewards_history_by_owner", (ALICE, 5), vehicles({"earnings": None})),

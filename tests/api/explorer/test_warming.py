@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -36,7 +37,10 @@ async def counts_of_all_rows(url: str) -> list[str]:
         httpx.AsyncClient(transport=transport, base_url="http://api") as client,
     ):
         await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == TASK))
-        listener = lambda *call: statements.append(call[2])  # noqa: E731
+
+        def listener(*call: Any) -> None:
+            statements.append(call[2])
+
         event.listen(Engine, "before_cursor_execute", listener)
         try:
             for path in PAGES:

@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -204,10 +205,9 @@ class Mining:
         until(lambda: self._node.head.number > before + 3, "more blocks")
 
     def _mine(self) -> None:
-        token = 60
+        tokens = count(60)
         while not self._ended.wait(0.05):
-            self._provider.do(lambda: self._node.mine(*life(token)))  # noqa: B023
-            token += 1
+            self._provider.do(lambda: self._node.mine(*life(next(tokens))))
 
 
 def test_all_rows_are_carried_over(place: Place, certindex: Certindex) -> None:

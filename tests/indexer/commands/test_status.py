@@ -1,4 +1,4 @@
-"""`certindex status` says whether a rebuild is due."""
+"""`certindex status` reports a rebuild that is due."""
 
 import asyncio
 import json

@@ -80,7 +80,8 @@ def test_only_logs_that_are_equal_in_on_and_of_the_same_transaction_belong_toget
 def test_logs_that_cannot_be_paired_are_undecodable_with_the_counts(logs: list[Emitted], counts: str) -> None:
     reading = READER.read_block(logs, 7)[-1]
     assert reading == Undecodable(
-        f"Enrolled: the transaction has {counts} of Issued with the same owner, so it is open which belong together",
+        f"Enrolled: the transaction has {counts} of Issued with the same owner, so it is unknown which of them belong "
+        "together",
         DeviceMinted,
     )
 
