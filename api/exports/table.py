@@ -17,8 +17,9 @@ from api.graphql.errors import BadUserInput
 from api.graphql.inputs.as_of import check_canonical
 from api.graphql.inputs.one_of import explain_variables
 from api.graphql.paging.connections import RowList
+from api.graphql.plan.compiling import compile_plan
 from api.graphql.plan.fields import relation_of
-from api.graphql.plan.levels import Choice, Level, Plan, Selected, compile_plan
+from api.graphql.plan.levels import Choice, Level, Plan, Selected
 from api.graphql.plan.run import write_rows
 from api.graphql.plan.write import CSV, JSON, QUOTED_CELLS, NotAnswered, Notation
 from api.graphql.schema import Schema

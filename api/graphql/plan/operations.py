@@ -19,7 +19,8 @@ from strawberry import UNSET, Schema
 
 from api.graphql.inputs.min_block import MinBlock
 from api.graphql.limits import Price, count_aliases, each_node, price
-from api.graphql.plan.levels import Plan, RootField, compile_plan, root_fields
+from api.graphql.plan.compiling import RootField, compile_plan, root_fields
+from api.graphql.plan.levels import Plan
 from schema.program.tracing import span
 
 MAX_VARIANTS = 16
