@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,14 @@ from schema.tables.kinds import DERIVED, SPANS
 from schema.tables.rows import EventReading
 from schema.tables.tables import Chain
 from tests.support.certindex import Certindex
-from tests.support.chain.awkward import licenses, life
+from tests.support.chain.awkward import life
 from tests.support.chain.devchain import Anvil
-from tests.support.chain.fakechain import FakeNode
 from tests.support.databases import NewDatabase
 from tests.support.dimo.network import YEARS, Network
 from tests.support.dimo.stage import Stage
 from tests.support.dimo.traffic import drive, mint_vehicle
-from tests.support.index.indexing import Indexer, engine_of, read_table
+from tests.support.index.awkward_fleet import awkward_fleet
+from tests.support.index.indexing import read_table
 
 TABLES = Chain.metadata.tables
 BEGAN = 1_667_300_000
@@ -39,23 +38,6 @@ EMPTY = {
     "license_version",
 }
 """The tables that the reference contract has no rows in."""
-
-
-@contextmanager
-def fleet(url: str) -> Iterator[Indexer]:
-    """Indexes devices of the reference contract with texts, numbers and times of every kind, and a reorg."""
-    node = FakeNode(chain_id=1)
-    with engine_of(url) as engine:
-        indexer = Indexer(engine, node)
-        node.mine(*licenses())
-        for token in range(1, 40):
-            node.mine(*life(token))
-        asyncio.run(indexer.catch_up())
-        node.reorg(2, life(41), life(42))
-        node.mine()
-        asyncio.run(indexer.catch_up())
-        yield indexer
-        indexer.lease.release()
 
 
 def dimo(url: str) -> None:
@@ -123,7 +105,7 @@ def test_every_changed_value_of_every_derived_column_is_reported(
     if network == "dimo":
         dimo(url)
     else:
-        with fleet(url):
+        with awkward_fleet(url):
             pass
     done = certindex("rebuild", "--check", database_url=url)
     assert (done.status, " differences=0 " in done.out) == (0, True), done.out
@@ -160,7 +142,7 @@ NEVER_IN_DIMO = {"test_result", "firmware_update", "end_of_life_step", "hardware
 
 
 def test_a_row_that_is_missing_or_that_no_event_makes_is_reported(database_url: str, certindex: Certindex) -> None:
-    with fleet(database_url) as indexer, indexer.engine.begin() as connection:
+    with awkward_fleet(database_url) as indexer, indexer.engine.begin() as connection:
         for table in (*DERIVED, "block"):
             count = connection.execute(text(f'SELECT count(*) FROM "{table}"')).scalar_one()
             if count == 0:
@@ -188,7 +170,7 @@ def test_nothing_is_written_and_an_indexer_may_write_meanwhile(
 ) -> None:
     """Between the chunks of the check an indexer stores further blocks, and takes some back."""
     monkeypatch.setattr(rewriting, "EVENTS_A_CHUNK", 20)
-    with fleet(database_url) as indexer:
+    with awkward_fleet(database_url) as indexer:
         before = rows_of(indexer.engine, 1)
         assert certindex("rebuild", "--check", database_url=database_url).status == 0
         assert rows_of(indexer.engine, 1) == before
@@ -213,7 +195,7 @@ def test_nothing_is_written_and_an_indexer_may_write_meanwhile(
 
 def test_values_of_another_type_are_reported_as_they_are(sqlite_url: str, certindex: Certindex) -> None:
     """SQLite stores a text in a column of numbers."""
-    with fleet(sqlite_url) as indexer, indexer.engine.begin() as connection:
+    with awkward_fleet(sqlite_url) as indexer, indexer.engine.begin() as connection:
         connection.execute(text("UPDATE device_version SET minted_at = 'never'"))
         connection.execute(
             text("UPDATE transfer SET position = 'first' WHERE position = (SELECT max(position) FROM transfer)")
@@ -232,7 +214,7 @@ def test_a_check_by_another_profile_reports_what_a_rebuild_would_change(
     mine = tmp_path / "mine.toml"
     shipped = (SHIPPED / "device_certificate.toml").read_text()
     mine.write_text(shipped.replace('serial_number = "serialNumber"', 'serial_number = "imei"'))
-    with fleet(sqlite_url):
+    with awkward_fleet(sqlite_url):
         pass
     assert certindex("rebuild", "--check", "--profile", str(mine), database_url=sqlite_url).status == 1
     assert certindex("rebuild", "--profile", str(mine), database_url=sqlite_url).status == 0

@@ -3,8 +3,7 @@
 import asyncio
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +28,7 @@ from tests.support.certindex import Certindex, Done
 from tests.support.chain.awkward import licenses, life
 from tests.support.chain.fakechain import FakeNode
 from tests.support.databases import NewDatabase
+from tests.support.index.awkward_fleet import awkward_fleet
 from tests.support.index.indexing import Indexer, engine_of, index_afresh, read_tables
 from tests.support.pgbouncer import running_pooler
 from tests.support.processes import caught_up, until
@@ -74,23 +74,6 @@ class Place(NamedTuple):
 def place(database_url: str, tmp_path: Path) -> Place:
     name = str(tmp_path / "next.db") if database_url.startswith("sqlite") else "next"
     return Place(database_url, name)
-
-
-@contextmanager
-def fleet(url: str) -> Iterator[Indexer]:
-    """Indexes devices of the reference contract, and a reorg."""
-    node = FakeNode(chain_id=1, finality=2)
-    with engine_of(url) as engine:
-        indexer = Indexer(engine, node)
-        node.mine(*licenses())
-        for token in range(1, 30):
-            node.mine(*life(token))
-        asyncio.run(indexer.catch_up())
-        node.reorg(2, life(41), life(42))
-        node.mine()
-        asyncio.run(indexer.catch_up())
-        yield indexer
-        indexer.lease.release()
 
 
 @pytest.mark.slow
@@ -212,7 +195,7 @@ class Mining:
 
 def test_all_rows_are_carried_over(place: Place, certindex: Certindex) -> None:
     """With the same profile every row of every table is the same, evidence and levels included."""
-    with fleet(place.url) as indexer:
+    with awkward_fleet(place.url) as indexer:
         add_evidence(indexer)
         before = all_rows(indexer.engine)
         assert all(before[table] for table in ("orphaned_event", "verified_header", "receipt_proof", "call"))
@@ -231,7 +214,7 @@ def test_an_interrupted_rebuild_leaves_the_old_state_and_is_continued(
     place: Place, certindex: Certindex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is interrupted at every stage. In between, the indexer goes on, and a reorg removes copied blocks."""
-    with fleet(place.url) as indexer:
+    with awkward_fleet(place.url) as indexer:
         for number, stage in enumerate(STAGES):
             before = all_rows(indexer.engine)
             with monkeypatch.context() as patched:
@@ -318,7 +301,7 @@ def test_a_commit_of_another_writer_before_the_switch_is_not_lost(
     place: Place, certindex: Certindex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A standby takes over when the copy is complete: the switch finds another state, and catches up again."""
-    with fleet(place.url) as indexer:
+    with awkward_fleet(place.url) as indexer:
         equalize, calls = Copy.equalize, [0]
 
         def beaten(self: Copy, *arguments: Any) -> None:
@@ -343,7 +326,7 @@ def test_a_commit_of_another_writer_before_the_switch_is_not_lost(
 def test_a_snapshot_that_was_taken_before_a_switch_is_taken_again(new_postgres_database: NewDatabase) -> None:
     """PostgreSQL reads the tables of now with the snapshot of before, which has no row of `chain` in them."""
     url = new_postgres_database()
-    with fleet(url):
+    with awkward_fleet(url):
         reading = connect(url, read_only=True)
         switched: list[int] = []
 
@@ -363,7 +346,7 @@ def test_a_switch_waits_for_a_transaction_that_reads_and_gives_up(
 ) -> None:
     monkeypatch.setattr(rebuild_into, "PATIENCE_SECONDS", 0)
     url = new_postgres_database()
-    with fleet(url) as indexer:
+    with awkward_fleet(url) as indexer:
         with indexer.engine.connect() as reading:
             reading.execute(text("SELECT 1 FROM chain"))
             done = certindex("rebuild", "--into", "next", database_url=url)
@@ -375,7 +358,7 @@ def test_a_switch_waits_for_a_transaction_that_reads_and_gives_up(
 def test_it_works_through_a_pooler(new_postgres_database: NewDatabase, certindex: Certindex) -> None:
     """Each transaction may be of another session of the server, which does not keep the schema of the copy."""
     url = new_postgres_database()
-    with fleet(url) as indexer, running_pooler(url, sessions=8) as pooler:
+    with awkward_fleet(url) as indexer, running_pooler(url, sessions=8) as pooler:
         before = all_rows(indexer.engine)
         done = certindex("rebuild", "--into", "next", database_url=pooler.url)
         assert done.status == 0, done.err
@@ -389,7 +372,7 @@ def test_the_roles_of_the_tables_keep_their_rights(new_postgres_database: NewDat
         """SELECT table_name, grantee, privilege_type, is_grantable FROM information_schema.role_table_grants
         WHERE grantee = 'reader "of" tests' ORDER BY 1, 3"""
     )
-    with fleet(url) as indexer:
+    with awkward_fleet(url) as indexer:
         with indexer.engine.begin() as connection:
             connection.exec_driver_sql('DROP ROLE IF EXISTS "reader ""of"" tests"')
             connection.exec_driver_sql('CREATE ROLE "reader ""of"" tests"')
@@ -407,7 +390,7 @@ class TestRefusals:
     """Each names what is wrong, and leaves the live database as it was."""
 
     def test_a_name_that_is_taken(self, place: Place, new_database: NewDatabase, certindex: Certindex) -> None:
-        with fleet(place.url) as indexer:
+        with awkward_fleet(place.url) as indexer:
             taken = place.copy
             if place.is_file:
                 with engine_of(url := new_database()):
@@ -423,7 +406,7 @@ class TestRefusals:
     def test_a_copy_that_was_begun_with_another_profile(
         self, place: Place, certindex: Certindex, other_profile: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with fleet(place.url):
+        with awkward_fleet(place.url):
             with monkeypatch.context() as patched:
                 interrupting(Copy, "build_indexes")(patched)
                 with pytest.raises(Interrupted):
@@ -435,7 +418,7 @@ class TestRefusals:
             )
 
     def test_a_first_backfill_that_is_not_complete(self, place: Place, certindex: Certindex) -> None:
-        with fleet(place.url) as indexer, indexer.engine.begin() as connection:
+        with awkward_fleet(place.url) as indexer, indexer.engine.begin() as connection:
             connection.execute(text("UPDATE chain SET backfilled = false"))
         assert_refused(
             certindex("rebuild", "--into", place.copy, database_url=place.url),
@@ -446,7 +429,7 @@ class TestRefusals:
         assert_refused(certindex("rebuild", "--into", place.copy, database_url=place.url), "holds no chain yet")
 
     def test_what_would_be_lost(self, place: Place, certindex: Certindex) -> None:
-        with fleet(place.url) as indexer:
+        with awkward_fleet(place.url) as indexer:
             with indexer.engine.begin() as connection:
                 connection.exec_driver_sql("CREATE VIEW mine AS SELECT id FROM device")
             assert_refused(
@@ -456,14 +439,14 @@ class TestRefusals:
 
     @pytest.mark.parametrize("name", ["public", "Next", "a-b", "pg_next", "x" * 64])
     def test_a_name_that_no_new_schema_has(self, name: str, postgres_url: str, certindex: Certindex) -> None:
-        with fleet(postgres_url):
+        with awkward_fleet(postgres_url):
             assert_refused(
                 certindex("rebuild", "--into", name, database_url=postgres_url),
                 f"--into {name}: on PostgreSQL it is the name of a new schema",
             )
 
     def test_a_folder_that_does_not_exist(self, sqlite_url: str, certindex: Certindex, tmp_path: Path) -> None:
-        with fleet(sqlite_url):
+        with awkward_fleet(sqlite_url):
             name = str(tmp_path / "none" / "next.db")
             assert_refused(
                 certindex("rebuild", "--into", name, database_url=sqlite_url),
@@ -477,7 +460,7 @@ class TestRefusals:
             free: int = 1 << 20
 
         monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage())
-        with fleet(sqlite_url) as indexer:
+        with awkward_fleet(sqlite_url) as indexer:
             with indexer.engine.begin() as connection:
                 connection.execute(text("INSERT INTO call VALUES (1, :a, :a, 1, :b)"), {"a": b"a", "b": bytes(2 << 20)})
             assert_refused(
