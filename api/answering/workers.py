@@ -5,8 +5,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
+from math import inf
 from queue import SimpleQueue
 from threading import Lock, Thread
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine
@@ -21,6 +23,9 @@ PARALLEL = {"sqlite": 1, "postgresql": 3}
 """Threads that work side by side. With SQLite, two would take Python's lock from each other at every row; with
 PostgreSQL they mostly wait."""
 
+REST_SECONDS = 0.005
+"""How long the event loop rests at most for the thread that works alone. For longer work it does not rest again."""
+
 QUEUE_SECONDS = 0.1
 """How long work waits for one of these threads. After that it runs in a thread beside them, past the slow ones."""
 
@@ -33,8 +38,9 @@ class Workers:
 
     def __init__(self, engine: Engine, count: int) -> None:
         self._engine = engine
-        self._queue: SimpleQueue[_SnapshotTask[Any] | None] = SimpleQueue()
-        self._threads = [Thread(target=self._run_tasks, daemon=True) for _ in range(PARALLEL[engine.dialect.name])]
+        usual = PARALLEL[engine.dialect.name]
+        self._queue = _TaskQueue(rests=usual == 1)
+        self._threads = [Thread(target=self._run_tasks, daemon=True) for _ in range(usual)]
         self._beside = ThreadPoolExecutor(count, "beside")
         for thread in self._threads:
             thread.start()
@@ -61,7 +67,7 @@ class Workers:
 
     def _run_tasks(self) -> None:
         connection = KeptConnection(self._engine)
-        while (task := self._queue.get()) is not None:
+        while (task := self._queue.take()) is not None:
             if task.claim():
                 task.run(connection.open_snapshot)
         connection.close()
@@ -77,6 +83,43 @@ class Workers:
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
         await asyncio.to_thread(self._beside.shutdown)
+
+
+class _TaskQueue:
+    """Tasks for the usual threads. With `rests`, the event loop rests while its one thread computes.
+
+    SQLite releases Python's lock at every row. An event loop that goes on meanwhile takes it each time, and the thread
+    has to wait for it: that is half of the time of a look-up.
+    """
+
+    def __init__(self, *, rests: bool) -> None:
+        self._tasks: SimpleQueue[_SnapshotTask[Any] | None] = SimpleQueue()
+        self._rests = rests
+        self._has_work = Lock()  # held until the thread has done all of it
+        self._is_planned = False
+        self._long_after = inf
+
+    def put(self, task: "_SnapshotTask[Any] | None") -> None:
+        """Queues a task; None ends a thread. The event loop calls this."""
+        if self._rests and task is not None and not self._is_planned:
+            self._is_planned = True
+            self._has_work.acquire(blocking=False)
+            asyncio.get_running_loop().call_soon(self._rest)
+        self._tasks.put(task)
+
+    def take(self) -> "_SnapshotTask[Any] | None":
+        """Waits for the next task. A thread calls this when it has done the one before."""
+        self._long_after = inf
+        if self._has_work.locked() and self._tasks.empty():
+            self._has_work.release()
+        task = self._tasks.get()
+        self._long_after = monotonic() + REST_SECONDS
+        return task
+
+    def _rest(self) -> None:
+        self._is_planned = False
+        if monotonic() < self._long_after:
+            self._has_work.acquire(timeout=REST_SECONDS)
 
 
 class _SnapshotTask(Generic[Result]):

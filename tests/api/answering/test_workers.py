@@ -1,6 +1,7 @@
 """Worker threads: an abandoned answer is interrupted, without interrupting another's SQL."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from threading import Event
@@ -102,6 +103,38 @@ async def test_long_work_does_not_delay_other_work(workers: Workers) -> None:
     assert not any(task.done() for task in long)
     may_end.set()
     assert await asyncio.gather(*long) == [True] * len(long)
+
+
+@pytest.mark.timeout(120)
+async def test_the_event_loop_rests_while_a_thread_that_works_alone_computes(
+    workers: Workers, reading_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REST_SECONDS", 60)
+    rests = reading_engine.dialect.name == "sqlite"
+    done, went_on = list[str](), Event()
+
+    def work(snapshot: Snapshot) -> None:
+        if not rests:
+            went_on.wait(60)
+        time.sleep(0.02)  # an event loop that does not rest would go on now
+        done.append("work")
+
+    for _ in range(3):
+        task = asyncio.create_task(workers.run(work))
+        for _ in range(2):
+            await asyncio.sleep(0)
+        done.append("event loop")
+        went_on.set()
+        await task
+    assert done[:2] == (["work", "event loop"] if rests else ["event loop", "work"])
+    assert done == done[:2] * 3
+
+
+@pytest.mark.timeout(120)
+async def test_the_event_loop_goes_on_during_long_work(workers: Workers) -> None:
+    went_on = Event()
+    asyncio.get_running_loop().call_later(0.05, went_on.set)
+    assert await workers.run(lambda snapshot: went_on.wait(60))
 
 
 @pytest.mark.timeout(120)
