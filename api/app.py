@@ -222,7 +222,13 @@ def _readyz(engine: Engine, freshness: Freshness, drain: Drain) -> Callable[[Req
     async def readyz(request: Request) -> Response:
         state = await asyncio.to_thread(readiness, engine, freshness, int(time.time()))
         reasons = (*state.reasons, *(["The server is stopping."] if drain.has_begun else ()))
-        body = {"ready": not reasons, "reasons": reasons, "replica": state.replica, "chains": state.chains}
+        body = {
+            "ready": not reasons,
+            "reasons": reasons,
+            "notes": state.notes,
+            "replica": state.replica,
+            "chains": state.chains,
+        }
         return JSONResponse(body, 503 if reasons else 200, {"Cache-Control": "no-store"})
 
     return readyz

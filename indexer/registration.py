@@ -26,6 +26,7 @@ from indexer.store.watch_set import (
 )
 from schema.profile.model import Profile, differs_from_release, load_profile, parse_profile
 from schema.tables.database import read_only_engine
+from schema.tables.notices import rebuild_text
 
 log = logging.getLogger("certindex")
 
@@ -189,10 +190,4 @@ def _warn_of_late_starts(stored: Sequence[WatchedContract], settings: Settings) 
 def _warn_of_another_text(chain_id: int, stored: Profile) -> None:
     """Warns if this release ships a profile of the stored one's name with another text."""
     if differs_from_release(stored.name, stored.text):
-        log.warning(
-            "chain %d is read by the stored text of the profile %s, which differs from that of this release; "
-            "to read all events by the new text: certindex rebuild --profile %s",
-            chain_id,
-            stored.name,
-            stored.name,
-        )
+        log.warning("chain %d: %s", chain_id, rebuild_text(stored.name))

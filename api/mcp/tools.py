@@ -329,6 +329,8 @@ def _explain(network: Json) -> list[str]:
     for name, meaning in COUNTED.items():
         if int(network[name]):
             sentences.append(f"{network[name]} {meaning}.")
+    if network["rebuildDue"]:
+        sentences.append("A rebuild is due: what only the profile of this release reads is missing until it is made.")
     if network["failingSince"]:
         sentences.append(f"Indexing has failed since {network['failingSince']}, at block {network['failingBlock']}.")
     if network["lastError"]:

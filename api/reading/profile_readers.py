@@ -15,6 +15,7 @@ from api.queries.joined_logs import logs_of_transactions
 from api.queries.sql import tables
 from schema.profile.model import differs_from_release, parse_profile
 from schema.profile.reader import DecodedLog, Reader, Unjoined
+from schema.tables.notices import rebuild_text
 from schema.tables.values import block_of
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,13 @@ def read_readers(connection: Connection) -> Mapping[int, Reader]:
         addresses[row.chain_id].add((row.role, row.address))
     profiles = connection.execute(select(profile.chain_id, profile.name, profile.text))
     return {row.chain_id: _reader(row.name, row.text, frozenset(addresses[row.chain_id])) for row in profiles}
+
+
+def chains_to_rebuild(connection: Connection) -> frozenset[int]:
+    """Returns the chains whose stored profile this release ships with another text."""
+    profile = tables.profile.c
+    rows = connection.execute(select(profile.chain_id, profile.name, profile.text))
+    return frozenset(row.chain_id for row in rows if differs_from_release(row.name, row.text))
 
 
 class ReadableLog(NamedTuple):
@@ -76,12 +84,7 @@ def _read_joined(
 @lru_cache(maxsize=32)
 def _reader(name: str, text: str, contracts: frozenset[tuple[str, bytes]]) -> Reader:
     if differs_from_release(name, text):
-        log.warning(
-            "the database was made with another text of the profile %s than that of this release: what only the new "
-            "text reads is missing until the indexer reads all events again: certindex rebuild --profile %s",
-            name,
-            name,
-        )
+        log.warning("%s", rebuild_text(name))
     addresses: dict[str, list[bytes]] = defaultdict(list)
     for role, address in sorted(contracts):
         addresses[role].append(address)

@@ -12,9 +12,10 @@ from sqlalchemy import Engine, Row, bindparam, select
 from sqlalchemy.exc import DBAPIError
 
 from api.queries.sql import tables
+from api.reading.profile_readers import chains_to_rebuild
 from api.reading.replica import read_replica
 from schema.tables.database import DatabaseError, check_revision, database_name, unusable
-from schema.tables.notices import STANDBY_SECONDS, blocks_to_start, waiting_text
+from schema.tables.notices import STANDBY_SECONDS, blocks_to_start, rebuild_text, waiting_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,15 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Ready if there are no `reasons` against it. A reason says what is wrong and, if it is known, what to do."""
+    """Ready if there are no `reasons` against it. A reason says what is wrong and, if it is known, what to do.
+
+    `notes` say what an operator has to do while the service is ready.
+    """
 
     reasons: tuple[str, ...]
     chains: tuple[dict[str, Any], ...] = ()
     replica: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def readiness(engine: Engine, freshness: Freshness, now: int) -> Readiness:
@@ -43,6 +48,7 @@ def readiness(engine: Engine, freshness: Freshness, now: int) -> Readiness:
             chains = connection.execute(CHAINS).all()
             standbys = connection.execute(STANDBYS, {"recent": now - STANDBY_SECONDS}).all()
             replica = read_replica(connection)
+            to_rebuild = chains_to_rebuild(connection)
     except DatabaseError as error:
         return Readiness((str(error),))
     except DBAPIError as error:
@@ -54,12 +60,17 @@ def readiness(engine: Engine, freshness: Freshness, now: int) -> Readiness:
     if reasons and replica is not None:
         reasons.append(f"{database} is a replica, and its newest commit is {replica.lag_seconds(now)} s old.")
     waiting = {chain.chain_id: [row.name for row in standbys if row.chain_id == chain.chain_id] for chain in chains}
-    return Readiness(tuple(reasons), tuple(_chain_state(chain, waiting[chain.chain_id]) for chain in chains), state)
+    states = (_chain_state(chain, waiting[chain.chain_id], chain.chain_id in to_rebuild) for chain in chains)
+    notes = (
+        f"Chain {chain.chain_id}: {rebuild_text(chain.profile)}" for chain in chains if chain.chain_id in to_rebuild
+    )
+    return Readiness(tuple(reasons), tuple(states), state, tuple(notes))
 
 
 CHAIN = tables.chain.c
 CHAINS = select(
     CHAIN.chain_id,
+    CHAIN.profile,
     CHAIN.head_number,
     CHAIN.head_time,
     CHAIN.indexed_number,
@@ -122,7 +133,7 @@ def lag_seconds(head_time: int | None, indexed_time: int) -> int:
     return max(0, (head_time or indexed_time) - indexed_time)
 
 
-def _chain_state(chain: Row[*tuple[Any, ...]], standbys: list[str]) -> dict[str, Any]:
+def _chain_state(chain: Row[*tuple[Any, ...]], standbys: list[str], rebuild_due: bool) -> dict[str, Any]:
     return {
         "chainId": str(chain.chain_id),
         "head": None if chain.head_number is None else str(chain.head_number),
@@ -136,6 +147,7 @@ def _chain_state(chain: Row[*tuple[Any, ...]], standbys: list[str]) -> dict[str,
         "failingBlock": None if chain.failing_since is None else str(_failing_block(chain)),
         "lastError": chain.last_error,
         "stopped": chain.stopped,
+        "rebuildDue": rebuild_due,
     }
 
 

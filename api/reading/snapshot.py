@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.queries.chains import chains, contracts
 from api.queries.sql.as_of import Pin, pin_now
-from api.reading.profile_readers import read_readers
+from api.reading.profile_readers import chains_to_rebuild, read_readers
 from api.reading.replica import Replica, read_replica
 from api.reading.revisions import revisions_of
 from schema.licenses import hardware_licensing_is_whole, manufacturer_licensing_is_whole
@@ -52,7 +52,7 @@ class Snapshot:
         self.is_interrupted = False
         self.failure: DBAPIError | None = None
         self.chains: Mapping[int, Row[Any]] = chains(connection)
-        self.contracts, self.readers = _watch_set(connection, self.chains)
+        self.contracts, self.readers, self.chains_to_rebuild = _watch_set(connection, self.chains)
         self.pins: tuple[Pin, ...] = tuple(pin_now(chain) for chain in self.chains.values())
 
     @cached_property
@@ -153,10 +153,11 @@ class Snapshot:
 
 
 class WatchSet(NamedTuple):
-    """The watched contracts of each chain, and the reader of its logs."""
+    """The watched contracts of each chain, the reader of its logs, and the chains that a rebuild is due for."""
 
     contracts: Mapping[int, tuple[Row[Any], ...]]
     readers: Mapping[int, Reader]
+    chains_to_rebuild: frozenset[int]
 
 
 _WATCH_SETS: WeakKeyDictionary[Engine, tuple[Hashable, WatchSet]] = WeakKeyDictionary()
@@ -167,7 +168,7 @@ def _watch_set(connection: Connection, chains: Mapping[int, Row[Any]]) -> WatchS
     revisions = revisions_of(chains.values())
     last, watch_set = _WATCH_SETS.get(connection.engine, (None, None))
     if watch_set is None or last != revisions:
-        watch_set = WatchSet(contracts(connection), read_readers(connection))
+        watch_set = WatchSet(contracts(connection), read_readers(connection), chains_to_rebuild(connection))
         _WATCH_SETS[connection.engine] = revisions, watch_set
     return watch_set
 

@@ -14,6 +14,7 @@ from indexer.observe.counters import Counters
 from indexer.observe.startup_failure import StartupFailure
 from indexer.rpc import Pool
 from schema.events import Kind
+from schema.profile.model import differs_from_release
 from schema.program.metrics import Described, families
 from schema.program.settings import without_password
 from schema.tables.database import read_only_engine
@@ -58,6 +59,8 @@ METRICS = (
     _of_chain("certindex_standbys", "gauge", "Indexers that stand by to write the chain."),
     _of_chain("certindex_leases_total", "counter", "Times that this process became the writer of the chain."),
     _of_chain("certindex_backfilled", "gauge", "1 when the backfill is finished and queries are answered."),
+    _of_chain("certindex_rebuild_due", "gauge",
+              "1 if this release has another text of the profile than the database, so that a rebuild is due; else 0."),
     _of_chain("certindex_contracts", "gauge",
               "Watched contracts, also those that factories created; indexing stops above 10000."),
     _of_chain("certindex_judged_block", "gauge",
@@ -158,7 +161,8 @@ class ChainCollector(Collector):
             row = connection.execute(
                 text(
                     """SELECT indexed_number, indexed_hash, indexed_time, head_number, safe_number, finalized_number,
-                        polled_at, failing_since, backfilled, judged_number, last_error, stopped,
+                        polled_at, failing_since, backfilled, judged_number, last_error, stopped, profile,
+                        (SELECT text FROM profile WHERE chain_id = :chain_id) AS profile_text,
                         (SELECT count(*) FROM standby WHERE chain_id = :chain_id AND seen_at >= :recent) AS standbys,
                         (SELECT count(*) FROM disagreement WHERE chain_id = :chain_id) AS disagreements,
                         (SELECT count(resolved_at) FROM disagreement WHERE chain_id = :chain_id) AS resolved,
@@ -201,6 +205,7 @@ class ChainCollector(Collector):
             else [],
             "certindex_standbys": _one(row.standbys),
             "certindex_backfilled": _one(int(row.backfilled)),
+            "certindex_rebuild_due": _one(int(differs_from_release(row.profile, row.profile_text))),
             "certindex_undecodable_logs": _one(row.undecodable),
             "certindex_judged_block": _one(row.judged_number),
             "certindex_unverified_blocks": [([cause.name], unverified.get(cause, 0)) for cause in FailureCause],

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, text
 
 from schema.events import Kind
 from schema.profile.model import differs_from_release
-from schema.tables.notices import STANDBY_SECONDS, blocks_to_start, waiting_text
+from schema.tables.notices import STANDBY_SECONDS, blocks_to_start, rebuild_text, waiting_text
 from schema.tables.values import MAX_BLOCK_NUMBER
 from schema.vocabulary import ALARMS, FailureCause
 
@@ -110,11 +110,7 @@ class ChainStatus(ChainRow, frozen=True):
     def to_text(self) -> str:
         lines = [
             f"chain {self.chain_id} ({self.profile})",
-            *(
-                [f"  rebuild    due, as this release has another profile: certindex rebuild --profile {self.profile}"]
-                if self.rebuild_due
-                else []
-            ),
+            *([f"  rebuild    due: {rebuild_text(self.profile)}"] if self.rebuild_due else []),
             f"  indexed    block {self.indexed_number} of {_time(self.indexed_time)}, {self.indexed_hash}"
             if self.head_number is None or not self.blocks_to_start
             else f"  indexed    nothing: {waiting_text(self.indexed_number, self.head_number)}",

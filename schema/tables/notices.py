@@ -17,6 +17,14 @@ def blocks_to_start(indexed_number: int, indexed_hash: bytes, head_number: int |
     return max(indexed_number + 1 - head_number, 0)
 
 
+def rebuild_text(profile: str) -> str:
+    """Returns what to do if this release has another text of the profile than the database."""
+    return (
+        f"the database was made with another text of the profile {profile} than that of this release; "
+        f"to read all events by the new text: certindex rebuild --profile {profile}"
+    )
+
+
 def waiting_text(indexed_number: int, head_number: int) -> str:
     """Returns what an index waits for whose first block lies above the head."""
     first = indexed_number + 1

@@ -33,6 +33,7 @@ HEALTHY = {
     'certindex_disagreements{state="resolved"}': "3x70",
     'certindex_rpc_away{host="https://rpc.example"}': "0x70",
     "certindex_socket_connected": "1x70",
+    "certindex_rebuild_due": "0x70",
     'certindex_api_requests_total{route="graphql", status="200"}': "0+600x70",
     'certindex_api_snapshots_waiting{by="requests"}': "0x70",
     'certindex_delivery_stopped{subscription="erp"}': "0x70",
@@ -59,6 +60,7 @@ FAULTS: Mapping[str, tuple[dict[str, str], str, str]] = {
     "CertindexProviderReturnedOtherLogs": ({'certindex_disagreements{state="resolved"}': "3x9 4x61"}, "8m", "12m"),
     "CertindexProviderAway": ({'certindex_rpc_away{host="https://rpc.example"}': "1x70"}, "59m", "61m"),
     "CertindexHeadsByPolling": ({"certindex_socket_connected": "0x70"}, "9m", "11m"),
+    "CertindexRebuildDue": ({"certindex_rebuild_due": "1x70"}, "14m", "16m"),
     "CertindexApiErrors": ({'certindex_api_requests_total{route="graphql", status="503"}': "0+60x70"}, "4m", "8m"),
     "CertindexApiSlow": (
         {

@@ -73,6 +73,10 @@ class ChainStatus:
     row: strawberry.Private[Row[Any]]
     chain_id: BigInt = column("The EIP-155 chain id of the network.", source="row.chain_id")
     profile: str = column("The name of the profile that maps its logs to facts.", source="row.profile")
+    rebuild_due: bool = strawberry.field(
+        description="Whether this release has another text of the profile than the one that the events were read by. "
+        "`certindex rebuild` reads them by the new one; until then, what only the new text reads is missing."
+    )
     contracts: list[WatchedContract] = strawberry.field(description="The watched contracts, at most 100.")
     head: Block | None = strawberry.field(
         description="The newest block that a provider returned. Null before the first poll."
@@ -198,6 +202,7 @@ def _status(
     head_known = chain.head_number is not None
     return ChainStatus(
         row=chain,
+        rebuild_due=chain.chain_id in context.snapshot.chains_to_rebuild,
         contracts=contracts[:MOST_CONTRACTS],  # type: ignore[arg-type]  # rows of WatchedContract
         head=_block(chain, chain.head_number, chain.head_hash, chain.head_time),
         finalized=_block(chain, chain.finalized_number, chain.finalized_hash, chain.finalized_time),

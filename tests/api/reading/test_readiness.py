@@ -14,7 +14,8 @@ from sqlalchemy import text
 
 from api.settings import Settings
 from schema.tables.database import connect, migrate
-from tests.support.api.server import CLIENT, serving
+from tests.support.api.pages import get_page
+from tests.support.api.server import CLIENT, post, serving, with_one_device
 from tests.support.databases import NewDatabase
 from tests.support.index.history import History, block_time
 
@@ -97,6 +98,31 @@ def test_lag_in_chain_time_and_silence_of_the_node_are_each_a_reason(new_databas
         assert "more than POLL_STALE_SECONDS=30" in silence
         change(database_url, polled_at=None)
         assert probe(address)[1][1] == "Chain 31337: no provider has answered yet."
+
+
+def test_a_rebuild_that_is_due_is_a_note_and_no_reason(new_database: NewDatabase) -> None:
+    database_url = with_one_device(new_database())
+    with probing(database_url) as address:
+        assert CLIENT.get(f"{address}/readyz").json()["notes"] == []
+        assert rebuild_due(address) == [False]
+        assert "A rebuild is due" not in get_page(f"{address}/status").text
+    engine = connect(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE profile SET text = text || '# of an earlier release'"))
+    engine.dispose()
+    with probing(database_url) as address:
+        assert probe(address) == (200, [])
+        body = CLIENT.get(f"{address}/readyz").json()
+        assert [note.partition(": ")[0] for note in body["notes"]] == ["Chain 31337"]
+        assert body["notes"][0].endswith("certindex rebuild --profile device-certificate")
+        assert [chain["rebuildDue"] for chain in body["chains"]] == [True]
+        assert rebuild_due(address) == [True]
+        assert "certindex rebuild --profile device-certificate" in get_page(f"{address}/status").text
+
+
+def rebuild_due(address: str) -> list[bool]:
+    data = post(f"{address}/graphql", {"query": "{ _meta { chains { rebuildDue } } }"}).json()["data"]
+    return [chain["rebuildDue"] for chain in data["_meta"]["chains"]]
 
 
 def test_tables_of_another_release_are_a_reason(new_database: NewDatabase) -> None:

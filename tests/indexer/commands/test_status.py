@@ -3,12 +3,23 @@
 import asyncio
 import json
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
+from indexer.observe.counters import Counters
+from indexer.observe.metrics import ChainCollector
+from indexer.rpc import Pool
 from tests.support.certindex import Certindex
 from tests.support.dimo.logs import index
-from tests.support.dimo.vehicles import vehicle_chain
+from tests.support.dimo.vehicles import CHAIN_ID, vehicle_chain
 from tests.support.index.indexing import engine_of
+
+
+def rebuild_due_metric(url: str) -> float | None:
+    with engine_of(url) as engine:
+        registry = CollectorRegistry()
+        registry.register(ChainCollector(engine, CHAIN_ID, Pool(["https://rpc.example"]), Counters()))
+        return registry.get_sample_value("certindex_rebuild_due", {"chain": str(CHAIN_ID)})
 
 
 def test_another_text_of_the_profile_makes_a_rebuild_due(sqlite_url: str, certindex: Certindex) -> None:
@@ -19,5 +30,6 @@ def test_another_text_of_the_profile_makes_a_rebuild_due(sqlite_url: str, certin
             connection.execute(text("UPDATE profile SET text = text || '\n# of an older release'"))
     assert "  rebuild    due" in certindex("status", database_url=sqlite_url).out
     assert "certindex rebuild --profile dimo\n" in certindex("status", database_url=sqlite_url).out
+    assert rebuild_due_metric(sqlite_url) == 1
     [status] = json.loads(certindex("status", "--json", database_url=sqlite_url).out)
     assert status["rebuild_due"] is True

@@ -92,6 +92,7 @@ async def test_the_metrics_report_the_state_of_the_chain_and_the_work_done(fresh
         "certindex_backfilled": 1,
         "certindex_judged_block": -1,
         "certindex_contracts": 1,
+        "certindex_rebuild_due": 0,
         "certindex_range_blocks": 2_000,
         "certindex_blocks_total": 10,
         "certindex_undecodable_logs": 1,
