@@ -272,5 +272,6 @@ async def deliver(settings: DeliverySettings, stopping: asyncio.Event) -> None:
 async def _pause(stopping: asyncio.Event, seconds: float) -> bool:
     """Waits for some seconds. Returns True at once if stopped."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(stopping.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
     return stopping.is_set()

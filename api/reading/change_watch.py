@@ -134,4 +134,5 @@ class ChangeWatch:
             if self._is_wanted:
                 seconds = POLL_SECONDS if self._reader.listening_on is None else LISTENING_POLL_SECONDS
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._notified.wait(), seconds)
+                    async with asyncio.timeout(seconds):
+                        await self._notified.wait()

@@ -70,7 +70,8 @@ class HeadListener:
             self._early_looks += 1
             longest = FIRST_EARLY_SECONDS * 2**self._early_looks
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.wake.wait(), longest)
+            async with asyncio.timeout(longest):
+                await self.wake.wait()
 
     def _announce(self, number: int) -> None:
         if number >= 0:

@@ -145,6 +145,17 @@ async def test_listening_ends_when_no_request_waits(on_postgresql: Watched, monk
     await on_postgresql.next_change()
 
 
+async def test_a_watch_closes_at_once_though_a_change_wakes_its_poller(on_postgresql: Watched) -> None:
+    watch = ChangeWatch(on_postgresql.engine)
+    waiting = asyncio.create_task(watch.changed(await watch.revisions()))
+    await asyncio.to_thread(_until, lambda: watch._reader.listening_on is not None)
+    await asyncio.sleep(0.1)  # the poller waits
+    watch._notified.set()
+    await asyncio.sleep(0)  # what the poller awaits has ended, and the poller does not know yet
+    await asyncio.wait_for(watch.close(), PATIENCE)
+    waiting.cancel()
+
+
 def _until(is_true: Callable[[], bool]) -> None:
     while not is_true():
         time.sleep(0.01)
