@@ -70,15 +70,12 @@ def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     def server_url() -> str:
         return str(request.getfixturevalue("postgres_server_url"))
 
-    def through(url: str) -> str:
-        pooler: Pooler = request.getfixturevalue("pooler")
-        return pooler.through(url)
-
-    def directly(url: str) -> str:
-        return url
+    def pooler() -> Pooler:
+        running: Pooler = request.getfixturevalue("pooler")
+        return running
 
     is_pooled = request.config.getoption("pooler")
-    databases = Databases(tmp_path_factory.mktemp("databases"), server_url, through if is_pooled else directly)
+    databases = Databases(tmp_path_factory.mktemp("databases"), server_url, pooler if is_pooled else None)
     yield databases
     databases.close()
 
@@ -230,7 +227,7 @@ def certindex(capsys: pytest.CaptureFixture[str]) -> Certindex:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    help = "puts PgBouncer in transaction mode between the tests and the databases of PostgreSQL"
+    help = "only tests of PostgreSQL, with PgBouncer between: each transaction runs in another session of the server"
     parser.addoption("--pooler", action="store_true", help=help)
 
 
@@ -243,12 +240,20 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Runs slow files first, so that two processes end together; lets tests that explore take their time."""
     if config.getoption("pooler"):
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("direct")])
-        items[:] = [item for item in items if not item.get_closest_marker("direct")]
+        config.hook.pytest_deselected(items=[item for item in items if not _takes_a_pooler(item)])
+        items[:] = [item for item in items if _takes_a_pooler(item)]
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if os.environ.get("EXPLORED_EXAMPLES"):
         for item in items:
             item.add_marker(pytest.mark.timeout(0))
+
+
+def _takes_a_pooler(item: pytest.Item) -> bool:
+    """Returns whether a test may use PostgreSQL, but needs no session of the server for itself."""
+    if not isinstance(item, pytest.Function) or item.get_closest_marker("direct"):
+        return False
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return "databases" in item.fixturenames and "sqlite" not in parameters
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,6 +12,7 @@ import psycopg
 from sqlalchemy import Connection, make_url, text
 
 from schema.tables.database import connect, migrate
+from tests.support.pgbouncer import Pooler
 from tests.support.postgres import plain_url
 
 Kind = Literal["sqlite", "postgresql"]
@@ -23,17 +24,20 @@ NewDatabase = Callable[[], str]
 class Databases:
     """Makes databases. One with tables is a copy of a template: migrating each would take most of a short test's time.
 
-    `server_url` starts the PostgreSQL server when it is called first. `through` returns the URL by which the tests
-    connect to one of its databases.
+    `server_url` starts the PostgreSQL server when it is called first. If there is a `pooler`, the tests connect to its
+    databases through that, and nothing may be left in its sessions when a database is dropped.
     """
 
-    def __init__(self, folder: Path, server_url: Callable[[], str], through: Callable[[str], str]) -> None:
+    def __init__(self, folder: Path, server_url: Callable[[], str], pooler: Callable[[], Pooler] | None = None) -> None:
         self._folder = folder
         self._server_url = server_url
-        self._through = through
+        self._pooler = pooler
+        self._pooled: set[str] = set()
         self._connections = ExitStack()
 
     def close(self) -> None:
+        for url in list(self._pooled):
+            self._check_sessions(url)
         self._connections.close()
 
     def new(self, kind: Kind, *, empty: bool = False) -> str:
@@ -43,7 +47,8 @@ class Databases:
             if not empty:
                 shutil.copy(self._sqlite_template, file)
             return f"sqlite:///{file}"
-        return self._through(self._create("template0" if empty else self._postgres_template))
+        url = self._create("template0" if empty else self._postgres_template)
+        return self._through_pooler(url, self._pooler()) if self._pooler else url
 
     @contextmanager
     def temporary(self, kind: Kind, *, empty: bool = False) -> Iterator[NewDatabase]:
@@ -80,10 +85,25 @@ class Databases:
         self._server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy".encode())
         return make_url(self._server_url()).set(database=name).render_as_string(hide_password=False)
 
+    def _through_pooler(self, url: str, pooler: Pooler) -> str:
+        pooled = pooler.through(url)
+        self._pooled.add(pooled)
+        return pooled
+
+    def _check_sessions(self, url: str) -> None:
+        """Raises AssertionError if a transaction left something in a session of the pooler."""
+        if self._pooler and url in self._pooled:
+            self._pooled.remove(url)
+            state = self._pooler().state_of_sessions(url)
+            assert not state, f"left in the pooler's sessions: {', '.join(sorted(state))}"
+
     def _drop(self, url: str) -> None:
         parsed = make_url(url)
         if parsed.get_backend_name() == "postgresql":
-            self._server.execute(f"DROP DATABASE {parsed.database} WITH (FORCE)".encode())
+            try:
+                self._check_sessions(url)
+            finally:
+                self._server.execute(f"DROP DATABASE {parsed.database} WITH (FORCE)".encode())
 
 
 def _migrate(url: str) -> None:

@@ -15,6 +15,17 @@ from scripts.processes import Child
 from tests.support.postgres import UNPRIVILEGED, plain_url
 from tests.support.processes import free_ports, until
 
+STATE = """
+SELECT 'prepared statement ' || name FROM pg_prepared_statements
+UNION ALL SELECT 'LISTEN ' || channel FROM pg_listening_channels() AS channel
+UNION ALL SELECT 'cursor ' || name FROM pg_cursors WHERE is_holdable
+UNION ALL SELECT 'table ' || relname FROM pg_class WHERE relnamespace = pg_my_temp_schema()
+UNION ALL SELECT 'lock ' || objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
+UNION ALL SELECT 'setting ' || name FROM pg_settings WHERE source = 'session'
+  AND name NOT IN ('application_name', 'client_encoding', 'DateStyle', 'standard_conforming_strings', 'TimeZone')
+"""
+"""What a session holds beyond a transaction. PgBouncer sets the five settings to those of the client."""
+
 
 class Pooler:
     """A running PgBouncer before all databases of a server. `url` names the one that was passed."""
@@ -39,6 +50,11 @@ class Pooler:
                 stack.enter_context(psycopg.connect(self.url_of(url))).execute("SELECT 1")
         return self.url_of(url)
 
+    def state_of_sessions(self, url: str) -> set[str]:
+        """Returns what transactions left in the sessions of a database that `through` opened, for whoever is next."""
+        with psycopg.connect(self.url_of(url), autocommit=True, prepare_threshold=None) as connection:
+            return {kind for _ in range(self._sessions) for (kind,) in connection.execute(STATE).fetchall()}
+
     def lead_to(self, url: str) -> None:
         """Leads the next transactions to another server."""
         self._write(url)
@@ -53,6 +69,7 @@ class Pooler:
             "auth_type": "any",
             "pool_mode": "transaction",
             "default_pool_size": self._sessions,
+            "min_pool_size": self._sessions,  # opens a session again in place of one that ended
             "max_client_conn": 500,
             "server_round_robin": 1,  # each transaction in another session, not in the last that was used
         }
