@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,27 +15,32 @@ from schema.tables.database import REVISION
 from tests.support.postgres import PostgresServer, plain_url, temporary_database
 
 TUNING = ("shared_buffers=256MB", "max_wal_size=4GB", "max_connections=60")
+FOR_A_STANDBY = (*TUNING, "wal_keep_size=8GB")
+"""A standby that falls behind by more than this cannot go on."""
+
 KINDS = ("sqlite", "postgresql")
 
 
 class Databases:
     """Makes databases of one kind. A context manager: they end with the block, but for those in the folder `kept`."""
 
-    def __init__(self, kind: str, folder: Path, kept: Path | None = None) -> None:
+    def __init__(self, kind: str, folder: Path, kept: Path | None = None, tuning: Sequence[str] = TUNING) -> None:
         self.kind = kind
         self._folder = folder
         self._kept = kept
         self._made = ExitStack()
+        self._tuning = tuning
+        self._server: PostgresServer | None = None
         self._server_url = ""
-        self._server_pid: int | None = None
 
     def __enter__(self) -> "Databases":
         if self.kind == "postgresql":
             self._server_url = os.environ.get("TEST_POSTGRES_URL", "")
             if not self._server_url:
-                server = PostgresServer(TUNING, data=self._kept / "postgresql" if self._kept else None)
-                self._made.callback(server.stop)
-                self._server_url, self._server_pid = server.url, server.pid
+                data = self._kept / "postgresql" if self._kept else None
+                self._server = PostgresServer(self._tuning, data=data)
+                self._made.callback(self._server.stop)
+                self._server_url = self._server.url
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,11 +80,27 @@ class Databases:
                 shutil.move(str(make_url(unfinished).database), file)
         return f"sqlite:///{file}"
 
+    @property
+    def has_standby(self) -> bool:
+        """Whether `standby` can be called: on a PostgreSQL server that we started."""
+        return self._server is not None
+
+    @contextmanager
+    def standby(self, url: str) -> Iterator[str]:
+        """Yields the URL of a database on a hot standby, which has replayed all of it."""
+        assert self._server is not None
+        standby = PostgresServer(self._tuning, primary=self._server)
+        try:
+            standby.wait_for(self._server)
+            yield make_url(standby.url).set(database=make_url(url).database).render_as_string(hide_password=False)
+        finally:
+            standby.stop()
+
     def server_cpu_seconds(self) -> float:
         """Returns the CPU seconds that the database server has used; 0 for SQLite and for a server we did not start."""
-        if self._server_pid is None or not Path("/proc").exists():
+        if self._server is None or not Path("/proc").exists():
             return 0.0
-        return _cpu_of_process_tree(self._server_pid)
+        return _cpu_of_process_tree(self._server.pid)
 
 
 def size(url: str) -> int:

@@ -9,6 +9,7 @@ from scripts.benchmark.loading import CONNECTIONS
 from scripts.benchmark.runs import Backfill, Ceiling, Rewritten
 from scripts.benchmark.sections import Results
 from scripts.benchmark.serving import CACHED, COMPILED, ORDINARY, TWO_WORKERS, Memory, Served, Started
+from scripts.benchmark.switching import Switched
 from scripts.benchmark.verification import Verification
 
 STAGES = ("fetch", "decode", "load", "fold", "digest", "write", "index")
@@ -72,6 +73,28 @@ def _kept(first: Grown, last: Grown) -> str:
         f"{first.database:<11} the last part over the first: {last.rate / first.rate:.2f} in events/s, "
         f"{first.cpu_an_event / last.cpu_an_event:.2f} in events a second of CPU"
     )
+
+
+def _switches(results: Results) -> Iterator[str]:
+    """Yields each rebuild beside the live tables, with what each server answered meanwhile."""
+    if results.switches:
+        yield from ("", "certindex rebuild --into, while servers are asked all the time", _SWITCH_HEAD)
+        for run in results.switches:
+            yield from _switch(run)
+
+
+def _switch(run: Switched) -> Iterator[str]:
+    cpu = " ".join(_cpu(seconds, run.events) for seconds in (run.cpu_seconds, run.server_cpu_seconds))
+    yield (
+        f"{run.database:<11} {run.events:>10,} {run.seconds:>8,.1f} {run.events / run.seconds:>9,.0f} {cpu} "
+        f"{run.memory_bytes / MEGA:>7,.0f} {run.database_bytes / MEGA:>8,.0f} {run.most_bytes / MEGA:>8,.0f} "
+        f"{run.stood_still:>8.2f}"
+    )
+    for reading in run.readings:
+        yield (
+            f"  a server on {reading.server}: {reading.answers:,} answers, {reading.wrong} wrong, "
+            f"{MILLI * reading.p50:.1f} ms each, {MILLI * reading.longest:,.0f} ms the slowest"
+        )
 
 
 def _following(results: Results) -> Iterator[str]:
@@ -205,6 +228,7 @@ def _verified(results: Results) -> Iterator[str]:
 PARTS: Sequence[Callable[[Results], Iterator[str]]] = (
     _backfills,
     _growth,
+    _switches,
     _following,
     _recovering,
     _api,
@@ -225,6 +249,10 @@ _PAGE_HEAD = f"{'':<11} {'devices':>9}  {'page':<40} {'ms CPU':>9} {'ms':>9} {''
 _GROWTH_HEAD = (
     f"{'':<11} {'events':>10} {'events/s':>9} {'us CPU':>7} {'server':>7} {'bytes/ev.':>9}   "
     "of each query: p50 ms, p99 ms, us CPU a request"
+)
+_SWITCH_HEAD = (
+    f"{'':<11} {'events':>10} {'seconds':>8} {'events/s':>9} {'us CPU':>7} {'server':>7} {'MB RAM':>7} {'MB':>8} "
+    f"{'at most':>8}  s without writes"
 )
 _ENDS_HEAD = f"{'':<40} {'first':>9} {'last':>9}"
 _BACKFILL_HEAD = (

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from schema.tables.database import connect
 from scripts.benchmark.connection import call
-from scripts.benchmark.databases import Databases
+from scripts.benchmark.databases import FOR_A_STANDBY, Databases
 from scripts.benchmark.exploring import Explored, explored
 from scripts.benchmark.exporting import Exported, exported
 from scripts.benchmark.fleets import write_fleet
@@ -22,6 +22,7 @@ from scripts.benchmark.recording import SPARSE_STRIDE, Shape
 from scripts.benchmark.recovery import Recovered, recover
 from scripts.benchmark.runs import Backfill, Ceiling, Rewritten, backfill, ceiling, node, rebuild, work
 from scripts.benchmark.serving import Memory, Served, Started, served
+from scripts.benchmark.switching import Switched, switch
 from scripts.benchmark.verification import Verification, verification
 from tests.support.index.fleet import build_fleet, index_fleet
 
@@ -40,6 +41,7 @@ class Scale(msgspec.Struct, frozen=True):
     """How much is run. `seconds`: load for each query.
 
     `more_events`: events of a second, longer chain, and `grown_events` of a database that grows; 0 for none.
+    `switched_events`: events of a database that is rebuilt beside its readers.
     """
 
     events: int
@@ -53,13 +55,20 @@ class Scale(msgspec.Struct, frozen=True):
     depths: tuple[int, ...]
     outage_seconds: float = 60.0
     grown_events: int = 0
+    switched_events: int = 100_000
     connections: int = CONNECTIONS
 
 
 USUAL = Scale(200_000, 20_000, 10_000, True, 0, (10_000, 100_000), 4.0, 200, (1, 64, 1_000))
-QUICK = Scale(50_000, 5_000, 4_000, False, 0, (10_000,), 1.5, 50, (1, 64, 1_000), outage_seconds=20.0)
+QUICK = Scale(
+    50_000, 5_000, 4_000, False, 0, (10_000,), 1.5, 50, (1, 64, 1_000), outage_seconds=20.0, switched_events=20_000
+)
 LONG = msgspec.structs.replace(
-    USUAL, more_events=1_000_000, grown_events=10_000_000, devices=(10_000, 100_000, 1_000_000)
+    USUAL,
+    more_events=1_000_000,
+    grown_events=10_000_000,
+    switched_events=1_000_000,
+    devices=(10_000, 100_000, 1_000_000),
 )
 
 
@@ -71,6 +80,7 @@ class Results(msgspec.Struct):
     backfills: list[Backfill] = []
     rebuilds: list[Rewritten] = []
     growth: list[Grown] = []
+    switches: list[Switched] = []
     follows: list[Followed] = []
     reorgs: list[Reorganized] = []
     recoveries: list[Recovered] = []
@@ -117,6 +127,15 @@ def measure_growth(bench: Bench) -> None:
             for grown in grow(database_url, databases, scale.grown_events, scale.seconds, scale.connections):
                 bench.results.growth.append(grown)
                 _say(f"{kind}: grown to {grown.events:,} events, {grown.rate:,.0f} a second")
+
+
+def measure_switch(bench: Bench) -> None:
+    """Measures a rebuild beside the live tables, and the servers that read these meanwhile."""
+    events = bench.scale.switched_events
+    for kind in bench.databases:
+        with Databases(kind, bench.scratch, tuning=FOR_A_STANDBY) as databases, databases.new() as database_url:
+            _say(f"{kind}: rebuild --into, {events:,} events")
+            bench.results.switches.append(switch(database_url, databases, events))
 
 
 def measure_follow(bench: Bench) -> None:
@@ -204,6 +223,7 @@ def measure_verification(bench: Bench) -> None:
 SECTIONS: Mapping[str, Callable[[Bench], None]] = {
     "backfill": measure_backfill,
     "growth": measure_growth,
+    "switch": measure_switch,
     "follow": measure_follow,
     "recovery": measure_recovery,
     "api": measure_api,

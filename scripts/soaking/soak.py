@@ -159,10 +159,9 @@ class Soak:
         return start(on_line=self._count_line)
 
     def _count_line(self, line: str) -> None:
-        for words, name in COUNTED_LINES:
-            if re.search(words, line):
-                self.counts[name] += 1
-        if " ERROR " in line:
+        names = [name for words, name in COUNTED_LINES if re.search(words, line)]
+        self.counts.update(names)
+        if " ERROR " in line or FAILED_BY_DATABASE in names:
             _say(line)
 
     def _check(self, child: Child) -> None:

@@ -32,6 +32,7 @@ from scripts.benchmark.report import table
 from scripts.benchmark.runs import node, work
 from scripts.benchmark.sections import Bench, Results, Scale, measure_api, measure_backfill, measure_follow
 from scripts.benchmark.serving import CACHED, COMPILED, ENGINES, ORDINARY, TWO_WORKERS
+from scripts.benchmark.switching import switch
 from tests.support.api.tour import WITHOUT_A_ROW
 from tests.support.chain.abi_log import abi_log
 from tests.support.chain.fakechain import Log, logs_bloom
@@ -221,6 +222,18 @@ def test_a_database_that_grows_is_measured_part_by_part_and_shown(tmp_path: Path
         assert grown.cpu_an_event > 0
         assert grown.database_bytes > 10**6
     assert "sqlite      the last part over the first: " in table(Results("a test", growth=[first, last]))
+
+
+def test_a_rebuild_beside_its_readers_is_measured_and_shown(tmp_path: Path) -> None:
+    with Databases("sqlite", tmp_path) as databases, databases.new() as url:
+        run = switch(url, databases, 3_000)
+        assert (run.events, len(rows(url, "event"))) == (3_000, 3_000)
+    [reading] = run.readings
+    assert (reading.server, reading.wrong) == ("the database", 0)
+    assert reading.answers > 0
+    assert 0 < run.stood_still < run.seconds
+    assert run.database_bytes < run.most_bytes
+    assert "a server on the database: " in table(Results("a test", switches=[run]))
 
 
 def test_exports_and_a_look_up_are_measured_and_shown(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from tests.support.databases import NewDatabase
 from tests.support.index.awkward_fleet import awkward_fleet
 from tests.support.index.indexing import Indexer, engine_of, index_afresh, read_tables
 from tests.support.pgbouncer import running_pooler
+from tests.support.postgres_pair import running_pair
 from tests.support.processes import caught_up, until
 from tests.support.rpc.faultproxy import of_fake
 from tests.support.rpc.provider import Provider, indexers
@@ -120,6 +121,26 @@ def test_readers_see_the_old_state_or_the_new_one_and_the_indexer_goes_on(
         assert without_safety(read_tables(engine, 1)) == without_safety(fresh)
     assert is_gone(place)
     assert certindex("rebuild", "--check", database_url=place.url).status == 0
+
+
+@pytest.mark.parametrize("delay", ["30s", "0"])
+def test_readers_of_a_replica_see_the_old_state_or_the_new_one(
+    delay: str, certindex: Certindex, other_profile: str
+) -> None:
+    """The replay of the switch waits for the readers of the old tables, or cancels them: the server repeats these."""
+    with (
+        running_pair(f"max_standby_streaming_delay={delay}") as pair,
+        awkward_fleet(url := pair.url_of(pair.first)) as indexer,
+    ):
+        pair.second.wait_for(pair.first)
+        settings = ApiSettings(database_url=pair.url_of(pair.second), explorer=False, cache_bytes=0)
+        with serving(settings) as address:
+            until(lambda: post(f"{address}/graphql", {"query": NEWEST}).status_code == 200, "the server")
+            with Asking(address, indexer.node.head.number) as asking:
+                done = certindex("rebuild", "--into", "next", "--profile", other_profile, database_url=url)
+                assert done.status == 0, done.err
+                until(lambda: asking.has_both or asking.failed, "an answer of the new state")
+        assert asking.failed == []
 
 
 class Asking:
