@@ -28,6 +28,9 @@ READ_ONLY_SQLSTATE = "25006"
 CONFLICT_SQLSTATE = "40001"
 """PostgreSQL's code for a statement that a standby cancels because it conflicts with what the standby replays."""
 
+SEVERAL_RESULTS = re.compile(r"received \d+ results from command")
+"""How psycopg's error of a COMMIT begins that has several results."""
+
 Parameters = dict[str, Any]
 
 
@@ -49,6 +52,7 @@ def postgresql_engine(url: str, *, read_only: bool, pooled: bool) -> Engine:
     )
 
     event.listen(engine, "connect", partial(_prepare_session, pooled))
+    event.listen(engine, "handle_error", _name_reason)
     if read_only:
 
         @event.listens_for(engine, "do_connect")
@@ -156,6 +160,17 @@ def _leave_former_primaries(engine: Engine, parameters: Parameters) -> None:
 
     event.listen(engine, "checkout", newest.check_out)
     event.listen(engine, "begin", newest.check_transaction)
+
+
+def _name_reason(context: ExceptionContext) -> None:
+    """Gives the error of a COMMIT the reason of the server, which libpq has in the first line of its message.
+
+    If a pooler adds an error of its own, psycopg only says how many it received.
+    """
+    connection = None if context.connection is None else context.connection.connection.driver_connection
+    if connection is not None and SEVERAL_RESULTS.match(str(context.original_exception)):
+        reason = connection.pgconn.error_message.decode(errors="replace").partition("\n")[0]
+        context.original_exception.args = (reason.partition(":")[2].strip(),)
 
 
 def _replace_read_only_connections(context: ExceptionContext) -> None:

@@ -35,11 +35,15 @@ TICK = 0.2
 FAILED_BY_DATABASE = "steps failed by the database"
 """On PostgreSQL none may. On SQLite, a writer that is suspended in a transaction locks the others out."""
 
+ENDED_WHILE_SUSPENDED = "steps of suspended writers ended by the database"
+"""PostgreSQL ends the transaction of a writer that is suspended in it for 8 s, so that another one can go on."""
+
 COUNTED_LINES = (
     (r" indexed blocks=", "steps"),
     (r" rolled back ", "rollbacks"),
     (r" step failed(?!.*the database failed)", "steps failed by a provider"),
-    (r" step failed.*the database failed", FAILED_BY_DATABASE),
+    (r" step failed.*the database failed(?!.*idle-in-transaction)", FAILED_BY_DATABASE),
+    (r" step failed.*idle-in-transaction", ENDED_WHILE_SUSPENDED),
     (r"Another writer has", "writers fenced off"),
 )
 
@@ -205,6 +209,8 @@ class Soak:
         failures += [f"the rows of {name} differ" for name in live if live[name] != clean[name]]
         failures += [] if stored == on_chain else ["the events are not those of the chain"]
         failures += [f"alarm: {reason}" for reason in alarms(self.live)]
+        if (ended := self.counts[ENDED_WHILE_SUSPENDED]) > self.counts["suspensions"]:
+            failures.append(f"{ended} {ENDED_WHILE_SUSPENDED}, more than were suspended")
         if self.counts[FAILED_BY_DATABASE] and not self.live.startswith("sqlite"):
             failures.append(f"{self.counts[FAILED_BY_DATABASE]} {FAILED_BY_DATABASE}")
         print(

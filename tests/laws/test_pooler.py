@@ -1,14 +1,17 @@
 """Behind PgBouncer in transaction mode the indexer indexes, and the API answers as without it."""
 
 import asyncio
+import time
 from contextlib import ExitStack
 from functools import partial
 
 import httpx
 import psycopg
 import pytest
+from sqlalchemy.exc import InternalError
 
 from api.settings import Settings
+from indexer.errors import failure_text
 from schema.tables.database import connect
 from schema.tables.postgresql import is_pooled
 from tests.support.api.live import BLOCKS, acknowledged
@@ -71,6 +74,24 @@ def test_a_pooler_is_detected_or_declared_and_no_statement_is_prepared_in_the_se
             prepared = connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar_one()
             assert (prepared == 0) is pooled
         engine.dispose()
+
+
+def test_a_commit_names_why_the_server_ended_its_transaction(pooled_url: str) -> None:
+    """The pooler adds that the server closed the connection."""
+    engine = connect(pooled_url)
+
+    def commit_after_silence() -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '50ms'")
+            time.sleep(0.2)
+
+    with pytest.raises(InternalError) as failure:
+        commit_after_silence()
+    assert failure.value.connection_invalidated
+    assert failure_text(failure.value) == (
+        "the database failed: terminating connection due to idle-in-transaction timeout"
+    )
+    engine.dispose()
 
 
 def test_an_index_behind_a_pooler_grows_and_is_read_as_one_without(
