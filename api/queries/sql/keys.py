@@ -68,7 +68,8 @@ def key_values(connection: Connection, keys: Sequence[Key]) -> dict[str, Any]:
     if connection.dialect.name == "sqlite":
         return {"keys": msgspec.json.encode(rows).decode()}
     columns = list(zip(*rows, strict=True)) or [()] * len(ARRAYS)
-    return {name: list(column) for name, column in zip(ARRAYS, columns, strict=True)}
+    # as text, which the driver passes on: it writes each number of a list in Python
+    return {name: f"{{{','.join(map(str, column))}}}" for name, column in zip(ARRAYS, columns, strict=True)}
 
 
 Build = Callable[[Scope], Select[Any]]
@@ -123,6 +124,6 @@ def _json_table(values: Mapping[str, Any]) -> Subquery:
 
 
 def _array_table(values: Mapping[str, Any]) -> Subquery:
-    arrays = [cast(bindparam(name, values[name], type_=ARRAY(BigInteger)), ARRAY(BigInteger)) for name in ARRAYS]
+    arrays = [cast(bindparam(name, values[name], type_=String), ARRAY(BigInteger)) for name in ARRAYS]
     each: FromClause = func.unnest(*arrays).table_valued(*KEY_COLUMNS, name="each_key").render_derived()
     return select(*(type_coerce(each.c[name], BigInteger).label(name) for name in KEY_COLUMNS)).subquery("k")
