@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from math import inf
 from queue import SimpleQueue
@@ -24,7 +24,7 @@ PARALLEL = {"sqlite": 1, "postgresql": 3}
 PostgreSQL they mostly wait."""
 
 REST_SECONDS = 0.005
-"""How long the event loop rests at most for the thread that works alone. For longer work it does not rest again."""
+"""How long the event loop rests at most for these threads. For work that takes longer it does not rest again."""
 
 QUEUE_SECONDS = 0.1
 """How long work waits for one of these threads. After that it runs in a thread beside them, past the slow ones."""
@@ -38,9 +38,8 @@ class Workers:
 
     def __init__(self, engine: Engine, count: int) -> None:
         self._engine = engine
-        usual = PARALLEL[engine.dialect.name]
-        self._queue = _TaskQueue(rests=usual == 1)
-        self._threads = [Thread(target=self._run_tasks, daemon=True) for _ in range(usual)]
+        self._queue = _TaskQueue()
+        self._threads = [Thread(target=self._run_tasks, daemon=True) for _ in range(PARALLEL[engine.dialect.name])]
         self._beside = ThreadPoolExecutor(count, "beside")
         for thread in self._threads:
             thread.start()
@@ -86,22 +85,21 @@ class Workers:
 
 
 class _TaskQueue:
-    """Tasks for the usual threads. With `rests`, the event loop rests while its one thread computes.
+    """Tasks for the usual threads. The event loop rests while they work on what it has queued.
 
-    SQLite releases Python's lock at every row. An event loop that goes on meanwhile takes it each time, and the thread
-    has to wait for it: that is half of the time of a look-up.
+    The drivers release Python's lock at every statement, SQLite's at every row. An event loop that goes on meanwhile
+    takes it each time, and the thread has to wait for it: that is half of the time of a look-up.
     """
 
-    def __init__(self, *, rests: bool) -> None:
+    def __init__(self) -> None:
         self._tasks: SimpleQueue[_SnapshotTask[Any] | None] = SimpleQueue()
-        self._rests = rests
-        self._has_work = Lock()  # held until the thread has done all of it
+        self._has_work = Lock()  # held until a thread has nothing to do
         self._is_planned = False
         self._long_after = inf
 
     def put(self, task: "_SnapshotTask[Any] | None") -> None:
         """Queues a task; None ends a thread. The event loop calls this."""
-        if self._rests and task is not None and not self._is_planned:
+        if task is not None and not self._is_planned:
             self._is_planned = True
             self._has_work.acquire(blocking=False)
             asyncio.get_running_loop().call_soon(self._rest)
@@ -111,7 +109,8 @@ class _TaskQueue:
         """Waits for the next task. A thread calls this when it has done the one before."""
         self._long_after = inf
         if self._has_work.locked() and self._tasks.empty():
-            self._has_work.release()
+            with suppress(RuntimeError):  # another thread has released it
+                self._has_work.release()
         task = self._tasks.get()
         self._long_after = monotonic() + REST_SECONDS
         return task
