@@ -3,7 +3,8 @@
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,7 @@ import psycopg
 from sqlalchemy import make_url
 
 from scripts.processes import Child
-from tests.support.postgres import UNPRIVILEGED, plain_url
+from tests.support.postgres import UNPRIVILEGED
 from tests.support.processes import free_ports, until
 
 STATE = """
@@ -28,20 +29,24 @@ UNION ALL SELECT 'setting ' || name FROM pg_settings WHERE source = 'session'
 
 
 class Pooler:
-    """A running PgBouncer before all databases of a server. `url` names the one that was passed."""
+    """A running PgBouncer before all databases of a server. `url` names the one that was passed.
 
-    def __init__(self, folder: Path, url: str, sessions: int) -> None:
+    `settings` are further ones of PgBouncer, or others than ours.
+    """
+
+    def __init__(self, folder: Path, url: str, sessions: int, settings: Mapping[str, str | Path]) -> None:
         program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if program is None:
             raise RuntimeError("no PgBouncer on PATH: apt-get install pgbouncer")
-        self._file, self._sessions, [self._port] = folder / "pgbouncer.ini", sessions, free_ports(1)
+        self._file, self._sessions, [self.port] = folder / "pgbouncer.ini", sessions, free_ports(1)
+        self._settings = settings
         self.url = self.url_of(url)
         self._write(url)
         self.child = Child([program, self._file], user=UNPRIVILEGED if os.geteuid() == 0 else None)  # not as root
 
     def url_of(self, url: str) -> str:
         """Returns the URL of a database of the server through the pooler."""
-        return f"postgresql://anyone@127.0.0.1:{self._port}/{make_url(url).database}"
+        return f"postgresql://anyone@127.0.0.1:{self.port}/{make_url(url).database}"
 
     def through(self, url: str) -> str:
         """Returns the URL as `url_of` does, and opens all sessions: a single client, too, changes between them."""
@@ -64,7 +69,7 @@ class Pooler:
         server = make_url(url)
         settings = {
             "listen_addr": "127.0.0.1",
-            "listen_port": self._port,
+            "listen_port": self.port,
             "unix_socket_dir": "",
             "auth_type": "any",
             "pool_mode": "transaction",
@@ -72,6 +77,7 @@ class Pooler:
             "min_pool_size": self._sessions,  # opens a session again in place of one that ended
             "max_client_conn": 500,
             "server_round_robin": 1,  # each transaction in another session, not in the last that was used
+            **self._settings,
         }
         lines = [
             f"[databases]\n* = host={server.host} port={server.port} user={server.username}\n[pgbouncer]",
@@ -81,21 +87,18 @@ class Pooler:
 
 
 @contextmanager
-def running_pooler(url: str, *, sessions: int) -> Iterator[Pooler]:
-    """Runs a pooler with so many sessions of the server."""
+def running_pooler(url: str, *, sessions: int, **settings: str | Path) -> Iterator[Pooler]:
+    """Runs a pooler with so many sessions of the server, and these settings of PgBouncer."""
     with TemporaryDirectory(prefix="certindex-pgbouncer-") as folder:
         Path(folder).chmod(0o755)
-        pooler = Pooler(Path(folder), url, sessions)
+        pooler = Pooler(Path(folder), url, sessions, settings)
         try:
-            until(lambda: _answers(pooler.url), "PgBouncer", pooler.child)
+            until(lambda: _listens(pooler.port), "PgBouncer", pooler.child)
             yield pooler
         finally:
             pooler.child.stop()
 
 
-def _answers(url: str) -> bool:
-    try:
-        psycopg.connect(plain_url(url)).close()
-    except psycopg.OperationalError:
-        return False
-    return True
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,9 +1,12 @@
 """Any URL or connection string that libpq reads names the database; no message shows a part of a password."""
 
 import os
+import shutil
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -11,6 +14,9 @@ from sqlalchemy import make_url
 
 from schema.tables.database import DatabaseError, connect, database_name
 from tests.support.certindex import Certindex, certindex_api
+from tests.support.index.awkward_fleet import awkward_fleet
+from tests.support.index.indexing import engine_of, read_tables
+from tests.support.pgbouncer import running_pooler
 
 FORMS: dict[str, Callable[[int, str], str]] = {
     "postgresql": lambda port, name: f"postgresql://postgres@127.0.0.1:{port}/{name}",
@@ -67,6 +73,68 @@ def test_a_socket_is_looked_for_where_the_url_says(certindex: Certindex, tmp_pat
         done = certindex("status", database_url=url)
         assert done.status == 1
         assert f'"{tmp_path}/.s.PGSQL.5432" failed' in done.err
+
+
+def test_a_certificate_and_a_password_file_open_a_server_that_wants_both(
+    postgres_url: str, certindex: Certindex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is reached over IPv6 and TLS, shows a certificate and wants one."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for owner in ("ours", "theirs"):
+            write_certificate(folder, owner)
+        (folder / "users").write_text('"reader" "a:word"\n')
+        (folder / "pgpass").write_text("::1:*:*:reader:a\\:word\n")
+        (folder / "pgpass").chmod(0o600)
+        monkeypatch.setenv("PGPASSFILE", str(folder / "pgpass"))
+        server_settings: dict[str, Any] = {
+            "listen_addr": "127.0.0.1,::1",
+            "auth_type": "scram-sha-256",
+            "auth_file": folder / "users",
+            "client_tls_sslmode": "verify-full",
+            "client_tls_ca_file": folder / "ours.crt",
+            "client_tls_cert_file": folder / "ours.crt",
+            "client_tls_key_file": folder / "server.key",
+        }
+        shutil.copy(folder / "ours.key", folder / "server.key")
+        (folder / "server.key").chmod(0o644)  # the server has another user
+        with running_pooler(postgres_url, sessions=2, **server_settings) as server:
+            place = f"postgresql://reader@[::1]:{server.port}/{make_url(postgres_url).database}?sslmode=verify-full"
+
+            def url(root: str, ours: str) -> str:
+                return f"{place}&sslrootcert={folder}/{root}.crt&sslcert={folder}/{ours}.crt&sslkey={folder}/{ours}.key"
+
+            done = certindex("status", database_url=url("ours", "ours"))
+            assert (done.status, done.err) == (0, "")
+            assert "certificate verify failed" in certindex("status", database_url=url("theirs", "ours")).err
+            assert "unknown ca" in certindex("status", database_url=url("ours", "theirs")).err
+            monkeypatch.delenv("PGPASSFILE")
+            monkeypatch.setenv("HOME", name)
+            assert "no password supplied" in certindex("status", database_url=url("ours", "ours")).err
+
+
+def write_certificate(folder: Path, name: str) -> None:
+    """Writes NAME.key and NAME.crt: a certificate of ::1, which signs itself."""
+    address = [*("-subj", "/CN=::1"), *("-addext", "subjectAltName=IP:::1")]
+    files = [*("-keyout", str(folder / f"{name}.key")), *("-out", str(folder / f"{name}.crt"))]
+    command = ["openssl", "req", "-x509", "-newkey", "ed25519", "-noenc", "-days", "2", *address, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    (folder / f"{name}.key").chmod(0o600)
+    (folder / f"{name}.crt").chmod(0o644)
+
+
+def test_the_search_path_names_the_schema_of_the_tables(postgres_url: str, certindex: Certindex) -> None:
+    with engine_of(postgres_url) as engine, engine.begin() as connection:
+        connection.exec_driver_sql("CREATE SCHEMA fleet")
+    url = f"{postgres_url}?options=-csearch_path%3Dfleet"
+    with awkward_fleet(url) as indexer:
+        rows = read_tables(indexer.engine, 1)
+        assert certindex("rebuild", "--into", "next", database_url=url).status == 0
+        assert read_tables(indexer.engine, 1) == rows
+        with indexer.engine.begin() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM fleet.event").scalar_one() == len(rows["event"])
+            assert connection.exec_driver_sql("SELECT count(*) FROM public.event").scalar_one() == 0
 
 
 @pytest.mark.parametrize(
