@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, FloatRect
 from scripts.demonstration.requirements import HOST
 from scripts.processes import Child, free_port
 from tests.support.api.browser import Tab, chromium
-from tests.support.api.pages import FILES, crawl
 from tests.support.api.server import CLIENT, post
+from tests.support.api.tour import PATTERNS, tour
 from tests.support.chain.devchain import REPOSITORY
 
 
@@ -129,16 +129,16 @@ def _is_proven(site: str) -> bool:
 
 
 def pages(site: str) -> dict[str, str]:
-    """Returns an address of each kind of page, by the name of its pictures."""
-    kinds = {kind: paths[0] for kind, paths in crawl(site, 1).kinds.items() if not kind.startswith(FILES)}
-    linked = {_name(kind): path for kind, path in kinds.items() if "?" not in kind}
-    device, _, mint = kinds["/device/*/compare?from"].partition("/compare?from=")
-    return {**linked, "past": f"{device}?asOf={mint}", **BESIDES}
+    """Returns an address of each page, by the name of its pictures."""
+    addresses = dict(zip(PATTERNS, tour(site), strict=True))
+    named = {_name(path): address for path, address in addresses.items()}
+    device, _, mint = named["device-compare"].partition("/compare?from=")
+    return {**named, "past": f"{device}?asOf={mint}", **BESIDES}
 
 
-def _name(kind: str) -> str:
-    """Returns the name of a kind of page: device-compare of /device/*/compare."""
-    return re.sub(r"[^a-z]+", "-", kind.replace("/reports/*", "/report")).strip("-") or "home"
+def _name(path: str) -> str:
+    """Returns the name of a page: device-compare of /device/{did}/compare."""
+    return re.sub(r"/{\w+}", "", path).strip("/").replace("/", "-") or "home"
 
 
 def _take(browser: Browser, site: str, path: str, view: View, file: Path) -> Iterator[str]:
