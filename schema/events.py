@@ -524,8 +524,8 @@ Fact = DeviceFact | LicenseFact | ManufacturerFact | LicenseTokenFact | VehicleF
 class Kind(IntEnum):
     """The number stored in `event.kind` for each fact, named as the fact. Never renumber: databases contain it.
 
-    UNMAPPED is a log that no rule of the profile matches, UNDECODABLE one that a rule matches but whose bytes do not
-    fit the rule's event.
+    UNMAPPED is a log that no rule of the profile matches, or whose arrays have no item. UNDECODABLE is one that a rule
+    matches, but whose bytes do not fit the rule's event.
     """
 
     UNMAPPED = 0

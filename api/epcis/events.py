@@ -13,6 +13,7 @@ NOBODY = f"0x{ZERO_ADDRESS.hex()}"
 
 NOT_FACTS = {
     *("deviceDID", "eventTime", "eventTimeSeconds", "recordTime", "action", "bizStep", "disposition", "block"),
+    "item",
     *("sender", "recipient", "vehicle", "device"),
 }
 """What other fields of the event say, or nothing that the event stated."""
@@ -78,7 +79,8 @@ PLACE = ("kind", "contract", "transactionHash", "logIndex")
 def _place(node: Json) -> Json:
     block = node["block"]
     named = {"chainId": block["chainId"], "blockNumber": block["number"], "blockHash": block["hash"]}
-    return {f"{PREFIX}:{name}": str(value) for name, value in {**named, **{key: node[key] for key in PLACE}}.items()}
+    place = {**named, **{key: node[key] for key in PLACE}, **({"item": node["item"]} if node["item"] else {})}
+    return {f"{PREFIX}:{name}": str(value) for name, value in place.items()}
 
 
 # Errors
@@ -136,5 +138,5 @@ def _attribute_sets(node: Json) -> Sequence[Json]:
     return device["history"]["nodes"] if device else ()
 
 
-def _position(node: Json) -> tuple[int, int]:
-    return int(node["block"]["number"]), node["logIndex"]
+def _position(node: Json) -> tuple[int, int, int]:
+    return int(node["block"]["number"]), node["logIndex"], node["item"]

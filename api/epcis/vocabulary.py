@@ -18,6 +18,7 @@ FACTS: Mapping[str, str] = {
     "blockHash": "The hash of the block.",
     "transactionHash": "The hash of the transaction.",
     "logIndex": "The index of the log in the block.",
+    "item": "Which of the events of its log this is, if it is not the first.",
     "contract": "The contract that emitted the log.",
     "eventTimeSeconds": "The time that the event states, in unix seconds, if it is after the year 9999.",
     "address": "The address of the device itself.",

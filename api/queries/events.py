@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, case, false, func, literal_column, or_, select
 
 from api.queries.devices import devices_fitting
+from api.queries.raw_logs import raw_columns
 from api.queries.recorded import RECORDED_COLUMNS
 from api.queries.sql import tables
 from api.queries.sql.fields import (
@@ -44,9 +45,13 @@ OF_BLOCK = {"block_hash": block.c.hash, "block_time": block.c.timestamp, "level"
 """The columns of an event that are those of its block."""
 
 
+RAW = raw_columns(event)
+
+
 def _events(scope: Scope, names: Columns, *others: ColumnElement[Any]) -> Select[Any]:
     columns = (
         {column.name: column for column in event.c}
+        | RAW
         | OF_BLOCK
         | {"flags": flags_at(scope), "orphaned": literal_column("0")}
     )

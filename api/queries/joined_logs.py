@@ -22,7 +22,7 @@ class TransactionLog(NamedTuple):
 def logs_of_transactions(
     connection: Connection, chain_id: int, positions: Sequence[int], *, orphaned: bool
 ) -> Iterator[tuple[int, Sequence[TransactionLog]]]:
-    """Yields for each of the positions the logs of its transaction, in order.
+    """Yields for each position of a log the logs of its transaction, in order.
 
     An orphaned position may come several times: once for each reorg that removed a block of that height.
     """
@@ -34,6 +34,7 @@ def logs_of_transactions(
         table.c.chain_id == own.c.chain_id,
         table.c.position.between(first, first + MAX_OFFSET),
         table.c.transaction_index == own.c.transaction_index,
+        table.c.item == 0,
     )
     reorg = [own.c.reorg_no] if orphaned else []
     if orphaned:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from api.queries.devices import devices_fitting, did_filter
 from api.queries.events import flags_condition, log_fields
+from api.queries.raw_logs import raw_columns
 from api.queries.recorded import RECORDED_COLUMNS
 from api.queries.sql import tables
 from api.queries.sql.as_of import Pin
@@ -48,6 +49,7 @@ def select_orphans() -> Select[Any]:
         "block_time": block.c.timestamp.label("block_time"),
         "level": literal_column(str(int(VerificationLevel.RPC))).label("level"),
         "orphaned": literal_column("1").label("orphaned"),
+        **{name: column.label(name) for name, column in raw_columns(orphan).items()},
     }
     of_device = and_(
         device.c.chain_id == orphan.c.chain_id,

@@ -20,8 +20,8 @@ class RecordedEvent(NamedTuple):
     """A log, what the profile and the fold made of it, and its block.
 
     `topics` are joined, 32 bytes each; times are in unix seconds. `wide_log_index`: the log's index in its block, None
-    if it is the offset of the position. `orphaned`: a reorg removed the log. Its ids are then those of the canonical
-    rows with the same tokens, if any.
+    if it is the offset of the position. `item`: which of the events of its log it is. `orphaned`: a reorg removed the
+    log. Its ids are then those of the canonical rows with the same tokens, if any.
     """
 
     chain_id: int
@@ -46,6 +46,7 @@ class RecordedEvent(NamedTuple):
     block_time: int
     level: int
     wide_log_index: int | None
+    item: int
     orphaned: bool
 
     @property

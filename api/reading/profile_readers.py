@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from api.queries.joined_logs import logs_of_transactions
 from api.queries.sql import tables
 from schema.profile.model import differs_from_release, parse_profile
-from schema.profile.reader import DecodedLog, Reader, Unjoined
+from schema.profile.reader import DecodedEvent, DecodedLog, Reader, Unjoined, event_of
 from schema.tables.notices import rebuild_text
 from schema.tables.values import block_of
 
@@ -39,7 +39,7 @@ def chains_to_rebuild(connection: Connection) -> frozenset[int]:
 
 
 class ReadableLog(NamedTuple):
-    """The cells of an event that its reading is made of."""
+    """The cells that the reading of a log is made of."""
 
     chain_id: int
     position: int
@@ -49,10 +49,23 @@ class ReadableLog(NamedTuple):
     orphaned: bool
 
 
-def read_logs(
+EVENT_CELLS = (*ReadableLog._fields, "item")
+"""The cells of an event that its reading is made of: those of its log, and which of the log's events it is."""
+
+
+def read_events(
+    connection: Connection, readers: Mapping[int, Reader], events: Sequence[tuple[Any, ...]]
+) -> list[DecodedEvent]:
+    """Returns events, each given by its EVENT_CELLS, as decoded by the readers of their chains."""
+    logs = [(chain_id, position - item, *log) for chain_id, position, *log, item in events]
+    distinct = list(dict.fromkeys(logs))  # a log that is many events is decoded once
+    readings = dict(zip(distinct, _read_logs(connection, readers, distinct), strict=True))
+    return [event_of(readings[log], event[-1]) for log, event in zip(logs, events, strict=True)]
+
+
+def _read_logs(
     connection: Connection, readers: Mapping[int, Reader], logs: Sequence[tuple[Any, ...]]
 ) -> list[DecodedLog]:
-    """Returns logs, each a ReadableLog, as decoded by the readers of their chains."""
     readings: list[Any] = [
         readers[chain_id].read(address, topics, data, block_of(position))
         for chain_id, position, address, topics, data, _ in logs

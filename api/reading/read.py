@@ -23,15 +23,12 @@ from api.queries.sql.relations import Cells, Columns, Relation, rows_by_key
 from api.queries.sql.stretches import Groups, Stretch
 from api.reading.kept_counts import Count, count_with_kept
 from api.reading.kept_pages import read_pages
-from api.reading.profile_readers import ReadableLog, read_logs
+from api.reading.profile_readers import EVENT_CELLS, read_events
 from api.reading.snapshot import Snapshot
-from schema.profile.reader import DecodedLog
+from schema.profile.reader import DecodedEvent
 
 READING = "reading"
 """The cell of an event that is made and not stored: its log, decoded by the reader of its chain."""
-
-LOG = ReadableLog._fields
-"""The columns that a reading is made of."""
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -52,7 +49,7 @@ class Shape(NamedTuple):
 def shape_of(relation: Relation, cells: set[str]) -> Shape:
     """Returns the shape of rows with these cells, in the order of the relation."""
     if READING in cells:
-        cells = cells | set(LOG)
+        cells = cells | set(EVENT_CELLS)
     return Shape(tuple(name for name in relation.columns if name in cells), READING in cells)
 
 
@@ -195,24 +192,24 @@ class Read:
         row = tuple([event[EVENT.columns.index(name)] for name in shape.columns])
         return self.now(self._decoded, shape, [row])[0] if shape.reads else row
 
-    def decode(self, event: Cells) -> DecodedLog:
+    def decode(self, event: Cells) -> DecodedEvent:
         """Returns the reading of an event that has all columns."""
-        return self.now(read_logs, self.snapshot.readers, [_log(event)])[0]
+        return self.now(read_events, self.snapshot.readers, [_log(event)])[0]
 
     def _decoded(self, connection: Connection, shape: Shape, rows: Sequence[Cells | None]) -> list[Any]:
         """Returns the rows, each with its reading behind the columns."""
         end, log = len(shape.columns), itemgetter(*_log_places(shape))
         logs = [log(row) for row in rows if row is not None]
-        readings = iter(read_logs(connection, self.snapshot.readers, logs))
+        readings = iter(read_events(connection, self.snapshot.readers, logs))
         return [None if row is None else (*row[:end], next(readings), *row[end:]) for row in rows]
 
 
-_log = itemgetter(*map(EVENT.columns.index, LOG))
+_log = itemgetter(*map(EVENT.columns.index, EVENT_CELLS))
 
 
 @cache
 def _log_places(shape: Shape) -> tuple[int, ...]:
-    return tuple(map(shape.columns.index, LOG))
+    return tuple(map(shape.columns.index, EVENT_CELLS))
 
 
 def _row_count(result: Any) -> int:

@@ -1,16 +1,14 @@
 """The watched contracts: which logs may be theirs, by the request and by a header's bloom."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import attrgetter
-
-from msgspec.structs import replace
 
 from indexer.chain.wire import BLOOM_WAY_OUT, Header, RawLog, WrongAnswer
 from indexer.errors import Stop
 from indexer.proof.bloom import Bloom
 from indexer.proof.state_sync import uncovered_transaction
-from schema.tables.values import OFFSET_BITS, offsets
+from schema.tables.rows import positioned
 
 
 class LogFilter:
@@ -47,7 +45,7 @@ class LogFilter:
                     raise WrongAnswer(
                         f"The node returned a log of block {log.block_number}; blocks {first}..{last} were requested."
                     )
-            elif log.position == before.position or log.wide_log_index == before.wide_log_index is not None:
+            elif log.position == before.position:
                 raise WrongAnswer(_repeated(before, log))
             elif log.block_hash != before.block_hash:
                 raise WrongAnswer(f"The node returned logs of two different blocks {log.block_number}.")
@@ -132,14 +130,15 @@ def _in_order(logs: Iterable[RawLog]) -> list[RawLog]:
 
 
 def _positioned(number: int, block: Sequence[RawLog]) -> list[RawLog]:
-    indexes = [log.log_index for log in block]
-    places = offsets(indexes)
-    if places[0] < 0:
-        raise Stop(f"Block {number} has {len(block)} logs of the watched contracts: this release cannot order as many.")
-    return [
-        replace(log, position=(number << OFFSET_BITS) + place, wide_log_index=None if place == index else index)
-        for log, index, place in zip(block, indexes, places, strict=True)
-    ]
+    for before, log in pairwise(block):
+        if before.log_index == log.log_index:
+            raise WrongAnswer(_repeated(before, log))
+    try:
+        return positioned(number, block)
+    except OverflowError:
+        raise Stop(
+            f"Block {number} has {len(block)} logs of the watched contracts: this release cannot order as many."
+        ) from None
 
 
 def _repeated(first: RawLog, second: RawLog) -> str:

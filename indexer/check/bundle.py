@@ -1,6 +1,7 @@
 """The check of a bundle, from its bytes to its state. It ends with the first contradiction."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -28,6 +29,7 @@ from schema.bundle.subjects import SUBJECTS, SubjectKind
 from schema.bundle.trust import trust_of
 from schema.bundle.unproven import Cause, explain
 from schema.profile.model import SHIPPED
+from schema.profile.reader import DecodedEvent, event_of, events_of
 
 Headers = Mapping[int, ProvenHeader]
 Logs = Mapping[tuple[int, int], Sequence[Log]]
@@ -211,17 +213,20 @@ def _check_events(bundle: Bundle, logs: Logs, unproven: Sequence[UnprovenEvent])
         raise Failed("the contracts: one address comes twice")
     numbers = {block.number for block in bundle.blocks}
     not_proven = {(event.block_number, event.log_index) for event in unproven}
-    before = (-1, -1)
+    before: Event | None = None
     for event in bundle.events:
-        where = _where(event)
-        if (event.block_number, event.log_index) <= before:
+        where = event.place
+        if before is not None and _order(event) <= _order(before):
             raise Failed(f"{where}: events come twice, or out of order")
-        before = (event.block_number, event.log_index)
+        log_before, before = before, event
+        if log_before is not None and _log(event) == _log(log_before):
+            _check_same_log(event, log_before)
+            continue
         if event.block_number not in numbers:
             raise Failed(f"{where}: its block is not in the bundle")
         if event.address not in watched:
             raise Failed(f"{where}: its contract {event.address} is not watched")
-        if before in not_proven:
+        if _log(event) in not_proven:
             continue
         place = (event.block_number, event.transaction_index)
         if place not in logs:
@@ -231,6 +236,23 @@ def _check_events(bundle: Bundle, logs: Logs, unproven: Sequence[UnprovenEvent])
             raise Failed(f"{where}: its receipt holds the logs {first[place]} to {first[place] + len(logs[place]) - 1}")
         _check_log(event, logs[place][index], where)
     _check_all_are_used(bundle)
+
+
+def _log(event: Event) -> tuple[int, int]:
+    return event.block_number, event.log_index
+
+
+def _order(event: Event) -> tuple[int, int, int]:
+    return *_log(event), event.item_index
+
+
+def _check_same_log(event: Event, before: Event) -> None:
+    """Checks that an event states what the event of the same log before it states, and leaves out the log's bytes."""
+    for name in ("address", "transaction_index", "transaction_hash"):
+        if getattr(event, name) != getattr(before, name):
+            raise Failed(f"{event.place}: its {name} is another one than that of the event of its log before it")
+    if event.topics or event.data != "0x":
+        raise Failed(f"{event.place}: the event of its log before it has the topics and the data")
 
 
 def _check_log(event: Event, log: Log, where: str) -> None:
@@ -272,21 +294,27 @@ def _refold(bundle: Bundle, headers: Headers) -> Refolded:
 def _check_nothing_left_out(bundle: Bundle, logs: Logs, refolded: Refolded) -> None:
     """Checks that the bundle leaves out no log of a proven receipt that is about the subject, or part of a fact."""
     first = {(receipt.block_number, receipt.transaction_index): receipt.first_log_index for receipt in bundle.receipts}
-    included = {
-        (event.block_number, event.log_index): fact for event, fact in zip(bundle.events, refolded.facts, strict=True)
-    }
+    included: dict[tuple[int, int], dict[int, DecodedEvent]] = defaultdict(dict)
+    for event, fact in zip(bundle.events, refolded.facts, strict=True):
+        included[event.block_number, event.log_index][event.item_index] = fact
     for (number, transaction), receipt_logs in logs.items():
         readings = refolded.reader.read_transaction(receipt_logs, number)
         for index, reading in enumerate(readings, first[number, transaction]):
-            if (number, index) not in included:
-                if refolded.is_about_the_subject(reading):
-                    noun = refolded.kind.noun
-                    raise Failed(f"log {index} of block {number} is about the {noun}, and the bundle leaves it out")
-            elif included[number, index] != reading:
-                raise Failed(
-                    f"event {index} of block {number}: the logs of its receipt make it another fact, and the bundle "
-                    "leaves out one of them"
-                )
+            facts = included.get((number, index), {})
+            for item in sorted({*range(len(events_of(reading))), *facts}):
+                _check_item(event_of(reading, item), facts.get(item), refolded, f"{index} of block {number}", item)
+
+
+def _check_item(reading: DecodedEvent, included: DecodedEvent | None, refolded: Refolded, log: str, item: int) -> None:
+    """Checks that the bundle has an event of a receipt if it is about the subject, and that it is the same fact."""
+    of_item = f"item {item} of " if item else ""
+    if included is None:
+        if refolded.is_about_the_subject(reading):
+            raise Failed(f"{of_item}log {log} is about the {refolded.kind.noun}, and the bundle leaves it out")
+    elif included != reading:
+        raise Failed(
+            f"{of_item}event {log}: the logs of its receipt make it another fact, and the bundle leaves out one of them"
+        )
 
 
 def _check_readings(bundle: Bundle, refolded: Refolded) -> None:
@@ -294,7 +322,7 @@ def _check_readings(bundle: Bundle, refolded: Refolded) -> None:
         for name in reading.__struct_fields__:
             stated, read = getattr(event.reading, name), getattr(reading, name)
             if stated != read:
-                raise Failed(f"{_where(event)}: its reading says {name} {_show(stated)}, its bytes say {_show(read)}")
+                raise Failed(f"{event.place}: its reading says {name} {_show(stated)}, its bytes say {_show(read)}")
 
 
 def _check_state(bundle: Bundle, refolded: Refolded) -> None:
@@ -361,10 +389,6 @@ def _summary(bundle: Bundle, trusted: Mapping[int, bytes], unproven: Sequence[Un
 def _shipped_as(text: str) -> str | None:
     """Returns the name of the shipped profile with this text."""
     return next((path.stem for path in sorted(SHIPPED.glob("*.toml")) if path.read_text("utf-8") == text), None)
-
-
-def _where(event: Event) -> str:
-    return f"event {event.log_index} of block {event.block_number}"
 
 
 def _hex(value: bytes) -> str:

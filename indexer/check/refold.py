@@ -28,6 +28,7 @@ from schema.bundle.state import (
     bundle_reading,
     bundle_rows,
     bundled,
+    place_text,
     position_text,
     to_hex,
 )
@@ -35,14 +36,14 @@ from schema.bundle.subjects import DEVICE, SubjectKind
 from schema.did import TokenDid
 from schema.profile.errors import ProfileError
 from schema.profile.model import parse_profile
-from schema.profile.reader import DecodedLog, Mapped, Reader
+from schema.profile.reader import DecodedEvent, Mapped, Reader, event_of
 from schema.tables.values import LATEST_TIME, offset_of, offsets, position
 
 
 class Refolded(Struct, frozen=True):
     """The result of the events: their facts and readings in their order, and the state."""
 
-    facts: Sequence[DecodedLog]
+    facts: Sequence[DecodedEvent]
     readings: Sequence[Reading]
     state: State
     reader: Reader
@@ -50,7 +51,7 @@ class Refolded(Struct, frozen=True):
     contract: bytes
     token_id: int
 
-    def is_about_the_subject(self, reading: DecodedLog) -> bool:
+    def is_about_the_subject(self, reading: DecodedEvent) -> bool:
         """Returns whether a log is a fact about the bundle's subject."""
         if not isinstance(reading, Mapped):
             return False
@@ -74,10 +75,10 @@ def refold(bundle: Bundle, block_times: Mapping[int, int]) -> Refolded:
         raise ValueError(f"the {kind.noun} is called {subject.did}, but its contract and token make {did}")
     whole = {bytes.fromhex(contract.address[2:]) for contract in bundle.contracts if contract.whole}
     positions = _positions(bundle.events)
-    log_indexes = {
-        position: event.log_index
+    places = {
+        position: place_text(event.block_number, event.log_index, event.item_index)
         for event, position in zip(bundle.events, positions, strict=True)
-        if offset_of(position) != event.log_index
+        if offset_of(position) != event.log_index or event.item_index
     }
     decoded = list(_decoded(reader, bundle.events))
     facts = [
@@ -98,7 +99,7 @@ def refold(bundle: Bundle, block_times: Mapping[int, int]) -> Refolded:
     device = id if kind is DEVICE else None
     by_position = {located.position: _reading(changes, located, device) for located in facts}
     readings = [by_position.get(position, NO_READING) for position in positions]
-    return Refolded(decoded, readings, _state(changes, kind, id, log_indexes), reader, kind, contract, token_id)
+    return Refolded(decoded, readings, _state(changes, kind, id, places), reader, kind, contract, token_id)
 
 
 def _positions(events: Sequence[Event]) -> list[int]:
@@ -112,14 +113,18 @@ def _positions(events: Sequence[Event]) -> list[int]:
     return positions
 
 
-def _decoded(reader: Reader, events: Sequence[Event]) -> Iterator[DecodedLog]:
+def _decoded(reader: Reader, events: Sequence[Event]) -> Iterator[DecodedEvent]:
     """Yields the readings of the events. Raises ValueError for an event that is no fact and no part of one."""
     for number, block in groupby(events, lambda event: event.block_number):
-        logs = [_log_of(event) for event in block]
-        for log, reading in zip(logs, reader.read_block(logs, number), strict=True):
-            if not isinstance(reading, Mapped) and not reader.may_join(log):
-                raise ValueError(f"event {log.log_index} of block {number}: the profile does not map it")
-            yield reading
+        of_log = {index: list(events) for index, events in groupby(block, lambda event: event.log_index)}
+        logs = [_log_of(events_of_log[0]) for events_of_log in of_log.values()]
+        readings = reader.read_block(logs, number)
+        for log, events_of_log, reading in zip(logs, of_log.values(), readings, strict=True):
+            for event in events_of_log:
+                read = event_of(reading, event.item_index)
+                if not isinstance(read, Mapped) and (event.item_index or not reader.may_join(log)):
+                    raise ValueError(f"{event.place}: the profile does not map it")
+                yield read
 
 
 def _log_of(event: Event) -> StoredLog:
@@ -140,8 +145,8 @@ def _reading(changes: Changes, located: LocatedFact, device: int | None) -> Read
     return bundle_reading(located.fact, reading.event_time, reading.biz_step, reading.disposition, flags)
 
 
-def _state(changes: Changes, kind: SubjectKind, id: int, log_indexes: Mapping[int, int]) -> State:
-    rows = {table: _rows(changes, table, kind.owner, id, log_indexes) for table in kind.tables}
+def _state(changes: Changes, kind: SubjectKind, id: int, places: Mapping[int, str]) -> State:
+    rows = {table: _rows(changes, table, kind.owner, id, places) for table in kind.tables}
     versions = [row for row in changes.inserted[f"{kind.name}_version"] if getattr(row, kind.owner) == id]
     licenses = {getattr(row, "hardware_license_id", None) for row in versions}
     held = {
@@ -153,29 +158,29 @@ def _state(changes: Changes, kind: SubjectKind, id: int, log_indexes: Mapping[in
     state: dict[str, Any] = {kind.name: rows}
     return State(
         **state,
-        manufacturers=_licensed(changes, "manufacturer", made | held, log_indexes),
-        hardware_licenses=_licensed(changes, "hardware_license", licenses, log_indexes),
+        manufacturers=_licensed(changes, "manufacturer", made | held, places),
+        hardware_licenses=_licensed(changes, "hardware_license", licenses, places),
     )
 
 
-def _licensed(changes: Changes, kind: str, ids: set[int | None], log_indexes: Mapping[int, int]) -> list[Licensed]:
+def _licensed(changes: Changes, kind: str, ids: set[int | None], places: Mapping[int, str]) -> list[Licensed]:
     return [
         Licensed(
-            id=position_text(row.id, log_indexes),
+            id=position_text(row.id, places),
             contract=to_hex(row.contract),
             token_id=str(int.from_bytes(row.token_id, "big")),
-            versions=_rows(changes, f"{kind}_version", f"{kind}_id", row.id, log_indexes),
+            versions=_rows(changes, f"{kind}_version", f"{kind}_id", row.id, places),
         )
         for row in sorted(changes.inserted[kind], key=lambda row: row.id)
         if row.id in ids
     ]
 
 
-def _rows(changes: Changes, table: str, owner: str, id: int, log_indexes: Mapping[int, int]) -> list[Row]:
+def _rows(changes: Changes, table: str, owner: str, id: int, places: Mapping[int, str]) -> list[Row]:
     # nothing was stored before, so every row is an inserted one
     rows = [row for row in changes.inserted[table] if getattr(row, owner) == id]
     columns = bundled(table, owner, rows[0].__struct_fields__) if rows else []
-    return bundle_rows(({name: getattr(row, name) for name in columns} for row in rows), log_indexes)
+    return bundle_rows(({name: getattr(row, name) for name in columns} for row in rows), places)
 
 
 def _id_of(changes: Changes, kind: str, contract: bytes, token_id: int) -> int | None:

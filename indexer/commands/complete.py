@@ -66,11 +66,12 @@ def _missing(node: OpenedNode) -> list[Missing]:
             """SELECT position, address, topics, data, transaction_hash, transaction_index,
                 wide_log_index
             FROM event
-            WHERE chain_id = :chain_id AND kind IN :kinds ORDER BY position"""
+            WHERE chain_id = :chain_id AND kind IN :kinds AND item = 0 ORDER BY position"""
         ).bindparams(bindparam("kinds", expanding=True))
         kinds = [kind.value for kind in COMPLETED_KINDS]
         for row in connection.execute(statement, {"chain_id": node.chain_id, "kinds": kinds}):
-            block = StoredBlockEvents(block_of(row.position), 0, [rows.EventLog(*row)], [])
+            log = rows.EventLog(*row)
+            block = StoredBlockEvents(block_of(log.position), 0, [log], [log], [])
             for located in decode([block], reader).facts:
                 call = missing_from(reader.calls, located.fact)
                 if call is not None:

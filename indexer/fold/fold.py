@@ -87,6 +87,7 @@ def fold(open_rows: OpenRows, facts: Sequence[LocatedFact], policy: Policy) -> C
 def _apply(changes: RowChanges, policy: Policy, located: LocatedFact) -> EventReading:
     fact = located.fact
     reading = _read(fact, located.block_time)
+    reading.item = located.item
     if isinstance(fact, AboutDevice):  # nearly all are, and each case that does not match takes 0.1 us
         _apply_to_device(changes, policy, located, fact, reading)
         return reading

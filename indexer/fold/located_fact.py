@@ -13,13 +13,17 @@ from schema.tables.values import block_of
 
 
 class LocatedFact(Struct, frozen=True, gc=False):
-    """A fact, the place of its log, and the contracts that number what it names. `block_time` in unix seconds."""
+    """A fact, the place of its log, and the contracts that number what it names. `block_time` in unix seconds.
+
+    `item` is that of the log which is several facts.
+    """
 
     position: int
     block_time: int
     transaction_index: int
     fact: Fact
     contracts: Contracts
+    item: int = 0
 
     @property
     def transaction(self) -> tuple[int, int]:

@@ -5,18 +5,17 @@ from one state of the live database. Blocks that a reorg removed since are remov
 are made equal by `equalize`, which runs on a connection that sees both databases.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from msgspec.structs import astuple
 from sqlalchemy import Connection, text
 
 from indexer.changes import Changes
 from indexer.errors import Stop
-from indexer.store.bulk import insert, insert_values
+from indexer.store.bulk import insert
 from indexer.store.checkpoint import read_checkpoint
 from indexer.store.open_row_cache import OpenRowCache
-from indexer.store.rewriting import Rewriting, StoredBlockEvents, write_changes
+from indexer.store.rewriting import Rewriting, StoredBlockEvents, insert_events, write_changes
 from indexer.store.rollback import Cause, delete_above
 from schema.tables import rows
 from schema.tables.database import REVISION
@@ -92,7 +91,11 @@ class Copying(Rewriting):
         self._derived.commit()
 
     def write(
-        self, blocks: Iterable[StoredBlockEvents], readings: Mapping[int, EventReading], changes: Changes
+        self,
+        blocks: Iterable[StoredBlockEvents],
+        spread: Mapping[int, Sequence[EventLog]],
+        readings: Mapping[int, EventReading],
+        changes: Changes,
     ) -> None:
         """Writes the blocks and events of a chunk, and its changes."""
         numbers = [block.number for block in blocks]
@@ -101,9 +104,8 @@ class Copying(Rewriting):
         self._derived.execute(text(f"DELETE FROM block WHERE {IN_RANGE}"), at)
         block_rows = [rows.Block(*row) for row in self._connection.execute(text(BLOCKS), at)]
         insert(self._derived, self._chain_id, "block", block_rows)
-        events = [astuple(log) + astuple(readings[log.position]) for block in blocks for log in block.logs]
-        columns = (*EventLog.__struct_fields__, *EventReading.__struct_fields__)
-        insert_values(self._derived, self._chain_id, "event", columns, events, len(events))
+        events = [log for block in blocks for log in spread.get(block.number, block.logs)]
+        insert_events(self._derived, self._chain_id, events, readings)
         write_changes(self._derived, self._chain_id, changes)
         self._cache.note(b"", changes.open_rows)
         self._derived.commit()

@@ -99,7 +99,7 @@ def _logs(connection: Connection, chain_id: int, first: int, last: int) -> dict[
         text(
             """SELECT position, coalesce(wide_log_index, position & :offset) AS log_index,
                 transaction_index, transaction_hash, address, topics, data FROM event
-            WHERE chain_id = :chain_id AND position >= :first AND position <= :last ORDER BY position"""
+            WHERE chain_id = :chain_id AND position >= :first AND position <= :last AND item = 0 ORDER BY position"""
         ),
         {"chain_id": chain_id, "first": position(first, 0), "last": end_of_block(last), "offset": MAX_OFFSET},
     )

@@ -3,7 +3,8 @@
 The rows are folded into a scratch database, a temporary SQLite file. Memory holds a chunk of events, or a few rows.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby, zip_longest
 from operator import itemgetter
@@ -15,12 +16,12 @@ from msgspec import Struct
 from msgspec.structs import astuple
 from sqlalchemy import Connection, Engine, text
 
-from indexer.store.rewriting import Rewriting
+from indexer.store.rewriting import Rewriting, StoredBlockEvents
 from schema.bundle.state import position_text, shown
 from schema.events import Kind
 from schema.tables.database import connect
 from schema.tables.kinds import DERIVED, SPANS
-from schema.tables.rows import EventReading
+from schema.tables.rows import EventLog, EventReading
 from schema.tables.tables import Chain
 
 TABLES = Chain.metadata.tables
@@ -50,6 +51,15 @@ class Refolding(Rewriting):
     def __init__(self, snapshot: Connection, scratch: Connection, chain_id: int, report: Report) -> None:
         super().__init__(snapshot, chain_id, scratch)
         self._report = report
+
+    def _write_block(
+        self, block: StoredBlockEvents, events: Sequence[EventLog], readings: Mapping[int, EventReading]
+    ) -> None:
+        stored, made = (Counter(log.log_index for log in logs) for logs in (block.events, events))
+        for index in sorted(stored.keys() | made.keys()):
+            if stored[index] != made[index]:
+                text = f"it has {stored[index]} events, the profile makes it {made[index]} facts"
+                self._report(Difference(f"log {index} of block {block.number}", text))
 
     def write(self, *chunk: Any) -> None:
         super().write(*chunk)

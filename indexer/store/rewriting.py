@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
+from operator import attrgetter
 
 from msgspec import Struct
 from msgspec.structs import astuple
 from sqlalchemy import Connection, text
 
 from indexer.changes import Changes, Names, OpenRows
-from indexer.store.bulk import close, insert, update
+from indexer.store.bulk import close, insert, insert_values, update
 from indexer.store.checkpoint import Checkpoint
 from indexer.store.contract_calls import load_results
 from indexer.store.open_row_cache import OpenRowCache
@@ -18,20 +19,26 @@ from indexer.store.watch_set import WatchedContract, read_watch_set
 from schema.profile.calls import ContractCall
 from schema.tables.indexes import SECONDARY_INDEXES
 from schema.tables.kinds import DERIVED
-from schema.tables.rows import EventLog, EventReading
-from schema.tables.values import block_of, end_of_block
+from schema.tables.rows import EventLog, EventReading, positioned
+from schema.tables.values import block_of, end_of_block, position
 
 EVENTS_A_CHUNK = 10_000
+EVENT_COLUMNS = (*EventLog.__struct_fields__, *EventReading.__struct_fields__)
+log_values = attrgetter(*EventLog.__struct_fields__)
 SORT_MEMORY = "PRAGMA cache_size = -8192"
 """On SQLite every thread that sorts takes as much memory as the cache may; what is more goes to disk."""
 
 
 class StoredBlockEvents(Struct, frozen=True):
-    """The stored logs of a block in order, each with its reading. `timestamp` in unix seconds."""
+    """The stored events of a block in order, each with its reading. `timestamp` in unix seconds.
+
+    `logs` are as they were fetched: one that is several events comes once.
+    """
 
     number: int
     timestamp: int
     logs: Sequence[EventLog]
+    events: Sequence[EventLog]
     readings: Sequence[EventReading]
 
 
@@ -67,17 +74,42 @@ class Rewriting:
         return load_open_rows(self._derived, self._chain_id, names, self._cache)
 
     def write(
-        self, blocks: Iterable[StoredBlockEvents], readings: Mapping[int, EventReading], changes: Changes
+        self,
+        blocks: Iterable[StoredBlockEvents],
+        spread: Mapping[int, Sequence[EventLog]],
+        readings: Mapping[int, EventReading],
+        changes: Changes,
     ) -> None:
-        """Writes the changes of a chunk, and the readings that differ from the stored ones."""
+        """Writes the changes of a chunk, and the readings that differ from the stored ones.
+
+        `spread` has the events of the blocks in which a log is several.
+        """
+        same: list[StoredBlockEvents] = []
+        for block in blocks:
+            events = spread.get(block.number, block.logs)
+            if events is block.events or events == block.events:
+                same.append(block)
+            else:
+                self._write_block(block, events, readings)
         self._write_readings(
             (log.position, stored, readings[log.position])
-            for block in blocks
-            for log, stored in zip(block.logs, block.readings, strict=True)
+            for block in same
+            for log, stored in zip(block.events, block.readings, strict=True)
             if readings[log.position] != stored
         )
         write_changes(self._derived, self._chain_id, changes)
         self._cache.note(b"", changes.open_rows)
+
+    def _write_block(
+        self, block: StoredBlockEvents, events: Sequence[EventLog], readings: Mapping[int, EventReading]
+    ) -> None:
+        """Writes the events of a block whose logs are other events than before."""
+        first, last = position(block.number, 0), end_of_block(block.number)
+        self._connection.execute(
+            text("DELETE FROM event WHERE chain_id = :chain_id AND position BETWEEN :first AND :last"),
+            {"chain_id": self._chain_id, "first": first, "last": last},
+        )
+        insert_events(self._connection, self._chain_id, events, readings)
 
     def _write_readings(self, changed: Iterable[tuple[int, EventReading, EventReading]]) -> None:
         """Writes readings; `changed` has position, stored reading and new reading."""
@@ -108,12 +140,23 @@ class Rewriting:
         count = 1 + len(log_columns)
         for number, events in groupby(rows, key=lambda row: block_of(row.position)):
             block = list(events)
-            yield StoredBlockEvents(
-                number,
-                block[0].timestamp,
-                [EventLog(*row[1:count]) for row in block],
-                [EventReading(*row[count:]) for row in block],
-            )
+            stored = [EventLog(*row[1:count]) for row in block]
+            readings = [EventReading(*row[count:]) for row in block]
+            yield StoredBlockEvents(number, block[0].timestamp, _logs(number, stored, readings), stored, readings)
+
+
+def _logs(number: int, events: Sequence[EventLog], readings: Sequence[EventReading]) -> Sequence[EventLog]:
+    if not any(reading.item for reading in readings):
+        return events
+    return positioned(number, [log for log, reading in zip(events, readings, strict=True) if reading.item == 0])
+
+
+def insert_events(
+    connection: Connection, chain_id: int, events: Sequence[EventLog], readings: Mapping[int, EventReading]
+) -> None:
+    """Inserts events, each with its reading."""
+    values = (log_values(log) + astuple(readings[log.position]) for log in events)
+    insert_values(connection, chain_id, "event", EVENT_COLUMNS, values, len(events))
 
 
 def write_changes(connection: Connection, chain_id: int, changes: Changes) -> None:

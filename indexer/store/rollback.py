@@ -96,10 +96,10 @@ EVIDENCE = (
     """INSERT INTO orphaned_event (chain_id, reorg_no, position, address, topics, data, transaction_hash,
         transaction_index, wide_log_index, kind, device_contract, device_token_id, manufacturer_token_id,
         hardware_license_token_id, event_time, biz_step, disposition, flags, vehicle_token_id,
-        synthetic_device_token_id)
+        synthetic_device_token_id, item)
     SELECT event.chain_id, :reorg_no, position, address, topics, data, transaction_hash, transaction_index,
         wide_log_index, kind, device.contract, device.token_id, manufacturer.token_id, hardware_license.token_id,
-        event_time, biz_step, disposition, flags, vehicle.token_id, synthetic_device.token_id
+        event_time, biz_step, disposition, flags, vehicle.token_id, synthetic_device.token_id, item
     FROM event LEFT JOIN device ON device.chain_id = event.chain_id AND device.id = event.device_id
     LEFT JOIN manufacturer ON manufacturer.chain_id = event.chain_id AND manufacturer.id = event.manufacturer_id
     LEFT JOIN hardware_license ON hardware_license.chain_id = event.chain_id

@@ -9,16 +9,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
+from types import MappingProxyType
 
 from msgspec import Struct
-from msgspec.structs import astuple
 from sqlalchemy import Connection, Engine, text
 
 from indexer.chain.batch import Batch, BlockLogs
 from indexer.chain.disagreement import Disagreement
 from indexer.chain.headers import Heads
 from indexer.changes import Changes, Names, OpenRows
-from indexer.store.bulk import Values, insert, insert_values
+from indexer.store.bulk import insert
 from indexer.store.checkpoint import (
     Checkpoint,
     Fenced,
@@ -36,7 +36,7 @@ from indexer.store.disagreements import resolve_disagreements, write_disagreemen
 from indexer.store.lease import show_life
 from indexer.store.open_row_cache import OpenRowCache
 from indexer.store.open_rows import load_open_rows
-from indexer.store.rewriting import SORT_MEMORY, Rewriting, indexes_built_last, write_changes
+from indexer.store.rewriting import SORT_MEMORY, Rewriting, indexes_built_last, insert_events, write_changes
 from indexer.store.rollback import Cause, RollbackCounts, delete_above
 from indexer.store.statistics import ANALYZE, maintain
 from indexer.store.timings import Timings
@@ -59,11 +59,9 @@ from schema.tables.notices import UNKNOWN_HASH
 from schema.tables.rows import EventLog, EventReading
 from schema.vocabulary import FailureCause
 
-LOG_COLUMNS = EventLog.__struct_fields__
-READING_COLUMNS = EventReading.__struct_fields__
-
-_log_values = attrgetter(*LOG_COLUMNS)
 _kind = attrgetter("kind")
+
+NO_BLOCKS: Mapping[int, Sequence[EventLog]] = MappingProxyType({})
 
 
 class Written(Struct, frozen=True):
@@ -127,10 +125,12 @@ class Store:
         changes: Changes,
         heads: Heads,
         created: Sequence[WatchedContract] = (),
+        spread: Mapping[int, Sequence[EventLog]] = NO_BLOCKS,
     ) -> Written:
-        """Stores a batch on top of the checkpoint; `readings` of all its logs, by position.
+        """Stores a batch on top of the checkpoint; `readings` of all its events, by position.
 
-        `created` are the contracts that its logs created.
+        `created` are the contracts that its logs created. `spread` has, by number, the events of the blocks in which a
+        log is several.
 
         Raises Fenced if the checkpoint has moved.
         """
@@ -142,8 +142,8 @@ class Store:
             write_heads(connection, before, heads)
             insert(connection, self.chain_id, "block", blocks)
             insert(connection, self.chain_id, "verification_failure", _noted(batch))
-            columns = (*LOG_COLUMNS, *READING_COLUMNS)
-            insert_values(connection, self.chain_id, "event", columns, _event_values(batch, readings), len(readings))
+            events = [log for block in batch.blocks for log in spread.get(block.number, block.logs)]
+            insert_events(connection, self.chain_id, events, readings)
             write_changes(connection, self.chain_id, changes)
             insert_contracts(connection, self.chain_id, created)
             self._prune(connection, before, batch.last.number, heads)
@@ -317,12 +317,6 @@ def _noted(batch: Batch) -> list[FailureRow]:
     """Returns the blocks that are known to be not verifiable before anything was tried."""
     cause, now = FailureCause.UNKNOWN_FORM.value, int(time.time())
     return [FailureRow(block.number, cause, block.note, now, 0) for block in batch.blocks if block.note is not None]
-
-
-def _event_values(batch: Batch, readings: Mapping[int, EventReading]) -> Iterator[Values]:
-    for block in batch.blocks:
-        for log in block.logs:
-            yield _log_values(log) + astuple(readings[log.position])
 
 
 def _lower_finality(connection: Connection, chain_id: int, to: KeptBlock) -> None:

@@ -46,7 +46,7 @@ def refold(rewriting: Rewriting, interpretation: Interpretation, timings: Timing
         with timings.stage("fold"):
             changes = fold(open_rows, located, policy)
         with timings.stage("write"):
-            rewriting.write(blocks, {**decoded.readings, **changes.readings}, changes)
+            rewriting.write(blocks, decoded.spread, {**decoded.readings, **changes.readings}, changes)
         events += sum(len(block.logs) for block in blocks)
         facts += len(located)
     return Rebuilt(events, facts)

@@ -100,7 +100,7 @@ async def step(chain: Chain, store: Store, interpretation: Interpretation, pace:
         open_rows = await timed("load", _open_rows, store, before, facts)
         changes = await timed("fold", fold, open_rows, facts, policy)
         readings = {**decoded.readings, **changes.readings}
-        written = await in_thread(store.commit, before, batch, readings, changes, heads, created)
+        written = await in_thread(store.commit, before, batch, readings, changes, heads, created, decoded.spread)
         return Indexed(before.number + 1, batch.last.number, written.events, written.facts, heads.latest.number)
 
 

@@ -23,7 +23,7 @@ Hex = Annotated[str, Meta(pattern=r"^0x([0-9a-f]{2})*$(?!\n)")]
 Hash = Annotated[str, Meta(pattern=r"^0x[0-9a-f]{64}$(?!\n)")]
 HexAddress = Annotated[str, Meta(pattern=r"^0x[0-9a-f]{40}$(?!\n)")]
 Decimal = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]*)$(?!\n)")]
-Position = Annotated[str, Meta(pattern=r"^[0-9]{1,13}:[0-9]{1,19}$(?!\n)")]
+Position = Annotated[str, Meta(pattern=r"^[0-9]{1,13}:[0-9]{1,19}(:[1-9][0-9]{0,4})?$(?!\n)")]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 Row = dict[str, bool | int | str | None]
@@ -118,16 +118,31 @@ class Reading(Part, frozen=True, kw_only=True):
 
 
 class Event(Part, frozen=True, kw_only=True):
-    """A log as it is on the chain, and its reading. The transaction hash is a claim: receipts do not hold it."""
+    """A log as it is on the chain, and its reading. The transaction hash is a claim: receipts do not hold it.
+
+    `item` is present only if it is not 0: which of the events of its log this is. Of the events of a log, the first one
+    in the document has the topics and the data; those of the others are empty.
+    """
 
     block_number: Count
     log_index: Count
+    item: Count | UnsetType = UNSET
     transaction_index: Count
     transaction_hash: Hash
     address: HexAddress
     topics: list[Hash]
     data: Hex
     reading: Reading
+
+    @property
+    def item_index(self) -> int:
+        return 0 if self.item is UNSET else self.item
+
+    @property
+    def place(self) -> str:
+        """The event in messages."""
+        item = f"item {self.item_index} of " if self.item_index else ""
+        return f"{item}event {self.log_index} of block {self.block_number}"
 
 
 class UnprovenEvent(Part, frozen=True, kw_only=True):

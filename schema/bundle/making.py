@@ -16,6 +16,7 @@ from schema.bundle.state import (
     bundle_reading,
     bundle_rows,
     bundled,
+    place_text,
     position_text,
     to_hex,
 )
@@ -25,7 +26,7 @@ from schema.bundle.unproven import Cause, cause_of, provable_at
 from schema.did import TokenDid
 from schema.events import Kind
 from schema.profile.model import parse_profile
-from schema.profile.reader import DecodedLog, Mapped, Reader, Unjoined
+from schema.profile.reader import DecodedEvent, Mapped, Reader, Unjoined, event_of
 from schema.tables.damage import DamagedData
 from schema.tables.tables import Chain
 from schema.tables.values import OFFSET_BITS, block_of, end_of_block, offset_of
@@ -81,11 +82,14 @@ def make_bundle(
     profile = connection.execute(select(TABLES["profile"]).where(TABLES["profile"].c.chain_id == chain_id)).one()
     watched = _contracts(connection, chain_id)
     reader = parse_profile(profile.text, "the stored profile").compile(addresses_by_role(watched))
+    logs = _logs(connection, chain_id, events)
     if reader.joins:
-        events = _with_joined(connection, chain_id, reader, events)
+        joined = _joined(connection, chain_id, reader, logs)
+        logs |= joined
+        events = _in_order([*events, *joined.values()])
     emitters = {to_hex(event.address) for event in events}
     contracts = [one for one in watched if one.created_by is UNSET or one.address in emitters]
-    log_indexes = {event.position: _log_index(event) for event in events if event.wide_log_index is not None}
+    places = {event.position: _place(event) for event in events if event.wide_log_index is not None or event.item}
     blocks = _blocks(connection, chain_id, sorted({block_of(event.position) for event in events}))
     receipts = _receipts(
         connection, chain_id, {(block_of(event.position), event.transaction_index) for event in events}
@@ -93,7 +97,7 @@ def make_bundle(
     subject = document.Subject(
         did=str(TokenDid(chain_id, contract, token_id)), contract=to_hex(contract), token_id=str(token_id)
     )
-    rows = {name: _rows(connection, chain_id, name, kind.owner, id, log_indexes) for name in kind.tables}
+    rows = {name: _rows(connection, chain_id, name, kind.owner, id, places) for name in kind.tables}
     state: dict[str, Any] = {kind.name: rows}
     return seal(
         Contents(
@@ -108,12 +112,12 @@ def make_bundle(
             contracts=contracts,
             blocks=blocks,
             receipts=receipts,
-            events=list(_read_events(reader, events, id if kind is DEVICE else None)),
+            events=list(_read_events(reader, events, logs, id if kind is DEVICE else None)),
             state=document.State(
                 **state,
-                manufacturers=_licensed(connection, chain_id, "manufacturer", dependencies.manufacturers, log_indexes),
+                manufacturers=_licensed(connection, chain_id, "manufacturer", dependencies.manufacturers, places),
                 hardware_licenses=_licensed(
-                    connection, chain_id, "hardware_license", dependencies.hardware_licenses, log_indexes
+                    connection, chain_id, "hardware_license", dependencies.hardware_licenses, places
                 ),
             ),
             unproven=_unproven(connection, chain, events, blocks, receipts) or UNSET,
@@ -172,23 +176,40 @@ def _events(
             if column is event.manufacturer_id:
                 query = query.where(event.kind.in_([kind.value for kind in MANUFACTURER_KINDS]))
             events |= {row.position: row for row in connection.execute(query)}
-    return [events[position] for position in sorted(events)]
+    return _in_order(events.values())
 
 
-def _with_joined(connection: Connection, chain_id: int, reader: Reader, events: Sequence[Row[Any]]) -> list[Row[Any]]:
-    """Returns the events and, of each transaction with an event that needs a joined one, all that may be joined."""
+def _logs(connection: Connection, chain_id: int, events: Iterable[Row[Any]]) -> dict[int, Row[Any]]:
+    """Returns the logs of events, by their positions: of the events of a log, the first one has its bytes."""
+    event = TABLES["event"].c
+    logs = {row.position: row for row in events if row.item == 0}
+    missing = sorted({row.position - row.item for row in events} - logs.keys())
+    for chunk in _chunks(missing):
+        query = select(TABLES["event"]).where(event.chain_id == chain_id, event.position.in_(chunk))
+        logs |= {row.position: row for row in connection.execute(query)}
+    return logs
+
+
+def _joined(connection: Connection, chain_id: int, reader: Reader, logs: Mapping[int, Row[Any]]) -> dict[int, Row[Any]]:
+    """Returns, of each transaction with a log that needs a joined one, all logs that may be joined."""
     event = TABLES["event"].c
     needing = {
         (block_of(row.position), row.transaction_index)
-        for row in events
+        for row in logs.values()
         if isinstance(reader.read(row.address, row.topics, row.data, block_of(row.position)), Unjoined)
     }
-    joined = {row.position: row for row in events}
+    joined: dict[int, Row[Any]] = {}
     for number, index in needing:
         of_block = event.position.between(number << OFFSET_BITS, end_of_block(number))
         query = select(TABLES["event"]).where(event.chain_id == chain_id, of_block, event.transaction_index == index)
-        joined |= {row.position: row for row in connection.execute(query) if reader.may_join(row)}
-    return [joined[position] for position in sorted(joined)]
+        rows = connection.execute(query.where(event.item == 0))
+        joined |= {row.position: row for row in rows if reader.may_join(row)}
+    return joined
+
+
+def _in_order(events: Iterable[Row[Any]]) -> list[Row[Any]]:
+    by_position = {event.position: event for event in events}
+    return [by_position[position] for position in sorted(by_position)]
 
 
 # The parts
@@ -256,7 +277,8 @@ def _unproven(
     """Returns the events whose blocks are not verified, or whose proofs are not stored."""
     headed = {block.number for block in blocks if block.header is not None}
     proven = {(receipt.block_number, receipt.transaction_index) for receipt in receipts}
-    without = [event for event in events if (block_of(event.position), event.transaction_index) not in proven]
+    logs = {event.position - event.item: event for event in events}  # an event stands for its log
+    without = [event for event in logs.values() if (block_of(event.position), event.transaction_index) not in proven]
     failures = _failures(connection, chain.chain_id, sorted({block_of(event.position) for event in without}))
     final = -1 if chain.finalized_number is None else min(chain.finalized_number, chain.indexed_number)
     unproven: list[document.UnprovenEvent] = []
@@ -295,14 +317,25 @@ def _nodes(row: Row[Any]) -> list[str]:
         ) from None
 
 
-def _read_events(reader: Reader, events: Sequence[Row[Any]], device: int | None) -> Iterator[document.Event]:
+def _read_events(
+    reader: Reader, events: Sequence[Row[Any]], logs: Mapping[int, Row[Any]], device: int | None
+) -> Iterator[document.Event]:
     for number, block in groupby(events, lambda event: block_of(event.position)):
-        logs = list(block)
-        for event, reading in zip(logs, reader.read_block(logs, number), strict=True):
-            yield _event(event, reading, device, is_joined=reader.may_join(event))
+        of_log = {position: list(events) for position, events in groupby(block, lambda row: row.position - row.item)}
+        readings = reader.read_block([logs[position] for position in of_log], number)
+        for (position, events_of_log), reading in zip(of_log.items(), readings, strict=True):
+            log = logs[position]
+            for event in events_of_log:
+                read = event_of(reading, event.item)
+                yield _event(
+                    event, log if event is events_of_log[0] else None, read, device, is_joined=reader.may_join(event)
+                )
 
 
-def _event(event: Row[Any], reading: DecodedLog, device: int | None, *, is_joined: bool) -> document.Event:
+def _event(
+    event: Row[Any], log: Row[Any] | None, reading: DecodedEvent, device: int | None, *, is_joined: bool
+) -> document.Event:
+    """Returns an event with the bytes of its log, None if an event before it has them."""
     if not isinstance(reading, Mapped) and not is_joined:
         raise DamagedData(
             f"The event at block {block_of(event.position)}, log {_log_index(event)} is not read as it was "
@@ -310,14 +343,16 @@ def _event(event: Row[Any], reading: DecodedLog, device: int | None, *, is_joine
         )
     of_the_device = device is not None and event.device_id == device
     flags = event.flags if of_the_device else event.flags & FACT_FLAGS
+    topics, data = (b"", b"") if log is None else (log.topics, log.data)
     return document.Event(
         block_number=block_of(event.position),
         log_index=_log_index(event),
+        item=event.item or UNSET,
         transaction_index=event.transaction_index,
         transaction_hash=to_hex(event.transaction_hash),
         address=to_hex(event.address),
-        topics=[to_hex(event.topics[start : start + 32]) for start in range(0, len(event.topics), 32)],
-        data=to_hex(event.data),
+        topics=[to_hex(topics[start : start + 32]) for start in range(0, len(topics), 32)],
+        data=to_hex(data),
         reading=bundle_reading(reading.fact, event.event_time, event.biz_step, event.disposition, flags)
         if isinstance(reading, Mapped)
         else NO_READING,
@@ -328,17 +363,21 @@ def _log_index(event: Row[Any]) -> int:
     return offset_of(event.position) if event.wide_log_index is None else int(event.wide_log_index)
 
 
+def _place(event: Row[Any]) -> str:
+    return place_text(block_of(event.position), _log_index(event), event.item)
+
+
 def _licensed(
-    connection: Connection, chain_id: int, kind: str, ids: Sequence[int], log_indexes: Mapping[int, int]
+    connection: Connection, chain_id: int, kind: str, ids: Sequence[int], places: Mapping[int, str]
 ) -> list[document.Licensed]:
     identity = TABLES[kind].c
     query = select(identity.id, identity.contract, identity.token_id).where(identity.chain_id == chain_id)
     return [
         document.Licensed(
-            id=position_text(row.id, log_indexes),
+            id=position_text(row.id, places),
             contract=to_hex(row.contract),
             token_id=str(row.token_id),
-            versions=_rows(connection, chain_id, f"{kind}_version", f"{kind}_id", row.id, log_indexes),
+            versions=_rows(connection, chain_id, f"{kind}_version", f"{kind}_id", row.id, places),
         )
         for chunk in _chunks(ids)
         for row in connection.execute(query.where(identity.id.in_(chunk)).order_by(identity.id))
@@ -346,13 +385,13 @@ def _licensed(
 
 
 def _rows(
-    connection: Connection, chain_id: int, name: str, owner: str, id: int, log_indexes: Mapping[int, int]
+    connection: Connection, chain_id: int, name: str, owner: str, id: int, places: Mapping[int, str]
 ) -> list[document.Row]:
     # without column types, rows come in the database's encoding, as the fold's rows are
     columns = ", ".join(bundled(name, owner, TABLES[name].columns.keys()))
     query = text(f'SELECT {columns} FROM "{name}" WHERE chain_id = :chain_id AND {owner} = :id')
     rows = connection.execute(query, {"chain_id": chain_id, "id": id})
-    return bundle_rows((row._mapping for row in rows), log_indexes)
+    return bundle_rows((row._mapping for row in rows), places)
 
 
 def _column(connection: Connection, chain_id: int, column: Any, key: Any, keys: Sequence[Any]) -> list[Any]:

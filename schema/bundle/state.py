@@ -50,7 +50,7 @@ FACT_FLAGS = EventFlag.UNKNOWN_CODE | EventFlag.TIME_IN_FUTURE
 FLAGS = ("passed", "active_after_end_of_life")
 NUMBERS = ("token_id", "permissions", "connection_id")
 """Columns with numbers in 32 bytes."""
-NO_LOG_INDEXES: Mapping[int, int] = MappingProxyType({})
+NO_PLACES: Mapping[int, str] = MappingProxyType({})
 POSITIONS = ("position", "valid_from", "valid_to")
 
 
@@ -64,14 +64,14 @@ def bundled(table: str, owner: str, columns: Iterable[str]) -> list[str]:
     return [column for column in columns if column not in others]
 
 
-def bundle_rows(rows: Iterable[Mapping[Any, Any]], log_indexes: Mapping[int, int]) -> list[Row]:
+def bundle_rows(rows: Iterable[Mapping[Any, Any]], places: Mapping[int, str]) -> list[Row]:
     """Returns rows as a bundle holds them: in order, without the chain id and the index keys.
 
-    `log_indexes` has the log index of each position whose offset is another one.
+    `places` has the text of each position whose offset is not the index of its log.
     """
     bundled = [
         {
-            name: shown(name, value, log_indexes)
+            name: shown(name, value, places)
             for name, value in row.items()
             if name != "chain_id" and not name.endswith("_key")
         }
@@ -94,23 +94,27 @@ def bundle_reading(
     )
 
 
-def position_text(position: int, log_indexes: Mapping[int, int] = NO_LOG_INDEXES) -> str:
-    """Returns a position as "block:log"."""
-    return f"{block_of(position)}:{log_indexes.get(position, offset_of(position))}"
+def position_text(position: int, places: Mapping[int, str] = NO_PLACES) -> str:
+    """Returns a position as "block:log", with ":item" behind it for a further event of a log."""
+    return places.get(position) or place_text(block_of(position), offset_of(position), 0)
+
+
+def place_text(block_number: int, log_index: int, item: int) -> str:
+    return f"{block_number}:{log_index}:{item}" if item else f"{block_number}:{log_index}"
 
 
 def to_hex(value: bytes) -> str:
     return f"0x{value.hex()}"
 
 
-def shown(name: str, value: Any, log_indexes: Mapping[int, int] = NO_LOG_INDEXES) -> bool | int | str | None:
+def shown(name: str, value: Any, places: Mapping[int, str] = NO_PLACES) -> bool | int | str | None:
     """Returns a stored value of a column as a bundle holds it: a position as "block:log", a code by its name."""
     if value is None or isinstance(value, str):
         return value
     if name in FLAGS:
         return bool(value)
     if name in POSITIONS or (name.endswith(("_position", "_id")) and name not in NUMBERS):
-        return None if value == INT64_MAX else position_text(value, log_indexes)
+        return None if value == INT64_MAX else position_text(value, places)
     if name in NUMBERS:
         return str(int.from_bytes(value, "big"))
     match value:

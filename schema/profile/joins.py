@@ -13,7 +13,7 @@ from msgspec import Struct
 from schema.abi.decoder import compile_expression, variable
 from schema.abi.signature import WORD
 from schema.abi.words import DecodeError
-from schema.events import Address, Fact
+from schema.events import Address
 from schema.profile.rules import Join, Path, Rule
 
 
@@ -111,5 +111,5 @@ def value_at(path: Path) -> str:
     return variable(path[0]) + "".join(f"[{index}]" for index in path[1:])
 
 
-FactOf = Callable[[bytes, bytes, tuple[Any, ...]], Fact]
-"""Reads the fact of a rule's topics and data and the joined arguments. Raises DecodeError."""
+FactOf = Callable[[bytes, bytes, tuple[Any, ...]], Any]
+"""Reads the fact, or the facts of a rule with `each`, of topics, data and joined arguments. Raises DecodeError."""

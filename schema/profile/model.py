@@ -11,6 +11,7 @@ fact        = "FirmwareUpdated"         # required: a class of schema/events.py
 first_block = 100                       # the rule applies from this block ...
 last_block  = 200                       # ... up to and including this one
 where       = { asset = "@tag" }        # the rule applies only to logs whose argument has this value
+each        = ["ids", "units"]          # arrays of the event: each of their items is a fact
 token       = "tag"                     # the role whose token `token_id` is; without it, the emitter's
 
 [event.fields]                          # required: the fields of the fact
@@ -63,7 +64,10 @@ tag = { address = "0x...", start_block = 34_500_000 }                       # or
   address as 0x and hex digits, an address with its checksum; `"decimal"` writes a number in digits.
 - **Ids of another type.** An id may be any integer, an address or a bytesN; the last two are read as a number.
 - **Tuples.** `where` may name a component too: `where = { "image.final" = true }`. Components of the tuples in an array
-  cannot be named.
+  can be named only if it is in `each`.
+- **Each.** A field that names such an array has the item in its place, and `"units.serial"` is a component of the item.
+  Arrays are equally long, else the log is undecodable, as is one of more than 10,000 items. A log without items is no
+  fact. Each item is an event of its own, in the order of the items. `where` is about the whole log.
 - **Grant source.** It is a constant of the rule, `contract` by default.
 - **Join.** `"join.name"` is the argument `name` of the joined event. The n-th log of the rule in a transaction belongs
   to the n-th log of the joined event, among those that are equal in `on`; if their numbers differ, the rule's logs are

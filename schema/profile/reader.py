@@ -1,7 +1,7 @@
 """Decodes the logs of one chain to facts: a profile compiled for the addresses of its contracts."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -63,8 +63,15 @@ class Mapped(Struct, frozen=True, gc=False):
     contracts: Contracts
 
 
+class MappedItems(Struct, frozen=True, gc=False):
+    """A log that is several facts, in the order of its items."""
+
+    facts: Sequence[Fact]
+    contracts: Contracts
+
+
 class Unmapped(Struct, frozen=True, gc=False):
-    """A log that no rule matches."""
+    """A log that no rule matches, or whose arrays have no item."""
 
 
 class Undecodable(Struct, frozen=True, gc=False):
@@ -84,19 +91,26 @@ class Unjoined(Struct, frozen=True, gc=False):
     equal: Hashable
 
 
-DecodedLog = Mapped | Unmapped | Undecodable
+DecodedEvent = Mapped | Unmapped | Undecodable
+DecodedLog = DecodedEvent | MappedItems
 UNMAPPED = Unmapped()
+
+MOST_ITEMS = 10_000
+"""Facts of one log. A transaction of 30 million gas cannot write more devices than that to a contract's storage."""
 
 Addresses = Mapping[str, Sequence[Address]]
 
 
 class CompiledRule(Struct, frozen=True, gc=False):
-    """A rule for one address. `read(topics, data)` returns None if the rule's `where` does not hold."""
+    """A rule for one address. `read(topics, data)` returns None if the rule's `where` does not hold.
+
+    It returns the fact, or with `each` a list of facts.
+    """
 
     rule: Rule
     first_block: int
     last_block: int
-    read: Callable[[bytes, bytes], Fact | None]
+    read: Callable[[bytes, bytes], Any]
     contracts: Contracts
 
 
@@ -137,7 +151,7 @@ class Reader:
                 continue
             names: dict[str, object] = {"Fact": rule.fact_type, "natural": _natural, **TEXT_OF}
             guards = _guards(rule, addresses, names)
-            fact = _fact(rule, addresses, names)
+            fact = _facts(rule, addresses, names) if rule.each else _fact(rule, addresses, names)
             read = compile_expression(rule.event, fact, ("topics", "data", *_joined(rule)), names, guards)
             for emitter in addresses.get(rule.contract, ()):
                 contracts = Contracts(*(_contract(rule, field, emitter, addresses) for field in SUBJECT_OF_ID))
@@ -163,6 +177,9 @@ class Reader:
         self._partners_of_shape = {key: tuple(partners) for key, partners in partners_of_shape.items()}
         self._rules_of_event = {key: tuple(rules) for key, rules in rules_of_event.items()}
         self._emitters = {key: frozenset(addresses) for key, addresses in emitters.items()}
+        self.fans_out = any(rule.each for rule in rules)
+        """Whether a log may be several facts."""
+
         self.device_contracts = self.contracts_of(DeviceMinted)
         """The contracts whose tokens are devices: those whose ids a rule for DeviceMinted contains."""
 
@@ -175,7 +192,7 @@ class Reader:
                 except DecodeError as error:
                     return Undecodable(f"{rule.rule.event.name}: {error}", rule.rule.fact_type)
                 if fact is not None:
-                    return Mapped(fact, rule.contracts)
+                    return _mapped_items(fact, rule.contracts) if rule.rule.each else Mapped(fact, rule.contracts)
         return self._unjoined(address, topics, data, block_number)
 
     @property
@@ -305,11 +322,32 @@ def check_addresses(
     return distinct
 
 
+def event_of(reading: DecodedLog, item: int) -> DecodedEvent:
+    """Returns the reading of one item of a log. A log that is one fact, or none, has item 0."""
+    if not isinstance(reading, MappedItems):
+        return reading if item == 0 else UNMAPPED
+    return Mapped(reading.facts[item], reading.contracts) if item < len(reading.facts) else UNMAPPED
+
+
+def events_of(reading: DecodedLog) -> Sequence[DecodedEvent]:
+    """Returns the readings of the items of a log."""
+    if not isinstance(reading, MappedItems):
+        return (reading,)
+    return [Mapped(fact, reading.contracts) for fact in reading.facts]
+
+
+def _mapped_items(facts: Sequence[Fact], contracts: Contracts) -> DecodedLog:
+    if len(facts) > 1:
+        return MappedItems(facts, contracts)
+    return Mapped(facts[0], contracts) if facts else UNMAPPED
+
+
 def _read_joined(rule: CompiledJoin, log: EmittedLog, joined: tuple[Any, ...]) -> DecodedLog:
     try:
-        return Mapped(rule.read(log.topics, log.data, joined), rule.contracts)
+        fact = rule.read(log.topics, log.data, joined)
     except DecodeError as error:
         return Undecodable(f"{rule.rule.event.name}: {error}", rule.rule.fact_type)
+    return _mapped_items(fact, rule.contracts) if rule.rule.each else Mapped(fact, rule.contracts)
 
 
 def _is_watched(rule: Rule, addresses: Addresses) -> bool:
@@ -330,6 +368,42 @@ def _fact(rule: Rule, addresses: Addresses, names: dict[str, object]) -> str:
         if field not in unwatched
     )
     return f"Fact({arguments})"
+
+
+def _facts(rule: Rule, addresses: Addresses, names: dict[str, object]) -> str:
+    """Returns the expression of the facts of a rule: one for each item of its arrays."""
+    labels = [_label(path, rule) for path in rule.each]
+    names["items"] = lambda *arrays: _items(labels, arrays)
+    items = tuple_of(_item(number) for number in range(len(rule.each)))
+    return f"[{_fact(rule, addresses, names)} for {items} in items({', '.join(map(value_at, rule.each))})]"
+
+
+def _item(number: int) -> str:
+    """Returns the name of an array's item inside a generated function."""
+    return f"item{number}"
+
+
+def _label(path: Path, rule: Rule) -> str:
+    return rule.values.value(path).name
+
+
+def _items(labels: Sequence[str], arrays: Sequence[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Returns the items of arrays side by side. Raises DecodeError if their lengths differ, or are too large."""
+    lengths = list(map(len, arrays))
+    if len(set(lengths)) > 1:
+        counts = ", ".join(f"{label} has {length}" for label, length in zip(labels, lengths, strict=True))
+        raise DecodeError(f"the arrays differ in length: {counts}")
+    if lengths[0] > MOST_ITEMS:
+        raise DecodeError(f"{labels[0]} has {lengths[0]} items; a log can be at most {MOST_ITEMS} facts")
+    return zip(*arrays, strict=True)
+
+
+def _at(rule: Rule, path: Path) -> str:
+    """Returns the expression of a value of a rule: inside an array of `each`, of an item."""
+    for number, array in enumerate(rule.each):
+        if path[: len(array)] == array:
+            return _item(number) + "".join(f"[{index}]" for index in path[len(array) :])
+    return value_at(path)
 
 
 def _guards(rule: Rule, addresses: Addresses, names: dict[str, object]) -> Mapping[int, str]:
@@ -365,16 +439,16 @@ def _expression(rule: Rule, field: str, binding: Binding, names: dict[str, objec
             names[f"table_{field}"] = table
             names[f"default_{field}"] = default
             fallback = _plain(rule, field, path) if default is None else f"default_{field}"
-            return f"(table_{field}[{value_at(path)}] if {value_at(path)} in table_{field} else {fallback})"
+            return f"(table_{field}[{_at(rule, path)}] if {_at(rule, path)} in table_{field} else {fallback})"
 
 
 def _text(rule: Rule, path: Path, form: Form) -> str:
     name = "address" if form is Form.HEX and rule.values.value(path).type == "address" else form
-    return f"{name}_text({value_at(path)})"
+    return f"{name}_text({_at(rule, path)})"
 
 
 def _plain(rule: Rule, field: str, path: Path) -> str:
-    value = value_at(path)
+    value = _at(rule, path)
     argument = rule.values.value(path)
     holds = FACT_FIELDS[rule.fact_type][field].holds
     if holds is Holds.SCOPE and argument.type != "string":

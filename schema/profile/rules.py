@@ -95,7 +95,7 @@ class Rule:
     """`number` counts from 1.
 
     `subjects` maps an id field to the role whose ids it contains, if they are not ids of the emitter. `where` maps the
-    path of a value to the value that it must have.
+    path of a value to the value that it must have. `each` has the paths of arrays: each of their items is a fact.
     """
 
     number: int
@@ -109,6 +109,7 @@ class Rule:
     first_block: int
     last_block: int
     join: Join | None = None
+    each: tuple[Path, ...] = ()
 
     @property
     def title(self) -> str:
@@ -121,8 +122,8 @@ class Rule:
 
     @cached_property
     def values(self) -> EventSignature:
-        """The event with all values that a field may have: behind its arguments, the joined ones as a tuple."""
-        return _with_join(self.event, self.join)
+        """The event with all values that a field may have: items in place of arrays, and the joined values behind."""
+        return _with_items(_with_join(self.event, self.join), self.each)
 
     def roles(self) -> Iterator[tuple[str, str]]:
         """Yields the key and the role of each reference to another contract."""
@@ -133,7 +134,10 @@ class Rule:
                 yield "where", value.role
 
 
-RULE_KEYS = ("contract", "signature", "fact", "fields", "where", "join", "first_block", "last_block", *ID_OF_SUBJECT)
+RULE_KEYS = (
+    *("contract", "signature", "fact", "fields", "each", "where", "join", "first_block", "last_block"),
+    *ID_OF_SUBJECT,
+)
 JOIN = "join"
 """The name of the joined event in a field, as of a tuple: `join.id`."""
 JOIN_KEYS = ("contract", "signature", "on")
@@ -152,7 +156,13 @@ def parse_rule(table: object, number: int, file: Place) -> Rule:
     contract, event = parse_emitted(values, place)
     fact_type = _fact_type(place.text(values, "fact", "DeviceMinted"), place)
     join = _join(values["join"], contract, event, place.inside("join")) if "join" in values else None
-    fields = _fields(values.get("fields", {}), _with_join(event, join), fact_type, place)
+    all_values = _with_join(event, join)
+    each = _each(values["each"], all_values, place.inside("each")) if "each" in values else ()
+    fields = _fields(values.get("fields", {}), _with_items(all_values, each), fact_type, place)
+    for path in each:
+        if not any(_is_inside(binding, path) for binding in fields.values()):
+            name = _name_of(path, all_values)
+            place.inside("each").refuse(f"no field names an item of {name}. Example: token_id = {toml(name)}")
     if join is not None and not any(_names_join(binding, event) for binding in fields.values()):
         place.inside("join").refuse(f'no field names a value of {join.event.name}. Example: token_id = "join.id"')
     first_block, last_block = (
@@ -161,6 +171,7 @@ def parse_rule(table: object, number: int, file: Place) -> Rule:
     )
     if first_block > last_block:
         place.refuse(f"first_block {first_block} is above last_block {last_block}, so the rule never applies")
+    _check_where(values.get("where", {}), all_values, each, place.inside("where"))
     return Rule(
         number=number,
         contract=contract,
@@ -173,6 +184,7 @@ def parse_rule(table: object, number: int, file: Place) -> Rule:
         first_block=first_block,
         last_block=last_block,
         join=join,
+        each=each,
     )
 
 
@@ -254,7 +266,63 @@ def _with_join(event: EventSignature, join: Join | None) -> EventSignature:
 
 
 def _names_join(binding: Binding, event: EventSignature) -> bool:
-    return not isinstance(binding, Constant) and binding.path[0] == len(event.inputs)
+    return _is_inside(binding, (len(event.inputs),))
+
+
+def _is_inside(binding: Binding, path: Path) -> bool:
+    return not isinstance(binding, Constant) and binding.path[: len(path)] == path
+
+
+def _each(written: object, values: EventSignature, place: Place) -> tuple[Path, ...]:
+    """Returns the paths of the arrays whose items are facts."""
+    names = [written] if isinstance(written, str) else written
+    if not isinstance(names, list) or not names:
+        place.refuse(f'is {toml(written)}, expected an array of the event, or a list of them. Example: each = "ids"')
+    paths: list[Path] = []
+    for name in names:
+        path, argument = value_named(name, values, place)
+        if argument.element is None:
+            place.refuse(f"{_name(argument)} is not an array")
+        if argument.hashed:
+            place.refuse(f"{_name(argument)} is indexed, so the log contains only its hash")
+        if path in paths:
+            place.refuse(f"{toml(name)} is listed twice")
+        paths.append(path)
+    return tuple(paths)
+
+
+def _check_where(where: object, values: EventSignature, each: Sequence[Path], place: Place) -> None:
+    """Raises ProfileError for a condition on an item: a rule matches a whole log."""
+    items = {
+        argument.name: path
+        for path, argument in _values(_with_items(values, each).inputs)
+        if any(path[: len(array)] == array for array in each)
+    }
+    for name in where if isinstance(where, dict) else ():
+        if name in items:
+            place.refuse(f"a rule matches a whole log, and {toml(name)} is another one for each item")
+
+
+def _with_items(event: EventSignature, each: Sequence[Path]) -> EventSignature:
+    """Returns the event with the items of arrays in their place."""
+    return EventSignature(event.name, _items(event.inputs, each)) if each else event
+
+
+def _items(arguments: Sequence[Argument], each: Sequence[Path]) -> tuple[Argument, ...]:
+    return tuple(
+        (argument.element or argument)
+        if (index,) in each
+        else replace(argument, components=_items(argument.components, _below(index, each)))
+        for index, argument in enumerate(arguments)
+    )
+
+
+def _below(index: int, paths: Sequence[Path]) -> list[Path]:
+    return [path[1:] for path in paths if path[0] == index]
+
+
+def _name_of(path: Path, values: EventSignature) -> str:
+    return next(argument.name for other, argument in _values(values.inputs) if other == path)
 
 
 def _event(signature: str, place: Place) -> EventSignature:

@@ -5,9 +5,13 @@ Plain structs, because an instance of a table's model costs twenty times as much
 `EventLog` and an `EventReading`.
 """
 
-from msgspec import Struct
+from collections.abc import Sequence
+from typing import TypeVar
 
-from schema.tables.values import OPEN, offset_of
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schema.tables.values import OPEN, offset_of, offsets, position
 from schema.vocabulary import EndOfLifeStatus, Verdict
 
 
@@ -26,7 +30,8 @@ class Block(Struct, gc=False):
 class EventLog(Struct, frozen=True, gc=False):
     """A log as the chain gave it: the raw part of a row of `event`. `topics` are concatenated, 32 bytes each.
 
-    `wide_log_index` is the log's index in the block, None if it is the offset of the position.
+    They and `data` are empty in the row of a further item of a log. `wide_log_index` is the log's index in the block,
+    None if it is the offset of the position.
     """
 
     position: int
@@ -40,6 +45,21 @@ class EventLog(Struct, frozen=True, gc=False):
     @property
     def log_index(self) -> int:
         return offset_of(self.position) if self.wide_log_index is None else self.wide_log_index
+
+
+Log = TypeVar("Log", bound=EventLog)
+
+
+def positioned(block_number: int, logs: Sequence[Log]) -> list[Log]:
+    """Returns the events of a block, in the order of their logs and items, each at its position.
+
+    Raises OverflowError if there are too many.
+    """
+    indexes = [log.log_index for log in logs]
+    return [
+        replace(log, position=position(block_number, offset), wide_log_index=None if offset == index else index)
+        for log, index, offset in zip(logs, indexes, offsets(indexes), strict=True)
+    ]
 
 
 class EventReading(Struct, gc=False):
@@ -57,6 +77,7 @@ class EventReading(Struct, gc=False):
     flags: int = 0
     synthetic_device_id: int | None = None
     account_id: int | None = None
+    item: int = 0
 
 
 class Call(Struct, gc=False):

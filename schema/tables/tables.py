@@ -1,11 +1,11 @@
 """The tables: the blocks and logs of the chain, and what is derived from them.
 
-Every key starts with `chain_id`. `position = block_number << 20 | offset` is the total order of a chain's logs. The
-offset is the log's index in its block; only if a block has an index of 2^20 or more, its last logs have the last
-offsets, and `wide_log_index` has the index. The id of a device, manufacturer or license is the position of the first
-stored log that names it. A span is half-open
-in position: its row holds from `valid_from` up to, but not including, `valid_to`, which is `OPEN` if it has not ended.
-The state after block B is `valid_from <= p AND valid_to > p` with `p = end_of_block(B)`.
+Every key starts with `chain_id`. `position = block_number << 20 | offset` is the total order of a chain's events. The
+offset is the log's index in its block; only behind a log that is several events, and if a block has an index of 2^20 or
+more, it is another one (`offsets`), and `wide_log_index` has the index. The id of a device, manufacturer or license is
+the position of the first stored event that names it. A span is half-open in position: its row holds from `valid_from`
+up to, but not including, `valid_to`, which is `OPEN` if it has not ended. The state after block B is
+`valid_from <= p AND valid_to > p` with `p = end_of_block(B)`.
 
 `block`, `call` and the raw columns of `event` are the source. `certindex rebuild` makes all other tables again, except
 the records of reorgs, verification and disagreements. Secondary indexes are in `indexes.py`: they are built after the
@@ -167,7 +167,11 @@ class Block(Clustered, table=True):
 
 
 class Event(Clustered, table=True):
-    """A log; the columns from `kind` on are made by the profile and the fold."""
+    """A log, or an item of one; the columns from `kind` on are made by the profile and the fold.
+
+    A log whose arrays a profile reads as several facts has a row for each `item`, from 0, at consecutive positions.
+    Item 0 alone has the topics and the data: the log of a row is at `position - item`.
+    """
 
     position: int = _key()
     address: bytes = _bytes()
@@ -188,6 +192,7 @@ class Event(Clustered, table=True):
     wide_log_index: int | None = _int64(None)
     synthetic_device_id: int | None = _int64(None)
     account_id: int | None = _int64(None)
+    item: int = Field(0, sa_type=SmallInteger, sa_column_kwargs={"server_default": "0"})
 
 
 # Verification
@@ -296,6 +301,7 @@ class OrphanedEvent(Clustered, table=True):
     wide_log_index: int | None = _int64(None)
     vehicle_token_id: int | None = _uint256(None)
     synthetic_device_token_id: int | None = _uint256(None)
+    item: int = Field(0, sa_type=SmallInteger, sa_column_kwargs={"server_default": "0"})
 
 
 # Devices

@@ -27,13 +27,19 @@ def position(block_number: int, offset: int) -> int:
 
 
 def offsets(log_indexes: Sequence[int]) -> list[int]:
-    """Returns the offsets in their block of all its logs, whose indexes are given in ascending order.
+    """Returns the offsets in their block of all its events, whose logs' indexes are given in ascending order.
 
-    The offset of a log is its index. If an index is too large, the last logs have the last offsets, in order. The
-    offsets of more than 2^20 logs are negative.
+    An index comes once for each item of the log. The offset of an event is the index of its log, or the offset behind
+    that of the event before. If one is too large, the last events have the last offsets, in order: so the items of a
+    log have consecutive offsets. The offsets of more than 2^20 events are negative.
     """
     last = MAX_OFFSET + 1 - len(log_indexes)
-    return [min(log_index, last + place) for place, log_index in enumerate(log_indexes)]
+    offset = -1
+    offsets = []
+    for place, log_index in enumerate(log_indexes):
+        offset = max(log_index, offset + 1)
+        offsets.append(min(offset, last + place))
+    return offsets
 
 
 def block_of(position: int) -> int:

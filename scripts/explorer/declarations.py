@@ -25,6 +25,7 @@ from schema.events import FACT_TYPES, KIND_OF, AboutDevice, AboutSubject, Fact, 
 from schema.profile.calls import TYPES as CALL_TYPES
 from schema.profile.factories import OF_OTHERS, OF_THE_CHAIN
 from schema.profile.model import SHIPPED, TRANSFERABLE
+from schema.profile.reader import MOST_ITEMS
 from schema.profile.values import FACT_FIELDS, ID_OF_SUBJECT
 from schema.tables.kinds import IDENTITIES, LIFECYCLE, SPANS, SpanTable
 from schema.tables.values import OPEN
@@ -85,6 +86,7 @@ def declarations() -> dict[str, Any]:
         "transferable": list(TRANSFERABLE),
         "callTypes": {field.value: type for field, type in CALL_TYPES.items()},
         "receiptTypes": list(TYPES),
+        "mostItems": MOST_ITEMS,
         "shipped": {path.stem: f"0x{keccak256(path.read_bytes()).hex()}" for path in sorted(SHIPPED.glob("*.toml"))},
         "notEstablished": NOT_ESTABLISHED,
         "causes": {cause.value: _explanations(cause) for cause in Cause},

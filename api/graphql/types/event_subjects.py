@@ -15,7 +15,7 @@ from api.queries.sql import tables
 from api.queries.sql.as_of import Pin
 from api.queries.sql.relations import Relation
 from api.queries.tokens import Token, token_ids
-from schema.profile.reader import DecodedLog, Mapped
+from schema.profile.reader import DecodedEvent, Mapped
 
 if TYPE_CHECKING:
     from api.graphql.types.manufacturers import HardwareLicense, Manufacturer
@@ -32,7 +32,7 @@ UNKNOWN_ID = -1
 
 NO_VEHICLE = ("vehicle", 0)
 
-Subject = tuple[Pin, int | None, bool, int, DecodedLog]
+Subject = tuple[Pin, int | None, bool, int, DecodedEvent]
 """Of an event: its pin, the id of the object, whether a reorg removed it, its chain and its reading."""
 
 

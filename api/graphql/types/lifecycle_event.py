@@ -23,7 +23,7 @@ from api.queries.recorded import log_index_of
 from schema.bundle.unproven import cause_of, explain, provable_at
 from schema.did import TokenDid
 from schema.events import AboutDevice, Kind
-from schema.profile.reader import DecodedLog, Mapped
+from schema.profile.reader import DecodedEvent, Mapped
 from schema.tables.damage import DamagedData
 from schema.tables.values import block_of, offset_of
 from schema.vocabulary import BizStep, Disposition, EpcisAction, EventFlag, VerificationLevel
@@ -84,7 +84,7 @@ def _word(words: type[IntEnum]) -> Callable[[int | None], str | None]:
     return lambda code: None if code is None else names[code]
 
 
-def _device_did(chain_id: int, reading: DecodedLog) -> str | None:
+def _device_did(chain_id: int, reading: DecodedEvent) -> str | None:
     if not isinstance(reading, Mapped) or not isinstance(reading.fact, AboutDevice):
         return None
     return TokenDid(chain_id, reading.contracts.device, reading.fact.token_id).checksummed
@@ -101,8 +101,8 @@ def flags_of(bits: int) -> list[EventFlag]:
 
 
 @strawberry.interface(
-    description="One log of a watched contract. The id contains the hash of the block, so it names one log on one "
-    "branch of the chain."
+    description="One log of a watched contract, or one item of a log that names several devices. The id contains the "
+    "hash of the block, so it names one event on one branch of the chain."
 )
 @of(EVENT, by="kind")
 class LifecycleEvent(Node):
@@ -175,6 +175,9 @@ class LifecycleEvent(Node):
         log_index_of,
         "position",
         "wide_log_index",
+    )
+    item: Long = column(
+        "Which of the events of its log this is, from 0: a log with arrays of devices is an event for each of them."
     )
     contract: Address = column("The address of the contract that emitted the event.", source="address")
     verification: VerificationLevel = column(

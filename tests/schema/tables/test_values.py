@@ -28,6 +28,8 @@ def test_offsets_keep_the_order_of_any_indexes_and_are_the_indexes_if_these_fit(
 def test_the_last_logs_have_the_last_offsets_if_an_index_is_too_large() -> None:
     assert offsets([0, 7, MAX_OFFSET + 1, 2**32 - 1]) == [0, 7, MAX_OFFSET - 1, MAX_OFFSET]
     assert offsets([MAX_OFFSET, MAX_OFFSET + 1]) == [MAX_OFFSET - 1, MAX_OFFSET]
+    assert offsets([2, 2, 2, 3, 9]) == [2, 3, 4, 5, 9]
+    assert offsets([2, 2, MAX_OFFSET, MAX_OFFSET, MAX_OFFSET]) == [2, 3, MAX_OFFSET - 2, MAX_OFFSET - 1, MAX_OFFSET]
 
 
 def test_more_logs_than_offsets_are_seen_by_a_negative_one() -> None:

@@ -6,7 +6,7 @@ import { Failed, Unreadable } from "./failed.js";
 import { checkFormat } from "./format.js";
 import { canonical, exact, parseJson, shownJson } from "./json.js";
 import { decodeHeader, decodeReceiptLogs, prove, ProofError } from "./proof.js";
-import { refold, subjectOf } from "./refold.js";
+import { eventPlace, itemOf, ofItem, refold, subjectOf, whereOf } from "./refold.js";
 
 const SHORT = 200;
 
@@ -179,7 +179,6 @@ function readable(read, where, what) {
 }
 
 const placeOf = (item) => `${item.blockNumber} ${item.transactionIndex}`;
-const eventPlace = (event) => `${event.blockNumber} ${event.logIndex}`;
 const isAfter = (block, index, last) => block > last[0] || (block === last[0] && index > last[1]);
 
 /** Returns the logs of all receipts by place, after proving that the receipts are in their blocks. */
@@ -243,11 +242,19 @@ function checkEvents(bundle, logs, unproven) {
   if (watched.size < bundle.contracts.length) throw new Failed("the contracts: one address comes twice");
   const numbers = new Set(bundle.blocks.map((block) => block.number));
   const notProven = new Set(unproven.map(eventPlace));
-  let last = [-1, -1];
+  let last = null;
   for (const event of bundle.events) {
     const where = whereOf(event);
-    if (!isAfter(event.blockNumber, event.logIndex, last)) fail(where, "events come twice, or out of order");
-    last = [event.blockNumber, event.logIndex];
+    const before = last;
+    last = event;
+    if (before && eventPlace(event) === eventPlace(before)) {
+      if (itemOf(event) <= itemOf(before)) fail(where, "events come twice, or out of order");
+      checkSameLog(event, before);
+      continue;
+    }
+    if (before && !isAfter(event.blockNumber, event.logIndex, [before.blockNumber, before.logIndex])) {
+      fail(where, "events come twice, or out of order");
+    }
     if (!numbers.has(event.blockNumber)) fail(where, "its block is not in the bundle");
     if (!watched.has(event.address)) fail(where, `its contract ${event.address} is not watched`);
     if (notProven.has(eventPlace(event))) continue;
@@ -259,6 +266,20 @@ function checkEvents(bundle, logs, unproven) {
     checkLog(event, log, where);
   }
   checkAllAreUsed(bundle);
+}
+
+const SAME = { address: "address", transaction_index: "transactionIndex", transaction_hash: "transactionHash" };
+
+/** Checks that an event states what the event of the same log before it states, and leaves out the log's bytes. */
+function checkSameLog(event, before) {
+  for (const [name, member] of Object.entries(SAME)) {
+    if (event[member] !== before[member]) {
+      fail(whereOf(event), `its ${name} is another one than that of the event of its log before it`);
+    }
+  }
+  if (event.topics.length || event.data !== "0x") {
+    fail(whereOf(event), "the event of its log before it has the topics and the data");
+  }
 }
 
 function checkLog(event, log, where) {
@@ -290,20 +311,29 @@ function blockTimes(bundle, headers) {
 
 /** Checks that the bundle leaves out no log of a proven receipt that is about the subject, or part of a fact. */
 function checkNothingLeftOut(bundle, logs, refolded) {
-  const included = new Map(bundle.events.map((event, index) => [eventPlace(event), refolded.facts[index]]));
+  const included = new Map();
+  for (const [index, event] of bundle.events.entries()) {
+    const place = eventPlace(event);
+    if (!included.has(place)) included.set(place, new Map());
+    included.get(place).set(itemOf(event), refolded.facts[index]);
+  }
+  const { noun } = subjectOf(bundle);
   for (const receipt of bundle.receipts) {
     const { blockNumber } = receipt;
-    for (const [offset, read] of refolded.reader.readTransaction(logs.get(placeOf(receipt)), blockNumber).entries()) {
+    const readings = refolded.reader.readTransaction(logs.get(placeOf(receipt)), blockNumber);
+    for (const [offset, facts] of readings.entries()) {
       const index = exact(BigInt(receipt.firstLogIndex) + BigInt(offset));
-      const place = `${blockNumber} ${index}`;
-      if (!included.has(place)) {
-        if (refolded.isAboutTheSubject(read)) {
-          const { noun } = subjectOf(bundle);
-          throw new Failed(`log ${index} of block ${blockNumber} is about the ${noun}, and the bundle leaves it out`);
+      const mine = included.get(`${blockNumber} ${index}`) ?? new Map();
+      for (const item of [...new Set([...facts.keys(), ...mine.keys()])].sort((a, b) => a - b)) {
+        const read = facts[item] ?? null;
+        if (!mine.has(item)) {
+          if (!refolded.isAboutTheSubject(read)) continue;
+          throw new Failed(`${ofItem(item)}log ${index} of block ${blockNumber} is about the ${noun}, and the bundle leaves it out`);
         }
-      } else if (shownFact(included.get(place)) !== shownFact(read)) {
-        const what = "the logs of its receipt make it another fact, and the bundle leaves out one of them";
-        fail(`event ${index} of block ${blockNumber}`, what);
+        if (shownFact(mine.get(item)) !== shownFact(read)) {
+          const what = "the logs of its receipt make it another fact, and the bundle leaves out one of them";
+          fail(`${ofItem(item)}event ${index} of block ${blockNumber}`, what);
+        }
       }
     }
   }
@@ -379,7 +409,6 @@ function checkRows(where, stated, folded) {
   }
 }
 
-const whereOf = (event) => `event ${event.logIndex} of block ${event.blockNumber}`;
 const own = (object, name) => (Object.hasOwn(object, name) ? object[name] : undefined);
 const short = (text) => (text.length <= SHORT ? text : `${text.slice(0, SHORT)}...`);
 const show = (value) => short(shownJson(value));

@@ -10,7 +10,7 @@ const CHAIN_ID = /^[1-9][0-9]{0,18}$/;
 const PRINTABLE = /^(?:[^\p{C}\p{Z}]| )*$/u;
 const FUNCTION = /^\s*(?:function\s+)?(\w+\s*\(.*\))\s*returns\s*\((.*)\)\s*$/s;
 const ID_OF_SUBJECT = declarations.subjects;
-const RULE_KEYS = ["contract", "signature", "fact", "fields", "where", "join", "first_block", "last_block"];
+const RULE_KEYS = ["contract", "signature", "fact", "fields", "each", "where", "join", "first_block", "last_block"];
 const JOIN = "join";
 const GRANT_FACTS = ["UserAuthorized", "UserRevoked", "AccessGranted", "AccessRevoked"];
 const NO_ROLE = "!@";
@@ -53,7 +53,13 @@ function parseRule(value, place) {
   const fact = requiredText(rule, "fact", place);
   if (!Object.hasOwn(declarations.facts, fact)) refuse(place, `unknown fact ${fact}`);
   const join = "join" in rule ? parseJoin(rule.join, contract, event, `${place}: join`) : null;
-  const fields = parseFields(rule.fields ?? {}, withJoin(event, join), fact, place);
+  const values = withJoin(event, join);
+  const each = "each" in rule ? parseEach(rule.each, values, `${place}: each`) : [];
+  const items = withItems(values, each);
+  const fields = parseFields(rule.fields ?? {}, items, fact, place);
+  if (each.some((array) => ![...fields.values()].some(({ path }) => path && isInside(path, array)))) {
+    refuse(place, "each: no field names an item");
+  }
   if (join && ![...fields.values()].some(({ path }) => path?.[0] === event.inputs.length)) {
     refuse(place, "join: no field names a value of the joined event");
   }
@@ -61,8 +67,12 @@ function parseRule(value, place) {
   const lastBlock = blockNumber(rule, "last_block", MAX_BLOCK_NUMBER, place);
   if (firstBlock > lastBlock) refuse(place, "first_block is above last_block");
   const subjects = parseSubjects(rule, fields, place);
+  for (const name of Object.keys(table(rule.where ?? {}, `${place}: where`))) {
+    const value = valuesOf(items.inputs).find(({ argument }) => argument.name === name);
+    if (value && each.some((array) => isInside(value.path, array))) refuse(place, `where: ${name} differs for each item`);
+  }
   const where = parseWhere(rule, event, place);
-  return { place, contract, event, fact, fields, firstBlock, lastBlock, subjects, where, join };
+  return { place, contract, event, fact, fields, firstBlock, lastBlock, subjects, where, join, each };
 }
 
 /** Returns the roles whose logs a rule reads. */
@@ -98,6 +108,36 @@ function withJoin(event, join) {
   const joined = { name: JOIN, type: "(join)", components: join.event.inputs, element: null, hashed: false };
   return { ...event, inputs: [...event.inputs, joined] };
 }
+
+/** Returns the paths of the arrays whose items are facts. */
+function parseEach(written, values, place) {
+  const names = typeof written === "string" ? [written] : written;
+  if (!Array.isArray(names) || !names.length) refuse(place, "expected an array of the event, or a list of them");
+  const paths = names.map((name) => {
+    const { path, argument } = valueNamed(name, values, place);
+    if (!argument.element) refuse(place, `${name} is not an array`);
+    if (argument.hashed) refuse(place, `${name} is indexed, so the log contains only its hash`);
+    return path;
+  });
+  if (new Set(names).size < names.length) refuse(place, "an array is listed twice");
+  return paths;
+}
+
+/** Returns the event with the items of arrays in their place. */
+function withItems(event, each) {
+  return each.length ? { ...event, inputs: itemsIn(event.inputs, each) } : event;
+}
+
+function itemsIn(inputs, each) {
+  return inputs.map((argument, index) => {
+    const below = each.filter(([first]) => first === index).map((path) => path.slice(1));
+    if (below.some((path) => !path.length)) return { ...argument.element, name: argument.name, hashed: false };
+    return { ...argument, components: itemsIn(argument.components, below) };
+  });
+}
+
+/** Returns whether a value is inside an array, by their paths. */
+export const isInside = (path, array) => array.every((index, place) => path[place] === index);
 
 function signatureOf(text, place) {
   try {

@@ -3,7 +3,7 @@ import declarations from "./declarations.json" with { type: "json" };
 import { WORD } from "./bytes.js";
 import { decodeLog } from "./decoder.js";
 import { Unreadable } from "./failed.js";
-import { contractsOfRule } from "./profile.js";
+import { contractsOfRule, isInside } from "./profile.js";
 import { isNumber, ProfileError, textOf } from "./values.js";
 
 const SUBJECTS = Object.entries(declarations.subjects);
@@ -36,8 +36,8 @@ export class Reader {
   }
 
   /**
-   * Returns of each log of a transaction, in their order, { fact, contracts } if it is a fact, else null. The n-th log of
-   * a rule with a join belongs to the n-th log of the joined event, among those that are equal.
+   * Returns of each log of a transaction, in their order, the facts that it is, each as { fact, contracts }. The n-th log
+   * of a rule with a join belongs to the n-th log of the joined event, among those that are equal.
    */
   readTransaction(logs, block) {
     const matches = logs.map((log) => this.match(log, block));
@@ -45,9 +45,9 @@ export class Reader {
     const own = new Map();
     for (const match of matches) if (match?.group) match.number = append(own, match.group, match);
     return matches.map((match) => {
-      if (!match?.group) return match && factOf(match);
+      if (!match?.group) return match ? factsOf(match) : [];
       const theirs = partners.get(match.group) ?? [];
-      return own.get(match.group).length === theirs.length ? factOf(match, theirs[match.number]) : null;
+      return own.get(match.group).length === theirs.length ? factsOf(match, theirs[match.number]) : [];
     });
   }
 
@@ -95,10 +95,10 @@ export class Reader {
   }
 }
 
-/** Returns { fact, contracts }, null if the values make no fact. */
-function factOf({ rule, values }, joined) {
-  const fact = ifReadable(() => rule.read.fact(joined ? [...values, joined] : values));
-  return fact ? { fact, contracts: rule.contracts } : null;
+/** Returns the facts of a log, each as { fact, contracts }: none if the values make no fact. */
+function factsOf({ rule, values }, joined) {
+  const facts = ifReadable(() => rule.read.facts(joined ? [...values, joined] : values)) ?? [];
+  return facts.map((fact) => ({ fact, contracts: rule.contracts }));
 }
 
 /** Returns what a function returns, undefined if the bytes do not fit. */
@@ -136,8 +136,8 @@ function addressesByRole(profile, contracts) {
 }
 
 /**
- * Returns { values(topics, data), fact(values) }: the arguments, null if `where` does not hold, and the fact. Returns null
- * if the rule needs a contract that is not watched.
+ * Returns { values(topics, data), facts(values) }: the arguments, null if `where` does not hold, and the facts. Returns
+ * null if the rule needs a contract that is not watched.
  */
 function compileRule(rule, addresses) {
   const { fields } = declarations.facts[rule.fact];
@@ -150,15 +150,29 @@ function compileRule(rule, addresses) {
   const bound = fields.map((field) => [field, unwatched.has(field.name) ? undefined : rule.fields.get(field.name)]);
   return {
     values: (topics, data) => decodeLog(rule.event, topics, data, guards),
-    fact: (values) => {
-      // an optional id of a contract that is not watched stays unknown
-      const members = bound.map(([field, binding]) => [
-        field.name,
-        binding ? valueOf(field, binding, values) : field.default,
-      ]);
-      return { type: rule.fact, ...Object.fromEntries(members) };
-    },
+    facts: (values) =>
+      itemsOf(values, rule.each).map((item) => {
+        // an optional id of a contract that is not watched stays unknown
+        const members = bound.map(([field, binding]) => [
+          field.name,
+          binding ? valueOf(field, binding, item) : field.default,
+        ]);
+        return { type: rule.fact, ...Object.fromEntries(members) };
+      }),
   };
+}
+
+/** Returns the values of each item: `path => value`. */
+function itemsOf(values, each) {
+  if (!each.length) return [(path) => at(values, path)];
+  const arrays = each.map((path) => at(values, path));
+  const [{ length }] = arrays;
+  if (arrays.some((array) => array.length !== length)) throw new Unreadable("the arrays differ in length");
+  if (length > declarations.mostItems) throw new Unreadable(`a log can be at most ${declarations.mostItems} facts`);
+  return arrays[0].map((_, item) => (path) => {
+    const number = each.findIndex((array) => isInside(path, array));
+    return number < 0 ? at(values, path) : at(arrays[number][item], path.slice(each[number].length));
+  });
 }
 
 /** Returns a function from an argument to whether it meets its conditions, by the index of the argument. */
@@ -185,10 +199,10 @@ function isNeeded(fact, field) {
 
 const at = (value, path) => path.reduce((tuple, index) => tuple[index], value);
 
-function valueOf(field, binding, values) {
+function valueOf(field, binding, item) {
   if ("constant" in binding) return binding.constant;
   const { argument } = binding;
-  const value = at(values, binding.path);
+  const value = item(binding.path);
   if (binding.form) return textOf(argument, value, binding.form);
   if (binding.map?.has(value)) return binding.map.get(value);
   if (binding.fallback !== undefined) return binding.fallback;

@@ -73,20 +73,36 @@ const NO_READING = { kind: "UNMAPPED", fields: {}, eventTime: null, bizStep: nul
 /** Returns of each event what the profile reads in it, null for a part of another event's fact. Raises Failed. */
 function decodedEvents(reader, events) {
   const transactions = new Map();
+  const logs = new Map();
   for (const event of events) {
+    if (logs.has(eventPlace(event))) continue; // the first event of a log has its bytes
+    logs.set(eventPlace(event), { log: logOf(event) });
     append(transactions, `${event.blockNumber} ${event.transactionIndex}`, event);
   }
-  const decoded = new Map();
   for (const inside of transactions.values()) {
-    const readings = reader.readTransaction(inside.map(logOf), inside[0].blockNumber);
-    inside.forEach((event, index) => decoded.set(event, readings[index]));
+    const readings = reader.readTransaction(
+      inside.map((event) => logs.get(eventPlace(event)).log),
+      inside[0].blockNumber,
+    );
+    inside.forEach((event, index) => (logs.get(eventPlace(event)).readings = readings[index]));
   }
   return events.map((event) => {
-    const reading = decoded.get(event);
-    if (reading || reader.mayJoin(logOf(event))) return reading;
-    throw new Failed(`event ${event.logIndex} of block ${event.blockNumber}: the profile does not map it`);
+    const { log, readings } = logs.get(eventPlace(event));
+    const reading = readings[itemOf(event)] ?? null;
+    if (reading || (!itemOf(event) && reader.mayJoin(log))) return reading;
+    throw new Failed(`${whereOf(event)}: the profile does not map it`);
   });
 }
+
+/** Returns which of the events of its log an event is. */
+export const itemOf = (event) => event.item ?? 0;
+export const eventPlace = (event) => `${event.blockNumber} ${event.logIndex}`;
+
+export function whereOf(event) {
+  return `${ofItem(itemOf(event))}event ${event.logIndex} of block ${event.blockNumber}`;
+}
+
+export const ofItem = (item) => (item ? `item ${item} of ` : "");
 
 function logOf({ address, topics, data }) {
   return { address, topics: "0x" + topics.map((topic) => topic.slice(2)).join(""), data };
@@ -104,11 +120,12 @@ function readerOf(bundle) {
   }
 }
 
-function locatedFact(read, { blockNumber, logIndex, transactionIndex }, blockTimes) {
+function locatedFact(read, event, blockTimes) {
+  const { blockNumber, logIndex, transactionIndex } = event;
   const time = BigInt(blockTimes.get(blockNumber));
   return {
     ...read,
-    position: positionOf(blockNumber, logIndex),
+    position: positionOf(blockNumber, logIndex, itemOf(event)),
     blockTime: time < LATEST_TIME ? time : LATEST_TIME,
     transaction: `${blockNumber} ${transactionIndex}`,
   };

@@ -1,14 +1,19 @@
-// The rows of a bundle while its events are folded. A position is `block << 64 | log`: a bundle names the log's index,
-// which may be too large for the positions of a database. An id is the position of the first log that names a thing. A
-// row is valid from one position up to another.
+// The rows of a bundle while its events are folded. A position is `block << 96 | log << 32 | item`: a bundle names the
+// log's index, which may be too large for the positions of a database. An id is the position of the first event that names
+// a thing. A row is valid from one position up to another.
 import declarations from "./declarations.json" with { type: "json" };
 import { OPEN } from "./codes.js";
 
-const LOG_INDEX_BITS = 64n;
+const ITEM_BITS = 32n;
+const BLOCK_SHIFT = 64n + ITEM_BITS;
 
-export const positionOf = (block, log) => (BigInt(block) << LOG_INDEX_BITS) | BigInt(log);
-export const positionText = (position) =>
-  `${position >> LOG_INDEX_BITS}:${position & ((1n << LOG_INDEX_BITS) - 1n)}`;
+export const positionOf = (block, log, item) => (BigInt(block) << BLOCK_SHIFT) | (BigInt(log) << ITEM_BITS) | BigInt(item);
+
+export function positionText(position) {
+  const log = BigInt.asUintN(64, position >> ITEM_BITS);
+  const item = BigInt.asUintN(Number(ITEM_BITS), position);
+  return `${position >> BLOCK_SHIFT}:${log}${item ? `:${item}` : ""}`;
+}
 
 /** Returns a row with the columns of a table and their defaults. */
 export function newRow(columns, values) {
@@ -23,7 +28,7 @@ export function newRow(columns, values) {
 class Spans {
   constructor({ columns, oneABlock }) {
     this.columns = columns;
-    this.sameBits = oneABlock ? LOG_INDEX_BITS : 0n;
+    this.sameBits = oneABlock ? BLOCK_SHIFT : 0n;
     this.open = new Map();
     this.rows = [];
     this.before = new Map();
