@@ -16,14 +16,18 @@ from indexer.commands.sync import sync
 from indexer.settings import Settings
 from schema.bundle.document import Bundle, manifest_of, to_json
 from schema.bundle.making import make_bundle
+from schema.events import Kind
 from schema.program.settings import read_settings
 from schema.tables.database import connect
 from schema.tables.values import OPEN
 from schema.vocabulary import Verdict
+from tests.support.certindex import Certindex
 from tests.support.chain.devchain import Anvil, Artifact, Contract
 from tests.support.chain.evidence import Nodes
 from tests.support.chain.factory import compile_solidity
 from tests.support.checking import check
+from tests.support.databases import NewDatabase
+from tests.support.index.indexing import read_tables
 from tests.support.index.verifying import FINALITY, Indexed, attest
 
 FOLDER = Path(__file__).parents[1] / "support" / "chain"
@@ -42,6 +46,12 @@ def passport() -> Iterator[Contract]:
 def foundry() -> Iterator[Contract]:
     with Anvil() as chain:
         yield deploy(chain, "Foundry")
+
+
+@pytest.fixture
+def depot() -> Iterator[Contract]:
+    with Anvil() as chain:
+        yield deploy(chain, "Depot")
 
 
 def deploy(chain: Anvil, name: str) -> Contract:
@@ -142,6 +152,87 @@ def test_a_contract_of_a_factory_becomes_certificates_that_both_checks_prove(
     engine.dispose()
 
 
+def test_all_of_the_language_at_once_is_the_same_after_a_reorg_and_each_rebuild(
+    depot: Contract, database_url: str, new_database: NewDatabase, certindex: Certindex, tmp_path: Path
+) -> None:
+    """Devices known by address, in arrays, of lots in another log, with texts in bytes32; plants that come later."""
+    chain, office = depot.chain, "0x" + depot.call("office")[-40:]
+    contracts = f"depot={depot.address},office={office}"
+    maker, buyer, other = chain.accounts[:3]
+    send: Any = partial(depot.send, sender=maker)
+    send("certify", 5, text32("Acme"), [unit(1), unit(2), unit(3)], [text32(f"SN-{number}") for number in (1, 2, 3)])
+    opened = send("open", b"eu", [(unit(11), text32("P-11"), b"rev1"), (unit(12), text32("P-12"), b"rev2")])
+    plant = depot.event(opened["logs"][-1])[1]["plant"]
+    send("check", plant, 2, [unit(11), unit(12)], [True, False])
+    send("open", b"us", [(unit(21), text32("P-21"), b"rev1")])  # another region: not watched
+    send("hand", buyer, [unit(3), unit(1), unit(3)])
+    send("hand", buyer, [])
+    send("certify", 5, text32("Acme"), [unit(4), unit(5)], [text32("SN-4")])  # of other lengths
+    chain.mine(FINALITY)
+    engine, database = index(depot, database_url, "depot", contracts)
+    assert states(database) == [
+        (1, "SN-1", 5, buyer[2:], Verdict.UNKNOWN),
+        (2, "SN-2", 5, None, Verdict.UNKNOWN),
+        (3, "SN-3", 5, buyer[2:], Verdict.UNKNOWN),
+        (11, "P-11", None, None, Verdict.PASS),
+        (12, "P-12", None, None, Verdict.FAIL),
+    ]
+    assert database.rows("SELECT kind, count(*) FROM event WHERE kind < 2 GROUP BY kind ORDER BY kind") == [
+        (Kind.UNMAPPED, 3),  # two openings, and no item
+        (Kind.UNDECODABLE, 1),
+    ]
+
+    snapshot = chain.snapshot()
+    send("open", b"eu", [(unit(31), text32("P-31"), b"rev1"), (unit(32), text32("P-32"), b"rev1")])
+    send("hand", other, [unit(2), unit(1)])
+    index(depot, database_url, "depot", contracts)[0].dispose()
+    assert len(states(database)) == 7
+    chain.revert(snapshot)
+    send("hand", buyer, [unit(2), unit(3)])
+    chain.mine(2)
+    index(depot, database_url, "depot", contracts)[0].dispose()
+    assert [owner for *_, owner, _ in states(database)] == [buyer[2:]] * 3 + [None] * 2
+    orphans = database.rows("SELECT item, kind FROM orphaned_event ORDER BY position")
+    assert [kind for item, kind in orphans if item] == [Kind.DEVICE_MINTED, Kind.DEVICE_TRANSFERRED]
+
+    tables = read_tables(engine, chain.chain_id)
+    fresh, _ = index(depot, new_database(), "depot", contracts)
+    assert read_tables(fresh, chain.chain_id) == tables
+    fresh.dispose()
+    into = str(tmp_path / "next.db") if database_url.startswith("sqlite") else "next"
+    for arguments in ((), ("--check",), ("--into", into)):
+        done = certindex("rebuild", *arguments, database_url=database_url)
+        assert done.status == 0, done.err
+        engine.dispose()
+        assert read_tables(engine, chain.chain_id) == tables
+    database.execute("DELETE FROM event WHERE item = 2 AND kind = :mint", mint=Kind.DEVICE_MINTED.value)
+    done = certindex("rebuild", "--check", database_url=database_url)
+    assert (done.status, "it has 2 events, the profile makes it 3 facts" in done.out + done.err) == (1, True)
+    assert certindex("rebuild", database_url=database_url).status == 0
+    assert read_tables(engine, chain.chain_id) == tables
+
+    chain.mine(FINALITY)
+    index(depot, database_url, "depot", contracts)[0].dispose()
+    for emitter, number, expected in ((plant, 12, IN_PLANT), (depot.address, 3, OF_LOT)):
+        data = proven_bundle(engine, database, depot, emitter, int(unit(number), 16))
+        assert check(data, {}).is_complete
+        events = json.loads(data)["events"]
+        assert [(event["reading"]["kind"], event.get("item", 0)) for event in events] == expected
+    for right, wrong in (
+        ('each         = ["units", "serials"]', 'each = ["units", "lot"]'),
+        ('each         = ["units", "serials"]', 'each = ["units", "serials", "units"]'),
+        ('each      = "units"\nfields    = { token_id = "units", sender', 'fields = { token_id = "units", sender'),
+        ("where     = { stage = 2 }", "where = { passed = true }"),
+    ):
+        with pytest.raises(Failed, match="the profile cannot be used: "):
+            check(with_profile(data, right, wrong), {})
+    for change, message in FORGERIES:
+        with pytest.raises(Failed, match=message):
+            check(changed(data, change), {})
+    asyncio.run(attest(database, Nodes(chain)))
+    engine.dispose()
+
+
 def index(contract: Contract, url: str, profile: str, contracts: str) -> tuple[Engine, Indexed]:
     """Indexes the chain by the profile, and returns its database."""
     environ = {
@@ -163,6 +254,56 @@ def proven_bundle(engine: Engine, database: Indexed, contract: Contract, emitter
         bundle = make_bundle(connection, contract.chain.chain_id, bytes.fromhex(emitter[2:]), token_id)
     assert bundle is not None
     return to_json(bundle)
+
+
+def unit(number: int) -> str:
+    return f"0x{number:040x}"
+
+
+def text32(text: str) -> bytes:
+    return text.encode().ljust(32, b"\0")
+
+
+def states(database: Indexed) -> list[tuple[Any, ...]]:
+    """Returns number, serial number, manufacturer, owner and verdict of each device."""
+    rows = database.rows(
+        f"""SELECT device.token_id, serial_number, manufacturer.token_id, owner, quality_inspection
+        FROM device JOIN device_version ON device_id = device.id
+        LEFT JOIN manufacturer ON manufacturer.id = manufacturer_id
+        WHERE valid_to = {OPEN} ORDER BY device.id"""
+    )
+    number: Any = partial(int.from_bytes, byteorder="big")
+    return sorted(
+        (number(id), serial, maker and number(maker), owner and bytes(owner).hex(), verdict)
+        for id, serial, maker, owner, verdict in rows
+    )
+
+
+IN_PLANT = [("DEVICE_MINTED", 1), ("TEST_RECORDED", 1)]
+OF_LOT = [
+    ("DEVICE_MINTED", 0),  # a part of the mint, as is the log of the lot
+    ("DEVICE_MINTED", 2),
+    ("MANUFACTURER_LICENSED", 0),
+    ("DEVICE_TRANSFERRED", 0),
+    ("DEVICE_TRANSFERRED", 2),
+    ("MANUFACTURER_LICENSED", 0),
+    ("DEVICE_TRANSFERRED", 1),
+]
+
+
+def in_items(document: Any) -> list[Any]:
+    """Returns the events of the log in which the device comes twice."""
+    return [event for event in document["events"] if event["reading"]["kind"] == "DEVICE_TRANSFERRED"]
+
+
+FORGERIES: tuple[tuple[Callable[[Any], object], str], ...] = (
+    (lambda document: document["events"].remove(in_items(document)[1]), "item 2 of log .* the bundle leaves it out"),
+    (lambda document: in_items(document)[1].update(item=1), "item 1 of event|it is another|leaves it out"),
+    (lambda document: in_items(document)[1].update(item=7), "item 7 of event .* the profile does not map it"),
+    (lambda document: in_items(document)[1].update(data="0x00"), "before it has the topics and the data"),
+    (lambda document: in_items(document)[1].update(transactionIndex=9), "its transaction_index is another one"),
+    (lambda document: in_items(document)[1].pop("item"), "events come twice, or out of order"),
+)
 
 
 def without_event(data: bytes, place: int) -> bytes:
