@@ -99,10 +99,18 @@ ACCESS = Report(
     table="authorizations",
     title="Authorization register",
     standard="Who could access what, and when",
-    lead="Every grant of access to a device: to whom, by which grant system, from when, and until when. A period "
-    "selects the grants that were in force at any time in it. The owner always has access and is not listed.",
+    lead="Every grant of access to a device, a vehicle or another subject: to whom, by which grant system, from when, "
+    "and until when. A period selects the grants that were in force at any time in it. The owner always has access and "
+    "is not listed.",
     filters={
         **OF_DEVICES,
+        "owner": lambda text: {
+            "or": [
+                {"device": {"owner": {"eq": text}}},
+                {"vehicle": {"owner": {"eq": text}}},
+                {"grantor": {"eq": text}},
+            ]
+        },
         "user": lambda text: {"user": {"eq": text}},
         "from": lambda text: {
             "not": {"or": [{"revokedAt": {"lt": first_second(text)}}, {"expiresAt": {"lte": first_second(text)}}]}
@@ -123,7 +131,7 @@ LICENSES = Report(
     standard="Manufacturing licenses and hardware device licenses",
     lead="The licenses of manufacturers and of hardware: their terms and status, and every grant, renewal and "
     "revocation.",
-    filters=RECORDED,
+    filters={"owner": lambda text: {"manufacturerOwner": {"eq": text}}, **RECORDED},
     not_recorded=(
         "Text of the licenses: the chain has their addresses and hashes",
         "Authority behind the registrar",

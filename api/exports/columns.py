@@ -1,5 +1,6 @@
 """The columns of an export: their names, types and descriptions, by the schema."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -44,11 +45,15 @@ KEY = Column(
 
 def columns_of(schema: GraphQLSchema, type_: Any, selection: SelectionSetNode | None) -> list[Column]:
     """Returns the columns of a selection of a type's fields. Types that have a column in common share it."""
-    columns = _columns(schema, type_, selection, (), required=True)
-    first: dict[tuple[str, ...], Column] = {}
-    for column in columns:
-        first.setdefault(column.path, column)
-    return [KEY, *first.values()]
+    shared: dict[tuple[str, ...], list[Column]] = defaultdict(list)
+    for column in _columns(schema, type_, selection, (), required=True):
+        shared[column.path].append(column)
+    return [KEY, *map(_together, shared.values())]
+
+
+def _together(columns: Sequence[Column]) -> Column:
+    descriptions = dict.fromkeys(column.description for column in columns)
+    return columns[0]._replace(description=" ".join(descriptions))
 
 
 def _columns(

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, case, false, func, literal_column, or_, select
 
 from api.queries.devices import devices_fitting
+from api.queries.licenses import manufacturer_owner
 from api.queries.raw_logs import raw_columns
 from api.queries.recorded import RECORDED_COLUMNS
 from api.queries.sql import tables
@@ -241,6 +242,7 @@ FIELDS: Fields = {
     **log_fields(event),
     "device": ComputedField(_device),
     "manufacturer_id": related_token_id(event.c.manufacturer_id, tables.manufacturer),
+    "manufacturer_owner": manufacturer_owner(event.c.manufacturer_id),
     "hardware_license_id": related_token_id(event.c.hardware_license_id, tables.hardware_license),
     "vehicle_id": related_token_id(event.c.vehicle_id, tables.vehicle),
     "synthetic_device_id": related_token_id(event.c.synthetic_device_id, tables.synthetic_device),

@@ -1,14 +1,16 @@
 """Manufacturers and hardware licenses as they are at a point: rows, fields of their filters, and lists."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, case, false, or_, true
+from sqlalchemy import ColumnElement, Select, Table, and_, case, false, or_, select, true
 
 from api.queries.sql import tables
 from api.queries.sql.fields import (
     ComputedField,
     ExactField,
     NumberField,
+    RelatedField,
     TextField,
     ValueField,
     related_token_id,
@@ -78,10 +80,31 @@ class _StatusField(ValueField):
         )
 
 
+def manufacturer_owner(id: ColumnElement[Any]) -> RelatedField:
+    """Returns the field of the owner of the manufacturer whose id is in a column."""
+
+    def ids(scope: Scope) -> Select[Any]:
+        return select(manufacturer_version.c.manufacturer_id).where(scope.holds(manufacturer_version))
+
+    return RelatedField(id, ids, OWNER)
+
+
+def manufacturer_owner_by_token(token_id: ColumnElement[Any]) -> RelatedField:
+    """Returns the field of the owner of the manufacturers whose token id is in a column."""
+
+    def token_ids(scope: Scope) -> Select[Any]:
+        held = and_(manufacturer_version.c.manufacturer_id == manufacturer.c.id, scope.holds(manufacturer_version))
+        owned = manufacturer.join(manufacturer_version, held)
+        return select(manufacturer.c.token_id).select_from(owned).where(scope.named(manufacturer))
+
+    return RelatedField(token_id, token_ids, OWNER)
+
+
+OWNER = ExactField(manufacturer_version.c.account)
 MANUFACTURER_FIELDS: Fields = {
     "token_id": token_id_field(manufacturer),
     "name": TextField(manufacturer_version.c.name, manufacturer_version.c.name_key),
-    "owner": ExactField(manufacturer_version.c.account),
+    "owner": OWNER,
     "license_status": _status(manufacturer_version, manufacturer),
     "contract": ExactField(manufacturer.c.contract),
     "chain_id": NumberField(manufacturer.c.chain_id),
@@ -89,6 +112,7 @@ MANUFACTURER_FIELDS: Fields = {
 HARDWARE_LICENSE_FIELDS: Fields = {
     "hardware_license_id": token_id_field(license),
     "manufacturer_id": related_token_id(license_version.c.manufacturer_id, manufacturer),
+    "manufacturer_owner": manufacturer_owner(license_version.c.manufacturer_id),
     "model": TextField(license_version.c.model, license_version.c.model_key),
     "hardware_revision": TextField(license_version.c.hardware_revision, license_version.c.hardware_revision_key),
     "license_status": _status(license_version, license),

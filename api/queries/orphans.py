@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from api.queries.devices import devices_fitting, did_filter
 from api.queries.events import flags_condition, log_fields
+from api.queries.licenses import manufacturer_owner_by_token
 from api.queries.raw_logs import raw_columns
 from api.queries.recorded import RECORDED_COLUMNS
 from api.queries.sql import tables
@@ -81,6 +82,7 @@ FIELDS: Fields = {
     **log_fields(orphan),
     "device": ComputedField(_device),
     "manufacturer_id": NumberField(orphan.c.manufacturer_token_id, most=UINT256_MAX),
+    "manufacturer_owner": manufacturer_owner_by_token(orphan.c.manufacturer_token_id),
     "hardware_license_id": NumberField(orphan.c.hardware_license_token_id, most=UINT256_MAX),
     "vehicle_id": NumberField(orphan.c.vehicle_token_id, most=UINT256_MAX),
     "synthetic_device_id": NumberField(orphan.c.synthetic_device_token_id, most=UINT256_MAX),

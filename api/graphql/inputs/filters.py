@@ -340,6 +340,9 @@ class ManufacturerFilter:
 class HardwareLicenseFilter:
     hardware_license_id: BigIntFilter | None = optional("The number of the hardware license.")
     manufacturer_id: BigIntFilter | None = optional("The manufacturer id of the manufacturer that holds the license.")
+    manufacturer_owner: AddressFilter | None = optional(
+        "The licensed account, or the owner of the NFT, of the manufacturer that holds the license."
+    )
     model: StringFilter | None = optional("The licensed device model.")
     hardware_revision: StringFilter | None = optional("The licensed hardware revision.")
     license_status: LicenseStatusFilter | None = optional("The status of the license at the time of the response.")
@@ -377,6 +380,10 @@ class LifecycleEventFilter:
     )
     device: DeviceFilter | None = optional("The device of the event matches this filter at the block of the response.")
     manufacturer_id: BigIntFilter | None = optional("The manufacturer id of the manufacturer that the event is about.")
+    manufacturer_owner: AddressFilter | None = optional(
+        "The licensed account, or the owner of the NFT, of the manufacturer that the event is about, at the block "
+        "of the response."
+    )
     hardware_license_id: BigIntFilter | None = optional("The number of the hardware license that the event is about.")
     vehicle_id: BigIntFilter | None = optional("The token id of the vehicle that the event is about, or names.")
     synthetic_device_id: BigIntFilter | None = optional("The token id of the synthetic device that the event is about.")

@@ -7,7 +7,8 @@ Selections that are alike make one level, whatever their aliases: their rows are
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from graphql import (
@@ -61,7 +62,7 @@ def compile_plan(
     """Returns the plan of a query; None if it cannot be compiled.
 
     The plan is valid for the values of `conditions`: the variables that `@skip` and `@include` read. CSV has no text
-    for lists of objects, nor for objects of several types.
+    for lists of objects.
 
     `for_exports`: it writes thousands of rows at a time, by column. Objects of several types are written with the
     fields of all; those that a type lacks are null.
@@ -163,9 +164,10 @@ class _Compiler:
         relation = relation_of(type_)
         if relation is None:
             rows = interfaces_of_rows(self._schema, type_)
-            return Choice(
-                lambda row, of: of.name, {of.name: self._child(row, details) for of, row in rows.items()}, None
-            )
+            of_rows = {of.name: self._child(row, details) for of, row in rows.items()}
+            if self._for_exports:
+                of_rows = self._uniform(of_rows, details)
+            return Choice(lambda row, of: of.name, of_rows, None)
         others = self._level(type_, self._subfields(type_, details))
         named = self._named_types(details, relation)
         if not named:
@@ -177,10 +179,25 @@ class _Compiler:
         def name_of(row: Cells, relation: Relation) -> str:
             return types[row[shapes[relation].place(cell)]]
 
-        levels = {type_.name: self._level(type_, self._subfields(type_, details)) for type_ in named}
+        levels: dict[str, Level | Choice] = {
+            type_.name: self._level(type_, self._subfields(type_, details)) for type_ in named
+        }
         if self._for_exports:
-            _make_uniform([others, *levels.values()], list(dict.fromkeys(_keys(details[0].node.selection_set))))
+            uniform = self._uniform({"": others, **levels}, details)
+            return Choice(name_of, uniform, uniform[""])
         return Choice(name_of, levels, others)
+
+    def _uniform(self, levels: Mapping[str, Level | Choice], details: FieldDetailsList) -> dict[str, Level | Choice]:
+        """Returns levels with the same fields in the same order: a null for each that a level lacks."""
+        keys = dict.fromkeys(_keys(details[0].node.selection_set))
+        fields = {name: {field.key: field for field in _single(level).fields} for name, level in levels.items()}
+        nulls = {key: next(_null_of(of[key], self._notation) for of in fields.values() if key in of) for key in keys}
+        uniform: dict[str, Level | Choice] = {}
+        for name, level in levels.items():
+            made = [fields[name].get(key) or Constant(key, nulls[key]) for key in keys]
+            key = ("uniform", id(level), *nulls.items())
+            uniform[name] = self._levels.setdefault(key, replace(_single(level), fields=made))
+        return uniform
 
     def _subfields(
         self, type_: GraphQLObjectType | GraphQLInterfaceType, details: FieldDetailsList
@@ -219,12 +236,9 @@ def _keys(selection_set: SelectionSetNode | None) -> Iterator[str]:
             yield from _keys(part.selection_set)
 
 
-def _make_uniform(levels: Sequence[Level], keys: Sequence[str]) -> None:
-    """Gives all levels the same fields in the same order: a null for each that a level lacks."""
-    fields = [{field.key: field for field in level.fields} for level in levels]
-    for level, own in zip(levels, fields, strict=True):
-        nulls = {key: next(_null_of(of[key], level.notation) for of in fields if key in of) for key in keys}
-        level.fields = [own.get(key) or Constant(key, nulls[key]) for key in keys]
+def _single(level: Level | Choice) -> Level:
+    assert isinstance(level, Level)  # a table names the types of a level once
+    return level
 
 
 def _null_of(field: Selected | Inline | Embedded | Constant, notation: Notation) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any
 
 from graphql import (
     GraphQLEnumType,
@@ -232,9 +232,21 @@ class Choice:
 
     name_of: Callable[[Cells, Relation], str]
     levels: "Mapping[str, Level | Choice]"
-    others: Level | None
-    null: ClassVar[str] = JSON.missing
-    cells: ClassVar[int] = 1
+    others: "Level | Choice | None"
+
+    @property
+    def null(self) -> str:
+        """The text of a missing object."""
+        return self._first.null
+
+    @property
+    def cells(self) -> int:
+        """The number of leaves. In an export, all levels have the same."""
+        return self._first.cells
+
+    @property
+    def _first(self) -> "Level | Choice":
+        return next(iter(self.levels.values()))
 
     def level_of(self, row: Cells, relation: Relation) -> Level:
         """Returns the level of a row."""

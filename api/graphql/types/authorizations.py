@@ -96,6 +96,19 @@ def _subjects(context: Context, grants: Sequence[tuple[Any, ...]]) -> list[Ref]:
 SUBJECTS = (DEVICE, VEHICLE, SYNTHETIC_DEVICE, MANUFACTURER, ACCOUNT)
 
 
+@strawberry.enum(description="What a grant is for.")
+class AuthorizationSubject(Enum):
+    DEVICE = enum_value("DEVICE", "A Device.")
+    VEHICLE = enum_value("VEHICLE", "A Vehicle.")
+    SYNTHETIC_DEVICE = enum_value("SYNTHETIC_DEVICE", "A SyntheticDevice.")
+    MANUFACTURER = enum_value("MANUFACTURER", "A Manufacturer.")
+    ACCOUNT = enum_value("ACCOUNT", "An Account with all that is its own.")
+
+
+def _subject_kind(*ids: int | None) -> AuthorizationSubject:
+    return next(kind for kind, id in zip(AuthorizationSubject, ids, strict=True) if id is not None)
+
+
 @strawberry.type(
     description="One grant, given by one grant system (`source`). A new grant to the same user by the same `source` "
     "ends the earlier one."
@@ -148,6 +161,9 @@ class Authorization(Node):
         "scope",
         "grant_system",
         "permissions",
+    )
+    subject_kind: AuthorizationSubject = value(
+        "The kind of `subject`.", _subject_kind, *(f"{relation.name}_id" for relation in SUBJECTS)
     )
     subject: Node = computed(
         "What the grant is for: a Device, a Vehicle, a SyntheticDevice, a Manufacturer, or an Account with all that is "

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 import pytest
+from eth_utils.address import to_checksum_address
 from playwright.sync_api import Browser, expect
 
 from api.settings import Settings
@@ -208,6 +209,31 @@ def test_the_files_have_the_devices_of_vehicles(register: str) -> None:
         devices = {row["tokenId"]: row for row in map(json.loads, response)}
     assert (devices["2"]["connection"], devices["1"]["integrationId"]) == ("Ruptela", "2")
     assert devices["1"]["burnedAt"] is not None
+
+
+def test_the_file_of_grants_says_what_each_is_for(register: str) -> None:
+    with urlopen(f"{register}/export/authorizations.csv?scope=ALL") as response:
+        rows = list(csv.DictReader(response.read().decode().splitlines()))
+    columns = ("subject.tokenDID", "subject.manufacturerDID", "subject.address")
+    subjects = {(row["subjectKind"], "".join(row[name] for name in columns).rpartition(":")[2]) for row in rows}
+    assert subjects == {
+        ("DEVICE", "9"),
+        ("VEHICLE", "1"),
+        ("VEHICLE", "2"),
+        ("SYNTHETIC_DEVICE", "2"),
+        ("MANUFACTURER", "1"),
+        ("ACCOUNT", to_checksum_address(ALICE)),
+        ("ACCOUNT", to_checksum_address(BOB)),
+    }
+    assert all((row["device.tokenDID"] != "") == (row["subjectKind"] == "DEVICE") for row in rows)
+
+
+def test_the_register_of_access_names_what_each_grant_is_for(register: str) -> None:
+    page = get_page(f"{register}/reports/access")
+    subjects = [vehicle(1), vehicle(2), synthetic(2), DEVICE, "/manufacturer/1", f"/owner/0x{ALICE.hex()}"]
+    assert lower(subjects) <= lower(page.links)
+    assert "All that" in page.text
+    assert "Vehicle 1" in page.text
 
 
 @pytest.mark.parametrize("query", ["?state=BROKEN", "?order=size", "?owner=nobody", "?device=one"])

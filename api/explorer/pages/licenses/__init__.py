@@ -13,9 +13,11 @@ KINDS = (
 
 def licenses_variables(visit: Visit) -> Json:
     variables = LICENSES.variables(visit)
+    owner = visit.parameter("owner")
     return {
         **variables,
         "filterBy": {"kind": {"in": KINDS}, **variables.get("filterBy", {})},
+        **({"makers": {"owner": {"eq": owner}}, "models": {"manufacturerOwner": {"eq": owner}}} if owner else {}),
         "size": LICENSES_ON_A_PAGE,
         "makersAfter": visit.parameter("makers-after") or None,
         "modelsAfter": visit.parameter("models-after") or None,

@@ -136,6 +136,16 @@ async def test_every_filter_of_events_applies_to_orphaned_events(moving: Moving,
         assert (page["totalCount"], len(page["edges"])) == (expected, expected), (wish, kinds(page))
 
 
+async def test_orphaned_events_are_filtered_by_the_owner_of_their_manufacturer(moving: Moving, api: Api) -> None:
+    licensed = emitted("ManufacturerLicensed", manufacturerId=4, account=OWNER, name="Acme")
+    await moving.mine(licensed)
+    await moving.mine(licensed, *minted(2, manufacturerId=4))
+    await moving.reorg(1, [])
+    for owner, orphans in ((OWNER, 1), (BUYER, 0)):
+        answer = await api.ask(BY_BLOCK, filter={"manufacturerOwner": {"eq": owner}})
+        assert [root["totalCount"] for root in answer.values()] == [orphans, orphans]
+
+
 BY_BLOCK = """query ($filter: LifecycleEventFilter!) {
   lifecycleEvents(filterBy: $filter) { totalCount }
   orphanedEvents(filterBy: $filter) { totalCount } }"""
