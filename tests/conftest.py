@@ -1,5 +1,6 @@
 """What tests run on: a real chain, and each of the two real databases."""
 
+import gc
 import math
 import os
 from collections.abc import Callable, Generator, Iterator
@@ -232,9 +233,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Keeps temporary files in memory, unless PYTEST_DEBUG_TEMPROOT names a folder."""
+    """Keeps temporary files in memory, unless PYTEST_DEBUG_TEMPROOT names a folder; collects tests without garbage."""
     if folder := folder_in_memory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Lets the garbage collector run again. What was imported and collected lives to the end: it is never visited."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
