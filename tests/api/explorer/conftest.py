@@ -19,6 +19,13 @@ def site(request: pytest.FixtureRequest, fleet_database: Callable[[Kind], str]) 
 
 
 @pytest.fixture(scope="module")
+def sqlite_site(fleet_database: Callable[[Kind], str]) -> Iterator[str]:
+    """The address of the explorer over the demo fleet on SQLite, for what happens in the browser alone."""
+    with serving(Settings(database_url=fleet_database("sqlite"))) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser for a module without async tests: the thread of Playwright can run no other event loop."""
     with chromium() as browser:
