@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
+import pytest
 from sqlalchemy import Connection, make_url, text
 
 from schema.tables.database import connect, migrate
@@ -19,6 +20,11 @@ Kind = Literal["sqlite", "postgresql"]
 KINDS: tuple[Kind, ...] = ("sqlite", "postgresql")
 NewDatabase = Callable[[], str]
 """Makes a database and returns its URL."""
+
+
+def on_sqlite(fixture: str) -> pytest.MarkDecorator:
+    """Runs a test on SQLite alone whose fixture gives each database, for what no database decides."""
+    return pytest.mark.parametrize(fixture, ["sqlite"], indirect=True)
 
 
 class Databases:

@@ -1,10 +1,8 @@
-"""What a visitor does, in a real browser, on both databases."""
+"""What a visitor does, in a real browser."""
 
 import json
 import subprocess
 from collections.abc import Iterator
-from itertools import product
-from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -13,6 +11,11 @@ from tests.support.api.browser import Tab
 from tests.support.api.server import post
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def site(sqlite_site: str) -> str:
+    return sqlite_site
 
 
 @pytest.fixture
@@ -96,36 +99,3 @@ def test_the_certificate_is_one_page_of_paper(tab: Tab, serial: str) -> None:
     tab.page.get_by_role("link", name="Printable certificate").click()
     expect(tab.page.get_by_role("button", name="Print")).to_be_visible()
     assert tab.page.pdf(prefer_css_page_size=True).count(b"/Type /Page\n") == 1
-
-
-WIDTHS = (360, 390, 768, 1280, 3840)
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-
-
-def test_no_page_is_wider_than_the_window(tab: Tab, site: str, serial: str) -> None:
-    tab.open(f"/search?q={serial}")
-    device = tab.page.url.removeprefix(site)
-    owner = tab.page.locator("a[href^='/owner/']").first.get_attribute("href")
-    block = tab.page.locator("a[href^='/block/']").first.get_attribute("href")
-    transaction = tab.page.locator("a[href^='/tx/']").first.get_attribute("href")
-    for path in (
-        *(
-            "/",
-            device,
-            f"{device}/certificate",
-            f"{device}/compare",
-            f"{owner}",
-            "/devices",
-            "/search?q=SN",
-            "/search",
-            "/verify",
-        ),
-        *("/manufacturers", "/manufacturer/1", "/model/101"),
-        *(f"{block}", f"{transaction}", "/events", "/status", "/audit"),
-        *("/reports", "/reports/software-updates", "/reports/sanitizations", "/reports/access", "/reports/licenses"),
-    ):
-        tab.open(path)
-        for width, scheme in product(WIDTHS, SCHEMES):
-            tab.page.set_viewport_size({"width": width, "height": 900})
-            tab.page.emulate_media(color_scheme=scheme)
-            assert tab.overflow() <= 0, (path, width, scheme)

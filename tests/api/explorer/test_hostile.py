@@ -11,7 +11,7 @@ from tests.support.api.browser import Tab
 from tests.support.api.hostile_register import BOB, DID, SCRIPT, build_hostile_register
 from tests.support.api.pages import get_page
 from tests.support.api.server import serving
-from tests.support.databases import NewDatabase
+from tests.support.databases import NewDatabase, on_sqlite
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +42,13 @@ def register(new_module_database: NewDatabase) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Browser, register: str) -> Iterator[Tab]:
+    tab = Tab(browser, register)
+    yield tab
+    tab.page.close()
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_no_text_becomes_markup(register: str, path: str) -> None:
     page = get_page(f"{register}{path}", follow=True)
@@ -52,13 +59,13 @@ def test_no_text_becomes_markup(register: str, path: str) -> None:
     assert not [link for link in page.links if not link.startswith(("/", "#", "https://a.example/"))]
 
 
+@on_sqlite("new_module_database")
 @pytest.mark.parametrize("path", PATHS)
-def test_no_text_runs_or_breaks_the_layout(register: str, browser: Browser, path: str) -> None:
-    tab = Tab(browser, register)
+def test_no_text_runs_or_breaks_the_layout(tab: Tab, path: str) -> None:
+    tab.complaints.clear()
     status = tab.open(path).status
     for width in (1280, 360):
         tab.page.set_viewport_size({"width": width, "height": 900})
         assert tab.page.evaluate("window.ran") is None
         assert tab.overflow() <= 0, width
     assert [text for text in tab.complaints if status == 200 or str(status) not in text] == []
-    tab.page.close()

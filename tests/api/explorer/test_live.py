@@ -58,8 +58,8 @@ def test_an_event_that_happens_appears_on_a_page_that_is_open(
         assert tab.complaints == []
 
 
-def test_a_page_of_the_past_is_not_live(browser: Browser, site: str) -> None:
-    tab = Tab(browser, site)
+def test_a_page_of_the_past_is_not_live(browser: Browser, sqlite_site: str) -> None:
+    tab = Tab(browser, sqlite_site)
     tab.open("/events?asOf=150")
     expect(tab.page.get_by_text("Live", exact=True)).to_be_hidden()
     tab.page.close()

@@ -18,7 +18,7 @@ from tests.support.api.browser import AXE, LOOKS, RULES, Tab
 from tests.support.api.pages import get_page
 from tests.support.api.server import serving
 from tests.support.checking import check
-from tests.support.databases import NewDatabase
+from tests.support.databases import NewDatabase, on_sqlite
 from tests.support.dimo.logs import ALICE, BOB, DEVICES, index
 from tests.support.dimo.vehicles import CAROL, CHAIN_ID, LINK, SYNTHETICS, VEHICLES, set_vehicle, vehicle_chain
 from tests.support.index.indexing import engine_of
@@ -247,6 +247,7 @@ def test_the_header_leads_to_the_list_where_there_are_vehicles(register: str) ->
     assert "/vehicles" in get_page(f"{register}/").links
 
 
+@on_sqlite("new_module_database")
 @pytest.mark.parametrize(("address", "bundle"), [(vehicle(1), "vehicles"), (synthetic(2), "synthetic-devices")])
 def test_a_page_offers_the_bundle_and_checks_it_in_place(
     register: str, browser: Browser, address: str, bundle: str
@@ -280,6 +281,7 @@ def test_a_bundle_that_does_not_exist_is_named(register: str, address: str, mess
 
 
 @pytest.mark.slow
+@on_sqlite("new_module_database")
 def test_no_text_runs_or_breaks_the_layout_and_axe_finds_nothing(register: str, browser: Browser) -> None:
     tab = Tab(browser, register)
     tab.page.add_init_script(path=AXE)

@@ -25,6 +25,11 @@ pytestmark = pytest.mark.slow
 Document = dict[str, Any]
 
 
+@pytest.fixture(scope="module")
+def site(sqlite_site: str) -> str:
+    return sqlite_site
+
+
 @pytest.fixture
 def tab(browser: Browser, site: str) -> Iterator[Tab]:
     tab = Tab(browser, site)
