@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 TOOLS = REPOSITORY / "node_modules"
 HTML_VALIDATE = (TOOLS / ".bin" / "html-validate", "--config", REPOSITORY / "tests/support/api/html-validate.json")
-STYLES = (REPOSITORY / "api" / "explorer" / "styles").glob("*.css")
+STYLES = (REPOSITORY / "api" / "explorer").rglob("*.css")
 BREAKPOINTS = re.findall(r"\((max|min)-width: (\d+)px\)", "".join(style.read_text() for style in STYLES))
 WIDTHS = sorted({360, 1280, 3840} | {int(pixels) + (side == "max") for side, pixels in BREAKPOINTS})
 """The narrowest window of each layout, a phone, and 4K."""
