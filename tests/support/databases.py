@@ -56,6 +56,10 @@ class Databases:
         url = self._create("template0" if empty else self._postgres_template)
         return self._through_pooler(url, self._pooler()) if self._pooler else url
 
+    def direct_url(self, url: str) -> str:
+        """Returns the URL of a database on its server itself, for what needs a session of its own."""
+        return self._url_on_server(str(make_url(url).database)) if url in self._pooled else url
+
     @contextmanager
     def temporary(self, kind: Kind, *, empty: bool = False) -> Iterator[NewDatabase]:
         """Gives what makes databases. They are dropped at the end of the block."""
@@ -89,6 +93,9 @@ class Databases:
         name = f"certindex_test_{secrets.token_hex(6)}"
         # copying files takes a third of the time that the default strategy takes
         self._server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy".encode())
+        return self._url_on_server(name)
+
+    def _url_on_server(self, name: str) -> str:
         return make_url(self._server_url()).set(database=name).render_as_string(hide_password=False)
 
     def _through_pooler(self, url: str, pooler: Pooler) -> str:

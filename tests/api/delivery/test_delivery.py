@@ -25,6 +25,7 @@ from tests.support.api.receiving import (
     write_subscriptions,
 )
 from tests.support.chain.fakechain import Log
+from tests.support.databases import Databases
 
 
 def born(token: int) -> list[Log]:
@@ -50,15 +51,15 @@ def chain(sqlite_url: str) -> Iterator[Moving]:
 
 
 @pytest.fixture
-def either_chain(database_url: str) -> Iterator[Moving]:
+def either_chain(database_url: str, databases: Databases) -> Iterator[Moving]:
     """A chain on SQLite, then on PostgreSQL, where the state of the delivery is as well."""
-    moving = Moving(database_url, finality=4)
+    moving = Moving(database_url, state_url=databases.direct_url(database_url), finality=4)
     yield moving
     moving.close()
 
 
 def state_of(chain: Moving, folder: Path) -> str:
-    return f"sqlite:///{folder / 'delivery.db'}" if chain.url.startswith("sqlite") else chain.url
+    return f"sqlite:///{folder / 'delivery.db'}" if chain.url.startswith("sqlite") else chain.state_url
 
 
 @asynccontextmanager
@@ -106,7 +107,6 @@ async def test_events_arrive_in_order_with_ids_of_their_own(chain: Moving, tmp_p
         assert [event["data"]["event"]["id"] for event in events] == chain.ids()
 
 
-@pytest.mark.direct
 async def test_a_restart_goes_on_where_the_last_one_ended(either_chain: Moving, tmp_path: Path) -> None:
     chain = either_chain
     async with receiving() as receiver:
@@ -168,7 +168,6 @@ async def test_the_schedule_survives_a_restart(chain: Moving, tmp_path: Path, mo
             await receiver.has(1)
 
 
-@pytest.mark.direct
 async def test_gone_stops_the_subscription_until_it_is_resumed(either_chain: Moving, tmp_path: Path) -> None:
     chain = either_chain
     await chain.mine(*born(1))
@@ -207,7 +206,6 @@ async def test_a_reorg_arrives_as_retractions(chain: Moving, tmp_path: Path) -> 
     assert copy_of(receiver) == chain.ids()
 
 
-@pytest.mark.direct
 async def test_what_may_have_arrived_before_a_reorg_is_retracted(either_chain: Moving, tmp_path: Path) -> None:
     """The receiver has taken the message, and the sender ends before it knows: the message comes again first."""
     chain = either_chain
@@ -284,7 +282,6 @@ async def test_a_dead_receiver_holds_no_other(chain: Moving, tmp_path: Path) -> 
             await living.has(3)
 
 
-@pytest.mark.direct
 async def test_a_replay_sends_everything_again_under_new_ids(either_chain: Moving, tmp_path: Path) -> None:
     chain = either_chain
     await chain.mine(*born(1), updated(1), sold(1))
@@ -297,7 +294,6 @@ async def test_a_replay_sends_everything_again_under_new_ids(either_chain: Movin
         assert len({request.id for request in receiver.taken}) == 5
 
 
-@pytest.mark.direct
 async def test_one_process_delivers_and_another_stands_by(either_chain: Moving, tmp_path: Path) -> None:
     chain = either_chain
     await chain.mine(*born(1))
@@ -346,9 +342,10 @@ async def has_begun(settings: DeliverySettings, name: str) -> None:
                 await asyncio.sleep(0.02)
 
 
-@pytest.mark.direct
-async def test_a_lost_connection_to_the_state_loses_nothing(postgres_url: str, tmp_path: Path) -> None:
-    chain = Moving(postgres_url)
+async def test_a_lost_connection_to_the_state_loses_nothing(
+    postgres_url: str, databases: Databases, tmp_path: Path
+) -> None:
+    chain = Moving(postgres_url, state_url=databases.direct_url(postgres_url))
     await chain.mine(*born(1))
     async with receiving() as receiver:
         async with delivered(chain, tmp_path, {"url": receiver.url}):

@@ -31,10 +31,14 @@ def sold(token: int, buyer: str = BUYER) -> Log:
 
 
 class Moving:
-    """A fake node and its index, which grow and reorg together."""
+    """A fake node and its index, which grow and reorg together.
 
-    def __init__(self, url: str, **node: Any) -> None:
+    `state_url` is where a delivery may keep its state: the database, which a pooler may hide from `url`.
+    """
+
+    def __init__(self, url: str, *, state_url: str | None = None, **node: Any) -> None:
         self.url = url
+        self.state_url = state_url or url
         self.node = FakeNode(**node)
         self.indexer = Indexer(open_engine(url), self.node)
 
