@@ -260,8 +260,9 @@ def _takes_a_pooler(item: pytest.Item) -> bool:
     """Returns whether a test may use PostgreSQL, but needs no session of the server for itself."""
     if not isinstance(item, pytest.Function) or item.get_closest_marker("direct"):
         return False
-    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    return "databases" in item.fixturenames and "sqlite" not in parameters
+    names, parameters = item.fixturenames, list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+    is_of_sqlite = "sqlite" in parameters or ("sqlite_url" in names and "postgresql" not in parameters)
+    return "databases" in names and (not is_of_sqlite or any("postgres" in name for name in names))
 
 
 @pytest.hookimpl(wrapper=True)
