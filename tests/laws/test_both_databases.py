@@ -1,6 +1,6 @@
 """SQLite and PostgreSQL give byte-identical answers for texts, times and numbers that the two compare differently.
 
-So does PostgreSQL behind PgBouncer.
+So does PostgreSQL behind PgBouncer, and the API leaves nothing in its sessions.
 """
 
 import asyncio
@@ -44,6 +44,7 @@ def apis(tmp_path_factory: pytest.TempPathFactory, module_postgres_url: str, poo
     index()
     with asking(urls[0]) as sqlite, asking(urls[1]) as postgresql, asking(pooler.through(urls[1])) as pooled:
         yield [sqlite, postgresql, pooled]
+    assert pooler.state_of_sessions(urls[1]) == set()
     for engine in engines:
         engine.dispose()
 
