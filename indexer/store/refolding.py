@@ -58,7 +58,7 @@ class Refolding(Rewriting):
         stored, made = (Counter(log.log_index for log in logs) for logs in (block.events, events))
         for index in sorted(stored.keys() | made.keys()):
             if stored[index] != made[index]:
-                text = f"it has {stored[index]} events, the profile makes it {made[index]} facts"
+                text = f"the number of its events is {stored[index]}, the profile makes it {made[index]}"
                 self._report(Difference(f"log {index} of block {block.number}", text))
 
     def write(self, *chunk: Any) -> None:

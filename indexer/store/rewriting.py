@@ -142,13 +142,13 @@ class Rewriting:
             block = list(events)
             stored = [EventLog(*row[1:count]) for row in block]
             readings = [EventReading(*row[count:]) for row in block]
-            yield StoredBlockEvents(number, block[0].timestamp, _logs(number, stored, readings), stored, readings)
+            yield StoredBlockEvents(number, block[0].timestamp, _logs(number, stored), stored, readings)
 
 
-def _logs(number: int, events: Sequence[EventLog], readings: Sequence[EventReading]) -> Sequence[EventLog]:
-    if not any(reading.item for reading in readings):
-        return events
-    return positioned(number, [log for log, reading in zip(events, readings, strict=True) if reading.item == 0])
+def _logs(number: int, events: Sequence[EventLog]) -> Sequence[EventLog]:
+    """Returns the logs of a block: of the events of one log the first, which has its bytes, whatever item it states."""
+    logs = [next(items) for _, items in groupby(events, attrgetter("log_index"))]
+    return events if len(logs) == len(events) else positioned(number, logs)
 
 
 def insert_events(

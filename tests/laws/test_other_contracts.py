@@ -207,7 +207,7 @@ def test_all_of_the_language_at_once_is_the_same_after_a_reorg_and_each_rebuild(
         assert read_tables(engine, chain.chain_id) == tables
     database.execute("DELETE FROM event WHERE item = 2 AND kind = :mint", mint=Kind.DEVICE_MINTED.value)
     done = certindex("rebuild", "--check", database_url=database_url)
-    assert (done.status, "it has 2 events, the profile makes it 3 facts" in done.out + done.err) == (1, True)
+    assert (done.status, "the number of its events is 2, the profile makes it 3" in done.out + done.err) == (1, True)
     assert certindex("rebuild", database_url=database_url).status == 0
     assert read_tables(engine, chain.chain_id) == tables
 
