@@ -161,9 +161,10 @@ class FaultProxy:
         server = self._runner.server
         assert server is not None
         await self._runner.cleanup()
-        # a client that tries again and again may have been accepted meanwhile
-        await asyncio.sleep(0.01)
-        await server.shutdown(0)
+        # a client that tries again and again may have been accepted meanwhile; the loop needs some turns to know of it
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+            await server.shutdown(0)
 
     async def _serve(self, http: web.Request) -> web.StreamResponse:
         request = json.loads(await http.read())
