@@ -162,7 +162,7 @@ class FaultProxy:
         assert server is not None
         await self._runner.cleanup()
         # a client that tries again and again may have been accepted meanwhile; the loop needs some turns to know of it
-        for _ in range(3):
+        for _turn in range(3):
             await asyncio.sleep(0.01)
             await server.shutdown(0)
 
