@@ -333,7 +333,7 @@ def test_polygons_state_sync_transaction_has_the_name_that_the_chain_gave_it() -
 async def test_receipts_of_earlier_forks_are_rebuilt(fork: str) -> None:
     with Anvil("--hardfork", fork) as chain:
         sent = {"from": chain.accounts[0], "to": chain.accounts[1], "value": "0x1", "gasPrice": "0x4a817c800"}
-        chain.request("eth_sendTransactionSync", sent)
+        chain.send(sent)
         stored = stored_block(chain, 1, "0x" + "01" * 20)
         assert isinstance(Judge(1, {}, form_is_known=True).judge(stored, await evidence_of(chain, 1)), Verified)
 

@@ -30,7 +30,7 @@ def lived(factory: Factory) -> Factory:
         factory.mint(number=number)
         chain.mine(2)
         stranger = {"from": factory.stranger, "to": factory.user, "value": "0x1"}
-        chain.request("eth_sendTransactionSync", stranger)
+        chain.send(stranger)
     factory.send("recordInCircuitTest", 2, passing(), sender=factory.maker)
     factory.send("recordEndOfLife", 3, end_of_life_step(1), sender=factory.owner)
     return factory

@@ -6,6 +6,7 @@ import platform
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 CERTIFICATE = REPOSITORY / "schema" / "contract" / "DeviceCertificate.json"
 GAS = 30_000_000
 BLOCK_GAS = 1_000_000 * GAS  # a block has room for all that a test sends
+MINED_SECONDS = 60
+POLL_SECONDS = 0.0005
 
 
 class RpcError(Exception):
@@ -149,6 +152,17 @@ class Anvil:
         receipt: dict[str, Any] | None = self.request("eth_getTransactionReceipt", transaction_hash)
         return receipt
 
+    def send(self, transaction: dict[str, Any]) -> dict[str, Any]:
+        """Sends a transaction, on a chain that mines by itself, and returns its receipt. Raises RpcError."""
+        # not eth_sendTransactionSync: anvil waits there for the next block, which may have come already
+        transaction_hash = self.request("eth_sendTransaction", transaction)
+        deadline = time.monotonic() + MINED_SECONDS
+        while (receipt := self.receipt(transaction_hash)) is None:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"anvil has not mined {transaction_hash} within {MINED_SECONDS} seconds")
+            time.sleep(POLL_SECONDS)
+        return receipt
+
     def stop(self) -> None:
         self._connection.close()
         self.child.stop()
@@ -210,7 +224,7 @@ class Contract:
             chain.mine()
             receipt = chain.receipt(transaction_hash)
         else:
-            receipt = chain.request("eth_sendTransactionSync", transaction)
+            receipt = chain.send(transaction)
         if receipt is None or receipt["status"] != "0x1":
             raise RuntimeError(f"the contract was not deployed: {receipt}")
         return cls(chain, receipt["contractAddress"], artifact.abi)
@@ -249,7 +263,7 @@ class Contract:
         """Sends, on a chain that mines by itself, and returns the receipt. Raises Refused if it would revert."""
         self.call(name, *arguments, sender=sender, block="pending")
         transaction = self.transaction(name, *arguments, sender=sender)
-        receipt: dict[str, Any] = self.chain.request("eth_sendTransactionSync", transaction)
+        receipt = self.chain.send(transaction)
         if receipt["status"] != "0x1":
             raise RuntimeError(f"{name}{arguments} failed: {receipt}")
         return receipt
