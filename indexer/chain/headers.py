@@ -77,13 +77,16 @@ class Headers:
             for answer, number in zip(answers, numbers, strict=True)
         ]
 
-    async def second_header(self, header: Header, wrong: WrongAnswer) -> Header:
+    async def second_header(self, header: Header, wrong: WrongAnswer) -> Header | None:
         """Returns the same block as another provider returns it, and distrusts the provider of the first header.
 
-        If no other provider returns a different header, raises `wrong` (the contradiction that was found).
+        Returns None if no other provider answers now. If one returns no different header, raises `wrong` (the
+        contradiction that was found).
         """
         avoid = () if header.host is None else (header.host,)
         answer = await self._calls.call(BY_NUMBER, [hex(header.number), False], KIND, avoid=avoid)
+        if any(answer.host.site == host.site for host in avoid):
+            return None
         second = self._read_right(answer, header.number)
         if second is None or second.hash != header.hash or replace(second, host=header.host) == header:
             raise wrong

@@ -79,7 +79,10 @@ class Logs:
         try:
             confirmed = self._filter.check_header(header, logs)
         except WrongAnswer as wrong:
-            header = await self._headers.second_header(header, wrong)
+            second = await self._headers.second_header(header, wrong)
+            if second is None:
+                raise
+            header = second
             confirmed = self._filter.check_header(header, logs)
         level = VerificationLevel.BLOOM if confirmed else VerificationLevel.RPC
         uncovered = self._filter.uncovered_transaction(header)

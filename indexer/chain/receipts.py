@@ -60,9 +60,12 @@ class Receipts:
         return await self._one_by_one(header)
 
     async def _other_header(self, header: Header, answer: Answered[Any], wrong: WrongAnswer) -> Header:
-        """Returns the header of another provider. If it is the same, distrusts the provider of the receipts."""
+        """Returns the header of another provider. If it is the same, distrusts the provider of the receipts.
+
+        If no other provider answers now, either may be wrong: none is distrusted.
+        """
         try:
-            return await self._headers.second_header(header, wrong)
+            return await self._headers.second_header(header, wrong) or header
         except WrongAnswer:
             if answer.result is not None:  # receipts that are missing may only be late
                 self._calls.providers.distrust(answer.host, wrong)

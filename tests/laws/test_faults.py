@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -170,6 +171,31 @@ async def test_a_block_too_big_for_any_answer_is_read_by_its_receipts(
         assert await index([proxy.url], world, sqlite_url) == undisturbed
         assert "eth_getBlockReceipts" in proxy.calls
         assert ("eth_getTransactionReceipt" in proxy.calls) == (also in (faults.no_block_receipts, faults.odd_receipts))
+
+
+async def test_a_provider_that_fails_for_a_moment_is_not_distrusted_for_the_header_of_another(
+    world: Factory, node: Upstream
+) -> None:
+    def no_block(exchange: Exchange) -> bool:
+        if exchange.method != "eth_getBlockByNumber":
+            return False
+        exchange.status, exchange.body = 502, b"bad gateway"
+        return True
+
+    async with FaultProxy(node) as bad, FaultProxy(node) as good, AsyncExitStack() as stack:
+        pool = patient_pool([bad.url, good.url])
+        stack.push_async_callback(pool.close)
+        await pool.check_chain(world.chain.chain_id)
+        chain = Chain(pool, {bytes.fromhex(world.contract.address[2:]): 1}, finality_depth=64)
+        bad.inject(faults.full_bloom)
+        bad.inject(faults.no_block_receipts)
+        for proxy in (bad, good):
+            proxy.inject(block_too_big(MINTED))
+        (header,) = await chain.headers([MINTED])  # an empty block
+        failing = good.inject(no_block, times=1)
+        assert await chain.block_logs(header) == []
+        assert failing.struck == 1
+        assert [host.away is None for host in pool.hosts] == [False, True]
 
 
 async def test_receipts_that_are_never_whole_stop_the_indexer(world: Factory, node: Upstream, sqlite_url: str) -> None:
