@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { chromium, type Browser } from "playwright-core";
 
-const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+const NAMES = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
@@ -23,6 +23,6 @@ function installed(): string {
   const places = (process.env["PATH"] ?? "").split(delimiter);
   const found = NAMES.flatMap((name) => places.map((place) => join(place, name))).find(existsSync);
   const path = process.env["CHROMIUM"] ?? found;
-  if (!path) throw new Error("no Chromium on PATH: apt-get install chromium, or set CHROMIUM=/path/to/chromium");
+  if (!path) throw new Error(`no Chromium on PATH: apt-get install ${NAMES[0]}, or set CHROMIUM=/path/to/chromium`);
   return path;
 }

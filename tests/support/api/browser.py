@@ -10,7 +10,9 @@ from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
 
 from tests.support.chain.devchain import REPOSITORY
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""The first draws the same pages without the windows of a browser: in half the time."""
+
 PATIENCE_MILLISECONDS = 60_000
 """How long a step may take: the machine may be busy."""
 
@@ -27,7 +29,7 @@ def chromium() -> Iterator[Browser]:
     """Yields a headless browser until the block ends."""
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
-        raise RuntimeError("no Chromium on PATH: apt-get install chromium, or set CHROMIUM=/path/to/chromium")
+        raise RuntimeError(f"no Chromium on PATH: apt-get install {NAMES[0]}, or set CHROMIUM=/path/to/chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS, chromium_sandbox=os.geteuid() != 0)
         expect.set_options(timeout=PATIENCE_MILLISECONDS)
