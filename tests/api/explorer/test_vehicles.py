@@ -14,7 +14,7 @@ from eth_utils.address import to_checksum_address
 from playwright.sync_api import Browser, expect
 
 from api.settings import Settings
-from tests.support.api.browser import AXE, LOOKS, RULES, Tab
+from tests.support.api.browser import AXE, LOOKS, Tab
 from tests.support.api.pages import get_page
 from tests.support.api.server import serving
 from tests.support.checking import check
@@ -288,11 +288,11 @@ def test_no_text_runs_or_breaks_the_layout_and_axe_finds_nothing(register: str, 
     tab.page.emulate_media(reduced_motion="reduce")
     for address in PATHS:
         assert tab.open(address).status == 200
-        for width, scheme in LOOKS:
+        for width, scheme, rules in LOOKS:
             tab.page.set_viewport_size({"width": width, "height": 900})
             tab.page.emulate_media(color_scheme=scheme)
             assert tab.overflow() <= 0, address
-            violations = tab.page.evaluate("rules => axe.run({ runOnly: rules }).then(run => run.violations)", RULES)
+            violations = tab.page.evaluate("rules => axe.run({ runOnly: rules }).then(run => run.violations)", rules)
             assert violations == [], address
         assert tab.page.evaluate("window.ran") is None
     assert tab.complaints == []

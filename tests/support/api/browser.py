@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -20,8 +20,13 @@ FLAGS = ("--disable-background-networking", "--disable-component-update", "--dis
 
 AXE = REPOSITORY / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
-LOOKS: tuple[tuple[int, Literal["light", "dark"]], ...] = ((1280, "light"), (1280, "dark"), (360, "light"))
-"""The widths and color schemes in which axe judges a page."""
+COLOR_RULES = ("color-contrast", "link-in-text-block")
+LOOKS: tuple[tuple[int, Literal["light", "dark"], Sequence[str]], ...] = (
+    (1280, "light", RULES),
+    (1280, "dark", COLOR_RULES),
+    (360, "light", RULES),
+)
+"""The widths and color schemes in which axe judges a page, and its rules there: a scheme changes colors alone."""
 
 
 @contextmanager
