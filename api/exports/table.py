@@ -55,12 +55,9 @@ class Table:
         (operation,) = document.definitions
         assert isinstance(operation, OperationDefinitionNode)  # a table is a query
         self._schema = schema
+        self._document = document
         self._operation = operation
         self._plans: dict[Notation, Plan] = {}
-        for notation in KEYED:
-            plan = compile_plan(schema, document, operation, {}, notation, for_exports=True)
-            assert plan is not None  # the query selects fields of the schema
-            self._plans[notation] = plan
         self.parameters = [part.variable.name.value for part in operation.variable_definitions or ()]
         (root,) = operation.selection_set.selections
         assert isinstance(root, FieldNode)
@@ -79,7 +76,7 @@ class Table:
         if isinstance(values, list):
             explain_variables(values, self._schema._schema, self._operation, variables)
             raise BadUserInput(values[0].message)
-        plan = self._plans[JSON]
+        plan = self._plan(JSON)
         root = plan.root.selected[0]
         assert root.rule.batch is not None  # a root field reads
         (rows,) = root.rule.batch(_context(snapshot, plan), [()], **root.arguments(values))
@@ -114,7 +111,7 @@ class Table:
 
         Raises BadUserInput (STALE_CURSOR) if the block is no longer canonical, and DamagedData.
         """
-        context = _context(snapshot, self._plans[notation])
+        context = _context(snapshot, self._plan(notation))
         check_canonical(context, tuple(rows.pins))
         chunk = RowList(rows.query, 0, Window(size, False, after, before), rows.pins)
         read, pins, more = chunk.read_rows(context)
@@ -126,7 +123,7 @@ class Table:
         self, snapshot: Snapshot, relation: Relation, refs: Sequence[tuple[Pin, int]], notation: Notation
     ) -> Sequence[str]:
         """Returns the text of each row of the table's relation, by its pin and id. Raises DamagedData."""
-        context = _context(snapshot, self._plans[notation])
+        context = _context(snapshot, self._plan(notation))
         rows = context.read.rows(relation, [key_of(pin, id) for pin, id in refs])
         if None in rows:
             raise DamagedData(f"A row of the table {self.name} refers to one that does not exist. {WAY_OUT}")
@@ -143,10 +140,18 @@ class Table:
         ids: Sequence[int],
     ) -> Sequence[str]:
         try:
-            objects = write_rows(_row_level(self._plans[notation]), relation, rows, pins, context)
+            objects = write_rows(_row_level(self._plan(notation)), relation, rows, pins, context)
         except (NotAnswered, *UNREADABLE) as error:
             raise unreadable(f"A stored value of the table {self.name}", error) from error
         return KEYED[notation](_keys(pins, ids), objects)
+
+    def _plan(self, notation: Notation) -> Plan:
+        """Returns the plan of the rows, compiled when it is first needed: all of them take 0.1 s."""
+        if notation not in self._plans:
+            plan = compile_plan(self._schema, self._document, self._operation, {}, notation, for_exports=True)
+            assert plan is not None  # the query selects fields of the schema
+            self._plans[notation] = plan
+        return self._plans[notation]
 
 
 def build_tables(schema: Schema) -> dict[str, Table]:
