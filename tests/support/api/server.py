@@ -1,5 +1,6 @@
 """The API over HTTP, on a free port, in a thread of the test."""
 
+import gc
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +21,7 @@ CLIENT = httpx.Client(timeout=60)
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """Serves until the block ends. Yields the address, without a slash at its end."""
-    server = Server(server_config(settings, port=0, log_level="error"), settings.drain_seconds)
-    thread = Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        if not thread.is_alive():
-            raise RuntimeError("the server ended before it had started")
-        sleep(0.01)
+    server, thread = _start(settings)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
@@ -35,6 +30,22 @@ def serving(settings: Settings) -> Iterator[str]:
         thread.join(timeout=10)
         if thread.is_alive():
             raise RuntimeError("the server did not stop")
+
+
+def _start(settings: Settings) -> tuple[Server, Thread]:
+    """Starts a server as the program does: without the garbage collector, until it has started."""
+    gc.disable()
+    try:
+        server = Server(server_config(settings, port=0, log_level="error"), settings.drain_seconds)
+        thread = Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            if not thread.is_alive():
+                raise RuntimeError("the server ended before it had started")
+            sleep(0.01)
+    finally:
+        gc.enable()
+    return server, thread
 
 
 GRAPHQL_RESPONSE = "application/graphql-response+json"
