@@ -38,6 +38,8 @@ from tests.support.chain.abi_log import abi_log
 from tests.support.chain.fakechain import Log, logs_bloom
 from tests.support.index.indexing import read_table
 
+pytestmark = pytest.mark.slow
+
 EVENT_COUNT, BLOCK_COUNT = 600, 120
 
 

@@ -94,14 +94,14 @@ def demo() -> Iterator[StartDemo]:
 def test_the_demo_answers_lives_and_leaves_nothing_behind(demo: StartDemo, database_url: str) -> None:
     running = demo("--port", "0", "--database", database_url)
     explorer = running.wait_for(r"^The explorer.*(http://\S+/)$")[1]
-    assert "Is this device genuine?" in urllib.request.urlopen(explorer, timeout=30).read().decode()
+    assert "Is this device genuine?" in urllib.request.urlopen(explorer, timeout=60).read().decode()
     answers = [ask(running.url, query) for query in running.queries]
     assert [answer["device"]["tokenDID"] for answer in answers[:1]] != [None]
     assert len(answers) == 3
     assert answers[1]["inspectionFailed"]["totalCount"] > 0
     assert answers[2]["device"]["asOf"]["timestamp"] < "2100"
     before = ask(running.url, INDEXED)["_meta"]["chains"][0]["indexed"]["number"]
-    running.wait_for(f"(?:{HAPPENED.pattern}(?:.*\n)+){{2}}", seconds=20)
+    running.wait_for(f"(?:{HAPPENED.pattern}(?:.*\n)+){{2}}")
     wait_until(lambda: ask(running.url, INDEXED)["_meta"]["chains"][0]["indexed"]["number"] > before)
     wait_until(lambda: check(bundle(running.url), {}).is_complete)
     children = descendants(running.process.pid)
@@ -116,7 +116,7 @@ def test_a_still_demo_stands_still_and_ends_on_sigterm(demo: StartDemo, sqlite_u
     wait_until(lambda: check(bundle(running.url), {}).is_complete)
     time.sleep(4)
     assert not HAPPENED.search(running.printed)
-    assert urllib.request.urlopen(running.url.replace("/graphql", "/readyz"), timeout=10).status == 200
+    assert urllib.request.urlopen(running.url.replace("/graphql", "/readyz"), timeout=60).status == 200
     children = descendants(running.process.pid)
     assert running.end(signal.SIGTERM) == 0
     assert alive(children) == []
@@ -200,7 +200,7 @@ def ask(url: str, query: str) -> dict[str, Any]:
     body = json.dumps({"query": query}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             answer = json.loads(response.read())
     except urllib.error.HTTPError as error:
         raise AssertionError(f"{error}: {error.read().decode()}") from error
@@ -212,12 +212,12 @@ def ask(url: str, query: str) -> dict[str, Any]:
 def bundle(url: str) -> bytes:
     """Returns the bundle of the first device."""
     did = ask(url, '{ device(by: {tokenId: "1"}) { tokenDID } }')["device"]["tokenDID"]
-    with urllib.request.urlopen(url.replace("/graphql", f"/devices/{did}/bundle.json"), timeout=30) as response:
+    with urllib.request.urlopen(url.replace("/graphql", f"/devices/{did}/bundle.json"), timeout=60) as response:
         data: bytes = response.read()
     return data
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -185,7 +185,7 @@ def _installation() -> Path:
 
 
 def _answers(server: Child, url: str) -> bool:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and server.exit_status is None:
         try:
             psycopg.connect(plain_url(url)).close()

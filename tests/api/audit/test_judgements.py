@@ -302,10 +302,10 @@ def test_fifty_devices_cost_as_many_statements_as_five(server: tuple[str, str]) 
         checks = " ".join(f"{check} {{ {selection} }}" for check in CHECKS)
         nodes = f"nodes {{ provenance {{ {checks} }} }}"
         query = f'{{ devices(first: {devices}, filterBy: {{chainId: {{eq: "{chain_id}"}}}}) {{ {nodes} }} }}'
-        CLIENT.post(f"{address}/graphql", json={"query": query}, timeout=30)  # from now on a plan answers
+        CLIENT.post(f"{address}/graphql", json={"query": query}, timeout=60)  # from now on a plan answers
         hooks.listen(Engine, "before_cursor_execute", count_one)
         try:
-            answer = CLIENT.post(f"{address}/graphql", json={"query": query}, timeout=30).json()
+            answer = CLIENT.post(f"{address}/graphql", json={"query": query}, timeout=60).json()
         finally:
             hooks.remove(Engine, "before_cursor_execute", count_one)
         assert len(answer["data"]["devices"]["nodes"]) == devices

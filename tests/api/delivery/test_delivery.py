@@ -336,7 +336,7 @@ def copy_of(receiver: Receiver) -> list[str]:
 
 async def has_begun(settings: DeliverySettings, name: str) -> None:
     """Waits until a subscription has its place in the feed."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with stored(settings) as state:
             while name not in state.positions():  # noqa: ASYNC110  # as if by another process
                 await asyncio.sleep(0.02)
@@ -389,7 +389,7 @@ async def test_a_stale_cursor_stops_the_subscription(chain: Moving, tmp_path: Pa
         with chain.indexer.engine.begin() as connection:
             connection.execute(text("UPDATE profile SET text = text || '\n# other'"))
         async with delivered(chain, tmp_path, {"url": receiver.url}):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while progress(settings).stopped is None:  # noqa: ASYNC110  # as if by another process
                     await asyncio.sleep(0.02)
             assert "indexed again" in str(progress(settings).stopped)

@@ -44,7 +44,7 @@ def has_ended(child: Child) -> bool:
 
 
 def ready(port: int) -> int:
-    return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=20).status_code
+    return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).status_code
 
 
 async def test_a_server_that_stops_closes_subscriptions_with_the_cursor_from_which_they_resume(sqlite_url: str) -> None:
@@ -163,7 +163,7 @@ def test_no_request_fails_while_servers_behind_a_proxy_are_restarted_one_after_a
     is_over = threading.Event()
 
     def load(url: str) -> None:
-        with httpx.Client(timeout=20) as client:
+        with httpx.Client(timeout=60) as client:
             while not is_over.wait(0.005):
                 try:
                     statuses.append(client.post(f"{url}/graphql", json={"query": DEVICES}).status_code)

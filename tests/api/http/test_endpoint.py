@@ -36,7 +36,7 @@ def test_a_query_is_answered_by_post_and_by_get(new_database: NewDatabase) -> No
 
 def test_many_requests_at_once_are_all_answered(new_database: NewDatabase) -> None:
     async def ask_all(url: str) -> list[httpx.Response]:
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             return await asyncio.gather(*(client.get(url, params={"query": QUERY}) for _ in range(60)))
 
     with serving(Settings(database_url=with_one_device(new_database()))) as address:

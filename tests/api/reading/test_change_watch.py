@@ -15,7 +15,7 @@ from schema.tables.database import connect
 from tests.support.api.feeding import Moving, minted
 from tests.support.databases import NewDatabase
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Watched:

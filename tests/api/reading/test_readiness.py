@@ -163,7 +163,7 @@ def test_the_program_serves_until_it_is_signaled(tmp_path: Path) -> None:
         graphql = next(line.split()[-1] for line in program.stderr if "serving" in line)
         assert CLIENT.get(graphql, params={"query": "{ __typename }"}).json()["data"] == {"__typename": "Query"}
         program.terminate()
-        _, errors = program.communicate(timeout=10)
+        _, errors = program.communicate(timeout=60)
         assert program.returncode in (0, -signal.SIGTERM)
         assert "Traceback" not in errors
     finally:

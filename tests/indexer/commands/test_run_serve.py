@@ -130,7 +130,7 @@ async def test_the_address_it_serves_is_printed(factory: Factory, sqlite_url: st
     with service(factory, sqlite_url, factory.chain.url, PORT="0") as served:
         await served.until(lambda: "INFO serving http://127.0.0.1:" in served.child.last_output)
         address = served.child.last_output.split("serving ")[1].split()[0]
-        answer = await asyncio.to_thread(httpx.post, address, json=COUNT, timeout=30)
+        answer = await asyncio.to_thread(httpx.post, address, json=COUNT, timeout=60)
         assert answer.status_code in (200, 503)
 
 

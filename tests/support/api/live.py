@@ -21,7 +21,7 @@ EVENTS = """subscription ($after: String, $filter: LifecycleEventFilter, $finali
 WHERE = """query ($after: String, $filter: LifecycleEventFilter, $finality: Finality! = UNSAFE) {
   changes(after: $after, filterBy: $filter, finality: $finality, first: 100) { endCursor hasMore } }"""
 BLOCKS = "subscription ($chainId: BigInt) { blockIndexed(chainId: $chainId) { number hash finality chainId } }"
-PATIENCE = 20.0
+PATIENCE = 60.0
 QUIET = 0.3
 
 

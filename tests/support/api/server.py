@@ -27,7 +27,7 @@ def serving(settings: Settings) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         if thread.is_alive():
             raise RuntimeError("the server did not stop")
 

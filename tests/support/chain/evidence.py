@@ -132,7 +132,7 @@ def block_of_every_type(factory: Factory) -> int:
         "eth_sendTransaction",
         {"from": chain.accounts[9], "to": contract.address, "data": "0x12345678", "gas": "0x10000"},
     )
-    deadline = monotonic() + 10
+    deadline = monotonic() + 60
     while len(chain.request("txpool_content")["pending"].get(to_checksum_address(chain.accounts[0]), sent)) < len(sent):
         assert monotonic() < deadline, "the transactions did not arrive"
         sleep(0.02)

@@ -73,7 +73,7 @@ def test_a_killed_test_run_leaves_no_chain_behind() -> None:
         chain_pid = int(parent.stdout.readline())
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while _runs(chain_pid):
         assert time.monotonic() < deadline, "the chain outlived its killed parent"
         time.sleep(0.05)
