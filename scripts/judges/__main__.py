@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -33,6 +34,7 @@ class Judge:
     """A command, in which `$NAME` stands for a variable of the environment.
 
     `count` is a regular expression that finds the number of its checks in its output; fewer than `least` is a failure.
+    `waits`: most of its time it waits for pages, so that it runs beside the others.
     """
 
     name: str
@@ -41,12 +43,13 @@ class Judge:
     what: str
     least: int = 1
     cwd: Path = FOLDER
+    waits: bool = False
 
 
-def client(name: str, script: str, what: str, least: int) -> Judge:
+def client(name: str, script: str, what: str, least: int, *, waits: bool = False) -> Judge:
     """Returns a judge that runs a test file of `src/` with Node's test runner."""
     command = ("node", "--test", "--test-reporter=tap", f"build/js/src/{script}.js")
-    return Judge(name, command, r"^# pass (\d+)$", what, least)
+    return Judge(name, command, r"^# pass (\d+)$", what, least, waits=waits)
 
 
 TOOLS = (
@@ -91,7 +94,7 @@ CLIENTS = (
     client("mcp", "mcp", "MCP scenarios and inspector calls", 6),
     client("standardwebhooks", "webhooks", "ways to deliver to webhooks", 5),
     client("chromium", "page", "features of the page at /graphql", 9),
-    client("lighthouse", "lighthouse", "pages with 95 or more of 100", 8),
+    client("lighthouse", "lighthouse", "pages with 95 or more of 100", 8, waits=True),
     Judge(
         "schemathesis",
         ("python", "-m", "schemathesis.cli", "run", "$JUDGED_URL", "-c", "every_refusal_has_a_code", *FUZZING),
@@ -128,7 +131,7 @@ FILES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs all judges in order and returns the exit status: 1 if one failed."""
+    """Runs all judges and returns the exit status: 1 if one failed."""
     parser = argparse.ArgumentParser(prog="./scripts/conformance", description=__doc__)
     parser.add_argument(
         "--only",
@@ -160,9 +163,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _judge_clients(judges: Sequence[Judge], folder: Path) -> list[bool]:
     if not judges:
         return []
-    with set_stage(folder) as (stage, address):
+    with set_stage(folder) as (stage, address), ThreadPoolExecutor() as beside:
         environment = _environment(stage, address)
-        return [_passes(judge, environment, stage.last_output) for judge in judges]
+        waiting = [beside.submit(_passes, judge, environment, stage.last_output) for judge in judges if judge.waits]
+        results = [_passes(judge, environment, stage.last_output) for judge in judges if not judge.waits]
+        return results + [judged.result() for judged in waiting]
 
 
 def _judge_sdks(judges: Sequence[Judge], folder: Path) -> list[bool]:

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createServer, type AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import lighthouse, { type Result } from "lighthouse";
 import type { Browser } from "playwright-core";
 import { launched } from "./browser.js";
@@ -10,8 +11,8 @@ import { URL } from "./stage.js";
 const SITE = new globalThis.URL(URL).origin;
 const CATEGORIES = ["performance", "accessibility", "best-practices"];
 const LEAST = 95;
-/** A machine that is busy slows a page down: the best of some runs counts. */
-const RUNS = 3;
+/** A machine that is busy slows a page down, and other judges restart the server: the best of some runs counts. */
+const RUNS = 4;
 
 let browser: Browser;
 let port: number;
@@ -36,14 +37,19 @@ const PAGES: Record<string, () => Promise<string>> = {
 
 for (const [name, find] of Object.entries(PAGES))
   test(`${name} has ${LEAST} or more in ${CATEGORIES.join(", ")}`, async () => {
-    const address = SITE + (await find());
     let short: string[] = [];
     for (let run = 0; run < RUNS; run += 1) {
-      short = tooLow(await judge(address));
+      short = await find().then((path) => judge(SITE + path)).then(tooLow, failed);
       if (short.length === 0) return;
     }
-    assert.deepEqual(short, [], address);
+    assert.deepEqual(short, []);
   });
+
+/** Waits until the server may be there again. */
+async function failed(error: unknown): Promise<string[]> {
+  await setTimeout(5_000);
+  return [String(error)];
+}
 
 async function judge(address: string): Promise<Result> {
   const run = await lighthouse(address, { port, onlyCategories: CATEGORIES, logLevel: "error" });
