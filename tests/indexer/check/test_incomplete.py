@@ -23,6 +23,7 @@ from tests.support.certindex import Certindex
 from tests.support.chain.evidence import Nodes, altering
 from tests.support.chain.factory import HASH, Factory
 from tests.support.checking import check, resealed
+from tests.support.databases import Databases
 from tests.support.index.verifying import FINALITY, index, indexed, settings_for
 
 Document = dict[str, Any]
@@ -193,17 +194,26 @@ def test_receipts_that_no_provider_has_are_incomplete(
 # A forger cannot hide behind INCOMPLETE
 
 
-@pytest.fixture
-def document(factory: Factory, sqlite_url: str, tmp_path: Path) -> Document:
+@pytest.fixture(scope="module")
+def incomplete(factory_chain: Factory, databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Document:
     """A bundle of six events, of which the last two are not proven."""
-    factory.mint()
-    index(factory, sqlite_url)
-    verify(factory, sqlite_url)
-    live_on(factory, sqlite_url)
-    download(factory, sqlite_url, tmp_path / "bundle.json")
-    document: Document = json.loads((tmp_path / "bundle.json").read_bytes())
+    url, file = databases.new("sqlite"), tmp_path_factory.mktemp("bundle") / "bundle.json"
+    untouched = factory_chain.chain.snapshot()
+    factory_chain.mint()
+    index(factory_chain, url)
+    verify(factory_chain, url)
+    live_on(factory_chain, url)
+    download(factory_chain, url, file)
+    factory_chain.chain.revert(untouched)
+    document: Document = json.loads(file.read_bytes())
     assert not check(canonical(document), {}).is_complete
     return document
+
+
+@pytest.fixture
+def document(incomplete: Document) -> Document:
+    """A bundle of six events, of which the last two are not proven, for a test that changes it."""
+    return deepcopy(incomplete)
 
 
 def _no_names(document: Document) -> None:

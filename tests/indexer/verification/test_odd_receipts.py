@@ -1,18 +1,22 @@
 """What a provider refuses, and receipts and headers of an odd shape, over HTTP: verification and indexing go on."""
 
+import shutil
 import threading
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from indexer.commands.sync import sync
 from indexer.errors import TryAgain
 from indexer.rpc import Pool
 from indexer.verification.verifier import PATIENCE
 from schema.vocabulary import FailureCause, VerificationLevel
+from tests.support.chain.devchain import Anvil
 from tests.support.chain.factory import Factory
+from tests.support.databases import Databases
 from tests.support.index.verifying import FINALITY, Indexed, index, indexed, settings_for
 from tests.support.rpc import faults
 from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, of_node
@@ -85,21 +89,35 @@ async def verify_all(chain: Indexed, pool: Pool) -> int:
     return waits
 
 
+@pytest.fixture(scope="module")
+def minted(databases: Databases) -> Iterator[tuple[Factory, str]]:
+    """A chain of its own with three devices, and the URL of its index."""
+    with Anvil() as chain:
+        factory, url = Factory(chain), databases.new("sqlite")
+        for number in range(1, 4):
+            factory.mint(number=number)
+        thread = threading.Thread(target=index, args=(factory, url))  # it runs a loop of its own
+        thread.start()
+        thread.join()
+        yield factory, url
+
+
 @pytest.fixture
-def chain_with_events(factory: Factory, sqlite_url: str) -> None:
-    for number in range(1, 4):
-        factory.mint(number=number)
-    thread = threading.Thread(target=index, args=(factory, sqlite_url))  # it runs a loop of its own
-    thread.start()
-    thread.join()
+def lived(minted: tuple[Factory, str], sqlite_url: str) -> Iterator[Factory]:
+    """The reference contract with three devices, which the database has; every test begins at the same block."""
+    factory, url = minted
+    shutil.copy(str(make_url(url).database), str(make_url(sqlite_url).database))
+    untouched = factory.chain.snapshot()
+    yield factory
+    factory.chain.revert(untouched)
 
 
 @pytest.mark.parametrize("change", ODD.values(), ids=ODD)
 async def test_receipts_of_odd_shape_are_asked_one_by_one(
-    change: Callable[[dict[str, Any]], Any], factory: Factory, sqlite_url: str, chain_with_events: None
+    change: Callable[[dict[str, Any]], Any], lived: Factory, sqlite_url: str
 ) -> None:
-    async with providers(factory, odd(change, [BLOCK])) as (pool, [proxy]):
-        with indexed(factory, sqlite_url) as chain:
+    async with providers(lived, odd(change, [BLOCK])) as (pool, [proxy]):
+        with indexed(lived, sqlite_url) as chain:
             assert await verify_all(chain, pool) == 0
             assert set(chain.level_of_events()) == {RECEIPTS}
             assert chain.failures() == []
@@ -109,10 +127,10 @@ async def test_receipts_of_odd_shape_are_asked_one_by_one(
 
 @pytest.mark.parametrize("change", ODD.values(), ids=ODD)
 async def test_receipts_of_odd_shape_are_asked_of_another_host(
-    change: Callable[[dict[str, Any]], Any], factory: Factory, sqlite_url: str, chain_with_events: None
+    change: Callable[[dict[str, Any]], Any], lived: Factory, sqlite_url: str
 ) -> None:
-    async with providers(factory, odd(change, [BLOCK, SINGLE]), good=1) as (pool, _):
-        with indexed(factory, sqlite_url) as chain:
+    async with providers(lived, odd(change, [BLOCK, SINGLE]), good=1) as (pool, _):
+        with indexed(lived, sqlite_url) as chain:
             await verify_all(chain, pool)
             assert set(chain.level_of_events()) == {RECEIPTS}
             assert chain.failures() == []
@@ -120,11 +138,11 @@ async def test_receipts_of_odd_shape_are_asked_of_another_host(
 
 @pytest.mark.parametrize("change", ODD.values(), ids=ODD)
 async def test_a_block_whose_receipts_stay_odd_is_noted_and_the_others_are_verified(
-    change: Callable[[dict[str, Any]], Any], factory: Factory, sqlite_url: str, chain_with_events: None
+    change: Callable[[dict[str, Any]], Any], lived: Factory, sqlite_url: str
 ) -> None:
-    with indexed(factory, sqlite_url) as chain:
+    with indexed(lived, sqlite_url) as chain:
         number = chain.levels.blocks(0, 1_000, 9)[1].number
-        async with providers(factory, odd(change, [BLOCK, SINGLE], hex(number))) as (pool, _):
+        async with providers(lived, odd(change, [BLOCK, SINGLE], hex(number))) as (pool, _):
             assert await verify_all(chain, pool) < PATIENCE
             assert [number for number, _, _ in chain.failures()] == [number]
             assert {cause for _, cause, _ in chain.failures()} <= {FailureCause.NO_EVIDENCE, FailureCause.CONTRADICTED}
@@ -133,17 +151,15 @@ async def test_a_block_whose_receipts_stay_odd_is_noted_and_the_others_are_verif
 
 
 @pytest.mark.parametrize("result", ["0x", {}, 5, True, [[]]])
-async def test_what_is_no_list_of_receipts_is_noted_too(
-    result: Any, factory: Factory, sqlite_url: str, chain_with_events: None
-) -> None:
+async def test_what_is_no_list_of_receipts_is_noted_too(result: Any, lived: Factory, sqlite_url: str) -> None:
     def spoil(exchange: Exchange) -> bool:
         if exchange.method not in (BLOCK, SINGLE):
             return False
         exchange.result = result
         return True
 
-    async with providers(factory, spoil) as (pool, _):
-        with indexed(factory, sqlite_url) as chain:
+    async with providers(lived, spoil) as (pool, _):
+        with indexed(lived, sqlite_url) as chain:
             await verify_all(chain, pool)
             assert {cause for _, cause, _ in chain.failures()} == {FailureCause.NO_EVIDENCE}
 
@@ -178,15 +194,15 @@ def refused(message: str, code: int, status: int, block: str | None = None) -> F
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal[0])
 @pytest.mark.parametrize("away", [False, True])
 async def test_a_host_that_refuses_block_receipts_is_asked_for_single_ones_and_indexed_from(
-    refusal: tuple[str, int, int], away: bool, factory: Factory, sqlite_url: str, chain_with_events: None
+    refusal: tuple[str, int, int], away: bool, lived: Factory, sqlite_url: str
 ) -> None:
     """Also beside a host that is down."""
-    async with providers(factory, refused(*refusal), good=int(away)) as (pool, [proxy, *others]):
+    async with providers(lived, refused(*refusal), good=int(away)) as (pool, [proxy, *others]):
         await pool.check_chain(None)
         await pool.call("eth_getBlockByNumber", ["0x1", False], dict[str, Any])
         for other in others:
             other.inject(faults.unavailable)
-        with indexed(factory, sqlite_url) as chain:
+        with indexed(lived, sqlite_url) as chain:
             assert await verify_all(chain, pool) == 0
             assert set(chain.level_of_events()) == {RECEIPTS}
             assert chain.failures() == []
@@ -199,11 +215,11 @@ async def test_a_host_that_refuses_block_receipts_is_asked_for_single_ones_and_i
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal[0])
 async def test_block_receipts_refused_for_one_block_are_asked_one_by_one_for_that_block(
-    refusal: tuple[str, int, int], factory: Factory, sqlite_url: str, chain_with_events: None
+    refusal: tuple[str, int, int], lived: Factory, sqlite_url: str
 ) -> None:
-    with indexed(factory, sqlite_url) as chain:
+    with indexed(lived, sqlite_url) as chain:
         number = chain.levels.blocks(0, 1_000, 9)[1].number
-        async with providers(factory, refused(*refusal, block=hex(number))) as (pool, _):
+        async with providers(lived, refused(*refusal, block=hex(number))) as (pool, _):
             assert await verify_all(chain, pool) == 0
             assert set(chain.level_of_events()) == {RECEIPTS}
             assert (pool.hosts[0].away, pool.hosts[0].failure_rate) == (None, 0.0)
@@ -291,10 +307,10 @@ def odd_header(change: Callable[[dict[str, Any]], Any], block: str | None = None
 
 @pytest.mark.parametrize("change", ODD_HEADERS.values(), ids=ODD_HEADERS)
 async def test_headers_of_odd_shape_are_asked_of_another_host(
-    change: Callable[[dict[str, Any]], Any], factory: Factory, sqlite_url: str, chain_with_events: None
+    change: Callable[[dict[str, Any]], Any], lived: Factory, sqlite_url: str
 ) -> None:
-    async with providers(factory, odd_header(change), good=1) as (pool, _):
-        with indexed(factory, sqlite_url) as chain:
+    async with providers(lived, odd_header(change), good=1) as (pool, _):
+        with indexed(lived, sqlite_url) as chain:
             await verify_all(chain, pool)
             assert set(chain.level_of_events()) == {RECEIPTS}
             assert chain.failures() == []
@@ -302,11 +318,11 @@ async def test_headers_of_odd_shape_are_asked_of_another_host(
 
 @pytest.mark.parametrize("change", ODD_HEADERS.values(), ids=ODD_HEADERS)
 async def test_a_block_whose_header_stays_odd_is_noted_and_the_others_are_verified(
-    change: Callable[[dict[str, Any]], Any], factory: Factory, sqlite_url: str, chain_with_events: None
+    change: Callable[[dict[str, Any]], Any], lived: Factory, sqlite_url: str
 ) -> None:
-    with indexed(factory, sqlite_url) as chain:
+    with indexed(lived, sqlite_url) as chain:
         number = chain.levels.blocks(0, 1_000, 9)[1].number
-        async with providers(factory, odd_header(change, hex(number))) as (pool, _):
+        async with providers(lived, odd_header(change, hex(number))) as (pool, _):
             assert await verify_all(chain, pool) <= PATIENCE
             assert [number for number, _, _ in chain.failures()] == [number]
             assert {cause for _, cause, _ in chain.failures()} <= {
