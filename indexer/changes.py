@@ -13,6 +13,9 @@ from schema.tables.kinds import IDENTITIES
 TokenKey = tuple[bytes, int]
 """The contract that numbers a device, manufacturer, license or vehicle, and its number there. Of an account: 0."""
 
+DeviceAddress = tuple[bytes, bytes]
+"""The contract that numbers devices, and the address of one of them."""
+
 
 class GrantSubject(NamedTuple):
     """What a grant is on: one of the ids, a device's 0 if it is not the one. In the order of the table's columns."""
@@ -32,16 +35,21 @@ GrantKey = tuple[int, int | None, int | None, int | None, int | None, bytes, str
 class Names:
     """What the facts of a batch name. `tokens` by table of identities.
 
-    `accounts`: owners whose licenses, or whose manufacturers' licenses, may change.
+    `accounts`: owners whose licenses, or whose manufacturers' licenses, may change. `addresses`: of devices that are
+    named by them.
     """
 
     tokens: Mapping[str, Set[TokenKey]]
     accounts: Set[bytes]
+    addresses: Set[DeviceAddress] = frozenset()
 
 
 @dataclass(slots=True)
 class OpenRows:
-    """Ids, by table of identities, and open rows, by table of spans and key, as they are stored."""
+    """Ids, by table of identities, and open rows, by table of spans and key, as they are stored.
+
+    `address_blocks`: the block since which a device has its address, of devices that share a named one.
+    """
 
     ids: dict[str, dict[TokenKey, int]] = field(default_factory=lambda: {table: {} for table in IDENTITIES})
     device_version: dict[int, rows.DeviceVersion] = field(default_factory=dict)
@@ -55,6 +63,7 @@ class OpenRows:
     vehicle_attribute: dict[tuple[int, str], rows.VehicleAttribute] = field(default_factory=dict)
     synthetic_device_version: dict[int, rows.SyntheticDeviceVersion] = field(default_factory=dict)
     synthetic_device_attribute: dict[tuple[int, str], rows.SyntheticDeviceAttribute] = field(default_factory=dict)
+    address_blocks: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

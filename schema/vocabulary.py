@@ -126,6 +126,7 @@ class EventFlag(IntFlag):
     UNLICENSED = 16
     UNKNOWN_CODE = 32
     TIME_IN_FUTURE = 64
+    UNKNOWN_DEVICE = 128
 
 
 # EPCIS 2.0. Which fact has which terms: `epcis` of the classes in schema/events.py

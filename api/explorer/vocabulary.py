@@ -84,6 +84,7 @@ LABELS: dict[str, dict[str, Label]] = {
         "UNLICENSED": Label("Unlicensed", "bad"),
         "UNKNOWN_CODE": Label("Unknown code", "warn"),
         "TIME_IN_FUTURE": Label("Time in the future", "warn"),
+        "UNKNOWN_DEVICE": Label("Unknown device", "warn"),
     },
     "test": {
         "IN_CIRCUIT": Label("In-circuit test", "plain"),

@@ -27,6 +27,18 @@ def token_ids(connection: Connection, tokens: Sequence[Token], table: Table) -> 
     return [ids.get(token) for token in tokens]
 
 
+def tokens_of(connection: Connection, ids: Sequence[tuple[int, int]], table: Table) -> list[Token | None]:
+    """Returns the token of each (chain id, id) in a table of identities, None if it is not there."""
+    columns = table.c
+    rows = connection.execute(
+        select(columns.chain_id, columns.id, columns.contract, columns.token_id).where(
+            columns.chain_id.in_({chain_id for chain_id, _ in ids}), columns.id.in_({id for _, id in ids})
+        )
+    )
+    tokens = {(row.chain_id, row.id): (row.chain_id, row.contract, row.token_id) for row in rows}
+    return [tokens.get(id) for id in ids]
+
+
 def ids_of_numbers(connection: Connection, numbers: Sequence[tuple[int, int]], table: Table) -> list[list[int]]:
     """Returns the ids of all tokens with each (chain id, token id), whatever their contracts, in order."""
     ids: dict[tuple[int, int], list[int]] = {number: [] for number in numbers}

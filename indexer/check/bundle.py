@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import UNSET, Struct
 
-from indexer.check.refold import Refolded, refold
+from indexer.check.refold import PlacedFact, Refolded, refold
 from indexer.proof.header import ProvenHeader, decode_header
 from indexer.proof.receipt import Log, UnknownReceipt, decode_receipt
 from indexer.proof.trie import ProofError, prove, trie_key
@@ -29,7 +29,7 @@ from schema.bundle.subjects import SUBJECTS, SubjectKind
 from schema.bundle.trust import trust_of
 from schema.bundle.unproven import Cause, explain
 from schema.profile.model import SHIPPED
-from schema.profile.reader import DecodedEvent, event_of, events_of
+from schema.profile.reader import DecodedEvent, Mapped, event_of, events_of
 
 Headers = Mapping[int, ProvenHeader]
 Logs = Mapping[tuple[int, int], Sequence[Log]]
@@ -77,7 +77,7 @@ def check_bundle(bundle: Bundle, trusted: Mapping[int, bytes]) -> Checked:
     unproven = _check_unproven(bundle, headers)
     _check_events(bundle, logs, unproven)
     refolded = _refold(bundle, headers)
-    _check_nothing_left_out(bundle, logs, refolded)
+    _check_nothing_left_out(bundle, headers, logs, refolded)
     _check_readings(bundle, refolded)
     _check_state(bundle, refolded)
     return _summary(bundle, trusted, unproven)
@@ -291,30 +291,39 @@ def _refold(bundle: Bundle, headers: Headers) -> Refolded:
         raise Failed(str(error)) from None
 
 
-def _check_nothing_left_out(bundle: Bundle, logs: Logs, refolded: Refolded) -> None:
+def _check_nothing_left_out(bundle: Bundle, headers: Headers, logs: Logs, refolded: Refolded) -> None:
     """Checks that the bundle leaves out no log of a proven receipt that is about the subject, or part of a fact."""
     first = {(receipt.block_number, receipt.transaction_index): receipt.first_log_index for receipt in bundle.receipts}
     included: dict[tuple[int, int], dict[int, DecodedEvent]] = defaultdict(dict)
     for event, fact in zip(bundle.events, refolded.facts, strict=True):
         included[event.block_number, event.log_index][event.item_index] = fact
+    left_out: list[PlacedFact] = []
     for (number, transaction), receipt_logs in logs.items():
         readings = refolded.reader.read_transaction(receipt_logs, number)
-        for index, reading in enumerate(readings, first[number, transaction]):
+        for index, log_reading in enumerate(readings, first[number, transaction]):
             facts = included.get((number, index), {})
-            for item in sorted({*range(len(events_of(reading))), *facts}):
-                _check_item(event_of(reading, item), facts.get(item), refolded, f"{index} of block {number}", item)
-
-
-def _check_item(reading: DecodedEvent, included: DecodedEvent | None, refolded: Refolded, log: str, item: int) -> None:
-    """Checks that the bundle has an event of a receipt if it is about the subject, and that it is the same fact."""
-    of_item = f"item {item} of " if item else ""
-    if included is None:
-        if refolded.is_about_the_subject(reading):
-            raise Failed(f"{of_item}log {log} is about the {refolded.kind.noun}, and the bundle leaves it out")
-    elif included != reading:
+            for item in sorted({*range(len(events_of(log_reading))), *facts}):
+                reading = event_of(log_reading, item)
+                if item in facts:
+                    _check_same(reading, facts[item], f"{_of_item(item)}event {index} of block {number}")
+                elif isinstance(reading, Mapped):
+                    time = headers[number].timestamp
+                    left_out.append(PlacedFact(number, index, item, transaction, time, reading))
+    missing = refolded.first_about_the_subject(left_out)
+    if missing is not None:
         raise Failed(
-            f"{of_item}event {log}: the logs of its receipt make it another fact, and the bundle leaves out one of them"
+            f"{_of_item(missing.item_index)}log {missing.log_index} of block {missing.block_number} is about the "
+            f"{refolded.kind.noun}, and the bundle leaves it out"
         )
+
+
+def _check_same(reading: DecodedEvent, included: DecodedEvent, where: str) -> None:
+    if included != reading:
+        raise Failed(f"{where}: the logs of its receipt make it another fact, and the bundle leaves out one of them")
+
+
+def _of_item(item: int) -> str:
+    return f"item {item} of " if item else ""
 
 
 def _check_readings(bundle: Bundle, refolded: Refolded) -> None:

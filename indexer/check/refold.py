@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from indexer.changes import Changes, OpenRows
 from indexer.fold.fold import fold
 from indexer.fold.located_fact import LocatedFact
-from indexer.fold.policy import policy_of
+from indexer.fold.policy import Policy, policy_of
 from indexer.proof.evidence import StoredLog
 from schema.bundle.document import (
     Bundle,
@@ -40,6 +40,21 @@ from schema.profile.reader import DecodedEvent, Mapped, Reader, event_of
 from schema.tables.values import LATEST_TIME, offset_of, offsets, position
 
 
+class PlacedFact(NamedTuple):
+    """A fact with the place of its log. `block_time` in unix seconds."""
+
+    block_number: int
+    log_index: int
+    item_index: int
+    transaction_index: int
+    block_time: int
+    mapped: Mapped
+
+    def located(self, position: int) -> LocatedFact:
+        fact, contracts = self.mapped.fact, self.mapped.contracts
+        return LocatedFact(position, min(self.block_time, LATEST_TIME), self.transaction_index, fact, contracts)
+
+
 class Refolded(Struct, frozen=True):
     """The result of the events: their facts and readings in their order, and the state."""
 
@@ -50,13 +65,32 @@ class Refolded(Struct, frozen=True):
     kind: SubjectKind
     contract: bytes
     token_id: int
+    placed: Sequence[PlacedFact]
+    policy: Policy
 
-    def is_about_the_subject(self, reading: DecodedEvent) -> bool:
-        """Returns whether a log is a fact about the bundle's subject."""
-        if not isinstance(reading, Mapped):
+    def first_about_the_subject(self, left_out: Sequence[PlacedFact]) -> PlacedFact | None:
+        """Returns the first fact about the bundle's subject among facts that the bundle leaves out."""
+        by_address = [fact for fact in left_out if self.kind is DEVICE and fact.mapped.contracts.by_address]
+        about = self._at_the_subject(by_address) if by_address else ()
+        return next((fact for fact in left_out if fact in about or self._names_the_subject(fact.mapped)), None)
+
+    def _names_the_subject(self, mapped: Mapped) -> bool:
+        if self.kind is DEVICE and mapped.contracts.by_address:
             return False
-        contract = getattr(reading.contracts, self.kind.name)
-        return contract == self.contract and self.kind.is_named(reading.fact, self.token_id)
+        contract = getattr(mapped.contracts, self.kind.name)
+        return contract == self.contract and self.kind.is_named(mapped.fact, self.token_id)
+
+    def _at_the_subject(self, by_address: Sequence[PlacedFact]) -> Sequence[PlacedFact]:
+        """Returns those of the facts that name the subject by its address: what they mean if they are folded too."""
+        placed = sorted([*self.placed, *by_address], key=lambda fact: fact[:3])
+        facts = [fact.located(position) for fact, position in zip(placed, _positions(placed), strict=True)]
+        changes = fold(OpenRows(), facts, self.policy)
+        id = _id_of(changes, self.kind.name, self.contract, self.token_id)
+        return [
+            fact
+            for fact, located in zip(placed, facts, strict=True)
+            if fact in by_address and changes.readings[located.position].device_id == id
+        ]
 
 
 def refold(bundle: Bundle, block_times: Mapping[int, int]) -> Refolded:
@@ -81,31 +115,38 @@ def refold(bundle: Bundle, block_times: Mapping[int, int]) -> Refolded:
         if offset_of(position) != event.log_index or event.item_index
     }
     decoded = list(_decoded(reader, bundle.events))
-    facts = [
-        LocatedFact(
-            position,
-            min(block_times[event.block_number], LATEST_TIME),
+    placed = {
+        position: PlacedFact(
+            event.block_number,
+            event.log_index,
+            event.item_index,
             event.transaction_index,
-            reading.fact,
-            reading.contracts,
+            block_times[event.block_number],
+            reading,
         )
         for event, position, reading in zip(bundle.events, positions, decoded, strict=True)
         if isinstance(reading, Mapped)
-    ]
-    changes = fold(OpenRows(), facts, policy_of(profile, reader, whole))
+    }
+    policy = policy_of(profile, reader, whole)
+    changes = fold(OpenRows(), [fact.located(position) for position, fact in placed.items()], policy)
     id = _id_of(changes, kind.name, contract, token_id)
     if id is None:
         raise ValueError(f"no event is about the {kind.noun} {did}")
-    device = id if kind is DEVICE else None
-    by_position = {located.position: _reading(changes, located, device) for located in facts}
+    device = (id, token_id) if kind is DEVICE else None
+    by_position = {position: _reading(changes, position, fact.mapped, device) for position, fact in placed.items()}
     readings = [by_position.get(position, NO_READING) for position in positions]
-    return Refolded(decoded, readings, _state(changes, kind, id, places), reader, kind, contract, token_id)
+    state = _state(changes, kind, id, places)
+    return Refolded(decoded, readings, state, reader, kind, contract, token_id, list(placed.values()), policy)
 
 
-def _positions(events: Sequence[Event]) -> list[int]:
+def _block_number(event: Event | PlacedFact) -> int:
+    return event.block_number
+
+
+def _positions(events: Sequence[Event] | Sequence[PlacedFact]) -> list[int]:
     """Returns the position of each event. Raises ValueError if one has none."""
     positions: list[int] = []
-    for number, block in groupby(events, lambda event: event.block_number):
+    for number, block in groupby(events, _block_number):
         try:
             positions += [position(number, offset) for offset in offsets([event.log_index for event in block])]
         except OverflowError as error:
@@ -138,11 +179,11 @@ def _log_of(event: Event) -> StoredLog:
     )
 
 
-def _reading(changes: Changes, located: LocatedFact, device: int | None) -> Reading:
-    reading = changes.readings[located.position]
-    of_the_device = device is not None and reading.device_id == device
-    flags = int(reading.flags) if of_the_device else int(reading.flags) & FACT_FLAGS
-    return bundle_reading(located.fact, reading.event_time, reading.biz_step, reading.disposition, flags)
+def _reading(changes: Changes, position: int, mapped: Mapped, device: tuple[int, int] | None) -> Reading:
+    reading = changes.readings[position]
+    id, token = device if device is not None and reading.device_id == device[0] else (None, None)
+    flags = int(reading.flags) & FACT_FLAGS if id is None else int(reading.flags)
+    return bundle_reading(mapped, reading.event_time, reading.biz_step, reading.disposition, flags, token)
 
 
 def _state(changes: Changes, kind: SubjectKind, id: int, places: Mapping[int, str]) -> State:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache
 
-from schema.events import ZERO_ADDRESS, TestKind
+from schema.events import TestKind
 from schema.tables.rows import DeviceActivity, DeviceVersion
 from schema.tables.values import saturate, text_key
 from schema.vocabulary import (
@@ -18,11 +18,6 @@ from schema.vocabulary import (
 )
 
 # Attributes. An empty text clears the column.
-
-
-def set_address(version: DeviceVersion, address: bytes) -> None:
-    # the zero address stands for none
-    version.address = None if address == ZERO_ADDRESS else address
 
 
 def set_serial_number(version: DeviceVersion, value: str) -> None:

@@ -73,6 +73,7 @@ from schema.vocabulary import (
 
 TIME_IN_FUTURE = EventFlag.TIME_IN_FUTURE.value
 UNKNOWN_CODE = EventFlag.UNKNOWN_CODE.value
+UNKNOWN_DEVICE = EventFlag.UNKNOWN_DEVICE.value
 KINDS = {fact_type: kind.value for fact_type, kind in KIND_OF.items()}
 SUCCEEDED = FirmwareUpdateResult.SUCCEEDED.value
 
@@ -154,7 +155,14 @@ def _read(fact: Fact, block_time: int) -> EventReading:
 def _apply_to_device(
     changes: RowChanges, policy: Policy, located: LocatedFact, fact: DeviceFact, reading: EventReading
 ) -> None:
-    reading.device_id = device = changes.device(located, fact.token_id)
+    if located.contracts.by_address:
+        device = changes.device_at(located)
+        if device is None:
+            _leave_unknown(changes, located, fact, reading)
+            return
+    else:
+        device = changes.device(located, fact.token_id)
+    reading.device_id = device
     flags = contradictions(fact, changes.device_version.open[device], policy, located.contracts.device)
     activity = changes.device_activity.change(device, located.position)
     activity.updated_at = located.block_time
@@ -198,7 +206,7 @@ def _apply_to_device(
         case DeviceAttributeSet():
             _set_attribute(changes, located, fact, device)
         case DeviceAddressReset():
-            devices.set_address(changes.device_version.change(device, located.position), fact.address)
+            changes.set_address(located, device, fact.address)
         case EndOfLifeRecorded():
             _record_end_of_life(changes, located, fact, device)
         case DeviceBurned():
@@ -207,6 +215,13 @@ def _apply_to_device(
             assert_never(fact)
     if flags:
         reading.flags |= flags
+
+
+def _leave_unknown(changes: RowChanges, located: LocatedFact, fact: DeviceFact, reading: EventReading) -> None:
+    """Reads a fact that names its device by an address that no device has. It changes no device."""
+    reading.flags |= UNKNOWN_DEVICE
+    if isinstance(fact, DevicePaired | DeviceUnpaired):
+        reading.vehicle_id = _named_vehicle(changes, located, fact)
 
 
 def _named_vehicle(changes: RowChanges, located: LocatedFact, fact: DevicePaired | DeviceUnpaired) -> int | None:
@@ -226,7 +241,7 @@ def _mint(
     version.mint_position = located.position
     version.minted_at = located.block_time
     if fact.address is not None:
-        devices.set_address(version, fact.address)
+        changes.set_address(located, device, fact.address)
         claims.succeed(changes, located, device, version)
     if fact.serial_number is not None:
         devices.set_serial_number(version, fact.serial_number)
@@ -316,7 +331,7 @@ def _reset(
     )
     activity.factory_reset_count += 1
     if fact.address is not None:
-        devices.set_address(changes.device_version.change(device, located.position), fact.address)
+        changes.set_address(located, device, fact.address)
 
 
 def _update_firmware(

@@ -5,8 +5,8 @@ from functools import cache
 
 from msgspec import Struct
 
-from indexer.changes import Names, TokenKey
-from schema.events import Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred
+from indexer.changes import DeviceAddress, Names, TokenKey
+from schema.events import Address, Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred
 from schema.profile.reader import Contracts
 from schema.tables.kinds import IDENTITIES, IDENTITY_OF_ID
 from schema.tables.values import block_of
@@ -30,14 +30,23 @@ class LocatedFact(Struct, frozen=True, gc=False):
         """Block number and index of the transaction."""
         return block_of(self.position), self.transaction_index
 
+    @property
+    def address(self) -> Address:
+        """The address by which the fact names its device, if it names it so."""
+        return Address(getattr(self.fact, "token_id").to_bytes(20, "big"))  # noqa: B009
+
 
 def named_by(facts: Sequence[LocatedFact]) -> Names:
     """Returns what the facts name: the fold needs the open rows of these."""
     tokens: dict[str, set[TokenKey]] = {table: set() for table in IDENTITIES}
     accounts: set[bytes] = set()
+    addresses: set[DeviceAddress] = set()
     for located in facts:
         fact = located.fact
-        for identity, field in _id_fields(type(fact)):
+        by_address = located.contracts.by_address
+        if by_address:
+            addresses.add((located.contracts.device, located.address))
+        for identity, field in _id_fields(type(fact), by_address):
             id = getattr(fact, field)
             if id is not None:
                 account = identity == "account"  # names itself
@@ -46,10 +55,14 @@ def named_by(facts: Sequence[LocatedFact]) -> Names:
             accounts.add(fact.account)
         elif isinstance(fact, LicenseTransferred | ManufacturerTransferred):
             accounts |= {fact.sender, fact.recipient}
-    return Names(tokens, accounts)
+    return Names(tokens, accounts, addresses)
 
 
 @cache
-def _id_fields(fact_type: type[Fact]) -> list[tuple[str, str]]:
+def _id_fields(fact_type: type[Fact], by_address: bool) -> list[tuple[str, str]]:
     """Returns the fields of a fact that hold ids, each after the table of the identity."""
-    return [(identity, field) for field, identity in IDENTITY_OF_ID.items() if field in fact_type.__struct_fields__]
+    return [
+        (identity, field)
+        for field, identity in IDENTITY_OF_ID.items()
+        if field in fact_type.__struct_fields__ and not (by_address and identity == "device")
+    ]

@@ -4,16 +4,14 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from indexer.changes import GrantKey, OpenRows, TokenKey
+from indexer.changes import DeviceAddress, GrantKey, OpenRows, TokenKey
+from indexer.fold.addresses import DeviceAddresses
 from indexer.fold.located_fact import LocatedFact
 from indexer.fold.row_spans import RowSpans
+from schema.events import ZERO_ADDRESS
 from schema.tables import rows
 from schema.tables.kinds import IDENTITIES, LIFECYCLE, SPANS
 from schema.tables.values import uint256_bytes
-
-TokenAddress = tuple[bytes, bytes]
-"""A device contract, and the address that a device of it held."""
-
 
 SUBJECT_FIELDS: Final = 5
 """The fields of a grant's key that name its subject."""
@@ -44,7 +42,9 @@ class RowChanges:
         }
         for name, spans in self._spans.items():
             setattr(self, name, spans)
-        self.burned: dict[TokenAddress, tuple[int, tuple[int, int]]] = {}
+        self.burned: dict[DeviceAddress, tuple[int, tuple[int, int]]] = {}
+        self._stored = stored
+        self._addresses: DeviceAddresses | None = None
         self.grants_of: dict[tuple[int | None, ...], set[GrantKey]] = {}
         for key in stored.authorization:
             self.grants_of.setdefault(key[:SUBJECT_FIELDS], set()).add(key)
@@ -64,6 +64,18 @@ class RowChanges:
             self.device_version.start(device, rows.DeviceVersion(device, located.position))
             self.device_activity.start(device, rows.DeviceActivity(device, located.position, located.block_time))
         return device
+
+    def device_at(self, located: LocatedFact) -> int | None:
+        """Returns the device that a fact names by its address, None if no device has the address."""
+        if self._addresses is None:
+            self._addresses = DeviceAddresses(self._stored, self.ids["device"], self.device_version)
+        return self._addresses.device_at(located.contracts.device, located.address)
+
+    def set_address(self, located: LocatedFact, device: int, address: bytes) -> None:
+        version = self.device_version.change(device, located.position)
+        version.address = None if address == ZERO_ADDRESS else address  # the zero address stands for none
+        if self._addresses is not None:
+            self._addresses.note(located.contracts.device, version.address, device)
 
     def manufacturer(self, located: LocatedFact, manufacturer_id: int) -> int:
         return self._identify("manufacturer", (located.contracts.manufacturer, manufacturer_id), located)

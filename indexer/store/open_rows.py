@@ -1,19 +1,22 @@
 """Loading the open rows of what a batch names: recently written devices from memory, the rest from the database."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import islice
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from indexer.changes import Names, OpenRows, TokenKey
+from indexer.changes import DeviceAddress, Names, OpenRows, TokenKey
 from indexer.errors import Stop
 from indexer.store.open_row_cache import OpenRowCache
 from schema.tables.database import wrapped_error
+from schema.tables.indexes import ADDRESS_INDEX
 from schema.tables.kinds import SPANS, SpanTable
-from schema.tables.rows import LicenseTerms
-from schema.tables.values import OPEN, uint256_bytes
+from schema.tables.rows import DeviceVersion, LicenseTerms
+from schema.tables.values import OPEN, block_of, uint256_bytes
 
 CHUNK = 1000
 """Keys a statement looks up."""
@@ -24,7 +27,8 @@ def load_open_rows(connection: Connection, chain_id: int, names: Names, cache: O
 
     Raises Stop if the tables contradict each other.
     """
-    devices = names.tokens["device"]
+    holders = _holders(connection, chain_id, names.addresses) if names.addresses else {}
+    devices = names.tokens["device"] | set(holders.values())
     open_rows, uncached = (OpenRows(), devices) if cache is None else cache.recall(devices)
     for identity, tokens in names.tokens.items():
         ids = _ids(connection, chain_id, identity, uncached if identity == "device" else tokens)
@@ -38,7 +42,43 @@ def load_open_rows(connection: Connection, chain_id: int, names: Names, cache: O
     owners = names.accounts | {row.holder for row in open_rows.license_version.values() if row.holder is not None}
     for name, column in (("manufacturer_version", "account"), ("license_version", "holder")):
         _add(open_rows, SPANS[name], _open_rows(connection, chain_id, SPANS[name], column, owners))
+    if len(holders) > 1:
+        open_rows.address_blocks = _address_blocks(connection, chain_id, open_rows.device_version, holders)
     return open_rows
+
+
+def _holders(connection: Connection, chain_id: int, addresses: Collection[DeviceAddress]) -> dict[int, TokenKey]:
+    """Returns the devices that have these addresses, by their ids."""
+    open_there = {"chain_id": chain_id, "valid_to": OPEN}
+    held = {address for _, address in addresses}
+    address_of = dict(_select(connection, "device_id, address FROM device_version", open_there, "address", held))
+    tokens = _select(connection, "contract, token_id, id FROM device", {"chain_id": chain_id}, "id", address_of)
+    return {
+        id: (bytes(contract), int.from_bytes(token_id, "big"))
+        for contract, token_id, id in tokens
+        if (contract, address_of[id]) in addresses
+    }
+
+
+def _address_blocks(
+    connection: Connection, chain_id: int, versions: Mapping[int, DeviceVersion], holders: Mapping[int, TokenKey]
+) -> dict[int, int]:
+    """Returns the block since which a device has its address, of the devices that share one."""
+    shared = Counter((contract, versions[id].address) for id, (contract, _) in holders.items())
+    sharing = [id for id, (contract, _) in holders.items() if shared[contract, versions[id].address] > 1]
+    columns = "device_id, valid_from, address FROM device_version"
+    rows = sorted(_select(connection, columns, {"chain_id": chain_id}, "device_id", sharing), key=itemgetter(0, 1))
+    blocks: dict[int, int] = {}
+    for id, history in groupby(rows, itemgetter(0)):
+        for same, run in groupby(history, lambda row: row[2] == versions[id].address):  # noqa: B023
+            if same:
+                blocks[id] = block_of(next(run)[1])  # of the last run, which goes on
+    return blocks
+
+
+def index_addresses(connection: Connection) -> None:
+    """Builds the index of the devices' addresses: a backfill and a rebuild build indexes at their end."""
+    connection.exec_driver_sql(ADDRESS_INDEX.ddl)
 
 
 def _add(open_rows: OpenRows, table: SpanTable, rows: Iterable[Struct]) -> None:

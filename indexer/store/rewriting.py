@@ -14,7 +14,7 @@ from indexer.store.bulk import close, insert, insert_values, update
 from indexer.store.checkpoint import Checkpoint
 from indexer.store.contract_calls import load_results
 from indexer.store.open_row_cache import OpenRowCache
-from indexer.store.open_rows import load_open_rows
+from indexer.store.open_rows import index_addresses, load_open_rows
 from indexer.store.watch_set import WatchedContract, read_watch_set
 from schema.profile.calls import ContractCall
 from schema.tables.indexes import SECONDARY_INDEXES
@@ -53,6 +53,7 @@ class Rewriting:
         self._derived = connection if derived is None else derived
         self._chain_id = chain_id
         self._cache = OpenRowCache()
+        self._addresses_indexed = False
 
     def chunks(self) -> Iterator[list[StoredBlockEvents]]:
         """Yields the stored events, some whole blocks at a time."""
@@ -71,6 +72,9 @@ class Rewriting:
 
     def open_rows(self, names: Names) -> OpenRows:
         """Returns ids and open rows of all that is named, as the chunks before have left them."""
+        if names.addresses and not self._addresses_indexed:
+            index_addresses(self._derived)
+            self._addresses_indexed = True
         return load_open_rows(self._derived, self._chain_id, names, self._cache)
 
     def write(

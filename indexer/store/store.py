@@ -35,7 +35,7 @@ from indexer.store.digest import block_digest
 from indexer.store.disagreements import resolve_disagreements, write_disagreements
 from indexer.store.lease import show_life
 from indexer.store.open_row_cache import OpenRowCache
-from indexer.store.open_rows import load_open_rows
+from indexer.store.open_rows import index_addresses, load_open_rows
 from indexer.store.rewriting import SORT_MEMORY, Rewriting, indexes_built_last, insert_events, write_changes
 from indexer.store.rollback import Cause, RollbackCounts, delete_above
 from indexer.store.statistics import ANALYZE, maintain
@@ -111,6 +111,8 @@ class Store:
     def open_rows(self, before: Checkpoint, names: Names) -> OpenRows:
         """Returns ids and open rows of all that is named, as they are at the checkpoint."""
         with self.timings.transaction("read"), self.engine.begin() as connection:
+            if names.addresses and not before.backfilled:
+                index_addresses(connection)
             return load_open_rows(connection, self.chain_id, names, self.open_row_cache.at(before.hash))
 
     def forget_open_rows(self) -> None:

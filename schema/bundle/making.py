@@ -50,7 +50,8 @@ CHUNK = 500
 class Dependencies(NamedTuple):
     """The ids of what a subject's state depends on. An id is the position of the first event that names the subject.
 
-    `licenses` are the NFTs that the manufacturers' accounts held; `predecessors` are devices.
+    `licenses` are the NFTs that the manufacturers' accounts held; `predecessors` are devices. `sharing` are devices
+    that had an address of the device at some time, if logs name devices by their addresses.
     """
 
     manufacturers: Sequence[int]
@@ -58,6 +59,7 @@ class Dependencies(NamedTuple):
     licenses: Sequence[int]
     predecessors: Sequence[int]
     vehicles: Sequence[int]
+    sharing: Sequence[int] = ()
 
     @property
     def named(self) -> Sequence[int]:
@@ -76,12 +78,14 @@ def make_bundle(
     ).scalar_one_or_none()
     if id is None:
         return None
-    dependencies = _dependencies(connection, chain_id, kind, id)
-    events = _events(connection, chain_id, kind, id, dependencies)
     chain = connection.execute(select(TABLES["chain"]).where(TABLES["chain"].c.chain_id == chain_id)).one()
     profile = connection.execute(select(TABLES["profile"]).where(TABLES["profile"].c.chain_id == chain_id)).one()
     watched = _contracts(connection, chain_id)
     reader = parse_profile(profile.text, "the stored profile").compile(addresses_by_role(watched))
+    dependencies = _dependencies(connection, chain_id, kind, id)
+    if reader.names_by_address and kind is DEVICE:
+        dependencies = dependencies._replace(sharing=_sharing(connection, chain_id, id))
+    events = _events(connection, chain_id, kind, id, dependencies)
     logs = _logs(connection, chain_id, events)
     if reader.joins:
         joined = _joined(connection, chain_id, reader, logs)
@@ -112,7 +116,7 @@ def make_bundle(
             contracts=contracts,
             blocks=blocks,
             receipts=receipts,
-            events=list(_read_events(reader, events, logs, id if kind is DEVICE else None)),
+            events=list(_read_events(reader, events, logs, (id, token_id) if kind is DEVICE else None)),
             state=document.State(
                 **state,
                 manufacturers=_licensed(connection, chain_id, "manufacturer", dependencies.manufacturers, places),
@@ -157,6 +161,18 @@ def _dependencies(connection: Connection, chain_id: int, kind: SubjectKind, id: 
     )
 
 
+def _sharing(connection: Connection, chain_id: int, id: int) -> Sequence[int]:
+    """Returns the devices that had an address of the device, or of such a device: a log may mean each of them."""
+    version = TABLES["device_version"].c
+    devices: set[int] = set()
+    further = {id}
+    while further:
+        devices |= further
+        addresses = set(_column(connection, chain_id, version.address, version.device_id, sorted(further))) - {None}
+        further = set(_column(connection, chain_id, version.device_id, version.address, sorted(addresses))) - devices
+    return sorted(devices - {id})
+
+
 def _events(
     connection: Connection, chain_id: int, kind: SubjectKind, id: int, dependencies: Dependencies
 ) -> list[Row[Any]]:
@@ -165,7 +181,7 @@ def _events(
     events: dict[int, Row[Any]] = {}
     for column, ids in (
         (event[kind.owner], [id]),
-        (event.device_id, dependencies.predecessors),
+        (event.device_id, [*dependencies.predecessors, *dependencies.sharing]),
         (event.hardware_license_id, dependencies.hardware_licenses),
         (event.license_id, dependencies.licenses),
         (event.manufacturer_id, dependencies.manufacturers),
@@ -318,7 +334,7 @@ def _nodes(row: Row[Any]) -> list[str]:
 
 
 def _read_events(
-    reader: Reader, events: Sequence[Row[Any]], logs: Mapping[int, Row[Any]], device: int | None
+    reader: Reader, events: Sequence[Row[Any]], logs: Mapping[int, Row[Any]], device: tuple[int, int] | None
 ) -> Iterator[document.Event]:
     for number, block in groupby(events, lambda event: block_of(event.position)):
         of_log = {position: list(events) for position, events in groupby(block, lambda row: row.position - row.item)}
@@ -333,16 +349,19 @@ def _read_events(
 
 
 def _event(
-    event: Row[Any], log: Row[Any] | None, reading: DecodedEvent, device: int | None, *, is_joined: bool
+    event: Row[Any], log: Row[Any] | None, reading: DecodedEvent, device: tuple[int, int] | None, *, is_joined: bool
 ) -> document.Event:
-    """Returns an event with the bytes of its log, None if an event before it has them."""
+    """Returns an event with the bytes of its log, None if an event before it has them.
+
+    `device` has the id and the token of the bundle's own device.
+    """
     if not isinstance(reading, Mapped) and not is_joined:
         raise DamagedData(
             f"The event at block {block_of(event.position)}, log {_log_index(event)} is not read as it was "
             "stored. Read all events again: certindex rebuild"
         )
-    of_the_device = device is not None and event.device_id == device
-    flags = event.flags if of_the_device else event.flags & FACT_FLAGS
+    id, token = device if device is not None and event.device_id == device[0] else (None, None)
+    flags = event.flags & FACT_FLAGS if id is None else event.flags
     topics, data = (b"", b"") if log is None else (log.topics, log.data)
     return document.Event(
         block_number=block_of(event.position),
@@ -353,7 +372,7 @@ def _event(
         address=to_hex(event.address),
         topics=[to_hex(topics[start : start + 32]) for start in range(0, len(topics), 32)],
         data=to_hex(data),
-        reading=bundle_reading(reading.fact, event.event_time, event.biz_step, event.disposition, flags)
+        reading=bundle_reading(reading, event.event_time, event.biz_step, event.disposition, flags, token)
         if isinstance(reading, Mapped)
         else NO_READING,
     )

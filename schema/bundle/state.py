@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from schema.bundle.document import Reading, Row
-from schema.events import KIND_OF, Fact, Kind
+from schema.events import KIND_OF, Kind
+from schema.profile.reader import Mapped
 from schema.tables.kinds import SPANS
 from schema.tables.values import INT64_MAX, block_of, offset_of
 from schema.vocabulary import (
@@ -81,12 +82,24 @@ def bundle_rows(rows: Iterable[Mapping[Any, Any]], places: Mapping[int, str]) ->
 
 
 def bundle_reading(
-    fact: Fact, event_time: int | None, biz_step: int | None, disposition: int | None, flags: int
+    mapped: Mapped,
+    event_time: int | None,
+    biz_step: int | None,
+    disposition: int | None,
+    flags: int,
+    device_token: int | None,
 ) -> Reading:
-    """Returns the reading of an event; the arguments are as they are stored."""
+    """Returns the reading of an event; the arguments are as they are stored.
+
+    `device_token`: the token of the bundle's own device, if the event is about it. A log that names a device by its
+    address has the token of this one alone.
+    """
+    fact = mapped.fact
+    of_device = {"token_id": device_token} if mapped.contracts.by_address else {}
+    fields = {name: getattr(fact, name) for name in fact.__struct_fields__} | of_device
     return Reading(
         kind=KIND_OF[type(fact)].name,
-        fields={name: _shown_field(getattr(fact, name)) for name in fact.__struct_fields__},
+        fields={name: _shown_field(value) for name, value in fields.items()},
         event_time=None if event_time == INT64_MAX else event_time,
         biz_step=None if biz_step is None else BizStep(biz_step).name,
         disposition=None if disposition is None else Disposition(disposition).name,

@@ -20,6 +20,7 @@ to_version = { const = "1.0.0" }                                            # a 
 result     = { arg = "status", map = { "1" = "SUCCEEDED" }, default = 1 }   # a translated argument
 image_hash = "image.hash"               # a component of a tuple: "(string uri, bytes32 hash) image" in the signature
 from_version = { arg = "old", as = "text" }     # a text made of bytes, an address or a number
+# token_id = { address = "device" }             # the id of the device that has this address
 
 [event.join]                            # another event of the same transaction, whose values the fields may name
 contract  = "registry"                  # required: the role of the contract that emits it
@@ -63,6 +64,10 @@ tag = { address = "0x...", start_block = 34_500_000 }                       # or
 - **Texts.** `as = "text"` reads bytes as UTF-8, without the zeros at their end; `"hex"` writes bytes, a hash or an
   address as 0x and hex digits, an address with its checksum; `"decimal"` writes a number in digits.
 - **Ids of another type.** An id may be any integer, an address or a bytesN; the last two are read as a number.
+- **Devices by address.** If an event names its device by the address alone, `token_id = { address = "device" }` stands
+  for the id of the device that has the address then: the one that got it last, by a DeviceMinted, DeviceAddressReset or
+  FactoryReset with `address`. Of two that got it in one block, it is the younger one. If no device has the address, the
+  event is stored with the flag UNKNOWN_DEVICE and without a device.
 - **Tuples.** `where` may name a component too: `where = { "image.final" = true }`. Components of the tuples in an array
   can be named only if it is in `each`.
 - **Each.** A field that names such an array has the item in its place, and `"units.serial"` is a component of the item.

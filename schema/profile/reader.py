@@ -31,6 +31,7 @@ from schema.profile.joins import (
     value_at,
 )
 from schema.profile.rules import (
+    AtAddress,
     Binding,
     Constant,
     Form,
@@ -45,7 +46,7 @@ from schema.profile.rules import (
 from schema.profile.values import FACT_FIELDS, SUBJECT_OF_ID, Holds
 
 
-class Contracts(Struct, frozen=True, gc=False):
+class Numbering(Struct, frozen=True, gc=False):
     """The contracts whose ids a fact contains, each the emitter of the log or one that the rule names."""
 
     device: Address
@@ -54,6 +55,12 @@ class Contracts(Struct, frozen=True, gc=False):
     vehicle: Address
     license: Address
     synthetic_device: Address
+
+
+class Contracts(Numbering, frozen=True, kw_only=True, gc=False):
+    """The contracts of a fact. `by_address`: its `token_id` is no id, but the address of the device, as a number."""
+
+    by_address: bool = False
 
 
 class Mapped(Struct, frozen=True, gc=False):
@@ -154,7 +161,8 @@ class Reader:
             fact = _facts(rule, addresses, names) if rule.each else _fact(rule, addresses, names)
             read = compile_expression(rule.event, fact, ("topics", "data", *_joined(rule)), names, guards)
             for emitter in addresses.get(rule.contract, ()):
-                contracts = Contracts(*(_contract(rule, field, emitter, addresses) for field in SUBJECT_OF_ID))
+                numbering = (_contract(rule, field, emitter, addresses) for field in SUBJECT_OF_ID)
+                contracts = Contracts(*numbering, by_address=rule.by_address)
                 shape = (emitter, rule.event.topic0, WORD * rule.event.topic_count)
                 first_block = max(rule.first_block, first_blocks.get(emitter, 0))
                 if rule.join is None:
@@ -179,6 +187,9 @@ class Reader:
         self._emitters = {key: frozenset(addresses) for key, addresses in emitters.items()}
         self.fans_out = any(rule.each for rule in rules)
         """Whether a log may be several facts."""
+
+        self.names_by_address = any(rule.by_address for rule in rules)
+        """Whether a log may name its device by the address."""
 
         self.device_contracts = self.contracts_of(DeviceMinted)
         """The contracts whose tokens are devices: those whose ids a rule for DeviceMinted contains."""
@@ -435,6 +446,8 @@ def _expression(rule: Rule, field: str, binding: Binding, names: dict[str, objec
             return f"constant_{field}"
         case FromArgument(path, form):
             return _plain(rule, field, path) if form is None else _text(rule, path, form)
+        case AtAddress(path):
+            return f"number({_at(rule, path)})"
         case Translated(path, table, default):
             names[f"table_{field}"] = table
             names[f"default_{field}"] = default

@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from schema.abi.signature import Argument, EventSignature, SignatureError, parse_event
-from schema.events import FACT_TYPES, AboutSubject, Fact
+from schema.events import FACT_TYPES, AboutSubject, DeviceAddressReset, DeviceMinted, Fact, FactoryReset
 from schema.profile.errors import Place, suggestion, toml
 from schema.profile.values import (
     FACT_FIELDS,
@@ -62,7 +62,14 @@ class Translated:
     default: object | None
 
 
-Binding = Constant | FromArgument | Translated
+@dataclass(frozen=True, slots=True)
+class AtAddress:
+    """`{ address = "argument" }`: the id of the device that has this address when the log is emitted."""
+
+    path: Path
+
+
+Binding = Constant | FromArgument | Translated | AtAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +132,16 @@ class Rule:
         """The event with all values that a field may have: items in place of arrays, and the joined values behind."""
         return _with_items(_with_join(self.event, self.join), self.each)
 
+    @property
+    def by_address(self) -> bool:
+        """Whether the event names its device by the address."""
+        return isinstance(self.fields.get(TOKEN_ID), AtAddress)
+
+    @property
+    def device_role(self) -> str:
+        """The role whose tokens are the devices."""
+        return self.subjects.get(TOKEN_ID, self.contract)
+
     def roles(self) -> Iterator[tuple[str, str]]:
         """Yields the key and the role of each reference to another contract."""
         for field, role in self.subjects.items():
@@ -142,7 +159,10 @@ JOIN = "join"
 """The name of the joined event in a field, as of a tuple: `join.id`."""
 JOIN_KEYS = ("contract", "signature", "on")
 ROLE = re.compile("[A-Za-z0-9_-]+")
-BINDING_KEYS = ("arg", "as", "const", "map", "default")
+BINDING_KEYS = ("arg", "as", "const", "map", "default", "address")
+TOKEN_ID = "token_id"
+SETTING_ADDRESSES = (DeviceMinted, DeviceAddressReset, FactoryReset)
+"""The facts that give a device its address."""
 
 
 def parse_rule(table: object, number: int, file: Place) -> Rule:
@@ -197,11 +217,24 @@ def check_rules(rules: Sequence[Rule], file: Place) -> None:
                 file.inside(rule.title).refuse(
                     f"{key!r} names the role {role!r}, which no rule has{suggestion(role, roles)}"
                 )
+    _check_addresses(rules, file)
     for earlier, later in combinations(rules, 2):
         if _may_match_one_log(earlier, later):
             file.inside(later.title).refuse(
                 f"rule {earlier.number} already matches this event of {later.contract!r} with "
                 f"{later.event.topic_count} topics; distinguish them by first_block, last_block or where"
+            )
+
+
+def _check_addresses(rules: Sequence[Rule], file: Place) -> None:
+    """Raises ProfileError for a rule that names devices by addresses that no rule sets."""
+    known = {rule.device_role for rule in rules if rule.fact_type in SETTING_ADDRESSES and "address" in rule.fields}
+    for rule in rules:
+        if rule.by_address and rule.device_role not in known:
+            names = ", ".join(fact_type.__name__ for fact_type in SETTING_ADDRESSES)
+            file.inside(rule.title).refuse(
+                f"no rule sets the addresses of the devices of {rule.device_role!r}: set 'address' in a rule for one "
+                f'of {names}, or name the contract of the devices, such as token = "certificate"'
             )
 
 
@@ -350,14 +383,17 @@ def _fields(value: object, event: EventSignature, fact_type: type[Fact], place: 
     if issubclass(fact_type, AboutSubject) and len(table.keys() & set(fact_type.one_of)) != 1:
         place.refuse(f"{fact_type.__name__} needs exactly one of the fields {', '.join(fact_type.one_of)}")
     return {
-        name: _binding(declared[name], value, event, place.inside(f"field {name!r}")) for name, value in table.items()
+        name: _binding(declared[name], value, event, fact_type, place.inside(f"field {name!r}"))
+        for name, value in table.items()
     }
 
 
-def _binding(field: FactField, written: object, event: EventSignature, place: Place) -> Binding:
+def _binding(field: FactField, written: object, event: EventSignature, fact_type: type[Fact], place: Place) -> Binding:
     if isinstance(written, str):
         written = {"arg": written}
     table = place.table(written, BINDING_KEYS, f'{field.name} = "argument"')
+    if "address" in table:
+        return _at_address(field, table, event, fact_type, place)
     if ("arg" in table) == ("const" in table):
         place.refuse('write either arg = "argument" or const = value')
     if "const" in table:
@@ -376,6 +412,21 @@ def _binding(field: FactField, written: object, event: EventSignature, place: Pl
     if not field.takes(argument):
         place.refuse(_misfit(field, argument))
     return FromArgument(path)
+
+
+def _at_address(
+    field: FactField, table: Mapping[str, Any], event: EventSignature, fact_type: type[Fact], place: Place
+) -> Binding:
+    if field.name != TOKEN_ID:
+        place.refuse(f'an address names a device, which is {TOKEN_ID}: write {field.name} = "argument"')
+    if fact_type is DeviceMinted:
+        place.refuse("DeviceMinted begins a device, so no device has its address yet: name the token")
+    if len(table) > 1:
+        place.refuse("an address takes neither arg nor const nor map nor default nor as")
+    path, argument = value_named(table["address"], event, place)
+    if argument.type != "address":
+        place.refuse(f"{_name(argument)} is not an address")
+    return AtAddress(path)
 
 
 def _form(field: FactField, argument: Argument, written: object, place: Place) -> Form:

@@ -34,6 +34,9 @@ class SecondaryIndex(NamedTuple):
         return f'CREATE INDEX IF NOT EXISTS {self.name} ON "{self.table}" ({", ".join(self.columns)}){where}'
 
 
+ADDRESS_INDEX = SecondaryIndex("device_version", ("chain_id", "address", "device_id", *SPAN), rows_each=3)
+"""If a profile names devices by their addresses, the indexer needs it too, and builds it at the first such event."""
+
 SECONDARY_INDEXES = (
     # a block by its hash, a transaction's events
     SecondaryIndex("block", ("chain_id", "hash"), rows_each=1),
@@ -56,7 +59,7 @@ SECONDARY_INDEXES = (
     SecondaryIndex("device", ("chain_id", "token_id", "id"), rows_each=1),
     # an owner's newest devices: with separate indexes SQLite prefers that of the order, however few the owner has
     SecondaryIndex("device_version", ("chain_id", "owner", "minted_at", "device_id", *SPAN)),
-    SecondaryIndex("device_version", ("chain_id", "address", "device_id", *SPAN), rows_each=3),
+    ADDRESS_INDEX,
     SecondaryIndex("device_version", ("chain_id", "imei_key", "device_id", *SPAN), rows_each=3),
     SecondaryIndex("device_version", ("chain_id", "dev_eui_key", "device_id", *SPAN), rows_each=3),
     SecondaryIndex("device_version", ("chain_id", "serial_number_key", "device_id", *SPAN), rows_each=3),

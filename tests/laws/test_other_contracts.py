@@ -16,11 +16,12 @@ from indexer.commands.sync import sync
 from indexer.settings import Settings
 from schema.bundle.document import Bundle, manifest_of, to_json
 from schema.bundle.making import make_bundle
+from schema.bundle.subjects import SUBJECTS
 from schema.events import Kind
 from schema.program.settings import read_settings
 from schema.tables.database import connect
 from schema.tables.values import OPEN
-from schema.vocabulary import Verdict
+from schema.vocabulary import EventFlag, Verdict
 from tests.support.certindex import Certindex
 from tests.support.chain.devchain import Anvil, Artifact, Contract
 from tests.support.chain.evidence import Nodes
@@ -52,6 +53,12 @@ def foundry() -> Iterator[Contract]:
 def depot() -> Iterator[Contract]:
     with Anvil() as chain:
         yield deploy(chain, "Depot")
+
+
+@pytest.fixture
+def roster() -> Iterator[Contract]:
+    with Anvil() as chain:
+        yield deploy(chain, "Roster")
 
 
 def deploy(chain: Anvil, name: str) -> Contract:
@@ -231,6 +238,135 @@ def test_all_of_the_language_at_once_is_the_same_after_a_reorg_and_each_rebuild(
             check(changed(data, change), {})
     asyncio.run(attest(database, Nodes(chain)))
     engine.dispose()
+
+
+def test_facts_that_name_devices_by_address_are_the_same_after_a_reorg_and_each_rebuild(
+    roster: Contract, database_url: str, new_database: NewDatabase, certindex: Certindex, tmp_path: Path
+) -> None:
+    """A device is removed and registers again: its address names another token from then on."""
+    chain, fleet = roster.chain, "0x" + roster.call("fleet")[-40:]
+    contracts = f"roster={roster.address},fleet={fleet}"
+    maker, buyer = chain.accounts[:2]
+    send: Any = partial(roster.send, sender=maker)
+    send("enroll", unit(1))
+    send("enroll", unit(2))
+    send("note", unit(1), "one")
+    send("test", [unit(1), unit(2), unit(9)], [True, False, True])  # nobody has 9
+    send("rekey", unit(2), unit(22))
+    send("note", unit(2), "too late")
+    send("mount", unit(1), 7)
+    send("remove", unit(1))
+    chain.mine(FINALITY)
+    engine, database = index(roster, database_url, "roster", contracts)
+
+    snapshot = chain.snapshot()
+    send("enroll", unit(1))
+    send("note", unit(1), "lost")
+    index(roster, database_url, "roster", contracts)[0].dispose()
+    assert about(database)[-1:] == [("DEVICE_ATTRIBUTE_SET", 3, 0)]
+    chain.revert(snapshot)
+    send("enrollAndNote", unit(1), "again")
+    send("handAndNote", 1, buyer, unit(1), "late")  # a token, and what has its address now
+    chain.mine(2)
+    index(roster, database_url, "roster", contracts)[0].dispose()
+    assert about(database) == ADDRESSED
+    documents = "SELECT device_id, value FROM device_attribute WHERE valid_to = " + str(OPEN)
+    assert sorted(value for _, value in database.rows(documents)) == ["again", "late"]
+    orphans = database.rows("SELECT device_token_id FROM orphaned_event WHERE kind = 4")
+    assert [int.from_bytes(token, "big") for (token,) in orphans] == [3]
+
+    tables = read_tables(engine, chain.chain_id)
+    fresh, _ = index(roster, new_database(), "roster", contracts)
+    assert read_tables(fresh, chain.chain_id) == tables
+    fresh.dispose()
+    into = str(tmp_path / "next.db") if database_url.startswith("sqlite") else "next"
+    for arguments in ((), ("--check",), ("--into", into)):
+        done = certindex("rebuild", *arguments, database_url=database_url)
+        assert done.status == 0, done.err
+        engine.dispose()
+        assert read_tables(engine, chain.chain_id) == tables
+
+    chain.mine(FINALITY)
+    index(roster, database_url, "roster", contracts)[0].dispose()
+    first, third = (proven_bundle(engine, database, roster, roster.address, number) for number in (1, 3))
+    for data, number in ((first, 1), (third, 3), (proven_bundle(engine, database, roster, roster.address, 2), 2)):
+        assert check(data, {}).is_complete
+        assert [event for event in named(data) if event[1] is not None] == [
+            (kind, str(token)) for kind, token, _ in ADDRESSED if token == number and kind != "DEVICE_TRANSFERRED"
+        ]
+    for change, message in ADDRESS_FORGERIES:
+        with pytest.raises(Failed, match=message):
+            check(changed(first, change), {})
+    with pytest.raises(Failed, match="the profile cannot be used: "):
+        check(with_profile(first, 'address = "successor"', 'address = { address = "successor" }'), {})
+    with engine.begin() as connection:
+        bundle = make_bundle(connection, chain.chain_id, bytes.fromhex(fleet[2:]), 7, SUBJECTS["vehicle"])
+    assert bundle is not None
+    assert check(to_json(bundle), {}).is_complete
+    asyncio.run(attest(database, Nodes(chain)))
+    engine.dispose()
+
+
+ADDRESSED = [
+    ("DEVICE_TRANSFERRED", 1, 0),
+    ("DEVICE_MINTED", 1, 0),
+    ("DEVICE_TRANSFERRED", 2, 0),
+    ("DEVICE_MINTED", 2, 0),
+    ("DEVICE_ATTRIBUTE_SET", 1, 0),
+    ("TEST_RECORDED", 1, 0),
+    ("TEST_RECORDED", 2, 0),
+    ("TEST_RECORDED", None, EventFlag.UNKNOWN_DEVICE),
+    ("DEVICE_ADDRESS_RESET", 2, 0),
+    ("DEVICE_ATTRIBUTE_SET", None, EventFlag.UNKNOWN_DEVICE),
+    ("DEVICE_PAIRED", 1, 0),
+    ("END_OF_LIFE_RECORDED", 1, 0),
+    ("DEVICE_ATTRIBUTE_SET", 1, 0),
+    ("DEVICE_TRANSFERRED", 3, 0),
+    ("DEVICE_MINTED", 3, 0),
+    ("DEVICE_ATTRIBUTE_SET", 3, 0),
+    ("DEVICE_TRANSFERRED", 1, 0),
+    ("DEVICE_ATTRIBUTE_SET", 3, 0),
+]
+"""The facts about devices: the kind, the token of the device and the flags."""
+
+
+def about(database: Indexed) -> list[tuple[str, int | None, int]]:
+    rows = database.rows(
+        """SELECT kind, token_id, flags FROM event LEFT JOIN device ON device.id = device_id
+        WHERE kind > 1 AND (vehicle_id IS NULL OR kind = 19) ORDER BY position"""
+    )
+    return [(Kind(kind).name, token and int.from_bytes(token, "big"), flags) for kind, token, flags in rows]
+
+
+def named(data: bytes) -> list[tuple[str, str | None]]:
+    """Returns kind and token of the events of a bundle that name a device by its address, and of its mint."""
+    did = json.loads(data)["device"]["tokenId"]
+    events = [event["reading"] for event in json.loads(data)["events"]]
+    return [
+        (reading["kind"], reading["fields"]["token_id"])
+        for reading in events
+        if reading["fields"].get("token_id", "") in (None, did) and reading["kind"] != "DEVICE_TRANSFERRED"
+    ]
+
+
+def noted(document: Any, value: str) -> list[Any]:
+    """Returns the events of a bundle that state this document."""
+    return [event for event in document["events"] if event["reading"]["fields"].get("value") == value]
+
+
+def leave_out_the_other_mint(document: Any) -> None:
+    """Leaves out the two logs by which another token got the address of the device."""
+    minted = [event for event in document["events"] if event["reading"]["kind"] in ("DEVICE_MINTED", "UNMAPPED")]
+    for event in minted[-2:]:
+        document["events"].remove(event)
+
+
+ADDRESS_FORGERIES: tuple[tuple[Callable[[Any], object], str], ...] = (
+    (lambda document: document["events"].remove(noted(document, "again")[0]), "is about the device, and the bundle le"),
+    (lambda document: noted(document, "again")[1]["reading"]["fields"].update(token_id="1"), 'says fields {"token_id'),
+    (lambda document: noted(document, "one")[0]["reading"]["fields"].update(token_id=None), "its bytes say"),
+    (leave_out_the_other_mint, "is about the device|its bytes say|makes? it another fact|state, "),
+)
 
 
 def index(contract: Contract, url: str, profile: str, contracts: str) -> tuple[Engine, Indexed]:

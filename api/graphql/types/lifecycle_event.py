@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import IntEnum
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
@@ -20,6 +20,8 @@ from api.queries.devices import DEVICE
 from api.queries.events import EVENT
 from api.queries.proofs import proofs, verification_notes
 from api.queries.recorded import log_index_of
+from api.queries.sql import tables
+from api.queries.tokens import Token, tokens_of
 from schema.bundle.unproven import cause_of, explain, provable_at
 from schema.did import TokenDid
 from schema.events import AboutDevice, Kind
@@ -84,10 +86,26 @@ def _word(words: type[IntEnum]) -> Callable[[int | None], str | None]:
     return lambda code: None if code is None else names[code]
 
 
-def _device_did(chain_id: int, reading: DecodedEvent) -> str | None:
+def _device_dids(context: Context, events: Sequence[tuple[int, DecodedEvent, int | None]]) -> list[str | None]:
+    """Returns the DIDs of devices: by the token in the log, or if it has an address, by the device that it means."""
+    by_address = [
+        (chain_id, id)
+        for chain_id, reading, id in events
+        if id is not None and isinstance(reading, Mapped) and reading.contracts.by_address
+    ]
+    tokens = dict(zip(by_address, context.read.each(_TOKENS, by_address), strict=True))
+    return [_device_did(chain_id, reading, tokens.get((chain_id, id or 0))) for chain_id, reading, id in events]
+
+
+_TOKENS = partial(tokens_of, table=tables.device)
+
+
+def _device_did(chain_id: int, reading: DecodedEvent, token: Token | None) -> str | None:
     if not isinstance(reading, Mapped) or not isinstance(reading.fact, AboutDevice):
         return None
-    return TokenDid(chain_id, reading.contracts.device, reading.fact.token_id).checksummed
+    if not reading.contracts.by_address:
+        token = (chain_id, reading.contracts.device, reading.fact.token_id)
+    return None if token is None else TokenDid(*token).checksummed
 
 
 def _raw(topics: bytes, data: bytes) -> RawLog:
@@ -121,12 +139,13 @@ class LifecycleEvent(Node):
         DEVICE,
         "device_id",
     )
-    device_did: str | None = value(
-        "The DID of the device that the log names, also if a reorg removed the device itself. Null where `device` is "
-        "null for another reason.",
-        _device_did,
+    device_did: str | None = computed(
+        "The DID of the device that the log names, also if a reorg removed the device itself, unless the log names it "
+        "by its address. Null where `device` is null for another reason.",
+        _device_dids,
         "chain_id",
         "reading",
+        "device_id",
         name="deviceDID",
     )
     event_time: datetime | None = column(

@@ -118,6 +118,7 @@ _describe(
         EventFlag.UNLICENSED: "The license of the manufacturer, or the hardware license, was not valid at the mint.",
         EventFlag.UNKNOWN_CODE: "The event contains a number outside its enumeration.",
         EventFlag.TIME_IN_FUTURE: "The time that the emitter states is later than the block time.",
+        EventFlag.UNKNOWN_DEVICE: "The log names its device by an address that no device had. `device` is null.",
     },
 )
 _describe(

@@ -1,12 +1,13 @@
-"""The profile `ioid`: what the logs of a registration, and of the events that it leaves out, become."""
+"""The profile `ioid`: what the logs of a registration, an update and a removal become."""
 
 from typing import NamedTuple
 
 import pytest
 
-from schema.events import Address, DeviceAttributeSet, DeviceMinted, DeviceTransferred
+from schema.events import Address, DeviceAttributeSet, DeviceMinted, DeviceTransferred, EndOfLifeRecorded
 from schema.profile.model import load_profile
-from schema.profile.reader import UNMAPPED, Mapped
+from schema.profile.reader import Mapped
+from schema.vocabulary import EndOfLifeProcess
 from tests.support.chain.abi_log import abi_log
 
 PROFILE = load_profile("ioid")
@@ -58,9 +59,19 @@ def test_a_registration_is_a_mint_with_owner_address_and_did(new_device: Emitted
     assert {reading.contracts.device for reading in readings if isinstance(reading, Mapped)} == {IOID}
 
 
-def test_what_names_a_device_by_its_address_alone_is_unmapped() -> None:
-    removed = emitted(REGISTRY, "RemoveDevice(address indexed device, address owner)", DEVICE, OWNER)
-    assert READER.read_block([removed], 1) == [UNMAPPED]
+def test_a_removal_is_an_end_of_life_and_an_update_an_attribute_of_the_device_with_the_address() -> None:
+    updated = "UpdateDevice(address indexed device, address owner, bytes32 hash, string uri)"
+    logs = [
+        emitted(REGISTRY, updated, DEVICE, OWNER, bytes(32), "ipfs://next"),
+        emitted(REGISTRY, "RemoveDevice(address indexed device, address owner)", DEVICE, OWNER),
+    ]
+    readings = [reading for reading in READER.read_block(logs, 1) if isinstance(reading, Mapped)]
+    address = int.from_bytes(DEVICE, "big")
+    assert [reading.fact for reading in readings] == [
+        DeviceAttributeSet(token_id=address, attribute="documentURI", value="ipfs://next"),
+        EndOfLifeRecorded(token_id=address, process=EndOfLifeProcess.DECOMMISSIONED),
+    ]
+    assert {(reading.contracts.by_address, reading.contracts.device) for reading in readings} == {(True, IOID)}
 
 
 def test_the_profile_says_that_its_addresses_are_unverified() -> None:

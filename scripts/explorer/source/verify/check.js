@@ -317,7 +317,7 @@ function checkNothingLeftOut(bundle, logs, refolded) {
     if (!included.has(place)) included.set(place, new Map());
     included.get(place).set(itemOf(event), refolded.facts[index]);
   }
-  const { noun } = subjectOf(bundle);
+  const leftOut = [];
   for (const receipt of bundle.receipts) {
     const { blockNumber } = receipt;
     const readings = refolded.reader.readTransaction(logs.get(placeOf(receipt)), blockNumber);
@@ -327,8 +327,9 @@ function checkNothingLeftOut(bundle, logs, refolded) {
       for (const item of [...new Set([...facts.keys(), ...mine.keys()])].sort((a, b) => a - b)) {
         const read = facts[item] ?? null;
         if (!mine.has(item)) {
-          if (!refolded.isAboutTheSubject(read)) continue;
-          throw new Failed(`${ofItem(item)}log ${index} of block ${blockNumber} is about the ${noun}, and the bundle leaves it out`);
+          const { transactionIndex } = receipt;
+          if (read) leftOut.push({ blockNumber, logIndex: index, item, transactionIndex, read });
+          continue;
         }
         if (shownFact(mine.get(item)) !== shownFact(read)) {
           const what = "the logs of its receipt make it another fact, and the bundle leaves out one of them";
@@ -337,6 +338,10 @@ function checkNothingLeftOut(bundle, logs, refolded) {
       }
     }
   }
+  const fact = refolded.firstAboutTheSubject(leftOut);
+  if (!fact) return;
+  const log = `${ofItem(fact.item)}log ${fact.logIndex} of block ${fact.blockNumber}`;
+  throw new Failed(`${log} is about the ${subjectOf(bundle).noun}, and the bundle leaves it out`);
 }
 
 const shownFact = (read) => JSON.stringify(read, (_, value) => (typeof value === "bigint" ? `${value}n` : value));

@@ -111,7 +111,12 @@ function wordsOf(fact) {
 
 function applyToDevice(rows, policy, located, reading) {
   const { fact, position, blockTime } = located;
-  const device = (reading.device = rows.device(located, fact.token_id));
+  const device = located.contracts.byAddress ? rows.deviceAt(located) : rows.device(located, fact.token_id);
+  if (device === null) {
+    leaveUnknown(rows, located, reading);
+    return;
+  }
+  reading.device = device;
   let flags = contradictions(fact, rows.device_version.open.get(device), policy, located.contracts.token);
   const activity = rows.device_activity.change(device, position);
   activity.updated_at = blockTime;
@@ -178,6 +183,13 @@ function applyToDevice(rows, policy, located, reading) {
       unknown(fact);
   }
   reading.flags |= flags;
+}
+
+/** Reads a fact that names its device by an address that no device has. It changes no device. */
+function leaveUnknown(rows, located, reading) {
+  const { fact } = located;
+  reading.flags |= Flag.UNKNOWN_DEVICE;
+  if (["DevicePaired", "DeviceUnpaired"].includes(fact.type) && fact.vehicle_id) rows.subject("vehicle", located, fact.vehicle_id);
 }
 
 function mint(rows, policy, located, device, activity) {

@@ -12,6 +12,7 @@ const FUNCTION = /^\s*(?:function\s+)?(\w+\s*\(.*\))\s*returns\s*\((.*)\)\s*$/s;
 const ID_OF_SUBJECT = declarations.subjects;
 const RULE_KEYS = ["contract", "signature", "fact", "fields", "each", "where", "join", "first_block", "last_block"];
 const JOIN = "join";
+const SETTING_ADDRESSES = ["DeviceMinted", "DeviceAddressReset", "FactoryReset"];
 const GRANT_FACTS = ["UserAuthorized", "UserRevoked", "AccessGranted", "AccessRevoked"];
 const NO_ROLE = "!@";
 const ZERO_EXPIRY = ["never", "revokes", "expired"];
@@ -161,15 +162,19 @@ function parseFields(value, event, fact, place) {
   return new Map(
     Object.entries(written).map(([name, binding]) => [
       name,
-      parseBinding(declared.get(name), binding, event, `${place}: field ${name}`),
+      parseBinding(declared.get(name), binding, event, fact, `${place}: field ${name}`),
     ]),
   );
 }
 
-/** A binding is { constant }, { path, argument }, { path, argument, form } or { path, argument, map, fallback }. */
-function parseBinding(field, written, event, place) {
-  const keys = ["arg", "as", "const", "map", "default"];
+/**
+ * A binding is { constant }, { path, argument }, { path, argument, form } or { path, argument, map, fallback }, or
+ * { path, argument, atAddress } for the id of the device that has the address.
+ */
+function parseBinding(field, written, event, fact, place) {
+  const keys = ["arg", "as", "const", "map", "default", "address"];
   const binding = table(typeof written === "string" ? { arg: written } : written, place, keys);
+  if ("address" in binding) return parseAtAddress(field, binding, event, fact, place);
   if ("arg" in binding === "const" in binding) refuse(place, "write either arg or const");
   if ("const" in binding) {
     if (Object.keys(binding).length > 1) refuse(place, "a const takes neither map nor default nor as");
@@ -187,6 +192,15 @@ function parseBinding(field, written, event, place) {
   }
   if (!takes(field, value.argument)) refuse(place, "the argument does not fit the field");
   return value;
+}
+
+function parseAtAddress(field, binding, event, fact, place) {
+  if (field.name !== "token_id") refuse(place, "an address names a device, which is token_id");
+  if (fact === "DeviceMinted") refuse(place, "DeviceMinted begins a device, so no device has its address yet");
+  if (Object.keys(binding).length > 1) refuse(place, "an address takes neither arg nor const nor map nor default nor as");
+  const value = valueNamed(binding.address, event, place);
+  if (value.argument.type !== "address") refuse(place, "the argument is not an address");
+  return { ...value, atAddress: true };
 }
 
 function parseTranslation(field, { path, argument }, binding, place) {
@@ -253,10 +267,22 @@ function checkRules(rules) {
       if (!roles.has(role)) refuse(rule.place, `names the role ${role}, which no rule has`);
     }
   }
+  checkAddresses(rules);
   rules.forEach((later, place) => {
     const earlier = rules.slice(0, place).find((rule) => mayMatchOneLog(rule, later));
     if (earlier) refuse(later.place, `${earlier.place} already matches this event`);
   });
+}
+
+/** Refuses a rule that names devices by addresses that no rule sets. */
+function checkAddresses(rules) {
+  const deviceRole = (rule) => rule.subjects.get("token_id") ?? rule.contract;
+  const known = new Set(rules.filter(({ fact, fields }) => SETTING_ADDRESSES.includes(fact) && fields.has("address")).map(deviceRole));
+  for (const rule of rules) {
+    if (rule.fields.get("token_id")?.atAddress && !known.has(deviceRole(rule))) {
+      refuse(rule.place, `no rule sets the addresses of the devices of ${deviceRole(rule)}`);
+    }
+  }
 }
 
 function mayMatchOneLog(first, second) {

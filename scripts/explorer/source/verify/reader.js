@@ -212,14 +212,16 @@ function valueOf(field, binding, item) {
   return value;
 }
 
-/** Returns the contracts whose ids the fact contains, by kind of id. */
+/**
+ * Returns the contracts whose ids the fact contains, by kind of id. `byAddress`: token_id of the fact is no id, but the
+ * address of the device, as a number.
+ */
 function contractsOf(rule, emitter, addresses) {
-  return Object.fromEntries(
-    SUBJECTS.map(([subject, field]) => {
-      const role = rule.subjects.get(field) ?? rule.contract;
-      return [subject, role === rule.contract || !addresses.has(role) ? emitter : addresses.get(role)[0]];
-    }),
-  );
+  const contracts = SUBJECTS.map(([subject, field]) => {
+    const role = rule.subjects.get(field) ?? rule.contract;
+    return [subject, role === rule.contract || !addresses.has(role) ? emitter : addresses.get(role)[0]];
+  });
+  return { ...Object.fromEntries(contracts), byAddress: Boolean(rule.fields.get("token_id")?.atAddress) };
 }
 
 /** Returns the contract that the fact is about: the one whose id the fact requires. */

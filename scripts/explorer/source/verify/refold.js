@@ -13,8 +13,9 @@ const MAX_BLOCK_NUMBER = 2 ** 43 - 1;
 const MAX_OFFSET = 2 ** 20 - 1;
 
 /**
- * Returns { facts, readings, state, reader, isAboutTheSubject(fact) }. A fact is null for a log that is only part of one.
- * `blockTimes` are in unix seconds, by block number.
+ * Returns { facts, readings, state, reader, firstAboutTheSubject(leftOut) }. A fact is null for a log that is only part of
+ * one. Of facts that the bundle leaves out, { blockNumber, logIndex, item, transactionIndex, read }, the function returns
+ * the first that is about the subject. `blockTimes` are in unix seconds, by block number.
  * Raises Failed with the first contradiction.
  */
 export function refold(bundle, blockTimes) {
@@ -35,20 +36,34 @@ export function refold(bundle, blockTimes) {
   const decoded = decodedEvents(reader, bundle.events);
   const facts = bundle.events.map((event, index) => decoded[index] && locatedFact(decoded[index], event, blockTimes));
   const folded = facts.filter((located) => located);
-  const { rows, readings } = fold(folded, policyOf(profile, reader, bundle.contracts));
+  const policy = policyOf(profile, reader, bundle.contracts);
+  const { rows, readings } = fold(folded, policy);
   const id = rows.identities[kind.name].get(`${contract} ${tokenId}`)?.id;
   if (id === undefined) throw new Failed(`no event is about the ${kind.noun} ${did}`);
   const device = kind.name === "device" ? id : null;
   const readingOf = new Map(folded.map((located, index) => [located, readings[index]]));
+  const namesTheSubject = ({ fact, contracts }) =>
+    !(contracts.byAddress && device !== null) && contracts[contractOf(kind)] === contract && isNamed(kind, fact, tokenId);
+  /** Returns those of the facts that name the subject by its address: what they mean if they are folded too. */
+  const atTheSubject = (byAddress) => {
+    const added = new Map(byAddress.map((one) => [locatedFact(one.read, one, blockTimes), one]));
+    const placed = [...folded, ...added.keys()].sort((a, b) => (a.position < b.position ? -1 : 1));
+    const again = fold(placed, policy);
+    const { id } = again.rows.identities[kind.name].get(`${contract} ${tokenId}`);
+    return placed.filter((located, index) => again.readings[index].device === id).map((located) => added.get(located));
+  };
   return {
     facts: decoded,
     readings: facts.map((located) =>
-      located ? bundleReading(located.fact, seenFrom(device, readingOf.get(located))) : NO_READING,
+      located ? bundleReading(factSeenFrom(device, located, readingOf.get(located), tokenId), seenFrom(device, readingOf.get(located))) : NO_READING,
     ),
     state: stateOf(rows, kind, id),
     reader,
-    isAboutTheSubject: (read) =>
-      read !== null && read.contracts[contractOf(kind)] === contract && isNamed(kind, read.fact, tokenId),
+    firstAboutTheSubject: (leftOut) => {
+      const byAddress = leftOut.filter(({ read }) => device !== null && read.contracts.byAddress);
+      const about = byAddress.length ? atTheSubject(byAddress) : [];
+      return leftOut.find((one) => about.includes(one) || namesTheSubject(one.read));
+    },
   };
 }
 
@@ -129,6 +144,12 @@ function locatedFact(read, event, blockTimes) {
     blockTime: time < LATEST_TIME ? time : LATEST_TIME,
     transaction: `${blockNumber} ${transactionIndex}`,
   };
+}
+
+/** Returns the fact as a bundle shows it: one that names a device by its address has the token of the subject alone. */
+function factSeenFrom(device, { fact, contracts }, reading, tokenId) {
+  if (!contracts.byAddress) return fact;
+  return { ...fact, token_id: device !== null && reading.device === device ? tokenId : null };
 }
 
 /** Returns the reading with the flags that a bundle shows: of events of other devices only those of the fact itself. */

@@ -9,6 +9,9 @@ const BLOCK_SHIFT = 64n + ITEM_BITS;
 
 export const positionOf = (block, log, item) => (BigInt(block) << BLOCK_SHIFT) | (BigInt(log) << ITEM_BITS) | BigInt(item);
 
+const addressText = (number) => `0x${number.toString(16).padStart(40, "0")}`;
+const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+
 export function positionText(position) {
   const log = BigInt.asUintN(64, position >> ITEM_BITS);
   const item = BigInt.asUintN(Number(ITEM_BITS), position);
@@ -85,6 +88,27 @@ export class Rows {
       this.device_activity.start(id, { device_id: id, valid_from: id, updated_at: located.blockTime });
     }
     return id;
+  }
+
+  /**
+   * Returns the id of the device that a fact names by its address, null if no device has the address. Of several it is
+   * that which got the address in the latest block, and in one block the younger one.
+   */
+  deviceAt({ contracts, fact }) {
+    const address = addressText(fact.token_id);
+    const holders = [...this.identities.device.values()]
+      .filter(({ contract, id }) => contract === contracts.token && this.device_version.open.get(id).address === address)
+      .map(({ id }) => ({ id, since: this.addressBlock(id) }))
+      .sort((a, b) => compare(b.since, a.since) || compare(b.id, a.id));
+    return holders[0]?.id ?? null;
+  }
+
+  /** Returns the block since which a device has its address. */
+  addressBlock(id) {
+    const history = this.device_version.rows.filter((row) => row.device_id === id);
+    const { address } = history.at(-1);
+    const other = history.findLastIndex((row) => row.address !== address);
+    return history[other + 1].valid_from >> BLOCK_SHIFT;
   }
 
   /** Returns the id of a manufacturer, a hardware license, a vehicle, a synthetic device or a license token. */
