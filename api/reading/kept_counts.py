@@ -10,10 +10,12 @@ import time
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from threading import Lock
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from cachetools import LRUCache
 from sqlalchemy import Connection, Engine
 
 from api.queries.sql.keys import Key
@@ -23,6 +25,13 @@ from schema.tables.values import end_of_block
 
 LONG_SECONDS = 0.005
 """Shorter counts are not kept: to read what changed takes about as long."""
+
+LONG_READS = 10
+"""What is read is kept if the reads since its last short one took LONG_READS * LONG_SECONDS together. A single one may
+be long by chance: while the machine is busy, or when a new connection to PostgreSQL plans the statement."""
+
+MOST_READS = 1_024
+"""Reads of a database that were long since their last short one."""
 
 MOST_COUNTS, MOST_POINTS, MOST_GROUPS = 64, 4, 1_000
 """Counts that are kept of a database, points of each, and groups of each point: at most some 50 MB."""
@@ -43,10 +52,37 @@ Kept = Mapping[int, Groups]
 """Groups by the ids of keys, which are those of parents, or 0."""
 
 
+class LongReads:
+    """The seconds that reads of one database took since their last short one, by name. Threads share it."""
+
+    def __init__(self) -> None:
+        self._seconds: LRUCache[Hashable, float] = LRUCache(MOST_READS)
+        self._lock = Lock()
+
+    def is_long(self, name: Hashable) -> bool:
+        with self._lock:
+            return self._seconds.get(name, -inf) >= LONG_READS * LONG_SECONDS
+
+    def note(self, name: Hashable, seconds: float) -> None:
+        """Notes what a read took."""
+        with self._lock:
+            before = self._seconds.get(name, 0.0)
+            if seconds >= LONG_SECONDS:
+                self._seconds[name] = before + seconds
+            elif before > 0:
+                del self._seconds[name]
+
+    def ignore(self, name: Hashable) -> None:
+        """Lets a read never be long."""
+        with self._lock:
+            self._seconds[name] = -inf
+
+
 class KeptCounts:
     """The kept counts of one database, by the name of what is counted and by point. Threads share it."""
 
     def __init__(self) -> None:
+        self.long = LongReads()
         self._counts: OrderedDict[Hashable, OrderedDict[Point, Kept]] = OrderedDict()
         self._lock = Lock()
 
@@ -73,6 +109,12 @@ class KeptCounts:
                 points.popitem(last=False)
             while len(self._counts) > MOST_COUNTS:
                 self._counts.popitem(last=False)
+
+    def forget(self, name: Hashable, point: Point) -> None:
+        """Drops the counts at a point."""
+        with self._lock:
+            if points := self._counts.get(name):
+                points.pop(point, None)
 
 
 _KEPT: WeakKeyDictionary[Engine, KeptCounts] = WeakKeyDictionary()
@@ -107,6 +149,7 @@ class _Counting:
 
     def at(self, point: Point, base: Point) -> Mapping[Key, Groups]:
         """Returns the counts at a point, and keeps those at its base, whose state is final."""
+        began = time.perf_counter()
         nearest = self.kept.nearest(self.name, base, self.final, [key.id for key in self.keys])
         if nearest is not None:
             source, kept = nearest
@@ -115,14 +158,26 @@ class _Counting:
             if at_base and counts:
                 self._keep(base, at_base)
                 return dict(zip(self.keys, counts, strict=True))
-        return dict(zip(self.keys, self._counted(point, base), strict=True))
+        in_vain = time.perf_counter() - began
+        counted, seconds = self._counted(point, base)
+        if nearest is not None and seconds < in_vain:
+            self.kept.forget(self.name, nearest[0])
+            self.kept.long.note(self._read, 0)
+        return dict(zip(self.keys, counted, strict=True))
 
-    def _counted(self, point: Point, base: Point) -> Sequence[Groups]:
+    @property
+    def _read(self) -> Hashable:
+        return self.name, *(key.id for key in self.keys)
+
+    def _counted(self, point: Point, base: Point) -> tuple[Sequence[Groups], float]:
+        """Returns the counts of all rows, and how many seconds it took to count them."""
         began = time.perf_counter()
         counts = self.count(self.connection, self.keys, None)
-        if time.perf_counter() - began >= LONG_SECONDS and (at_base := self._moved(counts, point, base)):
+        seconds = time.perf_counter() - began
+        self.kept.long.note(self._read, seconds)
+        if self.kept.long.is_long(self._read) and (at_base := self._moved(counts, point, base)):
             self._keep(base, at_base)
-        return counts
+        return counts, seconds
 
     def _keep(self, base: Point, counts: Sequence[Groups]) -> None:
         if base.position >= 0:

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ColumnElement,
     Connection,
     FromClause,
     Row,
@@ -54,12 +55,19 @@ ARRAYS = tuple(f"keys_{name}" for name in KEY_COLUMNS)
 def key_rows(connection: Connection, keys: Sequence[Key]) -> Subquery:
     """Returns the keys as a table: `place` (the index of the key), chain_id, id, position, clock."""
     values = key_values(connection, keys)
-    return _json_table(values) if connection.dialect.name == "sqlite" else _array_table(values)
+    return _json_table(values) if connection.dialect.name == "sqlite" else _array_table(_arrays(values))
 
 
 def key_table(dialect: str) -> Subquery:
-    """Returns the same table without the keys, which are bound when the statement is executed (`key_values`)."""
-    return _json_table({"keys": None}) if dialect == "sqlite" else _array_table(dict.fromkeys(ARRAYS))
+    """Returns the same table without the keys, which are bound when the statement is executed (`key_values`).
+
+    PostgreSQL's planner does not look into sub-selects. A plan for given keys then seems no better than one for any
+    keys, and each connection keeps the latter: to plan a look-up of one key takes several times as long as to execute
+    it. A statement that has to know the size of its page is still planned anew.
+    """
+    if dialect == "sqlite":
+        return _json_table({"keys": None})
+    return _array_table([select(array).scalar_subquery() for array in _arrays(dict.fromkeys(ARRAYS))])
 
 
 def key_values(connection: Connection, keys: Sequence[Key]) -> dict[str, Any]:
@@ -123,7 +131,10 @@ def _json_table(values: Mapping[str, Any]) -> Subquery:
     return select(*columns).select_from(each).limit(literal_column("-1")).subquery("k")
 
 
-def _array_table(values: Mapping[str, Any]) -> Subquery:
-    arrays = [cast(bindparam(name, values[name], type_=String), ARRAY(BigInteger)) for name in ARRAYS]
+def _arrays(values: Mapping[str, Any]) -> list[ColumnElement[Any]]:
+    return [cast(bindparam(name, values[name], type_=String), ARRAY(BigInteger)) for name in ARRAYS]
+
+
+def _array_table(arrays: Sequence[ColumnElement[Any]]) -> Subquery:
     each: FromClause = func.unnest(*arrays).table_valued(*KEY_COLUMNS, name="each_key").render_derived()
     return select(*(type_coerce(each.c[name], BigInteger).label(name) for name in KEY_COLUMNS)).subquery("k")

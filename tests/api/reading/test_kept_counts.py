@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -32,6 +33,7 @@ from api.queries.sql.pages import (
 from api.queries.sql.relations import Cells, Columns
 from api.queries.sql.stretches import Groups
 from api.queries.statistics import COUNTED_DEVICES, DIMENSIONS, Grouping, count_groups, failure_counts
+from api.reading.kept_counts import LongReads
 from api.reading.read import PageQuery, Read
 from api.reading.snapshot import Snapshot, open_snapshot_now
 from schema.events import Kind
@@ -290,6 +292,37 @@ def test_after_more_events_than_a_count_is_worth_all_rows_are_counted(
     count, statements = devices(reading_engine)
     assert count == 4
     assert any("event" not in statement for statement in statements)
+
+
+def test_a_kept_count_from_which_more_changed_than_all_rows_are_is_forgotten(
+    history: History, reading_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for token in range(2, 5):
+        mint(history, token, finalized=token - 1)
+    assert devices(reading_engine)[0] == 4  # kept
+    monkeypatch.setattr("api.reading.kept_counts.MOST_EVENTS", 0)
+    monkeypatch.setattr("api.reading.kept_counts.LONG_SECONDS", 5)
+    ticks = iter([0, 9, 9, 10])  # to read what changed takes 9 seconds, to count all rows 1
+    monkeypatch.setattr("api.reading.kept_counts.time", SimpleNamespace(perf_counter=lambda: next(ticks, 10)))
+    mint(history, 5)
+    assert devices(reading_engine)[0] == 5
+    count, statements = devices(reading_engine)
+    assert count == 5
+    assert not any("FROM event" in statement for statement in statements), statements
+
+
+def test_a_read_is_long_only_if_its_last_ones_took_long_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.reading.kept_counts.LONG_SECONDS", 0.005)
+    long = LongReads()
+    for seconds in (0.02, 0.02, 0.001, 0.02, 0.02):
+        long.note("a", seconds)
+        assert not long.is_long("a")
+    long.note("a", 0.02)
+    assert long.is_long("a")
+    assert not long.is_long("b")
+    long.ignore("a")
+    long.note("a", 1)
+    assert not long.is_long("a")
 
 
 def test_after_a_long_page_of_few_rows_the_next_one_reads_these_rows(
