@@ -51,23 +51,24 @@ from schema.tables.values import clean_text
 from schema.vocabulary import EndOfLifeStatus, LicenseStatus, Verdict, imei_key
 
 device = tables.device
+device_keys = tables.device_key
 version = tables.device_version
 activity = tables.device_activity
-earlier_version = version.alias("earlier")
-other_version = version.alias("other")
+earlier_keys = device_keys.alias("earlier")
+other_keys = device_keys.alias("other")
 
 MAX_LIST = 100
 """The number of addresses, and of attributes, that are returned of one device."""
 
 
-DEVICE = identity_relation(device, version, activity, keys=("firmware_version_key",))
+DEVICE = identity_relation(device, device_keys, version, activity, keys=("firmware_version_key",))
 
 
 @row_by_key
 def successors(scope: Scope) -> Select[Any]:
     """Returns (device_id) of the device that took over the address of each key's burned device, None if none did."""
-    succeeds = and_(version.c.predecessor_id == scope.id, scope.holds(version))
-    return select(version.c.device_id).select_from(OrderedJoin(scope.keys, version, succeeds))
+    succeeds = and_(device_keys.c.predecessor_id == scope.id, scope.holds(device_keys))
+    return select(device_keys.c.device_id).select_from(OrderedJoin(scope.keys, device_keys, succeeds))
 
 
 def addresses(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
@@ -76,23 +77,22 @@ def addresses(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]
     `since` and `until` are positions.
     """
     scope = scope_of(key_rows(connection, keys))
-    before = func.lag(version.c.address).over(partition_by=scope.keys.c.place, order_by=version.c.valid_from)
-    versions = (
-        select(scope.keys.c.place, version.c.address, version.c.valid_from, before.label("before"))
-        .select_from(OrderedJoin(scope.keys, version, and_(version.c.device_id == scope.id, scope.began(version))))
-        .subquery("versions")
+    began = and_(device_keys.c.device_id == scope.id, scope.began(device_keys))
+    before = func.lag(device_keys.c.address).over(partition_by=scope.keys.c.place, order_by=device_keys.c.valid_from)
+    rows = (
+        select(scope.keys.c.place, device_keys.c.address, device_keys.c.valid_from, before.label("before"))
+        .select_from(OrderedJoin(scope.keys, device_keys, began))
+        .subquery("rows")
     )
     # the end of one address is the start of the next, or of none
     changes = (
         select(
-            versions.c.place,
-            versions.c.address,
-            versions.c.valid_from.label("since"),
-            func.lead(versions.c.valid_from)
-            .over(partition_by=versions.c.place, order_by=versions.c.valid_from)
-            .label("until"),
+            rows.c.place,
+            rows.c.address,
+            rows.c.valid_from.label("since"),
+            func.lead(rows.c.valid_from).over(partition_by=rows.c.place, order_by=rows.c.valid_from).label("until"),
         )
-        .where(versions.c.address.is_distinct_from(versions.c.before))
+        .where(rows.c.address.is_distinct_from(rows.c.before))
         .subquery("changes")
     )
     query = select(*changes.c).where(changes.c.address.is_not(None))
@@ -121,13 +121,13 @@ def devices_fitting(scope: Scope, filter: Filter, *, is_touched: bool = False) -
     return select_ids(DEVICES, scope, filter, is_touched=is_touched).correlate(scope.keys)
 
 
-def unburned(versions: FromClause) -> Condition:
+def unburned(rows: FromClause) -> Condition:
     """The device is not burned. A token that was burned and minted again has an owner."""
-    return or_(versions.c.burn_position.is_(None), versions.c.owner.is_not(None))
+    return or_(rows.c.burn_position.is_(None), rows.c.owner.is_not(None))
 
 
 def _ids_by_address(scope: Scope) -> Select[Any]:
-    return select(earlier_version.c.device_id).where(scope.began(earlier_version))
+    return select(earlier_keys.c.device_id).where(scope.began(earlier_keys))
 
 
 def _mint_transactions(scope: Scope, comparisons: Comparisons) -> Condition:
@@ -141,7 +141,7 @@ def _mint_transactions(scope: Scope, comparisons: Comparisons) -> Condition:
     # the condition on device_id lets an index find the devices, that on mint_position decides which of them fit
     return and_(
         version.c.mint_position.in_(positions.correlate(scope.keys)),
-        version.c.device_id.in_(devices.correlate(scope.keys)),
+        device_keys.c.device_id.in_(devices.correlate(scope.keys)),
     )
 
 
@@ -153,15 +153,15 @@ def _resets_since(scope: Scope, comparisons: Comparisons) -> Condition:
         .select_from(reset)
         .where(
             reset.c.chain_id == scope.chain_id,
-            reset.c.device_id == version.c.device_id,
+            reset.c.device_id == device_keys.c.device_id,
             reset.c.position >= first_position_from(scope, seconds_up(arguments["since"])),
             reset.c.position <= scope.position,
         )
-        .correlate(scope.keys, version)
+        .correlate(scope.keys, device_keys)
         .scalar_subquery()
     )
-    # names `version` outside of the subquery too, so that the walk joins it
-    return and_(version.c.device_id.is_not(None), NumberField(count).condition(scope, arguments["count"]))
+    # names the table outside of the subquery too, so that the walk joins it
+    return and_(device_keys.c.device_id.is_not(None), NumberField(count).condition(scope, arguments["count"]))
 
 
 def _firmware(scope: Scope, filter: Filter) -> Condition:
@@ -179,30 +179,30 @@ def _imei_key(text: str) -> str:
 
 def _imei_unique(scope: Scope, *, of_few: bool = False) -> Field:
     """Whether no other unburned device of the contract has the IMEI, as `duplicates.py` finds them."""
-    is_known = version.c.imei.is_not(None)
+    is_known = device_keys.c.imei.is_not(None)
     own_device, other_device = device.alias("own_device"), device.alias("other_device")
     others = (
-        select(other_version.c.device_id)
-        .join(other_device, _is_device(other_version, other_device))
-        .join(own_device, _is_device(version, own_device))
+        select(other_keys.c.device_id)
+        .join(other_device, _is_device(other_keys, other_device))
+        .join(own_device, _is_device(device_keys, own_device))
         .where(
             own_device.c.contract == other_device.c.contract,
-            without_separators(other_version.c.imei) == without_separators(version.c.imei),
-            unburned(other_version),
+            without_separators(other_keys.c.imei) == without_separators(device_keys.c.imei),
+            unburned(other_keys),
         )
     )
-    keys = (version.c.imei_key, other_version.c.imei_key)
-    return _unique(scope, *keys, is_known, version.c.dev_eui.is_not(None), others, of_few=of_few)
+    keys = (device_keys.c.imei_key, other_keys.c.imei_key)
+    return _unique(scope, *keys, is_known, device_keys.c.dev_eui.is_not(None), others, of_few=of_few)
 
 
 def _serial_number_unique(scope: Scope, *, of_few: bool = False) -> Field:
     """Whether no other device of the manufacturer has the serial number, as `duplicates.py` finds them."""
-    is_known = and_(version.c.serial_number.is_not(None), version.c.manufacturer_id.is_not(None))
-    others = select(other_version.c.device_id).where(
-        other_version.c.manufacturer_id == version.c.manufacturer_id,
-        other_version.c.serial_number == version.c.serial_number,
+    is_known = and_(device_keys.c.serial_number.is_not(None), device_keys.c.manufacturer_id.is_not(None))
+    others = select(other_keys.c.device_id).where(
+        other_keys.c.manufacturer_id == device_keys.c.manufacturer_id,
+        other_keys.c.serial_number == device_keys.c.serial_number,
     )
-    keys = (version.c.serial_number_key, other_version.c.serial_number_key)
+    keys = (device_keys.c.serial_number_key, other_keys.c.serial_number_key)
     return _unique(scope, *keys, is_known, false(), others, of_few=of_few)
 
 
@@ -221,16 +221,16 @@ def _unique(
     Most values occur once. One pass over the index of the key finds the others; only they are compared. With `of_few`,
     each device is compared.
     """
-    repeated = select(other_key).where(scope.holds(other_version)).group_by(other_key).having(func.count() > 1)
+    repeated = select(other_key).where(scope.holds(other_keys)).group_by(other_key).having(func.count() > 1)
     same = others.where(
-        scope.holds(other_version),
+        scope.holds(other_keys),
         other_key == key,
-        other_version.c.device_id != version.c.device_id,
-        other_version.c.device_id.is_distinct_from(version.c.predecessor_id),
-        other_version.c.predecessor_id.is_distinct_from(version.c.device_id),
+        other_keys.c.device_id != device_keys.c.device_id,
+        other_keys.c.device_id.is_distinct_from(device_keys.c.predecessor_id),
+        other_keys.c.predecessor_id.is_distinct_from(device_keys.c.device_id),
     )
     may_be_shared = true() if of_few else key.in_(repeated.correlate(scope.keys))
-    is_shared = and_(may_be_shared, same.correlate(scope.keys, version).exists())
+    is_shared = and_(may_be_shared, same.correlate(scope.keys, device_keys).exists())
     return CaseField(
         {
             Verdict.FAIL: and_(is_known, is_shared),
@@ -241,24 +241,24 @@ def _unique(
     )
 
 
-def _is_device(versions: FromClause, devices: FromClause) -> Condition:
-    return and_(devices.c.chain_id == versions.c.chain_id, devices.c.id == versions.c.device_id)
+def _is_device(rows: FromClause, devices: FromClause) -> Condition:
+    return and_(devices.c.chain_id == rows.c.chain_id, devices.c.id == rows.c.device_id)
 
 
 def _any_key(scope: Scope, text: str) -> Condition:
     """The text is one of the device's keys: serial number, IMEI, DevEUI, token id, address or DID."""
-    keys = [_versions(scope, field.equals(text)) for field in (SERIAL_NUMBER, IMEI, DEV_EUI)]
+    keys = [_with_key(scope, field.equals(text)) for field in (SERIAL_NUMBER, IMEI, DEV_EUI)]
     if DECIMAL.fullmatch(text):
         keys.append(_tokens(scope, TOKEN_ID.equals(int(text))))
     elif ADDRESS_TEXT.fullmatch(text):
-        keys.append(_ids_by_address(scope).where(earlier_version.c.address == bytes.fromhex(text[2:])))
+        keys.append(_ids_by_address(scope).where(earlier_keys.c.address == bytes.fromhex(text[2:])))
     elif did := parse_did(text):
         keys.append(_tokens(scope, matches(scope, did_filter(did), FIELDS)))
-    return version.c.device_id.in_(union_all(*(key.correlate(scope.keys) for key in keys)))
+    return device_keys.c.device_id.in_(union_all(*(key.correlate(scope.keys) for key in keys)))
 
 
-def _versions(scope: Scope, condition: Condition) -> Select[Any]:
-    return select(version.c.device_id).where(scope.holds(version), condition)
+def _with_key(scope: Scope, condition: Condition) -> Select[Any]:
+    return select(device_keys.c.device_id).where(scope.holds(device_keys), condition)
 
 
 def _tokens(scope: Scope, condition: Condition) -> Select[Any]:
@@ -278,7 +278,7 @@ class _HeldAddress(ExactField):
     """The address of a device that is not burned."""
 
     def equals(self, value: Any) -> Condition:
-        return and_(super().equals(value), unburned(version))
+        return and_(super().equals(value), unburned(device_keys))
 
 
 _LICENSE = version.c.manufacturer_license_at_mint
@@ -293,9 +293,9 @@ NO_ACTIVITY_AFTER_END_OF_LIFE = case(
     else_=int(Verdict.PASS),
 )
 
-SERIAL_NUMBER = TextField(version.c.serial_number, version.c.serial_number_key)
-IMEI = TextField(without_separators(version.c.imei), version.c.imei_key, clean=_imei_key)
-DEV_EUI = TextField(version.c.dev_eui, version.c.dev_eui_key)
+SERIAL_NUMBER = TextField(device_keys.c.serial_number, device_keys.c.serial_number_key)
+IMEI = TextField(without_separators(device_keys.c.imei), device_keys.c.imei_key, clean=_imei_key)
+DEV_EUI = TextField(device_keys.c.dev_eui, device_keys.c.dev_eui_key)
 TOKEN_ID = token_id_field(device)
 
 FIRMWARE_FIELDS: Fields = {
@@ -304,25 +304,25 @@ FIRMWARE_FIELDS: Fields = {
 }
 FIELDS: Fields = {
     "any_key": ComputedField(_any_key),
-    "owner": ExactField(version.c.owner),
-    "address": ExactField(version.c.address),
-    "ever_had_address": RelatedField(version.c.device_id, _ids_by_address, ExactField(earlier_version.c.address)),
-    "manufacturer_id": related_token_id(version.c.manufacturer_id, tables.manufacturer),
-    "hardware_license_id": related_token_id(version.c.hardware_license_id, tables.hardware_license),
+    "owner": ExactField(device_keys.c.owner),
+    "address": ExactField(device_keys.c.address),
+    "ever_had_address": RelatedField(device_keys.c.device_id, _ids_by_address, ExactField(earlier_keys.c.address)),
+    "manufacturer_id": related_token_id(device_keys.c.manufacturer_id, tables.manufacturer),
+    "hardware_license_id": related_token_id(device_keys.c.hardware_license_id, tables.hardware_license),
     "serial_number": SERIAL_NUMBER,
     "imei": IMEI,
     "dev_eui": DEV_EUI,
     "token_id": TOKEN_ID,
     "contract": ExactField(device.c.contract),
     "chain_id": NumberField(device.c.chain_id),
-    "manufactured_at": TimeField(version.c.manufactured_at),
-    "minted_at": TimeField(version.c.minted_at),
+    "manufactured_at": TimeField(device_keys.c.manufactured_at),
+    "minted_at": TimeField(device_keys.c.minted_at),
     "mint_transaction_hash": ComputedField(_mint_transactions),
     "provisioned_at": TimeField(version.c.provisioned_at),
     "claimed_at": TimeField(version.c.claimed_at),
-    "beneficiary": ExactField(version.c.beneficiary),
-    "paired_vehicle_id": related_token_id(version.c.vehicle_id, tables.vehicle),
-    "paired_vehicle": vehicle_field(version.c.vehicle_id),
+    "beneficiary": ExactField(device_keys.c.beneficiary),
+    "paired_vehicle_id": related_token_id(device_keys.c.vehicle_id, tables.vehicle),
+    "paired_vehicle": vehicle_field(device_keys.c.vehicle_id),
     "last_updated_at": TimeField(activity.c.updated_at),
     "last_firmware_update_at": TimeField(activity.c.firmware_updated_at),
     "firmware": ComputedField(_firmware),
@@ -332,7 +332,7 @@ FIELDS: Fields = {
     "end_of_life_status": ExactField(version.c.end_of_life_status),
     "factory_reset_count": NumberField(activity.c.factory_reset_count),
     "factory_resets_since": ComputedField(_resets_since),
-    "authorized_user": authorized_user(version.c.device_id),
+    "authorized_user": authorized_user(device_keys.c.device_id),
     "manufacturer_licensed_at_mint": ExactField(MANUFACTURER_LICENSED_AT_MINT),
     "no_activity_after_end_of_life": ExactField(NO_ACTIVITY_AFTER_END_OF_LIFE),
     "in_circuit_test": ExactField(version.c.in_circuit_test),
@@ -345,8 +345,8 @@ FIELDS: Fields = {
     "provisioned_after_quality": ExactField(version.c.provisioned_after_quality),
     "sanitized_before_disposal": ExactField(version.c.sanitized_before_disposal),
     # not in filters of /graphql
-    "burned": ComputedField(lambda scope, burned: negate(unburned(version)) if burned else unburned(version)),
-    "held_address": _HeldAddress(version.c.address),
+    "burned": ComputedField(lambda scope, burned: negate(unburned(device_keys)) if burned else unburned(device_keys)),
+    "held_address": _HeldAddress(device_keys.c.address),
 }
 
 
@@ -355,7 +355,7 @@ FIELDS: Fields = {
 
 def _list(name: str, within: Callable[[Scope], Condition]) -> Listing:
     """Returns the list of the devices for which `within` holds, a condition on the tables of devices."""
-    parts = list_parts(device, version, activity)
+    parts = list_parts(device, device_keys, version, activity)
     return Listing(name, parts, within, DEVICE, device.c.id, FIELDS, is_touched, SETTLED, SHARED)
 
 
@@ -374,37 +374,39 @@ SETTLED = frozenset(
 
 def is_touched() -> Condition:
     """An event of a stretch is about the device."""
-    return version.c.device_id.in_(touched_devices())
+    return device_keys.c.device_id.in_(touched_devices())
 
 
 def _shared(column: ColumnElement[str], make: Callable[..., Field]) -> SharedField:
     """Returns the field that compares a device with those that have the same key."""
-    earlier_key = earlier_version.c[column.name]
+    earlier_key = earlier_keys.c[column.name]
 
     def touched() -> Condition:
         """An event of a stretch is about a device that ever had the key."""
-        keys = select(earlier_key).where(earlier_version.c.device_id.in_(touched_devices()), earlier_key > "")
-        return column.in_(keys.where(earlier_version.c.chain_id == stretch_chain()).correlate(None))
+        keys = select(earlier_key).where(earlier_keys.c.device_id.in_(touched_devices()), earlier_key > "")
+        return column.in_(keys.where(earlier_keys.c.chain_id == stretch_chain()).correlate(None))
 
     return SharedField(touched, ScopedField(partial(make, of_few=True)))
 
 
 SHARED = {
-    "imei_unique": _shared(version.c.imei_key, _imei_unique),
-    "serial_unique_for_manufacturer": _shared(version.c.serial_number_key, _serial_number_unique),
+    "imei_unique": _shared(device_keys.c.imei_key, _imei_unique),
+    "serial_unique_for_manufacturer": _shared(device_keys.c.serial_number_key, _serial_number_unique),
 }
 """The fields that change by events about other devices."""
 
 
 DEVICES = _list("devices", always)
-DEVICES_OF_MANUFACTURER = _list("Manufacturer.devices", lambda scope: version.c.manufacturer_id == scope.id)
-DEVICES_OF_HARDWARE_LICENSE = _list("HardwareLicense.devices", lambda scope: version.c.hardware_license_id == scope.id)
+DEVICES_OF_MANUFACTURER = _list("Manufacturer.devices", lambda scope: device_keys.c.manufacturer_id == scope.id)
+DEVICES_OF_HARDWARE_LICENSE = _list(
+    "HardwareLicense.devices", lambda scope: device_keys.c.hardware_license_id == scope.id
+)
 
 DEVICE_ORDERS = both_directions(
-    by_time("MINTED_AT", version.c.minted_at),
+    by_time("MINTED_AT", device_keys.c.minted_at),
     Order("TOKEN_ID", device.c.token_id),
-    by_text("SERIAL_NUMBER", version.c.serial_number_key),
-    by_time("MANUFACTURED_AT", version.c.manufactured_at),
+    by_text("SERIAL_NUMBER", device_keys.c.serial_number_key),
+    by_time("MANUFACTURED_AT", device_keys.c.manufactured_at),
     Order("LAST_UPDATED_AT", activity.c.updated_at),
 )
 """The orders of devices by (name of `DeviceOrderField`, whether it descends)."""

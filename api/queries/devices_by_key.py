@@ -15,7 +15,7 @@ from api.queries.sql.scope import in_force
 from schema.did import parse_did
 from schema.tables.values import KEY_LENGTH
 
-version, device = tables.device_version, tables.device
+device_keys, device = tables.device_key, tables.device
 
 BATCH = 1_000
 """Keys of one statement: a limit of parameters is far above, and plans stay those of an index."""
@@ -39,8 +39,8 @@ class KeyKind(NamedTuple):
 
 def _text(field: TextField) -> KeyKind:
     return KeyKind(
-        version,
-        version.c.device_id,
+        device_keys,
+        device_keys.c.device_id,
         lambda text: field.clean(text) or None,
         field.text,
         field.key,
@@ -50,11 +50,11 @@ def _text(field: TextField) -> KeyKind:
 
 
 def _in_force(pin: Pin) -> ColumnElement[bool]:
-    return in_force(version, literal(pin.chain_id), literal(pin.position))
+    return in_force(device_keys, literal(pin.chain_id), literal(pin.position))
 
 
 def _began(pin: Pin) -> ColumnElement[bool]:
-    return and_(version.c.chain_id == pin.chain_id, version.c.valid_from <= pin.position)
+    return and_(device_keys.c.chain_id == pin.chain_id, device_keys.c.valid_from <= pin.position)
 
 
 def _named(pin: Pin) -> ColumnElement[bool]:
@@ -79,7 +79,13 @@ KINDS: Mapping[str, KeyKind] = {
     "imei": _text(IMEI),
     "devEUI": _text(DEV_EUI),
     "address": KeyKind(
-        version, version.c.device_id, _read_address, version.c.address, version.c.address, _whole, _began
+        device_keys,
+        device_keys.c.device_id,
+        _read_address,
+        device_keys.c.address,
+        device_keys.c.address,
+        _whole,
+        _began,
     ),
     "tokenId": KeyKind(device, device.c.id, _read_token_id, device.c.token_id, device.c.token_id, _whole, _named),
 }

@@ -17,7 +17,7 @@ from api.queries.sql.keys import Key, key_rows, lists_by_key
 from api.queries.sql.scope import in_force, scope_of
 
 device = tables.device
-version = tables.device_version
+device_keys = tables.device_key
 
 MAX_DUPLICATES = 9
 """The number of duplicates that are returned of one device."""
@@ -37,18 +37,18 @@ def imei_duplicates(connection: Connection, keys: Sequence[Key]) -> list[list[Ro
     """Returns (id, token_id) of other unburned devices of the contract with the device's IMEI."""
     values = {
         "contract": device.c.contract,
-        "key": version.c.imei_key,
-        "text": without_separators(version.c.imei),
+        "key": device_keys.c.imei_key,
+        "text": without_separators(device_keys.c.imei),
     }
-    return _duplicates(connection, keys, values, unburned(version))
+    return _duplicates(connection, keys, values, unburned(device_keys))
 
 
 def serial_number_duplicates(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
     """Returns (id, token_id) of the manufacturer's other devices with the device's serial number."""
     values = {
-        "manufacturer": version.c.manufacturer_id,
-        "key": version.c.serial_number_key,
-        "text": version.c.serial_number,
+        "manufacturer": device_keys.c.manufacturer_id,
+        "key": device_keys.c.serial_number_key,
+        "text": device_keys.c.serial_number,
     }
     return _duplicates(connection, keys, values, true())
 
@@ -59,11 +59,11 @@ def address_duplicates(connection: Connection, keys: Sequence[Key]) -> list[list
     own_spans = (
         select(
             *(scope.keys.c[name] for name in ("place", "chain_id", "id", "position")),
-            *(version.c[name] for name in ("address", "valid_from", "valid_to", "predecessor_id")),
+            *(device_keys.c[name] for name in ("address", "valid_from", "valid_to", "predecessor_id")),
         )
-        .select_from(scope.keys.join(version, version.c.device_id == scope.id))
-        .where(scope.began(version), version.c.address.is_not(None), unburned(version))
-        .order_by(scope.keys.c.place, version.c.valid_from)
+        .select_from(scope.keys.join(device_keys, device_keys.c.device_id == scope.id))
+        .where(scope.began(device_keys), device_keys.c.address.is_not(None), unburned(device_keys))
+        .order_by(scope.keys.c.place, device_keys.c.valid_from)
     )
     holders = _holders(connection, own_spans)
     duplicates: list[dict[int, Duplicate]] = [{} for _ in keys]
@@ -82,12 +82,12 @@ def _holders(connection: Connection, own_spans: Select[Any]) -> Mapping[tuple[in
     """Returns all spans with one of the addresses, by chain and address, in the order of their devices."""
     spans = own_spans.order_by(None).subquery("spans")
     addresses = _materialized(select(spans.c.chain_id, spans.c.address).distinct(), "addresses")
-    of_address = and_(version.c.chain_id == addresses.c.chain_id, version.c.address == addresses.c.address)
+    of_address = and_(device_keys.c.chain_id == addresses.c.chain_id, device_keys.c.address == addresses.c.address)
     query = (
-        select(device.c.token_id, *(version.c[name] for name in HOLDER_COLUMNS))
-        .select_from(addresses.join(version, of_address).join(device, DEVICE_OF_VERSION))
-        .where(unburned(version))
-        .order_by(version.c.device_id, version.c.valid_from)
+        select(device.c.token_id, *(device_keys.c[name] for name in HOLDER_COLUMNS))
+        .select_from(addresses.join(device_keys, of_address).join(device, OF_DEVICE))
+        .where(unburned(device_keys))
+        .order_by(device_keys.c.device_id, device_keys.c.valid_from)
     )
     holders: dict[tuple[int, bytes], list[Row[Any]]] = defaultdict(list)
     for row in connection.execute(query):
@@ -96,7 +96,7 @@ def _holders(connection: Connection, own_spans: Select[Any]) -> Mapping[tuple[in
 
 
 HOLDER_COLUMNS = ("chain_id", "device_id", "address", "valid_from", "valid_to", "predecessor_id")
-DEVICE_OF_VERSION = and_(device.c.chain_id == version.c.chain_id, device.c.id == version.c.device_id)
+OF_DEVICE = and_(device.c.chain_id == device_keys.c.chain_id, device.c.id == device_keys.c.device_id)
 
 
 def _overlap(span: Row[Any], holder: Row[Any]) -> bool:
@@ -117,18 +117,18 @@ def _duplicates(
     table = key_rows(connection, keys)
     labeled = [value.label(name) for name, value in values.items()]
     own = _materialized(
-        _devices(table, version.c.device_id == table.c.id).add_columns(
-            table.c.place, table.c.position, version.c.predecessor_id, *labeled
+        _devices(table, device_keys.c.device_id == table.c.id).add_columns(
+            table.c.place, table.c.position, device_keys.c.predecessor_id, *labeled
         ),
         "own",
     )
     group = [own.c.chain_id, own.c.position, *(own.c[name] for name in values)]
     groups = _materialized(select(*group).distinct(), "groups")
-    rank = func.row_number().over(partition_by=list(groups.c), order_by=version.c.device_id)
+    rank = func.row_number().over(partition_by=list(groups.c), order_by=device_keys.c.device_id)
     carriers = (
         _devices(groups, and_(*(values[name] == groups.c[name] for name in values)), condition)
         .add_columns(*(column.label(column.name) for column in groups.c if column.name != "chain_id"))
-        .add_columns(version.c.predecessor_id, rank.label("rank"))
+        .add_columns(device_keys.c.predecessor_id, rank.label("rank"))
         .subquery("carriers")
     )
     same = and_(*(carriers.c[column.name] == column for column in group))
@@ -155,10 +155,10 @@ def _are_unrelated(own: FromClause, other: FromClause) -> Condition:
 def _devices(points: FromClause, *conditions: Condition) -> Select[Any]:
     """Returns the SELECT of devices as they are at the chain and position of each row of `points`."""
     return (
-        select(version.c.chain_id, version.c.device_id)
+        select(device_keys.c.chain_id, device_keys.c.device_id)
         .select_from(
-            points.join(version, in_force(version, points.c.chain_id, points.c.position)).join(
-                device, DEVICE_OF_VERSION
+            points.join(device_keys, in_force(device_keys, points.c.chain_id, points.c.position)).join(
+                device, OF_DEVICE
             )
         )
         .where(*conditions)

@@ -39,6 +39,7 @@ from api.queries.vehicles import VEHICLES
 from schema.vocabulary import FirmwareUpdateResult
 
 device = tables.device
+device_keys = tables.device_key
 version = tables.device_version
 activity = tables.device_activity
 vehicle_version = tables.vehicle_version
@@ -190,15 +191,15 @@ def _constant(text: str) -> ColumnElement[Any]:
 
 
 DIMENSIONS: Mapping[str, Dimension] = {
-    "CHAIN": _of_column(version.c.chain_id),
+    "CHAIN": _of_column(device_keys.c.chain_id),
     "CONTRACT": _of_column(device.c.contract),
-    "MANUFACTURER": _token_id(version.c.manufacturer_id, tables.manufacturer),
-    "HARDWARE_LICENSE": _token_id(version.c.hardware_license_id, tables.hardware_license),
-    "MODEL": _of_column(version.c.hardware_license_id)._replace(value=_model, is_settled=False),
+    "MANUFACTURER": _token_id(device_keys.c.manufacturer_id, tables.manufacturer),
+    "HARDWARE_LICENSE": _token_id(device_keys.c.hardware_license_id, tables.hardware_license),
+    "MODEL": _of_column(device_keys.c.hardware_license_id)._replace(value=_model, is_settled=False),
     "FIRMWARE": _of_column(activity.c.firmware),
-    "OWNER": _of_column(version.c.owner),
+    "OWNER": _of_column(device_keys.c.owner),
     "END_OF_LIFE_STATUS": _of_column(version.c.end_of_life_status),
-    "MINTED_MONTH": _minted_month(version.c.minted_at),
+    "MINTED_MONTH": _minted_month(device_keys.c.minted_at),
     "QUALITY_INSPECTION": _of_column(version.c.quality_inspection),
 }
 """By the names of `DeviceDimension`."""

@@ -32,7 +32,7 @@ version = tables.vehicle_version
 attribute = tables.vehicle_attribute
 synthetic = tables.synthetic_device
 synthetic_version = tables.synthetic_device_version
-device_version = tables.device_version.alias("paired_device")
+paired_keys = tables.device_key.alias("paired_device")
 connected = synthetic_version.alias("connected")
 
 MAX_LIST = 100
@@ -49,10 +49,10 @@ ACCOUNT = identity_relation(tables.account)
 @row_by_key
 def paired_devices(scope: Scope) -> Select[Any]:
     """Returns (id) of the device that was paired with each key's vehicle last, None if none is."""
-    paired = and_(device_version.c.vehicle_id == scope.id, scope.holds(device_version))
-    joined = OrderedJoin(scope.keys, device_version, paired)
-    latest_last = (device_version.c.paired_at, device_version.c.device_id)
-    return select(device_version.c.device_id.label("id")).select_from(joined).order_by(*latest_last)
+    paired = and_(paired_keys.c.vehicle_id == scope.id, scope.holds(paired_keys))
+    joined = OrderedJoin(scope.keys, paired_keys, paired)
+    latest_last = (paired_keys.c.paired_at, paired_keys.c.device_id)
+    return select(paired_keys.c.device_id.label("id")).select_from(joined).order_by(*latest_last)
 
 
 @row_by_key
@@ -105,11 +105,11 @@ def _burned(versions: FromClause) -> ComputedField:
 
 def _device_ids(scope: Scope) -> Select[Any]:
     devices = tables.device
-    named = and_(devices.c.chain_id == device_version.c.chain_id, devices.c.id == device_version.c.device_id)
+    named = and_(devices.c.chain_id == paired_keys.c.chain_id, devices.c.id == paired_keys.c.device_id)
     return (
-        select(device_version.c.vehicle_id)
+        select(paired_keys.c.vehicle_id)
         .join(devices, named)
-        .where(scope.holds(device_version), device_version.c.vehicle_id.is_not(None))
+        .where(scope.holds(paired_keys), paired_keys.c.vehicle_id.is_not(None))
     )
 
 

@@ -1,14 +1,15 @@
 """What the facts mean: from the open rows of what a batch names, and its facts in order, to the rows to write.
 
 Pure: nothing is read or written here, and the only clock is the block's. Each `case` is one fact; rules of more than a
-line are in `devices`, `claims`, `grants`, `licenses`, `license_tokens`, `vehicles` and `contradictions`.
+line are in `devices`, `claims`, `grants`, `licenses`, `license_tokens`, `vehicles` and `contradictions`; `keys` repeats
+what devices are found by.
 """
 
 from collections.abc import Sequence
 from typing import assert_never
 
 from indexer.changes import Changes, GrantSubject, OpenRows
-from indexer.fold import claims, devices, grants, license_tokens, licenses, vehicles
+from indexer.fold import claims, devices, grants, keys, license_tokens, licenses, vehicles
 from indexer.fold.contradictions import AFTER_END_OF_LIFE, contradictions
 from indexer.fold.located_fact import LocatedFact
 from indexer.fold.policy import Policy
@@ -82,6 +83,7 @@ def fold(open_rows: OpenRows, facts: Sequence[LocatedFact], policy: Policy) -> C
     """Returns the changes of the facts, which come in order of position."""
     changes = RowChanges(open_rows)
     readings = {located.position: _apply(changes, policy, located) for located in facts}
+    keys.follow_versions(changes)
     return Changes(readings, changes.inserted(), changes.closed(), changes.open_rows())
 
 

@@ -24,6 +24,7 @@ class RowChanges:
     """
 
     device_version: RowSpans[int, rows.DeviceVersion]
+    device_key: RowSpans[int, rows.DeviceKey]
     device_activity: RowSpans[int, rows.DeviceActivity]
     device_attribute: RowSpans[tuple[int, str], rows.DeviceAttribute]
     authorization: RowSpans[GrantKey, rows.Authorization]

@@ -25,13 +25,14 @@ class DeviceRows(Struct, gc=False, array_like=True):
 
     id: int
     version: rows.DeviceVersion
+    key: rows.DeviceKey
     activity: rows.DeviceActivity
     attributes: list[rows.DeviceAttribute]
     grants: list[rows.Authorization]
 
     @property
     def count(self) -> int:
-        return 2 + len(self.attributes) + len(self.grants)
+        return 3 + len(self.attributes) + len(self.grants)
 
 
 _grant_key = SPANS["authorization"].key()
@@ -70,6 +71,7 @@ class OpenRowCache:
                 continue
             ids[key] = device.id
             open_rows.device_version[device.id] = device.version
+            open_rows.device_key[device.id] = device.key
             open_rows.device_activity[device.id] = device.activity
             for attribute in device.attributes:
                 open_rows.device_attribute[device.id, attribute.name] = attribute
@@ -80,8 +82,13 @@ class OpenRowCache:
     def note(self, checkpoint: bytes, open_rows: OpenRows) -> None:
         """Notes the open rows of a batch's devices, after it was committed."""
         devices = {
-            id: (key, DeviceRows(id, open_rows.device_version[id], open_rows.device_activity[id], [], []))
-            for key, id in open_rows.ids["device"].items()
+            id: (
+                token,
+                DeviceRows(
+                    id, open_rows.device_version[id], open_rows.device_key[id], open_rows.device_activity[id], [], []
+                ),
+            )
+            for token, id in open_rows.ids["device"].items()
         }
         for attribute in open_rows.device_attribute.values():
             devices[attribute.device_id][1].attributes.append(attribute)

@@ -51,7 +51,7 @@ def _holders(connection: Connection, chain_id: int, addresses: Collection[Device
     """Returns the devices that have these addresses, by their ids."""
     open_there = {"chain_id": chain_id, "valid_to": OPEN}
     held = {address for _, address in addresses}
-    address_of = dict(_select(connection, "device_id, address FROM device_version", open_there, "address", held))
+    address_of = dict(_select(connection, "device_id, address FROM device_key", open_there, "address", held))
     tokens = _select(connection, "contract, token_id, id FROM device", {"chain_id": chain_id}, "id", address_of)
     return {
         id: (bytes(contract), int.from_bytes(token_id, "big"))
@@ -66,7 +66,7 @@ def _address_blocks(
     """Returns the block since which a device has its address, of the devices that share one."""
     shared = Counter((contract, versions[id].address) for id, (contract, _) in holders.items())
     sharing = [id for id, (contract, _) in holders.items() if shared[contract, versions[id].address] > 1]
-    columns = "device_id, valid_from, address FROM device_version"
+    columns = "device_id, valid_from, address FROM device_key"
     rows = sorted(_select(connection, columns, {"chain_id": chain_id}, "device_id", sharing), key=itemgetter(0, 1))
     blocks: dict[int, int] = {}
     for id, history in groupby(rows, itemgetter(0)):

@@ -163,13 +163,13 @@ def _dependencies(connection: Connection, chain_id: int, kind: SubjectKind, id: 
 
 def _sharing(connection: Connection, chain_id: int, id: int) -> Sequence[int]:
     """Returns the devices that had an address of the device, or of such a device: a log may mean each of them."""
-    version = TABLES["device_version"].c
+    keys = TABLES["device_key"].c
     devices: set[int] = set()
     further = {id}
     while further:
         devices |= further
-        addresses = set(_column(connection, chain_id, version.address, version.device_id, sorted(further))) - {None}
-        further = set(_column(connection, chain_id, version.device_id, version.address, sorted(addresses))) - devices
+        addresses = set(_column(connection, chain_id, keys.address, keys.device_id, sorted(further))) - {None}
+        further = set(_column(connection, chain_id, keys.device_id, keys.address, sorted(addresses))) - devices
     return sorted(devices - {id})
 
 

@@ -36,7 +36,7 @@ class SubjectKind(NamedTuple):
 
 
 def _kind(name: str, path: str) -> SubjectKind:
-    spans = tuple(table.name for table in SPANS.values() if name in table.owners)
+    spans = tuple(table.name for table in SPANS.values() if name in table.owners and not table.repeats)
     return SubjectKind(name, spans + (tuple(LIFECYCLE) if name == "device" else ()), NUMBERS[name], path)
 
 

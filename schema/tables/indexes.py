@@ -34,7 +34,7 @@ class SecondaryIndex(NamedTuple):
         return f'CREATE INDEX IF NOT EXISTS {self.name} ON "{self.table}" ({", ".join(self.columns)}){where}'
 
 
-ADDRESS_INDEX = SecondaryIndex("device_version", ("chain_id", "address", "device_id", *SPAN), rows_each=3)
+ADDRESS_INDEX = SecondaryIndex("device_key", ("chain_id", "address", "device_id", *SPAN), rows_each=3)
 """If a profile names devices by their addresses, the indexer needs it too, and builds it at the first such event."""
 
 SECONDARY_INDEXES = (
@@ -58,18 +58,18 @@ SECONDARY_INDEXES = (
     # look-ups and orders of devices
     SecondaryIndex("device", ("chain_id", "token_id", "id"), rows_each=1),
     # an owner's newest devices: with separate indexes SQLite prefers that of the order, however few the owner has
-    SecondaryIndex("device_version", ("chain_id", "owner", "minted_at", "device_id", *SPAN)),
+    SecondaryIndex("device_key", ("chain_id", "owner", "minted_at", "device_id", *SPAN)),
     ADDRESS_INDEX,
-    SecondaryIndex("device_version", ("chain_id", "imei_key", "device_id", *SPAN), rows_each=3),
-    SecondaryIndex("device_version", ("chain_id", "dev_eui_key", "device_id", *SPAN), rows_each=3),
-    SecondaryIndex("device_version", ("chain_id", "serial_number_key", "device_id", *SPAN), rows_each=3),
-    SecondaryIndex("device_version", ("chain_id", "manufacturer_id", "device_id", *SPAN), rows_each=5000),
-    SecondaryIndex("device_version", ("chain_id", "hardware_license_id", "device_id", *SPAN), rows_each=1000),
-    SecondaryIndex("device_version", ("chain_id", "minted_at", "device_id", *SPAN)),
-    SecondaryIndex("device_version", ("chain_id", "manufactured_at", "device_id", *SPAN)),
-    SecondaryIndex("device_version", ("chain_id", "beneficiary", "device_id", *SPAN), sparse=True),
-    SecondaryIndex("device_version", ("chain_id", "vehicle_id", "device_id", *SPAN), rows_each=3),
-    SecondaryIndex("device_version", ("chain_id", "predecessor_id", "device_id", *SPAN), rows_each=3, sparse=True),
+    SecondaryIndex("device_key", ("chain_id", "imei_key", "device_id", *SPAN), rows_each=3),
+    SecondaryIndex("device_key", ("chain_id", "dev_eui_key", "device_id", *SPAN), rows_each=3),
+    SecondaryIndex("device_key", ("chain_id", "serial_number_key", "device_id", *SPAN), rows_each=3),
+    SecondaryIndex("device_key", ("chain_id", "manufacturer_id", "device_id", *SPAN), rows_each=5000),
+    SecondaryIndex("device_key", ("chain_id", "hardware_license_id", "device_id", *SPAN), rows_each=1000),
+    SecondaryIndex("device_key", ("chain_id", "minted_at", "device_id", *SPAN)),
+    SecondaryIndex("device_key", ("chain_id", "manufactured_at", "device_id", *SPAN)),
+    SecondaryIndex("device_key", ("chain_id", "beneficiary", "device_id", *SPAN), sparse=True),
+    SecondaryIndex("device_key", ("chain_id", "vehicle_id", "device_id", *SPAN), rows_each=3),
+    SecondaryIndex("device_key", ("chain_id", "predecessor_id", "device_id", *SPAN), rows_each=3, sparse=True),
     SecondaryIndex("device_activity", ("chain_id", "firmware_version_key", "device_id", *SPAN), rows_each=5000),
     SecondaryIndex("device_activity", ("chain_id", "updated_at", "device_id", *SPAN)),
     # grants from the user's and the organization's side

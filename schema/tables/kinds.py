@@ -21,7 +21,8 @@ class SpanTable(NamedTuple):
 
     `key_columns`: what names an open row beside its owner; without them an owner has exactly one open row.
     `end_columns` are written when a row closes. `one_a_block`: the changes of a block make one row.
-    `events_name_owner`: every event that changes a row has the owner's id.
+    `events_name_owner`: every event that changes a row has the owner's id. `repeats`: the table whose columns it has
+    again, to find rows by them.
     """
 
     name: str
@@ -32,6 +33,7 @@ class SpanTable(NamedTuple):
     one_a_block: bool = False
     events_name_owner: bool = True
     others: tuple[str, ...] = ()
+    repeats: str | None = None
 
     @property
     def owner(self) -> str:
@@ -55,6 +57,7 @@ SPANS: dict[str, SpanTable] = {
     table.name: table
     for table in (
         SpanTable("device_version", rows.DeviceVersion, "device", one_a_block=True),
+        SpanTable("device_key", rows.DeviceKey, "device", repeats="device_version"),
         SpanTable("device_activity", rows.DeviceActivity, "device", one_a_block=True),
         SpanTable("device_attribute", rows.DeviceAttribute, "device", ("name",)),
         SpanTable(

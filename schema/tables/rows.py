@@ -139,6 +139,29 @@ class DeviceVersion(Struct, gc=False, array_like=True):
     predecessor_id: int | None = None
 
 
+class DeviceKey(Struct, gc=False, array_like=True):
+    device_id: int
+    valid_from: int
+    valid_to: int = OPEN
+    owner: bytes | None = None
+    address: bytes | None = None
+    serial_number: str | None = None
+    serial_number_key: str = ""
+    imei: str | None = None
+    imei_key: str = ""
+    dev_eui: str | None = None
+    dev_eui_key: str = ""
+    manufacturer_id: int | None = None
+    hardware_license_id: int | None = None
+    manufactured_at: int | None = None
+    minted_at: int | None = None
+    burn_position: int | None = None
+    beneficiary: bytes | None = None
+    vehicle_id: int | None = None
+    paired_at: int | None = None
+    predecessor_id: int | None = None
+
+
 class DeviceActivity(Struct, gc=False, array_like=True):
     device_id: int
     valid_from: int

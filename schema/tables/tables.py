@@ -361,6 +361,35 @@ class DeviceVersion(Clustered, table=True):
     predecessor_id: int | None = _int64(None)
 
 
+class DeviceKey(Clustered, table=True):
+    """What devices are found, ordered and compared by, as their versions have it.
+
+    A row for each run of versions that agree in these columns. It has their indexes, so that an event that changes none
+    of them, as most do, writes to none of the indexes.
+    """
+
+    device_id: int = _key()
+    valid_from: int = _key()
+    valid_to: int = _int64(OPEN)
+    owner: bytes | None = _bytes(None)
+    address: bytes | None = _bytes(None)
+    serial_number: str | None = _text(None)
+    serial_number_key: str = _text_key()
+    imei: str | None = _text(None)
+    imei_key: str = _text_key()
+    dev_eui: str | None = _text(None)
+    dev_eui_key: str = _text_key()
+    manufacturer_id: int | None = _int64(None)
+    hardware_license_id: int | None = _int64(None)
+    manufactured_at: int | None = _int64(None)
+    minted_at: int | None = _int64(None)
+    burn_position: int | None = _int64(None)
+    beneficiary: bytes | None = _bytes(None)
+    vehicle_id: int | None = _int64(None)
+    paired_at: int | None = _int64(None)
+    predecessor_id: int | None = _int64(None)
+
+
 class DeviceActivity(Clustered, table=True):
     """What most events change about a device. `updated_at` is the block time of `valid_from`."""
 

@@ -58,7 +58,7 @@ def _measured(
 
 def _serials(database_url: str) -> list[str]:
     engine = connect(database_url, read_only=True)
-    query = text("SELECT DISTINCT serial_number FROM device_version WHERE serial_number IS NOT NULL LIMIT :count")
+    query = text("SELECT DISTINCT serial_number FROM device_key WHERE serial_number IS NOT NULL LIMIT :count")
     with engine.begin() as connection:
         serials = list(connection.execute(query, {"count": LOOKED_UP}).scalars())
     engine.dispose()

@@ -105,7 +105,7 @@ def _pick(connection: Connection) -> Picked:
     )
     owners = connection.execute(
         text(
-            """SELECT owner FROM (SELECT owner, count(*) AS owned FROM device_version
+            """SELECT owner FROM (SELECT owner, count(*) AS owned FROM device_key
             WHERE valid_to = :open AND owner IS NOT NULL GROUP BY owner) AS held
             ORDER BY abs(owned - :owned), owner LIMIT 50"""
         ),

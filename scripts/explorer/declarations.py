@@ -74,7 +74,7 @@ def declarations() -> dict[str, Any]:
         "enumerations": {codes.__name__: {code.name: int(code) for code in codes} for codes in ENUMERATIONS},
         "flags": {flag.name: int(flag) for flag in EventFlag},
         "factFlags": int(state.FACT_FLAGS),
-        "spans": {table.name: _span(table) for table in SPANS.values()},
+        "spans": {table.name: _span(table) for table in SPANS.values() if not table.repeats},
         "lifecycle": {name: _columns(row) for name, row in LIFECYCLE.items()},
         "identities": list(IDENTITIES),
         "bundleSubjects": [_subject(kind) for kind in SUBJECTS.values()],

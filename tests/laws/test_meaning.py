@@ -57,6 +57,7 @@ def check_as_of(tables: dict[str, list[dict[str, Any]]], block_number: int, hist
     standing = as_of(tables, block_number)
     devices = model.device_rows(history)
     same("device_version", devices["device_version"], by(standing["device_version"], "device_id"))
+    same("device_key", devices["device_key"], by(standing["device_key"], "device_id"))
     same("device_activity", devices["device_activity"], by(standing["device_activity"], "device_id"))
     same("manufacturer", model.manufacturer_rows(history), by(standing["manufacturer_version"], "manufacturer_id"))
     same(

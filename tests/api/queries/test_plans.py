@@ -16,8 +16,17 @@ from tests.support.index.indexing import Indexer, open_engine
 
 OWNER, USER = "0x" + "11" * 20, "0x" + "33" * 20
 HASH = "0x" + "ab" * 32
-OWNER_INDEX = "ix_device_version_owner_minted_at_device_id"
-BIG = ("event", "device", "device_version", "device_activity", "device_attribute", "authorization", "test_result")
+OWNER_INDEX = "ix_device_key_owner_minted_at_device_id"
+BIG = (
+    "event",
+    "device",
+    "device_key",
+    "device_version",
+    "device_activity",
+    "device_attribute",
+    "authorization",
+    "test_result",
+)
 
 
 class PlanningApi(Api):
@@ -87,11 +96,11 @@ async def test_an_order_is_walked_by_its_index(api: PlanningApi, field: str) -> 
 
 LOOK_UPS = {
     "tokenId: 1": "device",
-    f'address: "{USER}"': "ix_device_version_address_device_id",
-    f'everHadAddress: "{USER}"': "ix_device_version_address_device_id",
-    'imei: "B"': "ix_device_version_imei_key_device_id",
-    'devEUI: "C"': "ix_device_version_dev_eui_key_device_id",
-    'serialNumber: {value: "A"}': "ix_device_version_serial_number_key_device_id",
+    f'address: "{USER}"': "ix_device_key_address_device_id",
+    f'everHadAddress: "{USER}"': "ix_device_key_address_device_id",
+    'imei: "B"': "ix_device_key_imei_key_device_id",
+    'devEUI: "C"': "ix_device_key_dev_eui_key_device_id",
+    'serialNumber: {value: "A"}': "ix_device_key_serial_number_key_device_id",
 }
 
 
@@ -104,10 +113,10 @@ async def test_a_look_up_uses_the_index_of_its_key(api: PlanningApi, key: str) -
 
 FILTERS = {
     f'devices(filterBy: {{owner: {{eq: "{OWNER}"}}}})': OWNER_INDEX,
-    'devices(filterBy: {serialNumber: {startsWith: "A"}})': "ix_device_version_serial_number_key_device_id",
-    "devices(filterBy: {manufacturerId: {eq: 1}})": "ix_device_version_manufacturer_id_device_id",
-    "devices(filterBy: {hardwareLicenseId: {eq: 7}})": "ix_device_version_hardware_license_id_device_id",
-    f'devices(filterBy: {{beneficiary: {{eq: "{USER}"}}}})': "ix_device_version_beneficiary_device_id",
+    'devices(filterBy: {serialNumber: {startsWith: "A"}})': "ix_device_key_serial_number_key_device_id",
+    "devices(filterBy: {manufacturerId: {eq: 1}})": "ix_device_key_manufacturer_id_device_id",
+    "devices(filterBy: {hardwareLicenseId: {eq: 7}})": "ix_device_key_hardware_license_id_device_id",
+    f'devices(filterBy: {{beneficiary: {{eq: "{USER}"}}}})': "ix_device_key_beneficiary_device_id",
     f'devices(filterBy: {{mintTransactionHash: {{eq: "{HASH}"}}}})': "ix_event_transaction_hash",
     f'devices(filterBy: {{authorizedUser: {{user: {{eq: "{USER}"}}}}}})': "ix_authorization_user_address_device_id",
     'authorizations(filterBy: {organization: {eq: "O"}})': "ix_authorization_organization_key_device_id",
@@ -129,16 +138,16 @@ async def test_an_equality_is_found_by_its_index(api: PlanningApi, field: str) -
 
 
 STATISTICS = {
-    "groupBy: [MODEL, MANUFACTURER, FIRMWARE]": "device_version",
+    "groupBy: [MODEL, MANUFACTURER, FIRMWARE]": "device_key",
     f'groupBy: [FIRMWARE, MINTED_MONTH], filterBy: {{owner: {{eq: "{OWNER}"}}}}': OWNER_INDEX,
-    "groupBy: [CONTRACT], filterBy: {hardwareLicenseId: {eq: 7}}": "ix_device_version_hardware_license_id_device_id",
+    "groupBy: [CONTRACT], filterBy: {hardwareLicenseId: {eq: 7}}": "ix_device_key_hardware_license_id_device_id",
 }
 
 
 @pytest.mark.parametrize("arguments", STATISTICS)
 async def test_groups_are_counted_in_one_walk_of_the_filtered_rows(api: PlanningApi, arguments: str) -> None:
     plans = await api.plans_of(f"{{ deviceStatistics({arguments}) {{ count }} }}")
-    (plan,) = [plan for plan in plans if any("device_version" in line for line in plan)]
+    (plan,) = [plan for plan in plans if any("device_key" in line for line in plan)]
     assert [line for line in plan if STATISTICS[arguments] in line], plan
     assert scanned(plan) == []
 
@@ -146,7 +155,7 @@ async def test_groups_are_counted_in_one_walk_of_the_filtered_rows(api: Planning
 async def test_failures_of_a_model_are_read_by_its_devices(api: PlanningApi) -> None:
     plans = await api.plans_of("{ failureStatistics(filterBy: {hardwareLicenseId: {eq: 7}}) { count } }")
     (plan,) = [plan for plan in plans if any("test_result" in line for line in plan)]
-    for index in ("ix_device_version_hardware_license_id_device_id", "ix_test_result_device_id_kind_position"):
+    for index in ("ix_device_key_hardware_license_id_device_id", "ix_test_result_device_id_kind_position"):
         assert [line for line in plan if index in line], plan
     assert scanned(plan) == []
 

@@ -28,6 +28,7 @@ BIG = {
     "event",
     "block",
     "device",
+    "device_key",
     "device_version",
     "device_activity",
     "authorization",

@@ -267,6 +267,7 @@ def test_under_another_writer_nothing_kept_is_used(history: History, reading_eng
     assert devices(reading_engine)[0] == 2
     with history.engine.begin() as connection:
         connection.execute(text("DELETE FROM device_version WHERE valid_from < :two"), {"two": 2 << 20})
+        connection.execute(text("DELETE FROM device_key WHERE valid_from < :two"), {"two": 2 << 20})
         connection.execute(text("DELETE FROM device WHERE id < :two"), {"two": 2 << 20})
     assert devices(reading_engine)[0] == 2  # a row that no event removes
     with history.engine.begin() as connection:

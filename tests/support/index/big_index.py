@@ -14,6 +14,7 @@ from indexer.store.watch_set import WatchedContract, register
 from schema.events import Kind
 from schema.profile.model import load_profile
 from schema.tables.database import connect, migrate
+from schema.tables.rows import DeviceKey
 from schema.tables.values import OPEN
 
 CHAIN_ID = 31337
@@ -203,6 +204,17 @@ class _Rows:
                 provisioned_at=str(BEGAN) if provisioned else "NULL",
                 provisioned_after_quality=str(provisioned),
                 **columns,
+            )
+        keys = {name: columns[name] for name in DeviceKey.__struct_fields__ if name in columns}
+        for begins, ends, owner in ((0, 1, self._contract), (1, None, sold)):
+            yield self._insert(
+                "device_key",
+                DEVICES,
+                device_id=self._at(0),
+                valid_from=self._at(begins),
+                valid_to=self._end(ends),
+                owner=owner,
+                **keys,
             )
 
     def _activities(self) -> Iterator[str]:

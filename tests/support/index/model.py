@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from schema.tables.rows import DeviceKey
 from schema.tables.values import OPEN
 from schema.vocabulary import (
     AuthorizationEndReason,
@@ -90,12 +91,17 @@ History = Sequence[Event]
 # Devices
 
 
+KEYS = DeviceKey.__struct_fields__
+
+
 def device_rows(history: History) -> dict[str, dict[int, Row]]:
-    """Returns the present `device_version` and `device_activity` of each device, by its id."""
+    """Returns the present `device_version`, `device_key` and `device_activity` of each device, by its id."""
     tokens = {fact.token for fact in history if fact.token is not None}
     ids = {token: first(history, "tokenId", token) for token in tokens}
+    versions = {ids[token]: version(history, token) for token in tokens}
     return {
-        "device_version": {ids[token]: version(history, token) for token in tokens},
+        "device_version": versions,
+        "device_key": {id: {name: row[name] for name in row if name in KEYS} for id, row in versions.items()},
         "device_activity": {ids[token]: activity(history, token) for token in tokens},
     }
 
