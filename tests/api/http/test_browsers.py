@@ -196,13 +196,13 @@ def test_a_database_that_fails_during_a_request_is_not_ready(
 ) -> None:
     assert "errors" not in get(url, LARGE).json()
     with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"))) as writer, writer:
-        writer.execute("ALTER TABLE device_version RENAME TO hidden")
+        writer.execute("ALTER TABLE device_key RENAME TO hidden")
         writer.execute("UPDATE chain SET revision = revision + 1")
     for query in (LARGE, LARGE, SMALL):
         answer = get(url, query)
         assert extensions_of(answer.json()) == {"code": "NOT_READY"}
-        assert "device_version" not in answer.text
-    assert "no such table: device_version" in caplog.text
+        assert "device_key" not in answer.text
+    assert "no such table: device_key" in caplog.text
 
 
 async def test_a_missing_database_is_not_ready_over_every_transport(tmp_path: Path) -> None:
