@@ -255,7 +255,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Runs slow files first, so that two processes end together; lets tests that explore take their time."""
+    """Runs slow files first, so that the workers end together; lets tests that explore take their time."""
     if config.getoption("pooler"):
         config.hook.pytest_deselected(items=[item for item in items if not _takes_a_pooler(item)])
         items[:] = [item for item in items if _takes_a_pooler(item)]
