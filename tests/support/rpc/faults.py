@@ -289,7 +289,7 @@ def truncated_json(exchange: Exchange) -> bool:
 
 def slow_body(exchange: Exchange) -> bool:
     """The response comes after the timeout."""
-    exchange.delay = 0.6
+    exchange.delay = 2.5
     return True
 
 
