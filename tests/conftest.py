@@ -245,12 +245,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Lets the garbage collector run again, as seldom as an indexer does.
-
-    What was imported and collected lives to the end: it is never visited.
-    """
+    """Lets the garbage collector run again. What was imported and collected lives to the end: it is never visited."""
     gc.freeze()
-    gc.set_threshold(100_000, 50, 50)
     gc.enable()
 
 
