@@ -30,9 +30,9 @@ from sqlalchemy import (
 from api.queries.devices import DEVICES, devices_fitting
 from api.queries.sql import tables
 from api.queries.sql.filters import Filter
-from api.queries.sql.keys import Key, key_rows
+from api.queries.sql.keys import Key, scope_of_one
 from api.queries.sql.pages import Listing, select_ids
-from api.queries.sql.scope import Scope, block_of_log, scope_of
+from api.queries.sql.scope import Scope, block_of_log
 from api.queries.sql.stretches import Groups, Stretch, stretch_values
 from api.queries.sql.times import LAST_SECOND
 from api.queries.vehicles import VEHICLES
@@ -74,7 +74,7 @@ def count_groups(
 
 
 def _groups(connection: Connection, grouping: Grouping, key: Key, limit: int, stretch: Stretch | None) -> Groups:
-    scope = scope_of(key_rows(connection, [key]))
+    scope = scope_of_one(connection, key)
     dimensions = [grouping.counted.dimensions[name] for name in grouping.dimensions]
     grouped = [dimension.column(connection) for dimension in dimensions]
     columns = [column.label(f"column_{index}") for index, column in enumerate(grouped)]
@@ -106,7 +106,7 @@ def failure_counts(
 
 
 def _failures(connection: Connection, filter: Filter, key: Key, limit: int, stretch: Stretch | None) -> Groups:
-    scope = scope_of(key_rows(connection, [key]))
+    scope = scope_of_one(connection, key)
     month = _month(connection, block.c.timestamp)
 
     def counted(facts: Table, activity: ColumnElement[str], failed: ColumnElement[bool]) -> Select[Any]:

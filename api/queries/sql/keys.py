@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
+    literal,
     literal_column,
     select,
     type_coerce,
@@ -46,6 +47,19 @@ class Key(NamedTuple):
 def key_of(pin: Pin, id: int = 0) -> Key:
     """Returns the key of an object at a pin."""
     return Key(pin.chain_id, id, pin.position, pin.clock)
+
+
+def scope_of_one(connection: Connection, key: Key) -> Scope:
+    """Returns the scope of a single key.
+
+    On PostgreSQL the point is made of numbers: a subquery that refers to the table of keys cannot be read first, so
+    that all rows outside would be read, however few it finds. SQLite reads it first anyway.
+    """
+    scope = scope_of(key_rows(connection, [key]))
+    if connection.dialect.name == "sqlite":
+        return scope
+    chain_id, position, clock = (literal(number, BigInteger) for number in (key.chain_id, key.position, key.clock))
+    return scope._replace(chain_id=chain_id, position=position, clock=clock)
 
 
 KEY_COLUMNS = ("place", *Key._fields)

@@ -1,7 +1,8 @@
 """A database of a million events, written by SQL in seconds, with the rows that the store would write.
 
 100,000 devices have ten events each: minted, sold, updated, tested twice, authorized, updated, reset, provisioned and
-recycled. Event number `round * DEVICES + device` is the device's event of that round; a block has twenty events.
+recycled. Event number `round * DEVICES + device` is the device's event of that round; a block has twenty events. Half
+of the devices are in vehicles, which have no events.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,11 @@ DEVICES, ROUNDS = 100_000, 10
 EVENTS = DEVICES * ROUNDS
 IN_A_BLOCK = 20
 MAKERS, LICENSES, OWNERS = 200, 1_000, 5_000
+VEHICLES = DEVICES // 2
 BEGAN = 1_600_000_000
+VEHICLE = "i + 10000"
+"""The id of a vehicle: ids are positions, and block 0 has no events of devices."""
+
 KINDS = (
     Kind.DEVICE_MINTED,
     Kind.DEVICE_TRANSFERRED,
@@ -79,6 +84,7 @@ class _Rows:
     def statements(self) -> Iterator[str]:
         yield from self._chain()
         yield from self._licenses()
+        yield from self._vehicles()
         yield self._insert("device", DEVICES, id=self._at(0), contract=self._contract, token_id=self._blob("i", 32))
         yield from self._versions()
         yield from self._activities()
@@ -166,6 +172,23 @@ class _Rows:
             **span,
         )
 
+    def _vehicles(self) -> Iterator[str]:
+        yield self._insert("vehicle", VEHICLES, id=VEHICLE, contract=self._contract, token_id=self._blob("i", 32))
+        definition = self._text("make_model_", "i % 500", 4)
+        yield self._insert(
+            "vehicle_version",
+            VEHICLES,
+            vehicle_id=VEHICLE,
+            valid_from=VEHICLE,
+            valid_to=str(OPEN),
+            owner=self._blob(f"i % {OWNERS}", 20),
+            manufacturer_id=f"i % {MAKERS} + 100",
+            definition_id=definition,
+            definition_id_key=definition,
+            mint_position=VEHICLE,
+            minted_at=f"{BEGAN} + i",
+        )
+
     def _versions(self) -> Iterator[str]:
         columns = {
             "address": self._blob("i", 20),
@@ -201,6 +224,7 @@ class _Rows:
                 valid_from=self._at(begins),
                 valid_to=self._end(ends),
                 owner=owner,
+                vehicle_id=f"CASE WHEN i < {VEHICLES} THEN {VEHICLE} END" if provisioned else "NULL",
                 provisioned_at=str(BEGAN) if provisioned else "NULL",
                 provisioned_after_quality=str(provisioned),
                 **columns,
