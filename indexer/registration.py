@@ -24,7 +24,8 @@ from indexer.store.watch_set import (
     read_watch_set,
     register,
 )
-from schema.profile.model import Profile, differs_from_release, load_profile, parse_profile
+from schema.profile.model import Profile, load_profile, parse_profile
+from schema.profile.releases import differs_from_release
 from schema.tables.database import read_only_engine
 from schema.tables.notices import rebuild_text
 

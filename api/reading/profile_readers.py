@@ -13,8 +13,9 @@ from sqlalchemy import Connection, select
 
 from api.queries.joined_logs import logs_of_transactions
 from api.queries.sql import tables
-from schema.profile.model import differs_from_release, parse_profile
+from schema.profile.model import parse_profile
 from schema.profile.reader import DecodedEvent, DecodedLog, Reader, Unjoined, event_of
+from schema.profile.releases import differs_from_release
 from schema.tables.notices import rebuild_text
 from schema.tables.values import block_of
 
@@ -32,7 +33,7 @@ def read_readers(connection: Connection) -> Mapping[int, Reader]:
 
 
 def chains_to_rebuild(connection: Connection) -> frozenset[int]:
-    """Returns the chains whose stored profile this release ships with another text."""
+    """Returns the chains whose stored profile is an earlier text of one that this release ships."""
     profile = tables.profile.c
     rows = connection.execute(select(profile.chain_id, profile.name, profile.text))
     return frozenset(row.chain_id for row in rows if differs_from_release(row.name, row.text))

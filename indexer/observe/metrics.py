@@ -14,7 +14,7 @@ from indexer.observe.counters import Counters
 from indexer.observe.startup_failure import StartupFailure
 from indexer.rpc import Pool
 from schema.events import Kind
-from schema.profile.model import differs_from_release
+from schema.profile.releases import differs_from_release
 from schema.program.metrics import Described, families
 from schema.program.settings import without_password
 from schema.tables.database import read_only_engine

@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection, Row, text
 
 from schema.events import Kind
-from schema.profile.model import differs_from_release
+from schema.profile.releases import differs_from_release
 from schema.tables.notices import STANDBY_SECONDS, blocks_to_start, rebuild_text, waiting_text
 from schema.tables.values import MAX_BLOCK_NUMBER
 from schema.vocabulary import ALARMS, FailureCause

@@ -89,7 +89,6 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -235,19 +234,6 @@ def parse_profile(text: str, origin: str) -> Profile:
 def shipped_profiles() -> list[str]:
     """Returns the names of the profiles that are part of the product."""
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
-
-
-def differs_from_release(name: str, text: str) -> bool:
-    """Returns whether this release ships a profile of that name with another text."""
-    return _released_text(name) not in (None, text)
-
-
-@cache
-def _released_text(name: str) -> str | None:
-    try:
-        return load_profile(name).text
-    except ProfileError:
-        return None
 
 
 def _roles(rules: Sequence[Rule], unread: Sequence[str], factories: Sequence[Factory] = ()) -> tuple[str, ...]:

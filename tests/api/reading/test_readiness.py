@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from api.settings import Settings
@@ -18,6 +19,7 @@ from tests.support.api.pages import get_page
 from tests.support.api.server import CLIENT, post, serving, with_one_device
 from tests.support.databases import NewDatabase
 from tests.support.index.history import History, block_time
+from tests.support.profile import store_earlier_text
 
 
 @contextmanager
@@ -100,7 +102,9 @@ def test_lag_in_chain_time_and_silence_of_the_node_are_each_a_reason(new_databas
         assert probe(address)[1][1] == "Chain 31337: no provider has answered yet."
 
 
-def test_a_rebuild_that_is_due_is_a_note_and_no_reason(new_database: NewDatabase) -> None:
+def test_a_rebuild_that_is_due_is_a_note_and_no_reason(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     database_url = with_one_device(new_database())
     with probing(database_url) as address:
         assert CLIENT.get(f"{address}/readyz").json()["notes"] == []
@@ -108,7 +112,7 @@ def test_a_rebuild_that_is_due_is_a_note_and_no_reason(new_database: NewDatabase
         assert "A rebuild is due" not in get_page(f"{address}/status").text
     engine = connect(database_url)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE profile SET text = text || '# of an earlier release'"))
+        store_earlier_text(connection, monkeypatch)
     engine.dispose()
     with probing(database_url) as address:
         assert probe(address) == (200, [])

@@ -11,6 +11,7 @@ from schema.tables.database import connect
 from tests.support.certindex import Certindex
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted
 from tests.support.processes import caught_up, until
+from tests.support.profile import store_earlier_text
 from tests.support.rpc.faultproxy import of_fake
 from tests.support.rpc.provider import Provider, indexers
 
@@ -92,7 +93,11 @@ def test_the_command_that_a_changed_profile_names_repairs_the_start(
 
 
 def test_what_stays_as_it_is_stored_is_logged(
-    url: str, database_url: str, certindex: Certindex, caplog: pytest.LogCaptureFixture
+    url: str,
+    database_url: str,
+    certindex: Certindex,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     options = ("--rpc-urls", url)
     first = ("--contracts", CONTRACTS, "--start-block", "3")
@@ -104,7 +109,7 @@ def test_what_stays_as_it_is_stored_is_logged(
 
     engine = connect(database_url)
     with engine.begin() as connection:  # an earlier release shipped another text
-        connection.execute(text("UPDATE profile SET text = text || '# of an earlier release'"))
+        store_earlier_text(connection, monkeypatch)
     engine.dispose()
     assert certindex("sync", *options, database_url=database_url).status == 0
     assert "certindex rebuild --profile device-certificate" in caplog.text
