@@ -105,8 +105,8 @@ def report(checked: "Checked") -> str:
 def incomplete(checked: "Checked") -> list[str]:
     """Returns INCOMPLETE, and below it a line for each block whose events are not proven: which, why and until when."""
     return [
-        f"INCOMPLETE {checked.did}: {len(checked.unproven)} of {checked.events} events are not proven yet, up to block "
-        f"{checked.as_of}; nothing contradicts them",
+        f"INCOMPLETE {checked.did}: {checked.unproven_events} of {checked.events} events are not proven yet, up to "
+        f"block {checked.as_of}; nothing contradicts them",
         *(_unproven(number, list(events)) for number, events in groupby(checked.unproven, lambda e: e.block_number)),
     ]
 

@@ -41,7 +41,9 @@ class Failed(Exception):
 
 
 class Checked(Struct, frozen=True):
-    """A bundle without a contradiction. It passes if no event is `unproven`.
+    """A bundle without a contradiction. It passes if no event is `unproven`, which has a log once.
+
+    `unproven_events` counts the events of these logs.
 
     `untrusted` are the blocks without a trusted hash, `unused` trusted hashes without a block. `contracts` hold role
     and address. `profile` names the shipped profile with the bundle's text, None if none has it.
@@ -58,6 +60,7 @@ class Checked(Struct, frozen=True):
     profile: str | None
     contracts: Sequence[str]
     unproven: Sequence[UnprovenEvent]
+    unproven_events: int
 
     @property
     def is_complete(self) -> bool:
@@ -380,6 +383,7 @@ def _check_rows(where: str, stated: Sequence[Row] | None, folded: Sequence[Row] 
 def _summary(bundle: Bundle, trusted: Mapping[int, bytes], unproven: Sequence[UnprovenEvent]) -> Checked:
     numbers = [block.number for block in bundle.blocks]
     kind, subject = subject_of(bundle)
+    logs = {(event.block_number, event.log_index) for event in unproven}
     return Checked(
         kind.noun,
         subject.did,
@@ -392,6 +396,7 @@ def _summary(bundle: Bundle, trusted: Mapping[int, bytes], unproven: Sequence[Un
         _shipped_as(bundle.profile.text),
         [f"{contract.role} {contract.address}" for contract in bundle.contracts],
         unproven,
+        sum(_log(event) in logs for event in bundle.events),
     )
 
 

@@ -1,7 +1,7 @@
 // The verdict in words: line for line what `certindex check` prints.
 import declarations from "./declarations.json" with { type: "json" };
 import { explanation, shippedAs } from "./check.js";
-import { subjectOf } from "./refold.js";
+import { eventPlace, subjectOf } from "./refold.js";
 
 const SHOWN_BLOCKS = 6;
 
@@ -18,10 +18,16 @@ export function report(check) {
   const { events, blocks, asOf } = bundle;
   const { did } = bundle[subjectOf(bundle).member];
   const head = unproven.length
-    ? `INCOMPLETE ${did}: ${unproven.length} of ${events.length} events are not proven yet, ` +
+    ? `INCOMPLETE ${did}: ${unprovenEvents(check)} of ${events.length} events are not proven yet, ` +
       `up to block ${asOf.number}; nothing contradicts them`
     : `PASS ${did}: ${events.length} events in ${blocks.length} blocks, up to block ${asOf.number}`;
   return [head, ...[...unprovenBlocks(unproven).map((line) => `not proven: ${line}`), ...conclusions(check)].map(indent)];
+}
+
+/** Returns the number of events whose logs are not proven: a log may be several events. */
+export function unprovenEvents({ bundle, unproven }) {
+  const logs = new Set(unproven.map(eventPlace));
+  return bundle ? bundle.events.filter((event) => logs.has(eventPlace(event))).length : 0;
 }
 
 const indent = (line) => `  ${line}`;

@@ -2,7 +2,7 @@
 // connection at all: a browser sends nothing that is checked here anywhere.
 import declarations from "./declarations.json" with { type: "json" };
 import { checkBundle, STEPS } from "./check.js";
-import { report, unprovenBlocks, verdictOf } from "./report.js";
+import { report, unprovenBlocks, unprovenEvents, verdictOf } from "./report.js";
 
 // Messages: { bytes, trusted: [[number, hash]] } -> { step }, ..., { result } or { error }
 self.onmessage = ({ data: { bytes, trusted = [] } }) => {
@@ -24,7 +24,7 @@ function resultOf(check) {
     failure,
     steps: STEPS.map(({ title }, index) => ({ title, detail: null, ...check.steps[index] })),
     unproven: failure === null ? unprovenBlocks(check.unproven) : [],
-    unprovenEvents: check.unproven.length,
+    unprovenEvents: unprovenEvents(check),
     trusted: known,
     limits: subject ? limitsOf(subject, known === bundle.blocks.length) : [],
     bundle: bundle && {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from indexer.check.bundle import check
+from indexer.check.__main__ import report
 from indexer.store.watch_set import WatchedContract
 from schema.bundle.document import to_json
 from schema.bundle.making import make_bundle
@@ -15,6 +15,7 @@ from schema.profile.model import load_profile
 from tests.support.api.feeding import Api, Copy, asking
 from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.fakechain import FakeNode, Log, emitted_by, new_transaction
+from tests.support.checking import check, check_in_browser
 from tests.support.index.indexing import Indexer, open_engine
 
 PROFILE = load_profile(str(REPOSITORY / "tests" / "support" / "chain" / "depot.toml"))
@@ -135,5 +136,8 @@ async def test_a_bundle_has_the_bytes_of_a_log_once(indexer: Indexer) -> None:
         (0, 1, True),
     ]
     assert [row["position"] for row in json.loads(data)["state"]["device"]["transfer"]] == ["2:0", "2:0:1"]
-    assert not check(data, {}).is_complete  # not final yet
+    checked = check(data, {})  # not final yet
+    assert (checked.is_complete, len(checked.unproven), checked.unproven_events) == (False, 3, len(events))
+    assert f"{len(events)} of {len(events)} events are not proven yet" in report(checked)
+    assert check_in_browser(data, {})["unprovenEvents"] == len(events) == 5
     indexer.engine.dispose()
