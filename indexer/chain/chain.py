@@ -44,6 +44,7 @@ class Chain:
         self.header = headers.header
         self.headers = headers.headers
         self.check_links = headers.check_links
+        self.check_no_other_has = headers.check_no_other_has
 
         filter = LogFilter(chain_id, addresses)
         self.watch = filter.watch

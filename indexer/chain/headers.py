@@ -93,6 +93,18 @@ class Headers:
         self._distrust(header, wrong)
         return second
 
+    async def check_no_other_has(self, header: Header, hash: bytes) -> None:
+        """Raises TryAgain, and distrusts the provider of the header, if another has a block with this hash there."""
+        avoid = () if header.host is None else (header.host,)
+        answer = await self._calls.call(BY_NUMBER, [hex(header.number), False], KIND, avoid=avoid)
+        other = self._read_right(answer, header.number)
+        if other is not None and other.hash == hash:
+            wrong = TryAgain(
+                f"The node has another block {header.number} than a second provider, which has the indexed one."
+            )
+            self._distrust(header, wrong)
+            raise wrong
+
     def check_links(self, headers: Sequence[Header]) -> None:
         """Raises WrongAnswer if a block is not the child of the one before it, and distrusts the parent's provider."""
         for parent, child in pairwise(headers):

@@ -29,11 +29,17 @@ async def has_forked(chain: Chain, store: Store, before: Checkpoint, heads: Head
 
 
 async def roll_back(chain: Chain, store: Store, before: Checkpoint, heads: Heads) -> tuple[KeptBlock, RollbackCounts]:
-    """Rolls back to the newest block that the node has too. Raises Stop if a final block would be lost."""
+    """Rolls back to the newest block that the node has too. Raises Stop if a final block would be lost.
+
+    Raises TryAgain if another provider still has that block.
+    """
     kept = await in_thread(store.kept_blocks, min(before.number, heads.latest.number), KEPT_BLOCKS)
     shared = await _newest_shared(chain, kept)
     ancestor = await in_thread(store.origin) if shared is None else shared
     if ancestor.number < before.finalized_number:
+        lost = [block for block in kept if ancestor.number < block.number <= before.finalized_number]
+        if lost:  # a provider on another branch is no reorg
+            await chain.check_no_other_has(await chain.header(lost[0].number), lost[0].hash)
         raise Stop(
             f"The node's chain differs from the indexed one above block {ancestor.number}, but block "
             f"{before.finalized_number} was final. If the chain was really reorganized, run: certindex rollback --to "

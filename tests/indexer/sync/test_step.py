@@ -1,5 +1,6 @@
 """Steps along the chain: what a reorg takes back, what is no reorg, and when indexing stops."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ from sqlalchemy import Engine
 
 from indexer.errors import Stop, TryAgain
 from indexer.rpc import RpcError
+from indexer.rpc.host import Host
 from indexer.store.watch_set import WatchedContract
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Pace, RolledBack, UpToDate
 from schema.tables.kinds import DERIVED
@@ -390,6 +392,29 @@ async def test_a_fork_deeper_than_finality_stops_and_names_the_command(engine: E
         await indexer.step()
     assert "differs from the indexed one above block 2, but block 5 was final" in str(stopped.value)
     assert "certindex rollback --to 2" in str(stopped.value)
+    assert indexer.tables() == before
+
+
+async def test_a_provider_on_another_branch_is_distrusted_if_a_second_one_has_the_final_block(
+    engine: Engine, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.mine_blocks(4)
+    indexer = Indexer(engine, node)
+    await indexer.catch_up()
+    before, second = indexer.tables(), FakeNode(chain_id=node.chain_id, finality=node.finality)
+    second.switch_to(list(node.blocks))
+    node.reorg(6, minted(2))
+    first_call, distrusted = node.call, list[str]()
+
+    async def call(method: str, params: Any, result: Any, *, avoid: Sequence[Host] = (), strict: bool = False) -> Any:
+        answering = second.call if avoid else first_call
+        return await answering(method, params, result, avoid=avoid, strict=strict)
+
+    monkeypatch.setattr(node, "call", call)
+    monkeypatch.setattr(node, "distrust", lambda host, reason: distrusted.append(str(reason)))
+    with pytest.raises(TryAgain, match="a second provider, which has the indexed one"):
+        await indexer.step()
+    assert len(distrusted) == 1
     assert indexer.tables() == before
 
 
