@@ -196,8 +196,13 @@ def check_supported(engine: Engine) -> None:
 
 
 def unusable(engine: Engine, error: DBAPIError) -> DatabaseError:
-    """Returns the error that names the database and the driver's reason."""
-    return DatabaseError(f"The database {database_name(engine)} cannot be used: {' '.join(str(error.orig).split())}")
+    """Returns the error that names the database, and the reason: a missing file, or what the driver says."""
+    name = database_name(engine)
+    if engine.dialect.name == "sqlite" and not Path(name).exists():
+        reason = "there is no such file. Start the indexer (certindex run) to make it, or name another in DATABASE_URL."
+    else:
+        reason = " ".join(str(error.orig).split())
+    return DatabaseError(f"The database {name} cannot be used: {reason}")
 
 
 def check_revision(connection: Connection) -> None:

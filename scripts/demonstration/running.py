@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from http.client import HTTPException
 from typing import NoReturn
 
+from schema.program.settings import shown_database
 from scripts.demonstration.output import print_welcome, progress_bar, say, summary
 from scripts.demonstration.requirements import HOST, fresh_file, require_empty, require_free
 from scripts.processes import Child, free_port
@@ -57,6 +58,7 @@ def run(port: int, devices: int, database_url: str | None, still: bool) -> NoRet
             parts[SERVER] = server
             _wait_until_ready(f"http://{HOST}:{port}", parts)
             say(f"the log of indexer and server is {log_file}")
+            say(f"other commands read the database with DATABASE_URL={shown_database(database_url)}")
             print_welcome(f"http://{HOST}:{port}", fleet, now, still)
             _live(fleet, parts, still)
         except (ConnectionError, HTTPException):

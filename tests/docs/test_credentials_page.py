@@ -32,13 +32,13 @@ def examples(language: str) -> list[str]:
 
 
 def test_the_command_resolves_a_device(address: str) -> None:
-    resolve, _ = examples("sh")
+    resolve, _, _ = examples("sh")
     done = subprocess.run(["sh", "-c", resolve.replace(SITE, address)], capture_output=True, check=True)
     assert json.loads(done.stdout)["didDocument"]["id"].startswith("did:erc721:31337:0x")
 
 
 def test_the_command_makes_the_key(tmp_path: Path) -> None:
-    _, set_up = examples("sh")
+    _, set_up, _ = examples("sh")
     (command,) = (line for line in set_up.splitlines() if line.startswith("certindex-api keys"))
     subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, capture_output=True)
     assert "SIGNING_KEY=./signing-key.pem" in set_up
@@ -51,8 +51,9 @@ def test_the_program_verifies_a_credential(
     query = "{ devices(first: 1, filterBy: {owner: {isNull: false}}) { nodes { tokenDID serialNumber } } }"
     (device,) = CLIENT.post(f"{address}/graphql", json={"query": query}).json()["data"]["devices"]["nodes"]
     verifier = Verifier(address)
-    (tmp_path / "credential.json").write_text(json.dumps(verifier.credential(device["tokenDID"])))
     monkeypatch.chdir(tmp_path)
+    _, _, save = examples("sh")
+    subprocess.run(["sh", "-c", f"DID={device['tokenDID']}\n{save.replace(BASE_URL, address)}"], check=True)
     # the keys and the list are at BASE_URL, which the test serves elsewhere
     monkeypatch.setattr(openvc.verify, "default_resolver", lambda: verifier)
     monkeypatch.setattr(openvc.resolvers, "default_status_list_resolver", lambda: verifier.status_list)

@@ -63,7 +63,7 @@ def test_the_program_completes_a_file_over_connections_that_end_early(address: s
 def test_the_command_looks_keys_up(address: str, tmp_path: Path) -> None:
     code = example("sh", "Look up a list of keys").replace(SITE, address)
     subprocess.run(["sh", "-c", code], cwd=tmp_path, check=True, capture_output=True)
-    rows = list(csv.DictReader((tmp_path / "devices.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "matches.csv").read_text().splitlines()))
     assert [(row["lookup"], row["result"]) for row in rows] == [
         ("SN-000001", "MATCH"),
         ("42", "MATCH"),

@@ -285,7 +285,7 @@ def test_a_folder_that_is_not_empty_and_a_database_that_is_missing_are_refused(
     assert run_export([str(tmp_path / "used"), "--database-url", sqlite_url]) == 1
     assert "not an empty folder" in capsys.readouterr().err
     assert run_export([str(tmp_path / "new"), "--database-url", f"sqlite:///{tmp_path}/none.db"]) == 1
-    assert "none.db cannot be used" in capsys.readouterr().err
+    assert "none.db cannot be used: there is no such file. Start the indexer" in capsys.readouterr().err
     assert run_export([str(tmp_path / "nowhere"), "--verify"]) == 1
     assert "manifest.json cannot be read" in capsys.readouterr().err
 
