@@ -23,7 +23,7 @@ from indexer.store.watch_set import WatchedContract, digest_of, register
 from indexer.sync.interpretation import interpret
 from schema.events import Address, Fact
 from schema.profile.model import load_profile
-from schema.profile.reader import Contracts
+from schema.profile.reader import Contracts, Numbering
 from schema.profile.rules import Constant, FromArgument, Rule
 from schema.tables import tables
 from schema.tables.columns import Uint256
@@ -99,7 +99,7 @@ def _abi(rules: Sequence[Rule]) -> list[dict[str, Any]]:
 def _located(log: Any, header: Header, rule: Rule, event: Any) -> LocatedFact:
     arguments = event.process_log(log)["args"]
     fact: Fact = rule.fact_type(**{field: _value(rule, binding, arguments) for field, binding in rule.fields.items()})
-    contracts = Contracts(*[Address(bytes.fromhex(CONTRACT))] * len(Contracts.__struct_fields__))
+    contracts = Contracts(*[Address(bytes.fromhex(CONTRACT))] * len(Numbering.__struct_fields__))
     place = position(log["blockNumber"], log["logIndex"])
     return LocatedFact(place, header.timestamp, log["transactionIndex"], fact, contracts)
 
