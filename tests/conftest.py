@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 from sqlalchemy import Engine, make_url
 
-from api.reading import kept_counts
+from api.reading import cached_counts
 from schema.tables.database import connect
 from tests.support.api.asking import Api, asking
 from tests.support.certindex import Certindex, runner
@@ -34,7 +34,7 @@ StartAnvil = Callable[..., Anvil]
 @pytest.fixture(autouse=True)
 def plain_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps no count because a busy machine took long for it: tests count statements, and look at their plans."""
-    monkeypatch.setattr(kept_counts, "LONG_SECONDS", math.inf)
+    monkeypatch.setattr(cached_counts, "LONG_SECONDS", math.inf)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 from api.answering.answers import Answers
 from api.explorer.pages import PAGES
 from api.graphql.request import GraphQLRequest
-from api.queries.sql.stretches import MOST_EVENTS, Stretch, events_in
+from api.queries.sql.intervals import MOST_EVENTS, Interval, events_in
 from api.reading.snapshot import Snapshot, open_snapshot
 
 log = logging.getLogger(__name__)
@@ -32,4 +32,4 @@ async def warm(engine: Engine, answers: Answers, admission: asyncio.Semaphore) -
 
 def _is_large(connection: Connection, snapshot: Snapshot) -> bool:
     """Returns whether a chain has so many events that a count may take long."""
-    return any(events_in(connection, Stretch(pin.chain_id, -1, pin.position)) > MOST_EVENTS for pin in snapshot.pins)
+    return any(events_in(connection, Interval(pin.chain_id, -1, pin.position)) > MOST_EVENTS for pin in snapshot.pins)

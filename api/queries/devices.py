@@ -38,11 +38,11 @@ from api.queries.sql.fields import (
 )
 from api.queries.sql.filters import Comparisons, Condition, Field, Fields, Filter, matches, negate
 from api.queries.sql.identities import identity_relation, list_parts
+from api.queries.sql.intervals import interval_chain, touched_devices
 from api.queries.sql.keys import Key, key_rows, lists_by_key, row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import Listing, Order, SharedField, always, both_directions, by_text, by_time, select_ids
 from api.queries.sql.scope import Scope, first_position_from, scope_of
-from api.queries.sql.stretches import stretch_chain, touched_devices
 from api.queries.sql.times import seconds_up
 from api.queries.vehicles import vehicle_field
 from schema.did import TokenDid, parse_did
@@ -116,7 +116,7 @@ def attributes(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any
 def devices_fitting(scope: Scope, filter: Filter, *, is_touched: bool = False) -> Select[Any]:
     """Returns the SELECT of the ids of the chain's devices that fit a filter at the scope.
 
-    With `is_touched`, of those that a stretch touched (`stretch_values`).
+    With `is_touched`, of those that an interval touched (`interval_values`).
     """
     return select_ids(DEVICES, scope, filter, is_touched=is_touched).correlate(scope.keys)
 
@@ -373,7 +373,7 @@ SETTLED = frozenset(
 
 
 def is_touched() -> Condition:
-    """An event of a stretch is about the device."""
+    """An event of an interval is about the device."""
     return device_keys.c.device_id.in_(touched_devices())
 
 
@@ -382,9 +382,9 @@ def _shared(column: ColumnElement[str], make: Callable[..., Field]) -> SharedFie
     earlier_key = earlier_keys.c[column.name]
 
     def touched() -> Condition:
-        """An event of a stretch is about a device that ever had the key."""
+        """An event of an interval is about a device that ever had the key."""
         keys = select(earlier_key).where(earlier_keys.c.device_id.in_(touched_devices()), earlier_key > "")
-        return column.in_(keys.where(earlier_keys.c.chain_id == stretch_chain()).correlate(None))
+        return column.in_(keys.where(earlier_keys.c.chain_id == interval_chain()).correlate(None))
 
     return SharedField(touched, ScopedField(partial(make, of_few=True)))
 

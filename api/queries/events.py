@@ -24,11 +24,11 @@ from api.queries.sql.fields import (
     related_token_id,
 )
 from api.queries.sql.filters import Comparisons, Condition, Field, Fields, Filter, negate
+from api.queries.sql.intervals import is_in_interval
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import BY_POSITION, Listing, ListPart, always, both_directions, by_time
 from api.queries.sql.relations import Columns, Relation, labeled
 from api.queries.sql.scope import Scope, block_number_of, block_of_log, first_position_from
-from api.queries.sql.stretches import is_in_stretch
 from api.queries.sql.times import seconds_down
 from schema.events import Kind
 from schema.tables.values import MAX_BLOCK_NUMBER, MAX_OFFSET, OFFSET_BITS, end_of_block, position
@@ -259,7 +259,7 @@ FIELDS: Fields = {
 
 def _list(name: str, within: Callable[[Scope], Condition]) -> Listing:
     parts = (ListPart(event, event.c.position, always),)
-    return Listing(name, parts, within, EVENT, event.c.position, FIELDS, is_in_stretch, SETTLED)
+    return Listing(name, parts, within, EVENT, event.c.position, FIELDS, is_in_interval, SETTLED)
 
 
 SETTLED = frozenset({*log_fields(event), "manufacturer_id", "hardware_license_id"})

@@ -30,10 +30,10 @@ from sqlalchemy import (
 from api.queries.devices import DEVICES, devices_fitting
 from api.queries.sql import tables
 from api.queries.sql.filters import Filter
+from api.queries.sql.intervals import Groups, Interval, interval_values
 from api.queries.sql.keys import Key, scope_of_one
 from api.queries.sql.pages import Listing, select_ids
 from api.queries.sql.scope import Scope, block_of_log
-from api.queries.sql.stretches import Groups, Stretch, stretch_values
 from api.queries.sql.times import LAST_SECOND
 from api.queries.vehicles import VEHICLES
 from schema.vocabulary import FirmwareUpdateResult
@@ -61,25 +61,25 @@ class Grouping(NamedTuple):
 
     @property
     def is_settled(self) -> bool:
-        """Whether only a row that a stretch touched can be in different groups at its ends."""
+        """Whether only a row that an interval touched can be in different groups at its ends."""
         dimensions = (self.counted.dimensions[name] for name in self.dimensions)
         return self.counted.listing.is_settled(self.filter) and all(dimension.is_settled for dimension in dimensions)
 
 
 def count_groups(
-    connection: Connection, grouping: Grouping, keys: Sequence[Key], limit: int, stretch: Stretch | None = None
+    connection: Connection, grouping: Grouping, keys: Sequence[Key], limit: int, interval: Interval | None = None
 ) -> list[Groups]:
-    """Returns the largest `limit` groups of each key's chain, with a stretch of the rows that it touched."""
-    return [_groups(connection, grouping, key, limit, stretch) for key in keys]
+    """Returns the largest `limit` groups of each key's chain, with an interval of the rows that it touched."""
+    return [_groups(connection, grouping, key, limit, interval) for key in keys]
 
 
-def _groups(connection: Connection, grouping: Grouping, key: Key, limit: int, stretch: Stretch | None) -> Groups:
+def _groups(connection: Connection, grouping: Grouping, key: Key, limit: int, interval: Interval | None) -> Groups:
     scope = scope_of_one(connection, key)
     dimensions = [grouping.counted.dimensions[name] for name in grouping.dimensions]
     grouped = [dimension.column(connection) for dimension in dimensions]
     columns = [column.label(f"column_{index}") for index, column in enumerate(grouped)]
     groups = (
-        select_ids(grouping.counted.listing, scope, grouping.filter, grouped, is_touched=stretch is not None)
+        select_ids(grouping.counted.listing, scope, grouping.filter, grouped, is_touched=interval is not None)
         .with_only_columns(*columns, func.count().label("counted"))
         .group_by(*grouped)
         .subquery("counted")
@@ -91,21 +91,21 @@ def _groups(connection: Connection, grouping: Grouping, key: Key, limit: int, st
         values.append(value)
     counted = cast(func.sum(groups.c.counted), BigInteger).label("counted")
     query = select(*values, counted).select_from(joined).group_by(*values).order_by(counted.desc()).limit(limit)
-    return Groups({tuple(row[:-1]): row.counted for row in connection.execute(query, stretch_values(stretch))})
+    return Groups({tuple(row[:-1]): row.counted for row in connection.execute(query, interval_values(interval))})
 
 
 def failure_counts(
-    connection: Connection, filter: Filter, keys: Sequence[Key], limit: int, stretch: Stretch | None = None
+    connection: Connection, filter: Filter, keys: Sequence[Key], limit: int, interval: Interval | None = None
 ) -> list[Groups]:
     """Returns, for each key's chain, how many activities of the devices that fit were recorded; at most `limit` groups.
 
-    A group is (activity, month, whether they failed). An activity is a kind of test, or UPDATE. With a stretch, the
+    A group is (activity, month, whether they failed). An activity is a kind of test, or UPDATE. With an interval, the
     activities are those of the devices that it touched.
     """
-    return [_failures(connection, filter, key, limit, stretch) for key in keys]
+    return [_failures(connection, filter, key, limit, interval) for key in keys]
 
 
-def _failures(connection: Connection, filter: Filter, key: Key, limit: int, stretch: Stretch | None) -> Groups:
+def _failures(connection: Connection, filter: Filter, key: Key, limit: int, interval: Interval | None) -> Groups:
     scope = scope_of_one(connection, key)
     month = _month(connection, block.c.timestamp)
 
@@ -115,7 +115,7 @@ def _failures(connection: Connection, filter: Filter, key: Key, limit: int, stre
             and_(
                 facts.c.chain_id == scope.chain_id,
                 facts.c.position <= scope.position,
-                facts.c.device_id.in_(devices_fitting(scope, filter, is_touched=stretch is not None)),
+                facts.c.device_id.in_(devices_fitting(scope, filter, is_touched=interval is not None)),
             ),
         ).join(block, block_of_log(block, facts.c.chain_id, facts.c.position))
         has_failed = case((failed, _constant("1")), else_=_constant("0"))
@@ -135,7 +135,7 @@ def _failures(connection: Connection, filter: Filter, key: Key, limit: int, stre
         counted(test, test.c.kind, test.c.passed.is_(False)),
         counted(update, literal(UPDATE, String), update.c.result.in_(NOT_INSTALLED)),
     )
-    rows = connection.execute(counts.limit(limit), stretch_values(stretch))
+    rows = connection.execute(counts.limit(limit), interval_values(interval))
     return Groups({(activity, month, bool(has_failed)): count for activity, month, has_failed, count in rows})
 
 

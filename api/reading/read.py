@@ -17,12 +17,12 @@ from api.queries.blocks import are_canonical, blocks_at_times
 from api.queries.events import EVENT
 from api.queries.sql.as_of import BlockPoint, Pin, pin_at
 from api.queries.sql.filters import Filter
+from api.queries.sql.intervals import Groups, Interval
 from api.queries.sql.keys import Key
 from api.queries.sql.pages import Listing, Order, Page, Place, Window, counts
 from api.queries.sql.relations import Cells, Columns, Relation, rows_by_key
-from api.queries.sql.stretches import Groups, Stretch
-from api.reading.kept_counts import Count, count_with_kept
-from api.reading.kept_pages import read_pages
+from api.reading.cached_counts import Count, cached_count
+from api.reading.cached_pages import read_pages
 from api.reading.profile_readers import EVENT_CELLS, read_events
 from api.reading.snapshot import Snapshot
 from schema.profile.reader import DecodedEvent
@@ -120,8 +120,8 @@ class Read:
     def counts(self, listing: Listing, filter: Filter, keys: Sequence[Key], page: PageQuery | None = None) -> list[int]:
         """Returns the length of each key's list. A list of which `page` was read, and is all, is not counted again."""
 
-        def count(connection: Connection, keys: Sequence[Key], stretch: Stretch | None) -> list[Groups]:
-            return [Groups({(): total}) for total in counts(connection, listing, keys, filter, stretch)]
+        def count(connection: Connection, keys: Sequence[Key], interval: Interval | None) -> list[Groups]:
+            return [Groups({(): total}) for total in counts(connection, listing, keys, filter, interval)]
 
         name = (listing, filter, "count")
         if page is not None and page.window.after is None and page.window.before is None:
@@ -142,7 +142,7 @@ class Read:
 
         def query(connection: Connection, keys: Sequence[Key]) -> Sequence[Groups]:
             if is_settled:
-                return count_with_kept(self.snapshot, connection, name, count, keys)
+                return cached_count(self.snapshot, connection, name, count, keys)
             return count(connection, keys, None)
 
         return self.each(query, keys, name)

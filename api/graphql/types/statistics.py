@@ -16,8 +16,8 @@ from api.graphql.limits import MOST_GROUPS
 from api.graphql.vocabulary.fields import enum_value
 from api.queries.devices import DEVICES
 from api.queries.sql.filters import Filter
+from api.queries.sql.intervals import Groups, Interval
 from api.queries.sql.keys import Key, key_of
-from api.queries.sql.stretches import Groups, Stretch
 from api.queries.statistics import (
     COUNTED_DEVICES,
     COUNTED_VEHICLES,
@@ -134,8 +134,8 @@ def _counts(
     _check(dimensions, plural)
     grouping = Grouping(counted, tuple(dimension.name for dimension in dimensions), filter)
 
-    def count(connection: Connection, keys: Sequence[Key], stretch: Stretch | None) -> Sequence[Groups]:
-        return count_groups(connection, grouping, keys, MOST_GROUPS + 1, stretch)
+    def count(connection: Connection, keys: Sequence[Key], interval: Interval | None) -> Sequence[Groups]:
+        return count_groups(connection, grouping, keys, MOST_GROUPS + 1, interval)
 
     counts: Counter[Group] = Counter()
     for pin in pins_at(context, as_of):
@@ -173,8 +173,8 @@ def failure_statistics(context: Context, filter_by: DeviceFilter | None, as_of: 
     """Returns the counts by activity and month, in this order. Raises BadUserInput."""
     filter = to_filter(filter_by)
 
-    def count(connection: Connection, keys: Sequence[Key], stretch: Stretch | None) -> Sequence[Groups]:
-        return failure_counts(connection, filter, keys, 2 * MOST_GROUPS + 1, stretch)
+    def count(connection: Connection, keys: Sequence[Key], interval: Interval | None) -> Sequence[Groups]:
+        return failure_counts(connection, filter, keys, 2 * MOST_GROUPS + 1, interval)
 
     totals: Counter[tuple[str, str | None]] = Counter()
     failures: Counter[tuple[str, str | None]] = Counter()

@@ -36,11 +36,11 @@ from sqlalchemy.sql import operators
 
 from api.queries.sql.fields import with_parameters
 from api.queries.sql.filters import Field, Fields, Filter, matches, names_in
+from api.queries.sql.intervals import Interval, interval_values
 from api.queries.sql.keys import Key, key_table, key_values
 from api.queries.sql.prepared import fetch, fetch_tuples
 from api.queries.sql.relations import Cells, Columns, Relation
 from api.queries.sql.scope import Scope, scope_of
-from api.queries.sql.stretches import Stretch, stretch_values
 from api.queries.sql.times import LAST_SECOND
 
 PlaceT = TypeVar("PlaceT")
@@ -108,7 +108,7 @@ class Listing:
 
     `parts` are the tables that filters and orders use, the main one first; a walk joins only those that it needs.
     `within` is the condition that a row is in the list at a scope. `rows` is the relation of the rows of its pages, and
-    `row_id` the column of their ids. `touched` is the condition that an event of a stretch is about a row, None if the
+    `row_id` the column of their ids. `touched` is the condition that an event of an interval is about a row, None if the
     list may change without an event. `settled` are the fields that change only by such events.
     `shared` are those that change by events about other rows too.
     """
@@ -124,11 +124,11 @@ class Listing:
     shared: Mapping[str, "SharedField"] = field(default_factory=dict, compare=False)
 
     def is_settled(self, filter: Filter) -> bool:
-        """Returns whether a row that a stretch did not touch fits the filter at its end as at its start."""
+        """Returns whether a row that an interval did not touch fits the filter at its end as at its start."""
         return self.touched is not None and names_in(filter) <= self.settled | self.shared.keys()
 
     def touched_by(self, filter: Filter) -> Sequence[ColumnElement[bool]]:
-        """Returns the condition that the events of a stretch may have changed whether a row fits the filter."""
+        """Returns the condition that the events of an interval may have changed whether a row fits the filter."""
         if self.touched is None:
             return ()
         shared = [self.shared[name].touched() for name in sorted(names_in(filter) & self.shared.keys())]
@@ -136,12 +136,12 @@ class Listing:
 
     @property
     def fields_of_few(self) -> Fields:
-        """The fields, as conditions on the few rows that a stretch touched."""
+        """The fields, as conditions on the few rows that an interval touched."""
         return {**self.fields, **{name: shared.of_few for name, shared in self.shared.items()}}
 
 
 class SharedField(NamedTuple):
-    """A field that compares a row with others. `touched`: an event of a stretch is about a row that it compares.
+    """A field that compares a row with others. `touched`: an event of an interval is about a row that it compares.
 
     `of_few` is the same field, as it is fast for few rows: the one for all rows begins with a pass over all.
     """
@@ -218,12 +218,12 @@ def pages(
 
 
 def row_ids(
-    connection: Connection, listing: Listing, key: Key, filter: Filter, limit: int, stretch: Stretch | None = None
+    connection: Connection, listing: Listing, key: Key, filter: Filter, limit: int, interval: Interval | None = None
 ) -> list[int]:
-    """Returns the ids of the rows in a list, at most `limit`; of those that the stretch touched, if it is given."""
+    """Returns the ids of the rows in a list, at most `limit`; of those that the interval touched, if it is given."""
     filter, values = with_parameters(filter, listing.fields)
-    statement = _ids_statement(connection.dialect.name, listing, filter, stretch is not None)
-    values |= {"size": limit, **stretch_values(stretch), **key_values(connection, [key])}
+    statement = _ids_statement(connection.dialect.name, listing, filter, interval is not None)
+    values |= {"size": limit, **interval_values(interval), **key_values(connection, [key])}
     return [row[0] for row in fetch_tuples(connection, statement, values)]
 
 
@@ -274,12 +274,12 @@ def merged(
 
 
 def counts(
-    connection: Connection, listing: Listing, keys: Sequence[Key], filter: Filter = (), stretch: Stretch | None = None
+    connection: Connection, listing: Listing, keys: Sequence[Key], filter: Filter = (), interval: Interval | None = None
 ) -> list[int]:
-    """Returns the number of rows in the list of each key; of those that the stretch touched, if it is given."""
+    """Returns the number of rows in the list of each key; of those that the interval touched, if it is given."""
     filter, values = with_parameters(filter, listing.fields)
-    statement = _count_statement(connection.dialect.name, listing, filter, stretch is not None)
-    rows = fetch(connection, statement, values | stretch_values(stretch) | key_values(connection, keys))
+    statement = _count_statement(connection.dialect.name, listing, filter, interval is not None)
+    rows = fetch(connection, statement, values | interval_values(interval) | key_values(connection, keys))
     totals = {row.place: row.total for row in rows}
     return [totals[place] for place in range(len(keys))]
 
@@ -333,7 +333,7 @@ def select_ids(
     """Returns the SELECT of the ids of a list's rows that fit a filter at a scope, for use as a subquery.
 
     It joins the parts that the filter's conditions and `columns` use. With `is_touched`, it selects from the rows that
-    a stretch touched (`stretch_values`).
+    an interval touched (`interval_values`).
     """
     fields = listing.fields_of_few if is_touched else listing.fields
     touched = listing.touched_by(filter) if is_touched else ()

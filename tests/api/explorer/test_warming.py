@@ -20,7 +20,7 @@ PAGES = ("/", "/audit", "/manufacturers")
 def test_the_first_request_counts_only_what_changed(
     fleet_database: Callable[[Kind], str], monkeypatch: pytest.MonkeyPatch, kind: Kind
 ) -> None:
-    monkeypatch.setattr("api.reading.kept_counts.LONG_SECONDS", 0)
+    monkeypatch.setattr("api.reading.cached_counts.LONG_SECONDS", 0)
     url = fleet_database(kind)
     assert len(asyncio.run(counts_of_all_rows(url))) > 10  # a small register is not counted before
     monkeypatch.setattr("api.explorer.warming.MOST_EVENTS", 0)

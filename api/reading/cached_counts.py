@@ -18,8 +18,8 @@ from weakref import WeakKeyDictionary
 from cachetools import LRUCache
 from sqlalchemy import Connection, Engine
 
+from api.queries.sql.intervals import MOST_EVENTS, Groups, Interval, events_in
 from api.queries.sql.keys import Key
-from api.queries.sql.stretches import MOST_EVENTS, Groups, Stretch, events_in
 from api.reading.snapshot import Snapshot
 from schema.tables.values import end_of_block
 
@@ -36,8 +36,8 @@ MOST_READS = 1_024
 MOST_COUNTS, MOST_POINTS, MOST_GROUPS = 64, 4, 1_000
 """Counts that are kept of a database, points of each, and groups of each point: at most some 50 MB."""
 
-Count = Callable[[Connection, Sequence[Key], Stretch | None], Sequence[Groups]]
-"""Counts rows for each key; of those that the stretch touched, if there is one."""
+Count = Callable[[Connection, Sequence[Key], Interval | None], Sequence[Groups]]
+"""Counts rows for each key; of those that the interval touched, if there is one."""
 
 
 class Point(NamedTuple):
@@ -78,7 +78,7 @@ class LongReads:
             self._seconds[name] = -inf
 
 
-class KeptCounts:
+class CountCache:
     """The kept counts of one database, by the name of what is counted and by point. Threads share it."""
 
     def __init__(self) -> None:
@@ -117,14 +117,14 @@ class KeptCounts:
                 points.pop(point, None)
 
 
-_KEPT: WeakKeyDictionary[Engine, KeptCounts] = WeakKeyDictionary()
+_KEPT: WeakKeyDictionary[Engine, CountCache] = WeakKeyDictionary()
 
 
-def count_with_kept(
+def cached_count(
     snapshot: Snapshot, connection: Connection, name: Hashable, count: Count, keys: Sequence[Key]
 ) -> list[Groups]:
     """Returns the counts of each key."""
-    kept = _KEPT.setdefault(connection.engine, KeptCounts())
+    kept = _KEPT.setdefault(connection.engine, CountCache())
     by_point: dict[Point, list[Key]] = defaultdict(list)
     for key in keys:
         by_point[Point(key.chain_id, snapshot.chains[key.chain_id].writer_epoch, key.position)].append(key)
@@ -143,7 +143,7 @@ class _Counting:
     connection: Connection
     count: Count
     keys: Sequence[Key]
-    kept: KeptCounts
+    kept: CountCache
     name: Hashable
     final: int
 
@@ -186,18 +186,18 @@ class _Counting:
     def _moved(self, counts: Sequence[Groups], source: Point, target: Point) -> Sequence[Groups] | None:
         """Returns the counts at the target from those at the source, None if too much happened between them."""
         low, high = sorted((source.position, target.position))
-        stretch = Stretch(source.chain_id, low, high)
-        events = events_in(self.connection, stretch) if low < high else 0
+        interval = Interval(source.chain_id, low, high)
+        events = events_in(self.connection, interval) if low < high else 0
         if events > MOST_EVENTS or any(len(groups) > MOST_GROUPS for groups in counts):
             return None
         if not events:
             return counts
-        then, now = (self._touched(point, stretch) for point in (source, target))
+        then, now = (self._touched(point, interval) for point in (source, target))
         return [_sum(*groups) for groups in zip(counts, then, now, strict=True)]
 
-    def _touched(self, point: Point, stretch: Stretch) -> Sequence[Groups]:
+    def _touched(self, point: Point, interval: Interval) -> Sequence[Groups]:
         keys = [key._replace(position=point.position) for key in self.keys]
-        return self.count(self.connection, keys, stretch)
+        return self.count(self.connection, keys, interval)
 
 
 def _sum(base: Groups, then: Groups, now: Groups) -> Groups:

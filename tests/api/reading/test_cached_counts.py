@@ -16,6 +16,7 @@ from api.queries.devices import DEVICE_ORDERS, DEVICES, DEVICES_OF_HARDWARE_LICE
 from api.queries.events import EVENTS, EVENTS_AND_UNMAPPED, HISTORY
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
+from api.queries.sql.intervals import Groups
 from api.queries.sql.keys import Key, key_of
 from api.queries.sql.pages import (
     BY_POSITION,
@@ -31,9 +32,8 @@ from api.queries.sql.pages import (
     pages,
 )
 from api.queries.sql.relations import Cells, Columns
-from api.queries.sql.stretches import Groups
 from api.queries.statistics import COUNTED_DEVICES, DIMENSIONS, Grouping, count_groups, failure_counts
-from api.reading.kept_counts import LongReads
+from api.reading.cached_counts import LongReads
 from api.reading.read import PageQuery, Read
 from api.reading.snapshot import Snapshot, open_snapshot_now
 from schema.events import Kind
@@ -99,7 +99,7 @@ TURNS = st.builds(Turn, st.integers(0, FINALITY), st.lists(BLOCKS, min_size=1, m
 
 @pytest.fixture(autouse=True)
 def keep_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.reading.kept_counts.LONG_SECONDS", 0)
+    monkeypatch.setattr("api.reading.cached_counts.LONG_SECONDS", 0)
 
 
 @pytest.mark.slow
@@ -222,11 +222,11 @@ def _ids(connection: Any, chain_id: int) -> dict[str, list[int]]:
 
 
 def groups_of(grouping: Grouping) -> Any:
-    return lambda connection, keys, stretch: count_groups(connection, grouping, keys, 1_000, stretch)
+    return lambda connection, keys, interval: count_groups(connection, grouping, keys, 1_000, interval)
 
 
 def failures_of(filter: Filter) -> Any:
-    return lambda connection, keys, stretch: failure_counts(connection, filter, keys, 1_000, stretch)
+    return lambda connection, keys, interval: failure_counts(connection, filter, keys, 1_000, interval)
 
 
 # What is kept
@@ -286,7 +286,7 @@ def test_a_snapshot_of_a_replica_that_lags_uses_no_later_point(history: History,
 def test_after_more_events_than_a_count_is_worth_all_rows_are_counted(
     history: History, reading_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.reading.kept_counts.MOST_EVENTS", 1)
+    monkeypatch.setattr("api.reading.cached_counts.MOST_EVENTS", 1)
     assert devices(reading_engine)[0] == 1
     for token in (2, 3, 4):
         mint(history, token, finalized=token - 1)
@@ -301,10 +301,10 @@ def test_a_kept_count_from_which_more_changed_than_all_rows_are_is_forgotten(
     for token in range(2, 5):
         mint(history, token, finalized=token - 1)
     assert devices(reading_engine)[0] == 4  # kept
-    monkeypatch.setattr("api.reading.kept_counts.MOST_EVENTS", 0)
-    monkeypatch.setattr("api.reading.kept_counts.LONG_SECONDS", 5)
+    monkeypatch.setattr("api.reading.cached_counts.MOST_EVENTS", 0)
+    monkeypatch.setattr("api.reading.cached_counts.LONG_SECONDS", 5)
     ticks = iter([0, 9, 9, 10])  # to read what changed takes 9 seconds, to count all rows 1
-    monkeypatch.setattr("api.reading.kept_counts.time", SimpleNamespace(perf_counter=lambda: next(ticks, 10)))
+    monkeypatch.setattr("api.reading.cached_counts.time", SimpleNamespace(perf_counter=lambda: next(ticks, 10)))
     mint(history, 5)
     assert devices(reading_engine)[0] == 5
     count, statements = devices(reading_engine)
@@ -313,7 +313,7 @@ def test_a_kept_count_from_which_more_changed_than_all_rows_are_is_forgotten(
 
 
 def test_a_read_is_long_only_if_its_last_ones_took_long_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.reading.kept_counts.LONG_SECONDS", 0.005)
+    monkeypatch.setattr("api.reading.cached_counts.LONG_SECONDS", 0.005)
     long = LongReads()
     for seconds in (0.02, 0.02, 0.001, 0.02, 0.02):
         long.note("a", seconds)
@@ -332,9 +332,9 @@ def test_after_a_long_page_of_few_rows_the_next_one_reads_these_rows(
     assert first_page(reading_engine) == ([1], True)
     mint(history, 2, finalized=1)
     assert first_page(reading_engine) == ([2, 1], False)
-    monkeypatch.setattr("api.reading.kept_pages.FEW_ROWS", 1)
+    monkeypatch.setattr("api.reading.cached_pages.FEW_ROWS", 1)
     assert first_page(reading_engine) == ([2, 1], True)
-    monkeypatch.setattr("api.reading.kept_pages.FEW_ROWS", 200)
+    monkeypatch.setattr("api.reading.cached_pages.FEW_ROWS", 200)
     assert first_page(reading_engine) == ([2, 1], True)  # it is known to have many
 
 

@@ -11,11 +11,11 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection, Engine
 
 from api.queries.sql.filters import Filter
+from api.queries.sql.intervals import Groups, Interval
 from api.queries.sql.keys import Key
 from api.queries.sql.pages import Listing, Order, Page, Place, Window, page_of_rows, pages, row_ids
 from api.queries.sql.relations import Columns
-from api.queries.sql.stretches import Groups, Stretch
-from api.reading.kept_counts import MOST_GROUPS, Count, LongReads, count_with_kept
+from api.reading.cached_counts import MOST_GROUPS, Count, LongReads, cached_count
 from api.reading.snapshot import Snapshot
 
 FEW_ROWS = 200
@@ -43,7 +43,7 @@ def read_pages(
         return pages(connection, listing, order, keys, window, filter, columns)
     long, name = _LONG.setdefault(connection.engine, LongReads()), (listing, filter, "rows")
     if long.is_long(name):
-        rows = count_with_kept(snapshot, connection, name, _ids_of(listing, filter), keys)
+        rows = cached_count(snapshot, connection, name, _ids_of(listing, filter), keys)
         if max(map(len, rows), default=0) <= FEW_ROWS:
             named = [[key._replace(id=id) for (id,) in ids] for key, ids in zip(keys, rows, strict=True)]
             return [page_of_rows(connection, listing, order, own, window, columns) for own in named]
@@ -55,11 +55,11 @@ def read_pages(
 
 
 def _ids_of(listing: Listing, filter: Filter) -> Count:
-    def ids(connection: Connection, keys: Sequence[Key], stretch: Stretch | None) -> list[Groups]:
+    def ids(connection: Connection, keys: Sequence[Key], interval: Interval | None) -> list[Groups]:
         # more than MOST_GROUPS are not kept, so that those that are kept are all
-        limit = MOST_GROUPS + 1 if stretch is None else UNLIMITED
+        limit = MOST_GROUPS + 1 if interval is None else UNLIMITED
         return [
-            Groups(dict.fromkeys([(id,) for id in row_ids(connection, listing, key, filter, limit, stretch)], 1))
+            Groups(dict.fromkeys([(id,) for id in row_ids(connection, listing, key, filter, limit, interval)], 1))
             for key in keys
         ]
 
