@@ -1,1 +1,1 @@
-"""What operators see: status, metrics, progress, startup failures."""
+"""Observability: status, metrics, progress, startup failures."""

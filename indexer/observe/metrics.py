@@ -49,8 +49,8 @@ METRICS = (
               "stopped", "error"),
     _of_chain("certindex_waiting", "gauge",
               "1 while this process waits at its start for a provider; absent afterwards. "
-              "`untold` is why the database does not hold the failure, empty if it does.",
-              "untold"),
+              "`not_stored` is why the database does not hold the failure, empty if it does.",
+              "not_stored"),
     _of_chain("certindex_waits_for", "gauge",
               "1 for what this process waits for now: node, database, lease (another indexer writes), or nothing (all "
               "is indexed); 0 for the others.",

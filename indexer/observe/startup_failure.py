@@ -41,7 +41,7 @@ class StartupFailure:
         self.error = error
         reason = self._store(error)
         if reason not in ("", self.reason_not_stored):
-            log_event(log, logging.WARNING, "readers are not told", " that a provider is waited for: {reason}", reason)
+            log_event(log, logging.WARNING, "failure not stored", ", so that readers do not see it: {reason}", reason)
         self.reason_not_stored = reason
 
     def _store(self, error: str) -> str:

@@ -1,7 +1,6 @@
 """How far each chain of a database is indexed, as `certindex status` prints it."""
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
@@ -12,6 +11,7 @@ from schema.events import Kind
 from schema.profile.releases import differs_from_release
 from schema.tables.notices import STANDBY_SECONDS, blocks_to_start, rebuild_text, waiting_text
 from schema.tables.values import MAX_BLOCK_NUMBER
+from schema.times import utc_seconds_text
 from schema.vocabulary import ALARMS, FailureCause
 
 SHOWN_FAILURES = 5
@@ -240,7 +240,7 @@ def _time(seconds: int | None) -> str:
     if seconds is None:
         return "never"
     try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return utc_seconds_text(seconds)
     except (ValueError, OverflowError, OSError):
         return f"second {seconds}"
 

@@ -29,7 +29,7 @@ COMPARED: dict[str, Callable[[Sample], Any]] = {
     "failing_block": lambda sample: sample.value,
     "failing_seconds": lambda sample: sample.value // 100 * 100,
     "failing": lambda sample: sample.labels["error"],
-    "waiting": lambda sample: sample.labels["untold"],
+    "waiting": lambda sample: sample.labels["not_stored"],
 }
 """How the value of each compared metric is read."""
 CALM = {"indexed_block": 3, "failing_seconds": 0}
@@ -47,9 +47,9 @@ def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_o
         assert f"127.0.0.1:{dead}/... did not answer eth_chainId" in failing["error"]
         assert metric(metrics, "certindex_failing_seconds") >= 0
         assert labels(metrics, "certindex_waiting") == [
-            {"chain": "unknown", "untold": "The database holds no chain yet: certindex run or sync begins one"}
+            {"chain": "unknown", "not_stored": "The database holds no chain yet: certindex run or sync begins one"}
         ]
-        assert "readers are not told that a provider is waited for: The database holds no chain" in indexer.last_output
+        assert "failure not stored, so that readers do not see it: The database holds no chain" in indexer.last_output
         assert metric(metrics, "certindex_writing") == 0
         assert samples(metrics, "certindex_waits_for")["unknown node"] == 1
         assert samples(metrics, "certindex_head_block") == samples(metrics, "certindex_indexed_block") == {}
@@ -107,8 +107,8 @@ def test_the_wait_is_not_noted_where_another_indexer_writes_and_the_log_and_the_
     assert row(fresh_engine, node) == before
     why = f"{holder.name} writes chain {node.chain_id}, or did so until a moment ago"
     assert collect(failure) == CALM | {"waiting": why, "failing": ERROR}
-    [message] = [record.getMessage() for record in caplog.records if "readers are not told" in record.getMessage()]
-    assert message == f"readers are not told that a provider is waited for: {why}"
+    [message] = [record.getMessage() for record in caplog.records if "failure not stored" in record.getMessage()]
+    assert message == f"failure not stored, so that readers do not see it: {why}"
 
 
 def test_the_wait_is_noted_once_the_last_writer_on_another_machine_gives_no_sign_of_life(
