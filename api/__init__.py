@@ -1,1 +1,1 @@
-"""The only reader: GraphQL over the tables."""
+"""The only reader of the database: GraphQL, pages, exports and feeds."""

@@ -38,11 +38,11 @@ from api.exports.table import build_tables
 from api.graphql.errors import Code
 from api.graphql.limits import Limits
 from api.graphql.schema import build_schema, sdl
-from api.http.asking import Asking
 from api.http.bundle import Bundles, bundle_routes
 from api.http.draining import Drain
 from api.http.endpoint import GraphQLEndpoint
 from api.http.graphiql_page import FOLDER, graphiql_page
+from api.http.graphql_client import GraphQLClient
 from api.http.metrics import ApiMetrics, CountRequests, route_of
 from api.http.rates import Rates
 from api.http.requests import JSON, RequestError
@@ -82,9 +82,15 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     documents = PersistedQueries() if trusted is None else load_trusted(Path(trusted), schema._schema, ours)
     freshness = Freshness(settings.max_lag_seconds, settings.poll_stale_seconds)
     watch = ChangeWatch(engine)
-    answers = Answers(
-        engine, schema, watch, freshness, cache_bytes=settings.cache_bytes, max_seconds=settings.max_seconds
+    answers_of = partial(
+        Answers,
+        engine,
+        watch=watch,
+        freshness=freshness,
+        cache_bytes=settings.cache_bytes,
+        max_seconds=settings.max_seconds,
     )
+    answers = answers_of(schema)
     admissions = {
         "requests": Admission(REQUEST_SNAPSHOTS),
         "live": Admission(LIVE_SNAPSHOTS),
@@ -105,16 +111,13 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
     graphql = GraphQLEndpoint(answers, admissions["requests"], documents, operations, rates, settings, page, drain)
     downloads = Downloads(engine, admissions["exports"], settings)
     exported = build_tables(schema)
-    asking = Asking(answers, admissions["requests"], rates)
+    client = GraphQLClient(answers, admissions["requests"], rates)
     bundles = Bundles(engine, settings)
-    mcp = McpEndpoint(asking, documents, settings)
+    mcp = McpEndpoint(client, documents, settings)
     dimo = None
     if serves_dimo:
         dimo_schema = build_dimo_schema(introspection=settings.introspection, limits=limits, compiled=settings.compiled)
-        dimo_answers = Answers(
-            engine, dimo_schema, watch, freshness, cache_bytes=settings.cache_bytes, max_seconds=settings.max_seconds
-        )
-        dimo = DimoEndpoint(engine, dimo_answers, admissions["requests"], rates, settings)
+        dimo = DimoEndpoint(engine, answers_of(dimo_schema), admissions["requests"], rates, settings)
     all_answers = [answers] if dimo is None else [answers, dimo.answers]
     metrics = ApiMetrics(engine, all_answers, operations, admissions, downloads, mcp.calls)
 
@@ -142,35 +145,39 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
             Route("/readyz", _readyz(engine, freshness, drain)),
             Mount("/graphiql", StaticFiles(directory=FOLDER)),
             *([Route("/mcp", mcp)] if settings.mcp else []),
-            *Credentials(asking, bundles, downloads.read, keys, settings.base_url).routes(),
-            *([Route("/epcis/{path:path}", EpcisEndpoint(asking, settings))] if settings.epcis else []),
+            *Credentials(client, bundles, downloads.read, keys, settings.base_url).routes(),
+            *([Route("/epcis/{path:path}", EpcisEndpoint(client, settings))] if settings.epcis else []),
             *([Route(DIMO_PATH, dimo)] if dimo is not None else []),
-            *_pages(settings, asking),
+            *_pages(settings, client),
         ],
-        middleware=[
-            *([Middleware(trace_requests, route_of)] if is_tracing() else []),
-            Middleware(CountRequests, metrics),
-            Middleware(
-                CORSMiddleware,
-                allow_origins=["*"],
-                allow_methods=["GET", "POST"],
-                allow_headers=["*"],
-                expose_headers=["ETag", "Retry-After", "As-Of", "Link", "Content-Location", "Content-Disposition"],
-            ),
-            Middleware(
-                GZipMiddleware,
-                minimum_size=1024,
-                compresslevel=5,
-                thread_minimum_size=THREAD_BYTES,
-                exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, FORMATS["parquet"].media_type),
-            ),
-        ],
+        middleware=_middleware(metrics),
         exception_handlers={Exception: _internal_error},
         lifespan=lifespan,
     )
     app.state.metrics = metrics
     app.state.drain = drain
     return app
+
+
+def _middleware(metrics: ApiMetrics) -> list[Middleware]:
+    return [
+        *([Middleware(trace_requests, route_of)] if is_tracing() else []),
+        Middleware(CountRequests, metrics),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=["*"],
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Retry-After", "As-Of", "Link", "Content-Location", "Content-Disposition"],
+        ),
+        Middleware(
+            GZipMiddleware,
+            minimum_size=1024,
+            compresslevel=5,
+            thread_minimum_size=THREAD_BYTES,
+            exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, FORMATS["parquet"].media_type),
+        ),
+    ]
 
 
 def _signing_keys(settings: Settings) -> Sequence[SigningKey]:
@@ -198,12 +205,12 @@ def _serves_dimo(settings: Settings) -> bool:
     return False
 
 
-def _pages(settings: Settings, asking: Asking) -> list[BaseRoute]:
+def _pages(settings: Settings, client: GraphQLClient) -> list[BaseRoute]:
     if not settings.explorer:
         return [Route("/", RedirectResponse("/graphql"), methods=["GET"])]
     from api.explorer.explorer import explorer_routes  # slow to import: only if it is served
 
-    return explorer_routes(settings, asking)
+    return explorer_routes(settings, client)
 
 
 def _warming(settings: Settings, engine: Engine, answers: Answers, admission: Admission) -> asyncio.Task[None]:

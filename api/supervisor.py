@@ -1,4 +1,4 @@
-"""Several worker processes that serve one port (WORKERS), under uvicorn's supervisor, which replaces one that dies.
+"""Several worker processes on one port (WORKERS). uvicorn's supervisor replaces one that dies.
 
 Each worker has its own cache, persisted documents and connections to the database. Over a local socket, it gives its
 metrics to the supervisor, and counts for the rate limits in the supervisor's windows. If the supervisor dies, its

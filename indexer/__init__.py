@@ -1,1 +1,1 @@
-"""The only writer: follows the chain and keeps the tables."""
+"""The only writer of the database: follows the chain and writes the tables."""

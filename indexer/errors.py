@@ -6,7 +6,7 @@ class TryAgain(Exception):
 
 
 class Stop(Exception):
-    """The indexer must stop. The message says what an operator must do."""
+    """The indexer must stop. The message states what an operator must do."""
 
 
 def failure_text(error: Exception) -> str:

@@ -6,7 +6,7 @@ turns facts into the state that the API serves. A fact is immutable and named in
 - `None` means that the event does not carry the value. It never overwrites a value that is already stored.
 - `""` means that the event carries an empty text. It clears the stored value.
 - Numbers are Python ints of up to 256 bits. Times are unix seconds, as the emitter wrote them.
-- An id (`token_id`, `manufacturer_id`, ...) is unique only within one contract; the profile says which contract.
+- An id (`token_id`, `manufacturer_id`, ...) is unique only within one contract, which the profile names.
 - A field annotated with an enumeration holds the contract's number, which may be outside the enumeration.
 
 To add a fact: write its class here, add it to the union at the end of its group and to `Kind`, then follow
@@ -65,7 +65,7 @@ class RecordedFact(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def event_time(self) -> Seconds | None:
-        """When it happened according to the emitter; None if the fact does not say. The block has a time of its own."""
+        """The time of the fact by its emitter; None if the fact has none. The block has a time of its own."""
         return None
 
     @property
@@ -168,7 +168,7 @@ class UserAuthorized(AboutDevice, frozen=True, kw_only=True, gc=False):
     """A user was granted access to the device.
 
     `source` names the grant system; `[grants.<source>]` of the profile defines how its grants end. `scope` is the id of
-    a privilege, or empty. `permissions` is the contract's bit set. What an `expires_at` of 0 means, the profile says.
+    a privilege, or empty. `permissions` is the contract's bit set. The profile defines what an `expires_at` of 0 means.
     """
 
     words: ClassVar[EpcisWords] = NO_WORDS

@@ -1,1 +1,1 @@
-"""From a request to its answer, kept or made."""
+"""Answers requests: from the cache, or by execution."""

@@ -1,4 +1,4 @@
-"""How many snapshots may be open at a time. Other requests wait for their turn, and the wait is measured."""
+"""Limits the snapshots that are open at a time. Further requests wait, and the wait is measured."""
 
 import asyncio
 import time

@@ -117,7 +117,7 @@ class Answers:
         return await read_again(partial(self._execute, compiled, ordinary))
 
     async def rehearse(self, request: GraphQLRequest) -> None:
-        """Computes an answer that nobody awaits, for as long as it takes: what it counts is kept. Raises Refusal."""
+        """Computes an answer without a limit of time, to fill the cache of counts. Raises Refusal."""
         await self.execute(None, partial(self._ordinary, prepare(self._schema, request)))
 
     async def _execute(

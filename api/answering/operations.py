@@ -1,4 +1,4 @@
-"""Operations over a connection that stays open: a query has one answer, a subscription as many as the client reads."""
+"""Operations over an open connection: a query has one response, a subscription one for each batch of messages."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence

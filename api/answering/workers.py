@@ -1,4 +1,4 @@
-"""Threads that compute answers. One thread reads and computes a whole answer, without hand-over to another."""
+"""Threads that compute answers. One thread reads the rows of an answer and computes it."""
 
 import asyncio
 from collections.abc import Callable

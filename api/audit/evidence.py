@@ -10,8 +10,8 @@ from api.queries.recorded import RecordedEvent, recorded_event
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
-from api.queries.sql.pages import BY_POSITION, Listing, Window
-from api.reading.read import PageQuery, Read
+from api.queries.sql.pages import BY_POSITION, Listing, PageQuery, Window
+from api.reading.read import Read
 from schema.events import DeviceAddressReset, DeviceAttributeSet, DeviceMinted, Fact, FactoryReset, Kind
 from schema.profile.reader import Mapped
 
@@ -68,7 +68,7 @@ def setters(
     read: Read, devices: Sequence[Device], kinds: tuple[Kind, ...], fits: Sequence[Fits]
 ) -> list[list[RecordedEvent]]:
     """Returns for each device the last event of these kinds whose fact fits: the one that set the present value."""
-    found: list[list[RecordedEvent]] = [[] for _ in devices]
+    evidence: list[list[RecordedEvent]] = [[] for _ in devices]
     before: dict[int, int | None] = dict.fromkeys(range(len(devices)))
     while before:
         pages = last_events(
@@ -83,11 +83,11 @@ def setters(
         for place, events in zip(before, pages, strict=True):
             setter = next((event for event in reversed(events) if _fits(read, event, fits[place])), None)
             if setter is not None:
-                found[place] = [setter]
+                evidence[place] = [setter]
             elif events:
                 further[place] = events[0].position
         before = further
-    return found
+    return evidence
 
 
 def fact_of(read: Read, event: RecordedEvent) -> Fact | None:

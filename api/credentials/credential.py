@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 from msgspec import UNSET
 
-from api.credentials.signing import Json, rfc_3339
+from api.credentials.signing import Json
 from api.credentials.status_list import SIZE
 from schema.bundle.document import Bundle
 from schema.did import TokenDid
+from schema.times import utc_text
 
 CREDENTIALS = "https://www.w3.org/ns/credentials/v2"
 
@@ -28,7 +29,7 @@ def context_of(base_url: str) -> Json:
 def valid_period(length: timedelta) -> Json:
     """Returns the period of a credential that is issued now."""
     now = datetime.now(UTC).replace(microsecond=0)
-    return {"validFrom": rfc_3339(now), "validUntil": rfc_3339(now + length)}
+    return {"validFrom": utc_text(now), "validUntil": utc_text(now + length)}
 
 
 def issuer_of(base_url: str) -> str:

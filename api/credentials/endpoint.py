@@ -19,9 +19,9 @@ from api.credentials.status_list import SIZE, TIME_TO_LIVE, VALID_FOR, encode_li
 from api.exports.parameters import point_of
 from api.graphql.errors import Reason, Refusal
 from api.graphql.request import GraphQLRequest
-from api.http.asking import Asking
 from api.http.bundle import Bundles, token_of
 from api.http.disconnects import unread_response, while_connected
+from api.http.graphql_client import GraphQLClient
 from api.http.metrics import ROUTE
 from api.http.rates import RateLimited
 from api.http.requests import HTML, JSON, RequestError, response_type
@@ -58,9 +58,14 @@ class Credentials:
     """Answers requests. `keys` are those of SIGNING_KEY, the first of which signs; none if it is not set."""
 
     def __init__(
-        self, asking: Asking, bundles: Bundles, read: ReadSnapshot, keys: Sequence[SigningKey], base_url: str | None
+        self,
+        client: GraphQLClient,
+        bundles: Bundles,
+        read: ReadSnapshot,
+        keys: Sequence[SigningKey],
+        base_url: str | None,
     ) -> None:
-        self._asking = asking
+        self._client = client
         self._bundles = bundles
         self._read = read
         self._keys = keys
@@ -85,7 +90,7 @@ class Credentials:
         async def respond(request: Request) -> Response:
             request.scope[ROUTE] = route
             try:
-                self._asking.count(request.scope)
+                self._client.count(request.scope)
                 async with while_connected(request):
                     return await handler(request)
             except RequestError as error:
@@ -118,8 +123,8 @@ class Credentials:
 
     async def _device(self, request: Request, document: str, did: str, as_of: Mapping[str, Any] | None = None) -> Json:
         """Returns the device of a document. Raises RequestError."""
-        asked = GraphQLRequest(document, {"did": did, "asOf": as_of})
-        response = await self._asking.ask(asked, self._asking.charge(request.scope))
+        query = GraphQLRequest(document, {"did": did, "asOf": as_of})
+        response = await self._client.execute(query, self._client.charge(request.scope))
         for error in response.get("errors", ()):
             raise _failure(error)
         device: Json | None = response["data"]["device"]

@@ -1,4 +1,4 @@
-"""Resolution of `did:erc721`: what the chain says about a device, as a DID document."""
+"""Resolution of `did:erc721`: the DID document of a device, from the indexed state."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -68,7 +68,7 @@ def metadata_of(did: str, device: Mapping[str, Any]) -> Json:
 
 
 def is_burned(device: Mapping[str, Any]) -> bool:
-    """Returns whether a device is burned, by an event or a transfer to nobody, and not minted again since."""
+    """Returns whether a device is burned, by an event or a transfer to the zero address, and not minted again since."""
     last = device["transfers"]["nodes"]
     by_transfer = bool(last) and last[0]["recipient"] == NOBODY
     return device["owner"] is None and (by_transfer or bool(device["burned"]["totalCount"]))

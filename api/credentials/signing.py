@@ -42,9 +42,5 @@ def with_proof(credential: Mapping[str, Any], key: SigningKey) -> Json:
     return {**credential, "proof": proof}
 
 
-def rfc_3339(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")
-
-
 def _seconds(text: str) -> int:
     return int(datetime.fromisoformat(text).astimezone(UTC).timestamp())

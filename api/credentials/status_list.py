@@ -1,4 +1,4 @@
-"""Bitstring Status Lists: which tokens of a contract have no credential any more.
+"""Bitstring Status Lists: the tokens of a contract whose credentials are revoked.
 
 The list and the index of a token follow from its id, so that nothing is stored. A bit is 1 unless the register has a
 device with that token that is not burned: so it is 1 for a device whose mint a reorg removed.
@@ -11,7 +11,7 @@ from datetime import timedelta
 from api.credentials.keys import base64url
 
 SIZE = 131_072
-"""Tokens of a list: the least that the standard allows, so that nobody learns whose status is read."""
+"""Tokens of a list: the minimum of the standard, so that a request does not show whose status it reads."""
 
 VALID_FOR = timedelta(hours=1)
 TIME_TO_LIVE = timedelta(minutes=5)

@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent
 QUERY = (FOLDER / "changes.graphql").read_text("utf-8")
 FIELDS = (FOLDER / "event.graphql").read_text("utf-8")
 MAX_SECONDS = 60
-"""Seconds that one page may take: nobody waits for it as for a response."""
+"""Seconds that one page may take: more than a response may, since no client waits for it."""
 
 
 class Block(Struct, rename="camel"):
@@ -69,7 +69,7 @@ class _Response(Struct):
 
 
 class CursorRefused(Exception):
-    """The feed does not go on from the cursor of a subscription. The message says why and what to do."""
+    """The feed does not go on from the cursor of a subscription. The message states the reason and the way out."""
 
 
 class EventFeed:
@@ -153,7 +153,7 @@ class EventFeed:
 
 
 def refuse(answer: Answer) -> None:
-    """Raises what an answer without data says: CursorRefused, NotReady, or Refusal."""
+    """Raises the error of an answer without data: CursorRefused, NotReady, or Refusal."""
     if answer.errors is None:
         return
     error = answer.errors[0]

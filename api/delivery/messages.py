@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from api.delivery.feed import Change
+from schema.times import utc_text
 
 CONTENT_TYPE = "application/cloudevents+json"
 SEQUENCE_DIGITS = 16
@@ -56,7 +57,7 @@ def messages_of(changes: Sequence[Change], epoch: str, last_sequence: int) -> li
 def trial_body(id: str, now: datetime) -> bytes:
     """Returns the body of `certindex deliver test`."""
     message = "A test of the receiver: no event of a device."
-    time = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    time = utc_text(now.replace(microsecond=0))
     return CloudEvent(
         id, "urn:certindex:test", "certindex.test", time, "0" * SEQUENCE_DIGITS, {"message": message}
     ).encode()

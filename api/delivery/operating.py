@@ -15,7 +15,7 @@ from api.delivery.messages import Message, trial_body
 from api.delivery.sender import open_index, receiver_of
 from api.delivery.settings import DeliverySettings
 from api.delivery.signing import new_private_key, new_secret, parse_key
-from api.delivery.state import REPLAY, RESUME, Position, State, state_url
+from api.delivery.state import REPLAY, RESUME, Position, Progress, State, state_url
 from api.delivery.subscriptions import (
     BEGINNING,
     KINDS,
@@ -26,6 +26,7 @@ from api.delivery.subscriptions import (
     read_subscriptions,
 )
 from schema.program.settings import SettingsError
+from schema.times import utc_seconds_text
 
 APPLIED = "A running process does so within a second, a stopped one when it starts."
 
@@ -59,21 +60,21 @@ def print_status(settings: DeliverySettings, *, as_json: bool) -> int:
 
 
 def _status(name: str, one: Subscription | None, position: Position | None, waiting: int) -> dict[str, Any]:
-    progress = None if position is None else position.progress
+    progress = Progress() if position is None else position.progress
     return {
         "name": name,
         "state": _word(one, position),
         "url": None if one is None else one.shown_url,
         "finality": None if one is None else one.finality,
         "publicKeys": [] if one is None else [key.public for key in one.secrets if key.public],
-        "delivered": 0 if progress is None else progress.delivered,
-        "deliveredAt": None if progress is None else _time(progress.delivered_at),
+        "delivered": progress.delivered,
+        "deliveredAt": _time(progress.delivered_at),
         "waiting": waiting,
         "cursor": None if position is None else position.cursor,
-        "attempts": 0 if progress is None else progress.attempts,
-        "failingSince": None if progress is None else _time(progress.failing_since),
-        "nextAttemptAt": _time(progress.next_attempt_at) if progress is not None and progress.attempts else None,
-        "error": None if progress is None else progress.stopped or progress.error,
+        "attempts": progress.attempts,
+        "failingSince": _time(progress.failing_since),
+        "nextAttemptAt": _time(progress.next_attempt_at) if progress.attempts else None,
+        "error": progress.stopped or progress.error,
     }
 
 
@@ -107,9 +108,7 @@ def _to_text(row: dict[str, Any]) -> str:
 
 
 def _time(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if seconds is None else utc_seconds_text(seconds)
 
 
 # Requests

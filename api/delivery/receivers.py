@@ -1,4 +1,4 @@
-"""What all receivers have in common: they take a message, and say whether they have it."""
+"""The interface of all receivers: they take a message, and return whether they accepted it."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""The sink `redis://`: appends to a Redis stream. Redis knows no ids, so that readers drop an `id` that they have."""
+"""The sink `redis://`: appends to a Redis stream. Redis does not compare ids: readers drop duplicates."""
 
 import asyncio
 from typing import Any

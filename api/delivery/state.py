@@ -132,7 +132,7 @@ REPLAY, RESUME = "replay", "resume"
 
 
 class StateLost(DatabaseError):
-    """The state cannot be read or written; the message says why."""
+    """The state cannot be read or written; the message states the reason."""
 
 
 class State:

@@ -29,7 +29,7 @@ class Storage:
         Raises StateLost.
         """
         running = asyncio.get_running_loop().run_in_executor(self._thread, work, self._state)
-        running.add_done_callback(lambda done: done.cancelled() or done.exception())  # may be awaited by nobody
+        running.add_done_callback(lambda done: done.cancelled() or done.exception())  # a task may not be awaited
         return await asyncio.shield(running)
 
     def note(self, name: str, progress: Progress) -> None:

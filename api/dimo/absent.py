@@ -1,4 +1,4 @@
-"""What no watched contract carries: the types exist, their fields are null, and their lists are empty.
+"""The parts of DIMO's schema that are not indexed: their fields are null, and their lists are empty.
 
 `REASONS` are in `extensions.notIndexed` of a response whose query has such a root field.
 """

@@ -76,10 +76,10 @@ class DimoEndpoint:
         chain = tables.chain.c
         try:
             with self._engine.connect() as connection:
-                found = connection.execute(select(chain.chain_id).where(chain.profile == "dimo").limit(1)).first()
+                row = connection.execute(select(chain.chain_id).where(chain.profile == "dimo").limit(1)).first()
         except DBAPIError:
-            return True  # the answer says what is wrong with the database
-        return found is not None
+            return True  # the response has the error of the database
+        return row is not None
 
 
 NOT_OF_DIMO = "The database has no chain of the profile dimo. DIMO_API=on serves /query with another profile."

@@ -72,9 +72,8 @@ from api.queries.devices import DEVICE_ORDERS, DEVICES
 from api.queries.licenses import MANUFACTURER_ORDERS, MANUFACTURERS
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
-from api.queries.sql.pages import BY_POSITION, Window
+from api.queries.sql.pages import BY_POSITION, PageQuery, Window
 from api.queries.vehicles import SYNTHETIC_DEVICE_ORDERS, SYNTHETIC_DEVICES, VEHICLE_ORDERS, VEHICLES
-from api.reading.read import PageQuery
 
 NEWEST = ("TOKEN_ID", True)
 BY_NAME = ("NAME", False)
@@ -200,8 +199,8 @@ def _look_up(lookup: Lookup, by_type: type, *, kind: str | None = None) -> Any:
     """Declares a look-up. With a `kind`, a missing object is an error."""
 
     def batch(context: Context, rows: Sequence[Any], requests: Sequence[Mapping[str, Any]]) -> list[Any]:
-        found = find_all(context, lookup, [(request["by"], None) for request in requests])
-        return [_or_error(ref, kind) for ref in found]
+        refs = find_all(context, lookup, [(request["by"], None) for request in requests])
+        return [_or_error(ref, kind) for ref in refs]
 
     def arguments(*, by: Any) -> None: ...
 
@@ -211,8 +210,8 @@ def _look_up(lookup: Lookup, by_type: type, *, kind: str | None = None) -> Any:
     return made
 
 
-def _or_error(found: Any, kind: str | None) -> Any:
-    return NotFound(f"There is no such {kind}.") if found is None and kind else found
+def _or_error(ref: Any, kind: str | None) -> Any:
+    return NotFound(f"There is no such {kind}.") if ref is None and kind else ref
 
 
 def _manufacturer(context: Context, rows: Sequence[Any], *, by: ManufacturerBy) -> list[Any]:
@@ -221,13 +220,13 @@ def _manufacturer(context: Context, rows: Sequence[Any], *, by: ManufacturerBy) 
     pins = pins_at(context, None)
     query = PageQuery(MANUFACTURERS, BY_POSITION, Window(ALL), ())
     pages = context.read.pages(query, [key_of(pin) for pin in pins], ("id", "name"))
-    found = (
+    refs = (
         Ref(MANUFACTURERS.rows, row[0], pin)
         for page, pin in zip(pages, pins, strict=True)
         for row in page.rows
         if _slug(row[1]) == by.slug
     )
-    return [next(found, None)]
+    return [next(refs, None)]
 
 
 def _slug(name: str | None) -> str:

@@ -40,7 +40,7 @@ from api.queries.licenses import MANUFACTURER
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
-from api.queries.sql.pages import BY_POSITION, Window, both_directions
+from api.queries.sql.pages import BY_POSITION, PageQuery, Window, both_directions
 from api.queries.sql.relations import Relation
 from api.queries.vehicles import (
     SYNTHETIC_DEVICE,
@@ -49,7 +49,6 @@ from api.queries.vehicles import (
     paired_devices,
     vehicle_attributes,
 )
-from api.reading.read import PageQuery
 from schema.did import did_of
 from schema.tables.values import block_of
 
@@ -123,11 +122,11 @@ def _sacds_on(relation: Relation) -> Callable[[], ListQuery]:
 
 def _sacd(context: Context, vehicles: Sequence[tuple[Pin, int]], *, grantee: Address) -> list[At | None]:
     listing = grants_on(VEHICLE, SACD + equal(user=grantee))
-    page = PageQuery(listing.listing, listing.order, Window(1), listing.filter)
-    pages = context.read.pages(page, [key_of(pin, id) for pin, id in vehicles])
+    query = PageQuery(listing.listing, listing.order, Window(1), listing.filter)
+    pages = context.read.pages(query, [key_of(pin, id) for pin, id in vehicles])
     return [
-        At(found.rows[0], pin, AUTHORIZATION) if found.rows else None
-        for found, (pin, _) in zip(pages, vehicles, strict=True)
+        At(page.rows[0], pin, AUTHORIZATION) if page.rows else None
+        for page, (pin, _) in zip(pages, vehicles, strict=True)
     ]
 
 
@@ -210,8 +209,8 @@ def _images(context: Context, vehicles: Sequence[tuple[Pin, int]]) -> list[str]:
 
 
 def _first_events(context: Context, manufacturers: Sequence[tuple[Pin, int]]) -> list[Time]:
-    found = context.read.each(blocks, [(pin.chain_id, block_of(id)) for pin, id in manufacturers])
-    return [to_time(0 if block is None else block.time) for block in found]
+    first_blocks = context.read.each(blocks, [(pin.chain_id, block_of(id)) for pin, id in manufacturers])
+    return [to_time(0 if block is None else block.time) for block in first_blocks]
 
 
 @strawberry.input

@@ -25,11 +25,12 @@ from api.epcis.problems import FAILED, Problem, bad_parameter, no_such_resource,
 from api.epcis.vocabulary import CONTEXT, context_document
 from api.graphql.errors import Refusal
 from api.graphql.request import GraphQLRequest
-from api.http.asking import Asking
 from api.http.disconnects import unread_response, while_connected
+from api.http.graphql_client import GraphQLClient
 from api.http.rates import RateLimited
 from api.http.responses import revalidated
 from api.settings import Settings
+from schema.times import utc_text
 
 log = logging.getLogger("certindex.api")
 
@@ -71,8 +72,8 @@ class EventPage(NamedTuple):
 class EpcisEndpoint:
     """An ASGI application: the resources of an EPCIS repository that only answers queries."""
 
-    def __init__(self, asking: Asking, settings: Settings) -> None:
-        self._asking = asking
+    def __init__(self, client: GraphQLClient, settings: Settings) -> None:
+        self._client = client
         self._base_url = settings.base_url
         self._max_cost = settings.max_cost
 
@@ -102,7 +103,7 @@ class EpcisEndpoint:
         if request.method not in ("GET", "HEAD"):
             detail = f"{request.method} is not answered: events are captured from the chain alone."
             raise Problem(405, "about:blank", "Send GET", detail, {"Allow": "GET, HEAD, OPTIONS"})
-        self._asking.count(request.scope)
+        self._client.count(request.scope)
         path = str(request.path_params.get("path", "")).strip("/")
         if path == "context.jsonld":
             response = JSONResponse(context_document(), media_type="application/ld+json", headers=VERSIONS)
@@ -189,8 +190,8 @@ class EpcisEndpoint:
         return EventPage(list(events), token, answer["extensions"]["asOf"])
 
     async def _ask(self, request: Request, document: str, variables: Mapping[str, Any]) -> Json:
-        charge = self._asking.charge(request.scope)
-        answer = await self._asking.ask(GraphQLRequest(document, dict(variables)), charge)
+        charge = self._client.charge(request.scope)
+        answer = await self._client.execute(GraphQLRequest(document, dict(variables)), charge)
         if "errors" in answer:
             raise problem_of(answer["errors"][0])
         return answer
@@ -221,7 +222,7 @@ def query_document(events: Sequence[Json], blocks: Sequence[Json]) -> Json:
         "@context": CONTEXT,
         "type": "EPCISQueryDocument",
         "schemaVersion": "2.0",
-        "creationDate": created or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "creationDate": created or utc_text(datetime.now(UTC).replace(microsecond=0)),
         "epcisBody": {"queryResults": {"queryName": "SimpleEventQuery", "resultsBody": {"eventList": list(events)}}},
     }
 
@@ -244,5 +245,5 @@ def _moment(text: str) -> datetime:
 
 
 def _is_before(row: Json, query: Query) -> bool:
-    """Whether an event was removed before the record times that a query asks for. The list has the latest first."""
+    """Whether an event was removed before the record times of a query. The list has the latest first."""
     return query.recorded.start is not None and _moment(row["orphanedAt"]) < query.recorded.start

@@ -16,7 +16,7 @@ NOT_FACTS = {
     "item",
     *("sender", "recipient", "vehicle", "device"),
 }
-"""What other fields of the event say, or nothing that the event stated."""
+"""Fields that repeat other fields of the event, or that the event did not state."""
 
 CORRECTABLE = ("serialNumber", "imei", "devEUI", "hardwareRevision", "manufacturedAt")
 """The attributes that are fields of the certificate: a later value corrects an earlier one."""

@@ -8,6 +8,7 @@ from starlette.datastructures import QueryParams
 
 from api.epcis.problems import bad_parameter
 from schema.did import EXAMPLE, parse_did
+from schema.times import utc_text
 from schema.vocabulary import EpcisAction
 
 Json = dict[str, Any]
@@ -40,7 +41,7 @@ ASSOCIATED: Json = {"or": [PAIRED, UNPAIRED]}
 
 
 class Period(NamedTuple):
-    """The record times that a query asks for: from the first instant on, before the second one."""
+    """The record times of a query: from the first instant on, before the second one."""
 
     start: datetime | None
     end: datetime | None
@@ -76,7 +77,7 @@ def parse_query(parameters: QueryParams, max_cost: int, epc: str | None = None) 
     if epc is not None:
         conditions.append(_devices([epc]))
     record_times = [
-        {"recordTime": {operator: _text(values[name])}} for name, operator in RECORD_TIMES.items() if name in values
+        {"recordTime": {operator: utc_text(values[name])}} for name, operator in RECORD_TIMES.items() if name in values
     ]
     return Query(
         filter={**ANY, "and": [*conditions, *record_times]} if conditions or record_times else ANY,
@@ -200,7 +201,7 @@ def _event_time(operator: str) -> Callable[[datetime | None], Json | None]:
     def condition(moment: datetime | None) -> Json | None:
         if moment is None:
             return None
-        bound = {operator: _text(moment)}
+        bound = {operator: utc_text(moment)}
         # an event that states no time has that of its block
         return {"or": [{"eventTime": bound}, {"eventTime": {"isNull": True}, "recordTime": bound}]}
 
@@ -225,7 +226,3 @@ CONDITIONS: Mapping[str, Callable[[Any], Json | None]] = {
     "MATCH_epc": lambda dids: _devices(dids) if dids else None,
 }
 RECORD_TIMES = {"GE_recordTime": "gte", "LT_recordTime": "lt"}
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

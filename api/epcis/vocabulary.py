@@ -1,4 +1,4 @@
-"""The names of EPCIS events that are ours: facts that the standard has no field for."""
+"""The names of our own fields in EPCIS events, for facts without a field in the standard."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ FACTS: Mapping[str, str] = {
     "blockHash": "The hash of the block.",
     "transactionHash": "The hash of the transaction.",
     "logIndex": "The index of the log in the block.",
-    "item": "Which of the events of its log this is, if it is not the first.",
+    "item": "The index of the event among those of its log, if it is not the first.",
     "contract": "The contract that emitted the log.",
     "eventTimeSeconds": "The time that the event states, in unix seconds, if it is after the year 9999.",
     "address": "The address of the device itself.",

@@ -8,6 +8,7 @@ from datetime import time as time_of_day
 from typing import Any, TypeVar
 
 from api.explorer.problems import Problem
+from schema.times import utc_text
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?", re.ASCII)
@@ -57,7 +58,7 @@ def _instant(text: str) -> datetime:
 
 
 def _at(text: str, instant: datetime) -> AsOf:
-    return AsOf(text, {"timestamp": instant.isoformat().replace("+00:00", "Z")}, instant)
+    return AsOf(text, {"timestamp": utc_text(instant)}, instant)
 
 
 def _parsed(parse: Callable[[str], ParsedT], text: str, name: str) -> ParsedT:

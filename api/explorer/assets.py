@@ -1,4 +1,4 @@
-"""Style sheets, scripts and pictures. Each address holds the hash of its content, so browsers keep it for good."""
+"""Style sheets, scripts and pictures. Each address contains the hash of its content, so browsers cache it forever."""
 
 from collections.abc import Iterator
 from hashlib import sha256

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar of a chart: what it says, how much it stands for, and its place. Measures are in the drawing's units."""
+    """A bar of a chart: its label, its value, and its place. Measures are in the drawing's units."""
 
     label: str
     count: int

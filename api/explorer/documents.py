@@ -24,7 +24,7 @@ def graphiql_address(document: str, variables: Mapping[str, Any]) -> str:
 def load_document(path: Path) -> str:
     """Returns the document of a file, followed by the shared fragments that it names, directly or through others.
 
-    The fragment `Event` is in `fragments/Event.graphql`. Raises FileNotFoundError for a fragment that nobody defines.
+    The fragment `Event` is in `fragments/Event.graphql`. Raises FileNotFoundError for a fragment without a definition.
     """
     text = path.read_text("utf-8").strip()
     while missing := sorted(set(SPREAD.findall(text)) - set(DEFINITION.findall(text))):

@@ -1,4 +1,4 @@
-"""Answers requests for pages: asks the page's document, renders its template, or explains what went wrong."""
+"""Answers requests for pages: executes the page's document and renders its template, or shows the problem."""
 
 import logging
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from api.explorer.rendering import Templates
 from api.explorer.visit import Visit
 from api.graphql.errors import Refusal
 from api.graphql.request import GraphQLRequest
-from api.http.asking import Asking
 from api.http.disconnects import unread_response, while_connected
+from api.http.graphql_client import GraphQLClient
 from api.http.metrics import ROUTE
 from api.http.responses import revalidated
 
@@ -30,9 +30,11 @@ log = logging.getLogger("certindex.api")
 class PageEndpoint:
     """An ASGI application: one page."""
 
-    def __init__(self, page: Page, asking: Asking, templates: Templates, base_url: str | None, graphiql: bool) -> None:
+    def __init__(
+        self, page: Page, client: GraphQLClient, templates: Templates, base_url: str | None, graphiql: bool
+    ) -> None:
         self._page = page
-        self._asking = asking
+        self._client = client
         self._templates = templates
         self._base_url = base_url
         self._graphiql = graphiql
@@ -50,8 +52,8 @@ class PageEndpoint:
                 raise Problem(
                     405, "This is a page", f"{request.method} is not answered here.", headers={"Allow": "GET"}
                 )
-            self._asking.count(request.scope)
-            charge = self._asking.charge(request.scope)
+            self._client.count(request.scope)
+            charge = self._client.charge(request.scope)
             async with while_connected(request):
                 network = await self._ask(NETWORK, {}, charge, visit)
                 return await self._page_response(request, visit, network, charge)
@@ -89,7 +91,7 @@ class PageEndpoint:
 
     async def _ask(self, document: str, variables: Mapping[str, Any], charge: Charge, visit: Visit) -> Json:
         """Returns a response that has data. Raises Problem if there are errors."""
-        response = await self._asking.ask(GraphQLRequest(document, dict(variables)), charge)
+        response = await self._client.execute(GraphQLRequest(document, dict(variables)), charge)
         if "errors" in response:
             raise problem_of(response["errors"][0], visit.here(), visit.now_href)
         return response

@@ -1,16 +1,16 @@
-"""Builds the explorer: the routes of its pages, of its files, and the page for every address that is nobody's."""
+"""Builds the routes of the explorer: its pages, its files, and the page for unknown addresses."""
 
 from starlette.routing import BaseRoute, Route
 
 from api.explorer.assets import PREFIX, Assets
 from api.explorer.endpoint import PageEndpoint
-from api.explorer.pages import NOWHERE, PAGES, SECTIONS
+from api.explorer.pages import NOT_FOUND, PAGES, SECTIONS
 from api.explorer.rendering import Templates
-from api.http.asking import Asking
+from api.http.graphql_client import GraphQLClient
 from api.settings import Settings
 
 
-def explorer_routes(settings: Settings, asking: Asking) -> list[BaseRoute]:
+def explorer_routes(settings: Settings, client: GraphQLClient) -> list[BaseRoute]:
     """Returns the routes, in the order in which they are to be tried: the last one matches every path."""
     assets = Assets()
     graphiql = settings.graphiql and settings.trusted_documents is None
@@ -25,7 +25,7 @@ def explorer_routes(settings: Settings, asking: Asking) -> list[BaseRoute]:
     return [
         Route(f"{PREFIX}/{{file}}", assets.serve, methods=["GET"]),
         *(
-            Route(page.path, PageEndpoint(page, asking, templates, settings.base_url, graphiql))
-            for page in (*PAGES, NOWHERE)
+            Route(page.path, PageEndpoint(page, client, templates, settings.base_url, graphiql))
+            for page in (*PAGES, NOT_FOUND)
         ),
     ]

@@ -22,7 +22,7 @@ class Choice(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """A filter that is set: what it says, and the address of the list without it."""
+    """A filter that is set: its text, and the address of the list without it."""
 
     text: str
     without: str

@@ -1,4 +1,4 @@
-"""What the pages of a transaction and a block have in common: every log in it, canonical and orphaned."""
+"""The logs on the pages of a transaction and of a block: canonical and orphaned ones."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def logs_variables(visit: Visit, condition: Json) -> Json:
 
 
 def summary(data: Json) -> dict[str, Any]:
-    """Returns what a template says about the logs: an event that stands for all, and whether a reorg removed them."""
+    """Returns the values of the template: one event of the logs, and whether a reorg removed them."""
     events = data["lifecycleEvents"]
     orphans = data["orphanedEvents"]
     canonical = events["nodes"] or []

@@ -1,4 +1,4 @@
-"""What a page is: a document, a template, and what it makes of the URL and of the answer."""
+"""A page: its document, its template, and the functions that convert the URL to variables and the answer to a view."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Page:
     `variables` returns the document's variables for a visit. It raises a Problem for a URL that names nothing.
     `$asOf` is not among them: it is set for every document that declares it.
     `view` returns what the template needs besides `data`, the answer. It raises a Problem or a Redirect.
-    `subscription` is the one that says when the page has aged; its parts with `data-live` are replaced then.
+    `subscription` sends a message when the page is out of date; its parts with `data-live` are replaced then.
     If `counts_register`, its counts of the whole register are made when the process starts, by its document alone.
     `route` is the name under which the metrics count its requests.
     """
@@ -55,7 +55,7 @@ class Page:
 
     @property
     def stream(self) -> str:
-        """The address of the events that say when the page has aged."""
+        """The address of the event stream that sends a message when the page is out of date."""
         return live.stream_address(self.subscription)
 
     @property

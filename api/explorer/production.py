@@ -34,7 +34,7 @@ EVENTS = 25
 def production_variables(visit: Visit, thing: str, key: str, filter: str) -> Json:
     """Returns the variables of a page. `key` and `filter` are the names of the id in its own filter and in others.
 
-    The parameters `chain` and `contract` say which one is meant, if several have the id.
+    If several have the id, the parameters `chain` and `contract` choose one.
     """
     id, chain, contract = {"eq": id_of(visit, thing)}, visit.parameter("chain"), visit.parameter("contract")
     on_chain: Json = {"chainId": {"eq": chain}} if chain else {}

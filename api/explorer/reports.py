@@ -1,4 +1,4 @@
-"""What the reports have in common: their filters, their pages, and the addresses of the same rows as files."""
+"""The shared part of the reports: their filters, their pages, and the addresses of the same rows as files."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,9 +25,9 @@ TITLES = {"from": "from", "to": "until"}
 
 
 class Report(NamedTuple):
-    """A report: the export with its rows, what it says, and what an auditor expects that no chain records.
+    """A report: the export with its rows, its text, and what an auditor expects and no chain records.
 
-    `standard` is the document that asks for it. `constants` are parameters of the export besides its filter.
+    `standard` is the document that requires it. `constants` are parameters of the export besides its filter.
     """
 
     path: str

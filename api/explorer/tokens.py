@@ -1,4 +1,4 @@
-"""What the pages of devices, vehicles and synthetic devices share: the DID in the path, grants, and the history."""
+"""The shared part of the pages of devices, vehicles and synthetic devices: DID, grants, history."""
 
 from datetime import timedelta
 from typing import NamedTuple
@@ -17,7 +17,7 @@ SOON = timedelta(days=30)
 
 
 class Grant(NamedTuple):
-    """A grant, and what to say about its end: `active`, `ends soon`, `ended` or `expired`."""
+    """A grant, and its state: `active`, `ends soon`, `ended` or `expired`."""
 
     row: Json
     state: str

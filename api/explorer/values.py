@@ -1,4 +1,4 @@
-"""How values are written on a page: numbers, times, ages, hashes, and text that anybody may have put on chain."""
+"""Formats values for pages: numbers, times, ages, hashes, and untrusted texts from the chain."""
 
 import re
 import unicodedata
@@ -19,7 +19,7 @@ MARKS = 4
 """Combining characters in a row: more of them would be drawn over the lines above and below."""
 
 DIRECTIONS = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-"""Characters that nobody sees, and that change the order or the breaks of the text around them."""
+"""Invisible characters, and those that change the order or the breaks of the text around them."""
 
 
 class ChainText(NamedTuple):

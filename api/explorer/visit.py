@@ -1,4 +1,4 @@
-"""A request for a page: what its URL says, and the addresses that lead on from it."""
+"""A request for a page: its parameters, and the addresses of the links on the page."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,6 +1,6 @@
 """The words that pages use for the constants of GraphQL, and the tone in which each is shown.
 
-A tone is `good`, `bad`, `warn` or `plain`. It only repeats what the words say.
+A tone is `good`, `bad`, `warn` or `plain`. It only repeats the words.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Counts of the whole register that pages show: they are made when the process starts, not for its first reader."""
+"""Counts the whole register for pages when the process starts, so that the first reader does not wait."""
 
 import asyncio
 import logging

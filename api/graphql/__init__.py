@@ -1,1 +1,1 @@
-"""The GraphQL schema: what may be asked, and what is returned."""
+"""The GraphQL schema: its types, its arguments, and their execution."""

@@ -1,4 +1,4 @@
-"""What a request carries: what it reads, and the settings that answers depend on."""
+"""The context of a request: its reads, and the settings that its response depends on."""
 
 import time
 from collections.abc import Callable, Hashable

@@ -1,4 +1,4 @@
-"""Refusals: the errors of a client, by type, each with its `extensions.code`.
+"""Refusals: the errors of requests, by type, each with its `extensions.code`.
 
 Any other exception is a failure of the database, logged with the driver's message, or a defect of the server, logged
 with its traceback. The client does not receive its text.
@@ -113,7 +113,7 @@ class NotReady(Refusal):
 def database_failed(error: DBAPIError) -> NotReady:
     """Logs an error of the database, and returns the refusal of the request that met it."""
     log_event(log, logging.ERROR, "the database failed", ": {error}", _driver_text(error))
-    return NotReady("The database cannot be read; /readyz says why.")
+    return NotReady("The database cannot be read; /readyz states the reason.")
 
 
 class Damaged(Refusal):

@@ -137,7 +137,7 @@ def execute_compiled(
         texts = run_plan(plan, context, prepared.values, roots(context))
     except Exception as error:
         if isinstance(error, Interrupted) or (isinstance(error, DBAPIError) and is_passing(error)):
-            raise  # nobody awaits the response, or the caller reads again
+            raise  # the client has disconnected, or the caller reads again
         # graphql-core executes it again from the start: its errors are exact, and rows are counted from 0
         _note_fallback(schema, prepared.document, error)
         return None

@@ -1,1 +1,1 @@
-"""Bytes in, bytes out: GraphQL over HTTP, WebSocket and server-sent events, and the pages beside it."""
+"""The transports: GraphQL over HTTP, WebSocket and server-sent events, and the endpoints beside it."""

@@ -51,5 +51,5 @@ async def disconnected(receive: Receive) -> None:
 
 
 def unread_response() -> Response:
-    """Returns the response to a client that has left: nobody reads it."""
+    """Returns a placeholder for the response to a client that has disconnected."""
     return Response(status_code=CLIENT_LEFT)

@@ -1,7 +1,6 @@
 """The page at /graphql: GraphiQL with tabs whose queries return data at once, about a device in the database."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from api.queries.sql import tables
 from api.queries.sql.times import LAST_SECOND
 from schema.did import TokenDid
 from schema.tables.values import OPEN, block_of
+from schema.times import utc_seconds_text
 
 FOLDER = Path(__file__).parents[1] / "graphiql"
 YEAR = 365 * 24 * 3600
@@ -66,7 +66,7 @@ def read_example(connection: Connection) -> Example | None:
     then = max(connection.execute(now).scalar_one() - YEAR, connection.execute(first_seen).scalar_one())
     return Example(
         TokenDid(device.chain_id, device.contract, device.token_id).checksummed,
-        datetime.fromtimestamp(min(then, LAST_SECOND), UTC).isoformat().replace("+00:00", "Z"),
+        utc_seconds_text(min(then, LAST_SECOND)),
     )
 
 

@@ -50,7 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_head_timer()
         super().on_headers_complete()
         if self.cycle is not None and self.app_state["drain"].has_begun:
-            self.cycle.keep_alive = False  # the response says so, and a proxy sends its next request elsewhere
+            self.cycle.keep_alive = False  # the response announces it, so that a proxy sends its next request elsewhere
 
     def on_body(self, body: bytes) -> None:
         self._beside_body -= len(body)

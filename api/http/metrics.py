@@ -127,9 +127,9 @@ class ApiMetrics(Collector):
                     ((route,), seconds) for route, seconds in self.request_seconds.items()
                 ],
                 "certindex_api_requests_in_progress": [((), self.in_progress)],
-                "certindex_api_errors_total": _sums(door.errors for door in answers),
-                "certindex_api_cache_total": _sums(door.cache_results for door in answers),
-                "certindex_graphql_fallbacks_total": _sums(door.fallbacks for door in answers),
+                "certindex_api_errors_total": _sums(each.errors for each in answers),
+                "certindex_api_cache_total": _sums(each.cache_results for each in answers),
+                "certindex_graphql_fallbacks_total": _sums(each.fallbacks for each in answers),
                 "certindex_api_connections": [((), operations.connections)],
                 "certindex_api_subscriptions": [((), operations.subscriptions)],
                 "certindex_api_downloads": [((), downloads.open)],

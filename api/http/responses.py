@@ -22,7 +22,7 @@ SERVER_STATUSES = {
     Code.RATE_LIMITED.value: 429,
     Code.TIMEOUT.value: 503,
 }
-"""The codes that say something about the server, not about the query: retrying clients and proxies read the status."""
+"""The codes of failures of the server, not of the query: clients that retry, and proxies, read the status."""
 
 VARY = {"Vary": "Accept"}
 
@@ -50,7 +50,7 @@ def refusal_response(error: Refusal | RequestError, media_type: str) -> Response
 
 
 def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Returns the response of the doors beside GraphQL to a request that they refuse."""
+    """Returns the response of the endpoints beside `/graphql` to a request that they refuse."""
     return JSONResponse({"error": message}, status, {**NOT_STORED, **(headers or {})})
 
 

@@ -1,4 +1,4 @@
-"""`/mcp`: checks a request as every door does, and leaves it to the MCP server."""
+"""`/mcp`: checks a request as every endpoint does, and passes it to the MCP server."""
 
 import asyncio
 from collections import Counter
@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from api.answering.persisted import DocumentSource
-from api.http.asking import Asking
 from api.http.disconnects import while_connected
+from api.http.graphql_client import GraphQLClient
 from api.http.rates import RateLimited
 from api.http.requests import RequestError, parse_json, read_body
 from api.settings import Settings
@@ -29,8 +29,8 @@ EXTRA = 'MCP needs packages that are not installed here: pip install "certindex[
 class McpEndpoint:
     """An ASGI application. `calls` counts the calls of tools, by tool and result."""
 
-    def __init__(self, asking: Asking, documents: DocumentSource, settings: Settings) -> None:
-        self._asking = asking
+    def __init__(self, client: GraphQLClient, documents: DocumentSource, settings: Settings) -> None:
+        self._client = client
         self._documents = documents
         self._settings = settings
         self._server: Server[Any] | None = None
@@ -51,7 +51,7 @@ class McpEndpoint:
         if request.method != "POST":
             raise RequestError(405, "This is the address of an MCP server: send POST.", {"Allow": "POST"})
         check_origin(request.headers.get("origin"), self._settings.base_url)
-        self._asking.count(request.scope)
+        self._client.count(request.scope)
         if self._server is None:
             self._server = await asyncio.to_thread(self._build)
         body = await read_body(request, self._settings.max_body_bytes)
@@ -70,7 +70,7 @@ class McpEndpoint:
             if (error.name or "").split(".")[0] not in ("mcp", "mcp_types"):
                 raise
             raise RequestError(404, EXTRA) from None
-        return mcp_server(McpParts(self._asking, self._documents, self._settings.base_url, self.calls))
+        return mcp_server(McpParts(self._client, self._documents, self._settings.base_url, self.calls))
 
 
 def check_origin(origin: str | None, base_url: str | None) -> None:

@@ -60,7 +60,7 @@ class Answer:
 
 
 def write_json(value: Any) -> str:
-    """Returns compact JSON in which characters that are not seen are escaped: nobody hides words from a reader."""
+    """Returns compact JSON in which invisible characters are escaped, so that no text is hidden from a reader."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return _INVISIBLE.sub(lambda match: match[0] if match[0].isprintable() else json.dumps(match[0])[1:-1], text)
 

@@ -29,7 +29,7 @@ from starlette.types import Receive, Scope, Send
 from api.answering.persisted import DocumentSource
 from api.graphql.errors import Refusal
 from api.graphql.request import GraphQLRequest
-from api.http.asking import Asking, Json
+from api.http.graphql_client import GraphQLClient, Json
 from api.mcp.tools import TOOLS, Tool, ToolError
 
 log = logging.getLogger("certindex.api")
@@ -47,7 +47,7 @@ logging.getLogger("mcp").setLevel(logging.WARNING)  # below, it logs each reques
 class McpParts:
     """What the tools need. `calls` counts the calls by tool and result."""
 
-    asking: Asking
+    client: GraphQLClient
     documents: DocumentSource
     base_url: str | None
     calls: Counter[tuple[str, str]]
@@ -58,12 +58,12 @@ class RequestCaller:
 
     def __init__(self, parts: McpParts, request: Request) -> None:
         self._parts = parts
-        self._charge = parts.asking.charge(request.scope)
+        self._charge = parts.client.charge(request.scope)
         self.base_url = parts.base_url or str(request.base_url).rstrip("/")
 
     async def ask(self, document: str, variables: Mapping[str, Any]) -> Json:
         """Returns the response to one of our documents. Raises ToolError if it has errors."""
-        return _checked(await self._parts.asking.ask(GraphQLRequest(document, dict(variables)), self._charge))
+        return _checked(await self._parts.client.execute(GraphQLRequest(document, dict(variables)), self._charge))
 
     async def execute(self, request: GraphQLRequest) -> Json:
         """Returns the response to a document of the caller's. Raises ToolError if it has no data."""
@@ -71,7 +71,7 @@ class RequestCaller:
             request = self._parts.documents.resolve(request)
         except Refusal as refusal:
             raise ToolError(f"{refusal} ({refusal.code.value})") from None
-        response = await self._parts.asking.ask(request, self._charge)
+        response = await self._parts.client.execute(request, self._charge)
         return response if response.get("data") is not None else _checked(response)
 
 

@@ -42,7 +42,7 @@ After = Annotated[str, Meta(description="`next` of the page before.", max_length
 
 
 class ToolError(Exception):
-    """A call that is refused. The message says what to send instead."""
+    """A call that is refused. The message states what to send instead."""
 
 
 class Caller(Protocol):

@@ -1,4 +1,4 @@
-"""Duplicates: other devices with the IMEI, the serial number or the address that should be one device's own.
+"""Duplicates: other devices with the same IMEI, serial number or address.
 
 Each statement goes from the requested devices to their values, and from the values by an index to all devices with
 them; MATERIALIZED keeps the planner from the opposite order. A value that thousands of devices share is read once.

@@ -1,4 +1,4 @@
-"""The change feed of a chain: the events that were recorded, and those that a reorg removed, behind a place.
+"""The change feed of a chain behind a cursor: events that were recorded, and events that a reorg removed.
 
 A place is a log of one branch; a client at a place has applied the feed up to that log. If a reorg removed part of the
 client's branch, the feed first returns the removed events above the common ancestor, newest first, then the canonical

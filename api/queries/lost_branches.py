@@ -1,4 +1,4 @@
-"""Lost branches: what reorgs removed, seen from a block that a client still has.
+"""Lost branches: the events that reorgs removed behind a block that a client still has.
 
 A block's hash stands for its whole past. If the block is no longer canonical, its branch is read from the records of
 the reorgs, part by part, down to the first block that is canonical again: the common ancestor.

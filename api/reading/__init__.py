@@ -1,1 +1,1 @@
-"""One state of the database: snapshots, reads, and what notices that it has changed."""
+"""One state of the database: snapshots, reads, caches of counts, and the detection of changes."""

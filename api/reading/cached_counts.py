@@ -1,9 +1,9 @@
-"""Counts that took long are kept, and a later count reads only what changed since.
+"""The cache of slow counts: a later count reads only the rows that changed since the cached one.
 
 The state after a final block does not change while one writer holds the lease: only a rebuild and a rollback rewrite
-the past, and for these another one takes it. A count of a whole register is therefore kept as of the last final block,
-or of the earlier one that `asOf` names. A count at another block is the kept one, less what the rows that the events in
-between touched added to it then, plus what they add now.
+the past, and for these another one takes it. A count of a whole register is therefore cached as of the last final
+block, or of the earlier one that `asOf` names. A count at another block is the cached one, less what the rows that the
+events in between touched added to it then, plus what they add now.
 """
 
 import time
@@ -24,17 +24,17 @@ from api.reading.snapshot import Snapshot
 from schema.tables.values import end_of_block
 
 LONG_SECONDS = 0.005
-"""Shorter counts are not kept: to read what changed takes about as long."""
+"""Shorter counts are not cached: to read what changed takes about as long."""
 
 LONG_READS = 10
-"""What is read is kept if the reads since its last short one took LONG_READS * LONG_SECONDS together. A single one may
-be long by chance: while the machine is busy, or when a new connection to PostgreSQL plans the statement."""
+"""The result of a read is cached if the reads since its last short one took LONG_READS * LONG_SECONDS together. A
+single one may be long by chance: while the machine is busy, or when a new connection to PostgreSQL plans the statement."""
 
 MOST_READS = 1_024
 """Reads of a database that were long since their last short one."""
 
 MOST_COUNTS, MOST_POINTS, MOST_GROUPS = 64, 4, 1_000
-"""Counts that are kept of a database, points of each, and groups of each point: at most some 50 MB."""
+"""Counts that are cached of a database, points of each, and groups of each point: at most some 50 MB."""
 
 Count = Callable[[Connection, Sequence[Key], Interval | None], Sequence[Groups]]
 """Counts rows for each key; of those that the interval touched, if there is one."""
@@ -48,7 +48,7 @@ class Point(NamedTuple):
     position: int
 
 
-Kept = Mapping[int, Groups]
+GroupsById = Mapping[int, Groups]
 """Groups by the ids of keys, which are those of parents, or 0."""
 
 
@@ -79,28 +79,28 @@ class LongReads:
 
 
 class CountCache:
-    """The kept counts of one database, by the name of what is counted and by point. Threads share it."""
+    """The cached counts of one database, by the name of what is counted and by point. Threads share it."""
 
     def __init__(self) -> None:
         self.long = LongReads()
-        self._counts: OrderedDict[Hashable, OrderedDict[Point, Kept]] = OrderedDict()
+        self._counts: OrderedDict[Hashable, OrderedDict[Point, GroupsById]] = OrderedDict()
         self._lock = Lock()
 
-    def nearest(self, name: Hashable, point: Point, final: int, ids: Sequence[int]) -> tuple[Point, Kept] | None:
-        """Returns the nearest point under the same writer at which the counts of all ids are kept.
+    def nearest(self, name: Hashable, point: Point, final: int, ids: Sequence[int]) -> tuple[Point, GroupsById] | None:
+        """Returns the nearest point under the same writer at which the counts of all ids are cached.
 
         It is not behind the position `final`: the events of a later point, of another replica, are not all here.
         """
         with self._lock:
             near = [
-                (abs(other.position - point.position), other, kept)
-                for other, kept in self._counts.get(name, {}).items()
-                if other[:2] == point[:2] and other.position <= final and kept.keys() >= set(ids)
+                (abs(other.position - point.position), other, groups)
+                for other, groups in self._counts.get(name, {}).items()
+                if other[:2] == point[:2] and other.position <= final and groups.keys() >= set(ids)
             ]
         return min(near)[1:] if near else None
 
-    def keep(self, name: Hashable, point: Point, counts: Kept) -> None:
-        """Keeps the counts at a point, instead of those that were kept the longest time ago."""
+    def add(self, name: Hashable, point: Point, counts: GroupsById) -> None:
+        """Caches the counts at a point. If the cache is full, removes the oldest ones."""
         with self._lock:
             points = self._counts.setdefault(name, OrderedDict())
             points[point] = {**points.pop(point, {}), **counts}
@@ -117,14 +117,14 @@ class CountCache:
                 points.pop(point, None)
 
 
-_KEPT: WeakKeyDictionary[Engine, CountCache] = WeakKeyDictionary()
+_CACHES: WeakKeyDictionary[Engine, CountCache] = WeakKeyDictionary()
 
 
 def cached_count(
     snapshot: Snapshot, connection: Connection, name: Hashable, count: Count, keys: Sequence[Key]
 ) -> list[Groups]:
-    """Returns the counts of each key."""
-    kept = _KEPT.setdefault(connection.engine, CountCache())
+    """Returns the counts of each key, from the cache where it has them."""
+    cache = _CACHES.setdefault(connection.engine, CountCache())
     by_point: dict[Point, list[Key]] = defaultdict(list)
     for key in keys:
         by_point[Point(key.chain_id, snapshot.chains[key.chain_id].writer_epoch, key.position)].append(key)
@@ -132,7 +132,7 @@ def cached_count(
     for point, its_keys in by_point.items():
         final = end_of_block(snapshot.final_numbers[point.chain_id])
         base = point._replace(position=min(point.position, final))
-        counts |= _Counting(connection, count, its_keys, kept, name, final).at(point, base)
+        counts |= _Counting(connection, count, its_keys, cache, name, final).at(point, base)
     return [counts[key] for key in keys]
 
 
@@ -143,26 +143,26 @@ class _Counting:
     connection: Connection
     count: Count
     keys: Sequence[Key]
-    kept: CountCache
+    cache: CountCache
     name: Hashable
     final: int
 
     def at(self, point: Point, base: Point) -> Mapping[Key, Groups]:
-        """Returns the counts at a point, and keeps those at its base, whose state is final."""
+        """Returns the counts at a point, and caches those at its base, whose state is final."""
         began = time.perf_counter()
-        nearest = self.kept.nearest(self.name, base, self.final, [key.id for key in self.keys])
+        nearest = self.cache.nearest(self.name, base, self.final, [key.id for key in self.keys])
         if nearest is not None:
-            source, kept = nearest
-            at_base = self._moved([kept[key.id] for key in self.keys], source, base)
+            source, groups = nearest
+            at_base = self._moved([groups[key.id] for key in self.keys], source, base)
             counts = at_base and self._moved(at_base, base, point)
             if at_base and counts:
-                self._keep(base, at_base)
+                self._cache_at(base, at_base)
                 return dict(zip(self.keys, counts, strict=True))
         in_vain = time.perf_counter() - began
         counted, seconds = self._counted(point, base)
         if nearest is not None and seconds < in_vain:
-            self.kept.forget(self.name, nearest[0])
-            self.kept.long.note(self._read, 0)
+            self.cache.forget(self.name, nearest[0])
+            self.cache.long.note(self._read, 0)
         return dict(zip(self.keys, counted, strict=True))
 
     @property
@@ -174,14 +174,14 @@ class _Counting:
         began = time.perf_counter()
         counts = self.count(self.connection, self.keys, None)
         seconds = time.perf_counter() - began
-        self.kept.long.note(self._read, seconds)
-        if self.kept.long.is_long(self._read) and (at_base := self._moved(counts, point, base)):
-            self._keep(base, at_base)
+        self.cache.long.note(self._read, seconds)
+        if self.cache.long.is_long(self._read) and (at_base := self._moved(counts, point, base)):
+            self._cache_at(base, at_base)
         return counts, seconds
 
-    def _keep(self, base: Point, counts: Sequence[Groups]) -> None:
+    def _cache_at(self, base: Point, counts: Sequence[Groups]) -> None:
         if base.position >= 0:
-            self.kept.keep(self.name, base, dict(zip([key.id for key in self.keys], counts, strict=True)))
+            self.cache.add(self.name, base, dict(zip([key.id for key in self.keys], counts, strict=True)))
 
     def _moved(self, counts: Sequence[Groups], source: Point, target: Point) -> Sequence[Groups] | None:
         """Returns the counts at the target from those at the source, None if too much happened between them."""

@@ -1,6 +1,6 @@
 """Pages of lists with few rows: a walk in the order of the list may pass the whole register to find them.
 
-If its pages take long, the ids of all rows of its list are kept as counts are, each as a group of one, and the next
+If its pages take long, the ids of all rows of its list are cached like a count, each as a group of one, and the next
 pages read the rows with these ids.
 """
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from api.queries.sql.filters import Filter
 from api.queries.sql.intervals import Groups, Interval
 from api.queries.sql.keys import Key
-from api.queries.sql.pages import Listing, Order, Page, Place, Window, page_of_rows, pages, row_ids
+from api.queries.sql.pages import Listing, Page, PageQuery, page_of_rows, pages, row_ids
 from api.queries.sql.relations import Columns
 from api.reading.cached_counts import MOST_GROUPS, Count, LongReads, cached_count
 from api.reading.snapshot import Snapshot
@@ -31,16 +31,14 @@ _LONG: WeakKeyDictionary[Engine, LongReads] = WeakKeyDictionary()
 def read_pages(
     snapshot: Snapshot,
     connection: Connection,
-    listing: Listing,
-    order: Order,
-    window: Window[Place],
-    filter: Filter,
+    query: PageQuery,
     keys: Sequence[Key],
     columns: Columns,
 ) -> Sequence[Page]:
     """Returns the page of each key, whose rows have these columns."""
+    listing, order, window, filter = query
     if not listing.is_settled(filter):
-        return pages(connection, listing, order, keys, window, filter, columns)
+        return pages(connection, query, keys, columns)
     long, name = _LONG.setdefault(connection.engine, LongReads()), (listing, filter, "rows")
     if long.is_long(name):
         rows = cached_count(snapshot, connection, name, _ids_of(listing, filter), keys)
@@ -49,14 +47,14 @@ def read_pages(
             return [page_of_rows(connection, listing, order, own, window, columns) for own in named]
         long.ignore(name)
     began = time.perf_counter()
-    read = pages(connection, listing, order, keys, window, filter, columns)
+    read = pages(connection, query, keys, columns)
     long.note(name, time.perf_counter() - began)
     return read
 
 
 def _ids_of(listing: Listing, filter: Filter) -> Count:
     def ids(connection: Connection, keys: Sequence[Key], interval: Interval | None) -> list[Groups]:
-        # more than MOST_GROUPS are not kept, so that those that are kept are all
+        # more than MOST_GROUPS are not cached, so cached ids are all ids of the list
         limit = MOST_GROUPS + 1 if interval is None else UNLIMITED
         return [
             Groups(dict.fromkeys([(id,) for id in row_ids(connection, listing, key, filter, limit, interval)], 1))

@@ -85,11 +85,11 @@ def _read_joined(
     """Returns the readings of logs that need the other logs of their transactions."""
     readings: dict[ReadableLog, DecodedLog] = {}
     for chain_id, orphaned in {(log.chain_id, bool(log.orphaned)) for log in logs}:
-        asked = {log[1:5]: log for log in logs if (log.chain_id, bool(log.orphaned)) == (chain_id, orphaned)}
-        positions = sorted({log.position for log in asked.values()})
+        by_log = {log[1:5]: log for log in logs if (log.chain_id, bool(log.orphaned)) == (chain_id, orphaned)}
+        positions = sorted({log.position for log in by_log.values()})
         for position, transaction in logs_of_transactions(connection, chain_id, positions, orphaned=orphaned):
             place = next(place for place, log in enumerate(transaction) if log.position == position)
-            log = asked.get(transaction[place])  # another one if two reorgs removed a block of this height
+            log = by_log.get(transaction[place])  # another one if two reorgs removed a block of this height
             if log is not None:
                 readings[log] = readers[chain_id].read_transaction(transaction, block_of(position))[place]
     return readings

@@ -1,4 +1,4 @@
-"""What a response reads: rows and pages of one snapshot, each key once, and the keys of one place in one statement.
+"""Reads rows and pages of one snapshot for a response: each key once, the keys of one field in one statement.
 
 Nothing here waits. The compiled executor reads in the thread that makes the response; graphql-core, which runs on the
 event loop, sends each batch of keys to a thread (`Snapshot.read`).
@@ -19,7 +19,7 @@ from api.queries.sql.as_of import BlockPoint, Pin, pin_at
 from api.queries.sql.filters import Filter
 from api.queries.sql.intervals import Groups, Interval
 from api.queries.sql.keys import Key
-from api.queries.sql.pages import Listing, Order, Page, Place, Window, counts
+from api.queries.sql.pages import Listing, Page, PageQuery, counts
 from api.queries.sql.relations import Cells, Columns, Relation, rows_by_key
 from api.reading.cached_counts import Count, cached_count
 from api.reading.cached_pages import read_pages
@@ -62,15 +62,6 @@ def whole_shape(relation: Relation) -> Shape:
     return Shape(relation.columns, relation is EVENT)
 
 
-class PageQuery(NamedTuple):
-    """A page that is read for many parents."""
-
-    listing: Listing
-    order: Order
-    window: Window[Place]
-    filter: Filter = ()
-
-
 class Read:
     """Reads one snapshot for one response. `rows_read` counts its rows.
 
@@ -105,15 +96,14 @@ class Read:
 
     def pages(self, query: PageQuery, keys: Sequence[Key], columns: Columns | None = None) -> list[Page]:
         """Returns a page of each key's list. Its rows have the shape of the listing's relation, or these columns."""
-        listing, order, window, filter = query
-        shape = self.shape(listing.rows) if columns is None else Shape(columns)
+        shape = self.shape(query.listing.rows) if columns is None else Shape(columns)
 
         def read(connection: Connection, keys: Sequence[Key]) -> Sequence[Page]:
-            found = read_pages(self.snapshot, connection, listing, order, window, filter, keys, shape.columns)
+            pages = read_pages(self.snapshot, connection, query, keys, shape.columns)
             if not shape.reads:
-                return found
-            rows = iter(self._decoded(connection, shape, [row for page in found for row in page.rows]))
-            return [Page(list(islice(rows, len(page.rows))), page.more) for page in found]
+                return pages
+            rows = iter(self._decoded(connection, shape, [row for page in pages for row in page.rows]))
+            return [Page(list(islice(rows, len(page.rows))), page.more) for page in pages]
 
         return self.each(read, keys, (query, columns))
 
@@ -129,7 +119,7 @@ class Read:
         return [groups[()] for groups in self.groups(count, keys, name, is_settled=listing.is_settled(filter))]
 
     def _count_whole(self, query: PageQuery, keys: Sequence[Key], name: Hashable) -> None:
-        """Keeps the counts of lists whose only page was read. They are rows like those of other counts."""
+        """Counts the lists whose only page was read. Each count is one row read, like any other."""
         pages, known = self._results.get((query, None), {}), self._results.setdefault(name, {})
         for key in keys:
             page = pages.get(key)

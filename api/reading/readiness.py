@@ -28,9 +28,9 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Ready if there are no `reasons` against it. A reason says what is wrong and, if it is known, what to do.
+    """Ready if there are no `reasons` against it. A reason states what is wrong and, if it is known, the way out.
 
-    `notes` say what an operator has to do while the service is ready.
+    `notes` state what an operator has to do while the service is ready.
     """
 
     reasons: tuple[str, ...]

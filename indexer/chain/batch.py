@@ -10,7 +10,7 @@ from indexer.chain.wire import Header, RawLog
 class BlockLogs(Struct, frozen=True):
     """A block and the watched contracts' logs in it, in order.
 
-    `level` is a VerificationLevel; `note` says why the block cannot be verified, if that is known already.
+    `level` is a VerificationLevel; `note` is the reason why the block cannot be verified, if it is already known.
     """
 
     header: Header

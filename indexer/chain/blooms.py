@@ -1,4 +1,4 @@
-"""Chains whose headers do not have the bloom of their logs. TRUST_BLOOM overrides this list."""
+"""Chains whose headers have wrong blooms. TRUST_BLOOM overrides this list."""
 
 FILECOIN = "all bits are set in each block with transactions (lotus, chain/types/ethtypes, NewEthBlock)"
 SEI = "the bloom differs from that of the block's logs (sei-protocol/sei-chain, issue 2230)"
@@ -16,5 +16,5 @@ WRONG_BLOOMS = {
 
 
 def trusts_bloom(chain_id: int, setting: bool | None) -> bool:
-    """Returns what TRUST_BLOOM says; if it is not set, whether the chain is not known for wrong blooms."""
+    """Returns TRUST_BLOOM if it is set, else True unless the chain is known for wrong blooms."""
     return chain_id not in WRONG_BLOOMS if setting is None else setting

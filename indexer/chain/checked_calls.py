@@ -1,4 +1,4 @@
-"""Requests to providers whose answers are checked: a wrong answer is held against its provider, and requested again."""
+"""Requests whose responses are checked. After a wrong response, its provider is distrusted and another one is used."""
 
 import asyncio
 from collections.abc import Callable, Sequence

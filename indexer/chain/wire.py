@@ -24,7 +24,7 @@ BLOOM_WAY_OUT = f"{ANOTHER_NODE[:-1]}; {WRONG_BLOOMS}."
 class WrongAnswer(TryAgain):
     """An answer contradicts the request, a header, or itself. Another provider may return a right one.
 
-    `way_out` says what a person can do if no provider does.
+    `way_out` is what a person can do if no provider does.
     """
 
     def __init__(self, message: str, way_out: str = ANOTHER_NODE) -> None:

@@ -11,7 +11,7 @@ TIMEOUT_SECONDS = 30
 
 
 class NodeError(OSError):
-    """The node did not return a block hash; the message says why."""
+    """The node did not return a block hash; the message states the reason."""
 
 
 def block_hashes(url: str, chain_id: int, numbers: Iterable[int]) -> dict[int, bytes]:

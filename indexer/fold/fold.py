@@ -1,4 +1,4 @@
-"""What the facts mean: from the open rows of what a batch names, and its facts in order, to the rows to write.
+"""The fold: from the open rows of a batch's subjects, and its facts in order, to the rows to write.
 
 Pure: nothing is read or written here, and the only clock is the block's. Each `case` is one fact; rules of more than a
 line are in `devices`, `claims`, `grants`, `licenses`, `license_tokens`, `vehicles` and `contradictions`; `keys` repeats

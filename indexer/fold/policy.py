@@ -1,4 +1,4 @@
-"""The policy of the fold: what the profile and the watch set say beyond the facts."""
+"""The policy of the fold: the rules that come from the profile and the watch set, not from the facts."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from schema.profile.reader import Reader
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the profile and the watch set say beyond the facts.
+    """The rules that come from the profile and the watch set, not from the facts.
 
     The functions take the contract that numbers the ids. Those that end in `_are_whole` return whether all such facts
     of the contract are indexed, so that an absent one never happened. `licensed_by_tokens`: a manufacturer's license is

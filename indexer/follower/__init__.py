@@ -1,7 +1,7 @@
 """Following a chain until stopped: `Follower` runs the loops, each in a module of its own.
 
 `steps` takes one step after another, `verification` verifies final blocks, `heads` listens for new heads; they work
-while `lease` says that this process writes the chain. `startup` waits for a provider first.
+while this process holds the `lease`. `startup` waits for a provider first.
 """
 
 from indexer.follower.follower import Follower

@@ -1,4 +1,4 @@
-"""New heads: announced over WebSocket where there is one, and looked for by polling in any case."""
+"""New heads: WebSocket announces them if WS_URL is set, and polling finds them in any case."""
 
 import asyncio
 import logging

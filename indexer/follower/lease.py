@@ -1,4 +1,4 @@
-"""Holding the lease: standing by until it is free, and showing life while it is held."""
+"""The lease of this process: waits until it is free, and renews it while it is held."""
 
 import asyncio
 import logging

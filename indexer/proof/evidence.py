@@ -9,7 +9,7 @@ from indexer.proof.receipt import Receipt
 
 
 class LocatedReceipt(Struct, frozen=True):
-    """A receipt, and the block and transaction to which the provider says it belongs."""
+    """A receipt, and the block and transaction that the provider returned with it."""
 
     receipt: Receipt
     block_hash: bytes

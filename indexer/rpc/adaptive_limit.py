@@ -1,4 +1,4 @@
-"""How many requests a host gets at once: halved when it complains, raised slowly while it does not."""
+"""The number of requests to a host at a time: halved when the host refuses, raised slowly while it does not."""
 
 import asyncio
 from collections import deque

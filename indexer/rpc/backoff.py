@@ -1,4 +1,4 @@
-"""The retry policy: how long to wait before the next try."""
+"""The wait before a request is sent again."""
 
 import random
 from collections.abc import Callable

@@ -24,13 +24,13 @@ def tag_of(method: str, params: list[Any]) -> str | None:
 
 
 def is_about_tag(error: RpcError) -> bool:
-    """Returns whether a node may refuse a tag like this: not if it is busy or broken, which says nothing of the tag."""
+    """Returns whether the refusal may be about the tag: that of a busy or broken node is not."""
     broken = error.status is not None and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return not isinstance(error.refusal, BackOff) and (error.code is not None or not broken)
 
 
 def is_tag_unknown(error: RpcError) -> bool:
-    """Returns whether an error says that the node does not know the tag, or has no block for it."""
+    """Returns whether the text of an error means that the node does not know the tag, or has no block for it."""
     if isinstance(error.refusal, NoSuchTag):
         return True
     named = error.code in TAG_CODES or TAG_TEXT.search(error.text) is not None

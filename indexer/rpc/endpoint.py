@@ -158,8 +158,8 @@ NOT_CONNECTED = (ClientConnectorError, ConnectionTimeoutError)
 def _reason(error: Exception) -> str:
     """Returns why a request failed, without the host and aiohttp's own settings, which an error begins with."""
     text = str(error) or type(error).__name__
-    found = CANNOT_CONNECT.fullmatch(text)
-    return found[1] if found else text
+    match = CANNOT_CONNECT.fullmatch(text)
+    return match[1] if match else text
 
 
 CANNOT_CONNECT = re.compile(r"Cannot connect to host \S+ ssl:.*? \[(.*)\]", re.DOTALL)

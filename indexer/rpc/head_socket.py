@@ -28,7 +28,7 @@ SHORTEST_QUIET_SECONDS = 5.0
 GRACE_SECONDS = 1.0
 """How much later than polling a quiet socket may announce a head. After that the connection is closed."""
 LONGEST_INTERVAL_SECONDS = 20.0
-"""Longer gaps are of a chain that makes blocks on demand, and say nothing about the next."""
+"""Longer gaps are of a chain that makes blocks on demand, and predict nothing about the next."""
 INTERVAL_WEIGHT = 0.2
 """Weight of the newest sample in the moving average of the block interval."""
 ANSWER_SECONDS = 10.0

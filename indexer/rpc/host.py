@@ -48,7 +48,7 @@ DISTRUST_SECONDS = 30.0
 STATE_METHODS = ("eth_call", "eth_getCode", "eth_getTransactionCount")
 """Methods that read state: full nodes keep all blocks and logs, but only the newest states."""
 RECEIPT_METHODS = ("eth_getBlockReceipts", "eth_getTransactionReceipt")
-"""Methods that indexing can do without: what a provider answers to them says nothing of the provider's health."""
+"""Methods that indexing can do without: their results do not count for the provider's health."""
 INDEXING_METHODS = ("eth_chainId", "eth_getBlockByNumber", "eth_getLogs")
 """Methods without which a host is useless: a host that refuses one that it has answered refuses everything."""
 REFUSALS_OF_METHOD = 3
@@ -136,7 +136,7 @@ class Host:
 
     @property
     def may_be_probed(self) -> bool:
-        """Returns whether a probe may show that the host is back: not while it is set aside for what it said."""
+        """Returns whether a probe may show that the host is back: not while it is set aside for a refusal."""
         return self.away is None or self.away.is_probed
 
     def score(self, best: float) -> float:

@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, assert_never
 
@@ -19,7 +19,7 @@ from indexer.rpc.block_tags import tag_of
 from indexer.rpc.endpoint import REQUEST_TIMEOUT_SECONDS, Endpoint
 from indexer.rpc.errors import BrokenOff, NoAnswer, RpcError, WrongShape
 from indexer.rpc.gather import gather
-from indexer.rpc.host import RECEIPT_METHODS, Host
+from indexer.rpc.host import RECEIPT_METHODS, Exclusion, Host
 from indexer.rpc.providers import Answered
 from indexer.rpc.refusals import (
     BackOff,
@@ -206,7 +206,7 @@ class Pool:
             await host.endpoint.close()
 
     async def _probe(self) -> bool:
-        """Returns whether a provider responds, or all are set aside for what they said. Callers share a probe."""
+        """Returns whether a provider responds, or all are set aside for refusals. Callers share a probe."""
         if self._probing is None or self._probing.done():
             self._probing = asyncio.create_task(self._probe_hosts())
         return await asyncio.shield(self._probing)
@@ -313,27 +313,36 @@ class Pool:
         for waits in (True, False):
             excluded = [(host, host.exclusion(method, blocks, tag)) for host in considered]
             free = [host for host, exclusion in excluded if exclusion is None]
-            if free and (all(host.unreachable for host in free) and not await self._probe()):
-                raise next(host.unreachable for host in free if host.unreachable).with_traceback(None)
             if free:
+                await self._require_reachable(free)
                 return self._ranked(free, blocks, sites)
-            if tag is not None and (unknown := self._unknown_tag(tag)) is not None:
-                raise unknown
-            if method == "eth_getBlockReceipts":  # they can be requested one by one meanwhile
-                for host, exclusion in excluded:
-                    if host.away is None and exclusion is not None:
-                        raise exclusion.error.with_traceback(None)
-            reasons = [exclusion for _, exclusion in excluded if exclusion is not None]
-            limits = [reason.error for reason in reasons if _span(reason.error) > 0]
-            if limits:
-                raise max(limits, key=_span)
-            soonest = min(reasons, key=lambda reason: reason.until)
+            exclusions = {host: exclusion for host, exclusion in excluded if exclusion is not None}
+            if (error := self._final_error(method, exclusions, tag)) is not None:
+                raise error
+            soonest = min(exclusions.values(), key=lambda exclusion: exclusion.until)
             seconds = soonest.until - self._clock()
             if not waits or seconds > LONGEST_WAIT_SECONDS:
                 break
             is_away = all(host.away is not None for host in considered)
             await (self.pause if is_away else self._sleep)(max(seconds, 0.0))
         raise soonest.error.with_traceback(None)
+
+    async def _require_reachable(self, hosts: Sequence[Host]) -> None:
+        """Raises the last failure of a host if no host is reachable and none responds to a probe."""
+        failures = [host.unreachable for host in hosts if host.unreachable is not None]
+        if len(failures) == len(hosts) and not await self._probe():
+            raise failures[0].with_traceback(None)
+
+    def _final_error(self, method: str, exclusions: Mapping[Host, Exclusion], tag: str | None) -> TryAgain | None:
+        """Returns the error if the caller must send another request instead of waiting for an excluded host."""
+        if tag is not None and (unknown := self._unknown_tag(tag)) is not None:
+            return unknown
+        if method == "eth_getBlockReceipts":  # receipts can be requested one by one
+            for host, exclusion in exclusions.items():
+                if host.away is None:
+                    return exclusion.error.with_traceback(None)
+        limits = [exclusion.error for exclusion in exclusions.values() if _span(exclusion.error) > 0]
+        return max(limits, key=_span, default=None)
 
     def _ranked(self, hosts: list[Host], blocks: range | None, avoided_sites: Collection[str]) -> list[Host]:
         if len(hosts) == 1:

@@ -1,4 +1,4 @@
-"""What the rest of the indexer needs of providers. `indexer.rpc.Pool` has it."""
+"""The interface of providers for the rest of the indexer. `indexer.rpc.Pool` implements it."""
 
 from collections.abc import Sequence
 from typing import Any, Generic, Protocol, TypeVar

@@ -10,14 +10,14 @@ class ShrinkTo(Struct, frozen=True):
 
 
 class UseRange(Struct, frozen=True):
-    """The provider says that this range works, both ends included."""
+    """The provider accepts this range, both ends included."""
 
     first: int
     last: int
 
 
 class HalveQuery(Struct, frozen=True):
-    """The response would be too big. This says nothing about other ranges."""
+    """The response would be too big. Other ranges may work."""
 
 
 class SplitAddresses(Struct, frozen=True):

@@ -43,7 +43,7 @@ class SizeLimit:
         return self._refused and self._worked < self.size
 
     def refused(self, size: int, named: int | None = None, *, lasting: bool = False) -> None:
-        """Records that a size was refused; `named` is the one that the host says it takes, `lasting` that it is a rule.
+        """Records that a size was refused; `named` is the size that the host states, `lasting` that it is a rule.
 
         A named size that is not smaller than the refused one counts as half of it.
         """

@@ -106,7 +106,7 @@ def _logs(connection: Connection, chain_id: int, first: int, last: int) -> dict[
     return {
         number: [
             StoredLog(log_index, index, bytes(hash), bytes(address), bytes(topics), bytes(data))
-            for _, log_index, index, hash, address, topics, data in found
+            for _, log_index, index, hash, address, topics, data in group
         ]
-        for number, found in groupby(rows, key=lambda row: block_of(row.position))
+        for number, group in groupby(rows, key=lambda row: block_of(row.position))
     }

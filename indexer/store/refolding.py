@@ -1,4 +1,4 @@
-"""Compares the derived rows of a chain with what its stored events give again, without a write to their database.
+"""Folds the stored events of a chain again and compares the derived rows, without a write to their database.
 
 The rows are folded into a scratch database, a temporary SQLite file. Memory holds a chunk of events, or a few rows.
 """

@@ -175,7 +175,7 @@ def write_changes(connection: Connection, chain_id: int, changes: Changes) -> No
 def indexes_built_last(connection: Connection, before: Checkpoint) -> Iterator[None]:
     """Drops the indexes of the derived tables, and builds them after their rows are written."""
     if connection.dialect.name != "sqlite" or not before.backfilled:
-        yield  # on PostgreSQL nobody could read meanwhile
+        yield  # on PostgreSQL no reader could read meanwhile
         return
     indexes = [index for index in SECONDARY_INDEXES if index.table in DERIVED]
     for index in indexes:

@@ -13,7 +13,7 @@ from schema.profile.reader import Reader
 
 
 class Interpretation(Struct):
-    """`reader` finds facts in logs, `policy` says what the facts mean, `factories` which contracts logs create.
+    """`reader` decodes logs to facts, `policy` rules how they are folded, `factories` find contracts that logs create.
 
     All three by the profile, for `contracts`.
     """

@@ -1,4 +1,4 @@
-"""Runs blocking and long functions in threads: the event loop also serves requests, renews the lease, hears signals."""
+"""Runs blocking and long functions in threads: the event loop also serves requests and renews the lease."""
 
 import asyncio
 from collections.abc import Callable

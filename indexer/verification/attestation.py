@@ -7,7 +7,6 @@ the stored events.
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 
 from msgspec import Struct
@@ -29,6 +28,7 @@ from indexer.verification.witness import Witness
 from schema.abi.rlp import RlpError
 from schema.bundle.state import position_text
 from schema.tables.values import LATEST_TIME
+from schema.times import utc_seconds_text
 
 BLOCKS_A_CHUNK = 128
 STRAY = "block {}: events of it are stored, but not the block"
@@ -256,7 +256,7 @@ def attestation(
     return {
         "format": "certindex-attestation/1",
         "statement": STATEMENT + (UNCOVERED if attested.uncovered_blocks else ""),
-        "madeAt": datetime.fromtimestamp(made_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "madeAt": utc_seconds_text(made_at),
         "madeBy": f"certindex {version('certindex')}",
         "chainId": chain_id,
         "contracts": list(map(_contract, contracts)),

@@ -146,7 +146,7 @@ class Verifier:
             judgment = await self.judge(block)
         except TryAgain as error:
             if isinstance(error, NoAnswer) and not isinstance(error, WrongShape):
-                raise  # no provider answers at all, which says nothing about the block
+                raise  # no provider responds: nothing is known about the block
             tries = self._failures.get(block.number, (0, ""))[0] + 1
             self._failures[block.number] = (tries, str(error))
             return NoEvidence(str(error)) if tries >= patience else None

@@ -67,7 +67,7 @@ class ProfileText(Part, frozen=True, kw_only=True):
 
 
 class Contract(Part, frozen=True, kw_only=True):
-    """A watched contract. `whole` says that it is watched from its first block, which is a claim.
+    """A watched contract. `whole`: it is watched from its first block, which the indexer claims.
 
     `created_by` is the position of the log of a factory that named the contract; it is present only if one did.
     """

@@ -1,4 +1,4 @@
-"""What a bundle can be about: a device, a vehicle or a synthetic device."""
+"""The subjects of bundles: a device, a vehicle or a synthetic device."""
 
 from typing import NamedTuple
 

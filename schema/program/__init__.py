@@ -1,1 +1,1 @@
-"""What any command needs: settings, logs, metrics, output."""
+"""The parts of every command: settings, logs, metrics, output."""

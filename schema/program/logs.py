@@ -1,4 +1,4 @@
-"""What the programs log: events with fields, as lines for people or as JSON for machines (LOG_FORMAT).
+"""Logs: events with fields, as lines for people or as JSON for machines (LOG_FORMAT).
 
     log_event(log, INFO, "indexed", " blocks={first}..{last} events={events}", 1, 64, 7)
 

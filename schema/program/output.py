@@ -11,7 +11,7 @@ UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 @contextmanager
 def written_out(program: str) -> Iterator[None]:
-    """Ends the program with status 1 if standard output cannot be written; says why unless the reader closed it."""
+    """Ends the program with status 1 if standard output cannot be written; prints why unless the reader closed it."""
     try:
         yield
         sys.stdout.flush()

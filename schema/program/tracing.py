@@ -1,4 +1,4 @@
-"""Traces of OpenTelemetry: spans of requests, statements and steps, if its environment variables ask for them.
+"""Traces of OpenTelemetry: spans of requests, statements and steps, if its environment variables turn them on.
 
 Its SDK reads the variables (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and so on), and sends
 the spans. Without the variables nothing of it is imported, and a span is an object that does nothing.
@@ -30,7 +30,7 @@ class _Tracing:
 
 
 def configure_tracing(service: str) -> None:
-    """Starts to trace, if the environment asks for it. `service` is the name unless OTEL_SERVICE_NAME is set.
+    """Starts tracing if the environment turns it on. `service` is the name unless OTEL_SERVICE_NAME is set.
 
     Raises SettingsError for a missing extra, and for an exporter that there is not.
     """
@@ -109,7 +109,7 @@ def trace_requests(app: Any, name_of: Callable[[str], str]) -> Any:
 
 
 def _wish(environ: Mapping[str, str]) -> str | None:
-    """Returns the variable that asks for traces. Raises SettingsError."""
+    """Returns the variable that turns traces on. Raises SettingsError."""
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
     exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip()

@@ -52,7 +52,7 @@ SQLITE_ARGUMENTS = {"timeout": 30, "check_same_thread": False}
 
 
 class DatabaseError(Exception):
-    """The database cannot be used; the message says why and what to do."""
+    """The database cannot be used; the message states the reason and the way out."""
 
 
 def connect(url: str, *, read_only: bool = False, pooler: str = "detected") -> Engine:

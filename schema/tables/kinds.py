@@ -1,7 +1,7 @@
-"""The derived tables by kind: whose rows they hold, what names a row, and which struct is a row.
+"""The derived tables by kind: the owner of their rows, the key of a row, and the struct of a row.
 
 - An identity is inserted with the first log that names a device, manufacturer, license, vehicle or account.
-- A span opens, and closes when a later fact changes what it says: `valid_from` up to, not including, `valid_to`.
+- A span opens, and closes when a later fact changes a value of it: `valid_from` up to, not including, `valid_to`.
 - A lifecycle fact is one row for one event.
 
 `certindex rebuild` deletes and rewrites all of them; a rollback takes back what came after a position.

@@ -1,4 +1,4 @@
-"""What the indexer and the API agree on beside the tables."""
+"""Notices: the channels and texts that the indexer and the API share beside the tables."""
 
 CHANNEL = "certindex"
 """The PostgreSQL channel that the indexer notifies when it commits."""

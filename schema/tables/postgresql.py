@@ -17,7 +17,7 @@ URL_OR_STRING = re.compile(r"(?P<scheme>postgres(ql)?(\+psycopg)?://)|\s*[a-z_]+
 """How a libpq URL or a string of `keyword=value` begins. `+psycopg` is SQLAlchemy's."""
 
 CONNECT_SECONDS = 10
-"""How long libpq tries one host, unless the URL, the environment or a service says."""
+"""How long libpq tries one host, unless the URL, the environment or a service sets it."""
 
 VANISHED = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 """After 11 s without an answer from the server's machine, its connections are closed. Linux would wait for hours."""
@@ -94,7 +94,7 @@ def _parameters(url: str) -> Parameters:
         parameters = VANISHED | parameters
         if "PGCONNECT_TIMEOUT" not in os.environ:
             parameters.setdefault("connect_timeout", CONNECT_SECONDS)
-    return parameters | {"client_encoding": "utf8"}  # whatever the environment, the role or the database says
+    return parameters | {"client_encoding": "utf8"}  # whatever the environment, the role or the database sets
 
 
 def _as_sqlalchemy_reads(url: str) -> Parameters:
@@ -165,7 +165,7 @@ def _leave_former_primaries(engine: Engine, parameters: Parameters) -> None:
 def _name_reason(context: ExceptionContext) -> None:
     """Gives the error of a COMMIT the reason of the server, which libpq has in the first line of its message.
 
-    If a pooler adds an error of its own, psycopg only says how many it received.
+    If a pooler adds an error of its own, psycopg only reports how many it received.
     """
     connection = None if context.connection is None else context.connection.connection.driver_connection
     if connection is not None and SEVERAL_RESULTS.match(str(context.original_exception)):

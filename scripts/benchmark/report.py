@@ -78,7 +78,7 @@ def _kept(first: Grown, last: Grown) -> str:
 def _switches(results: Results) -> Iterator[str]:
     """Yields each rebuild beside the live tables, with what each server answered meanwhile."""
     if results.switches:
-        yield from ("", "certindex rebuild --into, while servers are asked all the time", _SWITCH_HEAD)
+        yield from ("", "certindex rebuild --into, while servers are queried without a pause", _SWITCH_HEAD)
         for run in results.switches:
             yield from _switch(run)
 

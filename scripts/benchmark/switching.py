@@ -1,7 +1,7 @@
 """Measures `certindex rebuild --into`, and how its readers fare.
 
-A server on the database, and on PostgreSQL another one on a hot standby, are asked all the time. No block is added, so
-that each answer must have the same bytes before, during and after the switch.
+A server on the database, and on PostgreSQL another one on a hot standby, are queried without a pause. No block is
+added, so that each answer must have the same bytes before, during and after the switch.
 """
 
 import asyncio

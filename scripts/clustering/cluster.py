@@ -1,4 +1,4 @@
-"""One run: brings up the cluster, lets its parts die in turn under load, and says what was lost or stood still."""
+"""One run: brings up the cluster, kills its parts in turn under load, and reports what was lost or stood still."""
 
 import os
 import random
@@ -211,10 +211,10 @@ class Trial:
             self.failures.append(f"{len(failed)} requests failed while servers were restarted: {dict(reasons)}")
 
     def _explain(self, what: str, pause: "Pause", of: str = "") -> None:
-        """Prints what the parts said meanwhile, if they said anything."""
+        """Prints the logs of the parts, if there are any."""
         words = self.cluster.words.between(*pause, of)
         if words:
-            print(f"  {what}. The parts said:", *words, sep="\n    ", flush=True)
+            print(f"  {what}. The logs of the parts:", *words, sep="\n    ", flush=True)
 
     # What dies, each with what brings it back
 

@@ -77,7 +77,7 @@ class Member:
         self.child = Child(command, user=PEOPLE, environment=environment, on_line=self._on_line)
 
     def has_role(self, role: str) -> bool:
-        """Returns whether Patroni says that the server is the `primary`, or a `replica` that runs."""
+        """Returns whether Patroni reports the server as the `primary`, or a `replica` that runs."""
         with suppress(httpx.HTTPError):
             return httpx.get(f"http://127.0.0.1:{self.api_port}/{role}", timeout=1).status_code == 200
         return False
@@ -158,12 +158,12 @@ def _mount(folder: Path) -> None:
 
 def _processes(argument: str) -> list[psutil.Process]:
     """Returns the processes whose command line has an argument, and their children."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if argument in process.cmdline():
-                found += [process, *process.children(recursive=True)]
-    return found
+                processes += [process, *process.children(recursive=True)]
+    return processes
 
 
 def etcd(folder: Path, port: int, on_line: OnLine) -> Child:

@@ -1,4 +1,4 @@
-"""What the parts of a cluster say, with the moments, to explain why reads or writes stood still."""
+"""The logs of the parts of a cluster, with their times, to explain why reads or writes stood still."""
 
 import re
 import time

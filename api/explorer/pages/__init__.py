@@ -15,7 +15,7 @@ from api.explorer.pages.licenses import LICENSES_PAGE
 from api.explorer.pages.manufacturer import MANUFACTURER
 from api.explorer.pages.manufacturers import MANUFACTURERS
 from api.explorer.pages.model import MODEL
-from api.explorer.pages.nowhere import NOWHERE
+from api.explorer.pages.not_found import NOT_FOUND
 from api.explorer.pages.reports import REPORTS_PAGE
 from api.explorer.pages.sanitizations import SANITIZATIONS_PAGE
 from api.explorer.pages.search import SEARCH
@@ -67,4 +67,4 @@ SECTIONS: tuple[tuple[str, str], ...] = (
 )
 """The links of the header: title and path. That to the vehicles is left out where there are none."""
 
-__all__ = ["NOWHERE", "PAGES", "SECTIONS"]
+__all__ = ["NOT_FOUND", "PAGES", "SECTIONS"]

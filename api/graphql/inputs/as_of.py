@@ -12,6 +12,7 @@ from api.graphql.vocabulary.scalars import BigInt, Bytes32, block_time, rfc_3339
 from api.queries.blocks import block_at_or_below, block_at_time, blocks_with_hashes, were_orphaned
 from api.queries.sql.as_of import BlockPoint, Pin, before_all_blocks, pin_at
 from api.queries.sql.times import seconds_down
+from schema.times import utc_text
 
 
 @strawberry.input(
@@ -97,9 +98,8 @@ def _pins_at_time(context: Context, instant: datetime) -> tuple[Pin, ...]:
     pins = []
     for now in context.snapshot.pins:
         if now.block is None or instant.timestamp() > block_time(now.block.time):
-            text = instant.isoformat().replace("+00:00", "Z")
             raise BadUserInput(
-                f"asOf.timestamp is {text}, later than the newest indexed block of chain {now.chain_id}"
+                f"asOf.timestamp is {utc_text(instant)}, later than the newest indexed block of chain {now.chain_id}"
                 + (f", {rfc_3339(block_time(now.block.time))}." if now.block else ".")
             )
         block = context.read.now(block_at_time, now.chain_id, seconds)

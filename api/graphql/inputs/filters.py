@@ -192,9 +192,7 @@ class FactoryResetsSince:
 )
 class AuthorizedUserFilter:
     user: AddressFilter | None = optional("The user of the grant.")
-    organization: StringFilter | None = optional(
-        "The organization as the grantor wrote it. It is not verified and identifies nobody."
-    )
+    organization: StringFilter | None = optional("The organization as the grantor wrote it. It is not verified.")
     active_at: datetime | None = optional("The instant at which the grant is in force.")
 
 
@@ -271,7 +269,9 @@ class DeviceFilter:
 @strawberry.input(description="Compares the value of one attribute.")
 class AttributeFilter:
     name: str = strawberry.field(description="The name of the attribute as the contract emitted it.")
-    value: StringFilter = strawberry.field(description="The value of the attribute. No comparison fits without one.")
+    value: StringFilter = strawberry.field(
+        description="The value of the attribute. A token without the attribute never matches."
+    )
 
 
 @strawberry.input(
@@ -353,9 +353,7 @@ class HardwareLicenseFilter:
 @strawberry.input(description="Filters grants. All given conditions must match.")
 class AuthorizationFilter:
     user: AddressFilter | None = optional("The user of the grant.")
-    organization: StringFilter | None = optional(
-        "The organization as the grantor wrote it. It is not verified and identifies nobody."
-    )
+    organization: StringFilter | None = optional("The organization as the grantor wrote it. It is not verified.")
     source: StringFilter | None = optional("The grant system, such as `contract` or `privilege:2`.")
     granted_at: DateTimeFilter | None = optional("The block time of the grant.")
     expires_at: DateTimeFilter | None = optional("The first instant without access. Null if the grant never expires.")

@@ -17,9 +17,8 @@ from api.graphql.plan.fields import At, arguments_of, computed, value
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
-from api.queries.sql.pages import BY_POSITION, SORT_ID, SORT_KEY, Listing, Order, Page, Place, Window, merged
+from api.queries.sql.pages import BY_POSITION, SORT_ID, SORT_KEY, Listing, Order, Page, PageQuery, Place, Window, merged
 from api.queries.sql.relations import Cells
-from api.reading.read import PageQuery
 
 NodeT = TypeVar("NodeT")
 ValueT = TypeVar("ValueT")

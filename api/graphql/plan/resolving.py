@@ -61,8 +61,8 @@ def _resolver(schema: Schema, parent: GraphQLObjectType, field: StrawberryField,
     registry, config = schema.schema_converter.scalar_registry, schema.config
     is_object = rule.cells == ("self",)
 
-    async def resolve(source: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
-        arguments = convert_arguments(given, field.arguments, scalar_registry=registry, config=config)
+    async def resolve(source: Any, info: GraphQLResolveInfo[Context], **values: Any) -> Any:
+        arguments = convert_arguments(values, field.arguments, scalar_registry=registry, config=config)
         # the same field of the same document has the same arguments in one request
         name = rule if rule.joint else (rule, *map(id, info.field_nodes))
         own = cells(source)

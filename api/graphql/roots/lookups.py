@@ -30,11 +30,10 @@ from api.queries.sql import tables
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
-from api.queries.sql.pages import BY_POSITION, Listing, Window, merged
+from api.queries.sql.pages import BY_POSITION, Listing, PageQuery, Window, merged
 from api.queries.sql.relations import Cells
 from api.queries.tokens import ids_of_numbers, token_ids
 from api.queries.vehicles import ACCOUNTS, SYNTHETIC_DEVICES, VEHICLES
-from api.reading.read import PageQuery
 from schema.did import TokenDid, parse_did
 
 CANDIDATES = 10
@@ -110,20 +109,20 @@ class AccountBy:
     address: Address | None = key("The address of the account.")
 
 
-Found = Ref | BadUserInput | None
+Result = Ref | BadUserInput | None
 """The object with a key; the refusal of the request; None if there is none."""
 
 Candidate = tuple[Pin, Cells]
 """An object that has a key: the pin, and KEY_COLUMNS."""
 
 KEY_COLUMNS = ("id", "contract", "token_id")
-NOWHERE: Filter = (("chain_id", (("in", ()),)),)
+NO_TOKEN: Filter = (("chain_id", (("in", ()),)),)
 
 
 def lookup_field(description: str, lookup: "Lookup", arguments: Callable[..., Any]) -> Any:
     """Declares the root field of a look-up, whose arguments are the parameters of a function."""
 
-    def batch(context: Context, rows: Sequence[Any], requests: Sequence[Mapping[str, Any]]) -> list[Found]:
+    def batch(context: Context, rows: Sequence[Any], requests: Sequence[Mapping[str, Any]]) -> list[Result]:
         return find_all(context, lookup, [(request["by"], request.get("as_of")) for request in requests])
 
     made = computed(description, batch, joint=True)
@@ -131,9 +130,9 @@ def lookup_field(description: str, lookup: "Lookup", arguments: Callable[..., An
     return made
 
 
-def find_all(context: Context, lookup: "Lookup", requests: Sequence[tuple[Any, AsOf | None]]) -> list[Found]:
+def find_all(context: Context, lookup: "Lookup", requests: Sequence[tuple[Any, AsOf | None]]) -> list[Result]:
     """Returns the object of each request (`by`, `asOf`). The look-ups by token id share their statements."""
-    found: list[Found] = [None] * len(requests)
+    results: list[Result] = [None] * len(requests)
     numbers: dict[int, tuple[Sequence[Pin], int]] = {}
     for place, (by, as_of) in enumerate(requests):
         try:
@@ -141,14 +140,14 @@ def find_all(context: Context, lookup: "Lookup", requests: Sequence[tuple[Any, A
             if name == "token_id" and lookup is DEVICE:
                 numbers[place] = pins_at(context, as_of), value
             elif name == "id":
-                found[place] = _by_id(context, value, lookup, as_of)
+                results[place] = _by_id(context, value, lookup, as_of)
             else:
-                found[place] = _by_filter(context, name, value, lookup, pins_at(context, as_of))
+                results[place] = _by_filter(context, name, value, lookup, pins_at(context, as_of))
         except BadUserInput as refusal:
-            found[place] = refusal
+            results[place] = refusal
     for place, result in zip(numbers, _by_numbers(context, list(numbers.values())), strict=True):
-        found[place] = result
-    return found
+        results[place] = result
+    return results
 
 
 def refs_by_token(context: Context, ids: Sequence[tuple[TokenId, Pin]]) -> list[Ref | None]:
@@ -195,7 +194,7 @@ def _serial_number(key: SerialNumberKey) -> Filter:
 def token_did_filter(text: str) -> Filter:
     """Returns the filter that the token of a DID alone passes."""
     did = parse_did(text)
-    return NOWHERE if did is None else did_filter(did)
+    return NO_TOKEN if did is None else did_filter(did)
 
 
 class Lookup(NamedTuple):
@@ -214,7 +213,7 @@ DEVICE = Lookup(
     {"token_did": token_did_filter, "address": _equal("held_address"), "serial_number": _serial_number},
 )
 # in this release no manufacturer is found by a DID
-MANUFACTURER = Lookup(ManufacturerId, tables.manufacturer, MANUFACTURERS, {"token_did": lambda did: NOWHERE})
+MANUFACTURER = Lookup(ManufacturerId, tables.manufacturer, MANUFACTURERS, {"token_did": lambda did: NO_TOKEN})
 HARDWARE_LICENSE = Lookup(HardwareLicenseId, tables.hardware_license, HARDWARE_LICENSES, {})
 VEHICLE = Lookup(VehicleId, tables.vehicle, VEHICLES, {"token_did": token_did_filter})
 SYNTHETIC_DEVICE = Lookup(
@@ -233,7 +232,7 @@ LABELS = {
 }
 
 
-def _by_id(context: Context, text: str, lookup: Lookup, as_of: AsOf | None) -> Found:
+def _by_id(context: Context, text: str, lookup: Lookup, as_of: AsOf | None) -> Result:
     id = read_id(text)
     if not isinstance(id, TokenId) or type(id) is not lookup.id:
         return None
@@ -244,7 +243,7 @@ def _by_id(context: Context, text: str, lookup: Lookup, as_of: AsOf | None) -> F
     return None if pin is None else refs_by_token(context, [(id, pin)])[0]
 
 
-def _by_filter(context: Context, name: str, value: Any, lookup: Lookup, pins: Sequence[Pin]) -> Found:
+def _by_filter(context: Context, name: str, value: Any, lookup: Lookup, pins: Sequence[Pin]) -> Result:
     filter = lookup.filters.get(name, _equal(name))(value)
     query = PageQuery(lookup.listing, BY_POSITION, Window(CANDIDATES), filter)
     pages = context.read.pages(query, [key_of(pin) for pin in pins], KEY_COLUMNS)
@@ -252,22 +251,22 @@ def _by_filter(context: Context, name: str, value: Any, lookup: Lookup, pins: Se
     return _one(lookup, [(pins[index], row) for row, index in rows], f"The {LABELS.get(name, name)}")
 
 
-def _by_numbers(context: Context, requests: Sequence[tuple[Sequence[Pin], int]]) -> list[Found]:
+def _by_numbers(context: Context, requests: Sequence[tuple[Sequence[Pin], int]]) -> list[Result]:
     """Returns the device of each token id. Token ids never change, so that all are read in one statement."""
     ids = iter(context.read.each(DEVICE_IDS, [(pin.chain_id, number) for pins, number in requests for pin in pins]))
-    found: list[Found] = []
+    results: list[Result] = []
     for pins, _ in requests:
         named = [(pin, id) for pin in pins for id in next(ids) if id <= pin.position]
         if len(named) > 1:
             rows = context.read.cells(DEVICES.rows, KEY_COLUMNS, [key_of(pin, id) for pin, id in named[:CANDIDATES]])
             candidates = [(pin, row) for (pin, _), row in zip(named, rows, strict=False) if row is not None]
             try:
-                found.append(_one(DEVICE, candidates, "The token id"))
+                results.append(_one(DEVICE, candidates, "The token id"))
             except BadUserInput as refusal:
-                found.append(refusal)
+                results.append(refusal)
         else:
-            found.append(Ref(DEVICES.rows, named[0][1], named[0][0], required=False) if named else None)
-    return found
+            results.append(Ref(DEVICES.rows, named[0][1], named[0][0], required=False) if named else None)
+    return results
 
 
 DEVICE_IDS = partial(ids_of_numbers, table=tables.device)

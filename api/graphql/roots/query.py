@@ -244,7 +244,7 @@ class Query:
         DEVICE,
         _by_device,
     )
-    devices: Connection[Device] = list_field("Devices, newest mint first unless `orderBy` says otherwise.", _devices)
+    devices: Connection[Device] = list_field("Devices, newest mint first by default.", _devices)
     manufacturer: Manufacturer | None = lookup_field(
         "The manufacturer with a key, null if there is none. A key that several manufacturers have is "
         "refused (reason AMBIGUOUS).",
@@ -252,7 +252,7 @@ class Query:
         _by_manufacturer,
     )
     manufacturers: Connection[Manufacturer] = list_field(
-        "Manufacturers, ordered by manufacturer id unless `orderBy` says otherwise.", _manufacturers
+        "Manufacturers, ordered by manufacturer id by default.", _manufacturers
     )
     hardware_license: HardwareLicense | None = lookup_field(
         "The hardware license with a key, null if there is none. A key that several hardware licenses "
@@ -270,7 +270,7 @@ class Query:
         by_vehicle,
     )
     vehicles: Connection[Vehicle] = list_field(
-        "Vehicles, burned ones included, newest mint first unless `orderBy` says otherwise.", vehicles
+        "Vehicles, burned ones included, newest mint first by default.", vehicles
     )
     synthetic_device: SyntheticDevice | None = lookup_field(
         "The synthetic device with a key, null if there is none. A key that several synthetic devices have is refused "
@@ -279,19 +279,18 @@ class Query:
         by_synthetic_device,
     )
     synthetic_devices: Connection[SyntheticDevice] = list_field(
-        "Synthetic devices, burned ones included, newest mint first unless `orderBy` says otherwise.", synthetic_devices
+        "Synthetic devices, burned ones included, newest mint first by default.", synthetic_devices
     )
     account: Account | None = lookup_field(
         "An account that granted access to what is its own, null if it never did.", ACCOUNT, by_account
     )
     authorizations: Connection[Authorization] = list_field(
-        "Grants on all devices, vehicles and other subjects, in the order in which they were granted. Filtered by a "
-        "user or an organization, they show what it may manage: the exact reverse of `authorizedUsers`.",
+        "Grants on all devices, vehicles and other subjects, in the order in which they were granted. A filter "
+        "by user or organization lists what it may manage: the reverse of `authorizedUsers`.",
         _authorizations,
     )
     lifecycle_events: Connection[LifecycleEvent] = list_field(
-        "The events of all devices, manufacturers, licenses and vehicles, oldest first unless `orderBy` says "
-        "otherwise.",
+        "The events of all devices, manufacturers, licenses and vehicles, oldest first by default.",
         _lifecycle_events,
     )
     changes: ChangePage = computed(

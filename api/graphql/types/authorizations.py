@@ -125,7 +125,7 @@ class Authorization(Node):
     )
     user: Address = column("The address of the user that has access.", source="user_address")
     organization: str | None = column(
-        "The organization as the grantor wrote it. It is not verified and identifies nobody. Null if none is stated.",
+        "The organization as the grantor wrote it. It is not verified. Null if none is stated.",
         to_text,
     )
     permissions: BigInt | None = column(

@@ -122,10 +122,10 @@ def _addresses(context: Context, devices: Sequence[tuple[Pin, int]]) -> list[lis
     stored = dict(zip(numbers, read.each(blocks, numbers), strict=True))
 
     def block(chain_id: int, position: int) -> Any:
-        found = stored[chain_id, block_of(position)]
-        if found is None:
+        row = stored[chain_id, block_of(position)]
+        if row is None:
             raise LookupError(f"block {block_of(position)} of chain {chain_id} contains an event and is not stored")
-        return to_block(found)
+        return to_block(row)
 
     return [
         [
@@ -283,8 +283,6 @@ class Device(Node):
     transfers: Connection[DeviceTransferred] = many(
         "The changes of owner, including mint and burn, oldest first.", TRANSFERS
     )
-    history: Connection[LifecycleEvent] = many(
-        "All events of the device, oldest first unless `orderBy` says otherwise.", _history
-    )
+    history: Connection[LifecycleEvent] = many("All events of the device, oldest first by default.", _history)
     provenance: Provenance = part("The answers to an auditor's questions about the device.", DEVICE)
     as_of: Block = value("The block at which the state of the device was read.", block_of_pin, "pin")

@@ -107,8 +107,7 @@ class DeviceProvisioned(LifecycleEvent):
 class UserAuthorized(LifecycleEvent):
     user: Address = fact("The user that may access and manage the device.", Address)
     organization: str | None = fact(
-        "The organization as the grantor wrote it. It is not verified and identifies nobody. Null if it "
-        "is empty or not stated.",
+        "The organization as the grantor wrote it. It is not verified. Null if it is empty or not stated.",
         to_text,
     )
     permissions: BigInt | None = fact(

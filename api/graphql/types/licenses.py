@@ -71,8 +71,8 @@ def terms_of(context: Context, holders: Sequence[tuple[Relation, int | None, Pin
     for relation in (MANUFACTURER, HARDWARE_LICENSE):
         keys = [key_of(pin, id) for of, id, pin in holders if of is relation and id is not None]
         rows |= zip(((relation, key) for key in keys), context.read.cells(relation, Terms._fields, keys), strict=True)
-    found = (rows.get((relation, key_of(pin, id or 0))) for relation, id, pin in holders)
-    return [None if row is None else Terms(*row[: len(Terms._fields)]) for row in found]
+    of_holders = (rows.get((relation, key_of(pin, id or 0))) for relation, id, pin in holders)
+    return [None if row is None else Terms(*row[: len(Terms._fields)]) for row in of_holders]
 
 
 def status_of(terms: Terms | None, clock: int, whole: bool) -> LicenseStatus:

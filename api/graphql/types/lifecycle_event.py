@@ -196,7 +196,7 @@ class LifecycleEvent(Node):
         "wide_log_index",
     )
     item: Long = column(
-        "Which of the events of its log this is, from 0: a log with arrays of devices is an event for each of them."
+        "The index of the event among those of its log, from 0: a log with arrays of devices has one event for each."
     )
     contract: Address = column("The address of the contract that emitted the event.", source="address")
     verification: VerificationLevel = column(

@@ -81,7 +81,7 @@ class Manufacturer(Node):
         )
     )
     devices: Devices = many(
-        "The devices that the manufacturer minted, newest mint first unless `orderBy` says otherwise.",
+        "The devices that the manufacturer minted, newest mint first by default.",
         _devices_of(DEVICES_OF_MANUFACTURER),
     )
     vehicles: Connection[Annotated["Vehicle", strawberry.lazy("api.graphql.types.vehicles")]] = many(
@@ -112,7 +112,7 @@ class HardwareLicense(Node):
     )
     license: License = present_license(HARDWARE_LICENSE, "The license in its present state.")
     devices: Devices = many(
-        "The devices that were minted under the hardware license, newest mint first unless `orderBy` says otherwise.",
+        "The devices that were minted under the hardware license, newest mint first by default.",
         _devices_of(DEVICES_OF_HARDWARE_LICENSE),
     )
     history: Connection[LifecycleEvent] = many(

@@ -74,8 +74,8 @@ class ChainStatus:
     chain_id: BigInt = column("The EIP-155 chain id of the network.", source="row.chain_id")
     profile: str = column("The name of the profile that maps its logs to facts.", source="row.profile")
     rebuild_due: bool = strawberry.field(
-        description="Whether this release has another text of the profile than the one that the events were read by. "
-        "`certindex rebuild` reads them by the new one; until then, what only the new text reads is missing."
+        description="Whether the profile of this release differs from the one that the events were decoded by. "
+        "Until an operator runs `certindex rebuild`, the facts that only the new profile decodes are missing."
     )
     contracts: list[WatchedContract] = strawberry.field(description="The watched contracts, at most 100.")
     head: Block | None = strawberry.field(

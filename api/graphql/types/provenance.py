@@ -87,7 +87,7 @@ class JudgedDevice(NamedTuple):
 
 
 Related = Sequence[Any]
-"""What was read to judge a device and belongs to the evidence: its duplicates, say."""
+"""Rows that were read to judge a device and belong to the evidence, such as its duplicates."""
 
 Gather = Callable[[Read, Sequence["CheckRow"]], Sequence[Iterable[RecordedEvent]]]
 """Returns the events behind each check."""
@@ -152,9 +152,9 @@ def _of_duplicates(
     def judge(context: Context, devices: Sequence[JudgedDevice]) -> list[CheckRow]:
         keys = [device.key for device in devices if comparable(device)]
         duplicates = dict(zip(keys, context.read.each(query, keys), strict=True))
-        found = [duplicates.get(device.key, ()) for device in devices]
+        related = [duplicates.get(device.key, ()) for device in devices]
         return [
-            CheckRow(*judgement(device, own), device, gather, own) for device, own in zip(devices, found, strict=True)
+            CheckRow(*judgement(device, own), device, gather, own) for device, own in zip(devices, related, strict=True)
         ]
 
     return judge
@@ -179,8 +179,8 @@ def _provisioned_after_quality(context: Context, devices: Sequence[JudgedDevice]
             for device in provisioned
             if readers[device.chain_id].claims_provision(device.contract) == (kind is Kind.DEVICE_CLAIMED)
         ]
-        found = first_events(read, HISTORY, [device.at for device in of_kind], filter=of_kinds(kind))
-        first |= zip(of_kind, found, strict=True)
+        events = first_events(read, HISTORY, [device.at for device in of_kind], filter=of_kinds(kind))
+        first |= zip(of_kind, events, strict=True)
     starts = [first[device][0].position for device in provisioned]
     inspections = last_events(read, QUALITY_INSPECTIONS, [device.at for device in provisioned], before=starts)
     before = dict(zip(provisioned, inspections, strict=True))
@@ -263,8 +263,8 @@ def _address_setters(read: Read, checks: Sequence[CheckRow]) -> list[list[Record
 
 def _inspection_and_provisioning(read: Read, checks: Sequence[CheckRow]) -> list[list[RecordedEvent]]:
     late = [check for check in checks if not check.related[0]]
-    found = iter(first_events(read, QUALITY_INSPECTIONS, [check.device.at for check in late]))
-    return [[*(check.related[0] or next(found)), *check.related[1]] for check in checks]
+    inspections = iter(first_events(read, QUALITY_INSPECTIONS, [check.device.at for check in late]))
+    return [[*(check.related[0] or next(inspections)), *check.related[1]] for check in checks]
 
 
 def _end_and_activity(read: Read, checks: Sequence[CheckRow]) -> list[list[RecordedEvent]]:
@@ -273,15 +273,15 @@ def _end_and_activity(read: Read, checks: Sequence[CheckRow]) -> list[list[Recor
     devices = [device.at for device in ended]
     steps = first_events(read, END_OF_LIFE_STEPS, devices)
     flagged = first_events(read, HISTORY, devices, filter=AFTER_END_OF_LIFE, count=MAX_EVENTS - 1)
-    found = iter([*(step or burn), *later] for burn, step, later in zip(burns, steps, flagged, strict=True))
-    return [next(found) if check.verdict != Verdict.NOT_APPLICABLE else [] for check in checks]
+    evidence = iter([*(step or burn), *later] for burn, step, later in zip(burns, steps, flagged, strict=True))
+    return [next(evidence) if check.verdict != Verdict.NOT_APPLICABLE else [] for check in checks]
 
 
 def _sanitizing_steps(read: Read, checks: Sequence[CheckRow]) -> list[list[RecordedEvent]]:
     ended = [check.device.at for check in checks if check.verdict != Verdict.NOT_APPLICABLE]
-    found = iter(first_events(read, END_OF_LIFE_STEPS, ended, count=LONGEST_LIFE))
+    steps = iter(first_events(read, END_OF_LIFE_STEPS, ended, count=LONGEST_LIFE))
     return [
-        _decisive([(event, fact_of(read, event)) for event in next(found)])
+        _decisive([(event, fact_of(read, event)) for event in next(steps)])
         if check.verdict != Verdict.NOT_APPLICABLE
         else []
         for check in checks

@@ -149,7 +149,7 @@ def _counts(
     return sorted(counts.items(), key=_rank)
 
 
-@strawberry.enum(description="What is done to a device and may fail.")
+@strawberry.enum(description="An activity on a device that may fail: a test or an update.")
 class Activity(Enum):
     IN_CIRCUIT_TEST = enum_value("IN_CIRCUIT", "An in-circuit test.")
     MECHANICAL_TEST = enum_value("MECHANICAL", "A mechanical test.")

@@ -215,8 +215,8 @@ GRANTED_ON = "Null if the grant is on another subject."
 
 
 @strawberry.type(
-    description="A user was granted access to a vehicle, a synthetic device or a manufacturer, or by an account to all "
-    "that is its own. One of these four fields is not null."
+    description="A user was granted access to a vehicle, a synthetic device, a manufacturer, or all that is "
+    "an account's own. Exactly one of `vehicle`, `syntheticDevice`, `grantedManufacturer` and `account` is not null."
 )
 class AccessGranted(LifecycleEvent):
     user: Address = fact("The user that has access.", Address)

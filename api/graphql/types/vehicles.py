@@ -145,7 +145,7 @@ class Vehicle(Node):
         "The changes of owner, including mint and burn, oldest first.", VEHICLE_TRANSFERS
     )
     history: Connection[LifecycleEvent] = many(
-        "All events of the vehicle, those of pairings included, oldest first unless `orderBy` says otherwise.",
+        "All events of the vehicle, those of pairings included, oldest first by default.",
         _history_of(VEHICLE_HISTORY),
     )
     as_of: Block = value("The block at which the state of the vehicle was read.", block_of_pin, "pin")
@@ -201,7 +201,7 @@ class SyntheticDevice(Node):
         "The changes of owner, including mint and burn, oldest first.", SYNTHETIC_DEVICE_TRANSFERS
     )
     history: Connection[LifecycleEvent] = many(
-        "All events of the synthetic device, oldest first unless `orderBy` says otherwise.",
+        "All events of the synthetic device, oldest first by default.",
         _history_of(SYNTHETIC_DEVICE_HISTORY),
     )
     as_of: Block = value("The block at which the state of the synthetic device was read.", block_of_pin, "pin")
@@ -219,7 +219,7 @@ class Account(Node):
         "The grants of the account, in the order in which they were granted.", authorized_users(ACCOUNT)
     )
     history: Connection[LifecycleEvent] = many(
-        "The grants and revocations of the account, oldest first unless `orderBy` says otherwise.",
+        "The grants and revocations of the account, oldest first by default.",
         _history_of(ACCOUNT_HISTORY),
     )
     as_of: Block = value("The block at which the account was read.", block_of_pin, "pin")

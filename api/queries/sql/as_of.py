@@ -1,4 +1,4 @@
-"""Points in time: a position decides which facts exist, a clock which of them have expired.
+"""Points in time: the position decides which facts are known, the clock decides which of them have expired.
 
 Now, a block and an instant are all a position and a clock: `valid_from <= position AND valid_to > position` and
 `expires_at > clock` read any of them.

@@ -1,6 +1,6 @@
 """Intervals of a chain: what happened between two positions.
 
-A count at the end of an interval is the count at its start, and what the rows that the interval touched add to it: their
+A count at the end of an interval is the count at its start plus what the rows that the interval touched add: their
 count at the end less their count at the start.
 """
 

@@ -108,9 +108,9 @@ class Listing:
 
     `parts` are the tables that filters and orders use, the main one first; a walk joins only those that it needs.
     `within` is the condition that a row is in the list at a scope. `rows` is the relation of the rows of its pages, and
-    `row_id` the column of their ids. `touched` is the condition that an event of an interval is about a row, None if the
-    list may change without an event. `settled` are the fields that change only by such events.
-    `shared` are those that change by events about other rows too.
+    `row_id` the column of their ids. `touched` is the condition that an event of an interval is about a row, None if
+    the list may change without an event. `settled` are the fields that change only by such events. `shared` are those
+    that change by events about other rows too.
     """
 
     name: str
@@ -181,17 +181,19 @@ SORT_KEY, SORT_ID, PLACE = -3, -2, -1
 """Where a page's row has its key in the order, its id, and the index of the key that it was read for."""
 
 
-def pages(
-    connection: Connection,
-    listing: Listing,
-    order: Order,
-    keys: Sequence[Key],
-    window: Window[Place],
-    filter: Filter,
-    columns: Columns,
-) -> list[Page]:
+class PageQuery(NamedTuple):
+    """A page that is read for many parents."""
+
+    listing: Listing
+    order: Order
+    window: Window[Place]
+    filter: Filter = ()
+
+
+def pages(connection: Connection, query: PageQuery, keys: Sequence[Key], columns: Columns) -> list[Page]:
     """Returns the page of each key, whose rows have these columns."""
-    filter, values = with_parameters(filter, listing.fields)
+    listing, order, window, _ = query
+    filter, values = with_parameters(query.filter, listing.fields)
     values |= {
         "size": window.size + 1,
         **_place_values("after", window.after),

@@ -1,4 +1,4 @@
-"""A count that was kept at another block equals the count of all rows; so do pages whose rows' ids were kept."""
+"""A count from the cache equals the count of all rows; so do pages of rows whose ids are cached."""
 
 import asyncio
 import os
@@ -26,6 +26,7 @@ from api.queries.sql.pages import (
     Listing,
     Order,
     Page,
+    PageQuery,
     Place,
     Window,
     counts,
@@ -34,7 +35,7 @@ from api.queries.sql.pages import (
 from api.queries.sql.relations import Cells, Columns
 from api.queries.statistics import COUNTED_DEVICES, DIMENSIONS, Grouping, count_groups, failure_counts
 from api.reading.cached_counts import LongReads
-from api.reading.read import PageQuery, Read
+from api.reading.read import Read
 from api.reading.snapshot import Snapshot, open_snapshot_now
 from schema.events import Kind
 from schema.tables.values import end_of_block
@@ -119,12 +120,12 @@ def test_after_any_reorg_and_at_any_block_a_kept_count_is_right(engine: Engine, 
             now = next(pin for pin in snapshot.pins if pin.chain_id == node.chain_id)
             then = now._replace(position=end_of_block(max(node.head.number - turn.back, 0)))
             for pin in (now, then):
-                assert kept(snapshot, pin) == plain(snapshot, pin)
+                assert cached(snapshot, pin) == plain(snapshot, pin)
                 assert pages_of(Read(snapshot).pages, pin) == pages_of(partial(plain_pages, snapshot), pin)
     indexer.lease.release()
 
 
-def kept(snapshot: Snapshot, pin: Pin) -> dict[Any, Any]:
+def cached(snapshot: Snapshot, pin: Pin) -> dict[Any, Any]:
     """Returns all counts at a point as a request reads them."""
     read = Read(snapshot)
     return counted(
@@ -179,8 +180,7 @@ def page_queries(
 
 def plain_pages(snapshot: Snapshot, query: PageQuery, keys: Sequence[Key], columns: Columns) -> Sequence[Page]:
     """Returns the same pages, as a walk finds them."""
-    listing, order, window, filter = query
-    return snapshot.read_now(pages, listing, order, keys, window, filter, columns)
+    return snapshot.read_now(pages, query, keys, columns)
 
 
 def counted(
@@ -229,7 +229,7 @@ def failures_of(filter: Filter) -> Any:
     return lambda connection, keys, interval: failure_counts(connection, filter, keys, 1_000, interval)
 
 
-# What is kept
+# What is cached
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ def test_a_snapshot_of_a_replica_that_lags_uses_no_later_point(history: History,
     with open_snapshot_now(reading_engine) as lagging:
         mint(history, 2, finalized=1)
         mint(history, 3, finalized=2)
-        assert devices(reading_engine)[0] == 3  # kept as of block 2
+        assert devices(reading_engine)[0] == 3  # cached as of block 2
         assert Read(lagging).counts(DEVICES, (), [key_of(lagging.pins[0])]) == [1]
 
 

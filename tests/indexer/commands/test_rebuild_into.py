@@ -86,7 +86,7 @@ def test_readers_see_the_old_state_or_the_new_one_and_the_indexer_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An indexer, a server that is asked all the time, a new profile, and a reorg of blocks of before the switch."""
-    monkeypatch.setattr(cached_counts, "LONG_SECONDS", 0)  # every count is kept
+    monkeypatch.setattr(cached_counts, "LONG_SECONDS", 0)  # every count is cached
     node = FakeNode(chain_id=1, finality=4)
     node.mine(*licenses())
     for token in range(1, 30):

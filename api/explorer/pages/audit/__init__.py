@@ -1,4 +1,4 @@
-"""`/audit`: the questions that an auditor asks of the whole register, each with its count, its list and its query."""
+"""`/audit`: an auditor's questions about the whole register, each with its count, its list and its query."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -112,7 +112,7 @@ class Finding(NamedTuple):
     """The answer to a question: how many fail it, the list of them, the query with evidence, and the list as files."""
 
     question: Question
-    found: int
+    total: int
     list_href: str
     query_href: str
     files: Sequence[FileLink]

@@ -21,7 +21,7 @@ Source = Callable[[Json], Json | None]
 class Field(NamedTuple):
     """A value that is compared: its name, how the template shows it, and how it and its event are read of a device.
 
-    `reason` says what changed a value that no event changed.
+    `reason` states what changed a value that no event changed.
     """
 
     label: str
@@ -32,7 +32,7 @@ class Field(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A value that differs. `event` changed it; if none did, `reason` says what."""
+    """A value that differs. `event` changed it; if none did, `reason` states what did."""
 
     label: str
     kind: str

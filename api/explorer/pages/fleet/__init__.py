@@ -10,6 +10,7 @@ from api.explorer.downloads import file_links
 from api.explorer.page import Json, Page
 from api.explorer.problems import Problem, WayOut
 from api.explorer.visit import Visit
+from schema.times import utc_text
 from schema.vocabulary import version_key
 
 ADDRESS = re.compile("0[xX][0-9a-fA-F]{40}", re.ASCII)
@@ -35,8 +36,8 @@ def fleet_variables(visit: Visit) -> Json:
         raise Problem(400, "That is not an address", message, [search], address[:200])
     return {
         "address": address,
-        "clock": _text(visit.clock),
-        "soon": _text(visit.clock + SOON),
+        "clock": utc_text(visit.clock),
+        "soon": utc_text(visit.clock + SOON),
         **_prefixed("owned", visit.page_of(DEVICES_ON_A_PAGE, "owned-after", "owned-before")),
         **_prefixed("shared", visit.page_of(DEVICES_ON_A_PAGE, "shared-after", "shared-before")),
         **_prefixed("vehicles", visit.page_of(DEVICES_ON_A_PAGE, "vehicles-after", "vehicles-before")),
@@ -44,10 +45,6 @@ def fleet_variables(visit: Visit) -> Json:
             "sharedVehicles", visit.page_of(DEVICES_ON_A_PAGE, "shared-vehicles-after", "shared-vehicles-before")
         ),
     }
-
-
-def _text(moment: Any) -> str:
-    return str(moment.isoformat().replace("+00:00", "Z"))
 
 
 def _prefixed(prefix: str, page: Json) -> Json:
@@ -61,7 +58,7 @@ def view(data: Json, visit: Visit) -> dict[str, Any]:
     return {
         "address": visit.keys["address"],
         "owned_files": file_links(visit, "devices", filter={"owner": account}),
-        "shared_files": file_links(visit, "authorizations", filter={"user": account}, activeAt=_text(visit.clock)),
+        "shared_files": file_links(visit, "authorizations", filter={"user": account}, activeAt=utc_text(visit.clock)),
         "is_owner": visit.path.startswith("/owner/"),
         "models": models,
         "outdated": sum(model.outdated for model in models),

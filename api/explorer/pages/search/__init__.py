@@ -51,7 +51,7 @@ def search_variables(visit: Visit) -> Json:
 def view(data: Json, visit: Visit) -> dict[str, Any]:
     key = visit.parameter("q")
     hits = (
-        [hit for found in (_devices, _vehicles, _accounts, _chain, _names) for hit in found(data, visit, key)]
+        [hit for hits_of in (_devices, _vehicles, _accounts, _chain, _names) for hit in hits_of(data, visit, key)]
         if key
         else []
     )

@@ -1,4 +1,4 @@
-"""`/reports/software-updates`: the register of software updates, as UNECE R156 asks for."""
+"""`/reports/software-updates`: the register of software updates, as UNECE R156 requires it."""
 
 from api.explorer.reports import SOFTWARE_UPDATES
 

@@ -1,4 +1,4 @@
-"""Requests of the doors beside `/graphql`: they are answered as those of any client, and limited like them."""
+"""The GraphQL client of the other endpoints in this process: explorer, MCP, EPCIS, credentials."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from api.http.rates import Rates
 Json = dict[str, Any]
 
 
-class Asking:
-    """Asks documents as any client does: admitted, counted and limited."""
+class GraphQLClient:
+    """Executes documents without HTTP, with the admission and the rate limits of requests to `/graphql`."""
 
     def __init__(self, answers: Answers, admission: Admission, rates: Rates) -> None:
         self._answers = answers
@@ -23,14 +23,14 @@ class Asking:
         self._rates = rates
 
     def count(self, scope: Scope) -> None:
-        """Counts a request of a client. Raises RateLimited."""
+        """Counts an HTTP request of its sender. Raises RateLimited."""
         self._rates.client(scope).take_request()
 
     def charge(self, scope: Scope) -> Charge:
-        """Returns what charges the client of a request with the cost of its documents."""
+        """Returns the function that charges the sender of an HTTP request with the cost of its documents."""
         return self._rates.client(scope).take_cost
 
-    async def ask(self, request: GraphQLRequest, charge: Charge) -> Json:
+    async def execute(self, request: GraphQLRequest, charge: Charge) -> Json:
         """Returns the response, which has data, errors or both."""
         try:
             answer = await self._answers.answer(request, self._admission, charge)

@@ -1,4 +1,4 @@
-"""Every address that is no page's: it offers the search."""
+"""The page for an unknown address: status 404, with a search."""
 
 from typing import Any
 from urllib.parse import unquote
@@ -17,4 +17,4 @@ def no_page(visit: Visit) -> dict[str, Any]:
     raise not_found(f"There is no page {path[:200]}. Perhaps the address was cut off on its way.", query=last[:200])
 
 
-NOWHERE = Page(path="/{path:path}", name="nowhere", variables=no_page, route="other")
+NOT_FOUND = Page(path="/{path:path}", name="not_found", variables=no_page, route="other")
