@@ -28,7 +28,7 @@ LONG_SECONDS = 0.005
 
 LONG_READS = 10
 """The result of a read is cached if the reads since its last short one took LONG_READS * LONG_SECONDS together. A
-single one may be long by chance: while the machine is busy, or when a new connection to PostgreSQL plans the statement."""
+single one may be long by chance: while the machine is busy, or when a new connection to PostgreSQL plans it."""
 
 MOST_READS = 1_024
 """Reads of a database that were long since their last short one."""
