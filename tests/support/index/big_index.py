@@ -216,6 +216,7 @@ class _Rows:
             "end_of_life_status": "0",
         }
         sold = self._blob(f"i % {OWNERS}", 20)
+        paired = f"CASE WHEN i < {VEHICLES} THEN {VEHICLE} END"
         for begins, ends, owner, provisioned in ((0, 1, self._contract, 0), (1, 8, sold, 0), (8, None, sold, 1)):
             yield self._insert(
                 "device_version",
@@ -224,13 +225,17 @@ class _Rows:
                 valid_from=self._at(begins),
                 valid_to=self._end(ends),
                 owner=owner,
-                vehicle_id=f"CASE WHEN i < {VEHICLES} THEN {VEHICLE} END" if provisioned else "NULL",
+                vehicle_id=paired if provisioned else "NULL",
                 provisioned_at=str(BEGAN) if provisioned else "NULL",
                 provisioned_after_quality=str(provisioned),
                 **columns,
             )
         keys = {name: columns[name] for name in DeviceKey.__struct_fields__ if name in columns}
-        for begins, ends, owner in ((0, 1, self._contract), (1, None, sold)):
+        for begins, ends, owner, vehicle in (
+            (0, 1, self._contract, "NULL"),
+            (1, 8, sold, "NULL"),
+            (8, None, sold, paired),
+        ):
             yield self._insert(
                 "device_key",
                 DEVICES,
@@ -238,6 +243,7 @@ class _Rows:
                 valid_from=self._at(begins),
                 valid_to=self._end(ends),
                 owner=owner,
+                vehicle_id=vehicle,
                 **keys,
             )
 
