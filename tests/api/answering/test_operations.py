@@ -22,6 +22,7 @@ from tests.support.api.answering import OwnAnswers, charge_nothing
 from tests.support.api.asking import Json
 from tests.support.api.feeding import Copy, Moving, minted, updated
 from tests.support.api.live import PATIENCE
+from tests.support.processes import until
 
 
 class World:
@@ -66,7 +67,7 @@ async def test_a_subscription_that_waits_holds_no_snapshot(world: World) -> None
     async with aclosing(operations.execute(GraphQLRequest(query), charge_nothing)) as answers:
         waiting = asyncio.ensure_future(anext(answers))
         await asyncio.sleep(0.5)
-        assert world.admission._value == LIVE_SNAPSHOTS
+        await asyncio.to_thread(until, lambda: world.admission._value == LIVE_SNAPSHOTS, "the place that was taken")
         assert world.snapshots == 0
         await moving.mine(updated(1))
         batch = await asyncio.wait_for(waiting, PATIENCE)
