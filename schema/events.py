@@ -9,6 +9,8 @@ turns facts into the state that the API serves. A fact is immutable and named in
 - An id (`token_id`, `manufacturer_id`, ...) is unique only within one contract, which the profile names.
 - A field annotated with an enumeration holds the contract's number, which may be outside the enumeration.
 
+The first paragraph of a fact's docstring is also what GraphQL says of its kind.
+
 To add a fact: write its class here, add it to the union at the end of its group and to `Kind`, then follow
 docs/contributing/add-an-event.md.
 """
@@ -443,7 +445,10 @@ VehicleFact = VehicleMinted | VehicleTransferred | VehicleBurned | VehicleAttrib
 
 
 class SyntheticDeviceMinted(RecordedFact, frozen=True, kw_only=True, gc=False):
-    """The token of a synthetic device was minted for a vehicle. `connection_id` names the service, in any range."""
+    """The token of a synthetic device was minted for a vehicle.
+
+    `connection_id` names the service, in any range.
+    """
 
     synthetic_device_id: int
     vehicle_id: int | None = None
@@ -498,7 +503,10 @@ class AboutSubject(RecordedFact, frozen=True, kw_only=True, gc=False):
 
 
 class AccessGranted(AboutSubject, frozen=True, kw_only=True, gc=False):
-    """A user was granted access to a vehicle, a synthetic device, a manufacturer or an account, as `UserAuthorized`."""
+    """A user was granted access to a vehicle, a synthetic device, a manufacturer, or all that is an account's own.
+
+    The fields are those of `UserAuthorized`.
+    """
 
     user: Address
     permissions: int | None = None

@@ -1,12 +1,14 @@
 """The enums of the API and the descriptions of their values, in the order of the SDL."""
 
+from inspect import getdoc
+from operator import itemgetter
 from typing import Any
 
 import strawberry
 from strawberry.types.enum import EnumValue
 
 from api.queries.recorded import Finality as Finality
-from schema.events import Kind, TestKind
+from schema.events import KIND_OF, Fact, Kind, TestKind
 from schema.vocabulary import (
     AuthorizationEndReason,
     EndOfLifeProcess,
@@ -32,55 +34,16 @@ def _describe(enum: Any, description: str, meanings: dict[Any, str], name: str |
     ]
 
 
+def _first_paragraph(fact: type[Fact]) -> str:
+    """Returns what a fact says that happened."""
+    return " ".join((getdoc(fact) or "").split("\n\n")[0].split())
+
+
 _describe(
     Kind,
     "The kind of fact that an event recorded. Each kind has one type of event.",
     {
-        Kind.DEVICE_MINTED: "The certificate of a device was minted.",
-        Kind.DEVICE_TRANSFERRED: "The certificate was transferred; includes mints and burns.",
-        Kind.DEVICE_ATTRIBUTE_SET: "An attribute of a device was corrected or set.",
-        Kind.DEVICE_ADDRESS_RESET: "A device changed its address.",
-        Kind.TEST_RECORDED: "The result of a factory test or inspection was recorded.",
-        Kind.DEVICE_PROVISIONED: "A device was provisioned.",
-        Kind.USER_AUTHORIZED: "A user was granted access to a device.",
-        Kind.USER_REVOKED: "A grant of a user was revoked.",
-        Kind.FACTORY_RESET: "A device was reset to its factory state.",
-        Kind.FIRMWARE_UPDATED: "A firmware update over the air was attempted.",
-        Kind.END_OF_LIFE_RECORDED: "A step of the end of life of a device was recorded.",
-        Kind.MANUFACTURER_LICENSED: "A manufacturer was granted a Manufacturing License, or its license was renewed.",
-        Kind.MANUFACTURER_LICENSE_REVOKED: "The Manufacturing License of a manufacturer was revoked.",
-        Kind.HARDWARE_LICENSED: "A Hardware Device License was granted or renewed.",
-        Kind.HARDWARE_LICENSE_REVOKED: "A Hardware Device License was revoked.",
-        Kind.DEVICE_CLAIMED: "An owner took a device into use.",
-        Kind.DEVICE_UNCLAIMED: (
-            "The claim of a device ended: the device went back to its manufacturer, or an administrator "
-            "cleared the claim."
-        ),
-        Kind.DEVICE_PAIRED: "A device was paired with a vehicle.",
-        Kind.DEVICE_UNPAIRED: "The pairing of a device ended.",
-        Kind.DEVICE_BURNED: "The certificate of a device was burned. A transfer to the zero address comes with it.",
-        Kind.BENEFICIARY_SET: (
-            "The account that receives the proceeds of a device was set: the owner or another account."
-        ),
-        Kind.MANUFACTURER_MINTED: "The NFT of a manufacturer was minted.",
-        Kind.MANUFACTURER_TRANSFERRED: "The NFT of a manufacturer was transferred; includes mints and burns.",
-        Kind.MANUFACTURER_ATTRIBUTE_SET: "An attribute of a manufacturer was set.",
-        Kind.LICENSE_MINTED: "A license that is an NFT was minted.",
-        Kind.LICENSE_TRANSFERRED: "A license that is an NFT was transferred; includes mints and burns.",
-        Kind.LICENSE_REVOKED: "A license that is an NFT was revoked.",
-        Kind.VEHICLE_MINTED: "The NFT of a vehicle was minted.",
-        Kind.VEHICLE_TRANSFERRED: "The NFT of a vehicle was transferred; includes mints and burns.",
-        Kind.VEHICLE_BURNED: "The NFT of a vehicle was burned.",
-        Kind.VEHICLE_ATTRIBUTE_SET: "An attribute of a vehicle was set.",
-        Kind.VEHICLE_DEFINITION_SET: "The device definition of a vehicle was set.",
-        Kind.SYNTHETIC_DEVICE_MINTED: "The NFT of a synthetic device was minted.",
-        Kind.SYNTHETIC_DEVICE_TRANSFERRED: ("The NFT of a synthetic device was transferred; includes mints and burns."),
-        Kind.SYNTHETIC_DEVICE_BURNED: "The NFT of a synthetic device was burned.",
-        Kind.SYNTHETIC_DEVICE_ATTRIBUTE_SET: "An attribute of a synthetic device was set.",
-        Kind.ACCESS_GRANTED: (
-            "A user was granted access to a vehicle, a synthetic device, a manufacturer, or what is an account's own."
-        ),
-        Kind.ACCESS_REVOKED: "A grant of a user on another subject than a device was revoked.",
+        **{kind: _first_paragraph(fact) for fact, kind in sorted(KIND_OF.items(), key=itemgetter(1))},
         Kind.UNDECODABLE: "A rule of the profile matches the log, but the bytes cannot be decoded. `raw` has the log.",
         Kind.UNMAPPED: (
             "No rule of the profile matches the log. `raw` has the log. Lists contain such events only "
