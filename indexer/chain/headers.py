@@ -13,6 +13,7 @@ from indexer.errors import TryAgain
 from indexer.rpc import RpcError
 from indexer.rpc.block_tags import is_tag_unknown
 from indexer.rpc.gather import gather
+from indexer.rpc.host import Host
 from indexer.rpc.providers import Answered
 from indexer.rpc.refusals import NoSuchTag
 
@@ -104,6 +105,19 @@ class Headers:
             )
             self._distrust(header, wrong)
             raise wrong
+
+    async def settled_header(self, header: Header, host: Host | None, wrong: WrongAnswer) -> Header:
+        """Returns the header that an answer of `host` contradicts, as another provider returns it.
+
+        Distrusts the provider of the header if the other one is different, `host` if it is the same. If no other
+        provider answers now, either may be wrong: returns the header, and distrusts none.
+        """
+        try:
+            return await self.second_header(header, wrong) or header
+        except WrongAnswer:
+            if host is not None:
+                self._calls.providers.distrust(host, wrong)
+            return header
 
     def check_links(self, headers: Sequence[Header]) -> None:
         """Raises WrongAnswer if a block is not the child of the one before it, and distrusts the parent's provider."""

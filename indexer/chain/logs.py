@@ -104,8 +104,9 @@ class Logs:
             "some: it does not keep logs that old.",
             f"Set a node with full history in RPC_URLS; {WRONG_BLOOMS}.",
         )
-        self._calls.providers.distrust(answer.host, reason)
-        raise reason
+        settled = await self._headers.settled_header(header, answer.host, reason)
+        if settled is header or any(settled.logs_bloom or b""):
+            raise reason
 
     async def _query(self, query: LogQuery) -> list[RawLog]:
         def check(logs: Iterable[RawLog]) -> list[RawLog]:

@@ -44,7 +44,8 @@ class Receipts:
             try:
                 return self._logs(header, await self._with_uncovered(header, answer.result))
             except WrongAnswer as wrong:
-                header = await self._other_header(header, answer, wrong)
+                host = None if answer.result is None else answer.host  # receipts that are missing may only be late
+                header = await self._headers.settled_header(header, host, wrong)
                 if tries == 0:
                     raise
 
@@ -58,18 +59,6 @@ class Receipts:
             if isinstance(error.refusal, BackOff | WaitForHead):
                 raise
         return await self._one_by_one(header)
-
-    async def _other_header(self, header: Header, answer: Answered[Any], wrong: WrongAnswer) -> Header:
-        """Returns the header of another provider. If it is the same, distrusts the provider of the receipts.
-
-        If no other provider answers now, either may be wrong: none is distrusted.
-        """
-        try:
-            return await self._headers.second_header(header, wrong) or header
-        except WrongAnswer:
-            if answer.result is not None:  # receipts that are missing may only be late
-                self._calls.providers.distrust(answer.host, wrong)
-            return header
 
     async def _with_uncovered(self, header: Header, receipts: list[JsonReceipt] | None) -> list[JsonReceipt] | None:
         """Adds the receipt that is under no root, if the block has one and a provider returns it."""

@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 
 from indexer.chain.chain import Chain
-from indexer.chain.wire import WrongAnswer
+from indexer.chain.wire import Header, WrongAnswer
 from indexer.commands.sync import sync
 from indexer.errors import Stop, TryAgain
 from indexer.rpc import Pool
@@ -173,30 +173,53 @@ async def test_a_block_too_big_for_any_answer_is_read_by_its_receipts(
         assert ("eth_getTransactionReceipt" in proxy.calls) == (also in (faults.no_block_receipts, faults.odd_receipts))
 
 
-async def test_a_provider_that_fails_for_a_moment_is_not_distrusted_for_the_header_of_another(
-    world: Factory, node: Upstream
-) -> None:
-    def no_block(exchange: Exchange) -> bool:
-        if exchange.method != "eth_getBlockByNumber":
+def fails(method: str) -> Fault:
+    """Returns the fault that a gateway in front of the node fails."""
+
+    def fail(exchange: Exchange) -> bool:
+        if exchange.method != method:
             return False
         exchange.status, exchange.body = 502, b"bad gateway"
         return True
 
+    return fail
+
+
+@asynccontextmanager
+async def beside_wrong_headers(
+    world: Factory, node: Upstream
+) -> AsyncIterator[tuple[Chain, Header, FaultProxy, FaultProxy]]:
+    """Yields the header of an empty block as a provider of full blooms returns it, which is first in a pool of two."""
     async with FaultProxy(node) as bad, FaultProxy(node) as good, AsyncExitStack() as stack:
         pool = patient_pool([bad.url, good.url])
         stack.push_async_callback(pool.close)
         await pool.check_chain(world.chain.chain_id)
-        pool.hosts[0].latency = 0.0  # the header comes from it, on a busy machine too
         chain = Chain(pool, {bytes.fromhex(world.contract.address[2:]): 1}, finality_depth=64)
         bad.inject(faults.full_bloom)
+        (header,) = await chain.headers([MINTED])
+        assert header.host is pool.hosts[0]
+        yield chain, header, bad, good
+        assert [host.away is None for host in pool.hosts] == [False, True]
+
+
+async def test_a_provider_that_fails_for_a_moment_is_not_distrusted_for_the_header_of_another(
+    world: Factory, node: Upstream
+) -> None:
+    async with beside_wrong_headers(world, node) as (chain, header, bad, good):
         bad.inject(faults.no_block_receipts)
         for proxy in (bad, good):
             proxy.inject(block_too_big(MINTED))
-        (header,) = await chain.headers([MINTED])  # an empty block
-        failing = good.inject(no_block, times=1)
+        failing = good.inject(fails("eth_getBlockByNumber"), times=1)
         assert await chain.block_logs(header) == []
         assert failing.struck == 1
-        assert [host.away is None for host in pool.hosts] == [False, True]
+
+
+async def test_a_provider_without_logs_is_not_distrusted_for_the_header_of_another(
+    world: Factory, node: Upstream
+) -> None:
+    async with beside_wrong_headers(world, node) as (chain, header, bad, _):
+        bad.inject(fails("eth_getLogs"))
+        await chain.check_history(header)
 
 
 async def test_receipts_that_are_never_whole_stop_the_indexer(world: Factory, node: Upstream, sqlite_url: str) -> None:
