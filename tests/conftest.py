@@ -77,6 +77,8 @@ def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         return running
 
     is_pooled = request.config.getoption("pooler")
+    if is_pooled:
+        pooler()  # it runs until the databases are closed
     databases = Databases(tmp_path_factory.mktemp("databases"), server_url, pooler if is_pooled else None)
     yield databases
     databases.close()

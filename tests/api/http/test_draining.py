@@ -113,6 +113,7 @@ DOORS: Mapping[str, Any] = {
 """A request to each door: the body to post, or None to get it."""
 
 
+@pytest.mark.direct
 def test_every_door_finishes_its_answers_and_sends_clients_elsewhere(postgres_url: str) -> None:
     with_one_device(postgres_url)
     [port] = free_ports(1)

@@ -14,6 +14,7 @@ from tests.support.postgres import plain_url, with_options
 DEVICES = "{ devices { totalCount nodes { tokenId } } }"
 
 
+@pytest.mark.direct
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
