@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from threading import Event
 from typing import Any
 
@@ -14,6 +14,7 @@ from api.reading.change_watch import ChangeWatch
 from schema.tables.database import connect
 from tests.support.api.feeding import Moving, minted
 from tests.support.databases import NewDatabase
+from tests.support.processes import until
 
 PATIENCE = 60.0
 
@@ -73,7 +74,7 @@ async def test_requests_during_a_read_share_the_next_read(watched: Watched, monk
 
     monkeypatch.setattr(watch._reader, "read", read_slowly)
     first = asyncio.create_task(watch.revisions())
-    await asyncio.to_thread(_until, lambda: bool(results))
+    await asyncio.to_thread(until, lambda: results, "a result")
     await watched.moving.mine(*minted(2))
     later = [asyncio.create_task(watch.revisions()) for _ in range(10)]
     await asyncio.sleep(0.01)
@@ -145,17 +146,13 @@ async def test_listening_ends_when_no_request_waits(on_postgresql: Watched, monk
     await on_postgresql.next_change()
 
 
+@pytest.mark.direct
 async def test_a_watch_closes_at_once_though_a_change_wakes_its_poller(on_postgresql: Watched) -> None:
     watch = ChangeWatch(on_postgresql.engine)
     waiting = asyncio.create_task(watch.changed(await watch.revisions()))
-    await asyncio.to_thread(_until, lambda: watch._reader.listening_on is not None)
+    await asyncio.to_thread(until, lambda: watch._reader.listening_on is not None, "the listening")
     await asyncio.sleep(0.1)  # the poller waits
     watch._notified.set()
     await asyncio.sleep(0)  # what the poller awaits has ended, and the poller does not know yet
     await asyncio.wait_for(watch.close(), PATIENCE)
     waiting.cancel()
-
-
-def _until(is_true: Callable[[], bool]) -> None:
-    while not is_true():
-        time.sleep(0.01)
