@@ -330,7 +330,9 @@ def _explain(network: Json) -> list[str]:
         if int(network[name]):
             sentences.append(f"{network[name]} {meaning}.")
     if network["rebuildDue"]:
-        sentences.append("A rebuild is due: until then, what only the profile of this release reads is missing.")
+        sentences.append(
+            "A rebuild is due. What only the profile of this release reads is missing until an operator runs one."
+        )
     if network["failingSince"]:
         sentences.append(f"Indexing has failed since {network['failingSince']}, at block {network['failingBlock']}.")
     if network["lastError"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from msgspec import Struct
 
@@ -33,7 +34,8 @@ class LocatedFact(Struct, frozen=True, gc=False):
     @property
     def address(self) -> Address:
         """The address by which the fact names its device, if it names it so."""
-        return Address(getattr(self.fact, "token_id").to_bytes(20, "big"))  # noqa: B009
+        fact: Any = self.fact
+        return Address(fact.token_id.to_bytes(20, "big"))
 
 
 def named_by(facts: Sequence[LocatedFact]) -> Names:

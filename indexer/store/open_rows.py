@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -69,10 +69,11 @@ def _address_blocks(
     columns = "device_id, valid_from, address FROM device_key"
     rows = sorted(_select(connection, columns, {"chain_id": chain_id}, "device_id", sharing), key=itemgetter(0, 1))
     blocks: dict[int, int] = {}
-    for id, history in groupby(rows, itemgetter(0)):
-        for same, run in groupby(history, lambda row: row[2] == versions[id].address):  # noqa: B023
-            if same:
-                blocks[id] = block_of(next(run)[1])  # of the last run, which goes on
+    for id, valid_from, address in rows:
+        if address != versions[id].address:
+            blocks.pop(id, None)
+        else:
+            blocks.setdefault(id, block_of(valid_from))
     return blocks
 
 
