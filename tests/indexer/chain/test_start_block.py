@@ -10,7 +10,7 @@ from sqlalchemy import text
 from indexer.chain.start_block import find_start_block
 from indexer.commands.sync import sync
 from indexer.errors import Stop
-from indexer.rpc import Pool
+from indexer.rpc import open_pool
 from indexer.settings import Settings, contracts
 from tests.conftest import StartAnvil
 from tests.support.certindex import Certindex
@@ -21,6 +21,7 @@ from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, of_node
 
 STATES = ("eth_getCode", "eth_getTransactionCount")
 KEPT_STATES = 20
+ANVIL_CHAIN_ID = 31337
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,11 @@ async def answered_with_the_newest(exchange: Exchange) -> bool:
     return True
 
 
+def slow_states(exchange: Exchange) -> bool:
+    exchange.delay = 0.3 if exchange.method in STATES else 0.0
+    return bool(exchange.delay)
+
+
 @pytest.mark.parametrize("fault", [refused, answered_with_nothing, answered_with_the_newest])
 async def test_a_node_without_old_states_is_found_out_and_nothing_is_stored(
     fault: Fault, world: World, sqlite_url: str
@@ -126,17 +132,16 @@ async def test_a_full_node_beside_an_archive_node_is_still_asked_for_logs(world:
     """That it keeps no old states says nothing of its logs."""
     async with FaultProxy(of_node(world.chain.url)) as full, FaultProxy(of_node(world.chain.url)) as archive:
         full.inject(refused)
-        pool = Pool([full.url, archive.url])
-        await pool.check_chain(None)
-        final = world.chain.block_number - FINALITY
-        [host] = [host for host in pool.hosts if host.endpoint.url == full.url]
-        for _ in range(50):  # the pool chooses whom it asks
-            assert await find_start_block(pool, "certificate", bytes.fromhex(world.elder[2:]), final) == 6
-            if host.exclusion("eth_getCode", range(1, 2)) is not None:
-                break
-        assert host.exclusion("eth_getCode", range(1, 2)) is not None
-        assert host.exclusion("eth_getLogs", range(1, 2)) is None
-        await pool.close()
+        archive.inject(slow_states)  # else the pool may always choose it
+        async with open_pool([full.url, archive.url], ANVIL_CHAIN_ID) as pool:
+            final = world.chain.block_number - FINALITY
+            [host] = [host for host in pool.hosts if host.endpoint.url == full.url]
+            for _ in range(50):
+                assert await find_start_block(pool, "certificate", bytes.fromhex(world.elder[2:]), final) == 6
+                if host.exclusion("eth_getCode", range(1, 2)) is not None:
+                    break
+            assert host.exclusion("eth_getCode", range(1, 2)) is not None
+            assert host.exclusion("eth_getLogs", range(1, 2)) is None
 
 
 def test_of_a_contract_that_is_not_final_yet_the_blocks_above_the_final_one_are_indexed(
@@ -189,7 +194,5 @@ def test_a_database_keeps_the_start_block_that_it_has_and_says_so(
 
 async def test_a_contract_of_the_first_block_is_believed_of_a_node_that_keeps_its_states(world: World) -> None:
     address = bytes.fromhex("4e59b44847b379578588920ca78fbf26c0b4956c")  # there from the start of a development chain
-    pool = Pool([world.chain.url])
-    await pool.check_chain(None)
-    assert await find_start_block(pool, "certificate", address, world.chain.block_number - FINALITY) == 0
-    await pool.close()
+    async with open_pool([world.chain.url], ANVIL_CHAIN_ID) as pool:
+        assert await find_start_block(pool, "certificate", address, world.chain.block_number - FINALITY) == 0
