@@ -49,9 +49,9 @@ def print_status(settings: DeliverySettings, *, as_json: bool) -> int:
     subscriptions = {one.name: one for one in read_subscriptions(Path(settings.subscriptions))}
     with _state(settings) as state:
         positions = state.positions()
-        waiting = {name: len(state.messages(name)) for name in positions}
+        waiting = {name: state.messages(name) for name in positions}
     names = sorted({*subscriptions, *positions})
-    rows = [_status(name, subscriptions.get(name), positions.get(name), waiting.get(name, 0)) for name in names]
+    rows = [_status(name, subscriptions.get(name), positions.get(name), waiting.get(name, ())) for name in names]
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
     else:
@@ -59,7 +59,9 @@ def print_status(settings: DeliverySettings, *, as_json: bool) -> int:
     return 0
 
 
-def _status(name: str, one: Subscription | None, position: Position | None, waiting: int) -> dict[str, Any]:
+def _status(
+    name: str, one: Subscription | None, position: Position | None, waiting: Sequence[Message]
+) -> dict[str, Any]:
     progress = Progress() if position is None else position.progress
     return {
         "name": name,
@@ -69,7 +71,8 @@ def _status(name: str, one: Subscription | None, position: Position | None, wait
         "publicKeys": [] if one is None else [key.public for key in one.secrets if key.public],
         "delivered": progress.delivered,
         "deliveredAt": _time(progress.delivered_at),
-        "waiting": waiting,
+        "waiting": len(waiting),
+        "oldestWaiting": _time(waiting[0].recorded_at) if waiting else None,
         "cursor": None if position is None else position.cursor,
         "attempts": progress.attempts,
         "failingSince": _time(progress.failing_since),
@@ -93,11 +96,16 @@ def _word(one: Subscription | None, position: Position | None) -> str:
 def _to_text(row: dict[str, Any]) -> str:
     lines = [f"{row['name']}: {row['state']}", f"  receiver   {row['url'] or 'not in the file'}"]
     last = f", the last at {row['deliveredAt']}" if row["deliveredAt"] else ""
-    lines.append(f"  delivered  {row['delivered']}{last}; {row['waiting']} read and not delivered")
+    lines.append(f"  delivered  {row['delivered']}{last}")
+    if row["waiting"]:
+        oldest = f"the oldest recorded at {row['oldestWaiting']}"
+        lines.append(f"  waiting    {row['waiting']} read and not delivered, {oldest}")
     lines += [f"  public key {key}" for key in row["publicKeys"]]
     if row["failingSince"]:
         again = "" if row["state"] == "stopped" else f", next at {row['nextAttemptAt']}"
-        lines.append(f"  failing    since {row['failingSince']}: {row['attempts']} attempts{again}")
+        lines.append(
+            f"  failing    since {row['failingSince']}: {row['attempts']} attempt{'s' * (row['attempts'] != 1)}{again}"
+        )
     if row["error"]:
         lines.append(f"  error      {row['error']}")
     if row["state"] == "stopped":

@@ -40,6 +40,9 @@ SUBJECT = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
 OURS = ("content-length", "content-type", "host", "transfer-encoding", "connection", "user-agent")
 """Headers that a request has already; so has it those that begin with `webhook-`."""
 
+SHORTEST_SECRET = 8
+"""Characters of a value that is concealed: shorter ones are words and numbers that any text has."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
@@ -67,6 +70,14 @@ class Subscription:
     def shown_url(self) -> str:
         """The URL without user, password and query, which may hold secrets."""
         return shown_url(self.url)
+
+    def concealed(self, text: str) -> str:
+        """Returns what a receiver wrote without the secrets that the request has: some receivers echo it."""
+        values = [part for value in self.headers.values() for part in (value, value.rpartition(" ")[2])]
+        for secret in (urlsplit(self.url).query, *values):
+            if len(secret) >= SHORTEST_SECRET:
+                text = text.replace(secret, "...")
+        return text
 
 
 def shown_url(url: str) -> str:

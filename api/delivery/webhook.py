@@ -5,6 +5,7 @@ some kilobytes and not decompressed, and the whole attempt has a time limit.
 """
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ class Webhook:
             async with self._session.post(
                 self._subscription.url, data=message.body, headers=headers, allow_redirects=False
             ) as response:
-                return await _outcome(response)
+                return await self._outcome(response)
         except TimeoutError:
             return timed_out(self._subscription.timeout)
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -72,36 +73,35 @@ class Webhook:
     async def close(self) -> None:
         await self._session.close()
 
+    async def _outcome(self, response: ClientResponse) -> Outcome:
+        """Returns what a response means."""
+        status, text = response.status, await self._excerpt(response)
+        if 200 <= status < 300:
+            return Outcome(True, "ok", f"the receiver answered {status}")
+        detail = f"the receiver answered {status}{f': {text}' if text else ''}"
+        if 300 <= status < 400:
+            location = self._shown(response.headers.get("Location", ""))
+            return failed("redirect", f"the receiver answered {status} to {location!r}: redirects are not followed")
+        if status == GONE:
+            return Outcome(False, "gone", detail, gone=True)
+        wait = retry_after(response.headers.get("Retry-After"), time.time()) if status in RETRY_AFTER else None
+        return failed(f"{status // 100}xx", detail, wait)
 
-async def _outcome(response: ClientResponse) -> Outcome:
-    """Returns what a response means."""
-    status, text = response.status, await _excerpt(response)
-    if 200 <= status < 300:
-        return Outcome(True, "ok", f"the receiver answered {status}")
-    detail = f"the receiver answered {status}{f': {text}' if text else ''}"
-    if 300 <= status < 400:
-        location = _printable(response.headers.get("Location", ""))
-        return failed("redirect", f"the receiver answered {status} to {location!r}: redirects are not followed")
-    if status == GONE:
-        return Outcome(False, "gone", detail, gone=True)
-    wait = retry_after(response.headers.get("Retry-After"), time.time()) if status in RETRY_AFTER else None
-    return failed(f"{status // 100}xx", detail, wait)
+    async def _excerpt(self, response: ClientResponse) -> str:
+        """Returns the begin of the body in one line. The status alone decides, so that no fault of the body matters."""
+        parts: list[bytes] = []
+        with suppress(aiohttp.ClientError, OSError, TimeoutError):
+            async with asyncio.timeout(BODY_SECONDS):
+                async for part in response.content.iter_any():
+                    parts.append(part)
+                    if sum(map(len, parts)) >= BODY_BYTES:
+                        break
+        return self._shown(b"".join(parts).decode("utf-8", "replace"))
 
-
-async def _excerpt(response: ClientResponse) -> str:
-    """Returns the begin of the body in one line. The status alone decides, so that no fault of the body matters."""
-    parts: list[bytes] = []
-    with suppress(aiohttp.ClientError, OSError, TimeoutError):
-        async with asyncio.timeout(BODY_SECONDS):
-            async for part in response.content.iter_any():
-                parts.append(part)
-                if sum(map(len, parts)) >= BODY_BYTES:
-                    break
-    return _printable(b"".join(parts).decode("utf-8", "replace"))
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)[:SHOWN].strip()
+    def _shown(self, text: str) -> str:
+        """Returns the begin of what a receiver wrote, in one line and without our secrets."""
+        printable = "".join(character if character.isprintable() else " " for character in text)
+        return self._subscription.concealed(printable)[:SHOWN].strip()
 
 
 def _unreached(error: Exception) -> Outcome:
@@ -120,8 +120,13 @@ def _unreached(error: Exception) -> Outcome:
         case aiohttp.ClientResponseError():
             return failed("protocol", f"the response is not HTTP: {error.message}")
         case aiohttp.ClientConnectorError():
-            return failed("connection", f"the receiver cannot be reached: {error.strerror}")
+            return failed("connection", f"the receiver cannot be reached: {_reason(error.os_error)}")
     return failed("connection", f"the connection failed: {error or type(error).__name__}")
+
+
+def _reason(error: OSError) -> str:
+    """Returns why a connection failed, in the words of the operating system."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _causes(error: BaseException) -> Sequence[BaseException]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from api.delivery.messages import Message
 from api.delivery.state import State
 from api.delivery.subscriptions import KEYS
 from tests.support.api.receiving import SECRET, receiving, write_subscriptions
@@ -43,6 +44,9 @@ def test_status_shows_each_subscription(deliver: Deliver, tmp_path: Path, state:
     state.create("acme", {}, "cursor")
     state.create("gone", {}, "cursor")
     progress = state.positions()["acme"].progress
+    state.put(
+        "acme", [Message(number, f"msg_{number}", "", 1.7e9 + number, b"") for number in (8, 9)], "cursor", progress
+    )
     state.save({"acme": type(progress)(7, 1.7e9, 3, 3, 1.7e9 + 60, 1.7e9 + 5, "the receiver answered 500: busy")})
     done = deliver("status")
     assert (done.status, done.err) == (0, "")
@@ -50,6 +54,7 @@ def test_status_shows_each_subscription(deliver: Deliver, tmp_path: Path, state:
         "acme: failing\n  receiver   https://acme.example/hooks?...\n  delivered  7, the last at 2023-11-14T22:13:20Z"
         in done.out
     )
+    assert "waiting    2 read and not delivered, the oldest recorded at 2023-11-14T22:13:28Z" in done.out
     assert "since 2023-11-14T22:13:25Z: 3 attempts, next at 2023-11-14T22:14:20Z" in done.out
     assert "error      the receiver answered 500: busy" in done.out
     assert re.search(r"public key whpk_\S{44}", done.out)

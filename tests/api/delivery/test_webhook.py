@@ -13,7 +13,9 @@ from api.delivery.messages import Message
 from api.delivery.receivers import Outcome
 from api.delivery.signing import new_secret, parse_key
 from api.delivery.subscriptions import Subscription
+from api.delivery.webhook import Webhook
 from tests.support.api.receiving import LOCAL, Behavior, Received, answering, receiving
+from tests.support.processes import free_ports
 
 MESSAGE = Message(1, "msg_1", "certindex.test", 0.0, b'{"data": 1}')
 
@@ -21,7 +23,7 @@ MESSAGE = Message(1, "msg_1", "certindex.test", 0.0, b'{"data": 1}')
 async def attempt(behavior: Behavior, times: int = 1) -> Outcome:
     async with receiving(behavior) as receiver:
         subscription = Subscription(name="a", url=receiver.url, secrets=(parse_key(new_secret()),), timeout=1)
-        webhook = webhooks.Webhook(subscription, parse_networks(LOCAL))
+        webhook = Webhook(subscription, parse_networks(LOCAL))
         try:
             for _ in range(times):
                 outcome = await webhook.send(MESSAGE)
@@ -90,6 +92,31 @@ async def test_an_attempt_ends_as_it_should(
     assert words in outcome.detail
 
 
+async def test_what_a_receiver_echoes_shows_no_secret_of_the_request() -> None:
+    secrets = {"Authorization": "Bearer wJalrXUtnFEMI", "X-Key": "AKIDEXAMPLE"}
+    echo = b"no user wJalrXUtnFEMI (Bearer wJalrXUtnFEMI, AKIDEXAMPLE) at /hook?key=hidden"
+    async with receiving(answering(401, echo)) as receiver:
+        webhook = Webhook(
+            Subscription(name="a", url=f"{receiver.url}?key=hidden", headers=secrets), parse_networks(LOCAL)
+        )
+        shown = [(await webhook.send(MESSAGE)).detail]
+        receiver.behavior = answering(302, Location="https://b.example/?key=hidden")
+        shown.append((await webhook.send(MESSAGE)).detail)
+        await webhook.close()
+    assert shown == [
+        "the receiver answered 401: no user ... (..., ...) at /hook?...",
+        "the receiver answered 302 to 'https://b.example/?...': redirects are not followed",
+    ]
+
+
+async def test_a_port_that_nobody_serves_is_named_in_words() -> None:
+    (port,) = free_ports(1)
+    webhook = Webhook(Subscription(name="a", url=f"http://127.0.0.1:{port}"), parse_networks(LOCAL))
+    outcome = await webhook.send(MESSAGE)
+    await webhook.close()
+    assert (outcome.result, outcome.detail) == ("connection", "the receiver cannot be reached: Connection refused")
+
+
 async def test_a_huge_body_is_not_read() -> None:
     sent = 0
 
@@ -115,7 +142,7 @@ async def test_a_connection_is_used_again() -> None:
 
         receiver.behavior = note
         subscription = Subscription(name="a", url=receiver.url, secrets=(parse_key(new_secret()),))
-        webhook = webhooks.Webhook(subscription, parse_networks(LOCAL))
+        webhook = Webhook(subscription, parse_networks(LOCAL))
         assert all([(await webhook.send(MESSAGE)).delivered for _ in range(5)])
         await webhook.close()
         assert len(peers) == 1
@@ -126,7 +153,7 @@ async def test_the_request_has_the_headers_of_the_standards() -> None:
         subscription = Subscription(
             name="a", url=receiver.url, secrets=(parse_key(new_secret()),), headers={"Authorization": "Bearer t"}
         )
-        webhook = webhooks.Webhook(subscription, parse_networks(LOCAL))
+        webhook = Webhook(subscription, parse_networks(LOCAL))
         await webhook.send(MESSAGE)
         await webhook.close()
         (request,) = receiver.requests
