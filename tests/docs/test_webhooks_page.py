@@ -1,4 +1,4 @@
-"""The receiver that the guide shows takes messages and verifies them, in a process of its own."""
+"""The receivers that the pages show take messages and verify them, in processes of their own."""
 
 import os
 import re
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from api.delivery.addresses import parse_networks
 from api.delivery.messages import Message
@@ -17,20 +18,23 @@ from scripts.processes import Child
 from tests.support.processes import free_ports, until
 
 GUIDE = (REPOSITORY / "docs/guides/webhooks.md").read_text()
+REFERENCE = (REPOSITORY / "docs/reference/webhooks.md").read_text()
 BODY = b'{"id": "msg_1", "type": "certindex.event.device_minted", "subject": "did:erc721:1:0x:7"}'
 
 
-async def test_the_receiver_of_the_guide_verifies_messages(tmp_path: Path) -> None:
-    shown = re.search(r"```python\n(.*?)```", GUIDE, re.DOTALL)
-    assert shown is not None
-    program, secret, [port] = tmp_path / "receiver.py", new_secret(), free_ports(1)
-    program.write_text(shown[1])
-    receiver = Child([sys.executable, program], environment=os.environ | {"ACME_SECRET": secret, "PORT": str(port)})
+@pytest.mark.parametrize(
+    ("page", "language", "command"), [(GUIDE, "python", sys.executable), (REFERENCE, "js", "node")]
+)
+async def test_the_receivers_verify_messages(page: str, language: str, command: str, tmp_path: Path) -> None:
+    (shown,) = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    program, secret, [port] = tmp_path / "receiver.mjs", new_secret(), free_ports(1)
+    program.write_text(shown)
+    receiver = Child([command, program], environment=os.environ | {"ACME_SECRET": secret, "PORT": str(port)})
     url = f"http://127.0.0.1:{port}/"
     try:
         until(lambda: _is_open(url), "the receiver", receiver)
-        for key, is_taken in ((secret, True), (new_secret(), False)):
-            subscription = Subscription(name="acme", url=url, secrets=(parse_key(key),))
+        for keys, is_taken in (([secret], True), ([new_secret()], False), ([new_secret(), secret], True)):
+            subscription = Subscription(name="acme", url=url, secrets=tuple(map(parse_key, keys)))
             webhook = Webhook(subscription, parse_networks("127.0.0.1/32"))
             assert (await webhook.send(Message(1, "msg_1", "", 0.0, BODY))).delivered is is_taken
             await webhook.close()
