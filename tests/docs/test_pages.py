@@ -85,6 +85,13 @@ def test_the_files_that_are_named_exist(path: Path) -> None:
         assert (path.parent / name).exists(), name
 
 
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_every_row_is_below_the_head_of_its_table(path: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert [table for table in tables if not re.match(r"\|.*\n\|[ :|-]+\|\n", table)] == []
+
+
 def test_every_page_is_in_the_index() -> None:
     index = page("README.md")
     for path in DOCS.rglob("*.md"):
