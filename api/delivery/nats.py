@@ -5,7 +5,7 @@ from typing import Any
 
 from api.delivery.extras import extra
 from api.delivery.messages import CONTENT_TYPE, Message
-from api.delivery.receivers import Outcome, failed, timed_out
+from api.delivery.receivers import Outcome, failed, reason_of, timed_out
 from api.delivery.subscriptions import Subscription
 
 
@@ -17,9 +17,10 @@ class Nats:
         self._errors = extra("nats.js.errors", "nats", f"The receiver {subscription.shown_url}")
         self._subscription = subscription
         self._connection: Any = None
+        self._cause: Exception | None = None
 
     async def send(self, message: Message) -> Outcome:
-        seconds = self._subscription.timeout
+        seconds, self._cause = self._subscription.timeout, None
         try:
             async with asyncio.timeout(seconds):
                 outcome = await self._publish(message)
@@ -27,10 +28,12 @@ class Nats:
             outcome = timed_out(seconds)
         except (self._errors.NoStreamResponseError, self._errors.ServiceUnavailableError):
             outcome = failed(
-                "nats", f"no stream of JetStream takes the subject {self._subscription.subject}: create one"
+                "nats",
+                f"no stream of JetStream takes the subject {self._subscription.subject}: create one. If the server has "
+                "no JetStream, start it with nats-server -js",
             )
         except (self._nats.errors.Error, OSError, ValueError) as error:
-            outcome = failed("nats", f"NATS failed: {error or type(error).__name__}")
+            outcome = failed("nats", f"NATS failed: {reason_of(self._cause or error)}")
         if not outcome.delivered:
             await self.close()
         return outcome
@@ -38,7 +41,12 @@ class Nats:
     async def _publish(self, message: Message) -> Outcome:
         if self._connection is None or not self._connection.is_connected:
             self._connection = await self._nats.connect(
-                self._subscription.url, allow_reconnect=False, error_cb=_ignore, name="certindex"
+                self._subscription.url,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,  # counts the tries of the first connection too
+                reconnect_time_wait=0,
+                error_cb=self._note,
+                name="certindex",
             )
         headers = {"Nats-Msg-Id": message.id, "content-type": CONTENT_TYPE}
         stored = await self._connection.jetstream().publish(
@@ -51,6 +59,6 @@ class Nats:
         if connection is not None:
             await connection.close()
 
-
-async def _ignore(error: Exception) -> None:
-    """The attempt that meets an error reports it."""
+    async def _note(self, error: Exception) -> None:
+        """Keeps what failed: the library raises only that no server is left."""
+        self._cause = error

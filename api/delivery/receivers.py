@@ -1,5 +1,6 @@
 """The interface of all receivers: they take a message, and return whether they accepted it."""
 
+import os
 from typing import Protocol
 
 from msgspec import Struct
@@ -38,3 +39,10 @@ def failed(result: str, detail: str, retry_after: float | None = None) -> Outcom
 def timed_out(seconds: float) -> Outcome:
     """Returns the outcome of an attempt that took too long."""
     return failed("timeout", f"no response within {seconds:g} s")
+
+
+def reason_of(error: Exception) -> str:
+    """Returns why a connection failed, in the words of the operating system if it has a number."""
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__

@@ -5,7 +5,6 @@ some kilobytes and not decompressed, and the whole attempt has a time limit.
 """
 
 import asyncio
-import os
 import ssl
 import time
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 
 from api.delivery.addresses import AddressRefused, Network, socket_factory
 from api.delivery.messages import CONTENT_TYPE, Message
-from api.delivery.receivers import Outcome, failed, timed_out
+from api.delivery.receivers import Outcome, failed, reason_of, timed_out
 from api.delivery.schedule import retry_after
 from api.delivery.signing import signature_header
 from api.delivery.subscriptions import Subscription
@@ -120,13 +119,8 @@ def _unreached(error: Exception) -> Outcome:
         case aiohttp.ClientResponseError():
             return failed("protocol", f"the response is not HTTP: {error.message}")
         case aiohttp.ClientConnectorError():
-            return failed("connection", f"the receiver cannot be reached: {_reason(error.os_error)}")
+            return failed("connection", f"the receiver cannot be reached: {reason_of(error.os_error)}")
     return failed("connection", f"the connection failed: {error or type(error).__name__}")
-
-
-def _reason(error: OSError) -> str:
-    """Returns why a connection failed, in the words of the operating system."""
-    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _causes(error: BaseException) -> Sequence[BaseException]:

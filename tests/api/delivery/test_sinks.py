@@ -68,8 +68,8 @@ async def test_jetstream_drops_a_message_that_it_has(tmp_path: Path) -> None:
         assert (await client.jetstream().stream_info("devices")).state.messages == 1
         await client.close()
         await sink.close()
-    refused = Nats(Subscription(name="a", url=url, timeout=2))
-    assert not (await refused.send(MESSAGE)).delivered
+    outcome = await Nats(Subscription(name="a", url=url)).send(MESSAGE)
+    assert (outcome.delivered, outcome.result, outcome.detail) == (False, "nats", "NATS failed: Connection refused")
 
 
 async def test_a_redis_stream_has_each_message_also_over_an_outage(chain: Moving, tmp_path: Path) -> None:
