@@ -68,8 +68,7 @@ def tune_memory() -> None:
     """Lets the garbage collector run rarely, and glibc keep one heap."""
     import ctypes
 
-    # rows live for one step and have no cycles: a collection would only scan them again
-    gc.collect()
+    # imports leave no garbage, rows live for one step and have no cycles: a collection would only scan them
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
     libc = ctypes.CDLL(None)
