@@ -30,6 +30,9 @@ Arguments = TypeVarTuple("Arguments")
 AGAIN_SECONDS = 0.05
 """Seconds between two interruptions: a statement may have begun just after the last one."""
 
+PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds before each repetition of a read: a standby may cancel several while it replays new tables."""
+
 _STATEMENTS = ThreadPoolExecutor(16, "statements")
 """Threads that read for event loops: at least as many as snapshots of requests, subscriptions and bundles at a time."""
 
@@ -290,13 +293,15 @@ def _begin(engine: Engine) -> Snapshot:
 
 
 async def read_again(read: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-    """Returns the result of a read of a snapshot, which is repeated once if the failure may be passing."""
-    try:
-        return await read()
-    except DBAPIError as error:
-        if not is_passing(error):
-            raise
-        return await read()
+    """Returns the result of a read of a snapshot, which is repeated after PAUSES while failures may be passing."""
+    for pause in PAUSES:
+        try:
+            return await read()
+        except DBAPIError as error:
+            if not is_passing(error):
+                raise
+        await asyncio.sleep(pause)
+    return await read()
 
 
 def _begin_on(connection: Connection) -> Snapshot:

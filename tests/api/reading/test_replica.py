@@ -24,7 +24,7 @@ EVENTS = "{ lifecycleEvents(first: 100) { nodes { kind block { hash } } } device
 META = "{ _meta { replica { replayedAt lagSeconds } chains { indexed { number } } } }"
 CHANGES = "query ($after: String) { changes(after: $after, first: 100) { endCursor hasMore } }"
 BUNDLE = f"/devices/did:erc721:{{}}:0x{CERTIFICATE.hex()}:3/bundle.json"
-REQUESTS = 200
+REQUESTS = 48
 
 
 @pytest.fixture(scope="module")

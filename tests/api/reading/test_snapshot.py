@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from api.graphql.context import Context
 from api.graphql.plan.fields import Rule
 from api.graphql.plan.resolving import load_value
-from api.reading.snapshot import Snapshot, open_snapshot
+from api.reading.snapshot import PAUSES, Snapshot, open_snapshot, read_again
 from schema.tables.database import connect
 from tests.support.databases import run_for_ever
 from tests.support.postgres import plain_url
@@ -150,3 +150,36 @@ async def test_a_cancelled_request_ends_its_sql(reading_engine: Engine) -> None:
     assert time.monotonic() - began < 60
     async with open_snapshot(reading_engine) as snapshot:
         assert await snapshot.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1
+
+
+class Failed(Exception):
+    """An error as psycopg raises it."""
+
+    def __init__(self, sqlstate: str) -> None:
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "failures", "reads"),
+    [("40001", len(PAUSES), len(PAUSES) + 1), ("40001", len(PAUSES) + 1, None), ("42P01", 1, None)],
+    ids=["canceled by a standby", "canceled too often", "another error"],
+)
+async def test_a_read_that_a_standby_cancels_is_repeated(
+    sqlstate: str, failures: int, reads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.reading.snapshot.PAUSES", [0.0] * len(PAUSES))
+    begun = 0
+
+    async def read() -> int:
+        nonlocal begun
+        begun += 1
+        if begun <= failures:
+            raise DBAPIError("SELECT 1", None, Failed(sqlstate))
+        return begun
+
+    if reads is None:
+        with pytest.raises(DBAPIError):
+            await read_again(read)
+        assert begun == failures
+    else:
+        assert await read_again(read) == reads
