@@ -14,10 +14,10 @@ from api.delivery.counts import Counts
 from api.delivery.feed import CursorRefused, EventFeed
 from api.delivery.messages import Message, messages_of
 from api.delivery.receivers import Outcome, Receiver, failed
-from api.delivery.schedule import MOST_SECONDS, delay_after
+from api.delivery.schedule import BROKER_SECONDS, MOST_SECONDS, delay_after
 from api.delivery.state import Position, Progress, StateLost
 from api.delivery.storage import Storage
-from api.delivery.subscriptions import BEGINNING, Subscription
+from api.delivery.subscriptions import BEGINNING, WEBHOOK, Subscription
 from api.graphql.errors import Refusal
 from api.reading.change_watch import ChangeWatch
 from schema.program.logs import log_event
@@ -63,6 +63,7 @@ class Delivery:
         self._sequence = 0
         self._is_stopping = False
         self._is_unreadable = False
+        self._longest_delay = MOST_SECONDS if subscription.kind == WEBHOOK else BROKER_SECONDS
 
     def stop(self) -> None:
         """Ends the loop before the next message."""
@@ -175,7 +176,7 @@ class Delivery:
     def _has_failed(self, message: Message, outcome: Outcome) -> None:
         now, last = time.time(), self.progress
         failures = last.failures + (outcome.retry_after is None)
-        wait = delay_after(failures) if outcome.retry_after is None else outcome.retry_after
+        wait = delay_after(failures, self._longest_delay) if outcome.retry_after is None else outcome.retry_after
         self.progress = replace(
             last,
             attempts=last.attempts + 1,

@@ -7,6 +7,9 @@ MINUTE, HOUR = 60.0, 3600.0
 DELAYS = (5.0, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR)
 """Seconds from one failed attempt to the next. The first attempt is made at once; the last delay repeats."""
 
+BROKER_SECONDS = 30.0
+"""The longest delay for NATS and Redis: a broker belongs to the operator, and takes messages soon after a restart."""
+
 JITTER = 0.1
 """A delay is longer or shorter by up to this share, so that receivers are not called all at once after an outage."""
 
@@ -14,9 +17,9 @@ LEAST_SECONDS, MOST_SECONDS = 1.0, DELAYS[-1]
 """Bounds of a receiver's Retry-After."""
 
 
-def delay_after(failures: int) -> float:
-    """Returns the seconds to wait after so many failed attempts, 1 or more."""
-    delay = DELAYS[min(failures, len(DELAYS)) - 1]
+def delay_after(failures: int, most: float = MOST_SECONDS) -> float:
+    """Returns the seconds to wait after so many failed attempts, 1 or more; about `most` at most."""
+    delay = min(DELAYS[min(failures, len(DELAYS)) - 1], most)
     return delay * random.uniform(1 - JITTER, 1 + JITTER)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.delivery.schedule import delay_after, retry_after
+from api.delivery.schedule import BROKER_SECONDS, delay_after, retry_after
 
 HOUR = 3600
 SCHEDULE = (5, 300, 1800, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR)
@@ -14,6 +14,12 @@ def test_delays_grow_by_the_schedule_and_the_last_repeats() -> None:
         delays = {delay_after(failures) for _ in range(50)}
         assert all(0.9 * seconds <= delay <= 1.1 * seconds for delay in delays)
         assert len(delays) > 40, "without jitter all receivers are called at once"
+
+
+def test_a_broker_is_tried_again_soon() -> None:
+    delays = [delay_after(failures, BROKER_SECONDS) for failures in range(1, 12)]
+    assert delays[0] < 6
+    assert all(27 <= delay <= 33 for delay in delays[1:])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import nats
 import pytest
 import redis.asyncio
 
-from api.delivery import delivery, schedule
+from api.delivery import delivery
 from api.delivery.messages import Message
 from api.delivery.nats import Nats
 from api.delivery.redis import Redis
@@ -25,7 +25,7 @@ MESSAGE = Message(1, "msg_1", "certindex.event.device_minted", 0.0, b'{"id": "ms
 
 @pytest.fixture
 def chain(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Moving]:
-    monkeypatch.setattr(schedule, "DELAYS", (0.1,))
+    monkeypatch.setattr(delivery, "BROKER_SECONDS", 0.1)
     monkeypatch.setattr(delivery, "PAUSE_SECONDS", 0.05)
     moving = Moving(sqlite_url)
     yield moving
