@@ -3,17 +3,24 @@
 Events are written in parts, as the indexer writes what it has fetched: what fetching costs does not depend on the
 database. A short part before the others ends the first backfill, so that each part is written with all indexes. After
 each part the API answers queries whose answers are as large in a small database as in a large one.
+
+The writer is a process of its own with the memory settings of `certindex`: the devices of the generated chain grow too,
+and would take its caches and the time of its garbage collector.
 """
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 
 import msgspec
 
 from indexer.chain.batch import Batch
+from indexer.commands.command import tune_memory
 from scripts.benchmark.databases import Databases, size
 from scripts.benchmark.events import generate_growth
-from scripts.benchmark.fleets import BLOCKS_A_BATCH, EVENTS_A_BLOCK, FleetWriter, batches, writer
+from scripts.benchmark.fleets import BLOCKS_A_BATCH, EVENTS_A_BLOCK, batches, writer
 from scripts.benchmark.loading import Load
 from scripts.benchmark.queries import growth_queries
 from scripts.benchmark.serving import COMPILED, ENGINES, api, take_turns
@@ -56,36 +63,78 @@ class Grown(msgspec.Struct):
         return (self.cpu_seconds + self.server_cpu_seconds) / self.written
 
 
+class Step(msgspec.Struct):
+    """A batch that was written: the number of its events, and the seconds and CPU seconds of the writer."""
+
+    events: int
+    seconds: float
+    cpu_seconds: float
+
+
 def grow(
     database_url: str, databases: Databases, events: int, seconds: float, connections: int, parts: int = PARTS
 ) -> Iterator[Grown]:
     """Fills an empty database with so many events, and yields each part."""
-    with writer(database_url) as fleet:
+    with _writer(database_url) as steps:
         first = int(events * BEFORE)
         pending = batches(generate_growth(events), min(BLOCKS_A_BATCH, max(first // EVENTS_A_BLOCK, 1)))
         stored = 0
         while stored < first:
-            stored += fleet.write(next(pending))
-        fleet.finish()
+            stored += _step(steps, next(pending)).events
+        _step(steps, None)
         for part in range(1, parts + 1):
-            grown = _write(fleet, pending, events * part // parts, stored, databases)
+            grown = _write(steps, pending, events * part // parts, stored, databases)
             stored = grown.events
             grown.database_bytes = size(database_url)
             grown.answers = list(_answer(database_url, seconds, connections))
             yield grown
 
 
-def _write(fleet: FleetWriter, pending: Iterator[Batch], events: int, stored: int, databases: Databases) -> Grown:
+def _write(steps: Connection, pending: Iterator[Batch], events: int, stored: int, databases: Databases) -> Grown:
     """Writes a part, until so many events are in the database. Generating them is not measured."""
     server, seconds, cpu, written = databases.server_cpu_seconds(), 0.0, 0.0, 0
     while stored + written < events:
-        batch = next(pending)
-        began, began_cpu = time.perf_counter(), time.process_time()
-        written += fleet.write(batch)
-        seconds += time.perf_counter() - began
-        cpu += time.process_time() - began_cpu
+        step = _step(steps, next(pending))
+        written += step.events
+        seconds += step.seconds
+        cpu += step.cpu_seconds
     server = databases.server_cpu_seconds() - server
     return Grown(databases.kind, stored + written, written, seconds, cpu, server)
+
+
+def _step(steps: Connection, batch: Batch | None) -> Step:
+    """Lets the writer write a batch, or build the indexes (None), and waits for it."""
+    steps.send(batch)
+    step: Step = steps.recv()
+    return step
+
+
+@contextmanager
+def _writer(database_url: str) -> Iterator[Connection]:
+    """Yields the connection to a writer of an empty database, which takes a batch and returns the step."""
+    context = get_context("spawn")
+    steps, of_writer = context.Pipe()
+    process = context.Process(target=_take_steps, args=(database_url, of_writer), daemon=True)
+    process.start()
+    of_writer.close()  # or the end of the writer would not be seen here
+    with steps:
+        yield steps
+    process.join()
+
+
+def _take_steps(database_url: str, steps: Connection) -> None:
+    """Writes batches until the other end is closed."""
+    tune_memory()
+    with writer(database_url) as fleet, suppress(EOFError):
+        while True:
+            batch = steps.recv()
+            began, began_cpu = time.perf_counter(), time.process_time()
+            written = 0
+            if batch is None:
+                fleet.finish()
+            else:
+                written = fleet.write(batch)
+            steps.send(Step(written, time.perf_counter() - began, time.process_time() - began_cpu))
 
 
 def _answer(database_url: str, seconds: float, connections: int) -> Iterator[Answered]:
