@@ -41,7 +41,7 @@ from indexer.store.rollback import Cause, RollbackCounts, delete_above
 from indexer.store.statistics import ANALYZE, maintain
 from indexer.store.timings import Timings
 from indexer.store.verification import FailureRow
-from indexer.store.wal import shorten_wal
+from indexer.store.wal import fit_to_database, shorten_wal
 from indexer.store.watch_set import (
     WatchedContract,
     digest_of,
@@ -139,7 +139,8 @@ class Store:
         cache = self.open_row_cache.at(before.hash)
         with self.timings.stage("digest"):
             blocks, digest = _block_rows(before, batch)
-        with self.timings.stage("write"), self.timings.transaction("commit"), self._writing() as connection:
+        writing = self._writing(len(readings))
+        with self.timings.stage("write"), self.timings.transaction("commit"), writing as connection:
             move_checkpoint(connection, before, batch.last, digest)
             write_heads(connection, before, heads)
             insert(connection, self.chain_id, "block", blocks)
@@ -239,11 +240,12 @@ class Store:
     # Writing
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """A transaction that may write many rows: afterwards the write-ahead log is shortened."""
+    def _writing(self, events: int = 0) -> Iterator[Connection]:
+        """A transaction with so many events, and all that follows from them. Then the write-ahead log is shortened."""
         with self.timings.database(), self.engine.begin() as connection:
+            most_bytes = fit_to_database(connection, events)
             yield connection
-        shorten_wal(self.engine)
+        shorten_wal(self.engine, most_bytes)
 
     def _prune(self, connection: Connection, before: Checkpoint, indexed: int, heads: Heads) -> None:
         """Deletes final blocks without events: no reorg needs them."""

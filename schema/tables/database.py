@@ -5,6 +5,7 @@ when it begins; a reader's transaction reads one snapshot until it ends.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,10 @@ WRITER = (
     "cache_size = -49152",
     "threads = 2",  # for sorting
     "secure_delete = OFF",  # Debian's SQLite overwrites deleted rows with zeros by default
+)
+BESIDE_A_WRITER = (
+    *WRITER,
+    "wal_autocheckpoint = 200000",  # the other connection moves the log into the database, after several large commits
 )
 
 # for a value that is no int, float or str, sqlite3 looks for an adapter; without one it takes 0.4 us to fail
@@ -95,15 +100,16 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
     mode = "ro" if read_only else "rwc"
     file = url.set(database=f"file:{path}", query={"mode": mode, "uri": "true"})
     # last in, first out: reuses the connection with the most pages in its cache
-    return _with_listeners(create_engine(file, connect_args=SQLITE_ARGUMENTS, pool_use_lifo=True), read_only)
+    engine = create_engine(file, connect_args=SQLITE_ARGUMENTS, pool_use_lifo=True)
+    return _with_listeners(engine, READER if read_only else WRITER, read_only)
 
 
-def _with_listeners(engine: Engine, read_only: bool) -> Engine:
+def _with_listeners(engine: Engine, pragmas: Sequence[str], read_only: bool = False) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # sqlite3 opens no transaction for a SELECT: `begin` below does
         cursor = connection.cursor()
-        for pragma in READER if read_only else WRITER:
+        for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -127,9 +133,8 @@ def separate_engine(engine: Engine) -> Engine:
     """
     if engine.dialect.name != "sqlite":
         return engine
-    return _with_listeners(
-        create_engine(engine.url, connect_args=SQLITE_ARGUMENTS, poolclass=NullPool), read_only=False
-    )
+    separate = create_engine(engine.url, connect_args=SQLITE_ARGUMENTS, poolclass=NullPool)
+    return _with_listeners(separate, BESIDE_A_WRITER)
 
 
 def read_only_engine(engine: Engine) -> Engine:

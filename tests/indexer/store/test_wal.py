@@ -1,4 +1,4 @@
-"""SQLite's write-ahead log stays bounded beside large commits and open readers."""
+"""SQLite's write-ahead log stays bounded beside large commits and open readers, and its cache fits the database."""
 
 import asyncio
 import sqlite3
@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from indexer.store.wal import shorten_wal
+from indexer.store import wal
+from indexer.store.rewriting import SORT_MEMORY
+from indexer.store.wal import LARGE_STEP, MOST_BYTES, fit_to_database, shorten_wal
 from schema.tables.database import connect
 from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.index.indexing import Indexer, engine_of
@@ -62,9 +64,31 @@ def test_a_step_empties_a_log_that_is_too_long(engine: Engine, file: Path, monke
     indexer = Indexer(engine, node)
     _mine_and_index(node, indexer, range(20))
     grown = _length(file)
-    monkeypatch.setattr(shorten_wal, "__defaults__", (grown - 1,))
+    monkeypatch.setattr(wal, "MOST_BYTES", grown - 1)
     _mine_and_index(node, indexer, range(20, 21))
     assert _length(file) < grown / 2
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "events", "log", "cache"),
+    [
+        (20_000, 200_000, LARGE_STEP, 20_000, 20_000),  # a small database
+        (3, 4, LARGE_STEP, 4, 4),  # one that is large for these bounds
+        (3, 4, LARGE_STEP - 1, 3, 4),  # with small steps
+    ],
+)
+def test_the_cache_and_the_log_of_large_steps_grow_with_the_database(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, least: int, most: int, events: int, log: int, cache: int
+) -> None:
+    for name in ("LOG_PAGES", "CACHE_PAGES"):
+        monkeypatch.setattr(wal, name, least)
+        monkeypatch.setattr(wal, f"MOST_{name}", most)
+    monkeypatch.setattr(wal, "CACHE_SHARE", 2)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(SORT_MEMORY)  # the connection has built an index before
+        assert fit_to_database(connection, events) == MOST_BYTES * log // least
+        assert connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == log
+        assert connection.exec_driver_sql("PRAGMA cache_size").scalar() == cache
 
 
 def test_postgresql_has_no_such_log(file: Path) -> None:
