@@ -1,4 +1,7 @@
-"""The databases that the benchmark fills: a SQLite file, and PostgreSQL with its default durability."""
+"""The databases that the benchmark fills: a SQLite file, and PostgreSQL with its default durability.
+
+The server has the memory and the intervals of checkpoints that docs/guides/operator.md recommends.
+"""
 
 import os
 import secrets
@@ -8,13 +11,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from sqlalchemy import make_url
 
 from schema.tables.database import REVISION
 from tests.support.postgres import PostgresServer, plain_url, temporary_database
 
-TUNING = ("shared_buffers=256MB", "max_wal_size=4GB", "max_connections=60")
+QUARTER_OF_MEMORY = f"{psutil.virtual_memory().total // 2**22}MB"
+TUNING = (
+    f"shared_buffers={QUARTER_OF_MEMORY}",
+    "max_wal_size=8GB",
+    "checkpoint_timeout=30min",
+    "max_connections=60",
+)
 FOR_A_STANDBY = (*TUNING, "wal_keep_size=8GB")
 """A standby that falls behind by more than this cannot go on."""
 

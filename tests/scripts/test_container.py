@@ -9,6 +9,7 @@ import yaml
 from api.delivery.settings import DeliverySettings
 from api.settings import Settings as ApiSettings
 from indexer.settings import Settings
+from scripts.benchmark.databases import TUNING
 from scripts.documentation.tables import REPOSITORY
 
 FOLDER = REPOSITORY / "scripts/deploy/container"
@@ -56,3 +57,14 @@ def test_a_service_writes_nothing_but_its_volume() -> None:
     for name in PROGRAMS:
         service = COMPOSE["services"][name]
         assert (service["read_only"], service["cap_drop"], service["tmpfs"]) == (True, ["ALL"], ["/tmp"])
+
+
+def test_the_compose_file_and_the_benchmark_set_the_server_as_the_documentation_recommends() -> None:
+    guide = (REPOSITORY / "docs/guides/operator.md").read_text()
+    block = next(block for block in re.findall(r"```ini\n(.+?)```", guide, re.DOTALL) if "shared_buffers" in block)
+    recommended = dict(re.findall(r"^(\w+) = (\w+)", block, re.MULTILINE))
+    command = dict(option.removeprefix("-c").split("=") for option in COMPOSE["services"]["postgres"]["command"][1:])
+    benchmark = dict(option.split("=") for option in TUNING)
+    assert set(recommended) == set(command)
+    for name in set(recommended) - {"shared_buffers"}:  # a share of the memory
+        assert recommended[name] == command[name] == benchmark[name]
