@@ -38,6 +38,7 @@ class ChangeWatch:
         self._thread = ThreadPoolExecutor(1, "revisions")  # a read never waits behind the SQL of answers
         self._running: asyncio.Future[Revisions] | None = None
         self._next: asyncio.Future[Revisions] | None = None
+        self._reads = 0
         self._last: Revisions | None = None
         self._changed = asyncio.Event()
         self._notified = asyncio.Event()
@@ -54,14 +55,16 @@ class ChangeWatch:
         return await asyncio.shield(self._next)
 
     async def changed(self, seen: Revisions) -> None:
-        """Returns when the set of chains differs from the one seen, or a chain's revision is greater."""
-        await self._wait_until(lambda: self._is_newer_than(seen))
+        """Returns when the revisions differ from those of a snapshot."""
+        reads = self._reads
+        await self._wait_until(lambda: self._has_changed(seen, reads))
 
     async def reached(self, seen: Revisions, chain_id: int, number: int) -> None:
         """Returns when the revisions have changed and a chain is indexed up to a block."""
+        reads = self._reads
         await self._wait_until(
             lambda: (
-                self._is_newer_than(seen)
+                self._has_changed(seen, reads)
                 and any(chain.chain_id == chain_id and chain.indexed_number >= number for chain in self._last or ())
             )
         )
@@ -83,6 +86,7 @@ class ChangeWatch:
         if running is not None:
             await asyncio.wait([running])
         self._running, self._next = self._next, None
+        self._reads += 1
         loop, reader = asyncio.get_running_loop(), self._reader
         if reader.listening_on is not None:
             loop.remove_reader(reader.listening_on)  # what arrives now belongs to the read
@@ -112,12 +116,16 @@ class ChangeWatch:
             self._waiting -= 1
             self._left_at = time.monotonic()
 
-    def _is_newer_than(self, seen: Revisions) -> bool:
-        if self._last is None:
+    def _has_changed(self, seen: Revisions, reads: int) -> bool:
+        """Returns whether the last read is newer than a snapshot, for which somebody waits since so many reads.
+
+        One that had begun before may be older: then a chain's number is lower. In a later one, too, if a database
+        counts again, as a standby does that lacked commits when it was promoted.
+        """
+        if self._last is None or self._last == seen:
             return False
-        # not merely different: the last read may be older than the snapshot of the request that waits
         last, then = ({chain.chain_id: chain.number for chain in chains} for chains in (self._last, seen))
-        return last.keys() != then.keys() or any(last[id] > then[id] for id in then)
+        return self._reads > reads or last.keys() != then.keys() or any(last[id] > then[id] for id in then)
 
     @property
     def _is_wanted(self) -> bool:

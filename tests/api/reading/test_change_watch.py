@@ -105,6 +105,19 @@ async def test_a_block_is_reached_when_it_is_indexed(watched: Watched) -> None:
     await asyncio.wait_for(waiting, PATIENCE)
 
 
+async def test_a_database_that_counts_again_has_changed(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A standby that is promoted may lack the last commits of its primary."""
+    monkeypatch.setattr(module, "LISTENING_POLL_SECONDS", 0.05)
+    for lost in ("revision = revision - 1", "indexed_hash = :hash"):
+        seen = await watched.watch.revisions()
+        waiting = asyncio.create_task(watched.watch.changed(seen))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        with watched.moving.indexer.engine.begin() as connection:
+            connection.execute(text(f"UPDATE chain SET {lost}"), {"hash": bytes(32)} if ":hash" in lost else {})
+        await asyncio.wait_for(waiting, PATIENCE)
+
+
 @pytest.mark.direct
 async def test_listening_wakes_at_the_commit_during_other_reads(on_postgresql: Watched) -> None:
     watch = on_postgresql.watch
@@ -130,7 +143,7 @@ async def test_listening_continues_on_the_connection_that_replaces_a_lost_one(on
     await on_postgresql.next_change()
     pid = on_postgresql.watch._reader._connection.info.backend_pid
     with on_postgresql.engine.connect() as other:
-        other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        other.execute(text("SELECT pg_terminate_backend(:pid, 60000)"), {"pid": pid})
     await on_postgresql.next_change()
     assert on_postgresql.watch._reader.listening_on is not None
 
