@@ -94,8 +94,14 @@ class Supervisor(Multiprocess):
         for process in self.processes:
             if process.exitcode is None and process.pid is not None:
                 os.kill(process.pid, DRAIN_SIGNAL)
-        time.sleep(self._drain_seconds)
+        self._drain()
         super().terminate_all()
+
+    def _drain(self) -> None:
+        """Waits for DRAIN_SECONDS, or until a second signal."""
+        end = time.monotonic() + self._drain_seconds
+        while time.monotonic() < end and not {signal.SIGINT, signal.SIGTERM} & set(self.signal_queue):
+            time.sleep(0.1)
 
     def stop(self) -> None:
         """Ends `run`, from any thread."""

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 
 from api.credentials.keys import new_key
 from scripts.processes import Child
-from tests.support.api.live import EVENTS, acknowledged, streamed
+from tests.support.api.live import EVENTS, Stream, acknowledged, streamed
 from tests.support.api.server import post, with_one_device
 from tests.support.haproxy import balancer
 from tests.support.index.history import CHAIN_ID, CONTRACT, History, log
@@ -27,12 +27,25 @@ MINTED = log("CertificateMinted", 7, "0x" + "bb" * 20, 1, 10, "SN-7", "356938035
 DEVICES = "{ devices { totalCount nodes { tokenId } } }"
 
 
-def started(url: str, port: int, *options: str, **settings: str) -> Child:
-    common = {"DATABASE_URL": url, "PORT": str(port), "CACHE_BYTES": "0", "POLL_STALE_SECONDS": "1000000000"}
-    environment = os.environ | common | settings
-    child = Child([sys.executable, "-m", "api", *options], environment=environment)
-    until(lambda: "serving http" in child.last_output, "the port", child)
-    return child
+Start = Callable[..., Child]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts servers, which end with the test."""
+    children: list[Child] = []
+
+    def start(url: str, port: int, *options: str, **settings: str) -> Child:
+        common = {"DATABASE_URL": url, "PORT": str(port), "CACHE_BYTES": "0", "POLL_STALE_SECONDS": "1000000000"}
+        environment = os.environ | common | settings
+        child = Child([sys.executable, "-m", "api", *options], environment=environment)
+        children.append(child)
+        until(lambda: "serving http" in child.last_output, "the port", child)
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
 
 
 def stop(child: Child) -> None:
@@ -43,20 +56,36 @@ def has_ended(child: Child) -> bool:
     return child.exit_status is not None
 
 
+async def read_events(stream: Stream) -> None:
+    """Reads to the event that says that a stream is complete. Raises StopAsyncIteration if none does."""
+    while (await stream.event())[0] != "complete":
+        pass
+
+
 def ready(port: int) -> int:
     return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).status_code
 
 
-async def test_a_server_that_stops_closes_subscriptions_with_the_cursor_from_which_they_resume(sqlite_url: str) -> None:
+async def test_a_server_that_stops_closes_subscriptions_with_the_cursor_from_which_they_resume(
+    sqlite_url: str, start: Start
+) -> None:
     history = History(sqlite_url)
     history.block(MINTED)
     [port] = free_ports(1)
     address = f"http://127.0.0.1:{port}"
-    child = started(sqlite_url, port)
+    child = start(sqlite_url, port)
+
+    async def reset() -> None:
+        history.block(log("FactoryReset", 7, "0x" + "aa" * 20, 1_600_000_000, 1))
+
     async with acknowledged(address) as client, streamed(address, EVENTS) as stream:
         await client.subscribe("new", EVENTS)
         await client.begin("from here")
-        assert await client.is_quiet()
+        for id in ("new", "from here"):
+            await client.begun(id, reset)
+        for id in ("new", "from here"):
+            while (await client.next(id))["event"]["block"]["number"] != str(history.number):
+                pass
         stop(child)
         ping = await client.receive()
         assert ping["type"] == "ping"
@@ -64,24 +93,26 @@ async def test_a_server_that_stops_closes_subscriptions_with_the_cursor_from_whi
         assert cursors.keys() == {"new", "from here"}
         assert await client.close_code() == (1001, "The server stops. Connect again, and resume with the last cursor.")
         with pytest.raises(StopAsyncIteration):  # no event says that the stream is complete
-            await stream.event()
+            await read_events(stream)
     await asyncio.to_thread(until, lambda: has_ended(child), "the end")
-    history.block(log("FactoryReset", 7, "0x" + "aa" * 20, 1_600_000_000, 1))
+    await reset()
+    last = history.number
     history.close()
-    other = started(sqlite_url, port)
+    start(sqlite_url, port)
     async with acknowledged(address) as client:
         for id, cursor in cursors.items():
             await client.subscribe(id, EVENTS, after=cursor)
             message = await client.next(id)
-            assert message["event"]["kind"] == "FACTORY_RESET"
-    other.stop()
+            assert (message["event"]["kind"], message["event"]["block"]["number"]) == ("FACTORY_RESET", str(last))
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_server_that_stops_is_not_ready_first_and_finishes_its_answers(postgres_url: str, workers: str) -> None:
+def test_a_server_that_stops_is_not_ready_first_and_finishes_its_answers(
+    postgres_url: str, workers: str, start: Start
+) -> None:
     with_one_device(postgres_url)
     [port] = free_ports(1)
-    child = started(postgres_url, port, "--workers", workers, DRAIN_SECONDS="1.5")
+    child = start(postgres_url, port, "--workers", workers, DRAIN_SECONDS="300")
     until(lambda: ready(port) in (200, 503), "the first worker", child)
     url = f"http://127.0.0.1:{port}/graphql"
     with psycopg.connect(plain_url(postgres_url)) as other, ThreadPoolExecutor(1) as thread:
@@ -89,11 +120,15 @@ def test_a_server_that_stops_is_not_ready_first_and_finishes_its_answers(postgre
         answer = thread.submit(post, url, {"query": DEVICES})
         until(lambda: is_waiting(postgres_url), "the request")
         stop(child)
-        until(lambda: "The server is stopping." in httpx.get(f"http://127.0.0.1:{port}/readyz").text, "not ready")
+        until(
+            lambda: "The server is stopping." in httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).text,
+            "not ready",
+        )
         other.rollback()
         assert answer.result().json()["data"]["devices"]["totalCount"] == 1
         last = post(url, {"query": DEVICES})
         assert (last.status_code, last.headers["connection"]) == (200, "close")
+    stop(child)  # a second signal ends the drain
     until(lambda: has_ended(child), "the end")
 
 
@@ -114,11 +149,11 @@ DOORS: Mapping[str, Any] = {
 
 
 @pytest.mark.direct
-def test_every_door_finishes_its_answers_and_sends_clients_elsewhere(postgres_url: str) -> None:
+def test_every_door_finishes_its_answers_and_sends_clients_elsewhere(postgres_url: str, start: Start) -> None:
     with_one_device(postgres_url)
     [port] = free_ports(1)
     address = f"http://127.0.0.1:{port}"
-    child = started(postgres_url, port, DRAIN_SECONDS="60", SIGNING_KEY=new_key(), BASE_URL=address, DIMO_API="on")
+    child = start(postgres_url, port, DRAIN_SECONDS="60", SIGNING_KEY=new_key(), BASE_URL=address, DIMO_API="on")
 
     def request(path: str) -> httpx.Response:
         body, accept = DOORS[path], {"accept": "application/json, text/event-stream, */*"}
@@ -134,7 +169,7 @@ def test_every_door_finishes_its_answers_and_sends_clients_elsewhere(postgres_ur
         responses = {path: threads.submit(request, path) for path in DOORS}
         until(lambda: is_waiting(postgres_url, 4), "the requests")
         stop(child)
-        until(lambda: "The server is stopping." in httpx.get(f"{address}/readyz").text, "not ready")
+        until(lambda: "The server is stopping." in httpx.get(f"{address}/readyz", timeout=60).text, "not ready")
         other.rollback()
         for path, response in responses.items():
             assert response.result().status_code == 200, f"{path}: {response.result().text}"
@@ -153,13 +188,15 @@ def is_waiting(url: str, statements: int = 1) -> bool:
 
 def are_up(proxy: str, count: int) -> bool:
     """Returns whether so many servers are up, by the statistics of the proxy; the last line is of the whole backend."""
-    return httpx.get(f"{proxy}/stats;csv").text.count(",UP,") == count + 1
+    return httpx.get(f"{proxy}/stats;csv", timeout=60).text.count(",UP,") == count + 1
 
 
-def test_no_request_fails_while_servers_behind_a_proxy_are_restarted_one_after_another(sqlite_url: str) -> None:
+def test_no_request_fails_while_servers_behind_a_proxy_are_restarted_one_after_another(
+    sqlite_url: str, start: Start
+) -> None:
     with_one_device(sqlite_url)
     ports = free_ports(2)
-    children = [started(sqlite_url, port, DRAIN_SECONDS="1.5") for port in ports]
+    children = [start(sqlite_url, port, DRAIN_SECONDS="4") for port in ports]
     statuses: list[int | str] = []
     is_over = threading.Event()
 
@@ -178,11 +215,9 @@ def test_no_request_fails_while_servers_behind_a_proxy_are_restarted_one_after_a
             for number, port in enumerate(ports):
                 stop(children[number])
                 until(partial(has_ended, children[number]), "the end")
-                children[number] = started(sqlite_url, port, DRAIN_SECONDS="1.5")
+                children[number] = start(sqlite_url, port, DRAIN_SECONDS="4")
                 until(lambda: are_up(url, len(ports)), "the new server")
         finally:
             is_over.set()
-    for child in children:
-        child.kill()
     assert set(statuses) == {200}
     assert len(statuses) > 100

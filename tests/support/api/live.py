@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -76,6 +76,11 @@ class Socket:
                 self._inbox(id).put_nowait(await self.receive(id))
                 return True
         return False
+
+    async def begun(self, id: str, change: Callable[[], Awaitable[object]]) -> None:
+        """Makes changes until a subscription sends a message of one: it has begun, and sends those of all others."""
+        while not await self.has_message(id):
+            await change()
 
     async def some(self, id: str, count: int, field: str = "lifecycleEvents") -> list[Json]:
         return [await self.next(id, field) for _ in range(count)]
