@@ -16,7 +16,8 @@ import psutil
 import psycopg
 from sqlalchemy import make_url
 
-from scripts.processes import Child, free_port
+from scripts.processes import Child
+from tests.support.processes import free_ports
 
 UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
 # No test depends on durability. The other settings keep two servers small on two cores.
@@ -148,7 +149,7 @@ class PostgresServer:
 
     def _start(self) -> tuple[Child, str]:
         for _ in range(5):  # another program may take the free port first
-            port = self._port or free_port()
+            port = self._port or free_ports(1)[0]
             server = self._child(port)
             url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
             if _answers(server, url):
@@ -195,6 +196,12 @@ def _answers(server: Child, url: str) -> bool:
             return True
     server.stop(by=signal.SIGINT)
     return False
+
+
+def has_ended(url: str, pid: int) -> bool:
+    """Returns whether the server has ended a session."""
+    with psycopg.connect(plain_url(url)) as connection:
+        return connection.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() is None
 
 
 def plain_url(url: str) -> str:

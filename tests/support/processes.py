@@ -1,10 +1,12 @@
 """Waits for indexers that run in processes of their own, and reads their metrics."""
 
+import os
 import secrets
 import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import cycle
 from typing import Any
 
 import httpx
@@ -72,11 +74,22 @@ def free_ports(count: int) -> list[int]:
     """Returns free ports below the range from which systems assign ports: no other process is given one meanwhile."""
     ports: list[int] = []
     while len(ports) < count:
-        port = 20_000 + secrets.randbelow(12_000)
+        port = next(_PORTS)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             ports.append(port)
     return ports
 
 
+def _ports_of_this_worker() -> list[int]:
+    """Returns the ports that this worker of pytest-xdist may use, and no other one, in a random order."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = list(range(20_000 + worker, 32_000, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+    secrets.SystemRandom().shuffle(ports)
+    return ports
+
+
+_PORTS = cycle(_ports_of_this_worker())
+
+
 def _scraped(port: int) -> list[Metric]:
-    return list(text_string_to_metric_families(httpx.get(f"http://127.0.0.1:{port}/metrics").text))
+    return list(text_string_to_metric_families(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text))

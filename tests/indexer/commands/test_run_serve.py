@@ -15,7 +15,7 @@ from indexer.commands.sync import sync
 from scripts.processes import Child
 from tests.support.chain.factory import Factory
 from tests.support.index.verifying import settings_for
-from tests.support.processes import until
+from tests.support.processes import free_ports, until
 from tests.support.rpc.faultproxy import FaultProxy, of_node
 from tests.support.rpc.faults import unavailable, wrong_chain_id
 
@@ -61,8 +61,7 @@ class Service:
 
 @contextmanager
 def service(factory: Factory, database_url: str, rpc_url: str, **environment: str) -> Iterator[Service]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     settings = {
         "DATABASE_URL": database_url,
         "RPC_URLS": rpc_url,

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from tests.conftest import StartAnvil
 from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.factory import Factory
 from tests.support.index.verifying import settings_for
+from tests.support.processes import free_ports
 
 
 async def test_an_indexer_outlives_a_database_that_is_away_for_a_while(
@@ -78,8 +78,7 @@ async def test_maintenance_gives_the_planner_the_statistics_of_a_grown_table(fac
 
 
 def test_an_indexer_waits_for_a_node_that_is_not_there_yet(anvil: StartAnvil, sqlite_url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     first = Factory(anvil())  # the same deeds on any new chain give the contract the same address
     environment = os.environ | {
         "DATABASE_URL": sqlite_url,

@@ -15,6 +15,7 @@ from indexer.rpc import Pool, endpoint
 from indexer.settings import Settings
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode
 from tests.support.index.indexing import engine_of
+from tests.support.processes import free_ports
 from tests.support.rpc import faults
 from tests.support.rpc.clock import Clock
 from tests.support.rpc.faultproxy import Exchange, Fault, FaultProxy, of_fake
@@ -72,16 +73,15 @@ async def test_indexing_goes_on_when_a_provider_responds_again(outage: Fault, no
 
 
 async def test_indexing_goes_on_when_a_node_listens_again(node: FakeNode, sqlite_url: str) -> None:
-    async with FaultProxy(of_fake(node)) as proxy:
-        port = int(proxy.url.split(":")[2].split("/")[0])
-        async with following(sqlite_url, proxy) as engine:
+    [port] = free_ports(1)
+    async with FaultProxy(of_fake(node), port=port) as proxy, following(sqlite_url, proxy) as engine:
+        await until(lambda: indexed(engine) == node.head.number)
+        await proxy.__aexit__()
+        node.mine_blocks(2)
+        await until(lambda: is_failing(engine))
+        async with FaultProxy(of_fake(node), port=port):
             await until(lambda: indexed(engine) == node.head.number)
-            await proxy.__aexit__()
-            node.mine_blocks(2)
-            await until(lambda: is_failing(engine))
-            async with FaultProxy(of_fake(node), port=port):
-                await until(lambda: indexed(engine) == node.head.number)
-            await proxy.__aenter__()
+        await proxy.__aenter__()
 
 
 async def test_the_start_goes_on_when_a_provider_responds(node: FakeNode, sqlite_url: str) -> None:
