@@ -1,6 +1,7 @@
 """The time limit of a request."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,11 +29,13 @@ def test_an_answer_that_takes_too_long_is_a_timeout_and_the_next_is_answered(
     def read_for_ever(connection: Connection, *_: Any) -> Any:
         return run_for_ever(connection)
 
-    with serving(Settings(database_url=database_url, max_seconds=0.5, cache_bytes=0)) as url:
+    hurried = SimpleNamespace(**vars(asyncio) | {"timeout": lambda seconds: asyncio.timeout(seconds / 100)})
+    with serving(Settings(database_url=database_url, max_seconds=50, cache_bytes=0)) as url:
         for _ in range(2):
             with monkeypatch.context() as patch:
                 patch.setattr("api.graphql.roots.lookups.find_all", find_for_ever)
                 patch.setattr("api.reading.read.counts", read_for_ever)
+                patch.setattr("api.answering.answers.asyncio", hurried)  # for these requests alone
                 for _ in range(2):
                     slow = CLIENT.post(f"{url}/graphql", json={"query": query}, timeout=60)
                     assert slow.status_code == 503

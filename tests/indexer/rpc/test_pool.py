@@ -113,18 +113,17 @@ async def test_a_provider_that_keeps_failing_is_set_aside_longer_each_time_up_to
 
 
 async def test_of_two_good_providers_the_quicker_is_asked() -> None:
-    async with FaultProxy(answers) as slow, FaultProxy(answers) as quick:
+    clock = Clock()
+
+    def delayed(exchange: Exchange) -> bool:
+        clock.now += 0.03
+        return True
+
+    async with pool_of(2, clock) as (pool, [slow, quick]):
         slow.inject(delayed)
-        pool = Pool([slow.url, quick.url])
         for _ in range(12):
             await pool.call("eth_call", [{}, "0x1"], str)
-        await pool.close()
         assert (len(slow.calls), len(quick.calls)) == (1, 11)
-
-
-def delayed(exchange: Exchange) -> bool:
-    exchange.delay = 0.03
-    return True
 
 
 async def test_a_block_that_one_provider_has_not_got_is_asked_of_the_next_and_null_if_nobody_has_it() -> None:
