@@ -53,12 +53,16 @@ def test_after_a_failover_the_indexer_and_the_api_go_on_by_themselves(
         indexer = start()
         until(lambda: caught_up(pair.url, node), "the first index", indexer)
 
+        async def mine_empty_block() -> None:
+            provider.do(node.mine)
+
         async def fail_over() -> None:
             async with acknowledged(address) as client:
                 await client.subscribe("1", BLOCKS)
-                assert await client.is_quiet()  # the subscription has begun
+                await client.begun("1", mine_empty_block)
                 provider.do(lambda: mine(node, 2))
-                await client.next("1", "blockIndexed")
+                while (await client.next("1", "blockIndexed"))["number"] != str(node.head.number):
+                    pass
                 await asyncio.to_thread(pair.fail_over)
                 provider.do(lambda: mine(node, 3))
                 await next_block_after_a_while(client)
@@ -103,7 +107,7 @@ def test_a_former_primary_that_comes_back_takes_no_write(pair: Pair) -> None:
 
 
 def test_a_connection_that_outlives_the_suspension_of_a_former_primary_is_replaced(pair: Pair) -> None:
-    engine = connect(f"{pair.url}&connect_timeout=2")
+    engine = connect(f"{pair.url}&connect_timeout=4")
     former = engine.connect()
     former.exec_driver_sql("SELECT 1")
     pair.second.wait_for(pair.first)
@@ -190,12 +194,15 @@ def note_if_possible(engine: Engine) -> int | None:
 
 
 def note_until_refused(engine: Engine) -> None:
-    for _ in range(20):
+    def is_refused() -> bool:
         try:
             note(engine)
         except OperationalError as error:
             if "former primary" in str(error):
                 raise
+        return False
+
+    until(is_refused, "the refusal")
 
 
 def notes(url: str) -> int:

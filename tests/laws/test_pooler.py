@@ -1,7 +1,6 @@
 """Behind PgBouncer in transaction mode the indexer indexes, and the API answers as without it."""
 
 import asyncio
-import time
 from contextlib import ExitStack
 from functools import partial
 
@@ -20,6 +19,7 @@ from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.databases import NewDatabase
 from tests.support.index.indexing import engine_of, index_afresh, read_tables
 from tests.support.pgbouncer import Pooler
+from tests.support.postgres import has_ended
 from tests.support.processes import caught_up, until
 from tests.support.rpc.faultproxy import of_fake
 from tests.support.rpc.provider import Provider, indexers
@@ -76,14 +76,15 @@ def test_a_pooler_is_detected_or_declared_and_no_statement_is_prepared_in_the_se
         engine.dispose()
 
 
-def test_a_commit_names_why_the_server_ended_its_transaction(pooled_url: str) -> None:
+def test_a_commit_names_why_the_server_ended_its_transaction(postgres_url: str, pooled_url: str) -> None:
     """The pooler adds that the server closed the connection."""
     engine = connect(pooled_url)
 
     def commit_after_silence() -> None:
         with engine.begin() as connection:
+            pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '50ms'")
-            time.sleep(0.2)
+            until(lambda: has_ended(postgres_url, pid), "the end of the session")
 
     with pytest.raises(InternalError) as failure:
         commit_after_silence()
@@ -108,13 +109,18 @@ def test_an_index_behind_a_pooler_grows_and_is_read_as_one_without(
         indexer = start()
         until(lambda: caught_up(postgres_url, node), "the first index", indexer)
 
+        async def mine_empty_block() -> None:
+            provider.do(node.mine)
+
         async def grow() -> None:
             async with acknowledged(pooled) as client:
                 await client.subscribe("1", BLOCKS)
+                await client.begun("1", mine_empty_block)
                 for number in range(2, 9):
                     provider.do(partial(change, node, number))
                     await asyncio.to_thread(until, lambda: caught_up(postgres_url, node), "the block", indexer)
-                    assert "blockIndexed" in str(await client.receive("1"))
+                    while (await client.next("1", "blockIndexed"))["number"] != str(node.head.number):
+                        pass
                     await assert_equal_answers(pooled, direct)
 
         asyncio.run(grow())

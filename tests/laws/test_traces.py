@@ -101,7 +101,7 @@ def test_steps_requests_and_statements_are_spans_and_a_request_continues_the_tra
         provider.do(lambda: random_block(9).mine(node))
         until(lambda: caught_up(database_url, node), "the next block", indexer)
         until(lambda: len(receiver.named("POST graphql")) == 3, "the requests", indexer)
-        until(lambda: receiver.named("commit"), "the steps", indexer)
+        until(lambda: any("write" in receiver.below(span) for span in receiver.named("step")), "the steps", indexer)
 
         for request in receiver.named("POST graphql"):
             assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE, CALLER)

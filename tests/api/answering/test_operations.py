@@ -66,9 +66,8 @@ async def test_a_subscription_that_waits_holds_no_snapshot(world: World) -> None
     query = "subscription { lifecycleEvents { event { kind } } }"
     async with aclosing(operations.execute(GraphQLRequest(query), charge_nothing)) as answers:
         waiting = asyncio.ensure_future(anext(answers))
-        await asyncio.sleep(0.5)
-        await asyncio.to_thread(until, lambda: world.admission._value == LIVE_SNAPSHOTS, "the place that was taken")
-        assert world.snapshots == 0
+        await asyncio.to_thread(until, lambda: world.answers.watch._waiting, "the wait for a change")
+        assert (world.admission._value, world.snapshots) == (LIVE_SNAPSHOTS, 0)
         await moving.mine(updated(1))
         batch = await asyncio.wait_for(waiting, PATIENCE)
         assert len(batch) == 1

@@ -71,7 +71,5 @@ async def test_a_subscription_whose_finality_is_null_sends_unsafe_events(new_dat
             await socket.subscribe("variable", query % ("($value: Finality)", "$value"), value=None)
             await socket.subscribe("literal", query % ("", "null"))
             for id in ("variable", "literal"):
-                assert not await socket.has_message(id)
-            await moving.mine(updated(1))
-            for id in ("variable", "literal"):
+                await socket.begun(id, lambda: moving.mine(updated(1)))
                 assert (await socket.next(id))["event"]["finality"] == "UNSAFE"
