@@ -59,7 +59,7 @@ class Child:
             self._reader.join(timeout=1)
         return "\n".join(self._lines)
 
-    def stop(self, *, patience: float = 10.0, by: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self, *, patience: float = 60.0, by: signal.Signals = signal.SIGTERM) -> None:
         """Sends the program a signal; if it has not ended after `patience` seconds, kills it."""
         if self._process.poll() is None:
             self._process.send_signal(by)

@@ -25,7 +25,12 @@ from tests.support.memory import folder_in_memory
 from tests.support.pgbouncer import Pooler, running_pooler
 from tests.support.postgres import PostgresServer
 
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile(
+    "untimed",
+    deadline=None,
+    derandomize="EXPLORED_EXAMPLES" not in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("untimed")  # a busy machine fails no test
 
 StartAnvil = Callable[..., Anvil]

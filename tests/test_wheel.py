@@ -110,11 +110,11 @@ def test_a_chain_is_indexed_proven_checked_and_served(installed: Installation, f
 
     with serving(installed, installed.folder / "fleet.db") as address:
         query = "query($token: BigInt!) { device(by: {tokenId: $token}) { serialNumber } }"
-        answer = httpx.post(f"{address}/graphql", json={"query": query, "variables": {"token": str(token)}})
+        answer = httpx.post(f"{address}/graphql", json={"query": query, "variables": {"token": str(token)}}, timeout=60)
         assert answer.json()["data"] == {"device": {"serialNumber": "SN-000001"}}
-        page = httpx.get(f"{address}/graphql", headers={"Accept": "text/html"})
+        page = httpx.get(f"{address}/graphql", headers={"Accept": "text/html"}, timeout=60)
         [script] = re.findall(r'<script[^>]* src="([^"]+)"', page.text)
-        assert httpx.get(f"{address}{script}").status_code == 200
+        assert httpx.get(f"{address}{script}", timeout=60).status_code == 200
 
 
 @contextmanager

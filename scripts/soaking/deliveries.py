@@ -81,7 +81,10 @@ class DeliveryStorm:
         self._took_at = 0.0
 
     async def run(self) -> None:
-        """Indexes half of the events, and the others while they are delivered. Raises AssertionError."""
+        """Indexes half of the events, and the others while they are delivered. Raises AssertionError.
+
+        More blocks follow until the sender has died at each point.
+        """
         try:
             await self._chain.mine(*(log for token in range(1, DEVICES + 1) for log in minted(token)[1:]))
             await self._grow(self._events // 2)
@@ -91,6 +94,9 @@ class DeliveryStorm:
                 try:
                     await self._go_on()
                     await self._until_complete()
+                    while not self.ends.keys() >= KILL_POINTS.keys():  # the senders were quicker than their ends
+                        await self._chain.mine(*self._logs())
+                        await self._until_complete()
                 finally:
                     killing.cancel()
                     await asyncio.gather(killing, return_exceptions=True)

@@ -87,7 +87,7 @@ def test_a_worker_that_dies_is_replaced_while_the_other_answers(sqlite_url: str)
 def test_workers_count_requests_and_rates_together(sqlite_url: str) -> None:
     with service(with_one_device(sqlite_url), REQUEST_RATE="10/hour", CACHE_BYTES="0") as served:
         assert [served.status() for _ in range(15)] == [200] * 9 + [429] * 6
-        assert served.requests() == 16
+        until(lambda: served.requests() == 16, "the count of the last", served.child)
         assert {label["worker"] for label in labels(served.metrics_port, "certindex_api_requests_in_progress")} == {
             "0",
             "1",

@@ -89,6 +89,6 @@ def test_the_files_that_the_guide_shows_are_right(tmp_path: Path) -> None:
 
 def _is_open(url: str) -> bool:
     try:
-        return httpx.get(url).status_code > 0
+        return httpx.get(url, timeout=60).status_code > 0
     except httpx.TransportError:
         return False

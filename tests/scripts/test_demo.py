@@ -42,7 +42,7 @@ class Demo:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
-    def wait_for(self, pattern: str, seconds: float = 60) -> re.Match[str]:
+    def wait_for(self, pattern: str, seconds: float = 200) -> re.Match[str]:
         deadline = time.monotonic() + seconds
         while not (match := re.search(pattern, self.printed, re.MULTILINE)):
             assert self.process.poll() is None, self.printed
@@ -50,7 +50,7 @@ class Demo:
             time.sleep(0.05)
         return match
 
-    def end(self, sent_signal: signal.Signals | None = None, seconds: float = 30) -> int:
+    def end(self, sent_signal: signal.Signals | None = None, seconds: float = 120) -> int:
         """Returns the exit status, after a signal if one is given."""
         if sent_signal is not None:
             self.process.send_signal(sent_signal)

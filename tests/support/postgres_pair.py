@@ -43,8 +43,10 @@ def running_pair(*tuning: str) -> Iterator[Pair]:
         connection.execute(f"CREATE DATABASE {NAME} TEMPLATE template0".encode())
     second = PostgresServer((*TUNING, *tuning), primary=first)
     pair = Pair(first, second)
-    with engine_of(pair.url_of(first)):
-        second.wait_for(first)
-    yield pair
-    second.stop()
-    first.stop()
+    try:
+        with engine_of(pair.url_of(first)):
+            second.wait_for(first)
+        yield pair
+    finally:
+        second.stop()
+        first.stop()

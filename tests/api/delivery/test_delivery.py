@@ -352,7 +352,9 @@ async def test_a_lost_connection_to_the_state_loses_nothing(
             await receiver.has(1)
             with chain.indexer.engine.begin() as connection:
                 killed = connection.execute(
-                    text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+                    text(
+                        "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                    )
                 )
                 assert killed.scalars().all() == [True]
             await chain.mine(updated(1))

@@ -58,7 +58,7 @@ async def test_jetstream_drops_a_message_that_it_has(tmp_path: Path) -> None:
     [port] = free_ports(1)
     url = f"nats://127.0.0.1:{port}"
     with stopping(nats_server(port, tmp_path)):
-        sink = Nats(Subscription(name="a", url=url, subject="devices.new", timeout=2))
+        sink = Nats(Subscription(name="a", url=url, subject="devices.new", timeout=60))
         missing = await sink.send(MESSAGE)
         assert (missing.delivered, missing.result) == (False, "nats")
         assert "no stream of JetStream takes the subject devices.new: create one" in missing.detail
@@ -98,10 +98,10 @@ async def test_a_redis_stream_is_trimmed_and_errors_are_shown(tmp_path: Path) ->
     with stopping(redis_server(port, tmp_path)):
         client = redis.asyncio.from_url(url)
         await client.set("certindex:events", "another type")
-        sink = Redis(Subscription(name="a", url=url, timeout=2))
+        sink = Redis(Subscription(name="a", url=url, timeout=60))
         assert "WRONGTYPE" in (await sink.send(MESSAGE)).detail
         await client.delete("certindex:events")
-        trimmed = Redis(Subscription(name="a", url=url, timeout=2, max_length=100))
+        trimmed = Redis(Subscription(name="a", url=url, timeout=60, max_length=100))
         assert all([(await trimmed.send(MESSAGE)).delivered for _ in range(300)])
         assert 100 <= await client.xlen("certindex:events") <= 250
         for one in (sink, trimmed):
@@ -127,7 +127,7 @@ async def _until_stored(url: str, count: int) -> list[Any]:
     client = await nats.connect(url)
     subscription = await client.jetstream().subscribe("certindex.>", ordered_consumer=True)
     try:
-        return [json.loads((await subscription.next_msg(20)).data) for _ in range(count)]
+        return [json.loads((await subscription.next_msg(60)).data) for _ in range(count)]
     finally:
         await client.close()
 

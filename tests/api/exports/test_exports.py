@@ -444,7 +444,7 @@ def connected(address: str, file: str) -> socket.socket:
 def large_file(sqlite_url: str) -> Iterator[str]:
     """The address of a service whose file of devices is larger than what a connection buffers."""
     with_texts(sqlite_url, [f"{number:03}" + "x" * 60_000 for number in range(300)]).close()
-    settings = Settings(database_url=sqlite_url, max_cost=20, max_exports=1, send_seconds=0.5)
+    settings = Settings(database_url=sqlite_url, max_cost=20, max_exports=1, send_seconds=2)
     with serving(settings) as address:
         yield address
 

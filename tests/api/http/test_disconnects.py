@@ -16,7 +16,7 @@ from tests.support.api.live import acknowledged
 from tests.support.api.server import CLIENT, serving
 from tests.support.chain.fakechain import CERTIFICATE
 from tests.support.databases import run_for_ever
-from tests.support.processes import until
+from tests.support.processes import PATIENCE, until
 
 COUNT = "{ devices { totalCount } }"
 BODY = json.dumps({"query": COUNT}).encode()
@@ -79,7 +79,6 @@ def settings_of(url: str) -> Settings:
 
 
 @pytest.mark.parametrize("request_name", REQUESTS)
-@pytest.mark.timeout(60)
 def test_the_sql_of_a_client_that_leaves_is_ended(
     url_with_a_device: str, endless: Callable[[], EndlessSql], request_name: str
 ) -> None:
@@ -90,13 +89,12 @@ def test_the_sql_of_a_client_that_leaves_is_ended(
             sql = endless()
             with socket.create_connection((host, int(port))) as client:
                 client.sendall(REQUESTS[request_name])
-                assert sql.begun.wait(30)
+                assert sql.begun.wait(PATIENCE)
                 assert not sql.ended.is_set()
-            assert sql.ended.wait(30)
+            assert sql.ended.wait(PATIENCE)
         until(lambda: CLIENT.get(f"{address}/healthz").status_code == 200, "the service")
 
 
-@pytest.mark.timeout(60)
 async def test_the_sql_of_a_websocket_that_closes_is_ended(
     url_with_a_device: str, endless: Callable[[], EndlessSql]
 ) -> None:
@@ -105,11 +103,10 @@ async def test_the_sql_of_a_websocket_that_closes_is_ended(
             sql = endless()
             async with acknowledged(address) as client:
                 await client.subscribe("1", COUNT)
-                assert await asyncio.to_thread(sql.begun.wait, 30)
-            assert await asyncio.to_thread(sql.ended.wait, 30)
+                assert await asyncio.to_thread(sql.begun.wait, PATIENCE)
+            assert await asyncio.to_thread(sql.ended.wait, PATIENCE)
 
 
-@pytest.mark.timeout(60)
 def test_a_client_that_leaves_makes_room_for_the_others(
     url_with_a_device: str, endless: Callable[[], EndlessSql], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,10 +118,10 @@ def test_a_client_that_leaves_makes_room_for_the_others(
         clients = [socket.create_connection((host, int(port))) for _ in range(12)]
         for client in clients:
             client.sendall(REQUESTS["POST"])
-        assert sql.begun.wait(30)
+        assert sql.begun.wait(PATIENCE)
         for client in clients:
             client.close()
-        assert sql.ended.wait(30)
+        assert sql.ended.wait(PATIENCE)
         patch.undo()
         answer = CLIENT.post(f"{address}/graphql", json={"query": COUNT})
         assert answer.json()["data"] == {"devices": {"totalCount": 1}}

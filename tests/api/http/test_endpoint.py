@@ -85,7 +85,7 @@ def test_the_media_type_is_the_one_that_accept_prefers(url: str, accept: str, co
 
 
 def test_a_request_without_accept_is_answered(url: str) -> None:
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         request = client.build_request("POST", url, json={"query": QUERY})
         del request.headers["accept"]
         answer = client.send(request)

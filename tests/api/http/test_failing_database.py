@@ -18,8 +18,8 @@ DEVICES = "{ devices { totalCount nodes { tokenId } } }"
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ("-c statement_timeout=500", "canceling statement due to statement timeout"),
-        ("-c lock_timeout=500", "canceling statement due to lock timeout"),
+        ("-c statement_timeout=1000", "canceling statement due to statement timeout"),
+        ("-c lock_timeout=1000", "canceling statement due to lock timeout"),
     ],
 )
 async def test_a_statement_that_the_server_ends_is_not_ready_and_leaves_no_trace(

@@ -78,7 +78,7 @@ def test_indexer_and_api_in_one_process_share_one_metrics_port(sqlite_url: str) 
         until(lambda: caught_up(sqlite_url, node), "the index", indexer)
         assert CLIENT.post(f"http://127.0.0.1:{port}/graphql", json={"query": DEVICES}).status_code == 200
         assert metric(metrics_port, "certindex_indexed_block") == 4
-        assert samples(metrics_port, "certindex_api_requests_total") == {"graphql 200": 1}
+        until(lambda: samples(metrics_port, "certindex_api_requests_total") == {"graphql 200": 1}, "the count", indexer)
 
 
 def test_every_metric_is_collected_under_the_name_it_is_described_by(tmp_path: Path) -> None:

@@ -317,7 +317,9 @@ def test_a_trusted_hash_contradicts_a_block_without_header(document: Document) -
         check(resealed(document), {block["number"]: bytes(32)})
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_no_part_that_is_taken_out_makes_an_incomplete_bundle_pass(document: Document, data: st.DataObject) -> None:
     document = deepcopy(document)

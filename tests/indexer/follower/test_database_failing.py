@@ -57,7 +57,7 @@ def test_rows_that_the_database_refuses_are_written_later(
 def test_a_lock_of_another_session_delays_the_step(
     postgres_url: str, new_postgres_database: NewDatabase, certindex: Certindex, option: str
 ) -> None:
-    limited = with_options(postgres_url, f"-c {option}=300")
+    limited = with_options(postgres_url, f"-c {option}=1500")
     node = FakeNode(finality=2)
     node.mine_blocks(4)
     with Provider(of_fake(node)) as provider, indexers(limited, RPC_URLS=provider.url) as start:
@@ -78,7 +78,7 @@ def test_after_a_deadlock_with_another_session_the_step_is_repeated(
     node = FakeNode(finality=2)
     node.mine_blocks(4)
     output: list[str] = []
-    noticing = with_options(postgres_url, "-c deadlock_timeout=2s")
+    noticing = with_options(postgres_url, "-c deadlock_timeout=6s")
     with Provider(of_fake(node)) as provider, indexers(noticing, RPC_URLS=provider.url) as start:
         indexer = start(on_line=output.append)
         until(lambda: caught_up(postgres_url, node), "the first index", indexer)
@@ -183,8 +183,11 @@ def set_read_only(operator: psycopg.Connection, value: str, *, end_sessions: boo
     database = operator.info.dbname
     operator.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = {value}".encode())
     if end_sessions:
-        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
-        operator.execute(others, (database,))
+        operator.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
+            "WHERE datname = %s AND pid <> pg_backend_pid()",
+            (database,),
+        )
 
 
 def last_error(certindex: Certindex, url: str) -> str:

@@ -46,7 +46,7 @@ def test_a_failing_step_is_reported_everywhere_with_time_block_and_reason_and_re
         assert ARCHIVE_ON_FIRE in fields["last_error"]
         assert "  failing    at block 5 since 20" in certindex("status", database_url=database_url).out
 
-        ready = httpx.get(f"{address}/readyz")
+        ready = httpx.get(f"{address}/readyz", timeout=60)
         [chain] = ready.json()["chains"]
         assert (ready.status_code, chain["failingSince"], chain["failingBlock"]) == (503, since, "5")
         assert ARCHIVE_ON_FIRE in chain["lastError"]
@@ -54,7 +54,7 @@ def test_a_failing_step_is_reported_everywhere_with_time_block_and_reason_and_re
             "block 5 could not be indexed for" in reason and ARCHIVE_ON_FIRE in reason for reason in reasons(ready)
         )
 
-        [meta] = httpx.post(f"{address}/graphql", json={"query": META}).json()["data"]["_meta"]["chains"]
+        [meta] = httpx.post(f"{address}/graphql", json={"query": META}, timeout=60).json()["data"]["_meta"]["chains"]
         assert (meta["failingBlock"], meta["indexed"]["number"]) == ("5", "4")
         assert meta["failingSince"].startswith("20")
         assert ARCHIVE_ON_FIRE in meta["lastError"]
@@ -84,11 +84,11 @@ def test_what_a_person_must_decide_makes_the_service_unready_at_once(sqlite_url:
     ):
         indexer = start()
         until(lambda: caught_up(database_url, node), "the first index", indexer)
-        assert httpx.get(f"{address}/readyz").status_code == 200
+        assert httpx.get(f"{address}/readyz", timeout=60).status_code == 200
         old = list(node.blocks)
         provider.do(lambda: node.reorg(5))
         until(lambda: status(certindex, database_url)["stopped"], "the stop", indexer)
-        ready = httpx.get(f"{address}/readyz")
+        ready = httpx.get(f"{address}/readyz", timeout=60)
         [stopped] = [reason for reason in reasons(ready) if "stopped" in reason]
         assert ready.status_code == 503
         decision = "indexing stopped at block 7 until an operator decides: The node's chain differs from "
@@ -97,7 +97,7 @@ def test_what_a_person_must_decide_makes_the_service_unready_at_once(sqlite_url:
         assert "  stopped    at block 7 since 20" in certindex("status", database_url=database_url).out
         provider.do(lambda: node.switch_to(old))
         until(lambda: not status(certindex, database_url)["stopped"], "it to go on by itself", indexer)
-        assert httpx.get(f"{address}/readyz").status_code == 200
+        assert httpx.get(f"{address}/readyz", timeout=60).status_code == 200
 
 
 def status(certindex: Certindex, database_url: str) -> dict[str, Any]:

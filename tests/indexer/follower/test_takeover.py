@@ -124,7 +124,7 @@ def says_who_writes(database_url: str, certindex: Certindex, both: dict[int, Chi
     until(lambda: "standing by: another indexer writes chain" in standby.last_output, "it to log so")
     assert "standing by" not in writer.last_output
     with serving(ApiSettings(database_url=database_url)) as address:
-        [chain] = httpx.get(f"{address}/readyz").json()["chains"]
+        [chain] = httpx.get(f"{address}/readyz", timeout=60).json()["chains"]
     assert (chain["writer"], chain["standbys"]) == (status(database_url).writer, [waiting.name])
     writing = {pid: metric(port, "certindex_writing") for pid, port in zip(both, ports, strict=True)}
     assert writing == {writer.pid: 1, standby.pid: 0}

@@ -32,6 +32,10 @@ COMPARED: dict[str, Callable[[Sample], Any]] = {
     "waiting": lambda sample: sample.labels["not_stored"],
 }
 """How the value of each compared metric is read."""
+WITHOUT_A_CHAIN = {
+    "chain": "unknown",
+    "not_stored": "The database holds no chain yet: certindex run or sync begins one",
+}
 CALM = {"indexed_block": 3, "failing_seconds": 0}
 
 
@@ -41,15 +45,13 @@ def test_metrics_are_served_before_a_provider_has_ever_answered_and_then_those_o
     with indexers(sqlite_url, RPC_URLS=f"http://127.0.0.1:{dead}/a-secret-key", METRICS_PORT=str(metrics)) as start:
         indexer = start()
         until(lambda: "not begun" in indexer.last_output, "the first attempt", indexer)
-        until(lambda: labels(metrics, "certindex_failing"), "the metrics to tell of it", indexer)
+        until(lambda: labels(metrics, "certindex_waiting") == [WITHOUT_A_CHAIN], "the metrics to show it", indexer)
         [failing] = labels(metrics, "certindex_failing")
         assert (failing["chain"], failing["stopped"]) == ("unknown", "no")
         assert f"127.0.0.1:{dead}/... did not answer eth_chainId" in failing["error"]
         assert metric(metrics, "certindex_failing_seconds") >= 0
-        assert labels(metrics, "certindex_waiting") == [
-            {"chain": "unknown", "not_stored": "The database holds no chain yet: certindex run or sync begins one"}
-        ]
-        assert "failure not stored, so that readers do not see it: The database holds no chain" in indexer.last_output
+        unstored = "failure not stored, so that readers do not see it: The database holds no chain"
+        until(lambda: unstored in indexer.last_output, "the log", indexer)
         assert metric(metrics, "certindex_writing") == 0
         assert samples(metrics, "certindex_waits_for")["unknown node"] == 1
         assert samples(metrics, "certindex_head_block") == samples(metrics, "certindex_indexed_block") == {}

@@ -1,7 +1,5 @@
 """Bulk inserts store rows unchanged, however many there are."""
 
-import time
-
 import pytest
 from msgspec.structs import astuple
 from sqlalchemy import Engine, text
@@ -9,6 +7,8 @@ from sqlalchemy.exc import DBAPIError, InternalError
 
 from indexer.store.bulk import ROWS_A_STATEMENT, Values, insert_values
 from schema.tables.rows import EventLog, EventReading
+from tests.support.postgres import has_ended
+from tests.support.processes import until
 
 MANY = ROWS_A_STATEMENT
 
@@ -51,6 +51,7 @@ def test_a_lost_connection_is_reported_with_its_reason(postgres_engine: Engine) 
 
 def insert_after_silence(engine: Engine) -> None:
     with engine.begin() as connection:
+        pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
         connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '50ms'")
-        time.sleep(0.5)
+        until(lambda: has_ended(engine.url.render_as_string(hide_password=False), pid), "the end of the session")
         insert_values(connection, 137, "event", COLUMNS, [event(1)], 1)

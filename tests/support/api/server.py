@@ -4,6 +4,7 @@ import gc
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Thread
 from time import sleep
 from typing import Any
@@ -14,20 +15,24 @@ from api.server import Server, server_config
 from api.settings import Settings
 from tests.support.index.history import CHAIN_ID, History, log
 
-CLIENT = httpx.Client(timeout=60)
+CLIENT = httpx.Client(timeout=120)
 """Waits longer than httpx does by default: the machine may be busy."""
+MAX_SECONDS = 40
+"""Of a request, in place of the default: so may the server."""
 
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """Serves until the block ends. Yields the address, without a slash at its end."""
+    if settings.max_seconds == Settings(database_url=settings.database_url).max_seconds:
+        settings = replace(settings, max_seconds=MAX_SECONDS)
     server, thread = _start(settings)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(timeout=60)
+        thread.join(timeout=120)
         if thread.is_alive():
             raise RuntimeError("the server did not stop")
 

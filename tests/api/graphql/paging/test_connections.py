@@ -119,7 +119,9 @@ PAGE = """query ($first: Int, $after: String, $last: Int, $before: String, $orde
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("field", KEYS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_every_cut_of_every_order_is_a_slice_of_one_list(
     networks: "TwoNetworks", field: str, descending: bool, data: st.DataObject
