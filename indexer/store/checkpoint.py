@@ -109,8 +109,11 @@ def hold_epoch(connection: Connection, chain_id: int, epoch: int) -> None:
     _notify_readers(connection)
 
 
-def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> None:
-    """Stores the provider's heads and the time, under the fence. The safe and finalized blocks never go down."""
+def write_heads(connection: Connection, before: Checkpoint, heads: Heads, indexed_hash: bytes) -> None:
+    """Stores the provider's heads and the time, under the fence. The safe and finalized blocks never go down.
+
+    `indexed_hash` is the newest indexed block, by now.
+    """
     changed = connection.execute(
         text(
             f"""UPDATE chain SET head_number = :head, head_hash = :head_hash, head_time = :head_time,
@@ -124,7 +127,7 @@ def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> Non
                 ELSE finalized_time END,
             finalized_number = CASE WHEN :finalized > coalesce(finalized_number, -1) THEN :finalized
                 ELSE finalized_number END
-            WHERE chain_id = :chain_id AND writer_epoch = :epoch"""
+            WHERE chain_id = :chain_id AND indexed_hash = :indexed AND writer_epoch = :epoch"""
         ),
         {
             "head": heads.latest.number,
@@ -135,6 +138,7 @@ def write_heads(connection: Connection, before: Checkpoint, heads: Heads) -> Non
             "finalized": heads.finalized.number,
             "finalized_hash": heads.finalized.hash,
             "finalized_time": heads.finalized.timestamp,
+            "indexed": indexed_hash,
             "chain_id": before.chain_id,
             "epoch": before.writer_epoch,
         },

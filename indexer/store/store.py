@@ -142,7 +142,7 @@ class Store:
         writing = self._writing(len(readings))
         with self.timings.stage("write"), self.timings.transaction("commit"), writing as connection:
             move_checkpoint(connection, before, batch.last, digest)
-            write_heads(connection, before, heads)
+            write_heads(connection, before, heads, batch.last.hash)
             insert(connection, self.chain_id, "block", blocks)
             insert(connection, self.chain_id, "verification_failure", _noted(batch))
             events = [log for block in batch.blocks for log in spread.get(block.number, block.logs)]
@@ -159,7 +159,7 @@ class Store:
     def note_heads(self, before: Checkpoint, heads: Heads) -> None:
         """Stores the provider's heads when there is nothing to index."""
         with self.timings.database(), self.engine.begin() as connection:
-            write_heads(connection, before, heads)
+            write_heads(connection, before, heads, before.hash)
             self._prune(connection, before, before.number, heads)
 
     def note_failure(self, error: str, *, stopped: bool = False) -> None:

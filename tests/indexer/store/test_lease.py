@@ -140,6 +140,8 @@ async def test_of_two_writers_with_one_epoch_the_slower_is_fenced_by_the_checkpo
     header = await indexer.chain.header(2)
     with pytest.raises(Fenced, match=f"gone on from block 1 of chain {node.chain_id} or taken over"):
         twin.commit(before, Batch([], header), {}, NO_CHANGES, await indexer.chain.heads())
+    with pytest.raises(Fenced):
+        twin.note_heads(before, await indexer.chain.heads())
     assert indexer.tables() == tables
 
 
