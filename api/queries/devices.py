@@ -33,6 +33,7 @@ from api.queries.sql.fields import (
     TextField,
     TimeField,
     VersionField,
+    number_fits,
     related_token_id,
     token_id_field,
 )
@@ -147,21 +148,27 @@ def _mint_transactions(scope: Scope, comparisons: Comparisons) -> Condition:
 
 def _resets_since(scope: Scope, comparisons: Comparisons) -> Condition:
     arguments = dict(comparisons)
+    counts: Comparisons = arguments["count"]
     reset = tables.factory_reset
+    of_period = (
+        reset.c.chain_id == scope.chain_id,
+        reset.c.position >= first_position_from(scope, seconds_up(arguments["since"])),
+        reset.c.position <= scope.position,
+    )
+    if scope.connection is not None and not number_fits(0, counts):
+        # all devices that fit are read: the resets name them
+        fits = NumberField(func.count()).condition(scope, counts)
+        devices = select(reset.c.device_id).where(*of_period).group_by(reset.c.device_id).having(fits)
+        return device_keys.c.device_id.in_(devices)
     count = (
         select(func.count())
         .select_from(reset)
-        .where(
-            reset.c.chain_id == scope.chain_id,
-            reset.c.device_id == device_keys.c.device_id,
-            reset.c.position >= first_position_from(scope, seconds_up(arguments["since"])),
-            reset.c.position <= scope.position,
-        )
+        .where(*of_period, reset.c.device_id == device_keys.c.device_id)
         .correlate(scope.keys, device_keys)
         .scalar_subquery()
     )
     # names the table outside of the subquery too, so that the walk joins it
-    return and_(device_keys.c.device_id.is_not(None), NumberField(count).condition(scope, arguments["count"]))
+    return and_(device_keys.c.device_id.is_not(None), NumberField(count).condition(scope, counts))
 
 
 def _firmware(scope: Scope, filter: Filter) -> Condition:

@@ -97,7 +97,7 @@ def vehicle_field(column: ColumnElement[Any]) -> ComputedField:
 
 def _burned(versions: FromClause) -> ComputedField:
     def condition(scope: Scope, burned: bool) -> Condition:
-        is_burned: Condition = versions.c.burn_position.is_not(None)
+        is_burned: Condition = versions.c.burned_at.is_not(None)
         return is_burned if burned else negate(is_burned)
 
     return ComputedField(condition)

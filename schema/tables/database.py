@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = "sqlite:///certindex.db or postgresql://user:password@localhost/certindex"
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest revision in schema/migrations/versions."""
 
 MIGRATION_LOCK = 7_211_309_640_110_083_956

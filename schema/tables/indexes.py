@@ -97,6 +97,7 @@ SECONDARY_INDEXES = (
     SecondaryIndex("vehicle", ("chain_id", "token_id", "id"), rows_each=1),
     SecondaryIndex("vehicle_version", ("chain_id", "owner", "minted_at", "vehicle_id", *SPAN)),
     SecondaryIndex("vehicle_version", ("chain_id", "minted_at", "vehicle_id", *SPAN)),
+    SecondaryIndex("vehicle_version", ("chain_id", "burned_at", "vehicle_id", *SPAN), sparse=True),
     SecondaryIndex("vehicle_version", ("chain_id", "manufacturer_id", "vehicle_id", *SPAN), rows_each=5000),
     SecondaryIndex("vehicle_version", ("chain_id", "definition_id_key", "vehicle_id", *SPAN), rows_each=500),
     SecondaryIndex("synthetic_device", ("chain_id", "token_id", "id"), rows_each=1),
@@ -104,4 +105,5 @@ SECONDARY_INDEXES = (
     SecondaryIndex("synthetic_device_version", ("chain_id", "address", "synthetic_device_id", *SPAN), rows_each=3),
     SecondaryIndex("synthetic_device_version", ("chain_id", "vehicle_id", "synthetic_device_id", *SPAN), rows_each=3),
     SecondaryIndex("synthetic_device_version", ("chain_id", "minted_at", "synthetic_device_id", *SPAN)),
+    SecondaryIndex("synthetic_device_version", ("chain_id", "burned_at", "synthetic_device_id", *SPAN), sparse=True),
 )

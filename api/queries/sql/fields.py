@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from operator import ge, gt, le, lt
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, false, func, or_, select, true
@@ -143,6 +143,20 @@ class NumberField(ExactField):
 
     def _holds(self, value: int) -> bool:
         return self.least <= value <= self.most
+
+
+COMPARE_NUMBERS: Mapping[str, Callable[[int, Any], bool]] = {
+    **COMPARE,
+    "eq": eq,
+    "ne": ne,
+    "in": lambda number, values: number in values,
+    "not_in": lambda number, values: number not in values,
+}
+
+
+def number_fits(number: int, comparisons: Comparisons) -> bool:
+    """Returns whether all comparisons of a `NumberField` hold for a number."""
+    return all(COMPARE_NUMBERS[operator](number, value) for operator, value in comparisons)
 
 
 def token_id_field(identities: Table) -> NumberField:

@@ -50,16 +50,13 @@ def key_of(pin: Pin, id: int = 0) -> Key:
 
 
 def scope_of_one(connection: Connection, key: Key) -> Scope:
-    """Returns the scope of a single key.
+    """Returns the scope of a single key, whose point is made of numbers.
 
-    On PostgreSQL the point is made of numbers: a subquery that refers to the table of keys cannot be read first, so
-    that all rows outside would be read, however few it finds. SQLite reads it first anyway.
+    The database then knows how few rows a condition leaves, and reads a subquery first. One that refers to the table of
+    keys is read again for each row outside, or after all of them.
     """
-    scope = scope_of(key_rows(connection, [key]))
-    if connection.dialect.name == "sqlite":
-        return scope
-    chain_id, position, clock = (literal(number, BigInteger) for number in (key.chain_id, key.position, key.clock))
-    return scope._replace(chain_id=chain_id, position=position, clock=clock)
+    chain_id, id, position, clock = (literal(number, BigInteger) for number in key)
+    return Scope(key_rows(connection, [key]), chain_id, id, position, clock, connection)
 
 
 KEY_COLUMNS = ("place", *Key._fields)

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Connection,
     FromClause,
-    ScalarSelect,
     and_,
     case,
     func,
@@ -22,13 +22,18 @@ BITS = literal_column(str(OFFSET_BITS), BigInteger)
 
 
 class Scope(NamedTuple):
-    """The key of an object (`keys`, `id`) and where it is read: a chain, a position, a clock in unix seconds."""
+    """The key of an object (`keys`, `id`) and where it is read: a chain, a position, a clock in unix seconds.
+
+    `connection`: that of a scope of one point, whose instants are read before the statement. Without it, the statement
+    itself finds the block of an instant for each key.
+    """
 
     keys: FromClause
     chain_id: ColumnElement[int]
     id: ColumnElement[int]
     position: ColumnElement[int]
     clock: ColumnElement[int]
+    connection: Connection | None = None
 
     def holds(self, spans: FromClause) -> ColumnElement[bool]:
         """The span is in force: it began at or before the position, and has not ended by it."""
@@ -86,13 +91,9 @@ def last_position_by(scope: Scope, seconds: int) -> ColumnElement[int]:
     return func.coalesce((number + 1).op("<<")(BITS) - 1, literal_column("-1", BigInteger))
 
 
-def _block_number(scope: Scope, condition: ColumnElement[bool], *order: Any) -> ScalarSelect[int]:
+def _block_number(scope: Scope, condition: ColumnElement[bool], *order: Any) -> ColumnElement[int]:
     block = tables.block
-    return (
-        select(block.c.number)
-        .where(block.c.chain_id == scope.chain_id, condition)
-        .order_by(*order)
-        .limit(1)
-        .correlate(scope.keys)
-        .scalar_subquery()
-    )
+    number = select(block.c.number).where(block.c.chain_id == scope.chain_id, condition).order_by(*order).limit(1)
+    if scope.connection is None:
+        return number.correlate(scope.keys).scalar_subquery()
+    return literal(scope.connection.scalar(number), BigInteger)

@@ -50,7 +50,11 @@ class Walk(NamedTuple):
 
 
 class PlanningApi(Api):
-    """Plans each statement of a request with its parameters. A statement on a big table then returns no rows."""
+    """Plans each statement of a request with its parameters.
+
+    A statement on a big table then returns no rows, except one that finds the block of an instant: the position of that
+    block decides how the next statement is planned.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -88,6 +92,8 @@ class PlanningApi(Api):
         if not any(table in walk.plan for table in BIG):
             return statement, parameters
         self.walks.append(walk._replace(statement=statement))
+        if statement.startswith("SELECT block.number"):
+            return statement, parameters
         return f"SELECT * FROM ({statement}) AS planned LIMIT 0", parameters
 
 
@@ -168,7 +174,8 @@ def comparisons(filter: Any, operators: Sequence[str] = OPERATORS, above: tuple[
         if not isinstance(kind, GraphQLInputObjectType):
             yield f"{name}: {json.dumps(PLAIN[name])}"
         elif kind.name == "FactoryResetsSince":
-            yield f'{name}: {{since: "2020-10-01T00:00:00Z", count: {{gt: 0}}}}'
+            # one device of a hundred
+            yield f'{name}: {{since: "2020-10-11T06:00:00Z", count: {{gt: 0}}}}'
         elif kind.name == "AttributeFilter":
             yield f'{name}: {{name: "Make", value: {{eq: "Tesla"}}}}'
         elif "eq" not in kind.fields:
@@ -178,7 +185,8 @@ def comparisons(filter: Any, operators: Sequence[str] = OPERATORS, above: tuple[
             yield from (f"{name}: {{{operator}: {value(kind)}}}" for operator in operators if operator in kind.fields)
 
 
-PLAIN = {"anyKey": "SN-00000777", "activeAt": "2020-10-01T00:00:00Z", "burned": False}
+PLAIN = {"anyKey": "SN-00000777", "activeAt": "2020-09-30T21:30:00Z", "burned": True}
+"""About one device of a hundred fits: it had a user at that time, or its vehicle is burned."""
 
 
 def value(kind: Any) -> str:
@@ -206,9 +214,7 @@ async def test_a_filter_scans_no_big_table(api: PlanningApi, field: str) -> None
 async def test_statistics_of_some_devices_scan_no_big_table(api: PlanningApi, comparison: str) -> None:
     field = f"deviceStatistics(groupBy: [FIRMWARE, MODEL], filterBy: {{{comparison}}})"
     for walk in await api.walks_of(f"{{ {field} {{ count }} }}"):
-        assert walk.scanned == [] or (api.may_scan and (UNINDEXED.search(comparison) or BROAD.search(comparison))), (
-            walk.plan
-        )
+        assert walk.scanned == [] or (api.may_scan and UNINDEXED.search(comparison)), walk.plan
 
 
 ABSENT_TIMES = " + 0 "
@@ -217,9 +223,6 @@ ABSENT_TIMES = " + 0 "
 UNINDEXED = re.compile(
     r"provisionedAt|claimedAt|lastFirmwareUpdateAt|imageHash|initialFirmware|version: {(eq|startsWith)|"
     r"endOfLifeStatus|factoryResetCount|Test:|Inspection:|AtMint:|imeiValid|AfterQuality|AfterEndOfLife|BeforeDisposal|"
-    r"source|grantedAt|expiresAt|contract|imeiUnique: {eq: NOT_APPLICABLE|[vV]ehicle: {burned"
+    r"source|grantedAt|expiresAt|contract|imeiUnique: {eq: NOT_APPLICABLE"
 )
 """Filters without an index, whose condition is checked row by row. If few rows fit, PostgreSQL scans the table."""
-
-BROAD = re.compile(r"factoryResetsSince|authorizedUser: {activeAt")
-"""Filters that most devices fit here: PostgreSQL reads all their rows once, which takes less than one by one."""

@@ -2,7 +2,7 @@
 
 100,000 devices have ten events each: minted, sold, updated, tested twice, authorized, updated, reset, provisioned and
 recycled. Event number `round * DEVICES + device` is the device's event of that round; a block has twenty events. Half
-of the devices are in vehicles, which have no events.
+of the devices are in vehicles, which have no events. One vehicle of a hundred is burned.
 """
 
 from collections.abc import Iterator
@@ -187,6 +187,8 @@ class _Rows:
             definition_id_key=definition,
             mint_position=VEHICLE,
             minted_at=f"{BEGAN} + i",
+            burn_position=f"CASE WHEN i % 100 = 7 THEN {VEHICLE} END",
+            burned_at=f"CASE WHEN i % 100 = 7 THEN {BEGAN} + i END",
         )
 
     def _versions(self) -> Iterator[str]:

@@ -3,6 +3,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from operator import eq, gt, lt, ne
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from eth_utils.address import to_checksum_address
 
 from tests.support.api.asking import Api, Json, asking
 from tests.support.fleet import Fleet, World
+from tests.support.fleet.names import DAY
 from tests.support.fleet.records import Device
-from tests.support.index.fleet import iso
+from tests.support.index.fleet import NOW, iso
 from tests.support.index.history import History, log
 
 STATISTICS = """query ($by: [DeviceDimension!]!, $filter: DeviceFilter, $asOf: AsOf) {
@@ -97,6 +99,39 @@ async def test_only_devices_that_fit_are_counted(api: Api, fleet: Fleet) -> None
         fleet, fleet.world, ["HARDWARE_LICENSE", "MANUFACTURER"], lambda device: device.manufacturer == maker
     )
     assert await statistics(api, ["MODEL"], filter={"tokenId": {"in": []}}) == []
+
+
+@pytest.mark.parametrize("count", [{"gt": 2}, {"in": [1, 3]}, {"ne": 0}, {"eq": 0}, {"lt": 2}, {"notIn": [1]}], ids=str)
+async def test_devices_are_counted_by_their_resets_since_an_instant(api: Api, fleet: Fleet, count: Json) -> None:
+    compare: dict[str, Callable[[int, Any], bool]] = {
+        "gt": gt,
+        "ne": ne,
+        "eq": eq,
+        "lt": lt,
+        "in": lambda resets, numbers: resets in numbers,
+        "notIn": lambda resets, numbers: resets not in numbers,
+    }
+    since = NOW - 30 * DAY
+    groups = await statistics(api, ["MODEL"], filter={"factoryResetsSince": {"since": iso(since), "count": count}})
+    assert groups == expected(
+        fleet,
+        fleet.world,
+        ["MODEL"],
+        lambda device: all(compare[name](device.resets_since(since), number) for name, number in count.items()),
+    )
+    assert groups
+    later = {"factoryResetsSince": {"since": "2999-01-01T00:00:00Z", "count": {"gt": 0}}}
+    assert await statistics(api, ["MODEL"], filter=later) == []
+
+
+@pytest.mark.parametrize("days", [0, 200, 10_000])
+async def test_devices_are_counted_by_their_users_at_an_instant(api: Api, fleet: Fleet, days: int) -> None:
+    then = NOW - days * DAY
+    past = fleet.world_at(then).devices
+    filter = {"authorizedUser": {"activeAt": iso(then)}}
+    assert await statistics(api, ["MODEL"], filter=filter) == expected(
+        fleet, fleet.world, ["MODEL"], lambda device: device.token in past and bool(past[device.token].users(then))
+    )
 
 
 FAILURES = """query ($filter: DeviceFilter, $asOf: AsOf) {
