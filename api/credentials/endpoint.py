@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from api.credentials.keys import SigningKey
 from api.credentials.resolution import ERRORS, document_of, is_burned, issuer_document, metadata_of
 from api.credentials.signing import Json, as_jwt, with_proof
 from api.credentials.status_list import SIZE, TIME_TO_LIVE, VALID_FOR, encode_list
-from api.exports.parameters import point_of
-from api.graphql.errors import Reason, Refusal
+from api.graphql.errors import BadUserInput, Reason, Refusal
 from api.graphql.request import GraphQLRequest
+from api.http.as_of import as_of_variable
 from api.http.bundle import Bundles, token_of
 from api.http.disconnects import unread_response, while_connected
 from api.http.graphql_client import GraphQLClient
@@ -245,14 +246,16 @@ def _version(request: Request) -> Mapping[str, Any] | None:
         raise RequestError(422, f'There is no option "{min(unknown)[:80]}" here. Options: {", ".join(VERSIONS)}.')
     if len(options) == 2:
         raise RequestError(422, "versionId and versionTime are both set: send one of them.")
-    version = next(((name, point_of(text)) for name, text in options.items()), None)
-    if version is None:
-        return None
-    name, as_of = version
-    if (name == "versionTime") != ("timestamp" in as_of):
-        example = "a time, such as 2025-06-01T12:00:00Z" if name == "versionTime" else "a block's hash or number"
-        raise RequestError(422, f"{name} is {options[name][:100]}: send {example}.")
-    return as_of
+    return next((_point(name, text) for name, text in options.items()), None)
+
+
+def _point(name: str, text: str) -> Mapping[str, Any] | None:
+    with suppress(BadUserInput):
+        point = as_of_variable(text, name)
+        if (name == "versionTime") == (point is None or "timestamp" in point):
+            return point
+    example = "a time, such as 2025-06-01T12:00:00Z" if name == "versionTime" else "a block's hash or number"
+    raise RequestError(422, f'{name} is "{text[:100]}": send {example}.')
 
 
 def _failure(error: Json) -> RequestError:

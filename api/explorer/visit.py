@@ -8,7 +8,9 @@ from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
-from api.explorer.as_of import AsOf, parse_as_of
+from api.explorer.problems import Problem
+from api.graphql.errors import BadUserInput
+from api.http.as_of import AsOf, parse_as_of
 
 CURSORS = ("after", "before")
 """How the names of parameters end that hold cursors."""
@@ -27,7 +29,14 @@ class Visit:
     @cached_property
     def as_of(self) -> AsOf | None:
         """The point in the past that the page shows, None for the present. Raises Problem."""
-        return parse_as_of(self.parameters.get("asOf", ""), self.now)
+        return self.point("asOf")
+
+    def point(self, name: str) -> AsOf | None:
+        """Returns the point that a parameter names, None for the present. Raises Problem."""
+        try:
+            return parse_as_of(self.parameters.get(name, ""), self.now, name)
+        except BadUserInput as error:
+            raise Problem(400, "That is not a point in time", str(error)) from None
 
     @property
     def clock(self) -> datetime:

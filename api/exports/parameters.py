@@ -1,13 +1,13 @@
 """The parameters of an export's address, and the address at which a broken download goes on."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
 from api.graphql.errors import BadUserInput
+from api.http.as_of import as_of_variable
 from api.http.requests import parse_json
 
 JSON_PARAMETERS = ("filter", "orderBy")
@@ -33,14 +33,7 @@ def parse_parameters(parameters: QueryParams, known: Sequence[str]) -> dict[str,
 def _value(name: str, text: str) -> Any:
     if name in JSON_PARAMETERS or (name == "asOf" and text.startswith("{")):
         return parse_json(text, f'The parameter "{name}"')
-    return point_of(text) if name == "asOf" else text
-
-
-def point_of(text: str) -> Mapping[str, str]:
-    """Returns the input `AsOf` of a block number, a block hash or a time."""
-    if re.fullmatch("[0-9]{1,20}", text, re.ASCII):
-        return {"block": text}
-    return {"blockHash" if text.startswith(("0x", "0X")) else "timestamp": text}
+    return as_of_variable(text, name) if name == "asOf" else text
 
 
 def address_at(path: str, parameters: QueryParams, at: str) -> str:

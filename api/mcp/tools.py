@@ -5,7 +5,6 @@ of `documents/`, and has the names of its fields.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -13,11 +12,11 @@ from urllib.parse import quote
 
 from msgspec import Meta, Struct
 
-from api.explorer.as_of import parse_as_of
 from api.explorer.documents import load_document
 from api.explorer.pages.status import STATUS, state_of
-from api.explorer.problems import Problem
+from api.graphql.errors import BadUserInput
 from api.graphql.request import GraphQLRequest
+from api.http.as_of import as_of_variable
 from api.mcp.fitting import MAX_BYTES, Answer, Json, size_of, write_json
 
 FOLDER = Path(__file__).parent / "documents"
@@ -259,10 +258,9 @@ def document_of(name: str) -> str:
 def _point(as_of: str) -> Json:
     """Returns the variable `asOf`. Raises ToolError."""
     try:
-        point = parse_as_of(as_of, datetime.now(UTC).replace(microsecond=0))
-    except Problem as problem:
-        raise ToolError(problem.message) from None
-    return {"asOf": point and point.variable}
+        return {"asOf": as_of_variable(as_of)}
+    except BadUserInput as error:
+        raise ToolError(str(error)) from None
 
 
 def _blocks(response: Json, rows: list[Json], as_of: str) -> Json:

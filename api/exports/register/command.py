@@ -14,7 +14,6 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from api.exports.formats import FORMATS
-from api.exports.parameters import point_of
 from api.exports.parquet import ParquetMissing
 from api.exports.register.export import Register
 from api.exports.register.files import FolderError
@@ -22,6 +21,7 @@ from api.exports.register.manifest import ManifestError, differences
 from api.exports.table import build_tables
 from api.graphql.errors import Refusal
 from api.graphql.schema import build_schema
+from api.http.as_of import as_of_variable
 from schema.program.output import written_out
 from schema.program.settings import (
     SettingsError,
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "--format", choices=tuple(FORMATS), default="parquet", help="format of the files (default parquet)"
     )
     parser.add_argument(
-        "--as-of", metavar="B", help="a block number, a block hash or a time; default: the newest indexed block"
+        "--as-of", metavar="B", help="a date, a time, a block number or a block hash; default: the newest indexed block"
     )
     parser.add_argument(
         "--since",
@@ -98,7 +98,7 @@ def _export(options: argparse.Namespace, settings: ExportSettings) -> int:
     try:
         check_supported(engine)
         register = Register(engine, build_tables(build_schema()))
-        as_of = point_of(options.as_of) if options.as_of else None
+        as_of = as_of_variable(options.as_of, "--as-of") if options.as_of else None
         manifest = register.export(options.folder, options.format, as_of, options.since)
     except DBAPIError as error:
         raise unusable(engine, error) from error

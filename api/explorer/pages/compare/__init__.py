@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from api.explorer.as_of import AsOf, parse_as_of
 from api.explorer.page import Json, Page
 from api.explorer.pages.device import QUESTIONS
 from api.explorer.problems import Problem, Redirect, WayOut
 from api.explorer.tokens import did_of, require_token
 from api.explorer.values import day, instant
 from api.explorer.visit import Visit
+from api.http.as_of import AsOf
 
 PERIODS = (("30 days", timedelta(days=30)), ("12 months", timedelta(days=365)))
 """The periods that the page offers, back from the second point."""
@@ -124,8 +124,7 @@ def compare_variables(visit: Visit) -> Json:
 
 def points(visit: Visit) -> tuple[AsOf | None, AsOf | None]:
     """Returns the two points, None for the present. Without `to` the second is that of `asOf`. Raises Problem."""
-    begin, end = visit.parameter("from"), visit.parameter("to")
-    return parse_as_of(begin, visit.now, "from"), parse_as_of(end, visit.now, "to") if end else visit.as_of
+    return visit.point("from"), visit.point("to") if visit.parameter("to") else visit.as_of
 
 
 def view(data: Json, visit: Visit) -> dict[str, Any]:

@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from api.explorer.as_of import HASH, NUMBER
 from api.explorer.page import Json, Page
 from api.explorer.problems import Redirect
 from api.explorer.visit import Visit
+from api.http.as_of import HASH, NUMBER
 from schema.did import parse_did
 
 ADDRESS = re.compile("0[xX][0-9a-fA-F]{40}", re.ASCII)

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from api.explorer.as_of import HASH
 from api.explorer.logs import logs_variables, summary
 from api.explorer.page import Json, Page
 from api.explorer.problems import Problem, WayOut, not_found
 from api.explorer.visit import Visit
+from api.http.as_of import HASH
 
 
 def transaction_variables(visit: Visit) -> Json:

@@ -1,4 +1,4 @@
-"""The parameter `asOf` of every page: a date, a time, a block number or a block hash."""
+"""The parameter `asOf` of addresses: a date, a time, a block number or a block hash."""
 
 import re
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime
 from datetime import time as time_of_day
 from typing import Any, TypeVar
 
-from api.explorer.problems import Problem
+from api.graphql.errors import BadUserInput
 from schema.times import utc_text
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?", re.ASCII)
+TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?", re.ASCII)
 NUMBER = re.compile(r"\d{1,20}", re.ASCII)
 HASH = re.compile(r"0[xX][0-9a-fA-F]{64}", re.ASCII)
 ParsedT = TypeVar("ParsedT")
@@ -33,7 +33,7 @@ class AsOf:
 
 
 def parse_as_of(text: str, now: datetime, name: str = "asOf") -> AsOf | None:
-    """Returns the point that a parameter names, None for the present. Raises Problem, which names the parameter.
+    """Returns the point that a parameter names, None for the present. Raises BadUserInput, which names the parameter.
 
     A date is the end of that day in UTC, as in an audit; today is the present. A time without a zone is in UTC.
     """
@@ -52,6 +52,12 @@ def parse_as_of(text: str, now: datetime, name: str = "asOf") -> AsOf | None:
     raise _wrong(text, name)
 
 
+def as_of_variable(text: str, name: str = "asOf") -> dict[str, Any] | None:
+    """Returns the input `AsOf` of a parameter, None for the present. Raises BadUserInput, which names the parameter."""
+    point = parse_as_of(text, datetime.now(UTC), name)
+    return None if point is None else point.variable
+
+
 def _instant(text: str) -> datetime:
     instant = datetime.fromisoformat(text)
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
@@ -68,10 +74,8 @@ def _parsed(parse: Callable[[str], ParsedT], text: str, name: str) -> ParsedT:
         raise _wrong(text, name) from None
 
 
-def _wrong(text: str, name: str) -> Problem:
-    return Problem(
-        400,
-        "That is not a point in time",
+def _wrong(text: str, name: str) -> BadUserInput:
+    return BadUserInput(
         f"{name} is “{text[:80]}”. Give a date (2025-06-01), a time (2025-06-01T12:00Z), a block number or a block "
-        "hash.",
+        "hash."
     )

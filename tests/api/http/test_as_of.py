@@ -1,11 +1,11 @@
-"""The parameter `asOf` of every page."""
+"""The parameter `asOf` of addresses."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from api.explorer.as_of import parse_as_of
-from api.explorer.problems import Problem
+from api.graphql.errors import BadUserInput
+from api.http.as_of import parse_as_of
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -38,7 +38,5 @@ def test_nothing_and_today_are_the_present(text: str) -> None:
      "0001-01-01T00:00+14:00", "9" * 21],
 )  # fmt: skip
 def test_anything_else_is_refused_with_the_ways_to_name_a_point(text: str) -> None:
-    with pytest.raises(Problem) as caught:
-        parse_as_of(text, NOW)
-    assert caught.value.status == 400
-    assert "2025-06-01T12:00Z" in caught.value.message
+    with pytest.raises(BadUserInput, match=r"^--as-of is .*2025-06-01T12:00Z"):
+        parse_as_of(text, NOW, "--as-of")
