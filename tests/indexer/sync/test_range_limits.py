@@ -94,7 +94,8 @@ async def test_a_limit_of_blocks_is_found_and_kept_without_a_failure(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(endpoint, "WIDE_TIMEOUT_SECONDS", 0.5)
+    if refusal == "no response in time":
+        monkeypatch.setattr(endpoint, "WIDE_TIMEOUT_SECONDS", 0.5)
     async with FaultProxy(of_fake(node)) as proxy:
         injection = proxy.inject(wider_than(LIMIT, REFUSALS[refusal]))
         assert await sync(settings(sqlite_url, proxy)) == 0
