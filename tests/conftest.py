@@ -20,7 +20,7 @@ from tests.support.chain.factory import Factory
 from tests.support.databases import KINDS, Databases, Kind, NewDatabase
 from tests.support.fleet import Fleet
 from tests.support.index.fleet import build_fleet, index_fleet
-from tests.support.index.indexing import engine_of
+from tests.support.index.indexing import Engines, engine_of
 from tests.support.memory import folder_in_memory
 from tests.support.pgbouncer import Pooler, running_pooler
 from tests.support.postgres import PostgresServer
@@ -153,6 +153,12 @@ def engine(module_database_url: str) -> Iterator[Engine]:
     """
     with engine_of(module_database_url) as engine:
         yield engine
+
+
+@pytest.fixture(scope="module")
+def engines(new_module_database: NewDatabase) -> Iterator[Engines]:
+    with engine_of(new_module_database()) as live, engine_of(new_module_database()) as fresh:
+        yield Engines(live, fresh)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, assert_never
 
@@ -15,8 +14,7 @@ from indexer.errors import TryAgain
 from indexer.sync.step import Pace
 from tests.support.chain.fakechain import FakeNode
 from tests.support.chain.histories import BLOCKS, Block
-from tests.support.databases import NewDatabase
-from tests.support.index.indexing import Indexer, engine_of, index_afresh
+from tests.support.index.indexing import Engines, Indexer, index_afresh
 from tests.support.index.interruptions import Crash, at_call, at_write, crash
 
 pytestmark = pytest.mark.slow
@@ -28,17 +26,6 @@ EXPLORED = os.environ.get("EXPLORED_EXAMPLES")
 tries = settings(
     max_examples=int(EXPLORED or 30), derandomize=EXPLORED is None, deadline=None, print_blob=True, database=None
 )
-
-
-class Engines(NamedTuple):
-    live: Engine
-    fresh: Engine
-
-
-@pytest.fixture(scope="module")
-def engines(new_module_database: NewDatabase) -> Iterator[Engines]:
-    with engine_of(new_module_database()) as live, engine_of(new_module_database()) as fresh:
-        yield Engines(live, fresh)
 
 
 # What may happen

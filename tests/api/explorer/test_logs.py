@@ -14,13 +14,6 @@ NOBODY = "0x" + "77" * 32
 
 
 @pytest.fixture
-def moving(database_url: str) -> Iterator[Moving]:
-    chain = Moving(database_url)
-    yield chain
-    chain.close()
-
-
-@pytest.fixture
 def register(moving: Moving) -> Iterator[str]:
     with serving(Settings(database_url=moving.url)) as address:
         yield address

@@ -1,7 +1,7 @@
 """Logs that name their device by its address: the device that has it, whatever blocks are read at once."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -19,8 +19,7 @@ from schema.tables.values import block_of
 from schema.vocabulary import EndOfLifeStatus, EventFlag
 from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.fakechain import FakeNode, Log, emitted_by
-from tests.support.databases import NewDatabase
-from tests.support.index.indexing import Indexer, engine_of, index_afresh
+from tests.support.index.indexing import Engines, Indexer, index_afresh
 
 PROFILE = load_profile(str(REPOSITORY / "tests" / "support" / "chain" / "roster.toml"))
 ROSTER, FLEET = b"r" * 20, b"f" * 20
@@ -96,17 +95,6 @@ OPS = st.builds(
     Op, st.sampled_from(["mint", "mint", "note", "test", "rekey", "rekey", "mount", "remove"]), ADDRESSES, ADDRESSES
 )
 HISTORIES = st.lists(st.lists(OPS, max_size=5), min_size=2, max_size=10)
-
-
-class Engines(NamedTuple):
-    live: Engine
-    fresh: Engine
-
-
-@pytest.fixture(scope="module")
-def engines(new_module_database: NewDatabase) -> Iterator[Engines]:
-    with engine_of(new_module_database()) as live, engine_of(new_module_database()) as fresh:
-        yield Engines(live, fresh)
 
 
 @given(

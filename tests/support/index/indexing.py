@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, event, text
 
@@ -101,6 +101,13 @@ def open_engine(database_url: str) -> Engine:
         event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
     migrate(engine)
     return engine
+
+
+class Engines(NamedTuple):
+    """A database whose chain lives, and one for an index of its end from the start."""
+
+    live: Engine
+    fresh: Engine
 
 
 @contextmanager

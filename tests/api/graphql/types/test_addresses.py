@@ -1,6 +1,6 @@
 """Events that name their device by its address: the device that they are about, and its DID."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,15 +8,17 @@ import pytest
 
 from indexer.store.watch_set import WatchedContract
 from schema.profile.model import load_profile
-from tests.support.api.feeding import Api, asking
+from tests.support.api.feeding import Api
 from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.fakechain import FakeNode, Log, emitted_by
-from tests.support.index.indexing import Indexer, open_engine
+from tests.support.index.indexing import Indexer
 
 PROFILE = load_profile(str(REPOSITORY / "tests" / "support" / "chain" / "roster.toml"))
 ROSTER, FLEET = b"r" * 20, b"f" * 20
 CONTRACTS = (WatchedContract("roster", ROSTER, 0, True), WatchedContract("fleet", FLEET, 0, True))
 OWNER, DEVICE, OTHER = ("0x" + byte * 20 for byte in ("aa", "d1", "d2"))
+
+pytestmark = pytest.mark.usefixtures("indexer")
 
 
 def enrolled(number: int) -> list[Log]:
@@ -34,20 +36,13 @@ def removed(device: str) -> Log:
 
 
 @pytest.fixture
-async def indexer(database_url: str) -> Indexer:
+async def indexer(new_indexer: Callable[..., Indexer]) -> Indexer:
     node = FakeNode(finality=64)
     node.mine(*enrolled(5), noted(DEVICE, "first"), noted(OTHER, "nobody's"))
     node.mine(removed(DEVICE), *enrolled(6), noted(DEVICE, "second"))
-    indexer = Indexer(open_engine(database_url), node, profile=PROFILE, contracts=CONTRACTS)
+    indexer = new_indexer(node, profile=PROFILE, contracts=CONTRACTS)
     await indexer.catch_up()
     return indexer
-
-
-@pytest.fixture
-def api(indexer: Indexer, database_url: str) -> Iterator[Api]:
-    with asking(database_url) as api:
-        yield api
-    indexer.engine.dispose()
 
 
 EVENT = "kind flags device { tokenId } deviceDID ... on DeviceAttributeSet { value }"
@@ -66,9 +61,9 @@ def shown(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     ]
 
 
-async def test_an_event_is_about_the_device_that_had_the_address(api: Api) -> None:
+async def test_an_event_is_about_the_device_that_had_the_address(own_api: Api) -> None:
     listed = (
-        await api.ask(
+        await own_api.ask(
             f"{{ lifecycleEvents({FILTER}, orderBy: {{field: POSITION, direction: ASC}}) {{ nodes {{ {EVENT} }} }} }}"
         )
     )["lifecycleEvents"]["nodes"]
@@ -78,9 +73,9 @@ async def test_an_event_is_about_the_device_that_had_the_address(api: Api) -> No
         (None, "5", "5", []),
         ("second", "6", "6", []),
     ]
-    flagged = await api.ask("{ lifecycleEvents(filterBy: {flag: {eq: UNKNOWN_DEVICE}}) { totalCount } }")
+    flagged = await own_api.ask("{ lifecycleEvents(filterBy: {flag: {eq: UNKNOWN_DEVICE}}) { totalCount } }")
     assert flagged["lifecycleEvents"]["totalCount"] == 1
-    device = await api.ask(
+    device = await own_api.ask(
         """{ device(by: {tokenId: "5"}) { endOfLife { status } history(first: 9) { nodes { kind } } } }"""
     )
     assert device["device"] == {
@@ -91,10 +86,10 @@ async def test_an_event_is_about_the_device_that_had_the_address(api: Api) -> No
     }
 
 
-async def test_what_a_reorg_removed_names_the_device_as_long_as_it_exists(api: Api, indexer: Indexer) -> None:
+async def test_what_a_reorg_removed_names_the_device_as_long_as_it_exists(own_api: Api, indexer: Indexer) -> None:
     indexer.node.reorg(1, [noted(DEVICE, "instead")])
     await indexer.catch_up()
-    events = await api.ask(f"{{ orphanedEvents({FILTER}) {{ nodes {{ event {{ {EVENT} }} }} }} }}")
+    events = await own_api.ask(f"{{ orphanedEvents({FILTER}) {{ nodes {{ event {{ {EVENT} }} }} }} }}")
     assert sorted(shown([node["event"] for node in events["orphanedEvents"]["nodes"]]), key=str) == [
         ("second", None, None, []),  # the reorg removed its device too
         (None, "5", "5", []),

@@ -1,10 +1,7 @@
 """Events that a reorg took back, and whether a transaction is in the chain."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-
-import pytest
 
 from tests.support.api.feeding import BUYER, OWNER, Api, Json, Moving, asking, minted, sold, updated
 from tests.support.chain.fakechain import Log, emitted, new_transaction
@@ -20,34 +17,23 @@ TRANSACTION = """query ($hash: Bytes32!, $chainId: BigInt) { transaction(hash: $
     totalCount pageInfo { hasNextPage endCursor } nodes { kind transactionIndex } } } }"""
 
 
-@pytest.fixture
-def moving(database_url: str) -> Iterator[Moving]:
-    chain = Moving(database_url)
-    yield chain
-    chain.close()
-
-
-@pytest.fixture
-def api(moving: Moving) -> Iterator[Api]:
-    with asking(moving.url) as api_of_moving:
-        yield api_of_moving
-
-
-async def orphaned(api: Api, **variables: Any) -> Any:
-    return (await api.ask(ORPHANS, **variables))["orphanedEvents"]
+async def orphaned(own_api: Api, **variables: Any) -> Any:
+    return (await own_api.ask(ORPHANS, **variables))["orphanedEvents"]
 
 
 def kinds(page: Json) -> list[str]:
     return [edge["node"]["event"]["kind"] for edge in page["edges"]]
 
 
-async def test_what_a_reorg_removed_is_returned_latest_first_with_its_replacement(moving: Moving, api: Api) -> None:
-    assert (await orphaned(api))["totalCount"] == 0
+async def test_what_a_reorg_removed_is_returned_latest_first_with_its_replacement(moving: Moving, own_api: Api) -> None:
+    assert (await orphaned(own_api))["totalCount"] == 0
     await moving.mine(*minted(1))
     lost = await moving.mine(updated(1), sold(1))
-    before = (await api.ask("{ lifecycleEvents(last: 1) { nodes { id raw { data } } } }"))["lifecycleEvents"]["nodes"]
+    before = (await own_api.ask("{ lifecycleEvents(last: 1) { nodes { id raw { data } } } }"))["lifecycleEvents"][
+        "nodes"
+    ]
     await moving.reorg(1, [updated(1, "5.0.0")])
-    page = await orphaned(api)
+    page = await orphaned(own_api)
     assert page["totalCount"] == 2
     assert kinds(page) == ["DEVICE_TRANSFERRED", "FIRMWARE_UPDATED"]
     event = page["edges"][0]["node"]["event"]
@@ -58,37 +44,39 @@ async def test_what_a_reorg_removed_is_returned_latest_first_with_its_replacemen
     assert now == {"number": "2", "hash": "0x" + moving.node.head.hash.hex(), "finality": "UNSAFE"}
 
 
-async def test_a_shorter_branch_replaces_nothing_above_its_head(moving: Moving, api: Api) -> None:
+async def test_a_shorter_branch_replaces_nothing_above_its_head(moving: Moving, own_api: Api) -> None:
     await moving.mine(*minted(1))
     await moving.mine(updated(1))
     moving.node.reorg(2, [], same_length=False)
     await moving.indexer.catch_up()
-    newest = (await orphaned(api))["edges"][0]["node"]
+    newest = (await orphaned(own_api))["edges"][0]["node"]
     assert (newest["event"]["block"]["number"], newest["replacedBy"]) == ("2", None)
 
 
-async def test_pages_of_what_was_taken_back_go_both_ways_and_outlive_further_reorgs(moving: Moving, api: Api) -> None:
+async def test_pages_of_what_was_taken_back_go_both_ways_and_outlive_further_reorgs(
+    moving: Moving, own_api: Api
+) -> None:
     await moving.mine(*minted(1))
     for number in range(3):
         await moving.mine(updated(1, f"{number}.0.0"), updated(1, f"{number}.5.0"))
         await moving.reorg(1, [])
-    whole = await orphaned(api)
+    whole = await orphaned(own_api)
     ids = [edge["node"]["event"]["id"] for edge in whole["edges"]]
     assert len(ids) == 6
-    first = await orphaned(api, first=2)
+    first = await orphaned(own_api, first=2)
     assert (first["pageInfo"]["hasNextPage"], first["pageInfo"]["hasPreviousPage"]) == (True, False)
     await moving.mine(sold(1))
     await moving.reorg(1, [])
-    second = await orphaned(api, first=3, after=first["pageInfo"]["endCursor"])
-    rest = await orphaned(api, first=3, after=second["pageInfo"]["endCursor"])
+    second = await orphaned(own_api, first=3, after=first["pageInfo"]["endCursor"])
+    rest = await orphaned(own_api, first=3, after=second["pageInfo"]["endCursor"])
     assert (rest["pageInfo"]["hasNextPage"], rest["pageInfo"]["hasPreviousPage"]) == (False, True)
     assert [edge["node"]["event"]["id"] for page in (first, second, rest) for edge in page["edges"]] == ids
-    back = await orphaned(api, last=2, before=rest["pageInfo"]["startCursor"])
+    back = await orphaned(own_api, last=2, before=rest["pageInfo"]["startCursor"])
     assert [edge["cursor"] for edge in back["edges"]] == [edge["cursor"] for edge in second["edges"][1:]]
     assert (back["pageInfo"]["hasNextPage"], back["pageInfo"]["hasPreviousPage"]) == (True, True)
-    newest = await orphaned(api, last=9, before=first["pageInfo"]["startCursor"])
+    newest = await orphaned(own_api, last=9, before=first["pageInfo"]["startCursor"])
     assert (kinds(newest), newest["pageInfo"]["hasPreviousPage"]) == (["DEVICE_TRANSFERRED"], False)
-    oldest = await orphaned(api, last=1)
+    oldest = await orphaned(own_api, last=1)
     assert oldest["edges"][0]["node"]["event"]["id"] == ids[-1]
 
 
@@ -123,7 +111,7 @@ FILTERS: list[tuple[dict[str, Any], int]] = [
 ]
 
 
-async def test_every_filter_of_events_applies_to_orphaned_events(moving: Moving, api: Api) -> None:
+async def test_every_filter_of_events_applies_to_orphaned_events(moving: Moving, own_api: Api) -> None:
     approved = emitted("Approval", owner=OWNER, approved=BUYER, tokenId=1)
     licensed = emitted("ManufacturerLicensed", manufacturerId=4, account=OWNER, name="Acme")
     update = emitted("FirmwareUpdated", tokenId=1, toVersion="2.0.0", appliedAt=1_700_000_000)
@@ -132,17 +120,17 @@ async def test_every_filter_of_events_applies_to_orphaned_events(moving: Moving,
     await moving.mine(emitted("FirmwareUpdated", tokenId=1, toVersion="3.0.0", appliedAt=1_700_000_001))
     await moving.reorg(2, [], [])
     for wish, expected in FILTERS:
-        page = await orphaned(api, filter=wish)
+        page = await orphaned(own_api, filter=wish)
         assert (page["totalCount"], len(page["edges"])) == (expected, expected), (wish, kinds(page))
 
 
-async def test_orphaned_events_are_filtered_by_the_owner_of_their_manufacturer(moving: Moving, api: Api) -> None:
+async def test_orphaned_events_are_filtered_by_the_owner_of_their_manufacturer(moving: Moving, own_api: Api) -> None:
     licensed = emitted("ManufacturerLicensed", manufacturerId=4, account=OWNER, name="Acme")
     await moving.mine(licensed)
     await moving.mine(licensed, *minted(2, manufacturerId=4))
     await moving.reorg(1, [])
     for owner, orphans in ((OWNER, 1), (BUYER, 0)):
-        answer = await api.ask(BY_BLOCK, filter={"manufacturerOwner": {"eq": owner}})
+        answer = await own_api.ask(BY_BLOCK, filter={"manufacturerOwner": {"eq": owner}})
         assert [root["totalCount"] for root in answer.values()] == [orphans, orphans]
 
 
@@ -151,25 +139,25 @@ BY_BLOCK = """query ($filter: LifecycleEventFilter!) {
   orphanedEvents(filterBy: $filter) { totalCount } }"""
 
 
-async def test_events_are_found_by_the_hash_of_their_block_on_either_branch(moving: Moving, api: Api) -> None:
+async def test_events_are_found_by_the_hash_of_their_block_on_either_branch(moving: Moving, own_api: Api) -> None:
     await moving.mine(*minted(1))
     lost = await moving.mine(updated(1))
     await moving.reorg(1, [updated(1, "2.0.0"), updated(1, "3.0.0")])
     nobody = "0x" + "77" * 32
     for block, counts in ((lost.hash, (0, 1)), (moving.node.head.hash, (2, 0))):
         for condition in ({"eq": "0x" + block.hex()}, {"in": [nobody, "0x" + block.hex()]}):
-            answer = await api.ask(BY_BLOCK, filter={"blockHash": condition})
+            answer = await own_api.ask(BY_BLOCK, filter={"blockHash": condition})
             assert tuple(answer[root]["totalCount"] for root in ("lifecycleEvents", "orphanedEvents")) == counts
-    answer = await api.ask(BY_BLOCK, filter={"blockHash": {"eq": nobody}})
+    answer = await own_api.ask(BY_BLOCK, filter={"blockHash": {"eq": nobody}})
     assert answer["lifecycleEvents"]["totalCount"] == answer["orphanedEvents"]["totalCount"] == 0
 
 
-async def test_a_cursor_of_another_list_is_refused(moving: Moving, api: Api) -> None:
+async def test_a_cursor_of_another_list_is_refused(moving: Moving, own_api: Api) -> None:
     await moving.mine(updated(1))
     await moving.reorg(1, [])
-    cursor = (await orphaned(api))["pageInfo"]["endCursor"]
+    cursor = (await orphaned(own_api))["pageInfo"]["endCursor"]
     for variables in ({"after": cursor, "filter": {"block": {"eq": "1"}}}, {"before": "x"}, {"first": 1, "last": 1}):
-        error = await api.refusal(ORPHANS, **variables)
+        error = await own_api.refusal(ORPHANS, **variables)
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
 
 
@@ -177,12 +165,14 @@ def of_transaction(transaction: bytes, *logs: Log) -> list[Log]:
     return [replace(log, transaction=transaction) for log in logs]
 
 
-async def test_a_transaction_is_returned_once_it_is_in_and_no_longer_after_a_reorg(moving: Moving, api: Api) -> None:
+async def test_a_transaction_is_returned_once_it_is_in_and_no_longer_after_a_reorg(
+    moving: Moving, own_api: Api
+) -> None:
     hash = new_transaction()
     variables = {"hash": "0x" + hash.hex()}
-    assert await api.ask(TRANSACTION, **variables) == {"transaction": None}
+    assert await own_api.ask(TRANSACTION, **variables) == {"transaction": None}
     block = await moving.mine(updated(7), *of_transaction(hash, *minted(1)))
-    answer = (await api.ask(TRANSACTION, **variables, chainId=str(moving.node.chain_id)))["transaction"]
+    answer = (await own_api.ask(TRANSACTION, **variables, chainId=str(moving.node.chain_id)))["transaction"]
     assert answer == {
         "hash": variables["hash"],
         "chainId": str(moving.node.chain_id),
@@ -194,15 +184,15 @@ async def test_a_transaction_is_returned_once_it_is_in_and_no_longer_after_a_reo
             "nodes": [{"kind": "DEVICE_TRANSFERRED", "transactionIndex": 1}],
         },
     }
-    assert await api.ask(TRANSACTION, **variables, chainId="1") == {"transaction": None}
+    assert await own_api.ask(TRANSACTION, **variables, chainId="1") == {"transaction": None}
     await moving.reorg(1, [])
-    assert await api.ask(TRANSACTION, **variables) == {"transaction": None}
+    assert await own_api.ask(TRANSACTION, **variables) == {"transaction": None}
 
 
-async def test_a_transaction_of_logs_that_no_rule_matches_is_in_without_events(moving: Moving, api: Api) -> None:
+async def test_a_transaction_of_logs_that_no_rule_matches_is_in_without_events(moving: Moving, own_api: Api) -> None:
     hash = new_transaction()
     await moving.mine(*of_transaction(hash, emitted("Approval", owner=OWNER, approved=BUYER, tokenId=1)))
-    answer = (await api.ask(TRANSACTION, hash="0x" + hash.hex()))["transaction"]
+    answer = (await own_api.ask(TRANSACTION, hash="0x" + hash.hex()))["transaction"]
     assert (answer["block"]["number"], answer["events"]["totalCount"]) == ("1", 0)
 
 
@@ -211,11 +201,11 @@ async def test_a_transaction_that_two_networks_hold_is_requested_by_its_network(
     networks = [Moving(database_url), Moving(database_url)]
     for network in networks:
         await network.mine(*of_transaction(hash, updated(1)))
-    with asking(database_url) as api:
-        error = await api.refusal(TRANSACTION, hash="0x" + hash.hex())
+    with asking(database_url) as own_api:
+        error = await own_api.refusal(TRANSACTION, hash="0x" + hash.hex())
         assert error["extensions"]["reason"] == "AMBIGUOUS"
         chain_id = str(networks[1].node.chain_id)
-        answer = (await api.ask(TRANSACTION, hash="0x" + hash.hex(), chainId=chain_id))["transaction"]
+        answer = (await own_api.ask(TRANSACTION, hash="0x" + hash.hex(), chainId=chain_id))["transaction"]
         assert answer["chainId"] == chain_id
     for network in networks:
         network.close()
