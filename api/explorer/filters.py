@@ -1,6 +1,8 @@
 """Filters of lists: parameters of the URL, each of which makes one condition of a filter of GraphQL's."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 from api.explorer.page import Json
@@ -40,17 +42,51 @@ def last_second(text: str) -> str:
 
 def filter_of(filters: Filters, visit: Visit) -> Json | None:
     """Returns the filter that all parameters make together, None if none is set."""
-    conditions = [condition(text) for name, condition in filters.items() if (text := visit.parameter(name))]
+    texts = {name: text for name in filters if (text := visit.parameter(name))}
+    for name, text in texts.items():
+        _require_form(visit, name, text)
+    conditions = [filters[name](text) for name, text in texts.items()]
     return {"and": conditions} if conditions else None
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(first_second(text)).tzinfo is not None
+    except ValueError:
+        return False
+
+
+IsValid = Callable[[str], object]
+ADDRESS: tuple[IsValid, str] = (
+    re.compile("0[xX][0-9a-fA-F]{40}").fullmatch,
+    "an address: 0x and 40 hexadecimal digits",
+)
+MOMENT: tuple[IsValid, str] = (_is_moment, "a date (2025-06-01), or a time with its zone (2025-06-01T12:00:00Z)")
+FORMS: Mapping[str, tuple[IsValid, str]] = {
+    "owner": ADDRESS,
+    "user": ADDRESS,
+    "manufacturer": (re.compile("[0-9]{1,78}").fullmatch, "the id of a manufacturer, a number"),
+    "from": MOMENT,
+    "to": MOMENT,
+}
+"""By the name of a parameter: the form of its text, and its description."""
+
+
+def _require_form(visit: Visit, name: str, text: str) -> None:
+    """Raises Problem, which names the parameter, if its text has another form than what it stands for."""
+    is_valid, form = FORMS.get(name, (bool, ""))
+    if not is_valid(text):
+        raise _wrong(visit, name, f"{name} is “{text[:80]}”. Give {form}.")
 
 
 def require_choice(visit: Visit, name: str, allowed: Iterable[str]) -> None:
     """Raises Problem if a parameter is set to a value that it cannot have."""
     if (text := visit.parameter(name)) and text not in allowed:
-        message = f"{name} is “{text[:80]}”. Give one of {', '.join(allowed)}."
-        raise Problem(
-            400, "There is no such filter", message, [WayOut("Remove this filter", visit.here(**{name: None}))]
-        )
+        raise _wrong(visit, name, f"{name} is “{text[:80]}”. Give one of {', '.join(allowed)}.")
+
+
+def _wrong(visit: Visit, name: str, message: str) -> Problem:
+    return Problem(400, "There is no such filter", message, [WayOut("Remove this filter", visit.here(**{name: None}))])
 
 
 def choices(words: Mapping[str, str]) -> list[Choice]:

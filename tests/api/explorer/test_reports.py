@@ -44,6 +44,16 @@ def test_a_report_has_the_rows_of_its_file_and_says_what_is_not_recorded(site: s
     assert page.text.count("not recorded") == len(report.not_recorded)
 
 
+@pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.table)
+def test_a_report_of_the_past_names_its_point_and_the_block_of_the_index(site: str, report: Report) -> None:
+    (block,) = post(f"{site}/graphql", {"query": "{ devices(first: 1) { totalCount } }"}).json()["extensions"]["asOf"]
+    for as_of, point in (("2025-03-01", "on 1 Mar 2025, 23:59:59 UTC"), ("200", "after block 200")):
+        page = get_page(f"{site}{report.path}?asOf={as_of}")
+        index = f"as it was {point}; read from the index of chain {block['chainId']}, block {block['number']}"
+        assert index in " ".join(page.text.split())
+    assert "read from the index of" not in get_page(f"{site}{report.path}").text
+
+
 @pytest.mark.parametrize("report", [SOFTWARE_UPDATES, SANITIZATIONS, ACCESS], ids=lambda report: report.table)
 def test_filters_and_the_point_are_those_of_the_file(site: str, report: Report) -> None:
     device = ask(site, OWNED)["devices"]["nodes"][0]
