@@ -39,7 +39,7 @@ QUERIES: dict[str, tuple[str, str, Callable[[Any], Figures]]] = {
         lambda frame: (
             frame.height,
             frame["block.number"].cast(polars.Int64).sum(),
-            frame["transactionIndex"].sum(),
+            frame["transactionIndex"].cast(polars.Int64).sum(),
         ),
     ),
 }
@@ -80,7 +80,7 @@ def _checks(database: sqlite3.Connection, folder: Path) -> Iterator[tuple[str, b
 
 
 READERS: dict[str, Callable[[Path], Any]] = {
-    "csv": lambda file: polars.read_csv(file, infer_schema_length=None),
+    "csv": lambda file: polars.read_csv(file, infer_schema=False),
     "parquet": polars.read_parquet,
 }
 
