@@ -68,23 +68,24 @@ class Subscription:
 
     @property
     def shown_url(self) -> str:
-        """The URL without user, password and query, which may hold secrets."""
+        """The URL without user, password, path and query, which may hold secrets."""
         return shown_url(self.url)
 
     def concealed(self, text: str) -> str:
         """Returns what a receiver wrote without the secrets that the request has: some receivers echo it."""
         values = [part for value in self.headers.values() for part in (value, value.rpartition(" ")[2])]
-        for secret in (urlsplit(self.url).query, *values):
+        parts = urlsplit(self.url)
+        for secret in (parts.query, parts.path, *values):
             if len(secret) >= SHORTEST_SECRET:
                 text = text.replace(secret, "...")
         return text
 
 
 def shown_url(url: str) -> str:
-    """Returns a URL without user, password and query."""
+    """Returns a URL without user, password, path and query: some services take the path for the password."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}{'?...' if parts.query else ''}"
+    return f"{parts.scheme}://{host}{'/...' if parts.path.strip('/') or parts.query else ''}"
 
 
 def read_subscriptions(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Subscription, ...]:

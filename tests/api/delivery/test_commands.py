@@ -36,7 +36,11 @@ def state(tmp_path: Path) -> Iterator[State]:
     state.close()
 
 
-ACME = {"name": "acme", "url": "https://acme.example/hooks?key=hidden", "secrets": [SECRET, "whsk_" + "A" * 43]}
+ACME = {
+    "name": "acme",
+    "url": "https://acme.example/services/T0/hidden?key=hidden",
+    "secrets": [SECRET, "whsk_" + "A" * 43],
+}
 
 
 def test_status_shows_each_subscription(deliver: Deliver, tmp_path: Path, state: State) -> None:
@@ -51,7 +55,7 @@ def test_status_shows_each_subscription(deliver: Deliver, tmp_path: Path, state:
     done = deliver("status")
     assert (done.status, done.err) == (0, "")
     assert (
-        "acme: failing\n  receiver   https://acme.example/hooks?...\n  delivered  7, the last at 2023-11-14T22:13:20Z"
+        "acme: failing\n  receiver   https://acme.example/...\n  delivered  7, the last at 2023-11-14T22:13:20Z"
         in done.out
     )
     assert "waiting    2 read and not delivered, the oldest recorded at 2023-11-14T22:13:28Z" in done.out

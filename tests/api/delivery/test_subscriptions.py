@@ -63,7 +63,7 @@ def write(tmp_path: Path) -> Write:
         (f'{GOOD}headers = {{ Webhook-Id = "x" }}', '"Webhook-Id" is no name of a header'),
         (f'{GOOD}headers = {{ X = "a\\r\\nY: b" }}', "the value of X has characters that a header cannot have"),
         (f"{GOOD}enabled = 1", "enabled is 1: neither true nor false"),
-        (f'{GOOD}subject = "a"', '"subject" is for nats receivers; https://acme.example/hook is webhook'),
+        (f'{GOOD}subject = "a"', '"subject" is for nats receivers; https://acme.example/... is webhook'),
         ('[[subscription]]\nname="a"\nurl="nats://n"\nsubject="a..b"', "not words that dots separate"),
         ('[[subscription]]\nname="a"\nurl="redis://r"\nmax_length=0', "not a whole number from 1 on"),
         (f'[[subscription]]\nname="a"\nurl="redis://r"\nsecrets=["{SECRET}"]', '"secrets" is for webhook receivers'),

@@ -92,18 +92,19 @@ async def test_an_attempt_ends_as_it_should(
 
 async def test_what_a_receiver_echoes_shows_no_secret_of_the_request() -> None:
     secrets = {"Authorization": "Bearer wJalrXUtnFEMI", "X-Key": "AKIDEXAMPLE"}
-    echo = b"no user wJalrXUtnFEMI (Bearer wJalrXUtnFEMI, AKIDEXAMPLE) at /hook?key=hidden"
+    echo = b"no user wJalrXUtnFEMI (Bearer wJalrXUtnFEMI, AKIDEXAMPLE) at /hook/services/hidden?key=hidden"
     async with receiving(answering(401, echo)) as receiver:
         webhook = Webhook(
-            Subscription(name="a", url=f"{receiver.url}?key=hidden", headers=secrets), parse_networks(LOCAL)
+            Subscription(name="a", url=f"{receiver.url}/services/hidden?key=hidden", headers=secrets),
+            parse_networks(LOCAL),
         )
         shown = [(await webhook.send(MESSAGE)).detail]
-        receiver.behavior = answering(302, Location="https://b.example/?key=hidden")
+        receiver.behavior = answering(302, Location="https://b.example/hook/services/hidden?key=hidden")
         shown.append((await webhook.send(MESSAGE)).detail)
         await webhook.close()
     assert shown == [
-        "the receiver answered 401: no user ... (..., ...) at /hook?...",
-        "the receiver answered 302 to 'https://b.example/?...': redirects are not followed",
+        "the receiver answered 401: no user ... (..., ...) at ...?...",
+        "the receiver answered 302 to 'https://b.example...?...': redirects are not followed",
     ]
 
 
