@@ -445,14 +445,18 @@ def connected(address: str, file: str) -> socket.socket:
 
 
 @pytest.fixture
-def large_file(sqlite_url: str) -> Iterator[str]:
-    """The address of a service whose file of devices is larger than what a connection buffers."""
+def large_file(sqlite_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a service whose file of devices is larger than what a connection buffers.
+
+    The parameter is SEND_SECONDS.
+    """
     with_texts(sqlite_url, [f"{number:03}" + "x" * 60_000 for number in range(300)]).close()
-    settings = Settings(database_url=sqlite_url, max_cost=20, max_exports=1, send_seconds=2)
+    settings = Settings(database_url=sqlite_url, max_cost=20, max_exports=1, send_seconds=request.param)
     with serving(settings) as address:
         yield address
 
 
+@pytest.mark.parametrize("large_file", [2], indirect=True)
 def test_a_client_that_reads_a_byte_a_second_is_cut_off_and_gives_its_place_back(large_file: str) -> None:
     slow = connected(large_file, "devices.csv")
     assert slow.recv(1) == b"H"
@@ -496,6 +500,7 @@ def test_a_file_is_compressed_in_threads_unless_its_format_compresses(
     assert "content-encoding" not in {*plain.headers, *file.headers}
 
 
+@pytest.mark.parametrize("large_file", [60], indirect=True)
 def test_a_client_that_leaves_gives_its_place_back(large_file: str) -> None:
     leaving = connected(large_file, "devices.csv")
     assert leaving.recv(1) == b"H"
