@@ -15,6 +15,7 @@ from api.dimo.schema import build_dimo_schema
 from api.graphql.schema import build_schema
 from api.settings import Settings
 from scripts.documentation.tables import REPOSITORY
+from tests.support.api.server import MAX_SECONDS
 from tests.support.dimo.logs import ALICE, index
 from tests.support.dimo.vehicles import vehicle_chain
 from tests.support.index.indexing import engine_of
@@ -31,7 +32,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     url = f"sqlite:///{tmp_path_factory.mktemp('page') / 'dimo.db'}"
     with engine_of(url) as engine:
         asyncio.run(index(engine, vehicle_chain()))
-    with TestClient(create_app(Settings(database_url=url, explorer=False))) as client:
+    with TestClient(create_app(Settings(database_url=url, explorer=False, max_seconds=MAX_SECONDS))) as client:
         yield client
 
 

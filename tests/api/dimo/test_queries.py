@@ -29,7 +29,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def client(url: str) -> Iterator[TestClient]:
-    with TestClient(create_app(read_settings(Settings, None, {"DATABASE_URL": url, "EXPLORER": "off"}))) as client:
+    with TestClient(
+        create_app(read_settings(Settings, None, {"DATABASE_URL": url, "EXPLORER": "off", "MAX_SECONDS": "40"}))
+    ) as client:
         yield client
 
 
@@ -232,7 +234,7 @@ def test_documents_of_clients_are_not_executed_beside_trusted_documents(url: str
 
 
 def test_requests_errors_and_the_cache_are_in_the_metrics(url: str) -> None:
-    app = create_app(read_settings(Settings, None, {"DATABASE_URL": url, "EXPLORER": "off"}))
+    app = create_app(read_settings(Settings, None, {"DATABASE_URL": url, "EXPLORER": "off", "MAX_SECONDS": "40"}))
     with TestClient(app) as client:
         for query in ["{ vehicles { totalCount } }"] * 2 + ["{ vehicle(tokenId: 99) { tokenId } }"]:
             client.post("/query", json={"query": query})

@@ -16,7 +16,7 @@ from api.explorer.pages.events import CHOICES
 from api.explorer.pages.events import FILTERS as EVENT_FILTERS
 from api.settings import Settings
 from tests.support.api.pages import get_page
-from tests.support.api.server import CLIENT, post, serving, with_one_device
+from tests.support.api.server import CLIENT, MAX_SECONDS, post, serving, with_one_device
 from tests.support.databases import Kind
 
 DEVICE = f"/device/did:erc721:31337:0x{'00' * 20}:1"
@@ -452,7 +452,7 @@ def test_too_many_requests_are_a_429_that_says_when_to_come_back(sqlite_url: str
 
 
 async def test_pages_are_counted_as_pages(sqlite_url: str) -> None:
-    app = create_app(Settings(database_url=sqlite_url))
+    app = create_app(Settings(database_url=sqlite_url, max_seconds=MAX_SECONDS))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://explorer") as client:
         assert (await client.get("/search")).status_code == 200
         assert (await client.get("/wp-login.php")).status_code == 404

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, event
 from api.app import create_app
 from api.explorer.warming import TASK
 from api.settings import Settings
+from tests.support.api.server import MAX_SECONDS
 from tests.support.databases import KINDS, Kind
 
 PAGES = ("/", "/audit", "/manufacturers")
@@ -30,7 +31,7 @@ def test_the_first_request_counts_only_what_changed(
 async def counts_of_all_rows(url: str) -> list[str]:
     """Returns the statements of the first requests of a process that count devices, and not those that changed."""
     statements: list[str] = []
-    app = create_app(Settings(database_url=url, cache_bytes=0))
+    app = create_app(Settings(database_url=url, cache_bytes=0, max_seconds=MAX_SECONDS))
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),

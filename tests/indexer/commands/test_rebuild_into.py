@@ -188,7 +188,7 @@ class Asking:
 
 
 class Mining:
-    """Mines a block every 50 ms."""
+    """Mines blocks 50 ms apart, and each a little later: a rebuild comes to its end on a busy machine too."""
 
     def __init__(self, provider: Provider, node: FakeNode) -> None:
         self._provider = provider
@@ -209,9 +209,10 @@ class Mining:
         until(lambda: self._node.head.number > before + 3, "more blocks")
 
     def _mine(self) -> None:
-        tokens = count(60)
-        while not self._ended.wait(0.05):
+        tokens, pause = count(60), 0.05
+        while not self._ended.wait(pause):
             self._provider.do(lambda: self._node.mine(*life(next(tokens))))
+            pause = min(pause * 1.05, 2.0)
 
 
 def test_all_rows_are_carried_over(place: Place, certindex: Certindex) -> None:

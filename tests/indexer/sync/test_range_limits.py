@@ -8,6 +8,7 @@ from indexer.chain.chain import Chain
 from indexer.commands.sync import sync
 from indexer.errors import TryAgain
 from indexer.rpc import Pool, endpoint
+from indexer.rpc.host import Host
 from indexer.settings import Settings
 from indexer.sync.backfill import Pace
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted
@@ -125,9 +126,16 @@ async def test_the_range_grows_again_when_the_limit_is_lifted(node: FakeNode, ta
 
 @pytest.mark.parametrize("refusal", ["HTTP 504", "limit exceeded", "block range is too wide"])
 async def test_of_two_providers_the_one_without_a_limit_gets_the_wide_queries(
-    refusal: str, node: FakeNode, tables: Tables, sqlite_url: str, caplog: pytest.LogCaptureFixture
+    refusal: str,
+    node: FakeNode,
+    tables: Tables,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """Also if the other one is always the quicker."""
     async with FaultProxy(of_fake(node)) as narrow, FaultProxy(of_fake(node)) as wide:
+        monkeypatch.setattr(Host, "score", lambda host, _: host.endpoint.url == wide.url)
         injection = narrow.inject(wider_than(LIMIT, REFUSALS[refusal]))
         assert await sync(settings(sqlite_url, narrow, wide)) == 0
     assert injection.struck <= 12
