@@ -28,7 +28,7 @@ class Uint256(TypeDecorator[int]):
 
 
 def _number(value: bytes | None) -> int | None:
-    return None if value is None else int.from_bytes(value, "big")
+    return None if value is None else int.from_bytes(value)
 
 
 class CleanText(TypeDecorator[str]):
