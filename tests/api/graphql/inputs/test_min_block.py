@@ -54,7 +54,7 @@ def growing(database_url: str) -> Iterator[Growing]:
 
 @pytest.fixture
 def address(growing: Growing) -> Iterator[str]:
-    with serving(Settings(database_url=growing.url, max_lag_seconds=10**9)) as address:
+    with serving(Settings(database_url=growing.url, max_lag_seconds=10**9, max_seconds=60)) as address:
         yield f"{address}/graphql"
 
 
