@@ -25,7 +25,7 @@ from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
 from schema.profile.model import Profile, load_profile, parse_profile
 from schema.profile.reader import Reader
-from schema.tables.database import check_revision, check_supported, connect, migrate, read_only_engine
+from schema.tables.database import check_revision, check_supported, connect, migrate, read_only_engine, require_file
 
 
 class Prepared(Struct, frozen=True):
@@ -162,6 +162,7 @@ def check_quorum(quorum: int, urls: Sequence[str]) -> None:
 def open_database(settings: DatabaseSettings) -> Iterator[tuple[Engine, int]]:
     """Yields the engine and the id of the chain: CHAIN_ID, or the only one that the database holds."""
     engine = connect(settings.database_url, pooler=settings.database_pooler)
+    require_file(engine)
     try:
         migrate(engine)
         yield engine, find_chain(engine, settings.chain_id)
@@ -174,6 +175,7 @@ def open_snapshot(settings: DatabaseSettings) -> Iterator[tuple[Connection, Stor
     """Yields one state of the database and its chain; nothing can be written. Raises DatabaseError, Stop."""
     engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
     try:
+        require_file(engine)
         check_supported(engine)
         with engine.connect() as connection:
             check_revision(connection)

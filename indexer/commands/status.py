@@ -18,9 +18,10 @@ def status(settings: DatabaseSettings, *, as_json: bool) -> int:
     import msgspec
 
     from indexer.observe.status import chain_statuses
-    from schema.tables.database import connect, database_name, migrate, read_only_engine
+    from schema.tables.database import connect, database_name, migrate, read_only_engine, require_file
 
     engine = connect(settings.database_url, pooler=settings.database_pooler)
+    require_file(engine)
     try:
         migrate(engine)
         with read_only_engine(engine).begin() as connection:

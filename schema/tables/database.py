@@ -53,6 +53,8 @@ sqlite3.register_adapter(type(None), no_values.get)  # returns None, without a c
 for number_type in (bool, BizStep, Disposition, EndOfLifeStatus, VerificationLevel, Verdict):
     sqlite3.register_adapter(number_type, int)
 
+NO_FILE = "there is no such file. Start the indexer (certindex run) to make it, or name another in DATABASE_URL."
+
 SQLITE_ARGUMENTS = {"timeout": 30, "check_same_thread": False}
 
 
@@ -200,14 +202,23 @@ def check_supported(engine: Engine) -> None:
             return
 
 
+def require_file(engine: Engine) -> None:
+    """Raises DatabaseError if SQLite's file does not exist, which a writer would create."""
+    if engine.dialect.name == "sqlite" and not Path(database_name(engine)).exists():
+        raise _unusable(engine, NO_FILE)
+
+
 def unusable(engine: Engine, error: DBAPIError) -> DatabaseError:
     """Returns the error that names the database, and the reason: a missing file, or what the driver says."""
-    name = database_name(engine)
-    if engine.dialect.name == "sqlite" and not Path(name).exists():
-        reason = "there is no such file. Start the indexer (certindex run) to make it, or name another in DATABASE_URL."
-    else:
-        reason = " ".join(str(error.orig).split())
-    return DatabaseError(f"The database {name} cannot be used: {reason}")
+    try:
+        require_file(engine)
+    except DatabaseError as missing:
+        return missing
+    return _unusable(engine, " ".join(str(error.orig).split()))
+
+
+def _unusable(engine: Engine, reason: str) -> DatabaseError:
+    return DatabaseError(f"The database {database_name(engine)} cannot be used: {reason}")
 
 
 def check_revision(connection: Connection) -> None:

@@ -58,6 +58,13 @@ def certindex(capsys: pytest.CaptureFixture[str]) -> Certindex:
 
 
 @pytest.fixture
+def empty_url(sqlite_url: str) -> str:
+    """The URL of a database whose file exists and is empty."""
+    Path(sqlite_url.removeprefix("sqlite:///")).touch()
+    return sqlite_url
+
+
+@pytest.fixture
 def devices(factory: Factory) -> Factory:
     """Three devices with something to tell."""
     for number in (1, 2, 3):
@@ -147,11 +154,24 @@ def test_sync_catches_up_and_status_reports_the_block(devices: Factory, database
     assert (fields["backfilled"], fields["writer"]) == (True, None)
 
 
-def test_status_is_printed_as_text_too(devices: Factory, sqlite_url: str, certindex: Certindex) -> None:
-    file = sqlite_url.removeprefix("sqlite:///")
-    assert certindex("status", database_url=sqlite_url).out == f"No chain is indexed yet in {file}: certindex sync\n"
-    certindex("sync", *options_of(devices), database_url=sqlite_url)
-    status = certindex("status", database_url=sqlite_url)
+@pytest.mark.parametrize(
+    "command", ["status", "digest", "rebuild", "rebuild --check", "rebuild --into b", "rollback --to 1"]
+)
+def test_a_file_that_does_not_exist_is_named_and_not_created(
+    sqlite_url: str, certindex: Certindex, command: str
+) -> None:
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    failed = certindex(*command.split(), database_url=sqlite_url)
+    assert failed.status == 1
+    assert f"The database {file} cannot be used: there is no such file. Start the indexer" in failed.err
+    assert not file.exists()
+
+
+def test_status_is_printed_as_text_too(devices: Factory, empty_url: str, certindex: Certindex) -> None:
+    file = empty_url.removeprefix("sqlite:///")
+    assert certindex("status", database_url=empty_url).out == f"No chain is indexed yet in {file}: certindex sync\n"
+    certindex("sync", *options_of(devices), database_url=empty_url)
+    status = certindex("status", database_url=empty_url)
     assert status.status == 0
     assert f"chain {CHAIN_ID} (device-certificate)" in status.out
     assert f"indexed    block {devices.chain.block_number} of 20" in status.out
@@ -504,13 +524,13 @@ def test_a_database_that_cannot_be_used_is_named(certindex: Certindex, tmp_path:
 
 @pytest.mark.parametrize("command_name", ["rebuild", "rollback"])
 def test_a_command_on_a_database_without_the_chain_says_what_it_holds(
-    sqlite_url: str, certindex: Certindex, command_name: str
+    empty_url: str, certindex: Certindex, command_name: str
 ) -> None:
     to = ("--to", "1") if command_name == "rollback" else ()
-    refused = certindex(command_name, *to, database_url=sqlite_url)
+    refused = certindex(command_name, *to, database_url=empty_url)
     assert refused.status == 1
     assert "The database holds no chain yet: certindex run or sync begins one" in refused.err
-    refused = certindex(command_name, *to, "--chain-id", "5", database_url=sqlite_url)
+    refused = certindex(command_name, *to, "--chain-id", "5", database_url=empty_url)
     assert "CHAIN_ID=5: the database holds no such chain" in refused.err
 
 
@@ -531,11 +551,11 @@ def test_each_program_prints_its_version(module: str, program: str) -> None:
 
 @pytest.mark.parametrize("command", ["indexer status", "indexer check -", "api schema"])
 @pytest.mark.parametrize("buffered", ["", "1"])
-def test_output_that_cannot_be_written_is_reported_in_one_line(command: str, buffered: str, sqlite_url: str) -> None:
+def test_output_that_cannot_be_written_is_reported_in_one_line(command: str, buffered: str, empty_url: str) -> None:
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             [sys.executable, "-m", *command.split()],
-            env=os.environ | {"DATABASE_URL": sqlite_url, "PYTHONUNBUFFERED": buffered},
+            env=os.environ | {"DATABASE_URL": empty_url, "PYTHONUNBUFFERED": buffered},
             stdin=subprocess.DEVNULL,
             stdout=full,
             stderr=subprocess.PIPE,
@@ -547,13 +567,13 @@ def test_output_that_cannot_be_written_is_reported_in_one_line(command: str, buf
     assert (ended.returncode, ended.stderr) == (1, message)
 
 
-def test_a_closed_pipe_causes_no_message(sqlite_url: str) -> None:
+def test_a_closed_pipe_causes_no_message(empty_url: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
         ended = subprocess.run(
             [sys.executable, "-m", "indexer", "status"],
-            env=os.environ | {"DATABASE_URL": sqlite_url},
+            env=os.environ | {"DATABASE_URL": empty_url},
             stdout=writing,
             stderr=subprocess.PIPE,
             text=True,
