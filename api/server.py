@@ -20,6 +20,9 @@ from schema.program.settings import SettingsError
 GRACE_SECONDS = 2
 """How much longer than MAX_SECONDS open requests may go on at shutdown: a download may take hours."""
 
+FORCED_SECONDS = 1
+"""How long the application may take to end after a second signal."""
+
 STUCK_MILLISECONDS = 60_000
 """After so long without an acknowledgment from the client, the kernel closes the connection."""
 
@@ -72,8 +75,10 @@ class Server(uvicorn.Server):
         self._drain_seconds = drain_seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.force_exit = self.should_exit  # at the second signal; uvicorn ends at once for SIGINT alone
-        super().handle_exit(sig, frame)
+        if self.should_exit:
+            self.force_exit = True  # for SIGTERM too; and uvicorn would raise two signals again, the second as an error
+        else:
+            super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.lifespan.state["drain"].begin()
@@ -82,6 +87,10 @@ class Server(uvicorn.Server):
                 while not self.force_exit:  # noqa: ASYNC110  # a second signal sets it
                     await asyncio.sleep(0.1)
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves the application as it is, and would log that it is canceled
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FORCED_SECONDS):
+                    await self.lifespan.shutdown()
         await asyncio.sleep(0.01)
         for late in list(self.server_state.connections):  # accepted while the others were closed
             late.transport.abort()

@@ -132,6 +132,22 @@ def test_a_server_that_stops_is_not_ready_first_and_finishes_its_answers(
     until(lambda: has_ended(child), "the end")
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_twice_ends_a_server_without_a_traceback(sqlite_url: str, workers: str, start: Start) -> None:
+    with_one_device(sqlite_url)
+    [port] = free_ports(1)
+    child = start(sqlite_url, port, "--workers", workers, DRAIN_SECONDS="300")
+    until(lambda: ready(port) in (200, 503), "the first worker", child)
+    os.kill(child.pid, signal.SIGINT)
+    until(
+        lambda: "The server is stopping." in httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).text,
+        "the drain",
+    )
+    os.kill(child.pid, signal.SIGINT)
+    until(lambda: has_ended(child), "the end")
+    assert "Traceback" not in child.last_output
+
+
 DID = f"did:erc721:{CHAIN_ID}:0x{CONTRACT.hex()}:7"
 TOOL_CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_devices", "arguments": {}}}
 DOORS: Mapping[str, Any] = {
