@@ -4,11 +4,13 @@ import argparse
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 
 from prometheus_client.registry import Collector
+from sqlalchemy.exc import DBAPIError
 
 from api.server import Server, address_of, collect_rarely, listen, metrics_of, server_config
 from api.settings import Settings
@@ -16,7 +18,7 @@ from schema.program.logs import configure, log_event
 from schema.program.metrics import serve_metrics
 from schema.program.output import written_out
 from schema.program.settings import SettingsError, add_options, read_settings
-from schema.tables.database import DatabaseError
+from schema.tables.database import DatabaseError, check_revision, connect, unusable
 
 log = logging.getLogger("certindex.api")
 
@@ -66,6 +68,7 @@ def serve(settings: Settings) -> None:
     Raises DatabaseError for a database that can never be used, SettingsError for a port that is in use.
     """
     configure(settings.log_format)
+    threading.Thread(target=warn_if_unusable, args=(settings,), daemon=True).start()
     if settings.workers > 1:
         from api.supervisor import Supervisor
 
@@ -84,6 +87,20 @@ def serve(settings: Settings) -> None:
         log_event(log, logging.INFO, "serving", " {address}", address_of(listener))
         server = Server(config, settings.drain_seconds)
         server.run(sockets=[listener])
+
+
+def warn_if_unusable(settings: Settings) -> None:
+    """Logs why the database cannot be read, if it cannot: the server waits for it."""
+    engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
+    try:
+        with engine.connect() as connection:
+            check_revision(connection)
+    except DatabaseError as error:
+        log_event(log, logging.WARNING, "not ready", ": {reason}", str(error))
+    except DBAPIError as error:
+        log_event(log, logging.WARNING, "not ready", ": {reason}", str(unusable(engine, error)))
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -27,7 +27,7 @@ async def warm(engine: Engine, answers: Answers, admission: asyncio.Semaphore) -
                 async with admission:
                     await answers.rehearse(GraphQLRequest(page.document, {}))
     except Exception as error:  # a reader will meet the reason, if it lasts
-        log.info("the counts of the pages are not made before they are read: %s", error)
+        log.debug("the counts of the pages are not made before they are read: %s", error)
 
 
 def _is_large(connection: Connection, snapshot: Snapshot) -> bool:
