@@ -229,6 +229,7 @@ listen api
   mode http
   bind 127.0.0.1:{ports["api"]}
   timeout tunnel 1h
+  timeout check 5s
   retry-on conn-failure empty-response
   option httpchk GET /readyz
   default-server inter 500ms fall 1 rise 1

@@ -40,7 +40,7 @@ def _documented(port: int, ports: Sequence[int]) -> str:
     [text] = re.findall(r"```haproxy\n(.*?)```", page, re.DOTALL)
     servers = iter(ports)
     text = re.sub(r"10\.0\.0\.\d+:8000", lambda _: f"127.0.0.1:{next(servers)}", text)
-    text = text.replace("timeout connect", "timeout check 60s\n  timeout connect")  # a busy server is not down
+    text = text.replace("timeout check 5s", "timeout check 60s")  # a busy server is not down
     return text.replace("bind :80", f"bind 127.0.0.1:{port}\n  stats enable\n  stats uri /stats")
 
 
