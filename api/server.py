@@ -27,7 +27,7 @@ STUCK_MILLISECONDS = 60_000
 """After so long without an acknowledgment from the client, the kernel closes the connection."""
 
 
-GARBAGE = 10_000
+GARBAGE = 50_000
 """New objects after which Python collects cycles. One request holds thousands of objects and leaves no cycles."""
 
 
