@@ -68,17 +68,20 @@ def serve(settings: Settings) -> None:
     Raises DatabaseError for a database that can never be used, SettingsError for a port that is in use.
     """
     configure(settings.log_format)
-    threading.Thread(target=warn_if_unusable, args=(settings,), daemon=True).start()
+    # a thread that starts when all is imported: SQLAlchemy cannot be used while another thread imports it
+    warning = threading.Thread(target=warn_if_unusable, args=(settings,), daemon=True)
     if settings.workers > 1:
         from api.supervisor import Supervisor
 
         with listen(settings.host, settings.port) as listener:
             supervisor = Supervisor(settings, listener)
+            warning.start()
             with _metrics(settings, supervisor.metrics):
                 supervisor.run()
         return
     config = server_config(settings)
     collect_rarely()
+    warning.start()
     with (
         listen(settings.host, settings.port) as listener,
         _metrics(settings, metrics_of(config)),
@@ -91,7 +94,10 @@ def serve(settings: Settings) -> None:
 
 def warn_if_unusable(settings: Settings) -> None:
     """Logs why the database cannot be read, if it cannot: the server waits for it."""
-    engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
+    try:
+        engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
+    except DatabaseError:
+        return  # whoever serves refuses such a URL
     try:
         with engine.connect() as connection:
             check_revision(connection)
