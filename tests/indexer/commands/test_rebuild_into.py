@@ -448,6 +448,8 @@ class TestRefusals:
         )
 
     def test_a_database_without_a_chain(self, place: Place, certindex: Certindex) -> None:
+        if place.is_file:
+            Path(place.url.removeprefix("sqlite:///")).touch()
         assert_refused(certindex("rebuild", "--into", place.copy, database_url=place.url), "holds no chain yet")
 
     def test_what_would_be_lost(self, place: Place, certindex: Certindex) -> None:
