@@ -97,7 +97,7 @@ def warn_if_unusable(settings: Settings) -> None:
     try:
         engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
     except DatabaseError:
-        return  # whoever serves refuses such a URL
+        return  # the server itself refuses such a URL
     try:
         with engine.connect() as connection:
             check_revision(connection)
