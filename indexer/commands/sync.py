@@ -28,7 +28,6 @@ async def sync(settings: Settings) -> int:
     from indexer.opening import open_chain
     from indexer.retry import retry
     from indexer.store.lease import Lease
-    from indexer.store.statistics import maintain
     from indexer.sync.step import Ahead, BackfillFinished, Pace, UpToDate, step
     from schema.tables.notices import blocks_to_start, waiting_text
 
@@ -56,7 +55,6 @@ async def sync(settings: Settings) -> int:
                         break
                     if isinstance(outcome, Ahead):  # the node lags behind the head that it reported before
                         await asyncio.sleep(settings.poll_interval)
-                await asyncio.to_thread(maintain, opened.engine)
             finally:
                 beat.cancel()
         print(progress.summary(checkpoint.number))

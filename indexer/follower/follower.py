@@ -15,15 +15,12 @@ from indexer.follower.verification import verify_behind
 from indexer.observe.counters import Counters
 from indexer.opening import FollowedChain
 from indexer.store.lease import Lease
-from indexer.store.statistics import maintain
 from indexer.store.verification import VerificationStore
 from indexer.urls import SiteHeaders
 from indexer.verification.verifier import Verifier
 from schema.program.logs import log_event
 
 log = logging.getLogger("certindex")
-
-MAINTENANCE_SECONDS = 600.0
 
 
 class Every(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
@@ -71,8 +68,7 @@ class Follower:
     async def run(self) -> None:
         """Follows the chain; stands by while another indexer does."""
         scheduler = AsyncIOScheduler(timezone="UTC")
-        for job, seconds in ((self._wake_up, self.poll_interval), (self._maintain, MAINTENANCE_SECONDS)):
-            scheduler.add_job(job, Every(seconds), max_instances=1, misfire_grace_time=None)
+        scheduler.add_job(self._wake_up, Every(self.poll_interval), max_instances=1, misfire_grace_time=None)
         scheduler.start()
         beating = asyncio.create_task(self._keeper.beat(clock_went_back=lambda: _reschedule(scheduler)))
         try:
@@ -84,9 +80,11 @@ class Follower:
                     self.counters.is_writing = False
         finally:
             scheduler.pause()
-            await asyncio.sleep(0)  # jobs whose time has come begin
-            async with self._keeper.in_use:  # a job that is cut short would be logged as an error
-                scheduler.shutdown(wait=False)
+            await asyncio.sleep(
+                0
+            )  # a job whose time has come begins: one that is cut short would be logged as an error
+            scheduler.shutdown(wait=False)
+            async with self._keeper.beating:
                 beating.cancel()
             await self._keeper.release()
 
@@ -129,14 +127,10 @@ class Follower:
         levels = VerificationStore(opened.engine, opened.chain_id, epoch=self.lease.epoch, keep_proofs=self.keep_proofs)
         return opened.verifier(levels)
 
-    # jobs of the scheduler are coroutines: it runs functions in threads, where events may not be set
-
     async def _wake_up(self) -> None:
+        """A job of the scheduler, which runs functions in threads, where events may not be set."""
         self._wake.set()
         self._verify_wake.set()
-
-    async def _maintain(self) -> None:
-        await self._keeper.while_held(lambda: maintain(self.opened.engine))
 
 
 def _reschedule(scheduler: AsyncIOScheduler) -> None:

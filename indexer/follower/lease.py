@@ -18,12 +18,12 @@ log = logging.getLogger("certindex")
 
 
 class LeaseKeeper:
-    """Acquires one lease, as often as it is lost, and keeps it. Jobs that need it lock `in_use`."""
+    """Acquires one lease, as often as it is lost, and keeps it. `beating` is locked while a beat is written."""
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
         self._backoff = Backoff()
-        self.in_use = asyncio.Lock()
+        self.beating = asyncio.Lock()
 
     async def acquire(self, stopping: asyncio.Event) -> bool:
         """Waits for the lease. Returns False if `stopping` is set first; if the database fails, after a pause."""
@@ -60,18 +60,14 @@ class LeaseKeeper:
         before = time.time()
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            await self.while_held(self.lease.beat)
+            async with self.beating:
+                if self.lease.epoch >= 0:
+                    with suppress(DBAPIError):  # the next step reports it
+                        await asyncio.to_thread(self.lease.beat)
             now = time.time()
             if now < before:
                 clock_went_back()
             before = now
-
-    async def while_held(self, job: Callable[[], None]) -> None:
-        """Runs a job in a thread if the lease is held, one job at a time."""
-        async with self.in_use:
-            if self.lease.epoch >= 0:
-                with suppress(DBAPIError):  # the next step reports it
-                    await asyncio.to_thread(job)
 
     async def release(self) -> None:
         """Releases the lease, if it is held."""

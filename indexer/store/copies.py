@@ -20,7 +20,6 @@ from sqlalchemy.exc import DBAPIError
 from indexer.errors import Stop
 from indexer.store.copying import State, equalize, states
 from indexer.store.rewriting import SORT_MEMORY
-from indexer.store.statistics import ANALYZE, maintain
 from indexer.store.wal import shorten_wal
 from schema.profile.model import Profile
 from schema.tables.database import (
@@ -33,6 +32,7 @@ from schema.tables.database import (
 )
 from schema.tables.indexes import SECONDARY_INDEXES
 from schema.tables.notices import CHANNEL
+from schema.tables.statistics import update_statistics
 from schema.tables.tables import Chain
 
 TABLES = ("chain", *(table for table in Chain.metadata.tables if table != "chain"), "alembic_version")
@@ -90,9 +90,8 @@ class Copy(ABC):
                 if connection.dialect.name == "sqlite":
                     connection.exec_driver_sql(SORT_MEMORY)
                 connection.exec_driver_sql(index.ddl)
-        if self.engine.dialect.name == "postgresql":
-            with self.engine.begin() as connection:
-                connection.exec_driver_sql(ANALYZE)
+        with self.engine.begin() as connection:
+            update_statistics(connection)
 
     def equalize(self, profiles: Mapping[int, Profile]) -> None:
         """Copies what is not folded from events, in one transaction."""
@@ -209,7 +208,6 @@ class FileCopy(Copy):
             copy.execute(f"PRAGMA page_size = {page_size}")  # the pages are copied back
             copy.execute("PRAGMA journal_mode = WAL")
         migrate(self._plain)
-        maintain(self._plain)
 
     def _check_space(self, size: int) -> None:
         places = [self._file.parent, self._live_file.parent]

@@ -38,7 +38,6 @@ from indexer.store.open_row_cache import OpenRowCache
 from indexer.store.open_rows import index_addresses, load_open_rows
 from indexer.store.rewriting import SORT_MEMORY, Rewriting, indexes_built_last, insert_events, write_changes
 from indexer.store.rollback import Cause, RollbackCounts, delete_above
-from indexer.store.statistics import ANALYZE, maintain
 from indexer.store.timings import Timings
 from indexer.store.verification import FailureRow
 from indexer.store.wal import fit_to_database, shorten_wal
@@ -57,6 +56,7 @@ from schema.tables.indexes import SECONDARY_INDEXES
 from schema.tables.kinds import DERIVED
 from schema.tables.notices import UNKNOWN_HASH
 from schema.tables.rows import EventLog, EventReading
+from schema.tables.statistics import update_statistics
 from schema.vocabulary import FailureCause
 
 _kind = attrgetter("kind")
@@ -204,7 +204,6 @@ class Store:
     def finish_backfill(self, before: Checkpoint) -> None:
         """Builds the secondary indexes and marks the first backfill as finished."""
         self.forget_open_rows()
-        maintain(self.engine)
         for index in SECONDARY_INDEXES:
             with self._writing() as connection:
                 if connection.dialect.name == "sqlite":
@@ -213,8 +212,7 @@ class Store:
                 connection.exec_driver_sql(index.ddl)
         with self.engine.begin() as connection:
             hold_fence(connection, before)
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql(ANALYZE)
+            update_statistics(connection)
             connection.execute(
                 text("UPDATE chain SET backfilled = :yes WHERE chain_id = :chain_id"),
                 {"yes": True, "chain_id": self.chain_id},

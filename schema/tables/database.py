@@ -248,9 +248,13 @@ def database_name(engine: Engine) -> str:
 def _upgrade(connection: Connection) -> None:
     from alembic import command
 
+    from schema.tables.statistics import write_statistics
+
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if connection.dialect.name == "sqlite":
+        write_statistics(connection)
 
 
 def _config() -> "Config":

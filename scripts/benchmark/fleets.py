@@ -13,7 +13,6 @@ from indexer.fold.fold import fold
 from indexer.fold.located_fact import named_by
 from indexer.store import Store, Written
 from indexer.store.lease import Lease
-from indexer.store.statistics import maintain
 from indexer.store.watch_set import register
 from indexer.sync.interpretation import Interpretation, interpret
 from schema.tables.database import connect, migrate
@@ -51,7 +50,6 @@ class FleetWriter:
     def finish(self) -> None:
         """Builds the indexes."""
         self._store.finish_backfill(self._store.checkpoint())
-        maintain(self._store.engine)
 
 
 @contextmanager

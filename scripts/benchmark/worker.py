@@ -18,7 +18,6 @@ from indexer.commands.command import tune_memory
 from indexer.opening import open_chain, open_database, read_chain
 from indexer.settings import RebuildSettings, Settings
 from indexer.store.lease import Lease
-from indexer.store.statistics import maintain
 from indexer.store.timings import Timings
 from indexer.sync.rebuild import rebuild
 from indexer.sync.step import Indexed, Pace, UpToDate, step
@@ -72,7 +71,6 @@ async def _catch_up(settings: Settings, steps: Steps, began: float) -> Timings:
         while not isinstance(outcome := await step(node.chain, store, interpretation, pace), UpToDate):
             if isinstance(outcome, Indexed):
                 steps.append((time.perf_counter() - began, outcome.events))
-        maintain(node.engine)
     await node.pool.close()
     node.engine.dispose()
     return store.timings

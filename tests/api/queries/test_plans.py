@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from indexer.store.statistics import write_statistics
 from schema.tables.indexes import SECONDARY_INDEXES
+from schema.tables.statistics import write_statistics
 from tests.support.api.asking import Api
 from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.index.indexing import Indexer, open_engine

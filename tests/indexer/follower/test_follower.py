@@ -16,7 +16,6 @@ from indexer.follower import Follower
 from indexer.opening import FollowedChain, open_chain
 from indexer.store import Store
 from indexer.store.lease import Lease
-from indexer.store.statistics import maintain
 from schema.tables.database import connect
 from tests.conftest import StartAnvil
 from tests.support.chain.devchain import REPOSITORY
@@ -62,19 +61,6 @@ async def test_a_standby_retries_an_unreachable_database_less_and_less_often(
     opened.engine.dispose()
     messages = [record.getMessage() for record in caplog.records if "standing by" in record.getMessage()]
     assert [re.findall("again in [0-9.]+s", line) for line in messages] == [["again in 0.5s"], ["again in 1.0s"]]
-
-
-async def test_maintenance_gives_the_planner_the_statistics_of_a_grown_table(factory: Factory, sqlite_url: str) -> None:
-    opened = await open_chain(settings_for(factory, sqlite_url))
-    await follow_until_indexed(opened, sqlite_url)
-    with opened.engine.begin() as connection:
-        connection.execute(text("DELETE FROM sqlite_stat1"))
-    maintain(opened.engine)
-    with opened.engine.begin() as connection:
-        statistics = connection.execute(text("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'event'")).scalar_one()
-    await opened.pool.close()
-    opened.engine.dispose()
-    assert statistics > 0
 
 
 def test_an_indexer_waits_for_a_node_that_is_not_there_yet(anvil: StartAnvil, sqlite_url: str) -> None:

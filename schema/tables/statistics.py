@@ -1,13 +1,14 @@
 """The statistics of SQLite's planner: those of large tables, whatever the size of the real ones.
 
-A sample misleads the planner: every index begins with the chain, and a thousand rows of one chain look like a chain of
-a thousand rows. Counting all rows takes seconds for a million events, under the writer's lock. With fixed statistics
-the plans are the same in every database. PostgreSQL samples tables automatically.
+Without statistics the planner expects ten rows of a chain, and reads all of them where an index has the few that match.
+A sample misleads it too: every index begins with the chain, and a thousand rows of one chain look like a chain of a
+thousand rows. Counting all rows takes seconds for a million events, under the writer's lock. With fixed statistics,
+from the first row on, the plans are the same in every database. PostgreSQL samples tables automatically.
 """
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, Engine, Table, UniqueConstraint, text
+from sqlalchemy import Connection, Table, UniqueConstraint, text
 
 from schema.tables.indexes import SECONDARY_INDEXES
 from schema.tables.tables import Chain
@@ -22,24 +23,25 @@ ANALYZE = "ANALYZE " + ", ".join(f'"{table}"' for table in TABLES)
 """On PostgreSQL; without names it reads the server's own tables too, which take longer than a small chain's."""
 
 
-def maintain(engine: Engine) -> None:
-    """Writes the statistics of SQLite's planner; PostgreSQL collects its own."""
-    if engine.dialect.name == "sqlite":
-        with engine.begin() as connection:
-            write_statistics(connection)
+def update_statistics(connection: Connection) -> None:
+    """Lets PostgreSQL sample its tables; writes those of SQLite, which this connection reads again."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(ANALYZE)
+    else:
+        write_statistics(connection)
 
 
 def write_statistics(connection: Connection) -> None:
-    """Writes the statistics of all tables. Other connections read them when the next index is built."""
+    """Writes the statistics of SQLite's tables and indexes, also of those that are built later."""
     connection.exec_driver_sql("PRAGMA analysis_limit = 1")
-    connection.exec_driver_sql("ANALYZE")  # makes the table
+    connection.exec_driver_sql("ANALYZE main")  # makes the table; an attached database is another one
     connection.exec_driver_sql("DELETE FROM sqlite_stat1")
     insert = text("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (:table, :index, :stat)")
     for table in TABLES.values():
         for index, rows in _indexes(table):
             statistic = {"table": table.name, "index": index, "stat": " ".join(map(str, (ROWS, *rows)))}
             connection.execute(insert, statistic)
-    connection.exec_driver_sql("ANALYZE sqlite_schema")
+    connection.exec_driver_sql("ANALYZE main.sqlite_schema")
 
 
 def _indexes(table: Table) -> Iterator[tuple[str, list[int]]]:
