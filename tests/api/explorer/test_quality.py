@@ -223,3 +223,30 @@ def test_the_page_of_a_device_prints_on_a4_within_its_margins(browser: Browser, 
         assert tab.overflow() <= 0, stop
         assert tab.page.pdf(format="A4").count(b"/Type /Page\n") >= 1
     tab.page.close()
+
+
+def test_a_register_prints_on_wide_paper_and_states_its_filter_and_how_many_rows_it_has(
+    browser: Browser, site: str
+) -> None:
+    devices = CLIENT.post(f"{site}/graphql", json={"query": "{ devices(first: 1) { nodes { tokenDID } } }"}).json()
+    did = devices["data"]["devices"]["nodes"][0]["tokenDID"]
+    tab = Tab(browser, site, width=1016)  # A4 on its side, less the margins
+    tab.page.emulate_media(media="print")
+    tab.open(f"/reports/software-updates?device={did}")
+    assert f"device: {did}" in tab.page.inner_text("main")
+    assert "Remove all" not in tab.page.inner_text("main")
+    tab.open("/reports/software-updates")
+    total, shown = re.findall(r"(\d+) rows; a file has|100 of (\d+) rows are on this page", tab.page.inner_text("main"))
+    assert total[0] == shown[1]
+    table = tab.page.locator("main table")
+    shares = [width / sum(widths) for widths in [table.evaluate(COLUMN_WIDTHS)] for width in widths]
+    assert min(shares) > 0.1
+    assert shares[0] > 0.2, "the column of the device"
+    pdf = tab.page.pdf(prefer_css_page_size=True)
+    for width, height in re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf):
+        assert (float(height), float(width)) == pytest.approx(A4_POINTS, abs=1)
+    assert pdf.count(b"/Type /Page\n") < 100 / 3 + 2
+    tab.page.close()
+
+
+COLUMN_WIDTHS = "(table) => [...table.querySelectorAll('thead th')].map((cell) => cell.offsetWidth)"
