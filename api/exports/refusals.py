@@ -22,7 +22,7 @@ def refusal_of(error: RequestError | Refusal | ParquetMissing) -> JSONResponse:
             return error_response(501, str(error))
         case NotReady():
             return error_response(SERVER_STATUSES[error.code.value], str(error), {"Retry-After": str(RETRY_SECONDS)})
-        case BadUserInput() if error.reason is Reason.STALE_CURSOR:
+        case BadUserInput() if error.reason in (Reason.STALE_CURSOR, Reason.ORPHANED):
             return error_response(410, str(error))
         case _:
             return error_response(SERVER_STATUSES.get(error.code.value, 400), str(error))

@@ -23,7 +23,9 @@ from sqlalchemy import text
 from starlette.middleware.gzip import GZipResponder
 
 from api.app import THREAD_BYTES
+from api.exports.refusals import refusal_of
 from api.exports.table import FOLDER, NAMES
+from api.graphql.errors import BadUserInput, Reason
 from api.graphql.plan.write import CSV, FORMULA
 from api.settings import Settings
 from schema.tables.database import connect
@@ -295,6 +297,12 @@ def test_bad_input_is_refused_and_named(address: str, file: str, parameters: Jso
     assert refused.status_code == status, refused.text
     assert words in refused.json()["error"]
     assert refused.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("reason", [Reason.STALE_CURSOR, Reason.ORPHANED])
+def test_a_block_that_a_reorg_removed_is_gone(reason: Reason) -> None:
+    assert refusal_of(BadUserInput("The block was removed.", reason)).status_code == 410
+    assert refusal_of(BadUserInput("That is no block.")).status_code == 400
 
 
 def test_a_cursor_belongs_to_its_table_filter_and_order(address: str) -> None:
