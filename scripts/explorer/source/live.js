@@ -51,12 +51,20 @@ async function refresh() {
 }
 
 function replace(part, fresh) {
-  const known = new Set([...part.querySelectorAll("[id]")].map((element) => element.id));
   if (part.contains(document.activeElement)) return; // a reader is in it
+  const events = () => [...part.querySelectorAll(".event[id]")];
+  const known = new Set(events().map((event) => event.id));
+  const oldest = Math.min(...events().map(blockOf));
   part.replaceChildren(...fresh.childNodes);
-  for (const element of part.querySelectorAll(".event[id]")) {
-    if (!known.has(element.id)) element.classList.add("event-new");
+  for (const event of events()) {
+    // an older one has only moved up, since a reorg removed others
+    if (!known.has(event.id) && !(blockOf(event) < oldest)) event.classList.add("event-new");
   }
   showCopyButtons(part);
   showLocalTimes(part);
+}
+
+/** Returns the number of an event's block. */
+function blockOf(event) {
+  return Number(event.id.split("-")[1]);
 }

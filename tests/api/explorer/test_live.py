@@ -58,6 +58,30 @@ def test_an_event_that_happens_appears_on_a_page_that_is_open(
         assert tab.complaints == []
 
 
+def test_after_a_reorg_the_events_of_the_new_branch_are_new_and_none_that_only_moved_up(
+    browser: Browser, small_fleet: Fleet, followed: str
+) -> None:
+    chain, contract = small_fleet.chain, small_fleet.contract
+    before = chain.snapshot()
+    owner = contract.call("ownerOf", 1)
+    chain.request("anvil_setBalance", owner, hex(10**18))
+    updates = [(1, version, bytes(32), 0, 0) for version in ("8.0.0", "8.0.1", "9.0.0")]
+    with serving(Settings(database_url=followed)) as site:
+        tab = Tab(browser, site)
+        tab.open("/events")
+        expect(tab.page.get_by_text("Live", exact=True)).to_be_visible()
+        for update in updates[:2]:
+            contract.post("updateFirmware", *update, sender=owner)
+        chain.mine()
+        expect(tab.page.locator(".event-new", has_text="8.0.1")).to_be_visible()
+        chain.reorg(1, [(contract.transaction("updateFirmware", *updates[2], sender=owner), 0)])
+        expect(tab.page.locator(".event-new", has_text="9.0.0")).to_be_visible()
+        expect(tab.page.locator(".event", has_text="8.0.")).to_have_count(0)
+        assert tab.page.locator(".event-new").count() == 1
+        tab.page.close()
+    chain.revert(before)
+
+
 def test_a_page_of_the_past_is_not_live(browser: Browser, sqlite_site: str) -> None:
     tab = Tab(browser, sqlite_site)
     tab.open("/events?asOf=150")

@@ -268,7 +268,7 @@ def test_two_points_of_a_device_are_compared_value_by_value(site: str, did: str)
     assert "In service" in page.text
     assert "Recycled" in page.text
     last = row["history"]["nodes"][0]
-    assert f'id="event-{last["block"]["number"]}-{last["logIndex"]}"' in page.response.text
+    assert f'id="event-{last["block"]["number"]}-{last["logIndex"]}-' in page.response.text
 
 
 def test_the_events_between_two_points_are_those_that_lie_between(site: str, did: str) -> None:
@@ -281,7 +281,7 @@ def test_the_events_between_two_points_are_those_that_lie_between(site: str, did
         for event in events
         if int(begin) < int(event["block"]["number"]) <= int(end)
     }
-    assert set(re.findall(r'id="(event-\d+-\d+)"', page.response.text)) == between
+    assert set(re.findall(r'id="(event-\d+-\d+)-[0-9a-f]{8}"', page.response.text)) == between
     assert page.links_to(f"/device/{did}?asOf={end}")
 
 
