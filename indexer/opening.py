@@ -25,7 +25,15 @@ from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
 from schema.profile.model import Profile, load_profile, parse_profile
 from schema.profile.reader import Reader
-from schema.tables.database import check_revision, check_supported, connect, migrate, read_only_engine, require_file
+from schema.tables.database import (
+    check_revision,
+    check_supported,
+    connect,
+    migrate,
+    read_only_engine,
+    require_file,
+    require_revision,
+)
 
 
 class Prepared(Struct, frozen=True):
@@ -160,11 +168,14 @@ def check_quorum(quorum: int, urls: Sequence[str]) -> None:
 
 @contextmanager
 def open_database(settings: DatabaseSettings) -> Iterator[tuple[Engine, int]]:
-    """Yields the engine and the id of the chain: CHAIN_ID, or the only one that the database holds."""
+    """Yields the engine and the id of the chain: CHAIN_ID, or the only one that the database holds.
+
+    Migrates nothing: an indexer of another release may run. Raises DatabaseError, Stop.
+    """
     engine = connect(settings.database_url, pooler=settings.database_pooler)
     require_file(engine)
     try:
-        migrate(engine)
+        require_revision(engine)
         yield engine, find_chain(engine, settings.chain_id)
     finally:
         engine.dispose()
@@ -173,13 +184,20 @@ def open_database(settings: DatabaseSettings) -> Iterator[tuple[Engine, int]]:
 @contextmanager
 def open_snapshot(settings: DatabaseSettings) -> Iterator[tuple[Connection, StoredChain]]:
     """Yields one state of the database and its chain; nothing can be written. Raises DatabaseError, Stop."""
+    with open_for_reading(settings) as connection:
+        yield connection, _read_chain(connection, _find_chain(connection, settings.chain_id))
+
+
+@contextmanager
+def open_for_reading(settings: DatabaseSettings) -> Iterator[Connection]:
+    """Yields one state of the database; nothing can be written. Raises DatabaseError."""
     engine = connect(settings.database_url, read_only=True, pooler=settings.database_pooler)
     try:
         require_file(engine)
         check_supported(engine)
         with engine.connect() as connection:
             check_revision(connection)
-            yield connection, _read_chain(connection, _find_chain(connection, settings.chain_id))
+            yield connection
     finally:
         engine.dispose()
 

@@ -18,19 +18,15 @@ def status(settings: DatabaseSettings, *, as_json: bool) -> int:
     import msgspec
 
     from indexer.observe.status import chain_statuses
-    from schema.tables.database import connect, database_name, migrate, read_only_engine, require_file
+    from indexer.opening import open_for_reading
+    from schema.tables.database import database_name
 
-    engine = connect(settings.database_url, pooler=settings.database_pooler)
-    require_file(engine)
-    try:
-        migrate(engine)
-        with read_only_engine(engine).begin() as connection:
-            statuses = chain_statuses(connection, settings.chain_id)
-    finally:
-        engine.dispose()
+    with open_for_reading(settings) as connection:
+        statuses = chain_statuses(connection, settings.chain_id)
+        name = database_name(connection.engine)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode([status.to_json() for status in statuses]), indent=2).decode())
     else:
-        nothing = f"No chain is indexed yet in {database_name(engine)}: certindex sync"
+        nothing = f"No chain is indexed yet in {name}: certindex sync"
         print("\n\n".join(status.to_text() for status in statuses) or nothing)
     return 0

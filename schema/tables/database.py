@@ -179,11 +179,8 @@ def migrate(engine: Engine) -> None:
             if engine.dialect.name == "postgresql":  # of two migrations one waits; SQLite locks the file
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
             revision = _revision(connection)
-            if revision is None and _foreign_tables(connection):
-                raise DatabaseError(
-                    f"The database {database_name(engine)} has tables of another program "
-                    f"({', '.join(_foreign_tables(connection)[:3])}). Name an empty one in DATABASE_URL."
-                )
+            if revision is None:
+                _refuse_foreign(connection)
             if revision != REVISION:
                 _refuse_unknown(engine, revision)
                 _upgrade(connection)
@@ -221,13 +218,28 @@ def _unusable(engine: Engine, reason: str) -> DatabaseError:
     return DatabaseError(f"The database {database_name(engine)} cannot be used: {reason}")
 
 
+def require_revision(engine: Engine) -> None:
+    """Raises DatabaseError unless the database has the tables of this release, which may then write them."""
+    try:
+        with read_only_engine(engine).begin() as connection:
+            _require_revision(connection, _revision(connection))
+    except DBAPIError as error:
+        raise unusable(engine, error) from error
+
+
 def check_revision(connection: Connection) -> None:
     """Raises DatabaseError unless this release can read the database: a newer release may only have added to it."""
-    name = database_name(connection.engine)
     revision = _revision(connection)
+    if revision is None or revision == REVISION or not (_is_newer(revision) and _has_all_columns(connection)):
+        _require_revision(connection, revision)
+
+
+def _require_revision(connection: Connection, revision: str | None) -> None:
+    name = database_name(connection.engine)
     if revision is None:
+        _refuse_foreign(connection)
         raise DatabaseError(f"The database {name} is empty: start the indexer (certindex run) to create its tables.")
-    if revision != REVISION and not (_is_newer(revision) and _has_all_columns(connection)):
+    if revision != REVISION:
         _refuse_unknown(connection.engine, revision)
         raise DatabaseError(
             f"The database {name} is at revision {revision}, this release reads {REVISION}: "
@@ -271,6 +283,15 @@ def _revision(connection: Connection) -> str | None:
         return None
     revision: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     return revision
+
+
+def _refuse_foreign(connection: Connection) -> None:
+    """Raises DatabaseError if the database, which has no revision, has tables."""
+    if tables := _foreign_tables(connection):
+        raise DatabaseError(
+            f"The database {database_name(connection.engine)} has tables of another program "
+            f"({', '.join(tables[:3])}). Name an empty one in DATABASE_URL."
+        )
 
 
 def _foreign_tables(connection: Connection) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic.command import upgrade
 from sqlalchemy import Connection, create_engine, make_url, text
 
 from indexer import registration
@@ -24,7 +25,7 @@ from indexer.commands.sync import sync
 from indexer.settings import Settings
 from indexer.store.watch_set import WatchedContract, register
 from schema.profile.model import SHIPPED, load_profile
-from schema.tables.database import connect
+from schema.tables.database import REVISION, _config, connect, migrate
 from schema.tables.indexes import SECONDARY_INDEXES
 from scripts.processes import Child
 from tests.conftest import StartAnvil
@@ -168,8 +169,8 @@ def test_a_file_that_does_not_exist_is_named_and_not_created(
 
 
 def test_status_is_printed_as_text_too(devices: Factory, empty_url: str, certindex: Certindex) -> None:
-    file = empty_url.removeprefix("sqlite:///")
-    assert certindex("status", database_url=empty_url).out == f"No chain is indexed yet in {file}: certindex sync\n"
+    empty = certindex("status", database_url=empty_url)
+    assert (empty.status, "is empty: start the indexer (certindex run)" in empty.err) == (1, True)
     certindex("sync", *options_of(devices), database_url=empty_url)
     status = certindex("status", database_url=empty_url)
     assert status.status == 0
@@ -522,6 +523,28 @@ def test_a_database_that_cannot_be_used_is_named(certindex: Certindex, tmp_path:
     assert "cannot be used" in refused.err
 
 
+def test_a_command_that_is_no_indexer_leaves_the_database_of_an_earlier_release_as_it_is(
+    database_url: str, certindex: Certindex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RPC_URLS", NEVER_ASKED)
+    engine = connect(database_url)
+    config = _config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        upgrade(config, "0001")
+    into = str(tmp_path / "next.db") if engine.dialect.name == "sqlite" else "next"
+    for command in (
+        *("status", "digest", "prove 1", "verify", "attest", "reconcile"),
+        *("rebuild", "rebuild --check", f"rebuild --into {into}", "rollback --to 1"),
+    ):
+        refused = certindex(*command.split(), database_url=database_url)
+        assert refused.status == 1, command
+        assert f"is at revision 0001, this release reads {REVISION}: start the indexer of this release" in refused.err
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0001"
+    engine.dispose()
+
+
 @pytest.mark.parametrize("command_name", ["rebuild", "rollback"])
 def test_a_command_on_a_database_without_the_chain_says_what_it_holds(
     empty_url: str, certindex: Certindex, command_name: str
@@ -529,7 +552,13 @@ def test_a_command_on_a_database_without_the_chain_says_what_it_holds(
     to = ("--to", "1") if command_name == "rollback" else ()
     refused = certindex(command_name, *to, database_url=empty_url)
     assert refused.status == 1
+    assert "is empty: start the indexer (certindex run)" in refused.err
+    migrate(connect(empty_url))
+    refused = certindex(command_name, *to, database_url=empty_url)
+    assert refused.status == 1
     assert "The database holds no chain yet: certindex run or sync begins one" in refused.err
+    status = certindex("status", database_url=empty_url)
+    assert status.out == f"No chain is indexed yet in {empty_url.removeprefix('sqlite:///')}: certindex sync\n"
     refused = certindex(command_name, *to, "--chain-id", "5", database_url=empty_url)
     assert "CHAIN_ID=5: the database holds no such chain" in refused.err
 

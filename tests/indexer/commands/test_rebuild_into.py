@@ -20,7 +20,7 @@ from indexer.store import Store, copies, rewriting
 from indexer.store.copies import Copy
 from indexer.store.copying import Copying
 from schema.profile.model import SHIPPED, load_profile
-from schema.tables.database import connect
+from schema.tables.database import connect, migrate
 from schema.tables.indexes import SECONDARY_INDEXES
 from schema.tables.tables import Chain
 from tests.support.api.server import post, serving
@@ -448,8 +448,7 @@ class TestRefusals:
         )
 
     def test_a_database_without_a_chain(self, place: Place, certindex: Certindex) -> None:
-        if place.is_file:
-            Path(place.url.removeprefix("sqlite:///")).touch()
+        migrate(connect(place.url))
         assert_refused(certindex("rebuild", "--into", place.copy, database_url=place.url), "holds no chain yet")
 
     def test_what_would_be_lost(self, place: Place, certindex: Certindex) -> None:

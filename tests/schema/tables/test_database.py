@@ -143,6 +143,8 @@ def test_a_database_that_holds_something_else_is_refused(database_url: str) -> N
         connection.execute(text("CREATE TABLE orders (id INTEGER)"))
     with pytest.raises(DatabaseError, match=r"another program \(orders\)"):
         migrate(engine)
+    with engine.connect() as connection, pytest.raises(DatabaseError, match=r"another program \(orders\)"):
+        check_revision(connection)
     engine.dispose()
 
 
