@@ -5,11 +5,10 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 
-from prometheus_client.registry import Collector
 from sqlalchemy.exc import DBAPIError
 
 from api.server import Server, address_of, collect_rarely, listen, metrics_of, server_config
@@ -76,7 +75,7 @@ def serve(settings: Settings) -> None:
         with listen(settings.host, settings.port) as listener:
             supervisor = Supervisor(settings, listener)
             warning.start()
-            with _metrics(settings, supervisor.metrics):
+            with serve_metrics([supervisor.metrics], settings.metrics_host, settings.metrics_port):
                 supervisor.run()
         return
     config = server_config(settings)
@@ -84,7 +83,7 @@ def serve(settings: Settings) -> None:
     warning.start()
     with (
         listen(settings.host, settings.port) as listener,
-        _metrics(settings, metrics_of(config)),
+        serve_metrics([metrics_of(config)], settings.metrics_host, settings.metrics_port),
         suppress(KeyboardInterrupt),
     ):
         log_event(log, logging.INFO, "serving", " {address}", address_of(listener))
@@ -107,17 +106,3 @@ def warn_if_unusable(settings: Settings) -> None:
         log_event(log, logging.WARNING, "not ready", ": {reason}", str(unusable(engine, error)))
     finally:
         engine.dispose()
-
-
-@contextmanager
-def _metrics(settings: Settings, collector: Collector) -> Iterator[None]:
-    """Serves /metrics for the duration of the block, if a port is set. Raises SettingsError."""
-    if settings.metrics_port is None:
-        yield
-        return
-    server = serve_metrics([collector], settings.metrics_host, settings.metrics_port)
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -258,15 +258,8 @@ async def deliver(settings: DeliverySettings, stopping: asyncio.Event) -> None:
     subscriptions = read_subscriptions(Path(settings.subscriptions))
     async with open_index(settings) as index:
         sender = Sender(settings, subscriptions, index)
-        server = None
-        if settings.metrics_port is not None:
-            server = serve_metrics([sender.metrics], settings.metrics_host, settings.metrics_port)
-        try:
+        with serve_metrics([sender.metrics], settings.metrics_host, settings.metrics_port):
             await sender.run(stopping)
-        finally:
-            if server is not None:
-                server.shutdown()
-                server.server_close()
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from prometheus_client.registry import Collector
 
@@ -10,7 +11,7 @@ from indexer.follower.follower import Follower
 from indexer.observe.counters import Counters
 from indexer.observe.metrics import ChainCollector
 from indexer.observe.startup_failure import StartupFailure
-from indexer.opening import open_prepared, prepare
+from indexer.opening import FollowedChain, Prepared, open_prepared, prepare
 from indexer.retry import retry
 from indexer.settings import Settings
 from schema.program.metrics import serve_metrics
@@ -22,35 +23,37 @@ async def follow(settings: Settings, stopping: asyncio.Event, collectors: Sequen
     stopped = asyncio.create_task(stopping.wait())
     counters = Counters()
     failure = StartupFailure(prepared.engine, settings.chain_id)
-    server = None
     try:
         collector = ChainCollector(prepared.engine, None, prepared.pool, counters, failure)
-        if settings.metrics_port is not None:
-            server = serve_metrics([collector, *collectors], settings.metrics_host, settings.metrics_port)
-        opening = asyncio.create_task(
-            retry(lambda: open_prepared(prepared), attempts=math.inf, failed=failure.failed, pause=prepared.pool.pause)
-        )
-        await asyncio.wait({opening, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not opening.done():
-            opening.cancel()
-            await asyncio.wait({opening})
-            return
-        opened = opening.result()
-        collector.begin(opened.chain_id)
-        follower = Follower(
-            opened,
-            settings.poll_interval,
-            verify=settings.verify,
-            keep_proofs=settings.keep_proofs,
-            ws_url=settings.ws_url,
-            headers=settings.rpc_headers,
-            counters=counters,
-        )
-        stopped.add_done_callback(lambda _: follower.stop())
-        await follower.run()
+        with serve_metrics([collector, *collectors], settings.metrics_host, settings.metrics_port):
+            opened = await _open(prepared, failure, stopped)
+            if opened is None:
+                return
+            collector.begin(opened.chain_id)
+            follower = Follower(
+                opened,
+                settings.poll_interval,
+                verify=settings.verify,
+                keep_proofs=settings.keep_proofs,
+                ws_url=settings.ws_url,
+                headers=settings.rpc_headers,
+                counters=counters,
+            )
+            stopped.add_done_callback(lambda _: follower.stop())
+            await follower.run()
     finally:
         stopped.cancel()
-        if server is not None:
-            server.shutdown()
-            server.server_close()
         await prepared.close()
+
+
+async def _open(prepared: Prepared, failure: StartupFailure, stopped: asyncio.Task[Any]) -> FollowedChain | None:
+    """Returns the chain once a provider answers, None if `stopped` ends first."""
+    opening = asyncio.create_task(
+        retry(lambda: open_prepared(prepared), attempts=math.inf, failed=failure.failed, pause=prepared.pool.pause)
+    )
+    await asyncio.wait({opening, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if opening.done():
+        return opening.result()
+    opening.cancel()
+    await asyncio.wait({opening})
+    return None

@@ -1,8 +1,8 @@
 """Metrics for Prometheus, described once: in code, and from there in the documentation."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
-from wsgiref.simple_server import WSGIServer
 
 from msgspec import Struct
 from prometheus_client import GC_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Histogram, start_http_server
@@ -48,11 +48,15 @@ def families(described: Iterable[Described], samples: Samples) -> Iterator[Metri
         yield family
 
 
-def serve_metrics(collectors: Iterable[Collector], host: str, port: int) -> WSGIServer:
-    """Serves /metrics in a thread until the server's `shutdown`; adds the metrics of the process.
+@contextmanager
+def serve_metrics(collectors: Iterable[Collector], host: str, port: int | None) -> Iterator[int | None]:
+    """Serves /metrics in a thread for the block, with the metrics of the process; not if the port is None.
 
-    Raises SettingsError if the address cannot be listened on.
+    Yields the port. Raises SettingsError if the address cannot be listened on.
     """
+    if port is None:
+        yield None
+        return
     registry = CollectorRegistry()
     for collector in (*collectors, PROCESS_COLLECTOR, GC_COLLECTOR):
         registry.register(collector)
@@ -63,4 +67,8 @@ def serve_metrics(collectors: Iterable[Collector], host: str, port: int) -> WSGI
             f"METRICS_HOST={host} METRICS_PORT={port} cannot be listened on: {error.strerror}. "
             "Set another: METRICS_PORT=9100"
         ) from None
-    return server
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()

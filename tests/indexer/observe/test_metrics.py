@@ -47,12 +47,8 @@ async def collect(engine: Engine, counters: Counters) -> Samples:
     pool = Pool([NODE])
     pool.hosts[0].counts["eth_getLogs"].answered(0.02)
     pool.hosts[0].counts["eth_getLogs"].failed("BackOff")
-    server = serve_metrics([ChainCollector(engine, node.chain_id, pool, counters)], "127.0.0.1", 0)
-    try:
-        text = await asyncio.to_thread(read, f"http://127.0.0.1:{server.server_port}/metrics")
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serve_metrics([ChainCollector(engine, node.chain_id, pool, counters)], "127.0.0.1", 0) as port:
+        text = await asyncio.to_thread(read, f"http://127.0.0.1:{port}/metrics")
     assert "secret" not in text
     samples: Samples = {}
     for family in text_string_to_metric_families(text):
@@ -172,12 +168,9 @@ def test_a_port_that_is_taken_is_reported_with_the_remedy(fresh_engine: Engine) 
     node = FakeNode()
     Indexer(fresh_engine, node)
     collector = ChainCollector(fresh_engine, node.chain_id, Pool([NODE]), Counters())
-    server = serve_metrics([collector], "127.0.0.1", 0)
-    try:
-        with pytest.raises(
-            SettingsError, match=f"METRICS_PORT={server.server_port} cannot .* Set another: METRICS_PORT=9100"
-        ):
-            serve_metrics([collector], "127.0.0.1", server.server_port)
-    finally:
-        server.shutdown()
-        server.server_close()
+    with (
+        serve_metrics([collector], "127.0.0.1", 0) as port,
+        pytest.raises(SettingsError, match=f"METRICS_PORT={port} cannot .* Set another: METRICS_PORT=9100"),
+        serve_metrics([collector], "127.0.0.1", port),
+    ):
+        pass
