@@ -15,15 +15,15 @@ from graphql import (
 )
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from api.answering.admission import Admission
 from api.answering.answers import Answer, Answers
 from api.dimo.absent import REASONS
 from api.graphql.errors import Refusal
-from api.http.disconnects import unread_response, while_connected
+from api.http.disconnects import Endpoint, while_connected
 from api.http.rates import Rates
 from api.http.requests import JSON, RequestError, read_request
 from api.http.responses import answer_response, refusal_response
@@ -33,7 +33,7 @@ from api.settings import Settings
 PATH = "/query"
 
 
-class DimoEndpoint:
+class DimoEndpoint(Endpoint):
     """An ASGI application. One request reads one snapshot of the database.
 
     With the setting `auto`, requests are refused until the database has a chain of the profile `dimo`.
@@ -49,11 +49,7 @@ class DimoEndpoint:
         self._settings = settings
         self._is_served = settings.dimo_api == "on"
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._respond(Request(scope, receive))
-        await response(scope, receive, send)
-
-    async def _respond(self, request: Request) -> ASGIApp:
+    async def respond(self, request: Request) -> ASGIApp:
         try:
             if request.method != "POST":
                 raise RequestError(405, f"{request.method} is not answered: send POST.", {"Allow": "POST"})
@@ -67,8 +63,6 @@ class DimoEndpoint:
                 answer = await self.answers.answer(query, self._admission, client.take_cost)
         except (Refusal, RequestError) as error:
             return refusal_response(error, JSON)
-        except ClientDisconnect:
-            return unread_response()
         response: Response = answer_response(_with_reasons(answer, query.query), JSON)
         return response
 

@@ -16,18 +16,17 @@ from urllib.parse import quote, urlencode
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from api.epcis.event_ids import EVENT_ID
 from api.epcis.events import recorded_event, removed_event
 from api.epcis.parameters import MAX_PER_PAGE, Query, parse_query, require_epc
-from api.epcis.problems import FAILED, Problem, bad_parameter, no_such_resource, not_acceptable, problem_of, too_many
+from api.epcis.problems import FAILED, Problem, bad_parameter, no_such_resource, not_acceptable, problem_of
 from api.epcis.vocabulary import CONTEXT, context_document
 from api.graphql.errors import Refusal
 from api.graphql.request import GraphQLRequest
-from api.http.disconnects import unread_response, while_connected
+from api.http.disconnects import Endpoint, while_connected
 from api.http.graphql_client import GraphQLClient
-from api.http.rates import RateLimited
 from api.http.responses import revalidated
 from api.settings import Settings
 from schema.times import utc_text
@@ -69,7 +68,7 @@ class EventPage(NamedTuple):
     blocks: Sequence[Json]
 
 
-class EpcisEndpoint:
+class EpcisEndpoint(Endpoint):
     """An ASGI application: the resources of an EPCIS repository that only answers queries."""
 
     def __init__(self, client: GraphQLClient, settings: Settings) -> None:
@@ -77,17 +76,11 @@ class EpcisEndpoint:
         self._base_url = settings.base_url
         self._max_cost = settings.max_cost
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._respond(Request(scope, receive))
-        await response(scope, receive, send)
-
-    async def _respond(self, request: Request) -> ASGIApp:
+    async def respond(self, request: Request) -> ASGIApp:
         try:
             return await self._answer(request)
         except ClientDisconnect:
-            return unread_response()
-        except RateLimited as error:
-            problem = too_many(str(error), error.retry_after)
+            raise
         except Refusal as refusal:
             problem = problem_of({"message": str(refusal), "extensions": refusal.extensions})
         except Problem as raised:

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from api.answering.answers import Charge
 from api.explorer.documents import graphiql_address, load_document
@@ -16,7 +16,7 @@ from api.explorer.rendering import Templates
 from api.explorer.visit import Visit
 from api.graphql.errors import Refusal
 from api.graphql.request import GraphQLRequest
-from api.http.disconnects import unread_response, while_connected
+from api.http.disconnects import Endpoint, while_connected
 from api.http.graphql_client import GraphQLClient
 from api.http.metrics import ROUTE
 from api.http.responses import revalidated
@@ -27,7 +27,7 @@ NETWORK = load_document(PAGES_FOLDER.parent / "layout" / "network.graphql")
 log = logging.getLogger("certindex.api")
 
 
-class PageEndpoint:
+class PageEndpoint(Endpoint):
     """An ASGI application: one page."""
 
     def __init__(
@@ -39,12 +39,8 @@ class PageEndpoint:
         self._base_url = base_url
         self._graphiql = graphiql
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[ROUTE] = self._page.route
-        response = await self._respond(Request(scope, receive))
-        await response(scope, receive, send)
-
-    async def _respond(self, request: Request) -> ASGIApp:
+    async def respond(self, request: Request) -> ASGIApp:
+        request.scope[ROUTE] = self._page.route
         visit = Visit(request, self._base_url)
         network: Json | None = None
         try:
@@ -58,7 +54,7 @@ class PageEndpoint:
                 network = await self._ask(NETWORK, {}, charge, visit)
                 return await self._page_response(request, visit, network, charge)
         except ClientDisconnect:
-            return unread_response()
+            raise
         except Redirect as redirect:
             return RedirectResponse(redirect.href, 303)
         except Refusal as refusal:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from api.exports.download import Chunk, Download, Downloads, Source
 from api.exports.formats import FORMATS, File
@@ -16,7 +16,7 @@ from api.exports.table import NAMES, START, Table
 from api.exports.table_schema import table_schema
 from api.graphql.errors import BadUserInput, Refusal
 from api.graphql.paging.connections import RowList
-from api.http.disconnects import unread_response, while_connected
+from api.http.disconnects import Endpoint, while_connected
 from api.http.rates import Rates
 from api.http.requests import RequestError
 from api.reading.snapshot import Snapshot
@@ -25,7 +25,7 @@ SCHEMA = "schema.json"
 """Stands for a format: the description of a table's columns."""
 
 
-class ExportEndpoint:
+class ExportEndpoint(Endpoint):
     """An ASGI application that answers with files."""
 
     def __init__(self, tables: Mapping[str, Table], downloads: Downloads, rates: Rates) -> None:
@@ -33,11 +33,7 @@ class ExportEndpoint:
         self._downloads = downloads
         self._rates = rates
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._respond(Request(scope, receive))
-        await response(scope, receive, send)
-
-    async def _respond(self, request: Request) -> ASGIApp:
+    async def respond(self, request: Request) -> ASGIApp:
         try:
             if request.method not in ("GET", "HEAD"):
                 raise RequestError(405, f"{request.method} is not answered: send GET.", {"Allow": "GET, HEAD"})
@@ -49,8 +45,6 @@ class ExportEndpoint:
             return await self._download(request, table, format)
         except (RequestError, Refusal, ParquetMissing) as error:
             return refusal_of(error)
-        except ClientDisconnect:
-            return unread_response()
 
     def _named(self, file: str) -> tuple[Table, str]:
         """Returns the table and the format of a file's name. Raises RequestError."""

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from api.exports.download import Downloads
 from api.exports.parameters import parse_parameters
@@ -17,7 +17,7 @@ from api.exports.refusals import refusal_of
 from api.exports.table import Table
 from api.graphql.errors import BadUserInput, Refusal
 from api.graphql.plan.write import CSV, FORMULA, JSON, Notation, quote_cell
-from api.http.disconnects import unread_response, while_connected
+from api.http.disconnects import Endpoint, while_connected
 from api.http.rates import Rates
 from api.http.requests import RequestError, parse_json, read_body
 from api.queries.devices import DEVICE
@@ -52,7 +52,7 @@ class Answer(NamedTuple):
     rows: Sequence[str]
 
 
-class LookupEndpoint:
+class LookupEndpoint(Endpoint):
     """An ASGI application that looks keys up."""
 
     def __init__(self, devices: Table, downloads: Downloads, rates: Rates) -> None:
@@ -61,11 +61,7 @@ class LookupEndpoint:
         self._rates = rates
         self._max_keys = min(MAX_KEYS, downloads.settings.max_cost)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._respond(Request(scope, receive))
-        await response(scope, receive, send)
-
-    async def _respond(self, request: Request) -> ASGIApp:
+    async def respond(self, request: Request) -> ASGIApp:
         try:
             if request.method != "POST":
                 message = f"{request.method} is not answered: send POST, with the keys as CSV or JSON."
@@ -85,8 +81,6 @@ class LookupEndpoint:
             return self._response(answer, format)
         except (RequestError, Refusal) as error:
             return refusal_of(error)
-        except ClientDisconnect:
-            return unread_response()
 
     async def _keys(self, request: Request, sent: str) -> list[str]:
         body = await read_body(request, self._downloads.settings.max_body_bytes)

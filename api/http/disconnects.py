@@ -1,16 +1,32 @@
 """Clients that disconnect before their response is ready: the work for them is ended, with its SQL."""
 
 import asyncio
+from abc import ABC, abstractmethod
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 SOON_SECONDS = 0.02
 """Work that is over sooner is not watched: to watch costs as much as to answer from the cache."""
 
 CLIENT_LEFT = 499
 """The status under which a request is counted whose client disconnected first."""
+
+
+class Endpoint(ABC):
+    """The base of the ASGI applications that answer each request by one response, unless the client disconnects."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self.respond(Request(scope, receive))
+        except ClientDisconnect:
+            response = unread_response()
+        await response(scope, receive, send)
+
+    @abstractmethod
+    async def respond(self, request: Request) -> ASGIApp:
+        """Returns the response to a request. Raises ClientDisconnect."""
 
 
 class while_connected:

@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import Callable
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from api.answering.admission import Admission
 from api.answering.answers import Answers
 from api.answering.operations import Operations
 from api.answering.persisted import DocumentSource
 from api.graphql.errors import Refusal
-from api.http.disconnects import unread_response, while_connected
+from api.http.disconnects import Endpoint, while_connected
 from api.http.draining import Drain
 from api.http.graphiql_page import CONTENT_SECURITY_POLICY
 from api.http.rates import Rates
@@ -36,7 +36,7 @@ DATA = (GRAPHQL_RESPONSE, JSON, EVENT_STREAM)
 DATA_OR_PAGE = (GRAPHQL_RESPONSE, JSON, HTML, EVENT_STREAM)
 
 
-class GraphQLEndpoint:
+class GraphQLEndpoint(Endpoint):
     """An ASGI application. One request reads one snapshot of the database.
 
     `page` returns the GraphiQL page; it is None if browsers get none.
@@ -62,11 +62,7 @@ class GraphQLEndpoint:
         self._page = page
         self._drain = drain
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._respond(Request(scope, receive))
-        await response(scope, receive, send)
-
-    async def _respond(self, request: Request) -> ASGIApp:
+    async def respond(self, request: Request) -> ASGIApp:
         media_type = JSON
         try:
             if request.method not in METHODS:
@@ -85,8 +81,6 @@ class GraphQLEndpoint:
                 answer = await self._answers.answer(graphql_request, self._admission, client.take_cost)
         except (Refusal, RequestError) as error:
             return refusal_response(error, media_type)
-        except ClientDisconnect:
-            return unread_response()
         response = answer_response(answer, media_type)
         return response if request.method == "POST" or not answer.executed else revalidated(request, response)
 

@@ -7,13 +7,13 @@ in the query is sent in a `next` event too, because the EventSource of a browser
 import asyncio
 import logging
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.answering.operations import Operations, TooManyConnections
 from api.graphql.errors import Refusal
 from api.graphql.request import GraphQLRequest
-from api.http.disconnects import disconnected, unread_response
+from api.http.disconnects import Endpoint, disconnected
 from api.http.draining import Drain
 from api.http.rates import Client, Rates
 from api.http.requests import EVENT_STREAM, RequestError, read_request, response_type
@@ -36,7 +36,7 @@ COMMENT = b":\n\n"
 COMPLETE = b"event: complete\ndata:\n\n"
 
 
-class StreamEndpoint:
+class StreamEndpoint(Endpoint):
     """An ASGI application that answers with event streams only."""
 
     def __init__(self, operations: Operations, rates: Rates, settings: Settings, drain: Drain) -> None:
@@ -45,11 +45,7 @@ class StreamEndpoint:
         self._settings = settings
         self._drain = drain
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._respond(Request(scope, receive))
-        await response(scope, receive, send)
-
-    async def _respond(self, request: Request) -> ASGIApp:
+    async def respond(self, request: Request) -> ASGIApp:
         try:
             if request.method not in ("GET", "POST"):
                 raise RequestError(405, f"{request.method} is not answered: send GET or POST.", {"Allow": "GET, POST"})
@@ -59,8 +55,6 @@ class StreamEndpoint:
             graphql_request = await read_request(request, self._settings.max_body_bytes)
         except (Refusal, RequestError) as error:
             return refusal_response(error, EVENT_STREAM)
-        except ClientDisconnect:
-            return unread_response()
         return EventStream(self._operations, graphql_request, client, self._settings.send_seconds, self._drain)
 
 
