@@ -31,10 +31,6 @@ class TooManyConnections(NotReady):
     def __init__(self) -> None:
         super().__init__("Too many connections: try again later.")
 
-    @property
-    def extensions(self) -> dict[str, Any]:
-        return {**super().extensions, "retryAfter": self.retry_after}
-
 
 class Operations:
     """Executes the operations of WebSockets and event streams. Belongs to one event loop."""

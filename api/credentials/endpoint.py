@@ -24,9 +24,8 @@ from api.http.bundle import Bundles, token_of
 from api.http.disconnects import unread_response, while_connected
 from api.http.graphql_client import GraphQLClient
 from api.http.metrics import ROUTE
-from api.http.rates import RateLimited
 from api.http.requests import HTML, JSON, RequestError, response_type
-from api.http.responses import NOT_STORED, REVALIDATE, SERVER_STATUSES, VARY, error_response
+from api.http.responses import NOT_STORED, REVALIDATE, SERVER_STATUSES, VARY, as_request_error, error_response
 from api.queries.live_tokens import live_tokens
 from api.reading.revisions import Revisions, revisions_of
 from api.reading.snapshot import Snapshot
@@ -50,7 +49,7 @@ TRIES = 5
 """How often a device and its bundle are read until both are of one block."""
 
 Handler = Callable[[Request], Awaitable[Response]]
-Refuse = Callable[[int, str, Mapping[str, str]], Response]
+Refuse = Callable[[RequestError], Response]
 ReadSnapshot = Callable[[Callable[[Snapshot], Any]], Awaitable[Any]]
 """Reads from a snapshot of its own. Raises Refusal."""
 
@@ -94,12 +93,8 @@ class Credentials:
                 self._client.count(request.scope)
                 async with while_connected(request):
                     return await handler(request)
-            except RequestError as error:
-                return refuse(error.status, error.message, error.headers)
-            except RateLimited as error:
-                return refuse(429, str(error), {"Retry-After": str(error.retry_after)})
-            except Refusal as error:
-                return refuse(SERVER_STATUSES.get(error.code.value, 400), str(error), {})
+            except (RequestError, Refusal) as error:
+                return refuse(as_request_error(error))
             except ClientDisconnect:
                 return unread_response()
 
@@ -267,16 +262,16 @@ def _failure(error: Json) -> RequestError:
     return RequestError(SERVER_STATUSES.get(extensions["code"], 422), error["message"], headers)
 
 
-def resolution_refused(status: int, message: str, headers: Mapping[str, str]) -> Response:
+def resolution_refused(error: RequestError) -> Response:
     """Returns a failed resolution."""
-    kind = ERRORS.get(status, "internalError")
+    kind = ERRORS.get(error.status, "internalError")
     result = {
         "didDocument": None,
-        "didResolutionMetadata": {"error": kind, "message": message},
+        "didResolutionMetadata": {"error": kind, "message": error.message},
         "didDocumentMetadata": {},
     }
-    response = _json_response(result, DID_RESOLUTION, status)
-    response.headers.update({**NOT_STORED, **headers})
+    response = _json_response(result, DID_RESOLUTION, error.status)
+    response.headers.update({**NOT_STORED, **error.headers})
     return response
 
 

@@ -45,14 +45,19 @@ class Reason(Enum):
 
 
 class Refusal(Exception):
-    """A request that is refused. The message names the thing, its value, and what to send instead."""
+    """A request that is refused. The message names the thing, its value, and what to send instead.
+
+    If the client may send the request again, `retry_after` has the seconds until then.
+    """
 
     code: ClassVar[Code]
+    retry_after: int | None = None
 
     @property
     def extensions(self) -> dict[str, Any]:
         """The error's `extensions`: graphql-core copies them from the exception."""
-        return {"code": self.code.value}
+        code = {"code": self.code.value}
+        return code if self.retry_after is None else {**code, "retryAfter": self.retry_after}
 
     @property
     def errors(self) -> list[dict[str, Any]]:

@@ -87,10 +87,8 @@ def _handler(bundles: Bundles, rates: Rates, kind: SubjectKind) -> Callable[[Req
             rates.client(request.scope).take_request()
             async with while_connected(request):
                 return _response(request, await bundles.read(did, kind))
-        except RateLimited as error:
-            return error_response(429, str(error), {"Retry-After": str(error.retry_after)})
-        except RequestError as error:
-            return error_response(error.status, error.message, error.headers)
+        except (RateLimited, RequestError) as error:
+            return error_response(error)
         except ClientDisconnect:
             return unread_response()
 

@@ -5,7 +5,7 @@ of one service count together, two services each for itself.
 """
 
 from ipaddress import IPv6Address, IPv6Network, ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.types import Scope
 
@@ -19,17 +19,14 @@ if TYPE_CHECKING:
 
 
 class RateLimited(Refusal):
-    """A client has exceeded its rate. `retry_after` is in seconds."""
+    """A client has exceeded its rate."""
 
     code = Code.RATE_LIMITED
+    retry_after: int
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-    @property
-    def extensions(self) -> dict[str, Any]:
-        return {**super().extensions, "retryAfter": self.retry_after}
 
 
 class Rates:

@@ -5,7 +5,6 @@ Follows the draft "GraphQL over HTTP". An invalid query has the status 400 as `a
 statuses of `SERVER_STATUSES`, and those of an invalid HTTP request, apply to both.
 """
 
-from collections.abc import Mapping
 from hashlib import sha256
 
 from starlette.requests import Request
@@ -49,9 +48,18 @@ def refusal_response(error: Refusal | RequestError, media_type: str) -> Response
     return _response(answer.body, error.status, media_type, error.headers)
 
 
-def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def as_request_error(error: Refusal | RequestError) -> RequestError:
+    """Returns the status, the message and the headers by which the endpoints beside `/graphql` refuse a request."""
+    if isinstance(error, RequestError):
+        return error
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return RequestError(SERVER_STATUSES.get(error.code.value, 400), str(error), headers)
+
+
+def error_response(error: Refusal | RequestError) -> JSONResponse:
     """Returns the response of the endpoints beside `/graphql` to a request that they refuse."""
-    return JSONResponse({"error": message}, status, {**NOT_STORED, **(headers or {})})
+    refused = as_request_error(error)
+    return JSONResponse({"error": refused.message}, refused.status, {**NOT_STORED, **refused.headers})
 
 
 def revalidated(request: Request, response: Response) -> Response:

@@ -15,6 +15,7 @@ from api.http.disconnects import while_connected
 from api.http.graphql_client import GraphQLClient
 from api.http.rates import RateLimited
 from api.http.requests import RequestError, parse_json, read_body
+from api.http.responses import NOT_STORED, as_request_error
 from api.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,10 +41,8 @@ class McpEndpoint:
         request = Request(scope, receive)
         try:
             await self._answer(request, send)
-        except RequestError as error:
-            await _refusal(error.status, error.message, error.headers)(scope, receive, send)
-        except RateLimited as error:
-            await _refusal(429, str(error), {"Retry-After": str(error.retry_after)})(scope, receive, send)
+        except (RequestError, RateLimited) as error:
+            await _refusal(as_request_error(error))(scope, receive, send)
         except ClientDisconnect:
             pass
 
@@ -109,6 +108,6 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _refusal(status: int, message: str, headers: dict[str, str]) -> JSONResponse:
-    error = {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": message}}
-    return JSONResponse(error, status, {"Cache-Control": "no-store", **headers})
+def _refusal(error: RequestError) -> JSONResponse:
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": error.message}}
+    return JSONResponse(body, error.status, {**NOT_STORED, **error.headers})
