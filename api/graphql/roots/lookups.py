@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import strawberry
 from sqlalchemy import Table
@@ -10,7 +10,7 @@ from strawberry import UNSET
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
-from api.graphql.inputs.as_of import AsOf, is_canonical, pins_at
+from api.graphql.inputs.as_of import AsOf, AsOfArgument, is_canonical, pins_at
 from api.graphql.paging.tokens import (
     AccountId,
     DeviceId,
@@ -119,8 +119,13 @@ KEY_COLUMNS = ("id", "contract", "token_id")
 NO_TOKEN: Filter = (("chain_id", (("in", ()),)),)
 
 
-def lookup_field(description: str, lookup: "Lookup", arguments: Callable[..., Any]) -> Any:
-    """Declares the root field of a look-up, whose arguments are the parameters of a function."""
+def lookup_field(description: str, lookup: "Lookup") -> Any:
+    """Declares the root field of a look-up."""
+
+    def arguments(*, by: Any, as_of: AsOfArgument = UNSET) -> None: ...
+
+    noun = lookup.table.name.replace("_", " ")
+    arguments.__annotations__["by"] = Annotated[lookup.by, strawberry.argument(description=f"The key of the {noun}.")]
 
     def batch(context: Context, rows: Sequence[Any], requests: Sequence[Mapping[str, Any]]) -> list[Result]:
         return find_all(context, lookup, [(request["by"], request.get("as_of")) for request in requests])
@@ -198,8 +203,12 @@ def token_did_filter(text: str) -> Filter:
 
 
 class Lookup(NamedTuple):
-    """What differs between the look-ups. `filters` are those of the keys that are more than a field of the listing."""
+    """What differs between the look-ups. `by` is the input that has the keys.
 
+    `filters` are those of the keys that are more than a field of the listing.
+    """
+
+    by: type
     id: type[TokenId]
     table: Table
     listing: Listing
@@ -207,19 +216,22 @@ class Lookup(NamedTuple):
 
 
 DEVICE = Lookup(
+    DeviceBy,
     DeviceId,
     tables.device,
     DEVICES,
     {"token_did": token_did_filter, "address": _equal("held_address"), "serial_number": _serial_number},
 )
 # in this release no manufacturer is found by a DID
-MANUFACTURER = Lookup(ManufacturerId, tables.manufacturer, MANUFACTURERS, {"token_did": lambda did: NO_TOKEN})
-HARDWARE_LICENSE = Lookup(HardwareLicenseId, tables.hardware_license, HARDWARE_LICENSES, {})
-VEHICLE = Lookup(VehicleId, tables.vehicle, VEHICLES, {"token_did": token_did_filter})
-SYNTHETIC_DEVICE = Lookup(
-    SyntheticDeviceId, tables.synthetic_device, SYNTHETIC_DEVICES, {"token_did": token_did_filter}
+MANUFACTURER = Lookup(
+    ManufacturerBy, ManufacturerId, tables.manufacturer, MANUFACTURERS, {"token_did": lambda did: NO_TOKEN}
 )
-ACCOUNT = Lookup(AccountId, tables.account, ACCOUNTS, {})
+HARDWARE_LICENSE = Lookup(HardwareLicenseBy, HardwareLicenseId, tables.hardware_license, HARDWARE_LICENSES, {})
+VEHICLE = Lookup(VehicleBy, VehicleId, tables.vehicle, VEHICLES, {"token_did": token_did_filter})
+SYNTHETIC_DEVICE = Lookup(
+    SyntheticDeviceBy, SyntheticDeviceId, tables.synthetic_device, SYNTHETIC_DEVICES, {"token_did": token_did_filter}
+)
+ACCOUNT = Lookup(AccountBy, AccountId, tables.account, ACCOUNTS, {})
 LOOKUPS = (DEVICE, MANUFACTURER, HARDWARE_LICENSE, VEHICLE, SYNTHETIC_DEVICE, ACCOUNT)
 LABELS = {
     "token_id": "token id",

@@ -21,16 +21,10 @@ from api.graphql.roots.lookups import (
     MANUFACTURER,
     SYNTHETIC_DEVICE,
     VEHICLE,
-    DeviceBy,
-    HardwareLicenseBy,
-    ManufacturerBy,
     lookup_field,
 )
 from api.graphql.roots.refetch import resolve_all
 from api.graphql.roots.vehicles import (
-    by_account,
-    by_synthetic_device,
-    by_vehicle,
     statistics_of_vehicles,
     synthetic_devices,
     vehicles,
@@ -75,25 +69,6 @@ HardwareLicenseFilterBy = Annotated[
 ]
 Rows = Sequence[Any]
 """The rows of a root field's parent: one, without cells."""
-
-
-def _by_device(
-    *, by: Annotated[DeviceBy, strawberry.argument(description="The key of the device.")], as_of: AsOfArgument = UNSET
-) -> None: ...
-
-
-def _by_manufacturer(
-    *,
-    by: Annotated[ManufacturerBy, strawberry.argument(description="The key of the manufacturer.")],
-    as_of: AsOfArgument = UNSET,
-) -> None: ...
-
-
-def _by_hardware_license(
-    *,
-    by: Annotated[HardwareLicenseBy, strawberry.argument(description="The key of the hardware license.")],
-    as_of: AsOfArgument = UNSET,
-) -> None: ...
 
 
 def _devices(
@@ -242,14 +217,12 @@ class Query:
         "The device with a key, null if there is none. A key that several devices have is refused "
         "(reason AMBIGUOUS); `extensions.candidates` of the error has their DIDs.",
         DEVICE,
-        _by_device,
     )
     devices: Connection[Device] = list_field("Devices, newest mint first by default.", _devices)
     manufacturer: Manufacturer | None = lookup_field(
         "The manufacturer with a key, null if there is none. A key that several manufacturers have is "
         "refused (reason AMBIGUOUS).",
         MANUFACTURER,
-        _by_manufacturer,
     )
     manufacturers: Connection[Manufacturer] = list_field(
         "Manufacturers, ordered by manufacturer id by default.", _manufacturers
@@ -258,7 +231,6 @@ class Query:
         "The hardware license with a key, null if there is none. A key that several hardware licenses "
         "have is refused (reason AMBIGUOUS).",
         HARDWARE_LICENSE,
-        _by_hardware_license,
     )
     hardware_licenses: Connection[HardwareLicense] = list_field(
         "Hardware licenses, in the order in which they were first granted.", _hardware_licenses
@@ -267,7 +239,6 @@ class Query:
         "The vehicle with a key, null if there is none. A key that several vehicles have is refused (reason "
         "AMBIGUOUS).",
         VEHICLE,
-        by_vehicle,
     )
     vehicles: Connection[Vehicle] = list_field(
         "Vehicles, burned ones included, newest mint first by default.", vehicles
@@ -276,13 +247,12 @@ class Query:
         "The synthetic device with a key, null if there is none. A key that several synthetic devices have is refused "
         "(reason AMBIGUOUS).",
         SYNTHETIC_DEVICE,
-        by_synthetic_device,
     )
     synthetic_devices: Connection[SyntheticDevice] = list_field(
         "Synthetic devices, burned ones included, newest mint first by default.", synthetic_devices
     )
     account: Account | None = lookup_field(
-        "An account that granted access to what is its own, null if it never did.", ACCOUNT, by_account
+        "An account that granted access to what is its own, null if it never did.", ACCOUNT
     )
     authorizations: Connection[Authorization] = list_field(
         "Grants on all devices, vehicles and other subjects, in the order in which they were granted. A filter "

@@ -12,7 +12,6 @@ from api.graphql.inputs.filters import SyntheticDeviceFilter, VehicleFilter, to_
 from api.graphql.inputs.orders import NEWEST_TOKEN_FIRST, TokenOrder
 from api.graphql.paging.arguments import PageArguments
 from api.graphql.paging.connections import ListQuery, list_of
-from api.graphql.roots.lookups import AccountBy, SyntheticDeviceBy, VehicleBy
 from api.graphql.types.statistics import VehicleDimension, VehicleStatistic, vehicle_statistics
 from api.queries.vehicles import SYNTHETIC_DEVICES, VEHICLES
 
@@ -20,23 +19,6 @@ VehicleFilterBy = Annotated[
     VehicleFilter | None, strawberry.argument(description="Returns only vehicles that pass this filter.")
 ]
 OrderBy = Annotated[TokenOrder | None, strawberry.argument(description="The order of the list.")]
-
-
-def by_vehicle(
-    *, by: Annotated[VehicleBy, strawberry.argument(description="The key of the vehicle.")], as_of: AsOfArgument = UNSET
-) -> None: ...
-
-
-def by_synthetic_device(
-    *,
-    by: Annotated[SyntheticDeviceBy, strawberry.argument(description="The key of the synthetic device.")],
-    as_of: AsOfArgument = UNSET,
-) -> None: ...
-
-
-def by_account(
-    *, by: Annotated[AccountBy, strawberry.argument(description="The key of the account.")], as_of: AsOfArgument = UNSET
-) -> None: ...
 
 
 def vehicles(
