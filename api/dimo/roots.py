@@ -51,9 +51,8 @@ from api.graphql.context import Context
 from api.graphql.errors import BadUserInput
 from api.graphql.inputs.as_of import pins_at
 from api.graphql.inputs.filters import optional
-from api.graphql.paging.arguments import PageArguments
 from api.graphql.paging.connections import Connection as Page
-from api.graphql.paging.connections import ListQuery, RowList, list_field, list_of
+from api.graphql.paging.connections import ListQuery, RowList, root_list
 from api.graphql.paging.tokens import DeviceId, ManufacturerId, SyntheticDeviceId, VehicleId, read_id
 from api.graphql.plan.fields import Ref, arguments_of, computed
 from api.graphql.roots.lookups import (
@@ -167,27 +166,21 @@ def _vehicles_filter(filter_by: VehiclesFilter | None) -> Filter:
     return (*filter, ("or", (equal(owner=user), (("authorized_user", equal(user=user)),))))
 
 
-def _list(context: Context, page: PageArguments, query: ListQuery) -> Any:
-    return list_of(context, query, 0, page, pins_at(context, None))
+def _vehicles(context: Context, *, filter_by: VehiclesFilter | None = UNSET) -> ListQuery:
+    return ListQuery(VEHICLES, VEHICLE_ORDERS[NEWEST], _vehicles_filter(filter_by))
 
 
-def _vehicles(context: Context, page: PageArguments, *, filter_by: VehiclesFilter | None = UNSET) -> Any:
-    return _list(context, page, ListQuery(VEHICLES, VEHICLE_ORDERS[NEWEST], _vehicles_filter(filter_by)))
+def _devices(context: Context, *, filter_by: AftermarketDevicesFilter | None = UNSET) -> ListQuery:
+    return ListQuery(DEVICES, DEVICE_ORDERS[NEWEST], devices_filter(filter_by))
 
 
-def _devices(context: Context, page: PageArguments, *, filter_by: AftermarketDevicesFilter | None = UNSET) -> Any:
-    return _list(context, page, ListQuery(DEVICES, DEVICE_ORDERS[NEWEST], devices_filter(filter_by)))
-
-
-def _synthetic_devices(
-    context: Context, page: PageArguments, *, filter_by: SyntheticDevicesFilter | None = UNSET
-) -> Any:
+def _synthetic_devices(context: Context, *, filter_by: SyntheticDevicesFilter | None = UNSET) -> ListQuery:
     filter = UNBURNED
     if filter_by:
         filter += equal(connection_id=filter_by.integration_id)
         if owner := equal(owner=filter_by.owner):
             filter += (("vehicle", owner),)
-    return _list(context, page, ListQuery(SYNTHETIC_DEVICES, SYNTHETIC_DEVICE_ORDERS[NEWEST], filter))
+    return ListQuery(SYNTHETIC_DEVICES, SYNTHETIC_DEVICE_ORDERS[NEWEST], filter)
 
 
 def _manufacturers(context: Context, rows: Sequence[Any]) -> list[Any]:
@@ -283,7 +276,9 @@ def _node(context: Context, rows: Sequence[Any], *, id: strawberry.ID) -> list[A
 class Query:
     node: Node | None = computed("The object with an id.", _node)
     aftermarket_device: AftermarketDevice | None = _look_up(UNBURNED_DEVICE, AftermarketDeviceBy)
-    aftermarket_devices: Page[AftermarketDevice] = list_field("The devices, newest token first.", _devices)
+    aftermarket_devices: Page[AftermarketDevice] = root_list(
+        "The devices, newest token first.", _devices, has_past=False
+    )
     connections: Page[Connection] = empty_list(CONNECTIONS)
     connection: Connection | None = computed(CONNECTIONS, connection)
     dcn: DCN | None = computed(NAMES, dcn)
@@ -298,11 +293,11 @@ class Query:
     synthetic_device: SyntheticDevice | None = _look_up(
         UNBURNED_SYNTHETIC_DEVICE, SyntheticDeviceBy, kind="synthetic device"
     )
-    synthetic_devices: Page[SyntheticDevice] = list_field(
-        "The synthetic devices, newest token first.", _synthetic_devices
+    synthetic_devices: Page[SyntheticDevice] = root_list(
+        "The synthetic devices, newest token first.", _synthetic_devices, has_past=False
     )
     template: Template | None = computed(TEMPLATES, template)
     templates: Page[Template] = empty_list(TEMPLATES)
     account: Account | None = computed("An account and what it shares.", _account)
     vehicle: Vehicle | None = computed("The vehicle with a token id or a DID.", _vehicle)
-    vehicles: Page[Vehicle] = list_field("The vehicles, newest token first.", _vehicles)
+    vehicles: Page[Vehicle] = root_list("The vehicles, newest token first.", _vehicles, has_past=False)

@@ -7,10 +7,11 @@ from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import strawberry
+from strawberry import UNSET
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput
-from api.graphql.inputs.as_of import check_canonical
+from api.graphql.inputs.as_of import AsOf, AsOfArgument, check_canonical, pins_at
 from api.graphql.paging.arguments import PageArguments, page_arguments, page_size
 from api.graphql.paging.tokens import Bookmark, ListCursors, digest_of, read_list_cursor
 from api.graphql.plan.fields import At, arguments_of, computed, value
@@ -247,7 +248,28 @@ def list_field(description: str, make: Callable[..., Any]) -> Any:
     return made
 
 
+def root_list(description: str, make: Callable[..., ListQuery], *, has_past: bool = True) -> Any:
+    """Declares a root field that is a page of a listing on all chains. With `has_past` it has the argument `asOf`.
+
+    `make(context, **arguments)` returns the query; its keyword-only parameters become arguments.
+    """
+
+    def batch(
+        context: Context, rows: Sequence[Any], *, as_of: AsOf | None = None, **arguments: Any
+    ) -> list[RowList | BadUserInput]:
+        page, rest = split_page(arguments)
+        return [list_of(context, make(context, **rest), 0, page, pins_at(context, as_of))]
+
+    made = computed(description, batch)
+    made.arguments = PAGE_ARGUMENTS + arguments_of(make) + (AS_OF_ARGUMENT if has_past else [])
+    return made
+
+
+def _as_of(*, as_of: AsOfArgument = UNSET) -> None: ...
+
+
 PAGE_ARGUMENTS = arguments_of(page_arguments)
+AS_OF_ARGUMENT = arguments_of(_as_of)
 
 
 def split_page(arguments: dict[str, Any]) -> tuple[PageArguments, dict[str, Any]]:

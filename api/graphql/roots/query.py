@@ -7,11 +7,11 @@ import strawberry
 from strawberry import UNSET
 
 from api.graphql.context import Context
-from api.graphql.inputs.as_of import AsOfArgument, pins_at
+from api.graphql.inputs.as_of import AsOfArgument
 from api.graphql.inputs.filters import HardwareLicenseFilter, ManufacturerFilter, names_unmapped, to_filter
 from api.graphql.inputs.orders import BY_MANUFACTURER_ID, NEWEST_FIRST, OLDEST_FIRST, ManufacturerOrder
 from api.graphql.paging.arguments import PageArguments
-from api.graphql.paging.connections import Connection, ListQuery, list_field, list_of
+from api.graphql.paging.connections import Connection, ListQuery, list_field, root_list
 from api.graphql.plan.fields import Ref, computed
 from api.graphql.roots.changes import ChangePage, FeedAfter, FeedFilterBy, FeedFirst, LeastFinality, changes
 from api.graphql.roots.lookups import (
@@ -72,62 +72,39 @@ Rows = Sequence[Any]
 
 
 def _devices(
-    context: Context,
-    page: PageArguments,
-    *,
-    filter_by: DeviceFilterBy = UNSET,
-    order_by: DeviceOrderBy = NEWEST_FIRST,
-    as_of: AsOfArgument = UNSET,
-) -> Any:
-    query = ListQuery(DEVICES, (order_by or NEWEST_FIRST).order, to_filter(filter_by))
-    return list_of(context, query, 0, page, pins_at(context, as_of))
+    context: Context, *, filter_by: DeviceFilterBy = UNSET, order_by: DeviceOrderBy = NEWEST_FIRST
+) -> ListQuery:
+    return ListQuery(DEVICES, (order_by or NEWEST_FIRST).order, to_filter(filter_by))
 
 
 def _manufacturers(
-    context: Context,
-    page: PageArguments,
-    *,
-    filter_by: ManufacturerFilterBy = UNSET,
-    order_by: ManufacturerOrderBy = BY_MANUFACTURER_ID,
-    as_of: AsOfArgument = UNSET,
-) -> Any:
+    context: Context, *, filter_by: ManufacturerFilterBy = UNSET, order_by: ManufacturerOrderBy = BY_MANUFACTURER_ID
+) -> ListQuery:
     filter = _with_whole(to_filter(filter_by), context.snapshot.whole_manufacturing)
-    query = ListQuery(MANUFACTURERS, (order_by or BY_MANUFACTURER_ID).order, filter)
-    return list_of(context, query, 0, page, pins_at(context, as_of))
+    return ListQuery(MANUFACTURERS, (order_by or BY_MANUFACTURER_ID).order, filter)
 
 
-def _hardware_licenses(
-    context: Context, page: PageArguments, *, filter_by: HardwareLicenseFilterBy = UNSET, as_of: AsOfArgument = UNSET
-) -> Any:
+def _hardware_licenses(context: Context, *, filter_by: HardwareLicenseFilterBy = UNSET) -> ListQuery:
     filter = _with_whole(to_filter(filter_by), context.snapshot.whole_hardware)
-    return list_of(context, ListQuery(HARDWARE_LICENSES, filter=filter), 0, page, pins_at(context, as_of))
+    return ListQuery(HARDWARE_LICENSES, filter=filter)
 
 
 def _authorizations(
     context: Context,
-    page: PageArguments,
     *,
     filter_by: AuthorizationFilterBy = UNSET,
     active_at: ActiveAt = UNSET,
     scope: Scoped = AuthorizationScope.ACTIVE,
-    as_of: AsOfArgument = UNSET,
-) -> Any:
-    pins = pins_at(context, as_of)
-    return list_of(context, authorization_query(filter_by, active_at, scope, of=None), 0, page, pins)
+) -> ListQuery:
+    return authorization_query(filter_by, active_at, scope, of=None)
 
 
 def _lifecycle_events(
-    context: Context,
-    page: PageArguments,
-    *,
-    filter_by: HistoryFilterBy = UNSET,
-    order_by: HistoryOrderBy = OLDEST_FIRST,
-    as_of: AsOfArgument = UNSET,
-) -> Any:
+    context: Context, *, filter_by: HistoryFilterBy = UNSET, order_by: HistoryOrderBy = OLDEST_FIRST
+) -> ListQuery:
     filter = to_filter(filter_by)
     listing = EVENTS_AND_UNMAPPED if names_unmapped(filter) else EVENTS
-    query = ListQuery(listing, (order_by or OLDEST_FIRST).order, filter)
-    return list_of(context, query, 0, page, pins_at(context, as_of))
+    return ListQuery(listing, (order_by or OLDEST_FIRST).order, filter)
 
 
 def _orphaned_events(context: Context, page: PageArguments, *, filter_by: HistoryFilterBy = UNSET) -> OrphanList:
@@ -218,13 +195,13 @@ class Query:
         "(reason AMBIGUOUS); `extensions.candidates` of the error has their DIDs.",
         DEVICE,
     )
-    devices: Connection[Device] = list_field("Devices, newest mint first by default.", _devices)
+    devices: Connection[Device] = root_list("Devices, newest mint first by default.", _devices)
     manufacturer: Manufacturer | None = lookup_field(
         "The manufacturer with a key, null if there is none. A key that several manufacturers have is "
         "refused (reason AMBIGUOUS).",
         MANUFACTURER,
     )
-    manufacturers: Connection[Manufacturer] = list_field(
+    manufacturers: Connection[Manufacturer] = root_list(
         "Manufacturers, ordered by manufacturer id by default.", _manufacturers
     )
     hardware_license: HardwareLicense | None = lookup_field(
@@ -232,7 +209,7 @@ class Query:
         "have is refused (reason AMBIGUOUS).",
         HARDWARE_LICENSE,
     )
-    hardware_licenses: Connection[HardwareLicense] = list_field(
+    hardware_licenses: Connection[HardwareLicense] = root_list(
         "Hardware licenses, in the order in which they were first granted.", _hardware_licenses
     )
     vehicle: Vehicle | None = lookup_field(
@@ -240,26 +217,24 @@ class Query:
         "AMBIGUOUS).",
         VEHICLE,
     )
-    vehicles: Connection[Vehicle] = list_field(
-        "Vehicles, burned ones included, newest mint first by default.", vehicles
-    )
+    vehicles: Connection[Vehicle] = root_list("Vehicles, burned ones included, newest mint first by default.", vehicles)
     synthetic_device: SyntheticDevice | None = lookup_field(
         "The synthetic device with a key, null if there is none. A key that several synthetic devices have is refused "
         "(reason AMBIGUOUS).",
         SYNTHETIC_DEVICE,
     )
-    synthetic_devices: Connection[SyntheticDevice] = list_field(
+    synthetic_devices: Connection[SyntheticDevice] = root_list(
         "Synthetic devices, burned ones included, newest mint first by default.", synthetic_devices
     )
     account: Account | None = lookup_field(
         "An account that granted access to what is its own, null if it never did.", ACCOUNT
     )
-    authorizations: Connection[Authorization] = list_field(
+    authorizations: Connection[Authorization] = root_list(
         "Grants on all devices, vehicles and other subjects, in the order in which they were granted. A filter "
         "by user or organization lists what it may manage: the reverse of `authorizedUsers`.",
         _authorizations,
     )
-    lifecycle_events: Connection[LifecycleEvent] = list_field(
+    lifecycle_events: Connection[LifecycleEvent] = root_list(
         "The events of all devices, manufacturers, licenses and vehicles, oldest first by default.",
         _lifecycle_events,
     )

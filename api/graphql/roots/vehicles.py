@@ -7,11 +7,10 @@ import strawberry
 from strawberry import UNSET
 
 from api.graphql.context import Context
-from api.graphql.inputs.as_of import AsOfArgument, pins_at
+from api.graphql.inputs.as_of import AsOfArgument
 from api.graphql.inputs.filters import SyntheticDeviceFilter, VehicleFilter, to_filter
 from api.graphql.inputs.orders import NEWEST_TOKEN_FIRST, TokenOrder
-from api.graphql.paging.arguments import PageArguments
-from api.graphql.paging.connections import ListQuery, list_of
+from api.graphql.paging.connections import ListQuery
 from api.graphql.types.statistics import VehicleDimension, VehicleStatistic, vehicle_statistics
 from api.queries.vehicles import SYNTHETIC_DEVICES, VEHICLES
 
@@ -22,31 +21,21 @@ OrderBy = Annotated[TokenOrder | None, strawberry.argument(description="The orde
 
 
 def vehicles(
-    context: Context,
-    page: PageArguments,
-    *,
-    filter_by: VehicleFilterBy = UNSET,
-    order_by: OrderBy = NEWEST_TOKEN_FIRST,
-    as_of: AsOfArgument = UNSET,
-) -> Any:
-    query = ListQuery(VEHICLES, (order_by or NEWEST_TOKEN_FIRST).of_vehicles, to_filter(filter_by))
-    return list_of(context, query, 0, page, pins_at(context, as_of))
+    context: Context, *, filter_by: VehicleFilterBy = UNSET, order_by: OrderBy = NEWEST_TOKEN_FIRST
+) -> ListQuery:
+    return ListQuery(VEHICLES, (order_by or NEWEST_TOKEN_FIRST).of_vehicles, to_filter(filter_by))
 
 
 def synthetic_devices(
     context: Context,
-    page: PageArguments,
     *,
     filter_by: Annotated[
         SyntheticDeviceFilter | None,
         strawberry.argument(description="Returns only synthetic devices that pass this filter."),
     ] = UNSET,
     order_by: OrderBy = NEWEST_TOKEN_FIRST,
-    as_of: AsOfArgument = UNSET,
-) -> Any:
-    order = (order_by or NEWEST_TOKEN_FIRST).of_synthetic_devices
-    query = ListQuery(SYNTHETIC_DEVICES, order, to_filter(filter_by))
-    return list_of(context, query, 0, page, pins_at(context, as_of))
+) -> ListQuery:
+    return ListQuery(SYNTHETIC_DEVICES, (order_by or NEWEST_TOKEN_FIRST).of_synthetic_devices, to_filter(filter_by))
 
 
 def statistics_of_vehicles(
