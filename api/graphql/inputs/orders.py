@@ -1,15 +1,13 @@
 """The orders of lists. Every order ends with a unique position, so it is total."""
 
 from enum import Enum
+from typing import Generic, TypeVar
 
 import strawberry
 
 from api.graphql.vocabulary.fields import enum_value
-from api.queries.devices import DEVICE_ORDERS
-from api.queries.events import EVENT_ORDERS
-from api.queries.licenses import MANUFACTURER_ORDERS
-from api.queries.sql.pages import Order
-from api.queries.vehicles import SYNTHETIC_DEVICE_ORDERS, VEHICLE_ORDERS
+
+FieldT = TypeVar("FieldT", bound=Enum)
 
 
 @strawberry.enum(description="The direction of an order. Null values come last in both directions.")
@@ -39,58 +37,43 @@ class LifecycleEventOrderField(Enum):
     EVENT_TIME = enum_value("EVENT_TIME", "The time at which it happened according to the emitter, then the position.")
 
 
-@strawberry.input(description="An order of devices.")
-class DeviceOrder:
-    field: DeviceOrderField = strawberry.field(description="The field to order by.")
-    direction: OrderDirection = strawberry.field(description="The direction of the order.")
-
-    @property
-    def order(self) -> Order:
-        return DEVICE_ORDERS[self.field.name, self.direction is OrderDirection.DESC]
-
-
-@strawberry.input(description="An order of manufacturers.")
-class ManufacturerOrder:
-    field: ManufacturerOrderField = strawberry.field(description="The field to order by.")
-    direction: OrderDirection = strawberry.field(description="The direction of the order.")
-
-    @property
-    def order(self) -> Order:
-        return MANUFACTURER_ORDERS[self.field.name, self.direction is OrderDirection.DESC]
-
-
 @strawberry.enum(description="A field by which vehicles and synthetic devices are ordered.")
 class TokenOrderField(Enum):
     MINTED_AT = enum_value("MINTED_AT", "The block time of the mint.")
     TOKEN_ID = enum_value("TOKEN_ID", "The token id in the contract.")
 
 
-@strawberry.input(description="An order of vehicles or of synthetic devices.")
-class TokenOrder:
-    field: TokenOrderField = strawberry.field(description="The field to order by.")
+@strawberry.input
+class FieldOrder(Generic[FieldT]):
+    """The base of the orders: a field of the list, and a direction."""
+
+    field: FieldT = strawberry.field(description="The field to order by.")
     direction: OrderDirection = strawberry.field(description="The direction of the order.")
 
     @property
     def key(self) -> tuple[str, bool]:
+        """The key of the order among those of the listing: the field's name, and whether it is descending."""
         return self.field.name, self.direction is OrderDirection.DESC
 
-    @property
-    def of_vehicles(self) -> Order:
-        return VEHICLE_ORDERS[self.key]
 
-    @property
-    def of_synthetic_devices(self) -> Order:
-        return SYNTHETIC_DEVICE_ORDERS[self.key]
+@strawberry.input(description="An order of devices.")
+class DeviceOrder(FieldOrder[DeviceOrderField]):
+    pass
+
+
+@strawberry.input(description="An order of manufacturers.")
+class ManufacturerOrder(FieldOrder[ManufacturerOrderField]):
+    pass
+
+
+@strawberry.input(description="An order of vehicles or of synthetic devices.")
+class TokenOrder(FieldOrder[TokenOrderField]):
+    pass
 
 
 @strawberry.input(description="An order of events.")
-class LifecycleEventOrder:
-    field: LifecycleEventOrderField = strawberry.field(description="The field to order by.")
-    direction: OrderDirection = strawberry.field(description="The direction of the order.")
-
-    @property
-    def order(self) -> Order:
-        return EVENT_ORDERS[self.field.name, self.direction is OrderDirection.DESC]
+class LifecycleEventOrder(FieldOrder[LifecycleEventOrderField]):
+    pass
 
 
 NEWEST_FIRST = DeviceOrder(field=DeviceOrderField.MINTED_AT, direction=OrderDirection.DESC)

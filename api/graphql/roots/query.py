@@ -55,9 +55,9 @@ from api.graphql.types.transactions import IndexedTransaction, find_transaction
 from api.graphql.types.vehicles import Account, SyntheticDevice, Vehicle
 from api.graphql.vocabulary.enums import Finality
 from api.graphql.vocabulary.scalars import BigInt, Bytes32
-from api.queries.devices import DEVICES
-from api.queries.events import EVENTS, EVENTS_AND_UNMAPPED
-from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURERS
+from api.queries.devices import DEVICE_ORDERS, DEVICES
+from api.queries.events import EVENT_ORDERS, EVENTS, EVENTS_AND_UNMAPPED
+from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURER_ORDERS, MANUFACTURERS
 
 ManufacturerFilterBy = Annotated[
     ManufacturerFilter | None, strawberry.argument(description="Returns only manufacturers that pass this filter.")
@@ -74,14 +74,14 @@ Rows = Sequence[Any]
 def _devices(
     context: Context, *, filter_by: DeviceFilterBy = UNSET, order_by: DeviceOrderBy = NEWEST_FIRST
 ) -> ListQuery:
-    return ListQuery(DEVICES, (order_by or NEWEST_FIRST).order, to_filter(filter_by))
+    return ListQuery(DEVICES, DEVICE_ORDERS[(order_by or NEWEST_FIRST).key], to_filter(filter_by))
 
 
 def _manufacturers(
     context: Context, *, filter_by: ManufacturerFilterBy = UNSET, order_by: ManufacturerOrderBy = BY_MANUFACTURER_ID
 ) -> ListQuery:
     filter = _with_whole(to_filter(filter_by), context.snapshot.whole_manufacturing)
-    return ListQuery(MANUFACTURERS, (order_by or BY_MANUFACTURER_ID).order, filter)
+    return ListQuery(MANUFACTURERS, MANUFACTURER_ORDERS[(order_by or BY_MANUFACTURER_ID).key], filter)
 
 
 def _hardware_licenses(context: Context, *, filter_by: HardwareLicenseFilterBy = UNSET) -> ListQuery:
@@ -104,7 +104,7 @@ def _lifecycle_events(
 ) -> ListQuery:
     filter = to_filter(filter_by)
     listing = EVENTS_AND_UNMAPPED if names_unmapped(filter) else EVENTS
-    return ListQuery(listing, (order_by or OLDEST_FIRST).order, filter)
+    return ListQuery(listing, EVENT_ORDERS[(order_by or OLDEST_FIRST).key], filter)
 
 
 def _orphaned_events(context: Context, page: PageArguments, *, filter_by: HistoryFilterBy = UNSET) -> OrphanList:

@@ -12,7 +12,7 @@ from api.graphql.inputs.filters import SyntheticDeviceFilter, VehicleFilter, to_
 from api.graphql.inputs.orders import NEWEST_TOKEN_FIRST, TokenOrder
 from api.graphql.paging.connections import ListQuery
 from api.graphql.types.statistics import VehicleDimension, VehicleStatistic, vehicle_statistics
-from api.queries.vehicles import SYNTHETIC_DEVICES, VEHICLES
+from api.queries.vehicles import SYNTHETIC_DEVICE_ORDERS, SYNTHETIC_DEVICES, VEHICLE_ORDERS, VEHICLES
 
 VehicleFilterBy = Annotated[
     VehicleFilter | None, strawberry.argument(description="Returns only vehicles that pass this filter.")
@@ -23,7 +23,7 @@ OrderBy = Annotated[TokenOrder | None, strawberry.argument(description="The orde
 def vehicles(
     context: Context, *, filter_by: VehicleFilterBy = UNSET, order_by: OrderBy = NEWEST_TOKEN_FIRST
 ) -> ListQuery:
-    return ListQuery(VEHICLES, (order_by or NEWEST_TOKEN_FIRST).of_vehicles, to_filter(filter_by))
+    return ListQuery(VEHICLES, VEHICLE_ORDERS[(order_by or NEWEST_TOKEN_FIRST).key], to_filter(filter_by))
 
 
 def synthetic_devices(
@@ -35,7 +35,9 @@ def synthetic_devices(
     ] = UNSET,
     order_by: OrderBy = NEWEST_TOKEN_FIRST,
 ) -> ListQuery:
-    return ListQuery(SYNTHETIC_DEVICES, (order_by or NEWEST_TOKEN_FIRST).of_synthetic_devices, to_filter(filter_by))
+    return ListQuery(
+        SYNTHETIC_DEVICES, SYNTHETIC_DEVICE_ORDERS[(order_by or NEWEST_TOKEN_FIRST).key], to_filter(filter_by)
+    )
 
 
 def statistics_of_vehicles(

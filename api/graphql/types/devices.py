@@ -37,6 +37,7 @@ from api.queries.devices import DEVICE, addresses, attributes, successors
 from api.queries.events import (
     END_OF_LIFE_STEPS,
     EVENT,
+    EVENT_ORDERS,
     FACTORY_RESETS,
     FIRMWARE_UPDATES,
     HISTORY,
@@ -148,7 +149,7 @@ def _successors(context: Context, devices: Sequence[tuple[Pin, int]]) -> list[Re
 
 
 def _history(*, filter_by: HistoryFilterBy = UNSET, order_by: HistoryOrderBy = OLDEST_FIRST) -> ListQuery:
-    return ListQuery(HISTORY, (order_by or OLDEST_FIRST).order, to_filter(filter_by))
+    return ListQuery(HISTORY, EVENT_ORDERS[(order_by or OLDEST_FIRST).key], to_filter(filter_by))
 
 
 @strawberry.type(description="A hardware device and its minting certificate.")

@@ -17,7 +17,7 @@ from api.graphql.types.licenses import License, present_license
 from api.graphql.types.lifecycle_event import LifecycleEvent
 from api.graphql.types.node import Node, node_id
 from api.graphql.vocabulary.scalars import Address, BigInt, to_text
-from api.queries.devices import DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER
+from api.queries.devices import DEVICE_ORDERS, DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER
 from api.queries.events import HARDWARE_LICENSE_HISTORY, MANUFACTURER_HISTORY
 from api.queries.licenses import HARDWARE_LICENSE, HARDWARE_LICENSES_OF_MANUFACTURER, MANUFACTURER
 from api.queries.sql.pages import Listing
@@ -48,7 +48,7 @@ def _dids(context: Context, manufacturers: Sequence[tuple[int, bytes, int]]) -> 
 
 def _devices_of(listing: Listing) -> Callable[..., Any]:
     def query(*, filter_by: DeviceFilterBy = UNSET, order_by: DeviceOrderBy = NEWEST_FIRST) -> ListQuery:
-        return ListQuery(listing, (order_by or NEWEST_FIRST).order, to_filter(filter_by))
+        return ListQuery(listing, DEVICE_ORDERS[(order_by or NEWEST_FIRST).key], to_filter(filter_by))
 
     return query
 

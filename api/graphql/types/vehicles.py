@@ -30,6 +30,7 @@ from api.queries.devices import DEVICE
 from api.queries.events import (
     ACCOUNT_HISTORY,
     EVENT,
+    EVENT_ORDERS,
     SYNTHETIC_DEVICE_HISTORY,
     SYNTHETIC_DEVICE_TRANSFERS,
     VEHICLE_HISTORY,
@@ -81,7 +82,7 @@ def _history_of(listing: Listing) -> Callable[..., ListQuery]:
             LifecycleEventOrder | None, strawberry.argument(description="The order of the list.")
         ] = OLDEST_FIRST,
     ) -> ListQuery:
-        return ListQuery(listing, (order_by or OLDEST_FIRST).order, to_filter(filter_by))
+        return ListQuery(listing, EVENT_ORDERS[(order_by or OLDEST_FIRST).key], to_filter(filter_by))
 
     return query
 
