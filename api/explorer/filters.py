@@ -57,14 +57,12 @@ def _is_moment(text: str) -> bool:
 
 
 IsValid = Callable[[str], object]
-ADDRESS: tuple[IsValid, str] = (
-    re.compile("0[xX][0-9a-fA-F]{40}").fullmatch,
-    "an address: 0x and 40 hexadecimal digits",
-)
+ADDRESS = re.compile("0[xX][0-9a-fA-F]{40}")
+ACCOUNT: tuple[IsValid, str] = (ADDRESS.fullmatch, "an address: 0x and 40 hexadecimal digits")
 MOMENT: tuple[IsValid, str] = (_is_moment, "a date (2025-06-01), or a time with its zone (2025-06-01T12:00:00Z)")
 FORMS: Mapping[str, tuple[IsValid, str]] = {
-    "owner": ADDRESS,
-    "user": ADDRESS,
+    "owner": ACCOUNT,
+    "user": ACCOUNT,
     "manufacturer": (re.compile("[0-9]{1,78}").fullmatch, "the id of a manufacturer, a number"),
     "from": MOMENT,
     "to": MOMENT,

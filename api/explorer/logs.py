@@ -14,11 +14,10 @@ EVERY_KIND = [kind.name for kind in Kind]
 
 def logs_variables(visit: Visit, condition: Json) -> Json:
     """Returns the variables of a document that lists the logs for which a condition holds."""
-    orphaned = visit.page_of(LOGS_ON_A_PAGE, "orphaned-after", "orphaned-before")
     return {
         "logs": {**condition, "kind": {"in": EVERY_KIND}},
         **visit.page_of(LOGS_ON_A_PAGE),
-        **{f"orphaned{name.capitalize()}": value for name, value in orphaned.items()},
+        **visit.page_of(LOGS_ON_A_PAGE, "orphaned"),
     }
 
 

@@ -51,9 +51,7 @@ def id_of(visit: Visit, thing: str) -> str:
     key = visit.keys["id"]
     if key.isascii() and key.isdigit() and len(key) <= 78 and int(key) < 2**256:
         return key
-    search = WayOut("Search for it", visit.link("/search", q=key[:200]))
-    message = f"“{key[:200]}” is not the id of a {thing}, which is a number."
-    raise Problem(400, f"That is not the id of a {thing}", message, [search], key[:200])
+    raise visit.misnamed(key, f"the id of a {thing}", f"is not the id of a {thing}, which is a number.")
 
 
 def require(rows: list[Json], named: list[Json], visit: Visit, thing: str) -> Json:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from api.explorer.page import Json
-from api.explorer.problems import Problem, WayOut, not_found
+from api.explorer.problems import WayOut, not_found
 from api.explorer.values import instant
 from api.explorer.visit import Visit
 from schema.did import EXAMPLE, parse_did
@@ -28,9 +28,7 @@ def did_of(visit: Visit, noun: str = "device") -> str:
     did = visit.keys["did"]
     token = parse_did(did)
     if token is None or token.token_id >= 2**256 or token.chain_id >= 2**63:
-        message = f"“{did[:200]}” is not the DID of a {noun}. Example: {EXAMPLE}"
-        search = WayOut("Search for it", visit.link("/search", q=did[:200]))
-        raise Problem(400, f"That is not the DID of a {noun}", message, [search], did[:200])
+        raise visit.misnamed(did, f"the DID of a {noun}", f"is not the DID of a {noun}. Example: {EXAMPLE}")
     return did
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
-from api.explorer.problems import Problem
+from api.explorer.problems import Problem, WayOut
 from api.graphql.errors import BadUserInput
 from api.http.as_of import AsOf, parse_as_of
 
@@ -47,11 +47,26 @@ class Visit:
         """Returns a parameter of the URL without surrounding spaces, "" if it is absent."""
         return self.parameters.get(name, "").strip()
 
-    def page_of(self, size: int, after: str = "after", before: str = "before") -> dict[str, Any]:
-        """Returns the variables of a page of a connection, by the cursors in the URL."""
-        if cursor := self.parameters.get(before):
-            return {"last": size, "before": cursor}
-        return {"first": size, "after": self.parameters.get(after) or None}
+    def page_of(self, size: int, name: str = "") -> dict[str, Any]:
+        """Returns the variables of a page of a connection, by the cursors in the URL.
+
+        If the page shows several connections, each has a name: `sold-devices` has the parameter `sold-devices-after`
+        and the variables `soldDevicesFirst` and `soldDevicesAfter`.
+        """
+
+        def named(part: str) -> str:
+            return f"{name}-{part}" if name else part
+
+        if cursor := self.parameters.get(named("before")):
+            page = {"last": size, "before": cursor}
+        else:
+            page = {"first": size, "after": self.parameters.get(named("after")) or None}
+        return {_in_camel_case(named(part)): value for part, value in page.items()}
+
+    def misnamed(self, key: str, thing: str, message: str) -> Problem:
+        """Returns the problem of an address whose key names no such thing by its form. It offers to search the key."""
+        search = WayOut("Search for it", self.link("/search", q=key[:200]))
+        return Problem(400, f"That is not {thing}", f"“{key[:200]}” {message}", [search], key[:200])
 
     def link(self, path: str, **parameters: str | None) -> str:
         """Returns the address of another page as of the same point."""
@@ -70,6 +85,11 @@ class Visit:
     def now_href(self) -> str:
         """The address of this page in the present."""
         return self.here(asOf=None)
+
+
+def _in_camel_case(name: str) -> str:
+    first, *others = name.split("-")
+    return first + "".join(map(str.capitalize, others))
 
 
 def address(path: str, parameters: Mapping[str, str | None]) -> str:

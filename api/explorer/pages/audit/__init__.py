@@ -119,8 +119,7 @@ class Finding(NamedTuple):
 
 
 def audit_variables(visit: Visit) -> Json:
-    removed = visit.page_of(REMOVED_ON_A_PAGE, "removed-after", "removed-before")
-    return {f"removed{name.capitalize()}": value for name, value in removed.items()}
+    return visit.page_of(REMOVED_ON_A_PAGE, "removed")
 
 
 def view(data: Json, visit: Visit) -> dict[str, Any]:

@@ -21,9 +21,7 @@ def block_variables(visit: Visit) -> Json:
             "below": {"block": {"lt": key}, **network},
             "above": {"block": {"gt": key}, **network},
         }
-    search = WayOut("Search for it", visit.link("/search", q=key[:200]))
-    message = f"“{key[:200]}” is neither the number of a block nor its hash, 0x and 64 hex digits."
-    raise Problem(400, "That is not a block", message, [search], key[:200])
+    raise visit.misnamed(key, "a block", "is neither the number of a block nor its hash, 0x and 64 hex digits.")
 
 
 def _network(visit: Visit) -> Json:

@@ -1,19 +1,17 @@
 """`/owner/{address}` and `/user/{address}`: the fleet of an account: what it owns, and what is shared with it."""
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from api.explorer.downloads import file_links
+from api.explorer.filters import ADDRESS
 from api.explorer.page import Json, Page
-from api.explorer.problems import Problem, WayOut
 from api.explorer.visit import Visit
 from schema.times import utc_text
 from schema.vocabulary import version_key
 
-ADDRESS = re.compile("0[xX][0-9a-fA-F]{40}", re.ASCII)
 DEVICES_ON_A_PAGE = 25
 SOON = timedelta(days=30)
 
@@ -31,24 +29,16 @@ class ModelFirmware(NamedTuple):
 def fleet_variables(visit: Visit) -> Json:
     address = visit.keys["address"]
     if not ADDRESS.fullmatch(address):
-        search = WayOut("Search for it", visit.link("/search", q=address[:200]))
-        message = f"“{address[:200]}” is not an address: 0x and 40 hex digits."
-        raise Problem(400, "That is not an address", message, [search], address[:200])
+        raise visit.misnamed(address, "an address", "is not an address: 0x and 40 hex digits.")
     return {
         "address": address,
         "clock": utc_text(visit.clock),
         "soon": utc_text(visit.clock + SOON),
-        **_prefixed("owned", visit.page_of(DEVICES_ON_A_PAGE, "owned-after", "owned-before")),
-        **_prefixed("shared", visit.page_of(DEVICES_ON_A_PAGE, "shared-after", "shared-before")),
-        **_prefixed("vehicles", visit.page_of(DEVICES_ON_A_PAGE, "vehicles-after", "vehicles-before")),
-        **_prefixed(
-            "sharedVehicles", visit.page_of(DEVICES_ON_A_PAGE, "shared-vehicles-after", "shared-vehicles-before")
-        ),
+        **visit.page_of(DEVICES_ON_A_PAGE, "owned"),
+        **visit.page_of(DEVICES_ON_A_PAGE, "shared"),
+        **visit.page_of(DEVICES_ON_A_PAGE, "vehicles"),
+        **visit.page_of(DEVICES_ON_A_PAGE, "shared-vehicles"),
     }
-
-
-def _prefixed(prefix: str, page: Json) -> Json:
-    return {f"{prefix}{name.capitalize()}": value for name, value in page.items()}
 
 
 def view(data: Json, visit: Visit) -> dict[str, Any]:

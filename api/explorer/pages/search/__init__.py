@@ -1,16 +1,15 @@
 """`/search?q=`: everything that a key names. A key that names one thing leads there at once."""
 
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from api.explorer.filters import ADDRESS
 from api.explorer.page import Json, Page
 from api.explorer.problems import Redirect
 from api.explorer.visit import Visit
 from api.http.as_of import HASH, NUMBER
 from schema.did import parse_did
 
-ADDRESS = re.compile("0[xX][0-9a-fA-F]{40}", re.ASCII)
 LONGEST = 10_000
 """Characters of a key. The longest serial numbers of real chains are shorter."""
 

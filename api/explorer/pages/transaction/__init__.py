@@ -4,7 +4,7 @@ from typing import Any
 
 from api.explorer.logs import logs_variables, summary
 from api.explorer.page import Json, Page
-from api.explorer.problems import Problem, WayOut, not_found
+from api.explorer.problems import WayOut, not_found
 from api.explorer.visit import Visit
 from api.http.as_of import HASH
 
@@ -12,9 +12,7 @@ from api.http.as_of import HASH
 def transaction_variables(visit: Visit) -> Json:
     hash = visit.keys["hash"]
     if not HASH.fullmatch(hash):
-        search = WayOut("Search for it", visit.link("/search", q=hash[:200]))
-        message = f"“{hash[:200]}” is not the hash of a transaction: 0x and 64 hex digits."
-        raise Problem(400, "That is not a transaction", message, [search], hash[:200])
+        raise visit.misnamed(hash, "a transaction", "is not the hash of a transaction: 0x and 64 hex digits.")
     return logs_variables(visit, {"transactionHash": {"eq": hash}})
 
 
