@@ -13,9 +13,9 @@ from typing import Any
 
 import psutil
 import psycopg
-from sqlalchemy import make_url
+from sqlalchemy import Connection, make_url
 
-from schema.tables.database import REVISION
+from schema.tables.database import REVISION, connect
 from tests.support.postgres import PostgresServer, plain_url, temporary_database
 
 QUARTER_OF_MEMORY = f"{psutil.virtual_memory().total // 2**22}MB"
@@ -111,6 +111,15 @@ class Databases:
         if self._server is None or not Path("/proc").exists():
             return 0.0
         return _cpu_of_process_tree(self._server.pid)
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Connection]:
+    """Yields a connection that only reads a database."""
+    engine = connect(url, read_only=True)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
 
 
 def size(url: str) -> int:

@@ -79,7 +79,7 @@ def generate_fleet(devices: int, seed: int = 1) -> Iterator[Transaction]:
 
 def address(kind: str, number: int) -> bytes:
     """Returns the address of a party or a device, the same in every run."""
-    return sha3_256(f"{kind} {number}".encode()).digest()[:20]
+    return digest(f"{kind} {number}")[:20]
 
 
 def _interleaved(pause: int, owners: int, stride: int, random: Random) -> Iterator[Transaction]:
@@ -108,10 +108,10 @@ Upcoming = tuple[int, int, Transaction, Iterator[Transaction]]
 def _licenses() -> Iterator[Transaction]:
     for maker in range(1, MAKERS + 1):
         name = f"Manufacturer {maker}"
-        values = (maker, address("maker", maker), name, _uri("license", maker), _digest(name), NEVER_ENDS)
+        values = (maker, address("maker", maker), name, _uri("license", maker), digest(name), NEVER_ENDS)
         yield Transaction(BEGAN, (Emitted("ManufacturerLicensed", values),))
         for model in _models(maker):
-            held = (model, maker, f"Tracker {model}", "A1", _uri("hardware", model), _digest(f"m{model}"), NEVER_ENDS)
+            held = (model, maker, f"Tracker {model}", "A1", _uri("hardware", model), digest(f"m{model}"), NEVER_ENDS)
             yield Transaction(BEGAN, (Emitted("HardwareLicensed", held),))
 
 
@@ -170,7 +170,7 @@ def _serve(random: Random, token: int, owner: bytes, owners: int, time: int) -> 
             case "update":
                 before, release = RELEASES[release], min(release + random.randint(1, 3), len(RELEASES) - 1)
                 result = 0 if random.random() > 0.08 else 1
-                image = _digest(RELEASES[release])
+                image = digest(RELEASES[release])
                 event = Emitted("FirmwareUpdated", (token, before, RELEASES[release], image, result, time - 60))
             case "grant":
                 event = _grant(random, token, owners, time)
@@ -203,14 +203,14 @@ def _retire(random: Random, token: int, time: int) -> Iterator[Transaction]:
     for process in range(1, random.randint(1, 3) + 1):
         facility = f"Recovery yard {random.randint(1, 9)}"
         evidence = _uri("evidence", token)
-        values = (token, process, time - 30, facility, random.randint(0, 3), evidence, _digest(evidence))
+        values = (token, process, time - 30, facility, random.randint(0, 3), evidence, digest(evidence))
         yield Transaction(time, (Emitted("EndOfLifeRecorded", values),))
         time += random.randint(DAY, 30 * DAY)
 
 
 def _report(name: str, token: int, passed: bool, time: int) -> tuple[Any, ...]:
     uri = _uri(name, token)
-    return token, passed, time - 30, f"station {token % 7}", uri, _digest(uri)
+    return token, passed, time - 30, f"station {token % 7}", uri, digest(uri)
 
 
 def _grant(random: Random, token: int, owners: int, time: int) -> Emitted:
@@ -228,7 +228,7 @@ def _uri(kind: str, number: int) -> str:
     return f"https://certificates.example/{kind}/{number}"
 
 
-def _digest(text: str) -> bytes:
+def digest(text: str) -> bytes:
     return sha3_256(text.encode()).digest()
 
 

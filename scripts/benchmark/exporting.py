@@ -8,7 +8,7 @@ from urllib.request import Request, urlopen
 import msgspec
 from sqlalchemy import text
 
-from schema.tables.database import connect
+from scripts.benchmark.databases import reading
 from scripts.benchmark.serving import Api, api
 
 FORMATS = ("csv", "ndjson", "parquet")
@@ -57,9 +57,6 @@ def _measured(
 
 
 def _serials(database_url: str) -> list[str]:
-    engine = connect(database_url, read_only=True)
     query = text("SELECT DISTINCT serial_number FROM device_key WHERE serial_number IS NOT NULL LIMIT :count")
-    with engine.begin() as connection:
-        serials = list(connection.execute(query, {"count": LOOKED_UP}).scalars())
-    engine.dispose()
-    return serials
+    with reading(database_url) as connection:
+        return list(connection.execute(query, {"count": LOOKED_UP}).scalars())

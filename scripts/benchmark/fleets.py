@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha3_256
 from itertools import islice
 
 from indexer.chain.batch import Batch, BlockLogs
@@ -19,7 +18,7 @@ from schema.tables.database import connect, migrate
 from schema.tables.values import position
 from schema.vocabulary import VerificationLevel
 from scripts.benchmark.encoding import encode
-from scripts.benchmark.events import BEGAN, Transaction, generate_fleet
+from scripts.benchmark.events import BEGAN, Transaction, digest, generate_fleet
 from scripts.benchmark.naive import PROFILE, WATCHED
 from scripts.benchmark.recording import CHAIN_ID
 
@@ -96,8 +95,8 @@ def _blocks(transactions: Iterator[Transaction]) -> Iterator[BlockLogs]:
 
 
 def _block(number: int, time: int, parent: bytes, transactions: list[Transaction]) -> BlockLogs:
-    hash = _digest(f"{parent.hex()} {number}")
-    header = Header(number, hash, parent, time, _digest("state"), _digest("transactions"), _digest("receipts"), None)
+    hash = digest(f"{parent.hex()} {number}")
+    header = Header(number, hash, parent, time, digest("state"), digest("transactions"), digest("receipts"), None)
     logs: list[RawLog] = []
     for place, transaction in enumerate(transactions):
         for event in transaction.events:
@@ -108,7 +107,7 @@ def _block(number: int, time: int, parent: bytes, transactions: list[Transaction
                     WATCHED.address,
                     bytes.fromhex("".join(topics)),
                     bytes.fromhex(data),
-                    _digest(f"{hash.hex()} {place}"),
+                    digest(f"{hash.hex()} {place}"),
                     place,
                     None,
                     number,
@@ -116,7 +115,3 @@ def _block(number: int, time: int, parent: bytes, transactions: list[Transaction
                 )
             )
     return BlockLogs(header, logs, VerificationLevel.RPC)
-
-
-def _digest(text: str) -> bytes:
-    return sha3_256(text.encode()).digest()

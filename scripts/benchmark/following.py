@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from scripts.benchmark.connection import Connection
+from scripts.benchmark.loading import percentiles
 from scripts.benchmark.runs import environment
 from scripts.benchmark.serving import api
 from scripts.processes import Child
@@ -75,7 +76,7 @@ async def follow(
             arrivals.append(answered - arrived)
             polls.append(answered - await node.call("bench_announced", number))
             await asyncio.sleep(PAUSE_SECONDS)
-        followed = Followed(database, blocks, POLL_SECONDS, *_percentiles(arrivals), *_percentiles(polls))
+        followed = Followed(database, blocks, POLL_SECONDS, *percentiles(arrivals), *percentiles(polls))
         reorgs = []
         for depth in depths:
             began = time.time()
@@ -101,8 +102,3 @@ async def _until(served: Connection, condition: Any) -> None:
             if chains and chains[0]["indexed"] and condition(chains[0]["indexed"]):
                 return
             await asyncio.sleep(0.001)
-
-
-def _percentiles(seconds: Sequence[float]) -> tuple[float, float]:
-    ordered = sorted(seconds)
-    return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]

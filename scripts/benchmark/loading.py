@@ -45,11 +45,15 @@ async def load(url: str, bodies: Sequence[bytes], *, seconds: float, connections
         for task, client in zip(sending, clients, strict=True):
             task.cancel()
             client.close()
-    took = sorted(moment for client in clients for moment in client.took)
+    took = [moment for client in clients for moment in client.took]
     longest = max(client.longest for client in clients)
-    return Load(
-        len(took), first + len(took), len(took) / elapsed, took[len(took) // 2], took[len(took) * 99 // 100], longest
-    )
+    return Load(len(took), first + len(took), len(took) / elapsed, *percentiles(took), longest)
+
+
+def percentiles(seconds: Sequence[float]) -> tuple[float, float]:
+    """Returns the median, and what 99 of 100 do not exceed."""
+    ordered = sorted(seconds)
+    return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
 
 
 async def _send(client: Connection, bodies: Iterator[bytes]) -> None:

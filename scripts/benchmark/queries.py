@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, text
 
-from schema.tables.database import connect
+from scripts.benchmark.databases import reading
 from scripts.benchmark.events import MAKERS
 
 PICKED = 1_000
@@ -68,22 +68,18 @@ class Picked(NamedTuple):
 
 def benchmark_queries(database_url: str, seed: int = 1) -> list[Query]:
     """Returns the queries for a database."""
-    engine = connect(database_url, read_only=True)
-    with engine.begin() as connection:
+    with reading(database_url) as connection:
         picked = _pick(connection)
-    engine.dispose()
     random = Random(seed)
     return [make(picked, random) for make in QUERIES]
 
 
 def growth_queries(database_url: str, seed: int = 1) -> list[Query]:
     """Returns queries whose answers are as large in a small database as in a large one."""
-    engine = connect(database_url, read_only=True)
-    with engine.begin() as connection:
+    with reading(database_url) as connection:
         tokens = connection.execute(ALIKE, {"picked": PICKED}).scalars()
         numbers = [int.from_bytes(token, "big") for token in tokens]
         head = connection.execute(HEAD).scalar_one()
-    engine.dispose()
     random = Random(seed)
     Random(seed).shuffle(numbers)
     makers = [_body(NEWEST, maker=str(maker)) for maker in range(1, MAKERS + 1)]

@@ -8,14 +8,13 @@ import mmap
 import shutil
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from hashlib import sha3_256
 from itertools import chain as joined
 from pathlib import Path
 
 import msgspec
 
 from scripts.benchmark.encoding import bloom_bits, encode
-from scripts.benchmark.events import BEGAN, Transaction, generate
+from scripts.benchmark.events import BEGAN, Transaction, digest, generate
 
 CONTRACT = "5fbdb2315678afecb367f032d93f642f64180aa3"
 CHAIN_ID = 424_242
@@ -158,7 +157,7 @@ def _header(number: int, hash: str, parent: str, time: int, bits: int, transacti
 
 
 def _digest(text: str) -> str:
-    return sha3_256(text.encode()).hexdigest()
+    return digest(text).hex()
 
 
 def _mapped(path: Path) -> mmap.mmap | bytes:

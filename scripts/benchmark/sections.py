@@ -9,9 +9,8 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import text
 
-from schema.tables.database import connect
 from scripts.benchmark.connection import call
-from scripts.benchmark.databases import FOR_A_STANDBY, Databases
+from scripts.benchmark.databases import FOR_A_STANDBY, Databases, reading
 from scripts.benchmark.exploring import Explored, explored
 from scripts.benchmark.exporting import Exported, exported
 from scripts.benchmark.fleets import write_fleet
@@ -297,11 +296,8 @@ def _explore(bench: Bench, kind: str, database_url: str, most_seconds: float) ->
 
 
 def _devices(database_url: str) -> int:
-    engine = connect(database_url, read_only=True)
-    with engine.begin() as connection:
-        count: int = connection.execute(text("SELECT count(*) FROM device")).scalar_one()
-    engine.dispose()
-    return count
+    with reading(database_url) as connection:
+        return int(connection.execute(text("SELECT count(*) FROM device")).scalar_one())
 
 
 def _set(url: str, head: int, conditions: Mapping[str, float]) -> None:

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import msgspec
 import psutil
@@ -15,7 +14,7 @@ import psutil
 from scripts.benchmark.connection import post
 from scripts.benchmark.loading import Load, load
 from scripts.benchmark.queries import FLOOR, Query, benchmark_queries
-from scripts.processes import Child, serving_child
+from scripts.processes import Child, peak_memory, serving_child
 
 ROUNDS = 5
 """How often each engine has its turn at a query."""
@@ -83,18 +82,10 @@ class Api:
             time.sleep(IDLE_SECONDS)
 
     def memory_bytes(self) -> int:
-        return max(map(_peak_bytes, self._processes()))
+        return max(peak_memory(process.pid) for process in self._processes())
 
     def _processes(self) -> list[psutil.Process]:
         return [self._process, *self._process.children()]
-
-
-def _peak_bytes(process: psutil.Process) -> int:
-    status = Path(f"/proc/{process.pid}/status")
-    if not status.exists():  # elsewhere than on Linux
-        return int(process.memory_info().rss)
-    (peak,) = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-    return int(peak) * 1024
 
 
 def served(

@@ -10,7 +10,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -23,6 +22,7 @@ from indexer.sync.rebuild import rebuild
 from indexer.sync.step import Indexed, Pace, UpToDate, step
 from schema.program.settings import read_settings
 from scripts.benchmark import naive
+from scripts.processes import peak_memory
 
 
 class Measured(msgspec.Struct):
@@ -46,7 +46,7 @@ def main() -> None:
     measured = Measured(
         time.perf_counter() - began,
         time.process_time() - cpu + resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime,
-        _peak_memory(),
+        peak_memory(os.getpid()),
         timings.stage_cpu,
         timings.stage_wall,
         steps,
@@ -98,15 +98,6 @@ def _naive(steps: Steps, began: float) -> Timings:
 
 
 COMMANDS: dict[str, Callable[[Steps, float], Timings]] = {"sync": _sync, "rebuild": _rebuild, "naive": _naive}
-
-
-def _peak_memory() -> int:
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":
