@@ -29,7 +29,8 @@ from schema.events import (
 from schema.profile.calls import Call
 from schema.profile.errors import Place, suggestion
 from schema.profile.joins import EmittedLog, Shape, shape_of, value_at
-from schema.profile.rules import NoRole, Path, RoleAddress, Rule, parse_emitted, parse_where, value_named
+from schema.profile.parsing import parse_emitted, parse_where, value_named
+from schema.profile.rules import NoRole, Path, RoleAddress, Rule
 
 KEYS = ("contract", "signature", "creates", "address", "where", "whole")
 

@@ -97,11 +97,9 @@ from schema.events import AccessGranted, AccessRevoked, Address, UserAuthorized,
 from schema.profile.calls import Call, compile_calls, parse_calls
 from schema.profile.errors import Place, ProfileError, suggestion, toml
 from schema.profile.factories import Factories, Factory, check_factories, parse_factories
-from schema.profile.reader import (
-    Reader,
-    check_addresses,
-)
-from schema.profile.rules import ROLE, Constant, Rule, check_rules, parse_rule
+from schema.profile.parsing import ROLE, parse_rule
+from schema.profile.reader import Reader, check_addresses
+from schema.profile.rules import Constant, Rule, check_rules
 from schema.profile.values import address
 
 SHIPPED = Path(__file__).parents[1] / "profiles"

@@ -23,9 +23,9 @@ from schema.bundle.trust import trust_of
 from schema.bundle.unproven import Cause, explain
 from schema.events import FACT_TYPES, KIND_OF, AboutDevice, AboutSubject, Fact, TestKind
 from schema.profile.calls import TYPES as CALL_TYPES
+from schema.profile.expressions import MOST_ITEMS
 from schema.profile.factories import OF_OTHERS, OF_THE_CHAIN
 from schema.profile.model import SHIPPED, TRANSFERABLE
-from schema.profile.reader import MOST_ITEMS
 from schema.profile.values import FACT_FIELDS, ID_OF_SUBJECT
 from schema.tables.kinds import IDENTITIES, LIFECYCLE, SPANS, SpanTable
 from schema.tables.values import OPEN

@@ -3,7 +3,7 @@
 import pytest
 
 from schema.events import Address, DeviceMinted, FirmwareUpdated
-from schema.profile import reader
+from schema.profile import expressions
 from schema.profile.errors import ProfileError
 from schema.profile.model import parse_profile
 from schema.profile.reader import UNMAPPED, DecodedLog, Mapped, MappedItems, Undecodable, event_of
@@ -82,7 +82,7 @@ def test_one_item_is_one_fact_and_no_item_is_none() -> None:
 def test_a_log_whose_items_do_not_fit_is_undecodable_as_a_whole(
     monkeypatch: pytest.MonkeyPatch, reading: object, reason: str
 ) -> None:
-    monkeypatch.setattr(reader, "MOST_ITEMS", 3)
+    monkeypatch.setattr(expressions, "MOST_ITEMS", 3)
     assert callable(reading)
     assert reading() == Undecodable(reason, DeviceMinted)
 

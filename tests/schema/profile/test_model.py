@@ -14,7 +14,7 @@ from schema.events import FACT_TYPES, DeviceMinted, UserAuthorized
 from schema.profile import calls, factories, model
 from schema.profile.errors import ProfileError
 from schema.profile.model import GrantPolicy, ZeroExpiry, load_profile, parse_profile, shipped_profiles
-from schema.profile.rules import BINDING_KEYS, JOIN_KEYS, RULE_KEYS
+from schema.profile.parsing import BINDING_KEYS, JOIN_KEYS, RULE_KEYS
 from schema.profile.values import FACT_FIELDS
 from tests.support.profile import PROFILE
 
