@@ -24,9 +24,10 @@ from schema.profile.reader import Mapped
 
 SENDER = "The previous owner; the zero address in a mint."
 RECIPIENT = "The new owner; the zero address in a burn."
+THE_VEHICLE = "The vehicle. Never null for this event."
+THE_SYNTHETIC_DEVICE = "The synthetic device. Never null for this event."
 WHOSE_LICENSE = "A manufacturer whose owner holds the license, or held it until this event. Null if there is none."
-
-
+GRANTED_ON = "Null if the grant is on another subject."
 GRANT_SYSTEM = "The grant system as the profile names it: `contract`, `sacd`, `privilege:<number>`."
 
 
@@ -132,7 +133,7 @@ class VehicleMinted(LifecycleEvent):
     manufacturer_id: BigInt | None = fact("The manufacturer id. Null if it is not stated.", to_big_int)
     definition_id: str | None = fact("The id of the device definition. Null if it is not stated.", to_text)
 
-    vehicle: LazyVehicle | None = subject("The vehicle. Never null for this event.", VEHICLE)
+    vehicle: LazyVehicle | None = subject(THE_VEHICLE, VEHICLE)
 
 
 @strawberry.type(description="The NFT of a vehicle was transferred.")
@@ -140,14 +141,14 @@ class VehicleTransferred(LifecycleEvent):
     sender: Address = fact(SENDER, Address)
     recipient: Address = fact(RECIPIENT, Address)
 
-    vehicle: LazyVehicle | None = subject("The vehicle. Never null for this event.", VEHICLE)
+    vehicle: LazyVehicle | None = subject(THE_VEHICLE, VEHICLE)
 
 
 @strawberry.type(description="The NFT of a vehicle was burned.")
 class VehicleBurned(LifecycleEvent):
     former_owner: Address | None = fact("The last owner, according to the event. Null if it is not stated.", to_address)
 
-    vehicle: LazyVehicle | None = subject("The vehicle. Never null for this event.", VEHICLE)
+    vehicle: LazyVehicle | None = subject(THE_VEHICLE, VEHICLE)
 
 
 @strawberry.type(description="An attribute of a vehicle was set.")
@@ -155,14 +156,14 @@ class VehicleAttributeSet(LifecycleEvent):
     attribute: str = fact("The text as the contract emitted it.", str)
     value: str = fact("The text as the contract emitted it.", str)
 
-    vehicle: LazyVehicle | None = subject("The vehicle. Never null for this event.", VEHICLE)
+    vehicle: LazyVehicle | None = subject(THE_VEHICLE, VEHICLE)
 
 
 @strawberry.type(description="The vehicle has another device definition.")
 class VehicleDefinitionSet(LifecycleEvent):
     definition_id: str = fact("The id of the device definition.", str)
 
-    vehicle: LazyVehicle | None = subject("The vehicle. Never null for this event.", VEHICLE)
+    vehicle: LazyVehicle | None = subject(THE_VEHICLE, VEHICLE)
 
 
 @strawberry.type(description="The NFT of a synthetic device was minted.")
@@ -175,9 +176,7 @@ class SyntheticDeviceMinted(LifecycleEvent):
     )
     owner: Address | None = fact("The first owner, according to the event. Null if it is not stated.", to_address)
 
-    synthetic_device: LazySyntheticDevice | None = subject(
-        "The synthetic device. Never null for this event.", SYNTHETIC_DEVICE
-    )
+    synthetic_device: LazySyntheticDevice | None = subject(THE_SYNTHETIC_DEVICE, SYNTHETIC_DEVICE)
     vehicle: LazyVehicle | None = subject_if_any("The vehicle. Null if the event names none.", VEHICLE)
 
 
@@ -186,18 +185,14 @@ class SyntheticDeviceTransferred(LifecycleEvent):
     sender: Address = fact(SENDER, Address)
     recipient: Address = fact(RECIPIENT, Address)
 
-    synthetic_device: LazySyntheticDevice | None = subject(
-        "The synthetic device. Never null for this event.", SYNTHETIC_DEVICE
-    )
+    synthetic_device: LazySyntheticDevice | None = subject(THE_SYNTHETIC_DEVICE, SYNTHETIC_DEVICE)
 
 
 @strawberry.type(description="The NFT of a synthetic device was burned.")
 class SyntheticDeviceBurned(LifecycleEvent):
     former_owner: Address | None = fact("The last owner, according to the event. Null if it is not stated.", to_address)
 
-    synthetic_device: LazySyntheticDevice | None = subject(
-        "The synthetic device. Never null for this event.", SYNTHETIC_DEVICE
-    )
+    synthetic_device: LazySyntheticDevice | None = subject(THE_SYNTHETIC_DEVICE, SYNTHETIC_DEVICE)
     vehicle: LazyVehicle | None = subject_if_any("The vehicle. Null if the event names none.", VEHICLE)
 
 
@@ -206,12 +201,7 @@ class SyntheticDeviceAttributeSet(LifecycleEvent):
     attribute: str = fact("The text as the contract emitted it.", str)
     value: str = fact("The text as the contract emitted it.", str)
 
-    synthetic_device: LazySyntheticDevice | None = subject(
-        "The synthetic device. Never null for this event.", SYNTHETIC_DEVICE
-    )
-
-
-GRANTED_ON = "Null if the grant is on another subject."
+    synthetic_device: LazySyntheticDevice | None = subject(THE_SYNTHETIC_DEVICE, SYNTHETIC_DEVICE)
 
 
 @strawberry.type(
