@@ -6,14 +6,13 @@ from ipaddress import ip_network
 
 from schema.program.settings import (
     database_pooler,
-    database_url,
+    indexed_database,
     log_format,
     metrics_host,
     metrics_port,
     one_of,
     seconds,
     setting,
-    shown_database,
     switch,
     text,
     whole_number,
@@ -50,13 +49,7 @@ def origin(value: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    database_url: str = setting(
-        database_url,
-        default="sqlite:///certindex.db",
-        help="Database that the indexer writes; this process only reads it.",
-        example="postgresql://user:password@localhost/certindex",
-        shown=shown_database,
-    )
+    database_url: str = indexed_database
     database_pooler: str = database_pooler
     host: str = setting(
         text, default="127.0.0.1", help="Address to listen on; 0.0.0.0 listens on every network.", example="0.0.0.0"

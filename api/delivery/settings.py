@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from api.settings import networks
 from schema.program.settings import database_url as database
 from schema.program.settings import (
+    indexed_database,
     log_format,
     metrics_host,
     metrics_port,
@@ -16,13 +17,7 @@ from schema.program.settings import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySettings:
-    database_url: str = setting(
-        database,
-        default="sqlite:///certindex.db",
-        help="Database that the indexer writes; this process only reads it.",
-        example="postgresql://user:password@localhost/certindex",
-        shown=shown_database,
-    )
+    database_url: str = indexed_database
     subscriptions: str = setting(
         text,
         default="subscriptions.toml",

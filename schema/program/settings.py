@@ -221,3 +221,12 @@ def shown_database(value: str) -> str:
     """Returns the setting of a database without its password, whatever characters the password has."""
     hidden = re.sub(r"://.*@", "://***@", value, flags=re.DOTALL)
     return re.sub(r"password\s*=.*", "password=***", hidden, flags=re.DOTALL)
+
+
+indexed_database: str = setting(
+    database_url,
+    default="sqlite:///certindex.db",
+    help="Database that the indexer writes; this process only reads it.",
+    example="postgresql://user:password@localhost/certindex",
+    shown=shown_database,
+)

@@ -26,10 +26,8 @@ from schema.program.output import written_out
 from schema.program.settings import (
     SettingsError,
     add_options,
-    database_url,
+    indexed_database,
     read_settings,
-    setting,
-    shown_database,
     without_password,
 )
 from schema.tables.database import DatabaseError, check_supported, connect, unusable
@@ -39,13 +37,7 @@ PROGRAM = "certindex-api export"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSettings:
-    database_url: str = setting(
-        database_url,
-        default="sqlite:///certindex.db",
-        help="Database that the indexer writes; this command only reads it.",
-        example="postgresql://user:password@localhost/certindex",
-        shown=shown_database,
-    )
+    database_url: str = indexed_database
 
 
 def run_export(arguments: Sequence[str]) -> int:
