@@ -17,9 +17,10 @@ log = logging.getLogger("certindex")
 
 FIRST_EARLY_SECONDS = 0.1
 MOST_EARLY_LOOKS = 8
+"""An announced head that the polled provider does not have yet is looked for at 0.2, 0.4, 0.8 ... s, up to 8 times."""
+
 FALLBACK_SECONDS = 2.0
 """How often heads are polled while WS_URL is set and does not work, if POLL_INTERVAL is longer."""
-"""An announced head that the polled provider does not have yet is looked for at 0.2, 0.4, 0.8 ... s, up to 8 times."""
 
 
 class HeadListener:
