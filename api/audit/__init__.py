@@ -1,1 +1,1 @@
-"""The audit of a device: judgements of its provenance, and the events that support them."""
+"""The audit of a device: judgments of its provenance, and the events that support them."""

@@ -1,4 +1,4 @@
-"""The sink `nats://`: publishes to a JetStream stream, which drops a message whose id it has already."""
+"""The receiver for NATS: publishes to a JetStream stream, which drops a message whose id it has already."""
 
 import asyncio
 from typing import Any

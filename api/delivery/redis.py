@@ -1,4 +1,4 @@
-"""The sink `redis://`: appends to a Redis stream. Redis does not compare ids: readers drop duplicates."""
+"""The receiver for Redis: appends to a Redis stream. Redis does not compare ids: readers drop duplicates."""
 
 import asyncio
 from typing import Any

@@ -17,8 +17,8 @@ import psycopg
 
 from scripts.clustering.chain import LivingChain
 from scripts.clustering.load import Copies, Readers
+from scripts.clustering.part_logs import PartLogs
 from scripts.clustering.services import DATABASE, Member, etcd, haproxy, pgbouncer
-from scripts.clustering.words import Words
 from scripts.processes import Child
 from tests.support.index.indexing import engine_of, index_afresh, read_tables
 from tests.support.processes import caught_up, free_ports, until
@@ -52,13 +52,13 @@ class Cluster:
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.api_ports = free_ports(APIS)
         self.indexed: list[float] = []
-        self.words = Words()
-        self.children: list[Child] = [etcd(folder, self.ports["etcd"], self.words.of("etcd"))]
+        self.logs = PartLogs()
+        self.children: list[Child] = [etcd(folder, self.ports["etcd"], self.logs.of("etcd"))]
         self.members = [
-            Member(name, folder, self.ports["etcd"], self.words.of(name))
+            Member(name, folder, self.ports["etcd"], self.logs.of(name))
             for name in (f"pg{number}" for number in range(MEMBERS))
         ]
-        self.children.append(haproxy(folder, self.members, self.ports, self.api_ports, self.words.of("haproxy")))
+        self.children.append(haproxy(folder, self.members, self.ports, self.api_ports, self.logs.of("haproxy")))
         self.start_pooler()
         until(lambda: self._members_of("replica") == MEMBERS - 1, "the replicas", *self.children)
         with psycopg.connect(self.url("write", "postgres"), autocommit=True) as connection:
@@ -79,7 +79,7 @@ class Cluster:
     def start_indexer(self, number: int) -> Child:
         """Starts an indexer: the first writes through HAProxy, the second through PgBouncer before it."""
         url = self.url("write") if number == 0 else self.url("pooler")
-        take = self.words.of(f"indexer {number}")
+        take = self.logs.of(f"indexer {number}")
 
         def read(line: str) -> None:
             self._note_step(line)
@@ -88,7 +88,7 @@ class Cluster:
         return self._start_indexer(on_line=read, DATABASE_URL=url)
 
     def start_pooler(self) -> None:
-        self.pooler = pgbouncer(self.folder, self.ports["pooler"], self.ports, self.words.of("pooler"))
+        self.pooler = pgbouncer(self.folder, self.ports["pooler"], self.ports, self.logs.of("pooler"))
 
     def start_api(self, number: int) -> Child:
         """Starts a server: it reads through HAProxy, through PgBouncer, or from any of the members."""
@@ -104,7 +104,7 @@ class Cluster:
             "DRAIN_SECONDS": DRAIN_SECONDS,
             "POLL_STALE_SECONDS": "30",
         }
-        take = self.words.of(f"api {number}")
+        take = self.logs.of(f"api {number}")
         return Child([sys.executable, "-m", "api"], environment=os.environ | settings, on_line=take)
 
     def primary(self) -> Member:
@@ -212,9 +212,9 @@ class Trial:
 
     def _explain(self, what: str, pause: "Pause", of: str = "") -> None:
         """Prints the logs of the parts, if there are any."""
-        words = self.cluster.words.between(*pause, of)
-        if words:
-            print(f"  {what}. The logs of the parts:", *words, sep="\n    ", flush=True)
+        lines = self.cluster.logs.between(*pause, of)
+        if lines:
+            print(f"  {what}. The logs of the parts:", *lines, sep="\n    ", flush=True)
 
     # What dies, each with what brings it back
 

@@ -54,21 +54,21 @@ async def test_the_program_reads_the_stream_of_nats(tmp_path: Path) -> None:
     program, [port] = tmp_path / "reader.py", free_ports(1)
     program.write_text(example(GUIDE, "python", 1).replace("4222", str(port)))
     with stopping(nats_server(port, tmp_path)), stopping(Child([sys.executable, program])) as reader:
-        sink = Nats(Subscription(name="bus", url=f"nats://127.0.0.1:{port}"))
+        receiver = Nats(Subscription(name="bus", url=f"nats://127.0.0.1:{port}"))
         for _ in range(600):
-            if (await sink.send(MESSAGE)).delivered:  # once the program has made the stream
+            if (await receiver.send(MESSAGE)).delivered:  # once the program has made the stream
                 break
             await asyncio.sleep(0.1)
-        await sink.close()
+        await receiver.close()
         until(lambda: PRINTED in reader.last_output, "the event", reader)
 
 
 async def test_the_command_reads_the_stream_of_redis(tmp_path: Path) -> None:
     [port] = free_ports(1)
     with stopping(redis_server(port, tmp_path)):
-        sink = Redis(Subscription(name="stream", url=f"redis://127.0.0.1:{port}/0"))
-        assert (await sink.send(MESSAGE)).delivered
-        await sink.close()
+        receiver = Redis(Subscription(name="stream", url=f"redis://127.0.0.1:{port}/0"))
+        assert (await receiver.send(MESSAGE)).delivered
+        await receiver.close()
         command = example(GUIDE, "sh", -1).replace("6379", str(port))
         done = await asyncio.to_thread(subprocess.run, ["sh", "-c", command], capture_output=True, check=True)
         assert BODY in done.stdout

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import strawberry
 
-from api.audit import judgements
+from api.audit import judgments
 from api.audit.evidence import (
     ADDRESS_SETTERS,
     MAX_EVENTS,
@@ -22,7 +22,7 @@ from api.audit.evidence import (
     sets_address_in,
     setters,
 )
-from api.audit.judgements import Judgment
+from api.audit.judgments import Judgment
 from api.graphql.context import Context
 from api.graphql.plan.fields import At, computed, of
 from api.graphql.types.lifecycle_event import LifecycleEvent
@@ -136,15 +136,15 @@ def check(description: str, judge: Callable[[Context, Sequence[JudgedDevice]], S
     )
 
 
-def _of_row(judgement: Callable[[JudgedDevice], Judgment], gather: Gather) -> Any:
+def _of_row(judgment: Callable[[JudgedDevice], Judgment], gather: Gather) -> Any:
     """Returns a judge that needs nothing but the row of a device."""
-    return lambda context, devices: [CheckRow(*judgement(device), device, gather) for device in devices]
+    return lambda context, devices: [CheckRow(*judgment(device), device, gather) for device in devices]
 
 
 def _of_duplicates(
     query: Query,
     comparable: Callable[[JudgedDevice], bool],
-    judgement: Callable[[JudgedDevice, Related], Judgment],
+    judgment: Callable[[JudgedDevice, Related], Judgment],
     gather: Gather,
 ) -> Any:
     """Returns a judge that compares a device with its duplicates."""
@@ -154,7 +154,7 @@ def _of_duplicates(
         duplicates = dict(zip(keys, context.read.each(query, keys), strict=True))
         related = [duplicates.get(device.key, ()) for device in devices]
         return [
-            CheckRow(*judgement(device, own), device, gather, own) for device, own in zip(devices, related, strict=True)
+            CheckRow(*judgment(device, own), device, gather, own) for device, own in zip(devices, related, strict=True)
         ]
 
     return judge
@@ -164,7 +164,7 @@ def _addresses_unique(context: Context, devices: Sequence[JudgedDevice]) -> list
     keys = [device.key for device in devices]
     held = [[row.address for row in rows] for rows in context.read.each(addresses, keys)]
     return [
-        CheckRow(*judgements.address_unique(own, duplicates), device, _address_setters, (own, duplicates))
+        CheckRow(*judgments.address_unique(own, duplicates), device, _address_setters, (own, duplicates))
         for device, own, duplicates in zip(devices, held, context.read.each(address_duplicates, keys), strict=True)
     ]
 
@@ -187,10 +187,10 @@ def _provisioned_after_quality(context: Context, devices: Sequence[JudgedDevice]
 
     def judged(device: JudgedDevice) -> CheckRow:
         if device not in first:
-            return CheckRow(*judgements.provisioned_after_quality(device, None, False), device, None)
+            return CheckRow(*judgments.provisioned_after_quality(device, None, False), device, None)
         block = block_of(first[device][0].position)
-        judgement = judgements.provisioned_after_quality(device, block, bool(before[device]))
-        return CheckRow(*judgement, device, _inspection_and_provisioning, (before[device], first[device]))
+        judgment = judgments.provisioned_after_quality(device, block, bool(before[device]))
+        return CheckRow(*judgment, device, _inspection_and_provisioning, (before[device], first[device]))
 
     return list(map(judged, devices))
 
@@ -289,9 +289,7 @@ def _sanitizing_steps(read: Read, checks: Sequence[CheckRow]) -> list[list[Recor
 
 
 def _test(name: str, verdict: str, listing: Listing) -> Any:
-    return _of_row(
-        lambda device: judgements.last_test(name, Verdict(getattr(device, verdict))), partial(_last, listing)
-    )
+    return _of_row(lambda device: judgments.last_test(name, Verdict(getattr(device, verdict))), partial(_last, listing))
 
 
 @strawberry.type(
@@ -301,27 +299,27 @@ def _test(name: str, verdict: str, listing: Listing) -> Any:
 class Provenance:
     manufacturer_licensed_at_mint: Check = check(
         "Was the Manufacturing License of the manufacturer VALID at the mint?",
-        _of_row(judgements.manufacturer_licensed_at_mint, partial(_licenses_at_mint, MANUFACTURER)),
+        _of_row(judgments.manufacturer_licensed_at_mint, partial(_licenses_at_mint, MANUFACTURER)),
     )
     hardware_licensed_at_mint: Check = check(
         "Was the hardware license of the mint VALID at the mint, and did it belong to the manufacturer?",
-        _of_row(judgements.hardware_licensed_at_mint, partial(_licenses_at_mint, HARDWARE_LICENSE)),
+        _of_row(judgments.hardware_licensed_at_mint, partial(_licenses_at_mint, HARDWARE_LICENSE)),
     )
     imei_valid: Check = check(
         "Does the IMEI have 15 digits with a correct Luhn check digit? NOT_APPLICABLE for a device that has "
         "a DevEUI and no IMEI.",
-        _of_row(judgements.imei_valid, _imei_setters),
+        _of_row(judgments.imei_valid, _imei_setters),
     )
     imei_unique: Check = check(
         "Is the IMEI unique among the unburned devices of the contract?",
-        _of_duplicates(imei_duplicates, lambda device: device.imei is not None, judgements.imei_unique, _imei_setters),
+        _of_duplicates(imei_duplicates, lambda device: device.imei is not None, judgments.imei_unique, _imei_setters),
     )
     serial_unique_for_manufacturer: Check = check(
         "Is the serial number unique among the devices of the manufacturer?",
         _of_duplicates(
             serial_number_duplicates,
             lambda device: device.serial_number is not None and device.manufacturer_id is not None,
-            judgements.serial_unique_for_manufacturer,
+            judgments.serial_unique_for_manufacturer,
             _serial_number_setters,
         ),
     )
@@ -342,11 +340,11 @@ class Provenance:
     )
     no_activity_after_end_of_life: Check = check(
         "Is the device free of events that its end of life rules out?",
-        _of_row(judgements.no_activity_after_end_of_life, _end_and_activity),
+        _of_row(judgments.no_activity_after_end_of_life, _end_and_activity),
     )
     sanitized_before_disposal: Check = check(
         "Did a step at or before the first RECYCLED or DISPOSED state CLEAR, PURGE or DESTROY?",
-        _of_row(judgements.sanitized_before_disposal, _sanitizing_steps),
+        _of_row(judgments.sanitized_before_disposal, _sanitizing_steps),
     )
 
 

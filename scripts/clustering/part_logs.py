@@ -18,7 +18,7 @@ USUAL = re.compile(
 """Lines that explain nothing: those of every moment, what continues another, and checks that HAProxy gave up."""
 
 
-class Words:
+class PartLogs:
     """Lines that parts have printed. Those of usual operation are left out."""
 
     def __init__(self) -> None:
@@ -28,9 +28,9 @@ class Words:
         """Returns what takes the lines of a part."""
 
         def take(line: str) -> None:
-            words = _without_times(line)
-            if words and not USUAL.search(words):
-                self._lines.append((time.monotonic(), name, words[:LONGEST]))
+            text = _without_times(line)
+            if text and not USUAL.search(text):
+                self._lines.append((time.monotonic(), name, text[:LONGEST]))
 
         return take
 
@@ -40,9 +40,9 @@ class Words:
         `of`: a pattern that the part's name matches.
         """
         shown: dict[str, list[float]] = {}
-        for moment, name, words in list(self._lines):
+        for moment, name, text in list(self._lines):
             if begin <= moment <= end and re.match(of, name):
-                shown.setdefault(f"{name}: {words}", []).append(moment - begin)
+                shown.setdefault(f"{name}: {text}", []).append(moment - begin)
         return list(_texts(shown))[:SHOWN]
 
 

@@ -1,4 +1,4 @@
-"""The sinks, on real servers: NATS JetStream and Redis streams."""
+"""The receivers for NATS and Redis, on real servers: JetStream and Redis streams."""
 
 import json
 import sys
@@ -58,16 +58,16 @@ async def test_jetstream_drops_a_message_that_it_has(tmp_path: Path) -> None:
     [port] = free_ports(1)
     url = f"nats://127.0.0.1:{port}"
     with stopping(nats_server(port, tmp_path)):
-        sink = Nats(Subscription(name="a", url=url, subject="devices.new", timeout=60))
-        missing = await sink.send(MESSAGE)
+        receiver = Nats(Subscription(name="a", url=url, subject="devices.new", timeout=60))
+        missing = await receiver.send(MESSAGE)
         assert (missing.delivered, missing.result) == (False, "nats")
         assert "no stream of JetStream takes the subject devices.new: create one" in missing.detail
         client = await nats.connect(url)
         await client.jetstream().add_stream(name="devices", subjects=["devices.*"])
-        assert [(await sink.send(MESSAGE)).delivered for _ in range(3)] == [True] * 3
+        assert [(await receiver.send(MESSAGE)).delivered for _ in range(3)] == [True] * 3
         assert (await client.jetstream().stream_info("devices")).state.messages == 1
         await client.close()
-        await sink.close()
+        await receiver.close()
     outcome = await Nats(Subscription(name="a", url=url)).send(MESSAGE)
     assert (outcome.delivered, outcome.result, outcome.detail) == (False, "nats", "NATS failed: Connection refused")
 
@@ -98,13 +98,13 @@ async def test_a_redis_stream_is_trimmed_and_errors_are_shown(tmp_path: Path) ->
     with stopping(redis_server(port, tmp_path)):
         client = redis.asyncio.from_url(url)
         await client.set("certindex:events", "another type")
-        sink = Redis(Subscription(name="a", url=url, timeout=60))
-        assert "WRONGTYPE" in (await sink.send(MESSAGE)).detail
+        receiver = Redis(Subscription(name="a", url=url, timeout=60))
+        assert "WRONGTYPE" in (await receiver.send(MESSAGE)).detail
         await client.delete("certindex:events")
         trimmed = Redis(Subscription(name="a", url=url, timeout=60, max_length=100))
         assert all([(await trimmed.send(MESSAGE)).delivered for _ in range(300)])
         assert 100 <= await client.xlen("certindex:events") <= 250
-        for one in (sink, trimmed):
+        for one in (receiver, trimmed):
             await one.close()
         await client.aclose()
     unreachable = Redis(Subscription(name="a", url=url, timeout=2))
