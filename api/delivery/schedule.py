@@ -18,7 +18,7 @@ LEAST_SECONDS, MOST_SECONDS = 1.0, DELAYS[-1]
 
 
 def delay_after(failures: int, most: float = MOST_SECONDS) -> float:
-    """Returns the seconds to wait after so many failed attempts, 1 or more; about `most` at most."""
+    """Returns the seconds to wait after a number of failed attempts, which is 1 or more. `most` limits them, about."""
     delay = min(DELAYS[min(failures, len(DELAYS)) - 1], most)
     return delay * random.uniform(1 - JITTER, 1 + JITTER)
 

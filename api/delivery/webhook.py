@@ -87,7 +87,7 @@ class Webhook:
         return failed(f"{status // 100}xx", detail, wait)
 
     async def _excerpt(self, response: ClientResponse) -> str:
-        """Returns the begin of the body in one line. The status alone decides, so that no fault of the body matters."""
+        """Returns the beginning of the body in one line, as far as it can be read: the status alone decides."""
         parts: list[bytes] = []
         with suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with asyncio.timeout(BODY_SECONDS):
@@ -98,7 +98,7 @@ class Webhook:
         return self._shown(b"".join(parts).decode("utf-8", "replace"))
 
     def _shown(self, text: str) -> str:
-        """Returns the begin of what a receiver wrote, in one line and without our secrets."""
+        """Returns the beginning of what a receiver wrote, in one line and without our secrets."""
         printable = "".join(character if character.isprintable() else " " for character in text)
         return self._subscription.concealed(printable)[:SHOWN].strip()
 

@@ -117,10 +117,10 @@ class ChangeWatch:
             self._left_at = time.monotonic()
 
     def _has_changed(self, seen: Revisions, reads: int) -> bool:
-        """Returns whether the last read is newer than a snapshot, for which somebody waits since so many reads.
+        """Returns whether the last read of the revisions is newer than those `seen`, after which `reads` had begun.
 
-        One that had begun before may be older: then a chain's number is lower. In a later one, too, if a database
-        counts again, as a standby does that lacked commits when it was promoted.
+        A read that had begun before may be older: then the number of a chain is lower. It is lower in a later read too
+        if a database counts again, as a standby does that lacked commits when it was promoted.
         """
         if self._last is None or self._last == seen:
             return False

@@ -439,7 +439,7 @@ def _record_failure(host: Host, method: str, blocks: range | None, error: RpcErr
 
 
 def _record_refusal(host: Host, method: str, blocks: range | None, error: RpcError) -> bool:
-    """As `_record_failure`, of a refusal."""
+    """Records what a refusal shows about the host. Returns False if the caller must send a different request."""
     match error.refusal:
         case ShrinkTo() | UseRange() | HalveQuery() | SplitAddresses() | SmallerBatch() if method == "eth_getLogs":
             if blocks is not None and len(blocks) > 1:

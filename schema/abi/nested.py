@@ -9,7 +9,7 @@ from schema.abi.words import DecodeError, word_reader
 Read = Callable[["_Tails", int, int, int], Any]
 """Reads the value whose head is at `place`; arguments: tails, frame, end of the frame's heads, place.
 
-Offsets count from the frame, which is the begin of the innermost tuple or of an array's elements.
+Offsets count from the frame, which is the beginning of the innermost tuple or of an array's elements.
 """
 
 

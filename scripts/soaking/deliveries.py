@@ -94,7 +94,7 @@ class DeliveryStorm:
                 try:
                     await self._go_on()
                     await self._until_complete()
-                    while not self.ends.keys() >= KILL_POINTS.keys():  # the senders were quicker than their ends
+                    while not self.ends.keys() >= KILL_POINTS.keys():  # the senders delivered all before a kill
                         await self._chain.mine(*self._logs())
                         await self._until_complete()
                 finally:

@@ -124,7 +124,7 @@ class Listing:
     shared: Mapping[str, "SharedField"] = field(default_factory=dict, compare=False)
 
     def is_settled(self, filter: Filter) -> bool:
-        """Returns whether a row that an interval did not touch fits the filter at its end as at its start."""
+        """Returns whether a row that an interval did not touch fits the filter at both of its ends, or at neither."""
         return self.touched is not None and names_in(filter) <= self.settled | self.shared.keys()
 
     def touched_by(self, filter: Filter) -> Sequence[ColumnElement[bool]]:
