@@ -58,8 +58,7 @@ def test_three_places_and_a_rule_are_all_that_a_new_event_needs(tmp_path: Path) 
     insert(tmp_path / FOLD, nothing_but_history, "        case DeviceBurned():")
     insert(tmp_path / FOLD, "    DeviceInstalled,\n", "    DeviceMinted,\n    DevicePaired,")
 
-    insert(tmp_path / TYPES, f"{type_}\n\n", "EVENT_TYPES: tuple")
-    insert(tmp_path / TYPES, "    DeviceInstalled,\n", "    ManufacturerLicensed,\n    ManufacturerLicenseRevoked,")
+    insert(tmp_path / TYPES, f"{type_}\n\n", "EVENT_TYPES = tuple")
 
     profile = tmp_path / "site.toml"
     profile.write_text((REPOSITORY / "schema" / "profiles" / "device_certificate.toml").read_text() + "\n" + rule)

@@ -1,7 +1,6 @@
 """The types of events, one for each fact, behind the interface `LifecycleEvent`.
 
-A new fact needs a class of its name here or in `token_events`, an entry in that module's EVENT_TYPES or
-TOKEN_EVENT_TYPES, and a description of its kind in `api/graphql/vocabulary/enums.py`.
+A new fact needs a class of its name here or in `token_events`.
 """
 
 from collections.abc import Callable
@@ -234,28 +233,8 @@ class UnmappedEvent(LifecycleEvent):
     pass
 
 
-EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
-    DeviceMinted,
-    DeviceTransferred,
-    DeviceAttributeSet,
-    DeviceAddressReset,
-    TestRecorded,
-    DeviceProvisioned,
-    UserAuthorized,
-    UserRevoked,
-    FactoryReset,
-    FirmwareUpdated,
-    EndOfLifeRecorded,
-    ManufacturerLicensed,
-    ManufacturerLicenseRevoked,
-    HardwareLicensed,
-    HardwareLicenseRevoked,
-    *tokens.TOKEN_EVENT_TYPES,
-    UndecodableEvent,
-    UnmappedEvent,
-)
-"""For `Schema(types=...)`: no field has these types, only their interface."""
-
+EVENT_TYPES = tuple(LifecycleEvent.__subclasses__())
+"""The types here and in `token_events`, for `Schema(types=...)`: no field has these types, only their interface."""
 
 _NAMED = {type_.__name__: type_ for type_ in EVENT_TYPES}
 LifecycleEvent.types = {  # type: ignore[attr-defined]  # see `of`

@@ -1,5 +1,5 @@
 """Events of devices that are claimed and paired, of manufacturers, licenses and vehicles that are NFTs, and of grants
-on other subjects than devices."""
+on other subjects than devices. `events` has the others."""
 
 from datetime import datetime
 from typing import Any
@@ -243,30 +243,3 @@ class AccessRevoked(LifecycleEvent):
     )
     granted_manufacturer: LazyManufacturer | None = subject_if_any(f"The manufacturer. {GRANTED_ON}", MANUFACTURER)
     account: LazyAccount | None = subject_if_any(f"The account that granted access. {GRANTED_ON}", ACCOUNT)
-
-
-TOKEN_EVENT_TYPES: tuple[type[LifecycleEvent], ...] = (
-    DeviceClaimed,
-    DeviceUnclaimed,
-    DevicePaired,
-    DeviceUnpaired,
-    DeviceBurned,
-    BeneficiarySet,
-    ManufacturerMinted,
-    ManufacturerTransferred,
-    ManufacturerAttributeSet,
-    LicenseMinted,
-    LicenseTransferred,
-    LicenseRevoked,
-    VehicleMinted,
-    VehicleTransferred,
-    VehicleBurned,
-    VehicleAttributeSet,
-    VehicleDefinitionSet,
-    SyntheticDeviceMinted,
-    SyntheticDeviceTransferred,
-    SyntheticDeviceBurned,
-    SyntheticDeviceAttributeSet,
-    AccessGranted,
-    AccessRevoked,
-)
