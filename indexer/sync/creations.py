@@ -5,6 +5,7 @@ so the rows are the same whatever blocks a batch holds. A rollback deletes the c
 them; the next step reads the watch set again.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 from indexer.chain.batch import Batch
@@ -16,7 +17,6 @@ from indexer.store.watch_set import WatchedContract, start_blocks
 from indexer.sync.backfill import Pace, read_blocks
 from indexer.sync.follow import fetch_next
 from indexer.sync.interpretation import Interpretation
-from indexer.sync.threads import in_thread
 
 MOST_CONTRACTS = 10_000
 """Contracts of a chain that are watched. Providers take some thousand addresses a request; queries are split beyond."""
@@ -26,7 +26,7 @@ async def watched_now(chain: Chain, store: Store, interpretation: Interpretation
     """Returns the interpretation of the logs of all contracts that are watched at the checkpoint."""
     if not interpretation.profile.factories:
         return interpretation
-    watching = interpretation.watching(await in_thread(store.watch_set))
+    watching = interpretation.watching(await asyncio.to_thread(store.watch_set))
     chain.watch(start_blocks(watching.contracts))
     return watching
 

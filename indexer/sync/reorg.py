@@ -1,5 +1,6 @@
 """Reorgs: noticing that the chain left the indexed branch, and rolling back to the newest block that both share."""
 
+import asyncio
 from collections.abc import Sequence
 
 from indexer.chain.chain import Chain
@@ -7,7 +8,6 @@ from indexer.chain.headers import Heads
 from indexer.chain.wire import Header
 from indexer.errors import Stop, TryAgain
 from indexer.store import Cause, Checkpoint, KeptBlock, RollbackCounts, Store
-from indexer.sync.threads import in_thread
 from schema.tables.notices import UNKNOWN_HASH
 
 KEPT_BLOCKS = 100_000
@@ -21,7 +21,7 @@ async def has_forked(chain: Chain, store: Store, before: Checkpoint, heads: Head
         return False
     if latest.number >= before.number:
         return (await _header_at(chain, before.number, heads)).hash != before.hash
-    kept = await in_thread(store.kept_blocks, latest.number, 1)
+    kept = await asyncio.to_thread(store.kept_blocks, latest.number, 1)
     if not kept or kept[0].number != latest.number or kept[0].hash == latest.hash:
         return False  # a lagging node, not a reorg
     # a shorter branch counts when it is seen twice
@@ -33,9 +33,9 @@ async def roll_back(chain: Chain, store: Store, before: Checkpoint, heads: Heads
 
     Raises TryAgain if another provider still has that block.
     """
-    kept = await in_thread(store.kept_blocks, min(before.number, heads.latest.number), KEPT_BLOCKS)
+    kept = await asyncio.to_thread(store.kept_blocks, min(before.number, heads.latest.number), KEPT_BLOCKS)
     shared = await _newest_shared(chain, kept)
-    ancestor = await in_thread(store.origin) if shared is None else shared
+    ancestor = await asyncio.to_thread(store.origin) if shared is None else shared
     if ancestor.number < before.finalized_number:
         lost = [block for block in kept if ancestor.number < block.number <= before.finalized_number]
         if lost:  # a provider on another branch is no reorg
@@ -47,7 +47,7 @@ async def roll_back(chain: Chain, store: Store, before: Checkpoint, heads: Heads
         )
     if (await chain.header(heads.latest.number)).hash != heads.latest.hash:
         raise TryAgain(f"Block {heads.latest.number} changed while a fork was examined.")
-    return ancestor, await in_thread(store.roll_back, before, ancestor, Cause.FORK)
+    return ancestor, await asyncio.to_thread(store.roll_back, before, ancestor, Cause.FORK)
 
 
 async def _newest_shared(chain: Chain, kept: Sequence[KeptBlock]) -> KeptBlock | None:

@@ -2,12 +2,15 @@
 
 Rows and checkpoint commit together, so that after a crash at any instruction the database is at the end of some step.
 Blocks that the chain calls final come by ranges (backfill); above them, block by block along parent hashes (follow).
-Both give the same rows.
+Both give the same rows. What blocks or takes long runs in threads: the event loop also serves requests and renews the
+lease.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -21,15 +24,18 @@ from indexer.errors import TryAgain
 from indexer.fold.fold import fold
 from indexer.fold.located_fact import LocatedFact, named_by
 from indexer.store import Checkpoint, Store
+from indexer.store.timings import Timings
 from indexer.sync.backfill import Pace, fetch_range
 from indexer.sync.creations import watched_now, with_created
 from indexer.sync.follow import fetch_next
 from indexer.sync.interpretation import Interpretation
 from indexer.sync.reorg import has_forked, roll_back
-from indexer.sync.threads import in_stage, in_thread
 from schema.program.tracing import span
 
 __all__ = ["Ahead", "BackfillFinished", "Indexed", "Outcome", "Pace", "RolledBack", "UpToDate", "step"]
+
+
+ResultT = TypeVar("ResultT")
 
 
 class Indexed(Struct, frozen=True):
@@ -74,9 +80,9 @@ Outcome = Indexed | RolledBack | BackfillFinished | UpToDate | Ahead
 
 async def step(chain: Chain, store: Store, interpretation: Interpretation, pace: Pace) -> Outcome:
     """Takes one step and returns what it did. Raises TryAgain if the node fails, Stop if a person must decide."""
-    timed = partial(in_stage, store.timings)
+    timed = partial(_in_stage, store.timings)
     async with _attempt(chain, store, pace):
-        before = await in_thread(store.checkpoint)
+        before = await asyncio.to_thread(store.checkpoint)
         watching = await watched_now(chain, store, interpretation)
         heads = await chain.heads()
         if await has_forked(chain, store, before, heads):
@@ -87,7 +93,7 @@ async def step(chain: Chain, store: Store, interpretation: Interpretation, pace:
             await timed("index", store.finish_backfill, before)
             return BackfillFinished(before.number)
         if heads.latest.number <= before.number:
-            await in_thread(store.note_heads, before, heads)
+            await asyncio.to_thread(store.note_heads, before, heads)
             behind = heads.latest.number < before.number
             return Ahead(before.number, heads.latest.number) if behind else UpToDate(before.number)
 
@@ -100,7 +106,9 @@ async def step(chain: Chain, store: Store, interpretation: Interpretation, pace:
         open_rows = await timed("load", _open_rows, store, before, facts)
         changes = await timed("fold", fold, open_rows, facts, policy)
         readings = {**decoded.readings, **changes.readings}
-        written = await in_thread(store.commit, before, batch, readings, changes, heads, created, decoded.spread)
+        written = await asyncio.to_thread(
+            store.commit, before, batch, readings, changes, heads, created, decoded.spread
+        )
         return Indexed(before.number + 1, batch.last.number, written.events, written.facts, heads.latest.number)
 
 
@@ -132,11 +140,21 @@ async def _fetch(chain: Chain, before: Checkpoint, heads: Heads, pace: Pace) -> 
     return batch
 
 
+async def _in_stage(timings: Timings, stage: str, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
+    """Runs a function in a thread, and adds the time that it takes to a stage."""
+
+    def run() -> ResultT:
+        with timings.stage(stage):
+            return function(*arguments)
+
+    return await asyncio.to_thread(run)
+
+
 def _open_rows(store: Store, before: Checkpoint, facts: Sequence[LocatedFact]) -> OpenRows:
     return store.open_rows(before, named_by(facts))
 
 
 async def _note_disagreements(chain: Chain, store: Store) -> None:
     if disagreements := list(chain.disagreements):
-        await in_thread(store.note_disagreements, disagreements)
+        await asyncio.to_thread(store.note_disagreements, disagreements)
         del chain.disagreements[: len(disagreements)]
