@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, func, select
 
 from api.queries.devices import devices_fitting
-from api.queries.grants import GRANTEE_FIELDS, grant_in_force
+from api.queries.grants import GRANTEE_FIELDS, grant_in_force, scope_at
 from api.queries.sql import tables
 from api.queries.sql.fields import (
     ComputedField,
@@ -104,7 +104,7 @@ def grant_list(*, of: Relation | None, ended: bool, active_at: int | None) -> Li
     """
 
     def within(scope: Scope) -> Condition:
-        granted = scope.began(grant) if ended else grant_in_force(scope.active_at(active_at))
+        granted = scope.began(grant) if ended else grant_in_force(scope_at(scope, active_at))
         return granted if of is None else and_(granted, grant.c[f"{of.name}_id"] == scope.id)
 
     name = f"{LISTED[None if of is None else of.name]} {ended} {active_at}"

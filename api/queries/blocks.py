@@ -14,6 +14,7 @@ from api.queries.sql.keys import Key, row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.prepared import fetch
 from api.queries.sql.scope import Scope
+from schema.tables.values import INT64_MAX, end_of_block, position
 
 BLOCK = tables.block.c
 SELECT_BLOCKS = select(BLOCK.chain_id, BLOCK.number, BLOCK.hash, BLOCK.timestamp)
@@ -25,6 +26,10 @@ ABOVE = OF_CHAIN.where(BLOCK.number > bindparam("number", type_=BLOCK.number.typ
 AT_TIME = OF_CHAIN.where(BLOCK.timestamp <= bindparam("seconds", type_=BLOCK.timestamp.type)).order_by(
     BLOCK.timestamp.desc(), BLOCK.number.desc()
 )
+FROM_TIME = OF_CHAIN.where(BLOCK.timestamp >= bindparam("seconds", type_=BLOCK.timestamp.type)).order_by(
+    BLOCK.timestamp, BLOCK.number
+)
+WITH_HASH = OF_CHAIN.where(BLOCK.hash == bindparam("hash", type_=BLOCK.hash.type))
 DIGEST_AT = AT_OR_BELOW.with_only_columns(BLOCK.digest).where(BLOCK.digest.is_not(None))
 
 
@@ -73,6 +78,24 @@ def blocks_at_times(connection: Connection, names: Sequence[tuple[int, int]]) ->
     return [block_at_time(connection, chain_id, seconds) for chain_id, seconds in names]
 
 
+def last_position_by(connection: Connection, chain_id: int, seconds: int) -> int:
+    """Returns the last position whose block time is at or before an instant; if there is none, -1."""
+    block = block_at_time(connection, chain_id, seconds)
+    return -1 if block is None else end_of_block(block.number)
+
+
+def first_position_from(connection: Connection, chain_id: int, seconds: int) -> int:
+    """Returns the first position whose block time is at or after an instant; if there is none, the largest int64."""
+    block = _first(connection, FROM_TIME, {"chain_id": chain_id, "seconds": seconds})
+    return INT64_MAX if block is None else position(block.number, 0)
+
+
+def last_position_of(connection: Connection, chain_id: int, hash: bytes) -> int:
+    """Returns the last position of the canonical block with a hash; if it is not stored, -1, which no log is at."""
+    block = _first(connection, WITH_HASH, {"chain_id": chain_id, "hash": hash})
+    return -1 if block is None else end_of_block(block.number)
+
+
 def were_orphaned(connection: Connection, names: Sequence[tuple[int, bytes]]) -> list[bool]:
     """Returns for each (chain id, hash) whether a reorg removed that block."""
     orphan = tables.orphaned_block.c
@@ -100,6 +123,6 @@ def are_canonical(connection: Connection, final_numbers: Mapping[int, int], bloc
     ]
 
 
-def _first(connection: Connection, query: Select[Any], values: dict[str, int]) -> BlockPoint | None:
+def _first(connection: Connection, query: Select[Any], values: dict[str, Any]) -> BlockPoint | None:
     rows = fetch(connection, query, values)
     return BlockPoint._make(rows[0]) if rows else None

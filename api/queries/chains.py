@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, func, select
 from api.queries.sql import tables
 from api.queries.sql.prepared import fetch
 from schema.events import Kind
+from schema.tables.values import MAX_BLOCK_NUMBER, end_of_block
 from schema.vocabulary import VerificationLevel
 
 CHAINS = select(tables.chain).order_by(tables.chain.c.chain_id)
@@ -18,6 +19,12 @@ LOGS = {tables.disagreement.c.logs, tables.disagreement.c.other_logs}
 def chains(connection: Connection) -> Mapping[int, Row[Any]]:
     """Returns the row of each chain by its id."""
     return {row.chain_id: row for row in fetch(connection, CHAINS, {})}
+
+
+def confirmed_position(connection: Connection, chain_id: int, tag: str) -> int:
+    """Returns the last position of the chain's finalized or safe block, -1 if none is known."""
+    number = getattr(chains(connection)[chain_id], f"{tag}_number")
+    return -1 if number is None else end_of_block(min(number, MAX_BLOCK_NUMBER))
 
 
 def contracts(connection: Connection) -> Mapping[int, tuple[Row[Any], ...]]:

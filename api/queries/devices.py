@@ -21,6 +21,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from api.queries.blocks import first_position_from
 from api.queries.grants import authorized_user
 from api.queries.sql import tables
 from api.queries.sql.fields import (
@@ -43,7 +44,7 @@ from api.queries.sql.intervals import interval_chain, touched_devices
 from api.queries.sql.keys import Key, key_rows, lists_by_key, row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import Listing, Order, SharedField, always, both_directions, by_text, by_time, select_ids
-from api.queries.sql.scope import Scope, first_position_from, scope_of
+from api.queries.sql.scope import Scope, scope_of
 from api.queries.sql.times import seconds_up
 from api.queries.vehicles import vehicle_field
 from schema.did import TokenDid, parse_did
@@ -152,14 +153,14 @@ def _resets_since(scope: Scope, comparisons: Comparisons) -> Condition:
     reset = tables.factory_reset
     of_period = (
         reset.c.chain_id == scope.chain_id,
-        reset.c.position >= first_position_from(scope, seconds_up(arguments["since"])),
+        reset.c.position >= scope.number(first_position_from, seconds_up(arguments["since"])),
         reset.c.position <= scope.position,
     )
-    if scope.connection is not None and not number_fits(0, counts):
-        # all devices that fit are read: the resets name them
+    if not number_fits(0, counts):
+        # the resets name the devices that fit
         fits = NumberField(func.count()).condition(scope, counts)
         devices = select(reset.c.device_id).where(*of_period).group_by(reset.c.device_id).having(fits)
-        return device_keys.c.device_id.in_(devices)
+        return device_keys.c.device_id.in_(devices.correlate(scope.keys))
     count = (
         select(func.count())
         .select_from(reset)

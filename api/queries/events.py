@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, case, false, func, literal_column, or_, select
 
+from api.queries.blocks import first_position_from, last_position_of
+from api.queries.chains import confirmed_position
 from api.queries.devices import devices_fitting
 from api.queries.licenses import manufacturer_owner
 from api.queries.raw_logs import raw_columns
@@ -28,10 +30,10 @@ from api.queries.sql.intervals import is_in_interval
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import BY_POSITION, Listing, ListPart, always, both_directions, by_time
 from api.queries.sql.relations import Columns, Relation, labeled
-from api.queries.sql.scope import Scope, block_number_of, block_of_log, first_position_from
+from api.queries.sql.scope import Scope, block_of_log
 from api.queries.sql.times import seconds_down
 from schema.events import Kind
-from schema.tables.values import MAX_BLOCK_NUMBER, MAX_OFFSET, OFFSET_BITS, end_of_block, position
+from schema.tables.values import MAX_BLOCK_NUMBER, MAX_OFFSET, end_of_block, position
 from schema.vocabulary import BizStep, Disposition, EpcisAction, EventFlag, VerificationLevel
 
 event = tables.event
@@ -185,27 +187,21 @@ def _record_time(scope: Scope, comparisons: Comparisons) -> Condition:
             case "gt":
                 conditions.append(_from(scope, second + 1))
             case "lt":
-                conditions.append(event.c.position < first_position_from(scope, second + has_fraction))
+                conditions.append(event.c.position < scope.number(first_position_from, second + has_fraction))
             case _:
-                conditions.append(event.c.position < first_position_from(scope, second + 1))
+                conditions.append(event.c.position < scope.number(first_position_from, second + 1))
     return and_(*conditions)
 
 
 def _from(scope: Scope, second: int) -> Condition:
-    return event.c.position >= first_position_from(scope, second)
+    return event.c.position >= scope.number(first_position_from, second)
 
 
 def _block_hash(scope: Scope, comparisons: Comparisons) -> Condition:
     """The event is in one of the blocks with these hashes: a range of positions each, so that the key finds it."""
     hashes = [hash for operator, value in comparisons for hash in ([value] if operator == "eq" else value)]
-    return or_(*(event.c.position.between(*_positions_of_block(scope, hash)) for hash in hashes))
-
-
-def _positions_of_block(scope: Scope, hash: bytes) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    first = block_of_event.c.number.op("<<")(literal_column(str(OFFSET_BITS)))
-    query = select(first).where(block_of_event.c.chain_id == scope.chain_id, block_of_event.c.hash == hash)
-    position = query.correlate(scope.keys).scalar_subquery()
-    return position, position + literal_column(str(MAX_OFFSET))
+    ends = [scope.number(last_position_of, hash) for hash in hashes]
+    return or_(*(event.c.position.between(end - literal_column(str(MAX_OFFSET)), end) for end in ends))
 
 
 def _device(scope: Scope, filter: Filter) -> Condition:
@@ -218,21 +214,13 @@ def _is_level(level: VerificationLevel) -> Condition:
 
 
 def _finality(scope: Scope) -> Field:
-    def up_to(column: ColumnElement[Any]) -> Condition:
-        number = (
-            select(func.coalesce(column, literal_column("-1")))
-            .where(tables.chain.c.chain_id == scope.chain_id)
-            .correlate(scope.keys)
-            .scalar_subquery()
-        )
-        return block_number_of(event.c.position) <= number
-
-    final, safe = up_to(tables.chain.c.finalized_number), up_to(tables.chain.c.safe_number)
+    at = event.c.position
+    finalized, safe = scope.number(confirmed_position, "finalized"), scope.number(confirmed_position, "safe")
     return CaseField(
         {
-            "FINALIZED": final,
-            "SAFE": and_(safe, negate(final)),
-            "UNSAFE": negate(or_(final, safe)),
+            "FINALIZED": at <= finalized,
+            "SAFE": and_(at > finalized, at <= safe),
+            "UNSAFE": and_(at > finalized, at > safe),
             "ORPHANED": false(),  # no list of canonical events has an orphaned one
         }
     )

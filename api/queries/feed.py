@@ -24,9 +24,9 @@ from api.queries.sql import tables
 from api.queries.sql.as_of import BlockPoint
 from api.queries.sql.fields import ComputedField, TimeField
 from api.queries.sql.filters import Comparisons, Condition, Fields, Filter, matches
-from api.queries.sql.keys import Key, key_rows
+from api.queries.sql.keys import Key, scope_of_keys
 from api.queries.sql.pages import select_ids
-from api.queries.sql.scope import Scope, block_of_log, scope_of
+from api.queries.sql.scope import Scope, block_of_log
 from schema.events import Kind
 from schema.tables.values import block_of, end_of_block, offset_of, position
 
@@ -196,7 +196,7 @@ def _fitting(
     if not logs:
         return []
     keys = [Key(chain_id, log.position, end_of_block(block_of(log.position)), log.time) for log in logs]
-    scope = scope_of(key_rows(connection, keys))
+    scope = scope_of_keys(connection, keys)
     statement = select_events(scope).where(event.c.position == scope.id, matches(scope, query.filter, FEED_FIELDS))
     if not query.unmapped:
         statement = statement.where(event.c.kind != Kind.UNMAPPED)

@@ -29,9 +29,9 @@ from api.queries.sql import tables
 from api.queries.sql.as_of import Pin
 from api.queries.sql.fields import UINT256_MAX, CaseField, ComputedField, ExactField, NumberField, TimeField
 from api.queries.sql.filters import Comparisons, Condition, Fields, Filter, combine, matches
-from api.queries.sql.keys import key_of, key_rows
+from api.queries.sql.keys import key_of, scope_of_keys
 from api.queries.sql.pages import Window
-from api.queries.sql.scope import Scope, block_of_log, scope_of
+from api.queries.sql.scope import Scope, block_of_log
 from schema.did import parse_did
 from schema.events import Kind
 from schema.vocabulary import VerificationLevel
@@ -170,7 +170,7 @@ def place_of(row: Row[Any]) -> OrphanPlace:
 
 
 def _list(connection: Connection, pins: Sequence[Pin], filter: Filter, unmapped: bool) -> Select[Any]:
-    scope = scope_of(key_rows(connection, [key_of(pin) for pin in pins]))
+    scope = scope_of_keys(connection, [key_of(pin) for pin in pins])
     query = (
         select_orphans()
         .join(reorg, and_(reorg.c.chain_id == orphan.c.chain_id, reorg.c.reorg_no == orphan.c.reorg_no))

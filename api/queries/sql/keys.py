@@ -1,9 +1,13 @@
 """Keys: many objects are read in one statement, which joins a table of their keys.
 
-Each key has its own position and clock, so that objects at different points share a statement.
+Each key has its own position and clock, so that objects at different points share a statement. A filter is compared at
+one point instead (`PointSelect`): what it selects by the point alone, as the devices that a user may use, is then read
+once, and not for each row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache, wraps
 from typing import Any, NamedTuple
 
@@ -18,6 +22,7 @@ from sqlalchemy import (
     Select,
     String,
     bindparam,
+    case,
     cast,
     func,
     literal,
@@ -29,7 +34,7 @@ from sqlalchemy.sql.selectable import Subquery
 
 from api.queries.sql.as_of import Pin
 from api.queries.sql.prepared import fetch
-from api.queries.sql.scope import Scope, scope_of
+from api.queries.sql.scope import ReadNumber, Scope, scope_of
 
 
 class Key(NamedTuple):
@@ -56,20 +61,41 @@ def scope_of_one(connection: Connection, key: Key) -> Scope:
     keys is read again for each row outside, or after all of them.
     """
     chain_id, id, position, clock = (literal(number, BigInteger) for number in key)
-    return Scope(key_rows(connection, [key]), chain_id, id, position, clock, connection)
+    number = numbers_now(connection, [key.chain_id], chain_id)
+    return Scope(key_rows(connection, [key]), chain_id, id, position, clock, number)
+
+
+def scope_of_keys(connection: Connection, keys: Sequence[Key]) -> Scope:
+    """Returns the scope of each of the keys, whose numbers of a chain are read now."""
+    scope = scope_of(key_rows(connection, keys))
+    return scope._replace(number=numbers_now(connection, {key.chain_id for key in keys}, scope.chain_id))
+
+
+def numbers_now(
+    connection: Connection, chain_ids: Collection[int], chain_id: ColumnElement[int]
+) -> Callable[[ReadNumber, Hashable], ColumnElement[int]]:
+    """Returns the `Scope.number` of a statement that is executed once: the numbers of each chain."""
+
+    def number(read: ReadNumber, operand: Hashable) -> ColumnElement[int]:
+        numbers = {id: literal(read(connection, id, operand), BigInteger) for id in chain_ids}
+        return numbers.popitem()[1] if len(numbers) == 1 else case(numbers, value=chain_id)
+
+    return number
 
 
 KEY_COLUMNS = ("place", *Key._fields)
-ARRAYS = tuple(f"keys_{name}" for name in KEY_COLUMNS)
+ID_COLUMNS = ("place", "chain_id", "id")
 
 
 def key_rows(connection: Connection, keys: Sequence[Key]) -> Subquery:
     """Returns the keys as a table: `place` (the index of the key), chain_id, id, position, clock."""
     values = key_values(connection, keys)
-    return _json_table(values) if connection.dialect.name == "sqlite" else _array_table(_arrays(values))
+    if connection.dialect.name == "sqlite":
+        return _json_table(KEY_COLUMNS, values)
+    return _array_table(KEY_COLUMNS, _arrays(KEY_COLUMNS, values))
 
 
-def key_table(dialect: str) -> Subquery:
+def key_table(dialect: str, columns: Sequence[str] = KEY_COLUMNS) -> Subquery:
     """Returns the same table without the keys, which are bound when the statement is executed (`key_values`).
 
     PostgreSQL's planner does not look into sub-selects. A plan for given keys then seems no better than one for any
@@ -77,18 +103,75 @@ def key_table(dialect: str) -> Subquery:
     it. A statement that has to know the size of its page is still planned anew.
     """
     if dialect == "sqlite":
-        return _json_table({"keys": None})
-    return _array_table([select(array).scalar_subquery() for array in _arrays(dict.fromkeys(ARRAYS))])
+        return _json_table(columns, {"keys": None})
+    arrays = _arrays(columns, dict.fromkeys(_array_names(columns)))
+    return _array_table(columns, [select(array).scalar_subquery() for array in arrays])
 
 
 def key_values(connection: Connection, keys: Sequence[Key]) -> dict[str, Any]:
     """Returns the parameters that bind keys to a `key_table`."""
-    rows = [(place, *key) for place, key in enumerate(keys)]
-    if connection.dialect.name == "sqlite":
+    return _table_values(connection.dialect.name, KEY_COLUMNS, [(place, *key) for place, key in enumerate(keys)])
+
+
+def _table_values(dialect: str, names: Sequence[str], rows: Sequence[tuple[int, ...]]) -> dict[str, Any]:
+    if dialect == "sqlite":
         return {"keys": msgspec.json.encode(rows).decode()}
-    columns = list(zip(*rows, strict=True)) or [()] * len(ARRAYS)
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
     # as text, which the driver passes on: it writes each number of a list in Python
-    return {name: f"{{{','.join(map(str, column))}}}" for name, column in zip(ARRAYS, columns, strict=True)}
+    return {
+        name: f"{{{','.join(map(str, column))}}}" for name, column in zip(_array_names(names), columns, strict=True)
+    }
+
+
+# One point
+
+
+def indexes_by_point(keys: Sequence[Key]) -> Mapping[Key, list[int]]:
+    """Returns the indexes of the keys at each point, which is a key without an id."""
+    indexes: dict[Key, list[int]] = defaultdict(list)
+    for index, key in enumerate(keys):
+        indexes[key._replace(id=0)].append(index)
+    return indexes
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The `Scope.number` of a statement that is executed repeatedly: parameters, by what is read for them."""
+
+    dialect: str
+    names: dict[tuple[ReadNumber, Hashable], str] = field(default_factory=dict)
+
+    def __call__(self, read: ReadNumber, operand: Hashable) -> ColumnElement[int]:
+        return _number(self.dialect, self.names.setdefault((read, operand), f"number_{len(self.names)}"))
+
+
+class PointSelect(NamedTuple):
+    """A SELECT that reads the ids of a table at one point: `values` are its parameters."""
+
+    select: Select[Any]
+    numbers: Numbers
+
+    def values(self, connection: Connection, point: Key, ids: Sequence[int]) -> dict[str, Any]:
+        return {
+            **{name: read(connection, point.chain_id, operand) for (read, operand), name in self.numbers.names.items()},
+            **{f"point_{name}": number for name, number in point._asdict().items()},
+            **_table_values(
+                connection.dialect.name, ID_COLUMNS, [(place, point.chain_id, id) for place, id in enumerate(ids)]
+            ),
+        }
+
+
+def scope_at_point(dialect: str) -> tuple[Scope, Numbers]:
+    """Returns the scope of a `PointSelect`, and its numbers."""
+    keys, numbers = key_table(dialect, ID_COLUMNS), Numbers(dialect)
+    chain_id, position, clock = (_number(dialect, f"point_{name}") for name in ("chain_id", "position", "clock"))
+    return Scope(keys, chain_id, keys.c.id, position, clock, numbers), numbers
+
+
+def _number(dialect: str, name: str) -> ColumnElement[int]:
+    number = bindparam(name, type_=BigInteger)
+    # PostgreSQL keeps the plan of a sub-select for any number, as in `key_table`
+    return number if dialect == "sqlite" else select(number).scalar_subquery()
 
 
 Build = Callable[[Scope], Select[Any]]
@@ -131,21 +214,25 @@ def lists_by_key(
     return lists
 
 
-def _json_table(values: Mapping[str, Any]) -> Subquery:
+def _json_table(names: Sequence[str], values: Mapping[str, Any]) -> Subquery:
     # one parameter, so that the SQL is the same for any number of keys
     each: Any = func.json_each(bindparam("keys", values["keys"], type_=String)).table_valued("value")
     columns = [
         type_coerce(func.json_extract(each.c.value, f"$[{index}]"), BigInteger).label(name)
-        for index, name in enumerate(KEY_COLUMNS)
+        for index, name in enumerate(names)
     ]
     # LIMIT -1 is no limit: it makes SQLite parse each key once, instead of wherever one of its columns is used
     return select(*columns).select_from(each).limit(literal_column("-1")).subquery("k")
 
 
-def _arrays(values: Mapping[str, Any]) -> list[ColumnElement[Any]]:
-    return [cast(bindparam(name, values[name], type_=String), ARRAY(BigInteger)) for name in ARRAYS]
+def _array_names(names: Sequence[str]) -> list[str]:
+    return [f"keys_{name}" for name in names]
 
 
-def _array_table(arrays: Sequence[ColumnElement[Any]]) -> Subquery:
-    each: FromClause = func.unnest(*arrays).table_valued(*KEY_COLUMNS, name="each_key").render_derived()
-    return select(*(type_coerce(each.c[name], BigInteger).label(name) for name in KEY_COLUMNS)).subquery("k")
+def _arrays(names: Sequence[str], values: Mapping[str, Any]) -> list[ColumnElement[Any]]:
+    return [cast(bindparam(name, values[name], type_=String), ARRAY(BigInteger)) for name in _array_names(names)]
+
+
+def _array_table(names: Sequence[str], arrays: Sequence[ColumnElement[Any]]) -> Subquery:
+    each: FromClause = func.unnest(*arrays).table_valued(*names, name="each_key").render_derived()
+    return select(*(type_coerce(each.c[name], BigInteger).label(name) for name in names)).subquery("k")

@@ -6,7 +6,6 @@ a segment of rows with a key and one segment for each condition under which it i
 a segment. The id breaks all ties.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -37,7 +36,7 @@ from sqlalchemy.sql import operators
 from api.queries.sql.fields import with_parameters
 from api.queries.sql.filters import Field, Fields, Filter, matches, names_in
 from api.queries.sql.intervals import Interval, interval_values
-from api.queries.sql.keys import Key, key_table, key_values
+from api.queries.sql.keys import Key, PointSelect, indexes_by_point, key_table, key_values, scope_at_point
 from api.queries.sql.prepared import fetch, fetch_tuples
 from api.queries.sql.relations import Cells, Columns, Relation
 from api.queries.sql.scope import Scope, scope_of
@@ -200,16 +199,16 @@ def pages(connection: Connection, query: PageQuery, keys: Sequence[Key], columns
         **_place_values("before", window.before),
     }
     rows: list[list[Cells]] = [[] for _ in keys]
-    for sides, places in _by_sides(keys, window).items():
-        unfilled = places
+    for point, unfilled in indexes_by_point(keys).items():
+        sides = _side(point, window.after), _side(point, window.before)
         for segments in _segments(order, window.backward):
             for segment in segments:
                 walk = Walk(window.backward, _has_key(window.after), _has_key(window.before), sides, segment)
                 statement = _statement(connection.dialect.name, listing, order, filter, walk, columns)
                 if statement is None or not unfilled:
                     continue
-                parents = key_values(connection, [keys[place] for place in unfilled])
-                read = fetch_tuples(connection, statement, values | parents)
+                parents = statement.values(connection, point, [keys[place].id for place in unfilled])
+                read = fetch_tuples(connection, statement.select, values | parents)
                 if len(unfilled) == 1:
                     rows[unfilled[0]] += read
                     continue
@@ -225,8 +224,8 @@ def row_ids(
     """Returns the ids of the rows in a list, at most `limit`; of those that the interval touched, if it is given."""
     filter, values = with_parameters(filter, listing.fields)
     statement = _ids_statement(connection.dialect.name, listing, filter, interval is not None)
-    values |= {"size": limit, **interval_values(interval), **key_values(connection, [key])}
-    return [row[0] for row in fetch_tuples(connection, statement, values)]
+    values |= {"size": limit, **interval_values(interval), **statement.values(connection, key, [key.id])}
+    return [row[0] for row in fetch_tuples(connection, statement.select, values)]
 
 
 def page_of_rows(
@@ -281,36 +280,41 @@ def counts(
     """Returns the number of rows in the list of each key; of those that the interval touched, if it is given."""
     filter, values = with_parameters(filter, listing.fields)
     statement = _count_statement(connection.dialect.name, listing, filter, interval is not None)
-    rows = fetch(connection, statement, values | interval_values(interval) | key_values(connection, keys))
-    totals = {row.place: row.total for row in rows}
-    return [totals[place] for place in range(len(keys))]
+    values |= interval_values(interval)
+    totals = [0] * len(keys)
+    for point, places in indexes_by_point(keys).items():
+        parents = statement.values(connection, point, [keys[place].id for place in places])
+        for row in fetch(connection, statement.select, values | parents):
+            totals[places[row.place]] = row.total
+    return totals
 
 
 def place_of(connection: Connection, listing: Listing, order: Order, key: Key, filter: Filter = ()) -> Place | None:
     """Returns the place of the row with the key's id in a list without a parent; None if the list has no such row."""
     filter, values = with_parameters(filter, listing.fields)
-    scope = scope_of(key_table(connection.dialect.name))
+    scope, numbers = scope_at_point(connection.dialect.name)
     conditions = (listing.within(scope), matches(scope, filter, listing.fields))
     walked, id = _walk(listing, scope, order.key, conditions)
     present = true() if order.present is None else order.present
     sort_key = literal_column("NULL") if order.key is None else case((present, order.key))
-    statement = walked.with_only_columns(sort_key.label("key")).where(id == scope.id)
-    row = connection.execute(statement, values | key_values(connection, [key])).first()
+    statement = PointSelect(walked.with_only_columns(sort_key.label("key")).where(id == scope.id), numbers)
+    row = connection.execute(statement.select, values | statement.values(connection, key, [key.id])).first()
     return None if row is None else Place(row.key, key.chain_id, key.id)
 
 
 @lru_cache(MAX_STATEMENTS)
-def _count_statement(dialect: str, listing: Listing, filter: Filter, is_touched: bool) -> Select[Any]:
-    scope = scope_of(key_table(dialect))
+def _count_statement(dialect: str, listing: Listing, filter: Filter, is_touched: bool) -> PointSelect:
+    scope, numbers = scope_at_point(dialect)
     ids = select_ids(listing, scope, filter, is_touched=is_touched)
     count = ids.with_only_columns(func.count()).correlate(scope.keys).scalar_subquery()
-    return select(scope.keys.c.place, count.label("total"))
+    return PointSelect(select(scope.keys.c.place, count.label("total")), numbers)
 
 
 @lru_cache(MAX_STATEMENTS)
-def _ids_statement(dialect: str, listing: Listing, filter: Filter, is_touched: bool) -> Select[Any]:
-    scope = scope_of(key_table(dialect))
-    return select_ids(listing, scope, filter, is_touched=is_touched).limit(bindparam("size", type_=Integer))
+def _ids_statement(dialect: str, listing: Listing, filter: Filter, is_touched: bool) -> PointSelect:
+    scope, numbers = scope_at_point(dialect)
+    ids = select_ids(listing, scope, filter, is_touched=is_touched)
+    return PointSelect(ids.limit(bindparam("size", type_=Integer)), numbers)
 
 
 @lru_cache(MAX_STATEMENTS)
@@ -344,6 +348,7 @@ def select_ids(
 
 
 Sides = tuple[int, int]
+"""Where a chain lies from each end of a window: -1 before, 0 in, 1 behind it."""
 
 
 class Walk(NamedTuple):
@@ -371,14 +376,6 @@ def _place_values(name: str, place: Place | None) -> dict[str, Any]:
     return {} if place is None else {f"{name}_key": place.key, f"{name}_id": place.id}
 
 
-def _by_sides(keys: Sequence[Key], window: Window[Place]) -> Mapping[Sides, list[int]]:
-    """Returns the keys' indexes by where their chain lies from each end of the window: before, in or behind it."""
-    groups: dict[Sides, list[int]] = defaultdict(list)
-    for place, key in enumerate(keys):
-        groups[_side(key, window.after), _side(key, window.before)].append(place)
-    return groups
-
-
 def _side(key: Key, place: Place | None) -> int:
     """Returns -1, 0 or 1: the key's chain lies before, in or behind that of the place."""
     return 0 if place is None else (key.chain_id > place.chain_id) - (key.chain_id < place.chain_id)
@@ -387,12 +384,12 @@ def _side(key: Key, place: Place | None) -> int:
 @lru_cache(MAX_STATEMENTS)
 def _statement(
     dialect: str, listing: Listing, order: Order, filter: Filter, walk: Walk, columns: Columns
-) -> Select[Any] | None:
-    """Returns the SELECT of the pages of any keys in one segment, None if the segment is outside of the window.
+) -> PointSelect | None:
+    """Returns the SELECT of the pages of any parents in one segment, None if the segment is outside of the window.
 
     To make it takes many times as long as to execute it.
     """
-    scope = scope_of(key_table(dialect))
+    scope, numbers = scope_at_point(dialect)
     conditions = (listing.within(scope), _segment(order, walk), matches(scope, filter, listing.fields))
     walked, id = _walk(listing, scope, order.key, conditions)
     bounds = _bounds(id, order, walk)
@@ -401,11 +398,12 @@ def _statement(
     size = bindparam("size", type_=Integer)
     walked = walked.where(bounds).order_by(*_directions(id, order, walk)).limit(size)
     sort_key = literal_column("NULL") if order.key is None or not walk.present else order.key
-    rows = listing.rows.make(scope, columns, sort_key, listing.row_id, scope.keys.c.place)
+    joined = scope._replace(chain_id=scope.keys.c.chain_id)
+    rows = listing.rows.make(joined, columns, sort_key, listing.row_id, scope.keys.c.place)
     if dialect == "sqlite":
-        return rows.where(listing.row_id.in_(walked.correlate(scope.keys)))
+        return PointSelect(rows.where(listing.row_id.in_(walked.correlate(scope.keys))), numbers)
     picked = walked.with_only_columns(id.label("picked")).correlate(scope.keys).lateral("picked")
-    return rows.select_from(picked).where(listing.row_id == picked.c.picked)
+    return PointSelect(rows.select_from(picked).where(listing.row_id == picked.c.picked), numbers)
 
 
 def _walk(

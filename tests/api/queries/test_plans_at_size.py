@@ -217,11 +217,45 @@ async def test_statistics_of_some_devices_scan_no_big_table(api: PlanningApi, co
         assert walk.scanned == [] or (api.may_scan and UNINDEXED.search(comparison)), walk.plan
 
 
+READ_ONCE = {
+    "devices": (
+        'authorizedUser: {activeAt: "2020-10-05T00:00:00Z"}',
+        'authorizedUser: {organization: {eq: "Organization 0077"}}',
+        'factoryResetsSince: {since: "2020-10-11T06:00:00Z", count: {gt: 0}}',
+        'pairedVehicle: {authorizedUser: {activeAt: "2020-10-05T00:00:00Z"}}',
+        f'mintTransactionHash: {{eq: "{SAMPLES["Bytes32Filter"]}"}}',
+        'everHadAddress: {eq: "0x' + "11" * 20 + '"}',
+        'anyKey: "SN-00000777"',
+    ),
+    "lifecycleEvents": (
+        'recordTime: {gte: "2020-10-05T00:00:00Z"}',
+        f'blockHash: {{eq: "{SAMPLES["Bytes32Filter"]}"}}',
+        "finality: {eq: UNSAFE}",
+        'device: {authorizedUser: {activeAt: "2020-10-05T00:00:00Z"}}',
+    ),
+    "authorizations": ('device: {authorizedUser: {activeAt: "2020-10-05T00:00:00Z"}}',),
+}
+REPEATED = re.compile(r"CORRELATED (LIST|SCALAR) SUBQUERY \d+\n(?!SEARCH (later|first_item) )|\(SubPlan")
+"""A subquery that is executed for each row. Those of `later` and `first_item` are columns of the rows of a page."""
+
+
+@pytest.mark.parametrize(
+    "field",
+    [f"{name}(filterBy: {{not: {{{filter}}}}})" for name, filters in READ_ONCE.items() for filter in filters],
+)
+async def test_what_a_filter_selects_by_the_point_alone_is_read_once_and_not_for_each_row(
+    api: PlanningApi, field: str
+) -> None:
+    walks = await api.walks_of(f"{{ {field} {{ totalCount nodes {{ __typename }} }} }}")
+    assert walks
+    assert not [walk.plan for walk in walks if REPEATED.search(walk.plan)]
+
+
 ABSENT_TIMES = " + 0 "
 """In statements that sort the few rows with a time after the year 9999 by id."""
 
 UNINDEXED = re.compile(
-    r"provisionedAt|claimedAt|lastFirmwareUpdateAt|imageHash|initialFirmware|version: {(eq|startsWith)|"
+    r"provisionedAt|claimedAt|lastFirmwareUpdateAt|imageHash|initialFirmware|action|version: {(eq|startsWith)|"
     r"endOfLifeStatus|factoryResetCount|Test:|Inspection:|AtMint:|imeiValid|AfterQuality|AfterEndOfLife|BeforeDisposal|"
     r"source|grantedAt|expiresAt|contract|imeiUnique: {eq: NOT_APPLICABLE"
 )
