@@ -49,7 +49,7 @@ async def register_contracts(
         others = connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars().all()
     if stored_text is not None:
         return _check_stored(chain_id, stored_text, stored, settings, profile), stored
-    if others and settings.chain_id is None and settings.contracts is None:
+    if others and settings.chain_id is None:
         raise Stop(
             f"The nodes of RPC_URLS are of chain {chain_id}, and the database holds chain "
             f"{', '.join(map(str, others))}. Correct RPC_URLS, or set CHAIN_ID={chain_id} to index that chain too."

@@ -115,7 +115,7 @@ class DatabaseSettings:
     chain_id: int | None = setting(
         whole_number(1, 2**63 - 1),
         optional=True,
-        help="Chain id of the network. The node must serve it. Required if the database holds several chains.",
+        help="Chain id of the network. The node must serve it. Required if the database holds another chain.",
         example="137",
     )
     log_format: str = log_format

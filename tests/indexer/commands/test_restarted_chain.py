@@ -1,4 +1,4 @@
-"""A development chain that was started again: the command that the message names repairs the index."""
+"""A node whose chain is another one than before: the message names the way out, which repairs the index."""
 
 import re
 
@@ -44,3 +44,20 @@ def test_after_a_restart_of_the_chain_the_named_command_repairs_the_index(
         last = connection.execute(text("SELECT indexed_number FROM chain")).scalar_one()
     engine.dispose()
     assert (events, last) == (second - max(start_block - 1, 0), second)
+
+
+def test_another_chain_is_indexed_into_the_same_database_only_if_chain_id_names_it(
+    database_url: str, certindex: Certindex
+) -> None:
+    options = ("--contracts", f"certificate=0x{CERTIFICATE.hex()}", "--start-block", "0")
+    with Provider(of_fake(node_of(3, chain_id=31337, started=0))) as provider:
+        assert certindex("sync", *options, "--rpc-urls", provider.url, database_url=database_url).status == 0
+    with Provider(of_fake(node_of(3, chain_id=999, started=1))) as provider:
+        sync = ("sync", *options, "--rpc-urls", provider.url)
+        refused = certindex(*sync, database_url=database_url)
+        assert refused.status == 1
+        assert "The nodes of RPC_URLS are of chain 999, and the database holds chain 31337." in refused.err
+        assert "Correct RPC_URLS, or set CHAIN_ID=999 to index that chain too." in refused.err
+        assert "chain 999" not in certindex("status", database_url=database_url).out
+        assert certindex(*sync, "--chain-id", "999", database_url=database_url).status == 0
+    assert "chain 999" in certindex("status", database_url=database_url).out
