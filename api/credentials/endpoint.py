@@ -24,7 +24,7 @@ from api.http.bundle import Bundles, token_of
 from api.http.disconnects import unread_response, while_connected
 from api.http.graphql_client import GraphQLClient
 from api.http.metrics import ROUTE
-from api.http.requests import HTML, JSON, RequestError, response_type
+from api.http.requests import HTML, JSON, RequestError, refuse_parameters, response_type
 from api.http.responses import NOT_STORED, REVALIDATE, SERVER_STATUSES, VARY, as_request_error, error_response
 from api.queries.live_tokens import live_tokens
 from api.reading.revisions import Revisions, revisions_of
@@ -106,8 +106,7 @@ class Credentials:
         async def respond(request: Request) -> Response:
             if not self._keys:
                 raise RequestError(404, NO_KEY)
-            if request.query_params:
-                raise RequestError(400, f'There is no parameter "{next(iter(request.query_params))[:80]}" here.')
+            refuse_parameters(request)
             return await handler(request)
 
         return self._guarded("credential", respond, error_response)

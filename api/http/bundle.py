@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from api.http.disconnects import unread_response, while_connected
 from api.http.rates import RateLimited, Rates
-from api.http.requests import RequestError
+from api.http.requests import RequestError, refuse_parameters
 from api.http.responses import error_response
 from api.reading.snapshot import open_snapshot, read_again
 from api.settings import Settings
@@ -84,6 +84,7 @@ def _handler(bundles: Bundles, rates: Rates, kind: SubjectKind) -> Callable[[Req
         did = str(request.path_params["did"])
         try:
             token_of(did, kind)
+            refuse_parameters(request)
             rates.client(request.scope).take_request()
             async with while_connected(request):
                 return _response(request, await bundles.read(did, kind))

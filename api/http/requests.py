@@ -63,6 +63,15 @@ async def read_request(request: Request, max_body_bytes: int) -> GraphQLRequest:
     return graphql if text is None else replace(graphql, min_block=parse_min_block(text))
 
 
+def refuse_parameters(request: Request) -> None:
+    """Raises RequestError if the URL has a query: the address answers as of the newest indexed block alone."""
+    for name in request.query_params:
+        message = (
+            f'There is no parameter "{name[:80]}" here: the answer is as of the newest indexed block. Leave it out.'
+        )
+        raise RequestError(400, message)
+
+
 def response_type(request: Request, offers: tuple[str, ...]) -> str:
     """Returns the media type of the offers that the Accept header prefers. Raises RequestError (406) for none."""
     # without the header, any media type is accepted

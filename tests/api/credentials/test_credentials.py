@@ -171,7 +171,7 @@ def test_a_burned_device_is_revoked_and_gets_no_credential(verifier: Verifier, a
         ("/device/SN-7/credential", 400, '"SN-7" is not the DID of a device'),
         (f"/device/did:erc721:1:0x{'ab' * 20}:1/credential", 404, "There is no device did:erc721:1:0x"),
         (f"/device/did:erc721:1:0x{'ab' * 20}:{2**256}/credential", 400, "is not the DID of a device"),
-        (f"/device/did:erc721:1:0x{'ab' * 20}:1/credential?asOf=1", 400, 'There is no parameter "asOf" here.'),
+        (f"/device/did:erc721:1:0x{'ab' * 20}:1/credential?asOf=1", 400, 'There is no parameter "asOf" here'),
         (f"/credentials/status/1/0x{'ab' * 20}/0", 404, "Chain 1 is not indexed here."),
         (f"/credentials/status/31337/0x{'ab' * 20}/{2**239}", 404, "There is no status list at"),
         ("/credentials/status/31337/contract/0", 404, "There is no status list at"),

@@ -136,6 +136,14 @@ def test_a_bundle_of_no_device_is_refused_with_a_valid_example(factory: Factory,
             assert (answer.status_code, message in answer.json()["error"]) == (status, True), answer.text
 
 
+def test_a_bundle_of_the_past_is_refused(factory: Factory, sqlite_url: str) -> None:
+    live(factory, sqlite_url)
+    with serving(Settings(database_url=sqlite_url)) as address:
+        refused = CLIENT.get(f"{address}/devices/{did(factory)}/bundle.json?asOf=1")
+    assert refused.status_code == 400
+    assert 'no parameter "asOf" here: the answer is as of the newest indexed block' in refused.json()["error"]
+
+
 def test_a_bundle_of_an_empty_database_is_not_a_server_error(tmp_path: Path) -> None:
     with serving(Settings(database_url=f"sqlite:///{tmp_path / 'missing.db'}")) as address:
         answer = CLIENT.get(f"{address}/devices/did:erc721:1:0x{'11' * 20}:1/bundle.json")
