@@ -268,11 +268,14 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Runs slow files first, so that the workers end together; lets tests that explore take their time."""
+    """Runs slow files first, so that the workers end together, and of these first the ones that depend on no clock.
+
+    Lets tests that explore take their time.
+    """
     if config.getoption("pooler"):
         config.hook.pytest_deselected(items=[item for item in items if not _takes_a_pooler(item)])
         items[:] = [item for item in items if _takes_a_pooler(item)]
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("slow", "untimed")])
     if os.environ.get("EXPLORED_EXAMPLES"):
         for item in items:
             item.add_marker(pytest.mark.timeout(0))

@@ -18,7 +18,7 @@ from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.index.indexing import Indexer, open_engine
 from tests.support.pgbouncer import Pooler
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.untimed]
 
 DEVICES = 48
 

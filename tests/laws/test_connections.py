@@ -18,7 +18,7 @@ from tests.support.dimo.logs import ALICE, index
 from tests.support.dimo.vehicles import vehicle_chain
 from tests.support.index.indexing import Indexer, engine_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.untimed]
 
 DEVICE = 770
 BURST = new_transaction()

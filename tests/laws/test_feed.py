@@ -29,7 +29,7 @@ from tests.support.api.feeding import BUYER, OWNER, Copy, Moving, minted, sold, 
 from tests.support.chain.fakechain import FakeBlock, FakeNode, Log, emitted
 from tests.support.index.indexing import Indexer, open_engine
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.untimed]
 
 
 def bought_back(token: int) -> Log:

@@ -17,7 +17,7 @@ from tests.support.chain.histories import BLOCKS, Block
 from tests.support.index.indexing import Engines, Indexer, index_afresh
 from tests.support.index.interruptions import Crash, at_call, at_write, crash
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.untimed]
 
 FINALITY = 4
 EXPLORED = os.environ.get("EXPLORED_EXAMPLES")

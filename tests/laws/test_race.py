@@ -18,7 +18,7 @@ from tests.support.chain.histories import random_block
 from tests.support.index.indexing import Indexer, Tables, index_afresh
 from tests.support.index.interruptions import Crash, at_call, at_write, crash
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.untimed]
 
 FINALITY = 3
 HEIGHT = 7

@@ -9,7 +9,7 @@ from tests.support.api.asking import Api, Json, asking
 from tests.support.chain.fakechain import FakeBlock, FakeNode, Log, emitted
 from tests.support.index.indexing import Indexer, open_engine
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.untimed]
 
 OWNER, BUYER, USER = "0x" + "11" * 20, "0x" + "22" * 20, "0x" + "33" * 20
 DEVICES = """query ($first: Int, $after: String, $asOf: AsOf, $filter: DeviceFilter) {

@@ -22,7 +22,7 @@ from tests.support.api.asking import SCHEMA, Api, answer_ordinary
 from tests.support.index.big_index import build
 from tests.support.postgres import plain_url
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.untimed]
 
 BIG = {
     "event",

@@ -104,6 +104,7 @@ def keep_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.untimed
 @given(turns=st.lists(TURNS, min_size=3, max_size=5))
 @settings(max_examples=int(EXPLORED or 3), derandomize=EXPLORED is None, deadline=None, print_blob=True, database=None)
 def test_after_any_reorg_and_at_any_block_a_kept_count_is_right(engine: Engine, turns: list[Turn]) -> None:
