@@ -65,6 +65,10 @@ def rate(metric: str, labels: str, by: str) -> str:
     return f"sum by ({by}) (rate({metric}{{{labels}}}[$__rate_interval]))"
 
 
+def most(metric: str, by: str = "chain", labels: str = CHAIN) -> str:
+    return f"max by ({by}) ({metric}{{{labels}}})"
+
+
 def quantile(share: float, metric: str, labels: str, by: str = "") -> str:
     labels_kept = ", ".join(filter(None, ["le", by]))
     return f"histogram_quantile({share}, {rate(f'{metric}_bucket', labels, labels_kept)})"
@@ -74,30 +78,21 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
     "Now": (
         Number("Alerts", "short", {"": 'count(ALERTS{alertname=~"Certindex.+", alertstate="firing"}) or vector(0)'}),
         Number("Writers", "short", {"chain {{chain}}": f"sum by (chain) (certindex_writing{{{CHAIN}}})"}, falling=True),
-        Number(
-            "Blocks behind",
-            "short",
-            {"chain {{chain}}": f"max by (chain) (certindex_behind_blocks{{{CHAIN}}})"},
-            alarm=100,
-        ),
-        Number(
-            "Steps fail for",
-            "s",
-            {"chain {{chain}}": f"max by (chain) (certindex_failing_seconds{{{CHAIN}}})"},
-        ),
+        Number("Blocks behind", "short", {"chain {{chain}}": most("certindex_behind_blocks")}, alarm=100),
+        Number("Steps fail for", "s", {"chain {{chain}}": most("certindex_failing_seconds")}),
         Number(
             "Blocks that failed verification",
             "short",
             {
                 "chain {{chain}}": "sum by (chain) "
                 f'(certindex_unverified_blocks{{{CHAIN}, cause=~"CONTRADICTED|WRONGLY_STORED"}})'
-                f" or 0 * max by (chain) (certindex_indexed_block{{{CHAIN}}})"
+                f" or 0 * {most('certindex_indexed_block')}"
             },
         ),
         Number(
             "Ranges on which providers disagree",
             "short",
-            {"chain {{chain}}": f'max by (chain) (certindex_disagreements{{{CHAIN}, state="open"}})'},
+            {"chain {{chain}}": most("certindex_disagreements", labels=f'{CHAIN}, state="open"')},
         ),
     ),
     "Indexer": (
@@ -105,17 +100,13 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
             "Blocks",
             "short",
             {
-                "head {{chain}}": f"max by (chain) (certindex_head_block{{{CHAIN}}})",
-                "indexed {{chain}}": f"max by (chain) (certindex_indexed_block{{{CHAIN}}})",
-                "verified {{chain}}": f"max by (chain) (certindex_judged_block{{{CHAIN}}})",
-                "final {{chain}}": f"max by (chain) (certindex_finalized_block{{{CHAIN}}})",
+                "head {{chain}}": most("certindex_head_block"),
+                "indexed {{chain}}": most("certindex_indexed_block"),
+                "verified {{chain}}": most("certindex_judged_block"),
+                "final {{chain}}": most("certindex_finalized_block"),
             },
         ),
-        Panel(
-            "Age of the newest block",
-            "s",
-            {"chain {{chain}}": f"max by (chain) (certindex_behind_seconds{{{CHAIN}}})"},
-        ),
+        Panel("Age of the newest block", "s", {"chain {{chain}}": most("certindex_behind_seconds")}),
         Panel(
             "Waits for",
             "percentunit",
@@ -149,8 +140,8 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
             "Lease",
             "short",
             {
-                "writes ({{instance}})": f"max by (instance) (certindex_writing{{{CHAIN}}})",
-                "standbys of chain {{chain}}": f"max by (chain) (certindex_standbys{{{CHAIN}}})",
+                "writes ({{instance}})": most("certindex_writing", "instance"),
+                "standbys of chain {{chain}}": most("certindex_standbys"),
             },
         ),
     ),
@@ -170,11 +161,11 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
             "Blocks behind the head",
             "short",
             {
-                "{{host}}": f"max by (chain) (certindex_head_block{{{CHAIN}}}) - on (chain) group_right "
-                f"max by (chain, host) (certindex_rpc_head_block{{{CHAIN}}})"
+                "{{host}}": f"{most('certindex_head_block')} - on (chain) group_right "
+                + most("certindex_rpc_head_block", "chain, host")
             },
         ),
-        Panel("Set aside", "short", {"{{host}}": f"max by (host) (certindex_rpc_away{{{CHAIN}}})"}),
+        Panel("Set aside", "short", {"{{host}}": most("certindex_rpc_away", "host")}),
         Panel("Requests at a time", "short", {"{{host}}": f"sum by (host) (certindex_rpc_slots{{{CHAIN}}})"}),
     ),
     "API": (
