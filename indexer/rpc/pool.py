@@ -10,32 +10,27 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar, assert_never
+from typing import Any, TypeVar
 
 from indexer.errors import Stop, TryAgain
 from indexer.rpc import endpoint
 from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.block_tags import tag_of
 from indexer.rpc.endpoint import REQUEST_TIMEOUT_SECONDS, Endpoint
-from indexer.rpc.errors import BrokenOff, NoAnswer, RpcError, WrongShape
-from indexer.rpc.gather import gather
-from indexer.rpc.host import RECEIPT_METHODS, Exclusion, Host
-from indexer.rpc.providers import Answered
-from indexer.rpc.refusals import (
-    BackOff,
-    GiveUp,
-    HalveQuery,
-    HistoryGone,
-    LimitExceeded,
-    NoSuchTag,
-    Reverted,
-    ShrinkTo,
-    SmallerBatch,
-    SplitAddresses,
-    Unknown,
-    UseRange,
-    WaitForHead,
+from indexer.rpc.errors import NoAnswer, RpcError
+from indexer.rpc.failures import (
+    is_final,
+    is_tag_unknown,
+    kind_of,
+    may_be_too_wide,
+    record_failure,
+    record_refusal,
+    span_of,
 )
+from indexer.rpc.gather import gather
+from indexer.rpc.host import Exclusion, Host
+from indexer.rpc.providers import Answered
+from indexer.rpc.refusals import BackOff, GiveUp, HalveQuery, LimitExceeded, SmallerBatch
 from indexer.rpc.request import is_wide, requested_blocks
 from indexer.urls import SiteHeaders, headers_for, shown_url
 
@@ -131,10 +126,10 @@ class Pool:
                     failure = error
                     if tag is not None and isinstance(error, RpcError) and host.tag_refused(tag, error):
                         continue
-                    if wide is not None and _may_be_too_wide(error):
+                    if wide is not None and may_be_too_wide(error):
                         host.range_failed(wide)
                         too_wide = error
-                    elif not _record_failure(host, method, blocks, error):
+                    elif not record_failure(host, method, blocks, error):
                         raise
                 else:
                     if answer is not None or method not in NULL_IF_MISSING:
@@ -146,7 +141,7 @@ class Pool:
                 raise too_wide
             if tag is not None and (unknown := self._unknown_tag(tag)) is not None:
                 raise unknown
-            if failure is not None and tag is None and _is_final(method, failure):
+            if failure is not None and tag is None and is_final(method, failure):
                 raise failure
             await self._sleep(wait_seconds(attempt, jitter=self._jitter))
         assert failure is not None
@@ -230,7 +225,7 @@ class Pool:
                 answer = await host.endpoint.call(method, params, result)
             except TryAgain as error:
                 host.counts[method].answered(self._clock() - began)
-                host.counts[method].failed(_kind(error))
+                host.counts[method].failed(kind_of(error))
                 raise
             elapsed = self._clock() - began
         host.counts[method].answered(elapsed)
@@ -278,7 +273,7 @@ class Pool:
                 answers = await host.endpoint.call_batch(method, params, result)
                 elapsed = self._clock() - began
         except TryAgain as error:
-            host.counts[method].failed(_kind(error))
+            host.counts[method].failed(kind_of(error))
             match error.refusal if isinstance(error, RpcError) else None:
                 case SmallerBatch(named):
                     host.batch.refused(len(params), named, lasting=True)
@@ -300,7 +295,7 @@ class Pool:
         """Returns the refusal of a host that does not know a block tag, if there is one."""
         exclusions = [host.exclusion("eth_getBlockByNumber", None, tag) for host in self.hosts]
         errors = [exclusion.error for exclusion in exclusions if exclusion is not None]
-        return next((error.with_traceback(None) for error in errors if _is_tag_unknown(error)), None)
+        return next((error.with_traceback(None) for error in errors if is_tag_unknown(error)), None)
 
     async def _candidates(
         self, method: str, blocks: range | None, avoid: Sequence[Host], strict: bool, tag: str | None = None
@@ -341,8 +336,8 @@ class Pool:
             for host, exclusion in exclusions.items():
                 if host.away is None:
                     return exclusion.error.with_traceback(None)
-        limits = [exclusion.error for exclusion in exclusions.values() if _span(exclusion.error) > 0]
-        return max(limits, key=_span, default=None)
+        limits = [exclusion.error for exclusion in exclusions.values() if span_of(exclusion.error) > 0]
+        return max(limits, key=span_of, default=None)
 
     def _ranked(self, hosts: list[Host], blocks: range | None, avoided_sites: Collection[str]) -> list[Host]:
         if len(hosts) == 1:
@@ -389,7 +384,7 @@ class Pool:
             async with asyncio.timeout(HEAD_TIMEOUT_SECONDS):
                 host.head = int(await self._call_host(host, "eth_blockNumber", [], str), 16)
         except RpcError as error:
-            _record_refusal(host, "eth_blockNumber", None, error)
+            record_refusal(host, "eth_blockNumber", None, error)
         except (TryAgain, ValueError) as error:
             host.failed(error if isinstance(error, TryAgain) else NoAnswer(f"{host.name}: {error}"))
         except TimeoutError:
@@ -420,84 +415,9 @@ def _id(host: Host, result: str) -> int:
         raise NoAnswer(f"{host.name} returned {result!r} instead of a chain id.") from None
 
 
-def _may_be_too_wide(error: TryAgain) -> bool:
-    """Returns whether a failure of a query for the logs of several blocks may come of their number."""
-    if isinstance(error, RpcError):
-        return isinstance(error.refusal, LimitExceeded | SmallerBatch | Unknown)
-    return isinstance(error, BrokenOff)
-
-
-def _record_failure(host: Host, method: str, blocks: range | None, error: RpcError | NoAnswer) -> bool:
-    """Records what a failure shows about the host. Returns False if the caller must send a different request."""
-    if method == "eth_getLogs" and _may_be_too_wide(error):
-        host.span.forget_guesses()  # a single block fails in the same way
-    if isinstance(error, RpcError):
-        return _record_refusal(host, method, blocks, error)
-    if not _is_odd_receipt(method, error):
-        host.failed(error)
-    return True
-
-
-def _record_refusal(host: Host, method: str, blocks: range | None, error: RpcError) -> bool:
-    """Records what a refusal shows about the host. Returns False if the caller must send a different request."""
-    match error.refusal:
-        case ShrinkTo() | UseRange() | HalveQuery() | SplitAddresses() | SmallerBatch() if method == "eth_getLogs":
-            if blocks is not None and len(blocks) > 1:
-                host.range_limited(blocks, error.refusal)
-            return False
-        case LimitExceeded():
-            host.rate_limited(None, error)
-        case BackOff(seconds):
-            host.rate_limited(seconds, error)
-        case HistoryGone():
-            host.history_missing(method, blocks, error)
-        case GiveUp():
-            host.refused(method, error)
-        case WaitForHead() | NoSuchTag():
-            pass
-        case Reverted():
-            return False
-        case Unknown() | ShrinkTo() | UseRange() | HalveQuery() | SplitAddresses() | SmallerBatch() if (
-            method in RECEIPT_METHODS
-        ):
-            host.receipts_refused(method, error)
-        case Unknown() | ShrinkTo() | UseRange() | HalveQuery() | SplitAddresses() | SmallerBatch():
-            host.failed(error)
-        case _ as never:
-            assert_never(never)
-    return True
-
-
-def _is_final(method: str, failure: TryAgain) -> bool:
-    """Returns whether another round of the same request would fail in the same way, or another method may succeed."""
-    if not isinstance(failure, RpcError):
-        return _is_odd_receipt(method, failure)
-    if method == "eth_getBlockReceipts":
-        return not isinstance(failure.refusal, BackOff)
-    return isinstance(failure.refusal, WaitForHead | HistoryGone | GiveUp)
-
-
-def _is_odd_receipt(method: str, failure: TryAgain) -> bool:
-    """Returns whether an answer holds no receipts of the right shape: for this block it will not get better."""
-    return method in RECEIPT_METHODS and isinstance(failure, WrongShape)
-
-
-def _is_tag_unknown(error: TryAgain) -> bool:
-    return isinstance(error, RpcError) and isinstance(error.refusal, NoSuchTag)
-
-
 def _covering(ranges: Sequence[range | None]) -> range | None:
     known = [blocks for blocks in ranges if blocks is not None]
     return range(min(blocks.start for blocks in known), max(blocks.stop for blocks in known)) if known else None
-
-
-def _kind(error: TryAgain) -> str:
-    return type(error.refusal).__name__ if isinstance(error, RpcError) else type(error).__name__
-
-
-def _span(error: TryAgain) -> int:
-    refusal = error.refusal if isinstance(error, RpcError) else None
-    return refusal.blocks if isinstance(refusal, ShrinkTo) else 0
 
 
 def _names(urls: Sequence[str]) -> list[str]:
