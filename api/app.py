@@ -47,6 +47,7 @@ from api.http.metrics import ApiMetrics, CountRequests, route_of
 from api.http.rates import Rates
 from api.http.requests import JSON, RequestError
 from api.http.responses import refusal_response
+from api.http.routing import routes_below
 from api.http.sockets import WebSocketEndpoint
 from api.http.streams import StreamEndpoint
 from api.http.windows import Take
@@ -138,7 +139,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
             Route("/graphql/stream", StreamEndpoint(operations, rates, settings, drain)),
             WebSocketRoute("/graphql", WebSocketEndpoint(operations, rates, settings, drain)),
             *bundle_routes(bundles, rates),
-            Route("/export/{file}", ExportEndpoint(exported, downloads, rates)),
+            *routes_below("/export", "file", ExportEndpoint(exported, downloads, rates)),
             Route("/lookup", LookupEndpoint(exported["devices"], downloads, rates)),
             Route("/schema.graphql", _schema, methods=["GET"]),
             Route("/healthz", PlainTextResponse("ok\n"), methods=["GET"]),
@@ -146,7 +147,7 @@ def create_app(settings: Settings, take: Take | None = None) -> Starlette:
             Mount("/graphiql", StaticFiles(directory=FOLDER)),
             *([Route("/mcp", mcp)] if settings.mcp else []),
             *Credentials(client, bundles, downloads.read, keys, settings.base_url).routes(),
-            *([Route("/epcis/{path:path}", EpcisEndpoint(client, settings))] if settings.epcis else []),
+            *(routes_below("/epcis", "path:path", EpcisEndpoint(client, settings)) if settings.epcis else []),
             *([Route(DIMO_PATH, dimo)] if dimo is not None else []),
             *_pages(settings, client),
         ],

@@ -26,6 +26,7 @@ from api.http.graphql_client import GraphQLClient
 from api.http.metrics import ROUTE
 from api.http.requests import HTML, JSON, RequestError, refuse_parameters, response_type
 from api.http.responses import NOT_STORED, REVALIDATE, SERVER_STATUSES, VARY, as_request_error, error_response
+from api.http.routing import routes_below
 from api.queries.live_tokens import live_tokens
 from api.reading.revisions import Revisions, revisions_of
 from api.reading.snapshot import Snapshot
@@ -74,9 +75,7 @@ class Credentials:
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route(
-                "/1.0/identifiers/{did:path}", self._guarded("did", self._resolve, resolution_refused), methods=["GET"]
-            ),
+            *routes_below("/1.0/identifiers", "did:path", self._guarded("did", self._resolve, resolution_refused)),
             Route("/device/{did}/credential", self._signed(self._credential), methods=["GET"]),
             Route("/credentials/status/{chain}/{contract}/{list}", self._signed(self._status_list), methods=["GET"]),
             Route(CONTEXT_PATH, self._signed(self._context), methods=["GET"]),
@@ -134,7 +133,7 @@ class Credentials:
 
     async def _resolve(self, request: Request) -> Response:
         media_type = _media_type(request, (DID_RESOLUTION, DID, JSON_LD, JSON))
-        did = str(request.path_params["did"])
+        did = str(request.path_params.get("did", ""))
         if did.startswith("did:") and not did.startswith("did:erc721:"):
             raise RequestError(501, f"{did[:200]} has another method: this service resolves did:erc721.")
         token_of(did)

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from starlette.datastructures import QueryParams
 
 from api.epcis.problems import bad_parameter
+from api.epcis.vocabulary import BIZ_STEPS, DISPOSITIONS
 from schema.did import EXAMPLE, parse_did
 from schema.times import utc_text
-from schema.vocabulary import EpcisAction
+from schema.vocabulary import BizStep, Disposition, EpcisAction
 
 Json = dict[str, Any]
 
@@ -23,11 +24,19 @@ EVENT_COST = 90
 EVENT_TYPES = ("ObjectEvent", "AssociationEvent", "AggregationEvent", "TransactionEvent", "TransformationEvent")
 """The event types of EPCIS. Devices have events of the first two."""
 
-WORDS = {
-    "bizStep": ("https://ref.gs1.org/cbv/BizStep-", "urn:epcglobal:cbv:bizstep:"),
-    "disposition": ("https://ref.gs1.org/cbv/Disp-", "urn:epcglobal:cbv:disp:"),
-}
-"""What may stand before a word of the vocabulary."""
+
+class Words(NamedTuple):
+    """The words of CBV for a field, what may stand before them, and those that devices have."""
+
+    standard: Collection[str]
+    prefixes: Sequence[str]
+    used: Sequence[str]
+
+
+STEPS = Words(BIZ_STEPS, ("https://ref.gs1.org/cbv/BizStep-", "urn:epcglobal:cbv:bizstep:"), list(BizStep.__members__))
+DISPOSITION = Words(
+    DISPOSITIONS, ("https://ref.gs1.org/cbv/Disp-", "urn:epcglobal:cbv:disp:"), list(Disposition.__members__)
+)
 
 ANY: Json = {"action": {"in": [action.name for action in EpcisAction]}}
 """The events that EPCIS has words for: not those of grants and licenses."""
@@ -122,13 +131,19 @@ def _choice(allowed: Iterable[str]) -> Callable[[str, str], Sequence[str]]:
     return parse
 
 
-def _word(field: str) -> Callable[[str, str], Sequence[str]]:
-    def word(value: str) -> str:
-        for prefix in WORDS[field]:
-            value = value.removeprefix(prefix)
-        return value
+def _word(words: Words) -> Callable[[str, str], Sequence[str]]:
+    def word(name: str, value: str) -> str:
+        bare = value
+        for prefix in words.prefixes:
+            bare = bare.removeprefix(prefix)
+        if bare not in words.standard and ":" not in bare:
+            raise bad_parameter(
+                f'{name} is "{value[:80]}", which is no word of CBV 2.0. Devices have {", ".join(words.used)}. '
+                "A word of another vocabulary is a URI."
+            )
+        return bare
 
-    return lambda name, text: list(map(word, _values(name, text)))
+    return lambda name, text: [word(name, value) for value in _values(name, text)]
 
 
 def _epcs(name: str, text: str) -> Sequence[str]:
@@ -167,8 +182,8 @@ PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "GE_recordTime": _time,
     "LT_recordTime": _time,
     "EQ_action": _choice([action.name for action in EpcisAction]),
-    "EQ_bizStep": _word("bizStep"),
-    "EQ_disposition": _word("disposition"),
+    "EQ_bizStep": _word(STEPS),
+    "EQ_disposition": _word(DISPOSITION),
     "MATCH_epc": _epcs,
     "perPage": _per_page,
     "nextPageToken": lambda name, text: text,

@@ -37,7 +37,7 @@ class ExportEndpoint(Endpoint):
         try:
             if request.method not in ("GET", "HEAD"):
                 raise RequestError(405, f"{request.method} is not answered: send GET.", {"Allow": "GET, HEAD"})
-            table, format = self._named(str(request.path_params["file"]))
+            table, format = self._named(str(request.path_params.get("file", "")))
             client = self._rates.client(request.scope)
             client.take_request()
             if format == SCHEMA:

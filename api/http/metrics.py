@@ -68,6 +68,8 @@ ROUTES = {
     "/mcp": "mcp",
     "/query": "dimo",
     "/lookup": "lookup",
+    "/export": "export",
+    "/epcis": "epcis",
 }
 PREFIXES = {
     **{f"/{kind.path}/": "bundle" for kind in SUBJECTS.values()},

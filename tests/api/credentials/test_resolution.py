@@ -113,6 +113,7 @@ def test_the_client_chooses_the_format(
         ("did:erc721:1:0x12:1", {}, 400, "invalidDid"),
         ("did:erc721:99999999999999999999:0x12:1", {}, 400, "invalidDid"),
         ("SN-7", {}, 400, "invalidDid"),
+        ("", {}, 400, "invalidDid"),
         ("did:web:example.org", {}, 501, "methodNotSupported"),
         (UNKNOWN, {"versionTime": "soon"}, 422, "invalidOptions"),
         (UNKNOWN, {"versionTime": "12"}, 422, "invalidOptions"),

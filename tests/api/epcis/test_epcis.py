@@ -104,6 +104,10 @@ JUNE, SEPTEMBER = "2024-06-01T00:00:00Z", "2024-09-01T00:00:00Z"
         ),
         ({"EQ_bizStep": "shipping"}, lambda event: False),
         (
+            {"EQ_bizStep": "https://example.org/steps/greeting|destroying"},
+            lambda event: event["bizStep"] == "destroying",
+        ),
+        (
             {"EQ_disposition": "active|urn:epcglobal:cbv:disp:inactive"},
             lambda event: event.get("disposition") in ("active", "inactive"),
         ),
@@ -223,6 +227,9 @@ def test_a_client_that_reads_something_else_is_refused(address: str, header: str
         ("events?LT_recordTime=0001-01-01T00:00:00%2B14:00", 400, "LT_recordTime"),
         ("events?EQ_action=add", 400, "ADD, OBSERVE, DELETE"),
         ("events?eventType=Event", 400, "ObjectEvent"),
+        ("events?EQ_bizStep=inspecting|comissioning", 400, '"comissioning", which is no word of CBV 2.0'),
+        ("events?EQ_bizStep=urn:epcglobal:cbv:bizstep:greeting", 400, "commissioning, inspecting"),
+        ("events?EQ_disposition=Active", 400, "active, inactive"),
         ("events?MATCH_epc=urn:epc:id:sgtin:0614141.107346.2017", 400, "did:erc721"),
         ("events?MATCH_epc=" + "|".join(["x"] * 101), 400, "at most 100"),
         ("events/1", 404, "no id of an event"),
@@ -238,6 +245,12 @@ def test_bad_input_has_a_problem_that_names_it(address: str, path: str, status: 
     response = CLIENT.get(f"{address}/{path}")
     assert response.status_code == status, response.text
     assert words in the_problem(response)["detail"]
+
+
+def test_the_address_of_all_resources_names_them(address: str) -> None:
+    response = CLIENT.get(address)
+    assert response.status_code == 404
+    assert "Resources: events, " in the_problem(response)["detail"]
 
 
 def test_nothing_is_captured_here(address: str) -> None:

@@ -299,6 +299,12 @@ def test_bad_input_is_refused_and_named(address: str, file: str, parameters: Jso
     assert refused.headers["cache-control"] == "no-store"
 
 
+def test_the_address_of_all_exports_names_them(address: str) -> None:
+    response = CLIENT.get(address)
+    assert response.status_code == 404
+    assert "Tables: devices, events, " in response.json()["error"]
+
+
 @pytest.mark.parametrize("reason", [Reason.STALE_CURSOR, Reason.ORPHANED])
 def test_a_block_that_a_reorg_removed_is_gone(reason: Reason) -> None:
     assert refusal_of(BadUserInput("The block was removed.", reason)).status_code == 410
