@@ -24,7 +24,7 @@ from api.graphql.request import GraphQLRequest
 from api.graphql.schema import Schema
 from api.graphql.vocabulary.scalars import block_time, rfc_3339
 from api.reading.read import Read
-from api.reading.snapshot import Interrupted
+from api.reading.snapshot import Interrupted, end_work, to_the_end
 from schema.program.logs import log_event
 from schema.tables.postgresql import is_passing
 
@@ -178,7 +178,13 @@ async def execute_ordinary(
         return result if isinstance(result, ExecutionResult) else await result
 
     values = await context.run(roots, context)
-    results = await asyncio.gather(*map(response, values))
+    work = asyncio.gather(*map(response, values))
+    try:
+        results = await asyncio.shield(work)
+    except asyncio.CancelledError:
+        # canceled, graphql-core would drop coroutines that have not begun; without further reads it ends at once
+        await to_the_end(end_work(work, context.snapshot.interrupt))
+        raise
     failure = context.snapshot.failure
     if failure is not None and is_passing(failure):
         raise failure  # graphql-core has made errors of it
