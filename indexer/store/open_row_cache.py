@@ -4,8 +4,9 @@ The only state that outlives a step. It holds for the checkpoint at which it was
 a rollback and a rebuild drop it. The rows are never changed: the fold copies what it changes.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
@@ -27,8 +28,8 @@ class DeviceRows(Struct, gc=False, array_like=True):
     version: rows.DeviceVersion
     key: rows.DeviceKey
     activity: rows.DeviceActivity
-    attributes: list[rows.DeviceAttribute]
-    grants: list[rows.Authorization]
+    attributes: Sequence[rows.DeviceAttribute]
+    grants: Sequence[rows.Authorization]
 
     @property
     def count(self) -> int:
@@ -81,25 +82,18 @@ class OpenRowCache:
 
     def note(self, checkpoint: bytes, open_rows: OpenRows) -> None:
         """Notes the open rows of a batch's devices, after it was committed."""
-        devices = {
-            id: (
-                token,
-                DeviceRows(
-                    id, open_rows.device_version[id], open_rows.device_key[id], open_rows.device_activity[id], [], []
-                ),
-            )
-            for token, id in open_rows.ids["device"].items()
-        }
-        for attribute in open_rows.device_attribute.values():
-            devices[attribute.device_id][1].attributes.append(attribute)
-        for grant in open_rows.authorization.values():
-            if grant.device_id:
-                devices[grant.device_id][1].grants.append(grant)
-        for key, device in devices.values():
-            self._packed.pop(key, None)
-            before = self._devices.pop(key, None)
-            self._rows += device.count - (0 if before is None else before.count)
-            self._devices[key] = device
+        attributes = _by_device(open_rows.device_attribute.values())
+        grants = _by_device(open_rows.authorization.values())
+        versions, keys, activities = open_rows.device_version, open_rows.device_key, open_rows.device_activity
+        for token, id in open_rows.ids["device"].items():
+            before = self._devices.pop(token, None)
+            if before is None:
+                self._packed.pop(token, None)
+            else:
+                self._rows -= before.count
+            device = DeviceRows(id, versions[id], keys[id], activities[id], attributes.get(id, ()), grants.get(id, ()))
+            self._devices[token] = device
+            self._rows += device.count
         self._checkpoint = checkpoint
         self._pack_oldest()
 
@@ -114,3 +108,14 @@ class OpenRowCache:
             self._packed[key] = _encoder.encode(device)
         while len(self._packed) > self.most_packed:
             self._packed.popitem(last=False)
+
+
+OfDevice = TypeVar("OfDevice", rows.DeviceAttribute, rows.Authorization)
+
+
+def _by_device(rows: Iterable[OfDevice]) -> Mapping[int, Sequence[OfDevice]]:
+    """Returns the rows of each device. Grants on others than devices have the id 0."""
+    of_device: defaultdict[int, list[OfDevice]] = defaultdict(list)
+    for row in rows:
+        of_device[row.device_id].append(row)
+    return of_device
