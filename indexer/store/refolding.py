@@ -22,6 +22,7 @@ from schema.events import Kind
 from schema.tables.database import connect
 from schema.tables.kinds import DERIVED, SPANS
 from schema.tables.rows import EventLog, EventReading
+from schema.tables.statistics import write_statistics
 from schema.tables.tables import Chain
 
 TABLES = Chain.metadata.tables
@@ -123,7 +124,9 @@ def scratch_database() -> Iterator[Connection]:
     with TemporaryDirectory(prefix="certindex-") as folder:
         engine: Engine = connect(f"sqlite:///{Path(folder) / 'scratch.db'}")
         try:
-            Chain.metadata.create_all(engine, [TABLES[table] for table in DERIVED])
+            with engine.begin() as connection:
+                Chain.metadata.create_all(connection, [TABLES[table] for table in DERIVED])
+                write_statistics(connection)
             with engine.connect() as connection:
                 yield connection
         finally:

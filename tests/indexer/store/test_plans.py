@@ -6,8 +6,9 @@ from typing import Any
 from sqlalchemy import Engine
 
 from indexer.store.open_row_cache import OpenRowCache
+from indexer.store.refolding import scratch_database
 from indexer.sync.step import Pace
-from tests.support.chain.fakechain import FakeNode, emitted
+from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted
 from tests.support.index.indexing import Indexer
 
 ALICE, BOB = b"\xa1" * 20, b"\xb0" * 20
@@ -49,3 +50,13 @@ def test_a_step_of_a_first_backfill_reads_and_changes_rows_by_their_keys(sqlite_
     assert any("SEARCH device_version " in plan for plan in plans)
     whole = [plan for plan in plans if plan.startswith("SCAN") or plan.endswith("(chain_id=?)")]
     assert [plan for plan in whole if not plan.startswith(FEW_ROWS)] == []
+
+
+def test_the_scratch_database_of_a_check_finds_devices_by_their_tokens() -> None:
+    tokens = ", ".join(f"X'{number:064x}'" for number in range(100))
+    statement = (
+        f"SELECT id FROM device WHERE chain_id = 1 AND contract = X'{CERTIFICATE.hex()}' AND token_id IN ({tokens})"
+    )
+    with scratch_database() as connection:
+        [plan] = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+    assert plan[3].endswith("(chain_id=? AND contract=? AND token_id=?)")
