@@ -53,7 +53,6 @@ class OpenRows:
 
     ids: dict[str, dict[TokenKey, int]] = field(default_factory=lambda: {table: {} for table in IDENTITIES})
     device_version: dict[int, rows.DeviceVersion] = field(default_factory=dict)
-    device_key: dict[int, rows.DeviceKey] = field(default_factory=dict)
     device_activity: dict[int, rows.DeviceActivity] = field(default_factory=dict)
     device_attribute: dict[tuple[int, str], rows.DeviceAttribute] = field(default_factory=dict)
     authorization: dict[GrantKey, rows.Authorization] = field(default_factory=dict)

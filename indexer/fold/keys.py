@@ -13,10 +13,13 @@ def follow_versions(changes: RowChanges) -> None:
     """Ends the row of each device whose versions of this batch have other keys, and begins the next ones."""
     keys = changes.device_key
     for version in changes.device_version.opened:
-        device, values = version.device_id, _values(version)
-        row = keys.open.get(device)
-        if row is not None:
+        device, start, values = version.device_id, version.valid_from, _values(version)
+        if (row := keys.open.get(device)) is not None:
             if _values(row) == values:
                 continue
-            keys.end(device, version.valid_from)
-        keys.start(device, DeviceKey(device, version.valid_from, OPEN, *values))
+            keys.end(device, start)
+        elif (stored := changes.stored.device_version.get(device)) is not None:
+            if _values(stored) == values:
+                continue
+            keys.closed.append(DeviceKey(device, stored.valid_from, start))
+        keys.start(device, DeviceKey(device, start, OPEN, *values))

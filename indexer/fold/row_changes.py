@@ -39,12 +39,13 @@ class RowChanges:
     def __init__(self, stored: OpenRows) -> None:
         self.ids = {table: dict(ids) for table, ids in stored.ids.items()}
         self._spans = {
-            name: RowSpans(getattr(stored, name), one_a_block=table.one_a_block) for name, table in SPANS.items()
+            name: RowSpans({} if table.repeats else getattr(stored, name), one_a_block=table.one_a_block)
+            for name, table in SPANS.items()
         }
         for name, spans in self._spans.items():
             setattr(self, name, spans)
         self.burned: dict[DeviceAddress, tuple[int, tuple[int, int]]] = {}
-        self._stored = stored
+        self.stored = stored
         self._addresses: DeviceAddresses | None = None
         self.grants_of: dict[tuple[int | None, ...], set[GrantKey]] = {}
         for key in stored.authorization:
@@ -69,7 +70,7 @@ class RowChanges:
     def device_at(self, located: LocatedFact) -> int | None:
         """Returns the device that a fact names by its address, None if no device has the address."""
         if self._addresses is None:
-            self._addresses = DeviceAddresses(self._stored, self.ids["device"], self.device_version)
+            self._addresses = DeviceAddresses(self.stored, self.ids["device"], self.device_version)
         return self._addresses.device_at(located.contracts.device, located.address)
 
     def set_address(self, located: LocatedFact, device: int, address: bytes) -> None:
@@ -119,10 +120,10 @@ class RowChanges:
         return self._appended | {table: spans.opened for table, spans in self._spans.items()}
 
     def closed(self) -> dict[str, list[Any]]:
-        """Returns the stored rows that now have an end, by table."""
+        """Returns the stored rows that now have an end, by table; of one that was not loaded, owner and end."""
         return {table: spans.closed for table, spans in self._spans.items()}
 
     def open_rows(self) -> OpenRows:
         """Returns all that is open now: ids and rows of what was stored and of what the batch began."""
-        spans: dict[str, Any] = {table: spans.open for table, spans in self._spans.items()}
+        spans: dict[str, Any] = {name: spans.open for name, spans in self._spans.items() if not SPANS[name].repeats}
         return OpenRows(self.ids, **spans)

@@ -15,6 +15,7 @@ from indexer.errors import Stop
 from schema.tables import tables
 from schema.tables.database import wrapped_error
 from schema.tables.kinds import SPANS
+from schema.tables.values import OPEN
 
 ROWS_A_STATEMENT = 50
 """On SQLite. sqlite3 releases Python's lock once a statement: with one row each, two threads would only exchange it."""
@@ -51,6 +52,9 @@ def close(connection: Connection, chain_id: int, table: str, rows: Sequence[Stru
     span = SPANS[table]
     key = (span.owner, "valid_from")
     values = list(map(attrgetter(*span.end_columns, *key), _by_owner(table, rows)))
+    if span.repeats:  # the open row was not loaded: it is the one without an end
+        key = (span.owner, "valid_to")
+        values = [(*ends_and_owner, OPEN) for *ends_and_owner, _ in values]
     update(connection, chain_id, table, span.end_columns, key, values)
 
 

@@ -26,14 +26,13 @@ class DeviceRows(Struct, gc=False, array_like=True):
 
     id: int
     version: rows.DeviceVersion
-    key: rows.DeviceKey
     activity: rows.DeviceActivity
     attributes: Sequence[rows.DeviceAttribute]
     grants: Sequence[rows.Authorization]
 
     @property
     def count(self) -> int:
-        return 3 + len(self.attributes) + len(self.grants)
+        return 2 + len(self.attributes) + len(self.grants)
 
 
 _grant_key = SPANS["authorization"].key()
@@ -72,7 +71,6 @@ class OpenRowCache:
                 continue
             ids[key] = device.id
             open_rows.device_version[device.id] = device.version
-            open_rows.device_key[device.id] = device.key
             open_rows.device_activity[device.id] = device.activity
             for attribute in device.attributes:
                 open_rows.device_attribute[device.id, attribute.name] = attribute
@@ -84,14 +82,14 @@ class OpenRowCache:
         """Notes the open rows of a batch's devices, after it was committed."""
         attributes = _by_device(open_rows.device_attribute.values())
         grants = _by_device(open_rows.authorization.values())
-        versions, keys, activities = open_rows.device_version, open_rows.device_key, open_rows.device_activity
+        versions, activities = open_rows.device_version, open_rows.device_activity
         for token, id in open_rows.ids["device"].items():
             before = self._devices.pop(token, None)
             if before is None:
                 self._packed.pop(token, None)
             else:
                 self._rows -= before.count
-            device = DeviceRows(id, versions[id], keys[id], activities[id], attributes.get(id, ()), grants.get(id, ()))
+            device = DeviceRows(id, versions[id], activities[id], attributes.get(id, ()), grants.get(id, ()))
             self._devices[token] = device
             self._rows += device.count
         self._checkpoint = checkpoint

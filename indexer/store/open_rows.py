@@ -34,7 +34,7 @@ def load_open_rows(connection: Connection, chain_id: int, names: Names, cache: O
         ids = _ids(connection, chain_id, identity, uncached if identity == "device" else tokens)
         open_rows.ids[identity].update(ids)
         for table in SPANS.values():
-            if identity in table.owners:
+            if identity in table.owners and not table.repeats:
                 rows = _open_rows(connection, chain_id, table, table.owners[identity], ids.values())
                 _check_count(table, ids, rows)
                 _add(open_rows, table, rows)

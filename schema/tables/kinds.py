@@ -22,7 +22,7 @@ class SpanTable(NamedTuple):
     `key_columns`: what names an open row beside its owner; without them an owner has exactly one open row.
     `end_columns` are written when a row closes. `one_a_block`: the changes of a block make one row.
     `events_name_owner`: every event that changes a row has the owner's id. `repeats`: the table whose columns it has
-    again, to find rows by them.
+    again, to find rows by them. Its open rows are not loaded: they have the values of that table's.
     """
 
     name: str
