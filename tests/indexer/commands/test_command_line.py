@@ -581,6 +581,7 @@ def test_each_program_prints_its_version(module: str, program: str) -> None:
 @pytest.mark.parametrize("command", ["indexer status", "indexer check -", "api schema"])
 @pytest.mark.parametrize("buffered", ["", "1"])
 def test_output_that_cannot_be_written_is_reported_in_one_line(command: str, buffered: str, empty_url: str) -> None:
+    migrate(connect(empty_url))
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             [sys.executable, "-m", *command.split()],
@@ -597,6 +598,7 @@ def test_output_that_cannot_be_written_is_reported_in_one_line(command: str, buf
 
 
 def test_a_closed_pipe_causes_no_message(empty_url: str) -> None:
+    migrate(connect(empty_url))
     reading, writing = os.pipe()
     os.close(reading)
     try:
