@@ -9,19 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from msgspec import Struct
-from msgspec.msgpack import Decoder, Encoder
 
 from indexer.changes import OpenRows, TokenKey
 from schema.tables import rows
 from schema.tables.kinds import SPANS
 
 MOST_ROWS = 30_000
-"""About 10,000 devices and 20 MB."""
-MOST_PACKED = 40_000
-"""Devices written before these, as 0.5 kB of MessagePack each: a tenth of the cost of loading them again."""
+"""About 12,000 devices and 20 MB."""
 
 
-class DeviceRows(Struct, gc=False, array_like=True):
+class DeviceRows(Struct, gc=False):
     """All open rows of a device. Rows of one device are forgotten together."""
 
     id: int
@@ -36,18 +33,14 @@ class DeviceRows(Struct, gc=False, array_like=True):
 
 
 _grant_key = SPANS["authorization"].key()
-_encoder = Encoder()
-_decoder = Decoder(DeviceRows)
 
 
 class OpenRowCache:
-    """Devices by token, those written last at the end; those written longer ago packed."""
+    """Devices by token, those written last at the end."""
 
-    def __init__(self, most_rows: int = MOST_ROWS, most_packed: int = MOST_PACKED) -> None:
+    def __init__(self, most_rows: int = MOST_ROWS) -> None:
         self.most_rows = most_rows
-        self.most_packed = most_packed
         self._devices: OrderedDict[TokenKey, DeviceRows] = OrderedDict()
-        self._packed: OrderedDict[TokenKey, bytes] = OrderedDict()
         self._rows = 0
         self._checkpoint = b""
 
@@ -57,7 +50,7 @@ class OpenRowCache:
 
     def empty(self) -> "OpenRowCache":
         """Returns an empty cache of the same size."""
-        return OpenRowCache(self.most_rows, self.most_packed)
+        return OpenRowCache(self.most_rows)
 
     def recall(self, devices: Iterable[TokenKey]) -> tuple[OpenRows, set[TokenKey]]:
         """Returns the open rows of those devices that are in the cache, and the tokens of the others."""
@@ -65,7 +58,7 @@ class OpenRowCache:
         ids = open_rows.ids["device"]
         uncached: set[TokenKey] = set()
         for key in devices:
-            device = self._devices.get(key) or self._unpacked(key)
+            device = self._devices.get(key)
             if device is None:
                 uncached.add(key)
                 continue
@@ -84,28 +77,14 @@ class OpenRowCache:
         grants = _by_device(open_rows.authorization.values())
         versions, activities = open_rows.device_version, open_rows.device_activity
         for token, id in open_rows.ids["device"].items():
-            before = self._devices.pop(token, None)
-            if before is None:
-                self._packed.pop(token, None)
-            else:
+            if (before := self._devices.pop(token, None)) is not None:
                 self._rows -= before.count
             device = DeviceRows(id, versions[id], activities[id], attributes.get(id, ()), grants.get(id, ()))
             self._devices[token] = device
             self._rows += device.count
         self._checkpoint = checkpoint
-        self._pack_oldest()
-
-    def _unpacked(self, key: TokenKey) -> DeviceRows | None:
-        packed = self._packed.get(key)
-        return None if packed is None else _decoder.decode(packed)
-
-    def _pack_oldest(self) -> None:
         while self._rows > self.most_rows:
-            key, device = self._devices.popitem(last=False)
-            self._rows -= device.count
-            self._packed[key] = _encoder.encode(device)
-        while len(self._packed) > self.most_packed:
-            self._packed.popitem(last=False)
+            self._rows -= self._devices.popitem(last=False)[1].count
 
 
 OfDevice = TypeVar("OfDevice", rows.DeviceAttribute, rows.Authorization)

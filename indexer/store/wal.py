@@ -24,7 +24,7 @@ CACHE_PAGES, MOST_CACHE_PAGES = 12_288, 65_536
 """A cache of 48 to 256 MB: the least up to 1,000,000 events, the most from 6,000,000 on."""
 CACHE_SHARE = 24
 LARGE_STEP = 10_000
-"""Events of a step that may use the long log: half a step of a backfill."""
+"""Events of a step that may use the long log: a quarter of a step of a backfill."""
 MOST_BYTES = 192 * 2**20
 """More than the usual maximum of a log of `LOG_PAGES`, which is these and one step."""
 PATIENCE_MS = 100

@@ -95,7 +95,7 @@ class Identity(Struct, gc=False):
     token_id: bytes
 
 
-class DeviceVersion(Struct, gc=False, array_like=True):
+class DeviceVersion(Struct, gc=False):
     device_id: int
     valid_from: int
     valid_to: int = OPEN
@@ -139,7 +139,7 @@ class DeviceVersion(Struct, gc=False, array_like=True):
     predecessor_id: int | None = None
 
 
-class DeviceKey(Struct, gc=False, array_like=True):
+class DeviceKey(Struct, gc=False):
     device_id: int
     valid_from: int
     valid_to: int = OPEN
@@ -162,7 +162,7 @@ class DeviceKey(Struct, gc=False, array_like=True):
     predecessor_id: int | None = None
 
 
-class DeviceActivity(Struct, gc=False, array_like=True):
+class DeviceActivity(Struct, gc=False):
     device_id: int
     valid_from: int
     updated_at: int
@@ -177,7 +177,7 @@ class DeviceActivity(Struct, gc=False, array_like=True):
     """SQLite gives a number."""
 
 
-class DeviceAttribute(Struct, gc=False, array_like=True):
+class DeviceAttribute(Struct, gc=False):
     device_id: int
     valid_from: int
     name: str
@@ -186,7 +186,7 @@ class DeviceAttribute(Struct, gc=False, array_like=True):
     valid_to: int = OPEN
 
 
-class Authorization(Struct, gc=False, array_like=True):
+class Authorization(Struct, gc=False):
     device_id: int
     valid_from: int
     user_address: bytes

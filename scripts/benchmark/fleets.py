@@ -23,7 +23,7 @@ from scripts.benchmark.naive import PROFILE, WATCHED
 from scripts.benchmark.recording import CHAIN_ID
 
 EVENTS_A_BLOCK = 100
-BLOCKS_A_BATCH = 200
+BLOCKS_A_BATCH = 400
 
 
 def write_fleet(database_url: str, devices: int) -> int:
@@ -66,7 +66,7 @@ def writer(database_url: str) -> Iterator[FleetWriter]:
 
 
 def batches(transactions: Iterator[Transaction], blocks_each: int = BLOCKS_A_BATCH) -> Iterator[Batch]:
-    """Yields batches of so many blocks; 200 have 20,000 events, as a step of a backfill."""
+    """Yields batches of so many blocks; 400 have 40,000 events, as a step of a backfill."""
     blocks = _blocks(transactions)
     while batch := list(islice(blocks, blocks_each)):
         yield Batch(batch, batch[-1].header)

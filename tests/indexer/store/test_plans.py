@@ -36,7 +36,7 @@ def test_a_step_of_a_first_backfill_reads_and_changes_rows_by_their_keys(sqlite_
     for block in BLOCKS:
         node.mine(*block)
     indexer = Indexer(sqlite_engine, node, pace=Pace(1, most=1, side_by_side=1))
-    indexer.store.open_row_cache = OpenRowCache(0, 0)
+    indexer.store.open_row_cache = OpenRowCache(0)
     statements: list[str] = []
     with sqlite_engine.begin() as connection:
         driver: Any = connection.connection.driver_connection
