@@ -1,8 +1,9 @@
 """Measures how the indexer and the API keep their speed while a database grows.
 
 Events are written in parts, as the indexer writes what it has fetched: what fetching costs does not depend on the
-database. A short part before the others ends the first backfill, so that each part is written with all indexes. After
-each part the API answers queries whose answers are as large in a small database as in a large one.
+database. They are either those of a first backfill, which builds the indexes at its end, or follow one that ended
+early, so that each part is written with all indexes. After each of these the API answers queries whose answers are as
+large in a small database as in a large one.
 
 The writer is a process of its own with the memory settings of `certindex`: the devices of the generated chain grow too,
 and would take its caches and the time of its garbage collector.
@@ -27,7 +28,7 @@ from scripts.benchmark.serving import COMPILED, ENGINES, api, take_turns
 
 PARTS = 10
 BEFORE = 0.01
-"""Share of the events that are written before the indexes are built."""
+"""Share of the events that are written before the indexes are built, if the first backfill ends early."""
 
 
 class Answered(msgspec.Struct):
@@ -43,14 +44,17 @@ class Grown(msgspec.Struct):
     """A part. `events`: all that are in the database after it; `written`: those of the part.
 
     `seconds` and `cpu_seconds` of decoding, folding and writing; `server_cpu_seconds` of the database server.
+    `indexed`: with all indexes; the last part of a first backfill has the `index_seconds` that they took instead.
     """
 
     database: str
+    indexed: bool
     events: int
     written: int
     seconds: float
     cpu_seconds: float
     server_cpu_seconds: float
+    index_seconds: float = 0
     database_bytes: int = 0
     answers: list[Answered] = []
 
@@ -71,10 +75,23 @@ class Step(msgspec.Struct):
     cpu_seconds: float
 
 
+def grow_first(database_url: str, databases: Databases, events: int, parts: int = PARTS) -> Iterator[Grown]:
+    """Fills an empty database with so many events in its first backfill, and yields each part."""
+    with _writer(database_url) as steps:
+        pending = batches(generate_growth(events), min(BLOCKS_A_BATCH, max(events // parts // EVENTS_A_BLOCK, 1)))
+        stored = 0
+        for part in range(1, parts + 1):
+            grown = _write(steps, pending, events * part // parts, stored, databases, indexed=False)
+            stored = grown.events
+            grown.index_seconds = _step(steps, None).seconds if part == parts else 0
+            grown.database_bytes = size(database_url)
+            yield grown
+
+
 def grow(
     database_url: str, databases: Databases, events: int, seconds: float, connections: int, parts: int = PARTS
 ) -> Iterator[Grown]:
-    """Fills an empty database with so many events, and yields each part."""
+    """Fills an empty database with so many events, nearly all with all indexes, and yields each part."""
     with _writer(database_url) as steps:
         first = int(events * BEFORE)
         pending = batches(generate_growth(events), min(BLOCKS_A_BATCH, max(first // EVENTS_A_BLOCK, 1)))
@@ -83,14 +100,16 @@ def grow(
             stored += _step(steps, next(pending)).events
         _step(steps, None)
         for part in range(1, parts + 1):
-            grown = _write(steps, pending, events * part // parts, stored, databases)
+            grown = _write(steps, pending, events * part // parts, stored, databases, indexed=True)
             stored = grown.events
             grown.database_bytes = size(database_url)
             grown.answers = list(_answer(database_url, seconds, connections))
             yield grown
 
 
-def _write(steps: Connection, pending: Iterator[Batch], events: int, stored: int, databases: Databases) -> Grown:
+def _write(
+    steps: Connection, pending: Iterator[Batch], events: int, stored: int, databases: Databases, *, indexed: bool
+) -> Grown:
     """Writes a part, until so many events are in the database. Generating them is not measured."""
     server, seconds, cpu, written = databases.server_cpu_seconds(), 0.0, 0.0, 0
     while stored + written < events:
@@ -99,7 +118,7 @@ def _write(steps: Connection, pending: Iterator[Batch], events: int, stored: int
         seconds += step.seconds
         cpu += step.cpu_seconds
     server = databases.server_cpu_seconds() - server
-    return Grown(databases.kind, stored + written, written, seconds, cpu, server)
+    return Grown(databases.kind, indexed, stored + written, written, seconds, cpu, server)
 
 
 def _step(steps: Connection, batch: Batch | None) -> Step:

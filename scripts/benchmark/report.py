@@ -50,16 +50,22 @@ def _backfills(results: Results) -> Iterator[str]:
 
 def _growth(results: Results) -> Iterator[str]:
     """Yields each part of a database that grew, with what its queries took after it."""
-    if results.growth:
-        yield from ("", "growth; us CPU: of the indexer and the server an event, without fetching", _GROWTH_HEAD)
-        for grown in results.growth:
+    for heading, indexed in (("growth in the first backfill", False), ("growth with all indexes", True)):
+        growth = [grown for grown in results.growth if grown.indexed == indexed]
+        if growth:
+            yield from (
+                "",
+                f"{heading}; us CPU: of the indexer and the server an event, without fetching",
+                _GROWTH_HEAD,
+            )
+        for grown in growth:
             cpu = " ".join(_cpu(seconds, grown.written) for seconds in (grown.cpu_seconds, grown.server_cpu_seconds))
             yield (
                 f"{grown.database:<11} {grown.events:>10,} {grown.rate:>9,.0f} {cpu} "
                 f"{grown.database_bytes / grown.events:>9,.0f}" + "".join(map(_answered, grown.answers))
             )
-        for kind in dict.fromkeys(grown.database for grown in results.growth):
-            parts = [grown for grown in results.growth if grown.database == kind]
+        for kind in dict.fromkeys(grown.database for grown in growth):
+            parts = [grown for grown in growth if grown.database == kind]
             yield _kept(parts[0], parts[-1])
 
 
@@ -72,6 +78,7 @@ def _kept(first: Grown, last: Grown) -> str:
     return (
         f"{first.database:<11} the last part over the first: {last.rate / first.rate:.2f} in events/s, "
         f"{first.cpu_an_event / last.cpu_an_event:.2f} in events a second of CPU"
+        + (f"; the indexes took {last.index_seconds:,.0f} s" if last.index_seconds else "")
     )
 
 

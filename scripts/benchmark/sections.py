@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from scripts.benchmark.exploring import Explored, explored
 from scripts.benchmark.exporting import Exported, exported
 from scripts.benchmark.fleets import write_fleet
 from scripts.benchmark.following import Followed, Reorganized, follow, follower
-from scripts.benchmark.growing import Grown, grow
+from scripts.benchmark.growing import Grown, grow, grow_first
 from scripts.benchmark.loading import CONNECTIONS
 from scripts.benchmark.recording import SPARSE_STRIDE, Shape
 from scripts.benchmark.recovery import Recovered, recover
@@ -119,13 +119,20 @@ def measure_backfill(bench: Bench) -> None:
 
 
 def measure_growth(bench: Bench) -> None:
-    """Measures the parts of a database that grows, and the API after each of them."""
+    """Measures the parts of a first backfill, then those of a database with all indexes and the API after each."""
     scale = bench.scale
     for kind in bench.databases if scale.grown_events else ():
-        with Databases(kind, bench.scratch) as databases, databases.new() as database_url:
-            for grown in grow(database_url, databases, scale.grown_events, scale.seconds, scale.connections):
-                bench.results.growth.append(grown)
-                _say(f"{kind}: grown to {grown.events:,} events, {grown.rate:,.0f} a second")
+        with Databases(kind, bench.scratch) as databases:
+            with databases.new() as url:
+                _note_growth(bench, grow_first(url, databases, scale.grown_events))
+            with databases.new() as url:
+                _note_growth(bench, grow(url, databases, scale.grown_events, scale.seconds, scale.connections))
+
+
+def _note_growth(bench: Bench, parts: Iterable[Grown]) -> None:
+    for grown in parts:
+        bench.results.growth.append(grown)
+        _say(f"{grown.database}: grown to {grown.events:,} events, {grown.rate:,.0f} a second")
 
 
 def measure_switch(bench: Bench) -> None:

@@ -24,7 +24,7 @@ from scripts.benchmark.events import generate, generate_fleet
 from scripts.benchmark.exploring import HEAVIEST, explored
 from scripts.benchmark.exporting import exported
 from scripts.benchmark.fleets import write_fleet
-from scripts.benchmark.growing import grow
+from scripts.benchmark.growing import grow, grow_first
 from scripts.benchmark.plot import plot
 from scripts.benchmark.queries import FLOOR, benchmark_queries
 from scripts.benchmark.recording import CHAIN_ID, CONTRACT, Recording, Shape, record
@@ -224,6 +224,16 @@ def test_a_database_that_grows_is_measured_part_by_part_and_shown(tmp_path: Path
         assert grown.cpu_an_event > 0
         assert grown.database_bytes > 10**6
     assert "sqlite      the last part over the first: " in table(Results("a test", growth=[first, last]))
+
+
+def test_the_parts_of_a_first_backfill_are_measured_and_the_indexes_at_its_end(tmp_path: Path) -> None:
+    with Databases("sqlite", tmp_path) as databases, databases.new() as url:
+        first, last = grow_first(url, databases, 3_000, parts=2)
+        assert len(rows(url, "event")) == first.written + last.written == 3_000
+        [chain] = rows(url, "chain")
+    assert chain["backfilled"]
+    assert (first.index_seconds, last.index_seconds > 0) == (0, True)
+    assert "; the indexes took " in table(Results("a test", growth=[first, last]))
 
 
 def test_a_rebuild_beside_its_readers_is_measured_and_shown(tmp_path: Path) -> None:
