@@ -46,7 +46,8 @@ async def register_contracts(
         # in this order: another indexer may register the chain, text and contracts at once, between the two
         stored_text = read_profile_text(connection, chain_id)
         stored = read_watch_set(connection, chain_id)
-        others = connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars().all()
+        chain_ids = connection.execute(text("SELECT chain_id FROM chain ORDER BY chain_id")).scalars()
+        others = [other for other in chain_ids if other != chain_id]
     if stored_text is not None:
         return _check_stored(chain_id, stored_text, stored, settings, profile), stored
     if others and settings.chain_id is None:
