@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from indexer.chain.blooms import trusts_bloom
 from indexer.chain.chain import Chain
@@ -33,6 +34,7 @@ from schema.tables.database import (
     read_only_engine,
     require_file,
     require_revision,
+    unusable,
 )
 
 
@@ -195,7 +197,11 @@ def open_for_reading(settings: DatabaseSettings) -> Iterator[Connection]:
     try:
         require_file(engine)
         check_supported(engine)
-        with engine.connect() as connection:
+        try:
+            connection = engine.connect()
+        except DBAPIError as error:
+            raise unusable(engine, error) from error
+        with connection:
             check_revision(connection)
             yield connection
     finally:
