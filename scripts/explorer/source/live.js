@@ -54,17 +54,25 @@ function replace(part, fresh) {
   if (part.contains(document.activeElement)) return; // a reader is in it
   const events = () => [...part.querySelectorAll(".event[id]")];
   const known = new Set(events().map((event) => event.id));
-  const oldest = Math.min(...events().map(blockOf));
+  const oldest = events().reduce((first, event) => (first && isBefore(first, event) ? first : event), undefined);
   part.replaceChildren(...fresh.childNodes);
   for (const event of events()) {
     // an older one has only moved up, since a reorg removed others
-    if (!known.has(event.id) && !(blockOf(event) < oldest)) event.classList.add("event-new");
+    if (!known.has(event.id) && !(oldest && isBefore(event, oldest))) event.classList.add("event-new");
   }
   showCopyButtons(part);
   showLocalTimes(part);
 }
 
-/** Returns the number of an event's block. */
-function blockOf(event) {
-  return Number(event.id.split("-")[1]);
+/** Returns whether an event is before another one in the chain. */
+function isBefore(event, other) {
+  const [place, otherPlace] = [placeOf(event), placeOf(other)];
+  const index = place.findIndex((number, index) => number !== otherPlace[index]);
+  return index >= 0 && place[index] < otherPlace[index];
+}
+
+/** Returns the block, the log and the item of an event. */
+function placeOf(event) {
+  const [block, log, item] = event.id.split("-").slice(1, -1).map(Number);
+  return [block, log, item ?? 0];
 }
