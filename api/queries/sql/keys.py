@@ -1,8 +1,8 @@
 """Keys: many objects are read in one statement, which joins a table of their keys.
 
-Each key has its own position and clock, so that objects at different points share a statement. A filter is compared at
-one point instead (`PointSelect`): what it selects by the point alone, as the devices that a user may use, is then read
-once, and not for each row.
+Each key has its own position and clock, so that objects at different points share a statement. If the keys share a
+point, a filter is compared at that point instead (`PointSelect`): what it selects by the point alone, as the devices
+that a user may use, is then read once, and not for each row.
 """
 
 from collections import defaultdict
@@ -123,15 +123,20 @@ def _table_values(dialect: str, names: Sequence[str], rows: Sequence[tuple[int, 
     }
 
 
-# One point
+# One chain
 
 
-def indexes_by_point(keys: Sequence[Key]) -> Mapping[Key, list[int]]:
-    """Returns the indexes of the keys at each point, which is a key without an id."""
-    indexes: dict[Key, list[int]] = defaultdict(list)
+def indexes_by_chain(keys: Sequence[Key]) -> Mapping[int, list[int]]:
+    """Returns the indexes of the keys of each chain."""
+    indexes: dict[int, list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
-        indexes[key._replace(id=0)].append(index)
+        indexes[key.chain_id].append(index)
     return indexes
+
+
+def share_point(keys: Sequence[Key]) -> bool:
+    """Returns whether the keys of a chain are read at one position and clock."""
+    return len(keys) == 1 or len({key[2:] for key in keys}) == 1
 
 
 @dataclass(frozen=True)
@@ -146,25 +151,29 @@ class Numbers:
 
 
 class PointSelect(NamedTuple):
-    """A SELECT that reads the ids of a table at one point: `values` are its parameters."""
+    """A SELECT that reads the keys of a chain, at their one point or each at its own: `values` are its parameters."""
 
     select: Select[Any]
     numbers: Numbers
+    one_point: bool
 
-    def values(self, connection: Connection, point: Key, ids: Sequence[int]) -> dict[str, Any]:
-        return {
-            **{name: read(connection, point.chain_id, operand) for (read, operand), name in self.numbers.names.items()},
-            **{f"point_{name}": number for name, number in point._asdict().items()},
-            **_table_values(
-                connection.dialect.name, ID_COLUMNS, [(place, point.chain_id, id) for place, id in enumerate(ids)]
-            ),
-        }
+    def values(self, connection: Connection, keys: Sequence[Key]) -> dict[str, Any]:
+        chain_id, _, position, clock = keys[0]
+        values = {name: read(connection, chain_id, operand) for (read, operand), name in self.numbers.names.items()}
+        values["point_chain_id"] = chain_id
+        if not self.one_point:
+            return values | key_values(connection, keys)
+        rows = [(place, chain_id, key.id) for place, key in enumerate(keys)]
+        table = _table_values(connection.dialect.name, ID_COLUMNS, rows)
+        return {**values, **table, "point_position": position, "point_clock": clock}
 
 
-def scope_at_point(dialect: str) -> tuple[Scope, Numbers]:
+def scope_of_chain(dialect: str, *, one_point: bool) -> tuple[Scope, Numbers]:
     """Returns the scope of a `PointSelect`, and its numbers."""
-    keys, numbers = key_table(dialect, ID_COLUMNS), Numbers(dialect)
+    keys, numbers = key_table(dialect, ID_COLUMNS if one_point else KEY_COLUMNS), Numbers(dialect)
     chain_id, position, clock = (_number(dialect, f"point_{name}") for name in ("chain_id", "position", "clock"))
+    if not one_point:
+        position, clock = keys.c.position, keys.c.clock
     return Scope(keys, chain_id, keys.c.id, position, clock, numbers), numbers
 
 

@@ -36,7 +36,7 @@ from sqlalchemy.sql import operators
 from api.queries.sql.fields import with_parameters
 from api.queries.sql.filters import Field, Fields, Filter, matches, names_in
 from api.queries.sql.intervals import Interval, interval_values
-from api.queries.sql.keys import Key, PointSelect, indexes_by_point, key_table, key_values, scope_at_point
+from api.queries.sql.keys import Key, PointSelect, indexes_by_chain, key_table, key_values, scope_of_chain, share_point
 from api.queries.sql.prepared import fetch, fetch_tuples
 from api.queries.sql.relations import Cells, Columns, Relation
 from api.queries.sql.scope import Scope, scope_of
@@ -199,15 +199,16 @@ def pages(connection: Connection, query: PageQuery, keys: Sequence[Key], columns
         **_place_values("before", window.before),
     }
     rows: list[list[Cells]] = [[] for _ in keys]
-    for point, unfilled in indexes_by_point(keys).items():
-        sides = _side(point, window.after), _side(point, window.before)
+    for chain_id, unfilled in indexes_by_chain(keys).items():
+        sides = _side(chain_id, window.after), _side(chain_id, window.before)
+        one_point = share_point([keys[place] for place in unfilled])
         for segments in _segments(order, window.backward):
             for segment in segments:
                 walk = Walk(window.backward, _has_key(window.after), _has_key(window.before), sides, segment)
-                statement = _statement(connection.dialect.name, listing, order, filter, walk, columns)
+                statement = _statement(connection.dialect.name, listing, order, filter, walk, columns, one_point)
                 if statement is None or not unfilled:
                     continue
-                parents = statement.values(connection, point, [keys[place].id for place in unfilled])
+                parents = statement.values(connection, [keys[place] for place in unfilled])
                 read = fetch_tuples(connection, statement.select, values | parents)
                 if len(unfilled) == 1:
                     rows[unfilled[0]] += read
@@ -224,7 +225,7 @@ def row_ids(
     """Returns the ids of the rows in a list, at most `limit`; of those that the interval touched, if it is given."""
     filter, values = with_parameters(filter, listing.fields)
     statement = _ids_statement(connection.dialect.name, listing, filter, interval is not None)
-    values |= {"size": limit, **interval_values(interval), **statement.values(connection, key, [key.id])}
+    values |= {"size": limit, **interval_values(interval), **statement.values(connection, [key])}
     return [row[0] for row in fetch_tuples(connection, statement.select, values)]
 
 
@@ -279,12 +280,14 @@ def counts(
 ) -> list[int]:
     """Returns the number of rows in the list of each key; of those that the interval touched, if it is given."""
     filter, values = with_parameters(filter, listing.fields)
-    statement = _count_statement(connection.dialect.name, listing, filter, interval is not None)
     values |= interval_values(interval)
     totals = [0] * len(keys)
-    for point, places in indexes_by_point(keys).items():
-        parents = statement.values(connection, point, [keys[place].id for place in places])
-        for row in fetch(connection, statement.select, values | parents):
+    for places in indexes_by_chain(keys).values():
+        parents = [keys[place] for place in places]
+        statement = _count_statement(
+            connection.dialect.name, listing, filter, interval is not None, share_point(parents)
+        )
+        for row in fetch(connection, statement.select, values | statement.values(connection, parents)):
             totals[places[row.place]] = row.total
     return totals
 
@@ -292,29 +295,31 @@ def counts(
 def place_of(connection: Connection, listing: Listing, order: Order, key: Key, filter: Filter = ()) -> Place | None:
     """Returns the place of the row with the key's id in a list without a parent; None if the list has no such row."""
     filter, values = with_parameters(filter, listing.fields)
-    scope, numbers = scope_at_point(connection.dialect.name)
+    scope, numbers = scope_of_chain(connection.dialect.name, one_point=True)
     conditions = (listing.within(scope), matches(scope, filter, listing.fields))
     walked, id = _walk(listing, scope, order.key, conditions)
     present = true() if order.present is None else order.present
     sort_key = literal_column("NULL") if order.key is None else case((present, order.key))
-    statement = PointSelect(walked.with_only_columns(sort_key.label("key")).where(id == scope.id), numbers)
-    row = connection.execute(statement.select, values | statement.values(connection, key, [key.id])).first()
+    statement = PointSelect(
+        walked.with_only_columns(sort_key.label("key")).where(id == scope.id), numbers, one_point=True
+    )
+    row = connection.execute(statement.select, values | statement.values(connection, [key])).first()
     return None if row is None else Place(row.key, key.chain_id, key.id)
 
 
 @lru_cache(MAX_STATEMENTS)
-def _count_statement(dialect: str, listing: Listing, filter: Filter, is_touched: bool) -> PointSelect:
-    scope, numbers = scope_at_point(dialect)
+def _count_statement(dialect: str, listing: Listing, filter: Filter, is_touched: bool, one_point: bool) -> PointSelect:
+    scope, numbers = scope_of_chain(dialect, one_point=one_point)
     ids = select_ids(listing, scope, filter, is_touched=is_touched)
     count = ids.with_only_columns(func.count()).correlate(scope.keys).scalar_subquery()
-    return PointSelect(select(scope.keys.c.place, count.label("total")), numbers)
+    return PointSelect(select(scope.keys.c.place, count.label("total")), numbers, one_point)
 
 
 @lru_cache(MAX_STATEMENTS)
 def _ids_statement(dialect: str, listing: Listing, filter: Filter, is_touched: bool) -> PointSelect:
-    scope, numbers = scope_at_point(dialect)
+    scope, numbers = scope_of_chain(dialect, one_point=True)
     ids = select_ids(listing, scope, filter, is_touched=is_touched)
-    return PointSelect(ids.limit(bindparam("size", type_=Integer)), numbers)
+    return PointSelect(ids.limit(bindparam("size", type_=Integer)), numbers, one_point=True)
 
 
 @lru_cache(MAX_STATEMENTS)
@@ -376,20 +381,20 @@ def _place_values(name: str, place: Place | None) -> dict[str, Any]:
     return {} if place is None else {f"{name}_key": place.key, f"{name}_id": place.id}
 
 
-def _side(key: Key, place: Place | None) -> int:
-    """Returns -1, 0 or 1: the key's chain lies before, in or behind that of the place."""
-    return 0 if place is None else (key.chain_id > place.chain_id) - (key.chain_id < place.chain_id)
+def _side(chain_id: int, place: Place | None) -> int:
+    """Returns -1, 0 or 1: the chain lies before, in or behind that of the place."""
+    return 0 if place is None else (chain_id > place.chain_id) - (chain_id < place.chain_id)
 
 
 @lru_cache(MAX_STATEMENTS)
 def _statement(
-    dialect: str, listing: Listing, order: Order, filter: Filter, walk: Walk, columns: Columns
+    dialect: str, listing: Listing, order: Order, filter: Filter, walk: Walk, columns: Columns, one_point: bool
 ) -> PointSelect | None:
     """Returns the SELECT of the pages of any parents in one segment, None if the segment is outside of the window.
 
     To make it takes many times as long as to execute it.
     """
-    scope, numbers = scope_at_point(dialect)
+    scope, numbers = scope_of_chain(dialect, one_point=one_point)
     conditions = (listing.within(scope), _segment(order, walk), matches(scope, filter, listing.fields))
     walked, id = _walk(listing, scope, order.key, conditions)
     bounds = _bounds(id, order, walk)
@@ -401,9 +406,9 @@ def _statement(
     joined = scope._replace(chain_id=scope.keys.c.chain_id)
     rows = listing.rows.make(joined, columns, sort_key, listing.row_id, scope.keys.c.place)
     if dialect == "sqlite":
-        return PointSelect(rows.where(listing.row_id.in_(walked.correlate(scope.keys))), numbers)
+        return PointSelect(rows.where(listing.row_id.in_(walked.correlate(scope.keys))), numbers, one_point)
     picked = walked.with_only_columns(id.label("picked")).correlate(scope.keys).lateral("picked")
-    return PointSelect(rows.select_from(picked).where(listing.row_id == picked.c.picked), numbers)
+    return PointSelect(rows.select_from(picked).where(listing.row_id == picked.c.picked), numbers, one_point)
 
 
 def _walk(
