@@ -329,7 +329,7 @@ def _explain(network: Json) -> list[str]:
             sentences.append(f"{network[name]} {meaning}.")
     if network["rebuildDue"]:
         sentences.append(
-            "A rebuild is due. Until an operator runs it, what only the profile of this release reads is missing."
+            "A rebuild is due: answers lack what the profile of this release reads and the stored one does not."
         )
     if network["failingSince"]:
         sentences.append(f"Indexing has failed since {network['failingSince']}, at block {network['failingBlock']}.")

@@ -70,7 +70,7 @@ class Follower:
         scheduler = AsyncIOScheduler(timezone="UTC")
         scheduler.add_job(self._wake_up, Every(self.poll_interval), max_instances=1, misfire_grace_time=None)
         scheduler.start()
-        beating = asyncio.create_task(self._keeper.beat(clock_went_back=lambda: _reschedule(scheduler)))
+        beats = asyncio.create_task(self._keeper.beat(clock_went_back=lambda: _reschedule(scheduler)))
         try:
             while not self._stopping.is_set():
                 if await self._keeper.acquire(self._stopping):
@@ -80,12 +80,11 @@ class Follower:
                     self.counters.is_writing = False
         finally:
             scheduler.pause()
-            await asyncio.sleep(
-                0
-            )  # a job whose time has come begins: one that is cut short would be logged as an error
+            # a job whose time has come begins: one that is cut short would be logged as an error
+            await asyncio.sleep(0)
             scheduler.shutdown(wait=False)
             async with self._keeper.beating:
-                beating.cancel()
+                beats.cancel()
             await self._keeper.release()
 
     async def _work(self) -> None:
