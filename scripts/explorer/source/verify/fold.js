@@ -127,7 +127,7 @@ function applyToDevice(rows, policy, located, reading) {
       updateFirmware(rows, located, device, activity);
       break;
     case "TestRecorded":
-      recordTest(rows, located, device);
+      rows.record("test_result", located, device);
       devices.recordTest(version(), fact.kind, fact.passed ? Verdict.PASS : Verdict.FAIL);
       break;
     case "DeviceTransferred":
@@ -210,7 +210,7 @@ function mint(rows, policy, located, device, activity) {
 
 function transfer(rows, policy, located, device) {
   const { fact, position, blockTime } = located;
-  rows.append("transfer", { position, device_id: device, sender: fact.sender, recipient: fact.recipient });
+  rows.record("transfer", located, device);
   const version = rows.device_version.change(device, position);
   const burns = fact.recipient === ZERO_ADDRESS;
   if (burns) {
@@ -250,40 +250,14 @@ function setAttribute(rows, located, device) {
   }
 }
 
-function recordTest(rows, { fact, position }, device) {
-  rows.append("test_result", {
-    position,
-    device_id: device,
-    kind: fact.kind,
-    passed: fact.passed,
-    tested_at: stored(fact.tested_at),
-    station: fact.station,
-    report_uri: fact.report_uri,
-    report_hash: fact.report_hash,
-  });
-}
-
-function reset(rows, { fact, position }, device, activity) {
-  rows.append("factory_reset", {
-    position,
-    device_id: device,
-    initiator: fact.initiator,
-    reset_at: stored(fact.reset_at),
-    reason: stored(fact.reason),
-  });
+function reset(rows, located, device, activity) {
+  rows.record("factory_reset", located, device);
   activity.factory_reset_count += 1n;
 }
 
-function updateFirmware(rows, { fact, position, blockTime }, device, activity) {
-  rows.append("firmware_update", {
-    position,
-    device_id: device,
-    from_version: fact.from_version,
-    to_version: fact.to_version,
-    image_hash: fact.image_hash,
-    result: stored(fact.result),
-    applied_at: stored(fact.applied_at),
-  });
+function updateFirmware(rows, located, device, activity) {
+  const { fact, blockTime } = located;
+  rows.record("firmware_update", located, device);
   if (fact.result === null || fact.result === SUCCEEDED) {
     activity.firmware = fact.to_version || null;
     activity.firmware_image_hash = fact.image_hash;
@@ -291,17 +265,9 @@ function updateFirmware(rows, { fact, position, blockTime }, device, activity) {
   }
 }
 
-function recordEndOfLife(rows, { fact, position, blockTime }, device) {
-  rows.append("end_of_life_step", {
-    position,
-    device_id: device,
-    process: saturate(fact.process),
-    occurred_at: stored(fact.occurred_at),
-    facility: fact.facility,
-    sanitization: stored(fact.sanitization),
-    evidence_uri: fact.evidence_uri,
-    evidence_hash: fact.evidence_hash,
-  });
+function recordEndOfLife(rows, located, device) {
+  const { fact, position, blockTime } = located;
+  rows.record("end_of_life_step", located, device);
   const version = rows.device_version.change(device, position);
   const happenedAt = fact.occurred_at ?? blockTime;
   devices.endService(version, position, fact.process, happenedAt, fact.facility, fact.sanitization);
@@ -360,8 +326,6 @@ function ends(fact, policy) {
   if (fact.type === "UserAuthorized") return expiry(policy.grants.get(fact.source), fact) === null;
   return fact.type === "DevicePaired" && !fact.vehicle_id;
 }
-
-const stored = (number) => (number === null ? null : saturate(number));
 
 function unknown(fact) {
   throw new Error(`no rule folds ${fact.type}`);

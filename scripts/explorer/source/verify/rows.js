@@ -2,7 +2,7 @@
 // log's index, which may be too large for the positions of a database. An id is the position of the first event that names
 // a thing. A row is valid from one position up to another.
 import declarations from "./declarations.json" with { type: "json" };
-import { OPEN } from "./codes.js";
+import { OPEN, saturate } from "./codes.js";
 
 const ITEM_BITS = 32n;
 const BLOCK_SHIFT = 64n + ITEM_BITS;
@@ -10,6 +10,7 @@ const BLOCK_SHIFT = 64n + ITEM_BITS;
 export const positionOf = (block, log, item) => (BigInt(block) << BLOCK_SHIFT) | (BigInt(log) << ITEM_BITS) | BigInt(item);
 
 const addressText = (number) => `0x${number.toString(16).padStart(40, "0")}`;
+const stored = (value) => (typeof value === "bigint" ? saturate(value) : value);
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
 export function positionText(position) {
@@ -19,7 +20,7 @@ export function positionText(position) {
 }
 
 /** Returns a row with the columns of a table and their defaults. */
-export function newRow(columns, values) {
+function newRow(columns, values) {
   const defaults = Object.entries(columns).map(([name, value]) => [
     name,
     value === "OPEN" ? OPEN : typeof value === "number" ? BigInt(value) : value,
@@ -75,9 +76,11 @@ export class Rows {
     this.burned = new Map();
   }
 
-  /** Adds a row to a table of lifecycle facts. */
-  append(table, values) {
-    this[table].rows.push(newRow(declarations.lifecycle[table], values));
+  /** Adds a fact to its table of lifecycle facts: its fields are the columns of the same name. */
+  record(table, { fact, position }, device) {
+    const columns = Object.keys(declarations.lifecycle[table]);
+    const values = Object.fromEntries(columns.map((name) => [name, stored(fact[name])]));
+    this[table].rows.push({ ...values, position, device_id: device });
   }
 
   /** Returns the id of a device, whose rows begin here if no log has named it before. */
