@@ -29,9 +29,9 @@ from api.graphql.inputs.filters import optional
 from api.graphql.paging.connections import Connection as Page
 from api.graphql.paging.connections import ListQuery, many
 from api.graphql.paging.tokens import DeviceId, ManufacturerId, SyntheticDeviceId, VehicleId
-from api.graphql.plan.fields import At, column, computed, of, one, value
+from api.graphql.plan.fields import At, column, computed, of, one, row_of, value
 from api.graphql.types.node import Node, node_id
-from api.graphql.types.vehicles import INTEGRATIONS, connection_name, of_vehicle
+from api.graphql.types.vehicles import INTEGRATIONS, connection_name
 from api.graphql.vocabulary.scalars import Address, BigInt, to_text
 from api.queries.authorizations import AUTHORIZATION, grant_list
 from api.queries.blocks import blocks
@@ -262,13 +262,13 @@ class Vehicle(Node):
     owner: Address = column("The owner.")
     minted_at: Time = column("The time of the mint.", to_time)
     aftermarket_device: Annotated["AftermarketDevice", strawberry.lazy("api.dimo.types")] | None = computed(
-        "The device that is paired with it.", of_vehicle(DEVICE, paired_devices), "pin", "id"
+        "The device that is paired with it.", row_of(DEVICE, paired_devices), "pin", "id"
     )
     privileges: Page[Privilege] = many("The privileges in force, newest first.", _privileges)
     sacds: Page[Sacd] = many("The permissions in force, newest first.", _sacds_on(VEHICLE))
     sacd: Sacd | None = computed("The permissions in force of one user.", _sacd, "pin", "id")
     synthetic_device: Annotated["SyntheticDevice", strawberry.lazy("api.dimo.types")] | None = computed(
-        "The synthetic device.", of_vehicle(SYNTHETIC_DEVICE, connected_devices), "pin", "id"
+        "The synthetic device.", row_of(SYNTHETIC_DEVICE, connected_devices), "pin", "id"
     )
     definition: Definition | None = computed(
         "Make, model and year.", _definitions, "pin", "id", "definition_id", "manufacturer_id"

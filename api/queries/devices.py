@@ -68,9 +68,9 @@ DEVICE = identity_relation(device, device_keys, version, activity, keys=("firmwa
 
 @row_by_key
 def successors(scope: Scope) -> Select[Any]:
-    """Returns (device_id) of the device that took over the address of each key's burned device, None if none did."""
+    """Returns (id) of the device that took over the address of each key's burned device, None if none did."""
     succeeds = and_(device_keys.c.predecessor_id == scope.id, scope.holds(device_keys))
-    return select(device_keys.c.device_id).select_from(OrderedJoin(scope.keys, device_keys, succeeds))
+    return select(device_keys.c.device_id.label("id")).select_from(OrderedJoin(scope.keys, device_keys, succeeds))
 
 
 def addresses(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:

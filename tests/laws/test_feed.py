@@ -356,7 +356,11 @@ class World:
         """Returns what `changes` answers, without the time that GraphQL takes."""
         async with open_snapshot(self.api.engine) as snapshot:
             context = Context(snapshot)
-            return await context.run(changes, context, client.copy.cursor, first, client.filter, client.finality)
+            after, filter_by, finality = client.copy.cursor, client.filter, client.finality
+            [page] = await context.run(
+                lambda: changes(context, (), after=after, first=first, filter_by=filter_by, finality=finality)
+            )
+            return page
 
     def _check(self, client: Client, page: ChangePage, first: int) -> None:
         """A page contains the shortest list of messages that makes the copy canonical, and nothing else."""

@@ -27,6 +27,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
 from api.queries.sql.as_of import Pin
+from api.queries.sql.keys import RowsByKey, key_of
 from api.queries.sql.relations import Cells, Relation
 from schema.tables.damage import WAY_OUT, DamagedData
 
@@ -152,6 +153,17 @@ def computed(
     made = _field(description, Rule(cells, batch=batch, joint=joint, is_late=is_late), name)
     made.arguments = arguments_of(batch)
     return made
+
+
+def row_of(relation: Relation, rows_by_key: RowsByKey) -> Callable[..., list[Ref | None]]:
+    """Returns the batch function of a field that is the row that a query finds for each `pin` and `id`."""
+
+    def batch(context: Any, parents: Sequence[tuple[Pin, int]]) -> list[Ref | None]:
+        rows = context.read.each(rows_by_key, [key_of(pin, id) for pin, id in parents])
+        pins = [pin for pin, _ in parents]
+        return [None if row is None else Ref(relation, row.id, pin) for row, pin in zip(rows, pins, strict=True)]
+
+    return batch
 
 
 def live(description: str, source: Callable[..., Any]) -> Any:

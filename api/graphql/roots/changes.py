@@ -6,6 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import strawberry
 from sqlalchemy import Connection, Row, select
+from strawberry import UNSET
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
@@ -101,11 +102,13 @@ def _refuse_changing(filter: Filter) -> None:
 
 def changes(
     context: Context,
-    after: str | None,
-    first: int | None,
-    filter_by: LifecycleEventFilter | None,
-    finality: Finality | None,
-) -> ChangePage:
+    rows: Sequence[Any],
+    *,
+    after: FeedAfter = UNSET,
+    first: FeedFirst = UNSET,
+    filter_by: FeedFilterBy = UNSET,
+    finality: LeastFinality = Finality.UNSAFE,
+) -> list[ChangePage]:
     """Returns the page of the feed after a cursor. Raises BadUserInput."""
     size, _ = page_size(first, None)
     feed = feed_of(filter_by, finality)
@@ -113,7 +116,7 @@ def changes(
     position = cursors.read(after) if after else {}  # an empty cursor counts as absent
     batch = read_batch(context, feed, position, size)
     messages: list[Any] = [message_of(context, item, cursors) for item in batch.items]
-    return ChangePage(messages=messages, end_cursor=cursors.write(batch.end), has_more=batch.more)
+    return [ChangePage(messages=messages, end_cursor=cursors.write(batch.end), has_more=batch.more)]
 
 
 def cursors_of(context: Context, feed: Feed) -> FeedCursors:

@@ -7,13 +7,11 @@ import strawberry
 from strawberry import UNSET
 
 from api.graphql.context import Context
-from api.graphql.inputs.as_of import AsOfArgument
 from api.graphql.inputs.filters import HardwareLicenseFilter, ManufacturerFilter, names_unmapped, to_filter
 from api.graphql.inputs.orders import BY_MANUFACTURER_ID, NEWEST_FIRST, OLDEST_FIRST, ManufacturerOrder
-from api.graphql.paging.arguments import PageArguments
 from api.graphql.paging.connections import Connection, ListQuery, list_field, root_list
 from api.graphql.plan.fields import Ref, computed
-from api.graphql.roots.changes import ChangePage, FeedAfter, FeedFilterBy, FeedFirst, LeastFinality, changes
+from api.graphql.roots.changes import ChangePage, changes
 from api.graphql.roots.lookups import (
     ACCOUNT,
     DEVICE,
@@ -24,11 +22,7 @@ from api.graphql.roots.lookups import (
     lookup_field,
 )
 from api.graphql.roots.refetch import resolve_all
-from api.graphql.roots.vehicles import (
-    statistics_of_vehicles,
-    synthetic_devices,
-    vehicles,
-)
+from api.graphql.roots.vehicles import synthetic_devices, vehicles
 from api.graphql.types.authorizations import (
     ActiveAt,
     Authorization,
@@ -37,24 +31,22 @@ from api.graphql.types.authorizations import (
     Scoped,
     authorization_query,
 )
-from api.graphql.types.devices import Device, HistoryFilterBy, HistoryOrderBy
-from api.graphql.types.lifecycle_event import LifecycleEvent
+from api.graphql.types.devices import Device
+from api.graphql.types.lifecycle_event import EventFilterBy, EventOrderBy, LifecycleEvent
 from api.graphql.types.manufacturers import DeviceFilterBy, DeviceOrderBy, HardwareLicense, Manufacturer
-from api.graphql.types.meta import ChainIdArgument, Meta, meta
+from api.graphql.types.meta import Meta, meta
 from api.graphql.types.node import Node
-from api.graphql.types.orphans import OrphanedEvent, OrphanList, orphan_list
+from api.graphql.types.orphans import OrphanedEvent, orphan_list
 from api.graphql.types.statistics import (
-    DeviceDimension,
     DeviceStatistic,
     FailureStatistic,
     VehicleStatistic,
     device_statistics,
     failure_statistics,
+    vehicle_statistics,
 )
 from api.graphql.types.transactions import IndexedTransaction, find_transaction
 from api.graphql.types.vehicles import Account, SyntheticDevice, Vehicle
-from api.graphql.vocabulary.enums import Finality
-from api.graphql.vocabulary.scalars import BigInt, Bytes32
 from api.queries.devices import DEVICE_ORDERS, DEVICES
 from api.queries.events import EVENT_ORDERS, EVENTS, EVENTS_AND_UNMAPPED
 from api.queries.licenses import HARDWARE_LICENSES, MANUFACTURER_ORDERS, MANUFACTURERS
@@ -100,59 +92,11 @@ def _authorizations(
 
 
 def _lifecycle_events(
-    context: Context, *, filter_by: HistoryFilterBy = UNSET, order_by: HistoryOrderBy = OLDEST_FIRST
+    context: Context, *, filter_by: EventFilterBy = UNSET, order_by: EventOrderBy = OLDEST_FIRST
 ) -> ListQuery:
     filter = to_filter(filter_by)
     listing = EVENTS_AND_UNMAPPED if names_unmapped(filter) else EVENTS
     return ListQuery(listing, EVENT_ORDERS[(order_by or OLDEST_FIRST).key], filter)
-
-
-def _orphaned_events(context: Context, page: PageArguments, *, filter_by: HistoryFilterBy = UNSET) -> OrphanList:
-    return orphan_list(page, filter_by)
-
-
-def _changes(
-    context: Context,
-    rows: Rows,
-    *,
-    after: FeedAfter = UNSET,
-    first: FeedFirst = UNSET,
-    filter_by: FeedFilterBy = UNSET,
-    finality: LeastFinality = Finality.UNSAFE,
-) -> list[Any]:
-    return [changes(context, after, first, filter_by, finality)]
-
-
-def _transaction(
-    context: Context,
-    rows: Rows,
-    *,
-    hash: Annotated[Bytes32, strawberry.argument(description="The hash of the transaction.")],
-    chain_id: ChainIdArgument = UNSET,
-) -> list[Any]:
-    return [find_transaction(context, hash, None if chain_id is UNSET else chain_id)]
-
-
-def _device_statistics(
-    context: Context,
-    rows: Rows,
-    *,
-    group_by: Annotated[
-        list[DeviceDimension],
-        strawberry.argument(
-            description="One to three dimensions. Each combination of their values that occurs is a group."
-        ),
-    ],
-    filter_by: DeviceFilterBy = UNSET,
-    as_of: AsOfArgument = UNSET,
-) -> list[list[DeviceStatistic]]:
-    return [device_statistics(context, group_by, filter_by, as_of)]
-
-
-def _failure_statistics(
-    context: Context, rows: Rows, *, filter_by: DeviceFilterBy = UNSET, as_of: AsOfArgument = UNSET
-) -> list[list[FailureStatistic]]:
-    return [failure_statistics(context, filter_by, as_of)]
 
 
 def _node(
@@ -171,18 +115,6 @@ def _nodes(
     ids: Annotated[list[strawberry.ID], strawberry.argument(description="Ids that the API returned.")],
 ) -> list[list[Ref | None]]:
     return [resolve_all(context, ids)]
-
-
-def _meta(
-    context: Context,
-    rows: Rows,
-    *,
-    min_block: Annotated[
-        BigInt | None, strawberry.argument(description="The minimum indexed block, on the network `chainId`.")
-    ] = UNSET,  # it is awaited before the request is executed
-    chain_id: ChainIdArgument = UNSET,
-) -> list[Meta]:
-    return [meta(context, None if chain_id is UNSET else chain_id)]
 
 
 @strawberry.type(
@@ -242,30 +174,30 @@ class Query:
         "The change feed, oldest first, for programs that keep a copy of the events. It returns what the subscription "
         "`lifecycleEvents` pushes, with the same cursors. Pages do not stay at one block: pass `endCursor` as `after` "
         "to go on. Without `after` the feed starts with the first event.",
-        _changes,
+        changes,
     )
     orphaned_events: Connection[OrphanedEvent] = list_field(
-        "The events that reorgs removed, latest first.", _orphaned_events
+        "The events that reorgs removed, latest first.", orphan_list
     )
     transaction: IndexedTransaction | None = computed(
         "The transaction with a hash. Null if no event of a watched contract is indexed in it, so also "
         "while it is not indexed yet.",
-        _transaction,
+        find_transaction,
     )
     device_statistics: list[DeviceStatistic] = computed(
         "The number of devices in each group, largest group first, at most 1,000. A request that makes more "
         "groups is refused.",
-        _device_statistics,
+        device_statistics,
     )
     vehicle_statistics: list[VehicleStatistic] = computed(
         "The number of vehicles in each group, largest group first, at most 1,000. A request that makes more groups is "
         "refused.",
-        statistics_of_vehicles,
+        vehicle_statistics,
     )
     failure_statistics: list[FailureStatistic] = computed(
         "How many tests and firmware updates of devices were recorded in each month, and how many of them failed, by "
         "activity, then by month, at most 1,000. A request that makes more is refused.",
-        _failure_statistics,
+        failure_statistics,
     )
     node: Node | None = computed(
         "The object with an id. Null if the id is malformed or unknown. An id that includes a block is read "
@@ -281,7 +213,7 @@ class Query:
         "How fresh, how final and how well verified the data is. The response depends on the clock and is never "
         "cached. With `minBlock`, the whole request first waits up to 3 s until that block is indexed, then fails with "
         "NOT_READY. A block more than 64 beyond the head is refused at once with BAD_USER_INPUT.",
-        _meta,
+        meta,
         name="_meta",
     )
 

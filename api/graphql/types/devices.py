@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Optional
+from typing import Any, Optional
 
 import strawberry
-from strawberry import UNSET
 
 from api.graphql.context import Context
-from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
-from api.graphql.inputs.orders import OLDEST_FIRST, LifecycleEventOrder
-from api.graphql.paging.connections import Connection, ListQuery, many
+from api.graphql.paging.connections import Connection, many
 from api.graphql.paging.tokens import DeviceId
-from api.graphql.plan.fields import Ref, column, computed, of, one, part, value
+from api.graphql.plan.fields import column, computed, of, one, part, row_of, value
 from api.graphql.types.authorizations import Authorization, authorized_users
 from api.graphql.types.blocks import Block, block_of_pin, to_block
 from api.graphql.types.events import (
@@ -25,7 +22,7 @@ from api.graphql.types.events import (
 )
 from api.graphql.types.identity import Attribute, Imei, attributes_of
 from api.graphql.types.licenses import License, license_at_mint
-from api.graphql.types.lifecycle_event import LifecycleEvent
+from api.graphql.types.lifecycle_event import LifecycleEvent, history_of
 from api.graphql.types.manufacturers import HardwareLicense, Manufacturer
 from api.graphql.types.node import Node, node_id
 from api.graphql.types.provenance import Provenance
@@ -37,7 +34,6 @@ from api.queries.devices import DEVICE, addresses, attributes, successors
 from api.queries.events import (
     END_OF_LIFE_STEPS,
     EVENT,
-    EVENT_ORDERS,
     FACTORY_RESETS,
     FIRMWARE_UPDATES,
     HISTORY,
@@ -53,11 +49,6 @@ from api.queries.vehicles import VEHICLE
 from schema.did import did_of
 from schema.tables.values import block_of
 from schema.vocabulary import EndOfLifeStatus, Sanitization
-
-HistoryFilterBy = Annotated[
-    LifecycleEventFilter | None, strawberry.argument(description="Returns only events that pass this filter.")
-]
-HistoryOrderBy = Annotated[LifecycleEventOrder | None, strawberry.argument(description="The order of the list.")]
 
 
 @strawberry.type(description="An address that a device has or had, with the blocks between which the device held it.")
@@ -139,17 +130,6 @@ def _addresses(context: Context, devices: Sequence[tuple[Pin, int]]) -> list[lis
         ]
         for (pin, _), rows in zip(devices, held, strict=True)
     ]
-
-
-def _successors(context: Context, devices: Sequence[tuple[Pin, int]]) -> list[Ref | None]:
-    rows = context.read.each(successors, [key_of(pin, id) for pin, id in devices])
-    return [
-        None if row is None else Ref(DEVICE, row.device_id, pin) for row, (pin, _) in zip(rows, devices, strict=True)
-    ]
-
-
-def _history(*, filter_by: HistoryFilterBy = UNSET, order_by: HistoryOrderBy = OLDEST_FIRST) -> ListQuery:
-    return ListQuery(HISTORY, EVENT_ORDERS[(order_by or OLDEST_FIRST).key], to_filter(filter_by))
 
 
 @strawberry.type(description="A hardware device and its minting certificate.")
@@ -247,7 +227,7 @@ class Device(Node):
     successor: Optional["Device"] = computed(
         "The device that took over the address of this device in the transaction that burned it. Null if there is "
         "none.",
-        _successors,
+        row_of(DEVICE, successors),
         "pin",
         "id",
     )
@@ -284,6 +264,8 @@ class Device(Node):
     transfers: Connection[DeviceTransferred] = many(
         "The changes of owner, including mint and burn, oldest first.", TRANSFERS
     )
-    history: Connection[LifecycleEvent] = many("All events of the device, oldest first by default.", _history)
+    history: Connection[LifecycleEvent] = many(
+        "All events of the device, oldest first by default.", history_of(HISTORY)
+    )
     provenance: Provenance = part("The answers to an auditor's questions about the device.", DEVICE)
     as_of: Block = value("The block at which the state of the device was read.", block_of_pin, "pin")

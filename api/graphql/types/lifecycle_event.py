@@ -7,8 +7,12 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
+from strawberry import UNSET
 
 from api.graphql.context import Context
+from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
+from api.graphql.inputs.orders import OLDEST_FIRST, LifecycleEventOrder
+from api.graphql.paging.connections import ListQuery
 from api.graphql.paging.tokens import AsOfPoint, EventId
 from api.graphql.plan.fields import column, computed, of, one, value
 from api.graphql.types.blocks import Block, block_of_event, finalities
@@ -17,10 +21,11 @@ from api.graphql.types.proofs import InclusionProof, ProvableLog, to_proof, topi
 from api.graphql.vocabulary.enums import Finality
 from api.graphql.vocabulary.scalars import Address, BigInt, Bytes, Bytes32, Long, block_time, date_time
 from api.queries.devices import DEVICE
-from api.queries.events import EVENT
+from api.queries.events import EVENT, EVENT_ORDERS
 from api.queries.proofs import proofs, verification_notes
 from api.queries.recorded import log_index_of
 from api.queries.sql import tables
+from api.queries.sql.pages import Listing
 from api.queries.tokens import Token, tokens_of
 from schema.bundle.unproven import cause_of, explain, provable_at
 from schema.did import TokenDid
@@ -43,6 +48,19 @@ class RawLog:
 
 
 LazyDevice = Annotated["Device", strawberry.lazy("api.graphql.types.devices")]
+EventFilterBy = Annotated[
+    LifecycleEventFilter | None, strawberry.argument(description="Returns only events that pass this filter.")
+]
+EventOrderBy = Annotated[LifecycleEventOrder | None, strawberry.argument(description="The order of the list.")]
+
+
+def history_of(listing: Listing) -> Callable[..., ListQuery]:
+    """Returns the listing of the events of a row, whose arguments are those of the field."""
+
+    def query(*, filter_by: EventFilterBy = UNSET, order_by: EventOrderBy = OLDEST_FIRST) -> ListQuery:
+        return ListQuery(listing, EVENT_ORDERS[(order_by or OLDEST_FIRST).key], to_filter(filter_by))
+
+    return query
 
 
 def _verification_notes(context: Context, events: Sequence[tuple[int, int, int, bool]]) -> list[str | None]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import strawberry
 from sqlalchemy import Row
+from strawberry import UNSET
 
 from api.graphql.context import Context
 from api.graphql.plan.fields import column
@@ -173,21 +174,26 @@ class Meta:
     chains: list[ChainStatus] = strawberry.field(description="The state of each network, at most 100.")
 
 
-def meta(context: Context, chain_id: int | None) -> Meta:
+def meta(
+    context: Context,
+    rows: Sequence[Any],
+    *,
+    min_block: Annotated[
+        BigInt | None, strawberry.argument(description="The minimum indexed block, on the network `chainId`.")
+    ] = UNSET,  # it is awaited before the request is executed
+    chain_id: ChainIdArgument = UNSET,
+) -> list[Meta]:
     """Returns the state of all networks, or of one. The response is not cached: it depends on the clock."""
     context.is_volatile = True
     counts = context.read.now(chain_counts)
     latest = context.read.now(disagreements, LATEST_DISAGREEMENTS)
     waiting = context.read.now(standbys, int(context.now()) - STANDBY_SECONDS)
-    chains = [chain for id, chain in context.snapshot.chains.items() if chain_id is None or id == chain_id]
-    return Meta(
-        version=VERSION,
-        replica=_replica(context.snapshot.replica, context.now()),
-        chains=[
-            _status(context, chain, counts[chain.chain_id], latest.get(chain.chain_id, ()), waiting[chain.chain_id])
-            for chain in chains[:100]
-        ],
-    )
+    chains = [
+        _status(context, chain, counts[id], latest.get(id, ()), waiting[id])
+        for id, chain in context.snapshot.chains.items()
+        if chain_id in (None, UNSET, id)
+    ]
+    return [Meta(version=VERSION, replica=_replica(context.snapshot.replica, context.now()), chains=chains[:100])]
 
 
 def _replica(state: ReplicaState | None, now: float) -> Replica | None:

@@ -6,15 +6,16 @@ from typing import Any, NamedTuple
 
 import strawberry
 from sqlalchemy import Row
+from strawberry import UNSET
 
 from api.graphql.context import Context
-from api.graphql.inputs.filters import LifecycleEventFilter, names_unmapped, to_filter
+from api.graphql.inputs.filters import names_unmapped, to_filter
 from api.graphql.paging.arguments import PageArguments, page_size
 from api.graphql.paging.connections import ConnectionList, Shown
 from api.graphql.paging.tokens import digest_of, read_orphan_cursor, write_orphan_cursor
 from api.graphql.plan.fields import At, column, computed
 from api.graphql.types.blocks import Block, BlockRow, to_block
-from api.graphql.types.lifecycle_event import LifecycleEvent
+from api.graphql.types.lifecycle_event import EventFilterBy, LifecycleEvent
 from api.graphql.vocabulary.scalars import block_time
 from api.queries.blocks import blocks
 from api.queries.events import EVENT
@@ -94,7 +95,7 @@ def _orphan(context: Context, row: Row[Any], pin: Pin) -> OrphanRow:
     )
 
 
-def orphan_list(page: PageArguments, filter_by: LifecycleEventFilter | None) -> OrphanList:
+def orphan_list(context: Context, page: PageArguments, *, filter_by: EventFilterBy = UNSET) -> OrphanList:
     """Returns the page of the list that the arguments select. Raises BadUserInput."""
     filter = to_filter(filter_by)
     digest = digest_of("orphanedEvents", filter)

@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 from sqlalchemy import Connection
+from strawberry import UNSET
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput
-from api.graphql.inputs.as_of import AsOf, pins_at
+from api.graphql.inputs.as_of import AsOf, AsOfArgument, pins_at
 from api.graphql.inputs.filters import DeviceFilter, VehicleFilter, to_filter
 from api.graphql.limits import MOST_GROUPS
+from api.graphql.types.manufacturers import DeviceFilterBy
 from api.graphql.vocabulary.fields import enum_value
 from api.queries.devices import DEVICES
 from api.queries.sql.filters import Filter
@@ -65,22 +67,6 @@ class DeviceStatistic:
     count: int = strawberry.field(description="The number of devices in the group.")
 
 
-def device_statistics(
-    context: Context, dimensions: list[DeviceDimension], filter_by: DeviceFilter | None, as_of: AsOf | None
-) -> list[DeviceStatistic]:
-    """Returns the groups of the devices that pass the filter: largest first, then by value. Raises BadUserInput."""
-    return [
-        DeviceStatistic(
-            keys=[
-                DeviceStatisticKey(dimension=dimension, value=value)
-                for dimension, value in zip(dimensions, group, strict=True)
-            ],
-            count=count,
-        )
-        for group, count in _counts(context, COUNTED_DEVICES, dimensions, to_filter(filter_by), as_of)
-    ]
-
-
 @strawberry.enum(description="A property by which vehicles are grouped.")
 class VehicleDimension(Enum):
     CHAIN = enum_value("CHAIN", "The network: its EIP-155 chain id.")
@@ -107,23 +93,42 @@ class VehicleStatistic:
     count: int = strawberry.field(description="The number of vehicles in the group.")
 
 
-def vehicle_statistics(
-    context: Context, dimensions: list[VehicleDimension], filter_by: VehicleFilter | None, as_of: AsOf | None
-) -> list[VehicleStatistic]:
-    """Returns the groups of the vehicles that pass the filter: largest first, then by value. Raises BadUserInput."""
-    return [
-        VehicleStatistic(
-            keys=[
-                VehicleStatisticKey(dimension=dimension, value=value)
-                for dimension, value in zip(dimensions, group, strict=True)
-            ],
-            count=count,
-        )
-        for group, count in _counts(context, COUNTED_VEHICLES, dimensions, to_filter(filter_by), as_of)
-    ]
-
-
 Group = tuple[str | None, ...]
+
+
+def _statistics(counted: Counted, dimension: type[Enum], filter: type, statistic: Any, key: Any) -> Callable[..., Any]:
+    """Returns the batch function of a root field: the groups of the rows that pass the filter."""
+
+    def batch(
+        context: Context, rows: Sequence[Any], *, group_by: Any, filter_by: Any = UNSET, as_of: AsOfArgument = UNSET
+    ) -> list[list[Any]]:
+        counts = _counts(context, counted, group_by, to_filter(filter_by), as_of)
+
+        def made(group: Group, count: int) -> Any:
+            keys = [key(dimension=dimension, value=value) for dimension, value in zip(group_by, group, strict=True)]
+            return statistic(keys=keys, count=count)
+
+        return [[made(group, count) for group, count in counts]]
+
+    batch.__annotations__ |= {
+        "group_by": Annotated[
+            list[dimension],  # type: ignore[valid-type]
+            strawberry.argument(
+                description="One to three dimensions. Each combination of their values that occurs is a group."
+            ),
+        ],
+        "filter_by": Annotated[
+            filter | None,
+            strawberry.argument(description=f"Returns only {counted.listing.name} that pass this filter."),
+        ],
+    }
+    return batch
+
+
+device_statistics = _statistics(COUNTED_DEVICES, DeviceDimension, DeviceFilter, DeviceStatistic, DeviceStatisticKey)
+vehicle_statistics = _statistics(
+    COUNTED_VEHICLES, VehicleDimension, VehicleFilter, VehicleStatistic, VehicleStatisticKey
+)
 
 
 def _counts(
@@ -169,7 +174,9 @@ class FailureStatistic:
     )
 
 
-def failure_statistics(context: Context, filter_by: DeviceFilter | None, as_of: AsOf | None) -> list[FailureStatistic]:
+def failure_statistics(
+    context: Context, rows: Sequence[Any], *, filter_by: DeviceFilterBy = UNSET, as_of: AsOfArgument = UNSET
+) -> list[list[FailureStatistic]]:
     """Returns the counts by activity and month, in this order. Raises BadUserInput."""
     filter = to_filter(filter_by)
 
@@ -187,9 +194,12 @@ def failure_statistics(context: Context, filter_by: DeviceFilter | None, as_of: 
     if len(totals) > MOST_GROUPS:
         raise BadUserInput(f"There are more than {MOST_GROUPS} months: select fewer devices by filterBy.")
     order = [activity.value for activity in Activity]
+    ordered = sorted(totals, key=lambda group: (order.index(group[0]), group[1] is None, group[1] or ""))
     return [
-        FailureStatistic(activity=Activity(kind), month=month, count=totals[kind, month], failed=failures[kind, month])
-        for kind, month in sorted(totals, key=lambda group: (order.index(group[0]), group[1] is None, group[1] or ""))
+        [
+            FailureStatistic(activity=Activity(group[0]), month=group[1], count=totals[group], failed=failures[group])
+            for group in ordered
+        ]
     ]
 
 

@@ -1,8 +1,10 @@
 """`transaction`: whether a transaction is indexed, and its events."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
 
 import strawberry
+from strawberry import UNSET
 
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput, Reason
@@ -10,6 +12,7 @@ from api.graphql.paging.connections import Connection, ListQuery, many
 from api.graphql.plan.fields import column
 from api.graphql.types.blocks import Block, BlockRow
 from api.graphql.types.lifecycle_event import LifecycleEvent
+from api.graphql.types.meta import ChainIdArgument
 from api.graphql.vocabulary.scalars import BigInt, Bytes32, Long
 from api.queries.events import EVENTS
 from api.queries.sql.as_of import Pin
@@ -42,14 +45,20 @@ class IndexedTransaction:
     )
 
 
-def find_transaction(context: Context, hash: bytes, chain_id: int | None) -> TransactionRow | None:
+def find_transaction(
+    context: Context,
+    rows: Sequence[Any],
+    *,
+    hash: Annotated[Bytes32, strawberry.argument(description="The hash of the transaction.")],
+    chain_id: ChainIdArgument = UNSET,
+) -> list[TransactionRow | None]:
     """Returns the transaction with a hash, None if it is not indexed. Raises BadUserInput if two networks have it."""
-    pins = {pin.chain_id: pin for pin in context.snapshot.pins if chain_id is None or pin.chain_id == chain_id}
-    rows = context.read.now(transactions, list(pins), hash)
-    if len(rows) > 1:
-        holders = " and ".join(str(row.chain_id) for row in rows)
+    pins = {pin.chain_id: pin for pin in context.snapshot.pins if chain_id in (None, UNSET, pin.chain_id)}
+    found = context.read.now(transactions, list(pins), hash)
+    if len(found) > 1:
+        holders = " and ".join(str(row.chain_id) for row in found)
         raise BadUserInput(f"hash is 0x{hash.hex()}, which chains {holders} contain: give chainId.", Reason.AMBIGUOUS)
-    return next((_indexed(row, pins[row.chain_id]) for row in rows), None)
+    return [next((_indexed(row, pins[row.chain_id]) for row in found), None)]
 
 
 def _indexed(row: Any, pin: Pin) -> TransactionRow:

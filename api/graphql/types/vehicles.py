@@ -1,22 +1,17 @@
 """Vehicles, their synthetic devices, and the accounts that grant access to what is their own."""
 
-from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import strawberry
-from strawberry import UNSET
 
-from api.graphql.context import Context
-from api.graphql.inputs.filters import LifecycleEventFilter, to_filter
-from api.graphql.inputs.orders import OLDEST_FIRST, LifecycleEventOrder
-from api.graphql.paging.connections import Connection, ListQuery, many
+from api.graphql.paging.connections import Connection, many
 from api.graphql.paging.tokens import AccountId, SyntheticDeviceId, VehicleId
-from api.graphql.plan.fields import Ref, column, computed, of, one, value
+from api.graphql.plan.fields import column, computed, of, one, row_of, value
 from api.graphql.types.authorizations import Authorization, authorized_users
 from api.graphql.types.blocks import Block, block_of_pin
 from api.graphql.types.identity import Attribute, attributes_of
-from api.graphql.types.lifecycle_event import LifecycleEvent
+from api.graphql.types.lifecycle_event import LifecycleEvent, history_of
 from api.graphql.types.manufacturers import Manufacturer
 from api.graphql.types.node import Node, node_id
 from api.graphql.types.token_events import (
@@ -30,17 +25,12 @@ from api.queries.devices import DEVICE
 from api.queries.events import (
     ACCOUNT_HISTORY,
     EVENT,
-    EVENT_ORDERS,
     SYNTHETIC_DEVICE_HISTORY,
     SYNTHETIC_DEVICE_TRANSFERS,
     VEHICLE_HISTORY,
     VEHICLE_TRANSFERS,
 )
 from api.queries.licenses import MANUFACTURER
-from api.queries.sql.as_of import Pin
-from api.queries.sql.keys import RowsByKey, key_of
-from api.queries.sql.pages import Listing
-from api.queries.sql.relations import Relation
 from api.queries.vehicles import (
     ACCOUNT,
     SYNTHETIC_DEVICE,
@@ -58,33 +48,6 @@ if TYPE_CHECKING:
 DID = "did:erc721:<chainId>:<contract>:<tokenId>"
 INTEGRATIONS = 2**63
 """Numbers from here on are connections: their bytes are the name."""
-
-
-def of_vehicle(relation: Relation, rows_by_key: RowsByKey) -> Callable[..., list[Ref | None]]:
-    """Returns the batch function of a field that is the row whose own column names the parent."""
-
-    def batch(context: Context, parents: Sequence[tuple[Pin, int]]) -> list[Ref | None]:
-        rows = context.read.each(rows_by_key, [key_of(pin, id) for pin, id in parents])
-        return [
-            None if row is None else Ref(relation, row.id, pin) for row, (pin, _) in zip(rows, parents, strict=True)
-        ]
-
-    return batch
-
-
-def _history_of(listing: Listing) -> Callable[..., ListQuery]:
-    def query(
-        *,
-        filter_by: Annotated[
-            LifecycleEventFilter | None, strawberry.argument(description="Returns only events that pass this filter.")
-        ] = UNSET,
-        order_by: Annotated[
-            LifecycleEventOrder | None, strawberry.argument(description="The order of the list.")
-        ] = OLDEST_FIRST,
-    ) -> ListQuery:
-        return ListQuery(listing, EVENT_ORDERS[(order_by or OLDEST_FIRST).key], to_filter(filter_by))
-
-    return query
 
 
 def connection_name(connection_id: int | None) -> str | None:
@@ -124,13 +87,13 @@ class Vehicle(Node):
     )
     device: Annotated["Device", strawberry.lazy("api.graphql.types.devices")] | None = computed(
         "The device that is paired with the vehicle. Null if there is none. If several are, the one paired last.",
-        of_vehicle(DEVICE, paired_devices),
+        row_of(DEVICE, paired_devices),
         "pin",
         "id",
     )
     synthetic_device: Optional["SyntheticDevice"] = computed(
         "The synthetic device of the vehicle that is not burned. Null if there is none.",
-        of_vehicle(SYNTHETIC_DEVICE, connected_devices),
+        row_of(SYNTHETIC_DEVICE, connected_devices),
         "pin",
         "id",
     )
@@ -147,7 +110,7 @@ class Vehicle(Node):
     )
     history: Connection[LifecycleEvent] = many(
         "All events of the vehicle, those of pairings included, oldest first by default.",
-        _history_of(VEHICLE_HISTORY),
+        history_of(VEHICLE_HISTORY),
     )
     as_of: Block = value("The block at which the state of the vehicle was read.", block_of_pin, "pin")
 
@@ -203,7 +166,7 @@ class SyntheticDevice(Node):
     )
     history: Connection[LifecycleEvent] = many(
         "All events of the synthetic device, oldest first by default.",
-        _history_of(SYNTHETIC_DEVICE_HISTORY),
+        history_of(SYNTHETIC_DEVICE_HISTORY),
     )
     as_of: Block = value("The block at which the state of the synthetic device was read.", block_of_pin, "pin")
 
@@ -221,6 +184,6 @@ class Account(Node):
     )
     history: Connection[LifecycleEvent] = many(
         "The grants and revocations of the account, oldest first by default.",
-        _history_of(ACCOUNT_HISTORY),
+        history_of(ACCOUNT_HISTORY),
     )
     as_of: Block = value("The block at which the account was read.", block_of_pin, "pin")
