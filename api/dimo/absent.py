@@ -82,9 +82,15 @@ def empty_list(reason: str, make: Callable[..., Any] | None = None, name: str | 
     return made
 
 
-def no_value(reason: str) -> Any:
-    """Declares a field that is null."""
-    return computed(reason, lambda context, rows: [None] * len(rows))
+def no_value(reason: str, make: Callable[..., Any] | None = None) -> Any:
+    """Declares a field that is null; `make` has its arguments."""
+
+    def nothing(context: Context, rows: Sequence[Any], **arguments: Any) -> list[None]:
+        return [None] * len(rows)
+
+    made = computed(reason, nothing)
+    made.arguments = arguments_of(make) if make else []
+    return made
 
 
 @strawberry.type
@@ -280,22 +286,16 @@ def developer_license(context: Context, rows: Sequence[Any], *, by: DeveloperLic
     return _not_found(context, rows, "developer license", LICENSES)
 
 
-def dcn(context: Context, rows: Sequence[Any], *, by: DCNBy) -> list[DCN | None]:
-    return [None] * len(rows)
+def dcn(*, by: DCNBy) -> None: ...
 
 
-def template(context: Context, rows: Sequence[Any], *, by: TemplateBy) -> list[Template | None]:
-    return [None] * len(rows)
+def template(*, by: TemplateBy) -> None: ...
 
 
-def device_definition(
-    context: Context, rows: Sequence[Any], *, by: DeviceDefinitionBy
-) -> list[DeviceDefinition | None]:
-    return [None] * len(rows)
+def device_definition(*, by: DeviceDefinitionBy) -> None: ...
 
 
-def rewards(context: Context, rows: Sequence[Any], *, user: Address) -> list[UserRewards | None]:
-    return [None] * len(rows)
+def rewards(*, user: Address) -> None: ...
 
 
 def dcns(*, filter_by: DCNFilter | None = UNSET) -> None: ...

@@ -1,6 +1,7 @@
 """The root fields. A list has the newest token first, tokens that were burned vanish, and only active grants count."""
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import strawberry
@@ -27,6 +28,7 @@ from api.dimo.absent import (
     developer_licenses,
     device_definition,
     empty_list,
+    no_value,
     rewards,
     stakes,
     template,
@@ -227,13 +229,6 @@ def _slug(name: str | None) -> str:
     return "-".join(words)
 
 
-class _VehicleBy:
-    """The key of a vehicle, as `find_all` takes it."""
-
-    def __init__(self, token_id: int | None, token_did: str | None) -> None:
-        self.token_id, self.token_did = token_id, token_did
-
-
 def _vehicle(
     context: Context,
     rows: Sequence[Any],
@@ -241,7 +236,7 @@ def _vehicle(
     token_id: int | None = UNSET,
     token_did: Annotated[str | None, strawberry.argument(name="tokenDID")] = UNSET,
 ) -> list[Any]:
-    by = _VehicleBy(token_id, token_did)
+    by = SimpleNamespace(token_id=token_id, token_did=token_did)
     return [_or_error(ref, "vehicle") for ref in find_all(context, UNBURNED_VEHICLE, [(by, None)])]
 
 
@@ -269,7 +264,7 @@ def _node(context: Context, rows: Sequence[Any], *, id: strawberry.ID) -> list[A
         ManufacturerId: ANY_MANUFACTURER,
     }
     did = f"did:erc721:{token.chain_id}:0x{token.contract.hex()}:{token.token_id}"
-    return find_all(context, of_type[type(token)], [(_VehicleBy(None, did), None)])
+    return find_all(context, of_type[type(token)], [(SimpleNamespace(token_did=did), None)])
 
 
 @strawberry.type
@@ -281,14 +276,14 @@ class Query:
     )
     connections: Page[Connection] = empty_list(CONNECTIONS)
     connection: Connection | None = computed(CONNECTIONS, connection)
-    dcn: DCN | None = computed(NAMES, dcn)
+    dcn: DCN | None = no_value(NAMES, dcn)
     dcns: Page[DCN] = empty_list(NAMES, dcns)
     developer_licenses: Page[DeveloperLicense] = empty_list(LICENSES, developer_licenses)
     developer_license: DeveloperLicense | None = computed(LICENSES, developer_license)
-    device_definition: DeviceDefinition | None = computed(DEFINITIONS, device_definition)
+    device_definition: DeviceDefinition | None = no_value(DEFINITIONS, device_definition)
     manufacturer: Manufacturer | None = computed("The one with a key.", _manufacturer)
     manufacturers: Page[Manufacturer] = computed("The first 100 manufacturers, by name.", _manufacturers)
-    rewards: UserRewards | None = computed(REWARDS, rewards)
+    rewards: UserRewards | None = no_value(REWARDS, rewards)
     stakes: Page[Stake] | None = empty_list(STAKES, stakes)
     synthetic_device: SyntheticDevice | None = _look_up(
         UNBURNED_SYNTHETIC_DEVICE, SyntheticDeviceBy, kind="synthetic device"
@@ -296,7 +291,7 @@ class Query:
     synthetic_devices: Page[SyntheticDevice] = root_list(
         "The synthetic devices, newest token first.", _synthetic_devices, has_past=False
     )
-    template: Template | None = computed(TEMPLATES, template)
+    template: Template | None = no_value(TEMPLATES, template)
     templates: Page[Template] = empty_list(TEMPLATES)
     account: Account | None = computed("An account and what it shares.", _account)
     vehicle: Vehicle | None = computed("The vehicle with a token id or a DID.", _vehicle)
