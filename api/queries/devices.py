@@ -39,7 +39,7 @@ from api.queries.sql.fields import (
     token_id_field,
 )
 from api.queries.sql.filters import Comparisons, Condition, Field, Fields, Filter, matches, negate
-from api.queries.sql.identities import identity_relation, list_parts
+from api.queries.sql.identities import MAX_LIST, attributes_of, identity_relation, list_parts
 from api.queries.sql.intervals import interval_chain, touched_devices
 from api.queries.sql.keys import Key, key_rows, lists_by_key, row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
@@ -58,10 +58,6 @@ version = tables.device_version
 activity = tables.device_activity
 earlier_keys = device_keys.alias("earlier")
 other_keys = device_keys.alias("other")
-
-MAX_LIST = 100
-"""The number of addresses, and of attributes, that are returned of one device."""
-
 
 DEVICE = identity_relation(device, device_keys, version, activity, keys=("firmware_version_key",))
 
@@ -101,15 +97,7 @@ def addresses(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]
     return lists_by_key(connection, query, changes.c.since.desc(), MAX_LIST, len(keys))
 
 
-def attributes(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
-    """Returns (name, value) of the free attributes of each device, by name."""
-    scope = scope_of(key_rows(connection, keys))
-    attribute = tables.device_attribute
-    columns = attribute.c
-    query = select(scope.keys.c.place, columns.name, columns.value).select_from(
-        OrderedJoin(scope.keys, attribute, and_(columns.device_id == scope.id, scope.holds(attribute)))
-    )
-    return lists_by_key(connection, query, (columns.name_key, columns.valid_from), MAX_LIST, len(keys))
+attributes = attributes_of(tables.device_attribute, tables.device_attribute.c.device_id)
 
 
 # Fields of a filter

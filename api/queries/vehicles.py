@@ -1,10 +1,9 @@
 """Vehicles, synthetic devices and granting accounts as they are at a point: rows, filter fields, and lists."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, and_, select
+from sqlalchemy import ColumnElement, FromClause, Select, and_, select
 
 from api.queries.grants import authorized_user
 from api.queries.sql import tables
@@ -21,11 +20,11 @@ from api.queries.sql.fields import (
     token_id_field,
 )
 from api.queries.sql.filters import Comparisons, Condition, Fields, Filter, negate
-from api.queries.sql.identities import identity_relation, list_parts
-from api.queries.sql.keys import Key, key_rows, lists_by_key, row_by_key
+from api.queries.sql.identities import attributes_of, identity_relation, list_parts
+from api.queries.sql.keys import row_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import Listing, Order, always, both_directions, by_time, select_ids
-from api.queries.sql.scope import Scope, scope_of
+from api.queries.sql.scope import Scope
 
 vehicle = tables.vehicle
 version = tables.vehicle_version
@@ -34,9 +33,6 @@ synthetic = tables.synthetic_device
 synthetic_version = tables.synthetic_device_version
 paired_keys = tables.device_key.alias("paired_device")
 connected = synthetic_version.alias("connected")
-
-MAX_LIST = 100
-"""The number of attributes that are returned of one vehicle."""
 
 VEHICLE = identity_relation(vehicle, version)
 SYNTHETIC_DEVICE = identity_relation(synthetic, synthetic_version)
@@ -61,19 +57,6 @@ def connected_devices(scope: Scope) -> Select[Any]:
     of_vehicle = and_(connected.c.vehicle_id == scope.id, scope.holds(connected), connected.c.burn_position.is_(None))
     joined = OrderedJoin(scope.keys, connected, of_vehicle)
     return select(connected.c.synthetic_device_id.label("id")).select_from(joined).order_by(connected.c.mint_position)
-
-
-def attributes_of(table: Table, owner: ColumnElement[int]) -> Callable[..., list[list[Row[Any]]]]:
-    """Returns the query of the attributes (name, value) of each key's token, by name."""
-
-    def query(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
-        scope = scope_of(key_rows(connection, keys))
-        rows = select(scope.keys.c.place, table.c.name, table.c.value).select_from(
-            OrderedJoin(scope.keys, table, and_(owner == scope.id, scope.holds(table)))
-        )
-        return lists_by_key(connection, rows, (table.c.name_key, table.c.valid_from), MAX_LIST, len(keys))
-
-    return query
 
 
 vehicle_attributes = attributes_of(attribute, attribute.c.vehicle_id)

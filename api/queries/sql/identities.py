@@ -4,16 +4,21 @@ An identity is a device, a manufacturer, a hardware license or a vehicle: one ro
 changes about it is in tables of spans, which have a column named after the identity's table: `device_id`.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, select
 
+from api.queries.sql.keys import Key, key_rows, lists_by_key
 from api.queries.sql.ordered_joins import OrderedJoin
 from api.queries.sql.pages import ListPart
 from api.queries.sql.relations import Columns, Relation, labeled
-from api.queries.sql.scope import Scope
+from api.queries.sql.scope import Scope, scope_of
 
 SPAN = ("chain_id", "valid_from", "valid_to")
+
+MAX_LIST = 100
+"""The number of attributes, or of addresses, that are returned of one token."""
 
 
 def identity_relation(identities: Table, *span_tables: Table, keys: tuple[str, ...] = ()) -> Relation:
@@ -50,6 +55,19 @@ def list_parts(identities: Table, *span_tables: Table) -> tuple[ListPart, ...]:
         *(ListPart(spans, _identity_id(identities, spans), Scope.holds) for spans in span_tables),
         ListPart(identities, identities.c.id, Scope.named),
     )
+
+
+def attributes_of(table: Table, owner: ColumnElement[int]) -> Callable[..., list[list[Row[Any]]]]:
+    """Returns the query of the attributes (name, value) of each key's token, by name."""
+
+    def query(connection: Connection, keys: Sequence[Key]) -> list[list[Row[Any]]]:
+        scope = scope_of(key_rows(connection, keys))
+        rows = select(scope.keys.c.place, table.c.name, table.c.value).select_from(
+            OrderedJoin(scope.keys, table, and_(owner == scope.id, scope.holds(table)))
+        )
+        return lists_by_key(connection, rows, (table.c.name_key, table.c.valid_from), MAX_LIST, len(keys))
+
+    return query
 
 
 def _identity_id(identities: Table, spans: Table) -> ColumnElement[int]:
