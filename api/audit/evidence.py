@@ -10,7 +10,8 @@ from api.queries.recorded import RecordedEvent, recorded_event
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
-from api.queries.sql.pages import BY_POSITION, Listing, PageQuery, Window
+from api.queries.sql.listings import BY_POSITION, Listing
+from api.queries.sql.pages import PageQuery, Window
 from api.reading.read import Read
 from schema.events import DeviceAddressReset, DeviceAttributeSet, DeviceMinted, Fact, FactoryReset, Kind
 from schema.profile.reader import Mapped

@@ -11,7 +11,7 @@ from strawberry import UNSET
 
 from api.dimo.vocabulary import BigDecimal, NotFound, Time
 from api.graphql.context import Context
-from api.graphql.inputs.filters import optional
+from api.graphql.inputs.operators import optional
 from api.graphql.paging.connections import PAGE_ARGUMENTS, ConnectionList, Shown
 from api.graphql.paging.connections import Connection as Page
 from api.graphql.plan.fields import arguments_of, computed

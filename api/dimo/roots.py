@@ -52,7 +52,7 @@ from api.dimo.vocabulary import NotFound
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput
 from api.graphql.inputs.as_of import pins_at
-from api.graphql.inputs.filters import optional
+from api.graphql.inputs.operators import optional
 from api.graphql.paging.connections import Connection as Page
 from api.graphql.paging.connections import ListQuery, RowList, root_list
 from api.graphql.paging.tokens import DeviceId, ManufacturerId, SyntheticDeviceId, VehicleId, read_id
@@ -73,7 +73,8 @@ from api.queries.devices import DEVICE_ORDERS, DEVICES
 from api.queries.licenses import MANUFACTURER_ORDERS, MANUFACTURERS
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
-from api.queries.sql.pages import BY_POSITION, PageQuery, Window
+from api.queries.sql.listings import BY_POSITION
+from api.queries.sql.pages import PageQuery, Window
 from api.queries.vehicles import SYNTHETIC_DEVICE_ORDERS, SYNTHETIC_DEVICES, VEHICLE_ORDERS, VEHICLES
 
 NEWEST = ("TOKEN_ID", True)

@@ -25,7 +25,7 @@ from api.dimo.absent import (
 )
 from api.dimo.vocabulary import NotFound, Time, last_second, named, to_hex_number, to_optional_time, to_time
 from api.graphql.context import Context
-from api.graphql.inputs.filters import optional
+from api.graphql.inputs.operators import optional
 from api.graphql.paging.connections import Connection as Page
 from api.graphql.paging.connections import ListQuery, many
 from api.graphql.paging.tokens import DeviceId, ManufacturerId, SyntheticDeviceId, VehicleId
@@ -40,7 +40,8 @@ from api.queries.licenses import MANUFACTURER
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
-from api.queries.sql.pages import BY_POSITION, PageQuery, Window, both_directions
+from api.queries.sql.listings import BY_POSITION, both_directions
+from api.queries.sql.pages import PageQuery, Window
 from api.queries.sql.relations import Relation
 from api.queries.vehicles import (
     SYNTHETIC_DEVICE,

@@ -19,8 +19,8 @@ from api.queries.sql.fields import (
     related_token_id,
 )
 from api.queries.sql.filters import Condition, Fields, Filter
+from api.queries.sql.listings import Listing, ListPart, always
 from api.queries.sql.ordered_joins import OrderedJoin
-from api.queries.sql.pages import Listing, ListPart, always
 from api.queries.sql.relations import Columns, Relation, labeled
 from api.queries.sql.scope import Scope, block_of_log
 from api.queries.vehicles import vehicle_field

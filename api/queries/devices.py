@@ -42,8 +42,9 @@ from api.queries.sql.filters import Comparisons, Condition, Field, Fields, Filte
 from api.queries.sql.identities import MAX_LIST, attributes_of, identity_relation, list_parts
 from api.queries.sql.intervals import interval_chain, touched_devices
 from api.queries.sql.keys import Key, key_rows, lists_by_key, row_by_key
+from api.queries.sql.listings import Listing, Order, SharedField, always, both_directions, by_text, by_time
 from api.queries.sql.ordered_joins import OrderedJoin
-from api.queries.sql.pages import Listing, Order, SharedField, always, both_directions, by_text, by_time, select_ids
+from api.queries.sql.pages import select_ids
 from api.queries.sql.scope import Scope, scope_of
 from api.queries.sql.times import seconds_up
 from api.queries.vehicles import vehicle_field

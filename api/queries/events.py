@@ -27,8 +27,8 @@ from api.queries.sql.fields import (
 )
 from api.queries.sql.filters import Comparisons, Condition, Field, Fields, Filter, negate
 from api.queries.sql.intervals import is_in_interval
+from api.queries.sql.listings import BY_POSITION, Listing, ListPart, always, both_directions, by_time
 from api.queries.sql.ordered_joins import OrderedJoin
-from api.queries.sql.pages import BY_POSITION, Listing, ListPart, always, both_directions, by_time
 from api.queries.sql.relations import Columns, Relation, labeled
 from api.queries.sql.scope import Scope, block_of_log
 from api.queries.sql.times import seconds_down

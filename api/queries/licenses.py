@@ -18,7 +18,7 @@ from api.queries.sql.fields import (
 )
 from api.queries.sql.filters import Condition, Fields, negate
 from api.queries.sql.identities import identity_relation, list_parts
-from api.queries.sql.pages import Listing, Order, always, both_directions, by_text
+from api.queries.sql.listings import Listing, Order, always, both_directions, by_text
 from api.queries.sql.scope import Scope
 from schema.vocabulary import LicenseStatus
 

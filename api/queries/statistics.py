@@ -32,7 +32,8 @@ from api.queries.sql import tables
 from api.queries.sql.filters import Filter
 from api.queries.sql.intervals import Groups, Interval, interval_values
 from api.queries.sql.keys import Key, scope_of_one
-from api.queries.sql.pages import Listing, select_ids
+from api.queries.sql.listings import Listing
+from api.queries.sql.pages import select_ids
 from api.queries.sql.scope import Scope, block_of_log
 from api.queries.sql.times import LAST_SECOND
 from api.queries.vehicles import VEHICLES

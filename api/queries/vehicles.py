@@ -22,8 +22,9 @@ from api.queries.sql.fields import (
 from api.queries.sql.filters import Comparisons, Condition, Fields, Filter, negate
 from api.queries.sql.identities import attributes_of, identity_relation, list_parts
 from api.queries.sql.keys import row_by_key
+from api.queries.sql.listings import Listing, Order, always, both_directions, by_time
 from api.queries.sql.ordered_joins import OrderedJoin
-from api.queries.sql.pages import Listing, Order, always, both_directions, by_time, select_ids
+from api.queries.sql.pages import select_ids
 from api.queries.sql.scope import Scope
 
 vehicle = tables.vehicle

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine
 from api.queries.sql.filters import Filter
 from api.queries.sql.intervals import Groups, Interval
 from api.queries.sql.keys import Key
-from api.queries.sql.pages import Listing, Page, PageQuery, page_of_rows, pages, row_ids
+from api.queries.sql.listings import Listing
+from api.queries.sql.pages import Page, PageQuery, page_of_rows, pages, row_ids
 from api.queries.sql.relations import Columns
 from api.reading.cached_counts import MOST_GROUPS, Count, LongReads, cached_count
 from api.reading.snapshot import Snapshot

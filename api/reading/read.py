@@ -19,7 +19,8 @@ from api.queries.sql.as_of import BlockPoint, Pin, pin_at
 from api.queries.sql.filters import Filter
 from api.queries.sql.intervals import Groups, Interval
 from api.queries.sql.keys import Key
-from api.queries.sql.pages import Listing, Page, PageQuery, counts
+from api.queries.sql.listings import Listing
+from api.queries.sql.pages import Page, PageQuery, counts
 from api.queries.sql.relations import Cells, Columns, Relation, rows_by_key
 from api.reading.cached_counts import Count, cached_count
 from api.reading.cached_pages import read_pages

@@ -15,8 +15,9 @@ from sqlalchemy import text
 from sqlmodel import SQLModel
 
 from api.graphql.context import Context
-from api.graphql.inputs.filters import AddressFilter, BigIntFilter, DeviceFilter, LifecycleEventFilter
-from api.graphql.inputs.filters import LifecycleEventKindFilter as KindFilter
+from api.graphql.inputs.filters import DeviceFilter, LifecycleEventFilter
+from api.graphql.inputs.operators import AddressFilter, BigIntFilter
+from api.graphql.inputs.operators import LifecycleEventKindFilter as KindFilter
 from api.graphql.paging.tokens import EventId, write_id
 from api.graphql.roots.changes import ChangePage, changes
 from api.graphql.roots.changes import LifecycleEventMessage as Message

@@ -32,7 +32,8 @@ from api.exports.register.parts import Before, Month, months_of, state_before
 from api.exports.table import Table
 from api.graphql.paging.connections import RowList
 from api.queries.sql.as_of import Pin
-from api.queries.sql.pages import BY_POSITION, Place
+from api.queries.sql.listings import BY_POSITION
+from api.queries.sql.pages import Place
 from api.reading.snapshot import Snapshot, open_snapshot_now
 from schema.tables.database import DatabaseError, database_name
 

@@ -18,7 +18,8 @@ from api.graphql.plan.fields import At, arguments_of, computed, value
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
-from api.queries.sql.pages import BY_POSITION, SORT_ID, SORT_KEY, Listing, Order, Page, PageQuery, Place, Window, merged
+from api.queries.sql.listings import BY_POSITION, Listing, Order
+from api.queries.sql.pages import SORT_ID, SORT_KEY, Page, PageQuery, Place, Window, merged
 from api.queries.sql.relations import Cells
 
 NodeT = TypeVar("NodeT")

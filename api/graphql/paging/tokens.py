@@ -20,7 +20,8 @@ from api.queries.feed import LogPlace
 from api.queries.orphans import OrphanPlace
 from api.queries.sql.as_of import BlockPoint, Pin, pin_at
 from api.queries.sql.filters import Filter
-from api.queries.sql.pages import Order, Place
+from api.queries.sql.listings import Order
+from api.queries.sql.pages import Place
 from schema.tables.columns import KeyText, Uint256
 from schema.tables.values import INT64_MAX, KEY_LENGTH
 

@@ -30,7 +30,8 @@ from api.queries.sql import tables
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import key_of
-from api.queries.sql.pages import BY_POSITION, Listing, PageQuery, Window, merged
+from api.queries.sql.listings import BY_POSITION, Listing
+from api.queries.sql.pages import PageQuery, Window, merged
 from api.queries.sql.relations import Cells
 from api.queries.tokens import ids_of_numbers, token_ids
 from api.queries.vehicles import ACCOUNTS, SYNTHETIC_DEVICES, VEHICLES

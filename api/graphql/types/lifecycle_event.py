@@ -25,7 +25,7 @@ from api.queries.events import EVENT, EVENT_ORDERS
 from api.queries.proofs import proofs, verification_notes
 from api.queries.recorded import log_index_of
 from api.queries.sql import tables
-from api.queries.sql.pages import Listing
+from api.queries.sql.listings import Listing
 from api.queries.tokens import Token, tokens_of
 from schema.bundle.unproven import cause_of, explain, provable_at
 from schema.did import TokenDid

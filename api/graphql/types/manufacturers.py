@@ -20,7 +20,7 @@ from api.graphql.vocabulary.scalars import Address, BigInt, to_text
 from api.queries.devices import DEVICE_ORDERS, DEVICES_OF_HARDWARE_LICENSE, DEVICES_OF_MANUFACTURER
 from api.queries.events import HARDWARE_LICENSE_HISTORY, MANUFACTURER_HISTORY
 from api.queries.licenses import HARDWARE_LICENSE, HARDWARE_LICENSES_OF_MANUFACTURER, MANUFACTURER
-from api.queries.sql.pages import Listing
+from api.queries.sql.listings import Listing
 from api.queries.vehicles import VEHICLES_OF_MANUFACTURER
 from schema.did import did_of
 from schema.events import ManufacturerTransferred

@@ -41,7 +41,7 @@ from api.queries.recorded import RecordedEvent
 from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.keys import Key, key_of
-from api.queries.sql.pages import Listing
+from api.queries.sql.listings import Listing
 from api.queries.sql.relations import Relation
 from api.reading.read import Query, Read
 from schema.events import EndOfLifeRecorded, Kind

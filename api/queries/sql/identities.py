@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, select
 
 from api.queries.sql.keys import Key, key_rows, lists_by_key
+from api.queries.sql.listings import ListPart
 from api.queries.sql.ordered_joins import OrderedJoin
-from api.queries.sql.pages import ListPart
 from api.queries.sql.relations import Columns, Relation, labeled
 from api.queries.sql.scope import Scope, scope_of
 

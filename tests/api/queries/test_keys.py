@@ -6,7 +6,8 @@ from sqlalchemy import text
 from api.queries.devices import DEVICE
 from api.queries.events import TRANSFERS
 from api.queries.sql.keys import key_of
-from api.queries.sql.pages import BY_POSITION, PageQuery, Window
+from api.queries.sql.listings import BY_POSITION
+from api.queries.sql.pages import PageQuery, Window
 from api.reading.read import Read
 from api.reading.snapshot import open_snapshot_now
 from schema.tables.database import connect

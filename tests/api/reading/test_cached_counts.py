@@ -18,20 +18,8 @@ from api.queries.sql.as_of import Pin
 from api.queries.sql.filters import Filter
 from api.queries.sql.intervals import Groups
 from api.queries.sql.keys import Key, key_of
-from api.queries.sql.pages import (
-    BY_POSITION,
-    PLACE,
-    SORT_ID,
-    SORT_KEY,
-    Listing,
-    Order,
-    Page,
-    PageQuery,
-    Place,
-    Window,
-    counts,
-    pages,
-)
+from api.queries.sql.listings import BY_POSITION, Listing, Order
+from api.queries.sql.pages import PLACE, SORT_ID, SORT_KEY, Page, PageQuery, Place, Window, counts, pages
 from api.queries.sql.relations import Cells, Columns
 from api.queries.statistics import COUNTED_DEVICES, DIMENSIONS, Grouping, count_groups, failure_counts
 from api.reading.cached_counts import LongReads
