@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Webhook } from "standardwebhooks";
-import { grow, reorg } from "./stage.js";
+import { grow, reorg, until } from "./stage.js";
 
 type Message = { id: string; body: string; headers: Record<string, string>; event: any };
 
@@ -50,14 +50,6 @@ function environment(): NodeJS.ProcessEnv {
 
 function start(): void {
   sender = spawn("certindex", ["deliver"], { env: environment(), stdio: "inherit" });
-}
-
-async function until(holds: () => boolean, what: string): Promise<void> {
-  for (let tries = 0; tries < 1200; tries++) {
-    if (holds()) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert.fail(`${what} did not come; ${taken.length} messages came`);
 }
 
 before(async () => {
