@@ -83,8 +83,8 @@ def _message(change: Change, epoch: str, sequence: int) -> Message:
 def _id(epoch: str, sequence: int, change: Change) -> str:
     """Returns the id of a message: the same for each attempt, another for every other message.
 
-    It depends on the content too: if the state is restored from a backup, and a reorg has replaced what was sent under
-    the same number, the receiver must not take the one for the other.
+    It depends on the content too. After the state was restored from a backup, a reorg may have replaced what was sent
+    under the same number: the receiver must not take the one for the other.
     """
     content = f"{epoch} {sequence} {change.envelope.id} {change.retracted} {change.cursor}"
     digest = blake2b(content.encode(), digest_size=ID_BYTES).digest()

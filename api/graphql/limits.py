@@ -1,9 +1,9 @@
 """The cost of a request, computed before any SQL, and the limits of a request.
 
-The cost is the number of rows that a request can return: 1 for an object, 1 plus the page size for a connection, 1 for
-a list, 10 for a `totalCount`, the maximum number of groups for statistics, 0 for a scalar; each times the
-number of its parents. Page sizes from variables count with their values. A fragment is priced once, however often it is
-spread: the work is linear in the size of the document.
+The cost is the number of rows that a request can return. An object and a list cost 1, a connection 1 plus the page
+size, a `totalCount` 10, statistics their maximum number of groups, a scalar nothing; each times the number of its
+parents. Page sizes from variables count with their values. A fragment is priced once, however often it is spread: the
+work is linear in the size of the document.
 """
 
 from collections import Counter

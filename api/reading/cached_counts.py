@@ -2,8 +2,8 @@
 
 The state after a final block does not change while one writer holds the lease: only a rebuild and a rollback rewrite
 the past, and for these another one takes it. A count of a whole register is therefore cached as of the last final
-block, or of the earlier one that `asOf` names. A count at another block is the cached one, less what the rows that the
-events in between touched added to it then, plus what they add now.
+block, or of the earlier one that `asOf` names. For a count at another block, the rows that the events in between
+touched are counted at both: it is the cached count, less these rows then, plus these rows now.
 """
 
 import time

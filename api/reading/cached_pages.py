@@ -1,7 +1,7 @@
 """Pages of lists with few rows: a walk in the order of the list may pass the whole register to find them.
 
-If its pages take long, the ids of all rows of its list are cached like a count, each as a group of one, and the next
-pages read the rows with these ids.
+If its pages take long, the ids of all rows of the list are cached. They are cached as a count is, each as a group of
+one. The next pages read the rows with these ids.
 """
 
 import time

@@ -1,7 +1,7 @@
 """Facts of two logs: a rule's log and that of the event it joins, both of one transaction.
 
-A join looks at the logs of one transaction and at nothing else: so it is the same for every range of blocks that is
-read at once, after a reorg and in a rebuild, and the receipt of the transaction proves both logs.
+A join looks at the logs of one transaction and at nothing else. So it does not depend on which blocks are read at once,
+and is the same after a reorg and in a rebuild; and the receipt of the transaction proves both logs.
 """
 
 from collections import defaultdict

@@ -1,10 +1,10 @@
 """The tables: the blocks and logs of the chain, and what is derived from them.
 
 Every key starts with `chain_id`. `position = block_number << 20 | offset` is the total order of a chain's events. The
-offset is the log's index in its block; only behind a log that is several events, and if a block has an index of 2^20 or
-more, it is another one (`offsets`), and `wide_log_index` has the index. The id of a device, manufacturer or license is
-the position of the first stored event that names it. A span is half-open in position: its row holds from `valid_from`
-up to, but not including, `valid_to`, which is `OPEN` if it has not ended. The state after block B is
+offset is the log's index in its block, with two exceptions (`offsets`): behind a log that is several events, and in a
+block with an index of 2^20 or more. There `wide_log_index` has the index. The id of a device, manufacturer or license
+is the position of the first stored event that names it. A span is half-open in position: its row holds from
+`valid_from` up to, but not including, `valid_to`, which is `OPEN` if it has not ended. The state after block B is
 `valid_from <= p AND valid_to > p` with `p = end_of_block(B)`.
 
 `block`, `call` and the raw columns of `event` are the source. `certindex rebuild` makes all other tables again, except

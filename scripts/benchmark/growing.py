@@ -1,9 +1,9 @@
 """Measures how the indexer and the API keep their speed while a database grows.
 
 Events are written in parts, as the indexer writes what it has fetched: what fetching costs does not depend on the
-database. They are either those of a first backfill, which builds the indexes at its end, or follow one that ended
-early, so that each part is written with all indexes. After each of these the API answers queries whose answers are as
-large in a small database as in a large one.
+database. Either they are those of a first backfill, which builds the indexes at its end; or they follow one that ended
+early, so that each part is written with all indexes. After each of the latter the API answers queries whose answers are
+as large in a small database as in a large one.
 
 The writer is a process of its own with the memory settings of `certindex`: the devices of the generated chain grow too,
 and would take its caches and the time of its garbage collector.

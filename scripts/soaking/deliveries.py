@@ -1,8 +1,8 @@
 """The storm of deliveries: a chain that grows and reorgs, a receiver that fails at times, and a sender that is killed.
 
-The receiver checks each message as it comes: its signature, that it is the next one of the subscription or one that
-came before with the same id and the same bytes, and that a retraction takes back the newest event. At the end it must
-have the events of the canonical chain.
+The receiver checks each message as it comes. Its signature must be right. It must be the next one of the subscription,
+or one that came before, with the same id and the same bytes. A retraction must take back the newest event. At the end
+the receiver must have the events of the canonical chain.
 """
 
 import asyncio

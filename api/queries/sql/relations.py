@@ -22,8 +22,8 @@ MAX_STATEMENTS = 512
 class Relation:
     """Rows that have an id.
 
-    `columns` are the columns that a row has, `make(scope, names, *others)` is the SELECT of some of them at the scope
-    of each key, with other columns of the same tables behind them, and `is_named(scope)` the condition that a row is
+    `columns` are the columns that a row has. `make(scope, names, *others)` is the SELECT of some of them at the scope
+    of each key, with other columns of the same tables behind them. `is_named(scope)` is the condition that a row is
     that of the key's id.
     """
 
