@@ -35,11 +35,13 @@ GrantKey = tuple[int, int | None, int | None, int | None, int | None, bytes, str
 class Names:
     """What the facts of a batch name. `tokens` by table of identities.
 
+    `keyed`: of these, by table of spans with a key and table of identities, those whose rows there may change.
     `accounts`: owners whose licenses, or whose manufacturers' licenses, may change. `addresses`: of devices that are
     named by them.
     """
 
     tokens: Mapping[str, Set[TokenKey]]
+    keyed: Mapping[tuple[str, str], Set[TokenKey]]
     accounts: Set[bytes]
     addresses: Set[DeviceAddress] = frozenset()
 

@@ -1,13 +1,30 @@
 """A fact with its place in the chain, and what the facts of a batch name."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from msgspec import Struct
 
 from indexer.changes import DeviceAddress, Names, TokenKey
-from schema.events import Address, Fact, LicenseMinted, LicenseTransferred, ManufacturerTransferred
+from schema.events import (
+    AccessGranted,
+    AccessRevoked,
+    Address,
+    DeviceAttributeSet,
+    DeviceTransferred,
+    Fact,
+    LicenseMinted,
+    LicenseTransferred,
+    ManufacturerTransferred,
+    SyntheticDeviceAttributeSet,
+    SyntheticDeviceTransferred,
+    UserAuthorized,
+    UserRevoked,
+    VehicleAttributeSet,
+    VehicleTransferred,
+)
 from schema.profile.reader import Contracts
 from schema.tables.kinds import IDENTITIES, IDENTITY_OF_ID
 from schema.tables.values import block_of
@@ -38,9 +55,26 @@ class LocatedFact(Struct, frozen=True, gc=False):
         return Address(fact.token_id.to_bytes(20, "big"))
 
 
+KEYED_TABLES: Mapping[type[Fact], str] = {
+    UserAuthorized: "authorization",
+    UserRevoked: "authorization",
+    DeviceTransferred: "authorization",
+    AccessGranted: "authorization",
+    AccessRevoked: "authorization",
+    ManufacturerTransferred: "authorization",
+    VehicleTransferred: "authorization",
+    SyntheticDeviceTransferred: "authorization",
+    DeviceAttributeSet: "device_attribute",
+    VehicleAttributeSet: "vehicle_attribute",
+    SyntheticDeviceAttributeSet: "synthetic_device_attribute",
+}
+"""The table of spans with a key that a fact may change: most facts change grants and attributes of nothing."""
+
+
 def named_by(facts: Sequence[LocatedFact]) -> Names:
     """Returns what the facts name: the fold needs the open rows of these."""
     tokens: dict[str, set[TokenKey]] = {table: set() for table in IDENTITIES}
+    keyed: defaultdict[tuple[str, str], set[TokenKey]] = defaultdict(set)
     accounts: set[bytes] = set()
     addresses: set[DeviceAddress] = set()
     for located in facts:
@@ -48,16 +82,20 @@ def named_by(facts: Sequence[LocatedFact]) -> Names:
         by_address = located.contracts.by_address
         if by_address:
             addresses.add((located.contracts.device, located.address))
+        table = KEYED_TABLES.get(type(fact))
         for identity, field in _id_fields(type(fact), by_address):
             id = getattr(fact, field)
             if id is not None:
                 account = identity == "account"  # names itself
-                tokens[identity].add((id, 0) if account else (getattr(located.contracts, identity), id))
+                token = (id, 0) if account else (getattr(located.contracts, identity), id)
+                tokens[identity].add(token)
+                if table is not None:
+                    keyed[table, identity].add(token)
         if isinstance(fact, LicenseMinted):
             accounts.add(fact.account)
         elif isinstance(fact, LicenseTransferred | ManufacturerTransferred):
             accounts |= {fact.sender, fact.recipient}
-    return Names(tokens, accounts, addresses)
+    return Names(tokens, keyed, accounts, addresses)
 
 
 @cache

@@ -28,16 +28,22 @@ def load_open_rows(connection: Connection, chain_id: int, names: Names, cache: O
     Raises Stop if the tables contradict each other.
     """
     holders = _holders(connection, chain_id, names.addresses) if names.addresses else {}
-    devices = names.tokens["device"] | set(holders.values())
+    held = set(holders.values())
+    devices = names.tokens["device"] | held
     open_rows, uncached = (OpenRows(), devices) if cache is None else cache.recall(devices)
     for identity, tokens in names.tokens.items():
-        ids = _ids(connection, chain_id, identity, uncached if identity == "device" else tokens)
-        open_rows.ids[identity].update(ids)
+        loaded = _ids(connection, chain_id, identity, uncached if identity == "device" else tokens)
+        open_rows.ids[identity].update(loaded)
         for table in SPANS.values():
-            if identity in table.owners and not table.repeats:
-                rows = _open_rows(connection, chain_id, table, table.owners[identity], ids.values())
-                _check_count(table, ids, rows)
-                _add(open_rows, table, rows)
+            if identity not in table.owners or table.repeats:
+                continue
+            ids: Collection[int] = loaded.values()
+            if table.key_columns:
+                keyed = names.keyed.get((table.name, identity), set()) | (held if identity == "device" else set())
+                ids = [open_rows.ids[identity][token] for token in keyed & open_rows.ids[identity].keys()]
+            rows = _open_rows(connection, chain_id, table, table.owners[identity], ids)
+            _check_count(table, ids, rows)
+            _add(open_rows, table, rows)
     # what a license is worth to a manufacturer depends on all that the owner holds
     owners = names.accounts | {row.holder for row in open_rows.license_version.values() if row.holder is not None}
     for name, column in (("manufacturer_version", "account"), ("license_version", "holder")):
@@ -87,11 +93,11 @@ def _add(open_rows: OpenRows, table: SpanTable, rows: Iterable[Struct]) -> None:
     getattr(open_rows, table.name).update((key(row), row) for row in rows)
 
 
-def _check_count(table: SpanTable, ids: Collection[TokenKey], rows: Collection[Struct]) -> None:
+def _check_count(table: SpanTable, ids: Collection[int], rows: Collection[Struct]) -> None:
     if not table.key_columns and len(rows) != len(ids):
         raise Stop(
-            f"The tables contradict each other: {len(ids)} open rows of {table.name} were to be read, {len(rows)} are "
-            "there. Rewrite them from the stored events: certindex rebuild"
+            f"The tables contradict each other: {len(ids)} open rows of {table.name} were to be read, {len(rows)} "
+            "are there. Rewrite them from the stored events: certindex rebuild"
         )
 
 
