@@ -1,5 +1,6 @@
 """Writing many rows at once: one prepared statement on SQLite, binary COPY on PostgreSQL."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain, islice
@@ -20,6 +21,9 @@ from schema.tables.values import OPEN
 ROWS_A_STATEMENT = 50
 """On SQLite. sqlite3 releases Python's lock once a statement: with one row each, two threads would only exchange it."""
 
+SPANS_AT_ONCE = 5_000
+"""Their pages fit in SQLite's cache."""
+
 Values = tuple[Any, ...]
 
 
@@ -27,7 +31,7 @@ def insert(connection: Connection, chain_id: int, table: str, rows: Sequence[Str
     """Inserts rows of one struct. An existing key is an error: no row is ever written twice."""
     if rows:
         columns = rows[0].__struct_fields__
-        insert_values(connection, chain_id, table, columns, map(astuple, _by_owner(table, rows)), len(rows))
+        insert_values(connection, chain_id, table, columns, map(astuple, rows), len(rows))
 
 
 def insert_values(
@@ -47,11 +51,30 @@ def insert_values(
         connection.exec_driver_sql(f'INSERT OR ROLLBACK INTO "{table}" ({names}) VALUES {values}', statements)
 
 
-def close(connection: Connection, chain_id: int, table: str, rows: Sequence[Struct]) -> None:
-    """Writes the ends of stored spans. Raises Stop if a row is missing: the tables contradict each other."""
+def write_spans(
+    connection: Connection, chain_id: int, table: str, closed: Sequence[Struct], opened: Sequence[Struct]
+) -> None:
+    """Writes the ends of stored spans, and new spans. Raises Stop if a stored one is missing.
+
+    They are written in the order of their owners, whose rows are side by side in SQLite, some owners at a time: the
+    end of a span and the span behind it are on one page, which a large step would have written to disk in between.
+    """
+    owner = attrgetter(SPANS[table].owner)
+    closed, opened = sorted(closed, key=owner), sorted(opened, key=owner)
+    written = 0
+    for first in range(0, len(closed), SPANS_AT_ONCE):
+        ends = closed[first : first + SPANS_AT_ONCE]
+        next_owner = bisect_right(opened, owner(ends[-1]), written, key=owner)
+        _close(connection, chain_id, table, ends)
+        insert(connection, chain_id, table, opened[written:next_owner])
+        written = next_owner
+    insert(connection, chain_id, table, opened[written:])
+
+
+def _close(connection: Connection, chain_id: int, table: str, rows: Sequence[Struct]) -> None:
     span = SPANS[table]
     key = (span.owner, "valid_from")
-    values = list(map(attrgetter(*span.end_columns, *key), _by_owner(table, rows)))
+    values = list(map(attrgetter(*span.end_columns, *key), rows))
     if span.repeats:  # the open row was not loaded: it is the one without an end
         key = (span.owner, "valid_to")
         values = [(*ends_and_owner, OPEN) for *ends_and_owner, _ in values]
@@ -78,11 +101,6 @@ def update(
             f"The tables contradict each other: {len(rows)} rows of {table} were to be changed, "
             f"{result.rowcount} are there. Rewrite them from the stored events: certindex rebuild"
         )
-
-
-def _by_owner(table: str, rows: Sequence[Struct]) -> Sequence[Struct]:
-    """Returns spans, which come by position, in the order of their owners: neighbors share a page, a batch has many."""
-    return sorted(rows, key=attrgetter(SPANS[table].owner)) if table in SPANS else rows
 
 
 def _by_statements(rows: Iterator[Values], count: int) -> Iterator[tuple[int, list[Values]]]:

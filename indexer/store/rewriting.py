@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from sqlalchemy import Connection, text
 
 from indexer.changes import Changes, Names, OpenRows
-from indexer.store.bulk import close, insert, insert_values, update
+from indexer.store.bulk import insert, insert_values, update, write_spans
 from indexer.store.checkpoint import Checkpoint
 from indexer.store.contract_calls import load_results
 from indexer.store.open_row_cache import OpenRowCache
@@ -18,7 +18,7 @@ from indexer.store.open_rows import index_addresses, load_open_rows
 from indexer.store.watch_set import WatchedContract, read_watch_set
 from schema.profile.calls import ContractCall
 from schema.tables.indexes import SECONDARY_INDEXES
-from schema.tables.kinds import DERIVED
+from schema.tables.kinds import DERIVED, SPANS
 from schema.tables.rows import EventLog, EventReading, positioned
 from schema.tables.values import block_of, end_of_block, position
 
@@ -164,11 +164,12 @@ def insert_events(
 
 
 def write_changes(connection: Connection, chain_id: int, changes: Changes) -> None:
-    """Writes the ends of stored spans, then the new rows."""
-    for table, closed in changes.closed.items():
-        close(connection, chain_id, table, closed)
-    for table, inserted in changes.inserted.items():
-        insert(connection, chain_id, table, inserted)
+    """Writes the ends of stored spans, and the new rows."""
+    for table, rows in changes.inserted.items():
+        if table in SPANS:
+            write_spans(connection, chain_id, table, changes.closed[table], rows)
+        else:
+            insert(connection, chain_id, table, rows)
 
 
 @contextmanager
