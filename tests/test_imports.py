@@ -23,7 +23,7 @@ LAYERS = {
         *("http", "answering", "graphql", "audit", "reading", "queries"),
     ),
     "indexer": (
-        *("commands", "follower", "observe", "opening", "registration", "sync", "verification"),
+        *("commands", "follower", "observe", "opening", "registration", "stored_chain", "sync", "verification"),
         *("store", "decode", "chain", "rpc", "check", "fold", "proof"),
     ),
 }

@@ -1,5 +1,6 @@
 """Programs import only the libraries that their command needs."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Set as AbstractSet
 
 from tests.support.chain.devchain import REPOSITORY
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted
+from tests.support.index.indexing import Indexer, engine_of
 from tests.support.rpc.faultproxy import of_fake
 from tests.support.rpc.provider import Provider
 
@@ -70,6 +72,26 @@ except SystemExit as end:
         creates, goes_on = (loaded_by(sync, RPC_URLS=provider.url, **settings) for _ in range(2))
     assert creates <= FOLLOWS | {"alembic"}
     assert goes_on <= FOLLOWS
+
+
+def test_what_needs_the_database_alone_loads_nothing_that_asks_nodes(sqlite_url: str) -> None:
+    node = FakeNode(finality=2)
+    node.mine(emitted("Transfer", to=b"\x0a" * 20, tokenId=7))
+    node.mine_blocks(4)
+    with engine_of(sqlite_url) as engine:
+        indexer = Indexer(engine, node)
+        asyncio.run(indexer.catch_up())
+        indexer.lease.release()
+    commands = """
+from indexer.__main__ import main
+
+for command in ("status", "digest", "rebuild", "rebuild --check", "rebuild --into next.db", "rollback --to 1"):
+    try:
+        main(command.split())
+    except SystemExit as end:
+        assert end.code == 0, command
+"""
+    assert loaded_by(commands, DATABASE_URL=sqlite_url) <= READS_TABLES | {"alembic"}
 
 
 def test_the_help_of_every_command_loads_no_library() -> None:

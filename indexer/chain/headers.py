@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from indexer.chain.checked_calls import CheckedCalls
 from indexer.chain.wire import Header, JsonHeader, WrongAnswer, to_header
 from indexer.errors import TryAgain
-from indexer.rpc import RpcError
 from indexer.rpc.block_tags import is_tag_unknown
+from indexer.rpc.errors import RpcError
 from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
 from indexer.rpc.providers import Answered

@@ -13,8 +13,7 @@ from indexer.chain.receipts import Receipts
 from indexer.chain.wire import Header, JsonLog, LogReader, RawLog, WrongAnswer
 from indexer.proof.bloom import WRONG_BLOOMS
 from indexer.proof.state_sync import uncovered_note
-from indexer.rpc import RpcError
-from indexer.rpc.errors import BrokenOff
+from indexer.rpc.errors import BrokenOff, RpcError
 from indexer.rpc.gather import gather
 from indexer.rpc.refusals import HalveQuery, ShrinkTo, UseRange
 from schema.vocabulary import VerificationLevel

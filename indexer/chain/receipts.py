@@ -16,8 +16,7 @@ from indexer.chain.wire import (
     to_log,
 )
 from indexer.errors import TryAgain
-from indexer.rpc import RpcError
-from indexer.rpc.errors import WrongShape
+from indexer.rpc.errors import RpcError, WrongShape
 from indexer.rpc.gather import gather
 from indexer.rpc.providers import Answered
 from indexer.rpc.refusals import BackOff, WaitForHead

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from indexer.chain.wire import to_number
 from indexer.errors import Stop
-from indexer.rpc import RpcError
+from indexer.rpc.errors import RpcError
 from indexer.rpc.providers import Providers
 from indexer.rpc.refusals import HistoryGone
 

@@ -45,7 +45,8 @@ async def attest(
     from indexer.store.event_ranges import EventRanges
     from indexer.store.verification import VerificationStore
     from indexer.store.watch_set import first_block, is_watched, start_blocks
-    from indexer.verification.attestation import Anchor, Attester, Unattestable, attestation
+    from indexer.verification.attestation import Anchor, Attester, attestation
+    from indexer.verification.stored_digests import Unattestable
     from indexer.verification.witness import Witness
 
     async with open_node(settings, settings.rpc_urls, settings.rpc_headers, settings.trust_bloom) as node:

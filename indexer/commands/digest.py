@@ -26,11 +26,11 @@ COMMAND = Command(
 
 def digest(settings: DatabaseSettings, to: int | None, *, recompute: bool) -> int:
     """Prints the digest of the events up to block `to`. Returns 1 if a stored digest does not fit the stored events."""
-    from indexer.opening import open_database
     from indexer.store.checkpoint import read_checkpoint
     from indexer.store.event_ranges import EventRanges
     from indexer.store.watch_set import first_block, read_watch_set
-    from indexer.verification.attestation import Unattestable, recomputed_digests
+    from indexer.stored_chain import open_database
+    from indexer.verification.stored_digests import Unattestable, recomputed_digests
     from schema.tables.database import read_only_engine
 
     with open_database(settings) as (engine, chain_id):

@@ -46,7 +46,7 @@ async def prove(settings: ProveSettings, subject: str, out: Path | None) -> int:
 
     from indexer.check.__main__ import INCOMPLETE, incomplete
     from indexer.check.bundle import Failed, check
-    from indexer.opening import open_database
+    from indexer.stored_chain import open_database
     from schema.bundle.document import to_json
 
     with open_database(settings) as (_, chain_id):

@@ -47,8 +47,8 @@ def _execute(settings: RebuildSettings, options: argparse.Namespace) -> int | Co
 
 async def rebuild(settings: RebuildSettings) -> int:
     """Rewrites every derived row from the stored events, by the stored profile or by the one in the settings."""
-    from indexer.opening import open_database, read_chain
     from indexer.store.lease import Lease
+    from indexer.stored_chain import open_database, read_chain
     from indexer.sync.rebuild import rebuild as rewrite
     from schema.profile.model import load_profile
 
@@ -69,9 +69,9 @@ async def rebuild(settings: RebuildSettings) -> int:
 
 def check(settings: RebuildSettings) -> int:
     """Compares every derived row with what the stored events give, in one snapshot. Returns 1 if one differs."""
-    from indexer.opening import open_snapshot
     from indexer.store.refolding import Difference, Refolding, scratch_database
     from indexer.store.timings import Timings
+    from indexer.stored_chain import open_snapshot
     from indexer.sync.rebuild import refold
     from schema.profile.model import load_profile
 

@@ -14,12 +14,12 @@ from sqlalchemy import Engine
 
 from indexer.commands.command import tune_memory
 from indexer.errors import Stop
-from indexer.opening import StoredChain, find_chain, open_database, read_chain
 from indexer.settings import RebuildSettings
 from indexer.store.copies import Copy, FileCopy, Moved, SchemaCopy
 from indexer.store.copying import Copying, states
 from indexer.store.lease import Lease
 from indexer.store.timings import Timings
+from indexer.stored_chain import StoredChain, find_chain, open_database, read_chain
 from indexer.sync.rebuild import Rebuilt, refold
 from schema.profile.model import load_profile
 from schema.program.logs import log_event

@@ -26,8 +26,8 @@ COMMAND = Command(
 
 async def rollback(settings: DatabaseSettings, to: int) -> int:
     """Removes everything above a block. Raises Stop if nothing is stored above it."""
-    from indexer.opening import open_database, read_chain
     from indexer.store.lease import Lease
+    from indexer.stored_chain import open_database, read_chain
 
     with open_database(settings) as (engine, chain_id):
         lease = Lease(engine, chain_id)

@@ -18,7 +18,7 @@ def status(settings: DatabaseSettings, *, as_json: bool) -> int:
     import msgspec
 
     from indexer.observe.status import chain_statuses
-    from indexer.opening import open_for_reading
+    from indexer.stored_chain import open_for_reading
     from schema.tables.database import database_name
 
     with open_for_reading(settings) as connection:

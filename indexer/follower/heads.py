@@ -8,7 +8,7 @@ from logging import INFO, WARNING
 from sqlalchemy.exc import DBAPIError
 
 from indexer.observe.counters import Counters
-from indexer.rpc import HeadSocket
+from indexer.rpc.head_socket import HeadSocket
 from indexer.store import Store
 from indexer.urls import SiteHeaders, headers_for
 from schema.program.logs import log_event

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from indexer.errors import failure_text
 from indexer.observe.counters import Counters
 from indexer.observe.startup_failure import StartupFailure
-from indexer.rpc import Pool
+from indexer.rpc.pool import Pool
 from schema.events import Kind
 from schema.profile.releases import differs_from_release
 from schema.program.metrics import Described, families

@@ -8,9 +8,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from indexer.errors import Stop, failure_text
-from indexer.opening import find_chain
 from indexer.store.checkpoint import write_failure
 from indexer.store.lease import Lease
+from indexer.stored_chain import find_chain
 from schema.program.logs import log_event
 
 log = logging.getLogger("certindex")

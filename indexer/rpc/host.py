@@ -5,7 +5,7 @@ Each entry expires, since plans are raised, nodes catch up and indexes get built
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
@@ -15,11 +15,13 @@ from indexer.rpc.backoff import wait_seconds
 from indexer.rpc.block_tags import BLOCK_TAGS, is_about_tag, is_tag_unknown
 from indexer.rpc.catalog import METHOD_NOT_FOUND, METHOD_NOT_SUPPORTED, PARSE_ERROR, VERSION_NOT_SUPPORTED
 from indexer.rpc.counts import RequestCounts
-from indexer.rpc.endpoint import Endpoint
 from indexer.rpc.errors import BrokenOff, NoAnswer, NotConnected, RpcError
 from indexer.rpc.refusals import HalveQuery, NoSuchTag, Refusal, ShrinkTo, UseRange
 from indexer.rpc.size_limit import SizeLimit
 from indexer.urls import site_of
+
+if TYPE_CHECKING:
+    from indexer.rpc.endpoint import Endpoint  # loads web3: commands that only read the database do without
 
 ResultT = TypeVar("ResultT")
 
@@ -75,7 +77,9 @@ class Exclusion(Struct):
 class Host:
     """One endpoint and its record. `name` is the URL without its key, `site` is host and port."""
 
-    def __init__(self, endpoint: Endpoint, name: str, clock: Callable[[], float], jitter: Callable[[], float]) -> None:
+    def __init__(
+        self, endpoint: "Endpoint", name: str, clock: Callable[[], float], jitter: Callable[[], float]
+    ) -> None:
         self.endpoint = endpoint
         self.name = name
         self.site = site_of(endpoint.url)

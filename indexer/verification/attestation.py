@@ -6,7 +6,7 @@ the stored events.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from msgspec import Struct
@@ -23,6 +23,7 @@ from indexer.rpc.host import Host
 from indexer.store.digest import block_digest
 from indexer.store.event_ranges import EventRanges, Range
 from indexer.store.watch_set import WatchedContract
+from indexer.verification.stored_digests import STRAY, Unattestable
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness
 from schema.abi.rlp import RlpError
@@ -31,7 +32,6 @@ from schema.tables.values import LATEST_TIME
 from schema.times import utc_seconds_text
 
 BLOCKS_A_CHUNK = 128
-STRAY = "block {}: events of it are stored, but not the block"
 
 
 STATEMENT = """\
@@ -57,10 +57,6 @@ receipts root and in no bloom filter. Nobody can prove that such a log exists, n
 were asked for them, and returned none of these contracts that is not stored. `uncoveredEvents` are those that are \
 stored, as a node returned them.
 """
-
-
-class Unattestable(Exception):
-    """The range cannot be attested. The message names the first block that contradicts it, and how."""
 
 
 class Anchor(Struct, frozen=True):
@@ -294,22 +290,6 @@ def _contract(contract: WatchedContract) -> dict[str, object]:
         "startBlock": contract.start_block,
         "whole": contract.whole,
     } | ({} if created is None else {"createdBy": position_text(created)})
-
-
-def recomputed_digests(stored: EventRanges, first: int, last: int) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yields number, stored digest and recomputed digest of each stored block with events.
-
-    Raises Unattestable for events of a block that is not stored.
-    """
-    digest = stored.digest_before(first)
-    start = first
-    while (blocks := stored.next_blocks(start, last)).blocks or blocks.stray is not None:
-        if blocks.stray is not None:
-            raise Unattestable(STRAY.format(blocks.stray))
-        for block in blocks.blocks:
-            digest = block_digest(digest, block.hash, block.logs)
-            yield block.number, blocks.digests[block.number], digest
-        start = blocks.blocks[-1].number + 1
 
 
 def _check_link(before: ProvenHeader | None, header: ProvenHeader) -> None:

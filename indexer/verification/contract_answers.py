@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, text
 
-from indexer.rpc import RpcError
+from indexer.rpc.errors import RpcError
 from indexer.rpc.providers import Providers
 from indexer.rpc.refusals import HistoryGone, Reverted
 from schema.profile.calls import CallField, CompiledCall

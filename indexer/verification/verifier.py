@@ -12,8 +12,7 @@ from indexer.chain.wire import WrongAnswer
 from indexer.errors import TryAgain
 from indexer.proof.evidence import StoredBlock
 from indexer.proof.judge import Contradicted, Judge, Judgment, NoEvidence, Uncovered, Unverifiable, Verified, Wrong
-from indexer.rpc import NoAnswer
-from indexer.rpc.errors import WrongShape
+from indexer.rpc.errors import NoAnswer, WrongShape
 from indexer.rpc.gather import gather
 from indexer.store.verification import Judged, VerificationStore
 from indexer.verification.witness import Sources, Witness

@@ -12,7 +12,7 @@ from indexer.errors import TryAgain
 from indexer.proof.evidence import Evidence, LocatedReceipt
 from indexer.proof.receipt import FAILURE, SUCCESS, Log, Receipt
 from indexer.proof.state_sync import uncovered_transaction
-from indexer.rpc import RpcError
+from indexer.rpc.errors import RpcError
 from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
 from indexer.rpc.providers import Providers

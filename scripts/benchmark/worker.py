@@ -14,10 +14,11 @@ from collections.abc import Callable
 import msgspec
 
 from indexer.commands.command import tune_memory
-from indexer.opening import open_chain, open_database, read_chain
+from indexer.opening import open_chain
 from indexer.settings import RebuildSettings, Settings
 from indexer.store.lease import Lease
 from indexer.store.timings import Timings
+from indexer.stored_chain import open_database, read_chain
 from indexer.sync.rebuild import rebuild
 from indexer.sync.step import Indexed, Pace, UpToDate, step
 from schema.program.settings import read_settings

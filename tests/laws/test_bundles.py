@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from indexer.check.bundle import Failed
 from indexer.commands.sync import sync
 from indexer.settings import Settings
-from indexer.verification.attestation import Unattestable
+from indexer.verification.stored_digests import Unattestable
 from schema.bundle.document import to_json
 from schema.bundle.making import make_bundle
 from schema.bundle.subjects import SUBJECTS

@@ -12,7 +12,7 @@ from indexer.chain.chain import Chain
 from indexer.chain.wire import Header, WrongAnswer
 from indexer.commands.sync import sync
 from indexer.errors import Stop, TryAgain
-from indexer.rpc import Pool
+from indexer.rpc.pool import Pool
 from indexer.settings import Settings
 from indexer.store import Store
 from indexer.store.lease import Lease

@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, text
 
 from indexer.chain.chain import Chain
 from indexer.commands.sync import sync
-from indexer.rpc import Pool
+from indexer.rpc.pool import Pool
 from indexer.settings import Settings
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted
 from tests.support.rpc import faults

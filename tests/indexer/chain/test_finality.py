@@ -9,7 +9,7 @@ from indexer.chain.finality import DEFAULT_DEPTH, FINALITY_DEPTHS, finality_dept
 from indexer.chain.wire import WrongAnswer
 from indexer.errors import Stop
 from indexer.opening import check_quorum
-from indexer.rpc import RpcError
+from indexer.rpc.errors import RpcError
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted
 
 TRANSFER = emitted("Transfer", to=b"\x0a" * 20, tokenId=7)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from indexer.chain.start_block import find_start_block
 from indexer.commands.sync import sync
 from indexer.errors import Stop
-from indexer.rpc import open_pool
+from indexer.rpc.pool import open_pool
 from indexer.settings import Settings, contracts
 from tests.conftest import StartAnvil
 from tests.support.certindex import Certindex

@@ -11,7 +11,7 @@ from api.settings import Settings
 from indexer.follower.steps import log_outcome
 from indexer.observe.counters import Counters
 from indexer.observe.metrics import ChainCollector
-from indexer.rpc import Pool
+from indexer.rpc.pool import Pool
 from indexer.sync.step import Ahead
 from schema.tables.database import connect
 from tests.support.api.server import CLIENT, serving

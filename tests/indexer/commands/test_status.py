@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from indexer.observe.counters import Counters
 from indexer.observe.metrics import ChainCollector
-from indexer.rpc import Pool
+from indexer.rpc.pool import Pool
 from tests.support.certindex import Certindex
 from tests.support.dimo.logs import index
 from tests.support.dimo.vehicles import CHAIN_ID, vehicle_chain

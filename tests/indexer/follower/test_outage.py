@@ -11,7 +11,8 @@ from sqlalchemy import Engine, text
 from indexer import retry
 from indexer.follower import Follower, follow
 from indexer.opening import open_chain
-from indexer.rpc import Pool, endpoint
+from indexer.rpc import endpoint
+from indexer.rpc.pool import Pool
 from indexer.settings import Settings
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode
 from tests.support.index.indexing import engine_of

@@ -16,7 +16,7 @@ from api.http.metrics import METRICS as API_METRICS
 from indexer.errors import TryAgain
 from indexer.observe.counters import Counters
 from indexer.observe.metrics import METRICS, ChainCollector
-from indexer.rpc import Pool
+from indexer.rpc.pool import Pool
 from indexer.store.timings import TRANSACTIONS
 from indexer.sync.step import Indexed, RolledBack, UpToDate
 from schema.program.metrics import Described, serve_metrics

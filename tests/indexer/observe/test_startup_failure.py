@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from indexer.observe.counters import Counters
 from indexer.observe.metrics import ChainCollector
 from indexer.observe.startup_failure import StartupFailure
-from indexer.rpc import Pool
+from indexer.rpc.pool import Pool
 from indexer.store import lease
 from indexer.store.lease import Lease
 from tests.support.chain.fakechain import FakeNode

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from indexer.rpc import NoAnswer, RpcError
 from indexer.rpc.catalog import CATALOG, RefusalText, refusal_of
+from indexer.rpc.errors import NoAnswer, RpcError
 from indexer.rpc.refusals import (
     BackOff,
     GiveUp,

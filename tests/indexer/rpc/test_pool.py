@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from indexer.chain.wire import WrongAnswer
 from indexer.errors import Stop, TryAgain
-from indexer.rpc import NoAnswer, Pool, RpcError
 from indexer.rpc.adaptive_limit import AdaptiveLimit
 from indexer.rpc.backoff import LONGEST_WAIT_SECONDS, wait_seconds
+from indexer.rpc.errors import NoAnswer, RpcError
+from indexer.rpc.pool import Pool
 from indexer.rpc.refusals import GiveUp, HistoryGone, ShrinkTo
 from indexer.rpc.size_limit import FIRST_PAUSE_SECONDS
 from tests.support.rpc import faults

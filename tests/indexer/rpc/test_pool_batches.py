@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from indexer.chain.chain import Chain
 from indexer.errors import TryAgain
-from indexer.rpc import Pool
 from indexer.rpc.host import BATCH_REQUESTS, REFUSED_SECONDS
+from indexer.rpc.pool import Pool
 from indexer.rpc.size_limit import LONGEST_PAUSE_SECONDS
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode
 from tests.support.rpc import faults

@@ -11,7 +11,10 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from indexer.commands.sync import sync
 from indexer.errors import Stop
-from indexer.rpc import Endpoint, HeadSocket, NoAnswer, Pool, RpcError
+from indexer.rpc.endpoint import Endpoint
+from indexer.rpc.errors import NoAnswer, RpcError
+from indexer.rpc.head_socket import HeadSocket
+from indexer.rpc.pool import Pool
 from indexer.rpc.proxy import proxy_of
 from indexer.settings import Settings, rpc_headers
 from tests.support.chain.factory import Factory

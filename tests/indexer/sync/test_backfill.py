@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from indexer.errors import TryAgain
-from indexer.rpc import RpcError
+from indexer.rpc.errors import RpcError
 from indexer.rpc.gather import gather
 from indexer.sync.backfill import EVENTS_A_STEP, SLOW_SECONDS, Pace
 from indexer.sync.step import Indexed, UpToDate

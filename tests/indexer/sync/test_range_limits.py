@@ -7,8 +7,9 @@ import pytest
 from indexer.chain.chain import Chain
 from indexer.commands.sync import sync
 from indexer.errors import TryAgain
-from indexer.rpc import Pool, endpoint
+from indexer.rpc import endpoint
 from indexer.rpc.host import Host
+from indexer.rpc.pool import Pool
 from indexer.settings import Settings
 from indexer.sync.backfill import Pace
 from tests.support.chain.fakechain import CERTIFICATE, FakeNode, emitted

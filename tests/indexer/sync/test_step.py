@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from indexer.errors import Stop, TryAgain
-from indexer.rpc import RpcError
+from indexer.rpc.errors import RpcError
 from indexer.rpc.host import Host
 from indexer.store.watch_set import WatchedContract
 from indexer.sync.step import Ahead, BackfillFinished, Indexed, Pace, RolledBack, UpToDate

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from indexer.errors import TryAgain
-from indexer.verification.attestation import Anchor, Unattestable
+from indexer.verification.attestation import Anchor
+from indexer.verification.stored_digests import Unattestable
 from schema.tables.values import block_of
 from tests.support.certindex import Certindex
 from tests.support.chain.devchain import Anvil

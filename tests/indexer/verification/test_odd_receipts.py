@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from indexer.commands.sync import sync
 from indexer.errors import TryAgain
-from indexer.rpc import Pool
+from indexer.rpc.pool import Pool
 from indexer.verification.verifier import PATIENCE
 from schema.vocabulary import FailureCause, VerificationLevel
 from tests.support.chain.devchain import Anvil

@@ -13,7 +13,7 @@ from indexer.errors import TryAgain
 from indexer.follower import Follower
 from indexer.opening import open_chain
 from indexer.proof.judge import Contradicted, Verified
-from indexer.rpc import NoAnswer
+from indexer.rpc.errors import NoAnswer
 from indexer.store import Fenced
 from indexer.store.verification import VerificationStore
 from indexer.sync.step import Indexed as IndexedBlocks

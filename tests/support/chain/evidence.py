@@ -14,7 +14,7 @@ from indexer.proof.evidence import Evidence, StoredBlock, StoredLog
 from indexer.proof.header import ProvenHeader, decode_header
 from indexer.proof.receipt import Log, decode_receipt
 from indexer.proof.trie import prove, trie_key
-from indexer.rpc import RpcError
+from indexer.rpc.errors import RpcError
 from indexer.rpc.host import Host
 from indexer.rpc.providers import Answered
 from indexer.verification.witness import Sources, Witness

@@ -18,7 +18,8 @@ import msgspec
 from eth_utils.crypto import keccak
 
 from indexer.errors import TryAgain
-from indexer.rpc import Endpoint, RpcError
+from indexer.rpc.endpoint import Endpoint
+from indexer.rpc.errors import RpcError
 from indexer.rpc.gather import gather
 from indexer.rpc.host import Host
 from indexer.rpc.providers import Answered

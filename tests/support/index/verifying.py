@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from indexer.commands.sync import sync
-from indexer.opening import open_database
 from indexer.proof.judge import Judge
 from indexer.rpc.providers import Providers
 from indexer.settings import Settings
 from indexer.store.event_ranges import EventRanges
 from indexer.store.verification import VerificationStore
 from indexer.store.watch_set import read_watch_set, start_blocks
+from indexer.stored_chain import open_database
 from indexer.verification.attestation import Anchor, Attested, Attester
 from indexer.verification.verifier import Verifier
 from indexer.verification.witness import Witness

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from aiohttp import ClientSession, web
 
-from indexer.rpc import RpcError
+from indexer.rpc.errors import RpcError
 from tests.support.chain.fakechain import FakeNode
 
 Upstream = Callable[[str, list[Any]], Awaitable[dict[str, Any]]]
