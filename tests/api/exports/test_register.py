@@ -38,6 +38,14 @@ def export(url: str, folder: Path, *options: str) -> Manifest:
     return manifest
 
 
+@pytest.fixture(scope="module")
+def whole(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an export of the whole register, which tests only read."""
+    folder = tmp_path_factory.mktemp("exports") / "whole"
+    export(database_url, folder)
+    return folder
+
+
 def rows_of(folder: Path, table: str) -> Rows:
     """Returns the rows of a table's files, whatever their format."""
     rows: Rows = {}
@@ -66,35 +74,33 @@ def served(address: str, table: str, **parameters: str) -> Rows:
     return {(row := json.loads(line))["key"]: tuple(row.items()) for line in response.text.splitlines()}
 
 
-def test_the_files_have_the_rows_of_the_api_and_those_of_a_month(database_url: str, tmp_path: Path) -> None:
-    manifest = export(database_url, tmp_path / "all")
+def test_the_files_have_the_rows_of_the_api_and_those_of_a_month(database_url: str, whole: Path) -> None:
+    manifest, _ = read_manifest(whole / "manifest.json")
     with serving(Settings(database_url=database_url)) as address:
         times = {row["block"]["number"]: row["recordTime"] for row in map(dict, served(address, "events").values())}
         for table in NAMES:
-            assert rows_of(tmp_path / "all", table) == served(address, table), table
+            assert rows_of(whole, table) == served(address, table), table
     months = {file.month for file in manifest.files}
     assert len(months) > 12
     for file in manifest.files:
         assert file.path == f"{file.table}/chain=31337/month={file.month}/{manifest.blocks[0].block}.ndjson"
-        for row in READERS[".ndjson"](tmp_path / "all" / file.path):
+        for row in READERS[".ndjson"](whole / file.path):
             time = times.get(row["key"].split(":")[1])
             assert time is None or time.startswith(file.month)
 
 
 @pytest.mark.parametrize("format", ["csv", "parquet"])
-def test_every_format_has_the_same_rows(database_url: str, tmp_path: Path, format: str) -> None:
-    export(database_url, tmp_path / "lines")
+def test_every_format_has_the_same_rows(database_url: str, whole: Path, tmp_path: Path, format: str) -> None:
     assert run_export([str(tmp_path / "other"), "--database-url", database_url, "--format", format]) == 0
     assert run_export([str(tmp_path / "other"), "--verify"]) == 0
     for table in NAMES:
-        assert list(rows_of(tmp_path / "other", table)) == list(rows_of(tmp_path / "lines", table))
+        assert list(rows_of(tmp_path / "other", table)) == list(rows_of(whole, table))
 
 
-def test_an_export_that_continues_another_completes_it(database_url: str, tmp_path: Path) -> None:
+def test_an_export_that_continues_another_completes_it(database_url: str, whole: Path, tmp_path: Path) -> None:
     export(database_url, tmp_path / "first", "--as-of", "40")
     middle = export(database_url, tmp_path / "next", "--as-of", "60", "--since", str(tmp_path / "first/manifest.json"))
     last = export(database_url, tmp_path / "last", "--since", str(tmp_path / "next/manifest.json"))
-    export(database_url, tmp_path / "whole")
     assert last.since is not None
     assert last.since.blocks == middle.blocks
     assert (last.replaced, last.retractions) == ([], [])
@@ -102,18 +108,17 @@ def test_an_export_that_continues_another_completes_it(database_url: str, tmp_pa
         combined: Rows = {}
         for part in ("first", "next", "last"):
             combined |= rows_of(tmp_path / part, table)
-        whole = rows_of(tmp_path / "whole", table)
+        rows = rows_of(whole, table)
         if table in ("events", "flags", "software-updates", "sanitizations", "licenses"):
             # a column of the device is that of the block at which the event was exported
-            assert sorted(combined) == sorted(whole), table
+            assert sorted(combined) == sorted(rows), table
         else:
-            assert combined == whole, table
-    assert len(rows_of(tmp_path / "last", "devices")) <= len(rows_of(tmp_path / "whole", "devices"))
+            assert combined == rows, table
+    assert len(rows_of(tmp_path / "last", "devices")) <= len(rows_of(whole, "devices"))
 
 
-def test_nothing_new_adds_no_file(database_url: str, tmp_path: Path) -> None:
-    export(database_url, tmp_path / "first")
-    again = export(database_url, tmp_path / "again", "--since", str(tmp_path / "first/manifest.json"))
+def test_nothing_new_adds_no_file(database_url: str, whole: Path, tmp_path: Path) -> None:
+    again = export(database_url, tmp_path / "again", "--since", str(whole / "manifest.json"))
     assert again.files == []
 
 
