@@ -109,10 +109,18 @@ def _to_text(row: dict[str, Any]) -> str:
     if row["error"]:
         lines.append(f"  error      {row['error']}")
     if row["state"] == "stopped":
-        lines.append(f"  to go on   certindex deliver resume {row['name']}, or replay {row['name']} --from CURSOR")
+        lines.append(f"  to go on   certindex deliver {_ways_on(row)}")
     if row["state"] == "removed":
         lines.append(f"  to go on   put it back into the file, or certindex deliver forget {row['name']}")
     return "\n".join(lines)
+
+
+def _ways_on(row: dict[str, Any]) -> str:
+    name = row["name"]
+    if row["failingSince"]:  # the receiver wants no messages
+        return f"resume {name}, or replay {name} --from CURSOR"
+    # the feed has refused the cursor
+    return f"replay {name} --from {BEGINNING}, once the receiver has dropped its copy"
 
 
 def _time(seconds: float | None) -> str | None:

@@ -116,7 +116,7 @@ def check_canonical(context: Context, pins: tuple[Pin, ...]) -> None:
             refuse_if_behind(context, pin.chain_id, pin.block.number)
             raise BadUserInput(
                 f"The cursor is of block {pin.block.number} (0x{pin.block.hash.hex()}), which is no longer in the "
-                "chain: start again without it.",
+                "indexed chain: start again without it.",
                 Reason.STALE_CURSOR,
             )
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from api.delivery import delivery, schedule, sender
+from api.delivery.operating import print_status, replay
 from api.delivery.sender import deliver
 from api.delivery.settings import DeliverySettings
 from api.delivery.state import Progress, State, StateLost, state_url
@@ -85,6 +86,11 @@ def stored(settings: DeliverySettings) -> Iterator[State]:
 def progress(settings: DeliverySettings) -> Progress:
     with stored(settings) as state:
         return state.positions()["s0"].progress
+
+
+def printed_status(settings: DeliverySettings, capsys: pytest.CaptureFixture[str]) -> str:
+    print_status(settings, as_json=False)
+    return capsys.readouterr().out
 
 
 def request(settings: DeliverySettings, action: str, cursor: str | None = None) -> None:
@@ -168,7 +174,9 @@ async def test_the_schedule_survives_a_restart(chain: Moving, tmp_path: Path, mo
             await receiver.has(1)
 
 
-async def test_gone_stops_the_subscription_until_it_is_resumed(either_chain: Moving, tmp_path: Path) -> None:
+async def test_gone_stops_the_subscription_until_it_is_resumed(
+    either_chain: Moving, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     chain = either_chain
     await chain.mine(*born(1))
     async with receiving(OK, answering(410)) as receiver, receiving() as other:
@@ -182,6 +190,7 @@ async def test_gone_stops_the_subscription_until_it_is_resumed(either_chain: Mov
             await asyncio.sleep(0.2)
             assert len(receiver.requests) == 1
             assert "410" in str(progress(settings).stopped)
+            assert "certindex deliver resume s0, or replay s0 --from CURSOR" in printed_status(settings, capsys)
             request(settings, "resume")
             await receiver.has(2)
         assert receiver.tokens == ["DEVICE_MINTED 1", "FIRMWARE_UPDATED 1"]
@@ -383,7 +392,9 @@ async def test_nothing_is_sent_while_the_state_cannot_be_written(
             await receiver.has(1)
 
 
-async def test_a_stale_cursor_stops_the_subscription(chain: Moving, tmp_path: Path) -> None:
+async def test_a_stale_cursor_stops_the_subscription_until_it_is_replayed(
+    chain: Moving, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     await chain.mine(*born(1))
     async with receiving() as receiver:
         async with delivered(chain, tmp_path, {"url": receiver.url}) as settings:
@@ -395,4 +406,8 @@ async def test_a_stale_cursor_stops_the_subscription(chain: Moving, tmp_path: Pa
                 while progress(settings).stopped is None:  # noqa: ASYNC110  # as if by another process
                     await asyncio.sleep(0.02)
             assert "indexed again" in str(progress(settings).stopped)
-        assert len(receiver.requests) == 1
+            assert len(receiver.requests) == 1
+            way_out = "certindex deliver replay s0 --from beginning, once the receiver has dropped its copy"
+            assert way_out in printed_status(settings, capsys)
+            await replay(settings, "s0", "beginning")
+            await receiver.has(2)

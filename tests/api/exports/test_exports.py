@@ -273,7 +273,7 @@ def test_a_file_that_is_cut_after_any_row_is_completed(address: str) -> None:
     [
         ("device.csv", {}, 404, 'no table "device"'),
         ("devices.xlsx", {}, 404, 'no format "xlsx". Formats: csv, ndjson, parquet'),
-        ("devices", {}, 404, 'no format ""'),
+        ("devices", {}, 404, "Name a format: /export/devices.csv. Formats: csv, "),
         ("devices.csv", {"filtre": "{}"}, 400, 'no parameter "filtre"'),
         ("devices.csv", {"scope": "ALL"}, 400, 'no parameter "scope"'),
         ("devices.csv", {"filter": "{"}, 400, 'The parameter "filter" is not JSON'),
@@ -302,7 +302,7 @@ def test_bad_input_is_refused_and_named(address: str, file: str, parameters: Jso
 def test_the_address_of_all_exports_names_them(address: str) -> None:
     response = CLIENT.get(address)
     assert response.status_code == 404
-    assert "Tables: devices, events, " in response.json()["error"]
+    assert response.json()["error"].startswith("Name a table: /export/devices.csv. Tables: devices, events, ")
 
 
 @pytest.mark.parametrize("reason", [Reason.STALE_CURSOR, Reason.ORPHANED])
@@ -421,7 +421,7 @@ def test_a_reorg_between_two_chunks_cuts_the_download_off(sqlite_url: str) -> No
         assert "".join(received).count("\n") <= 1 + 20
         gone = in_time(f"{address}{response.headers['content-location']}")
         assert gone.status_code == 410
-        assert "no longer in the chain" in gone.json()["error"]
+        assert "no longer in the indexed chain" in gone.json()["error"]
         assert len(rows_of(in_time(f"{address}/export/devices.csv"))) == 10
     history.close()
 

@@ -190,7 +190,7 @@ def test_a_reorg_during_an_export_leaves_nothing(
     monkeypatch.setattr(Table, "read", reorganized)
     assert number == 3
     assert run_export([str(tmp_path / "cut"), "--database-url", sqlite_url, "--format", "csv"]) != 0
-    assert "which is no longer in the chain" in capsys.readouterr().err
+    assert "which is no longer in the indexed chain" in capsys.readouterr().err
     assert not [path for path in tmp_path.iterdir() if "cut" in path.name]
 
 
