@@ -30,7 +30,7 @@ from api.http.routing import routes_below
 from api.queries.live_tokens import live_tokens
 from api.reading.revisions import Revisions, revisions_of
 from api.reading.snapshot import Snapshot
-from schema.did import TokenDid, parse_did
+from schema.did import EXAMPLE, TokenDid, parse_did
 
 log = logging.getLogger("certindex.api")
 
@@ -134,6 +134,8 @@ class Credentials:
     async def _resolve(self, request: Request) -> Response:
         media_type = _media_type(request, (DID_RESOLUTION, DID, JSON_LD, JSON))
         did = str(request.path_params.get("did", ""))
+        if not did:
+            raise RequestError(400, f"Name the DID of a device: /1.0/identifiers/{EXAMPLE}")
         if did.startswith("did:") and not did.startswith("did:erc721:"):
             raise RequestError(501, f"{did[:200]} has another method: this service resolves did:erc721.")
         token_of(did)
@@ -234,12 +236,12 @@ def _media_type(request: Request, offers: tuple[str, ...]) -> str:
 
 def _version(request: Request) -> Mapping[str, Any] | None:
     """Returns the `asOf` of versionId or versionTime. Raises RequestError."""
-    options = {name: text for name, text in request.query_params.items() if text}
-    if unknown := options.keys() - set(VERSIONS):
+    options = [(name, text) for name, text in request.query_params.multi_items() if text]
+    if unknown := {name for name, _ in options} - set(VERSIONS):
         raise RequestError(422, f'There is no option "{min(unknown)[:80]}" here. Options: {", ".join(VERSIONS)}.')
-    if len(options) == 2:
-        raise RequestError(422, "versionId and versionTime are both set: send one of them.")
-    return next((_point(name, text) for name, text in options.items()), None)
+    if len(options) > 1:
+        raise RequestError(422, f"Several versions are given: send one of {' and '.join(VERSIONS)}, once.")
+    return next((_point(name, text) for name, text in options), None)
 
 
 def _point(name: str, text: str) -> Mapping[str, Any] | None:

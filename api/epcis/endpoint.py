@@ -113,8 +113,8 @@ class EpcisEndpoint(Endpoint):
             return self._response(request, await self._named(request, path.removeprefix("events/")))
         if path.startswith("epcs/") and path.endswith("/events"):
             return await self._of_device(request, path.removeprefix("epcs/").removesuffix("/events"))
-        resources = "events, events/{eventID}, epcs/{epc}/events, context.jsonld"
-        raise no_such_resource(f'There is no resource "{path[:120]}" here. Resources: {resources}.')
+        missing = f'There is no resource "{path[:120]}" here.' if path else "This is the address above all resources."
+        raise no_such_resource(f"{missing} Resources: events, events/{{eventID}}, epcs/{{epc}}/events, context.jsonld.")
 
     async def _of_device(self, request: Request, did: str) -> Response:
         require_epc("The EPC", did)

@@ -24,6 +24,8 @@ from api.http.responses import revalidated
 NETWORK = load_document(PAGES_FOLDER.parent / "layout" / "network.graphql")
 """What the header of every page shows. Asked apart: it depends on the clock, so its answer is not cached."""
 
+READING = ("GET", "HEAD")
+
 log = logging.getLogger("certindex.api")
 
 
@@ -44,10 +46,10 @@ class PageEndpoint(Endpoint):
         visit = Visit(request, self._base_url)
         network: Json | None = None
         try:
-            if request.method not in ("GET", "HEAD"):
-                raise Problem(
-                    405, "This is a page", f"{request.method} is not answered here.", headers={"Allow": "GET"}
-                )
+            if request.method not in READING:
+                visit.refuse_slashes()
+                allowed = {"Allow": ", ".join(READING)}
+                raise Problem(405, "Not answered", f"{request.method} is not answered here: send GET.", headers=allowed)
             self._client.count(request.scope)
             charge = self._client.charge(request.scope)
             async with while_connected(request):
@@ -56,7 +58,8 @@ class PageEndpoint(Endpoint):
         except ClientDisconnect:
             raise
         except Redirect as redirect:
-            return RedirectResponse(redirect.href, 303)
+            # a program's request goes on with its method and its body
+            return RedirectResponse(redirect.href, 303 if request.method in READING else 307)
         except Refusal as refusal:
             error = {"message": str(refusal), "extensions": refusal.extensions}
             problem = problem_of(error, visit.here(), visit.now_href)

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
-from api.explorer.problems import Problem, WayOut
+from api.explorer.problems import Problem, Redirect, WayOut
 from api.graphql.errors import BadUserInput
 from api.http.as_of import AsOf, parse_as_of
 
@@ -20,7 +20,7 @@ class Visit:
     """One request for a page. Belongs to one response."""
 
     def __init__(self, request: Request, base_url: str | None = None) -> None:
-        self.path = request.url.path
+        self.path = str(request.scope["path"])  # not that of its URL, which ends at an encoded question mark
         self.keys: Mapping[str, str] = {name: str(value) for name, value in request.path_params.items()}
         self.parameters: Mapping[str, str] = dict(request.query_params)
         self.now = datetime.now(UTC).replace(microsecond=0)
@@ -67,6 +67,12 @@ class Visit:
         """Returns the problem of an address whose key names no such thing by its form. It offers to search the key."""
         search = WayOut("Search for it", self.link("/search", q=key[:200]))
         return Problem(400, f"That is not {thing}", f"“{key[:200]}” {message}", [search], key[:200])
+
+    def refuse_slashes(self) -> None:
+        """Raises Redirect if the address has a slash too many at one of its ends."""
+        path = "/" + self.path.strip("/")
+        if path not in (self.path, "/"):
+            raise Redirect(address(path, self.parameters))
 
     def link(self, path: str, **parameters: str | None) -> str:
         """Returns the address of another page as of the same point."""

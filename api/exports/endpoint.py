@@ -50,9 +50,11 @@ class ExportEndpoint(Endpoint):
         """Returns the table and the format of a file's name. Raises RequestError."""
         name, _, format = file.partition(".")
         if name not in self._tables:
-            raise RequestError(404, f'There is no table "{name[:80]}" to export. Tables: {", ".join(NAMES)}.')
+            missing = f'There is no table "{name[:80]}" to export.' if name else "Name a table: /export/devices.csv."
+            raise RequestError(404, f"{missing} Tables: {', '.join(NAMES)}.")
         if format not in (*FORMATS, SCHEMA):
-            raise RequestError(404, f'There is no format "{format[:80]}". Formats: {", ".join((*FORMATS, SCHEMA))}.')
+            missing = f'There is no format "{format[:80]}".' if format else f"Name a format: /export/{name}.csv."
+            raise RequestError(404, f"{missing} Formats: {', '.join((*FORMATS, SCHEMA))}.")
         return self._tables[name], format
 
     async def _download(self, request: Request, table: Table, format: str) -> Download:

@@ -121,11 +121,12 @@ def test_the_client_chooses_the_format(
         (UNKNOWN, {"versionId": "first"}, 422, "invalidOptions"),
         (UNKNOWN, {"versionId": f"0x{'00' * 32}"}, 422, "invalidOptions"),
         (UNKNOWN, {"versionId": "1", "versionTime": "2025-01-01T00:00:00Z"}, 422, "invalidOptions"),
+        (UNKNOWN, {"versionId": ["1", "2"]}, 422, "invalidOptions"),
         (UNKNOWN, {"hl": "zQm"}, 422, "invalidOptions"),
     ],
 )
 def test_a_did_that_does_not_resolve_is_explained(
-    address: str, id: str, options: dict[str, str], status: int, error: str
+    address: str, id: str, options: dict[str, Any], status: int, error: str
 ) -> None:
     response = resolve(address, id, **options)
     assert response.status_code == status
@@ -133,6 +134,11 @@ def test_a_did_that_does_not_resolve_is_explained(
     assert result["didDocument"] is None
     assert result["didResolutionMetadata"]["error"] == error
     assert result["didResolutionMetadata"]["message"]
+
+
+def test_the_address_above_all_dids_says_what_it_takes(address: str) -> None:
+    message = CLIENT.get(f"{address}/1.0/identifiers").json()["didResolutionMetadata"]["message"]
+    assert message.startswith("Name the DID of a device: /1.0/identifiers/did:erc721:")
 
 
 def test_another_format_is_refused(address: str) -> None:

@@ -238,7 +238,6 @@ def test_a_client_that_reads_something_else_is_refused(address: str, header: str
         (f"epcs/did:erc721:31337:0x{'00' * 20}:1/events", 404, "no device"),
         (f"epcs/did:erc721:1:0x{'00' * 20}:1/events", 404, "no device"),
         ("capture", 404, "no resource"),
-        ("", 404, "no resource"),
     ],
 )
 def test_bad_input_has_a_problem_that_names_it(address: str, path: str, status: int, words: str) -> None:
@@ -250,7 +249,8 @@ def test_bad_input_has_a_problem_that_names_it(address: str, path: str, status: 
 def test_the_address_of_all_resources_names_them(address: str) -> None:
     response = CLIENT.get(address)
     assert response.status_code == 404
-    assert "Resources: events, " in the_problem(response)["detail"]
+    detail = the_problem(response)["detail"]
+    assert detail.startswith("This is the address above all resources. Resources: events, ")
 
 
 def test_nothing_is_captured_here(address: str) -> None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import httpx
 import pytest
@@ -390,6 +390,21 @@ def test_a_cursor_that_was_cut_off_leads_back_to_the_first_page(site: str, did: 
 def test_an_address_with_a_slash_too_many_leads_to_the_page(site: str) -> None:
     assert get_page(f"{site}/search/").response.headers["location"] == "/search"
     assert get_page(f"{site}//example.org/").response.headers["location"] == "/example.org"
+    assert get_page(f"{site}/search%3Fq=1/").response.headers["location"] == "/search%3Fq%3D1"
+
+
+def test_a_request_to_an_address_with_a_slash_too_many_goes_on_with_its_body(site: str) -> None:
+    body = {"query": "{ _meta { version } }"}
+    redirect = CLIENT.post(f"{site}/graphql/", json=body)
+    assert (redirect.status_code, redirect.headers["location"]) == (307, "/graphql")
+    assert CLIENT.post(f"{site}/graphql/", json=body, follow_redirects=True).json()["data"]["_meta"]["version"]
+
+
+@pytest.mark.parametrize("path", ["/search%3Fq=1", "/a%23b", "/50%25"])
+def test_an_address_with_an_encoded_sign_is_not_found(site: str, path: str) -> None:
+    page = get_page(f"{site}{path}")
+    assert page.status == 404
+    assert f"There is no page {unquote(path)}." in page.text
 
 
 def test_a_page_has_a_strict_policy_and_loads_only_from_here(site: str, did: str) -> None:
@@ -417,7 +432,10 @@ def test_a_page_is_not_sent_again_to_who_has_it(site: str, did: str) -> None:
 
 
 def test_a_page_answers_only_who_reads(site: str) -> None:
-    assert CLIENT.post(f"{site}/search").status_code == 405
+    for path in ("/search", "/healthz"):
+        refused = CLIENT.post(f"{site}{path}")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+        assert "POST is not answered here: send GET." in refused.text
     assert CLIENT.head(f"{site}/").status_code == 200
 
 
