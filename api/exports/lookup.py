@@ -140,14 +140,17 @@ def _read_json(body: bytes) -> list[str]:
 def _read_csv(body: bytes) -> list[str]:
     try:
         text = body.decode("utf-8-sig")
-        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if any(line)]
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except UnicodeError as error:
         raise RequestError(400, f"The body is not UTF-8: {error}.") from None
     except csv.Error as error:
         raise RequestError(400, f"The body is not CSV: {error}.") from None
-    names = [name.strip().lower() for name in lines[0]] if lines else []
+    while lines and not any(lines[-1]):
+        lines.pop()  # spreadsheets write such lines below the last row; one between rows is a row with an empty key
+    first = next((number for number, line in enumerate(lines) if any(line)), 0)
+    names = [name.strip().lower() for name in lines[first]] if lines else []
     if "lookup" in names:
-        place, lines = names.index("lookup"), lines[1:]
+        place, lines = names.index("lookup"), lines[first + 1 :]
     elif len(names) <= 1:
         place = 0
     else:

@@ -92,6 +92,16 @@ def test_csv_has_the_rows_of_json(address: str) -> None:
     assert "; ".join(f"{name}={text}" for name, text in block.items()) == as_of
 
 
+@pytest.mark.parametrize("header", ["", "lookup\n", "\nlookup\n", "owner,lookup\n"])
+def test_an_empty_cell_between_others_has_a_row_so_that_rows_stay_beside_their_cells(address: str, header: str) -> None:
+    (key,) = [device["serialNumber"] for device in devices(address) if device["serialNumber"]][:1]
+    cells = [key, "", "none", "", "", key, "", ""]
+    lines = [f"x,{cell}" if cell else "," for cell in cells] if "," in header else cells
+    rows = table(CLIENT.post(f"{address}/lookup", content=header + "\n".join(lines), headers=CSV))
+    assert [row["lookup"] for row in rows] == cells[:6]
+    assert {row["result"] for row in rows if not row["lookup"]} == {"NONE"}
+
+
 def test_the_state_at_an_earlier_block_is_looked_up(address: str) -> None:
     earlier = {device["tokenDID"]: device for device in devices(address, asOf="20")}
     keys = [device["tokenDID"] for device in devices(address)]
