@@ -249,4 +249,16 @@ def test_a_register_prints_on_wide_paper_and_states_its_filter_and_how_many_rows
     tab.page.close()
 
 
+def test_a_list_of_devices_prints_on_wide_paper_with_each_name_on_one_line(browser: Browser, site: str) -> None:
+    tab = Tab(browser, site, width=1016)
+    tab.page.emulate_media(media="print")
+    tab.open("/devices")
+    pdf = tab.page.pdf(prefer_css_page_size=True)
+    for width, height in re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf):
+        assert (float(height), float(width)) == pytest.approx(A4_POINTS, abs=1)
+    names = tab.page.locator("main tbody td:first-child a")
+    assert set(names.evaluate_all("(links) => links.map((link) => link.getClientRects().length)")) == {1}
+    tab.page.close()
+
+
 COLUMN_WIDTHS = "(table) => [...table.querySelectorAll('thead th')].map((cell) => cell.offsetWidth)"
