@@ -114,8 +114,21 @@ def incomplete(checked: "Checked") -> list[str]:
 def _unproven(block: int, events: Sequence["UnprovenEvent"]) -> str:
     from schema.bundle.unproven import explain
 
-    numbers = ", ".join(str(event.log_index) for event in events)
-    return f"  not proven: event {numbers} of block {block}: {explain(events[0].cause, block, events[0].provable_at)}"
+    numbers = [event.log_index for event in events]
+    noun = "event" if len(numbers) == 1 else "events"
+    reason = explain(events[0].cause, block, events[0].provable_at)
+    return f"  not proven: {noun} {_ranges(numbers)} of block {block}: {reason}"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Returns ascending numbers as text, of three or more in a row the first and the last."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 def _trusted(bundle: "Bundle", hashes: Mapping[int, bytes], url: str | None) -> Mapping[int, bytes]:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.settings import Settings
+from indexer.check.__main__ import report
 from indexer.check.bundle import Failed
 from indexer.commands.sync import sync
 from indexer.store.verification import VerificationStore
@@ -110,6 +111,21 @@ def test_events_that_are_not_final_are_named_with_the_block_that_makes_them_prov
     assert "unproven" not in json.loads(path.read_bytes())
     done = certindex("check", str(path))
     assert (done.status, done.out.split(" ")[0]) == (0, "PASS")
+
+
+def test_events_in_a_row_are_named_by_the_first_and_the_last(factory: Factory, sqlite_url: str, tmp_path: Path) -> None:
+    factory.mint()
+    factory.chain.set_automine(False)
+    for version in ("1.1.0", "1.2.0", "1.3.0"):
+        factory.contract.post("updateFirmware", 1, version, HASH, 0, 1_700_000_160, sender=factory.owner)
+    factory.chain.mine()
+    factory.chain.set_automine(True)
+    head = factory.chain.block_number
+    index(factory, sqlite_url)
+    download(factory, sqlite_url, tmp_path / "bundle.json")
+    lines = report(check((tmp_path / "bundle.json").read_bytes(), {}))
+    assert f"\n  not proven: events 0, 1 of block {head - 1}: " in lines
+    assert f"\n  not proven: events 0 to 2 of block {head}: " in lines
 
 
 def test_a_node_proves_blocks_that_are_not_final_too(

@@ -36,9 +36,20 @@ const indent = (line) => `  ${line}`;
 export function unprovenBlocks(unproven) {
   return [...new Set(unproven.map((event) => event.blockNumber))].map((number) => {
     const events = unproven.filter((event) => event.blockNumber === number);
-    const indexes = events.map((event) => event.logIndex).join(", ");
-    return `event ${indexes} of block ${number}: ${explanation(events[0])}`;
+    const indexes = events.map((event) => event.logIndex);
+    return `event${indexes.length > 1 ? "s" : ""} ${ranges(indexes)} of block ${number}: ${explanation(events[0])}`;
   });
+}
+
+/** Returns ascending numbers as text, of three or more in a row the first and the last. */
+function ranges(numbers) {
+  const runs = [];
+  for (const number of numbers) {
+    const run = runs.at(-1);
+    if (run && BigInt(run.at(-1)) + 1n === BigInt(number)) run.push(number);
+    else runs.push([number]);
+  }
+  return runs.map((run) => (run.length > 2 ? `${run[0]} to ${run.at(-1)}` : run.join(", "))).join(", ");
 }
 
 /** Returns what is established and what is not, of a bundle that nothing contradicts. */
