@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -136,7 +137,7 @@ def _mint_transactions(scope: Scope, comparisons: Comparisons) -> Condition:
     )
 
 
-def _resets_since(scope: Scope, comparisons: Comparisons) -> Condition:
+def _resets_since(scope: Scope, comparisons: Comparisons, *, of_few: bool = False) -> Condition:
     arguments = dict(comparisons)
     counts: Comparisons = arguments["count"]
     reset = tables.factory_reset
@@ -145,7 +146,7 @@ def _resets_since(scope: Scope, comparisons: Comparisons) -> Condition:
         reset.c.position >= scope.number(first_position_from, seconds_up(arguments["since"])),
         reset.c.position <= scope.position,
     )
-    if not number_fits(0, counts):
+    if not of_few and not number_fits(0, counts):
         # the resets name the devices that fit
         fits = NumberField(func.count()).condition(scope, counts)
         devices = select(reset.c.device_id).where(*of_period).group_by(reset.c.device_id).having(fits)
@@ -394,6 +395,17 @@ SHARED = {
 
 
 DEVICES = _list("devices", always)
+DEVICE_OF_EVENT = replace(
+    DEVICES,
+    name="LifecycleEvent.device",
+    fields={
+        **DEVICES.fields_of_few,
+        "factory_resets_since": ComputedField(partial(_resets_since, of_few=True)),
+        "authorized_user": authorized_user(device_keys.c.device_id, of_few=True),
+        "paired_vehicle": vehicle_field(device_keys.c.vehicle_id, of_few=True),
+    },
+)
+"""The device of an event, at a point of its own: a set of devices, grants or vehicles would be made for each event."""
 DEVICES_OF_MANUFACTURER = _list("Manufacturer.devices", lambda scope: device_keys.c.manufacturer_id == scope.id)
 DEVICES_OF_HARDWARE_LICENSE = _list(
     "HardwareLicense.devices", lambda scope: device_keys.c.hardware_license_id == scope.id

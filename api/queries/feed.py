@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, exists, select
 
 from api.queries.blocks import SELECT_BLOCKS
-from api.queries.devices import DEVICES
+from api.queries.devices import DEVICE_OF_EVENT
 from api.queries.events import FIELDS, flags_condition, select_events
 from api.queries.lost_branches import Branch, LostPart, branch_of
 from api.queries.orphans import may_have_fitted, select_orphans
@@ -206,7 +206,7 @@ def _fitting(
 
 def _device(scope: Scope, filter: Filter) -> Condition:
     """The event's device fits the filter at the end of the event's block."""
-    fitting = select_ids(DEVICES, scope, filter)
+    fitting = select_ids(DEVICE_OF_EVENT, scope, filter)
     id = fitting.selected_columns[0]
     return exists(fitting.where(id == event.c.device_id).correlate(scope.keys, event))
 

@@ -4,7 +4,7 @@ from sqlalchemy import BigInteger, ColumnElement, and_, case, literal, select
 
 from api.queries.blocks import last_position_by
 from api.queries.sql import tables
-from api.queries.sql.fields import ComputedField, ExactField, TextField
+from api.queries.sql.fields import ComputedField, ExactField, TextField, is_among
 from api.queries.sql.filters import Comparisons, Condition, Fields, matches
 from api.queries.sql.scope import Scope
 from api.queries.sql.times import seconds_down
@@ -32,7 +32,7 @@ def scope_at(scope: Scope, seconds: int | None) -> Scope:
     )
 
 
-def authorized_user(subject: ColumnElement[int]) -> ComputedField:
+def authorized_user(subject: ColumnElement[int], *, of_few: bool = False) -> ComputedField:
     """Returns the field of the users that have a grant in force on what the column's id names."""
 
     def condition(scope: Scope, comparisons: Comparisons) -> Condition:
@@ -41,6 +41,6 @@ def authorized_user(subject: ColumnElement[int]) -> ComputedField:
         grantee = tuple((name, operand) for name, operand in comparisons if name != "active_at")
         named = grant.c[subject.name]
         grants = select(named).where(grant_in_force(then), matches(then, grantee, GRANTEE_FIELDS), named.is_not(None))
-        return subject.in_(grants.correlate(scope.keys))
+        return is_among(scope, subject, grants, of_few=of_few)
 
     return ComputedField(condition)

@@ -16,6 +16,7 @@ from api.queries.sql.fields import (
     RelatedField,
     TextField,
     TimeField,
+    is_among,
     related_token_id,
     token_id_field,
 )
@@ -74,9 +75,11 @@ def vehicles_fitting(scope: Scope, filter: Filter) -> Select[Any]:
     return select_ids(VEHICLES, scope, filter).correlate(scope.keys)
 
 
-def vehicle_field(column: ColumnElement[Any]) -> ComputedField:
+def vehicle_field(column: ColumnElement[Any], *, of_few: bool = False) -> ComputedField:
     """Returns the field of the vehicle whose id is in a column: it fits a filter of vehicles."""
-    return ComputedField(lambda scope, filter: column.in_(vehicles_fitting(scope, filter)))
+    return ComputedField(
+        lambda scope, filter: is_among(scope, column, select_ids(VEHICLES, scope, filter), of_few=of_few)
+    )
 
 
 def _burned(versions: FromClause) -> ComputedField:

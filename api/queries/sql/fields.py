@@ -7,7 +7,7 @@ from enum import IntEnum
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, false, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, exists, false, func, or_, select, true
 
 from api.queries.sql.filters import Comparisons, Condition, Field, Fields, Filter, negate
 from api.queries.sql.scope import Scope
@@ -366,3 +366,12 @@ class ComputedField:
 
     def condition(self, scope: Scope, comparisons: Any) -> Condition:
         return self.make(scope, comparisons)
+
+
+def is_among(scope: Scope, column: ColumnElement[Any], ids: Select[Any], *, of_few: bool) -> Condition:
+    """The column has one of the ids that a SELECT at the scope has: a set, or with `of_few` looked for in each row."""
+    if not of_few:
+        return column.in_(ids.correlate(scope.keys))
+    (id,) = ids.selected_columns
+    # names the table outside of the subquery too, so that the walk joins it
+    return and_(column.is_not(None), exists(ids.where(id == column).correlate(scope.keys, column.table)))

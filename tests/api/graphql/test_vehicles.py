@@ -170,6 +170,32 @@ async def test_devices_are_found_by_the_vehicle_that_they_are_paired_with(api: A
     assert [node["tokenId"] for node in nodes] == ["8"]
 
 
+@pytest.mark.parametrize(
+    "vehicle", [{"owner": {"eq": hex_of(ALICE)}}, {"definitionId": {"isNull": False}}, {"burned": False}]
+)
+async def test_the_feed_has_the_events_of_devices_as_their_vehicle_was_at_the_events_block(
+    api: Api, vehicle: dict[str, Any]
+) -> None:
+    feed = """
+    query ($filter: LifecycleEventFilter) {
+      changes(first: 100, filterBy: $filter) { messages { event { id block { number } device { tokenId } } } }
+    }
+    """
+    at_block = """
+    query ($filter: DeviceFilter, $block: BigInt!) {
+      devices(filterBy: $filter, asOf: {block: $block}) { nodes { tokenId } }
+    }
+    """
+    condition = {"pairedVehicle": vehicle}
+    fitting = []
+    for message in (await api.ask(feed))["changes"]["messages"]:
+        devices = await api.ask(at_block, filter=condition, block=message["event"]["block"]["number"])
+        if message["event"]["device"] in devices["devices"]["nodes"]:
+            fitting.append(message)
+    assert fitting
+    assert (await api.ask(feed, filter={"device": condition}))["changes"]["messages"] == fitting
+
+
 async def test_one_list_has_the_grants_of_a_user_on_every_kind_of_subject(api: Api) -> None:
     query = """
     query ($filter: AuthorizationFilter) {

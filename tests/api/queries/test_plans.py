@@ -162,7 +162,7 @@ async def test_failures_of_a_model_are_read_by_its_devices(api: PlanningApi) -> 
 
 @pytest.fixture(scope="module")
 def long_list(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """The API on 400 devices in 100 blocks."""
+    """The API on 400 devices in 100 blocks, each with a grant to one user and a factory reset."""
     url = f"sqlite:///{tmp_path_factory.mktemp('long') / 'long.db'}"
     engine = open_engine(url)
     node = FakeNode(chain_id=1)
@@ -174,10 +174,13 @@ def long_list(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
                     "CertificateMinted",
                     tokenId=token,
                     serialNumber=f"SN{token:03}",
+                    imei=str(token),
                     manufacturedAt=1_600_000_000 + token,
                 )
                 for token in tokens
-            )
+            ),
+            *(emitted("UserAuthorized", tokenId=token, user=USER, organization="O") for token in tokens),
+            *(emitted("FactoryReset", tokenId=token) for token in tokens),
         )
     asyncio.run(Indexer(engine, node).catch_up())
     with engine.begin() as connection:
@@ -208,6 +211,23 @@ async def test_a_page_at_the_end_of_a_list_takes_as_many_steps_as_one_at_its_beg
         for page in (f'first: 5, after: "{cursor}"', f'last: 5, before: "{cursor}"'):
             steps.append(await _steps(long_list, f"{{ devices({page}, {order}) {{ nodes {{ tokenId }} }} }}"))
     assert max(steps) < 2 * min(steps)
+
+
+OF_OTHER_ROWS = [
+    f'authorizedUser: {{user: {{eq: "{USER}"}}}}',
+    'authorizedUser: {organization: {eq: "O"}}',
+    'factoryResetsSince: {since: "2000-01-01T00:00:00Z", count: {gt: 0}}',
+    "imeiUnique: {eq: FAIL}",
+]
+
+
+@pytest.mark.parametrize("condition", OF_OTHER_ROWS)
+async def test_the_feed_compares_the_device_of_each_event_with_few_rows(long_list: Api, condition: str) -> None:
+    steps = []
+    for of_device in ('manufacturedAt: {gt: "2000-01-01T00:00:00Z"}', condition):
+        query = f"{{ changes(first: 100, filterBy: {{device: {{{of_device}}}}}) {{ messages {{ cursor }} }} }}"
+        steps.append(await _steps(long_list, query))
+    assert steps[1] < 3 * steps[0], steps
 
 
 async def _steps(api: Api, query: str) -> int:

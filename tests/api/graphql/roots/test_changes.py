@@ -273,6 +273,44 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
+AT_BLOCK = """query ($filter: DeviceFilter!, $block: BigInt!) {
+  devices(filterBy: $filter, asOf: {block: $block}) { nodes { tokenId } } }"""
+GRANTED = {"authorizedUser": {"user": {"eq": BUYER}}}
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        GRANTED,
+        {"authorizedUser": {"organization": {"startsWith": "De"}}},
+        {"not": GRANTED},
+        {"or": [GRANTED, {"owner": {"eq": BUYER}}]},
+        {"factoryResetsSince": {"since": "1990-01-01T00:00:00Z", "count": {"gt": 0}}},
+        {"imeiUnique": {"eq": "FAIL"}},
+        {"serialUniqueForManufacturer": {"eq": "FAIL"}},
+    ],
+)
+async def test_a_condition_on_grants_resets_and_other_devices_holds_as_in_the_list_at_the_events_block(
+    moving: Moving, own_api: Api, condition: dict[str, Any]
+) -> None:
+    same = {"imei": "490154203237518", "serialNumber": "S"}
+    await moving.mine(*minted(1, **same))
+    await moving.mine(emitted("UserAuthorized", tokenId=1, user=BUYER, organization="Depot"))
+    await moving.mine(*minted(2, **same), emitted("FactoryReset", tokenId=1))
+    await moving.mine(emitted("UserRevoked", tokenId=1, user=BUYER), updated(2))
+    await moving.mine(updated(1), sold(2))
+    query = CHANGES.replace("event { id", "event { id device { tokenId }")
+    events = [message["event"] for message in (await own_api.ask(query))["changes"]["messages"]]
+    fitting = []
+    for event in events:
+        at_block = await own_api.ask(AT_BLOCK, filter=condition, block=event["block"]["number"])
+        if event["device"] in at_block["devices"]["nodes"]:
+            fitting.append(event["id"])
+    assert 0 < len(fitting) < len(events)
+    page = await changes(own_api, filter={"device": condition})
+    assert [message["event"]["id"] for message in page["messages"]] == fitting
+
+
 async def test_each_filter_retracts_what_it_sent(moving: Moving, own_api: Api) -> None:
     await moving.mine(
         emitted("ManufacturerLicensed", manufacturerId=1, account=OWNER, name="Acme"),
