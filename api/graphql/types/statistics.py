@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import strawberry
 from sqlalchemy import Connection
@@ -12,7 +12,7 @@ from strawberry import UNSET
 from api.graphql.context import Context
 from api.graphql.errors import BadUserInput
 from api.graphql.inputs.as_of import AsOf, AsOfArgument, pins_at
-from api.graphql.inputs.filters import DeviceFilter, VehicleFilter, to_filter
+from api.graphql.inputs.filters import VehicleFilter, to_filter
 from api.graphql.limits import MOST_GROUPS
 from api.graphql.types.manufacturers import DeviceFilterBy
 from api.graphql.vocabulary.fields import enum_value
@@ -94,41 +94,46 @@ class VehicleStatistic:
 
 
 Group = tuple[str | None, ...]
+KeyT = TypeVar("KeyT", DeviceStatisticKey, VehicleStatisticKey)
 
 
-def _statistics(counted: Counted, dimension: type[Enum], filter: type, statistic: Any, key: Any) -> Callable[..., Any]:
-    """Returns the batch function of a root field: the groups of the rows that pass the filter."""
-
-    def batch(
-        context: Context, rows: Sequence[Any], *, group_by: Any, filter_by: Any = UNSET, as_of: AsOfArgument = UNSET
-    ) -> list[list[Any]]:
-        counts = _counts(context, counted, group_by, to_filter(filter_by), as_of)
-
-        def made(group: Group, count: int) -> Any:
-            keys = [key(dimension=dimension, value=value) for dimension, value in zip(group_by, group, strict=True)]
-            return statistic(keys=keys, count=count)
-
-        return [[made(group, count) for group, count in counts]]
-
-    batch.__annotations__ |= {
-        "group_by": Annotated[
-            list[dimension],  # type: ignore[valid-type]
-            strawberry.argument(
-                description="One to three dimensions. Each combination of their values that occurs is a group."
-            ),
-        ],
-        "filter_by": Annotated[
-            filter | None,
-            strawberry.argument(description=f"Returns only {counted.listing.name} that pass this filter."),
-        ],
-    }
-    return batch
-
-
-device_statistics = _statistics(COUNTED_DEVICES, DeviceDimension, DeviceFilter, DeviceStatistic, DeviceStatisticKey)
-vehicle_statistics = _statistics(
-    COUNTED_VEHICLES, VehicleDimension, VehicleFilter, VehicleStatistic, VehicleStatisticKey
+GROUPED_BY = strawberry.argument(
+    description="One to three dimensions. Each combination of their values that occurs is a group."
 )
+
+
+def device_statistics(
+    context: Context,
+    rows: Sequence[Any],
+    *,
+    group_by: Annotated[list[DeviceDimension], GROUPED_BY],
+    filter_by: DeviceFilterBy = UNSET,
+    as_of: AsOfArgument = UNSET,
+) -> list[list[DeviceStatistic]]:
+    """Returns the groups of devices, largest first. Raises BadUserInput."""
+    counts = _counts(context, COUNTED_DEVICES, group_by, to_filter(filter_by), as_of)
+    return [[DeviceStatistic(keys=_keys(DeviceStatisticKey, group_by, group), count=count) for group, count in counts]]
+
+
+def vehicle_statistics(
+    context: Context,
+    rows: Sequence[Any],
+    *,
+    group_by: Annotated[list[VehicleDimension], GROUPED_BY],
+    filter_by: Annotated[
+        VehicleFilter | None, strawberry.argument(description="Returns only vehicles that pass this filter.")
+    ] = UNSET,
+    as_of: AsOfArgument = UNSET,
+) -> list[list[VehicleStatistic]]:
+    """Returns the groups of vehicles, largest first. Raises BadUserInput."""
+    counts = _counts(context, COUNTED_VEHICLES, group_by, to_filter(filter_by), as_of)
+    return [
+        [VehicleStatistic(keys=_keys(VehicleStatisticKey, group_by, group), count=count) for group, count in counts]
+    ]
+
+
+def _keys(key: Callable[..., KeyT], dimensions: Sequence[Enum], group: Group) -> list[KeyT]:
+    return [key(dimension=dimension, value=value) for dimension, value in zip(dimensions, group, strict=True)]
 
 
 def _counts(
