@@ -329,7 +329,7 @@ def _explain(network: Json) -> list[str]:
             sentences.append(f"{network[name]} {meaning}.")
     if network["rebuildDue"]:
         sentences.append(
-            "A rebuild is due: answers lack what the profile of this release reads and the stored one does not."
+            "A rebuild is due: this release's profile reads more than the stored one. Answers lack it until then."
         )
     if network["failingSince"]:
         sentences.append(f"Indexing has failed since {network['failingSince']}, at block {network['failingBlock']}.")

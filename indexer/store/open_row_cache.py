@@ -49,6 +49,7 @@ class OpenRowCache:
         """Notes the open rows of a batch's devices, after it was committed."""
         versions, activities = open_rows.device_version, open_rows.device_activity
         ids = open_rows.ids["device"]
+        # of more than fit, the last: what is noted of the others goes too, because it is older than all of these
         for token, id in islice(ids.items(), max(len(ids) - self.most_devices, 0), None):
             self._devices[token] = (id, versions[id], activities[id])
             self._devices.move_to_end(token)
