@@ -151,8 +151,13 @@ class Snapshot:
     def commit(self) -> None:
         """Ends the transaction, in the thread that owns the snapshot."""
         if not self._connection.invalidated:  # it is lost then, and the statement has raised
-            # no rollback: it would make psycopg discard the statements that the server has prepared
-            self._connection.commit()
+            try:
+                # no rollback: it would make psycopg discard the statements that the server has prepared
+                self._connection.commit()
+            except DBAPIError:
+                # a standby may cancel even a COMMIT. What has been read stays true, but the session may not have left
+                # the transaction, and SQLAlchemy would not roll it back
+                self._connection.invalidate()
 
 
 class WatchSet(NamedTuple):

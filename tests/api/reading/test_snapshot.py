@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from api.graphql.context import Context
 from api.graphql.plan.fields import Rule
 from api.graphql.plan.resolving import load_value
-from api.reading.snapshot import PAUSES, Snapshot, open_snapshot, read_again
+from api.reading.snapshot import PAUSES, KeptConnection, Snapshot, open_snapshot, read_again
 from schema.tables.database import connect
 from tests.support.databases import run_for_ever
 from tests.support.postgres import plain_url
@@ -138,7 +138,38 @@ async def test_a_statement_whose_connection_is_lost_meanwhile_fails_as_one_of_th
     pool: Any = engine.pool
     assert pool.checkedout() == 0
     async with open_snapshot(engine) as snapshot:
-        assert await snapshot.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1
+        assert await snapshot.read(select_one) == 1
+    engine.dispose()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_failed_commit_takes_nothing_from_the_answer_and_the_connection_can_be_used_again(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    engine = connect(postgres_url, read_only=True)
+    connection = KeptConnection(engine)
+
+    def fail(driver: psycopg.Connection[Any]) -> None:
+        driver.execute("SELECT 1/0")  # leaves the session in the failed transaction, as a standby's cancellation does
+
+    async def request(is_failing: bool) -> int:
+        with monkeypatch.context() as patched:
+            if kept:
+                with connection.open_snapshot() as now:
+                    answer = now.read_now(select_one)
+                    if is_failing:
+                        patched.setattr(psycopg.Connection, "commit", fail)
+            else:
+                async with open_snapshot(engine) as snapshot:
+                    answer = await snapshot.read(select_one)
+                    if is_failing:
+                        patched.setattr(psycopg.Connection, "commit", fail)
+        return answer
+
+    assert [await request(is_failing) for is_failing in (False, True, False)] == [1, 1, 1]
+    connection.close()
+    pool: Any = engine.pool
+    assert pool.checkedout() == 0
     engine.dispose()
 
 
@@ -149,7 +180,7 @@ async def test_a_cancelled_request_ends_its_sql(reading_engine: Engine) -> None:
             await snapshot.read(run_for_ever)
     assert time.monotonic() - began < 60
     async with open_snapshot(reading_engine) as snapshot:
-        assert await snapshot.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1
+        assert await snapshot.read(select_one) == 1
 
 
 class Failed(Exception):
@@ -183,3 +214,7 @@ async def test_a_read_that_a_standby_cancels_is_repeated(
         assert begun == failures
     else:
         assert await read_again(read) == reads
+
+
+def select_one(connection: Connection) -> int:
+    return int(connection.execute(text("SELECT 1")).scalar_one())
