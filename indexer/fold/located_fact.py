@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
@@ -71,30 +72,39 @@ KEYED_TABLES: Mapping[type[Fact], str] = {
 """The table of spans with a key that a fact may change: most facts change grants and attributes of nothing."""
 
 
+OWNER_FIELDS: Mapping[type[Fact], Sequence[str]] = {
+    LicenseMinted: ("account",),
+    LicenseTransferred: ("sender", "recipient"),
+    ManufacturerTransferred: ("sender", "recipient"),
+}
+"""The fields of facts that name owners whose licenses may change."""
+
+
 def named_by(facts: Sequence[LocatedFact]) -> Names:
     """Returns what the facts name: the fold needs the open rows of these."""
     tokens: dict[str, set[TokenKey]] = {table: set() for table in IDENTITIES}
     keyed: defaultdict[tuple[str, str], set[TokenKey]] = defaultdict(set)
     accounts: set[bytes] = set()
     addresses: set[DeviceAddress] = set()
-    for located in facts:
-        fact = located.fact
-        by_address = located.contracts.by_address
-        if by_address:
-            addresses.add((located.contracts.device, located.address))
-        table = KEYED_TABLES.get(type(fact))
-        for identity, field in _id_fields(type(fact), by_address):
-            id = getattr(fact, field)
-            if id is not None:
-                account = identity == "account"  # names itself
-                token = (id, 0) if account else (getattr(located.contracts, identity), id)
-                tokens[identity].add(token)
-                if table is not None:
-                    keyed[table, identity].add(token)
-        if isinstance(fact, LicenseMinted):
-            accounts.add(fact.account)
-        elif isinstance(fact, LicenseTransferred | ManufacturerTransferred):
-            accounts |= {fact.sender, fact.recipient}
+    alike: defaultdict[tuple[type[Fact], int], list[LocatedFact]] = defaultdict(list)
+    for located in facts:  # the profile has one object of contracts for each of its rules
+        alike[type(located.fact), id(located.contracts)].append(located)
+    for (fact_type, _), group in alike.items():
+        contracts, of_group = group[0].contracts, [located.fact for located in group]
+        if contracts.by_address:
+            addresses.update((contracts.device, located.address) for located in group)
+        for identity, field in _id_fields(fact_type, contracts.by_address):
+            ids = set(map(attrgetter(field), of_group)) - {None}
+            if identity == "account":  # names itself
+                named = {(account, 0) for account in ids}
+            else:
+                contract = getattr(contracts, identity)
+                named = {(contract, number) for number in ids}
+            tokens[identity] |= named
+            if fact_type in KEYED_TABLES:
+                keyed[KEYED_TABLES[fact_type], identity] |= named
+        for field in OWNER_FIELDS.get(fact_type, ()):
+            accounts.update(map(attrgetter(field), of_group))
     return Names(tokens, keyed, accounts, addresses)
 
 

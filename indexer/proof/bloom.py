@@ -1,11 +1,13 @@
 """The log bloom of a block header: 2,048 bits, three for each address and topic (yellow paper, section 4.3.1)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from struct import Struct
 
 from schema.abi.keccak import keccak256
 
 BLOOM_BITS = 2048
+_three_numbers: Callable[[bytes], tuple[int, int, int]] = Struct(">3H").unpack_from
 WRONG_BLOOMS = "if the chain is known to leave blooms wrong, set TRUST_BLOOM=off"
 """The way out for a bloom that contradicts the logs."""
 
@@ -39,8 +41,5 @@ class Bloom:
 
 def bloom_mask(item: bytes) -> int:
     """Returns the bits that an address or a topic sets."""
-    digest = keccak256(item)
-    mask = 0
-    for start in (0, 2, 4):
-        mask |= 1 << (int.from_bytes(digest[start : start + 2], "big") % BLOOM_BITS)
-    return mask
+    first, second, third = _three_numbers(keccak256(item))
+    return 1 << first % BLOOM_BITS | 1 << second % BLOOM_BITS | 1 << third % BLOOM_BITS
