@@ -17,19 +17,27 @@ from schema.tables.notices import UNKNOWN_HASH
 
 FOLLOWED_BLOCKS = 64
 """Most blocks that one step reads above the final ones."""
-EVENTS_A_STEP = 40_000
-"""Ranges shrink when a step holds more: a larger step changes fewer pages an event, and takes more memory."""
+EVENTS_A_STEP, MOST_EVENTS_A_STEP = 40_000, 100_000
+"""A larger step changes fewer pages of the database an event, and takes more memory."""
+STEPS = 75
+"""A step of a large backfill has this part of the events before it: the more events, the fewer are on one page."""
 QUICK_SECONDS = 2.0
 SLOW_SECONDS = 10.0
 SAMPLED_BLOCKS = 16
 """Headers that are checked in ranges without logs: a node that has pruned its logs returns none as well."""
 
 
+def events_a_step(events: int) -> int:
+    """Returns the events that a step of a backfill may have after so many others. Ranges shrink if it has more."""
+    return min(max(events // STEPS, EVENTS_A_STEP), MOST_EVENTS_A_STEP)
+
+
 class Pace:
     """The number of blocks in a range: grows while ranges are fast and hold few logs, shrinks when they do not.
 
     After a failed step the next one reads less: a step needs every one of its responses to be good. `followed` is the
-    number of blocks that one step reads above the final ones. `prefetch` holds at most one batch.
+    number of blocks that one step reads above the final ones, `events` that of the events fetched by ranges. `prefetch`
+    holds at most one batch.
     """
 
     def __init__(
@@ -44,6 +52,7 @@ class Pace:
         self.most = most
         self.side_by_side = side_by_side
         self.clock = clock
+        self.events = 0
         self.prefetch = Prefetch()
 
     def failed(self) -> None:
@@ -57,11 +66,13 @@ class Pace:
 
     def fetched(self, blocks: int, events: int, seconds: float) -> None:
         """Adjusts the ranges to the size of a batch and the seconds that it took."""
-        if events > EVENTS_A_STEP:
-            self.blocks = max(blocks * EVENTS_A_STEP // (events * self.side_by_side), 1)
+        self.events += events
+        most = events_a_step(self.events)
+        if events > most:
+            self.blocks = max(blocks * most // (events * self.side_by_side), 1)
         elif seconds > SLOW_SECONDS:
             self.blocks = max(self.blocks // 2, 1)
-        elif events < EVENTS_A_STEP // 2 and seconds < QUICK_SECONDS and blocks >= self.blocks:
+        elif events < most // 2 and seconds < QUICK_SECONDS and blocks >= self.blocks:
             self.blocks = min(self.blocks * 2, self.most)
 
 

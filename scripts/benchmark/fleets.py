@@ -13,6 +13,7 @@ from indexer.fold.located_fact import named_by
 from indexer.store import Store, Written
 from indexer.store.lease import Lease
 from indexer.store.watch_set import register
+from indexer.sync.backfill import MOST_EVENTS_A_STEP, events_a_step
 from indexer.sync.interpretation import Interpretation, interpret
 from schema.tables.database import connect, migrate
 from schema.tables.values import position
@@ -23,7 +24,6 @@ from scripts.benchmark.naive import PROFILE, WATCHED
 from scripts.benchmark.recording import CHAIN_ID
 
 EVENTS_A_BLOCK = 100
-BLOCKS_A_BATCH = 400
 
 
 def write_fleet(database_url: str, devices: int) -> int:
@@ -65,11 +65,12 @@ def writer(database_url: str) -> Iterator[FleetWriter]:
     engine.dispose()
 
 
-def batches(transactions: Iterator[Transaction], blocks_each: int = BLOCKS_A_BATCH) -> Iterator[Batch]:
-    """Yields batches of so many blocks; 400 have 40,000 events, as a step of a backfill."""
-    blocks = _blocks(transactions)
-    while batch := list(islice(blocks, blocks_each)):
+def batches(transactions: Iterator[Transaction], most_events: int = MOST_EVENTS_A_STEP) -> Iterator[Batch]:
+    """Yields batches with as many events as a step of a backfill, but at most with so many."""
+    blocks, events = _blocks(transactions), 0
+    while batch := list(islice(blocks, max(min(events_a_step(events), most_events) // EVENTS_A_BLOCK, 1))):
         yield Batch(batch, batch[-1].header)
+        events += sum(len(block.logs) for block in batch)
 
 
 def index_batch(store: Store, interpretation: Interpretation, batch: Batch, heads: Heads) -> Written:

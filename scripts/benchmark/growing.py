@@ -21,7 +21,7 @@ from indexer.chain.batch import Batch
 from indexer.commands.command import tune_memory
 from scripts.benchmark.databases import Databases, size
 from scripts.benchmark.events import generate_growth
-from scripts.benchmark.fleets import BLOCKS_A_BATCH, EVENTS_A_BLOCK, batches, writer
+from scripts.benchmark.fleets import batches, writer
 from scripts.benchmark.loading import Load
 from scripts.benchmark.queries import growth_queries
 from scripts.benchmark.serving import COMPILED, ENGINES, api, take_turns
@@ -78,7 +78,7 @@ class Step(msgspec.Struct):
 def grow_first(database_url: str, databases: Databases, events: int, parts: int = PARTS) -> Iterator[Grown]:
     """Fills an empty database with so many events in its first backfill, and yields each part."""
     with _writer(database_url) as steps:
-        pending = batches(generate_growth(events), min(BLOCKS_A_BATCH, max(events // parts // EVENTS_A_BLOCK, 1)))
+        pending = batches(generate_growth(events), most_events=events // parts)
         stored = 0
         for part in range(1, parts + 1):
             grown = _write(steps, pending, events * part // parts, stored, databases, indexed=False)
@@ -94,7 +94,7 @@ def grow(
     """Fills an empty database with so many events, nearly all with all indexes, and yields each part."""
     with _writer(database_url) as steps:
         first = int(events * BEFORE)
-        pending = batches(generate_growth(events), min(BLOCKS_A_BATCH, max(first // EVENTS_A_BLOCK, 1)))
+        pending = batches(generate_growth(events), most_events=first)
         stored = 0
         while stored < first:
             stored += _step(steps, next(pending)).events

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from indexer.errors import TryAgain
 from indexer.rpc.errors import RpcError
 from indexer.rpc.gather import gather
-from indexer.sync.backfill import EVENTS_A_STEP, SLOW_SECONDS, Pace
+from indexer.sync.backfill import EVENTS_A_STEP, MOST_EVENTS_A_STEP, SLOW_SECONDS, Pace
 from indexer.sync.step import Indexed, UpToDate
 from tests.support.chain.fakechain import FakeNode, emitted
 from tests.support.chain.histories import random_block
@@ -176,6 +176,19 @@ def test_ranges_shrink_to_what_a_step_can_hold() -> None:
     pace = Pace(blocks=1_000, side_by_side=4)
     pace.fetched(4_000, EVENTS_A_STEP * 10, 0.1)
     assert pace.blocks == 100
+
+
+def test_steps_grow_with_a_backfill_up_to_a_limit() -> None:
+    pace = Pace(side_by_side=4)
+    steps = list[int]()
+    while sum(steps) < 10_000_000:
+        blocks = pace.blocks * pace.side_by_side
+        steps.append(blocks * 25)
+        pace.fetched(blocks, steps[-1], 0.1)
+    assert max(steps[:100]) <= EVENTS_A_STEP
+    assert EVENTS_A_STEP < max(steps) <= MOST_EVENTS_A_STEP
+    pace.fetched(blocks, MOST_EVENTS_A_STEP * 2, 0.1)
+    assert pace.blocks == blocks // pace.side_by_side // 2
 
 
 async def test_when_one_task_fails_the_others_end_before_the_failure_is_raised() -> None:
