@@ -218,7 +218,7 @@ def test_no_request_fails_while_servers_behind_a_proxy_are_restarted_one_after_a
 
     def load(url: str) -> None:
         with httpx.Client(timeout=60) as client:
-            while not is_over.wait(0.005):
+            while not is_over.wait(0.02):
                 try:
                     statuses.append(client.post(f"{url}/graphql", json={"query": DEVICES}).status_code)
                 except httpx.HTTPError as error:

@@ -1,4 +1,4 @@
-"""Query plans of both databases on a million events: every order and every filter of the API.
+"""Query plans of both databases on half a million events: every order and every filter of the API.
 
 The statements are those that the API sends. None may scan a large table. An order by itself is read from its index,
 without a sort. A filter has an index of its own, or is evaluated along the index of the order; the latter filters are

@@ -1,7 +1,7 @@
-"""A database of a million events, written by SQL in seconds, with the rows that the store would write.
+"""A database of half a million events, written by SQL in seconds, with the rows that the store would write.
 
-100,000 devices have ten events each: minted, sold, updated, tested twice, authorized, updated, reset, provisioned and
-recycled. Event number `round * DEVICES + device` is the device's event of that round; a block has twenty events. Half
+50,000 devices have ten events each: minted, sold, updated, tested twice, authorized, updated, reset, provisioned and
+recycled. Event number `round * DEVICES + device` is the device's event of that round; a block has ten events. Half
 of the devices are in vehicles, which have no events. One vehicle of a hundred is burned.
 """
 
@@ -20,9 +20,9 @@ from schema.tables.values import OPEN
 
 CHAIN_ID = 31337
 CONTRACT = bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3")
-DEVICES, ROUNDS = 100_000, 10
+DEVICES, ROUNDS = 50_000, 10
 EVENTS = DEVICES * ROUNDS
-IN_A_BLOCK = 20
+IN_A_BLOCK = 10
 MAKERS, LICENSES, OWNERS = 200, 1_000, 5_000
 VEHICLES = DEVICES // 2
 BEGAN = 1_600_000_000
