@@ -28,6 +28,9 @@ BLOCK_GAS = 1_000_000 * GAS  # a block has room for all that a test sends
 MINED_SECONDS = 60
 POLL_SECONDS = 0.0005
 
+PATIENCE_SECONDS = 60
+"""How long a response may take: the machine may be busy."""
+
 
 class RpcError(Exception):
     """The chain returned an error: its message, and the data of a revert."""
@@ -65,7 +68,7 @@ class Anvil:
                 self._states.cleanup()
                 raise RuntimeError(f"anvil ended with status {self.child.exit_status}:\n{self.child.last_output}")
         self.url = f"http://127.0.0.1:{self._port}"
-        self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_SECONDS)
         self._lock = threading.Lock()  # one connection, used by an event loop and by threads beside it
 
     def request(self, method: str, *params: Any) -> Any:
@@ -82,8 +85,12 @@ class Anvil:
             for number, (method, params) in enumerate(requests)
         ]
         with self._lock:
-            self._connection.request("POST", "/", json.dumps(body), {"Content-Type": "application/json"})
-            responses = json.loads(self._connection.getresponse().read())
+            try:
+                self._connection.request("POST", "/", json.dumps(body), {"Content-Type": "application/json"})
+                responses = json.loads(self._connection.getresponse().read())
+            except BaseException:
+                self._connection.close()  # the next request opens another: this one waits for a response
+                raise
         responses.sort(key=lambda response: int(response["id"]))
         for response in responses:
             if "error" in response:

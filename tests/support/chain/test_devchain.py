@@ -8,14 +8,17 @@ import textwrap
 import time
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
 from tests.conftest import StartAnvil
+from tests.support.chain import devchain
 from tests.support.chain.devchain import REPOSITORY, Anvil
 from tests.support.databases import NewDatabase
 from tests.support.postgres import plain_url
+from tests.support.processes import until
 
 
 def test_a_chain_answers_mines_at_a_given_time_and_ends(anvil: StartAnvil) -> None:
@@ -38,6 +41,22 @@ def test_a_chain_goes_back_to_a_snapshot_and_reorgs(anvil: StartAnvil) -> None:
     chain.reorg(1)
     assert chain.block_number == 2
     assert chain.block(2)["hash"] != replaced
+
+
+def test_a_chain_that_did_not_answer_in_time_answers_the_next_request(
+    anvil: StartAnvil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devchain, "PATIENCE_SECONDS", 1)
+    chain = anvil("--chain-id", "4242")
+    program = psutil.Process(chain.child.pid)
+    program.suspend()
+    try:
+        until(lambda: program.status() == psutil.STATUS_STOPPED, "the program to stop")
+        with pytest.raises(TimeoutError):
+            chain.request("eth_chainId")
+    finally:
+        program.resume()
+    assert chain.chain_id == 4242
 
 
 def test_a_chain_that_cannot_start_says_why() -> None:
