@@ -132,7 +132,8 @@ def measure_growth(bench: Bench) -> None:
 def _note_growth(bench: Bench, parts: Iterable[Grown]) -> None:
     for grown in parts:
         bench.results.growth.append(grown)
-        _say(f"{grown.database}: grown to {grown.events:,} events, {grown.rate:,.0f} a second")
+        cpu = f"{grown.cpu_an_event * 1e6:.0f} us of CPU each"
+        _say(f"{grown.database}: grown to {grown.events:,} events, {grown.rate:,.0f} a second, {cpu}")
 
 
 def measure_switch(bench: Bench) -> None:
