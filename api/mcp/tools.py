@@ -329,7 +329,8 @@ def _explain(network: Json) -> list[str]:
             sentences.append(f"{network[name]} {meaning}.")
     if network["rebuildDue"]:
         sentences.append(
-            "A rebuild is due: this release's profile reads more than the stored one. Answers lack it until then."
+            "A rebuild is due: this release's profile reads more of the events than the one that was stored. Until the "
+            "operator runs certindex rebuild, the answers do not have this."
         )
     if network["failingSince"]:
         sentences.append(f"Indexing has failed since {network['failingSince']}, at block {network['failingBlock']}.")

@@ -19,8 +19,8 @@ FOLLOWED_BLOCKS = 64
 """Most blocks that one step reads above the final ones."""
 EVENTS_A_STEP, MOST_EVENTS_A_STEP = 40_000, 100_000
 """A larger step changes fewer pages of the database an event, and takes more memory."""
-STEPS = 75
-"""A step of a large backfill has this part of the events before it: the more events, the fewer are on one page."""
+STEP_SHARE = 75
+"""A step of a large backfill has a 75th of the events before it: the more pages, the fewer events share one."""
 QUICK_SECONDS = 2.0
 SLOW_SECONDS = 10.0
 SAMPLED_BLOCKS = 16
@@ -29,7 +29,7 @@ SAMPLED_BLOCKS = 16
 
 def events_a_step(events: int) -> int:
     """Returns the events that a step of a backfill may have after so many others. Ranges shrink if it has more."""
-    return min(max(events // STEPS, EVENTS_A_STEP), MOST_EVENTS_A_STEP)
+    return min(max(events // STEP_SHARE, EVENTS_A_STEP), MOST_EVENTS_A_STEP)
 
 
 class Pace:
