@@ -72,6 +72,7 @@ class Operations:
     ) -> AsyncGenerator[list[Answer], None]:
         """Yields answers in batches. No snapshot is open while a batch is out: sending it may take long.
 
+        The first batch of a subscription may be empty: all that is indexed after it was yielded is in later batches.
         `resume` is kept up to date while a subscription waits.
         """
         try:
@@ -107,7 +108,7 @@ class Operations:
         while True:
             with self._answers.refusing(), prepared.operation.span():
                 batch = await self._next(prepared, place)
-            if batch.answers:
+            if batch.answers or place is None:
                 yield batch.answers
             if any(answer.errors for answer in batch.answers):
                 return

@@ -2,6 +2,8 @@
 
 One request executes one operation: each of its responses is a `next` event, and `complete` is the last event. An error
 in the query is sent in a `next` event too, because the EventSource of a browser does not show another status.
+
+The response starts when the subscription has its place: all that is indexed after its status was sent is streamed.
 """
 
 import asyncio
@@ -77,6 +79,7 @@ class EventStream:
         self._client = client
         self._sender = Sender(send_seconds)
         self._drain = drain
+        self._has_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -86,7 +89,6 @@ class EventStream:
             await refusal_response(error, EVENT_STREAM)(scope, receive, send)
 
     async def _stream(self, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
         sending = asyncio.create_task(self._send_events(send))
         stopping = asyncio.create_task(self._drain.streams_end())
         leaving = asyncio.create_task(disconnected(receive))
@@ -105,8 +107,9 @@ class EventStream:
             await self._send(send, b"", more=False)
 
     async def _send_events(self, send: Send) -> None:
-        await self._send(send, COMMENT)
         async for batch in self._operations.execute(self._request, self._client.take_cost):
+            if not self._has_started:
+                await self._send(send, COMMENT)
             for answer in batch:
                 await self._send(send, b"event: next\ndata: " + answer.body + b"\n\n")
         await self._send(send, COMPLETE)
@@ -114,7 +117,14 @@ class EventStream:
     async def _break_silence(self, send: Send) -> None:
         while True:
             await asyncio.sleep(SILENCE_SECONDS)
-            await self._send(send, COMMENT)
+            if self._has_started:
+                await self._send(send, COMMENT)
 
     async def _send(self, send: Send, body: bytes, *, more: bool = True) -> None:
-        await self._sender.send(lambda: send({"type": "http.response.body", "body": body, "more_body": more}))
+        async def message() -> None:
+            if not self._has_started:
+                self._has_started = True
+                await send({"type": "http.response.start", "status": 200, "headers": list(HEADERS)})
+            await send({"type": "http.response.body", "body": body, "more_body": more})
+
+        await self._sender.send(message)

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from api.answering.operations import AnsweredBatch, Operations
+from api.graphql.execution import Prepared
 from api.settings import Settings
 from indexer.sync.step import Pace
 from tests.support.api.feeding import Copy, Moving, minted, sold, updated
@@ -67,6 +69,23 @@ async def test_events_and_reorgs_are_streamed_and_a_dropped_client_resumes(
     async with streamed(address, EVENTS, path, after=copy.cursor) as stream:
         copy.apply([await stream.next() for _ in range(2)])
     assert copy.ids == moving.ids()[-1:]
+
+
+@pytest.mark.parametrize("silence", [60.0, 0.1], ids=["", "silent"])
+async def test_what_is_indexed_after_a_stream_has_opened_is_sent_even_if_the_server_is_slow(
+    moving: Moving, address: str, monkeypatch: pytest.MonkeyPatch, silence: float
+) -> None:
+    read = Operations._next
+
+    async def read_slowly(operations: Operations, prepared: Prepared, place: Any) -> AnsweredBatch:
+        await asyncio.sleep(1.0)
+        return await read(operations, prepared, place)
+
+    monkeypatch.setattr(Operations, "_next", read_slowly)
+    monkeypatch.setattr("api.http.streams.SILENCE_SECONDS", silence)
+    async with streamed(address, EVENTS) as stream:
+        await moving.mine(*minted(1))
+        assert not (await stream.next())["retracted"]
 
 
 async def test_an_operation_that_ends_completes_its_stream(moving: Moving, address: str) -> None:
