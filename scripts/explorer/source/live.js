@@ -4,19 +4,13 @@ import { showCopyButtons } from "./copy.js";
 import { showLocalTimes } from "./times.js";
 
 const PAUSE_MILLISECONDS = 1000;
+const PAUSE_AFTER_FAILURE_MILLISECONDS = 5000;
 
 /** Subscribes to the page's stream if the page has live parts and shows the present. */
 export function keepLive() {
   if (!document.querySelector("[data-live]") || isOfThePast()) return;
   const source = new EventSource(document.body.dataset.stream);
-  let waiting;
-  let wasCut = false;
-  const age = () => {
-    waiting ??= setTimeout(() => {
-      waiting = undefined;
-      refresh().catch(() => {});
-    }, PAUSE_MILLISECONDS);
-  };
+  const age = refresher();
   source.addEventListener("next", (event) => {
     if (!JSON.parse(event.data).errors) return age();
     source.close(); // refused: the answer to the same request would be the same
@@ -24,13 +18,31 @@ export function keepLive() {
   });
   source.addEventListener("open", () => {
     showState(true);
-    if (wasCut) age(); // something may have happened meanwhile
-    wasCut = false;
+    age(); // something may have happened since the page was made, or since the stream was cut
   });
-  source.addEventListener("error", () => {
-    showState(false);
-    wasCut = true;
-  });
+  source.addEventListener("error", () => showState(false));
+}
+
+/** Returns a function that says that the page has aged: it is refreshed after a pause, again and again until it can be. */
+function refresher() {
+  let isAged = false;
+  let isBusy = false;
+  const age = async () => {
+    isAged = true;
+    if (isBusy) return;
+    isBusy = true;
+    for (let pause = PAUSE_MILLISECONDS; isAged; ) {
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      isAged = false;
+      pause = PAUSE_MILLISECONDS;
+      await refresh(age).catch(() => {
+        isAged = true;
+        pause = PAUSE_AFTER_FAILURE_MILLISECONDS;
+      });
+    }
+    isBusy = false;
+  };
+  return age;
 }
 
 function showState(isConnected) {
@@ -42,16 +54,19 @@ function isOfThePast() {
   return ["asOf", "after", "before"].some((name) => parameters.get(name));
 }
 
-async function refresh() {
+/** Replaces the live parts of the page. Rejects if the page cannot be fetched now. */
+async function refresh(age) {
   const response = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (response.status >= 500 || response.status === 429) throw new Error(`status ${response.status}`);
   if (!response.ok) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = page.querySelectorAll("[data-live]");
-  document.querySelectorAll("[data-live]").forEach((part, index) => fresh[index] && replace(part, fresh[index]));
+  document.querySelectorAll("[data-live]").forEach((part, index) => fresh[index] && replace(part, fresh[index], age));
 }
 
-function replace(part, fresh) {
-  if (part.contains(document.activeElement)) return; // a reader is in it
+function replace(part, fresh, age) {
+  // a reader is in it: later
+  if (part.contains(document.activeElement)) return part.addEventListener("focusout", age, { once: true });
   const events = () => [...part.querySelectorAll(".event[id]")];
   const known = new Set(events().map((event) => event.id));
   const oldest = events().reduce((first, event) => (first && isBefore(first, event) ? first : event), undefined);

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from api.settings import Settings
 from scripts.processes import Child
 from tests.support.api.browser import Tab
 from tests.support.api.server import CLIENT, serving
-from tests.support.fleet import Fleet, start_chain
+from tests.support.fleet import Fleet, RecordedAct, start_chain
 from tests.support.index.fleet import NOW, index_fleet
 
 pytestmark = pytest.mark.slow
@@ -33,6 +33,7 @@ def followed(small_fleet: Fleet, database_url: str) -> Iterator[str]:
     indexer = Child([sys.executable, "-m", "indexer", "run"], environment=environment)
     yield database_url
     indexer.stop()
+    print(indexer.last_output)  # shown if the test failed
 
 
 @pytest.fixture
@@ -56,6 +57,56 @@ def test_an_event_that_happens_appears_on_a_page_that_is_open(
             expect(link.first).to_be_visible()
             tab.page.close()
         assert tab.complaints == []
+
+
+def test_what_happens_before_the_stream_is_open_appears_even_if_the_server_is_busy_then(
+    browser: Browser, small_fleet: Fleet, sqlite_url: str
+) -> None:
+    index_fleet(small_fleet, sqlite_url)
+    recorded: list[RecordedAct] = []
+    fetched: list[Route] = []
+
+    def happen(route: Route) -> None:
+        recorded.append(next(small_fleet.live()))
+        index_fleet(small_fleet, sqlite_url)
+        route.continue_()
+
+    def refuse_once(route: Route) -> None:
+        fetched.append(route)
+        if len(fetched) == 1:
+            route.fulfill(status=503)
+        else:
+            route.continue_()
+
+    with serving(Settings(database_url=sqlite_url)) as site:
+        tab = Tab(browser, site)
+        tab.page.route("**/graphql/stream*", happen)
+        tab.open("/events")
+        tab.page.route("**/events", refuse_once)
+        expect(tab.page.get_by_text("Live", exact=True)).to_be_visible()
+        expect(tab.page.locator(f".event-new a[href='/tx/{recorded[0].transaction_hash}']").first).to_be_visible()
+        assert len(fetched) == 2
+        tab.page.close()
+
+
+def test_a_list_that_a_reader_is_in_is_replaced_when_the_reader_leaves_it(
+    browser: Browser, small_fleet: Fleet, sqlite_url: str
+) -> None:
+    index_fleet(small_fleet, sqlite_url)
+    with serving(Settings(database_url=sqlite_url)) as site:
+        tab = Tab(browser, site)
+        with tab.page.expect_event("requestfinished", lambda request: request.resource_type == "fetch"):
+            tab.open("/events")
+        tab.page.locator(".event a").first.focus()
+        before = tab.page.locator(".lead [data-live]").inner_text()
+        recorded = next(small_fleet.live())
+        index_fleet(small_fleet, sqlite_url)
+        expect(tab.page.locator(".lead [data-live]")).not_to_have_text(before)
+        link = tab.page.locator(f".event-new a[href='/tx/{recorded.transaction_hash}']")
+        expect(link).to_have_count(0)
+        tab.page.get_by_role("searchbox").first.focus()
+        expect(link.first).to_be_visible()
+        tab.page.close()
 
 
 def test_after_a_reorg_the_events_of_the_new_branch_are_new_and_none_that_only_moved_up(
