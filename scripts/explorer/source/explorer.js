@@ -7,10 +7,10 @@ import { keepLive } from "./live.js";
 import { offerRequest } from "./request.js";
 import { offerVerification } from "./verification.js";
 
+keepLive();
 offerRequest();
 showCopyButtons(document);
 showLocalTimes(document);
 closeMenusOutside();
 showPrintButtons();
-keepLive();
 offerVerification();

@@ -6,9 +6,14 @@ import { showLocalTimes } from "./times.js";
 const PAUSE_MILLISECONDS = 1000;
 const PAUSE_AFTER_FAILURE_MILLISECONDS = 5000;
 
-/** Subscribes to the page's stream if the page has live parts and shows the present. */
+/** The HTML of each live part as the server sent it. */
+const sent = new WeakMap();
+
+/** Subscribes to the page's stream if it has live parts and shows the present. Call it before others change the parts. */
 export function keepLive() {
-  if (!document.querySelector("[data-live]") || isOfThePast()) return;
+  const parts = document.querySelectorAll("[data-live]");
+  if (!parts.length || isOfThePast()) return;
+  for (const part of parts) sent.set(part, part.innerHTML);
   const source = new EventSource(document.body.dataset.stream);
   const age = refresher();
   source.addEventListener("next", (event) => {
@@ -23,7 +28,7 @@ export function keepLive() {
   source.addEventListener("error", () => showState(false));
 }
 
-/** Returns a function that says that the page has aged: it is refreshed after a pause, again and again until it can be. */
+/** Returns a function that says that the page has aged. It is refreshed after a pause, again and again until it can be. */
 function refresher() {
   let isAged = false;
   let isBusy = false;
@@ -65,11 +70,14 @@ async function refresh(age) {
 }
 
 function replace(part, fresh, age) {
+  const html = fresh.innerHTML;
+  if (sent.get(part) === html) return; // what a reader has opened or selected stays so
   // a reader is in it: later
   if (part.contains(document.activeElement)) return part.addEventListener("focusout", age, { once: true });
   const events = () => [...part.querySelectorAll(".event[id]")];
   const known = new Set(events().map((event) => event.id));
   const oldest = events().reduce((first, event) => (first && isBefore(first, event) ? first : event), undefined);
+  sent.set(part, html);
   part.replaceChildren(...fresh.childNodes);
   for (const event of events()) {
     // an older one has only moved up, since a reorg removed others

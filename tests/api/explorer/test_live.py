@@ -109,6 +109,16 @@ def test_a_list_that_a_reader_is_in_is_replaced_when_the_reader_leaves_it(
         tab.page.close()
 
 
+def test_a_part_that_has_not_changed_stays_as_the_reader_left_it(browser: Browser, sqlite_site: str) -> None:
+    tab = Tab(browser, sqlite_site)
+    with tab.page.expect_event("requestfinished", lambda request: request.resource_type == "fetch"):
+        tab.open("/events")
+        tab.page.evaluate("document.querySelector('.event').classList.add('mine')")
+    tab.page.wait_for_timeout(1000)
+    assert tab.page.locator(".mine").count() == 1
+    tab.page.close()
+
+
 def test_after_a_reorg_the_events_of_the_new_branch_are_new_and_none_that_only_moved_up(
     browser: Browser, small_fleet: Fleet, followed: str
 ) -> None:
