@@ -15,6 +15,8 @@ log must have exactly as many topics as its event; offsets and tails inside tupl
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from schema.abi.nested import clean_text, nested_reader
@@ -53,9 +55,15 @@ def compile_expression(
     source = "\n    ".join([f"def read({', '.join(parameters)}):", *lines, f"return {result}"])
     errors = {"wrong_topics": _wrong_topics(event), "short_head": _short_head(event)}
     scope: dict[str, Any] = {**_NAMES, **errors, **_nested_readers(event), **names}
-    exec(compile(source, f"<decoder of {event.signature}>", "exec"), scope)
+    exec(_compiled(source, event.signature), scope)
     read: Callable[..., Any] = scope["read"]
     return read
+
+
+@lru_cache(maxsize=1024)
+def _compiled(source: str, signature: str) -> CodeType:
+    """Compiles a function. A profile is read again for each contract of its factories: most functions stay the same."""
+    return compile(source, f"<decoder of {signature}>", "exec")
 
 
 def variable(index: int) -> str:
