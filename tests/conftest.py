@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
 
+import httpx
 import hypothesis
 import pytest
 from sqlalchemy import Engine, make_url
@@ -40,6 +41,14 @@ StartAnvil = Callable[..., Anvil]
 def plain_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps no count because a busy machine took long for it: tests count statements, and look at their plans."""
     monkeypatch.setattr(cached_counts, "LONG_SECONDS", math.inf)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """Reads the certificates of authorities once: httpx does it for each client, which takes longer than a request."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
+        yield
 
 
 @pytest.fixture
