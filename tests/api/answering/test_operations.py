@@ -65,6 +65,7 @@ async def test_a_subscription_that_waits_holds_no_snapshot(world: World) -> None
     await moving.mine(*minted(1))
     query = "subscription { lifecycleEvents { event { kind } } }"
     async with aclosing(operations.execute(GraphQLRequest(query), charge_nothing)) as answers:
+        assert await anext(answers) == []  # it has its place
         waiting = asyncio.ensure_future(anext(answers))
         await asyncio.to_thread(until, lambda: world.answers.watch._waiting, "the wait for a change")
         assert (world.admission._value, world.snapshots) == (LIVE_SNAPSHOTS, 0)
