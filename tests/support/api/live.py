@@ -151,14 +151,13 @@ class Stream:
         self._text = ""
 
     async def event(self) -> tuple[str, Json | None]:
-        """Returns the name and the data of the next event; comments are skipped."""
-        while True:
-            block = await asyncio.wait_for(self._block(), PATIENCE)
-            lines = [line for line in block.split("\n") if line and not line.startswith(":")]
-            if lines:
-                fields = dict(line.split(":", 1) for line in lines)
-                data = fields["data"].strip()
-                return fields["event"].strip(), json.loads(data) if data else None
+        """Returns the name and the data of the next event; comments are skipped, and do not prolong the wait."""
+        async with asyncio.timeout(PATIENCE):
+            while not (lines := _without_comments(await self._block())):
+                pass
+        fields = dict(line.split(":", 1) for line in lines)
+        data = fields["data"].strip()
+        return fields["event"].strip(), json.loads(data) if data else None
 
     async def next(self, field: str = "lifecycleEvents") -> Json:
         name, answer = await self.event()
@@ -173,6 +172,10 @@ class Stream:
             self._text += await anext(self._chunks)
         block, self._text = self._text.split("\n\n", 1)
         return block
+
+
+def _without_comments(block: str) -> list[str]:
+    return [line for line in block.split("\n") if line and not line.startswith(":")]
 
 
 @asynccontextmanager
