@@ -3,7 +3,7 @@
 One request executes one operation: each of its responses is a `next` event, and `complete` is the last event. An error
 in the query is sent in a `next` event too, because the EventSource of a browser does not show another status.
 
-The response starts when the subscription has its place: all that is indexed after its status was sent is streamed.
+The response starts when the subscription has its place: it streams all that is indexed after its status was sent.
 """
 
 import asyncio

@@ -329,8 +329,8 @@ def _explain(network: Json) -> list[str]:
             sentences.append(f"{network[name]} {meaning}.")
     if network["rebuildDue"]:
         sentences.append(
-            "A rebuild is due: this release's profile reads more of the events than the one that was stored. Until the "
-            "operator runs certindex rebuild, the answers do not have this."
+            "A rebuild is due: the profile of this release reads more of the events than the stored profile does. The "
+            "answers lack what it adds until the operator runs certindex rebuild."
         )
     if network["failingSince"]:
         sentences.append(f"Indexing has failed since {network['failingSince']}, at block {network['failingBlock']}.")

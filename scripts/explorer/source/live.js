@@ -28,7 +28,7 @@ export function keepLive() {
   source.addEventListener("error", () => showState(false));
 }
 
-/** Returns a function that says that the page has aged. It is refreshed after a pause, again and again until it can be. */
+/** Returns a function to call when the page has aged: it refreshes the page after a pause, and repeats what failed. */
 function refresher() {
   let isAged = false;
   let isBusy = false;
